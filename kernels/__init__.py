@@ -1,0 +1,56 @@
+"""The numba-compiled inner loops: arrays in, arrays out, no objects, no input or output.
+
+numba stamps a cached function by its own file only, so an edit of a callee in another file,
+or an upgrade of the package, would leave old machine code in use.  Here the cache lives in a
+folder named by a digest of all kernel sources: any edit starts a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numba
+
+if __name__ != "ntkspec.kernels":
+    raise ImportError(
+        f"the kernels are imported as 'ntkspec.kernels', not as '{__name__}': "
+        "a second copy would be compiled and cached apart"
+    )
+
+__all__ = ["CACHE_DIR", "SOURCE_DIGEST"]
+
+
+def _source_digest() -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).resolve().parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder(digest: str) -> Path:
+    home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    root = Path(home) if home else Path.home() / ".cache"
+    folder = root / "ntkspec" / f"kernels-{digest}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(folder)
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"ntkspec-{os.getuid()}" / f"kernels-{digest}"
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+SOURCE_DIGEST = _source_digest()
+CACHE_DIR = _cache_folder(SOURCE_DIGEST)
+
+# Other users of numba in this process keep the cache folder they had.
+_previous = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
+try:
+    from ntkspec.kernels import closed_form, dual, moments, scaled, series, walk  # noqa: F401
+finally:
+    numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]

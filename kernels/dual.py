@@ -1,0 +1,185 @@
+"""Pointwise kernels: E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] for Gaussians u, v.
+
+Each function takes t together with 1 - t and 1 + t, which the caller has without loss.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+REACH = 8.8  # standard deviations kept: exp(-8.8^2/2) = 1.5e-17
+DECAY = 22.0  # 4 / (cosh p + cosh m)^2 has lost exp(-44) at |p| = DECAY
+COARSEST = 0.66
+
+
+@njit(cache=True)
+def sin_minus_x_cos(x):
+    """Sin x - x cos x for 0 <= x <= pi, without cancellation for small x."""
+    if x > 1.0:
+        return math.sin(x) - x * math.cos(x)
+    y = x * x
+    # sum of (-1)^(j+1) 2j/(2j+1)! x^(2j+1)
+    term, s = x * y / 3.0, 0.0
+    j = 1
+    while abs(term) > 1e-18 * abs(s):
+        s += term
+        term *= -y * (j + 1.0) / (j * (2.0 * j + 2.0) * (2.0 * j + 3.0))
+        j += 1
+    return s
+
+
+@njit(cache=True)
+def piecewise_linear_kernel(t, minus, plus, slope, variance, dual, tangent):
+    """Dual F(t) + tangent q t D(t) for x -> x (x > 0), slope x (x < 0) (Cho and Saul 2009).
+
+    With the angle pi - arccos t taken from the half angle, both ends keep their digits.
+    """
+    angle = 2.0 * math.atan2(math.sqrt(plus), math.sqrt(minus))  # pi - arccos t
+    kink = (1.0 - slope) * (1.0 - slope) / (2.0 * math.pi)
+    linear = t * (slope * (dual + tangent))
+    value = linear + kink * t * (tangent * angle)
+    if dual != 0.0:
+        value += dual * kink * sin_minus_x_cos(angle)
+    return variance * value
+
+
+@njit(cache=True)
+def _grid(spread, reach):
+    """Step and count of the trapezoid rule in a standard normal variable times `spread`."""
+    if spread == 0.0:
+        return COARSEST, int(REACH / COARSEST) + 1
+    # The error is exp(-2 pi y / step + y^2/2), y up to the poles at pi / spread.
+    pole = math.pi / spread
+    step = COARSEST if pole > 9.3 else 2.0 * math.pi * pole / (45.0 + 0.5 * pole * pole)
+    return step, int(min(REACH, reach / spread) / step) + 1
+
+
+@njit(cache=True)
+def tanh_slope_dual(minus, plus, variance):
+    """E[sech^2(u) sech^2(v)] = E[4 / (cosh p + cosh m)^2], p = u + v and m = u - v independent.
+
+    Both expectations by the trapezoid rule; all terms are positive.
+    """
+    wide, narrow = math.sqrt(2.0 * variance * plus), math.sqrt(2.0 * variance * minus)
+    hp, np_ = _grid(wide, DECAY)
+    hm, nm = _grid(narrow, DECAY)
+    cosh_m, weight_m = np.empty(nm), np.empty(nm)
+    for j in range(nm):
+        y = j * hm
+        cosh_m[j] = math.cosh(narrow * y)
+        weight_m[j] = math.exp(-0.5 * y * y) * (0.5 if j == 0 else 1.0)
+    total = 0.0
+    for i in range(np_):
+        x = i * hp
+        c = math.cosh(wide * x)
+        s = 0.0
+        for j in range(nm):
+            g = c + cosh_m[j]
+            s += weight_m[j] / (g * g)
+        total += s * math.exp(-0.5 * x * x) * (0.5 if i == 0 else 1.0)
+    # four quadrants, two densities 1/sqrt(2 pi), the factor 4
+    return total * hp * hm * (16.0 / (2.0 * math.pi))
+
+
+@njit(cache=True)
+def tanh_dual(t, minus, plus, variance):
+    """E[tanh u tanh v] = E[(cosh p - cosh m) / (cosh p + cosh m)], odd in t.
+
+    With p = alpha x and m = beta y for standard normal x, y, the mean of the integrand and of
+    its image under x <-> y is, for t > 0, a quotient of positive quantities,
+    (sinh(a s) sinh(b s) + sinh(a r) sinh(b r)) / ((cosh alpha x + cosh beta y) (x <-> y)) with
+    s = x + y, r = x - y, a = (alpha + beta)/2, b = (alpha - beta)/2: no cancellation at small t.
+    All is scaled by exp(alpha s), so nothing overflows.
+    """
+    if t < 0.0:
+        return -tanh_dual(-t, plus, minus, variance)
+    alpha, beta = math.sqrt(2.0 * variance * plus), math.sqrt(2.0 * variance * minus)
+    a, b = 0.5 * (alpha + beta), 2.0 * variance * t / (alpha + beta)
+    h, _ = _grid(alpha, np.inf)
+    size = int(REACH / h) + 1
+    x = np.arange(size) * h
+    u, v = np.exp(-alpha * x), np.exp(-beta * x)
+    weight = np.exp(-0.5 * x * x)
+    weight[0] = 0.5
+    table = np.empty(2 * size)
+    for j in range(2 * size):
+        table[j] = 0.25 * math.expm1(-2.0 * a * (j * h)) * math.expm1(-2.0 * b * (j * h))
+    total = 0.0
+    for i in range(size):
+        s = 0.0
+        for j in range(i + 1):  # x_j <= x_i; the rest by symmetry
+            numerator = table[i + j] + table[i - j] * (u[j] * u[j])
+            first = 1.0 + u[i] * u[i] + u[i] * v[j] + math.exp(beta * x[j] - alpha * x[i])
+            rise = min(beta * x[i] - alpha * x[j], 700.0)
+            second = 1.0 + u[j] * u[j] + u[j] * v[i] + math.exp(rise)
+            s += weight[j] * (0.5 if i == j else 1.0) * numerator / (first * second)
+        total += weight[i] * s
+    # four quadrants, two triangles, (1/2)^-2 of the denominators, two densities
+    return total * h * h * (4.0 * 2.0 * 4.0 / (2.0 * math.pi))
+
+
+@njit(cache=True)
+def sigmoidal_kernel(t, minus, plus, offset, amplitude, rate, variance, dual, tangent):
+    """Dual F(t) + tangent q t D(t) for x -> offset + amplitude tanh(rate x)."""
+    q = variance * rate * rate
+    value = 0.0
+    if dual != 0.0:
+        value += dual * (offset * offset + amplitude * amplitude * tanh_dual(t, minus, plus, q))
+    if tangent != 0.0:
+        value += tangent * (amplitude * amplitude) * (q * t * tanh_slope_dual(minus, plus, q))
+    return value
+
+
+@njit(cache=True)
+def piecewise_linear_values(t, slope, variance, dual, tangent, out):
+    """`piecewise_linear_kernel` over a flat array."""
+    for i in range(t.size):
+        x = t[i]
+        out[i] = piecewise_linear_kernel(x, 1.0 - x, 1.0 + x, slope, variance, dual, tangent)
+
+
+@njit(cache=True)
+def sigmoidal_values(t, offset, amplitude, rate, variance, dual, tangent, out):
+    """`sigmoidal_kernel` over a flat array."""
+    for i in range(t.size):
+        x = t[i]
+        out[i] = sigmoidal_kernel(
+            x, 1.0 - x, 1.0 + x, offset, amplitude, rate, variance, dual, tangent
+        )
+
+
+@njit(cache=True, inline="always")
+def _products(x, i, j):
+    """<x_i, x_j> with 1 - t and 1 + t from the difference and the sum of the points."""
+    t, minus, plus = 0.0, 0.0, 0.0
+    for c in range(x.shape[1]):
+        a, b = x[i, c], x[j, c]
+        t += a * b
+        minus += (a - b) * (a - b)
+        plus += (a + b) * (a + b)
+    return t, 0.5 * minus, 0.5 * plus
+
+
+@njit(cache=True)
+def piecewise_linear_matrix(x, slope, variance, dual, tangent, out):
+    """`piecewise_linear_kernel` between all pairs of rows of x (unit vectors)."""
+    for i in range(x.shape[0]):
+        for j in range(i + 1):
+            t, minus, plus = _products(x, i, j)
+            out[i, j] = piecewise_linear_kernel(t, minus, plus, slope, variance, dual, tangent)
+            out[j, i] = out[i, j]
+
+
+@njit(cache=True)
+def sigmoidal_matrix(x, offset, amplitude, rate, variance, dual, tangent, out):
+    """`sigmoidal_kernel` between all pairs of rows of x (unit vectors)."""
+    for i in range(x.shape[0]):
+        for j in range(i + 1):
+            t, minus, plus = _products(x, i, j)
+            out[i, j] = sigmoidal_kernel(
+                t, minus, plus, offset, amplitude, rate, variance, dual, tangent
+            )
+            out[j, i] = out[i, j]

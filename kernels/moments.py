@@ -1,0 +1,139 @@
+"""Hermite moments of tanh as integrals of one sign."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ntkspec.kernels.scaled import dd_mul, exp_scaled, fma, normalized, two_sum
+
+PI_2_HI = 1.5707963267948966
+PI_2_LO = 6.123233995736766e-17
+SMALL = 100  # below, the nodes are anchored at s = 0, where the integrand is even
+NEGLIGIBLE = 1e-19
+
+
+@njit(cache=True)
+def log1pmx(x):
+    """log(1 + x) - x without cancellation (the series in x / (2 + x) where |x| is small)."""
+    if abs(x) > 0.25:
+        return math.log1p(x) - x
+    r = x / (2.0 + x)
+    y = r * r
+    s = 2 / 3.0 + y * (2 / 5.0 + y * (2 / 7.0 + y * (2 / 9.0 + y * (2 / 11.0 + y * _tail(y)))))
+    return r * (y * s - x)
+
+
+@njit(cache=True, inline="always")
+def _tail(y):
+    return 2 / 13.0 + y * (2 / 15.0 + y * (2 / 17.0 + y * (2 / 19.0 + y * (2 / 21.0))))
+
+
+@njit(cache=True, inline="always")
+def _one_minus_exp(x):
+    """1 - exp(-x) for x > 0."""
+    return 1.0 if x > 40.0 else -math.expm1(-x)
+
+
+@njit(cache=True)
+def stirling_root(n):
+    """(n/e)^(n/2) / sqrt(n!) for a whole n >= 1."""
+    if n <= 18:
+        factorial = 1.0
+        for j in range(2, n + 1):
+            factorial *= j
+        return math.pow(float(n), 0.5 * n) * math.exp(-0.5 * n) / math.sqrt(factorial)
+    r = 1.0 / n
+    y = r * r
+    # ln n! - n ln n + n - ln(2 pi n)/2 (DLMF 5.11.1)
+    c = r * (1 / 12.0 - y * (1 / 360.0 - y * (1 / 1260.0 - y * (1 / 1680.0 - y / 1188.0))))
+    return math.exp(-0.5 * c) * math.pow(2.0 * math.pi * n, -0.25)
+
+
+@njit(cache=True, inline="always")
+def _log_shape(x, n):
+    """N log(s / sqrt n) - (s^2 - n) / 2 for s = sqrt(n) (1 + x): 0 at its top, x = 0."""
+    return n * (log1pmx(x) - 0.5 * x * x)
+
+
+@njit(cache=True)
+def _anchored(n, b, peak, scale):
+    """Int_0^inf s^n e^(-s^2/2) / sinh(b s) ds over e^(scale - b peak), nodes at multiples of h."""
+    root = math.sqrt(n)
+    h = 0.3 * min(1.0, 0.5 * math.pi / b)
+    first = max(1, int(peak / h))
+    total = 0.0
+    for step in (1, -1):
+        j = first if step == 1 else first - 1
+        while j > 0:
+            s = j * h
+            exponent = _log_shape((s - root) / root, n) - scale - b * (s - peak)
+            term = math.exp(exponent) / _one_minus_exp(2.0 * b * s)
+            total += term
+            j += step
+            if term <= NEGLIGIBLE * total:
+                break
+    if n == 1:  # the node at 0: s / sinh(b s) -> 1 / b, half weight
+        total += 0.25 * math.exp(b * peak + 0.5 - scale) / b
+    return 2.0 * h * total
+
+
+@njit(cache=True)
+def _centred(n, b, shift, scale):
+    """The same for large n, nodes around the peak at sqrt(n) + shift."""
+    root = math.sqrt(n)
+    peak = root + shift
+    h = 0.5 / math.sqrt(1.0 + n / (peak * peak))
+    total = 0.0
+    for step in (1, -1):
+        j = 0 if step == 1 else -1
+        while peak + j * h > 0.0:
+            exponent = _log_shape((shift + j * h) / root, n) - scale - b * (j * h)
+            term = math.exp(exponent) / _one_minus_exp(2.0 * b * (peak + j * h))
+            total += term
+            j += step
+            if term <= NEGLIGIBLE * total:
+                break
+    return 2.0 * h * total
+
+
+@njit(cache=True)
+def tanh_moment(n, variance):
+    """|E[tanh(sqrt(q) Z) He_n(Z)]| / sqrt(n!) for odd n, q = variance, as mantissa and exponent.
+
+    q^(-1/2) (n!)^(-1/2) int_0^inf s^n e^(-s^2/2) / sinh(b s) ds with b = pi / (2 sqrt q): the
+    Fourier transform of tanh against that of the Gaussian.  The trapezoid rule converges
+    geometrically: the integrand is analytic in a strip, even for odd n, and of one sign.
+    """
+    rh = math.sqrt(variance)
+    rl = -fma(rh, rh, -variance) / (2.0 * rh)
+    # b = (pi/2) / sqrt(q) as a double-double
+    bh = PI_2_HI / rh
+    bl = (-fma(bh, rh, -PI_2_HI) - bh * rl + PI_2_LO) / rh
+    # The peak at sqrt(n) + shift solves n/s - s - b = 0.
+    root = math.sqrt(float(n))
+    width = math.sqrt(bh * bh + 4.0 * n)
+    shift = -0.5 * bh * (width + 2.0 * root - bh) / (width + 2.0 * root)
+    scale = _log_shape(shift / root, float(n))
+    if n < SMALL:
+        peak = root + shift
+        integral = _anchored(n, bh, peak, scale)
+        ph, pl = dd_mul(bh, bl, peak, 0.0)
+    else:
+        integral = _centred(n, bh, shift, scale)
+        rest = -fma(root, root, -float(n)) / (2.0 * root)
+        sh, sl = two_sum(root, shift)
+        ph, pl = dd_mul(bh, bl, sh, sl + rest)
+    # exp(scale - b peak), taken out of the integral
+    ph, e = two_sum(ph, -scale)
+    m, exponent = exp_scaled(-ph, -(pl + e))
+    return normalized(m * integral * stirling_root(n) / rh, exponent)
+
+
+@njit(cache=True)
+def tanh_moments(first, variance, mantissa, exponent):
+    """Fill `tanh_moment` for n = first, first + 2, ... (first odd) into the arrays."""
+    for i in range(mantissa.size):
+        mantissa[i], exponent[i] = tanh_moment(first + 2 * i, variance)

@@ -1,0 +1,303 @@
+"""From a power series of one sign to the spectrum: lambda_k = sum_m a_(k+2m) w(k, m).
+
+w(k, m) = (k+2m)! Gamma(d/2) / (2^(k+2m) m! Gamma(k+m+d/2)) is the eigenvalue of degree k of the
+kernel t^(k+2m).  It is never computed from Gamma functions, whose logarithms lose digits: it is
+carried as a scaled double-double along a path of neighbours that starts at w(0, 0) = 1 and
+follows the largest terms as k grows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ntkspec.kernels.scaled import dd_div, fma, normalized, scaled_times, two_sum
+
+NEGLIGIBLE = 2.0**-58
+RUN = 32  # degrees or dimensions that share one set of terms
+CHUNK = 128
+
+
+@njit(cache=True)
+def ratios(mantissa, exponent, high, low):
+    """a_(i+1) / a_i as double-doubles, for scaled a_i > 0."""
+    for i in range(mantissa.size - 1):
+        h, e = dd_div(mantissa[i + 1], 0.0, mantissa[i], 0.0)
+        scale = 2.0 ** (exponent[i + 1] - exponent[i])
+        high[i] = h * scale
+        low[i] = e * scale
+
+
+@njit(cache=True)
+def _climb(k, m, parity, dim, rho, wh, wl, we):
+    """Move along m to the largest term of degree k; a returned m < 0: more coefficients needed."""
+    while True:
+        i = (k - parity) // 2 + m
+        if i >= rho.size:
+            return -1, wh, wl, we
+        n = float(k + 2 * m)
+        numerator = (n + 1.0) * (n + 2.0)
+        denominator = 2.0 * (m + 1.0) * (2.0 * k + 2.0 * m + dim)
+        if rho[i] * numerator <= denominator:
+            break
+        wh, wl, we = scaled_times(wh, wl, we, numerator, denominator)
+        m += 1
+    while m > 0:
+        i = (k - parity) // 2 + m
+        n = float(k + 2 * m)
+        numerator = n * (n - 1.0)
+        denominator = 2.0 * m * (2.0 * k + 2.0 * m - 2.0 + dim)
+        if rho[i - 1] * numerator >= denominator:
+            break
+        wh, wl, we = scaled_times(wh, wl, we, denominator, numerator)
+        m -= 1
+    return m, wh, wl, we
+
+
+@njit(cache=True)
+def _reach_up(k, m, parity, dim, rho):
+    """First m whose following terms no longer count against the one at m; -1: too few."""
+    t, s = 1.0, 1.0
+    i = (k - parity) // 2 + m
+    while i < rho.size:
+        n = float(k + 2 * m)
+        r = rho[i] * ((n + 1.0) * (n + 2.0)) / (2.0 * (m + 1.0) * (2.0 * k + 2.0 * m + dim))
+        # What follows is t r / (1 - r) times a small factor: the ratios vary slowly.
+        if r < 1.0 and t * r < NEGLIGIBLE * s * (1.0 - r):
+            return m
+        t *= r
+        s += t
+        m += 1
+        i += 1
+    return -1
+
+
+@njit(cache=True)
+def _reach_down(k, m, parity, dim, rho):
+    """Last m whose preceding terms no longer count against the one at m."""
+    t, s = 1.0, 1.0
+    i = (k - parity) // 2 + m
+    while m > 0:
+        n = float(k + 2 * m)
+        r = 2.0 * m * (2.0 * k + 2.0 * m - 2.0 + dim) / (n * (n - 1.0) * rho[i - 1])
+        if r < 1.0 and t * r < NEGLIGIBLE * s * (1.0 - r):
+            break
+        t *= r
+        s += t
+        m -= 1
+        i -= 1
+    return m
+
+
+@njit(cache=True)
+def _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms):
+    """Terms low..high of degree k over the term at m, by compensated products."""
+    terms[m - low] = 1.0
+    offset = (k - parity) // 2
+    th, tl = 1.0, 0.0
+    for j in range(m, high):
+        n = float(k + 2 * j)
+        numerator = (n + 1.0) * (n + 2.0)
+        denominator = 2.0 * (j + 1.0) * (2.0 * k + 2.0 * j + dim)
+        inverse = 1.0 / denominator
+        p = numerator * rho_high[offset + j]
+        r = p * inverse
+        rest = fma(numerator, rho_high[offset + j], -p) + numerator * rho_low[offset + j]
+        rest += fma(-r, denominator, p)
+        h = th * r
+        tl = tl * r + (th * (rest * inverse) + fma(th, r, -h))
+        th = h
+        terms[j + 1 - low] = th + tl
+    th, tl = 1.0, 0.0
+    for j in range(m, low, -1):
+        n = float(k + 2 * j)
+        numerator = 2.0 * j * (2.0 * k + 2.0 * j - 2.0 + dim)
+        d = n * (n - 1.0)
+        denominator = d * rho_high[offset + j - 1]
+        inverse = 1.0 / denominator
+        r = numerator * inverse
+        rest = fma(-r, denominator, numerator)
+        rest -= r * (fma(d, rho_high[offset + j - 1], -denominator) + d * rho_low[offset + j - 1])
+        h = th * r
+        tl = tl * r + (th * (rest * inverse) + fma(th, r, -h))
+        th = h
+        terms[j - 1 - low] = th + tl
+
+
+@njit(cache=True, fastmath={"reassoc"})
+def _chunk_sum(terms, first):
+    # A fixed length and one sign: any order of summation is right to CHUNK roundings.
+    s = 0.0
+    for j in range(first, first + CHUNK):
+        s += terms[j]
+    return s
+
+
+@njit(cache=True)
+def _sum(terms, size):
+    """Sum of terms[:size], right to about CHUNK roundings whatever the size."""
+    s, c = 0.0, 0.0
+    whole = size - size % CHUNK
+    for first in range(0, whole, CHUNK):
+        s, e = two_sum(s, _chunk_sum(terms, first))
+        c += e
+    rest = 0.0
+    for j in range(whole, size):
+        rest += terms[j]
+    s, e = two_sum(s, rest)
+    return s + (c + e)
+
+
+@njit(cache=True)
+def _run(terms, size, inverses, first, step, count, wh, we, mantissa, exponent, at):
+    """Sums of the terms and of their images under count - 1 moves of 2 in degree or dimension.
+
+    A move multiplies term j by (first + 2 j) / x for the degree, by first for the dimension
+    (step = 0), with the 1 / x in `inverses`, which shifts by one each time.
+    """
+    for b in range(count):
+        s = _sum(terms, size)
+        mantissa[at + b], exponent[at + b] = normalized(wh * s, we)
+        if b + 1 == count:
+            return
+        # Powers of two keep the sum near 1 through any number of moves.
+        scale = 1.0
+        if s < 1e-60 or s > 1e60:
+            e = exponent[at + b] - we
+            scale = 2.0 ** (-e)
+            we += e
+        if step == 0:
+            factor = scale * first
+            for j in range(size):
+                terms[j] *= factor * inverses[j + b]
+            first += 2.0
+        else:
+            for j in range(size):
+                terms[j] *= (scale * (first + 2.0 * j)) * inverses[j + b]
+            first -= 2.0
+
+
+@njit(cache=True)
+def _invert(x, size):
+    """1 / x, 1 / (x + 2), ..."""
+    inverses = np.empty(size)
+    for j in range(size):
+        inverses[j] = 1.0 / (x + 2.0 * j)
+    return inverses
+
+
+@njit(cache=True)
+def _raise_degree(k, m, parity, dim, rho, wh, wl, we):
+    """The largest term of degree k + 2, from that of degree k."""
+    if m > 0:  # same power of t: w(k+2, m-1) / w(k, m)
+        wh, wl, we = scaled_times(wh, wl, we, 2.0 * m, 2.0 * k + 2.0 * m + dim)
+        m -= 1
+    else:
+        n = float(k)
+        wh, wl, we = scaled_times(
+            wh, wl, we, (n + 1.0) * (n + 2.0), (2.0 * n + dim) * (2.0 * n + 2.0 + dim)
+        )
+    return _climb(k + 2, m, parity, dim, rho, wh, wl, we)
+
+
+@njit(cache=True)
+def _start(degree, parity, dim, rho):
+    """The largest term of a degree, along a path from w(parity, 0)."""
+    wh, wl, we = 1.0, 0.0, np.int64(0)
+    if parity == 1:
+        wh, wl = dd_div(1.0, 0.0, float(dim), 0.0)
+    m, wh, wl, we = _climb(parity, 0, parity, dim, rho, wh, wl, we)
+    for k in range(parity, degree, 2):
+        if m < 0:
+            break
+        m, wh, wl, we = _raise_degree(k, m, parity, dim, rho, wh, wl, we)
+    return m, wh, wl, we
+
+
+@njit(cache=True)
+def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
+    """Eigenvalues of increasing degrees of one parity in one dimension.
+
+    am, ae: scaled a_n > 0 for n = parity, parity + 2, ...; rho: their ratios.  Returns how many
+    of the degrees were done: fewer than all means that more coefficients are needed.
+    """
+    k = degrees[0]
+    m, wh, wl, we = _start(k, parity, dim, rho_high)
+    at = 0
+    while at < degrees.size:
+        while k < degrees[at] and m >= 0:
+            m, wh, wl, we = _raise_degree(k, m, parity, dim, rho_high, wh, wl, we)
+            k += 2
+        if m < 0:
+            return at
+        count = 1
+        while (
+            count < RUN and at + count < degrees.size and degrees[at + count] == k + 2 * count
+        ):
+            count += 1
+        # The terms of the last degree of the run reach highest, those of the first lowest.
+        lm, lh, ll, le = m, wh, wl, we
+        for j in range(count - 1):
+            lm, lh, ll, le = _raise_degree(k + 2 * j, lm, parity, dim, rho_high, lh, ll, le)
+            if lm < 0:
+                return at
+        last = degrees[at + count - 1]
+        high = _reach_up(last, lm, parity, dim, rho_high)
+        if high < 0:
+            return at
+        high = max(high + count - 1, m)
+        low = _reach_down(k, m, parity, dim, rho_high)
+        size = high - low + 1
+        terms = np.empty(size)
+        _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms)
+        inverses = _invert(2.0 * k + 2.0 * low + dim, size + count)
+        i = (k - parity) // 2 + m
+        _run(terms, size, inverses, 2.0 * low, 1, count, wh * am[i], we + ae[i],
+             mantissa, exponent, at)
+        k, m, wh, wl, we = last, lm, lh, ll, le
+        at += count
+    return at
+
+
+@njit(cache=True)
+def column(degree, parity, dims, am, ae, rho_high, rho_low, mantissa, exponent):
+    """Eigenvalues of one degree in increasing dimensions of one parity, as in `row`."""
+    k = degree
+    dim = dims[0]
+    m, wh, wl, we = _start(k, parity, dim, rho_high)
+    at = 0
+    while at < dims.size:
+        while dim < dims[at] and m >= 0:
+            m, wh, wl, we = _raise_dim(k, m, parity, dim, rho_high, wh, wl, we)
+            dim += 2
+        if m < 0:
+            return at
+        count = 1
+        while count < RUN and at + count < dims.size and dims[at + count] == dim + 2 * count:
+            count += 1
+        # The terms of the first dimension of the run reach highest, those of the last lowest.
+        lm, lh, ll, le = m, wh, wl, we
+        for j in range(count - 1):
+            lm, lh, ll, le = _raise_dim(k, lm, parity, dim + 2 * j, rho_high, lh, ll, le)
+        last = dims[at + count - 1]
+        high = _reach_up(k, m, parity, dim, rho_high)
+        if high < 0:
+            return at
+        low = min(_reach_down(k, lm, parity, last, rho_high), m)
+        size = high - low + 1
+        terms = np.empty(size)
+        _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms)
+        inverses = _invert(2.0 * k + 2.0 * low + dim, size + count)
+        i = (k - parity) // 2 + m
+        _run(terms, size, inverses, float(dim), 0, count, wh * am[i], we + ae[i],
+             mantissa, exponent, at)
+        dim, m, wh, wl, we = last, lm, lh, ll, le
+        at += count
+    return at
+
+
+@njit(cache=True)
+def _raise_dim(k, m, parity, dim, rho, wh, wl, we):
+    """The largest term in dimension dim + 2, from that in dimension dim."""
+    wh, wl, we = scaled_times(wh, wl, we, float(dim), 2.0 * k + 2.0 * m + dim)
+    return _climb(k, m, parity, dim + 2, rho, wh, wl, we)

@@ -1,0 +1,51 @@
+"""Which route computes a network's spectrum."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.activations import PiecewiseLinear
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.closed_form import ClosedForm
+from ntkspec.spectra.series import PositiveSeries
+
+__all__ = ["Route", "route"]
+
+
+class Route(Protocol):
+    """What a spectrum's source offers: rows and columns of the (dimension, degree) plane.
+
+    Values come scaled: mantissa in [1, 2) or 0, and an int64 exponent of 2.
+    """
+
+    @property
+    def relative_error(self) -> float:
+        """Bound on the relative error of any eigenvalue from here."""
+
+    def isolated(self, parity: int) -> tuple[int, ...] | None:
+        """Degrees of a parity that are not zero, or None when all of them may be."""
+
+    def row(
+        self, dim: int, degrees: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Eigenvalues of increasing degrees of one parity."""
+
+    def column(
+        self, degree: int, dims: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Eigenvalues of one degree in increasing dimensions of one parity."""
+
+
+@lru_cache(maxsize=64)
+def route(network: Network, kernel: Kernel) -> Route:
+    """Return the accurate route for a network's kernel."""
+    sigma, variance = network.sigma, network.weight_variance
+    dual, tangent = network.mixture(kernel)
+    if isinstance(sigma, PiecewiseLinear):
+        return ClosedForm(sigma.slope, variance, dual, tangent)
+    constant = dual * sigma.offset**2
+    return PositiveSeries(variance * sigma.rate**2, sigma.amplitude, constant, dual, tangent)

@@ -1,0 +1,126 @@
+"""Spectra as sums of positive terms: activations that are affine in tanh (DESIGN 2.2, 2.3)."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.kernels import moments, series
+
+__all__ = ["PositiveSeries"]
+
+#: Coefficients beyond which a spectrum is refused rather than left to run for hours.
+MOST_COEFFICIENTS = 2**25
+
+
+class TanhMoments:
+    """Squares of the odd Hermite moments of tanh for one variance, computed as far as asked."""
+
+    def __init__(self, variance: float) -> None:
+        self._variance = variance
+        self._lock = threading.Lock()
+        self._mantissa = np.empty(0)
+        self._exponent = np.empty(0, np.int64)
+
+    def squares(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """h_n^2 for n = 1, 3, ... (count of them), scaled."""
+        with self._lock:
+            done = self._mantissa.size
+            if count > done:
+                mantissa, exponent = np.empty(count - done), np.empty(count - done, np.int64)
+                moments.tanh_moments(2 * done + 1, self._variance, mantissa, exponent)
+                self._mantissa = np.append(self._mantissa, mantissa * mantissa)
+                self._exponent = np.append(self._exponent, 2 * exponent)
+            return self._mantissa[:count], self._exponent[:count]
+
+
+@lru_cache(maxsize=16)
+def _tanh_moments(variance: float) -> TanhMoments:
+    return TanhMoments(variance)
+
+
+class PositiveSeries:
+    """Spectrum of K(t) = constant + sum over odd n of (dual + tangent n) h_n^2 t^n.
+
+    Parameters
+    ----------
+    variance : float
+        q of tanh(sqrt(q) Z); any rate of the activation goes in here.
+    amplitude : float
+        Factor before tanh.
+    constant : float
+        The series' term of degree 0.
+    dual, tangent : float
+        Weights of F(t) and of q t D(t) = t F'(t) in the kernel.
+    """
+
+    def __init__(
+        self, variance: float, amplitude: float, constant: float, dual: float, tangent: float
+    ) -> None:
+        self._constant = constant
+        self._amplitude = amplitude
+        self._dual = dual
+        self._tangent = tangent
+        self._moments = _tanh_moments(variance)
+        self._coefficients: tuple[NDArray[np.float64], ...] = ()
+        # Squared moments: the exponent pi sqrt(n/q)/2 is kept in double-double, the shift of the
+        # peak costs b^2/4 units; then the moves of a run and one chunk of its sum.
+        b = 0.5 * math.pi / math.sqrt(variance)
+        units = 2.0 * (16.0 + 0.5 * b * b) + 3.0 * series.RUN + series.CHUNK + 8.0
+        self.relative_error = units * 2.0**-53
+
+    def isolated(self, parity: int) -> tuple[int, ...] | None:
+        """Degrees of a parity that are not zero, or None when all of them may be."""
+        if parity == 1:
+            return None
+        return (0,) if self._constant != 0.0 else ()
+
+    def row(
+        self, dim: int, degrees: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Scaled eigenvalues of increasing degrees of one parity."""
+        if degrees[0] % 2 == 0:
+            m, e = np.frexp(np.where(degrees == 0, self._constant, 0.0))
+            return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1)
+        return self._sum(degrees.size, lambda *a: series.row(degrees, 1, dim, *a), degrees[-1])
+
+    def column(
+        self, degree: int, dims: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Scaled eigenvalues of one degree in increasing dimensions of one parity."""
+        if degree % 2 == 0:
+            m, e = math.frexp(self._constant if degree == 0 else 0.0)
+            return np.full(dims.size, 2.0 * m), np.full(dims.size, e - 1 if m else 0)
+        return self._sum(dims.size, lambda *a: series.column(degree, 1, dims, *a), degree)
+
+    def _sum(
+        self, size: int, kernel: Callable[..., int], degree: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        mantissa, exponent = np.empty(size), np.empty(size, np.int64)
+        count = max(512, len(self._coefficients[0]) if self._coefficients else 0, int(degree))
+        while kernel(*self._first_coefficients(count), mantissa, exponent) < size:
+            count *= 2
+            if count > MOST_COEFFICIENTS:
+                raise NtkspecError(
+                    f"degree = {degree} needs more than {MOST_COEFFICIENTS} coefficients at this "
+                    "weight_variance; lower the degree or the weight_variance"
+                )
+        return mantissa, exponent
+
+    def _first_coefficients(self, count: int) -> tuple[NDArray[np.float64], ...]:
+        if not self._coefficients or len(self._coefficients[0]) < count:
+            squares, scale = self._moments.squares(count)
+            n = 1.0 + 2.0 * np.arange(count)
+            weight = self._amplitude**2 * (self._dual + self._tangent * n)
+            mantissa, extra = np.frexp(squares * weight)
+            exponent = scale + extra
+            high, low = np.empty(count - 1), np.empty(count - 1)
+            series.ratios(mantissa, exponent, high, low)
+            self._coefficients = (mantissa, exponent, high, low)
+        return self._coefficients
