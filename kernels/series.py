@@ -14,7 +14,7 @@ from numba import njit
 from ntkspec.kernels.scaled import dd_div, fma, normalized, scaled_times, two_sum
 
 NEGLIGIBLE = 2.0**-58
-RUN = 32  # degrees or dimensions that share one set of terms
+RUN = 64  # degrees or dimensions that share one set of terms
 CHUNK = 128
 
 
@@ -125,11 +125,11 @@ def _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms):
 
 
 @njit(cache=True, fastmath={"reassoc"})
-def _chunk_sum(terms, first):
-    # A fixed length and one sign: any order of summation is right to CHUNK roundings.
+def _chunk_sum(chunk):
+    # One sign: any order of summation is right to as many roundings as there are terms.
     s = 0.0
-    for j in range(first, first + CHUNK):
-        s += terms[j]
+    for j in range(chunk.size):
+        s += chunk[j]
     return s
 
 
@@ -139,12 +139,9 @@ def _sum(terms, size):
     s, c = 0.0, 0.0
     whole = size - size % CHUNK
     for first in range(0, whole, CHUNK):
-        s, e = two_sum(s, _chunk_sum(terms, first))
+        s, e = two_sum(s, _chunk_sum(terms[first : first + CHUNK]))
         c += e
-    rest = 0.0
-    for j in range(whole, size):
-        rest += terms[j]
-    s, e = two_sum(s, rest)
+    s, e = two_sum(s, _chunk_sum(terms[whole:size]))
     return s + (c + e)
 
 
@@ -166,14 +163,15 @@ def _run(terms, size, inverses, first, step, count, wh, we, mantissa, exponent, 
             e = exponent[at + b] - we
             scale = 2.0 ** (-e)
             we += e
+        shifted = inverses[b : b + size]
         if step == 0:
             factor = scale * first
             for j in range(size):
-                terms[j] *= factor * inverses[j + b]
+                terms[j] *= factor * shifted[j]
             first += 2.0
         else:
             for j in range(size):
-                terms[j] *= (scale * (first + 2.0 * j)) * inverses[j + b]
+                terms[j] *= (scale * (first + 2.0 * j)) * shifted[j]
             first -= 2.0
 
 

@@ -13,7 +13,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.series import PositiveSeries
 
-__all__ = ["Route", "route"]
+__all__ = ["Route", "both_parities", "route"]
 
 
 class Route(Protocol):
@@ -49,3 +49,15 @@ def route(network: Network, kernel: Kernel) -> Route:
         return ClosedForm(sigma.slope, variance, dual, tangent)
     constant = dual * sigma.offset**2
     return PositiveSeries(variance * sigma.rate**2, sigma.amplitude, constant, dual, tangent)
+
+
+def both_parities(
+    source: Route, dim: int, degrees: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Eigenvalues of increasing degrees in one dimension, scaled."""
+    mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
+    for parity in (0, 1):
+        at = np.flatnonzero(degrees % 2 == parity)
+        if at.size:
+            mantissa[at], exponent[at] = source.row(dim, degrees[at])
+    return mantissa, exponent

@@ -17,7 +17,7 @@ from ntkspec.spectra.conventions import (
     check_dim,
     check_normalization,
 )
-from ntkspec.spectra.routes import Route, route
+from ntkspec.spectra.routes import both_parities, route
 
 __all__ = ["Spectrum", "eigenvalues", "multiplicity", "spectrum"]
 
@@ -120,7 +120,7 @@ def spectrum(
     normalization = check_normalization(normalization)
     source = route(network, kernel)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    mantissa, exponent = _rows(source, dim, unique)
+    mantissa, exponent = both_parities(source, dim, unique)
     error = source.relative_error
     if normalization != "probability":
         mantissa, exponent = _renormalized(mantissa, exponent, dim, normalization)
@@ -180,17 +180,6 @@ def multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):
         values = np.ldexp(mantissa[wanted], np.minimum(exponent[wanted], 2000))
     return np.where(values < 2.0**53, np.rint(values), values)
-
-
-def _rows(
-    source: Route, dim: int, degrees: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
-    for parity in (0, 1):
-        at = np.flatnonzero(degrees % 2 == parity)
-        if at.size:
-            mantissa[at], exponent[at] = source.row(dim, degrees[at])
-    return mantissa, exponent
 
 
 def _renormalized(

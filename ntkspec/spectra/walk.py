@@ -13,9 +13,13 @@ from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra.conventions import check_degrees, check_dim
-from ntkspec.spectra.routes import Route, route
+from ntkspec.spectra.routes import Route, both_parities, route
 
 __all__ = ["Block", "table_block"]
+
+#: Values of a tile, so that it stays in the cache; rounding of a double.
+CACHED = 16384
+UNIT = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -83,81 +87,103 @@ def table_block(
     for name, values in (("dims", d), ("degrees", k)):
         if values.size == 0 or np.any(np.diff(values) <= 0):
             raise NtkspecError(f"{name} must be increasing and not empty")
-    block = Block(d, k, np.zeros((d.size, k.size)), np.full((d.size, k.size), -np.inf), np.zeros(d.size))
-    for parity in (0, 1):
-        columns = np.flatnonzero(k % 2 == parity)
-        if columns.size:
-            _fill_parity(source, block, parity, columns)
+    dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)
+    if d.size <= 3 or dims.size * span.size > 4 * d.size * k.size:
+        return _by_rows(source, d, k)
+    block = _by_walk(source, dims, span)
+    if dims.size == d.size and span.size == k.size:
+        return block
+    at = np.ix_(d - d[0], k - k[0])
+    error = block.relative_error[d - d[0]]
+    return Block(d, k, block.eigenvalue[at], block.log_eigenvalue[at], error)
+
+
+def _by_rows(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
+    """Every dimension by the network's own route."""
+    value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
+    for i, dim in enumerate(dims):
+        scaled.to_doubles(*both_parities(source, int(dim), degrees), value[i], log[i])
+    return Block(dims, degrees, value, log, np.full(dims.size, source.relative_error))
+
+
+def _by_walk(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
+    """Consecutive dimensions and degrees, each parity of the degrees on its own."""
+    shape = (dims.size, degrees.size)
+    block = Block(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
+    block.relative_error[:] = source.relative_error
+    for first in range(min(2, degrees.size)):
+        mine = degrees[first::2]
+        isolated = source.isolated(int(mine[0]) % 2)
+        if isolated is None:
+            _walk_parity(source, block, first)
+            continue
+        block.eigenvalue[:, first::2] = 0.0
+        block.log_eigenvalue[:, first::2] = -np.inf
+        for degree in set(isolated) & set(mine[:2].tolist()):
+            value, log = np.empty(dims.size), np.empty(dims.size)
+            scaled.to_doubles(*_column(source, degree, dims), value, log)
+            block.eigenvalue[:, degree - degrees[0]] = value
+            block.log_eigenvalue[:, degree - degrees[0]] = log
     return block
 
 
-def _fill_parity(source: Route, block: Block, parity: int, columns: NDArray[np.intp]) -> None:
-    degrees = block.degrees[columns]
-    isolated = source.isolated(parity)
-    if isolated is not None:
-        for degree in isolated:
-            at = columns[degrees == degree]
-            if at.size:
-                _fill_column(source, block, degree, int(at[0]))
-        np.maximum(block.relative_error, source.relative_error, out=block.relative_error)
-        return
-    span = (int(block.dims[-1] - block.dims[0]) + 1) * (int(degrees[-1] - degrees[0]) // 2 + 1)
-    if block.dims.size > 3 and span <= 4 * block.dims.size * degrees.size:
-        _walk(source, block, columns)
-    else:
-        for i, dim in enumerate(block.dims):
-            mantissa, exponent = source.row(int(dim), degrees)
-            value, log = np.empty(degrees.size), np.empty(degrees.size)
-            scaled.to_doubles(mantissa, exponent, value, log)
-            block.eigenvalue[i, columns], block.log_eigenvalue[i, columns] = value, log
-        np.maximum(block.relative_error, source.relative_error, out=block.relative_error)
-
-
-def _by_parity(source: Route, degree: int, dims: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """One degree in consecutive or any increasing dimensions."""
-    mantissa, exponent = np.zeros(dims.size), np.zeros(dims.size, np.int64)
-    for parity in (0, 1):
-        at = np.flatnonzero(dims % 2 == parity)
-        if at.size:
-            mantissa[at], exponent[at] = source.column(degree, dims[at])
+def _column(
+    source: Route, degree: int, dims: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """One degree in consecutive dimensions."""
+    mantissa, exponent = np.empty(dims.size), np.empty(dims.size, np.int64)
+    for i in range(min(2, dims.size)):
+        mantissa[i::2], exponent[i::2] = source.column(degree, dims[i::2])
     return mantissa, exponent
 
 
-def _fill_column(source: Route, block: Block, degree: int, at: int) -> None:
-    mantissa, exponent = _by_parity(source, degree, block.dims)
-    value, log = np.empty(block.dims.size), np.empty(block.dims.size)
-    scaled.to_doubles(mantissa, exponent, value, log)
-    block.eigenvalue[:, at], block.log_eigenvalue[:, at] = value, log
+def _walk_parity(source: Route, block: Block, first: int) -> None:
+    """Fill columns first, first + 2, ... of a block of consecutive dimensions and degrees.
 
-
-def _walk(source: Route, block: Block, columns: NDArray[np.intp]) -> None:
-    """Walk over the hull of the dimensions and of one parity of degrees; keep what was asked."""
-    wanted = block.degrees[columns]
-    dims = np.arange(block.dims[0], block.dims[-1] + 1)
-    degrees = np.arange(wanted[0], wanted[-1] + 1, 2)
-    shape = (dims.size, degrees.size)
-    value, exponent = np.empty(shape), np.empty(shape, np.int32)
-    for i in (dims.size - 2, dims.size - 1):
-        kernels.coarse(*source.row(int(dims[i]), degrees), value[i], exponent[i])
+    Some rows at a time, from the largest dimensions down: each such tile is computed and
+    converted while it is in the cache, and leaves its two lowest rows to the next.
+    """
+    dims, degrees = block.dims, block.degrees[first::2]
+    seed = source.relative_error / UNIT
+    size = max(2, CACHED // degrees.size // 2 * 2)
+    value = np.empty((size + 2, degrees.size))
+    exponent = np.empty(value.shape, np.int32)
+    log = np.empty(value.shape)
+    for i in (0, 1):
+        kernels.coarse(*source.row(int(dims[i - 2]), degrees), value[i], exponent[i])
+    _convert(block, dims.size - 2, first, value[:2], exponent[:2], log)
     tail, tail_exponent = np.empty(dims.size - 2), np.empty(dims.size - 2, np.int32)
-    kernels.coarse(*_by_parity(source, int(degrees[-1]) + 2, dims[:-2]), tail, tail_exponent)
-    bound = np.empty(dims.size)
-    kernels.walk(
-        dims, degrees[0], tail, tail_exponent, value, exponent,
-        np.empty((2, degrees.size)), source.relative_error, bound,
-    )  # fmt: skip
+    kernels.coarse(*_column(source, int(degrees[-1]) + 2, dims[:-2]), tail, tail_exponent)
+    error = np.full((2, degrees.size), seed)
+    stop = dims.size - 2
+    while stop > 0:
+        # The tile of odd size comes first, where both rows of `error` are alike.
+        count = stop % size or size
+        mine = np.s_[stop - count : stop]
+        value[count : count + 2], exponent[count : count + 2] = value[:2], exponent[:2]
+        tile = np.s_[: count + 2]
+        bound = np.empty(count)
+        kernels.walk(
+            dims[stop - count : stop + 2], degrees[0], tail[mine], tail_exponent[mine],
+            value[tile], exponent[tile], seed, error, bound,
+        )  # fmt: skip
+        block.relative_error[mine] = np.maximum(block.relative_error[mine], bound * UNIT)
+        stop -= count
+        _convert(block, stop, first, value[:count], exponent[:count], log)
+
+
+def _convert(
+    block: Block,
+    row: int,
+    first: int,
+    value: NDArray[np.float64],
+    exponent: NDArray[np.int32],
+    log: NDArray[np.float64],
+) -> None:
+    """Write rows in the walk's form into the block's rows from `row` on, every other column."""
+    rows = value.shape[0]
     with np.errstate(divide="ignore"):
-        log = np.log(value)
-    kernels.finish(value.ravel(), exponent.ravel(), log.ravel())
-    rows = block.dims - dims[0]
-    kept = (wanted - degrees[0]) // 2
-    whole = rows.size == dims.size and kept.size == degrees.size
-    pick = np.s_[:, :] if whole else np.ix_(rows, kept)
-    to = np.s_[:, columns[0] :: 2] if whole and block.degrees.size > 1 and _every_other(columns) else np.s_[:, columns]
-    block.eigenvalue[to] = value[pick]
-    block.log_eigenvalue[to] = log[pick]
-    np.maximum(block.relative_error, bound[rows], out=block.relative_error)
-
-
-def _every_other(columns: NDArray[np.intp]) -> bool:
-    return bool(np.all(np.diff(columns) == 2))
+        np.log(value, out=log[:rows])
+    to = np.s_[row : row + rows]
+    out, log_out = block.eigenvalue[to], block.log_eigenvalue[to]
+    kernels.finish(value, exponent, log[:rows], out, log_out, first)
