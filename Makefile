@@ -1,0 +1,75 @@
+# Everything starts from Python 3.11+, make and git: `make spectra` and `make test` do the rest.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Exists only when the environment is whole.
+ENV    := $(VENV)/.complete
+
+RECIPE  := data/recipes/poster.toml
+TABLE   := out/spectra.h5
+FIGURE  := out/figure3.png
+SAMPLES ?= 200
+SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help spectra test test-all bench lint figures docs clean
+
+help: ## List these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+spectra: out/.verified $(FIGURE) ## Compute the default table, check it, draw Figure 3
+	@echo "$(TABLE) is complete and checked; Figure 3 is in $(FIGURE) and $(FIGURE:.png=.svg)"
+
+test: $(ENV) ## Run the tests and the doctests
+	$(BIN)/python -m pytest -n 2
+
+test-all: $(ENV) ## Run the slow, wide tests too
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+
+bench: $(ENV) ## Measure speed and accuracy against what else there is
+	$(BIN)/python -m bench
+
+lint: $(ENV) ## Check style, types and the walls between the modules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+figures: $(TABLE) ## Draw the figures again
+	$(BIN)/ntkspec plot $(TABLE) -o $(FIGURE:.png=.svg) -o $(FIGURE)
+
+docs: $(ENV) ## Build the manual
+	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
+	$(BIN)/sphinx-build -W -q docs docs/_build/html
+	@echo "the manual is in docs/_build/html/index.html"
+
+clean: ## Remove all that was made, but for the environment
+	rm -rf out build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# Made afresh, so that nothing of an interrupted installation stays.
+$(ENV): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
+	  "ntkspec needs Python 3.11 or newer, and '$(PYTHON)' is not; try: make PYTHON=python3.12"; exit 1; }
+	@echo "making the environment in $(VENV)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e ".[test,lint]"
+	@touch $@
+
+# The sweep knows what is done already; the touch tells make.
+$(TABLE): $(RECIPE) $(SOURCES) $(ENV)
+	@mkdir -p $(@D)
+	$(BIN)/ntkspec sweep $(RECIPE) -o $@
+	@touch $@
+
+# Other entries at each check.
+out/.verified: $(TABLE)
+	$(BIN)/ntkspec verify $(TABLE) --samples $(SAMPLES) --seed "$$(date +%s)"
+	@touch $@
+
+# The .svg first: the .png stands for both.
+$(FIGURE): $(TABLE) out/.verified
+	$(BIN)/ntkspec plot $(TABLE) -o $(FIGURE:.png=.svg) -o $@

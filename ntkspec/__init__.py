@@ -1,0 +1,61 @@
+"""Spectra of neural tangent kernels on the sphere, to full relative accuracy.
+
+Eigenvalues of a wide network's kernel for any degree and dimension, tables of them, and their
+check.  Everything is imported when it is first used.
+
+Examples
+--------
+>>> import ntkspec
+>>> ntkspec.eigenvalues("relu", dim=3, degrees=range(5))
+array([0.0625    , 0.08333333, 0.02734375, 0.        , 0.00227865])
+>>> network = ntkspec.Network("leaky_relu", slope=0.2)
+>>> ntkspec.spectrum(network, dim=3, degrees=[2000]).log_eigenvalues
+array([-25.08762017])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ntkspec.errors import NtkspecError, TableError
+    from ntkspec.networks import Network
+    from ntkspec.spectra import Spectrum, eigenvalues, spectrum
+    from ntkspec.tables import open_table
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Network",
+    "NtkspecError",
+    "Spectrum",
+    "TableError",
+    "__version__",
+    "eigenvalues",
+    "open_table",
+    "spectrum",
+]
+
+_HOMES = {
+    "Network": "ntkspec.networks",
+    "NtkspecError": "ntkspec.errors",
+    "Spectrum": "ntkspec.spectra",
+    "TableError": "ntkspec.errors",
+    "eigenvalues": "ntkspec.spectra",
+    "open_table": "ntkspec.tables",
+    "spectrum": "ntkspec.spectra",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ntkspec' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
