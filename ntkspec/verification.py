@@ -1,0 +1,422 @@
+"""Recompute entries of a table by the independent route and compare them with what it promises."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+import mpmath
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.reference import Reference, reference_eigenvalue
+
+__all__ = ["Check", "Verification", "check_entry", "sample_entries", "verify_table"]
+
+#: A table stores what is below the smallest normal double as 0, with its logarithm.
+SMALLEST_NORMAL = 2.2250738585072014e-308
+EPSILON = 2.220446049250313e-16
+#: One sample in this many is an exact zero, where a table has any.
+ZERO_SHARE = 6
+DIGITS_SHOWN = 25
+
+
+@dataclass(frozen=True)
+class Check:
+    """One entry of a table against its reference.
+
+    Attributes
+    ----------
+    dim, degree : int
+    reference : str
+        The independent value in decimal, 25 digits; "0" for an exact zero.
+    relative_error : float
+        ``|eigenvalue / reference - 1|``; of an entry stored as 0 because it underflowed, what
+        its logarithm is off by beyond that logarithm's own rounding; inf where a zero stands for
+        a value, a value for a zero, or no number at all.
+    log_error : float
+        ``|log_eigenvalue - log(reference)|``, 0 where both are -inf.
+    promised : float
+        The relative error that the table promises.
+    passed : bool
+    method : str
+        How the reference was made.
+    """
+
+    dim: int
+    degree: int
+    reference: str
+    relative_error: float
+    log_error: float
+    promised: float
+    passed: bool
+    method: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All checks of one table.
+
+    Attributes
+    ----------
+    rows : tuple of (str, Check)
+        The network's name in the table and the check, in the table's order.
+    worst : float
+        The largest relative error found.
+    passed : bool
+        Whether there were rows and every one passed.
+    """
+
+    rows: tuple[tuple[str, Check], ...]
+    worst: float
+    passed: bool
+
+
+def check_entry(
+    network: Network | str,
+    dim: int,
+    degree: int,
+    eigenvalue: float,
+    log_eigenvalue: float,
+    promised: float,
+    kernel: Kernel = "ntk",
+    digits: int = 50,
+) -> Check:
+    """Recompute one eigenvalue independently and compare.
+
+    It passes when the eigenvalue is within `promised` of the reference, and its logarithm within
+    `promised` and the rounding of the logarithm itself.  A stored 0 passes only with a finite
+    (right) logarithm where the true value is below the smallest normal double, and with the
+    logarithm -inf only where the reference cannot be told from 0.
+
+    Parameters
+    ----------
+    network : Network or str
+    dim, degree : int
+    eigenvalue, log_eigenvalue, promised : float
+        As stored, in the probability normalization.
+    kernel : {"ntk", "nngp"}
+    digits : int
+        Digits of the reference.
+
+    Returns
+    -------
+    Check
+
+    Raises
+    ------
+    NtkspecError
+        When a parameter is not allowed; a wrong entry raises nothing, it fails.
+
+    Examples
+    --------
+    >>> check_entry("relu", 3, 1, 1 / 12, -2.4849066497880004, 1e-13, digits=20).passed
+    True
+    >>> check_entry("relu", 3, 3, 1e-18, -41.44653167389282, 1e-13, digits=20).passed
+    False
+    """
+    reference = reference_eigenvalue(network, dim, degree, kernel, digits)
+    stored, stored_log, promised = float(eigenvalue), float(log_eigenvalue), float(promised)
+    if reference.is_zero:
+        return _check_of_zero(reference, dim, degree, stored, stored_log, promised)
+    with mpmath.workdps(digits + 20):
+        size = abs(reference.value)
+        log_size = mpmath.log(size)
+        rounding = 2 * EPSILON * float(abs(log_size))
+        log_error = float(abs(stored_log - log_size)) if math.isfinite(stored_log) else math.inf
+        if stored == 0.0 and size < SMALLEST_NORMAL:
+            relative_error = max(log_error - rounding, 0.0)
+        elif stored == 0.0 or not math.isfinite(stored):
+            relative_error = math.inf
+        else:
+            relative_error = float(abs(stored / reference.value - 1))
+        allowed = promised + float(reference.error / size)
+        shown = mpmath.nstr(
+            reference.value, min(DIGITS_SHOWN, digits), min_fixed=-5, max_fixed=DIGITS_SHOWN
+        )
+    passed = _is_promise(promised) and relative_error <= allowed and log_error <= allowed + rounding
+    return Check(dim, degree, shown, relative_error, log_error, promised, passed, reference.method)
+
+
+def _is_promise(promised: float) -> bool:
+    """Whether the bound says anything: NaN, inf and 1 promise no digit."""
+    return 0.0 <= promised < 1.0
+
+
+def _check_of_zero(
+    reference: Reference,
+    dim: int,
+    degree: int,
+    eigenvalue: float,
+    log_eigenvalue: float,
+    promised: float,
+) -> Check:
+    right = eigenvalue == 0.0 and log_eigenvalue == -math.inf and _is_promise(promised)
+    error = 0.0 if right else math.inf
+    method = reference.method
+    if reference.error:
+        method += f"; below {mpmath.nstr(abs(reference.value) + reference.error, 2)}"
+    return Check(dim, degree, "0", error, error, promised, right, method)
+
+
+def sample_entries(
+    log_eigenvalue: ArrayLike,
+    dims: ArrayLike,
+    degrees: ArrayLike,
+    samples: int,
+    seed: int,
+) -> list[tuple[int, int]]:
+    """Draw entries of a table at random, spread over the magnitudes.
+
+    The entries that are not 0 are cut into classes of equal number by their size, one is drawn
+    from each; the smallest of all is always among them, and so is one that is not finite, if
+    there is any.  One draw in six is an exact zero, as far as there are zeros.
+
+    Parameters
+    ----------
+    log_eigenvalue : array_like, shape (D, K)
+        -inf stands for an exact zero.
+    dims : array_like, shape (D,)
+    degrees : array_like, shape (K,)
+    samples : int
+        How many; all entries, when there are fewer.
+    seed : int
+        The same seed draws the same entries.
+
+    Returns
+    -------
+    list of (int, int)
+        Indices (i, j) into `log_eigenvalue`, in its order, without duplicates.
+
+    Raises
+    ------
+    NtkspecError
+        When `samples` < 1, `seed` < 0, or the shapes do not match.
+
+    Examples
+    --------
+    >>> logs = np.array([[-1.0, -np.inf, -30.0], [-2.0, -np.inf, -900.0]])
+    >>> (1, 2) in sample_entries(logs, [2, 3], [1, 2, 3], samples=3, seed=0)
+    True
+    """
+    logs = np.asarray(log_eigenvalue, dtype=np.float64)
+    if logs.shape != (np.size(dims), np.size(degrees)):
+        raise NtkspecError(
+            f"log_eigenvalue has shape {logs.shape}; with {np.size(dims)} dims and "
+            f"{np.size(degrees)} degrees it must be {(np.size(dims), np.size(degrees))}"
+        )
+    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise NtkspecError(
+                f"{name} = {value!r} is not allowed; it must be a whole number >= {least}"
+            )
+    flat = logs.ravel()
+    random = np.random.default_rng(seed)
+    zeros = np.flatnonzero(np.isneginf(flat))
+    others = np.flatnonzero(~np.isneginf(flat))
+    # Infinities and NaN come last.
+    others = others[np.argsort(flat[others], kind="stable")]
+    samples = min(samples, flat.size)
+    of_zeros = min(max(round(samples / ZERO_SHARE), samples - others.size), zeros.size)
+    picks = list(_one_of_each_class(others, samples - of_zeros, random))
+    if picks and not np.isfinite(flat[others[-1]]):
+        picks[-1] = int(others[-1])
+    picks += random.choice(zeros, of_zeros, replace=False).tolist()
+    return [(int(n) // logs.shape[1], int(n) % logs.shape[1]) for n in sorted(picks)]
+
+
+def _one_of_each_class(
+    ordered: NDArray[np.int64], classes: int, random: np.random.Generator
+) -> Iterator[int]:
+    """The first, then one from each further of `classes` parts of equal size."""
+    edges = np.linspace(0, ordered.size, min(classes, ordered.size) + 1).astype(np.int64)
+    for first, end in pairwise(edges):
+        yield int(ordered[random.integers(first, end) if first else 0])
+
+
+def verify_table(
+    path: str | os.PathLike[str],
+    samples: int = 32,
+    digits: int = 50,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Draw entries of a table at random, recompute them and compare.
+
+    Parameters
+    ----------
+    path : path
+        A table as `ntkspec sweep` writes it.
+    samples : int
+        Entries in all, shared out evenly over the table's networks, at least one of each.
+    digits : int
+        Digits of the references.
+    seed : int
+        The same seed draws the same entries.
+    workers : int, optional
+        Processes; as many as there are processors if not given, 1 to stay in this one.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each check.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    TableError
+        When the file is missing, damaged or no table.
+    NtkspecError
+        When a parameter is not allowed.
+
+    Notes
+    -----
+    More than one worker means processes that import the caller's main module anew (spawn): a
+    script must call this under ``if __name__ == "__main__":``.
+    """
+    if workers is not None and (
+        isinstance(workers, bool) or not isinstance(workers, int) or workers < 1
+    ):
+        raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
+    tasks = [task for group in _shares(path, samples) for task in _tasks(*group, digits, seed)]
+    if not tasks:
+        raise TableError(f"{path}: the table has no entries to verify")
+    checks = _check_all(tasks, workers or os.cpu_count() or 1, progress or (lambda *_: None))
+    rows = tuple((task.name, check) for task, check in zip(tasks, checks, strict=True))
+    return Verification(
+        rows,
+        worst=max(check.relative_error for check in checks),
+        passed=all(check.passed for check in checks),
+    )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One network of a table, in memory."""
+
+    name: str
+    network: Network
+    kernel: Kernel
+    dims: NDArray[np.int64]
+    degrees: NDArray[np.int64]
+    eigenvalue: NDArray[np.float64]
+    log_eigenvalue: NDArray[np.float64]
+    relative_error: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The arguments of one check_entry; `name` is the network's in the table."""
+
+    name: str
+    network: Network
+    dim: int
+    degree: int
+    eigenvalue: float
+    log_eigenvalue: float
+    promised: float
+    kernel: Kernel
+    digits: int
+
+    def check(self) -> Check:
+        return check_entry(
+            self.network,
+            self.dim,
+            self.degree,
+            self.eigenvalue,
+            self.log_eigenvalue,
+            self.promised,
+            self.kernel,
+            self.digits,
+        )
+
+
+def _shares(path: str | os.PathLike[str], samples: int) -> Iterator[tuple[_Group, int]]:
+    """Each network of the table with its number of samples, one network in memory at a time."""
+    if not Path(path).is_file():
+        raise TableError(f"{path}: there is no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != "ntkspec-spectra":
+                raise TableError(f"{path}: this is no table of ntkspec (root attribute 'format')")
+            names = [name for name in file if isinstance(file[name], h5py.Group)]
+            for n, name in enumerate(names):
+                share = samples // len(names) + (n < samples % len(names))
+                yield _group(path, name, file[name]), max(share, 1)
+    except (OSError, KeyError, TypeError) as error:
+        raise TableError(f"{path}: the table is damaged ({error})") from error
+
+
+def _group(path: str | os.PathLike[str], name: str, group: h5py.Group) -> _Group:
+    attributes = dict(group.attrs)
+    names = {field.name for field in fields(Network)}
+    try:
+        network = Network(**{key: attributes[key] for key in names & attributes.keys()})
+    except (NtkspecError, TypeError) as error:
+        raise TableError(f"{path}: group {name!r} names no network ({error})") from error
+    dims, degrees, promised = (group[key][...] for key in ("dim", "degree", "relative_error"))
+    values, logs = group["eigenvalue"][...], group["log_eigenvalue"][...]
+    shape = (dims.size, degrees.size)
+    if not values.shape == logs.shape == shape or promised.shape != dims.shape:
+        raise TableError(f"{path}: the arrays of group {name!r} do not fit together")
+    kernel = attributes.get("kernel", "ntk")
+    return _Group(name, network, kernel, dims, degrees, values, logs, promised)
+
+
+def _tasks(group: _Group, samples: int, digits: int, seed: int) -> list[_Task]:
+    picks = sample_entries(group.log_eigenvalue, group.dims, group.degrees, samples, seed)
+    return [
+        _Task(
+            group.name,
+            group.network,
+            int(group.dims[i]),
+            int(group.degrees[j]),
+            float(group.eigenvalue[i, j]),
+            float(group.log_eigenvalue[i, j]),
+            float(group.relative_error[i]),
+            group.kernel,
+            digits,
+        )
+        for i, j in picks
+    ]
+
+
+def _check_all(
+    tasks: Sequence[_Task], workers: int, progress: Callable[[int, int], None]
+) -> list[Check]:
+    if min(workers, len(tasks)) == 1:
+        checks = []
+        for task in tasks:
+            checks.append(task.check())
+            progress(len(checks), len(tasks))
+        return checks
+    # The dearest first, so that no worker is left with a long one at the end.
+    order = sorted(range(len(tasks)), key=lambda n: -tasks[n].dim - tasks[n].degree)
+    context = multiprocessing.get_context("spawn")
+    # An interrupt ends the workers at once and silently; this process reports it.
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)),
+        mp_context=context,
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        futures = {pool.submit(tasks[n].check): n for n in order}
+        done: dict[int, Check] = {}
+        for future in as_completed(futures):
+            done[futures[future]] = future.result()
+            progress(len(done), len(tasks))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [done[n] for n in range(len(tasks))]
