@@ -289,7 +289,11 @@ def verify_table(
         isinstance(workers, bool) or not isinstance(workers, int) or workers < 1
     ):
         raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
-    tasks = [task for group in _shares(path, samples) for task in _tasks(*group, digits, seed)]
+    tasks = [
+        task
+        for n, (group, share) in enumerate(_shares(path, samples))
+        for task in _tasks(group, share, digits, seed + n)
+    ]
     if not tasks:
         raise TableError(f"{path}: the table has no entries to verify")
     checks = _check_all(tasks, workers or os.cpu_count() or 1, progress or (lambda *_: None))
