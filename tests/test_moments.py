@@ -1,0 +1,68 @@
+"""Hermite moments of tanh against the same expectation integrated another way."""
+
+import math
+
+import mpmath
+import pytest
+from flint import arb, ctx
+
+from ntkspec.kernels import moments
+
+
+def reference(n, variance):
+    """E[tanh(sqrt(q) Z) He_n(Z)] / sqrt(n!) on the real line, by the trapezoid rule in balls.
+
+    No Fourier transform: the alternating integrand itself, at enough bits to bear it.
+    """
+    ctx.prec = 200 + 6 * n
+    try:
+        root = arb(variance).sqrt()
+        step = arb(math.pi**2 / 2 / (90 + n) / max(1.0, math.sqrt(variance)))
+        # odd integrand, even over the line: twice the half line
+        total, j = arb(0), 1
+        reach = 14 + 2.2 * math.sqrt(n)
+        while j * float(step) < reach:
+            z = step * j
+            he, before = z, arb(1)
+            for k in range(1, n):
+                he, before = z * he - k * before, he
+            total += he * (root * z).tanh() * (-z * z / 2).exp()
+            j += 1
+        value = 2 * total * step / (2 * arb.pi()).sqrt() / arb(n).gamma().sqrt() / arb(n).sqrt()
+        return mpmath.mpf(value.str(30, radius=False))
+    finally:
+        ctx.prec = 53
+
+
+def scaled_value(n, variance):
+    mantissa, exponent = moments.tanh_moment(n, variance)
+    return mpmath.ldexp(mpmath.mpf(mantissa), int(exponent))
+
+
+def test_mean_of_sech_squared():
+    # DESIGN section 2.2: E[tanh(Z) Z] = E[sech^2(Z)] = 0.60570550960215882558
+    with mpmath.workdps(30):
+        assert abs(scaled_value(1, 1.0) / mpmath.mpf("0.60570550960215882558") - 1) < 4e-16
+
+
+@pytest.mark.parametrize("variance", [0.04, 0.25, 1.0, 3.0])
+@pytest.mark.parametrize("n", [1, 3, 17, 19, 99, 101, 151])
+def test_against_the_real_line(n, variance):
+    # 99 | 101 and 17 | 19 are the switches of the nodes and of Stirling's formula
+    b = math.pi / 2 / math.sqrt(variance)
+    with mpmath.workdps(30):
+        ratio = abs(scaled_value(n, variance) / reference(n, variance))
+        assert abs(ratio - 1) < 2.0**-53 * (16 + b * b / 2)
+
+
+def test_large_degrees_against_their_asymptotics():
+    # h_n^2 -> (4 pi/q) (2 pi n)^(-1/2) exp(b^2/2 - 2 b sqrt n), b = pi / (2 sqrt q)
+    with mpmath.workdps(30):
+        ratios = []
+        for n in (10**4 + 1, 10**6 + 1):
+            b = mpmath.pi / 2
+            law = 4 * mpmath.pi / mpmath.sqrt(2 * mpmath.pi * n)
+            law *= mpmath.exp(b * b / 2 - 2 * b * mpmath.sqrt(n))
+            ratios.append(float(scaled_value(n, 1.0) ** 2 / law - 1))
+        assert abs(ratios[1]) < 2e-3
+        assert ratios[0] / ratios[1] == pytest.approx(10, rel=0.02)

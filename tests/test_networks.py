@@ -1,0 +1,192 @@
+"""Networks and their pointwise kernels."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from flint import arb, ctx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Network
+
+T = [-1.0, -1 + 2**-50, -0.999, -0.3, -1e-9, 0.0, 1e-12, 0.5, 0.99, 1 - 1e-7, 1 - 2**-53, 1.0]
+
+
+def relu_reference(t, slope, variance):
+    """F and q t D of leaky relu at 60 digits: Cho and Saul 2009, equations 3 to 6."""
+    with mpmath.workdps(60):
+        t, a, q = mpmath.mpf(t), mpmath.mpf(slope), mpmath.mpf(variance)
+        angle = mpmath.acos(t)
+        j0 = (mpmath.pi - angle) / (2 * mpmath.pi)
+        j1 = (mpmath.sin(angle) + (mpmath.pi - angle) * mpmath.cos(angle)) / (2 * mpmath.pi)
+        if t == -1:  # both vanish there; acos leaves 1e-62
+            j0 = j1 = mpmath.mpf(0)
+        return q * (a * t + (1 - a) ** 2 * j1), q * t * (a + (1 - a) ** 2 * j0)
+
+
+def gaussian_reference(t, variance, function):
+    """E[f(u) f(v)] with u = sqrt(q) x, v = sqrt(q) (t x + sqrt(1-t^2) y): the double integral
+    itself by the trapezoid rule in ball arithmetic (the kernels use u + v and u - v)."""
+    ctx.prec = 120
+    try:
+        t, root = arb(t), arb(variance).sqrt()
+        spread = math.sqrt(variance)
+        step = 0.12 / max(1.0, spread)
+        count = int(12.0 / step)
+        nodes = [arb(step) * i for i in range(-count, count + 1)]
+        weights = [(-x * x / 2).exp() for x in nodes]
+        rest = (1 - t * t).sqrt() if float(abs(t)) < 1 else arb(0)
+        if float(abs(t)) == 1:
+            pairs = (w * function(root * x) * function(root * t * x) for x, w in zip(nodes, weights))
+            total = sum(pairs, arb(0)) * step / (2 * arb.pi()).sqrt()
+        else:
+            total = arb(0)
+            for x, w in zip(nodes, weights):
+                inner = sum(
+                    (v * function(root * (t * x + rest * y)) for y, v in zip(nodes, weights)), arb(0)
+                )
+                total += w * function(root * x) * inner
+            total = total * step * step / (2 * arb.pi())
+        return mpmath.mpf(total.mid().str(30, radius=False))
+    finally:
+        ctx.prec = 53
+
+
+def relative(value, reference):
+    if reference == 0:
+        return abs(float(value))
+    with mpmath.workdps(40):
+        return abs(float(mpmath.mpf(float(value)) / reference - 1))
+
+
+@pytest.mark.parametrize("name,slope", [("relu", None), ("leaky_relu", 0.2), ("leaky_relu", -0.7)])
+@pytest.mark.parametrize("variance", [1.0, 3.7])
+def test_piecewise_linear_kernels_at_sixty_digits(name, slope, variance):
+    net = Network(name, slope=slope, weight_variance=variance)
+    both = Network(name, slope=slope, weight_variance=variance, trained="all")
+    for t in T:
+        dual, tangent = relu_reference(t, slope or 0.0, variance)
+        size = abs(dual) + abs(tangent)
+        if slope is None:  # one sign: full relative accuracy, both ends included
+            assert relative(net.nngp(t), dual) < 1e-14
+            assert relative(net.ntk(t), tangent) < 1e-14
+        assert abs(net.nngp(t) - float(dual)) < 1e-14 * float(size) + 1e-300
+        assert abs(net.ntk(t) - float(tangent)) < 1e-14 * float(size) + 1e-300
+        assert abs(both.ntk(t) - float(dual + tangent)) < 1e-14 * float(size) + 1e-300
+
+
+@pytest.mark.parametrize("variance", [0.25, 1.0, 4.0])
+@pytest.mark.parametrize("t", [-1.0, -0.7, 0.3, 0.95, 1.0])
+def test_tanh_kernels_against_the_double_integral(t, variance):
+    net = Network("tanh", weight_variance=variance)
+    slope = gaussian_reference(t, variance, lambda z: 1 / z.cosh() ** 2)
+    assert relative(net.ntk(t), variance * mpmath.mpf(t) * slope) < 1e-14
+    assert relative(net.nngp(t), gaussian_reference(t, variance, arb.tanh)) < 1e-14
+
+
+@pytest.mark.parametrize("t", [-0.6, 1e-8, 0.6])
+def test_sigmoid_kernels_against_the_double_integral(t):
+    net = Network("sigmoid", weight_variance=2.0)
+    value = gaussian_reference(t, 2.0, lambda z: 1 / (1 + (-z).exp()))
+    assert relative(net.nngp(t), value) < 1e-14
+    slope = gaussian_reference(t, 2.0, lambda z: 1 / (z / 2).cosh() ** 2 / 4)
+    assert relative(net.ntk(t), 2 * mpmath.mpf(t) * slope) < 1e-14
+
+
+def test_tanh_near_zero_keeps_relative_digits():
+    # F is odd: F(t)/t is continuous, F'(0) = q E[sech^2(sqrt(q) Z)]^2 = h_1^2 for q = 1
+    value = Network("tanh").nngp(1e-200)
+    assert value / 1e-200 == pytest.approx(0.60570550960215882558**2, rel=1e-14)
+
+
+@given(st.floats(-1, 1), st.floats(0.01, 1e4), st.sampled_from(["tanh", "sigmoid"]))
+def test_tangent_is_odd_and_grows(t, variance, name):
+    net = Network(name, weight_variance=variance)
+    assert net.ntk(-t) == pytest.approx(-net.ntk(t), rel=1e-13)
+    assert abs(net.ntk(t)) <= net.ntk(1.0) * (1 + 1e-13)
+
+
+def test_shapes():
+    net = Network("tanh")
+    assert net.ntk(0.5).shape == ()
+    assert net.ntk(np.zeros((2, 3, 4))).shape == (2, 3, 4)
+    assert net.ntk([]).shape == (0,)
+    assert net.ntk(np.linspace(-1, 1, 6).reshape(2, 3).T).shape == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+def test_matrix_is_the_pointwise_kernel(name):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 5))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    net = Network(name, trained="all")
+    t = np.clip(x @ x.T, -1, 1)
+    for matrix, pointwise in ((net.ntk_matrix, net.ntk), (net.nngp_matrix, net.nngp)):
+        result = matrix(x)
+        np.testing.assert_array_equal(result, result.T)
+        np.testing.assert_allclose(result, pointwise(t), rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(np.diag(result), pointwise(1.0), rtol=1e-14)
+        assert np.linalg.eigvalsh(result).min() > -1e-14 * 40
+
+
+def test_matrix_keeps_digits_for_close_points():
+    angle = 1e-9
+    x = np.array([[1.0, 0.0], [math.cos(angle), math.sin(angle)]])
+    value = Network("relu").ntk_matrix(x)[0, 1]
+    with mpmath.workdps(40):
+        a = mpmath.mpf(angle)
+        true = mpmath.cos(a) * (mpmath.pi - a) / (2 * mpmath.pi)
+    assert relative(value, true) < 1e-15  # t = 1 - 5e-19 rounds to 1: x @ x.T gives 0.5
+
+
+def test_matrix_of_two_thousand_points_needs_no_second_matrix():
+    tracemalloc = pytest.importorskip("tracemalloc")
+    x = np.random.default_rng(1).standard_normal((1000, 3))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    net = Network("relu")
+    net.ntk_matrix(x[:2])
+    tracemalloc.start()
+    net.ntk_matrix(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 1000**2 * 1.1
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        (dict(activation="rleu"), ["rleu", "relu"]),
+        (dict(activation=3), ["3"]),
+        (dict(activation="tanh", slope=0.1), ["slope", "tanh"]),
+        (dict(activation="leaky_relu", slope=math.nan), ["slope", "nan"]),
+        (dict(activation="leaky_relu", slope="steep"), ["slope", "steep"]),
+        (dict(activation="tanh", weight_variance=0.0), ["weight_variance", "0.0"]),
+        (dict(activation="tanh", weight_variance=-1), ["weight_variance", "-1"]),
+        (dict(activation="tanh", weight_variance=math.inf), ["weight_variance", "inf"]),
+        (dict(activation="tanh", weight_variance=None), ["weight_variance", "None"]),
+        (dict(activation="relu", depth=0), ["depth", "0"]),
+        (dict(activation="relu", bias_variance=0.1), ["bias_variance", "0.1"]),
+        (dict(activation="relu", trained="inner"), ["trained", "inner"]),
+    ],
+)
+def test_bad_parameters_get_one_sentence(arguments, words):
+    with pytest.raises(NtkspecError) as caught:
+        Network(**arguments)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("t", [1.0000001, -2, math.nan, "half", [0.0, math.inf]])
+def test_bad_cosines(t):
+    with pytest.raises(NtkspecError, match="t = "):
+        Network("relu").ntk(t)
+
+
+@pytest.mark.parametrize("points", [[[1.0, 1.0]], [1.0, 0.0], [["a", "b"]], [[1.0]], [[math.nan, 0]]])
+def test_bad_points(points):
+    with pytest.raises(NtkspecError, match="points"):
+        Network("relu").ntk_matrix(points)
