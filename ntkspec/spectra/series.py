@@ -15,8 +15,8 @@ from ntkspec.kernels import moments, series
 
 __all__ = ["PositiveSeries"]
 
-#: Coefficients beyond which a spectrum is refused rather than left to run for hours.
-MOST_COEFFICIENTS = 2**25
+#: Coefficients beyond which a spectrum is refused rather than computed for minutes.
+MOST_COEFFICIENTS = 2**23
 
 
 class TanhMoments:
