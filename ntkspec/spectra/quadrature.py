@@ -1,0 +1,239 @@
+"""Gauss-Gegenbauer quadrature in doubles: the plain route, and the error that it can promise.
+
+It is the independent check of large eigenvalues and what the benchmarks compare with; where it
+leaves no digit it says so.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigvalsh_tridiagonal
+
+from ntkspec.errors import NtkspecError
+from ntkspec.kernels import gauss as gauss_kernels
+from ntkspec.kernels import legendre as legendre_kernels
+from ntkspec.spectra.conventions import check_degrees, check_dim
+
+__all__ = ["FunkHecke", "funk_hecke", "gauss_gegenbauer", "legendre"]
+
+MOST_NODES = 20_000
+ROUNDING = 2.0**-53
+
+
+def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np.float64]:
+    """Legendre polynomials P_k(t) in dimension d, P_k(1) = 1.
+
+    Parameters
+    ----------
+    degrees : int or iterable of int
+        To 10**5, in any order.
+    dim : int
+    t : array_like, any shape
+        In [-1, 1].
+
+    Returns
+    -------
+    (K, *t.shape) float64 array
+        By the three-term recurrence (DLMF 18.9.1), near \\|t\\| = 1 in differences; the absolute
+        error is a small multiple of the degree times the rounding and the local amplitude.
+
+    Raises
+    ------
+    NtkspecError
+        For parameters that are not allowed.
+
+    Examples
+    --------
+    >>> legendre([0, 1, 2], 3, [0.0, 1.0])
+    array([[ 1. ,  1. ],
+           [ 0. ,  1. ],
+           [-0.5,  1. ]])
+    """
+    wanted, dim = check_degrees(degrees), check_dim(dim)
+    points = np.asarray(t, dtype=np.float64)
+    if not np.all(np.abs(points) <= 1.0):
+        raise NtkspecError("t is not allowed: all must be numbers in [-1, 1]")
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    out = np.empty((unique.size, points.size))
+    legendre_kernels.legendre(unique, dim, points.ravel(), out)
+    return out[inverse].reshape(wanted.size, *points.shape)
+
+
+def gauss_gegenbauer(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss rule for the probability measure c_d (1-t^2)^((d-3)/2) dt on [-1, 1].
+
+    Parameters
+    ----------
+    n : int
+        Number of nodes, 1 to 20000.
+    dim : int
+        d >= 2.
+
+    Returns
+    -------
+    nodes : (n,) float64 array
+        Increasing, antisymmetric to the bit.
+    weights : (n,) float64 array
+        Right to 1e-14 relative, of sum 1; 0 where they are below the range of doubles.
+
+    Raises
+    ------
+    NtkspecError
+        For n or dim that are not allowed.
+
+    Notes
+    -----
+    Eigenvalues of the Jacobi matrix (Golub and Welsch 1969), of its square to be exact, which
+    has half the size; then Newton's method with the polynomials in double-double.
+
+    Examples
+    --------
+    >>> nodes, weights = gauss_gegenbauer(2, 3)
+    >>> nodes.round(6), weights
+    (array([-0.57735,  0.57735]), array([0.5, 0.5]))
+    """
+    try:
+        count = operator.index(n)
+    except TypeError:
+        count = 0
+    if not 1 <= count <= MOST_NODES:
+        raise NtkspecError(f"n = {n!r} nodes are not allowed; it must be a whole number from 1 to {MOST_NODES}")
+    return _rule(count, check_dim(dim))
+
+
+@lru_cache(maxsize=32)
+def _rule(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if dim == 2:
+        positive = np.sin(np.pi * (np.arange(n // 2) + 0.5 * (1 + n % 2)) / n)
+        nodes = np.concatenate([-positive[::-1], np.zeros(n % 2), positive])
+        weights = np.full(n, 1.0 / n)
+    else:
+        nodes, weights = _newton_rule(n, dim)
+    nodes.flags.writeable = weights.flags.writeable = False
+    return nodes, weights
+
+
+def _newton_rule(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    positive = _guesses(n, dim)
+    if n % 2:
+        positive = np.concatenate([[0.0], positive])
+    mantissa, exponent = np.empty(positive.size), np.empty(positive.size, np.int64)
+    correction = gauss_kernels.polish(n, dim, positive, mantissa, exponent)
+    if np.any(np.diff(positive) <= 0.0) or not correction < 1e-15:
+        raise NtkspecError(f"n = {n} nodes in dim = {dim} could not be found to the last digit")
+    mantissa, shift = np.frexp(mantissa)
+    exponent += shift
+    half = np.ldexp(mantissa, np.maximum(exponent - exponent.max(), -2000))
+    mirrored = slice(n % 2, None)
+    nodes = np.concatenate([-positive[mirrored][::-1], positive])
+    weights = np.concatenate([half[mirrored][::-1], half])
+    return nodes, weights / math.fsum(weights)
+
+
+def _guesses(n: int, dim: int) -> NDArray[np.float64]:
+    """Positive nodes to about 1e-12: eigenvalues of one half of the squared Jacobi matrix."""
+    if n == 1:
+        return np.empty(0)
+    k = np.arange(1.0, n + 1.0)
+    square = k * (k + dim - 3.0) / ((2.0 * k + dim - 2.0) * (2.0 * k + dim - 4.0))
+    square = np.concatenate([[0.0], square])[:n]  # squared off-diagonals, from 0 on
+    first, size = n % 2, n // 2
+    left, right = square[first::2][:size], square[first + 1 :: 2][:size]
+    diagonal = left.copy()
+    diagonal[: right.size] += right
+    between = np.sqrt(square[first + 1 :: 2][: size - 1] * square[first + 2 :: 2][: size - 1])
+    return np.sqrt(eigvalsh_tridiagonal(diagonal, between))
+
+
+@dataclass(frozen=True)
+class FunkHecke:
+    """Eigenvalues by plain quadrature, with what they are worth.
+
+    Attributes
+    ----------
+    degrees : (K,) int64 array
+    eigenvalues : (K,) float64 array
+        Under the uniform probability measure.
+    absolute_error : (K,) float64 array
+        Bound on the error: rounding, and truncation from the rule of half the nodes.
+    digits : (K,) int64 array
+        Decimal digits that the bound leaves; 0 says that there is none.
+    """
+
+    degrees: NDArray[np.int64]
+    eigenvalues: NDArray[np.float64]
+    absolute_error: NDArray[np.float64]
+    digits: NDArray[np.int64]
+
+
+def funk_hecke(
+    kernel_function: Callable[[NDArray[np.float64]], ArrayLike],
+    dim: int,
+    degrees: int | Iterable[int],
+    nodes: int = 2000,
+) -> FunkHecke:
+    """Eigenvalues c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt by a Gauss-Gegenbauer rule.
+
+    Parameters
+    ----------
+    kernel_function : callable
+        K, vectorised over t in [-1, 1].
+    dim : int
+    degrees : int or iterable of int
+    nodes : int
+        2 to 20000.
+
+    Returns
+    -------
+    FunkHecke
+
+    Raises
+    ------
+    NtkspecError
+        For parameters that are not allowed, or a kernel that returns NaN or another shape.
+
+    Examples
+    --------
+    >>> result = funk_hecke(lambda t: t, 3, [0, 1, 2])
+    >>> result.eigenvalues.round(15)[1], result.digits
+    (np.float64(0.333333333333333), array([ 0, 14,  0]))
+    """
+    wanted, dim = check_degrees(degrees), check_dim(dim)
+    if not isinstance(nodes, (int, np.integer)) or nodes < 2:
+        raise NtkspecError(f"nodes = {nodes!r} is not allowed; it must be a whole number from 2 to {MOST_NODES}")
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    value, size = _sums(kernel_function, dim, unique, int(nodes))
+    coarse, _ = _sums(kernel_function, dim, unique, int(nodes) // 2)
+    # Kernel, weight and sum cost a few roundings; the rounded nodes and the recurrence some for
+    # each degree.
+    error = ROUNDING * (64.0 + 4.0 * unique) * size + np.abs(value - coarse)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digits = np.floor(np.nan_to_num(np.log10(np.abs(value) / error), nan=0.0, neginf=0.0))
+    digits = np.clip(digits, 0, 15).astype(np.int64)
+    return FunkHecke(wanted, value[inverse], error[inverse], digits[inverse])
+
+
+def _sums(
+    kernel_function: Callable[[NDArray[np.float64]], ArrayLike],
+    dim: int,
+    degrees: NDArray[np.int64],
+    n: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums over the rule of n nodes, and the sums of the moduli of their terms."""
+    t, weights = gauss_gegenbauer(n, dim)
+    values = np.asarray(kernel_function(t), dtype=np.float64)
+    if values.shape != t.shape:
+        raise NtkspecError(f"kernel_function returned shape {values.shape} for t of shape {t.shape}")
+    if not np.all(np.isfinite(values)):
+        at = float(t[~np.isfinite(values)][0])
+        raise NtkspecError(f"kernel_function returned a value that is not finite at t = {at!r}")
+    total, size = np.empty(degrees.size), np.empty(degrees.size)
+    legendre_kernels.funk_hecke_sums(degrees, dim, t, weights * values, total, size)
+    return total, size
