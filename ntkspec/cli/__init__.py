@@ -1,0 +1,35 @@
+"""The command line: reads options, calls the library, shows what it returns.
+
+A module for each command; what is heavy is imported when a command runs.
+"""
+
+import click
+
+import ntkspec
+from ntkspec.cli.eig import eig
+from ntkspec.cli.export import export
+from ntkspec.cli.group import ErrorsAsSentences
+from ntkspec.cli.info import info
+from ntkspec.cli.plot import plot
+from ntkspec.cli.sweep import sweep
+from ntkspec.cli.verify import verify
+
+__all__ = ["main"]
+
+
+@click.group(
+    cls=ErrorsAsSentences,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(ntkspec.__version__, prog_name="ntkspec")
+def main() -> None:
+    """Spectra of neural tangent kernels on the sphere, to full relative accuracy.
+
+    \b
+    Example: the first five eigenvalues of the poster's ReLU network in three dimensions
+      ntkspec eig relu --dim 3 --degrees 0:5
+    """
+
+
+for _command in (eig, sweep, verify, info, export, plot):
+    main.add_command(_command)

@@ -1,0 +1,119 @@
+"""``ntkspec eig``: one spectrum, on the standard output."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ntkspec.spectra import Spectrum
+
+__all__ = ["eig"]
+
+COLUMNS = ("degree", "eigenvalue", "log_eigenvalue", "multiplicity", "relative_error")
+
+
+@click.command()
+@click.argument("activation")
+@click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.")
+@click.option(
+    "--degrees", default="0:101", show_default=True, metavar="RANGE",
+    help="a:b (b not included), a:b:step, or a list 0,4,8.",
+)  # fmt: skip
+@click.option("--slope", type=float, help="Slope of leaky_relu below 0.  [default: 0.1]")
+@click.option("--depth", type=int, default=1, show_default=True, help="Hidden layers.")
+@click.option("--weight-variance", type=float, default=1.0, show_default=True)
+@click.option("--bias-variance", type=float, default=0.0, show_default=True)
+@click.option(
+    "--trained", default="hidden", show_default=True, metavar="hidden|all",
+    help="Weights that the NTK counts.",
+)  # fmt: skip
+@click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
+@click.option(
+    "--normalization", default="probability", show_default=True,
+    metavar="probability|surface|poster", help="Measure of the operator.",
+)  # fmt: skip
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
+    show_default=True, help="In JSON null stands for what is not finite: the logarithm of 0.",
+)  # fmt: skip
+def eig(
+    activation: str,
+    dim: int,
+    degrees: str,
+    kernel: Any,
+    normalization: Any,
+    layout: str,
+    **parameters: Any,
+) -> None:
+    """Print the eigenvalues of one network's kernel in one dimension.
+
+    ACTIVATION is relu, leaky_relu, sigmoid or tanh.
+
+    An eigenvalue below the range of doubles is printed as 0.0; its logarithm is right.  The
+    logarithm of an exact zero is -inf.
+
+    \b
+    Example: tanh at every second degree
+      ntkspec eig tanh --dim 3 --degrees 1:12:2 --format csv
+    """
+    from ntkspec.networks import Network
+    from ntkspec.ranges import parse_range
+    from ntkspec.spectra import spectrum
+
+    network = Network(activation, **parameters)
+    result = spectrum(network, dim, parse_range(degrees, "degrees"), kernel, normalization)
+    {"text": _print_text, "csv": _print_csv, "json": _print_json}[layout](result)
+
+
+def _columns(result: Spectrum) -> tuple[list[Any], ...]:
+    return (
+        result.degrees.tolist(),
+        result.eigenvalues.tolist(),
+        result.log_eigenvalues.tolist(),
+        [_whole(n) for n in result.multiplicities.tolist()],
+        result.relative_error.tolist(),
+    )
+
+
+def _whole(number: float) -> int | float:
+    """Without a decimal point as long as it is exact."""
+    return int(number) if number < 2**53 else number
+
+
+def _print_text(result: Spectrum) -> None:
+    rows = [
+        COLUMNS,
+        *([repr(value) for value in row] for row in zip(*_columns(result), strict=True)),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    named = ", ".join(f"{k} = {v}" for k, v in result.network.parameters().items())
+    click.echo(f"# {named}")
+    click.echo(f"# kernel = {result.kernel}, dim = {result.dim}, {result.normalization} measure")
+    for row in rows:
+        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _print_csv(result: Spectrum) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(zip(*_columns(result), strict=True))
+
+
+def _print_json(result: Spectrum) -> None:
+    lists = (
+        [value if math.isfinite(value) else None for value in column] for column in _columns(result)
+    )
+    document = {
+        "network": result.network.parameters(),
+        "dim": result.dim,
+        "kernel": result.kernel,
+        "normalization": result.normalization,
+        **dict(zip(COLUMNS, lists, strict=True)),
+    }
+    click.echo(json.dumps(document, allow_nan=False))

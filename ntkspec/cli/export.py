@@ -1,0 +1,54 @@
+"""``ntkspec export``: entries of a table as text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+__all__ = ["export"]
+
+
+@click.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True), help="- is the standard output.",
+)  # fmt: skip
+@click.option(
+    "--format", "layout", type=click.Choice(["csv", "json"]), default="csv", show_default=True,
+    help="In JSON null stands for the logarithm of 0.",
+)  # fmt: skip
+@click.option("--network", help="Its name in the table.  [default: all]")
+@click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
+@click.option("--degrees", metavar="RANGE", help="a:b, a:b:step or 0,4,8.  [default: all]")
+def export(
+    table: Path,
+    output: Path,
+    layout: str,
+    network: str | None,
+    dim: str | None,
+    degrees: str | None,
+) -> None:
+    """Write entries of TABLE as CSV or JSON, with every digit.
+
+    \b
+    Example:
+      ntkspec export out/spectra.h5 -o - --network tanh --dim 3 --degrees 0:20
+    """
+    from ntkspec.ranges import parse_range
+    from ntkspec.sweeps.files import appearing
+    from ntkspec.tables import open_table
+
+    selection = {
+        "network": network,
+        "dim": None if dim is None else parse_range(dim, "dim"),
+        "degrees": None if degrees is None else parse_range(degrees, "degrees"),
+    }
+    with open_table(table) as source:
+        if str(output) == "-":
+            source.export(sys.stdout, layout, **selection)
+            return
+        with appearing(output) as part, part.open("w", encoding="utf-8") as file:
+            source.export(file, layout, **selection)

@@ -1,0 +1,89 @@
+"""Tables and progress, on a terminal and where there is none."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["Meter", "console"]
+
+#: Characters in a line of a table, where no terminal says otherwise.
+WIDTH = 120
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def console() -> Console:
+    """Return the standard output; where it is no terminal, tables keep their full width."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
+
+
+class Meter:
+    """Progress on the standard error stream: a bar, or plain lines where it is no terminal.
+
+    Called as ``meter(done, total)`` or ``meter(done, total, eigenvalues)``, where `eigenvalues`
+    counts those computed so far.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted, in the plural.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._start = self._last = time.monotonic()
+        self._first: int | None = None
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn(unit), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.description}"), TimeRemainingColumn(), TextColumn("left"),
+                console=Console(stderr=True),
+            )  # fmt: skip
+            self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, eigenvalues: int | None = None) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done  # what an earlier run had done says nothing of the speed
+        speed = _speed(eigenvalues, now - self._start)
+        if self._bar:
+            self._bar.update(self._task, completed=done, total=total, description=speed)
+        elif done == total or now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            left = _time_left(done - self._first, total - done, now - self._start)
+            parts = [f"{done}/{total} {self._unit}", speed, left]
+            print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
+
+
+def _speed(eigenvalues: int | None, seconds: float) -> str:
+    if not eigenvalues or seconds <= 0.0:
+        return ""
+    return f"{eigenvalues / seconds:.3g} eigenvalues/s"
+
+
+def _time_left(done: int, left: int, seconds: float) -> str:
+    if done <= 0 or left <= 0:
+        return ""
+    minutes, rest = divmod(round(seconds * left / done), 60)
+    return f"{minutes}:{rest:02d} left"
