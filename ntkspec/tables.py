@@ -102,6 +102,10 @@ class Table:
         """Degrees of a network, increasing."""
         return np.asarray(self._read(self._group(network), "degree"))
 
+    def relative_error(self, network: Network | str) -> NDArray[np.float64]:
+        """Bound on the relative error of a network's eigenvalues, for each dimension."""
+        return np.asarray(self._read(self._group(network), "relative_error"))
+
     def checks(self, network: Network | str) -> list[dict[str, Any]]:
         """Entries recomputed independently when the table was made."""
         rows = self._read(self._group(network), "checks")
@@ -143,8 +147,8 @@ class Table:
             for i, row in enumerate(rows):
                 out[i] = self._read(group, name, np.s_[int(row), low:high])[columns - low]
             arrays.append(out)
-        error = np.asarray(self._read(group, "relative_error"))[rows]
         name = group.name.strip("/")
+        error = self.relative_error(name)[rows]
         return TableSlice(
             name, self._network(name), self.kernel(name), dims, wanted, arrays[0], arrays[1], error
         )

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +22,7 @@ from ntkspec.sweeps.checks import CheckKey, compute_check, pick_checks, read_che
 from ntkspec.sweeps.files import PART
 from ntkspec.sweeps.plan import BlockKey, blocks, check_size
 from ntkspec.sweeps.provenance import code_digest
-from ntkspec.sweeps.recipe import Recipe, group_name, read_recipe
+from ntkspec.sweeps.recipe import Recipe, group_name, parse_recipe, read_recipe
 from ntkspec.tables import open_table
 from ntkspec.verification import Check
 
@@ -227,6 +229,18 @@ def _checked(
     return found
 
 
+@lru_cache(maxsize=4)
+def _recipe(text: str) -> Recipe:
+    return parse_recipe(text)
+
+
+def _on_worker(
+    function: Callable[[Recipe, Task, Path], Any], text: str, key: Task, folder: Path
+) -> Any:
+    """Run a task; the recipe travels as its text, a few hundred bytes."""
+    return function(_recipe(text), key, folder)
+
+
 class _Meter:
     """Counts tasks and eigenvalues for the caller's progress."""
 
@@ -283,16 +297,15 @@ class _Cluster:
         from distributed import as_completed
 
         folder = folder.resolve()
-        shared = client.scatter(recipe, broadcast=True)
         sizes: dict[str, int] = {}
 
         def submit(key: Task) -> Any:
-            future = client.submit(function, shared, key, folder, pure=False)
+            future = client.submit(_on_worker, function, recipe.text, key, folder, pure=False)
             sizes[future.key] = getattr(key, "size", 0)
             return future
 
         count = IN_FLIGHT * max(1, len(client.scheduler_info()["workers"]))
-        begun = [submit(first), *(submit(key) for key, _ in zip(waiting, range(count - 1)))]
+        begun = [submit(first), *(submit(key) for key in islice(waiting, count - 1))]
         completed = as_completed(begun)
         for future in completed:
             future.result()
