@@ -1,0 +1,230 @@
+"""The poster's Figure 3 done right: eigenvalue against degree, to the last digit and its law."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Network
+from ntkspec.spectra.laws import law
+from ntkspec.spectra.quadrature import funk_hecke
+from ntkspec.tables import Table, open_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["figure3"]
+
+PREFERRED_DIMS = (3, 10, 64)
+QUADRATURE_NODES = 2000
+PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
+# Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
+# Sizes differ too: leaky ReLU and ReLU nearly coincide.
+STYLES = (
+    ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
+)  # fmt: skip
+NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One network in one dimension: logarithms to base 10 against degree."""
+
+    label: str
+    style: tuple[str, str, float]
+    degrees: NDArray[np.int64]
+    exact: NDArray[np.float64]
+    law_degrees: NDArray[np.float64]
+    law: NDArray[np.float64]
+    quadrature: NDArray[np.float64]
+
+
+def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
+    """Draw eigenvalues against degrees for the networks of a table, with their laws.
+
+    Left log-log, where power laws are straight; right log-linear, down to the smallest value.
+    Small grey crosses are what Gauss-Gegenbauer quadrature in doubles (2000 nodes) gives.
+
+    Parameters
+    ----------
+    table : path
+        Table with up to four networks; dimensions 3, 10 and 64 are drawn where it has them.
+    outputs : sequence of path
+        Files to write, their kind by suffix: .png, .svg or .pdf.
+
+    Returns
+    -------
+    list of Path
+        The files written; each appears whole or not at all.
+
+    Raises
+    ------
+    TableError
+        When the table is missing or damaged.
+    NtkspecError
+        For another suffix, or a table with no degrees beyond 2.
+    """
+    paths = [_checked_output(path) for path in outputs]
+    with open_table(table) as source:
+        panels = {dim: _curves(source, dim) for dim in _dims(source)}
+    figure = _draw(panels)
+    for path in paths:
+        _save(figure, path)
+    return paths
+
+
+def _checked_output(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise NtkspecError(
+            f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
+        )
+    return path
+
+
+def _dims(table: Table) -> list[int]:
+    common = set.intersection(*(set(table.dims(name).tolist()) for name in table.networks))
+    if not common:
+        raise NtkspecError("the table's networks have no dimension in common to draw")
+    preferred = [dim for dim in PREFERRED_DIMS if dim in common]
+    ordered = sorted(common)
+    return preferred or [ordered[0], *({ordered[-1]} - {ordered[0]})]
+
+
+def _curves(table: Table, dim: int) -> list[Curve]:
+    curves = []
+    for (name, network), style in zip(list(table.networks.items())[:4], STYLES, strict=False):
+        degrees = _thinned(table.degrees(name))
+        part = table.select(name, dim=dim, degrees=degrees)
+        exact = np.asarray(part.log_eigenvalue).ravel() / math.log(10.0)
+        curves.append(_curve(network, dim, style, degrees, exact, part.kernel))
+    return curves
+
+
+def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Degrees evenly spread on both scales, of either parity, from 1 on."""
+    positive = degrees[degrees > 0]
+    if positive.size < 3:
+        raise NtkspecError("the table has too few degrees to draw: at least 3 beyond 0 are needed")
+    top = float(positive[-1])
+    wanted = np.r_[np.geomspace(1, top, 45), np.linspace(1, top, 60)]
+    near = positive[np.minimum(np.searchsorted(positive, wanted), positive.size - 1)]
+    return np.unique(np.r_[near, np.intersect1d(near + 1, positive)])
+
+
+def _curve(
+    network: Network,
+    dim: int,
+    style: tuple[str, str, float],
+    degrees: NDArray[np.int64],
+    exact: NDArray[np.float64],
+    kernel: str,
+) -> Curve:
+    pointwise = network.ntk if kernel == "ntk" else network.nngp
+    plain = funk_hecke(pointwise, dim, degrees, nodes=QUADRATURE_NODES).eigenvalues
+    with np.errstate(divide="ignore"):
+        plain = np.log10(np.abs(plain))
+    top = float(degrees[-1])
+    law_degrees = np.geomspace(min(max(4.0, 2.0 * dim), top), top, 60)
+    model = law(network, dim, "nngp" if kernel == "nngp" else "ntk")
+    label = NAMES[network.activation]
+    if network.slope is not None:
+        label += f" (slope {network.slope:g})"
+    drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
+    return Curve(label, style, degrees, exact, law_degrees, drawn, plain)
+
+
+def _draw(panels: dict[int, list[Curve]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.3 * len(panels) + 1.1), layout="constrained", dpi=150)
+    grid = figure.subplots(len(panels), 2, squeeze=False)
+    for row, (dim, curves) in zip(grid, panels.items(), strict=True):
+        _panel(row[0], dim, curves, log_degrees=True)
+        _panel(row[1], dim, curves, log_degrees=False)
+    for axes in grid[-1]:
+        axes.set_xlabel("degree $k$")
+    grid[0][0].set_title("log-log: power laws are straight", fontsize=11)
+    grid[0][1].set_title("log-linear: down to the smallest eigenvalue", fontsize=11)
+    _legend(figure, grid[0][0])
+    return figure
+
+
+def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    smallest = min(c.exact[np.isfinite(c.exact)].min() for c in curves)
+    bottom = max(smallest * 1.05, -45.0) if log_degrees else smallest * 1.05
+    for curve in curves:
+        colour, marker, size = curve.style
+        shown = np.isfinite(curve.exact)
+        axes.plot(
+            curve.degrees, curve.quadrature, linestyle="none", marker="x", markersize=3,
+            markeredgewidth=0.7, color="0.62", zorder=1, label=PLAIN,
+        )  # fmt: skip
+        axes.plot(
+            curve.degrees[shown], curve.exact[shown], linestyle="none", marker=marker,
+            markersize=size, color=colour, markerfacecolor="white", zorder=3, label=curve.label,
+        )  # fmt: skip
+        axes.plot(
+            curve.law_degrees, curve.law, color=colour, linewidth=1.1, zorder=2, label="law",
+        )  # fmt: skip
+    if log_degrees:
+        axes.set_xscale("log")
+    axes.set_ylim(bottom, 1.0)
+    axes.yaxis.set_major_formatter(lambda y, _: f"$10^{{{y:.0f}}}$")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.set_ylabel(f"$d = {dim}$:   $\\lambda_k$")
+    axes.grid(color="0.92", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if log_degrees:
+        _mark_floor(axes, curves)
+
+
+def _mark_floor(axes: Axes, curves: list[Curve]) -> None:
+    """Say where plain quadrature ends: the median of what it gives for exact zeros."""
+    zeros = np.concatenate([c.quadrature[~np.isfinite(c.exact)] for c in curves])
+    zeros = zeros[np.isfinite(zeros)]
+    if zeros.size:
+        axes.text(
+            0.03, 0.04,
+            f"crosses: plain double quadrature,\nnoise near $10^{{{np.median(zeros):.0f}}}$",
+            transform=axes.transAxes, fontsize=8, color="0.3", va="bottom",
+        )  # fmt: skip
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    from matplotlib.lines import Line2D
+
+    handles, labels = axes.get_legend_handles_labels()
+    kept = dict(zip(labels, handles, strict=True))
+    kept["law"] = Line2D([], [], color="0.3", linewidth=1.1)
+    kept["derived law"] = kept.pop("law")
+    kept[PLAIN] = kept.pop(PLAIN)
+    figure.legend(
+        list(kept.values()), list(kept), loc="outside upper center", ncols=len(kept),
+        frameon=False, fontsize=9, handletextpad=0.3, columnspacing=1.2,
+    )  # fmt: skip
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write beside the target and rename, so that a killed run leaves no half picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        figure.savefig(name, metadata={"Date": None} if path.suffix == ".svg" else None)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
