@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 
 from ntkspec.kernels.scaled import dd_mul, exp_scaled, fma, normalized, two_sum

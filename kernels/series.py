@@ -229,9 +229,7 @@ def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
         if m < 0:
             return at
         count = 1
-        while (
-            count < RUN and at + count < degrees.size and degrees[at + count] == k + 2 * count
-        ):
+        while count < RUN and at + count < degrees.size and degrees[at + count] == k + 2 * count:
             count += 1
         # The terms of the last degree of the run reach highest, those of the first lowest.
         lm, lh, ll, le = m, wh, wl, we
@@ -250,8 +248,19 @@ def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
         _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms)
         inverses = _invert(2.0 * k + 2.0 * low + dim, size + count)
         i = (k - parity) // 2 + m
-        _run(terms, size, inverses, 2.0 * low, 1, count, wh * am[i], we + ae[i],
-             mantissa, exponent, at)
+        _run(
+            terms,
+            size,
+            inverses,
+            2.0 * low,
+            1,
+            count,
+            wh * am[i],
+            we + ae[i],
+            mantissa,
+            exponent,
+            at,
+        )
         k, m, wh, wl, we = last, lm, lh, ll, le
         at += count
     return at
@@ -287,8 +296,19 @@ def column(degree, parity, dims, am, ae, rho_high, rho_low, mantissa, exponent):
         _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms)
         inverses = _invert(2.0 * k + 2.0 * low + dim, size + count)
         i = (k - parity) // 2 + m
-        _run(terms, size, inverses, float(dim), 0, count, wh * am[i], we + ae[i],
-             mantissa, exponent, at)
+        _run(
+            terms,
+            size,
+            inverses,
+            float(dim),
+            0,
+            count,
+            wh * am[i],
+            we + ae[i],
+            mantissa,
+            exponent,
+            at,
+        )
         dim, m, wh, wl, we = last, lm, lh, ll, le
         at += count
     return at

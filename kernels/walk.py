@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 
 from ntkspec.kernels.scaled import LN2_HI, LN2_LO

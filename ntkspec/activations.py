@@ -43,7 +43,7 @@ class PiecewiseLinear:
 
 @dataclass(frozen=True)
 class Sigmoidal:
-    """sigma(x) = offset + amplitude * tanh(rate * x): odd but for a constant, poles off the axis."""
+    """sigma(x) = offset + amplitude * tanh(rate * x): odd but for a constant."""
 
     name: str
     offset: float
@@ -104,7 +104,9 @@ def _checked_slope(slope: float) -> float:
     try:
         value = float(slope)
     except (TypeError, ValueError):
-        raise NtkspecError(f"slope = {slope!r} is not a number; allowed is any finite one") from None
+        raise NtkspecError(
+            f"slope = {slope!r} is not a number; allowed is any finite one"
+        ) from None
     if not math.isfinite(value) or abs(value) > 1e100:
         raise NtkspecError(f"slope = {slope!r} is not allowed; it must be finite, |slope| <= 1e100")
     return value

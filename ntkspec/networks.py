@@ -74,7 +74,8 @@ class Network:
         set_(self, "bias_variance", 0.0)
         if isinstance(self.depth, bool) or self.depth != 1:
             raise NtkspecError(
-                f"depth = {self.depth!r} is not allowed; this version has one hidden layer (depth = 1)"
+                f"depth = {self.depth!r} is not allowed; "
+                "this version has one hidden layer (depth = 1)"
             )
         set_(self, "depth", 1)
         if self.trained not in ("hidden", "all"):
@@ -110,7 +111,6 @@ class Network:
         if kernel == "ntk":
             return (1.0 if self.trained == "all" else 0.0), 1.0
         raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
-
 
     def ntk(self, t: ArrayLike) -> NDArray[np.float64]:
         """Neural tangent kernel K(t) at t = <x, x'>.

@@ -6,16 +6,23 @@ import csv
 import io
 import json
 import math
+import os
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 import ntkspec
 from ntkspec.cli import main
+from ntkspec.tables import group_checksum
 
 COMMANDS = ("eig", "sweep", "verify", "info", "export", "plot")
 
@@ -154,6 +161,219 @@ def test_bad_parameter_as_a_process() -> None:
     assert "dim = 1 is not allowed; it must be a whole number from 2 to" in result.stderr
 
 
+RECIPE = """
+dims = "2:5"
+degrees = "0:12"
+[checks]
+samples = 1
+digits = 20
+[[networks]]
+activation = "relu"
+[[networks]]
+activation = "tanh"
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with recipe.toml and the table.h5 that the command line made of it."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "recipe.toml").write_text(RECIPE)
+    result = sweep(folder)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"wrote {folder / 'table.h5'}: 2 blocks\n"
+    assert "2/2 blocks and checks, " in result.stderr
+    assert "eigenvalues/s" in result.stderr
+    return folder
+
+
+def sweep(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    recipe, table = str(folder / "recipe.toml"), str(folder / "table.h5")
+    return process("sweep", recipe, "-o", table, "--workers", "1", *more)
+
+
+@pytest.fixture
+def table(swept: Path) -> str:
+    return str(swept / "table.h5")
+
+
+def test_sweep_again_has_nothing_to_do(swept: Path) -> None:
+    before = (swept / "table.h5").read_bytes()
+    assert sweep(swept).stdout == f"{swept / 'table.h5'} is complete already\n"
+    assert (swept / "table.h5").read_bytes() == before
+
+
+def test_sweep_of_shards(swept: Path, tmp_path: Path) -> None:
+    shutil.copy(swept / "recipe.toml", tmp_path)
+    for shard in ("1/2", "2/2"):
+        result = sweep(tmp_path, "--shard", shard)
+        assert result.stdout == f"computed 1 block of shard {shard}\n", result.stderr
+    result = sweep(tmp_path)
+    assert result.stdout == f"wrote {tmp_path / 'table.h5'}: 2 blocks, 2 by earlier runs\n"
+    with (
+        ntkspec.open_table(swept / "table.h5") as one,
+        ntkspec.open_table(tmp_path / "table.h5") as two,
+    ):
+        assert list(one.rows()) == list(two.rows())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "exit_code", "sentence"),
+    [
+        (None, [], 3, "recipe.toml: the recipe cannot be read"),
+        (RECIPE.replace("tanh", "tanj"), [], 2, "did you mean tanh"),
+        (RECIPE.replace("2:5", "1:5"), [], 2, "dim = 1 is not allowed"),
+        (RECIPE.replace("0:12", "12:12"), [], 2, "degrees = '12:12' is empty"),
+        (RECIPE, ["--workers", "0"], 2, "workers = 0 is not allowed"),
+        (RECIPE, ["--workers", "two"], 2, "'two' is not a valid integer"),
+        (RECIPE, ["--shard", "3/2"], 2, "shard = '3/2' is not allowed"),
+    ],
+)
+def test_bad_sweep(
+    recipe: str | None, arguments: list[str], exit_code: int, sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.toml"
+    if recipe is not None:
+        path.write_text(recipe)
+    result = run("sweep", str(path), "-o", str(tmp_path / "table.h5"), *arguments)
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert sentence in result.stderr
+    assert not (tmp_path / "table.h5").exists()
+
+
+def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
+    recipe = RECIPE.replace("0:12", "0:4001").replace("2:5", "2:1000")
+    (tmp_path / "recipe.toml").write_text("block_eigenvalues = 16384" + recipe)
+    command = [sys.executable, "-m", "ntkspec", "sweep", str(tmp_path / "recipe.toml")]
+    running = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "table.h5"), "--workers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    parts = tmp_path / "table.h5.parts"
+    while not list(parts.glob("*.h5")):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    begun = time.monotonic()
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert time.monotonic() - begun < 3
+    assert stdout == ""
+    assert "interrupted; the same command again goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "table.h5").exists()
+
+
+def test_info(table: str) -> None:
+    lines = run("info", table).output.splitlines()
+    assert lines[0] == f"{table}: ntkspec-spectra, version 1"
+    assert f"ntkspec {ntkspec.__version__}, python" in lines[2]
+    (tanh,) = [line for line in lines if "tanh" in line]
+    assert [cell.strip() for cell in tanh.split("│")[1:6]] == ["tanh", "ntk", "2:5", "0:12", "36"]
+
+
+def test_verify(table: str) -> None:
+    result = run("verify", table, "--samples", "12", "--digits", "20", "--seed", "7", "--all")
+    assert result.exit_code == 0
+    assert result.stdout.count(" ok ") == 12
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("12 entries recomputed to 20 digits (--seed 7): worst relative error")
+
+
+def test_verify_names_the_seed_that_it_drew(table: str) -> None:
+    last = run("verify", table, "--samples", "2", "--digits", "20", "--workers", "1").stdout
+    seed = last.partition("--seed ")[2].partition(")")[0]
+    assert int(seed) >= 0
+
+
+def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
+    """One entry off by 1e-9, with checksums that fit: only recomputing it can show that."""
+    wrong = tmp_path / "wrong.h5"
+    shutil.copy(table, wrong)
+    with h5py.File(wrong, "r+") as file:
+        group = file["relu"]
+        group["eigenvalue"][1, 2] *= 1 + 1e-9
+        group.attrs["sha256"] = group_checksum(group)
+    arguments = ("--samples", "72", "--digits", "20", "--workers", "1")
+    result = run("verify", str(wrong), *arguments)
+    assert result.exit_code == 1
+    assert result.stdout.count(" OFF ") == 1
+    assert "worst relative error 1.0e-09" in result.stdout
+    assert "1 of 72 entries are off by more than the table promises" in result.stderr
+    assert run("verify", table, *arguments).exit_code == 0
+
+
+def test_damaged_table_exits_3_and_says_where(table: str, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.h5"
+    shutil.copy(table, damaged)
+    with h5py.File(damaged, "r+") as file:
+        file["tanh"]["eigenvalue"][1, 3] *= 1 + 1e-9
+    result = run("verify", str(damaged), "--samples", "1", "--digits", "20")
+    assert result.exit_code == 3
+    assert "damaged.h5: tanh is damaged" in result.stderr
+    damaged.write_bytes(damaged.read_bytes()[:3000])
+    for command in (["info"], ["export", "-o", "-"]):
+        result = run(*command, str(damaged))
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert "damaged.h5" in result.stderr
+
+
+def test_export(table: str, tmp_path: Path) -> None:
+    selection = ("--network", "tanh", "--dim", "3", "--degrees", "0,1,11")
+    output = run("export", table, "-o", "-", *selection).stdout
+    rows = list(csv.DictReader(io.StringIO(output)))
+    assert [(row["network"], row["dim"], row["degree"]) for row in rows] == [
+        ("tanh", "3", "0"), ("tanh", "3", "1"), ("tanh", "3", "11")
+    ]  # fmt: skip
+    # DESIGN 2.3
+    assert float(rows[1]["eigenvalue"]) == pytest.approx(0.139477224119675774, rel=1e-13)
+    assert float(rows[2]["eigenvalue"]) == pytest.approx(1.00151518753135e-6, rel=1e-13)
+    assert float(rows[0]["log_eigenvalue"]) == -math.inf
+
+    target = tmp_path / "tanh.json"
+    result = run("export", table, "-o", str(target), *selection, "--format", "json")
+    assert (result.exit_code, result.output) == (0, "")
+    documents = json.loads(target.read_text())
+    assert documents[0]["log_eigenvalue"] is None
+    assert [repr(d["eigenvalue"]) for d in documents] == [row["eigenvalue"] for row in rows]
+
+
+def test_export_of_all(table: str) -> None:
+    assert len(run("export", table, "-o", "-").stdout.splitlines()) == 1 + 2 * 3 * 12
+
+
+@pytest.mark.parametrize(
+    ("selection", "sentence"),
+    [
+        (["--network", "sigmoid"], "'sigmoid' is not in the table; it has relu, tanh"),
+        (["--dim", "9"], "dim = 9 is not in the table"),
+        (["--degrees", "3:99"], "degree = 12 is not in the table"),
+        (["--degrees", "x"], "degrees = 'x' is not a range"),
+    ],
+)
+def test_export_of_what_is_not_there(
+    selection: list[str], sentence: str, table: str, tmp_path: Path
+) -> None:
+    result = run("export", table, "-o", str(tmp_path / "some.csv"), *selection)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_that_cannot_be_written_exits_3(table: str, tmp_path: Path) -> None:
+    result = run("export", table, "-o", str(tmp_path / "no folder" / "some.csv"))
+    assert result.exit_code == 3
+    assert "no folder" in result.stderr
+
+
+def test_plot(table: str, tmp_path: Path) -> None:
+    outputs = [str(tmp_path / name) for name in ("figure.svg", "figure.png")]
+    result = run("plot", table, "-o", outputs[0], "-o", outputs[1])
+    assert result.output.splitlines() == [f"wrote {output}" for output in outputs]
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "figure.svg").read_text()
+
+
 @pytest.mark.parametrize("command", ["info", "verify", "export", "plot"])
 def test_missing_table_exits_3(command: str, tmp_path: Path) -> None:
     output = {"export": ["-o", "-"], "plot": ["-o", str(tmp_path / "figure.png")]}
@@ -164,6 +384,7 @@ def test_missing_table_exits_3(command: str, tmp_path: Path) -> None:
 
 
 def test_closed_pipe_is_quiet() -> None:
-    command = f"{sys.executable} -m ntkspec eig relu --degrees 0:20000 --format csv | head -n 1"
+    python = shlex.quote(sys.executable)
+    command = f"{python} -m ntkspec eig relu --degrees 0:20000 --format csv | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (result.stdout.split(",")[0], result.stderr) == ("degree", "")

@@ -40,13 +40,16 @@ def gaussian_reference(t, variance, function):
         weights = [(-x * x / 2).exp() for x in nodes]
         rest = (1 - t * t).sqrt() if float(abs(t)) < 1 else arb(0)
         if float(abs(t)) == 1:
-            pairs = (w * function(root * x) * function(root * t * x) for x, w in zip(nodes, weights))
+            pairs = (
+                w * function(root * x) * function(root * t * x) for x, w in zip(nodes, weights)
+            )
             total = sum(pairs, arb(0)) * step / (2 * arb.pi()).sqrt()
         else:
             total = arb(0)
             for x, w in zip(nodes, weights):
                 inner = sum(
-                    (v * function(root * (t * x + rest * y)) for y, v in zip(nodes, weights)), arb(0)
+                    (v * function(root * (t * x + rest * y)) for y, v in zip(nodes, weights)),
+                    arb(0),
                 )
                 total += w * function(root * x) * inner
             total = total * step * step / (2 * arb.pi())
@@ -186,7 +189,9 @@ def test_bad_cosines(t):
         Network("relu").ntk(t)
 
 
-@pytest.mark.parametrize("points", [[[1.0, 1.0]], [1.0, 0.0], [["a", "b"]], [[1.0]], [[math.nan, 0]]])
+@pytest.mark.parametrize(
+    "points", [[[1.0, 1.0]], [1.0, 0.0], [["a", "b"]], [[1.0]], [[math.nan, 0]]]
+)
 def test_bad_points(points):
     with pytest.raises(NtkspecError, match="points"):
         Network("relu").ntk_matrix(points)

@@ -103,7 +103,9 @@ def test_nodes_are_roots_and_weights_are_theirs(bits, dim, n):
         root = arb(x[i])
         for _ in range(4):  # Newton from the node, in balls
             p = polynomial(n, dim, root)
-            root = (root - p * (1 - root * root) / (n * (polynomial(n - 1, dim, root) - root * p))).mid()
+            root = (
+                root - p * (1 - root * root) / (n * (polynomial(n - 1, dim, root) - root * p))
+            ).mid()
         assert abs(float(root - arb(x[i]))) <= 2e-16
         found.append(weight(root))
     for i, ball in zip(picked, found, strict=True):

@@ -25,7 +25,10 @@ def quotient(a, b, c, d):
 
 @given(factors, factors)
 def test_products_and_quotients_keep_thirty_digits(a, b):
-    for function, exact in ((product, Fraction(a) * Fraction(b)), (quotient, Fraction(a) / Fraction(b))):
+    for function, exact in (
+        (product, Fraction(a) * Fraction(b)),
+        (quotient, Fraction(a) / Fraction(b)),
+    ):
         high, low = function(a, 0.0, b, 0.0)
         assert abs((Fraction(high) + Fraction(low)) / exact - 1) < Fraction(1, 10**31)
 

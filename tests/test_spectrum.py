@@ -137,8 +137,12 @@ def test_normalizations_convert_back_and_forth(name, dim, degree):
 
 def test_surface_and_poster_on_the_sphere_of_three_dimensions():
     # Vol(S^2) = 4 pi, c_3 = 1/2: surface lambda_0 of relu is pi/4; the poster's is pi/2
-    assert eigenvalues("relu", 3, 0, normalization="surface")[0] == pytest.approx(math.pi / 4, rel=1e-15)
-    assert eigenvalues("relu", 3, 0, normalization="poster")[0] == pytest.approx(math.pi / 2, rel=1e-15)
+    assert eigenvalues("relu", 3, 0, normalization="surface")[0] == pytest.approx(
+        math.pi / 4, rel=1e-15
+    )
+    assert eigenvalues("relu", 3, 0, normalization="poster")[0] == pytest.approx(
+        math.pi / 2, rel=1e-15
+    )
 
 
 @given(st.integers(2, 60), st.integers(0, 60))

@@ -59,13 +59,17 @@ def sweep(
             restart=restart,
             progress=meter,
         )
-    click.echo(_outcome(result))
+    click.echo(_outcome(result, shard))
 
 
-def _outcome(result: SweepResult) -> str:
+def _outcome(result: SweepResult, shard: str | None) -> str:
     if result.output is None:
-        return f"{result.computed} blocks of shard computed"
+        return f"computed {_blocks(result.computed)} of shard {shard}"
     if not result.computed + result.reused:
         return f"{result.output} is complete already"
-    again = f", {result.reused} of them by an earlier run" if result.reused else ""
-    return f"wrote {result.output}: {result.computed + result.reused} blocks{again}"
+    earlier = f", {result.reused} by earlier runs" if result.reused else ""
+    return f"wrote {result.output}: {_blocks(result.computed + result.reused)}{earlier}"
+
+
+def _blocks(count: int) -> str:
+    return f"{count} block{'' if count == 1 else 's'}"

@@ -41,7 +41,7 @@ def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np
     Returns
     -------
     (K, *t.shape) float64 array
-        By the three-term recurrence (DLMF 18.9.1), near \\|t\\| = 1 in differences; the absolute
+        By the three-term recurrence (DLMF 18.9.1), near t = 1 and -1 in differences; the absolute
         error is a small multiple of the degree times the rounding and the local amplitude.
 
     Raises
@@ -104,7 +104,9 @@ def gauss_gegenbauer(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.
     except TypeError:
         count = 0
     if not 1 <= count <= MOST_NODES:
-        raise NtkspecError(f"n = {n!r} nodes are not allowed; it must be a whole number from 1 to {MOST_NODES}")
+        raise NtkspecError(
+            f"n = {n!r} nodes are not allowed; it must be a whole number from 1 to {MOST_NODES}"
+        )
     return _rule(count, check_dim(dim))
 
 
@@ -149,7 +151,7 @@ def _guesses(n: int, dim: int) -> NDArray[np.float64]:
     diagonal = left.copy()
     diagonal[: right.size] += right
     between = np.sqrt(square[first + 1 :: 2][: size - 1] * square[first + 2 :: 2][: size - 1])
-    return np.sqrt(eigvalsh_tridiagonal(diagonal, between))
+    return np.asarray(np.sqrt(eigvalsh_tridiagonal(diagonal, between)))
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,9 @@ def funk_hecke(
     """
     wanted, dim = check_degrees(degrees), check_dim(dim)
     if not isinstance(nodes, (int, np.integer)) or nodes < 2:
-        raise NtkspecError(f"nodes = {nodes!r} is not allowed; it must be a whole number from 2 to {MOST_NODES}")
+        raise NtkspecError(
+            f"nodes = {nodes!r} is not allowed; it must be a whole number from 2 to {MOST_NODES}"
+        )
     unique, inverse = np.unique(wanted, return_inverse=True)
     value, size = _sums(kernel_function, dim, unique, int(nodes))
     coarse, _ = _sums(kernel_function, dim, unique, int(nodes) // 2)
@@ -230,7 +234,9 @@ def _sums(
     t, weights = gauss_gegenbauer(n, dim)
     values = np.asarray(kernel_function(t), dtype=np.float64)
     if values.shape != t.shape:
-        raise NtkspecError(f"kernel_function returned shape {values.shape} for t of shape {t.shape}")
+        raise NtkspecError(
+            f"kernel_function returned shape {values.shape} for t of shape {t.shape}"
+        )
     if not np.all(np.isfinite(values)):
         at = float(t[~np.isfinite(values)][0])
         raise NtkspecError(f"kernel_function returned a value that is not finite at t = {at!r}")

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class PositiveSeries:
         self._dual = dual
         self._tangent = tangent
         self._moments = _tanh_moments(variance)
-        self._coefficients: tuple[NDArray[np.float64], ...] = ()
+        self._coefficients: tuple[NDArray[Any], ...] = ()
         # Squared moments: the exponent pi sqrt(n/q)/2 is kept in double-double, the shift of the
         # peak costs b^2/4 units; then the moves of a run and one chunk of its sum.
         b = 0.5 * math.pi / math.sqrt(variance)
@@ -113,7 +114,7 @@ class PositiveSeries:
                 )
         return mantissa, exponent
 
-    def _first_coefficients(self, count: int) -> tuple[NDArray[np.float64], ...]:
+    def _first_coefficients(self, count: int) -> tuple[NDArray[Any], ...]:
         if not self._coefficients or len(self._coefficients[0]) < count:
             squares, scale = self._moments.squares(count)
             n = 1.0 + 2.0 * np.arange(count)

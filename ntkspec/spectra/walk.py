@@ -83,7 +83,7 @@ def table_block(
     network = as_network(network)
     source = route(network, kernel)
     d = np.array([check_dim(dim) for dim in dims], dtype=np.int64)
-    k = check_degrees(degrees)  # type: ignore[arg-type]
+    k = check_degrees(degrees)
     for name, values in (("dims", d), ("degrees", k)):
         if values.size == 0 or np.any(np.diff(values) <= 0):
             raise NtkspecError(f"{name} must be increasing and not empty")

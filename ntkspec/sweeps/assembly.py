@@ -34,7 +34,11 @@ CHECK_TYPE = np.dtype(
 
 
 def assemble(
-    recipe: Recipe, keys: Iterable[BlockKey], checks: dict[int, list[Check]], folder: Path, out: Path
+    recipe: Recipe,
+    keys: Iterable[BlockKey],
+    checks: dict[int, list[Check]],
+    folder: Path,
+    out: Path,
 ) -> None:
     """Write the table beside its place, block by block, and rename it onto it.
 
@@ -55,21 +59,20 @@ def assemble(
     TableError
         When a block is missing or damaged.
     """
-    with appearing(out) as part:
-        with h5py.File(part, "w") as file:
-            _describe(file, recipe)
-            groups = [_group(file, recipe, n) for n in range(len(recipe.networks))]
-            for key in keys:
-                data = read_block(recipe, key, folder)
-                group, rows, columns = groups[key.network], slice(*key.rows), slice(*key.columns)
-                group["eigenvalue"][rows, columns] = data.eigenvalue
-                group["log_eigenvalue"][rows, columns] = data.log_eigenvalue
-                # Blocks beside each other in degree bound the same rows: the larger one holds.
-                bound = np.maximum(group["relative_error"][rows], data.relative_error)
-                group["relative_error"][rows] = bound
-            for n, group in enumerate(groups):
-                _write_checks(group, checks.get(n, []))
-                group.attrs["sha256"] = group_checksum(group)
+    with appearing(out) as part, h5py.File(part, "w") as file:
+        _describe(file, recipe)
+        groups = [_group(file, recipe, n) for n in range(len(recipe.networks))]
+        for key in keys:
+            data = read_block(recipe, key, folder)
+            group, rows, columns = groups[key.network], slice(*key.rows), slice(*key.columns)
+            group["eigenvalue"][rows, columns] = data.eigenvalue
+            group["log_eigenvalue"][rows, columns] = data.log_eigenvalue
+            # Blocks beside each other in degree bound the same rows: the larger one holds.
+            bound = np.maximum(group["relative_error"][rows], data.relative_error)
+            group["relative_error"][rows] = bound
+        for n, group in enumerate(groups):
+            _write_checks(group, checks.get(n, []))
+            group.attrs["sha256"] = group_checksum(group)
 
 
 def _describe(file: h5py.File, recipe: Recipe) -> None:

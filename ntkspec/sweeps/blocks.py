@@ -53,14 +53,13 @@ def compute_block(recipe: Recipe, key: BlockKey, folder: Path) -> str:
         network, recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)], kernel
     )
     data = BlockData(block.eigenvalue, block.log_eigenvalue, block.relative_error)
-    with appearing(block_path(folder, key)) as part:
-        with h5py.File(part, "w") as file:
-            file.attrs["key"] = json.dumps(key.as_dict())
-            file.attrs["recipe"] = recipe.digest
-            file.attrs["code"] = code_digest()
-            file.attrs["sha256"] = data.sha256
-            for name in ARRAYS:
-                file.create_dataset(name, data=getattr(data, name))
+    with appearing(block_path(folder, key)) as part, h5py.File(part, "w") as file:
+        file.attrs["key"] = json.dumps(key.as_dict())
+        file.attrs["recipe"] = recipe.digest
+        file.attrs["code"] = code_digest()
+        file.attrs["sha256"] = data.sha256
+        for name in ARRAYS:
+            file.create_dataset(name, data=getattr(data, name))
     return data.sha256
 
 
@@ -79,7 +78,9 @@ def read_block(recipe: Recipe, key: BlockKey, folder: Path) -> BlockData:
         raise TableError(f"{path}: the block is missing")
     try:
         with h5py.File(path, "r") as file:
-            attributes = {name: str(file.attrs[name]) for name in ("key", "recipe", "code", "sha256")}
+            attributes = {
+                name: str(file.attrs[name]) for name in ("key", "recipe", "code", "sha256")
+            }
             data = BlockData(*(file[name][...] for name in ARRAYS))
     except (OSError, KeyError, RuntimeError) as error:
         raise TableError(f"{path}: the block is damaged ({error})") from None

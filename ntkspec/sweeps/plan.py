@@ -60,7 +60,7 @@ def check_size(recipe: Recipe) -> int:
 
 
 def blocks(recipe: Recipe) -> Iterator[BlockKey]:
-    """Cut the table into blocks, all degrees in one where they fit.
+    r"""Cut the table into blocks, all degrees in one where they fit.
 
     A block computes its own top rows and tail columns, so many rows and all degrees make the
     least work; whole multiples of 32 rows write whole chunks of the table.
@@ -68,8 +68,8 @@ def blocks(recipe: Recipe) -> Iterator[BlockKey]:
     Examples
     --------
     >>> from ntkspec.sweeps.recipe import parse_recipe
-    >>> text = 'dims = "2:100"\\ndegrees = "0:50"\\nblock_eigenvalues = 3200'
-    >>> recipe = parse_recipe(text + '\\nnetworks = [{activation = "relu"}]')
+    >>> text = 'dims = "2:100"\ndegrees = "0:50"\nblock_eigenvalues = 3200'
+    >>> recipe = parse_recipe(text + '\nnetworks = [{activation = "relu"}]')
     >>> [block.rows for block in blocks(recipe)]
     [(0, 64), (64, 98)]
     """

@@ -92,12 +92,12 @@ def read_recipe(path: str | Path) -> Recipe:
 
 
 def parse_recipe(text: str) -> Recipe:
-    """Read a recipe from its text.
+    r"""Read a recipe from its text.
 
     Examples
     --------
-    >>> recipe = parse_recipe('dims = "2:5"\\ndegrees = [0, 1]\\nnetworks = [{activation = "relu"}]')
-    >>> recipe.dims
+    >>> text = 'dims = "2:5"\ndegrees = [0, 1]\nnetworks = [{activation = "relu"}]'
+    >>> parse_recipe(text).dims
     array([2, 3, 4])
     """
     try:

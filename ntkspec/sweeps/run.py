@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def run_sweep(
         todo, reused = _unfinished(recipe, folder)
         report = _Meter(progress, len(todo) + reused, reused)
         if part is not None:
-            mine = todo[part[0] :: part[1]]
+            share = set(islice(blocks(recipe), part[0], None, part[1]))
+            mine = [key for key in todo if key in share]
             for key in mine:
                 compute_block(recipe, key, folder)
                 report(key.size)
@@ -202,7 +204,9 @@ def _unfinished(recipe: Recipe, folder: Path) -> tuple[list[BlockKey], int]:
     known = {block_path(folder, key) for key in blocks(recipe)}
     strange = next((path for path in folder.glob("*.h5") if path not in known), None)
     if strange is not None:
-        raise NtkspecError(f"{strange} belongs to another recipe; --restart throws such blocks away")
+        raise NtkspecError(
+            f"{strange} belongs to another recipe; --restart throws such blocks away"
+        )
     return todo, whole
 
 
@@ -289,9 +293,8 @@ class _Cluster:
         report: _Meter,
     ) -> None:
         """Run function(recipe, key, folder) for all keys, a bounded number at a time."""
-        waiting = iter(keys)
-        first = next(waiting, None)
-        if first is None:
+        waiting = deque(keys)
+        if not waiting:
             return
         client = self._connected()
         from distributed import as_completed
@@ -299,20 +302,19 @@ class _Cluster:
         folder = folder.resolve()
         sizes: dict[str, int] = {}
 
-        def submit(key: Task) -> Any:
+        def submit() -> Any:
+            key = waiting.popleft()
             future = client.submit(_on_worker, function, recipe.text, key, folder, pure=False)
             sizes[future.key] = getattr(key, "size", 0)
             return future
 
         count = IN_FLIGHT * max(1, len(client.scheduler_info()["workers"]))
-        begun = [submit(first), *(submit(key) for key in islice(waiting, count - 1))]
-        completed = as_completed(begun)
+        completed = as_completed([submit() for _ in range(min(count, len(waiting)))])
         for future in completed:
             future.result()
             report(sizes.pop(future.key))
-            key = next(waiting, None)
-            if key is not None:
-                completed.add(submit(key))
+            if waiting:
+                completed.add(submit())
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -325,7 +327,7 @@ class _Cluster:
                     n_workers=self._workers,
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address=":0",
                     silence_logs=logging.ERROR,
                 )
                 self._client = Client(self._local)

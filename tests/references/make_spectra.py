@@ -59,7 +59,9 @@ def main() -> None:
             reference = reference_eigenvalue(net, dim, degree, kernel, digits=DIGITS)
             zero = abs(reference.value) <= reference.error
             with mpmath.workdps(DIGITS + 10):
-                text = "0" if zero else mpmath.nstr(reference.value, DIGITS, min_fixed=0, max_fixed=0)
+                text = (
+                    "0" if zero else mpmath.nstr(reference.value, DIGITS, min_fixed=0, max_fixed=0)
+                )
             writer.writerow([*key, text])
             file.flush()
 

@@ -1,0 +1,376 @@
+"""Sweeps end to end: real dask workers, real kills, the same bits at the end."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.spectra import spectrum
+from ntkspec.sweeps import parse_recipe, run_sweep
+from ntkspec.sweeps.blocks import block_path, compute_block, read_block
+from ntkspec.sweeps.files import appearing
+from ntkspec.sweeps.plan import BlockKey, blocks, check_size
+from ntkspec.tables import open_table
+
+RECIPE = """
+dims = "2:40"
+degrees = "0:120"
+block_eigenvalues = 1000
+[checks]
+samples = 2
+digits = 30
+[[networks]]
+activation = "relu"
+[[networks]]
+activation = "tanh"
+kernel = "nngp"
+"""
+
+
+def datasets(path):
+    """All numbers of a table, by name."""
+    found = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[...]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+def assert_same_bits(one, two):
+    first, second = datasets(one), datasets(two)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes() or first[name].dtype.hasobject, name
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "small.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(recipe_file, tmp_path_factory):
+    """A table made in one go, by one worker."""
+    out = tmp_path_factory.mktemp("table") / "small.h5"
+    result = run_sweep(recipe_file, out, workers=1)
+    assert result.output == out
+    assert result.computed == len(list(blocks(parse_recipe(RECIPE))))
+    return out
+
+
+def test_the_table_holds_the_engines_numbers(table):
+    with open_table(table) as source:
+        assert list(source.networks) == ["relu", "tanh(kernel=nngp)"]
+        for name in source.networks:
+            part = source.select(name)
+            for i in (0, 1, 17, 37):
+                direct = spectrum(
+                    part.network, int(part.dims[i]), part.degrees, source.kernel(name)
+                )
+                bound = part.relative_error[i] + direct.relative_error[0]
+                np.testing.assert_allclose(part.eigenvalue[i], direct.eigenvalues, rtol=bound)
+            assert len(source.checks(name)) == 2
+            assert all(check["relative_error"] < 1e-13 for check in source.checks(name))
+        source.verify_checksums()
+    assert not list(table.parent.glob("*.parts")), "the blocks are gone once the table is whole"
+
+
+def test_a_finished_sweep_has_nothing_to_do(recipe_file, table):
+    before = table.stat().st_mtime_ns
+    result = run_sweep(recipe_file, table)
+    assert (result.computed, result.reused) == (0, 0)
+    assert table.stat().st_mtime_ns == before
+
+
+def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path):
+    seen = []
+    run_sweep(recipe_file, tmp_path / "t.h5", workers=2, progress=lambda *a: seen.append(a))
+    assert_same_bits(table, tmp_path / "t.h5")
+    assert seen[-1][0] == seen[-1][1] > 10
+    assert seen[-1][2] == 2 * 38 * 120
+
+
+def test_shards_then_assembly(recipe_file, table, tmp_path):
+    out = tmp_path / "t.h5"
+    counts = [run_sweep(recipe_file, out, shard=f"{i}/3").computed for i in (1, 2, 3)]
+    assert run_sweep(recipe_file, out, workers=1).computed == 0
+    assert sum(counts) == len(list(blocks(parse_recipe(RECIPE))))
+    assert_same_bits(table, out)
+
+
+def sweep_process(recipe_file, out):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ntkspec", "sweep", str(recipe_file), "-o", str(out)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_bits(recipe_file, table, tmp_path):
+    out = tmp_path / "t.h5"
+    moments = random.Random(20261123)
+    for _ in range(3):
+        process = sweep_process(recipe_file, out)
+        time.sleep(moments.uniform(0.8, 3.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        if out.exists():  # under its final name only whole
+            with open_table(out) as source:
+                source.verify_checksums()
+    process = sweep_process(recipe_file, out)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert_same_bits(table, out)
+    assert not [
+        p for p in tmp_path.iterdir() if ".part" in p.name and p.is_file() and p.stat().st_size
+    ]
+
+
+def test_killing_the_client_alone_ends_its_workers(recipe_file, tmp_path):
+    process = sweep_process(recipe_file, tmp_path / "t.h5")
+    time.sleep(2.5)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and _group_is_alive(process.pid):
+        time.sleep(0.2)
+    assert not _group_is_alive(process.pid)
+
+
+def _group_is_alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_interrupt_ends_at_once_and_says_how_to_go_on(recipe_file, tmp_path):
+    out = tmp_path / "t.h5"
+    process = sweep_process(recipe_file, out)
+    time.sleep(2.2)
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    if process.returncode != 0:  # it may have finished just before
+        assert process.returncode == 130, errors
+        assert "again" in errors
+        assert "Traceback" not in errors
+        assert time.monotonic() - started < 20
+    run_sweep(recipe_file, out, workers=1)
+
+
+@pytest.fixture
+def parts(recipe_file, tmp_path):
+    """A target whose blocks are all done, but for the assembly."""
+    out = tmp_path / "t.h5"
+    run_sweep(recipe_file, out, shard="1/1")
+    return out, tmp_path / "t.h5.parts"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "gone", "swapped"])
+def test_a_damaged_block_is_computed_again(recipe_file, table, parts, damage, capsys):
+    out, folder = parts
+    files = sorted(folder.glob("n*.h5"))
+    victim = files[1]
+    data = bytearray(victim.read_bytes())
+    if damage == "cut":
+        victim.write_bytes(data[: len(data) // 2])
+    elif damage == "flip":
+        at = data.find(read_block_bytes(victim))
+        data[at + 3] ^= 0x10
+        victim.write_bytes(data)
+    elif damage == "empty":
+        victim.write_bytes(b"")
+    elif damage == "swapped":
+        victim.write_bytes(files[2].read_bytes())
+    else:
+        victim.unlink()
+    result = run_sweep(recipe_file, out, workers=1)
+    assert (result.computed, result.reused) == (1, len(files) - 1)
+    if damage != "gone":
+        assert victim.name in capsys.readouterr().err
+    assert_same_bits(table, out)
+
+
+def read_block_bytes(path):
+    with h5py.File(path, "r") as file:
+        return file["eigenvalue"][...].tobytes()[:64]
+
+
+def test_blocks_of_another_recipe_or_code_are_refused(parts, recipe_file, tmp_path, monkeypatch):
+    out, _ = parts
+    other = tmp_path / "other.toml"
+    other.write_text(RECIPE.replace('"0:120"', '"0:121"'))
+    with pytest.raises(NtkspecError, match="restart"):
+        run_sweep(other, out)
+    smaller = tmp_path / "smaller.toml"
+    smaller.write_text(RECIPE.replace("samples = 2", "samples = 1"))
+    with pytest.raises(NtkspecError, match="another recipe"):
+        run_sweep(smaller, out)
+    monkeypatch.setattr("ntkspec.sweeps.blocks.code_digest", lambda: "of other code")
+    with pytest.raises(NtkspecError, match="another version of the code"):
+        run_sweep(recipe_file, out)
+
+
+def test_restart_throws_old_blocks_away(parts, tmp_path):
+    out, _ = parts
+    other = tmp_path / "other.toml"
+    other.write_text(RECIPE.replace('"0:120"', '"0:30"'))
+    assert run_sweep(other, out, workers=1, restart=True).reused == 0
+    with open_table(out) as source:
+        assert source.degrees("relu")[-1] == 29
+
+
+def test_a_comment_is_not_another_recipe(recipe_file, table, tmp_path):
+    commented = tmp_path / "c.toml"
+    commented.write_text("# the same\n" + RECIPE)
+    assert run_sweep(commented, table).computed == 0
+
+
+def test_a_damaged_table_is_made_anew(recipe_file, table, tmp_path, capsys):
+    out = tmp_path / "t.h5"
+    data = bytearray(table.read_bytes())
+    out.write_bytes(data[: len(data) - 2000])
+    run_sweep(recipe_file, out, workers=1)
+    assert "made anew" in capsys.readouterr().err
+    assert_same_bits(table, out)
+
+
+def test_a_failing_check_leaves_no_table(recipe_file, tmp_path, monkeypatch):
+    """A wrong block, with a right checksum: only the independent route can tell."""
+    out = tmp_path / "t.h5"
+    run_sweep(recipe_file, out, shard="1/1")
+    recipe = parse_recipe(RECIPE)
+    import ntkspec.sweeps.blocks as module
+
+    real = module.BlockData
+    monkeypatch.setattr(module, "BlockData", lambda v, log, e: real(v * (1 + 1e-9), log + 1e-9, e))
+    for key in blocks(recipe):
+        if key.network == 1:
+            compute_block(recipe, key, tmp_path / "t.h5.parts")
+    monkeypatch.undo()
+    with pytest.raises(NtkspecError, match=r"check of tanh.* failed"):
+        run_sweep(recipe_file, out, workers=1)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments,word",
+    [
+        (dict(workers=0), "workers"),
+        (dict(workers=-3), "workers"),
+        (dict(shard="4/3"), "shard"),
+        (dict(shard="x"), "shard"),
+    ],
+)
+def test_bad_arguments(recipe_file, tmp_path, arguments, word):
+    with pytest.raises(NtkspecError, match=word):
+        run_sweep(recipe_file, tmp_path / "t.h5", **arguments)
+
+
+def test_missing_recipe(tmp_path):
+    with pytest.raises(TableError, match="recipe"):
+        run_sweep(tmp_path / "none.toml", tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize(
+    "old,new,words",
+    [
+        ('dims = "2:40"', 'dims = "1:40"', ["dim = 1"]),
+        ('dims = "2:40"', 'dims = "40:2"', ["dims", "empty"]),
+        ('dims = "2:40"', 'dims = "two"', ["dims", "two"]),
+        ('dims = "2:40"', "dims = [3, 2]", ["dims", "increase"]),
+        ('dims = "2:40"', "dims = 2.5", ["dims", "2.5"]),
+        ('dims = "2:40"', 'dimms = "2:40"', ["dimms", "dims"]),
+        ('degrees = "0:120"', "", ["degrees"]),
+        ('degrees = "0:120"', 'degrees = "0:200000"', ["degree", "199999"]),
+        ('"relu"', '"rleu"', ["number 1", "rleu", "relu"]),
+        ('activation = "relu"', "slope = 1.0", ["number 1", "activation"]),
+        ('activation = "relu"', 'activation = "relu"\nslope = 1.0', ["slope"]),
+        ('kernel = "nngp"', 'kernel = "nnpg"', ["number 2", "nnpg"]),
+        ('activation = "tanh"\nkernel = "nngp"', 'activation = "relu"', ["repeats"]),
+        ("samples = 2", "samples = -2", ["samples", "-2"]),
+        ("samples = 2", "sample = 2", ["sample", "samples"]),
+        ("digits = 30", 'digits = "many"', ["digits", "many"]),
+        ("block_eigenvalues = 1000", "block_eigenvalues = 0", ["block_eigenvalues"]),
+        ("[checks]", "[checks", ["TOML"]),
+    ],
+)
+def test_bad_recipes_get_one_sentence(old, new, words):
+    assert old in RECIPE
+    with pytest.raises(NtkspecError) as caught:
+        parse_recipe(RECIPE.replace(old, new, 1))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_table_that_would_not_fit_is_refused_with_its_size():
+    text = 'dims = "2:1000000"\ndegrees = "0:100000"\nnetworks = [{activation = "relu"}]'
+    with pytest.raises(NtkspecError, match="GB"):
+        check_size(parse_recipe(text))
+
+
+@pytest.mark.parametrize("size", [1, 7, 120, 121, 1000, 10**6])
+def test_blocks_cover_the_table_once_within_their_bound(size):
+    recipe = parse_recipe(RECIPE.replace("= 1000", f"= {size}"))
+    covered = np.zeros((2, recipe.dims.size, recipe.degrees.size), int)
+    for key in blocks(recipe):
+        assert key.size <= size
+        covered[key.network, slice(*key.rows), slice(*key.columns)] += 1
+    assert np.all(covered == 1)
+
+
+def test_blocks_beside_each_other_in_degree_fit_together(tmp_path, recipe_file, table):
+    narrow = tmp_path / "narrow.toml"
+    narrow.write_text(RECIPE.replace("= 1000", "= 90"))
+    run_sweep(narrow, tmp_path / "t.h5", workers=2)
+    for name, values in datasets(table).items():
+        if name.endswith("/eigenvalue"):
+            np.testing.assert_allclose(datasets(tmp_path / "t.h5")[name], values, rtol=1e-13)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "file"
+    target.write_text("before")
+    with pytest.raises(RuntimeError), appearing(target) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_block_files_carry_key_and_digests(tmp_path):
+    recipe = parse_recipe(RECIPE)
+    key = next(iter(blocks(recipe)))
+    checksum = compute_block(recipe, key, tmp_path)
+    with h5py.File(block_path(tmp_path, key), "r") as file:
+        assert json.loads(file.attrs["key"])["network"] == 0
+        assert file.attrs["sha256"] == checksum
+    assert read_block(recipe, key, tmp_path).sha256 == checksum
+    with pytest.raises(TableError, match="missing"):
+        read_block(recipe, BlockKey(0, (5, 6), (0, 1)), tmp_path)
+
+
+def test_paths_in_tables_do_not_name_this_machine(table):
+    with h5py.File(table, "r") as file:
+        assert str(Path.cwd()) not in str(dict(file.attrs))
