@@ -9,7 +9,7 @@ ENV    := $(VENV)/.complete
 RECIPE  := data/recipes/poster.toml
 TABLE   := out/spectra.h5
 FIGURE  := out/figure3.png
-SAMPLES ?= 200
+SAMPLES ?= 24
 SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help

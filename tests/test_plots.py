@@ -1,0 +1,72 @@
+"""Figure 3, drawn for real from a real table."""
+
+import struct
+from xml.etree import ElementTree
+
+import pytest
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.plots import figure3
+from ntkspec.sweeps import run_sweep
+
+RECIPE = """
+dims = [3, 10]
+degrees = "0:200"
+checks = {samples = 0}
+networks = [{activation = "relu"}, {activation = "leaky_relu"}, {activation = "sigmoid"},
+            {activation = "tanh", kernel = "nngp"}]
+"""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plots")
+    (folder / "recipe.toml").write_text(RECIPE)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", workers=1)
+    return folder / "t.h5"
+
+
+def test_png_and_svg_are_whole_pictures(table, tmp_path):
+    written = figure3(table, [tmp_path / "f.png", tmp_path / "sub" / "f.svg"])
+    data = written[0].read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND"
+    width, height = struct.unpack(">II", data[16:24])
+    assert width >= 1200 and height >= 900
+    root = ElementTree.fromstring(written[1].read_text())
+    assert root.tag.endswith("svg")
+    assert sorted(p.name for p in tmp_path.rglob("*.*")) == ["f.png", "f.svg"]
+
+
+def test_all_text_lies_inside_the_picture(table):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from ntkspec.plots.figure3 import _curves, _draw
+    from ntkspec.tables import open_table
+
+    with open_table(table) as source:
+        figure = _draw({dim: _curves(source, dim) for dim in (3, 10)})
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    frame = figure.bbox
+    texts = [t for axes in figure.axes for t in axes.texts + [axes.title, axes.yaxis.label]]
+    texts += figure.legends[0].get_texts()
+    assert len(texts) > 10
+    for text in texts:
+        box = text.get_window_extent(canvas.get_renderer())
+        assert box.x0 >= 0 and box.y0 >= 0
+        assert box.x1 <= frame.x1 and box.y1 <= frame.y1, text.get_text()
+
+
+def test_bad_outputs_and_tables(table, tmp_path):
+    with pytest.raises(NtkspecError, match="output"):
+        figure3(table, [tmp_path / "f.gif"])
+    with pytest.raises(TableError, match="no such file"):
+        figure3(tmp_path / "none.h5", [tmp_path / "f.png"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_degrees(tmp_path):
+    (tmp_path / "r.toml").write_text(RECIPE.replace("0:200", "0:3"))
+    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", workers=1)
+    with pytest.raises(NtkspecError, match="degrees"):
+        figure3(tmp_path / "t.h5", [tmp_path / "f.png"])

@@ -1,0 +1,155 @@
+"""Opening, selecting and exporting tables, and files that are none."""
+
+import csv
+import io
+import json
+import math
+
+import h5py
+import numpy as np
+import pytest
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.networks import Network
+from ntkspec.spectra import spectrum
+from ntkspec.sweeps import run_sweep
+from ntkspec.tables import open_table
+
+RECIPE = """
+dims = [2, 3, 4, 5, 6, 7, 400]
+degrees = "0:60"
+[checks]
+samples = 1
+digits = 30
+[[networks]]
+activation = "leaky_relu"
+slope = 0.3
+[[networks]]
+activation = "tanh"
+[[networks]]
+activation = "tanh"
+weight_variance = 2.0
+"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    (folder / "recipe.toml").write_text(RECIPE)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", workers=1)
+    return folder / "t.h5"
+
+
+def test_names_and_networks(path):
+    with open_table(path) as table:
+        assert table.networks == {
+            "leaky_relu(slope=0.3)": Network("leaky_relu", slope=0.3),
+            "tanh": Network("tanh"),
+            "tanh(weight_variance=2.0)": Network("tanh", weight_variance=2.0),
+        }
+        assert table.attributes["format"] == "ntkspec-spectra"
+        assert "numpy" in json.loads(table.attributes["versions"])
+        assert table.attributes["recipe"] == RECIPE
+
+
+def test_selecting_by_network_dimension_and_degree(path):
+    with open_table(path) as table:
+        for network in ("tanh", Network("tanh")):
+            part = table.select(network, dim=[3, 400], degrees=[1, 5, 58])
+            for i, dim in enumerate((3, 400)):
+                direct = spectrum("tanh", dim, [1, 5, 58])
+                np.testing.assert_allclose(part.eigenvalue[i], direct.eigenvalues, rtol=1e-13)
+        one = table.select("leaky_relu", dim=5, degrees=4)
+        assert one.eigenvalue.shape == (1, 1)
+        assert table.select("tanh").eigenvalue.shape == (7, 60)
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        (dict(network="relu"), ["relu", "tanh"]),
+        (dict(network="tanh(weight_variance=3.0)"), ["weight_variance=2.0"]),
+        (dict(network=Network("sigmoid")), ["sigmoid", "leaky_relu(slope=0.3)"]),
+        (dict(network="tanh", dim=8), ["dim = 8", "2 to 400"]),
+        (dict(network="tanh", degrees=[3, 60]), ["degree = 60", "0 to 59"]),
+        (dict(network="tanh", dim=2.5), ["dim = 2.5"]),
+        (dict(network="tanh", degrees=[]), ["degree"]),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(path, arguments, words):
+    with open_table(path) as table, pytest.raises(NtkspecError) as caught:
+        table.select(**arguments)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_csv_keeps_every_digit(path):
+    text = io.StringIO()
+    with open_table(path) as table:
+        table.export(text, "csv", network="tanh", dim=3)
+        part = table.select("tanh", dim=3)
+    rows = list(csv.DictReader(io.StringIO(text.getvalue())))
+    assert len(rows) == 60
+    assert [float(r["eigenvalue"]) for r in rows] == part.eigenvalue[0].tolist()
+    assert [float(r["log_eigenvalue"]) for r in rows] == part.log_eigenvalue[0].tolist()
+
+
+def test_json_is_strict(path):
+    text = io.StringIO()
+    with open_table(path) as table:
+        table.export(text, "json", degrees=[0, 1])
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    rows = json.loads(text.getvalue(), parse_constant=refuse)
+    assert len(rows) == 3 * 7 * 2
+    zero = next(r for r in rows if r["network"] == "tanh" and r["degree"] == 0)
+    assert zero["eigenvalue"] == 0 and zero["log_eigenvalue"] is None
+    with open_table(path) as table, pytest.raises(NtkspecError, match="xml"):
+        table.export(text, "xml")
+
+
+def test_dimension_scales_as_netcdf4_has_them(path):
+    with h5py.File(path, "r") as file:
+        for group in file.values():
+            for name in ("eigenvalue", "log_eigenvalue"):
+                assert group[name].dims[0][0] == group["dim"]
+                assert group[name].dims[1][0] == group["degree"]
+            assert group["dim"].is_scale
+
+
+def test_reading_one_row_reads_no_more(path):
+    """Selection goes through HDF5, never through the whole array."""
+    with open_table(path) as table:
+        group = table._group("tanh")
+        assert not isinstance(group["eigenvalue"], np.ndarray)
+        assert table.select("tanh", dim=400, degrees=[3]).eigenvalue.nbytes == 8
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "cut", "other", "newer", "folder"])
+def test_files_that_are_no_tables(path, tmp_path, kind):
+    bad = tmp_path / "bad.h5"
+    if kind == "text":
+        bad.write_text("not a table")
+    elif kind == "cut":
+        bad.write_bytes(path.read_bytes()[:3000])
+    elif kind == "folder":
+        bad.mkdir()
+    elif kind in ("other", "newer"):
+        with h5py.File(bad, "w") as file:
+            file.attrs["format"] = "ntkspec-spectra" if kind == "newer" else "something"
+            file.attrs["format_version"] = 2
+    with pytest.raises(TableError) as caught:
+        open_table(bad)
+    assert "bad.h5" in str(caught.value)
+
+
+def test_a_flipped_byte_is_found(path, tmp_path):
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(path.read_bytes())
+    with h5py.File(bad, "r+") as file:
+        value = file["tanh/eigenvalue"][3, 7]
+        file["tanh/eigenvalue"][3, 7] = math.nextafter(value, 1.0)
+    with open_table(bad) as table, pytest.raises(TableError, match=r"tanh.*checksum"):
+        table.verify_checksums()
