@@ -48,7 +48,7 @@ def test_all_text_lies_inside_the_picture(table):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     frame = figure.bbox
-    texts = [t for axes in figure.axes for t in axes.texts + [axes.title, axes.yaxis.label]]
+    texts = [t for axes in figure.axes for t in [*axes.texts, axes.title, axes.yaxis.label]]
     texts += figure.legends[0].get_texts()
     assert len(texts) > 10
     for text in texts:

@@ -352,9 +352,14 @@ def test_blocks_beside_each_other_in_degree_fit_together(tmp_path, recipe_file, 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "file"
     target.write_text("before")
-    with pytest.raises(RuntimeError), appearing(target) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def killed():
+        with appearing(target) as part:
+            part.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        killed()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 
