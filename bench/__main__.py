@@ -1,0 +1,32 @@
+"""`python -m bench [NAME ...]`: run the benchmarks and sum up."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from bench.report import console, write
+
+NAMES = ("accuracy", "spectra", "growth", "start", "kernels", "memory")
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+def main(names: tuple[str, ...]) -> None:
+    r"""Run benchmarks (all if none is named); each prints its table and writes out/bench/NAME.json.
+
+    \b
+    Example:
+      python -m bench spectra
+    """
+    goals = []
+    for name in names or NAMES:
+        goals += importlib.import_module(f"bench.{name}").run()
+        console.print()
+    write("summary", goals)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Time per eigenvalue of tables, and the digits that hold, against scipy and mpmath."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import scipy.special
+
+from bench.report import goal, seconds, write
+from ntkspec.networks import Network
+from ntkspec.spectra import spectrum, table_block
+from ntkspec.sweeps.blocks import compute_block
+from ntkspec.sweeps.plan import blocks
+from ntkspec.sweeps.recipe import parse_recipe
+
+SIZES = ((256, 2049), (1024, 4097))
+NODES = 2000
+
+
+def run(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[dict[str, Any]]:
+    """Measure, print, write; return the goals."""
+    rows, goals = [], []
+    for name in ("relu", "tanh"):
+        for top, count in sizes:
+            rows += _table(name, top, count)
+        best = min(
+            row["ns/eigenvalue"] for row in rows[-3 * len(sizes) :] if row["how"] == "memory"
+        )
+        goals.append(goal(f"table in memory, {name}", "<= 5 ns", best, best <= 5, "ns"))
+        top, count = sizes[0]
+        ours = next(r for r in rows if r["network"] == name and r["how"] == "memory")
+        plain = _scipy(name, top, count)
+        plain["ratio"] = plain["ns/eigenvalue"] / ours["ns/eigenvalue"]
+        rows.append(plain)
+        goals.append(
+            goal(f"scipy over ours, {name}", ">= 1000", plain["ratio"], plain["ratio"] >= 1000)
+        )
+    slow = _mpmath()
+    ours = next(r for r in rows if r["network"] == "relu" and r["how"] == "memory")
+    slow["ratio"] = slow["ns/eigenvalue"] / ours["ns/eigenvalue"]
+    rows.append(slow)
+    write("spectra", rows, goals)
+    return goals
+
+
+def _row(
+    name: str, how: str, top: int, count: int, nanoseconds: float, digits: Any
+) -> dict[str, Any]:
+    return {
+        "network": name, "how": how, "d": f"2..{top}", "k": f"0..{count - 1}",
+        "ns/eigenvalue": nanoseconds, "ratio": 1.0, "digits held": digits,
+    }  # fmt: skip
+
+
+def _table(name: str, top: int, count: int) -> list[dict[str, Any]]:
+    """In memory; the same bytes merely written to fresh memory; block files on disk."""
+    dims, degrees = range(2, top + 1), range(count)
+    size = len(dims) * count
+    held: list[Any] = []
+    compute = seconds(lambda: held.append(table_block(name, dims, degrees)) or held.clear())
+
+    def fill() -> None:
+        for _ in range(2):
+            np.empty((len(dims), count))[:] = 1.0
+
+    limit = seconds(fill)
+    block = table_block(name, dims, degrees)
+    rows = [
+        _row(name, "memory", top, count, compute / size * 1e9, _digits(block.relative_error.max()))
+    ]
+    rows.append(_row(name, "memory, writing ones", top, count, limit / size * 1e9, "-"))
+    rows[-1]["ratio"] = limit / compute
+    stored = _to_disk(name, top, count)
+    rows.append(_row(name, "HDF5 blocks", top, count, stored / size * 1e9, rows[0]["digits held"]))
+    rows[-1]["ratio"] = stored / compute
+    return rows
+
+
+def _to_disk(name: str, top: int, count: int) -> float:
+    text = f'dims = "2:{top + 1}"\ndegrees = "0:{count}"\nnetworks = [{{activation = "{name}"}}]'
+    recipe = parse_recipe(text)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        for key in blocks(recipe):
+            compute_block(recipe, key, Path(folder))
+        return time.perf_counter() - start
+
+
+def _scipy(name: str, top: int, count: int) -> dict[str, Any]:
+    """What a user writes: 2000 nodes, all polynomials at them, a sum; on a few dimensions.
+
+    The nodes are shared by the degrees of a dimension, the cost of both is counted.
+    """
+    network = Network(name)
+    degrees = np.arange(1, count, count // 128 | 1)  # of either parity
+    relative, spent, entries = [], 0.0, 0
+    for dim in (3, 10, 64):
+        start = time.perf_counter()
+        values = scipy_spectrum(network, dim, degrees)
+        spent += time.perf_counter() - start
+        entries += degrees.size
+        true = spectrum(network, dim, degrees).eigenvalues
+        kept = true > 0
+        relative.append(np.abs(values[kept] / true[kept] - 1))
+    worst = np.concatenate(relative)
+    held = f"none for {np.mean(~(worst < 1)):.0%} of the nonzero ones"
+    row = _row(name, f"scipy, {NODES} nodes", top, count, spent / entries * 1e9, held)
+    return row
+
+
+def scipy_spectrum(network: Network, dim: int, degrees: np.ndarray) -> np.ndarray:
+    """Eigenvalues by scipy's Gauss-Gegenbauer rule and Gegenbauer polynomials."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        nu = (dim - 2) / 2
+        nodes, weights = scipy.special.roots_gegenbauer(NODES, nu)
+        weights = weights / weights.sum()
+        values = weights * network.ntk(nodes)
+        out = np.empty(degrees.size)
+        for i, k in enumerate(degrees):
+            polynomial = scipy.special.eval_gegenbauer(int(k), nu, nodes)
+            out[i] = values @ polynomial / scipy.special.eval_gegenbauer(int(k), nu, 1.0)
+    return out
+
+
+def _mpmath() -> dict[str, Any]:
+    """`quad` at 200 digits: what published NTK spectra were made with."""
+    start, count, worst = time.perf_counter(), 0, mpmath.mpf(0)
+    with mpmath.workdps(200):
+        for dim, degree in ((3, 8), (3, 16), (10, 12)):
+            nu = mpmath.mpf(dim - 2) / 2
+
+            def integrand(t: Any, nu: Any = nu, degree: int = degree, dim: int = dim) -> Any:
+                kernel = t * (mpmath.pi - mpmath.acos(t)) / (2 * mpmath.pi)
+                weight = (1 - t * t) ** (mpmath.mpf(dim - 3) / 2)
+                return kernel * mpmath.gegenbauer(degree, nu, t) * weight
+
+            c = mpmath.gamma(mpmath.mpf(dim) / 2) / mpmath.sqrt(mpmath.pi)
+            c /= mpmath.gamma(mpmath.mpf(dim - 1) / 2)
+            value = c * mpmath.quad(integrand, [-1, 0, 1]) / mpmath.gegenbauer(degree, nu, 1)
+            ours = spectrum("relu", dim, degree)
+            exact = mpmath.ldexp(mpmath.mpf(float(ours.mantissas[0])), int(ours.exponents[0]))
+            worst = max(worst, abs(exact / value - 1))
+            count += 1
+    spent = (time.perf_counter() - start) / count
+    text = f"200 asked; ours agree to {_digits(float(worst))}"
+    return _row("relu", "mpmath quad, 200 digits", 10, 17, spent * 1e9, text)
+
+
+def _digits(error: float) -> float:
+    return float(np.floor(-10 * np.log10(max(error, 1e-17))) / 10)
