@@ -44,8 +44,12 @@ def sweep(
     Example:
       ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --workers 2
     """
+    import dask
+
     from ntkspec.cli.terminal import Meter
     from ntkspec.sweeps import run_sweep
+
+    dask.config.set({"distributed.worker.preload": ["ntkspec.cli.workers"]})
 
     ctx.find_root().obj = "; the same command again goes on from here"
     with Meter("blocks and checks") as meter:
