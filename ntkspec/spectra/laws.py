@@ -76,7 +76,7 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     >>> law("relu", dim=3).power
     -3.0
     >>> round(float(law("tanh", dim=3).log_eigenvalue(2001)), 1)
-    -506.9
+    -506.8
     """
     network, dim = as_network(network), check_dim(dim)
     sigma, variance = network.sigma, network.weight_variance

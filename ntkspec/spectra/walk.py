@@ -77,7 +77,7 @@ def table_block(
     Examples
     --------
     >>> table_block("relu", [2, 3], [0, 1, 2]).eigenvalue.round(6)
-    array([[0.101321, 0.125   , 0.056286],
+    array([[0.101321, 0.125   , 0.05629 ],
            [0.0625  , 0.083333, 0.027344]])
     """
     network = as_network(network)
