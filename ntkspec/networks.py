@@ -128,7 +128,7 @@ class Network:
         Raises
         ------
         NtkspecError
-            For NaN or |t| > 1.
+            For NaN, or t outside [-1, 1].
 
         Examples
         --------

@@ -40,7 +40,7 @@ def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np
 
     Returns
     -------
-    (K, *t.shape) float64 array
+    float64 array of shape (K,) and that of t
         By the three-term recurrence (DLMF 18.9.1), near t = 1 and -1 in differences; the absolute
         error is a small multiple of the degree times the rounding and the local amplitude.
 
