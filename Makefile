@@ -7,8 +7,9 @@ BIN    := $(VENV)/bin
 ENV    := $(VENV)/.complete
 
 RECIPE  := data/recipes/poster.toml
-TABLE   := out/spectra.h5
-FIGURE  := out/figure3.png
+OUT     := out
+TABLE   := $(OUT)/spectra.h5
+FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
 SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
@@ -19,7 +20,7 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-spectra: out/.verified $(FIGURE) ## Compute the default table, check it, draw Figure 3
+spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw Figure 3
 	@echo "$(TABLE) is complete and checked; Figure 3 is in $(FIGURE) and $(FIGURE:.png=.svg)"
 
 test: $(ENV) ## Run the tests and the doctests
@@ -66,10 +67,10 @@ $(TABLE): $(RECIPE) $(SOURCES) $(ENV)
 	@touch $@
 
 # Other entries at each check.
-out/.verified: $(TABLE)
+$(OUT)/.verified: $(TABLE)
 	$(BIN)/ntkspec verify $(TABLE) --samples $(SAMPLES) --seed "$$(date +%s)"
 	@touch $@
 
 # The .svg first: the .png stands for both.
-$(FIGURE): $(TABLE) out/.verified
+$(FIGURE): $(TABLE) $(OUT)/.verified
 	$(BIN)/ntkspec plot $(TABLE) -o $(FIGURE:.png=.svg) -o $@
