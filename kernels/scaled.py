@@ -118,5 +118,5 @@ def to_doubles(mantissa, exponent, value, log_value):
             value[i] = 0.0
             log_value[i] = -np.inf
         else:
-            value[i] = math.ldexp(m, e) if e >= -1022 else 0.0
+            value[i] = math.ldexp(m, int(e)) if e >= -1022 else 0.0
             log_value[i] = e * LN2_HI + (e * LN2_LO + math.log(m))

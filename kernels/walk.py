@@ -28,7 +28,7 @@ def coarse(mantissa, exponent, out, out_exponent):
             out_exponent[i] = NOTHING
         else:
             e = (exponent[i] + STRIDE // 2) // STRIDE
-            out[i] = math.ldexp(mantissa[i], exponent[i] - STRIDE * e)
+            out[i] = math.ldexp(mantissa[i], int(exponent[i] - STRIDE * e))
             out_exponent[i] = e
 
 

@@ -62,7 +62,7 @@ def test_examples_of_eig_work() -> None:
 
 
 def test_eig_text() -> None:
-    """DESIGN 2.1: lambda_0 = 1/16, lambda_1 = 1/12, lambda_2 = 0.02734375, lambda_3 = 0."""
+    """Closed form: lambda_0 = 1/16, lambda_1 = 1/12, lambda_2 = 0.02734375, lambda_3 = 0."""
     lines = run("eig", "relu", "--dim", "3", "--degrees", "0:4").output.splitlines()
     comments, table = [s for s in lines if s[0] == "#"], [s for s in lines if s[0] != "#"]
     assert "activation = relu" in comments[0]
@@ -325,7 +325,7 @@ def test_export(table: str, tmp_path: Path) -> None:
     assert [(row["network"], row["dim"], row["degree"]) for row in rows] == [
         ("tanh", "3", "0"), ("tanh", "3", "1"), ("tanh", "3", "11")
     ]  # fmt: skip
-    # DESIGN 2.3
+    # Also in references/spectra.csv, by the independent route
     assert float(rows[1]["eigenvalue"]) == pytest.approx(0.139477224119675774, rel=1e-13)
     assert float(rows[2]["eigenvalue"]) == pytest.approx(1.00151518753135e-6, rel=1e-13)
     assert float(rows[0]["log_eigenvalue"]) == -math.inf

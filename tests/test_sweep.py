@@ -105,6 +105,30 @@ def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path):
     assert seen[-1][2] == 2 * 38 * 120
 
 
+@pytest.mark.parametrize("how", ["address", "file"])
+def test_on_a_cluster_that_someone_else_started(recipe_file, table, tmp_path, how):
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        if how == "address":
+            where = dict(scheduler=cluster.scheduler_address)
+        else:
+            with Client(cluster) as client:
+                client.write_scheduler_file(str(tmp_path / "scheduler.json"))
+            where = dict(scheduler_file=tmp_path / "scheduler.json")
+        run_sweep(recipe_file, tmp_path / "t.h5", **where)
+        assert cluster.status.name == "running", "it is not ours to close"
+    assert_same_bits(table, tmp_path / "t.h5")
+
+
+def test_no_scheduler_there(recipe_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("ntkspec.sweeps.run.CONNECT_SECONDS", 2)
+    with pytest.raises(NtkspecError, match=r"scheduler.*127.0.0.1:9"):
+        run_sweep(recipe_file, tmp_path / "t.h5", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(NtkspecError, match="scheduler_file"):
+        run_sweep(recipe_file, tmp_path / "t.h5", scheduler_file=tmp_path / "none.json")
+
+
 def test_shards_then_assembly(recipe_file, table, tmp_path):
     out = tmp_path / "t.h5"
     counts = [run_sweep(recipe_file, out, shard=f"{i}/3").computed for i in (1, 2, 3)]

@@ -1,4 +1,4 @@
-"""Spectra that are products of rational numbers: piecewise linear activations (DESIGN 2.1)."""
+"""Spectra that are products of rational numbers: piecewise linear activations."""
 
 from __future__ import annotations
 

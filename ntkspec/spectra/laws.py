@@ -1,4 +1,4 @@
-"""How spectra decay: leading asymptotics in the degree (DESIGN 2.7)."""
+"""How spectra decay: leading asymptotics in the degree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spectra as sums of positive terms: activations that are affine in tanh (DESIGN 2.2, 2.3)."""
+"""Spectra as sums of positive terms: activations that are affine in tanh."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def spectrum(
     Notes
     -----
     lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt by closed forms or by sums of positive
-    terms only (DESIGN 2.1 to 2.3), so that every eigenvalue keeps its digits.
+    terms only (docs/mathematics.rst), so that every eigenvalue keeps its digits.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Blocks of the (dimension, degree) plane by the dimension walk (DESIGN 2.4)."""
+"""Blocks of the (dimension, degree) plane by the dimension walk."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def table_block(
     Notes
     -----
     The two largest dimensions come from the network's own route, as do the two degrees after
-    the last; the rest is lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2), DESIGN 2.4.
+    the last; the rest is lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2).
     Where the dimensions or degrees asked for lie so thin that walking over those between would
     cost more, every dimension is computed by its own route.
 

@@ -29,6 +29,7 @@ from ntkspec.verification import Check
 
 __all__ = ["SweepResult", "run_sweep"]
 
+CONNECT_SECONDS = 30
 IN_FLIGHT = 4  # tasks given to the scheduler for each worker
 Progress = Callable[[int, int, int], None]
 Task = TypeVar("Task", BlockKey, CheckKey)
@@ -97,6 +98,8 @@ def run_sweep(
     recipe, out = read_recipe(recipe_path), Path(output)
     check_size(recipe)
     part = _parsed_shard(shard)
+    if scheduler_file is not None and not Path(scheduler_file).is_file():
+        raise NtkspecError(f"scheduler_file = {str(scheduler_file)!r} is not there")
     if workers is not None and (isinstance(workers, bool) or workers < 1):
         raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
     folder = _folder(out)
@@ -320,8 +323,16 @@ class _Cluster:
         if self._client is None:
             from distributed import Client, LocalCluster
 
-            if self._address or self._file:
-                self._client = Client(address=self._address, scheduler_file=self._file, timeout=30)
+            where = self._address or self._file
+            if where:
+                try:
+                    self._client = Client(
+                        address=self._address, scheduler_file=self._file, timeout=CONNECT_SECONDS
+                    )
+                except OSError as error:
+                    raise NtkspecError(
+                        f"scheduler = {str(where)!r}: no dask scheduler answers there ({error})"
+                    ) from None
             else:
                 self._local = LocalCluster(
                     n_workers=self._workers,
