@@ -253,8 +253,12 @@ def open_table(path: str | Path) -> Table:
 
     Examples
     --------
-    >>> with open_table("out/spectra.h5") as table:  # doctest: +SKIP
-    ...     table.select("tanh", dim=3, degrees=[1, 3]).eigenvalue
+    With a table ``with open_table(path) as table: table.select("tanh", dim=3)`` reads a slice.
+
+    >>> open_table("missing.h5")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.TableError: missing.h5: there is no such file
     """
     path = Path(path)
     if not path.is_file():

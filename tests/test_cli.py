@@ -264,6 +264,24 @@ def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "table.h5").exists()
 
 
+LOST = """
+import signal, time
+from ntkspec.cli.interrupts import ending_soon
+with ending_soon("interrupted; again"):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except BaseException:
+        time.sleep(60)
+"""
+
+
+def test_lost_interrupt_ends_the_process_all_the_same() -> None:
+    begun = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
+    assert time.monotonic() - begun < 20
+    assert (result.returncode, result.stderr) == (130, "interrupted; again\n")
+
+
 def test_info(table: str) -> None:
     lines = run("info", table).output.splitlines()
     assert lines[0] == f"{table}: ntkspec-spectra, version 1"

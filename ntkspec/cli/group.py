@@ -28,7 +28,7 @@ class BadFile(click.ClickException):
 class ErrorsAsSentences(click.Group):
     """A group that exits 2 for a bad parameter, 3 for a bad file, 130 for Ctrl-C.
 
-    A command leaves in ``ctx.obj`` how to go on after Ctrl-C.
+    A command leaves in ``ctx.obj`` what to say after Ctrl-C.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -44,5 +44,5 @@ class ErrorsAsSentences(click.Group):
         except OSError as error:
             raise BadFile(str(error)) from None
         except KeyboardInterrupt:
-            click.echo(f"interrupted{ctx.obj or ''}", err=True)
+            click.echo(ctx.obj or "interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -46,13 +46,14 @@ def sweep(
     """
     import dask
 
+    from ntkspec.cli.interrupts import ending_soon
     from ntkspec.cli.terminal import Meter
     from ntkspec.sweeps import run_sweep
 
     dask.config.set({"distributed.worker.preload": ["ntkspec.cli.workers"]})
-
-    ctx.find_root().obj = "; the same command again goes on from here"
-    with Meter("blocks and checks") as meter:
+    again = "the same command again" + (" without --restart" if restart else "")
+    ctx.find_root().obj = message = f"interrupted; {again} goes on from here"
+    with ending_soon(message), Meter("blocks and checks") as meter:
         result = run_sweep(
             recipe,
             output,
