@@ -1,0 +1,59 @@
+"""Ctrl-C while dask is at work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ntkspec.cli.group import INTERRUPTED
+
+__all__ = ["ending_soon"]
+
+SECONDS_TO_CLOSE = 5.0
+
+
+@contextmanager
+def ending_soon(message: str) -> Iterator[None]:
+    """Make sure that Ctrl-C ends this process; for its main thread.
+
+    It raises KeyboardInterrupt, as ever.  Where that is lost in a finalizer (dask has many) it
+    is raised again.  When the cluster takes long to close, or nothing else helps, the process
+    prints the message and ends, and with it the workers: a killed sweep goes on as any other.
+    """
+    first: float | None = None
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        logging.disable()  # what a cluster says while it is taken apart
+        first = first or time.monotonic()
+        left = first + SECONDS_TO_CLOSE - time.monotonic()
+        if left <= 0.0:
+            os.write(2, f"{message}\n".encode())
+            os._exit(INTERRUPTED)
+        signal.setitimer(signal.ITIMER_REAL, left)
+        raise KeyboardInterrupt
+
+    def lost(unraisable: Any) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            hook(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, lost
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)
+    }
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
