@@ -90,8 +90,9 @@ def _reach_down(k, m, parity, dim, rho):
 
 
 @njit(cache=True)
-def _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms):
+def _fill(k, m, low, high, parity, dim, rho_high, rho_low):
     """Terms low..high of degree k over the term at m, by compensated products."""
+    terms = np.empty(high - low + 1)
     terms[m - low] = 1.0
     offset = (k - parity) // 2
     th, tl = 1.0, 0.0
@@ -122,6 +123,7 @@ def _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms):
         tl = tl * r + (th * (rest * inverse) + fma(th, r, -h))
         th = h
         terms[j - 1 - low] = th + tl
+    return terms
 
 
 @njit(cache=True, fastmath={"reassoc"})
@@ -134,33 +136,34 @@ def _chunk_sum(chunk):
 
 
 @njit(cache=True)
-def _sum(terms, size):
-    """Sum of terms[:size], right to about CHUNK roundings whatever the size."""
+def _sum(terms):
+    """Sum of the terms, right to about CHUNK roundings whatever the size."""
     s, c = 0.0, 0.0
-    whole = size - size % CHUNK
+    whole = terms.size - terms.size % CHUNK
     for first in range(0, whole, CHUNK):
         s, e = two_sum(s, _chunk_sum(terms[first : first + CHUNK]))
         c += e
-    s, e = two_sum(s, _chunk_sum(terms[whole:size]))
+    s, e = two_sum(s, _chunk_sum(terms[whole:]))
     return s + (c + e)
 
 
 @njit(cache=True)
-def _run(terms, size, inverses, first, step, count, wh, we, mantissa, exponent, at):
-    """Sums of the terms and of their images under count - 1 moves of 2 in degree or dimension.
+def _run(terms, inverses, first, step, wh, we, mantissa, exponent):
+    """Sums of the terms, then of their images under moves of 2 in degree or dimension.
 
     A move multiplies term j by (first + 2 j) / x for the degree, by first for the dimension
     (step = 0), with the 1 / x in `inverses`, which shifts by one each time.
     """
-    for b in range(count):
-        s = _sum(terms, size)
-        mantissa[at + b], exponent[at + b] = normalized(wh * s, we)
-        if b + 1 == count:
+    size = terms.size
+    for b in range(mantissa.size):
+        s = _sum(terms)
+        mantissa[b], exponent[b] = normalized(wh * s, we)
+        if b + 1 == mantissa.size:
             return
         # Powers of two keep the sum near 1 through any number of moves.
         scale = 1.0
         if s < 1e-60 or s > 1e60:
-            e = exponent[at + b] - we
+            e = exponent[b] - we
             scale = 2.0 ** (-e)
             we += e
         shifted = inverses[b : b + size]
@@ -243,24 +246,13 @@ def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
             return at
         high = max(high + count - 1, m)
         low = _reach_down(k, m, parity, dim, rho_high)
-        size = high - low + 1
-        terms = np.empty(size)
-        _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms)
-        inverses = _invert(2.0 * k + 2.0 * low + dim, size + count)
+        terms = _fill(k, m, low, high, parity, dim, rho_high, rho_low)
+        inverses = _invert(2.0 * k + 2.0 * low + dim, terms.size + count)
         i = (k - parity) // 2 + m
+        done = slice(at, at + count)
         _run(
-            terms,
-            size,
-            inverses,
-            2.0 * low,
-            1,
-            count,
-            wh * am[i],
-            we + ae[i],
-            mantissa,
-            exponent,
-            at,
-        )
+            terms, inverses, 2.0 * low, 1, wh * am[i], we + ae[i], mantissa[done], exponent[done]
+        )  # fmt: skip
         k, m, wh, wl, we = last, lm, lh, ll, le
         at += count
     return at
@@ -291,24 +283,13 @@ def column(degree, parity, dims, am, ae, rho_high, rho_low, mantissa, exponent):
         if high < 0:
             return at
         low = min(_reach_down(k, lm, parity, last, rho_high), m)
-        size = high - low + 1
-        terms = np.empty(size)
-        _fill(k, m, low, high, parity, dim, rho_high, rho_low, terms)
-        inverses = _invert(2.0 * k + 2.0 * low + dim, size + count)
+        terms = _fill(k, m, low, high, parity, dim, rho_high, rho_low)
+        inverses = _invert(2.0 * k + 2.0 * low + dim, terms.size + count)
         i = (k - parity) // 2 + m
+        done = slice(at, at + count)
         _run(
-            terms,
-            size,
-            inverses,
-            float(dim),
-            0,
-            count,
-            wh * am[i],
-            we + ae[i],
-            mantissa,
-            exponent,
-            at,
-        )
+            terms, inverses, float(dim), 0, wh * am[i], we + ae[i], mantissa[done], exponent[done]
+        )  # fmt: skip
         dim, m, wh, wl, we = last, lm, lh, ll, le
         at += count
     return at

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -264,22 +265,41 @@ def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "table.h5").exists()
 
 
-LOST = """
-import signal, time
-from ntkspec.cli.interrupts import ending_soon
-with ending_soon("interrupted; again"):
-    try:
+IN_A_FINALIZER = """
+class Finalized:
+    def __del__(self):
         signal.raise_signal(signal.SIGINT)
-    except BaseException:
-        time.sleep(60)
+
+Finalized()
+"""
+SWALLOWED = """
+try:
+    signal.raise_signal(signal.SIGINT)
+except BaseException:
+    pass
 """
 
 
-def test_lost_interrupt_ends_the_process_all_the_same() -> None:
-    begun = time.monotonic()
-    result = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
-    assert time.monotonic() - begun < 20
-    assert (result.returncode, result.stderr) == (130, "interrupted; again\n")
+@pytest.mark.parametrize(
+    ("losing", "error", "least", "most"),
+    [(IN_A_FINALIZER, "KeyboardInterrupt", 0, 2), (SWALLOWED, "interrupted; again", 4, 20)],
+)
+def test_lost_interrupt_ends_the_process_all_the_same(
+    losing: str, error: str, least: float, most: float
+) -> None:
+    body = textwrap.indent(losing + "time.sleep(60)", "    ")
+    code = f"""
+import signal, time
+from ntkspec.cli.interrupts import ending_soon
+print(time.monotonic(), flush=True)
+with ending_soon("interrupted; again"):
+{body}
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert least < time.monotonic() - float(result.stdout) < most
+    assert result.returncode in (130, -signal.SIGINT)
+    assert result.stderr.splitlines()[-1] == error
+    assert "ignored" not in result.stderr
 
 
 def test_info(table: str) -> None:

@@ -339,7 +339,8 @@ class _Cluster:
                     threads_per_worker=1,
                     processes=True,
                     dashboard_address=":0",
-                    silence_logs=logging.ERROR,
+                    # A task's error is raised here anyway; the rest is noise at the end.
+                    silence_logs=logging.CRITICAL,
                 )
                 self._client = Client(self._local)
         return self._client
