@@ -6,18 +6,19 @@ import csv
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, cast, get_args
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.networks import Network
+from ntkspec.networks import Kernel, Network
 
 __all__ = ["Table", "TableSlice", "group_checksum", "open_table"]
 
@@ -47,7 +48,7 @@ class TableSlice:
 
     name: str
     network: Network
-    kernel: str
+    kernel: Kernel
     dims: NDArray[np.int64]
     degrees: NDArray[np.int64]
     eigenvalue: NDArray[np.float64]
@@ -90,9 +91,13 @@ class Table:
         """The networks by their names in the table, in its order."""
         return {name: self._network(name) for name in self._file}
 
-    def kernel(self, network: Network | str) -> str:
+    def kernel(self, network: Network | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
-        return str(_plain(self._group(network).attrs.get("kernel", "ntk")))
+        group = self._group(network)
+        found = _plain(group.attrs.get("kernel", "ntk"))
+        if found not in get_args(Kernel):
+            raise TableError(f"{self.path}: {group.name} has no kernel {found!r}")
+        return cast(Kernel, found)
 
     def dims(self, network: Network | str) -> NDArray[np.int64]:
         """Dimensions of a network, increasing."""
@@ -231,11 +236,11 @@ class Table:
     def _read(self, group: h5py.Group, name: str, at: Any = ()) -> Any:
         try:
             return group[name][at]
-        except (OSError, KeyError, RuntimeError) as error:
+        except (OSError, KeyError, RuntimeError, IndexError, ValueError, TypeError) as error:
             raise TableError(f"{self.path}: {group.name}/{name} is damaged ({error})") from None
 
 
-def open_table(path: str | Path) -> Table:
+def open_table(path: str | os.PathLike[str]) -> Table:
     """Open a table for reading.
 
     Parameters

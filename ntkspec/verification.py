@@ -8,11 +8,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-import h5py
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.reference import Reference, reference_eigenvalue
+from ntkspec.tables import TableSlice, open_table
 
 __all__ = ["Check", "Verification", "check_entry", "sample_entries", "verify_table"]
 
@@ -291,8 +290,8 @@ def verify_table(
         raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
     tasks = [
         task
-        for n, (group, share) in enumerate(_shares(path, samples))
-        for task in _tasks(group, share, digits, seed + n)
+        for n, (part, share) in enumerate(_shares(path, samples))
+        for task in _tasks(part, share, digits, seed + n)
     ]
     if not tasks:
         raise TableError(f"{path}: the table has no entries to verify")
@@ -303,20 +302,6 @@ def verify_table(
         worst=max(check.relative_error for check in checks),
         passed=all(check.passed for check in checks),
     )
-
-
-@dataclass(frozen=True)
-class _Group:
-    """One network of a table, in memory."""
-
-    name: str
-    network: Network
-    kernel: Kernel
-    dims: NDArray[np.int64]
-    degrees: NDArray[np.int64]
-    eigenvalue: NDArray[np.float64]
-    log_eigenvalue: NDArray[np.float64]
-    relative_error: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -346,50 +331,27 @@ class _Task:
         )
 
 
-def _shares(path: str | os.PathLike[str], samples: int) -> Iterator[tuple[_Group, int]]:
+def _shares(path: str | os.PathLike[str], samples: int) -> Iterator[tuple[TableSlice, int]]:
     """Each network of the table with its number of samples, one network in memory at a time."""
-    if not Path(path).is_file():
-        raise TableError(f"{path}: there is no such file")
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != "ntkspec-spectra":
-                raise TableError(f"{path}: this is no table of ntkspec (root attribute 'format')")
-            names = [name for name in file if isinstance(file[name], h5py.Group)]
-            for n, name in enumerate(names):
-                share = samples // len(names) + (n < samples % len(names))
-                yield _group(path, name, file[name]), max(share, 1)
-    except (OSError, KeyError, TypeError) as error:
-        raise TableError(f"{path}: the table is damaged ({error})") from error
+    with open_table(path) as table:
+        names = list(table.networks)
+        for n, name in enumerate(names):
+            share = samples // len(names) + (n < samples % len(names))
+            yield table.select(name), max(share, 1)
 
 
-def _group(path: str | os.PathLike[str], name: str, group: h5py.Group) -> _Group:
-    attributes = dict(group.attrs)
-    names = {field.name for field in fields(Network)}
-    try:
-        network = Network(**{key: attributes[key] for key in names & attributes.keys()})
-    except (NtkspecError, TypeError) as error:
-        raise TableError(f"{path}: group {name!r} names no network ({error})") from error
-    dims, degrees, promised = (group[key][...] for key in ("dim", "degree", "relative_error"))
-    values, logs = group["eigenvalue"][...], group["log_eigenvalue"][...]
-    shape = (dims.size, degrees.size)
-    if not values.shape == logs.shape == shape or promised.shape != dims.shape:
-        raise TableError(f"{path}: the arrays of group {name!r} do not fit together")
-    kernel = attributes.get("kernel", "ntk")
-    return _Group(name, network, kernel, dims, degrees, values, logs, promised)
-
-
-def _tasks(group: _Group, samples: int, digits: int, seed: int) -> list[_Task]:
-    picks = sample_entries(group.log_eigenvalue, group.dims, group.degrees, samples, seed)
+def _tasks(part: TableSlice, samples: int, digits: int, seed: int) -> list[_Task]:
+    picks = sample_entries(part.log_eigenvalue, part.dims, part.degrees, samples, seed)
     return [
         _Task(
-            group.name,
-            group.network,
-            int(group.dims[i]),
-            int(group.degrees[j]),
-            float(group.eigenvalue[i, j]),
-            float(group.log_eigenvalue[i, j]),
-            float(group.relative_error[i]),
-            group.kernel,
+            part.name,
+            part.network,
+            int(part.dims[i]),
+            int(part.degrees[j]),
+            float(part.eigenvalue[i, j]),
+            float(part.log_eigenvalue[i, j]),
+            float(part.relative_error[i]),
+            part.kernel,
             digits,
         )
         for i, j in picks
