@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, cast, get_args
@@ -199,7 +200,9 @@ class Table:
         """
         if layout not in ("csv", "json"):
             raise NtkspecError(f"format = {layout!r} is not allowed; use 'csv' or 'json'")
-        rows = self.rows(**selection)
+        found = self.rows(**selection)
+        # A selection that is not there is found before anything is written.
+        rows = chain([next(found)], found)
         if layout == "csv":
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)

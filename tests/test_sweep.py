@@ -137,9 +137,20 @@ def test_shards_then_assembly(recipe_file, table, tmp_path):
     assert_same_bits(table, out)
 
 
-def sweep_process(recipe_file, out):
+def test_shards_run_side_by_side(recipe_file, table, tmp_path):
+    out = tmp_path / "t.h5"
+    running = [sweep_process(recipe_file, out, "--shard", f"{i}/2") for i in (1, 2)]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert "waiting" not in errors
+    assert run_sweep(recipe_file, out, workers=1).computed == 0
+    assert_same_bits(table, out)
+
+
+def sweep_process(recipe_file, out, *options):
     return subprocess.Popen(
-        [sys.executable, "-m", "ntkspec", "sweep", str(recipe_file), "-o", str(out)],
+        [sys.executable, "-m", "ntkspec", "sweep", str(recipe_file), "-o", str(out), *options],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -110,6 +110,14 @@ def test_json_is_strict(path):
         table.export(text, "xml")
 
 
+def test_nothing_is_written_of_what_is_not_there(path):
+    for layout in ("csv", "json"):
+        text = io.StringIO()
+        with open_table(path) as table, pytest.raises(NtkspecError, match="sigmoid"):
+            table.export(text, layout, network="sigmoid")
+        assert text.getvalue() == ""
+
+
 def test_dimension_scales_as_netcdf4_has_them(path):
     with h5py.File(path, "r") as file:
         for group in file.values():

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -103,13 +103,14 @@ def run_sweep(
     if workers is not None and (isinstance(workers, bool) or workers < 1):
         raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
     folder = _folder(out)
-    with _alone(folder):
+    with _locked(folder, together=part is not None and not restart):
         if restart:
             shutil.rmtree(folder)
             folder.mkdir()
         elif _finished(recipe, out):
             return SweepResult(out, 0, 0)
-        _sweep_up(folder, out)
+        if part is None:
+            _sweep_up(folder, out)
         todo, reused = _unfinished(recipe, folder)
         report = _Meter(progress, len(todo) + reused, reused)
         if part is not None:
@@ -149,20 +150,21 @@ def _folder(out: Path) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the target's lock; it goes with this process, however that ends."""
+def _locked(folder: Path, *, together: bool) -> Iterator[None]:
+    """Hold the target's lock, shared by shards; it goes with this process, however that ends."""
     path = folder.with_name(f".{folder.name}.lock")
+    kind = fcntl.LOCK_SH if together else fcntl.LOCK_EX
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             print(f"another sweep is at work on {folder.stem}; waiting for it", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
         folder.mkdir(exist_ok=True)
         try:
             yield
         finally:
-            if folder.is_dir() and not any(folder.iterdir()):
+            with suppress(OSError):  # only where it is empty
                 folder.rmdir()
 
 
