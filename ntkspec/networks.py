@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations import Activation, PiecewiseLinear, activation
+from ntkspec.activations import Activation, activation
 from ntkspec.errors import NtkspecError
+
+if TYPE_CHECKING:
+    from ntkspec.duals.panels import NetworkPanels
 
 __all__ = ["Kernel", "Network", "as_network"]
 
 Kernel = Literal["ntk", "nngp"]
 
+MOST_DEPTH = 100
+
 
 @dataclass(frozen=True)
 class Network:
-    """A wide network of one hidden layer, f(x) = m^(-1/2) sum_r a_r sigma(w_r . x).
+    """A wide network, f(x) = m^(-1/2) sum_r a_r sigma(w_r . x) or deeper.
 
-    The inner weights w_r are N(0, weight_variance I_d) and x lies on the unit sphere.
+    The inputs x lie on the unit sphere; weights and biases are Gaussian of the given variances in
+    the NTK parameterization; the readout has unit variance and no bias.
 
     Parameters
     ----------
-    activation : {"relu", "leaky_relu", "sigmoid", "tanh"}
+    activation : str or Activation
+        One of `ntkspec.activations.ACTIVATIONS`, or a user's (`ntkspec.user_activation`).
     slope : float, optional
         Slope of leaky_relu for negative arguments (default 0.1); only for leaky_relu.
+    power : int, optional
+        Power of relu_power (default 2); only for relu_power.
     weight_variance : float
         s_w > 0, from 0.01 to 10000; 1 is the poster's.
     bias_variance : float
-        s_b; this version has networks without bias only, so 0.
+        s_b >= 0, to 10000.
     depth : int
-        Hidden layers; this version has 1.
+        Hidden layers, 1 to 100.
     trained : {"hidden", "all"}
-        Which weights the NTK counts: the inner ones alone (the poster), or the outer ones too.
+        Which parameters the NTK counts: all but the readout (the poster), or the readout too.
+    weights : {"gaussian", "sphere"}
+        "sphere": w uniform on the sphere of radius sqrt(weight_variance * dim), for one hidden
+        layer without bias; the kernel then depends on the dimension.
 
     Raises
     ------
@@ -44,62 +58,87 @@ class Network:
 
     Notes
     -----
-    With F(t) = E[sigma(u) sigma(v)] and D(t) = E[sigma'(u) sigma'(v)] for centred Gaussians of
-    variance s_w and covariance s_w t: the NNGP kernel is F, the NTK is s_w t D for "hidden"
-    (Basri et al. 2019, eq. 5, for relu) and F + s_w t D for "all".
+    q_1(t) = s_w t + s_b; F_l, D_l = E[sigma(u) sigma(v)], E[sigma'(u) sigma'(v)] for centred
+    Gaussians of variance q_l(1) and covariance q_l(t); q_(l+1) = s_w F_l + s_b.  The NNGP kernel
+    is F_L.  With T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l the NTK is T_L D_L for "hidden" and
+    F_L + T_L D_L for "all" (Jacot et al. 2018, theorem 1).
 
     Examples
     --------
     >>> Network("relu").ntk(1.0)
     array(0.5)
+    >>> Network("tanh", depth=3, bias_variance=0.1, trained="all").ntk([0.0, 1.0]).round(12)
+    array([0.3, 0.3])
     """
 
-    activation: str
+    activation: str | Activation
     slope: float | None = field(default=None, kw_only=True)
+    power: int | None = field(default=None, kw_only=True)
     weight_variance: float = field(default=1.0, kw_only=True)
     bias_variance: float = field(default=0.0, kw_only=True)
     depth: int = field(default=1, kw_only=True)
     trained: Literal["hidden", "all"] = field(default="hidden", kw_only=True)
+    weights: Literal["gaussian", "sphere"] = field(default="gaussian", kw_only=True)
 
     def __post_init__(self) -> None:
-        sigma = activation(self.activation, self.slope)
         set_ = object.__setattr__
-        set_(self, "slope", getattr(sigma, "slope", None) if sigma.name == "leaky_relu" else None)
-        set_(self, "weight_variance", _checked_variance(self.weight_variance))
-        if self.bias_variance != 0:
-            raise NtkspecError(
-                f"bias_variance = {self.bias_variance!r} is not allowed; "
-                "this version has networks without bias only (bias_variance = 0)"
-            )
-        set_(self, "bias_variance", 0.0)
-        if isinstance(self.depth, bool) or self.depth != 1:
-            raise NtkspecError(
-                f"depth = {self.depth!r} is not allowed; "
-                "this version has one hidden layer (depth = 1)"
-            )
-        set_(self, "depth", 1)
+        sigma = self.sigma
+        if not isinstance(self.activation, Activation):
+            set_(self, "activation", sigma.name)
+        power, right, left = sigma.homogeneous or (0, 0.0, 0.0)
+        set_(self, "slope", -left if sigma.name == "leaky_relu" else None)
+        set_(self, "power", power if sigma.name == "relu_power" else None)
+        variance = _checked_variance(self.weight_variance, "weight_variance", 0.01)
+        set_(self, "weight_variance", variance)
+        set_(self, "bias_variance", _checked_variance(self.bias_variance, "bias_variance", 0.0))
+        set_(self, "depth", _checked_depth(self.depth))
         if self.trained not in ("hidden", "all"):
             raise NtkspecError(f"trained = {self.trained!r} is not allowed; use 'hidden' or 'all'")
+        if self.weights not in ("gaussian", "sphere"):
+            raise NtkspecError(
+                f"weights = {self.weights!r} is not allowed; use 'gaussian' or 'sphere'"
+            )
+        if self.weights == "sphere" and (self.depth > 1 or self.bias_variance > 0.0):
+            raise NtkspecError(
+                "weights = 'sphere' is for one hidden layer without bias; "
+                f"depth = {self.depth} and bias_variance = {self.bias_variance} are given"
+            )
 
     @property
     def sigma(self) -> Activation:
         """The activation with its parameters."""
-        return activation(self.activation, self.slope)
+        if isinstance(self.activation, Activation):
+            return self.activation
+        return activation(self.activation, self.slope, self.power)
+
+    @property
+    def name(self) -> str:
+        """Name of the activation."""
+        return self.sigma.name
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters that make the network, by name; None ones left out.
+        """Return the parameters that make the network, by name.
+
+        Left out: those that do not belong to the activation, and Gaussian weights.
 
         Examples
         --------
         >>> Network("tanh").parameters()["weight_variance"]
         1.0
         """
-        names = ("activation", "slope", "weight_variance", "bias_variance", "depth", "trained")
-        values = {name: getattr(self, name) for name in names}
+        names = ("slope", "power", "weight_variance", "bias_variance", "depth", "trained")
+        values = {"activation": self.name, **{name: getattr(self, name) for name in names}}
+        if self.weights != "gaussian":
+            values["weights"] = self.weights
         return {name: value for name, value in values.items() if value is not None}
 
     def mixture(self, kernel: Kernel = "ntk") -> tuple[float, float]:
-        """Return (f, g) such that the kernel is f F(t) + g s_w t D(t).
+        """Return (f, g) such that the kernel is f F_L(t) + g T_L(t) D_L(t).
+
+        Raises
+        ------
+        NtkspecError
+            For another kernel's name, and for the NTK of an activation that has none.
 
         Examples
         --------
@@ -108,9 +147,14 @@ class Network:
         """
         if kernel == "nngp":
             return 1.0, 0.0
-        if kernel == "ntk":
-            return (1.0 if self.trained == "all" else 0.0), 1.0
-        raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
+        if kernel != "ntk":
+            raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
+        if self.sigma.derivative is None:
+            raise NtkspecError(
+                f"{self.name} has no neural tangent kernel: its derivative is not square "
+                "integrable; use kernel = 'nngp'"
+            )
+        return (1.0 if self.trained == "all" else 0.0), 1.0
 
     def ntk(self, t: ArrayLike) -> NDArray[np.float64]:
         """Neural tangent kernel K(t) at t = <x, x'>.
@@ -186,30 +230,43 @@ class Network:
         return self._matrix(points, "nngp")
 
     def _pointwise(self, t: ArrayLike, kernel: Kernel) -> NDArray[np.float64]:
-        from ntkspec.kernels import dual as kernels
-
         flat = _checked_cosine(t)
         out = np.empty(flat.size)
-        name, parameters = self._kernel_call(kernel)
-        getattr(kernels, f"{name}_values")(flat.ravel(), *parameters, out)
+        values, _, arguments = self._compiled(kernel)
+        values(flat.ravel(), *arguments, out)
         return out.reshape(flat.shape)
 
     def _matrix(self, points: ArrayLike, kernel: Kernel) -> NDArray[np.float64]:
-        from ntkspec.kernels import dual as kernels
-
         x = _checked_points(points)
         out = np.empty((x.shape[0], x.shape[0]))
-        name, parameters = self._kernel_call(kernel)
-        getattr(kernels, f"{name}_matrix")(x, *parameters, out)
+        _, matrix, arguments = self._compiled(kernel)
+        matrix(x, *arguments, out)
         return out
 
-    def _kernel_call(self, kernel: Kernel) -> tuple[str, tuple[float, ...]]:
-        """Family of the compiled functions, and the parameters they take after the points."""
-        sigma, mixture = self.sigma, self.mixture(kernel)
-        if isinstance(sigma, PiecewiseLinear):
-            return "piecewise_linear", (sigma.slope, self.weight_variance, *mixture)
-        shape = (sigma.offset, sigma.amplitude, sigma.rate)
-        return "sigmoidal", (*shape, self.weight_variance, *mixture)
+    def _compiled(self, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Compiled functions of cosines and of points, and the arguments after those."""
+        mixture = self.mixture(kernel)
+        if self.weights == "sphere":
+            raise NtkspecError(
+                "with weights = 'sphere' the kernel depends on the dimension; "
+                "its spectrum is had by ntkspec.spectrum(network, dim)"
+            )
+        power, right, left = self.sigma.homogeneous or (0, 0.0, 0.0)
+        if power == 1 and right == 1.0 and self.depth == 1 and self.bias_variance == 0.0:
+            from ntkspec.kernels import dual
+
+            arguments = (-left, self.weight_variance, *mixture)
+            return dual.piecewise_linear_values, dual.piecewise_linear_matrix, arguments
+        from ntkspec.kernels import layers
+
+        return layers.layered_values, layers.layered_matrix, (*_panels(self).arguments(), *mixture)
+
+
+@lru_cache(maxsize=128)
+def _panels(network: Network) -> NetworkPanels:
+    from ntkspec.duals.panels import network_panels
+
+    return network_panels(network)
 
 
 def as_network(network: Network | str) -> Network:
@@ -217,14 +274,26 @@ def as_network(network: Network | str) -> Network:
     return network if isinstance(network, Network) else Network(network)
 
 
-def _checked_variance(variance: float) -> float:
+def _checked_variance(variance: float, name: str, least: float) -> float:
     try:
         value = float(variance)
     except (TypeError, ValueError):
         value = math.nan
-    if not 0.01 <= value <= 1e4:
+    if not least <= value <= 1e4:
         raise NtkspecError(
-            f"weight_variance = {variance!r} is not allowed; it must be a number from 0.01 to 10000"
+            f"{name} = {variance!r} is not allowed; it must be a number from {least:g} to 10000"
+        )
+    return value + 0.0
+
+
+def _checked_depth(depth: int) -> int:
+    try:
+        value = operator.index(depth)
+    except TypeError:
+        value = 0
+    if isinstance(depth, bool) or not 1 <= value <= MOST_DEPTH:
+        raise NtkspecError(
+            f"depth = {depth!r} is not allowed; it must be a whole number from 1 to {MOST_DEPTH}"
         )
     return value
 

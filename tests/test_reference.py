@@ -108,7 +108,7 @@ def test_smooth_agrees_with_the_expectation_in_the_plane(network, kernel, dim, d
     ],
 )
 def test_kinked_agrees_with_the_mean_over_directions(network, kernel, dim, degree):
-    slope, s = network.sigma.slope, network.weight_variance
+    slope, s = network.slope or 0.0, network.weight_variance
     of_f, of_d = network.mixture(kernel)
 
     def pointwise(angle):

@@ -38,6 +38,9 @@ class ClosedForm:
         """Degrees of a parity that are not zero, or None when all of them may be."""
         return (1,) if parity == 1 else None
 
+    def prepare(self, low: int, high: int, last: int) -> None:
+        """Nothing: rows and columns stand for themselves."""
+
     def row(
         self, dim: int, degrees: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

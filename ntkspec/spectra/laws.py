@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations import PiecewiseLinear
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra.conventions import check_dim
@@ -81,14 +80,15 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     network, dim = as_network(network), check_dim(dim)
     sigma, variance = network.sigma, network.weight_variance
     dual, tangent = network.mixture(kernel)
-    if isinstance(sigma, PiecewiseLinear):
-        if sigma.slope == 1.0:
+    if sigma.homogeneous is not None:
+        slope = -sigma.homogeneous[2]
+        if slope == 1.0:
             raise NtkspecError("slope = 1.0 makes the network linear; its spectrum has no law")
-        size = variance * (1.0 - sigma.slope) ** 2 * (1.0 if tangent else dual * dim)
+        size = variance * (1.0 - slope) ** 2 * (1.0 if tangent else dual * dim)
         constant = math.log(size / math.pi**2) + (dim - 2) * math.log(2.0)
         constant += 2.0 * math.lgamma(dim / 2)
         return Law("power", constant, -float(dim) - (0.0 if tangent else 2.0), 0.0, 1.0, 0)
-    return _stretched(variance * sigma.rate**2, sigma.amplitude, dim, 1.0 if tangent else 0.0)
+    return _stretched(variance * sigma.tanh[2] ** 2, sigma.tanh[1], dim, 1.0 if tangent else 0.0)
 
 
 def _stretched(variance: float, amplitude: float, dim: int, growth: float) -> Law:

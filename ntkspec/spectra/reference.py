@@ -26,7 +26,6 @@ import numpy as np
 from flint import acb, arb, arb_mat, ctx, fmpq
 from numpy.typing import NDArray
 
-from ntkspec.activations import PiecewiseLinear, Sigmoidal
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra.conventions import check_degrees, check_dim
@@ -112,15 +111,16 @@ def reference_eigenvalue(
             f"digits = {digits!r} is not allowed; it must be a whole number from 5 to 1000"
         )
     sigma, (of_f, _) = net.sigma, net.mixture(kernel)
-    if isinstance(sigma, PiecewiseLinear):
-        return _settle(_AngularIntegral(sigma, net, kernel, dim, degree, digits), digits)
+    if sigma.tanh is None:
+        slope = 0.0 if net.slope is None else net.slope
+        return _settle(_AngularIntegral(slope, net, kernel, dim, degree, digits), digits)
     if degree % 2 == 0:
         # sigma less its constant is odd, sigma' even: F has the constant in degree 0 and odd
         # degrees, t D has odd degrees.
-        constant = of_f * sigma.offset**2 if degree == 0 else 0.0
+        constant = of_f * sigma.tanh[0] ** 2 if degree == 0 else 0.0
         method = "by parity the activation's constant" if constant else "zero by parity"
         return Reference(mpmath.mpf(constant), mpmath.mpf(0), method)
-    return _settle(_PolarIntegral(sigma, net, kernel, dim, degree, digits), digits)
+    return _settle(_PolarIntegral(sigma.tanh, net, kernel, dim, degree, digits), digits)
 
 
 # --- the Legendre polynomials and the measure ---------------------------------------------------
@@ -271,14 +271,14 @@ class _AngularIntegral:
 
     def __init__(
         self,
-        sigma: PiecewiseLinear,
+        slope: float,
         network: Network,
         kernel: Kernel,
         dim: int,
         degree: int,
         digits: int,
     ) -> None:
-        self.slope, self.variance = sigma.slope, network.weight_variance
+        self.slope, self.variance = slope, network.weight_variance
         self.mixture = network.mixture(kernel)
         self.dim, self.degree = dim, degree
         # N lambda_k sums to K(1) and falls like a power of k, so this is below every lambda_k > 0.
@@ -354,14 +354,14 @@ class _PolarIntegral:
 
     def __init__(
         self,
-        sigma: Sigmoidal,
+        tanh: tuple[float, float, float],
         network: Network,
         kernel: Kernel,
         dim: int,
         degree: int,
         digits: int,
     ) -> None:
-        self.sigma, self.variance = sigma, network.weight_variance
+        (_, self.amplitude, self.rate), self.variance = tanh, network.weight_variance
         self.mixture = network.mixture(kernel)
         self.dim, self.degree = dim, degree
         self.nats = digits * math.log(10.0) + 5.0
@@ -375,7 +375,7 @@ class _PolarIntegral:
         """Set radial window, step, nodes and bits from a saddle point estimate of phi_k(r)."""
         d, nats = self.dim, self.nats
         u = np.linspace(-140.0, 9.0, 149001)
-        pole = math.pi / (2.0 * self.sigma.rate * math.sqrt(self.variance)) * np.exp(-u)
+        pole = math.pi / (2.0 * self.rate * math.sqrt(self.variance)) * np.exp(-u)
         phi = _log_phi(d, self.degree, pole)
         density = d * u - np.exp(2 * u) / 2 - (d / 2 - 1) * math.log(2.0) - math.lgamma(d / 2)
         term = density + 2 * phi
@@ -426,7 +426,7 @@ class _PolarIntegral:
     def _term(self, rule: _PolarRule, index: int, step: arb) -> arb:
         """r times the density at r = e^(peak + index step) times the squares of the phi's."""
         radius = (arb(self.peak) + index * step).exp()
-        rate = arb(self.sigma.rate)
+        rate = arb(self.rate)
         scale = rate * arb(self.variance).sqrt() * radius
         tanh = [(scale * t).tanh() for t in rule.nodes]
         of_f, of_d = self.mixture
@@ -440,7 +440,7 @@ class _PolarIntegral:
             phis = arb_mat([[1 - y * y for y in tanh]]) * rule.derivative_weights
             square = (k * phis[0, 0] ** 2 + (k + d - 2) * phis[0, 1] ** 2) / (2 * k + d - 2)
             total += of_d * self.variance * rate**2 * square
-        total *= arb(self.sigma.amplitude) ** 2
+        total *= arb(self.amplitude) ** 2
         return total * radius**d * (-radius * radius / 2).exp()
 
 

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.activations import PiecewiseLinear
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.series import PositiveSeries
@@ -29,6 +28,9 @@ class Route(Protocol):
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity that are not zero, or None when all of them may be."""
 
+    def prepare(self, low: int, high: int, last: int) -> None:
+        """Hear which dimensions (low to high) and degrees (to last) will be asked for."""
+
     def row(
         self, dim: int, degrees: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -45,10 +47,17 @@ def route(network: Network, kernel: Kernel) -> Route:
     """Return the accurate route for a network's kernel."""
     sigma, variance = network.sigma, network.weight_variance
     dual, tangent = network.mixture(kernel)
-    if isinstance(sigma, PiecewiseLinear):
-        return ClosedForm(sigma.slope, variance, dual, tangent)
-    constant = dual * sigma.offset**2
-    return PositiveSeries(variance * sigma.rate**2, sigma.amplitude, constant, dual, tangent)
+    shallow = network.depth == 1 and network.bias_variance == 0.0
+    if shallow and sigma.homogeneous is not None:
+        power, right, left = sigma.homogeneous
+        if power == 1 and right == 1.0:
+            return ClosedForm(-left, variance, dual, tangent)
+    if shallow and sigma.tanh is not None:
+        offset, amplitude, rate = sigma.tanh
+        return PositiveSeries(variance * rate**2, amplitude, dual * offset**2, dual, tangent)
+    from ntkspec.spectra.seeds import BallSeeds
+
+    return BallSeeds(network, kernel)
 
 
 def both_parities(
@@ -56,6 +65,7 @@ def both_parities(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Eigenvalues of increasing degrees in one dimension, scaled."""
     mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
+    source.prepare(dim, dim, int(degrees[-1]))
     for parity in (0, 1):
         at = np.flatnonzero(degrees % 2 == parity)
         if at.size:

@@ -82,6 +82,9 @@ class PositiveSeries:
             return None
         return (0,) if self._constant != 0.0 else ()
 
+    def prepare(self, low: int, high: int, last: int) -> None:
+        """Nothing: rows and columns stand for themselves."""
+
     def row(
         self, dim: int, degrees: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

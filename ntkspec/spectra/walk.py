@@ -101,6 +101,8 @@ def table_block(
 def _by_rows(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
     """Every dimension by the network's own route."""
     value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
+    if dims[-1] - dims[0] <= 4 * dims.size:
+        source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]))
     for i, dim in enumerate(dims):
         scaled.to_doubles(*both_parities(source, int(dim), degrees), value[i], log[i])
     return Block(dims, degrees, value, log, np.full(dims.size, source.relative_error))
@@ -109,6 +111,7 @@ def _by_rows(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64])
 def _by_walk(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
     """Consecutive dimensions and degrees, each parity of the degrees on its own."""
     shape = (dims.size, degrees.size)
+    source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
     block = Block(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
     block.relative_error[:] = source.relative_error
     for first in range(min(2, degrees.size)):

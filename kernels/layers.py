@@ -1,0 +1,129 @@
+"""Pointwise kernels of any network: piecewise polynomials for the duals, composed by layers.
+
+Near rho = 1 the duals are smooth functions of y = sqrt((1 - rho)/2), near -1 of
+z = sqrt((1 + rho)/2).  The distance 1 - rho goes from layer to layer by itself, never as a
+difference, so points that nearly meet keep their digits through any depth.
+
+A table of one layer is an array (panels, 3, COEFFICIENTS) of polynomials in the panel's local
+variable: the deficit (F(1) - F)/y^2 (or /y), the value F and the slope D.  The first half of the
+panels is the near side, the second the far one.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+COEFFICIENTS = 16
+#: Symmetries of sigma, as numbers.
+NONE, ODD, EVEN = 0, 1, 2
+
+
+@njit(cache=True, inline="always")
+def panel(y, levels):
+    """Number of the panel of 0 <= y <= sqrt(1/2), and the local variable in [-1, 1].
+
+    Panels: [0, 2^-levels], then four to each octave up to 1.
+    """
+    m, e = math.frexp(y)  # y = m 2^e, 1/2 <= m < 1
+    if y == 0.0 or e <= -levels:
+        return 0, math.ldexp(y, levels + 1) - 1.0
+    quarter = int(8.0 * m) - 4
+    return 4 * (e + levels) - 3 + quarter, 16.0 * m - (2 * quarter + 9)
+
+
+@njit(cache=True, inline="always")
+def _three(coefficients, x):
+    """Three polynomials at x, by Horner's scheme."""
+    a, b, c = coefficients[0, -1], coefficients[1, -1], coefficients[2, -1]
+    for j in range(COEFFICIENTS - 2, -1, -1):
+        a = a * x + coefficients[0, j]
+        b = b * x + coefficients[1, j]
+        c = c * x + coefficients[2, j]
+    return a, b, c
+
+
+@njit(cache=True, inline="always")
+def layer(rho, minus, plus, table, levels, symmetry, root, full):
+    """F(rho), F(1) - F(rho), D(rho), and F(1) + F(rho) where sigma is odd (else 0).
+
+    root: the deficit is y^root times its polynomial; full: F(1).
+    """
+    if rho >= 0.0 or symmetry != NONE:
+        size = minus if rho >= 0.0 else plus
+        y = math.sqrt(0.5 * size)
+        at, x = panel(y, levels)
+        deficit, value, slope = _three(table[at], x)
+        deficit *= 0.5 * size if root == 2 else y
+        if symmetry == ODD:
+            value *= rho
+            if rho < 0.0:
+                return value, full - value, slope, deficit
+            return value, deficit, slope, full + value
+        if symmetry == EVEN:
+            return value, deficit, slope * rho, 0.0
+        return value, deficit, slope, 0.0
+    at, x = panel(math.sqrt(0.5 * plus), levels)
+    deficit, value, slope = _three(table[table.shape[0] // 2 + at], x)
+    return value, full - value, slope, 0.0
+
+
+@njit(cache=True)
+def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
+           dual, tangent):  # fmt: skip
+    """Dual F_L(t) + tangent T_L(t) D_L(t) of a network.
+
+    variances: q_1(1), ..., q_(L+1)(1); fulls: F_l(1); tables: those of all layers one after the
+    other, that of layer l from starts[l] to starts[l + 1]; levels: (L,).
+    """
+    depth = fulls.size
+    covariance = weight * t + bias
+    rho = covariance / variances[0]
+    if bias > 0.0:
+        minus = weight * minus / variances[0]
+        plus = 2.0 - minus
+    total = covariance
+    for i in range(depth):
+        value, deficit, slope, surplus = layer(
+            rho, minus, plus, tables[starts[i] : starts[i + 1]], levels[i], symmetry, root, fulls[i]
+        )  # fmt: skip
+        if i == depth - 1:
+            break
+        covariance = weight * value + bias
+        total = covariance + weight * total * slope
+        rho = covariance / variances[i + 1]
+        minus = weight * deficit / variances[i + 1]
+        plus = weight * surplus / variances[i + 1] if bias == 0.0 and symmetry == ODD else 2.0 - minus
+    return dual * value + tangent * total * slope
+
+
+@njit(cache=True)
+def layered_values(t, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, dual,
+                   tangent, out):  # fmt: skip
+    """`kernel` over a flat array."""
+    for i in range(t.size):
+        x = t[i]
+        out[i] = kernel(
+            x, 1.0 - x, 1.0 + x, weight, bias, variances, fulls, tables, starts, levels, symmetry,
+            root, dual, tangent,
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def layered_matrix(x, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, dual,
+                   tangent, out):  # fmt: skip
+    """`kernel` between all pairs of rows of x (unit vectors), 1 -+ t from differences and sums."""
+    for i in range(x.shape[0]):
+        for j in range(i + 1):
+            t, minus, plus = 0.0, 0.0, 0.0
+            for c in range(x.shape[1]):
+                a, b = x[i, c], x[j, c]
+                t += a * b
+                minus += (a - b) * (a - b)
+                plus += (a + b) * (a + b)
+            out[i, j] = kernel(
+                t, 0.5 * minus, 0.5 * plus, weight, bias, variances, fulls, tables, starts, levels,
+                symmetry, root, dual, tangent,
+            )  # fmt: skip
+            out[j, i] = out[i, j]

@@ -1,0 +1,12 @@
+"""Duals E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] in ball arithmetic (python-flint).
+
+`correlation` is the pair's angle, `kinked` and `hermite` prepare the duals that are more than one
+formula, `layers` composes them through a network.
+"""
+
+from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.hermite import hermite_dual
+from ntkspec.duals.kinked import elu_dual, homogeneous_dual
+from ntkspec.duals.layers import Layers
+
+__all__ = ["Correlation", "Layers", "elu_dual", "hermite_dual", "homogeneous_dual"]

@@ -1,0 +1,57 @@
+"""The correlation of two Gaussians, as a cosine and as an angle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flint import acb, arb
+
+__all__ = ["Correlation"]
+
+
+class Correlation:
+    """Correlation cos(theta) of two Gaussians of equal variance, real or complex balls.
+
+    Parameters
+    ----------
+    cosine : arb or acb
+    angle : arb or acb, optional
+        theta, where it is known without loss; otherwise the principal arccos.
+    """
+
+    __slots__ = ("_angle", "_sine", "cosine", "pi")
+
+    def __init__(self, cosine: Any, angle: Any = None) -> None:
+        self.cosine = cosine
+        self.pi = arb.pi()
+        self._angle = angle
+        self._sine: Any = None
+
+    @property
+    def angle(self) -> Any:
+        """Theta, in [0, pi] for real balls."""
+        if self._angle is None:
+            self._angle = _arccos(self.cosine)
+        return self._angle
+
+    @property
+    def sine(self) -> Any:
+        """Sin(theta)."""
+        if self._sine is None:
+            self._sine = self.angle.sin()
+        return self._sine
+
+    @classmethod
+    def full(cls) -> Correlation:
+        """Correlation 1."""
+        return cls(arb(1), arb(0))
+
+
+def _arccos(cosine: Any) -> Any:
+    """Arccos of a ball; the part of a real one outside [-1, 1] is rounding and is cut off."""
+    if isinstance(cosine, acb) or (cosine < 1 and cosine > -1):
+        return cosine.acos()
+    upper, lower = cosine.upper(), cosine.lower()
+    first = arb(0) if not upper < 1 else upper.acos()
+    last = arb.pi() if not lower > -1 else lower.acos()
+    return first.union(last)

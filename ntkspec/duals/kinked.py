@@ -1,0 +1,177 @@
+"""Duals of activations with a kink at 0: integrals over sectors of the plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from flint import arb, arb_mat, arb_poly, ctx, fmpq
+
+from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.memory import remembered
+from ntkspec.errors import NtkspecError
+
+__all__ = ["elu_dual", "homogeneous_dual"]
+
+Function = Callable[[Correlation], Any]
+
+
+def homogeneous_dual(q: Any, power: int, right: float, left: float) -> tuple[Function, Function]:
+    """Duals of right x^p for x > 0, left |x|^p for x < 0 (Cho and Saul 2009, eq. 3, by sectors).
+
+    Both signs alike: J_p(theta) = q^p p! / (2 pi) int_0^(pi-theta) (cos theta + cos b)^p db, from
+    polar coordinates and cos a cos(a - theta) = (cos theta + cos(2a - theta)) / 2; opposite
+    signs: J_p(pi - theta).
+    """
+    scale = q**power * math.factorial(power)
+    slope_scale = q ** (power - 1) * math.factorial(power - 1) if power else 0
+
+    def value(point: Correlation) -> Any:
+        return scale * _sectors(point, power, arb(right), arb(left))
+
+    def slope(point: Correlation) -> Any:
+        sides = power * arb(right), -power * arb(left)
+        return slope_scale * _sectors(point, power - 1, *sides)
+
+    return value, slope
+
+
+def _sectors(point: Correlation, power: int, right: arb, left: arb) -> Any:
+    total = (right * right + left * left) * _same_sign(
+        power, point.pi - point.angle, point.cosine, point.sine
+    )
+    if not (right * left).is_zero():
+        total += 2 * right * left * _same_sign(power, point.angle, -point.cosine, point.sine)
+    return total / (2 * point.pi)
+
+
+def _same_sign(power: int, width: Any, cosine: Any, sine: Any) -> Any:
+    """Int_0^width (cosine + cos b)^p db with cos(width) = -cosine, sin(width) = sine."""
+    if power == 0:
+        return width
+    integrals = [width, sine]  # of cos^j
+    power_of_cosine = -cosine
+    for j in range(2, power + 1):
+        integrals.append((power_of_cosine * sine + (j - 1) * integrals[j - 2]) / j)
+        power_of_cosine = power_of_cosine * -cosine
+    total = integrals[power]
+    factor = cosine
+    for j in range(power - 1, -1, -1):
+        total = total + math.comb(power, j) * factor * integrals[j]
+        factor = factor * cosine
+    return total
+
+
+@remembered
+def elu_dual(q: Any) -> tuple[Function, Function]:
+    """Duals of elu = x for x > 0, e^x - 1 for x < 0, sector by sector in polar coordinates.
+
+    With M(b) = int_0^inf s exp(b s - s^2/2) ds the radial integrals leave one over the angle:
+    E[e^u 1(u<0, v<0) e^v] = (1/pi) int_0^((pi-theta)/2) M(-2 sqrt(q) cos(theta/2) cos x) dx and
+    E[1(u>0) e^v 1(v<0)] = (1/2pi) int_0^theta M(-sqrt(q) sin x) dx.
+    """
+    root = q.sqrt()
+    damping = (q / 2).exp()
+    half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
+    root_2pi = (2 * arb.pi()).sqrt()
+    both_negative = _expansion(lambda angle: _both_negative(angle, root))
+    one_negative = _expansion(lambda angle: _one_negative(angle, root))
+
+    def slope(point: Correlation) -> Any:
+        x = 2 * point.angle / point.pi - 1
+        step = (point.pi - point.angle) / (2 * point.pi)
+        return step + 2 * one_negative(x) + both_negative(x)
+
+    def value(point: Correlation) -> Any:
+        x = 2 * point.angle / point.pi - 1
+        both, one = both_negative(x), one_negative(x)
+        c = q * point.cosine
+        angle, sine = point.angle, point.sine
+        positive = q * ((point.pi - angle) * point.cosine + sine) / (2 * point.pi)
+        negative = (point.pi - angle) / (2 * point.pi)
+        step = (q - c) / (2 * root * root_2pi)  # E[relu(u) 1(v<0)]
+        exp_step = damping * half_cdf - one  # E[e^u 1(u<0, v<0)]
+        # E[relu(u) e^v 1(v<0)] by Stein's lemma
+        boundary = (root * sine / arb(2).sqrt()).erfc() / 2 * (-c * c / (2 * q)).exp()
+        boundary = damping * root / root_2pi * boundary
+        mixed = c * one + boundary - c / root / root_2pi / 2
+        return positive + both + negative + 2 * (mixed - step - exp_step)
+
+    return value, slope
+
+
+def _both_negative(angle: Any, root: Any) -> Any:
+    """E[e^u 1(u<0) e^v 1(v<0)]."""
+    near = 2 * root * (angle / 2).cos()
+    return _integral(lambda x: _radial(near * x.cos()), (arb.pi() - angle) / 2, 4 * float((root * root).mid())) / arb.pi()
+
+
+def _one_negative(angle: Any, root: Any) -> Any:
+    """E[1(u>0) e^v 1(v<0)]."""
+    return _integral(lambda x: _radial(root * x.sin()), angle, float((root * root).mid())) / (2 * arb.pi())
+
+
+def _expansion(function: Callable[[Any], Any]) -> arb_poly:
+    """Polynomial in x = 2 theta/pi - 1 for an entire function of theta, to the working precision.
+
+    By interpolation at Chebyshev points; its degree grows until it meets the function between
+    them, and that difference, with a margin, is its radius.
+    """
+    bits, degree = ctx.prec, 24 + ctx.prec // 4
+    while degree < 8 * bits:
+        with ctx.extraprec(32):
+            polynomial = _interpolated(function, degree)
+            gap = arb(0)
+            for x in (arb(-1), arb(fmpq(-2, 3)), arb(fmpq(1, 7)), arb(1)):
+                gap += abs(polynomial(x) - function(arb.pi() / 2 * (1 + x))).upper()
+        if gap < arb(2) ** (8 - bits):
+            return polynomial + arb(0, 4 * gap)
+        degree += degree // 3
+    raise NtkspecError("the variance before elu is too large for its dual's expansion")
+
+
+def _interpolated(function: Callable[[Any], Any], degree: int) -> arb_poly:
+    """Interpolation at the Chebyshev points, in monomials of x = 2 theta/pi - 1.
+
+    Midpoints only: monomials would blow the radii up.  The caller measures the error.
+    """
+    angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
+    values = [function(arb.pi() / 2 * (1 + angle.cos())).mid() for angle in angles]
+    with ctx.extraprec(3 * degree):
+        return _from_values(values, degree)
+
+
+def _from_values(values: list[arb], degree: int) -> arb_poly:
+    angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
+    cosines = arb_mat([[(angle * j).cos() for angle in angles] for j in range(degree)])
+    coefficients = cosines * arb_mat([[value] for value in values])
+    twice_x = arb_poly([0, 2])
+    later, last = arb_poly(), arb_poly()
+    for j in range(degree - 1, 0, -1):  # Clenshaw
+        later, last = twice_x * later - last + 2 * coefficients[j, 0] / degree, later
+    total = arb_poly([0, 1]) * later - last + coefficients[0, 0] / degree
+    return arb_poly([c.mid() for c in total.coeffs()])
+
+
+def _radial(b: Any) -> Any:
+    """M(-b) = int_0^inf s exp(-b s - s^2/2) ds."""
+    half = b / arb(2).sqrt()
+    return 1 - arb.pi().sqrt() * half * (half * half).exp() * half.erfc()
+
+
+def _integral(function: Callable[[Any], Any], end: Any, growth: float) -> Any:
+    """Int_0^end of an entire function that grows as exp(growth), by Gauss-Legendre."""
+    nodes = _nodes(ctx.prec + 16 * min(int(growth), 256))
+    middle = end / 2
+    total = arb(0)
+    for x, weight in nodes:
+        total = total + weight * (function(middle * (1 + x)) + function(middle * (1 - x)))
+    return middle * total
+
+
+@lru_cache(maxsize=8)
+def _nodes(bits: int) -> list[tuple[arb, arb]]:
+    n = 2 * (16 + bits // 5)
+    return [arb.legendre_p_root(n, i, True) for i in range(n // 2)]

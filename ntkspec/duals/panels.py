@@ -1,0 +1,167 @@
+"""Tables of a network's duals in doubles: what the compiled pointwise kernels read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_mat, ctx
+from numpy.typing import NDArray
+
+from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.layers import Layers
+from ntkspec.errors import NtkspecError
+from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
+
+__all__ = ["NetworkPanels", "network_panels"]
+
+BITS = 160
+MOST_LEVELS = 40
+#: Error of the polynomials allowed, relative to the largest value of their function.
+ALLOWED = 8e-16
+#: Largest and smallest variance of a layer that doubles are trusted with.
+RANGE = 1e-100, 1e100
+
+
+@dataclass(frozen=True)
+class NetworkPanels:
+    """Arguments of `ntkspec.kernels.layers.kernel` that do not depend on t or the kernel."""
+
+    weight: float
+    bias: float
+    variances: NDArray[np.float64]
+    fulls: NDArray[np.float64]
+    tables: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    levels: NDArray[np.int64]
+    symmetry: int
+    root: int
+
+    def arguments(self) -> tuple[Any, ...]:
+        """In the order of the compiled functions."""
+        return (
+            self.weight, self.bias, self.variances, self.fulls, self.tables, self.starts,
+            self.levels, self.symmetry, self.root,
+        )  # fmt: skip
+
+
+def network_panels(network: Any) -> NetworkPanels:
+    """Tabulate the duals of all layers of a network.
+
+    Raises
+    ------
+    NtkspecError
+        When the variance of a layer leaves the range of doubles.
+    """
+    sigma = network.sigma
+    symmetry = {"odd": ODD, "even": EVEN, None: NONE}[sigma.symmetry]
+    root = 1 if sigma.singularity.kind == "kink" and sigma.singularity.order == 0 else 2
+    tables, levels = [], []
+    with ctx.workprec(BITS):
+        layers = Layers(network, "nngp")
+        variances = [float(q.mid()) for q in layers.variances]
+        for number, q in enumerate(variances):
+            if not RANGE[0] < q < RANGE[1]:
+                raise NtkspecError(
+                    f"the variance before layer {number + 1} is {q:.3g}, which is out of range; "
+                    "change weight_variance, bias_variance or depth"
+                )
+        fulls = []
+        for i, (value, slope) in enumerate(layers.duals):
+            known = next((j for j in range(i) if variances[j] == variances[i]), None)
+            if known is None:
+                table, level, full = _layer(value, slope, symmetry, root, sigma.derivative is None)
+            else:
+                table, level, full = tables[known], levels[known], fulls[known]
+            tables.append(table)
+            levels.append(level)
+            fulls.append(full)
+    starts = np.cumsum([0, *(len(table) for table in tables)])
+    return NetworkPanels(
+        network.weight_variance, network.bias_variance, np.array(variances), np.array(fulls),
+        np.concatenate(tables), starts, np.array(levels), symmetry, root,
+    )  # fmt: skip
+
+
+def _layer(
+    value: Any, slope: Any, symmetry: int, root: int, no_slope: bool
+) -> tuple[NDArray[np.float64], int, float]:
+    """Table, levels and F(1) of one layer: more levels until the polynomials fit."""
+    full = value(Correlation.full())
+
+    def near(y: arb) -> list[arb]:
+        point = Correlation(1 - 2 * y * y, 2 * y.asin())
+        f = value(point)
+        d = arb(0) if no_slope else slope(point)
+        deficit = (full - f) / y**root
+        if symmetry == ODD:
+            f = f / point.cosine
+        elif symmetry == EVEN:
+            d = d / point.cosine
+        return [deficit, f, d]
+
+    def far(z: arb) -> list[arb]:
+        point = Correlation(2 * z * z - 1, arb.pi() - 2 * z.asin())
+        return [arb(0), value(point), arb(0) if no_slope else slope(point)]
+
+    sides = [near] if symmetry != NONE else [near, far]
+    for levels in range(3, MOST_LEVELS):
+        tables = [_panels(side, levels) for side in sides]
+        if all(table is not None for table in tables):
+            return np.concatenate(tables), levels, float(full.mid())  # type: ignore[arg-type]
+    raise NtkspecError("the duals of this activation could not be tabulated to double precision")
+
+
+def _panels(function: Callable[[arb], list[arb]], levels: int) -> NDArray[np.float64] | None:
+    """Polynomials on [0, 2^-levels] and four panels to each octave up to 1; None: not yet good."""
+    edges = [(0.0, 2.0**-levels)]
+    for octave in range(levels, 0, -1):
+        low = 2.0**-octave
+        edges += [(low * (1 + i / 4), low * (1 + (i + 1) / 4)) for i in range(4)]
+    edges = edges[:-2]  # beyond sqrt(1/2) nothing is asked for
+    table = np.zeros((len(edges), 3, COEFFICIENTS))
+    scale = np.zeros(3)
+    errors = np.zeros(3)
+    for at, (low, high) in enumerate(edges):
+        table[at], error, size = _fit(function, low, high)
+        scale, errors = np.maximum(scale, size), np.maximum(errors, error)
+        if at == 0 and np.any(errors > ALLOWED * scale):
+            return None
+    if np.any(errors > ALLOWED * scale):
+        return None
+    return table
+
+
+def _fit(
+    function: Callable[[arb], list[arb]], low: float, high: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Interpolation at Chebyshev points, in monomials of [-1, 1]; its error, and the size."""
+    nodes, inverse = _interpolation()
+    middle, half = arb(0.5 * (low + high)), arb(0.5 * (high - low))
+    values = arb_mat([function(middle + half * x) for x in nodes])
+    monomials = np.array([[_double(c) for c in row] for row in (inverse * values).tolist()])
+    checks = [-0.99, 0.05, 0.97]
+    exact = np.array([[_double(v) for v in function(middle + half * x)] for x in checks])
+    got = np.polynomial.polynomial.polyval(np.array(checks), monomials).T
+    size = np.abs(exact).max(axis=0)
+    return monomials.T, np.abs(got - exact).max(axis=0), size
+
+
+@lru_cache(maxsize=1)
+def _interpolation() -> tuple[list[arb], arb_mat]:
+    """Chebyshev points, and the matrix from values there to coefficients of monomials."""
+    n = COEFFICIENTS
+    with ctx.workprec(BITS):
+        nodes = [(arb.pi() * (2 * i + 1) / (2 * n)).cos() for i in range(n)]
+        powers = arb_mat([[x**j for j in range(n)] for x in nodes])
+        return nodes, powers.inv()
+
+
+def _double(ball: arb) -> float:
+    if not ball.is_finite():
+        return math.nan
+    return float(ball.mid())

@@ -1,0 +1,399 @@
+"""Seeds of the dimension walk in ball arithmetic, for networks without a series of their own.
+
+The pointwise kernel K(cos theta) is sampled at a precision set by the smallest eigenvalue wanted,
+and integrated against cosines:
+
+* kernels with kinks are analytic in theta on [0, pi]: Gauss-Legendre in theta;
+* smooth kernels are smooth and even on the circle: the trapezoid rule, which gives their cosine
+  coefficients, from which the moments with any power of sin theta follow.
+
+From the moments of one dimension come its eigenvalues, and from those of the two lowest
+dimensions all higher ones by the walk upwards,
+lambda_k^(d+2) = (lambda_k^(d) - lambda_(k+2)^(d)) d / (d + 2k): it cancels as many digits as the
+eigenvalues fall, which the precision covers and the balls' radii measure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from flint import acb, acb_mat, arb, arb_poly, ctx, fmpq
+from numpy.typing import NDArray
+
+from ntkspec.duals import Layers
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.parity import Parity, parity
+
+__all__ = ["BallSeeds", "CosineMoments", "GaussMoments", "Moments", "ladder"]
+
+LN2 = math.log(2.0)
+#: Bits that every eigenvalue must keep.
+KEPT = 60
+MOST_BITS = 24_000
+MOST_NODES = 40_000
+ROUNDING = 2.0**-53
+
+Scaled = tuple[NDArray[np.float64], NDArray[np.int64]]
+Values = Callable[[Any], Any]
+
+
+# --- moments of the kernel against cosines -------------------------------------------------------
+
+
+class Moments(Protocol):
+    """M_j = c_d int_0^pi K(cos x) sin^(d-2) x cos(j x) dx."""
+
+    def moments(self, dim: int, count: int) -> list[arb]:
+        """M_0, ..., M_(count - 1) at the working precision."""
+
+
+class GaussMoments:
+    """Moments of a kernel that is analytic in theta on [0, pi]: Gauss-Legendre, until it settles.
+
+    Parameters
+    ----------
+    values : callable
+        K at an angle.
+    reach : int
+        Largest degree plus dimension that will be asked for: it steers the number of nodes.
+    effort : float
+        Factor on the number of nodes.
+    root : int
+        K is analytic in theta^(1/root) at 0, which becomes the variable.
+    """
+
+    def __init__(self, values: Values, reach: int, effort: float = 1.0, root: int = 1) -> None:
+        nats = ctx.prec * LN2
+        n = math.ceil(effort * (0.55 * reach * root + 0.36 * nats + 24.0))
+        self.n = 2 * math.ceil(n / 2)
+        if self.n > MOST_NODES:
+            raise _too_much(f"{self.n} nodes")
+        self.points: list[acb] = []
+        self.sines: list[arb] = []
+        self.weighted: list[arb] = []
+        for i in range(self.n // 2):
+            x, weight = arb.legendre_p_root(self.n, i, True)
+            for u in ((1 - x) / 2, (1 + x) / 2):
+                angle = arb.pi() * u**root
+                sine, cosine = angle.sin_cos()
+                self.points.append(acb(cosine, sine))
+                self.sines.append(sine)
+                jacobian = arb.pi() / 2 * root * u ** (root - 1)
+                self.weighted.append(jacobian * weight * values(angle))
+
+    def moments(self, dim: int, count: int) -> list[arb]:
+        """Sums over the nodes; cos(j x) = Re z^a z^(b G) as one product of matrices."""
+        constant = _measure_constant(dim)
+        factors = [w * s ** (dim - 2) for w, s in zip(self.weighted, self.sines, strict=True)]
+        babies = math.isqrt(count) + 1
+        giants = -(-count // babies)
+        powers = [_powers(z, babies + 1) for z in self.points]
+        steps = [_powers(row[babies], giants) for row in powers]
+        left = acb_mat([[w * row[b] for w, row in zip(factors, steps, strict=True)] for b in range(giants)])
+        product = left * acb_mat([row[:babies] for row in powers])
+        flat = [constant * product[b, a].real for b in range(giants) for a in range(babies)]
+        return flat[:count]
+
+
+class CosineMoments:
+    """Moments of a smooth kernel from its cosine coefficients, K(cos x) = sum c_i cos(i x).
+
+    Parameters
+    ----------
+    values : callable
+        K at an angle.
+    n : int
+        Intervals of the trapezoid rule on [0, pi].
+    parity : int or None
+        Of K as a function of t, when it has one: half of the values are enough.
+    """
+
+    def __init__(self, values: Values, n: int, parity: int | None) -> None:
+        if n > MOST_NODES:
+            raise _too_much(f"{n} nodes")
+        self.n = n = 2 * math.ceil(n / 2)
+        step = arb.pi() / n
+        half = [values(step * i) for i in range(n // 2 + 1)]
+        if parity is None:
+            rest = [values(step * i) for i in range(n // 2 + 1, n + 1)]
+        else:
+            rest = [(-1) ** parity * value for value in half[-2::-1]]
+        samples = half + rest
+        circle = acb.dft([acb(x) for x in samples + samples[-2:0:-1]])
+        self.coefficients = [c.real / n for c in circle[: n + 1]]
+        self.coefficients[0] /= 2
+        self.coefficients[n] /= 2
+
+    def moments(self, dim: int, count: int) -> list[arb]:
+        """M_j = sum_i c_i (s_(i+j) + s_(i-j)) / 2, s_m = c_d int sin^(d-2) x cos(m x) dx."""
+        c = self.coefficients
+        if dim == 2:
+            short = [c[0], *[x / 2 for x in c[1:count]]]
+            return short + [arb(0)] * (count - len(short))
+        reach = self.n + count
+        s = [arb(0)] * (2 * reach + 1)
+        ball = arb(1)
+        for m in range(0, reach + 1, 2):
+            s[reach + m] = s[reach - m] = ball
+            ball = -ball * (dim - 2 - m) / (dim + m)
+            if ball.is_zero():
+                break
+        both = [*[x / 2 for x in c[:0:-1]], c[0], *[x / 2 for x in c[1:]]]
+        product = arb_poly(both) * arb_poly(s)
+        return [product[self.n + reach + j] for j in range(count)]
+
+    def settled(self, count: int, stretch: float) -> bool:
+        """Whether what the rule takes for c_j, j < count, is free of c_(2n-j).
+
+        From the fall so far, taken to go on as exp(-C j^stretch).
+        """
+        tail = max(float(abs(x).upper()) for x in self.coefficients[-4:])
+        size = max(float(abs(x).upper()) for x in self.coefficients[:4])
+        noise = max(float(x.rad()) for x in self.coefficients[-4:])
+        if tail <= 4.0 * noise:
+            return True
+        nats = math.log(size / tail) * ((2 * self.n - count) / self.n) ** stretch
+        return nats > ctx.prec * LN2
+
+
+def _powers(z: acb, count: int) -> list[acb]:
+    """1, z, ..., z^(count-1), each by few multiplications, so that the balls stay small."""
+    powers = [acb(1), z]
+    for n in range(2, count):
+        powers.append(powers[n // 2] * powers[n - n // 2])
+    return powers[:count]
+
+
+def _measure_constant(dim: int) -> arb:
+    """c_d = Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2))."""
+    return arb(fmpq(dim, 2)).gamma() / (arb.pi().sqrt() * arb(fmpq(dim - 1, 2)).gamma())
+
+
+def _too_much(what: str) -> NtkspecError:
+    return NtkspecError(
+        f"the eigenvalues asked for are so small that the seeds would need {what}; "
+        "lower the degree or the dimension"
+    )
+
+
+# --- from moments to eigenvalues -----------------------------------------------------------------
+
+
+def base_row(moments: Sequence[arb], dim: int) -> list[arb]:
+    """lambda_0, lambda_1, ... from M_0, M_1, ... of the same dimension.
+
+    P_k(cos x) = sum_j b_j b_(k-j) cos((k-2j) x) / sum_j b_j b_(k-j), b_j = (nu)_j / j!,
+    nu = (d-2)/2 (DLMF 18.5.11).
+    """
+    if dim == 2:
+        return list(moments)
+    nu = arb(fmpq(dim - 2, 2))
+    b = [arb(1)]
+    for j in range(1, len(moments)):
+        b.append(b[-1] * (nu + j - 1) / j)
+    row, whole = [], arb(1)
+    for k in range(len(moments)):
+        if k:
+            whole = whole * (dim + k - 3) / k
+        total = arb(0)
+        for j in range((k + 1) // 2):
+            total += b[j] * b[k - j] * moments[k - 2 * j]
+        total *= 2
+        if k % 2 == 0:
+            total += b[k // 2] * b[k // 2] * moments[0]
+        row.append(total / whole)
+    return row
+
+
+def ladder(row: list[arb], dim: int, last: int) -> dict[int, list[arb]]:
+    """Rows of dimensions dim, dim + 2, ..., <= last from that of dim; each is two degrees shorter."""
+    rows = {dim: row}
+    for d in range(dim, last - 1, 2):
+        row = [(row[k] - row[k + 2]) * d / (d + 2 * k) for k in range(len(row) - 2)]
+        rows[d + 2] = row
+    return rows
+
+
+# --- the route -----------------------------------------------------------------------------------
+
+
+class _Plane:
+    """Eigenvalues of dimensions low..high and degrees 0..last, as balls."""
+
+    def __init__(self, low: int, high: int, last: int) -> None:
+        self.low, self.high, self.last = low, high, last
+        self.rows: dict[int, list[arb]] = {}
+
+    def covers(self, low: int, high: int, last: int) -> bool:
+        return self.low <= low and high <= self.high and last <= self.last
+
+    def fill(self, source: Moments) -> None:
+        for dim in range(self.low, min(self.low + 2, self.high + 1)):
+            count = self.last + 1 + (self.high - dim) // 2 * 2
+            row = base_row(source.moments(dim, count), dim)
+            self.rows.update(ladder(row, dim, self.high))
+
+    def missing_bits(self, parity: Parity) -> int:
+        """Bits that the eigenvalue of worst relative accuracy lacks; 0 when all have enough."""
+        worst = KEPT
+        for row in self.rows.values():
+            for k in range(self.last + 1):
+                if parity.vanishes(k):
+                    continue
+                bits = row[k].rel_accuracy_bits() if row[k].is_finite() else -ctx.prec
+                worst = min(worst, bits)
+        return KEPT - worst
+
+    def differs(self, other: _Plane, parity: Parity) -> bool:
+        """Whether the lowest rows of two planes differ by more than the last bits kept."""
+        for dim in range(self.low, min(self.low + 2, self.high + 1)):
+            for k in range(self.last + 1):
+                mine, theirs = self.rows[dim][k], other.rows[dim][k]
+                limit = abs(self.rows[dim][k]).upper() * arb(2) ** (4 - KEPT)
+                if not parity.vanishes(k) and not abs(mine - theirs) < limit:
+                    return True
+        return False
+
+
+class BallSeeds:
+    """Rows and columns of a network's eigenvalues by ball arithmetic.
+
+    Parameters
+    ----------
+    network : Network
+        With Gaussian weights.
+    kernel : {"ntk", "nngp"}
+    """
+
+    #: Rounding to a double; the balls are much smaller than that.
+    relative_error = 2.0 * ROUNDING
+
+    def __init__(self, network: Network, kernel: Kernel) -> None:
+        self.network, self.kernel = network, kernel
+        self.parity = parity(network, kernel)
+        self.plane: _Plane | None = None
+        self.bits = 0
+
+    def isolated(self, parity: int) -> tuple[int, ...] | None:
+        """Degrees of a parity that are not zero, or None when all of them may be."""
+        return self.parity.isolated(parity)
+
+    def prepare(self, low: int, high: int, last: int) -> None:
+        """Compute what rows and columns of these dimensions and degrees will ask for, at once."""
+        if self.plane is None or not self.plane.covers(low, high, last):
+            self.plane = self._compute(low, high, last)
+
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
+        """Eigenvalues of increasing degrees of one parity, scaled."""
+        last = int(degrees[-1])
+        self.prepare(dim, dim, last)
+        assert self.plane is not None
+        row = self.plane.rows[dim]
+        return self._scaled([row[int(k)] for k in degrees], degrees)
+
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
+        """Eigenvalues of one degree in increasing dimensions of one parity, scaled."""
+        self.prepare(int(dims[0]), int(dims[-1]), degree)
+        assert self.plane is not None
+        rows = self.plane.rows
+        return self._scaled([rows[int(d)][degree] for d in dims], np.full(dims.size, degree))
+
+    def _scaled(self, balls: list[arb], degrees: NDArray[np.int64]) -> Scaled:
+        mantissa, exponent = np.zeros(len(balls)), np.zeros(len(balls), np.int64)
+        for i, (ball, degree) in enumerate(zip(balls, degrees.tolist(), strict=True)):
+            if not self.parity.vanishes(degree):
+                mantissa[i], exponent[i] = split(ball)
+        return mantissa, exponent
+
+    def _compute(self, low: int, high: int, last: int) -> _Plane:
+        """Raise the precision until every eigenvalue keeps KEPT bits."""
+        self.bits = max(self.bits, _first_bits(high, last))
+        while True:
+            if self.bits > MOST_BITS:
+                raise _too_much(f"more than {MOST_BITS} bits")
+            with ctx.workprec(self.bits):
+                plane = self._settled(low, high, last)
+                missing = plane.missing_bits(self.parity)
+            if missing == 0:
+                return plane
+            self.bits += max(missing + 16, 32) if missing < KEPT else self.bits // 2
+
+    def _settled(self, low: int, high: int, last: int) -> _Plane:
+        kernel = Layers(self.network, self.kernel)
+        if self.network.sigma.singularity.kind == "kink":
+            return self._by_gauss(kernel, low, high, last)
+        return self._by_cosines(kernel, low, high, last)
+
+    def _by_gauss(self, kernel: Values, low: int, high: int, last: int) -> _Plane:
+        """More nodes until two runs agree."""
+        before, effort, root = None, 1.0, _root(self.network)
+        while True:
+            plane = _Plane(low, high, last)
+            plane.fill(GaussMoments(kernel, last + high, effort, root))
+            if plane.missing_bits(self.parity):
+                return plane
+            if before is not None and not plane.differs(before, self.parity):
+                return plane
+            before, effort = plane, 1.15 * effort
+
+    def _by_cosines(self, kernel: Values, low: int, high: int, last: int) -> _Plane:
+        """More nodes until the coefficients have fallen off."""
+        stretch = 2.0 / 3.0 if self.network.sigma.singularity.kind == "pole" else 1.0
+        count = last + high + 2
+        n = self._cosine_nodes(count, stretch)
+        while True:
+            source = CosineMoments(kernel, n, self.parity.whole)
+            if source.settled(count, stretch):
+                break
+            n = n * 5 // 4
+        plane = _Plane(low, high, last)
+        plane.fill(source)
+        return plane
+
+    def _cosine_nodes(self, count: int, stretch: float) -> int:
+        """Nodes for the working precision, from the fall of the first coefficients."""
+        wanted = ctx.prec * LN2
+        with ctx.workprec(128):
+            probe = CosineMoments(Layers(self.network, self.kernel), 192, self.parity.whole)
+        sizes = [abs(float(x)) for x in probe.coefficients]
+        top = max(sizes)
+        last = max(
+            (j for j in range(1, 170) if sizes[j] > 1e-28 * top), default=1
+        )  # the coefficients before are above the noise
+        nats = max(math.log(top / max(sizes[last], 1e-28 * top)), 1.0)
+        fallen = (last + 1) * (wanted / nats) ** (1.0 / stretch)
+        return int(1.05 * max((fallen + count) / 2, count / 2)) + 16
+
+
+def _root(network: Network) -> int:
+    """The kernel is analytic in theta^(1/root): each step but the last takes a square root.
+
+    arccos(1 - theta/pi) ~ sqrt(2 theta / pi), where 1 - theta/pi is the step function's dual.
+    """
+    power = network.sigma.homogeneous[0] if network.sigma.homogeneous else 1
+    return int(2 ** (network.depth - 1)) if power == 0 else 1
+
+
+def _first_bits(dim: int, degree: int) -> int:
+    """Bits below which a spectrum can hardly fall: lambda_k <= K(1) / N(d, k)."""
+    k, d = max(degree, 1), dim
+    log_multiplicity = math.log((2 * k + d - 2) / k) + (
+        math.lgamma(k + d - 2) - math.lgamma(k) - math.lgamma(d - 1) if d > 2 else 0.0
+    )
+    return 96 + KEPT + int((max(log_multiplicity, 0.0) + 4.0 * math.log(k + 1.0)) / LN2)
+
+
+def split(ball: arb) -> tuple[float, int]:
+    """Midpoint as a mantissa in [1, 2), rounded, and an exponent of 2."""
+    man, exp = (int(x) for x in ball.mid().man_exp())
+    if man == 0:
+        return 0.0, 0
+    size = abs(man).bit_length()
+    shift = size - 64
+    top = man >> shift if shift > 0 else man << -shift
+    m, e = math.frexp(float(top))
+    return 2.0 * m, exp + shift + e - 1
