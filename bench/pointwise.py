@@ -13,6 +13,7 @@ import csv
 import math
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,8 @@ def run(
     cases = [case for case in references() if case["network"]["depth"] in depths]
     with one_core():
         answers = _theirs(cases, points) if theirs else [{} for _ in cases]
-        rows = [
-            _row(case, _ours(case, points), answer)
-            for case, answer in zip(cases, answers, strict=True)
-        ]
+        ours = _all_ours(cases, points)
+    rows = [_row(*sides) for sides in zip(cases, ours, answers, strict=True)]
     goals = _goals(rows)
     write("pointwise", rows, goals)
     return goals
@@ -96,14 +95,28 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def _all_ours(cases: list[dict[str, Any]], points: int) -> list[dict[str, Any]]:
+    """Ours of every case, a network once; empty, with a line that says why, if it is refused."""
+    done: dict[str, dict[str, Any]] = {}
+    refused: Counter[str] = Counter()
+    for case in cases:
+        key = str(case["network"])
+        if key in done:
+            continue
+        try:
+            done[key] = _ours(case, points)
+        except (NtkspecError, TypeError) as refusal:
+            done[key] = {}
+            refused[f"{_name(case)}: {refusal}"] += 1
+    for reason, count in refused.items():
+        console.print(f"skipped ({count}): {reason}", highlight=False)
+    return [done[str(case["network"])] for case in cases]
+
+
 def _ours(case: dict[str, Any], points: int) -> dict[str, Any]:
-    """Values at t and times per entry; nothing, with a line that says why, if we refuse."""
-    try:
-        net = Network(**case["network"], trained="all")
-        values = getattr(net, case["kernel"])(case["t"])
-    except (NtkspecError, TypeError) as refusal:
-        console.print(f"skipped: {_name(case)}: {refusal}", highlight=False)
-        return {}
+    """Values at t and times per entry."""
+    net = Network(**case["network"], trained="all")
+    values = getattr(net, case["kernel"])(case["t"])
     x = np.random.default_rng(0).standard_normal((points, DIM))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     matrix, pointwise = getattr(net, f"{case['kernel']}_matrix"), getattr(net, case["kernel"])

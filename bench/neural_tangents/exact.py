@@ -134,6 +134,8 @@ def kernels(case: dict[str, Any], at: list[float], effort: float) -> list[list[t
 def exact(case: dict[str, Any], at: list[float]) -> list[list[tuple[str, str]]]:
     """Digits of (nngp, ntk), depth by depth and t by t; 'nan' where there is no NTK.
 
+    A fifth fewer nodes must give the same to 1e-23; convergence is geometric.
+
     Raises
     ------
     ArithmeticError
@@ -142,7 +144,7 @@ def exact(case: dict[str, Any], at: list[float]) -> list[list[tuple[str, str]]]:
     with ctx.workprec(BITS):
         rough, fine = kernels(case, at, 1.0), kernels(case, at, 1.25)
         for before, after in zip(_numbers(rough), _numbers(fine), strict=True):
-            if not abs(before - after) <= arb(10) ** -26 * max(abs(after), arb("0.01")):
+            if not abs(before - after) <= arb(10) ** -23 * max(abs(after), arb("0.01")):
                 raise ArithmeticError(f"{case}: {before} or {after}")
         return [[(_digits(nngp), _digits(ntk)) for nngp, ntk in row] for row in fine]
 

@@ -2,12 +2,13 @@
 
 neural-tangents runs in the environment that `bench.neural_tangents` makes from PyPI; the digits
 are of `bench/neural_tangents/exact.py`, a quadrature that uses no dual.  From the root, in about
-five minutes: `python -m tests.references.make_neural_tangents`.
+ten minutes: `python -m tests.references.make_neural_tangents`; after an interruption it goes on.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -49,13 +50,16 @@ HARD = [
 CIRCLE = 128
 
 
-def write_values(file: TextIO) -> None:
+def write_values(file: TextIO, done: set[tuple[str, ...]]) -> None:
     """Kernels at a few t, by neural-tangents in doubles and to 30 digits."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*NAMES, "t", "nngp", "ntk", "exact_nngp", "exact_ntk"])
+    if not done:
+        writer.writerow([*NAMES, "t", "nngp", "ntk", "exact_nngp", "exact_ntk"])
     for network in NETWORKS:
         for weight, bias in VARIANCES:
             deepest = {"depth": DEPTH, **network, "weight_variance": weight, "bias_variance": bias}
+            if (*(str(deepest.get(n, "")) for n in NAMES), str(AT[-1])) in done:
+                continue
             cases = [{**deepest, "depth": n + 1, "t": AT} for n in range(deepest["depth"])]
             theirs = ask(cases)["results"]
             for case, values, digits in zip(cases, theirs, exact(deepest, AT), strict=True):
@@ -84,15 +88,22 @@ def _text(value: float | None) -> str:
 
 
 def main() -> None:
-    """Write both files, under another name first."""
+    """Write both files, under another name first; go on with the longer one."""
     versions = ", ".join(f"{name} {version}" for name, version in ask([])["versions"].items())
-    for name, write in (("neural_tangents", write_values), ("neural_tangents_gram", write_hard)):
-        path = HERE / f"{name}.csv"
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            file.write(f"# {versions}; made by {Path(__file__).name}\n")
-            write(file)
-        partial.replace(path)
+    header = f"# {versions}; made by {Path(__file__).name}\n"
+    path = HERE / "neural_tangents.csv"
+    partial = path.with_suffix(".partial")
+    lines = partial.read_text().splitlines()[1:] if partial.exists() else []
+    done = {tuple(row[: len(NAMES) + 1]) for row in csv.reader(lines)}
+    with partial.open("a", newline="") as file:
+        if not done:
+            file.write(header)
+        write_values(file, done)
+    partial.replace(path)
+    text = io.StringIO(header, newline="")
+    text.seek(0, io.SEEK_END)
+    write_hard(text)
+    (HERE / "neural_tangents_gram.csv").write_text(text.getvalue())
 
 
 if __name__ == "__main__":
