@@ -44,7 +44,8 @@ HARD = [
     {"activation": name, "depth": depth, "weight_variance": weight, "bias_variance": bias}
     for name in ("relu", "erf", "gelu")
     for depth, weight, bias in (
-        (1, 256.0, 0.0), (3, 2.0, 0.2), (3, 256.0, 0.0), (15, 2.0, 0.0), (50, 1.5, 0.1),
+        (1, 256.0, 0.0), (3, 2.0, 0.2), (3, 256.0, 0.0), (15, 2.0, 0.0), (15, 256.0, 0.0),
+        (50, 1.5, 0.1), (100, 256.0, 0.0),
     )
 ]  # fmt: skip
 CIRCLE = 128
@@ -83,6 +84,14 @@ def write_hard(file: TextIO) -> None:
             writer.writerow([*row, int(x64), CIRCLE, result["not_finite"], *extremes])
 
 
+def write_hard_file(header: str) -> None:
+    """The smaller file, as a whole."""
+    text = io.StringIO(newline="")
+    text.write(header)
+    write_hard(text)
+    (HERE / "neural_tangents_gram.csv").write_text(text.getvalue())
+
+
 def _text(value: float | None) -> str:
     return "nan" if value is None else f"{value:.17g}"
 
@@ -100,10 +109,7 @@ def main() -> None:
             file.write(header)
         write_values(file, done)
     partial.replace(path)
-    text = io.StringIO(header, newline="")
-    text.seek(0, io.SEEK_END)
-    write_hard(text)
-    (HERE / "neural_tangents_gram.csv").write_text(text.getvalue())
+    write_hard_file(header)
 
 
 if __name__ == "__main__":
