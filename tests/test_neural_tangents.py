@@ -95,7 +95,7 @@ def test_neural_tangents_against_the_digits(name, kernel):
     assert their_error(name, kernel) < (0.2 if GROUPS[name][0]["nodes"] else 1e-14)
 
 
-@pytest.mark.parametrize("activation,least", [("tanh", 1e-4), ("elu", 1e-3), ("silu", 1e-8)])
+@pytest.mark.parametrize("activation,least", [("tanh", 1e-4), ("elu", 1e-3)])
 def test_neural_tangents_quadrature_holds_few_digits(activation, least):
     assert their_error(f"{activation}-1-1.0-0.0", "ntk") > least
 
