@@ -30,7 +30,7 @@ def environment(folder: Path = FOLDER) -> Path:
     return python
 
 
-def ask(cases: list[dict[str, Any]], x64: bool = True, repeats: int = 3) -> dict[str, Any]:
+def ask(cases: list[dict[str, Any]], x64: bool = True, repeats: int = 5) -> dict[str, Any]:
     """Versions, and a result for each case: see `measure.py`."""
     request = json.dumps({"x64": x64, "repeats": repeats, "cases": cases})
     command = [str(environment()), str(HERE / "measure.py")]
