@@ -15,10 +15,10 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help spectra test test-all bench lint figures docs clean
+.PHONY: help spectra test test-all bench bench-neural-tangents lint figures docs clean
 
 help: ## List these targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
 
 spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw Figure 3
 	@echo "$(TABLE) is complete and checked; Figure 3 is in $(FIGURE) and $(FIGURE:.png=.svg)"
@@ -31,6 +31,9 @@ test-all: $(ENV) ## Run the slow, wide tests too
 
 bench: $(ENV) ## Measure speed and accuracy against what else there is
 	$(BIN)/python -m bench
+
+bench-neural-tangents: $(ENV) ## Pointwise kernels against neural-tangents (environment of its own)
+	$(BIN)/python -m bench pointwise
 
 lint: $(ENV) ## Check style, types and the walls between the modules
 	$(BIN)/ruff check

@@ -9,7 +9,7 @@ import click
 
 from bench.report import console, write
 
-NAMES = ("accuracy", "spectra", "growth", "start", "kernels", "memory")
+NAMES = ("accuracy", "spectra", "growth", "start", "kernels", "memory", "pointwise")
 
 
 @click.command()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench import accuracy, growth, kernels, memory, report, spectra, start
+from bench import accuracy, growth, kernels, memory, pointwise, report, spectra, start
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,7 @@ def folder(tmp_path, monkeypatch):
         pytest.param(lambda: start.run(1), ["start"], marks=pytest.mark.slow),
         (lambda: kernels.run(100, 10), ["kernels"]),
         (lambda: memory.run((10, 20)), ["memory"]),
+        (lambda: pointwise.run((1,), 10, theirs=False), ["pointwise"]),
     ],
 )
 def test_it_runs_and_writes_json(run, names, folder):
