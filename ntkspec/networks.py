@@ -22,6 +22,8 @@ __all__ = ["Kernel", "Network", "as_network"]
 Kernel = Literal["ntk", "nngp"]
 
 MOST_DEPTH = 100
+#: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
+TABULATED = 64.0
 
 
 @dataclass(frozen=True)
@@ -251,12 +253,16 @@ class Network:
                 "with weights = 'sphere' the kernel depends on the dimension; "
                 "its spectrum is had by ntkspec.spectrum(network, dim)"
             )
-        power, right, left = self.sigma.homogeneous or (0, 0.0, 0.0)
-        if power == 1 and right == 1.0 and self.depth == 1 and self.bias_variance == 0.0:
+        if self.depth == 1 and self.bias_variance == 0.0:
             from ntkspec.kernels import dual
 
-            arguments = (-left, self.weight_variance, *mixture)
-            return dual.piecewise_linear_values, dual.piecewise_linear_matrix, arguments
+            power, right, left = self.sigma.homogeneous or (0, 0.0, 0.0)
+            if power == 1 and right == 1.0:
+                arguments = (-left, self.weight_variance, *mixture)
+                return dual.piecewise_linear_values, dual.piecewise_linear_matrix, arguments
+            if self.sigma.tanh and self.weight_variance * self.sigma.tanh[2] ** 2 > TABULATED:
+                arguments = (*self.sigma.tanh, self.weight_variance, *mixture)
+                return dual.sigmoidal_values, dual.sigmoidal_matrix, arguments
         from ntkspec.kernels import layers
 
         return layers.layered_values, layers.layered_matrix, (*_panels(self).arguments(), *mixture)

@@ -19,7 +19,7 @@ from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
 
 __all__ = ["NetworkPanels", "network_panels"]
 
-BITS = 160
+BITS = 100
 MOST_LEVELS = 40
 #: Error of the polynomials allowed, relative to the largest value of their function.
 ALLOWED = 8e-16
