@@ -74,7 +74,7 @@ class Dual(Protocol):
         ...
 
 
-def make_dual(sigma: Sigma, variance: arb, nats: float, effort: float) -> Dual:
+def make_dual(sigma: Sigma, variance: arb, nats: float) -> Dual:
     """Tabulate the duals for one layer.
 
     Parameters
@@ -83,15 +83,14 @@ def make_dual(sigma: Sigma, variance: arb, nats: float, effort: float) -> Dual:
     variance : arb
         q > 0.
     nats : float
-        The error aimed at is exp(-nats) of the dual's size.
-    effort : float
-        Multiplies the number of nodes.
+        The error aimed at is exp(-nats) of the dual's size; every number of nodes and every
+        cut grows with it.
     """
     if sigma.smooth:
-        return _SmoothDual(SMOOTH[sigma.name], variance, nats, effort)
+        return _SmoothDual(SMOOTH[sigma.name], variance, nats)
     if sigma.name == "elu":
-        return _EluDual(variance, nats, effort)
-    return _PowerDual(sigma, variance, nats, effort)
+        return _EluDual(variance, nats)
+    return _PowerDual(sigma, variance, nats)
 
 
 # --- smooth activations -------------------------------------------------------------------------
@@ -201,11 +200,11 @@ def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
 class _SmoothDual:
     """Cosine coefficients of both duals by the trapezoid rule in a, Gauss-Legendre in r."""
 
-    def __init__(self, sigma: Smooth, variance: arb, nats: float, effort: float) -> None:
+    def __init__(self, sigma: Smooth, variance: arb, nats: float) -> None:
         q = float(variance)
-        quarter = math.ceil((highest_frequency(sigma, q, nats) / 2 + 4) * effort)
+        quarter = math.ceil(highest_frequency(sigma, q, nats) / 2 + 0.05 * nats)
         radii, weights = radial_rule(
-            nats, effort, sigma.pole / math.sqrt(q), 2 * sigma.growth * q, math.sqrt(q)
+            nats, sigma.pole / math.sqrt(q), 2 * sigma.growth * q, math.sqrt(q)
         )
         rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
         scales = [variance.sqrt() * r for r in radii]
@@ -288,14 +287,14 @@ def cosine_sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[li
 
 @lru_cache(maxsize=64)
 def gauss_legendre(n: int, bits: int) -> list[tuple[arb, arb]]:
-    """Nodes and weights on [-1, 1]; n even.  The precision is named for the cache."""
-    assert n % 2 == 0 and bits == ctx.prec
-    half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
+    """Nodes and weights on [-1, 1] at this precision; n even."""
+    with ctx.workprec(bits):
+        half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
     return [*half, *((-x, w) for x, w in reversed(half))]
 
 
 def radial_rule(
-    nats: float, effort: float, pole: float = math.inf, growth: float = 0.0, rate: float = 0.0
+    nats: float, pole: float = math.inf, growth: float = 0.0, rate: float = 0.0
 ) -> tuple[list[arb], list[arb]]:
     """Gauss-Legendre in r on [0, R], with the density r exp(-r^2/2) in the weights.
 
@@ -303,7 +302,7 @@ def radial_rule(
     exp(growth y^2 + 2 rate |y|), y = Im r; that gives the number of nodes.
     """
     reach = math.sqrt(2 * (nats + 12))
-    n = 2 * math.ceil(_radial_nodes(nats, reach, pole, growth, rate) * effort / 2)
+    n = 2 * math.ceil(_radial_nodes(nats, reach, pole, growth, rate) / 2)
     half = arb(reach) / 2
     radii, weights = [], []
     for x, w in gauss_legendre(n, ctx.prec):
@@ -325,7 +324,7 @@ def _radial_nodes(nats: float, reach: float, pole: float, growth: float, rate: f
         excess = growth * np.maximum(y * y - x * x, 0.0) + 2 * rate * y if pole == math.inf else 0.0
         size = float(np.max((y * y - x * x) / 2 + excess))
         best = min(best, (nats + size) / (2 * log_rho))
-    return best + 6
+    return best + 0.05 * nats
 
 
 # --- activations with a kink at 0 ---------------------------------------------------------------
@@ -351,12 +350,12 @@ def _wedge(angle: arb, rule: Sequence[tuple[arb, arb]]) -> list[tuple[arb, arb, 
 class _PowerDual:
     """sigma = x^p for x > 0 and left |x|^p for x < 0: r^(2p) comes out of the angular integral."""
 
-    def __init__(self, sigma: Sigma, variance: arb, nats: float, effort: float) -> None:
+    def __init__(self, sigma: Sigma, variance: arb, nats: float) -> None:
         self.power = p = sigma.order
         self.left = {"leaky_relu": -arb(sigma.slope), "abs": arb(1)}.get(sigma.name, arb(0))
-        n = 2 * math.ceil((_entire_rule_size(2 * p + 2.0, nats) + 2) * effort / 2)
+        n = 2 * math.ceil((_entire_rule_size(2 * p + 2.0, nats) + 0.05 * nats) / 2)
         self.rule = gauss_legendre(n, ctx.prec)
-        radii, weights = radial_rule(nats + 3 * p, effort)
+        radii, weights = radial_rule(nats + 3 * p)
         # E[(q r^2)^p] / (2 pi), and the same for p - 1
         self.radial = [
             sum((w * (variance * r * r) ** e for r, w in zip(radii, weights, strict=True)), arb(0))
@@ -396,13 +395,13 @@ class _EluDual:
     the radial rule applied to the Taylor polynomial of the exponential about x = 1.
     """
 
-    def __init__(self, variance: arb, nats: float, effort: float) -> None:
+    def __init__(self, variance: arb, nats: float) -> None:
         self.scale = variance.sqrt()
         # sqrt(q) r stands in the exponent: the angular integrand grows like the radial one.
         bandwidth = math.pi * (1 + float(self.scale)) + 0.12 * nats
-        n = 2 * math.ceil((_entire_rule_size(bandwidth, nats) + 4) * effort / 2)
+        n = 2 * math.ceil((_entire_rule_size(bandwidth, nats) + 0.05 * nats) / 2)
         self.rule = gauss_legendre(n, ctx.prec)
-        radii, weights = radial_rule(nats, effort, rate=float(self.scale))
+        radii, weights = radial_rule(nats, rate=float(self.scale))
         self.square = variance * sum(
             (w * r * r for r, w in zip(radii, weights, strict=True)), arb(0)
         )
@@ -436,9 +435,7 @@ def _laplace(
     radii: Sequence[arb], weights: Sequence[arb], scale: arb, exponent: int, nats: float
 ) -> arb_poly:
     """Coefficients in y = x - 1 of E_r[r^exponent exp(-scale r x)]."""
-    terms = [
-        w * r**exponent * (-scale * r).exp() for r, w in zip(radii, weights, strict=True)
-    ]
+    terms = [w * r**exponent * (-scale * r).exp() for r, w in zip(radii, weights, strict=True)]
     steps = [-scale * r for r in radii]
     coefficients: list[arb] = []
     small = arb(-nats - 10).exp()

@@ -22,7 +22,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import mpmath
 from flint import acb, arb, arb_mat, ctx, fmpq
 
 from ntkspec.errors import NtkspecError
@@ -99,6 +98,7 @@ def reference_spectrum(
 
     Examples
     --------
+    >>> import mpmath
     >>> from types import SimpleNamespace
     >>> net = SimpleNamespace(activation="relu", weight_variance=1.0)
     >>> [mpmath.nstr(r.value, 8) for r in reference_spectrum(net, 3, [0, 1, 2], digits=20)]
@@ -150,7 +150,9 @@ def reference_spectra(
             f"digits = {digits!r} is not allowed; it must be a whole number from 5 to 1000"
         )
     by_dim = {
-        dim: [int(k) for k in check_degrees(degrees[dim] if isinstance(degrees, Mapping) else degrees)]
+        dim: [
+            int(k) for k in check_degrees(degrees[dim] if isinstance(degrees, Mapping) else degrees)
+        ]
         for dim in {case.dim for case in wanted}
     }
     return _settle(_Plan(model, wanted, by_dim, digits))
@@ -177,11 +179,15 @@ class _Model:
     @classmethod
     def of(cls, network: Any) -> _Model:
         slope, power = getattr(network, "slope", None), getattr(network, "power", None)
-        return cls(
-            Sigma(network.activation, slope or 0.0, 1 if power is None else power),
-            float(getattr(network, "weight_variance", 1.0)),
-            float(getattr(network, "bias_variance", 0.0)),
-        )
+        s_w = float(getattr(network, "weight_variance", 1.0))
+        s_b = float(getattr(network, "bias_variance", 0.0))
+        if not (0.0 < s_w < math.inf and 0.0 <= s_b < math.inf):
+            raise NtkspecError(
+                f"weight_variance = {s_w!r}, bias_variance = {s_b!r} is not allowed; "
+                "the one must be positive, the other at least 0, both finite"
+            )
+        slope = 0.1 if slope is None else float(slope)
+        return cls(Sigma(network.activation, slope, 1 if power is None else power), s_w, s_b)
 
 
 @dataclass(frozen=True)
@@ -249,6 +255,7 @@ def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) ->
 # --- accepting values ---------------------------------------------------------------------------
 
 _Values = dict[Case, list[arb]]
+_KernelKey = tuple[str, int, str]
 
 
 def _settle(plan: _Plan) -> dict[Case, list[Reference]]:
@@ -339,14 +346,14 @@ def _references(
 
 @dataclass(frozen=True)
 class _Grid:
-    """Nodes e^(i theta), 0 < theta < pi, and by dimension the weights of the integral over K P_k."""
+    """Nodes e^(i theta), 0 < theta < pi, and by dimension the weights of K P_k there."""
 
     points: list[acb]
     weights: dict[int, list[arb]]
 
 
 class _Pass:
-    """All values asked for, with numbers of nodes proportional to the effort."""
+    """All values asked for, with numbers of nodes that grow with the effort."""
 
     def __init__(self, plan: _Plan, nats: float, effort: float) -> None:
         self.plan, self.nats, self.effort = plan, nats, effort
@@ -358,15 +365,15 @@ class _Pass:
     def method(self) -> str:
         """Describe what was done."""
         return (
-            f"Gaussian expectation in polar form, {len(self.grid.points)} nodes in theta, "
-            f"{ctx.prec} bits"
+            "Gaussian expectation of every layer in polar form, "
+            f"{len(self.grid.points)} nodes in theta, {ctx.prec} bits"
         )
 
     def _layers(self) -> list[tuple[arb, Dual]]:
         """q_l(1) and the dual of every layer."""
         layers, variance = [], self.weight + self.bias
         for _ in range(self.plan.depth):
-            dual = make_dual(self.plan.model.sigma, variance, self.nats, self.effort)
+            dual = make_dual(self.plan.model.sigma, variance, self.nats * self.effort)
             layers.append((variance, dual))
             variance = self.weight * dual.at_zero()[0] + self.bias
         return layers
@@ -424,9 +431,7 @@ class _Pass:
             degrees = self.plan.computed(dim)
             rows = [_cosine_row(dim, k, cosines.nrows()) for k in degrees]
             legendre = arb_mat(rows) * cosines
-            result |= dict(
-                zip(cases, (weighted * legendre.transpose()).tolist(), strict=True)
-            )
+            result |= dict(zip(cases, (weighted * legendre.transpose()).tolist(), strict=True))
         return result
 
     def _kernels(self) -> dict[_KernelKey, list[arb]]:
@@ -458,9 +463,6 @@ class _Pass:
             versine = share * (p.imag**2 / (1 + c) if c > 0 else 1 - c)
             points.append(acb(1 - versine, (versine * (2 - versine)).sqrt()))
         return points
-
-
-_KernelKey = tuple[str, int, str]
 
 
 def _of(case: Case) -> _KernelKey:
