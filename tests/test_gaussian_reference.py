@@ -18,6 +18,7 @@ from scipy import special
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
+from ntkspec.spectra import gaussian_reference
 from ntkspec.spectra.gaussian_duals import KINKED, SMOOTH, Sigma, make_dual
 from ntkspec.spectra.gaussian_reference import Case, reference_spectra, reference_spectrum
 from ntkspec.spectra.reference import reference_eigenvalue
@@ -304,20 +305,20 @@ def test_printed_values(activation, kernel, degree, expected):
         ("relu", 3, [0, 1, 6], "ntk", "all"),
         ("leaky_relu", 2, [0, 1, 10], "nngp", "all"),
         ("relu", 64, [40], "ntk", "hidden"),
-        ("tanh", 3, [1, 21], "ntk", "hidden"),
+        ("tanh", 3, [1, 11], "ntk", "hidden"),
         ("tanh", 10, [9], "nngp", "hidden"),
-        ("sigmoid", 2, [0, 1, 15], "ntk", "all"),
+        ("sigmoid", 2, [0, 1, 9], "ntk", "all"),
         ("sigmoid", 5, [0, 7], "nngp", "all"),
     ],
 )
 def test_agrees_with_the_reference_for_one_layer(activation, dim, degrees, kernel, trained):
     slope = {"slope": SLOPE} if activation == "leaky_relu" else {}
     net = Network(activation, weight_variance=1.5, trained=trained, **slope)
-    found = reference_spectrum(net, dim, degrees, kernel, digits=30)
+    found = reference_spectrum(net, dim, degrees, kernel, digits=20)
     with mp.workdps(50):
         for degree, result in zip(degrees, found):
-            expected = reference_eigenvalue(net, dim, degree, kernel, digits=35).value
-            assert relative(result.value, expected) < mp.mpf("1e-30")
+            expected = reference_eigenvalue(net, dim, degree, kernel, digits=22).value
+            assert relative(result.value, expected) < mp.mpf("1.1e-20")
 
 
 # --- identities and promises --------------------------------------------------------------------
@@ -347,7 +348,7 @@ def walk_residuals(activation, dim, degrees, digits, depths=(1, 2, 3), **paramet
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_dimensions_d_and_d_plus_2_fit_together(activation):
     bias = {"bias_variance": 0.3, "weight_variance": 1.25}
-    assert max(walk_residuals(activation, 3, [0, 1, 8], 25, (1, 3), **bias)) < mp.mpf("1e-24")
+    assert max(walk_residuals(activation, 3, [0, 7], 14, (1, 3), **bias)) < mp.mpf("1e-13")
 
 
 @pytest.mark.slow
@@ -363,12 +364,12 @@ def test_dimensions_fit_together_far_down(activation, bias_variance):
 def test_trace_is_the_kernel_on_the_diagonal():
     """Sum N lambda_k = K(1) = E[sigma(u_2)^2], gelu, two layers, d = 4, N = (k+1)^2."""
     net = network("gelu", bias_variance=0.5, depth=2)
-    values = reference_spectrum(net, 4, range(56), "nngp", digits=20)
+    values = reference_spectrum(net, 4, range(40), "nngp", digits=12)
     with mp.workdps(25), flint.ctx.workprec(120):
         first = make_dual(sigma_of("gelu"), arb("1.5"), 60.0).at_zero()[0]
         second = make_dual(sigma_of("gelu"), first + arb("0.5"), 60.0).at_zero()[0]
         total = mp.fsum((k + 1) ** 2 * r.value for k, r in enumerate(values))
-        assert relative(total, high(second)) < mp.mpf("1e-17")
+        assert relative(total, high(second)) < mp.mpf("1e-11")
 
 
 @pytest.mark.parametrize(
@@ -390,6 +391,43 @@ def test_zeros_by_symmetry_show(activation, kernel, zero, positive):
     assert all(r.error < mp.mpf("1e-19") * smallest for r in found if r.is_zero)
 
 
+def zero_by_symmetry(activation, kernel, trained, depth, degree):
+    """Which eigenvalues vanish without bias, from the parity of sigma less a polynomial."""
+    even = degree % 2 == 0
+    if activation in ("tanh", "erf", "sin"):
+        return even
+    if activation in ("cos", "gaussian", "abs"):
+        return not even
+    if depth > 1 or activation == "elu":
+        return False
+    if activation in ("sigmoid", "step"):
+        # odd but for the constant 1/2, which sigma' does not see
+        return even and (degree > 0 or (kernel, trained) == ("ntk", "hidden"))
+    if activation == "relu_power":
+        # x^3/2 is the odd part, |x|^3/2 the even one
+        return not even and degree > POWER
+    # x times the former
+    return not even and degree > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_zeros_are_those_of_symmetry_at_any_depth(activation):
+    cases = [
+        Case(dim, kernel, depth, trained)
+        for dim in (2, 64)
+        for kernel in kernels_of(activation)
+        for depth in (1, 2, 3, 4)
+        for trained in ("hidden", "all")
+    ]
+    degrees = [0, 1, 2, 3, 4, 5, 8, 17, 50, 51, 99, 100]
+    for case, found in reference_spectra(network(activation), cases, degrees, 16).items():
+        _, kernel, depth, trained = case
+        expected = [zero_by_symmetry(activation, kernel, trained, depth, k) for k in degrees]
+        assert [r.is_zero for r in found] == expected
+        assert all(r.value > 0 for r in found if not r.is_zero)
+
+
 def test_no_zeros_with_bias_and_two_relu_layers():
     found = reference_spectrum(network("relu", bias_variance=0.1, depth=2), 3, range(12))
     assert not any(r.is_zero for r in found)
@@ -399,10 +437,10 @@ def test_no_zeros_with_bias_and_two_relu_layers():
 def test_the_error_is_honest_and_as_asked(activation):
     net = network(activation, bias_variance=0.3, depth=2)
     (rough,) = reference_spectrum(net, 4, [7], digits=8)
-    (fine,) = reference_spectrum(net, 4, [7], digits=30)
+    (fine,) = reference_spectrum(net, 4, [7], digits=25)
     with mp.workdps(60):
         assert abs(rough.value - fine.value) <= rough.error <= mp.mpf("1e-8") * fine.value
-        assert fine.error <= mp.mpf("1e-30") * fine.value
+        assert fine.error <= mp.mpf("1e-25") * fine.value
 
 
 def test_a_batch_gives_what_single_calls_give():
@@ -421,6 +459,36 @@ def test_working_precisions_are_left_alone():
     before = flint.ctx.prec, mpmath.mp.prec
     reference_spectrum(network("relu"), 3, [5], digits=60)
     assert (flint.ctx.prec, mpmath.mp.prec) == before
+
+
+def test_passes_that_never_agree_raise(monkeypatch):
+    nodes = iter(range(4, 100, 2))
+    monkeypatch.setattr(gaussian_reference, "_entire_rule_size", lambda *_: 0)
+    monkeypatch.setattr(gaussian_reference, "MAX_PASSES", 3)
+    rule = gaussian_reference.gauss_legendre
+    monkeypatch.setattr(
+        gaussian_reference, "gauss_legendre", lambda _, bits: rule(next(nodes), bits)
+    )
+    with pytest.raises(NtkspecError, match=r"digits = 20 was not reached for .*degree 12"):
+        reference_spectrum(network("relu"), 3, [12], digits=20)
+
+
+def test_too_few_bits_are_found_out(monkeypatch):
+    (expected,) = reference_spectrum(network("relu", depth=2), 10, [12], digits=20)
+    monkeypatch.setattr(gaussian_reference, "GUARD_BITS", -20)
+    (found,) = reference_spectrum(network("relu", depth=2), 10, [12], digits=20)
+    with mp.workdps(40):
+        assert relative(found.value, expected.value) < mp.mpf("2e-20")
+        assert found.error < mp.mpf("1e-20") * found.value
+
+
+def test_too_few_nodes_are_found_out(monkeypatch):
+    net = network("tanh", depth=2, bias_variance=0.3)
+    (expected,) = reference_spectrum(net, 5, [12], digits=20)
+    monkeypatch.setattr(gaussian_reference._Plan, "nats", lambda _: (25.0, 100.0))
+    (found,) = reference_spectrum(net, 5, [12], digits=20)
+    with mp.workdps(40):
+        assert relative(found.value, expected.value) < mp.mpf("2e-20")
 
 
 @pytest.mark.parametrize(

@@ -268,49 +268,55 @@ def _settle(plan: _Plan) -> dict[Case, list[Reference]]:
         with ctx.workprec(bits):
             passed = _Pass(plan, nats, effort)
             after = passed.spectra()
-            more, trouble = _missing(plan, before, after)
-            if before is not None and not trouble:
-                method = passed.method()
-                return {c: _references(plan, c, before[c], after[c], method) for c in plan.cases}
-        if more:
-            bits, nats, before = bits + more, nats + more * math.log(2.0), None
-        else:
+            if not all(x.is_finite() for values in after.values() for x in values):
+                bits, before, trouble = bits + bits // 2, None, " (not finite)"
+                continue
+            if before is not None:
+                wrong = _not_yet_right(plan, before, after)
+                if not wrong:
+                    method = passed.method()
+                    return {
+                        c: _references(plan, c, before[c], after[c], method) for c in plan.cases
+                    }
+                trouble = " for {}, degree {}".format(*max(wrong, key=lambda w: w.excess)[:2])
+                more = max(w.missing_bits for w in wrong)
+                if more:
+                    bits, nats, before = bits + more, nats + more * math.log(2.0), None
+                    continue
             before, effort = after, effort * GROWTH
     raise NtkspecError(
-        f"digits = {plan.digits} was not reached for {trouble}: "
+        f"digits = {plan.digits} was not reached{trouble}: "
         "no two passes of the reference quadrature agreed"
     )
 
 
-def _missing(plan: _Plan, before: _Values | None, after: _Values) -> tuple[int, str]:
-    """Return the bits to add, and the worst value that is not yet right."""
-    more, trouble, worst = 0, "", 0.0
-    for case in plan.cases:
-        degrees = plan.computed(case.dim)
-        errors = _errors(before[case] if before is not None else None, after[case])
-        allowed = dict(zip(degrees, _allowed(plan, case, after[case], errors), strict=True))
-        at = dict(zip(degrees, zip(after[case], errors, strict=True), strict=True))
-        for k in plan.degrees[case.dim]:
-            value, error = at[k]
-            if not value.is_finite():
-                return int(ctx.prec) // 2, f"{case}, degree {k}"
-            if before is None:
-                # Only whether the ball is hopeless; what is 0 is not known yet.
-                continue
-            if not error < allowed[k]:
-                excess = float((error / allowed[k]).log().mid())
-                if not 8 * value.rad() < allowed[k]:
-                    short = float((value.rad() / allowed[k]).log().mid()) / math.log(2.0)
-                    more = max(more, 16 + max(int(short), 0))
-                if excess >= worst:
-                    worst, trouble = excess, f"{case}, degree {k}"
-    return more, trouble
+class _Wrong(NamedTuple):
+    case: Case
+    degree: int
+    excess: float
+    missing_bits: int
 
 
-def _errors(before: list[arb] | None, after: list[arb]) -> list[arb]:
-    if before is None:
-        return [x.rad() for x in after]
-    return [abs(y - x).upper() + y.rad() for x, y in zip(before, after, strict=True)]
+def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]:
+    """Where the error is too large, by how much (log), and how much of that is rounding."""
+    wrong = []
+    for case in after:
+        errors = _errors(before[case], after[case])
+        allowed = _allowed(plan, case, after[case], errors)
+        for k, value, error, limit in zip(
+            plan.computed(case.dim), after[case], errors, allowed, strict=True
+        ):
+            if k in plan.degrees[case.dim] and not error < limit:
+                bits = 0
+                if not 8 * value.rad() < limit:
+                    bits = 16 + max(int(float((value.rad() / limit).log()) / math.log(2.0)), 0)
+                wrong.append(_Wrong(case, k, float((error / limit).log()), bits))
+    return wrong
+
+
+def _errors(before: list[arb], after: list[arb]) -> list[arb]:
+    """Return the difference of two passes, both radii included."""
+    return [abs(y - x).upper() for x, y in zip(before, after, strict=True)]
 
 
 def _allowed(plan: _Plan, case: Case, values: list[arb], errors: list[arb]) -> list[arb]:
@@ -326,7 +332,7 @@ def _allowed(plan: _Plan, case: Case, values: list[arb], errors: list[arb]) -> l
         near = [sizes[i] for i in (k - 1, k + 1) if i in sizes]
         size = sizes.get(k)
         if size is None:
-            size = min(near, key=float) if near else arb(plan.log_floor(case.dim, k)).exp()
+            size = min(near) if near else arb(plan.log_floor(case.dim, k)).exp()
         result.append(size / arb(10) ** plan.digits)
     return result
 
