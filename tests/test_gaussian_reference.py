@@ -351,6 +351,13 @@ def test_dimensions_d_and_d_plus_2_fit_together(activation):
     assert max(walk_residuals(activation, 3, [0, 7], 14, (1, 3), **bias)) < mp.mpf("1e-13")
 
 
+@pytest.mark.parametrize("activation", ["relu", "abs", "step", "tanh"])
+@pytest.mark.parametrize("bias_variance", [1e-2, 1e-6, 1e-12])
+def test_small_biases_leave_branch_points_near_pi(activation, bias_variance):
+    residuals = walk_residuals(activation, 3, [0, 7], 14, (2, 3), bias_variance=bias_variance)
+    assert max(residuals) < mp.mpf("1e-13")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias_variance", [0.0, 0.3])

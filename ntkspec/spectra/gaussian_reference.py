@@ -8,7 +8,8 @@ precision set by the smallest result.  The rules:
 * smooth sigma: K is smooth and even on the circle; equal angles, with the weights that integrate
   cos(n theta) sin(theta)^(d-2) exactly (Fejer's first rule, for the measure of dimension d);
 * sigma with a kink at 0: K is analytic in theta on [0, pi], the ends included; Gauss-Legendre in
-  theta.  Only step, whose dual is linear in theta, composes to theta^(1/2), theta^(1/4), ...: with
+  theta, in panels where a small bias leaves a branch point close to theta = pi.  Only step, whose
+  dual is linear in theta, composes to theta^(1/2), theta^(1/4), ...: with
   theta = pi y^(2^(depth-1)) the integrand is analytic in y.
 
 One pass serves all depths, kernels, dimensions and degrees.  A value is accepted when its ball is
@@ -403,20 +404,21 @@ class _Pass:
         return _Grid(points, dict(zip(rows, sums, strict=True)))
 
     def _kinked_grid(self) -> _Grid:
-        """Gauss-Legendre in y, theta = pi y^power."""
+        """Gauss-Legendre in y, theta = pi y^power, in one panel or in some graded towards y = 1."""
         power = 2 ** (self.plan.depth - 1) if self.plan.model.sigma.name == "step" else 1
         bandwidth = max(
             (max(self.plan.computed(dim)) + dim) * math.pi / 2 * power for dim in self.plan.degrees
         )
-        # The layers add poles at some distance from [0, pi], the more the bias.
-        size = max(_entire_rule_size(bandwidth, self.nats), bandwidth / 4 + self.nats / 1.4)
-        n = 2 * math.ceil(size * self.effort / 2)
         points, base = [], []
-        for x, w in gauss_legendre(n, ctx.prec):
-            y = (1 + x) / 2
-            sine, cosine = (arb.pi() * y**power).sin_cos()
-            points.append(acb(cosine, sine))
-            base.append(arb.pi() * power * y ** (power - 1) * w / 2)
+        for low, width in _panels(self._distance_at_pi() / (math.pi * power)):
+            # Other singularities lie at about the distance of the interval's length, or farther.
+            wave, nats = bandwidth * width, self.nats
+            size = max(_entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
+            for x, w in gauss_legendre(2 * math.ceil(size * self.effort / 2), ctx.prec):
+                y = arb(low) + arb(width) * (1 + x) / 2
+                sine, cosine = (arb.pi() * y**power).sin_cos()
+                points.append(acb(cosine, sine))
+                base.append(arb.pi() * power * y ** (power - 1) * w * arb(width) / 2)
         weights = {}
         for dim in self.plan.degrees:
             constant = _measure_constant(dim)
@@ -424,6 +426,23 @@ class _Pass:
                 constant * b * p.imag ** (dim - 2) for b, p in zip(base, points, strict=True)
             ]
         return _Grid(points, weights)
+
+    def _distance_at_pi(self) -> float:
+        """Estimate how near to theta = pi a layer's theta_l has a branch point, cos theta_l = +-1.
+
+        A small bias, or leaky_relu almost linear, puts one there; cos theta_l = +-1 at theta = pi
+        itself is none, for then theta_l is analytic.
+        """
+        nearest, q = math.inf, self.bias - self.weight
+        for variance, dual in self.layers:
+            cosine = q / variance
+            gap = 1 - abs(cosine)
+            point = acb(-1 if cosine < 0 else 1)
+            if gap > 0:
+                nearest = min(nearest, math.sqrt(2 * float(gap)))
+                point = _point(cosine)
+            q = self.weight * dual.at([point])[0][0] + self.bias
+        return nearest
 
     def spectra(self) -> _Values:
         kernels = self._kernels()
@@ -477,6 +496,16 @@ def _of(case: Case) -> _KernelKey:
 
 def _point(cosine: arb) -> acb:
     return acb(cosine, ((1 - cosine) * (1 + cosine)).sqrt())
+
+
+def _panels(distance: float) -> list[tuple[float, float]]:
+    """Start and width of intervals that make up [0, 1], halved towards a singularity near 1."""
+    panels, low, width = [], 0.0, 1.0
+    while width > 4 * distance and width > 1e-12:
+        width /= 2
+        panels.append((low, width))
+        low += width
+    return [*panels, (low, width)]
 
 
 def _fejer_series(dim: int, n: int) -> list[arb]:
