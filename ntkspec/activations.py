@@ -236,9 +236,15 @@ def _erf(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def _erf_dual(point: Any, q: Any) -> tuple[Any, Any]:
-    """Williams 1997, eq. 11."""
-    x = 2 * q * point.cosine / (1 + 2 * q)
-    return 2 / point.pi * x.asin(), 4 / point.pi / (1 + 2 * q) / (1 - x * x).sqrt()
+    """Williams 1997, eq. 11; arcsin by arctan, which keeps its digits near 1."""
+    c = q * point.cosine
+    root = _determinant(point, 2 * q).sqrt()
+    return 2 / point.pi * (2 * c / root).atan(), 4 / point.pi / root
+
+
+def _determinant(point: Any, q: Any) -> Any:
+    """(1 + q)^2 - c^2 for c = q cos(theta)."""
+    return (1 + q * point.minus) * (1 + q + q * point.cosine)
 
 
 def _gelu(x: ArrayLike) -> NDArray[np.float64]:
@@ -258,10 +264,13 @@ def _gelu_derivative(x: ArrayLike) -> NDArray[np.float64]:
 def _gelu_dual(point: Any, q: Any) -> tuple[Any, Any]:
     """By Stein's lemma from E[Phi(u) Phi(v)] and E[phi(u) phi(v)]: docs, "Closed forms"."""
     c = q * point.cosine
-    both = 1 / (2 * point.pi * ((1 + q - c) * (1 + q + c)).sqrt())
-    joint = (1 + 2 / point.pi * (c / (1 + q)).asin()) / 4
-    value = c * joint + both * (q * q + c * c * (1 - q) / (1 + q))
-    slope = joint + both * c * (2 / (1 + q) + 1 / ((1 + q - c) * (1 + q + c)))
+    determinant = _determinant(point, q)
+    root = determinant.sqrt()
+    both = 1 / (2 * point.pi * root)
+    joint = (1 + 2 / point.pi * (c / root).atan()) / 4
+    apart = q * q * point.minus * (1 + point.cosine)  # q^2 - c^2
+    value = c * joint + both * (q * apart + q * q + c * c) / (1 + q)
+    slope = joint + both * c * (2 / (1 + q) + 1 / determinant)
     return value, slope
 
 
@@ -276,7 +285,7 @@ def _cos_dual(point: Any, q: Any) -> tuple[Any, Any]:
 
 def _gaussian_dual(point: Any, q: Any) -> tuple[Any, Any]:
     c = q * point.cosine
-    determinant = (1 + q - c) * (1 + q + c)
+    determinant = _determinant(point, q)
     value = 1 / determinant.sqrt()
     return value, value * c / determinant
 

@@ -41,6 +41,14 @@ class Correlation:
             self._sine = self.angle.sin()
         return self._sine
 
+    @property
+    def minus(self) -> Any:
+        """1 - cos(theta), without cancellation where the angle is known."""
+        if self._angle is None:
+            return 1 - self.cosine
+        half = (self._angle / 2).sin()
+        return 2 * half * half
+
     @classmethod
     def full(cls) -> Correlation:
         """Correlation 1."""

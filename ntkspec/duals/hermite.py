@@ -29,7 +29,7 @@ Function = Callable[[Correlation], Any]
 
 LN2 = math.log(2.0)
 #: Moments computed together.
-BLOCK = 16
+BLOCK = 32
 MOST_MOMENTS = 400_000
 
 
@@ -127,7 +127,7 @@ class _Rule:
         weights = self.weights[first - 1 : last]
         sums = arb_mat(rows[:BLOCK]) * arb_mat([[w] for w in weights])
         moments = []
-        factor = arb(1)
+        factor, leak = arb(1), self._leak(n, n + 2 * BLOCK)
         for row in range(BLOCK):
             k = n + 2 * row
             if row:
@@ -137,7 +137,7 @@ class _Rule:
                 total += self.step / (2 * self.c)
             total += self._cut(rows[row], weights, factor, k, first)
             total -= self._poles_share(k) * factor
-            moments.append((total + self._leak(k)) / self.root)
+            moments.append((total + leak) / self.root)
         self._advance(first, rows[BLOCK], factor, n + 2 * BLOCK)
         return moments
 
@@ -179,11 +179,15 @@ class _Rule:
             total += arb(0, bound)
         return total
 
-    def _leak(self, n: int) -> arb:
-        """Ball for the integral along Im s = a: docs, "Moments of tanh"."""
-        root_factorial = arb(n + 1).lgamma() / 2
-        peak = (arb(n) / 2 * (arb(n).log() - 1) - root_factorial).exp()
-        rest = (arb(n) / 2 * arb(2).log() + (arb(n) / 2 + 1).lgamma() - root_factorial).exp()
+    def _leak(self, first: int, last: int) -> arb:
+        """Ball for the integral along Im s = a, for n from first to last: docs, "Moments of tanh".
+
+        The first term falls with n, the second grows.
+        """
+        n = arb(first)
+        peak = (n / 2 * (n.log() - 1) - (n + 1).lgamma() / 2).exp()
+        n = arb(last)
+        rest = (n / 2 * arb(2).log() + (n / 2 + 1).lgamma() - (n + 1).lgamma() / 2).exp()
         return arb(0, (2 * self.leak * (peak + rest)).upper())
 
 

@@ -76,17 +76,16 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
     damping = (q / 2).exp()
     half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
     root_2pi = (2 * arb.pi()).sqrt()
-    both_negative = _expansion(lambda angle: _both_negative(angle, root))
-    one_negative = _expansion(lambda angle: _one_negative(angle, root))
+    pieces = 1 + int(2.0 * math.log1p(float(q.mid()))) if q > 0.5 else 1
+    both_negative = _Expansion(lambda angle: _both_negative(angle, root), pieces, q)
+    one_negative = _Expansion(lambda angle: _one_negative(angle, root), pieces, q)
 
     def slope(point: Correlation) -> Any:
-        x = 2 * point.angle / point.pi - 1
         step = (point.pi - point.angle) / (2 * point.pi)
-        return step + 2 * one_negative(x) + both_negative(x)
+        return step + 2 * one_negative(point.angle) + both_negative(point.angle)
 
     def value(point: Correlation) -> Any:
-        x = 2 * point.angle / point.pi - 1
-        both, one = both_negative(x), one_negative(x)
+        both, one = both_negative(point.angle), one_negative(point.angle)
         c = q * point.cosine
         angle, sine = point.angle, point.sine
         positive = q * ((point.pi - angle) * point.cosine + sine) / (2 * point.pi)
@@ -113,32 +112,48 @@ def _one_negative(angle: Any, root: Any) -> Any:
     return _integral(lambda x: _radial(root * x.sin()), angle, float((root * root).mid())) / (2 * arb.pi())
 
 
-def _expansion(function: Callable[[Any], Any]) -> arb_poly:
-    """Polynomial in x = 2 theta/pi - 1 for an entire function of theta, to the working precision.
+class _Expansion:
+    """Polynomials for an entire function of theta in [0, pi], to the working precision.
 
-    By interpolation at Chebyshev points; its degree grows until it meets the function between
-    them, and that difference, with a margin, is its radius.
+    By interpolation at Chebyshev points of equal pieces; the degree grows until each meets the
+    function between them, and that difference, with a margin, is its radius.
     """
-    bits, degree = ctx.prec, 24 + ctx.prec // 4
-    while degree < 8 * bits:
-        with ctx.extraprec(32):
-            polynomial = _interpolated(function, degree)
-            gap = arb(0)
-            for x in (arb(-1), arb(fmpq(-2, 3)), arb(fmpq(1, 7)), arb(1)):
-                gap += abs(polynomial(x) - function(arb.pi() / 2 * (1 + x))).upper()
-        if gap < arb(2) ** (8 - bits):
-            return polynomial + arb(0, 4 * gap)
-        degree += degree // 3
-    raise NtkspecError("the variance before elu is too large for its dual's expansion")
+
+    def __init__(self, function: Callable[[Any], Any], pieces: int, q: arb) -> None:
+        self.pieces = pieces
+        self.allowed = arb(2) ** (12 - ctx.prec) * (1 + q)
+        self.polynomials = [self._piece(function, i) for i in range(pieces)]
+
+    def __call__(self, angle: Any) -> Any:
+        """The function's value."""
+        x = angle * self.pieces / arb.pi()
+        at = min(max(int(float(x.mid())), 0), self.pieces - 1)
+        return self.polynomials[at](2 * (x - at) - 1)
+
+    def _piece(self, function: Callable[[Any], Any], number: int) -> arb_poly:
+        def local(x: Any) -> Any:
+            return function(arb.pi() * (2 * number + 1 + x) / (2 * self.pieces))
+
+        bits, degree = ctx.prec, 24 + ctx.prec // (4 + 2 * (self.pieces > 1))
+        while degree < 2 * bits + 128:
+            with ctx.extraprec(32):
+                polynomial = _interpolated(local, degree)
+                gap = arb(0)
+                for x in (arb(-1), arb(fmpq(-2, 3)), arb(fmpq(1, 7)), arb(1)):
+                    gap += abs(polynomial(x) - local(x)).upper()
+            if gap < self.allowed:
+                return polynomial + arb(0, 4 * gap)
+            degree += degree // 3
+        raise NtkspecError("the variance before elu is too large for its dual's expansion")
 
 
 def _interpolated(function: Callable[[Any], Any], degree: int) -> arb_poly:
-    """Interpolation at the Chebyshev points, in monomials of x = 2 theta/pi - 1.
+    """Interpolation at the Chebyshev points, in monomials of x in [-1, 1].
 
     Midpoints only: monomials would blow the radii up.  The caller measures the error.
     """
     angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
-    values = [function(arb.pi() / 2 * (1 + angle.cos())).mid() for angle in angles]
+    values = [function(angle.cos()).mid() for angle in angles]
     with ctx.extraprec(3 * degree):
         return _from_values(values, degree)
 

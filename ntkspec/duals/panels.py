@@ -19,8 +19,8 @@ from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
 
 __all__ = ["NetworkPanels", "network_panels"]
 
-BITS = 100
-MOST_LEVELS = 40
+BITS = 84
+LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
 #: Error of the polynomials allowed, relative to the largest value of their function.
 ALLOWED = 8e-16
 #: Largest and smallest variance of a layer that doubles are trusted with.
@@ -109,7 +109,7 @@ def _layer(
         return [arb(0), value(point), arb(0) if no_slope else slope(point)]
 
     sides = [near] if symmetry != NONE else [near, far]
-    for levels in range(3, MOST_LEVELS):
+    for levels in LEVELS:
         tables = [_panels(side, levels) for side in sides]
         if all(table is not None for table in tables):
             return np.concatenate(tables), levels, float(full.mid())  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""Every activation, depth, bias and kernel against the independent Gaussian expectations."""
+
+import numpy as np
+import pytest
+
+import ntkspec
+from ntkspec import Network
+from ntkspec.activations import ACTIVATIONS
+from ntkspec.spectra.gaussian_reference import Case, reference_spectra
+
+DEGREES = [0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 28, 37, 49, 50, 64, 79, 91, 99, 100]
+
+
+def kernels(name):
+    yield "nngp", "hidden"
+    if name != "step":
+        yield "ntk", "hidden"
+        yield "ntk", "all"
+
+
+def worst_error(name, bias, depths, dims, degrees, variance=1.0):
+    """Largest relative error, after asserting that exact zeros are exact on both sides."""
+    cases = [
+        Case(dim, kernel, depth, trained)
+        for depth in depths
+        for kernel, trained in kernels(name)
+        for dim in dims
+    ]
+    network = Network(name, bias_variance=bias, weight_variance=variance)
+    references = reference_spectra(network, cases, degrees, digits=16)
+    worst = 0.0
+    for case in cases:
+        network = Network(
+            name, depth=case.depth, bias_variance=bias, weight_variance=variance,
+            trained=case.trained,
+        )  # fmt: skip
+        result = ntkspec.spectrum(network, case.dim, degrees, case.kernel)
+        for i, reference in enumerate(references[case]):
+            assert (result.mantissas[i] == 0.0) == reference.is_zero, (case, degrees[i])
+            if not reference.is_zero:
+                exact = np.ldexp(result.mantissas[i], 0)
+                scaled = reference.value * 2 ** -int(result.exponents[i])
+                worst = max(worst, abs(float(exact / scaled - 1)))
+        assert np.all(result.relative_error <= 1e-12)
+    return worst
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_at_depth_one_and_two(name):
+    assert worst_error(name, 0.2, (1, 2), (3,), [0, 1, 2, 3, 7, 12]) < 1e-13
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_network(name, bias):
+    assert worst_error(name, bias, (1, 2, 3, 4), (2, 3, 10, 64), DEGREES) < 1e-13
