@@ -20,6 +20,7 @@ from typing import Any
 from flint import acb, arb, arb_mat, arb_poly, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.growth import series_tail
 from ntkspec.duals.memory import remembered
 from ntkspec.errors import NtkspecError
 
@@ -48,7 +49,7 @@ def log_square(n: float, q: float) -> float:
 def moments_needed(q: float, nats: float) -> int:
     """Odd n from which on the sum of n m_n^2 is below e^-nats (an estimate)."""
     low, high = 1.0, 2.0
-    while log_square(high, q) + 1.5 * math.log(high) > -nats - 8.0:
+    while log_square(high, q) + 1.5 * math.log(high) > -nats - 16.0:
         low, high = high, 2.0 * high
         if high > MOST_MOMENTS:
             raise NtkspecError(
@@ -57,7 +58,7 @@ def moments_needed(q: float, nats: float) -> int:
             )
     while high - low > 2.0:
         middle = 0.5 * (low + high)
-        small = log_square(middle, q) + 1.5 * math.log(middle) < -nats - 8.0
+        small = log_square(middle, q) + 1.5 * math.log(middle) < -nats - 16.0
         low, high = (low, middle) if small else (middle, high)
     return 2 * int(0.5 * high) + 1
 
@@ -151,7 +152,13 @@ class _Rule:
             self.weights.append(power / (self.c * s).sinh())
 
     def _advance(self, first: int, ratio: list[arb], factor: arb, n: int) -> None:
-        """Weights from the present n to n; nodes before `first` are behind for good."""
+        """Weights from the present n to n, of the nodes that the block used.
+
+        Those before are behind for good; those after are made anew when they are wanted.
+        """
+        del self.nodes[first - 1 + len(ratio) :]
+        del self.squares[first - 1 + len(ratio) :]
+        del self.weights[first - 1 + len(ratio) :]
         step = factor / arb((n - 1) * n).sqrt()
         for i, growth in enumerate(ratio):
             self.weights[first - 1 + i] = self.weights[first - 1 + i] * growth * step
@@ -273,55 +280,58 @@ def _softplus_mean(q: arb, nats: float) -> arb:
 def hermite_dual(q: arb, family: str) -> tuple[Function, Function]:
     """Duals of tanh, sigmoid, silu or softplus at a variance, at the working precision.
 
-    The truncated rest of the series is enclosed by its estimate times 16: good for values, not a
-    proof (`ntkspec.spectra.certified` has one).
+    Enclosures: of the moments, and of the rest of the series (`growth.series_tail`).
     """
-    dual = HermiteDual(hermite_series(q, family, ctx.prec * LN2))
+    dual = HermiteDual(hermite_series(q, family, ctx.prec * LN2), family)
     return dual.value, dual.slope
 
 
 class HermiteDual:
     """Evaluates a series and its derivative over q, with as many terms as the correlation needs."""
 
-    def __init__(self, series: HermiteSeries) -> None:
+    def __init__(self, series: HermiteSeries, family: str) -> None:
         self.series = series
         self.nats = ctx.prec * LN2
         first = series.first
         degrees = range(first, first + 2 * len(series.terms), 2)
         slopes = [n * a / series.q for n, a in zip(degrees, series.terms, strict=True)]
-        self.logs = [float(a.log().mid()) if a > 0 else -math.inf for a in series.terms]
         self.lengths = [len(series.terms)]
         while self.lengths[-1] > 32:
             self.lengths.append(int(self.lengths[-1] * 0.8))
         self.lengths.reverse()
         self.values = [arb_poly(series.terms[:n]) for n in self.lengths]
         self.slopes = [arb_poly(slopes[:n]) for n in self.lengths]
+        self.rests = [series_tail(family, series.q, first + 2 * n) for n in self.lengths]
+        self.logs = [float(slope.log().mid()) for _, slope in self.rests]
 
-    def _choose(self, cosine: Any) -> tuple[int, arb]:
-        """Which of the lengths, and the ball for the terms left out."""
+    def _choose(self, cosine: Any) -> int:
+        """Which of the lengths."""
         size = min(float(abs(cosine).upper()), 1.0)
         fall = -2.0 * math.log(size) if size > 0.0 else 700.0
         for at, length in enumerate(self.lengths):
-            lost = self.logs[length - 1] - fall * length + 2.0 * math.log(length + 1.0)
-            if lost < -self.nats - 4.0 or at == len(self.lengths) - 1:
-                ratio = max(fall, 0.5 * (self.logs[length // 2] - self.logs[length - 1]) / length)
-                rest = arb(16.0 / max(ratio, 1e-6)) * arb(lost).exp()
-                return at, arb(0, rest.upper())
-        raise AssertionError
+            if self.logs[at] - fall * length < -self.nats - 4.0:
+                return at
+        return len(self.lengths) - 1
+
+    def _rest(self, at: int, which: int, cosine: Any) -> Any:
+        """Ball for the terms left out."""
+        size = self.rests[at][which] * abs(cosine).upper() ** (2 * self.lengths[at])
+        ball = arb(0, size.upper())
+        return acb(ball, ball) if isinstance(cosine, acb) else ball
 
     def value(self, point: Correlation) -> Any:
         """F at a correlation."""
-        at, rest = self._choose(point.cosine)
         x = point.cosine
+        at = self._choose(x)
         square = x * x
         s = self.series
-        total = self.values[at](square) + rest
+        total = self.values[at](square) + self._rest(at, 0, x)
         return s.constant + s.linear * x + total * (x if s.first == 1 else square)
 
     def slope(self, point: Correlation) -> Any:
         """D = F' / q at a correlation."""
-        at, rest = self._choose(point.cosine)
         x = point.cosine
+        at = self._choose(x)
         s = self.series
-        total = self.slopes[at](x * x) + rest
+        total = self.slopes[at](x * x) + self._rest(at, 1, x)
         return s.linear / s.q + total * (x if s.first == 2 else 1)

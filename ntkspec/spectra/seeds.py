@@ -64,21 +64,35 @@ class GaussMoments:
         Factor on the number of nodes.
     root : int
         K is analytic in theta^(1/root) at 0, which becomes the variable.
+    nodes : int
+        The number of nodes, where the caller knows it.
+    parity : int or None
+        Of K as a function of t, when it has one: half of the interval is enough.
     """
 
-    def __init__(self, values: Values, reach: int, effort: float = 1.0, root: int = 1) -> None:
+    def __init__(
+        self,
+        values: Values,
+        reach: int,
+        effort: float = 1.0,
+        root: int = 1,
+        nodes: int = 0,
+        parity: int | None = None,
+    ) -> None:
         nats = ctx.prec * LN2
-        n = math.ceil(effort * (0.55 * reach * root + 0.36 * nats + 24.0))
+        n = nodes or math.ceil(effort * (0.55 * reach * root + 0.36 * nats + 24.0))
         self.n = 2 * math.ceil(n / 2)
         if self.n > MOST_NODES:
             raise _too_much(f"{self.n} nodes")
+        self.parity = parity
+        end = arb.pi() if parity is None else arb.pi() / 2
         self.points: list[acb] = []
         self.sines: list[arb] = []
         self.weighted: list[arb] = []
         for i in range(self.n // 2):
             x, weight = arb.legendre_p_root(self.n, i, True)
             for u in ((1 - x) / 2, (1 + x) / 2):
-                angle = arb.pi() * u**root
+                angle = end * u**root
                 sine, cosine = angle.sin_cos()
                 self.points.append(acb(cosine, sine))
                 self.sines.append(sine)
@@ -96,6 +110,8 @@ class GaussMoments:
         left = acb_mat([[w * row[b] for w, row in zip(factors, steps, strict=True)] for b in range(giants)])
         product = left * acb_mat([row[:babies] for row in powers])
         flat = [constant * product[b, a].real for b in range(giants) for a in range(babies)]
+        if self.parity is not None:
+            flat = [x if j % 2 == self.parity else arb(0) for j, x in enumerate(flat)]
         return flat[:count]
 
 

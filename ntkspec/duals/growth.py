@@ -1,0 +1,146 @@
+"""Proven bounds on derivatives of duals at correlation 1, and on tails of cosine coefficients.
+
+f_j = F^(j)(1) / j! = q^j E[(sigma^(j))^2] / j! (Price's theorem) is bounded by Cauchy's estimate
+for sigma^(j) on discs of radius r < y0, the distance of the nearest pole:
+|sigma^(j)(x)| <= j! r^-j max |sigma|.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flint import arb, arb_series, ctx
+
+from ntkspec.duals.correlation import Correlation
+
+__all__ = ["Growth", "derivative_bound", "series_tail"]
+
+#: Derivatives that bounds use.
+ORDER = 400
+
+
+def derivative_bound(family: str, q: arb, j: int) -> arb:
+    """Upper bound of F^(j)(1) / j!, j >= 1, for tanh, sigmoid, silu and softplus."""
+    distance = arb.pi() / 2 if family == "tanh" else arb.pi()
+    if family == "softplus":  # its derivative is the sigmoid
+        return q * derivative_bound("sigmoid", q, j - 1) / j if j > 1 else q
+    if j == 0:
+        return arb(1)
+    r = distance * j / (j + 1)
+    # |tanh(x + iy)| <= max(1, tan|y|); sigmoid is (1 + tanh(x/2)) / 2
+    if family == "tanh":
+        size = r.tan().max(arb(1))
+    else:
+        size = (1 + (r / 2).tan().max(arb(1))) / 2
+    square = size * size
+    if family == "silu":  # |z| <= |x| + r, E[(|x| + r)^2] <= 2 (q + r^2)
+        square *= 2 * (q + r * r)
+    return (q**j * arb(j).fac() * r ** (-2 * j) * square).upper()
+
+
+def series_tail(family: str, q: arb, first: int) -> tuple[arb, arb]:
+    """Bounds of sum a_n and of sum n a_n / q over n >= first.
+
+    sum a_n <= f_j / binom(first, j), since every binom(n, j) is at least that.
+    """
+    distance = 0.5 * math.pi if family == "tanh" else math.pi
+    best = int(distance * math.sqrt(first / float(q.mid())))
+    j = max(1, min(best, first - 1, 4000))
+    value = derivative_bound(family, q, j) / arb.bin_uiui(first, j)
+    # n a_n / q is the coefficient of D, D^(j)(1) / j! = (j + 1) f_(j+1) / q
+    slope = (j + 1) * derivative_bound(family, q, j + 1) / q / arb.bin_uiui(first - 1, j)
+    return value.upper(), slope.upper()
+
+
+class Growth:
+    """Bounds of sum of c_j over j >= n, for the cosine coefficients c_j of a smooth network's kernel.
+
+    Parameters
+    ----------
+    network : Network
+    layers : Layers
+    """
+
+    def __init__(self, network: Any, layers: Any) -> None:
+        self.layers = layers
+        self.family = network.sigma.name
+        self.entire = network.sigma.singularity.kind == "entire"
+        if self.entire:
+            self.how = "K(cosh eta)"
+            self._by_eta = self._continued()
+        else:
+            self.how = "derivatives at t = 1"
+            self._moments = self._derivatives()
+
+    def tail(self, n: int) -> arb:
+        """Upper bound of the sum of c_j over j >= n >= 1."""
+        with ctx.workprec(64):
+            if self.entire:
+                bounds = (size / (n * eta).cosh() for eta, size in self._by_eta)
+            else:
+                start = self._near(n)
+                bounds = (
+                    self._moments[p] / arb(n) ** (2 * p)
+                    for p in range(max(1, start - 12), min(start + 12, len(self._moments)))
+                )
+            best = min(bounds, key=lambda bound: float(bound.log().mid()))
+            return best.upper()
+
+    def _near(self, n: int) -> int:
+        """The order whose bound is about the smallest: where the ratio of moments passes n^2."""
+        low, high = 1, len(self._moments) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self._moments[middle + 1] / self._moments[middle] < arb(n) ** 2:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _continued(self) -> list[tuple[arb, arb]]:
+        """(eta, K(cosh eta)) for many eta below the singularity of K."""
+        found = []
+        with ctx.workprec(128):
+            for i in range(-60, 40):
+                eta = arb(2) ** (arb(i) / 8)
+                value = self.layers.at(Correlation(eta.cosh()))
+                if not (value.is_finite() and value > 0):
+                    break
+                found.append((eta, value.upper()))
+        return found
+
+    def _derivatives(self) -> list[arb]:
+        """Bounds of sum c_j j^(2p): (2p)! times the coefficients of K(cosh eta) in eta^2.
+
+        All derivatives of the duals are positive, so that bounds of them compose to bounds.
+        """
+        layers, order = self.layers, ORDER
+        before = ctx.cap
+        ctx.cap = order + 1
+        try:
+            with ctx.workprec(64):
+                coefficients = [arb(0)]
+                for k in range(1, order + 1):
+                    coefficients.append(1 / arb(2 * k).fac())
+                tangent = layers.weight * arb_series(coefficients, order + 1)
+                above = tangent / layers.variances[0]  # rho - 1 in powers of eta^2
+                tangent = tangent + layers.variances[0]
+                for layer, q in enumerate(layers.variances[:-1]):
+                    bounds = [derivative_bound(self.family, q, j).upper() for j in range(order + 2)]
+                    full = layers.duals[layer][0](Correlation.full())
+                    value = arb_series([full.upper(), *bounds[1 : order + 1]], order + 1)(above)
+                    slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]
+                    slope = arb_series(slopes, order + 1)(above)
+                    if layer == len(layers.duals) - 1:
+                        break
+                    covariance = layers.weight * value + layers.bias
+                    tangent = covariance + layers.weight * tangent * slope
+                    above = layers.weight * (value - value[0]) / layers.variances[layer + 1]
+                kernel = value if layers.kernel == "nngp" else tangent * slope
+                if layers.kernel == "ntk" and layers.with_dual:
+                    kernel = kernel + value
+                return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]
+        finally:
+            ctx.cap = before
+

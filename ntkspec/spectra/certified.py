@@ -1,0 +1,408 @@
+"""Rigorous enclosures of eigenvalues: every step is an inclusion.
+
+* Smooth activations: the trapezoid rule on the circle takes c_j + (c_(2n-j) + c_(2n+j) + ...) for
+  the cosine coefficient c_j of K.  All c_j >= 0 (K is a power series with squares for
+  coefficients), so what is too much is bounded by a tail sum, and that by K(cosh eta), since
+  sum c_j cosh(j eta) = K(cosh eta), or, where K ends at t = 1, by derivatives at t = 1.
+* Kinks at 0: Gauss-Legendre in theta on [0, pi]; the remainder is bounded by |K| on a Bernstein
+  ellipse (Trefethen, Approximation Theory and Approximation Practice, theorem 19.3), and K is
+  proved to be analytic and bounded there by evaluating it in balls that cover the ellipse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+from flint import acb, arb, ctx
+from numpy.typing import NDArray
+
+from ntkspec.duals import Correlation, Layers
+from ntkspec.duals.growth import Growth
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.spectra.conventions import check_degrees, check_dim
+from ntkspec.spectra.parity import parity
+from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
+
+__all__ = ["Certificate", "certify"]
+
+LN2 = math.log(2.0)
+MOST_DEGREE = 2000
+MOST_BITS = 8000
+#: Arcs of the circle on which a removable singularity is enclosed.
+ARCS = 256
+CIRCLE = 0.8
+ELLIPSES = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Proven enclosures of eigenvalues under the uniform probability measure.
+
+    Attributes
+    ----------
+    network, dim, kernel
+        Whose eigenvalues.
+    degrees : (K,) int64 array
+    lower, upper : tuple of mpmath.mpf
+        lambda_k lies in [lower, upper]; both are 0 for an exact zero.
+    balls : tuple of str
+        The same as decimals, midpoint and radius.
+    method : str
+    """
+
+    network: Network
+    dim: int
+    kernel: Kernel
+    degrees: NDArray[np.int64]
+    lower: tuple[mpmath.mpf, ...]
+    upper: tuple[mpmath.mpf, ...]
+    balls: tuple[str, ...]
+    method: str
+
+
+def certify(
+    network: Network | str,
+    dim: int = 3,
+    degrees: int | Iterable[int] = range(11),
+    digits: int = 20,
+    kernel: Kernel = "ntk",
+) -> Certificate:
+    """Enclose eigenvalues of a network's kernel, with proof.
+
+    Parameters
+    ----------
+    network : Network or str
+    dim : int
+        2 to 2000.
+    degrees : int or iterable of int
+        To 2000.
+    digits : int
+        Decimal digits that each enclosure fixes, 1 to 500.
+    kernel : {"ntk", "nngp"}
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    NtkspecError
+        For a parameter that is not allowed; for what nothing can be proved about (a user's
+        activation) or is not (elu; step in depth; weights on a sphere); when the proof needs
+        more than 8000 bits.
+
+    Examples
+    --------
+    >>> certify("relu", dim=3, degrees=[0, 3, 8], digits=15).balls
+    ('[0.062500000000000 +/- 1e-24]', '0', '[0.000278472900390625 +/- 1e-24]')
+    """
+    net = as_network(network)
+    dim, wanted = check_dim(dim), check_degrees(degrees)
+    net.mixture(kernel)
+    _refuse(net, dim, int(wanted.max()), digits)
+    zeros = parity(net, kernel)
+    nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
+    found, method = ({}, "zero by parity") if not nonzero else _enclose(
+        net, dim, kernel, nonzero, digits
+    )  # fmt: skip
+    balls = [found.get(int(k), arb(0)) for k in wanted]
+    return Certificate(
+        net, dim, kernel, wanted,
+        tuple(_mpf(ball.lower()) for ball in balls), tuple(_mpf(ball.upper()) for ball in balls),
+        tuple(ball.str(digits + 3) for ball in balls), method,
+    )  # fmt: skip
+
+
+def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
+    sigma = net.sigma
+    if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 500:
+        raise NtkspecError(
+            f"digits = {digits!r} is not allowed; it must be a whole number from 1 to 500"
+        )
+    if max(dim, degree) > MOST_DEGREE:
+        raise NtkspecError(f"certify takes dim and degrees to {MOST_DEGREE}")
+    if sigma.user:
+        raise NtkspecError(
+            f"nothing can be proved about {sigma.name}: it is a Python callable, known at points only"
+        )
+    if net.weights == "sphere":
+        raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
+    kinked = sigma.singularity.kind == "kink"
+    if kinked and sigma.homogeneous is None:
+        raise NtkspecError(f"certify has no proof for {sigma.name}")
+    if kinked and sigma.singularity.order == 0 and (net.depth > 1 or net.bias_variance > 0.0):
+        raise NtkspecError(f"certify has a proof for {sigma.name} at depth 1 without bias only")
+
+
+def _enclose(
+    net: Network, dim: int, kernel: Kernel, degrees: list[int], digits: int
+) -> tuple[dict[int, arb], str]:
+    """Raise the precision until all are narrow enough."""
+    kinked = net.sigma.singularity.kind == "kink"
+    wanted = int(digits / math.log10(2.0)) + 2
+    bits = 64 + wanted + 2 * dim.bit_length() + 4 * max(degrees).bit_length()
+    while bits <= MOST_BITS:
+        with ctx.workprec(bits):
+            layers = Layers(net, kernel)
+            run = _by_ellipse if kinked else _by_tail
+            row, method = run(net, layers, dim, max(degrees))
+            missing = max(wanted - row[k].rel_accuracy_bits() for k in degrees)
+            if missing <= 0:
+                return {k: row[k] for k in degrees}, method
+        bits += max(missing + 8, 32) if missing < bits // 2 else bits // 2
+    raise NtkspecError(
+        f"the enclosures need more than {MOST_BITS} bits; lower the degrees, the dimension or digits"
+    )
+
+
+def _mpf(ball: arb) -> mpmath.mpf:
+    return mpmath.make_mpf(ball.mid()._mpf_)
+
+
+# --- smooth activations --------------------------------------------------------------------------
+
+
+def _by_tail(net: Network, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
+    growth = Growth(net, layers)
+    accuracy = ctx.prec * LN2
+    n = _first_below(growth, -accuracy) + 2
+    n = max(n, degree + dim)
+    source = CosineMoments(layers, n, parity(net, layers.kernel).whole)
+    n = source.n
+    # c_j lies between what the rule gives less the tail from 2n - j on, and that.
+    for j, c in enumerate(source.coefficients):
+        if j == n:
+            source.coefficients[j] = arb(0, (abs(c) + growth.tail(n)).upper())
+        else:
+            source.coefficients[j] = c - _upto(growth.tail(2 * n - j))
+    rest = arb(0, growth.tail(n + 1).upper())
+    moments = [m + rest for m in source.moments(dim, degree + 1)]
+    if dim == 2:
+        moments = source.moments(dim, degree + 1)
+    method = f"trapezoid rule, {n} intervals, {ctx.prec} bits, aliasing by {growth.how}"
+    return base_row(moments, dim), method
+
+
+def _upto(bound: arb) -> arb:
+    """The interval [0, bound] as a ball."""
+    half = bound.upper() / 2
+    return arb(half.mid(), (half + half.rad()).upper())
+
+
+def _first_below(growth: Growth, log_bound: float) -> int:
+    """Smallest N, up to a few per cent, from which on the tail is proved to be below exp(log_bound)."""
+    n = 32
+    while not growth.tail(n) < arb(log_bound).exp():
+        n += max(8, n // 12)
+        if n > 20_000:
+            raise NtkspecError("the enclosures need more than 20000 nodes; lower digits or degrees")
+    return n
+
+
+# --- kinks ---------------------------------------------------------------------------------------
+
+
+def _by_ellipse(net: Network, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
+    whole = parity(net, layers.kernel).whole
+    even = net.sigma.symmetry == "even" and whole is not None
+    ellipse = _Ellipse(layers, 2 if even else 1)
+    accuracy = ctx.prec * LN2
+    best: tuple[int, float, arb] | None = None
+    for rho in ELLIPSES:
+        size = ellipse.bound(rho)
+        if size is None:
+            continue
+        reach = ellipse.half_height(rho)
+        log_size = float(size.log()) + (degree + dim) * reach
+        n = math.ceil((accuracy + max(log_size, 0.0) + 4.0) / (2.0 * math.log(rho)))
+        if best is None or n < best[0]:
+            best = n, rho, size
+    if best is None:
+        raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
+    n, rho, size = best
+    source = GaussMoments(layers, 0, nodes=n, parity=whole if even else None)
+    moments = [
+        m + arb(0, _remainder(size, rho, source.n, dim, j).upper())
+        for j, m in enumerate(source.moments(dim, degree + 1))
+    ]
+    method = (
+        f"Gauss-Legendre in theta, {source.n} nodes, {ctx.prec} bits, "
+        f"remainder by |K| < {float(size.upper()):.3g} on the ellipse of {rho}"
+    )
+    return base_row(moments, dim), method
+
+
+def _remainder(size: arb, rho: float, n: int, dim: int, j: int) -> arb:
+    """(64/15) max |f| rho^(-2n) / (1 - rho^-2), times half the interval, for f with cos(j x)."""
+    r = arb(rho)
+    height = arb.pi() / 4 * (r - 1 / r)
+    growth = size * height.cosh() ** (dim - 2) * (j * height).cosh()
+    # c_d <= sqrt(d)
+    return arb(dim).sqrt() * arb.pi() / 2 * arb(64) / 15 * growth * r ** (-2 * n) / (1 - r**-2)
+
+
+class _Ellipse:
+    """Bounds of |K| on ellipses with foci 0 and pi / parts, for homogeneous activations."""
+
+    def __init__(self, layers: Layers, parts: int) -> None:
+        self.layers, self.parts = layers, parts
+        self.fulls = [value(Correlation.full()) for value, _ in layers.duals]
+        self.spreads: dict[int, arb] = {}
+
+    def half_height(self, rho: float) -> float:
+        """Smaller semi-axis."""
+        return 0.25 * math.pi / self.parts * (rho - 1.0 / rho)
+
+    def bound(self, rho: float) -> arb | None:
+        """An upper bound of |K| inside; None where analyticity is not proved."""
+        with ctx.workprec(64):
+            worst = arb(0)
+            for box in _boxes(rho, self.parts):
+                size = self._size(box, 5)
+                if size is None:
+                    return None
+                worst = worst.max(size)
+            return worst.upper()
+
+    def _size(self, box: acb, splits: int) -> arb | None:
+        value = self._kernel(box)
+        if value is not None and value.is_finite() and abs(value) < 1e30:
+            return abs(value).upper()
+        if splits == 0:
+            return None
+        worst = arb(0)
+        for part in _quarters(box):
+            size = self._size(part, splits - 1)
+            if size is None:
+                return None
+            worst = worst.max(size)
+        return worst
+
+    def _kernel(self, angle: acb) -> acb | None:
+        """K on a box of angles; None where a branch cut may be met."""
+        net = self.layers
+        cosine = angle.cos()
+        covariance = net.weight * cosine + net.bias
+        if not net.bias.is_zero():
+            half = (angle / 2).sinc()
+            cosine = covariance / net.variances[0]
+            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)  # type: ignore[assignment]
+            if angle is None:
+                return None
+        tangent = covariance
+        last = len(net.duals) - 1
+        for layer, (value, slope) in enumerate(net.duals):
+            point = Correlation(cosine, angle)
+            dual = value(point) if layer < last or net.with_dual else None
+            if layer == last:
+                break
+            covariance = net.weight * dual + net.bias
+            if net.kernel == "ntk":
+                tangent = covariance + net.weight * tangent * slope(point)
+            ratio = self._ratio(layer, angle, dual)
+            angle = _next_angle(angle, ratio)  # type: ignore[assignment]
+            if angle is None:
+                return None
+            cosine = covariance / net.variances[layer + 1]
+        if net.kernel == "nngp":
+            return dual
+        product = tangent * slope(point)
+        return product if dual is None else product + dual
+
+    def _ratio(self, layer: int, angle: acb, dual: acb) -> acb:
+        """(1 - rho') / angle^2, which is entire; near 0 by its middle and Cauchy's estimate."""
+        size = abs(angle).upper()
+        if not size < 0.75 * CIRCLE:
+            return self._quotient(layer, angle, dual)
+        middle = angle.mid()
+        if abs(middle) < 1e-3:
+            middle = acb(1e-3)
+        value = self.layers.duals[layer][0]
+        here = self._quotient(layer, middle, value(Correlation(middle.cos(), middle)))
+        # |h'(z)| <= V R / (R^2 - |z|^2) where |h - centre| <= V on the circle of radius R
+        slope = self._spread(layer) * CIRCLE / (arb(CIRCLE) ** 2 - size * size)
+        reach = arb(0, (slope * abs(angle - middle)).upper())
+        return here + acb(reach, reach)
+
+    def _quotient(self, layer: int, angle: acb, dual: acb) -> acb:
+        scale = self.layers.weight / self.layers.variances[layer + 1]
+        return scale * (self.fulls[layer] - dual) / (angle * angle)
+
+    def _spread(self, layer: int) -> arb:
+        """Largest distance of the ratio from a constant, on a circle around 0."""
+        if layer not in self.spreads:
+            value = self.layers.duals[layer][0]
+            pieces = []
+            for i in range(ARCS):
+                turn = arb((2 * i + 1) / ARCS, 1.01 / ARCS)
+                z = CIRCLE * acb(turn.cos_pi(), turn.sin_pi())
+                pieces.append(self._quotient(layer, z, value(Correlation(z.cos(), z))))
+            centre = pieces[0].mid()
+            spread = arb(0)
+            for piece in pieces:
+                spread = spread.max(abs(piece - centre).upper())
+            self.spreads[layer] = spread.upper()
+        return self.spreads[layer]
+
+
+def _next_angle(angle: acb, ratio: acb) -> acb | None:
+    """Arccos(1 - ratio angle^2) as an analytic function that vanishes with the angle."""
+    w = ratio * angle * angle / 2
+    if not (ratio.real > 0 or not ratio.imag.contains(0)):
+        return None
+    if not (w.real < 1 or not w.imag.contains(0)):
+        return None
+    return angle * (2 * ratio).sqrt() * _arcsin_ratio(w)
+
+
+def _arcsin_ratio(w: acb) -> acb:
+    """Arcsin(sqrt w) / sqrt w, analytic off [1, inf)."""
+    size = abs(w).upper()
+    if size < 0.5:
+        total, term = acb(0), acb(1)
+        for k in range(40):
+            total += term / (2 * k + 1)
+            term = term * w * (2 * k + 1) / (2 * k + 2)
+        rest = (size**40 / (1 - size)).upper()
+        return total + acb(arb(0, rest), arb(0, rest))
+    root, middle = w.sqrt(), w.mid()
+    wide = root.asin() / root
+    # Much narrower: the value in the middle, and the derivative over the (convex) box.
+    slope = (abs(1 / (1 - w).sqrt()) + abs(wide)) / (2 * abs(w))
+    reach = arb(0, (slope * abs(w - middle)).upper())
+    here = middle.sqrt()
+    return here.asin() / here + acb(reach, reach)
+
+
+def _boxes(rho: float, parts: int) -> Iterator[acb]:
+    """Boxes that cover the upper half of the ellipse; K takes conjugate values below."""
+    width = 0.25 * math.pi / parts * (rho + 1.0 / rho)
+    height = 0.25 * math.pi / parts * (rho - 1.0 / rho)
+    columns = max(16, math.ceil(2.0 * width / 0.15))
+    rows = max(2, math.ceil(height / 0.15))
+    for i in range(columns):
+        x = -width + 2.0 * width * (i + 0.5) / columns
+        nearest = max(abs(x) - width / columns, 0.0)
+        top = height * math.sqrt(max(1.0 - (nearest / width) ** 2, 0.0)) + 1e-9
+        for j in range(rows):
+            if height * j / rows > top:
+                break
+            y = height * (j + 0.5) / rows
+            yield acb(
+                arb.pi() / (2 * parts) + arb(x, 1.000001 * width / columns),
+                arb(y, 0.500001 * height / rows),
+            )
+
+
+def _quarters(box: acb) -> Iterator[acb]:
+    x, y = box.real, box.imag
+    dx, dy = x.rad() / 2, y.rad() / 2
+    for sx in (-1, 1):
+        for sy in (-1, 1):
+            yield acb(arb(x.mid() + sx * dx, 1.0001 * dx), arb(y.mid() + sy * dy, 1.0001 * dy))
