@@ -36,7 +36,7 @@ MOST_DEGREE = 2000
 MOST_BITS = 8000
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
-CIRCLE = 0.8
+CIRCLE = 1.5
 ELLIPSES = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08)
 
 
@@ -358,7 +358,17 @@ def _next_angle(angle: acb, ratio: acb) -> acb | None:
         return None
     if not (w.real < 1 or not w.imag.contains(0)):
         return None
-    return angle * (2 * ratio).sqrt() * _arcsin_ratio(w)
+    return angle * _root(2 * ratio) * _arcsin_ratio(w)
+
+
+def _root(x: acb) -> acb:
+    """Square root over a (convex) box off the cut: that of the middle, and the derivative."""
+    middle = x.mid()
+    size = abs(x).lower()
+    if not size > 0:
+        return x.sqrt()
+    reach = arb(0, (abs(x - middle) / (2 * size.sqrt())).upper())
+    return middle.sqrt() + acb(reach, reach)
 
 
 def _arcsin_ratio(w: acb) -> acb:
