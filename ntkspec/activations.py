@@ -76,6 +76,8 @@ class Activation:
         sigma(x) = offset + amplitude tanh(rate x).
     user : bool
         Given as a Python callable: nothing about it can be proved.
+    arithmetic : {"double", "flint", "mpmath"}
+        What a user's callable takes; "double" bounds what can be had.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Activation:
     homogeneous: tuple[int, float, float] | None = None
     tanh: tuple[float, float, float] | None = None
     user: bool = field(default=False)
+    arithmetic: Literal["double", "flint", "mpmath"] = "flint"
 
 
 def _closed(form: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any], Any]:
@@ -111,9 +114,7 @@ def _prepared(maker: str, *arguments: Any) -> Callable[[Any], Any]:
 # --- kinks at 0: powers on either side (Cho and Saul 2009, eqs. 1 to 8) --------------------------
 
 
-def _homogeneous(
-    name: str, power: int, right: float, left: float, **symmetry: Any
-) -> Activation:
+def _homogeneous(name: str, power: int, right: float, left: float, **symmetry: Any) -> Activation:
     """sigma(x) = right x^power for x > 0, left |x|^power for x < 0."""
 
     def side(x: Any, sign: int, power: int, right: float, left: float) -> Any:

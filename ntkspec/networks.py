@@ -248,6 +248,8 @@ class Network:
     def _compiled(self, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
         """Compiled functions of cosines and of points, and the arguments after those."""
         mixture = self.mixture(kernel)
+        if self.sigma.user:
+            return _user_values, _user_matrix, (self, kernel)
         if self.weights == "sphere":
             raise NtkspecError(
                 "with weights = 'sphere' the kernel depends on the dimension; "
@@ -273,6 +275,23 @@ def _panels(network: Network) -> NetworkPanels:
     from ntkspec.duals.panels import network_panels
 
     return network_panels(network)
+
+
+def _user_values(t: NDArray[np.float64], network: Network, kernel: Kernel, out: Any) -> None:
+    from ntkspec.duals.plain import plain_kernel
+
+    out[:] = plain_kernel(network, np.arccos(t), kernel)[0]
+
+
+def _user_matrix(x: NDArray[np.float64], network: Network, kernel: Kernel, out: Any) -> None:
+    """Row by row; angles from half the distance, so that close points keep their digits."""
+    from ntkspec.duals.plain import plain_kernel
+
+    for i in range(x.shape[0]):
+        near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
+        far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
+        out[i, : i + 1] = plain_kernel(network, 2.0 * np.arctan2(near, far), kernel)[0]
+        out[: i + 1, i] = out[i, : i + 1]
 
 
 def as_network(network: Network | str) -> Network:

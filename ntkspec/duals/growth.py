@@ -143,4 +143,3 @@ class Growth:
                 return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]
         finally:
             ctx.cap = before
-

@@ -244,7 +244,9 @@ def hermite_series(q: arb, family: str, nats: float) -> HermiteSeries:
         return HermiteSeries(q, arb(1) / 4, zero, 1, [x / 4 for x in squares])
     if family == "softplus":
         mean = _softplus_mean(q, nats)
-        terms = [q / (4 * (n + 1)) * x for n, x in zip(range(1, 2 * count, 2), squares, strict=True)]
+        terms = [
+            q / (4 * (n + 1)) * x for n, x in zip(range(1, 2 * count, 2), squares, strict=True)
+        ]
         return HermiteSeries(q, mean * mean, q / 4, 2, terms)
     roots = [arb(n).sqrt() for n in range(2 * count + 1)]
     h = [roots[n] * m[n // 2 - 1] - roots[n + 1] * m[n // 2] for n in range(2, 2 * count, 2)]

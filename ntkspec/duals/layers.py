@@ -42,9 +42,7 @@ class Layers:
         self.duals = []
         for _ in range(network.depth):
             self.duals.append(network.sigma.dual(self.variances[-1]))
-            self.variances.append(
-                self.weight * self.duals[-1][0](Correlation.full()) + self.bias
-            )
+            self.variances.append(self.weight * self.duals[-1][0](Correlation.full()) + self.bias)
 
     def __call__(self, angle: Any) -> Any:
         """K at t = cos(angle), 0 <= angle <= pi for real balls."""
