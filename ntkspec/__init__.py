@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ntkspec.activations import Activation
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.networks import Network
-    from ntkspec.spectra import Spectrum, eigenvalues, spectrum
     from ntkspec.spectra.certified import Certificate, certify
     from ntkspec.spectra.laws import Law, law
+    from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
     from ntkspec.user import ZonalKernel, user_activation
 

@@ -83,8 +83,8 @@ class Activation:
     name: str
     value: Function
     derivative: Function | None
-    ball: Function
-    ball_derivative: Function | None
+    ball: Callable[..., Any]
+    ball_derivative: Callable[..., Any] | None
     dual: Callable[[Any], tuple[Function, Function]]
     singularity: Singularity
     symmetry: Literal["odd", "even"] | None = None
@@ -143,7 +143,7 @@ def _homogeneous(name: str, power: int, right: float, left: float, **symmetry: A
 
 def _two_sided(x: ArrayLike, power: int, right: float, left: float) -> NDArray[np.float64]:
     x = np.asarray(x, dtype=np.float64)
-    size = np.abs(x) ** power
+    size: NDArray[np.float64] = np.abs(x) ** power
     return np.where(x > 0, right * size, np.where(x < 0, left * size, 0.5 * (right + left) * size))
 
 
@@ -153,7 +153,7 @@ def _elu(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def _elu_derivative(x: ArrayLike) -> NDArray[np.float64]:
-    return np.exp(np.minimum(np.asarray(x, dtype=np.float64), 0.0))
+    return np.asarray(np.exp(np.minimum(np.asarray(x, dtype=np.float64), 0.0)))
 
 
 ELU = Activation(

@@ -87,7 +87,7 @@ class Network:
         sigma = self.sigma
         if not isinstance(self.activation, Activation):
             set_(self, "activation", sigma.name)
-        power, right, left = sigma.homogeneous or (0, 0.0, 0.0)
+        power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
         set_(self, "slope", -left if sigma.name == "leaky_relu" else None)
         set_(self, "power", power if sigma.name == "relu_power" else None)
         variance = _checked_variance(self.weight_variance, "weight_variance", 0.01)
@@ -260,8 +260,8 @@ class Network:
 
             power, right, left = self.sigma.homogeneous or (0, 0.0, 0.0)
             if power == 1 and right == 1.0:
-                arguments = (-left, self.weight_variance, *mixture)
-                return dual.piecewise_linear_values, dual.piecewise_linear_matrix, arguments
+                linear = (-left, self.weight_variance, *mixture)
+                return dual.piecewise_linear_values, dual.piecewise_linear_matrix, linear
             if self.sigma.tanh and self.weight_variance * self.sigma.tanh[2] ** 2 > TABULATED:
                 arguments = (*self.sigma.tanh, self.weight_variance, *mixture)
                 return dual.sigmoidal_values, dual.sigmoidal_matrix, arguments

@@ -14,11 +14,16 @@ __all__ = ["Layers"]
 class Parameters(Protocol):
     """What `Layers` reads of a network."""
 
-    sigma: Any
-    weight_variance: float
-    bias_variance: float
-    depth: int
-    trained: str
+    @property
+    def sigma(self) -> Any: ...
+    @property
+    def weight_variance(self) -> float: ...
+    @property
+    def bias_variance(self) -> float: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def trained(self) -> str: ...
 
 
 class Layers:

@@ -66,7 +66,7 @@ def _compose(network: Any, angles: Array, kernel: str, rule: tuple[int, int]) ->
         theta = np.arccos(np.clip(covariance / variance, -1.0, 1.0))
     if kernel == "nngp":
         return value
-    product = tangent * dual.slope(theta)
+    product: Array = tangent * dual.slope(theta)
     return product + value if network.trained == "all" else product
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from flint import acb, acb_poly, arb, ctx
@@ -122,7 +123,7 @@ def _by_sectors(function: Function, root: Any) -> tuple[Function, Function]:
         edges = [-arb.pi() / 2, angle - arb.pi() / 2, arb.pi() / 2, angle + arb.pi() / 2]
         edges.append(3 * arb.pi() / 2)
         total = arb(0)
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in pairwise(edges):
             half = (high - low) / 2
             if not abs(half) > arb(2) ** -bits:
                 continue

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -128,7 +129,7 @@ def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
         raise NtkspecError(f"certify takes dim and degrees to {MOST_DEGREE}")
     if sigma.user:
         raise NtkspecError(
-            f"nothing can be proved about {sigma.name}: it is a Python callable, known at points only"
+            f"nothing can be proved about {sigma.name}: a Python callable is known at points only"
         )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
@@ -150,13 +151,13 @@ def _enclose(
         with ctx.workprec(bits):
             layers = Layers(net, kernel)
             run = _by_ellipse if kinked else _by_tail
-            row, method = run(net, layers, dim, max(degrees))
+            row, method = run(net, layers, kernel, dim, max(degrees))
             missing = max(wanted - row[k].rel_accuracy_bits() for k in degrees)
             if missing <= 0:
                 return {k: row[k] for k in degrees}, method
         bits += max(missing + 8, 32) if missing < bits // 2 else bits // 2
     raise NtkspecError(
-        f"the enclosures need more than {MOST_BITS} bits; lower the degrees, the dimension or digits"
+        f"the enclosures need more than {MOST_BITS} bits; lower degrees, dim or digits"
     )
 
 
@@ -167,12 +168,14 @@ def _mpf(ball: arb) -> mpmath.mpf:
 # --- smooth activations --------------------------------------------------------------------------
 
 
-def _by_tail(net: Network, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
+def _by_tail(
+    net: Network, layers: Layers, kernel: Kernel, dim: int, degree: int
+) -> tuple[list[arb], str]:
     growth = Growth(net, layers)
     accuracy = ctx.prec * LN2
     n = _first_below(growth, -accuracy) + 2
     n = max(n, degree + dim)
-    source = CosineMoments(layers, n, parity(net, layers.kernel).whole)
+    source = CosineMoments(layers, n, parity(net, kernel).whole)
     n = source.n
     # c_j lies between what the rule gives less the tail from 2n - j on, and that.
     for j, c in enumerate(source.coefficients):
@@ -195,7 +198,7 @@ def _upto(bound: arb) -> arb:
 
 
 def _first_below(growth: Growth, log_bound: float) -> int:
-    """Smallest N, up to a few per cent, from which on the tail is proved to be below exp(log_bound)."""
+    """About the smallest N from which on the tail is proved to be below exp(log_bound)."""
     n = 32
     while not growth.tail(n) < arb(log_bound).exp():
         n += max(8, n // 12)
@@ -207,8 +210,10 @@ def _first_below(growth: Growth, log_bound: float) -> int:
 # --- kinks ---------------------------------------------------------------------------------------
 
 
-def _by_ellipse(net: Network, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
-    whole = parity(net, layers.kernel).whole
+def _by_ellipse(
+    net: Network, layers: Layers, kernel: Kernel, dim: int, degree: int
+) -> tuple[list[arb], str]:
+    whole = parity(net, kernel).whole
     even = net.sigma.symmetry == "even" and whole is not None
     ellipse = _Ellipse(layers, 2 if even else 1)
     accuracy = ctx.prec * LN2
@@ -272,7 +277,7 @@ class _Ellipse:
     def _size(self, box: acb, splits: int) -> arb | None:
         value = self._kernel(box)
         if value is not None and value.is_finite() and abs(value) < 1e30:
-            return abs(value).upper()
+            return arb(abs(value).upper())
         if splits == 0:
             return None
         worst = arb(0)
@@ -283,7 +288,7 @@ class _Ellipse:
             worst = worst.max(size)
         return worst
 
-    def _kernel(self, angle: acb) -> acb | None:
+    def _kernel(self, angle: Any) -> Any:
         """K on a box of angles; None where a branch cut may be met."""
         net = self.layers
         cosine = angle.cos()
@@ -291,21 +296,21 @@ class _Ellipse:
         if not net.bias.is_zero():
             half = (angle / 2).sinc()
             cosine = covariance / net.variances[0]
-            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)  # type: ignore[assignment]
+            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)
             if angle is None:
                 return None
         tangent = covariance
         last = len(net.duals) - 1
         for layer, (value, slope) in enumerate(net.duals):
             point = Correlation(cosine, angle)
-            dual = value(point) if layer < last or net.with_dual else None
+            dual: Any = value(point) if layer < last or net.with_dual else None
             if layer == last:
                 break
             covariance = net.weight * dual + net.bias
             if net.kernel == "ntk":
                 tangent = covariance + net.weight * tangent * slope(point)
             ratio = self._ratio(layer, angle, dual)
-            angle = _next_angle(angle, ratio)  # type: ignore[assignment]
+            angle = _next_angle(angle, ratio)
             if angle is None:
                 return None
             cosine = covariance / net.variances[layer + 1]
@@ -314,7 +319,7 @@ class _Ellipse:
         product = tangent * slope(point)
         return product if dual is None else product + dual
 
-    def _ratio(self, layer: int, angle: acb, dual: acb) -> acb:
+    def _ratio(self, layer: int, angle: acb, dual: acb) -> Any:
         """(1 - rho') / angle^2, which is entire; near 0 by its middle and Cauchy's estimate."""
         size = abs(angle).upper()
         if not size < 0.75 * CIRCLE:
@@ -329,7 +334,7 @@ class _Ellipse:
         reach = arb(0, (slope * abs(angle - middle)).upper())
         return here + acb(reach, reach)
 
-    def _quotient(self, layer: int, angle: acb, dual: acb) -> acb:
+    def _quotient(self, layer: int, angle: acb, dual: acb) -> Any:
         scale = self.layers.weight / self.layers.variances[layer + 1]
         return scale * (self.fulls[layer] - dual) / (angle * angle)
 

@@ -180,7 +180,7 @@ class CosineMoments:
         noise = max(float(x.rad()) for x in self.coefficients[-4:])
         if tail <= 4.0 * noise:
             return True
-        nats = math.log(size / tail) * ((2 * self.n - count) / self.n) ** stretch
+        nats: float = math.log(size / tail) * ((2 * self.n - count) / self.n) ** stretch
         return nats > ctx.prec * LN2
 
 
@@ -234,7 +234,7 @@ def base_row(moments: Sequence[arb], dim: int) -> list[arb]:
 
 
 def ladder(row: list[arb], dim: int, last: int) -> dict[int, list[arb]]:
-    """Rows of dimensions dim, dim + 2, ..., <= last from that of dim; each is two degrees shorter."""
+    """Rows of dimensions dim, dim + 2, ... up to last; each is two degrees shorter."""
     rows = {dim: row}
     for d in range(dim, last - 1, 2):
         row = [(row[k] - row[k + 2]) * d / (d + 2 * k) for k in range(len(row) - 2)]

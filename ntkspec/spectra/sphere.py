@@ -135,7 +135,7 @@ class SphereWeights:
     def _by_sides(
         self, function: Any, radius: arb, dim: int, last: int, effort: float
     ) -> list[arb]:
-        """The two sides of the kink, t > 0 and t < 0, each by Gauss-Legendre on a quarter circle."""
+        """The two sides of the kink, t > 0 and t < 0, each by Gauss-Legendre."""
         reach = last + dim + 4 * int(float(radius))
         right = GaussMoments(lambda a: function(radius * a.cos(), 1), reach, effort, parity=0)
         left = GaussMoments(lambda a: function(-radius * a.cos(), -1), reach, effort, parity=0)
