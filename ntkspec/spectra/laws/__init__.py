@@ -1,0 +1,66 @@
+"""How spectra decay: leading asymptotics in the degree.
+
+`kinks` have power laws, `poles` stretched exponentials, `entire` activations geometric laws or
+faster ones; `form` holds what they share, `profile` the values of the layers at one t.  The
+derivations are in the manual, "Laws".
+"""
+
+from __future__ import annotations
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.spectra.conventions import check_dim
+from ntkspec.spectra.laws.entire import entire_law
+from ntkspec.spectra.laws.kinks import kink_law
+from ntkspec.spectra.laws.form import Kind, Law
+from ntkspec.spectra.laws.poles import pole_law
+
+__all__ = ["Kind", "Law", "law"]
+
+_DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
+
+
+def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
+    """Asymptotic law of a network's spectrum.
+
+    Parameters
+    ----------
+    network : Network or str
+    dim : int
+    kernel : {"ntk", "nngp"}
+
+    Returns
+    -------
+    Law
+        What is not derived in it is NaN: of tanh and its relatives in depth where two layers
+        tie, the constant and the power; of what falls faster than geometrically, all but for
+        one layer of sin or cos.
+
+    Raises
+    ------
+    NtkspecError
+        For a linear network (slope 1), which has no law: its spectrum ends at degree 1; for a
+        user's activation, of which nothing is known.
+
+    Notes
+    -----
+    The nearest singularity of the activation decides: a kink gives a power of k, a pole
+    exp(-3/2 (c k)^(2/3)), none a geometric law or a faster one.
+
+    Examples
+    --------
+    >>> law("relu", dim=3).power
+    -3.0
+    >>> round(float(law("tanh", dim=3).log_eigenvalue(2001)), 1)
+    -506.8
+    >>> law(Network("gelu", depth=2)).kind
+    'geometric'
+    """
+    network, dim = as_network(network), check_dim(dim)
+    network.mixture(kernel)  # refuses what has no such kernel
+    kind = network.sigma.singularity.kind
+    if kind not in _DERIVED:
+        raise NtkspecError(
+            f"activation {network.sigma.name!r} has no derived law: its singularities are unknown"
+        )
+    return _DERIVED[kind](network, dim, kernel)

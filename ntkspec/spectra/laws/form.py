@@ -1,0 +1,97 @@
+"""The form of a law, and the eigenvalues of a singularity on the real axis or near it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Kind", "Law", "branch_point", "by_parity"]
+
+Kind = Literal["power", "stretched", "geometric", "superexponential"]
+
+
+@dataclass(frozen=True)
+class Law:
+    """The decay lambda_k ~ C k**power exp(-rate k**stretch) / k!**factorial, k to infinity.
+
+    Attributes
+    ----------
+    kind : {"power", "stretched", "geometric", "superexponential"}
+    log_constant : float
+        log C; NaN where it is not derived.
+    power, rate, stretch : float
+        The rate of a power law is 0.  The power is NaN where it is not derived; so is the rate
+        of a decay faster than geometric of which no more is known.
+    parity : {0, 1, None}
+        The degrees that follow it; None: all.
+    other : Law or None
+        The law of the other parity, where it is another.  If None while there is a parity, the
+        other degrees are 0 from some degree on.
+    factorial : float
+        Power of 1/k!; only for superexponential.
+    """
+
+    kind: Kind
+    log_constant: float
+    power: float
+    rate: float
+    stretch: float
+    parity: int | None = None
+    other: Law | None = None
+    factorial: float = 0.0
+
+    def log_eigenvalue(self, degrees: ArrayLike) -> NDArray[np.float64]:
+        """Natural logarithm of the law at degrees >= 1 of its parity, elementwise."""
+        k = np.asarray(degrees, dtype=np.float64)
+        log = self.log_constant + self.power * np.log(k) - self.rate * k**self.stretch
+        if self.factorial:
+            log = log - self.factorial * np.vectorize(math.lgamma)(k + 1.0)
+        return np.asarray(log)
+
+    def of_parity(self, parity: int) -> Law | None:
+        """Return the law of the even (0) or odd (1) degrees; None where they end.
+
+        Examples
+        --------
+        >>> Law("power", 0.0, -3.0, 0.0, 1.0, parity=0).of_parity(1) is None
+        True
+        """
+        if self.parity is None or self.parity == parity:
+            return self
+        return self.other
+
+
+def by_parity(form: Law, first: float, last: float, main: int | None) -> Law:
+    """Law of a kernel with the singular parts `first` f(t) and `last` f(-t), both with one law.
+
+    Degree k has first + (-1)^k last times the form.  `main` is the parity of a kernel whose
+    other degrees end; `last` is then not read: its size is that of `first`.
+    """
+    if main is not None:
+        return _times(form, 2.0 * first, main)
+    if last == 0.0:
+        return _times(form, first, None)
+    even, odd = _times(form, first + last, 0), _times(form, first - last, 1)
+    larger, smaller = (even, odd) if abs(first + last) >= abs(first - last) else (odd, even)
+    return replace(larger, other=smaller)
+
+
+def _times(form: Law, factor: float, parity: int | None) -> Law:
+    size = math.log(abs(factor)) if factor and math.isfinite(factor) else math.nan
+    return replace(form, log_constant=form.log_constant + size, parity=parity)
+
+
+def branch_point(dim: int, distance: float, order: float) -> Law:
+    """Law of (z - t)^(-order), where arccosh(z) or, for imaginary z, arcsinh|z| is `distance`.
+
+    k differentiations by parts (Rodrigues) and Laplace's method at t_0 = z - sqrt(z^2 - 1) give
+    lambda_k ~ Gamma(d/2) / Gamma(order) * 2^order t_0^(k + order) (1 - t_0^2)^(d/2 - 1 - order)
+    k^(order - d/2).  The sign of Gamma is left out; this is for z > 1.
+    """
+    constant = math.lgamma(dim / 2) - math.lgamma(order) + order * (math.log(2.0) - distance)
+    constant += (dim / 2 - 1.0 - order) * math.log(-math.expm1(-2.0 * distance))
+    return Law("geometric", constant, order - dim / 2, distance, 1.0)
