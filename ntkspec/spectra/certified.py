@@ -112,11 +112,13 @@ def certify(
         net, dim, kernel, nonzero, digits
     )  # fmt: skip
     balls = [found.get(int(k), arb(0)) for k in wanted]
-    return Certificate(
-        net, dim, kernel, wanted,
-        tuple(_mpf(ball.lower()) for ball in balls), tuple(_mpf(ball.upper()) for ball in balls),
-        tuple(ball.str(digits + 3) for ball in balls), method,
-    )  # fmt: skip
+    with ctx.workprec(4 * digits + 64):  # the ends are rounded outwards
+        return Certificate(
+            net, dim, kernel, wanted,
+            tuple(_mpf(ball.lower()) for ball in balls),
+            tuple(_mpf(ball.upper()) for ball in balls),
+            tuple(ball.str(digits + 3) for ball in balls), method,
+        )  # fmt: skip
 
 
 def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
