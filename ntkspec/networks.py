@@ -69,8 +69,8 @@ class Network:
     --------
     >>> Network("relu").ntk(1.0)
     array(0.5)
-    >>> Network("tanh", depth=3, bias_variance=0.1, trained="all").ntk([0.0, 1.0]).round(12)
-    array([0.3, 0.3])
+    >>> Network("tanh", depth=3, bias_variance=0.1, trained="all").ntk([0.0, 1.0]).round(8)
+    array([0.25789913, 0.85376409])
     """
 
     activation: str | Activation
@@ -88,7 +88,7 @@ class Network:
         if not isinstance(self.activation, Activation):
             set_(self, "activation", sigma.name)
         power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
-        set_(self, "slope", -left if sigma.name == "leaky_relu" else None)
+        set_(self, "slope", 0.0 - left if sigma.name == "leaky_relu" else None)
         set_(self, "power", power if sigma.name == "relu_power" else None)
         variance = _checked_variance(self.weight_variance, "weight_variance", 0.01)
         set_(self, "weight_variance", variance)
@@ -260,7 +260,7 @@ class Network:
 
             power, right, left = self.sigma.homogeneous or (0, 0.0, 0.0)
             if power == 1 and right == 1.0:
-                linear = (-left, self.weight_variance, *mixture)
+                linear = (0.0 - left, self.weight_variance, *mixture)
                 return dual.piecewise_linear_values, dual.piecewise_linear_matrix, linear
             if self.sigma.tanh and self.weight_variance * self.sigma.tanh[2] ** 2 > TABULATED:
                 arguments = (*self.sigma.tanh, self.weight_variance, *mixture)

@@ -54,11 +54,8 @@ def eig(
     logarithm of an exact zero is -inf.
 
     \b
-    Example: tanh at every second degree
+    Example: tanh at every second degree; three hidden layers with biases, all of them trained
       ntkspec eig tanh --dim 3 --degrees 1:12:2 --format csv
-
-    \b
-    Example: three hidden layers with biases, all parameters trained
       ntkspec eig gelu --depth 3 --bias-variance 0.1 --trained all --degrees 0:20
     """
     from ntkspec.networks import Network

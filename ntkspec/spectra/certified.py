@@ -99,8 +99,9 @@ def certify(
 
     Examples
     --------
-    >>> certify("relu", dim=3, degrees=[0, 3, 8], digits=15).balls
-    ('[0.062500000000000 +/- 1e-24]', '0', '[0.000278472900390625 +/- 1e-24]')
+    >>> proof = certify(Network("relu", depth=2), dim=3, degrees=[1, 3], digits=15)
+    >>> print(proof.balls[1])
+    [0.00410065302610278063 +/- 1.56e-21]
     """
     net = as_network(network)
     dim, wanted = check_dim(dim), check_degrees(degrees)

@@ -67,7 +67,7 @@ def route(network: Network, kernel: Kernel) -> Route:
     if shallow and sigma.homogeneous is not None:
         power, right, left = sigma.homogeneous
         if power == 1 and right == 1.0:
-            return ClosedForm(-left, variance, dual, tangent)
+            return ClosedForm(0.0 - left, variance, dual, tangent)
     if shallow and sigma.tanh is not None:
         offset, amplitude, rate = sigma.tanh
         return PositiveSeries(variance * rate**2, amplitude, dual * offset**2, dual, tangent)
