@@ -10,6 +10,7 @@ import ntkspec
 from ntkspec import Network, NtkspecError
 from ntkspec.activations import ACTIVATIONS
 from ntkspec.spectra import table_block
+from ntkspec.spectra.reference import reference_eigenvalue
 
 
 def integral(function, dim, degree, radius):
@@ -89,6 +90,18 @@ def test_every_activation_has_a_row(name):
     result = ntkspec.spectrum(Network(name, weights="sphere", trained="all"), 4, range(21), kernel)
     assert np.all(result.mantissas >= 0.0)
     assert result.mantissas.max() > 0.0
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_independent_reference_agrees(name):
+    kernel = "nngp" if name == "step" else "ntk"
+    network = Network(name, weights="sphere", weight_variance=1.5, trained="all")
+    for dim, degree in ((3, 0), (5, 7), (2, 4)):
+        reference = reference_eigenvalue(network, dim, degree, kernel, digits=20)
+        value = ntkspec.eigenvalues(network, dim, [degree], kernel)[0]
+        assert reference.is_zero == (value == 0.0)
+        if value != 0.0:
+            assert abs(float(value / reference.value) - 1) < 4e-15
 
 
 def test_rows_and_tables_agree():

@@ -114,10 +114,12 @@ def reference_eigenvalue(
             f"digits = {digits!r} is not allowed; it must be a whole number from 5 to 1000"
         )
     sigma, (of_f, _) = net.sigma, net.mixture(kernel)
-    if sigma.user or net.weights == "sphere":
-        raise NtkspecError(
-            "the reference takes Gaussian weights and the activations that ntkspec knows"
-        )
+    if sigma.user:
+        raise NtkspecError("the reference takes the activations that ntkspec knows")
+    if net.weights == "sphere":
+        from ntkspec.spectra.sphere_reference import SphereIntegral
+
+        return _settle(SphereIntegral(net, kernel, dim, degree, digits), digits)
     if net.depth > 1 or net.bias_variance > 0.0 or net.activation not in SHALLOW:
         from ntkspec.spectra.gaussian_reference import reference_spectrum
 
