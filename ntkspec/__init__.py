@@ -22,27 +22,32 @@ if TYPE_CHECKING:
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.networks import Network
     from ntkspec.spectra import Spectrum, eigenvalues, spectrum
+    from ntkspec.spectra.laws import Law, law
     from ntkspec.tables import open_table
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Law",
     "Network",
     "NtkspecError",
     "Spectrum",
     "TableError",
     "__version__",
     "eigenvalues",
+    "law",
     "open_table",
     "spectrum",
 ]
 
 _HOMES = {
+    "Law": "ntkspec.spectra.laws",
     "Network": "ntkspec.networks",
     "NtkspecError": "ntkspec.errors",
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",
     "eigenvalues": "ntkspec.spectra",
+    "law": "ntkspec.spectra.laws",
     "open_table": "ntkspec.tables",
     "spectrum": "ntkspec.spectra",
 }

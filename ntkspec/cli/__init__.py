@@ -8,6 +8,7 @@ import click
 import ntkspec
 from ntkspec.cli.eig import eig
 from ntkspec.cli.export import export
+from ntkspec.cli.fit import fit
 from ntkspec.cli.group import ErrorsAsSentences
 from ntkspec.cli.info import info
 from ntkspec.cli.plot import plot
@@ -31,5 +32,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, sweep, verify, info, export, plot):
+for _command in (eig, sweep, verify, info, export, fit, plot):
     main.add_command(_command)

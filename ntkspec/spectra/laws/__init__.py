@@ -11,8 +11,8 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra.conventions import check_dim
 from ntkspec.spectra.laws.entire import entire_law
-from ntkspec.spectra.laws.kinks import kink_law
 from ntkspec.spectra.laws.form import Kind, Law
+from ntkspec.spectra.laws.kinks import kink_law
 from ntkspec.spectra.laws.poles import pole_law
 
 __all__ = ["Kind", "Law", "law"]

@@ -40,7 +40,7 @@ def angle_power(dim: int, m: float) -> Law:
     """Law of theta^m, but for its sign: exact in (1-t)^(m/2), then Stirling's formula."""
     constant = (m + dim - 2) * math.log(2.0) + math.lgamma(dim / 2) - 0.5 * math.log(math.pi)
     constant += math.lgamma((m + dim - 1) / 2) - math.lgamma(-m / 2)
-    return Law("power", constant, -(dim - 1) - m, 0.0, 1.0)
+    return Law("power", constant, 1.0 - dim - m, 0.0, 1.0)
 
 
 def odd_term(variance: float, order: int) -> float:
@@ -62,7 +62,7 @@ def _jump(network: Network) -> float:
     if network.sigma.homogeneous is None:
         return 1.0
     power, right, left = network.sigma.homogeneous
-    return math.factorial(power) * (right - (-1) ** power * left)
+    return float(math.factorial(power) * (right - (-1) ** power * left))
 
 
 def _at_one(network: Network, layers: list[Layer], order: int, kernel: Kernel) -> float:
@@ -87,7 +87,8 @@ def _at_minus_one(network: Network, order: int, kernel: Kernel) -> float:
     layers = profile(network, -1.0)
     here = odd_term(layers[0].variance, order) * _jump(network) ** 2
     here *= layers[0].tangent if kernel == "ntk" else 1.0
-    return -((-1) ** order) * _signed(here, order) * gain(network, layers, 0)
+    sign = 1 if order % 2 else -1
+    return sign * _signed(here, order) * gain(network, layers, 0)
 
 
 def _two_laws(network: Network, dim: int, order: int, kernel: Kernel, first: float) -> Law:
