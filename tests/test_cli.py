@@ -25,7 +25,7 @@ import ntkspec
 from ntkspec.cli import main
 from ntkspec.tables import group_checksum
 
-COMMANDS = ("eig", "certify", "sweep", "verify", "info", "export", "plot")
+COMMANDS = ("eig", "certify", "sweep", "verify", "info", "export", "fit", "plot")
 
 
 def run(*arguments: str) -> Result:

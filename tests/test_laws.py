@@ -1,12 +1,67 @@
 """The derived laws against the spectrum itself."""
 
+import math
+from types import SimpleNamespace
+
+import mpmath
 import numpy as np
 import pytest
 
+import ntkspec
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
 from ntkspec.spectra.laws import law
+
+KINKS = [
+    dict(activation="relu", bias_variance=0.3),
+    dict(activation="relu", depth=3, trained="all"),
+    dict(activation="relu", depth=2, bias_variance=0.2),
+    dict(activation="abs", depth=2),
+    dict(activation="abs", bias_variance=0.1),
+    dict(activation="leaky_relu", slope=-0.5, depth=2),
+    dict(activation="relu_power", power=2),
+    dict(activation="relu_power", power=3, depth=2),
+    dict(activation="elu"),
+    dict(activation="elu", depth=2),
+    dict(activation="elu", bias_variance=0.3, weight_variance=2.0),
+]
+POLES = [
+    dict(activation="silu"),
+    dict(activation="softplus"),
+    dict(activation="sigmoid", bias_variance=0.5),
+    dict(activation="tanh", depth=2, bias_variance=0.2),
+    dict(activation="tanh", depth=2, weight_variance=3.0),
+    dict(activation="silu", depth=2, weight_variance=4.0),
+    dict(activation="softplus", depth=2),
+    dict(activation="sigmoid", depth=2, weight_variance=2.0),
+]
+ENTIRE = [
+    dict(activation="erf"),
+    dict(activation="erf", depth=2, weight_variance=3.0, bias_variance=0.1),
+    dict(activation="gelu"),
+    dict(activation="gaussian"),
+    dict(activation="gaussian", depth=2, bias_variance=0.3),
+    dict(activation="sin"),
+    dict(activation="cos", bias_variance=0.3),
+]
+
+
+def distances(network, dim, kernel, degrees):
+    """Logarithm of the spectrum over its law; where there is no law the spectrum must end."""
+    one, found = law(network, dim, kernel), []
+    log = eigenvalues(network, dim, degrees, kernel, log=True)
+    for k, value in zip(degrees, log, strict=True):
+        model = one.of_parity(k % 2)
+        if model is None:
+            assert value == -math.inf
+        else:
+            found.append(abs(value - float(model.log_eigenvalue(k))))
+    return found
+
+
+def identity(parameters):
+    return "-".join(str(value) for value in parameters.values())
 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
@@ -24,15 +79,157 @@ def test_the_spectrum_tends_to_its_law_constant_included(name, dim, kernel):
     assert distance[1] <= distance[0] * 8.0**-order * 1.3 + 1e-10
 
 
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("parameters", KINKS, ids=identity)
+def test_kinks_in_depth_and_with_bias(parameters, kernel):
+    net = Network(**parameters)
+    near, far = (distances(net, 3, kernel, [k, k + 1]) for k in (100, 400))
+    assert max(far) < 0.015
+    assert all(b < a / 2.5 for a, b in zip(near, far, strict=True))  # the next term is 1/k
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("parameters", POLES, ids=identity)
+def test_poles_in_depth_and_with_bias(parameters, kernel):
+    far = distances(Network(**parameters), 3, kernel, [401, 402])
+    assert max(far) < 0.35
+    assert law(Network(**parameters), 3, kernel).kind == "stretched"
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("parameters", ENTIRE, ids=identity)
+def test_entire_activations(parameters, kernel):
+    net = Network(**parameters)
+    near, far = (distances(net, 3, kernel, [k, k + 1]) for k in (50, 200))
+    assert max(far) < 0.03
+    assert all(b < a / 2.5 for a, b in zip(near, far, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(activation="erf", depth=3),
+        dict(activation="gelu", depth=2),
+        dict(activation="gelu", depth=3, bias_variance=0.2, trained="all"),
+    ],
+    ids=identity,
+)
+def test_laws_that_set_in_late(parameters):
+    net = Network(**parameters)
+    near, far = (max(distances(net, 3, "ntk", [k, k + 1])) for k in (401, 1201))
+    assert far < 0.4
+    assert far < near
+
+
+def test_the_step_in_depth():
+    net = Network("step", depth=2)
+    near, far = (distances(net, 3, "nngp", [k, k + 1]) for k in (100, 400))
+    assert law(net, 3, "nngp").power == -2.5
+    assert max(far) < 0.05
+    assert all(b < a / 1.7 for a, b in zip(near, far, strict=True))  # the next term is k^-1/2
+
+
+def sphere_eigenvalue(network, dim, kernel, k, sigma, slope):
+    """By the definition: squares of Gegenbauer coefficients at the fixed radius."""
+    weight = mpmath.mpf(network.weight_variance)
+    radius, nu = mpmath.sqrt(weight * dim), mpmath.mpf(dim - 2) / 2
+
+    def squared(function, j):
+        def integrand(angle):
+            harmonic = mpmath.gegenbauer(j, nu, mpmath.cos(angle)) / mpmath.gegenbauer(j, nu, 1)
+            return function(radius * mpmath.cos(angle)) * harmonic * mpmath.sin(angle) ** (dim - 2)
+
+        scale = mpmath.gamma(nu + 1) / (mpmath.sqrt(mpmath.pi) * mpmath.gamma(nu + 0.5))
+        return (scale * mpmath.quad(integrand, mpmath.linspace(0, mpmath.pi, 9))) ** 2
+
+    if kernel == "nngp":
+        return squared(sigma, k)
+    below, above = mpmath.mpf(k) / (2 * k + dim - 2), mpmath.mpf(k + dim - 2) / (2 * k + dim - 2)
+    return weight * (below * squared(slope, k - 1) + above * squared(slope, k + 1))
+
+
+def logistic(x):
+    return 1 / (1 + mpmath.exp(-x))
+
+
+ON_A_SPHERE = {
+    "tanh": (mpmath.tanh, lambda x: mpmath.sech(x) ** 2, 1),
+    "silu": (
+        lambda x: x * logistic(x),
+        lambda x: logistic(x) * (1 + x * logistic(-x)),
+        0,
+    ),
+    "softplus": (lambda x: mpmath.log(1 + mpmath.exp(x)), logistic, 0),
+    "sin": (mpmath.sin, mpmath.cos, 1),
+    "elu": (
+        lambda x: x if x > 0 else mpmath.expm1(x),
+        lambda x: mpmath.mpf(1) if x > 0 else mpmath.exp(x),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("name", ON_A_SPHERE)
+def test_weights_on_a_sphere(name, kernel):
+    sigma, slope, parity = ON_A_SPHERE[name]
+    net = Network(name, weights="sphere", weight_variance=1.7)
+    model = law(net, 3, kernel)
+    expected = dict(tanh="geometric", sin="superexponential", elu="power")
+    assert model.kind == expected.get(name, "geometric")
+    with mpmath.workdps(50):
+        k = 30 + parity
+        value = sphere_eigenvalue(net, 3, kernel, k, sigma, slope)
+        gap = float(mpmath.log(value)) - float(model.of_parity(parity).log_eigenvalue(k))
+    assert abs(gap) < 0.15
+
+
 def test_exponents():
     assert law("relu", 5).power == -5.0
     assert law("relu", 5, "nngp").power == -7.0
+    assert law(Network("relu", depth=4, bias_variance=1.0), 5).power == -5.0
+    assert law(Network("relu_power", power=3), 5).power == -9.0
+    elu = law("elu", 3)
+    assert (elu.of_parity(1).power, elu.of_parity(0).power) == (-5.0, -7.0)
     stretched = law("tanh", 3)
     assert (stretched.kind, stretched.stretch) == ("stretched", 2 / 3)
     assert stretched.rate == pytest.approx(1.5 * np.pi ** (2 / 3))
     assert law("sigmoid", 3).rate == pytest.approx(1.5 * (2 * np.pi) ** (2 / 3))
+    assert law("gelu", 3).rate == pytest.approx(math.acosh(2.0))
+    assert law("erf", 3).rate == pytest.approx(math.acosh(1.5))
+
+
+def test_chaos_and_order_decide_which_layer_rules():
+    order, chaos = (law(Network("tanh", depth=3, weight_variance=q), 3).rate for q in (0.8, 4.0))
+    assert order == pytest.approx(law(Network("tanh", weight_variance=0.8), 3).rate)
+    assert chaos < 0.95 * law(Network("tanh", weight_variance=4.0), 3).rate
+
+
+def test_what_is_not_derived_is_nan():
+    deep = law(Network("sin", depth=2), 3)
+    assert deep.kind == "superexponential"
+    assert math.isnan(deep.log_constant)
+    assert np.isnan(deep.log_eigenvalue([1, 3])).all()
+    assert law(Network("erf", weights="sphere"), 3).kind == "superexponential"
 
 
 def test_a_linear_network_has_no_law():
     with pytest.raises(NtkspecError, match="slope"):
         law(Network("leaky_relu", slope=1.0))
+
+
+def test_a_singularity_that_is_not_known_has_no_law(monkeypatch):
+    unknown = SimpleNamespace(
+        name="mine", singularity=SimpleNamespace(kind="unknown"), derivative=np.ones_like
+    )
+    monkeypatch.setattr(Network, "sigma", property(lambda self: unknown))
+    net = object.__new__(Network)
+    object.__setattr__(net, "trained", "hidden")
+    with pytest.raises(NtkspecError, match="mine"):
+        law(net)
+
+
+def test_laws_are_public():
+    assert ntkspec.law is law
+    assert isinstance(ntkspec.law("relu"), ntkspec.Law)

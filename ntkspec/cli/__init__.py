@@ -9,6 +9,7 @@ import ntkspec
 from ntkspec.cli.certify import certify
 from ntkspec.cli.eig import eig
 from ntkspec.cli.export import export
+from ntkspec.cli.fit import fit
 from ntkspec.cli.group import ErrorsAsSentences
 from ntkspec.cli.info import info
 from ntkspec.cli.plot import plot
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, verify, info, export, plot):
+for _command in (eig, certify, sweep, verify, info, export, fit, plot):
     main.add_command(_command)

@@ -21,7 +21,9 @@ __all__ = ["SphereIntegral"]
 class SphereIntegral:
     """What `reference_eigenvalue` settles: precision and nodes grow until runs agree."""
 
-    def __init__(self, network: Network, kernel: Kernel, dim: int, degree: int, digits: int) -> None:
+    def __init__(
+        self, network: Network, kernel: Kernel, dim: int, degree: int, digits: int
+    ) -> None:
         self.network, self.dim, self.degree = network, dim, degree
         self.dual, self.tangent = network.mixture(kernel)
         self.floor = 4 * degree + 96

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from ntkspec.networks import Kernel, Network
@@ -13,7 +14,7 @@ from ntkspec.spectra.parity import parity
 __all__ = ["entire_law"]
 
 #: F ~ size (c* - c)^(-order) as the covariance c tends to c* = q + gap: (gap, order, size(c*)).
-SINGULAR = {
+SINGULAR: dict[str, tuple[float, float, Callable[[float], float]]] = {
     "erf": (0.5, -0.5, lambda c: -2.0 / math.pi * math.sqrt(2.0 / c)),
     "gelu": (1.0, 0.5, lambda c: 1.0 / (2.0 * math.pi * math.sqrt(2.0 * c))),
     "gaussian": (1.0, 0.5, lambda c: 1.0 / math.sqrt(2.0 * c)),

@@ -87,7 +87,8 @@ def _at_minus_one(network: Network, order: int, kernel: Kernel) -> float:
     layers = profile(network, -1.0)
     here = odd_term(layers[0].variance, order) * _jump(network) ** 2
     here *= layers[0].tangent if kernel == "ntk" else 1.0
-    return float(-((-1) ** order) * _signed(here, order) * gain(network, layers, 0))
+    sign = 1 if order % 2 else -1
+    return sign * _signed(here, order) * gain(network, layers, 0)
 
 
 def _two_laws(network: Network, dim: int, order: int, kernel: Kernel, first: float) -> Law:

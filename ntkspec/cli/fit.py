@@ -1,0 +1,116 @@
+"""``ntkspec fit``: the laws that the eigenvalues of a table follow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ntkspec.fit import FittedSpectrum
+
+__all__ = ["fit"]
+
+COLUMNS = (
+    "network", "kernel", "dim", "parity", "supported", "from_degree",
+    "law", "power", "power_error", "rate", "rate_error", "log_constant", "log_constant_error",
+    "prediction_error", "derived", "derived_power", "derived_rate", "derived_log_constant",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--network", help="A network's name in the table.  [default: all]")
+@click.option("--dim", metavar="RANGE", help="Dimensions: a:b, a:b:step or a list.  [default: all]")
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
+    show_default=True, help="csv and json give all three laws, supported or not.",
+)  # fmt: skip
+def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
+    """Fit the laws of decay to the eigenvalues of TABLE.
+
+    The three are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
+    exp(-r k), each times a power of k.  Even and odd degrees are fitted apart.  A law is supported
+    when it foretells the upper half of the degrees from those below, and no other does so well;
+    "none" when no law does.  Beside it stands the law derived for the network.
+
+    \b
+    Example:
+      ntkspec fit out/spectra.h5 --dim 3
+    """
+    from ntkspec.fit import fit_table
+    from ntkspec.ranges import parse_range
+    from ntkspec.tables import open_table
+
+    dims = None if dim is None else parse_range(dim, "dim")
+    with open_table(table) as source:
+        found = fit_table(source, network, dims)
+    if layout == "text":
+        _print_text(found)
+        return
+    rows = [row for one in found for row in _rows(one)]
+    if layout == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+        return
+    click.echo(json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows], indent=1))
+
+
+def _rows(one: FittedSpectrum) -> list[list[Any]]:
+    """A row for each law fitted; None for what is not finite or not known."""
+    start = [one.name, one.kernel, one.dim, one.parity, one.fit.supported, one.fit.from_degree]
+    end: list[Any] = [None] * 4
+    if (law := one.derived) is not None:
+        end = [law.kind, law.power, law.rate, law.log_constant]
+    rows = [
+        [*start, f.kind, f.power, f.power_error, f.rate, f.rate_error, f.log_constant,
+         f.log_constant_error, f.prediction_error, *end]
+        for f in one.fit.laws.values()
+    ]  # fmt: skip
+    rows = rows or [[*start, *[None] * 8, *end]]
+    return [[None if isinstance(x, float) and not math.isfinite(x) else x for x in r] for r in rows]
+
+
+def _print_text(found: list[FittedSpectrum]) -> None:
+    from rich.table import Table
+
+    from ntkspec.cli.terminal import console
+
+    shown = Table(
+        "network", "dim", "k", "supported", "from k", "power", "rate", "log constant", "derived",
+        "power", "rate", "log constant",
+    )  # fmt: skip
+    for one in found:
+        best, law = one.fit.best, one.derived
+        fitted = ["", "", ""]
+        if best is not None:
+            rate = "" if best.kind == "power" else _with_error(best.rate, best.rate_error)
+            fitted = [
+                _with_error(best.power, best.power_error),
+                rate,
+                _with_error(best.log_constant, best.log_constant_error),
+            ]
+        derived = ["-", "", "", ""]
+        if law is not None:
+            numbers = law.power, (math.nan if law.kind == "power" else law.rate), law.log_constant
+            derived = [law.kind, *("" if math.isnan(x) else f"{x:.5g}" for x in numbers)]
+        start = "" if one.fit.from_degree is None else str(one.fit.from_degree)
+        shown.add_row(
+            one.name, str(one.dim), ("even", "odd")[one.parity], one.fit.supported, start,
+            *fitted, *derived,
+        )  # fmt: skip
+    console().print(shown)
+
+
+def _with_error(value: float, error: float) -> str:
+    """The value to the digits that its error leaves, as 1.2346 +- 2e-4."""
+    if not (math.isfinite(error) and error > 0.0):
+        return f"{value:.6g}"
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 9)
+    return f"{value:.{digits}f} ± {error:.0e}"

@@ -1,0 +1,154 @@
+"""Fitted laws against derived ones."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ntkspec.cli import main
+from ntkspec.errors import NtkspecError
+from ntkspec.fit import fit_law, fit_table
+from ntkspec.networks import Network
+from ntkspec.spectra import eigenvalues
+from ntkspec.spectra.laws import law
+from ntkspec.sweeps import run_sweep
+from ntkspec.tables import open_table
+
+RECIPE = """\
+dims = "3,10"
+degrees = "0:301"
+
+[[networks]]
+activation = "relu"
+
+[[networks]]
+activation = "leaky_relu"
+slope = 0.2
+
+[[networks]]
+activation = "sigmoid"
+
+[[networks]]
+activation = "tanh"
+"""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit")
+    (folder / "recipe.toml").write_text(RECIPE)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", workers=1)
+    return folder / "t.h5"
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, [str(x) for x in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_the_table_supports_what_is_derived(table):
+    with open_table(table) as source:
+        found = fit_table(source)
+    assert len(found) == 8  # four networks, two dimensions, one parity each
+    for one in found:
+        best = one.fit.best
+        assert one.fit.supported == one.derived.kind, one
+        assert abs(best.power - one.derived.power) < 4.0 * best.power_error
+        assert abs(best.log_constant - one.derived.log_constant) < 4.0 * best.log_constant_error
+        assert abs(best.rate - one.derived.rate) <= 4.0 * best.rate_error
+        assert best.power_error < (1e-4 if best.kind == "power" else 0.3)
+        assert one.fit.from_degree is not None
+
+
+@pytest.mark.parametrize(
+    "parameters, power_off",
+    [
+        (dict(activation="relu", depth=2, bias_variance=0.2), 1e-5),
+        (dict(activation="elu"), 1e-4),
+        (dict(activation="abs", depth=2), 1e-5),
+        (dict(activation="softplus"), 0.1),
+        (dict(activation="erf"), 1e-4),
+        (dict(activation="gaussian", bias_variance=0.5), 1e-5),
+    ],
+)
+def test_other_networks(parameters, power_off):
+    net = Network(**parameters)
+    log = eigenvalues(net, 3, range(301), log=True)
+    model = law(net, 3)
+    for parity in (0, 1):
+        if (one := model.of_parity(parity)) is None:
+            continue
+        k = np.arange(parity, 301, 2)
+        fit = fit_law(k, log[k], 3)
+        assert fit.supported == one.kind
+        assert fit.best.power == pytest.approx(one.power, abs=power_off)
+        assert fit.best.rate == pytest.approx(one.rate, abs=1e-3)
+
+
+@pytest.mark.parametrize("parameters, dim", [("sin", 3), ("tanh", 64), ("sigmoid", 64)])
+def test_none_where_the_data_do_not_tell(parameters, dim):
+    """sin falls faster than all three; 300 degrees are few in 64 dimensions."""
+    k = np.arange(1, 300, 2)
+    assert fit_law(k, eigenvalues(parameters, dim, k, log=True), dim).supported == "none"
+
+
+def test_noise_that_is_no_law_supports_none():
+    k = np.arange(1, 300)
+    noise = np.random.default_rng(1).normal(size=k.size)
+    assert fit_law(k, noise).supported == "none"
+
+
+def test_a_noisy_power_law_keeps_its_error_bar():
+    k = np.arange(4, 2000, 2)
+    noise = 1e-3 * np.random.default_rng(2).normal(size=k.size)
+    fit = fit_law(k, -3.0 * np.log(k) + noise)
+    assert fit.supported == "power"
+    assert abs(fit.best.power + 3.0) < 4.0 * fit.best.power_error < 0.2
+
+
+def test_too_few_degrees_support_none():
+    fit = fit_law(range(1, 8), np.zeros(7))
+    assert (fit.supported, fit.best, fit.laws) == ("none", None, {})
+
+
+def test_from_degree_describes_the_data():
+    k = np.arange(2, 301, 2)
+    log = eigenvalues("relu", 3, k, log=True)
+    fit = fit_law(k, log, 3)
+    rest = (log - fit.best.log_eigenvalue(k))[k >= fit.from_degree]
+    assert np.ptp(rest) <= 0.02
+    assert fit.from_degree > 2
+
+
+def test_bad_data_are_refused():
+    with pytest.raises(NtkspecError, match="one length"):
+        fit_law([1, 2], [0.0])
+    with pytest.raises(NtkspecError, match="NaN"):
+        fit_law([1, 2], [0.0, np.nan])
+
+
+def test_command_line_text(table):
+    result = run("fit", table, "--dim", "3", "--network", "tanh")
+    assert result.exit_code == 0
+    assert "stretched" in result.output
+    assert "3.2175" in result.output
+
+
+def test_command_line_csv_and_json_agree(table):
+    rows = list(csv.DictReader(io.StringIO(run("fit", table, "--format", "csv").output)))
+    found = json.loads(run("fit", table, "--format", "json").output)
+    assert len(rows) == len(found) == 24
+    assert {row["law"] for row in rows} == {"power", "stretched", "geometric"}
+    assert float(rows[0]["power"]) == found[0]["power"]
+    assert found[0]["derived_power"] == -3.0
+
+
+def test_what_is_not_there_is_a_sentence(table):
+    assert run("fit", table, "--dim", "5").exit_code == 2
+    assert run("fit", table, "--network", "relu_power").exit_code == 2
+    assert run("fit", str(table) + "x").exit_code == 3
