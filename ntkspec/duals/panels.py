@@ -19,7 +19,7 @@ from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
 
 __all__ = ["NetworkPanels", "network_panels"]
 
-#: Bits: few where the duals are series whose length grows with them, many where they are formulas
+#: Bits (each layer costs some): few where the duals are series whose length grows with them, many where they are formulas
 #: and the panels may reach close to 0, where F(1) - F is a small difference.
 BITS, BITS_OF_FORMULAS = 84, 400
 LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
@@ -66,7 +66,7 @@ def network_panels(network: Any) -> NetworkPanels:
     levels: list[int] = []
     fulls: list[float] = []
     formula = sigma.singularity.kind == "entire" or sigma.homogeneous is not None
-    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS):
+    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS + 8 * min(network.depth, 20)):
         layers = Layers(network, "nngp")
         variances = [float(q.mid()) for q in layers.variances]
         for number, q in enumerate(variances):

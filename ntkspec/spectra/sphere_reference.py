@@ -41,16 +41,20 @@ class SphereIntegral:
         k, d = self.degree, self.dim
         total = arb(0)
         if self.dual:
-            total += self._integral(0, k, n) ** 2
+            total += self._square(0, k, n)
         if self.tangent:
             weight = arb(self.network.weight_variance)
             if k == 0:
-                total += weight * self._integral(1, 1, n) ** 2
+                total += weight * self._square(1, 1, n)
             else:
-                below, above = self._integral(1, k - 1, n) ** 2, self._integral(1, k + 1, n) ** 2
+                below, above = self._square(1, k - 1, n), self._square(1, k + 1, n)
                 total += weight * (k * below + (k + d - 2) * above) / (2 * k + d - 2)
         method = f"Gegenbauer integral of the activation, {2 * n} nodes, {ctx.prec} bits"
         return _Run(total, arb(0), method)
+
+    def _square(self, derivative: int, degree: int, n: int) -> arb:
+        integral = self._integral(derivative, degree, n)
+        return integral * integral
 
     def _integral(self, derivative: int, degree: int, n: int) -> arb:
         radius = (arb(self.network.weight_variance) * self.dim).sqrt()
