@@ -42,7 +42,9 @@ def piecewise_linear_kernel(t, minus, plus, slope, variance, dual, tangent):
     linear = t * (slope * (dual + tangent))
     value = linear + kink * t * (tangent * angle)
     if dual != 0.0:
-        value += dual * kink * sin_minus_x_cos(angle)
+        # sin x - x cos x for x = pi - arccos t, where sin x = sqrt(1 - t^2) and cos x = -t
+        both = math.sqrt(minus * plus) + t * angle if angle > 1.0 else sin_minus_x_cos(angle)
+        value += dual * kink * both
     return variance * value
 
 

@@ -71,7 +71,7 @@ class Activation:
     polynomial : int or None
         sigma is a polynomial of this degree and parity plus a function of the other parity.
     homogeneous : (power, right, left) or None
-        sigma(x) = right x^power for x > 0 and left |x|^power for x < 0.
+        sigma(x) = right x^power for x > 0 and left (-x)^power for x < 0.
     tanh : (offset, amplitude, rate) or None
         sigma(x) = offset + amplitude tanh(rate x).
     user : bool

@@ -38,7 +38,7 @@ class ZonalKernel:
     Notes
     -----
     In high precision K(cos theta) must be analytic in theta on [0, pi], as kernels of the distance
-    |x - x'| = 2 sin(theta/2) are: Laplace, Matern, Gaussian.
+    2 sin(theta/2) between the points are: Laplace, Matern, Gaussian.
 
     Examples
     --------

@@ -19,8 +19,8 @@ from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
 
 __all__ = ["NetworkPanels", "network_panels"]
 
-#: Bits (each layer costs some): few where the duals are series whose length grows with them, many where they are formulas
-#: and the panels may reach close to 0, where F(1) - F is a small difference.
+#: Bits: few where the duals are series whose length grows with them (each layer costs some), many
+#: where they are formulas and panels may reach close to 0: F(1) - F is a small difference there.
 BITS, BITS_OF_FORMULAS = 84, 400
 LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
 #: Error of the polynomials allowed, relative to the largest value of their function.
