@@ -1,11 +1,13 @@
 """What the README shows is what happens."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import ntkspec
 from ntkspec.cli import main
 from ntkspec.sweeps import run_sweep
 
@@ -57,3 +59,22 @@ def test_every_command_of_the_readme_runs(line, folder, monkeypatch):
 def test_the_picture_is_there():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_other_lines_of_python_run(capsys):
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    exec(compile(code, "README.md", "exec"), {"ntkspec": ntkspec})
+    printed = capsys.readouterr().out
+    assert "geometric" in printed
+    assert "+/-" in printed
+
+
+def test_the_manual_on_activations_runs():
+    page = (ROOT / "docs" / "activations.rst").read_text(encoding="utf-8")
+    page = page[page.index("Your own\n") :]
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", page)
+    assert len(blocks) == 3
+    scope = {"ntkspec": ntkspec}
+    for block in blocks:
+        exec(compile(textwrap.dedent(block), "activations.rst", "exec"), scope)
+    assert scope["s"].relative_error.max() < 1e-6
