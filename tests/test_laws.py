@@ -6,12 +6,16 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
+from flint import arb, ctx
 
 import ntkspec
+from ntkspec.activations import activation
+from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
 from ntkspec.spectra.laws import law
+from ntkspec.spectra.laws.expectations import expectations
 
 KINKS = [
     dict(activation="relu", bias_variance=0.3),
@@ -228,6 +232,23 @@ def test_a_singularity_that_is_not_known_has_no_law(monkeypatch):
     object.__setattr__(net, "trained", "hidden")
     with pytest.raises(NtkspecError, match="mine"):
         law(net)
+
+
+def test_variances_beyond_doubles_are_refused():
+    with pytest.raises(NtkspecError, match="beyond doubles"):
+        law(Network("relu_power", power=16, depth=4, weight_variance=100.0))
+
+
+@pytest.mark.parametrize("rho", [1.0, -1.0, 0.3, -0.9])
+@pytest.mark.parametrize("q", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sigmoid", "elu"])
+def test_expectations_against_the_engines_duals(name, q, rho):
+    sigma = activation(name)
+    found = expectations(sigma, q, rho)
+    with ctx.workprec(128):
+        point = Correlation(arb(rho), arb(rho).acos())
+        exact = [float(dual(point).mid()) for dual in sigma.dual(arb(q))]
+    assert found == pytest.approx(exact, rel=1e-11)
 
 
 def test_laws_are_public():
