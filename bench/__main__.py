@@ -9,7 +9,7 @@ import click
 
 from bench.report import console, write
 
-NAMES = ("accuracy", "spectra", "growth", "start", "kernels", "memory", "pointwise")
+NAMES = ("accuracy", "spectra", "seeds", "growth", "start", "kernels", "memory", "pointwise")
 
 
 @click.command()

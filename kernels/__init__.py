@@ -51,6 +51,16 @@ CACHE_DIR = _cache_folder(SOURCE_DIGEST)
 _previous = numba.config.CACHE_DIR  # type: ignore[attr-defined]
 numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
 try:
-    from ntkspec.kernels import closed_form, dual, gauss, layers, legendre, moments, scaled, series, walk  # noqa: F401
+    from ntkspec.kernels import (  # noqa: F401
+        closed_form,
+        dual,
+        gauss,
+        layers,
+        legendre,
+        moments,
+        scaled,
+        series,
+        walk,
+    )
 finally:
     numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]

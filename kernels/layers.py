@@ -94,7 +94,9 @@ def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, level
         total = covariance + weight * total * slope
         rho = covariance / variances[i + 1]
         minus = weight * deficit / variances[i + 1]
-        plus = weight * surplus / variances[i + 1] if bias == 0.0 and symmetry == ODD else 2.0 - minus
+        plus = (
+            weight * surplus / variances[i + 1] if bias == 0.0 and symmetry == ODD else 2.0 - minus
+        )
     return dual * value + tangent * total * slope
 
 

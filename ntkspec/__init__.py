@@ -19,37 +19,50 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ntkspec.activations import Activation
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.networks import Network
-    from ntkspec.spectra import Spectrum, eigenvalues, spectrum
+    from ntkspec.spectra.certified import Certificate, certify
     from ntkspec.spectra.laws import Law, law
+    from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
+    from ntkspec.user import ZonalKernel, user_activation
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Activation",
+    "Certificate",
     "Law",
     "Network",
     "NtkspecError",
     "Spectrum",
     "TableError",
+    "ZonalKernel",
     "__version__",
+    "certify",
     "eigenvalues",
     "law",
     "open_table",
     "spectrum",
+    "user_activation",
 ]
 
 _HOMES = {
+    "Activation": "ntkspec.activations",
+    "Certificate": "ntkspec.spectra.certified",
     "Law": "ntkspec.spectra.laws",
     "Network": "ntkspec.networks",
     "NtkspecError": "ntkspec.errors",
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",
+    "ZonalKernel": "ntkspec.user",
+    "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
     "law": "ntkspec.spectra.laws",
     "open_table": "ntkspec.tables",
     "spectrum": "ntkspec.spectra",
+    "user_activation": "ntkspec.user",
 }
 
 

@@ -76,13 +76,15 @@ class Activation:
         sigma(x) = offset + amplitude tanh(rate x).
     user : bool
         Given as a Python callable: nothing about it can be proved.
+    arithmetic : {"double", "flint", "mpmath"}
+        What a user's callable takes; "double" bounds what can be had.
     """
 
     name: str
     value: Function
     derivative: Function | None
-    ball: Function
-    ball_derivative: Function | None
+    ball: Callable[..., Any]
+    ball_derivative: Callable[..., Any] | None
     dual: Callable[[Any], tuple[Function, Function]]
     singularity: Singularity
     symmetry: Literal["odd", "even"] | None = None
@@ -90,6 +92,7 @@ class Activation:
     homogeneous: tuple[int, float, float] | None = None
     tanh: tuple[float, float, float] | None = None
     user: bool = field(default=False)
+    arithmetic: Literal["double", "flint", "mpmath"] = "flint"
 
 
 def _closed(form: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any], Any]:
@@ -111,9 +114,7 @@ def _prepared(maker: str, *arguments: Any) -> Callable[[Any], Any]:
 # --- kinks at 0: powers on either side (Cho and Saul 2009, eqs. 1 to 8) --------------------------
 
 
-def _homogeneous(
-    name: str, power: int, right: float, left: float, **symmetry: Any
-) -> Activation:
+def _homogeneous(name: str, power: int, right: float, left: float, **symmetry: Any) -> Activation:
     """sigma(x) = right x^power for x > 0, left |x|^power for x < 0."""
 
     def side(x: Any, sign: int, power: int, right: float, left: float) -> Any:
@@ -142,7 +143,7 @@ def _homogeneous(
 
 def _two_sided(x: ArrayLike, power: int, right: float, left: float) -> NDArray[np.float64]:
     x = np.asarray(x, dtype=np.float64)
-    size = np.abs(x) ** power
+    size: NDArray[np.float64] = np.abs(x) ** power
     return np.where(x > 0, right * size, np.where(x < 0, left * size, 0.5 * (right + left) * size))
 
 
@@ -152,7 +153,7 @@ def _elu(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def _elu_derivative(x: ArrayLike) -> NDArray[np.float64]:
-    return np.exp(np.minimum(np.asarray(x, dtype=np.float64), 0.0))
+    return np.asarray(np.exp(np.minimum(np.asarray(x, dtype=np.float64), 0.0)))
 
 
 ELU = Activation(

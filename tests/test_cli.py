@@ -25,7 +25,7 @@ import ntkspec
 from ntkspec.cli import main
 from ntkspec.tables import group_checksum
 
-COMMANDS = ("eig", "sweep", "verify", "info", "export", "fit", "plot")
+COMMANDS = ("eig", "certify", "sweep", "verify", "info", "export", "fit", "plot")
 
 
 def run(*arguments: str) -> Result:
@@ -54,6 +54,23 @@ def test_help_shows_a_worked_example(command: tuple[str, ...]) -> None:
     example = result.output.split("Example")[1].splitlines()[1]
     assert example.startswith("    ntkspec ")
     assert all(len(line) <= 100 for line in result.output.splitlines())
+
+
+def test_certify_prints_enclosures() -> None:
+    result = run("certify", "relu", "--depth", "2", "--degrees", "0:3", "--digits", "15")
+    assert result.exit_code == 0
+    assert "[0.0965308108266450" in result.output
+    document = json.loads(run("certify", "tanh", "--degrees", "0:2", "--format", "json").output)
+    assert document["enclosure"][0] == "0"
+    assert document["enclosure"][1].startswith("[0.139477224119675")
+    for arguments, words in (
+        (["elu"], "no proof for elu"),
+        (["relu", "--digits", "0"], "digits = 0"),
+        (["relu", "--dim", "1"], "dim = 1"),
+    ):
+        refused = run("certify", *arguments)
+        assert refused.exit_code == 2
+        assert words in refused.output
 
 
 def test_examples_of_eig_work() -> None:
@@ -135,7 +152,13 @@ def test_eig_passes_every_parameter_on() -> None:
         (["relu", "--degrees", "-2:3"], "degree"),
         (["relu", "--degrees", "0:1000000000000"], "degree"),
         (["rleu"], "did you mean relu"),
-        (["softplus"], "'softplus' is unknown"),
+        (["softsign"], "'softsign' is unknown"),
+        (["step"], "no neural tangent kernel"),
+        (["relu", "--depth", "0"], "depth = 0"),
+        (["relu", "--power", "2"], "only relu_power has one"),
+        (["tanh", "--weight-variance", "inf"], "weight_variance = inf"),
+        (["tanh", "--bias-variance", "nan"], "bias_variance = nan"),
+        (["tanh", "--weights", "sphere", "--depth", "2"], "sphere"),
         (["relu", "--slope", "0.1"], "only leaky_relu has one"),
         (["leaky_relu", "--slope", "nan"], "slope = nan is not allowed"),
         (["relu", "--weight-variance", "0"], "weight_variance = 0.0 is not allowed"),

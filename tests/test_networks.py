@@ -202,3 +202,96 @@ def test_bad_cosines(t):
 def test_bad_points(points):
     with pytest.raises(NtkspecError, match="points"):
         Network("relu").ntk_matrix(points)
+
+
+def exactly(network, kernel, t):
+    """K by the layers' duals in balls, at precision enough for any depth."""
+    from ntkspec.duals import Layers
+
+    bits = ctx.prec
+    ctx.prec = 900
+    try:
+        angle = arb(float(t)).acos() if abs(t) < 1 else arb(0) if t > 0 else arb.pi()
+        return float(Layers(network, kernel)(angle).mid())
+    finally:
+        ctx.prec = bits
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "abs", "erf", "gelu", "sin", "gaussian"])
+def test_depth_ten_keeps_its_digits_next_to_the_ends(name, bias):
+    network = Network(name, depth=10, bias_variance=bias, weight_variance=1.5, trained="all")
+    for kernel in ("ntk", "nngp"):
+        for t in (1 - 1e-15, 1 - 1e-9, 0.3, -1 + 1e-15):
+            got = float(getattr(network, kernel)(t))
+            assert got == pytest.approx(exactly(network, kernel, t), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "elu"])
+def test_depth_ten_next_to_the_end_for_series(name):
+    from ntkspec.spectra.gaussian_duals import Sigma, make_dual
+
+    network = Network(name, depth=10)
+    # 1 - K(t) / K(1) to first order in 1 - t is K'(1) (1 - t) / K(1): by finite differences of the
+    # kernel, which would be noise if 1 - t were lost on the way
+    one, near, nearer = network.nngp([1.0, 1 - 1e-6, 1 - 1e-15])
+    assert nearer <= one
+    chain = 1.0
+    variance = 1.0
+    for _ in range(10):
+        value, slope = make_dual(Sigma(name), arb(variance), 40.0).at_zero()
+        chain *= float(slope)
+        variance = float(value)
+    assert one == pytest.approx(variance, rel=1e-13)
+    assert (one - near) / 1e-6 == pytest.approx(chain, rel=2e-3)
+
+
+def test_close_points_keep_their_distance_through_ten_layers():
+    # tanh, no bias: K(1) - K(t) for points 1e-9 apart, against 1 - t = 5e-19, below the doubles
+    angle = 1e-9
+    points = np.array([[1.0, 0.0], [math.cos(angle), math.sin(angle)]])
+    matrix = Network("relu", depth=10, trained="all").ntk_matrix(points)
+    assert np.all(np.isfinite(matrix))
+    assert matrix[0, 1] < matrix[0, 0]
+    # relu's NTK falls linearly in the angle
+    other = Network("relu", depth=10, trained="all").ntk(math.cos(1e-4))
+    slope = (matrix[0, 0] - matrix[0, 1]) / angle
+    assert slope == pytest.approx((matrix[0, 0] - other) / 1e-4, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(activation="erf", depth=15, weight_variance=256.0),
+        dict(activation="erf", depth=3, weight_variance=256.0, bias_variance=1.0),
+        dict(activation="gelu", depth=15, weight_variance=256.0),
+        dict(activation="relu", depth=15, weight_variance=256.0),
+        dict(activation="tanh", depth=1, weight_variance=256.0),
+        dict(activation="tanh", depth=50, weight_variance=0.8, bias_variance=0.1),
+        dict(activation="erf", depth=50, weight_variance=0.5, bias_variance=0.2),
+    ],
+)
+def test_large_variances_and_great_depths_are_finite_and_positive(parameters):
+    network = Network(**parameters, trained="all")
+    random = np.random.default_rng(1)
+    points = random.standard_normal((60, 8))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    for matrix in (network.ntk_matrix(points), network.nngp_matrix(points)):
+        assert np.all(np.isfinite(matrix))
+        values = np.linalg.eigvalsh(matrix)
+        assert values[0] > -60 * 2.3e-16 * values[-1]
+
+
+@pytest.mark.slow
+def test_deep_tanh_networks_at_large_variance():
+    network = Network("tanh", depth=15, weight_variance=256.0, trained="all")
+    points = np.random.default_rng(1).standard_normal((60, 8))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    for matrix in (network.ntk_matrix(points), network.nngp_matrix(points)):
+        assert np.all(np.isfinite(matrix))
+        assert np.linalg.eigvalsh(matrix)[0] > -60 * 2.3e-16 * np.linalg.eigvalsh(matrix)[-1]
+
+
+def test_a_variance_beyond_doubles_gets_one_sentence():
+    with pytest.raises(NtkspecError, match="variance before layer"):
+        Network("relu_power", power=4, depth=12, weight_variance=100.0).nngp(0.5)

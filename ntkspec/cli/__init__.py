@@ -6,6 +6,7 @@ A module for each command; what is heavy is imported when a command runs.
 import click
 
 import ntkspec
+from ntkspec.cli.certify import certify
 from ntkspec.cli.eig import eig
 from ntkspec.cli.export import export
 from ntkspec.cli.fit import fit
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, sweep, verify, info, export, fit, plot):
+for _command in (eig, certify, sweep, verify, info, export, fit, plot):
     main.add_command(_command)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ntkspec.cli.options import network_options
+
 if TYPE_CHECKING:
     from ntkspec.spectra import Spectrum
 
@@ -19,19 +21,11 @@ COLUMNS = ("degree", "eigenvalue", "log_eigenvalue", "multiplicity", "relative_e
 
 
 @click.command()
-@click.argument("activation")
+@network_options
 @click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.")
 @click.option(
     "--degrees", default="0:101", show_default=True, metavar="RANGE",
     help="a:b (b not included), a:b:step, or a list 0,4,8.",
-)  # fmt: skip
-@click.option("--slope", type=float, help="Slope of leaky_relu below 0.  [default: 0.1]")
-@click.option("--depth", type=int, default=1, show_default=True, help="Hidden layers.")
-@click.option("--weight-variance", type=float, default=1.0, show_default=True)
-@click.option("--bias-variance", type=float, default=0.0, show_default=True)
-@click.option(
-    "--trained", default="hidden", show_default=True, metavar="hidden|all",
-    help="Weights that the NTK counts.",
 )  # fmt: skip
 @click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
 @click.option(
@@ -53,14 +47,16 @@ def eig(
 ) -> None:
     """Print the eigenvalues of one network's kernel in one dimension.
 
-    ACTIVATION is relu, leaky_relu, sigmoid or tanh.
+    ACTIVATION is relu, leaky_relu, abs, step, relu_power, elu, sigmoid, tanh, silu, softplus,
+    erf, gelu, sin, cos or gaussian (exp(-x^2/2)); relu**3 is relu_power with power 3.
 
     An eigenvalue below the range of doubles is printed as 0.0; its logarithm is right.  The
     logarithm of an exact zero is -inf.
 
     \b
-    Example: tanh at every second degree
+    Example: tanh at every second degree; three hidden layers with biases, all of them trained
       ntkspec eig tanh --dim 3 --degrees 1:12:2 --format csv
+      ntkspec eig gelu --depth 3 --bias-variance 0.1 --trained all --degrees 0:20
     """
     from ntkspec.networks import Network
     from ntkspec.ranges import parse_range

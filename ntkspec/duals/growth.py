@@ -29,10 +29,8 @@ def derivative_bound(family: str, q: arb, j: int) -> arb:
         return arb(1)
     r = distance * j / (j + 1)
     # |tanh(x + iy)| <= max(1, tan|y|); sigmoid is (1 + tanh(x/2)) / 2
-    if family == "tanh":
-        size = r.tan().max(arb(1))
-    else:
-        size = (1 + (r / 2).tan().max(arb(1))) / 2
+    of_tanh = (r if family == "tanh" else r / 2).tan().max(arb(1))
+    size = of_tanh if family == "tanh" else (1 + of_tanh) / 2
     square = size * size
     if family == "silu":  # |z| <= |x| + r, E[(|x| + r)^2] <= 2 (q + r^2)
         square *= 2 * (q + r * r)
@@ -54,7 +52,7 @@ def series_tail(family: str, q: arb, first: int) -> tuple[arb, arb]:
 
 
 class Growth:
-    """Bounds of sum of c_j over j >= n, for the cosine coefficients c_j of a smooth network's kernel.
+    """Bounds of the sum of c_j over j >= n: cosine coefficients of a smooth network's kernel.
 
     Parameters
     ----------
@@ -143,4 +141,3 @@ class Growth:
                 return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]
         finally:
             ctx.cap = before
-

@@ -172,10 +172,10 @@ class _Rule:
         total = arb(0)
         for y2, r in self.residues:
             total += r * y2**row
-        return sign * total
+        return arb(sign) * total
 
     def _cut(self, row: list[arb], weights: list[arb], factor: arb, n: int, first: int) -> arb:
-        """Ball around 0 for the terms outside the window: they fall geometrically (concave logs)."""
+        """Ball around 0 for the terms outside the window: they fall geometrically."""
         total = arb(0)
         for here, inner in ((-1, -2), (0, 1)):
             if here == 0 and first == 1:
@@ -244,7 +244,9 @@ def hermite_series(q: arb, family: str, nats: float) -> HermiteSeries:
         return HermiteSeries(q, arb(1) / 4, zero, 1, [x / 4 for x in squares])
     if family == "softplus":
         mean = _softplus_mean(q, nats)
-        terms = [q / (4 * (n + 1)) * x for n, x in zip(range(1, 2 * count, 2), squares, strict=True)]
+        terms = [
+            q / (4 * (n + 1)) * x for n, x in zip(range(1, 2 * count, 2), squares, strict=True)
+        ]
         return HermiteSeries(q, mean * mean, q / 4, 2, terms)
     roots = [arb(n).sqrt() for n in range(2 * count + 1)]
     h = [roots[n] * m[n // 2 - 1] - roots[n + 1] * m[n // 2] for n in range(2, 2 * count, 2)]
@@ -255,8 +257,8 @@ def _softplus_mean(q: arb, nats: float) -> arb:
     """E[log(1 + e^x)], x = sqrt(q) Z: that of log(2 cosh(x/2)), by the trapezoid rule."""
     root = q.sqrt()
     strip = 0.8 * math.pi / float(root.mid())
-    a = min(strip, math.sqrt(2.0 * nats))
-    h = arb(2.0 * math.pi * a / (nats + 0.5 * a * a + 8.0))
+    height = min(strip, math.sqrt(2.0 * nats))
+    h = arb(2.0 * math.pi * height / (nats + 0.5 * height * height + 8.0))
     count = int((math.sqrt(2.0 * nats) + 4.0) / float(h)) + 1
     total = arb(2).log() / 2
     for i in range(1, count + 1):
@@ -265,7 +267,7 @@ def _softplus_mean(q: arb, nats: float) -> arb:
         total += (x / 2 + (-x).exp().log1p()) * (-z * z / 2).exp()
     total = 2 * total * h / (2 * arb.pi()).sqrt()
     # On Im z = a: |log 2 cosh(w)| <= log 2 + |Re w| + |log cos(Im w)| + pi/2, w = sqrt(q) z / 2.
-    a = arb(a)
+    a = arb(height)
     size = arb(2).log() + root / 2 + abs((root * a / 2).cos().log()) + arb.pi() / 2
     leak = 2 * size * (a * a / 2).exp() / ((2 * arb.pi() * a / h).exp() - 1)
     end = h * count

@@ -13,7 +13,7 @@ from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.memory import remembered
 from ntkspec.errors import NtkspecError
 
-__all__ = ["elu_dual", "homogeneous_dual"]
+__all__ = ["Expansion", "elu_dual", "homogeneous_dual"]
 
 Function = Callable[[Correlation], Any]
 
@@ -77,8 +77,11 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
     half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
     root_2pi = (2 * arb.pi()).sqrt()
     pieces = 1 + int(2.0 * math.log1p(float(q.mid()))) if q > 0.5 else 1
-    both_negative = _Expansion(lambda angle: _both_negative(angle, root), pieces, q)
-    one_negative = _Expansion(lambda angle: _one_negative(angle, root), pieces, q)
+    # At the middle of q; its radius is added, as the derivatives in q are below 4 / q.
+    middle = q.mid().sqrt()
+    blur = arb(0, (4 * q.rad() / q).upper())
+    both_negative = Expansion(lambda angle: _both_negative(angle, middle), pieces, q, blur)
+    one_negative = Expansion(lambda angle: _one_negative(angle, middle), pieces, q, blur)
 
     def slope(point: Correlation) -> Any:
         step = (point.pi - point.angle) / (2 * point.pi)
@@ -104,23 +107,35 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
 def _both_negative(angle: Any, root: Any) -> Any:
     """E[e^u 1(u<0) e^v 1(v<0)]."""
     near = 2 * root * (angle / 2).cos()
-    return _integral(lambda x: _radial(near * x.cos()), (arb.pi() - angle) / 2, 4 * float((root * root).mid())) / arb.pi()
+    return (
+        _integral(
+            lambda x: _radial(near * x.cos()),
+            (arb.pi() - angle) / 2,
+            4 * float((root * root).mid()),
+        )
+        / arb.pi()
+    )
 
 
 def _one_negative(angle: Any, root: Any) -> Any:
     """E[1(u>0) e^v 1(v<0)]."""
-    return _integral(lambda x: _radial(root * x.sin()), angle, float((root * root).mid())) / (2 * arb.pi())
+    return _integral(lambda x: _radial(root * x.sin()), angle, float((root * root).mid())) / (
+        2 * arb.pi()
+    )
 
 
-class _Expansion:
+class Expansion:
     """Polynomials for an entire function of theta in [0, pi], to the working precision.
 
     By interpolation at Chebyshev points of equal pieces; the degree grows until each meets the
     function between them, and that difference, with a margin, is its radius.
     """
 
-    def __init__(self, function: Callable[[Any], Any], pieces: int, q: arb) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], pieces: int, q: arb, blur: arb | None = None
+    ) -> None:
         self.pieces = pieces
+        self.blur = arb(0) if blur is None else blur
         self.allowed = arb(2) ** (12 - ctx.prec) * (1 + q)
         self.polynomials = [self._piece(function, i) for i in range(pieces)]
 
@@ -128,7 +143,13 @@ class _Expansion:
         """The function's value."""
         x = angle * self.pieces / arb.pi()
         at = min(max(int(float(x.mid())), 0), self.pieces - 1)
-        return self.polynomials[at](2 * (x - at) - 1)
+        return self.polynomials[at](2 * (x - at) - 1) + self.blur
+
+    def derivative(self, angle: Any) -> Any:
+        """The function's derivative."""
+        x = angle * self.pieces / arb.pi()
+        at = min(max(int(float(x.mid())), 0), self.pieces - 1)
+        return self.polynomials[at].derivative()(2 * (x - at) - 1) * 2 * self.pieces / arb.pi()
 
     def _piece(self, function: Callable[[Any], Any], number: int) -> arb_poly:
         def local(x: Any) -> Any:

@@ -14,11 +14,16 @@ __all__ = ["Layers"]
 class Parameters(Protocol):
     """What `Layers` reads of a network."""
 
-    sigma: Any
-    weight_variance: float
-    bias_variance: float
-    depth: int
-    trained: str
+    @property
+    def sigma(self) -> Any: ...
+    @property
+    def weight_variance(self) -> float: ...
+    @property
+    def bias_variance(self) -> float: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def trained(self) -> str: ...
 
 
 class Layers:
@@ -42,9 +47,7 @@ class Layers:
         self.duals = []
         for _ in range(network.depth):
             self.duals.append(network.sigma.dual(self.variances[-1]))
-            self.variances.append(
-                self.weight * self.duals[-1][0](Correlation.full()) + self.bias
-            )
+            self.variances.append(self.weight * self.duals[-1][0](Correlation.full()) + self.bias)
 
     def __call__(self, angle: Any) -> Any:
         """K at t = cos(angle), 0 <= angle <= pi for real balls."""

@@ -19,12 +19,14 @@ from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
 
 __all__ = ["NetworkPanels", "network_panels"]
 
-BITS = 84
+#: Bits (each layer costs some): few where the duals are series whose length grows with them, many where they are formulas
+#: and the panels may reach close to 0, where F(1) - F is a small difference.
+BITS, BITS_OF_FORMULAS = 84, 400
 LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
 #: Error of the polynomials allowed, relative to the largest value of their function.
 ALLOWED = 8e-16
 #: Largest and smallest variance of a layer that doubles are trusted with.
-RANGE = 1e-100, 1e100
+RANGE = 1e-290, 1e290
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,11 @@ def network_panels(network: Any) -> NetworkPanels:
     sigma = network.sigma
     symmetry = {"odd": ODD, "even": EVEN, None: NONE}[sigma.symmetry]
     root = 1 if sigma.singularity.kind == "kink" and sigma.singularity.order == 0 else 2
-    tables, levels = [], []
-    with ctx.workprec(BITS):
+    tables: list[NDArray[np.float64]] = []
+    levels: list[int] = []
+    fulls: list[float] = []
+    formula = sigma.singularity.kind == "entire" or sigma.homogeneous is not None
+    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS + 8 * min(network.depth, 20)):
         layers = Layers(network, "nngp")
         variances = [float(q.mid()) for q in layers.variances]
         for number, q in enumerate(variances):
@@ -70,7 +75,6 @@ def network_panels(network: Any) -> NetworkPanels:
                     f"the variance before layer {number + 1} is {q:.3g}, which is out of range; "
                     "change weight_variance, bias_variance or depth"
                 )
-        fulls = []
         for i, (value, slope) in enumerate(layers.duals):
             known = next((j for j in range(i) if variances[j] == variances[i]), None)
             if known is None:
@@ -155,7 +159,7 @@ def _fit(
 def _interpolation() -> tuple[list[arb], arb_mat]:
     """Chebyshev points, and the matrix from values there to coefficients of monomials."""
     n = COEFFICIENTS
-    with ctx.workprec(BITS):
+    with ctx.workprec(BITS_OF_FORMULAS):
         nodes = [(arb.pi() * (2 * i + 1) / (2 * n)).cos() for i in range(n)]
         powers = arb_mat([[x**j for j in range(n)] for x in nodes])
         return nodes, powers.inv()

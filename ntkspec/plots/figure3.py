@@ -137,7 +137,7 @@ def _curve(
     top = float(degrees[-1])
     law_degrees = np.geomspace(min(max(4.0, 2.0 * dim), top), top, 60)
     model = law(network, dim, "nngp" if kernel == "nngp" else "ntk")
-    label = NAMES[network.activation]
+    label = NAMES.get(network.name, network.name)
     if network.slope is not None:
         label += f" (slope {network.slope:g})"
     drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)

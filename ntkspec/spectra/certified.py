@@ -99,8 +99,9 @@ def certify(
 
     Examples
     --------
-    >>> certify("relu", dim=3, degrees=[0, 3, 8], digits=15).balls
-    ('[0.062500000000000 +/- 1e-24]', '0', '[0.000278472900390625 +/- 1e-24]')
+    >>> proof = certify(Network("relu", depth=2), dim=3, degrees=[1, 3], digits=15)
+    >>> print(proof.balls[1])
+    [0.00410065302610278063 +/- 1.56e-21]
     """
     net = as_network(network)
     dim, wanted = check_dim(dim), check_degrees(degrees)
@@ -112,11 +113,13 @@ def certify(
         net, dim, kernel, nonzero, digits
     )  # fmt: skip
     balls = [found.get(int(k), arb(0)) for k in wanted]
-    return Certificate(
-        net, dim, kernel, wanted,
-        tuple(_mpf(ball.lower()) for ball in balls), tuple(_mpf(ball.upper()) for ball in balls),
-        tuple(ball.str(digits + 3) for ball in balls), method,
-    )  # fmt: skip
+    with ctx.workprec(4 * digits + 64):  # the ends are rounded outwards
+        return Certificate(
+            net, dim, kernel, wanted,
+            tuple(_mpf(ball.lower()) for ball in balls),
+            tuple(_mpf(ball.upper()) for ball in balls),
+            tuple(ball.str(digits + 3) for ball in balls), method,
+        )  # fmt: skip
 
 
 def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
@@ -129,7 +132,7 @@ def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
         raise NtkspecError(f"certify takes dim and degrees to {MOST_DEGREE}")
     if sigma.user:
         raise NtkspecError(
-            f"nothing can be proved about {sigma.name}: it is a Python callable, known at points only"
+            f"nothing can be proved about {sigma.name}: a Python callable is known at points only"
         )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
@@ -151,13 +154,13 @@ def _enclose(
         with ctx.workprec(bits):
             layers = Layers(net, kernel)
             run = _by_ellipse if kinked else _by_tail
-            row, method = run(net, layers, dim, max(degrees))
+            row, method = run(net, layers, kernel, dim, max(degrees))
             missing = max(wanted - row[k].rel_accuracy_bits() for k in degrees)
             if missing <= 0:
                 return {k: row[k] for k in degrees}, method
         bits += max(missing + 8, 32) if missing < bits // 2 else bits // 2
     raise NtkspecError(
-        f"the enclosures need more than {MOST_BITS} bits; lower the degrees, the dimension or digits"
+        f"the enclosures need more than {MOST_BITS} bits; lower degrees, dim or digits"
     )
 
 
@@ -168,12 +171,14 @@ def _mpf(ball: arb) -> mpmath.mpf:
 # --- smooth activations --------------------------------------------------------------------------
 
 
-def _by_tail(net: Network, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
+def _by_tail(
+    net: Network, layers: Layers, kernel: Kernel, dim: int, degree: int
+) -> tuple[list[arb], str]:
     growth = Growth(net, layers)
     accuracy = ctx.prec * LN2
     n = _first_below(growth, -accuracy) + 2
     n = max(n, degree + dim)
-    source = CosineMoments(layers, n, parity(net, layers.kernel).whole)
+    source = CosineMoments(layers, n, parity(net, kernel).whole)
     n = source.n
     # c_j lies between what the rule gives less the tail from 2n - j on, and that.
     for j, c in enumerate(source.coefficients):
@@ -196,7 +201,7 @@ def _upto(bound: arb) -> arb:
 
 
 def _first_below(growth: Growth, log_bound: float) -> int:
-    """Smallest N, up to a few per cent, from which on the tail is proved to be below exp(log_bound)."""
+    """About the smallest N from which on the tail is proved to be below exp(log_bound)."""
     n = 32
     while not growth.tail(n) < arb(log_bound).exp():
         n += max(8, n // 12)
@@ -208,8 +213,10 @@ def _first_below(growth: Growth, log_bound: float) -> int:
 # --- kinks ---------------------------------------------------------------------------------------
 
 
-def _by_ellipse(net: Network, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
-    whole = parity(net, layers.kernel).whole
+def _by_ellipse(
+    net: Network, layers: Layers, kernel: Kernel, dim: int, degree: int
+) -> tuple[list[arb], str]:
+    whole = parity(net, kernel).whole
     even = net.sigma.symmetry == "even" and whole is not None
     ellipse = _Ellipse(layers, 2 if even else 1)
     accuracy = ctx.prec * LN2
@@ -273,7 +280,7 @@ class _Ellipse:
     def _size(self, box: acb, splits: int) -> arb | None:
         value = self._kernel(box)
         if value is not None and value.is_finite() and abs(value) < 1e30:
-            return abs(value).upper()
+            return arb(abs(value).upper())
         if splits == 0:
             return None
         worst = arb(0)
@@ -284,7 +291,7 @@ class _Ellipse:
             worst = worst.max(size)
         return worst
 
-    def _kernel(self, angle: acb) -> acb | None:
+    def _kernel(self, angle: Any) -> Any:
         """K on a box of angles; None where a branch cut may be met."""
         net = self.layers
         cosine = angle.cos()
@@ -292,21 +299,21 @@ class _Ellipse:
         if not net.bias.is_zero():
             half = (angle / 2).sinc()
             cosine = covariance / net.variances[0]
-            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)  # type: ignore[assignment]
+            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)
             if angle is None:
                 return None
         tangent = covariance
         last = len(net.duals) - 1
         for layer, (value, slope) in enumerate(net.duals):
             point = Correlation(cosine, angle)
-            dual = value(point) if layer < last or net.with_dual else None
+            dual: Any = value(point) if layer < last or net.with_dual else None
             if layer == last:
                 break
             covariance = net.weight * dual + net.bias
             if net.kernel == "ntk":
                 tangent = covariance + net.weight * tangent * slope(point)
             ratio = self._ratio(layer, angle, dual)
-            angle = _next_angle(angle, ratio)  # type: ignore[assignment]
+            angle = _next_angle(angle, ratio)
             if angle is None:
                 return None
             cosine = covariance / net.variances[layer + 1]
@@ -315,7 +322,7 @@ class _Ellipse:
         product = tangent * slope(point)
         return product if dual is None else product + dual
 
-    def _ratio(self, layer: int, angle: acb, dual: acb) -> acb:
+    def _ratio(self, layer: int, angle: acb, dual: acb) -> Any:
         """(1 - rho') / angle^2, which is entire; near 0 by its middle and Cauchy's estimate."""
         size = abs(angle).upper()
         if not size < 0.75 * CIRCLE:
@@ -330,7 +337,7 @@ class _Ellipse:
         reach = arb(0, (slope * abs(angle - middle)).upper())
         return here + acb(reach, reach)
 
-    def _quotient(self, layer: int, angle: acb, dual: acb) -> acb:
+    def _quotient(self, layer: int, angle: acb, dual: acb) -> Any:
         scale = self.layers.weight / self.layers.variances[layer + 1]
         return scale * (self.fulls[layer] - dual) / (angle * angle)
 

@@ -56,7 +56,7 @@ def parity(network: Network, kernel: Kernel) -> Parity:
     Examples
     --------
     >>> parity(Network("relu"), "ntk")
-    Parity(main=0, others=(1,))
+    Parity(main=0, others=(1,), last=None)
     """
     sigma = network.sigma
     if sigma.homogeneous is not None and sigma.homogeneous == (1, 1.0, -1.0):

@@ -2,7 +2,8 @@
 
 No formula here is one of the engine's.  The Gegenbauer integral is done by quadrature, in balls
 (Arb, through python-flint) at a working precision set by the result: with lambda_k = 1e-1000 the
-integrand cancels to a thousand digits.  Two routes:
+integrand cancels to a thousand digits.
+For one hidden layer without bias (all other networks: `gaussian_reference`):
 
 * piecewise linear sigma: the closed pointwise kernel, integrated over theta = arccos t, in which
   the kinks of the kernel at t = +-1 are gone;
@@ -35,6 +36,8 @@ __all__ = ["Reference", "reference_eigenvalue"]
 #: Each run against which the one before is compared has this many times the nodes.
 GROWTH = 1.2
 MAX_RUNS = 12
+#: Whose networks of one layer without bias are integrated here; all others in the plane.
+SHALLOW = ("relu", "leaky_relu", "sigmoid", "tanh")
 #: Nodes whose powers are held at a time: bounds the memory at thousands of bits.
 POINTS_AT_ONCE = 256
 
@@ -111,6 +114,16 @@ def reference_eigenvalue(
             f"digits = {digits!r} is not allowed; it must be a whole number from 5 to 1000"
         )
     sigma, (of_f, _) = net.sigma, net.mixture(kernel)
+    if sigma.user:
+        raise NtkspecError("the reference takes the activations that ntkspec knows")
+    if net.weights == "sphere":
+        from ntkspec.spectra.sphere_reference import SphereIntegral
+
+        return _settle(SphereIntegral(net, kernel, dim, degree, digits), digits)
+    if net.depth > 1 or net.bias_variance > 0.0 or net.activation not in SHALLOW:
+        from ntkspec.spectra.gaussian_reference import reference_spectrum
+
+        return reference_spectrum(net, dim, [degree], kernel, digits)[0]
     if sigma.tanh is None:
         slope = 0.0 if net.slope is None else net.slope
         return _settle(_AngularIntegral(slope, net, kernel, dim, degree, digits), digits)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.series import PositiveSeries
@@ -24,6 +25,10 @@ class Route(Protocol):
     @property
     def relative_error(self) -> float:
         """Bound on the relative error of any eigenvalue from here."""
+
+    @property
+    def walks(self) -> bool:
+        """Whether the kernel is the same in all dimensions, as the dimension walk needs."""
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity that are not zero, or None when all of them may be."""
@@ -47,17 +52,28 @@ def route(network: Network, kernel: Kernel) -> Route:
     """Return the accurate route for a network's kernel."""
     sigma, variance = network.sigma, network.weight_variance
     dual, tangent = network.mixture(kernel)
+    if sigma.user and sigma.arithmetic == "double":
+        raise NtkspecError(
+            f"{sigma.name} is known in doubles only: ntkspec.spectrum says which of its "
+            "eigenvalues can be had; a table needs it for flint or mpmath numbers"
+        )
+    if network.weights == "sphere":
+        from ntkspec.spectra.sphere import SphereWeights
+
+        if sigma.user:
+            raise NtkspecError("weights = 'sphere' takes the activations that ntkspec knows")
+        return SphereWeights(network, kernel)
     shallow = network.depth == 1 and network.bias_variance == 0.0
     if shallow and sigma.homogeneous is not None:
         power, right, left = sigma.homogeneous
         if power == 1 and right == 1.0:
-            return ClosedForm(-left, variance, dual, tangent)
+            return ClosedForm(0.0 - left, variance, dual, tangent)
     if shallow and sigma.tanh is not None:
         offset, amplitude, rate = sigma.tanh
         return PositiveSeries(variance * rate**2, amplitude, dual * offset**2, dual, tangent)
     from ntkspec.spectra.seeds import BallSeeds
 
-    return BallSeeds(network, kernel)
+    return BallSeeds.of_network(network, kernel)
 
 
 def both_parities(

@@ -34,6 +34,7 @@ LN2 = math.log(2.0)
 #: Bits that every eigenvalue must keep.
 KEPT = 60
 MOST_BITS = 24_000
+MOST_BITS_UNPROVED = 4_000
 MOST_NODES = 40_000
 ROUNDING = 2.0**-53
 
@@ -100,6 +101,13 @@ class GaussMoments:
                 self.weighted.append(jacobian * weight * values(angle))
 
     def moments(self, dim: int, count: int) -> list[arb]:
+        """M_0, ..., M_(count - 1); those of the wrong parity are 0."""
+        sums = self.sums(dim, count)
+        if self.parity is not None:
+            sums = [x if j % 2 == self.parity else arb(0) for j, x in enumerate(sums)]
+        return sums
+
+    def sums(self, dim: int, count: int) -> list[arb]:
         """Sums over the nodes; cos(j x) = Re z^a z^(b G) as one product of matrices."""
         constant = _measure_constant(dim)
         factors = [w * s ** (dim - 2) for w, s in zip(self.weighted, self.sines, strict=True)]
@@ -107,11 +115,11 @@ class GaussMoments:
         giants = -(-count // babies)
         powers = [_powers(z, babies + 1) for z in self.points]
         steps = [_powers(row[babies], giants) for row in powers]
-        left = acb_mat([[w * row[b] for w, row in zip(factors, steps, strict=True)] for b in range(giants)])
+        left = acb_mat(
+            [[w * row[b] for w, row in zip(factors, steps, strict=True)] for b in range(giants)]
+        )
         product = left * acb_mat([row[:babies] for row in powers])
         flat = [constant * product[b, a].real for b in range(giants) for a in range(babies)]
-        if self.parity is not None:
-            flat = [x if j % 2 == self.parity else arb(0) for j, x in enumerate(flat)]
         return flat[:count]
 
 
@@ -172,7 +180,7 @@ class CosineMoments:
         noise = max(float(x.rad()) for x in self.coefficients[-4:])
         if tail <= 4.0 * noise:
             return True
-        nats = math.log(size / tail) * ((2 * self.n - count) / self.n) ** stretch
+        nats: float = math.log(size / tail) * ((2 * self.n - count) / self.n) ** stretch
         return nats > ctx.prec * LN2
 
 
@@ -226,7 +234,7 @@ def base_row(moments: Sequence[arb], dim: int) -> list[arb]:
 
 
 def ladder(row: list[arb], dim: int, last: int) -> dict[int, list[arb]]:
-    """Rows of dimensions dim, dim + 2, ..., <= last from that of dim; each is two degrees shorter."""
+    """Rows of dimensions dim, dim + 2, ... up to last; each is two degrees shorter."""
     rows = {dim: row}
     for d in range(dim, last - 1, 2):
         row = [(row[k] - row[k + 2]) * d / (d + 2 * k) for k in range(len(row) - 2)]
@@ -276,23 +284,47 @@ class _Plane:
 
 
 class BallSeeds:
-    """Rows and columns of a network's eigenvalues by ball arithmetic.
+    """Rows and columns of eigenvalues by ball arithmetic.
 
     Parameters
     ----------
-    network : Network
-        With Gaussian weights.
-    kernel : {"ntk", "nngp"}
+    kernel_function : callable
+        Returns K(cos theta) as a function of the angle, prepared for the working precision.
+    parity : Parity
+        Which eigenvalues are exact zeros.
+    kind : str
+        Of the activation's singularity ("kink", "pole", "entire", "unknown"); it chooses the rule.
+    root : int
+        With a kink: the kernel is analytic in theta^(1/root).
+    proved : bool
+        Whether the kernel function encloses; if not, two precisions must agree.
     """
 
     #: Rounding to a double; the balls are much smaller than that.
     relative_error = 2.0 * ROUNDING
+    walks = True
 
-    def __init__(self, network: Network, kernel: Kernel) -> None:
-        self.network, self.kernel = network, kernel
-        self.parity = parity(network, kernel)
+    def __init__(
+        self,
+        kernel_function: Callable[[], Values],
+        parity: Parity,
+        kind: str,
+        root: int = 1,
+        proved: bool = True,
+    ) -> None:
+        self.kernel_function, self.parity = kernel_function, parity
+        self.kind, self.root, self.proved = kind, root, proved
         self.plane: _Plane | None = None
         self.bits = 0
+
+    @classmethod
+    def of_network(cls, network: Network, kernel: Kernel) -> BallSeeds:
+        """Seeds of a network's kernel."""
+        sigma = network.sigma
+        return cls(
+            lambda: Layers(network, kernel), parity(network, kernel), sigma.singularity.kind,
+            _root(network), proved=not sigma.user,
+        )  # fmt: skip
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity that are not zero, or None when all of them may be."""
@@ -328,28 +360,35 @@ class BallSeeds:
     def _compute(self, low: int, high: int, last: int) -> _Plane:
         """Raise the precision until every eigenvalue keeps KEPT bits."""
         self.bits = max(self.bits, _first_bits(high, last))
+        before: _Plane | None = None
         while True:
-            if self.bits > MOST_BITS:
-                raise _too_much(f"more than {MOST_BITS} bits")
+            if self.bits > (MOST_BITS if self.proved else MOST_BITS_UNPROVED):
+                raise _too_much(f"more than {self.bits * 2 // 3} bits")
             with ctx.workprec(self.bits):
                 plane = self._settled(low, high, last)
                 missing = plane.missing_bits(self.parity)
+                if missing == 0 and (
+                    self.proved or (before and not plane.differs(before, self.parity))
+                ):
+                    return plane
+            before = plane if missing == 0 else None
             if missing == 0:
-                return plane
-            self.bits += max(missing + 16, 32) if missing < KEPT else self.bits // 2
+                self.bits += self.bits // 4
+            else:
+                self.bits += max(missing + 16, 32) if missing < KEPT else self.bits // 2
 
     def _settled(self, low: int, high: int, last: int) -> _Plane:
-        kernel = Layers(self.network, self.kernel)
-        if self.network.sigma.singularity.kind == "kink":
+        kernel = self.kernel_function()
+        if self.kind == "kink":
             return self._by_gauss(kernel, low, high, last)
         return self._by_cosines(kernel, low, high, last)
 
     def _by_gauss(self, kernel: Values, low: int, high: int, last: int) -> _Plane:
         """More nodes until two runs agree."""
-        before, effort, root = None, 1.0, _root(self.network)
+        before, effort = None, 1.0
         while True:
             plane = _Plane(low, high, last)
-            plane.fill(GaussMoments(kernel, last + high, effort, root))
+            plane.fill(GaussMoments(kernel, last + high, effort, self.root))
             if plane.missing_bits(self.parity):
                 return plane
             if before is not None and not plane.differs(before, self.parity):
@@ -358,7 +397,7 @@ class BallSeeds:
 
     def _by_cosines(self, kernel: Values, low: int, high: int, last: int) -> _Plane:
         """More nodes until the coefficients have fallen off."""
-        stretch = 2.0 / 3.0 if self.network.sigma.singularity.kind == "pole" else 1.0
+        stretch = 1.0 if self.kind == "entire" else 2.0 / 3.0
         count = last + high + 2
         n = self._cosine_nodes(count, stretch)
         while True:
@@ -374,7 +413,7 @@ class BallSeeds:
         """Nodes for the working precision, from the fall of the first coefficients."""
         wanted = ctx.prec * LN2
         with ctx.workprec(128):
-            probe = CosineMoments(Layers(self.network, self.kernel), 192, self.parity.whole)
+            probe = CosineMoments(self.kernel_function(), 192, self.parity.whole)
         sizes = [abs(float(x)) for x in probe.coefficients]
         top = max(sizes)
         last = max(

@@ -61,6 +61,8 @@ class PositiveSeries:
         Weights of F(t) and of q t D(t) = t F'(t) in the kernel.
     """
 
+    walks = True
+
     def __init__(
         self, variance: float, amplitude: float, constant: float, dual: float, tangent: float
     ) -> None:

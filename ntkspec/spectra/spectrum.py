@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network, as_network
@@ -17,11 +20,16 @@ from ntkspec.spectra.conventions import (
     check_dim,
     check_normalization,
 )
-from ntkspec.spectra.routes import both_parities, route
+from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.routes import Route, both_parities
+from ntkspec.spectra.routes import route as accurate
+from ntkspec.user import ZonalKernel
 
 __all__ = ["Spectrum", "eigenvalues", "multiplicity", "spectrum"]
 
 ROUNDING = 2.0**-53
+#: What every eigenvalue is promised to.
+TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Spectrum:
         Bound on the relative error of each.
     """
 
-    network: Network
+    network: Network | ZonalKernel
     dim: int
     kernel: Kernel
     normalization: Normalization
@@ -72,18 +80,20 @@ class Spectrum:
 
 
 def spectrum(
-    network: Network | str,
+    network: Network | ZonalKernel | Callable[[Any], Any] | str,
     dim: int = 3,
     degrees: int | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
+    tolerance: float = TOLERANCE,
 ) -> Spectrum:
     """Eigenvalues of a network's kernel, with their logarithms, multiplicities and error bounds.
 
     Parameters
     ----------
-    network : Network or str
-        A name stands for the poster's network with that activation.
+    network : Network, ZonalKernel, callable or str
+        A name stands for the poster's network with that activation, a function for the zonal
+        kernel K(t) that it computes in doubles.
     dim : int
         2 to 10**6; inputs are unit vectors in R^dim.
     degrees : int or iterable of int
@@ -92,6 +102,9 @@ def spectrum(
     normalization : {"probability", "surface", "poster"}
         The operator's measure: uniform probability, the surface measure, or the poster's
         formula (1) as printed.
+    tolerance : float
+        Largest relative error accepted; only what is given as a function of doubles can
+        exceed the usual one.
 
     Returns
     -------
@@ -100,7 +113,8 @@ def spectrum(
     Raises
     ------
     NtkspecError
-        For a parameter that is not allowed.
+        For a parameter that is not allowed, and where an eigenvalue cannot be had to the
+        tolerance: which, and the bound that holds.
 
     Notes
     -----
@@ -115,29 +129,87 @@ def spectrum(
     >>> float(s.multiplicities @ s.eigenvalues)  # tends to K(1) = 1/2
     0.44921875
     """
-    network = as_network(network)
+    if callable(network) and not isinstance(network, (Network, ZonalKernel)):
+        network = ZonalKernel(network)
+    source = network if isinstance(network, ZonalKernel) else as_network(network)
     dim, wanted = check_dim(dim), check_degrees(degrees)
     normalization = check_normalization(normalization)
-    source = route(network, kernel)
+    limit = _checked_tolerance(tolerance)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    mantissa, exponent = both_parities(source, dim, unique)
-    error = source.relative_error
+    mantissa, exponent, error = _scaled(source, dim, unique, kernel)
     if normalization != "probability":
         mantissa, exponent = _renormalized(mantissa, exponent, dim, normalization)
-        error += 4 * ROUNDING
+        error = error + 4 * ROUNDING
+    _refuse_poor(unique, error, limit)
     return Spectrum(
-        network, dim, kernel, normalization, wanted,
-        mantissa[inverse], exponent[inverse], np.full(wanted.size, error),
+        source, dim, kernel, normalization, wanted,
+        mantissa[inverse], exponent[inverse], error[inverse],
     )  # fmt: skip
 
 
+def _scaled(
+    source: Network | ZonalKernel, dim: int, degrees: NDArray[np.int64], kernel: Kernel
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Mantissas, exponents and relative errors of increasing degrees."""
+    doubles = source.arithmetic if isinstance(source, ZonalKernel) else source.sigma.arithmetic
+    if doubles != "double":
+        route = (
+            _kernel_seeds(source) if isinstance(source, ZonalKernel) else accurate(source, kernel)
+        )
+        mantissa, exponent = both_parities(route, dim, degrees)
+        return mantissa, exponent, np.full(degrees.size, route.relative_error)
+    from ntkspec.spectra.direct import direct_eigenvalues
+
+    zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
+    value, bound = direct_eigenvalues(source, dim, degrees, kernel)
+    exact = np.array([zeros.vanishes(int(k)) for k in degrees])
+    value[exact], bound[exact] = 0.0, 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(exact, 0.0, bound / np.abs(value))
+    m, e = np.frexp(value)
+    return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
+
+
+@lru_cache(maxsize=16)
+def _kernel_seeds(source: ZonalKernel) -> Route:
+    """Seeds of a user's kernel in high precision; analytic in theta, like that of a kink."""
+    from ntkspec.spectra.seeds import BallSeeds
+    from ntkspec.user import ball_function
+
+    function = ball_function(source.function, source.arithmetic, source.name)
+    return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)
+
+
+def _checked_tolerance(tolerance: float) -> float:
+    try:
+        value = float(tolerance)
+    except (TypeError, ValueError):
+        value = 0.0
+    if not value > 0.0:
+        raise NtkspecError(f"tolerance = {tolerance!r} is not allowed; it must be positive")
+    return value
+
+
+def _refuse_poor(degrees: NDArray[np.int64], error: NDArray[np.float64], limit: float) -> None:
+    poor = np.flatnonzero(~(error <= limit))
+    if poor.size:
+        at = poor[0]
+        raise NtkspecError(
+            f"degree = {degrees[at]}: a function of doubles gives this eigenvalue to a relative "
+            f"error of {error[at]:.2g} only, which exceeds tolerance = {limit:g}; {poor.size} of "
+            f"{degrees.size} degrees do so: raise the tolerance, or give the function for flint "
+            "or mpmath numbers"
+        )
+
+
 def eigenvalues(
-    network: Network | str,
+    network: Network | ZonalKernel | Callable[[Any], Any] | str,
     dim: int = 3,
     degrees: int | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     log: bool = False,
+    tolerance: float = TOLERANCE,
 ) -> NDArray[np.float64]:
     """Eigenvalues (or their natural logarithms) as an array; parameters as for `spectrum`.
 
@@ -151,7 +223,7 @@ def eigenvalues(
     >>> eigenvalues("tanh", dim=3, degrees=[1, 2, 2001], log=True)
     array([  -1.96985396,          -inf, -506.83761159])
     """
-    result = spectrum(network, dim, degrees, kernel, normalization)
+    result = spectrum(network, dim, degrees, kernel, normalization, tolerance)
     return result.log_eigenvalues if log else result.eigenvalues
 
 

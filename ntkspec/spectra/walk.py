@@ -88,7 +88,7 @@ def table_block(
         if values.size == 0 or np.any(np.diff(values) <= 0):
             raise NtkspecError(f"{name} must be increasing and not empty")
     dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)
-    if d.size <= 3 or dims.size * span.size > 4 * d.size * k.size:
+    if not source.walks or d.size <= 3 or dims.size * span.size > 4 * d.size * k.size:
         return _by_rows(source, d, k)
     block = _by_walk(source, dims, span)
     if dims.size == d.size and span.size == k.size:
@@ -101,7 +101,7 @@ def table_block(
 def _by_rows(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
     """Every dimension by the network's own route."""
     value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
-    if dims[-1] - dims[0] <= 4 * dims.size:
+    if source.walks and dims[-1] - dims[0] <= 4 * dims.size:
         source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]))
     for i, dim in enumerate(dims):
         scaled.to_doubles(*both_parities(source, int(dim), degrees), value[i], log[i])

@@ -25,7 +25,8 @@ BLOCK_EIGENVALUES = 2**17
 KEYS = {"name", "dims", "degrees", "block_eigenvalues", "checks", "networks"}
 CHECK_KEYS = {"samples", "digits", "seed"}
 NETWORK_KEYS = {
-    "activation", "slope", "weight_variance", "bias_variance", "depth", "trained", "kernel",
+    "activation", "slope", "power", "weight_variance", "bias_variance", "depth", "trained",
+    "weights", "kernel",
 }  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def group_name(network: Network, kernel: Kernel) -> str:
         for key, value in parameters.items()
         if value != {**usual, "kernel": "ntk"}.get(key)
     ]
-    return network.activation + (f"({','.join(differing)})" if differing else "")
+    return network.name + (f"({','.join(differing)})" if differing else "")
 
 
 def _known(table: dict[str, Any], keys: set[str], where: str) -> None:

@@ -1,0 +1,76 @@
+"""``ntkspec certify``: proven enclosures, on the standard output."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ntkspec.cli.options import network_options
+
+if TYPE_CHECKING:
+    from ntkspec.spectra.certified import Certificate
+
+__all__ = ["certify"]
+
+
+@click.command()
+@network_options
+@click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.")
+@click.option(
+    "--degrees", default="0:11", show_default=True, metavar="RANGE",
+    help="a:b (b not included), a:b:step, or a list 0,4,8.",
+)  # fmt: skip
+@click.option("--digits", type=int, default=20, show_default=True, help="Digits to be fixed.")
+@click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def certify(
+    activation: str,
+    dim: int,
+    degrees: str,
+    digits: int,
+    kernel: Any,
+    layout: str,
+    **parameters: Any,
+) -> None:
+    """Enclose eigenvalues of a network's kernel, with proof.
+
+    Every eigenvalue (uniform probability measure) is printed as a middle and a radius; it lies
+    between them, proved in ball arithmetic.  Exact zeros are printed as 0.
+
+    \b
+    Example: two hidden layers of relu
+      ntkspec certify relu --depth 2 --dim 3 --degrees 0:6 --digits 30
+    """
+    from ntkspec.networks import Network
+    from ntkspec.ranges import parse_range
+    from ntkspec.spectra.certified import certify as enclose
+
+    network = Network(activation, **parameters)
+    result = enclose(network, dim, parse_range(degrees, "degrees"), digits, kernel)
+    (_print_json if layout == "json" else _print_text)(result)
+
+
+def _print_text(result: Certificate) -> None:
+    named = ", ".join(f"{k} = {v}" for k, v in result.network.parameters().items())
+    click.echo(f"# {named}")
+    click.echo(f"# kernel = {result.kernel}, dim = {result.dim}, probability measure")
+    click.echo(f"# {result.method}")
+    width = len(str(result.degrees.max()))
+    for degree, ball in zip(result.degrees.tolist(), result.balls, strict=True):
+        click.echo(f"{degree:{width}}  {ball}")
+
+
+def _print_json(result: Certificate) -> None:
+    document = {
+        "network": result.network.parameters(),
+        "dim": result.dim,
+        "kernel": result.kernel,
+        "method": result.method,
+        "degree": result.degrees.tolist(),
+        "enclosure": list(result.balls),
+    }
+    click.echo(json.dumps(document))

@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+__all__ = ["network_options"]
+
+OPTIONS = (
+    click.argument("activation"),
+    click.option("--slope", type=float, help="Slope of leaky_relu below 0.  [default: 0.1]"),
+    click.option("--power", type=int, help="Power of relu_power.  [default: 2]"),
+    click.option("--depth", type=int, default=1, show_default=True, help="Hidden layers."),
+    click.option("--weight-variance", type=float, default=1.0, show_default=True),
+    click.option("--bias-variance", type=float, default=0.0, show_default=True),
+    click.option(
+        "--trained", default="hidden", show_default=True, metavar="hidden|all",
+        help="Parameters that the NTK counts: without or with the readout.",
+    ),
+    click.option(
+        "--weights", default="gaussian", show_default=True, metavar="gaussian|sphere",
+        help="Law of the inner weights.",
+    ),
+)  # fmt: skip
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the activation and the parameters of a network to a command."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,196 @@
+"""What users bring themselves: an activation, or a zonal kernel, as a Python callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.activations import Activation, Singularity
+from ntkspec.errors import NtkspecError
+
+__all__ = ["Arithmetic", "ZonalKernel", "ball_function", "user_activation"]
+
+Arithmetic = Literal["double", "flint", "mpmath"]
+
+
+@dataclass(frozen=True)
+class ZonalKernel:
+    """A kernel K(t), t = <x, x'>, given by a function.
+
+    Parameters
+    ----------
+    function : callable
+        Of a float64 array ("double"), of a `flint.arb` or of an `mpmath.mpf`.
+    arithmetic : {"double", "flint", "mpmath"}
+        What the function takes and returns.  In doubles only eigenvalues that stand out of the
+        rounding can be had; with the others all can.
+    name : str
+
+    Raises
+    ------
+    NtkspecError
+        When the function is not callable or the arithmetic is unknown.
+
+    Notes
+    -----
+    In high precision K(cos theta) must be analytic in theta on [0, pi], as kernels of the distance
+    |x - x'| = 2 sin(theta/2) are: Laplace, Matern, Gaussian.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> laplace = ZonalKernel(lambda t: (-(2 - 2 * t).sqrt()).exp(), arithmetic="flint")
+    >>> ntkspec.eigenvalues(laplace, dim=3, degrees=[0, 1, 50])
+    array([2.96997075e-01, 8.26822659e-02, 3.88159666e-06])
+    """
+
+    function: Callable[[Any], Any]
+    arithmetic: Arithmetic = "double"
+    name: str = "kernel"
+
+    def __post_init__(self) -> None:
+        _check(self.function, self.arithmetic, "function")
+
+    def parameters(self) -> dict[str, Any]:
+        """Its name and arithmetic.
+
+        Examples
+        --------
+        >>> ZonalKernel(abs).parameters()
+        {'name': 'kernel', 'arithmetic': 'double'}
+        """
+        return {"name": self.name, "arithmetic": self.arithmetic}
+
+
+def user_activation(
+    function: Callable[[Any], Any],
+    derivative: Callable[[Any], Any] | None = None,
+    name: str = "user",
+    arithmetic: Arithmetic = "double",
+    kink: bool = False,
+    symmetry: Literal["odd", "even"] | None = None,
+) -> Activation:
+    """Make an activation of a Python callable.
+
+    Parameters
+    ----------
+    function : callable
+        sigma, elementwise: of a float64 array ("double"), a `flint.arb` or an `mpmath.mpf`.
+    derivative : callable, optional
+        sigma' likewise; without it the dual is differentiated, which costs digits in doubles.
+    name : str
+    arithmetic : {"double", "flint", "mpmath"}
+        In doubles only eigenvalues that stand out of the rounding can be had.
+    kink : bool
+        Whether sigma or a derivative of it jumps at 0; it must be smooth elsewhere.
+    symmetry : {"odd", "even"}, optional
+        Makes the zeros it forces exact.
+
+    Returns
+    -------
+    Activation
+        For `Network(activation=...)`.
+
+    Raises
+    ------
+    NtkspecError
+        When what is given is not callable or unknown.  That a function returns NaN, another
+        shape, or is not square integrable against the Gaussian is found, and said, when a
+        kernel is computed, since it depends on the variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ntkspec import Network
+    >>> swish = user_activation(lambda x: x / (1 + np.exp(-1.5 * x)))
+    >>> round(float(Network(swish).nngp(1.0)), 6)
+    0.406885
+    """
+    _check(function, arithmetic, "function")
+    if derivative is not None:
+        _check(derivative, arithmetic, "derivative")
+    if symmetry not in (None, "odd", "even"):
+        raise NtkspecError(f"symmetry = {symmetry!r} is not allowed; use 'odd', 'even' or None")
+
+    def dual(q: Any) -> Any:
+        from ntkspec.duals.sampled import sampled_dual
+
+        of_derivative = None if derivative is None else ball_function(derivative, arithmetic, name)
+        return sampled_dual(q, ball_function(function, arithmetic, name), of_derivative, kink)
+
+    def value(x: Any) -> NDArray[np.float64]:
+        return _doubles(function, arithmetic, x)
+
+    def slope(x: Any) -> NDArray[np.float64]:
+        assert derivative is not None
+        return _doubles(derivative, arithmetic, x)
+
+    def by_differentiation(x: Any) -> NDArray[np.float64]:
+        raise NtkspecError(f"{name} was given without its derivative")
+
+    return Activation(
+        name,
+        value,
+        by_differentiation if derivative is None else slope,
+        function,
+        derivative,
+        dual,
+        Singularity("kink", 1) if kink else Singularity("unknown"),
+        symmetry=symmetry,
+        user=True,
+        arithmetic=arithmetic,
+    )
+
+
+def _check(function: Any, arithmetic: str, what: str) -> None:
+    if not callable(function):
+        raise NtkspecError(f"{what} = {function!r} is not allowed; it must be callable")
+    if arithmetic not in get_args(Arithmetic):
+        raise NtkspecError(
+            f"arithmetic = {arithmetic!r} is not allowed; use 'double', 'flint' or 'mpmath'"
+        )
+
+
+def ball_function(
+    function: Callable[[Any], Any], arithmetic: Arithmetic, name: str
+) -> Callable[[Any], Any]:
+    """The function as one of a `flint.arb`, with its errors as sentences."""
+    from flint import arb, ctx
+
+    def of_mpmath(x: Any) -> Any:
+        import mpmath
+
+        with mpmath.workprec(ctx.prec):
+            result = mpmath.mpf(function(mpmath.make_mpf(x.mid()._mpf_)))
+        return arb(result)
+
+    def checked(x: Any) -> Any:
+        try:
+            result = of_mpmath(x) if arithmetic == "mpmath" else arb(function(x))
+        except NtkspecError:
+            raise
+        except Exception as error:
+            raise NtkspecError(
+                f"{name} failed at {float(x.mid())!r}: {type(error).__name__}: {error}"
+            ) from error
+        if not result.is_finite():
+            raise NtkspecError(f"{name} returned a value that is not finite at {float(x.mid())!r}")
+        return result
+
+    return checked
+
+
+def _doubles(function: Callable[[Any], Any], arithmetic: Arithmetic, x: Any) -> NDArray[np.float64]:
+    """Values for a float64 array, whatever the function takes."""
+    points = np.asarray(x, dtype=np.float64)
+    if arithmetic == "double":
+        return np.asarray(function(points), dtype=np.float64)
+    from flint import arb
+
+    of_ball = ball_function(function, arithmetic, "the activation")
+    flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
+    return np.array(flat).reshape(points.shape)

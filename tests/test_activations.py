@@ -1,0 +1,93 @@
+"""What the activations say of themselves."""
+
+import numpy as np
+import pytest
+from flint import arb, ctx
+
+from ntkspec.activations import ACTIVATIONS, activation
+from ntkspec.duals import Correlation
+from ntkspec.errors import NtkspecError
+
+X = np.array([-7.3, -1.2, -0.4, 0.3, 0.9, 2.5, 6.1])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_are_those_of_the_values(name):
+    sigma = activation(name)
+    if sigma.derivative is None:
+        return
+    h = 1e-5
+    slope = (sigma.value(X + h) - sigma.value(X - h)) / (2 * h)
+    assert sigma.derivative(X) == pytest.approx(slope, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_balls_and_doubles_agree(name):
+    sigma = activation(name)
+    kinked = sigma.singularity.kind == "kink"
+    for function, of_ball in (
+        (sigma.value, sigma.ball), (sigma.derivative, sigma.ball_derivative),
+    ):  # fmt: skip
+        if function is None:
+            continue
+        for x in X:
+            ball = of_ball(arb(x), 1 if x > 0 else -1) if kinked else of_ball(arb(x))
+            assert float(ball) == pytest.approx(float(function(x)), rel=1e-14, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_symmetry_holds(name):
+    sigma = activation(name)
+    mirrored = sigma.value(-X)
+    if sigma.symmetry == "odd":
+        assert mirrored == pytest.approx(-sigma.value(X))
+    elif sigma.symmetry == "even":
+        assert mirrored == pytest.approx(sigma.value(X))
+    elif sigma.polynomial is not None:
+        # The part of the polynomial's parity, as a polynomial of that degree.
+        part = 0.5 * (sigma.value(X) + (-1) ** sigma.polynomial * mirrored)
+        fit = np.polynomial.Polynomial.fit(X, part, sigma.polynomial)
+        assert fit(X) == pytest.approx(part, abs=1e-9 * np.abs(part).max())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("q", [0.05, 1.0, 7.0])
+def test_dual_at_one_is_the_mean_square(name, q):
+    sigma = activation(name)
+    x, w = np.polynomial.legendre.leggauss(400)
+    z = np.concatenate([6.5 * (1 + x), -6.5 * (1 + x)])  # kinks are at 0 only
+    density = np.tile(6.5 * w, 2) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    ctx.prec = 100
+    try:
+        value, slope = sigma.dual(arb(q))
+        pairs = [(sigma.value, value), (sigma.derivative, slope)]
+        for function, dual in pairs[: 1 if sigma.derivative is None else 2]:
+            mean = density @ function(np.sqrt(q) * z) ** 2
+            assert float(dual(Correlation.full())) == pytest.approx(mean, rel=1e-12)
+    finally:
+        ctx.prec = 53
+
+
+def test_slope_of_the_dual_is_its_derivative():
+    # Price's theorem: F'(rho) = q D(rho), for all with a derivative
+    for name in ACTIVATIONS:
+        sigma = activation(name)
+        if sigma.derivative is None:
+            continue
+        ctx.prec = 200
+        try:
+            q, h = arb(1.3), arb(2) ** -40
+            value, slope = sigma.dual(q)
+            for rho in (arb(-0.7), arb(0.1), arb(0.8)):
+                difference = (value(Correlation(rho + h)) - value(Correlation(rho - h))) / (2 * h)
+                assert abs(float(difference / (q * slope(Correlation(rho))) - 1)) < 1e-20
+        finally:
+            ctx.prec = 53
+
+
+def test_powers_have_a_short_name():
+    assert activation("relu**3").homogeneous == (3, 1.0, 0.0)
+    assert activation("relu_power", power=3).homogeneous == (3, 1.0, 0.0)
+    for bad in ("relu**0", "relu**x", "relu**2.5", "relu**"):
+        with pytest.raises(NtkspecError, match="power"):
+            activation(bad)
