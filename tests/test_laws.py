@@ -1,7 +1,6 @@
 """The derived laws against the spectrum itself."""
 
 import math
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -223,15 +222,15 @@ def test_a_linear_network_has_no_law():
         law(Network("leaky_relu", slope=1.0))
 
 
-def test_a_singularity_that_is_not_known_has_no_law(monkeypatch):
-    unknown = SimpleNamespace(
-        name="mine", singularity=SimpleNamespace(kind="unknown"), derivative=np.ones_like
-    )
-    monkeypatch.setattr(Network, "sigma", property(lambda self: unknown))
-    net = object.__new__(Network)
-    object.__setattr__(net, "trained", "hidden")
+def leaky(x):
+    return np.where(x > 0, x, 0.3 * x)
+
+
+@pytest.mark.parametrize("kink", [True, False])
+def test_a_users_activation_has_no_law(kink):
+    mine = ntkspec.user_activation(leaky, derivative=np.ones_like, name="mine", kink=kink)
     with pytest.raises(NtkspecError, match="mine"):
-        law(net)
+        law(Network(mine))
 
 
 def test_variances_beyond_doubles_are_refused():

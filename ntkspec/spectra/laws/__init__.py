@@ -60,7 +60,7 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     network, dim = as_network(network), check_dim(dim)
     network.mixture(kernel)  # refuses what has no such kernel
     kind = network.sigma.singularity.kind
-    if kind not in _DERIVED:
+    if kind not in _DERIVED or network.sigma.user:
         raise NtkspecError(
             f"activation {network.sigma.name!r} has no derived law: its singularities are unknown"
         )
