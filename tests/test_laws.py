@@ -1,17 +1,20 @@
 """The derived laws against the spectrum itself."""
 
 import math
-from types import SimpleNamespace
 
 import mpmath
 import numpy as np
 import pytest
+from flint import arb, ctx
 
 import ntkspec
+from ntkspec.activations import activation
+from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
 from ntkspec.spectra.laws import law
+from ntkspec.spectra.laws.expectations import expectations
 
 KINKS = [
     dict(activation="relu", bias_variance=0.3),
@@ -219,15 +222,32 @@ def test_a_linear_network_has_no_law():
         law(Network("leaky_relu", slope=1.0))
 
 
-def test_a_singularity_that_is_not_known_has_no_law(monkeypatch):
-    unknown = SimpleNamespace(
-        name="mine", singularity=SimpleNamespace(kind="unknown"), derivative=np.ones_like
-    )
-    monkeypatch.setattr(Network, "sigma", property(lambda self: unknown))
-    net = object.__new__(Network)
-    object.__setattr__(net, "trained", "hidden")
+def leaky(x):
+    return np.where(x > 0, x, 0.3 * x)
+
+
+@pytest.mark.parametrize("kink", [True, False])
+def test_a_users_activation_has_no_law(kink):
+    mine = ntkspec.user_activation(leaky, derivative=np.ones_like, name="mine", kink=kink)
     with pytest.raises(NtkspecError, match="mine"):
-        law(net)
+        law(Network(mine))
+
+
+def test_variances_beyond_doubles_are_refused():
+    with pytest.raises(NtkspecError, match="beyond doubles"):
+        law(Network("relu_power", power=16, depth=4, weight_variance=100.0))
+
+
+@pytest.mark.parametrize("rho", [1.0, -1.0, 0.3, -0.9])
+@pytest.mark.parametrize("q", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sigmoid", "elu"])
+def test_expectations_against_the_engines_duals(name, q, rho):
+    sigma = activation(name)
+    found = expectations(sigma, q, rho)
+    with ctx.workprec(128):
+        point = Correlation(arb(rho), arb(rho).acos())
+        exact = [float(dual(point).mid()) for dual in sigma.dual(arb(q))]
+    assert found == pytest.approx(exact, rel=1e-11)
 
 
 def test_laws_are_public():

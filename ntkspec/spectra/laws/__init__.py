@@ -1,8 +1,9 @@
 """How spectra decay: leading asymptotics in the degree.
 
 `kinks` have power laws, `poles` stretched exponentials, `entire` activations geometric laws or
-faster ones; `form` holds what they share, `profile` the values of the layers at one t.  The
-derivations are in the manual, "Laws".
+faster ones; `form` holds what they share, `profile` the values of the layers at one t,
+`expectations` their duals where the engine has no closed form.  The derivations are
+in the manual, "Laws".
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     ------
     NtkspecError
         For a linear network (slope 1), which has no law: its spectrum ends at degree 1; for a
-        user's activation, of which nothing is known.
+        user's activation, of which nothing is known; when variances leave the range of doubles.
 
     Notes
     -----
@@ -59,7 +60,7 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     network, dim = as_network(network), check_dim(dim)
     network.mixture(kernel)  # refuses what has no such kernel
     kind = network.sigma.singularity.kind
-    if kind not in _DERIVED:
+    if kind not in _DERIVED or network.sigma.user:
         raise NtkspecError(
             f"activation {network.sigma.name!r} has no derived law: its singularities are unknown"
         )

@@ -9,11 +9,14 @@ from typing import Any
 from flint import arb, ctx
 
 from ntkspec.duals import Correlation
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
+from ntkspec.spectra.laws.expectations import expectations
 
 __all__ = ["Layer", "gain", "profile"]
 
 BITS = 96
+NEAR = 1e-14
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,12 @@ class Layer:
 def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]:
     """Layers of a network at t; |t| > 1 where the duals are closed forms.
 
-    Stops before the first layer whose dual is not finite there.
+    Stops before the first layer whose dual is not finite there, beyond |t| = 1.
+
+    Raises
+    ------
+    NtkspecError
+        When a variance leaves the range of doubles.
     """
     layers: list[Layer] = []
     with ctx.workprec(BITS):
@@ -51,15 +59,21 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
         variance, covariance, growth = weight + bias, weight * t + bias, weight
         tangent = covariance
         for _ in range(network.depth if depth is None else depth):
-            one, here = _duals(network, variance, Correlation.full()), None
+            one = here = _duals(network, variance, arb(1))
             if t != 1.0:
-                here = _duals(network, variance, _correlation(covariance, variance))
-            dual, slope = here or one
+                here = _duals(network, variance, covariance / variance)
+            dual, slope = here
             layers.append(
                 Layer(*map(_number, (variance, covariance, tangent, dual, slope, growth)))
             )
-            if not math.isfinite(layers[-1].dual):
-                return layers[:-1]
+            smooth = network.sigma.derivative is not None
+            if not math.isfinite(layers[-1].dual * (layers[-1].growth if smooth else 1.0)):
+                if abs(t) > 1.0:
+                    return layers[:-1]
+                raise NtkspecError(
+                    f"the variances of {network.name} grow beyond doubles in layer {len(layers)}; "
+                    "no law is computed: lower its depth or its variances"
+                )
             variance = weight * one[0] + bias
             covariance = weight * dual + bias
             tangent, growth = covariance + weight * tangent * slope, weight * slope * growth
@@ -71,16 +85,21 @@ def gain(network: Network, layers: list[Layer], layer: int) -> float:
     return math.prod(network.weight_variance * later.slope for later in layers[layer + 1 :])
 
 
-def _duals(network: Network, variance: arb, point: Correlation) -> tuple[arb, arb]:
-    value, slope = network.sigma.dual(variance)
-    return value(point), slope(point) if network.sigma.derivative is not None else arb("nan")
+def _duals(network: Network, variance: arb, ratio: arb) -> tuple[arb, arb]:
+    sigma, point = network.sigma, _correlation(ratio)
+    if sigma.singularity.kind != "entire" and sigma.homogeneous is None:
+        rho = min(max(float(point.cosine.mid()), -1.0), 1.0)
+        value, slope = expectations(sigma, float(variance.mid()), rho)
+        return arb(value), arb(slope)
+    dual, derivative = sigma.dual(variance)
+    return dual(point), derivative(point) if sigma.derivative is not None else arb("nan")
 
 
-def _correlation(covariance: arb, variance: arb) -> Correlation:
-    ratio = covariance / variance
-    if ratio.overlaps(arb(-1)):
+def _correlation(ratio: arb) -> Correlation:
+    """The ends exactly, where the angle is known: within rounding of them or of a quadrature."""
+    if abs(ratio + 1) < NEAR:
         return Correlation(arb(-1), arb.pi())
-    return Correlation.full() if ratio.overlaps(arb(1)) else Correlation(ratio)
+    return Correlation.full() if abs(ratio - 1) < NEAR else Correlation(ratio)
 
 
 def _number(x: Any) -> float:
