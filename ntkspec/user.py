@@ -73,6 +73,7 @@ def user_activation(
     arithmetic: Arithmetic = "double",
     kink: bool = False,
     symmetry: Literal["odd", "even"] | None = None,
+    polynomial: int | None = None,
 ) -> Activation:
     """Make an activation of a Python callable.
 
@@ -89,6 +90,9 @@ def user_activation(
         Whether sigma or a derivative of it jumps at 0; it must be smooth elsewhere.
     symmetry : {"odd", "even"}, optional
         Makes the zeros it forces exact.
+    polynomial : int, optional
+        sigma is a polynomial of this degree and parity plus a function of the other parity, as
+        swish is x/2 plus an even one (1): makes the zeros that it forces exact.
 
     Returns
     -------
@@ -115,6 +119,8 @@ def user_activation(
         _check(derivative, arithmetic, "derivative")
     if symmetry not in (None, "odd", "even"):
         raise NtkspecError(f"symmetry = {symmetry!r} is not allowed; use 'odd', 'even' or None")
+    if polynomial is not None and not (isinstance(polynomial, int) and 0 <= polynomial <= 100):
+        raise NtkspecError(f"polynomial = {polynomial!r} is not allowed; give a degree, 0 to 100")
 
     def dual(q: Any) -> Any:
         from ntkspec.duals.sampled import sampled_dual
@@ -141,6 +147,7 @@ def user_activation(
         dual,
         Singularity("kink", 1) if kink else Singularity("unknown"),
         symmetry=symmetry,
+        polynomial=polynomial,
         user=True,
         arithmetic=arithmetic,
     )

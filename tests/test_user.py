@@ -139,6 +139,17 @@ def test_a_table_of_doubles_is_refused():
         table_block(Network(TANH), [2, 3], [0, 1])
 
 
+def test_zeros_that_are_not_declared_are_said():
+    sigma = user_activation(lambda x: (-x * x / 2).exp(), arithmetic="flint")
+    with pytest.raises(NtkspecError, match="cannot be told from 0"):
+        ntkspec.eigenvalues(Network(sigma), 3, [1, 2])
+    # asked for by themselves, or declared, the others can be had
+    exact = ntkspec.eigenvalues("gaussian", 3, [2, 4])
+    assert ntkspec.eigenvalues(Network(sigma), 3, [2, 4]) == pytest.approx(exact, rel=1e-13)
+    even = user_activation(lambda x: (-x * x / 2).exp(), arithmetic="flint", symmetry="even")
+    assert ntkspec.eigenvalues(Network(even), 3, [1, 2])[0] == 0.0
+
+
 def test_an_mpmath_activation():
     sigma = user_activation(mpmath.sin, mpmath.cos, arithmetic="mpmath", symmetry="odd")
     got = ntkspec.eigenvalues(Network(sigma), 3, [1, 9])

@@ -39,7 +39,7 @@ class ClosedForm:
         """Degrees of a parity that are not zero, or None when all of them may be."""
         return (1,) if parity == 1 else None
 
-    def prepare(self, low: int, high: int, last: int) -> None:
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Nothing: rows and columns stand for themselves."""
 
     def row(

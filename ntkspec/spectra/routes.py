@@ -33,8 +33,8 @@ class Route(Protocol):
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity that are not zero, or None when all of them may be."""
 
-    def prepare(self, low: int, high: int, last: int) -> None:
-        """Hear which dimensions (low to high) and degrees (to last) will be asked for."""
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
+        """Hear which dimensions (low to high) and degrees (all to last, or some) are wanted."""
 
     def row(
         self, dim: int, degrees: NDArray[np.int64]
@@ -81,7 +81,7 @@ def both_parities(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Eigenvalues of increasing degrees in one dimension, scaled."""
     mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
-    source.prepare(dim, dim, int(degrees[-1]))
+    source.prepare(dim, dim, int(degrees[-1]), frozenset(degrees.tolist()))
     for parity in (0, 1):
         at = np.flatnonzero(degrees % 2 == parity)
         if at.size:

@@ -34,12 +34,14 @@ LN2 = math.log(2.0)
 #: Bits that every eigenvalue must keep.
 KEPT = 60
 MOST_BITS = 24_000
-MOST_BITS_UNPROVED = 4_000
+MOST_BITS_UNPROVED = 900
 MOST_NODES = 40_000
 ROUNDING = 2.0**-53
 
 Scaled = tuple[NDArray[np.float64], NDArray[np.int64]]
 Values = Callable[[Any], Any]
+#: Degrees that count; None: all of them.
+Degrees = frozenset[int] | None
 
 
 # --- moments of the kernel against cosines -------------------------------------------------------
@@ -248,12 +250,22 @@ def ladder(row: list[arb], dim: int, last: int) -> dict[int, list[arb]]:
 class _Plane:
     """Eigenvalues of dimensions low..high and degrees 0..last, as balls."""
 
-    def __init__(self, low: int, high: int, last: int) -> None:
-        self.low, self.high, self.last = low, high, last
+    def __init__(self, low: int, high: int, last: int, wanted: Degrees) -> None:
+        self.low, self.high, self.last, self.wanted = low, high, last, wanted
         self.rows: dict[int, list[arb]] = {}
 
-    def covers(self, low: int, high: int, last: int) -> bool:
-        return self.low <= low and high <= self.high and last <= self.last
+    def empty(self) -> _Plane:
+        """The same task, with nothing computed."""
+        return _Plane(self.low, self.high, self.last, self.wanted)
+
+    def covers(self, low: int, high: int, last: int, wanted: Degrees) -> bool:
+        known = self.wanted is None or (wanted is not None and wanted <= self.wanted)
+        return self.low <= low and high <= self.high and last <= self.last and known
+
+    def _degrees(self, parity: Parity) -> list[int]:
+        """The degrees that count and are not zero by parity."""
+        degrees = range(self.last + 1) if self.wanted is None else sorted(self.wanted)
+        return [k for k in degrees if not parity.vanishes(k)]
 
     def fill(self, source: Moments) -> None:
         for dim in range(self.low, min(self.low + 2, self.high + 1)):
@@ -265,9 +277,7 @@ class _Plane:
         """Bits that the eigenvalue of worst relative accuracy lacks; 0 when all have enough."""
         worst = KEPT
         for row in self.rows.values():
-            for k in range(self.last + 1):
-                if parity.vanishes(k):
-                    continue
+            for k in self._degrees(parity):
                 bits = row[k].rel_accuracy_bits() if row[k].is_finite() else -ctx.prec
                 worst = min(worst, bits)
         return KEPT - worst
@@ -275,10 +285,10 @@ class _Plane:
     def differs(self, other: _Plane, parity: Parity) -> bool:
         """Whether the lowest rows of two planes differ by more than the last bits kept."""
         for dim in range(self.low, min(self.low + 2, self.high + 1)):
-            for k in range(self.last + 1):
+            for k in self._degrees(parity):
                 mine, theirs = self.rows[dim][k], other.rows[dim][k]
                 limit = abs(self.rows[dim][k]).upper() * arb(2) ** (4 - KEPT)
-                if not parity.vanishes(k) and not abs(mine - theirs) < limit:
+                if not abs(mine - theirs) < limit:
                     return True
         return False
 
@@ -330,22 +340,25 @@ class BallSeeds:
         """Degrees of a parity that are not zero, or None when all of them may be."""
         return self.parity.isolated(parity)
 
-    def prepare(self, low: int, high: int, last: int) -> None:
-        """Compute what rows and columns of these dimensions and degrees will ask for, at once."""
-        if self.plane is None or not self.plane.covers(low, high, last):
-            self.plane = self._compute(low, high, last)
+    def prepare(self, low: int, high: int, last: int, wanted: Degrees = None) -> None:
+        """Compute what rows and columns of these dimensions and degrees will ask for, at once.
+
+        All degrees to the last count when `wanted` is None.
+        """
+        if self.plane is None or not self.plane.covers(low, high, last, wanted):
+            self.plane = self._compute(_Plane(low, high, last, wanted))
 
     def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
         """Eigenvalues of increasing degrees of one parity, scaled."""
         last = int(degrees[-1])
-        self.prepare(dim, dim, last)
+        self.prepare(dim, dim, last, frozenset(degrees.tolist()))
         assert self.plane is not None
         row = self.plane.rows[dim]
         return self._scaled([row[int(k)] for k in degrees], degrees)
 
     def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Eigenvalues of one degree in increasing dimensions of one parity, scaled."""
-        self.prepare(int(dims[0]), int(dims[-1]), degree)
+        self.prepare(int(dims[0]), int(dims[-1]), degree, frozenset([degree]))
         assert self.plane is not None
         rows = self.plane.rows
         return self._scaled([rows[int(d)][degree] for d in dims], np.full(dims.size, degree))
@@ -357,55 +370,62 @@ class BallSeeds:
                 mantissa[i], exponent[i] = split(ball)
         return mantissa, exponent
 
-    def _compute(self, low: int, high: int, last: int) -> _Plane:
+    def _compute(self, task: _Plane) -> _Plane:
         """Raise the precision until every eigenvalue keeps KEPT bits."""
-        self.bits = max(self.bits, _first_bits(high, last))
+        bits = max(self.bits, _first_bits(task.high, task.last))
         before: _Plane | None = None
         while True:
-            if self.bits > (MOST_BITS if self.proved else MOST_BITS_UNPROVED):
-                raise _too_much(f"more than {self.bits * 2 // 3} bits")
-            with ctx.workprec(self.bits):
-                plane = self._settled(low, high, last)
+            if self.proved and bits > MOST_BITS:
+                raise _too_much(f"more than {MOST_BITS} bits")
+            if not self.proved and bits > MOST_BITS_UNPROVED:
+                raise NtkspecError(
+                    f"some eigenvalue to degree {task.last} cannot be told from 0 with "
+                    f"{MOST_BITS_UNPROVED} bits; leave out degrees that vanish, or give the "
+                    "activation's symmetry or polynomial part"
+                )
+            with ctx.workprec(bits):
+                plane = self._settled(task)
                 missing = plane.missing_bits(self.parity)
                 if missing == 0 and (
                     self.proved or (before and not plane.differs(before, self.parity))
                 ):
+                    self.bits = bits
                     return plane
             before = plane if missing == 0 else None
             if missing == 0:
-                self.bits += self.bits // 4
+                bits += bits // 4
             else:
-                self.bits += max(missing + 16, 32) if missing < KEPT else self.bits // 2
+                bits += max(missing + 16, 32) if missing < KEPT else bits // 2
 
-    def _settled(self, low: int, high: int, last: int) -> _Plane:
+    def _settled(self, task: _Plane) -> _Plane:
         kernel = self.kernel_function()
         if self.kind == "kink":
-            return self._by_gauss(kernel, low, high, last)
-        return self._by_cosines(kernel, low, high, last)
+            return self._by_gauss(kernel, task)
+        return self._by_cosines(kernel, task)
 
-    def _by_gauss(self, kernel: Values, low: int, high: int, last: int) -> _Plane:
+    def _by_gauss(self, kernel: Values, task: _Plane) -> _Plane:
         """More nodes until two runs agree."""
         before, effort = None, 1.0
         while True:
-            plane = _Plane(low, high, last)
-            plane.fill(GaussMoments(kernel, last + high, effort, self.root))
+            plane = task.empty()
+            plane.fill(GaussMoments(kernel, task.last + task.high, effort, self.root))
             if plane.missing_bits(self.parity):
                 return plane
             if before is not None and not plane.differs(before, self.parity):
                 return plane
             before, effort = plane, 1.15 * effort
 
-    def _by_cosines(self, kernel: Values, low: int, high: int, last: int) -> _Plane:
+    def _by_cosines(self, kernel: Values, task: _Plane) -> _Plane:
         """More nodes until the coefficients have fallen off."""
         stretch = 1.0 if self.kind == "entire" else 2.0 / 3.0
-        count = last + high + 2
+        count = task.last + task.high + 2
         n = self._cosine_nodes(count, stretch)
         while True:
             source = CosineMoments(kernel, n, self.parity.whole)
             if source.settled(count, stretch):
                 break
             n = n * 5 // 4
-        plane = _Plane(low, high, last)
+        plane = task.empty()
         plane.fill(source)
         return plane
 

@@ -84,7 +84,7 @@ class PositiveSeries:
             return None
         return (0,) if self._constant != 0.0 else ()
 
-    def prepare(self, low: int, high: int, last: int) -> None:
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Nothing: rows and columns stand for themselves."""
 
     def row(

@@ -54,7 +54,7 @@ class SphereWeights:
         """Degrees of a parity that are not zero, or None when all of them may be."""
         return self.parity.isolated(parity)
 
-    def prepare(self, low: int, high: int, last: int) -> None:
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Compute the row of a dimension; nothing is shared by dimensions."""
         if low == high and (self.key[0] != low or self.key[1] < last):
             self.values = self._row(low, last)
