@@ -19,8 +19,8 @@ from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
 
 __all__ = ["NetworkPanels", "network_panels"]
 
-#: Bits: few where the duals are series whose length grows with them (each layer costs some), many
-#: where they are formulas and panels may reach close to 0: F(1) - F is a small difference there.
+#: Bits: few where the duals are series whose length grows with them (elu's lose some each layer),
+#: many where they are formulas and panels may reach close to 0: F(1) - F is small there.
 BITS, BITS_OF_FORMULAS = 84, 400
 LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
 #: Error of the polynomials allowed, relative to the largest value of their function.
@@ -66,7 +66,8 @@ def network_panels(network: Any) -> NetworkPanels:
     levels: list[int] = []
     fulls: list[float] = []
     formula = sigma.singularity.kind == "entire" or sigma.homogeneous is not None
-    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS + 8 * min(network.depth, 20)):
+    extra = 8 * min(network.depth, 20) if sigma.singularity.kind == "kink" else 0
+    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS + extra):
         layers = Layers(network, "nngp")
         variances = [float(q.mid()) for q in layers.variances]
         for number, q in enumerate(variances):
