@@ -32,6 +32,7 @@ PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
 # Sizes differ too: leaky ReLU and ReLU nearly coincide.
 STYLES = (
     ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
+    ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
 )  # fmt: skip
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
@@ -103,11 +104,15 @@ def _dims(table: Table) -> list[int]:
 
 def _curves(table: Table, dim: int) -> list[Curve]:
     curves = []
-    for (name, network), style in zip(list(table.networks.items())[:4], STYLES, strict=False):
+    if len(table.networks) > len(STYLES):
+        raise NtkspecError(
+            f"the table has {len(table.networks)} networks; at most {len(STYLES)} can be drawn"
+        )
+    for (name, network), style in zip(table.networks.items(), STYLES, strict=False):
         degrees = _thinned(table.degrees(name))
         part = table.select(name, dim=dim, degrees=degrees)
         exact = np.asarray(part.log_eigenvalue).ravel() / math.log(10.0)
-        curves.append(_curve(network, dim, style, degrees, exact, part.kernel))
+        curves.append(_curve(name, network, dim, style, degrees, exact, part.kernel))
     return curves
 
 
@@ -122,7 +127,18 @@ def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.unique(np.r_[near, np.intersect1d(near + 1, positive)])
 
 
+def _plain(
+    network: Network, dim: int, degrees: NDArray[np.int64], kernel: str
+) -> NDArray[np.float64]:
+    """What quadrature of the pointwise kernel gives; NaN where there is none in one dimension."""
+    if network.weights == "sphere":
+        return np.full(degrees.size, np.nan)
+    pointwise = network.ntk if kernel == "ntk" else network.nngp
+    return funk_hecke(pointwise, dim, degrees, nodes=QUADRATURE_NODES).eigenvalues
+
+
 def _curve(
+    name: str,
     network: Network,
     dim: int,
     style: tuple[str, str, float],
@@ -130,16 +146,15 @@ def _curve(
     exact: NDArray[np.float64],
     kernel: str,
 ) -> Curve:
-    pointwise = network.ntk if kernel == "ntk" else network.nngp
-    plain = funk_hecke(pointwise, dim, degrees, nodes=QUADRATURE_NODES).eigenvalues
+    plain = _plain(network, dim, degrees, kernel)
     with np.errstate(divide="ignore"):
         plain = np.log10(np.abs(plain))
     top = float(degrees[-1])
     law_degrees = np.geomspace(min(max(4.0, 2.0 * dim), top), top, 60)
     model = law(network, dim, "nngp" if kernel == "nngp" else "ntk")
-    label = NAMES.get(network.name, network.name)
-    if network.slope is not None:
-        label += f" (slope {network.slope:g})"
+    label = NAMES.get(name, name)
+    if name.startswith("leaky_relu(slope=") and "," not in name:
+        label = f"leaky ReLU (slope {network.slope:g})"
     drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
     return Curve(label, style, degrees, exact, law_degrees, drawn, plain)
 
@@ -211,8 +226,12 @@ def _legend(figure: Figure, axes: Axes) -> None:
     kept["law"] = Line2D([], [], color="0.3", linewidth=1.1)
     kept["derived law"] = kept.pop("law")
     kept[PLAIN] = kept.pop(PLAIN)
+    # In one line where it fits: some 130 characters do.
+    columns = min(len(kept), max(2, 130 // (max(map(len, kept)) + 8)))
+    if sum(len(label) + 8 for label in kept) <= 130:
+        columns = len(kept)
     figure.legend(
-        list(kept.values()), list(kept), loc="outside upper center", ncols=len(kept),
+        list(kept.values()), list(kept), loc="outside upper center", ncols=columns,
         frameon=False, fontsize=9, handletextpad=0.3, columnspacing=1.2,
     )  # fmt: skip
 
