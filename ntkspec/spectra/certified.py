@@ -37,7 +37,7 @@ MOST_BITS = 8000
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
 CIRCLE = 1.5
-ELLIPSES = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08)
+ELLIPSES = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def certify(
     ------
     NtkspecError
         For a parameter that is not allowed; for what nothing can be proved about (a user's
-        activation) or is not (elu; step in depth; weights on a sphere); when the proof needs
+        activation) or is not (elu; weights on a sphere); when the proof needs
         more than 8000 bits.
 
     Examples
@@ -139,8 +139,8 @@ def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
     kinked = sigma.singularity.kind == "kink"
     if kinked and sigma.homogeneous is None:
         raise NtkspecError(f"certify has no proof for {sigma.name}")
-    if kinked and sigma.singularity.order == 0 and (net.depth > 1 or net.bias_variance > 0.0):
-        raise NtkspecError(f"certify has a proof for {sigma.name} at depth 1 without bias only")
+    if kinked and sigma.singularity.order == 0 and net.depth > 5:
+        raise NtkspecError(f"certify has a proof for {sigma.name} to depth 5; {net.depth} is given")
 
 
 def _enclose(
@@ -218,24 +218,26 @@ def _by_ellipse(
 ) -> tuple[list[arb], str]:
     whole = parity(net, kernel).whole
     even = net.sigma.symmetry == "even" and whole is not None
-    ellipse = _Ellipse(layers, 2 if even else 1)
+    jump = net.sigma.singularity.order == 0
+    root = 2 ** (net.depth - 1) if jump else 1
+    ellipse = _RootEllipse(layers, root) if jump else _Ellipse(layers, 2 if even else 1)
     accuracy = ctx.prec * LN2
-    best: tuple[int, float, arb] | None = None
+    best: tuple[int, float, arb, arb] | None = None
     for rho in ELLIPSES:
         size = ellipse.bound(rho)
         if size is None:
             continue
-        reach = ellipse.half_height(rho)
-        log_size = float(size.log()) + (degree + dim) * reach
+        reach = ellipse.reach(rho)
+        log_size = float(size.log()) + (degree + dim) * float(reach)
         n = math.ceil((accuracy + max(log_size, 0.0) + 4.0) / (2.0 * math.log(rho)))
         if best is None or n < best[0]:
-            best = n, rho, size
+            best = n, rho, size, reach
     if best is None:
         raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
-    n, rho, size = best
-    source = GaussMoments(layers, 0, nodes=n, parity=whole if even else None)
+    n, rho, size, reach = best
+    source = GaussMoments(layers, 0, root=root, nodes=n, parity=whole if even else None)
     moments = [
-        m + arb(0, _remainder(size, rho, source.n, dim, j).upper())
+        m + arb(0, _remainder(size, reach, rho, source.n, dim, j).upper())
         for j, m in enumerate(source.moments(dim, degree + 1))
     ]
     method = (
@@ -245,11 +247,13 @@ def _by_ellipse(
     return base_row(moments, dim), method
 
 
-def _remainder(size: arb, rho: float, n: int, dim: int, j: int) -> arb:
-    """(64/15) max |f| rho^(-2n) / (1 - rho^-2), times half the interval, for f with cos(j x)."""
+def _remainder(size: arb, reach: arb, rho: float, n: int, dim: int, j: int) -> arb:
+    """(64/15) max |f| rho^(-2n) / (1 - rho^-2), times half the interval, for f with cos(j x).
+
+    |sin x| and |cos j x| are bounded by |Im x| <= reach; half the interval is at most pi/2.
+    """
     r = arb(rho)
-    height = arb.pi() / 4 * (r - 1 / r)
-    growth = size * height.cosh() ** (dim - 2) * (j * height).cosh()
+    growth = size * reach.cosh() ** (dim - 2) * (j * reach).cosh()
     # c_d <= sqrt(d)
     return arb(dim).sqrt() * arb.pi() / 2 * arb(64) / 15 * growth * r ** (-2 * n) / (1 - r**-2)
 
@@ -262,15 +266,20 @@ class _Ellipse:
         self.fulls = [value(Correlation.full()) for value, _ in layers.duals]
         self.spreads: dict[int, arb] = {}
 
-    def half_height(self, rho: float) -> float:
-        """Smaller semi-axis."""
-        return 0.25 * math.pi / self.parts * (rho - 1.0 / rho)
+    def reach(self, rho: float) -> arb:
+        """Bound of |Im theta|: the smaller semi-axis."""
+        r = arb(rho)
+        return arb.pi() / (4 * self.parts) * (r - 1 / r)
+
+    def boxes(self, rho: float) -> Iterator[acb]:
+        """Balls that cover the ellipse's upper half."""
+        return _boxes(rho, arb.pi() / (2 * self.parts))
 
     def bound(self, rho: float) -> arb | None:
         """An upper bound of |K| inside; None where analyticity is not proved."""
         with ctx.workprec(64):
             worst = arb(0)
-            for box in _boxes(rho, self.parts):
+            for box in self.boxes(rho):
                 size = self._size(box, 5)
                 if size is None:
                     return None
@@ -358,9 +367,51 @@ class _Ellipse:
         return self.spreads[layer]
 
 
-def _next_angle(angle: acb, ratio: acb) -> acb | None:
-    """Arccos(1 - ratio angle^2) as an analytic function that vanishes with the angle."""
-    w = ratio * angle * angle / 2
+class _RootEllipse(_Ellipse):
+    """The same for the step function, in x with theta = pi x^root and foci 0 and 1.
+
+    Its dual is (pi - theta) / (2 pi), so 1 - rho' = kappa theta and a layer takes a square root:
+    theta_l = x^m h_l with m halved at each layer and h_l analytic.
+    """
+
+    def __init__(self, layers: Layers, root: int) -> None:
+        super().__init__(layers, 1)
+        self.root = root
+
+    def reach(self, rho: float) -> arb:
+        """Bound of |Im theta| over the boxes."""
+        with ctx.workprec(64):
+            bounds = [abs((arb.pi() * box**self.root).imag).upper() for box in self.boxes(rho)]
+            return arb(max(bounds, key=float))
+
+    def boxes(self, rho: float) -> Iterator[acb]:
+        """Balls that cover the ellipse's upper half."""
+        return _boxes(rho, arb(0.5))
+
+    def _kernel(self, x: Any) -> Any:
+        """K times the derivative of theta; None where a branch cut may be met."""
+        net, power = self.layers, self.root
+        h: Any = acb(arb.pi())
+        if not net.bias.is_zero():
+            half = (x**power * h / 2).sinc()
+            h = _next_angle(h, net.weight / net.variances[0] * half * half / 2, x**power)
+        for variance in net.variances[1:-1]:
+            if h is None:
+                return None
+            kappa = net.weight / (2 * arb.pi() * variance)
+            w = kappa * h * x**power / 2
+            if not (h.real > 0 and (w.real < 1 or not w.imag.contains(0))):
+                return None
+            h, power = 2 * _root(kappa * h / 2) * _arcsin_ratio(w), power // 2
+        if h is None:
+            return None
+        value = (arb.pi() - x**power * h) / (2 * arb.pi())
+        return value * 2 * self.root * x ** (self.root - 1)
+
+
+def _next_angle(angle: acb, ratio: acb, factor: Any = 1) -> acb | None:
+    """Arccos(1 - ratio (factor angle)^2) / factor, analytic; it vanishes with the angle."""
+    w = ratio * (factor * angle) * (factor * angle) / 2
     if not (ratio.real > 0 or not ratio.imag.contains(0)):
         return None
     if not (w.real < 1 or not w.imag.contains(0)):
@@ -397,10 +448,13 @@ def _arcsin_ratio(w: acb) -> acb:
     return here.asin() / here + acb(reach, reach)
 
 
-def _boxes(rho: float, parts: int) -> Iterator[acb]:
-    """Boxes that cover the upper half of the ellipse; K takes conjugate values below."""
-    width = 0.25 * math.pi / parts * (rho + 1.0 / rho)
-    height = 0.25 * math.pi / parts * (rho - 1.0 / rho)
+def _boxes(rho: float, half: arb) -> Iterator[acb]:
+    """Boxes that cover the upper half of the ellipse with foci 0 and 2 half.
+
+    K takes conjugate values below.
+    """
+    width = 0.5 * float(half) * (rho + 1.0 / rho)
+    height = 0.5 * float(half) * (rho - 1.0 / rho)
     columns = max(16, math.ceil(2.0 * width / 0.15))
     rows = max(2, math.ceil(height / 0.15))
     for i in range(columns):
@@ -412,7 +466,7 @@ def _boxes(rho: float, parts: int) -> Iterator[acb]:
                 break
             y = height * (j + 0.5) / rows
             yield acb(
-                arb.pi() / (2 * parts) + arb(x, 1.000001 * width / columns),
+                half + arb(x, 1.000001 * width / columns),
                 arb(y, 0.500001 * height / rows),
             )
 
