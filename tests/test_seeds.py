@@ -25,6 +25,14 @@ def test_seeds_agree_with_the_routes_of_doubles(name, dim):
         assert np.abs(ratio - 1.0).max() < 1e-14
 
 
+@pytest.mark.parametrize("dim", [5001, 100_000])
+def test_seeds_in_large_dimensions(dim):
+    network, degrees = Network("tanh", trained="all"), np.array([1, 3, 9])
+    mantissa, exponent = both_parities(BallSeeds.of_network(network, "ntk"), dim, degrees)
+    other, shift = both_parities(route(network, "ntk"), dim, degrees)
+    assert mantissa / other * 2.0 ** (exponent - shift) == pytest.approx(1.0, rel=1e-14)
+
+
 @pytest.mark.parametrize(
     "network",
     [

@@ -418,7 +418,7 @@ class BallSeeds:
     def _by_cosines(self, kernel: Values, task: _Plane) -> _Plane:
         """More nodes until the coefficients have fallen off."""
         stretch = 1.0 if self.kind == "entire" else 2.0 / 3.0
-        count = task.last + task.high + 2
+        count = task.last + task.high - task.low + 2
         n = self._cosine_nodes(count, stretch)
         while True:
             source = CosineMoments(kernel, n, self.parity.whole)
