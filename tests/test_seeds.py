@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ntkspec
 from ntkspec import Network, NtkspecError
+from ntkspec.activations import ACTIVATIONS
 from ntkspec.spectra.parity import Parity
 from ntkspec.spectra.routes import both_parities, route
 from ntkspec.spectra.seeds import BallSeeds
@@ -116,3 +119,27 @@ def test_a_table_of_a_deep_tanh_network_takes_less_than_a_minute():
     block = table_block(Network("tanh", depth=3), range(2, 129), range(1001))
     assert time.process_time() - start < 60.0
     assert block.relative_error.max() < 1e-13
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    name=st.sampled_from([name for name in ACTIVATIONS if name not in ("elu", "step")]),
+    depth=st.integers(1, 3),
+    weight=st.floats(0.2, 4.0),
+    bias=st.sampled_from([0.0, 0.05, 1.0]),
+    trained=st.sampled_from(["hidden", "all"]),
+    dim=st.integers(2, 30),
+)
+def test_any_network_keeps_the_invariants(name, depth, weight, bias, trained, dim):
+    network = Network(
+        name, depth=depth, weight_variance=weight, bias_variance=bias, trained=trained
+    )
+    low = ntkspec.spectrum(network, dim, range(15))
+    high = ntkspec.spectrum(network, dim + 2, range(13))
+    assert np.all(low.mantissas >= 0.0)
+    # the sum over all degrees is the kernel at 1
+    assert low.multiplicities @ low.eigenvalues <= float(network.ntk(1.0)) * (1 + 1e-12)
+    # lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2), from separate computations
+    for k in range(13):
+        walked = low.eigenvalues[k + 2] + (1 + 2 * k / dim) * high.eigenvalues[k]
+        assert walked == pytest.approx(low.eigenvalues[k], rel=1e-14)
