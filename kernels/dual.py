@@ -154,7 +154,7 @@ def sigmoidal_values(t, offset, amplitude, rate, variance, dual, tangent, out):
 
 
 @njit(cache=True, inline="always")
-def _products(x, i, j):
+def products(x, i, j):
     """<x_i, x_j> with 1 - t and 1 + t from the difference and the sum of the points."""
     t, minus, plus = 0.0, 0.0, 0.0
     for c in range(x.shape[1]):
@@ -170,7 +170,7 @@ def piecewise_linear_matrix(x, slope, variance, dual, tangent, out):
     """`piecewise_linear_kernel` between all pairs of rows of x (unit vectors)."""
     for i in range(x.shape[0]):
         for j in range(i + 1):
-            t, minus, plus = _products(x, i, j)
+            t, minus, plus = products(x, i, j)
             out[i, j] = piecewise_linear_kernel(t, minus, plus, slope, variance, dual, tangent)
             out[j, i] = out[i, j]
 
@@ -180,7 +180,7 @@ def sigmoidal_matrix(x, offset, amplitude, rate, variance, dual, tangent, out):
     """`sigmoidal_kernel` between all pairs of rows of x (unit vectors)."""
     for i in range(x.shape[0]):
         for j in range(i + 1):
-            t, minus, plus = _products(x, i, j)
+            t, minus, plus = products(x, i, j)
             out[i, j] = sigmoidal_kernel(
                 t, minus, plus, offset, amplitude, rate, variance, dual, tangent
             )

@@ -15,6 +15,8 @@ import math
 
 from numba import njit
 
+from ntkspec.kernels.dual import products
+
 COEFFICIENTS = 16
 #: Symmetries of sigma, as numbers.
 NONE, ODD, EVEN = 0, 1, 2
@@ -118,14 +120,9 @@ def layered_matrix(x, weight, bias, variances, fulls, tables, starts, levels, sy
     """`kernel` between all pairs of rows of x (unit vectors), 1 -+ t from differences and sums."""
     for i in range(x.shape[0]):
         for j in range(i + 1):
-            t, minus, plus = 0.0, 0.0, 0.0
-            for c in range(x.shape[1]):
-                a, b = x[i, c], x[j, c]
-                t += a * b
-                minus += (a - b) * (a - b)
-                plus += (a + b) * (a + b)
+            t, minus, plus = products(x, i, j)
             out[i, j] = kernel(
-                t, 0.5 * minus, 0.5 * plus, weight, bias, variances, fulls, tables, starts, levels,
+                t, minus, plus, weight, bias, variances, fulls, tables, starts, levels,
                 symmetry, root, dual, tangent,
             )  # fmt: skip
             out[j, i] = out[i, j]
