@@ -147,14 +147,16 @@ def _enclose(
     net: Network, dim: int, kernel: Kernel, degrees: list[int], digits: int
 ) -> tuple[dict[int, arb], str]:
     """Raise the precision until all are narrow enough."""
-    kinked = net.sigma.singularity.kind == "kink"
+    proof: _ByEllipse | _ByTail | None = None
     wanted = int(digits / math.log10(2.0)) + 2
     bits = 64 + wanted + 2 * dim.bit_length() + 4 * max(degrees).bit_length()
     while bits <= MOST_BITS:
         with ctx.workprec(bits):
             layers = Layers(net, kernel)
-            run = _by_ellipse if kinked else _by_tail
-            row, method = run(net, layers, kernel, dim, max(degrees))
+            if proof is None:  # its bounds hold at any precision
+                kinked = net.sigma.singularity.kind == "kink"
+                proof = (_ByEllipse if kinked else _ByTail)(net, kernel, layers)
+            row, method = proof.row(layers, dim, max(degrees))
             missing = max(wanted - row[k].rel_accuracy_bits() for k in degrees)
             if missing <= 0:
                 return {k: row[k] for k in degrees}, method
@@ -171,27 +173,30 @@ def _mpf(ball: arb) -> mpmath.mpf:
 # --- smooth activations --------------------------------------------------------------------------
 
 
-def _by_tail(
-    net: Network, layers: Layers, kernel: Kernel, dim: int, degree: int
-) -> tuple[list[arb], str]:
-    growth = Growth(net, layers)
-    accuracy = ctx.prec * LN2
-    n = _first_below(growth, -accuracy) + 2
-    n = max(n, degree + dim)
-    source = CosineMoments(layers, n, parity(net, kernel).whole)
-    n = source.n
-    # c_j lies between what the rule gives less the tail from 2n - j on, and that.
-    for j, c in enumerate(source.coefficients):
-        if j == n:
-            source.coefficients[j] = arb(0, (abs(c) + growth.tail(n)).upper())
-        else:
-            source.coefficients[j] = c - _upto(growth.tail(2 * n - j))
-    rest = arb(0, growth.tail(n + 1).upper())
-    moments = [m + rest for m in source.moments(dim, degree + 1)]
-    if dim == 2:
-        moments = source.moments(dim, degree + 1)
-    method = f"trapezoid rule, {n} intervals, {ctx.prec} bits, aliasing by {growth.how}"
-    return base_row(moments, dim), method
+class _ByTail:
+    """Rows by the trapezoid rule, aliasing bounded by the growth of the kernel."""
+
+    def __init__(self, net: Network, kernel: Kernel, layers: Layers) -> None:
+        self.parity = parity(net, kernel).whole
+        self.growth = Growth(net, layers)
+
+    def row(self, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
+        """Enclosures at the working precision, and what was done."""
+        tail = self.growth.tail
+        n = max(_first_below(self.growth, -ctx.prec * LN2) + 2, degree + dim)
+        source = CosineMoments(layers, n, self.parity)
+        n = source.n
+        # c_j lies between what the rule gives less the tail from 2n - j on, and that.
+        for j, c in enumerate(source.coefficients):
+            if j == n:
+                source.coefficients[j] = arb(0, (abs(c) + tail(n)).upper())
+            else:
+                source.coefficients[j] = c - _upto(tail(2 * n - j))
+        # In the plane a moment is one coefficient, otherwise all after the n-th have a share.
+        rest = arb(0, tail(n + 1).upper()) if dim > 2 else arb(0)
+        moments = [m + rest for m in source.moments(dim, degree + 1)]
+        method = f"trapezoid rule, {n} intervals, {ctx.prec} bits, aliasing by {self.growth.how}"
+        return base_row(moments, dim), method
 
 
 def _upto(bound: arb) -> arb:
@@ -213,38 +218,40 @@ def _first_below(growth: Growth, log_bound: float) -> int:
 # --- kinks ---------------------------------------------------------------------------------------
 
 
-def _by_ellipse(
-    net: Network, layers: Layers, kernel: Kernel, dim: int, degree: int
-) -> tuple[list[arb], str]:
-    whole = parity(net, kernel).whole
-    even = net.sigma.symmetry == "even" and whole is not None
-    jump = net.sigma.singularity.order == 0
-    root = 2 ** (net.depth - 1) if jump else 1
-    ellipse = _RootEllipse(layers, root) if jump else _Ellipse(layers, 2 if even else 1)
-    accuracy = ctx.prec * LN2
-    best: tuple[int, float, arb, arb] | None = None
-    for rho in ELLIPSES:
-        size = ellipse.bound(rho)
-        if size is None:
-            continue
-        reach = ellipse.reach(rho)
-        log_size = float(size.log()) + (degree + dim) * float(reach)
-        n = math.ceil((accuracy + max(log_size, 0.0) + 4.0) / (2.0 * math.log(rho)))
-        if best is None or n < best[0]:
-            best = n, rho, size, reach
-    if best is None:
-        raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
-    n, rho, size, reach = best
-    source = GaussMoments(layers, 0, root=root, nodes=n, parity=whole if even else None)
-    moments = [
-        m + arb(0, _remainder(size, reach, rho, source.n, dim, j).upper())
-        for j, m in enumerate(source.moments(dim, degree + 1))
-    ]
-    method = (
-        f"Gauss-Legendre in theta, {source.n} nodes, {ctx.prec} bits, "
-        f"remainder by |K| < {float(size.upper()):.3g} on the ellipse of {rho}"
-    )
-    return base_row(moments, dim), method
+class _ByEllipse:
+    """Rows by Gauss-Legendre, the remainder bounded on ellipses."""
+
+    def __init__(self, net: Network, kernel: Kernel, layers: Layers) -> None:
+        whole = parity(net, kernel).whole
+        even = net.sigma.symmetry == "even" and whole is not None
+        jump = net.sigma.singularity.order == 0
+        self.parity = whole if even else None
+        self.root = 2 ** (net.depth - 1) if jump else 1
+        ellipse = _RootEllipse(layers, self.root) if jump else _Ellipse(layers, 2 if even else 1)
+        sizes = ((rho, ellipse.bound(rho)) for rho in ELLIPSES)
+        self.bounds = [(rho, size, ellipse.reach(rho)) for rho, size in sizes if size is not None]
+        if not self.bounds:
+            raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
+
+    def row(self, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
+        """Enclosures at the working precision, and what was done."""
+
+        def nodes(bound: tuple[float, arb, arb]) -> int:
+            rho, size, reach = bound
+            log_size = float(size.log()) + (degree + dim) * float(reach)
+            return math.ceil((ctx.prec * LN2 + max(log_size, 0.0) + 4.0) / (2.0 * math.log(rho)))
+
+        rho, size, reach = best = min(self.bounds, key=nodes)
+        source = GaussMoments(layers, 0, root=self.root, nodes=nodes(best), parity=self.parity)
+        moments = [
+            m + arb(0, _remainder(size, reach, rho, source.n, dim, j).upper())
+            for j, m in enumerate(source.moments(dim, degree + 1))
+        ]
+        method = (
+            f"Gauss-Legendre in theta, {source.n} nodes, {ctx.prec} bits, "
+            f"remainder by |K| < {float(size.upper()):.3g} on the ellipse of {rho}"
+        )
+        return base_row(moments, dim), method
 
 
 def _remainder(size: arb, reach: arb, rho: float, n: int, dim: int, j: int) -> arb:
