@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -431,7 +432,13 @@ class BallSeeds:
 
     def _cosine_nodes(self, count: int, stretch: float) -> int:
         """Nodes for the working precision, from the fall of the first coefficients."""
-        wanted = ctx.prec * LN2
+        last, nats = self._fall
+        fallen = (last + 1) * (ctx.prec * LN2 / nats) ** (1.0 / stretch)
+        return int(1.05 * max((fallen + count) / 2, count / 2)) + 16
+
+    @cached_property
+    def _fall(self) -> tuple[int, float]:
+        """A degree among the first, and how many nats the cosine coefficients have fallen by it."""
         with ctx.workprec(128):
             probe = CosineMoments(self.kernel_function(), 192, self.parity.whole)
         sizes = [abs(float(x)) for x in probe.coefficients]
@@ -439,9 +446,7 @@ class BallSeeds:
         last = max(
             (j for j in range(1, 170) if sizes[j] > 1e-28 * top), default=1
         )  # the coefficients before are above the noise
-        nats = max(math.log(top / max(sizes[last], 1e-28 * top)), 1.0)
-        fallen = (last + 1) * (wanted / nats) ** (1.0 / stretch)
-        return int(1.05 * max((fallen + count) / 2, count / 2)) + 16
+        return last, max(math.log(top / max(sizes[last], 1e-28 * top)), 1.0)
 
 
 def _root(network: Network) -> int:
