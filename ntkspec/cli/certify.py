@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import network_options
+from ntkspec.cli.options import print_heading, spectrum_options
 
 if TYPE_CHECKING:
     from ntkspec.spectra.certified import Certificate
@@ -16,14 +16,8 @@ __all__ = ["certify"]
 
 
 @click.command()
-@network_options
-@click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.")
-@click.option(
-    "--degrees", default="0:11", show_default=True, metavar="RANGE",
-    help="a:b (b not included), a:b:step, or a list 0,4,8.",
-)  # fmt: skip
+@spectrum_options(degrees="0:11")
 @click.option("--digits", type=int, default=20, show_default=True, help="Digits to be fixed.")
-@click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -55,9 +49,7 @@ def certify(
 
 
 def _print_text(result: Certificate) -> None:
-    named = ", ".join(f"{k} = {v}" for k, v in result.network.parameters().items())
-    click.echo(f"# {named}")
-    click.echo(f"# kernel = {result.kernel}, dim = {result.dim}, probability measure")
+    print_heading(result.network.parameters(), result.kernel, result.dim, "probability")
     click.echo(f"# {result.method}")
     width = len(str(result.degrees.max()))
     for degree, ball in zip(result.degrees.tolist(), result.balls, strict=True):

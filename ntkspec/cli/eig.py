@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import network_options
+from ntkspec.cli.options import print_heading, spectrum_options
 
 if TYPE_CHECKING:
     from ntkspec.spectra import Spectrum
@@ -21,13 +21,7 @@ COLUMNS = ("degree", "eigenvalue", "log_eigenvalue", "multiplicity", "relative_e
 
 
 @click.command()
-@network_options
-@click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.")
-@click.option(
-    "--degrees", default="0:101", show_default=True, metavar="RANGE",
-    help="a:b (b not included), a:b:step, or a list 0,4,8.",
-)  # fmt: skip
-@click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
+@spectrum_options(degrees="0:101")
 @click.option(
     "--normalization", default="probability", show_default=True,
     metavar="probability|surface|poster", help="Measure of the operator.",
@@ -88,9 +82,7 @@ def _print_text(result: Spectrum) -> None:
         *([repr(value) for value in row] for row in zip(*_columns(result), strict=True)),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    named = ", ".join(f"{k} = {v}" for k, v in result.network.parameters().items())
-    click.echo(f"# {named}")
-    click.echo(f"# kernel = {result.kernel}, dim = {result.dim}, {result.normalization} measure")
+    print_heading(result.network.parameters(), result.kernel, result.dim, result.normalization)
     for row in rows:
         click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 

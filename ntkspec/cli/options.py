@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["network_options"]
+__all__ = ["print_heading", "spectrum_options"]
 
 OPTIONS = (
     click.argument("activation"),
@@ -27,8 +27,30 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the activation and the parameters of a network to a command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add a network's parameters, dimension, degrees (a default) and kernel to a command."""
+    options = (
+        *OPTIONS,
+        click.option(
+            "--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.",
+        ),
+        click.option(
+            "--degrees", default=degrees, show_default=True, metavar="RANGE",
+            help="a:b (b not included), a:b:step, or a list 0,4,8.",
+        ),
+        click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
+    )  # fmt: skip
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def print_heading(parameters: dict[str, Any], kernel: str, dim: int, measure: str) -> None:
+    """Say in comment lines what a listing is of."""
+    named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
+    click.echo(f"# {named}")
+    click.echo(f"# kernel = {kernel}, dim = {dim}, {measure} measure")
