@@ -296,11 +296,7 @@ def _gaussian(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def _normal_cdf(x: Any) -> Any:
-    return (-x * _root_half(x)).erfc() / 2
-
-
-def _root_half(x: Any) -> Any:
-    return (x * 0 + 1) / (x * 0 + 2).sqrt()
+    return (-x / (0 * x + 2).sqrt()).erfc() / 2
 
 
 def _normal_density(x: Any) -> Any:

@@ -347,7 +347,21 @@ def _wedge(angle: arb, rule: Sequence[tuple[arb, arb]]) -> list[tuple[arb, arb, 
     return nodes
 
 
-class _PowerDual:
+class _SectorDual:
+    """Duals that are integrated anew at every angle."""
+
+    def at_zero(self) -> tuple[arb, arb]:
+        return self._at_angle(arb(0))
+
+    def at(self, points: Sequence[acb]) -> tuple[list[arb], list[arb]]:
+        pairs = [self._at_angle(p.arg()) for p in points]
+        return [f for f, _ in pairs], [d for _, d in pairs]
+
+    def _at_angle(self, angle: arb) -> tuple[arb, arb]:
+        raise NotImplementedError
+
+
+class _PowerDual(_SectorDual):
     """sigma = x^p for x > 0 and left |x|^p for x < 0: r^(2p) comes out of the angular integral."""
 
     def __init__(self, sigma: Sigma, variance: arb, nats: float) -> None:
@@ -362,13 +376,6 @@ class _PowerDual:
             / (2 * arb.pi())
             for e in (p, max(p - 1, 0))
         ]
-
-    def at_zero(self) -> tuple[arb, arb]:
-        return self._at_angle(arb(0))
-
-    def at(self, points: Sequence[acb]) -> tuple[list[arb], list[arb]]:
-        pairs = [self._at_angle(p.arg()) for p in points]
-        return [f for f, _ in pairs], [d for _, d in pairs]
 
     def _at_angle(self, angle: arb) -> tuple[arb, arb]:
         # Signs (+,+) and (-,-) on wedges of opening pi - angle, (+,-) and (-,+) of opening angle.
@@ -388,7 +395,7 @@ class _PowerDual:
         return of_f, of_d
 
 
-class _EluDual:
+class _EluDual(_SectorDual):
     """sigma = x for x > 0, e^x - 1 for x < 0; the radial sums are done first.
 
     On the negative side only E_r[r^e exp(-sqrt(q) r x)], e = 0 and 1, is needed, for x in [0, 2]:
@@ -406,13 +413,6 @@ class _EluDual:
             (w * r * r for r, w in zip(radii, weights, strict=True)), arb(0)
         )
         self.laplace = [_laplace(radii, weights, self.scale, e, nats) for e in (0, 1)]
-
-    def at_zero(self) -> tuple[arb, arb]:
-        return self._at_angle(arb(0))
-
-    def at(self, points: Sequence[acb]) -> tuple[list[arb], list[arb]]:
-        pairs = [self._at_angle(p.arg()) for p in points]
-        return [f for f, _ in pairs], [d for _, d in pairs]
 
     def _at_angle(self, angle: arb) -> tuple[arb, arb]:
         f = d = arb(0)
