@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from table_numbers import datasets
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """
@@ -35,17 +35,6 @@ def make(folder, **options):
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True, **options)
 
 
-def numbers(path):
-    found = {}
-    with h5py.File(path, "r") as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[...]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
-
-
 def test_three_kills_then_the_same_bits_then_nothing_to_do(tmp_path):
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -60,7 +49,7 @@ def test_three_kills_then_the_same_bits_then_nothing_to_do(tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert make(killed, **quiet).wait(timeout=200) == 0
-    one, two = numbers(whole / "spectra.h5"), numbers(killed / "spectra.h5")
+    one, two = datasets(whole / "spectra.h5"), datasets(killed / "spectra.h5")
     assert one.keys() == two.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], two[name])

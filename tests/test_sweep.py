@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from table_numbers import datasets
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.spectra import spectrum
@@ -34,18 +35,6 @@ activation = "relu"
 activation = "tanh"
 kernel = "nngp"
 """
-
-
-def datasets(path):
-    """All numbers of a table, by name."""
-    found = {}
-    with h5py.File(path, "r") as file:
-        file.visititems(
-            lambda name, item: (
-                found.update({name: item[...]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
 
 
 def assert_same_bits(one, two):
