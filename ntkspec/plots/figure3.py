@@ -226,9 +226,9 @@ def _legend(figure: Figure, axes: Axes) -> None:
     kept["law"] = Line2D([], [], color="0.3", linewidth=1.1)
     kept["derived law"] = kept.pop("law")
     kept[PLAIN] = kept.pop(PLAIN)
-    # In one line where it fits: some 130 characters do.
-    columns = min(len(kept), max(2, 130 // (max(map(len, kept)) + 8)))
-    if sum(len(label) + 8 for label in kept) <= 130:
+    # In one line where it fits: some 140 characters do, 8 of them for each marker and gap.
+    columns = min(len(kept), max(2, 140 // (max(map(len, kept)) + 8)))
+    if sum(len(label) + 8 for label in kept) <= 140:
         columns = len(kept)
     figure.legend(
         list(kept.values()), list(kept), loc="outside upper center", ncols=columns,
