@@ -16,7 +16,7 @@ from table_numbers import datasets
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.spectra import spectrum
-from ntkspec.sweeps import parse_recipe, run_sweep
+from ntkspec.sweeps import Local, parse_recipe, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.files import appearing
 from ntkspec.sweeps.plan import BlockKey, blocks, check_size
@@ -56,7 +56,7 @@ def recipe_file(tmp_path_factory):
 def table(recipe_file, tmp_path_factory):
     """A table made in one go, by one worker."""
     out = tmp_path_factory.mktemp("table") / "small.h5"
-    result = run_sweep(recipe_file, out, workers=1)
+    result = run_sweep(recipe_file, out, Local(1))
     assert result.output == out
     assert result.computed == len(list(blocks(parse_recipe(RECIPE))))
     return out
@@ -88,7 +88,7 @@ def test_a_finished_sweep_has_nothing_to_do(recipe_file, table):
 
 def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path):
     seen = []
-    run_sweep(recipe_file, tmp_path / "t.h5", workers=2, progress=lambda *a: seen.append(a))
+    run_sweep(recipe_file, tmp_path / "t.h5", Local(2), progress=lambda *a: seen.append(a))
     assert_same_bits(table, tmp_path / "t.h5")
     assert seen[-1][0] == seen[-1][1] > 10
     assert seen[-1][2] == 2 * 38 * 120
@@ -121,7 +121,7 @@ def test_no_scheduler_there(recipe_file, tmp_path, monkeypatch):
 def test_shards_then_assembly(recipe_file, table, tmp_path):
     out = tmp_path / "t.h5"
     counts = [run_sweep(recipe_file, out, shard=f"{i}/3").computed for i in (1, 2, 3)]
-    assert run_sweep(recipe_file, out, workers=1).computed == 0
+    assert run_sweep(recipe_file, out, Local(1)).computed == 0
     assert sum(counts) == len(list(blocks(parse_recipe(RECIPE))))
     assert_same_bits(table, out)
 
@@ -133,7 +133,7 @@ def test_shards_run_side_by_side(recipe_file, table, tmp_path):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         assert "waiting" not in errors
-    assert run_sweep(recipe_file, out, workers=1).computed == 0
+    assert run_sweep(recipe_file, out, Local(1)).computed == 0
     assert_same_bits(table, out)
 
 
@@ -200,7 +200,7 @@ def test_interrupt_ends_at_once_and_says_how_to_go_on(recipe_file, tmp_path):
         assert "again" in errors
         assert "Traceback" not in errors
         assert time.monotonic() - started < 20
-    run_sweep(recipe_file, out, workers=1)
+    run_sweep(recipe_file, out, Local(1))
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_damaged_block_is_computed_again(recipe_file, table, parts, damage, ca
         victim.write_bytes(files[2].read_bytes())
     else:
         victim.unlink()
-    result = run_sweep(recipe_file, out, workers=1)
+    result = run_sweep(recipe_file, out, Local(1))
     assert (result.computed, result.reused) == (1, len(files) - 1)
     if damage != "gone":
         assert victim.name in capsys.readouterr().err
@@ -260,7 +260,7 @@ def test_restart_throws_old_blocks_away(parts, tmp_path):
     out, _ = parts
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace('"0:120"', '"0:30"'))
-    assert run_sweep(other, out, workers=1, restart=True).reused == 0
+    assert run_sweep(other, out, Local(1), restart=True).reused == 0
     with open_table(out) as source:
         assert source.degrees("relu")[-1] == 29
 
@@ -275,7 +275,7 @@ def test_a_damaged_table_is_made_anew(recipe_file, table, tmp_path, capsys):
     out = tmp_path / "t.h5"
     data = bytearray(table.read_bytes())
     out.write_bytes(data[: len(data) - 2000])
-    run_sweep(recipe_file, out, workers=1)
+    run_sweep(recipe_file, out, Local(1))
     assert "made anew" in capsys.readouterr().err
     assert_same_bits(table, out)
 
@@ -294,7 +294,7 @@ def test_a_failing_check_leaves_no_table(recipe_file, tmp_path, monkeypatch):
             compute_block(recipe, key, tmp_path / "t.h5.parts")
     monkeypatch.undo()
     with pytest.raises(NtkspecError, match=r"check of tanh.* failed"):
-        run_sweep(recipe_file, out, workers=1)
+        run_sweep(recipe_file, out, Local(1))
     assert not out.exists()
 
 
@@ -367,7 +367,7 @@ def test_blocks_cover_the_table_once_within_their_bound(size):
 def test_blocks_beside_each_other_in_degree_fit_together(tmp_path, recipe_file, table):
     narrow = tmp_path / "narrow.toml"
     narrow.write_text(RECIPE.replace("= 1000", "= 90"))
-    run_sweep(narrow, tmp_path / "t.h5", workers=2)
+    run_sweep(narrow, tmp_path / "t.h5", Local(2))
     for name, values in datasets(table).items():
         if name.endswith("/eigenvalue"):
             np.testing.assert_allclose(datasets(tmp_path / "t.h5")[name], values, rtol=1e-13)
