@@ -24,6 +24,7 @@ from ntkspec.ranges import parse_range
 from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.lines import Fault, KeyPath
+from ntkspec.tables.layout import COMPRESSIONS
 
 __all__ = ["Recipe", "group_name", "parse_recipe", "read_recipe"]
 
@@ -31,7 +32,6 @@ BLOCK_EIGENVALUES = 2**21
 MOST_BLOCK_EIGENVALUES = 2**28
 MOST_NETWORKS = 10_000
 LIMITS = {"dims": (2, MAX_DIM), "degrees": (0, MAX_DEGREE)}
-COMPRESSIONS = ("gzip", "none", "zstd", "blosc")
 KEYS = (
     "name", "dims", "degrees", "block_eigenvalues", "compression", "checks", "cluster", "networks",
 )  # fmt: skip
