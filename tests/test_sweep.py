@@ -323,9 +323,9 @@ def test_a_table_that_would_not_fit_is_refused_with_its_size(tmp_path):
     recipe.write_text(text + 'compression = "none"')
     with pytest.raises(TableError, match=r"GB of disk.* GB are free"):
         run_shard(recipe, tmp_path / "t.h5", "1/1000")
+    many = text.replace('"relu"', f'"relu", depth = {list(range(1, 101))}, bias_variance = [0, 1]')
     with pytest.raises(NtkspecError, match="GB"):
-        depths = list(range(1, 101))
-        Plan(parse_recipe(text.replace('"relu"', f'"relu", depth = {depths}')))
+        Plan(parse_recipe(many))
 
 
 @pytest.mark.parametrize("size", [1, 7, 120, 121, 1000, 10**6])

@@ -1,14 +1,16 @@
-"""Files that appear whole under their final name, or not at all; room on the disk made sure of."""
+"""Files that appear whole under their final name, or not at all, whatever the disk does."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -56,39 +58,85 @@ def appearing_hdf5(path: Path, bytes_needed: int) -> Iterator[h5py.File]:
     ----------
     path : Path
     bytes_needed : int
-        Bound on the size of the file.  The room is taken before anything is written: HDF5 crashes
-        the process when the disk fills up under it.
+        Bound on the size of the file: where there is less room nothing is begun.
     """
     with appearing(path) as part:
-        with part.open("wb") as plain:
-            plain.write(_empty_hdf5())
-            plain.flush()
-            _take_room(plain.fileno(), bytes_needed)
-        with h5py.File(part, "r+") as file:
-            yield file
-        # What was taken beyond the end of the data is given back when HDF5 closes the file.
+        if shutil.disk_usage(path.parent).free < bytes_needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with _Enduring(part) as plain:
+            with h5py.File(plain, "w") as file:
+                yield file
+            plain.complain()
+
+
+class _Enduring(io.RawIOBase):
+    """A file that takes everything and complains at the end.
+
+    HDF5 crashes the process when it cannot write; so it hears of no error, and its file is thrown
+    away afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b", buffering=0)
+        self._at = 0
+        self._error: OSError | None = None
+
+    def complain(self) -> None:
+        """Raise the first error there was."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset if whence == os.SEEK_SET else self._file.seek(offset, whence)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.preadv(self._file.fileno(), [buffer], self._at)
+        self._at += count
+        return count
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        at = self._at
+        try:
+            while rest and self._error is None:
+                count = os.pwrite(self._file.fileno(), rest, at)
+                rest, at = rest[count:], at + count
+        except OSError as error:
+            self._error = error
+        self._at += size
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._at if size is None else size
+        try:
+            self._file.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+        return size
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file whole."""
     with appearing(path) as part:
         part.write_text(text, encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _empty_hdf5() -> bytes:
-    with h5py.File("empty", "w", driver="core", backing_store=False) as file:
-        file.flush()
-        return bytes(file.id.get_file_image())
-
-
-def _take_room(handle: int, size: int) -> None:
-    try:
-        os.posix_fallocate(handle, 0, size)
-    except OSError as error:
-        # Some file systems cannot.
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
-            raise
 
 
 def _flush(path: Path) -> None:

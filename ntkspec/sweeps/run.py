@@ -157,11 +157,11 @@ def run_shard(
             computed += result.computed
             tally.done(key.size * result.computed)
         mine = [draw for draw in draws(plan) if draw.number % count == index]
-        for draw in mine:
-            for entry in draw_entries(plan, draw, folder):
-                tally.more(1)
-                compute_check(plan, entry, folder)
-                tally.done()
+        entries = [entry for draw in mine for entry in draw_entries(plan, draw, folder)]
+        tally.more(len(entries))
+        for entry in entries:
+            compute_check(plan, entry, folder)
+            tally.done()
     return SweepResult(None, computed, len(range(index, len(plan), count)) - computed)
 
 
