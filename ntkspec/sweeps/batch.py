@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from ntkspec.errors import NtkspecError
 
@@ -16,8 +18,9 @@ KINDS = {
     "lsf": "LSFCluster",
     "oar": "OARCluster",
     "moab": "MoabCluster",
-    "htcondor": "HTCondorCluster",
 }
+WALLTIME = re.compile(r"(?:(?:(\d+)-)?(\d+):([0-5]?\d)|(\d+)):([0-5]\d)")
+LEAST_MEMORY = 100_000_000  # of a worker; forgotten units fall below it
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Batch:
     memory : str
         Of a job, as "4GB".
     walltime : str
-        Of a job, as "HH:MM:SS" or "MM:SS"; workers retire before it ends.
+        Of a job, as "HH:MM:SS", "MM:SS" or "D-HH:MM:SS"; workers retire before it ends.
     partition, account : str
         Queue and account; empty: the batch system's own.
     prologue : tuple of str
@@ -44,6 +47,15 @@ class Batch:
         Further directives of the job script, as "--qos=low".
     interface : str
         Network interface of scheduler and workers; empty: the machine's own.
+
+    Examples
+    --------
+    >>> batch = Batch(jobs=4, walltime="1-00:00:00", prologue=["module load python"])
+    >>> batch.seconds
+    86400
+    >>> Batch(jobs=0)
+    Traceback (most recent call last):
+    ntkspec.errors.NtkspecError: jobs = 0 is not allowed; it must be a whole number >= 1
     """
 
     kind: str = "slurm"
@@ -58,5 +70,52 @@ class Batch:
     interface: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise NtkspecError(f"kind = {self.kind!r} is not allowed; use {', '.join(KINDS)}")
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            raise _refused("kind", self.kind, f"use {', '.join(KINDS)}")
+        for name in ("jobs", "workers"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise _refused(name, value, "it must be a whole number >= 1")
+        if not _bytes(self.memory) >= LEAST_MEMORY * self.workers:
+            raise _refused(
+                "memory", self.memory, 'write it as "4GB", at least 100MB for each worker'
+            )
+        if not isinstance(self.walltime, str) or not self.seconds:
+            raise _refused(
+                "walltime", self.walltime, 'write "HH:MM:SS", "MM:SS" or "D-HH:MM:SS", more than 0'
+            )
+        for name in ("partition", "account", "interface"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or re.search(r"\s", value):
+                raise _refused(name, value, "it must be text without spaces")
+        for name in ("prologue", "directives"):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple) or not all(_is_line(line) for line in value):
+                raise _refused(name, value, "it must be a list of lines of text")
+            object.__setattr__(self, name, tuple(value))
+
+    @property
+    def seconds(self) -> int:
+        """Walltime in seconds; 0 where it is not one."""
+        found = WALLTIME.fullmatch(self.walltime)
+        if found is None:
+            return 0
+        days, hours, minutes, minutes_alone, seconds = (int(n or 0) for n in found.groups())
+        return ((days * 24 + hours) * 60 + minutes + minutes_alone) * 60 + seconds
+
+
+def _refused(name: str, value: Any, allowed: str) -> NtkspecError:
+    return NtkspecError(f"{name} = {value!r} is not allowed; {allowed}")
+
+
+def _bytes(memory: Any) -> int:
+    from dask.utils import parse_bytes
+
+    try:
+        return int(parse_bytes(memory)) if isinstance(memory, str) else 0
+    except ValueError:
+        return 0
+
+
+def _is_line(text: Any) -> bool:
+    return isinstance(text, str) and len(text.splitlines()) == 1

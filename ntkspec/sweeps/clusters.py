@@ -1,57 +1,396 @@
-"""Where tasks run."""
+"""Where tasks run: this machine, a dask cluster that someone else started, a batch system."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ntkspec.sweeps.batch import Batch
+from ntkspec.errors import NtkspecError
+from ntkspec.sweeps.batch import KINDS, Batch
 
-__all__ = ["External", "Local", "Where", "dask_client", "job_script"]
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Batch", "External", "Local", "dask_client", "job_script"]
+
+CONNECT_SECONDS = 30
+CLOSE_SECONDS = 5
+KEEP_SECONDS = 5  # between two looks after the jobs
+# dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
+LOST_SECONDS = 25
+FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0  # after a job that ended before its workers came
+SUBMISSION_ERRORS = (OSError, RuntimeError, ValueError)
+# Lists the jobs of a number that wait or run.
+QUEUES = {"slurm": ("squeue", "--noheader", "--jobs")}
 
 
 @dataclass(frozen=True)
 class Local:
+    """Processes of one thread each on this machine.
+
+    Attributes
+    ----------
+    workers : int or None
+        How many; one for each processor if not given.
+    """
+
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        n = self.workers
+        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
+            raise NtkspecError(f"workers = {n!r} is not allowed; it must be a whole number >= 1")
 
 
 @dataclass(frozen=True)
 class External:
+    """A dask scheduler that runs already.
+
+    Attributes
+    ----------
+    address : str or None
+        As "tcp://host:8786" or "tls://host:8786".
+    file : Path or None
+        Or the file that the scheduler wrote.
+    tls_ca, tls_cert, tls_key : Path or None
+        Authority, certificate and key (PEM), where the scheduler asks for TLS.
+    """
+
     address: str | None = None
     file: Path | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
+    def __post_init__(self) -> None:
+        if bool(self.address) == bool(self.file):
+            raise NtkspecError("a scheduler is named by its address or by its file; give one")
+        if self.file is not None and not self.file.is_file():
+            raise NtkspecError(f"scheduler_file = {str(self.file)!r} is not there")
+        given = {name: path for name, path in self._tls.items() if path is not None}
+        if given and len(given) < 3:
+            missing = ", ".join(name for name in self._tls if name not in given)
+            raise NtkspecError(f"TLS needs tls_ca, tls_cert and tls_key; {missing} is missing")
+        for name, path in given.items():
+            if not path.is_file():
+                raise NtkspecError(f"{name} = {str(path)!r} is not there")
 
-Where = Local | External | Batch
+    @property
+    def _tls(self) -> dict[str, Path | None]:
+        return {"tls_ca": self.tls_ca, "tls_cert": self.tls_cert, "tls_key": self.tls_key}
 
-
-def job_script(batch: Batch) -> str:
-    raise NotImplementedError
+    @property
+    def _name(self) -> str:
+        if self.file is not None:
+            return f"scheduler_file = {str(self.file)!r}"
+        return f"scheduler = {self.address!r}"
 
 
 @contextmanager
-def dask_client(where: Where) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+def dask_client(where: Local | External | Batch) -> Iterator[Client]:
+    """Connect to where tasks run; at the end, close what was started for it and nothing else.
 
-    if isinstance(where, Local):
-        with (
-            LocalCluster(
-                n_workers=where.workers or os.cpu_count(),
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=":0",
+    Parameters
+    ----------
+    where : Local, External or Batch
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    NtkspecError
+        When no scheduler answers, or when the batch system takes no job.
+    """
+    from distributed import Client
+
+    if isinstance(where, External):
+        with _connected(where) as client:
+            yield client
+        return
+    with _local(where) if isinstance(where, Local) else _jobs(where) as cluster:
+        client = Client(cluster)
+        try:
+            yield client
+        finally:
+            client.close(timeout=CLOSE_SECONDS)
+
+
+def job_script(batch: Batch) -> str:
+    """Write the job script that a batch system would get.
+
+    Parameters
+    ----------
+    batch : Batch
+
+    Returns
+    -------
+    str
+        The scheduler's address, known only once it runs, is left open.
+
+    Examples
+    --------
+    >>> print(job_script(Batch(partition="long")).splitlines()[3])
+    #SBATCH -p long
+    """
+    job = _cluster_class(batch).job_cls("tcp://SCHEDULER", name="ntkspec-0", **_options(batch))
+    return str(job.job_script())
+
+
+@contextmanager
+def _connected(where: External) -> Iterator[Client]:
+    from distributed import Client
+
+    security = _security(where)
+    address = where.address or _written_address(where)
+    if address.startswith("tls://") and security is None:
+        raise NtkspecError(f"{where._name}: {address} needs tls_ca, tls_cert and tls_key")
+    if not address.startswith("tls://") and security is not None:
+        raise NtkspecError(f"{where._name}: with tls_ca the address must begin with tls://")
+    try:
+        with ThreadPoolExecutor(1) as thread:  # this one may run a loop already, as notebooks do
+            thread.submit(asyncio.run, _meet(address, security)).result()
+        client = Client(address, security=security, timeout=CONNECT_SECONDS)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        said = str(error) or f"nothing within {CONNECT_SECONDS} s"
+        raise NtkspecError(f"{where._name}: no dask scheduler answers there ({said})") from None
+    try:
+        yield client
+    finally:
+        client.close(timeout=CLOSE_SECONDS)
+
+
+def _security(where: External) -> Any:
+    from distributed.security import Security
+
+    if where.tls_ca is None:
+        return None
+    security = Security(
+        require_encryption=True,
+        tls_ca_file=str(where.tls_ca),
+        tls_client_cert=str(where.tls_cert),
+        tls_client_key=str(where.tls_key),
+    )
+    try:
+        security.get_connection_args("client")
+    except OSError as error:  # those of ssl among them
+        raise NtkspecError(
+            f"tls_ca, tls_cert and tls_key do not serve as certificates and key ({error})"
+        ) from None
+    return security
+
+
+def _written_address(where: External) -> str:
+    """Read a scheduler's file; dask would wait for a damaged one to get better."""
+    assert where.file is not None
+    try:
+        return str(json.loads(where.file.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise NtkspecError(f"{where._name} was not written by a dask scheduler") from None
+
+
+async def _meet(address: str, security: Any) -> None:
+    """Greet the scheduler: the client would wait for ever for one that never greets back."""
+    from distributed.comm.core import connect
+
+    options = security.get_connection_args("client") if security else {}
+    comm = await asyncio.wait_for(
+        connect(address, timeout=CONNECT_SECONDS, **options), CONNECT_SECONDS
+    )
+    await comm.close()
+
+
+@contextmanager
+def _local(where: Local) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=where.workers or os.cpu_count() or 1,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        # A task's error is raised by the client anyway; the rest is noise at the end.
+        silence_logs=logging.CRITICAL,
+    )
+    try:
+        yield cluster
+    finally:
+        cluster.close(timeout=CLOSE_SECONDS)
+
+
+@contextmanager
+def _jobs(batch: Batch) -> Iterator[Any]:
+    cluster = keeper = None
+    try:
+        try:
+            cluster = _cluster_class(batch)(
+                scheduler_options={"dashboard_address": ":0"},
                 silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
-    else:
-        with Client(address=where.address, scheduler_file=where.file) as client:
-            yield client
+                **_options(batch),
+            )
+            cluster.sync(_submit, cluster, batch.jobs)
+        except SUBMISSION_ERRORS as error:
+            raise NtkspecError(
+                f"cluster = {batch.kind!r}: no job could be submitted ({_reason(error)})"
+            ) from None
+        keeping = _Keeper(cluster, batch).run()
+        keeper = asyncio.run_coroutine_threadsafe(keeping, cluster.loop.asyncio_loop)
+        yield cluster
+    finally:
+        if keeper is not None:
+            keeper.cancel()
+        if cluster is not None:
+            for job in cluster.workers.values():
+                _closing(job)
+            cluster.close(timeout=CLOSE_SECONDS)
+
+
+def _cluster_class(batch: Batch) -> Any:
+    import dask_jobqueue
+
+    return getattr(dask_jobqueue, KINDS[batch.kind])
+
+
+def _options(batch: Batch) -> dict[str, Any]:
+    """Options of the job classes of dask-jobqueue."""
+    hours, minutes, seconds = batch.seconds // 3600, batch.seconds // 60 % 60, batch.seconds % 60
+    account = "account" if batch.kind in ("slurm", "pbs", "moab") else "project"
+    options = {
+        "job_name": "ntkspec",
+        "python": sys.executable,
+        "cores": batch.workers,
+        "processes": batch.workers,
+        "memory": batch.memory,
+        "walltime": f"{hours:02d}:{minutes:02d}:{seconds:02d}",
+        "queue": batch.partition or None,
+        account: batch.account or None,
+        "interface": batch.interface or None,
+        "job_script_prologue": list(batch.prologue),
+        "job_extra_directives": list(batch.directives),
+        "worker_extra_args": _lifetime(batch.seconds),
+    }
+    if batch.kind == "lsf":  # it counts in minutes
+        hours, minutes = divmod(-(-batch.seconds // 60), 60)
+        options["walltime"] = f"{hours:02d}:{minutes:02d}"
+    if batch.kind == "oar":  # its property for memory has no name that holds everywhere
+        options["memory_per_core_property_name"] = "not_applicable"
+    return options
+
+
+def _lifetime(walltime: int) -> list[str]:
+    """Have workers retire a tenth before the walltime, at least a minute; not all at once."""
+    margin = min(max(60, walltime // 10), walltime // 2)
+    return ["--lifetime", f"{walltime - margin}s", "--lifetime-stagger", f"{margin // 2}s"]
+
+
+async def _submit(cluster: Any, jobs: int) -> None:
+    """Submit what is missing to so many jobs; cluster.scale() would keep the errors to itself."""
+    while len(cluster.worker_spec) < jobs:
+        cluster.worker_spec.update(cluster.new_worker_spec())
+    await cluster._correct_state()
+
+
+def _reason(error: Exception) -> str:
+    """What the command of the batch system said, out of the report of dask-jobqueue."""
+    said = str(error).rpartition("stderr:\n")[2].strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+class _Keeper:
+    """Submits again the jobs that ended, be it by walltime, by a kill or by failure.
+
+    dask-jobqueue does so for the first two only, with an adaptive cluster and one worker in
+    each job.
+    """
+
+    def __init__(self, cluster: Any, batch: Batch) -> None:
+        self._cluster, self._batch = cluster, batch
+        self._last_seen: dict[Any, float] = {}
+        self._pause, self._not_before = FIRST_PAUSE, 0.0
+
+    async def run(self) -> None:
+        """Look after the jobs until cancelled."""
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            await self._look(time.monotonic())
+
+    async def _look(self, now: float) -> None:
+        jobs = self._cluster.workers
+        failed = []
+        for name in list(jobs):
+            if self._has_workers(name):
+                self._last_seen[name] = now
+                self._pause = FIRST_PAUSE
+            elif name not in self._last_seen:
+                if now >= self._not_before and not await _in_queue(self._batch.kind, jobs[name]):
+                    failed.append(name)
+            elif now - self._last_seen[name] > LOST_SECONDS:
+                await self._drop(name)
+        if failed:
+            numbers = ", ".join(jobs[name].job_id for name in failed if jobs[name].job_id)
+            if numbers:
+                _say(f"ended before its workers came, see its output: job {numbers}")
+            self._wait_longer(now)
+            for name in failed:
+                await self._drop(name)
+        # Others have been dropped by dask.
+        self._last_seen = {name: seen for name, seen in self._last_seen.items() if name in jobs}
+        if len(jobs) < self._batch.jobs:
+            try:
+                await _submit(self._cluster, self._batch.jobs)
+            except SUBMISSION_ERRORS as error:
+                _say(f"no job could be submitted ({_reason(error)})")
+                self._wait_longer(now)
+
+    def _has_workers(self, name: Any) -> bool:
+        suffixes = self._cluster.worker_spec[name].get("group", [""])
+        names = {f"{name}{suffix}" for suffix in suffixes}
+        return any(str(w.name) in names for w in self._cluster.scheduler.workers.values())
+
+    def _wait_longer(self, now: float) -> None:
+        self._not_before = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    async def _drop(self, name: Any) -> None:
+        job = self._cluster.workers.pop(name)
+        await job.close()
+        _closing(job)
+
+
+async def _in_queue(kind: str, job: Any) -> bool:
+    """Whether a job waits or runs; yes where there is no way to tell."""
+    if job.job_id is None:  # it could not be submitted
+        return False
+    if kind not in QUEUES:
+        return True
+    process = await asyncio.create_subprocess_exec(
+        *QUEUES[kind],
+        job.job_id,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    listed, errors = await process.communicate()
+    # A job that ended is no longer listed, and some minutes later not even known.
+    return bool(listed) or (process.returncode != 0 and b"Invalid job id" not in errors)
+
+
+def _closing(job: Any) -> None:
+    """Say of a job that it ends: dask asks for that at the end, and dask-jobqueue forgets it."""
+    from distributed.core import Status
+
+    job.status = Status.closing
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
