@@ -19,7 +19,6 @@ from ntkspec.spectra import spectrum
 from ntkspec.sweeps import External, Local, Observer, Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.files import appearing
-from ntkspec.sweeps.merge import merge
 from ntkspec.sweeps.plan import BlockKey
 from ntkspec.tables import open_table
 

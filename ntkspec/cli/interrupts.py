@@ -25,8 +25,9 @@ def ending_soon(message: str) -> Iterator[None]:
     """Make sure that Ctrl-C and SIGTERM end this process; for its main thread.
 
     They raise KeyboardInterrupt with the exit code.  Where that is lost in a finalizer (dask has
-    many) it is raised again.  When the cluster takes long to close, or nothing else helps, the process
-    prints the message and ends, and with it the workers: a killed sweep goes on as any other.
+    many) it is raised again.  When the cluster takes long to close, or nothing else helps, the
+    process prints the message and ends, and with it the workers: a killed sweep goes on as any
+    other.
     """
     first: float | None = None
     code = INTERRUPTED

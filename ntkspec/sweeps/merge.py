@@ -200,7 +200,8 @@ def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray
     dims = np.unique(np.concatenate([source.dims for source in sources]))
     degrees = np.unique(np.concatenate([source.degrees for source in sources]))
     has = np.array([np.isin(dims, source.dims) for source in sources])
-    for pattern, at in zip(*np.unique(has, axis=1, return_index=True), strict=True):
+    patterns, places = np.unique(has, axis=1, return_index=True)
+    for pattern, at in zip(patterns.T, places, strict=True):
         theirs = [source.degrees for source, there in zip(sources, pattern, strict=True) if there]
         lacking = np.setdiff1d(degrees, np.concatenate(theirs))
         if lacking.size:

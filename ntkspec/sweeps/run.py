@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.sweeps.assembly import Layout, assemble, check_layout
+from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
 from ntkspec.sweeps.checks import CheckKey, compute_check, draw_entries, draws, found_checks
-from ntkspec.sweeps.clusters import Where, dask_client
+from ntkspec.sweeps.clusters import External, Local, dask_client
 from ntkspec.sweeps.folder import clear, keep_recipe, locked, survey, sweep_up
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.progress import Observer, Tally
@@ -48,7 +49,7 @@ class SweepResult:
 def run_sweep(
     recipe_path: str | Path,
     output: str | Path,
-    where: Where,
+    where: Local | External | Batch,
     *,
     layout: Layout = "single",
     restart: bool = False,
