@@ -9,7 +9,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from table_numbers import datasets
+from table_numbers import datasets, reseal
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.sweeps import run_shard
@@ -222,18 +222,6 @@ def test_overlaps_that_disagree_are_refused(tmp_path, factor, allowed):
         return
     with pytest.raises(NtkspecError, match=r"tanh at dim = 24, degree = 7 .* differ"):
         merge([one, two], tmp_path / "t.h5")
-
-
-def reseal(group):
-    """Make a table's checksums fit its numbers again."""
-    from ntkspec.tables.layout import group_checksum, numbers_checksum
-
-    blocks = group["blocks"][...]
-    for block in blocks:
-        at = np.s_[block["row"] : block["row_end"], block["column"] : block["column_end"]]
-        block["checksum"] = numbers_checksum(group["eigenvalue"][at], group["log_eigenvalue"][at])
-    group["blocks"][...] = blocks
-    group.attrs["checksum"] = group_checksum(group)
 
 
 def test_a_damaged_table_is_not_merged(tmp_path):

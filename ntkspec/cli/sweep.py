@@ -68,8 +68,7 @@ def sweep(
     Killed at any moment and run again, it goes on where it was.
 
     \b
-    Example: what there is to do; on this machine; the second of four jobs of an array;
-    on a SLURM cluster
+    Example: what there is to do; on this machine; one of four jobs of an array; on a cluster
       ntkspec sweep data/recipes/poster.toml --plan
       ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --workers 2
       ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --shard 2/4
