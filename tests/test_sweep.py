@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import h5py
@@ -95,10 +96,11 @@ def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path):
     assert last.eigenvalues == 2 * 38 * 120
     assert last.retried == 0
     assert "http" in watcher.notes["cluster"]
+    assert b"Dask Diagnostic UI" in watcher.dashboard
 
 
 class Watcher(Observer):
-    """Keeps what a sweep tells."""
+    """Keeps what a sweep tells, and what its dashboard shows."""
 
     def __init__(self):
         self.seen, self.notes = [], {}
@@ -108,6 +110,8 @@ class Watcher(Observer):
 
     def note(self, event, message, **facts):
         self.notes[event] = message
+        if event == "cluster":
+            self.dashboard = urllib.request.urlopen(facts["dashboard"], timeout=60).read()
 
 
 @pytest.mark.parametrize("how", ["address", "file"])
