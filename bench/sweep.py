@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 
 from bench.report import goal, write
-from ntkspec.sweeps import External, run_sweep
+from ntkspec.sweeps import External, Local, run_sweep
+from ntkspec.sweeps.clusters import dask_client
 
 RECIPE = """dims = "2:{top}"
 degrees = "0:10000"
@@ -139,14 +140,10 @@ def _sweep(
 
 def _measured(recipe: str, out: str, workers: str, layout: Any, pinned: str) -> None:
     """Sweep on workers that have compiled what they need, and print the time."""
-    from distributed import LocalCluster
-
     if pinned == "1":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with LocalCluster(
-        n_workers=int(workers), threads_per_worker=1, dashboard_address=":0"
-    ) as cluster:
-        where = External(cluster.scheduler_address)
+    with dask_client(Local(int(workers))) as client:
+        where = External(client.scheduler.address)
         small = Path(out).with_name("small.toml")
         text = Path(recipe).read_text()
         small.write_text(

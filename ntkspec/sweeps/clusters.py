@@ -6,12 +6,14 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,12 @@ KEEP_SECONDS = 5  # between two looks after the jobs
 # dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
 LOST_SECONDS = 25
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0  # after a job that ended before its workers came
+#: A worker's arrays are as large again with the next block: given back to the system in between,
+#: every page of theirs would have to be had anew (1 to 2 ns an eigenvalue).
+KEEP_PAGES = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**30,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**32,
+}
 SUBMISSION_ERRORS = (OSError, RuntimeError, ValueError)
 # Lists the jobs of a number that wait or run.
 QUEUES = {"slurm": ("squeue", "--noheader", "--jobs")}
@@ -213,20 +221,37 @@ async def _meet(address: str, security: Any) -> None:
 
 @contextmanager
 def _local(where: Local) -> Iterator[Any]:
+    import dask
     from distributed import LocalCluster
 
-    cluster = LocalCluster(
-        n_workers=where.workers or os.cpu_count() or 1,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=":0",
-        # A task's error is raised by the client anyway; the rest is noise at the end.
-        silence_logs=logging.CRITICAL,
-    )
+    with _ctrl_c_for_us_alone(), dask.config.set(KEEP_PAGES):
+        cluster = LocalCluster(
+            n_workers=where.workers or os.cpu_count() or 1,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            # A task's error is raised by the client anyway; the rest is noise at the end.
+            silence_logs=logging.CRITICAL,
+        )
     try:
         yield cluster
     finally:
         cluster.close(timeout=CLOSE_SECONDS)
+
+
+@contextmanager
+def _ctrl_c_for_us_alone() -> Iterator[None]:
+    """Have the threads that are started here, and so the workers that they start, block SIGINT.
+
+    A terminal sends it to every process; this one ends the others.
+    """
+    # Its start, in whatever thread, would unblock the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
