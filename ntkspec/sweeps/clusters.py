@@ -21,7 +21,7 @@ from ntkspec.sweeps.batch import KINDS, Batch
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Batch", "External", "Local", "dask_client", "job_script"]
+__all__ = ["External", "Local", "Where", "dask_client", "job_script"]
 
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
@@ -96,8 +96,11 @@ class External:
         return f"scheduler = {self.address!r}"
 
 
+Where = Local | External | Batch
+
+
 @contextmanager
-def dask_client(where: Local | External | Batch) -> Iterator[Client]:
+def dask_client(where: Where) -> Iterator[Client]:
     """Connect to where tasks run; at the end, close what was started for it and nothing else.
 
     Parameters
@@ -340,7 +343,7 @@ class _Keeper:
         if failed:
             numbers = ", ".join(jobs[name].job_id for name in failed if jobs[name].job_id)
             if numbers:
-                _say(f"ended before its workers came, see its output: job {numbers}")
+                _say(f"job {numbers} ended at once (its output may say why); it is tried again")
             self._wait_longer(now)
             for name in failed:
                 await self._drop(name)
