@@ -80,7 +80,7 @@ class External:
         given = {name: path for name, path in self._tls.items() if path is not None}
         if given and len(given) < 3:
             missing = ", ".join(name for name in self._tls if name not in given)
-            raise NtkspecError(f"TLS needs tls_ca, tls_cert and tls_key; {missing} is missing")
+            raise NtkspecError(f"tls_ca, tls_cert and tls_key go together; not given: {missing}")
         for name, path in given.items():
             if not path.is_file():
                 raise NtkspecError(f"{name} = {str(path)!r} is not there")
