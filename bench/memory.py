@@ -1,49 +1,88 @@
-"""Peak memory of a sweep against the size of its table, with the same block size."""
+"""Peak memory of a sweep's client and workers against the size of its table."""
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from bench.report import goal, write
 
 RECIPE = """
 dims = "2:{top}"
-degrees = "0:1025"
-block_eigenvalues = 65536
+degrees = "0:10000"
+compression = "none"
+block_eigenvalues = 1048576
 checks = {{samples = 0}}
 networks = [{{activation = "relu"}}]
 """
+#: Rows of 10^4 degrees: 10^7 and 10^8 eigenvalues computed, 10^9 planned.
+TOPS, PLANNED = (1_002, 10_002), 100_002
+SAMPLED_EVERY = 0.02
 
 
-def run(tops: tuple[int, int] = (130, 1026)) -> list[dict[str, Any]]:
+def run(tops: tuple[int, int] = TOPS, planned: int = PLANNED) -> list[dict[str, Any]]:
     """Measure, print, write; return the goals."""
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for top in tops:
-            recipe = Path(folder) / "recipe.toml"
-            recipe.write_text(RECIPE.format(top=top))
-            out = Path(folder) / f"{top}.h5"
-            command = ["-m", "ntkspec", "sweep", str(recipe), "-o", str(out), "--workers", "1"]
-            code = f"import bench.memory as m; m.measured({command!r})"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-            done.check_returncode()
-            megabytes = float(done.stdout.split()[-1])
-            size = (top - 2) * 1025
-            rows.append({"eigenvalues": size, "table MB": size * 16 / 1e6, "peak MB": megabytes})
-    growth = rows[1]["peak MB"] - rows[0]["peak MB"]
-    share = growth / (rows[1]["table MB"] - rows[0]["table MB"])
-    text = "peak memory gained, of the table's growth"
-    goals = [goal(text, "<= 0.5", share, share <= 0.5)]
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as there:
+        rows = [_sweep(Path(there), top, "--workers", "1", "--layout", "virtual") for top in tops]
+        rows.append(_sweep(Path(there), planned, "--plan"))
+    goals = []
+    for who in ("client", "worker"):
+        growth = rows[1][f"{who} MB"] / rows[0][f"{who} MB"]
+        text = f"peak memory of the {who}, table {(tops[1] - 2) / (tops[0] - 2):.3g} times larger"
+        goals.append(goal(text, "<= 1.15", growth, growth <= 1.15, "times"))
+    size, seconds = rows[2]["eigenvalues"], rows[2]["seconds"]
+    goals.append(goal(f"planning {size:.3g} eigenvalues", "<= 5", seconds, seconds <= 5, "s"))
+    growth = rows[2]["client MB"] / rows[0]["client MB"]
+    text = "peak memory of planning them, over the smaller sweep"
+    goals.append(goal(text, "<= 1.15", growth, growth <= 1.15, "times"))
     write("memory", rows, goals)
     return goals
 
 
-def measured(command: list[str]) -> None:
-    """Run a command and print the peak of its largest process, in MB."""
-    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+def _sweep(folder: Path, top: int, *options: str) -> dict[str, Any]:
+    """One sweep as a process, watched from outside."""
+    recipe = folder / f"{top}.toml"
+    recipe.write_text(RECIPE.format(top=top))
+    out = folder / f"{top}.h5"
+    command = [sys.executable, "-m", "ntkspec", "sweep", str(recipe), "-o", str(out), *options]
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        peaks = _watched(process)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    size = (top - 2) * 10_000
+    return {
+        "eigenvalues": size, "what": options[0].strip("-"), "table MB": size * 16 / 1e6,
+        "seconds": time.perf_counter() - start,
+        "client MB": peaks["client"], "worker MB": peaks["worker"],
+    }  # fmt: skip
+
+
+def _watched(process: subprocess.Popen[bytes]) -> dict[str, float]:
+    """Largest resident memory of the process and of any of its children, in MB, while it runs."""
+    peaks = {"client": 0.0, "worker": 0.0}
+    ended = threading.Event()
+
+    def look() -> None:
+        client = psutil.Process(process.pid)
+        while not ended.wait(SAMPLED_EVERY):
+            for who, some in (("client", [client]), ("worker", client.children(recursive=True))):
+                for one in some:
+                    try:
+                        peaks[who] = max(peaks[who], one.memory_info().rss / 1e6)
+                    except psutil.Error:
+                        continue
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    process.wait()
+    ended.set()
+    watcher.join()
+    return peaks

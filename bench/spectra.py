@@ -16,7 +16,7 @@ from bench.report import goal, seconds, write
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum, table_block
 from ntkspec.sweeps.blocks import compute_block
-from ntkspec.sweeps.plan import blocks
+from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.recipe import parse_recipe
 
 SIZES = ((256, 2049), (1024, 4097))
@@ -84,11 +84,11 @@ def _table(name: str, top: int, count: int) -> list[dict[str, Any]]:
 
 def _to_disk(name: str, top: int, count: int) -> float:
     text = f'dims = "2:{top + 1}"\ndegrees = "0:{count}"\nnetworks = [{{activation = "{name}"}}]'
-    recipe = parse_recipe(text)
+    plan = Plan(parse_recipe(text))
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        for key in blocks(recipe):
-            compute_block(recipe, key, Path(folder))
+        for key in plan:
+            compute_block(plan, key, Path(folder))
         return time.perf_counter() - start
 
 

@@ -436,7 +436,7 @@ def activation(name: str, slope: float | None = None, power: int | None = None) 
 def _checked_slope(slope: float) -> float:
     try:
         value = float(slope)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise NtkspecError(
             f"slope = {slope!r} is not a number; allowed is any finite one"
         ) from None

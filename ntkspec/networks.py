@@ -302,7 +302,7 @@ def as_network(network: Network | str) -> Network:
 def _checked_variance(variance: float, name: str, least: float) -> float:
     try:
         value = float(variance)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not least <= value <= 1e4:
         raise NtkspecError(

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.reference import Reference, reference_eigenvalue
-from ntkspec.tables import TableSlice, open_table
+from ntkspec.tables import Table, TableSlice, open_table
 
 __all__ = ["Check", "Verification", "check_entry", "sample_entries", "verify_table"]
 
@@ -28,6 +28,8 @@ EPSILON = 2.220446049250313e-16
 #: One sample in this many is an exact zero, where a table has any.
 ZERO_SHARE = 6
 DIGITS_SHOWN = 25
+#: Eigenvalues of a network that are read to draw from.
+MOST_DRAWN_FROM = 2**22
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,7 @@ def verify_table(
         raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
     tasks = [
         task
-        for n, (part, share) in enumerate(_shares(path, samples))
+        for n, (part, share) in enumerate(_shares(path, samples, seed))
         for task in _tasks(part, share, digits, seed + n)
     ]
     if not tasks:
@@ -331,13 +333,25 @@ class _Task:
         )
 
 
-def _shares(path: str | os.PathLike[str], samples: int) -> Iterator[tuple[TableSlice, int]]:
-    """Each network of the table with its number of samples, one network in memory at a time."""
+def _shares(
+    path: str | os.PathLike[str], samples: int, seed: int
+) -> Iterator[tuple[TableSlice, int]]:
+    """Part of each network of the table with its number of samples, one in memory at a time."""
     with open_table(path) as table:
         names = list(table.networks)
         for n, name in enumerate(names):
             share = samples // len(names) + (n < samples % len(names))
-            yield table.select(name), max(share, 1)
+            yield table.select(name, _dims(table, name, seed)), max(share, 1)
+
+
+def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:
+    """The dimensions to draw from: all, or as many as fit, the largest among them."""
+    dims = table.dims(name)
+    count = max(1, MOST_DRAWN_FROM // table.degrees(name).size)
+    if count >= dims.size:
+        return dims
+    others = np.random.default_rng(seed).choice(dims[:-1], count - 1, replace=False)
+    return np.sort(np.append(others, dims[-1]))
 
 
 def _tasks(part: TableSlice, samples: int, digits: int, seed: int) -> list[_Task]:

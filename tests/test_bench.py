@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
         (lambda: growth.run((1,)), ["growth", "single"]),
         pytest.param(lambda: start.run(1), ["start"], marks=pytest.mark.slow),
         (lambda: kernels.run(100, 10), ["kernels"]),
-        (lambda: memory.run((10, 20)), ["memory"]),
+        (lambda: memory.run((10, 20), 30), ["memory"]),
         (lambda: pointwise.run((1,), 10, theirs=False), ["pointwise"]),
     ],
 )

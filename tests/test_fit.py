@@ -14,7 +14,7 @@ from ntkspec.fit import fit_law, fit_table
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
 from ntkspec.spectra.laws import law
-from ntkspec.sweeps import run_sweep
+from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 RECIPE = """\
@@ -40,7 +40,7 @@ activation = "tanh"
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fit")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", workers=1)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
     return folder / "t.h5"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots import figure3
-from ntkspec.sweeps import run_sweep
+from ntkspec.sweeps import Local, run_sweep
 
 RECIPE = """
 dims = [3, 10]
@@ -22,7 +22,7 @@ networks = [{activation = "relu"}, {activation = "leaky_relu"}, {activation = "s
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plots")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", workers=1)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
     return folder / "t.h5"
 
 
@@ -67,6 +67,6 @@ def test_bad_outputs_and_tables(table, tmp_path):
 
 def test_too_few_degrees(tmp_path):
     (tmp_path / "r.toml").write_text(RECIPE.replace("0:200", "0:3"))
-    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", workers=1)
+    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
     with pytest.raises(NtkspecError, match="degrees"):
         figure3(tmp_path / "t.h5", [tmp_path / "f.png"])

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import ntkspec
 from ntkspec.cli import main
-from ntkspec.sweeps import run_sweep
+from ntkspec.sweeps import Local, run_sweep
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     recipe.parent.mkdir(parents=True)
     recipe.write_text(RECIPE)
     (path / "out").mkdir()
-    run_sweep(recipe, path / "out" / "spectra.h5", workers=1)
+    run_sweep(recipe, path / "out" / "spectra.h5", Local(1))
     return path
 
 

@@ -12,7 +12,7 @@ import pytest
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
-from ntkspec.sweeps import run_sweep
+from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 RECIPE = """
@@ -36,7 +36,7 @@ weight_variance = 2.0
 def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", workers=1)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
     return folder / "t.h5"
 
 

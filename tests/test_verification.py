@@ -199,7 +199,6 @@ def test_every_network_gets_a_sample(table):
     [
         ("eigenvalue", lambda x: x * (1 + 1e-9)),
         ("eigenvalue", lambda x: np.where(x == 0, 1e-18, x)),
-        ("eigenvalue", lambda x: np.full_like(x, NAN)),
         ("log_eigenvalue", lambda x: x + 1e-9),
         ("relative_error", lambda x: np.full_like(x, NAN)),
     ],
@@ -210,6 +209,13 @@ def test_a_spoilt_table_fails(table, column, change):
     found = verify_table(table, samples=12, digits=20, workers=1)
     assert not found.passed
     assert all(check.passed for name, check in found.rows if name == "sigmoid")
+
+
+def test_numbers_that_are_none_are_damage(table):
+    with h5py.File(table, "r+") as file:
+        file["relu/eigenvalue"][3, 4] = NAN
+    with pytest.raises(TableError, match="relu/eigenvalue"):
+        verify_table(table, samples=12, digits=20, workers=1)
 
 
 def test_the_kernel_named_in_the_table_is_the_one_recomputed(table):

@@ -12,6 +12,7 @@ from ntkspec.cli.export import export
 from ntkspec.cli.fit import fit
 from ntkspec.cli.group import ErrorsAsSentences
 from ntkspec.cli.info import info
+from ntkspec.cli.merge import merge
 from ntkspec.cli.plot import plot
 from ntkspec.cli.sweep import sweep
 from ntkspec.cli.verify import verify
@@ -33,5 +34,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, verify, info, export, fit, plot):
+for _command in (eig, certify, sweep, merge, verify, info, export, fit, plot):
     main.add_command(_command)

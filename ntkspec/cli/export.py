@@ -22,7 +22,9 @@ __all__ = ["export"]
 )  # fmt: skip
 @click.option("--network", help="Its name in the table.  [default: all]")
 @click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
-@click.option("--degrees", metavar="RANGE", help="a:b, a:b:step or 0,4,8.  [default: all]")
+@click.option(
+    "--degrees", metavar="RANGE", help="a:b, a:b:step, a:b:*ratio, 0,4,8:20.  [default: all]"
+)
 def export(
     table: Path,
     output: Path,

@@ -26,7 +26,7 @@ COLUMNS = (
 @click.command()
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--network", help="A network's name in the table.  [default: all]")
-@click.option("--dim", metavar="RANGE", help="Dimensions: a:b, a:b:step or a list.  [default: all]")
+@click.option("--dim", metavar="RANGE", help="As 3,10 or 2:65:*2.  [default: all]")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
     show_default=True, help="csv and json give all three laws, supported or not.",

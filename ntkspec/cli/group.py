@@ -10,7 +10,7 @@ from ntkspec.errors import NtkspecError, TableError
 
 __all__ = ["ErrorsAsSentences"]
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class BadParameter(click.ClickException):
@@ -26,7 +26,7 @@ class BadFile(click.ClickException):
 
 
 class ErrorsAsSentences(click.Group):
-    """A group that exits 2 for a bad parameter, 3 for a bad file, 130 for Ctrl-C.
+    """A group that exits 2 for a bad parameter, 3 for a bad file, 130 for Ctrl-C, 143 for SIGTERM.
 
     A command leaves in ``ctx.obj`` what to say after Ctrl-C.
     """
@@ -43,6 +43,7 @@ class ErrorsAsSentences(click.Group):
             raise  # click ends quietly
         except OSError as error:
             raise BadFile(str(error)) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             click.echo(ctx.obj or "interrupted", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
+            code = next(iter(interrupt.args), INTERRUPTED)
+            raise click.exceptions.Exit(code) from None

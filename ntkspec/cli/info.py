@@ -1,4 +1,4 @@
-"""``ntkspec info``: what a table holds."""
+"""``ntkspec info``: what a table holds, or how far an unfinished one is."""
 
 from __future__ import annotations
 
@@ -22,18 +22,29 @@ __all__ = ["info"]
 def info(table: Path) -> None:
     """Show what TABLE holds, what made it, and what was checked.
 
+    Of a table that a sweep has not finished it shows how far it is.
+
     \b
     Example:
       ntkspec info out/spectra.h5
     """
+    from ntkspec.sweeps.folder import blocks_folder
     from ntkspec.tables import open_table
 
+    if table.is_dir():
+        _show_unfinished(table)
+        return
+    if not table.exists() and blocks_folder(table).is_dir():
+        _show_unfinished(blocks_folder(table))
+        return
     with open_table(table) as source:
         attributes = source.attributes
         click.echo(f"{table}: {attributes['format']}, version {attributes['format_version']}")
         click.echo(f"made {attributes['time']} by: {attributes['command']}")
         versions = json.loads(attributes["versions"])
         click.echo("with " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+        if attributes.get("layout") == "virtual":
+            click.echo("a virtual table: its numbers are in the files of its blocks")
         _show_networks(source)
 
 
@@ -47,12 +58,35 @@ def _show_networks(source: Table) -> None:
     )
     for name in source.networks:
         dims, degrees = source.dims(name), source.degrees(name)
-        promised = source.select(name, degrees=int(degrees[0])).relative_error.max()
+        promised = source.relative_error(name).max()
         errors = [check["relative_error"] for check in source.checks(name)]
         shown.add_row(
             name, source.kernel(name), _span(dims), _span(degrees), str(dims.size * degrees.size),
             f"{promised:.1e}", str(len(errors)), f"{max(errors):.1e}" if errors else "",
         )  # fmt: skip
+    console().print(shown)
+
+
+def _show_unfinished(folder: Path) -> None:
+    """How many blocks of each network are there."""
+    from rich.table import Table as Grid
+
+    from ntkspec.cli.terminal import console
+    from ntkspec.sweeps import Plan, group_name
+    from ntkspec.sweeps.folder import is_locked, remembered, survey
+
+    plan = Plan(remembered(folder))
+    there = survey(plan, folder)
+    share = there.eigenvalues / plan.eigenvalues
+    click.echo(f"{folder}: an unfinished sweep" + (", at work now" if is_locked(folder) else ""))
+    click.echo(
+        f"{there.blocks} of {len(plan)} blocks, {there.eigenvalues} of {plan.eigenvalues} "
+        f"eigenvalues ({share:.1%}), {there.checks} checks"
+    )
+    shown = Grid("network", "kernel", "blocks", "of")
+    for n, (network, kernel) in enumerate(plan.recipe.networks):
+        count = there.by_network.get(n, 0)
+        shown.add_row(group_name(network, kernel), kernel, str(count), str(len(plan.of_network(n))))
     console().print(shown)
 
 

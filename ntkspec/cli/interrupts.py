@@ -1,4 +1,4 @@
-"""Ctrl-C while dask is at work."""
+"""Ctrl-C, or a batch system's SIGTERM, while dask is at work."""
 
 from __future__ import annotations
 
@@ -12,33 +12,38 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ntkspec.cli.group import INTERRUPTED
+from ntkspec.cli.group import INTERRUPTED, TERMINATED
 
 __all__ = ["ending_soon"]
 
 SECONDS_TO_CLOSE = 5.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
 @contextmanager
 def ending_soon(message: str) -> Iterator[None]:
-    """Make sure that Ctrl-C ends this process; for its main thread.
+    """Make sure that Ctrl-C and SIGTERM end this process; for its main thread.
 
-    It raises KeyboardInterrupt, as ever.  Where that is lost in a finalizer (dask has many) it
-    is raised again.  When the cluster takes long to close, or nothing else helps, the process
-    prints the message and ends, and with it the workers: a killed sweep goes on as any other.
+    They raise KeyboardInterrupt with the exit code.  Where that is lost in a finalizer (dask has
+    many) it is raised again.  When the cluster takes long to close, or nothing else helps, the
+    process prints the message and ends, and with it the workers: a killed sweep goes on as any
+    other.
     """
     first: float | None = None
+    code = INTERRUPTED
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal first
+        nonlocal first, code
         logging.disable()  # what a cluster says while it is taken apart
+        if number == signal.SIGTERM:
+            code = TERMINATED
         first = first or time.monotonic()
         left = first + SECONDS_TO_CLOSE - time.monotonic()
         if left <= 0.0:
             os.write(2, f"{message}\n".encode())
-            os._exit(INTERRUPTED)
+            os._exit(code)
         signal.setitimer(signal.ITIMER_REAL, left)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(code)
 
     def lost(unraisable: Any) -> None:
         if unraisable.exc_type is KeyboardInterrupt:
@@ -47,9 +52,7 @@ def ending_soon(message: str) -> Iterator[None]:
             hook(unraisable)
 
     hook, sys.unraisablehook = sys.unraisablehook, lost
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)
-    }
+    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
     try:
         yield
     finally:

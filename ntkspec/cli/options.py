@@ -36,7 +36,7 @@ def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..
         ),
         click.option(
             "--degrees", default=degrees, show_default=True, metavar="RANGE",
-            help="a:b (b not included), a:b:step, or a list 0,4,8.",
+            help="a:b (b not included), a:b:step, a:b:*ratio, or a list of these, 0,4,8:20.",
         ),
         click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
     )  # fmt: skip

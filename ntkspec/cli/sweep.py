@@ -2,74 +2,174 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from ntkspec.sweeps import SweepResult
+    from ntkspec.sweeps import Batch, External, Local, Recipe, SweepResult
 
 __all__ = ["sweep"]
 
+PATH = click.Path(path_type=Path)
+#: Options that override the recipe's [cluster] table, by their names there.
+BATCH = ("partition", "account", "memory", "walltime", "prologue", "jobs")
+
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Table to write (HDF5).")
+@click.option("--plan", is_flag=True, help="Say what there is to compute, and compute nothing.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Table to write (HDF5)."
-)
+    "--layout", default="single", show_default=True, metavar="single|virtual",
+    help="One file, or a file over those of the blocks, which stay beside it.",
+)  # fmt: skip
+@click.option("--restart", is_flag=True, help="Throw away what an interrupted run has done.")
+@click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
 @click.option("--workers", type=int, help="Local processes.  [default: one for each processor]")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler that runs already.")
+@click.option("--scheduler-file", type=PATH, help="Where a dask scheduler wrote its address.")
+@click.option("--tls-ca", type=PATH, help="Certificate authority of that scheduler.")
+@click.option("--tls-cert", type=PATH, help="Our certificate.")
+@click.option("--tls-key", type=PATH, help="Our key.")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N parts, from 1, without dask.")
 @click.option(
-    "--scheduler-file", type=click.Path(path_type=Path), help="Where a dask scheduler wrote it."
+    "--cluster", metavar="KIND",
+    help="Jobs of a batch system: slurm, pbs, sge, lsf, ...; the recipe's [cluster] table says the "
+    "rest, and so do the options below.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="With --cluster: print the job script, no more.")
+@click.option("--partition", help="Partition, or queue.")
+@click.option("--account")
+@click.option("--memory", help="Of a job, as 4GB.")
+@click.option("--walltime", help="Of a job, as 01:00:00.")
+@click.option(
+    "--prologue", multiple=True, help="Line of the job script; may be given several times."
 )
-@click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the blocks, from 1.")
-@click.option("--restart", is_flag=True, help="Throw away what an interrupted run has done.")
+@click.option("--jobs", type=int, help="Jobs to keep running.")
 @click.pass_context
 def sweep(
     ctx: click.Context,
+    /,
     recipe: Path,
-    output: Path,
-    workers: int | None,
-    scheduler: str | None,
-    scheduler_file: Path | None,
-    shard: str | None,
+    output: Path | None,
+    plan: bool,
+    layout: Any,
     restart: bool,
+    log_json: bool,
+    shard: str | None,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
     """Compute the table that RECIPE (TOML) describes.
 
     Killed at any moment and run again, it goes on where it was.
 
     \b
-    Example:
+    Example: what there is to do; on this machine; one of four jobs of an array; on a cluster
+      ntkspec sweep data/recipes/poster.toml --plan
       ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --workers 2
+      ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --shard 2/4
+      ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --cluster slurm --jobs 8
     """
+    from ntkspec.sweeps import read_recipe
+
+    parsed = read_recipe(recipe)
+    where = _where(parsed, shard, **options)
+    if plan:
+        from ntkspec.cli.plan import show_plan
+
+        show_plan(parsed, layout)
+    elif dry_run:
+        _print_job_script(where)
+    elif output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    else:
+        _run(ctx, recipe, output, where, shard, layout, restart, log_json)
+
+
+def _run(
+    ctx: click.Context,
+    recipe: Path,
+    output: Path,
+    where: Local | External | Batch,
+    shard: str | None,
+    layout: Any,
+    restart: bool,
+    log_json: bool,
+) -> None:
     import dask
 
     from ntkspec.cli.interrupts import ending_soon
-    from ntkspec.cli.terminal import Meter
-    from ntkspec.sweeps import run_sweep
+    from ntkspec.cli.watchers import watching
+    from ntkspec.sweeps import run_shard, run_sweep
 
     dask.config.set({"distributed.worker.preload": ["ntkspec.cli.workers"]})
     again = "the same command again" + (" without --restart" if restart else "")
     ctx.find_root().obj = message = f"interrupted; {again} goes on from here"
-    with ending_soon(message), Meter("blocks and checks") as meter:
-        result = run_sweep(
-            recipe,
-            output,
-            workers=workers,
-            scheduler=scheduler,
-            scheduler_file=scheduler_file,
-            shard=shard,
-            restart=restart,
-            progress=meter,
-        )
+    with ending_soon(message), watching("blocks and checks", as_json=log_json) as observer:
+        if shard is None:
+            result = run_sweep(
+                recipe, output, where, layout=layout, restart=restart, observer=observer
+            )
+        else:
+            result = run_shard(recipe, output, shard, restart=restart, observer=observer)
     click.echo(_outcome(result, shard))
+
+
+def _where(
+    recipe: Recipe,
+    shard: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    cluster: str | None,
+    **options: Any,
+) -> Local | External | Batch:
+    """Where to compute, from options of which most exclude each other."""
+    from ntkspec.errors import NtkspecError
+    from ntkspec.sweeps import Batch, External, Local
+
+    ways = {
+        "shard": shard, "workers": workers, "scheduler": scheduler,
+        "scheduler-file": scheduler_file, "cluster": cluster,
+    }  # fmt: skip
+    given = [f"--{name}" for name, value in ways.items() if value is not None]
+    if len(given) > 1:
+        raise NtkspecError(f"{' and '.join(given)} are not allowed together")
+    batch = {name: options.pop(name) for name in BATCH}
+    batch = {name: value for name, value in batch.items() if value not in (None, ())}
+    tls = {name: value for name, value in options.items() if value is not None}
+    if batch and cluster is None:
+        raise NtkspecError(f"--{next(iter(batch))} is for --cluster, which is not given")
+    if tls and scheduler is None and scheduler_file is None:
+        name = next(iter(tls)).replace("_", "-")
+        raise NtkspecError(
+            f"--{name} is for --scheduler or --scheduler-file, none of which is given"
+        )
+    if cluster is not None:
+        return replace(recipe.cluster or Batch(), kind=cluster, **batch)
+    if scheduler is not None or scheduler_file is not None:
+        return External(scheduler, scheduler_file, **tls)
+    return Local(workers)
+
+
+def _print_job_script(where: Local | External | Batch) -> None:
+    from ntkspec.errors import NtkspecError
+    from ntkspec.sweeps import Batch
+    from ntkspec.sweeps.clusters import job_script
+
+    if not isinstance(where, Batch):
+        raise NtkspecError("--dry-run is for --cluster, which is not given")
+    click.echo(job_script(where))
 
 
 def _outcome(result: SweepResult, shard: str | None) -> str:
     if result.output is None:
-        return f"computed {_blocks(result.computed)} of shard {shard}"
+        earlier = f", {result.reused} were there" if result.reused else ""
+        return f"computed {_blocks(result.computed)} of shard {shard}{earlier}"
     if not result.computed + result.reused:
         return f"{result.output} is complete already"
     earlier = f", {result.reused} by earlier runs" if result.reused else ""

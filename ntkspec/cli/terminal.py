@@ -25,8 +25,8 @@ def console() -> Console:
 class Meter:
     """Progress on the standard error stream: a bar, or plain lines where it is no terminal.
 
-    Called as ``meter(done, total)`` or ``meter(done, total, eigenvalues)``, where `eigenvalues`
-    counts those computed so far.
+    Called as ``meter(done, total)`` or ``meter(done, total, eigenvalues, retried)``, where
+    `eigenvalues` counts those computed so far, and `retried` the tasks given out again.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ class Meter:
         self._unit = unit
         self._start = self._last = time.monotonic()
         self._first: int | None = None
+        self._shown = (-1, -1)
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             self._bar = Progress(
@@ -61,18 +62,31 @@ class Meter:
         if self._bar:
             self._bar.stop()
 
-    def __call__(self, done: int, total: int, eigenvalues: int | None = None) -> None:
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bar."""
+        if self._bar:
+            self._bar.console.print(sentence, highlight=False, markup=False)
+        else:
+            print(sentence, file=sys.stderr, flush=True)
+
+    def __call__(
+        self, done: int, total: int, eigenvalues: int | None = None, retried: int = 0
+    ) -> None:
         """Show how far it is."""
         now = time.monotonic()
         if self._first is None:
             self._first = done  # what an earlier run had done says nothing of the speed
         speed = _speed(eigenvalues, now - self._start)
+        again = f"{retried} retried" if retried else ""
         if self._bar:
-            self._bar.update(self._task, completed=done, total=total, description=speed)
-        elif done == total or now - self._last >= SECONDS_BETWEEN_LINES:
-            self._last = now
+            facts = " ".join(filter(None, (speed, again)))
+            self._bar.update(self._task, completed=done, total=total, description=facts)
+            return
+        ended = done == total and self._shown != (done, total)
+        if ended or now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last, self._shown = now, (done, total)
             left = _time_left(done - self._first, total - done, now - self._start)
-            parts = [f"{done}/{total} {self._unit}", speed, left]
+            parts = [f"{done}/{total} {self._unit}", speed, left, again]
             print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
 

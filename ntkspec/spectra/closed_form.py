@@ -28,6 +28,7 @@ class ClosedForm:
     #: Bound on the relative error: a dozen roundings after products in double-double.
     relative_error = 16 * 2.0**-53
     walks = True
+    degrees_alone = True
 
     def __init__(self, slope: float, variance: float, dual: float, tangent: float) -> None:
         self._kink = variance * (1.0 - slope) ** 2

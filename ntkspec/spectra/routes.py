@@ -30,6 +30,10 @@ class Route(Protocol):
     def walks(self) -> bool:
         """Whether the kernel is the same in all dimensions, as the dimension walk needs."""
 
+    @property
+    def degrees_alone(self) -> bool:
+        """Whether a row costs by the degrees asked for alone, not by all those below them too."""
+
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity that are not zero, or None when all of them may be."""
 

@@ -314,6 +314,7 @@ class BallSeeds:
     #: Rounding to a double; the balls are much smaller than that.
     relative_error = 2.0 * ROUNDING
     walks = True
+    degrees_alone = False
 
     def __init__(
         self,

@@ -62,6 +62,7 @@ class PositiveSeries:
     """
 
     walks = True
+    degrees_alone = True
 
     def __init__(
         self, variance: float, amplitude: float, constant: float, dual: float, tangent: float

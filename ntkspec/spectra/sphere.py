@@ -42,6 +42,7 @@ class SphereWeights:
 
     relative_error = 4.0 * 2.0**-53
     walks = False
+    degrees_alone = False
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self.network = network

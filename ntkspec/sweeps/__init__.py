@@ -1,6 +1,24 @@
 """Sweeps: recipe -> plan -> run (dask) -> blocks (files) -> assembly."""
 
+from ntkspec.sweeps.batch import Batch
+from ntkspec.sweeps.clusters import External, Local
+from ntkspec.sweeps.plan import Plan
+from ntkspec.sweeps.progress import Observer, Progress
 from ntkspec.sweeps.recipe import Recipe, group_name, parse_recipe, read_recipe
-from ntkspec.sweeps.run import SweepResult, run_sweep
+from ntkspec.sweeps.run import SweepResult, run_shard, run_sweep
 
-__all__ = ["Recipe", "SweepResult", "group_name", "parse_recipe", "read_recipe", "run_sweep"]
+__all__ = [
+    "Batch",
+    "External",
+    "Local",
+    "Observer",
+    "Plan",
+    "Progress",
+    "Recipe",
+    "SweepResult",
+    "group_name",
+    "parse_recipe",
+    "read_recipe",
+    "run_shard",
+    "run_sweep",
+]

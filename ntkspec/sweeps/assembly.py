@@ -1,118 +1,245 @@
-"""From blocks to the finished table: HDF5, format version 1."""
+"""From blocks to the finished table: HDF5, format version 1, in one file or over the blocks."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from ntkspec.sweeps.blocks import read_block
-from ntkspec.sweeps.files import appearing
-from ntkspec.sweeps.plan import BlockKey
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.networks import Kernel, Network
+from ntkspec.sweeps.blocks import open_block, sealed
+from ntkspec.sweeps.files import appearing_hdf5
+from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest, versions
-from ntkspec.sweeps.recipe import Recipe, group_name
-from ntkspec.tables import CHECKED, FORMAT, FORMAT_VERSION, group_checksum
+from ntkspec.sweeps.recipe import group_name
+from ntkspec.tables.layout import (
+    BLOCK_TYPE,
+    CHECK_TYPE,
+    FORMAT,
+    FORMAT_VERSION,
+    NUMBERS,
+    group_checksum,
+    storage,
+)
 from ntkspec.verification import Check
 
-__all__ = ["assemble"]
+__all__ = ["Layout", "assemble", "check_layout", "create_group", "describe", "finish_group"]
 
-CHUNK = (32, 512)
-CHECK_TYPE = np.dtype(
-    [
-        ("dim", "i8"),
-        ("degree", "i8"),
-        ("reference", h5py.string_dtype()),
-        ("relative_error", "f8"),
-        ("method", h5py.string_dtype()),
-    ]
-)
+Layout = Literal["single", "virtual"]
+#: Gives a block's file.
+Find = Callable[[BlockKey], Path]
+#: Bytes of a table beside the numbers: of the file, of a network, of a block.
+HEAD, GROUP_HEAD, BLOCK_ENTRY = 2**20, 2**16, 512
+#: Rows of a group's `blocks`.
+Places = list[tuple[int, int, int, int, str, str]]
+
+
+def check_layout(layout: str) -> Layout:
+    """Return the layout, or raise NtkspecError unless it is one."""
+    if layout not in get_args(Layout):
+        raise NtkspecError(f"layout = {layout!r} is not allowed; use 'single' or 'virtual'")
+    return layout  # type: ignore[return-value]
 
 
 def assemble(
-    recipe: Recipe,
-    keys: Iterable[BlockKey],
+    plan: Plan,
     checks: dict[int, list[Check]],
-    folder: Path,
+    find: Find,
     out: Path,
+    layout: Layout = "single",
 ) -> None:
     """Write the table beside its place, block by block, and rename it onto it.
 
+    The chunks of the blocks are copied as they are stored: nothing is unpacked.
+
     Parameters
     ----------
-    recipe : Recipe
-    keys : iterable of BlockKey
-        All blocks of the recipe.
+    plan : Plan
     checks : dict
         Checked entries of each network, by its place in the recipe.
-    folder : Path
-        Where the blocks are.
+    find : callable
+        Gives a block's file; with layout "virtual" it stays there and the table refers to it.
     out : Path
         The table.
+    layout : {"single", "virtual"}
 
     Raises
     ------
     TableError
-        When a block is missing or damaged.
+        When a block is missing or damaged, or there is no room for the table.
     """
-    with appearing(out) as part, h5py.File(part, "w") as file:
-        _describe(file, recipe)
-        groups = [_group(file, recipe, n) for n in range(len(recipe.networks))]
-        for key in keys:
-            data = read_block(recipe, key, folder)
-            group, rows, columns = groups[key.network], slice(*key.rows), slice(*key.columns)
-            group["eigenvalue"][rows, columns] = data.eigenvalue
-            group["log_eigenvalue"][rows, columns] = data.log_eigenvalue
-            # Blocks beside each other in degree bound the same rows: the larger one holds.
-            bound = np.maximum(group["relative_error"][rows], data.relative_error)
-            group["relative_error"][rows] = bound
-        for n, group in enumerate(groups):
-            _write_checks(group, checks.get(n, []))
-            group.attrs["sha256"] = group_checksum(group)
+    recipe = plan.recipe
+    size = HEAD + sum(_group_bytes(plan, n) for n in range(len(recipe.networks)))
+    if layout == "single":
+        size += _stored_bytes(plan, find)
+    with appearing_hdf5(out, size) as file:
+        describe(file, layout, recipe.compression)
+        file.attrs["recipe"] = recipe.text
+        file.attrs["recipe_digest"] = recipe.digest
+        file.attrs["code_digest"] = code_digest()
+        for n, (network, kernel) in enumerate(recipe.networks):
+            group = create_group(file, network, kernel, recipe.dims, recipe.degrees)
+            if layout == "single":
+                places, error = _copy(plan, n, find, group)
+            else:
+                places, error = _refer(plan, n, find, group, out)
+            finish_group(group, places, error, _check_rows(checks.get(n, [])))
 
 
-def _describe(file: h5py.File, recipe: Recipe) -> None:
+def describe(file: h5py.File, layout: Layout, compression: str) -> None:
+    """Write what a table says of itself and of what made it."""
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["recipe"] = recipe.text
-    file.attrs["recipe_digest"] = recipe.digest
-    file.attrs["code_digest"] = code_digest()
+    file.attrs["layout"] = layout
+    file.attrs["compression"] = compression
     file.attrs["versions"] = json.dumps(versions())
     file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
     file.attrs["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
-def _group(file: h5py.File, recipe: Recipe, number: int) -> h5py.Group:
-    network, kernel = recipe.networks[number]
+def create_group(
+    file: h5py.File,
+    network: Network,
+    kernel: Kernel,
+    dims: NDArray[np.int64],
+    degrees: NDArray[np.int64],
+) -> h5py.Group:
+    """Make a network's group with its parameters, dimensions and degrees."""
     group = file.create_group(group_name(network, kernel))
     for key, value in {**network.parameters(), "kernel": kernel}.items():
         group.attrs[key] = value
     group.attrs["normalization"] = "probability"
-    group["dim"], group["degree"] = recipe.dims, recipe.degrees
+    group["dim"], group["degree"] = dims, degrees
     for name in ("dim", "degree"):
         group[name].make_scale(name)
-    shape = (recipe.dims.size, recipe.degrees.size)
-    chunks = tuple(min(n, c) for n, c in zip(shape, CHUNK, strict=True))
-    for name in ("eigenvalue", "log_eigenvalue"):
-        dataset = group.create_dataset(
-            name, shape, "f8", chunks=chunks, compression="gzip", compression_opts=1, shuffle=True
-        )
-        dataset.dims[0].attach_scale(group["dim"])
-        dataset.dims[1].attach_scale(group["degree"])
-    group.create_dataset("relative_error", data=np.zeros(shape[0]))
-    group["relative_error"].dims[0].attach_scale(group["dim"])
-    assert set(CHECKED) <= set(group)
     return group
 
 
-def _write_checks(group: h5py.Group, checks: list[Check]) -> None:
-    rows = [(c.dim, c.degree, c.reference, c.relative_error, c.method) for c in checks]
-    group.create_dataset("checks", data=np.array(rows, dtype=CHECK_TYPE))
-    # A dimension of its own: readers of netCDF4 want one for every axis.
-    group["check"] = np.arange(len(rows))
-    group["check"].make_scale("check")
-    group["checks"].dims[0].attach_scale(group["check"])
+def finish_group(
+    group: h5py.Group, places: Places, error: NDArray[np.float64], checks: list[tuple[Any, ...]]
+) -> None:
+    """Write a network's blocks, bounds and checks, and the checksum over them."""
+    _attach(group)
+    group.create_dataset("relative_error", data=error, fletcher32=True)
+    group["relative_error"].dims[0].attach_scale(group["dim"])
+    for name, scale, rows, kind in (
+        ("blocks", "block", places, BLOCK_TYPE),
+        ("checks", "check", checks, CHECK_TYPE),
+    ):
+        group.create_dataset(name, data=np.array(rows, dtype=kind))
+        # A dimension of its own: readers of netCDF4 want one for every axis.
+        group[scale] = np.arange(len(rows))
+        group[scale].make_scale(scale)
+        group[name].dims[0].attach_scale(group[scale])
+    group.attrs["checksum"] = group_checksum(group)
+
+
+def _check_rows(checks: Sequence[Check]) -> list[tuple[Any, ...]]:
+    return [(c.dim, c.degree, c.reference, c.relative_error, c.method) for c in checks]
+
+
+def _attach(group: h5py.Group) -> None:
+    """Name the axes of the numbers."""
+    for name in NUMBERS:
+        for axis, scale in enumerate(("dim", "degree")):
+            group[name].dims[axis].attach_scale(group[scale])
+
+
+def _blocks(plan: Plan, network: int, find: Find) -> Iterator[tuple[BlockKey, h5py.File, str]]:
+    """A network's blocks with their open files and checksums."""
+    for number in plan.of_network(network):
+        key = plan[number]
+        path = find(key)
+        with open_block(path) as file:
+            yield key, file, sealed(plan, key, file, path)
+
+
+def _copy(
+    plan: Plan, network: int, find: Find, group: h5py.Group
+) -> tuple[Places, NDArray[np.float64]]:
+    """Copy the chunks of a network's blocks into its group."""
+    recipe, chunk = plan.recipe, plan.grids[network].chunk
+    shape = (recipe.dims.size, recipe.degrees.size)
+    for name in NUMBERS:
+        group.create_dataset(name, shape, "f8", chunks=chunk, **storage(recipe.compression))
+    places: Places = []
+    error = np.zeros(shape[0])
+    for key, file, checksum in _blocks(plan, network, find):
+        for name in NUMBERS:
+            _copy_chunks(key, chunk, file, name, group[name])
+        _raise_bounds(error, key, file)
+        places.append((*key.rows, *key.columns, checksum, ""))
+    return places, error
+
+
+def _copy_chunks(
+    key: BlockKey, chunk: tuple[int, int], file: h5py.File, name: str, target: h5py.Dataset
+) -> None:
+    try:
+        source = file[name].id
+        for row in range(0, key.shape[0], chunk[0]):
+            for column in range(0, key.shape[1], chunk[1]):
+                mask, stored = source.read_direct_chunk((row, column))
+                to = (key.rows[0] + row, key.columns[0] + column)
+                target.id.write_direct_chunk(to, stored, mask)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise TableError(f"{file.filename}: the block is damaged ({error})") from None
+
+
+def _refer(
+    plan: Plan, network: int, find: Find, group: h5py.Group, out: Path
+) -> tuple[Places, NDArray[np.float64]]:
+    """Make the group's numbers a virtual dataset over the files of its blocks."""
+    recipe = plan.recipe
+    shape = (recipe.dims.size, recipe.degrees.size)
+    layouts = {name: h5py.VirtualLayout(shape, "f8") for name in NUMBERS}
+    places: Places = []
+    error = np.zeros(shape[0])
+    for key, file, checksum in _blocks(plan, network, find):
+        where = Path(os.path.relpath(find(key), out.parent)).as_posix()
+        for name in NUMBERS:
+            source = h5py.VirtualSource(where, name, key.shape, "f8")
+            layouts[name][slice(*key.rows), slice(*key.columns)] = source
+        _raise_bounds(error, key, file)
+        places.append((*key.rows, *key.columns, checksum, where))
+    for name in NUMBERS:
+        # A block's file that is not there must not read as zeros.
+        group.create_virtual_dataset(name, layouts[name], fillvalue=np.nan)
+    return places, error
+
+
+def _raise_bounds(error: NDArray[np.float64], key: BlockKey, file: h5py.File) -> None:
+    """Blocks beside each other in degree bound the same rows: the larger bound holds."""
+    mine = slice(*key.rows)
+    try:
+        np.maximum(error[mine], file["relative_error"][...], out=error[mine])
+    except (OSError, KeyError, RuntimeError, ValueError) as trouble:
+        raise TableError(f"{file.filename}: the block is damaged ({trouble})") from None
+
+
+def _group_bytes(plan: Plan, network: int) -> int:
+    """Bound on what a network takes beside its numbers."""
+    recipe = plan.recipe
+    axes = 64 * (recipe.dims.size + recipe.degrees.size)
+    return GROUP_HEAD + axes + BLOCK_ENTRY * len(plan.of_network(network)) + 2048 * recipe.samples
+
+
+def _stored_bytes(plan: Plan, find: Find) -> int:
+    """Bound on what the numbers will take: what their blocks take, and the entries of chunks."""
+    total = 0
+    for key in plan:
+        path = find(key)
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            raise TableError(f"{path}: the block is missing") from None
+    return total

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.sweeps.files import appearing
-from ntkspec.sweeps.plan import BlockKey
+from ntkspec.sweeps.files import appearing_hdf5
+from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
-from ntkspec.sweeps.recipe import Recipe
+from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 
-__all__ = ["BlockData", "block_path", "compute_block", "read_block"]
+__all__ = [
+    "BlockData",
+    "Ensured",
+    "block_path",
+    "compute_block",
+    "ensure_block",
+    "open_block",
+    "read_block",
+    "sealed",
+]
 
-ARRAYS = ("eigenvalue", "log_eigenvalue", "relative_error")
+ARRAYS = (*NUMBERS, "relative_error")
+#: What HDF5 needs beside the numbers: the file's head, and an entry for each chunk.
+HEAD, ENTRY = 2**15, 256
 
 
 @dataclass(frozen=True)
@@ -31,12 +42,25 @@ class BlockData:
     relative_error: NDArray[np.float64]
 
     @property
-    def sha256(self) -> str:
-        """Checksum of the numbers."""
-        digest = hashlib.sha256()
-        for name in ARRAYS:
-            digest.update(np.ascontiguousarray(getattr(self, name)).data)
-        return digest.hexdigest()
+    def checksum(self) -> str:
+        """Checksum of the eigenvalues and their logarithms."""
+        return numbers_checksum(self.eigenvalue, self.log_eigenvalue)
+
+
+@dataclass(frozen=True)
+class Ensured:
+    """What the task of a block tells: little enough to travel through the scheduler.
+
+    Attributes
+    ----------
+    computed : bool
+        Whether it was computed now, or found whole.
+    damaged : str
+        What was wrong with a file that was there; empty if nothing was.
+    """
+
+    computed: bool
+    damaged: str = ""
 
 
 def block_path(folder: Path, key: BlockKey) -> Path:
@@ -44,26 +68,110 @@ def block_path(folder: Path, key: BlockKey) -> Path:
     return folder / f"{key.name}.h5"
 
 
-def compute_block(recipe: Recipe, key: BlockKey, folder: Path) -> str:
+def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
+    """Make sure of a block's file: verify the one that is there, or compute it.
+
+    Raises
+    ------
+    NtkspecError
+        When the file was made by another recipe or by other code.
+    TableError
+        When it cannot be written.
+    """
+    damaged = ""
+    if block_path(folder, key).exists():
+        try:
+            read_block(plan, key, folder)
+            return Ensured(computed=False)
+        except TableError as error:
+            damaged = str(error)
+    compute_block(plan, key, folder)
+    return Ensured(computed=True, damaged=damaged)
+
+
+def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     """Compute a block and write its file; return its checksum."""
     from ntkspec.spectra import table_block
 
+    recipe = plan.recipe
     network, kernel = recipe.networks[key.network]
     block = table_block(
         network, recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)], kernel
     )
     data = BlockData(block.eigenvalue, block.log_eigenvalue, block.relative_error)
-    with appearing(block_path(folder, key)) as part, h5py.File(part, "w") as file:
-        file.attrs["key"] = json.dumps(key.as_dict())
-        file.attrs["recipe"] = recipe.digest
-        file.attrs["code"] = code_digest()
-        file.attrs["sha256"] = data.sha256
-        for name in ARRAYS:
-            file.create_dataset(name, data=getattr(data, name))
-    return data.sha256
+    chunk = plan.grids[key.network].chunk
+    attributes = {
+        "key": json.dumps(key.as_dict()),
+        "recipe": recipe.digest,
+        "code": code_digest(),
+        "checksum": data.checksum,
+    }
+    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk)) as file:
+        file.attrs.update({**attributes, "seal": _seal(attributes)})
+        for name in NUMBERS:
+            # Without a limit, so that the chunks at the table's end are as large as the others.
+            file.create_dataset(
+                name, data=getattr(data, name), chunks=chunk, maxshape=(None, None),
+                **storage(recipe.compression),
+            )  # fmt: skip
+        file.create_dataset("relative_error", data=data.relative_error, fletcher32=True)
+    return data.checksum
 
 
-def read_block(recipe: Recipe, key: BlockKey, folder: Path) -> BlockData:
+def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
+    """Bound on the size of a block's file."""
+    count = -(-key.shape[0] // chunk[0]) * -(-key.shape[1] // chunk[1])
+    return HEAD + 2 * count * (8 * chunk[0] * chunk[1] + ENTRY) + 16 * key.shape[0]
+
+
+def _seal(attributes: dict[str, str]) -> str:
+    """Checksum of what the file says of itself: a damaged digest is no other recipe's."""
+    said = "\n".join(attributes[name] for name in ("key", "recipe", "code", "checksum"))
+    return xxhash.xxh3_128_hexdigest(said.encode())
+
+
+def open_block(path: Path) -> h5py.File:
+    """Open a block's file for reading.
+
+    Raises
+    ------
+    TableError
+        When the file is missing or no HDF5 file.
+    """
+    if not path.exists():
+        raise TableError(f"{path}: the block is missing")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise TableError(f"{path}: the block is damaged ({error})") from None
+
+
+def sealed(plan: Plan, key: BlockKey, file: h5py.File, path: Path) -> str:
+    """Return the checksum that a block's file states, once it is known to be the one wanted.
+
+    Raises
+    ------
+    TableError
+        When what the file says of itself is damaged, or of another block.
+    NtkspecError
+        When it was made by another recipe or by other code.
+    """
+    try:
+        said = {name: str(file.attrs[name]) for name in ("key", "recipe", "code", "checksum")}
+        whole = _seal(said) == str(file.attrs["seal"])
+    except (OSError, KeyError, RuntimeError, UnicodeError) as error:
+        raise TableError(f"{path}: the block is damaged ({error})") from None
+    if not whole:
+        raise TableError(f"{path}: the block is damaged (what it says of itself)")
+    if (said["recipe"], said["code"]) != (plan.recipe.digest, code_digest()):
+        what = "recipe" if said["recipe"] != plan.recipe.digest else "version of the code"
+        raise NtkspecError(f"{path} was made by another {what}; --restart throws such blocks away")
+    if said["key"] != json.dumps(key.as_dict()):
+        raise TableError(f"{path}: the block is damaged (it is another block)")
+    return said["checksum"]
+
+
+def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
     """Read a block's file.
 
     Raises
@@ -74,19 +182,12 @@ def read_block(recipe: Recipe, key: BlockKey, folder: Path) -> BlockData:
         When it was made by another recipe or by other code.
     """
     path = block_path(folder, key)
-    if not path.exists():
-        raise TableError(f"{path}: the block is missing")
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = {
-                name: str(file.attrs[name]) for name in ("key", "recipe", "code", "sha256")
-            }
+    with open_block(path) as file:
+        checksum = sealed(plan, key, file, path)
+        try:
             data = BlockData(*(file[name][...] for name in ARRAYS))
-    except (OSError, KeyError, RuntimeError) as error:
-        raise TableError(f"{path}: the block is damaged ({error})") from None
-    if attributes["recipe"] != recipe.digest or attributes["code"] != code_digest():
-        what = "recipe" if attributes["recipe"] != recipe.digest else "version of the code"
-        raise NtkspecError(f"{path} was made by another {what}; --restart throws such blocks away")
-    if attributes["key"] != json.dumps(key.as_dict()) or attributes["sha256"] != data.sha256:
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise TableError(f"{path}: the block is damaged ({error})") from None
+    if checksum != data.checksum:
         raise TableError(f"{path}: the block is damaged (its checksum is another)")
     return data

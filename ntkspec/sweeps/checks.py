@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.blocks import read_block
 from ntkspec.sweeps.files import write_whole
-from ntkspec.sweeps.plan import BlockKey
-from ntkspec.sweeps.recipe import Recipe
+from ntkspec.sweeps.plan import BlockKey, Plan
+from ntkspec.sweeps.recipe import group_name
 from ntkspec.verification import Check, check_entry, sample_entries
 
-__all__ = ["CheckKey", "compute_check", "pick_checks", "read_check"]
+__all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_checks"]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A block, by its number in the plan, from which some entries are to be checked."""
+
+    number: int
+    key: BlockKey
+    count: int
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return f"draw-{self.key.name}"
 
 
 @dataclass(frozen=True)
@@ -31,29 +47,27 @@ class CheckKey:
 
     @property
     def name(self) -> str:
-        """Name of its file."""
-        return f"check-n{self.network:03d}-r{self.row:07d}-c{self.column:06d}.json"
+        """Name of its file, without its ending."""
+        return f"check-n{self.network:03d}-r{self.row:07d}-c{self.column:06d}"
 
 
-def pick_checks(recipe: Recipe, keys: list[BlockKey], folder: Path) -> Iterator[CheckKey]:
-    """Draw each network's entries from its blocks, one block in memory at a time.
-
-    The blocks are drawn first (the last one, with the smallest eigenvalues, is always among
-    them), then entries of each, spread over the magnitudes.
-    """
-    for network in range(len(recipe.networks)):
-        mine = [key for key in keys if key.network == network]
-        random = np.random.default_rng([recipe.seed, network])
-        drawn = [len(mine) - 1, *random.integers(0, len(mine), max(0, recipe.samples - 1)).tolist()]
-        for at in sorted(set(drawn)) if recipe.samples else []:
-            yield from _pick(recipe, mine[at], folder, drawn.count(at))
+def draws(plan: Plan) -> Iterator[Draw]:
+    """Draw each network's blocks: the last one, with the smallest eigenvalues, is among them."""
+    for network in range(len(plan.recipe.networks)):
+        mine, samples = plan.of_network(network), plan.recipe.samples
+        random = np.random.default_rng([plan.recipe.seed, network])
+        others = random.integers(0, len(mine), max(0, samples - 1)).tolist()
+        drawn = Counter([len(mine) - 1, *others] if samples else [])
+        yield from (Draw(mine[at], plan[mine[at]], drawn[at]) for at in sorted(drawn))
 
 
-def _pick(recipe: Recipe, key: BlockKey, folder: Path, count: int) -> Iterator[CheckKey]:
-    data = read_block(recipe, key, folder)
+def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
+    """Draw entries of a block, spread over the magnitudes."""
+    key, recipe = draw.key, plan.recipe
+    data = read_block(plan, key, folder)
     dims, degrees = recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)]
-    for i, j in sample_entries(data.log_eigenvalue, dims, degrees, count, recipe.seed):
-        yield CheckKey(
+    return [
+        CheckKey(
             key.network,
             key.rows[0] + i,
             key.columns[0] + j,
@@ -61,10 +75,15 @@ def _pick(recipe: Recipe, key: BlockKey, folder: Path, count: int) -> Iterator[C
             float(data.log_eigenvalue[i, j]),
             float(data.relative_error[i]),
         )
+        for i, j in sample_entries(data.log_eigenvalue, dims, degrees, draw.count, recipe.seed)
+    ]
 
 
-def compute_check(recipe: Recipe, key: CheckKey, folder: Path) -> None:
-    """Recompute an entry and keep what was found in a file."""
+def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
+    """Recompute an entry and keep what was found in a file; False where an earlier run did."""
+    if _read(key, folder) is not None:
+        return False
+    recipe = plan.recipe
     network, kernel = recipe.networks[key.network]
     check = check_entry(
         network,
@@ -76,13 +95,38 @@ def compute_check(recipe: Recipe, key: CheckKey, folder: Path) -> None:
         kernel,
         recipe.digits,
     )
-    write_whole(folder / key.name, json.dumps({"key": asdict(key), "check": asdict(check)}))
+    text = json.dumps({"key": asdict(key), "check": asdict(check)})
+    write_whole(folder / f"{key.name}.json", text)
+    return True
 
 
-def read_check(key: CheckKey, folder: Path) -> Check | None:
-    """Read what an earlier run found of the same entry; None where there is nothing whole."""
+def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int, list[Check]]:
+    """Collect what was found, for each network by its place in the recipe.
+
+    Raises
+    ------
+    NtkspecError
+        When a check is missing, or one failed.
+    """
+    found: dict[int, list[Check]] = {}
+    for key in keys:
+        check = _read(key, folder)
+        if check is None:
+            raise NtkspecError(f"{folder / key.name}.json: the check is missing")
+        if not check.passed:
+            name = group_name(*plan.recipe.networks[key.network])
+            raise NtkspecError(
+                f"the check of {name} at dim = {check.dim}, degree = {check.degree} failed: off by "
+                f"{check.relative_error:.2g} from {check.reference}, promised {check.promised:.2g}"
+            )
+        found.setdefault(key.network, []).append(check)
+    return found
+
+
+def _read(key: CheckKey, folder: Path) -> Check | None:
+    """What was found of the same entry; None where there is nothing whole."""
     try:
-        stored = json.loads((folder / key.name).read_text(encoding="utf-8"))
+        stored = json.loads((folder / f"{key.name}.json").read_text(encoding="utf-8"))
         if stored["key"] == asdict(key):
             return Check(**stored["check"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,17 +1,27 @@
-"""Files that appear whole under their final name, or not at all."""
+"""Files that appear whole under their final name, or not at all, whatever the disk does."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PART", "appearing", "write_whole"]
+import h5py
+
+from ntkspec.errors import TableError
+
+__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "write_whole"]
 
 #: In the names of files that are being written.
 PART = ".part-"
+#: What a disk or a quota says when there is no room.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -19,6 +29,11 @@ def appearing(path: Path) -> Iterator[Path]:
     """Give a name in the same folder to write to; flush it and rename it at the end.
 
     The name is unique, so that two writers of the same file cannot meet.
+
+    Raises
+    ------
+    TableError
+        When the folder cannot be written, or the disk is full.
     """
     part = path.with_name(f"{path.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
     try:
@@ -26,8 +41,96 @@ def appearing(path: Path) -> Iterator[Path]:
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
+    except OSError as error:
+        if error.errno in (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+        raise
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing may be written there is nothing to remove
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing_hdf5(path: Path, bytes_needed: int) -> Iterator[h5py.File]:
+    """Give an HDF5 file to fill, which appears whole under its name; see `appearing`.
+
+    Parameters
+    ----------
+    path : Path
+    bytes_needed : int
+        Bound on the size of the file: where there is less room nothing is begun.
+    """
+    with appearing(path) as part:
+        if shutil.disk_usage(path.parent).free < bytes_needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with _Enduring(part) as plain:
+            with h5py.File(plain, "w") as file:
+                yield file
+            plain.complain()
+
+
+class _Enduring(io.RawIOBase):
+    """A file that takes everything and complains at the end.
+
+    HDF5 crashes the process when it cannot write; so it hears of no error, and its file is thrown
+    away afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b", buffering=0)
+        self._at = 0
+        self._error: OSError | None = None
+
+    def complain(self) -> None:
+        """Raise the first error there was."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset if whence == os.SEEK_SET else self._file.seek(offset, whence)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = os.preadv(self._file.fileno(), [buffer], self._at)
+        self._at += count
+        return count
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        at = self._at
+        try:
+            while rest and self._error is None:
+                count = os.pwrite(self._file.fileno(), rest, at)
+                rest, at = rest[count:], at + count
+        except OSError as error:
+            self._error = error
+        self._at += size
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._at if size is None else size
+        try:
+            self._file.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+        return size
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, overload
 
 from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.recipe import Recipe
 
-__all__ = ["BlockKey", "blocks", "check_size"]
+__all__ = ["BlockKey", "Plan", "chunk_shape"]
 
-#: Rows of a block when they are many: whole chunks of the table.
-CHUNK_ROWS = 32
-MOST_EIGENVALUES = 10**10
+#: Rows and columns of a chunk in HDF5, the largest: 128 KiB read well both ways.
+CHUNK_ROWS, CHUNK_COLUMNS = 64, 256
+MOST_EIGENVALUES = 10**13
+NAME = re.compile(r"n(\d{3,})-r(\d{7,})-(\d{7,})-c(\d{6,})-(\d{6,})")
+BYTES = 16  # of an eigenvalue and its logarithm
 
 
 @dataclass(frozen=True)
@@ -38,50 +44,174 @@ class BlockKey:
         (r0, r1), (c0, c1) = self.rows, self.columns
         return f"n{self.network:03d}-r{r0:07d}-{r1:07d}-c{c0:06d}-{c1:06d}"
 
+    @classmethod
+    def from_name(cls, name: str) -> BlockKey | None:
+        """Read a block's file name, without its ending; None where it is none."""
+        found = NAME.fullmatch(name)
+        if found is None:
+            return None
+        n, r0, r1, c0, c1 = (int(part) for part in found.groups())
+        return cls(n, (r0, r1), (c0, c1))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of dimensions and degrees."""
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
     @property
     def size(self) -> int:
         """Number of eigenvalues."""
-        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
+        return self.shape[0] * self.shape[1]
 
     def as_dict(self) -> dict[str, Any]:
         """Return what identifies the block, for its file."""
         return asdict(self)
 
 
-def check_size(recipe: Recipe) -> int:
-    """Return the table's number of eigenvalues, or raise NtkspecError where it is too large."""
-    total = len(recipe.networks) * recipe.dims.size * recipe.degrees.size
-    if total > MOST_EIGENVALUES:
-        raise NtkspecError(
-            f"the table would hold {total:.3g} eigenvalues, {16 * total / 1e9:.3g} GB; "
-            f"at most {MOST_EIGENVALUES:.0e} are allowed"
+@dataclass(frozen=True)
+class Grid:
+    """How one network's part of the table is cut: blocks, each of whole chunks."""
+
+    dims: int
+    degrees: int
+    block: tuple[int, int]
+    chunk: tuple[int, int]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Blocks along the dimensions and along the degrees."""
+        return -(-self.dims // self.block[0]), -(-self.degrees // self.block[1])
+
+    def key(self, network: int, number: int) -> BlockKey:
+        """Return the block of a number, rows of blocks first."""
+        down, across = divmod(number, self.counts[1])
+        row, column = down * self.block[0], across * self.block[1]
+        return BlockKey(
+            network,
+            (row, min(row + self.block[0], self.dims)),
+            (column, min(column + self.block[1], self.degrees)),
         )
-    return total
 
 
-def blocks(recipe: Recipe) -> Iterator[BlockKey]:
-    r"""Cut the table into blocks, all degrees in one where they fit.
+class Plan(Sequence[BlockKey]):
+    r"""The blocks of a recipe, by their numbers; none is held in memory.
 
-    A block computes its own top rows and tail columns, so many rows and all degrees make the
-    least work; whole multiples of 32 rows write whole chunks of the table.
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Raises
+    ------
+    NtkspecError
+        When the table would be too large: its size.
 
     Examples
     --------
     >>> from ntkspec.sweeps.recipe import parse_recipe
     >>> text = 'dims = "2:100"\ndegrees = "0:50"\nblock_eigenvalues = 3200'
-    >>> recipe = parse_recipe(text + '\nnetworks = [{activation = "relu"}]')
-    >>> [block.rows for block in blocks(recipe)]
-    [(0, 64), (64, 98)]
+    >>> plan = Plan(parse_recipe(text + '\nnetworks = [{activation = "relu"}]'))
+    >>> len(plan), [block.rows for block in plan]
+    (2, [(0, 49), (49, 98)])
     """
-    columns = min(recipe.degrees.size, recipe.block_eigenvalues)
-    rows = max(1, recipe.block_eigenvalues // columns)
-    if rows > CHUNK_ROWS:
-        rows -= rows % CHUNK_ROWS
-    for network in range(len(recipe.networks)):
-        for row in range(0, recipe.dims.size, rows):
-            for column in range(0, recipe.degrees.size, columns):
-                yield BlockKey(
-                    network,
-                    (row, min(row + rows, recipe.dims.size)),
-                    (column, min(column + columns, recipe.degrees.size)),
-                )
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.eigenvalues = len(recipe.networks) * recipe.dims.size * recipe.degrees.size
+        if self.eigenvalues > MOST_EIGENVALUES:
+            raise NtkspecError(
+                f"the table would hold {self.eigenvalues:.3g} eigenvalues, "
+                f"{self.bytes / 1e9:.3g} GB; at most {MOST_EIGENVALUES:.0e} are allowed"
+            )
+
+    @cached_property
+    def grids(self) -> tuple[Grid, ...]:
+        """How each network's part of the table is cut."""
+        from ntkspec.spectra.routes import route
+
+        recipe = self.recipe
+        shape, most = (recipe.dims.size, recipe.degrees.size), recipe.block_eigenvalues
+        return tuple(
+            _grid(*shape, most, route(*network).degrees_alone) for network in recipe.networks
+        )
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *accumulate(math.prod(grid.counts) for grid in self.grids)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, number: int) -> BlockKey: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[BlockKey]: ...
+    def __getitem__(self, number: int | slice) -> BlockKey | Sequence[BlockKey]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        network = next(n for n, stop in enumerate(self._starts[1:]) if number < stop)
+        return self.grids[network].key(network, number - self._starts[network])
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, BlockKey) or not 0 <= key.network < len(self.grids):
+            return False
+        grid = self.grids[key.network]
+        down, across = key.rows[0] // grid.block[0], key.columns[0] // grid.block[1]
+        inside = down < grid.counts[0] and across < grid.counts[1]
+        return inside and grid.key(key.network, down * grid.counts[1] + across) == key
+
+    def of_network(self, network: int) -> range:
+        """Numbers of a network's blocks."""
+        return range(self._starts[network], self._starts[network + 1])
+
+    def share(self, index: int, count: int) -> Iterator[BlockKey]:
+        """Blocks of the index-th of some shards, from 0."""
+        return (self[i] for i in range(index, len(self), count))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all eigenvalues and their logarithms, uncompressed."""
+        return BYTES * self.eigenvalues
+
+
+def chunk_shape(dims: int, degrees: int) -> tuple[int, int]:
+    """Chunks of nearly equal size, which reach little beyond the ends of the table.
+
+    Examples
+    --------
+    >>> chunk_shape(255, 2049)
+    (64, 228)
+    """
+    return _part(dims, CHUNK_ROWS), _part(degrees, CHUNK_COLUMNS)
+
+
+def _grid(dims: int, degrees: int, most: int, degrees_alone: bool) -> Grid:
+    """Cut a plane of dimensions and degrees.
+
+    A block computes its own top rows and tail columns.  Where these cost by their length, blocks
+    are nearly square; where the degrees below cost as much as those asked for, all degrees go
+    into one block if they fit.
+    """
+    side = max(1, math.isqrt(most))
+    if degrees <= side or not degrees_alone:
+        columns = min(degrees, most)
+        rows = most // columns
+    elif dims <= side:
+        rows, columns = dims, most // dims
+    else:
+        rows = columns = side
+    whole = chunk_shape(dims, degrees)
+    chunk = (min(rows, whole[0]), min(columns, whole[1]))
+    block = (_even(dims, rows, chunk[0]), _even(degrees, columns, chunk[1]))
+    return Grid(dims, degrees, block, chunk)
+
+
+def _part(whole: int, most: int) -> int:
+    """Length of the equal parts, none longer than `most`, that cover the whole."""
+    return -(-whole // -(-whole // most))
+
+
+def _even(whole: int, most: int, unit: int) -> int:
+    """Length of nearly equal parts of whole units, none longer than `most`."""
+    return -(-_part(whole, most // unit * unit) // unit) * unit

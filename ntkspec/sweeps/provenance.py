@@ -13,7 +13,7 @@ from ntkspec.kernels import SOURCE_DIGEST
 
 __all__ = ["code_digest", "versions"]
 
-SOURCES = ("activations.py", "networks.py", "spectra/*.py")
+SOURCES = ("activations.py", "networks.py", "duals/*.py", "spectra/*.py")
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +24,7 @@ def code_digest() -> str:
     for pattern in SOURCES:
         for path in sorted(folder.glob(pattern)):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    for library in ("numpy", "numba"):
+    for library in ("numpy", "numba", "python-flint"):
         digest.update(f"{library} {version(library)}".encode())
     return digest.hexdigest()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
+import itertools
 import json
+import math
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +21,30 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range
-from ntkspec.spectra.conventions import check_degrees, check_dim
+from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
+from ntkspec.sweeps.batch import Batch
+from ntkspec.sweeps.lines import Fault, KeyPath
+from ntkspec.tables.layout import COMPRESSIONS
 
 __all__ = ["Recipe", "group_name", "parse_recipe", "read_recipe"]
 
-BLOCK_EIGENVALUES = 2**17
-KEYS = {"name", "dims", "degrees", "block_eigenvalues", "checks", "networks"}
-CHECK_KEYS = {"samples", "digits", "seed"}
-NETWORK_KEYS = {
-    "activation", "slope", "power", "weight_variance", "bias_variance", "depth", "trained",
-    "weights", "kernel",
+BLOCK_EIGENVALUES = 2**21
+MOST_BLOCK_EIGENVALUES = 2**28
+MOST_NETWORKS = 10_000
+LIMITS = {"dims": (2, MAX_DIM), "degrees": (0, MAX_DEGREE)}
+KEYS = (
+    "name", "dims", "degrees", "block_eigenvalues", "compression", "checks", "cluster", "networks",
+)  # fmt: skip
+CHECK_KEYS = ("samples", "digits", "seed")
+CLUSTER_KEYS = tuple(field.name for field in dataclasses.fields(Batch))
+#: Keys of a network, and what each must be.
+NETWORK_KEYS: dict[str, tuple[type, ...]] = {
+    "activation": (str,), "slope": (int, float), "power": (int,),
+    "weight_variance": (int, float), "bias_variance": (int, float), "depth": (int,),
+    "trained": (str,), "weights": (str,), "kernel": (str,),
+}  # fmt: skip
+KINDS: dict[tuple[type, ...], str] = {
+    (str,): "a text", (int,): "a whole number", (int, float): "a number",
 }  # fmt: skip
 
 
@@ -41,8 +59,12 @@ class Recipe:
     dims, degrees : increasing int64 arrays
     block_eigenvalues : int
         Largest number of eigenvalues in a block: it sets the memory of a worker.
+    compression : {"gzip", "none", "zstd", "blosc"}
+        Of the table's numbers.
     samples, digits, seed : int
         Entries of each network that the sweep recomputes independently, to how many digits.
+    cluster : Batch or None
+        What a batch system is asked for.
     text : str
         The recipe as written.
     """
@@ -52,19 +74,22 @@ class Recipe:
     dims: NDArray[np.int64]
     degrees: NDArray[np.int64]
     block_eigenvalues: int
+    compression: str
     samples: int
     digits: int
     seed: int
+    cluster: Batch | None
     text: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Digest of what the recipe means: comments and layout do not count."""
+        """Digest of what the recipe means: comments, layout and the cluster do not count."""
         meaning = {
             "networks": [[net.parameters(), kernel] for net, kernel in self.networks],
             "dims": self.dims.tolist(),
             "degrees": self.degrees.tolist(),
             "block_eigenvalues": self.block_eigenvalues,
+            "compression": self.compression,
             "checks": [self.samples, self.digits, self.seed],
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
@@ -78,7 +103,7 @@ def read_recipe(path: str | Path) -> Recipe:
     TableError
         When there is no such file.
     NtkspecError
-        When something in it is not allowed.
+        When something in it is not allowed: file, line, key and what is allowed.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -86,44 +111,38 @@ def read_recipe(path: str | Path) -> Recipe:
         raise TableError(f"{path}: the recipe cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise NtkspecError(f"{path}: the recipe is not text in UTF-8") from None
-    try:
-        return parse_recipe(text)
-    except NtkspecError as error:
-        raise NtkspecError(f"{path}: {error}") from None
+    return parse_recipe(text, str(path))
 
 
-def parse_recipe(text: str) -> Recipe:
+def parse_recipe(text: str, source: str = "") -> Recipe:
     r"""Read a recipe from its text.
+
+    Parameters
+    ----------
+    text : str
+    source : str
+        Name of the file, for the sentence of an error: it begins with "source:line:", or with
+        "line N:" where there is no name.
+
+    Raises
+    ------
+    NtkspecError
+        When something in it is not allowed.
 
     Examples
     --------
-    >>> text = 'dims = "2:5"\ndegrees = [0, 1]\nnetworks = [{activation = "relu"}]'
-    >>> parse_recipe(text).dims
-    array([2, 3, 4])
+    >>> text = 'dims = "2:5"\ndegrees = [0, "1:9:*2"]\nnetworks = [{activation = "relu"}]'
+    >>> parse_recipe(text).degrees
+    array([0, 1, 2, 4, 8])
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise NtkspecError(f"the recipe is not TOML: {error}") from None
-    _known(raw, KEYS, "the recipe")
-    checks = raw.get("checks", {})
-    if not isinstance(checks, dict):
-        raise NtkspecError(f"checks = {checks!r} is not allowed; it must be a table [checks]")
-    _known(checks, CHECK_KEYS, "[checks]")
-    name = raw.get("name", "")
-    if not isinstance(name, str):
-        raise NtkspecError(f"name = {name!r} is not allowed; it must be a text")
-    return Recipe(
-        name=name,
-        networks=_networks(raw.get("networks")),
-        dims=_increasing([check_dim(dim) for dim in _values(raw, "dims")], "dims"),
-        degrees=_increasing(check_degrees(_values(raw, "degrees")), "degrees"),
-        block_eigenvalues=_count(raw, "block_eigenvalues", BLOCK_EIGENVALUES, 1, 2**26),
-        samples=_count(checks, "samples", 6, 0, 10**6),
-        digits=_count(checks, "digits", 50, 20, 1000),
-        seed=_count(checks, "seed", 0, 0, 2**31),
-        text=text,
-    )
+    except (ValueError, RecursionError) as error:
+        raise Fault.of_parser(error, text).located("", source) from None
+    try:
+        return _recipe(raw, text)
+    except Fault as fault:
+        raise fault.located(text, source) from None
 
 
 def group_name(network: Network, kernel: Kernel) -> str:
@@ -145,60 +164,204 @@ def group_name(network: Network, kernel: Kernel) -> str:
     return network.name + (f"({','.join(differing)})" if differing else "")
 
 
-def _known(table: dict[str, Any], keys: set[str], where: str) -> None:
+# --- from what the parser read to a recipe; faults carry the path of their key -------------------
+
+
+def _recipe(raw: dict[str, Any], text: str) -> Recipe:
+    _known(raw, KEYS, (), "the recipe")
+    checks = _table(raw, "checks", CHECK_KEYS)
+    name = raw.get("name", "")
+    if not isinstance(name, str):
+        raise Fault(f"name = {name!r} is not allowed; it must be a text", ("name",))
+    compression = raw.get("compression", COMPRESSIONS[0])
+    if compression not in COMPRESSIONS:
+        raise Fault(
+            f"compression = {compression!r} is not allowed; use one of {', '.join(COMPRESSIONS)}",
+            ("compression",),
+        )
+    return Recipe(
+        name=name,
+        networks=_networks(raw.get("networks")),
+        dims=_increasing(raw, "dims"),
+        degrees=_increasing(raw, "degrees"),
+        block_eigenvalues=_count(
+            raw, ("block_eigenvalues",), BLOCK_EIGENVALUES, 1, MOST_BLOCK_EIGENVALUES
+        ),
+        compression=compression,
+        samples=_count(checks, ("checks", "samples"), 6, 0, 10**6),
+        digits=_count(checks, ("checks", "digits"), 50, 20, 1000),
+        seed=_count(checks, ("checks", "seed"), 0, 0, 2**31),
+        cluster=_cluster(_table(raw, "cluster", CLUSTER_KEYS)) if "cluster" in raw else None,
+        text=text,
+    )
+
+
+def _known(table: dict[str, Any], keys: Iterable[str], path: KeyPath, where: str) -> None:
     for key in table:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(keys))}"
-            raise NtkspecError(f"key {key!r} is unknown in {where}; {hint}")
+            raise Fault(f"key {key!r} is unknown in {where}; {hint}", (*path, key))
 
 
-def _values(raw: dict[str, Any], key: str) -> Iterable[int]:
-    value = raw.get(key)
-    if isinstance(value, str):
-        return parse_range(value, key)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return [value]
-    if isinstance(value, list) and value:
-        return value
-    raise NtkspecError(
-        f'{key} = {value!r} is not allowed; write a range "a:b" or a list of whole numbers'
-    )
+def _table(raw: dict[str, Any], key: str, known: Iterable[str]) -> dict[str, Any]:
+    table = raw.get(key, {})
+    if not isinstance(table, dict):
+        raise Fault(f"{key} = {table!r} is not allowed; it must be a table [{key}]", (key,))
+    _known(table, known, (key,), f"[{key}]")
+    return table
 
 
-def _increasing(values: Any, key: str) -> NDArray[np.int64]:
-    array = np.asarray(values, dtype=np.int64)
-    if np.any(np.diff(array) <= 0):
-        raise NtkspecError(f"{key} must increase from each value to the next")
-    return array
-
-
-def _count(table: dict[str, Any], key: str, default: int, least: int, most: int) -> int:
-    value = table.get(key, default)
+def _count(table: dict[str, Any], path: KeyPath, default: int, least: int, most: int) -> int:
+    key = path[-1]
+    value = table.get(str(key), default)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise NtkspecError(
-            f"{key} = {value!r} is not allowed; it must be a whole number from {least} to {most}"
+        raise Fault(
+            f"{key} = {value!r} is not allowed; it must be a whole number from {least} to {most}",
+            path,
         )
     return value
 
 
+def _cluster(table: dict[str, Any]) -> Batch:
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            raise Fault(f"[cluster]: {key} = {value!r} is not allowed", ("cluster", key))
+        values[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return Batch(**values)
+    except NtkspecError as error:
+        raise Fault(f"[cluster]: {error}", ("cluster", _named(error, values))) from None
+
+
+def _named(error: NtkspecError, keys: Iterable[str]) -> str:
+    """The key that the sentence of an error begins with, if it does with one of these."""
+    first = str(error).split(" ", 1)[0]
+    return first if first in keys else ""
+
+
+def _increasing(raw: dict[str, Any], key: str) -> NDArray[np.int64]:
+    """The values of dims or degrees, of a whole number, a range or a list of both."""
+    given = raw.get(key)
+    if given is None or given == []:
+        raise Fault(
+            f'{key} are missing; write {key} = "a:b", a range, or a list of whole numbers', (key,)
+        )
+    items: list[Any] = given if isinstance(given, list) else [given]
+    parts: list[NDArray[np.int64]] = []
+    place = 0
+
+    def at(i: int) -> KeyPath:
+        return (key, place + i) if items is given else (key,)
+
+    # Whole numbers that follow each other are one part, so that long lists take no time.
+    for kind, group in itertools.groupby(items, type):
+        run = list(group)
+        if kind is int:
+            parts.append(_checked(run, key, at))
+        elif kind is str:
+            parts += [_ranged(one, key, at(i)) for i, one in enumerate(run)]
+        else:
+            raise Fault(
+                f'{key} = {run[0]!r} is not allowed; write a range "a:b" or whole numbers', at(0)
+            )
+        place += len(run)
+    array = np.concatenate(parts)
+    if falls := np.flatnonzero(np.diff(array) <= 0).tolist():
+        before, after = array[falls[0] : falls[0] + 2]
+        raise Fault(f"{key} must increase, and {after} comes after {before}", (key,))
+    return array
+
+
+def _ranged(text: str, key: str, path: KeyPath) -> NDArray[np.int64]:
+    try:
+        values = parse_range(text, key)
+    except NtkspecError as error:
+        raise Fault(str(error), path) from None
+    return _checked(values, key, lambda _: path)
+
+
+def _checked(values: Sequence[int], key: str, at: Callable[[int], KeyPath]) -> NDArray[np.int64]:
+    """The values as an array, once the smallest and the largest are known to be allowed."""
+    ends = (values[0], values[-1]) if isinstance(values, range) else (min(values), max(values))
+    least, most = LIMITS[key]
+    for end in ends:
+        if not least <= end <= most:
+            raise Fault(
+                f"{key}: {key.removesuffix('s')} = {end} is not allowed; it must be a whole number "
+                f"from {least} to {most}",
+                at(values.index(end)),
+            )
+    if isinstance(values, range):
+        return np.arange(values.start, values.stop, values.step, dtype=np.int64)
+    return np.array(values, dtype=np.int64)
+
+
+# --- networks ------------------------------------------------------------------------------------
+
+
 def _networks(entries: Any) -> tuple[tuple[Network, Kernel], ...]:
     if not isinstance(entries, list) or not entries:
-        raise NtkspecError("networks are missing; write at least one table [[networks]]")
-    networks: list[tuple[Network, Kernel]] = []
-    for number, entry in enumerate(entries, 1):
-        where = f"[[networks]] number {number}"
+        raise Fault("networks are missing; write at least one table [[networks]]", ("networks",))
+    networks: dict[tuple[Network, Kernel], int] = {}
+    for number, entry in enumerate(entries):
+        path: KeyPath = ("networks", number)
+        where = f"[[networks]] number {number + 1}"
         if not isinstance(entry, dict) or "activation" not in entry:
-            raise NtkspecError(f"{where} has no activation")
-        _known(entry, NETWORK_KEYS, where)
-        entry = dict(entry)
-        kernel = entry.pop("kernel", "ntk")
-        try:
-            network = Network(**entry)
-            network.mixture(kernel)
-        except NtkspecError as error:
-            raise NtkspecError(f"{where}: {error}") from None
-        if (network, kernel) in networks:
-            raise NtkspecError(f"{where} repeats {group_name(network, kernel)}")
-        networks.append((network, kernel))
+            raise Fault(f"{where} has no activation", path)
+        _known(entry, NETWORK_KEYS, path, where)
+        for values, paths in _products(entry, path, where):
+            network = _network(values, paths, path, where)
+            if network in networks:
+                first = networks[network]
+                raise Fault(
+                    f"{where} makes {group_name(*network)}, as does [[networks]] number "
+                    f"{first + 1}",
+                    path, ("networks", first),
+                )  # fmt: skip
+            networks[network] = number
+        if len(networks) > MOST_NETWORKS:
+            raise Fault(f"there are more than {MOST_NETWORKS} networks", path)
     return tuple(networks)
+
+
+def _products(
+    entry: dict[str, Any], path: KeyPath, where: str
+) -> Iterator[tuple[dict[str, Any], dict[str, KeyPath]]]:
+    """Every choice of one value for each key, the last key's changing fastest, and their paths."""
+    choices: list[list[tuple[str, Any, KeyPath]]] = []
+    for key, value in entry.items():
+        at = (*path, key)
+        if isinstance(value, list):
+            choices.append([(key, one, (*at, i)) for i, one in enumerate(value)])
+        else:
+            choices.append([(key, value, at)])
+        for _, one, place in choices[-1]:
+            allowed = NETWORK_KEYS[key]
+            if type(one) not in allowed:
+                raise Fault(
+                    f"{where}: {key} = {one!r} is not allowed; it must be {KINDS[allowed]} or a "
+                    "list",
+                    place,
+                )
+        if not choices[-1]:
+            raise Fault(f"{where}: {key} = [] is empty; write at least one value", at)
+    count = math.prod(map(len, choices))
+    if count > MOST_NETWORKS:
+        raise Fault(f"{where} would be {count} networks; allowed are {MOST_NETWORKS}", path)
+    for chosen in itertools.product(*choices):
+        yield {key: one for key, one, _ in chosen}, {key: at for key, _, at in chosen}
+
+
+def _network(
+    values: dict[str, Any], paths: dict[str, KeyPath], path: KeyPath, where: str
+) -> tuple[Network, Kernel]:
+    kernel = values.pop("kernel", "ntk")
+    try:
+        network = Network(**values)
+        network.mixture(kernel)
+    except NtkspecError as error:
+        at = paths.get(_named(error, paths), path)
+        raise Fault(f"{where}: {error}", at) from None
+    return network, kernel

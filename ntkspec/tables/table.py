@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from itertools import chain
+from importlib.util import find_spec
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, cast, get_args
 
 import h5py
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
+from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum
 
-__all__ = ["Table", "TableSlice", "group_checksum", "open_table"]
+__all__ = ["Table", "TableSlice", "open_table"]
 
-FORMAT = "ntkspec-spectra"
-FORMAT_VERSION = 1
-#: Datasets that a group's checksum covers.
-CHECKED = ("dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
-ROWS_AT_ONCE = 32
+#: Largest rectangle read at once, in rows and columns: it bounds the memory beside the result.
+BAND_ROWS, BAND_COLUMNS = 64, 4096
 COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
 
 
@@ -146,29 +146,98 @@ class Table:
         group = self._group(network)
         rows, dims = _places(self._read(group, "dim"), dim, "dim")
         columns, wanted = _places(self._read(group, "degree"), degrees, "degree")
-        low, high = int(columns.min()), int(columns.max()) + 1
-        arrays = []
-        for name in ("eigenvalue", "log_eigenvalue"):
-            out = np.empty((rows.size, columns.size))
-            for i, row in enumerate(rows):
-                out[i] = self._read(group, name, np.s_[int(row), low:high])[columns - low]
-            arrays.append(out)
+        self._check_files(group, rows, columns)
+        arrays = [self._numbers(group, name, rows, columns) for name in NUMBERS]
         name = group.name.strip("/")
         error = self.relative_error(name)[rows]
         return TableSlice(
             name, self._network(name), self.kernel(name), dims, wanted, arrays[0], arrays[1], error
         )
 
+    def blocks(self, network: Network | str) -> NDArray[Any]:
+        """Rectangles that were computed at once.
+
+        Returns
+        -------
+        structured array
+            row, row_end, column, column_end (half-open places in the dimensions and degrees),
+            checksum of the numbers, and file, relative to the table, where it is a virtual one.
+        """
+        return np.asarray(self._read(self._group(network), "blocks"))
+
     def verify_checksums(self) -> None:
-        """Read all and compare with the checksums, or raise TableError naming the group."""
+        """Read all, some rows at a time, and compare with the checksums.
+
+        Raises
+        ------
+        TableError
+            When a checksum is another one: which.
+        """
         for name in self._file:
-            group = self._file[name]
+            group = self._group(name)
             try:
                 found = group_checksum(group)
-            except (OSError, KeyError, RuntimeError) as error:
+            except (OSError, KeyError, RuntimeError, ValueError) as error:
                 raise TableError(f"{self.path}: {name} is damaged ({error})") from None
-            if found != _plain(group.attrs.get("sha256")):
+            if found != _plain(group.attrs.get("checksum")):
                 raise TableError(f"{self.path}: {name} is damaged (its checksum is another)")
+            for block in self.blocks(name):
+                self._verify_block(group, block)
+
+    def _verify_block(self, group: h5py.Group, block: Any) -> None:
+        """Compare a block's numbers with its checksum, in bounded memory."""
+        low, high, left, right = (
+            int(block[key]) for key in ("row", "row_end", "column", "column_end")
+        )
+        columns = np.arange(left, right)
+        digest = xxhash.xxh3_128()
+        self._check_files(group, np.array([low]), columns[:1])
+        for name in NUMBERS:
+            for row in range(low, high, BAND_ROWS):
+                rows = np.arange(row, min(row + BAND_ROWS, high))
+                digest.update(self._numbers(group, name, rows, columns).data)
+        if digest.hexdigest() != block["checksum"].decode():
+            raise TableError(
+                f"{self.path}: {group.name.strip('/')} is damaged (the checksum of its rows "
+                f"{low}:{high}, columns {left}:{right} is another)"
+            )
+
+    def _numbers(
+        self, group: h5py.Group, name: str, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Read places of a dataset, a rectangle of bounded size at a time."""
+        out = np.empty((rows.size, columns.size))
+        for mine in _bands(rows, BAND_ROWS):
+            top, bottom = int(rows[mine].min()), int(rows[mine].max()) + 1
+            for theirs in _bands(columns, BAND_COLUMNS):
+                left, right = int(columns[theirs].min()), int(columns[theirs].max()) + 1
+                part = self._read(group, name, np.s_[top:bottom, left:right])
+                out[mine, theirs] = part[np.ix_(rows[mine] - top, columns[theirs] - left)]
+        if np.isnan(out).any():
+            # What HDF5 gives for a part that was never written or cannot be opened.
+            raise TableError(f"{self.path}: {group.name}/{name} is damaged (numbers are missing)")
+        return out
+
+    def _check_files(
+        self, group: h5py.Group, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> None:
+        """Make sure that the block files behind some places of a virtual table are there."""
+        if _plain(self._file.attrs.get("layout", "single")) == "single":
+            return
+        blocks = self._read(group, "blocks")
+        rows, columns = np.sort(rows), np.sort(columns)
+        touched = (
+            np.searchsorted(rows, blocks["row_end"]) > np.searchsorted(rows, blocks["row"])
+        ) & (
+            np.searchsorted(columns, blocks["column_end"])
+            > np.searchsorted(columns, blocks["column"])
+        )
+        for name in blocks["file"][touched]:
+            if not (self.path.parent / name.decode()).is_file():
+                raise TableError(
+                    f"{self.path}: its block file {name.decode()} is not there; "
+                    "a virtual table needs the folder of its blocks beside it"
+                )
 
     def rows(
         self,
@@ -178,14 +247,16 @@ class Table:
     ) -> Iterator[tuple[Any, ...]]:
         """Entries one after another: network, dim, degree, eigenvalue, logarithm, error."""
         for name in self._file if network is None else [self._group(network).name.strip("/")]:
-            for one in _places(self.dims(name), dim, "dim")[1]:
-                part = self.select(name, int(one), degrees)
-                error = float(part.relative_error[0])
-                for k, value, log in zip(
-                    part.degrees.tolist(), part.eigenvalue[0].tolist(),
-                    part.log_eigenvalue[0].tolist(), strict=True,
-                ):  # fmt: skip
-                    yield name, int(one), k, value, log, error
+            places, _ = _places(self.dims(name), dim, "dim")
+            for mine in _bands(places, BAND_ROWS):
+                part = self.select(name, self.dims(name)[places[mine]], degrees)
+                for i, one in enumerate(part.dims.tolist()):
+                    error = float(part.relative_error[i])
+                    for k, value, log in zip(
+                        part.degrees.tolist(), part.eigenvalue[i].tolist(),
+                        part.log_eigenvalue[i].tolist(), strict=True,
+                    ):  # fmt: skip
+                        yield name, one, k, value, log, error
 
     def export(self, file: TextIO, layout: str = "csv", **selection: Any) -> None:
         """Write entries as text, digits as `repr` gives them.
@@ -240,7 +311,9 @@ class Table:
         try:
             return group[name][at]
         except (OSError, KeyError, RuntimeError, IndexError, ValueError, TypeError) as error:
-            raise TableError(f"{self.path}: {group.name}/{name} is damaged ({error})") from None
+            raise TableError(
+                f"{self.path}: {group.name}/{name} is damaged ({error})" + _advice(error)
+            ) from None
 
 
 def open_table(path: str | os.PathLike[str]) -> Table:
@@ -277,6 +350,9 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         raise TableError(f"{path}: this is not a whole HDF5 file ({error})") from None
     found, number = file.attrs.get("format"), file.attrs.get("format_version")
     if _plain(found) == FORMAT and number == FORMAT_VERSION:
+        if _plain(file.attrs.get("compression")) in ("zstd", "blosc"):
+            with suppress(ImportError):
+                import hdf5plugin  # noqa: F401  registers their filters
         return Table(path, file)
     file.close()
     raise TableError(
@@ -285,14 +361,18 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     )
 
 
-def group_checksum(group: h5py.Group) -> str:
-    """SHA-256 of a network's numbers, read some rows at a time."""
-    digest = hashlib.sha256()
-    for name in CHECKED:
-        dataset = group[name]
-        for row in range(0, dataset.shape[0], ROWS_AT_ONCE):
-            digest.update(np.ascontiguousarray(dataset[row : row + ROWS_AT_ONCE]).data)
-    return digest.hexdigest()
+def _bands(places: NDArray[np.int64], size: int) -> Iterator[slice]:
+    """Runs of places that lie in the same multiple of a size."""
+    cuts = np.flatnonzero(np.diff(places // size)) + 1
+    ends = [0, *cuts.tolist(), places.size]
+    return (slice(a, b) for a, b in pairwise(ends))
+
+
+def _advice(error: Exception) -> str:
+    """What else may be wrong when HDF5 cannot read a chunk."""
+    return "; or hdf5plugin is missing: pip install 'ntkspec[compression]'" * (
+        "filter" in str(error) and find_spec("hdf5plugin") is None
+    )
 
 
 def _plain(value: Any) -> Any:

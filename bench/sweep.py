@@ -1,0 +1,162 @@
+"""Eigenvalues a second of a whole sweep into HDF5, against writing the same bytes with h5py."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from bench.report import goal, write
+from ntkspec.sweeps import External, run_sweep
+
+RECIPE = """dims = "2:{top}"
+degrees = "0:10000"
+compression = "{compression}"
+checks = {{samples = 0}}
+networks = [{{activation = "{name}"}}]
+"""
+#: Rows of the tables: 1.6e8 eigenvalues, 2.6 GB uncompressed; with gzip a fifth of that.
+TOP, TOP_COMPRESSED = 16_002, 3_202
+MEMORY = Path("/dev/shm")
+
+
+def run(top: int = TOP, compressed: int = TOP_COMPRESSED) -> list[dict[str, Any]]:
+    """Measure, print, write; return the goals."""
+    rows, goals = [], []
+    for place, folder in _places(top):
+        limit = _plain_write(folder, top)
+        rows.append(_row("h5py alone, flushed", "any", place, "-", 0, top, limit))
+        for name in ("relu", "tanh"):
+            found = [
+                _sweep(name, place, folder, *how, top)
+                for how in (
+                    ("none", "virtual", 1, True), ("none", "virtual", 1, False),
+                    ("none", "virtual", 2, False), ("none", "single", 1, True),
+                    ("none", "single", 2, False),
+                )
+            ]  # fmt: skip
+            rows += found
+            one_core, one, two = found[:3]
+            goals.append(_rate(f"{name}, one core, {place}", one_core))
+            goals.append(_rate(f"{name}, one core, single file, {place}", found[3]))
+            goals.append(_speedup(f"{name}, {place}", one, two))
+            ratio = one_core["seconds"] / limit
+            text = f"{name}, one core, over h5py's write, {place}"
+            goals.append(goal(text, "<= 2", ratio, ratio <= 2))
+            single = found[3]["seconds"] / limit
+            goals.append(goal(f"{text}, single file", "(<= 2)", single, single <= 2))
+    place, folder = _places(compressed)[0]
+    for name in ("relu", "tanh"):
+        found = [
+            _sweep(name, place, folder, "gzip", "single", n, False, compressed) for n in (1, 2)
+        ]
+        rows += found
+        goals.append(_speedup(f"{name}, gzip, single file, {place}", *found))
+    write("sweep", rows, goals)
+    return goals
+
+
+def _places(top: int) -> list[tuple[str, Path]]:
+    """The disk, and memory where there is room for it: a disk's speed is not ours."""
+    places = [("disk", Path.cwd())]
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 3 * _bytes(top):
+        places.append(("memory", MEMORY))
+    return places
+
+
+def _bytes(top: int) -> int:
+    return 16 * (top - 2) * 10_000
+
+
+def _row(
+    what: str, network: str, place: str, layout: str, workers: int, top: int, seconds: float
+) -> dict[str, Any]:
+    size = (top - 2) * 10_000
+    return {
+        "what": what, "network": network, "to": place, "layout": layout, "workers": workers,
+        "seconds": seconds, "eigenvalues/s": size / seconds, "ns": seconds / size * 1e9,
+    }  # fmt: skip
+
+
+def _rate(what: str, row: dict[str, Any]) -> dict[str, Any]:
+    rate = row["eigenvalues/s"]
+    return goal(f"eigenvalues/s, {what}", ">= 2e7", rate, rate >= 2e7)
+
+
+def _speedup(what: str, one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    ratio = one["seconds"] / two["seconds"]
+    return goal(f"2 workers over 1, {what}", ">= 1.8", ratio, ratio >= 1.8)
+
+
+def _plain_write(folder: Path, top: int) -> float:
+    """Two arrays of doubles to one file, as fast as h5py goes, to the disk; the best of two."""
+    band = np.random.default_rng(0).random((500, 10_000))
+    best = float("inf")
+    for _ in range(2):
+        with tempfile.TemporaryDirectory(dir=folder) as there:
+            path = Path(there) / "plain.h5"
+            start = time.perf_counter()
+            with h5py.File(path, "w") as file:
+                for name in ("eigenvalue", "log_eigenvalue"):
+                    dataset = file.create_dataset(name, (top - 2, 10_000), "f8")
+                    for row in range(0, top - 2, 500):
+                        stop = min(row + 500, top - 2)
+                        dataset[row:stop] = band[: stop - row]
+            handle = os.open(path, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+            best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _sweep(
+    name: str, place: str, folder: Path, compression: str, layout: str, workers: int, pinned: bool,
+    top: int,
+) -> dict[str, Any]:  # fmt: skip
+    """One sweep in a process of its own; compilation and the start of workers apart."""
+    with tempfile.TemporaryDirectory(dir=folder) as there:
+        recipe = Path(there) / "recipe.toml"
+        recipe.write_text(RECIPE.format(name=name, compression=compression, top=top))
+        arguments = [str(recipe), str(Path(there) / "t.h5"), str(workers), layout, str(int(pinned))]
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.sweep", *arguments], capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        seconds = json.loads(done.stdout.splitlines()[-1])
+    what = f"sweep, {compression}" + (", on one core" if pinned else "")
+    return _row(what, name, place, layout, workers, top, seconds)
+
+
+def _measured(recipe: str, out: str, workers: str, layout: Any, pinned: str) -> None:
+    """Sweep on workers that have compiled what they need, and print the time."""
+    from distributed import LocalCluster
+
+    if pinned == "1":
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with LocalCluster(
+        n_workers=int(workers), threads_per_worker=1, dashboard_address=":0"
+    ) as cluster:
+        where = External(cluster.scheduler_address)
+        small = Path(out).with_name("small.toml")
+        text = Path(recipe).read_text()
+        small.write_text(
+            re.sub("dims = .*", 'dims = "2:100"', text) + "\nblock_eigenvalues = 100000"
+        )
+        run_sweep(small, small.with_suffix(".h5"), where, layout=layout)
+        start = time.perf_counter()
+        run_sweep(recipe, out, where, layout=layout)
+        print(json.dumps(time.perf_counter() - start))
+
+
+if __name__ == "__main__":
+    _measured(*sys.argv[1:])

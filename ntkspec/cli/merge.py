@@ -1,0 +1,39 @@
+"""``ntkspec merge``: shards to their table, or tables to a larger one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["merge"]
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Table to write (HDF5)."
+)
+@click.option(
+    "--layout", default="single", show_default=True, metavar="single|virtual",
+    help="Of folders: one file, or a file over those of the blocks.",
+)  # fmt: skip
+@click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
+def merge(sources: tuple[Path, ...], output: Path, layout: Any, log_json: bool) -> None:
+    """Merge SOURCES: folders in which shards left their blocks, or tables.
+
+    Every block is verified; checks that no shard made are made.  Tables may hold other networks or
+    adjacent ranges of dimension and degree; where they overlap they must agree.
+
+    \b
+    Example: what four shards computed; two tables
+      ntkspec merge out/spectra.h5.parts -o out/spectra.h5
+      ntkspec merge low.h5 high.h5 -o all.h5
+    """
+    from ntkspec.cli.watchers import watching
+    from ntkspec.sweeps.merge import merge as merge_sources
+
+    with watching("blocks and checks", as_json=log_json) as observer:
+        merge_sources(sources, output, layout=layout, observer=observer)
+    click.echo(f"wrote {output}")

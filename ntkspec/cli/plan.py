@@ -1,0 +1,54 @@
+"""``ntkspec sweep --plan``: what there is to compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ntkspec.sweeps import Recipe
+
+__all__ = ["show_plan"]
+
+
+def show_plan(recipe: Recipe, layout: str) -> None:
+    """Print blocks, eigenvalues, bytes, memory of a task and an estimate of time."""
+    from rich.table import Table
+
+    from ntkspec.cli.terminal import console
+    from ntkspec.sweeps import Plan, group_name
+    from ntkspec.sweeps.assembly import check_layout
+    from ntkspec.sweeps.estimate import foresee
+
+    check_layout(layout)
+    plan = Plan(recipe)
+    shown = Table("network", "kernel", "blocks", "of dims x degrees", "memory", "one core")
+    seconds, memory = 0.0, 0
+    for n, (network, kernel) in enumerate(recipe.networks):
+        grid, cost = plan.grids[n], foresee(plan, n)
+        seconds, memory = seconds + cost.seconds, max(memory, cost.memory)
+        shown.add_row(
+            group_name(network, kernel), kernel, str(len(plan.of_network(n))),
+            f"{min(grid.block[0], grid.dims)} x {min(grid.block[1], grid.degrees)}",
+            _megabytes(cost.memory), _time(cost.seconds),
+        )  # fmt: skip
+    console().print(shown)
+    checks = recipe.samples * len(recipe.networks)
+    click.echo(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues, at most {checks} checks")
+    size = plan.bytes / 1e9
+    twice = "" if layout == "virtual" else ", and as much again while the blocks are put together"
+    click.echo(f"disk: {size:.3g} GB uncompressed (compression = {recipe.compression!r}){twice}")
+    click.echo(f"memory: {_megabytes(memory)} for a task, beside some 200 MB for a worker")
+    click.echo(f"time: about {_time(seconds)} on one core, without the checks and the disk")
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:.0f} MB"
+
+
+def _time(seconds: float) -> str:
+    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} s"

@@ -1,0 +1,301 @@
+"""Merging: the folders of a sweep's shards into its table, and tables into a larger one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.sweeps.assembly import (
+    Layout,
+    Places,
+    assemble,
+    check_layout,
+    create_group,
+    describe,
+    finish_group,
+)
+from ntkspec.sweeps.blocks import block_path, read_block
+from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
+from ntkspec.sweeps.files import appearing, appearing_hdf5
+from ntkspec.sweeps.folder import is_locked, keep_recipe, locked, remembered, survey
+from ntkspec.sweeps.plan import Plan, chunk_shape
+from ntkspec.sweeps.progress import Observer, Tally
+from ntkspec.tables import Table, TableSlice, open_table
+from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
+
+__all__ = ["merge", "merge_folders", "merge_tables"]
+
+#: Chunks of a tile, the unit in which tables are read, compared and written.
+TILE = (8, 16)
+EPSILON = 2.220446049250313e-16
+HEAD = 2**22
+
+
+def merge(
+    sources: Sequence[str | Path],
+    output: str | Path,
+    *,
+    layout: Layout = "single",
+    observer: Observer | None = None,
+) -> Path:
+    """Merge folders of blocks that shards computed, or tables; return the table written.
+
+    Parameters
+    ----------
+    sources : sequence of paths
+        Folders of one recipe's blocks, or tables.
+    output : path
+    layout : {"single", "virtual"}
+        Tables are merged into a single file.
+    observer : Observer, optional
+
+    Raises
+    ------
+    NtkspecError
+        When sources do not fit together, or disagree where they overlap: where.
+    TableError
+        When one is missing, damaged or not finished.
+    """
+    paths, out = [Path(source) for source in sources], Path(output)
+    check_layout(layout)
+    if not paths:
+        raise NtkspecError("sources are missing; give folders of blocks, or tables")
+    if missing := [path for path in paths if not path.exists()]:
+        raise TableError(f"{missing[0]}: there is no such file or folder")
+    folders = [path for path in paths if path.is_dir()]
+    observer = observer or Observer()
+    if folders and len(folders) < len(paths):
+        raise NtkspecError(
+            "sources = folders and tables together are not allowed; merge them apart"
+        )
+    if folders:
+        merge_folders(folders, out, layout, observer)
+    elif layout == "virtual":
+        raise NtkspecError("layout = 'virtual' is not allowed for tables; it is for blocks")
+    else:
+        merge_tables(paths, out, observer)
+    return out
+
+
+# --- folders of blocks ---------------------------------------------------------------------------
+
+
+def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: Observer) -> None:
+    """Make the table of a recipe whose blocks lie in one or several folders.
+
+    Every block is read and verified; checks that no shard made are made here.
+    """
+    with locked(out, together=False) as own:
+        plan = Plan(remembered(folders[0]))
+        for folder in folders:
+            if not folder.samefile(own):
+                _gather(plan, folder, own)
+        there = survey(plan, own)
+        if there.blocks < len(plan):
+            first = next(key for key in plan if not block_path(own, key).exists())
+            raise TableError(
+                f"{len(plan) - there.blocks} of {len(plan)} blocks are missing, {first.name} the "
+                "first; run the shards that lack, or `ntkspec sweep`, to the end"
+            )
+        tally = Tally(observer, len(plan))
+        for key in plan:
+            read_block(plan, key, own)
+            tally.done()
+        entries = [entry for draw in draws(plan) for entry in draw_entries(plan, draw, own)]
+        tally.more(len(entries))
+        for entry in entries:
+            compute_check(plan, entry, own)
+            tally.done()
+        assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
+        if layout == "single":
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _gather(plan: Plan, folder: Path, own: Path) -> None:
+    """Link what shards left in a folder into the target's own, or copy it from another disk."""
+    if is_locked(folder):
+        raise NtkspecError(f"{folder}: a sweep is at work on it")
+    if remembered(folder).digest != plan.recipe.digest:
+        raise NtkspecError(f"{folder}: its blocks are of another recipe than those before it")
+    survey(plan, folder)
+    keep_recipe(plan, own)
+    for path in (*folder.glob("n*.h5"), *folder.glob("check-*.json")):
+        target = own / path.name
+        if target.exists():
+            continue
+        try:
+            os.link(path, target)
+        except OSError:
+            with appearing(target) as part:
+                shutil.copyfile(path, part)
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One table's part of a network."""
+
+    table: Table
+    dims: NDArray[np.int64]
+    degrees: NDArray[np.int64]
+    relative_error: NDArray[np.float64]
+
+
+def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
+    """Write a table of all networks, dimensions and degrees of some tables.
+
+    Every table is verified first.  Where they overlap the first one's numbers are kept, once
+    they are known to agree within the bounds of both.
+    """
+    with ExitStack() as stack:
+        tables = [stack.enter_context(open_table(path)) for path in paths]
+        tally = Tally(observer, 2 * len(tables))
+        for table in tables:
+            table.verify_checksums()
+            tally.done()
+        networks = {name: net for table in tables for name, net in table.networks.items()}
+        sources = {
+            name: [_source(t, name) for t in tables if name in t.networks] for name in networks
+        }
+        axes = {name: _axes(name, mine) for name, mine in sources.items()}
+        size = HEAD + sum(_bytes(*axis) for axis in axes.values())
+        compression = str(tables[0].attributes.get("compression", "gzip"))
+        with locked(out, together=False), appearing_hdf5(out, size) as file:
+            describe(file, "single", compression)
+            file.attrs["merged_from"] = json.dumps([_origin(table) for table in tables])
+            for name, network in networks.items():
+                first = sources[name][0].table
+                group = create_group(file, network, first.kernel(name), *axes[name])
+                _fill(group, name, sources[name], *axes[name], storage(compression))
+            for _ in tables:
+                tally.done()
+
+
+def _source(table: Table, name: str) -> _Source:
+    return _Source(table, table.dims(name), table.degrees(name), table.relative_error(name))
+
+
+def _origin(table: Table) -> dict[str, Any]:
+    """What a merged table keeps of what made its parts."""
+    known = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command", "merged_from")
+    return {key: value for key, value in table.attributes.items() if key in known}
+
+
+def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All dimensions and degrees, once it is known that no pair of them is missing."""
+    dims = np.unique(np.concatenate([source.dims for source in sources]))
+    degrees = np.unique(np.concatenate([source.degrees for source in sources]))
+    has = np.array([np.isin(dims, source.dims) for source in sources])
+    patterns, places = np.unique(has, axis=1, return_index=True)
+    for pattern, at in zip(patterns.T, places, strict=True):
+        theirs = [source.degrees for source, there in zip(sources, pattern, strict=True) if there]
+        lacking = np.setdiff1d(degrees, np.concatenate(theirs))
+        if lacking.size:
+            raise NtkspecError(
+                f"the merged table would lack {name} at dim = {dims[at]}, degree = {lacking[0]}; "
+                "the tables' dimensions and degrees must fill a rectangle"
+            )
+    return dims, degrees
+
+
+def _bytes(dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> int:
+    """Bound on what a network takes, uncompressed."""
+    rows, columns = chunk_shape(dims.size, degrees.size)
+    count = -(-dims.size // rows) * -(-degrees.size // columns)
+    return 2 * count * (8 * rows * columns + 512) + 64 * (dims.size + degrees.size) + 2**18
+
+
+def _fill(
+    group: h5py.Group,
+    name: str,
+    sources: list[_Source],
+    dims: NDArray[np.int64],
+    degrees: NDArray[np.int64],
+    options: dict[str, Any],
+) -> None:
+    """Write a network's numbers, tile by tile."""
+    chunk = chunk_shape(dims.size, degrees.size)
+    for dataset in NUMBERS:
+        group.create_dataset(dataset, (dims.size, degrees.size), "f8", chunks=chunk, **options)
+    places: Places = []
+    for rows in _steps(dims.size, TILE[0] * chunk[0]):
+        for columns in _steps(degrees.size, TILE[1] * chunk[1]):
+            arrays = _tile(name, sources, dims[rows], degrees[columns])
+            for dataset, array in zip(NUMBERS, arrays, strict=True):
+                group[dataset][rows, columns] = array
+            checksum = numbers_checksum(*arrays)
+            places.append((rows.start, rows.stop, columns.start, columns.stop, checksum, ""))
+    error = np.zeros(dims.size)
+    for source in sources:
+        at = np.searchsorted(dims, source.dims)
+        error[at] = np.maximum(error[at], source.relative_error)
+    checks = {
+        (c["dim"], c["degree"]): tuple(c.values()) for s in sources for c in s.table.checks(name)
+    }
+    finish_group(group, places, error, [checks[place] for place in sorted(checks)])
+
+
+def _steps(size: int, step: int) -> Iterator[slice]:
+    return (slice(at, min(at + step, size)) for at in range(0, size, step))
+
+
+def _tile(
+    name: str, sources: list[_Source], dims: NDArray[np.int64], degrees: NDArray[np.int64]
+) -> list[NDArray[np.float64]]:
+    """Eigenvalues and logarithms of a tile, the first table's where several have them."""
+    arrays = [np.full((dims.size, degrees.size), np.nan) for _ in NUMBERS]
+    error = np.zeros(dims.size)
+    for source in sources:
+        mine, theirs = np.isin(dims, source.dims), np.isin(degrees, source.degrees)
+        if not (mine.any() and theirs.any()):
+            continue
+        at = np.ix_(mine, theirs)
+        part = source.table.select(name, dims[mine], degrees[theirs])
+        old = [array[at] for array in arrays]
+        bound = (error[mine] + part.relative_error)[:, None]
+        _compare(source.table, name, part, old, bound)
+        for array, before, new in zip(
+            arrays, old, (part.eigenvalue, part.log_eigenvalue), strict=True
+        ):
+            array[at] = np.where(np.isnan(before), new, before)
+        error[mine] = np.maximum(error[mine], part.relative_error)
+    return arrays
+
+
+def _compare(
+    table: Table,
+    name: str,
+    part: TableSlice,
+    old: list[NDArray[np.float64]],
+    bound: NDArray[np.float64],
+) -> None:
+    """Raise where numbers that are there already and a table's are further apart than they may."""
+    value, log = old
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(part.log_eigenvalue - log)
+        same = (part.log_eigenvalue == log) & (part.eigenvalue == value)
+        near = (apart <= bound + 4 * EPSILON * np.abs(log)) & (
+            np.abs(part.eigenvalue - value) <= (bound + EPSILON) * value
+        )
+    wrong = np.argwhere(~(same | near | np.isnan(value)))
+    if wrong.size:
+        i, j = wrong[0]
+        raise NtkspecError(
+            f"{table.path}: {name} at dim = {part.dims[i]}, degree = {part.degrees[j]} is "
+            f"{part.eigenvalue[i, j]!r}, and {value[i, j]!r} in a table before it; they differ by "
+            "more than both promise"
+        )

@@ -1,0 +1,183 @@
+"""Tasks on a dask cluster: a bounded number at a time, given out again where they fail."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, Self, TypeVar
+
+from ntkspec.errors import NtkspecError
+from ntkspec.sweeps.plan import Plan
+from ntkspec.sweeps.progress import Tally
+from ntkspec.sweeps.provenance import code_digest
+from ntkspec.sweeps.recipe import parse_recipe
+
+__all__ = ["Pool"]
+
+IN_FLIGHT = 4  # tasks given to the scheduler for each worker
+ATTEMPTS = 4  # of a task that fails for what may pass: memory, a network file system
+HEARTBEAT = 5.0  # seconds
+
+
+class Task(Protocol):
+    """What a task is about."""
+
+    @property
+    def name(self) -> str:
+        """Names the task."""
+
+
+Key = TypeVar("Key", bound=Task)
+Result = TypeVar("Result")
+
+
+class Pool:
+    """A client's workers, and a plan whose tasks they run; used in a ``with`` block.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    plan : Plan
+    folder : Path
+        Where the blocks are, for client and workers alike.
+    tally : Tally
+        Hears of failures.
+    """
+
+    def __init__(self, client: Any, plan: Plan, folder: Path, tally: Tally) -> None:
+        self._client, self._plan, self._folder = client, plan, folder.resolve()
+        self._tally = tally
+        self._threads, self._beat = 1, 0.0
+        self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        client.subscribe_topic("all", self._heard)
+        self._heartbeat()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.unsubscribe_topic("all")
+
+    def run(
+        self, function: Callable[[Plan, Key, Path], Result], keys: Iterable[Key]
+    ) -> Iterator[tuple[Key, Result]]:
+        """Run function(plan, key, folder) for all keys; give results in the order they come.
+
+        Raises
+        ------
+        NtkspecError
+            When a task cannot be done, or the scheduler is gone.
+        """
+        waiting = iter(keys)
+        flying: dict[str, tuple[Any, Key, int]] = {}
+        run = secrets.token_hex(4)
+
+        def submit(key: Key, attempt: int) -> None:
+            future = self._client.submit(
+                _on_worker, function, self._plan.recipe.text, code_digest(), key, self._folder,
+                key=f"{function.__name__}-{key.name}-{run}-{attempt}", pure=False,
+            )  # fmt: skip
+            flying[future.key] = (future, key, attempt)
+            future.add_done_callback(self._finished.put)
+
+        try:
+            while True:
+                while len(flying) < IN_FLIGHT * self._threads:
+                    key = next(waiting, None)
+                    if key is None:
+                        break
+                    submit(key, 1)
+                if not flying:
+                    return
+                future = self._next()
+                if future is None or future.key not in flying:
+                    continue
+                _, key, attempt = flying.pop(future.key)
+                if future.status == "finished":
+                    yield key, future.result()
+                else:
+                    self._again(future, key, attempt)
+                    submit(key, attempt + 1)
+        finally:
+            self._client.cancel([future for future, _, _ in flying.values()])
+
+    def _next(self) -> Any:
+        """The next future that is done; None after some seconds without one."""
+        if time.monotonic() - self._beat > HEARTBEAT:
+            self._heartbeat()
+        try:
+            return self._finished.get(timeout=HEARTBEAT)
+        except queue.Empty:
+            return None
+
+    def _heartbeat(self) -> None:
+        """See whether scheduler and workers are still there."""
+        if self._client.status != "running":
+            _scheduler_gone()
+        self._beat = time.monotonic()
+        try:
+            workers = self._client.nthreads()
+        except (OSError, RuntimeError, TimeoutError):
+            _scheduler_gone()
+        self._threads = max(1, sum(workers.values()))
+        if not workers:
+            self._tally.observer.note("waiting", "no worker is connected; waiting for one")
+        self._tally.show()
+
+    def _heard(self, event: tuple[float, Any]) -> None:
+        """What the scheduler says to all: a worker that is lost, with its tasks."""
+        _, what = event
+        if not isinstance(what, dict) or what.get("action") != "remove-worker":
+            return
+        tasks = len(what.get("processing-tasks") or ())
+        if what.get("expected") or not tasks:
+            return
+        worker = str(what.get("worker", "a worker"))
+        self._tally.observer.note(
+            "lost", f"{worker} is lost; its tasks go to others", worker=worker, tasks=tasks
+        )
+        self._tally.retried(tasks)
+
+    def _again(self, future: Any, key: Task, attempt: int) -> None:
+        """Raise unless a failed task is worth another attempt."""
+        if future.status == "cancelled":
+            _scheduler_gone()
+        error = future.exception()
+        if isinstance(error, NtkspecError):
+            raise error
+        if type(error).__name__ == "KilledWorker":
+            raise NtkspecError(
+                f"{key.name}: the workers that tried it died (out of memory? killed?); a smaller "
+                "block_eigenvalues in the recipe needs less memory"
+            )
+        if not isinstance(error, (OSError, MemoryError)) or attempt >= ATTEMPTS:
+            raise error
+        message = f"{key.name} failed ({error!r}) and is tried again"
+        self._tally.observer.note("retry", message, task=key.name, error=repr(error))
+        self._tally.retried(1)
+
+
+def _scheduler_gone() -> NoReturn:
+    raise NtkspecError("the dask scheduler is gone; the same command again goes on from here")
+
+
+@lru_cache(maxsize=4)
+def _plan(text: str) -> Plan:
+    return Plan(parse_recipe(text))
+
+
+def _on_worker(
+    function: Callable[[Plan, Any, Path], Any], text: str, code: str, key: Any, folder: Path
+) -> Any:
+    """Run a task; the recipe travels as its text, a few hundred bytes."""
+    if code != code_digest():
+        raise NtkspecError("a worker runs another version of ntkspec, numpy, numba or python-flint")
+    if not folder.is_dir():
+        raise NtkspecError(
+            f"a worker does not see {folder}; blocks need a file system that all workers share"
+        )
+    return function(_plan(text), key, folder)

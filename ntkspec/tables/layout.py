@@ -1,0 +1,108 @@
+"""The layout of a table in HDF5, format version 1: names, checksums, filters.
+
+A group for each network holds ``dim`` (D,), ``degree`` (K,), ``eigenvalue`` and ``log_eigenvalue``
+(D, K), ``relative_error`` (D,), ``checks`` and ``blocks``: which rectangles of the table were
+computed at once, and the checksum of each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+
+__all__ = [
+    "BLOCK_TYPE",
+    "CHECK_TYPE",
+    "COMPRESSIONS",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "NUMBERS",
+    "PER_ROW",
+    "group_checksum",
+    "numbers_checksum",
+    "storage",
+]
+
+FORMAT = "ntkspec-spectra"
+FORMAT_VERSION = 1
+#: Datasets with an entry for each dimension and degree.
+NUMBERS = ("eigenvalue", "log_eigenvalue")
+#: Datasets whose bytes a group's checksum covers; the numbers are covered by those of the blocks.
+PER_ROW = ("dim", "degree", "relative_error")
+BLOCK_TYPE = np.dtype(
+    [
+        ("row", "i8"),
+        ("row_end", "i8"),
+        ("column", "i8"),
+        ("column_end", "i8"),
+        ("checksum", "S32"),
+        # Where the numbers are, relative to the table; empty where they are in the table itself.
+        ("file", h5py.string_dtype()),
+    ]
+)
+CHECK_TYPE = np.dtype(
+    [
+        ("dim", "i8"),
+        ("degree", "i8"),
+        ("reference", h5py.string_dtype()),
+        ("relative_error", "f8"),
+        ("method", h5py.string_dtype()),
+    ]
+)
+COMPRESSIONS = ("gzip", "none", "zstd", "blosc")
+
+
+def storage(compression: str) -> dict[str, Any]:
+    """Return what h5py's create_dataset takes for a compression.
+
+    What is compressed carries a checksum in every chunk (gzip its own, the others Fletcher's), so
+    that whoever reads a damaged one hears of it; "none" is as fast as it can be.
+
+    Raises
+    ------
+    NtkspecError
+        When the compression is unknown, or its library is not installed.
+    """
+    if compression == "none":
+        return {}
+    if compression == "gzip":
+        return dict(shuffle=True, compression="gzip", compression_opts=1)
+    if compression not in COMPRESSIONS:
+        raise NtkspecError(
+            f"compression = {compression!r} is not allowed; use {', '.join(COMPRESSIONS)}"
+        )
+    try:
+        import hdf5plugin
+    except ImportError:
+        raise NtkspecError(
+            f"compression = {compression!r} needs hdf5plugin; pip install 'ntkspec[compression]'"
+        ) from None
+    if compression == "zstd":
+        return dict(fletcher32=True, shuffle=True, compression=hdf5plugin.Zstd(clevel=3))
+    # Blosc cuts and shuffles by itself.
+    return dict(fletcher32=True, compression=hdf5plugin.Blosc(cname="zstd", clevel=3))
+
+
+def numbers_checksum(*arrays: NDArray[np.float64]) -> str:
+    """XXH3 (128 bits, hexadecimal) of the bytes of a block's eigenvalues and their logarithms."""
+    digest = xxhash.xxh3_128()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def group_checksum(group: h5py.Group) -> str:
+    """XXH3 of what a network's group says but for the numbers, whose checksums it includes."""
+    digest = xxhash.xxh3_128()
+    for name in PER_ROW:
+        digest.update(np.ascontiguousarray(group[name][...]).data)
+    for block in group["blocks"][...]:
+        places = [int(block[name]) for name in ("row", "row_end", "column", "column_end")]
+        digest.update(f"{places} {block['checksum'].decode()}\n".encode())
+    return digest.hexdigest()

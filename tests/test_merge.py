@@ -1,0 +1,267 @@
+"""Merging: shards to their table, and tables into a larger one."""
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from table_numbers import datasets, reseal
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.sweeps import run_shard
+from ntkspec.sweeps.merge import merge
+from ntkspec.tables import open_table
+
+RECIPE = """
+dims = "{dims}"
+degrees = "{degrees}"
+block_eigenvalues = 1000
+compression = "{compression}"
+checks = {{samples = 2, digits = 25}}
+networks = [{networks}]
+"""
+RELU, TANH = '{activation = "relu"}', '{activation = "tanh"}'
+
+
+def sharded(
+    folder, name, dims="2:30", degrees="0:100", networks=f"{RELU}, {TANH}", shards=2, **other
+):
+    """Blocks of a small recipe, by shards."""
+    recipe = folder / f"{name}.toml"
+    text = dict(dims=dims, degrees=degrees, networks=networks, compression="gzip") | other
+    recipe.write_text(RECIPE.format(**text))
+    for i in range(shards):
+        run_shard(recipe, folder / f"{name}.h5", f"{i + 1}/{shards}")
+    return folder / f"{name}.h5.parts"
+
+
+def made(folder, name, **options):
+    """A small table."""
+    return merge([sharded(folder, name, **options)], folder / f"{name}.h5")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("whole"), "whole")
+
+
+def numbers(path):
+    """Selected through the package, by network."""
+    with open_table(path) as table:
+        return {name: table.select(name) for name in table.networks}
+
+
+def assert_same_numbers(one, two, bits=True):
+    first, second = numbers(one), numbers(two)
+    assert first.keys() == second.keys()
+    for name, part in first.items():
+        other = second[name]
+        np.testing.assert_array_equal(part.dims, other.dims)
+        np.testing.assert_array_equal(part.degrees, other.degrees)
+        bound = 0.0 if bits else (part.relative_error + other.relative_error)[:, None]
+        off = np.abs(part.eigenvalue - other.eigenvalue)
+        assert np.all(off <= bound * other.eigenvalue), name
+
+
+def test_shards_in_one_folder(whole, tmp_path):
+    folder = sharded(tmp_path, "t", shards=5)
+    merge([folder], tmp_path / "t.h5")
+    for name, values in datasets(tmp_path / "t.h5").items():
+        np.testing.assert_array_equal(values, datasets(whole)[name])
+    assert not folder.exists(), "its blocks are in the table now"
+
+
+def test_shards_in_several_folders(whole, tmp_path):
+    """As from machines without a common disk."""
+    folders = []
+    for i in (1, 2, 3):
+        place = tmp_path / str(i)
+        place.mkdir()
+        shutil.copy(whole.with_suffix(".toml"), place / "r.toml")
+        run_shard(place / "r.toml", place / "t.h5", f"{i}/3")
+        folders.append(place / "t.h5.parts")
+    with pytest.raises(TableError, match=r"of \d+ blocks are missing"):
+        merge(folders[:2], tmp_path / "t.h5")
+    merge(folders, tmp_path / "t.h5")
+    assert_same_numbers(whole, tmp_path / "t.h5")
+    assert all(folder.is_dir() for folder in folders), "the sources stay"
+    assert sorted(p.name for p in tmp_path.glob("t.h5*")) == ["t.h5"]
+
+
+def test_a_damaged_block_is_named(tmp_path):
+    folder = sharded(tmp_path, "t")
+    victim = sorted(folder.glob("n*.h5"))[3]
+    victim.write_bytes(victim.read_bytes()[:-3000])
+    with pytest.raises(TableError, match=victim.name):
+        merge([folder], tmp_path / "t.h5")
+    assert not (tmp_path / "t.h5").exists()
+
+
+def test_folders_of_different_recipes_are_refused(tmp_path):
+    one, two = sharded(tmp_path, "one"), sharded(tmp_path, "two", degrees="0:90")
+    with pytest.raises(NtkspecError, match="another recipe"):
+        merge([one, two], tmp_path / "t.h5")
+
+
+def test_a_virtual_table_reads_as_the_single_one(whole, tmp_path):
+    folder = sharded(tmp_path, "v")
+    out = merge([folder], tmp_path / "v.h5", layout="virtual")
+    assert folder.is_dir()
+    assert_same_numbers(whole, out)
+    with open_table(out) as table:
+        table.verify_checksums()
+        assert table.attributes["layout"] == "virtual"
+        assert {b["file"].decode().split("/")[0] for b in table.blocks("relu")} == {"v.h5.parts"}
+    # Past our package, from anywhere.
+    for name, values in datasets(out).items():
+        if name.endswith("eigenvalue"):
+            np.testing.assert_array_equal(values, datasets(whole)[name])
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for path in (out, folder):
+        shutil.move(path, moved / path.name)
+    assert_same_numbers(whole, moved / out.name)
+
+
+def test_a_virtual_table_without_its_blocks_says_so(tmp_path):
+    out = merge([sharded(tmp_path, "v")], tmp_path / "v.h5", layout="virtual")
+    victim = sorted((tmp_path / "v.h5.parts").glob("n001*.h5"))[-1]
+    victim.unlink()
+    with open_table(out) as table:
+        assert table.select("relu").eigenvalue.size
+        assert table.select("tanh", degrees=[0, 20]).eigenvalue.size, "its blocks are there"
+        with pytest.raises(TableError, match=victim.name):
+            table.select("tanh", degrees=99)
+        with pytest.raises(TableError, match=victim.name):
+            table.verify_checksums()
+    with h5py.File(out) as file:
+        assert np.isnan(file["tanh/eigenvalue"][:, 99]).all(), "no other reader sees zeros"
+    victim.write_bytes(b"not hdf5")
+    with open_table(out) as table, pytest.raises(TableError, match="damaged"):
+        table.select("tanh", degrees=99)
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd", "blosc"])
+def test_compressions_hold_the_same_numbers(whole, tmp_path, compression):
+    if compression != "none":
+        pytest.importorskip("hdf5plugin")
+    out = made(tmp_path, "t", compression=compression)
+    assert_same_numbers(whole, out)
+    with h5py.File(out) as file:
+        assert file.attrs["compression"] == compression
+        assert (file["relu/eigenvalue"].id.get_storage_size() < 29 * 100 * 8) == (
+            compression != "none"
+        )
+    # A fresh process has to find the filter by itself.
+    code = (
+        f"import ntkspec; print(ntkspec.open_table({str(out)!r}).select('relu').eigenvalue.sum())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 0
+
+
+def test_networks_of_two_tables(whole, tmp_path):
+    parts = [made(tmp_path, "a", networks=TANH), made(tmp_path, "b", networks=RELU)]
+    assert_same_numbers(whole, merge(parts, tmp_path / "t.h5"))
+    with open_table(tmp_path / "t.h5") as table:
+        table.verify_checksums()
+        assert len(table.checks("relu")) == len(table.checks("tanh")) == 2
+        origins = json.loads(table.attributes["merged_from"])
+        assert [TANH in origin["recipe"] for origin in origins] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [("2:11", "0:100"), ("11:30", "0:100")],
+        [("2:30", "0:37"), ("2:30", "37:100")],
+        [("2:30:2", "0:100"), ("3:30:2", "0:100")],
+        [("2:20", "0:100"), ("10:30", "0:60"), ("15:30", "50:100"), ("10:15", "60:100")],
+    ],
+)
+def test_adjacent_and_overlapping_ranges(whole, tmp_path, ranges):
+    parts = [
+        made(tmp_path, f"t{n}", dims=dims, degrees=degrees)
+        for n, (dims, degrees) in enumerate(ranges)
+    ]
+    out = merge(parts, tmp_path / "t.h5")
+    assert_same_numbers(whole, out, bits=False)
+    with open_table(out) as table:
+        table.verify_checksums()
+        for name in table.networks:
+            bound = [open_table(part).relative_error(name).max() for part in parts]
+            assert table.relative_error(name).max() == max(bound)
+
+
+def test_a_hole_is_named(tmp_path):
+    parts = [
+        made(tmp_path, "a", dims="2:10", degrees="0:50"),
+        made(tmp_path, "b", dims="10:30", degrees="0:100"),
+    ]
+    with pytest.raises(NtkspecError, match=r"lack relu at dim = 2, degree = 50"):
+        merge(parts, tmp_path / "t.h5")
+    assert not (tmp_path / "t.h5").exists()
+
+
+@pytest.mark.parametrize("factor,allowed", [(1 + 1e-15, True), (1 + 1e-9, False), (0.0, False)])
+def test_overlaps_that_disagree_are_refused(tmp_path, factor, allowed):
+    one = made(tmp_path, "one", networks=TANH)
+    two = made(tmp_path, "two", networks=TANH, dims="20:40")
+    with h5py.File(two, "r+") as file:
+        group = file["tanh"]
+        group["eigenvalue"][4, 7] *= factor
+        log = math.log(group["eigenvalue"][4, 7]) if factor else -math.inf
+        group["log_eigenvalue"][4, 7] = log
+        reseal(group)
+    if allowed:
+        merge([one, two], tmp_path / "t.h5")
+        return
+    with pytest.raises(NtkspecError, match=r"tanh at dim = 24, degree = 7 .* differ"):
+        merge([one, two], tmp_path / "t.h5")
+
+
+def test_a_damaged_table_is_not_merged(tmp_path):
+    one, two = made(tmp_path, "one", networks=TANH), made(tmp_path, "two", networks=RELU)
+    with h5py.File(two, "r+") as file:
+        file["relu/eigenvalue"][3, 4] += 1e-18
+    with pytest.raises(TableError, match=r"two.h5.*checksum"):
+        merge([one, two], tmp_path / "t.h5")
+
+
+def test_bad_sources(whole, tmp_path):
+    cases = [
+        ([], "sources"),
+        ([tmp_path / "none.h5"], "no such file"),
+        ([tmp_path], "no folder of a sweep"),
+        ([whole, tmp_path], "together"),
+    ]
+    for sources, word in cases:
+        with pytest.raises(NtkspecError, match=word):
+            merge(sources, tmp_path / "t.h5")
+    with pytest.raises(NtkspecError, match="layout"):
+        merge([whole], tmp_path / "t.h5", layout="virtual")
+    with pytest.raises(NtkspecError, match="layout"):
+        merge([whole], tmp_path / "t.h5", layout="double")
+    assert [p.name for p in tmp_path.iterdir() if "lock" not in p.name] == []
+
+
+def test_the_command_line(whole, tmp_path):
+    folder = sharded(tmp_path, "t")
+    command = [sys.executable, "-m", "ntkspec", "merge"]
+    done = subprocess.run(
+        [*command, folder, "-o", tmp_path / "t.h5", "--log-json"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert events[-1]["event"] == "progress" and events[-1]["done"] == events[-1]["total"]
+    assert_same_numbers(whole, tmp_path / "t.h5")
+    for arguments, code in (([tmp_path / "none"], 3), ([], 2), ([whole, tmp_path], 2)):
+        done = subprocess.run(
+            [*command, *arguments, "-o", tmp_path / "u.h5"], capture_output=True, text=True
+        )
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
