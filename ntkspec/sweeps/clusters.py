@@ -25,6 +25,7 @@ __all__ = ["External", "Local", "Where", "dask_client", "job_script"]
 
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
+CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs
 # dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
 LOST_SECONDS = 25
@@ -256,7 +257,7 @@ def _jobs(batch: Batch) -> Iterator[Any]:
         if cluster is not None:
             for job in cluster.workers.values():
                 _closing(job)
-            cluster.close(timeout=CLOSE_SECONDS)
+            cluster.close(timeout=CANCEL_SECONDS)
 
 
 def _cluster_class(batch: Batch) -> Any:
@@ -326,7 +327,10 @@ class _Keeper:
         """Look after the jobs until cancelled."""
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            await self._look(time.monotonic())
+            try:
+                await self._look(time.monotonic())
+            except SUBMISSION_ERRORS as error:
+                _say(f"the jobs could not be looked after ({_reason(error)})")
 
     async def _look(self, now: float) -> None:
         jobs = self._cluster.workers
