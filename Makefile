@@ -15,7 +15,7 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help spectra test test-all bench bench-neural-tangents lint figures docs clean
+.PHONY: help spectra test test-all test-slurm bench bench-neural-tangents lint figures docs clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -27,7 +27,10 @@ test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(ENV) ## Run the slow, wide tests too
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slurm"
+
+test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 bench: $(ENV) ## Measure speed and accuracy against what else there is
 	$(BIN)/python -m bench

@@ -111,7 +111,7 @@ def test_a_scheduler_with_tls_refuses_others(tls_scheduler, certificates, monkey
 
 
 def test_certificates_are_given_together_and_are_there(certificates, tmp_path):
-    with pytest.raises(NtkspecError, match="tls_cert, tls_key is missing"):
+    with pytest.raises(NtkspecError, match="not given: tls_cert, tls_key"):
         External("tls://127.0.0.1:1", tls_ca=certificates / "ours-ca.pem")
     with pytest.raises(NtkspecError, match=r"tls_key = .*none.pem.* is not there"):
         External("tls://127.0.0.1:1", **{**tls(certificates), "tls_key": tmp_path / "none.pem"})

@@ -23,10 +23,11 @@ from ntkspec.sweeps.batch import KINDS, Batch
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["Batch", "External", "Local", "dask_client", "job_script"]
+__all__ = ["External", "Local", "Where", "dask_client", "job_script"]
 
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
+CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs
 # dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
 LOST_SECONDS = 25
@@ -88,7 +89,7 @@ class External:
         given = {name: path for name, path in self._tls.items() if path is not None}
         if given and len(given) < 3:
             missing = ", ".join(name for name in self._tls if name not in given)
-            raise NtkspecError(f"TLS needs tls_ca, tls_cert and tls_key; {missing} is missing")
+            raise NtkspecError(f"tls_ca, tls_cert and tls_key go together; not given: {missing}")
         for name, path in given.items():
             if not path.is_file():
                 raise NtkspecError(f"{name} = {str(path)!r} is not there")
@@ -104,8 +105,11 @@ class External:
         return f"scheduler = {self.address!r}"
 
 
+Where = Local | External | Batch
+
+
 @contextmanager
-def dask_client(where: Local | External | Batch) -> Iterator[Client]:
+def dask_client(where: Where) -> Iterator[Client]:
     """Connect to where tasks run; at the end, close what was started for it and nothing else.
 
     Parameters
@@ -278,7 +282,7 @@ def _jobs(batch: Batch) -> Iterator[Any]:
         if cluster is not None:
             for job in cluster.workers.values():
                 _closing(job)
-            cluster.close(timeout=CLOSE_SECONDS)
+            cluster.close(timeout=CANCEL_SECONDS)
 
 
 def _cluster_class(batch: Batch) -> Any:
@@ -348,7 +352,10 @@ class _Keeper:
         """Look after the jobs until cancelled."""
         while True:
             await asyncio.sleep(KEEP_SECONDS)
-            await self._look(time.monotonic())
+            try:
+                await self._look(time.monotonic())
+            except SUBMISSION_ERRORS as error:
+                _say(f"the jobs could not be looked after ({_reason(error)})")
 
     async def _look(self, now: float) -> None:
         jobs = self._cluster.workers
@@ -365,7 +372,7 @@ class _Keeper:
         if failed:
             numbers = ", ".join(jobs[name].job_id for name in failed if jobs[name].job_id)
             if numbers:
-                _say(f"ended before its workers came, see its output: job {numbers}")
+                _say(f"job {numbers} ended at once (its output may say why); it is tried again")
             self._wait_longer(now)
             for name in failed:
                 await self._drop(name)
