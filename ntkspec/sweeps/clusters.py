@@ -27,6 +27,8 @@ __all__ = ["External", "Local", "Where", "dask_client", "job_script"]
 
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
+#: Workers that a task may lose; dask's own 3 are soon reached where jobs are cancelled.
+ALLOWED_FAILURES = 10
 CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs
 # dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
@@ -125,13 +127,17 @@ def dask_client(where: Where) -> Iterator[Client]:
     NtkspecError
         When no scheduler answers, or when the batch system takes no job.
     """
+    import dask
     from distributed import Client
 
     if isinstance(where, External):
         with _connected(where) as client:
             yield client
         return
-    with _local(where) if isinstance(where, Local) else _jobs(where) as cluster:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
+        _local(where) if isinstance(where, Local) else _jobs(where) as cluster,
+    ):
         client = Client(cluster)
         try:
             yield client
