@@ -9,7 +9,9 @@ import click
 
 from bench.report import console, write
 
-NAMES = ("accuracy", "spectra", "seeds", "growth", "start", "kernels", "memory", "pointwise")
+NAMES = (
+    "accuracy", "spectra", "seeds", "estimate", "growth", "start", "kernels", "memory", "pointwise",
+)  # fmt: skip
 
 
 @click.command()

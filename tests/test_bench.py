@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench import accuracy, growth, kernels, memory, pointwise, report, spectra, start
+from bench import accuracy, estimate, growth, kernels, memory, pointwise, report, spectra, start
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +18,7 @@ def folder(tmp_path, monkeypatch):
     [
         (accuracy.run, ["accuracy"]),
         (lambda: spectra.run(((6, 40),)), ["spectra"]),
+        (lambda: estimate.run(every=40, repeats=1), ["estimate"]),
         (lambda: growth.run((1,)), ["growth", "single"]),
         pytest.param(lambda: start.run(1), ["start"], marks=pytest.mark.slow),
         (lambda: kernels.run(100, 10), ["kernels"]),

@@ -29,7 +29,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.parity import Parity, parity
 
-__all__ = ["BallSeeds", "CosineMoments", "GaussMoments", "Moments", "ladder"]
+__all__ = ["BallSeeds", "CosineMoments", "GaussMoments", "Moments", "first_bits", "ladder"]
 
 LN2 = math.log(2.0)
 #: Bits that every eigenvalue must keep.
@@ -374,7 +374,7 @@ class BallSeeds:
 
     def _compute(self, task: _Plane) -> _Plane:
         """Raise the precision until every eigenvalue keeps KEPT bits."""
-        bits = max(self.bits, _first_bits(task.high, task.last))
+        bits = max(self.bits, first_bits(task.high, task.last))
         before: _Plane | None = None
         while True:
             if self.proved and bits > MOST_BITS:
@@ -459,7 +459,7 @@ def _root(network: Network) -> int:
     return int(2 ** (network.depth - 1)) if power == 0 else 1
 
 
-def _first_bits(dim: int, degree: int) -> int:
+def first_bits(dim: int, degree: int) -> int:
     """Bits below which a spectrum can hardly fall: lambda_k <= K(1) / N(d, k)."""
     k, d = max(degree, 1), dim
     log_multiplicity = math.log((2 * k + d - 2) / k) + (

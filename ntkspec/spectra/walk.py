@@ -15,7 +15,7 @@ from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.routes import Route, both_parities, route
 
-__all__ = ["Block", "table_block"]
+__all__ = ["Block", "is_walked", "table_block"]
 
 #: Values of a tile, so that it stays in the cache; rounding of a double.
 CACHED = 16384
@@ -88,15 +88,21 @@ def table_block(
     for name, values in (("dims", d), ("degrees", k)):
         if values.size == 0 or np.any(np.diff(values) <= 0):
             raise NtkspecError(f"{name} must be increasing and not empty")
-    dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)
-    if not source.walks or d.size <= 3 or dims.size * span.size > 4 * d.size * k.size:
+    if not is_walked(source, d, k):
         return _by_rows(source, d, k)
+    dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)
     block = _by_walk(source, dims, span)
     if dims.size == d.size and span.size == k.size:
         return block
     at = np.ix_(d - d[0], k - k[0])
     error = block.relative_error[d - d[0]]
     return Block(d, k, block.eigenvalue[at], block.log_eigenvalue[at], error)
+
+
+def is_walked(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
+    """Whether a block of increasing dimensions and degrees is walked, over those between too."""
+    span = int(dims[-1] - dims[0] + 1) * int(degrees[-1] - degrees[0] + 1)
+    return source.walks and dims.size > 3 and span <= 4 * dims.size * degrees.size
 
 
 def _by_rows(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:

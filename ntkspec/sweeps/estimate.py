@@ -1,0 +1,229 @@
+"""What a block will cost, before anything is computed: processor time and memory.
+
+The forms follow the routes: a few nanoseconds an eigenvalue for what is walked; sums over the
+terms that count for the rows and columns of a series; precision, nodes and balls for the others.
+The constants were fitted on one machine; `python -m bench estimate` compares them with what it
+measures on another.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.duals.hermite import MOST_MOMENTS, moments_needed
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.closed_form import ClosedForm
+from ntkspec.spectra.routes import route
+from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
+from ntkspec.spectra.series import PositiveSeries
+from ntkspec.spectra.walk import is_walked
+
+__all__ = ["memory", "seconds"]
+
+Integers = NDArray[np.int64]
+
+#: Seconds of an eigenvalue that is walked, of a block, of a row or column by its route.
+WALKED, BLOCK, ROW = 6e-9, 8e-5, 3e-5
+#: Of a ball at 0 bits, and of each bit.
+BALL, BIT = 2e-7, 4e-10
+
+
+def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> float:
+    """Estimate the processor time of a block.
+
+    What a process computes once for all blocks of a series, its coefficients, is left out.
+
+    Parameters
+    ----------
+    network : Network
+    kernel : {"ntk", "nngp"}
+    dims, degrees : increasing int64 arrays
+        Of the block.
+
+    Returns
+    -------
+    float
+        Mostly within a factor of 2 for closed forms and series, of 4 for seeds in ball arithmetic.
+
+    Examples
+    --------
+    >>> seconds(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2049)) < 0.1
+    True
+    """
+    source = route(network, kernel)
+    if not source.walks:
+        return BLOCK + dims.size * _sphere_row(network, kernel, degrees)
+    low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
+    shallow = isinstance(source, ClosedForm | PositiveSeries)
+    if not is_walked(source, dims, degrees):
+        if shallow:
+            return BLOCK + _rows(network, dims, int(degrees[0]), last, degrees.size)
+        values = dims.size * degrees.size * 10.0 * BALL
+        if high - low <= 4 * dims.size:
+            return BLOCK + values + _plane(network, low, high, last)[0]
+        return BLOCK + values + sum(
+            _plane(network, int(dim), int(dim), last)[0] for dim in dims
+        )  # fmt: skip
+    spans = (high - low + 1) * (last - int(degrees[0]) + 1)
+    walked = BLOCK + WALKED * (spans + (dims.size * degrees.size if _cut(dims, degrees) else 0))
+    if not shallow:
+        return walked + _plane(network, low, high, last + 2)[0]
+    first, top = int(degrees[0]), np.array([high - 1, high])
+    rows = _rows(network, top, first, last, last - first + 1)
+    return walked + rows + _columns(network, dims, last + 2)
+
+
+def memory(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> int:
+    """Estimate the peak memory of a block in bytes, beyond what the imports take.
+
+    Examples
+    --------
+    >>> memory(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2048)) >> 20
+    36
+    """
+    source = route(network, kernel)
+    low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
+    walked = is_walked(source, dims, degrees)
+    size = 16 * dims.size * degrees.size
+    if walked and _cut(dims, degrees):
+        size += 16 * (high - low + 1) * (last - int(degrees[0]) + 1)
+    if isinstance(source, BallSeeds):
+        apart = not walked and high - low > 4 * dims.size
+        size += _plane(network, high if apart else low, high, last + 2)[1]
+    coefficients = 45.0 * math.cbrt(_variance(network)) * last ** (4 / 3)
+    return size + int(coefficients) + 2**22
+
+
+def _cut(dims: Integers, degrees: Integers) -> bool:
+    """Whether a walked block holds dimensions or degrees that were not asked for."""
+    return bool(np.ptp(dims) >= dims.size or np.ptp(degrees) >= degrees.size)
+
+
+# --- closed forms and series ---------------------------------------------------------------------
+
+
+def _rows(network: Network, dims: Integers, first: int, last: int, size: int) -> float:
+    """Some dimensions, each by its own sums, at `size` degrees from the first to the last."""
+    if network.sigma.tanh is None:
+        return float(np.sum(ROW + 5e-9 * last + 2e-9 * dims + 4.5e-8 * size))
+    runs = size / 128 if last - first < size else size / 2
+    middle = (first + last) / 2
+    return dims.size * (ROW + 1e-8 * last) + _terms(network, middle, dims, size / 2, runs)
+
+
+def _columns(network: Network, dims: Integers, degree: int) -> float:
+    """The two degrees after a block's last, one of which is zero by parity."""
+    size = int(np.ptp(dims)) + 1
+    if network.sigma.tanh is None:
+        return 4 * ROW + 8e-9 * degree + 4e-9 * int(dims[0]) + 2e-8 * size
+    runs = 2 * math.ceil(size / 128)
+    middle = np.array([(dims[0] + dims[-1]) // 2])
+    return 4 * ROW + 2e-8 * degree + _terms(network, degree, middle, size, runs)
+
+
+def _terms(network: Network, degree: float, dims: Integers, sums: float, runs: float) -> float:
+    """Sums over the terms that count: their number grows as the degree, and falls with the dim.
+
+    `runs` of sums share terms that are computed afresh, which costs as much as sixty sums do.
+    """
+    variance = _variance(network)
+    shares = 1.0 + 0.8 * math.cbrt(variance) * dims / max(degree, 1.0) ** (2 / 3)
+    count = math.sqrt(variance) * degree * float(np.sum(1.0 / shares))
+    return 1.1e-7 * sums * dims.size + count * (4.5e-10 * sums + 2.6e-8 * runs)
+
+
+def _variance(network: Network) -> float:
+    """Variance of the argument of tanh; 0 for other activations."""
+    return network.weight_variance * network.sigma.tanh[2] ** 2 if network.sigma.tanh else 0.0
+
+
+# --- seeds in ball arithmetic --------------------------------------------------------------------
+
+
+def _plane(network: Network, low: int, high: int, last: int) -> tuple[float, int]:
+    """Seconds and bytes of all degrees to the last in dimensions low to high."""
+    count, bits = last + 1 + high - low, first_bits(high, last)
+    balls = (high - low + 1) * (count + last) / 2
+    runs = 2.0 if network.sigma.singularity.kind == "kink" else 1.0
+    total = 0.0
+    for bits in _precisions(network, high, last):
+        ball = BALL + BIT * bits
+        rows = sum(dim > 2 for dim in range(low, min(high, low + 1) + 1)) * count**2 / 4
+        total += _nodes(network, bits, count, high)
+        total += runs * (ball * (balls + rows) + 2.5e-7 * (high - low + 1) * last)
+    if network.sigma.singularity.kind == "pole":
+        balls += 12 * _hermite_terms(network, bits)
+    return total, int(runs * balls * (100 + bits / 8))
+
+
+def _precisions(network: Network, high: int, last: int) -> list[int]:
+    """The precisions tried, from a first guess to what the smallest eigenvalue needs."""
+    bits = first_bits(high, last)
+    rate, stretch = _decay(network)
+    fall = rate * last**stretch / LN2
+    if math.isinf(rate):
+        fall = (math.lgamma(last + high / 2) - math.lgamma(high / 2)) / LN2 + last
+    tried, needed = [bits], 1.1 * KEPT + fall + 0.3 * (bits - 2.6 * KEPT)
+    while tried[-1] < min(needed, MOST_BITS):
+        missing = int(needed) - tried[-1]
+        tried.append(tried[-1] + (max(missing + 16, 32) if missing < KEPT else tried[-1] // 2))
+    return tried if rate else tried[:1]
+
+
+def _decay(network: Network) -> tuple[float, float]:
+    """Rate and stretch of exp(-rate k^stretch), 0 for a power law, infinite beyond exp(-k).
+
+    The laws of one layer without bias, which deeper networks nearly follow.
+    """
+    kind, variance = network.sigma.singularity.kind, network.weight_variance
+    if kind == "kink":
+        return 0.0, 1.0
+    if kind == "pole":
+        wide = (2.0 * network.sigma.singularity.distance) ** 2 / variance
+        return 1.5 * math.cbrt(wide), 2.0 / 3.0
+    if network.name in ("sin", "cos"):
+        return math.inf, 1.0
+    return math.acosh(1.0 + 1.0 / (variance * (2.0 if network.name == "erf" else 1.0))), 1.0
+
+
+def _nodes(network: Network, bits: int, count: int, high: int) -> float:
+    """The kernel at the nodes, and the moments from there."""
+    depth, kind = network.depth, network.sigma.singularity.kind
+    if kind == "kink":
+        root = 2 ** (depth - 1) if (network.sigma.homogeneous or (1,))[0] == 0 else 1
+        n = 0.55 * (count + high) * root + 0.25 * bits + 24.0
+        node = 6e-6 + 8.7e-8 * n + (5.8e-8 + 1.4e-8 * depth) * bits
+        once = 0.0 if network.sigma.homogeneous else 7e-7 * bits**2.6 * depth
+        return once + 2.15 * n * (node + 1.5 * count * (BALL + BIT * bits))
+    rate, stretch = _decay(network)
+    fallen = (bits * LN2 / (3.0 if math.isinf(rate) else rate)) ** (1.0 / stretch)
+    n = min(1.05 * (fallen + count) / 2 + 16.0, MOST_NODES)
+    moments = 8e-6 * (n + count) * bits / 600
+    if kind == "entire":
+        return float(moments + n * (1.5e-5 + (3.0 + 2.0 * depth) * 1e-8 * bits))
+    terms = _hermite_terms(network, bits)
+    return float(moments + terms * (4e-5 + 1e-7 * bits + 2.2e-8 * n) + 3e-5 * n)
+
+
+def _hermite_terms(network: Network, bits: int) -> float:
+    """Terms of all layers' duals where the activation has poles: fewer as the variance falls."""
+    variance = network.weight_variance + network.bias_variance
+    try:
+        scale = 0.5 * math.pi / network.sigma.singularity.distance
+        first = moments_needed(variance * scale**2, bits * LN2)
+    except NtkspecError:
+        first = MOST_MOMENTS
+    return first * (network.depth + 1) / 4
+
+
+def _sphere_row(network: Network, kernel: Kernel, degrees: Integers) -> float:
+    """One dimension with weights on a sphere: two or three runs of its own integrals."""
+    last = int(degrees[-1])
+    bits, functions = 128 + 2 * last, sum(map(bool, network.mixture(kernel)))
+    ball, n = BALL + BIT * bits, 0.25 * bits + last + 40.0
+    sums = 3.0 * n * last if network.sigma.singularity.kind == "kink" else 5.0 * n
+    return functions * 2.5 * (n * (1e-5 + 3e-8 * bits) + ball * (last**2 / 4 + sums))
