@@ -9,6 +9,7 @@ measures on another.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from ntkspec.spectra.routes import route
 from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
 from ntkspec.spectra.series import PositiveSeries
 from ntkspec.spectra.walk import is_walked
+from ntkspec.sweeps.plan import Plan
 
-__all__ = ["memory", "seconds"]
+__all__ = ["Cost", "foresee", "memory", "seconds"]
 
 Integers = NDArray[np.int64]
 
@@ -30,6 +32,28 @@ Integers = NDArray[np.int64]
 WALKED, BLOCK, ROW = 6e-9, 8e-5, 3e-5
 #: Of a ball at 0 bits, and of each bit.
 BALL, BIT = 2e-7, 4e-10
+#: Blocks of a network that are looked at.
+LOOKED_AT = 64
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a network's part of a sweep: processor time in seconds, bytes of its largest task."""
+
+    seconds: float
+    memory: int
+
+
+def foresee(plan: Plan, network: int) -> Cost:
+    """Estimate what a network's blocks cost, from some of them where they are many."""
+    numbers = plan.of_network(network)
+    some = numbers[:: -(-len(numbers) // LOOKED_AT)]
+    times, sizes = [], []
+    for key in (plan[number] for number in (*some, numbers[-1])):
+        dims, degrees = plan.recipe.dims[slice(*key.rows)], plan.recipe.degrees[slice(*key.columns)]
+        times.append(seconds(*plan.recipe.networks[network], dims, degrees))
+        sizes.append(memory(*plan.recipe.networks[network], dims, degrees))
+    return Cost(len(numbers) * sum(times) / len(times), max(sizes))
 
 
 def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> float:

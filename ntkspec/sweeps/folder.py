@@ -31,7 +31,7 @@ __all__ = [
     "sweep_up",
 ]
 
-RECIPE = "recipe.toml"
+RECIPE = "ntkspec-recipe.toml"
 
 
 @dataclass(frozen=True)

@@ -214,4 +214,6 @@ def _part(whole: int, most: int) -> int:
 
 def _even(whole: int, most: int, unit: int) -> int:
     """Length of nearly equal parts of whole units, none longer than `most`."""
-    return -(-_part(whole, most // unit * unit) // unit) * unit
+    if most < whole:
+        whole = _part(whole, most // unit * unit)
+    return -(-whole // unit) * unit
