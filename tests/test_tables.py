@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import math
+import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -161,3 +164,40 @@ def test_a_flipped_byte_is_found(path, tmp_path):
         file["tanh/eigenvalue"][3, 7] = math.nextafter(value, 1.0)
     with open_table(bad) as table, pytest.raises(TableError, match=r"tanh.*checksum"):
         table.verify_checksums()
+
+
+SLICES = """
+import resource, sys
+import ntkspec
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+with ntkspec.open_table(sys.argv[1]) as table:
+    table.select("relu", dim=2, degrees=0)
+    before = peak()
+    row = table.select("relu", dim=40_000)
+    column = table.select("relu", degrees=7777)
+    corner = table.select("relu", dim=range(500, 600), degrees=range(0, 10_000, 100))
+    assert (row.eigenvalue.shape, column.eigenvalue.shape) == ((1, 10_000), (62_500, 1))
+    assert row.eigenvalue[0, 7776] == table.select("relu", 40_000, 7776).eigenvalue[0, 0]
+    print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["single", "virtual"])
+def test_slices_of_ten_gigabytes_take_little_memory(tmp_path, layout):
+    if shutil.disk_usage(tmp_path).free < 25e9:
+        pytest.skip("needs 25 GB of disk")
+    (tmp_path / "r.toml").write_text(
+        'dims = "2:62502"\ndegrees = "0:10000"\ncompression = "none"\nchecks = {samples = 0}\n'
+        'networks = [{activation = "relu"}]'
+    )
+    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(2), layout=layout)
+    done = subprocess.run(
+        [sys.executable, "-c", SLICES, tmp_path / "t.h5"], capture_output=True, text=True
+    )
+    shutil.rmtree(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 40  # MB, of a table of 10,000
