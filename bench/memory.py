@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,10 @@ def _watched(process: subprocess.Popen[bytes]) -> dict[str, float]:
     def look() -> None:
         client = psutil.Process(process.pid)
         while not ended.wait(SAMPLED_EVERY):
-            for who, some in (("client", [client]), ("worker", client.children(recursive=True))):
-                for one in some:
-                    try:
-                        peaks[who] = max(peaks[who], one.memory_info().rss / 1e6)
-                    except psutil.Error:
-                        continue
+            with suppress(psutil.Error):  # one that has just ended
+                for one in (client, *client.children(recursive=True)):
+                    who = "client" if one == client else "worker"
+                    peaks[who] = max(peaks[who], one.memory_info().rss / 1e6)
 
     watcher = threading.Thread(target=look)
     watcher.start()

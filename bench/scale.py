@@ -24,8 +24,8 @@ import numpy as np
 from bench.report import goal, write
 from ntkspec.sweeps.blocks import compute_block
 from ntkspec.sweeps.files import appearing
-from ntkspec.sweeps.plan import blocks
-from ntkspec.sweeps.recipe import Recipe, parse_recipe
+from ntkspec.sweeps.plan import Plan
+from ntkspec.sweeps.recipe import parse_recipe
 
 TOTAL = 10**12
 IN_FLIGHT = 4  # tasks for each worker, as the sweep has it
@@ -136,14 +136,15 @@ def _play(costs: Costs, workers: int, drawn: list[float]) -> list[float]:
 # --- what it is fed with -------------------------------------------------------------------------
 
 
-def recipe_of(network: str, size: int, count: int = 1) -> Recipe:
+def plan_of(network: str, size: int, count: int = 1) -> Plan:
     """Some blocks of a size; a deep network's with few degrees, where its seeds are quick."""
     columns = min(size, 1024 if "depth" in network else 4096)
     rows = size // columns * count
-    return parse_recipe(
+    text = (
         f'dims = "2:{rows + 2}"\ndegrees = "0:{columns}"\nblock_eigenvalues = {size}\n'
         f'compression = "none"\nchecks = {{samples = 0}}\n[[networks]]\n{NETWORKS[network]}'
     )
+    return Plan(parse_recipe(text))
 
 
 def block_costs(network: str, size: int, repeats: int) -> tuple[list[float], int]:
@@ -152,11 +153,11 @@ def block_costs(network: str, size: int, repeats: int) -> tuple[list[float], int
     No two are the same, as duals in ball arithmetic are remembered at their precision; the first
     is not counted: it compiles, and computes the coefficients of a series.
     """
-    recipe, spent, held = recipe_of(network, size, repeats + 1), [], 0
+    plan, spent, held = plan_of(network, size, repeats + 1), [], 0
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        for key in blocks(recipe):
+        for key in plan:
             start = time.process_time()
-            compute_block(recipe, key, Path(folder))
+            compute_block(plan, key, Path(folder))
             spent.append(time.process_time() - start)
             for path in Path(folder).iterdir():
                 held = path.stat().st_size
@@ -211,7 +212,7 @@ def nothing(text: str, number: int) -> str:
 
 def scheduler_costs(workers: int, tasks: int) -> tuple[float, float]:
     """Seconds and processor seconds, of scheduler and client, for a task that does nothing."""
-    text = recipe_of("relu", 2**17).text
+    text = plan_of("relu", 2**17).recipe.text
     with cluster(workers) as client:
         run_tasks(client, nothing, ((text, n) for n in range(100)), IN_FLIGHT * workers)
         start, processor = time.perf_counter(), time.process_time()
@@ -222,19 +223,18 @@ def scheduler_costs(workers: int, tasks: int) -> tuple[float, float]:
 
 def real_seconds(workers: int, network: str, size: int, count: int) -> float:
     """Seconds of a real sweep of some blocks, once its workers have started."""
-    recipe = recipe_of(network, size, count)
-    keys = list(blocks(recipe))
+    plan = plan_of(network, size, count)
     with tempfile.TemporaryDirectory(dir=".") as folder, cluster(workers) as client:
-        client.run(_warm, recipe, keys[0], Path(folder).resolve())
+        client.run(_warm, plan, plan[0], Path(folder).resolve())
         start = time.perf_counter()
-        tasks = ((recipe, key, Path(folder).resolve()) for key in keys)
+        tasks = ((plan, key, Path(folder).resolve()) for key in plan)
         run_tasks(client, compute_block, tasks, IN_FLIGHT * workers)
         return time.perf_counter() - start
 
 
-def _warm(recipe: Recipe, key: Any, folder: Path) -> None:
+def _warm(plan: Plan, key: Any, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        compute_block(recipe, key, Path(own))
+        compute_block(plan, key, Path(own))
 
 
 def start_seconds() -> float:
