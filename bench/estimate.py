@@ -44,7 +44,8 @@ SPHERE: list[Case] = [
 def cases() -> list[Case]:
     """All networks and blocks."""
     shallow = [(network, *shape) for network in SHALLOW for shape in SHAPES]
-    return shallow + [(network, *shape) for network in DEEP for shape in DEEP_SHAPES] + SPHERE
+    deep = [(network, *shape) for network in DEEP for shape in DEEP_SHAPES]
+    return shallow + deep + [(network, (66, 130), (0, 701)) for network in DEEP[:5]] + SPHERE
 
 
 def run(every: int = 1, repeats: int = 3) -> list[dict[str, Any]]:

@@ -188,10 +188,11 @@ def _precisions(network: Network, high: int, last: int) -> list[int]:
     """The precisions tried, from a first guess to what the smallest eigenvalue needs."""
     bits = first_bits(high, last)
     rate, stretch = _decay(network)
-    fall = rate * last**stretch / LN2
-    if math.isinf(rate):
+    if math.isinf(rate):  # as Gamma(d/2) / Gamma(k + d/2)
         fall = (math.lgamma(last + high / 2) - math.lgamma(high / 2)) / LN2 + last
-    tried, needed = [bits], 1.1 * KEPT + fall + 0.3 * (bits - 2.6 * KEPT)
+    else:  # as the square root of the multiplicity, which the first guess holds
+        fall = rate * last**stretch / LN2 + 0.5 * (bits - 2.6 * KEPT)
+    tried, needed = [bits], 1.1 * KEPT + fall
     while tried[-1] < min(needed, MOST_BITS):
         missing = int(needed) - tried[-1]
         tried.append(tried[-1] + (max(missing + 16, 32) if missing < KEPT else tried[-1] // 2))
