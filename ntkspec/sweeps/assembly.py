@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
-from ntkspec.sweeps.blocks import open_block, sealed
+from ntkspec.sweeps.blocks import open_block, wanted
 from ntkspec.sweeps.files import appearing_hdf5
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest, versions
@@ -160,7 +160,7 @@ def _blocks(plan: Plan, network: int, find: Find) -> Iterator[tuple[BlockKey, h5
         key = plan[number]
         path = find(key)
         with open_block(path) as file:
-            yield key, file, sealed(plan, key, file, path)
+            yield key, file, wanted(plan, key, file, path)
 
 
 def _copy(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.sweeps.files import appearing_hdf5
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
+from ntkspec.sweeps.seals import is_sealed
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 
 __all__ = [
@@ -25,12 +25,12 @@ __all__ = [
     "ensure_block",
     "open_block",
     "read_block",
-    "sealed",
+    "wanted",
 ]
 
 ARRAYS = (*NUMBERS, "relative_error")
 #: What HDF5 needs beside the numbers: the file's head, and an entry for each chunk.
-HEAD, ENTRY = 2**15, 256
+HEAD, ENTRY = 2**15, 320
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
         "code": code_digest(),
         "checksum": data.checksum,
     }
-    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk)) as file:
-        file.attrs.update({**attributes, "seal": _seal(attributes)})
+    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk), NUMBERS) as file:
+        file.attrs.update(attributes)
         for name in NUMBERS:
             # Without a limit, so that the chunks at the table's end are as large as the others.
             file.create_dataset(
@@ -124,45 +124,35 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
     return HEAD + 2 * count * (8 * chunk[0] * chunk[1] + ENTRY) + 16 * key.shape[0]
 
 
-def _seal(attributes: dict[str, str]) -> str:
-    """Checksum of what the file says of itself: a damaged digest is no other recipe's."""
-    said = "\n".join(attributes[name] for name in ("key", "recipe", "code", "checksum"))
-    return xxhash.xxh3_128_hexdigest(said.encode())
-
-
 def open_block(path: Path) -> h5py.File:
-    """Open a block's file for reading.
+    """Open a block's file for reading, once it is known that its structure is whole.
 
     Raises
     ------
     TableError
-        When the file is missing or no HDF5 file.
+        When the file is missing or damaged.
     """
     if not path.exists():
         raise TableError(f"{path}: the block is missing")
     try:
+        if not is_sealed(path):
+            raise TableError(f"{path}: the block is damaged (its seal does not fit)")
         return h5py.File(path, "r")
     except OSError as error:
         raise TableError(f"{path}: the block is damaged ({error})") from None
 
 
-def sealed(plan: Plan, key: BlockKey, file: h5py.File, path: Path) -> str:
+def wanted(plan: Plan, key: BlockKey, file: h5py.File, path: Path) -> str:
     """Return the checksum that a block's file states, once it is known to be the one wanted.
 
     Raises
     ------
     TableError
-        When what the file says of itself is damaged, or of another block.
+        When it is another block.
     NtkspecError
         When it was made by another recipe or by other code.
     """
-    try:
-        said = {name: str(file.attrs[name]) for name in ("key", "recipe", "code", "checksum")}
-        whole = _seal(said) == str(file.attrs["seal"])
-    except (OSError, KeyError, RuntimeError, UnicodeError) as error:
-        raise TableError(f"{path}: the block is damaged ({error})") from None
-    if not whole:
-        raise TableError(f"{path}: the block is damaged (what it says of itself)")
+    said = {name: str(file.attrs.get(name)) for name in ("key", "recipe", "code", "checksum")}
     if (said["recipe"], said["code"]) != (plan.recipe.digest, code_digest()):
         what = "recipe" if said["recipe"] != plan.recipe.digest else "version of the code"
         raise NtkspecError(f"{path} was made by another {what}; --restart throws such blocks away")
@@ -183,7 +173,7 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
     """
     path = block_path(folder, key)
     with open_block(path) as file:
-        checksum = sealed(plan, key, file, path)
+        checksum = wanted(plan, key, file, path)
         try:
             data = BlockData(*(file[name][...] for name in ARRAYS))
         except (OSError, KeyError, RuntimeError, ValueError) as error:

@@ -7,7 +7,7 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 
 from ntkspec.errors import TableError
+from ntkspec.sweeps.seals import number_ranges, seal
 
 __all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "write_whole"]
 
@@ -51,7 +52,9 @@ def appearing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def appearing_hdf5(path: Path, bytes_needed: int) -> Iterator[h5py.File]:
+def appearing_hdf5(
+    path: Path, bytes_needed: int, numbers: Sequence[str] | None = None
+) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill, which appears whole under its name; see `appearing`.
 
     Parameters
@@ -59,6 +62,8 @@ def appearing_hdf5(path: Path, bytes_needed: int) -> Iterator[h5py.File]:
     path : Path
     bytes_needed : int
         Bound on the size of the file: where there is less room nothing is begun.
+    numbers : sequence of str, optional
+        Datasets of which checksums are kept: the file gets a seal over everything else.
     """
     with appearing(path) as part:
         if shutil.disk_usage(path.parent).free < bytes_needed:
@@ -66,7 +71,12 @@ def appearing_hdf5(path: Path, bytes_needed: int) -> Iterator[h5py.File]:
         with _Enduring(part) as plain:
             with h5py.File(plain, "w") as file:
                 yield file
+                if numbers is not None:
+                    file.flush()
+                    ranges = number_ranges(file[name] for name in numbers)
             plain.complain()
+        if numbers is not None:
+            seal(part, ranges)
 
 
 class _Enduring(io.RawIOBase):

@@ -71,6 +71,8 @@ def locked(out: Path, *, together: bool) -> Iterator[Path]:
     """
     folder = blocks_folder(out)
     path = _lock(folder)
+    if out.is_dir():
+        raise TableError(f"{out}: this is a folder, and a table is a file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -81,6 +83,9 @@ def locked(out: Path, *, together: bool) -> Iterator[Path]:
             fcntl.flock(file, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise NtkspecError(f"{out}: another sweep is at work on it ({_holder(path)})") from None
+        except OSError as error:
+            # Two sweeps would only do each other's work: blocks appear whole, and are the same.
+            print(f"{path}: no lock is to be had here ({error.strerror})", file=sys.stderr)
         _sign(file.fileno())
         folder.mkdir(exist_ok=True)
         try:

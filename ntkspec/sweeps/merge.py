@@ -29,7 +29,7 @@ from ntkspec.sweeps.assembly import (
 from ntkspec.sweeps.blocks import block_path, read_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.files import appearing, appearing_hdf5
-from ntkspec.sweeps.folder import is_locked, keep_recipe, locked, remembered, survey
+from ntkspec.sweeps.folder import is_locked, keep_recipe, locked, remembered, survey, sweep_up
 from ntkspec.sweeps.plan import Plan, chunk_shape
 from ntkspec.sweeps.progress import Observer, Tally
 from ntkspec.tables import Table, TableSlice, open_table
@@ -98,6 +98,7 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
     Every block is read and verified; checks that no shard made are made here.
     """
     with locked(out, together=False) as own:
+        sweep_up(own, out)
         plan = Plan(remembered(folders[0]))
         for folder in folders:
             if not folder.samefile(own):

@@ -96,6 +96,10 @@ class Pool:
                 future = self._next()
                 if future is None or future.key not in flying:
                     continue
+                if future.status in ("pending", "lost"):
+                    # Its result went with its worker; the scheduler has it done again.
+                    future.add_done_callback(self._finished.put)
+                    continue
                 _, key, attempt = flying.pop(future.key)
                 if future.status == "finished":
                     yield key, future.result()

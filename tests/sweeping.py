@@ -1,0 +1,141 @@
+"""Sweeps and dask clusters as processes: to be watched, killed and compared."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from table_numbers import datasets
+
+DASK = str(Path(sys.executable).with_name("dask"))
+
+
+def assert_same_bits(one, two):
+    """Two tables hold the same, to the bit."""
+    first, second = datasets(one), datasets(two)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes() or first[name].dtype.hasobject, name
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+def until(condition, seconds=60, process=None):
+    """Wait until a condition holds; fail where it never does, or the process has ended."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        assert process is None or process.poll() is None or condition(), "it has ended"
+        time.sleep(0.02)
+
+
+class Sweep:
+    """`ntkspec sweep` in a session of its own, its standard error stream in a file."""
+
+    def __init__(self, recipe, out, *options, command="sweep", env=None):
+        self.out = Path(out)
+        self.log = self.out.with_name(f"log-{time.monotonic_ns()}")
+        arguments = [recipe, "-o", out, "--log-json", *options]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ntkspec", command, *map(str, arguments)],
+                stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,
+                env=os.environ | (env or {}),
+            )  # fmt: skip
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.kill_all()
+        self.log.unlink(missing_ok=True)
+
+    @property
+    def errors(self):
+        return self.log.read_text()
+
+    @property
+    def events(self):
+        """What it told so far, line by line."""
+        return [json.loads(x) for x in self.errors.splitlines() if x.startswith('{"time')]
+
+    def notes(self, event):
+        return [e for e in self.events if e["event"] == event]
+
+    @property
+    def blocks(self):
+        """Block files that are there."""
+        return sorted(self.out.with_name(f"{self.out.name}.parts").glob("n*.h5"))
+
+    @property
+    def workers(self):
+        """Processes of the workers that it started."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+
+    def until(self, condition, seconds=60):
+        until(condition, seconds, self.process)
+
+    def ended(self, seconds=120):
+        """The exit code, once it has ended by itself."""
+        return self.process.wait(timeout=seconds)
+
+    def kill_all(self):
+        """Kill the client with all its workers."""
+        kill_session(self.process)
+
+
+def kill_session(process):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def session_is_alive(process):
+    """Whether any process of a session is left, but for those that are dead."""
+    for one in psutil.process_iter(["pid", "status"]):
+        try:
+            mine = os.getpgid(one.info["pid"]) == process.pid
+        except ProcessLookupError:
+            continue
+        if mine and one.info["status"] != psutil.STATUS_ZOMBIE:
+            return True
+    return False
+
+
+class Cluster:
+    """A dask scheduler and workers as someone else would start them."""
+
+    def __init__(self, folder):
+        self.file = folder / "scheduler.json"
+        self._processes = []
+        self.scheduler = self._start(
+            "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", self.file
+        )
+        until(lambda: self.file.exists() and self.file.stat().st_size)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in self._processes:
+            kill_session(process)
+
+    def worker(self, *options):
+        """Start a worker with its nanny."""
+        return self._start(
+            "worker", "--scheduler-file", self.file, "--nthreads", "1", "--no-dashboard", *options
+        )
+
+    def _start(self, *arguments):
+        process = subprocess.Popen(
+            [DASK, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, cwd=self.file.parent,
+        )  # fmt: skip
+        self._processes.append(process)
+        return process

@@ -1,0 +1,607 @@
+"""Nothing is lost: kills, full disks, damaged files, two clients, wrong clocks, walltimes.
+
+Every test ends with the same command again, and the bits of a table that nobody disturbed.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+
+import pytest
+from sweeping import Cluster, Sweep, assert_same_bits, session_is_alive, until
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.sweeps import Local, Plan, parse_recipe, run_shard, run_sweep
+from ntkspec.sweeps.blocks import block_path, compute_block, read_block
+from ntkspec.sweeps.merge import merge
+from ntkspec.tables import open_table
+
+#: Some seconds of work in 56 blocks, the slow ones at the end, and twelve checks.
+RECIPE = """
+dims = "2:50"
+degrees = "0:240"
+block_eigenvalues = 960
+checks = {samples = 3, digits = 25}
+[[networks]]
+activation = ["relu", "tanh"]
+[[networks]]
+activation = ["gelu", "relu"]
+depth = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "r.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(recipe, tmp_path_factory):
+    """Made in one process, which nobody disturbed."""
+    out = tmp_path_factory.mktemp("table") / "t.h5"
+    run_shard(recipe, out, "1/1")
+    return merge([f"{out}.parts"], out)
+
+
+def assert_it_goes_on(recipe, out, table, *options):
+    """The same command again makes the same table and leaves nothing else."""
+    with Sweep(recipe, out, *options) as sweep:
+        assert sweep.ended() == 0, sweep.errors
+    assert_same_bits(table, out)
+    assert not list(out.parent.glob("*.part*-*")) and not out.with_name("t.h5.parts").exists()
+
+
+# --- kills ---------------------------------------------------------------------------------------
+
+
+def test_the_client_is_killed(recipe, table, tmp_path):
+    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
+        sweep.until(lambda: len(sweep.blocks) > 5)
+        sweep.process.kill()
+        until(lambda: not session_is_alive(sweep.process), 30)  # its workers go with it
+        done = len(sweep.blocks)
+    assert 5 < done < 56
+    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
+        assert sweep.ended() == 0, sweep.errors
+        computed = sweep.events[-1]["eigenvalues"]
+    assert 0 < computed < 4 * 48 * 240, "what was done is not computed again"
+    assert_same_bits(table, tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_are_killed(recipe, table, tmp_path, count):
+    """One of two, or all: others are started for them."""
+    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
+        sweep.until(lambda: len(sweep.blocks) > 33)  # among the slow ones: they are at work
+        victims = sweep.workers[:count]
+        for worker in victims:
+            worker.kill()
+        assert sweep.ended() == 0, sweep.errors
+        assert len(victims) == count
+        assert sweep.notes("lost")
+        assert sweep.events[-1]["retried"] >= 1
+    assert_same_bits(table, tmp_path / "t.h5")
+
+
+def test_a_nanny_is_killed(recipe, table, tmp_path):
+    out = tmp_path / "t.h5"
+    with Cluster(tmp_path) as cluster:
+        victim, _ = cluster.worker(), cluster.worker()
+        with Sweep(recipe, out, "--scheduler-file", cluster.file) as sweep:
+            sweep.until(lambda: len(sweep.blocks) > 33)
+            victim.kill()
+            until(lambda: not session_is_alive(victim), 30)  # its worker goes with it
+            assert sweep.ended() == 0, sweep.errors
+    assert_same_bits(table, out)
+
+
+def test_all_nannies_are_killed_and_workers_come_later(recipe, table, tmp_path):
+    out = tmp_path / "t.h5"
+    with Cluster(tmp_path) as cluster:
+        victims = [cluster.worker(), cluster.worker()]
+        with Sweep(recipe, out, "--scheduler-file", cluster.file) as sweep:
+            sweep.until(lambda: len(sweep.blocks) > 33)
+            for victim in victims:
+                victim.kill()
+            sweep.until(lambda: sweep.notes("waiting"))
+            assert "no worker is connected" in sweep.notes("waiting")[0]["message"]
+            cluster.worker()
+            assert sweep.ended() == 0, sweep.errors
+    assert_same_bits(table, out)
+
+
+def test_the_scheduler_is_killed(recipe, table, tmp_path):
+    out = tmp_path / "t.h5"
+    with Cluster(tmp_path) as cluster:
+        cluster.worker()
+        with Sweep(recipe, out, "--scheduler-file", cluster.file) as sweep:
+            sweep.until(lambda: len(sweep.blocks) > 5)
+            cluster.scheduler.kill()
+            assert sweep.ended() == 2
+            assert "the dask scheduler is gone; the same command again goes on" in sweep.errors
+            assert "Traceback" not in sweep.errors
+    assert_it_goes_on(recipe, out, table, "--workers", "2")
+
+
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--shard", "1/1"]])
+@pytest.mark.parametrize("number,code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_batch_system_ends_it(recipe, tmp_path, options, number, code):
+    with Sweep(recipe, tmp_path / "t.h5", *options) as sweep:
+        sweep.until(lambda: len(sweep.blocks) > 5)
+        begun = time.monotonic()
+        sweep.process.send_signal(number)
+        assert sweep.ended(30) == code
+        assert time.monotonic() - begun < 10
+        assert "interrupted; the same command again goes on from here" in sweep.errors
+        assert "Traceback" not in sweep.errors
+        until(lambda: not session_is_alive(sweep.process), 30)
+        assert all(read_whole(sweep.out, path) for path in sweep.blocks)
+
+
+def read_whole(out, path):
+    plan = Plan(parse_recipe(RECIPE))
+    (key,) = [key for key in plan if block_path(path.parent, key) == path]
+    return read_block(plan, key, path.parent).eigenvalue.size
+
+
+def disturbed(recipe, out, chance):
+    """Run once, killed at a random moment; say in which phase that was."""
+    kinds = [["--workers", "2"], ["--shard", "1/2"], ["--shard", "2/2"]]
+    options = chance.choices(kinds, [4, 1, 1])[0]
+    with Sweep(recipe, out, *options) as sweep:
+        target = chance.choice([0, 10, 25, 35, 45, 52, 55, 56, 60, 66, 68])
+        delay = chance.uniform(0.0, 0.3)
+
+        def reached():
+            done = sum(1 for _ in out.with_name("t.h5.parts").glob("[nc]*"))
+            return done >= target or sweep.process.poll() is not None
+
+        until(reached)
+        time.sleep(delay)
+        if "--workers" in options and chance.random() < 0.3 and sweep.process.poll() is None:
+            for worker in sweep.workers[: chance.choice([1, 2])]:
+                worker.kill()
+            time.sleep(chance.uniform(0.0, 1.0))
+        blocks, ended = len(sweep.blocks), sweep.process.poll() is not None
+        sweep.kill_all()
+    if out.exists():  # under its final name only whole
+        with open_table(out) as source:
+            source.verify_checksums()
+        return "after"
+    return "ended" if ended else "blocks" if blocks < 56 else "checks, assembly"
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+def test_random_kills(recipe, table, tmp_path, kills, record_property):
+    chance = random.Random(20261123 + kills)
+    out, phases = tmp_path / "t.h5", []
+    while len(phases) < kills:
+        phases.append(disturbed(recipe, out, chance))
+        if out.exists() or chance.random() < 0.2:  # begin again, so that every phase is met
+            out.unlink(missing_ok=True)
+            for path in chance.sample(sorted(tmp_path.glob("t.h5.parts/*")), k=0):
+                path.unlink()
+            if chance.random() < 0.5:
+                shutil.rmtree(tmp_path / "t.h5.parts", ignore_errors=True)
+    print({phase: phases.count(phase) for phase in phases})
+    assert_it_goes_on(recipe, out, table, "--workers", "2")
+
+
+# --- disks ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(folder, size, options=""):
+    """A file system of its own in memory."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}{options}", "tmpfs", folder], check=True
+    )
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+#: 3 MB uncompressed in blocks of 0.4 MB.
+LARGE = """
+dims = "2:202"
+degrees = "0:1000"
+block_eigenvalues = 25000
+compression = "none"
+checks = {samples = 0}
+networks = [{activation = "relu"}]
+"""
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A recipe and its table."""
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "r.toml").write_text(LARGE)
+    run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    return folder / "r.toml", merge([folder / "t.h5.parts"], folder / "t.h5")
+
+
+def test_what_cannot_fit_is_not_begun(large, tmp_path):
+    recipe, _ = large
+    with small_disk(tmp_path / "disk", "2m") as disk, Sweep(recipe, disk / "t.h5") as sweep:
+        assert sweep.ended() == 3
+        assert "GB are free" in sweep.errors
+        assert not sweep.blocks
+
+
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--shard", "1/1"]])
+def test_the_disk_fills_up(large, tmp_path, options):
+    """Others fill it after the sweep has looked; it ends with a sentence, never a crash."""
+    recipe, table = large
+    with small_disk(tmp_path / "disk", "12m") as disk:
+        logs = tmp_path / "t.h5"
+        with Sweep(recipe, logs, "--shard", "1/200") as sweep:
+            assert sweep.ended() == 0  # compiled code is warm
+        shutil.rmtree(tmp_path / "t.h5.parts")
+        slow = tmp_path / "slow.toml"
+        slow.write_text(recipe.read_text())
+        filled = disk / "others"
+        out = disk / "t.h5"
+        filler = FILLER.format(parts=f"{out}.parts", filled=filled)
+        with (
+            subprocess.Popen([sys.executable, "-c", filler]) as others,
+            Sweep(recipe, out, *options) as sweep,
+        ):
+            code = sweep.ended()
+            others.wait(timeout=60)
+            assert code == 3, sweep.errors
+            assert "No space left on device" in sweep.errors
+            assert "Traceback" not in sweep.errors
+            assert not list(disk.glob("t.h5.parts/*.part*"))
+            assert not out.exists()
+        kept = len(list(disk.glob("t.h5.parts/n*.h5")))
+        filled.unlink()
+        with Sweep(recipe, out, "--workers", "1") as sweep:
+            assert sweep.ended() == 0, sweep.errors
+            assert sweep.events[-1]["eigenvalues"] < 200_000 or not kept
+        assert_same_bits(table, out)
+
+
+#: Takes what is left of a disk once the first block is there.
+FILLER = """
+import glob, os, shutil, time
+while not glob.glob("{parts}/n*.h5"):
+    time.sleep(0.001)
+with open("{filled}", "wb") as file:
+    try:
+        while True:
+            file.write(bytes(2**14))
+            file.flush()
+    except OSError:
+        pass
+"""
+
+
+def test_no_room_for_the_table(large, tmp_path):
+    recipe, table = large
+    with small_disk(tmp_path / "disk", "14m") as disk:
+        out = disk / "t.h5"
+        run_shard(recipe, out, "1/1")
+        filled = disk / "others"
+        filled.write_bytes(bytes(shutil.disk_usage(disk).free - 2**20))
+        for command, source in (("merge", disk / "t.h5.parts"), ("sweep", recipe)):
+            with Sweep(source, out, command=command) as sweep:
+                assert sweep.ended() == 3, sweep.errors
+                assert "No space left" in sweep.errors or "GB are free" in sweep.errors
+                assert "Traceback" not in sweep.errors
+        filled.unlink()
+        merge([disk / "t.h5.parts"], out)
+        assert_same_bits(table, out)
+
+
+def test_a_read_only_target(large, tmp_path):
+    recipe, _ = large
+    with small_disk(tmp_path / "disk", "12m", ",ro") as disk:
+        log = tmp_path / "log"
+        for options in ([], ["--shard", "1/2"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "ntkspec", "sweep", recipe, "-o", disk / "t.h5", *options],
+                capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode == 3
+            assert "Read-only file system" in done.stderr
+            assert "Traceback" not in done.stderr
+        assert not log.exists()
+
+
+def test_a_target_in_a_folder_that_is_not_there_yet(large, tmp_path):
+    recipe, table = large
+    out = tmp_path / "a" / "b" / "t.h5"
+    run_sweep(recipe, out, Local(1))
+    assert_same_bits(table, out)
+
+
+@pytest.mark.parametrize("where", ["folder", "below a file"])
+def test_targets_that_cannot_be(large, tmp_path, where):
+    recipe, _ = large
+    (tmp_path / "file").write_text("")
+    (tmp_path / "t.h5").mkdir()
+    out = tmp_path / "t.h5" if where == "folder" else tmp_path / "file" / "t.h5"
+    with pytest.raises(TableError):
+        run_sweep(recipe, out, Local(1))
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+#: Blocks of 2^23 eigenvalues: 134 MB, and some more while they are written.
+HEAVY = """
+dims = "2:2050"
+degrees = "0:4096"
+block_eigenvalues = 8388608
+compression = "none"
+checks = {samples = 0}
+networks = [{activation = "relu"}]
+"""
+
+
+def test_a_worker_out_of_memory(tmp_path):
+    """dask's nanny kills it; another one, which has more, does its block."""
+    (tmp_path / "r.toml").write_text(HEAVY)
+    out = tmp_path / "t.h5"
+    with Cluster(tmp_path) as cluster:
+        cluster.worker("--memory-limit", "240MB")
+        with Sweep(tmp_path / "r.toml", out, "--scheduler-file", cluster.file) as sweep:
+            sweep.until(lambda: sweep.notes("lost"))
+            cluster.worker("--memory-limit", "4GB")
+            code = sweep.ended()
+            # The small one may have tried a block too often before.
+            assert code == 0 or "block_eigenvalues" in sweep.errors, sweep.errors
+            assert "Traceback" not in sweep.errors
+        if code:
+            with Sweep(tmp_path / "r.toml", out) as sweep:
+                assert sweep.ended() == 0, sweep.errors
+    with open_table(out) as source:
+        source.verify_checksums()
+
+
+def test_no_worker_has_the_memory(tmp_path):
+    (tmp_path / "r.toml").write_text(HEAVY)
+    out = tmp_path / "t.h5"
+    with Cluster(tmp_path) as cluster:
+        for _ in range(2):
+            cluster.worker("--memory-limit", "240MB")
+        with Sweep(tmp_path / "r.toml", out, "--scheduler-file", cluster.file) as sweep:
+            assert sweep.ended() == 2
+            assert "n000-r" in sweep.errors and "block_eigenvalues" in sweep.errors
+            assert "Traceback" not in sweep.errors
+    assert not out.exists()
+
+
+# --- damaged files -------------------------------------------------------------------------------
+
+SMALL = """
+dims = "2:20"
+degrees = "0:40"
+block_eigenvalues = 250
+checks = {samples = 2, digits = 25}
+networks = [{activation = "relu"}, {activation = "tanh"}]
+"""
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """A recipe, and a target whose blocks are all there."""
+    (tmp_path / "r.toml").write_text(SMALL)
+    run_shard(tmp_path / "r.toml", tmp_path / "t.h5", "1/1")
+    return tmp_path / "r.toml", tmp_path / "t.h5"
+
+
+#: Reads a block with one byte changed, at each of many places; in a process of its own, because
+#: what reads damaged files might crash.
+FLIPS = """
+import random, sys
+from pathlib import Path
+from ntkspec.errors import NtkspecError
+from ntkspec.sweeps import Plan, read_recipe
+from ntkspec.sweeps.blocks import read_block
+
+recipe, folder, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+plan = Plan(read_recipe(recipe))
+key = plan[2]
+path = folder / f"{key.name}.h5"
+whole, data = read_block(plan, key, folder), path.read_bytes()
+chance = random.Random(7)
+found = 0
+for at in range(0, len(data), step):
+    changed = bytearray(data)
+    changed[at] ^= 1 << chance.randrange(8)
+    path.write_bytes(changed)
+    try:
+        read = read_block(plan, key, folder)
+    except NtkspecError:
+        found += 1
+        continue
+    same = all((getattr(read, n) == getattr(whole, n)).all() for n in vars(whole))
+    assert same, f"wrong numbers pass with byte {at} changed"
+print(found, len(range(0, len(data), step)))
+"""
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_no_flipped_byte_gives_wrong_numbers(tmp_path, compression):
+    (tmp_path / "r.toml").write_text(f'compression = "{compression}"' + SMALL)
+    run_shard(tmp_path / "r.toml", tmp_path / "t.h5", "1/1")
+    done = subprocess.run(
+        [sys.executable, "-c", FLIPS, tmp_path / "r.toml", tmp_path / "t.h5.parts", "3"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    found, tried = map(int, done.stdout.split())
+    assert found > 0.2 * tried, "the numbers are a good part of the file"
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 100, 800, 2000, 0.5, 0.9, -1])
+def test_a_block_cut_short(parts, size, tmp_path):
+    recipe, out = parts
+    victim = sorted(tmp_path.glob("t.h5.parts/n*.h5"))[3]
+    data = victim.read_bytes()
+    victim.write_bytes(data[: int(size * len(data)) if isinstance(size, float) else size])
+    with pytest.raises(TableError, match=victim.name):
+        merge([f"{out}.parts"], out)
+    result = run_shard(recipe, out, "1/1")
+    assert result.computed == 1
+    assert victim.read_bytes()[-100:] == data[-100:]
+
+
+def test_things_in_the_place_of_blocks(parts, tmp_path):
+    recipe, out = parts
+    merge([f"{out}.parts"], tmp_path / "whole.h5", layout="virtual")
+    folder = tmp_path / "t.h5.parts"
+    first, second, third, *_ = sorted(folder.glob("n*.h5"))
+    (folder / f"{first.name}.part-1-abc").write_bytes(first.read_bytes()[:500])
+    first.unlink()
+    shutil.copy(third, second)
+    check = next(folder.glob("check-*.json"))
+    check.write_text(check.read_text()[:-5])
+    result = run_sweep(recipe, out, Local(1))
+    assert result.computed == 2
+    with open_table(out) as source:
+        source.verify_checksums()
+        assert all(len(source.checks(name)) == 2 for name in source.networks)
+    assert not folder.exists()
+
+
+def test_a_folder_in_the_place_of_a_block(parts, tmp_path):
+    recipe, out = parts
+    victim = sorted(tmp_path.glob("t.h5.parts/n*.h5"))[0]
+    victim.unlink()
+    victim.mkdir()
+    with pytest.raises((TableError, OSError), match=victim.name):
+        run_shard(recipe, out, "1/1")
+
+
+def test_a_damaged_recipe_beside_the_blocks(parts, tmp_path):
+    recipe, out = parts
+    (kept,) = tmp_path.glob("t.h5.parts/*.toml")
+    kept.write_text(kept.read_text()[:40])
+    for attempt in (
+        lambda: merge([f"{out}.parts"], out),
+        lambda: run_sweep(recipe, out, Local(1)),
+    ):
+        with pytest.raises(NtkspecError, match=kept.name):
+            attempt()
+
+
+# --- others at the same target -------------------------------------------------------------------
+
+
+def test_a_second_client_says_so_and_leaves(recipe, table, tmp_path):
+    out = tmp_path / "t.h5"
+    with Sweep(recipe, out, "--workers", "1") as first:
+        first.until(lambda: len(first.blocks) > 2)
+        for source, options, command in (
+            (recipe, [], "sweep"),
+            (recipe, ["--shard", "1/2"], "sweep"),
+            (recipe, ["--restart"], "sweep"),
+            (tmp_path / "t.h5.parts", [], "merge"),
+        ):
+            begun = time.monotonic()
+            with Sweep(source, out, *options, command=command) as second:
+                assert second.ended() == 2
+                assert "another sweep is at work on it" in second.errors
+                assert f"process {first.process.pid} on " in second.errors
+            assert time.monotonic() - begun < 15
+        assert first.process.poll() is None, "it is not disturbed"
+        assert first.ended() == 0, first.errors
+    assert_same_bits(table, out)
+
+
+def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
+    out = tmp_path / "t.h5"
+    with Sweep(recipe, out, "--shard", "1/2") as one, Sweep(recipe, out, "--shard", "2/2") as two:
+        one.until(lambda: len(one.blocks) > 3)
+        for source, command in ((recipe, "sweep"), (tmp_path / "t.h5.parts", "merge")):
+            with Sweep(source, out, command=command) as other:
+                assert other.ended() == 2
+                assert "at work" in other.errors
+        assert (one.ended(), two.ended()) == (0, 0), one.errors + two.errors
+    merge([f"{out}.parts"], out)
+    assert_same_bits(table, out)
+
+
+# --- clocks and walltimes ------------------------------------------------------------------------
+
+
+def test_a_clock_that_goes_back(recipe, table, tmp_path):
+    """An hour, in client and workers, three seconds after each has started."""
+    (tmp_path / "sitecustomize.py").write_text(
+        textwrap.dedent("""
+        import time
+        start, real, monotonic = time.monotonic(), time.time, time.monotonic
+        time.time = lambda: real() - (3600 if monotonic() - start > 3 else 0)
+        """)
+    )
+    out = tmp_path / "t.h5"
+    run_shard(recipe, out, "1/7")
+    for path in tmp_path.glob("t.h5.parts/*"):  # made in what is now the future
+        os.utime(path, (time.time() + 7200, time.time() + 7200))
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    with Sweep(recipe, out, "--workers", "2", env={"PYTHONPATH": path}) as sweep:
+        assert sweep.ended() == 0, sweep.errors
+        for event in sweep.notes("progress"):
+            assert event["eigenvalues_per_second"] >= 0
+            assert event["seconds_left"] is None or event["seconds_left"] >= 0
+    assert_same_bits(table, out)
+
+
+def test_workers_retire_before_their_walltime(recipe, table, tmp_path):
+    """Each lives three seconds; none of their tasks is lost, and none counts as failed."""
+    out = tmp_path / "t.h5"
+    with Cluster(tmp_path) as cluster:
+        for _ in range(2):
+            cluster.worker("--lifetime", "3s", "--lifetime-stagger", "1s", "--lifetime-restart")
+        with Sweep(recipe, out, "--scheduler-file", cluster.file) as sweep:
+            assert sweep.ended() == 0, sweep.errors
+    assert_same_bits(table, out)
+
+
+# --- the same bits -------------------------------------------------------------------------------
+
+
+def test_a_block_does_not_depend_on_what_came_before(tmp_path):
+    """Checksums of blocks in order, in reverse, and each by a process of its own."""
+    plan = Plan(parse_recipe(SMALL.replace('"tanh"', '["tanh", "gelu", "elu"], depth = 2')))
+    keys = [plan[i] for n in range(len(plan.grids)) for i in list(plan.of_network(n))[:3]]
+    forwards = {key: compute_block(plan, key, tmp_path) for key in keys}
+    backwards = {key: compute_block(plan, key, tmp_path) for key in reversed(keys)}
+    assert forwards == backwards
+    (tmp_path / "r.toml").write_text(plan.recipe.text)
+    code = (
+        "import sys; from ntkspec.sweeps import *; from ntkspec.sweeps.blocks import *;"
+        "from pathlib import Path; p = Plan(read_recipe(sys.argv[1]));"
+        "print(compute_block(p, p[int(sys.argv[2])], Path(sys.argv[3])))"
+    )
+    for key in keys[2::3]:
+        number = next(i for i in range(len(plan)) if plan[i] == key)
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "r.toml", str(number), tmp_path],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.strip() == forwards[key], key
+
+
+def test_the_log_is_json_whatever_happens(recipe, tmp_path):
+    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
+        sweep.until(lambda: len(sweep.blocks) > 33)
+        sweep.workers[0].kill()
+        sweep.ended()
+        for line in sweep.errors.splitlines():
+            assert json.loads(line)["event"]
