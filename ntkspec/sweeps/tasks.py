@@ -102,7 +102,7 @@ class Pool:
                     continue
                 _, key, attempt = flying.pop(future.key)
                 if future.status == "finished":
-                    yield key, future.result()
+                    yield key, self._result(future)
                 else:
                     self._again(future, key, attempt)
                     submit(key, attempt + 1)
@@ -117,6 +117,14 @@ class Pool:
             return self._finished.get(timeout=HEARTBEAT)
         except queue.Empty:
             return None
+
+    def _result(self, future: Any) -> Any:
+        """The result of a task that is done; where its worker is lost, once it is done again."""
+        while True:
+            try:
+                return future.result(timeout=HEARTBEAT)
+            except TimeoutError:
+                self._heartbeat()
 
     def _heartbeat(self) -> None:
         """See whether scheduler and workers are still there."""
