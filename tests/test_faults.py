@@ -131,7 +131,7 @@ def test_the_scheduler_is_killed(recipe, table, tmp_path):
         with Sweep(recipe, out, "--scheduler-file", cluster.file) as sweep:
             sweep.until(lambda: len(sweep.blocks) > 5)
             cluster.scheduler.kill()
-            assert sweep.ended() == 2
+            assert sweep.ended() == 2, sweep.errors
             assert "the dask scheduler is gone; the same command again goes on" in sweep.errors
             assert "Traceback" not in sweep.errors
     assert_it_goes_on(recipe, out, table, "--workers", "2")
@@ -495,15 +495,23 @@ def test_a_folder_in_the_place_of_a_block(parts, tmp_path):
 
 
 def test_a_damaged_recipe_beside_the_blocks(parts, tmp_path):
+    """The sweep knows its recipe; who merges does not."""
     recipe, out = parts
     (kept,) = tmp_path.glob("t.h5.parts/*.toml")
     kept.write_text(kept.read_text()[:40])
-    for attempt in (
-        lambda: merge([f"{out}.parts"], out),
-        lambda: run_sweep(recipe, out, Local(1)),
-    ):
-        with pytest.raises(NtkspecError, match=kept.name):
-            attempt()
+    with pytest.raises(NtkspecError, match=kept.name):
+        merge([f"{out}.parts"], out)
+    assert run_sweep(recipe, out, Local(1)).computed == 0
+
+
+def test_killed_just_after_the_table_was_there(parts, tmp_path):
+    """The blocks, not yet removed, go with the next run."""
+    recipe, out = parts
+    shutil.copytree(f"{out}.parts", tmp_path / "kept")
+    merge([f"{out}.parts"], out)
+    shutil.copytree(tmp_path / "kept", f"{out}.parts")
+    assert run_sweep(recipe, out, Local(1)).computed == 0
+    assert not (tmp_path / "t.h5.parts").exists()
 
 
 # --- others at the same target -------------------------------------------------------------------

@@ -253,3 +253,17 @@ def test_expectations_against_the_engines_duals(name, q, rho):
 def test_laws_are_public():
     assert ntkspec.law is law
     assert isinstance(ntkspec.law("relu"), ntkspec.Law)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        dict(activation="relu_power", weight_variance=0.01, depth=100),
+        dict(activation="sin", bias_variance=1e4),
+        dict(activation="tanh", weight_variance=1e4, depth=100),
+        dict(activation="erf", weight_variance=0.01, bias_variance=1e4, depth=3),
+    ],
+)
+def test_laws_beyond_doubles_are_refused_in_a_sentence(parameters):
+    with pytest.raises(NtkspecError, match="cannot be derived in doubles"):
+        law(Network(**parameters), 3)

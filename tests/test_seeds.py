@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,3 +144,16 @@ def test_any_network_keeps_the_invariants(name, depth, weight, bias, trained, di
     for k in range(13):
         walked = low.eigenvalues[k + 2] + (1 + 2 * k / dim) * high.eigenvalues[k]
         assert walked == pytest.approx(low.eigenvalues[k], rel=1e-14)
+
+
+def test_duals_of_elu_do_not_depend_on_earlier_precisions():
+    """Quadrature nodes are kept by their precision, not by their number alone."""
+    from ntkspec.duals.kinked import _integral
+
+    def fresh(bits, growth):
+        with ctx.workprec(bits):
+            return _integral(lambda x: x.exp(), arb(1), growth)
+
+    low = fresh(100, 32.0)  # 100 + 16 * 32 bits, as the next at a higher precision
+    high = fresh(612, 0.0)
+    assert low.rel_accuracy_bits() < 110 < 500 < high.rel_accuracy_bits()

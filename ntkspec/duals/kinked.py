@@ -199,7 +199,7 @@ def _radial(b: Any) -> Any:
 
 def _integral(function: Callable[[Any], Any], end: Any, growth: float) -> Any:
     """Int_0^end of an entire function that grows as exp(growth), by Gauss-Legendre."""
-    nodes = _nodes(ctx.prec + 16 * min(int(growth), 256))
+    nodes = _nodes(ctx.prec + 16 * min(int(growth), 256), ctx.prec)
     middle = end / 2
     total = arb(0)
     for x, weight in nodes:
@@ -208,6 +208,7 @@ def _integral(function: Callable[[Any], Any], end: Any, growth: float) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _nodes(bits: int) -> list[tuple[arb, arb]]:
+def _nodes(bits: int, precision: int) -> list[tuple[arb, arb]]:
+    """Nodes and weights for an error of so many bits, at the working precision."""
     n = 2 * (16 + bits // 5)
     return [arb.legendre_p_root(n, i, True) for i in range(n // 2)]

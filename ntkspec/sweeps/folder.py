@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import platform
@@ -128,7 +129,8 @@ def survey(plan: Plan, folder: Path) -> Survey:
     NtkspecError
         When the folder holds blocks of another recipe.
     """
-    if (folder / RECIPE).is_file() and remembered(folder).digest != plan.recipe.digest:
+    there = _kept_recipe(folder)
+    if there is not None and there.digest != plan.recipe.digest:
         raise NtkspecError(
             f"{folder} holds blocks of another recipe; --restart throws such blocks away"
         )
@@ -151,13 +153,22 @@ def survey(plan: Plan, folder: Path) -> Survey:
 
 def keep_recipe(plan: Plan, folder: Path) -> None:
     """Keep the recipe beside the blocks, for `ntkspec merge` and `ntkspec info`."""
-    if not (folder / RECIPE).is_file():
+    if _kept_recipe(folder) is None:
         write_whole(folder / RECIPE, plan.recipe.text)
+
+
+def _kept_recipe(folder: Path) -> Recipe | None:
+    """The recipe in a folder; None where it is none, or damaged: the blocks know theirs too."""
+    try:
+        return remembered(folder)
+    except NtkspecError:
+        return None
 
 
 def sweep_up(folder: Path, out: Path) -> None:
     """Remove what killed runs left half written; the lock says that they are dead."""
-    for path in (*folder.glob(f"*{PART}*"), *out.parent.glob(f"{out.name}{PART}*")):
+    name = glob.escape(out.name)
+    for path in (*folder.glob(f"*{PART}*"), *out.parent.glob(f"{name}{PART}*")):
         path.unlink(missing_ok=True)
 
 

@@ -93,6 +93,8 @@ def run_sweep(
         if restart:
             _forget(out, folder)
         elif _finished(plan, out, layout):
+            if _layout(out) == "single":  # a kill may have left blocks that it no longer needs
+                clear(folder)
             return SweepResult(out, 0, 0)
         sweep_up(folder, out)
         _check_room(plan, folder, layout)
@@ -107,6 +109,7 @@ def run_sweep(
                 computed = complete_blocks(plan, pool, tally)
                 found = _checked(plan, folder, pool, tally)
         assemble(plan, found, partial(block_path, folder), out, layout)
+        sweep_up(folder, out)  # of workers that were killed
         if layout == "single":
             shutil.rmtree(folder, ignore_errors=True)
     return SweepResult(out, computed, len(plan) - computed)
@@ -205,14 +208,18 @@ def _parsed_shard(shard: str) -> tuple[int, int]:
 
 def _forget(out: Path, folder: Path) -> None:
     """Throw away blocks, and the table first where it refers to them."""
-    try:
-        with open_table(out) as table:
-            virtual = table.attributes.get("layout") == "virtual"
-    except TableError:
-        virtual = False
-    if virtual:
+    if _layout(out) == "virtual":
         out.unlink()
     clear(folder)
+
+
+def _layout(out: Path) -> str:
+    """Layout of a table; empty where there is none."""
+    try:
+        with open_table(out) as table:
+            return str(table.attributes.get("layout"))
+    except TableError:
+        return ""
 
 
 def _finished(plan: Plan, out: Path, layout: Layout) -> bool:

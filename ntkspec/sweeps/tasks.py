@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import secrets
 import time
@@ -125,6 +126,8 @@ class Pool:
                 return future.result(timeout=HEARTBEAT)
             except TimeoutError:
                 self._heartbeat()
+            except OSError:  # of the connection: a task's own would have been its outcome
+                _scheduler_gone()
 
     def _heartbeat(self) -> None:
         """See whether scheduler and workers are still there."""
@@ -174,6 +177,8 @@ class Pool:
 
 
 def _scheduler_gone() -> NoReturn:
+    # The client, which tries to connect again, would tell of that at length when it is closed.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     raise NtkspecError("the dask scheduler is gone; the same command again goes on from here")
 
 

@@ -64,4 +64,12 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
         raise NtkspecError(
             f"activation {network.sigma.name!r} has no derived law: its singularities are unknown"
         )
-    return _DERIVED[kind](network, dim, kernel)
+    try:
+        return _DERIVED[kind](network, dim, kernel)
+    except (ArithmeticError, IndexError):
+        # Kernels that are constant to all digits, or whose growth leaves the range of doubles.
+        raise NtkspecError(
+            f"the law of {network.name} cannot be derived in doubles at weight_variance = "
+            f"{network.weight_variance}, bias_variance = {network.bias_variance}, depth = "
+            f"{network.depth}; take less extreme ones"
+        ) from None
