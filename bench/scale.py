@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from bench.report import goal, write
+from ntkspec.files.appearing import appearing
 from ntkspec.sweeps.blocks import compute_block
-from ntkspec.sweeps.files import appearing
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.recipe import parse_recipe
 

@@ -16,10 +16,10 @@ import pytest
 from table_numbers import datasets
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.appearing import appearing
 from ntkspec.spectra import spectrum
 from ntkspec.sweeps import External, Local, Observer, Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
-from ntkspec.sweeps.files import appearing
 from ntkspec.sweeps.plan import BlockKey
 from ntkspec.tables import open_table
 

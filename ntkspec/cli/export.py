@@ -39,8 +39,8 @@ def export(
     Example:
       ntkspec export out/spectra.h5 -o - --network tanh --dim 3 --degrees 0:20
     """
+    from ntkspec.files.appearing import appearing
     from ntkspec.ranges import parse_range
-    from ntkspec.sweeps.files import appearing
     from ntkspec.tables import open_table
 
     selection = {

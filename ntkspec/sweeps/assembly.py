@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.versions import versions
 from ntkspec.networks import Kernel, Network
 from ntkspec.sweeps.blocks import open_block, wanted
-from ntkspec.sweeps.files import appearing_hdf5
 from ntkspec.sweeps.plan import BlockKey, Plan
-from ntkspec.sweeps.provenance import code_digest, versions
+from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import group_name
 from ntkspec.tables.layout import (
     BLOCK_TYPE,

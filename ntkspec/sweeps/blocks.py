@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.sweeps.files import appearing_hdf5
+from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.seals import is_sealed
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
-from ntkspec.sweeps.seals import is_sealed
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 
 __all__ = [

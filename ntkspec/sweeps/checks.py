@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.appearing import write_whole
 from ntkspec.sweeps.blocks import read_block
-from ntkspec.sweeps.files import write_whole
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.recipe import group_name
 from ntkspec.verification import Check, check_entry, sample_entries

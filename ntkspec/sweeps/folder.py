@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.sweeps.files import PART, write_whole
+from ntkspec.files.appearing import PART, write_whole
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe, read_recipe
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.appearing import appearing, appearing_hdf5
 from ntkspec.sweeps.assembly import (
     Layout,
     Places,
@@ -28,7 +29,6 @@ from ntkspec.sweeps.assembly import (
 )
 from ntkspec.sweeps.blocks import block_path, read_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
-from ntkspec.sweeps.files import appearing, appearing_hdf5
 from ntkspec.sweeps.folder import is_locked, keep_recipe, locked, remembered, survey, sweep_up
 from ntkspec.sweeps.plan import Plan, chunk_shape
 from ntkspec.sweeps.progress import Observer, Tally

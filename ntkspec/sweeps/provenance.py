@@ -1,9 +1,8 @@
-"""What a number was made by: digests of the code, versions of the libraries."""
+"""What a number was made by: digests of the code."""
 
 from __future__ import annotations
 
 import hashlib
-import platform
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import ntkspec
 from ntkspec.kernels import SOURCE_DIGEST
 
-__all__ = ["code_digest", "versions"]
+__all__ = ["code_digest"]
 
 SOURCES = ("activations.py", "networks.py", "duals/*.py", "spectra/*.py")
 
@@ -27,10 +26,3 @@ def code_digest() -> str:
     for library in ("numpy", "numba", "python-flint"):
         digest.update(f"{library} {version(library)}".encode())
     return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of the program, of Python and of the libraries."""
-    libraries = ("numpy", "scipy", "numba", "h5py", "dask", "distributed", "python-flint", "mpmath")
-    found = {library: version(library) for library in libraries}
-    return {"ntkspec": ntkspec.__version__, "python": platform.python_version(), **found}

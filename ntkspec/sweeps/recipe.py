@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import itertools
 import json
 import math
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.errors import NtkspecError, TableError
+from ntkspec.errors import NtkspecError
+from ntkspec.files.lines import Fault, KeyPath
+from ntkspec.files.recipes import (
+    checked_count,
+    checked_table,
+    known_keys,
+    named,
+    parsed,
+    read_text,
+)
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range
 from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.sweeps.batch import Batch
-from ntkspec.sweeps.lines import Fault, KeyPath
 from ntkspec.tables.layout import COMPRESSIONS
 
 __all__ = ["Recipe", "group_name", "parse_recipe", "read_recipe"]
@@ -105,13 +111,7 @@ def read_recipe(path: str | Path) -> Recipe:
     NtkspecError
         When something in it is not allowed: file, line, key and what is allowed.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise TableError(f"{path}: the recipe cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise NtkspecError(f"{path}: the recipe is not text in UTF-8") from None
-    return parse_recipe(text, str(path))
+    return parse_recipe(read_text(path), str(path))
 
 
 def parse_recipe(text: str, source: str = "") -> Recipe:
@@ -135,14 +135,7 @@ def parse_recipe(text: str, source: str = "") -> Recipe:
     >>> parse_recipe(text).degrees
     array([0, 1, 2, 4, 8])
     """
-    try:
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Fault.of_parser(error, text).located("", source) from None
-    try:
-        return _recipe(raw, text)
-    except Fault as fault:
-        raise fault.located(text, source) from None
+    return parsed(text, source, lambda raw: _recipe(raw, text))
 
 
 def group_name(network: Network, kernel: Kernel) -> str:
@@ -168,8 +161,8 @@ def group_name(network: Network, kernel: Kernel) -> str:
 
 
 def _recipe(raw: dict[str, Any], text: str) -> Recipe:
-    _known(raw, KEYS, (), "the recipe")
-    checks = _table(raw, "checks", CHECK_KEYS)
+    known_keys(raw, KEYS, (), "the recipe")
+    checks = checked_table(raw, "checks", CHECK_KEYS)
     name = raw.get("name", "")
     if not isinstance(name, str):
         raise Fault(f"name = {name!r} is not allowed; it must be a text", ("name",))
@@ -184,43 +177,16 @@ def _recipe(raw: dict[str, Any], text: str) -> Recipe:
         networks=_networks(raw.get("networks")),
         dims=_increasing(raw, "dims"),
         degrees=_increasing(raw, "degrees"),
-        block_eigenvalues=_count(
+        block_eigenvalues=checked_count(
             raw, ("block_eigenvalues",), BLOCK_EIGENVALUES, 1, MOST_BLOCK_EIGENVALUES
         ),
         compression=compression,
-        samples=_count(checks, ("checks", "samples"), 6, 0, 10**6),
-        digits=_count(checks, ("checks", "digits"), 50, 20, 1000),
-        seed=_count(checks, ("checks", "seed"), 0, 0, 2**31),
-        cluster=_cluster(_table(raw, "cluster", CLUSTER_KEYS)) if "cluster" in raw else None,
+        samples=checked_count(checks, ("checks", "samples"), 6, 0, 10**6),
+        digits=checked_count(checks, ("checks", "digits"), 50, 20, 1000),
+        seed=checked_count(checks, ("checks", "seed"), 0, 0, 2**31),
+        cluster=_cluster(checked_table(raw, "cluster", CLUSTER_KEYS)) if "cluster" in raw else None,
         text=text,
     )
-
-
-def _known(table: dict[str, Any], keys: Iterable[str], path: KeyPath, where: str) -> None:
-    for key in table:
-        if key not in keys:
-            near = difflib.get_close_matches(key, keys, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(keys))}"
-            raise Fault(f"key {key!r} is unknown in {where}; {hint}", (*path, key))
-
-
-def _table(raw: dict[str, Any], key: str, known: Iterable[str]) -> dict[str, Any]:
-    table = raw.get(key, {})
-    if not isinstance(table, dict):
-        raise Fault(f"{key} = {table!r} is not allowed; it must be a table [{key}]", (key,))
-    _known(table, known, (key,), f"[{key}]")
-    return table
-
-
-def _count(table: dict[str, Any], path: KeyPath, default: int, least: int, most: int) -> int:
-    key = path[-1]
-    value = table.get(str(key), default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Fault(
-            f"{key} = {value!r} is not allowed; it must be a whole number from {least} to {most}",
-            path,
-        )
-    return value
 
 
 def _cluster(table: dict[str, Any]) -> Batch:
@@ -232,13 +198,7 @@ def _cluster(table: dict[str, Any]) -> Batch:
     try:
         return Batch(**values)
     except NtkspecError as error:
-        raise Fault(f"[cluster]: {error}", ("cluster", _named(error, values))) from None
-
-
-def _named(error: NtkspecError, keys: Iterable[str]) -> str:
-    """The key that the sentence of an error begins with, if it does with one of these."""
-    first = str(error).split(" ", 1)[0]
-    return first if first in keys else ""
+        raise Fault(f"[cluster]: {error}", ("cluster", named(error, values))) from None
 
 
 def _increasing(raw: dict[str, Any], key: str) -> NDArray[np.int64]:
@@ -310,7 +270,7 @@ def _networks(entries: Any) -> tuple[tuple[Network, Kernel], ...]:
         where = f"[[networks]] number {number + 1}"
         if not isinstance(entry, dict) or "activation" not in entry:
             raise Fault(f"{where} has no activation", path)
-        _known(entry, NETWORK_KEYS, path, where)
+        known_keys(entry, NETWORK_KEYS, path, where)
         for values, paths in _products(entry, path, where):
             network = _network(values, paths, path, where)
             if network in networks:
@@ -362,6 +322,6 @@ def _network(
         network = Network(**values)
         network.mixture(kernel)
     except NtkspecError as error:
-        at = paths.get(_named(error, paths), path)
+        at = paths.get(named(error, paths), path)
         raise Fault(f"{where}: {error}", at) from None
     return network, kernel

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 
 from ntkspec.errors import TableError
-from ntkspec.sweeps.seals import number_ranges, seal
+from ntkspec.files.seals import number_ranges, seal
 
 __all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "write_whole"]
 

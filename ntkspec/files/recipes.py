@@ -1,0 +1,88 @@
+"""What all recipes share: reading them, and faults in their keys and values."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.lines import Fault, KeyPath
+
+__all__ = ["checked_count", "checked_table", "known_keys", "named", "parsed", "read_text"]
+
+Recipe = TypeVar("Recipe")
+
+
+def read_text(path: str | Path) -> str:
+    """Return the text of a recipe.
+
+    Raises
+    ------
+    TableError
+        When there is no such file.
+    NtkspecError
+        When it is not text in UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise TableError(f"{path}: the recipe cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise NtkspecError(f"{path}: the recipe is not text in UTF-8") from None
+
+
+def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> Recipe:
+    """Return what `make` makes of a TOML text; its faults become errors with the line.
+
+    Raises
+    ------
+    NtkspecError
+        When the text is not TOML, or `make` finds a fault.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Fault.of_parser(error, text).located("", source) from None
+    try:
+        return make(raw)
+    except Fault as fault:
+        raise fault.located(text, source) from None
+
+
+def known_keys(table: dict[str, Any], keys: Iterable[str], path: KeyPath, where: str) -> None:
+    """Raise a Fault for a key that is none of the known ones."""
+    for key in table:
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(keys))}"
+            raise Fault(f"key {key!r} is unknown in {where}; {hint}", (*path, key))
+
+
+def checked_table(raw: dict[str, Any], key: str, known: Iterable[str]) -> dict[str, Any]:
+    """Return the table of a key, empty if it is not there, with known keys only."""
+    table = raw.get(key, {})
+    if not isinstance(table, dict):
+        raise Fault(f"{key} = {table!r} is not allowed; it must be a table [{key}]", (key,))
+    known_keys(table, known, (key,), f"[{key}]")
+    return table
+
+
+def checked_count(table: dict[str, Any], path: KeyPath, default: int, least: int, most: int) -> int:
+    """Return the whole number at the end of a path, within its bounds."""
+    key = path[-1]
+    value = table.get(str(key), default)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Fault(
+            f"{key} = {value!r} is not allowed; it must be a whole number from {least} to {most}",
+            path,
+        )
+    return value
+
+
+def named(error: NtkspecError, keys: Iterable[str]) -> str:
+    """The key that the sentence of an error begins with, if it does with one of these."""
+    first = str(error).split(" ", 1)[0]
+    return first if first in keys else ""
