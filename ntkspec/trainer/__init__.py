@@ -1,0 +1,1 @@
+"""Training finite networks for real: the witness that knows nothing of the spectrum."""
