@@ -56,6 +56,7 @@ try:
         descent,
         dual,
         elementary,
+        factors,
         gauss,
         layers,
         legendre,

@@ -321,12 +321,9 @@ def _own_rate(network: WideNetwork, points: Points, target: Target, degree: int)
 
 
 def _rounded_down(value: float) -> float:
-    digits = STEP_DIGITS - 1 - math.floor(math.log10(value))
-    scale = 10.0 ** abs(digits)
-    rounded = (
-        math.floor(value * scale) / scale if digits >= 0 else math.floor(value / scale) * scale
-    )
-    return rounded
+    """The value with its first digits only."""
+    scale = 10.0 ** (math.floor(math.log10(value)) - STEP_DIGITS + 1)
+    return float(f"{math.floor(value / scale) * scale:.{STEP_DIGITS}g}")
 
 
 def _checked_points(x: ArrayLike, dim: int) -> NDArray[np.float64]:

@@ -116,7 +116,7 @@ class WideNetwork:
         return LinearOperator((len(points), len(points)), matvec=apply, dtype=np.float64)
 
     def _parts(self, points: NDArray[Any]) -> Any:
-        """Arguments of the activation at all points, some neurons at a time, with their readouts."""
+        """Arguments of the activation at all points and readouts, some neurons at a time."""
         count = max(1, MOST_NUMBERS // len(points))
         for first in range(0, self.width, count):
             mine = slice(first, first + count)
