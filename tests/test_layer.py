@@ -133,7 +133,7 @@ def test_no_array_of_points_by_neurons(name):
 
 def test_what_is_not_a_number_stays_so():
     for name in ("relu", "tanh", "sigmoid"):
-        x, w, a, g = problem(20, 16, 2)
+        x, w, a, _ = problem(20, 16, 2)
         w[3] = np.nan
         assert np.isnan(layer_at(activation(name), x).values(w, a)).all()
 

@@ -1,0 +1,165 @@
+"""Steps of gradient descent a second against PyTorch on the CPU: same network, data, threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from bench.report import goal, write
+from ntkspec.activations import activation
+from ntkspec.kernels.elementary import fused
+from ntkspec.trainer.descent import Descent
+from ntkspec.trainer.network import start
+from ntkspec.trainer.points import random_points
+from ntkspec.trainer.sobolev import L2Loss
+
+SIZES = ((64, 4096), (512, 16_384), (2048, 65_536))
+#: Pairs of points and neurons from which on the goals hold.
+LARGE = 512 * 16_384
+WANTED = {"relu": 15.0, "tanh": 10.0}
+DIMS, PRECISIONS = (2, 3, 10), ("float64", "float32")
+SECONDS, MOST_STEPS = 1.0, 200
+STEP = 0.1
+
+
+def run(
+    sizes: tuple[tuple[int, int], ...] = SIZES, dims: tuple[int, ...] = DIMS, threads: int = 0
+) -> list[dict[str, Any]]:
+    """Measure, print, write; return the goals."""
+    threads = threads or len(os.sched_getaffinity(0))
+    peaks = {precision: _peak(precision, threads) for precision in PRECISIONS}
+    rows, goals = [], []
+    for name in WANTED:
+        for precision in PRECISIONS:
+            for dim in dims:
+                for n, width in sizes:
+                    row = _row(name, precision, dim, n, width, threads, peaks[precision])
+                    rows.append(row)
+                    goals += _goal(row)
+    write("training", rows, goals)
+    return goals
+
+
+def _row(
+    name: str, precision: str, dim: int, n: int, width: int, threads: int, peak: float
+) -> dict[str, Any]:
+    """Both sides in turn, each by its best of three; ours checked against theirs."""
+    ours, theirs = _ours(name, precision, dim, n, width, threads), None
+    torch = _torch(name, precision, dim, n, width, threads)
+    best = _timed(ours)
+    if torch is not None:
+        theirs = _timed(torch)
+        best = min(best, _timed(ours))
+        theirs = min(theirs, _timed(torch))
+    operations = n * width * _operations(name, dim)
+    return {
+        "network": name, "precision": precision, "d": dim, "n": n, "width": width,
+        "ms a step": 1e3 * best, "steps/s": 1.0 / best,
+        "PyTorch ms": None if theirs is None else 1e3 * theirs,
+        "ratio": None if theirs is None else theirs / best,
+        "GFLOP/s": operations / best / 1e9, "share of peak": operations / best / peak,
+    }  # fmt: skip
+
+
+def _goal(row: dict[str, Any]) -> list[dict[str, Any]]:
+    if row["n"] * row["width"] < LARGE or row["ratio"] is None:
+        return []
+    wanted = WANTED[row["network"]]
+    what = (
+        f"PyTorch over ours, {row['network']}, {row['precision']}, d = {row['d']}, n = {row['n']}"
+    )
+    return [goal(what, f">= {wanted:g}", row["ratio"], row["ratio"] >= wanted, "times")]
+
+
+def _operations(name: str, dim: int) -> int:
+    """Floating-point operations for a point and a neuron: what the formulas need, no more.
+
+    Three products with x (two arguments, the gradient), a product and a sum for value and slope;
+    a tanh counts as 30, twice.
+    """
+    return 3 * 2 * dim + 4 + (60 if name == "tanh" else 2)
+
+
+def _timed(step: Callable[[], Any]) -> float:
+    """Shortest time of a step, after one that is not counted."""
+    step()
+    best, begun, count = float("inf"), time.perf_counter(), 0
+    while count < 2 or (time.perf_counter() - begun < SECONDS and count < MOST_STEPS):
+        at = time.perf_counter()
+        step()
+        best, count = min(best, time.perf_counter() - at), count + 1
+    return best
+
+
+def _problem(dim: int, n: int) -> tuple[Any, np.ndarray[Any, Any]]:
+    points = random_points(n, dim, seed=1)
+    return points, 0.1 * points.x[:, 0]
+
+
+def _ours(
+    name: str, precision: str, dim: int, n: int, width: int, threads: int
+) -> Callable[[], Any]:
+    points, target = _problem(dim, n)
+    network = start(activation(name), width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
+    descent = Descent(network, points.x, target, L2Loss(points), step=STEP, threads=threads)
+    return descent.advance
+
+
+def _torch(
+    name: str, precision: str, dim: int, n: int, width: int, threads: int
+) -> Callable[[], Any] | None:
+    """The same step as a PyTorch user writes it; None where PyTorch is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(threads)
+    points, target = _problem(dim, n)
+    network = start(activation(name), width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
+    number = getattr(torch, precision)
+    x, y = torch.tensor(points.x, dtype=number), torch.tensor(target, dtype=number)
+    weights = torch.tensor(network.weights, requires_grad=True)
+    readout = torch.tensor(network.readout)
+    optimizer = torch.optim.SGD([weights], lr=STEP)
+    function = getattr(torch, name)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        residual = function(x @ weights.T) @ readout / width**0.5 - y
+        loss = 0.5 * (residual @ residual) / n
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def _peak(precision: str, threads: int) -> float:
+    """Floating-point operations a second that fused products reach here, all threads together."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    number = np.dtype(precision).type
+    arrays = [np.ones(512, number) for _ in range(threads)]
+    count = 20_000
+    _products(arrays[0], number(0.999), number(1e-3), 1)
+    best = float("inf")
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(5):
+            begun = time.perf_counter()
+            list(pool.map(lambda v: _products(v, number(0.999), number(1e-3), count), arrays))
+            best = min(best, time.perf_counter() - begun)
+    return threads * count * 16 * 512 * 2 / best
+
+
+@njit(error_model="numpy", nogil=True)
+def _products(v, a, b, count):  # type: ignore[no-untyped-def]
+    for _ in range(count):
+        for i in range(v.size):
+            y = v[i]
+            for _ in range(16):
+                y = fused(a, y, b)
+            v[i] = y
