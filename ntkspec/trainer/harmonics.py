@@ -1,0 +1,434 @@
+"""Spherical harmonics in any dimension, orthonormal under the uniform probability measure.
+
+Everything here is the trainer's own: it shares no formula's code with the spectrum, whose
+predictions it is to test.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.points import Points
+
+__all__ = [
+    "Basis",
+    "count",
+    "degree_energy",
+    "harmonic",
+    "legendre_table",
+    "multiplicity",
+    "zonal",
+]
+
+Array = NDArray[np.float64]
+
+#: Degree to which the basis keeps its digits: beyond, powers of a sine leave the range of doubles
+#: where the harmonic itself is not small (the worst is e^(-degree/e)).
+MOST_DEGREE = 1500
+#: Pairs of points in one block: a few of these stay in the cache.
+BLOCK = 1 << 15
+#: Numbers in one block of the basis, which takes many small steps whatever the block.
+BASIS_BLOCK = 1 << 20
+
+
+def multiplicity(dim: int, degree: int) -> int:
+    """Number of independent harmonics of a degree on S^(dim-1).
+
+    N(d,k) = (2k+d-2)/k binom(k+d-3, k-1), N(d,0) = 1.
+
+    Examples
+    --------
+    >>> [multiplicity(3, k) for k in range(4)], multiplicity(2, 5), multiplicity(10, 2)
+    ([1, 3, 5, 7], 2, 54)
+    """
+    dim, degree = checked_dim(dim), checked_degree(degree)
+    if degree == 0:
+        return 1
+    return (2 * degree + dim - 2) * math.comb(degree + dim - 3, degree - 1) // degree
+
+
+def count(dim: int, degree: int) -> int:
+    """Number of independent harmonics of all degrees up to one.
+
+    Examples
+    --------
+    >>> count(2, 4), count(3, 4), count(10, 2)
+    (9, 25, 65)
+    """
+    dim, degree = checked_dim(dim), checked_degree(degree)
+    return math.comb(degree + dim - 1, dim - 1) + (
+        math.comb(degree + dim - 2, dim - 1) if degree else 0
+    )
+
+
+def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
+    """P_0(t), ..., P_max_degree(t), the Legendre polynomials in dimension dim.
+
+    Parameters
+    ----------
+    dim : int
+        At least 2.
+    max_degree : int
+    t : array_like, any shape
+        In [-1, 1].
+
+    Returns
+    -------
+    (max_degree + 1, *shape of t) ndarray of float64
+        P_k(1) = 1.
+
+    Notes
+    -----
+    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Mueller 1966, Spherical Harmonics, lemma 13).
+
+    Examples
+    --------
+    >>> legendre_table(3, 2, [0.0, 1.0])
+    array([[ 1. ,  1. ],
+           [ 0. ,  1. ],
+           [-0.5,  1. ]])
+    """
+    dim, max_degree = checked_dim(dim), checked_degree(max_degree)
+    t = np.asarray(t, dtype=np.float64)
+    table = np.empty((max_degree + 1, *t.shape))
+    table[0] = 1.0
+    if max_degree:
+        table[1] = t
+    for k in range(1, max_degree):
+        a, b = _recurrence(dim, k)
+        np.multiply(t, table[k], out=table[k + 1])
+        table[k + 1] *= a
+        table[k + 1] -= b * table[k - 1]
+    return table
+
+
+def _recurrence(dim: int, k: int) -> tuple[float, float]:
+    """(a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1."""
+    return (2 * k + dim - 2) / (k + dim - 2), k / (k + dim - 2)
+
+
+def zonal(dim: int, degree: int, x: ArrayLike, pole: ArrayLike) -> Array:
+    """Zonal harmonic sqrt(N(d,k)) P_k(<x, pole>), of unit norm.
+
+    Parameters
+    ----------
+    dim, degree : int
+    x : (n, dim) array_like
+        Unit vectors.
+    pole : (dim,) array_like
+        A unit vector.
+
+    Returns
+    -------
+    (n,) ndarray of float64
+
+    Examples
+    --------
+    >>> zonal(3, 1, [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], [0.0, 0.0, 1.0]).round(6)
+    array([1.732051, 0.      ])
+    """
+    x = checked_vectors(x, dim)
+    cosines = np.clip(x @ np.asarray(pole, dtype=np.float64), -1.0, 1.0)
+    before, now = np.zeros_like(cosines), np.ones_like(cosines)
+    for k in range(checked_degree(degree)):
+        a, b = _recurrence(dim, k) if k else (1.0, 0.0)
+        before, now = now, a * cosines * now - b * before
+    return math.sqrt(multiplicity(dim, degree)) * now
+
+
+def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
+    """One function of the real orthonormal basis.
+
+    Parameters
+    ----------
+    dim, degree : int
+    index : int
+        From 0 to N(dim, degree) - 1.
+    x : (n, dim) array_like
+        Unit vectors.
+
+    Returns
+    -------
+    (n,) ndarray of float64
+
+    Raises
+    ------
+    NtkspecError
+        For an index that the degree does not have, and degrees beyond 1500 in dim >= 3.
+
+    Notes
+    -----
+    On the circle index 0 is sqrt(2) cos(k phi), index 1 sqrt(2) sin(k phi), x = (cos phi, sin phi).
+    In higher dimensions Y(x) = g_kj(x_d) Y'(x'/|x'|), x = (x', x_d): Y' runs through the basis
+    of degree j in dimension d - 1, j = 0, ..., k in turn, so that index 0 is zonal about the last
+    axis; g_kj(t) = (1-t^2)^(j/2) times the orthonormal Gegenbauer polynomial of degree k - j and
+    parameter j + (d-2)/2 (Mueller 1966, lemma 15; no sign (-1)^m).
+
+    Examples
+    --------
+    >>> harmonic(3, 1, 0, [[0.0, 0.0, 1.0]]).round(6), harmonic(2, 3, 1, [[1.0, 0.0]])
+    (array([1.732051]), array([0.]))
+    """
+    most = multiplicity(dim, degree)
+    index = checked_whole(index, "index", least=0)
+    if index >= most:
+        raise NtkspecError(
+            f"index = {index} is not allowed; degree {degree} in dim = {dim} has the indices "
+            f"0 to {most - 1}"
+        )
+    _check_reach(dim, degree)
+    x = checked_vectors(x, dim)
+    value = np.ones(x.shape[0])
+    while dim > 2:
+        below = 0
+        while index >= multiplicity(dim - 1, below):
+            index -= multiplicity(dim - 1, below)
+            below += 1
+        t, sine, x = _split(x)
+        value *= _latitudes(dim, degree, below, t, sine)[degree - below]
+        dim, degree = dim - 1, below
+    value *= _circle(degree, x)[index]
+    return value
+
+
+def _split(x: Array) -> tuple[Array, Array, Array]:
+    """Last coordinate, norm of the others, and these as a unit vector (any, at the poles)."""
+    rest = x[:, :-1]
+    sine = np.linalg.norm(rest, axis=1)
+    direction = rest / np.where(sine > 0.0, sine, 1.0)[:, np.newaxis]
+    direction[sine == 0.0, 0] = 1.0
+    return x[:, -1], sine, direction
+
+
+def _circle(degree: int, x: Array) -> Array:
+    """The basis of one degree on the circle, (1 or 2, n)."""
+    if degree == 0:
+        return np.ones((1, x.shape[0]))
+    angle = degree * np.arctan2(x[:, 1], x[:, 0])
+    return math.sqrt(2.0) * np.stack((np.cos(angle), np.sin(angle)))
+
+
+def _latitudes(dim: int, last: int, j: int, t: Array, sine: Array) -> Array:
+    """g_kj(t) for k = j, ..., last, of `harmonic`'s notes: (last - j + 1, n).
+
+    t p_i = b_(i+1) p_(i+1) + b_i p_(i-1), b_i^2 = i (i+2a-1) / (4 (i+a) (i+a-1)), a = j + (d-2)/2,
+    the orthonormal Gegenbauer polynomials (Szegoe 1939, 4.7.17); p_0^2 is 1/E[(1-t^2)^j].
+    """
+    i = np.arange(j)
+    table = np.empty((last - j + 1, t.size))
+    table[0] = math.sqrt(np.prod((dim + 2.0 * i) / (dim - 1.0 + 2.0 * i))) * sine**j
+    a = j + (dim - 2) / 2
+    i = np.arange(1, last - j + 1)
+    b = np.sqrt(i * (i + 2 * a - 1) / (4 * (i + a) * (i + a - 1)))
+    for k in range(last - j):
+        np.multiply(t, table[k], out=table[k + 1])
+        if k:
+            table[k + 1] -= b[k - 1] * table[k - 1]
+        table[k + 1] /= b[k]
+    return table
+
+
+class Basis:
+    """All harmonics of degree 0 to max_degree at given points.
+
+    Parameters
+    ----------
+    x : (n, dim) array_like
+        Unit vectors.
+    max_degree : int
+
+    Examples
+    --------
+    >>> basis = Basis([[1.0, 0.0], [0.0, 1.0]], 2)
+    >>> basis.matrix().shape
+    (2, 5)
+    >>> [part.shape for part in basis.coefficients([0.5, 0.5])]
+    [(1,), (2,), (2,)]
+    """
+
+    def __init__(self, x: ArrayLike, max_degree: int) -> None:
+        self.x = checked_vectors(x)
+        self.dim = self.x.shape[1]
+        self.max_degree = checked_degree(max_degree)
+        _check_reach(self.dim, max_degree)
+
+    def matrix(self) -> Array:
+        """Values at the points, (n, count(dim, max_degree)), degree by degree and by index."""
+        n = self.x.shape[0]
+        values = np.empty((n, count(self.dim, self.max_degree)))
+        start = 0
+        for block in _all(self.x, self.max_degree):
+            values[:, start : start + block.shape[0]] = block.T
+            start += block.shape[0]
+        return values
+
+    def coefficients(self, weighted: ArrayLike) -> list[Array]:
+        """Sums over the points of weighted_i Y(x_i), a vector of N(dim, k) for each degree k."""
+        weighted = np.asarray(weighted, dtype=np.float64)
+        totals = [np.zeros(multiplicity(self.dim, k)) for k in range(self.max_degree + 1)]
+        wide = max(1, BASIS_BLOCK // count(max(self.dim - 1, 2), self.max_degree))
+        for start in range(0, self.x.shape[0], wide):
+            part = slice(start, start + wide)
+            for total, more in zip(
+                totals, _moments(self.x[part], self.max_degree, weighted[part]), strict=True
+            ):
+                total += more
+        return totals
+
+
+def _all(x: Array, last: int) -> list[Array]:
+    """Values of the basis of each degree up to last, (N(dim, k), n) each."""
+    if x.shape[1] == 2:
+        return [_circle(k, x) for k in range(last + 1)]
+    t, sine, direction = _split(x)
+    parts: list[list[Array]] = [[] for _ in range(last + 1)]
+    for j, below in enumerate(_all(direction, last)):
+        for k, factor in enumerate(_latitudes(x.shape[1], last, j, t, sine), start=j):
+            parts[k].append(factor * below)
+    return [np.concatenate(part) for part in parts]
+
+
+def _moments(x: Array, last: int, weighted: Array) -> list[Array]:
+    """Sums of weighted_i Y(x_i): the last product of the recursion is a product of matrices."""
+    if x.shape[1] == 2:
+        return [_circle(k, x) @ weighted for k in range(last + 1)]
+    t, sine, direction = _split(x)
+    parts: list[list[Array]] = [[] for _ in range(last + 1)]
+    for j, below in enumerate(_all(direction, last)):
+        sums = (_latitudes(x.shape[1], last, j, t, sine) * weighted) @ below.T
+        for k, total in enumerate(sums, start=j):
+            parts[k].append(total)
+    return [np.concatenate(part) for part in parts]
+
+
+def degree_energy(r: ArrayLike, points: Points, degrees: Iterable[int]) -> Array:
+    """Energy of the part of each degree of a function known at points.
+
+    Parameters
+    ----------
+    r : (n,) array_like
+        Its values.
+    points : Points
+        n points x_i with their weights c_i.
+    degrees : iterable of int
+
+    Returns
+    -------
+    (number of degrees,) ndarray of float64
+        sum_ij c_i c_j r_i r_j N(d,k) P_k(<x_i,x_j>) = sum_m (sum_i c_i r_i Y_km(x_i))^2, which is
+        the squared norm of the part of degree k when the rule is exact to twice the degree.
+
+    Raises
+    ------
+    NtkspecError
+        When r has another number of values than there are points.
+
+    Notes
+    -----
+    By the basis where it has fewer functions than there are pairs of points a degree, otherwise
+    by the recurrence of P_k on blocks of pairs; memory grows as n, not as n^2.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> points = circle(16)
+    >>> degree_energy(points.x[:, 0] + 2.0, points, [0, 1, 2]).round(12)
+    array([4. , 0.5, 0. ])
+    """
+    wanted = [checked_degree(k) for k in degrees]
+    values = np.asarray(r, dtype=np.float64)
+    if values.shape != (points.n,):
+        raise NtkspecError(
+            f"r has the shape {values.shape}; it must have one value for each of {points.n} points"
+        )
+    if not wanted:
+        return np.empty(0)
+    last, weighted = max(wanted), points.weights * values
+    few = count(points.dim, last) <= max(points.n * (last + 1) // 4, 64)
+    if few and (points.dim == 2 or last <= MOST_DEGREE):
+        energy = [float(c @ c) for c in Basis(points.x, last).coefficients(weighted)]
+        return np.array([energy[k] for k in wanted])
+    return _energy_by_pairs(points.x, weighted, last)[wanted]
+
+
+def _energy_by_pairs(x: Array, weighted: Array, last: int) -> Array:
+    """The double sum over pairs, block by block, each pair of blocks once."""
+    n, dim = x.shape
+    side = math.isqrt(BLOCK)
+    energy = np.zeros(last + 1)
+    for i in range(0, n, side):
+        for j in range(0, i + 1, side):
+            rows, columns = slice(i, i + side), slice(j, j + side)
+            t = np.clip(x[rows] @ x[columns].T, -1.0, 1.0)
+            sums = _pair_sums(dim, t, weighted[rows], weighted[columns], last)
+            energy += sums if i == j else 2.0 * sums
+    return energy * [float(multiplicity(dim, k)) for k in range(last + 1)]
+
+
+def _pair_sums(dim: int, t: Array, left: Array, right: Array, last: int) -> Array:
+    """left' P_k(t) right for k = 0, ..., last."""
+    sums = np.empty(last + 1)
+    before, now, after = np.zeros_like(t), np.ones_like(t), np.empty_like(t)
+    for k in range(last + 1):
+        sums[k] = left @ now @ right
+        a, b = _recurrence(dim, k) if k else (1.0, 0.0)
+        np.multiply(t, now, out=after)
+        after *= a
+        before *= b
+        after -= before
+        before, now, after = now, after, before
+    return sums
+
+
+def checked_whole(value: int, name: str, least: int) -> int:
+    """Return a whole number that is not too small, or raise."""
+    try:
+        whole = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        whole = least - 1
+    if whole < least:
+        raise NtkspecError(
+            f"{name} = {value!r} is not allowed; it must be a whole number >= {least}"
+        )
+    return whole
+
+
+def checked_dim(dim: int) -> int:
+    """Return a dimension, or raise."""
+    return checked_whole(dim, "dim", least=2)
+
+
+def checked_degree(degree: int) -> int:
+    """Return a degree, or raise."""
+    return checked_whole(degree, "degree", least=0)
+
+
+def checked_vectors(x: ArrayLike, dim: int | None = None) -> Array:
+    """Return an (n, dim) array of float64, or raise."""
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NtkspecError("points must be an (n, dim) array of numbers") from None
+    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
+        raise NtkspecError(
+            f"points of shape {array.shape} are not allowed; give (n, dim), n >= 1, dim >= 2"
+        )
+    if dim is not None and array.shape[1] != dim:
+        raise NtkspecError(f"points have the dimension {array.shape[1]}; dim = {dim} is needed")
+    return array
+
+
+def _check_reach(dim: int, degree: int) -> None:
+    if dim > 2 and degree > MOST_DEGREE:
+        raise NtkspecError(
+            f"degree = {degree} is not allowed; in dim >= 3 the basis reaches to {MOST_DEGREE}"
+        )

@@ -1,0 +1,263 @@
+"""Training points on the circle and on spheres, with their quadrature weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from ntkspec.errors import NtkspecError
+from ntkspec.trainer.harmonics import checked_dim, checked_vectors, checked_whole
+
+__all__ = ["Points", "circle", "fibonacci", "from_array", "product_rule", "random_points"]
+
+Array = NDArray[np.float64]
+
+#: Bytes that a set of points may take.
+MOST_BYTES = 2**31
+#: Distance up to which a vector is taken for a point of the sphere, and normalized.
+OFF_SPHERE = 1e-8
+#: Distance up to which two points are the same.
+SAME = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points of the sphere and the weights of their quadrature rule.
+
+    Parameters
+    ----------
+    x : (n, dim) ndarray of float64
+        Unit vectors.
+    weights : (n,) ndarray of float64
+        Not negative, of sum 1.
+    kind : str
+        How they were made.
+    exact_degree : int
+        The rule integrates all harmonics of degree 1 to exact_degree to zero (to rounding), hence
+        every polynomial of that degree; 0 where nothing is known.
+
+    Examples
+    --------
+    >>> points = circle(8)
+    >>> points.n, points.dim, points.exact_degree, points.equispaced
+    (8, 2, 7, True)
+    """
+
+    x: Array
+    weights: Array
+    kind: str
+    exact_degree: int
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return int(self.x.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the space around the sphere."""
+        return int(self.x.shape[1])
+
+    @cached_property
+    def equispaced(self) -> bool:
+        """Whether these are `circle`'s points, in its order, with equal weights."""
+        return (
+            self.dim == 2
+            and bool(np.all(np.abs(self.weights * self.n - 1.0) <= SAME))
+            and bool(np.all(np.abs(self.x - _on_circle(self.n)) <= SAME))
+        )
+
+
+def circle(n: int) -> Points:
+    """n equispaced points of the circle, at the angles 2 pi j/n.
+
+    The poster's x in [0, 1) is the angle over 2 pi.
+
+    Examples
+    --------
+    >>> circle(4).x.round(12) + 0.0
+    array([[ 1.,  0.],
+           [ 0.,  1.],
+           [-1.,  0.],
+           [ 0., -1.]])
+    """
+    n = _checked_size(n, 2)
+    return Points(_on_circle(n), np.full(n, 1.0 / n), "circle", n - 1)
+
+
+def _on_circle(n: int) -> Array:
+    angle = 2.0 * np.pi / n * np.arange(n)
+    return np.stack((np.cos(angle), np.sin(angle)), axis=1)
+
+
+def random_points(n: int, dim: int, seed: int) -> Points:
+    """n independent points, uniform on the sphere, of equal weights.
+
+    Examples
+    --------
+    >>> random_points(5, 3, seed=0).x.shape
+    (5, 3)
+    """
+    n = _checked_size(n, checked_dim(dim))
+    x = _unit(_generator(seed).standard_normal((n, dim)))
+    return Points(x, np.full(n, 1.0 / n), "random", 0)
+
+
+def fibonacci(n: int) -> Points:
+    """n points along a spiral on S^2, of nearly equal distances and of equal weights.
+
+    Heights 1 - (2j+1)/n, angles 2 pi j/golden ratio (Gonzalez 2010, Mathematical Geosciences 42,
+    p. 49).  No degree is integrated exactly.
+
+    Examples
+    --------
+    >>> fibonacci(100).exact_degree
+    0
+    """
+    n = _checked_size(n, 3)
+    j = np.arange(n)
+    height = 1.0 - (2.0 * j + 1.0) / n
+    angle = np.pi * (math.sqrt(5.0) - 1.0) * j
+    radius = np.sqrt((1.0 - height) * (1.0 + height))
+    x = np.stack((radius * np.cos(angle), radius * np.sin(angle), height), axis=1)
+    return Points(_unit(x), np.full(n, 1.0 / n), "fibonacci", 0)
+
+
+def product_rule(degree: int, dim: int) -> Points:
+    """Product Gauss rule, exact for all polynomials up to a degree.
+
+    On the circle degree + 1 equispaced points; in each further dimension Gauss-Gegenbauer nodes
+    of the weight (1-t^2)^((dim-3)/2) along the last axis (Stroud 1971, Approximate Calculation of
+    Multiple Integrals, section 2.7).
+
+    Raises
+    ------
+    NtkspecError
+        Where the points would not fit in memory: their number grows as degree^(dim-1).
+
+    Examples
+    --------
+    >>> rule = product_rule(7, 3)
+    >>> rule.n, round(float(rule.weights @ rule.x[:, 2] ** 6), 14)
+    (32, 0.14285714285714)
+    """
+    dim, degree = checked_dim(dim), checked_whole(degree, "degree", least=1)
+    nodes = degree // 2 + 1
+    _checked_size((degree + 1) * nodes ** (dim - 2), dim)
+    x, weights = _on_circle(degree + 1), np.full(degree + 1, 1.0 / (degree + 1))
+    for d in range(3, dim + 1):
+        x, weights = _product(x, weights, *_gauss(nodes, d))
+    return Points(_unit(x), weights / weights.sum(), "product", degree)
+
+
+def _gauss(nodes: int, dim: int) -> tuple[Array, Array]:
+    """Gauss rule of (1-t^2)^((dim-3)/2), its weights of sum 1."""
+    t, weights = special.roots_gegenbauer(nodes, (dim - 2) / 2) if nodes > 1 else ([0.0], [1.0])
+    return np.asarray(t), np.asarray(weights) / np.sum(weights)
+
+
+def _product(x: Array, weights: Array, t: Array, along: Array) -> tuple[Array, Array]:
+    """Points (sqrt(1-t^2) x, t) for all t and x, and their weights."""
+    sine = np.sqrt((1.0 - t) * (1.0 + t))
+    rest = (sine[:, np.newaxis, np.newaxis] * x).reshape(-1, x.shape[1])
+    return (
+        np.column_stack((rest, np.repeat(t, x.shape[0]))),
+        np.outer(along, weights).ravel(),
+    )
+
+
+def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
+    """Points given by their coordinates.
+
+    Parameters
+    ----------
+    x : (n, dim) array_like
+        Unit vectors, to 1e-8; they are normalized to the last digit.
+    weights : (n,) array_like, optional
+        Not negative, of sum 1 (to 1e-8); 1/n when left out.
+
+    Raises
+    ------
+    NtkspecError
+        For points off the sphere, points given twice, wrong shapes, and weights that are not
+        of this kind.
+
+    Examples
+    --------
+    >>> from_array([[1.0, 0.0], [0.0, 1.0]]).weights
+    array([0.5, 0.5])
+    """
+    array = _on_sphere(checked_vectors(x))
+    n = array.shape[0]
+    _check_distinct(array)
+    given = np.full(n, 1.0 / n) if weights is None else _checked_weights(weights, n)
+    return Points(array, given, "array", 0)
+
+
+def _on_sphere(x: Array) -> Array:
+    norms = np.linalg.norm(x, axis=1)
+    off = ~(np.abs(norms - 1.0) <= OFF_SPHERE)
+    if off.any():
+        i = int(np.flatnonzero(off)[0])
+        raise NtkspecError(
+            f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to {OFF_SPHERE:g}"
+        )
+    return _unit(x)
+
+
+def _unit(x: Array) -> Array:
+    return np.ascontiguousarray(x / np.linalg.norm(x, axis=1)[:, np.newaxis])
+
+
+def _check_distinct(x: Array) -> None:
+    """Raise when two points are the same: they are neighbours along any direction."""
+    along = x @ np.random.default_rng(0).standard_normal(x.shape[1])
+    order = np.argsort(along, kind="stable")
+    reach = SAME * math.sqrt(x.shape[1]) * 10.0
+    for shift in range(1, x.shape[0]):
+        close = np.flatnonzero(along[order[shift:]] - along[order[:-shift]] <= reach)
+        if not close.size:
+            return
+        first, second = order[close], order[close + shift]
+        same = np.flatnonzero(np.linalg.norm(x[first] - x[second], axis=1) <= SAME)
+        if same.size:
+            i, j = sorted((int(first[same[0]]), int(second[same[0]])))
+            raise NtkspecError(f"points[{j}] is points[{i}] again; each point may be given once")
+
+
+def _checked_weights(weights: ArrayLike, n: int) -> Array:
+    try:
+        array = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NtkspecError("weights must be an array of numbers, one for each point") from None
+    if array.shape != (n,):
+        raise NtkspecError(
+            f"weights of shape {array.shape} are not allowed; give one for each of {n} points"
+        )
+    bad = np.flatnonzero(~(array >= 0.0))
+    if bad.size:
+        raise NtkspecError(f"weights[{bad[0]}] = {array[bad[0]]} is not allowed; it must be >= 0")
+    total = float(array.sum())
+    if not abs(total - 1.0) <= 1e-8:
+        raise NtkspecError(f"weights have the sum {total:.10g}; it must be 1")
+    return array / total
+
+
+def _checked_size(n: int, dim: int) -> int:
+    """Return a number of points, or raise."""
+    n = checked_whole(n, "n", least=1)
+    if 8 * n * (dim + 1) > MOST_BYTES:
+        raise NtkspecError(
+            f"{n} points in dim = {dim} are not allowed: they would take {8 * n * (dim + 1):.3g} "
+            f"bytes, and {MOST_BYTES:.3g} are the most"
+        )
+    return n
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(checked_whole(seed, "seed", least=0))

@@ -1,0 +1,257 @@
+"""Losses 1/2 r' P r of a residual r at weighted points: L2, and Sobolev of any real exponent."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft
+
+from ntkspec.errors import NtkspecError
+from ntkspec.trainer.harmonics import Basis, checked_degree, count, multiplicity
+from ntkspec.trainer.points import Points
+
+__all__ = ["L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
+
+Array = NDArray[np.float64]
+Weight = Literal["power", "laplacian"]
+
+#: Largest mu_k: its products with residuals stay in the range of doubles.
+MOST_WEIGHT = 1e150
+#: Points up to which P may be held as a matrix.
+MOST_DENSE = 4096
+
+
+class L2Loss:
+    """1/2 sum_i c_i r_i^2.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> L2Loss(circle(4)).value([2.0, 0.0, 0.0, 0.0])
+    0.5
+    """
+
+    s: float | None = None
+
+    def __init__(self, points: Points) -> None:
+        self.points = points
+        self.max_degree: int | None = None
+        self._weights = points.weights
+
+    def apply(self, r: Array) -> Array:
+        """P r: (n,) -> (n,)."""
+        return self._weights * r
+
+    def value(self, r: ArrayLike) -> float:
+        """1/2 r' P r."""
+        r = np.asarray(r, dtype=np.float64)
+        return 0.5 * float(np.sum(self._weights * r * r))
+
+    def matrix(self) -> Array:
+        """P, (n, n)."""
+        return np.diag(self._weights)
+
+    def multiplier(self, degrees: ArrayLike) -> Array:
+        """mu_k = 1."""
+        return np.ones(np.shape(np.asarray(degrees)))
+
+
+class SobolevLoss:
+    """1/2 r' P r with the weight mu_k on the part of r of each degree k.
+
+    Parameters
+    ----------
+    points : Points
+    s : float
+        Exponent: s > 0 weighs high degrees more and s < 0 less.
+    weight : {"power", "laplacian"}
+        mu_k = (1+k)^(2s), or (1 + k(k+d-2))^s, which are the eigenvalues of 1 - Laplacian.
+    max_degree : int, optional
+        Degrees above have the weight 0.  By default n/2 on `circle`'s points, and
+        `resolved_degree` otherwise.
+
+    Attributes
+    ----------
+    points, s, weight, max_degree
+        As given, or the one taken.
+
+    Raises
+    ------
+    NtkspecError
+        For an s that is not finite or whose weights leave the range of doubles, and for a
+        max_degree that the points do not resolve.
+
+    Notes
+    -----
+    P_ij = sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>) = B B' with B_im = sqrt(mu_k) c_i Y_km(x_i), by
+    the addition theorem.  Where the rule is exact to twice max_degree, P Y_k = mu_k diag(c) Y_k.
+    On equispaced points of the circle P = F* diag(mu) F / n with the unitary DFT F: the same
+    matrix, and the alternating function, degree n/2 for even n, has its own mu.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> loss = SobolevLoss(circle(8), s=1.0)
+    >>> loss.max_degree, loss.multiplier([0, 1, 2, 5])
+    (4, array([1., 4., 9., 0.]))
+    >>> loss.apply(loss.points.x[:, 0]).round(12)[:2] * 8
+    array([4.        , 2.82842712])
+    """
+
+    def __init__(
+        self, points: Points, s: float, weight: Weight = "power", max_degree: int | None = None
+    ) -> None:
+        self.points = points
+        self.s = _checked_exponent(s)
+        if weight not in ("power", "laplacian"):
+            raise NtkspecError(f"weight = {weight!r} is not allowed; use 'power' or 'laplacian'")
+        self.weight: Weight = weight
+        self.max_degree = _checked_max_degree(points, max_degree)
+        mu = self.multiplier(np.arange(self.max_degree + 1))
+        self._operator: _Fourier | _Dense | _Factored
+        if points.equispaced:
+            self._operator = _Fourier(points.n, mu)
+        else:
+            self._operator = _projections(points, mu)
+
+    def apply(self, r: Array) -> Array:
+        """P r: (n,) -> (n,)."""
+        return self._operator.apply(r)
+
+    def value(self, r: ArrayLike) -> float:
+        """1/2 r' P r."""
+        r = np.asarray(r, dtype=np.float64)
+        return 0.5 * float(np.sum(r * self.apply(r)))
+
+    def matrix(self) -> Array:
+        """P, (n, n), symmetric."""
+        return self._operator.matrix()
+
+    def multiplier(self, degrees: ArrayLike) -> Array:
+        """mu_k for degrees of any shape; 0 above max_degree."""
+        k = np.asarray(degrees, dtype=np.float64)
+        base = 1.0 + k if self.weight == "power" else 1.0 + k * (k + self.points.dim - 2)
+        exponent = 2.0 * self.s if self.weight == "power" else self.s
+        top = np.max(base, where=k <= self.max_degree, initial=1.0)
+        if exponent * math.log(top) > math.log(MOST_WEIGHT):
+            raise NtkspecError(
+                f"s = {self.s:g} is not allowed: at degree {self.max_degree} its weight would "
+                f"exceed {MOST_WEIGHT:g}; lower s or max_degree"
+            )
+        return np.where(k <= self.max_degree, np.minimum(base, top) ** exponent, 0.0)
+
+
+class _Fourier:
+    """F* diag(mu) F / n on n equispaced points of the circle."""
+
+    def __init__(self, n: int, mu: Array) -> None:
+        self.n = n
+        self.factor = np.zeros(n // 2 + 1)
+        self.factor[: mu.size] = mu / n
+
+    def apply(self, r: Array) -> Array:
+        spectrum = fft.rfft(r)
+        spectrum *= self.factor
+        return np.asarray(fft.irfft(spectrum, self.n, overwrite_x=True))
+
+    def matrix(self) -> Array:
+        column = fft.irfft(self.factor, self.n)
+        i = np.arange(self.n)
+        apart = np.abs(i[:, np.newaxis] - i)
+        return np.asarray(column[np.minimum(apart, self.n - apart)])
+
+
+class _Dense:
+    """A symmetric matrix."""
+
+    def __init__(self, matrix: Array) -> None:
+        self.values = matrix
+
+    def apply(self, r: Array) -> Array:
+        # Not BLAS, whose sums change with the number of threads.
+        return np.asarray(np.einsum("ij,j->i", self.values, r))
+
+    def matrix(self) -> Array:
+        return self.values.copy()
+
+
+class _Factored:
+    """B B' with B' given, (number of harmonics, n)."""
+
+    def __init__(self, factor: Array) -> None:
+        self.factor = factor
+
+    def apply(self, r: Array) -> Array:
+        parts = np.einsum("mi,i->m", self.factor, r)
+        return np.asarray(np.einsum("mi,m->i", self.factor, parts))
+
+    def matrix(self) -> Array:
+        return np.asarray(self.factor.T @ self.factor)
+
+
+def _projections(points: Points, mu: Array) -> _Dense | _Factored:
+    """sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>): the matrix, or its factor where that is less."""
+    degree = mu.size - 1
+    root = np.repeat(np.sqrt(mu), [multiplicity(points.dim, k) for k in range(degree + 1)])
+    factor = Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights
+    factored = _Factored(np.ascontiguousarray(factor))
+    if points.n > MOST_DENSE or 2 * factor.shape[0] <= points.n:
+        return factored
+    return _Dense(factored.matrix())
+
+
+def resolved_degree(points: Points) -> int:
+    """Largest degree that points resolve.
+
+    Returns
+    -------
+    int
+        n/2 on `circle`'s points; half of the rule's exact degree, so that products of two
+        harmonics are integrated exactly; and where that is 0, the largest degree up to which there
+        are at most half as many harmonics as points.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle, product_rule, random_points
+    >>> resolved_degree(circle(64)), resolved_degree(product_rule(8, 3))
+    (32, 4)
+    >>> resolved_degree(random_points(200, 3, seed=0))
+    9
+    """
+    if points.equispaced:
+        return points.n // 2
+    return points.exact_degree // 2 or _most_degree(points.dim, points.n // 2)
+
+
+def _most_degree(dim: int, harmonics: int) -> int:
+    """Largest degree up to which there are at most so many harmonics."""
+    degree = 0
+    while count(dim, degree + 1) <= harmonics:
+        degree += 1
+    return degree
+
+
+def _checked_max_degree(points: Points, max_degree: int | None) -> int:
+    if max_degree is None:
+        return resolved_degree(points)
+    degree = checked_degree(max_degree)
+    most = points.n // 2 if points.equispaced else _most_degree(points.dim, points.n)
+    if degree > most:
+        raise NtkspecError(
+            f"max_degree = {degree} is not allowed; {points.n} points in dim = {points.dim} "
+            f"tell no degrees above {most} apart"
+        )
+    return degree
+
+
+def _checked_exponent(s: float) -> float:
+    try:
+        value = float(s)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise NtkspecError(f"s = {s!r} is not allowed; it must be a finite number")
+    return value
