@@ -28,14 +28,14 @@ def info(table: Path) -> None:
     Example:
       ntkspec info out/spectra.h5
     """
-    from ntkspec.sweeps.folder import blocks_folder
+    from ntkspec.files.parts import parts_folder
     from ntkspec.tables import open_table
 
     if table.is_dir():
         _show_unfinished(table)
         return
-    if not table.exists() and blocks_folder(table).is_dir():
-        _show_unfinished(blocks_folder(table))
+    if not table.exists() and parts_folder(table).is_dir():
+        _show_unfinished(parts_folder(table))
         return
     with open_table(table) as source:
         attributes = source.attributes
@@ -72,8 +72,9 @@ def _show_unfinished(folder: Path) -> None:
     from rich.table import Table as Grid
 
     from ntkspec.cli.terminal import console
+    from ntkspec.files.parts import is_locked
     from ntkspec.sweeps import Plan, group_name
-    from ntkspec.sweeps.folder import is_locked, remembered, survey
+    from ntkspec.sweeps.folder import remembered, survey
 
     plan = Plan(remembered(folder))
     there = survey(plan, folder)
