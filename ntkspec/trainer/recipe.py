@@ -63,11 +63,20 @@ DATA_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "fibonacci": (("points",), ()),
     "product": (("degree",), ("dim",)),
     "design": (("degree",), ()),
-    "cloud": (("points",), ("dim", "seed", "density")),
+    "cloud": (("points",), ("dim", "seed", "density", "concentration")),
     "file": (("file",), ()),
 }
 ANY_DATA_KEYS = ("kind", "weights", "grid")
-ALL_DATA_KEYS = (*ANY_DATA_KEYS, "points", "degree", "dim", "seed", "density", "file")
+ALL_DATA_KEYS = (
+    *ANY_DATA_KEYS,
+    "points",
+    "degree",
+    "dim",
+    "seed",
+    "density",
+    "concentration",
+    "file",
+)
 #: The dimension of the kinds that have but one.
 ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
 TARGET_KINDS = get_args(Kind)
@@ -120,8 +129,10 @@ class DataRecipe:
     points, degree : int or None
         How many, or the degree to which the rule is exact.
     seed : int
-    density : float or None
+    density : {"cap", "cluster"}
         Of a cloud.
+    concentration : float or None
+        Of that density.
     weights : {"uniform", "quadrature"} or None
         Of the points in the loss; None leaves those that the kind has.
     grid : int or None
@@ -137,7 +148,8 @@ class DataRecipe:
     points: int | None
     degree: int | None
     seed: int
-    density: float | None
+    density: Literal["cap", "cluster"]
+    concentration: float | None
     weights: Literal["uniform", "quadrature"] | None
     grid: int | None
     file: str
@@ -407,8 +419,11 @@ def _data(table: dict[str, Any], folder: Path | None) -> DataRecipe:
         points=_maybe_count(table, (*path, "points"), 2, MOST_POINTS),
         degree=_maybe_count(table, (*path, "degree"), 1, MOST_DEGREE),
         seed=checked_count(table, (*path, "seed"), 0, 0, 2**31),
-        density=(
-            _number(table, (*path, "density"), 1.0, 0.0, 1000.0) if "density" in table else None
+        density=cast(Any, _choice(table, (*path, "density"), ("cap", "cluster"))),
+        concentration=(
+            _number(table, (*path, "concentration"), 1.0, 0.0, 1e6)
+            if "concentration" in table
+            else None
         ),
         weights=cast(
             Any,

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer import points as makers
+from ntkspec.trainer.cubature import quadrature_weights
 from ntkspec.trainer.harmonics import degree_energy
-from ntkspec.trainer.points import Points
+from ntkspec.trainer.points import (
+    Points,
+    circle,
+    cloud,
+    fibonacci,
+    from_array,
+    product_rule,
+    random_points,
+    spherical_design,
+)
 from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import Target, Term
 
-__all__ = ["Measure", "Problem", "pose"]
+__all__ = ["Measure", "Problem", "pose", "recipe_target"]
 
 Array = NDArray[np.float64]
 
@@ -99,7 +107,7 @@ def pose(recipe: RunRecipe) -> Problem:
     """
     points = _points(recipe.data)
     grid = _grid(recipe.data, points)
-    target = _target(recipe.target)
+    target = recipe_target(recipe.target)
     degrees = _recorded(points, target)
     return Problem(
         points=points,
@@ -118,29 +126,28 @@ def _points(data: DataRecipe) -> Points:
     if data.weights == "uniform" and not np.allclose(points.weights, 1.0 / points.n, atol=1e-12):
         return Points(points.x, np.full(points.n, 1.0 / points.n), points.kind, 0)
     if data.weights == "quadrature":
-        from ntkspec.trainer.cubature import quadrature_weights
-
         weights, degree = quadrature_weights(points.x)
         return Points(points.x, weights, points.kind, degree)
     return points
 
 
 def _made(data: DataRecipe) -> Points:
-    given: dict[str, Any] = {
-        "circle": {"n": data.points},
-        "random": {"n": data.points, "dim": data.dim, "seed": data.seed},
-        "fibonacci": {"n": data.points},
-        "product": {"degree": data.degree, "dim": data.dim},
-        "design": {"degree": data.degree},
-        "cloud": {"n": data.points, "dim": data.dim, "seed": data.seed},
-        "file": {},
-    }[data.kind]
-    if data.density is not None:
-        given["density"] = data.density
-    if data.kind == "file":
-        return makers.from_array(_read(Path(data.file)))
-    maker = {"random": "random_points", "product": "product_rule", "design": "spherical_design"}
-    return getattr(makers, maker.get(data.kind, data.kind))(**given)  # type: ignore[no-any-return]
+    n, dim, degree = data.points or 0, data.dim or 0, data.degree or 0
+    match data.kind:
+        case "circle":
+            return circle(n)
+        case "random":
+            return random_points(n, dim, data.seed)
+        case "fibonacci":
+            return fibonacci(n)
+        case "product":
+            return product_rule(degree, dim)
+        case "design":
+            return spherical_design(degree)
+        case "cloud":
+            return cloud(n, dim, data.seed, data.density, data.concentration)
+        case _:
+            return from_array(_read(Path(data.file)))
 
 
 def _read(path: Path) -> Array:
@@ -157,13 +164,13 @@ def _grid(data: DataRecipe, points: Points) -> Points:
     """Points between those of the training, with weights: exact ones where there are few enough."""
     wanted = data.grid or min(FINER * points.n, MOST_GRID)
     if points.dim == 2:
-        return makers.circle(wanted)
+        return circle(wanted)
     degree = 1
     while _rule_size(degree + 1, points.dim) <= wanted:
         degree += 1
     if points.dim == 3 or degree // 2 > resolved_degree(points):
-        return makers.product_rule(degree, points.dim)
-    return makers.random_points(wanted, points.dim, data.seed + 1)
+        return product_rule(degree, points.dim)
+    return random_points(wanted, points.dim, data.seed + 1)
 
 
 def _rule_size(degree: int, dim: int) -> int:
@@ -172,7 +179,8 @@ def _rule_size(degree: int, dim: int) -> int:
     return (degree + 1) * int(nodes ** (dim - 2))
 
 
-def _target(target: TargetRecipe) -> Target:
+def recipe_target(target: TargetRecipe) -> Target:
+    """Make the target of a recipe."""
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
     return Target(
         Term(degree, amplitude, target.kind, index, target.pole)
