@@ -15,6 +15,7 @@ from ntkspec.cli.info import info
 from ntkspec.cli.merge import merge
 from ntkspec.cli.plot import plot
 from ntkspec.cli.sweep import sweep
+from ntkspec.cli.train import train
 from ntkspec.cli.verify import verify
 
 __all__ = ["main"]
@@ -34,5 +35,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, merge, verify, info, export, fit, plot):
+for _command in (eig, certify, sweep, merge, verify, info, export, fit, train, plot):
     main.add_command(_command)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Basis",
+    "axis",
     "count",
     "degree_energy",
     "harmonic",
@@ -116,6 +117,21 @@ def _recurrence(dim: int, k: int) -> tuple[float, float]:
     return (2 * k + dim - 2) / (k + dim - 2), k / (k + dim - 2)
 
 
+def axis(dim: int) -> Array:
+    """Pole about which the basis' function of index 0 is zonal: the first axis on the circle.
+
+    The last axis in higher dimensions.
+
+    Examples
+    --------
+    >>> axis(2), axis(3)
+    (array([1., 0.]), array([0., 0., 1.]))
+    """
+    pole = np.zeros(checked_dim(dim))
+    pole[0 if dim == 2 else -1] = 1.0
+    return pole
+
+
 def zonal(dim: int, degree: int, x: ArrayLike, pole: ArrayLike) -> Array:
     """Zonal harmonic sqrt(N(d,k)) P_k(<x, pole>), of unit norm.
 
@@ -194,7 +210,7 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
             index -= multiplicity(dim - 1, below)
             below += 1
         t, sine, x = _split(x)
-        value *= _latitudes(dim, degree, below, t, sine)[degree - below]
+        value *= latitudes(dim, degree, below, t, sine)[degree - below]
         dim, degree = dim - 1, below
     value *= _circle(degree, x)[index]
     return value
@@ -217,7 +233,7 @@ def _circle(degree: int, x: Array) -> Array:
     return math.sqrt(2.0) * np.stack((np.cos(angle), np.sin(angle)))
 
 
-def _latitudes(dim: int, last: int, j: int, t: Array, sine: Array) -> Array:
+def latitudes(dim: int, last: int, j: int, t: Array, sine: Array) -> Array:
     """g_kj(t) for k = j, ..., last, of `harmonic`'s notes: (last - j + 1, n).
 
     t p_i = b_(i+1) p_(i+1) + b_i p_(i-1), b_i^2 = i (i+2a-1) / (4 (i+a) (i+a-1)), a = j + (d-2)/2,
@@ -292,7 +308,7 @@ def _all(x: Array, last: int) -> list[Array]:
     t, sine, direction = _split(x)
     parts: list[list[Array]] = [[] for _ in range(last + 1)]
     for j, below in enumerate(_all(direction, last)):
-        for k, factor in enumerate(_latitudes(x.shape[1], last, j, t, sine), start=j):
+        for k, factor in enumerate(latitudes(x.shape[1], last, j, t, sine), start=j):
             parts[k].append(factor * below)
     return [np.concatenate(part) for part in parts]
 
@@ -304,7 +320,7 @@ def _moments(x: Array, last: int, weighted: Array) -> list[Array]:
     t, sine, direction = _split(x)
     parts: list[list[Array]] = [[] for _ in range(last + 1)]
     for j, below in enumerate(_all(direction, last)):
-        sums = (_latitudes(x.shape[1], last, j, t, sine) * weighted) @ below.T
+        sums = (latitudes(x.shape[1], last, j, t, sine) * weighted) @ below.T
         for k, total in enumerate(sums, start=j):
             parts[k].append(total)
     return [np.concatenate(part) for part in parts]

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import special, stats
 
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer.harmonics import checked_dim, checked_vectors, checked_whole
+from ntkspec.trainer.cubature import exact_degree, quadrature_weights
+from ntkspec.trainer.designs import design_points
+from ntkspec.trainer.harmonics import axis, checked_dim, checked_vectors, checked_whole
 
-__all__ = ["Points", "circle", "fibonacci", "from_array", "product_rule", "random_points"]
+__all__ = [
+    "Density",
+    "Points",
+    "circle",
+    "cloud",
+    "fibonacci",
+    "from_array",
+    "product_rule",
+    "random_points",
+    "spherical_design",
+]
 
 Array = NDArray[np.float64]
+Density = Literal["cap", "cluster"]
 
 #: Bytes that a set of points may take.
 MOST_BYTES = 2**31
@@ -23,6 +38,12 @@ MOST_BYTES = 2**31
 OFF_SPHERE = 1e-8
 #: Distance up to which two points are the same.
 SAME = 1e-12
+#: Clusters of a cloud of kind "cluster", and the share of its points that lie in them.
+CLUSTERS, IN_CLUSTERS = 5, 0.5
+#: Concentration beyond which points of a cap crowd together more than their distances can tell.
+MOST_CONCENTRATION = 1e6
+#: Points proposed at a time to a density of a user's, and how many may fail for one that is kept.
+PROPOSALS, MOST_PROPOSED = 1 << 14, 10**4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +83,20 @@ class Points:
     def dim(self) -> int:
         """Dimension of the space around the sphere."""
         return int(self.x.shape[1])
+
+    def with_quadrature_weights(self, degree: int | None = None) -> Points:
+        """Return the same points with weights that are exact up to a degree.
+
+        `ntkspec.trainer.cubature.quadrature_weights` says which; by default the largest degree.
+
+        Examples
+        --------
+        >>> rule = random_points(100, 3, seed=0).with_quadrature_weights()
+        >>> rule.exact_degree, bool(rule.weights.min() >= 0.0)
+        (5, True)
+        """
+        weights, reached = quadrature_weights(self.x, degree)
+        return replace(self, weights=weights, exact_degree=reached)
 
     @cached_property
     def equispaced(self) -> bool:
@@ -171,6 +206,153 @@ def _product(x: Array, weights: Array, t: Array, along: Array) -> tuple[Array, A
     )
 
 
+def spherical_design(degree: int) -> Points:
+    """Points on S^2 that integrate all polynomials up to a degree with equal weights.
+
+    About degree^2/2 points in opposite pairs, computed once in a process; see
+    `ntkspec.trainer.designs.design_points`.
+
+    Raises
+    ------
+    NtkspecError
+        For a degree outside 1..63.
+
+    Examples
+    --------
+    >>> spherical_design(6).exact_degree
+    7
+    """
+    x = design_points(degree)
+    return Points(
+        x.copy(), np.full(x.shape[0], 1.0 / x.shape[0]), "design", degree + 1 - degree % 2
+    )
+
+
+def cloud(
+    n: int,
+    dim: int,
+    seed: int,
+    density: Density | Callable[[Array], ArrayLike] = "cap",
+    concentration: float | None = None,
+) -> Points:
+    """n independent points of a density that is not uniform, of equal weights 1/n.
+
+    Parameters
+    ----------
+    n, dim, seed : int
+    density : {"cap", "cluster"} or callable
+        "cap": von Mises-Fisher, proportional to exp(concentration <x, pole>), about the
+        axis of `ntkspec.trainer.harmonics.axis`.  "cluster": half of the points uniform, the others
+        in 5 von Mises-Fisher clusters about random centres.  A function maps points (m, dim)
+        to values (m,), not negative, proportional to the density.
+    concentration : float, optional
+        Of a named density: at least 0, by default 1 for "cap" and 50 for "cluster".
+
+    Raises
+    ------
+    NtkspecError
+        For a density of another name, negative or not finite, or so narrow that ten thousand
+        uniform points hold none of its points.
+
+    Notes
+    -----
+    A function is sampled by rejection below the largest value met; when a larger one comes up, the
+    points start again below it.
+
+    Examples
+    --------
+    >>> points = cloud(1000, 3, seed=0, density="cap", concentration=2.0)
+    >>> bool(abs(points.x[:, 2].mean() - (1 / np.tanh(2.0) - 1 / 2.0)) < 0.05)
+    True
+    """
+    n, generator = _checked_size(n, checked_dim(dim)), _generator(seed)
+    if callable(density):
+        if concentration is not None:
+            raise NtkspecError("concentration is for a named density, not for a function")
+        x = _rejected(n, dim, density, generator)
+    elif density == "cap":
+        x = _cap(n, axis(dim), _checked_concentration(concentration, 1.0), generator)
+    elif density == "cluster":
+        x = _clusters(n, dim, _checked_concentration(concentration, 50.0), generator)
+    else:
+        raise NtkspecError(
+            f"density = {density!r} is not allowed; use 'cap', 'cluster' or a function"
+        )
+    return Points(x, np.full(n, 1.0 / n), "cloud", 0)
+
+
+def _cap(n: int, pole: Array, concentration: float, generator: np.random.Generator) -> Array:
+    if concentration == 0.0:
+        return _unit(generator.standard_normal((n, pole.size)))
+    law = stats.vonmises_fisher(pole, concentration)
+    return _unit(np.reshape(law.rvs(n, random_state=generator), (n, pole.size)))
+
+
+def _clusters(n: int, dim: int, concentration: float, generator: np.random.Generator) -> Array:
+    centres = _unit(generator.standard_normal((CLUSTERS, dim)))
+    inside = round(IN_CLUSTERS * n)
+    sizes = [len(part) for part in np.array_split(np.arange(inside), CLUSTERS)]
+    parts = [_unit(generator.standard_normal((n - inside, dim)))]
+    parts += [
+        _cap(size, centre, concentration, generator)
+        for centre, size in zip(centres, sizes, strict=True)
+        if size
+    ]
+    return np.concatenate(parts)
+
+
+def _rejected(
+    n: int, dim: int, density: Callable[[Array], ArrayLike], generator: np.random.Generator
+) -> Array:
+    """Points kept with a probability proportional to their density."""
+    bound, kept, total, proposed = 0.0, list[Array](), 0, 0
+    while total < n:
+        x = _unit(generator.standard_normal((PROPOSALS, dim)))
+        values, chances = _densities(density, x), generator.random(PROPOSALS)
+        if values.max() > bound:
+            # The points so far were drawn below too low a bound.
+            bound, kept, total, proposed = float(values.max()), [], 0, 0
+            continue
+        part = x[chances * bound < values]
+        kept.append(part)
+        total += len(part)
+        proposed += PROPOSALS
+        if proposed > MOST_PROPOSED * (total + 1):
+            raise NtkspecError(
+                f"density is too narrow: of {proposed} uniform points it keeps {total}, where "
+                f"{n} are wanted"
+            )
+    return np.ascontiguousarray(np.concatenate(kept)[:n])
+
+
+def _densities(density: Callable[[Array], ArrayLike], x: Array) -> Array:
+    try:
+        values = np.asarray(density(x), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NtkspecError(f"density failed on an (m, dim) array: {error}") from error
+    if values.shape != x.shape[:1]:
+        raise NtkspecError(
+            f"density gave the shape {values.shape} for {x.shape[0]} points; it must map (m, dim) "
+            "to (m,)"
+        )
+    if not (np.isfinite(values).all() and (values >= 0.0).all()):
+        raise NtkspecError("density must be finite and not negative everywhere")
+    return values
+
+
+def _checked_concentration(concentration: float | None, default: float) -> float:
+    try:
+        value = default if concentration is None else float(concentration)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0.0 <= value <= MOST_CONCENTRATION:
+        raise NtkspecError(
+            f"concentration = {concentration!r} is not allowed; it must be a number from 0 to "
+            f"{MOST_CONCENTRATION:g}"
+        )
+    return value
+
+
 def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
     """Points given by their coordinates.
 
@@ -187,6 +369,10 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
         For points off the sphere, points given twice, wrong shapes, and weights that are not
         of this kind.
 
+    Notes
+    -----
+    exact_degree is measured, by `ntkspec.trainer.cubature.exact_degree`.
+
     Examples
     --------
     >>> from_array([[1.0, 0.0], [0.0, 1.0]]).weights
@@ -196,7 +382,7 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
     n = array.shape[0]
     _check_distinct(array)
     given = np.full(n, 1.0 / n) if weights is None else _checked_weights(weights, n)
-    return Points(array, given, "array", 0)
+    return Points(array, given, "array", exact_degree(array, given))
 
 
 def _on_sphere(x: Array) -> Array:

@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from ntkspec.files.recipes import (
     read_text,
 )
 from ntkspec.ranges import parse_range
+from ntkspec.trainer.targets import Kind
 
 __all__ = [
     "DataRecipe",
@@ -62,14 +63,23 @@ DATA_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "fibonacci": (("points",), ()),
     "product": (("degree",), ("dim",)),
     "design": (("degree",), ()),
-    "cloud": (("points",), ("dim", "seed", "density")),
+    "cloud": (("points",), ("dim", "seed", "density", "concentration")),
     "file": (("file",), ()),
 }
 ANY_DATA_KEYS = ("kind", "weights", "grid")
-ALL_DATA_KEYS = (*ANY_DATA_KEYS, "points", "degree", "dim", "seed", "density", "file")
+ALL_DATA_KEYS = (
+    *ANY_DATA_KEYS,
+    "points",
+    "degree",
+    "dim",
+    "seed",
+    "density",
+    "concentration",
+    "file",
+)
 #: The dimension of the kinds that have but one.
 ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
-TARGET_KINDS = ("sine", "cosine", "zonal", "basis")
+TARGET_KINDS = get_args(Kind)
 TARGET_KEYS = ("kind", "degrees", "amplitudes", "index", "pole")
 LOSS_KEYS = ("s", "weight", "max_degree", "step")
 
@@ -119,8 +129,10 @@ class DataRecipe:
     points, degree : int or None
         How many, or the degree to which the rule is exact.
     seed : int
-    density : float or None
+    density : {"cap", "cluster"}
         Of a cloud.
+    concentration : float or None
+        Of that density.
     weights : {"uniform", "quadrature"} or None
         Of the points in the loss; None leaves those that the kind has.
     grid : int or None
@@ -136,7 +148,8 @@ class DataRecipe:
     points: int | None
     degree: int | None
     seed: int
-    density: float | None
+    density: Literal["cap", "cluster"]
+    concentration: float | None
     weights: Literal["uniform", "quadrature"] | None
     grid: int | None
     file: str
@@ -150,6 +163,7 @@ class TargetRecipe:
     Attributes
     ----------
     kind : {"sine", "cosine", "zonal", "basis"}
+        As of `ntkspec.trainer.targets.Term`.
     degrees, amplitudes : tuples of the same length
     index : tuple of int
         Which harmonic of its degree each is, for the kind "basis".
@@ -157,7 +171,7 @@ class TargetRecipe:
         Of zonal harmonics, as given.
     """
 
-    kind: str
+    kind: Kind
     degrees: tuple[int, ...]
     amplitudes: tuple[float, ...]
     index: tuple[int, ...]
@@ -267,7 +281,7 @@ def read_run_recipe(path: str | Path) -> RunRecipe:
     return parse_run_recipe(read_text(path), str(path))
 
 
-def parse_run_recipe(text: str, source: str = "") -> RunRecipe:
+def parse_run_recipe(text: str, source: str = "", *, files: bool = True) -> RunRecipe:
     r"""Read the recipe of a run from its text.
 
     Parameters
@@ -276,6 +290,8 @@ def parse_run_recipe(text: str, source: str = "") -> RunRecipe:
     source : str
         Name of the file, for the sentence of an error, and where files that the recipe names are
         looked for: in its folder.
+    files : bool
+        False does without those files: then the digest is not that of the run.
 
     Raises
     ------
@@ -293,14 +309,14 @@ def parse_run_recipe(text: str, source: str = "") -> RunRecipe:
     >>> [member.name for member in recipe.members]
     ['s=-1,width=1024,seed=0', 's=0,width=1024,seed=0', 's=1,width=1024,seed=0']
     """
-    folder = Path(source).parent
+    folder = Path(source).parent if files else None
     return parsed(text, source, lambda raw: _recipe(raw, text, folder))
 
 
 # --- from what the parser read to a recipe; faults carry the path of their key -------------------
 
 
-def _recipe(raw: dict[str, Any], text: str, folder: Path) -> RunRecipe:
+def _recipe(raw: dict[str, Any], text: str, folder: Path | None) -> RunRecipe:
     known_keys(raw, KEYS, (), "the recipe")
     name = raw.get("name", "")
     if not isinstance(name, str):
@@ -379,7 +395,7 @@ def _sigma(table: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _data(table: dict[str, Any], folder: Path) -> DataRecipe:
+def _data(table: dict[str, Any], folder: Path | None) -> DataRecipe:
     path: KeyPath = ("data",)
     _needed(table, "kind", path, "[data]", 'kind = "circle"')
     kind = _choice(table, (*path, "kind"), tuple(DATA_KEYS))
@@ -403,8 +419,11 @@ def _data(table: dict[str, Any], folder: Path) -> DataRecipe:
         points=_maybe_count(table, (*path, "points"), 2, MOST_POINTS),
         degree=_maybe_count(table, (*path, "degree"), 1, MOST_DEGREE),
         seed=checked_count(table, (*path, "seed"), 0, 0, 2**31),
-        density=(
-            _number(table, (*path, "density"), 1.0, 0.0, 1000.0) if "density" in table else None
+        density=cast(Any, _choice(table, (*path, "density"), ("cap", "cluster"))),
+        concentration=(
+            _number(table, (*path, "concentration"), 1.0, 0.0, 1e6)
+            if "concentration" in table
+            else None
         ),
         weights=cast(
             Any,
@@ -418,13 +437,13 @@ def _data(table: dict[str, Any], folder: Path) -> DataRecipe:
     )
 
 
-def _file(table: dict[str, Any], folder: Path) -> tuple[str, str]:
+def _file(table: dict[str, Any], folder: Path | None) -> tuple[str, str]:
     """Path of the file of points, from the recipe's folder on, and the digest of what is in it."""
     given = table.get("file", "")
     if not isinstance(given, str):
         raise Fault(f"file = {given!r} is not allowed; it must be a text", ("data", "file"))
-    if not given:
-        return "", ""
+    if not given or folder is None:
+        return given, ""
     path = folder / given
     try:
         return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
@@ -452,7 +471,7 @@ def _target(table: dict[str, Any], data: DataRecipe) -> TargetRecipe:
         if key in table and kind != owner:
             raise Fault(f"{key} is for kind = {owner!r}, and the kind is {kind!r}", (*path, key))
     return TargetRecipe(
-        kind=kind,
+        kind=cast(Kind, kind),
         degrees=degrees,
         amplitudes=_amplitudes(table.get("amplitudes", 1), len(degrees)),
         index=_indices(table.get("index", 0), len(degrees)),
