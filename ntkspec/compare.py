@@ -56,8 +56,9 @@ TOLERANCE = 0.03
 MOST_SCATTER = 0.1
 #: Points up to which kernel matrices are made: their eigenvectors take n^3 operations.
 MOST_POINTS = 8192
-#: Steps to which a rate is looked for that a run is too short to show; below 1/MOST_STEPS it is 0.
-MOST_STEPS = 1e12
+#: Steps to which a rate is looked for that a run is too short to show.  What has not fallen by a
+#: quarter until then is taken for 0: rounding errors of zero eigenvalues would show later.
+MOST_STEPS = 1e9
 
 AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
 
@@ -77,8 +78,9 @@ class Level:
     Attributes
     ----------
     rate : float
-        Predicted, per step, the mean over seeds; exactly 0 for what does not decay, NaN where it
-        was not computed.
+        Predicted, per step, the mean over seeds; NaN where it was not computed.  Exactly 0 for
+        what does not decay: a zero eigenvalue of the continuum, or a component that keeps 3/4 of
+        itself for 10^9 steps.
     ratio, low, high : float or None
         Measured over predicted: mean over seeds and 95 % interval.
     verdict : {"agrees", "differs", "does not decay", "no verdict"}
@@ -423,14 +425,22 @@ class _Problem:
         arguments = (residual, self.functionals)
         amplitude = training.amplitudes(member.step_size, steps, *arguments)
         later = training.amplitudes(member.step_size, late, *arguments)
-        rates = []
-        for j, rate in enumerate(_rates(steps, amplitude)):
-            if rate.status != "measured":
-                rate = decay_rate(late, later[:, j])
-            first = 1.0 - later[1, j] / later[0, j]
-            fallback = first if rate.status == "overshoots" else 0.0
-            rates.append(rate.rate if rate.status == "measured" else fallback)
-        return amplitude / amplitude[0], np.array(rates)
+        rates = [
+            rate.rate if rate.status == "measured" else _later_rate(late, later[:, j])
+            for j, rate in enumerate(_rates(steps, amplitude))
+        ]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return amplitude / amplitude[0], np.array(rates)
+
+
+def _later_rate(steps: Array, amplitude: Array) -> float:
+    """Rate of a curve solved for all steps: 0 if it stays to the last, else of its first step."""
+    found = decay_rate(steps, amplitude)
+    if found.status in ("too short", "not decaying"):
+        return 0.0
+    if found.status in ("too coarse", "overshoots"):
+        return float(1.0 - amplitude[1] / amplitude[0])
+    return found.rate
 
 
 def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
@@ -573,6 +583,8 @@ def _level(
     if rate == 0.0:
         return _zero(rates, doubt)
     measured = np.array([one.rate for one in rates])
+    if not doubt and (predicted == 0.0).any():
+        doubt = "some seeds' networks are predicted not to decay"
     if doubt:
         return Level(rate, None, None, None, NO_VERDICT, doubt)
     ratio = summarize(measured / predicted)

@@ -11,6 +11,7 @@ from training import add, made_run, start_of, train
 
 from ntkspec.compare import Started, compare
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.plots.comparison import comparison_picture
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 
@@ -229,6 +230,28 @@ def test_files_hold_all_rows():
     assert whole["rows"][0]["points"]["ratio"] == found.rows[0].points.ratio
     assert whole["rows"][0]["finite"]["rate"] is None
     assert whole["extrapolated"][0]["degree"] == 2 and "power" in whole["powers"]["l2"]
+
+
+def test_a_picture_for_any_number_of_widths_and_degrees(tmp_path):
+    run = made_run((2, 3, *range(4, 24, 2)))
+    rates = [max(aliased(k, 64), 0.0) * 0.1 for k in run.recipe.target.degrees]
+    for width in (256, 512, 4096):
+        seeds_near(run, width, rates, eta=0.1, count=3)
+    seeds_near(run, 64, rates, s=0.5, eta=0.1, count=1)
+    outputs = [tmp_path / "sub" / "c.png", tmp_path / "c.svg"]
+    assert comparison_picture(compare(run, finite=False), run, outputs) == outputs
+    assert outputs[0].read_bytes()[:4] == b"\x89PNG"
+    text = outputs[1].read_text()
+    assert text.count("<svg") == 1 and "nan" not in text
+    assert {path.name for path in tmp_path.iterdir()} == {"sub", "c.svg"}
+
+
+def test_no_picture_of_nothing(tmp_path):
+    run = made_run((2,))
+    with pytest.raises(NtkspecError, match="no trainings"):
+        comparison_picture(compare(run), run, [tmp_path / "c.png"])
+    with pytest.raises(NtkspecError, match="must end in"):
+        comparison_picture(compare(run), run, [tmp_path / "c.txt"])
 
 
 # --- the linear dynamics alone -------------------------------------------------------------------
