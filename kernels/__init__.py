@@ -54,6 +54,7 @@ try:
     from ntkspec.kernels import (  # noqa: F401
         closed_form,
         dual,
+        factors,
         gauss,
         layers,
         legendre,

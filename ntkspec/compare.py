@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from ntkspec.trainer.rates import (
 )
 from ntkspec.trainer.recipe import RunRecipe
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
-from ntkspec.trainer.targets import Target, Term
+from ntkspec.trainer.targets import Kind, Target, Term
 
 __all__ = [
     "Comparison",
@@ -414,7 +414,8 @@ class _Problem:
         if started is not None:
             own = LinearTraining(started.kernel, self._factor(member.s))
         third, finite = self._predicted(own, member, started)
-        measured = amplitude / amplitude[0]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measured = amplitude / amplitude[0]
         curves = [
             Curves([(steps, measured[:, j])], steps, first[:, j], second[:, j], third[:, j])
             for j in range(len(self.degrees))
@@ -476,7 +477,8 @@ def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
 def _target(recipe: RunRecipe) -> Target:
     target = recipe.target
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
-    return Target(Term(k, a, target.kind, i, target.pole) for k, a, i in terms)
+    kind = cast(Kind, target.kind)
+    return Target(Term(degree, size, kind, i, target.pole) for degree, size, i in terms)
 
 
 def _network(recipe: RunRecipe) -> Network:
@@ -543,9 +545,7 @@ def _curves(seeds: list[Curves]) -> Curves:
     return Curves(measured, first.steps, first.continuum, first.points, first.finite)
 
 
-def _row(
-    problem: _Problem, loss: str, seeds: list[_Trained], j: int, tolerance: float
-) -> Row:
+def _row(problem: _Problem, loss: str, seeds: list[_Trained], j: int, tolerance: float) -> Row:
     members = [one.member for one in seeds]
     rates = [one.measured[j] for one in seeds]
     measured = [rate.rate for rate in rates if rate.status == "measured"]
@@ -642,9 +642,7 @@ def _verdict(ratio: SeedSummary, tolerance: float) -> tuple[str, str]:
     return DIFFERS, ""
 
 
-def _series(
-    by_width: Mapping[int, list[_Trained]], degrees: int
-) -> dict[int, dict[int, Array]]:
+def _series(by_width: Mapping[int, list[_Trained]], degrees: int) -> dict[int, dict[int, Array]]:
     """For each degree measured in all seeds of two widths: ratios to the points' rate, by width."""
     series = {}
     for j in range(degrees):
@@ -675,14 +673,16 @@ def _extrapolated(
         continuum = float(np.mean([one.continuum[j] for one in widest]))
         values = [points * value for value in (limit.rate, limit.low, limit.high)]
         yield ExtrapolatedRow(
-            loss,
-            float(np.mean([one.member.s for one in widest])),
-            problem.degrees[j],
-            len(ratios),
-            *values,
-            limit.trend,
-            _limit_level(continuum, values, tolerance),
-            _limit_level(points, values, tolerance),
+            loss=loss,
+            s=float(np.mean([one.member.s for one in widest])),
+            degree=problem.degrees[j],
+            widths=len(ratios),
+            measured=values[0],
+            low=values[1],
+            high=values[2],
+            trend=limit.trend,
+            continuum=_limit_level(continuum, values, tolerance),
+            points=_limit_level(points, values, tolerance),
         )
 
 

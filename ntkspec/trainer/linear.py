@@ -70,7 +70,7 @@ class LinearTraining:
 
     Notes
     -----
-    With u = B' r and A = B' K B = V diag(a) V' one step is u <- (1 - eta A) u and r <- r - eta K B u.
+    With u = B' r and A = B' K B = V diag(a) V' a step is u <- (1 - eta A) u, r <- r - eta K B u.
     So after t steps r = r_0 - K B V diag(g(a)) V' B' r_0 with g(a) = (1 - (1 - eta a)^t) / a, and
     g(0) = eta t: neither K nor P is inverted.
 

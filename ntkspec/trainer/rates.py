@@ -55,8 +55,8 @@ class DecayRate:
     ----------
     status : str
         "measured"; "too short": it fell, but not to 3/4 of its start; "too coarse": it was gone
-        within a record or two; "overshoots": its sign had changed at the first record; "not
-        decaying": it did not fall; "no start": it starts at 0.
+        within a record or two; "overshoots": its sign had changed at the next record, and more
+        than noise was left; "not decaying": it did not fall; "no start": it starts at 0.
     rate : float
         Per step; NaN unless measured.
     bound : float
@@ -210,7 +210,7 @@ def decay_rate(
         first = max(first - 1, 0)
         end += int(end < ratio.size and ratio[end] >= LOWEST)
     if end - first < 2:
-        return DecayRate("overshoots" if end < ratio.size and ratio[end] <= 0 else "too coarse")
+        return DecayRate("overshoots" if ratio[end] <= -low else "too coarse")
     return _fitted(t[first:end], np.log(ratio[first:end]))
 
 
