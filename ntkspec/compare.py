@@ -11,9 +11,9 @@ import csv
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table, open_table
 from ntkspec.trainer.linear import LinearTraining, loss_factor
-from ntkspec.trainer.points import Points
 from ntkspec.trainer.rates import (
     DecayRate,
     SeedSummary,
@@ -34,16 +33,17 @@ from ntkspec.trainer.rates import (
 )
 from ntkspec.trainer.recipe import RunRecipe
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
-from ntkspec.trainer.targets import Kind, Target, Term
+from ntkspec.trainer.targets import Target, Term
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.runs import Member, Run
 
 __all__ = [
     "Comparison",
     "Curves",
     "ExtrapolatedRow",
     "Level",
-    "Member",
     "Row",
-    "Run",
     "Started",
     "compare",
 ]
@@ -60,43 +60,6 @@ MOST_POINTS = 8192
 MOST_STEPS = 1e12
 
 AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
-
-
-class Member(Protocol):
-    """What is read of one training of a run: see `ntkspec.trainer.runs.Member`."""
-
-    name: str
-    s: float
-    width: int
-    seed: int
-    step_size: float
-    status: str
-    start_kernel_movement: float
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """(R,) steps of the records."""
-
-    @property
-    def amplitude(self) -> Array:
-        """(R, K) components of the residual along the target's own harmonics."""
-
-    @property
-    def grid_amplitude(self) -> Array:
-        """The same on the finer grid."""
-
-
-class Run(Protocol):
-    """What is read of a run: see `ntkspec.trainer.runs.Run`."""
-
-    recipe: RunRecipe
-    points: Points
-    target_values: Array
-    degrees: NDArray[np.int64]
-
-    @property
-    def members(self) -> Sequence[Member]:
-        """Its trainings."""
 
 
 @dataclass(frozen=True)
@@ -477,8 +440,7 @@ def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
 def _target(recipe: RunRecipe) -> Target:
     target = recipe.target
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
-    kind = cast(Kind, target.kind)
-    return Target(Term(degree, size, kind, i, target.pole) for degree, size, i in terms)
+    return Target(Term(degree, size, target.kind, i, target.pole) for degree, size, i in terms)
 
 
 def _network(recipe: RunRecipe) -> Network:

@@ -11,7 +11,7 @@ from scipy import fft
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
-from ntkspec.trainer.harmonics import Basis, checked_degree, count, multiplicity
+from ntkspec.trainer.harmonics import Basis, checked_whole, count, multiplicity
 from ntkspec.trainer.points import Points
 
 __all__ = ["L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
@@ -235,7 +235,7 @@ def _most_degree(dim: int, harmonics: int) -> int:
 def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if max_degree is None:
         return resolved_degree(points)
-    degree = checked_degree(max_degree)
+    degree = checked_whole(max_degree, "max_degree", least=0)
     most = points.n // 2 if points.equispaced else _most_degree(points.dim, points.n)
     if degree > most:
         raise NtkspecError(
