@@ -59,7 +59,7 @@ def compare(
     if outputs:
         from ntkspec.plots.comparison import comparison_picture
 
-        for path in comparison_picture(found, outputs):
+        for path in comparison_picture(found, source, outputs):
             click.echo(f"wrote {path}", err=True)
     if layout == "text":
         _print_text(found)
