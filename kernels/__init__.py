@@ -53,7 +53,9 @@ numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
 try:
     from ntkspec.kernels import (  # noqa: F401
         closed_form,
+        descent,
         dual,
+        elementary,
         factors,
         gauss,
         layers,
@@ -61,6 +63,7 @@ try:
         moments,
         scaled,
         series,
+        sigma,
         walk,
     )
 finally:
