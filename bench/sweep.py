@@ -156,10 +156,8 @@ def _measured(recipe: str, out: str, workers: str, layout: Any, pinned: str) -> 
     with dask_client(Local(int(workers))) as client:
         where = External(client.scheduler.address)
         small = Path(out).with_name("small.toml")
-        text = Path(recipe).read_text()
-        small.write_text(
-            re.sub("dims = .*", 'dims = "2:100"', text) + "\nblock_eigenvalues = 100000"
-        )
+        text = re.sub("dims = .*", 'dims = "2:100"', Path(recipe).read_text())
+        small.write_text(re.sub("block_eigenvalues = .*", "block_eigenvalues = 100000", text))
         run_sweep(small, small.with_suffix(".h5"), where, layout=layout)
         start = time.perf_counter()
         run_sweep(recipe, out, where, layout=layout)

@@ -53,13 +53,17 @@ numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
 try:
     from ntkspec.kernels import (  # noqa: F401
         closed_form,
+        descent,
         dual,
+        elementary,
+        factors,
         gauss,
         layers,
         legendre,
         moments,
         scaled,
         series,
+        sigma,
         walk,
     )
 finally:

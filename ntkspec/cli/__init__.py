@@ -7,6 +7,7 @@ import click
 
 import ntkspec
 from ntkspec.cli.certify import certify
+from ntkspec.cli.compare import compare
 from ntkspec.cli.eig import eig
 from ntkspec.cli.export import export
 from ntkspec.cli.fit import fit
@@ -35,5 +36,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, merge, verify, info, export, fit, train, plot):
+for _command in (eig, certify, sweep, merge, verify, info, export, fit, train, compare, plot):
     main.add_command(_command)

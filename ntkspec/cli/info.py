@@ -32,7 +32,7 @@ def info(table: Path) -> None:
     """
     from ntkspec.files.parts import parts_folder
     from ntkspec.tables import open_table
-    from ntkspec.trainer.runs.file import is_run
+    from ntkspec.trainer.runs import is_run
 
     folder = table if table.is_dir() else parts_folder(table)
     unfinished = not table.is_file() and folder.is_dir()

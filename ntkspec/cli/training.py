@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ntkspec.cli.terminal import SECONDS_BETWEEN_LINES, time_left
 from ntkspec.cli.watchers import JsonLog
@@ -28,33 +30,33 @@ def watching_training(*, as_json: bool) -> Iterator[Observer]:
         yield _JsonLines()
     elif sys.stderr.isatty():
         bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=20),
-            TextColumn("{task.fields[facts]}"), TimeRemainingColumn(), TextColumn("left"),
-            console=Console(stderr=True),
+            TextColumn("{task.description}"), BarColumn(bar_width=None), TimeRemainingColumn(),
+            TextColumn("left"), console=Console(stderr=True), expand=True,
         )  # fmt: skip
-        with bar:
-            yield _Bar(bar)
+        with Live(console=bar.console) as live:
+            yield _Bar(bar, live)
     else:
         yield _Lines()
 
 
 class _Bar(Observer):
-    """A bar on a terminal, sentences above it."""
+    """A bar on a terminal, step, loss and energies below it, and sentences above."""
 
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=None, facts="")
+    def __init__(self, bar: Progress, live: Live) -> None:
+        self._bar, self._live = bar, live
+        self._task = bar.add_task("", total=None)
 
     def progress(self, state: TrainingProgress) -> None:
         """Move the bar."""
         self._bar.update(
-            self._task, completed=state.done, total=state.total, facts=_facts(state),
+            self._task, completed=state.done, total=state.total,
             description=f"{state.member} ({state.number}/{state.members})",
         )  # fmt: skip
+        self._live.update(Group(self._bar, Text(_facts(state))))
 
     def note(self, event: str, message: str, **facts: Any) -> None:
         """Print the sentence."""
-        self._bar.console.print(message, highlight=False, markup=False)
+        self._live.console.print(message, highlight=False, markup=False)
 
 
 class _Every:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
-from ntkspec.plots.pictures import STYLES, checked_output, save
+from ntkspec.plots.pictures import NAMES, STYLES, checked_output, save
 from ntkspec.spectra.laws import law
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
@@ -27,7 +27,6 @@ __all__ = ["figure3"]
 PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
 PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
-NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ntkspec.errors import NtkspecError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["STYLES", "checked_output", "save"]
+__all__ = ["NAMES", "STYLES", "checked_output", "save"]
 
 # Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
 # Sizes differ too, for curves that nearly coincide.
@@ -20,6 +20,8 @@ STYLES = (
     ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
     ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
 )  # fmt: skip
+#: Names of activations as they are printed.
+NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
 
 def checked_output(path: str | Path) -> Path:

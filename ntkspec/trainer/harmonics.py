@@ -153,7 +153,10 @@ def zonal(dim: int, degree: int, x: ArrayLike, pole: ArrayLike) -> Array:
     array([1.732051, 0.      ])
     """
     x = checked_vectors(x, dim)
-    cosines = np.clip(x @ np.asarray(pole, dtype=np.float64), -1.0, 1.0)
+    vector = np.asarray(pole, dtype=np.float64)
+    if vector.shape != (dim,):
+        raise NtkspecError(f"pole must have {dim} coordinates; its shape is {vector.shape}")
+    cosines = np.clip(x @ vector, -1.0, 1.0)
     before, now = np.zeros_like(cosines), np.ones_like(cosines)
     for k in range(checked_degree(degree)):
         a, b = _recurrence(dim, k) if k else (1.0, 0.0)

@@ -126,7 +126,7 @@ def circle(n: int) -> Points:
 
 
 def _on_circle(n: int) -> Array:
-    angle = 2.0 * np.pi / n * np.arange(n)
+    angle = 2.0 * np.pi * np.arange(n) / n
     return np.stack((np.cos(angle), np.sin(angle)), axis=1)
 
 

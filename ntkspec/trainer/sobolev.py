@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer.harmonics import Basis, checked_degree, count, multiplicity
+from ntkspec.kernels.factors import factor_product
+from ntkspec.trainer.harmonics import Basis, checked_whole, count, multiplicity
 from ntkspec.trainer.points import Points
 
 __all__ = ["L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
@@ -20,8 +21,8 @@ Weight = Literal["power", "laplacian"]
 
 #: Largest mu_k: its products with residuals stay in the range of doubles.
 MOST_WEIGHT = 1e150
-#: Points up to which P may be held as a matrix.
-MOST_DENSE = 4096
+#: Bytes that the factor of P may take.
+MOST_BYTES = 2**31
 
 
 class L2Loss:
@@ -86,7 +87,7 @@ class SobolevLoss:
 
     Notes
     -----
-    P_ij = sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>) = B B' with B_im = sqrt(mu_k) c_i Y_km(x_i), by
+    P_ij = sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>) = B' B with B_mi = sqrt(mu_k) c_i Y_km(x_i), by
     the addition theorem.  Where the rule is exact to twice max_degree, P Y_k = mu_k diag(c) Y_k.
     On equispaced points of the circle P = F* diag(mu) F / n with the unitary DFT F: the same
     matrix, and the alternating function, degree n/2 for even n, has its own mu.
@@ -111,7 +112,7 @@ class SobolevLoss:
         self.weight: Weight = weight
         self.max_degree = _checked_max_degree(points, max_degree)
         mu = self.multiplier(np.arange(self.max_degree + 1))
-        self._operator: _Fourier | _Dense | _Factored
+        self._operator: _Fourier | _Factored
         if points.equispaced:
             self._operator = _Fourier(points.n, mu)
         else:
@@ -153,7 +154,7 @@ class _Fourier:
         self.factor[: mu.size] = mu / n
 
     def apply(self, r: Array) -> Array:
-        spectrum = fft.rfft(r)
+        spectrum = fft.rfft(np.asarray(r, dtype=np.float64))
         spectrum *= self.factor
         return np.asarray(fft.irfft(spectrum, self.n, overwrite_x=True))
 
@@ -164,43 +165,40 @@ class _Fourier:
         return np.asarray(column[np.minimum(apart, self.n - apart)])
 
 
-class _Dense:
-    """A symmetric matrix."""
-
-    def __init__(self, matrix: Array) -> None:
-        self.values = matrix
-
-    def apply(self, r: Array) -> Array:
-        # Not BLAS, whose sums change with the number of threads.
-        return np.asarray(np.einsum("ij,j->i", self.values, r))
-
-    def matrix(self) -> Array:
-        return self.values.copy()
-
-
 class _Factored:
-    """B B' with B' given, (number of harmonics, n)."""
+    """B' B for a factor B, (number of harmonics, n)."""
 
     def __init__(self, factor: Array) -> None:
-        self.factor = factor
+        self.factor = np.ascontiguousarray(factor)
 
     def apply(self, r: Array) -> Array:
-        parts = np.einsum("mi,i->m", self.factor, r)
-        return np.asarray(np.einsum("mi,m->i", self.factor, parts))
+        out = np.empty(self.factor.shape[1])
+        factor_product(self.factor, np.ascontiguousarray(r, dtype=np.float64), out)
+        return out
 
     def matrix(self) -> Array:
         return np.asarray(self.factor.T @ self.factor)
 
 
-def _projections(points: Points, mu: Array) -> _Dense | _Factored:
-    """sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>): the matrix, or its factor where that is less."""
+def _projections(points: Points, mu: Array) -> _Factored:
+    """sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>), by the addition theorem.
+
+    The factor has at most as many rows as there are points, so that it is never more to read than
+    the matrix.
+    """
     degree = mu.size - 1
+    _check_bytes(points, degree)
     root = np.repeat(np.sqrt(mu), [multiplicity(points.dim, k) for k in range(degree + 1)])
-    factor = Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights
-    factored = _Factored(np.ascontiguousarray(factor))
-    if points.n > MOST_DENSE or 2 * factor.shape[0] <= points.n:
-        return factored
-    return _Dense(factored.matrix())
+    return _Factored(Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights)
+
+
+def _check_bytes(points: Points, degree: int) -> None:
+    needed = 8 * points.n * count(points.dim, degree)
+    if needed > MOST_BYTES:
+        raise NtkspecError(
+            f"max_degree = {degree} at {points.n} points is not allowed: P would take "
+            f"{needed:.3g} bytes, and {MOST_BYTES:.3g} are the most"
+        )
 
 
 def resolved_degree(points: Points) -> int:
@@ -237,7 +235,7 @@ def _most_degree(dim: int, harmonics: int) -> int:
 def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if max_degree is None:
         return resolved_degree(points)
-    degree = checked_degree(max_degree)
+    degree = checked_whole(max_degree, "max_degree", least=0)
     most = points.n // 2 if points.equispaced else _most_degree(points.dim, points.n)
     if degree > most:
         raise NtkspecError(

@@ -1,0 +1,242 @@
+"""Activations and their derivatives, of single numbers, for loops over the neurons of a network.
+
+An activation is a named tuple of its parameters; its type picks the formula when a loop is
+compiled, so that each loop holds one formula only.  At a kink the derivative is that of the right.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from numba import njit
+from numba.extending import overload
+
+from ntkspec.kernels.elementary import exp, fused, logistic, tanh
+
+ROOT_HALF = math.sqrt(0.5)
+DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
+ERF_SLOPE = 2.0 / math.sqrt(math.pi)
+
+
+class TwoSided(NamedTuple):
+    """right x^power for x > 0, left (-x)^power for x < 0; the power from 1."""
+
+    right: float
+    left: float
+    power: int
+
+
+class Linear(NamedTuple):
+    """right x for x > 0, -left x for x < 0: relu, leaky relu, abs."""
+
+    right: float
+    left: float
+
+
+class Tanh(NamedTuple):
+    """offset + amplitude tanh(rate x): tanh, sigmoid."""
+
+    offset: float
+    amplitude: float
+    rate: float
+
+
+class Elu(NamedTuple):
+    """x for x > 0, exp(x) - 1 for x < 0; `one` gives the precision."""
+
+    one: float
+
+
+class Silu(NamedTuple):
+    """x / (1 + exp(-x))."""
+
+    one: float
+
+
+class Softplus(NamedTuple):
+    """log(1 + exp(x))."""
+
+    one: float
+
+
+class Erf(NamedTuple):
+    """erf(x)."""
+
+    one: float
+
+
+class Gelu(NamedTuple):
+    """x Phi(x), Phi the normal distribution function."""
+
+    one: float
+
+
+class Sin(NamedTuple):
+    """sin(x)."""
+
+    one: float
+
+
+class Cos(NamedTuple):
+    """cos(x)."""
+
+    one: float
+
+
+class Gaussian(NamedTuple):
+    """exp(-x^2/2)."""
+
+    one: float
+
+
+def value(sigma, z):
+    """sigma(z)."""
+
+
+def slope(sigma, z):
+    """sigma'(z)."""
+
+
+@overload(value, jit_options={"error_model": "numpy"})
+def _value(sigma, z):
+    return FORMULAS[sigma.instance_class][0]
+
+
+@overload(slope, jit_options={"error_model": "numpy"})
+def _slope(sigma, z):
+    return FORMULAS[sigma.instance_class][1]
+
+
+@njit(error_model="numpy", cache=True)
+def power(x, n):
+    """x^n for a whole n >= 0, by repeated products."""
+    product = type(x)(1)
+    for _ in range(n):
+        product *= x
+    return product
+
+
+@njit(error_model="numpy", cache=True)
+def normal_cdf(z):
+    """Phi(z), without cancellation on the left."""
+    return type(z)(0.5) * type(z)(math.erfc(-z * type(z)(ROOT_HALF)))
+
+
+def _two_sided(sigma, z):
+    zero = type(z)(0)
+    return (sigma.left if z < zero else sigma.right) * power(abs(z), sigma.power)
+
+
+def _two_sided_slope(sigma, z):
+    zero = type(z)(0)
+    side = -sigma.left if z < zero else sigma.right
+    return side * type(z)(sigma.power) * power(abs(z), sigma.power - 1)
+
+
+def _linear(sigma, z):
+    return slope(sigma, z) * z
+
+
+def _linear_slope(sigma, z):
+    return -sigma.left if z < type(z)(0) else sigma.right
+
+
+def _tanh(sigma, z):
+    return fused(sigma.amplitude, tanh(sigma.rate * z), sigma.offset)
+
+
+def _tanh_slope(sigma, z):
+    t = tanh(sigma.rate * z)
+    return sigma.amplitude * sigma.rate * fused(-t, t, type(z)(1))
+
+
+def _elu(sigma, z):
+    return z if z > type(z)(0) else type(z)(math.expm1(min(z, type(z)(0))))
+
+
+def _elu_slope(sigma, z):
+    return type(z)(1) if z > type(z)(0) else exp(z)
+
+
+def _silu(sigma, z):
+    return z * logistic(z)
+
+
+def _silu_slope(sigma, z):
+    share = logistic(z)
+    return fused(z * share, type(z)(1) - share, share)
+
+
+def _softplus(sigma, z):
+    return max(z, type(z)(0)) + type(z)(math.log1p(exp(-abs(z))))
+
+
+def _softplus_slope(sigma, z):
+    return logistic(z)
+
+
+def _erf(sigma, z):
+    return type(z)(math.erf(z))
+
+
+def _erf_slope(sigma, z):
+    return type(z)(ERF_SLOPE) * exp(-z * z)
+
+
+def _gelu(sigma, z):
+    return z * normal_cdf(z)
+
+
+def _gelu_slope(sigma, z):
+    return fused(z * type(z)(DENSITY), exp(type(z)(-0.5) * z * z), normal_cdf(z))
+
+
+def _sin(sigma, z):
+    return type(z)(math.sin(z))
+
+
+def _cos(sigma, z):
+    return type(z)(math.cos(z))
+
+
+def _minus_sin(sigma, z):
+    return -type(z)(math.sin(z))
+
+
+def _gaussian(sigma, z):
+    return exp(type(z)(-0.5) * z * z)
+
+
+def _gaussian_slope(sigma, z):
+    return -z * exp(type(z)(-0.5) * z * z)
+
+
+#: Value and derivative of each.
+FORMULAS = {
+    TwoSided: (_two_sided, _two_sided_slope),
+    Linear: (_linear, _linear_slope),
+    Tanh: (_tanh, _tanh_slope),
+    Elu: (_elu, _elu_slope),
+    Silu: (_silu, _silu_slope),
+    Softplus: (_softplus, _softplus_slope),
+    Erf: (_erf, _erf_slope),
+    Gelu: (_gelu, _gelu_slope),
+    Sin: (_sin, _cos),
+    Cos: (_cos, _minus_sin),
+    Gaussian: (_gaussian, _gaussian_slope),
+}
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def values(sigma, z, out):
+    """sigma over a flat array."""
+    for i in range(z.size):
+        out[i] = value(sigma, z[i])
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def slopes(sigma, z, out):
+    """sigma' over a flat array."""
+    for i in range(z.size):
+        out[i] = slope(sigma, z[i])

@@ -1,0 +1,348 @@
+"""Full-batch gradient descent on 1/2 r' P r, its largest stable step, and its divergence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+from ntkspec.activations import Activation
+from ntkspec.errors import NtkspecError
+from ntkspec.trainer.layer import layer_at
+from ntkspec.trainer.network import WideNetwork
+from ntkspec.trainer.points import Points
+from ntkspec.trainer.targets import Target
+
+__all__ = ["Descent", "Diverged", "Loss", "flattening_exponent", "largest_stable_step"]
+
+#: A loss that exceeds that of the start by this factor has diverged.
+GROWN = 100.0
+#: Relative accuracy of the largest eigenvalue of K P; steps are rounded down to so many digits.
+EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
+#: The matrix is made where it is no larger than this: Arnoldi's method needs some points.
+FEW_POINTS = 16
+#: Part of the largest stable step that is taken where none is given: no component overshoots.
+SHARE = 0.5
+
+
+class Loss(Protocol):
+    """1/2 r' P r; see `ntkspec.trainer.sobolev`."""
+
+    def apply(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P r."""
+        ...
+
+
+class Diverged(NtkspecError):
+    """A descent whose loss grew or left the range of numbers."""
+
+
+class Descent:
+    """Gradient descent W <- W - eta dLoss/dW from where a network is; it moves the network.
+
+    Parameters
+    ----------
+    network : WideNetwork
+        Moved in place.
+    x : (n, dim) array_like
+        Training points.
+    target : (n,) array_like
+        y.
+    loss : Loss
+        1/2 r' P r of the residual r = f(x) - y.
+    step : float, optional
+        Step size eta; by default half the largest stable one.
+    threads : int, optional
+        By default one for each processor; the result does not depend on it.
+
+    Attributes
+    ----------
+    network : WideNetwork
+    step_size, largest_stable_step : float
+    steps : int
+        Steps done.
+    residual : (n,) ndarray of float64
+    loss : float
+
+    Raises
+    ------
+    NtkspecError
+        When a parameter is not allowed, or the step is larger than the largest stable one.
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> from ntkspec.trainer.network import start
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.sobolev import L2Loss
+    >>> points = circle(16)
+    >>> network = start(activation("relu"), 1024, 2, seed=0)
+    >>> descent = Descent(network, points.x, points.x[:, 0], L2Loss(points))
+    >>> before = descent.loss
+    >>> descent.advance(100)
+    >>> descent.steps, bool(descent.loss < 1e-3 * before)
+    (100, True)
+    """
+
+    def __init__(
+        self,
+        network: WideNetwork,
+        x: ArrayLike,
+        target: ArrayLike,
+        loss: Loss,
+        step: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._prepare(network, x, target, loss, threads)
+        self.largest_stable_step = largest_stable_step(network, self._x, loss)
+        self.step_size = self._checked_step(step)
+        self.steps = 0
+        self._set_residual(self._layer.values(network.weights, network.readout) - self._y)
+        self._first_loss = self.loss
+
+    @classmethod
+    def restore(
+        cls,
+        network: WideNetwork,
+        x: ArrayLike,
+        target: ArrayLike,
+        loss: Loss,
+        state: Mapping[str, Any],
+        threads: int | None = None,
+    ) -> Descent:
+        """Continue from a `state`, to the same bits; the network is moved there."""
+        new = cls.__new__(cls)
+        new._prepare(network, x, target, loss, threads)
+        for name in ("weights", "readout"):
+            getattr(network, name)[...] = state[name]
+        new.step_size = float(state["step_size"])
+        new.largest_stable_step = float(state["largest_stable_step"])
+        new.steps = int(state["steps"])
+        new._set_residual(np.array(state["residual"], dtype=np.float64))
+        new._first_loss = float(state["first_loss"])
+        return new
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs: arrays (not copied) and numbers."""
+        return {
+            "weights": self.network.weights,
+            "readout": self.network.readout,
+            "residual": self.residual,
+            "steps": self.steps,
+            "step_size": self.step_size,
+            "largest_stable_step": self.largest_stable_step,
+            "first_loss": self._first_loss,
+        }
+
+    def advance(self, count: int = 1) -> None:
+        """Do so many steps.
+
+        Raises
+        ------
+        Diverged
+            When the loss is not a number any more or has grown a hundredfold: the step, the cause
+            and the largest stable step size.
+        """
+        network, everything = self.network, self.network.trained == "all"
+        for _ in range(count):
+            values = self._layer.step(
+                network.weights, network.readout, self._derivative, self.step_size, everything
+            )
+            self.steps += 1
+            self._set_residual(values - self._y)
+            if not self.loss <= GROWN * self._first_loss:
+                raise Diverged(self._divergence())
+
+    def _prepare(
+        self,
+        network: WideNetwork,
+        x: ArrayLike,
+        target: ArrayLike,
+        loss: Loss,
+        threads: int | None,
+    ) -> None:
+        self.network, self._loss = network, loss
+        self._x = _checked_points(x, network.dim)
+        self._y = _checked_target(target, len(self._x))
+        points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
+        self._layer = layer_at(network.sigma, points, threads)
+
+    def _set_residual(self, residual: NDArray[np.float64]) -> None:
+        self.residual = residual
+        with np.errstate(all="ignore"):  # what diverges is told by its loss
+            self._derivative = self._loss.apply(residual)
+            self.loss = 0.5 * float(residual @ self._derivative)
+
+    def _checked_step(self, step: float | None) -> float:
+        most = self.largest_stable_step
+        if step is None:
+            return _rounded_down(SHARE * most)
+        if isinstance(step, bool) or not isinstance(step, (int, float)) or not step > 0.0:
+            raise NtkspecError(f"step = {step!r} is not allowed; it must be a number > 0")
+        if step > most:
+            raise NtkspecError(
+                f"step = {step:g} is not allowed; the largest stable step is {most:.4g} (2 over "
+                "the largest eigenvalue of K P)"
+            )
+        return float(step)
+
+    def _divergence(self) -> str:
+        cause = (
+            f"the loss grew from {self._first_loss:.3g} to {self.loss:.3g}"
+            if math.isfinite(self.loss)
+            else f"the loss became {self.loss}"
+        )
+        return (
+            f"training diverged at step {self.steps}: {cause}; the step size is "
+            f"{self.step_size:.4g}, and {self.largest_stable_step:.4g} was the largest stable one "
+            "at the start"
+        )
+
+
+def largest_stable_step(network: WideNetwork, x: ArrayLike, loss: Loss) -> float:
+    """2 over the largest eigenvalue of K P, K the network's own tangent kernel.
+
+    Rounded down to three digits, so that it does not depend on the order of sums.
+
+    Raises
+    ------
+    NtkspecError
+        When K P is zero: nothing would be learned.
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> from ntkspec.trainer.network import start
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.sobolev import L2Loss
+    >>> network = start(activation("relu"), 2**16, 2, seed=0)
+    >>> largest_stable_step(network, circle(32).x, L2Loss(circle(32)))  # 2 / lambda_1, about
+    15.9
+    """
+    points = np.asarray(x)
+    n = len(points)
+    if n <= FEW_POINTS:
+        product = network.tangent_matrix(points) @ np.stack([loss.apply(e) for e in np.eye(n)])
+        largest = float(np.max(np.abs(np.linalg.eigvals(product))))
+    else:
+        largest = _largest_eigenvalue(network.tangent_operator(points), loss, n)
+    if not largest > 0.0 or not math.isfinite(largest):
+        raise NtkspecError("K P is zero at the start: this network learns nothing of this loss")
+    return _rounded_down(2.0 / largest)
+
+
+def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
+    def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(kernel.matvec(loss.apply(np.ravel(v))))
+
+    # A start that is not symmetric: it has a part of every eigenvector.
+    begin = np.random.default_rng(0).standard_normal(n)
+    try:
+        found = eigs(
+            LinearOperator((n, n), matvec=apply, dtype=np.float64), k=1, which="LM", v0=begin,
+            tol=EIGENVALUE_TOLERANCE, return_eigenvectors=False, maxiter=200,
+        )  # fmt: skip
+    except ArpackNoConvergence as error:
+        raise NtkspecError(
+            "the largest stable step could not be found: the largest eigenvalue of K P did not "
+            f"converge ({error})"
+        ) from None
+    return float(np.abs(found[0]))
+
+
+def flattening_exponent(
+    network: WideNetwork, points: Points, target: Target, weight: str = "power"
+) -> float:
+    """The exponent s whose weights make the rates of a target's degrees as equal as can be.
+
+    For an activation with a kink whose order-th derivative jumps, lambda_k falls like
+    k^-(d + 2 (order - 1)), and s = d/2 + order - 1 makes lambda_k mu_k flat (d/2 for ReLU).
+    For others s is fitted by least squares to the logarithms of lambda_k at the target's degrees,
+    lambda_k being the network's own <Y_k, H Y_k> at the points.
+
+    Parameters
+    ----------
+    network : WideNetwork
+    points : Points
+    target : Target
+    weight : {"power", "laplacian"}
+
+    Returns
+    -------
+    float
+        Rounded to two digits after the point where it is fitted.
+
+    Raises
+    ------
+    NtkspecError
+        When the target has fewer than two degrees that the network learns.
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> from ntkspec.trainer.network import start
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.targets import Target, Term
+    >>> network = start(activation("relu"), 64, 2, seed=0)
+    >>> flattening_exponent(network, circle(32), Target((Term(1, 1.0, "sine"),)))
+    1.0
+    """
+    kink = kink_order(network.sigma)
+    if kink is not None:
+        return 0.5 * points.dim + kink - 1
+    degrees = np.array(sorted(target.degrees))
+    rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
+    learned = rates > 1e-6 * rates.max(initial=0.0)
+    if np.count_nonzero(learned) < 2:
+        raise NtkspecError(
+            's = "auto" needs a target with two degrees or more that the network learns; '
+            f"of {degrees.tolist()} it learns {degrees[learned].tolist()}"
+        )
+    k = degrees[learned].astype(np.float64)
+    base = np.log1p(k) * 2.0 if weight == "power" else np.log1p(k * (k + points.dim - 2))
+    slope = np.polyfit(base, np.log(rates[learned]), 1)[0]
+    return round(-float(slope), 2)
+
+
+def kink_order(sigma: Activation) -> int | None:
+    """The first derivative that jumps at 0; None where all are continuous or nothing is known."""
+    return sigma.singularity.order if sigma.singularity.kind == "kink" else None
+
+
+def _own_rate(network: WideNetwork, points: Points, target: Target, degree: int) -> float:
+    """<Y, H Y> for the target's part of a degree, by the quadrature rule of the points."""
+    part = target.component(degree, points.x)
+    weighted = points.weights * part
+    return float(weighted @ network.tangent_operator(points.x).matvec(weighted))
+
+
+def _rounded_down(value: float) -> float:
+    """The value with its first digits only."""
+    scale = 10.0 ** (math.floor(math.log10(value)) - STEP_DIGITS + 1)
+    return float(f"{math.floor(value / scale) * scale:.{STEP_DIGITS}g}")
+
+
+def _checked_points(x: ArrayLike, dim: int) -> NDArray[np.float64]:
+    points = np.asarray(x, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != dim or not len(points):
+        raise NtkspecError(
+            f"x of shape {points.shape} is not allowed; the network takes (n, {dim})"
+        )
+    off = np.abs(np.linalg.norm(points, axis=1) - 1.0) > 1e-6
+    if not np.all(np.isfinite(points)) or off.any():
+        i = int(np.flatnonzero(off | ~np.isfinite(points).all(axis=1))[0])
+        raise NtkspecError(f"x[{i}] = {points[i]} is not allowed; points lie on the unit sphere")
+    return points
+
+
+def _checked_target(target: ArrayLike, n: int) -> NDArray[np.float64]:
+    y = np.asarray(target, dtype=np.float64)
+    if y.shape != (n,):
+        raise NtkspecError(f"target of shape {y.shape} is not allowed; it must be ({n},)")
+    if not np.all(np.isfinite(y)):
+        raise NtkspecError("target is not allowed: it has values that are not finite")
+    return y

@@ -1,0 +1,297 @@
+"""A wide layer at some points: its values and its steps, by compiled loops or by numpy's blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ntkspec.activations import Activation
+from ntkspec.errors import NtkspecError
+
+__all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
+
+Array = NDArray[Any]
+
+#: Neurons of a slab: what a thread takes at a time, and what has a sum of its own.
+SLAB = 256
+#: Points of a block, which with the slopes of four neurons at them fit a processor's first cache.
+LENGTH = 256
+#: Points are filled up to a multiple of this, so that no loop has a rest.
+UNIT = 16
+#: Largest dimension whose loops are unrolled; beyond, matrix products are faster.
+MOST_UNROLLED = 16
+#: Pairs of a point and a neuron below which a second thread costs more than it saves.
+WORTH_A_THREAD = 2**17
+#: Activations that the kernels know by their name alone.
+NAMED = {
+    "elu": "Elu", "silu": "Silu", "softplus": "Softplus", "erf": "Erf", "gelu": "Gelu",
+    "sin": "Sin", "cos": "Cos", "gaussian": "Gaussian",
+}  # fmt: skip
+
+
+class Layer:
+    """f(x_i) = m^(-1/2) sum_r a_r sigma(w_r . x_i) at fixed points, and its steps of descent.
+
+    Parameters
+    ----------
+    points : (n, dim) array
+        Of the precision of the weights.
+    threads : int
+        At most so many work at it; the values do not depend on how many do.
+
+    Notes
+    -----
+    The sums over the neurons are split into slabs of 256 in the precision of the weights, and the
+    slabs are added in doubles, in their order.
+    """
+
+    def __init__(self, points: Array, threads: int) -> None:
+        self.n, self.dim = points.shape
+        self.points = points
+        self.threads = threads
+
+    def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
+        """f at the points: (n,)."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        weights: Array,
+        readout: Array,
+        derivative: NDArray[np.float64],
+        size: float,
+        readout_too: bool,
+    ) -> NDArray[np.float64]:
+        """Move weights (and readouts) in place by a step of descent; return the new f.
+
+        Parameters
+        ----------
+        weights, readout : (m, dim) and (m,)
+        derivative : (n,) array
+            Of the loss by f(x_i).
+        size : float
+            Step size.
+        readout_too : bool
+        """
+        raise NotImplementedError
+
+    def _over_slabs(self, work: Callable[[int, int], None], slabs: int) -> None:
+        """Call work(first, last) for parts of the slabs, in threads where it is worth it."""
+        count = min(self.threads, slabs, max(1, self.n * slabs * SLAB // WORTH_A_THREAD))
+        if count == 1:
+            work(0, slabs)
+            return
+        ends = [slabs * part // count for part in range(count + 1)]
+        list(_pool(count).map(work, ends[:-1], ends[1:]))
+
+
+def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
+    """Return the layer of an activation at some points: compiled where the kernels know it.
+
+    Parameters
+    ----------
+    sigma : Activation
+    points : (n, dim) array of float64 or float32
+    threads : int, optional
+        By default one for each processor.
+
+    Raises
+    ------
+    NtkspecError
+        For an activation without derivative, and for threads < 1.
+    """
+    count = _checked_threads(threads)
+    if sigma.derivative is None:
+        raise NtkspecError(
+            f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 but at the "
+            "kink"
+        )
+    if _formula(sigma, points.dtype.type) is None or points.shape[1] > MOST_UNROLLED:
+        return _Plain(sigma, points, count)
+    return _Compiled(sigma, points, count)
+
+
+def values_of(sigma: Activation, z: Array) -> Array:
+    """sigma(z), elementwise, in the precision of z."""
+    return _elementwise(sigma, z, "values", sigma.value)
+
+
+def slopes_of(sigma: Activation, z: Array) -> Array:
+    """sigma'(z), elementwise, in the precision of z."""
+    assert sigma.derivative is not None
+    return _elementwise(sigma, z, "slopes", sigma.derivative)
+
+
+def _elementwise(sigma: Activation, z: Array, kernel: str, function: Callable[..., Any]) -> Array:
+    formula = _formula(sigma, z.dtype.type)
+    if formula is None:
+        return np.asarray(function(z)).astype(z.dtype, copy=False)
+    from ntkspec.kernels import sigma as kernels
+
+    out = np.empty_like(z, order="C")
+    getattr(kernels, kernel)(formula, np.ascontiguousarray(z).ravel(), out.ravel())
+    return out
+
+
+def _formula(sigma: Activation, number: Any) -> Any:
+    """The kernels' named tuple of an activation, in a precision; None for a user's."""
+    from ntkspec.kernels import sigma as kernels
+
+    if sigma.user:
+        return None
+    if sigma.homogeneous is not None:
+        power, right, left = sigma.homogeneous
+        if power == 1:
+            return kernels.Linear(number(right), number(left))
+        return kernels.TwoSided(number(right), number(left), power)
+    if sigma.tanh is not None:
+        return kernels.Tanh(*map(number, sigma.tanh))
+    return getattr(kernels, NAMED[sigma.name])(number(1))
+
+
+class _Compiled(Layer):
+    """By the kernels, a group of neurons at a time."""
+
+    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
+        super().__init__(points, threads)
+        self._number = points.dtype.type
+        self._sigma = _formula(sigma, self._number)
+        self._zero = (self._number(0),) * self.dim
+        self._tanh = sigma.tanh is not None
+        blocks = -(-self.n // LENGTH)
+        length = -(-self.n // (blocks * UNIT)) * UNIT
+        self._shape = (blocks, length)
+        self._x = np.stack([self._blocks(column) for column in points.T], axis=1)
+
+    def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
+        from ntkspec.kernels.descent import layer_values
+
+        w, a = _filled(weights), _filled(readout)
+        sums = self._room(len(w))
+
+        def work(first: int, last: int) -> None:
+            layer_values(self._sigma, self._zero, self._x, w, a, SLAB, sums, first, last)
+
+        self._over_slabs(work, len(sums))
+        return self._gathered(sums, len(weights))
+
+    def step(
+        self,
+        weights: Array,
+        readout: Array,
+        derivative: NDArray[np.float64],
+        size: float,
+        readout_too: bool,
+    ) -> NDArray[np.float64]:
+        from ntkspec.kernels import descent
+
+        kernel = descent.tanh_step if self._tanh and not readout_too else descent.step
+        width = len(weights)
+        w, a, g = _filled(weights), _filled(readout), self._blocks(derivative)
+        sums, scaled = self._room(len(w)), self._number(size / np.sqrt(width))
+
+        def work(first: int, last: int) -> None:
+            kernel(
+                self._sigma, self._zero, self._x, g, w, a, scaled, width, readout_too, SLAB, sums,
+                first, last,
+            )  # fmt: skip
+
+        self._over_slabs(work, len(sums))
+        if w is not weights:
+            weights[:], readout[:] = w[:width], a[:width]
+        return self._gathered(sums, width)
+
+    def _blocks(self, column: Array) -> Array:
+        """An array over the points cut into blocks, filled up with zeros."""
+        filled = np.zeros(self._shape, self._number)
+        filled.reshape(-1)[: self.n] = column
+        return filled
+
+    def _room(self, neurons: int) -> Array:
+        return np.empty((-(-neurons // SLAB), *self._shape), self._number)
+
+    def _gathered(self, sums: Array, width: int) -> NDArray[np.float64]:
+        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
+        return np.asarray(total / np.sqrt(width))
+
+
+class _Plain(Layer):
+    """By matrix products, a slab of neurons at a time."""
+
+    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
+        super().__init__(points, threads)
+        self._sigma = sigma
+        if sigma.user:  # a Python function, which may not stand threads
+            self.threads = 1
+
+    def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
+        def slab(mine: slice) -> Array:
+            z = self.points @ weights[mine].T
+            return np.asarray(values_of(self._sigma, z) @ readout[mine])
+
+        return self._summed(slab, weights)
+
+    def step(
+        self,
+        weights: Array,
+        readout: Array,
+        derivative: NDArray[np.float64],
+        size: float,
+        readout_too: bool,
+    ) -> NDArray[np.float64]:
+        g = derivative.astype(weights.dtype)
+        scaled = weights.dtype.type(size / np.sqrt(len(weights)))
+
+        def slab(mine: slice) -> Array:
+            w, a = weights[mine], readout[mine]
+            z = self.points @ w.T
+            slopes = slopes_of(self._sigma, z) * g[:, np.newaxis]
+            moved = scaled * a[:, np.newaxis] * (slopes.T @ self.points)
+            if readout_too:
+                a -= scaled * (values_of(self._sigma, z).T @ g)
+            w -= moved
+            return np.asarray(values_of(self._sigma, self.points @ w.T) @ a)
+
+        return self._summed(slab, weights)
+
+    def _summed(self, slab: Callable[[slice], Array], weights: Array) -> NDArray[np.float64]:
+        slabs = -(-len(weights) // SLAB)
+        sums = np.empty((slabs, self.n), weights.dtype)
+
+        def work(first: int, last: int) -> None:
+            for s in range(first, last):
+                sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
+
+        with threadpool_limits(1, "blas"):  # one thread a product: its bits depend on how many
+            self._over_slabs(work, slabs)
+        return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
+
+
+def _filled(rows: Array) -> Array:
+    """The same array where its length is a multiple of four, else a copy filled up with zeros."""
+    from ntkspec.kernels.descent import GROUP
+
+    rest = -len(rows) % GROUP
+    if not rest and rows.flags.c_contiguous:
+        return rows
+    return np.concatenate((rows, np.zeros((rest, *rows.shape[1:]), rows.dtype)))
+
+
+def _checked_threads(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise NtkspecError(f"threads = {threads!r} is not allowed; it must be a whole number >= 1")
+    return threads
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="ntkspec-layer")
