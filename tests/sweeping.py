@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 from table_numbers import datasets
 
 DASK = str(Path(sys.executable).with_name("dask"))
@@ -139,3 +140,18 @@ class Cluster:
         )  # fmt: skip
         self._processes.append(process)
         return process
+
+
+@contextlib.contextmanager
+def small_disk(folder, size, options=""):
+    """A file system of its own in memory."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}{options}", "tmpfs", folder], check=True
+    )
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

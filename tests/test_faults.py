@@ -12,10 +12,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import contextmanager
 
 import pytest
-from sweeping import Cluster, Sweep, assert_same_bits, session_is_alive, until
+from sweeping import Cluster, Sweep, assert_same_bits, session_is_alive, small_disk, until
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.sweeps import Local, Plan, parse_recipe, run_shard, run_sweep
@@ -203,21 +202,6 @@ def test_random_kills(recipe, table, tmp_path, kills):
 
 
 # --- disks ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def small_disk(folder, size, options=""):
-    """A file system of its own in memory."""
-    if os.getuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}{options}", "tmpfs", folder], check=True
-    )
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 #: 3 MB uncompressed in blocks of 0.4 MB.

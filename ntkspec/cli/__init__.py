@@ -7,6 +7,7 @@ import click
 
 import ntkspec
 from ntkspec.cli.certify import certify
+from ntkspec.cli.compare import compare
 from ntkspec.cli.eig import eig
 from ntkspec.cli.export import export
 from ntkspec.cli.fit import fit
@@ -15,6 +16,7 @@ from ntkspec.cli.info import info
 from ntkspec.cli.merge import merge
 from ntkspec.cli.plot import plot
 from ntkspec.cli.sweep import sweep
+from ntkspec.cli.train import train
 from ntkspec.cli.verify import verify
 
 __all__ = ["main"]
@@ -34,5 +36,5 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, merge, verify, info, export, fit, plot):
+for _command in (eig, certify, sweep, merge, verify, info, export, fit, train, compare, plot):
     main.add_command(_command)

@@ -1,10 +1,11 @@
-"""``ntkspec info``: what a table holds, or how far an unfinished one is."""
+"""``ntkspec info``: what a table or a run holds, or how far an unfinished one is."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,32 +21,77 @@ __all__ = ["info"]
 @click.command()
 @click.argument("table", type=click.Path(path_type=Path))
 def info(table: Path) -> None:
-    """Show what TABLE holds, what made it, and what was checked.
+    """Show what TABLE, or a run, holds, what made it, and what was checked.
 
-    Of a table that a sweep has not finished it shows how far it is.
+    Of what a sweep or a training has not finished it shows how far it is.
 
     \b
     Example:
       ntkspec info out/spectra.h5
+      ntkspec info out/figure2.h5
     """
-    from ntkspec.sweeps.folder import blocks_folder
+    from ntkspec.files.parts import parts_folder
     from ntkspec.tables import open_table
+    from ntkspec.trainer.runs import is_run
 
-    if table.is_dir():
-        _show_unfinished(table)
+    folder = table if table.is_dir() else parts_folder(table)
+    unfinished = not table.is_file() and folder.is_dir()
+    if is_run(folder if unfinished else table):
+        _show_run(folder if unfinished else table)
         return
-    if not table.exists() and blocks_folder(table).is_dir():
-        _show_unfinished(blocks_folder(table))
+    if unfinished:
+        _show_unfinished(folder)
         return
     with open_table(table) as source:
         attributes = source.attributes
-        click.echo(f"{table}: {attributes['format']}, version {attributes['format_version']}")
-        click.echo(f"made {attributes['time']} by: {attributes['command']}")
-        versions = json.loads(attributes["versions"])
-        click.echo("with " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+        _show_making(table, attributes)
         if attributes.get("layout") == "virtual":
             click.echo("a virtual table: its numbers are in the files of its blocks")
         _show_networks(source)
+
+
+def _show_making(path: Path, attributes: dict[str, Any]) -> None:
+    """What a file is, and what made it."""
+    click.echo(f"{path}: {attributes['format']}, version {attributes['format_version']}")
+    click.echo(f"made {attributes['time']} by: {attributes['command']}")
+    versions = json.loads(attributes["versions"])
+    click.echo("with " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+
+
+def _show_run(path: Path) -> None:
+    """The trainings of a run, or how far each of them is."""
+    from rich.table import Table as Grid
+
+    from ntkspec.cli.terminal import console
+    from ntkspec.files.parts import is_locked
+    from ntkspec.trainer.runs import open_run
+
+    run = open_run(path)
+    recipe, members = run.recipe, len(run.recipe.members)
+    if run.finished:
+        _show_making(path, run.attributes)
+    else:
+        total = recipe.steps * members
+        click.echo(f"{path}: an unfinished run" + (", at work now" if is_locked(path) else ""))
+        click.echo(
+            f"{len(run.members)} of {members} trainings have begun, {run.steps_done} of {total} "
+            f"steps are done ({run.steps_done / total:.1%})"
+        )
+    click.echo(
+        f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
+        f"{run.points.dim}, target of degrees {', '.join(map(str, recipe.target.degrees))}"
+    )
+    shown = Grid("training", "s", "step size", "steps", "loss", "kernel moved", "status")
+    for m in run.members:
+        shown.add_row(
+            m.name, _number(m.s), _number(m.step_size),
+            f"{m.steps_done}/{recipe.steps}", f"{m.loss[-1]:.3e}" if m.loss.size else "",
+            _number(m.start_kernel_movement), m.status,
+        )  # fmt: skip
+    console().print(shown)
+    for m in run.members:
+        if m.sentence:
+            click.echo(f"{m.name}: {m.sentence}")
 
 
 def _show_networks(source: Table) -> None:
@@ -72,8 +118,9 @@ def _show_unfinished(folder: Path) -> None:
     from rich.table import Table as Grid
 
     from ntkspec.cli.terminal import console
+    from ntkspec.files.parts import is_locked
     from ntkspec.sweeps import Plan, group_name
-    from ntkspec.sweeps.folder import is_locked, remembered, survey
+    from ntkspec.sweeps.folder import remembered, survey
 
     plan = Plan(remembered(folder))
     there = survey(plan, folder)
@@ -100,3 +147,8 @@ def _span(values: NDArray[np.int64]) -> str:
         return f"{first}, ..., {last} ({values.size} values)"
     (step,) = steps
     return f"{first}:{last + 1}" + (f":{step}" if step > 1 else "")
+
+
+def _number(value: float) -> str:
+    """To four digits; empty where there is none."""
+    return "" if math.isnan(value) else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""``ntkspec plot``: the poster's Figure 3 from a table."""
+"""``ntkspec plot``: the poster's Figure 3 from a table, its Figures 1 and 2 from a run."""
 
 from __future__ import annotations
 
@@ -8,22 +8,37 @@ import click
 
 __all__ = ["plot"]
 
+PATH = click.Path(path_type=Path)
+
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
 @click.option(
-    "-o", "--output", "outputs", type=click.Path(path_type=Path), required=True, multiple=True,
+    "-o", "--output", "outputs", type=PATH, required=True, multiple=True,
     help="Picture to write, by its ending .png, .svg or .pdf; may be given several times.",
 )  # fmt: skip
-def plot(table: Path, outputs: tuple[Path, ...]) -> None:
-    """Draw eigenvalue against degree for the networks of TABLE, with their laws.
+@click.option("--numbers", type=PATH, help="Of a run: write the numbers drawn to this file (CSV).")
+def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
+    """Draw SOURCE: a table of eigenvalues, or a run of trainings.
+
+    Of a table eigenvalue against degree for its networks, with their laws.  Of a run the target
+    and what was learned, their Fourier transforms (on other spheres than the circle: the energies
+    of their degrees), and how fast each degree of the target was learned, for each loss.
 
     \b
     Example:
       ntkspec plot out/spectra.h5 -o out/figure3.png -o out/figure3.svg
+      ntkspec plot out/figure2.h5 -o out/figure2.png --numbers out/figure2.csv
     """
-    from ntkspec.plots import figure3
+    from ntkspec.errors import NtkspecError
+    from ntkspec.plots import figure3, run_picture
+    from ntkspec.trainer.runs import is_run, open_run
 
-    figure3(table, list(outputs))
-    for output in outputs:
-        click.echo(f"wrote {output}")
+    if is_run(source) or source.is_dir():
+        written = run_picture(open_run(source), outputs, numbers)
+    elif numbers is None:
+        written = figure3(source, outputs)
+    else:
+        raise NtkspecError("--numbers is for a run; `ntkspec export` writes those of a table")
+    for path in written:
+        click.echo(f"wrote {path}")

@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Meter", "console"]
+__all__ = ["SECONDS_BETWEEN_LINES", "Meter", "console", "time_left"]
 
 #: Characters in a line of a table, where no terminal says otherwise.
 WIDTH = 120
@@ -85,7 +85,7 @@ class Meter:
         ended = done == total and self._shown != (done, total)
         if ended or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last, self._shown = now, (done, total)
-            left = _time_left(done - self._first, total - done, now - self._start)
+            left = time_left(done - self._first, total - done, now - self._start)
             parts = [f"{done}/{total} {self._unit}", speed, left, again]
             print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
@@ -96,7 +96,8 @@ def _speed(eigenvalues: int | None, seconds: float) -> str:
     return f"{eigenvalues / seconds:.3g} eigenvalues/s"
 
 
-def _time_left(done: int, left: int, seconds: float) -> str:
+def time_left(done: int, left: int, seconds: float) -> str:
+    """Return "3:07 left", from what was done in so many seconds; empty where that says nothing."""
     if done <= 0 or left <= 0:
         return ""
     minutes, rest = divmod(round(seconds * left / done), 60)

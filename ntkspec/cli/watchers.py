@@ -13,7 +13,16 @@ from typing import Any
 from ntkspec.cli.terminal import SECONDS_BETWEEN_LINES, Meter
 from ntkspec.sweeps.progress import Observer, Progress
 
-__all__ = ["watching"]
+__all__ = ["JsonLog", "watching"]
+
+
+class JsonLog:
+    """Events on the standard error stream, an object a line."""
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write what happened, and when."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        print(json.dumps({"time": now, "event": event, **facts}), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -45,6 +54,7 @@ class _JsonLines(Observer):
     """An object a line on the standard error stream."""
 
     def __init__(self) -> None:
+        self._log = JsonLog()
         self._start = time.monotonic()
         self._last = -SECONDS_BETWEEN_LINES
         self._first: int | None = None
@@ -58,7 +68,7 @@ class _JsonLines(Observer):
             return
         self._last = spent
         done = state.done - self._first
-        self._write(
+        self._log.write(
             "progress",
             done=state.done,
             total=state.total,
@@ -70,8 +80,4 @@ class _JsonLines(Observer):
 
     def note(self, event: str, message: str, **facts: Any) -> None:
         """Write what happened."""
-        self._write(event, message=message, **facts)
-
-    def _write(self, event: str, **facts: Any) -> None:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"time": now, "event": event, **facts}), file=sys.stderr, flush=True)
+        self._log.write(event, message=message, **facts)

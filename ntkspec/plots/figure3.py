@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
+from ntkspec.plots.pictures import NAMES, STYLES, checked_output, save
 from ntkspec.spectra.laws import law
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
@@ -28,13 +27,6 @@ __all__ = ["figure3"]
 PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
 PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
-# Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
-# Sizes differ too: leaky ReLU and ReLU nearly coincide.
-STYLES = (
-    ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
-    ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
-)  # fmt: skip
-NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
 
 @dataclass(frozen=True)
@@ -75,22 +67,13 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
     NtkspecError
         For another suffix, or a table with no degrees beyond 2.
     """
-    paths = [_checked_output(path) for path in outputs]
+    paths = [checked_output(path) for path in outputs]
     with open_table(table) as source:
         panels = {dim: _curves(source, dim) for dim in _dims(source)}
     figure = _draw(panels)
     for path in paths:
-        _save(figure, path)
+        save(figure, path)
     return paths
-
-
-def _checked_output(path: str | Path) -> Path:
-    path = Path(path)
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise NtkspecError(
-            f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
-        )
-    return path
 
 
 def _dims(table: Table) -> list[int]:
@@ -234,16 +217,3 @@ def _legend(figure: Figure, axes: Axes) -> None:
         list(kept.values()), list(kept), loc="outside upper center", ncols=columns,
         frameon=False, fontsize=9, handletextpad=0.3, columnspacing=1.2,
     )  # fmt: skip
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write beside the target and rename, so that a killed run leaves no half picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        figure.savefig(name, metadata={"Date": None} if path.suffix == ".svg" else None)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)

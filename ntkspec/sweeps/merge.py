@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_hdf5
+from ntkspec.files.parts import is_locked, locked, sweep_up
 from ntkspec.sweeps.assembly import (
     Layout,
     Places,
@@ -29,7 +30,7 @@ from ntkspec.sweeps.assembly import (
 )
 from ntkspec.sweeps.blocks import block_path, read_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
-from ntkspec.sweeps.folder import is_locked, keep_recipe, locked, remembered, survey, sweep_up
+from ntkspec.sweeps.folder import keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import Plan, chunk_shape
 from ntkspec.sweeps.progress import Observer, Tally
 from ntkspec.tables import Table, TableSlice, open_table
@@ -97,7 +98,7 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
 
     Every block is read and verified; checks that no shard made are made here.
     """
-    with locked(out, together=False) as own:
+    with locked(out, "sweep", "table", together=False) as own:
         sweep_up(own, out)
         plan = Plan(remembered(folders[0]))
         for folder in folders:
@@ -175,7 +176,7 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
         axes = {name: _axes(name, mine) for name, mine in sources.items()}
         size = HEAD + sum(_bytes(*axis) for axis in axes.values())
         compression = str(tables[0].attributes.get("compression", "gzip"))
-        with locked(out, together=False), appearing_hdf5(out, size) as file:
+        with locked(out, "sweep", "table", together=False), appearing_hdf5(out, size) as file:
             describe(file, "single", compression)
             file.attrs["merged_from"] = json.dumps([_origin(table) for table in tables])
             for name, network in networks.items():

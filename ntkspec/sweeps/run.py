@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.parts import clear, locked, sweep_up
 from ntkspec.sweeps.assembly import Layout, assemble, check_layout
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
 from ntkspec.sweeps.checks import CheckKey, compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.clusters import External, Local, dask_client
-from ntkspec.sweeps.folder import clear, keep_recipe, locked, survey, sweep_up
+from ntkspec.sweeps.folder import keep_recipe, survey
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.progress import Observer, Tally
 from ntkspec.sweeps.provenance import code_digest
@@ -89,7 +90,7 @@ def run_sweep(
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
     check_layout(layout)
     observer = observer or Observer()
-    with locked(out, together=False) as folder:
+    with locked(out, "sweep", "table", together=False) as folder:
         if restart:
             _forget(out, folder)
         elif _finished(plan, out, layout):
@@ -148,7 +149,7 @@ def run_shard(
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
     index, count = _parsed_shard(shard)
     observer = observer or Observer()
-    with locked(out, together=not restart) as folder:
+    with locked(out, "sweep", "table", together=not restart) as folder:
         if restart:
             _forget(out, folder)
         _check_room(plan, folder, "virtual")

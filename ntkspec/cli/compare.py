@@ -1,0 +1,125 @@
+"""``ntkspec compare``: predicted decay rates against those that a run measured."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
+
+__all__ = ["compare"]
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("run", type=PATH)
+@click.option(
+    "--table", type=PATH, help="Take the eigenvalues from this table.  [default: computed]"
+)
+@click.option(
+    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
+    show_default=True, help="csv and json give all three levels in full.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", "outputs", type=PATH, multiple=True,
+    help="Picture to write too, by its ending .png, .svg or .pdf; may be given several times.",
+)  # fmt: skip
+@click.option(
+    "--finite/--no-finite", default=True, show_default=True,
+    help="Predict from each finite network's own kernel too, which takes the longest.",
+)  # fmt: skip
+def compare(
+    run: Path, table: Path | None, layout: str, outputs: tuple[Path, ...], finite: bool
+) -> None:
+    """Hold the decay rates that RUN measured against those that the spectrum predicts.
+
+    A row for each loss, width and degree of the target, with the mean over seeds and its 95 %
+    interval.  Ratios are measured over predicted, at three levels: the continuum (eta lambda_k
+    mu_k), the n training points, and the finite networks' own kernels.  The verdict is on what is
+    predicted for the points; "no verdict" says why.
+
+    \b
+    Example:
+      ntkspec compare out/rates.h5
+      ntkspec compare out/rates.h5 --table out/spectra.h5 --format csv -o out/rates.png
+    """
+    from ntkspec.cli.terminal import Meter
+    from ntkspec.compare import compare as hold
+    from ntkspec.trainer.runs import open_run
+
+    source = open_run(run)
+    with Meter("trainings") as meter:
+        found = hold(source, table, finite=finite, progress=meter)
+    if outputs:
+        from ntkspec.plots.comparison import comparison_picture
+
+        for path in comparison_picture(found, source, outputs):
+            click.echo(f"wrote {path}", err=True)
+    if layout == "text":
+        _print_text(found)
+    elif layout == "csv":
+        found.to_csv(sys.stdout)
+    else:
+        found.to_json(sys.stdout)
+
+
+def _print_text(found: Comparison) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from ntkspec.cli.terminal import console
+
+    shown = Table(
+        "loss", "width", "k", "seeds", "measured", "predicted", "/ continuum", "/ points",
+        "/ finite", "moved", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for row in found.rows:
+        shown.add_row(
+            row.loss, str(row.width), str(row.degree), str(row.seeds), _measured(row),
+            f"{row.points.rate:.4g}", *map(_ratio, (row.continuum, row.points, row.finite)),
+            _number(row.kernel_movement, ".2g"), row.verdict,
+        )  # fmt: skip
+    for limit in found.extrapolated:
+        shown.add_row(
+            limit.loss, "inf", str(limit.degree), "", _measured(limit),
+            f"{limit.points.rate:.4g}", *map(_ratio, (limit.continuum, limit.points)), "", "",
+            limit.verdict,
+        )  # fmt: skip
+    console().print(shown)
+    for reason in dict.fromkeys(row.reason for row in found.rows if row.reason):
+        degrees = [f"k = {row.degree}" for row in found.rows if row.reason == reason]
+        click.echo(f"no verdict: {reason} ({', '.join(dict.fromkeys(degrees))})")
+    for loss, power in found.powers.items():
+        if not math.isnan(power.power):
+            click.echo(
+                f"{loss}: the scatter over seeds falls as width^-{power.power:.2f} "
+                f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
+            )
+
+
+def _measured(row: Row | ExtrapolatedRow) -> str:
+    """The rate with half of its interval, or its bound."""
+    if row.measured is None:
+        bound = getattr(row, "bound", None)
+        return "" if bound is None else f"< {bound:.2g}"
+    if row.low is None or row.high is None:
+        return f"{row.measured:.4g}"
+    return f"{row.measured:.4g}±{(row.high - row.low) / 2:.1g}"
+
+
+def _ratio(level: Level) -> str:
+    if level.ratio is None:
+        return "0" if level.rate == 0.0 else ""
+    if level.low is None or level.high is None:
+        return f"{level.ratio:.3f}"
+    return f"{level.ratio:.3f}±{(level.high - level.low) / 2:.3f}"
+
+
+def _number(value: float, form: str) -> str:
+    return "" if math.isnan(value) else format(value, form)

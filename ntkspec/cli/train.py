@@ -1,0 +1,113 @@
+"""``ntkspec train``: a recipe of trainings to the file of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.runs import RunResult
+
+__all__ = ["train"]
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("recipe", type=PATH)
+@click.option("-o", "--output", type=PATH, help="Run to write (HDF5).")
+@click.option("--plan", is_flag=True, help="Say what there is to train, and train nothing.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="The numbers do not depend on it.  [default: all]"
+)
+@click.option("--restart", is_flag=True, help="Throw away what an earlier run has done.")
+@click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
+@click.option(
+    "--checkpoint", type=click.FloatRange(min=0.0), default=5.0, show_default=True,
+    metavar="SECONDS", help="Time between checkpoints: what a kill may lose.",
+)  # fmt: skip
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    recipe: Path,
+    output: Path | None,
+    plan: bool,
+    threads: int | None,
+    restart: bool,
+    log_json: bool,
+    checkpoint: float,
+) -> None:
+    """Train the networks that RECIPE (TOML) describes, and measure what they learn.
+
+    Every choice of exponent, width and seed is trained, one after the other.  Killed at any moment
+    and run again, it goes on where it was, to the same bits.  A training that diverges is kept
+    with the reason, the others go on, and the exit code is 1.
+
+    \b
+    Example: what there is to do; train; look at it
+      ntkspec train data/recipes/figure2.toml --plan
+      ntkspec train data/recipes/figure2.toml -o out/figure2.h5
+      ntkspec plot out/figure2.h5 -o out/figure2.png
+    """
+    if plan:
+        _show_plan(recipe)
+        return
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    from ntkspec.cli.interrupts import ending_soon
+    from ntkspec.cli.training import watching_training
+    from ntkspec.trainer.runs import train_run
+
+    again = "the same command again" + (" without --restart" if restart else "")
+    ctx.find_root().obj = message = f"interrupted; {again} goes on from here"
+    with ending_soon(message), watching_training(as_json=log_json) as observer:
+        result = train_run(
+            recipe, output, threads=threads, restart=restart, checkpoint=checkpoint,
+            observer=observer,
+        )  # fmt: skip
+    click.echo(_outcome(result))
+    for name, sentence in result.diverged:
+        click.echo(f"{name}: {sentence}", err=True)
+    if result.diverged:
+        raise click.exceptions.Exit(1)
+
+
+def _show_plan(path: Path) -> None:
+    """Print the members, and what there is to learn."""
+    from rich.table import Table
+
+    from ntkspec.cli.terminal import console
+    from ntkspec.trainer.recipe import read_run_recipe
+    from ntkspec.trainer.runs import pose
+    from ntkspec.trainer.runs.file import run_bytes
+
+    recipe = read_run_recipe(path)
+    problem = pose(recipe)
+    shown = Table("member", "s", "width", "seed")
+    for key in recipe.members:
+        shown.add_row(key.name, str(key.exponent), str(key.width), str(key.seed))
+    console().print(shown)
+    points, grid = problem.points, problem.grid
+    click.echo(
+        f"{_trainings(len(recipe.members))} of {recipe.steps} steps, {recipe.records} records"
+    )
+    click.echo(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
+    click.echo(f"target: degrees {', '.join(map(str, problem.target.degrees))}")
+    click.echo(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
+    click.echo(
+        f"disk: {2 * run_bytes(recipe, problem) / 1e6:.3g} MB while it trains, half at the end"
+    )
+
+
+def _outcome(result: RunResult) -> str:
+    if not result.trained:
+        return f"{result.output} is complete already"
+    earlier = f", {result.reused} by earlier runs" if result.reused else ""
+    return f"wrote {result.output}: {_trainings(result.trained + result.reused)}{earlier}"
+
+
+def _trainings(count: int) -> str:
+    return f"{count} training{'' if count == 1 else 's'}"

@@ -1,0 +1,248 @@
+"""The picture of a comparison: amplitudes against steps, and rates over predictions by width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.compare import Comparison, Curves, Row
+from ntkspec.errors import NtkspecError
+from ntkspec.plots.pictures import STYLES, checked_output, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ntkspec.trainer.runs import Run
+
+__all__ = ["comparison_picture"]
+
+#: Lowest amplitude drawn: below it a finite network has left what any level foretells.
+LOWEST = 3e-3
+#: Records of the mean that get a marker.
+MARKERS = 18
+#: Ratios drawn at most.
+MOST_RATIO = 2.5
+Line = Literal["-", "--", ":"]
+LEVELS: tuple[tuple[str, Line, float], ...] = (
+    ("continuum", ":", 1.4), ("points", "--", 1.1), ("finite", "-", 0.9),
+)  # fmt: skip
+Style = tuple[str, str, float]
+
+
+def comparison_picture(
+    comparison: Comparison, run: Run, outputs: Sequence[str | Path]
+) -> list[Path]:
+    """Draw measured amplitudes and rates with what is predicted for them, a row for each loss.
+
+    Left the amplitudes of the widest networks, over those of the start; right the ratio of the
+    measured rates to those predicted for the training points, with 95 % intervals, against the
+    width and extrapolated to infinite width.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    run : Run
+        The run that it is of.
+    outputs : sequence of path
+        Files to write, their kind by suffix: .png, .svg or .pdf.
+
+    Returns
+    -------
+    list of Path
+        The files written; each appears whole or not at all.
+
+    Raises
+    ------
+    NtkspecError
+        For another suffix, or a comparison without rows.
+    """
+    paths = [checked_output(path) for path in outputs]
+    if not comparison.rows:
+        raise NtkspecError("the run has no trainings with records to draw yet")
+    figure = _draw(comparison, run)
+    for path in paths:
+        save(figure, path)
+    return paths
+
+
+def _draw(comparison: Comparison, run: Run) -> Figure:
+    from matplotlib.figure import Figure
+
+    losses = list(dict.fromkeys(row.loss for row in comparison.rows))
+    styles = _styles(comparison)
+    figure = Figure(figsize=(11, 3.6 * len(losses) + 1.2), layout="constrained", dpi=150)
+    grid = figure.subplots(len(losses), 2, squeeze=False)
+    for (left, right), loss in zip(grid, losses, strict=True):
+        _amplitudes(left, comparison, loss, styles)
+        _ratios(right, comparison, loss, styles)
+    _legend(figure, comparison, styles, run.points.n)
+    return figure
+
+
+def _styles(comparison: Comparison) -> dict[int, Style]:
+    """A colour and marker for each degree drawn, evenly chosen where there are too many."""
+    degrees = sorted({row.degree for row in comparison.rows})
+    if len(degrees) > len(STYLES):
+        chosen = np.linspace(0, len(degrees) - 1, len(STYLES)).round().astype(int)
+        degrees = [degrees[i] for i in chosen]
+    return dict(zip(degrees, STYLES, strict=False))
+
+
+def _amplitudes(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Style]) -> None:
+    width = max(row.width for row in comparison.rows if row.loss == loss)
+    for degree, style in styles.items():
+        _amplitude(axes, comparison.curves[loss, width, degree], style)
+    axes.set(xscale="log", yscale="log", ylim=(LOWEST, 1.7))
+    axes.set_xlabel("step")
+    axes.set_ylabel("amplitude / start")
+    axes.set_title(f"{_named(loss)}: the networks of width {width}", fontsize=11)
+    axes.grid(color="0.92", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _amplitude(axes: Axes, curves: Curves, style: Style) -> None:
+    colour, marker, size = style
+    later = curves.steps > 0
+    for steps, amplitude in curves.measured:
+        axes.plot(steps[1:], _cut(amplitude[1:]), color=colour, linewidth=0.6, alpha=0.35, zorder=1)
+    for name, line, thick in LEVELS:
+        axes.plot(
+            curves.steps[later], _cut(getattr(curves, name)[later]), line, color=colour,
+            linewidth=thick, zorder=2,
+        )  # fmt: skip
+    shortest = min(len(amplitude) for _, amplitude in curves.measured)
+    mean = np.mean([amplitude[:shortest] for _, amplitude in curves.measured], axis=0)
+    steps = curves.steps[:shortest]
+    wanted = np.geomspace(max(steps[1], 1), max(steps[-1], 1), MARKERS)
+    shown = np.unique(np.searchsorted(steps, wanted).clip(1, shortest - 1))
+    axes.plot(
+        steps[shown], _cut(mean[shown]), linestyle="none", marker=marker, markersize=size,
+        color=colour, markerfacecolor="white", zorder=3,
+    )  # fmt: skip
+
+
+def _cut(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leave out what is below the picture, and what has changed its sign."""
+    return np.where(amplitude > LOWEST, amplitude, np.nan)
+
+
+def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Style]) -> None:
+    rows = [row for row in comparison.rows if row.loss == loss]
+    columns, names = _columns(comparison, rows)
+    apart = min((b / a for a, b in pairwise(columns)), default=4.0)
+    band = comparison.tolerance
+    axes.axhspan(1.0 - band, 1.0 + band, color="0.92", zorder=0)
+    axes.axhline(1.0, color="0.5", linewidth=0.8, zorder=1)
+    told = {row.degree for row in rows if row.points.ratio is not None}
+    shown = [(degree, style) for degree, style in styles.items() if degree in told]
+    drawn = [1.0 - 2 * band, 1.0 + 2 * band]
+    for place, (degree, style) in enumerate(shown):
+        # Beside each other, not on top of each other.
+        aside = apart ** (0.6 * ((place + 0.5) / len(shown) - 0.5))
+        mine = [row for row in rows if row.degree == degree and row.points.ratio is not None]
+        drawn += _points(axes, mine, aside, style)
+        drawn += _limit(axes, comparison, (loss, degree), columns[-1] * aside, style)
+    low, high = max(min(drawn), 0.0), min(max(drawn), MOST_RATIO)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    axes.set_xscale("log")
+    axes.set_xlim(columns[0] / apart**0.5, columns[-1] * apart**0.5)
+    axes.set_xticks(columns, names)
+    axes.minorticks_off()
+    axes.set_xlabel("width")
+    axes.set_ylabel("measured rate / predicted for the points")
+    axes.set_title(_power(comparison, loss), fontsize=11)
+
+
+def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list[str]]:
+    """Places of the widths, and one beyond them for infinite width where there is such a rate."""
+    widths = sorted({row.width for row in rows})
+    columns, names = [float(width) for width in widths], [str(width) for width in widths]
+    if any(row.loss == rows[0].loss for row in comparison.extrapolated):
+        columns.append(widths[-1] * widths[-1] / widths[-2])
+        names.append("$\\infty$")
+    return columns, names
+
+
+def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[float]:
+    """Ratios with their intervals; returns the values drawn."""
+    colour, marker, size = style
+    levels = [row.points for row in rows]
+    ratio = np.array([level.ratio for level in levels], dtype=np.float64)
+    low = np.array([level.low for level in levels], dtype=np.float64)
+    high = np.array([level.high for level in levels], dtype=np.float64)
+    axes.errorbar(
+        [row.width * aside for row in rows], ratio, yerr=np.nan_to_num([ratio - low, high - ratio]),
+        linestyle="none", marker=marker, markersize=size + 0.5, color=colour,
+        markerfacecolor="white", elinewidth=1.0, capsize=2.0, zorder=3,
+    )  # fmt: skip
+    return [value for value in (*ratio, *low, *high) if math.isfinite(value)]
+
+
+def _limit(
+    axes: Axes, comparison: Comparison, key: tuple[str, int], x: float, style: Style
+) -> list[float]:
+    """Extrapolated ratio, filled, and where the continuum's rate would put it, a dotted dash."""
+    colour, marker, size = style
+    for row in comparison.extrapolated:
+        level = row.points
+        if (row.loss, row.degree) != key or level.ratio is None:
+            continue
+        low, high = float(level.low or 0.0), float(level.high or 0.0)
+        axes.errorbar(
+            [x], [level.ratio], yerr=[[level.ratio - low], [high - level.ratio]], marker=marker,
+            markersize=size + 0.5, color=colour, elinewidth=1.6, capsize=3.0, zorder=3,
+        )  # fmt: skip
+        continuum = row.continuum.rate / level.rate
+        axes.plot([x / 1.13, x * 1.13], [continuum, continuum], ":", color=colour, linewidth=2.0)
+        return [level.ratio, low, high, continuum]
+    return []
+
+
+def _power(comparison: Comparison, loss: str) -> str:
+    power = comparison.powers[loss]
+    if math.isnan(power.power):
+        return "rates by width"
+    error = (power.high - power.low) / 2.0
+    return f"scatter over seeds ~ width$^{{-p}}$, $p = {power.power:.2f} \\pm {error:.2f}$"
+
+
+def _named(loss: str) -> str:
+    return "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
+
+
+def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:
+    """Degrees above, lines below."""
+    from matplotlib.lines import Line2D
+
+    moving = {row.degree for row in comparison.rows if row.points.rate != 0.0}
+    degrees = [
+        Line2D([], [], linestyle="none", marker=marker, markersize=size, color=colour,
+               markerfacecolor="white",
+               label=f"$k = {degree}$" + ", predicted rate 0" * (degree not in moving))
+        for degree, (colour, marker, size) in styles.items()
+    ]  # fmt: skip
+    names = {
+        "continuum": "continuum", "points": f"{n} points", "finite": "own kernel of the first seed"
+    }  # fmt: skip
+    lines = [
+        Line2D([], [], linestyle="none", marker="o", markersize=4.5, color="0.3",
+               markerfacecolor="white", label="measured, mean over seeds"),
+        Line2D([], [], color="0.3", linewidth=0.6, alpha=0.5, label="each seed"),
+    ]  # fmt: skip
+    lines += [
+        Line2D([], [], color="0.3", linestyle=line, linewidth=thick, label=names[name])
+        for name, line, thick in LEVELS
+        if any(np.isfinite(getattr(one, name)).any() for one in comparison.curves.values())
+    ]
+    layout: dict[str, Any] = {
+        "frameon": False, "fontsize": 9, "handletextpad": 0.4, "columnspacing": 1.5
+    }  # fmt: skip
+    figure.legend(handles=degrees, loc="outside upper center", ncols=len(degrees), **layout)
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), **layout)

@@ -1,0 +1,53 @@
+"""What all pictures share: colours and markers, and files that appear whole."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ntkspec.errors import NtkspecError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["NAMES", "STYLES", "checked_output", "save"]
+
+# Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
+# Sizes differ too, for curves that nearly coincide.
+STYLES = (
+    ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
+    ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
+)  # fmt: skip
+#: Names of activations as they are printed.
+NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
+
+
+def checked_output(path: str | Path) -> Path:
+    """Return the path of a picture, once its ending is known to name a kind.
+
+    Raises
+    ------
+    NtkspecError
+        For other endings than .png, .svg and .pdf.
+    """
+    path = Path(path)
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise NtkspecError(
+            f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
+        )
+    return path
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write beside the target and rename, so that a killed run leaves no half picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        figure.savefig(name, metadata={"Date": None} if path.suffix == ".svg" else None)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

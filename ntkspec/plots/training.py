@@ -1,0 +1,363 @@
+"""What a run's networks learned: the poster's Figures 1 and 2, and their like on any sphere."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.files.appearing import appearing
+from ntkspec.plots.pictures import NAMES, checked_output, save
+from ntkspec.trainer.runs import Member, Run
+from ntkspec.trainer.runs.problem import recipe_target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Curve", "Panel", "run_panels", "run_picture"]
+
+Array = NDArray[np.float64]
+
+TARGET, LEARNED, OTHERS = "0.55", "#D55E00", "#F3C3A5"
+#: Of degrees: the other colours, from dark to light.
+COLOURS = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+#: Smallest energies that are drawn, over the largest, against steps and in bars.
+LOWEST, LOWEST_BAR = 1e-12, 1e-8
+#: Points of a great circle, and numbers of a block of its network's neurons.
+ARC, BLOCK = 400, 2**20
+#: Losses side by side; more of them stand below each other.
+MOST_COLUMNS = 4
+#: Degrees whose energies are drawn: the lowest of the target's.
+MOST_DEGREES = 8
+COLUMNS = ("loss", "width", "seed", "panel", "series", "x", "value")
+
+
+class Curve(NamedTuple):
+    """A line or set of points of a panel."""
+
+    series: str
+    x: Array
+    y: Array
+    width: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows.
+
+    Attributes
+    ----------
+    kind : {"function", "dft", "bars", "energy"}
+    loss : str
+        Of the members shown, as in their names.
+    curves : list of Curve
+    """
+
+    kind: str
+    loss: str
+    curves: list[Curve]
+
+
+def run_picture(
+    run: Run, outputs: Sequence[str | Path], numbers: str | Path | None = None
+) -> list[Path]:
+    """Draw what the networks of a run learned, and how fast, for each of its losses.
+
+    On the circle the target and the learned functions against x = angle / 2 pi, and the absolute
+    values of their discrete Fourier transforms; on other spheres both along a great circle, and
+    the energy of each degree.  Beside them the energy of the residual at the target's degrees
+    against steps.  Of several widths the largest is drawn.
+
+    Parameters
+    ----------
+    run : Run
+    outputs : sequence of path
+        Files to write, their kind by suffix: .png, .svg or .pdf.
+    numbers : path, optional
+        File for the numbers drawn (CSV): loss, width, seed, panel, series, x, value.
+
+    Returns
+    -------
+    list of Path
+        The files written; each appears whole or not at all.
+
+    Raises
+    ------
+    NtkspecError
+        For another suffix, or a run of which nothing is finished.
+    """
+    paths = [checked_output(path) for path in outputs]
+    panels = run_panels(run)
+    if paths:
+        figure = _draw(run, panels)
+        for path in paths:
+            save(figure, path)
+    if numbers is not None:
+        paths.append(Path(numbers))
+        _write_numbers(panels, paths[-1])
+    return paths
+
+
+def run_panels(run: Run) -> list[list[Panel]]:
+    """The panels of a run's picture: for each loss three.
+
+    Raises
+    ------
+    NtkspecError
+        When nothing of the run is finished.
+    """
+    found: dict[str, list[Member]] = {}
+    for member in run.members:
+        if member.status in ("finished", "diverged"):
+            found.setdefault(member.name.partition(",")[0], []).append(member)
+    if not found:
+        raise NtkspecError(f"{run.path}: no training of the run is finished, so none can be drawn")
+    panels = []
+    for loss, members in found.items():
+        widest = max(member.width for member in members)
+        shown = [member for member in members if member.width == widest]
+        second = _dft if run.points.dim == 2 else _bars
+        panels.append(
+            [_function(run, loss, shown), second(run, loss, shown), _energy(run, loss, shown)]
+        )
+    return panels
+
+
+def _function(run: Run, loss: str, members: list[Member]) -> Panel:
+    """Target and learned functions, around the circle or along a great circle."""
+    if run.points.dim == 2:
+        x = np.arange(run.grid.n) / run.grid.n
+        curves = [Curve("target", x, run.grid_target)]
+        curves += [_learned(x, m.grid_learned, m) for m in members]
+        return Panel("function", loss, curves)
+    angle = np.linspace(0.0, 2.0 * np.pi, ARC)
+    arc = np.zeros((ARC, run.points.dim))
+    arc[:, -1], arc[:, 0] = np.cos(angle), np.sin(angle)
+    curves = [Curve("target", angle, recipe_target(run.recipe.target).values(arc))]
+    curves += [_learned(angle, _values(run, m, arc), m) for m in members]
+    return Panel("function", loss, curves)
+
+
+def _learned(x: Array, y: Array, member: Member) -> Curve:
+    return Curve("learned", x, y, member.width, member.seed)
+
+
+def _values(run: Run, member: Member, x: Array) -> Array:
+    """Values of a trained network, m^(-1/2) sum_r a_r sigma(w_r . x), some neurons at a time."""
+    sigma, total = run.recipe.network.sigma, np.zeros(x.shape[0])
+    some = max(1, BLOCK // x.shape[0])
+    for start in range(0, member.width, some):
+        part = slice(start, start + some)
+        total += sigma.value(x @ member.weights[part].T) @ member.signs[part]
+    return np.asarray(total / np.sqrt(member.width))
+
+
+def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
+    """Absolute values of the DFT, scaled so that sin(2 pi k x) has 1 at k."""
+    points = run.points.equispaced
+    target = run.target_values if points else run.grid_target
+    curves = [Curve("target", *_spectrum(target))]
+    for m in members:
+        curves.append(_learned(*_spectrum(m.learned if points else m.grid_learned), m))
+    return Panel("dft", loss, curves)
+
+
+def _spectrum(values: Array) -> tuple[Array, Array]:
+    size = np.abs(np.fft.rfft(values)) * 2.0 / values.size
+    size[0] /= 2.0
+    if values.size % 2 == 0:
+        size[-1] /= 2.0
+    return np.arange(size.size, dtype=np.float64), size
+
+
+def _bars(run: Run, loss: str, members: list[Member]) -> Panel:
+    """Energy of the residual at each degree, before and after."""
+    degrees = run.degrees.astype(np.float64)
+    curves = [Curve("target", degrees, members[0].energy[0])]
+    curves += [_learned(degrees, m.energy[-1], m)._replace(series="residual") for m in members]
+    return Panel("bars", loss, curves)
+
+
+def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
+    """Energy of the residual at each degree of the target, over that of the start."""
+    curves = []
+    for degree in sorted(run.recipe.target.degrees)[:MOST_DEGREES]:
+        column = int(np.searchsorted(run.degrees, degree))
+        for m in members:
+            part = m.energy[:, column] / m.energy[0, column]
+            steps = m.steps.astype(np.float64)
+            curves.append(Curve(f"degree {degree}", steps, part, m.width, m.seed))
+    return Panel("energy", loss, curves)
+
+
+def _write_numbers(panels: list[list[Panel]], path: Path) -> None:
+    with appearing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_rows(panels))
+
+
+def _rows(panels: list[list[Panel]]) -> Iterator[tuple[object, ...]]:
+    for panel in (panel for group in panels for panel in group):
+        for curve in panel.curves:
+            who = (curve.width, curve.seed) if curve.width else ("", "")
+            for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True):
+                yield panel.loss, *who, panel.kind, curve.series, x, y
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+
+def _draw(run: Run, panels: list[list[Panel]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    beside = 1 < len(panels) <= MOST_COLUMNS
+    rows, columns = (3, len(panels)) if beside else (len(panels), 3)
+    size = (3.9 * columns + 0.3, 2.7 * rows + 0.9)
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    if beside:
+        grid = grid.T
+    for place, (group, line) in enumerate(zip(panels, grid, strict=True)):
+        for panel, axes in zip(group, line, strict=True):
+            _panel(run, panel, axes)
+            if beside and place:
+                axes.set_ylabel("")
+    for place in range(3):
+        _share_limits([line[place] for line in grid])
+    if len(panels) > 1:
+        for group, line in zip(panels, grid, strict=True):
+            line[0].set_title(_loss_name(group[0].loss), fontsize=11)
+    figure.suptitle(_title(run, panels), fontsize=11)
+    _legend(figure, grid)
+    return figure
+
+
+def _title(run: Run, panels: list[list[Panel]]) -> str:
+    """Activation, width, points and steps; and the loss where there is but one."""
+    recipe = run.recipe
+    learned = [c for c in panels[0][0].curves if c.width]
+    parts = [
+        NAMES.get(recipe.network.activation, recipe.network.activation),
+        f"width {learned[0].width}",
+        f"{run.points.n} points",
+        f"{recipe.steps} steps",
+    ]
+    if run.points.dim > 2:
+        parts.insert(2, f"$d = {run.points.dim}$")
+    if len(panels) == 1:
+        parts.append(_loss_name(panels[0][0].loss))
+    return ", ".join(parts)
+
+
+def _loss_name(loss: str) -> str:
+    return "$L^2$ loss" if loss == "l2" else f"${loss.replace('=', ' = ').replace('-', '{-}')}$"
+
+
+def _share_limits(column: list[Axes]) -> None:
+    """The same heights for all losses, so that they can be compared."""
+    limits = [axes.get_ylim() for axes in column]
+    for axes in column:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def _panel(run: Run, panel: Panel, axes: Axes) -> None:
+    draw = {"function": _draw_function, "dft": _draw_dft, "bars": _draw_bars}
+    if panel.kind == "energy":
+        _draw_energy(panel, axes)
+    else:
+        draw[panel.kind](run, panel, axes)
+    axes.grid(color="0.92", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _draw_function(run: Run, panel: Panel, axes: Axes) -> None:
+    target, first, *others = panel.curves
+    axes.plot(target.x, target.y, color=TARGET, linewidth=2.6, label="target")
+    for curve in others:
+        axes.plot(curve.x, curve.y, color=OTHERS, linewidth=0.8, label="other seeds")
+    axes.plot(first.x, first.y, color=LEARNED, linewidth=1.1, label="learned")
+    axes.set_ylabel("function")
+    if run.points.dim == 2:
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xlabel("$x$")
+    else:
+        axes.set_xlim(0.0, 2.0 * np.pi)
+        axes.set_xticks(np.pi * np.arange(0.0, 2.1, 0.5), ["0", "π/2", "π", "3π/2", "2π"])
+        axes.set_xlabel("angle from the last axis, along a great circle")
+
+
+def _draw_dft(run: Run, panel: Panel, axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    target, first, *others = panel.curves
+    last = min(max(2 * max(run.recipe.target.degrees), 12), int(target.x[-1]))
+    shown = slice(0, last + 1)
+    axes.vlines(target.x[shown], 0.0, target.y[shown], color=TARGET, linewidth=2.6)
+    axes.plot(target.x[shown], target.y[shown], "o", color=TARGET, markersize=5.0, label="target")
+    for curve in others:
+        axes.plot(curve.x[shown], curve.y[shown], "s", color=OTHERS, markersize=2.5)
+    axes.vlines(first.x[shown], 0.0, first.y[shown], color=LEARNED, linewidth=1.0)
+    axes.plot(first.x[shown], first.y[shown], "s", color=LEARNED, markersize=3.5, label="learned")
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("frequency")
+    axes.set_ylabel("|DFT|")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_bars(run: Run, panel: Panel, axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    target, first, *others = panel.curves
+    last = min(max(2 * max(run.recipe.target.degrees), 6), int(target.x[-1]))
+    keep = target.x <= last
+    axes.bar(target.x[keep], target.y[keep], width=0.8, color=TARGET, label="target")
+    for curve in others:
+        axes.plot(curve.x[keep], curve.y[keep], "s", color=OTHERS, markersize=2.5)
+    axes.bar(first.x[keep], first.y[keep], width=0.4, color=LEARNED, label="what is left of it")
+    axes.set_yscale("log")
+    top = float(target.y.max())
+    axes.set_ylim(LOWEST_BAR * top, 3.0 * top)
+    axes.set_xlabel("degree")
+    axes.set_ylabel("energy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_energy(panel: Panel, axes: Axes) -> None:
+    series = list(dict.fromkeys(curve.series for curve in panel.curves))
+    colours = dict(zip(series, cycle(COLOURS), strict=False))
+    for curve in panel.curves:
+        first = not any(line.get_label() == curve.series for line in axes.lines)
+        axes.plot(
+            curve.x, curve.y, color=colours[curve.series], label=curve.series,
+            linewidth=1.3 if first else 0.5,
+        )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], LOWEST))
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("step")
+    axes.set_ylabel("residual energy / start")
+
+
+def _legend(figure: Figure, grid: Any) -> None:
+    """One for all panels, below them."""
+    kept: dict[str, Any] = {}
+    for axes in grid[0]:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            kept.setdefault(label, handle)
+    if "other seeds" in kept:
+        kept = {key: kept[key] for key in ("target", "learned", "other seeds")} | kept
+    columns = min(len(kept), int(figure.get_figwidth() / 1.3))
+    figure.legend(
+        list(kept.values()), list(kept), loc="outside lower center", ncols=columns,
+        frameon=False, fontsize=9, handletextpad=0.4, columnspacing=1.2,
+    )  # fmt: skip

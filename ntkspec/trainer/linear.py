@@ -1,0 +1,148 @@
+"""Training with a kernel that stays as it is, solved exactly: r <- (1 - eta K P) r."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+
+__all__ = ["LinearTraining", "loss_factor"]
+
+Array = NDArray[np.float64]
+
+#: Eigenvalues of P below this part of the largest are rounding errors.
+NEGLIGIBLE = 1e-14
+
+
+def loss_factor(matrix: ArrayLike) -> Array:
+    """B with P = B B', columns for the positive eigenvalues of P only.
+
+    Parameters
+    ----------
+    matrix : (n, n) array_like
+        P, symmetric and positive semidefinite.
+
+    Returns
+    -------
+    (n, rank) ndarray of float64
+
+    Raises
+    ------
+    NtkspecError
+        For another shape, a matrix that is not symmetric, or one with a negative eigenvalue.
+
+    Examples
+    --------
+    >>> loss_factor([[4.0, 0.0], [0.0, 0.0]])
+    array([[2.],
+           [0.]])
+    """
+    p = _symmetric(matrix, "matrix")
+    diagonal = p.diagonal()
+    if np.count_nonzero(p) == np.count_nonzero(diagonal):
+        values, vectors = diagonal, np.eye(p.shape[0])
+    else:
+        values, vectors = np.linalg.eigh(p)
+    top = float(np.abs(values).max(initial=0.0))
+    if values.min(initial=0.0) < -1e-10 * top:
+        raise NtkspecError(
+            f"matrix has the eigenvalue {values.min():.3g}; that of a loss must not be negative"
+        )
+    kept = values > NEGLIGIBLE * top
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
+
+
+class LinearTraining:
+    """Gradient descent on 1/2 r' P r with the kernel K, solved by one eigendecomposition.
+
+    Parameters
+    ----------
+    kernel : (n, n) array_like
+        K, symmetric; may be singular.
+    factor : (n, rank) array_like
+        B of `loss_factor`.
+
+    Raises
+    ------
+    NtkspecError
+        For shapes that do not fit, and a kernel that is not symmetric.
+
+    Notes
+    -----
+    With u = B' r and A = B' K B = V diag(a) V' a step is u <- (1 - eta A) u, r <- r - eta K B u.
+    So after t steps r = r_0 - K B V diag(g(a)) V' B' r_0 with g(a) = (1 - (1 - eta a)^t) / a, and
+    g(0) = eta t: neither K nor P is inverted.
+
+    Examples
+    --------
+    >>> training = LinearTraining([[2.0, 0.0], [0.0, 0.0]], np.eye(2))
+    >>> training.amplitudes(0.1, [0, 1, 2], [1.0, 1.0], np.eye(2))
+    array([[1.  , 1.  ],
+           [0.8 , 1.  ],
+           [0.64, 1.  ]])
+    """
+
+    def __init__(self, kernel: ArrayLike, factor: ArrayLike) -> None:
+        k = _symmetric(kernel, "kernel")
+        b = np.asarray(factor, dtype=np.float64)
+        if b.ndim != 2 or b.shape[0] != k.shape[0]:
+            raise NtkspecError(
+                f"factor of shape {b.shape} is not allowed with a kernel of shape {k.shape}"
+            )
+        moved = k @ b
+        values, vectors = np.linalg.eigh(b.T @ moved)
+        #: (rank,) eigenvalues of K P that are not 0 by P's, increasing; rounding below 0 removed.
+        self.eigenvalues: Array = np.maximum(values, 0.0)
+        self._moved: Array = moved @ vectors
+        self._factor: Array = b @ vectors
+
+    def amplitudes(
+        self, step_size: float, steps: ArrayLike, start: ArrayLike, functionals: ArrayLike
+    ) -> Array:
+        """Linear functionals of the residual after given numbers of steps.
+
+        Parameters
+        ----------
+        step_size : float
+            eta > 0.
+        steps : (R,) array_like
+            Whole numbers >= 0, as large as one likes.
+        start : (n,) array_like
+            r_0.
+        functionals : (K, n) array_like
+
+        Returns
+        -------
+        (R, K) ndarray of float64
+            inf where it diverges beyond the range of doubles.
+        """
+        r = np.asarray(start, dtype=np.float64)
+        rows = np.asarray(functionals, dtype=np.float64)
+        t = np.asarray(steps, dtype=np.float64)[:, np.newaxis]
+        along = (rows @ self._moved) * (self._factor.T @ r)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = rows @ r - self._learned(step_size, t) @ along.T
+        return np.where(np.isnan(found), np.inf, found)
+
+    def _learned(self, step_size: float, t: Array) -> Array:
+        """(R, rank) of (1 - (1 - eta a)^t) / a."""
+        z = step_size * self.eigenvalues
+        small = z < 0.5
+        found = np.empty((t.shape[0], z.size))
+        found[:, small] = -np.expm1(t * np.log1p(-z[small]))
+        found[:, ~small] = 1.0 - (1.0 - z[~small]) ** t
+        tiny = z < 1e-300
+        found[:, ~tiny] /= self.eigenvalues[~tiny]
+        found[:, tiny] = step_size * t
+        return found
+
+
+def _symmetric(matrix: ArrayLike, name: str) -> Array:
+    a = np.asarray(matrix, dtype=np.float64)
+    if a.ndim != 2 or a.shape[0] != a.shape[1] or a.size == 0:
+        raise NtkspecError(f"{name} of shape {a.shape} is not allowed; it must be (n, n), n >= 1")
+    # Not `<=`: NaN must not pass.
+    if not np.abs(a - a.T).max() <= 1e-6 * np.abs(a).max():
+        raise NtkspecError(f"{name} is not symmetric, or has entries that are not numbers")
+    return a

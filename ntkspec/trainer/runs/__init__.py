@@ -1,0 +1,19 @@
+"""Runs: a recipe of trainings to a file with what was measured, through kills and restarts."""
+
+from ntkspec.trainer.runs.file import Member, Run, is_run, open_run
+from ntkspec.trainer.runs.problem import Problem, pose
+from ntkspec.trainer.runs.progress import Observer, TrainingProgress
+from ntkspec.trainer.runs.run import RunResult, train_run
+
+__all__ = [
+    "Member",
+    "Observer",
+    "Problem",
+    "Run",
+    "RunResult",
+    "TrainingProgress",
+    "is_run",
+    "open_run",
+    "pose",
+    "train_run",
+]

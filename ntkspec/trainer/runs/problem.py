@@ -1,0 +1,203 @@
+"""What a recipe asks the networks to learn: points, a finer grid, target and losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.trainer.cubature import quadrature_weights
+from ntkspec.trainer.harmonics import degree_energy
+from ntkspec.trainer.points import (
+    Points,
+    circle,
+    cloud,
+    fibonacci,
+    from_array,
+    product_rule,
+    random_points,
+    spherical_design,
+)
+from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.sobolev import resolved_degree
+from ntkspec.trainer.targets import Target, Term
+
+__all__ = ["Measure", "Problem", "pose", "recipe_target"]
+
+Array = NDArray[np.float64]
+
+#: The grid has so many times as many points as the training data, if the recipe does not say.
+FINER = 4
+#: Points of a grid beyond which the energies of a record would take longer than its steps.
+MOST_GRID = 8192
+#: Degrees up to which energies are recorded, beside the target's own.
+MOST_RECORDED = 64
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is recorded of a residual at some points.
+
+    Attributes
+    ----------
+    points : Points
+    degrees : (K,) int64 array
+    parts : (K, n) float64 array
+        The target's own harmonic of each degree, of unit norm; NaN where it has none.
+    """
+
+    points: Points
+    degrees: NDArray[np.int64]
+    parts: Array
+
+    def energy(self, residual: Array) -> Array:
+        """Energy of the residual at each degree, (K,)."""
+        return degree_energy(residual, self.points, self.degrees.tolist())
+
+    def amplitude(self, residual: Array) -> Array:
+        """Its components along the target's own harmonics, (K,); NaN where there is none."""
+        return np.asarray(np.sum(self.parts * (self.points.weights * residual), axis=1))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Points, target and what is recorded.
+
+    Attributes
+    ----------
+    points, grid : Points
+    target : Target
+    target_values, grid_target : (n,) and (g,) float64 arrays
+    degrees : (K,) int64 array
+        Recorded degrees.
+    on_points, on_grid : Measure
+    """
+
+    points: Points
+    grid: Points
+    target: Target
+    target_values: Array
+    grid_target: Array
+    degrees: NDArray[np.int64]
+    on_points: Measure
+    on_grid: Measure
+
+
+def pose(recipe: RunRecipe) -> Problem:
+    """Make the points, the grid and the target of a recipe.
+
+    Raises
+    ------
+    NtkspecError
+        When points cannot be made as the recipe says, or the target is not one for them.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> problem = pose(parse_run_recipe('''
+    ... steps = 10
+    ... network = {activation = "relu", width = 2}
+    ... data = {kind = "circle", points = 8}
+    ... target = {kind = "sine", degrees = [1, 3]}'''))
+    >>> problem.target_values.round(6)[:3], problem.grid.n, problem.degrees
+    (array([0.      , 1.414214, 0.      ]), 32, array([0, 1, 2, 3]))
+    """
+    points = _points(recipe.data)
+    grid = _grid(recipe.data, points)
+    target = recipe_target(recipe.target)
+    degrees = _recorded(points, target)
+    return Problem(
+        points=points,
+        grid=grid,
+        target=target,
+        target_values=target.values(points.x),
+        grid_target=target.values(grid.x),
+        degrees=degrees,
+        on_points=_measure(points, target, degrees),
+        on_grid=_measure(grid, target, degrees),
+    )
+
+
+def _points(data: DataRecipe) -> Points:
+    points = _made(data)
+    if data.weights == "uniform" and not np.allclose(points.weights, 1.0 / points.n, atol=1e-12):
+        return Points(points.x, np.full(points.n, 1.0 / points.n), points.kind, 0)
+    if data.weights == "quadrature":
+        weights, degree = quadrature_weights(points.x)
+        return Points(points.x, weights, points.kind, degree)
+    return points
+
+
+def _made(data: DataRecipe) -> Points:
+    n, dim, degree = data.points or 0, data.dim or 0, data.degree or 0
+    match data.kind:
+        case "circle":
+            return circle(n)
+        case "random":
+            return random_points(n, dim, data.seed)
+        case "fibonacci":
+            return fibonacci(n)
+        case "product":
+            return product_rule(degree, dim)
+        case "design":
+            return spherical_design(degree)
+        case "cloud":
+            return cloud(n, dim, data.seed, data.density, data.concentration)
+        case _:
+            return from_array(_read(Path(data.file)))
+
+
+def _read(path: Path) -> Array:
+    """Coordinates of points, a row each: an array of numpy, or numbers between commas."""
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        return np.loadtxt(path, delimiter=",", ndmin=2)
+    except (OSError, ValueError) as error:
+        raise NtkspecError(f"file = {str(path)!r} holds no array of numbers ({error})") from None
+
+
+def _grid(data: DataRecipe, points: Points) -> Points:
+    """Points between those of the training, with weights: exact ones where there are few enough."""
+    wanted = data.grid or min(FINER * points.n, MOST_GRID)
+    if points.dim == 2:
+        return circle(wanted)
+    degree = 1
+    while _rule_size(degree + 1, points.dim) <= wanted:
+        degree += 1
+    if points.dim == 3 or degree // 2 > resolved_degree(points):
+        return product_rule(degree, points.dim)
+    return random_points(wanted, points.dim, data.seed + 1)
+
+
+def _rule_size(degree: int, dim: int) -> int:
+    """Number of points of `product_rule`."""
+    nodes = degree // 2 + 1
+    return (degree + 1) * int(nodes ** (dim - 2))
+
+
+def recipe_target(target: TargetRecipe) -> Target:
+    """Make the target of a recipe."""
+    terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
+    return Target(
+        Term(degree, amplitude, target.kind, index, target.pole)
+        for degree, amplitude, index in terms
+    )
+
+
+def _recorded(points: Points, target: Target) -> NDArray[np.int64]:
+    """The degrees that the points tell apart, up to a bound, and those of the target."""
+    resolved = (points.n - 1) // 2 if points.equispaced else resolved_degree(points)
+    last = min(max(resolved, *target.degrees), MOST_RECORDED)
+    return np.union1d(np.arange(last + 1), target.degrees).astype(np.int64)
+
+
+def _measure(points: Points, target: Target, degrees: NDArray[np.int64]) -> Measure:
+    parts = np.full((degrees.size, points.n), np.nan)
+    for row, degree in zip(parts, degrees.tolist(), strict=True):
+        if (part := target.component(degree, points.x)) is not None:
+            row[:] = part
+    return Measure(points, degrees, parts)

@@ -1,0 +1,260 @@
+"""Training all members of a recipe, and going on where an earlier run ended."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.parts import clear, locked, sweep_up
+from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
+from ntkspec.trainer.runs.checkpoints import (
+    Checkpoint,
+    code_digest,
+    member_path,
+    open_sealed,
+    read_checkpoint,
+    write_checkpoint,
+)
+from ntkspec.trainer.runs.file import HEAD_FILE, Run, assemble, open_run, run_bytes, write_head
+from ntkspec.trainer.runs.problem import Problem, pose
+from ntkspec.trainer.runs.progress import Observer, TrainingProgress
+from ntkspec.trainer.runs.training import Training, begin, go_on
+
+__all__ = ["RunResult", "train_run"]
+
+#: Seconds between checkpoints.
+CHECKPOINT = 5.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did.
+
+    Attributes
+    ----------
+    output : Path
+        Its file.
+    trained, reused : int
+        Members trained now, to the end or from the middle, and found finished.
+    diverged : tuple of (str, str)
+        Members that diverged, and the sentence of each.
+    """
+
+    output: Path
+    trained: int
+    reused: int
+    diverged: tuple[tuple[str, str], ...]
+
+
+def train_run(
+    recipe_path: str | Path,
+    output: str | Path,
+    *,
+    threads: int | None = None,
+    restart: bool = False,
+    checkpoint: float = CHECKPOINT,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Train what a recipe describes; killed at any moment and called again, it goes on.
+
+    Parameters
+    ----------
+    recipe_path, output : path
+    threads : int, optional
+        The numbers do not depend on them.
+    restart : bool
+        Throw away what an earlier run did, finished or not.
+    checkpoint : float
+        Seconds between checkpoints: what a kill may lose.
+    observer : Observer, optional
+        Hears how it goes.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    NtkspecError
+        When something in the recipe is not allowed, when its step is larger than what is stable
+        for a member, when another process trains for the same file, or when trainings by another
+        recipe or by other code are in the way.
+    TableError
+        When the recipe cannot be read or a file cannot be written.
+
+    Notes
+    -----
+    A member that diverges is kept, and the others go on.  At Ctrl-C the member at work is kept as
+    it is, and KeyboardInterrupt goes on to the caller.
+    """
+    recipe, out, observer = read_run_recipe(recipe_path), Path(output), observer or Observer()
+    with locked(out, "training", "run", together=False) as folder:
+        if restart:
+            clear(folder)
+            out.unlink(missing_ok=True)
+        elif out.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a kill may have left what is in the file
+            return _finished(recipe, out, observer)
+        sweep_up(folder, out)
+        work = _Work(recipe, pose(recipe), folder, threads, checkpoint, observer)
+        trained = work.train()
+        assemble(recipe, work.problem, folder, out)
+        shutil.rmtree(folder, ignore_errors=True)
+    return RunResult(out, trained, len(recipe.members) - trained, work.diverged)
+
+
+def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
+    """What there is to say of a target that is there: it must be this recipe's."""
+    try:
+        run = open_run(out)
+    except TableError as error:
+        raise TableError(f"{error}; --restart throws it away") from None
+    if run.attributes["recipe_digest"] != recipe.digest:
+        raise NtkspecError(f"{out} was trained by another recipe; --restart throws it away")
+    if run.attributes["code_digest"] != code_digest():
+        observer.note(
+            "old", f"{out} was trained by another version of the code; --restart trains it anew"
+        )
+    return RunResult(out, 0, len(run.members), _diverged(run))
+
+
+def _diverged(run: Run) -> tuple[tuple[str, str], ...]:
+    return tuple((m.name, m.sentence) for m in run.members if m.status == "diverged")
+
+
+class _Clock:
+    """Says every few seconds that a checkpoint is due."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether so many seconds have gone since it last was."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+class _Work:
+    """The members of a run that are still to be trained, one after the other."""
+
+    def __init__(
+        self,
+        recipe: RunRecipe,
+        problem: Problem,
+        folder: Path,
+        threads: int | None,
+        checkpoint: float,
+        observer: Observer,
+    ) -> None:
+        self.recipe, self.problem, self._folder = recipe, problem, folder
+        self._threads, self._checkpoint, self._observer = threads, checkpoint, observer
+        self._there = [self._found(number) for number in range(len(recipe.members))]
+        self._check_room()
+        self._keep_head()
+        self._done = sum(one.facts.steps_done for one in self._there if one)
+
+    @property
+    def diverged(self) -> tuple[tuple[str, str], ...]:
+        """Members that diverged, and why."""
+        return tuple(
+            (key.name, one.facts.sentence)
+            for key, one in zip(self.recipe.members, self._there, strict=True)
+            if one and one.facts.status == "diverged"
+        )
+
+    def train(self) -> int:
+        """Train what has not ended; return how many that were."""
+        left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
+        if self.recipe.loss.step is not None:
+            for number in left:
+                if self._there[number] is None:
+                    self._begin(number)  # a step that is not stable is refused before any training
+        for number in left:
+            self._train(number)
+        return len(left)
+
+    def _key(self, number: int) -> MemberKey:
+        return self.recipe.members[number]
+
+    def _found(self, number: int) -> Checkpoint | None:
+        """What an earlier run left of a member; None where there is nothing that is whole."""
+        path = member_path(self._folder, number)
+        if not path.exists():
+            return None
+        try:
+            return read_checkpoint(path, self.recipe.digest, self._key(number).name)
+        except TableError as error:
+            self._observer.note("damaged", f"{error}; it is trained again", what=str(error))
+            return None
+
+    def _check_room(self) -> None:
+        needed, free = run_bytes(self.recipe, self.problem), shutil.disk_usage(self._folder).free
+        if 2 * needed > free:  # the members' files, and the run's
+            raise TableError(
+                f"{self._folder}: the run needs {2 * needed / 1e9:.3g} GB of disk, and "
+                f"{free / 1e9:.3g} GB are free"
+            )
+
+    def _keep_head(self) -> None:
+        """Write what all members share, for those who look; anew where it is another's."""
+        with suppress(TableError), open_sealed(self._folder / HEAD_FILE, "head of the run") as file:
+            if file.attrs["recipe_digest"] == self.recipe.digest:
+                return
+        write_head(self._folder, self.recipe, self.problem)
+
+    def _begin(self, number: int) -> Training:
+        key, there = self._key(number), self._there[number]
+        if there is not None:
+            self._observer.note(
+                "resumed", f"{key.name} goes on from step {there.facts.steps_done}",
+                member=key.name, step=there.facts.steps_done,
+            )  # fmt: skip
+            return go_on(self.recipe, self.problem, key, there, self._threads)
+        try:
+            return begin(self.recipe, self.problem, key, self._threads)
+        except NtkspecError as error:
+            raise NtkspecError(f"{key.name}: {error}") from None
+
+    def _train(self, number: int) -> None:
+        training = self._begin(number)
+        begun = training.kept.facts.steps_done
+        try:
+            ended = training.run(
+                partial(self._after_slice, number, begun, _Clock(self._checkpoint))
+            )
+        except KeyboardInterrupt:
+            kept = training.kept
+            facts = replace(kept.facts, status="interrupted", sentence="it was interrupted")
+            self._write(number, replace(kept, facts=facts))
+            raise
+        self._write(number, ended)
+        self._there[number] = ended
+        self._done += ended.facts.steps_done - begun
+        if ended.facts.status == "diverged":
+            name = self._key(number).name
+            self._observer.note("diverged", f"{name}: {ended.facts.sentence}", member=name)
+
+    def _after_slice(self, number: int, begun: int, clock: _Clock, training: Training) -> None:
+        """Tell how far it is; every few seconds keep it."""
+        if clock.is_due():
+            self._write(number, training.kept)
+        step, members = training.kept.facts.steps_done, len(self.recipe.members)
+        self._observer.progress(
+            TrainingProgress(
+                member=self._key(number).name, number=number + 1, members=members,
+                step=step, steps=self.recipe.steps, loss=training.loss, energy=training.energy,
+                done=self._done + step - begun, total=self.recipe.steps * members,
+            )
+        )  # fmt: skip
+
+    def _write(self, number: int, checkpoint: Checkpoint) -> None:
+        path, name = member_path(self._folder, number), self._key(number).name
+        write_checkpoint(path, self.recipe.digest, name, checkpoint)

@@ -1,0 +1,224 @@
+"""The training of one member, with its records; interrupted anywhere, it can be kept and go on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
+from ntkspec.trainer.network import WideNetwork, start
+from ntkspec.trainer.recipe import MemberKey, RunRecipe
+from ntkspec.trainer.runs.checkpoints import RECORDS, Checkpoint, Facts
+from ntkspec.trainer.runs.problem import Problem
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+
+__all__ = ["Training", "begin", "go_on"]
+
+#: Seconds between two looks at the clock: what a Ctrl-C may lose.
+SLICE = 0.25
+
+
+class Training:
+    """A member that is being trained; made by `begin` or `go_on`.
+
+    Attributes
+    ----------
+    kept : Checkpoint
+        The member at the end of the last slice: what a file keeps of it.
+    """
+
+    def __init__(
+        self,
+        recipe: RunRecipe,
+        problem: Problem,
+        descent: Descent,
+        facts: Facts,
+        records: Mapping[str, NDArray[Any]],
+    ) -> None:
+        self._recipe, self._problem, self._descent = recipe, problem, descent
+        self._facts = facts
+        self._recorded = len(records["step"]) if records else 0
+        self._records = _room(recipe.record_steps.size, problem.degrees.size)
+        for name, rows in records.items():
+            self._records[name][: self._recorded] = rows
+        self.kept = self._snapshot()
+
+    @property
+    def network(self) -> WideNetwork:
+        """The network as it is now."""
+        return self._descent.network
+
+    @property
+    def loss(self) -> float:
+        """Its loss now."""
+        return float(self._descent.loss)
+
+    @property
+    def energy(self) -> dict[int, float]:
+        """Energy of the residual at each degree of the target, as last recorded."""
+        if not self._recorded:
+            return {}
+        row = self._records["energy"][self._recorded - 1].tolist()
+        energies = dict(zip(self._problem.degrees.tolist(), row, strict=True))
+        return {degree: energies[degree] for degree in self._problem.target.degrees}
+
+    def run(self, after_slice: Callable[[Training], None]) -> Checkpoint:
+        """Train to the end; call back after each slice of a quarter second.
+
+        Returns
+        -------
+        Checkpoint
+            With the results; of a member that diverged with its sentence.
+        """
+        count, due = 1, self._recipe.record_steps
+        try:
+            self._record_if_due()
+            while self._recorded < due.size:
+                begun = time.perf_counter()
+                self._descent.advance(min(count, int(due[self._recorded]) - self._descent.steps))
+                self._record_if_due()
+                spent = time.perf_counter() - begun
+                self._facts = replace(self._facts, seconds=self._facts.seconds + spent)
+                count = _next_count(count, spent)
+                self.kept = self._snapshot()
+                after_slice(self)
+        except Diverged as error:
+            self._facts = replace(self._facts, status="diverged", sentence=str(error))
+        else:
+            self._facts = replace(self._facts, status="finished")
+        return self._ended()
+
+    def _record_if_due(self) -> None:
+        problem, descent, due = self._problem, self._descent, self._recipe.record_steps
+        if self._recorded == due.size or descent.steps != due[self._recorded]:
+            return
+        on_grid = descent.network.values(problem.grid.x) - problem.grid_target
+        row = {
+            "step": descent.steps,
+            "loss": descent.loss,
+            "energy": problem.on_points.energy(descent.residual),
+            "amplitude": problem.on_points.amplitude(descent.residual),
+            "grid_energy": problem.on_grid.energy(on_grid),
+            "grid_amplitude": problem.on_grid.amplitude(on_grid),
+        }
+        for name, value in row.items():
+            self._records[name][self._recorded] = value
+        self._recorded += 1
+
+    def _so_far(self) -> dict[str, NDArray[Any]]:
+        return {name: rows[: self._recorded] for name, rows in self._records.items()}
+
+    def _snapshot(self) -> Checkpoint:
+        self._facts = replace(self._facts, steps_done=self._descent.steps)
+        state = {
+            key: value.copy() if isinstance(value, np.ndarray) else value
+            for key, value in self._descent.state().items()
+        }
+        return Checkpoint(self._facts, self._so_far(), state)
+
+    def _ended(self) -> Checkpoint:
+        problem, network = self._problem, self.network
+        with np.errstate(all="ignore"):  # what diverged has no values any more
+            results = {
+                "learned": network.values(problem.points.x),
+                "grid_learned": network.values(problem.grid.x),
+                "weights": np.array(network.weights),
+                "signs": np.array(network.signs),
+            }
+        facts = replace(self._facts, steps_done=self._descent.steps)
+        if facts.status == "finished":
+            key = MemberKey("l2", facts.width, facts.seed)
+            moved = _movement(_start(self._recipe, problem, key), network, problem)
+            facts = replace(facts, start_kernel_movement=moved)
+        return Checkpoint(facts, self._so_far(), results=results)
+
+
+def begin(
+    recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
+) -> Training:
+    """Start the network of a member and its descent.
+
+    Raises
+    ------
+    NtkspecError
+        When the recipe's step is larger than what is stable.
+    """
+    network = _start(recipe, problem, key)
+    loss = _loss(recipe, problem, network, key)
+    descent = Descent(
+        network, problem.points.x, problem.target_values, loss,
+        step=recipe.loss.step, threads=threads,
+    )  # fmt: skip
+    facts = Facts(
+        s=math.nan if loss.s is None else float(loss.s),
+        width=key.width,
+        seed=key.seed,
+        step_size=float(descent.step_size),
+        largest_stable_step=float(descent.largest_stable_step),
+    )
+    return Training(recipe, problem, descent, facts, {})
+
+
+def go_on(
+    recipe: RunRecipe,
+    problem: Problem,
+    key: MemberKey,
+    there: Checkpoint,
+    threads: int | None = None,
+) -> Training:
+    """Continue a member from its file, to the same bits as if it had never stopped."""
+    network = _start(recipe, problem, key)
+    s: Any = key.exponent if key.exponent == "l2" else there.facts.s
+    loss = _loss(recipe, problem, network, replace(key, exponent=s))
+    descent = Descent.restore(
+        network, problem.points.x, problem.target_values, loss, there.state, threads=threads
+    )
+    facts = replace(there.facts, status="training", sentence="")
+    return Training(recipe, problem, descent, facts, there.records)
+
+
+def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
+    """Arrays for all records, by their names."""
+    kinds: dict[str, Any] = {"step": np.int64, "loss": np.float64}
+    return {
+        name: np.empty(records, kinds[name]) if name in kinds else np.empty((records, degrees))
+        for name in RECORDS
+    }
+
+
+def _start(recipe: RunRecipe, problem: Problem, key: MemberKey) -> WideNetwork:
+    network = recipe.network
+    return start(
+        network.sigma, key.width, problem.points.dim, key.seed,
+        antisymmetric=network.antisymmetric, weight_variance=network.weight_variance,
+        trained=network.trained, precision=network.precision,
+    )  # fmt: skip
+
+
+def _loss(
+    recipe: RunRecipe, problem: Problem, network: WideNetwork, key: MemberKey
+) -> L2Loss | SobolevLoss:
+    points, loss, s = problem.points, recipe.loss, key.exponent
+    if s == "l2":
+        return L2Loss(points)
+    if s == "auto":
+        s = flattening_exponent(network, points, problem.target, loss.weight)
+    return SobolevLoss(points, float(s), loss.weight, loss.max_degree)
+
+
+def _movement(first: WideNetwork, last: WideNetwork, problem: Problem) -> float:
+    """||H_end - H_start||_F / ||H_start||_F of the networks' own NTK matrices."""
+    before = first.tangent_matrix(problem.points.x)
+    moved = last.tangent_matrix(problem.points.x) - before
+    return float(np.linalg.norm(moved) / np.linalg.norm(before))
+
+
+def _next_count(count: int, spent: float) -> int:
+    """Steps of the next slice, from what the last ones took."""
+    return max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count))

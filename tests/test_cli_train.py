@@ -1,0 +1,242 @@
+"""``ntkspec train``, ``compare``, ``plot`` and ``info`` on runs."""
+
+import csv
+import json
+import math
+import struct
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import standin
+from click.testing import CliRunner
+
+standin.install()
+
+from ntkspec.cli import main  # noqa: E402
+from ntkspec.plots import run_picture  # noqa: E402
+from ntkspec.plots.training import _draw, run_panels  # noqa: E402
+from ntkspec.trainer.runs import open_run, train_run, training  # noqa: E402
+
+FIGURE2 = """
+steps = 400
+records = 41
+[network]
+activation = "relu"
+width = 256
+seeds = 2
+[data]
+kind = "circle"
+points = 32
+[target]
+kind = "sine"
+degrees = [1, 4, 8]
+[loss]
+s = [-1, 0, 1]
+"""
+SPHERE = """
+steps = 100
+records = 21
+network = {activation = "relu", width = 64}
+data = {kind = "product", degree = 8}
+target = {kind = "zonal", degrees = [1, 2], amplitudes = 0.3}
+"""
+
+
+def ntkspec(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def circle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("circle")
+    (folder / "r.toml").write_text(FIGURE2)
+    train_run(folder / "r.toml", folder / "run.h5")
+    return folder / "run.h5"
+
+
+@pytest.fixture(scope="module")
+def sphere(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sphere")
+    (folder / "r.toml").write_text(SPHERE)
+    train_run(folder / "r.toml", folder / "run.h5")
+    return folder / "run.h5"
+
+
+# --- train ---------------------------------------------------------------------------------------
+
+
+def test_train_then_nothing_to_do(tmp_path):
+    (tmp_path / "r.toml").write_text(SPHERE)
+    arguments = ("train", tmp_path / "r.toml", "-o", tmp_path / "run.h5")
+    first = ntkspec(*arguments)
+    assert first.exit_code == 0, first.output
+    assert first.stdout == f"wrote {tmp_path / 'run.h5'}: 1 training\n"
+    line = first.stderr.splitlines()[-1]
+    assert line.startswith("l2,width=64,seed=0 (1/1), step 100/100, loss ")
+    assert "energy 1: " in line and "  2: " in line
+    assert ntkspec(*arguments).stdout == f"{tmp_path / 'run.h5'} is complete already\n"
+
+
+def test_the_log_is_json(tmp_path):
+    (tmp_path / "r.toml").write_text(SPHERE)
+    result = ntkspec("train", tmp_path / "r.toml", "-o", tmp_path / "run.h5", "--log-json")
+    last = [json.loads(line) for line in result.stderr.splitlines()][-1]
+    assert last["event"] == "progress" and last["step"] == last["done"] == last["total"] == 100
+    assert set(last["energy"]) == {"1", "2"}
+
+
+def test_the_plan_trains_nothing(circle):
+    result = ntkspec("train", circle.with_name("r.toml"), "--plan")
+    assert result.exit_code == 0
+    assert "6 trainings of 400 steps, 41 records" in result.stdout
+    assert "s=-1,width=256,seed=1" in result.stdout and "degrees 1, 4, 8" in result.stdout
+
+
+def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
+    (tmp_path / "r.toml").write_text(SPHERE)
+
+    def diverge(self, count):
+        raise training.Diverged("the loss grew at step 0")
+
+    monkeypatch.setattr(training.Descent, "advance", diverge)
+    for _ in range(2):
+        result = ntkspec("train", tmp_path / "r.toml", "-o", tmp_path / "run.h5")
+        assert result.exit_code == 1
+        assert "l2,width=64,seed=0: the loss grew at step 0" in result.stderr
+    assert open_run(tmp_path / "run.h5").members[0].status == "diverged"
+    assert "diverged" in ntkspec("info", tmp_path / "run.h5").stdout
+
+
+@pytest.mark.parametrize(
+    "text,code,words",
+    [
+        (None, 3, "the recipe cannot be read"),
+        (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:4: width = -1 is not allowed"),
+        (SPHERE + "loss = {step = 1e9}", 2, "step = 1000000000.0"),
+    ],
+)
+def test_errors_are_sentences(tmp_path, text, code, words):
+    if text is not None:
+        (tmp_path / "r.toml").write_text(text)
+    result = ntkspec("train", tmp_path / "r.toml", "-o", tmp_path / "run.h5")
+    assert result.exit_code == code and words in result.stderr
+    assert "Traceback" not in result.output and not (tmp_path / "run.h5").exists()
+    assert ntkspec("train", tmp_path / "r.toml").exit_code != 0
+
+
+# --- info ----------------------------------------------------------------------------------------
+
+
+def test_info_of_a_run(circle):
+    text = ntkspec("info", circle).stdout
+    assert "ntkspec-run, version 1" in text and "s=-1,width=256,seed=0" in text
+    assert "400/400" in text and "finished" in text
+
+
+def test_info_of_an_unfinished_run(tmp_path, monkeypatch):
+    (tmp_path / "r.toml").write_text(FIGURE2)
+    steps = training.Descent.advance
+
+    def stopping(self, count):
+        if self.steps >= 100:
+            raise KeyboardInterrupt
+        steps(self, count)
+
+    monkeypatch.setattr(training.Descent, "advance", stopping)
+    result = ntkspec("train", tmp_path / "r.toml", "-o", tmp_path / "run.h5")
+    assert result.exit_code == 130
+    assert "the same command again goes on from here" in result.stderr
+    for path in (tmp_path / "run.h5", tmp_path / "run.h5.parts"):
+        text = ntkspec("info", path).stdout
+        assert "an unfinished run" in text and "1 of 6 trainings have begun" in text
+        assert "100/400" in text and "interrupted" in text
+    result = ntkspec("plot", tmp_path / "run.h5", "-o", tmp_path / "f.png")
+    assert result.exit_code == 2 or result.exit_code == 3
+    assert "Traceback" not in result.output
+
+
+# --- compare -------------------------------------------------------------------------------------
+
+
+def test_compare_in_three_formats(circle):
+    text = ntkspec("compare", circle)
+    assert text.exit_code == 0, text.output
+    assert "verdict" in text.stdout and "s=-1" in text.stdout
+    rows = list(csv.DictReader(ntkspec("compare", circle, "--format", "csv").stdout.splitlines()))
+    assert {(row["loss"], row["degree"]) for row in rows} == {
+        (f"s={s}", str(k)) for s in (-1, 0, 1) for k in (1, 4, 8)
+    }
+    found = json.loads(ntkspec("compare", circle, "--format", "json").stdout)
+    assert len(found["rows"]) == 9
+
+
+# --- plot ----------------------------------------------------------------------------------------
+
+
+def test_pictures_and_numbers_of_the_circle(circle, tmp_path):
+    outputs = ["-o", tmp_path / "f.png", "-o", tmp_path / "f.svg", "--numbers", tmp_path / "f.csv"]
+    result = ntkspec("plot", circle, *outputs)
+    assert result.exit_code == 0, result.output
+    data = (tmp_path / "f.png").read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND"
+    assert min(struct.unpack(">II", data[16:24])) >= 900
+    assert ElementTree.fromstring((tmp_path / "f.svg").read_text()).tag.endswith("svg")
+    with (tmp_path / "f.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["panel"] for row in rows} == {"function", "dft", "energy"}
+    run = open_run(circle)
+    for m in run.members:
+        drawn = [
+            float(row["value"])
+            for row in rows
+            if row["panel"] == "dft" and row["series"] == "learned"
+            and (row["loss"], row["seed"]) == (f"s={m.s:g}", str(m.seed))
+        ]  # fmt: skip
+        angle = 2 * np.pi * np.arange(32) / 32
+        for k in (1, 4, 8, 11):  # by the sums that define the transform
+            wave = np.hypot(m.learned @ np.cos(k * angle), m.learned @ np.sin(k * angle)) / 16
+            assert math.isclose(drawn[k], wave, abs_tol=1e-12)
+
+
+def test_pictures_of_other_spheres(sphere, tmp_path):
+    run = open_run(sphere)
+    written = run_picture(run, [tmp_path / "f.svg"], tmp_path / "f.csv")
+    assert [path.name for path in written] == ["f.svg", "f.csv"]
+    ((function, bars, energy),) = run_panels(run)
+    target, learned = function.curves
+    assert (bars.kind, energy.kind) == ("bars", "energy")
+    cosine = np.cos(target.x)
+    wanted = 0.3 * (math.sqrt(3) * cosine + math.sqrt(5) * (1.5 * cosine**2 - 0.5))
+    np.testing.assert_allclose(target.y, wanted, atol=1e-12)
+    assert np.abs(learned.y - target.y).mean() < 0.2
+    np.testing.assert_allclose(bars.curves[0].y[:4], [0, 0.09, 0.09, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("which", ["circle", "sphere"])
+def test_all_text_lies_inside_the_picture(which, request):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    run = open_run(request.getfixturevalue(which))
+    figure = _draw(run, run_panels(run))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [t for axes in figure.axes for t in (axes.title, axes.xaxis.label, axes.yaxis.label)]
+    texts += [*figure.legends[0].get_texts(), figure._suptitle]
+    for text in texts:
+        box, frame = text.get_window_extent(canvas.get_renderer()), figure.bbox
+        assert box.x0 >= 0 and box.y0 >= 0
+        assert box.x1 <= frame.x1 and box.y1 <= frame.y1, text.get_text()
+
+
+def test_bad_pictures(circle, tmp_path):
+    assert "must end in .png" in ntkspec("plot", circle, "-o", tmp_path / "f.gif").stderr
+    missing = ntkspec("plot", tmp_path / "none.h5", "-o", tmp_path / "f.png")
+    assert missing.exit_code == 3 and "no such file" in missing.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "plot", "info"])
+def test_help_has_an_example(command):
+    text = ntkspec(command, "--help").stdout
+    assert "Example" in text and f"ntkspec {command} " in text

@@ -1,0 +1,435 @@
+"""Runs: what they record, and that nothing of them is lost."""
+
+import contextlib
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import standin
+from sweeping import small_disk, until
+from table_numbers import datasets
+
+from ntkspec.errors import NtkspecError, TableError
+
+standin.install()
+
+from ntkspec.trainer.recipe import parse_run_recipe  # noqa: E402
+from ntkspec.trainer.runs import Observer, open_run, pose, train_run, training  # noqa: E402
+
+RECIPE = """
+steps = 60
+records = 13
+[network]
+activation = "relu"
+width = 64
+seeds = 2
+[data]
+kind = "circle"
+points = 16
+[target]
+kind = "sine"
+degrees = [1, 4]
+amplitudes = [1, 0.5]
+[loss]
+s = ["l2", 1]
+"""
+#: Several seconds of work.
+LONG = RECIPE.replace("steps = 60", "steps = 1500").replace("width = 64", "width = 1024")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "r.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(recipe):
+    """Trained by one call that nobody disturbed."""
+    out = recipe.with_name("run.h5")
+    train_run(recipe, out)
+    return out
+
+
+def assert_same_bits(one, two):
+    first, second = datasets(one), datasets(two)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes(), name
+
+
+class Stopping(Observer):
+    """Raises at the n-th slice, as Ctrl-C does."""
+
+    def __init__(self, slices, error=KeyboardInterrupt):
+        self.left, self.error = slices, error
+        self.notes = []
+
+    def progress(self, state):
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+    def note(self, event, message, **facts):
+        self.notes.append((event, message))
+
+
+# --- what is recorded ----------------------------------------------------------------------------
+
+
+def test_the_file_holds_what_the_recipe_says(whole):
+    run = open_run(whole)
+    assert [m.name for m in run.members] == [
+        "l2,width=64,seed=0", "l2,width=64,seed=1", "s=1,width=64,seed=0", "s=1,width=64,seed=1",
+    ]  # fmt: skip
+    assert run.finished and run.recipe.steps == 60
+    assert run.points.n == 16 and run.points.exact_degree == 15 and run.points.equispaced
+    assert run.grid.n == 64 and run.degrees.tolist() == list(range(8))
+    angle = 2 * np.pi * np.arange(16) / 16
+    wanted = np.sin(angle) + 0.5 * np.sin(4 * angle)
+    np.testing.assert_allclose(run.target_values, wanted, atol=1e-12)
+    for m in run.members:
+        assert m.status == "finished" and m.sentence == "" and m.steps_done == 60
+        np.testing.assert_array_equal(m.steps, 5 * np.arange(13))
+        assert m.energy.shape == m.amplitude.shape == m.grid_energy.shape == (13, 8)
+        assert m.weights.shape == (64, 2) and m.learned.shape == (16,)
+        assert math.isnan(m.s) if m.name.startswith("l2") else m.s == 1.0
+        assert 0 < m.step_size <= m.largest_stable_step
+
+
+def test_records_begin_with_the_target_and_end_with_what_was_learned(whole):
+    """f = 0 at the start; at the end against the DFT of the learned values."""
+    run = open_run(whole)
+    for m in run.members:
+        np.testing.assert_allclose(m.energy[0][[1, 4]], [0.5, 0.125], rtol=1e-12)
+        np.testing.assert_allclose(m.amplitude[0][[1, 4]], [-(0.5**0.5), -(0.125**0.5)])
+        assert np.isnan(m.amplitude[:, [0, 2, 3, 5]]).all()
+        np.testing.assert_allclose(m.grid_energy[0], m.energy[0], atol=1e-12)
+        residual = m.learned - run.target_values
+        spectrum = np.abs(np.fft.rfft(residual) / 16) ** 2
+        np.testing.assert_allclose(m.energy[-1, 0], spectrum[0], atol=1e-14)
+        np.testing.assert_allclose(m.energy[-1, 1:], 2 * spectrum[1:8], atol=1e-14)
+        if math.isnan(m.s):
+            np.testing.assert_allclose(m.loss[-1], np.mean(residual**2) / 2, rtol=1e-12)
+        assert m.loss[-1] < 0.5 * m.loss[0]
+
+
+def test_learned_values_are_those_of_the_weights(whole):
+    run = open_run(whole)
+    m = run.member("s=1,width=64,seed=1")
+    values = np.maximum(run.grid.x @ m.weights.T, 0.0) @ m.signs / 8.0
+    np.testing.assert_allclose(m.grid_learned, values, atol=1e-12)
+    assert 0.0 < m.start_kernel_movement < 1.0
+    with pytest.raises(NtkspecError, match="s=1,width=64,seed=0"):
+        run.member("s=2,width=64,seed=0")
+
+
+@pytest.mark.parametrize(
+    "data,target,dim",
+    [
+        ('kind = "random"\npoints = 40\ndim = 4', 'kind = "basis"\ndegrees = [0, 2]\nindex = 0', 4),
+        ('kind = "fibonacci"\npoints = 50', 'kind = "zonal"\ndegrees = 3\npole = [1, 1, 0]', 3),
+        ('kind = "product"\ndegree = 6', 'kind = "zonal"\ndegrees = [1, 2]', 3),
+        ('kind = "product"\ndegree = 6\nweights = "uniform"', 'kind = "zonal"\ndegrees = 1', 3),
+        ('kind = "design"\ndegree = 4', 'kind = "zonal"\ndegrees = [1, 2]', 3),
+        ('kind = "cloud"\npoints = 60\nweights = "quadrature"', 'kind = "zonal"\ndegrees = 1', 3),
+        ('kind = "cloud"\npoints = 60\ndim = 2', 'kind = "sine"\ndegrees = 1', 2),
+    ],
+)  # fmt: skip
+def test_problems_on_all_kinds_of_points(data, target, dim):
+    network = 'network = {activation = "tanh", width = 8}'
+    problem = pose(parse_run_recipe(f"steps = 5\n{network}\n[data]\n{data}\n[target]\n{target}"))
+    points, grid = problem.points, problem.grid
+    assert points.dim == grid.dim == dim
+    np.testing.assert_allclose(points.weights.sum(), 1.0)
+    np.testing.assert_allclose(np.linalg.norm(grid.x, axis=1), 1.0)
+    assert set(problem.target.degrees) <= set(problem.degrees.tolist())
+    if grid.exact_degree >= 2 * max(problem.target.degrees):
+        energy = problem.on_grid.energy(problem.grid_target)
+        wanted = np.zeros(problem.degrees.size)
+        wanted[np.searchsorted(problem.degrees, problem.target.degrees)] = (
+            np.square(problem.target.amplitudes)
+        )  # fmt: skip
+        np.testing.assert_allclose(energy, wanted, atol=1e-10)
+
+
+def test_points_of_a_file(tmp_path):
+    angle = np.linspace(0.1, 6.0, 12)
+    np.savetxt(tmp_path / "p.csv", np.stack((np.cos(angle), np.sin(angle)), 1), delimiter=",")
+    text = RECIPE.replace('"circle"\npoints = 16', '"file"\nfile = "p.csv"')
+    (tmp_path / "r.toml").write_text(text)
+    train_run(tmp_path / "r.toml", tmp_path / "run.h5")
+    (tmp_path / "p.csv").unlink()
+    run = open_run(tmp_path / "run.h5")  # it needs the file no more
+    np.testing.assert_allclose(run.points.x[:, 1], np.sin(angle), atol=1e-12)
+    (tmp_path / "p.csv").write_text("1,0\nhere,there\n")
+    with pytest.raises(NtkspecError, match="holds no array of numbers"):
+        train_run(tmp_path / "r.toml", tmp_path / "other.h5")
+
+
+# --- going on ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slices", [1, 3, 8, 20, 40])
+def test_interrupted_anywhere_it_goes_on_to_the_same_bits(recipe, whole, tmp_path, slices):
+    out = tmp_path / "run.h5"
+    with pytest.raises(KeyboardInterrupt):
+        train_run(recipe, out, observer=Stopping(slices))
+    assert not out.exists()
+    there = open_run(out)
+    assert not there.finished and there.members[-1].status == "interrupted"
+    assert 0 < there.members[-1].steps_done <= 60
+    with pytest.raises(NtkspecError, match="has no learned yet"):
+        _ = there.members[-1].learned
+    observer = Stopping(0)
+    result = train_run(recipe, out, observer=observer)
+    assert observer.notes[0][0] == "resumed"
+    assert result.reused == len(there.members) - 1
+    assert_same_bits(whole, out)
+    assert not out.with_name("run.h5.parts").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_checkpoints_are_written_on_the_way(recipe, whole, tmp_path, error):
+    """An error that is not Ctrl-C leaves the last checkpoint."""
+    with pytest.raises(error):
+        train_run(recipe, tmp_path / "run.h5", checkpoint=0.0, observer=Stopping(5, error))
+    (member,) = open_run(tmp_path / "run.h5").members
+    assert member.status == ("training" if error is RuntimeError else "interrupted")
+    assert member.steps_done > 0
+    train_run(recipe, tmp_path / "run.h5")
+    assert_same_bits(whole, tmp_path / "run.h5")
+
+
+def test_a_finished_run_has_nothing_to_do(recipe, whole, monkeypatch):
+    before = whole.read_bytes()
+    monkeypatch.setattr(training, "begin", None)
+    result = train_run(recipe, whole)
+    assert (result.trained, result.reused) == (0, 4)
+    assert whole.read_bytes() == before
+
+
+def test_another_recipe_is_refused(recipe, whole, tmp_path):
+    other = tmp_path / "r.toml"
+    other.write_text(RECIPE.replace("steps = 60", "steps = 61"))
+    with pytest.raises(NtkspecError, match=r"another recipe; --restart"):
+        train_run(other, whole)
+    out = tmp_path / "run.h5"
+    with pytest.raises(KeyboardInterrupt):
+        train_run(recipe, out, observer=Stopping(15))
+    with pytest.raises(NtkspecError, match=r"another recipe; --restart"):
+        train_run(other, out)
+    train_run(other, out, restart=True)
+    assert open_run(out).recipe.steps == 61
+    train_run(recipe, out, restart=True)
+    assert_same_bits(whole, out)
+
+
+def test_other_code_is_refused_until_it_has_finished(recipe, whole, tmp_path, monkeypatch):
+    out = tmp_path / "run.h5"
+    with pytest.raises(KeyboardInterrupt):
+        train_run(recipe, out, observer=Stopping(5))
+    for module in ("checkpoints", "run", "file"):
+        monkeypatch.setattr(f"ntkspec.trainer.runs.{module}.code_digest", lambda: "another")
+    with pytest.raises(NtkspecError, match="another version of the code; --restart"):
+        train_run(recipe, out)
+    observer = Stopping(0)
+    train_run(recipe, whole, observer=observer)
+    assert [event for event, _ in observer.notes] == ["old"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+def test_a_damaged_checkpoint_is_trained_again(recipe, whole, tmp_path, damage):
+    out = tmp_path / "run.h5"
+    with pytest.raises(KeyboardInterrupt):
+        train_run(recipe, out, observer=Stopping(16))
+    path = out.with_name("run.h5.parts") / "member-00000.h5"
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    with pytest.raises(TableError, match="damaged"):
+        open_run(out)
+    observer = Stopping(0)
+    train_run(recipe, out, observer=observer)
+    assert "damaged" in [event for event, _ in observer.notes]
+    assert_same_bits(whole, out)
+
+
+def damaged(data, how):
+    if how == "flipped":
+        middle = len(data) // 2
+        return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    return data[:-100] if how == "cut" else b""
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
+def test_a_damaged_run_is_said_to_be(recipe, whole, tmp_path, damage):
+    path = tmp_path / "run.h5"
+    path.write_bytes(damaged(whole.read_bytes(), damage))
+    with pytest.raises(TableError, match=r"run\.h5: "):
+        open_run(path)
+    with pytest.raises(TableError, match="--restart throws it away"):
+        train_run(recipe, path)
+
+
+def test_what_is_no_run_is_said_to_be_none(recipe, tmp_path):
+    with pytest.raises(TableError, match="no such file"):
+        open_run(tmp_path / "none.h5")
+    with pytest.raises(TableError, match="no folder of a run"):
+        open_run(tmp_path)
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file.attrs["format"] = "ntkspec-spectra"
+    with pytest.raises(TableError, match=r"no run of ntkspec.*ntkspec-spectra"):
+        open_run(tmp_path / "t.h5")
+    with pytest.raises(TableError, match="no run of ntkspec"):
+        train_run(recipe, tmp_path / "t.h5")
+
+
+# --- steps and divergence ------------------------------------------------------------------------
+
+
+def test_a_member_that_diverges_is_kept_and_the_others_go_on(recipe, whole, tmp_path, monkeypatch):
+    advance = training.Descent.advance
+
+    def diverging(self, count):
+        if self.p.s == 1.0 and self.steps >= 20:
+            raise training.Diverged("the loss grew at step 20")
+        advance(self, count)
+
+    monkeypatch.setattr(training.Descent, "advance", diverging)
+    observer, out = Stopping(0), tmp_path / "run.h5"
+    result = train_run(recipe, out, observer=observer)
+    assert [name for name, _ in result.diverged] == ["s=1,width=64,seed=0", "s=1,width=64,seed=1"]
+    assert [event for event, _ in observer.notes] == ["diverged", "diverged"]
+    run = open_run(out)
+    assert [m.status for m in run.members] == ["finished"] * 2 + ["diverged"] * 2
+    m = run.members[-1]
+    assert "step 20" in m.sentence and m.steps_done == 20 and math.isnan(m.start_kernel_movement)
+    np.testing.assert_array_equal(m.energy, open_run(whole).members[-1].energy[:5])
+    assert train_run(recipe, out).diverged == result.diverged
+
+
+def test_a_step_that_is_not_stable_is_refused_before_any_training(tmp_path, monkeypatch):
+    """L2 would be stable, s = 1 is not: nothing is trained."""
+    text = RECIPE + "step = 5.0\n"
+    (tmp_path / "r.toml").write_text(text)
+    monkeypatch.setattr(training.Training, "run", None)
+    with pytest.raises(NtkspecError, match=r"s=1,width=64,seed=0: step = 5.* at most \d"):
+        train_run(tmp_path / "r.toml", tmp_path / "run.h5")
+    assert not (tmp_path / "run.h5").exists()
+
+
+# --- other processes -----------------------------------------------------------------------------
+
+
+#: `ntkspec` with the trainer in plain numpy.
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import standin
+standin.install()
+from ntkspec.cli import main
+main(sys.argv[1:], prog_name="ntkspec")
+"""
+
+
+def command(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A recipe of some seconds, and its run, which nobody disturbed."""
+    folder = tmp_path_factory.mktemp("long")
+    (folder / "r.toml").write_text(LONG)
+    train_run(folder / "r.toml", folder / "run.h5")
+    return folder / "r.toml", folder / "run.h5"
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_in_the_same_bits(long, tmp_path, kills):
+    recipe, whole = long
+    chance, out = random.Random(kills), tmp_path / "run.h5"
+    for _ in range(kills):
+        with command("train", recipe, "-o", out, "--checkpoint", "0.1") as process:
+            until(lambda p=process: out.with_name("run.h5.parts").exists() or p.poll() is not None)
+            time.sleep(chance.uniform(0.0, 2.0))
+            process.kill()
+        if out.exists():
+            assert_same_bits(whole, out)
+            out.unlink()
+    train_run(recipe, out)
+    assert_same_bits(whole, out)
+    assert not list(tmp_path.glob("*.part*-*")) and not list(tmp_path.glob("*.parts"))
+
+
+@pytest.mark.parametrize("number,code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupts_keep_what_is_there(long, tmp_path, number, code):
+    recipe, _ = long
+    out = tmp_path / "run.h5"
+    with command("train", recipe, "-o", out, "--checkpoint", "0.1") as process:
+        until(lambda: list(out.with_name("run.h5.parts").glob("member-*.h5")), process=process)
+        process.send_signal(number)
+        errors = process.communicate(timeout=30)[1]
+        assert process.returncode == code
+    assert "interrupted; the same command again goes on from here" in errors
+    assert "Traceback" not in errors
+    assert open_run(out).members[0].status == "interrupted"
+
+
+def test_a_second_training_says_so_and_leaves(long, tmp_path):
+    recipe, _ = long
+    out = tmp_path / "run.h5"
+    with command("train", recipe, "-o", out, "--checkpoint", "0.1") as first:
+        until(lambda: list(out.with_name("run.h5.parts").glob("member-*.h5")), process=first)
+        with pytest.raises(NtkspecError, match=f"another training is at work.*process {first.pid}"):
+            train_run(recipe, out)
+        first.kill()
+
+
+@contextlib.contextmanager
+def filled(disk):
+    """A disk on which others leave no room."""
+    path = disk / "others"
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    path.write_bytes(bytes(free))
+    yield
+    path.unlink()
+
+
+def test_the_disk_fills_up(recipe, whole, tmp_path):
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        out = disk / "run.h5"
+        with pytest.raises(KeyboardInterrupt):
+            train_run(recipe, out, observer=Stopping(16))
+        with filled(disk), pytest.raises(TableError, match="are free"):
+            train_run(recipe, out)
+
+        class Filling(Stopping):
+            def progress(self, state):
+                (disk / "others").write_bytes(bytes(max(0, os.statvfs(disk).f_bavail * 4096)))
+
+        with pytest.raises(TableError, match="No space left on device"):
+            train_run(recipe, out, observer=Filling(0))
+        (disk / "others").unlink()
+        train_run(recipe, out)
+        assert_same_bits(whole, out)
+
+
+def test_a_read_only_target(recipe, tmp_path):
+    with (
+        small_disk(tmp_path / "disk", "2m", ",ro") as disk,
+        pytest.raises(TableError, match="Read-only file system"),
+    ):
+        train_run(recipe, disk / "run.h5")
