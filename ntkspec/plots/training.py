@@ -157,7 +157,7 @@ def _values(run: Run, member: Member, x: Array) -> Array:
     some = max(1, BLOCK // x.shape[0])
     for start in range(0, member.width, some):
         part = slice(start, start + some)
-        total += sigma.value(x @ member.weights[part].T) @ member.signs[part]
+        total += sigma.value(x @ member.weights[part].T) @ member.readout[part]
     return np.asarray(total / np.sqrt(member.width))
 
 
