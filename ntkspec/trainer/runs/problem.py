@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.trainer.cubature import quadrature_weights
-from ntkspec.trainer.harmonics import degree_energy
+from ntkspec.trainer.harmonics import Basis, count, degree_energy
 from ntkspec.trainer.points import (
     Points,
     circle,
@@ -35,6 +36,8 @@ FINER = 4
 MOST_GRID = 8192
 #: Degrees up to which energies are recorded, beside the target's own.
 MOST_RECORDED = 64
+#: Numbers of a basis that is held for all records.
+MOST_HELD = 2**23
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,21 @@ class Measure:
     degrees: NDArray[np.int64]
     parts: Array
 
+    @cached_property
+    def _basis(self) -> Array | None:
+        """All harmonics up to the last degree, (count, n); None where that is too much to hold."""
+        last, dim = int(self.degrees[-1]), self.points.dim
+        if count(dim, last) * self.points.n > MOST_HELD:
+            return None
+        return np.ascontiguousarray(Basis(self.points.x, last).matrix().T)
+
     def energy(self, residual: Array) -> Array:
-        """Energy of the residual at each degree, (K,)."""
-        return degree_energy(residual, self.points, self.degrees.tolist())
+        """Energy of the residual at each degree, (K,); see `degree_energy`."""
+        if self._basis is None:
+            return degree_energy(residual, self.points, self.degrees.tolist())
+        squares = (self._basis @ (self.points.weights * residual)) ** 2
+        first = [count(self.points.dim, k - 1) if k else 0 for k in range(self.degrees[-1] + 1)]
+        return np.asarray(np.add.reduceat(squares, first)[self.degrees])
 
     def amplitude(self, residual: Array) -> Array:
         """Its components along the target's own harmonics, (K,); NaN where there is none."""
