@@ -32,8 +32,9 @@ from ntkspec.trainer.rates import (
     width_power,
 )
 from ntkspec.trainer.recipe import RunRecipe
+from ntkspec.trainer.runs.problem import recipe_target
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
-from ntkspec.trainer.targets import Target, Term
+from ntkspec.trainer.targets import Target
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
@@ -56,8 +57,9 @@ TOLERANCE = 0.03
 MOST_SCATTER = 0.1
 #: Points up to which kernel matrices are made: their eigenvectors take n^3 operations.
 MOST_POINTS = 8192
-#: Steps to which a rate is looked for that a run is too short to show; below 1/MOST_STEPS it is 0.
-MOST_STEPS = 1e12
+#: Steps to which a rate is looked for that a run is too short to show.  What has not fallen by a
+#: quarter until then is taken for 0: rounding errors of zero eigenvalues would show later.
+MOST_STEPS = 1e9
 
 AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
 
@@ -77,8 +79,9 @@ class Level:
     Attributes
     ----------
     rate : float
-        Predicted, per step, the mean over seeds; exactly 0 for what does not decay, NaN where it
-        was not computed.
+        Predicted, per step, the mean over seeds; NaN where it was not computed.  Exactly 0 for
+        what does not decay: a zero eigenvalue of the continuum, or a component that keeps 3/4 of
+        itself for 10^9 steps.
     ratio, low, high : float or None
         Measured over predicted: mean over seeds and 95 % interval.
     verdict : {"agrees", "differs", "does not decay", "no verdict"}
@@ -312,6 +315,34 @@ def compare(
     the target's harmonics at the recorded steps, and the rate is fitted by the estimator that the
     measured amplitudes are fitted with; where that finds none because the run is too short, it is
     fitted to later steps.  Degrees that the target has not are left out.
+
+    Examples
+    --------
+    With a run's file ``compare(open_run(path)).rows`` has a row for each loss, width and degree.
+    This one is of a training that decays as fast as it should, but one seed gives no interval:
+
+    >>> from types import SimpleNamespace as Made
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 400
+    ... network = {activation = "relu", width = 64}
+    ... data = {kind = "circle", points = 8}
+    ... target = {kind = "cosine", degrees = [1]}''')
+    >>> points, steps = circle(8), np.arange(0, 401)
+    >>> amplitude = 0.99 ** steps[:, np.newaxis]
+    >>> member = Made(
+    ...     name="l2,width=64,seed=0", s=np.nan, width=64, seed=0, step_size=0.08, steps=steps,
+    ...     amplitude=amplitude, grid_amplitude=amplitude, status="finished",
+    ...     start_kernel_movement=0.0,
+    ... )
+    >>> run = Made(
+    ...     recipe=recipe, points=points, target_values=points.x[:, 0], degrees=np.array([1]),
+    ...     members=[member],
+    ... )
+    >>> (row,) = compare(run, finite=False).rows
+    >>> round(row.measured, 9), round(row.continuum.rate, 9), row.verdict
+    (0.01, 0.01, 'no verdict')
     """
     problem = _Problem.of(run, table)
     members = [member for member in run.members if member.steps.size >= 2]
@@ -357,7 +388,7 @@ class _Problem:
 
     @classmethod
     def of(cls, run: Run, table: str | os.PathLike[str] | Table | None) -> _Problem:
-        target = _target(run.recipe)
+        target = recipe_target(run.recipe.target)
         degrees = [k for k in target.degrees if target.component(k, run.points.x[:1]) is not None]
         eigenvalues, errors = _eigenvalues(run, degrees, table)
         problem = cls(run, degrees, target, eigenvalues)
@@ -423,24 +454,26 @@ class _Problem:
         arguments = (residual, self.functionals)
         amplitude = training.amplitudes(member.step_size, steps, *arguments)
         later = training.amplitudes(member.step_size, late, *arguments)
-        rates = []
-        for j, rate in enumerate(_rates(steps, amplitude)):
-            if rate.status != "measured":
-                rate = decay_rate(late, later[:, j])
-            first = 1.0 - later[1, j] / later[0, j]
-            fallback = first if rate.status == "overshoots" else 0.0
-            rates.append(rate.rate if rate.status == "measured" else fallback)
-        return amplitude / amplitude[0], np.array(rates)
+        rates = [
+            rate.rate if rate.status == "measured" else _later_rate(late, later[:, j])
+            for j, rate in enumerate(_rates(steps, amplitude))
+        ]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return amplitude / amplitude[0], np.array(rates)
+
+
+def _later_rate(steps: Array, amplitude: Array) -> float:
+    """Rate of a curve solved for all steps: 0 if it stays to the last, else of its first step."""
+    found = decay_rate(steps, amplitude)
+    if found.status in ("too short", "not decaying"):
+        return 0.0
+    if found.status in ("too coarse", "overshoots"):
+        return float(1.0 - amplitude[1] / amplitude[0])
+    return found.rate
 
 
 def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
     return [decay_rate(steps, column) for column in amplitude.T]
-
-
-def _target(recipe: RunRecipe) -> Target:
-    target = recipe.target
-    terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
-    return Target(Term(degree, size, target.kind, i, target.pole) for degree, size, i in terms)
 
 
 def _network(recipe: RunRecipe) -> Network:
@@ -573,6 +606,8 @@ def _level(
     if rate == 0.0:
         return _zero(rates, doubt)
     measured = np.array([one.rate for one in rates])
+    if not doubt and (predicted == 0.0).any():
+        doubt = "some seeds' networks are predicted not to decay"
     if doubt:
         return Level(rate, None, None, None, NO_VERDICT, doubt)
     ratio = summarize(measured / predicted)

@@ -4,15 +4,21 @@ import csv
 import io
 import json
 import math
+import sys
+import types
 
 import numpy as np
 import pytest
-from training import add, made_run, start_of, train
+from numpy.polynomial.legendre import legval
+from training import MadeRun, add, made_run, start_of, train
 
 from ntkspec.compare import Started, compare
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.plots.comparison import comparison_picture
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.linear import LinearTraining, loss_factor
+from ntkspec.trainer.points import product_rule
+from ntkspec.trainer.recipe import parse_run_recipe
 
 # ReLU on the circle: the Fourier coefficients of K = cos(theta) (pi - theta)/(2 pi) by parts.
 RELU = {k: (k * k + 1) / (math.pi * (k * k - 1)) ** 2 for k in range(0, 34, 2)} | {1: 1 / 8}
@@ -167,6 +173,74 @@ def test_the_finite_level_is_each_networks_own_kernel():
         assert row.points.ratio == pytest.approx(2.0, rel=0.01)
 
 
+def sphere_run(s):
+    """A run on weighted points of S^2 without members, its K and its P by plain numpy."""
+    text = f"""
+        steps = 1000
+        network = {{activation = "relu", width = 64}}
+        data = {{kind = "product", degree = 12}}
+        target = {{kind = "zonal", degrees = [1, 2, 4]}}
+        loss = {{s = {s}, max_degree = 5}}"""
+    points = product_rule(12, 3)
+    t = np.clip(points.x @ points.x.T, -1.0, 1.0)
+    kernel = t * (np.pi - np.arccos(t)) / (2 * np.pi)
+    loss = legval(t, [(1.0 + k) ** (2 * s) * (2 * k + 1) for k in range(6)])
+    loss *= np.outer(points.weights, points.weights)
+    waves = {k: np.sqrt(2 * k + 1) * legval(points.x[:, 2], np.eye(6)[k]) for k in (1, 2, 4)}
+    run = MadeRun(parse_run_recipe(text), points, sum(waves.values()), np.arange(7))
+    return run, kernel, loss, waves
+
+
+@pytest.mark.parametrize("s", [-0.5, 1.5])
+@pytest.mark.parametrize("start", [0.0, 0.3])
+def test_descent_on_the_sphere_is_what_the_points_foretell(s, start):
+    """Weights and a loss cut off at degree 5 mix degrees; with other values at the start too."""
+    run, kernel, loss, waves = sphere_run(s)
+    eta = 0.5 / np.linalg.eigvals(kernel @ loss).real.max()
+    values = start * np.exp(run.points.x[:, 0])
+    r, rows = values - run.target_values, []
+    for _ in range(3001):
+        row = np.full(7, np.nan)
+        row[list(waves)] = [wave @ (run.points.weights * r) for wave in waves.values()]
+        rows.append(row)
+        r = r - eta * kernel @ (loss @ r)
+    for seed in range(2):
+        member = add(run, 64, seed, [], s=s, eta=eta, started=Started(kernel, values))
+        member.steps, member.amplitude = np.arange(3001), np.array(rows)
+        member.grid_amplitude = member.amplitude
+    for row in compare(run, start=start_of).rows:
+        assert row.finite.ratio == pytest.approx(1.0, abs=1e-9)
+        assert row.finite.verdict == "agrees"
+        if start == 0.0:
+            assert row.points.ratio == pytest.approx(1.0, abs=1e-9)
+            assert row.continuum.ratio == pytest.approx(1.0, abs=0.15)
+
+
+def test_networks_are_started_again_from_their_seeds(monkeypatch):
+    asked = []
+
+    class Network:
+        def tangent_matrix(self, x):
+            t = x @ x.T
+            return t * (np.pi - np.arccos(np.clip(t, -1.0, 1.0))) / (2 * np.pi)
+
+        def values(self, x):
+            return np.zeros(len(x))
+
+    def start(sigma, width, dim, seed, **options):
+        asked.append((sigma.name, width, dim, seed, options["antisymmetric"]))
+        return Network()
+
+    module = types.ModuleType("network")
+    module.start = start
+    monkeypatch.setitem(sys.modules, "ntkspec.trainer.network", module)
+    run = made_run((2,))
+    seeds_near(run, 64, [0.1 * aliased(2, 64)], eta=0.1, count=2, scatter=0.0)
+    (row,) = compare(run).rows
+    assert asked == [("relu", 64, 2, 0, True), ("relu", 64, 2, 1, True)]
+    assert row.finite.ratio == pytest.approx(1.0) and row.finite.verdict == "agrees"
+
+
 def test_a_single_network_is_judged_by_its_own_kernel():
     run = made_run((2, 4), amplitude=0.05)
     train(run, 1024, 0, 4.0, 300, 2)
@@ -229,6 +303,28 @@ def test_files_hold_all_rows():
     assert whole["rows"][0]["points"]["ratio"] == found.rows[0].points.ratio
     assert whole["rows"][0]["finite"]["rate"] is None
     assert whole["extrapolated"][0]["degree"] == 2 and "power" in whole["powers"]["l2"]
+
+
+def test_a_picture_for_any_number_of_widths_and_degrees(tmp_path):
+    run = made_run((2, 3, *range(4, 24, 2)))
+    rates = [max(aliased(k, 64), 0.0) * 0.1 for k in run.recipe.target.degrees]
+    for width in (256, 512, 4096):
+        seeds_near(run, width, rates, eta=0.1, count=3)
+    seeds_near(run, 64, rates, s=0.5, eta=0.1, count=1)
+    outputs = [tmp_path / "sub" / "c.png", tmp_path / "c.svg"]
+    assert comparison_picture(compare(run, finite=False), run, outputs) == outputs
+    assert outputs[0].read_bytes()[:4] == b"\x89PNG"
+    text = outputs[1].read_text()
+    assert text.count("<svg") == 1 and "nan" not in text
+    assert {path.name for path in tmp_path.iterdir()} == {"sub", "c.svg"}
+
+
+def test_no_picture_of_nothing(tmp_path):
+    run = made_run((2,))
+    with pytest.raises(NtkspecError, match="no trainings"):
+        comparison_picture(compare(run), run, [tmp_path / "c.png"])
+    with pytest.raises(NtkspecError, match="must end in"):
+        comparison_picture(compare(run), run, [tmp_path / "c.txt"])
 
 
 # --- the linear dynamics alone -------------------------------------------------------------------

@@ -165,3 +165,6 @@ def test_too_little_is_not_extrapolated():
     assert width_power([{256: [1.0], 1024: [1.1]}]).groups == 0
     with pytest.raises(NtkspecError, match="width = 0"):
         infinite_width({0: [1.0]}, power)
+    steady = {m: 1.0 + 0.1 * np.random.default_rng(m).standard_normal(50) for m in (256, 4096)}
+    power = width_power([steady])
+    assert power.high < 0.5 and math.isnan(infinite_width(steady, power).rate)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ntkspec.compare import Comparison, Curves, Row
 from ntkspec.errors import NtkspecError
@@ -126,38 +128,46 @@ def _amplitude(axes: Axes, curves: Curves, style: Style) -> None:
     )  # fmt: skip
 
 
-def _cut(amplitude: np.ndarray) -> np.ndarray:
+def _cut(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
     """Leave out what is below the picture, and what has changed its sign."""
     return np.where(amplitude > LOWEST, amplitude, np.nan)
 
 
 def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Style]) -> None:
     rows = [row for row in comparison.rows if row.loss == loss]
-    widths = sorted({row.width for row in rows})
-    infinite = widths[-1] * 4.0
+    columns, names = _columns(comparison, rows)
+    apart = min((b / a for a, b in pairwise(columns)), default=4.0)
     band = comparison.tolerance
     axes.axhspan(1.0 - band, 1.0 + band, color="0.92", zorder=0)
     axes.axhline(1.0, color="0.5", linewidth=0.8, zorder=1)
-    rows = [row for row in rows if row.points.ratio is not None]
-    shown = {
-        degree: style for degree, style in styles.items() if degree in {r.degree for r in rows}
-    }
+    told = {row.degree for row in rows if row.points.ratio is not None}
+    shown = [(degree, style) for degree, style in styles.items() if degree in told]
     drawn = [1.0 - 2 * band, 1.0 + 2 * band]
-    for place, (degree, style) in enumerate(shown.items()):
+    for place, (degree, style) in enumerate(shown):
         # Beside each other, not on top of each other.
-        aside = 1.16 ** (place - (len(shown) - 1) / 2)
-        drawn += _points(axes, [row for row in rows if row.degree == degree], aside, style)
-        drawn += _limit(axes, comparison, (loss, degree), infinite * aside, style)
-    axes.set_xscale("log")
-    axes.set_xlim(widths[0] / 1.9, infinite * 1.9)
+        aside = apart ** (0.6 * ((place + 0.5) / len(shown) - 0.5))
+        mine = [row for row in rows if row.degree == degree and row.points.ratio is not None]
+        drawn += _points(axes, mine, aside, style)
+        drawn += _limit(axes, comparison, (loss, degree), columns[-1] * aside, style)
     low, high = max(min(drawn), 0.0), min(max(drawn), MOST_RATIO)
     axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-    axes.set_xticks([*widths, infinite], [*map(str, widths), "$\\infty$"])
+    axes.set_xscale("log")
+    axes.set_xlim(columns[0] / apart**0.5, columns[-1] * apart**0.5)
+    axes.set_xticks(columns, names)
     axes.minorticks_off()
-    axes.axvline(infinite / 2.0, color="0.8", linewidth=0.8)
     axes.set_xlabel("width")
     axes.set_ylabel("measured rate / predicted for the points")
     axes.set_title(_power(comparison, loss), fontsize=11)
+
+
+def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list[str]]:
+    """Places of the widths, and one beyond them for infinite width where there is such a rate."""
+    widths = sorted({row.width for row in rows})
+    columns, names = [float(width) for width in widths], [str(width) for width in widths]
+    if any(row.loss == rows[0].loss for row in comparison.extrapolated):
+        columns.append(widths[-1] * widths[-1] / widths[-2])
+        names.append("$\\infty$")
+    return columns, names
 
 
 def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[float]:
@@ -204,7 +214,7 @@ def _power(comparison: Comparison, loss: str) -> str:
 
 
 def _named(loss: str) -> str:
-    return "L2 loss" if loss == "l2" else f"Sobolev loss, ${loss.replace('auto', '$auto$')}$"
+    return "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
 
 
 def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:
@@ -231,8 +241,8 @@ def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n:
         for name, line, thick in LEVELS
         if any(np.isfinite(getattr(one, name)).any() for one in comparison.curves.values())
     ]
-    for handles, place in ((degrees, "outside upper center"), (lines, "outside lower center")):
-        figure.legend(
-            handles=handles, loc=place, ncols=len(handles), frameon=False, fontsize=9,
-            handletextpad=0.4, columnspacing=1.5,
-        )  # fmt: skip
+    layout: dict[str, Any] = {
+        "frameon": False, "fontsize": 9, "handletextpad": 0.4, "columnspacing": 1.5
+    }  # fmt: skip
+    figure.legend(handles=degrees, loc="outside upper center", ncols=len(degrees), **layout)
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), **layout)

@@ -176,7 +176,7 @@ def _rule(x: Array, degree: int) -> Array | None:
     if bytes_needed > MOST_BYTES:
         raise NtkspecError(
             f"degree = {degree} at {n} points is not allowed: it would take {bytes_needed:.3g} "
-            f"bytes, and {MOST_BYTES:.3g} are the most"
+            f"bytes, and {MOST_BYTES:.3g} are the most; give a lower degree or fewer points"
         )
     basis = Basis(x, degree)
     u = _nearest(basis.matrix().T / math.sqrt(n))

@@ -316,6 +316,7 @@ def kink_order(sigma: Activation) -> int | None:
 def _own_rate(network: WideNetwork, points: Points, target: Target, degree: int) -> float:
     """<Y, H Y> for the target's part of a degree, by the quadrature rule of the points."""
     part = target.component(degree, points.x)
+    assert part is not None  # it is a degree of the target
     weighted = points.weights * part
     return float(weighted @ network.tangent_operator(points.x).matvec(weighted))
 

@@ -25,6 +25,7 @@ __all__ = [
     "count",
     "degree_energy",
     "harmonic",
+    "latitudes",
     "legendre_table",
     "multiplicity",
     "zonal",
@@ -35,6 +36,8 @@ Array = NDArray[np.float64]
 #: Degree to which the basis keeps its digits: beyond, powers of a sine leave the range of doubles
 #: where the harmonic itself is not small (the worst is e^(-degree/e)).
 MOST_DEGREE = 1500
+#: Distance from the sphere up to which a vector is taken for a point of it.
+OFF_SPHERE = 1e-8
 #: Pairs of points in one block: a few of these stay in the cache.
 BLOCK = 1 << 15
 #: Numbers in one block of the basis, which takes many small steps whatever the block.
@@ -89,7 +92,8 @@ def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
 
     Notes
     -----
-    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Mueller 1966, Spherical Harmonics, lemma 13).
+    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Szegoe 1939, Orthogonal Polynomials, 4.7.17,
+    divided by the values at 1).
 
     Examples
     --------
@@ -190,7 +194,8 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
     In higher dimensions Y(x) = g_kj(x_d) Y'(x'/|x'|), x = (x', x_d): Y' runs through the basis
     of degree j in dimension d - 1, j = 0, ..., k in turn, so that index 0 is zonal about the last
     axis; g_kj(t) = (1-t^2)^(j/2) times the orthonormal Gegenbauer polynomial of degree k - j and
-    parameter j + (d-2)/2 (Mueller 1966, lemma 15; no sign (-1)^m).
+    parameter j + (d-2)/2 (Erdelyi 1953, Higher Transcendental Functions II, 11.2; real, and with
+    no sign (-1)^m).
 
     Examples
     --------
@@ -432,7 +437,7 @@ def checked_degree(degree: int) -> int:
 
 
 def checked_vectors(x: ArrayLike, dim: int | None = None) -> Array:
-    """Return an (n, dim) array of float64, or raise."""
+    """Return points of the sphere as an (n, dim) array of float64, as they are, or raise."""
     try:
         array = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError):
@@ -443,6 +448,13 @@ def checked_vectors(x: ArrayLike, dim: int | None = None) -> Array:
         )
     if dim is not None and array.shape[1] != dim:
         raise NtkspecError(f"points have the dimension {array.shape[1]}; dim = {dim} is needed")
+    norms = np.linalg.norm(array, axis=1)
+    off = ~(np.abs(norms - 1.0) <= OFF_SPHERE)
+    if off.any():
+        i = int(np.flatnonzero(off)[0])
+        raise NtkspecError(
+            f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to {OFF_SPHERE:g}"
+        )
     return array
 
 

@@ -173,7 +173,7 @@ def start(
     --------
     >>> from ntkspec.activations import activation
     >>> start(activation("tanh"), 4, 3, seed=1).readout
-    array([ 1., -1., -1.,  1.])
+    array([-1.,  1.,  1., -1.])
     """
     m, d = _checked_whole(width, "width", 1, MOST_WIDTH), _checked_whole(dim, "dim", 2, 10**6)
     _checked_whole(seed, "seed", 0, 2**63)

@@ -34,8 +34,6 @@ Density = Literal["cap", "cluster"]
 
 #: Bytes that a set of points may take.
 MOST_BYTES = 2**31
-#: Distance up to which a vector is taken for a point of the sphere, and normalized.
-OFF_SPHERE = 1e-8
 #: Distance up to which two points are the same.
 SAME = 1e-12
 #: Clusters of a cloud of kind "cluster", and the share of its points that lie in them.
@@ -168,7 +166,7 @@ def product_rule(degree: int, dim: int) -> Points:
 
     On the circle degree + 1 equispaced points; in each further dimension Gauss-Gegenbauer nodes
     of the weight (1-t^2)^((dim-3)/2) along the last axis (Stroud 1971, Approximate Calculation of
-    Multiple Integrals, section 2.7).
+    Multiple Integrals, chapter 2).
 
     Raises
     ------
@@ -378,22 +376,11 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
     >>> from_array([[1.0, 0.0], [0.0, 1.0]]).weights
     array([0.5, 0.5])
     """
-    array = _on_sphere(checked_vectors(x))
+    array = _unit(checked_vectors(x))
     n = array.shape[0]
     _check_distinct(array)
     given = np.full(n, 1.0 / n) if weights is None else _checked_weights(weights, n)
     return Points(array, given, "array", exact_degree(array, given))
-
-
-def _on_sphere(x: Array) -> Array:
-    norms = np.linalg.norm(x, axis=1)
-    off = ~(np.abs(norms - 1.0) <= OFF_SPHERE)
-    if off.any():
-        i = int(np.flatnonzero(off)[0])
-        raise NtkspecError(
-            f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to {OFF_SPHERE:g}"
-        )
-    return _unit(x)
 
 
 def _unit(x: Array) -> Array:

@@ -42,7 +42,8 @@ LOWEST = 1e-3
 #: fitted where it is still FLOOR_MARGIN above.
 FLOOR_SLOPE = 0.25
 FLOOR_MARGIN = 3.0
-#: Power of the width that the scatter of a mean over neurons has, and the least that is used.
+#: Power of the width that the scatter of a mean over neurons has, and the least with which to
+#: extrapolate.
 EXPECTED_POWER = 0.5
 LEAST_POWER = 0.1
 
@@ -125,7 +126,7 @@ class WidthPower:
     @property
     def used(self) -> float:
         """Power with which to extrapolate: 1/2, or the fit where the data exclude that."""
-        return EXPECTED_POWER if self.expected else max(self.power, LEAST_POWER)
+        return EXPECTED_POWER if self.expected else self.power
 
 
 @dataclass(frozen=True)
@@ -411,7 +412,8 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
     Returns
     -------
     InfiniteWidth
-        NaN with fewer than two widths, or three rates.
+        NaN with fewer than two widths or three rates, and where the scatter does not fall with
+        the width.
 
     Raises
     ------
@@ -439,7 +441,7 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
     groups = _checked_series(rates)
     width = np.concatenate([np.full(v.size, w) for w, v in groups.items()] or [np.empty(0)])
     y = np.concatenate([*groups.values(), np.empty(0)])
-    if len(groups) < 2 or y.size < 3:
+    if len(groups) < 2 or y.size < 3 or power.used < LEAST_POWER:
         return InfiniteWidth(math.nan, math.nan, math.nan, False, 0.0, y.size)
     p = power.used
     value, error, slope, slope_error = _line(width, y, p)

@@ -42,14 +42,13 @@ class L2Loss:
         self.max_degree: int | None = None
         self._weights = points.weights
 
-    def apply(self, r: Array) -> Array:
+    def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._weights * r
+        return self._weights * _checked_residual(r, self.points)
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
-        r = np.asarray(r, dtype=np.float64)
-        return 0.5 * float(np.sum(self._weights * r * r))
+        return 0.5 * float(np.sum(np.asarray(r, dtype=np.float64) * self.apply(r)))
 
     def matrix(self) -> Array:
         """P, (n, n)."""
@@ -69,7 +68,7 @@ class SobolevLoss:
     s : float
         Exponent: s > 0 weighs high degrees more and s < 0 less.
     weight : {"power", "laplacian"}
-        mu_k = (1+k)^(2s), or (1 + k(k+d-2))^s, which are the eigenvalues of 1 - Laplacian.
+        mu_k = (1+k)^(2s), or (1 + k(k+d-2))^s, the eigenvalues of (1 - Laplacian)^s.
     max_degree : int, optional
         Degrees above have the weight 0.  By default n/2 on `circle`'s points, and
         `resolved_degree` otherwise.
@@ -118,14 +117,13 @@ class SobolevLoss:
         else:
             self._operator = _projections(points, mu)
 
-    def apply(self, r: Array) -> Array:
+    def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._operator.apply(r)
+        return self._operator.apply(_checked_residual(r, self.points))
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
-        r = np.asarray(r, dtype=np.float64)
-        return 0.5 * float(np.sum(r * self.apply(r)))
+        return 0.5 * float(np.sum(np.asarray(r, dtype=np.float64) * self.apply(r)))
 
     def matrix(self) -> Array:
         """P, (n, n), symmetric."""
@@ -154,7 +152,7 @@ class _Fourier:
         self.factor[: mu.size] = mu / n
 
     def apply(self, r: Array) -> Array:
-        spectrum = fft.rfft(np.asarray(r, dtype=np.float64))
+        spectrum = fft.rfft(r)
         spectrum *= self.factor
         return np.asarray(fft.irfft(spectrum, self.n, overwrite_x=True))
 
@@ -173,7 +171,7 @@ class _Factored:
 
     def apply(self, r: Array) -> Array:
         out = np.empty(self.factor.shape[1])
-        factor_product(self.factor, np.ascontiguousarray(r, dtype=np.float64), out)
+        factor_product(self.factor, r, out)
         return out
 
     def matrix(self) -> Array:
@@ -243,6 +241,15 @@ def _checked_max_degree(points: Points, max_degree: int | None) -> int:
             f"tell no degrees above {most} apart"
         )
     return degree
+
+
+def _checked_residual(r: ArrayLike, points: Points) -> Array:
+    values = np.ascontiguousarray(r, dtype=np.float64)
+    if values.shape != (points.n,):
+        raise NtkspecError(
+            f"r has the shape {values.shape}; it must have one value for each of {points.n} points"
+        )
+    return values
 
 
 def _checked_exponent(s: float) -> float:

@@ -91,10 +91,8 @@ class Term:
         return None if self.pole is None else len(self.pole)
 
     @property
-    def place(self) -> int | None:
-        """Index of the term's function in the basis; None for a pole of its own."""
-        if self.pole is not None:
-            return None
+    def place(self) -> int:
+        """Index of the term's function in the basis, unless it has a pole of its own."""
         return {"sine": 1, "cosine": 0, "zonal": 0}.get(self.kind, self.index)
 
     def function(self, x: ArrayLike) -> Array:
@@ -102,7 +100,6 @@ class Term:
         x = checked_vectors(x, self.dim)
         if self.pole is not None:
             return zonal(x.shape[1], self.degree, x, self.pole)
-        assert self.place is not None
         return harmonic(x.shape[1], self.degree, self.place, x)
 
 
@@ -193,11 +190,9 @@ def _inner(a: Term, b: Term) -> float:
     """
     if a.pole is None and b.pole is None:
         return float(a.place == b.place)
-    if b.pole is None:
-        a, b = b, a
-    assert b.pole is not None
-    pole = np.array([b.pole])
-    return float(a.function(pole)[0] / b.function(pole)[0])
+    other, about = (b, a) if b.pole is None else (a, b)
+    pole = np.array([about.pole])
+    return float(other.function(pole)[0] / about.function(pole)[0])
 
 
 @dataclass(frozen=True)
