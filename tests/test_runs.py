@@ -157,6 +157,18 @@ def test_problems_on_all_kinds_of_points(data, target, dim):
         np.testing.assert_allclose(energy, wanted, atol=1e-10)
 
 
+def test_a_loss_that_does_not_see_the_target_is_refused():
+    text = """steps = 5
+    network = {activation = "tanh", width = 8}
+    data = {kind = "random", points = 20, dim = 10}
+    target = {kind = "zonal", degrees = [0, 2]}
+    loss = {s = 1}"""
+    with pytest.raises(NtkspecError, match=r"degrees: 2 .* 20 points weighs degrees to 0"):
+        pose(parse_run_recipe(text))
+    pose(parse_run_recipe(text.replace("s = 1", 's = "l2"')))
+    pose(parse_run_recipe(text.replace("s = 1", "s = 1, max_degree = 1")))
+
+
 def test_points_of_a_file(tmp_path):
     angle = np.linspace(0.1, 6.0, 12)
     np.savetxt(tmp_path / "p.csv", np.stack((np.cos(angle), np.sin(angle)), 1), delimiter=",")

@@ -107,7 +107,8 @@ def pose(recipe: RunRecipe) -> Problem:
     Raises
     ------
     NtkspecError
-        When points cannot be made as the recipe says, or the target is not one for them.
+        When points cannot be made as the recipe says, or the target is not one for them or for
+        the losses.
 
     Examples
     --------
@@ -123,6 +124,7 @@ def pose(recipe: RunRecipe) -> Problem:
     points = _points(recipe.data)
     grid = _grid(recipe.data, points)
     target = recipe_target(recipe.target)
+    _check_weighed(recipe, points, target)
     degrees = _recorded(points, target)
     return Problem(
         points=points,
@@ -201,6 +203,17 @@ def recipe_target(target: TargetRecipe) -> Target:
         Term(degree, amplitude, target.kind, index, target.pole)
         for degree, amplitude, index in terms
     )
+
+
+def _check_weighed(recipe: RunRecipe, points: Points, target: Target) -> None:
+    """Refuse a target that a Sobolev loss would not see, unless the recipe says how far it sees."""
+    most, degree = resolved_degree(points), max(target.degrees)
+    sobolev = any(s != "l2" for s in recipe.loss.exponents)
+    if sobolev and recipe.loss.max_degree is None and degree > most:
+        raise NtkspecError(
+            f"degrees: {degree} is not allowed with a Sobolev loss, which on these {points.n} "
+            f"points weighs degrees to {most}; take more points, a max_degree or s = 'l2'"
+        )
 
 
 def _recorded(points: Points, target: Target) -> NDArray[np.int64]:
