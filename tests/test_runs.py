@@ -383,6 +383,37 @@ def test_interrupts_keep_what_is_there(long, tmp_path, number, code):
     assert open_run(out).members[-1].status == "interrupted"
 
 
+#: Ctrl-C comes while HDF5 has its file written, which an exception there would crash.
+INTERRUPTED_IN_HDF5 = """
+import os, signal, sys, time
+from pathlib import Path
+from ntkspec.cli.interrupts import ending_soon
+from ntkspec.files.appearing import appearing_hdf5
+
+real, calls = os.pwrite, []
+
+def pwrite(*arguments):
+    calls.append(1)
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(*arguments)
+
+os.pwrite = pwrite
+try:
+    with ending_soon("hopeless"), appearing_hdf5(Path(sys.argv[1]), 0) as file:
+        file["x"] = range(10**6)
+        file.flush()
+        time.sleep(10)
+except KeyboardInterrupt:
+    sys.exit(7 if calls else 8)
+"""
+
+
+def test_an_interrupt_waits_for_hdf5(tmp_path):
+    path = tmp_path / "f.h5"
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IN_HDF5, path], timeout=60)
+    assert done.returncode == 7 and not list(tmp_path.iterdir())
+
+
 def test_a_second_training_says_so_and_leaves(long, tmp_path):
     recipe, _ = long
     out = tmp_path / "run.h5"
