@@ -8,15 +8,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import standin
 from click.testing import CliRunner
 
-standin.install()
-
-from ntkspec.cli import main  # noqa: E402
-from ntkspec.plots import run_picture  # noqa: E402
-from ntkspec.plots.training import _draw, run_panels  # noqa: E402
-from ntkspec.trainer.runs import open_run, train_run, training  # noqa: E402
+from ntkspec.cli import main
+from ntkspec.plots import run_picture
+from ntkspec.plots.training import _draw, run_panels
+from ntkspec.trainer.runs import open_run, train_run, training
 
 FIGURE2 = """
 steps = 400
@@ -113,7 +110,7 @@ def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
     [
         (None, 3, "the recipe cannot be read"),
         (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:4: width = -1 is not allowed"),
-        (SPHERE + "loss = {step = 1e9}", 2, "step = 1000000000.0"),
+        (SPHERE + "loss = {step = 1e9}", 2, "the largest stable step is"),
     ],
 )
 def test_errors_are_sentences(tmp_path, text, code, words):

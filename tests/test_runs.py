@@ -7,23 +7,17 @@ import random
 import signal
 import subprocess
 import sys
-import textwrap
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-import standin
 from sweeping import small_disk, until
 from table_numbers import datasets
 
 from ntkspec.errors import NtkspecError, TableError
-
-standin.install()
-
-from ntkspec.trainer.recipe import parse_run_recipe  # noqa: E402
-from ntkspec.trainer.runs import Observer, open_run, pose, train_run, training  # noqa: E402
+from ntkspec.trainer.recipe import parse_run_recipe
+from ntkspec.trainer.runs import Observer, open_run, pose, train_run, training
 
 RECIPE = """
 steps = 60
@@ -43,7 +37,7 @@ amplitudes = [1, 0.5]
 s = ["l2", 1]
 """
 #: Several seconds of work.
-LONG = RECIPE.replace("steps = 60", "steps = 1500").replace("width = 64", "width = 1024")
+LONG = RECIPE.replace("steps = 60", "steps = 12000").replace("width = 64", "width = 2048")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +121,7 @@ def test_records_begin_with_the_target_and_end_with_what_was_learned(whole):
 def test_learned_values_are_those_of_the_weights(whole):
     run = open_run(whole)
     m = run.member("s=1,width=64,seed=1")
-    values = np.maximum(run.grid.x @ m.weights.T, 0.0) @ m.signs / 8.0
+    values = np.maximum(run.grid.x @ m.weights.T, 0.0) @ m.readout / 8.0
     np.testing.assert_allclose(m.grid_learned, values, atol=1e-12)
     assert 0.0 < m.start_kernel_movement < 1.0
     with pytest.raises(NtkspecError, match="s=1,width=64,seed=0"):
@@ -161,6 +155,18 @@ def test_problems_on_all_kinds_of_points(data, target, dim):
             np.square(problem.target.amplitudes)
         )  # fmt: skip
         np.testing.assert_allclose(energy, wanted, atol=1e-10)
+
+
+def test_a_loss_that_does_not_see_the_target_is_refused():
+    text = """steps = 5
+    network = {activation = "tanh", width = 8}
+    data = {kind = "random", points = 20, dim = 10}
+    target = {kind = "zonal", degrees = [0, 2]}
+    loss = {s = 1}"""
+    with pytest.raises(NtkspecError, match=r"degrees: 2 .* 20 points weighs degrees to 0"):
+        pose(parse_run_recipe(text))
+    pose(parse_run_recipe(text.replace("s = 1", 's = "l2"')))
+    pose(parse_run_recipe(text.replace("s = 1", "s = 1, max_degree = 1")))
 
 
 def test_points_of_a_file(tmp_path):
@@ -300,7 +306,7 @@ def test_a_member_that_diverges_is_kept_and_the_others_go_on(recipe, whole, tmp_
     advance = training.Descent.advance
 
     def diverging(self, count):
-        if self.p.s == 1.0 and self.steps >= 20:
+        if self._loss.s == 1.0 and self.steps >= 20:
             raise training.Diverged("the loss grew at step 20")
         advance(self, count)
 
@@ -319,10 +325,10 @@ def test_a_member_that_diverges_is_kept_and_the_others_go_on(recipe, whole, tmp_
 
 def test_a_step_that_is_not_stable_is_refused_before_any_training(tmp_path, monkeypatch):
     """L2 would be stable, s = 1 is not: nothing is trained."""
-    text = RECIPE + "step = 5.0\n"
+    text = RECIPE + "step = 10.0\n"
     (tmp_path / "r.toml").write_text(text)
     monkeypatch.setattr(training.Training, "run", None)
-    with pytest.raises(NtkspecError, match=r"s=1,width=64,seed=0: step = 5.* at most \d"):
+    with pytest.raises(NtkspecError, match=r"s=1,width=64,seed=0: step = 10 .*stable step is \d"):
         train_run(tmp_path / "r.toml", tmp_path / "run.h5")
     assert not (tmp_path / "run.h5").exists()
 
@@ -330,20 +336,9 @@ def test_a_step_that_is_not_stable_is_refused_before_any_training(tmp_path, monk
 # --- other processes -----------------------------------------------------------------------------
 
 
-#: `ntkspec` with the trainer in plain numpy.
-PROGRAM = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import standin
-standin.install()
-from ntkspec.cli import main
-main(sys.argv[1:], prog_name="ntkspec")
-"""
-
-
 def command(*arguments, **options):
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM), *map(str, arguments)],
+        [sys.executable, "-m", "ntkspec", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
 
@@ -385,7 +380,38 @@ def test_interrupts_keep_what_is_there(long, tmp_path, number, code):
         assert process.returncode == code
     assert "interrupted; the same command again goes on from here" in errors
     assert "Traceback" not in errors
-    assert open_run(out).members[0].status == "interrupted"
+    assert open_run(out).members[-1].status == "interrupted"
+
+
+#: Ctrl-C comes while HDF5 has its file written, which an exception there would crash.
+INTERRUPTED_IN_HDF5 = """
+import os, signal, sys, time
+from pathlib import Path
+from ntkspec.cli.interrupts import ending_soon
+from ntkspec.files.appearing import appearing_hdf5
+
+real, calls = os.pwrite, []
+
+def pwrite(*arguments):
+    calls.append(1)
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(*arguments)
+
+os.pwrite = pwrite
+try:
+    with ending_soon("hopeless"), appearing_hdf5(Path(sys.argv[1]), 0) as file:
+        file["x"] = range(10**6)
+        file.flush()
+        time.sleep(10)
+except KeyboardInterrupt:
+    sys.exit(7 if calls else 8)
+"""
+
+
+def test_an_interrupt_waits_for_hdf5(tmp_path):
+    path = tmp_path / "f.h5"
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IN_HDF5, path], timeout=60)
+    assert done.returncode == 7 and not list(tmp_path.iterdir())
 
 
 def test_a_second_training_says_so_and_leaves(long, tmp_path):

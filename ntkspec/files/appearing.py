@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType, FunctionType
 from typing import Any
 
 import h5py
@@ -17,7 +18,7 @@ import h5py
 from ntkspec.errors import TableError
 from ntkspec.files.seals import number_ranges, seal
 
-__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "write_whole"]
+__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "inside_hdf5", "write_whole"]
 
 #: In the names of files that are being written.
 PART = ".part-"
@@ -141,6 +142,20 @@ class _Enduring(io.RawIOBase):
         except OSError as error:
             self._error = self._error or error
         return size
+
+
+def inside_hdf5(frame: FrameType | None) -> bool:
+    """Whether a frame, or one that called it, is called by HDF5, which an exception would crash."""
+    while frame is not None:
+        if frame.f_code in _CALLED_BY_HDF5:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_CALLED_BY_HDF5 = {
+    method.__code__ for method in vars(_Enduring).values() if isinstance(method, FunctionType)
+}
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -157,7 +157,7 @@ def _values(run: Run, member: Member, x: Array) -> Array:
     some = max(1, BLOCK // x.shape[0])
     for start in range(0, member.width, some):
         part = slice(start, start + some)
-        total += sigma.value(x @ member.weights[part].T) @ member.signs[part]
+        total += sigma.value(x @ member.weights[part].T) @ member.readout[part]
     return np.asarray(total / np.sqrt(member.width))
 
 
@@ -236,7 +236,7 @@ def _draw(run: Run, panels: list[list[Panel]]) -> Figure:
         _share_limits([line[place] for line in grid])
     if len(panels) > 1:
         for group, line in zip(panels, grid, strict=True):
-            line[0].set_title(_loss_name(group[0].loss), fontsize=11)
+            line[0].set_title(_loss_name(run, group[0].loss), fontsize=11)
     figure.suptitle(_title(run, panels), fontsize=11)
     _legend(figure, grid)
     return figure
@@ -255,12 +255,17 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
     if run.points.dim > 2:
         parts.insert(2, f"$d = {run.points.dim}$")
     if len(panels) == 1:
-        parts.append(_loss_name(panels[0][0].loss))
+        parts.append(_loss_name(run, panels[0][0].loss))
     return ", ".join(parts)
 
 
-def _loss_name(loss: str) -> str:
-    return "$L^2$ loss" if loss == "l2" else f"${loss.replace('=', ' = ').replace('-', '{-}')}$"
+def _loss_name(run: Run, loss: str) -> str:
+    if loss == "l2":
+        return "$L^2$ loss"
+    if loss == "s=auto":
+        chosen = dict.fromkeys(f"{m.s:g}" for m in run.members if m.name.startswith(loss))
+        return f"$s = {', '.join(chosen)}$ (auto)"
+    return f"${loss.replace('=', ' = ')}$"
 
 
 def _share_limits(column: list[Axes]) -> None:

@@ -47,7 +47,7 @@ FORMAT = "ntkspec-run"
 FORMAT_VERSION = 1
 #: In a folder of parts: a run's file without members.
 HEAD_FILE = "ntkspec-run.h5"
-RESULTS = ("learned", "grid_learned", "weights", "signs")
+RESULTS = ("learned", "grid_learned", "weights", "readout")
 #: What HDF5 needs beside the numbers, for the file and for a member.
 HEAD, MEMBER = 2**16, 2**15
 
@@ -140,9 +140,9 @@ class Member:
         return self._read("weights")
 
     @cached_property
-    def signs(self) -> NDArray[Any]:
+    def readout(self) -> NDArray[Any]:
         """Outer weights (m,) at the end."""
-        return self._read("signs")
+        return self._read("readout")
 
     def _read(self, name: str) -> NDArray[Any]:
         group = self._groups[name in RESULTS]

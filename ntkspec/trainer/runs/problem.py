@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.trainer.cubature import quadrature_weights
-from ntkspec.trainer.harmonics import degree_energy
+from ntkspec.trainer.harmonics import Basis, count, degree_energy
 from ntkspec.trainer.points import (
     Points,
     circle,
@@ -35,6 +36,8 @@ FINER = 4
 MOST_GRID = 8192
 #: Degrees up to which energies are recorded, beside the target's own.
 MOST_RECORDED = 64
+#: Numbers of a basis that is held for all records.
+MOST_HELD = 2**23
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,21 @@ class Measure:
     degrees: NDArray[np.int64]
     parts: Array
 
+    @cached_property
+    def _basis(self) -> Array | None:
+        """All harmonics up to the last degree, (count, n); None where that is too much to hold."""
+        last, dim = int(self.degrees[-1]), self.points.dim
+        if count(dim, last) * self.points.n > MOST_HELD:
+            return None
+        return np.ascontiguousarray(Basis(self.points.x, last).matrix().T)
+
     def energy(self, residual: Array) -> Array:
-        """Energy of the residual at each degree, (K,)."""
-        return degree_energy(residual, self.points, self.degrees.tolist())
+        """Energy of the residual at each degree, (K,); see `degree_energy`."""
+        if self._basis is None:
+            return degree_energy(residual, self.points, self.degrees.tolist())
+        squares = (self._basis @ (self.points.weights * residual)) ** 2
+        first = [count(self.points.dim, k - 1) if k else 0 for k in range(self.degrees[-1] + 1)]
+        return np.asarray(np.add.reduceat(squares, first)[self.degrees])
 
     def amplitude(self, residual: Array) -> Array:
         """Its components along the target's own harmonics, (K,); NaN where there is none."""
@@ -92,7 +107,8 @@ def pose(recipe: RunRecipe) -> Problem:
     Raises
     ------
     NtkspecError
-        When points cannot be made as the recipe says, or the target is not one for them.
+        When points cannot be made as the recipe says, or the target is not one for them or for
+        the losses.
 
     Examples
     --------
@@ -108,6 +124,7 @@ def pose(recipe: RunRecipe) -> Problem:
     points = _points(recipe.data)
     grid = _grid(recipe.data, points)
     target = recipe_target(recipe.target)
+    _check_weighed(recipe, points, target)
     degrees = _recorded(points, target)
     return Problem(
         points=points,
@@ -186,6 +203,17 @@ def recipe_target(target: TargetRecipe) -> Target:
         Term(degree, amplitude, target.kind, index, target.pole)
         for degree, amplitude, index in terms
     )
+
+
+def _check_weighed(recipe: RunRecipe, points: Points, target: Target) -> None:
+    """Refuse a target that a Sobolev loss would not see, unless the recipe says how far it sees."""
+    most, degree = resolved_degree(points), max(target.degrees)
+    sobolev = any(s != "l2" for s in recipe.loss.exponents)
+    if sobolev and recipe.loss.max_degree is None and degree > most:
+        raise NtkspecError(
+            f"degrees: {degree} is not allowed with a Sobolev loss, which on these {points.n} "
+            f"points weighs degrees to {most}; take more points, a max_degree or s = 'l2'"
+        )
 
 
 def _recorded(points: Points, target: Target) -> NDArray[np.int64]:

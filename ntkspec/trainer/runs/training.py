@@ -129,7 +129,7 @@ class Training:
                 "learned": network.values(problem.points.x),
                 "grid_learned": network.values(problem.grid.x),
                 "weights": np.array(network.weights),
-                "signs": np.array(network.signs),
+                "readout": np.array(network.readout),
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
