@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.trainer.recipe import parse_run_recipe, read_run_recipe
@@ -54,11 +56,22 @@ def test_members_are_the_product_and_seeds_change_fastest():
 
 @pytest.mark.parametrize("steps,records", [(4000, 201), (10, 11), (7, 3), (1, 2)])
 def test_records_are_even_and_hold_both_ends(steps, records):
-    text = RECIPE.replace("4000", str(steps)).replace("records = 201", f"records = {records}")
+    spaced = f'records = {records}\nspacing = "even"'
+    text = RECIPE.replace("4000", str(steps)).replace("records = 201", spaced)
     at = parse_run_recipe(text).record_steps
     assert at[0] == 0 and at[-1] == steps and at.size == records
     gaps = np.diff(at)
     assert gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
+
+
+@given(st.integers(1, 10**6), st.integers(2, 300))
+def test_records_are_dense_first_and_hold_both_ends(steps, records):
+    records = min(records, steps + 1)
+    text = RECIPE.replace("4000", str(steps)).replace("records = 201", f"records = {records}")
+    at = parse_run_recipe(text).record_steps
+    assert at[0] == 0 and at[-1] == steps and at.size == records
+    gaps = np.diff(at)
+    assert gaps.min() >= 1 and np.diff(gaps).min(initial=0) >= -1
 
 
 def test_ranges_of_degrees_and_one_amplitude_for_all():

@@ -42,6 +42,7 @@ __all__ = [
 
 #: Sobolev exponent of a loss: a number, "l2" for plain L2, or "auto" for what flattens the rates.
 Exponent = float | Literal["l2", "auto"]
+Spacing = Literal["geometric", "even"]
 
 MOST_STEPS = 10**9
 MOST_RECORDS = 10**5
@@ -51,7 +52,7 @@ MOST_POINTS = 10**6
 MOST_DIM = 1024
 MOST_DEGREE = 4096
 USUAL_RECORDS = 201
-KEYS = ("name", "steps", "records", "network", "data", "target", "loss")
+KEYS = ("name", "steps", "records", "spacing", "network", "data", "target", "loss")
 NETWORK_KEYS = (
     "activation", "slope", "power", "width", "seeds", "antisymmetric", "weight_variance",
     "trained", "precision",
@@ -231,6 +232,9 @@ class RunRecipe:
     name : str
     steps, records : int
         Steps of gradient descent, and how many times the residual is recorded, both ends included.
+    spacing : {"geometric", "even"}
+        Of the records: every step at first, then ever farther apart, so that fast and slow degrees
+        are both seen to decay; or all the same.
     network : NetworkRecipe
     data : DataRecipe
     target : TargetRecipe
@@ -242,6 +246,7 @@ class RunRecipe:
     name: str
     steps: int
     records: int
+    spacing: Spacing
     network: NetworkRecipe
     data: DataRecipe
     target: TargetRecipe
@@ -257,8 +262,10 @@ class RunRecipe:
 
     @property
     def record_steps(self) -> NDArray[np.int64]:
-        """The steps (R,) after which the residual is recorded: evenly spaced, 0 and the last in."""
-        return np.rint(np.linspace(0, self.steps, self.records)).astype(np.int64)
+        """The steps (R,) after which the residual is recorded, 0 and the last in."""
+        if self.spacing == "even":
+            return np.rint(np.linspace(0, self.steps, self.records)).astype(np.int64)
+        return _geometric(self.steps, self.records)
 
     @cached_property
     def digest(self) -> str:
@@ -266,6 +273,19 @@ class RunRecipe:
         meaning = {key: value for key, value in asdict(self).items() if key not in ("name", "text")}
         meaning["data"].pop("file")
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def _geometric(steps: int, records: int) -> NDArray[np.int64]:
+    """Every step up to some k, then k q, k q^2, ... for a q that leaves at least a step between."""
+    if records == 2:
+        return np.array([0, steps])
+    k = next(
+        k
+        for k in range(1, records - 1)
+        if k * ((steps / k) ** (1.0 / (records - 1 - k)) - 1.0) > 1.0 - 1e-9
+    )
+    late = np.rint(np.geomspace(k, steps, records - k))[1:]
+    return np.concatenate((np.arange(k + 1), late)).astype(np.int64)
 
 
 def read_run_recipe(path: str | Path) -> RunRecipe:
@@ -330,6 +350,7 @@ def _recipe(raw: dict[str, Any], text: str, folder: Path | None) -> RunRecipe:
         name=name,
         steps=steps,
         records=records,
+        spacing=cast(Spacing, _choice(raw, ("spacing",), get_args(Spacing))),
         network=_network(checked_table(raw, "network", NETWORK_KEYS)),
         data=data,
         target=_target(checked_table(raw, "target", TARGET_KEYS), data),

@@ -22,6 +22,7 @@ __all__ = ["Training", "begin", "go_on"]
 
 #: Seconds between two looks at the clock: what a Ctrl-C may lose.
 SLICE = 0.25
+MOST_AT_ONCE = 10**6
 
 
 class Training:
@@ -221,4 +222,4 @@ def _movement(first: WideNetwork, last: WideNetwork, problem: Problem) -> float:
 
 def _next_count(count: int, spent: float) -> int:
     """Steps of the next slice, from what the last ones took."""
-    return max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count))
+    return max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count, MOST_AT_ONCE))
