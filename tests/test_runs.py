@@ -170,7 +170,7 @@ def test_a_loss_that_does_not_see_the_target_is_refused():
 
 
 def test_points_of_a_file(tmp_path):
-    angle = np.linspace(0.1, 6.0, 12)
+    angle = np.linspace(0.1, 6.0, 24)
     np.savetxt(tmp_path / "p.csv", np.stack((np.cos(angle), np.sin(angle)), 1), delimiter=",")
     text = RECIPE.replace('"circle"\npoints = 16', '"file"\nfile = "p.csv"')
     (tmp_path / "r.toml").write_text(text)
