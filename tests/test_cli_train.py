@@ -18,6 +18,7 @@ from ntkspec.trainer.runs import open_run, train_run, training
 FIGURE2 = """
 steps = 400
 records = 41
+spacing = "even"
 [network]
 activation = "relu"
 width = 256
@@ -34,6 +35,7 @@ s = [-1, 0, 1]
 SPHERE = """
 steps = 100
 records = 21
+spacing = "even"
 network = {activation = "relu", width = 64}
 data = {kind = "product", degree = 8}
 target = {kind = "zonal", degrees = [1, 2], amplitudes = 0.3}

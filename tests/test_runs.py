@@ -22,6 +22,7 @@ from ntkspec.trainer.runs import Observer, open_run, pose, train_run, training
 RECIPE = """
 steps = 60
 records = 13
+spacing = "even"
 [network]
 activation = "relu"
 width = 64
