@@ -111,7 +111,7 @@ def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
     "text,code,words",
     [
         (None, 3, "the recipe cannot be read"),
-        (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:4: width = -1 is not allowed"),
+        (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:5: width = -1 is not allowed"),
         (SPHERE + "loss = {step = 1e9}", 2, "the largest stable step is"),
     ],
 )

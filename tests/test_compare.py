@@ -120,6 +120,7 @@ def test_degrees_with_a_zero_eigenvalue_must_stay():
     assert moving.verdict == "differs"
 
 
+@pytest.mark.slow
 def test_a_numpy_training_approaches_what_the_points_foretell():
     run = made_run((2, 3, 4, 8), amplitude=0.05)
     for width in (256, 1024, 4096):
