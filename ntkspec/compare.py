@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table, open_table
@@ -32,9 +33,7 @@ from ntkspec.trainer.rates import (
     width_power,
 )
 from ntkspec.trainer.recipe import RunRecipe
-from ntkspec.trainer.runs.problem import recipe_target
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
-from ntkspec.trainer.targets import Target
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
@@ -304,7 +303,7 @@ def compare(
     Raises
     ------
     NtkspecError
-        When the table has not the network, dimension or degrees.
+        When the table has not the network, dimension or degrees, or the target has no degrees.
     TableError
         When it is missing or damaged.
 
@@ -314,7 +313,8 @@ def compare(
     the levels of points and of finite width this is solved exactly, the residual is projected on
     the target's harmonics at the recorded steps, and the rate is fitted by the estimator that the
     measured amplitudes are fitted with; where that finds none because the run is too short, it is
-    fitted to later steps.  Degrees that the target has not are left out.
+    fitted to later steps.  Degrees that the target has not are left out; of samples those count
+    that the points resolve.
 
     Examples
     --------
@@ -324,6 +324,7 @@ def compare(
     >>> from types import SimpleNamespace as Made
     >>> from ntkspec.trainer.points import circle
     >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> from ntkspec.trainer.targets import Target, Term
     >>> recipe = parse_run_recipe('''
     ... steps = 400
     ... network = {activation = "relu", width = 64}
@@ -337,8 +338,8 @@ def compare(
     ...     start_kernel_movement=0.0,
     ... )
     >>> run = Made(
-    ...     recipe=recipe, points=points, target_values=points.x[:, 0], degrees=np.array([1]),
-    ...     members=[member],
+    ...     recipe=recipe, points=points, target=Target([Term(1, 1.0, "cosine")]),
+    ...     target_values=points.x[:, 0], degrees=np.array([1]), members=[member],
     ... )
     >>> (row,) = compare(run, finite=False).rows
     >>> round(row.measured, 9), round(row.continuum.rate, 9), row.verdict
@@ -376,22 +377,24 @@ class _Trained:
 class _Problem:
     """What all members share, and the decompositions that several of them use."""
 
-    def __init__(self, run: Run, degrees: list[int], target: Target, eigenvalues: Array) -> None:
+    def __init__(self, run: Run, degrees: list[int], eigenvalues: Array) -> None:
         self.run, self.degrees, self.eigenvalues = run, degrees, eigenvalues
         self.errors = np.zeros(len(degrees))
         self.columns = np.searchsorted(run.degrees, degrees)
         self.dense = run.points.n <= MOST_POINTS
-        parts = [np.asarray(target.component(k, run.points.x)) for k in degrees]
+        parts = [np.asarray(run.target.component(k, run.points.x)) for k in degrees]
         self.functionals = np.array(parts) * run.points.weights
         self._factors: dict[float, Array] = {}
         self._wide: dict[float, LinearTraining] = {}
 
     @classmethod
     def of(cls, run: Run, table: str | os.PathLike[str] | Table | None) -> _Problem:
-        target = recipe_target(run.recipe.target)
-        degrees = [k for k in target.degrees if target.component(k, run.points.x[:1]) is not None]
+        target, one = run.target, run.points.x[:1]
+        degrees = [k for k in target.degrees if target.component(k, one) is not None]
+        if not degrees:
+            raise NtkspecError("the target has no part of any degree, so no rates can be compared")
         eigenvalues, errors = _eigenvalues(run, degrees, table)
-        problem = cls(run, degrees, target, eigenvalues)
+        problem = cls(run, degrees, eigenvalues)
         problem.errors = errors
         return problem
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from ntkspec.cli import main
 from ntkspec.plots import run_picture
 from ntkspec.plots.training import _draw, run_panels
-from ntkspec.trainer.runs import open_run, train_run, training
+from ntkspec.trainer.recipe import parse_run_recipe
+from ntkspec.trainer.runs import open_run, pose, train_run, training
 
 FIGURE2 = """
 steps = 400
@@ -58,6 +59,24 @@ def circle(tmp_path_factory):
 def sphere(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sphere")
     (folder / "r.toml").write_text(SPHERE)
+    train_run(folder / "r.toml", folder / "run.h5")
+    return folder / "run.h5"
+
+
+@pytest.fixture(scope="module", params=["circle", "cloud", "product"])
+def samples(request, tmp_path_factory):
+    """|x_1| at points of the circle, at others of it, and of a sphere."""
+    folder = tmp_path_factory.mktemp(request.param)
+    text = FIGURE2.replace("s = [-1, 0, 1]", 's = ["l2", 1]').replace("seeds = 2", "seeds = 3")
+    text = text.replace('kind = "sine"\ndegrees = [1, 4, 8]', 'kind = "samples"\nfile = "v.npy"')
+    if request.param != "circle":
+        data = {"cloud": "points = 24\ndim = 2", "product": "degree = 12"}[request.param]
+        text = text.replace('"circle"\npoints = 32', f'"{request.param}"\n{data}')
+    (folder / "r.toml").write_text(text)
+    points = pose(
+        parse_run_recipe(text.replace('"samples"\nfile = "v.npy"', '"zonal"\ndegrees = 1'))
+    )
+    np.save(folder / "v.npy", np.abs(points.points.x[:, 0]))
     train_run(folder / "r.toml", folder / "run.h5")
     return folder / "run.h5"
 
@@ -168,6 +187,32 @@ def test_compare_in_three_formats(circle):
     }
     found = json.loads(ntkspec("compare", circle, "--format", "json").stdout)
     assert len(found["rows"]) == 9
+
+
+def test_samples_are_compared_drawn_and_told_of(samples, tmp_path):
+    run = open_run(samples)
+    table = ntkspec("compare", samples, "--format", "csv", "-o", tmp_path / "c.svg")
+    assert table.exit_code == 0, table.output
+    rows = list(csv.DictReader(table.stdout.splitlines()))
+    assert {row["degree"] for row in rows} == {str(k) for k in run.target.degrees}
+    assert not any(row["grid"] for row in rows)
+    drawn = ntkspec("plot", samples, "-o", tmp_path / "f.svg", "--numbers", tmp_path / "f.csv")
+    assert drawn.exit_code == 0, drawn.output
+    for name in ("c.svg", "f.svg"):
+        assert "nan" not in (tmp_path / name).read_text()
+    assert "target: samples with degrees 0, " in ntkspec("info", samples).stdout
+    plan = ntkspec("train", samples.with_name("r.toml"), "--plan").stdout
+    assert "target: samples with degrees 0, " in plan
+    if run.points.dim == 2:
+        with (tmp_path / "f.csv").open() as file:
+            target = [
+                (float(row["x"]), float(row["value"]))
+                for row in csv.DictReader(file)
+                if (row["panel"], row["series"], row["loss"]) == ("function", "target", "l2")
+            ]
+        x, y = np.array(target).T
+        assert x.size == run.points.n and (np.diff(x) > 0).all()
+        np.testing.assert_allclose(y, np.abs(np.cos(2 * np.pi * x)), atol=1e-12)
 
 
 # --- plot ----------------------------------------------------------------------------------------

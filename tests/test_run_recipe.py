@@ -154,6 +154,47 @@ def test_a_fault_is_one_sentence_with_file_and_line(old, new, line, words):
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+SAMPLES = RECIPE.replace(
+    'kind = "sine"\ndegrees = [1, 4, 8]\namplitudes = [1, 0.5, 2]',
+    'kind = "samples"\nfile = "values.csv"',
+)
+
+
+def test_samples_are_another_recipe_when_their_file_is_another(tmp_path):
+    recipe, values = tmp_path / "r.toml", tmp_path / "values.csv"
+    recipe.write_text(SAMPLES)
+    with pytest.raises(NtkspecError, match=r"r\.toml:15: file = 'values.csv'.*cannot be read"):
+        read_run_recipe(recipe)
+    values.write_text("1\n2\n")
+    first = read_run_recipe(recipe)
+    assert first.target.kind == "samples" and first.target.file == str(values)
+    values.write_text("1\n3\n")
+    assert read_run_recipe(recipe).digest != first.digest
+    (tmp_path / "moved").mkdir()
+    for path in (recipe, values):
+        path.rename(tmp_path / "moved" / path.name)
+    moved = read_run_recipe(tmp_path / "moved" / "r.toml")
+    (tmp_path / "moved" / "values.csv").write_text("1\n2\n")
+    assert moved.digest != first.digest
+    assert read_run_recipe(tmp_path / "moved" / "r.toml").digest == first.digest
+
+
+@pytest.mark.parametrize(
+    "old,new,line,words",
+    [
+        ('file = "values.csv"', "", 13, "[target] of kind 'samples' has no file"),
+        ('"values.csv"', "3", 15, "file = 3 is not allowed; it must be a text"),
+        ('"values.csv"', '"values.csv"\ndegrees = 3', 16, "degrees is for sums of harmonics"),
+        ('"values.csv"', '"values.csv"\npole = [1, 0]', 16, "pole is for kind = 'zonal'"),
+        ('"samples"', '"sine"\ndegrees = 1', 16, "file is for kind = 'samples', and the kind is"),
+    ],
+)
+def test_faults_of_samples(old, new, line, words):
+    with pytest.raises(NtkspecError) as caught:
+        parse_run_recipe(SAMPLES.replace(old, new), "r.toml")
+    assert str(caught.value).startswith(f"r.toml:{line}: ") and words in str(caught.value)
+
+
 def test_sines_are_for_the_circle():
     text = RECIPE.replace('kind = "circle"', 'kind = "random"\ndim = 3')
     with pytest.raises(NtkspecError, match=r"line 15: kind = 'sine' .* dimension 3"):

@@ -180,8 +180,80 @@ def test_points_of_a_file(tmp_path):
     run = open_run(tmp_path / "run.h5")  # it needs the file no more
     np.testing.assert_allclose(run.points.x[:, 1], np.sin(angle), atol=1e-12)
     (tmp_path / "p.csv").write_text("1,0\nhere,there\n")
-    with pytest.raises(NtkspecError, match="holds no array of numbers"):
+    with pytest.raises(NtkspecError, match=r"r\.toml:11: file .* holds no array of numbers"):
         train_run(tmp_path / "r.toml", tmp_path / "other.h5")
+    (tmp_path / "p.csv").write_text("1,0\n2,0\n")
+    with pytest.raises(NtkspecError, match=r"r\.toml:11: file .*: points\[1\] has norm 2"):
+        train_run(tmp_path / "r.toml", tmp_path / "other.h5")
+
+
+SAMPLES = RECIPE.replace(
+    'kind = "sine"\ndegrees = [1, 4]\namplitudes = [1, 0.5]', 'kind = "samples"\nfile = "v.csv"'
+)
+
+
+@pytest.mark.parametrize("name", ["v.csv", "v.npy"])
+def test_samples_train_as_the_function_that_they_are_of(whole, tmp_path, name):
+    angle = 2 * np.pi * np.arange(16) / 16
+    values = np.sin(angle) + 0.5 * np.sin(4 * angle)
+    if name == "v.npy":
+        np.save(tmp_path / name, values)
+    else:
+        np.savetxt(tmp_path / name, values, fmt="%.17g")
+    (tmp_path / "r.toml").write_text(SAMPLES.replace("v.csv", name))
+    train_run(tmp_path / "r.toml", tmp_path / "run.h5")
+    (tmp_path / name).unlink()
+    run, other = open_run(tmp_path / "run.h5"), open_run(whole)  # it needs the file no more
+    assert run.target.degrees == (1, 4) and run.degrees.tolist() == list(range(8))
+    np.testing.assert_array_equal(run.target_values, values)
+    for m, n in zip(run.members, other.members, strict=True):
+        np.testing.assert_allclose(m.energy, n.energy, atol=1e-9)
+        np.testing.assert_allclose(m.amplitude, n.amplitude, atol=1e-9)
+        np.testing.assert_allclose(m.grid_learned, n.grid_learned, atol=1e-9)
+        assert np.isnan(m.grid_energy).all() and np.isnan(m.grid_amplitude).all()
+    assert np.isnan(run.grid_target).all()
+
+
+def test_samples_on_a_cloud_with_the_exponent_that_flattens_them(tmp_path):
+    text = """steps = 5
+    network = {activation = "tanh", width = 64}
+    data = {kind = "cloud", points = 60, weights = "quadrature"}
+    target = {kind = "samples", file = "v.csv"}
+    loss = {s = "auto"}"""
+    np.savetxt(tmp_path / "v.csv", [np.linspace(-1, 1, 60)], delimiter=",")  # a row
+    (tmp_path / "r.toml").write_text(text)
+    train_run(tmp_path / "r.toml", tmp_path / "run.h5")
+    run = open_run(tmp_path / "run.h5")
+    (m,) = run.members
+    assert math.isfinite(m.s) and run.degrees[-1] == run.points.exact_degree // 2
+    np.testing.assert_allclose(m.amplitude[0] ** 2, m.energy[0], rtol=1e-10)
+    assert m.loss[-1] < m.loss[0]
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ("1\n2\n", r"holds an array of shape \(2, 1\); give one value for each of the 16 points"),
+        ("1,2\n" * 8, r"holds an array of shape \(8, 2\)"),
+        ("1\n" * 15 + "nan\n", r"samples\[15\] = nan is not allowed"),
+        ("0\n" * 16, "samples are all 0"),
+        ("one\n" * 16, "holds no array of numbers"),
+        ("", "holds no array of numbers"),
+    ],
+)
+def test_samples_that_are_none(tmp_path, values, words):
+    (tmp_path / "v.csv").write_text(values)
+    (tmp_path / "r.toml").write_text(SAMPLES)
+    with pytest.raises(NtkspecError, match=rf"^\S*r\.toml:14: file = '\S*v.csv'.*{words}") as found:
+        train_run(tmp_path / "r.toml", tmp_path / "run.h5")
+    assert "\n" not in str(found.value) and not list(tmp_path.glob("run*"))
+
+
+def test_an_empty_array_file_is_none_either(tmp_path):
+    (tmp_path / "v.npy").write_bytes(b"")
+    (tmp_path / "r.toml").write_text(SAMPLES.replace("v.csv", "v.npy"))
+    with pytest.raises(NtkspecError, match=r"r\.toml:14: file .* holds no array of numbers"):
+        train_run(tmp_path / "r.toml", tmp_path / "run.h5")
 
 
 # --- going on ------------------------------------------------------------------------------------

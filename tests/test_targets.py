@@ -11,7 +11,7 @@ from scipy import special
 from ntkspec import NtkspecError
 from ntkspec.trainer.harmonics import multiplicity
 from ntkspec.trainer.points import circle, product_rule, random_points
-from ntkspec.trainer.targets import Target, Term, target_of
+from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
 
 
 def test_the_posters_target():
@@ -102,6 +102,44 @@ def test_a_users_function():
     assert target.component(1, x) is None and target.degrees == () == target.amplitudes
 
 
+def test_parts_of_samples_on_the_circle_are_those_of_the_fourier_transform():
+    samples = np.random.default_rng(0).standard_normal(32)
+    target = SampledTarget(circle(32), samples, 15)
+    spectrum = np.fft.rfft(samples) / 32
+    assert target.degrees == tuple(range(16))
+    norms = np.abs(spectrum[:16]) * np.r_[1.0, [math.sqrt(2)] * 15]
+    assert target.amplitudes == pytest.approx(norms, rel=1e-12)
+    other = random_points(9, 2, 0).x
+    angle = np.arctan2(other[:, 1], other[:, 0])
+    for k in (1, 7, 15):
+        wave = 2 * (spectrum[k] * np.exp(1j * k * angle)).real / norms[k]
+        assert target.component(k, other) == pytest.approx(wave, abs=1e-12)
+    assert target.component(16, other) is None
+
+
+def test_parts_of_samples_on_a_sphere_are_integrals_against_legendre_polynomials():
+    """Of exp(x_3), against 2k+1 times half the integral of P_k(t) exp(t): zonal like itself."""
+    rule, other = product_rule(30, 3), random_points(20, 3, 0)
+    target = SampledTarget(rule, np.exp(rule.x[:, 2]), 5)
+    t, weights = np.polynomial.legendre.leggauss(40)
+    for k, amplitude in zip(target.degrees, target.amplitudes, strict=True):
+        share = weights @ (special.eval_legendre(k, t) * np.exp(t)) / 2 * math.sqrt(2 * k + 1)
+        assert amplitude == pytest.approx(share, rel=1e-12)
+        zonal = math.sqrt(2 * k + 1) * special.eval_legendre(k, other.x[:, 2])
+        assert target.component(k, other.x) == pytest.approx(zonal, abs=1e-11)
+    assert target.degrees == tuple(range(6))
+
+
+def test_samples_are_known_at_their_points_alone_and_digits_that_are_lost_are_no_part():
+    points = circle(16)
+    target = SampledTarget(points, np.round(points.x[:, 0], 8), 7)
+    assert target.degrees == (1,) and target.component(2, points.x) is None
+    assert target.values(points.x) == pytest.approx(points.x[:, 0], abs=1e-8)
+    assert np.isnan(target.values(circle(32).x)).all()
+    # The alternating function is of degree n/2, which 16 points do not tell from others.
+    assert SampledTarget(points, (-1.0) ** np.arange(16), 7).degrees == ()
+
+
 X = [[1.0, 0.0], [0.0, 1.0]]
 
 
@@ -126,6 +164,11 @@ X = [[1.0, 0.0], [0.0, 1.0]]
         (lambda: Target([Term(1, 1.0, "basis", 3)]).values(np.eye(3)), "index = 3 is not allowed"),
         (lambda: Target([Term(1, 1.0, "sine")]).values(np.eye(3)), "points have the dimension 3"),
         (lambda: Target([Term(1)]).values([1.0, 0.0]), r"points of shape \(2,\)"),
+        (lambda: SampledTarget(circle(2), [1.0], 0), r"samples of shape \(1,\) .* each of 2"),
+        (lambda: SampledTarget(circle(2), [1.0, math.nan], 0), r"samples\[1\] = nan"),
+        (lambda: SampledTarget(circle(2), [0.0, 0.0], 0), "samples are all 0"),
+        (lambda: SampledTarget(circle(2), ["a", "b"], 0), "samples must be numbers"),
+        (lambda: SampledTarget(circle(2), [1.0, 2.0], -1), "last = -1 is not allowed"),
         (lambda: target_of(3), "function = 3 is not allowed; it must be callable"),
         (lambda: target_of(lambda x: x).values(X), r"gave the shape \(2, 2\) for 2 points"),
         (lambda: target_of(lambda x: float("x")).values(X), "the target's function failed"),

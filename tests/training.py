@@ -10,6 +10,7 @@ import numpy as np
 from ntkspec.compare import Started
 from ntkspec.trainer.points import circle
 from ntkspec.trainer.recipe import parse_run_recipe
+from ntkspec.trainer.runs.problem import recipe_target
 
 
 @dataclass
@@ -34,6 +35,10 @@ class MadeRun:
     target_values: np.ndarray
     degrees: np.ndarray
     members: list = field(default_factory=list)
+
+    @property
+    def target(self):
+        return recipe_target(self.recipe.target, self.points, self.target_values)
 
 
 def recipe(

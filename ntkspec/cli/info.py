@@ -62,6 +62,7 @@ def _show_run(path: Path) -> None:
     """The trainings of a run, or how far each of them is."""
     from rich.table import Table as Grid
 
+    from ntkspec.cli.run_plan import named_target
     from ntkspec.cli.terminal import console
     from ntkspec.files.parts import is_locked
     from ntkspec.trainer.runs import open_run
@@ -79,7 +80,7 @@ def _show_run(path: Path) -> None:
         )
     click.echo(
         f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
-        f"{run.points.dim}, target of degrees {', '.join(map(str, recipe.target.degrees))}"
+        f"{run.points.dim}, target: {named_target(run.target)}"
     )
     shown = Grid("training", "s", "step size", "steps", "loss", "kernel moved", "status")
     for m in run.members:

@@ -79,6 +79,7 @@ def _show_plan(path: Path) -> None:
     """Print the members, and what there is to learn."""
     from rich.table import Table
 
+    from ntkspec.cli.run_plan import named_target
     from ntkspec.cli.terminal import console
     from ntkspec.trainer.recipe import read_run_recipe
     from ntkspec.trainer.runs import pose
@@ -95,7 +96,7 @@ def _show_plan(path: Path) -> None:
         f"{_trainings(len(recipe.members))} of {recipe.steps} steps, {recipe.records} records"
     )
     click.echo(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
-    click.echo(f"target: degrees {', '.join(map(str, problem.target.degrees))}")
+    click.echo(f"target: {named_target(problem.target)}")
     click.echo(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
     click.echo(
         f"disk: {2 * run_bytes(recipe, problem) / 1e6:.3g} MB while it trains, half at the end"

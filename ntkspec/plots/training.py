@@ -16,7 +16,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing
 from ntkspec.plots.pictures import NAMES, checked_output, save
 from ntkspec.trainer.runs import Member, Run
-from ntkspec.trainer.runs.problem import recipe_target
+from ntkspec.trainer.targets import SampledTarget
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,15 +136,27 @@ def _function(run: Run, loss: str, members: list[Member]) -> Panel:
     """Target and learned functions, around the circle or along a great circle."""
     if run.points.dim == 2:
         x = np.arange(run.grid.n) / run.grid.n
-        curves = [Curve("target", x, run.grid_target)]
+        curves = [_samples(run) if sampled(run) else Curve("target", x, run.grid_target)]
         curves += [_learned(x, m.grid_learned, m) for m in members]
         return Panel("function", loss, curves)
     angle = np.linspace(0.0, 2.0 * np.pi, ARC)
     arc = np.zeros((ARC, run.points.dim))
     arc[:, -1], arc[:, 0] = np.cos(angle), np.sin(angle)
-    curves = [Curve("target", angle, recipe_target(run.recipe.target).values(arc))]
+    curves = [Curve("target", angle, run.target.values(arc))]
     curves += [_learned(angle, _values(run, m, arc), m) for m in members]
     return Panel("function", loss, curves)
+
+
+def sampled(run: Run) -> bool:
+    """Whether the target is known at the training points alone."""
+    return isinstance(run.target, SampledTarget)
+
+
+def _samples(run: Run) -> Curve:
+    """The target at the training points of the circle, in the order of their angles."""
+    x = np.arctan2(run.points.x[:, 1], run.points.x[:, 0]) / (2.0 * np.pi) % 1.0
+    order = np.argsort(x)
+    return Curve("target", x[order], run.target_values[order])
 
 
 def _learned(x: Array, y: Array, member: Member) -> Curve:
@@ -190,7 +202,7 @@ def _bars(run: Run, loss: str, members: list[Member]) -> Panel:
 def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
     """Energy of the residual at each degree of the target, over that of the start."""
     curves = []
-    for degree in sorted(run.recipe.target.degrees)[:MOST_DEGREES]:
+    for degree in run.target.degrees[:MOST_DEGREES]:
         column = int(np.searchsorted(run.degrees, degree))
         for m in members:
             part = m.energy[:, column] / m.energy[0, column]
@@ -287,7 +299,10 @@ def _panel(run: Run, panel: Panel, axes: Axes) -> None:
 
 def _draw_function(run: Run, panel: Panel, axes: Axes) -> None:
     target, first, *others = panel.curves
-    axes.plot(target.x, target.y, color=TARGET, linewidth=2.6, label="target")
+    line: dict[str, Any] = (
+        {"marker": "o", "markersize": 4.0} if sampled(run) else {"linewidth": 2.6}
+    )
+    axes.plot(target.x, target.y, color=TARGET, label="target", **line)
     for curve in others:
         axes.plot(curve.x, curve.y, color=OTHERS, linewidth=0.8, label="other seeds")
     axes.plot(first.x, first.y, color=LEARNED, linewidth=1.1, label="learned")
@@ -305,7 +320,7 @@ def _draw_dft(run: Run, panel: Panel, axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     target, first, *others = panel.curves
-    last = min(max(2 * max(run.recipe.target.degrees), 12), int(target.x[-1]))
+    last = min(max(2 * max(run.target.degrees, default=0), 12), int(target.x[-1]))
     shown = slice(0, last + 1)
     axes.vlines(target.x[shown], 0.0, target.y[shown], color=TARGET, linewidth=2.6)
     axes.plot(target.x[shown], target.y[shown], "o", color=TARGET, markersize=5.0, label="target")
@@ -323,7 +338,7 @@ def _draw_bars(run: Run, panel: Panel, axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     target, first, *others = panel.curves
-    last = min(max(2 * max(run.recipe.target.degrees), 6), int(target.x[-1]))
+    last = min(max(2 * max(run.target.degrees, default=0), 6), int(target.x[-1]))
     keep = target.x <= last
     axes.bar(target.x[keep], target.y[keep], width=0.8, color=TARGET, label="target")
     for curve in others:

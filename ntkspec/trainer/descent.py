@@ -15,7 +15,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import WideNetwork
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.targets import Target
+from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["Descent", "Diverged", "Loss", "flattening_exponent", "largest_stable_step"]
 
@@ -255,7 +255,7 @@ def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
 
 
 def flattening_exponent(
-    network: WideNetwork, points: Points, target: Target, weight: str = "power"
+    network: WideNetwork, points: Points, target: Target | SampledTarget, weight: str = "power"
 ) -> float:
     """The exponent s whose weights make the rates of a target's degrees as equal as can be.
 
@@ -268,7 +268,7 @@ def flattening_exponent(
     ----------
     network : WideNetwork
     points : Points
-    target : Target
+    target : Target or SampledTarget
     weight : {"power", "laplacian"}
 
     Returns
@@ -313,7 +313,9 @@ def kink_order(sigma: Activation) -> int | None:
     return sigma.singularity.order if sigma.singularity.kind == "kink" else None
 
 
-def _own_rate(network: WideNetwork, points: Points, target: Target, degree: int) -> float:
+def _own_rate(
+    network: WideNetwork, points: Points, target: Target | SampledTarget, degree: int
+) -> float:
     """<Y, H Y> for the target's part of a degree, by the quadrature rule of the points."""
     part = target.component(degree, points.x)
     assert part is not None  # it is a degree of the target

@@ -35,6 +35,7 @@ __all__ = [
     "MemberKey",
     "NetworkRecipe",
     "RunRecipe",
+    "SamplesRecipe",
     "TargetRecipe",
     "parse_run_recipe",
     "read_run_recipe",
@@ -80,8 +81,8 @@ ALL_DATA_KEYS = (
 )
 #: The dimension of the kinds that have but one.
 ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
-TARGET_KINDS = get_args(Kind)
-TARGET_KEYS = ("kind", "degrees", "amplitudes", "index", "pole")
+TARGET_KINDS = (*get_args(Kind), "samples")
+TARGET_KEYS = ("kind", "degrees", "amplitudes", "index", "pole", "file")
 LOSS_KEYS = ("s", "weight", "max_degree", "step")
 
 
@@ -180,6 +181,24 @@ class TargetRecipe:
 
 
 @dataclass(frozen=True)
+class SamplesRecipe:
+    """What is to be learned: values at the training points, in their order.
+
+    Attributes
+    ----------
+    kind : "samples"
+    file : str
+        Where the values are.
+    file_digest : str
+        Digest of that file.
+    """
+
+    kind: Literal["samples"]
+    file: str
+    file_digest: str
+
+
+@dataclass(frozen=True)
 class LossRecipe:
     """The losses and the step of gradient descent.
 
@@ -237,10 +256,12 @@ class RunRecipe:
         are both seen to decay; or all the same.
     network : NetworkRecipe
     data : DataRecipe
-    target : TargetRecipe
+    target : TargetRecipe or SamplesRecipe
     loss : LossRecipe
     text : str
         The recipe as written.
+    source : str
+        Name of its file; empty where it has none.
     """
 
     name: str
@@ -249,9 +270,10 @@ class RunRecipe:
     spacing: Spacing
     network: NetworkRecipe
     data: DataRecipe
-    target: TargetRecipe
+    target: TargetRecipe | SamplesRecipe
     loss: LossRecipe
     text: str
+    source: str
 
     @property
     def members(self) -> tuple[MemberKey, ...]:
@@ -270,8 +292,11 @@ class RunRecipe:
     @cached_property
     def digest(self) -> str:
         """Digest of what the recipe means: comments, layout and names do not count."""
-        meaning = {key: value for key, value in asdict(self).items() if key not in ("name", "text")}
-        meaning["data"].pop("file")
+        meaning = asdict(self)
+        for key in ("name", "text", "source"):
+            del meaning[key]
+        for part in ("data", "target"):
+            meaning[part].pop("file", None)  # what is in it has a digest of its own
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
@@ -330,13 +355,13 @@ def parse_run_recipe(text: str, source: str = "", *, files: bool = True) -> RunR
     ['s=-1,width=1024,seed=0', 's=0,width=1024,seed=0', 's=1,width=1024,seed=0']
     """
     folder = Path(source).parent if files else None
-    return parsed(text, source, lambda raw: _recipe(raw, text, folder))
+    return parsed(text, source, lambda raw: _recipe(raw, text, source, folder))
 
 
 # --- from what the parser read to a recipe; faults carry the path of their key -------------------
 
 
-def _recipe(raw: dict[str, Any], text: str, folder: Path | None) -> RunRecipe:
+def _recipe(raw: dict[str, Any], text: str, source: str, folder: Path | None) -> RunRecipe:
     known_keys(raw, KEYS, (), "the recipe")
     name = raw.get("name", "")
     if not isinstance(name, str):
@@ -353,9 +378,10 @@ def _recipe(raw: dict[str, Any], text: str, folder: Path | None) -> RunRecipe:
         spacing=cast(Spacing, _choice(raw, ("spacing",), get_args(Spacing))),
         network=_network(checked_table(raw, "network", NETWORK_KEYS)),
         data=data,
-        target=_target(checked_table(raw, "target", TARGET_KEYS), data),
+        target=_target(checked_table(raw, "target", TARGET_KEYS), data, folder),
         loss=_loss(checked_table(raw, "loss", LOSS_KEYS)),
         text=text,
+        source=source,
     )
     if (count := len(recipe.members)) > MOST_MEMBERS:
         raise Fault(f"the run would have {count} members; allowed are {MOST_MEMBERS}", ("network",))
@@ -433,7 +459,7 @@ def _data(table: dict[str, Any], folder: Path | None) -> DataRecipe:
     dim = None if kind == "file" else ONLY_DIM.get(kind)
     if "dim" in optional:
         dim = checked_count(table, (*path, "dim"), 3, 2, MOST_DIM)
-    file, digest = _file(table, folder)
+    file, digest = _file(table, path, folder)
     return DataRecipe(
         kind=kind,
         dim=dim,
@@ -458,29 +484,33 @@ def _data(table: dict[str, Any], folder: Path | None) -> DataRecipe:
     )
 
 
-def _file(table: dict[str, Any], folder: Path | None) -> tuple[str, str]:
-    """Path of the file of points, from the recipe's folder on, and the digest of what is in it."""
-    given = table.get("file", "")
+def _file(table: dict[str, Any], path: KeyPath, folder: Path | None) -> tuple[str, str]:
+    """Path of a file of numbers, from the recipe's folder on, and the digest of what is in it."""
+    given, at = table.get("file", ""), (*path, "file")
     if not isinstance(given, str):
-        raise Fault(f"file = {given!r} is not allowed; it must be a text", ("data", "file"))
+        raise Fault(f"file = {given!r} is not allowed; it must be a text", at)
     if not given or folder is None:
         return given, ""
-    path = folder / given
+    name = folder / given
     try:
-        return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+        return str(name), hashlib.sha256(name.read_bytes()).hexdigest()
     except OSError as error:
-        raise Fault(
-            f"file = {given!r}: {path} cannot be read ({error.strerror})", ("data", "file")
-        ) from None
+        raise Fault(f"file = {given!r}: {name} cannot be read ({error.strerror})", at) from None
 
 
-def _target(table: dict[str, Any], data: DataRecipe) -> TargetRecipe:
+def _target(
+    table: dict[str, Any], data: DataRecipe, folder: Path | None
+) -> TargetRecipe | SamplesRecipe:
     path: KeyPath = ("target",)
     _needed(table, "kind", path, "[target]", 'kind = "zonal"')
-    _needed(table, "degrees", path, "[target]", "degrees = [1, 4, 8]")
     kind = _choice(table, (*path, "kind"), TARGET_KINDS)
-    circular = kind in ("sine", "cosine")
-    if circular and data.dim not in (2, None):
+    _check_owned(table, kind)
+    if kind == "samples":
+        _needed(table, "file", path, "[target] of kind 'samples'", 'file = "values.csv"')
+        file, digest = _file(table, path, folder)
+        return SamplesRecipe("samples", file, digest)
+    _needed(table, "degrees", path, "[target]", "degrees = [1, 4, 8]")
+    if kind in ("sine", "cosine") and data.dim not in (2, None):
         raise Fault(
             f"kind = {kind!r} is not allowed in dimension {data.dim}; it is for the circle, and "
             "'zonal' and 'basis' are for any sphere",
@@ -488,9 +518,6 @@ def _target(table: dict[str, Any], data: DataRecipe) -> TargetRecipe:
         )
     degrees = _degrees(table["degrees"], 1 if kind == "sine" else 0)
     _check_resolved(degrees, data)
-    for key, owner in (("index", "basis"), ("pole", "zonal")):
-        if key in table and kind != owner:
-            raise Fault(f"{key} is for kind = {owner!r}, and the kind is {kind!r}", (*path, key))
     return TargetRecipe(
         kind=cast(Kind, kind),
         degrees=degrees,
@@ -498,6 +525,18 @@ def _target(table: dict[str, Any], data: DataRecipe) -> TargetRecipe:
         index=_indices(table.get("index", 0), len(degrees)),
         pole=_pole(table, data.dim),
     )
+
+
+def _check_owned(table: dict[str, Any], kind: str) -> None:
+    """Refuse keys that are for targets of another kind."""
+    for key, owner in (("index", "basis"), ("pole", "zonal"), ("file", "samples")):
+        if key in table and kind != owner:
+            raise Fault(f"{key} is for kind = {owner!r}, and the kind is {kind!r}", ("target", key))
+    for key in ("degrees", "amplitudes"):
+        if key in table and kind == "samples":
+            raise Fault(
+                f"{key} is for sums of harmonics, and the kind is 'samples'", ("target", key)
+            )
 
 
 def _degrees(given: Any, least: int) -> tuple[int, ...]:

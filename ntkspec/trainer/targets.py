@@ -1,10 +1,11 @@
-"""What the networks are to learn: sums of spherical harmonics, or a user's function."""
+"""What the networks are to learn: sums of harmonics, samples, or a user's function."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,17 +13,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.trainer.harmonics import (
+    Basis,
     checked_degree,
     checked_vectors,
     checked_whole,
+    count,
     harmonic,
     zonal,
 )
+from ntkspec.trainer.points import Points
 
-__all__ = ["FunctionTarget", "Kind", "Target", "Term", "target_of"]
+__all__ = ["FunctionTarget", "Kind", "SampledTarget", "Target", "Term", "target_of"]
 
 Array = NDArray[np.float64]
 Kind = Literal["sine", "cosine", "zonal", "basis"]
+
+#: Norm of a part of samples, over that of all, below which it is taken for the digits that a file
+#: has lost.
+NEGLIGIBLE = 1e-6
+#: Numbers of a block of a basis' values.
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -195,6 +205,101 @@ def _inner(a: Term, b: Term) -> float:
     return float(other.function(pole)[0] / about.function(pole)[0])
 
 
+@dataclass(frozen=True, eq=False)
+class SampledTarget:
+    """Values at points as target; its parts are what the points' quadrature rule makes of them.
+
+    The part of degree k is sum_m (sum_i c_i y_i Y_km(x_i)) Y_km: the function's own where the rule
+    is exact on its products with the harmonics of that degree.
+
+    Parameters
+    ----------
+    points : Points
+    samples : (n,) array_like
+    last : int
+        Largest degree that is looked for.
+
+    Raises
+    ------
+    NtkspecError
+        When the samples are not one finite number for each point, or all are 0.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> points = circle(16)
+    >>> target = SampledTarget(points, points.x[:, 0] ** 2, last=7)
+    >>> target.degrees, np.round(target.amplitudes, 6)
+    ((0, 2), array([0.5     , 0.353553]))
+    >>> target.component(2, [[1.0, 0.0]]).round(6)
+    array([1.414214])
+    """
+
+    points: Points
+    samples: Array
+    last: int
+
+    def __init__(self, points: Points, samples: ArrayLike, last: int) -> None:
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "samples", _checked_samples(samples, points.n))
+        object.__setattr__(self, "last", checked_whole(last, "last", least=0))
+
+    @cached_property
+    def _parts(self) -> dict[int, Array]:
+        """Coefficients in the basis of the parts that are more than lost digits."""
+        weighted = self.points.weights * self.samples
+        parts = Basis(self.points.x, self.last).coefficients(weighted)
+        least = NEGLIGIBLE * math.sqrt(float(weighted @ self.samples))
+        return {k: part for k, part in enumerate(parts) if np.linalg.norm(part) > least}
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """The degrees of which the samples have a part, increasing."""
+        return tuple(self._parts)
+
+    @property
+    def amplitudes(self) -> tuple[float, ...]:
+        """Norm of the part of each of `degrees`, in L2 of the uniform probability measure."""
+        return tuple(float(np.linalg.norm(part)) for part in self._parts.values())
+
+    def values(self, x: ArrayLike) -> Array:
+        """The samples at their own points, (n, dim) -> (n,); NaN at others, where none is known."""
+        array = checked_vectors(x, self.points.dim)
+        if np.array_equal(array, self.points.x):
+            return self.samples.copy()
+        return np.full(array.shape[0], np.nan)
+
+    def component(self, degree: int, x: ArrayLike) -> Array | None:
+        """Values of the part of one degree, scaled to unit norm; None without one."""
+        degree, array = checked_degree(degree), checked_vectors(x, self.points.dim)
+        part = self._parts.get(degree)
+        if part is None:
+            return None
+        values = np.empty(array.shape[0])
+        some = max(1, BLOCK // count(self.points.dim, degree))
+        for start in range(0, values.size, some):
+            rows = slice(start, start + some)
+            values[rows] = Basis(array[rows], degree).matrix()[:, -part.size :] @ part
+        return values / np.linalg.norm(part)
+
+
+def _checked_samples(samples: ArrayLike, n: int) -> Array:
+    try:
+        values = np.array(samples, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NtkspecError("samples must be numbers, one for each point") from None
+    if values.shape != (n,):
+        raise NtkspecError(
+            f"samples of shape {values.shape} are not allowed; give one for each of {n} points"
+        )
+    if not np.isfinite(values).all():
+        i = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise NtkspecError(f"samples[{i}] = {values[i]} is not allowed; all must be finite")
+    if not values.any():
+        raise NtkspecError("samples are all 0: there is nothing to learn")
+    return values
+
+
 @dataclass(frozen=True)
 class FunctionTarget:
     """A user's function of the points as target: it has values, but no known degrees.
@@ -243,8 +348,26 @@ def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
 
     Examples
     --------
-    >>> target_of(lambda x: abs(x[:, 0])).degrees
-    ()
+    A descent takes the values at its points, and no recipe:
+
+    >>> from ntkspec.activations import activation
+    >>> from ntkspec.trainer.descent import Descent
+    >>> from ntkspec.trainer.network import start
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.sobolev import SobolevLoss
+    >>> points, target = circle(32), target_of(lambda x: np.abs(x[:, 0]) - 0.5)
+    >>> network = start(activation("relu"), 1024, points.dim, seed=0)
+    >>> loss = SobolevLoss(points, s=1.0)
+    >>> descent = Descent(network, points.x, target.values(points.x), loss)
+    >>> before = descent.loss
+    >>> descent.advance(200)
+    >>> bool(descent.loss < 1e-2 * before)
+    True
+
+    The degrees that its values at the points have:
+
+    >>> SampledTarget(points, target.values(points.x), last=6).degrees
+    (0, 2, 4, 6)
     """
     if not callable(function):
         raise NtkspecError(f"function = {function!r} is not allowed; it must be callable")

@@ -29,7 +29,8 @@ from ntkspec.trainer.runs.checkpoints import (
     open_sealed,
     plain,
 )
-from ntkspec.trainer.runs.problem import Problem
+from ntkspec.trainer.runs.problem import Problem, recipe_target
+from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = [
     "FORMAT",
@@ -166,6 +167,7 @@ class Run:
     recipe : RunRecipe
     points, grid : Points
     target_values, grid_target : (n,) and (g,) float64 arrays
+        NaN on the grid where the target is samples.
     degrees : (K,) int64 array
         Recorded degrees.
     attributes : dict
@@ -186,6 +188,11 @@ class Run:
             self.grid_target: Array = file["grid_target"][()]
             self.degrees: NDArray[np.int64] = file["degree"][()]
         self.recipe: RunRecipe = parse_run_recipe(self.attributes["recipe"], files=False)
+
+    @cached_property
+    def target(self) -> Target | SampledTarget:
+        """What was to be learned."""
+        return recipe_target(self.recipe.target, self.points, self.target_values)
 
     @property
     def steps_done(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.lines import Fault, KeyPath
 from ntkspec.trainer.cubature import quadrature_weights
 from ntkspec.trainer.harmonics import Basis, count, degree_energy
 from ntkspec.trainer.points import (
@@ -22,9 +24,9 @@ from ntkspec.trainer.points import (
     random_points,
     spherical_design,
 )
-from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.recipe import DataRecipe, RunRecipe, SamplesRecipe, TargetRecipe
 from ntkspec.trainer.sobolev import resolved_degree
-from ntkspec.trainer.targets import Target, Term
+from ntkspec.trainer.targets import SampledTarget, Target, Term
 
 __all__ = ["Measure", "Problem", "pose", "recipe_target"]
 
@@ -84,8 +86,9 @@ class Problem:
     Attributes
     ----------
     points, grid : Points
-    target : Target
+    target : Target or SampledTarget
     target_values, grid_target : (n,) and (g,) float64 arrays
+        NaN on the grid where the target is samples.
     degrees : (K,) int64 array
         Recorded degrees.
     on_points, on_grid : Measure
@@ -93,7 +96,7 @@ class Problem:
 
     points: Points
     grid: Points
-    target: Target
+    target: Target | SampledTarget
     target_values: Array
     grid_target: Array
     degrees: NDArray[np.int64]
@@ -108,7 +111,7 @@ def pose(recipe: RunRecipe) -> Problem:
     ------
     NtkspecError
         When points cannot be made as the recipe says, or the target is not one for them or for
-        the losses.
+        the losses; with the recipe's line where one key is at fault.
 
     Examples
     --------
@@ -121,9 +124,19 @@ def pose(recipe: RunRecipe) -> Problem:
     >>> problem.target_values.round(6)[:3], problem.grid.n, problem.degrees
     (array([0.      , 1.414214, 0.      ]), 32, array([0, 1, 2, 3]))
     """
+    try:
+        return _posed(recipe)
+    except Fault as fault:
+        raise fault.located(recipe.text, recipe.source) from None
+
+
+def _posed(recipe: RunRecipe) -> Problem:
     points = _points(recipe.data)
     grid = _grid(recipe.data, points)
-    target = recipe_target(recipe.target)
+    samples = None
+    if isinstance(recipe.target, SamplesRecipe):
+        samples = _samples(recipe.target, points)
+    target = recipe_target(recipe.target, points, samples)
     _check_weighed(recipe, points, target)
     degrees = _recorded(points, target)
     return Problem(
@@ -164,17 +177,42 @@ def _made(data: DataRecipe) -> Points:
         case "cloud":
             return cloud(n, dim, data.seed, data.density, data.concentration)
         case _:
-            return from_array(_read(Path(data.file)))
+            return _read_points(data.file)
 
 
-def _read(path: Path) -> Array:
-    """Coordinates of points, a row each: an array of numpy, or numbers between commas."""
+def _read_points(file: str) -> Points:
+    path = ("data", "file")
     try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-        return np.loadtxt(path, delimiter=",", ndmin=2)
-    except (OSError, ValueError) as error:
-        raise NtkspecError(f"file = {str(path)!r} holds no array of numbers ({error})") from None
+        return from_array(_read(file, path))
+    except NtkspecError as error:
+        raise Fault(f"file = {file!r}: {error}", path) from None
+
+
+def _read(file: str, path: KeyPath) -> Array:
+    """A matrix: an array of numpy, or numbers between commas."""
+    try:
+        if Path(file).suffix == ".npy":
+            return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
+        with warnings.catch_warnings(action="error"):  # an empty file is no error to numpy
+            return np.loadtxt(file, delimiter=",", ndmin=2)
+    except (EOFError, OSError, TypeError, UserWarning, ValueError) as error:
+        raise Fault(f"file = {file!r} holds no array of numbers ({error})", path) from None
+
+
+def _samples(target: SamplesRecipe, points: Points) -> Array:
+    """The values of a file, one for each point: in a row, a column or a vector."""
+    path = ("target", "file")
+    values = _read(target.file, path)
+    if values.size != points.n or max(values.shape, default=0) != points.n:
+        raise Fault(
+            f"file = {target.file!r} holds an array of shape {values.shape}; give one value for "
+            f"each of the {points.n} points",
+            path,
+        )
+    try:
+        return SampledTarget(points, values.ravel(), 0).samples
+    except NtkspecError as error:
+        raise Fault(f"file = {target.file!r}: {error}", path) from None
 
 
 def _grid(data: DataRecipe, points: Points) -> Points:
@@ -196,8 +234,22 @@ def _rule_size(degree: int, dim: int) -> int:
     return (degree + 1) * int(nodes ** (dim - 2))
 
 
-def recipe_target(target: TargetRecipe) -> Target:
-    """Make the target of a recipe."""
+def recipe_target(
+    target: TargetRecipe | SamplesRecipe, points: Points, samples: Array | None = None
+) -> Target | SampledTarget:
+    """Make the target of a recipe.
+
+    Parameters
+    ----------
+    target : TargetRecipe or SamplesRecipe
+    points : Points
+        Training points.
+    samples : (n,) float64 array, optional
+        The target's values there, which samples need.
+    """
+    if isinstance(target, SamplesRecipe):
+        assert samples is not None  # whoever has such a recipe has them
+        return SampledTarget(points, samples, min(_told_apart(points), MOST_RECORDED))
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
     return Target(
         Term(degree, amplitude, target.kind, index, target.pole)
@@ -205,25 +257,30 @@ def recipe_target(target: TargetRecipe) -> Target:
     )
 
 
-def _check_weighed(recipe: RunRecipe, points: Points, target: Target) -> None:
+def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTarget) -> None:
     """Refuse a target that a Sobolev loss would not see, unless the recipe says how far it sees."""
-    most, degree = resolved_degree(points), max(target.degrees)
+    most, degree = resolved_degree(points), max(target.degrees, default=0)
     sobolev = any(s != "l2" for s in recipe.loss.exponents)
     if sobolev and recipe.loss.max_degree is None and degree > most:
-        raise NtkspecError(
+        raise Fault(
             f"degrees: {degree} is not allowed with a Sobolev loss, which on these {points.n} "
-            f"points weighs degrees to {most}; take more points, a max_degree or s = 'l2'"
+            f"points weighs degrees to {most}; take more points, a max_degree or s = 'l2'",
+            ("target", "degrees"),
         )
 
 
-def _recorded(points: Points, target: Target) -> NDArray[np.int64]:
+def _told_apart(points: Points) -> int:
+    """Largest degree whose harmonics the points all tell apart."""
+    return (points.n - 1) // 2 if points.equispaced else resolved_degree(points)
+
+
+def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int64]:
     """The degrees that the points tell apart, up to a bound, and those of the target."""
-    resolved = (points.n - 1) // 2 if points.equispaced else resolved_degree(points)
-    last = min(max(resolved, *target.degrees), MOST_RECORDED)
-    return np.union1d(np.arange(last + 1), target.degrees).astype(np.int64)
+    last = min(max((_told_apart(points), *target.degrees)), MOST_RECORDED)
+    return np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
 
 
-def _measure(points: Points, target: Target, degrees: NDArray[np.int64]) -> Measure:
+def _measure(points: Points, target: Target | SampledTarget, degrees: NDArray[np.int64]) -> Measure:
     parts = np.full((degrees.size, points.n), np.nan)
     for row, degree in zip(parts, degrees.tolist(), strict=True):
         if (part := target.component(degree, points.x)) is not None:
