@@ -33,6 +33,7 @@ from ntkspec.trainer.rates import (
     width_power,
 )
 from ntkspec.trainer.recipe import RunRecipe
+from ntkspec.trainer.runs import start_network
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 if TYPE_CHECKING:
@@ -504,14 +505,7 @@ def _eigenvalues(
 
 def _start_again(run: Run, member: Member) -> Started:
     """Make a member's network at its start again, from its seed."""
-    from ntkspec.trainer.network import start
-
-    recipe = run.recipe.network
-    network = start(
-        recipe.sigma, member.width, run.points.dim, member.seed,
-        antisymmetric=recipe.antisymmetric, weight_variance=recipe.weight_variance,
-        trained=recipe.trained, precision=recipe.precision,
-    )  # fmt: skip
+    network = start_network(run.recipe, run.points.dim, member.width, member.seed)
     return Started(network.tangent_matrix(run.points.x), network.values(run.points.x))
 
 

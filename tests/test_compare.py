@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -218,27 +216,31 @@ def test_descent_on_the_sphere_is_what_the_points_foretell(s, start):
 
 
 def test_networks_are_started_again_from_their_seeds(monkeypatch):
+    """Of two seeds, one of which doubles the rates by its own kernel."""
     asked = []
 
     class Network:
+        def __init__(self, factor):
+            self.factor = factor
+
         def tangent_matrix(self, x):
             t = x @ x.T
-            return t * (np.pi - np.arccos(np.clip(t, -1.0, 1.0))) / (2 * np.pi)
+            angle = np.arccos(np.clip(t, -1.0, 1.0))
+            return self.factor * t * (np.pi - angle) / (2 * np.pi)
 
         def values(self, x):
             return np.zeros(len(x))
 
-    def start(sigma, width, dim, seed, **options):
-        asked.append((sigma.name, width, dim, seed, options["antisymmetric"]))
-        return Network()
+    def start(recipe, dim, width, seed):
+        asked.append((recipe.network.activation, dim, width, seed))
+        return Network(1 + seed)
 
-    module = types.ModuleType("network")
-    module.start = start
-    monkeypatch.setitem(sys.modules, "ntkspec.trainer.network", module)
+    monkeypatch.setattr("ntkspec.compare.start_network", start)
     run = made_run((2,))
-    seeds_near(run, 64, [0.1 * aliased(2, 64)], eta=0.1, count=2, scatter=0.0)
+    for seed in (0, 1):
+        add(run, 64, seed, [0.1 * (1 + seed) * aliased(2, 64)], eta=0.1)
     (row,) = compare(run).rows
-    assert asked == [("relu", 64, 2, 0, True), ("relu", 64, 2, 1, True)]
+    assert asked == [("relu", 2, 64, 0), ("relu", 2, 64, 1)]
     assert row.finite.ratio == pytest.approx(1.0) and row.finite.verdict == "agrees"
 
 

@@ -1,7 +1,7 @@
 """Runs: a recipe of trainings to a file with what was measured, through kills and restarts."""
 
 from ntkspec.trainer.runs.file import Member, Run, is_run, open_run
-from ntkspec.trainer.runs.problem import Problem, pose
+from ntkspec.trainer.runs.problem import Problem, pose, start_network
 from ntkspec.trainer.runs.progress import Observer, TrainingProgress
 from ntkspec.trainer.runs.run import RunResult, train_run
 
@@ -15,5 +15,6 @@ __all__ = [
     "is_run",
     "open_run",
     "pose",
+    "start_network",
     "train_run",
 ]

@@ -14,6 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.files.lines import Fault, KeyPath
 from ntkspec.trainer.cubature import quadrature_weights
 from ntkspec.trainer.harmonics import Basis, count, degree_energy
+from ntkspec.trainer.network import WideNetwork, start
 from ntkspec.trainer.points import (
     Points,
     circle,
@@ -28,7 +29,7 @@ from ntkspec.trainer.recipe import DataRecipe, RunRecipe, SamplesRecipe, TargetR
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, Term
 
-__all__ = ["Measure", "Problem", "pose", "recipe_target"]
+__all__ = ["Measure", "Problem", "pose", "recipe_target", "start_network"]
 
 Array = NDArray[np.float64]
 
@@ -255,6 +256,38 @@ def recipe_target(
         Term(degree, amplitude, target.kind, index, target.pole)
         for degree, amplitude, index in terms
     )
+
+
+def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNetwork:
+    """Make the network of a recipe's member as it is before its first step: each time the same.
+
+    Parameters
+    ----------
+    recipe : RunRecipe
+    dim : int
+        Dimension of the points.
+    width, seed : int
+        Of the member.
+
+    Examples
+    --------
+    Of a run's member ``start_network(run.recipe, run.points.dim, member.width, member.seed)``.
+
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 10
+    ... network = {activation = "relu", width = 4}
+    ... data = {kind = "circle", points = 8}
+    ... target = {kind = "sine", degrees = [1, 3]}''')
+    >>> start_network(recipe, 2, width=4, seed=0).readout
+    array([-1.,  1., -1.,  1.])
+    """
+    network = recipe.network
+    return start(
+        network.sigma, width, dim, seed,
+        antisymmetric=network.antisymmetric, weight_variance=network.weight_variance,
+        trained=network.trained, precision=network.precision,
+    )  # fmt: skip
 
 
 def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTarget) -> None:

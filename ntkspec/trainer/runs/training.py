@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
-from ntkspec.trainer.network import WideNetwork, start
+from ntkspec.trainer.network import WideNetwork
 from ntkspec.trainer.recipe import MemberKey, RunRecipe
 from ntkspec.trainer.runs.checkpoints import RECORDS, Checkpoint, Facts
-from ntkspec.trainer.runs.problem import Problem
+from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Training", "begin", "go_on"]
@@ -134,8 +134,8 @@ class Training:
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
-            key = MemberKey("l2", facts.width, facts.seed)
-            moved = _movement(_start(self._recipe, problem, key), network, problem)
+            first = start_network(self._recipe, problem.points.dim, facts.width, facts.seed)
+            moved = _movement(first, network, problem)
             facts = replace(facts, start_kernel_movement=moved)
         return Checkpoint(facts, self._so_far(), results=results)
 
@@ -150,7 +150,7 @@ def begin(
     NtkspecError
         When the recipe's step is larger than what is stable.
     """
-    network = _start(recipe, problem, key)
+    network = start_network(recipe, problem.points.dim, key.width, key.seed)
     loss = _loss(recipe, problem, network, key)
     descent = Descent(
         network, problem.points.x, problem.target_values, loss,
@@ -174,7 +174,7 @@ def go_on(
     threads: int | None = None,
 ) -> Training:
     """Continue a member from its file, to the same bits as if it had never stopped."""
-    network = _start(recipe, problem, key)
+    network = start_network(recipe, problem.points.dim, key.width, key.seed)
     s: Any = key.exponent if key.exponent == "l2" else there.facts.s
     loss = _loss(recipe, problem, network, replace(key, exponent=s))
     descent = Descent.restore(
@@ -191,15 +191,6 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
         name: np.empty(records, kinds[name]) if name in kinds else np.empty((records, degrees))
         for name in RECORDS
     }
-
-
-def _start(recipe: RunRecipe, problem: Problem, key: MemberKey) -> WideNetwork:
-    network = recipe.network
-    return start(
-        network.sigma, key.width, problem.points.dim, key.seed,
-        antisymmetric=network.antisymmetric, weight_variance=network.weight_variance,
-        trained=network.trained, precision=network.precision,
-    )  # fmt: skip
 
 
 def _loss(
