@@ -210,9 +210,9 @@ def test_a_loss_that_is_not_a_number_is_told():
 @pytest.mark.parametrize(
     "x,y,step,sentence",
     [
-        (np.ones((4, 2)), np.zeros(4), None, "points lie on the unit sphere"),
-        (np.full((4, 2), np.nan), np.zeros(4), None, "points lie on the unit sphere"),
-        (np.eye(3), np.zeros(3), None, r"takes \(n, 2\)"),
+        (np.ones((4, 2)), np.zeros(4), None, r"points\[0\] has norm 1.414213562; all must"),
+        (np.full((4, 2), np.nan), np.zeros(4), None, r"points\[0\] has norm nan"),
+        (np.eye(3), np.zeros(3), None, "dim = 2 is needed"),
         (circle(4).x, np.zeros(5), None, r"target of shape \(5,\) is not allowed"),
         (circle(4).x, np.full(4, np.inf), None, "values that are not finite"),
         (circle(4).x, np.zeros(4), -1.0, "step = -1.0 is not allowed; it must be a number > 0"),

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.lines import Fault, KeyPath
 
-__all__ = ["checked_count", "checked_table", "known_keys", "named", "parsed", "read_text"]
+__all__ = [
+    "checked_count",
+    "checked_table",
+    "checked_whole",
+    "known_keys",
+    "named",
+    "parsed",
+    "read_text",
+]
 
 Recipe = TypeVar("Recipe")
 
@@ -72,9 +80,13 @@ def checked_table(raw: dict[str, Any], key: str, known: Iterable[str]) -> dict[s
 
 def checked_count(table: dict[str, Any], path: KeyPath, default: int, least: int, most: int) -> int:
     """Return the whole number at the end of a path, within its bounds."""
-    key = path[-1]
-    value = table.get(str(key), default)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    return checked_whole(table.get(str(path[-1]), default), path, least, most)
+
+
+def checked_whole(value: Any, path: KeyPath, least: int, most: int) -> int:
+    """Return the whole number that is at a path, of a key or of an array, within its bounds."""
+    if type(value) is not int or not least <= value <= most:
+        key = next(part for part in reversed(path) if isinstance(part, str))
         raise Fault(
             f"{key} = {value!r} is not allowed; it must be a whole number from {least} to {most}",
             path,

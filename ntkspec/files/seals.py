@@ -13,7 +13,9 @@ from typing import BinaryIO
 import h5py
 import xxhash
 
-__all__ = ["is_sealed", "number_ranges", "seal"]
+from ntkspec.errors import TableError
+
+__all__ = ["is_sealed", "number_ranges", "open_sealed", "seal"]
 
 MAGIC = b"ntkspec seal\n"
 #: Characters of the seal's length, at the very end.
@@ -79,3 +81,27 @@ def _between(size: int, ranges: list[Range]) -> Iterator[Range]:
         if start > at:
             yield at, start
         at = max(at, stop)
+
+
+def open_sealed(path: Path, what: str) -> h5py.File:
+    """Open a file for reading, once it is known that its structure is as it was written.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it is, for the sentence of an error.
+
+    Raises
+    ------
+    TableError
+        When it is missing or damaged.
+    """
+    if not path.is_file():
+        raise TableError(f"{path}: the {what} is missing")
+    try:
+        if not is_sealed(path):
+            raise TableError(f"{path}: the {what} is damaged (its seal does not fit)")
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise TableError(f"{path}: the {what} is damaged ({error})") from None

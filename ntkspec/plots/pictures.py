@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.appearing import appearing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,13 +40,8 @@ def checked_output(path: str | Path) -> Path:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write beside the target and rename, so that a killed run leaves no half picture."""
+    """Write a picture, which appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        figure.savefig(name, metadata={"Date": None} if path.suffix == ".svg" else None)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    kind = path.suffix.removeprefix(".")
+    with appearing(path) as part:
+        figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None)

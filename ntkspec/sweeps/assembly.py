@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.seals import open_sealed
 from ntkspec.files.versions import versions
 from ntkspec.networks import Kernel, Network
-from ntkspec.sweeps.blocks import open_block, wanted
+from ntkspec.sweeps.blocks import wanted
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import group_name
@@ -160,7 +161,7 @@ def _blocks(plan: Plan, network: int, find: Find) -> Iterator[tuple[BlockKey, h5
     for number in plan.of_network(network):
         key = plan[number]
         path = find(key)
-        with open_block(path) as file:
+        with open_sealed(path, "block") as file:
             yield key, file, wanted(plan, key, file, path)
 
 

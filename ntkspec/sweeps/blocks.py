@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.seals import is_sealed
+from ntkspec.files.seals import open_sealed
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
@@ -23,7 +23,6 @@ __all__ = [
     "block_path",
     "compute_block",
     "ensure_block",
-    "open_block",
     "read_block",
     "wanted",
 ]
@@ -124,24 +123,6 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
     return HEAD + 2 * count * (8 * chunk[0] * chunk[1] + ENTRY) + 16 * key.shape[0]
 
 
-def open_block(path: Path) -> h5py.File:
-    """Open a block's file for reading, once it is known that its structure is whole.
-
-    Raises
-    ------
-    TableError
-        When the file is missing or damaged.
-    """
-    if not path.exists():
-        raise TableError(f"{path}: the block is missing")
-    try:
-        if not is_sealed(path):
-            raise TableError(f"{path}: the block is damaged (its seal does not fit)")
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise TableError(f"{path}: the block is damaged ({error})") from None
-
-
 def wanted(plan: Plan, key: BlockKey, file: h5py.File, path: Path) -> str:
     """Return the checksum that a block's file states, once it is known to be the one wanted.
 
@@ -172,7 +153,7 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
         When it was made by another recipe or by other code.
     """
     path = block_path(folder, key)
-    with open_block(path) as file:
+    with open_sealed(path, "block") as file:
         checksum = wanted(plan, key, file, path)
         try:
             data = BlockData(*(file[name][...] for name in ARRAYS))

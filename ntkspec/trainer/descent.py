@@ -12,6 +12,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
+from ntkspec.trainer.harmonics import checked_vectors
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import WideNetwork
 from ntkspec.trainer.points import Points
@@ -25,6 +26,8 @@ GROWN = 100.0
 EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
 #: The matrix is made where it is no larger than this: Arnoldi's method needs some points.
 FEW_POINTS = 16
+#: Distance from the sphere of points that were rounded to single precision.
+SINGLE = 1e-6
 #: Part of the largest stable step that is taken where none is given: no component overshoots.
 SHARE = 0.5
 
@@ -166,7 +169,7 @@ class Descent:
         threads: int | None,
     ) -> None:
         self.network, self._loss = network, loss
-        self._x = _checked_points(x, network.dim)
+        self._x = checked_vectors(x, network.dim, SINGLE)
         self._y = _checked_target(target, len(self._x))
         points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
         self._layer = layer_at(network.sigma, points, threads)
@@ -327,19 +330,6 @@ def _rounded_down(value: float) -> float:
     """The value with its first digits only."""
     scale = 10.0 ** (math.floor(math.log10(value)) - STEP_DIGITS + 1)
     return float(f"{math.floor(value / scale) * scale:.{STEP_DIGITS}g}")
-
-
-def _checked_points(x: ArrayLike, dim: int) -> NDArray[np.float64]:
-    points = np.asarray(x, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != dim or not len(points):
-        raise NtkspecError(
-            f"x of shape {points.shape} is not allowed; the network takes (n, {dim})"
-        )
-    off = np.abs(np.linalg.norm(points, axis=1) - 1.0) > 1e-6
-    if not np.all(np.isfinite(points)) or off.any():
-        i = int(np.flatnonzero(off | ~np.isfinite(points).all(axis=1))[0])
-        raise NtkspecError(f"x[{i}] = {points[i]} is not allowed; points lie on the unit sphere")
-    return points
 
 
 def _checked_target(target: ArrayLike, n: int) -> NDArray[np.float64]:

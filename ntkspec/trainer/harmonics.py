@@ -369,11 +369,7 @@ def degree_energy(r: ArrayLike, points: Points, degrees: Iterable[int]) -> Array
     array([4. , 0.5, 0. ])
     """
     wanted = [checked_degree(k) for k in degrees]
-    values = np.asarray(r, dtype=np.float64)
-    if values.shape != (points.n,):
-        raise NtkspecError(
-            f"r has the shape {values.shape}; it must have one value for each of {points.n} points"
-        )
+    values = checked_residual(r, points)
     if not wanted:
         return np.empty(0)
     last, weighted = max(wanted), points.weights * values
@@ -413,15 +409,16 @@ def _pair_sums(dim: int, t: Array, left: Array, right: Array, last: int) -> Arra
     return sums
 
 
-def checked_whole(value: int, name: str, least: int) -> int:
-    """Return a whole number that is not too small, or raise."""
+def checked_whole(value: int, name: str, least: int, most: int | None = None) -> int:
+    """Return a whole number within its bounds, or raise."""
     try:
         whole = least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         whole = least - 1
-    if whole < least:
+    if whole < least or (most is not None and whole > most):
+        allowed = f">= {least}" if most is None else f"from {least} to {most}"
         raise NtkspecError(
-            f"{name} = {value!r} is not allowed; it must be a whole number >= {least}"
+            f"{name} = {value!r} is not allowed; it must be a whole number {allowed}"
         )
     return whole
 
@@ -436,7 +433,7 @@ def checked_degree(degree: int) -> int:
     return checked_whole(degree, "degree", least=0)
 
 
-def checked_vectors(x: ArrayLike, dim: int | None = None) -> Array:
+def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:
     """Return points of the sphere as an (n, dim) array of float64, as they are, or raise."""
     try:
         array = np.asarray(x, dtype=np.float64)
@@ -449,13 +446,23 @@ def checked_vectors(x: ArrayLike, dim: int | None = None) -> Array:
     if dim is not None and array.shape[1] != dim:
         raise NtkspecError(f"points have the dimension {array.shape[1]}; dim = {dim} is needed")
     norms = np.linalg.norm(array, axis=1)
-    off = ~(np.abs(norms - 1.0) <= OFF_SPHERE)
+    off = ~(np.abs(norms - 1.0) <= tolerance)
     if off.any():
         i = int(np.flatnonzero(off)[0])
         raise NtkspecError(
-            f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to {OFF_SPHERE:g}"
+            f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to {tolerance:g}"
         )
     return array
+
+
+def checked_residual(r: ArrayLike, points: Points) -> Array:
+    """Return values at points as an (n,) array of float64 without gaps, or raise."""
+    values = np.ascontiguousarray(r, dtype=np.float64)
+    if values.shape != (points.n,):
+        raise NtkspecError(
+            f"r has the shape {values.shape}; it must have one value for each of {points.n} points"
+        )
+    return values
 
 
 def _check_reach(dim: int, degree: int) -> None:

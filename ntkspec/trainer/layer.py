@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
+from ntkspec.trainer.harmonics import checked_whole
 
 __all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
 
@@ -287,9 +288,7 @@ def _filled(rows: Array) -> Array:
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise NtkspecError(f"threads = {threads!r} is not allowed; it must be a whole number >= 1")
-    return threads
+    return checked_whole(threads, "threads", least=1)
 
 
 @lru_cache(maxsize=8)

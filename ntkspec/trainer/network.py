@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
+from ntkspec.trainer.harmonics import checked_whole
 from ntkspec.trainer.layer import layer_at, slopes_of, values_of
 
 __all__ = ["WideNetwork", "start"]
@@ -175,8 +175,8 @@ def start(
     >>> start(activation("tanh"), 4, 3, seed=1).readout
     array([-1.,  1.,  1., -1.])
     """
-    m, d = _checked_whole(width, "width", 1, MOST_WIDTH), _checked_whole(dim, "dim", 2, 10**6)
-    _checked_whole(seed, "seed", 0, 2**63)
+    m, d = checked_whole(width, "width", 1, MOST_WIDTH), checked_whole(dim, "dim", 2, 10**6)
+    checked_whole(seed, "seed", 0, 2**63)
     if antisymmetric and m % 2:
         raise NtkspecError(
             f"width = {m} is not allowed; an antisymmetric start takes an even number of neurons"
@@ -195,15 +195,3 @@ def start(
         weights = np.repeat(weights, 2, axis=0)
         readout = np.column_stack((readout, -readout)).ravel()
     return WideNetwork(sigma, weights.astype(precision), readout.astype(precision), trained)
-
-
-def _checked_whole(value: int, name: str, least: int, most: int) -> int:
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        whole = least - 1
-    if isinstance(value, bool) or not least <= whole <= most:
-        raise NtkspecError(
-            f"{name} = {value!r} is not allowed; it must be a whole number from {least} to {most}"
-        )
-    return whole

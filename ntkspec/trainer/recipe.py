@@ -20,6 +20,7 @@ from ntkspec.files.lines import Fault, KeyPath
 from ntkspec.files.recipes import (
     checked_count,
     checked_table,
+    checked_whole,
     known_keys,
     named,
     parsed,
@@ -584,8 +585,8 @@ def _indices(given: Any, count: int) -> tuple[int, ...]:
             raise Fault(
                 f"index has {len(given)} numbers, and degrees are {count}; write one for each", path
             )
-        return tuple(_count(value, "index", (*path, i), 0, 2**31) for i, value in enumerate(given))
-    return (_count(given, "index", path, 0, 2**31),) * count
+        return tuple(checked_whole(value, (*path, i), 0, 2**31) for i, value in enumerate(given))
+    return (checked_whole(given, path, 0, 2**31),) * count
 
 
 def _pole(table: dict[str, Any], dim: int | None) -> tuple[float, ...] | None:
@@ -672,15 +673,6 @@ def _maybe_count(table: dict[str, Any], path: KeyPath, least: int, most: int) ->
     return checked_count(table, path, 0, least, most) if path[-1] in table else None
 
 
-def _count(value: Any, key: str, path: KeyPath, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise Fault(
-            f"{key} = {value!r} is not allowed; it must be a whole number from {least} to {most}",
-            path,
-        )
-    return value
-
-
 def _counts(given: Any, path: KeyPath, least: int, most: int) -> tuple[int, ...]:
     """A whole number, or a list of different ones."""
     key = str(path[-1])
@@ -690,7 +682,7 @@ def _counts(given: Any, path: KeyPath, least: int, most: int) -> tuple[int, ...]
     found: dict[int, None] = {}
     for i, value in enumerate(listed):
         at = (*path, i) if listed is given else path
-        number = _count(value, key, at, least, most)
+        number = checked_whole(value, at, least, most)
         if number in found:
             raise Fault(f"{key}: {number} is written twice", at)
         found[number] = None

@@ -11,7 +11,7 @@ from scipy import fft
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
-from ntkspec.trainer.harmonics import Basis, checked_whole, count, multiplicity
+from ntkspec.trainer.harmonics import Basis, checked_residual, checked_whole, count, multiplicity
 from ntkspec.trainer.points import Points
 
 __all__ = ["L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
@@ -44,7 +44,7 @@ class L2Loss:
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._weights * _checked_residual(r, self.points)
+        return self._weights * checked_residual(r, self.points)
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
@@ -119,7 +119,7 @@ class SobolevLoss:
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._operator.apply(_checked_residual(r, self.points))
+        return self._operator.apply(checked_residual(r, self.points))
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
@@ -241,15 +241,6 @@ def _checked_max_degree(points: Points, max_degree: int | None) -> int:
             f"tell no degrees above {most} apart"
         )
     return degree
-
-
-def _checked_residual(r: ArrayLike, points: Points) -> Array:
-    values = np.ascontiguousarray(r, dtype=np.float64)
-    if values.shape != (points.n,):
-        raise NtkspecError(
-            f"r has the shape {values.shape}; it must have one value for each of {points.n} points"
-        )
-    return values
 
 
 def _checked_exponent(s: float) -> float:

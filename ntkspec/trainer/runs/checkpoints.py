@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.seals import is_sealed
+from ntkspec.files.seals import open_sealed
 from ntkspec.files.versions import sources_digest
 from ntkspec.kernels import SOURCE_DIGEST
 
@@ -24,7 +24,6 @@ __all__ = [
     "Facts",
     "code_digest",
     "member_path",
-    "open_sealed",
     "plain",
     "read_checkpoint",
     "write_checkpoint",
@@ -140,24 +139,6 @@ def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint)
                     inside[part] = value
                 else:
                     inside.attrs[part] = value
-
-
-def open_sealed(path: Path, what: str) -> h5py.File:
-    """Open a file for reading, once it is known that every byte is as it was written.
-
-    Raises
-    ------
-    TableError
-        When it is missing or damaged.
-    """
-    if not path.is_file():
-        raise TableError(f"{path}: there is no such file")
-    try:
-        if not is_sealed(path):
-            raise TableError(f"{path}: the {what} is damaged (its seal does not fit)")
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise TableError(f"{path}: the {what} is damaged ({error})") from None
 
 
 def read_checkpoint(path: Path, recipe: str, name: str) -> Checkpoint:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
 from ntkspec.files.parts import parts_folder
+from ntkspec.files.seals import open_sealed
 from ntkspec.files.versions import versions
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, parse_run_recipe
@@ -26,7 +27,6 @@ from ntkspec.trainer.runs.checkpoints import (
     Facts,
     code_digest,
     member_path,
-    open_sealed,
     plain,
 )
 from ntkspec.trainer.runs.problem import Problem, recipe_target

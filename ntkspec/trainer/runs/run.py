@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.parts import clear, locked, sweep_up
+from ntkspec.files.seals import open_sealed
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
     Checkpoint,
     code_digest,
     member_path,
-    open_sealed,
     read_checkpoint,
     write_checkpoint,
 )
