@@ -13,12 +13,11 @@ from types import FrameType
 from typing import Any
 
 from ntkspec.cli.group import INTERRUPTED, TERMINATED
-from ntkspec.files.appearing import inside_hdf5
 
 __all__ = ["ending_soon"]
 
 SECONDS_TO_CLOSE = 5.0
-#: Seconds until an interrupt is tried again that could not be raised, or was lost.
+#: Seconds until an interrupt is raised again that was lost.
 SOON = 0.01
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
@@ -27,10 +26,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 def ending_soon(message: str) -> Iterator[None]:
     """Make sure that Ctrl-C and SIGTERM end this process; for its main thread.
 
-    They raise KeyboardInterrupt with the exit code, though not while HDF5 waits for an answer.
-    Where that is lost in a finalizer (dask has many) it is raised again.  When the cluster takes
-    long to close, or nothing else helps, the process prints the message and ends, and with it the
-    workers: a killed sweep goes on as any other.
+    They raise KeyboardInterrupt with the exit code.  Where that is lost in a finalizer (dask has
+    many) it is raised again.  When the cluster takes long to close, or nothing else helps, the
+    process prints the message and ends, and with it the workers: a killed sweep goes on as any
+    other.
     """
     first: float | None = None
     code = INTERRUPTED
@@ -45,9 +44,6 @@ def ending_soon(message: str) -> Iterator[None]:
         if left <= 0.0:
             os.write(2, f"{message}\n".encode())
             os._exit(code)
-        if inside_hdf5(frame):
-            signal.setitimer(signal.ITIMER_REAL, min(left, SOON))
-            return
         signal.setitimer(signal.ITIMER_REAL, left)
         raise KeyboardInterrupt(code)
 

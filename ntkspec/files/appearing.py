@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import io
 import os
 import secrets
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,12 +22,14 @@ import h5py
 from ntkspec.errors import TableError
 from ntkspec.files.seals import number_ranges, seal
 
-__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "inside_hdf5", "write_whole"]
+__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "write_whole"]
 
 #: In the names of files that are being written.
 PART = ".part-"
 #: What a disk or a quota says when there is no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Seconds until a signal is raised again that came while HDF5 called back.
+SOON = 0.01
 
 
 @contextmanager
@@ -58,6 +64,8 @@ def appearing_hdf5(
 ) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill, which appears whole under its name; see `appearing`.
 
+    Ctrl-C may come at any moment.
+
     Parameters
     ----------
     path : Path
@@ -69,7 +77,7 @@ def appearing_hdf5(
     with appearing(path) as part:
         if shutil.disk_usage(path.parent).free < bytes_needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        with _Enduring(part) as plain:
+        with _signals_wait(), _Enduring(part) as plain:
             with h5py.File(plain, "w") as file:
                 yield file
                 if numbers is not None:
@@ -144,8 +152,40 @@ class _Enduring(io.RawIOBase):
         return size
 
 
-def inside_hdf5(frame: FrameType | None) -> bool:
-    """Whether a frame, or one that called it, is called by HDF5, which an exception would crash."""
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let no handler of a signal raise within a method of `_Enduring`: HDF5 would crash.
+
+    Signals that come there come again a little later.
+    """
+    handlers: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if _called_by_hdf5(frame):
+            # Not by threading, which would wait here until the thread has begun.
+            _thread.start_new_thread(_again, (number,))
+        else:
+            handlers[number](number, frame)
+
+    if threading.current_thread() is threading.main_thread():  # no other runs handlers
+        found = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        handlers |= {number: handler for number, handler in found.items() if callable(handler)}
+    try:
+        for number in handlers:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _again(number: int) -> None:
+    time.sleep(SOON)
+    signal.raise_signal(number)
+
+
+def _called_by_hdf5(frame: FrameType | None) -> bool:
+    """Whether a frame is of a method of `_Enduring`, or was called by one."""
     while frame is not None:
         if frame.f_code in _CALLED_BY_HDF5:
             return True
