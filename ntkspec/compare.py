@@ -629,8 +629,8 @@ def _verdict(ratio: SeedSummary, tolerance: float) -> tuple[str, str]:
         return NO_VERDICT, "one seed has no interval"
     half = (ratio.high - ratio.low) / 2.0
     if half > MOST_SCATTER * abs(ratio.mean) and ratio.low <= 1.0 <= ratio.high:
-        part = 100.0 * half / abs(ratio.mean)
-        return NO_VERDICT, f"the scatter over seeds leaves {part:.0f} %; take more seeds or width"
+        most = f"more than {100.0 * MOST_SCATTER:.0f} %"
+        return NO_VERDICT, f"the scatter over seeds leaves {most}; take more seeds or width"
     if ratio.low <= 1.0 <= ratio.high or abs(ratio.mean - 1.0) <= tolerance:
         return AGREES, ""
     return DIFFERS, ""

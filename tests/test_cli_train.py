@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import struct
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ntkspec.cli import main
+from ntkspec.compare import compare
 from ntkspec.plots import run_picture
 from ntkspec.plots.training import _draw, run_panels
 from ntkspec.trainer.recipe import parse_run_recipe
@@ -107,8 +109,14 @@ def test_the_log_is_json(tmp_path):
 def test_the_plan_trains_nothing(circle):
     result = ntkspec("train", circle.with_name("r.toml"), "--plan")
     assert result.exit_code == 0
-    assert "6 trainings of 400 steps, 41 records" in result.stdout
-    assert "s=-1,width=256,seed=1" in result.stdout and "degrees 1, 4, 8" in result.stdout
+    assert "6 trainings of 400 steps each, 41 records" in result.stdout
+    assert "points: 32 (circle) in dimension 2; grid: 128" in result.stdout
+    assert "target: degrees 1, 4, 8" in result.stdout
+    losses = [line.split()[1] for line in result.stdout.splitlines() if " 256 " in line]
+    assert losses == ["s=-1", "s=0", "s=1"]
+    (size,) = re.findall(r"disk: at most (\S+) MB while it trains", result.stdout)
+    assert float(size) * 1e6 / 2 > circle.stat().st_size
+    assert re.search(r"time: about [\d.]+ m?s,", result.stdout)
 
 
 def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
@@ -187,6 +195,82 @@ def test_compare_in_three_formats(circle):
     }
     found = json.loads(ntkspec("compare", circle, "--format", "json").stdout)
     assert len(found["rows"]) == 9
+
+
+RATES = """
+steps = 600
+network = {activation = "relu", width = [256, 4096], seeds = 3}
+data = {kind = "circle", points = 16}
+target = {kind = "sine", degrees = [1, 2, 3, 4], amplitudes = 0.02}
+loss = {s = ["l2", 1], step = 0.5}
+"""
+
+
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory):
+    """Two widths, three seeds each, of a target small enough to stay near the start."""
+    folder = tmp_path_factory.mktemp("rates")
+    (folder / "r.toml").write_text(RATES)
+    train_run(folder / "r.toml", folder / "run.h5")
+    return folder / "run.h5"
+
+
+def rate_on_16_points(degree):
+    """By the discrete Fourier transform of ReLU's kernel cos(theta) (pi - theta) / (2 pi)."""
+    angle = 2 * np.pi * np.arange(16) / 16
+    apart = np.minimum(angle, 2 * np.pi - angle)
+    return np.mean(np.cos(apart) * (np.pi - apart) / (2 * np.pi) * np.cos(degree * angle))
+
+
+def test_a_real_run_is_held_against_its_predictions(rates):
+    run = open_run(rates)
+    found = compare(run)
+    assert [(row.loss, row.width, row.degree) for row in found.rows] == [
+        (loss, width, k) for loss in ("l2", "s=1") for width in (256, 4096) for k in (1, 2, 3, 4)
+    ]
+    for row in found.rows:
+        weight = 1.0 if row.loss == "l2" else (1.0 + row.degree) ** 2
+        if row.degree == 3:
+            assert row.points.rate == row.continuum.rate == 0.0 and row.measured is None
+            assert row.verdict == row.finite.verdict == "does not decay"
+            continue
+        wanted = 0.5 * weight * rate_on_16_points(row.degree)
+        assert row.points.rate == pytest.approx(wanted, rel=1e-9)
+        aliased = row.points.rate / row.continuum.rate
+        assert (aliased > 1.01) if row.degree > 1 else aliased == pytest.approx(1.0)
+        assert row.seeds == 3
+        # Each network, started again from its seed, tells its rate by its own kernel; what is
+        # left is how far it moves.
+        assert row.finite.ratio == pytest.approx(1.0, abs=0.02)
+        assert row.finite.verdict == "agrees" and row.kernel_movement < 0.02
+        assert row.points.ratio == pytest.approx(1.0, abs=5.0 / math.sqrt(row.width))
+        assert row.grid > 0.0
+    assert {limit.degree for limit in found.extrapolated} <= {1, 2, 4}
+    assert found.powers.keys() == {"l2", "s=1"}
+
+
+def test_compare_says_the_same_in_every_format(rates, tmp_path):
+    wanted = compare(open_run(rates))
+    outputs = ("-o", tmp_path / "c.png", "-o", tmp_path / "c.svg")
+    result = ntkspec("compare", rates, "--format", "json", *outputs)
+    assert result.exit_code == 0, result.output
+    for row, whole in zip(json.loads(result.stdout)["rows"], wanted.rows, strict=True):
+        assert row["points"]["rate"] == whole.points.rate and row["measured"] == whole.measured
+        assert row["verdict"] == whole.verdict
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+    assert ElementTree.parse(tmp_path / "c.svg").getroot().tag.endswith("svg")
+    cells = list(csv.DictReader(ntkspec("compare", rates, "--format", "csv").stdout.splitlines()))
+    assert len(cells) == len(wanted.rows) + len(wanted.extrapolated)
+    for cell, whole in zip(cells, wanted.rows):
+        assert cell["measured"] == ("" if whole.measured is None else str(whole.measured))
+    text = ntkspec("compare", rates).stdout
+    lines = [line.split() for line in text.splitlines() if line.strip().startswith(("l2 ", "s=1 "))]
+    assert [tuple(line[:3]) for line in lines] == [
+        (row.loss, str(row.width), str(row.degree)) for row in wanted.rows
+    ] + [(limit.loss, "inf", str(limit.degree)) for limit in wanted.extrapolated]
+    assert "scatter over seeds ~ width^-p, p = " in text
+    for row in wanted.rows:
+        assert not row.reason or f"no verdict: {row.reason}\n  " in text
 
 
 def test_samples_are_compared_drawn_and_told_of(samples, tmp_path):

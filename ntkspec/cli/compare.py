@@ -39,10 +39,11 @@ def compare(
 ) -> None:
     """Hold the decay rates that RUN measured against those that the spectrum predicts.
 
-    A row for each loss, width and degree of the target, with the mean over seeds and its 95 %
-    interval.  Ratios are measured over predicted, at three levels: the continuum (eta lambda_k
-    mu_k), the n training points, and the finite networks' own kernels.  The verdict is on what is
-    predicted for the points; "no verdict" says why.
+    A row for each loss, width and degree k of the target, and for infinite width, with the mean
+    over seeds and its 95 % interval.  Rates are per step.  Ratios are measured over predicted, at
+    three levels: the continuum (eta lambda_k mu_k), the n training points, and the finite networks'
+    own kernels, which by the end have moved by the part of them under "moved".  What is predicted,
+    and the verdict, are those for the points; "no verdict" says why.
 
     \b
     Example:
@@ -73,7 +74,7 @@ def _print_text(found: Comparison) -> None:
     from rich import box
     from rich.table import Table
 
-    from ntkspec.cli.terminal import console
+    from ntkspec.cli.terminal import console, number
 
     shown = Table(
         "loss", "width", "k", "seeds", "measured", "predicted", "/ continuum", "/ points",
@@ -83,7 +84,7 @@ def _print_text(found: Comparison) -> None:
         shown.add_row(
             row.loss, str(row.width), str(row.degree), str(row.seeds), _measured(row),
             f"{row.points.rate:.4g}", *map(_ratio, (row.continuum, row.points, row.finite)),
-            _number(row.kernel_movement, ".2g"), row.verdict,
+            number(row.kernel_movement, ".2g"), row.verdict,
         )  # fmt: skip
     for limit in found.extrapolated:
         shown.add_row(
@@ -92,15 +93,28 @@ def _print_text(found: Comparison) -> None:
             limit.verdict,
         )  # fmt: skip
     console().print(shown)
-    for reason in dict.fromkeys(row.reason for row in found.rows if row.reason):
-        degrees = [f"k = {row.degree}" for row in found.rows if row.reason == reason]
-        click.echo(f"no verdict: {reason} ({', '.join(dict.fromkeys(degrees))})")
+    _print_reasons(found)
     for loss, power in found.powers.items():
         if not math.isnan(power.power):
             click.echo(
-                f"{loss}: the scatter over seeds falls as width^-{power.power:.2f} "
+                f"{loss}: scatter over seeds ~ width^-p, p = {power.power:.2f} "
                 f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
             )
+
+
+def _print_reasons(found: Comparison) -> None:
+    """Why there is no verdict, and on which rows."""
+    rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in found.rows]
+    rows += [(limit, "inf") for limit in found.extrapolated]
+    reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for row, width in rows:
+        if row.points.reason:
+            where = reasons.setdefault(row.points.reason, {})
+            where.setdefault((row.loss, width), []).append(str(row.degree))
+    for reason, places in reasons.items():
+        click.echo(f"no verdict: {reason}")
+        for (loss, width), degrees in places.items():
+            click.echo(f"  {loss}, width {width}: k = {', '.join(degrees)}")
 
 
 def _measured(row: Row | ExtrapolatedRow) -> str:
@@ -119,7 +133,3 @@ def _ratio(level: Level) -> str:
     if level.low is None or level.high is None:
         return f"{level.ratio:.3f}"
     return f"{level.ratio:.3f}±{(level.high - level.low) / 2:.3f}"
-
-
-def _number(value: float, form: str) -> str:
-    return "" if math.isnan(value) else format(value, form)

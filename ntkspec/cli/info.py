@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +62,7 @@ def _show_run(path: Path) -> None:
     from rich.table import Table as Grid
 
     from ntkspec.cli.run_plan import named_target
-    from ntkspec.cli.terminal import console
+    from ntkspec.cli.terminal import console, number
     from ntkspec.files.parts import is_locked
     from ntkspec.trainer.runs import open_run
 
@@ -85,9 +84,9 @@ def _show_run(path: Path) -> None:
     shown = Grid("training", "s", "step size", "steps", "loss", "kernel moved", "status")
     for m in run.members:
         shown.add_row(
-            m.name, _number(m.s), _number(m.step_size),
+            m.name, number(m.s), number(m.step_size),
             f"{m.steps_done}/{recipe.steps}", f"{m.loss[-1]:.3e}" if m.loss.size else "",
-            _number(m.start_kernel_movement), m.status,
+            number(m.start_kernel_movement), m.status,
         )  # fmt: skip
     console().print(shown)
     for m in run.members:
@@ -148,8 +147,3 @@ def _span(values: NDArray[np.int64]) -> str:
         return f"{first}, ..., {last} ({values.size} values)"
     (step,) = steps
     return f"{first}:{last + 1}" + (f":{step}" if step > 1 else "")
-
-
-def _number(value: float) -> str:
-    """To four digits; empty where there is none."""
-    return "" if math.isnan(value) else f"{value:.4g}"

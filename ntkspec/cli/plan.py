@@ -16,7 +16,7 @@ def show_plan(recipe: Recipe, layout: str) -> None:
     """Print blocks, eigenvalues, bytes, memory of a task and an estimate of time."""
     from rich.table import Table
 
-    from ntkspec.cli.terminal import console
+    from ntkspec.cli.terminal import console, duration
     from ntkspec.sweeps import Plan, group_name
     from ntkspec.sweeps.assembly import check_layout
     from ntkspec.sweeps.estimate import foresee
@@ -31,7 +31,7 @@ def show_plan(recipe: Recipe, layout: str) -> None:
         shown.add_row(
             group_name(network, kernel), kernel, str(len(plan.of_network(n))),
             f"{min(grid.block[0], grid.dims)} x {min(grid.block[1], grid.degrees)}",
-            _megabytes(cost.memory), _time(cost.seconds),
+            _megabytes(cost.memory), duration(cost.seconds),
         )  # fmt: skip
     console().print(shown)
     checks = recipe.samples * len(recipe.networks)
@@ -40,15 +40,8 @@ def show_plan(recipe: Recipe, layout: str) -> None:
     twice = "" if layout == "virtual" else ", and as much again while the blocks are put together"
     click.echo(f"disk: {size:.3g} GB uncompressed (compression = {recipe.compression!r}){twice}")
     click.echo(f"memory: {_megabytes(memory)} for a task, beside some 200 MB for a worker")
-    click.echo(f"time: about {_time(seconds)} on one core, without the checks and the disk")
+    click.echo(f"time: about {duration(seconds)} on one core, without the checks and the disk")
 
 
 def _megabytes(size: float) -> str:
     return f"{size / 1e6:.0f} MB"
-
-
-def _time(seconds: float) -> str:
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
-    return f"{seconds:.2g} s"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
+    from ntkspec.trainer.recipe import RunRecipe
     from ntkspec.trainer.targets import SampledTarget, Target
 
-__all__ = ["named_target"]
+__all__ = ["named_target", "show_run_plan", "trainings"]
 
 #: Degrees of a target that are all written.
 FEW = 12
@@ -22,3 +25,48 @@ def named_target(target: Target | SampledTarget) -> str:
         degrees = [*degrees[:3], "...", f"{degrees[-1]} ({len(degrees)} degrees)"]
     named = f"degrees {', '.join(degrees)}" if degrees else "no degrees"
     return f"samples with {named}" if isinstance(target, SampledTarget) else named
+
+
+def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
+    """Print members, points, bytes, and an estimate of time."""
+    from rich.table import Table
+
+    from ntkspec.cli.terminal import console, duration
+    from ntkspec.trainer.runs import pose
+    from ntkspec.trainer.runs.estimate import foresee
+    from ntkspec.trainer.runs.file import run_bytes
+
+    problem = pose(recipe)
+    shown = Table("loss", "width", "seeds", "a step", "a training", "all its seeds")
+    seeds, seconds = recipe.network.seeds, 0.0
+    for key in recipe.members:
+        if key.seed == seeds[0]:
+            cost = foresee(recipe, problem, key, threads)
+            seconds += len(seeds) * cost.whole
+            shown.add_row(
+                key.loss, str(key.width), _listed(seeds), duration(cost.step),
+                duration(cost.whole), duration(len(seeds) * cost.whole),
+            )  # fmt: skip
+    console().print(shown)
+    points, grid = problem.points, problem.grid
+    count = trainings(len(recipe.members))
+    click.echo(f"{count} of {recipe.steps} steps each, {recipe.records} records")
+    click.echo(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
+    click.echo(f"target: {named_target(problem.target)}")
+    click.echo(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
+    size = run_bytes(recipe, problem) / 1e6
+    click.echo(f"disk: at most {2 * size:.3g} MB while it trains, half of that at the end")
+    click.echo(f"time: about {duration(seconds)}, by steps measured just now")
+
+
+def trainings(count: int) -> str:
+    """So many trainings, in words."""
+    return f"{count} training{'' if count == 1 else 's'}"
+
+
+def _listed(values: tuple[int, ...]) -> str:
+    """The first and the last, where they follow each other; all of a few others."""
+    if len(values) > 2 and values == tuple(range(values[0], values[-1] + 1)):
+        return f"{values[0]} to {values[-1]}"
+    few = [str(value) for value in values[:FEW]]
+    return ", ".join(few) + ", ..." * (len(values) > FEW)

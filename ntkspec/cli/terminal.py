@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["SECONDS_BETWEEN_LINES", "Meter", "console", "time_left"]
+__all__ = ["SECONDS_BETWEEN_LINES", "Meter", "console", "duration", "number", "time_left"]
 
 #: Characters in a line of a table, where no terminal says otherwise.
 WIDTH = 120
@@ -20,6 +21,19 @@ SECONDS_BETWEEN_LINES = 5.0
 def console() -> Console:
     """Return the standard output; where it is no terminal, tables keep their full width."""
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
+    return f"{seconds:.2g} s" if seconds >= 0.1 else f"{1e3 * seconds:.2g} ms"
+
+
+def number(value: float, form: str = ".4g") -> str:
+    """A number for a table; empty where there is none."""
+    return "" if math.isnan(value) else format(value, form)
 
 
 class Meter:

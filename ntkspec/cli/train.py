@@ -17,8 +17,12 @@ PATH = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("recipe", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run to write (HDF5).")
-@click.option("--plan", is_flag=True, help="Say what there is to train, and train nothing.")
+@click.option("-o", "--output", type=PATH, help="Run to write (HDF5); needed but for --plan.")
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Say what there is to train, how long that takes and what it needs; train nothing.",
+)
 @click.option(
     "--threads", type=click.IntRange(min=1), help="The numbers do not depend on it.  [default: all]"
 )
@@ -53,7 +57,10 @@ def train(
       ntkspec plot out/figure2.h5 -o out/figure2.png
     """
     if plan:
-        _show_plan(recipe)
+        from ntkspec.cli.run_plan import show_run_plan
+        from ntkspec.trainer.recipe import read_run_recipe
+
+        show_run_plan(read_run_recipe(recipe), threads)
         return
     if output is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
@@ -75,40 +82,10 @@ def train(
         raise click.exceptions.Exit(1)
 
 
-def _show_plan(path: Path) -> None:
-    """Print the members, and what there is to learn."""
-    from rich.table import Table
-
-    from ntkspec.cli.run_plan import named_target
-    from ntkspec.cli.terminal import console
-    from ntkspec.trainer.recipe import read_run_recipe
-    from ntkspec.trainer.runs import pose
-    from ntkspec.trainer.runs.file import run_bytes
-
-    recipe = read_run_recipe(path)
-    problem = pose(recipe)
-    shown = Table("member", "s", "width", "seed")
-    for key in recipe.members:
-        shown.add_row(key.name, str(key.exponent), str(key.width), str(key.seed))
-    console().print(shown)
-    points, grid = problem.points, problem.grid
-    click.echo(
-        f"{_trainings(len(recipe.members))} of {recipe.steps} steps, {recipe.records} records"
-    )
-    click.echo(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
-    click.echo(f"target: {named_target(problem.target)}")
-    click.echo(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
-    click.echo(
-        f"disk: {2 * run_bytes(recipe, problem) / 1e6:.3g} MB while it trains, half at the end"
-    )
-
-
 def _outcome(result: RunResult) -> str:
+    from ntkspec.cli.run_plan import trainings
+
     if not result.trained:
         return f"{result.output} is complete already"
     earlier = f", {result.reused} by earlier runs" if result.reused else ""
-    return f"wrote {result.output}: {_trainings(result.trained + result.reused)}{earlier}"
-
-
-def _trainings(count: int) -> str:
-    return f"{count} training{'' if count == 1 else 's'}"
+    return f"wrote {result.output}: {trainings(result.trained + result.reused)}{earlier}"

@@ -36,7 +36,7 @@ ARC, BLOCK = 400, 2**20
 #: Losses side by side; more of them stand below each other.
 MOST_COLUMNS = 4
 #: Degrees whose energies are drawn: the lowest of the target's.
-MOST_DEGREES = 8
+MOST_DEGREES = len(COLOURS)
 COLUMNS = ("loss", "width", "seed", "panel", "series", "x", "value")
 
 

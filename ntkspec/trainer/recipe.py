@@ -236,11 +236,15 @@ class MemberKey:
     seed: int
 
     @property
+    def loss(self) -> str:
+        """Its loss, as the name begins."""
+        s = self.exponent
+        return "l2" if s == "l2" else f"s={s if isinstance(s, str) else format(s, '.12g')}"
+
+    @property
     def name(self) -> str:
         """Name of the member in the run's file."""
-        s = self.exponent
-        loss = "l2" if s == "l2" else f"s={s if isinstance(s, str) else format(s, '.12g')}"
-        return f"{loss},width={self.width},seed={self.seed}"
+        return f"{self.loss},width={self.width},seed={self.seed}"
 
 
 @dataclass(frozen=True)

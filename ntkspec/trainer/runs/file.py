@@ -173,13 +173,13 @@ class Run:
     attributes : dict
         Of the file: format, versions, time, command, ....
     members : list of Member
-        Those that have begun.
+        Those that have begun, in the recipe's order.
     finished : bool
         Whether the run is whole: every member finished, or diverged.
     """
 
     def __init__(self, path: Path, head: Path, members: list[Member], *, finished: bool) -> None:
-        self.path, self.members, self.finished = path, members, finished
+        self.path, self.finished = path, finished
         with h5py.File(head, "r") as file:
             self.attributes = {key: plain(value) for key, value in file.attrs.items()}
             self.points = _points(file, "points", "point_weights")
@@ -188,6 +188,8 @@ class Run:
             self.grid_target: Array = file["grid_target"][()]
             self.degrees: NDArray[np.int64] = file["degree"][()]
         self.recipe: RunRecipe = parse_run_recipe(self.attributes["recipe"], files=False)
+        order = {key.name: place for place, key in enumerate(self.recipe.members)}
+        self.members = sorted(members, key=lambda member: order[member.name])
 
     @cached_property
     def target(self) -> Target | SampledTarget:

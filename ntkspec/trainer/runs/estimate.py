@@ -1,0 +1,89 @@
+"""How long a run will take, measured by single steps of its networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ntkspec.trainer.layer import layer_at
+from ntkspec.trainer.recipe import MemberKey, RunRecipe
+from ntkspec.trainer.runs.problem import Problem, start_network
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+
+__all__ = ["Cost", "foresee"]
+
+#: Times that a step is measured, after one that is not counted.
+TIMES = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a member takes.
+
+    Attributes
+    ----------
+    step, record : float
+        One step; one record of the residual.
+    whole : float
+        All steps and records.
+    """
+
+    step: float
+    record: float
+    whole: float
+
+
+def foresee(
+    recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
+) -> Cost:
+    """Measure what a member costs on this machine, as busy as it is now.
+
+    Left out is what comes once: the largest stable step, and how far the kernel moved.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> from ntkspec.trainer.runs import pose
+    >>> recipe = parse_run_recipe('''
+    ... steps = 10
+    ... network = {activation = "relu", width = 64}
+    ... data = {kind = "circle", points = 8}
+    ... target = {kind = "sine", degrees = [1, 3]}''')
+    >>> cost = foresee(recipe, pose(recipe), recipe.members[0])
+    >>> 0.0 < cost.step < cost.whole < 1.0
+    True
+    """
+    points, zero = problem.points, np.zeros(problem.points.n)
+    network = start_network(recipe, points.dim, key.width, key.seed)
+    layer = layer_at(network.sigma, points.x.astype(network.weights.dtype), threads)
+    loss: L2Loss | SobolevLoss = L2Loss(points)
+    if key.exponent != "l2":  # all exponents cost the same
+        loss = SobolevLoss(points, 0.0, recipe.loss.weight, recipe.loss.max_degree)
+
+    def step() -> None:
+        layer.step(network.weights, network.readout, zero, 0.0, network.trained == "all")
+        loss.apply(zero)
+
+    def record() -> None:
+        problem.on_points.energy(zero)
+        problem.on_points.amplitude(zero)
+        residual = network.values(problem.grid.x, threads)
+        problem.on_grid.energy(residual)
+        problem.on_grid.amplitude(residual)
+
+    a_step, a_record = _shortest(step), _shortest(record)
+    return Cost(a_step, a_record, recipe.steps * a_step + recipe.records * a_record)
+
+
+def _shortest(work: Callable[[], None]) -> float:
+    """Shortest time of a few, in seconds."""
+    work()  # may compile
+    times = []
+    for _ in range(TIMES):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return min(times)
