@@ -87,7 +87,7 @@ def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
 
     Returns
     -------
-    (max_degree + 1, *shape of t) ndarray of float64
+    (max_degree + 1, ...) ndarray of float64
         P_k(1) = 1.
 
     Notes
