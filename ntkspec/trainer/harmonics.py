@@ -194,8 +194,8 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
     In higher dimensions Y(x) = g_kj(x_d) Y'(x'/norm(x')), x = (x', x_d): Y' runs through the
     basis of degree j in dimension d - 1, j = 0, ..., k in turn, so that index 0 is zonal about the
     last axis; g_kj(t) = (1-t^2)^(j/2) times the orthonormal Gegenbauer polynomial of degree k - j
-    and parameter j + (d-2)/2 (Erdelyi 1953, Higher Transcendental Functions II, 11.2; real, and with
-    no sign (-1)^m).
+    and parameter j + (d-2)/2 (Erdelyi 1953, Higher Transcendental Functions II, 11.2; real, and
+    with no sign (-1)^m).
 
     Examples
     --------
