@@ -38,10 +38,11 @@ def folder(tmp_path_factory):
     recipe = path / "data" / "recipes" / "poster.toml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text(RECIPE)
-    (recipe.parent / "figure2.toml").write_text(RUN_RECIPE)
     (path / "out").mkdir()
     run_sweep(recipe, path / "out" / "spectra.h5", Local(1))
-    train_run(recipe.parent / "figure2.toml", path / "out" / "figure2.h5", threads=1)
+    for name, run in (("figure2", "figure2"), ("rates-circle", "rates")):
+        (recipe.parent / f"{name}.toml").write_text(RUN_RECIPE)
+        train_run(recipe.parent / f"{name}.toml", path / "out" / f"{run}.h5", threads=1)
     return path
 
 
