@@ -10,4 +10,6 @@ html_theme = "furo"
 html_title = f"ntkspec {version}"
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
+# The manual is built without PyTorch.
+autodoc_mock_imports = ["torch"]
 exclude_patterns = ["_build"]

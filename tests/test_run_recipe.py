@@ -1,12 +1,21 @@
 """Recipes of trainings: what they mean, and what is said of those that mean nothing."""
 
+import re
+import textwrap
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.trainer import recipe as module
 from ntkspec.trainer.recipe import parse_run_recipe, read_run_recipe
+from ntkspec.trainer.runs import pose
+
+ROOT = Path(__file__).parent.parent
 
 RECIPE = """
 name = "Figure 2"
@@ -219,3 +228,27 @@ def test_missing_files(tmp_path):
     first = read_run_recipe(recipe).digest
     (tmp_path / "points.csv").write_text("1,0\n0,-1\n")
     assert read_run_recipe(recipe).digest != first, "other points are another recipe"
+
+
+def test_the_manual_shows_a_recipe_with_every_key():
+    page = (ROOT / "docs" / "runs.rst").read_text(encoding="utf-8")
+    block = re.search(r"\.\. code-block:: toml\n\n((?:   .*\n|\n)+)", page).group(1)
+    text = textwrap.dedent(block)
+    recipe = parse_run_recipe(text)
+    assert f"{len(recipe.members)} trainings" in page
+    assert pose(recipe).points.exact_degree > 0
+    raw = tomllib.loads(text)
+    assert set(raw) == set(module.KEYS)
+    tables = {
+        "network": module.NETWORK_KEYS, "data": module.ALL_DATA_KEYS,
+        "target": module.TARGET_KEYS, "loss": module.LOSS_KEYS,
+    }  # fmt: skip
+    # One recipe cannot show what belongs to other kinds of activations, points and targets.
+    others = {"power", "degree", "file", "index"}
+    assert {key for name in tables for key in raw[name]} == {*sum(tables.values(), ())} - others
+    for key in (*module.KEYS[:4], *sum(tables.values(), ())):
+        assert f"``{key}``" in page, key
+    for name in tables:
+        assert f"``[{name}]``" in page
+    for kind in (*module.DATA_KEYS, *module.TARGET_KINDS):
+        assert f"``{kind}``" in page or f'``"{kind}"``' in page, kind

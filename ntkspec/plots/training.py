@@ -255,7 +255,7 @@ def _draw(run: Run, panels: list[list[Panel]]) -> Figure:
 
 
 def _title(run: Run, panels: list[list[Panel]]) -> str:
-    """Activation, width, points and steps; and the loss where there is but one."""
+    """The run's name; activation, width, points and steps; the loss where there is but one."""
     recipe = run.recipe
     learned = [c for c in panels[0][0].curves if c.width]
     parts = [
@@ -268,7 +268,7 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
         parts.insert(2, f"$d = {run.points.dim}$")
     if len(panels) == 1:
         parts.append(_loss_name(run, panels[0][0].loss))
-    return ", ".join(parts)
+    return "\n".join(filter(None, (recipe.name, ", ".join(parts))))
 
 
 def _loss_name(run: Run, loss: str) -> str:

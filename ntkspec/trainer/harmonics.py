@@ -87,7 +87,7 @@ def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
 
     Returns
     -------
-    (max_degree + 1, *shape of t) ndarray of float64
+    (max_degree + 1, ...) ndarray of float64, the dots standing for the shape of t
         P_k(1) = 1.
 
     Notes
@@ -191,11 +191,11 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
     Notes
     -----
     On the circle index 0 is sqrt(2) cos(k phi), index 1 sqrt(2) sin(k phi), x = (cos phi, sin phi).
-    In higher dimensions Y(x) = g_kj(x_d) Y'(x'/|x'|), x = (x', x_d): Y' runs through the basis
-    of degree j in dimension d - 1, j = 0, ..., k in turn, so that index 0 is zonal about the last
-    axis; g_kj(t) = (1-t^2)^(j/2) times the orthonormal Gegenbauer polynomial of degree k - j and
-    parameter j + (d-2)/2 (Erdelyi 1953, Higher Transcendental Functions II, 11.2; real, and with
-    no sign (-1)^m).
+    In higher dimensions Y(x) = g_kj(x_d) Y'(x'/norm(x')), x = (x', x_d): Y' runs through the
+    basis of degree j in dimension d - 1, j = 0, ..., k in turn, so that index 0 is zonal about the
+    last axis; g_kj(t) = (1-t^2)^(j/2) times the orthonormal Gegenbauer polynomial of degree k - j
+    and parameter j + (d-2)/2 (Erdelyi 1953, Higher Transcendental Functions II, 11.2; real, and
+    with no sign (-1)^m).
 
     Examples
     --------

@@ -183,8 +183,8 @@ def decay_rate(
 
     Notes
     -----
-    log |a_t| = log |a_0| + t log(1 - rate) by least squares over the records from the first in
-    the window to the last before it falls out or changes sign.  With fewer than three of them
+    log abs(a_t) = log abs(a_0) + t log(1 - rate) by least squares over the records from the first
+    in the window to the last before it falls out or changes sign.  With fewer than three of them
     the neighbouring records are taken too, as far down as 1/1000 of the start.
 
     Examples

@@ -14,7 +14,7 @@ from ntkspec.kernels.factors import factor_product
 from ntkspec.trainer.harmonics import Basis, checked_residual, checked_whole, count, multiplicity
 from ntkspec.trainer.points import Points
 
-__all__ = ["L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
+__all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
 
 Array = NDArray[np.float64]
 Weight = Literal["power", "laplacian"]
@@ -77,6 +77,8 @@ class SobolevLoss:
     ----------
     points, s, weight, max_degree
         As given, or the one taken.
+    operator : Fourier or Factored
+        How P is applied.
 
     Raises
     ------
@@ -111,15 +113,15 @@ class SobolevLoss:
         self.weight: Weight = weight
         self.max_degree = _checked_max_degree(points, max_degree)
         mu = self.multiplier(np.arange(self.max_degree + 1))
-        self._operator: _Fourier | _Factored
+        self.operator: Fourier | Factored
         if points.equispaced:
-            self._operator = _Fourier(points.n, mu)
+            self.operator = Fourier(points.n, mu)
         else:
-            self._operator = _projections(points, mu)
+            self.operator = _projections(points, mu)
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._operator.apply(checked_residual(r, self.points))
+        return self.operator.apply(checked_residual(r, self.points))
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
@@ -127,7 +129,7 @@ class SobolevLoss:
 
     def matrix(self) -> Array:
         """P, (n, n), symmetric."""
-        return self._operator.matrix()
+        return self.operator.matrix()
 
     def multiplier(self, degrees: ArrayLike) -> Array:
         """mu_k for degrees of any shape; 0 above max_degree."""
@@ -143,8 +145,8 @@ class SobolevLoss:
         return np.where(k <= self.max_degree, np.minimum(base, top) ** exponent, 0.0)
 
 
-class _Fourier:
-    """F* diag(mu) F / n on n equispaced points of the circle."""
+class Fourier:
+    """F* diag(mu) F / n on n equispaced points of the circle; `factor` is mu_k / n, k <= n/2."""
 
     def __init__(self, n: int, mu: Array) -> None:
         self.n = n
@@ -152,33 +154,37 @@ class _Fourier:
         self.factor[: mu.size] = mu / n
 
     def apply(self, r: Array) -> Array:
+        """P r: (n,) -> (n,)."""
         spectrum = fft.rfft(r)
         spectrum *= self.factor
         return np.asarray(fft.irfft(spectrum, self.n, overwrite_x=True))
 
     def matrix(self) -> Array:
+        """P, (n, n)."""
         column = fft.irfft(self.factor, self.n)
         i = np.arange(self.n)
         apart = np.abs(i[:, np.newaxis] - i)
         return np.asarray(column[np.minimum(apart, self.n - apart)])
 
 
-class _Factored:
-    """B' B for a factor B, (number of harmonics, n)."""
+class Factored:
+    """B' B for a `factor` B, (number of harmonics, n)."""
 
     def __init__(self, factor: Array) -> None:
         self.factor = np.ascontiguousarray(factor)
 
     def apply(self, r: Array) -> Array:
+        """P r: (n,) -> (n,)."""
         out = np.empty(self.factor.shape[1])
         factor_product(self.factor, r, out)
         return out
 
     def matrix(self) -> Array:
+        """P, (n, n)."""
         return np.asarray(self.factor.T @ self.factor)
 
 
-def _projections(points: Points, mu: Array) -> _Factored:
+def _projections(points: Points, mu: Array) -> Factored:
     """sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>), by the addition theorem.
 
     The factor has at most as many rows as there are points, so that it is never more to read than
@@ -187,7 +193,7 @@ def _projections(points: Points, mu: Array) -> _Factored:
     degree = mu.size - 1
     _check_bytes(points, degree)
     root = np.repeat(np.sqrt(mu), [multiplicity(points.dim, k) for k in range(degree + 1)])
-    return _Factored(Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights)
+    return Factored(Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights)
 
 
 def _check_bytes(points: Points, degree: int) -> None:

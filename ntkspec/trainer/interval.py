@@ -1,0 +1,140 @@
+"""Sobolev losses 1/2 r' P r of a residual on an interval, by its sine, cosine or Fourier series."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.trainer.harmonics import checked_whole
+from ntkspec.trainer.points import circle
+from ntkspec.trainer.sobolev import SobolevLoss, Weight
+
+__all__ = ["Ends", "IntervalLoss", "midpoints"]
+
+Array = NDArray[np.float64]
+Ends = Literal["dirichlet", "neumann", "periodic"]
+
+
+def midpoints(n: int) -> Array:
+    """Midpoints (j + 1/2)/n of n equal cells of (0, 1): (n,).
+
+    Examples
+    --------
+    >>> midpoints(4)
+    array([0.125, 0.375, 0.625, 0.875])
+    """
+    n = checked_whole(n, "n", least=1)
+    return (np.arange(n) + 0.5) / n
+
+
+class IntervalLoss:
+    """1/2 r' P r with the weight mu_k on the part of r of each frequency k on an interval.
+
+    Parameters
+    ----------
+    n : int
+        Number of `midpoints`, scaled to the interval, at which r is sampled.
+    s : float
+        Exponent: s > 0 weighs high frequencies more and s < 0 less.
+    ends : {"dirichlet", "neumann", "periodic"}
+        How r goes on beyond the ends, hence its series on (0, 1): odd, sin(pi k x), k >= 1; even,
+        cos(pi k x), k >= 0; or with the period 1, the waves of k whole periods.
+    weight : {"power", "laplacian"}
+        mu_k = (1+k)^(2s), or (1 + k^2)^s.
+    max_degree : int, optional
+        Frequencies above have the weight 0.  By default all that n points tell apart have one.
+
+    Attributes
+    ----------
+    n, s, ends, weight
+        As given.
+    x : (n,) ndarray of float64
+        The midpoints on (0, 1).
+    parity : {-1, 1, None}
+        Of the continuation: odd, even, or none.
+    extended : SobolevLoss
+        The loss on the circle that weighs the continuation.
+
+    Raises
+    ------
+    NtkspecError
+        For n < 1, an unknown `ends`, and what `ntkspec.trainer.sobolev.SobolevLoss` refuses.
+
+    Notes
+    -----
+    P = E' Q E: E continues r to a whole period, 2n equispaced points of the circle for an odd or
+    even continuation, and Q is the matrix of `SobolevLoss` there.  So P = S' diag(mu) S / n with
+    the orthonormal sine transform S of the second kind (DST-II; DCT-II for an even continuation),
+    and s = 0 is the mean square, 1/2 sum r_i^2 / n.
+
+    A residual need not vanish at the ends to be weighed with "dirichlet": its sine coefficients
+    then fall as 1/k, and with s >= 1/2 the loss grows with n.
+
+    Examples
+    --------
+    >>> loss = IntervalLoss(16, s=-1.0)
+    >>> r = np.sin(3 * np.pi * loss.x)
+    >>> round(loss.value(r), 12), float(loss.multiplier(3)) / 4  # the mean of sin^2 is 1/2
+    (0.015625, 0.015625)
+    """
+
+    def __init__(
+        self,
+        n: int,
+        s: float,
+        ends: Ends = "dirichlet",
+        weight: Weight = "power",
+        max_degree: int | None = None,
+    ) -> None:
+        if ends not in get_args(Ends):
+            names = "', '".join(get_args(Ends))
+            raise NtkspecError(f"ends = {ends!r} is not allowed; use one of '{names}'")
+        self.x = midpoints(n)
+        self.n = len(self.x)
+        self.ends: Ends = ends
+        self.parity = {"dirichlet": -1, "neumann": 1, "periodic": None}[ends]
+        period = self.n if self.parity is None else 2 * self.n
+        self.extended = SobolevLoss(circle(period), s, weight, max_degree)
+        self.s, self.weight = self.extended.s, self.extended.weight
+
+    @property
+    def max_degree(self) -> int:
+        """Largest frequency with a weight."""
+        return self.extended.max_degree
+
+    def apply(self, r: ArrayLike) -> Array:
+        """P r: (n,) -> (n,)."""
+        values = self._checked(r)
+        if self.parity is None:
+            return self.extended.apply(values)
+        # Q keeps the symmetry, so that E' adds two equal halves.
+        whole = self.extended.apply(np.concatenate((values, self.parity * values[::-1])))
+        return 2.0 * whole[: self.n]
+
+    def value(self, r: ArrayLike) -> float:
+        """1/2 r' P r."""
+        values = self._checked(r)
+        return 0.5 * float(values @ self.apply(values))
+
+    def matrix(self) -> Array:
+        """P, (n, n), symmetric."""
+        whole = self.extended.matrix()
+        if self.parity is None:
+            return whole
+        return 2.0 * (whole[: self.n, : self.n] + self.parity * whole[: self.n, : self.n - 1 : -1])
+
+    def multiplier(self, degrees: ArrayLike) -> Array:
+        """mu_k for frequencies of any shape; 0 above max_degree."""
+        return self.extended.multiplier(degrees)
+
+    def _checked(self, r: ArrayLike) -> Array:
+        values = np.ascontiguousarray(r, dtype=np.float64)
+        if values.shape != (self.n,):
+            raise NtkspecError(
+                f"r has the shape {values.shape}; it must have one value for each of {self.n} "
+                "midpoints"
+            )
+        return values
