@@ -11,8 +11,9 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any
@@ -22,7 +23,7 @@ import h5py
 from ntkspec.errors import TableError
 from ntkspec.files.seals import number_ranges, seal
 
-__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "write_whole"]
+__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "waiting_for_disk", "write_whole"]
 
 #: In the names of files that are being written.
 PART = ".part-"
@@ -30,6 +31,12 @@ PART = ".part-"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Seconds until a signal is raised again that came while HDF5 called back.
 SOON = 0.01
+
+
+#: Called when a file is written but not yet on the disk: whoever waits for it may let others work.
+waiting_for_disk: ContextVar[Callable[[], None]] = ContextVar(
+    "waiting_for_disk", default=lambda: None
+)
 
 
 @contextmanager
@@ -46,6 +53,7 @@ def appearing(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield part
+        waiting_for_disk.get()()
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, Self, TypeVar
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.appearing import waiting_for_disk
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.progress import Tally
 from ntkspec.sweeps.provenance import code_digest
@@ -197,4 +198,20 @@ def _on_worker(
         raise NtkspecError(
             f"a worker does not see {folder}; blocks need a file system that all workers share"
         )
-    return function(_plan(text), key, folder)
+    token = waiting_for_disk.set(_let_others_work())
+    try:
+        return function(_plan(text), key, folder)
+    finally:
+        waiting_for_disk.reset(token)
+
+
+def _let_others_work() -> Callable[[], None]:
+    """What gives this task's place on its worker to the next one, the first time it is called."""
+    from distributed import secede
+
+    left = iter([secede])
+    return lambda: next(left, _nothing)()
+
+
+def _nothing() -> None:
+    """The place is given already."""
