@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import xxhash
@@ -25,13 +25,15 @@ Range = tuple[int, int]
 
 def number_ranges(datasets: Iterable[h5py.Dataset]) -> list[Range]:
     """Where the chunks of some datasets lie in their file, neighbours joined."""
-    chunks = sorted(
-        (info.byte_offset, info.byte_offset + info.size)
-        for dataset in datasets
-        for info in map(dataset.id.get_chunk_info, range(dataset.id.get_num_chunks()))
-    )
+    chunks: list[Range] = []
+
+    def note(chunk: Any) -> None:
+        chunks.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+
+    for dataset in datasets:
+        dataset.id.chunk_iter(note)  # one pass; chunk by chunk each look-up is a pass of its own
     joined: list[Range] = []
-    for start, stop in chunks:
+    for start, stop in sorted(chunks):
         if joined and joined[-1][1] == start:
             joined[-1] = (joined[-1][0], stop)
         else:
