@@ -487,7 +487,8 @@ for _ in range(count):
     assert [each for each in path.parent.iterdir() if each != path] == []
 write()
 # In finalizers Python loses what is raised; commands see to that, a user presses Ctrl-C again.
-sys.exit(7 if stopped >= (count if command else 0.8 * count) else 8)
+# How many are lost depends on what else the machine does; a crash of HDF5 exits otherwise.
+sys.exit(7 if stopped >= (count if command else 0.3 * count) else 8)
 """
 
 
