@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.batch import KINDS, Batch
+from ntkspec.sweeps.steady import steady_clock
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -130,6 +131,7 @@ def dask_client(where: Where) -> Iterator[Client]:
     import dask
     from distributed import Client
 
+    steady_clock()
     if isinstance(where, External):
         with _connected(where) as client:
             yield client
