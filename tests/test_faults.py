@@ -560,6 +560,7 @@ def test_a_clock_that_goes_back(recipe, table, tmp_path):
     assert_same_bits(table, out)
 
 
+@pytest.mark.slow  # the one on SLURM is run by `make test-slurm`
 def test_workers_retire_before_their_walltime(recipe, table, tmp_path):
     """Each lives three seconds; none of their tasks is lost, and none counts as failed."""
     out = tmp_path / "t.h5"
