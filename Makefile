@@ -17,7 +17,7 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help spectra test test-all test-slurm bench bench-neural-tangents lint figures docs clean
+.PHONY: help spectra test test-all test-slurm test-browser test-readers bench bench-neural-tangents lint figures docs clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -29,10 +29,16 @@ test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(ENV) ## Run the slow, wide tests too
-	$(BIN)/python -m pytest -n 2 -m "not slurm"
+	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers"
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+test-browser: $(ENV) ## Drive the explorer in a headless Chromium that is installed (Debian: chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
+
+test-readers: $(ENV) ## Read tables with GNU Octave and HDF5's tools, if installed (Debian: octave, hdf5-tools)
+	$(BIN)/python -m pytest -m readers tests/readers
 
 bench: $(ENV) ## Measure speed and accuracy against what else there is
 	$(BIN)/python -m bench
