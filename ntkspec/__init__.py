@@ -48,6 +48,9 @@ __all__ = [
     "user_activation",
 ]
 
+#: Subpackages that are reached without importing them by name.
+_MODULES = ("predict",)
+
 _HOMES = {
     "Activation": "ntkspec.activations",
     "Certificate": "ntkspec.spectra.certified",
@@ -68,6 +71,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
+    if name in _MODULES:
+        return importlib.import_module(f"ntkspec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'ntkspec' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
@@ -76,4 +81,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -15,6 +15,7 @@ from ntkspec.cli.group import ErrorsAsSentences
 from ntkspec.cli.info import info
 from ntkspec.cli.merge import merge
 from ntkspec.cli.plot import plot
+from ntkspec.cli.predict import predict
 from ntkspec.cli.sweep import sweep
 from ntkspec.cli.train import train
 from ntkspec.cli.verify import verify
@@ -36,5 +37,7 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, merge, verify, info, export, fit, train, compare, plot):
+for _command in (
+    eig, certify, predict, sweep, merge, verify, info, export, fit, train, compare, plot
+):  # fmt: skip
     main.add_command(_command)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["print_heading", "spectrum_options"]
+__all__ = ["network_options", "print_heading", "spectrum_options"]
 
 OPTIONS = (
     click.argument("activation"),
@@ -27,10 +27,16 @@ OPTIONS = (
 )  # fmt: skip
 
 
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add a network's parameters to a command."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
 def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add a network's parameters, dimension, degrees (a default) and kernel to a command."""
     options = (
-        *OPTIONS,
         click.option(
             "--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.",
         ),
@@ -44,7 +50,7 @@ def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
-        return command
+        return network_options(command)
 
     return add
 

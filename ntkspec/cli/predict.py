@@ -1,0 +1,205 @@
+"""``ntkspec predict``: what a network's spectrum foretells."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from ntkspec.cli.group import ErrorsAsSentences
+from ntkspec.cli.options import network_options
+
+__all__ = ["predict"]
+
+COMMON = (
+    click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs."),
+    click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
+    click.option(
+        "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
+        show_default=True, help="In JSON null stands for what is not finite.",
+    ),
+)  # fmt: skip
+
+
+@click.group(cls=ErrorsAsSentences)
+def predict() -> None:
+    """Foretell how a wide network learns, from its spectrum alone.
+
+    \b
+    Examples
+      ntkspec predict times tanh --dim 3 --degrees 1:12:2 --error 0.1
+      ntkspec predict samples relu --dim 10 --degrees 0:5
+      ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --samples 10:2001:*2
+      ntkspec predict freedom gelu --depth 3 --ridge 1e-2 --ridge 1e-4
+    """
+
+
+def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(COMMON):
+        command = option(command)
+    return network_options(command)
+
+
+@predict.command()
+@_shared
+@click.option("--degrees", default="0:13", show_default=True, metavar="RANGE")
+@click.option("--error", type=float, default=0.01, show_default=True, help="Fraction left.")
+@click.option("--s", type=float, default=0.0, show_default=True, help="Sobolev exponent; 0: L2.")
+@click.option("--weight", default="power", show_default=True, metavar="power|laplacian")
+@click.option("--step", type=float, help="Step size; without it the time of gradient flow.")
+def times(
+    activation: str, dim: int, kernel: Any, layout: str, degrees: str, error: float,
+    s: float, weight: Any, step: float | None, **parameters: Any,
+) -> None:  # fmt: skip
+    """Time to learn each degree to an error, under L2 or a Sobolev loss.
+
+    \b
+    Example:
+      ntkspec predict times relu --dim 2 --degrees 1,2,4,8 --error 0.1 --s 1
+    """
+    from ntkspec.networks import Network
+    from ntkspec.predict import learning_times
+    from ntkspec.ranges import parse_range
+
+    found = learning_times(
+        Network(activation, **parameters), dim, error, s=s, weight=weight, step_size=step,
+        degrees=parse_range(degrees, "degrees"), kernel=kernel,
+    )  # fmt: skip
+    _show(
+        layout, ("degree", "log_rate", "time", "log_time"),
+        [found.degrees, found.log_rates, found.times, found.log_times],
+    )  # fmt: skip
+
+
+@predict.command()
+@_shared
+@click.option("--degrees", default="0:13", show_default=True, metavar="RANGE")
+@click.option("--level", type=float, default=0.5, show_default=True, help="Part that is learned.")
+@click.option("--ridge", type=float, default=0.0, show_default=True, help="delta of K + delta I.")
+def samples(
+    activation: str, dim: int, kernel: Any, layout: str, degrees: str, level: float,
+    ridge: float, **parameters: Any,
+) -> None:  # fmt: skip
+    """Number of samples at which each degree starts to be learned.
+
+    \b
+    Example:
+      ntkspec predict samples relu --dim 10 --degrees 0:5
+    """
+    from ntkspec.networks import Network
+    from ntkspec.predict import samples_to_learn
+    from ntkspec.ranges import parse_range
+
+    found = samples_to_learn(
+        Network(activation, **parameters), dim, level, ridge=ridge,
+        degrees=parse_range(degrees, "degrees"), kernel=kernel,
+    )  # fmt: skip
+    _show(
+        layout, ("degree", "samples", "at_least", "at_most"),
+        [found.degrees, found.samples, found.bounds[:, 0], found.bounds[:, 1]],
+    )  # fmt: skip
+
+
+@predict.command()
+@_shared
+@click.option(
+    "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
+    help="Power of the target in a degree; may be given again.",
+)  # fmt: skip
+@click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE")
+@click.option("--noise", type=float, default=0.0, show_default=True, help="Variance of labels.")
+@click.option("--ridge", type=float, default=0.0, show_default=True, help="delta of K + delta I.")
+@click.option("--max-degree", type=int, help="Degrees that are taken one by one.  [default: 128]")
+def curve(
+    activation: str, dim: int, kernel: Any, layout: str, target: Sequence[str], sizes: str,
+    noise: float, ridge: float, max_degree: int | None, **parameters: Any,
+) -> None:  # fmt: skip
+    """Learning curve of kernel regression for a target given by its power per degree.
+
+    \b
+    Example:
+      ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3
+    """
+    from ntkspec.networks import Network
+    from ntkspec.predict import learning_curve
+    from ntkspec.ranges import parse_range
+
+    found = learning_curve(
+        Network(activation, **parameters), dim, list(parse_range(sizes, "samples")),
+        _powers(target), noise=noise, ridge=ridge, kernel=kernel, max_degree=max_degree,
+    )  # fmt: skip
+    _show(
+        layout, ("samples", "test_error", "train_error", "kappa", "overfitting"),
+        [found.samples, found.test_error, found.train_error, found.kappa, found.overfitting],
+    )  # fmt: skip
+
+
+@predict.command()
+@_shared
+@click.option(
+    "--ridge", type=float, multiple=True, default=(1e-1, 1e-2, 1e-3, 1e-4), show_default=True,
+    help="On the scale of the eigenvalues (K/n + ridge I); may be given again.",
+)  # fmt: skip
+@click.option("--max-degree", type=int, help="Degrees that are taken one by one.  [default: 128]")
+def freedom(
+    activation: str, dim: int, kernel: Any, layout: str, ridge: Sequence[float],
+    max_degree: int | None, **parameters: Any,
+) -> None:  # fmt: skip
+    """Effective dimension and degrees of freedom at a ridge.
+
+    \b
+    Example:
+      ntkspec predict freedom tanh --dim 3 --ridge 1e-3
+    """
+    from ntkspec.networks import Network
+    from ntkspec.predict import effective_dimension
+
+    found = effective_dimension(
+        Network(activation, **parameters), dim, list(ridge), kernel=kernel, max_degree=max_degree
+    )
+    _show(
+        layout, ("ridge", "effective_dimension", "at_least", "at_most", "second"),
+        [found.ridge, found.effective_dimension, found.bounds[:, 0], found.bounds[:, 1],
+         found.second],
+    )  # fmt: skip
+
+
+def _powers(texts: Sequence[str]) -> dict[int, float]:
+    from ntkspec.errors import NtkspecError
+
+    found: dict[int, float] = {}
+    for text in texts:
+        degree, _, power = text.partition(":")
+        try:
+            found[int(degree)] = float(power)
+        except ValueError:
+            raise NtkspecError(
+                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5"
+            ) from None
+    return found
+
+
+def _show(layout: str, names: tuple[str, ...], columns: Sequence[Any]) -> None:
+    """Print columns as text, CSV or JSON."""
+    lists = [column.tolist() for column in columns]
+    if layout == "json":
+        finite = [[x if math.isfinite(x) else None for x in column] for column in lists]
+        click.echo(json.dumps(dict(zip(names, finite, strict=True)), allow_nan=False))
+        return
+    text = _short if layout == "text" else repr
+    rows = [names, *([text(x) for x in row] for row in zip(*lists, strict=True))]
+    if layout == "csv":
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}"

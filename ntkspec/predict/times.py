@@ -1,0 +1,174 @@
+"""How long gradient descent takes for each degree."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel
+from ntkspec.predict.modes import Source, modes
+
+__all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
+
+Array = NDArray[np.float64]
+Weight = Literal["power", "laplacian"]
+
+
+@dataclass(frozen=True)
+class LearningTimes:
+    """Times to learn each degree, by `learning_times`.
+
+    Attributes
+    ----------
+    dim : int
+    degrees : (K,) int64 array
+    log_rates : (K,) float64 array
+        Natural logarithm of lambda_k mu_k; -inf where nothing is learned.
+    times : (K,) float64 array
+        Time of gradient flow, or number of steps (a real number) of descent; inf for a degree that
+        is never learned, and beyond the range of doubles.
+    log_times : (K,) float64 array
+        Natural logarithm of the times, right beyond the range of doubles too.
+    error : float
+        Fraction of the component that is left after the time.
+    s, weight, step_size
+        As given.
+    """
+
+    dim: int
+    degrees: NDArray[np.int64]
+    log_rates: Array
+    times: Array
+    log_times: Array
+    error: float
+    s: float
+    weight: Weight
+    step_size: float | None
+
+
+def sobolev_weights(
+    dim: int, degrees: NDArray[np.int64], s: float, weight: Weight = "power"
+) -> Array:
+    """Natural logarithm of the weight mu_k of H^s.
+
+    mu_k = (1+k)^(2s) for "power", (1 + k(k+d-2))^s for "laplacian".
+
+    Examples
+    --------
+    >>> np.exp(sobolev_weights(3, np.array([0, 1, 3]), 1.0, "laplacian")).round(12)
+    array([ 1.,  3., 13.])
+    """
+    k = np.asarray(degrees, dtype=np.float64)
+    if weight == "power":
+        return np.asarray(2.0 * s * np.log1p(k))
+    if weight == "laplacian":
+        return np.asarray(s * np.log1p(k * (k + dim - 2)))
+    raise NtkspecError(f"weight = {weight!r} is not allowed; use 'power' or 'laplacian'")
+
+
+def learning_times(
+    source: Source,
+    dim: int | None = None,
+    error: float = 0.01,
+    *,
+    s: float = 0.0,
+    weight: Weight = "power",
+    step_size: float | None = None,
+    degrees: NDArray[np.int64] | range | list[int] | None = None,
+    kernel: Kernel = "ntk",
+) -> LearningTimes:
+    """Time in which the component of each degree falls to a fraction of its first size.
+
+    Parameters
+    ----------
+    source, dim, kernel
+        As for `ntkspec.predict.modes`.
+    error : float
+        Fraction that is left, between 0 and 1.
+    s : float
+        Exponent of the Sobolev loss; 0 is L2.
+    weight : {"power", "laplacian"}
+        mu_k = (1+k)^(2s) or (1 + k(k+d-2))^s.
+    step_size : float, optional
+        Of gradient descent; without it the time is that of gradient flow.
+    degrees : iterable of int, optional
+        Those wanted; by default 0 to 100, or all that the spectrum has.
+
+    Returns
+    -------
+    LearningTimes
+
+    Raises
+    ------
+    NtkspecError
+        For an error outside (0, 1), an s or a step that is not allowed; a step is where no degree
+        diverges, step_size * lambda_k mu_k < 2.
+
+    Notes
+    -----
+    On the loss 1/2 r' P r / n of a wide network and many points the component of degree k obeys
+    c' = -lambda_k mu_k c (Jacot et al. 2018, section 5; Sobolev: Yu, Yang and Townsend 2023), so
+    t_k = ln(1/error) / (lambda_k mu_k), and with steps ln(error) / ln|1 - step lambda_k mu_k|.
+    A zero eigenvalue is never learned, whatever s.
+
+    Examples
+    --------
+    >>> t = learning_times("relu", dim=3, error=0.1, degrees=[1, 2, 3, 4])
+    >>> t.times.round(1)
+    array([  27.6,   84.2,    inf, 1010.5])
+    >>> learning_times("relu", dim=3, error=0.1, s=1.5, degrees=[1, 2, 4]).times.round(2)
+    array([3.45, 3.12, 8.08])
+    """
+    left = _checked(error, "error", 0.0, 1.0)
+    s = _checked(s, "s", -1e3, 1e3)
+    wanted = None if degrees is None else np.asarray(list(degrees))
+    if wanted is not None and (wanted.size == 0 or wanted.dtype.kind not in "iu"):
+        raise NtkspecError(f"degrees = {degrees!r} is not allowed; give whole numbers")
+    last = 100 if wanted is None else max(0, int(wanted.max()))
+    known = modes(source, dim, kernel, last)
+    at = np.arange(known.degrees.size)
+    if wanted is not None:
+        at = np.array([known.place(int(k)) for k in wanted])
+    chosen = known.degrees[at]
+    logs = known.log_eigenvalues[at] + sobolev_weights(known.dim, chosen, s, weight)
+    with np.errstate(divide="ignore", over="ignore"):
+        if step_size is None:
+            log_times = math.log(-math.log(left)) - logs
+        else:
+            log_times = math.log(-math.log(left)) - _log_decay(logs, chosen, step_size)
+        times = np.exp(log_times)
+    return LearningTimes(known.dim, chosen, logs, times, log_times, left, s, weight, step_size)
+
+
+def _log_decay(log_rates: Array, degrees: NDArray[np.int64], step_size: float) -> Array:
+    """ln(-ln|1 - eta lambda mu|): logarithm of the decay in a step."""
+    step = _checked(step_size, "step_size", 0.0, math.inf)
+    fall = np.exp(log_rates + math.log(step))
+    worst = int(np.argmax(fall))
+    if fall[worst] >= 2.0:
+        raise NtkspecError(
+            f"step_size = {step:g} is not allowed; degree {degrees[worst]} diverges, it must be "
+            f"below {2.0 * math.exp(-float(log_rates[worst])):.6g}"
+        )
+    decay = np.where(fall < 1.0, -np.log1p(-np.minimum(fall, 0.5)), 0.0)
+    large = fall >= 0.5
+    decay[large] = -np.log(np.abs(1.0 - fall[large]))
+    # ln(-log1p(-x)) is ln x where x is below the range of doubles
+    return np.where(fall > 1e-300, np.log(np.maximum(decay, 1e-320)), log_rates + math.log(step))
+
+
+def _checked(value: float, name: str, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not low < number < high:
+        raise NtkspecError(
+            f"{name} = {value!r} is not allowed; it must be a number between {low:g} and {high:g}"
+        )
+    return number
