@@ -89,10 +89,9 @@ CASES = [
 
 
 def within_the_spread(case, n: int, repetitions: int, seed: int) -> None:
-    """Errors and learned parts: the prediction is no further from the mean than the spread.
+    """Errors and learned parts: the prediction is within two standard deviations of repetitions.
 
-    The mean of so many repetitions has a standard error of a quarter of that, so that a prediction
-    that is off by half the spread would be seen in the wide test.
+    So it cannot be told from one more repetition; means of many are tested apart.
     """
     name, parameters, kernel, dim, power, noise, ridge = case
     network = Network(name, **parameters)
@@ -105,7 +104,7 @@ def within_the_spread(case, n: int, repetitions: int, seed: int) -> None:
         *((curve.learnability[0, k], [r[2][k] for r in runs]) for k in power),
     ):
         # Interpolation leaves rounding alone on the training points.
-        spread = np.std(measured, ddof=1) + 1e-9
+        spread = 2.0 * np.std(measured, ddof=1) + 1e-9
         assert abs(predicted - np.mean(measured)) <= spread, (predicted, measured)
 
 
@@ -122,18 +121,21 @@ def test_learning_curves_lie_in_the_spread_up_to_2000_points(case, n):
 
 
 @pytest.mark.slow
-def test_the_mean_of_many_repetitions():
-    """Ten dimensions, noise and ridge: within 5 % of the mean of 200 repetitions, 3 % in most.
+@pytest.mark.parametrize("n", [50, 200])
+@pytest.mark.parametrize("case", [CASES[1], CASES[3]])
+def test_the_mean_of_many_repetitions(case, n):
+    """With noise and ridge within 5 % of the mean of 200 repetitions, and three standard errors.
 
-    The theory is exact for many modes only; the excess over the standard error is its own.
+    The theory is exact for many modes only: the 5 % are its own.
     """
-    network = Network("relu", trained="all")
-    for n in (50, 200):
-        witness = Regression(network, "ntk", 10, {1: 1.0, 2: 1.0}, 0.1, 1e-1, n)
-        measured = [witness.once(n)[0] for _ in range(200)]
-        curve = learning_curve(network, 10, [n], {1: 1.0, 2: 1.0}, noise=0.1, ridge=1e-1)
-        slack = 0.05 * curve.test_error[0] + 3 * np.std(measured) / math.sqrt(200)
-        assert abs(np.mean(measured) - curve.test_error[0]) < slack
+    name, parameters, kernel, dim, power, noise, ridge = case
+    witness = Regression(Network(name, **parameters), kernel, dim, power, noise, ridge, n)
+    measured = [witness.once(n)[0] for _ in range(200)]
+    curve = learning_curve(
+        Network(name, **parameters), dim, [n], power, noise=noise, ridge=ridge, kernel=kernel
+    )
+    slack = 0.05 * curve.test_error[0] + 3 * np.std(measured) / math.sqrt(200)
+    assert abs(np.mean(measured) - curve.test_error[0]) < slack
 
 
 @pytest.mark.parametrize(("name", "dim"), [("relu", 3), ("tanh", 3), ("gelu", 10)])
