@@ -1,4 +1,4 @@
-"""``ntkspec export``: entries of a table as text."""
+"""``ntkspec export``: entries of a table as text, or as a file for other programs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["export"]
     type=click.Path(path_type=Path, allow_dash=True), help="- is the standard output.",
 )  # fmt: skip
 @click.option(
-    "--format", "layout", type=click.Choice(["csv", "json"]), default="csv", show_default=True,
-    help="In JSON null stands for the logarithm of 0.",
+    "--format", "layout", type=click.Choice(["csv", "json", "netcdf", "parquet"]), default="csv",
+    show_default=True, help="In JSON null stands for the logarithm of 0.",
 )  # fmt: skip
 @click.option("--network", help="Its name in the table.  [default: all]")
 @click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
@@ -33,12 +33,14 @@ def export(
     dim: str | None,
     degrees: str | None,
 ) -> None:
-    """Write entries of TABLE as CSV or JSON, with every digit.
+    """Write entries of TABLE as CSV, JSON, netCDF4 or Parquet, with every digit.
 
     \b
-    Example:
+    Examples:
       ntkspec export out/spectra.h5 -o - --network tanh --dim 3 --degrees 0:20
+      ntkspec export out/spectra.h5 -o tanh.nc --network tanh --format netcdf
     """
+    from ntkspec.errors import NtkspecError
     from ntkspec.files.appearing import appearing
     from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
@@ -48,7 +50,13 @@ def export(
         "dim": None if dim is None else parse_range(dim, "dim"),
         "degrees": None if degrees is None else parse_range(degrees, "degrees"),
     }
+    binary = layout in ("netcdf", "parquet")
+    if binary and str(output) == "-":
+        raise NtkspecError(f"output = '-' is not allowed; {layout} needs a file")
     with open_table(table) as source:
+        if binary:
+            (source.to_netcdf if layout == "netcdf" else source.to_parquet)(output, **selection)
+            return
         if str(output) == "-":
             source.export(sys.stdout, layout, **selection)
             return

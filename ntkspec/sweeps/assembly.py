@@ -29,6 +29,7 @@ from ntkspec.tables.layout import (
     FORMAT,
     FORMAT_VERSION,
     NUMBERS,
+    describe_numbers,
     group_checksum,
     storage,
 )
@@ -133,6 +134,7 @@ def finish_group(
     _attach(group)
     group.create_dataset("relative_error", data=error, fletcher32=True)
     group["relative_error"].dims[0].attach_scale(group["dim"])
+    describe_numbers(group)
     for name, scale, rows, kind in (
         ("blocks", "block", places, BLOCK_TYPE),
         ("checks", "check", checks, CHECK_TYPE),

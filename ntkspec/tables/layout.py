@@ -22,8 +22,10 @@ __all__ = [
     "COMPRESSIONS",
     "FORMAT",
     "FORMAT_VERSION",
+    "MEANINGS",
     "NUMBERS",
     "PER_ROW",
+    "describe_numbers",
     "group_checksum",
     "numbers_checksum",
     "storage",
@@ -35,6 +37,14 @@ FORMAT_VERSION = 1
 NUMBERS = ("eigenvalue", "log_eigenvalue")
 #: Datasets whose bytes a group's checksum covers; the numbers are covered by those of the blocks.
 PER_ROW = ("dim", "degree", "relative_error")
+#: What each dataset is, as readers of netCDF4 show it.
+MEANINGS = {
+    "dim": "dimension d of the inputs, which lie on the sphere S^(d-1)",
+    "degree": "degree k of the spherical harmonics",
+    "eigenvalue": "eigenvalue lambda_k under the uniform probability measure",
+    "log_eigenvalue": "natural logarithm of the eigenvalue; -inf for an exact zero",
+    "relative_error": "bound on the relative error of the eigenvalues in a dimension",
+}
 BLOCK_TYPE = np.dtype(
     [
         ("row", "i8"),
@@ -56,6 +66,13 @@ CHECK_TYPE = np.dtype(
     ]
 )
 COMPRESSIONS = ("gzip", "none", "zstd", "blosc")
+
+
+def describe_numbers(group: h5py.Group) -> None:
+    """Say in a network's group what its numbers are, as CF's attributes long_name and units."""
+    for name in (*NUMBERS, "relative_error"):
+        group[name].attrs["long_name"] = MEANINGS[name]
+        group[name].attrs["units"] = "1"
 
 
 def storage(compression: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast, get_args
 
 import h5py
 import numpy as np
@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
 from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 __all__ = ["Table", "TableSlice", "open_table"]
 
@@ -285,6 +289,112 @@ class Table:
             file.write(before + json.dumps(dict(zip(COLUMNS, cells, strict=True)), allow_nan=False))
             before = ",\n"
         file.write("\n]\n")
+
+    def to_xarray(
+        self,
+        network: Network | str | None = None,
+        dim: int | Iterable[int] | None = None,
+        degrees: int | Iterable[int] | None = None,
+    ) -> xarray.Dataset:
+        """Read a part as an `xarray.Dataset`.
+
+        Parameters
+        ----------
+        network, dim, degrees
+            As for `select`.  Without a network: all of them.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``eigenvalue`` and ``log_eigenvalue`` over (dim, degree), ``relative_error`` over dim;
+            the network's parameters are attributes.  For all networks a dimension ``network``
+            comes first, with their names, parameters and kernels as coordinates.
+
+        Raises
+        ------
+        NtkspecError
+            When xarray is not installed, for what is not in the table, and without a network where
+            networks have different dimensions or degrees.
+
+        Notes
+        -----
+        All that is asked for is read; ``xarray.open_dataset(path, group=name)`` reads a table
+        lazily, without this package.
+
+        Examples
+        --------
+        ``with ntkspec.open_table(path) as t: t.to_xarray("tanh").eigenvalue.sel(dim=3)`` is one
+        row of a table.
+        """
+        from ntkspec.tables.labelled import to_xarray
+
+        return to_xarray(self, network, dim, degrees)
+
+    def to_pandas(
+        self,
+        network: Network | str | None = None,
+        dim: int | Iterable[int] | None = None,
+        degrees: int | Iterable[int] | None = None,
+    ) -> pandas.DataFrame:
+        """Read a part as a `pandas.DataFrame`, a row for each entry.
+
+        Parameters
+        ----------
+        network, dim, degrees
+            As for `select`.  Without a network: all of them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns network (categorical), dim, degree, eigenvalue, log_eigenvalue, relative_error.
+
+        Raises
+        ------
+        NtkspecError
+            When pandas is not installed, and for what is not in the table.
+        """
+        from ntkspec.tables.labelled import to_pandas
+
+        return to_pandas(self, network, dim, degrees)
+
+    def to_netcdf(self, path: str | os.PathLike[str], **selection: Any) -> None:
+        """Write a part as a netCDF4 file, some rows at a time.
+
+        Parameters
+        ----------
+        path : path
+            The file appears whole or not at all.
+        **selection
+            network, dim, degrees as for `rows`.  One network's numbers lie at the file's root;
+            without a network each has a group, as in the table.
+
+        Raises
+        ------
+        NtkspecError, TableError
+            For what is not in the table, and when the file cannot be written.
+        """
+        from ntkspec.tables.exports import write_netcdf
+
+        write_netcdf(self, Path(path), *map(selection.get, ("network", "dim", "degrees")))
+
+    def to_parquet(self, path: str | os.PathLike[str], **selection: Any) -> None:
+        """Write a part as a Parquet file, a row for each entry, some at a time.
+
+        Parameters
+        ----------
+        path : path
+            The file appears whole or not at all.
+        **selection
+            network, dim, degrees as for `rows`.
+
+        Raises
+        ------
+        NtkspecError, TableError
+            As `to_netcdf`, and when pyarrow is not installed.
+        """
+        from ntkspec.tables.exports import write_parquet
+
+        write_parquet(self, Path(path), *map(selection.get, ("network", "dim", "degrees")))
 
     def _group(self, network: Network | str) -> h5py.Group:
         names = list(self._file)

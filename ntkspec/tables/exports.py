@@ -1,0 +1,113 @@
+"""Parts of a table as files for other programs: netCDF4 and Parquet, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.files.appearing import appearing, appearing_hdf5
+from ntkspec.tables.labelled import columns_of, library
+from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
+
+if TYPE_CHECKING:
+    from ntkspec.networks import Network
+    from ntkspec.tables.table import Table, TableSlice
+
+__all__ = ["write_netcdf", "write_parquet"]
+
+Places = int | Iterable[int] | None
+
+#: Entries read at once.
+PIECE = 2**20
+#: Bytes of a netCDF file beside the numbers: of the file and of each network.
+HEAD = 2**20
+
+
+def write_netcdf(
+    table: Table, path: Path, network: Network | str | None, dim: Places, degrees: Places
+) -> None:
+    """Write a netCDF4 file: one network's numbers at its root, or a group for each network."""
+    names = list(table.networks) if network is None else [network]
+    chosen = [_Chosen(table, name, dim, degrees) for name in names]
+    size = sum(HEAD + 16 * (one.dims.size + 1) * (one.degrees.size + 1) for one in chosen)
+    with appearing_hdf5(path, HEAD + size) as file:
+        file.attrs["title"] = "Eigenvalues of neural tangent kernels on the sphere"
+        file.attrs["source"] = f"ntkspec {json.loads(table.attributes['versions'])['ntkspec']}"
+        for one in chosen:
+            one.write(file if network is not None else file.create_group(one.name))
+
+
+class _Chosen:
+    """What is chosen of one network: known before anything is written."""
+
+    def __init__(self, table: Table, network: Network | str, dim: Places, degrees: Places) -> None:
+        # One entry tells the name, and that dimensions and degrees are there.
+        self.table = table
+        first = table.select(network, table.dims(network)[:1], table.degrees(network)[:1])
+        self.name, self.network, self.kernel = first.name, first.network, first.kernel
+        self.dims = table.dims(self.name) if dim is None else _listed(dim)
+        self.degrees = table.degrees(self.name) if degrees is None else _listed(degrees)
+        table.select(self.name, self.dims[:1], self.degrees)
+        table.select(self.name, self.dims, self.degrees[:1])
+
+    def pieces(self) -> Iterator[tuple[int, TableSlice]]:
+        """Rows of it, some at a time, and where they begin."""
+        step = max(1, PIECE // self.degrees.size)
+        for row in range(0, self.dims.size, step):
+            rows = self.dims[row : row + step]
+            yield row, self.table.select(self.name, rows, self.degrees)
+
+    def write(self, group: h5py.Group) -> None:
+        """Write it into a group, with dimension scales as netCDF4 has them."""
+        for key, value in {**self.network.parameters(), "kernel": self.kernel}.items():
+            group.attrs[key] = value
+        group.attrs["normalization"] = "probability"
+        shape = (self.dims.size, self.degrees.size)
+        group["dim"], group["degree"] = self.dims, self.degrees
+        for name in ("dim", "degree"):
+            group[name].make_scale(name)
+            group[name].attrs["long_name"] = MEANINGS[name]
+        for name in NUMBERS:
+            group.create_dataset(name, shape, "f8", chunks=True, shuffle=True, compression="gzip")
+        group.create_dataset("relative_error", shape[:1], "f8")
+        for name in (*NUMBERS, "relative_error"):
+            for axis, scale in zip(group[name].dims, ("dim", "degree"), strict=False):
+                axis.attach_scale(group[scale])
+        describe_numbers(group)
+        for row, part in self.pieces():
+            rows = slice(row, row + part.dims.size)
+            for name in (*NUMBERS, "relative_error"):
+                group[name][rows] = getattr(part, name)
+
+
+def _listed(values: int | Iterable[int]) -> NDArray[np.int64]:
+    return np.atleast_1d(np.asarray(list(values) if isinstance(values, Iterable) else values))
+
+
+def write_parquet(
+    table: Table, path: Path, network: Network | str | None, dim: Places, degrees: Places
+) -> None:
+    """Write a Parquet file, a row for each entry; the networks' parameters in its metadata."""
+    arrow, parquet = (library(name, "Parquet") for name in ("pyarrow", "pyarrow.parquet"))
+    names = list(table.networks) if network is None else [network]
+    chosen = [_Chosen(table, name, dim, degrees) for name in names]
+    parameters = {one.name: {**one.network.parameters(), "kernel": one.kernel} for one in chosen}
+    columns = [("network", arrow.dictionary(arrow.int32(), arrow.string()))]
+    columns += [(name, arrow.int64()) for name in ("dim", "degree")]
+    columns += [(name, arrow.float64()) for name in (*NUMBERS, "relative_error")]
+    about = {"ntkspec": json.dumps({"normalization": "probability", "networks": parameters})}
+    schema = arrow.schema(columns, metadata=about)
+    kinds = arrow.array(list(parameters))
+    with appearing(path) as part, parquet.ParquetWriter(part, schema) as writer:
+        for place, one in enumerate(chosen):
+            for _, piece in one.pieces():
+                places = arrow.array(np.full(piece.eigenvalue.size, place, np.int32))
+                name = arrow.DictionaryArray.from_arrays(places, kinds)
+                arrays = [name, *map(arrow.array, columns_of(piece).values())]
+                writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
