@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.predict.curves import learning_curve
 from ntkspec.predict.modes import Source, modes
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
@@ -35,6 +36,8 @@ class EffectiveDimension:
     second : (R,) float64 array
         sum_k N (lambda_k / (lambda_k + ridge))^2 over the known degrees: the degrees of freedom
         in the variance.
+    of_samples : (R,) float64 array or None
+        Expected Tr G (G + n ridge)^-1 of the kernel matrix G of `samples` random points.
     """
 
     dim: int
@@ -44,6 +47,7 @@ class EffectiveDimension:
     bounds: Array
     of_degree: Array
     second: Array
+    of_samples: Array | None = None
 
 
 def effective_dimension(
@@ -51,6 +55,7 @@ def effective_dimension(
     dim: int | None = None,
     ridge: ArrayLike = 1e-3,
     *,
+    samples: int | None = None,
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
 ) -> EffectiveDimension:
@@ -63,6 +68,8 @@ def effective_dimension(
     ridge : array_like, (R,) or scalar
         On the scale of the operator's eigenvalues: that of K / n + ridge I.  For the estimator
         (K + delta I)^-1 on n points it is delta / n.
+    samples : int, optional
+        n, for `of_samples`.
 
     Returns
     -------
@@ -76,7 +83,8 @@ def effective_dimension(
     Notes
     -----
     N(r) = Tr K (K + r)^-1 (Zhang 2005; Caponnetto and De Vito 2007, definition 1), here
-    sum_k N(d,k) lambda_k / (lambda_k + r).
+    sum_k N(d,k) lambda_k / (lambda_k + r).  The matrix of n points has n - delta / kappa, delta =
+    n r, with kappa as for `learning_curve` (Simon et al. 2023, eq. 4); it cannot exceed n.
 
     Examples
     --------
@@ -88,6 +96,11 @@ def effective_dimension(
     if not (values.size and np.all(values > 0.0) and np.all(np.isfinite(values))):
         raise NtkspecError(f"ridge = {ridge!r} is not allowed; it must be positive")
     known = modes(source, dim, kernel, max_degree)
+    finite = None
+    if samples is not None:
+        delta = float(samples) * values
+        kappa = [learning_curve(known, None, samples, (0.0,), ridge=r).kappa[0] for r in delta]
+        finite = float(samples) - delta / np.array(kappa)
     logs = np.log(values)
     below, above = known.rest_freedom(logs)
     parts = known.freedom(logs)
@@ -95,5 +108,5 @@ def effective_dimension(
     bounds = np.stack([total + below, total + above], axis=1)
     second = known.freedom(logs, 2).sum(axis=1)
     return EffectiveDimension(
-        known.dim, known.degrees, values, bounds.mean(axis=1), bounds, parts, second
+        known.dim, known.degrees, values, bounds.mean(axis=1), bounds, parts, second, finite
     )
