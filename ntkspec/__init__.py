@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ntkspec import domains
     from ntkspec.activations import Activation
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.networks import Network
@@ -41,6 +42,7 @@ __all__ = [
     "ZonalKernel",
     "__version__",
     "certify",
+    "domains",
     "eigenvalues",
     "law",
     "open_table",
@@ -64,10 +66,14 @@ _HOMES = {
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.user",
 }
+#: Modules that are reached as attributes.
+_MODULES = ("domains",)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
+    if name in _MODULES:
+        return importlib.import_module(f"ntkspec.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'ntkspec' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
