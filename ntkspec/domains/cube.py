@@ -33,7 +33,7 @@ from ntkspec.spectra.seeds import KEPT, split
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.user import ZonalKernel, ball_function
 
-__all__ = ["CubeSpectrum", "cube_spectrum"]
+__all__ = ["CubeSpectrum", "cube_spectrum", "kernel_at_one"]
 
 MAX_DIM = 10_000
 MOST_BITS = 40_000
@@ -178,10 +178,28 @@ class _Layered:
 
     def at(self, dim: int, count: int) -> list[arb]:
         layers = Layers(self.network, self.kernel)
-        return [layers.at(_correlation(dim, j)) for j in range(count)]
+        inner = [layers.at(_correlation(dim, j)) for j in range(1, count)]
+        return [kernel_at_one(self.network, layers), *inner]
 
     def slack(self, dim: int) -> arb | None:
         return None
+
+
+def kernel_at_one(network: Network, layers: Layers) -> arb:
+    """K(1), the correlation kept at exactly 1: a ball around 1 would lose half of its digits.
+
+    Of `Layers` the variances and duals are used, as `Layers.at` does.
+    """
+    full = Correlation.full()
+    tangent = layers.variances[0]
+    for variance, (_, slope) in zip(layers.variances[1:-1], layers.duals[:-1], strict=True):
+        if layers.kernel == "ntk":
+            tangent = variance + layers.weight * tangent * slope(full)
+    value, slope = layers.duals[-1]
+    if layers.kernel == "nngp":
+        return value(full)
+    tangent = tangent * slope(full)
+    return value(full) + tangent if network.trained == "all" else tangent
 
 
 class _Zonal:
@@ -202,8 +220,8 @@ class _Zonal:
 
 def _correlation(dim: int, j: int) -> Correlation:
     """t = 1 - 2j/d, with the angle where it is known."""
-    if j in (0, dim):
-        return Correlation(arb(1 if j == 0 else -1), arb(0) if j == 0 else arb.pi())
+    if j == dim:
+        return Correlation(arb(-1), arb.pi())
     return Correlation(arb(fmpq(dim - 2 * j, dim)))
 
 

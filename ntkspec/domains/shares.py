@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from flint import ctx
 from numpy.typing import NDArray
 
-from ntkspec.domains.cube import cube_spectrum
+from ntkspec.domains.cube import cube_spectrum, kernel_at_one
+from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 
@@ -55,7 +57,8 @@ def fractional_variances(
     source = as_network(network)
     weight, bias = _checked_readout(readout)
     spectrum = cube_spectrum(source, dim, degrees, kernel)
-    top = float(source.ntk(1.0) if kernel == "ntk" else source.nngp(1.0))
+    with ctx.workprec(96):
+        top = float(kernel_at_one(source, Layers(source, kernel)).mid())
     whole = weight * top + bias
     shares = np.empty(spectrum.degrees.size)
     for i, k in enumerate(spectrum.degrees.tolist()):
