@@ -43,12 +43,12 @@ for axis, (name, depths, weight, degrees, title) in zip(axes, cases, strict=True
         axis.plot(depths, curve, label=f"k = {degree}", **style)
         best = curve.argmax()
         axis.plot(depths[best], 1.0, "o", color=COLOURS[i], mfc="none", markersize=11)
-    axis.set(xscale="log", xlabel="hidden layers", ylim=(0, 1.08), title=f"{title}, NTK, d = 128")
+    axis.set(xscale="log", xlabel="hidden layers", ylim=(0, 1.34), title=f"{title}, NTK, d = 128")
     ticks = [1, 2, 4, 8, 16] if name == "relu" else [1, 4, 16, 64]
     axis.set_xticks(ticks, [str(t) for t in ticks])
     axis.minorticks_off()
     axis.grid(alpha=0.25)
-    axis.legend(frameon=False, fontsize=9)
+    axis.legend(frameon=False, fontsize=9, ncols=3, loc="upper center")
 axes[0].set_ylabel("share of degree k over its maximum")
 
 # %%
