@@ -7,7 +7,7 @@ Examples
 --------
 >>> import ntkspec
 >>> ntkspec.domains.cube_spectrum("erf", dim=100, degrees=[1, 2, 3]).eigenvalues
-array([4.25341741e-03, 0.00000000e+00, 5.44230303e-07])
+array([4.27271175e-03, 0.00000000e+00, 5.85102892e-07])
 """
 
 from ntkspec.domains.cube import CubeSpectrum, cube_spectrum

@@ -157,7 +157,7 @@ def gaussian_spectrum(
     array([0.0625    , 0.08333333, 0.02734375])
     >>> gaussian_spectrum("erf", dim=10, degrees=[1, 3], radial=2).eigenvalues
     array([[4.30727250e-02, 7.49833319e-05],
-           [1.21104218e-04, 7.91149494e-07]])
+           [4.09747913e-04, 2.36953738e-06]])
     """
     source, dim, wanted = as_network(network), check_dim(dim), _checked_degrees(degrees)
     count = _checked_radial(radial)

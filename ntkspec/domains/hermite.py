@@ -36,7 +36,7 @@ def coefficients(name: str, q: arb, count: int) -> list[arb]:
     Examples
     --------
     >>> [round(float(h), 6) for h in coefficients("erf", arb(1), 4)]
-    [0.0, 0.651470, 0.0, 0.177310]
+    [0.0, 0.65147, 0.0, 0.177308]
     """
     return FAMILIES[name](q, count)
 

@@ -52,7 +52,7 @@ def fractional_variances(
     Examples
     --------
     >>> fractional_variances("relu", dim=3)
-    array([0.15204334, 0.5       , 0.34795666, 0.        ])
+    array([0.15204336, 0.5       , 0.34795664, 0.        ])
     """
     source = as_network(network)
     weight, bias = _checked_readout(readout)
