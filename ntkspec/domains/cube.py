@@ -199,8 +199,8 @@ def kernel_at_one(network: Network, layers: Layers) -> arb:
     dual: arb = value(full)
     if layers.kernel == "nngp":
         return dual
-    tangent = tangent * slope(full)
-    return dual + tangent if network.trained == "all" else tangent
+    last: arb = tangent * slope(full)
+    return dual + last if network.trained == "all" else last
 
 
 class _Zonal:

@@ -148,7 +148,7 @@ def gaussian_spectrum(
     Notes
     -----
     Homogeneous activations without bias have one eigenvalue per degree, that of the sphere times
-    E[(|x|^2/d)^P], P the power of sigma to the number of layers.  The others: docs/domains.rst.
+    E[(<x, x> / d)^P], P the power of sigma to the number of layers.  The others: docs/domains.rst.
 
     Examples
     --------
