@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ntkspec import domains, predict
     from ntkspec.activations import Activation
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.networks import Network
@@ -41,15 +42,14 @@ __all__ = [
     "ZonalKernel",
     "__version__",
     "certify",
+    "domains",
     "eigenvalues",
     "law",
     "open_table",
+    "predict",
     "spectrum",
     "user_activation",
 ]
-
-#: Subpackages that are reached without importing them by name.
-_MODULES = ("predict",)
 
 _HOMES = {
     "Activation": "ntkspec.activations",
@@ -67,6 +67,8 @@ _HOMES = {
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.user",
 }
+#: Modules that are reached as attributes.
+_MODULES = ("domains", "predict")
 
 
 def __getattr__(name: str) -> Any:
@@ -81,4 +83,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})
