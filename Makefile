@@ -17,7 +17,7 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help spectra test test-all test-slurm test-browser test-readers bench bench-neural-tangents lint figures docs clean
+.PHONY: help spectra test test-all test-slurm test-browser test-readers test-release test-pythons bench bench-neural-tangents lint figures docs clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -29,7 +29,7 @@ test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(ENV) ## Run the slow, wide tests too
-	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers"
+	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers and not release"
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/slurm
@@ -39,6 +39,16 @@ test-browser: $(ENV) ## Drive the explorer in a headless Chromium that is instal
 
 test-readers: $(ENV) ## Read tables with GNU Octave and HDF5's tools, if installed (Debian: octave, hdf5-tools)
 	$(BIN)/python -m pytest -m readers tests/readers
+
+test-release: $(ENV) ## Build wheel and sdist, install each into an empty environment, try it
+	$(BIN)/python -m pytest -m release tests/release
+
+# Each has an environment of its own; the suite is the same.
+test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is installed
+	@for version in 3.11 3.12 3.13; do \
+	  if python$$version -c '' 2>/dev/null; then \
+	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	  else echo "python$$version is not installed: not tested"; fi; done
 
 bench: $(ENV) ## Measure speed and accuracy against what else there is
 	$(BIN)/python -m bench
