@@ -1,15 +1,62 @@
 """Sphinx configuration of the manual."""
 
+from sphinx_gallery.sorting import ExplicitOrder
+
 from ntkspec import __version__
 
 project = "ntkspec"
 author = "ntkspec developers"
+copyright = author
 release = version = __version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx_click",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
 html_theme = "furo"
 html_title = f"ntkspec {version}"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
+html_copy_source = False
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 # The manual is built without PyTorch.
 autodoc_mock_imports = ["torch"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery"]
+# Prompts are shown, and not copied; nor is what a command printed.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_line_continuation_character = "\\"
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": r"/plot_",
+    # A manual with a picture missing is not built.
+    "abort_on_example_error": True,
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_activations.py",
+            "plot_depth_and_bias.py",
+            "plot_dimension.py",
+            "plot_double_quadrature.py",
+            "plot_enclosures.py",
+            "plot_sobolev.py",
+            "plot_measured_rates.py",
+            "*",
+        ]
+    ),
+    # Figures are shown; what a plotting call returns is not.
+    "capture_repr": (),
+    "image_srcset": ["2x"],
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 60,
+    "download_all_examples": False,
+    "plot_gallery": "True",
+}
