@@ -1,5 +1,7 @@
 """Sphinx configuration of the manual."""
 
+import re
+
 from sphinx_gallery.sorting import ExplicitOrder
 
 from ntkspec import __version__
@@ -26,7 +28,7 @@ numpydoc_show_class_members = False
 autodoc_typehints = "none"
 # The manual is built without PyTorch.
 autodoc_mock_imports = ["torch"]
-exclude_patterns = ["_build", "gallery"]
+exclude_patterns = ["_build", "gallery", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 # Prompts are shown, and not copied; nor is what a command printed.
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
@@ -60,3 +62,26 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "plot_gallery": "True",
 }
+
+
+def plain_help(app, ctx, lines):
+    """Help texts of commands hold no markup but `code`; their examples are shown as code."""
+    marked = [re.sub(r"`([^`]+)`", r"``\1``", re.sub(r"\*", r"\\*", line)) for line in lines]
+    shown, literal = [], False
+    for line in marked:
+        if not line.startswith("| "):
+            literal = False
+            shown.append(line)
+        elif line.startswith("|   "):
+            shown += [] if literal else ["", ".. code-block:: console", ""]
+            literal = True
+            shown.append("    $ " + line[2:].strip().replace(r"\*", "*").replace("``", "`"))
+        else:
+            shown += [line[2:]]
+    lines[:] = shown
+
+
+def setup(app):
+    """Connect to what sphinx-click reads."""
+    for part in ("description", "options", "arguments"):
+        app.connect(f"sphinx-click-process-{part}", plain_help)

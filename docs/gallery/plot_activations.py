@@ -2,10 +2,10 @@ r"""
 Nine activations and their laws
 ===============================
 
-How fast :math:`\lambda_k` falls is decided by the singularity of the activation that lies nearest to
-the real line: a kink gives a power of :math:`k`, poles a stretched exponential, and without either
-the decay is geometric or faster (:doc:`/laws`).  Markers are eigenvalues, lines the derived laws:
-nothing is fitted.
+How fast :math:`\lambda_k` falls is decided by the singularity of the activation that lies nearest
+to the real line: a kink gives a power of :math:`k`, poles a stretched exponential, and without
+either the decay is geometric or faster (:doc:`/laws`).  Markers are eigenvalues, lines the derived
+laws: nothing is fitted.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@ r"""
 Which degrees matter in which dimension
 =======================================
 
-:math:`K(1) = \sum_k N(d,k)\, \lambda_k`, so :math:`N(d,k)\, \lambda_k / K(1)` is the share of degree
-:math:`k` in the kernel's trace.  As :math:`d` grows a single eigenvalue of degree :math:`k` falls
-like :math:`d^{-k}`, but there are ever more of them, and each share tends to a limit: the
+:math:`K(1) = \sum_k N(d,k)\, \lambda_k`, so :math:`N(d,k)\, \lambda_k / K(1)` is the share of
+degree :math:`k` in the kernel's trace.  As :math:`d` grows a single eigenvalue of degree :math:`k`
+falls like :math:`d^{-k}`, but there are ever more of them, and each share tends to a limit: the
 coefficient of :math:`t^k` in :math:`K`.
 """
 

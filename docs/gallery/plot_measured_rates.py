@@ -44,8 +44,8 @@ amplitudes = np.array(amplitudes)
 predicted = STEP * ntkspec.eigenvalues("relu", dim=2, degrees=DEGREES)
 
 # %%
-# Markers are measured, lines predicted from the eigenvalues.  Degree 3 has :math:`\lambda_3 = 0` and
-# stays where it was.
+# Markers are measured, lines predicted from the eigenvalues.  Degree 3 has
+# :math:`\lambda_3 = 0` and stays where it was.
 
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
 for i, (k, (colour, marker, _)) in enumerate(zip(DEGREES, STYLES)):
@@ -63,9 +63,9 @@ axes.legend(frameon=False, loc="lower left", ncols=2)
 plt.show()
 
 # %%
-# Measured rates over the predicted ones.  On 64 equispaced points degrees :math:`k`, :math:`64 - k`,
-# :math:`64 + k`, ... are one function, and what decays is the sum of their eigenvalues: degree 8 is
-# learned 5 % faster than :math:`\lambda_8` says, for that reason alone.
+# Measured rates over the predicted ones.  On 64 equispaced points degrees :math:`k`,
+# :math:`64 - k`, :math:`64 + k`, ... are one function, and what decays is the sum of their
+# eigenvalues: degree 8 is learned 5 % faster than :math:`\lambda_8` says, for that reason alone.
 
 for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
     if rate == 0:
