@@ -215,7 +215,7 @@ def test_every_public_name_is_in_the_reference(name):
 
 def test_every_module_with_formulas_is_mapped():
     text = (DOCS / "formulas.rst").read_text(encoding="utf-8")
-    mapped = set(re.findall(r"``([a-z0-9_.]+)``", text))
+    mapped = set(re.findall(r"``([a-z0-9_.]+)``", text)) - {"ntkspec.kernels"}
     for one in mapped:
         importlib.import_module(f"ntkspec.{one}")
     kernels = {f"kernels.{m.name}" for m in pkgutil.iter_modules([str(ROOT / "kernels")])}

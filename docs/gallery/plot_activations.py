@@ -53,7 +53,8 @@ right.set(title="poles (tanh, sigmoid, silu) or none", ylim=(-92, 2))
 for axes in (left, right):
     axes.set(xlabel="degree $k$", ylabel=rf"$\log_{{10}} \lambda_k$ for $d = {DIM}$")
     axes.grid(color="0.92")
-    axes.legend(frameon=False, ncols=2 if axes is right else 1, loc="lower left")
+left.legend(frameon=False, loc="lower left")
+right.legend(frameon=False, ncols=2, loc="lower right")
 plt.show()
 
 # %%

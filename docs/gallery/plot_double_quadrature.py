@@ -50,7 +50,7 @@ right.semilogy(
 )
 right.semilogy(k, exact.relative_error, color=blue, linewidth=1.8, label="ntkspec: its bound")
 right.axhline(1, color="0.6", linewidth=0.8, linestyle="--")
-right.text(2, 2, "no digit is right above this line", color="0.35", fontsize=8)
+right.text(120, 0.1, "no digit is right above", color="0.35", fontsize=8, ha="right", va="top")
 right.set(xlabel="degree $k$", ylabel="relative error", ylim=(1e-17, 1e20))
 for axes in (left, right):
     axes.grid(color="0.92")

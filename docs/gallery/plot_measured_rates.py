@@ -59,7 +59,7 @@ axes.set(
     xlabel="step", ylabel="part of the residual that is left", ylim=(3e-4, 1.6), xlim=(-20, 1520)
 )
 axes.grid(color="0.92")
-axes.legend(frameon=False, loc="lower left", ncols=2)
+axes.legend(frameon=False, loc="lower right", ncols=2)
 plt.show()
 
 # %%
