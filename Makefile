@@ -17,10 +17,14 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help spectra test test-all test-slurm test-browser test-readers test-release test-pythons bench bench-neural-tangents lint figures docs clean
+.PHONY: help environment spectra test test-all test-slurm test-browser test-readers test-release
+.PHONY: test-pythons bench bench-neural-tangents lint figures docs clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
+
+environment: $(ENV) ## Make the environment in .venv, once
+	@echo "the environment is in $(VENV); . $(BIN)/activate puts its commands at hand"
 
 spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw Figure 3
 	@echo "$(TABLE) is complete and checked; Figure 3 is in $(FIGURE) and $(FIGURE:.png=.svg)"
@@ -50,8 +54,9 @@ test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is i
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; done
 
-bench: $(ENV) ## Measure speed and accuracy against what else there is
+bench: $(ENV) ## Measure speed and accuracy against what else there is; write docs/measured.rst
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.measured
 
 bench-neural-tangents: $(ENV) ## Pointwise kernels against neural-tangents (environment of its own)
 	$(BIN)/python -m bench pointwise
@@ -65,13 +70,13 @@ lint: $(ENV) ## Check style, types and the walls between the modules
 figures: $(FIGURE) $(TRAINED:%=$(OUT)/figures/%.png) ## Train and draw the poster's figures
 	@echo "the figures are in $(FIGURE) and $(OUT)/figures, as PNG and SVG, with their numbers"
 
-docs: $(ENV) ## Build the manual
+docs: $(ENV) ## Build the manual, the examples of its gallery run
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
 	$(BIN)/sphinx-build -W -q docs docs/_build/html
 	@echo "the manual is in docs/_build/html/index.html"
 
 clean: ## Remove all that was made, but for the environment
-	rm -rf out build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf out build dist docs/_build docs/auto_gallery docs/sg_execution_times.rst *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
