@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ntkspec.spectra.laws import Law, law
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
+    from ntkspec.tables.atlas import atlas
     from ntkspec.user import ZonalKernel, user_activation
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "TableError",
     "ZonalKernel",
     "__version__",
+    "atlas",
     "certify",
     "eigenvalues",
     "law",
@@ -60,6 +62,7 @@ _HOMES = {
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",
     "ZonalKernel": "ntkspec.user",
+    "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
     "law": "ntkspec.spectra.laws",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 if TYPE_CHECKING:
     from ntkspec.verification import Verification
 
@@ -16,7 +18,7 @@ __all__ = ["verify"]
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=TABLE)
 @click.option("--samples", type=int, default=32, show_default=True, help="Entries to recompute.")
 @click.option("--digits", type=int, default=50, show_default=True, help="Digits of the references.")
 @click.option("--seed", type=int, help="Draws the same entries again.  [default: a new one]")
