@@ -98,6 +98,10 @@ class Table:
         """The networks by their names in the table, in its order."""
         return {name: self._network(name) for name in self._file}
 
+    def name(self, network: Network | str, kernel: Kernel | None = None) -> str:
+        """Name of a network's group; parameters as for `select`."""
+        return str(self._group(network, kernel).name.strip("/"))
+
     def kernel(self, network: Network | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
         group = self._group(network)
