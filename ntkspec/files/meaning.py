@@ -56,12 +56,27 @@ def _spelled(value: object) -> Iterator[str]:
         for name, part in ast.iter_fields(value):
             if name == "body" and isinstance(part, list) and _has_docstring(value):
                 part = part[1:]
+            if isinstance(value, ast.JoinedStr):
+                part = _joined(value)
             # What is empty may be a field that other versions do not have; 0 and "" are not empty.
             if name in IDLE or part is None or part == []:
                 continue
             yield f"{name}="
             yield from _spelled(part)
         yield ")"
+
+
+def _joined(text: ast.JoinedStr) -> list[ast.expr]:
+    """Parts of an f-string; some versions have empty ones, or cut its text in several."""
+    parts: list[ast.expr] = []
+    for part in text.values:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            if parts and isinstance(parts[-1], ast.Constant):
+                part = ast.Constant(f"{parts.pop().value}{part.value}")  # type: ignore[attr-defined]
+            if part.value == "":
+                continue
+        parts.append(part)
+    return parts
 
 
 def _has_docstring(node: ast.AST) -> bool:
