@@ -99,7 +99,15 @@ class Table:
         return {name: self._network(name) for name in self._file}
 
     def name(self, network: Network | str, kernel: Kernel | None = None) -> str:
-        """Name of a network's group; parameters as for `select`."""
+        """Name of a network's group; parameters as for `select`.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     table.name("leaky_relu", kernel="nngp")
+        'leaky_relu(slope=0.1,kernel=nngp)'
+        """
         return str(self._group(network, kernel).name.strip("/"))
 
     def kernel(self, network: Network | str) -> Kernel:
