@@ -123,7 +123,12 @@ def test_the_far_corner_against_the_independent_route(table, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["gelu", "erf(trained=all)", "relu(bias_variance=0.1,depth=2)", "tanh(depth=2,kernel=nngp)"],
+    [
+        "gelu",
+        "erf(trained=all)",
+        "relu(bias_variance=0.1,depth=2)",
+        "tanh(bias_variance=0.1,kernel=nngp)",
+    ],
 )
 def test_entries_against_the_independent_route(name):
     # The Gaussian expectation as an integral in the plane.

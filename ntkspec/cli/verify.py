@@ -45,7 +45,7 @@ def verify(
     \b
     Example:
       ntkspec verify out/spectra.h5 --samples 100 --digits 50
-      ntkspec verify atlas --max-dim 32 --max-degree 32
+      ntkspec verify atlas --max-dim 16 --max-degree 16
     """
     from ntkspec.cli.terminal import Meter
     from ntkspec.tables import open_table
