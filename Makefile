@@ -18,7 +18,7 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help environment spectra test test-all test-slurm test-browser test-readers test-release
-.PHONY: test-pythons bench bench-neural-tangents lint figures docs clean
+.PHONY: test-pythons bench bench-neural-tangents lint figures atlas atlas-full docs clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -69,6 +69,19 @@ lint: $(ENV) ## Check style, types and the walls between the modules
 
 figures: $(FIGURE) $(TRAINED:%=$(OUT)/figures/%.png) ## Train and draw the poster's figures
 	@echo "the figures are in $(FIGURE) and $(OUT)/figures, as PNG and SVG, with their numbers"
+
+atlas: $(ENV) ## Make the table that is installed with the package, data/atlas.h5, anew
+	@mkdir -p $(OUT)
+	$(BIN)/ntkspec sweep data/recipes/atlas.toml -o $(OUT)/atlas.h5
+	$(BIN)/python -c 'from ntkspec.tables.atlas import place_atlas; place_atlas("$(OUT)/atlas.h5")'
+	@echo "data/atlas.h5 is made, checked and in its place; commit it with data/atlas.sha256"
+
+atlas-full: $(ENV) ## Make a larger table, out/atlas-full.h5: more networks, dimensions, degrees
+	@mkdir -p $(OUT)
+	$(BIN)/ntkspec sweep data/recipes/atlas-full-shallow.toml -o $(OUT)/atlas-full-shallow.h5
+	$(BIN)/ntkspec sweep data/recipes/atlas-full.toml -o $(OUT)/atlas-full-deep.h5
+	$(BIN)/ntkspec merge $(OUT)/atlas-full-shallow.h5 $(OUT)/atlas-full-deep.h5 -o $(OUT)/atlas-full.h5
+	@echo "$(OUT)/atlas-full.h5 is complete and checked"
 
 docs: $(ENV) ## Build the manual, the examples of its gallery run
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"

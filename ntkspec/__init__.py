@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ntkspec.spectra.laws import Law, law
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
+    from ntkspec.tables.atlas import atlas
     from ntkspec.user import ZonalKernel, user_activation
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "TableError",
     "ZonalKernel",
     "__version__",
+    "atlas",
     "certify",
     "domains",
     "eigenvalues",
@@ -60,6 +62,7 @@ _HOMES = {
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",
     "ZonalKernel": "ntkspec.user",
+    "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
     "law": "ntkspec.spectra.laws",
