@@ -37,5 +37,18 @@ def main() -> None:
     """
 
 
-for _command in (eig, certify, sweep, merge, verify, info, export, fit, train, compare, plot, explore):
+for _command in (
+    eig,
+    certify,
+    sweep,
+    merge,
+    verify,
+    info,
+    export,
+    fit,
+    train,
+    compare,
+    plot,
+    explore,
+):
     main.add_command(_command)

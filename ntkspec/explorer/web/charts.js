@@ -10,7 +10,7 @@ const MOST_POINTS = 3000;
 const LEAST_DECADES = 1;
 
 const CONFIG = {
-  responsive: true, displaylogo: false, doubleClick: "reset",
+  displayModeBar: matchMedia("(pointer: coarse)").matches ? false : "hover", responsive: true, displaylogo: false, doubleClick: "reset",
   modeBarButtons: [["toImage", "resetScale2d"]],
 };
 
@@ -50,7 +50,7 @@ export class Charts {
     const lines = { gridcolor: colors.grid, linecolor: colors.axis, tickcolor: colors.axis };
     const fixedrange = this.#coarse.matches;
     return {
-      margin: { l: 58, r: 14, t: 10, b: 40 }, showlegend: false, hovermode: "x unified",
+      margin: { l: 58, r: 14, t: 10, b: 38 }, showlegend: false, hovermode: "x unified",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: colors.font, size: 12, color: colors.text },
       hoverlabel: { bgcolor: colors.card, bordercolor: colors.axis, font: { size: 12 } },
@@ -218,7 +218,7 @@ export function lawWords({ law }) {
   const words = parts.flatMap((part, i) => [[i ? "; " : "Law: "], ...partWords(law, part)]);
   const ends = [0, 1].find((parity) => lawPart(law, parity) === null);
   if (ends === undefined) return words;
-  return [...words, [`. ${ends ? "Odd" : "Even"} degrees are 0 from some degree on`]];
+  return [...words, [`; ${ends ? "odd" : "even"} degrees end in zeros`]];
 }
 
 function partWords(law, part) {

@@ -27,7 +27,10 @@ export function nearest(values, wanted) {
 /** The choice at the start. */
 export function firstChoice(store) {
   const dim = nearest(store.dims(0), 3);
-  return { network: 0, dim, degree: nearest(store.degrees(0), 10), pins: [], ...DEFAULTS };
+  const eigenvalues = store.eigenvalues(0, store.dims(0).indexOf(dim));
+  const learned = store.degrees(0).filter((_, i) => eigenvalues[i].log !== -Infinity);
+  const degree = nearest(learned.length ? learned : store.degrees(0), 10);
+  return { network: 0, dim, degree, pins: [], ...DEFAULTS };
 }
 
 /** The link's part after #. */

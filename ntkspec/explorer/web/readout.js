@@ -18,13 +18,17 @@ function nodes(pieces) {
   });
 }
 
-const percent = (x) => `${Number((100 * x).toPrecision(3))} %`;
+/** A part of 1 in percent; what is not all does not read as 100 %. */
+function percent(x) {
+  const rounded = Number((100 * x).toPrecision(3));
+  return rounded === 100 && x < 1 - 1e-12 ? "more than 99.9 %" : `${rounded} %`;
+}
 
 export function showSummary({ spectrum, times, label: name }, choice) {
   const first = document.createElement("strong");
   first.textContent = name;
-  const words = [". ", shareWords(spectrum), timeWords(spectrum, times, choice)];
-  element("summary").replaceChildren(first, words.join(""));
+  const words = [[". "], [shareWords(spectrum)], ...timeWords(spectrum, times, choice)];
+  element("summary").replaceChildren(first, ...nodes(words));
 }
 
 function shareWords(spectrum) {
@@ -39,9 +43,11 @@ function shareWords(spectrum) {
 
 function timeWords({ degrees }, { plain, sobolev }, { degree, s, error }) {
   const i = degrees.indexOf(degree);
-  if (plain[i].log === Infinity) return `Degree ${degree} is never learned: its eigenvalue is exactly 0.`;
-  return `Degree ${degree} is learned to ε = ${error} in t = ${text(plain[i], 4)} under L², `
-    + `${text(sobolev[i], 4)} under H^${s}.`;
+  if (plain[i].log === Infinity) {
+    return [[`Degree ${degree} is never learned: its eigenvalue is exactly 0.`]];
+  }
+  const times = `in t = ${text(plain[i], 4)} under L², ${text(sobolev[i], 4)} under H`;
+  return [[`Degree ${degree} is learned to ε = ${error} ${times}`], [String(s), true], ["."]];
 }
 
 /** All numbers of the degree chosen. */
@@ -56,7 +62,7 @@ export function showDegree({ spectrum, times }, choice) {
     ["Multiplicity N(d,k)", text(spectrum.multiplicities[i])],
     ["Share of the trace", spectrum.shares ? text(spectrum.shares[i], DIGITS) : "K(1) unknown"],
     ["Time, L²", timeText(times.plain[i])],
-    [`Time, H^${choice.s}`, timeText(times.sobolev[i])],
+    ["Time, H", timeText(times.sobolev[i]), "", String(choice.s)],
   ];
   element("numbers-of-degree").replaceChildren(...rows.map(pair));
 }
@@ -73,11 +79,11 @@ function lawText({ law, laws, degrees }, i) {
   return part === null ? "0 from some degree on" : isDerived(part) ? "none" : "not derived";
 }
 
-function pair([name, value, hint]) {
+function pair([name, value, hint, raised = ""]) {
   const box = document.createElement("div");
   const term = document.createElement("dt");
   const data = document.createElement("dd");
-  term.textContent = name;
+  term.replaceChildren(...nodes([[name], [raised, true]]));
   data.textContent = value;
   if (hint) box.title = hint;
   box.append(term, data);
@@ -87,7 +93,7 @@ function pair([name, value, hint]) {
 /** The notes below the charts. */
 export function showNotes({ spectrum }, choice) {
   element("note-eigenvalue").replaceChildren(...nodes([...lawWords(spectrum), ["."], ...degreeZero(spectrum, choice)]));
-  element("note-time").textContent = `ε = ${choice.error}; weight “${choice.weight}”. Lines of even and odd degrees are apart.`;
+  element("note-time").textContent = `ε = ${choice.error}; weight ${choice.weight}.`;
   element("note-share").textContent = spectrum.shares === null
     ? `Not drawn: ${spectrum.entry.trace.unknown}.` : `K(1) = ${text(spectrum.trace)}.`;
   element("note-ratio").textContent = ratioWords(spectrum);
@@ -95,7 +101,7 @@ export function showNotes({ spectrum }, choice) {
 
 function degreeZero({ degrees, eigenvalues }, { axis }) {
   if (axis !== "log" || degrees[0] !== 0) return [];
-  return [[` Degree 0 has no place on a logarithmic axis: λ = ${text(eigenvalues[0], 6)}.`]];
+  return [[` Degree 0 (λ = ${text(eigenvalues[0], 6)}) is off the logarithmic axis.`]];
 }
 
 function ratioWords({ ratios, degrees }) {
@@ -127,6 +133,7 @@ export function showCurves(curves, remove) {
     return item;
   });
   element("curves").replaceChildren(...items);
+  element("curves").hidden = curves.length === 1; // the summary names the only one
 }
 
 /** A curve's name. */
