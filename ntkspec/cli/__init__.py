@@ -9,6 +9,7 @@ import ntkspec
 from ntkspec.cli.certify import certify
 from ntkspec.cli.compare import compare
 from ntkspec.cli.eig import eig
+from ntkspec.cli.explore import explore
 from ntkspec.cli.export import export
 from ntkspec.cli.fit import fit
 from ntkspec.cli.group import ErrorsAsSentences
@@ -38,6 +39,6 @@ def main() -> None:
 
 
 for _command in (
-    eig, certify, predict, sweep, merge, verify, info, export, fit, train, compare, plot
+    eig, certify, predict, sweep, merge, verify, info, export, fit, train, compare, plot, explore
 ):  # fmt: skip
     main.add_command(_command)

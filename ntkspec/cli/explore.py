@@ -1,0 +1,47 @@
+"""``ntkspec explore``: a table as a page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["explore"]
+
+
+@click.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="HTML file to write.",
+)  # fmt: skip
+@click.option(
+    "--network", "networks", multiple=True, metavar="NAME",
+    help="Its name in the table; may be given several times.  [default: all]",
+)  # fmt: skip
+@click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
+@click.option(
+    "--degrees", metavar="RANGE", help="a:b, a:b:step, a:b:*ratio, 0,4,8:20.  [default: all]"
+)
+def explore(
+    table: Path, output: Path, networks: tuple[str, ...], dim: str | None, degrees: str | None
+) -> None:
+    """Write TABLE as one page for a browser, which needs no network.
+
+    The page shows eigenvalues and their law, each degree's share of the trace, and the time in
+    which it is learned under L2 and Sobolev losses.
+
+    \b
+    Example:
+      ntkspec explore out/spectra.h5 -o explorer.html --degrees 0:257
+    """
+    from ntkspec.explorer import write_page
+    from ntkspec.ranges import parse_range
+
+    written = write_page(
+        table,
+        output,
+        networks=networks or None,
+        dims=None if dim is None else parse_range(dim, "dim"),
+        degrees=None if degrees is None else parse_range(degrees, "degrees"),
+    )
+    click.echo(f"wrote {written}: {written.stat().st_size / 1e6:.1f} MB")

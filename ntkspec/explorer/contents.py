@@ -1,0 +1,247 @@
+"""What a page holds of a table: its numbers in one array of doubles, and what they are of."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.kernels.closed_form import multiplicities
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.laws import Law, law
+from ntkspec.spectra.spectrum import multiplicity
+from ntkspec.tables import Table, TableSlice
+
+__all__ = ["MOST_ENTRIES", "Contents", "decoded", "encoded", "read_contents"]
+
+#: Eigenvalues that a page may hold: one of so many takes about 20 MB.
+MOST_ENTRIES = 2_000_000
+#: Smallest double with all its digits.
+SMALLEST = float(np.finfo(np.float64).tiny)
+#: What distinguishes a network from the others, in the order in which a page asks for it.
+PARAMETERS = (
+    "activation", "slope", "power", "depth", "bias_variance", "weight_variance", "trained",
+    "weights",
+)  # fmt: skip
+
+Selection = int | Iterable[int] | None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a page holds.
+
+    Attributes
+    ----------
+    header : dict
+        JSON: ``source``; ``grids``, each with ``dims``, ``degrees`` and the place of its (D, K)
+        multiplicities; ``networks``, each with its name, parameters, grid, place of its (D, K)
+        eigenvalues, trace K(1), bounds of error and laws.
+    numbers : float64 array
+        The arrays one after another, as `encoded`.
+    """
+
+    header: dict[str, Any]
+    numbers: NDArray[np.float64]
+
+
+def encoded(
+    value: NDArray[np.float64], log: NDArray[np.float64], sign: float = 1.0
+) -> NDArray[np.float64]:
+    """One double for a number and its logarithm, which lose nothing.
+
+    Parameters
+    ----------
+    value, log : float64 arrays
+        Not negative, and the natural logarithm.
+    sign : {1, -1}
+        Of -log where value leaves the range: 1 for numbers that underflow, -1 for those that
+        overflow.
+
+    Returns
+    -------
+    float64 array
+        The value where it has all its digits or is exactly 0; else its logarithm, made negative.
+
+    Examples
+    --------
+    >>> encoded(np.array([0.5, 0.0, 0.0]), np.array([-0.693, -np.inf, -788.25]))
+    array([ 5.0000e-01,  0.0000e+00, -7.8825e+02])
+    """
+    outside = (value < SMALLEST) if sign > 0 else np.isinf(value)
+    return np.where(outside & np.isfinite(log), sign * log, value)
+
+
+def decoded(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues and their logarithms, as the page reads them.
+
+    Examples
+    --------
+    >>> value, log = decoded(np.array([1.0, 0.0, -788.25]))
+    >>> value, log
+    (array([1., 0., 0.]), array([   0.  ,     -inf, -788.25]))
+    """
+    with np.errstate(divide="ignore"):
+        plain = np.log(np.maximum(numbers, 0.0))
+    below = numbers < 0.0
+    return np.where(below, np.exp(np.minimum(numbers, 0.0)), numbers), np.where(
+        below, numbers, plain
+    )
+
+
+def read_contents(
+    table: Table,
+    networks: Iterable[str] | None = None,
+    dims: Selection = None,
+    degrees: Selection = None,
+) -> Contents:
+    """Take from a table what a page shows of it.
+
+    Parameters
+    ----------
+    table : Table
+    networks : iterable of str, optional
+        Names in the table; all if not given.
+    dims, degrees : int or iterable of int, optional
+        All if not given.
+
+    Returns
+    -------
+    Contents
+
+    Raises
+    ------
+    NtkspecError
+        When the table has no such network, dimension or degree; when there are more than
+        `MOST_ENTRIES` eigenvalues, or one is above the range of doubles.
+    TableError
+        When the file is damaged.
+    """
+    names = list(table.networks) if networks is None else list(dict.fromkeys(networks))
+    if not names:
+        raise NtkspecError("the table has no networks to explore")
+    wanted = [None if part is None else np.atleast_1d(_listed(part)) for part in (dims, degrees)]
+    _check_size(table, names, *wanted)
+    grids: list[dict[str, Any]] = []
+    parts: list[NDArray[np.float64]] = []
+    entries = []
+    for name in names:
+        part = table.select(name, wanted[0], wanted[1])
+        grid = _grid(part, grids, parts)
+        entries.append({**_described(part), "grid": grid, "place": _add(_numbers(part), parts)})
+    header = {"source": _source(table), "grids": grids, "networks": entries}
+    return Contents(header, np.concatenate(parts))
+
+
+def _listed(selection: int | Iterable[int]) -> Any:
+    return list(selection) if isinstance(selection, Iterable) else selection
+
+
+def _check_size(table: Table, names: list[str], dims: Any, degrees: Any) -> None:
+    """Before anything is read that may not fit in memory."""
+    count = sum(
+        (table.dims(name).size if dims is None else dims.size)
+        * (table.degrees(name).size if degrees is None else degrees.size)
+        for name in names
+    )
+    if count > MOST_ENTRIES:
+        raise NtkspecError(
+            f"table = {str(table.path)!r} would put {count} eigenvalues into a page, and "
+            f"{MOST_ENTRIES} are the most; choose a part by network, dim or degrees"
+        )
+
+
+def _add(array: NDArray[np.float64], parts: list[NDArray[np.float64]]) -> int:
+    """Append an array; return its place among all numbers."""
+    place = sum(part.size for part in parts)
+    parts.append(array.ravel())
+    return place
+
+
+def _grid(
+    part: TableSlice, grids: list[dict[str, Any]], parts: list[NDArray[np.float64]]
+) -> int:  # fmt: skip
+    """Return the index of the grid of a slice's dimensions and degrees, made if it is new."""
+    dims, degrees = part.dims.tolist(), part.degrees.tolist()
+    for i, grid in enumerate(grids):
+        if grid["dims"] == dims and grid["degrees"] == degrees:
+            return i
+    rows = np.array([_multiplicities(dim, part.degrees) for dim in dims])
+    grids.append({"dims": dims, "degrees": degrees, "place": _add(rows, parts)})
+    return len(grids) - 1
+
+
+def _multiplicities(dim: int, degrees: NDArray[np.int64]) -> NDArray[np.float64]:
+    size = int(degrees.max()) + 1
+    mantissa, exponent = np.empty(size), np.empty(size, np.int64)
+    multiplicities(dim, mantissa, exponent)
+    log = np.log(mantissa[degrees]) + exponent[degrees] * math.log(2.0)
+    return encoded(multiplicity(dim, degrees), log, sign=-1.0)
+
+
+def _numbers(part: TableSlice) -> NDArray[np.float64]:
+    if np.isinf(part.eigenvalue).any():
+        raise NtkspecError(
+            f"network = {part.name!r} has eigenvalues above the range of doubles, which a page "
+            "does not show; choose others"
+        )
+    return encoded(part.eigenvalue, part.log_eigenvalue)
+
+
+def _described(part: TableSlice) -> dict[str, Any]:
+    """What there is to say of a network and its kernel."""
+    network = part.network
+    parameters = {name: getattr(network, name) for name in PARAMETERS} | {"kernel": part.kernel}
+    return {
+        "name": part.name,
+        "parameters": parameters | {"activation": network.name},
+        "trace": _trace(network, part.kernel),
+        "relative_error": part.relative_error.tolist(),
+        "laws": [_law(network, dim, part.kernel) for dim in part.dims.tolist()],
+    }
+
+
+def _trace(network: Network, kernel: Kernel) -> dict[str, Any]:
+    """K(1), or why it is not known."""
+    try:
+        value = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
+    except NtkspecError as error:
+        return {"unknown": str(error)}
+    return {"value": value}
+
+
+def _law(network: Network, dim: int, kernel: Kernel) -> dict[str, Any]:
+    """The law's parts, each of one parity or of all degrees, or why there is none."""
+    try:
+        found = law(network, dim, kernel)
+    except NtkspecError as error:
+        return {"unknown": str(error)}
+    parts = [found] if found.other is None else [found, found.other]
+    return {"kind": found.kind, "parts": [_law_part(part) for part in parts]}
+
+
+def _law_part(part: Law) -> dict[str, Any]:
+    """A law's fields, null where it is not derived."""
+    values = {field.name: getattr(part, field.name) for field in fields(part)}
+    del values["kind"], values["other"]
+    return {key: _finite(value) for key, value in values.items()}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _source(table: Table) -> dict[str, Any]:
+    """Which table the numbers are from, and what made it."""
+    attributes = table.attributes
+    try:
+        program = json.loads(attributes.get("versions", "{}")).get("ntkspec")
+    except (ValueError, AttributeError):
+        program = None
+    return {"file": table.path.name, "time": str(attributes.get("time", "")), "program": program}

@@ -1,0 +1,100 @@
+// What the user chose, and the link that carries it.
+
+const DEFAULTS = { s: 1, weight: "power", error: 0.01, axis: "log", share: "log" };
+const ALLOWED = {
+  weight: ["power", "laplacian"], axis: ["log", "linear"], share: ["log", "linear"],
+};
+const MOST_EXPONENT = 50;
+export const MOST_PINS = 6;
+
+/** A finite Sobolev exponent, or null. */
+export function checkedExponent(text) {
+  const s = text.trim() === "" ? NaN : Number(text);
+  return Math.abs(s) <= MOST_EXPONENT ? s : null;
+}
+
+/** A target error between 0 and 1, or null. */
+export function checkedError(text) {
+  const error = text.trim() === "" ? NaN : Number(text);
+  return error > 0 && error < 1 ? error : null;
+}
+
+/** The value of a sorted list that is nearest to another. */
+export function nearest(values, wanted) {
+  return values.reduce((best, x) => (Math.abs(x - wanted) < Math.abs(best - wanted) ? x : best));
+}
+
+/** The choice at the start. */
+export function firstChoice(store) {
+  const dim = nearest(store.dims(0), 3);
+  const eigenvalues = store.eigenvalues(0, store.dims(0).indexOf(dim));
+  const learned = store.degrees(0).filter((_, i) => eigenvalues[i].log !== -Infinity);
+  const degree = nearest(learned.length ? learned : store.degrees(0), 10);
+  return { network: 0, dim, degree, pins: [], ...DEFAULTS };
+}
+
+/** The link's part after #. */
+export function toHash(store, choice) {
+  const query = new URLSearchParams();
+  query.set("network", store.networks[choice.network].name);
+  for (const key of ["dim", "s", "weight", "error", "axis", "share", "degree"]) {
+    query.set(key, String(choice[key]));
+  }
+  for (const pin of choice.pins) query.append("pin", `${pin.dim} ${store.networks[pin.network].name}`);
+  return `#${query}`;
+}
+
+/** The choice in a link; what it does not name or this table does not have is as at the start. */
+export function fromHash(store, hash) {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const choice = firstChoice(store);
+  const refused = [];
+  const take = (key, found) => {
+    if (!query.has(key)) return;
+    const value = found(query.get(key));
+    if (value === null || value === undefined) refused.push(`${key} = ${query.get(key)}`);
+    else choice[key] = value;
+  };
+  const whole = (values) => (text) => values.find((x) => String(x) === text);
+  take("network", (name) => networkNamed(store, name));
+  choice.dim = nearest(store.dims(choice.network), choice.dim);
+  take("dim", whole(store.dims(choice.network)));
+  choice.degree = nearest(store.degrees(choice.network), choice.degree);
+  take("degree", whole(store.degrees(choice.network)));
+  take("s", checkedExponent);
+  take("error", checkedError);
+  for (const key of Object.keys(ALLOWED)) take(key, whole(ALLOWED[key]));
+  for (const text of query.getAll("pin")) {
+    const pin = readPin(store, text);
+    if (pin === null || choice.pins.length === MOST_PINS) refused.push(`pin = ${text}`);
+    else choice.pins.push(pin);
+  }
+  return { choice, refused };
+}
+
+function networkNamed(store, name) {
+  const found = store.networks.findIndex((entry) => entry.name === name);
+  return found < 0 ? null : found;
+}
+
+function readPin(store, text) {
+  const [, dim, name] = /^(\d+) (.*)$/s.exec(text) ?? [];
+  const network = networkNamed(store, name);
+  if (network === null || !store.dims(network).includes(Number(dim))) return null;
+  return { network, dim: Number(dim) };
+}
+
+/** A network in a few words. */
+export function label(entry) {
+  const { activation, slope, power, depth, bias_variance: bias, weight_variance: weight, trained,
+    weights, kernel } = entry.parameters;
+  const words = [activation];
+  if (slope !== null) words.push(`slope ${slope}`);
+  if (power !== null) words.push(`power ${power}`);
+  words.push(`depth ${depth}`);
+  if (bias !== 0) words.push(`bias ${bias}`);
+  if (weight !== 1) words.push(`weight variance ${weight}`);
+  if (weights !== "gaussian") words.push("weights on a sphere");
+  words.push(kernel === "nngp" ? "NNGP" : trained === "all" ? "NTK, all trained" : "NTK");
+  return words.join(", ");
+}

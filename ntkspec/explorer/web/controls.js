@@ -1,0 +1,167 @@
+// The form: selects for what the table's networks differ in, and the rest of the choice.
+
+import { checkedError, checkedExponent, label, nearest } from "explorer/choice.js";
+
+const NAMES = {
+  activation: "Activation", slope: "Slope", power: "Power", depth: "Hidden layers (depth)",
+  bias_variance: "Bias variance", weight_variance: "Weight variance", trained: "Trained",
+  weights: "Inner weights", kernel: "Kernel", name: "Entry of the table",
+};
+const VALUES = {
+  trained: { hidden: "hidden layers", all: "all, readout too" },
+  weights: { gaussian: "Gaussian", sphere: "on a sphere" },
+  kernel: { ntk: "NTK", nngp: "NNGP" },
+};
+/** What goes without saying where it is the same for all networks. */
+const PLAIN = { bias_variance: 0, weight_variance: 1, weights: "gaussian" };
+
+const element = (id) => document.getElementById(id);
+const shown = (key, value) =>
+  key === "bias_variance" && value === 0 ? "0 (no bias)" : VALUES[key]?.[value] ?? String(value);
+
+export class Controls {
+  #store;
+  #change;
+  #selects = new Map();
+
+  /** `change` gets what is chosen anew, and whether it is one step of many (a slider's). */
+  constructor(store, change) {
+    this.#store = store;
+    this.#change = change;
+    for (const key of Object.keys(NAMES)) this.#addSelect(key);
+    element("dim").addEventListener("change", (e) => change({ dim: Number(e.target.value) }));
+    element("weight").addEventListener("change", (e) => change({ weight: e.target.value }));
+    for (const name of ["axis", "share"]) {
+      for (const radio of document.getElementsByName(name)) {
+        radio.addEventListener("change", () => change({ [name]: radio.value }));
+      }
+    }
+    element("s-range").addEventListener("input", (e) => change({ s: Number(e.target.value) }, true));
+    element("s-range").addEventListener("change", (e) => change({ s: Number(e.target.value) }));
+    this.#number("s", checkedExponent, "a number from −50 to 50");
+    this.#number("error", checkedError, "a number between 0 and 1");
+    element("degree").addEventListener("input", (e) => this.#degree(e.target, true));
+    element("degree").addEventListener("change", (e) => this.#degree(e.target, false));
+    element("controls").addEventListener("submit", (e) => e.preventDefault());
+  }
+
+  /** Show a choice. */
+  show(choice) {
+    this.current = choice.network;
+    const entry = this.#store.networks[choice.network];
+    for (const [key, select] of this.#selects) this.#fillSelect(key, select, entry);
+    element("fixed").textContent = this.#sameForAll(entry);
+    fill(element("dim"), this.#store.dims(choice.network), String, choice.dim);
+    element("weight").value = choice.weight;
+    for (const name of ["axis", "share"]) {
+      for (const radio of document.getElementsByName(name)) radio.checked = radio.value === choice[name];
+    }
+    element("s-range").value = choice.s;
+    for (const key of ["s", "error", "degree"]) {
+      const input = element(key);
+      if (Number(input.value) !== choice[key] || input.value === "") input.value = choice[key];
+      clearError(input);
+    }
+    const degrees = this.#store.degrees(choice.network);
+    element("degree").max = degrees.at(-1);
+  }
+
+  #addSelect(key) {
+    const box = document.createElement("label");
+    const select = document.createElement("select");
+    select.id = `choose-${key}`;
+    box.append(NAMES[key], " ", select);
+    element("parameters").append(box);
+    this.#selects.set(key, select);
+    select.addEventListener("change", () => this.#changeNetwork(key, select.value));
+  }
+
+  /** Values of a parameter among the networks with the same activation. */
+  #values(key, entry) {
+    const values = this.#candidates(key, entry).map((other) => valueOf(other, key));
+    const unique = [...new Set(values)].filter((value) => value !== null);
+    return unique.every((x) => typeof x === "number") ? unique.sort((a, b) => a - b) : unique;
+  }
+
+  #candidates(key, entry) {
+    const { networks } = this.#store;
+    if (key === "activation") return networks;
+    if (key === "name") return networks.filter((other) => sameParameters(other, entry));
+    return networks.filter((x) => x.parameters.activation === entry.parameters.activation);
+  }
+
+  #fillSelect(key, select, entry) {
+    const values = this.#values(key, entry);
+    select.parentElement.hidden = values.length < 2;
+    fill(select, values, (value) => shown(key, value), valueOf(entry, key));
+  }
+
+  /** What all networks have in common and is not what one expects. */
+  #sameForAll(entry) {
+    const words = Object.keys(entry.parameters)
+      .filter((key) => this.#selects.get(key).parentElement.hidden)
+      .filter((key) => entry.parameters[key] !== null && entry.parameters[key] !== PLAIN[key])
+      .map((key) => `${NAMES[key].toLowerCase()}: ${shown(key, entry.parameters[key])}`);
+    return words.join("; ");
+  }
+
+  /** The network with the value chosen that has most else in common with the present one. */
+  #changeNetwork(key, text) {
+    const current = this.#store.networks[this.current];
+    const others = this.#candidates(key, current).filter((x) => String(valueOf(x, key)) === text);
+    const common = (entry) =>
+      Object.keys(NAMES).reduce((n, k) => 2 * n + (valueOf(entry, k) === valueOf(current, k)), 0);
+    const best = others.reduce((x, y) => (common(y) > common(x) ? y : x));
+    const changed = Object.keys(current.parameters)
+      .filter((k) => k !== key && current.parameters[k] !== null && best.parameters[k] !== null)
+      .filter((k) => best.parameters[k] !== current.parameters[k]);
+    this.#change({ network: this.#store.networks.indexOf(best) }, false, notice(best, changed));
+  }
+
+  #number(id, check, allowed) {
+    const input = element(id);
+    const take = (transient) => {
+      const value = check(input.value);
+      if (value !== null) this.#change({ [id]: value }, transient);
+      else showError(input, `must be ${allowed}`);
+    };
+    input.addEventListener("input", () => take(true));
+    input.addEventListener("change", () => take(false));
+  }
+
+  #degree(input, transient) {
+    if (input.value.trim() === "") return;
+    const degree = nearest(this.#store.degrees(this.current), Number(input.value));
+    if (transient && degree !== Number(input.value)) return;
+    this.#change({ degree }, transient);
+  }
+}
+
+/** The value of a parameter; a network's name tells apart those that agree in all others. */
+const valueOf = (entry, key) => (key === "name" ? entry.name : entry.parameters[key]);
+
+const sameParameters = (one, other) =>
+  Object.keys(one.parameters).every((key) => one.parameters[key] === other.parameters[key]);
+
+function notice(entry, changed) {
+  if (changed.length === 0) return "";
+  const words = changed.map((k) => `${NAMES[k].toLowerCase()} is now ${shown(k, entry.parameters[k])}`);
+  return `The table has no such network; the nearest is ${label(entry)} (${words.join(", ")}).`;
+}
+
+function fill(select, values, name, chosen) {
+  const options = values.map((value) => new Option(name(value), String(value)));
+  select.replaceChildren(...options);
+  select.value = String(chosen);
+}
+
+function showError(input, words) {
+  input.setAttribute("aria-invalid", "true");
+  element(`${input.id}-error`).textContent = words;
+}
+
+function clearError(input) {
+  input.removeAttribute("aria-invalid");
+  const error = document.getElementById(`${input.id}-error`);
+  if (error) error.textContent = "";
+}

@@ -1,0 +1,153 @@
+// Opens the page: unpacks the table and the library, and shows what is chosen.
+
+import { MOST_PINS, firstChoice, fromHash, nearest, toHash } from "explorer/choice.js";
+import { nameOf, showCurves, showDegree, showNotes, showSource, showSummary } from "explorer/readout.js";
+import { colors, followTheme } from "explorer/theme.js";
+import { learningTimes, spectrum } from "explorer/spectra.js";
+import { Charts } from "explorer/charts.js";
+import { Controls } from "explorer/controls.js";
+import { Listing, copied } from "explorer/listing.js";
+import { Store, unpacked } from "explorer/store.js";
+
+const element = (id) => document.getElementById(id);
+
+/** Say something that the user did not ask for; nothing is said with an empty text. */
+function say(words) {
+  element("notice").textContent = words;
+  element("notice").hidden = words === "";
+}
+
+/** Run the library's script: it is plain text in the page until now. */
+async function plotly() {
+  const script = document.createElement("script");
+  script.nonce = document.querySelector("script[nonce]").nonce;
+  script.textContent = new TextDecoder().decode(await unpacked("library"));
+  document.head.append(script);
+  return window.Plotly;
+}
+
+class Explorer {
+  constructor(store, library) {
+    this.store = store;
+    this.choice = firstChoice(store);
+    this.spectra = new Map();
+    this.charts = new Charts(library, (degree) => this.change({ degree }));
+    this.controls = new Controls(store, (...change) => this.change(...change));
+    this.listing = new Listing(say);
+    element("pin").addEventListener("click", () => this.pin());
+    element("link").addEventListener("click", () => this.copyLink());
+    element("skip").addEventListener("click", (event) => {
+      event.preventDefault(); // the link after # is the choice
+      element("charts").focus();
+    });
+    window.addEventListener("popstate", () => this.open());
+    showSource(store.source);
+  }
+
+  /** Show what the link says. */
+  open() {
+    const { choice, refused } = fromHash(this.store, location.hash);
+    this.choice = choice;
+    this.show();
+    say(refused.length ? `The link names what this table does not have: ${refused.join(", ")}.` : "");
+  }
+
+  /** Take a change of the choice; a transient one makes no step of the browser's history. */
+  change(part, transient = false, words = "") {
+    const choice = { ...this.choice, ...part };
+    const dims = this.store.dims(choice.network);
+    if (!dims.includes(choice.dim)) {
+      choice.dim = nearest(dims, choice.dim);
+      words = `${words} The dimension is now ${choice.dim}.`.trim();
+    }
+    choice.degree = nearest(this.store.degrees(choice.network), choice.degree);
+    this.choice = choice;
+    const hash = toHash(this.store, choice);
+    const settled = history.state?.transient !== true;
+    if (hash !== location.hash) {
+      const way = settled ? "pushState" : "replaceState";
+      history[way]({ transient }, "", hash);
+    } else if (!transient) {
+      history.replaceState({ transient: false }, "", hash);
+    }
+    this.show();
+    say(words);
+  }
+
+  pin() {
+    const { network, dim, pins } = this.choice;
+    if (pins.some((pin) => pin.network === network && pin.dim === dim)) {
+      say("This curve is pinned already; choose another network or dimension to compare it with.");
+    } else if (pins.length === MOST_PINS) {
+      say(`At most ${MOST_PINS} curves can be pinned; remove one first.`);
+    } else {
+      const words = "Pinned: now choose another network or dimension to compare it with.";
+      this.change({ pins: [...pins, { network, dim }] }, false, words);
+    }
+  }
+
+  async copyLink() {
+    await copied(location.href.split("#")[0] + toHash(this.store, this.choice));
+    say("The link is in the clipboard; it carries what is chosen.");
+  }
+
+  /** The curve of a network in a dimension, computed once. */
+  curve({ network, dim }, color) {
+    const key = `${network} ${dim}`;
+    if (!this.spectra.has(key)) this.spectra.set(key, spectrum(this.store, network, dim));
+    const found = this.spectra.get(key);
+    const label = nameOf(found.entry, dim);
+    return { spectrum: found, times: learningTimes(found, this.choice), label, color };
+  }
+
+  show() {
+    const { choice } = this;
+    const palette = colors();
+    const others = choice.pins
+      .map((pin, n) => ({ ...pin, color: palette.curves[n + 1] }));
+    const current = this.curve(choice, palette.curves[0]);
+    const isCurrent = (pin) => pin.network === choice.network && pin.dim === choice.dim;
+    const pinned = others.map((pin) => this.curve(pin, pin.color));
+    const drawn = [current, ...pinned.filter((_, n) => !isCurrent(others[n]))];
+    this.controls.show(choice);
+    showSummary(current, choice);
+    showDegree(current, choice);
+    showNotes(current, choice);
+    showCurves([current, ...pinned], (n) => this.unpin(n));
+    this.keys(drawn, choice);
+    this.charts.draw(drawn, choice, palette);
+    this.listing.show(current);
+  }
+
+  unpin(n) {
+    this.change({ pins: this.choice.pins.filter((_, other) => other !== n) });
+    element("pin").focus();
+  }
+
+  /** The keys beside the charts' titles. */
+  keys(curves, choice) {
+    for (const exponent of document.querySelectorAll(".exponent")) exponent.textContent = choice.s;
+    const zero = curves.some((curve) => curve.spectrum.eigenvalues.some((q) => q.log === -Infinity));
+    for (const key of document.querySelectorAll("[data-zeros]")) key.hidden = !zero;
+  }
+}
+
+async function start() {
+  if (typeof DecompressionStream === "undefined") {
+    throw new Error("this browser is too old to unpack the table; its version of 2023 or later can");
+  }
+  const header = JSON.parse(element("header").textContent);
+  const [numbers, library] = await Promise.all([unpacked("numbers"), plotly()]);
+  const explorer = new Explorer(new Store(header, new Float64Array(numbers)), library);
+  element("loading").hidden = true;
+  element("explorer").hidden = false;
+  let opened = false;
+  followTheme(element("theme"), () => opened && explorer.show());
+  explorer.open();
+  opened = true;
+}
+
+start().catch((error) => {
+  element("loading").textContent = `The page cannot be shown: ${error.message}.`;
+  throw error;
+});

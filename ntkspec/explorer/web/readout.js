@@ -1,0 +1,146 @@
+// What is said in words and single numbers: the summary, one degree's numbers, the curves' names.
+
+import { label } from "explorer/choice.js";
+import { degreesHolding, isDerived, lawPart, sumOf } from "explorer/spectra.js";
+import { lawWords } from "explorer/charts.js";
+import { text } from "explorer/numbers.js";
+
+const DIGITS = 12;
+const element = (id) => document.getElementById(id);
+
+/** A text as nodes: pieces, each raised where its second part says so. */
+function nodes(pieces) {
+  return pieces.map(([words, raised]) => {
+    if (!raised) return document.createTextNode(words);
+    const sup = document.createElement("sup");
+    sup.textContent = words;
+    return sup;
+  });
+}
+
+/** A part of 1 in percent; what is not all does not read as 100 %. */
+function percent(x) {
+  const rounded = Number((100 * x).toPrecision(3));
+  return rounded === 100 && x < 1 - 1e-12 ? "more than 99.9 %" : `${rounded} %`;
+}
+
+export function showSummary({ spectrum, times, label: name }, choice) {
+  const first = document.createElement("strong");
+  first.textContent = name;
+  const words = [[". "], [shareWords(spectrum)], ...timeWords(spectrum, times, choice)];
+  element("summary").replaceChildren(first, ...nodes(words));
+}
+
+function shareWords(spectrum) {
+  if (spectrum.shares === null) return "";
+  const { degrees } = spectrum;
+  const half = degreesHolding(spectrum, 0.5);
+  const most = degreesHolding(spectrum, 0.99);
+  const held = `The table's degrees to ${degrees.at(-1)} hold ${percent(sumOf(spectrum.shares))} of the trace`;
+  const parts = [half !== null && `half to degree ${half}`, most !== null && `99 % to degree ${most}`];
+  return [held, ...parts.filter(Boolean)].join(", ") + ". ";
+}
+
+function timeWords({ degrees }, { plain, sobolev }, { degree, s, error }) {
+  const i = degrees.indexOf(degree);
+  if (plain[i].log === Infinity) {
+    return [[`Degree ${degree} is never learned: its eigenvalue is exactly 0.`]];
+  }
+  const times = `in t = ${text(plain[i], 4)} under L², ${text(sobolev[i], 4)} under H`;
+  return [[`Degree ${degree} is learned to ε = ${error} ${times}`], [String(s), true], ["."]];
+}
+
+/** All numbers of the degree chosen. */
+export function showDegree({ spectrum, times }, choice) {
+  const i = spectrum.degrees.indexOf(choice.degree);
+  const value = spectrum.eigenvalues[i];
+  const isZero = value.log === -Infinity;
+  const rows = [
+    ["Eigenvalue λ", isZero ? "0 exactly" : text(value), boundWords(spectrum, isZero)],
+    ["ln λ", isZero ? "−∞" : String(value.log)],
+    ["Law", lawText(spectrum, i)],
+    ["Multiplicity N(d,k)", text(spectrum.multiplicities[i])],
+    ["Share of the trace", spectrum.shares ? text(spectrum.shares[i], DIGITS) : "K(1) unknown"],
+    ["Time, L²", timeText(times.plain[i])],
+    ["Time, H", timeText(times.sobolev[i]), "", String(choice.s)],
+  ];
+  element("numbers-of-degree").replaceChildren(...rows.map(pair));
+}
+
+const timeText = (time) => (time.log === Infinity ? "∞ (never)" : text(time, DIGITS));
+
+const boundWords = ({ relativeError }, isZero) =>
+  isZero ? "" : `relative error below ${relativeError.toPrecision(2)}`;
+
+function lawText({ law, laws, degrees }, i) {
+  if (laws[i] !== null) return text(laws[i], 6);
+  if (law.parts === undefined || degrees[i] === 0) return "none";
+  const part = lawPart(law, degrees[i] % 2);
+  return part === null ? "0 from some degree on" : isDerived(part) ? "none" : "not derived";
+}
+
+function pair([name, value, hint, raised = ""]) {
+  const box = document.createElement("div");
+  const term = document.createElement("dt");
+  const data = document.createElement("dd");
+  term.replaceChildren(...nodes([[name], [raised, true]]));
+  data.textContent = value;
+  if (hint) box.title = hint;
+  box.append(term, data);
+  return box;
+}
+
+/** The notes below the charts. */
+export function showNotes({ spectrum }, choice) {
+  element("note-eigenvalue").replaceChildren(...nodes([...lawWords(spectrum), ["."], ...degreeZero(spectrum, choice)]));
+  element("note-time").textContent = `ε = ${choice.error}; weight ${choice.weight}.`;
+  element("note-share").textContent = spectrum.shares === null
+    ? `Not drawn: ${spectrum.entry.trace.unknown}.` : `K(1) = ${text(spectrum.trace)}.`;
+  element("note-ratio").textContent = ratioWords(spectrum);
+}
+
+function degreeZero({ degrees, eigenvalues }, { axis }) {
+  if (axis !== "log" || degrees[0] !== 0) return [];
+  return [[` Degree 0 (λ = ${text(eigenvalues[0], 6)}) is off the logarithmic axis.`]];
+}
+
+function ratioWords({ ratios, degrees }) {
+  const known = ratios.map((ratio, i) => [ratio, degrees[i]]).filter(([ratio]) => ratio !== null);
+  if (known.length === 0) return "Not drawn: there is no law with all its constants.";
+  if (!known.some(([ratio]) => ratio.value > 0 && ratio.value < 2)) {
+    return "The law is still far off at all of the table's degrees.";
+  }
+  const [ratio, degree] = known.at(-1);
+  return `It tends to 1 as k grows; at degree ${degree} it is ${text(ratio, 5)}.`;
+}
+
+/** The names of the curves in their colours; pinned ones can be removed. */
+export function showCurves(curves, remove) {
+  const items = curves.map((curve, n) => {
+    const item = document.createElement("li");
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = curve.color;
+    item.append(swatch, curve.label);
+    if (n > 0) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "×";
+      button.setAttribute("aria-label", `Remove ${curve.label}`);
+      button.addEventListener("click", () => remove(n - 1));
+      item.append(button);
+    }
+    return item;
+  });
+  element("curves").replaceChildren(...items);
+  element("curves").hidden = curves.length === 1; // the summary names the only one
+}
+
+/** A curve's name. */
+export const nameOf = (entry, dim) => `${label(entry)}, d = ${dim}`;
+
+export function showSource({ file, time, program }) {
+  element("source").textContent = file;
+  const parts = [`Table ${file}`, time && `made ${time}`, program && `by ntkspec ${program}`];
+  element("made").textContent = `${parts.filter(Boolean).join(", ")}.`;
+}

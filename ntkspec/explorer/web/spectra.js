@@ -1,0 +1,81 @@
+// The curves of one network in one dimension.
+
+import { ofLog, ofValue, quotient } from "explorer/numbers.js";
+
+/** Everything that does not depend on the loss, for each degree of the table. */
+export function spectrum(store, network, dim) {
+  const place = store.dims(network).indexOf(dim);
+  const entry = store.networks[network];
+  const degrees = store.degrees(network);
+  const eigenvalues = store.eigenvalues(network, place);
+  const multiplicities = store.multiplicities(network, place);
+  const law = entry.laws[place];
+  const laws = lawValues(law, degrees);
+  const trace = entry.trace.value === undefined ? null : ofValue(entry.trace.value);
+  return {
+    network, dim, degrees, eigenvalues, multiplicities, law, laws, trace, entry,
+    relativeError: entry.relative_error[place],
+    shares: trace && eigenvalues.map((value, i) => quotient([multiplicities[i], value], [trace])),
+    ratios: eigenvalues.map((value, i) =>
+      laws[i] === null || value.value === 0 && value.log === -Infinity
+        ? null : quotient([value], [laws[i]])),
+  };
+}
+
+/** mu_k of the Sobolev loss: (1+k)^(2s), or (1 + k(k+d-2))^s. */
+export function sobolevWeight(degree, dim, s, weight) {
+  const [base, exponent] =
+    weight === "power" ? [1 + degree, 2 * s] : [1 + degree * (degree + dim - 2), s];
+  return { value: base ** exponent, log: exponent * Math.log(base) };
+}
+
+/** ln(1/error) / (lambda_k mu_k), under L2 (mu_k = 1) and under the Sobolev loss. */
+export function learningTimes({ degrees, dim, eigenvalues }, { s, weight, error }) {
+  const wanted = ofValue(-Math.log(error));
+  return {
+    plain: eigenvalues.map((value) => quotient([wanted], [value])),
+    sobolev: eigenvalues.map((value, i) =>
+      quotient([wanted], [value, sobolevWeight(degrees[i], dim, s, weight)])),
+  };
+}
+
+/** The part of a law that degrees of a parity follow; null where they end. */
+export function lawPart(law, parity) {
+  if (law.parts === undefined) return null;
+  return law.parts.find((part) => part.parity === null || part.parity === parity) ?? null;
+}
+
+/** Whether all numbers of a law's part are known. */
+export const isDerived = (part) =>
+  part.log_constant !== null && part.power !== null && part.rate !== null;
+
+/** C k^power exp(-rate k^stretch) / k!^factorial for each degree; null where there is no law. */
+function lawValues(law, degrees) {
+  const parts = [0, 1].map((parity) => lawPart(law, parity));
+  const factorials = parts.some((part) => part?.factorial) ? logFactorials(degrees.at(-1)) : null;
+  return degrees.map((k) => {
+    const part = parts[k % 2];
+    if (k === 0 || part === null || !isDerived(part)) return null;
+    let log = part.log_constant + part.power * Math.log(k) - part.rate * k ** part.stretch;
+    if (factorials) log -= part.factorial * factorials[k];
+    return ofLog(log);
+  });
+}
+
+function logFactorials(last) {
+  const logs = new Float64Array(last + 1);
+  for (let k = 1; k <= last; k += 1) logs[k] = logs[k - 1] + Math.log(k);
+  return logs;
+}
+
+/** The degrees that hold most of the trace: how many of the first hold a part of it. */
+export function degreesHolding({ degrees, shares }, part) {
+  let sum = 0;
+  for (let i = 0; i < degrees.length; i += 1) {
+    sum += shares[i].value;
+    if (sum >= part) return degrees[i];
+  }
+  return null;
+}
+
+export const sumOf = (numbers) => numbers.reduce((sum, number) => sum + number.value, 0);

@@ -1,0 +1,53 @@
+// What the page holds: unpacked once, when it opens.
+
+import { ofLog, ofValue } from "explorer/numbers.js";
+
+/** Bytes that stand in an element as gzip in base64; the element is emptied. */
+export async function unpacked(id) {
+  const element = document.getElementById(id);
+  const packed = atob(element.textContent);
+  element.textContent = "";
+  const bytes = new Uint8Array(packed.length);
+  for (let i = 0; i < packed.length; i += 1) bytes[i] = packed.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+/** The table: its networks, and the rows of their numbers. */
+export class Store {
+  constructor(header, numbers) {
+    this.source = header.source;
+    this.networks = header.networks;
+    this.grids = header.grids;
+    this.numbers = numbers;
+  }
+
+  grid(network) {
+    return this.grids[this.networks[network].grid];
+  }
+
+  dims(network) {
+    return this.grid(network).dims;
+  }
+
+  degrees(network) {
+    return this.grid(network).degrees;
+  }
+
+  /** Eigenvalues of a network in the dimension at a place; a negative double is a logarithm. */
+  eigenvalues(network, place) {
+    const stored = this.#row(this.networks[network].place, network, place);
+    return Array.from(stored, (x) => (x < 0 ? ofLog(x) : ofValue(x)));
+  }
+
+  /** N(d, k); a negative double is minus a logarithm. */
+  multiplicities(network, place) {
+    const stored = this.#row(this.grid(network).place, network, place);
+    return Array.from(stored, (x) => (x < 0 ? ofLog(-x) : ofValue(x)));
+  }
+
+  #row(start, network, place) {
+    const count = this.degrees(network).length;
+    return this.numbers.subarray(start + place * count, start + (place + 1) * count);
+  }
+}

@@ -1,0 +1,104 @@
+"""The explorer's page without a browser: what is in it, bit for bit, and what is refused."""
+
+import base64
+import gzip
+import json
+import re
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ntkspec import law
+from ntkspec.cli import main
+from ntkspec.errors import NtkspecError
+from ntkspec.explorer import contents, write_page
+from ntkspec.sweeps import Local, run_sweep
+from ntkspec.tables import open_table
+
+RECIPE = """
+dims = [2, 3, 400]
+degrees = "0:300:3"
+[checks]
+samples = 1
+digits = 30
+[[networks]]
+activation = ["relu", "tanh"]
+"""
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explorer")
+    (folder / "recipe.toml").write_text(RECIPE)
+    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    return folder / "t.h5"
+
+
+def parts(page):
+    """Header and numbers of a page."""
+    text = page.read_text()
+    found = dict(re.findall(r'<script type="[^"]*" id="(\w+)">(.*?)</script>', text, re.S))
+    packed = gzip.decompress(base64.b64decode(found["numbers"]))
+    return json.loads(found["header"]), np.frombuffer(packed, "<f8")
+
+
+def test_the_page_holds_the_table_bit_for_bit(path, tmp_path):
+    header, numbers = parts(write_page(path, tmp_path / "e.html"))
+    below = 0
+    with open_table(path) as table:
+        assert [entry["name"] for entry in header["networks"]] == list(table.networks)
+        for entry in header["networks"]:
+            part, grid = table.select(entry["name"]), header["grids"][entry["grid"]]
+            assert grid["dims"] == part.dims.tolist()
+            assert grid["degrees"] == part.degrees.tolist()
+            size = part.eigenvalue.size
+            stored = numbers[entry["place"] :][:size].reshape(part.eigenvalue.shape)
+            tiny = (part.eigenvalue < 2.2250738585072014e-308) & np.isfinite(part.log_eigenvalue)
+            np.testing.assert_array_equal(stored[~tiny], part.eigenvalue[~tiny])
+            np.testing.assert_array_equal(stored[tiny], part.log_eigenvalue[tiny])
+            below += tiny.sum()
+            assert entry["laws"][1]["parts"][0]["rate"] == law(entry["name"], 3).rate
+    assert below > 0  # the logarithms were really tried
+
+
+def test_the_page_asks_nothing_of_a_network_and_is_the_same_each_time(path, tmp_path):
+    one, two = (write_page(path, tmp_path / f"{n}.html").read_text() for n in "ab")
+    assert one == two
+    assert "default-src 'none'" in one
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", one)
+
+
+def test_names_are_no_html(path, tmp_path):
+    evil = tmp_path / "evil.h5"
+    evil.write_bytes(path.read_bytes())
+    with h5py.File(evil, "a") as file:
+        file.move("tanh", EVIL)
+    page = write_page(evil, tmp_path / "e.html")
+    assert EVIL not in page.read_text()
+    assert EVIL in [entry["name"] for entry in parts(page)[0]["networks"]]
+
+
+def test_a_part_is_chosen_and_too_much_is_refused(path, tmp_path, monkeypatch):
+    out = tmp_path / "e.html"
+    header, numbers = parts(write_page(path, out, networks=["relu"], dims=3, degrees=[0, 3]))
+    assert len(header["networks"]) == 1 and numbers.size == 4
+    monkeypatch.setattr(contents, "MOST_ENTRIES", 599)
+    with pytest.raises(NtkspecError, match="600 eigenvalues .* 599 are the most; choose a part"):
+        write_page(path, tmp_path / "no.html")
+    assert not (tmp_path / "no.html").exists()
+
+
+def test_the_command_line(path, tmp_path):
+    run = CliRunner().invoke
+    out = str(tmp_path / "e.html")
+    done = run(main, ["explore", str(path), "-o", out, "--network", "relu", "--dim", "3"])
+    assert done.exit_code == 0 and f"wrote {out}" in done.output
+    for arguments, code in (
+        ([str(path), "--dim", "5"], 2),
+        ([str(path), "--network", "gelu"], 2),
+        ([str(tmp_path / "missing.h5")], 3),
+    ):
+        assert run(main, ["explore", *arguments, "-o", out]).exit_code == code
