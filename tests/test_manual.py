@@ -8,6 +8,7 @@ import pkgutil
 import re
 import shlex
 import subprocess
+import types
 from pathlib import Path
 
 import matplotlib
@@ -32,7 +33,10 @@ ELSEWHERE = {
     "activations.rst": "test_readme.py",
     "training.rst": "test_readme.py",
     "runs.rst": "test_readme.py",
+    "elsewhere.rst": "test_ways_in.py",
 }
+#: Run from the first block to the last; what they print is in the tests of their modules.
+RUN = ("atlas.rst", "domains.rst", "predictions.rst")
 
 
 def run_command(line, shown):
@@ -74,6 +78,15 @@ def test_a_page_followed_word_for_word_gives_what_it_shows(page, tmp_path, monke
         drawn, shown = imread("twelfth.png"), imread(DOCS / "twelfth.png")
         assert drawn.shape == shown.shape
         assert np.abs(drawn - shown).mean() < 0.01
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    assert blocks(page, "python")
+    for block in blocks(page, "python"):
+        exec(compile(block.text, f"{page}:{block.line}", "exec"), scope)
 
 
 def test_the_comparison_sees_differences():
@@ -134,7 +147,7 @@ def test_the_manual_on_pytorch_runs():
 @pytest.mark.parametrize("page", PAGES)
 def test_no_python_is_left_out(page):
     """A page with Python is followed here, or run by the test that names it."""
-    if not blocks(page, "python") or page in (*FOLLOWED, "index.rst", "pytorch.rst"):
+    if not blocks(page, "python") or page in (*FOLLOWED, *RUN, "index.rst", "pytorch.rst"):
         return
     assert page in ELSEWHERE, f"{page} has Python that no test runs"
     assert f'"{page}"' in (ROOT / "tests" / ELSEWHERE[page]).read_text(encoding="utf-8")
@@ -178,7 +191,9 @@ INSIDE = re.compile(
     r"|ntkspec\.spectra\.(closed_form|conventions|direct|gaussian_duals|parity|routes|seeds|series"
     r"|sphere|sphere_reference)$"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
-    r"|ntkspec\.(tables\.layout|plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
+    r"|ntkspec\.(domains|predict)\."
+    r"|ntkspec\.(explorer\.|tables\.(exports|labelled|layout)$)"
+    r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
 )
 
 
@@ -209,6 +224,8 @@ def test_every_public_name_is_in_the_reference(name):
     objects = [resolved(one) for one in homes]
     for public in getattr(module, "__all__", []):
         value = getattr(module, public)
+        if isinstance(value, types.ModuleType):
+            continue  # its own names are looked at
         known = f"{name}.{public}" in there or any(value is other for other in objects)
         assert known or public == "__version__", f"{name}.{public} is not in docs/api"
 

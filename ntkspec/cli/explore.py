@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 __all__ = ["explore"]
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=TABLE)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="HTML file to write.",
 )  # fmt: skip
@@ -25,13 +27,14 @@ __all__ = ["explore"]
 def explore(
     table: Path, output: Path, networks: tuple[str, ...], dim: str | None, degrees: str | None
 ) -> None:
-    """Write TABLE as one page for a browser, which needs no network.
+    """Write TABLE, or `atlas`, as one page for a browser, which needs no network.
 
     The page shows eigenvalues and their law, each degree's share of the trace, and the time in
     which it is learned under L2 and Sobolev losses.
 
     \b
-    Example:
+    Examples:
+      ntkspec explore atlas -o explorer.html
       ntkspec explore out/spectra.h5 -o explorer.html --degrees 0:257
     """
     from ntkspec.explorer import write_page
