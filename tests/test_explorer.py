@@ -18,8 +18,8 @@ from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 RECIPE = """
-dims = [2, 3, 400]
-degrees = "0:300:3"
+dims = [2, 3, 1000]
+degrees = "0:402:3"
 [checks]
 samples = 1
 digits = 30
@@ -85,8 +85,8 @@ def test_a_part_is_chosen_and_too_much_is_refused(path, tmp_path, monkeypatch):
     out = tmp_path / "e.html"
     header, numbers = parts(write_page(path, out, networks=["relu"], dims=3, degrees=[0, 3]))
     assert len(header["networks"]) == 1 and numbers.size == 4
-    monkeypatch.setattr(contents, "MOST_ENTRIES", 599)
-    with pytest.raises(NtkspecError, match="600 eigenvalues .* 599 are the most; choose a part"):
+    monkeypatch.setattr(contents, "MOST_ENTRIES", 803)
+    with pytest.raises(NtkspecError, match=r"804 eigenvalues .* 803 are the most; choose a part"):
         write_page(path, tmp_path / "no.html")
     assert not (tmp_path / "no.html").exists()
 

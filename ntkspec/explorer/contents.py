@@ -18,7 +18,7 @@ from ntkspec.spectra.laws import Law, law
 from ntkspec.spectra.spectrum import multiplicity
 from ntkspec.tables import Table, TableSlice
 
-__all__ = ["MOST_ENTRIES", "Contents", "decoded", "encoded", "read_contents"]
+__all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]
 
 #: Eigenvalues that a page may hold: one of so many takes about 20 MB.
 MOST_ENTRIES = 2_000_000
@@ -76,23 +76,6 @@ def encoded(
     """
     outside = (value < SMALLEST) if sign > 0 else np.isinf(value)
     return np.where(outside & np.isfinite(log), sign * log, value)
-
-
-def decoded(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues and their logarithms, as the page reads them.
-
-    Examples
-    --------
-    >>> value, log = decoded(np.array([1.0, 0.0, -788.25]))
-    >>> value, log
-    (array([1., 0., 0.]), array([   0.  ,     -inf, -788.25]))
-    """
-    with np.errstate(divide="ignore"):
-        plain = np.log(np.maximum(numbers, 0.0))
-    below = numbers < 0.0
-    return np.where(below, np.exp(np.minimum(numbers, 0.0)), numbers), np.where(
-        below, numbers, plain
-    )
 
 
 def read_contents(

@@ -18,8 +18,8 @@ OPTIONS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 RECIPE = """
-dims = [3, 100]
-degrees = "0:257"
+dims = [3, 1000]
+degrees = "0:402"
 [checks]
 samples = 1
 digits = 30
@@ -108,9 +108,10 @@ def test_zeros_are_said_and_values_below_doubles_shown(made, visit):
     page = visit(file, "#network=relu&dim=3&degree=5")
     assert numbers(page)["Eigenvalue λ"] == "0 exactly"
     assert "never learned" in page.inner_text("#summary")
-    page = visit(file, "#network=tanh&dim=100&degree=255")
+    page = visit(file, "#network=tanh&dim=1000&degree=401")
     with open_table(path) as table:
-        log = float(table.select("tanh", 100, 255).log_eigenvalue[0, 0])
+        log = float(table.select("tanh", 1000, 401).log_eigenvalue[0, 0])
+    assert log < -709.0  # below all doubles
     assert float(numbers(page)["ln λ"]) == log
     mantissa, exponent = numbers(page)["Eigenvalue λ"].split("e")
     assert math.log(float(mantissa)) + int(exponent) * math.log(10.0) == pytest.approx(
@@ -122,13 +123,13 @@ def test_the_link_restores_and_back_goes_back(made, visit):
     _, file = made
     page = visit(file)
     page.select_option("#choose-activation", "tanh")
-    page.select_option("#dim", "100")
+    page.select_option("#dim", "1000")
     link = page.url[page.url.index("#") :]
     page.go_back()
     assert page.input_value("#dim") == "3"
     assert page.input_value("#choose-activation") == "tanh"
     other = visit(file, link)
-    assert other.input_value("#dim") == "100"
+    assert other.input_value("#dim") == "1000"
     assert other.input_value("#choose-activation") == "tanh"
     assert "does not have" in visit(file, "#network=nothing").inner_text("#notice")
 
@@ -154,7 +155,7 @@ def test_the_keyboard_alone(made, visit):
         "error",
         "degree",
     } <= reached
-    assert page.input_value("#dim") == "100"
+    assert page.input_value("#dim") == "1000"
 
 
 def test_hover_tells_the_eigenvalue(made, visit):
@@ -165,7 +166,7 @@ def test_hover_tells_the_eigenvalue(made, visit):
     words = page.locator("#chart-eigenvalue .hoverlayer").text_content()
     with open_table(path) as table:
         part = table.select("relu", 3)
-    told = [k for k in range(0, 257, 2) if f"λ = {float(part.eigenvalue[0, k])!r}" in words]
+    told = [k for k in range(0, 402, 2) if f"λ = {float(part.eigenvalue[0, k])!r}" in words]
     assert told or "λ = 0 exactly" in words, words
 
 

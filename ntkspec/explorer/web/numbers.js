@@ -31,7 +31,9 @@ export function text(number, digits) {
   if (number.log === -Infinity) return "0";
   if (number.log === Infinity) return "∞";
   if (!isWhole(number)) return textOfLog(number.log, Math.min(digits ?? LOGGED_DIGITS, LOGGED_DIGITS));
-  return String(digits === undefined ? number.value : Number(number.value.toPrecision(digits)));
+  const value = digits === undefined ? number.value : Number(number.value.toPrecision(digits));
+  // Long rows of zeros are hard to read: JavaScript itself begins at 1e-7 only.
+  return value > 0 && value < 1e-3 ? value.toExponential() : String(value);
 }
 
 /** Decimal text of the number with a logarithm, as 3.2e-412. */
