@@ -17,10 +17,14 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help spectra test test-all test-slurm test-browser test-readers bench bench-neural-tangents lint figures docs clean
+.PHONY: help environment spectra test test-all test-slurm test-browser test-readers test-release
+.PHONY: test-pythons bench bench-neural-tangents lint figures atlas atlas-full docs clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
+
+environment: $(ENV) ## Make the environment in .venv, once
+	@echo "the environment is in $(VENV); . $(BIN)/activate puts its commands at hand"
 
 spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw Figure 3
 	@echo "$(TABLE) is complete and checked; Figure 3 is in $(FIGURE) and $(FIGURE:.png=.svg)"
@@ -29,7 +33,7 @@ test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(ENV) ## Run the slow, wide tests too
-	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers"
+	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers and not release"
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/slurm
@@ -40,8 +44,19 @@ test-browser: $(ENV) ## Drive the explorer in a headless Chromium that is instal
 test-readers: $(ENV) ## Read tables with GNU Octave and HDF5's tools, if installed (Debian: octave, hdf5-tools)
 	$(BIN)/python -m pytest -m readers tests/readers
 
-bench: $(ENV) ## Measure speed and accuracy against what else there is
+test-release: $(ENV) ## Build wheel and sdist, install each into an empty environment, try it
+	$(BIN)/python -m pytest -m release tests/release
+
+# Each has an environment of its own; the suite is the same.
+test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is installed
+	@for version in 3.11 3.12 3.13; do \
+	  if python$$version -c '' 2>/dev/null; then \
+	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	  else echo "python$$version is not installed: not tested"; fi; done
+
+bench: $(ENV) ## Measure speed and accuracy against what else there is; write docs/measured.rst
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.measured
 
 bench-neural-tangents: $(ENV) ## Pointwise kernels against neural-tangents (environment of its own)
 	$(BIN)/python -m bench pointwise
@@ -55,13 +70,26 @@ lint: $(ENV) ## Check style, types and the walls between the modules
 figures: $(FIGURE) $(TRAINED:%=$(OUT)/figures/%.png) ## Train and draw the poster's figures
 	@echo "the figures are in $(FIGURE) and $(OUT)/figures, as PNG and SVG, with their numbers"
 
-docs: $(ENV) ## Build the manual
+atlas: $(ENV) ## Make the table that is installed with the package, data/atlas.h5, anew
+	@mkdir -p $(OUT)
+	$(BIN)/ntkspec sweep data/recipes/atlas.toml -o $(OUT)/atlas.h5
+	$(BIN)/python -c 'from ntkspec.tables.atlas import place_atlas; place_atlas("$(OUT)/atlas.h5")'
+	@echo "data/atlas.h5 is made, checked and in its place; commit it with data/atlas.sha256"
+
+atlas-full: $(ENV) ## Make a larger table, out/atlas-full.h5: more networks, dimensions, degrees
+	@mkdir -p $(OUT)
+	$(BIN)/ntkspec sweep data/recipes/atlas-full-shallow.toml -o $(OUT)/atlas-full-shallow.h5
+	$(BIN)/ntkspec sweep data/recipes/atlas-full.toml -o $(OUT)/atlas-full-deep.h5
+	$(BIN)/ntkspec merge $(OUT)/atlas-full-shallow.h5 $(OUT)/atlas-full-deep.h5 -o $(OUT)/atlas-full.h5
+	@echo "$(OUT)/atlas-full.h5 is complete and checked"
+
+docs: $(ENV) ## Build the manual, the examples of its gallery run
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
 	$(BIN)/sphinx-build -W -q docs docs/_build/html
 	@echo "the manual is in docs/_build/html/index.html"
 
 clean: ## Remove all that was made, but for the environment
-	rm -rf out build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf out build dist docs/_build docs/auto_gallery docs/sg_execution_times.rst *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

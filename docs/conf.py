@@ -1,15 +1,87 @@
 """Sphinx configuration of the manual."""
 
+import re
+
+from sphinx_gallery.sorting import ExplicitOrder
+
 from ntkspec import __version__
 
 project = "ntkspec"
 author = "ntkspec developers"
+copyright = author
 release = version = __version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx_click",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
 html_theme = "furo"
 html_title = f"ntkspec {version}"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
+html_copy_source = False
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 # The manual is built without PyTorch.
 autodoc_mock_imports = ["torch"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery", "**/sg_execution_times.rst", "sg_execution_times.rst"]
+# Prompts are shown, and not copied; nor is what a command printed.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_line_continuation_character = "\\"
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": r"/plot_",
+    # A manual with a picture missing is not built.
+    "abort_on_example_error": True,
+    "within_subsection_order": ExplicitOrder(
+        [
+            "plot_activations.py",
+            "plot_depth_and_bias.py",
+            "plot_dimension.py",
+            "plot_double_quadrature.py",
+            "plot_enclosures.py",
+            "plot_sobolev.py",
+            "plot_measured_rates.py",
+            "*",
+        ]
+    ),
+    # Figures are shown; what a plotting call returns is not.
+    "capture_repr": (),
+    "image_srcset": ["2x"],
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 60,
+    "download_all_examples": False,
+    "plot_gallery": "True",
+}
+
+
+def plain_help(app, ctx, lines):
+    """Help texts of commands hold no markup but `code`; their examples are shown as code."""
+    marked = [re.sub(r"`([^`]+)`", r"``\1``", re.sub(r"\*", r"\\*", line)) for line in lines]
+    shown, literal = [], False
+    for line in marked:
+        if not line.startswith("| "):
+            literal = False
+            shown.append(line)
+        elif line.startswith("|   "):
+            shown += [] if literal else ["", ".. code-block:: console", ""]
+            literal = True
+            shown.append("    $ " + line[2:].strip().replace(r"\*", "*").replace("``", "`"))
+        else:
+            shown += [line[2:]]
+    lines[:] = shown
+
+
+def setup(app):
+    """Connect to what sphinx-click reads."""
+    for part in ("description", "options", "arguments"):
+        app.connect(f"sphinx-click-process-{part}", plain_help)

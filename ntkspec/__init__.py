@@ -19,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ntkspec import domains, predict
     from ntkspec.activations import Activation
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.networks import Network
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ntkspec.spectra.laws import Law, law
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
+    from ntkspec.tables.atlas import atlas
     from ntkspec.user import ZonalKernel, user_activation
 
 __version__ = "0.1.0"
@@ -40,16 +42,16 @@ __all__ = [
     "TableError",
     "ZonalKernel",
     "__version__",
+    "atlas",
     "certify",
+    "domains",
     "eigenvalues",
     "law",
     "open_table",
+    "predict",
     "spectrum",
     "user_activation",
 ]
-
-#: Subpackages that are reached without importing them by name.
-_MODULES = ("predict",)
 
 _HOMES = {
     "Activation": "ntkspec.activations",
@@ -60,6 +62,7 @@ _HOMES = {
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",
     "ZonalKernel": "ntkspec.user",
+    "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
     "law": "ntkspec.spectra.laws",
@@ -67,6 +70,8 @@ _HOMES = {
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.user",
 }
+#: Modules that are reached as attributes.
+_MODULES = ("domains", "predict")
 
 
 def __getattr__(name: str) -> Any:
@@ -81,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})

@@ -21,7 +21,7 @@ def parse_range(text: str, name: str) -> range | list[int]:
     Parameters
     ----------
     text : str
-        Numbers; ranges a:b and a:b:step; and progressions a:b:*ratio, which are a, a ratio,
+        Numbers; ranges a:b and a:b:step; and progressions ``a:b:*ratio``, which are a, a ratio,
         a ratio^2, ... below b, each rounded to a whole number (halves up), repeats left out.
     name : str
         What the range is of, for the error's sentence.

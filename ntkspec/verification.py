@@ -252,6 +252,10 @@ def verify_table(
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    network: Network | str | None = None,
+    max_dim: int | None = None,
+    max_degree: int | None = None,
 ) -> Verification:
     """Draw entries of a table at random, recompute them and compare.
 
@@ -269,6 +273,11 @@ def verify_table(
         Processes; as many as there are processors if not given, 1 to stay in this one.
     progress : callable, optional
         Called as ``progress(done, total)`` after each check.
+    network : Network or str, optional
+        As for `Table.select`; all if not given.
+    max_dim, max_degree : int, optional
+        Draw from dimensions and degrees up to these: far out, in a network of several layers, a
+        reference takes minutes.
 
     Returns
     -------
@@ -279,7 +288,7 @@ def verify_table(
     TableError
         When the file is missing, damaged or no table.
     NtkspecError
-        When a parameter is not allowed.
+        When a parameter is not allowed, or nothing is left to draw from.
 
     Notes
     -----
@@ -292,7 +301,9 @@ def verify_table(
         raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
     tasks = [
         task
-        for n, (part, share) in enumerate(_shares(path, samples, seed))
+        for n, (part, share) in enumerate(
+            _shares(path, samples, seed, network, (max_dim, max_degree))
+        )
         for task in _tasks(part, share, digits, seed + n)
     ]
     if not tasks:
@@ -334,14 +345,28 @@ class _Task:
 
 
 def _shares(
-    path: str | os.PathLike[str], samples: int, seed: int
+    path: str | os.PathLike[str],
+    samples: int,
+    seed: int,
+    network: Network | str | None,
+    most: tuple[int | None, int | None],
 ) -> Iterator[tuple[TableSlice, int]]:
     """Part of each network of the table with its number of samples, one in memory at a time."""
     with open_table(path) as table:
-        names = list(table.networks)
+        names = list(table.networks) if network is None else [table.name(network)]
         for n, name in enumerate(names):
             share = samples // len(names) + (n < samples % len(names))
-            yield table.select(name, _dims(table, name, seed)), max(share, 1)
+            dims = _up_to(_dims(table, name, seed), most[0], "max_dim")
+            degrees = _up_to(table.degrees(name), most[1], "max_degree")
+            yield table.select(name, dims, degrees), max(share, 1)
+
+
+def _up_to(values: NDArray[np.int64], most: int | None, name: str) -> NDArray[np.int64]:
+    """The values that are not beyond the most."""
+    found = values if most is None else values[values <= most]
+    if not found.size:
+        raise NtkspecError(f"{name} = {most!r} is not allowed; the table begins at {values[0]}")
+    return found
 
 
 def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
 
@@ -20,7 +22,7 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("run", type=PATH)
 @click.option(
-    "--table", type=PATH, help="Take the eigenvalues from this table.  [default: computed]"
+    "--table", type=TABLE, help="Take the eigenvalues from this table.  [default: computed]"
 )
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",

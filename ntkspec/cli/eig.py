@@ -9,33 +9,51 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ntkspec.cli.options import print_heading, spectrum_options
 
 if TYPE_CHECKING:
+    from ntkspec.networks import Network
     from ntkspec.spectra import Spectrum
 
 __all__ = ["eig"]
 
-COLUMNS = ("degree", "eigenvalue", "log_eigenvalue", "multiplicity", "relative_error")
-
 
 @click.command()
+@click.pass_context
 @spectrum_options(degrees="0:101")
 @click.option(
     "--normalization", default="probability", show_default=True,
     metavar="probability|surface|poster", help="Measure of the operator.",
 )  # fmt: skip
 @click.option(
+    "--domain",
+    type=click.Choice(["sphere", "cube", "gaussian"]),
+    default="sphere",
+    show_default=True,
+    help="Where the inputs lie: unit sphere, x / sqrt(d) for x in {-1, 1}^d or x ~ N(0, I_d).",
+)
+@click.option(
+    "--radial",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Eigenvalues of each degree, from the largest; for --domain gaussian.",
+)
+@click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
     show_default=True, help="In JSON null stands for what is not finite: the logarithm of 0.",
 )  # fmt: skip
 def eig(
+    context: click.Context,
     activation: str,
     dim: int,
     degrees: str,
     kernel: Any,
     normalization: Any,
+    domain: str,
+    radial: int,
     layout: str,
     **parameters: Any,
 ) -> None:
@@ -47,28 +65,82 @@ def eig(
     An eigenvalue below the range of doubles is printed as 0.0; its logarithm is right.  The
     logarithm of an exact zero is -inf.
 
+    With --domain cube the degrees are the sizes k of the parities x^S, all of them unless
+    --degrees is given; with --domain gaussian they are those of spherical harmonics, 0 to 8, with
+    one or more eigenvalues each.  These two have the probability measure only.
+
     \b
     Example: tanh at every second degree; three hidden layers with biases, all of them trained
       ntkspec eig tanh --dim 3 --degrees 1:12:2 --format csv
       ntkspec eig gelu --depth 3 --bias-variance 0.1 --trained all --degrees 0:20
+      ntkspec eig relu --dim 100 --domain cube --degrees 0:9
+      ntkspec eig erf --dim 10 --domain gaussian --degrees 0:4 --radial 2
     """
+    from ntkspec.errors import NtkspecError
     from ntkspec.networks import Network
     from ntkspec.ranges import parse_range
-    from ntkspec.spectra import spectrum
 
     network = Network(activation, **parameters)
-    result = spectrum(network, dim, parse_range(degrees, "degrees"), kernel, normalization)
-    {"text": _print_text, "csv": _print_csv, "json": _print_json}[layout](result)
+    given = context.get_parameter_source("degrees") is not ParameterSource.DEFAULT
+    wanted = parse_range(degrees, "degrees") if given or domain == "sphere" else None
+    if domain != "gaussian" and radial != 1:
+        raise NtkspecError(f"radial = {radial} is for --domain gaussian; domain is {domain}")
+    if domain != "sphere" and normalization != "probability":
+        raise NtkspecError(
+            f"normalization = {normalization!r} is for the sphere; on --domain {domain} the "
+            "measure is a probability"
+        )
+    table = _columns(network, dim, wanted, kernel, normalization, domain, radial)
+    heading = {"network": network.parameters(), "dim": dim, "kernel": kernel}
+    if domain != "sphere":
+        heading["domain"] = domain
+    heading["normalization"] = normalization
+    {"text": _print_text, "csv": _print_csv, "json": _print_json}[layout](heading, table)
 
 
-def _columns(result: Spectrum) -> tuple[list[Any], ...]:
-    return (
-        result.degrees.tolist(),
-        result.eigenvalues.tolist(),
-        result.log_eigenvalues.tolist(),
-        [_whole(n) for n in result.multiplicities.tolist()],
-        result.relative_error.tolist(),
-    )
+def _columns(
+    network: Network,
+    dim: int,
+    degrees: Any,
+    kernel: Any,
+    normalization: Any,
+    domain: str,
+    radial: int,
+) -> dict[str, list[Any]]:
+    """Columns by their names; under the Gaussian measure one row for every eigenvalue."""
+    if domain == "gaussian":
+        from ntkspec.domains import gaussian_spectrum
+
+        found = gaussian_spectrum(
+            network, dim, range(9) if degrees is None else degrees, radial, kernel
+        )
+        ranks = list(range(radial)) * found.degrees.size
+        repeated = {"degree": found.degrees, "multiplicity": found.multiplicities}
+        long = {name: values.repeat(radial).tolist() for name, values in repeated.items()}
+        return {
+            "degree": long["degree"],
+            "radial": ranks,
+            "eigenvalue": found.eigenvalues.ravel().tolist(),
+            "log_eigenvalue": found.log_eigenvalues.ravel().tolist(),
+            "multiplicity": [_whole(n) for n in long["multiplicity"]],
+            "relative_error": found.relative_error.ravel().tolist(),
+        }
+    result: Spectrum
+    if domain == "cube":
+        from ntkspec.domains import cube_spectrum
+
+        result = cube_spectrum(network, dim, degrees, kernel)
+    else:
+        from ntkspec.spectra import spectrum
+
+        result = spectrum(network, dim, degrees, kernel, normalization)
+    return {
+        "degree": result.degrees.tolist(),
+        "eigenvalue": result.eigenvalues.tolist(),
+        "log_eigenvalue": result.log_eigenvalues.tolist(),
+        "multiplicity": [_whole(n) for n in result.multiplicities.tolist()],
+        "relative_error": result.relative_error.tolist(),
+    }
 
 
 def _whole(number: float) -> int | float:
@@ -76,32 +148,29 @@ def _whole(number: float) -> int | float:
     return int(number) if number < 2**53 else number
 
 
-def _print_text(result: Spectrum) -> None:
+def _print_text(heading: dict[str, Any], table: dict[str, list[Any]]) -> None:
     rows = [
-        COLUMNS,
-        *([repr(value) for value in row] for row in zip(*_columns(result), strict=True)),
+        tuple(table),
+        *([repr(value) for value in row] for row in zip(*table.values(), strict=True)),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    print_heading(result.network.parameters(), result.kernel, result.dim, result.normalization)
+    measure = heading["normalization"]
+    if "domain" in heading:
+        measure = f"{heading['domain']}, {measure}"
+    print_heading(heading["network"], heading["kernel"], heading["dim"], measure)
     for row in rows:
         click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
-def _print_csv(result: Spectrum) -> None:
+def _print_csv(heading: dict[str, Any], table: dict[str, list[Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(zip(*_columns(result), strict=True))
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
 
 
-def _print_json(result: Spectrum) -> None:
+def _print_json(heading: dict[str, Any], table: dict[str, list[Any]]) -> None:
     lists = (
-        [value if math.isfinite(value) else None for value in column] for column in _columns(result)
+        [value if math.isfinite(value) else None for value in column] for column in table.values()
     )
-    document = {
-        "network": result.network.parameters(),
-        "dim": result.dim,
-        "kernel": result.kernel,
-        "normalization": result.normalization,
-        **dict(zip(COLUMNS, lists, strict=True)),
-    }
+    document = {**heading, **dict(zip(table, lists, strict=True))}
     click.echo(json.dumps(document, allow_nan=False))

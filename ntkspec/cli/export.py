@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 __all__ = ["export"]
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=TABLE)
 @click.option(
     "-o", "--output", required=True, metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True), help="- is the standard output.",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 if TYPE_CHECKING:
     from ntkspec.fit import FittedSpectrum
 
@@ -24,7 +26,7 @@ COLUMNS = (
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=TABLE)
 @click.option("--network", help="A network's name in the table.  [default: all]")
 @click.option("--dim", metavar="RANGE", help="As 3,10 or 2:65:*2.  [default: all]")
 @click.option(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +20,7 @@ __all__ = ["info"]
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=TABLE)
 def info(table: Path) -> None:
     """Show what TABLE, or a run, holds, what made it, and what was checked.
 

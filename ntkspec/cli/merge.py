@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 __all__ = ["merge"]
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=TABLE)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Table to write (HDF5)."
 )

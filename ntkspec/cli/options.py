@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["network_options", "print_heading", "spectrum_options"]
+__all__ = ["TABLE", "network_options", "print_heading", "spectrum_options"]
+
+
+class TablePath(click.Path):
+    """Path of a table; the word `atlas` stands for the one that is installed with the package."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path."""
+        if value == "atlas":
+            from ntkspec.tables.atlas import atlas_path
+
+            return atlas_path()
+        return super().convert(value, param, ctx)
+
+
+TABLE = TablePath()
 
 OPTIONS = (
     click.argument("activation"),

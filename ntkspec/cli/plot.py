@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from ntkspec.cli.options import TABLE
+
 __all__ = ["plot"]
 
 PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("source", type=PATH)
+@click.argument("source", type=TABLE)
 @click.option(
     "-o", "--output", "outputs", type=PATH, required=True, multiple=True,
     help="Picture to write, by its ending .png, .svg or .pdf; may be given several times.",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from ntkspec.cli.options import TABLE
 
 if TYPE_CHECKING:
     from ntkspec.verification import Verification
@@ -16,32 +18,47 @@ __all__ = ["verify"]
 
 
 @click.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=TABLE)
 @click.option("--samples", type=int, default=32, show_default=True, help="Entries to recompute.")
 @click.option("--digits", type=int, default=50, show_default=True, help="Digits of the references.")
 @click.option("--seed", type=int, help="Draws the same entries again.  [default: a new one]")
 @click.option("--workers", type=int, help="Processes.  [default: one for each processor]")
+@click.option("--network", help="Its name in the table.  [default: all]")
+@click.option("--max-dim", type=int, help="Draw from dimensions up to this.  [default: all]")
+@click.option("--max-degree", type=int, help="Draw from degrees up to this.  [default: all]")
 @click.option("--all", "every", is_flag=True, help="Show every entry, not each network's worst.")
 def verify(
-    table: Path, samples: int, digits: int, seed: int | None, workers: int | None, every: bool
+    table: Path,
+    samples: int,
+    digits: int,
+    seed: int | None,
+    workers: int | None,
+    every: bool,
+    **selection: Any,
 ) -> None:
     """Recompute entries of TABLE, drawn at random, by a route that shares no formula with it.
 
-    Exits 1 when one is off by more than the table promises.
+    Exits 1 when one is off by more than the table promises.  Far out, in a network of several
+    layers, an entry takes minutes.  The word atlas is the table that is installed with the
+    package; it must also be what its recipe and these sources make.
 
     \b
     Example:
       ntkspec verify out/spectra.h5 --samples 100 --digits 50
+      ntkspec verify atlas --max-dim 16 --max-degree 16
     """
     from ntkspec.cli.terminal import Meter
     from ntkspec.tables import open_table
+    from ntkspec.tables.atlas import atlas_path, check_atlas
     from ntkspec.verification import verify_table
 
     with open_table(table) as source:
         source.verify_checksums()
+    if table == atlas_path():
+        check_atlas()
     seed = secrets.randbelow(10**9) if seed is None else seed
     with Meter("entries") as meter:
-        result = verify_table(table, samples, digits, seed, workers, meter)
+        result = verify_table(table, samples, digits, seed, workers, meter, **selection)
     _show(result, every)
     count = len(result.rows)
     click.echo(

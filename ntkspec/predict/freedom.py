@@ -39,7 +39,7 @@ class EffectiveDimension:
         Lower and upper bound of it.
     samples : int or None
         n, as given.
-    of_matrix : (R,) float64 array or None
+    of_samples : (R,) float64 array or None
         With n: what Tr K (K + n r I)^-1 of the kernel's matrix at n random points is expected to
         be.
     """
@@ -53,7 +53,7 @@ class EffectiveDimension:
     second: Array
     second_bounds: Array
     samples: int | None
-    of_matrix: Array | None
+    of_samples: Array | None
 
 
 def effective_dimension(
@@ -105,7 +105,7 @@ def effective_dimension(
     >>> found = effective_dimension("relu", dim=3, ridge=[1e-2, 1e-4])
     >>> found.effective_dimension.round(2)
     array([ 11.83, 169.56])
-    >>> effective_dimension("relu", 3, 0.1, samples=10, ridge_scale="matrix").of_matrix.round(2)
+    >>> effective_dimension("relu", 3, 0.1, samples=10, ridge_scale="matrix").of_samples.round(2)
     array([6.7])
     """
     values = np.atleast_1d(np.asarray(ridge, dtype=np.float64))
@@ -122,15 +122,15 @@ def effective_dimension(
     below, likely, above = (parts.sum(axis=1) + x for x in known.rest_freedom(logs))
     mean, top = known.rest_learnability(logs)
     rest = likely - parts.sum(axis=1), above - parts.sum(axis=1)
-    of_matrix = None
+    of_samples = None
     if n is not None:
         sizes = np.full(values.size, float(n))
         kappa = regularization(known, sizes, n * values).log_kappa
-        of_matrix = n - n * np.exp(logs - kappa)
+        of_samples = n - n * np.exp(logs - kappa)
     return EffectiveDimension(
         known.dim, known.degrees, values, likely, np.stack([below, above], axis=1), parts,
         squares + mean * rest[0], np.stack([squares, squares + top * rest[1]], axis=1),
-        n, of_matrix,
+        n, of_samples,
     )  # fmt: skip
 
 

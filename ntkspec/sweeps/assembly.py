@@ -23,6 +23,7 @@ from ntkspec.sweeps.blocks import wanted
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import group_name
+from ntkspec.tables.atlas import source_digest
 from ntkspec.tables.layout import (
     BLOCK_TYPE,
     CHECK_TYPE,
@@ -89,6 +90,7 @@ def assemble(
         file.attrs["recipe"] = recipe.text
         file.attrs["recipe_digest"] = recipe.digest
         file.attrs["code_digest"] = code_digest()
+        file.attrs["source_digest"] = source_digest()
         for n, (network, kernel) in enumerate(recipe.networks):
             group = create_group(file, network, kernel, recipe.dims, recipe.degrees)
             if layout == "single":

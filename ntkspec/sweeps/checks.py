@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import write_whole
 from ntkspec.sweeps.blocks import read_block
 from ntkspec.sweeps.plan import BlockKey, Plan
-from ntkspec.sweeps.recipe import group_name
+from ntkspec.sweeps.recipe import Recipe, group_name
 from ntkspec.verification import Check, check_entry, sample_entries
 
 __all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_checks"]
@@ -52,20 +52,46 @@ class CheckKey:
 
 
 def draws(plan: Plan) -> Iterator[Draw]:
-    """Draw each network's blocks: the last one, with the smallest eigenvalues, is among them."""
+    """Draw each network's blocks: the last one, with the smallest eigenvalues, is among them.
+
+    Blocks that begin beyond the recipe's largest dimension or degree of a check are left out.
+    """
     for network in range(len(plan.recipe.networks)):
-        mine, samples = plan.of_network(network), plan.recipe.samples
+        mine, samples = _within(plan, plan.of_network(network)), plan.recipe.samples
         random = np.random.default_rng([plan.recipe.seed, network])
         others = random.integers(0, len(mine), max(0, samples - 1)).tolist()
         drawn = Counter([len(mine) - 1, *others] if samples else [])
         yield from (Draw(mine[at], plan[mine[at]], drawn[at]) for at in sorted(drawn))
 
 
+def _within(plan: Plan, numbers: range) -> Sequence[int]:
+    """Those of a network's blocks that hold entries to be checked."""
+    recipe = plan.recipe
+    if recipe.max_dim is None and recipe.max_degree is None:
+        return numbers
+    return [number for number in numbers if all(_checked(recipe, plan[number]))]
+
+
+def _checked(recipe: Recipe, key: BlockKey) -> tuple[int, int]:
+    """How many of a block's first rows and columns may be checked."""
+    dims, degrees = recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)]
+    rows = dims.size if recipe.max_dim is None else np.searchsorted(dims, recipe.max_dim, "right")
+    columns = (
+        degrees.size
+        if recipe.max_degree is None
+        else np.searchsorted(degrees, recipe.max_degree, "right")
+    )
+    return int(rows), int(columns)
+
+
 def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
     """Draw entries of a block, spread over the magnitudes."""
     key, recipe = draw.key, plan.recipe
     data = read_block(plan, key, folder)
-    dims, degrees = recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)]
+    rows, columns = _checked(recipe, key)
+    dims = recipe.dims[key.rows[0] : key.rows[0] + rows]
+    degrees = recipe.degrees[key.columns[0] : key.columns[0] + columns]
+    logs = data.log_eigenvalue[:rows, :columns]
     return [
         CheckKey(
             key.network,
@@ -75,7 +101,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
             float(data.log_eigenvalue[i, j]),
             float(data.relative_error[i]),
         )
-        for i, j in sample_entries(data.log_eigenvalue, dims, degrees, draw.count, recipe.seed)
+        for i, j in sample_entries(logs, dims, degrees, draw.count, recipe.seed)
     ]
 
 

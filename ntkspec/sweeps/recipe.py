@@ -30,7 +30,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range
 from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.sweeps.batch import Batch
-from ntkspec.tables.layout import COMPRESSIONS
+from ntkspec.tables.layout import COMPRESSIONS, group_name
 
 __all__ = ["Recipe", "group_name", "parse_recipe", "read_recipe"]
 
@@ -41,7 +41,7 @@ LIMITS = {"dims": (2, MAX_DIM), "degrees": (0, MAX_DEGREE)}
 KEYS = (
     "name", "dims", "degrees", "block_eigenvalues", "compression", "checks", "cluster", "networks",
 )  # fmt: skip
-CHECK_KEYS = ("samples", "digits", "seed")
+CHECK_KEYS = ("samples", "digits", "seed", "max_dim", "max_degree")
 CLUSTER_KEYS = tuple(field.name for field in dataclasses.fields(Batch))
 #: Keys of a network, and what each must be.
 NETWORK_KEYS: dict[str, tuple[type, ...]] = {
@@ -69,6 +69,8 @@ class Recipe:
         Of the table's numbers.
     samples, digits, seed : int
         Entries of each network that the sweep recomputes independently, to how many digits.
+    max_dim, max_degree : int or None
+        Largest dimension and degree of those entries; None: the table's.
     cluster : Batch or None
         What a batch system is asked for.
     text : str
@@ -84,6 +86,8 @@ class Recipe:
     samples: int
     digits: int
     seed: int
+    max_dim: int | None
+    max_degree: int | None
     cluster: Batch | None
     text: str
 
@@ -98,6 +102,8 @@ class Recipe:
             "compression": self.compression,
             "checks": [self.samples, self.digits, self.seed],
         }
+        if (self.max_dim, self.max_degree) != (None, None):
+            meaning["checked_to"] = [self.max_dim, self.max_degree]
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
@@ -138,25 +144,6 @@ def parse_recipe(text: str, source: str = "") -> Recipe:
     return parsed(text, source, lambda raw: _recipe(raw, text))
 
 
-def group_name(network: Network, kernel: Kernel) -> str:
-    """Name of a network in a table: its activation, and what differs from the poster's.
-
-    Examples
-    --------
-    >>> group_name(Network("leaky_relu", slope=0.2, trained="all"), "ntk")
-    'leaky_relu(slope=0.2,trained=all)'
-    """
-    usual = Network("tanh").parameters()
-    parameters = {**network.parameters(), "kernel": kernel}
-    del parameters["activation"]
-    differing = [
-        f"{key}={value}"
-        for key, value in parameters.items()
-        if value != {**usual, "kernel": "ntk"}.get(key)
-    ]
-    return network.name + (f"({','.join(differing)})" if differing else "")
-
-
 # --- from what the parser read to a recipe; faults carry the path of their key -------------------
 
 
@@ -172,11 +159,13 @@ def _recipe(raw: dict[str, Any], text: str) -> Recipe:
             f"compression = {compression!r} is not allowed; use one of {', '.join(COMPRESSIONS)}",
             ("compression",),
         )
+    networks = _networks(raw.get("networks"))
+    dims, degrees = _increasing(raw, "dims"), _increasing(raw, "degrees")
     return Recipe(
         name=name,
-        networks=_networks(raw.get("networks")),
-        dims=_increasing(raw, "dims"),
-        degrees=_increasing(raw, "degrees"),
+        networks=networks,
+        dims=dims,
+        degrees=degrees,
         block_eigenvalues=checked_count(
             raw, ("block_eigenvalues",), BLOCK_EIGENVALUES, 1, MOST_BLOCK_EIGENVALUES
         ),
@@ -184,9 +173,19 @@ def _recipe(raw: dict[str, Any], text: str) -> Recipe:
         samples=checked_count(checks, ("checks", "samples"), 6, 0, 10**6),
         digits=checked_count(checks, ("checks", "digits"), 50, 20, 1000),
         seed=checked_count(checks, ("checks", "seed"), 0, 0, 2**31),
+        max_dim=_limit(checks, "max_dim", dims),
+        max_degree=_limit(checks, "max_degree", degrees),
         cluster=_cluster(checked_table(raw, "cluster", CLUSTER_KEYS)) if "cluster" in raw else None,
         text=text,
     )
+
+
+def _limit(checks: dict[str, Any], key: str, values: NDArray[np.int64]) -> int | None:
+    """Largest dimension or degree of a check, at least the table's smallest."""
+    if key not in checks:
+        return None
+    most = LIMITS[key.removeprefix("max_") + "s"][1]
+    return checked_count(checks, ("checks", key), 0, int(values[0]), most)
 
 
 def _cluster(table: dict[str, Any]) -> Batch:

@@ -15,6 +15,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
 
 __all__ = [
     "BLOCK_TYPE",
@@ -27,6 +28,7 @@ __all__ = [
     "PER_ROW",
     "describe_numbers",
     "group_checksum",
+    "group_name",
     "numbers_checksum",
     "storage",
 ]
@@ -123,3 +125,22 @@ def group_checksum(group: h5py.Group) -> str:
         places = [int(block[name]) for name in ("row", "row_end", "column", "column_end")]
         digest.update(f"{places} {block['checksum'].decode()}\n".encode())
     return digest.hexdigest()
+
+
+def group_name(network: Network, kernel: Kernel) -> str:
+    """Name of a network in a table: its activation, and what differs from the poster's.
+
+    Examples
+    --------
+    >>> group_name(Network("leaky_relu", slope=0.2, trained="all"), "ntk")
+    'leaky_relu(slope=0.2,trained=all)'
+    """
+    usual = Network("tanh").parameters()
+    parameters = {**network.parameters(), "kernel": kernel}
+    del parameters["activation"]
+    differing = [
+        f"{key}={value}"
+        for key, value in parameters.items()
+        if value != {**usual, "kernel": "ntk"}.get(key)
+    ]
+    return network.name + (f"({','.join(differing)})" if differing else "")

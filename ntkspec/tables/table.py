@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
-from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum
+from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum, group_name
 
 if TYPE_CHECKING:
     import pandas
@@ -32,6 +32,8 @@ __all__ = ["Table", "TableSlice", "open_table"]
 
 #: Largest rectangle read at once, in rows and columns: it bounds the memory beside the result.
 BAND_ROWS, BAND_COLUMNS = 64, 4096
+#: Networks that an error lists by name.
+MOST_NAMED = 20
 COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
 
 
@@ -96,6 +98,18 @@ class Table:
         """The networks by their names in the table, in its order."""
         return {name: self._network(name) for name in self._file}
 
+    def name(self, network: Network | str, kernel: Kernel | None = None) -> str:
+        """Name of a network's group; parameters as for `select`.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     table.name("leaky_relu", kernel="nngp")
+        'leaky_relu(slope=0.1,kernel=nngp)'
+        """
+        return str(self._group(network, kernel).name.strip("/"))
+
     def kernel(self, network: Network | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
         group = self._group(network)
@@ -127,14 +141,20 @@ class Table:
         network: Network | str,
         dim: int | Iterable[int] | None = None,
         degrees: int | Iterable[int] | None = None,
+        *,
+        kernel: Kernel | None = None,
     ) -> TableSlice:
         """Read some dimensions and degrees of one network, all if not given.
 
         Parameters
         ----------
         network : Network or str
-            A name is a group's, or an activation's where only one group has it.
+            A name is a group's, or an activation's: the only network of that activation, or the
+            poster's among several.
         dim, degrees : int or iterable of int, optional
+        kernel : {"ntk", "nngp"}, optional
+            By default the one there is; "ntk" where the table has both, unless a group is named.
+            The NNGP kernel does not depend on what is trained.
 
         Returns
         -------
@@ -143,11 +163,18 @@ class Table:
         Raises
         ------
         NtkspecError
-            When the table has no such network, dimension or degree: what it has.
+            When the table has no such network, kernel, dimension or degree: what it has.
         TableError
             When the file is damaged.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalue
+        array([[1.16858857e-01, 8.09446379e-08]])
         """
-        group = self._group(network)
+        group = self._group(network, kernel)
         rows, dims = _places(self._read(group, "dim"), dim, "dim")
         columns, wanted = _places(self._read(group, "degree"), degrees, "degree")
         self._check_files(group, rows, columns)
@@ -396,18 +423,67 @@ class Table:
 
         write_parquet(self, Path(path), *map(selection.get, ("network", "dim", "degrees")))
 
-    def _group(self, network: Network | str) -> h5py.Group:
-        names = list(self._file)
+    def _group(self, network: Network | str, kernel: Kernel | None = None) -> h5py.Group:
+        if kernel not in (None, *get_args(Kernel)):
+            raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
         if isinstance(network, Network):
-            found = [name for name in names if self._network(name) == network]
-        elif network in names:
-            found = [network]
+            name = self._of_network(network, kernel)
         else:
-            found = [name for name in names if name.partition("(")[0] == network]
-        if len(found) != 1:
-            which = "is not in the table" if not found else "is several in the table"
-            raise NtkspecError(f"network = {network!r} {which}; it has {', '.join(names)}")
-        return self._file[found[0]]
+            name = self._of_name(network, kernel)
+        if name is None:
+            which = f"with kernel = {kernel!r} " if kernel else ""
+            raise NtkspecError(f"network = {network!r} {which}is not in the table; {self._holds()}")
+        return self._file[name]
+
+    def _of_network(self, network: Network, kernel: Kernel | None) -> str | None:
+        """Name of a network's group with a kernel; of both, that with the NTK."""
+        for one in get_args(Kernel) if kernel is None else (kernel,):
+            # The readout is no part of the NNGP kernel.
+            wanted = {_untrained(network)} if one == "nngp" else {network}
+            names = [group_name(network, one), group_name(_untrained(network), one)]
+            # By name first: in a table of many networks a look at each takes long.
+            name: str
+            for name in chain(names, self._file):
+                if name not in self._file or self._kernel(name) != one:
+                    continue
+                found = self._network(name)
+                if (_untrained(found) if one == "nngp" else found) in wanted:
+                    return name
+        return None
+
+    def _of_name(self, name: str, kernel: Kernel | None) -> str | None:
+        """Name of the group of that name, or of an activation."""
+        if name in self._file:
+            if kernel in (None, self._kernel(name)):
+                return name
+            return self._of_network(self._network(name), kernel)
+        found = [
+            group
+            for group in self._file
+            if group.partition("(")[0] == name and kernel in (None, self._kernel(group))
+        ]
+        if len(found) < 2:
+            return found[0] if found else None
+        try:
+            poster = self._of_network(Network(name), kernel)
+        except NtkspecError:  # a user's activation
+            poster = None
+        if poster is None:
+            raise NtkspecError(
+                f"network = {name!r} is several in the table; it has {', '.join(found)}"
+            )
+        return poster
+
+    def _holds(self) -> str:
+        """What networks there are, where they are few enough to be read."""
+        names = list(self._file)
+        if len(names) <= MOST_NAMED:
+            return f"it has {', '.join(names)}"
+        activations = dict.fromkeys(name.partition("(")[0] for name in names)
+        return f"it has {len(names)} networks of {', '.join(activations)}"
+
+    def _kernel(self, name: str) -> str:
+        return str(_plain(self._file[name].attrs.get("kernel", "ntk")))
 
     def _network(self, name: str) -> Network:
         attributes = self._file[name].attrs
@@ -469,6 +545,11 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         f"{path}: this is no table of ntkspec, version {FORMAT_VERSION} "
         f"(format {found!r}, version {number!r})"
     )
+
+
+def _untrained(network: Network) -> Network:
+    """The network whose readout is not trained."""
+    return replace(network, trained="hidden")
 
 
 def _bands(places: NDArray[np.int64], size: int) -> Iterator[slice]:

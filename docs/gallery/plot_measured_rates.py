@@ -1,0 +1,82 @@
+r"""
+A network that really trains
+============================
+
+The spectrum predicts that under gradient descent with step :math:`\eta` the part of the residual
+along degree :math:`k` is :math:`(1 - \eta\lambda_k)^t` of its start.  Here a ReLU network of width
+8192 is trained on 64 points of the circle, and each degree watched as it goes
+(:doc:`/training`).
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import ntkspec
+from ntkspec.activations import activation
+from ntkspec.plots.pictures import STYLES
+from ntkspec.trainer.descent import Descent
+from ntkspec.trainer.network import start
+from ntkspec.trainer.points import circle
+from ntkspec.trainer.rates import decay_rate
+from ntkspec.trainer.sobolev import L2Loss
+from ntkspec.trainer.targets import Target, Term
+
+DEGREES = (1, 2, 3, 4, 8)
+STEP = 1.5
+EVERY, RECORDS, POINTS = 5, 300, 64
+
+points = circle(POINTS)
+target = Target([Term(k, 0.03, "cosine") for k in DEGREES])
+network = start(activation("relu"), 8192, dim=2, seed=0)
+descent = Descent(network, points.x, target.values(points.x), L2Loss(points), step=STEP)
+
+# %%
+# The amplitude of a degree is the residual's component along the target's own function of that
+# degree.
+
+along = np.array([points.weights * target.component(k, points.x) for k in DEGREES])
+amplitudes = [along @ descent.residual]
+for _ in range(RECORDS):
+    descent.advance(EVERY)
+    amplitudes.append(along @ descent.residual)
+steps = EVERY * np.arange(RECORDS + 1)
+amplitudes = np.array(amplitudes)
+predicted = STEP * ntkspec.eigenvalues("relu", dim=2, degrees=DEGREES)
+
+# %%
+# Markers are measured, lines predicted from the eigenvalues.  Degree 3 has
+# :math:`\lambda_3 = 0` and stays where it was.
+
+figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+for i, (k, (colour, marker, _)) in enumerate(zip(DEGREES, STYLES)):
+    left = np.abs(amplitudes[:, i] / amplitudes[0, i])
+    axes.semilogy(
+        steps, left, marker, color=colour, markersize=5, markevery=(5 * i, 25),
+        markerfacecolor="white", label=f"k = {k}",
+    )  # fmt: skip
+    axes.semilogy(steps, (1 - predicted[i]) ** steps, color=colour, linewidth=1.2)
+axes.set(
+    xlabel="step", ylabel="part of the residual that is left", ylim=(3e-4, 1.6), xlim=(-20, 1520)
+)
+axes.grid(color="0.92")
+axes.legend(frameon=False, loc="lower right", ncols=2)
+plt.show()
+
+# %%
+# Measured rates over the predicted ones.  On 64 equispaced points degrees :math:`k`,
+# :math:`64 - k`, :math:`64 + k`, ... are one function, and what decays is the sum of their
+# eigenvalues: degree 8 is learned 5 % faster than :math:`\lambda_8` says, for that reason alone.
+
+for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
+    if rate == 0:
+        print(f"k = {k}: eigenvalue 0, {a[-1] / a[0]:.4f} is left")
+        continue
+    same = np.r_[k : 10**5 : POINTS, POINTS - k : 10**5 : POINTS]
+    aliased = ntkspec.eigenvalues("relu", dim=2, degrees=same).sum() * STEP
+    found = decay_rate(steps, a).rate
+    print(f"k = {k}: {found / rate:.3f} of lambda_k, {found / aliased:.3f} of the sum")
+
+# %%
+# The curves leave the lines near the bottom: a network of finite width has a kernel that scatters
+# about the limit, so its degrees mix, and what leaks into a fast degree from a slow one decays as
+# slowly as that.

@@ -1,0 +1,236 @@
+"""The atlas: the table that is installed with the package, and what makes sure of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import ntkspec
+from ntkspec.errors import TableError
+from ntkspec.files.appearing import appearing, write_whole
+from ntkspec.files.meaning import imported_sources, meaning_digest
+from ntkspec.tables.table import Table, open_table
+
+__all__ = [
+    "MOST_BYTES",
+    "atlas",
+    "atlas_path",
+    "check_atlas",
+    "place_atlas",
+    "recipe_path",
+    "source_digest",
+]
+
+#: The package stays small.
+MOST_BYTES = 8_000_000
+PACKAGE = Path(ntkspec.__file__).parent
+#: Computes every block of every table; what it imports determines the numbers.
+START = "spectra.walk"
+
+
+def atlas_path() -> Path:
+    """Return where the atlas is.
+
+    Returns
+    -------
+    Path
+        An HDF5 file of format version 1; `check_atlas` makes sure of it.
+
+    Examples
+    --------
+    >>> atlas_path().name
+    'atlas.h5'
+    """
+    return PACKAGE / "data" / "atlas.h5"
+
+
+def recipe_path() -> Path:
+    """Return where the recipe of the atlas is.
+
+    Examples
+    --------
+    >>> recipe_path().name
+    'atlas.toml'
+    """
+    return PACKAGE / "data" / "recipes" / "atlas.toml"
+
+
+def atlas() -> Table:
+    """Open the atlas: precomputed spectra of the main networks, installed with the package.
+
+    Returns
+    -------
+    Table
+        Eigenvalues under the uniform probability measure, with their bounds.  Close it, or use it
+        in a ``with`` block.
+
+    Raises
+    ------
+    TableError
+        When the file is missing or no table.
+
+    Examples
+    --------
+    >>> with atlas() as table:
+    ...     part = table.select("relu", dim=3, degrees=[0, 1, 2])
+    >>> part.eigenvalue
+    array([[0.0625    , 0.08333333, 0.02734375]])
+
+    A network that is not the poster's, and its NNGP kernel:
+
+    >>> network = ntkspec.Network("gelu", depth=3, bias_variance=0.1, trained="all")
+    >>> with atlas() as table:
+    ...     ntk = table.select(network, dim=[10, 1024], degrees=range(5))
+    ...     nngp = table.select(network, dim=10, degrees=1, kernel="nngp")
+    >>> ntk.eigenvalue.shape, nngp.name
+    ((2, 5), 'gelu(bias_variance=0.1,depth=3,kernel=nngp)')
+    """
+    return open_table(atlas_path())
+
+
+def source_digest(package: str | os.PathLike[str] | None = None) -> str:
+    """Digest of the sources that determine the numbers of a table.
+
+    They are what `ntkspec.spectra.walk` imports, directly or not.  Comments, docstrings and layout
+    do not count, nor do versions of libraries, nor what else is in the package.
+
+    Parameters
+    ----------
+    package : path, optional
+        The package's folder; by default this one's.
+
+    Returns
+    -------
+    str
+        SHA-256 of the syntax trees, the same for every Python.
+
+    Examples
+    --------
+    >>> len(source_digest())
+    64
+    """
+    folder = PACKAGE if package is None else Path(package)
+    return meaning_digest(folder, imported_sources(folder, START))
+
+
+def check_atlas(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    recipe: str | os.PathLike[str] | None = None,
+    package: str | os.PathLike[str] | None = None,
+) -> None:
+    """Make sure that the atlas is whole, unaltered, and what these sources make of its recipe.
+
+    Parameters
+    ----------
+    path : path, optional
+        A table; by default the atlas.  Beside it lies its checksum, as ``sha256sum`` writes it.
+    recipe : path, optional
+        Its recipe; by default the atlas's.
+    package : path, optional
+        Folder of the sources; by default this package's.
+
+    Raises
+    ------
+    TableError
+        When the file is missing, damaged, altered or too large; when its recipe or the sources
+        that determine its numbers have changed since; when a network was not checked, or a check
+        was off by more than the table promises.  The sentence says which.
+
+    Notes
+    -----
+    Nothing is recomputed here: ``ntkspec verify`` does that.
+
+    Examples
+    --------
+    >>> check_atlas()
+    """
+    file = atlas_path() if path is None else Path(path)
+    _check_bytes(file)
+    _check_table(file, recipe_path() if recipe is None else Path(recipe), package)
+
+
+def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Path:
+    """Put a table that was made of the atlas's recipe in the atlas's place, with its checksum.
+
+    Parameters
+    ----------
+    made : path
+        The table.
+    target : Path, optional
+        Where to; by default the atlas's own place.
+
+    Returns
+    -------
+    Path
+        Where it is now.
+
+    Raises
+    ------
+    TableError
+        When `check_atlas` would refuse it; nothing has changed then.
+
+    Examples
+    --------
+    >>> place_atlas("missing.h5")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.TableError: missing.h5: there is no such file
+    """
+    _check_table(Path(made), recipe_path(), None)
+    # Not through the link that leads to the folder data/ of a checkout.
+    path = (atlas_path() if target is None else target).resolve()
+    content = Path(made).read_bytes()
+    with appearing(path) as part:
+        part.write_bytes(content)
+    write_whole(_checksum_path(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+    return path
+
+
+def _checksum_path(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _check_bytes(path: Path) -> None:
+    if not path.is_file():
+        raise TableError(f"{path}: there is no such file")
+    beside = _checksum_path(path)
+    if not beside.is_file():
+        raise TableError(f"{beside}: the checksum of {path.name} is missing")
+    said, _, _ = beside.read_text(encoding="ascii", errors="replace").partition(" ")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != said:
+        raise TableError(f"{path}: it is damaged or altered (its SHA-256 is not {said})")
+
+
+def _check_table(path: Path, recipe: Path, package: str | os.PathLike[str] | None) -> None:
+    with open_table(path) as table:
+        if path.stat().st_size >= MOST_BYTES:
+            raise TableError(
+                f"{path}: it has {path.stat().st_size} bytes; allowed are fewer than {MOST_BYTES}"
+            )
+        table.verify_checksums()
+        made: dict[str, Any] = table.attributes
+        if made.get("recipe") != recipe.read_text(encoding="utf-8"):
+            raise TableError(f"{path}: it is stale: made by another recipe than {recipe}")
+        if made.get("source_digest") != source_digest(package):
+            raise TableError(
+                f"{path}: it is stale: made by other sources than these; `make atlas` makes it anew"
+            )
+        for name in table.networks:
+            _check_checks(table, name)
+
+
+def _check_checks(table: Table, name: str) -> None:
+    """Each network was checked, and within its bound."""
+    promised = dict(zip(table.dims(name).tolist(), table.relative_error(name), strict=True))
+    checks = table.checks(name)
+    if not checks:
+        raise TableError(f"{table.path}: no entry of {name} was checked")
+    for check in checks:
+        if not check["relative_error"] <= promised.get(check["dim"], 0.0):
+            raise TableError(
+                f"{table.path}: {name} at dim = {check['dim']}, degree = {check['degree']} was "
+                f"found off by {check['relative_error']:.2g}, more than promised"
+            )
