@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,21 +193,108 @@ def test_times_are_those_of_gradient_flow_on_many_points():
 @given(
     n=st.floats(1.0, 1e6),
     ridge=st.sampled_from([0.0, 1e-6, 1e-2, 10.0]),
-    name=st.sampled_from(["relu", "tanh", "gelu"]),
-    dim=st.sampled_from([2, 3, 10, 1000]),
+    name=st.sampled_from(["relu", "tanh", "erf"]),
+    dim=st.sampled_from([3, 10, 1000]),
+    max_degree=st.integers(2, 60),
 )
-def test_kappa_solves_its_equation(n, ridge, name, dim):
-    """n = sum N L + delta / kappa, summed plainly over the degrees, and within its bounds."""
-    curve = learning_curve(name, dim, [n], {1: 1.0}, ridge=ridge)
+def test_kappa_solves_its_equation(n, ridge, name, dim, max_degree):
+    """n = sum N L + delta / kappa, summed plainly, up to what the rest can take of it."""
+    known = modes(name, dim, max_degree=max_degree)
+    curve = learning_curve(known, None, [n], {1: 1.0}, ridge=ridge)
     low, high = curve.kappa_bounds[0]
     assert low <= curve.kappa[0] <= high
-    known = modes(name, dim)
-    counts = np.exp(known.log_multiplicities + np.log(curve.learnability[0] + 1e-320))
-    rest = np.array(known.rest) / curve.kappa[0]
-    total = np.sum(counts) + ridge / curve.kappa[0]
-    # The product N L has the error of ln Gamma; the rest is known to its bounds.
-    assert total <= n * (1 + 1e-9) + 1e-9 * rest[1]
-    assert total + rest[1] >= n * (1 - 1e-9)
+    counts = multiplicity(dim, known.degrees)
+    total = np.sum(counts * curve.learnability[0]) + (ridge / curve.kappa[0] if ridge else 0.0)
+    assert total <= n * (1 + 1e-9)
+    # The most that the rest takes: N L <= N lambda / kappa; it is known to the trace's rounding.
+    rest = np.inf if curve.kappa[0] == 0.0 else known.rest[1] / curve.kappa[0]
+    assert total + rest >= n * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "dim", "few"), [("relu", 2, 40), ("relu", 3, 12), ("leaky_relu", 5, 6), ("erf", 10, 3)]
+)
+@pytest.mark.parametrize("ridge", [0.0, 1e-2])
+def test_few_degrees_give_bounds_that_hold_many(name, dim, few, ridge):
+    """What thousands of degrees give lies within the bounds of a few."""
+    sizes, power = [3, 10, 30, 100], {1: 1.0, 2: 0.5}
+    many = learning_curve(name, dim, sizes, power, noise=0.1, ridge=ridge)
+    short = modes(name, dim, max_degree=few)
+    few_degrees = learning_curve(short, None, sizes, power, noise=0.1, ridge=ridge)
+    assert many.degrees.size > few_degrees.degrees.size
+    for value, bounds in (
+        (many.kappa, few_degrees.kappa_bounds),
+        (many.test_error, few_degrees.test_error_bounds),
+        (few_degrees.test_error, few_degrees.test_error_bounds),
+        (many.test_error, many.test_error_bounds),
+    ):
+        assert np.all(bounds[:, 0] <= value * (1 + 1e-9))
+        assert np.all(value <= bounds[:, 1] * (1 + 1e-9))
+    ridges = np.array([1e-1, 1e-2, 1e-3])
+    wide, close = (effective_dimension(x, dim, ridges) for x in (short, name))
+    assert np.all(
+        (wide.bounds[:, 0] <= close.bounds[:, 0]) & (close.bounds[:, 1] <= wide.bounds[:, 1])
+    )
+    assert np.all(wide.second_bounds[:, 0] <= close.second * (1 + 1e-9))
+    assert np.all(close.second <= wide.second_bounds[:, 1] * (1 + 1e-9))
+    wide, close = (samples_to_learn(x, dim, degrees=[1, 2]) for x in (short, name))
+    assert np.all(wide.bounds[:, 0] <= close.samples) and np.all(close.samples <= wide.bounds[:, 1])
+
+
+def test_slow_tails_are_followed_as_far_as_they_matter():
+    """ReLU on the circle, n = 1000: 128 degrees are fewer functions than points.
+
+    Interpolating pure noise of variance 1, eigenvalues k^-2: E_0 = 2 exactly for a pure power law,
+    alpha = 2 (Simon et al. 2023, section 4, and Mallinar et al. 2022: E_0 -> alpha).
+    """
+    curve = learning_curve("relu", 2, [200, 1000], {0: 0.0}, noise=1.0)
+    assert_allclose(curve.overfitting, 2.0, rtol=0.02)
+    assert curve.degrees[-1] > 2000
+    assert np.all(np.diff(curve.test_error_bounds, axis=1)[:, 0] < 0.01)
+
+
+def test_a_matrix_and_its_operator_have_two_scales_of_one_ridge():
+    sizes = np.array([20.0, 200.0])
+    of_operator = learning_curve("relu", 5, sizes, {1: 1.0}, ridge=1e-3, ridge_scale="operator")
+    for at, n in enumerate(sizes):
+        alone = learning_curve("relu", 5, [n], {1: 1.0}, ridge=n * 1e-3)
+        assert of_operator.test_error[at] == pytest.approx(alone.test_error[0], rel=1e-9)
+        df = effective_dimension("relu", 5, 1e-3, samples=int(n))
+        same = effective_dimension("relu", 5, n * 1e-3, samples=int(n), ridge_scale="matrix")
+        assert same.of_samples[0] == pytest.approx(df.of_samples[0], rel=1e-12)
+        # Learnabilities add up to what the matrix has: their conservation.
+        kappa = alone.kappa[0]
+        assert df.of_samples[0] == pytest.approx(n - n * 1e-3 / kappa, rel=1e-9)
+    learned = samples_to_learn(
+        "relu", 5, 0.7, ridge=1e-3, ridge_scale="operator", degrees=[1, 2, 4]
+    )
+    # A ridge above lambda (1 - level) / level is too much for any number of samples.
+    assert learned.samples[2] == math.inf
+    for degree, n in zip(learned.degrees[:2], learned.samples[:2]):
+        curve = learning_curve("relu", 5, [n], {1: 1.0}, ridge=1e-3, ridge_scale="operator")
+        assert curve.learnability[0, degree] == pytest.approx(0.7, rel=1e-6)
+
+
+def test_more_samples_than_functions_is_least_squares():
+    """Rank 9, 60 points, no ridge: ordinary least squares on 9 Gaussian features.
+
+    Its exact risk is noise * r / (n - r - 1) and its residual noise * (n - r) / n (textbook); the
+    theory lacks the 1.
+    """
+    exact = ntkspec.spectrum(lambda t: (1 + t) ** 2 / 4, 3, range(3), tolerance=1e-10)
+    known = replace(modes(exact), rest=(0.0, 0.0), likely_rest=0.0, largest_beyond=0.0)
+    curve = learning_curve(known, None, [60], {1: 1.0}, noise=0.3)
+    assert curve.test_error[0] == pytest.approx(0.3 * 9 / (60 - 9), rel=1e-9)
+    assert curve.train_error[0] == pytest.approx(0.3 * (60 - 9) / 60, rel=1e-9)
+    rng = np.random.default_rng(3)
+    x = on_sphere(rng, 200 * 60, 3)
+    features = np.hstack([np.ones((x.shape[0], 1)), x, x[:, :1] * x, x[:, 1:2] * x[:, 1:]])
+    q, _ = np.linalg.qr(features.reshape(200, 60, 9))
+    y = math.sqrt(0.3) * rng.standard_normal((200, 60, 1))
+    found = np.mean((y - q @ (q.transpose(0, 2, 1) @ y)) ** 2, axis=(1, 2))
+    assert np.mean(found) == pytest.approx(
+        curve.train_error[0], abs=3 * np.std(found) / math.sqrt(200)
+    )
 
 
 @given(
@@ -217,6 +305,7 @@ def test_kappa_solves_its_equation(n, ridge, name, dim):
 def test_errors_are_the_sums_of_their_degrees(power, noise, ridge):
     curve = learning_curve("tanh", 5, [3, 30, 300], power, noise=noise, ridge=ridge)
     assert np.all(curve.of_degree >= 0.0)
+    assert_allclose(curve.of_degree, curve.bias + curve.variance, rtol=1e-12)
     assert_allclose(curve.of_degree.sum(axis=1), curve.test_error, rtol=1e-6, atol=1e-9)
     assert_allclose(curve.test_error + noise, curve.noisy_test_error, rtol=1e-12)
     assert np.all(curve.train_error <= curve.noisy_test_error * (1 + 1e-12))
@@ -310,7 +399,12 @@ def test_sources_agree(tmp_path):
             lambda: learning_curve(modes("relu", max_degree=3), power={5: 1.0}),
             "degree of the target = 5 is not among",
         ),
+        (lambda: learning_curve("relu", ridge_scale="n"), "ridge_scale = 'n'"),
+        (lambda: effective_dimension("relu", samples=0), "samples = 0"),
+        (lambda: effective_dimension("relu", ridge_scale="matrix"), "without samples"),
         (lambda: samples_to_learn("relu", level=1.0), "level = 1.0"),
+        (lambda: samples_to_learn("relu", degrees=[1.5]), "degrees = "),
+        (lambda: samples_to_learn("relu", degrees=[-1]), "degree = -1"),
         (lambda: modes(ntkspec.spectrum("relu", 3, [0], normalization="surface")), "surface"),
         (lambda: modes(ntkspec.spectrum("relu", 3, [0]), 4), "dim = 4"),
     ],
@@ -327,7 +421,9 @@ def test_bad_input_is_said_in_a_sentence(call, words):
         "times relu --degrees 1 --step 0.5",
         "samples relu --dim 10 --degrees 0:5",
         "curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3",
+        "curve relu --target 1:1 --target 3:0.5 --samples 10,100 --by-degree",
         "freedom gelu --depth 3 --ridge 1e-2 --ridge 1e-4",
+        "freedom relu --ridge 0.1 --ridge-scale matrix --samples 50",
     ],
 )
 @pytest.mark.parametrize("layout", ["text", "csv", "json"])
@@ -335,6 +431,12 @@ def test_the_command(line, layout):
     result = CliRunner().invoke(main, ["predict", *line.split(), "--format", layout])
     assert result.exit_code == 0, result.output
     assert "nan" not in result.output.lower()
+    if layout == "csv" and "--by-degree" in line:
+        curve = learning_curve("relu", 3, [10, 100], {1: 1.0, 3: 0.5})
+        rows = [[float(x) for x in row.split(",")] for row in result.output.splitlines()[1:]]
+        assert [row[:2] for row in rows] == [[10, 1], [10, 3], [100, 1], [100, 3]]
+        assert rows[2][2:] == [x[1, 1] for x in (curve.learnability, curve.bias, curve.variance)]
+        assert rows[3][2:] == [0.0, 0.5, 0.0]
     if layout == "csv" and line.startswith("samples"):
         rows = [row.split(",") for row in result.output.splitlines()]
         assert rows[0][:2] == ["degree", "samples"]

@@ -3,8 +3,9 @@ Learning curves, foretold and measured
 ======================================
 
 Kernel regression on :math:`n` random points of the sphere, really done, against what the spectrum
-alone says its error will be (:doc:`/predictions`): one curve for each target of a single degree, as
-lines, and the means of ten repetitions with two standard deviations as markers.
+alone says of it (:doc:`/predictions`): the test error for each target of a single degree, and the
+part of the target that is learned.  Lines are foretold; markers are the means of ten repetitions,
+bars two standard deviations of them.
 """
 
 import math
@@ -37,59 +38,86 @@ def harmonic(degree, t):
 
 
 def measured(degrees, n, fresh=500):
-    """Errors of one regression for each target, on points that it has not seen."""
+    """Errors of one regression for each target, on points that it has not seen, and parts learned.
+
+    The part learned is the coefficient of the target in what was found, on the new points.
+    """
     x, pole = sphere(n + fresh), sphere(1)[0]
     gram = network.ntk_matrix(x)
     f = np.stack([harmonic(k, x @ pole) for k in degrees], axis=1)
     y = f[:n] + math.sqrt(NOISE) * rng.standard_normal((n, len(degrees)))
     weights = linalg.solve(gram[:n, :n] + RIDGE * np.eye(n), y, assume_a="pos")
-    return np.mean((gram[n:, :n] @ weights - f[n:]) ** 2, axis=0)
+    found, new = gram[n:, :n] @ weights, f[n:]
+    return np.mean((found - new) ** 2, axis=0), np.sum(found * new, axis=0) / np.sum(new**2, axis=0)
 
 
 # %%
-# ReLU's kernel learns degree 0 and 1 first, then 2, then 4; degree 3 comes only with the even part
-# of the readout's kernel ... that is, never: its eigenvalue is exactly zero.
+# The order of learning is that of the eigenvalues: degree 1, then 2, then 4.  Degree 3 is never
+# learned, because its eigenvalue is exactly zero: there the error tends to the target's own power.
+# It is above it at first, for what is not learned acts as noise on the rest.
 
 DEGREES = [1, 2, 3, 4]
-sizes = np.unique(np.geomspace(8, 700, 9).astype(int))
-found = np.array([[measured(DEGREES, n) for _ in range(REPETITIONS)] for n in sizes])
-mean, spread = found.mean(axis=1), 2 * found.std(axis=1)
-grid = np.geomspace(6, 2000, 120)
+sizes = np.array([8, 13, 24, 42, 74, 130, 230, 400, 700, 1200, 2000])
+runs = np.array([[measured(DEGREES, n) for _ in range(REPETITIONS)] for n in sizes])
+mean, spread = runs.mean(axis=1), 2 * runs.std(axis=1, ddof=1)
+grid = np.geomspace(6, 2500, 120)
 
-figure, axes = plt.subplots(figsize=(7.5, 5), layout="constrained")
+figure, (errors, parts) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained", sharex=True)
 for at, degree in enumerate(DEGREES):
     colour, marker, size = STYLES[at]
     curve = ntkspec.predict.learning_curve(
         network, DIM, grid, {degree: 1.0}, noise=NOISE, ridge=RIDGE
     )
-    axes.plot(grid, curve.test_error, color=colour, linewidth=1.3)
-    low = np.minimum(spread[:, at], 0.9 * mean[:, at])
-    axes.errorbar(
-        sizes,
-        mean[:, at],
-        [low, spread[:, at]],
-        fmt=marker,
-        color=colour,
-        markersize=size + 1,
-        markerfacecolor="white",
-        capsize=2,
+    errors.plot(grid, curve.test_error, color=colour, linewidth=1.3)
+    parts.plot(grid, curve.learnability[:, degree], color=colour, linewidth=1.3)
+    below = np.minimum(spread[:, 0, at], 0.9 * mean[:, 0, at])
+    marks = dict(
+        fmt=marker, color=colour, markersize=size + 1, markerfacecolor="white", capsize=2,
         linewidth=0.9,
-        label=f"target of degree {degree}",
-    )
-axes.set(
+    )  # fmt: skip
+    errors.errorbar(sizes, mean[:, 0, at], [below, spread[:, 0, at]], **marks)
+    parts.errorbar(sizes, mean[:, 1, at], spread[:, 1, at], **marks, label=f"degree {degree}")
+errors.set(
     xscale="log",
     yscale="log",
     xlabel="training points $n$",
     ylabel="test error",
-    title=f"ReLU, $d = {DIM}$, noise {NOISE}, ridge {RIDGE}: lines foretold, markers measured",
+    title=f"ReLU, $d = {DIM}$, noise {NOISE}, ridge {RIDGE}",
 )
-axes.grid(color="0.92", which="both")
-axes.legend(frameon=False, loc="lower left")
+parts.set(
+    xlabel="training points $n$",
+    ylabel="part of the target that is learned",
+    title="what is learned; dotted: half of it",
+    ylim=(-0.35, 1.35),
+)
+
+# %%
+# The number of points at which half of a degree's component is learned needs no curve
+# (:func:`ntkspec.predict.samples_to_learn`):
+
+learned = ntkspec.predict.samples_to_learn(network, DIM, ridge=RIDGE, degrees=DEGREES)
+for degree, count, (colour, _, _) in zip(learned.degrees, learned.samples, STYLES, strict=False):
+    print(f"degree {degree}: {count:8.1f} points")
+    if math.isfinite(count):
+        parts.axvline(count, color=colour, linewidth=1.0, linestyle=":")
+parts.axhline(0.5, color="0.5", linewidth=0.8, linestyle=":")
+for axes in (errors, parts):
+    axes.grid(color="0.92")
+parts.legend(frameon=False, loc="upper left", ncols=2)
 plt.show()
 
 # %%
-# The number of points at which half of a degree's component is learned:
+# How far the means lie from what is foretold, in standard errors of the mean:
 
-learned = ntkspec.predict.samples_to_learn(network, DIM, degrees=DEGREES)
-for degree, count in zip(learned.degrees, learned.samples, strict=False):
-    print(f"degree {degree}: {count:8.1f} points")
+foretold = np.array(
+    [
+        ntkspec.predict.learning_curve(
+            network, DIM, sizes, {degree: 1.0}, noise=NOISE, ridge=RIDGE
+        ).test_error
+        for degree in DEGREES
+    ]
+).T
+off = (mean[:, 0] - foretold) / (spread[:, 0] / 2 / math.sqrt(REPETITIONS))
+print(
+    "root mean square:", np.sqrt(np.mean(off**2)).round(2), " largest:", np.abs(off).max().round(2)
+)

@@ -3,13 +3,17 @@ Learning times of degrees
 =========================
 
 How long gradient flow takes until a tenth of each degree's component is left, under L2 and under
-Sobolev losses, from the eigenvalues alone; and the same on 256 points of the circle, where the flow
-is integrated exactly with the kernel's matrix.
+Sobolev losses, from the eigenvalues alone (lines; :doc:`/predictions`); and the same where the
+flow is integrated exactly with the kernel's matrix (markers): on 256 equispaced points of the
+circle, and on 1000 random points of the sphere.
 """
+
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import linalg
+from scipy import linalg, optimize
+from scipy.special import eval_legendre
 
 import ntkspec
 from ntkspec.plots.pictures import STYLES
@@ -50,7 +54,8 @@ for s in LOSSES:
 
 # %%
 # With :math:`s = d/2 = 1` the times of the large even degrees are equal: :math:`\lambda_k` falls as
-# :math:`k^{-2}`, and :math:`\mu_k` grows as much.
+# :math:`k^{-2}`, and :math:`\mu_k` grows as much.  Odd degrees from 3 on are never learned,
+# whatever :math:`s`.
 
 degrees = np.array([1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32])
 figure, axes = plt.subplots(figsize=(7.5, 5), layout="constrained")
@@ -87,4 +92,60 @@ print(f"up to degree 8 the points are within {100 * worst:.1f} % of the continuu
 
 # %%
 # What remains is aliasing: 256 points cannot tell degree :math:`k` from :math:`256 - k`, whose
-# eigenvalues add.
+# eigenvalues add.  On random points of the sphere the kernel's matrix mixes all degrees a little,
+# so each draw has times of its own: a zonal harmonic, its pole at random, in four draws.
+
+POINTS, DRAWS = 1000, 4
+rng = np.random.default_rng(2)
+
+
+def sphere(n):
+    """Uniform points of the sphere in three dimensions."""
+    x = rng.standard_normal((n, 3))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def times_of_points(network, degrees, foretold):
+    """Times in which <y, r(t)> of y = P_k(<x, pole>) falls to a tenth of <y, y>."""
+    x = sphere(POINTS)
+    values, vectors = linalg.eigh(network.ntk_matrix(x) / POINTS)
+    found = []
+    for degree, time in zip(degrees, foretold, strict=True):
+        part = (vectors.T @ eval_legendre(degree, x @ sphere(1)[0])) ** 2
+        part /= part.sum()
+        found.append(
+            optimize.brentq(
+                lambda log_time, part=part: part @ np.exp(-values * math.exp(log_time)) - LEFT,
+                math.log(time) - 3.0,
+                math.log(time) + 3.0,
+            )
+        )
+    return np.exp(found)
+
+
+DEGREES = {"relu": [0, 1, 2, 4, 6, 8, 10, 12], "tanh": [1, 3, 5, 7, 9]}
+figure, axes = plt.subplots(figsize=(7.5, 5), layout="constrained")
+for (name, degrees), (colour, marker, size) in zip(DEGREES.items(), STYLES, strict=False):
+    network = ntkspec.Network(name, trained="all")
+    foretold = ntkspec.predict.learning_times(network, 3, LEFT, degrees=degrees).times
+    found = np.array([times_of_points(network, degrees, foretold) for _ in range(DRAWS)])
+    axes.plot(degrees, foretold, color=colour, linewidth=1.3)
+    axes.plot(
+        np.tile(degrees, DRAWS),
+        found.ravel(),
+        marker,
+        color=colour,
+        markersize=size + 1,
+        markerfacecolor="none",
+        label=name,
+    )
+    print(name, "mean over foretold:", (found.mean(axis=0) / foretold).round(3))
+axes.set(
+    yscale="log",
+    xlabel="degree $k$",
+    ylabel="time to a tenth",
+    title=f"The sphere in three dimensions, L2: lines foretold, markers on {POINTS} random points",
+)
+axes.grid(color="0.92")
+axes.legend(frameon=False)
+plt.show()

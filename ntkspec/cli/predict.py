@@ -39,6 +39,11 @@ def predict() -> None:
     """
 
 
+RIDGE_SCALE = (
+    "matrix: delta of K + delta I; operator: r of K/n + r I, on the scale of the eigenvalues."
+)
+
+
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(COMMON):
         command = option(command)
@@ -80,10 +85,14 @@ def times(
 @_shared
 @click.option("--degrees", default="0:13", show_default=True, metavar="RANGE")
 @click.option("--level", type=float, default=0.5, show_default=True, help="Part that is learned.")
-@click.option("--ridge", type=float, default=0.0, show_default=True, help="delta of K + delta I.")
+@click.option("--ridge", type=float, default=0.0, show_default=True)
+@click.option(
+    "--ridge-scale", default="matrix", show_default=True, metavar="matrix|operator",
+    help=RIDGE_SCALE,
+)  # fmt: skip
 def samples(
     activation: str, dim: int, kernel: Any, layout: str, degrees: str, level: float,
-    ridge: float, **parameters: Any,
+    ridge: float, ridge_scale: Any, **parameters: Any,
 ) -> None:  # fmt: skip
     """Number of samples at which each degree starts to be learned.
 
@@ -96,7 +105,7 @@ def samples(
     from ntkspec.ranges import parse_range
 
     found = samples_to_learn(
-        Network(activation, **parameters), dim, level, ridge=ridge,
+        Network(activation, **parameters), dim, level, ridge=ridge, ridge_scale=ridge_scale,
         degrees=parse_range(degrees, "degrees"), kernel=kernel,
     )  # fmt: skip
     _show(
@@ -113,17 +122,28 @@ def samples(
 )  # fmt: skip
 @click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE")
 @click.option("--noise", type=float, default=0.0, show_default=True, help="Variance of labels.")
-@click.option("--ridge", type=float, default=0.0, show_default=True, help="delta of K + delta I.")
-@click.option("--max-degree", type=int, help="Degrees that are taken one by one.  [default: 128]")
+@click.option("--ridge", type=float, default=0.0, show_default=True)
+@click.option(
+    "--ridge-scale", default="matrix", show_default=True, metavar="matrix|operator",
+    help=RIDGE_SCALE,
+)  # fmt: skip
+@click.option(
+    "--max-degree", type=int,
+    help="Largest degree that is taken by itself.  [default: as many as needed]",
+)  # fmt: skip
+@click.option("--by-degree", is_flag=True, help="What each degree of the target adds.")
 def curve(
     activation: str, dim: int, kernel: Any, layout: str, target: Sequence[str], sizes: str,
-    noise: float, ridge: float, max_degree: int | None, **parameters: Any,
+    noise: float, ridge: float, ridge_scale: Any, max_degree: int | None, by_degree: bool,
+    **parameters: Any,
 ) -> None:  # fmt: skip
     """Learning curve of kernel regression for a target given by its power per degree.
 
     \b
     Example:
       ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3
+
+    at_least and at_most are what the degrees that are not taken one by one leave open of the error.
     """
     from ntkspec.networks import Network
     from ntkspec.predict import learning_curve
@@ -131,11 +151,23 @@ def curve(
 
     found = learning_curve(
         Network(activation, **parameters), dim, list(parse_range(sizes, "samples")),
-        _powers(target), noise=noise, ridge=ridge, kernel=kernel, max_degree=max_degree,
+        _powers(target), noise=noise, ridge=ridge, ridge_scale=ridge_scale, kernel=kernel,
+        max_degree=max_degree,
     )  # fmt: skip
+    if by_degree:
+        at = found.power.nonzero()[0]
+        _show(
+            layout, ("samples", "degree", "learnability", "bias", "variance"),
+            [found.samples.repeat(at.size), found.degrees[list(at) * found.samples.size],
+             *(x[:, at].ravel() for x in (found.learnability, found.bias, found.variance))],
+        )  # fmt: skip
+        return
+    low, high = found.test_error_bounds.T
     _show(
-        layout, ("samples", "test_error", "train_error", "kappa", "overfitting"),
-        [found.samples, found.test_error, found.train_error, found.kappa, found.overfitting],
+        layout,
+        ("samples", "test_error", "at_least", "at_most", "train_error", "kappa", "overfitting"),
+        [found.samples, found.test_error, low, high, found.train_error, found.kappa,
+         found.overfitting],
     )  # fmt: skip
 
 
@@ -143,12 +175,22 @@ def curve(
 @_shared
 @click.option(
     "--ridge", type=float, multiple=True, default=(1e-1, 1e-2, 1e-3, 1e-4), show_default=True,
-    help="On the scale of the eigenvalues (K/n + ridge I); may be given again.",
+    help="May be given again.",
 )  # fmt: skip
-@click.option("--max-degree", type=int, help="Degrees that are taken one by one.  [default: 128]")
+@click.option(
+    "--ridge-scale", default="operator", show_default=True, metavar="operator|matrix",
+    help=RIDGE_SCALE,
+)  # fmt: skip
+@click.option(
+    "--samples", type=int, help="Points; of_samples is then expected of the kernel's matrix."
+)
+@click.option(
+    "--max-degree", type=int,
+    help="Largest degree that is taken by itself.  [default: as many as needed]",
+)  # fmt: skip
 def freedom(
-    activation: str, dim: int, kernel: Any, layout: str, ridge: Sequence[float],
-    max_degree: int | None, **parameters: Any,
+    activation: str, dim: int, kernel: Any, layout: str, ridge: Sequence[float], ridge_scale: Any,
+    samples: int | None, max_degree: int | None, **parameters: Any,
 ) -> None:  # fmt: skip
     """Effective dimension and degrees of freedom at a ridge.
 
@@ -160,13 +202,15 @@ def freedom(
     from ntkspec.predict import effective_dimension
 
     found = effective_dimension(
-        Network(activation, **parameters), dim, list(ridge), kernel=kernel, max_degree=max_degree
-    )
-    _show(
-        layout, ("ridge", "effective_dimension", "at_least", "at_most", "second"),
-        [found.ridge, found.effective_dimension, found.bounds[:, 0], found.bounds[:, 1],
-         found.second],
+        Network(activation, **parameters), dim, list(ridge), samples=samples,
+        ridge_scale=ridge_scale, kernel=kernel, max_degree=max_degree,
     )  # fmt: skip
+    names: tuple[str, ...] = ("ridge", "effective_dimension", "at_least", "at_most", "second")
+    low, high = found.bounds.T
+    columns = [found.ridge, found.effective_dimension, low, high, found.second]
+    if found.of_samples is not None:
+        names, columns = (*names, "of_samples"), [*columns, found.of_samples]
+    _show(layout, names, columns)
 
 
 def _powers(texts: Sequence[str]) -> dict[int, float]:

@@ -1,7 +1,7 @@
 """What a spectrum foretells: learning times, degrees of freedom, learning curves.
 
-`modes` gathers what all of them need of a kernel; `times`, `freedom` and `curves` are the
-predictions.
+`modes` gathers what all of them need of a kernel, `regularization` solves for kappa; `times`,
+`freedom` and `curves` are the predictions.
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn

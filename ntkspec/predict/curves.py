@@ -1,7 +1,8 @@
 """Learning curves of kernel ridge regression from the spectrum alone.
 
-Simon, Dickens, Karkada and DeWeese 2023, "The eigenlearning framework" (TMLR), section 4; the
-same theory: Bordelon, Canatar and Pehlevan 2020; Canatar, Bordelon and Pehlevan 2021.
+Simon, Dickens, Karkada and DeWeese 2023, "The eigenlearning framework" (TMLR), section 4, the
+eigenlearning equations; the same theory: Bordelon, Canatar and Pehlevan 2020 (ICML); Canatar,
+Bordelon and Pehlevan 2021 (Nature Communications 12, 2914), equation (4).
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel
-from ntkspec.predict.modes import DEFAULT_DEGREE, Modes, Source, modes
+from ntkspec.networks import Kernel, Network
+from ntkspec.predict.modes import Modes, Source, resolved
+from ntkspec.predict.regularization import (
+    Regularization,
+    RidgeScale,
+    checked_ridge_scale,
+    doubt_at,
+    regularization,
+)
+from ntkspec.spectra.conventions import check_degrees
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
 
 Array = NDArray[np.float64]
-
-#: How far kappa is searched below its upper bound, in natural logarithms.
-MOST_FALL = 1e5
 
 
 @dataclass(frozen=True)
@@ -38,25 +43,32 @@ class LearningCurve:
         n, numbers of training points.
     power : (K,) float64 array
         Power of the target in each degree, E f_k(x)^2.
-    noise, ridge : float
-        Variance of the labels' noise; delta of (K + delta I)^-1.
+    noise : float
+        Variance of the labels' noise.
+    ridge : (S,) float64 array
+        delta of (K + delta I)^-1.
     kappa : (S,) float64 array
-        The implicit regularization.
+        The implicit regularization, on the scale of the eigenvalues.
     kappa_bounds : (S, 2) float64 array
         Bounds that the degrees beyond the last leave for kappa.
     learnability : (S, K) float64 array
-        L_k = lambda_k / (lambda_k + kappa): the part of the target's component that is learned in
-        the mean.
+        L_k = lambda_k / (lambda_k + kappa): the part of the target's component of degree k that is
+        learned in the mean; 0 where the eigenvalue is.
     overfitting : (S,) float64 array
-        E_0 = n / (n - sum N L^2); inf where n equals the rank and nothing regularizes.
+        E_0 = n / (n - sum N L^2), the overfitting coefficient; inf where n equals the rank and
+        nothing regularizes.
     test_error : (S,) float64 array
         Expected E (fhat - f)^2 on new points, against the target without its noise.
+    test_error_bounds : (S, 2) float64 array
+        Bounds that the degrees beyond the last leave for it.
     noisy_test_error : (S,) float64 array
         The same against noisy labels.
     train_error : (S,) float64 array
         Expected mean square on the training points.
-    of_degree : (S, K) float64 array
-        What each degree contributes to `test_error`: squared bias (1-L)^2 p and variance.
+    bias : (S, K) float64 array
+        (1 - L_k)^2 p_k, what the mean of fhat misses of each degree.
+    variance : (S, K) float64 array
+        Scatter of fhat over training sets, summed over the harmonics of each degree.
     """
 
     dim: int
@@ -64,15 +76,22 @@ class LearningCurve:
     samples: Array
     power: Array
     noise: float
-    ridge: float
+    ridge: Array
     kappa: Array
     kappa_bounds: Array
     learnability: Array
     overfitting: Array
     test_error: Array
+    test_error_bounds: Array
     noisy_test_error: Array
     train_error: Array
-    of_degree: Array
+    bias: Array
+    variance: Array
+
+    @property
+    def of_degree(self) -> Array:
+        """(S, K) what each degree contributes to `test_error`: bias and variance."""
+        return self.bias + self.variance
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,7 @@ def learning_curve(
     *,
     noise: float = 0.0,
     ridge: float = 0.0,
+    ridge_scale: RidgeScale = "matrix",
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
 ) -> LearningCurve:
@@ -124,9 +144,12 @@ def learning_curve(
         Variance of independent noise on the labels.
     ridge : float
         delta >= 0 of fhat(x) = K(x, X) (K + delta I)^-1 y; 0 interpolates.
+    ridge_scale : {"matrix", "operator"}
+        "operator": the ridge is r of K / n + r I, so that delta = n r grows with n.
     max_degree : int, optional
-        Largest degree of a network's spectrum that is taken by itself; by default 128, and the
-        target's largest degree at least.  What is beyond is taken together, with bounds.
+        Largest degree of a network's spectrum that is taken by itself; by default as many as the
+        largest n needs (`ntkspec.predict.modes.resolved`).  What is beyond is taken together, with
+        bounds.
 
     Returns
     -------
@@ -139,12 +162,15 @@ def learning_curve(
 
     Notes
     -----
-    kappa >= 0 solves n = sum_k N L_k + delta / kappa (Simon et al. 2023, eq. 4), E_0 =
-    n / (n - sum_k N L_k^2) (eq. 6) and E = E_0 (sum_k (1 - L_k)^2 p_k + noise) (eq. 7), whose
-    limit without noise is that of Canatar et al. 2021, eqs. 4 and 5; train error
-    (delta / (n kappa))^2 E (eq. 9); the variance of a coefficient L_k^2 E / n (eq. 10).  The
-    theory takes the modes for Gaussian features: in three dimensions, without noise and ridge, the
-    mean error of real points is up to twice as large (docs/predictions.rst has measurements).
+    kappa >= 0 solves n = sum_k N L_k + delta / kappa; E_0 = n / (n - sum_k N L_k^2); the error
+    against noisy labels is E = E_0 (sum_k (1 - L_k)^2 p_k + noise), the training error
+    (delta / (n kappa))^2 E; a coefficient of the target v becomes L_k v in the mean, with the
+    variance L_k^2 E / n (Simon et al. 2023, section 4).  Without noise E is that of Canatar et al.
+    2021, equation (4), whose kappa is n times this one.  Where n exceeds the rank and delta is 0,
+    kappa is 0 and delta / kappa stands for n - rank, its limit.
+
+    The theory takes the harmonics for independent Gaussian features: docs/predictions.rst has
+    measurements of where that is good, and where not.
 
     Examples
     --------
@@ -159,17 +185,16 @@ def learning_curve(
     if not (sizes.size and np.all(sizes >= 1.0) and np.all(np.isfinite(sizes))):
         raise NtkspecError(f"samples = {samples!r} is not allowed; they must be at least 1")
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
+    deltas = ridge * (sizes if checked_ridge_scale(ridge_scale) == "operator" else 1.0 + 0 * sizes)
     target = _checked_power(power)
-    last = max(DEFAULT_DEGREE if max_degree is None else max_degree, max(target))
-    known = modes(source, dim, kernel, last)
+    known = resolved(
+        source, dim, kernel, max_degree, max(target), lambda m: doubt_at(m, sizes, deltas)
+    )
     powers = np.zeros(known.degrees.size)
     for degree, value in target.items():
         if value > 0.0:
             powers[known.place(degree, "degree of the target")] = value
-    solved = [_solved(known, float(n), ridge) for n in sizes]
-    bounds = np.exp(np.array([(low, high) for _, low, high in solved]))
-    log_kappa = np.array([middle for middle, _, _ in solved])
-    return _errors(known, sizes, powers, noise, ridge, log_kappa, bounds)
+    return _errors(known, regularization(known, sizes, deltas), powers, noise)
 
 
 def samples_to_learn(
@@ -178,6 +203,7 @@ def samples_to_learn(
     level: float = 0.5,
     *,
     ridge: float = 0.0,
+    ridge_scale: RidgeScale = "matrix",
     degrees: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
@@ -190,10 +216,10 @@ def samples_to_learn(
         As for `ntkspec.predict.modes`.
     level : float
         Between 0 and 1; at 1/2 the degree starts to be learned: half of its component is.
-    ridge : float
-        delta >= 0, as for `learning_curve`.
+    ridge, ridge_scale
+        As for `learning_curve`.
     degrees : iterable of int, optional
-        By default all that are known.
+        By default 0 to 12 of a network, and all of a spectrum or a slice.
 
     Returns
     -------
@@ -202,12 +228,13 @@ def samples_to_learn(
     Raises
     ------
     NtkspecError
-        For a level outside (0, 1) or a negative ridge.
+        For a level outside (0, 1), a negative ridge, and degrees that are not known.
 
     Notes
     -----
     L_k = level where kappa = lambda_k (1 - level) / level, and there n = sum_j N_j L_j + delta /
-    kappa (Simon et al. 2023, eq. 4): no equation is solved.
+    kappa (Simon et al. 2023, section 4): no equation is solved.  With "operator" delta = n r, so
+    n = sum_j N_j L_j / (1 - r / kappa), and no number is enough where r >= kappa.
 
     Examples
     --------
@@ -220,81 +247,120 @@ def samples_to_learn(
         share = math.nan
     if not 0.0 < share < 1.0:
         raise NtkspecError(f"level = {level!r} is not allowed; it must be between 0 and 1")
-    ridge = _nonnegative(ridge, "ridge")
-    wanted = None if degrees is None else [int(k) for k in degrees]
-    last = max_degree
-    if wanted and last is None:
-        last = max(DEFAULT_DEGREE, 2 * max(wanted))
-    known = modes(source, dim, kernel, last)
-    at = np.arange(known.degrees.size)
-    if wanted is not None:
-        at = np.array([known.place(k) for k in wanted], dtype=np.int64)
+    ridge, scale = _nonnegative(ridge, "ridge"), checked_ridge_scale(ridge_scale)
+    wanted = _checked_degrees(degrees, source)
+    odds = math.log((1.0 - share) / share)
+    known = resolved(
+        source, dim, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
+    )
+    at = np.array([known.place(k) for k in wanted], dtype=np.int64)
+    if not wanted:
+        at = np.arange(known.degrees.size)
     logs = known.log_eigenvalues[at]
-    bounds = np.full((at.size, 2), math.inf)
+    found = np.full((at.size, 3), math.inf)
     learned = np.flatnonzero(np.isfinite(logs))
-    log_kappa = logs[learned] + math.log((1.0 - share) / share)
-    below, above = known.rest_freedom(log_kappa)
-    with np.errstate(over="ignore"):
-        base = known.freedom(log_kappa).sum(axis=1) + (ridge * np.exp(-log_kappa) if ridge else 0.0)
-    bounds[learned] = np.stack([base + below, base + above], axis=1)
-    return SampleSizes(known.dim, known.degrees[at], share, bounds.mean(axis=1), bounds)
+    log_kappa = logs[learned] + odds
+    base = known.freedom(log_kappa).sum(axis=1)
+    rest = known.rest_freedom(log_kappa)
+    with np.errstate(over="ignore", divide="ignore"):
+        part = ridge * np.exp(-log_kappa) if ridge else np.zeros(learned.size)
+        for place, more in enumerate(rest):
+            if scale == "matrix":
+                found[learned, place] = base + more + part
+            else:
+                found[learned, place] = np.where(
+                    part < 1.0, (base + more) / np.maximum(1.0 - part, 0.0), math.inf
+                )
+    return SampleSizes(known.dim, known.degrees[at], share, found[:, 1], found[:, ::2])
 
 
-def _solved(known: Modes, n: float, ridge: float) -> tuple[float, float, float]:
-    """ln kappa, and bounds of it: with the most and the least that the rest can take."""
-
-    def excess(log_kappa: float, upper: bool) -> float:
-        x = np.array(log_kappa)
-        below, above = known.rest_freedom(x)
-        of_ridge = math.exp(min(700.0, math.log(ridge) - log_kappa)) if ridge else 0.0
-        return float(known.freedom(x).sum()) + float(above if upper else below) + of_ridge - n
-
-    # Every term is at most N lambda / kappa.
-    highest = math.log((known.trace * (1.0 + 1e-9) + ridge) / n)
-    roots = []
-    for upper in (False, True):
-        fall = 1.0
-        while excess(highest - fall, upper) <= 0.0:
-            fall *= 2.0
-            if fall > MOST_FALL:
-                break
-        if fall > MOST_FALL:  # more samples than functions: nothing is left to regularize
-            roots.append(-math.inf)
-            continue
-        low = highest - fall
-        roots.append(float(brentq(excess, low, highest, args=(upper,), xtol=1e-13, rtol=1e-14)))
-    low, high = roots
-    middle = math.log(0.5 * (math.exp(low - high) + 1.0)) + high if high > -math.inf else high
-    return middle, low, high
+def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
+    """What the rest leaves open of the last number of samples, relative."""
+    logs = known.log_eigenvalues[[known.place(k) for k in degrees]]
+    if not np.any(np.isfinite(logs)):
+        return 0.0
+    log_kappa = logs[np.isfinite(logs)].min() + odds
+    below, _, above = known.rest_freedom(log_kappa)
+    return float((above - below) / (known.freedom(log_kappa).sum() + below))
 
 
-def _errors(
-    known: Modes,
-    sizes: Array,
-    powers: Array,
-    noise: float,
-    ridge: float,
-    log_kappa: Array,
-    bounds: Array,
-) -> LearningCurve:
-    """All errors at kappa; the rest of the spectrum learns nothing."""
-    learnability = np.exp(known.log_learnability(log_kappa))
-    squares = known.freedom(log_kappa, 2)
-    left = sizes - squares.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        overfitting = np.where(left > 0.0, sizes / left, math.inf)
-        bias = (1.0 - learnability) ** 2 * powers
-        missed = bias.sum(axis=1) + noise
-        noisy = np.where(missed > 0.0, overfitting * missed, 0.0)
-        variance = np.where(noisy[:, None] > 0.0, squares * (noisy / sizes)[:, None], 0.0)
-        of_degree = bias + variance
-        kappa = np.exp(log_kappa)
-        factor = np.where(ridge > 0.0, (ridge / (sizes * kappa)) ** 2, 0.0)
-        train = np.where(factor > 0.0, factor * noisy, 0.0)
+def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) -> LearningCurve:
+    """All errors at kappa."""
+    n, at = kappa.samples, kappa.log_kappa
+    log_learned = known.log_learnability(at)
+    learned = np.exp(log_learned)
+    ridged = _of_ridge(known, kappa)
+    likely = known.rest_freedom(at)[1]
+    free = _unspent(known, log_learned) + likely * (1.0 - known.rest_learnability(at)[0]) + ridged
+    bias = (1.0 - learned) ** 2 * powers
+    noisy, overfitting = _product(bias.sum(axis=1) + noise, n, free)
+    with np.errstate(invalid="ignore"):
+        variance = known.freedom(at, 2) * (noisy / n)[:, None]
+        train = np.where(ridged > 0.0, (ridged / n) ** 2 * noisy, 0.0)
+    variance[np.isnan(variance)] = 0.0
+    bounds = np.stack(_error_bounds(known, kappa, powers, noise), axis=1)
     return LearningCurve(
-        known.dim, known.degrees, sizes, powers, noise, ridge, kappa, bounds, learnability,
-        overfitting, noisy - noise, noisy, train, of_degree,
+        known.dim, known.degrees, n, powers, noise, kappa.ridge, np.exp(at),
+        np.exp(np.stack([kappa.least, kappa.most], axis=1)), learned, overfitting,
+        noisy - noise, bounds - noise, noisy, train, bias, variance,
     )  # fmt: skip
+
+
+def _of_ridge(known: Modes, kappa: Regularization) -> Array:
+    """delta / kappa, or its limit n - rank where both are 0."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        usual = np.where(kappa.ridge > 0.0, np.exp(np.log(kappa.ridge) - kappa.log_kappa), 0.0)
+    bare = np.isneginf(kappa.log_kappa)
+    rank = known.freedom(kappa.log_kappa).sum(axis=1)
+    return np.where(bare, np.maximum(kappa.samples - rank, 0.0), usual)
+
+
+def _unspent(known: Modes, *log_learnability: Array) -> Array:
+    """sum N L (1 - L) over the known degrees, (S,): the least where there are two L."""
+    parts = [np.exp(known.log_multiplicities + x) * -np.expm1(x) for x in log_learnability]
+    return np.asarray(np.minimum.reduce(parts).sum(axis=-1))
+
+
+def _product(missed: Array, n: Array, free: Array) -> tuple[Array, Array]:
+    """E_0 times what is missed, and E_0 = n / free, which is infinite where nothing is free."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        overfitting = np.where(free > 0.0, n / free, math.inf)
+        return np.where(missed > 0.0, overfitting * missed, 0.0), overfitting
+
+
+def _error_bounds(
+    known: Modes, kappa: Regularization, powers: Array, noise: float
+) -> tuple[Array, Array]:
+    """Bounds of the error against noisy labels, from those of kappa.
+
+    What is missed grows with kappa.  n - sum N L^2 = sum N L (1 - L) + delta / kappa: each
+    L (1 - L) has one peak, at kappa = lambda, so between two kappas it is at least its value at one
+    of them; and the rest and the ridge have n - sum N L together, over the known degrees.
+    """
+    n, low, high = kappa.samples, kappa.least, kappa.most
+    lower, upper = known.log_learnability(high), known.log_learnability(low)
+    missed = [((1.0 - np.exp(x)) ** 2 * powers).sum(axis=1) + noise for x in (upper, lower)]
+    others = [np.maximum(n - known.freedom(x).sum(axis=1), 0.0) for x in (low, high)]
+    top = known.rest_learnability(low)[1]
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        ridged = np.where(kappa.ridge > 0.0, np.exp(np.log(kappa.ridge) - high), 0.0)
+    least = _unspent(known, lower, upper) + np.maximum(ridged, others[0] * (1.0 - top))
+    with np.errstate(over="ignore"):
+        between = np.exp(known.log_multiplicities) * 0.25
+    peaked = (known.log_eigenvalues >= low[:, None]) & (known.log_eigenvalues <= high[:, None])
+    ends = [np.exp(known.log_multiplicities + x) * -np.expm1(x) for x in (lower, upper)]
+    most = np.where(peaked, between, np.maximum(*ends)).sum(axis=1) + others[1]
+    return (
+        _product(missed[0], n, np.minimum(most, n))[0],
+        _product(missed[1], n, least)[0],
+    )
+
+
+def _checked_degrees(degrees: Iterable[int] | None, source: Source) -> list[int]:
+    """Degrees as whole numbers; none for all that are known."""
+    if degrees is None:
+        return list(range(13)) if isinstance(source, (Network, str)) else []
+    return [int(k) for k in check_degrees(degrees)]
 
 
 def _checked_power(power: Mapping[int, float] | ArrayLike) -> dict[int, float]:

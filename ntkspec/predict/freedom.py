@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.predict.curves import learning_curve
-from ntkspec.predict.modes import Source, modes
+from ntkspec.predict.modes import Modes, Source, resolved
+from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
 
@@ -26,18 +26,22 @@ class EffectiveDimension:
     dim : int
     degrees : (K,) int64 array
     ridge : (R,) float64 array
-        On the scale of the eigenvalues lambda_k.
+        r, on the scale of the eigenvalues lambda_k.
     effective_dimension : (R,) float64 array
-        sum_k N lambda_k / (lambda_k + ridge), over all degrees.
+        sum_k N lambda_k / (lambda_k + r), over all degrees.
     bounds : (R, 2) float64 array
-        Lower and upper bound of it: what the degrees beyond the last can add.
+        Lower and upper bound of it: what the degrees beyond the last leave open.
     of_degree : (R, K) float64 array
         Its part of each degree.
     second : (R,) float64 array
-        sum_k N (lambda_k / (lambda_k + ridge))^2 over the known degrees: the degrees of freedom
-        in the variance.
+        sum_k N (lambda_k / (lambda_k + r))^2: the degrees of freedom in the variance.
+    second_bounds : (R, 2) float64 array
+        Lower and upper bound of it.
+    samples : int or None
+        n, as given.
     of_samples : (R,) float64 array or None
-        Expected Tr G (G + n ridge)^-1 of the kernel matrix G of `samples` random points.
+        With n: what Tr K (K + n r I)^-1 of the kernel's matrix at n random points is expected to
+        be.
     """
 
     dim: int
@@ -47,7 +51,9 @@ class EffectiveDimension:
     bounds: Array
     of_degree: Array
     second: Array
-    of_samples: Array | None = None
+    second_bounds: Array
+    samples: int | None
+    of_samples: Array | None
 
 
 def effective_dimension(
@@ -56,6 +62,7 @@ def effective_dimension(
     ridge: ArrayLike = 1e-3,
     *,
     samples: int | None = None,
+    ridge_scale: RidgeScale = "operator",
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
 ) -> EffectiveDimension:
@@ -63,13 +70,18 @@ def effective_dimension(
 
     Parameters
     ----------
-    source, dim, kernel, max_degree
+    source, dim, kernel
         As for `ntkspec.predict.modes`.
     ridge : array_like, (R,) or scalar
-        On the scale of the operator's eigenvalues: that of K / n + ridge I.  For the estimator
-        (K + delta I)^-1 on n points it is delta / n.
+        Positive.
     samples : int, optional
-        n, for `of_samples`.
+        Number n of points; at least 1.
+    ridge_scale : {"operator", "matrix"}
+        The ridge is r of K / n + r I, on the scale of the operator's eigenvalues; or, with n given,
+        delta = n r of K + delta I.
+    max_degree : int, optional
+        Largest degree of a network's spectrum that is taken by itself; by default as many as the
+        smallest ridge needs (`ntkspec.predict.modes.resolved`).
 
     Returns
     -------
@@ -78,35 +90,61 @@ def effective_dimension(
     Raises
     ------
     NtkspecError
-        For a ridge that is not positive.
+        For a ridge that is not positive, samples that are not a number from 1, and the scale
+        "matrix" without samples.
 
     Notes
     -----
-    N(r) = Tr K (K + r)^-1 (Zhang 2005; Caponnetto and De Vito 2007, definition 1), here
-    sum_k N(d,k) lambda_k / (lambda_k + r).  The matrix of n points has n - delta / kappa, delta =
-    n r, with kappa as for `learning_curve` (Simon et al. 2023, eq. 4); it cannot exceed n.
+    N(r) = Tr T (T + r)^-1 of the operator T (Zhang 2005; Caponnetto and De Vito 2007), here
+    sum_k N(d,k) lambda_k / (lambda_k + r).  The kernel's matrix at n random points has n - delta /
+    kappa = sum_k N(d,k) lambda_k / (lambda_k + kappa) instead, with kappa > r as in
+    `learning_curve`: the sum of learnabilities of Simon et al. 2023, section 4.
 
     Examples
     --------
-    >>> found = effective_dimension("relu", dim=3, ridge=[1e-2, 1e-4], max_degree=200)
-    >>> found.effective_dimension.round(3)
-    array([ 11.826, 169.486])
+    >>> found = effective_dimension("relu", dim=3, ridge=[1e-2, 1e-4])
+    >>> found.effective_dimension.round(2)
+    array([ 11.83, 169.56])
+    >>> effective_dimension("relu", 3, 0.1, samples=10, ridge_scale="matrix").of_samples.round(2)
+    array([6.7])
     """
     values = np.atleast_1d(np.asarray(ridge, dtype=np.float64))
     if not (values.size and np.all(values > 0.0) and np.all(np.isfinite(values))):
         raise NtkspecError(f"ridge = {ridge!r} is not allowed; it must be positive")
-    known = modes(source, dim, kernel, max_degree)
-    finite = None
-    if samples is not None:
-        delta = float(samples) * values
-        kappa = [learning_curve(known, None, samples, (0.0,), ridge=r).kappa[0] for r in delta]
-        finite = float(samples) - delta / np.array(kappa)
+    n = _checked_samples(samples)
+    if checked_ridge_scale(ridge_scale) == "matrix":
+        if n is None:
+            raise NtkspecError("ridge_scale = 'matrix' is not allowed without samples")
+        values = values / n
     logs = np.log(values)
-    below, above = known.rest_freedom(logs)
-    parts = known.freedom(logs)
-    total = parts.sum(axis=1)
-    bounds = np.stack([total + below, total + above], axis=1)
-    second = known.freedom(logs, 2).sum(axis=1)
+    known = resolved(source, dim, kernel, max_degree, 0, lambda m: _doubt(m, logs.min()))
+    parts, squares = known.freedom(logs), known.freedom(logs, 2).sum(axis=1)
+    below, likely, above = (parts.sum(axis=1) + x for x in known.rest_freedom(logs))
+    mean, top = known.rest_learnability(logs)
+    rest = likely - parts.sum(axis=1), above - parts.sum(axis=1)
+    of_samples = None
+    if n is not None:
+        sizes = np.full(values.size, float(n))
+        kappa = regularization(known, sizes, n * values).log_kappa
+        of_samples = n - n * np.exp(logs - kappa)
     return EffectiveDimension(
-        known.dim, known.degrees, values, bounds.mean(axis=1), bounds, parts, second, finite
-    )
+        known.dim, known.degrees, values, likely, np.stack([below, above], axis=1), parts,
+        squares + mean * rest[0], np.stack([squares, squares + top * rest[1]], axis=1),
+        n, of_samples,
+    )  # fmt: skip
+
+
+def _doubt(known: Modes, log_ridge: float) -> float:
+    """What the rest leaves open, relative."""
+    below, _, above = known.rest_freedom(log_ridge)
+    return float((above - below) / (known.freedom(log_ridge).sum() + below))
+
+
+def _checked_samples(samples: int | None) -> int | None:
+    if samples is None:
+        return None
+    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 1:
+        raise NtkspecError(
+            f"samples = {samples!r} is not allowed; it must be a whole number from 1"
+        )
+    return int(samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -14,10 +15,12 @@ from scipy.special import gammaln
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra import Spectrum, spectrum
+from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.conventions import check_dim
+from ntkspec.spectra.routes import route as accurate
 from ntkspec.tables import TableSlice
 
-__all__ = ["Modes", "Source", "log_multiplicity", "modes"]
+__all__ = ["Modes", "Source", "log_multiplicity", "modes", "resolved"]
 
 Array = NDArray[np.float64]
 
@@ -25,6 +28,11 @@ ROUNDING = 2.0**-53
 #: Relative error of K(1) by the pointwise kernels.
 TRACE_ERROR = 1e-14
 DEFAULT_DEGREE = 128
+#: Where `resolved` ends by itself: for (leaky) ReLU of one layer, whose eigenvalues have a closed
+#: form and a long tail, and for other networks.
+MOST_DEGREE, MOST_SEEDED_DEGREE = 32768, 512
+#: What the degrees left out may leave open, relative.
+ENOUGH = 1e-3
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,11 @@ class Modes:
         K(1) = sum_k N(d, k) lambda_k over all degrees.
     rest : (float, float)
         Bounds of the sum of N(d, k) lambda_k over the degrees that are not among `degrees`.
-    least_multiplicity : float
-        Least N(d, k) of those: one of their eigenvalues is at most the rest over it.
+    likely_rest : float
+        What it is taken for between them: K(1) less the known sum, or, where that is rounding
+        alone, what the last degrees go on to if each parity falls on by its last ratio.
+    largest_beyond : float
+        Bound on each eigenvalue of those degrees.
 
     Examples
     --------
@@ -60,7 +71,8 @@ class Modes:
     log_multiplicities: Array
     trace: float
     rest: tuple[float, float]
-    least_multiplicity: float
+    likely_rest: float
+    largest_beyond: float
 
     @cached_property
     def shares(self) -> Array:
@@ -101,7 +113,7 @@ class Modes:
         logs = self.log_eigenvalues
         with np.errstate(invalid="ignore"):
             gap = logs - np.asarray(log_kappa, dtype=np.float64)[..., None]
-        return np.where(np.isneginf(logs), -np.inf, -np.logaddexp(0.0, -gap))
+            return np.where(np.isneginf(logs), -np.inf, -np.logaddexp(0.0, -gap))
 
     def freedom(self, log_kappa: ArrayLike, power: int = 1) -> Array:
         """N L^power of each known degree, (..., K).
@@ -117,19 +129,39 @@ class Modes:
             np.exp(self.log_multiplicities + power * self.log_learnability(log_kappa))
         )
 
-    def rest_freedom(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
-        """Bounds of the sum of N L over the degrees that are not known, (...) each.
+    def rest_freedom(self, log_kappa: ArrayLike) -> tuple[Array, Array, Array]:
+        """Sum of N L over the degrees that are not known: least, likely and most, (...) each.
 
-        Every term is at most N lambda / kappa, and at least N lambda / (kappa + the largest
-        eigenvalue that the rest can have).
+        A term N lambda / (lambda + kappa) lies between N lambda / (largest_beyond + kappa) and
+        N lambda / kappa.
+
+        Examples
+        --------
+        >>> [round(float(x), 3) for x in modes("relu", max_degree=40).rest_freedom(np.log(1e-4))]
+        [37.48, 37.925, 38.381]
         """
-        low, high = self.rest
-        kappa = np.exp(log_kappa)
+        kappa = np.exp(np.asarray(log_kappa, dtype=np.float64))
+        sizes = (self.rest[0], self.likely_rest, self.rest[1])
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            largest = high / self.least_multiplicity
-            below = np.where(low > 0.0, low / (kappa + largest), 0.0)
-            above = np.where(high > 0.0, high / kappa, 0.0)
-        return np.asarray(below), np.asarray(above)
+            below, likely, above = (
+                np.asarray(np.where(size > 0.0, size / (kappa + part * self.largest_beyond), 0.0))
+                for size, part in zip(sizes, (1.0, 0.5, 0.0), strict=True)
+            )
+        return below, likely, above
+
+    def rest_learnability(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
+        """A likely and the largest L of the degrees that are not known, (...) each.
+
+        Examples
+        --------
+        >>> [round(float(x), 4) for x in modes("relu").rest_learnability(np.log(1e-4))]
+        [0.0004, 0.0007]
+        """
+        kappa = np.exp(np.asarray(log_kappa, dtype=np.float64))
+        top = self.largest_beyond
+        if top == 0.0:
+            return np.zeros_like(kappa), np.zeros_like(kappa)
+        return 0.5 * top / (0.5 * top + kappa), top / (top + kappa)
 
 
 Source: TypeAlias = Network | str | Spectrum | TableSlice | Modes
@@ -215,8 +247,55 @@ def modes(
     logs = source.log_eigenvalues[at]
     if not isinstance(source.network, Network):
         trace = float(source.network.function(1.0)) if source.network.arithmetic == "double" else 0
-        return _of_trace(trace, source.dim, degrees, logs, error)
+        return _of_trace(trace, source.dim, degrees, logs, error, falling=False)
     return _gathered(source.network, source.kernel, source.dim, degrees, logs, error)
+
+
+def resolved(
+    source: Source,
+    dim: int | None,
+    kernel: Kernel,
+    max_degree: int | None,
+    least: int,
+    doubt: Callable[[Modes], float],
+) -> Modes:
+    """Modes with as many degrees as a prediction needs.
+
+    Parameters
+    ----------
+    source, dim, kernel, max_degree
+        As for `modes`.  Without a max_degree a network's degrees are doubled until the doubt is
+        at most 1e-3, falls no more, or 32768 degrees are reached (512 where the eigenvalues have no
+        closed form).
+    least : int
+        Largest degree that must be there.
+    doubt : callable
+        What the degrees left out leave open, relative, given the modes.
+
+    Returns
+    -------
+    Modes
+
+    Examples
+    --------
+    >>> resolved("relu", 3, "ntk", None, 5, lambda m: m.rest[1] / m.trace).degrees[-1]
+    np.int64(512)
+    """
+    if max_degree is not None or not isinstance(source, (Network, str)):
+        return modes(source, dim, kernel, max_degree)
+    network, last = as_network(source), max(DEFAULT_DEGREE, least)
+    user = network.sigma.user
+    closed = not user and isinstance(accurate(network, kernel), ClosedForm)
+    most = MOST_DEGREE if closed else MOST_SEEDED_DEGREE
+    known = modes(network, dim, kernel, last)
+    left = doubt(known)
+    while left > ENOUGH and 2 * last <= most:
+        last *= 2
+        known = modes(network, dim, kernel, last)
+        before, left = left, doubt(known)
+        if left > 0.9 * before:  # what is left is rounding
+            break
+    return known
 
 
 def _gathered(
@@ -228,23 +307,54 @@ def _gathered(
     error: float,
 ) -> Modes:
     trace = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
-    return _of_trace(trace, dim, degrees, logs, error)
+    return _of_trace(trace, dim, degrees, logs, error, network.weights == "gaussian")
 
 
 def _of_trace(
-    trace: float, dim: int, degrees: NDArray[np.int64], logs: Array, error: float
+    trace: float, dim: int, degrees: NDArray[np.int64], logs: Array, error: float, falling: bool
 ) -> Modes:
     if not trace > 0.0:
         raise NtkspecError("the kernel's value K(1) is not known; give a Network")
     counts = log_multiplicity(dim, degrees)
-    known = math.fsum(np.exp(counts + logs).tolist())
+    terms = np.exp(counts + logs)
+    known = math.fsum(terms.tolist())
     # The logarithms of N come from differences of ln Gamma.
     rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + dim + 2.0))
     doubt = trace * TRACE_ERROR + known * (error + rounding)
     rest = max(0.0, trace - known - doubt), max(0.0, trace - known + doubt)
-    missing = np.setdiff1d(np.arange(degrees[-1] + 2), degrees)[:1]
-    least = math.exp(min(700.0, float(log_multiplicity(dim, missing)[0])))
-    return Modes(dim, degrees, logs, counts, trace, rest, least)
+    likely = trace - known
+    if likely < 4.0 * doubt:
+        likely = min(max(rest[0], _extrapolated(terms)), rest[1])
+    largest = _largest_beyond(dim, degrees, logs, rest[1], falling)
+    return Modes(dim, degrees, logs, counts, trace, rest, likely, largest)
+
+
+def _extrapolated(terms: Array) -> float:
+    """Sum of what follows, if the terms of each parity fall on by their last ratio."""
+    total = 0.0
+    for before, last in zip(terms[-4:-2].tolist(), terms[-2:].tolist(), strict=False):
+        if 0.0 < last < before:
+            total += last * last / (before - last)
+    return total
+
+
+def _largest_beyond(
+    dim: int, degrees: NDArray[np.int64], logs: Array, rest: float, falling: bool
+) -> float:
+    """Bound on the eigenvalues of the degrees that are not known.
+
+    Each is at most the rest over its N.  And lambda_(k+2) <= lambda_k for a kernel that is positive
+    in all dimensions and depends on none: lambda_k = lambda_(k+2) + (1 + 2k/d) lambda_k^(d+2)
+    (docs/mathematics.rst).
+    """
+    missing = np.setdiff1d(np.arange(degrees[-1] + 3), degrees)
+    bounds = np.exp(math.log(rest) - log_multiplicity(dim, missing)) if rest > 0.0 else 0 * missing
+    if not falling:
+        return float(bounds[:2].max())
+    found: dict[int, float] = dict(zip(degrees.tolist(), np.exp(logs).tolist(), strict=True))
+    for k, bound in zip(missing.tolist(), bounds.tolist(), strict=True):
+        found[k] = min(bound, found.get(k - 2, math.inf))
+    return max(found[k] for k in missing.tolist())
 
 
 def _row(part: TableSlice, dim: int | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.predict.modes import Source, modes
+from ntkspec.spectra.conventions import check_degrees
 
 __all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
 
@@ -79,7 +81,7 @@ def learning_times(
     s: float = 0.0,
     weight: Weight = "power",
     step_size: float | None = None,
-    degrees: NDArray[np.int64] | range | list[int] | None = None,
+    degrees: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
 ) -> LearningTimes:
     """Time in which the component of each degree falls to a fraction of its first size.
@@ -126,10 +128,8 @@ def learning_times(
     """
     left = _checked(error, "error", 0.0, 1.0)
     s = _checked(s, "s", -1e3, 1e3)
-    wanted = None if degrees is None else np.asarray(list(degrees))
-    if wanted is not None and (wanted.size == 0 or wanted.dtype.kind not in "iu"):
-        raise NtkspecError(f"degrees = {degrees!r} is not allowed; give whole numbers")
-    last = 100 if wanted is None else max(0, int(wanted.max()))
+    wanted = None if degrees is None else check_degrees(degrees)
+    last = 100 if wanted is None else int(wanted.max())
     known = modes(source, dim, kernel, last)
     at = np.arange(known.degrees.size)
     if wanted is not None:
