@@ -82,8 +82,16 @@ def test_the_other_lines_of_python_run(capsys):
     assert "+/-" in printed
 
 
-def test_the_training_by_hand_learns(capsys):
+def test_what_needs_no_computing_is_there(capsys):
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[2]
+    scope = {"ntkspec": ntkspec}
+    exec(compile(code, "README.md", "exec"), scope)
+    assert len(scope["frame"]) == 257
+    assert "25" in capsys.readouterr().out
+
+
+def test_the_training_by_hand_learns(capsys):
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[3]
     exec(compile(code, "README.md", "exec"), {})
     assert float(capsys.readouterr().out.split()[1]) < 1e-4
 
