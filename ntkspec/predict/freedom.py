@@ -106,7 +106,7 @@ def effective_dimension(
     >>> found.effective_dimension.round(2)
     array([ 11.83, 169.56])
     >>> effective_dimension("relu", 3, 0.1, samples=10, ridge_scale="matrix").of_samples.round(2)
-    array([6.7])
+    array([6.78])
     """
     values = np.atleast_1d(np.asarray(ridge, dtype=np.float64))
     if not (values.size and np.all(values > 0.0) and np.all(np.isfinite(values))):
