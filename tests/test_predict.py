@@ -292,7 +292,7 @@ def test_times_are_those_of_gradient_flow_on_many_points():
     n=st.floats(1.0, 1e6),
     ridge=st.sampled_from([0.0, 1e-6, 1e-2, 10.0]),
     name=st.sampled_from(["relu", "tanh", "erf"]),
-    dim=st.sampled_from([3, 10, 1000]),
+    dim=st.sampled_from([2, 3, 10, 1000]),
     max_degree=st.integers(2, 60),
 )
 def test_kappa_solves_its_equation(n, ridge, name, dim, max_degree):
@@ -351,6 +351,17 @@ def test_slow_tails_are_followed_as_far_as_they_matter():
     assert np.all(np.diff(curve.test_error_bounds, axis=1)[:, 0] < 0.01)
 
 
+@pytest.mark.parametrize(("name", "dim"), [("relu", 2), ("relu", 3), ("leaky_relu", 3)])
+def test_a_likely_tail_stands_for_thousands_of_degrees(name, dim):
+    """A table to degree 128 is enough for 2000 points, where kinks make power laws."""
+    few, many = (
+        learning_curve(source, dim, [100, 1000, 2000], {1: 1.0}, noise=0.1)
+        for source in (modes(name, dim, max_degree=128), name)
+    )
+    assert_allclose(few.test_error, many.test_error, rtol=2e-3)
+    assert_allclose(few.kappa, many.kappa, rtol=5e-3)
+
+
 def test_a_matrix_and_its_operator_have_two_scales_of_one_ridge():
     sizes = np.array([20.0, 200.0])
     of_operator = learning_curve("relu", 5, sizes, {1: 1.0}, ridge=1e-3, ridge_scale="operator")
@@ -380,7 +391,12 @@ def test_more_samples_than_functions_is_least_squares():
     theory lacks the 1.
     """
     exact = ntkspec.spectrum(lambda t: (1 + t) ** 2 / 4, 3, range(3), tolerance=1e-10)
-    known = replace(modes(exact), rest=(0.0, 0.0), likely_rest=0.0, largest_beyond=0.0)
+    known = replace(
+        modes(exact),
+        rest=(0.0, 0.0),
+        likely_tail=np.full((1, 2), -np.inf),
+        log_largest_beyond=-np.inf,
+    )
     curve = learning_curve(known, None, [60], {1: 1.0}, noise=0.3)
     assert curve.test_error[0] == pytest.approx(0.3 * 9 / (60 - 9), rel=1e-9)
     assert curve.train_error[0] == pytest.approx(0.3 * (60 - 9) / 60, rel=1e-9)
