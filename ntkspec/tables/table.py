@@ -172,7 +172,7 @@ class Table:
         >>> import ntkspec
         >>> with ntkspec.atlas() as table:
         ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalue
-        array([[1.16858857e-01, 8.09446379e-08]])
+        array([[1.27408633e-01, 6.48449680e-08]])
         """
         group = self._group(network, kernel)
         rows, dims = _places(self._read(group, "dim"), dim, "dim")
