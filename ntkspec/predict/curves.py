@@ -291,7 +291,7 @@ def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) ->
     learned = np.exp(log_learned)
     ridged = _of_ridge(known, kappa)
     likely = known.rest_freedom(at)[1]
-    free = _unspent(known, log_learned) + likely * (1.0 - known.rest_learnability(at)[0]) + ridged
+    free = _unspent(known, log_learned) + likely - known.rest_second(at)[0] + ridged
     bias = (1.0 - learned) ** 2 * powers
     noisy, overfitting = _product(bias.sum(axis=1) + noise, n, free)
     with np.errstate(invalid="ignore"):
@@ -341,7 +341,7 @@ def _error_bounds(
     lower, upper = known.log_learnability(high), known.log_learnability(low)
     missed = [((1.0 - np.exp(x)) ** 2 * powers).sum(axis=1) + noise for x in (upper, lower)]
     others = [np.maximum(n - known.freedom(x).sum(axis=1), 0.0) for x in (low, high)]
-    top = known.rest_learnability(low)[1]
+    top = known.rest_learnability(low)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ridged = np.where(kappa.ridge > 0.0, np.exp(np.log(kappa.ridge) - high), 0.0)
     least = _unspent(known, lower, upper) + np.maximum(ridged, others[0] * (1.0 - top))

@@ -106,7 +106,7 @@ def effective_dimension(
     >>> found.effective_dimension.round(2)
     array([ 11.83, 169.56])
     >>> effective_dimension("relu", 3, 0.1, samples=10, ridge_scale="matrix").of_samples.round(2)
-    array([6.7])
+    array([6.78])
     """
     values = np.atleast_1d(np.asarray(ridge, dtype=np.float64))
     if not (values.size and np.all(values > 0.0) and np.all(np.isfinite(values))):
@@ -120,8 +120,7 @@ def effective_dimension(
     known = resolved(source, dim, kernel, max_degree, 0, lambda m: _doubt(m, logs.min()))
     parts, squares = known.freedom(logs), known.freedom(logs, 2).sum(axis=1)
     below, likely, above = (parts.sum(axis=1) + x for x in known.rest_freedom(logs))
-    mean, top = known.rest_learnability(logs)
-    rest = likely - parts.sum(axis=1), above - parts.sum(axis=1)
+    second = [squares + x for x in known.rest_second(logs)]
     of_samples = None
     if n is not None:
         sizes = np.full(values.size, float(n))
@@ -129,8 +128,7 @@ def effective_dimension(
         of_samples = n - n * np.exp(logs - kappa)
     return EffectiveDimension(
         known.dim, known.degrees, values, likely, np.stack([below, above], axis=1), parts,
-        squares + mean * rest[0], np.stack([squares, squares + top * rest[1]], axis=1),
-        n, of_samples,
+        second[0], np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip
 
 

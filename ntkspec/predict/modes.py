@@ -18,6 +18,7 @@ from ntkspec.spectra import Spectrum, spectrum
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.conventions import check_dim
 from ntkspec.spectra.routes import route as accurate
+from ntkspec.spectra.series import PositiveSeries
 from ntkspec.tables import TableSlice
 
 __all__ = ["Modes", "Source", "log_multiplicity", "modes", "resolved"]
@@ -28,9 +29,12 @@ ROUNDING = 2.0**-53
 #: Relative error of K(1) by the pointwise kernels.
 TRACE_ERROR = 1e-14
 DEFAULT_DEGREE = 128
-#: Where `resolved` ends by itself: for (leaky) ReLU of one layer, whose eigenvalues have a closed
-#: form and a long tail, and for other networks.
+#: Where `resolved` ends by itself: for networks of one layer without bias whose eigenvalues have a
+#: closed form or a positive series, and for others.
 MOST_DEGREE, MOST_SEEDED_DEGREE = 32768, 512
+#: Blocks of the likely tail, four for each doubling of the degree, and the least power of k by
+#: which its N lambda fall.
+TAIL_BLOCKS, LEAST_FALL = 80, 1.05
 #: What the degrees left out may leave open, relative.
 ENOUGH = 1e-3
 
@@ -52,11 +56,12 @@ class Modes:
         K(1) = sum_k N(d, k) lambda_k over all degrees.
     rest : (float, float)
         Bounds of the sum of N(d, k) lambda_k over the degrees that are not among `degrees`.
-    likely_rest : float
-        What it is taken for between them: K(1) less the known sum, or, where that is rounding
-        alone, what the last degrees go on to if each parity falls on by its last ratio.
-    largest_beyond : float
-        Bound on each eigenvalue of those degrees.
+    likely_tail : (B, 2) float64 array
+        What it is taken for between them: blocks of eigenvalues, the natural logarithms of
+        N lambda summed over each and of its lambda.  The last degrees go on as powers of k, to the
+        sum that is known.
+    log_largest_beyond : float
+        Natural logarithm of a bound on each eigenvalue of those degrees.
 
     Examples
     --------
@@ -71,8 +76,8 @@ class Modes:
     log_multiplicities: Array
     trace: float
     rest: tuple[float, float]
-    likely_rest: float
-    largest_beyond: float
+    likely_tail: Array
+    log_largest_beyond: float
 
     @cached_property
     def shares(self) -> Array:
@@ -132,36 +137,59 @@ class Modes:
     def rest_freedom(self, log_kappa: ArrayLike) -> tuple[Array, Array, Array]:
         """Sum of N L over the degrees that are not known: least, likely and most, (...) each.
 
-        A term N lambda / (lambda + kappa) lies between N lambda / (largest_beyond + kappa) and
-        N lambda / kappa.
+        A term N lambda / (lambda + kappa) lies between N lambda / (the largest lambda + kappa)
+        and N lambda / kappa.
 
         Examples
         --------
         >>> [round(float(x), 3) for x in modes("relu", max_degree=40).rest_freedom(np.log(1e-4))]
-        [37.48, 37.925, 38.381]
+        [37.48, 38.175, 38.381]
         """
-        kappa = np.exp(np.asarray(log_kappa, dtype=np.float64))
-        sizes = (self.rest[0], self.likely_rest, self.rest[1])
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            below, likely, above = (
-                np.asarray(np.where(size > 0.0, size / (kappa + part * self.largest_beyond), 0.0))
-                for size, part in zip(sizes, (1.0, 0.5, 0.0), strict=True)
-            )
-        return below, likely, above
+        x = np.asarray(log_kappa, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            low, high = np.log(self.rest)
+        below = _exp_ratio(float(low), np.logaddexp(self.log_largest_beyond, x))
+        above = _exp_ratio(float(high), x)
+        return below, np.clip(self._tail(x, 1), below, above), above
 
-    def rest_learnability(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
-        """A likely and the largest L of the degrees that are not known, (...) each.
+    def rest_second(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
+        """Sum of N L^2 over the degrees that are not known: likely and most, (...) each.
 
         Examples
         --------
-        >>> [round(float(x), 4) for x in modes("relu").rest_learnability(np.log(1e-4))]
-        [0.0004, 0.0007]
+        >>> [round(float(x), 4) for x in modes("relu").rest_second(np.log(1e-4))]
+        [0.0022, 0.0092]
         """
-        kappa = np.exp(np.asarray(log_kappa, dtype=np.float64))
-        top = self.largest_beyond
-        if top == 0.0:
-            return np.zeros_like(kappa), np.zeros_like(kappa)
-        return 0.5 * top / (0.5 * top + kappa), top / (top + kappa)
+        most = self.rest_freedom(log_kappa)[2] * self.rest_learnability(log_kappa)
+        return np.minimum(self._tail(np.asarray(log_kappa, dtype=np.float64), 2), most), most
+
+    def rest_learnability(self, log_kappa: ArrayLike) -> Array:
+        """The largest L that the degrees that are not known can have, (...).
+
+        Examples
+        --------
+        >>> round(float(modes("relu").rest_learnability(np.log(1e-4))), 4)
+        0.0007
+        """
+        top = self.log_largest_beyond
+        return _exp_ratio(top, np.logaddexp(top, np.asarray(log_kappa, dtype=np.float64)))
+
+    def _tail(self, log_kappa: Array, power: int) -> Array:
+        """Sum of N L^power over the likely tail."""
+        sums, values = self.likely_tail.T
+        below = np.logaddexp(values, log_kappa[..., None])
+        each = _exp_ratio(sums, below)
+        if power == 2:
+            each = each * _exp_ratio(values, below)
+        return np.asarray(each.sum(axis=-1))
+
+
+def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
+    """exp of a difference of logarithms, 0 where the first is that of 0, at most e^700."""
+    above = np.asarray(log_above, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        gap = np.minimum(above - log_below, 700.0)
+    return np.asarray(np.where(np.isneginf(above), 0.0, np.exp(gap)))
 
 
 Source: TypeAlias = Network | str | Spectrum | TableSlice | Modes
@@ -265,8 +293,8 @@ def resolved(
     ----------
     source, dim, kernel, max_degree
         As for `modes`.  Without a max_degree a network's degrees are doubled until the doubt is
-        at most 1e-3, falls no more, or 32768 degrees are reached (512 where the eigenvalues have no
-        closed form).
+        at most 1e-3, falls no more, or 32768 degrees are reached (512 where the eigenvalues have
+        neither a closed form nor a positive series).
     least : int
         Largest degree that must be there.
     doubt : callable
@@ -285,7 +313,7 @@ def resolved(
         return modes(source, dim, kernel, max_degree)
     network, last = as_network(source), max(DEFAULT_DEGREE, least)
     user = network.sigma.user
-    closed = not user and isinstance(accurate(network, kernel), ClosedForm)
+    closed = not user and isinstance(accurate(network, kernel), (ClosedForm, PositiveSeries))
     most = MOST_DEGREE if closed else MOST_SEEDED_DEGREE
     known = modes(network, dim, kernel, last)
     left = doubt(known)
@@ -322,36 +350,62 @@ def _of_trace(
     rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + dim + 2.0))
     doubt = trace * TRACE_ERROR + known * (error + rounding)
     rest = max(0.0, trace - known - doubt), max(0.0, trace - known + doubt)
-    likely = trace - known
-    if likely < 4.0 * doubt:
-        likely = min(max(rest[0], _extrapolated(terms)), rest[1])
-    largest = _largest_beyond(dim, degrees, logs, rest[1], falling)
-    return Modes(dim, degrees, logs, counts, trace, rest, likely, largest)
+    likely = (
+        math.log(trace - known) if trace - known > 4.0 * doubt else _extrapolated(counts + logs)
+    )
+    largest = _log_largest_beyond(dim, degrees, logs, rest[1], falling)
+    tail = _tail_blocks(degrees, logs, counts, likely)
+    return Modes(dim, degrees, logs, counts, trace, rest, tail, largest)
 
 
-def _extrapolated(terms: Array) -> float:
-    """Sum of what follows, if the terms of each parity fall on by their last ratio."""
-    total = 0.0
-    for before, last in zip(terms[-4:-2].tolist(), terms[-2:].tolist(), strict=False):
-        if 0.0 < last < before:
-            total += last * last / (before - last)
+def _extrapolated(log_terms: Array) -> float:
+    """Logarithm of the sum of what follows, if the terms of a parity fall on by their last ratio.
+
+    `Modes.rest_freedom` holds it between the bounds of the rest.
+    """
+    total = -math.inf
+    for before, last in zip(log_terms[-4:-2].tolist(), log_terms[-2:].tolist(), strict=False):
+        if -math.inf < last < before:
+            total = float(np.logaddexp(total, 2 * last - before - np.log(-np.expm1(last - before))))
     return total
 
 
-def _largest_beyond(
+def _tail_blocks(degrees: NDArray[np.int64], logs: Array, counts: Array, total: float) -> Array:
+    """Blocks of the likely tail in logarithms: sums of N lambda, which make the total, and lambda.
+
+    Of the parity that has more at the end, lambda goes on as k^-q and N lambda as k^-p, with the
+    powers of its last two degrees.
+    """
+    last = max(range(-min(2, degrees.size), 0), key=lambda at: float(logs[at] + counts[at]))
+    before = np.flatnonzero((degrees == degrees[last] - 2) & np.isfinite(logs))
+    if not np.isfinite(logs[last]) or before.size == 0 or degrees[last] < 4:
+        return np.array([[total, -math.inf]])
+    k = float(degrees[last])
+    apart = math.log(k / (k - 2.0))
+    q = max(0.0, float(logs[before[0]] - logs[last]) / apart)
+    p = max(LEAST_FALL, q - float(counts[last] - counts[before[0]]) / apart)
+    edges = np.append(2.0 ** (np.arange(TAIL_BLOCKS) / 4.0), math.inf)
+    with np.errstate(divide="ignore", under="ignore"):
+        sums = np.log(edges[:-1] ** (1.0 - p) - edges[1:] ** (1.0 - p))
+    middles = (1.0 + 1.0 / k) * edges[:-1] * 2.0**0.125
+    return np.stack([total + sums, float(logs[last]) - q * np.log(middles)], axis=1)
+
+
+def _log_largest_beyond(
     dim: int, degrees: NDArray[np.int64], logs: Array, rest: float, falling: bool
 ) -> float:
-    """Bound on the eigenvalues of the degrees that are not known.
+    """Logarithm of a bound on the eigenvalues of the degrees that are not known.
 
     Each is at most the rest over its N.  And lambda_(k+2) <= lambda_k for a kernel that is positive
     in all dimensions and depends on none: lambda_k = lambda_(k+2) + (1 + 2k/d) lambda_k^(d+2)
     (docs/mathematics.rst).
     """
     missing = np.setdiff1d(np.arange(degrees[-1] + 3), degrees)
-    bounds = np.exp(math.log(rest) - log_multiplicity(dim, missing)) if rest > 0.0 else 0 * missing
+    with np.errstate(divide="ignore"):
+        bounds = np.log(rest) - log_multiplicity(dim, missing)
     if not falling:
         return float(bounds[:2].max())
-    found: dict[int, float] = dict(zip(degrees.tolist(), np.exp(logs).tolist(), strict=True))
+    found: dict[int, float] = dict(zip(degrees.tolist(), logs.tolist(), strict=True))
     for k, bound in zip(missing.tolist(), bounds.tolist(), strict=True):
         found[k] = min(bound, found.get(k - 2, math.inf))
     return max(found[k] for k in missing.tolist())

@@ -90,6 +90,8 @@ def doubt_at(known: Modes, samples: Array, ridge: Array) -> float:
     [False, True]
     """
     n, delta = float(samples.max()), float(ridge[np.argmax(samples)])
+    if delta == 0.0 and known.freedom(-math.inf).sum() < n and known.rest[1] > 0.0:
+        return math.inf  # as many functions as samples, at least
     below, _, above = known.rest_freedom(_root(known, n, delta, 1))
     return float((above - below) / n) if math.isfinite(above) else math.inf
 
