@@ -44,6 +44,11 @@ class Singularity:
         Of a kink at 0: the first derivative that jumps there (0: sigma itself).
     distance : float
         Of a pole or branch point: its distance from the real line.
+
+    Examples
+    --------
+    >>> activation("relu").singularity
+    Singularity(kind='kink', order=1, distance=inf)
     """
 
     kind: Literal["kink", "pole", "entire", "unknown"]
@@ -78,6 +83,12 @@ class Activation:
         Given as a Python callable: nothing about it can be proved.
     arithmetic : {"double", "flint", "mpmath"}
         What a user's callable takes; "double" bounds what can be had.
+
+    Examples
+    --------
+    >>> sigma = activation("tanh")
+    >>> sigma.symmetry, sigma.singularity.kind, float(sigma.derivative(0.0))
+    ('odd', 'pole', 1.0)
     """
 
     name: str

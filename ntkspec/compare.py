@@ -66,7 +66,13 @@ AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no 
 
 @dataclass(frozen=True)
 class Started:
-    """A finite network at its start: its own kernel matrix (n, n), and its values (n,)."""
+    """A finite network at its start: its own kernel matrix (n, n), and its values (n,).
+
+    Examples
+    --------
+    >>> Started(np.eye(2), np.zeros(2)).kernel.shape
+    (2, 2)
+    """
 
     kernel: Array
     values: Array
@@ -87,6 +93,25 @@ class Level:
     verdict : {"agrees", "differs", "does not decay", "no verdict"}
     reason : str
         Why there is no verdict.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> row = compare(open_run(folder / "run.h5")).rows[0]
+    >>> type(row.continuum).__name__, row.continuum.rate > 0.0
+    ('Level', True)
     """
 
     rate: float
@@ -121,6 +146,25 @@ class Row:
         Bound on the relative error of the continuum's eigenvalue.
     kernel_movement : float
         How far the networks' own kernels had moved by the end, relative, the mean over seeds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> row = compare(open_run(folder / "run.h5")).rows[0]
+    >>> row.degree, row.width
+    (1, 64)
     """
 
     loss: str
@@ -165,6 +209,24 @@ class ExtrapolatedRow:
         Whether a trend with the width was seen.
     continuum, points : Level
         Against the predictions that do not depend on the width.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> compare(open_run(folder / "run.h5")).extrapolated  # needs several widths
+    []
     """
 
     loss: str
@@ -197,6 +259,25 @@ class Curves:
         For the first seed's step size; NaN where not computed.
     finite : (R,) float64 array
         Of the first seed's network.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> found = compare(open_run(folder / "run.h5"))
+    >>> next(iter(found.curves.values())).steps[:3]
+    array([0, 1, 2])
     """
 
     measured: list[tuple[NDArray[np.int64], Array]]
@@ -220,6 +301,25 @@ class Comparison:
         For each loss, how the scatter over seeds falls with the width.
     curves : dict of (loss, width, degree) to Curves
     tolerance : float
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> found = compare(open_run(folder / "run.h5"))
+    >>> len(found.rows)
+    4
     """
 
     rows: list[Row]

@@ -67,6 +67,13 @@ class FittedLaw:
         fit to those below.
     share : float
         Part of the fall of log lambda over the degrees fitted that the exponential makes.
+
+    Examples
+    --------
+    >>> k = np.arange(10, 400, 2)
+    >>> best = fit_law(k, -3.0 * np.log(k + 1.0)).best
+    >>> best.kind, best.log_eigenvalue([99.0]).round(2)
+    ('power', array([-13.79]))
     """
 
     kind: Fitted
@@ -102,6 +109,12 @@ class Fit:
         to 1 % of lambda; None where not even the last degrees are so far.
     laws : dict
         A FittedLaw for each kind; empty with fewer than 12 degrees.
+
+    Examples
+    --------
+    >>> k = np.arange(10, 400, 2)
+    >>> fit_law(k, -3.0 * np.log(k + 1.0)).best.kind
+    'power'
     """
 
     supported: Literal["power", "stretched", "geometric", "none"]
@@ -119,6 +132,14 @@ class FittedSpectrum:
     """Fit to the degrees of one parity in one dimension, and what is derived for them.
 
     `derived` is None where no law is derived.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     found = fit_slice(table.select("tanh", dim=3))
+    >>> found[0].name, found[0].dim, found[0].parity
+    ('tanh', 3, 1)
     """
 
     name: str
@@ -174,6 +195,14 @@ def fit_slice(part: TableSlice) -> list[FittedSpectrum]:
     -------
     list of FittedSpectrum
         Without the parities whose degrees end.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     found = fit_slice(table.select("relu", dim=3))
+    >>> [one.fit.supported for one in found]
+    ['power']
     """
     found = []
     for dim, log in zip(part.dims.tolist(), part.log_eigenvalue, strict=True):
@@ -201,6 +230,14 @@ def fit_table(
         When the table has no such network or dimension.
     TableError
         When the file is damaged.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     found = fit_table(table, "relu", 3)
+    >>> [one.fit.supported for one in found]
+    ['power']
     """
     names = list(table.networks) if network is None else [network]
     dims = list(dim) if isinstance(dim, Iterable) else dim

@@ -295,7 +295,13 @@ def _user_matrix(x: NDArray[np.float64], network: Network, kernel: Kernel, out: 
 
 
 def as_network(network: Network | str) -> Network:
-    """Return a network as it is, or the poster's network for an activation's name."""
+    """Return a network as it is, or the poster's network for an activation's name.
+
+    Examples
+    --------
+    >>> as_network("tanh") == Network("tanh")
+    True
+    """
     return network if isinstance(network, Network) else Network(network)
 
 

@@ -165,7 +165,15 @@ def _check(function: Any, arithmetic: str, what: str) -> None:
 def ball_function(
     function: Callable[[Any], Any], arithmetic: Arithmetic, name: str
 ) -> Callable[[Any], Any]:
-    """The function as one of a `flint.arb`, with its errors as sentences."""
+    """The function as one of a `flint.arb`, with its errors as sentences.
+
+    Examples
+    --------
+    >>> square = ball_function(lambda x: x * x, "flint", "square")
+    >>> from flint import arb
+    >>> square(arb(3)) == 9
+    True
+    """
     from flint import arb, ctx
 
     def of_mpmath(x: Any) -> Any:

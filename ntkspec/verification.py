@@ -52,6 +52,14 @@ class Check:
     passed : bool
     method : str
         How the reference was made.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     check = table.checks("tanh")[0]
+    >>> check["relative_error"] < 1e-14
+    True
     """
 
     dim: int
@@ -76,6 +84,26 @@ class Verification:
         The largest relative error found.
     passed : bool
         Whether there were rows and every one passed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> from ntkspec.sweeps.merge import merge
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
+    >>> found = verify_table(folder / "t.h5", samples=2, digits=20, workers=1)
+    >>> len(found.rows), found.passed
+    (2, True)
     """
 
     rows: tuple[tuple[str, Check], ...]
@@ -294,6 +322,25 @@ def verify_table(
     -----
     More than one worker means processes that import the caller's main module anew (spawn): a
     script must call this under ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> from ntkspec.sweeps.merge import merge
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
+    >>> verify_table(folder / "t.h5", samples=2, digits=20, workers=1).worst < 1e-14
+    True
     """
     if workers is not None and (
         isinstance(workers, bool) or not isinstance(workers, int) or workers < 1

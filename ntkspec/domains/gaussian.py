@@ -80,6 +80,14 @@ class GaussianSpectrum:
     relative_error : (K, J) float64 array
         Bound on the relative error: proved for homogeneous activations, otherwise twice the
         difference of two runs of unequal nodes, terms and precision.
+
+    Examples
+    --------
+    >>> from ntkspec.domains import gaussian_spectrum
+    >>> found = gaussian_spectrum("relu", 10, degrees=[0, 1])
+    >>> found.eigenvalues.round(6)
+    array([[0.01673],
+           [0.025  ]])
     """
 
     network: Network

@@ -45,6 +45,14 @@ class Contents:
         eigenvalues, trace K(1), bounds of error and laws.
     numbers : float64 array
         The arrays one after another, as `encoded`.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     found = read_contents(table, networks=["tanh"], dims=[3, 10], degrees=range(5))
+    >>> len(found.header["networks"])
+    1
     """
 
     header: dict[str, Any]
@@ -105,6 +113,14 @@ def read_contents(
         `MOST_ENTRIES` eigenvalues, or one is above the range of doubles.
     TableError
         When the file is damaged.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     found = read_contents(table, networks=["relu"], dims=3)
+    >>> type(found).__name__
+    'Contents'
     """
     names = list(table.networks) if networks is None else list(dict.fromkeys(networks))
     if not names:

@@ -42,6 +42,12 @@ class EffectiveDimension:
     of_samples : (R,) float64 array or None
         With n: what Tr K (K + n r I)^-1 of the kernel's matrix at n random points is expected to
         be.
+
+    Examples
+    --------
+    >>> found = effective_dimension("tanh", dim=3, ridge=1e-3)
+    >>> found.effective_dimension.round(3), found.of_degree[0, 1].round(3)
+    (array([13.338]), np.float64(2.979))
     """
 
     dim: int

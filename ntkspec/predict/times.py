@@ -40,6 +40,12 @@ class LearningTimes:
         Fraction of the component that is left after the time.
     s, weight, step_size
         As given.
+
+    Examples
+    --------
+    >>> found = learning_times("relu", dim=3, error=0.1, degrees=[1, 3])
+    >>> found.times.round(2), found.error
+    (array([27.63,   inf]), 0.1)
     """
 
     dim: int

@@ -54,6 +54,12 @@ class Certificate:
     balls : tuple of str
         The same as decimals, midpoint and radius.
     method : str
+
+    Examples
+    --------
+    >>> proof = certify("relu", dim=3, degrees=[8], digits=20)
+    >>> print(proof.balls[0])
+    [0.00027847290039062500000000 +/- 3e-31]
     """
 
     network: Network

@@ -55,7 +55,13 @@ GUARD_BITS = 64
 
 
 class Case(NamedTuple):
-    """One kernel in one dimension: what a network's activation and variances leave open."""
+    """One kernel in one dimension: what a network's activation and variances leave open.
+
+    Examples
+    --------
+    >>> Case(3, "ntk", 2, "hidden")
+    Case(dim=3, kernel='ntk', depth=2, trained='hidden')
+    """
 
     dim: int
     kernel: Literal["ntk", "nngp"] = "ntk"
@@ -141,6 +147,15 @@ def reference_spectra(
     -----
     The working precision is that of the smallest eigenvalue asked for, so ask for d = 3 and d = 64
     together only when both are wanted.
+
+    Examples
+    --------
+    >>> import mpmath
+    >>> from types import SimpleNamespace
+    >>> net = SimpleNamespace(activation="relu", weight_variance=1.0)
+    >>> case = Case(3, "ntk", 1, "hidden")
+    >>> [mpmath.nstr(r.value, 8) for r in reference_spectra(net, [case], [0, 1])[case]]
+    ['0.0625', '0.083333333']
     """
     model = _Model.of(network)
     wanted = list(dict.fromkeys(cases))

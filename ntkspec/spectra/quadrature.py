@@ -167,6 +167,12 @@ class FunkHecke:
         Bound on the error: rounding, and truncation from the rule of half the nodes.
     digits : (K,) int64 array
         Decimal digits that the bound leaves; 0 says that there is none.
+
+    Examples
+    --------
+    >>> found = funk_hecke(np.exp, 3, [0, 30])
+    >>> found.digits
+    array([14,  0])
     """
 
     degrees: NDArray[np.int64]

@@ -54,6 +54,11 @@ class Reference:
         The difference of the two last runs plus both radii plus the tails cut off.
     method : str
         What was done, for the table of checks.
+
+    Examples
+    --------
+    >>> reference_eigenvalue("tanh", dim=3, degree=2)
+    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
     """
 
     value: mpmath.mpf

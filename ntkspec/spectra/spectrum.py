@@ -47,6 +47,12 @@ class Spectrum:
         eigenvalue = mantissa * 2**exponent, whatever the range of doubles.
     relative_error : (K,) float64 array
         Bound on the relative error of each.
+
+    Examples
+    --------
+    >>> s = spectrum("tanh", dim=100, degrees=[1, 2001])
+    >>> s.eigenvalues, s.log_eigenvalues.round(6)
+    (array([0.00368852, 0.        ]), array([  -5.602531, -788.314354]))
     """
 
     network: Network | ZonalKernel

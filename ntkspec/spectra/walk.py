@@ -37,6 +37,12 @@ class Block:
     relative_error : (D,) float64 array
         Bound on the relative error of each eigenvalue of a dimension; a logarithm is off by no
         more than that and the rounding of a double of its size.
+
+    Examples
+    --------
+    >>> block = table_block("relu", [3, 5], range(3))
+    >>> block.eigenvalue.shape, block.relative_error.shape
+    ((2, 3), (2,))
     """
 
     dims: NDArray[np.int64]
@@ -100,7 +106,17 @@ def table_block(
 
 
 def is_walked(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
-    """Whether a block of increasing dimensions and degrees is walked, over those between too."""
+    """Whether a block of increasing dimensions and degrees is walked, over those between too.
+
+    Examples
+    --------
+    >>> from ntkspec.networks import Network
+    >>> from ntkspec.spectra.routes import route
+    >>> relu = route(Network("relu"), "ntk")
+    >>> dims, degrees = np.arange(2, 200), np.arange(500)
+    >>> is_walked(relu, dims, degrees), is_walked(relu, dims[:1], degrees)
+    (True, False)
+    """
     span = int(dims[-1] - dims[0] + 1) * int(degrees[-1] - degrees[0] + 1)
     return source.walks and dims.size > 3 and span <= 4 * dims.size * degrees.size
 

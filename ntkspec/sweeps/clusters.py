@@ -54,6 +54,11 @@ class Local:
     ----------
     workers : int or None
         How many; one for each processor if not given.
+
+    Examples
+    --------
+    >>> Local(2)
+    Local(workers=2)
     """
 
     workers: int | None = None
@@ -76,6 +81,11 @@ class External:
         Or the file that the scheduler wrote.
     tls_ca, tls_cert, tls_key : Path or None
         Authority, certificate and key (PEM), where the scheduler asks for TLS.
+
+    Examples
+    --------
+    >>> External(address="tcp://10.0.0.7:8786").address
+    'tcp://10.0.0.7:8786'
     """
 
     address: str | None = None

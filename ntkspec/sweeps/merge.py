@@ -68,6 +68,24 @@ def merge(
         When sources do not fit together, or disagree where they overlap: where.
     TableError
         When one is missing, damaged or not finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
+    >>> (folder / "t.h5").is_file()
+    True
     """
     paths, out = [Path(source) for source in sources], Path(output)
     check_layout(layout)
@@ -97,6 +115,24 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
     """Make the table of a recipe whose blocks lie in one or several folders.
 
     Every block is read and verified; checks that no shard made are made here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> merge_folders([folder / "t.h5.parts"], folder / "t.h5", "single", Observer())
+    >>> (folder / "t.h5").is_file()
+    True
     """
     with locked(out, "sweep", "table", together=False) as own:
         sweep_up(own, out)
@@ -162,6 +198,25 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
 
     Every table is verified first.  Where they overlap the first one's numbers are kept, once
     they are known to agree within the bounds of both.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
+    >>> merge_tables([folder / "t.h5"], folder / "again.h5", Observer())
+    >>> (folder / "again.h5").is_file()
+    True
     """
     with ExitStack() as stack:
         tables = [stack.enter_context(open_table(path)) for path in paths]

@@ -21,6 +21,27 @@ class Progress:
         Computed by this run.
     retried : int
         Tasks that failed, or whose worker did, and were given out again.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import Observer, run_shard
+    >>> class Mine(Observer):
+    ...     def progress(self, state):
+    ...         self.last = state
+    >>> mine = Mine()
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1", observer=mine)
+    >>> mine.last.done, mine.last.total
+    (1, 1)
     """
 
     done: int
@@ -30,7 +51,16 @@ class Progress:
 
 
 class Observer:
-    """Hears how a sweep goes.  This one prints what a person should know, and no progress."""
+    """Hears how a sweep goes.  This one prints what a person should know, and no progress.
+
+    Examples
+    --------
+    >>> class Mine(Observer):
+    ...     def note(self, event, message, **facts):
+    ...         print(event)
+    >>> Mine().note("begin", "a sweep begins")
+    begin
+    """
 
     def progress(self, state: Progress) -> None:
         """After each task, and every few seconds."""

@@ -75,6 +75,16 @@ class Recipe:
         What a batch system is asked for.
     text : str
         The recipe as written.
+
+    Examples
+    --------
+    >>> recipe = parse_recipe('''
+    ... dims = "2:5"
+    ... degrees = "0:9"
+    ... networks = [{activation = "relu"}]
+    ... ''')
+    >>> recipe.dims, recipe.degrees.size, recipe.compression
+    (array([2, 3, 4]), 9, 'gzip')
     """
 
     name: str
@@ -116,6 +126,13 @@ def read_recipe(path: str | Path) -> Recipe:
         When there is no such file.
     NtkspecError
         When something in it is not allowed: file, line, key and what is allowed.
+
+    Examples
+    --------
+    >>> read_recipe("missing.toml")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.TableError: missing.toml: the recipe cannot be read (No such file or directory)
     """
     return parse_recipe(read_text(path), str(path))
 

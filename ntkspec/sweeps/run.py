@@ -40,6 +40,23 @@ class SweepResult:
         The table; None when a shard left the assembly to others.
     computed, reused : int
         Blocks computed now, and found whole from an earlier run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> result = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> result.computed, result.reused
+    (1, 0)
     """
 
     output: Path | None
@@ -86,6 +103,25 @@ def run_sweep(
     Notes
     -----
     With worker processes a script must call this under ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import Local, run_sweep
+    >>> result = run_sweep(folder / "r.toml", folder / "t.h5", Local(1))
+    >>> import ntkspec
+    >>> with ntkspec.open_table(folder / "t.h5") as table:
+    ...     print(table.select("relu", dim=3, degrees=2).eigenvalue)
+    [[0.02734375]]
     """
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
     check_layout(layout)
@@ -145,6 +181,23 @@ def run_shard(
     ------
     NtkspecError, TableError
         As `run_sweep`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... dims = [2, 3]
+    ... degrees = "0:5"
+    ... checks = {samples = 0}
+    ... networks = [{activation = "relu"}]
+    ... '''
+    >>> _ = (folder / "r.toml").write_text(text)
+    >>> from ntkspec.sweeps import run_shard
+    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> (folder / "t.h5.parts").is_dir()
+    True
     """
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
     index, count = _parsed_shard(shard)

@@ -51,6 +51,14 @@ class TableSlice:
     degrees : (K,) int64 array
     eigenvalue, log_eigenvalue : (D, K) float64 arrays
     relative_error : (D,) float64 array
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     part = table.select("tanh", dim=[2, 3], degrees=[1, 11])
+    >>> part.eigenvalue.shape, part.network.name, part.kernel
+    ((2, 2), 'tanh', 'ntk')
     """
 
     name: str
@@ -67,6 +75,13 @@ class Table:
     """A table in an HDF5 file; nothing is read until asked for.
 
     Made by `open_table`; close it, or use it in a ``with`` block.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     print(table.dims("relu")[-1], table.kernel("relu"), len(table.checks("relu")))
+    1024 ntk 2
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:

@@ -33,7 +33,16 @@ SHARE = 0.5
 
 
 class Loss(Protocol):
-    """1/2 r' P r; see `ntkspec.trainer.sobolev`."""
+    """1/2 r' P r; see `ntkspec.trainer.sobolev`.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.sobolev import L2Loss
+    >>> loss: Loss = L2Loss(circle(4))
+    >>> loss.apply([1.0, 0.0, 0.0, 0.0])
+    array([0.25, 0.  , 0.  , 0.  ])
+    """
 
     def apply(self, r: NDArray[np.float64]) -> NDArray[np.float64]:
         """P r."""
@@ -41,7 +50,15 @@ class Loss(Protocol):
 
 
 class Diverged(NtkspecError):
-    """A descent whose loss grew or left the range of numbers."""
+    """A descent whose loss grew or left the range of numbers.
+
+    Examples
+    --------
+    >>> raise Diverged("step 7: the loss has grown")
+    Traceback (most recent call last):
+        ...
+    ntkspec.trainer.descent.Diverged: step 7: the loss has grown
+    """
 
 
 class Descent:

@@ -246,6 +246,12 @@ def latitudes(dim: int, last: int, j: int, t: Array, sine: Array) -> Array:
 
     t p_i = b_(i+1) p_(i+1) + b_i p_(i-1), b_i^2 = i (i+2a-1) / (4 (i+a) (i+a-1)), a = j + (d-2)/2,
     the orthonormal Gegenbauer polynomials (Szegoe 1939, 4.7.17); p_0^2 is 1/E[(1-t^2)^j].
+
+    Examples
+    --------
+    >>> t = np.array([0.5])
+    >>> latitudes(3, 1, 0, t, np.sqrt(1 - t * t)).round(6).ravel()  # 1 and sqrt(3) t
+    array([1.      , 0.866025])
     """
     i = np.arange(j)
     table = np.empty((last - j + 1, t.size))

@@ -102,6 +102,19 @@ class NetworkRecipe:
     weight_variance : float
     trained : {"hidden", "all"}
     precision : {"float64", "float32"}
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "relu", width = [64, 128], seeds = 2}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... ''')
+    >>> recipe.network.widths, recipe.network.seeds, recipe.network.precision
+    ((64, 128), (0, 1), 'float64')
     """
 
     activation: str
@@ -144,6 +157,19 @@ class DataRecipe:
         Where the points are; empty but for the kind "file".
     file_digest : str
         Digest of that file.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "relu", width = [64, 128], seeds = 2}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... ''')
+    >>> recipe.data.kind, recipe.data.points, recipe.data.dim
+    ('circle', 16, 2)
     """
 
     kind: str
@@ -172,6 +198,19 @@ class TargetRecipe:
         Which harmonic of its degree each is, for the kind "basis".
     pole : tuple of float or None
         Of zonal harmonics, as given.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "relu", width = [64, 128], seeds = 2}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... ''')
+    >>> recipe.target.degrees, recipe.target.amplitudes
+    ((1, 2), (1.0, 1.0))
     """
 
     kind: Kind
@@ -192,6 +231,22 @@ class SamplesRecipe:
         Where the values are.
     file_digest : str
         Digest of that file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np.save(folder / "y.npy", np.ones(16))
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "samples", file = "y.npy"}
+    ... loss = {s = 0}
+    ... '''
+    >>> parse_run_recipe(text, str(folder / "run.toml")).target.kind
+    'samples'
     """
 
     kind: Literal["samples"]
@@ -213,6 +268,19 @@ class LossRecipe:
         Largest degree that the loss weighs.
     step : float or None
         None takes what is stable.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "relu", width = [64, 128], seeds = 2}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... ''')
+    >>> recipe.loss.exponents, recipe.loss.weight
+    ((0.0, 1.0), 'power')
     """
 
     exponents: tuple[Exponent, ...]
@@ -267,6 +335,19 @@ class RunRecipe:
         The recipe as written.
     source : str
         Name of its file; empty where it has none.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "relu", width = [64, 128], seeds = 2}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... ''')
+    >>> recipe.steps, len(recipe.members), recipe.record_steps[:4]
+    (20, 8, array([0, 1, 2, 3]))
     """
 
     name: str
@@ -327,6 +408,13 @@ def read_run_recipe(path: str | Path) -> RunRecipe:
         When there is no such file.
     NtkspecError
         When something in it is not allowed: file, line, key and what is allowed.
+
+    Examples
+    --------
+    >>> read_run_recipe("missing.toml")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.TableError: missing.toml: the recipe cannot be read (No such file or directory)
     """
     return parse_run_recipe(read_text(path), str(path))
 

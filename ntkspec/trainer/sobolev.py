@@ -146,7 +146,14 @@ class SobolevLoss:
 
 
 class Fourier:
-    """F* diag(mu) F / n on n equispaced points of the circle; `factor` is mu_k / n, k <= n/2."""
+    """F* diag(mu) F / n on n equispaced points of the circle; `factor` is mu_k / n, k <= n/2.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> type(SobolevLoss(circle(8), s=1.0).operator).__name__
+    'Fourier'
+    """
 
     def __init__(self, n: int, mu: Array) -> None:
         self.n = n
@@ -168,7 +175,15 @@ class Fourier:
 
 
 class Factored:
-    """B' B for a `factor` B, (number of harmonics, n)."""
+    """B' B for a `factor` B, (number of harmonics, n).
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import random_points
+    >>> loss = SobolevLoss(random_points(40, 3, seed=1), s=1.0, max_degree=2)
+    >>> type(loss.operator).__name__
+    'Factored'
+    """
 
     def __init__(self, factor: Array) -> None:
         self.factor = np.ascontiguousarray(factor)

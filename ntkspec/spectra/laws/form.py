@@ -33,6 +33,13 @@ class Law:
         other degrees are 0 from some degree on.
     factorial : float
         Power of 1/k!; only for superexponential.
+
+    Examples
+    --------
+    >>> from ntkspec.spectra.laws import law
+    >>> found = law("relu", dim=3)
+    >>> found.kind, found.power, found.parity
+    ('power', -3.0, 0)
     """
 
     kind: Kind

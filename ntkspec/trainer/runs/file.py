@@ -73,6 +73,25 @@ class Member:
     seconds : float
     start_kernel_movement : float
         ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN where it is not finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> member = open_run(folder / "run.h5").members[1]
+    >>> member.s, member.width, member.status
+    (1.0, 64, 'finished')
     """
 
     name: str
@@ -176,6 +195,25 @@ class Run:
         Those that have begun, in the recipe's order.
     finished : bool
         Whether the run is whole: every member finished, or diverged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> run = open_run(folder / "run.h5")
+    >>> run.recipe.steps, len(run.recipe.members), run.steps_done
+    (20, 2, 40)
     """
 
     def __init__(self, path: Path, head: Path, members: list[Member], *, finished: bool) -> None:
@@ -262,7 +300,14 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a run, finished or not, by what it says itself."""
+    """Whether a path is that of a run, finished or not, by what it says itself.
+
+    Examples
+    --------
+    >>> import ntkspec.tables.atlas
+    >>> is_run(ntkspec.tables.atlas.atlas_path())
+    False
+    """
     path = Path(path)
     if path.is_dir():
         return (path / HEAD_FILE).is_file()

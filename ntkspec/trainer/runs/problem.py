@@ -93,6 +93,21 @@ class Problem:
     degrees : (K,) int64 array
         Recorded degrees.
     on_points, on_grid : Measure
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "relu", width = [64, 128], seeds = 2}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... ''')
+    >>> from ntkspec.trainer.runs import pose
+    >>> problem = pose(recipe)
+    >>> problem.points.n, problem.degrees
+    (16, array([0, 1, 2, 3, 4, 5, 6, 7]))
     """
 
     points: Points

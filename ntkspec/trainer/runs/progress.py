@@ -27,6 +27,28 @@ class TrainingProgress:
         Energy of the residual at each degree of the target, as last recorded.
     done, total : int
         Steps of all members.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import Observer, train_run
+    >>> class Mine(Observer):
+    ...     def progress(self, state):
+    ...         self.last = state
+    >>> mine = Mine()
+    >>> _ = train_run(folder / "run.toml", folder / "run.h5", observer=mine)
+    >>> type(mine.last).__name__
+    'TrainingProgress'
     """
 
     member: str
@@ -41,7 +63,16 @@ class TrainingProgress:
 
 
 class Observer:
-    """Hears how a run goes.  This one prints what a person should know, and no progress."""
+    """Hears how a run goes.  This one prints what a person should know, and no progress.
+
+    Examples
+    --------
+    >>> class Mine(Observer):
+    ...     def note(self, event, message, **facts):
+    ...         print(event)
+    >>> Mine().note("begin", "a run begins")
+    begin
+    """
 
     def progress(self, state: TrainingProgress) -> None:
         """Several times a second."""

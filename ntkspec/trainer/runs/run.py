@@ -43,6 +43,24 @@ class RunResult:
         Members trained now, to the end or from the middle, and found finished.
     diverged : tuple of (str, str)
         Members that diverged, and the sentence of each.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> result.trained, result.reused, result.diverged
+    (2, 0, ())
     """
 
     output: Path
@@ -91,6 +109,24 @@ def train_run(
     -----
     A member that diverges is kept, and the others go on.  At Ctrl-C the member at work is kept as
     it is, and KeyboardInterrupt goes on to the caller.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> text = '''
+    ... steps = 20
+    ... network = {activation = "relu", width = 64, seeds = 1}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = [1, 2]}
+    ... loss = {s = [0, 1]}
+    ... '''
+    >>> _ = (folder / "run.toml").write_text(text)
+    >>> from ntkspec.trainer.runs import open_run, train_run
+    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> result.trained
+    2
     """
     recipe, out, observer = read_run_recipe(recipe_path), Path(output), observer or Observer()
     with locked(out, "training", "run", together=False) as folder:
