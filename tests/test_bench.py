@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
         (lambda: growth.run((1,)), ["growth", "single"]),
         pytest.param(lambda: start.run(1), ["start"], marks=pytest.mark.slow),
         (lambda: kernels.run(100, 10), ["kernels"]),
-        (lambda: memory.run((10, 20), 30), ["memory"]),
+        pytest.param(lambda: memory.run((10, 20), 30), ["memory"], marks=pytest.mark.slow),
         pytest.param(  # starts six clusters; what it simulates is tested below
             lambda: scale.run((2**10,), (1, 20), tasks=50, repeats=1, deep=2**9, real=0.5),
             ["scale", "scale-blocks", "scale-inputs", "scale-validation"],

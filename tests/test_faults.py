@@ -81,7 +81,7 @@ def test_the_client_is_killed(recipe, table, tmp_path):
     assert_same_bits(table, tmp_path / "t.h5")
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_workers_are_killed(recipe, table, tmp_path, count):
     """One of two, or all: others are started for them."""
     with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
@@ -96,6 +96,7 @@ def test_workers_are_killed(recipe, table, tmp_path, count):
     assert_same_bits(table, tmp_path / "t.h5")
 
 
+@pytest.mark.slow  # that all of them are killed is among the fast ones
 def test_a_nanny_is_killed(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Cluster(tmp_path) as cluster:
@@ -185,7 +186,7 @@ def disturbed(recipe, out, chance):
     return "among the blocks" if blocks < BLOCKS else "among checks and assembly"
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_random_kills(recipe, table, tmp_path, kills):
     """Begun again now and then, so that every phase is met."""
     chance = random.Random(20261123 + kills)
