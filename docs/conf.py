@@ -14,6 +14,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
