@@ -33,8 +33,18 @@ def main() -> None:
     """Spectra of neural tangent kernels on the sphere, to full relative accuracy.
 
     \b
-    Example: the first five eigenvalues of the poster's ReLU network in three dimensions
-      ntkspec eig relu --dim 3 --degrees 0:5
+    Examples, and where to begin:
+      ntkspec eig relu --dim 3 --degrees 0:5           # eigenvalues, with error bounds
+      ntkspec explore atlas -o explorer.html           # the installed table, to look at
+      ntkspec export atlas --network tanh --dim 3 -o - # its numbers
+      ntkspec predict times tanh --degrees 1:12:2      # how long each degree takes
+      ntkspec sweep RECIPE.toml -o table.h5            # a table of your own
+      ntkspec train RECIPE.toml -o run.h5              # networks that really train
+
+    \b
+    Each command's --help has an example.  Ends with 0, or
+      1  a check found something wrong     2  an argument is not allowed
+      3  a file is missing or damaged    130  interrupted; it says how to go on
     """
 
 

@@ -19,7 +19,7 @@ __all__ = ["compare"]
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Hold a run's measured decay rates against the predicted.")
 @click.argument("run", type=PATH)
 @click.option(
     "--table", type=TABLE, help="Take the eigenvalues from this table.  [default: computed]"

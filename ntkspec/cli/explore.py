@@ -11,7 +11,7 @@ from ntkspec.cli.options import TABLE
 __all__ = ["explore"]
 
 
-@click.command()
+@click.command(short_help="Write TABLE as one page for a browser.")
 @click.argument("table", type=TABLE)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="HTML file to write.",

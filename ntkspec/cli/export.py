@@ -12,7 +12,7 @@ from ntkspec.cli.options import TABLE
 __all__ = ["export"]
 
 
-@click.command()
+@click.command(short_help="Write entries of TABLE as CSV, JSON, netCDF4 or Parquet.")
 @click.argument("table", type=TABLE)
 @click.option(
     "-o", "--output", required=True, metavar="FILE",

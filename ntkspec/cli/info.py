@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command()
+@click.command(short_help="Show what TABLE, or a run, holds and what made it.")
 @click.argument("table", type=TABLE)
 def info(table: Path) -> None:
     """Show what TABLE, or a run, holds, what made it, and what was checked.

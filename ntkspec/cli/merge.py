@@ -12,7 +12,7 @@ from ntkspec.cli.options import TABLE
 __all__ = ["merge"]
 
 
-@click.command()
+@click.command(short_help="Merge shards' blocks, or tables, into one table.")
 @click.argument("sources", nargs=-1, required=True, type=TABLE)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Table to write (HDF5)."

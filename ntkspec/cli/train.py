@@ -15,7 +15,7 @@ __all__ = ["train"]
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Train the networks of RECIPE and measure their rates.")
 @click.argument("recipe", type=PATH)
 @click.option("-o", "--output", type=PATH, help="Run to write (HDF5); needed but for --plan.")
 @click.option(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(short_help="Recompute entries of TABLE by an independent route.")
 @click.argument("table", type=TABLE)
 @click.option("--samples", type=int, default=32, show_default=True, help="Entries to recompute.")
 @click.option("--digits", type=int, default=50, show_default=True, help="Digits of the references.")
