@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# A shell that starts the tests in the background leaves Ctrl-C ignored, and so would every process
+# that a test starts to interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before numpy is imported: processes of pytest-xdist that each use all cores for their matrices
 # wait for each other.
