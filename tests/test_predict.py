@@ -24,9 +24,8 @@ from ntkspec.predict import (
     modes,
     samples_to_learn,
 )
-from ntkspec.predict.modes import log_multiplicity
 from ntkspec.predict.times import sobolev_weights
-from ntkspec.spectra.spectrum import multiplicity
+from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.points import circle, random_points
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
@@ -432,10 +431,14 @@ def test_without_samples_that_matter_the_error_is_the_target():
 
 @pytest.mark.parametrize("dim", [2, 3, 10, 1000])
 def test_multiplicities_in_logarithms(dim):
-    degrees = np.arange(60)
-    assert_allclose(
-        log_multiplicity(dim, degrees), np.log(multiplicity(dim, degrees)), rtol=1e-12, atol=1e-12
-    )
+    """Against whole numbers: harmonic polynomials are all of a degree less those of two less."""
+    exact = [
+        math.comb(k + dim - 1, dim - 1) - (math.comb(k + dim - 3, dim - 1) if k > 1 else 0)
+        for k in range(600)
+    ]
+    found = log_multiplicity(dim, range(600))
+    assert_allclose(found, [math.log(n) for n in exact], rtol=1e-12, atol=1e-12)
+    assert_allclose(np.log(multiplicity(dim, range(60))), found[:60], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("weight", ["power", "laplacian"])

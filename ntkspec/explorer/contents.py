@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.kernels.closed_form import multiplicities
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.laws import Law, law
-from ntkspec.spectra.spectrum import multiplicity
+from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.tables import Table, TableSlice
 
 __all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]
@@ -177,11 +176,7 @@ def _grid(
 
 
 def _multiplicities(dim: int, degrees: NDArray[np.int64]) -> NDArray[np.float64]:
-    size = int(degrees.max()) + 1
-    mantissa, exponent = np.empty(size), np.empty(size, np.int64)
-    multiplicities(dim, mantissa, exponent)
-    log = np.log(mantissa[degrees]) + exponent[degrees] * math.log(2.0)
-    return encoded(multiplicity(dim, degrees), log, sign=-1.0)
+    return encoded(multiplicity(dim, degrees), log_multiplicity(dim, degrees), sign=-1.0)
 
 
 def _numbers(part: TableSlice) -> NDArray[np.float64]:

@@ -291,9 +291,7 @@ def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
     logs = known.log_eigenvalues[[known.place(k) for k in degrees]]
     if not np.any(np.isfinite(logs)):
         return 0.0
-    log_kappa = logs[np.isfinite(logs)].min() + odds
-    below, _, above = known.rest_freedom(log_kappa)
-    return float((above - below) / (known.freedom(log_kappa).sum() + below))
+    return known.doubt(logs[np.isfinite(logs)].min() + odds)
 
 
 def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) -> LearningCurve:
@@ -303,7 +301,7 @@ def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) ->
     learned = np.exp(log_learned)
     ridged = _of_ridge(known, kappa)
     likely = known.rest_freedom(at)[1]
-    free = _unspent(known, log_learned) + likely - known.rest_second(at)[0] + ridged
+    free = _unspent(known, log_learned).sum(axis=1) + likely - known.rest_second(at)[0] + ridged
     bias = (1.0 - learned) ** 2 * powers
     noisy, overfitting = _product(bias.sum(axis=1) + noise, n, free)
     with np.errstate(invalid="ignore"):
@@ -327,10 +325,11 @@ def _of_ridge(known: Modes, kappa: Regularization) -> Array:
     return np.where(bare, np.maximum(kappa.samples - rank, 0.0), usual)
 
 
-def _unspent(known: Modes, *log_learnability: Array) -> Array:
-    """sum N L (1 - L) over the known degrees, (S,): the least where there are two L."""
-    parts = [np.exp(known.log_multiplicities + x) * -np.expm1(x) for x in log_learnability]
-    return np.asarray(np.minimum.reduce(parts).sum(axis=-1))
+def _unspent(known: Modes, log_learnability: Array) -> Array:
+    """N L (1 - L) of each known degree, (S, K)."""
+    return np.asarray(
+        np.exp(known.log_multiplicities + log_learnability) * -np.expm1(log_learnability)
+    )
 
 
 def _product(missed: Array, n: Array, free: Array) -> tuple[Array, Array]:
@@ -356,11 +355,11 @@ def _error_bounds(
     top = known.rest_learnability(low)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ridged = np.where(kappa.ridge > 0.0, np.exp(np.log(kappa.ridge) - high), 0.0)
-    least = _unspent(known, lower, upper) + np.maximum(ridged, others[0] * (1.0 - top))
+    ends = [_unspent(known, x) for x in (lower, upper)]
+    least = np.minimum(*ends).sum(axis=1) + np.maximum(ridged, others[0] * (1.0 - top))
     with np.errstate(over="ignore"):
         between = np.exp(known.log_multiplicities) * 0.25
     peaked = (known.log_eigenvalues >= low[:, None]) & (known.log_eigenvalues <= high[:, None])
-    ends = [np.exp(known.log_multiplicities + x) * -np.expm1(x) for x in (lower, upper)]
     most = np.where(peaked, between, np.maximum(*ends)).sum(axis=1) + others[1]
     return (
         _product(missed[0], n, np.minimum(most, n))[0],

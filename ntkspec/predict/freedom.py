@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.predict.modes import Modes, Source, resolved
+from ntkspec.predict.modes import Source, resolved
 from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
@@ -123,7 +123,7 @@ def effective_dimension(
             raise NtkspecError("ridge_scale = 'matrix' is not allowed without samples")
         values = values / n
     logs = np.log(values)
-    known = resolved(source, dim, kernel, max_degree, 0, lambda m: _doubt(m, logs.min()))
+    known = resolved(source, dim, kernel, max_degree, 0, lambda m: m.doubt(logs.min()))
     parts, squares = known.freedom(logs), known.freedom(logs, 2).sum(axis=1)
     below, likely, above = (parts.sum(axis=1) + x for x in known.rest_freedom(logs))
     second = [squares + x for x in known.rest_second(logs)]
@@ -136,12 +136,6 @@ def effective_dimension(
         known.dim, known.degrees, values, likely, np.stack([below, above], axis=1), parts,
         second[0], np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip
-
-
-def _doubt(known: Modes, log_ridge: float) -> float:
-    """What the rest leaves open, relative."""
-    below, _, above = known.rest_freedom(log_ridge)
-    return float((above - below) / (known.freedom(log_ridge).sum() + below))
 
 
 def _checked_samples(samples: int | None) -> int | None:

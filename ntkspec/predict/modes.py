@@ -19,9 +19,10 @@ from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.conventions import check_dim
 from ntkspec.spectra.routes import route as accurate
 from ntkspec.spectra.series import PositiveSeries
+from ntkspec.spectra.spectrum import log_multiplicity
 from ntkspec.tables import TableSlice
 
-__all__ = ["Modes", "Source", "log_multiplicity", "modes", "resolved"]
+__all__ = ["Modes", "Source", "modes", "resolved"]
 
 Array = NDArray[np.float64]
 
@@ -163,6 +164,17 @@ class Modes:
         most = self.rest_freedom(log_kappa)[2] * self.rest_learnability(log_kappa)
         return np.minimum(self._tail(np.asarray(log_kappa, dtype=np.float64), 2), most), most
 
+    def doubt(self, log_kappa: float) -> float:
+        """What the degrees that are not known leave open of the sum of N L, relative.
+
+        Examples
+        --------
+        >>> round(modes("relu", max_degree=40).doubt(np.log(1e-4)), 4)
+        0.0053
+        """
+        below, _, above = self.rest_freedom(log_kappa)
+        return float((above - below) / (self.freedom(log_kappa).sum() + below))
+
     def rest_learnability(self, log_kappa: ArrayLike) -> Array:
         """The largest L that the degrees that are not known can have, (...).
 
@@ -193,22 +205,6 @@ def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
 
 
 Source: TypeAlias = Network | str | Spectrum | TableSlice | Modes
-
-
-def log_multiplicity(dim: int, degrees: NDArray[np.int64]) -> Array:
-    """ln N(d, k), N = (2k+d-2)/k binom(k+d-3, k-1), for any d and k.
-
-    Examples
-    --------
-    >>> np.exp(log_multiplicity(3, np.array([0, 1, 10]))).round(9)
-    array([ 1.,  3., 21.])
-    """
-    k = np.asarray(degrees, dtype=np.float64)
-    if dim == 2:
-        return np.where(k == 0, 0.0, math.log(2.0))
-    # N = (2k+d-2)/(k+d-2) binom(k+d-2, k)
-    log_binomial = gammaln(k + dim - 1) - gammaln(k + 1) - gammaln(dim - 1)
-    return np.asarray(np.log((2 * k + dim - 2) / (k + dim - 2)) + log_binomial)
 
 
 def modes(
@@ -346,7 +342,7 @@ def _of_trace(
     counts = log_multiplicity(dim, degrees)
     terms = np.exp(counts + logs)
     known = math.fsum(terms.tolist())
-    # The logarithms of N come from differences of ln Gamma.
+    # Large logarithms of N and lambda are added before the exponential.
     rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + dim + 2.0))
     doubt = trace * TRACE_ERROR + known * (error + rounding)
     rest = max(0.0, trace - known - doubt), max(0.0, trace - known + doubt)

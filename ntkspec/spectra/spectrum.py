@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,7 @@ from ntkspec.spectra.routes import Route, both_parities
 from ntkspec.spectra.routes import route as accurate
 from ntkspec.user import ZonalKernel
 
-__all__ = ["Spectrum", "eigenvalues", "multiplicity", "spectrum"]
+__all__ = ["Spectrum", "eigenvalues", "log_multiplicity", "multiplicity", "spectrum"]
 
 ROUNDING = 2.0**-53
 #: What every eigenvalue is promised to.
@@ -251,13 +252,33 @@ def multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
     >>> multiplicity(3, range(4))
     array([1., 3., 5., 7.])
     """
-    wanted, dim = check_degrees(degrees), check_dim(dim)
+    wanted = check_degrees(degrees)
+    mantissa, exponent = _scaled_multiplicities(dim, wanted)
+    with np.errstate(over="ignore"):
+        values = np.ldexp(mantissa, np.minimum(exponent, 2000))
+    return np.where(values < 2.0**53, np.rint(values), values)
+
+
+def log_multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
+    """Natural logarithm of N(d, k), beyond the range of doubles too; parameters as `multiplicity`.
+
+    Examples
+    --------
+    >>> log_multiplicity(1000, [0, 1, 500]).round(6)
+    array([  0.      ,   6.907755, 950.4243  ])
+    """
+    mantissa, exponent = _scaled_multiplicities(dim, check_degrees(degrees))
+    return np.asarray(np.log(mantissa) + exponent * math.log(2.0))
+
+
+def _scaled_multiplicities(
+    dim: int, wanted: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """N(d, k) as mantissas in [1, 2) and exponents of 2."""
     size = int(wanted.max()) + 1
     mantissa, exponent = np.empty(size), np.empty(size, np.int64)
-    kernels.multiplicities(dim, mantissa, exponent)
-    with np.errstate(over="ignore"):
-        values = np.ldexp(mantissa[wanted], np.minimum(exponent[wanted], 2000))
-    return np.where(values < 2.0**53, np.rint(values), values)
+    kernels.multiplicities(check_dim(dim), mantissa, exponent)
+    return mantissa[wanted], exponent[wanted]
 
 
 def _renormalized(
