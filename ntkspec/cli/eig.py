@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from ntkspec.cli.columns import print_columns
 from ntkspec.cli.options import print_heading, spectrum_options
 
 if TYPE_CHECKING:
@@ -95,7 +92,10 @@ def eig(
     if domain != "sphere":
         heading["domain"] = domain
     heading["normalization"] = normalization
-    {"text": _print_text, "csv": _print_csv, "json": _print_json}[layout](heading, table)
+    if layout == "text":
+        measure = normalization if domain == "sphere" else f"{domain}, {normalization}"
+        print_heading(heading["network"], kernel, dim, measure)
+    print_columns(layout, table, about=heading)
 
 
 def _columns(
@@ -146,31 +146,3 @@ def _columns(
 def _whole(number: float) -> int | float:
     """Without a decimal point as long as it is exact."""
     return int(number) if number < 2**53 else number
-
-
-def _print_text(heading: dict[str, Any], table: dict[str, list[Any]]) -> None:
-    rows = [
-        tuple(table),
-        *([repr(value) for value in row] for row in zip(*table.values(), strict=True)),
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    measure = heading["normalization"]
-    if "domain" in heading:
-        measure = f"{heading['domain']}, {measure}"
-    print_heading(heading["network"], heading["kernel"], heading["dim"], measure)
-    for row in rows:
-        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-
-
-def _print_csv(heading: dict[str, Any], table: dict[str, list[Any]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*table.values(), strict=True))
-
-
-def _print_json(heading: dict[str, Any], table: dict[str, list[Any]]) -> None:
-    lists = (
-        [value if math.isfinite(value) else None for value in column] for column in table.values()
-    )
-    document = {**heading, **dict(zip(table, lists, strict=True))}
-    click.echo(json.dumps(document, allow_nan=False))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from ntkspec.cli.columns import print_columns
 from ntkspec.cli.group import ErrorsAsSentences
 from ntkspec.cli.options import network_options
 
@@ -229,21 +226,5 @@ def _powers(texts: Sequence[str]) -> dict[int, float]:
 
 
 def _show(layout: str, names: tuple[str, ...], columns: Sequence[Any]) -> None:
-    """Print columns as text, CSV or JSON."""
     lists = [column.tolist() for column in columns]
-    if layout == "json":
-        finite = [[x if math.isfinite(x) else None for x in column] for column in lists]
-        click.echo(json.dumps(dict(zip(names, finite, strict=True)), allow_nan=False))
-        return
-    text = _short if layout == "text" else repr
-    rows = [names, *([text(x) for x in row] for row in zip(*lists, strict=True))]
-    if layout == "csv":
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
-        return
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-
-
-def _short(value: float) -> str:
-    return f"{value:.6g}"
+    print_columns(layout, dict(zip(names, lists, strict=True)), text="{:.6g}".format)

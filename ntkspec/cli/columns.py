@@ -1,0 +1,41 @@
+"""Columns of numbers on the standard output: as text, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+__all__ = ["print_columns"]
+
+
+def print_columns(
+    layout: str,
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    about: Mapping[str, Any] | None = None,
+    text: Callable[[Any], str] = repr,
+) -> None:
+    """Print named columns; in JSON after what they are about, with null for what is not finite."""
+    if layout == "json":
+        finite = {
+            name: [value if math.isfinite(value) else None for value in column]
+            for name, column in columns.items()
+        }
+        click.echo(json.dumps({**(about or {}), **finite}, allow_nan=False))
+        return
+    rows = zip(*columns.values(), strict=True)
+    if layout == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        return
+    cells = [tuple(columns), *(tuple(map(text, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
