@@ -215,6 +215,13 @@ def test_binary_files_need_a_file(folder, layout):
     assert f"output = '-' is not allowed; {layout} needs a file" in done.output
 
 
+@pytest.mark.parametrize("write", ["to_netcdf", "to_parquet"])
+def test_a_selection_that_is_misspelt_is_refused(table, tmp_path, write):
+    with pytest.raises(TypeError, match="dims"):
+        getattr(table, write)(tmp_path / "x", dims=3)
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_nothing_can_be_written(table, tmp_path):
     with pytest.raises((TableError, OSError)):
         table.to_netcdf(tmp_path / "no folder" / "x.nc")

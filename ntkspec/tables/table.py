@@ -399,15 +399,21 @@ class Table:
 
         return to_pandas(self, network, dim, degrees)
 
-    def to_netcdf(self, path: str | os.PathLike[str], **selection: Any) -> None:
+    def to_netcdf(
+        self,
+        path: str | os.PathLike[str],
+        network: Network | str | None = None,
+        dim: int | Iterable[int] | None = None,
+        degrees: int | Iterable[int] | None = None,
+    ) -> None:
         """Write a part as a netCDF4 file, some rows at a time.
 
         Parameters
         ----------
         path : path
             The file appears whole or not at all.
-        **selection
-            network, dim, degrees as for `rows`.  One network's numbers lie at the file's root;
+        network, dim, degrees
+            As for `rows`.  One network's numbers lie at the file's root;
             without a network each has a group, as in the table.
 
         Raises
@@ -417,17 +423,23 @@ class Table:
         """
         from ntkspec.tables.exports import write_netcdf
 
-        write_netcdf(self, Path(path), *map(selection.get, ("network", "dim", "degrees")))
+        write_netcdf(self, Path(path), network, dim, degrees)
 
-    def to_parquet(self, path: str | os.PathLike[str], **selection: Any) -> None:
+    def to_parquet(
+        self,
+        path: str | os.PathLike[str],
+        network: Network | str | None = None,
+        dim: int | Iterable[int] | None = None,
+        degrees: int | Iterable[int] | None = None,
+    ) -> None:
         """Write a part as a Parquet file, a row for each entry, some at a time.
 
         Parameters
         ----------
         path : path
             The file appears whole or not at all.
-        **selection
-            network, dim, degrees as for `rows`.
+        network, dim, degrees
+            As for `rows`.
 
         Raises
         ------
@@ -436,7 +448,7 @@ class Table:
         """
         from ntkspec.tables.exports import write_parquet
 
-        write_parquet(self, Path(path), *map(selection.get, ("network", "dim", "degrees")))
+        write_parquet(self, Path(path), network, dim, degrees)
 
     def _group(self, network: Network | str, kernel: Kernel | None = None) -> h5py.Group:
         if kernel not in (None, *get_args(Kernel)):
