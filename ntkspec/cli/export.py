@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,7 +48,7 @@ def export(
     from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
 
-    selection = {
+    selection: dict[str, Any] = {
         "network": network,
         "dim": None if dim is None else parse_range(dim, "dim"),
         "degrees": None if degrees is None else parse_range(degrees, "degrees"),
