@@ -22,12 +22,12 @@ from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import open_table
 
-#: Some seconds of work in many blocks, the slow ones at the end, and checks.
+#: Some seconds of work in many blocks, the slow ones at the end, and checks that take little.
 RECIPE = """
 dims = "2:66"
 degrees = "0:100"
 block_eigenvalues = 400
-checks = {samples = 2, digits = 20}
+checks = {samples = 2, digits = 20, max_dim = 16, max_degree = 16}
 [[networks]]
 activation = ["relu", "tanh"]
 [[networks]]
@@ -382,7 +382,7 @@ SMALL = """
 dims = "2:20"
 degrees = "0:40"
 block_eigenvalues = 250
-checks = {samples = 2, digits = 25}
+checks = {samples = 2, digits = 25, max_dim = 16, max_degree = 16}
 networks = [{activation = "relu"}, {activation = "tanh"}]
 """
 
