@@ -16,11 +16,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from table_numbers import reseal
+from table_numbers import altered, reseal
 
 import ntkspec
 from ntkspec.cli import main
@@ -426,7 +425,7 @@ def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
     """One entry off by 1e-9, with checksums that fit: only recomputing it can show that."""
     wrong = tmp_path / "wrong.h5"
     shutil.copy(table, wrong)
-    with h5py.File(wrong, "r+") as file:
+    with altered(wrong) as file:
         group = file["relu"]
         group["eigenvalue"][1, 2] *= 1 + 1e-9
         reseal(group)
@@ -442,7 +441,7 @@ def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
 def test_damaged_table_exits_3_and_says_where(table: str, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.h5"
     shutil.copy(table, damaged)
-    with h5py.File(damaged, "r+") as file:
+    with altered(damaged) as file:
         file["tanh"]["eigenvalue"][1, 3] *= 1 + 1e-9
     result = run("verify", str(damaged), "--samples", "1", "--digits", "20")
     assert result.exit_code == 3

@@ -5,14 +5,14 @@ import gzip
 import json
 import re
 
-import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from table_numbers import altered
 
 from ntkspec import law
 from ntkspec.cli import main
-from ntkspec.errors import NtkspecError
+from ntkspec.errors import NtkspecError, TableError
 from ntkspec.explorer import contents, write_page
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
@@ -74,11 +74,15 @@ def test_the_page_asks_nothing_of_a_network_and_is_the_same_each_time(path, tmp_
 def test_names_are_no_html(path, tmp_path):
     evil = tmp_path / "evil.h5"
     evil.write_bytes(path.read_bytes())
-    with h5py.File(evil, "a") as file:
-        file.move("tanh", EVIL)
+    with altered(evil) as file:
+        file.attrs["time"] = EVIL
     page = write_page(evil, tmp_path / "e.html")
     assert EVIL not in page.read_text()
-    assert EVIL in [entry["name"] for entry in parts(page)[0]["networks"]]
+    assert parts(page)[0]["source"]["time"] == EVIL
+    with altered(evil) as file:
+        file.move("tanh", EVIL)
+    with pytest.raises(TableError, match="damaged"):
+        write_page(evil, tmp_path / "e.html")
 
 
 def test_a_part_is_chosen_and_too_much_is_refused(path, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from table_numbers import datasets, reseal
+from table_numbers import altered, datasets, reseal
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.sweeps import run_shard
@@ -211,7 +211,7 @@ def test_a_hole_is_named(tmp_path):
 def test_overlaps_that_disagree_are_refused(tmp_path, factor, allowed):
     one = made(tmp_path, "one", networks=TANH)
     two = made(tmp_path, "two", networks=TANH, dims="20:40")
-    with h5py.File(two, "r+") as file:
+    with altered(two) as file:
         group = file["tanh"]
         group["eigenvalue"][4, 7] *= factor
         log = math.log(group["eigenvalue"][4, 7]) if factor else -math.inf
@@ -226,7 +226,7 @@ def test_overlaps_that_disagree_are_refused(tmp_path, factor, allowed):
 
 def test_a_damaged_table_is_not_merged(tmp_path):
     one, two = made(tmp_path, "one", networks=TANH), made(tmp_path, "two", networks=RELU)
-    with h5py.File(two, "r+") as file:
+    with altered(two) as file:
         file["relu/eigenvalue"][3, 4] += 1e-18
     with pytest.raises(TableError, match=r"two.h5.*checksum"):
         merge([one, two], tmp_path / "t.h5")

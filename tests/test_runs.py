@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from sweeping import small_disk, until
-from table_numbers import datasets
+from table_numbers import datasets, sealed
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.trainer.recipe import parse_run_recipe
@@ -366,6 +366,7 @@ def test_what_is_no_run_is_said_to_be_none(recipe, tmp_path):
         open_run(tmp_path)
     with h5py.File(tmp_path / "t.h5", "w") as file:
         file.attrs["format"] = "ntkspec-spectra"
+    sealed(tmp_path / "t.h5")
     with pytest.raises(TableError, match=r"no run of ntkspec.*ntkspec-spectra"):
         open_run(tmp_path / "t.h5")
     with pytest.raises(TableError, match="no run of ntkspec"):

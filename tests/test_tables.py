@@ -11,6 +11,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from table_numbers import altered, sealed
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
@@ -133,8 +134,7 @@ def test_dimension_scales_as_netcdf4_has_them(path):
 def test_reading_one_row_reads_no_more(path):
     """Selection goes through HDF5, never through the whole array."""
     with open_table(path) as table:
-        group = table._group("tanh")
-        assert not isinstance(group["eigenvalue"], np.ndarray)
+        assert sum(isinstance(one, np.ndarray) for one in vars(table._stored).values()) == 0
         assert table.select("tanh", dim=400, degrees=[3]).eigenvalue.nbytes == 8
 
 
@@ -150,7 +150,8 @@ def test_files_that_are_no_tables(path, tmp_path, kind):
     elif kind in ("other", "newer"):
         with h5py.File(bad, "w") as file:
             file.attrs["format"] = "ntkspec-spectra" if kind == "newer" else "something"
-            file.attrs["format_version"] = 2
+            file.attrs["format_version"] = 99
+        sealed(bad)
     with pytest.raises(TableError) as caught:
         open_table(bad)
     assert "bad.h5" in str(caught.value)
@@ -159,7 +160,7 @@ def test_files_that_are_no_tables(path, tmp_path, kind):
 def test_a_flipped_byte_is_found(path, tmp_path):
     bad = tmp_path / "bad.h5"
     bad.write_bytes(path.read_bytes())
-    with h5py.File(bad, "r+") as file:
+    with altered(bad) as file:
         value = file["tanh/eigenvalue"][3, 7]
         file["tanh/eigenvalue"][3, 7] = math.nextafter(value, 1.0)
     with open_table(bad) as table, pytest.raises(TableError, match=r"tanh.*checksum"):

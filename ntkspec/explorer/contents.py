@@ -234,8 +234,5 @@ def _finite(value: Any) -> Any:
 def _source(table: Table) -> dict[str, Any]:
     """Which table the numbers are from, and what made it."""
     attributes = table.attributes
-    try:
-        program = json.loads(attributes.get("versions", "{}")).get("ntkspec")
-    except (ValueError, AttributeError):
-        program = None
-    return {"file": table.path.name, "time": str(attributes.get("time", "")), "program": program}
+    program = json.loads(attributes["versions"])["ntkspec"]
+    return {"file": table.path.name, "time": attributes["time"], "program": program}

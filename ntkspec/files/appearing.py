@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 import h5py
 
 from ntkspec.errors import TableError
-from ntkspec.files.seals import number_ranges, seal
+from ntkspec.files.seals import Numbers, seal
 
 __all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "waiting_for_disk", "write_whole"]
 
@@ -68,7 +68,7 @@ def appearing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def appearing_hdf5(
-    path: Path, bytes_needed: int, numbers: Sequence[str] | None = None
+    path: Path, bytes_needed: int, numbers: Numbers | None = None
 ) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill, which appears whole under its name; see `appearing`.
 
@@ -79,8 +79,9 @@ def appearing_hdf5(
     path : Path
     bytes_needed : int
         Bound on the size of the file: where there is less room nothing is begun.
-    numbers : sequence of str, optional
-        Datasets of which checksums are kept: the file gets a seal over everything else.
+    numbers : Numbers, optional
+        The file gets a seal, in which these arrays have checksums of their own; who writes the
+        file may fill it as he goes.
     """
     with appearing(path) as part:
         if shutil.disk_usage(path.parent).free < bytes_needed:
@@ -89,11 +90,11 @@ def appearing_hdf5(
             with h5py.File(plain, "w") as file:
                 yield file
                 if numbers is not None:
-                    file.flush()
-                    ranges = number_ranges(file[name] for name in numbers)
+                    kind = str(file.attrs.get("format", ""))
+                    arrays, chunks = numbers.located(file)
             plain.complain()
         if numbers is not None:
-            seal(part, ranges)
+            seal(part, kind, arrays, chunks)
 
 
 class _Enduring(io.RawIOBase):

@@ -1,92 +1,362 @@
-"""Seals of HDF5 files: a checksum of all but the numbers, which have their own, after their end.
+"""Seals: what an HDF5 file says of every one of its bytes, appended after its end.
 
-HDF5 may crash on a file whose structure is damaged, so the seal is looked at before it is opened.
+A seal holds a checksum of the whole file but for the chunks of its large arrays, and for each of
+these chunks its place, its size and a checksum of its own.  Opening a file reads and compares all
+but the chunks; reading a part of an array reads and compares the chunks that it touches.  HDF5 may
+crash on a file whose structure is damaged, so the seal is compared before HDF5 opens the file.
+
+The end of a sealed file is ::
+
+    HDF5 file | header (JSON) | arrays | places of the chunks | footer
+
+The footer has a fixed size and holds a checksum of what is between it and the HDF5 file.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+import stat
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Self
 
 import h5py
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from ntkspec.errors import TableError
 
-__all__ = ["is_sealed", "number_ranges", "open_sealed", "seal"]
+__all__ = [
+    "CHUNK_TYPE",
+    "Chunked",
+    "Numbers",
+    "Seal",
+    "SealedFile",
+    "chunk_digest",
+    "filters_of",
+    "read_seal",
+    "seal",
+    "sealed_kind",
+]
 
-MAGIC = b"ntkspec seal\n"
-#: Characters of the seal's length, at the very end.
-LENGTH = 12
-Range = tuple[int, int]
+MAGIC = b"ntkspec seal 2\r\n"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+#: Magic, bytes of the header, number of arrays and of chunks, checksum of all before the footer.
+FOOTER = struct.Struct("<16sQQQ16s")
+#: An array: its first chunk among all, its shape, that of a chunk, and which filters it has.
+FIELDS = ("first", "rows", "columns", "down", "across", "filters")
+ARRAY_TYPE = np.dtype([(name, "<i8") for name in FIELDS])
+#: Where a chunk is in the file, its size there, HDF5's mask of filters left out, its checksum.
+CHUNK_TYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("mask", "<u4"), ("digest", "<u8")])
+#: Bytes of a header, bytes of a chunk once it is unpacked, and length of an array, at most.
+MOST_HEADER, MOST_CHUNK, MOST_LENGTH = 2**26, 2**23, 2**31
+#: What packing may add to a chunk.
+PACKING = 2**12
+#: Bytes read at once, and bytes of structure from which on a file must really have them.
+PIECE, LARGE = 2**17, 2**27
+#: Bytes of a file that is read whole to compare its structure.
+SMALL = 2**24
+Filters = tuple[tuple[int, tuple[int, ...]], ...]
+Digests = dict[tuple[str, tuple[int, ...]], int]
 
 
-def number_ranges(datasets: Iterable[h5py.Dataset]) -> list[Range]:
-    """Where the chunks of some datasets lie in their file, neighbours joined."""
-    chunks: list[Range] = []
+@dataclass(frozen=True)
+class Chunked:
+    """A two-dimensional array of doubles whose chunks have checksums of their own.
 
-    def note(chunk: Any) -> None:
-        chunks.append((chunk.byte_offset, chunk.byte_offset + chunk.size))
+    Attributes
+    ----------
+    first : int
+        Place of its first chunk among those of the file; its chunks follow in rows.
+    shape, chunk : (int, int)
+    filters : tuple of (int, tuple of int)
+        Codes of HDF5's filters and their parameters, in the order of writing.
+    """
 
-    for dataset in datasets:
+    first: int
+    shape: tuple[int, int]
+    chunk: tuple[int, int]
+    filters: Filters
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Number of chunks down and across."""
+        return -(-self.shape[0] // self.chunk[0]), -(-self.shape[1] // self.chunk[1])
+
+    @property
+    def bytes(self) -> int:
+        """Size of a chunk that is not packed."""
+        return 8 * self.chunk[0] * self.chunk[1]
+
+
+@dataclass
+class Numbers:
+    """Names of the arrays of a file whose chunks get checksums of their own.
+
+    Attributes
+    ----------
+    names : list of str
+    digests : dict
+        Checksums of chunks that are known already, by name and place of the first entry; the
+        others are read again when the file is sealed.
+    """
+
+    names: list[str] = field(default_factory=list)
+    digests: Digests = field(default_factory=dict)
+
+    def located(self, file: h5py.File) -> tuple[dict[str, Chunked], NDArray[Any]]:
+        """Where the chunks of a file lie that is flushed; digests that are not known are 0."""
+        file.flush()
+        arrays: dict[str, Chunked] = {}
+        tables = []
+        count = 0
+        for name in self.names:
+            dataset = file[name]
+            filters = filters_of(dataset.id.get_create_plist())
+            array = Chunked(count, dataset.shape, dataset.chunks, filters)
+            tables.append(self._chunks(dataset, name, array))
+            arrays[name] = array
+            count += tables[-1].size
+        return arrays, np.concatenate(tables) if tables else np.empty(0, CHUNK_TYPE)
+
+    def _chunks(self, dataset: h5py.Dataset, name: str, array: Chunked) -> NDArray[Any]:
+        down, across = array.grid
+        table = np.zeros(down * across, CHUNK_TYPE)
+
+        def note(chunk: Any) -> None:
+            at = chunk.chunk_offset
+            place = at[0] // array.chunk[0] * across + at[1] // array.chunk[1]
+            digest = self.digests.get((name, tuple(at)), 0)
+            table[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask, digest)
+
         dataset.id.chunk_iter(note)  # one pass; chunk by chunk each look-up is a pass of its own
-    joined: list[Range] = []
-    for start, stop in sorted(chunks):
-        if joined and joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], stop)
-        else:
-            joined.append((start, stop))
-    return joined
+        if not table["size"].all():
+            raise TableError(f"{dataset.file.filename}: {name} has chunks that were not written")
+        return table
 
 
-def seal(path: Path, ranges: list[Range]) -> None:
-    """Append the seal to a file that HDF5 has closed; HDF5 does not look beyond its own end."""
+def filters_of(plist: h5py.h5p.PropDCID) -> Filters:
+    """Codes and parameters of the filters of an array, in the order of writing."""
+    found = (plist.get_filter(n) for n in range(plist.get_nfilters()))
+    return tuple((int(code), tuple(map(int, values))) for code, _, values, _ in found)
+
+
+def chunk_digest(stored: Any) -> int:
+    """Checksum of a chunk as it is stored."""
+    return xxhash.xxh3_64_intdigest(stored)
+
+
+def seal(
+    path: Path, kind: str, arrays: Mapping[str, Chunked], chunks: NDArray[Any]
+) -> None:  # fmt: skip
+    """Append the seal to a file that HDF5 has closed; HDF5 does not look beyond its own end.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file says that it is.
+    arrays, chunks
+        As `Numbers.located` gives them.
+    """
     with path.open("r+b") as file:
         size = file.seek(0, 2)
-        digest = _digest(file, size, ranges)
-        text = json.dumps({"size": size, "ranges": ranges, "xxh3_128": digest}).encode()
+        for n in np.flatnonzero(chunks["digest"] == 0).tolist():
+            stored = os.pread(file.fileno(), int(chunks["size"][n]), int(chunks["offset"][n]))
+            chunks["digest"][n] = chunk_digest(stored)
+        filters = list(dict.fromkeys(one.filters for one in arrays.values()))
+        table = np.array(
+            [
+                (one.first, *one.shape, *one.chunk, filters.index(one.filters))
+                for one in arrays.values()
+            ],
+            ARRAY_TYPE,
+        )
+        made = Seal(kind, size, "", list(arrays), table, filters, chunks)
+        header = json.dumps(
+            {
+                "kind": kind,
+                "size": size,
+                "structure": made.structure_digest(file.fileno()),
+                "names": made.names,
+                "filters": filters,
+            }
+        ).encode()
+        body = header + table.tobytes() + chunks.tobytes()
+        sizes = len(header), table.size, chunks.size
         file.seek(size)
-        file.write(MAGIC + text + str(len(text)).zfill(LENGTH).encode())
+        file.write(body + FOOTER.pack(MAGIC, *sizes, xxhash.xxh3_128_digest(body)))
 
 
-def is_sealed(path: Path) -> bool:
-    """Whether a file has a seal, and it fits."""
-    with path.open("rb") as file:
-        try:
-            end = file.seek(-LENGTH, 2)
-            length = int(file.read(LENGTH))
-            file.seek(end - length - len(MAGIC))
-            if file.read(len(MAGIC)) != MAGIC:
-                return False
-            said = json.loads(file.read(length))
-            size, ranges = int(said["size"]), [(int(a), int(b)) for a, b in said["ranges"]]
-            whole = size == end - length - len(MAGIC)
-            return whole and said["xxh3_128"] == _digest(file, size, ranges)
-        except (OSError, ValueError, KeyError, TypeError):
+@dataclass(frozen=True)
+class Seal:
+    """What a file says of its bytes.
+
+    Attributes
+    ----------
+    kind : str
+        The format that the file says it has.
+    size : int
+        Bytes of the HDF5 file, the seal not counted.
+    structure : str
+        Checksum of all its bytes but those of the chunks.
+    names : list of str
+        Of the arrays whose chunks have checksums of their own.
+    table : structured array
+        Of `ARRAY_TYPE`: these arrays.
+    filters : list
+        Filters that arrays have.
+    chunks : structured array
+        Of `CHUNK_TYPE`: the chunks of these arrays, one array after another.
+    fingerprint : str
+        Checksum of the seal: two files with the same one are the same.
+    """
+
+    kind: str
+    size: int
+    structure: str
+    names: list[str]
+    table: NDArray[Any]
+    filters: list[Filters]
+    chunks: NDArray[Any]
+    fingerprint: str = ""
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    def array(self, name: str) -> Chunked | None:
+        """The array of a name; None where there is none."""
+        place = self._places.get(name)
+        if place is None:
+            return None
+        first, rows, columns, down, across, kept = self.table[place].tolist()
+        return Chunked(first, (rows, columns), (down, across), self.filters[kept])
+
+    def structure_digest(self, handle: int) -> str:
+        """Checksum of all bytes of an open file but those of the chunks."""
+        digest = xxhash.xxh3_128()
+        if self.size <= SMALL:  # one call, where there may be hundreds of places
+            view = memoryview(os.pread(handle, self.size, 0))
+            for start, stop in self._between():
+                digest.update(view[start:stop])
+            return digest.hexdigest()
+        view = memoryview(bytearray(PIECE))
+        for start, stop in self._between():
+            while start < stop:
+                count = os.preadv(handle, [view[: min(PIECE, stop - start)]], start)
+                if not count:
+                    return ""
+                digest.update(view[:count])
+                start += count
+        return digest.hexdigest()
+
+    def _between(self) -> Iterator[tuple[int, int]]:
+        """Places of the file that are in no chunk."""
+        begins, ends = self._sorted
+        befores, afters = np.append(0, ends), np.append(begins, self.size)
+        gaps = afters > befores
+        return zip(befores[gaps].tolist(), afters[gaps].tolist(), strict=True)
+
+    @cached_property
+    def structure_bytes(self) -> int:
+        """Number of bytes that are in no chunk."""
+        return self.size - int(self.chunks["size"].sum(dtype=np.int64))
+
+    def fits(self) -> bool:
+        """Whether chunks lie within the file, beside each other, and arrays are made of them."""
+        first, rows, columns, down, across, kept = (self.table[name] for name in FIELDS)
+        if any((lengths < 1).any() for lengths in (rows, columns, down, across)):
             return False
+        if self.table.size and (kept.max() >= len(self.filters) or kept.min() < 0):
+            return False
+        if len(self.names) != self.table.size or len(self._places) != self.table.size:
+            return False
+        if max(rows.max(initial=1), columns.max(initial=1)) > MOST_LENGTH:
+            return False
+        if (down > MOST_CHUNK).any() or (across > MOST_CHUNK).any():
+            return False
+        sizes = 8 * down * across
+        counts = -(-rows // down) * -(-columns // across)
+        starts = np.cumsum(counts) - counts
+        if (sizes > MOST_CHUNK).any() or (first != starts).any():
+            return False
+        if (counts > self.chunks.size).any() or int(counts.sum()) != self.chunks.size:
+            return False
+        stored = self.chunks["size"].astype(np.int64)
+        if (stored < 1).any() or (stored > np.repeat(sizes, counts) + PACKING).any():
+            return False
+        begins, ends_ = self._sorted
+        return not self.chunks.size or bool(
+            begins[0] >= 0 and ends_[-1] <= self.size and (begins[1:] >= ends_[:-1]).all()
+        )
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the chunks begin and end in the file, in the file's order."""
+        begins = self.chunks["offset"].astype(np.int64)
+        ends = begins + self.chunks["size"]
+        order = np.argsort(begins, kind="stable")
+        return begins[order], ends[order]
 
 
-def _digest(file: BinaryIO, size: int, ranges: list[Range]) -> str:
-    """XXH3 of the places left out and of all other bytes."""
-    digest = xxhash.xxh3_128(json.dumps([size, ranges]).encode())
-    for start, stop in _between(size, ranges):
-        file.seek(start)
-        digest.update(file.read(stop - start))
-    return digest.hexdigest()
+def read_seal(handle: int, path: Path, what: str) -> Seal:
+    """Read and compare the seal of an open file, but none of the bytes before it.
+
+    Raises
+    ------
+    TableError
+        When there is none, or it is damaged.
+    """
+    whole = os.fstat(handle).st_size
+    if whole < FOOTER.size or os.pread(handle, len(HDF5), 0) != HDF5:
+        raise TableError(f"{path}: the {what} is damaged, or this is no whole HDF5 file")
+    magic, length, arrays, count, digest = FOOTER.unpack(
+        os.pread(handle, FOOTER.size, whole - FOOTER.size)
+    )  # fmt: skip
+    if magic != MAGIC:
+        raise TableError(
+            f"{path}: the {what} is damaged (its seal is missing: it was cut short, altered by "
+            "another program, or made by an earlier version)"
+        )
+    tables = ARRAY_TYPE.itemsize * arrays + CHUNK_TYPE.itemsize * count
+    size = whole - FOOTER.size - length - tables
+    if size < 0 or max(length, tables) > MOST_HEADER + whole // 8:
+        raise _unfit(path, what)
+    body = os.pread(handle, length + tables, size)
+    if xxhash.xxh3_128_digest(body) != digest:
+        raise _unfit(path, what)
+    try:
+        said = json.loads(body[:length])
+        found = Seal(
+            str(said["kind"]),
+            int(said["size"]),
+            str(said["structure"]),
+            list(map(str, said["names"])),
+            np.frombuffer(body, ARRAY_TYPE, arrays, length),
+            [tuple((int(a), tuple(map(int, b))) for a, b in one) for one in said["filters"]],
+            np.frombuffer(body, CHUNK_TYPE, count, length + tables - CHUNK_TYPE.itemsize * count),
+            digest.hex(),
+        )
+        fits = found.size == size and found.fits()
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        fits = False
+    if not fits:
+        raise _unfit(path, what)
+    return found
 
 
-def _between(size: int, ranges: list[Range]) -> Iterator[Range]:
-    at = 0
-    for start, stop in [*ranges, (size, size)]:
-        if start > at:
-            yield at, start
-        at = max(at, stop)
+def _unfit(path: Path, what: str) -> TableError:
+    return TableError(f"{path}: the {what} is damaged (its seal does not fit)")
 
 
-def open_sealed(path: Path, what: str) -> h5py.File:
-    """Open a file for reading, once it is known that its structure is as it was written.
+class SealedFile:
+    """A file with a seal that fits, open for reading bytes.
 
     Parameters
     ----------
@@ -97,13 +367,95 @@ def open_sealed(path: Path, what: str) -> h5py.File:
     Raises
     ------
     TableError
-        When it is missing or damaged.
+        When it is missing, no regular file, or its seal is damaged.
     """
-    if not path.is_file():
-        raise TableError(f"{path}: the {what} is missing")
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+        self.handle = _opened(path, what)
+        try:
+            self.seal = read_seal(self.handle, path, what)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; again does nothing."""
+        handle, self.handle = getattr(self, "handle", -1), -1
+        if handle >= 0:
+            os.close(handle)
+
+    def check_structure(self) -> None:
+        """Compare all bytes but those of the chunks with their checksum.
+
+        Raises
+        ------
+        TableError
+            When they are others.
+        """
+        if self.seal.structure_bytes > LARGE:
+            # Hashing what a sparse file claims to have could take hours.
+            held = 512 * os.fstat(self.handle).st_blocks
+            if 64 * held < self.seal.structure_bytes:
+                raise TableError(f"{self.path}: the {self.what} claims more than its file holds")
+        if self.seal.structure_digest(self.handle) != self.seal.structure:
+            raise _unfit(self.path, self.what)
+
+    def stored(self, place: int, name: str) -> tuple[bytes, int, int]:
+        """Return a chunk as it is stored, its mask of filters, and its checksum, which fits.
+
+        Parameters
+        ----------
+        place : int
+            Among the chunks of the file.
+        name : str
+            Of its array, for the sentence of an error.
+
+        Raises
+        ------
+        TableError
+            When the chunk is damaged, or the file was closed.
+        """
+        offset, size, mask, digest = self.seal.chunks[place].tolist()
+        data = os.pread(self.handle, size, offset)
+        if chunk_digest(data) != digest:
+            raise TableError(
+                f"{self.path}: the {self.what} is damaged (the checksum of a chunk of {name}, "
+                f"bytes {offset} to {offset + size}, is another)"
+            )
+        return data, mask, digest
+
+
+def _opened(path: Path, what: str) -> int:
+    """Open a regular file; a pipe or device in its place is not waited for."""
     try:
-        if not is_sealed(path):
-            raise TableError(f"{path}: the {what} is damaged (its seal does not fit)")
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise TableError(f"{path}: the {what} is damaged ({error})") from None
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind):
+            raise TableError(f"{path}: this is no regular file, as the {what} must be")
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        raise TableError(f"{path}: the {what} is missing") from None
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: the {what} cannot be read ({error})") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise TableError(f"{path}: this is no regular file, as the {what} must be")
+    return handle
+
+
+def sealed_kind(path: Path) -> str:
+    """What a file says that it is, by its seal alone; empty where it has none that fits."""
+    try:
+        with SealedFile(path, "file") as file:
+            return file.seal.kind
+    except TableError:
+        return ""

@@ -1,8 +1,9 @@
-"""From blocks to the finished table: HDF5, format version 1, in one file or over the blocks."""
+"""From blocks to the finished table: HDF5, format version 2, in one file or over the blocks."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.seals import open_sealed
+from ntkspec.files.chunks import ChunkedReader
+from ntkspec.files.seals import Numbers, filters_of
+from ntkspec.files.structure import Group
 from ntkspec.files.versions import versions
 from ntkspec.networks import Kernel, Network
-from ntkspec.sweeps.blocks import wanted
+from ntkspec.sweeps.blocks import opened_block, read_bounds
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import group_name
@@ -31,7 +34,6 @@ from ntkspec.tables.layout import (
     FORMAT_VERSION,
     NUMBERS,
     describe_numbers,
-    group_checksum,
     storage,
 )
 from ntkspec.verification import Check
@@ -44,7 +46,7 @@ Find = Callable[[BlockKey], Path]
 #: Bytes of a table beside the numbers: of the file, of a network, of a block.
 HEAD, GROUP_HEAD, BLOCK_ENTRY = 2**20, 2**16, 512
 #: Rows of a group's `blocks`.
-Places = list[tuple[int, int, int, int, str, str]]
+Places = list[tuple[int, int, int, int, str, str, str]]
 
 
 def check_layout(layout: str) -> Layout:
@@ -85,7 +87,8 @@ def assemble(
     size = HEAD + sum(_group_bytes(plan, n) for n in range(len(recipe.networks)))
     if layout == "single":
         size += _stored_bytes(plan, find)
-    with appearing_hdf5(out, size) as file:
+    numbers = Numbers()
+    with appearing_hdf5(out, size, numbers) as file:
         describe(file, layout, recipe.compression)
         file.attrs["recipe"] = recipe.text
         file.attrs["recipe_digest"] = recipe.digest
@@ -94,7 +97,7 @@ def assemble(
         for n, (network, kernel) in enumerate(recipe.networks):
             group = create_group(file, network, kernel, recipe.dims, recipe.degrees)
             if layout == "single":
-                places, error = _copy(plan, n, find, group)
+                places, error = _copy(plan, n, find, group, numbers)
             else:
                 places, error = _refer(plan, n, find, group, out)
             finish_group(group, places, error, _check_rows(checks.get(n, [])))
@@ -132,7 +135,7 @@ def create_group(
 def finish_group(
     group: h5py.Group, places: Places, error: NDArray[np.float64], checks: list[tuple[Any, ...]]
 ) -> None:
-    """Write a network's blocks, bounds and checks, and the checksum over them."""
+    """Write a network's blocks, bounds and checks."""
     _attach(group)
     group.create_dataset("relative_error", data=error, fletcher32=True)
     group["relative_error"].dims[0].attach_scale(group["dim"])
@@ -146,7 +149,6 @@ def finish_group(
         group[scale] = np.arange(len(rows))
         group[scale].make_scale(scale)
         group[name].dims[0].attach_scale(group[scale])
-    group.attrs["checksum"] = group_checksum(group)
 
 
 def _check_rows(checks: Sequence[Check]) -> list[tuple[Any, ...]]:
@@ -160,45 +162,50 @@ def _attach(group: h5py.Group) -> None:
             group[name].dims[axis].attach_scale(group[scale])
 
 
-def _blocks(plan: Plan, network: int, find: Find) -> Iterator[tuple[BlockKey, h5py.File, str]]:
-    """A network's blocks with their open files and checksums."""
+def _blocks(
+    plan: Plan, network: int, find: Find
+) -> Iterator[tuple[BlockKey, dict[str, ChunkedReader], Group, str]]:
+    """A network's blocks with what reads them, and their checksums."""
     for number in plan.of_network(network):
         key = plan[number]
-        path = find(key)
-        with open_sealed(path, "block") as file:
-            yield key, file, wanted(plan, key, file, path)
+        with opened_block(plan, key, find(key)) as (readers, root, checksum):
+            yield key, readers, root, checksum
 
 
 def _copy(
-    plan: Plan, network: int, find: Find, group: h5py.Group
+    plan: Plan, network: int, find: Find, group: h5py.Group, numbers: Numbers
 ) -> tuple[Places, NDArray[np.float64]]:
     """Copy the chunks of a network's blocks into its group."""
     recipe, chunk = plan.recipe, plan.grids[network].chunk
     shape = (recipe.dims.size, recipe.degrees.size)
+    called = {name: f"{group.name.strip('/')}/{name}" for name in NUMBERS}
+    numbers.names += called.values()
     for name in NUMBERS:
         group.create_dataset(name, shape, "f8", chunks=chunk, **storage(recipe.compression))
     places: Places = []
     error = np.zeros(shape[0])
-    for key, file, checksum in _blocks(plan, network, find):
+    for key, readers, root, checksum in _blocks(plan, network, find):
         for name in NUMBERS:
-            _copy_chunks(key, chunk, file, name, group[name])
-        _raise_bounds(error, key, file)
-        places.append((*key.rows, *key.columns, checksum, ""))
+            _copy_chunks(key, readers[name], group[name], called[name], numbers)
+        _raise_bounds(error, key, root)
+        places.append((*key.rows, *key.columns, checksum, "", ""))
     return places, error
 
 
 def _copy_chunks(
-    key: BlockKey, chunk: tuple[int, int], file: h5py.File, name: str, target: h5py.Dataset
+    key: BlockKey, reader: ChunkedReader, target: h5py.Dataset, name: str, numbers: Numbers
 ) -> None:
-    try:
-        source = file[name].id
-        for row in range(0, key.shape[0], chunk[0]):
-            for column in range(0, key.shape[1], chunk[1]):
-                mask, stored = source.read_direct_chunk((row, column))
-                to = (key.rows[0] + row, key.columns[0] + column)
-                target.id.write_direct_chunk(to, stored, mask)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise TableError(f"{file.filename}: the block is damaged ({error})") from None
+    """Copy chunks as they are stored, compared with the checksums of the block's file."""
+    array = reader.array
+    if array.chunk != target.chunks or array.filters != filters_of(target.id.get_create_plist()):
+        raise TableError(f"{reader.file.path}: the block is damaged (it is packed in another way)")
+    _, across = array.grid
+    for place in range(math.prod(array.grid)):
+        stored, mask, digest = reader.file.stored(array.first + place, reader.name)
+        row, column = divmod(place, across)
+        to = (key.rows[0] + row * array.chunk[0], key.columns[0] + column * array.chunk[1])
+        target.id.write_direct_chunk(to, stored, mask)
+        numbers.digests[name, to] = digest
 
 
 def _refer(
@@ -210,26 +217,24 @@ def _refer(
     layouts = {name: h5py.VirtualLayout(shape, "f8") for name in NUMBERS}
     places: Places = []
     error = np.zeros(shape[0])
-    for key, file, checksum in _blocks(plan, network, find):
+    for key, readers, root, checksum in _blocks(plan, network, find):
         where = Path(os.path.relpath(find(key), out.parent)).as_posix()
         for name in NUMBERS:
             source = h5py.VirtualSource(where, name, key.shape, "f8")
             layouts[name][slice(*key.rows), slice(*key.columns)] = source
-        _raise_bounds(error, key, file)
-        places.append((*key.rows, *key.columns, checksum, where))
+        _raise_bounds(error, key, root)
+        fingerprint = readers[NUMBERS[0]].file.seal.fingerprint
+        places.append((*key.rows, *key.columns, checksum, where, fingerprint))
     for name in NUMBERS:
         # A block's file that is not there must not read as zeros.
         group.create_virtual_dataset(name, layouts[name], fillvalue=np.nan)
     return places, error
 
 
-def _raise_bounds(error: NDArray[np.float64], key: BlockKey, file: h5py.File) -> None:
+def _raise_bounds(error: NDArray[np.float64], key: BlockKey, root: Group) -> None:
     """Blocks beside each other in degree bound the same rows: the larger bound holds."""
     mine = slice(*key.rows)
-    try:
-        np.maximum(error[mine], file["relative_error"][...], out=error[mine])
-    except (OSError, KeyError, RuntimeError, ValueError) as trouble:
-        raise TableError(f"{file.filename}: the block is damaged ({trouble})") from None
+    np.maximum(error[mine], read_bounds(root, key), out=error[mine])
 
 
 def _group_bytes(plan: Plan, network: int) -> int:

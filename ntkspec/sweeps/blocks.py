@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.seals import open_sealed
+from ntkspec.files.chunks import ChunkedReader
+from ntkspec.files.seals import Numbers
+from ntkspec.files.structure import Group, opened
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
@@ -23,11 +26,12 @@ __all__ = [
     "block_path",
     "compute_block",
     "ensure_block",
+    "opened_block",
     "read_block",
-    "wanted",
+    "read_bounds",
 ]
 
-ARRAYS = (*NUMBERS, "relative_error")
+FORMAT = "ntkspec-block"
 #: What HDF5 needs beside the numbers: the file's head, and an entry for each chunk.
 HEAD, ENTRY = 2**15, 320
 
@@ -100,12 +104,14 @@ def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     data = BlockData(block.eigenvalue, block.log_eigenvalue, block.relative_error)
     chunk = plan.grids[key.network].chunk
     attributes = {
+        "format": FORMAT,
         "key": json.dumps(key.as_dict()),
         "recipe": recipe.digest,
         "code": code_digest(),
         "checksum": data.checksum,
     }
-    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk), NUMBERS) as file:
+    numbers = Numbers(list(NUMBERS))
+    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk), numbers) as file:
         file.attrs.update(attributes)
         for name in NUMBERS:
             # Without a limit, so that the chunks at the table's end are as large as the others.
@@ -123,7 +129,31 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
     return HEAD + 2 * count * (8 * chunk[0] * chunk[1] + ENTRY) + 16 * key.shape[0]
 
 
-def wanted(plan: Plan, key: BlockKey, file: h5py.File, path: Path) -> str:
+@contextmanager
+def opened_block(
+    plan: Plan, key: BlockKey, path: Path
+) -> Iterator[tuple[dict[str, ChunkedReader], Group, str]]:
+    """Open a block's file; give what reads its numbers, its root, and the checksum it states.
+
+    Raises
+    ------
+    TableError
+        When the file is missing, damaged, or that of another block.
+    NtkspecError
+        When it was made by another recipe or by other code.
+    """
+    with opened(path, "block", FORMAT) as (file, root):
+        checksum = _wanted(plan, key, root, path)
+        root.expect((*NUMBERS, "relative_error"))
+        readers = {name: ChunkedReader(file, name) for name in NUMBERS}
+        for name, reader in readers.items():
+            described = (reader.array.chunk, reader.array.filters)
+            if reader.array.shape != key.shape or described != root.chunked(name, key.shape):
+                raise TableError(f"{path}: the block is damaged ({name} has another shape)")
+        yield readers, root, checksum
+
+
+def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
     """Return the checksum that a block's file states, once it is known to be the one wanted.
 
     Raises
@@ -133,13 +163,19 @@ def wanted(plan: Plan, key: BlockKey, file: h5py.File, path: Path) -> str:
     NtkspecError
         When it was made by another recipe or by other code.
     """
-    said = {name: str(file.attrs.get(name)) for name in ("key", "recipe", "code", "checksum")}
+    attributes = root.attributes()
+    said = {name: str(attributes.get(name)) for name in ("key", "recipe", "code", "checksum")}
     if (said["recipe"], said["code"]) != (plan.recipe.digest, code_digest()):
         what = "recipe" if said["recipe"] != plan.recipe.digest else "version of the code"
         raise NtkspecError(f"{path} was made by another {what}; --restart throws such blocks away")
     if said["key"] != json.dumps(key.as_dict()):
         raise TableError(f"{path}: the block is damaged (it is another block)")
     return said["checksum"]
+
+
+def read_bounds(root: Group, key: BlockKey) -> NDArray[np.float64]:
+    """Read the bounds (D,) on the relative errors of a block."""
+    return root.read("relative_error", "f8", key.shape[:1])
 
 
 def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
@@ -153,12 +189,12 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
         When it was made by another recipe or by other code.
     """
     path = block_path(folder, key)
-    with open_sealed(path, "block") as file:
-        checksum = wanted(plan, key, file, path)
-        try:
-            data = BlockData(*(file[name][...] for name in ARRAYS))
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise TableError(f"{path}: the block is damaged ({error})") from None
+    rows, columns = (np.arange(size) for size in key.shape)
+    with opened_block(plan, key, path) as (readers, root, checksum):
+        value, log = (np.empty(key.shape) for _ in NUMBERS)
+        for reader, array in zip(readers.values(), (value, log), strict=True):
+            reader.read(rows, columns, array)
+        data = BlockData(value, log, read_bounds(root, key))
     if checksum != data.checksum:
         raise TableError(f"{path}: the block is damaged (its checksum is another)")
     return data

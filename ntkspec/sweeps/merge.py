@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_hdf5
 from ntkspec.files.parts import is_locked, locked, sweep_up
+from ntkspec.files.seals import Numbers, chunk_digest
 from ntkspec.sweeps.assembly import (
     Layout,
     Places,
@@ -231,13 +232,17 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
         axes = {name: _axes(name, mine) for name, mine in sources.items()}
         size = HEAD + sum(_bytes(*axis) for axis in axes.values())
         compression = str(tables[0].attributes.get("compression", "gzip"))
-        with locked(out, "sweep", "table", together=False), appearing_hdf5(out, size) as file:
+        numbers = Numbers()
+        with (
+            locked(out, "sweep", "table", together=False),
+            appearing_hdf5(out, size, numbers) as file,
+        ):
             describe(file, "single", compression)
             file.attrs["merged_from"] = json.dumps([_origin(table) for table in tables])
             for name, network in networks.items():
                 first = sources[name][0].table
                 group = create_group(file, network, first.kernel(name), *axes[name])
-                _fill(group, name, sources[name], *axes[name], storage(compression))
+                _fill(group, name, sources[name], *axes[name], storage(compression), numbers)
             for _ in tables:
                 tally.done()
 
@@ -283,19 +288,22 @@ def _fill(
     dims: NDArray[np.int64],
     degrees: NDArray[np.int64],
     options: dict[str, Any],
+    numbers: Numbers,
 ) -> None:
     """Write a network's numbers, tile by tile."""
     chunk = chunk_shape(dims.size, degrees.size)
     for dataset in NUMBERS:
         group.create_dataset(dataset, (dims.size, degrees.size), "f8", chunks=chunk, **options)
+        numbers.names.append(f"{name}/{dataset}")
     places: Places = []
     for rows in _steps(dims.size, TILE[0] * chunk[0]):
         for columns in _steps(degrees.size, TILE[1] * chunk[1]):
             arrays = _tile(name, sources, dims[rows], degrees[columns])
             for dataset, array in zip(NUMBERS, arrays, strict=True):
                 group[dataset][rows, columns] = array
+                _note_digests(group[dataset], rows, columns, f"{name}/{dataset}", numbers)
             checksum = numbers_checksum(*arrays)
-            places.append((rows.start, rows.stop, columns.start, columns.stop, checksum, ""))
+            places.append((rows.start, rows.stop, columns.start, columns.stop, checksum, "", ""))
     error = np.zeros(dims.size)
     for source in sources:
         at = np.searchsorted(dims, source.dims)
@@ -304,6 +312,16 @@ def _fill(
         (c["dim"], c["degree"]): tuple(c.values()) for s in sources for c in s.table.checks(name)
     }
     finish_group(group, places, error, [checks[place] for place in sorted(checks)])
+
+
+def _note_digests(
+    dataset: h5py.Dataset, rows: slice, columns: slice, name: str, numbers: Numbers
+) -> None:
+    """Note the checksums of the chunks of a tile while they are in memory."""
+    for row in range(rows.start, rows.stop, dataset.chunks[0]):
+        for column in range(columns.start, columns.stop, dataset.chunks[1]):
+            _, stored = dataset.id.read_direct_chunk((row, column))
+            numbers.digests[name, (row, column)] = chunk_digest(stored)
 
 
 def _steps(size: int, step: int) -> Iterator[slice]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ntkspec.files.appearing import appearing, appearing_hdf5
+from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.labelled import columns_of, library
 from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["write_netcdf", "write_parquet"]
 
-Places = int | Iterable[int] | None
-
 #: Entries read at once.
 PIECE = 2**20
 #: Bytes of a netCDF file beside the numbers: of the file and of each network.
@@ -30,7 +28,7 @@ HEAD = 2**20
 
 
 def write_netcdf(
-    table: Table, path: Path, network: Network | str | None, dim: Places, degrees: Places
+    table: Table, path: Path, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> None:
     """Write a netCDF4 file: one network's numbers at its root, or a group for each network."""
     names = list(table.networks) if network is None else [network]
@@ -46,15 +44,12 @@ def write_netcdf(
 class _Chosen:
     """What is chosen of one network: known before anything is written."""
 
-    def __init__(self, table: Table, network: Network | str, dim: Places, degrees: Places) -> None:
-        # One entry tells the name, and that dimensions and degrees are there.
-        self.table = table
-        first = table.select(network, table.dims(network)[:1], table.degrees(network)[:1])
-        self.name, self.network, self.kernel = first.name, first.network, first.kernel
-        self.dims = table.dims(self.name) if dim is None else _listed(dim)
-        self.degrees = table.degrees(self.name) if degrees is None else _listed(degrees)
-        table.select(self.name, self.dims[:1], self.degrees)
-        table.select(self.name, self.dims, self.degrees[:1])
+    def __init__(self, table: Table, network: Network | str, dim: Choice, degrees: Choice) -> None:
+        self.table, self.name = table, table.name(network)
+        _, self.dims = chosen(table.dims(self.name), dim, "dim")
+        _, self.degrees = chosen(table.degrees(self.name), degrees, "degree")
+        first = table.select(self.name, self.dims[:1], self.degrees[:1])
+        self.network, self.kernel = first.network, first.kernel
 
     def pieces(self) -> Iterator[tuple[int, TableSlice]]:
         """Rows of it, some at a time, and where they begin."""
@@ -86,12 +81,8 @@ class _Chosen:
                 group[name][rows] = getattr(part, name)
 
 
-def _listed(values: int | Iterable[int]) -> NDArray[np.int64]:
-    return np.atleast_1d(np.asarray(list(values) if isinstance(values, Iterable) else values))
-
-
 def write_parquet(
-    table: Table, path: Path, network: Network | str | None, dim: Places, degrees: Places
+    table: Table, path: Path, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> None:
     """Write a Parquet file, a row for each entry; the networks' parameters in its metadata."""
     arrow, parquet = (library(name, "Parquet") for name in ("pyarrow", "pyarrow.parquet"))

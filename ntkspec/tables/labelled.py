@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ntkspec.errors import NtkspecError
+from ntkspec.tables.choice import Choice
 from ntkspec.tables.layout import MEANINGS
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ntkspec.tables.table import Table, TableSlice
 
 __all__ = ["columns_of", "library", "to_pandas", "to_xarray"]
-
-Places = int | Iterable[int] | None
 
 
 def library(name: str, purpose: str) -> Any:
@@ -45,7 +43,7 @@ def library(name: str, purpose: str) -> Any:
 
 
 def to_xarray(
-    table: Table, network: Network | str | None, dim: Places, degrees: Places
+    table: Table, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> xarray.Dataset:
     """One network's part of a table as a dataset, or that of all along a dimension `network`."""
     arrays = library("xarray", "to_xarray")
@@ -96,7 +94,7 @@ def _dataset(arrays: Any, part: TableSlice) -> xarray.Dataset:
 
 
 def to_pandas(
-    table: Table, network: Network | str | None, dim: Places, degrees: Places
+    table: Table, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> pandas.DataFrame:
     """Entries of a table, a row each."""
     frames = library("pandas", "to_pandas")

@@ -1,8 +1,8 @@
-"""The layout of a table in HDF5, format version 1: names, checksums, filters.
+"""The layout of a table in HDF5, format version 2: names, types, checksums, filters.
 
 A group for each network holds ``dim`` (D,), ``degree`` (K,), ``eigenvalue`` and ``log_eigenvalue``
 (D, K), ``relative_error`` (D,), ``checks`` and ``blocks``: which rectangles of the table were
-computed at once, and the checksum of each.
+computed at once, and the checksum of each.  The file ends with a seal, see `ntkspec.files.seals`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,32 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 
 __all__ = [
+    "BLOCK_KIND",
     "BLOCK_TYPE",
+    "CHECK_KIND",
     "CHECK_TYPE",
     "COMPRESSIONS",
     "FORMAT",
     "FORMAT_VERSION",
+    "LAYOUTS",
     "MEANINGS",
+    "MEMBERS",
     "NUMBERS",
-    "PER_ROW",
     "describe_numbers",
-    "group_checksum",
     "group_name",
     "numbers_checksum",
     "storage",
 ]
 
 FORMAT = "ntkspec-spectra"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: Datasets with an entry for each dimension and degree.
 NUMBERS = ("eigenvalue", "log_eigenvalue")
-#: Datasets whose bytes a group's checksum covers; the numbers are covered by those of the blocks.
-PER_ROW = ("dim", "degree", "relative_error")
+#: All that is in a network's group.
+MEMBERS = (
+    "dim", "degree", *NUMBERS, "relative_error", "blocks", "block", "checks", "check",
+)  # fmt: skip
+LAYOUTS = ("single", "virtual")
 #: What each dataset is, as readers of netCDF4 show it.
 MEANINGS = {
     "dim": "dimension d of the inputs, which lie on the sphere S^(d-1)",
@@ -56,6 +61,8 @@ BLOCK_TYPE = np.dtype(
         ("checksum", "S32"),
         # Where the numbers are, relative to the table; empty where they are in the table itself.
         ("file", h5py.string_dtype()),
+        # Fingerprint of that file's seal.
+        ("seal", "S32"),
     ]
 )
 CHECK_TYPE = np.dtype(
@@ -67,6 +74,14 @@ CHECK_TYPE = np.dtype(
         ("method", h5py.string_dtype()),
     ]
 )
+#: The same types, as they are compared when a table is opened.
+BLOCK_KIND = {
+    "row": "i8", "row_end": "i8", "column": "i8", "column_end": "i8", "checksum": "text",
+    "file": "text", "seal": "text",
+}  # fmt: skip
+CHECK_KIND = {
+    "dim": "i8", "degree": "i8", "reference": "text", "relative_error": "f8", "method": "text",
+}  # fmt: skip
 COMPRESSIONS = ("gzip", "none", "zstd", "blosc")
 
 
@@ -113,17 +128,6 @@ def numbers_checksum(*arrays: NDArray[np.float64]) -> str:
     digest = xxhash.xxh3_128()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def group_checksum(group: h5py.Group) -> str:
-    """XXH3 of what a network's group says but for the numbers, whose checksums it includes."""
-    digest = xxhash.xxh3_128()
-    for name in PER_ROW:
-        digest.update(np.ascontiguousarray(group[name][...]).data)
-    for block in group["blocks"][...]:
-        places = [int(block[name]) for name in ("row", "row_end", "column", "column_end")]
-        digest.update(f"{places} {block['checksum'].decode()}\n".encode())
     return digest.hexdigest()
 
 

@@ -2,72 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.seals import open_sealed
+from ntkspec.files.seals import Numbers
+from ntkspec.files.structure import Group, opened
 from ntkspec.files.versions import sources_digest
 from ntkspec.kernels import SOURCE_DIGEST
+from ntkspec.trainer.runs.stored import (
+    RECORDS,
+    RESULTS,
+    Facts,
+    Sizes,
+    check_arrays,
+    read_array,
+    read_facts,
+    read_state,
+)
 
 __all__ = [
-    "RECORDS",
     "Checkpoint",
-    "Facts",
     "code_digest",
     "member_path",
-    "plain",
+    "opened_checkpoint",
     "read_checkpoint",
     "write_checkpoint",
 ]
 
-Status = Literal["training", "interrupted", "finished", "diverged"]
-
-#: What is recorded, a row at each record.
-RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
+FORMAT = "ntkspec-checkpoint"
 #: What HDF5 needs beside the numbers: the file's head, and each dataset's.
 HEAD, ENTRY = 2**15, 2**11
 SOURCES = ("activations.py", "trainer/*.py", "trainer/runs/*.py")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a member beside its arrays.
-
-    Attributes
-    ----------
-    s : float
-        Sobolev exponent; NaN for plain L2.
-    width, seed : int
-    step_size, largest_stable_step : float
-    status : {"training", "interrupted", "finished", "diverged"}
-    sentence : str
-        Why it is not finished.
-    steps_done : int
-    seconds : float
-        Spent so far, those of earlier runs included.
-    start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN where it is not finished.
-    """
-
-    s: float
-    width: int
-    seed: int
-    step_size: float
-    largest_stable_step: float
-    status: Status = "training"
-    sentence: str = ""
-    steps_done: int = 0
-    seconds: float = 0.0
-    start_kernel_movement: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -129,7 +103,8 @@ def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint)
     }  # fmt: skip
     arrays = [np.asarray(value) for group in groups.values() for value in group.values()]
     size = HEAD + sum(array.nbytes + ENTRY for array in arrays)
-    with appearing_hdf5(path, size, numbers=()) as file:
+    with appearing_hdf5(path, size, Numbers()) as file:
+        file.attrs["format"] = FORMAT
         file.attrs.update({"recipe": recipe, "code": code_digest(), "member": name})
         file.attrs.update(vars(checkpoint.facts))
         for key, group in groups.items():
@@ -141,8 +116,18 @@ def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint)
                     inside.attrs[part] = value
 
 
-def read_checkpoint(path: Path, recipe: str, name: str) -> Checkpoint:
+def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpoint:
     """Read the file of a member.
+
+    Parameters
+    ----------
+    path : Path
+    recipe : str
+        Digest of the recipe.
+    name : str
+        The member's.
+    sizes : Sizes
+        Of the run.
 
     Raises
     ------
@@ -151,25 +136,34 @@ def read_checkpoint(path: Path, recipe: str, name: str) -> Checkpoint:
     NtkspecError
         When it was made by another recipe or by other code.
     """
-    with open_sealed(path, "checkpoint") as file:
-        said = {key: plain(value) for key, value in file.attrs.items()}
+    with opened_checkpoint(path, sizes) as (root, facts, _):
         for key, digest in (("recipe", recipe), ("code", code_digest())):
-            if said.pop(key, None) != digest:
+            if root.attribute(key) != digest:
                 what = "recipe" if key == "recipe" else "version of the code"
                 raise NtkspecError(
                     f"{path} was made by another {what}; --restart throws such trainings away"
                 )
-        if said.pop("member", None) != name:
+        if root.attribute("member") != name:
             raise TableError(f"{path}: the checkpoint is damaged (it is of another member)")
-        groups = {key: _contents(file[key]) for key in ("records", "state", "results")}
-    return Checkpoint(Facts(**said), **cast(Any, groups))
+        records, state, results = (root.group(key) for key in ("records", "state", "results"))
+        return Checkpoint(
+            facts,
+            {key: read_array(records, key) for key in RECORDS},
+            read_state(state, facts, sizes),
+            {key: read_array(results, key) for key in results.names()},
+        )
 
 
-def _contents(group: h5py.Group) -> dict[str, Any]:
-    found = {key: group[key][()] for key in group}
-    return found | {key: plain(value) for key, value in group.attrs.items()}
+@contextmanager
+def opened_checkpoint(path: Path, sizes: Sizes) -> Iterator[tuple[Group, Facts, str]]:
+    """Open the file of a member, its structure checked.
 
-
-def plain(value: Any) -> Any:
-    """A Python object for what HDF5 gives."""
-    return value.item() if isinstance(value, np.generic) else value
+    Gives its root, what is known of the member, and the fingerprint of the file's seal.
+    """
+    with opened(path, "checkpoint", FORMAT) as (file, root):
+        root.expect(("records", "state", "results"))
+        facts = read_facts(root, sizes)
+        check_arrays(root.group("records"), RECORDS, facts, sizes)
+        if (results := root.group("results")).names():
+            check_arrays(results, RESULTS, facts, sizes)
+        yield root, facts, file.seal.fingerprint

@@ -1,10 +1,12 @@
-"""The file of a run, format version 1: writing it whole, and reading it or what is there of it."""
+"""The file of a run, format version 2: writing it whole, and reading it or what is there of it."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,18 +20,23 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
 from ntkspec.files.parts import parts_folder
-from ntkspec.files.seals import open_sealed
+from ntkspec.files.seals import Numbers, sealed_kind
+from ntkspec.files.structure import Group, opened, reading
 from ntkspec.files.versions import versions
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import MemberKey, RunRecipe, parse_run_recipe
-from ntkspec.trainer.runs.checkpoints import (
-    RECORDS,
-    Facts,
-    code_digest,
-    member_path,
-    plain,
-)
+from ntkspec.trainer.recipe import MemberKey, RunRecipe, TargetRecipe, parse_run_recipe
+from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
+from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
 from ntkspec.trainer.runs.problem import Problem, recipe_target
+from ntkspec.trainer.runs.stored import (
+    RECORDS,
+    RESULTS,
+    Sizes,
+    check_arrays,
+    read_array,
+    read_facts,
+    read_points,
+)
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = [
@@ -40,15 +47,18 @@ __all__ = [
     "assemble",
     "is_run",
     "open_run",
+    "problem_sizes",
     "run_bytes",
     "write_head",
 ]
 
 FORMAT = "ntkspec-run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: In a folder of parts: a run's file without members.
 HEAD_FILE = "ntkspec-run.h5"
-RESULTS = ("learned", "grid_learned", "weights", "readout")
+#: What all members share.
+SHARED = ("points", "point_weights", "grid", "grid_weights", "target", "grid_target", "degree")
+TEXTS = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command")
 #: What HDF5 needs beside the numbers, for the file and for a member.
 HEAD, MEMBER = 2**16, 2**15
 
@@ -106,7 +116,8 @@ class Member:
     seconds: float
     start_kernel_movement: float
     _file: Path = field(repr=False)
-    _groups: tuple[str, str] = field(repr=False)
+    _whole: bool = field(repr=False)
+    _seal: str = field(repr=False)
 
     def __repr__(self) -> str:
         return f"Member({self.name!r}, {self.status}, {self.steps_done} steps)"
@@ -165,16 +176,22 @@ class Member:
         return self._read("readout")
 
     def _read(self, name: str) -> NDArray[Any]:
-        group = self._groups[name in RESULTS]
-        try:
-            with h5py.File(self._file, "r") as file:
-                return np.asarray(file[group][name][()])
-        except KeyError:
-            raise NtkspecError(
-                f"{self.name} has no {name} yet: it is {self.status} after {self.steps_done} steps"
-            ) from None
-        except OSError as error:
-            raise TableError(f"{self._file}: {group}/{name} is damaged ({error})") from None
+        what, kind, group = self._place(name)
+        with opened(self._file, what, kind, known=self._seal) as (_, root):
+            for one in group:
+                root = root.group(one)
+            if name not in root.names():
+                raise NtkspecError(
+                    f"{self.name} has no {name} yet: it is {self.status} after {self.steps_done} "
+                    "steps"
+                )
+            return read_array(root, name)
+
+    def _place(self, name: str) -> tuple[str, str, tuple[str, ...]]:
+        """What the file is, its format, and the groups in which an array lies."""
+        if self._whole:
+            return "run", FORMAT, (self.name,)
+        return "checkpoint", CHECKPOINT, ("results" if name in RESULTS else "records",)
 
 
 class Run:
@@ -216,18 +233,14 @@ class Run:
     (20, 2, 40)
     """
 
-    def __init__(self, path: Path, head: Path, members: list[Member], *, finished: bool) -> None:
+    def __init__(
+        self, path: Path, shared: _Shared, members: list[Member], *, finished: bool
+    ) -> None:
         self.path, self.finished = path, finished
-        with h5py.File(head, "r") as file:
-            self.attributes = {key: plain(value) for key, value in file.attrs.items()}
-            self.points = _points(file, "points", "point_weights")
-            self.grid = _points(file, "grid", "grid_weights")
-            self.target_values: Array = file["target"][()]
-            self.grid_target: Array = file["grid_target"][()]
-            self.degrees: NDArray[np.int64] = file["degree"][()]
-        self.recipe: RunRecipe = parse_run_recipe(self.attributes["recipe"], files=False)
-        order = {key.name: place for place, key in enumerate(self.recipe.members)}
-        self.members = sorted(members, key=lambda member: order[member.name])
+        self.attributes, self.recipe = shared.attributes, shared.recipe
+        self.points, self.grid, self.degrees = shared.points, shared.grid, shared.degrees
+        self.target_values, self.grid_target = shared.target_values, shared.grid_target
+        self.members = members
 
     @cached_property
     def target(self) -> Target | SampledTarget:
@@ -269,7 +282,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Raises
     ------
     TableError
-        When there is nothing, or it is damaged or no run of format version 1.
+        When there is nothing, or it is damaged or no run of format version 2.
 
     Examples
     --------
@@ -286,17 +299,21 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         return _open_unfinished(folder)
     if path.is_dir():
         raise TableError(f"{path}: this is no folder of a run (it has no {HEAD_FILE})")
-    _check_format(path)
-    with open_sealed(path, "run") as file:
-        try:
-            members = [
-                _member(name, group, path, (name, name))
-                for name, group in file.items()
-                if isinstance(group, h5py.Group)
-            ]
-        except TypeError as error:
-            raise TableError(f"{path}: the run is damaged ({error})") from None
-    return Run(path, path, members, finished=True)
+    if not os.path.exists(path):
+        raise TableError(f"{path}: there is no such file")
+    with opened(path, "run", FORMAT) as (file, root):
+        seal = file.seal.fingerprint
+        shared = _read_shared(root, path)
+        names = [key.name for key in shared.recipe.members]
+        root.expect((*SHARED, *names))
+        members = []
+        for name in names:
+            group = root.group(name)
+            facts = read_facts(group, shared.sizes)
+            check_arrays(group, (*RECORDS, *RESULTS), facts, shared.sizes)
+            members.append(Member(name, **vars(facts), _file=path, _whole=True, _seal=seal))
+    _check_keys(path, members, shared.recipe.members)
+    return Run(path, shared, members, finished=True)
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -311,56 +328,98 @@ def is_run(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     if path.is_dir():
         return (path / HEAD_FILE).is_file()
-    try:
-        with h5py.File(path, "r") as file:
-            return bool(plain(file.attrs.get("format")) == FORMAT)
-    except OSError:
-        return False
-
-
-def _check_format(path: Path) -> None:
-    """Say of another file that it is another, before its seal is looked for."""
-    if not path.is_file():
-        raise TableError(f"{path}: there is no such file")
-    try:
-        with h5py.File(path, "r") as file:
-            found, number = file.attrs.get("format"), file.attrs.get("format_version")
-    except OSError as error:
-        raise TableError(f"{path}: this is not a whole HDF5 file ({error})") from None
-    if plain(found) != FORMAT or number != FORMAT_VERSION:
-        raise TableError(
-            f"{path}: this is no run of ntkspec, version {FORMAT_VERSION} "
-            f"(format {found!r}, version {number!r})"
-        )
+    return sealed_kind(path) == FORMAT
 
 
 def _open_unfinished(folder: Path) -> Run:
     head = folder / HEAD_FILE
-    with open_sealed(head, "head of the run") as file:
-        recipe = parse_run_recipe(str(file.attrs["recipe"]), files=False)
-    members = []
-    for number, key in enumerate(recipe.members):
+    with opened(head, "head of the run", FORMAT) as (_, root):
+        shared = _read_shared(root, head)
+        root.expect(SHARED)
+    members, keys = [], []
+    for number, key in enumerate(shared.recipe.members):
         path = member_path(folder, number)
         if not path.exists():
             continue
-        with open_sealed(path, "checkpoint") as file:
-            members.append(_member(key.name, file, path, ("records", "results")))
-    return Run(folder, head, members, finished=False)
+        with opened_checkpoint(path, shared.sizes) as (_, facts, seal):
+            members.append(Member(key.name, **vars(facts), _file=path, _whole=False, _seal=seal))
+            keys.append(key)
+    _check_keys(folder, members, keys)
+    return Run(folder, shared, members, finished=False)
 
 
-def _member(name: str, group: h5py.Group, path: Path, groups: tuple[str, str]) -> Member:
-    known = Facts.__dataclass_fields__
-    facts = {key: plain(value) for key, value in group.attrs.items() if key in known}
-    return Member(name, **facts, _file=path, _groups=groups)
+def _check_keys(path: Path, members: Sequence[Member], keys: Sequence[MemberKey]) -> None:
+    """What a member says of itself must be what the recipe says of it."""
+    for member, key in zip(members, keys, strict=True):
+        if key.exponent == "l2":
+            same = math.isnan(member.s)
+        else:
+            same = math.isfinite(member.s) and key.exponent in ("auto", member.s)
+        if not same or (member.width, member.seed) != (key.width, key.seed):
+            raise TableError(f"{path}: {member.name} is damaged (it is another training)")
 
 
-def _points(file: h5py.File, name: str, weights: str) -> Points:
-    data = file[name]
-    kind, degree = str(data.attrs["kind"]), int(data.attrs["exact_degree"])
-    return Points(data[()], file[weights][()], kind, degree)
+@dataclass(frozen=True)
+class _Shared:
+    """What all members of a run share."""
+
+    attributes: dict[str, Any]
+    recipe: RunRecipe
+    points: Points
+    grid: Points
+    target_values: Array
+    grid_target: Array
+    degrees: NDArray[np.int64]
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(
+            self.points.n, self.grid.n, self.points.dim, self.degrees.size, self.recipe.steps
+        )
+
+
+def _read_shared(root: Group, path: Path) -> _Shared:
+    attributes = root.attributes()
+    if (version := attributes.get("format_version")) != FORMAT_VERSION:
+        raise TableError(
+            f"{path}: this is no run of version {FORMAT_VERSION} (its version is {version!r})"
+        )
+    for key in TEXTS:
+        if not isinstance(attributes.get(key), str):
+            raise TableError(f"{path}: attribute {key} is missing, or no text")
+    with reading(path, "attribute versions"):
+        versions = json.loads(attributes["versions"])
+        if not (
+            isinstance(versions, dict) and all(isinstance(one, str) for one in versions.values())
+        ):
+            raise TableError(f"{path}: attribute versions names no versions")
+    try:
+        recipe = parse_run_recipe(attributes["recipe"], files=False)
+    except NtkspecError as error:
+        raise TableError(f"{path}: its recipe is damaged ({error})") from None
+    points = read_points(root, "points", "point_weights")
+    grid = read_points(root, "grid", "grid_weights")
+    degrees = root.read("degree", "i8")
+    if not degrees.size or degrees[0] < 0 or (degrees[1:] <= degrees[:-1]).any():
+        raise root.bad("degree", "is damaged (its degrees do not increase)")
+    if grid.dim != points.dim or recipe.data.dim not in (None, points.dim):
+        raise root.bad("points", f"is damaged (its dimension is {points.dim})")
+    target = recipe.target
+    if isinstance(target, TargetRecipe) and not np.isin(target.degrees, degrees).all():
+        raise root.bad("degree", "is damaged (it lacks degrees of the target)")
+    return _Shared(
+        attributes, recipe, points, grid,
+        root.read("target", "f8", (points.n,)), root.read("grid_target", "f8", (grid.n,)), degrees,
+    )  # fmt: skip
 
 
 # --- writing -------------------------------------------------------------------------------------
+
+
+def problem_sizes(recipe: RunRecipe, problem: Problem) -> Sizes:
+    """Numbers of a run that give its arrays their shapes."""
+    points, grid = problem.points, problem.grid
+    return Sizes(points.n, grid.n, points.dim, problem.degrees.size, recipe.steps)
 
 
 def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
@@ -375,26 +434,26 @@ def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
 def write_head(folder: Path, recipe: RunRecipe, problem: Problem) -> None:
     """Write into a folder of parts what all members share."""
     size = run_bytes(recipe, problem)
-    with appearing_hdf5(folder / HEAD_FILE, size, numbers=()) as file:
+    with appearing_hdf5(folder / HEAD_FILE, size, Numbers()) as file:
         _describe(file, recipe, problem)
 
 
 def assemble(recipe: RunRecipe, problem: Problem, folder: Path, out: Path) -> None:
     """Put the members' files together; the run's file appears whole."""
-    with appearing_hdf5(out, run_bytes(recipe, problem), numbers=()) as file:
+    with appearing_hdf5(out, run_bytes(recipe, problem), Numbers()) as file:
         _describe(file, recipe, problem)
         for number, key in enumerate(recipe.members):
-            _copy(file, member_path(folder, number), key)
+            _copy(file, member_path(folder, number), key, problem_sizes(recipe, problem))
 
 
-def _copy(file: h5py.File, path: Path, key: MemberKey) -> None:
-    with open_sealed(path, "checkpoint") as source:
+def _copy(file: h5py.File, path: Path, key: MemberKey, sizes: Sizes) -> None:
+    with opened_checkpoint(path, sizes) as (source, facts, _):
         group = file.create_group(key.name)
-        for name in Facts.__dataclass_fields__:
-            group.attrs[name] = source.attrs[name]
+        group.attrs.update(vars(facts))
         for part, names in (("records", RECORDS), ("results", RESULTS)):
+            theirs = source.group(part)
             for name in names:
-                group[name] = source[part][name][()]
+                group[name] = read_array(theirs, name)
 
 
 def _describe(file: h5py.File, recipe: RunRecipe, problem: Problem) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.parts import clear, locked, sweep_up
-from ntkspec.files.seals import open_sealed
+from ntkspec.files.structure import opened
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
     Checkpoint,
@@ -20,7 +20,16 @@ from ntkspec.trainer.runs.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from ntkspec.trainer.runs.file import HEAD_FILE, Run, assemble, open_run, run_bytes, write_head
+from ntkspec.trainer.runs.file import (
+    FORMAT,
+    HEAD_FILE,
+    Run,
+    assemble,
+    open_run,
+    problem_sizes,
+    run_bytes,
+    write_head,
+)
 from ntkspec.trainer.runs.problem import Problem, pose
 from ntkspec.trainer.runs.progress import Observer, TrainingProgress
 from ntkspec.trainer.runs.training import Training, begin, go_on
@@ -226,7 +235,8 @@ class _Work:
         if not path.exists():
             return None
         try:
-            return read_checkpoint(path, self.recipe.digest, self._key(number).name)
+            sizes = problem_sizes(self.recipe, self.problem)
+            return read_checkpoint(path, self.recipe.digest, self._key(number).name, sizes)
         except TableError as error:
             self._observer.note("damaged", f"{error}; it is trained again", what=str(error))
             return None
@@ -241,8 +251,9 @@ class _Work:
 
     def _keep_head(self) -> None:
         """Write what all members share, for those who look; anew where it is another's."""
-        with suppress(TableError), open_sealed(self._folder / HEAD_FILE, "head of the run") as file:
-            if file.attrs["recipe_digest"] == self.recipe.digest:
+        head = self._folder / HEAD_FILE
+        with suppress(TableError), opened(head, "head of the run", FORMAT) as (_, root):
+            if root.attribute("recipe_digest") == self.recipe.digest:
                 return
         write_head(self._folder, self.recipe, self.problem)
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import WideNetwork
 from ntkspec.trainer.recipe import MemberKey, RunRecipe
-from ntkspec.trainer.runs.checkpoints import RECORDS, Checkpoint, Facts
+from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
+from ntkspec.trainer.runs.stored import RECORDS, Facts
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Training", "begin", "go_on"]

@@ -1,0 +1,406 @@
+"""What is in an HDF5 file that may come from anyone, looked at before anything of it is read.
+
+Every object is reached through a hard link, none through two; types, shapes and the storage that
+is really there are compared with what is expected before memory is taken for them.  Whatever is
+otherwise, or makes HDF5 complain, becomes one sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5s, h5t, h5z
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.seals import MOST_CHUNK, Filters, SealedFile, filters_of
+
+__all__ = ["Group", "Kind", "opened", "reading"]
+
+#: Names in a group, attributes of an object, bytes of an attribute and its values, at most.
+MOST_NAMES, MOST_ATTRIBUTES, MOST_TEXT, MOST_VALUES = 20_000, 1_000, 2**20, 1_000
+#: Entries of an array that is read at once, at most.
+MOST_ENTRIES = 2**32
+#: Bytes that stand in an array for a text of any length: its own, and where it is.
+TEXT_REFERENCE = 16
+#: What HDF5 and h5py raise for a structure that is not as it should be.
+TROUBLE = (
+    OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
+    IndexError, MemoryError, RecursionError,
+)  # fmt: skip
+ATOMS = {"i8": h5t.STD_I64LE, "f8": h5t.IEEE_F64LE, "f4": h5t.IEEE_F32LE}
+
+#: Type of an array: "i8", "f8", "real" (doubles or single floats), "text", or its fields' types.
+Kind = str | Mapping[str, str]
+
+
+@contextmanager
+def reading(path: Path, where: str) -> Iterator[None]:
+    """Turn what HDF5 raises into a TableError that names the file and the place."""
+    try:
+        yield
+    except NtkspecError:
+        raise
+    except TROUBLE as error:
+        raise TableError(f"{path}: {where} is damaged ({error})") from None
+
+
+class Group:
+    """A group of a file, whose members are checked before they are read.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, for sentences.
+    group : h5py.Group
+    size : int
+        Bytes of the file, the seal not counted.
+    """
+
+    def __init__(self, path: Path, group: h5py.Group, size: int) -> None:
+        self.path, self._group, self._size = path, group, size
+        self._names: list[str] | None = None
+        self.name = str(group.name).strip("/") or "the file"
+
+    def names(self) -> list[str]:
+        """Names of its members, all hard links.
+
+        Raises
+        ------
+        TableError
+            When one is a soft or external link, or no text.
+        """
+        if self._names is not None:
+            return list(self._names)
+        found: list[str] = []
+
+        def note(name: bytes, info: Any) -> None:
+            if info.type != h5l.TYPE_HARD:
+                text = name.decode("utf-8", "replace")
+                raise self.bad(text, "is a link to elsewhere, which is not allowed")
+            found.append(name.decode())
+
+        with reading(self.path, self.name):
+            if self._group.id.get_num_objs() > MOST_NAMES:
+                raise TableError(f"{self.path}: {self.name} has more than {MOST_NAMES} members")
+            self._group.id.links.iterate(note, info=True)
+        self._names = found
+        return list(found)
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Raise TableError unless its members are exactly these."""
+        found = self.names()
+        for name in names:
+            if name not in found:
+                raise TableError(f"{self.path}: {self.name} has no {name}")
+        for name in found:
+            if name not in names:
+                raise self.bad(name, "is not part of the format")
+
+    def group(self, name: str) -> Group:
+        """Return a group in it.
+
+        Raises
+        ------
+        TableError
+            When it is not there, or something else.
+        """
+        with reading(self.path, self._called(name)):
+            return Group(self.path, h5py.Group(self._open(name, h5o.TYPE_GROUP)), self._size)
+
+    def is_group(self, name: str) -> bool:
+        """Whether a member is a group rather than an array."""
+        with reading(self.path, self._called(name)):
+            return bool(h5o.get_info(self._group.id, name.encode()).type == h5o.TYPE_GROUP)
+
+    def attributes(self, name: str = "") -> dict[str, Any]:
+        """Attributes of the group, or of an array in it: texts, numbers and lists of numbers.
+
+        Those with which HDF5 says how arrays belong together are left out.
+
+        Raises
+        ------
+        TableError
+            When one is of another kind, too large, or no text in UTF-8.
+        """
+        where = self._called(name) if name else self.name
+        with reading(self.path, where):
+            item = self._open(name, h5o.TYPE_DATASET) if name else self._group.id
+            if h5a.get_num_attrs(item) > MOST_ATTRIBUTES:
+                raise TableError(f"{self.path}: {where} has more than {MOST_ATTRIBUTES} attributes")
+            keys: list[bytes] = []
+            h5a.iterate(item, keys.append)
+            return {
+                key.decode(): self._value(item, key, where) for key in keys if key not in SCALES
+            }
+
+    def attribute(self, key: str) -> Any:
+        """One attribute of the group, as `attributes` gives it; None where it is not there."""
+        with reading(self.path, self.name):
+            there = h5a.exists(self._group.id, key.encode())
+            return self._value(self._group.id, key.encode(), self.name) if there else None
+
+    def _value(self, item: Any, key: bytes, where: str) -> Any:
+        attribute = h5a.open(item, key)
+        kind, shape = attribute.get_type(), attribute.shape
+        text = kind.get_class() == h5t.STRING
+        if not (
+            (text or kind.get_class() in (h5t.INTEGER, h5t.FLOAT, h5t.ENUM))
+            and kind.get_size() <= MOST_TEXT
+            and 0 < attribute.get_storage_size() <= MOST_TEXT
+            and (shape == () or (not text and len(shape) == 1 and shape[0] <= MOST_VALUES))
+        ):
+            raise TableError(
+                f"{self.path}: attribute {key.decode()} of {where} is no text and no number"
+            )
+        values = np.empty(shape, kind.dtype)
+        attribute.read(values)
+        if not text:
+            return values.item() if not shape else values.tolist()
+        found = values.item()
+        return _text(found) if isinstance(found, bytes) else str(found)
+
+    def check(self, name: str, kind: Kind, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        """Check an array that lies whole in the file, and return its shape.
+
+        Parameters
+        ----------
+        name : str
+        kind : str or dict
+            Type of an entry, or those of its fields.
+        shape : tuple of int or None
+            None is any length.
+
+        Raises
+        ------
+        TableError
+            When it is not there or of another type or shape, or its numbers are not all there.
+        """
+        with reading(self.path, self._called(name)):
+            return self._checked(name, kind, shape)[1]
+
+    def read(
+        self,
+        name: str,
+        kind: Kind,
+        shape: tuple[int | None, ...] = (None,),
+        most: int = MOST_ENTRIES,
+    ) -> NDArray[Any]:
+        """Read an array once it is known to be as expected, and to have so many entries at most.
+
+        See `check`; texts are bytes.
+        """
+        with reading(self.path, self._called(name)):
+            item, found = self._checked(name, kind, shape)
+            if math.prod(found) > most:
+                raise self.bad(name, f"has {math.prod(found)} entries; allowed are {most}")
+            if not isinstance(kind, str):
+                return np.asarray(h5py.Dataset(item)[()])
+            out = np.empty(found, item.dtype)
+            if out.size:
+                item.read(h5s.ALL, h5s.ALL, out)
+            return out
+
+    def chunked(self, name: str, shape: tuple[int, int]) -> tuple[tuple[int, ...], Filters]:
+        """Check an array of doubles in chunks, without reading it; return chunk and filters."""
+        with reading(self.path, self._called(name)):
+            item = self._open(name, h5o.TYPE_DATASET)
+            plist = item.get_create_plist()
+            if plist.get_layout() != h5d.CHUNKED:
+                raise self.bad(name, "is not stored in chunks")
+            self._check_type(name, item, "f8")
+            self._check_shape(name, item, shape)
+            return plist.get_chunk(), filters_of(plist)
+
+    def virtual(
+        self, name: str, shape: tuple[int, int]
+    ) -> list[tuple[str, str, tuple[tuple[int, int], ...]]]:
+        """Check a virtual array of doubles, without reading it or opening what it refers to.
+
+        Returns
+        -------
+        list of tuples
+            File and array of each source, which is taken whole, and the half-open ranges of its
+            places.
+        """
+        with reading(self.path, self._called(name)):
+            item = self._open(name, h5o.TYPE_DATASET)
+            plist = item.get_create_plist()
+            if plist.get_layout() != h5d.VIRTUAL:
+                raise self.bad(name, "is not virtual, as the table says")
+            sources = []
+            for n in range(plist.get_virtual_count()):
+                if plist.get_virtual_srcspace(n).get_select_type() != h5s.SEL_ALL:
+                    raise self.bad(name, "takes parts of other arrays, which is not allowed")
+                file, source = plist.get_virtual_filename(n), plist.get_virtual_dsetname(n)
+                place = _rectangle(plist.get_virtual_vspace(n))
+                sources.append((_as_text(file), _as_text(source), place))
+            self._check_type(name, item, "f8")
+            self._check_shape(name, item, shape)
+            return sources
+
+    def bad(self, name: str, what: str) -> TableError:
+        """The error to raise for a member."""
+        return TableError(f"{self.path}: {self._called(name)} {what}")
+
+    def _called(self, name: str) -> str:
+        return name if self.name == "the file" else f"{self.name}/{name}"
+
+    def _open(self, name: str, kind: int) -> Any:
+        """Open a member of a kind, through its one hard link."""
+        key, group = name.encode(), self._group.id
+        if name not in self._known():
+            raise self.bad(name, "is not there")
+        info = h5o.get_info(group, key)
+        if info.type != kind:
+            raise self.bad(name, "is something else than it must be")
+        if info.rc != 1:
+            raise self.bad(name, "has several names, which is not allowed")
+        return (h5d if kind == h5o.TYPE_DATASET else h5g).open(group, key)
+
+    def _known(self) -> list[str]:
+        """Names of its members, looked at once."""
+        if self._names is None:
+            self.names()
+        return self._names or []
+
+    def _checked(
+        self, name: str, kind: Kind, shape: tuple[int | None, ...]
+    ) -> tuple[Any, tuple[int, ...]]:
+        item = self._open(name, h5o.TYPE_DATASET)
+        plist = item.get_create_plist()
+        layout = plist.get_layout()
+        if layout not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED):
+            raise self.bad(name, "is virtual, which is not allowed")
+        if plist.get_external_count():
+            raise self.bad(name, "lies in other files, which is not allowed")
+        self._check_type(name, item, kind)
+        found = self._check_shape(name, item, shape)
+        self._check_storage(name, item, plist, found)
+        return item, found
+
+    def _check_type(self, name: str, item: Any, kind: Kind) -> None:
+        found = item.get_type()
+        if found.committed() or not _is_kind(found, kind):
+            wanted = kind if isinstance(kind, str) else ", ".join(kind)
+            raise self.bad(name, f"has another type of entries than {wanted}")
+
+    def _check_shape(self, name: str, item: Any, wanted: tuple[int | None, ...]) -> tuple[int, ...]:
+        found: tuple[int, ...] = item.shape
+        space = item.get_space().get_simple_extent_type()
+        fits = len(found) == len(wanted) and all(
+            b is None or a == b for a, b in zip(found, wanted, strict=True)
+        )
+        if space == h5s.NULL or not fits:
+            shown = " x ".join("any" if b is None else str(b) for b in wanted)
+            raise self.bad(name, f"has shape {found} where {shown or 'a single value'} is expected")
+        if math.prod(found) > MOST_ENTRIES:
+            raise self.bad(name, f"claims {math.prod(found)} entries")
+        return found
+
+    def _check_storage(self, name: str, item: Any, plist: Any, shape: tuple[int, ...]) -> None:
+        """What the shape claims must be there."""
+        size = _stored_size(item.get_type())
+        claimed, stored = math.prod(shape) * size, item.get_storage_size()
+        if plist.get_layout() == h5d.CHUNKED:
+            chunk, filters = plist.get_chunk(), plist.get_nfilters()
+            checked = filters == 1 and plist.get_filter(0)[0] == h5z.FILTER_FLETCHER32
+            if filters and not checked:
+                raise self.bad(name, "is packed, which is not allowed for it")
+            one = math.prod(chunk) * size
+            count = math.prod(-(-a // b) for a, b in zip(shape, chunk, strict=True))
+            if one > MOST_CHUNK or item.get_num_chunks() != count:
+                raise self.bad(name, "is not all there, or its chunks are too large")
+            claimed = count * (one + 4 * checked)
+        elif claimed and plist.get_layout() == h5d.CONTIGUOUS:
+            start = item.get_offset()
+            if start is None or start + claimed > self._size:
+                raise self.bad(name, f"claims {claimed} bytes that the file does not have")
+        if stored != claimed or stored > self._size:
+            raise self.bad(name, f"claims {claimed} bytes and has {stored}")
+
+
+#: Attributes of HDF5's dimension scales, which are references.
+SCALES = (b"CLASS", b"NAME", b"DIMENSION_LIST", b"REFERENCE_LIST", b"_Netcdf4Dimid")
+
+
+@contextmanager
+def opened(
+    path: Path, what: str, kind: str, *, known: str = ""
+) -> Iterator[tuple[SealedFile, Group]]:
+    """Open a file, once its structure is known to be as it was written; give it and its root.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it is, for the sentence of an error.
+    kind : str
+        What it must say that it is, in its attribute "format".
+    known : str
+        Fingerprint of a seal; the structure is not compared again where the file has this one.
+
+    Raises
+    ------
+    TableError
+        When it is missing, damaged or of another kind.
+    """
+    with SealedFile(path, what) as file:
+        if file.seal.kind != kind:
+            raise TableError(
+                f"{path}: this is no {what} of ntkspec (its format is {file.seal.kind!r})"
+            )
+        if file.seal.fingerprint != known:
+            file.check_structure()
+        with reading(path, "the file"):
+            hdf5 = h5py.File(path, "r")
+        with hdf5:
+            yield file, Group(path, hdf5, file.seal.size)
+
+
+def _is_kind(found: Any, kind: Kind) -> bool:
+    if isinstance(kind, str):
+        if kind == "text":
+            return bool(found.get_class() == h5t.STRING and found.get_size() <= MOST_TEXT)
+        if kind == "real":
+            return bool(found in (ATOMS["f8"], ATOMS["f4"]))
+        return bool(found == ATOMS[kind])
+    if found.get_class() != h5t.COMPOUND or found.get_nmembers() != len(kind):
+        return False
+    return all(
+        found.get_member_name(n) == name.encode() and _is_kind(found.get_member_type(n), one)
+        for n, (name, one) in enumerate(kind.items())
+    )
+
+
+def _stored_size(kind: Any) -> int:
+    """Bytes of an entry in the file, where texts of any length are references."""
+    if kind.get_class() == h5t.COMPOUND:
+        return sum(_stored_size(kind.get_member_type(n)) for n in range(kind.get_nmembers()))
+    if kind.get_class() == h5t.STRING and kind.is_variable_str():
+        return TEXT_REFERENCE
+    return int(kind.get_size())
+
+
+def _rectangle(space: Any) -> tuple[tuple[int, int], ...]:
+    """First place and end, on each axis, of the one rectangle that is selected in a space."""
+    if space.get_select_type() != h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
+        raise ValueError("it is made of something else than rectangles")
+    start, _, count, block = space.get_regular_hyperslab()
+    if any(one != 1 for one in count):
+        raise ValueError("it is made of something else than rectangles")
+    return tuple((int(a), int(a) + int(n)) for a, n in zip(start, block, strict=True))
+
+
+def _as_text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _text(value: bytes) -> str:
+    return value.split(b"\0", 1)[0].decode()

@@ -1,0 +1,210 @@
+"""What files of runs and of their members hold, checked before it is believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import TableError
+from ntkspec.files.structure import Group
+from ntkspec.trainer.points import Points
+
+__all__ = [
+    "RECORDS",
+    "RESULTS",
+    "Facts",
+    "Sizes",
+    "Status",
+    "check_arrays",
+    "read_array",
+    "read_facts",
+    "read_points",
+    "read_state",
+]
+
+Status = Literal["training", "interrupted", "finished", "diverged"]
+STATUSES = ("training", "interrupted", "finished", "diverged")
+#: What is recorded, a row at each record.
+RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
+RESULTS = ("learned", "grid_learned", "weights", "readout")
+STATE = ("weights", "readout", "residual")
+STATE_NUMBERS = ("steps", "step_size", "largest_stable_step", "first_loss")
+#: Type and axes of each array.
+ARRAYS = {
+    "step": ("i8", ("records",)),
+    "loss": ("f8", ("records",)),
+    **dict.fromkeys(RECORDS[2:], ("f8", ("records", "degrees"))),
+    **dict.fromkeys(("learned", "residual"), ("f8", ("points",))),
+    "grid_learned": ("f8", ("grid",)),
+    "weights": ("real", ("width", "dim")),
+    "readout": ("real", ("width",)),
+}
+WHOLE = ("width", "seed", "steps_done")
+TEXTS = ("status", "sentence")
+#: How far from 1 a point's norm and the sum of the weights may be.
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a member beside its arrays.
+
+    Attributes
+    ----------
+    s : float
+        Sobolev exponent; NaN for plain L2.
+    width, seed : int
+    step_size, largest_stable_step : float
+    status : {"training", "interrupted", "finished", "diverged"}
+    sentence : str
+        Why it is not finished.
+    steps_done : int
+    seconds : float
+        Spent so far, those of earlier runs included.
+    start_kernel_movement : float
+        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN where it is not finished.
+    """
+
+    s: float
+    width: int
+    seed: int
+    step_size: float
+    largest_stable_step: float
+    status: Status = "training"
+    sentence: str = ""
+    steps_done: int = 0
+    seconds: float = 0.0
+    start_kernel_movement: float = np.nan
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of a run that give its arrays their shapes.
+
+    Attributes
+    ----------
+    points, grid : int
+        Points for training and on the finer grid.
+    dim : int
+    degrees : int
+        Recorded degrees.
+    steps : int
+        Of the recipe.
+    """
+
+    points: int
+    grid: int
+    dim: int
+    degrees: int
+    steps: int
+
+
+def read_facts(group: Group, sizes: Sizes) -> Facts:
+    """Read what a member's attributes say.
+
+    Raises
+    ------
+    TableError
+        When one is missing or not what it must be.
+    """
+    attributes = group.attributes()
+    found: dict[str, Any] = {}
+    for one in fields(Facts):
+        value = attributes.get(one.name)
+        kind = int if one.name in WHOLE else str if one.name in TEXTS else float
+        if type(value) is not kind:
+            raise _bad(group, one.name, value)
+        found[one.name] = value
+    positive = ("step_size", "largest_stable_step", "seconds")
+    for name in positive:
+        if not (math.isfinite(found[name]) and found[name] >= 0.0):
+            raise _bad(group, name, found[name])
+    if found["status"] not in STATUSES or found["width"] < 1:
+        raise _bad(group, "status", found["status"])
+    if not 0 <= found["steps_done"] <= sizes.steps:
+        raise _bad(group, "steps_done", found["steps_done"])
+    return Facts(**found)
+
+
+def _bad(group: Group, name: str, value: Any) -> TableError:
+    return TableError(
+        f"{group.path}: {group.name} is damaged (its attribute {name} is {value!r:.60})"
+    )
+
+
+def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes) -> None:
+    """Check that a group holds these arrays of a member, and nothing else.
+
+    Raises
+    ------
+    TableError
+        When one is missing or has another type or shape than the run gives it.
+    """
+    group.expect(names)
+    lengths: dict[str, int | None] = {**asdict(sizes), "width": facts.width}
+    if "step" in names:
+        (lengths["records"],) = group.check("step", "i8", (None,))
+        steps = group.read("step", "i8")
+        if steps.size and (
+            steps[0] != 0 or steps[-1] > sizes.steps or (steps[1:] <= steps[:-1]).any()
+        ):
+            raise group.bad("step", "is damaged (its steps do not increase from 0 to the last)")
+    for name in names:
+        kind, axes = ARRAYS[name]
+        group.check(name, kind, tuple(lengths[axis] for axis in axes))
+
+
+def read_array(group: Group, name: str) -> NDArray[Any]:
+    """Read an array of a member, whose shape is known to fit."""
+    kind, axes = ARRAYS[name]
+    return group.read(name, kind, (None,) * len(axes))
+
+
+def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
+    """Read what a training needs to go on; empty where there is nothing.
+
+    Raises
+    ------
+    TableError
+        When something is missing or not what it must be.
+    """
+    if not group.names():
+        return {}
+    check_arrays(group, STATE, facts, sizes)
+    attributes = group.attributes()
+    numbers: dict[str, Any] = {}
+    for name in STATE_NUMBERS:
+        numbers[name] = attributes.get(name)
+        if type(numbers[name]) is not (int if name == "steps" else float):
+            raise _bad(group, name, numbers[name])
+    if not 0 <= numbers["steps"] <= sizes.steps:
+        raise _bad(group, "steps", numbers["steps"])
+    return {name: read_array(group, name) for name in STATE} | numbers
+
+
+def read_points(root: Group, name: str, weights: str) -> Points:
+    """Read the points, or the grid, of a run.
+
+    Raises
+    ------
+    TableError
+        When they are no points of a sphere with weights of sum 1.
+    """
+    x: NDArray[np.float64] = root.read(name, "f8", (None, None))
+    w: NDArray[np.float64] = root.read(weights, "f8", x.shape[:1])
+    about = root.attributes(name)
+    kind, degree = about.get("kind"), about.get("exact_degree")
+    with np.errstate(all="ignore"):
+        off = np.abs(np.sqrt((x * x).sum(axis=1)) - 1.0).max(initial=0.0)
+        sound = off <= ROUNDING and w.min(initial=1.0) >= -ROUNDING
+        sound = sound and abs(w.sum() - 1.0) <= ROUNDING and x.shape[1] >= 2
+    if not sound:
+        raise root.bad(name, "is damaged (it holds no points of a sphere with weights of sum 1)")
+    if not isinstance(kind, str) or type(degree) is not int or degree < 0:
+        raise root.bad(name, "is damaged (it does not say how the points were made)")
+    return Points(x, w, kind, degree)
