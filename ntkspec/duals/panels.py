@@ -9,13 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, arb_mat
 from numpy.typing import NDArray
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
+from ntkspec.precision import exclusive, working_precision
 
 __all__ = ["NetworkPanels", "network_panels"]
 
@@ -51,6 +52,7 @@ class NetworkPanels:
         )  # fmt: skip
 
 
+@exclusive()
 def network_panels(network: Any) -> NetworkPanels:
     """Tabulate the duals of all layers of a network.
 
@@ -67,7 +69,7 @@ def network_panels(network: Any) -> NetworkPanels:
     fulls: list[float] = []
     formula = sigma.singularity.kind == "entire" or sigma.homogeneous is not None
     extra = 8 * min(network.depth, 20) if sigma.singularity.kind == "kink" else 0
-    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS + extra):
+    with working_precision(BITS_OF_FORMULAS if formula else BITS + extra):
         layers = Layers(network, "nngp")
         variances = [float(q.mid()) for q in layers.variances]
         for number, q in enumerate(variances):
@@ -160,7 +162,7 @@ def _fit(
 def _interpolation() -> tuple[list[arb], arb_mat]:
     """Chebyshev points, and the matrix from values there to coefficients of monomials."""
     n = COEFFICIENTS
-    with ctx.workprec(BITS_OF_FORMULAS):
+    with working_precision(BITS_OF_FORMULAS):
         nodes = [(arb.pi() * (2 * i + 1) / (2 * n)).cos() for i in range(n)]
         powers = arb_mat([[x**j for j in range(n)] for x in nodes])
         return nodes, powers.inv()
