@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 
 if __name__ != "ntkspec.kernels":
     raise ImportError(
@@ -68,3 +69,10 @@ try:
     )
 finally:
     numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]
+
+# Forked while another thread compiles, a child would wait for the compiler for ever.
+os.register_at_fork(
+    before=global_compiler_lock.acquire,
+    after_in_parent=global_compiler_lock.release,
+    after_in_child=global_compiler_lock.release,
+)

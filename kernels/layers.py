@@ -1,12 +1,15 @@
 """Pointwise kernels of any network: piecewise polynomials for the duals, composed by layers.
 
 Near rho = 1 the duals are smooth functions of y = sqrt((1 - rho)/2), near -1 of
-z = sqrt((1 + rho)/2).  The distance 1 - rho goes from layer to layer by itself, never as a
-difference, so points that nearly meet keep their digits through any depth.
+z = sqrt((1 + rho)/2).  The distances 1 - rho and 1 + rho go from layer to layer by themselves,
+never as a difference, so points that nearly meet or are nearly opposite keep their digits through
+any depth.
 
 A table of one layer is an array (panels, 3, COEFFICIENTS) of polynomials in the panel's local
 variable: the deficit (F(1) - F)/y^2 (or /y), the value F and the slope D.  The first half of the
-panels is the near side, the second the far one.
+panels is the near side, the second the far one.  The far one holds f and f' of
+F = line q rho + z^far f and D = line + z^(far - 2) f', so that F and D keep their digits where they
+vanish at rho = -1.
 """
 
 from __future__ import annotations
@@ -47,8 +50,8 @@ def _three(coefficients, x):
 
 
 @njit(cache=True, inline="always")
-def layer(rho, minus, plus, table, levels, symmetry, root, full):
-    """F(rho), F(1) - F(rho), D(rho), and F(1) + F(rho) where sigma is odd (else 0).
+def layer(rho, minus, plus, table, levels, symmetry, root, far, line, variance, full):
+    """F(rho), F(1) - F(rho), D(rho), and F(1) + F(rho).
 
     root: the deficit is y^root times its polynomial; full: F(1).
     """
@@ -62,18 +65,21 @@ def layer(rho, minus, plus, table, levels, symmetry, root, full):
             value *= rho
             if rho < 0.0:
                 return value, full - value, slope, deficit
-            return value, deficit, slope, full + value
-        if symmetry == EVEN:
-            return value, deficit, slope * rho, 0.0
-        return value, deficit, slope, 0.0
-    at, x = panel(math.sqrt(0.5 * plus), levels)
+        elif symmetry == EVEN:
+            slope *= rho
+        return value, deficit, slope, full + value
+    z = math.sqrt(0.5 * plus)
+    at, x = panel(z, levels)
     deficit, value, slope = _three(table[table.shape[0] // 2 + at], x)
-    return value, full - value, slope, 0.0
+    if far > 0:
+        value = value * z**far + line * variance * rho
+        slope = slope * z ** max(far - 2, 0) + line
+    return value, full - value, slope, full + value
 
 
 @njit(cache=True)
 def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
-           dual, tangent):  # fmt: skip
+           far, line, dual, tangent):  # fmt: skip
     """Dual F_L(t) + tangent T_L(t) D_L(t) of a network.
 
     variances: q_1(1), ..., q_(L+1)(1); fulls: F_l(1); tables: those of all layers one after the
@@ -84,11 +90,12 @@ def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, level
     rho = covariance / variances[0]
     if bias > 0.0:
         minus = weight * minus / variances[0]
-        plus = 2.0 - minus
+        plus = (weight * plus + 2.0 * bias) / variances[0]
     total = covariance
     for i in range(depth):
         value, deficit, slope, surplus = layer(
-            rho, minus, plus, tables[starts[i] : starts[i + 1]], levels[i], symmetry, root, fulls[i]
+            rho, minus, plus, tables[starts[i] : starts[i + 1]], levels[i], symmetry, root, far,
+            line, variances[i], fulls[i],
         )  # fmt: skip
         if i == depth - 1:
             break
@@ -96,33 +103,31 @@ def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, level
         total = covariance + weight * total * slope
         rho = covariance / variances[i + 1]
         minus = weight * deficit / variances[i + 1]
-        plus = (
-            weight * surplus / variances[i + 1] if bias == 0.0 and symmetry == ODD else 2.0 - minus
-        )
+        plus = (weight * surplus + 2.0 * bias) / variances[i + 1]
     return dual * value + tangent * total * slope
 
 
 @njit(cache=True)
-def layered_values(t, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, dual,
-                   tangent, out):  # fmt: skip
+def layered_values(t, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, far,
+                   line, dual, tangent, out):  # fmt: skip
     """`kernel` over a flat array."""
     for i in range(t.size):
         x = t[i]
         out[i] = kernel(
             x, 1.0 - x, 1.0 + x, weight, bias, variances, fulls, tables, starts, levels, symmetry,
-            root, dual, tangent,
+            root, far, line, dual, tangent,
         )  # fmt: skip
 
 
 @njit(cache=True)
-def layered_matrix(x, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, dual,
-                   tangent, out):  # fmt: skip
+def layered_matrix(x, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, far,
+                   line, dual, tangent, out):  # fmt: skip
     """`kernel` between all pairs of rows of x (unit vectors), 1 -+ t from differences and sums."""
     for i in range(x.shape[0]):
         for j in range(i + 1):
             t, minus, plus = products(x, i, j)
             out[i, j] = kernel(
                 t, minus, plus, weight, bias, variances, fulls, tables, starts, levels,
-                symmetry, root, dual, tangent,
+                symmetry, root, far, line, dual, tangent,
             )  # fmt: skip
             out[j, i] = out[i, j]

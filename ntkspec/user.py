@@ -206,6 +206,9 @@ def _doubles(function: Callable[[Any], Any], arithmetic: Arithmetic, x: Any) -> 
         return np.asarray(function(points), dtype=np.float64)
     from flint import arb
 
+    from ntkspec.precision import exclusive
+
     of_ball = ball_function(function, arithmetic, "the activation")
-    flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
+    with exclusive():
+        flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
     return np.array(flat).reshape(points.shape)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
+from ntkspec.precision import exclusive
 from ntkspec.spectra.reference import Reference, reference_eigenvalue
 from ntkspec.tables import Table, TableSlice, open_table
 
@@ -111,6 +112,7 @@ class Verification:
     passed: bool
 
 
+@exclusive()
 def check_entry(
     network: Network | str,
     dim: int,

@@ -27,9 +27,10 @@ from ntkspec.domains.positive import PowerSeries
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees
 from ntkspec.spectra.parity import Parity, parity
-from ntkspec.spectra.seeds import KEPT, split
+from ntkspec.spectra.seeds import KEPT, bits_kept, split
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.user import ZonalKernel, ball_function
 
@@ -229,6 +230,7 @@ def _correlation(dim: int, j: int) -> Correlation:
 # --- from values to eigenvalues ------------------------------------------------------------------
 
 
+@exclusive()
 def _settled(values: Values, zeros: Parity, dim: int, degrees: list[int]) -> dict[int, arb]:
     """Eigenvalues that do not vanish, the precision raised until each keeps KEPT bits."""
     degrees = [k for k in degrees if k <= dim and not zeros.vanishes(k)]
@@ -241,9 +243,9 @@ def _settled(values: Values, zeros: Parity, dim: int, degrees: list[int]) -> dic
                 f"some eigenvalue of degree {degrees[0]} to {degrees[-1]} in dimension {dim} "
                 f"cannot be told from 0 with {most} bits; lower the degree or the dimension"
             )
-        with ctx.workprec(bits):
+        with working_precision(bits):
             balls = _eigenvalues(values, zeros, dim, degrees)
-            missing = KEPT - min((_bits_kept(ball) for ball in balls.values()), default=KEPT)
+            missing = KEPT - min((bits_kept(ball) for ball in balls.values()), default=KEPT)
             if missing <= 0:
                 if values.proved or (before and not _differ(balls, before)):
                     return balls
@@ -308,10 +310,6 @@ def _nearest(ball: arb, shift: int) -> fmpz:
 
 def _length(ball: arb) -> int:
     return int(abs(int(ball.mid().man_exp()[0]))).bit_length()
-
-
-def _bits_kept(ball: arb) -> int:
-    return int(ball.rel_accuracy_bits()) if ball.is_finite() else -int(ctx.prec)
 
 
 def _differ(balls: dict[int, arb], before: dict[int, arb]) -> bool:

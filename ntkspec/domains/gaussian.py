@@ -29,7 +29,7 @@ from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
-from flint import arb, arb_mat, arb_poly, ctx
+from flint import arb, arb_mat, arb_poly
 from numpy.typing import NDArray
 
 from ntkspec.domains.hermite import FAMILIES, coefficients
@@ -42,6 +42,7 @@ from ntkspec.domains.radial import (
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.routes import both_parities, route
@@ -219,7 +220,7 @@ def _homogeneous(
         )
     source = route(network, kernel)
     sphere, sphere_exponent = both_parities(source, dim, degrees)
-    with ctx.workprec(128):
+    with working_precision(128):
         moment = arb(1)
         for i in range(power):
             moment = moment * (dim + 2 * i) / dim
@@ -279,6 +280,7 @@ class _Operators(Protocol):
     def column(self, degree: int, j: int) -> list[arb]: ...
 
 
+@exclusive()
 def _settled(
     network: Network, dim: int, degrees: list[int], count: int, kernel: Kernel
 ) -> tuple[Doubles, NDArray[np.int64], Doubles]:
@@ -317,7 +319,7 @@ def _run(
     ranks: list[int],
 ) -> tuple[Values, Values]:  # fmt: skip
     """Eigenvalues with all terms and, where that costs little, with those of the run before."""
-    with ctx.workprec(effort.bits):
+    with working_precision(effort.bits):
         if network.depth > 1 or network.bias_variance > 0.0:
             layered = _Layered(network, dim, kernel, effort)
             values = _leading(layered, degrees, ranks, effort)

@@ -17,7 +17,8 @@ from flint import arb, arb_poly, ctx, fmpq, fmpz
 from ntkspec.duals.growth import series_tail
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.series import TanhMoments
+from ntkspec.precision import working_precision
+from ntkspec.spectra.series import squared_moments
 
 __all__ = ["PowerSeries"]
 
@@ -81,7 +82,7 @@ class PowerSeries:
         return self._coefficients(count)
 
     def _coefficients(self, count: int) -> list[arb]:
-        mantissa, exponent = _moments(self.inner).squares(count)
+        mantissa, exponent = squared_moments(self.inner, count)
         n = 1.0 + 2.0 * np.arange(count)
         weight = self.amplitude**2 * (self.dual + self.tangent * n)
         return [_exact(m, e) for m, e in zip(mantissa * weight, exponent.tolist(), strict=True)]
@@ -93,11 +94,6 @@ class PowerSeries:
         return (tail * _absolute_moment(dim, first)).upper()
 
 
-@lru_cache(maxsize=16)
-def _moments(inner: float) -> TanhMoments:
-    return TanhMoments(inner)
-
-
 def _exact(mantissa: np.float64, exponent: int) -> arb:
     m, e = math.frexp(mantissa)
     return arb(fmpz(int(m * 2.0**53))) * arb(2) ** (exponent + e - 53)
@@ -106,7 +102,7 @@ def _exact(mantissa: np.float64, exponent: int) -> arb:
 @lru_cache(maxsize=256)
 def _absolute_moment(dim: int, n: int) -> arb:
     """E[|t|^n] on the cube, from above."""
-    with ctx.workprec(64):
+    with working_precision(64):
         total = arb(0)
         ways = fmpz(1)
         for j in range(dim // 2 + 1):

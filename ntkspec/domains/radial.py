@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
+from ntkspec.precision import working_precision
+
 __all__ = ["angular_rule", "leading_eigenvalues", "radial_rule", "series_weights"]
 
 
@@ -76,7 +78,7 @@ def angular_rule(dim: int, count: int, bits: int) -> tuple[list[arb], list[arb]]
     ]
     sides = np.array([math.sqrt(float(b.p) / float(b.q)) for b in squares])
     starts = eigvalsh_tridiagonal(np.zeros(count), sides[1:])
-    with ctx.workprec(bits + 32):
+    with working_precision(bits + 32):
         b = [arb(x).sqrt() for x in squares] + [arb(1)]
         nodes = [_polished(arb(float(x)), b) for x in starts]
         weights = [(1 / _orthonormal(t, b)[2]).mid() for t in nodes]

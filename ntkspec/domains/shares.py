@@ -6,17 +6,18 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from flint import ctx
 from numpy.typing import NDArray
 
 from ntkspec.domains.cube import cube_spectrum, kernel_at_one
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.precision import exclusive, working_precision
 
 __all__ = ["fractional_variances"]
 
 
+@exclusive()
 def fractional_variances(
     network: Network | str,
     dim: int,
@@ -57,7 +58,7 @@ def fractional_variances(
     source = as_network(network)
     weight, bias = _checked_readout(readout)
     spectrum = cube_spectrum(source, dim, degrees, kernel)
-    with ctx.workprec(96):
+    with working_precision(96):
         top = float(kernel_at_one(source, Layers(source, kernel)).mid())
     whole = weight * top + bias
     shares = np.empty(spectrum.degrees.size)

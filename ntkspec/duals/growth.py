@@ -13,6 +13,7 @@ from typing import Any
 from flint import arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.precision import working_precision
 
 __all__ = ["Growth", "derivative_bound", "series_tail"]
 
@@ -73,7 +74,7 @@ class Growth:
 
     def tail(self, n: int) -> arb:
         """Upper bound of the sum of c_j over j >= n >= 1."""
-        with ctx.workprec(64):
+        with working_precision(64):
             if self.entire:
                 bounds = (size / (n * eta).cosh() for eta, size in self._by_eta)
             else:
@@ -99,7 +100,7 @@ class Growth:
     def _continued(self) -> list[tuple[arb, arb]]:
         """(eta, K(cosh eta)) for many eta below the singularity of K."""
         found = []
-        with ctx.workprec(128):
+        with working_precision(128):
             for i in range(-60, 40):
                 eta = arb(2) ** (arb(i) / 8)
                 value = self.layers.at(Correlation(eta.cosh()))
@@ -114,10 +115,9 @@ class Growth:
         All derivatives of the duals are positive, so that bounds of them compose to bounds.
         """
         layers, order = self.layers, ORDER
-        before = ctx.cap
-        ctx.cap = order + 1
-        try:
-            with ctx.workprec(64):
+        with working_precision(64):
+            before, ctx.cap = ctx.cap, order + 1
+            try:
                 coefficients = [arb(0)]
                 for k in range(1, order + 1):
                     coefficients.append(1 / arb(2 * k).fac())
@@ -139,5 +139,5 @@ class Growth:
                 if layers.kernel == "ntk" and layers.with_dual:
                     kernel = kernel + value
                 return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]
-        finally:
-            ctx.cap = before
+            finally:
+                ctx.cap = before

@@ -23,6 +23,7 @@ from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.memory import remembered
 from ntkspec.errors import NtkspecError
+from ntkspec.precision import extra_precision
 
 __all__ = ["HermiteSeries", "hermite_dual", "hermite_series", "tanh_moments"]
 
@@ -75,7 +76,7 @@ def tanh_moments(q: arb, count: int, nats: float) -> list[arb]:
         The error of m_n^2 wanted is e^-nats, whatever its size.
     """
     size = float(q.mid())
-    with ctx.extraprec(32 + 2 * count.bit_length()):
+    with extra_precision(32 + 2 * count.bit_length()):
         rule = _Rule(q, nats + 12.0)
         moments: list[arb] = []
         for first in range(0, count, BLOCK):

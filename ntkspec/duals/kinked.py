@@ -12,6 +12,7 @@ from flint import arb, arb_mat, arb_poly, ctx, fmpq
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.memory import remembered
 from ntkspec.errors import NtkspecError
+from ntkspec.precision import extra_precision
 
 __all__ = ["Expansion", "elu_dual", "homogeneous_dual"]
 
@@ -157,7 +158,7 @@ class Expansion:
 
         bits, degree = ctx.prec, 24 + ctx.prec // (4 + 2 * (self.pieces > 1))
         while degree < 2 * bits + 128:
-            with ctx.extraprec(32):
+            with extra_precision(32):
                 polynomial = _interpolated(local, degree)
                 gap = arb(0)
                 for x in (arb(-1), arb(fmpq(-2, 3)), arb(fmpq(1, 7)), arb(1)):
@@ -175,7 +176,7 @@ def _interpolated(function: Callable[[Any], Any], degree: int) -> arb_poly:
     """
     angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
     values = [function(angle.cos()).mid() for angle in angles]
-    with ctx.extraprec(3 * degree):
+    with extra_precision(3 * degree):
         return _from_values(values, degree)
 
 

@@ -1,4 +1,7 @@
-"""Remembering what was prepared for a ball at a precision."""
+"""Remembering what was prepared for a ball at a precision.
+
+Callers hold the lock of `ntkspec.precision`, as all do that compute with balls.
+"""
 
 from __future__ import annotations
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx
+from flint import arb, arb_mat
 from numpy.typing import NDArray
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
+from ntkspec.precision import exclusive, working_precision
 
 __all__ = ["NetworkPanels", "network_panels"]
 
@@ -42,15 +43,18 @@ class NetworkPanels:
     levels: NDArray[np.int64]
     symmetry: int
     root: int
+    far: int
+    line: float
 
     def arguments(self) -> tuple[Any, ...]:
         """In the order of the compiled functions."""
         return (
             self.weight, self.bias, self.variances, self.fulls, self.tables, self.starts,
-            self.levels, self.symmetry, self.root,
+            self.levels, self.symmetry, self.root, self.far, self.line,
         )  # fmt: skip
 
 
+@exclusive()
 def network_panels(network: Any) -> NetworkPanels:
     """Tabulate the duals of all layers of a network.
 
@@ -62,12 +66,13 @@ def network_panels(network: Any) -> NetworkPanels:
     sigma = network.sigma
     symmetry = {"odd": ODD, "even": EVEN, None: NONE}[sigma.symmetry]
     root = 1 if sigma.singularity.kind == "kink" and sigma.singularity.order == 0 else 2
+    far, line = _far_end(sigma)
     tables: list[NDArray[np.float64]] = []
     levels: list[int] = []
     fulls: list[float] = []
     formula = sigma.singularity.kind == "entire" or sigma.homogeneous is not None
     extra = 8 * min(network.depth, 20) if sigma.singularity.kind == "kink" else 0
-    with ctx.workprec(BITS_OF_FORMULAS if formula else BITS + extra):
+    with working_precision(BITS_OF_FORMULAS if formula else BITS + extra):
         layers = Layers(network, "nngp")
         variances = [float(q.mid()) for q in layers.variances]
         for number, q in enumerate(variances):
@@ -79,7 +84,9 @@ def network_panels(network: Any) -> NetworkPanels:
         for i, (value, slope) in enumerate(layers.duals):
             known = next((j for j in range(i) if variances[j] == variances[i]), None)
             if known is None:
-                table, level, full = _layer(value, slope, symmetry, root, sigma.derivative is None)
+                flat = sigma.derivative is None
+                rest = partial(_without_line, value, slope, layers.variances[i], far, line, flat)
+                table, level, full = _layer(value, slope, symmetry, root, rest, flat)
             else:
                 table, level, full = tables[known], levels[known], fulls[known]
             tables.append(table)
@@ -88,12 +95,37 @@ def network_panels(network: Any) -> NetworkPanels:
     starts = np.cumsum([0, *(len(table) for table in tables)])
     return NetworkPanels(
         network.weight_variance, network.bias_variance, np.array(variances), np.array(fulls),
-        np.concatenate(tables), starts, np.array(levels), symmetry, root,
+        np.concatenate(tables), starts, np.array(levels), symmetry, root, far, line,
     )  # fmt: skip
 
 
+def _far_end(sigma: Any) -> tuple[int, float]:
+    """Power and line of F = line q rho + z^power f(z), z^2 = (1 + rho)/2, at rho = -1.
+
+    Where sigma = x^p for x > 0 and 0 for x < 0, F vanishes there like z^(2p + 1), and D like
+    z^(2p - 1); a polynomial for F itself would lose all digits.  A leaky relu adds a line.
+    """
+    if sigma.homogeneous is None:
+        return 0, 0.0
+    power, right, left = sigma.homogeneous
+    if power == 1:
+        return 3, -right * left
+    return (2 * power + 1, 0.0) if left == 0.0 else (0, 0.0)
+
+
+def _without_line(
+    value: Any, slope: Any, q: arb, far: int, line: float, no_slope: bool, z: arb
+) -> list[arb]:
+    """F and D at rho = 2 z^2 - 1 without their line, over z^far and z^(far - 2)."""
+    point = Correlation(2 * z * z - 1, arb.pi() - 2 * z.asin())
+    f = (value(point) - line * q * point.cosine) / z**far
+    if no_slope:
+        return [arb(0), f, arb(0)]
+    return [arb(0), f, (slope(point) - line) / z ** max(far - 2, 0)]
+
+
 def _layer(
-    value: Any, slope: Any, symmetry: int, root: int, no_slope: bool
+    value: Any, slope: Any, symmetry: int, root: int, far: Any, no_slope: bool
 ) -> tuple[NDArray[np.float64], int, float]:
     """Table, levels and F(1) of one layer: more levels until the polynomials fit."""
     full = value(Correlation.full())
@@ -108,10 +140,6 @@ def _layer(
         elif symmetry == EVEN:
             d = d / point.cosine
         return [deficit, f, d]
-
-    def far(z: arb) -> list[arb]:
-        point = Correlation(2 * z * z - 1, arb.pi() - 2 * z.asin())
-        return [arb(0), value(point), arb(0) if no_slope else slope(point)]
 
     sides = [near] if symmetry != NONE else [near, far]
     for levels in LEVELS:
@@ -160,7 +188,7 @@ def _fit(
 def _interpolation() -> tuple[list[arb], arb_mat]:
     """Chebyshev points, and the matrix from values there to coefficients of monomials."""
     n = COEFFICIENTS
-    with ctx.workprec(BITS_OF_FORMULAS):
+    with working_precision(BITS_OF_FORMULAS):
         nodes = [(arb.pi() * (2 * i + 1) / (2 * n)).cos() for i in range(n)]
         powers = arb_mat([[x**j for j in range(n)] for x in nodes])
         return nodes, powers.inv()

@@ -25,6 +25,7 @@ from ntkspec.duals import Correlation, Layers
 from ntkspec.duals.growth import Growth
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
@@ -72,6 +73,7 @@ class Certificate:
     method: str
 
 
+@exclusive()
 def certify(
     network: Network | str,
     dim: int = 3,
@@ -119,7 +121,7 @@ def certify(
         net, dim, kernel, nonzero, digits
     )  # fmt: skip
     balls = [found.get(int(k), arb(0)) for k in wanted]
-    with ctx.workprec(4 * digits + 64):  # the ends are rounded outwards
+    with working_precision(4 * digits + 64):  # the ends are rounded outwards
         return Certificate(
             net, dim, kernel, wanted,
             tuple(_mpf(ball.lower()) for ball in balls),
@@ -157,7 +159,7 @@ def _enclose(
     wanted = int(digits / math.log10(2.0)) + 2
     bits = 64 + wanted + 2 * dim.bit_length() + 4 * max(degrees).bit_length()
     while bits <= MOST_BITS:
-        with ctx.workprec(bits):
+        with working_precision(bits):
             layers = Layers(net, kernel)
             if proof is None:  # its bounds hold at any precision
                 kinked = net.sigma.singularity.kind == "kink"
@@ -290,7 +292,7 @@ class _Ellipse:
 
     def bound(self, rho: float) -> arb | None:
         """An upper bound of |K| inside; None where analyticity is not proved."""
-        with ctx.workprec(64):
+        with working_precision(64):
             worst = arb(0)
             for box in self.boxes(rho):
                 size = self._size(box, 5)
@@ -393,7 +395,7 @@ class _RootEllipse(_Ellipse):
 
     def reach(self, rho: float) -> arb:
         """Bound of |Im theta| over the boxes."""
-        with ctx.workprec(64):
+        with working_precision(64):
             bounds = [abs((arb.pi() * box**self.root).imag).upper() for box in self.boxes(rho)]
             return arb(max(bounds, key=float))
 

@@ -26,6 +26,7 @@ import numpy as np
 from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
 from ntkspec.errors import NtkspecError
+from ntkspec.precision import working_precision
 from ntkspec.spectra.reference import _entire_rule_size, _powers, _real_parts
 
 __all__ = ["KINKED", "SMOOTH", "Dual", "Sigma", "make_dual"]
@@ -288,7 +289,7 @@ def cosine_sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[li
 @lru_cache(maxsize=64)
 def gauss_legendre(n: int, bits: int) -> list[tuple[arb, arb]]:
     """Nodes and weights on [-1, 1] at this precision; n even."""
-    with ctx.workprec(bits):
+    with working_precision(bits):
         half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
     return [*half, *((-x, w) for x, w in reversed(half))]
 

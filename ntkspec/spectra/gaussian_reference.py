@@ -26,6 +26,7 @@ from typing import Any, Literal, NamedTuple
 from flint import acb, arb, arb_mat, ctx, fmpq
 
 from ntkspec.errors import NtkspecError
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.gaussian_duals import (
     SMOOTH,
@@ -69,6 +70,7 @@ class Case(NamedTuple):
     trained: Literal["hidden", "all"] = "hidden"
 
 
+@exclusive()
 def reference_spectrum(
     network: Any,
     dim: int,
@@ -115,6 +117,7 @@ def reference_spectrum(
     return reference_spectra(network, [case], degrees, digits)[case]
 
 
+@exclusive()
 def reference_spectra(
     network: Any,
     cases: Iterable[Case],
@@ -281,7 +284,7 @@ def _settle(plan: _Plan) -> dict[Case, list[Reference]]:
     before: _Values | None = None
     effort, trouble = 1.0, ""
     for _ in range(MAX_PASSES):
-        with ctx.workprec(bits):
+        with working_precision(bits):
             passed = _Pass(plan, nats, effort)
             after = passed.spectra()
             if not all(x.is_finite() for values in after.values() for x in values):

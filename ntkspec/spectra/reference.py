@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
 
 __all__ = ["Reference", "reference_eigenvalue"]
@@ -71,6 +72,7 @@ class Reference:
         return bool(abs(self.value) <= self.error)
 
 
+@exclusive()
 def reference_eigenvalue(
     network: Network | str, dim: int, degree: int, kernel: Kernel = "ntk", digits: int = 50
 ) -> Reference:
@@ -250,7 +252,7 @@ def _settle(integral: _Integral, digits: int) -> Reference:
     bits, effort = integral.bits, 1.0
     before: _Run | None = None
     for _ in range(MAX_RUNS):
-        with ctx.workprec(bits):
+        with working_precision(bits):
             run = integral.run(effort)
             size = max(abs(run.value.mid()), integral.zero_scale())
             allowed = size / arb(10) ** digits

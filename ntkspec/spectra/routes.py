@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -51,9 +50,11 @@ class Route(Protocol):
         """Eigenvalues of one degree in increasing dimensions of one parity."""
 
 
-@lru_cache(maxsize=64)
 def route(network: Network, kernel: Kernel) -> Route:
-    """Return the accurate route for a network's kernel."""
+    """Make the accurate route for one computation of a network's spectrum.
+
+    A route may keep what it has computed, so two computations never share one.
+    """
     sigma, variance = network.sigma, network.weight_variance
     dual, tangent = network.mixture(kernel)
     if sigma.user and sigma.arithmetic == "double":

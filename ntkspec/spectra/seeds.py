@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.parity import Parity, parity
 
 __all__ = ["BallSeeds", "CosineMoments", "GaussMoments", "Moments", "first_bits", "ladder"]
@@ -34,6 +35,10 @@ __all__ = ["BallSeeds", "CosineMoments", "GaussMoments", "Moments", "first_bits"
 LN2 = math.log(2.0)
 #: Bits that every eigenvalue must keep.
 KEPT = 60
+#: Bits from which on a ball that reaches over two doubles is one that lies exactly between them.
+SETTLED = 2 * KEPT
+#: The first precision tried is a multiple, so that neighbouring dimensions share the duals.
+STEP = 32
 MOST_BITS = 24_000
 MOST_BITS_UNPROVED = 900
 MOST_NODES = 40_000
@@ -41,6 +46,8 @@ ROUNDING = 2.0**-53
 
 Scaled = tuple[NDArray[np.float64], NDArray[np.int64]]
 Values = Callable[[Any], Any]
+#: A degree, and by how many nats the cosine coefficients have fallen there.
+Fall = tuple[int, float]
 #: Degrees that count; None: all of them.
 Degrees = frozenset[int] | None
 
@@ -275,12 +282,15 @@ class _Plane:
             self.rows.update(ladder(row, dim, self.high))
 
     def missing_bits(self, parity: Parity) -> int:
-        """Bits that the eigenvalue of worst relative accuracy lacks; 0 when all have enough."""
+        """Bits that the eigenvalue of worst relative accuracy lacks; 0 when all have enough.
+
+        Each must also be so narrow that all of it is rounded to one double.  So the double does
+        not depend on the precision, nor on which eigenvalues are computed together.
+        """
         worst = KEPT
         for row in self.rows.values():
             for k in self._degrees(parity):
-                bits = row[k].rel_accuracy_bits() if row[k].is_finite() else -ctx.prec
-                worst = min(worst, bits)
+                worst = min(worst, bits_kept(row[k]))
         return KEPT - worst
 
     def differs(self, other: _Plane, parity: Parity) -> bool:
@@ -295,7 +305,9 @@ class _Plane:
 
 
 class BallSeeds:
-    """Rows and columns of eigenvalues by ball arithmetic.
+    """Rows and columns of eigenvalues by ball arithmetic, for one computation.
+
+    What is computed is kept for its next row or column, so threads must not share an object.
 
     Parameters
     ----------
@@ -309,6 +321,8 @@ class BallSeeds:
         With a kink: the kernel is analytic in theta^(1/root).
     proved : bool
         Whether the kernel function encloses; if not, two precisions must agree.
+    fall : callable, optional
+        Returns `first_fall` of a smooth kernel, where the caller keeps it.
     """
 
     #: Rounding to a double; the balls are much smaller than that.
@@ -323,19 +337,21 @@ class BallSeeds:
         kind: str,
         root: int = 1,
         proved: bool = True,
+        fall: Callable[[], Fall] | None = None,
     ) -> None:
         self.kernel_function, self.parity = kernel_function, parity
         self.kind, self.root, self.proved = kind, root, proved
+        self._fall = fall or partial(first_fall, kernel_function, parity.whole)
         self.plane: _Plane | None = None
-        self.bits = 0
 
     @classmethod
     def of_network(cls, network: Network, kernel: Kernel) -> BallSeeds:
         """Seeds of a network's kernel."""
         sigma = network.sigma
+        fall = partial(_network_fall, network, kernel)
         return cls(
             lambda: Layers(network, kernel), parity(network, kernel), sigma.singularity.kind,
-            _root(network), proved=not sigma.user,
+            _root(network), proved=not sigma.user, fall=fall,
         )  # fmt: skip
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
@@ -372,9 +388,10 @@ class BallSeeds:
                 mantissa[i], exponent[i] = split(ball)
         return mantissa, exponent
 
+    @exclusive()
     def _compute(self, task: _Plane) -> _Plane:
         """Raise the precision until every eigenvalue keeps KEPT bits."""
-        bits = max(self.bits, first_bits(task.high, task.last))
+        bits = self._start(task)
         before: _Plane | None = None
         while True:
             if self.proved and bits > MOST_BITS:
@@ -385,19 +402,32 @@ class BallSeeds:
                     f"{MOST_BITS_UNPROVED} bits; leave out degrees that vanish, or give the "
                     "activation's symmetry or polynomial part"
                 )
-            with ctx.workprec(bits):
+            with working_precision(bits):
                 plane = self._settled(task)
                 missing = plane.missing_bits(self.parity)
                 if missing == 0 and (
                     self.proved or (before and not plane.differs(before, self.parity))
                 ):
-                    self.bits = bits
                     return plane
             before = plane if missing == 0 else None
             if missing == 0:
                 bits += bits // 4
             else:
                 bits += max(missing + 16, 32) if missing < KEPT else bits // 2
+
+    def _start(self, task: _Plane) -> int:
+        """The first precision: for power laws, or for the fall of a smooth kernel's spectrum."""
+        bits = first_bits(task.high, task.last)
+        if self.proved and self.kind != "kink":
+            last, nats = self._fall()
+            fallen = nats * (task.last / last) ** self._stretch / LN2
+            bits = max(bits, min(bits - 80 + int(fallen), MOST_BITS))
+        return -(-bits // STEP) * STEP
+
+    @property
+    def _stretch(self) -> float:
+        """Power of the degree in the logarithm of the cosine coefficients of a smooth kernel."""
+        return 1.0 if self.kind == "entire" else 2.0 / 3.0
 
     def _settled(self, task: _Plane) -> _Plane:
         kernel = self.kernel_function()
@@ -419,7 +449,7 @@ class BallSeeds:
 
     def _by_cosines(self, kernel: Values, task: _Plane) -> _Plane:
         """More nodes until the coefficients have fallen off."""
-        stretch = 1.0 if self.kind == "entire" else 2.0 / 3.0
+        stretch = self._stretch
         count = task.last + task.high - task.low + 2
         n = self._cosine_nodes(count, stretch)
         while True:
@@ -433,21 +463,27 @@ class BallSeeds:
 
     def _cosine_nodes(self, count: int, stretch: float) -> int:
         """Nodes for the working precision, from the fall of the first coefficients."""
-        last, nats = self._fall
+        last, nats = self._fall()
         fallen = (last + 1) * (ctx.prec * LN2 / nats) ** (1.0 / stretch)
         return int(1.05 * max((fallen + count) / 2, count / 2)) + 16
 
-    @cached_property
-    def _fall(self) -> tuple[int, float]:
-        """A degree among the first, and how many nats the cosine coefficients have fallen by it."""
-        with ctx.workprec(128):
-            probe = CosineMoments(self.kernel_function(), 192, self.parity.whole)
+
+def first_fall(kernel_function: Callable[[], Values], parity: int | None) -> Fall:
+    """A degree among the first, and how many nats the cosine coefficients have fallen by it."""
+    with working_precision(128):
+        probe = CosineMoments(kernel_function(), 192, parity)
         sizes = [abs(float(x)) for x in probe.coefficients]
-        top = max(sizes)
-        last = max(
-            (j for j in range(1, 170) if sizes[j] > 1e-28 * top), default=1
-        )  # the coefficients before are above the noise
-        return last, max(math.log(top / max(sizes[last], 1e-28 * top)), 1.0)
+    top = max(sizes)
+    last = max(
+        (j for j in range(1, 170) if sizes[j] > 1e-28 * top), default=1
+    )  # the coefficients before are above the noise
+    return last, max(math.log(top / max(sizes[last], 1e-28 * top)), 1.0)
+
+
+@lru_cache(maxsize=128)
+def _network_fall(network: Network, kernel: Kernel) -> Fall:
+    """`first_fall` of a network's kernel."""
+    return first_fall(lambda: Layers(network, kernel), parity(network, kernel).whole)
 
 
 def _root(network: Network) -> int:
@@ -466,6 +502,16 @@ def first_bits(dim: int, degree: int) -> int:
         math.lgamma(k + d - 2) - math.lgamma(k) - math.lgamma(d - 1) if d > 2 else 0.0
     )
     return 96 + KEPT + int((max(log_multiplicity, 0.0) + 4.0 * math.log(k + 1.0)) / LN2)
+
+
+def bits_kept(ball: arb) -> int:
+    """Relative accuracy of a ball in bits; fewer than KEPT where it reaches over two doubles."""
+    if not ball.is_finite():
+        return -int(ctx.prec)
+    bits = int(ball.rel_accuracy_bits())
+    if KEPT <= bits < SETTLED and split(ball.lower()) != split(ball.upper()):
+        return KEPT - 1
+    return bits
 
 
 def split(ball: arb) -> tuple[float, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -14,36 +13,55 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import moments, series
 
-__all__ = ["PositiveSeries"]
+__all__ = ["PositiveSeries", "squared_moments"]
 
 #: Coefficients beyond which a spectrum is refused rather than computed for minutes.
 MOST_COEFFICIENTS = 2**23
+#: Moments that are computed together, at least.
+FIRST = 512
 
 
-class TanhMoments:
-    """Squares of the odd Hermite moments of tanh for one variance, computed as far as asked."""
+def squared_moments(variance: float, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """h_n^2 for n = 1, 3, ... (count of them), scaled, h_n the odd Hermite moments of tanh.
 
-    def __init__(self, variance: float) -> None:
-        self._variance = variance
-        self._lock = threading.Lock()
-        self._mantissa = np.empty(0)
-        self._exponent = np.empty(0, np.int64)
+    Parameters
+    ----------
+    variance : float
+        q of tanh(sqrt(q) Z).
+    count : int
 
-    def squares(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """h_n^2 for n = 1, 3, ... (count of them), scaled."""
-        with self._lock:
-            done = self._mantissa.size
-            if count > done:
-                mantissa, exponent = np.empty(count - done), np.empty(count - done, np.int64)
-                moments.tanh_moments(2 * done + 1, self._variance, mantissa, exponent)
-                self._mantissa = np.append(self._mantissa, mantissa * mantissa)
-                self._exponent = np.append(self._exponent, 2 * exponent)
-            return self._mantissa[:count], self._exponent[:count]
+    Returns
+    -------
+    (count,) float64 and int64 arrays, read-only
+        Mantissas and exponents of 2.
+
+    Examples
+    --------
+    >>> mantissa, exponent = squared_moments(1.0, 1)
+    >>> round(float(mantissa[0] * 2.0 ** exponent[0]), 12)  # E[tanh(Z) Z]^2 = E[sech^2(Z)]^2
+    0.366879164362
+    """
+    size = FIRST
+    while size < count:
+        size *= 2
+    mantissa, exponent = _first_squares(variance, size)
+    return mantissa[:count], exponent[:count]
 
 
-@lru_cache(maxsize=16)
-def _tanh_moments(variance: float) -> TanhMoments:
-    return TanhMoments(variance)
+@lru_cache(maxsize=64)
+def _first_squares(variance: float, size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The first FIRST 2^j of them; each is computed on its own, whatever the size."""
+    done = size // 2 if size > FIRST else 0
+    mantissa, exponent = np.empty(size), np.empty(size, np.int64)
+    if done:
+        mantissa[:done], exponent[:done] = _first_squares(variance, done)
+    m, e = mantissa[done:], exponent[done:]
+    moments.tanh_moments(2 * done + 1, variance, m, e)
+    m *= m
+    e *= 2
+    for values in (mantissa, exponent):
+        values.flags.writeable = False
+    return mantissa, exponent
 
 
 class PositiveSeries:
@@ -71,7 +89,7 @@ class PositiveSeries:
         self._amplitude = amplitude
         self._dual = dual
         self._tangent = tangent
-        self._moments = _tanh_moments(variance)
+        self._variance = variance
         self._coefficients: tuple[NDArray[Any], ...] = ()
         # Squared moments: the exponent pi sqrt(n/q)/2 is kept in double-double, the shift of the
         # peak costs b^2/4 units; then the moves of a run and one chunk of its sum.
@@ -122,7 +140,7 @@ class PositiveSeries:
 
     def _first_coefficients(self, count: int) -> tuple[NDArray[Any], ...]:
         if not self._coefficients or len(self._coefficients[0]) < count:
-            squares, scale = self._moments.squares(count)
+            squares, scale = squared_moments(self._variance, count)
             n = 1.0 + 2.0 * np.arange(count)
             weight = self._amplitude**2 * (self._dual + self._tangent * n)
             mantissa, extra = np.frexp(squares * weight)

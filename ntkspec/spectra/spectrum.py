@@ -160,10 +160,11 @@ def _scaled(
     """Mantissas, exponents and relative errors of increasing degrees."""
     doubles = source.arithmetic if isinstance(source, ZonalKernel) else source.sigma.arithmetic
     if doubles != "double":
-        route = (
-            _kernel_seeds(source) if isinstance(source, ZonalKernel) else accurate(source, kernel)
-        )
-        mantissa, exponent = both_parities(route, dim, degrees)
+        route = _route(source, kernel)
+        if route.degrees_alone:
+            mantissa, exponent = both_parities(route, dim, degrees)
+        else:
+            mantissa, exponent = _remembered(source, kernel, dim, degrees.tobytes())
         return mantissa, exponent, np.full(degrees.size, route.relative_error)
     from ntkspec.spectra.direct import direct_eigenvalues
 
@@ -177,7 +178,21 @@ def _scaled(
     return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
 
 
-@lru_cache(maxsize=16)
+def _route(source: Network | ZonalKernel, kernel: Kernel) -> Route:
+    return _kernel_seeds(source) if isinstance(source, ZonalKernel) else accurate(source, kernel)
+
+
+@lru_cache(maxsize=64)
+def _remembered(
+    source: Network | ZonalKernel, kernel: Kernel, dim: int, degrees: bytes
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Eigenvalues that take long, read-only: each request by a route of its own."""
+    wanted = np.frombuffer(degrees, np.int64)
+    mantissa, exponent = both_parities(_route(source, kernel), dim, wanted)
+    mantissa.flags.writeable = exponent.flags.writeable = False
+    return mantissa, exponent
+
+
 def _kernel_seeds(source: ZonalKernel) -> Route:
     """Seeds of a user's kernel in high precision; analytic in theta, like that of a kink."""
     from ntkspec.spectra.seeds import BallSeeds

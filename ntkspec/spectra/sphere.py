@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import (
     KEPT,
@@ -24,6 +25,7 @@ from ntkspec.spectra.seeds import (
     GaussMoments,
     Scaled,
     base_row,
+    bits_kept,
     split,
 )
 
@@ -31,7 +33,9 @@ __all__ = ["SphereWeights"]
 
 
 class SphereWeights:
-    """Rows of eigenvalues of a network with weights on a sphere, each by its own integrals.
+    """Rows of eigenvalues of a network with weights on a sphere, for one computation.
+
+    Each row has its own integrals.  The last one is kept, so threads must not share an object.
 
     Parameters
     ----------
@@ -75,15 +79,14 @@ class SphereWeights:
         rows = [self.row(int(dim), np.array([degree])) for dim in dims]
         return np.array([m[0] for m, _ in rows]), np.array([e[0] for _, e in rows])
 
+    @exclusive()
     def _row(self, dim: int, last: int) -> list[arb]:
         bits = 128 + 2 * last
         while bits <= MOST_BITS:
-            with ctx.workprec(bits):
+            with working_precision(bits):
                 values = self._eigenvalues(dim, last)
                 accuracy = [
-                    values[k].rel_accuracy_bits()
-                    for k in range(last + 1)
-                    if not self.parity.vanishes(k)
+                    bits_kept(values[k]) for k in range(last + 1) if not self.parity.vanishes(k)
                 ]
                 missing = KEPT - min(accuracy, default=KEPT)
             if missing <= 0:

@@ -87,8 +87,7 @@ def table_block(
            [0.0625  , 0.083333, 0.027344]])
     """
     network = as_network(network)
-    # A route of its own: what earlier calls left in a shared one could change the last bits.
-    source = route.__wrapped__(network, kernel)
+    source = route(network, kernel)
     d = np.array([check_dim(dim) for dim in dims], dtype=np.int64)
     k = check_degrees(degrees)
     for name, values in (("dims", d), ("degrees", k)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.precision import exclusive
 from ntkspec.spectra.conventions import check_dim
 from ntkspec.spectra.laws.entire import entire_law
 from ntkspec.spectra.laws.form import Kind, Law
@@ -21,6 +22,7 @@ __all__ = ["Kind", "Law", "law"]
 _DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
 
 
+@exclusive()
 def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     """Asymptotic law of a network's spectrum.
 

@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from flint import arb, ctx
+from flint import arb
 
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
+from ntkspec.precision import working_precision
 from ntkspec.spectra.laws.expectations import expectations
 
 __all__ = ["Layer", "gain", "profile"]
@@ -54,7 +55,7 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
         When a variance leaves the range of doubles.
     """
     layers: list[Layer] = []
-    with ctx.workprec(BITS):
+    with working_precision(BITS):
         weight, bias = arb(network.weight_variance), arb(network.bias_variance)
         variance, covariance, growth = weight + bias, weight * t + bias, weight
         tangent = covariance
