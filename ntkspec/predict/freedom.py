@@ -136,7 +136,8 @@ def effective_dimension(
         of_samples = n - n * np.exp(logs - kappa)
     return EffectiveDimension(
         known.dim, known.degrees, known.radial, values, likely,
-        np.stack([below, above], axis=1), parts, second[0], np.stack([squares, second[1]], axis=1), n, of_samples,
+        np.stack([below, above], axis=1), parts, second[0],
+        np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip
 
 
