@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from flint import arb, ctx, fmpq, fmpz, fmpz_poly
@@ -29,12 +29,13 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees
+from ntkspec.spectra.domain import Domain
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import KEPT, bits_kept, split
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.user import ZonalKernel, ball_function
 
-__all__ = ["CubeSpectrum", "cube_spectrum", "kernel_at_one"]
+__all__ = ["Cube", "CubeSpectrum", "cube_spectrum", "kernel_at_one"]
 
 MAX_DIM = 10_000
 MOST_BITS = 40_000
@@ -54,9 +55,48 @@ class CubeSpectrum(Spectrum):
     """
 
     @property
-    def multiplicities(self) -> NDArray[np.float64]:
-        """(K,) float64 array of binom(d, k); inf beyond the range of doubles."""
-        return np.array([_to_double(math.comb(self.dim, int(k))) for k in self.degrees])
+    def domain(self) -> Cube:
+        """The cube: multiplicities binom(d, k), degrees that end at d."""
+        return Cube(self.dim)
+
+
+@dataclass(frozen=True)
+class Cube(Domain):
+    """The Boolean cube {-1, 1}^d under its uniform measure; degrees of the parities x^S.
+
+    Examples
+    --------
+    >>> Cube(4).multiplicity(np.arange(5)), Cube(4).last_degree
+    (array([1., 4., 6., 4., 1.]), 4)
+    """
+
+    name: ClassVar[str] = "cube"
+
+    @property
+    def last_degree(self) -> int:
+        """The dimension."""
+        return self.dim
+
+    def multiplicity(self, degrees: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(K,) binom(d, k)."""
+        return np.array([_to_double(math.comb(self.dim, int(k))) for k in degrees])
+
+    def log_multiplicity(self, degrees: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(K,) natural logarithms of binom(d, k)."""
+        return np.array([math.log(math.comb(self.dim, int(k))) for k in degrees])
+
+    def falls(self, source: Network | ZonalKernel) -> bool:
+        """For networks, whose kernels have power series with terms >= 0.
+
+        The walk of Ehrenfest gives each power of t eigenvalues that fall by twos (Yang and Salman
+        2019, theorem 4.1): docs/domains.rst.
+        """
+        return isinstance(source, Network)
+
+    def log_count_beyond(self, degrees: NDArray[np.int64]) -> float:
+        """Of all 2^d functions on the cube those that are left."""
+        left = 2**self.dim - sum(math.comb(self.dim, k) for k in set(degrees.tolist()))
+        return math.log(left) if left else -math.inf
 
 
 def _to_double(whole: int) -> float:

@@ -26,13 +26,14 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from flint import arb, arb_mat, arb_poly
 from numpy.typing import NDArray
 
 from ntkspec.domains.hermite import FAMILIES, coefficients
+from ntkspec.domains.norms import mean_square
 from ntkspec.domains.radial import (
     angular_rule,
     leading_eigenvalues,
@@ -40,16 +41,17 @@ from ntkspec.domains.radial import (
     series_weights,
 )
 from ntkspec.errors import NtkspecError
-from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
+from ntkspec.spectra.domain import Domain, Sphere
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.routes import both_parities, route
 from ntkspec.spectra.seeds import split
-from ntkspec.spectra.spectrum import multiplicity
+from ntkspec.spectra.spectrum import Spectrum
+from ntkspec.user import ZonalKernel
 
-__all__ = ["GaussianSpectrum", "gaussian_spectrum"]
+__all__ = ["Gaussian", "GaussianSpectrum", "gaussian_spectrum"]
 
 ROUNDING = 2.0**-53
 #: Relative difference of two runs that is accepted.
@@ -65,12 +67,12 @@ Values = list[list[arb]]
 
 
 @dataclass(frozen=True)
-class GaussianSpectrum:
+class GaussianSpectrum(Spectrum):
     """The spectrum of a network's kernel under N(0, I_dim).
 
     Attributes
     ----------
-    network, dim, kernel
+    network, dim, kernel, normalization
         What it is the spectrum of.
     degrees : (K,) int64 array
         Degrees of the spherical harmonics.
@@ -89,35 +91,47 @@ class GaussianSpectrum:
     >>> found.eigenvalues.round(6)
     array([[0.01673],
            [0.025  ]])
+    >>> found.multiplicities  # of every eigenvalue of the degree
+    array([ 1., 10.])
     """
 
-    network: Network
-    dim: int
-    kernel: Kernel
-    degrees: NDArray[np.int64]
-    mantissas: Doubles
-    exponents: NDArray[np.int64]
-    relative_error: Doubles
-
     @property
-    def eigenvalues(self) -> Doubles:
-        """(K, J) float64 array; 0 below the smallest normal double, where the logarithm holds."""
-        return self._doubles()[0]
+    def domain(self) -> Gaussian:
+        """The Gaussian measure: multiplicities N(d, l) of every eigenvalue of the degree l."""
+        return Gaussian(self.dim)
 
-    @property
-    def log_eigenvalues(self) -> Doubles:
-        """(K, J) natural logarithms; -inf for exact zeros."""
-        return self._doubles()[1]
 
-    @property
-    def multiplicities(self) -> Doubles:
-        """(K,) float64 array of N(d, l), for every eigenvalue of the degree."""
-        return multiplicity(self.dim, self.degrees)
+@dataclass(frozen=True)
+class Gaussian(Sphere):
+    """R^d with the measure N(0, I_d); degrees of harmonics, several eigenvalues in each.
 
-    def _doubles(self) -> tuple[Doubles, Doubles]:
-        value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
-        scaled.to_doubles(self.mantissas.ravel(), self.exponents.ravel(), value, log)
-        return value.reshape(self.mantissas.shape), log.reshape(self.mantissas.shape)
+    Examples
+    --------
+    >>> Gaussian(3).multiplicity(np.arange(4)), Gaussian(3).single
+    (array([1., 3., 5., 7.]), False)
+    """
+
+    name: ClassVar[str] = "Gaussian measure"
+    single: ClassVar[bool] = False
+
+    def falls(self, source: Network | ZonalKernel) -> bool:
+        """For networks.
+
+        K is a power series in the cosine whose coefficients are positive semidefinite kernels of
+        the two radii: so is the difference of the operators of the degrees l and l + 2, by the
+        walk of the sphere, and no eigenvalue of the second exceeds that of the same rank of the
+        first.
+        """
+        return isinstance(source, Network)
+
+    def trace(self, source: Network | ZonalKernel, kernel: Kernel) -> tuple[float, float]:
+        """E K(x, x) over the radius, and a bound on its error."""
+        assert isinstance(source, Network)
+        return mean_square(source, kernel, self.dim)
+
+    def laplacian(self, degrees: NDArray[np.int64]) -> Doubles:
+        """Refused: it is not diagonal in the radius."""
+        return Domain.laplacian(self, degrees)
 
 
 def gaussian_spectrum(
@@ -179,8 +193,9 @@ def gaussian_spectrum(
         parts = _settled(source, dim, unique.tolist(), count, kernel)
     mantissa, exponent, error = parts
     return GaussianSpectrum(
-        source, dim, kernel, wanted, mantissa[inverse], exponent[inverse], error[inverse]
-    )
+        source, dim, kernel, "probability", wanted,
+        mantissa[inverse], exponent[inverse], error[inverse],
+    )  # fmt: skip
 
 
 def _refuse_unknown(network: Network) -> None:

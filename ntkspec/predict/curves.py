@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,7 @@ from ntkspec.predict.regularization import (
     regularization,
 )
 from ntkspec.spectra.conventions import check_degrees
+from ntkspec.user import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
 
@@ -38,7 +40,8 @@ class LearningCurve:
     Attributes
     ----------
     dim : int
-    degrees : (K,) int64 array
+    degrees, radial : (K,) int64 arrays
+        Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
     samples : (S,) float64 array
         n, numbers of training points.
     power : (K,) float64 array
@@ -79,6 +82,7 @@ class LearningCurve:
 
     dim: int
     degrees: NDArray[np.int64]
+    radial: NDArray[np.int64]
     samples: Array
     power: Array
     noise: float
@@ -107,7 +111,8 @@ class SampleSizes:
     Attributes
     ----------
     dim : int
-    degrees : (K,) int64 array
+    degrees, radial : (K,) int64 arrays
+        Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
     level : float
         The learnability that is reached.
     samples : (K,) float64 array
@@ -124,6 +129,7 @@ class SampleSizes:
 
     dim: int
     degrees: NDArray[np.int64]
+    radial: NDArray[np.int64]
     level: float
     samples: Array
     bounds: Array
@@ -133,7 +139,7 @@ def learning_curve(
     source: Source,
     dim: int | None = None,
     samples: ArrayLike = (10, 100, 1000),
-    power: Mapping[int, float] | ArrayLike = (0.0, 1.0),
+    power: Mapping[Any, float] | ArrayLike = (0.0, 1.0),
     *,
     noise: float = 0.0,
     ridge: float = 0.0,
@@ -141,17 +147,18 @@ def learning_curve(
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
 ) -> LearningCurve:
-    """Expected errors of kernel ridge regression on n random points of the sphere.
+    """Expected errors of kernel ridge regression on n random points of the domain.
 
     Parameters
     ----------
     source, dim, kernel
         As for `ntkspec.predict.modes`.
     samples : array_like, (S,) or scalar
-        Numbers of training points, uniform and independent; at least 1.
+        Numbers of training points, independent and from the domain's measure; at least 1.
     power : mapping or array_like
-        Degree -> power E f_k(x)^2 of the target's component of that degree under the uniform
-        probability measure, or an array of them from degree 0 on.
+        Degree -> power E f_k(x)^2 of the target's component of that degree under the domain's
+        probability measure, or an array of them from degree 0 on.  Under the Gaussian measure a
+        degree is that of its largest eigenvalue, and (degree, radial) that of any.
     noise : float
         Variance of independent noise on the labels.
     ridge : float
@@ -200,12 +207,13 @@ def learning_curve(
     deltas = ridge * (sizes if checked_ridge_scale(ridge_scale) == "operator" else 1.0 + 0 * sizes)
     target = _checked_power(power)
     known = resolved(
-        source, dim, kernel, max_degree, max(target), lambda m: doubt_at(m, sizes, deltas)
-    )
+        source, dim, kernel, max_degree, max(k for k, _ in target),
+        lambda m: doubt_at(m, sizes, deltas),
+    )  # fmt: skip
     powers = np.zeros(known.degrees.size)
-    for degree, value in target.items():
+    for (degree, radial), value in target.items():
         if value > 0.0:
-            powers[known.place(degree, "degree of the target")] = value
+            powers[known.place(degree, radial, "degree of the target")] = value
     return _errors(known, regularization(known, sizes, deltas), powers, noise)
 
 
@@ -231,7 +239,7 @@ def samples_to_learn(
     ridge, ridge_scale
         As for `learning_curve`.
     degrees : iterable of int, optional
-        By default 0 to 12 of a network, and all of a spectrum or a slice.
+        By default 0 to 12 of a network or a kernel, and all of a spectrum or a slice.
 
     Returns
     -------
@@ -265,7 +273,7 @@ def samples_to_learn(
     known = resolved(
         source, dim, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
     )
-    at = np.array([known.place(k) for k in wanted], dtype=np.int64)
+    at = np.array([place for k in wanted for place in known.places(k)], dtype=np.int64)
     if not wanted:
         at = np.arange(known.degrees.size)
     logs = known.log_eigenvalues[at]
@@ -283,12 +291,14 @@ def samples_to_learn(
                 found[learned, place] = np.where(
                     part < 1.0, (base + more) / np.maximum(1.0 - part, 0.0), math.inf
                 )
-    return SampleSizes(known.dim, known.degrees[at], share, found[:, 1], found[:, ::2])
+    return SampleSizes(
+        known.dim, known.degrees[at], known.radial[at], share, found[:, 1], found[:, ::2]
+    )
 
 
 def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
     """What the rest leaves open of the last number of samples, relative."""
-    logs = known.log_eigenvalues[[known.place(k) for k in degrees]]
+    logs = known.log_eigenvalues[[place for k in degrees for place in known.places(k)]]
     if not np.any(np.isfinite(logs)):
         return 0.0
     return known.doubt(logs[np.isfinite(logs)].min() + odds)
@@ -310,7 +320,7 @@ def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) ->
     variance[np.isnan(variance)] = 0.0
     bounds = np.stack(_error_bounds(known, kappa, powers, noise), axis=1)
     return LearningCurve(
-        known.dim, known.degrees, n, powers, noise, kappa.ridge, np.exp(at),
+        known.dim, known.degrees, known.radial, n, powers, noise, kappa.ridge, np.exp(at),
         np.exp(np.stack([kappa.least, kappa.most], axis=1)), learned, overfitting,
         noisy - noise, bounds - noise, noisy, train, bias, variance,
     )  # fmt: skip
@@ -370,20 +380,23 @@ def _error_bounds(
 def _checked_degrees(degrees: Iterable[int] | None, source: Source) -> list[int]:
     """Degrees as whole numbers; none for all that are known."""
     if degrees is None:
-        return list(range(13)) if isinstance(source, (Network, str)) else []
+        return list(range(13)) if isinstance(source, (Network, ZonalKernel, str)) else []
     return [int(k) for k in check_degrees(degrees)]
 
 
-def _checked_power(power: Mapping[int, float] | ArrayLike) -> dict[int, float]:
-    """Degree -> power, as numbers that are not negative."""
+def _checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int], float]:
+    """(degree, radial) -> power, as numbers that are not negative."""
+    found: dict[tuple[int, int], float] = {}
     try:
-        if isinstance(power, Mapping):
-            found = {int(k): float(v) for k, v in power.items()}
-        else:
-            found = dict(enumerate(np.atleast_1d(np.asarray(power, dtype=np.float64)).tolist()))
+        if not isinstance(power, Mapping):
+            power = dict(enumerate(np.atleast_1d(np.asarray(power, dtype=np.float64)).tolist()))
+        for key, value in power.items():
+            degree, radial = key if isinstance(key, tuple) else (key, 0)
+            found[int(degree), int(radial)] = float(value)
     except (TypeError, ValueError):
         found = {}
-    if not found or min(found) < 0 or not all(0.0 <= v < math.inf for v in found.values()):
+    sound = all(k >= 0 and j >= 0 and 0.0 <= v < math.inf for (k, j), v in found.items())
+    if not found or not sound:
         raise NtkspecError(
             f"power = {power!r} is not allowed; give a power >= 0 for each degree >= 0"
         )

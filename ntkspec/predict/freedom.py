@@ -24,15 +24,16 @@ class EffectiveDimension:
     Attributes
     ----------
     dim : int
-    degrees : (K,) int64 array
+    degrees, radial : (K,) int64 arrays
+        Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
     ridge : (R,) float64 array
         r, on the scale of the eigenvalues lambda_k.
     effective_dimension : (R,) float64 array
-        sum_k N lambda_k / (lambda_k + r), over all degrees.
+        sum_k N lambda_k / (lambda_k + r), over all eigenvalues.
     bounds : (R, 2) float64 array
-        Lower and upper bound of it: what the degrees beyond the last leave open.
+        Lower and upper bound of it: what the eigenvalues left out leave open.
     of_degree : (R, K) float64 array
-        Its part of each degree.
+        Its part of each eigenvalue.
     second : (R,) float64 array
         sum_k N (lambda_k / (lambda_k + r))^2: the degrees of freedom in the variance.
     second_bounds : (R, 2) float64 array
@@ -52,6 +53,7 @@ class EffectiveDimension:
 
     dim: int
     degrees: NDArray[np.int64]
+    radial: NDArray[np.int64]
     ridge: Array
     effective_dimension: Array
     bounds: Array
@@ -102,8 +104,8 @@ def effective_dimension(
     Notes
     -----
     N(r) = Tr T (T + r)^-1 of the operator T (Zhang 2005; Caponnetto and De Vito 2007), here
-    sum_k N(d,k) lambda_k / (lambda_k + r).  The kernel's matrix at n random points has n - delta /
-    kappa = sum_k N(d,k) lambda_k / (lambda_k + kappa) instead, with kappa > r as in
+    sum_k N_k lambda_k / (lambda_k + r).  The kernel's matrix at n random points has n - delta /
+    kappa = sum_k N_k lambda_k / (lambda_k + kappa) instead, with kappa > r as in
     `learning_curve`: the sum of learnabilities of Simon et al. 2023, section 4.
 
     Examples
@@ -133,8 +135,9 @@ def effective_dimension(
         kappa = regularization(known, sizes, n * values).log_kappa
         of_samples = n - n * np.exp(logs - kappa)
     return EffectiveDimension(
-        known.dim, known.degrees, values, likely, np.stack([below, above], axis=1), parts,
-        second[0], np.stack([squares, second[1]], axis=1), n, of_samples,
+        known.dim, known.degrees, known.radial, values, likely,
+        np.stack([below, above], axis=1), parts, second[0],
+        np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip
 
 

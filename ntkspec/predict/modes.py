@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -16,19 +16,21 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra import Spectrum, spectrum
 from ntkspec.spectra.closed_form import ClosedForm
-from ntkspec.spectra.conventions import check_dim
+from ntkspec.spectra.domain import Domain, Sphere
 from ntkspec.spectra.routes import route as accurate
 from ntkspec.spectra.series import PositiveSeries
-from ntkspec.spectra.spectrum import log_multiplicity
 from ntkspec.tables import TableSlice
+from ntkspec.user import ZonalKernel
 
-__all__ = ["Modes", "Source", "modes", "resolved"]
+__all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 
 Array = NDArray[np.float64]
 
 ROUNDING = 2.0**-53
-#: Relative error of K(1) by the pointwise kernels.
-TRACE_ERROR = 1e-14
+#: Eigenvalues of functions of doubles are taken by themselves to this relative error.
+ACCURATE = 1e-6
+#: What the sum of all eigenvalues may exceed the trace by, relative: more is no rounding.
+EXCESS = 1e-9
 DEFAULT_DEGREE = 128
 #: Where `resolved` ends by itself: for networks of one layer without bias whose eigenvalues have a
 #: closed form or a positive series, and for others.
@@ -42,27 +44,31 @@ ENOUGH = 1e-3
 
 @dataclass(frozen=True)
 class Modes:
-    """Eigenvalues of a kernel on the sphere S^(d-1) under the uniform probability measure.
+    """Eigenvalues of a kernel on a domain under its probability measure.
 
     Attributes
     ----------
-    dim : int
+    domain : Domain
     degrees : (K,) int64 array
-        Increasing.
+        Not falling; under the Gaussian measure each degree stands for each of its eigenvalues.
+    radial : (K,) int64 array
+        Rank of the eigenvalue in its degree, from 0; 0 where a degree has one eigenvalue.
     log_eigenvalues : (K,) float64 array
         Natural logarithm of lambda_k; -inf for an exact zero.
     log_multiplicities : (K,) float64 array
-        Natural logarithm of N(d, k).
+        Natural logarithm of the multiplicity N_k, as the domain has it.
     trace : float
-        K(1) = sum_k N(d, k) lambda_k over all degrees.
+        E K(x, x) = sum_k N_k lambda_k over all eigenvalues: K(1) on the sphere and the cube.
     rest : (float, float)
-        Bounds of the sum of N(d, k) lambda_k over the degrees that are not among `degrees`.
+        Bounds of the sum of N_k lambda_k over the eigenvalues that are not among these.
+    log_count : float
+        Natural logarithm of how many those are, with multiplicity; inf where they do not end.
     likely_tail : (B, 2) float64 array
         What it is taken for between them: blocks of eigenvalues, the natural logarithms of
         N lambda summed over each and of its lambda.  The last degrees go on as powers of k, to the
         sum that is known.
     log_largest_beyond : float
-        Natural logarithm of a bound on each eigenvalue of those degrees.
+        Natural logarithm of a bound on each of those eigenvalues.
 
     Examples
     --------
@@ -71,22 +77,29 @@ class Modes:
     (0.5, 0.0038)
     """
 
-    dim: int
+    domain: Domain
     degrees: NDArray[np.int64]
+    radial: NDArray[np.int64]
     log_eigenvalues: Array
     log_multiplicities: Array
     trace: float
     rest: tuple[float, float]
+    log_count: float
     likely_tail: Array
     log_largest_beyond: float
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
+
     @cached_property
     def shares(self) -> Array:
-        """(K,) share of each degree in the trace, N(d, k) lambda_k / K(1)."""
+        """(K,) share of each eigenvalue, with its multiplicity, in the trace."""
         return np.asarray(np.exp(self.log_multiplicities + self.log_eigenvalues)) / self.trace
 
-    def place(self, degree: int, what: str = "degree") -> int:
-        """Index of a degree.
+    def places(self, degree: int, what: str = "degree") -> list[int]:
+        """Indices of the eigenvalues of a degree, the largest first.
 
         Raises
         ------
@@ -95,16 +108,37 @@ class Modes:
 
         Examples
         --------
+        >>> modes("relu", max_degree=4).places(2)
+        [2]
+        """
+        found: list[int] = np.flatnonzero(self.degrees == degree).tolist()
+        if not found:
+            raise NtkspecError(
+                f"{what} = {degree!r} is not among the degrees that are known, "
+                f"{np.unique(self.degrees).size} from {self.degrees[0]} to {self.degrees[-1]}"
+            )
+        return found
+
+    def place(self, degree: int, radial: int = 0, what: str = "degree") -> int:
+        """Index of an eigenvalue.
+
+        Raises
+        ------
+        NtkspecError
+            When its degree, or its rank in the degree, is not known.
+
+        Examples
+        --------
         >>> modes("relu", max_degree=4).place(2)
         2
         """
-        at = int(np.searchsorted(self.degrees, degree))
-        if at == self.degrees.size or self.degrees[at] != degree:
+        found = self.places(degree, what)
+        if not 0 <= radial < len(found):
             raise NtkspecError(
-                f"{what} = {degree!r} is not among the degrees that are known, "
-                f"{self.degrees.size} from {self.degrees[0]} to {self.degrees[-1]}"
+                f"radial = {radial!r} of {what} = {degree} is not known; it must be below "
+                f"{len(found)}, the number of eigenvalues of each degree"
             )
-        return at
+        return found[radial]
 
     def log_learnability(self, log_kappa: ArrayLike) -> Array:
         """ln L_k, L_k = lambda_k / (lambda_k + kappa), (..., K), from ln kappa (...).
@@ -139,7 +173,7 @@ class Modes:
         """Sum of N L over the degrees that are not known: least, likely and most, (...) each.
 
         A term N lambda / (lambda + kappa) lies between N lambda / (the largest lambda + kappa)
-        and N lambda / kappa.
+        and N lambda / kappa.  Of finitely many terms the sum is largest when all are equal.
 
         Examples
         --------
@@ -150,7 +184,7 @@ class Modes:
         with np.errstate(divide="ignore"):
             low, high = np.log(self.rest)
         below = _exp_ratio(float(low), np.logaddexp(self.log_largest_beyond, x))
-        above = _exp_ratio(float(high), x)
+        above = _exp_ratio(float(high), np.logaddexp(high - self.log_count, x))
         return below, np.clip(self._tail(x, 1), below, above), above
 
     def rest_second(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
@@ -204,7 +238,7 @@ def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
     return np.asarray(np.where(np.isneginf(above), 0.0, np.exp(gap)))
 
 
-Source: TypeAlias = Network | str | Spectrum | TableSlice | Modes
+Source: TypeAlias = Network | ZonalKernel | str | Spectrum | TableSlice | Modes
 
 
 def modes(
@@ -214,15 +248,18 @@ def modes(
 
     Parameters
     ----------
-    source : Network, str, Spectrum, TableSlice or Modes
-        A name stands for the poster's network.  A spectrum is taken as it is (normalization
-        "probability"), a table's slice in one of its dimensions.
+    source : Network, ZonalKernel, str, Spectrum, TableSlice or Modes
+        A name stands for the poster's network.  Networks and kernels are taken on the sphere.  A
+        spectrum, of whatever domain, is taken as it is (normalization "probability"), a table's
+        slice in one of its dimensions.
     dim : int, optional
-        By default 3 for a network, and the only dimension of a slice.
+        By default 3 for a network or a kernel, and the only dimension of a slice.
     kernel : {"ntk", "nngp"}
         Of a network.
     max_degree : int, optional
-        Largest degree of a network's spectrum; 128 by default.
+        Largest degree of the spectrum of a network or a kernel; by default 128, or what a user's
+        function allows (`modes_to`).  Of functions of doubles those degrees to it are taken
+        whose eigenvalues are known to 1e-6.
 
     Returns
     -------
@@ -231,48 +268,137 @@ def modes(
     Raises
     ------
     NtkspecError
-        For a spectrum in another normalization or of a kernel whose K(1) is not known, a slice
+        For a spectrum in another normalization, a kernel that is not positive definite, a slice
         without the dimension, and what `ntkspec.spectrum` refuses.
 
     Notes
     -----
-    The rest, sum of N lambda over the degrees left out, is K(1) less the sum of those known; both
-    are right to about 1e-14 K(1), which its bounds include.
+    The rest, sum of N lambda over the eigenvalues left out, is the trace less the sum of those
+    known.  Its bounds include the errors of both, about 1e-14 K(1) for the activations of the
+    catalogue; on a domain whose degrees are all there it is 0.
+
+    Predictions are for positive definite kernels.  A negative eigenvalue is refused, and so are
+    eigenvalues whose sum exceeds the trace; of a user's kernel, negative eigenvalues among the
+    degrees left out that neither shows are not found.
 
     Examples
     --------
     >>> modes("tanh", dim=10, max_degree=5).shares.round(4)
     array([0.    , 0.8301, 0.    , 0.1319, 0.    , 0.0289])
+    >>> import ntkspec
+    >>> modes(ntkspec.domains.cube_spectrum("relu", dim=4)).rest
+    (0.0, 0.0)
     """
     if isinstance(source, Modes):
         return source
+    if max_degree is None and isinstance(source, (Network, ZonalKernel, str)):
+        return modes_to(source, dim, kernel, DEFAULT_DEGREE)
     if isinstance(source, TableSlice):
         row = _row(source, dim)
-        found, network = int(source.dims[row]), source.network
-        logs, error = source.log_eigenvalue[row], float(source.relative_error[row])
-        return _gathered(network, source.kernel, found, source.degrees, logs, error)
+        logs = source.log_eigenvalue[row][:, np.newaxis]
+        error = np.full(logs.shape, source.relative_error[row])
+        domain = Sphere(int(source.dims[row]))
+        return _gathered(domain, source.network, source.kernel, source.degrees, logs, error)
     if not isinstance(source, Spectrum):
         last = DEFAULT_DEGREE if max_degree is None else max_degree
-        if isinstance(last, bool) or not isinstance(last, (int, np.integer)) or last < 0:
-            raise NtkspecError(
-                f"max_degree = {max_degree!r} is not allowed; it must be a whole number from 0"
-            )
-        known = 3 if dim is None else dim
-        source = spectrum(as_network(source), known, range(int(last) + 1), kernel)
+        source = _computed(source, 3 if dim is None else dim, kernel, last)
+    elif dim is not None and dim != source.dim:
+        raise NtkspecError(f"dim = {dim!r} is not allowed; the spectrum given has {source.dim}")
     if source.normalization != "probability":
         raise NtkspecError(
             f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "
             "in the normalization 'probability'"
         )
-    if dim is not None and check_dim(dim) != source.dim:
-        raise NtkspecError(f"dim = {dim!r} is not allowed; the spectrum given has {source.dim}")
+    _refuse_negative(source)
+    _refuse_unknown_signs(source)
     degrees, at = np.unique(source.degrees, return_index=True)
-    error = float(source.relative_error.max())
-    logs = source.log_eigenvalues[at]
-    if not isinstance(source.network, Network):
-        trace = float(source.network.function(1.0)) if source.network.arithmetic == "double" else 0
-        return _of_trace(trace, source.dim, degrees, logs, error, falling=False)
-    return _gathered(source.network, source.kernel, source.dim, degrees, logs, error)
+    # One row for each degree, its eigenvalues along it.
+    logs, error = (
+        x.reshape(source.degrees.size, -1)[at]
+        for x in (source.log_eigenvalues, source.relative_error)
+    )
+    return _gathered(source.domain, source.network, source.kernel, degrees, logs, error)
+
+
+def modes_to(source: Source, dim: int | None, kernel: Kernel, last: int) -> Modes:
+    """Modes to a degree, or of a user's function to half of it, a quarter, ... that it allows.
+
+    Examples
+    --------
+    >>> smooth = ZonalKernel(lambda t: (t - 1).exp(), arithmetic="flint")
+    >>> modes_to(smooth, 3, "ntk", 1024).degrees[-1]  # beyond, all digits cancel
+    np.int64(64)
+    """
+    if not _is_user(source):
+        return modes(source, dim, kernel, last)
+    while True:
+        try:
+            return modes(source, dim, kernel, last)
+        except NtkspecError:
+            if last < 8:
+                raise
+            last //= 2
+
+
+def _computed(source: Network | ZonalKernel | str, dim: int, kernel: Kernel, last: int) -> Spectrum:
+    """Spectrum on the sphere to a degree; of functions of doubles, what is known of it."""
+    if isinstance(last, bool) or not isinstance(last, (int, np.integer)) or last < 0:
+        raise NtkspecError(
+            f"max_degree = {last!r} is not allowed; it must be a whole number from 0"
+        )
+    known = source if isinstance(source, ZonalKernel) else as_network(source)
+    degrees = range(int(last) + 1)
+    if _arithmetic(known) != "double":
+        return spectrum(known, dim, degrees, kernel)
+    found = spectrum(known, dim, degrees, kernel, tolerance=math.inf)
+    _refuse_negative(found)
+    kept = found.relative_error <= ACCURATE
+    if not kept.any():
+        raise NtkspecError(
+            f"no eigenvalue of {known.name} to degree {last} is known to {ACCURATE:g}; give the "
+            "function for flint or mpmath numbers"
+        )
+    return replace(
+        found, degrees=found.degrees[kept], mantissas=found.mantissas[kept],
+        exponents=found.exponents[kept], relative_error=found.relative_error[kept],
+    )  # fmt: skip
+
+
+def _is_user(source: Source) -> bool:
+    """Whether a spectrum would be computed from a user's function."""
+    return isinstance(source, ZonalKernel) or (isinstance(source, Network) and source.sigma.user)
+
+
+def _arithmetic(source: Network | ZonalKernel) -> str:
+    """What a user's function takes; that of the catalogue is never doubles alone."""
+    if isinstance(source, ZonalKernel):
+        return source.arithmetic
+    return source.sigma.arithmetic if source.sigma.user else "flint"
+
+
+def _refuse_negative(source: Spectrum) -> None:
+    for at in np.argwhere((source.mantissas < 0.0) & (source.relative_error < 1.0)):
+        raise NtkspecError(
+            f"the kernel is not positive definite: its eigenvalue of degree "
+            f"{source.degrees[at[0]]} is {source.eigenvalues[tuple(at)]:.6g}; predictions need a "
+            "positive definite kernel"
+        )
+
+
+def _refuse_unknown_signs(source: Spectrum) -> None:
+    for at in np.argwhere(~(source.relative_error < 1.0)):
+        raise NtkspecError(
+            f"degree = {source.degrees[at[0]]}: the relative error of the eigenvalue is up to "
+            f"{source.relative_error[tuple(at)]:.2g}, so its sign is not known; leave this degree "
+            "out"
+        )
+
+
+def _is_summed(source: Network | ZonalKernel, kernel: Kernel) -> bool:
+    """Whether the eigenvalues have a closed form or a positive series."""
+    if not isinstance(source, Network) or source.sigma.user:
+        return False
+    return isinstance(accurate(source, kernel), (ClosedForm, PositiveSeries))
 
 
 def resolved(
@@ -288,9 +414,10 @@ def resolved(
     Parameters
     ----------
     source, dim, kernel, max_degree
-        As for `modes`.  Without a max_degree a network's degrees are doubled until the doubt is
-        at most 1e-3, falls no more, or 32768 degrees are reached (512 where the eigenvalues have
-        neither a closed form nor a positive series).
+        As for `modes`.  Without a max_degree the degrees of a network or a kernel are doubled
+        until the doubt is at most 1e-3, falls no more, or 32768 degrees are reached (512 where the
+        eigenvalues have neither a closed form nor a positive series; functions of doubles keep
+        those of `modes`).
     least : int
         Largest degree that must be there.
     doubt : callable
@@ -305,17 +432,22 @@ def resolved(
     >>> resolved("relu", 3, "ntk", None, 5, lambda m: m.rest[1] / m.trace).degrees[-1]
     np.int64(512)
     """
-    if max_degree is not None or not isinstance(source, (Network, str)):
+    if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
         return modes(source, dim, kernel, max_degree)
-    network, last = as_network(source), max(DEFAULT_DEGREE, least)
-    user = network.sigma.user
-    closed = not user and isinstance(accurate(network, kernel), (ClosedForm, PositiveSeries))
-    most = MOST_DEGREE if closed else MOST_SEEDED_DEGREE
-    known = modes(network, dim, kernel, last)
+    network = source if isinstance(source, ZonalKernel) else as_network(source)
+    last, most = max(DEFAULT_DEGREE, least), MOST_SEEDED_DEGREE
+    if _arithmetic(network) == "double":
+        most = last
+    elif _is_summed(network, kernel):
+        most = MOST_DEGREE
+    known = modes_to(network, dim, kernel, last)
     left = doubt(known)
     while left > ENOUGH and 2 * last <= most:
         last *= 2
-        known = modes(network, dim, kernel, last)
+        further = modes_to(network, dim, kernel, last)
+        if further.degrees.size <= known.degrees.size:  # no further for a user's function
+            break
+        known = further
         before, left = left, doubt(known)
         if left > 0.9 * before:  # what is left is rounding
             break
@@ -323,35 +455,59 @@ def resolved(
 
 
 def _gathered(
-    network: Network,
+    domain: Domain,
+    source: Network | ZonalKernel,
     kernel: Kernel,
-    dim: int,
     degrees: NDArray[np.int64],
     logs: Array,
-    error: float,
+    errors: Array,
 ) -> Modes:
-    trace = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
-    return _of_trace(trace, dim, degrees, logs, error, network.weights == "gaussian")
-
-
-def _of_trace(
-    trace: float, dim: int, degrees: NDArray[np.int64], logs: Array, error: float, falling: bool
-) -> Modes:
-    if not trace > 0.0:
-        raise NtkspecError("the kernel's value K(1) is not known; give a Network")
-    counts = log_multiplicity(dim, degrees)
+    """Modes of eigenvalues given by degree and rank, (K, J), and bounds on their errors."""
+    trace, trace_error = domain.trace(source, kernel)
+    if not trace > trace_error:
+        raise NtkspecError(
+            f"the kernel is not positive definite: its trace is {trace:.6g}; predictions need a "
+            "positive definite kernel"
+        )
+    counts = np.broadcast_to(domain.log_multiplicity(degrees)[:, np.newaxis], logs.shape)
     terms = np.exp(counts + logs)
-    known = math.fsum(terms.tolist())
+    known = math.fsum(terms.ravel().tolist())
     # Large logarithms of N and lambda are added before the exponential.
-    rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + dim + 2.0))
-    doubt = trace * TRACE_ERROR + known * (error + rounding)
-    rest = max(0.0, trace - known - doubt), max(0.0, trace - known + doubt)
-    likely = (
-        math.log(trace - known) if trace - known > 4.0 * doubt else _extrapolated(counts + logs)
-    )
-    largest = _log_largest_beyond(dim, degrees, logs, rest[1], falling)
-    tail = _tail_blocks(degrees, logs, counts, likely)
-    return Modes(dim, degrees, logs, counts, trace, rest, tail, largest)
+    rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + domain.dim + 2.0))
+    doubt = trace_error + float(np.sum(terms * errors)) + known * rounding
+    if trace - known < -(doubt + EXCESS * trace):
+        raise NtkspecError(
+            f"the eigenvalues sum to {known:.9g}, more than the trace {trace:.9g} of the kernel, "
+            "which is therefore not positive definite; predictions need a positive definite kernel"
+        )
+    falls = domain.falls(source)
+    missing = domain.missing(degrees, falls)
+    flat = np.repeat(degrees, logs.shape[1]), np.tile(np.arange(logs.shape[1]), degrees.size)
+    if domain.single and missing.size == 0 and domain.last_degree is not None:
+        rest, log_count, largest = (0.0, 0.0), math.inf, -math.inf
+        tail = np.full((1, 2), -np.inf)
+    else:
+        rest = max(0.0, trace - known - doubt), max(0.0, trace - known + doubt, known - trace)
+        log_count = domain.log_count_beyond(degrees)
+        upper = logs + np.log1p(errors)
+        largest = _log_largest_beyond(domain, degrees, upper, missing, rest[1], falls)
+        likely = math.log(trace - known) if trace - known > 4.0 * doubt else None
+        tail = _likely_tail(domain, degrees, logs[:, 0], likely, log_count, largest)
+    return Modes(domain, *flat, logs.ravel(), counts.ravel(), trace, rest, log_count, tail, largest)
+
+
+def _likely_tail(
+    domain: Domain, degrees: NDArray[np.int64], logs: Array, total: float | None,
+    log_count: float, largest: float,
+) -> Array:  # fmt: skip
+    """Blocks of what the eigenvalues left out are taken for, from the first of each degree."""
+    counts = domain.log_multiplicity(degrees)
+    if total is None:
+        total = _extrapolated(counts + logs)
+    if domain.last_degree is None:
+        return _tail_blocks(degrees, logs, counts, total)
+    # Halfway between the least size they can have in the mean and the most.
+    return np.array([[total, 0.5 * (total - log_count + max(largest, total - log_count))]])
 
 
 def _extrapolated(log_terms: Array) -> float:
@@ -388,23 +544,26 @@ def _tail_blocks(degrees: NDArray[np.int64], logs: Array, counts: Array, total: 
 
 
 def _log_largest_beyond(
-    dim: int, degrees: NDArray[np.int64], logs: Array, rest: float, falling: bool
-) -> float:
-    """Logarithm of a bound on the eigenvalues of the degrees that are not known.
+    domain: Domain, degrees: NDArray[np.int64], logs: Array, missing: NDArray[np.int64],
+    rest: float, falls: bool,
+) -> float:  # fmt: skip
+    """Logarithm of a bound on the eigenvalues that are not known.
 
-    Each is at most the rest over its N.  And lambda_(k+2) <= lambda_k for a kernel that is positive
-    in all dimensions and depends on none: lambda_k = lambda_(k+2) + (1 + 2k/d) lambda_k^(d+2)
-    (docs/mathematics.rst).
+    Each is at most the rest over its multiplicity; where it is proved, at most that of two degrees
+    less (`Domain.falls`); and of one degree the eigenvalues fall.
     """
-    missing = np.setdiff1d(np.arange(degrees[-1] + 3), degrees)
-    with np.errstate(divide="ignore"):
-        bounds = np.log(rest) - log_multiplicity(dim, missing)
-    if not falling:
-        return float(bounds[:2].max())
-    found: dict[int, float] = dict(zip(degrees.tolist(), logs.tolist(), strict=True))
-    for k, bound in zip(missing.tolist(), bounds.tolist(), strict=True):
-        found[k] = min(bound, found.get(k - 2, math.inf))
-    return max(found[k] for k in missing.tolist())
+
+    def alone(at: NDArray[np.int64]) -> list[float]:
+        with np.errstate(divide="ignore"):
+            bounds: list[float] = (np.log(rest) - domain.log_multiplicity(at)).tolist()
+        return bounds
+
+    first: dict[int, float] = dict(zip(degrees.tolist(), logs[:, 0].tolist(), strict=True))
+    found = [] if domain.single else list(map(min, alone(degrees), logs[:, -1].tolist()))
+    for k, bound in zip(missing.tolist(), alone(missing), strict=True):
+        first[k] = min(bound, first.get(k - 2, math.inf)) if falls else bound
+        found.append(first[k])
+    return max(found, default=-math.inf)
 
 
 def _row(part: TableSlice, dim: int | None) -> int:

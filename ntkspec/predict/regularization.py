@@ -123,7 +123,9 @@ def _root(known: Modes, n: float, ridge: float, part: int) -> float:
         rest = float(known.rest_freedom(x)[part])
         return float(known.freedom(x).sum()) + rest + of_ridge - n
 
-    highest = math.log((known.trace * (1.0 + 1e-9) + ridge) / n)
+    # The eigenvalues may exceed the trace by its error.
+    most = max(known.trace * (1.0 + 1e-9), float(known.shares.sum()) * known.trace + known.rest[1])
+    highest = math.log((most + ridge) / n)
     fall = 1.0
     while excess(highest - fall) <= 0.0:
         fall *= 2.0

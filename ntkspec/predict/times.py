@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.predict.modes import Source, modes
+from ntkspec.predict.modes import Source, modes, modes_to
 from ntkspec.spectra.conventions import check_degrees
 
 __all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
@@ -29,6 +29,8 @@ class LearningTimes:
     ----------
     dim : int
     degrees : (K,) int64 array
+    radial : (K,) int64 array
+        Rank of the eigenvalue in its degree: not 0 only under the Gaussian measure.
     log_rates : (K,) float64 array
         Natural logarithm of lambda_k mu_k; -inf where nothing is learned.
     times : (K,) float64 array
@@ -50,6 +52,7 @@ class LearningTimes:
 
     dim: int
     degrees: NDArray[np.int64]
+    radial: NDArray[np.int64]
     log_rates: Array
     times: Array
     log_times: Array
@@ -101,7 +104,7 @@ def learning_times(
     s : float
         Exponent of the Sobolev loss; 0 is L2.
     weight : {"power", "laplacian"}
-        mu_k = (1+k)^(2s) or (1 + k(k+d-2))^s.
+        mu_k = (1+k)^(2s) or, on the sphere, (1 + k(k+d-2))^s.
     step_size : float, optional
         Of gradient descent; without it the time is that of gradient flow.
     degrees : iterable of int, optional
@@ -115,7 +118,7 @@ def learning_times(
     ------
     NtkspecError
         For an error outside (0, 1), an s or a step that is not allowed; a step is where no degree
-        diverges, step_size * lambda_k mu_k < 2.
+        diverges, step_size * lambda_k mu_k < 2.  For the weight "laplacian" off the sphere.
 
     Notes
     -----
@@ -135,12 +138,15 @@ def learning_times(
     left = _checked(error, "error", 0.0, 1.0)
     s = _checked(s, "s", -1e3, 1e3)
     wanted = None if degrees is None else check_degrees(degrees)
-    last = 100 if wanted is None else int(wanted.max())
-    known = modes(source, dim, kernel, last)
-    at = np.arange(known.degrees.size)
-    if wanted is not None:
-        at = np.array([known.place(int(k)) for k in wanted])
+    if wanted is None:
+        known = modes_to(source, dim, kernel, 100)
+        at = np.arange(known.degrees.size)
+    else:
+        known = modes(source, dim, kernel, int(wanted.max()))
+        at = np.array([place for k in wanted for place in known.places(int(k))])
     chosen = known.degrees[at]
+    if s != 0.0 and weight == "laplacian":
+        known.domain.laplacian(chosen)  # refuses where the degrees do not have one
     logs = known.log_eigenvalues[at] + sobolev_weights(known.dim, chosen, s, weight)
     with np.errstate(divide="ignore", over="ignore"):
         if step_size is None:
@@ -148,7 +154,9 @@ def learning_times(
         else:
             log_times = math.log(-math.log(left)) - _log_decay(logs, chosen, step_size)
         times = np.exp(log_times)
-    return LearningTimes(known.dim, chosen, logs, times, log_times, left, s, weight, step_size)
+    return LearningTimes(
+        known.dim, chosen, known.radial[at], logs, times, log_times, left, s, weight, step_size
+    )
 
 
 def _log_decay(log_rates: Array, degrees: NDArray[np.int64], step_size: float) -> Array:

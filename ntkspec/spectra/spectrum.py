@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +20,7 @@ from ntkspec.spectra.conventions import (
     check_dim,
     check_normalization,
 )
+from ntkspec.spectra.domain import Domain, Sphere, log_multiplicity, multiplicity
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.routes import Route, both_parities
 from ntkspec.spectra.routes import route as accurate
@@ -76,14 +76,24 @@ class Spectrum:
         return self._doubles()[1]
 
     @property
+    def domain(self) -> Domain:
+        """Where the inputs lie: its multiplicities, the trace, and the degrees it has."""
+        return Sphere(self.dim)
+
+    @property
     def multiplicities(self) -> NDArray[np.float64]:
-        """(K,) float64 array of N(d, k); inf beyond the range of doubles."""
-        return multiplicity(self.dim, self.degrees)
+        """(K,) float64 array of the domain's multiplicities; inf beyond the range of doubles."""
+        return self.domain.multiplicity(self.degrees)
+
+    @property
+    def log_multiplicities(self) -> NDArray[np.float64]:
+        """(K,) natural logarithms of the multiplicities."""
+        return self.domain.log_multiplicity(self.degrees)
 
     def _doubles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        value, log = np.empty(self.degrees.size), np.empty(self.degrees.size)
-        scaled.to_doubles(self.mantissas, self.exponents, value, log)
-        return value, log
+        value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
+        scaled.to_doubles(self.mantissas.ravel(), self.exponents.ravel(), value, log)
+        return value.reshape(self.mantissas.shape), log.reshape(self.mantissas.shape)
 
 
 def spectrum(
@@ -247,53 +257,6 @@ def eigenvalues(
     """
     result = spectrum(network, dim, degrees, kernel, normalization, tolerance)
     return result.log_eigenvalues if log else result.eigenvalues
-
-
-def multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
-    """N(d, k) = (2k+d-2)/k binom(k+d-3, k-1), the dimension of the harmonics of degree k.
-
-    Parameters
-    ----------
-    dim : int
-    degrees : int or iterable of int
-
-    Returns
-    -------
-    (K,) float64 array
-        Correctly rounded; inf beyond the range of doubles.
-
-    Examples
-    --------
-    >>> multiplicity(3, range(4))
-    array([1., 3., 5., 7.])
-    """
-    wanted, dim = check_degrees(degrees), check_dim(dim)
-    values = np.full(int(wanted.max()) + 1, np.inf)
-    # In whole numbers: a double-double cannot tell on which side of a tie it lies.
-    n = 1
-    for k in range(values.size):
-        try:
-            values[k] = float(n)
-        except OverflowError:
-            break
-        a = 2 * k + dim
-        n = n * a * (k + dim - 2) // ((a - 2) * (k + 1)) if k else dim
-    return values[wanted]
-
-
-def log_multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
-    """Natural logarithm of N(d, k), beyond the range of doubles too; parameters as `multiplicity`.
-
-    Examples
-    --------
-    >>> log_multiplicity(1000, [0, 1, 500]).round(6)
-    array([  0.      ,   6.907755, 950.4243  ])
-    """
-    wanted = check_degrees(degrees)
-    size = int(wanted.max()) + 1
-    mantissa, exponent = np.empty(size), np.empty(size, np.int64)
-    kernels.multiplicities(check_dim(dim), mantissa, exponent)
-    return np.asarray(np.log(mantissa[wanted]) + exponent[wanted] * math.log(2.0))
 
 
 def _renormalized(

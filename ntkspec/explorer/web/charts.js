@@ -30,10 +30,10 @@ export class Charts {
 
   /** Draw curves: what `spectra.js` computes, with a colour and a name. */
   draw(curves, choice, colors) {
-    const many = curves.length > 1;
     const views = { eigenvalue, time, share, ratio };
     for (const [name, view] of Object.entries(views)) {
-      const chart = view(curves, choice, many);
+      const chart = view(curves, choice);
+      chart.traces.push(tooltip(curves, choice, chart.words));
       const layout = this.#layout(chart, curves, choice, colors);
       this.#show(`chart-${name}`, chart.traces, layout);
     }
@@ -51,6 +51,7 @@ export class Charts {
     const fixedrange = this.#coarse.matches;
     return {
       margin: { l: 58, r: 14, t: 10, b: 38 }, showlegend: false, hovermode: "x unified",
+      hoverdistance: -1, // the nearest degree, however far it is on the screen
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: colors.font, size: 12, color: colors.text },
       hoverlabel: { bgcolor: colors.card, bordercolor: colors.axis, font: { size: 12 } },
@@ -58,7 +59,7 @@ export class Charts {
       xaxis: {
         ...degreeAxis(curves, choice), ...lines, fixedrange, zeroline: false, showline: true,
         ticks: "outside", ticklen: 4, title: { text: "degree k", standoff: 6 },
-        unifiedhovertitle: { text: "degree %{x}" }, spikecolor: colors.muted, spikethickness: 1,
+        unifiedhovertitle: { text: "degree %{x:d}" }, spikecolor: colors.muted, spikethickness: 1,
       },
       yaxis: {
         ...chart.axis, ...lines, fixedrange, zeroline: false, automargin: true, nticks: 7,
@@ -72,96 +73,132 @@ export class Charts {
   }
 }
 
-function eigenvalue(curves, choice, many) {
+function eigenvalue(curves, choice) {
   const traces = [];
   for (const curve of curves) {
     const { spectrum } = curve;
     const ink = { color: curve.color };
     traces.push(trace(curve, choice, spectrum.laws, {
       mode: "lines", line: { ...ink, width: 1.5, dash: "dash" }, opacity: 0.75,
-      say: (words) => `law ≈ ${words}`, digits: 6, many,
     }));
     traces.push(trace(curve, choice, spectrum.eigenvalues, {
-      mode: "markers", marker: { ...ink, size: sizeOf(spectrum) }, say: (words) => `λ = ${words}`,
-      many,
+      mode: "markers", marker: { ...ink, size: sizeOf(spectrum) },
     }));
-    traces.push(zeros(curve, choice, 0.02, "λ = 0 exactly", many));
+    traces.push(zeros(curve, choice, 0.02));
   }
+  const words = ({ spectrum: { laws, eigenvalues } }, i) => [
+    said(laws[i], 6, (law) => `law ≈ ${law}`),
+    said(eigenvalues[i], undefined, (value) => `λ = ${value}`) ?? "λ = 0 exactly",
+  ];
   // The law is for high degrees: at low ones it may be far off, and would hide the numbers.
   const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.eigenvalues));
-  return { traces, axis: decades(numbers) };
+  return { traces, words, axis: decades(numbers) };
 }
 
-function time(curves, choice, many) {
+function time(curves, choice) {
   const traces = [];
   for (const curve of curves) {
     const line = { color: curve.color, width: 2 };
-    traces.push(trace(curve, choice, curve.times.plain, {
-      mode: "lines", line, say: (words) => `L²: t = ${words}`, digits: HOVER_DIGITS, many,
-    }));
+    traces.push(trace(curve, choice, curve.times.plain, { mode: "lines", line }));
     traces.push(trace(curve, choice, curve.times.sobolev, {
-      mode: "lines", line: { ...line, dash: "dash" }, digits: HOVER_DIGITS, many,
-      say: (words) => `H<sup>${choice.s}</sup>: t = ${words}`,
+      mode: "lines", line: { ...line, dash: "dash" },
     }));
-    traces.push(zeros(curve, choice, 0.98, "never learned: λ = 0 exactly", many));
+    traces.push(zeros(curve, choice, 0.98));
   }
+  const words = ({ spectrum: { eigenvalues }, times }, i) =>
+    isZero(eigenvalues[i]) ? ["never learned: λ = 0 exactly"] : [
+      said(times.plain[i], HOVER_DIGITS, (t) => `L²: t = ${t}`),
+      said(times.sobolev[i], HOVER_DIGITS, (t) => `H<sup>${choice.s}</sup>: t = ${t}`),
+    ];
   const numbers = curves.flatMap(
     (curve) => [curve.times.plain, curve.times.sobolev].flatMap((t) => visible(curve, choice, t)));
-  return { traces, axis: decades(numbers) };
+  return { traces, words, axis: decades(numbers) };
 }
 
-function share(curves, choice, many) {
+function share(curves, choice) {
   const log = choice.share === "log";
   const traces = [];
   for (const curve of curves) {
     if (curve.spectrum.shares === null) continue;
     traces.push(trace(curve, choice, curve.spectrum.shares, {
-      mode: "markers", marker: { color: curve.color, size: sizeOf(curve.spectrum) },
-      say: (words) => `share = ${words}`, digits: HOVER_DIGITS, many, linear: !log,
+      mode: "markers", marker: { color: curve.color, size: sizeOf(curve.spectrum) }, linear: !log,
     }));
-    traces.push(zeros(curve, choice, 0.02, "share = 0 exactly", many));
+    traces.push(zeros(curve, choice, 0.02));
   }
+  const words = ({ spectrum: { shares } }, i) => shares === null ? []
+    : [said(shares[i], HOVER_DIGITS, (part) => `share = ${part}`) ?? "share = 0 exactly"];
   const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.shares ?? []));
-  if (log) return { traces, axis: decades(numbers) };
+  if (log) return { traces, words, axis: decades(numbers) };
   const top = Math.max(...numbers.map(({ value }) => value));
-  return { traces, axis: { range: [-0.04 * top, 1.06 * top], tickformat: ".2~g" } };
+  return { traces, words, axis: { range: [-0.04 * top, 1.06 * top], tickformat: ".2~g" } };
 }
 
-function ratio(curves, choice, many) {
+function ratio(curves, choice) {
   const traces = curves.map((curve) => trace(curve, choice, curve.spectrum.ratios, {
-    mode: "markers", marker: { color: curve.color, size: sizeOf(curve.spectrum) },
-    say: (words) => `λ / law = ${words}`, digits: 8, many, linear: true,
+    mode: "markers", marker: { color: curve.color, size: sizeOf(curve.spectrum) }, linear: true,
   }));
-  return { traces, axis: { range: [0, 2], tickformat: ".2~f" }, lines: [1] };
+  const words = ({ spectrum: { ratios } }, i) =>
+    [said(ratios[i], 8, (part) => `λ / law = ${part}`)];
+  return { traces, words, axis: { range: [0, 2], tickformat: ".2~f" }, lines: [1] };
 }
+
+const isZero = (number) => number.log === -Infinity;
+
+/** A number in words; null where there is none. */
+const said = (number, digits, say) =>
+  number === null || !Number.isFinite(number.log) ? null : say(text(number, digits));
 
 /** One curve of positive numbers over its degrees; even and odd degrees are lines of their own. */
-function trace(curve, choice, numbers, { say, digits, many, linear, ...look }) {
+function trace(curve, choice, numbers, { linear, ...look }) {
   const { degrees } = curve.spectrum;
-  const x = [], y = [], words = [];
+  const x = [], y = [];
   for (const parity of [0, 1]) {
     for (const i of places(curve, choice)) {
       const number = numbers[i];
       if (degrees[i] % 2 !== parity || number === null || !Number.isFinite(number.log)) continue;
       x.push(degrees[i]);
       y.push(linear ? number.value : log10(number));
-      words.push((many ? `${escaped(curve.label)}: ` : "") + say(text(number, digits)));
     }
     x.push(null);
     y.push(null);
-    words.push("");
   }
-  return { x, y, text: words, hovertemplate: "%{text}<extra></extra>", ...look };
+  return { x, y, hoverinfo: "skip", ...look };
 }
 
 /** Marks at the degrees whose eigenvalue is exactly zero. */
-function zeros(curve, choice, y, words, many) {
+function zeros(curve, choice, y) {
   const { degrees, eigenvalues } = curve.spectrum;
-  const found = places(curve, choice).filter((i) => eigenvalues[i].log === -Infinity);
+  const found = places(curve, choice).filter((i) => isZero(eigenvalues[i]));
   return {
     x: found.map((i) => degrees[i]), y: found.map(() => y), yaxis: "y2", mode: "markers",
     marker: { symbol: "line-ns-open", size: 6, color: curve.color, line: { width: 1 } },
-    text: found.map(() => (many ? `${escaped(curve.label)}: ` : "") + words), opacity: 0.8,
+    opacity: 0.8, hoverinfo: "skip",
+  };
+}
+
+/**
+ * The only trace that the pointer finds: one point for each degree, with what `words` says of all
+ * curves at this very degree.  The nearest points of several traces would be of several degrees.
+ */
+function tooltip(curves, choice, words) {
+  const indices = curves.map(({ spectrum }) => new Map(spectrum.degrees.map((k, i) => [k, i])));
+  const drawn = curves.flatMap(
+    (curve) => places(curve, choice).map((i) => curve.spectrum.degrees[i]));
+  const x = [], texts = [];
+  for (const degree of [...new Set(drawn)].sort((a, b) => a - b)) {
+    const lines = curves.flatMap((curve, n) => {
+      const i = indices[n].get(degree);
+      if (i === undefined) return [];
+      const mine = words(curve, i).filter((line) => line !== null);
+      if (mine.length === 0 || curves.length === 1) return mine;
+      return [`<span style="color:${curve.color}">●</span> ${escaped(curve.label)}`, ...mine];
+    });
+    if (lines.length === 0) continue;
+    x.push(degree);
+    texts.push(lines.join("<br>"));
+  }
+  return {
+    x, y: x.map(() => 0.5), yaxis: "y2", mode: "markers", marker: { color: "rgba(0,0,0,0)" }, text: texts,
     hovertemplate: "%{text}<extra></extra>",
   };
 }
