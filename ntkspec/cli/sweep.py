@@ -155,7 +155,7 @@ def _where(
         raise NtkspecError(
             f"--{name} is for --scheduler or --scheduler-file, none of which is given"
         )
-    opened = {} if dashboard is None else {"dashboard": dashboard}
+    opened: dict[str, Any] = {} if dashboard is None else {"dashboard": dashboard}
     if opened and (shard is not None or scheduler is not None or scheduler_file is not None):
         raise NtkspecError(
             f"--dashboard is for a scheduler that this command starts, and {given[0]} is given"

@@ -15,7 +15,7 @@ import xxhash
 
 from ntkspec.errors import TableError
 
-__all__ = ["is_sealed", "number_ranges", "open_sealed", "seal"]
+__all__ = ["carries_seal", "is_sealed", "number_ranges", "open_sealed", "seal"]
 
 MAGIC = b"ntkspec seal\n"
 #: Characters of the seal's length, at the very end.
@@ -49,6 +49,17 @@ def seal(path: Path, ranges: list[Range]) -> None:
         text = json.dumps({"size": size, "ranges": ranges, "xxh3_128": digest}).encode()
         file.seek(size)
         file.write(MAGIC + text + str(len(text)).zfill(LENGTH).encode())
+
+
+def carries_seal(path: Path) -> bool:
+    """Whether a file ends as `seal` leaves one; whether the seal fits is not looked at."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(-LENGTH, 2)
+            file.seek(end - int(file.read(LENGTH)) - len(MAGIC))
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):
+        return False
 
 
 def is_sealed(path: Path) -> bool:

@@ -105,7 +105,8 @@ def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
         "code": code_digest(),
         "checksum": data.checksum,
     }
-    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk), NUMBERS) as file:
+    path = block_path(folder, key)
+    with appearing_hdf5(path, _bytes(key, chunk), NUMBERS, follow=False) as file:
         file.attrs.update(attributes)
         for name in NUMBERS:
             # Without a limit, so that the chunks at the table's end are as large as the others.

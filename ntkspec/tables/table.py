@@ -21,6 +21,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.appearing import followed
 from ntkspec.networks import Kernel, Network
 from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum, group_name
 
@@ -279,7 +280,7 @@ class Table:
             > np.searchsorted(columns, blocks["column"])
         )
         for name in blocks["file"][touched]:
-            if not (self.path.parent / name.decode()).is_file():
+            if not (followed(self.path).parent / name.decode()).is_file():
                 raise TableError(
                     f"{self.path}: its block file {name.decode()} is not there; "
                     "a virtual table needs the folder of its blocks beside it"
@@ -606,6 +607,13 @@ def _places(
     """Places of the wanted values among those there are."""
     if want is None:
         return np.arange(have.size), have
+    if isinstance(want, range):
+        for end in (want[0], want[-1]) if want else ():
+            if not have[0] <= end <= have[-1]:
+                raise NtkspecError(
+                    f"{name} = {end} is not in the table, "
+                    f"which has {have.size} from {have[0]} to {have[-1]}"
+                )
     values = np.atleast_1d(np.asarray(list(want) if isinstance(want, Iterable) else want))
     if values.size == 0 or values.dtype.kind not in "iu":
         raise NtkspecError(f"{name} = {want!r} is not allowed; give whole numbers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from ntkspec.trainer.targets import SampledTarget, Target
 __all__ = [
     "FORMAT",
     "HEAD_FILE",
+    "PARTS",
     "Member",
     "Run",
     "assemble",
@@ -48,6 +50,8 @@ FORMAT = "ntkspec-run"
 FORMAT_VERSION = 1
 #: In a folder of parts: a run's file without members.
 HEAD_FILE = "ntkspec-run.h5"
+#: Names of all that a training leaves in its folder.
+PARTS = re.compile(rf"member-[0-9]{{5,}}\.h5|{re.escape(HEAD_FILE)}")
 RESULTS = ("learned", "grid_learned", "weights", "readout")
 #: What HDF5 needs beside the numbers, for the file and for a member.
 HEAD, MEMBER = 2**16, 2**15
@@ -375,7 +379,7 @@ def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
 def write_head(folder: Path, recipe: RunRecipe, problem: Problem) -> None:
     """Write into a folder of parts what all members share."""
     size = run_bytes(recipe, problem)
-    with appearing_hdf5(folder / HEAD_FILE, size, numbers=()) as file:
+    with appearing_hdf5(folder / HEAD_FILE, size, numbers=(), follow=False) as file:
         _describe(file, recipe, problem)
 
 
