@@ -14,9 +14,10 @@ from scipy.special import gammaln
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import whole_number
 from ntkspec.spectra import Spectrum, spectrum
 from ntkspec.spectra.closed_form import ClosedForm
-from ntkspec.spectra.conventions import check_dim
+from ntkspec.spectra.conventions import MAX_DEGREE, check_dim
 from ntkspec.spectra.routes import route as accurate
 from ntkspec.spectra.series import PositiveSeries
 from ntkspec.spectra.spectrum import log_multiplicity
@@ -252,13 +253,11 @@ def modes(
         logs, error = source.log_eigenvalue[row], float(source.relative_error[row])
         return _gathered(network, source.kernel, found, source.degrees, logs, error)
     if not isinstance(source, Spectrum):
-        last = DEFAULT_DEGREE if max_degree is None else max_degree
-        if isinstance(last, bool) or not isinstance(last, (int, np.integer)) or last < 0:
-            raise NtkspecError(
-                f"max_degree = {max_degree!r} is not allowed; it must be a whole number from 0"
-            )
+        last = DEFAULT_DEGREE
+        if max_degree is not None:
+            last = whole_number(max_degree, "max_degree", 0, MAX_DEGREE)
         known = 3 if dim is None else dim
-        source = spectrum(as_network(source), known, range(int(last) + 1), kernel)
+        source = spectrum(as_network(source), known, range(last + 1), kernel)
     if source.normalization != "probability":
         raise NtkspecError(
             f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
 
 __all__ = ["KINDS", "LOOPBACK", "Batch", "checked_dashboard"]
 
@@ -83,9 +84,7 @@ class Batch:
         if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise _refused("kind", self.kind, f"use {', '.join(KINDS)}")
         for name in ("jobs", "workers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise _refused(name, value, "it must be a whole number >= 1")
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, 1))
         if not _bytes(self.memory) >= LEAST_MEMORY * self.workers:
             raise _refused(
                 "memory", self.memory, 'write it as "4GB", at least 100MB for each worker'

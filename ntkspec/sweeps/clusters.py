@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
 from ntkspec.sweeps.batch import KINDS, LOOPBACK, Batch, checked_dashboard
 from ntkspec.sweeps.steady import steady_clock
 
@@ -69,9 +70,8 @@ class Local:
     dashboard: str = LOOPBACK
 
     def __post_init__(self) -> None:
-        n = self.workers
-        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
-            raise NtkspecError(f"workers = {n!r} is not allowed; it must be a whole number >= 1")
+        if self.workers is not None:
+            object.__setattr__(self, "workers", whole_number(self.workers, "workers", 1))
         checked_dashboard(self.dashboard)
 
 
