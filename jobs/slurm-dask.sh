@@ -9,7 +9,8 @@
 # each worker instead.
 #
 # Partition, account, --time and --mem-per-cpu may be given to sbatch, before the name of this
-# script.  NTKSPEC and DASK are the commands, if they are not on the PATH.
+# script.  NTKSPEC and DASK are the commands, if they are not on the PATH.  DASHBOARD is where
+# dask's dashboard listens, as 0.0.0.0:8787; without it, on a free port of the node alone.
 #
 #SBATCH --job-name=ntkspec
 #SBATCH --ntasks=8
@@ -28,7 +29,17 @@ mkdir -p "$(dirname "$2")"
 # Beside the table, as every node sees it there.
 file="$2.scheduler-$SLURM_JOB_ID.json"
 
-"$dask" scheduler --scheduler-file "$file" --port 0 --dashboard-address :0 &
+# Whoever reaches the scheduler's port can run what he likes as you: in a job on one node it
+# listens on that node alone.  On several nodes INTERFACE names a network of the cluster, as ib0;
+# without it all networks of the node are taken.
+if [[ ${SLURM_JOB_NUM_NODES:-1} -eq 1 ]]; then
+    listen="--host 127.0.0.1"
+else
+    listen=${INTERFACE:+--interface $INTERFACE}
+fi
+
+"$dask" scheduler --scheduler-file "$file" --port 0 --dashboard-address "${DASHBOARD:-127.0.0.1:0}" \
+    $listen &
 scheduler=$!
 workers=
 finish() {
@@ -42,7 +53,7 @@ while [[ ! -s $file ]]; do
 done
 # A worker that is gone for good must not take the others with it.
 srun --kill-on-bad-exit=0 "$dask" worker --scheduler-file "$file" --nthreads 1 \
-    --memory-limit "${SLURM_MEM_PER_CPU:-2048}MiB" --no-dashboard --death-timeout 60 &
+    --memory-limit "${SLURM_MEM_PER_CPU:-2048}MiB" --no-dashboard --dashboard-address 127.0.0.1:0 --death-timeout 60 $listen &
 workers=$!
 
 "${NTKSPEC:-ntkspec}" sweep "$1" -o "$2" --scheduler-file "$file"

@@ -2,18 +2,20 @@
 
 numba stamps a cached function by its own file only, so an edit of a callee in another file,
 or an upgrade of the package, would leave old machine code in use.  Here the cache lives in a
-folder named by a digest of all kernel sources: any edit starts a new one.
+folder named by a digest of all kernel sources: any edit starts a new one.  The folder is private
+to this user: see `ntkspec.kernels.cache`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import numba
 from numba.core.compiler_lock import global_compiler_lock
+
+from ntkspec.kernels.cache import cache_folder
 
 if __name__ != "ntkspec.kernels":
     raise ImportError(
@@ -31,22 +33,8 @@ def _source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache_folder(digest: str) -> Path:
-    home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    root = Path(home) if home else Path.home() / ".cache"
-    folder = root / "ntkspec" / f"kernels-{digest}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(folder)
-    except OSError:
-        folder = Path(tempfile.gettempdir()) / f"ntkspec-{os.getuid()}" / f"kernels-{digest}"
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 SOURCE_DIGEST = _source_digest()
-CACHE_DIR = _cache_folder(SOURCE_DIGEST)
+CACHE_DIR = cache_folder(SOURCE_DIGEST)
 
 # Other users of numba in this process keep the cache folder they had.
 _previous = numba.config.CACHE_DIR  # type: ignore[attr-defined]

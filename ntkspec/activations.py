@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import as_number, shown, whole_number
 
 __all__ = ["ACTIVATIONS", "Activation", "Singularity", "activation"]
 
@@ -428,15 +428,23 @@ def activation(name: str, slope: float | None = None, power: int | None = None) 
     array([-0.2,  2. ])
     """
     if isinstance(name, str) and name.startswith("relu**") and power is None:
-        name, power = "relu_power", name.removeprefix("relu**")  # type: ignore[assignment]
+        name, power = "relu_power", _written_power(name.removeprefix("relu**"))
     if not isinstance(name, str) or name not in _TABLE:
-        near = difflib.get_close_matches(str(name).lower(), ACTIVATIONS, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(
+            shown(name).strip("'").lower(), ACTIVATIONS, n=3, cutoff=0.4
+        )
         hint = f"did you mean {' or '.join(near)}?" if near else "known are"
-        raise NtkspecError(f"activation {name!r} is unknown; {hint} ({', '.join(ACTIVATIONS)})")
+        raise NtkspecError(
+            f"activation {shown(name)} is unknown; {hint} ({', '.join(ACTIVATIONS)})"
+        )
     if slope is not None and name != "leaky_relu":
-        raise NtkspecError(f"slope = {slope!r} is given for {name}, but only leaky_relu has one")
+        raise NtkspecError(
+            f"slope = {shown(slope)} is given for {name}, but only leaky_relu has one"
+        )
     if power is not None and name != "relu_power":
-        raise NtkspecError(f"power = {power!r} is given for {name}, but only relu_power has one")
+        raise NtkspecError(
+            f"power = {shown(power)} is given for {name}, but only relu_power has one"
+        )
     if slope is not None:
         return _leaky_relu(_checked_slope(slope))
     if power is not None:
@@ -445,24 +453,18 @@ def activation(name: str, slope: float | None = None, power: int | None = None) 
 
 
 def _checked_slope(slope: float) -> float:
-    try:
-        value = float(slope)
-    except (TypeError, ValueError, OverflowError):
+    value = as_number(slope)
+    if not abs(value) <= 1e100:
         raise NtkspecError(
-            f"slope = {slope!r} is not a number; allowed is any finite one"
-        ) from None
-    if not math.isfinite(value) or abs(value) > 1e100:
-        raise NtkspecError(f"slope = {slope!r} is not allowed; it must be finite, |slope| <= 1e100")
+            f"slope = {shown(slope)} is not allowed; it must be a number, |slope| <= 1e100"
+        )
     return value
+
+
+def _written_power(digits: str) -> Any:
+    """The power of relu**3; text that is no number is refused as it stands."""
+    return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 9 else digits
 
 
 def _checked_power(power: int) -> int:
-    try:
-        value = int(power) if isinstance(power, str) else operator.index(power)
-    except (TypeError, ValueError):
-        value = 0
-    if isinstance(power, bool) or not 1 <= value <= MOST_POWER:
-        raise NtkspecError(
-            f"power = {power!r} is not allowed; it must be a whole number from 1 to {MOST_POWER}"
-        )
-    return value
+    return whole_number(power, "power", 1, MOST_POWER)

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.ranges import parse_range
 from ntkspec.spectra.laws import Law, law
 from ntkspec.tables import Table, TableSlice
 
@@ -240,7 +241,9 @@ def fit_table(
     ['power']
     """
     names = list(table.networks) if network is None else [network]
-    dims = list(dim) if isinstance(dim, Iterable) else dim
+    dims = parse_range(dim, "dim") if isinstance(dim, str) else dim
+    if isinstance(dims, Iterable) and not isinstance(dims, range):
+        dims = list(dims)  # for several networks
     return [one for name in names for one in fit_slice(table.select(name, dim=dims))]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations import Activation, activation
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import is_one_of, number, shown, whole_number
 
 if TYPE_CHECKING:
     from ntkspec.duals.panels import NetworkPanels
@@ -90,15 +89,16 @@ class Network:
         power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
         set_(self, "slope", 0.0 - left if sigma.name == "leaky_relu" else None)
         set_(self, "power", power if sigma.name == "relu_power" else None)
-        variance = _checked_variance(self.weight_variance, "weight_variance", 0.01)
-        set_(self, "weight_variance", variance)
-        set_(self, "bias_variance", _checked_variance(self.bias_variance, "bias_variance", 0.0))
-        set_(self, "depth", _checked_depth(self.depth))
-        if self.trained not in ("hidden", "all"):
-            raise NtkspecError(f"trained = {self.trained!r} is not allowed; use 'hidden' or 'all'")
-        if self.weights not in ("gaussian", "sphere"):
+        set_(self, "weight_variance", number(self.weight_variance, "weight_variance", 0.01, 1e4))
+        set_(self, "bias_variance", number(self.bias_variance, "bias_variance", 0.0, 1e4))
+        set_(self, "depth", whole_number(self.depth, "depth", 1, MOST_DEPTH))
+        if not is_one_of(self.trained, ("hidden", "all")):
             raise NtkspecError(
-                f"weights = {self.weights!r} is not allowed; use 'gaussian' or 'sphere'"
+                f"trained = {shown(self.trained)} is not allowed; use 'hidden' or 'all'"
+            )
+        if not is_one_of(self.weights, ("gaussian", "sphere")):
+            raise NtkspecError(
+                f"weights = {shown(self.weights)} is not allowed; use 'gaussian' or 'sphere'"
             )
         if self.weights == "sphere" and (self.depth > 1 or self.bias_variance > 0.0):
             raise NtkspecError(
@@ -147,10 +147,10 @@ class Network:
         >>> Network("tanh", trained="all").mixture("ntk")
         (1.0, 1.0)
         """
+        if not is_one_of(kernel, ("ntk", "nngp")):
+            raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
         if kernel == "nngp":
             return 1.0, 0.0
-        if kernel != "ntk":
-            raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
         if self.sigma.derivative is None:
             raise NtkspecError(
                 f"{self.name} has no neural tangent kernel: its derivative is not square "
@@ -305,30 +305,6 @@ def as_network(network: Network | str) -> Network:
     True
     """
     return network if isinstance(network, Network) else Network(network)
-
-
-def _checked_variance(variance: float, name: str, least: float) -> float:
-    try:
-        value = float(variance)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not least <= value <= 1e4:
-        raise NtkspecError(
-            f"{name} = {variance!r} is not allowed; it must be a number from {least:g} to 10000"
-        )
-    return value + 0.0
-
-
-def _checked_depth(depth: int) -> int:
-    try:
-        value = operator.index(depth)
-    except TypeError:
-        value = 0
-    if isinstance(depth, bool) or not 1 <= value <= MOST_DEPTH:
-        raise NtkspecError(
-            f"depth = {depth!r} is not allowed; it must be a whole number from 1 to {MOST_DEPTH}"
-        )
-    return value
 
 
 def _checked_cosine(t: ArrayLike) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive
 from ntkspec.spectra.reference import Reference, reference_eigenvalue
 from ntkspec.tables import Table, TableSlice, open_table
@@ -247,10 +248,7 @@ def sample_entries(
             f"{np.size(degrees)} degrees it must be {(np.size(dims), np.size(degrees))}"
         )
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise NtkspecError(
-                f"{name} = {value!r} is not allowed; it must be a whole number >= {least}"
-            )
+        whole_number(value, name, least)
     flat = logs.ravel()
     random = np.random.default_rng(seed)
     zeros = np.flatnonzero(np.isneginf(flat))
@@ -344,10 +342,8 @@ def verify_table(
     >>> verify_table(folder / "t.h5", samples=2, digits=20, workers=1).worst < 1e-14
     True
     """
-    if workers is not None and (
-        isinstance(workers, bool) or not isinstance(workers, int) or workers < 1
-    ):
-        raise NtkspecError(f"workers = {workers!r} is not allowed; it must be a whole number >= 1")
+    if workers is not None:
+        workers = whole_number(workers, "workers", 1)
     tasks = [
         task
         for n, (part, share) in enumerate(

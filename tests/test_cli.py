@@ -265,6 +265,8 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path) -> None:
         (RECIPE, ["--cluster", "slrm"], 2, "kind = 'slrm' is not allowed"),
         (RECIPE, ["--memory", "4GB"], 2, "--memory is for --cluster"),
         (RECIPE, ["--tls-ca", "ca.pem"], 2, "--tls-ca is for --scheduler"),
+        (RECIPE, ["--dashboard", "0.0.0.0:1", "--shard", "1/2"], 2, "--dashboard is for"),
+        (RECIPE, ["--dashboard", ":8787"], 2, "write HOST:PORT"),
         (RECIPE, ["--dry-run"], 2, "--dry-run is for --cluster"),
         (RECIPE, ["--layout", "double"], 2, "layout = 'double' is not allowed"),
         (RECIPE, ["--scheduler-file", "none.json"], 2, "scheduler_file = 'none.json' is not there"),

@@ -1,14 +1,17 @@
 """Where tasks run: schedulers that others started, with TLS, and the scripts of batch systems."""
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 
 from ntkspec.errors import NtkspecError
@@ -161,6 +164,81 @@ def test_local_workers_have_one_thread_each_and_go_at_the_end():
         time.sleep(0.1)
 
 
+def listening():
+    """Addresses at which this process, and those that it started, wait for connections."""
+    me = psutil.Process()
+    sockets = set()
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.Error):
+            sockets |= {
+                (process.pid, *one.laddr)
+                for one in process.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN
+            }
+    return sockets
+
+
+def hosts(where, workers):
+    """Hosts at which scheduler, workers and dashboard of a client listen, as the system says."""
+    before = listening()
+    with dask_client(where) as client:
+        client.wait_for_workers(workers, timeout=60)
+        found = {host for _, host, _ in listening() - before}
+        assert client.submit(pow, 7, 2).result(timeout=20) == 49
+    return found
+
+
+def test_local_servers_are_for_this_machine_alone():
+    assert hosts(Local(2), 2) == {"127.0.0.1"}
+
+
+@pytest.mark.slow
+def test_the_dashboard_is_opened_on_request():
+    assert hosts(Local(1, dashboard="0.0.0.0:0"), 1) == {"127.0.0.1", "0.0.0.0"}
+
+
+@pytest.mark.parametrize(
+    "wish", [pytest.param({"host": "127.0.0.1"}, marks=pytest.mark.slow), {"interface": "lo"}, {}]
+)
+def test_the_scheduler_of_jobs_is_at_one_address(monkeypatch, wish):
+    """The jobs are processes of this machine, by a cluster class of dask-jobqueue for tests."""
+    from dask_jobqueue.local import LocalCluster
+    from distributed.utils import get_ip
+
+    options = clusters._options
+    unknown = ("walltime", "queue", "account")
+    monkeypatch.setattr(clusters, "_cluster_class", lambda batch: LocalCluster)
+    monkeypatch.setattr(
+        clusters, "_options",
+        lambda batch: {k: v for k, v in options(batch).items() if k not in unknown},
+    )  # fmt: skip
+    monkeypatch.setattr(clusters, "_in_queue", lambda kind, job: asyncio.sleep(0, True))
+    before = listening()
+    with dask_client(Batch(**wish)) as client:
+        client.wait_for_workers(1, timeout=60)
+        found = listening() - before
+        mine = {host for pid, host, _ in found if pid == os.getpid()}
+        assert mine == {"127.0.0.1", "127.0.0.1" if wish else get_ip()}
+        if wish.get("interface"):
+            assert {host for _, host, _ in found} == {"127.0.0.1"}
+        (pages,) = client.run(lambda dask_worker: dask_worker.http_server.address).values()
+        assert pages == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "address", ["", ":8787", "8787", "a:b", "h:65536", "h:-1", "a b:1", 80, None]
+)
+def test_wrong_addresses_of_the_dashboard(address):
+    for make in (Local, Batch):
+        with pytest.raises(NtkspecError, match=r"dashboard = .* write HOST:PORT"):
+            make(dashboard=address)
+
+
+def test_the_script_of_a_dask_job_listens_on_its_node_alone():
+    script = (Path(__file__).parents[1] / "jobs" / "slurm-dask.sh").read_text()
+    assert "--dashboard-address :0" not in script and "--host 127.0.0.1" in script
+
+
 @pytest.mark.parametrize("workers", [0, -1, True, 1.5, "2"])
 def test_wrong_numbers_of_local_workers(workers):
     with pytest.raises(NtkspecError, match=f"workers = {workers!r}"):
@@ -252,13 +330,14 @@ def test_the_job_script_of_a_batch_without_wishes():
             ("walltime", text, "HH:MM:SS")
             for text in ("", "1h", "00:00:00", "01:60:00", "00:60", "60", "1-00:30", "-1:00", 3600)
         ),
-        *((key, "a b", "text") for key in ("partition", "account", "interface")),
-        *((key, 5, "text") for key in ("partition", "account", "interface")),
+        *((key, "a b", "text") for key in ("partition", "account", "interface", "host")),
+        *((key, 5, "text") for key in ("partition", "account", "interface", "host")),
         ("partition", "a\n#SBATCH --qos=high", "text"),
         *((key, "export A=1", "list") for key in ("prologue", "directives")),
         *((key, ["export A=1", 2], "list") for key in ("prologue", "directives")),
         ("directives", ["--qos=low\n--exclusive"], "lines"),
         ("prologue", [""], "lines"),
+        ("dashboard", ":8787", "HOST:PORT"),
     ],
 )
 def test_wrong_wishes_get_one_sentence(key, value, allowed):

@@ -57,6 +57,10 @@ def compare(
     from ntkspec.trainer.runs import open_run
 
     source = open_run(run)
+    if outputs:
+        from ntkspec.plots.pictures import checked_outputs
+
+        checked_outputs(outputs, source.path)  # before what takes long
     with Meter("trainings") as meter:
         found = hold(source, table, finite=finite, progress=meter)
     if outputs:

@@ -38,6 +38,7 @@ def explore(
       ntkspec explore out/spectra.h5 -o explorer.html --degrees 0:257
     """
     from ntkspec.explorer import write_page
+    from ntkspec.files.appearing import is_stream
     from ntkspec.ranges import parse_range
 
     written = write_page(
@@ -47,4 +48,7 @@ def explore(
         dims=None if dim is None else parse_range(dim, "dim"),
         degrees=None if degrees is None else parse_range(degrees, "degrees"),
     )
-    click.echo(f"wrote {written}: {written.stat().st_size / 1e6:.1f} MB")
+    if is_stream(written):
+        click.echo(f"wrote {written}", err=True)
+    else:
+        click.echo(f"wrote {written}: {written.stat().st_size / 1e6:.1f} MB")

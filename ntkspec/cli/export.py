@@ -44,7 +44,7 @@ def export(
       ntkspec export out/spectra.h5 -o tanh.nc --network tanh --format netcdf
     """
     from ntkspec.errors import NtkspecError
-    from ntkspec.files.appearing import appearing
+    from ntkspec.files.appearing import appearing_text, check_outputs
     from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
 
@@ -63,5 +63,6 @@ def export(
         if str(output) == "-":
             source.export(sys.stdout, layout, **selection)
             return
-        with appearing(output) as part, part.open("w", encoding="utf-8") as file:
+        check_outputs([output], [table], streams=True)
+        with appearing_text(output) as file:
             source.export(file, layout, **selection)

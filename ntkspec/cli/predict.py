@@ -144,10 +144,10 @@ def curve(
     """
     from ntkspec.networks import Network
     from ntkspec.predict import learning_curve
-    from ntkspec.ranges import parse_range
+    from ntkspec.ranges import MOST, whole_numbers
 
     found = learning_curve(
-        Network(activation, **parameters), dim, list(parse_range(sizes, "samples")),
+        Network(activation, **parameters), dim, whole_numbers(sizes, "samples", 1, MOST, "samples"),
         _powers(target), noise=noise, ridge=ridge, ridge_scale=ridge_scale, kernel=kernel,
         max_degree=max_degree,
     )  # fmt: skip

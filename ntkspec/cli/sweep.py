@@ -29,6 +29,11 @@ BATCH = ("partition", "account", "memory", "walltime", "prologue", "jobs")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted run has done.")
 @click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
 @click.option("--workers", type=int, help="Local processes.  [default: one for each processor]")
+@click.option(
+    "--dashboard", metavar="HOST:PORT",
+    help="Where dask's dashboard listens; 0.0.0.0:8787 opens it to others.  [default: a free port "
+    "of 127.0.0.1]",
+)  # fmt: skip
 @click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler that runs already.")
 @click.option("--scheduler-file", type=PATH, help="Where a dask scheduler wrote its address.")
 @click.option("--tls-ca", type=PATH, help="Certificate authority of that scheduler.")
@@ -123,6 +128,7 @@ def _where(
     recipe: Recipe,
     shard: str | None,
     workers: int | None,
+    dashboard: str | None,
     scheduler: str | None,
     scheduler_file: Path | None,
     cluster: str | None,
@@ -149,11 +155,16 @@ def _where(
         raise NtkspecError(
             f"--{name} is for --scheduler or --scheduler-file, none of which is given"
         )
+    opened: dict[str, Any] = {} if dashboard is None else {"dashboard": dashboard}
+    if opened and (shard is not None or scheduler is not None or scheduler_file is not None):
+        raise NtkspecError(
+            f"--dashboard is for a scheduler that this command starts, and {given[0]} is given"
+        )
     if cluster is not None:
-        return replace(recipe.cluster or Batch(), kind=cluster, **batch)
+        return replace(recipe.cluster or Batch(), kind=cluster, **batch, **opened)
     if scheduler is not None or scheduler_file is not None:
         return External(scheduler, scheduler_file, **tls)
-    return Local(workers)
+    return Local(workers, **opened)
 
 
 def _print_job_script(where: Local | External | Batch) -> None:

@@ -27,6 +27,7 @@ from ntkspec.domains.positive import PowerSeries
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import as_whole, shown
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees
 from ntkspec.spectra.domain import Domain
@@ -368,13 +369,13 @@ def _first_bits(dim: int, degree: int) -> int:
 
 
 def _checked_dim(dim: int) -> int:
-    whole = isinstance(dim, (int, np.integer)) and not isinstance(dim, (bool, np.bool_))
-    if not whole or not 1 <= dim <= MAX_DIM:
+    whole = as_whole(dim)
+    if whole is None or not 1 <= whole <= MAX_DIM:
         raise NtkspecError(
-            f"dim = {dim!r} is not allowed; on the cube it must be a whole number from 1 to "
+            f"dim = {shown(dim)} is not allowed; on the cube it must be a whole number from 1 to "
             f"{MAX_DIM}"
         )
-    return int(dim)
+    return whole
 
 
 def _checked_degrees(degrees: int | Iterable[int], dim: int) -> NDArray[np.int64]:

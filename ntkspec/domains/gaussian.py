@@ -42,6 +42,7 @@ from ntkspec.domains.radial import (
 )
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.domain import Domain, Sphere
@@ -537,9 +538,4 @@ def _checked_degrees(degrees: int | Iterable[int]) -> NDArray[np.int64]:
 
 
 def _checked_radial(radial: int) -> int:
-    whole = isinstance(radial, (int, np.integer)) and not isinstance(radial, (bool, np.bool_))
-    if not whole or not 1 <= radial <= MOST_RADIAL:
-        raise NtkspecError(
-            f"radial = {radial!r} is not allowed; it must be a whole number from 1 to {MOST_RADIAL}"
-        )
-    return int(radial)
+    return whole_number(radial, "radial", 1, MOST_RADIAL)

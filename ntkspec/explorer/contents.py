@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.ranges import parse_range, range_length
 from ntkspec.spectra.laws import Law, law
 from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.tables import Table, TableSlice
@@ -124,7 +125,7 @@ def read_contents(
     names = list(table.networks) if networks is None else list(dict.fromkeys(networks))
     if not names:
         raise NtkspecError("the table has no networks to explore")
-    wanted = [None if part is None else np.atleast_1d(_listed(part)) for part in (dims, degrees)]
+    wanted = [_listed(dims, "dim"), _listed(degrees, "degrees")]
     _check_size(table, names, *wanted)
     grids: list[dict[str, Any]] = []
     parts: list[NDArray[np.float64]] = []
@@ -137,16 +138,26 @@ def read_contents(
     return Contents(header, np.concatenate(parts))
 
 
-def _listed(selection: int | Iterable[int]) -> Any:
-    return list(selection) if isinstance(selection, Iterable) else selection
+def _listed(selection: Selection, name: str) -> Any:
+    """An array, or a range, of which the table takes only what it has."""
+    if isinstance(selection, str):
+        selection = parse_range(selection, name)
+    if selection is None or isinstance(selection, range):
+        return selection
+    return np.atleast_1d(list(selection) if isinstance(selection, Iterable) else selection)
+
+
+def _size(selection: Any, there: NDArray[np.int64]) -> int:
+    """How many are wanted, of those that are there if all are."""
+    if selection is None:
+        return there.size
+    return range_length(selection) if isinstance(selection, range) else int(selection.size)
 
 
 def _check_size(table: Table, names: list[str], dims: Any, degrees: Any) -> None:
     """Before anything is read that may not fit in memory."""
     count = sum(
-        (table.dims(name).size if dims is None else dims.size)
-        * (table.degrees(name).size if degrees is None else degrees.size)
-        for name in names
+        _size(dims, table.dims(name)) * _size(degrees, table.degrees(name)) for name in names
     )
     if count > MOST_ENTRIES:
         raise NtkspecError(

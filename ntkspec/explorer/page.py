@@ -18,7 +18,7 @@ from typing import Any
 import ntkspec
 from ntkspec.errors import NtkspecError
 from ntkspec.explorer.contents import Contents, Selection, read_contents
-from ntkspec.files.appearing import write_whole
+from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.tables import Table, open_table
 
 __all__ = ["page", "write_page"]
@@ -45,7 +45,7 @@ def write_page(
     ----------
     table : Table or path
     output : path
-        It appears whole or not at all.
+        It appears whole or not at all; a pipe or a device is written through.
     networks : iterable of str, optional
         Names in the table; all if not given.
     dims, degrees : int or iterable of int, optional
@@ -78,8 +78,10 @@ def write_page(
     with ExitStack() as stack:
         if not isinstance(table, Table):
             table = stack.enter_context(open_table(table))
+        check_outputs([output], [table.path], streams=True)
         text = page(read_contents(table, networks, dims, degrees))
-    write_whole(output, text)
+    with appearing_text(output) as file:
+        file.write(text)
     return output
 
 

@@ -6,31 +6,55 @@ import _thread
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
 import signal
+import stat
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType, FunctionType
-from typing import Any
+from typing import Any, TextIO
 
 import h5py
 
-from ntkspec.errors import TableError
+from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.seals import Numbers, seal
 
-__all__ = ["NO_ROOM", "PART", "appearing", "appearing_hdf5", "waiting_for_disk", "write_whole"]
+__all__ = [
+    "NO_ROOM",
+    "PART",
+    "appearing",
+    "appearing_hdf5",
+    "appearing_text",
+    "check_outputs",
+    "followed",
+    "is_stream",
+    "output_file",
+    "part_names",
+    "waiting_for_disk",
+    "write_whole",
+]
 
-#: In the names of files that are being written.
+#: In the names of files that are being written, before the process and a random number.
 PART = ".part-"
 #: What a disk or a quota says when there is no room.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What the system says where nothing can be written under a name.
+NOT_WRITABLE = (
+    *NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.EBADF,
+)  # fmt: skip
+#: Symbolic links that one path may go through, as in Linux.
+MOST_LINKS = 40
 #: Seconds until a signal is raised again that came while HDF5 called back.
 SOON = 0.01
+#: Seconds that a pipe is given to find a reader, and between two looks.
+READER_SECONDS, LOOK_SECONDS = 10.0, 0.05
 
 
 #: Called when a file is written but not yet on the disk: whoever waits for it may let others work.
@@ -39,26 +63,165 @@ waiting_for_disk: ContextVar[Callable[[], None]] = ContextVar(
 )
 
 
-@contextmanager
-def appearing(path: Path) -> Iterator[Path]:
-    """Give a name in the same folder to write to; flush it and rename it at the end.
+# --- what an output path leads to ----------------------------------------------------------------
 
-    The name is unique, so that two writers of the same file cannot meet.
+
+def followed(path: Path) -> Path:
+    """Return the path that a symbolic link leads to in the end, and any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a pipe, a device of characters or an open descriptor: written through."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or _descriptor(path) is not None
+
+
+def output_file(path: Path) -> Path:
+    """Return the file to replace for an output: the path, or what its symbolic links lead to.
+
+    It need not be there yet: a link to nothing leads to the file that it names.
 
     Raises
     ------
+    NtkspecError
+        When it is a pipe, a device, a socket or an open descriptor, or links go round in a circle.
     TableError
-        When the folder cannot be written, or the disk is full.
+        When it is a folder, or protected from writing.
     """
-    part = path.with_name(f"{path.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
+    target = followed(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except NotADirectoryError:
+        raise TableError(f"{path}: {path.parent} is no folder") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NtkspecError(
+                f"output = {str(path)!r} is a symbolic link that leads back to itself; give a file"
+            ) from None
+        raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+    if stat.S_ISDIR(mode):
+        raise TableError(f"{path}: this is a folder; give the name of a file")
+    if not stat.S_ISREG(mode) or _descriptor(path) is not None:
+        raise NtkspecError(
+            f"output = {str(path)!r} is {_kind(mode)}, and this output needs a file of its own"
+        )
+    if not (mode & 0o222 and os.access(target, os.W_OK)):
+        raise TableError(f"{path}: it is protected from writing; remove it, or give another name")
+    return target
+
+
+def check_outputs(
+    outputs: Iterable[Path], inputs: Iterable[Path], *, streams: bool = False
+) -> None:
+    """Refuse outputs before any work is done for them.
+
+    Parameters
+    ----------
+    outputs : iterable of Path
+    inputs : iterable of Path
+        Files and folders that are read.
+    streams : bool
+        Whether pipes and devices are written through.
+
+    Raises
+    ------
+    NtkspecError
+        When an output would replace an input, or a part of one, and as `output_file`.
+    TableError
+        As `output_file`.
+    """
+    sources = list(inputs)
+    for output in outputs:
+        if streams and is_stream(output):
+            continue
+        target = output_file(output)
+        for source in sources:
+            folders = (source, source.with_name(f"{source.name}.parts"))
+            if _same(target, source) or (
+                target.exists() and any(_same(target.parent, folder) for folder in folders)
+            ):
+                raise NtkspecError(
+                    f"output = {str(output)!r} would replace the input {str(source)!r}; "
+                    "give it another name"
+                )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open descriptor that a path such as /dev/stdout or /dev/fd/3 stands for."""
+    for _ in range(MOST_LINKS):
+        folder = os.path.realpath(path.parent)
+        if path.name.isdecimal() and re.fullmatch(rf"/proc/{os.getpid()}(/task/\d+)?/fd", folder):
+            return int(path.name)
+        if not path.is_symlink():
+            break
+        path = Path(folder, os.readlink(path))
+    return None
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+        stat.S_IFSOCK: "a socket",
+    }  # fmt: skip
+    return kinds.get(stat.S_IFMT(mode), "an open file")
+
+
+def part_names(name: str) -> str:
+    """Return a regular expression for the names under which a file of a name is written."""
+    return re.escape(name) + re.escape(PART) + r"[0-9]+-[0-9a-f]{8}"
+
+
+# --- files that appear whole ---------------------------------------------------------------------
+
+
+@contextmanager
+def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
+    """Give a name in the same folder to write to; flush it and rename it at the end.
+
+    The name is unique, so that two writers of the same file cannot meet.  A file that is replaced
+    passes on its owner and its permissions.
+
+    Parameters
+    ----------
+    path : Path
+    follow : bool
+        Whether a symbolic link stays and the file that it leads to is replaced.  Without, whatever
+        has the name is replaced: that is for folders of this program's own.
+
+    Raises
+    ------
+    NtkspecError
+        When it is a pipe or a device: see `output_file`.
+    TableError
+        When the folder is missing or cannot be written, or the disk is full.
+    """
+    target = output_file(path) if follow else path
+    if not target.parent.is_dir():
+        raise TableError(f"{path}: there is no folder {target.parent}")
+    part = target.with_name(f"{target.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield part
         waiting_for_disk.get()()
+        if follow:
+            _pass_on(target, part)
         _flush(part)
-        os.replace(part, path)
-        _flush(path.parent)
+        os.replace(part, target)
+        _flush(target.parent)
     except OSError as error:
-        if error.errno in (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno in NOT_WRITABLE:
             raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
         raise
     finally:
@@ -66,9 +229,76 @@ def appearing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def _pass_on(old: Path, new: Path) -> None:
+    """Give the new file the owner and permissions of the old one, as far as this user may."""
+    try:
+        about = old.stat()
+    except FileNotFoundError:
+        return
+    mine = new.stat()
+    if (about.st_uid, about.st_gid) != (mine.st_uid, mine.st_gid):
+        with suppress(OSError):
+            os.chown(new, about.st_uid, about.st_gid)
+    new.chmod(stat.S_IMODE(about.st_mode) & 0o777)
+
+
+@contextmanager
+def appearing_text(path: Path) -> Iterator[TextIO]:
+    """Give a text file to fill, which appears whole; a pipe or a device is written through.
+
+    Raises
+    ------
+    NtkspecError
+        When nobody reads a pipe, or the path is of another kind: see `output_file`.
+    TableError
+        As `appearing`.
+    """
+    if is_stream(path):
+        try:
+            with _opened(path) as stream:
+                yield stream
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+        return
+    with appearing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _opened(path: Path) -> TextIO:
+    """Open what is written through."""
+    number = _descriptor(path)
+    if number is not None:
+        sys.stdout.flush()  # which may have the same descriptor
+        handle = os.dup(number)
+    else:
+        handle = _opened_pipe(path)
+    return open(handle, "w", encoding="utf-8", newline="")
+
+
+def _opened_pipe(path: Path) -> int:
+    """Open a pipe that somebody reads, or a device."""
+    deadline = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(handle, True)
+            return handle
+        if time.monotonic() > deadline:
+            raise NtkspecError(
+                f"output = {str(path)!r} is a pipe that nobody reads; start its reader first"
+            )
+        time.sleep(LOOK_SECONDS)
+
+
 @contextmanager
 def appearing_hdf5(
-    path: Path, bytes_needed: int, numbers: Numbers | None = None
+    path: Path, bytes_needed: int, numbers: Numbers | None = None, *, follow: bool = True
 ) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill, which appears whole under its name; see `appearing`.
 
@@ -82,9 +312,11 @@ def appearing_hdf5(
     numbers : Numbers, optional
         The file gets a seal, in which these arrays have checksums of their own; who writes the
         file may fill it as he goes.
+    follow : bool
+        As for `appearing`.
     """
-    with appearing(path) as part:
-        if shutil.disk_usage(path.parent).free < bytes_needed:
+    with appearing(path, follow=follow) as part:
+        if shutil.disk_usage(part.parent).free < bytes_needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with _signals_wait(), _Enduring(part) as plain:
             with h5py.File(plain, "w") as file:
@@ -207,9 +439,9 @@ _CALLED_BY_HDF5 = {
 }
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole."""
-    with appearing(path) as part:
+def write_whole(path: Path, text: str, *, follow: bool = True) -> None:
+    """Write a text file whole; `follow` as for `appearing`."""
+    with appearing(path, follow=follow) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "Numbers",
     "Seal",
     "SealedFile",
+    "carries_seal",
     "chunk_digest",
     "filters_of",
     "read_seal",
@@ -450,6 +451,16 @@ def _opened(path: Path, what: str) -> int:
         os.close(handle)
         raise TableError(f"{path}: this is no regular file, as the {what} must be")
     return handle
+
+
+def carries_seal(path: Path) -> bool:
+    """Whether a file ends as `seal` leaves one; whether the seal fits is not compared."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-FOOTER.size, os.SEEK_END)
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def sealed_kind(path: Path) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.compare import Comparison, Curves, Row
 from ntkspec.errors import NtkspecError
-from ntkspec.plots.pictures import STYLES, checked_output, save
+from ntkspec.plots.pictures import STYLES, checked_outputs, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def comparison_picture(
     >>> comparison_picture(found, open_run(folder / "run.h5"), [folder / "rates.png"])[0].name
     'rates.png'
     """
-    paths = [checked_output(path) for path in outputs]
+    paths = checked_outputs(outputs, run.path)
     if not comparison.rows:
         raise NtkspecError("the run has no trainings with records to draw yet")
     figure = _draw(comparison, run)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
-from ntkspec.plots.pictures import NAMES, STYLES, checked_output, save
+from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
 from ntkspec.spectra.laws import law
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
@@ -86,7 +86,7 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
     >>> figure3(folder / "t.h5", [folder / "figure3.png"])[0].name
     'figure3.png'
     """
-    paths = [checked_output(path) for path in outputs]
+    paths = checked_outputs(outputs, Path(table))
     with open_table(table) as source:
         panels = {dim: _curves(source, dim) for dim in _dims(source)}
     figure = _draw(panels)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.appearing import appearing
+from ntkspec.files.appearing import appearing, check_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["NAMES", "STYLES", "checked_output", "save"]
+__all__ = ["NAMES", "STYLES", "checked_outputs", "save"]
 
 # Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
 # Sizes differ too, for curves that nearly coincide.
@@ -23,20 +24,24 @@ STYLES = (
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
 
-def checked_output(path: str | Path) -> Path:
-    """Return the path of a picture, once its ending is known to name a kind.
+def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
+    """Return the paths of pictures of a file, once it is known that they can be written.
 
     Raises
     ------
     NtkspecError
-        For other endings than .png, .svg and .pdf.
+        For other endings than .png, .svg and .pdf, and for what is no file or is the source.
+    TableError
+        For a folder, or a file that is protected.
     """
-    path = Path(path)
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise NtkspecError(
-            f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
-        )
-    return path
+    paths = [Path(path) for path in outputs]
+    for path in paths:
+        if path.suffix not in (".png", ".svg", ".pdf"):
+            raise NtkspecError(
+                f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
+            )
+    check_outputs(paths, [source])
+    return paths
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.appearing import appearing
-from ntkspec.plots.pictures import NAMES, checked_output, save
+from ntkspec.files.appearing import appearing_text, check_outputs
+from ntkspec.plots.pictures import NAMES, checked_outputs, save
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
 
@@ -88,7 +88,7 @@ def run_picture(
     Returns
     -------
     list of Path
-        The files written; each appears whole or not at all.
+        The files written; each appears whole or not at all, but for numbers to a pipe or device.
 
     Raises
     ------
@@ -113,7 +113,9 @@ def run_picture(
     >>> run_picture(open_run(folder / "run.h5"), [folder / "run.png"])[0].name
     'run.png'
     """
-    paths = [checked_output(path) for path in outputs]
+    paths = checked_outputs(outputs, run.path)
+    if numbers is not None:
+        check_outputs([Path(numbers)], [run.path], streams=True)
     panels = run_panels(run)
     if paths:
         figure = _draw(run, panels)
@@ -230,7 +232,7 @@ def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
 
 
 def _write_numbers(panels: list[list[Panel]], path: Path) -> None:
-    with appearing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with appearing_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_rows(panels))

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import as_number, shown
 from ntkspec.predict.modes import Modes, Source, resolved
 from ntkspec.predict.regularization import (
     Regularization,
@@ -261,12 +262,9 @@ def samples_to_learn(
     >>> samples_to_learn("relu", dim=3, degrees=[0, 1, 2, 3, 4]).samples.round(1)
     array([ 4.5,  3.8,  7.2,  inf, 25.1])
     """
-    try:
-        share = float(level)
-    except (TypeError, ValueError):
-        share = math.nan
+    share = as_number(level)
     if not 0.0 < share < 1.0:
-        raise NtkspecError(f"level = {level!r} is not allowed; it must be between 0 and 1")
+        raise NtkspecError(f"level = {shown(level)} is not allowed; it must be between 0 and 1")
     ridge, scale = _nonnegative(ridge, "ridge"), checked_ridge_scale(ridge_scale)
     wanted = _checked_degrees(degrees, source)
     odds = math.log((1.0 - share) / share)
@@ -404,10 +402,7 @@ def _checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, in
 
 
 def _nonnegative(value: float, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
+    number = as_number(value)
     if not 0.0 <= number < math.inf:
-        raise NtkspecError(f"{name} = {value!r} is not allowed; it must be a number >= 0")
+        raise NtkspecError(f"{name} = {shown(value)} is not allowed; it must be a number >= 0")
     return number

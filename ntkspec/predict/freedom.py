@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.parameters import whole_number
 from ntkspec.predict.modes import Source, resolved
 from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
 
@@ -142,10 +143,4 @@ def effective_dimension(
 
 
 def _checked_samples(samples: int | None) -> int | None:
-    if samples is None:
-        return None
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 1:
-        raise NtkspecError(
-            f"samples = {samples!r} is not allowed; it must be a whole number from 1"
-        )
-    return int(samples)
+    return None if samples is None else whole_number(samples, "samples", 1)

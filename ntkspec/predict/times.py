@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.parameters import as_number, shown
 from ntkspec.predict.modes import Source, modes, modes_to
 from ntkspec.spectra.conventions import check_degrees
 
@@ -177,12 +178,10 @@ def _log_decay(log_rates: Array, degrees: NDArray[np.int64], step_size: float) -
 
 
 def _checked(value: float, name: str, low: float, high: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
+    number = as_number(value)
     if not low < number < high:
         raise NtkspecError(
-            f"{name} = {value!r} is not allowed; it must be a number between {low:g} and {high:g}"
+            f"{name} = {shown(value)} is not allowed; it must be a number between {low:g} and "
+            f"{high:g}"
         )
     return number

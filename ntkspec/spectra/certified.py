@@ -25,6 +25,7 @@ from ntkspec.duals import Correlation, Layers
 from ntkspec.duals.growth import Growth
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.parity import parity
@@ -132,10 +133,7 @@ def certify(
 
 def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
     sigma = net.sigma
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 500:
-        raise NtkspecError(
-            f"digits = {digits!r} is not allowed; it must be a whole number from 1 to 500"
-        )
+    whole_number(digits, "digits", 1, 500)
     if max(dim, degree) > MOST_DEGREE:
         raise NtkspecError(f"certify takes dim and degrees to {MOST_DEGREE}")
     if sigma.user:

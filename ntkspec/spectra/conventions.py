@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -10,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import is_one_of, shown, whole_number
+from ntkspec.ranges import whole_numbers
 
 __all__ = [
     "MAX_DEGREE",
@@ -35,18 +36,10 @@ def check_dim(dim: int) -> int:
     >>> check_dim(3)
     3
     """
-    try:
-        value = operator.index(dim)
-    except TypeError:
-        value = 0
-    if isinstance(dim, (bool, np.bool_)) or not 2 <= value <= MAX_DIM:
-        raise NtkspecError(
-            f"dim = {dim!r} is not allowed; it must be a whole number from 2 to {MAX_DIM}"
-        )
-    return value
+    return whole_number(dim, "dim", 2, MAX_DIM)
 
 
-def check_degrees(degrees: int | Iterable[int]) -> NDArray[np.int64]:
+def check_degrees(degrees: int | str | Iterable[int]) -> NDArray[np.int64]:
     """Return the degrees as a one-dimensional int64 array in the order given.
 
     Raises
@@ -56,36 +49,17 @@ def check_degrees(degrees: int | Iterable[int]) -> NDArray[np.int64]:
 
     Examples
     --------
-    >>> check_degrees(range(0, 6, 2))
-    array([0, 2, 4])
+    >>> check_degrees(range(0, 6, 2)), check_degrees("0:3,8"), check_degrees([1.0])
+    (array([0, 2, 4]), array([0, 1, 2, 8]), array([1]))
     """
-    if isinstance(degrees, (str, bytes)):
-        raise NtkspecError(f"degrees = {degrees!r} is not allowed; give whole numbers or a range")
-    if isinstance(degrees, range) and degrees and max(degrees[0], degrees[-1]) > MAX_DEGREE:
-        # Before an array of that length is made.
-        raise NtkspecError(_degree_sentence(max(degrees[0], degrees[-1])))
-    array = np.asarray(degrees if np.ndim(degrees) == 0 else list(degrees))  # type: ignore[arg-type]
-    array = np.atleast_1d(array)
-    if array.size == 0:
-        raise NtkspecError(f"degrees = {degrees!r} is empty; give at least one degree")
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise NtkspecError(
-            f"degrees = {degrees!r} is not allowed; give a sequence of whole numbers >= 0"
-        )
-    if array.min() < 0 or array.max() > MAX_DEGREE:
-        raise NtkspecError(_degree_sentence(int(array.min() if array.min() < 0 else array.max())))
-    return array.astype(np.int64)
-
-
-def _degree_sentence(degree: int) -> str:
-    return f"degree = {degree} is not allowed; it must be a whole number from 0 to {MAX_DEGREE}"
+    return whole_numbers(degrees, "degree", 0, MAX_DEGREE)
 
 
 def check_normalization(normalization: str) -> Normalization:
     """Return the normalization's name, or raise NtkspecError with the names allowed."""
-    if normalization not in get_args(Normalization):
+    if not is_one_of(normalization, get_args(Normalization)):
         raise NtkspecError(
-            f"normalization = {normalization!r} is not allowed; "
+            f"normalization = {shown(normalization)} is not allowed; "
             f"use one of {', '.join(get_args(Normalization))}"
         )
     return normalization  # type: ignore[return-value]

@@ -14,6 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import as_number, shown
 from ntkspec.spectra.conventions import (
     Normalization,
     check_degrees,
@@ -213,12 +214,9 @@ def _kernel_seeds(source: ZonalKernel) -> Route:
 
 
 def _checked_tolerance(tolerance: float) -> float:
-    try:
-        value = float(tolerance)
-    except (TypeError, ValueError):
-        value = 0.0
+    value = as_number(tolerance)
     if not value > 0.0:
-        raise NtkspecError(f"tolerance = {tolerance!r} is not allowed; it must be positive")
+        raise NtkspecError(f"tolerance = {shown(tolerance)} is not allowed; it must be positive")
     return value
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.appearing import appearing_hdf5, followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers, filters_of
 from ntkspec.files.structure import Group
@@ -218,7 +218,7 @@ def _refer(
     places: Places = []
     error = np.zeros(shape[0])
     for key, readers, root, checksum in _blocks(plan, network, find):
-        where = Path(os.path.relpath(find(key), out.parent)).as_posix()
+        where = Path(os.path.relpath(find(key), followed(out).parent)).as_posix()
         for name in NUMBERS:
             source = h5py.VirtualSource(where, name, key.shape, "f8")
             layouts[name][slice(*key.rows), slice(*key.columns)] = source

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
 
-__all__ = ["KINDS", "Batch"]
+__all__ = ["KINDS", "LOOPBACK", "Batch", "checked_dashboard"]
 
 #: Batch systems by their names here, with their classes of dask-jobqueue.
 KINDS = {
@@ -19,7 +20,10 @@ KINDS = {
     "oar": "OARCluster",
     "moab": "MoabCluster",
 }
+ADDRESS = re.compile(r"[A-Za-z0-9_.-]+:([0-9]{1,5})")
 WALLTIME = re.compile(r"(?:(?:(\d+)-)?(\d+):([0-5]?\d)|(\d+)):([0-5]\d)")
+#: Where dask's dashboard listens unless told otherwise: any free port of this machine alone.
+LOOPBACK = "127.0.0.1:0"
 LEAST_MEMORY = 100_000_000  # of a worker; forgotten units fall below it
 
 
@@ -47,6 +51,11 @@ class Batch:
         Further directives of the job script, as "--qos=low".
     interface : str
         Network interface of scheduler and workers; empty: the machine's own.
+    host : str
+        Address at which the scheduler listens; the jobs must reach it.  Empty: that of the
+        interface, or the one by which this machine reaches others.
+    dashboard : str
+        Where dask's dashboard listens, as "HOST:PORT"; port 0 is any free one.
 
     Examples
     --------
@@ -68,14 +77,14 @@ class Batch:
     prologue: tuple[str, ...] = ()
     directives: tuple[str, ...] = ()
     interface: str = ""
+    host: str = ""
+    dashboard: str = LOOPBACK
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise _refused("kind", self.kind, f"use {', '.join(KINDS)}")
         for name in ("jobs", "workers"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise _refused(name, value, "it must be a whole number >= 1")
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, 1))
         if not _bytes(self.memory) >= LEAST_MEMORY * self.workers:
             raise _refused(
                 "memory", self.memory, 'write it as "4GB", at least 100MB for each worker'
@@ -84,10 +93,15 @@ class Batch:
             raise _refused(
                 "walltime", self.walltime, 'write "HH:MM:SS", "MM:SS" or "D-HH:MM:SS", more than 0'
             )
-        for name in ("partition", "account", "interface"):
+        for name in ("partition", "account", "interface", "host"):
             value = getattr(self, name)
             if not isinstance(value, str) or re.search(r"\s", value):
                 raise _refused(name, value, "it must be text without spaces")
+        if self.host and self.interface:
+            raise NtkspecError(
+                f"host = {self.host!r} and interface = {self.interface!r} are not allowed together"
+            )
+        checked_dashboard(self.dashboard)
         for name in ("prologue", "directives"):
             value = getattr(self, name)
             if not isinstance(value, list | tuple) or not all(_is_line(line) for line in value):
@@ -102,6 +116,23 @@ class Batch:
             return 0
         days, hours, minutes, minutes_alone, seconds = (int(n or 0) for n in found.groups())
         return ((days * 24 + hours) * 60 + minutes + minutes_alone) * 60 + seconds
+
+
+def checked_dashboard(address: str) -> str:
+    """Return where the dashboard listens, or raise NtkspecError unless it is a host and a port.
+
+    Examples
+    --------
+    >>> checked_dashboard("0.0.0.0:8787")
+    '0.0.0.0:8787'
+    """
+    found = ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    if found is None or int(found.group(1)) > 65535:
+        raise _refused(
+            "dashboard", address,
+            "write HOST:PORT; 127.0.0.1:8787 is for this machine alone, 0.0.0.0:8787 for all",
+        )  # fmt: skip
+    return address
 
 
 def _refused(name: str, value: Any, allowed: str) -> NtkspecError:

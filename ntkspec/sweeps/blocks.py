@@ -110,8 +110,8 @@ def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
         "code": code_digest(),
         "checksum": data.checksum,
     }
-    numbers = Numbers(list(NUMBERS))
-    with appearing_hdf5(block_path(folder, key), _bytes(key, chunk), numbers) as file:
+    path, numbers = block_path(folder, key), Numbers(list(NUMBERS))
+    with appearing_hdf5(path, _bytes(key, chunk), numbers, follow=False) as file:
         file.attrs.update(attributes)
         for name in NUMBERS:
             # Without a limit, so that the chunks at the table's end are as large as the others.

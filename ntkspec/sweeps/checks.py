@@ -122,7 +122,7 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
         recipe.digits,
     )
     text = json.dumps({"key": asdict(key), "check": asdict(check)})
-    write_whole(folder / f"{key.name}.json", text)
+    write_whole(folder / f"{key.name}.json", text, follow=False)
     return True
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkspec.errors import NtkspecError
-from ntkspec.sweeps.batch import KINDS, Batch
+from ntkspec.parameters import whole_number
+from ntkspec.sweeps.batch import KINDS, LOOPBACK, Batch, checked_dashboard
 from ntkspec.sweeps.steady import steady_clock
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ KEEP_PAGES = {
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**30,
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**32,
 }
+#: A worker serves pages even without a dashboard, on all interfaces unless it is told where.
+NO_DASHBOARD = ("--no-dashboard", "--dashboard-address", LOOPBACK)
 SUBMISSION_ERRORS = (OSError, RuntimeError, ValueError)
 # Lists the jobs of a number that wait or run.
 QUEUES = {"slurm": ("squeue", "--noheader", "--jobs")}
@@ -54,19 +57,22 @@ class Local:
     ----------
     workers : int or None
         How many; one for each processor if not given.
+    dashboard : str
+        Where dask's dashboard listens, as "HOST:PORT"; by default on this machine alone.
 
     Examples
     --------
     >>> Local(2)
-    Local(workers=2)
+    Local(workers=2, dashboard='127.0.0.1:0')
     """
 
     workers: int | None = None
+    dashboard: str = LOOPBACK
 
     def __post_init__(self) -> None:
-        n = self.workers
-        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
-            raise NtkspecError(f"workers = {n!r} is not allowed; it must be a whole number >= 1")
+        if self.workers is not None:
+            object.__setattr__(self, "workers", whole_number(self.workers, "workers", 1))
+        checked_dashboard(self.dashboard)
 
 
 @dataclass(frozen=True)
@@ -251,7 +257,8 @@ def _local(where: Local) -> Iterator[Any]:
             n_workers=where.workers or os.cpu_count() or 1,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=":0",
+            host="127.0.0.1",
+            dashboard_address=where.dashboard,
             # A task's error is raised by the client anyway; the rest is noise at the end.
             silence_logs=logging.CRITICAL,
         )
@@ -282,7 +289,7 @@ def _jobs(batch: Batch) -> Iterator[Any]:
     try:
         try:
             cluster = _cluster_class(batch)(
-                scheduler_options={"dashboard_address": ":0"},
+                scheduler_options=_listening(batch),
                 silence_logs=logging.CRITICAL,
                 **_options(batch),
             )
@@ -309,6 +316,18 @@ def _cluster_class(batch: Batch) -> Any:
     return getattr(dask_jobqueue, KINDS[batch.kind])
 
 
+def _listening(batch: Batch) -> dict[str, Any]:
+    """Where scheduler and dashboard listen: never on all interfaces unless that is asked for."""
+    import dask
+    from distributed.utils import get_ip
+
+    options = {"dashboard_address": batch.dashboard}
+    of_site = dask.config.get(f"jobqueue.{batch.kind}.interface", None)
+    if batch.host or not (batch.interface or of_site):
+        options["host"] = batch.host or get_ip()
+    return options
+
+
 def _options(batch: Batch) -> dict[str, Any]:
     """Options of the job classes of dask-jobqueue."""
     hours, minutes, seconds = batch.seconds // 3600, batch.seconds // 60 % 60, batch.seconds % 60
@@ -325,7 +344,7 @@ def _options(batch: Batch) -> dict[str, Any]:
         "interface": batch.interface or None,
         "job_script_prologue": list(batch.prologue),
         "job_extra_directives": list(batch.directives),
-        "worker_extra_args": _lifetime(batch.seconds),
+        "worker_extra_args": [*_lifetime(batch.seconds), *NO_DASHBOARD],
     }
     if batch.kind == "lsf":  # it counts in minutes
         hours, minutes = divmod(-(-batch.seconds // 60), 60)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
-from ntkspec.sweeps.plan import BlockKey, Plan
+from ntkspec.files.parts import is_part
+from ntkspec.sweeps.plan import NAME, BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe, read_recipe
 
-__all__ = ["Survey", "keep_recipe", "remembered", "survey"]
+__all__ = ["PARTS", "RECIPE", "Survey", "keep_recipe", "remembered", "survey"]
 
 RECIPE = "ntkspec-recipe.toml"
+#: Names of what was found of an entry, and of all that a sweep leaves in its folder.
+CHECK = re.compile(r"check-n[0-9]{3,}-r[0-9]{7,}-c[0-9]{6,}\.json")
+PARTS = re.compile(rf"{NAME.pattern}\.h5|{CHECK.pattern}|{re.escape(RECIPE)}")
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,13 @@ def survey(plan: Plan, folder: Path) -> Survey:
     eigenvalues = checks = 0
     for entry in os.scandir(folder):
         name, _, ending = entry.name.partition(".")
-        checks += entry.name.startswith("check-") and ending == "json"
+        checks += CHECK.fullmatch(entry.name) is not None
         if ending != "h5":
             continue
         key = BlockKey.from_name(name)
-        if key is None or key not in plan:
+        if key is None or (key not in plan and not is_part(Path(entry.path), PARTS)):
+            continue  # it is someone's own
+        if key not in plan:
             raise NtkspecError(
                 f"{entry.path} belongs to another recipe; --restart throws such blocks away"
             )
@@ -80,7 +87,7 @@ def survey(plan: Plan, folder: Path) -> Survey:
 def keep_recipe(plan: Plan, folder: Path) -> None:
     """Keep the recipe beside the blocks, for `ntkspec merge` and `ntkspec info`."""
     if _kept_recipe(folder) is None:
-        write_whole(folder / RECIPE, plan.recipe.text)
+        write_whole(folder / RECIPE, plan.recipe.text, follow=False)
 
 
 def _kept_recipe(folder: Path) -> Recipe | None:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import appearing, appearing_hdf5
-from ntkspec.files.parts import is_locked, locked, sweep_up
+from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
+from ntkspec.files.parts import clear, is_locked, is_part, locked, sweep_up
 from ntkspec.files.seals import Numbers, chunk_digest
 from ntkspec.sweeps.assembly import (
     Layout,
@@ -31,7 +31,7 @@ from ntkspec.sweeps.assembly import (
 )
 from ntkspec.sweeps.blocks import block_path, read_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
-from ntkspec.sweeps.folder import keep_recipe, remembered, survey
+from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import Plan, chunk_shape
 from ntkspec.sweeps.progress import Observer, Tally
 from ntkspec.tables import Table, TableSlice, open_table
@@ -90,6 +90,7 @@ def merge(
     """
     paths, out = [Path(source) for source in sources], Path(output)
     check_layout(layout)
+    check_outputs([out], paths)
     if not paths:
         raise NtkspecError("sources are missing; give folders of blocks, or tables")
     if missing := [path for path in paths if not path.exists()]:
@@ -136,7 +137,7 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
     True
     """
     with locked(out, "sweep", "table", together=False) as own:
-        sweep_up(own, out)
+        sweep_up(own, out, PARTS)
         plan = Plan(remembered(folders[0]))
         for folder in folders:
             if not folder.samefile(own):
@@ -159,7 +160,7 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
             tally.done()
         assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
         if layout == "single":
-            shutil.rmtree(own, ignore_errors=True)
+            clear(own, PARTS)
 
 
 def _gather(plan: Plan, folder: Path, own: Path) -> None:
@@ -170,14 +171,14 @@ def _gather(plan: Plan, folder: Path, own: Path) -> None:
         raise NtkspecError(f"{folder}: its blocks are of another recipe than those before it")
     survey(plan, folder)
     keep_recipe(plan, own)
-    for path in (*folder.glob("n*.h5"), *folder.glob("check-*.json")):
+    for path in folder.iterdir():
         target = own / path.name
-        if target.exists():
+        if target.exists() or path.name == RECIPE or not is_part(path, PARTS):
             continue
         try:
             os.link(path, target)
         except OSError:
-            with appearing(target) as part:
+            with appearing(target, follow=False) as part:
                 shutil.copyfile(path, part)
 
 

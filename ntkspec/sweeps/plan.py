@@ -13,12 +13,13 @@ from typing import Any, overload
 from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.recipe import Recipe
 
-__all__ = ["BlockKey", "Plan", "chunk_shape"]
+__all__ = ["NAME", "BlockKey", "Plan", "chunk_shape"]
 
 #: Rows and columns of a chunk in HDF5, the largest: 128 KiB read well both ways.
 CHUNK_ROWS, CHUNK_COLUMNS = 64, 256
 MOST_EIGENVALUES = 10**13
-NAME = re.compile(r"n(\d{3,})-r(\d{7,})-(\d{7,})-c(\d{6,})-(\d{6,})")
+#: Names of blocks, which are those of their files without the ending.
+NAME = re.compile(r"n([0-9]{3,})-r([0-9]{7,})-([0-9]{7,})-c([0-9]{6,})-([0-9]{6,})")
 BYTES = 16  # of an eigenvalue and its logarithm
 
 

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.appearing import check_outputs, followed
 from ntkspec.files.parts import clear, locked, sweep_up
 from ntkspec.sweeps.assembly import Layout, assemble, check_layout
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
 from ntkspec.sweeps.checks import CheckKey, compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.clusters import External, Local, dask_client
-from ntkspec.sweeps.folder import keep_recipe, survey
+from ntkspec.sweeps.folder import PARTS, keep_recipe, survey
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.progress import Observer, Tally
 from ntkspec.sweeps.provenance import code_digest
@@ -125,15 +126,16 @@ def run_sweep(
     """
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
     check_layout(layout)
+    check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
     with locked(out, "sweep", "table", together=False) as folder:
         if restart:
             _forget(out, folder)
         elif _finished(plan, out, layout):
             if _layout(out) == "single":  # a kill may have left blocks that it no longer needs
-                clear(folder)
+                clear(folder, PARTS)
             return SweepResult(out, 0, 0)
-        sweep_up(folder, out)
+        sweep_up(folder, out, PARTS)
         _check_room(plan, folder, layout)
         keep_recipe(plan, folder)
         tally = Tally(observer, len(plan))
@@ -146,9 +148,9 @@ def run_sweep(
                 computed = complete_blocks(plan, pool, tally)
                 found = _checked(plan, folder, pool, tally)
         assemble(plan, found, partial(block_path, folder), out, layout)
-        sweep_up(folder, out)  # of workers that were killed
+        sweep_up(folder, out, PARTS)  # of workers that were killed
         if layout == "single":
-            shutil.rmtree(folder, ignore_errors=True)
+            clear(folder, PARTS)
     return SweepResult(out, computed, len(plan) - computed)
 
 
@@ -201,6 +203,7 @@ def run_shard(
     """
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
     index, count = _parsed_shard(shard)
+    check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
     with locked(out, "sweep", "table", together=not restart) as folder:
         if restart:
@@ -263,8 +266,8 @@ def _parsed_shard(shard: str) -> tuple[int, int]:
 def _forget(out: Path, folder: Path) -> None:
     """Throw away blocks, and the table first where it refers to them."""
     if _layout(out) == "virtual":
-        out.unlink()
-    clear(folder)
+        followed(out).unlink()
+    clear(folder, PARTS)
 
 
 def _layout(out: Path) -> str:

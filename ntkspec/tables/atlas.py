@@ -9,7 +9,7 @@ from typing import Any
 
 import ntkspec
 from ntkspec.errors import TableError
-from ntkspec.files.appearing import appearing, write_whole
+from ntkspec.files.appearing import appearing, check_outputs, write_whole
 from ntkspec.files.meaning import imported_sources, meaning_digest
 from ntkspec.tables.table import Table, open_table
 
@@ -182,6 +182,7 @@ def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Pat
     _check_table(Path(made), recipe_path(), None)
     # Not through the link that leads to the folder data/ of a checkout.
     path = (atlas_path() if target is None else target).resolve()
+    check_outputs([path, _checksum_path(path)], [Path(made)])
     content = Path(made).read_bytes()
     with appearing(path) as part:
         part.write_bytes(content)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from ntkspec.files.appearing import appearing, appearing_hdf5
+from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
 from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.labelled import columns_of, library
 from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
@@ -31,6 +31,7 @@ def write_netcdf(
     table: Table, path: Path, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> None:
     """Write a netCDF4 file: one network's numbers at its root, or a group for each network."""
+    check_outputs([path], [table.path])
     names = list(table.networks) if network is None else [network]
     chosen = [_Chosen(table, name, dim, degrees) for name in names]
     size = sum(HEAD + 16 * (one.dims.size + 1) * (one.degrees.size + 1) for one in chosen)
@@ -85,6 +86,7 @@ def write_parquet(
     table: Table, path: Path, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> None:
     """Write a Parquet file, a row for each entry; the networks' parameters in its metadata."""
+    check_outputs([path], [table.path])
     arrow, parquet = (library(name, "Parquet") for name in ("pyarrow", "pyarrow.parquet"))
     names = list(table.networks) if network is None else [network]
     chosen = [_Chosen(table, name, dim, degrees) for name in names]

@@ -16,6 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import TableError
+from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
@@ -319,7 +320,7 @@ class StoredNetwork:
 
     def _block_file(self, block: _Block) -> SealedFile:
         """Open the file of a block, which must be the one that the table was made over."""
-        path = self._path.parent / block.file
+        path = followed(self._path).parent / block.file
         if not path.exists():
             raise TableError(
                 f"{self._path}: its block file {block.file} is not there; "

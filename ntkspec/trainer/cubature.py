@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer.harmonics import Basis, checked_vectors, checked_whole, count
+from ntkspec.parameters import whole_number
+from ntkspec.trainer.harmonics import Basis, checked_vectors, count
 
 __all__ = ["exact_degree", "quadrature_weights", "rule_error"]
 
@@ -122,7 +123,7 @@ def quadrature_weights(x: ArrayLike, degree: int | None = None) -> tuple[Array, 
     if degree is None:
         weights, reached = _largest(x)
     else:
-        asked = checked_whole(degree, "degree", least=1)
+        asked = whole_number(degree, "degree", least=1)
         best = _rule(x, asked)
         if best is None:
             reached = _largest(x)[1]

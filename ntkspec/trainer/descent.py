@@ -12,6 +12,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import as_number, shown
 from ntkspec.trainer.harmonics import checked_vectors
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import WideNetwork
@@ -201,14 +202,15 @@ class Descent:
         most = self.largest_stable_step
         if step is None:
             return _rounded_down(SHARE * most)
-        if isinstance(step, bool) or not isinstance(step, (int, float)) or not step > 0.0:
-            raise NtkspecError(f"step = {step!r} is not allowed; it must be a number > 0")
-        if step > most:
+        asked = as_number(step)
+        if not asked > 0.0:
+            raise NtkspecError(f"step = {shown(step)} is not allowed; it must be a number > 0")
+        if asked > most:
             raise NtkspecError(
-                f"step = {step:g} is not allowed; the largest stable step is {most:.4g} (2 over "
+                f"step = {asked:g} is not allowed; the largest stable step is {most:.4g} (2 over "
                 "the largest eigenvalue of K P)"
             )
-        return float(step)
+        return asked
 
     def _divergence(self) -> str:
         cause = (

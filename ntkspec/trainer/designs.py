@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
 from ntkspec.trainer.cubature import rule_error
-from ntkspec.trainer.harmonics import Basis, checked_whole, latitudes
+from ntkspec.trainer.harmonics import Basis, latitudes
 
 __all__ = ["design_points"]
 
@@ -59,7 +60,7 @@ def design_points(degree: int) -> Array:
     >>> design_points(3).shape
     (12, 3)
     """
-    degree = checked_whole(degree, "degree", least=1)
+    degree = whole_number(degree, "degree", least=1)
     if degree > MOST_DEGREE:
         raise NtkspecError(
             f"degree = {degree} is not allowed; designs are computed up to degree {MOST_DEGREE}, "

@@ -7,7 +7,6 @@ predictions it is to test.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
 
 if TYPE_CHECKING:
     from ntkspec.trainer.points import Points
@@ -203,7 +203,7 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
     (array([1.732051]), array([0.]))
     """
     most = multiplicity(dim, degree)
-    index = checked_whole(index, "index", least=0)
+    index = whole_number(index, "index", least=0)
     if index >= most:
         raise NtkspecError(
             f"index = {index} is not allowed; degree {degree} in dim = {dim} has the indices "
@@ -415,28 +415,14 @@ def _pair_sums(dim: int, t: Array, left: Array, right: Array, last: int) -> Arra
     return sums
 
 
-def checked_whole(value: int, name: str, least: int, most: int | None = None) -> int:
-    """Return a whole number within its bounds, or raise."""
-    try:
-        whole = least - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        whole = least - 1
-    if whole < least or (most is not None and whole > most):
-        allowed = f">= {least}" if most is None else f"from {least} to {most}"
-        raise NtkspecError(
-            f"{name} = {value!r} is not allowed; it must be a whole number {allowed}"
-        )
-    return whole
-
-
 def checked_dim(dim: int) -> int:
     """Return a dimension, or raise."""
-    return checked_whole(dim, "dim", least=2)
+    return whole_number(dim, "dim", least=2)
 
 
 def checked_degree(degree: int) -> int:
     """Return a degree, or raise."""
-    return checked_whole(degree, "degree", least=0)
+    return whole_number(degree, "degree", least=0)
 
 
 def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:

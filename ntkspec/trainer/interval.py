@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer.harmonics import checked_whole
+from ntkspec.parameters import whole_number
 from ntkspec.trainer.points import circle
 from ntkspec.trainer.sobolev import SobolevLoss, Weight
 
@@ -26,7 +26,7 @@ def midpoints(n: int) -> Array:
     >>> midpoints(4)
     array([0.125, 0.375, 0.625, 0.875])
     """
-    n = checked_whole(n, "n", least=1)
+    n = whole_number(n, "n", least=1)
     return (np.arange(n) + 0.5) / n
 
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer.harmonics import checked_whole
+from ntkspec.parameters import whole_number
 
 __all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
 
@@ -288,7 +288,7 @@ def _filled(rows: Array) -> Array:
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return checked_whole(threads, "threads", least=1)
+    return whole_number(threads, "threads", least=1)
 
 
 @lru_cache(maxsize=8)

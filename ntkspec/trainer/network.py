@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
-from ntkspec.trainer.harmonics import checked_whole
+from ntkspec.parameters import as_number, is_one_of, shown, whole_number
 from ntkspec.trainer.layer import layer_at, slopes_of, values_of
 
 __all__ = ["WideNetwork", "start"]
@@ -175,18 +175,22 @@ def start(
     >>> start(activation("tanh"), 4, 3, seed=1).readout
     array([-1.,  1.,  1., -1.])
     """
-    m, d = checked_whole(width, "width", 1, MOST_WIDTH), checked_whole(dim, "dim", 2, 10**6)
-    checked_whole(seed, "seed", 0, 2**63)
+    m, d = whole_number(width, "width", 1, MOST_WIDTH), whole_number(dim, "dim", 2, 10**6)
+    whole_number(seed, "seed", 0, 2**63)
     if antisymmetric and m % 2:
         raise NtkspecError(
             f"width = {m} is not allowed; an antisymmetric start takes an even number of neurons"
         )
-    if not (isinstance(weight_variance, (int, float)) and 0.0 < weight_variance < math.inf):
-        raise NtkspecError(f"weight_variance = {weight_variance!r} is not allowed; it must be > 0")
-    if trained not in ("hidden", "all"):
-        raise NtkspecError(f"trained = {trained!r} is not allowed; use 'hidden' or 'all'")
-    if precision not in ("float64", "float32"):
-        raise NtkspecError(f"precision = {precision!r} is not allowed; use 'float64' or 'float32'")
+    if not 0.0 < as_number(weight_variance) < math.inf:
+        raise NtkspecError(
+            f"weight_variance = {shown(weight_variance)} is not allowed; it must be > 0"
+        )
+    if not is_one_of(trained, ("hidden", "all")):
+        raise NtkspecError(f"trained = {shown(trained)} is not allowed; use 'hidden' or 'all'")
+    if not is_one_of(precision, ("float64", "float32")):
+        raise NtkspecError(
+            f"precision = {shown(precision)} is not allowed; use 'float64' or 'float32'"
+        )
     rng = np.random.default_rng(seed)
     free = m // 2 if antisymmetric else m
     weights = math.sqrt(weight_variance) * rng.standard_normal((free, d))

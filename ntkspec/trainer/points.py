@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import number, whole_number
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights
 from ntkspec.trainer.designs import design_points
-from ntkspec.trainer.harmonics import axis, checked_dim, checked_vectors, checked_whole
+from ntkspec.trainer.harmonics import axis, checked_dim, checked_vectors
 
 __all__ = [
     "Density",
@@ -179,7 +180,7 @@ def product_rule(degree: int, dim: int) -> Points:
     >>> rule.n, round(float(rule.weights @ rule.x[:, 2] ** 6), 14)
     (32, 0.14285714285714)
     """
-    dim, degree = checked_dim(dim), checked_whole(degree, "degree", least=1)
+    dim, degree = checked_dim(dim), whole_number(degree, "degree", least=1)
     nodes = degree // 2 + 1
     _checked_size((degree + 1) * nodes ** (dim - 2), dim)
     x, weights = _on_circle(degree + 1), np.full(degree + 1, 1.0 / (degree + 1))
@@ -339,16 +340,8 @@ def _densities(density: Callable[[Array], ArrayLike], x: Array) -> Array:
 
 
 def _checked_concentration(concentration: float | None, default: float) -> float:
-    try:
-        value = default if concentration is None else float(concentration)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0.0 <= value <= MOST_CONCENTRATION:
-        raise NtkspecError(
-            f"concentration = {concentration!r} is not allowed; it must be a number from 0 to "
-            f"{MOST_CONCENTRATION:g}"
-        )
-    return value
+    given = default if concentration is None else concentration
+    return number(given, "concentration", 0.0, MOST_CONCENTRATION)
 
 
 def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
@@ -423,7 +416,7 @@ def _checked_weights(weights: ArrayLike, n: int) -> Array:
 
 def _checked_size(n: int, dim: int) -> int:
     """Return a number of points, or raise."""
-    n = checked_whole(n, "n", least=1)
+    n = whole_number(n, "n", least=1)
     if 8 * n * (dim + 1) > MOST_BYTES:
         raise NtkspecError(
             f"{n} points in dim = {dim} are not allowed: they would take {8 * n * (dim + 1):.3g} "
@@ -433,4 +426,4 @@ def _checked_size(n: int, dim: int) -> int:
 
 
 def _generator(seed: int) -> np.random.Generator:
-    return np.random.default_rng(checked_whole(seed, "seed", least=0))
+    return np.random.default_rng(whole_number(seed, "seed", least=0))

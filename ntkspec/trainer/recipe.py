@@ -26,7 +26,7 @@ from ntkspec.files.recipes import (
     parsed,
     read_text,
 )
-from ntkspec.ranges import parse_range
+from ntkspec.ranges import whole_numbers
 from ntkspec.trainer.targets import Kind
 
 __all__ = [
@@ -636,7 +636,7 @@ def _degrees(given: Any, least: int) -> tuple[int, ...]:
     path: KeyPath = ("target", "degrees")
     if isinstance(given, str):
         try:
-            given = list(parse_range(given, "degrees"))
+            given = whole_numbers(given, "degree", least, MOST_DEGREE).tolist()
         except NtkspecError as error:
             raise Fault(str(error), path) from None
     return _counts(given, path, least, MOST_DEGREE)

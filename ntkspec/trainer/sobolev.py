@@ -11,7 +11,8 @@ from scipy import fft
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
-from ntkspec.trainer.harmonics import Basis, checked_residual, checked_whole, count, multiplicity
+from ntkspec.parameters import as_number, shown, whole_number
+from ntkspec.trainer.harmonics import Basis, checked_residual, count, multiplicity
 from ntkspec.trainer.points import Points
 
 __all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
@@ -254,7 +255,7 @@ def _most_degree(dim: int, harmonics: int) -> int:
 def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if max_degree is None:
         return resolved_degree(points)
-    degree = checked_whole(max_degree, "max_degree", least=0)
+    degree = whole_number(max_degree, "max_degree", least=0)
     most = points.n // 2 if points.equispaced else _most_degree(points.dim, points.n)
     if degree > most:
         raise NtkspecError(
@@ -265,10 +266,7 @@ def _checked_max_degree(points: Points, max_degree: int | None) -> int:
 
 
 def _checked_exponent(s: float) -> float:
-    try:
-        value = float(s)
-    except (TypeError, ValueError):
-        value = math.nan
+    value = as_number(s)
     if not math.isfinite(value):
-        raise NtkspecError(f"s = {s!r} is not allowed; it must be a finite number")
+        raise NtkspecError(f"s = {shown(s)} is not allowed; it must be a finite number")
     return value

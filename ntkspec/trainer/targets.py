@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import as_number, shown, whole_number
 from ntkspec.trainer.harmonics import (
     Basis,
     checked_degree,
     checked_vectors,
-    checked_whole,
     count,
     harmonic,
     zonal,
@@ -75,7 +75,7 @@ class Term:
     def __post_init__(self) -> None:
         set_ = object.__setattr__
         set_(self, "degree", checked_degree(self.degree))
-        set_(self, "index", checked_whole(self.index, "index", least=0))
+        set_(self, "index", whole_number(self.index, "index", least=0))
         set_(self, "amplitude", _checked_amplitude(self.amplitude))
         if self.kind not in get_args(Kind):
             names = "', '".join(get_args(Kind))
@@ -242,7 +242,7 @@ class SampledTarget:
     def __init__(self, points: Points, samples: ArrayLike, last: int) -> None:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "samples", _checked_samples(samples, points.n))
-        object.__setattr__(self, "last", checked_whole(last, "last", least=0))
+        object.__setattr__(self, "last", whole_number(last, "last", least=0))
 
     @cached_property
     def _parts(self) -> dict[int, Array]:
@@ -375,13 +375,10 @@ def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
 
 
 def _checked_amplitude(amplitude: float) -> float:
-    try:
-        value = float(amplitude)
-    except (TypeError, ValueError):
-        value = math.nan
+    value = as_number(amplitude)
     if not abs(value) <= 1e100:
         raise NtkspecError(
-            f"amplitude = {amplitude!r} is not allowed; it must be a number up to 1e100"
+            f"amplitude = {shown(amplitude)} is not allowed; it must be a number up to 1e100"
         )
     return value
 

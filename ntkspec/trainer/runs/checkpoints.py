@@ -103,7 +103,7 @@ def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint)
     }  # fmt: skip
     arrays = [np.asarray(value) for group in groups.values() for value in group.values()]
     size = HEAD + sum(array.nbytes + ENTRY for array in arrays)
-    with appearing_hdf5(path, size, Numbers()) as file:
+    with appearing_hdf5(path, size, Numbers(), follow=False) as file:
         file.attrs["format"] = FORMAT
         file.attrs.update({"recipe": recipe, "code": code_digest(), "member": name})
         file.attrs.update(vars(checkpoint.facts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from ntkspec.trainer.targets import SampledTarget, Target
 __all__ = [
     "FORMAT",
     "HEAD_FILE",
+    "PARTS",
     "Member",
     "Run",
     "assemble",
@@ -56,6 +58,8 @@ FORMAT = "ntkspec-run"
 FORMAT_VERSION = 2
 #: In a folder of parts: a run's file without members.
 HEAD_FILE = "ntkspec-run.h5"
+#: Names of all that a training leaves in its folder.
+PARTS = re.compile(rf"member-[0-9]{{5,}}\.h5|{re.escape(HEAD_FILE)}")
 #: What all members share.
 SHARED = ("points", "point_weights", "grid", "grid_weights", "target", "grid_target", "degree")
 TEXTS = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command")
@@ -434,7 +438,7 @@ def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
 def write_head(folder: Path, recipe: RunRecipe, problem: Problem) -> None:
     """Write into a folder of parts what all members share."""
     size = run_bytes(recipe, problem)
-    with appearing_hdf5(folder / HEAD_FILE, size, Numbers()) as file:
+    with appearing_hdf5(folder / HEAD_FILE, size, Numbers(), follow=False) as file:
         _describe(file, recipe, problem)
 
 

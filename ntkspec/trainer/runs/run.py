@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import h5py
+
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.appearing import check_outputs, followed
 from ntkspec.files.parts import clear, locked, sweep_up
+from ntkspec.files.seals import carries_seal
 from ntkspec.files.structure import opened
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
@@ -23,6 +27,7 @@ from ntkspec.trainer.runs.checkpoints import (
 from ntkspec.trainer.runs.file import (
     FORMAT,
     HEAD_FILE,
+    PARTS,
     Run,
     assemble,
     open_run,
@@ -138,19 +143,31 @@ def train_run(
     2
     """
     recipe, out, observer = read_run_recipe(recipe_path), Path(output), observer or Observer()
+    files = [recipe.data.file, getattr(recipe.target, "file", "")]
+    check_outputs([out], map(Path, [recipe_path, *filter(None, files)]))
     with locked(out, "training", "run", together=False) as folder:
         if restart:
-            clear(folder)
-            out.unlink(missing_ok=True)
+            _forget(out)
+            clear(folder, PARTS)
         elif out.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # a kill may have left what is in the file
+            clear(folder, PARTS)  # a kill may have left what is in the file
             return _finished(recipe, out, observer)
-        sweep_up(folder, out)
+        sweep_up(folder, out, PARTS)
         work = _Work(recipe, pose(recipe), folder, threads, checkpoint, observer)
         trained = work.train()
         assemble(recipe, work.problem, folder, out)
-        shutil.rmtree(folder, ignore_errors=True)
+        clear(folder, PARTS)
     return RunResult(out, trained, len(recipe.members) - trained, work.diverged)
+
+
+def _forget(out: Path) -> None:
+    """Remove the run that is there, whole or damaged."""
+    target = followed(out)
+    if not target.exists():
+        return
+    if not (carries_seal(target) or h5py.is_hdf5(target)):
+        raise TableError(f"{out}: this is no run, and --restart removes only runs")
+    target.unlink()
 
 
 def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:

@@ -1,0 +1,139 @@
+"""Numbers that a caller gives: checked in one place, refused in one sentence."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from ntkspec.errors import NtkspecError
+
+__all__ = ["as_number", "as_whole", "is_one_of", "number", "shown", "whole_number"]
+
+#: Characters of a value in a sentence.
+MOST_SHOWN = 80
+
+
+def shown(value: Any) -> str:
+    """Return a value as Python writes it, in one line of bounded length.
+
+    Examples
+    --------
+    >>> shown("tanh"), shown(list(range(10**6)))[-22:]
+    ("'tanh'", '19, 20, 21, 22, 23 ...')
+    """
+    if isinstance(value, (list, tuple)) and len(value) > MOST_SHOWN:
+        value = value[:MOST_SHOWN]
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # a whole number of too many digits
+        return "a number of too many digits"
+    if len(text) <= MOST_SHOWN:
+        return text
+    cut = text[: MOST_SHOWN - 4]
+    return (cut.rpartition(" ")[0].rstrip(",") or cut) + " ..."
+
+
+def is_one_of(value: Any, allowed: Collection[str]) -> bool:
+    """Whether a value is one of some words; anything that is no text is none of them.
+
+    Examples
+    --------
+    >>> is_one_of("ntk", ("ntk", "nngp")), is_one_of(["ntk"], ("ntk", "nngp"))
+    (True, False)
+    """
+    return isinstance(value, str) and value in allowed
+
+
+def as_whole(value: Any) -> int | None:
+    """Return an integer, of Python or numpy, or a float without a fraction; None for the rest.
+
+    Examples
+    --------
+    >>> as_whole(3), as_whole(3.0), as_whole(3.5), as_whole("3"), as_whole(True)
+    (3, 3, None, None, None)
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_, np.ndarray)):
+        return None
+    if isinstance(value, (float, np.floating)):
+        return int(value) if math.isfinite(value) and value == math.floor(value) else None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def whole_number(value: Any, name: str, least: int, most: int | None = None) -> int:
+    """Return a whole number within its bounds; floats without a fraction are taken.
+
+    Raises
+    ------
+    NtkspecError
+        For anything else: truth values, text, arrays, NaN.
+
+    Examples
+    --------
+    >>> whole_number(4.0, "depth", 1, 100)
+    4
+    >>> whole_number("4", "depth", 1, 100)
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: depth = '4' is not allowed; it must be a whole number from 1 to 100
+    """
+    whole = as_whole(value)
+    if whole is None or whole < least or (most is not None and whole > most):
+        allowed = f">= {least}" if most is None else f"from {least} to {most}"
+        raise NtkspecError(
+            f"{name} = {shown(value)} is not allowed; it must be a whole number {allowed}"
+        )
+    return whole
+
+
+def as_number(value: Any) -> float:
+    """Return a number as a float; NaN for what is none: truth values, text, arrays, None.
+
+    Examples
+    --------
+    >>> as_number(2), as_number("2"), as_number([2.0])
+    (2.0, nan, nan)
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_, str, bytes, bytearray)) or hasattr(value, "__len__"):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def number(value: Any, name: str, least: float, most: float) -> float:
+    """Return a number within its bounds, which may be infinite.
+
+    Raises
+    ------
+    NtkspecError
+        For anything else: truth values, text, arrays, NaN.
+
+    Examples
+    --------
+    >>> number(1, "weight_variance", 0.01, 1e4)
+    1.0
+    >>> number([1.0], "weight_variance", 0.01, 1e4)
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: weight_variance = [1.0] is not allowed; it must be a number from \
+0.01 to 10000
+    """
+    found = as_number(value)
+    if not least <= found <= most:
+        raise NtkspecError(
+            f"{name} = {shown(value)} is not allowed; it must be a number from {least:g} to "
+            f"{most:g}"
+        )
+    return found + 0.0  # no -0
