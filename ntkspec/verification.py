@@ -1,4 +1,8 @@
-"""Recompute entries of a table by the independent route and compare them with what it promises."""
+"""Recompute entries of a table by an independent method and compare them with what it promises.
+
+There are two: "balls" (`ntkspec.spectra.reference`, python-flint) and "mpmath"
+(`ntkspec.reference`, Gauss-Jacobi quadrature); neither shares a formula with the engine.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,38 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from typing import Literal, Protocol, get_args
 
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
-from ntkspec.precision import exclusive
-from ntkspec.spectra.reference import Reference, reference_eigenvalue
+from ntkspec.reference.arithmetic import MPMATH
+from ntkspec.reference.spectrum import gauss_jacobi_spectra
+from ntkspec.spectra.reference import reference_eigenvalue
 from ntkspec.tables import Table, TableSlice, open_table
 
-__all__ = ["Check", "Verification", "check_entry", "sample_entries", "verify_table"]
+__all__ = [
+    "DIGITS",
+    "Check",
+    "Method",
+    "Verification",
+    "check_entry",
+    "check_method",
+    "method_name",
+    "sample_entries",
+    "verify_table",
+]
+
+#: How an entry is recomputed.
+Method = Literal["balls", "mpmath"]
+#: Digits of the references, where none are given.
+DIGITS: dict[Method, int] = {"balls": 50, "mpmath": 20}
 
 #: A table stores what is below the smallest normal double as 0, with its logarithm.
 SMALLEST_NORMAL = 2.2250738585072014e-308
@@ -53,7 +74,11 @@ class Check:
         The relative error that the table promises.
     passed : bool
     method : str
-        How the reference was made.
+        How the reference was made: "balls: ..." or "mpmath: ...".
+    nodes : int or None
+        Of "mpmath": the nodes of the finer Gauss-Jacobi rule.
+    change : float or None
+        Of "mpmath": what doubling the nodes changed, relative to the reference.
 
     Examples
     --------
@@ -72,6 +97,8 @@ class Check:
     promised: float
     passed: bool
     method: str
+    nodes: int | None = None
+    change: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +140,56 @@ class Verification:
     passed: bool
 
 
-@exclusive()
+class _Reference(Protocol):
+    """What either method returns."""
+
+    @property
+    def value(self) -> mpmath.mpf: ...
+
+    @property
+    def error(self) -> mpmath.mpf: ...
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def is_zero(self) -> bool: ...
+
+
+def check_method(method: str) -> Method:
+    """Return the name of a method if it is one.
+
+    Raises
+    ------
+    NtkspecError
+        When it is none.
+
+    Examples
+    --------
+    >>> check_method("mpmath")
+    'mpmath'
+    """
+    for known in get_args(Method):
+        if method == known:
+            return known  # type: ignore[no-any-return]
+    raise NtkspecError(f"method = {method!r} is not allowed; use 'balls' or 'mpmath'")
+
+
+def method_name(text: str) -> Method:
+    """Name of the method in what a table's check says of it.
+
+    Tables that were made before there were two say nothing: they were checked by balls.
+
+    Examples
+    --------
+    >>> method_name("mpmath: Gauss-Jacobi in t, 90 nodes")
+    'mpmath'
+    >>> method_name("zero by parity")
+    'balls'
+    """
+    return "mpmath" if text.startswith("mpmath:") else "balls"
+
+
 def check_entry(
     network: Network | str,
     dim: int,
@@ -122,7 +198,8 @@ def check_entry(
     log_eigenvalue: float,
     promised: float,
     kernel: Kernel = "ntk",
-    digits: int = 50,
+    digits: int | None = None,
+    method: Method = "balls",
 ) -> Check:
     """Recompute one eigenvalue independently and compare.
 
@@ -138,8 +215,11 @@ def check_entry(
     eigenvalue, log_eigenvalue, promised : float
         As stored, in the probability normalization.
     kernel : {"ntk", "nngp"}
-    digits : int
-        Digits of the reference.
+    digits : int, optional
+        Digits of the reference; 50 if not given, 20 with "mpmath".
+    method : {"balls", "mpmath"}
+        How the reference is made: `ntkspec.spectra.reference.reference_eigenvalue`, or
+        `ntkspec.reference.gauss_jacobi_spectrum`.
 
     Returns
     -------
@@ -156,14 +236,80 @@ def check_entry(
     True
     >>> check_entry("relu", 3, 3, 1e-18, -41.44653167389282, 1e-13, digits=20).passed
     False
+    >>> check_entry("relu", 3, 1, 1 / 12, -2.4849066497880004, 1e-13, method="mpmath").nodes
+    170
     """
-    reference = reference_eigenvalue(network, dim, degree, kernel, digits)
-    stored, stored_log, promised = float(eigenvalue), float(log_eigenvalue), float(promised)
+    entry = _Entry(
+        "",
+        as_network(network),
+        dim,
+        degree,
+        float(eigenvalue),
+        float(log_eigenvalue),
+        float(promised),
+        kernel,
+    )
+    digits = DIGITS[check_method(method)] if digits is None else digits
+    return _Batch((entry,), digits, method).check()[0]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An entry of a table; `name` is the network's there."""
+
+    name: str
+    network: Network
+    dim: int
+    degree: int
+    eigenvalue: float
+    log_eigenvalue: float
+    promised: float
+    kernel: Kernel
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Entries of one network, recomputed by one task."""
+
+    entries: tuple[_Entry, ...]
+    digits: int
+    method: Method
+
+    def check(self) -> list[Check]:
+        first, digits = self.entries[0], self.digits
+        if self.method == "balls":
+            return [
+                _compared(
+                    reference_eigenvalue(e.network, e.dim, e.degree, e.kernel, digits), e, self
+                )
+                for e in self.entries
+            ]
+        degrees: dict[int, list[int]] = {}
+        for entry in self.entries:
+            degrees.setdefault(entry.dim, []).append(entry.degree)
+        found = gauss_jacobi_spectra(first.network, degrees, first.kernel, digits)
+        checks = []
+        for entry in self.entries:
+            reference = found[entry.dim, entry.degree]
+            change = float(reference.change / abs(reference.value)) if reference.value else 0.0
+            check = _compared(reference, entry, self)
+            zero = reference.is_zero
+            checks.append(replace(check, nodes=reference.nodes, change=0.0 if zero else change))
+        return checks
+
+
+def _compared(reference: _Reference, entry: _Entry, batch: _Batch) -> Check:
+    """Compare an entry with its reference."""
+    stored, stored_log, promised = entry.eigenvalue, entry.log_eigenvalue, entry.promised
+    method = f"{batch.method}: {reference.method}"
     if reference.is_zero:
-        return _check_of_zero(reference, dim, degree, stored, stored_log, promised)
-    with mpmath.workdps(digits + 20):
-        size = abs(reference.value)
-        log_size = mpmath.log(size)
+        return _check_of_zero(reference, entry, method)
+    with MPMATH:
+        mp = mpmath.mp.clone()
+        mp.dps = batch.digits + 20
+        value = mp.mpf(reference.value)
+        size = abs(value)
+        log_size = mp.log(size)
         rounding = 2 * EPSILON * float(abs(log_size))
         log_error = float(abs(stored_log - log_size)) if math.isfinite(stored_log) else math.inf
         if stored == 0.0 and size < SMALLEST_NORMAL:
@@ -171,13 +317,15 @@ def check_entry(
         elif stored == 0.0 or not math.isfinite(stored):
             relative_error = math.inf
         else:
-            relative_error = float(abs(stored / reference.value - 1))
-        allowed = promised + float(reference.error / size)
-        shown = mpmath.nstr(
-            reference.value, min(DIGITS_SHOWN, digits), min_fixed=-5, max_fixed=DIGITS_SHOWN
+            relative_error = float(abs(stored / value - 1))
+        allowed = promised + float(mp.mpf(reference.error) / size)
+        shown = mp.nstr(
+            value, min(DIGITS_SHOWN, batch.digits), min_fixed=-5, max_fixed=DIGITS_SHOWN
         )
     passed = _is_promise(promised) and relative_error <= allowed and log_error <= allowed + rounding
-    return Check(dim, degree, shown, relative_error, log_error, promised, passed, reference.method)
+    return Check(
+        entry.dim, entry.degree, shown, relative_error, log_error, promised, passed, method
+    )
 
 
 def _is_promise(promised: float) -> bool:
@@ -185,20 +333,18 @@ def _is_promise(promised: float) -> bool:
     return 0.0 <= promised < 1.0
 
 
-def _check_of_zero(
-    reference: Reference,
-    dim: int,
-    degree: int,
-    eigenvalue: float,
-    log_eigenvalue: float,
-    promised: float,
-) -> Check:
-    right = eigenvalue == 0.0 and log_eigenvalue == -math.inf and _is_promise(promised)
+def _check_of_zero(reference: _Reference, entry: _Entry, method: str) -> Check:
+    right = (
+        entry.eigenvalue == 0.0
+        and entry.log_eigenvalue == -math.inf
+        and _is_promise(entry.promised)
+    )
     error = 0.0 if right else math.inf
-    method = reference.method
     if reference.error:
-        method += f"; below {mpmath.nstr(abs(reference.value) + reference.error, 2)}"
-    return Check(dim, degree, "0", error, error, promised, right, method)
+        with MPMATH:
+            bound = mpmath.nstr(abs(reference.value) + reference.error, 2)
+        method += f"; below {bound}"
+    return Check(entry.dim, entry.degree, "0", error, error, entry.promised, right, method)
 
 
 def sample_entries(
@@ -276,7 +422,7 @@ def _one_of_each_class(
 def verify_table(
     path: str | os.PathLike[str],
     samples: int = 32,
-    digits: int = 50,
+    digits: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -284,6 +430,7 @@ def verify_table(
     network: Network | str | None = None,
     max_dim: int | None = None,
     max_degree: int | None = None,
+    method: Method = "balls",
 ) -> Verification:
     """Draw entries of a table at random, recompute them and compare.
 
@@ -293,8 +440,8 @@ def verify_table(
         A table as `ntkspec sweep` writes it.
     samples : int
         Entries in all, shared out evenly over the table's networks, at least one of each.
-    digits : int
-        Digits of the references.
+    digits : int, optional
+        Digits of the references; 50 if not given, 20 with "mpmath".
     seed : int
         The same seed draws the same entries.
     workers : int, optional
@@ -306,6 +453,9 @@ def verify_table(
     max_dim, max_degree : int, optional
         Draw from dimensions and degrees up to these: far out, in a network of several layers, a
         reference takes minutes.
+    method : {"balls", "mpmath"}
+        How the references are made; "mpmath" shares the Gaussian expectations between all entries
+        of a network.
 
     Returns
     -------
@@ -344,49 +494,28 @@ def verify_table(
     """
     if workers is not None:
         workers = whole_number(workers, "workers", 1)
-    tasks = [
-        task
+    digits = DIGITS[check_method(method)] if digits is None else digits
+    entries = [
+        entry
         for n, (part, share) in enumerate(
             _shares(path, samples, seed, network, (max_dim, max_degree))
         )
-        for task in _tasks(part, share, digits, seed + n)
+        for entry in _entries(part, share, seed + n)
     ]
-    if not tasks:
+    if not entries:
         raise TableError(f"{path}: the table has no entries to verify")
-    checks = _check_all(tasks, workers or os.cpu_count() or 1, progress or (lambda *_: None))
-    rows = tuple((task.name, check) for task, check in zip(tasks, checks, strict=True))
+    if method == "mpmath":
+        shares = [tuple(some) for _, some in groupby(entries, lambda entry: entry.name)]
+    else:
+        shares = [(entry,) for entry in entries]
+    batches = [_Batch(share, digits, method) for share in shares]
+    checks = _check_all(batches, workers or os.cpu_count() or 1, progress or (lambda *_: None))
+    rows = tuple((entry.name, check) for entry, check in zip(entries, checks, strict=True))
     return Verification(
         rows,
         worst=max(check.relative_error for check in checks),
         passed=all(check.passed for check in checks),
     )
-
-
-@dataclass(frozen=True)
-class _Task:
-    """The arguments of one check_entry; `name` is the network's in the table."""
-
-    name: str
-    network: Network
-    dim: int
-    degree: int
-    eigenvalue: float
-    log_eigenvalue: float
-    promised: float
-    kernel: Kernel
-    digits: int
-
-    def check(self) -> Check:
-        return check_entry(
-            self.network,
-            self.dim,
-            self.degree,
-            self.eigenvalue,
-            self.log_eigenvalue,
-            self.promised,
-            self.kernel,
-            self.digits,
-        )
 
 
 def _shares(
@@ -424,10 +553,10 @@ def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:
     return np.sort(np.append(others, dims[-1]))
 
 
-def _tasks(part: TableSlice, samples: int, digits: int, seed: int) -> list[_Task]:
+def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
     picks = sample_entries(part.log_eigenvalue, part.dims, part.degrees, samples, seed)
     return [
-        _Task(
+        _Entry(
             part.name,
             part.network,
             int(part.dims[i]),
@@ -436,37 +565,43 @@ def _tasks(part: TableSlice, samples: int, digits: int, seed: int) -> list[_Task
             float(part.log_eigenvalue[i, j]),
             float(part.relative_error[i]),
             part.kernel,
-            digits,
         )
         for i, j in picks
     ]
 
 
 def _check_all(
-    tasks: Sequence[_Task], workers: int, progress: Callable[[int, int], None]
+    batches: Sequence[_Batch], workers: int, progress: Callable[[int, int], None]
 ) -> list[Check]:
-    if min(workers, len(tasks)) == 1:
-        checks = []
-        for task in tasks:
-            checks.append(task.check())
-            progress(len(checks), len(tasks))
+    total = sum(len(batch.entries) for batch in batches)
+    if min(workers, len(batches)) == 1:
+        checks: list[Check] = []
+        for batch in batches:
+            checks += batch.check()
+            progress(len(checks), total)
         return checks
     # The dearest first, so that no worker is left with a long one at the end.
-    order = sorted(range(len(tasks)), key=lambda n: -tasks[n].dim - tasks[n].degree)
+    order = sorted(range(len(batches)), key=lambda n: -_cost(batches[n]))
     context = multiprocessing.get_context("spawn")
     # An interrupt ends the workers at once and silently; this process reports it.
     pool = ProcessPoolExecutor(
-        min(workers, len(tasks)),
+        min(workers, len(batches)),
         mp_context=context,
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        futures = {pool.submit(tasks[n].check): n for n in order}
-        done: dict[int, Check] = {}
+        futures = {pool.submit(batches[n].check): n for n in order}
+        done: dict[int, list[Check]] = {}
+        count = 0
         for future in as_completed(futures):
             done[futures[future]] = future.result()
-            progress(len(done), len(tasks))
+            count += len(done[futures[future]])
+            progress(count, total)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return [done[n] for n in range(len(tasks))]
+    return [check for n in range(len(batches)) for check in done[n]]
+
+
+def _cost(batch: _Batch) -> int:
+    return max(entry.dim + entry.degree for entry in batch.entries)

@@ -100,17 +100,20 @@ def _show_networks(source: Table) -> None:
     from rich.table import Table as Grid
 
     from ntkspec.cli.terminal import console
+    from ntkspec.verification import method_name
 
     shown = Grid(
-        "network", "kernel", "dim", "degree", "eigenvalues", "promised", "checked", "worst"
+        "network", "kernel", "dim", "degree", "eigenvalues", "promised", "checked", "by", "worst"
     )
     for name in source.networks:
         dims, degrees = source.dims(name), source.degrees(name)
         promised = source.relative_error(name).max()
-        errors = [check["relative_error"] for check in source.checks(name)]
+        checks = source.checks(name)
+        errors = [check["relative_error"] for check in checks]
+        methods = ", ".join(sorted({method_name(str(check["method"])) for check in checks}))
         shown.add_row(
             name, source.kernel(name), _span(dims), _span(degrees), str(dims.size * degrees.size),
-            f"{promised:.1e}", str(len(errors)), f"{max(errors):.1e}" if errors else "",
+            f"{promised:.1e}", str(len(errors)), methods, f"{max(errors):.1e}" if errors else "",
         )  # fmt: skip
     console().print(shown)
 

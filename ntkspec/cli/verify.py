@@ -20,7 +20,14 @@ __all__ = ["verify"]
 @click.command(short_help="Recompute entries of TABLE by an independent route.")
 @click.argument("table", type=TABLE)
 @click.option("--samples", type=int, default=32, show_default=True, help="Entries to recompute.")
-@click.option("--digits", type=int, default=50, show_default=True, help="Digits of the references.")
+@click.option(
+    "--method",
+    type=click.Choice(["balls", "mpmath"]),
+    default="balls",
+    show_default=True,
+    help="How entries are recomputed: by ball arithmetic, or by Gauss-Jacobi rules in mpmath.",
+)
+@click.option("--digits", type=int, help="Digits of the references.  [default: 50; mpmath: 20]")
 @click.option("--seed", type=int, help="Draws the same entries again.  [default: a new one]")
 @click.option("--workers", type=int, help="Processes.  [default: one for each processor]")
 @click.option("--network", help="Its name in the table.  [default: all]")
@@ -30,7 +37,8 @@ __all__ = ["verify"]
 def verify(
     table: Path,
     samples: int,
-    digits: int,
+    method: str,
+    digits: int | None,
     seed: int | None,
     workers: int | None,
     every: bool,
@@ -42,27 +50,33 @@ def verify(
     layers, an entry takes minutes.  The word atlas is the table that is installed with the
     package; it must also be what its recipe and these sources make.
 
+    With --method mpmath every entry is shown, with the nodes of the Gauss-Jacobi rule and what
+    doubling them changed.
+
     \b
     Example:
       ntkspec verify out/spectra.h5 --samples 100 --digits 50
       ntkspec verify atlas --max-dim 16 --max-degree 16
+      ntkspec verify out/spectra.h5 --method mpmath --samples 12 --max-degree 64
     """
     from ntkspec.cli.terminal import Meter
     from ntkspec.tables import open_table
     from ntkspec.tables.atlas import atlas_path, check_atlas
-    from ntkspec.verification import verify_table
+    from ntkspec.verification import DIGITS, check_method, verify_table
 
     with open_table(table) as source:
         source.verify_checksums()
     if table == atlas_path():
         check_atlas()
     seed = secrets.randbelow(10**9) if seed is None else seed
+    by = check_method(method)
+    digits = DIGITS[by] if digits is None else digits
     with Meter("entries") as meter:
-        result = verify_table(table, samples, digits, seed, workers, meter, **selection)
-    _show(result, every)
+        result = verify_table(table, samples, digits, seed, workers, meter, method=by, **selection)
+    _show(result, every or by == "mpmath")
     count = len(result.rows)
     click.echo(
-        f"{count} entries recomputed to {digits} digits (--seed {seed}): "
+        f"{count} entries recomputed by {by} to {digits} digits (--seed {seed}): "
         f"worst relative error {result.worst:.1e}"
     )
     if not result.passed:
@@ -77,15 +91,20 @@ def _show(result: Verification, every: bool) -> None:
 
     from ntkspec.cli.terminal import console
 
-    shown = Table("network", "checked", "dim", "degree", "reference", "error", "promised", "")
+    doubled = any(check.nodes is not None for _, check in result.rows)
+    columns = ("nodes", "change") if doubled else ()
+    shown = Table(
+        "network", "checked", "dim", "degree", "reference", *columns, "error", "promised", ""
+    )
     for name, rows in groupby(result.rows, key=lambda row: row[0]):
         checks = [check for _, check in rows]
         worst = max(checks, key=lambda check: check.relative_error)
         for check in checks:
             if not (every or check is worst or not check.passed):
                 continue
+            nodes = (str(check.nodes), f"{check.change:.0e}") if doubled else ()
             shown.add_row(
-                name, str(len(checks)), str(check.dim), str(check.degree), check.reference,
+                name, str(len(checks)), str(check.dim), str(check.degree), check.reference, *nodes,
                 f"{check.relative_error:.1e}", f"{check.promised:.1e}",
                 "ok" if check.passed else "OFF",
             )  # fmt: skip

@@ -120,6 +120,7 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
         key.promised,
         kernel,
         recipe.digits,
+        recipe.check_method,
     )
     text = json.dumps({"key": asdict(key), "check": asdict(check)})
     write_whole(folder / f"{key.name}.json", text, follow=False)

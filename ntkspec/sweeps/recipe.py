@@ -31,6 +31,7 @@ from ntkspec.ranges import parse_range
 from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.sweeps.batch import Batch
 from ntkspec.tables.layout import COMPRESSIONS, group_name
+from ntkspec.verification import DIGITS, Method, check_method
 
 __all__ = ["Recipe", "group_name", "parse_recipe", "read_recipe"]
 
@@ -41,7 +42,7 @@ LIMITS = {"dims": (2, MAX_DIM), "degrees": (0, MAX_DEGREE)}
 KEYS = (
     "name", "dims", "degrees", "block_eigenvalues", "compression", "checks", "cluster", "networks",
 )  # fmt: skip
-CHECK_KEYS = ("samples", "digits", "seed", "max_dim", "max_degree")
+CHECK_KEYS = ("samples", "method", "digits", "seed", "max_dim", "max_degree")
 CLUSTER_KEYS = tuple(field.name for field in dataclasses.fields(Batch))
 #: Keys of a network, and what each must be.
 NETWORK_KEYS: dict[str, tuple[type, ...]] = {
@@ -69,6 +70,8 @@ class Recipe:
         Of the table's numbers.
     samples, digits, seed : int
         Entries of each network that the sweep recomputes independently, to how many digits.
+    check_method : {"balls", "mpmath"}
+        How they are recomputed.
     max_dim, max_degree : int or None
         Largest dimension and degree of those entries; None: the table's.
     cluster : Batch or None
@@ -96,6 +99,7 @@ class Recipe:
     samples: int
     digits: int
     seed: int
+    check_method: Method
     max_dim: int | None
     max_degree: int | None
     cluster: Batch | None
@@ -114,6 +118,8 @@ class Recipe:
         }
         if (self.max_dim, self.max_degree) != (None, None):
             meaning["checked_to"] = [self.max_dim, self.max_degree]
+        if self.check_method != "balls":
+            meaning["checked_by"] = self.check_method
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
@@ -176,6 +182,7 @@ def _recipe(raw: dict[str, Any], text: str) -> Recipe:
             f"compression = {compression!r} is not allowed; use one of {', '.join(COMPRESSIONS)}",
             ("compression",),
         )
+    method = _method(checks.get("method", "balls"))
     networks = _networks(raw.get("networks"))
     dims, degrees = _increasing(raw, "dims"), _increasing(raw, "degrees")
     return Recipe(
@@ -188,13 +195,21 @@ def _recipe(raw: dict[str, Any], text: str) -> Recipe:
         ),
         compression=compression,
         samples=checked_count(checks, ("checks", "samples"), 6, 0, 10**6),
-        digits=checked_count(checks, ("checks", "digits"), 50, 20, 1000),
+        digits=checked_count(checks, ("checks", "digits"), DIGITS[method], 20, 1000),
         seed=checked_count(checks, ("checks", "seed"), 0, 0, 2**31),
+        check_method=method,
         max_dim=_limit(checks, "max_dim", dims),
         max_degree=_limit(checks, "max_degree", degrees),
         cluster=_cluster(checked_table(raw, "cluster", CLUSTER_KEYS)) if "cluster" in raw else None,
         text=text,
     )
+
+
+def _method(value: Any) -> Method:
+    try:
+        return check_method(value)
+    except NtkspecError as error:
+        raise Fault(str(error), ("checks", "method")) from None
 
 
 def _limit(checks: dict[str, Any], key: str, values: NDArray[np.int64]) -> int | None:

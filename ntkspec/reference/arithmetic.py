@@ -1,0 +1,71 @@
+"""Numbers of one precision: an mpmath context of its own, and fixed-point integers beside it.
+
+mpmath's global context is shared by all that a process runs, so every computation here makes its
+own.  Long sums are sums of integers in units of 2^-bits, as in mpmath's own elementary functions:
+the error of a sum is absolute, and the quantities summed are of moderate size.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from operator import mul
+from typing import Any
+
+import mpmath
+from mpmath.libmp import from_man_exp, to_fixed
+
+__all__ = ["MPMATH", "Precision"]
+
+#: mpmath 1.3 keeps pi, log(2) and the like in caches that two threads at different precisions can
+#: mix up, whatever contexts they use: one computation at a time.
+MPMATH = threading.RLock()
+GUARD_DIGITS = 12
+
+
+class Precision:
+    """An arithmetic with some guard digits beyond those asked for.
+
+    Attributes
+    ----------
+    digits : int
+        Results are right to about 10^-digits.
+    mp : mpmath context
+        Of its own, with guard digits.
+    bits : int
+        Of fixed-point integers.
+    one : int
+        1 in fixed point.
+
+    Examples
+    --------
+    >>> p = Precision(20)
+    >>> p.float(p.fixed(p.mp.mpf("0.25")))
+    mpf('0.25')
+    """
+
+    def __init__(self, digits: int) -> None:
+        self.digits = digits
+        self.mp: Any = mpmath.mp.clone()
+        self.mp.dps = digits + GUARD_DIGITS
+        self.bits = int(self.mp.prec) + 8
+        self.one = 1 << self.bits
+
+    @property
+    def nats(self) -> float:
+        """-log of the error aimed at."""
+        return self.digits * math.log(10.0)
+
+    def fixed(self, x: Any) -> int:
+        """Return the integer nearest below x 2^bits."""
+        return int(to_fixed(x._mpf_, self.bits))
+
+    def float(self, n: int, units: int = 1) -> Any:
+        """Return n 2^(-bits units)."""
+        return self.mp.make_mpf(from_man_exp(n, -self.bits * units, self.mp.prec, "n"))
+
+    @staticmethod
+    def dot(left: Iterable[int], right: Iterable[int]) -> int:
+        """Sum of products, in units of 2^(-2 bits); the shorter list sets the length."""
+        return sum(map(mul, left, right))
