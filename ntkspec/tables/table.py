@@ -20,6 +20,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ntkspec.activations import refuse_bare_function
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Kernel, Network
 from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum, group_name
@@ -453,6 +454,7 @@ class Table:
     def _group(self, network: Network | str, kernel: Kernel | None = None) -> h5py.Group:
         if kernel not in (None, *get_args(Kernel)):
             raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
+        refuse_bare_function(network, "network")
         if isinstance(network, Network):
             name = self._of_network(network, kernel)
         else:
