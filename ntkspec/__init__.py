@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ntkspec import domains, predict
     from ntkspec.activations import Activation
-    from ntkspec.errors import NtkspecError, TableError
+    from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
     from ntkspec.networks import Network
     from ntkspec.spectra.certified import Certificate, certify
     from ntkspec.spectra.laws import Law, law
@@ -37,6 +37,7 @@ __all__ = [
     "Certificate",
     "Law",
     "Network",
+    "NotPositiveDefiniteWarning",
     "NtkspecError",
     "Spectrum",
     "TableError",
@@ -58,6 +59,7 @@ _HOMES = {
     "Certificate": "ntkspec.spectra.certified",
     "Law": "ntkspec.spectra.laws",
     "Network": "ntkspec.networks",
+    "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",

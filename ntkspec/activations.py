@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, shown, whole_number
 
-__all__ = ["ACTIVATIONS", "Activation", "Singularity", "activation"]
+__all__ = ["ACTIVATIONS", "Activation", "Singularity", "activation", "refuse_bare_function"]
 
 DEFAULT_SLOPE = 0.1
 DEFAULT_POWER = 2
@@ -427,6 +427,7 @@ def activation(name: str, slope: float | None = None, power: int | None = None) 
     >>> activation("leaky_relu", slope=0.2).value([-1.0, 2.0])
     array([-0.2,  2. ])
     """
+    refuse_bare_function(name, "activation")
     if isinstance(name, str) and name.startswith("relu**") and power is None:
         name, power = "relu_power", _written_power(name.removeprefix("relu**"))
     if not isinstance(name, str) or name not in _TABLE:
@@ -450,6 +451,27 @@ def activation(name: str, slope: float | None = None, power: int | None = None) 
     if power is not None:
         return _relu_power(_checked_power(power))
     return _TABLE[name]
+
+
+def refuse_bare_function(given: object, parameter: str) -> None:
+    """Raise when a Python function is given where it could be a kernel or an activation.
+
+    Examples
+    --------
+    >>> refuse_bare_function("tanh", "network")
+    >>> refuse_bare_function(abs, "network")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: network = <built-in function abs> is a bare function: it could \
+be an activation or a kernel; give Network(user_activation(function)) for the activation \
+sigma(x), or ZonalKernel(function) for the kernel K(t)
+    """
+    if callable(given):
+        raise NtkspecError(
+            f"{parameter} = {given!r} is a bare function: it could be an activation or a kernel; "
+            "give Network(user_activation(function)) for the activation sigma(x), or "
+            "ZonalKernel(function) for the kernel K(t)"
+        )
 
 
 def _checked_slope(slope: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NtkspecError", "TableError"]
+__all__ = ["NotPositiveDefiniteWarning", "NtkspecError", "TableError"]
 
 
 class NtkspecError(ValueError):
@@ -28,4 +28,21 @@ class TableError(NtkspecError):
     Traceback (most recent call last):
         ...
     ntkspec.errors.TableError: missing.h5: there is no such file
+    """
+
+
+class NotPositiveDefiniteWarning(UserWarning):
+    """A kernel has an eigenvalue that lies below 0 by more than its error bound.
+
+    Such a kernel is no covariance and no NTK.  Turn the warning into an error with
+    `warnings.simplefilter("error", NotPositiveDefiniteWarning)`.
+
+    Examples
+    --------
+    >>> import warnings, ntkspec
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     kernel = ntkspec.ZonalKernel(lambda t: -t)
+    ...     value = ntkspec.eigenvalues(kernel, dim=3, degrees=[1])
+    >>> value.round(6), caught[0].category.__name__
+    (array([-0.333333]), 'NotPositiveDefiniteWarning')
     """

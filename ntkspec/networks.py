@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations import Activation, activation
+from ntkspec.activations import Activation, activation, refuse_bare_function
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import is_one_of, number, shown, whole_number
 
@@ -304,6 +304,7 @@ def as_network(network: Network | str) -> Network:
     >>> as_network("tanh") == Network("tanh")
     True
     """
+    refuse_bare_function(network, "network")
     return network if isinstance(network, Network) else Network(network)
 
 

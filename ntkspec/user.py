@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -54,6 +56,9 @@ class ZonalKernel:
 
     def __post_init__(self) -> None:
         _check(self.function, self.arithmetic, "function")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _picklable(self, self.function)
 
     def parameters(self) -> dict[str, Any]:
         """Its name and arithmetic.
@@ -122,29 +127,13 @@ def user_activation(
     if polynomial is not None and not (isinstance(polynomial, int) and 0 <= polynomial <= 100):
         raise NtkspecError(f"polynomial = {polynomial!r} is not allowed; give a degree, 0 to 100")
 
-    def dual(q: Any) -> Any:
-        from ntkspec.duals.sampled import sampled_dual
-
-        of_derivative = None if derivative is None else ball_function(derivative, arithmetic, name)
-        return sampled_dual(q, ball_function(function, arithmetic, name), of_derivative, kink)
-
-    def value(x: Any) -> NDArray[np.float64]:
-        return _doubles(function, arithmetic, x)
-
-    def slope(x: Any) -> NDArray[np.float64]:
-        assert derivative is not None
-        return _doubles(derivative, arithmetic, x)
-
-    def by_differentiation(x: Any) -> NDArray[np.float64]:
-        raise NtkspecError(f"{name} was given without its derivative")
-
     return Activation(
         name,
-        value,
-        by_differentiation if derivative is None else slope,
+        _InDoubles(function, arithmetic),
+        _NoDerivative(name) if derivative is None else _InDoubles(derivative, arithmetic),
         function,
         derivative,
-        dual,
+        _SampledDual(function, derivative, name, arithmetic, kink),
         Singularity("kink", 1) if kink else Singularity("unknown"),
         symmetry=symmetry,
         polynomial=polynomial,
@@ -199,16 +188,77 @@ def ball_function(
     return checked
 
 
-def _doubles(function: Callable[[Any], Any], arithmetic: Arithmetic, x: Any) -> NDArray[np.float64]:
-    """Values for a float64 array, whatever the function takes."""
-    points = np.asarray(x, dtype=np.float64)
-    if arithmetic == "double":
-        return np.asarray(function(points), dtype=np.float64)
-    from flint import arb
+@dataclass(frozen=True)
+class _InDoubles:
+    """A user's function as one of a float64 array, whatever it takes."""
 
-    from ntkspec.precision import exclusive
+    function: Callable[[Any], Any]
+    arithmetic: Arithmetic
 
-    of_ball = ball_function(function, arithmetic, "the activation")
-    with exclusive():
-        flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
-    return np.array(flat).reshape(points.shape)
+    def __call__(self, x: Any) -> NDArray[np.float64]:
+        points = np.asarray(x, dtype=np.float64)
+        if self.arithmetic == "double":
+            return np.asarray(self.function(points), dtype=np.float64)
+        from flint import arb
+
+        from ntkspec.precision import exclusive
+
+        of_ball = ball_function(self.function, self.arithmetic, "the activation")
+        with exclusive():
+            flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
+        return np.array(flat).reshape(points.shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _picklable(self, self.function)
+
+
+@dataclass(frozen=True)
+class _NoDerivative:
+    """Stands for a derivative that was not given."""
+
+    name: str
+
+    def __call__(self, x: Any) -> NDArray[np.float64]:
+        raise NtkspecError(f"{self.name} was given without its derivative")
+
+
+@dataclass(frozen=True)
+class _SampledDual:
+    """The duals of a user's activation in high precision, at a variance."""
+
+    function: Callable[[Any], Any]
+    derivative: Callable[[Any], Any] | None
+    name: str
+    arithmetic: Arithmetic
+    kink: bool
+
+    def __call__(self, q: Any) -> Any:
+        from ntkspec.duals.sampled import sampled_dual
+
+        slope = None
+        if self.derivative is not None:
+            slope = ball_function(self.derivative, self.arithmetic, self.name)
+        return sampled_dual(
+            q, ball_function(self.function, self.arithmetic, self.name), slope, self.kink
+        )
+
+
+def _picklable(instance: Any, function: Callable[[Any], Any]) -> dict[str, Any]:
+    """State of an instance; a sentence where `pickle` cannot take the function that it holds.
+
+    cloudpickle and dill, which carry any function, and `copy` get the state without this test.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in ("cloudpickle", "dill", "copy"):
+            return dict(instance.__dict__)
+        frame = frame.f_back  # type: ignore[assignment]
+    try:
+        pickle.dumps(function)
+    except Exception as error:
+        raise NtkspecError(
+            f"function = {function!r} cannot be pickled ({error}): pickle and processes take only "
+            "functions that a module defines by name; a lambda or an inner function must become one"
+        ) from error
+    return dict(instance.__dict__)

@@ -84,7 +84,7 @@ def test_a_laplace_kernel_with_its_cusp():
     law = got.eigenvalues[[99, 198]] * np.array([100.5, 199.5]) ** 3
     assert law[0] == pytest.approx(law[1], rel=1e-3)  # k^-d, the cusp's law
     plain = ntkspec.spectrum(
-        lambda t: np.exp(-np.sqrt(2 - 2 * t)), 3, range(1, 9), tolerance=np.inf
+        ZonalKernel(lambda t: np.exp(-np.sqrt(2 - 2 * t))), 3, range(1, 9), tolerance=np.inf
     )
     error = np.abs(plain.eigenvalues / got.eigenvalues[:8] - 1)
     assert np.all(error <= plain.relative_error)

@@ -33,7 +33,7 @@ from ntkspec.spectra.conventions import check_degrees
 from ntkspec.spectra.domain import Domain
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import KEPT, bits_kept, split
-from ntkspec.spectra.spectrum import Spectrum
+from ntkspec.spectra.spectrum import Spectrum, warn_of_negative
 from ntkspec.user import ZonalKernel, ball_function
 
 __all__ = ["Cube", "CubeSpectrum", "cube_spectrum", "kernel_at_one"]
@@ -165,6 +165,7 @@ def cube_spectrum(
         if not zeros.vanishes(k):
             mantissa[i], exponent[i] = split(balls[k])
             error[i] = values.relative_error + 2.0 * ROUNDING
+    warn_of_negative(wanted, mantissa, error)
     return CubeSpectrum(source, dim, kernel, "probability", wanted, mantissa, exponent, error)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.errors import NtkspecError
+from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network, as_network
@@ -98,7 +98,7 @@ class Spectrum:
 
 
 def spectrum(
-    network: Network | ZonalKernel | Callable[[Any], Any] | str,
+    network: Network | ZonalKernel | str,
     dim: int = 3,
     degrees: int | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
@@ -109,9 +109,9 @@ def spectrum(
 
     Parameters
     ----------
-    network : Network, ZonalKernel, callable or str
-        A name stands for the poster's network with that activation, a function for the zonal
-        kernel K(t) that it computes in doubles.
+    network : Network, ZonalKernel or str
+        A name stands for the poster's network with that activation.  A bare function is refused:
+        give `Network(user_activation(f))` or `ZonalKernel(f)`.
     dim : int
         2 to 10**6; inputs are unit vectors in R^dim.
     degrees : int or iterable of int
@@ -134,6 +134,11 @@ def spectrum(
         For a parameter that is not allowed, and where an eigenvalue cannot be had to the
         tolerance: which, and the bound that holds.
 
+    Warns
+    -----
+    NotPositiveDefiniteWarning
+        When an eigenvalue of a `ZonalKernel` is negative beyond its error.
+
     Notes
     -----
     lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt by closed forms or by sums of positive
@@ -147,8 +152,6 @@ def spectrum(
     >>> float(s.multiplicities @ s.eigenvalues)  # tends to K(1) = 1/2
     0.44921875
     """
-    if callable(network) and not isinstance(network, (Network, ZonalKernel)):
-        network = ZonalKernel(network)
     source = network if isinstance(network, ZonalKernel) else as_network(network)
     dim, wanted = check_dim(dim), check_degrees(degrees)
     normalization = check_normalization(normalization)
@@ -159,6 +162,7 @@ def spectrum(
         mantissa, exponent = _renormalized(mantissa, exponent, dim, normalization)
         error = error + 4 * ROUNDING
     _refuse_poor(unique, error, limit)
+    warn_of_negative(unique, mantissa, error)
     return Spectrum(
         source, dim, kernel, normalization, wanted,
         mantissa[inverse], exponent[inverse], error[inverse],
@@ -232,8 +236,28 @@ def _refuse_poor(degrees: NDArray[np.int64], error: NDArray[np.float64], limit: 
         )
 
 
+def warn_of_negative(
+    degrees: NDArray[np.int64], mantissa: NDArray[np.float64], error: NDArray[np.float64]
+) -> None:
+    """Warn when an eigenvalue is negative beyond its error: the kernel is not positive definite.
+
+    Parameters
+    ----------
+    degrees, mantissa, error : (K,) arrays
+        The degrees, numbers of the eigenvalues' signs, and bounds on their relative errors.
+    """
+    negative = np.flatnonzero((mantissa < 0.0) & (error < 1.0))
+    if negative.size:
+        warnings.warn(
+            f"the kernel is not positive definite: its eigenvalue of degree "
+            f"{degrees[negative[0]]} is negative ({negative.size} of {degrees.size} are)",
+            NotPositiveDefiniteWarning,
+            stacklevel=3,
+        )
+
+
 def eigenvalues(
-    network: Network | ZonalKernel | Callable[[Any], Any] | str,
+    network: Network | ZonalKernel | str,
     dim: int = 3,
     degrees: int | Iterable[int] = range(101),
     kernel: Kernel = "ntk",

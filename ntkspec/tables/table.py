@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.activations import refuse_bare_function
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
@@ -404,6 +405,7 @@ class Table:
         """Name of the group of a network, or of its name or activation."""
         if not (kernel is None or (isinstance(kernel, str) and kernel in get_args(Kernel))):
             raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
+        refuse_bare_function(network, "network")
         if isinstance(network, Network):
             name = self._of_network(network, kernel)
         elif isinstance(network, str):
