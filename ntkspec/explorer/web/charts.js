@@ -77,7 +77,7 @@ function eigenvalue(curves, choice, many) {
   for (const curve of curves) {
     const { spectrum } = curve;
     const ink = { color: curve.color };
-    traces.push(trace(curve, choice, spectrum.laws, {
+    traces.push(trace(curve, choice, spectrum.held, {
       mode: "lines", line: { ...ink, width: 1.5, dash: "dash" }, opacity: 0.75,
       say: (words) => `law ≈ ${words}`, digits: 6, many,
     }));
@@ -87,7 +87,7 @@ function eigenvalue(curves, choice, many) {
     }));
     traces.push(zeros(curve, choice, 0.02, "λ = 0 exactly", many));
   }
-  // The law is for high degrees: at low ones it may be far off, and would hide the numbers.
+  // A law is drawn from the degree on from which it is within 10 % of the eigenvalues.
   const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.eigenvalues));
   return { traces, axis: decades(numbers) };
 }
@@ -233,6 +233,10 @@ function partWords(law, part) {
   if (!isDerived(part)) {
     const names = [part.log_constant === null && "C", part.power === null && "p"].filter(Boolean);
     words.push([` (${law.kind}; ${names.join(" and ")} not derived, so it is not drawn)`]);
+  } else if (part.holds_from === null) {
+    words.push([", not shown to be within 10 % at these degrees, so it is not drawn"]);
+  } else {
+    words.push([`, within 10 % from k = ${part.holds_from}`]);
   }
   return words;
 }
