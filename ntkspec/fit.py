@@ -22,6 +22,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range
 from ntkspec.spectra.laws import Law, law
+from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.tables import Table, TableSlice
 
 __all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit_law", "fit_slice", "fit_table"]
@@ -132,7 +133,8 @@ class Fit:
 class FittedSpectrum:
     """Fit to the degrees of one parity in one dimension, and what is derived for them.
 
-    `derived` is None where no law is derived.
+    `derived` is None where no law is derived, `derived_from` the degree from which on it holds to
+    10 % in these data, None where they do not show one.
 
     Examples
     --------
@@ -150,6 +152,7 @@ class FittedSpectrum:
     parity: int
     fit: Fit
     derived: Law | None
+    derived_from: int | None = None
 
 
 def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, dim: int = 2) -> Fit:
@@ -214,8 +217,9 @@ def fit_slice(part: TableSlice) -> list[FittedSpectrum]:
                 continue
             fit = fit_law(part.degrees[at], log[at], dim)
             one = derived.of_parity(parity) if derived is not None else None
+            first = None if one is None else holds_within(one, part.degrees[at], log[at])
             found.append(
-                FittedSpectrum(part.name, part.network, part.kernel, dim, parity, fit, one)
+                FittedSpectrum(part.name, part.network, part.kernel, dim, parity, fit, one, first)
             )
     return found
 

@@ -22,6 +22,7 @@ COLUMNS = (
     "network", "kernel", "dim", "parity", "supported", "from_degree",
     "law", "power", "power_error", "rate", "rate_error", "log_constant", "log_constant_error",
     "prediction_error", "derived", "derived_power", "derived_rate", "derived_log_constant",
+    "derived_from_degree",
 )  # fmt: skip
 
 
@@ -39,7 +40,8 @@ def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
     The three are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
     exp(-r k), each times a power of k.  Even and odd degrees are fitted apart.  A law is supported
     when it foretells the upper half of the degrees from those below, and no other does so well;
-    "none" when no law does.  Beside it stands the law derived for the network.
+    "none" when no law does.  Beside it stands the law derived for the network, and the degree from
+    which on it is within 10 % of these eigenvalues, empty where they do not show one.
 
     \b
     Example:
@@ -67,9 +69,9 @@ def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
 def _rows(one: FittedSpectrum) -> list[list[Any]]:
     """A row for each law fitted; None for what is not finite or not known."""
     start = [one.name, one.kernel, one.dim, one.parity, one.fit.supported, one.fit.from_degree]
-    end: list[Any] = [None] * 4
+    end: list[Any] = [None] * 5
     if (law := one.derived) is not None:
-        end = [law.kind, law.power, law.rate, law.log_constant]
+        end = [law.kind, law.power, law.rate, law.log_constant, one.derived_from]
     rows = [
         [*start, f.kind, f.power, f.power_error, f.rate, f.rate_error, f.log_constant,
          f.log_constant_error, f.prediction_error, *end]
@@ -101,7 +103,8 @@ def _print_text(found: list[FittedSpectrum]) -> None:
         derived = ["-", "", "", ""]
         if law is not None:
             numbers = law.power, (math.nan if law.kind == "power" else law.rate), law.log_constant
-            derived = [law.kind, *("" if math.isnan(x) else f"{x:.5g}" for x in numbers)]
+            kind = law.kind + ("" if one.derived_from is None else f"\nfrom {one.derived_from}")
+            derived = [kind, *("" if math.isnan(x) else f"{x:.5g}" for x in numbers)]
         start = "" if one.fit.from_degree is None else str(one.fit.from_degree)
         shown.add_row(
             one.name, str(one.dim), ("even", "odd")[one.parity], one.fit.supported, start,

@@ -15,6 +15,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range, range_length
 from ntkspec.spectra.laws import Law, law
+from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.tables import Table, TableSlice
 
@@ -208,7 +209,10 @@ def _described(part: TableSlice) -> dict[str, Any]:
         "parameters": parameters | {"activation": network.name},
         "trace": _trace(network, part.kernel),
         "relative_error": part.relative_error.tolist(),
-        "laws": [_law(network, dim, part.kernel) for dim in part.dims.tolist()],
+        "laws": [
+            _law(network, dim, part.kernel, part.degrees, logs)
+            for dim, logs in zip(part.dims.tolist(), part.log_eigenvalue, strict=True)
+        ],
     }
 
 
@@ -221,20 +225,27 @@ def _trace(network: Network, kernel: Kernel) -> dict[str, Any]:
     return {"value": value}
 
 
-def _law(network: Network, dim: int, kernel: Kernel) -> dict[str, Any]:
+def _law(
+    network: Network,
+    dim: int,
+    kernel: Kernel,
+    degrees: NDArray[np.int64],
+    logs: NDArray[np.float64],
+) -> dict[str, Any]:
     """The law's parts, each of one parity or of all degrees, or why there is none."""
     try:
         found = law(network, dim, kernel)
     except NtkspecError as error:
         return {"unknown": str(error)}
     parts = [found] if found.other is None else [found, found.other]
-    return {"kind": found.kind, "parts": [_law_part(part) for part in parts]}
+    return {"kind": found.kind, "parts": [_law_part(x, degrees, logs) for x in parts]}
 
 
-def _law_part(part: Law) -> dict[str, Any]:
-    """A law's fields, null where it is not derived."""
+def _law_part(part: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) -> dict[str, Any]:
+    """A law's fields, null where it is not derived, and where it holds in the table."""
     values = {field.name: getattr(part, field.name) for field in fields(part)}
-    del values["kind"], values["other"]
+    del values["kind"], values["other"], values["spectrum"]
+    values["holds_from"] = holds_within(part, degrees, logs)
     return {key: _finite(value) for key, value in values.items()}
 
 

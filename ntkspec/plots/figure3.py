@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
-from ntkspec.spectra.laws import law
+from ntkspec.spectra.laws import Law, law
+from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
 
@@ -114,7 +115,11 @@ def _curves(table: Table, dim: int) -> list[Curve]:
         degrees = _thinned(table.degrees(name))
         part = table.select(name, dim=dim, degrees=degrees)
         exact = np.asarray(part.log_eigenvalue).ravel() / math.log(10.0)
-        curves.append(_curve(name, network, dim, style, degrees, exact, part.kernel))
+        whole = table.select(name, dim=dim)
+        model = law(network, dim, part.kernel)
+        # All degrees of the table may show where the law holds; else it is computed.
+        start = holds_within(model, whole.degrees, whole.log_eigenvalue.ravel()) or model.holds_from
+        curves.append(_curve(name, network, dim, style, degrees, exact, part.kernel, model, start))
     return curves
 
 
@@ -147,13 +152,16 @@ def _curve(
     degrees: NDArray[np.int64],
     exact: NDArray[np.float64],
     kernel: str,
+    model: Law,
+    start: int | None,
 ) -> Curve:
     plain = _plain(network, dim, degrees, kernel)
     with np.errstate(divide="ignore"):
         plain = np.log10(np.abs(plain))
     top = float(degrees[-1])
-    law_degrees = np.geomspace(min(max(4.0, 2.0 * dim), top), top, 60)
-    model = law(network, dim, "nngp" if kernel == "nngp" else "ntk")
+    law_degrees = np.empty(0)
+    if start is not None and start <= top:
+        law_degrees = np.geomspace(start, top, 60)
     label = NAMES.get(name, name)
     if name.startswith("leaky_relu(slope=") and "," not in name:
         label = f"leaky ReLU (slope {network.slope:g})"

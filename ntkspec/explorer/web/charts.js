@@ -78,7 +78,7 @@ function eigenvalue(curves, choice) {
   for (const curve of curves) {
     const { spectrum } = curve;
     const ink = { color: curve.color };
-    traces.push(trace(curve, choice, spectrum.laws, {
+    traces.push(trace(curve, choice, spectrum.held, {
       mode: "lines", line: { ...ink, width: 1.5, dash: "dash" }, opacity: 0.75,
     }));
     traces.push(trace(curve, choice, spectrum.eigenvalues, {
@@ -86,11 +86,11 @@ function eigenvalue(curves, choice) {
     }));
     traces.push(zeros(curve, choice, 0.02));
   }
-  const words = ({ spectrum: { laws, eigenvalues } }, i) => [
-    said(laws[i], 6, (law) => `law ≈ ${law}`),
+  const words = ({ spectrum: { held, eigenvalues } }, i) => [
+    said(held[i], 6, (law) => `law ≈ ${law}`),
     said(eigenvalues[i], undefined, (value) => `λ = ${value}`) ?? "λ = 0 exactly",
   ];
-  // The law is for high degrees: at low ones it may be far off, and would hide the numbers.
+  // A law is drawn from the degree on from which it is within 10 % of the eigenvalues.
   const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.eigenvalues));
   return { traces, words, axis: decades(numbers) };
 }
@@ -270,6 +270,10 @@ function partWords(law, part) {
   if (!isDerived(part)) {
     const names = [part.log_constant === null && "C", part.power === null && "p"].filter(Boolean);
     words.push([` (${law.kind}; ${names.join(" and ")} not derived, so it is not drawn)`]);
+  } else if (part.holds_from === null) {
+    words.push([", not shown to be within 10 % at these degrees, so it is not drawn"]);
+  } else {
+    words.push([`, within 10 % from k = ${part.holds_from}`]);
   }
   return words;
 }

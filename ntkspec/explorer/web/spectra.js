@@ -11,9 +11,13 @@ export function spectrum(store, network, dim) {
   const multiplicities = store.multiplicities(network, place);
   const law = entry.laws[place];
   const laws = lawValues(law, degrees);
+  const held = laws.map((value, i) => {
+    const from = lawPart(law, degrees[i] % 2)?.holds_from ?? null;
+    return from !== null && degrees[i] >= from ? value : null;
+  });
   const trace = entry.trace.value === undefined ? null : ofValue(entry.trace.value);
   return {
-    network, dim, degrees, eigenvalues, multiplicities, law, laws, trace, entry,
+    network, dim, degrees, eigenvalues, multiplicities, law, laws, held, trace, entry,
     relativeError: entry.relative_error[place],
     shares: trace && eigenvalues.map((value, i) => quotient([multiplicities[i], value], [trace])),
     ratios: eigenvalues.map((value, i) =>

@@ -2,11 +2,13 @@
 
 `kinks` have power laws, `poles` stretched exponentials, `entire` activations geometric laws or
 faster ones; `form` holds what they share, `profile` the values of the layers at one t,
-`expectations` their duals where the engine has no closed form.  The derivations are
-in the manual, "Laws".
+`expectations` their duals where the engine has no closed form, `reach` from which degree on a law
+holds.  The derivations are in the manual, "Laws".
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
@@ -67,7 +69,7 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
             f"activation {network.sigma.name!r} has no derived law: its singularities are unknown"
         )
     try:
-        return _DERIVED[kind](network, dim, kernel)
+        found = _DERIVED[kind](network, dim, kernel)
     except (ArithmeticError, IndexError):
         # Kernels that are constant to all digits, or whose growth leaves the range of doubles.
         raise NtkspecError(
@@ -75,3 +77,6 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
             f"{network.weight_variance}, bias_variance = {network.bias_variance}, depth = "
             f"{network.depth}; take less extreme ones"
         ) from None
+    of = network, dim, kernel
+    other = None if found.other is None else replace(found.other, spectrum=of)
+    return replace(found, other=other, spectrum=of)

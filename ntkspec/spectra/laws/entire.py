@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.laws.form import Law, branch_point, by_parity
-from ntkspec.spectra.laws.profile import gain, profile
+from ntkspec.spectra.laws.profile import duals_at, profile
 from ntkspec.spectra.parity import parity
 
 __all__ = ["entire_law"]
@@ -33,7 +33,6 @@ def entire_law(network: Network, dim: int, kernel: Kernel) -> Law:
         return Law("superexponential", math.nan, math.nan, math.nan, 1.0, main)
     gap, order, size = SINGULAR[network.sigma.name]
     layer, radius = _nearest(network, gap)
-    here = profile(network, radius, layer + 1 if order > 0 else None)
     variance = profile(network, 1.0)[layer].variance
     below = profile(network, radius, layer)
     growth, tangent = network.weight_variance, network.weight_variance * radius
@@ -43,12 +42,26 @@ def entire_law(network: Network, dim: int, kernel: Kernel) -> Law:
         growth = network.weight_variance * before.slope * before.growth
         tangent = network.weight_variance * (before.dual + before.tangent * before.slope)
         tangent += network.bias_variance
-    amplitude = size(variance + gap) * (gain(network, here, layer) if order < 0 else 1.0)
+    # Where F is infinite no layer can follow: it would have been singular before.
+    amplitude = size(variance + gap) * (_gain_of_erf(network, layer) if order < 0 else 1.0)
     if kernel == "ntk":
         amplitude, order = amplitude * order * tangent, order + 1.0
     amplitude *= growth**-order
     form = branch_point(dim, math.acosh(radius), order)
     return by_parity(form, amplitude, 0.0, main)
+
+
+def _gain_of_erf(network: Network, layer: int) -> float:
+    """dF_L / dF_l where layer l of erf is singular, `layer` = l - 1; F_l = 1 there.
+
+    The slopes of the layers after it are finite, but all their derivatives by t are infinite.
+    """
+    product, covariance = 1.0, network.weight_variance + network.bias_variance
+    for after in profile(network, 1.0)[layer + 1 :]:
+        dual, slope = duals_at(network, after.variance, covariance)
+        product *= network.weight_variance * slope
+        covariance = network.weight_variance * dual + network.bias_variance
+    return product
 
 
 def _nearest(network: Network, gap: float) -> tuple[int, float]:

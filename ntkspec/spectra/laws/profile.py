@@ -14,7 +14,7 @@ from ntkspec.networks import Network
 from ntkspec.precision import working_precision
 from ntkspec.spectra.laws.expectations import expectations
 
-__all__ = ["Layer", "gain", "profile"]
+__all__ = ["Layer", "duals_at", "gain", "profile"]
 
 BITS = 96
 NEAR = 1e-14
@@ -84,6 +84,13 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
 def gain(network: Network, layers: list[Layer], layer: int) -> float:
     """Return dF_L / dF_l at a profile, `layer` = l - 1: how a change of F_l reaches the end."""
     return math.prod(network.weight_variance * later.slope for later in layers[layer + 1 :])
+
+
+def duals_at(network: Network, variance: float, covariance: float) -> tuple[float, float]:
+    """F and D of a layer at a variance and a covariance, NaN where they are infinite."""
+    with working_precision(BITS):
+        dual, slope = _duals(network, arb(variance), arb(covariance) / arb(variance))
+    return _number(dual), _number(slope)
 
 
 def _duals(network: Network, variance: arb, ratio: arb) -> tuple[arb, arb]:
