@@ -36,6 +36,7 @@ __all__ = [
     "FORMAT",
     "HEAD_FILE",
     "Member",
+    "Missing",
     "Run",
     "assemble",
     "is_run",
@@ -177,6 +178,39 @@ class Member:
             raise TableError(f"{self._file}: {group}/{name} is damaged ({error})") from None
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A training of a run's recipe that is not finished.
+
+    Attributes
+    ----------
+    name, loss : str
+        Of the member, and of its loss as the name begins.
+    width, seed : int
+    status : {"not begun", "training", "interrupted", "damaged", "diverged"}
+    steps_done, steps : int
+        And how many the recipe asks for.
+
+    Examples
+    --------
+    >>> str(Missing("l2,width=64,seed=3", "l2", 64, 3, "interrupted", 100, 400))
+    'l2,width=64,seed=3: interrupted after 100 of 400 steps'
+    """
+
+    name: str
+    loss: str
+    width: int
+    seed: int
+    status: str
+    steps_done: int
+    steps: int
+
+    def __str__(self) -> str:
+        if self.status in ("not begun", "damaged"):
+            return f"{self.name}: {self.status}"
+        return f"{self.name}: {self.status} after {self.steps_done} of {self.steps} steps"
+
+
 class Run:
     """A run, or what is there of one; made by `open_run`.
 
@@ -195,6 +229,8 @@ class Run:
         Those that have begun, in the recipe's order.
     finished : bool
         Whether the run is whole: every member finished, or diverged.
+    damaged : dict of str to str
+        Members of an unfinished run whose checkpoint cannot be read, and why.
 
     Examples
     --------
@@ -216,8 +252,11 @@ class Run:
     (20, 2, 40)
     """
 
-    def __init__(self, path: Path, head: Path, members: list[Member], *, finished: bool) -> None:
-        self.path, self.finished = path, finished
+    def __init__(
+        self, path: Path, head: Path, members: list[Member], *, finished: bool,
+        damaged: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self.finished, self.damaged = path, finished, damaged or {}
         with h5py.File(head, "r") as file:
             self.attributes = {key: plain(value) for key, value in file.attrs.items()}
             self.points = _points(file, "points", "point_weights")
@@ -238,6 +277,22 @@ class Run:
     def steps_done(self) -> int:
         """Steps of all members."""
         return sum(member.steps_done for member in self.members)
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What the recipe asks for and the run does not have to the end, in the recipe's order."""
+        there = {member.name: member for member in self.members}
+        found = []
+        for key in self.recipe.members:
+            member, status, done = there.get(key.name), "not begun", 0
+            if member is not None:
+                status, done = member.status, member.steps_done
+            elif key.name in self.damaged:
+                status = "damaged"
+            if status != "finished":
+                at = (key.loss, key.width, key.seed, status, done, self.recipe.steps)
+                found.append(Missing(key.name, *at))
+        return found
 
     def member(self, name: str) -> Member:
         """The member of a name.
@@ -338,14 +393,17 @@ def _open_unfinished(folder: Path) -> Run:
     head = folder / HEAD_FILE
     with open_sealed(head, "head of the run") as file:
         recipe = parse_run_recipe(str(file.attrs["recipe"]), files=False)
-    members = []
+    members, damaged = [], {}
     for number, key in enumerate(recipe.members):
         path = member_path(folder, number)
         if not path.exists():
             continue
-        with open_sealed(path, "checkpoint") as file:
-            members.append(_member(key.name, file, path, ("records", "results")))
-    return Run(folder, head, members, finished=False)
+        try:
+            with open_sealed(path, "checkpoint") as file:
+                members.append(_member(key.name, file, path, ("records", "results")))
+        except TableError as error:  # it is trained again: the others are still good
+            damaged[key.name] = str(error)
+    return Run(folder, head, members, finished=False, damaged=damaged)
 
 
 def _member(name: str, group: h5py.Group, path: Path, groups: tuple[str, str]) -> Member:
