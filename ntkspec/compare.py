@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
@@ -37,7 +37,7 @@ from ntkspec.trainer.runs import start_network
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 if TYPE_CHECKING:
-    from ntkspec.trainer.runs import Member, Run
+    from ntkspec.trainer.runs import Member, Missing, Run
 
 __all__ = [
     "Comparison",
@@ -134,7 +134,7 @@ class Row:
         Sobolev exponent, the mean over seeds; NaN for plain L2.
     width, degree : int
     seeds : int
-        Trainings whose rate was measured.
+        Finished trainings whose rate was measured.
     measured, low, high : float or None
         Rate per step, mean over seeds, and its 95 % interval.
     bound : float or None
@@ -146,6 +146,10 @@ class Row:
         Bound on the relative error of the continuum's eigenvalue.
     kernel_movement : float
         How far the networks' own kernels had moved by the end, relative, the mean over seeds.
+    expected : int
+        Trainings that the recipe asks for.
+    missing : tuple of str
+        Those that are not finished, and how far they are.
 
     Examples
     --------
@@ -182,6 +186,8 @@ class Row:
     finite: Level
     eigenvalue_error: float
     kernel_movement: float
+    expected: int
+    missing: tuple[str, ...]
 
     @property
     def verdict(self) -> str:
@@ -301,6 +307,8 @@ class Comparison:
         For each loss, how the scatter over seeds falls with the width.
     curves : dict of (loss, width, degree) to Curves
     tolerance : float
+    missing : list of Missing
+        Trainings of the run's recipe that are not finished, or diverged.
 
     Examples
     --------
@@ -327,9 +335,18 @@ class Comparison:
     powers: dict[str, WidthPower]
     curves: dict[tuple[str, int, int], Curves] = field(repr=False)
     tolerance: float = TOLERANCE
+    missing: list[Missing] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every training that the recipe asks for is finished."""
+        return not self.missing
 
     def to_csv(self, file: TextIO) -> None:
-        """Write all rows; the extrapolated ones have the width inf, and empty cells no value."""
+        """Write all rows; the extrapolated ones have the width inf, and empty cells no value.
+
+        `expected` has the trainings that the recipe asks for, `missing` those not finished.
+        """
         records = [_flat(row) for row in self.rows]
         records += [_flat(row) | {"width": math.inf} for row in self.extrapolated]
         columns = list(dict.fromkeys(key for record in records for key in record))
@@ -338,9 +355,14 @@ class Comparison:
         writer.writerows({k: _cell(v) for k, v in record.items()} for record in records)
 
     def to_json(self, file: TextIO) -> None:
-        """Write an object of rows, extrapolated rows and powers; null stands for no value."""
+        """Write an object of rows, extrapolated rows and powers; null stands for no value.
+
+        `complete` tells whether all trainings are finished, `missing` which are not.
+        """
         whole = {
             "tolerance": self.tolerance,
+            "complete": self.is_complete,
+            "missing": [asdict(one) for one in self.missing],
             "rows": [asdict(row) | {"verdict": row.verdict} for row in self.rows],
             "extrapolated": [asdict(row) | {"verdict": row.verdict} for row in self.extrapolated],
             "powers": {loss: asdict(power) for loss, power in self.powers.items()},
@@ -360,13 +382,15 @@ def _flat(row: Row | ExtrapolatedRow) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return "; ".join(value)
     return "" if value is None or value != value else value
 
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -417,6 +441,9 @@ def compare(
     fitted to later steps.  Degrees that the target has not are left out; of samples those count
     that the points resolve.
 
+    Only finished trainings are compared.  Where some of a loss and width are not, there is a row
+    for it, but no verdict: `Row.missing` and `Comparison.missing` name them.
+
     Examples
     --------
     With a run's file ``compare(open_run(path)).rows`` has a row for each loss, width and degree.
@@ -447,7 +474,10 @@ def compare(
     (0.01, 0.01, 'no verdict')
     """
     problem = _Problem.of(run, table)
-    members = [member for member in run.members if member.steps.size >= 2]
+    # A run made in memory has no recipe's members to miss.
+    missing: list[Missing] = list(getattr(run, "missing", ()))
+    unfinished = {one.name for one in missing if one.status != "diverged"}
+    members = [m for m in run.members if m.name not in unfinished and m.steps.size >= 2]
     make = start or _start_again
     found: dict[tuple[str, int], list[_Trained]] = {}
     for done, member in enumerate(members):
@@ -456,7 +486,7 @@ def compare(
         found.setdefault(key, []).append(problem.trained(member, started))
         if progress is not None:
             progress(done + 1, len(members))
-    return _summed_up(problem, found, tolerance)
+    return _summed_up(problem, found, missing, tolerance)
 
 
 # --- predictions for each member -----------------------------------------------------------------
@@ -613,22 +643,45 @@ def _start_again(run: Run, member: Member) -> Started:
 
 
 def _summed_up(
-    problem: _Problem, found: Mapping[tuple[str, int], list[_Trained]], tolerance: float
+    problem: _Problem,
+    found: Mapping[tuple[str, int], list[_Trained]],
+    missing: list[Missing],
+    tolerance: float,
 ) -> Comparison:
     rows, curves = [], {}
-    for (loss, width), seeds in sorted(found.items(), key=lambda item: item[0][1]):
+    absent: dict[tuple[str, int], list[Missing]] = {key: [] for key in found}
+    for one in missing:
+        absent.setdefault((one.loss, one.width), []).append(one)
+    for (loss, width), without in sorted(absent.items(), key=lambda item: item[0][1]):
+        seeds = found.get((loss, width), [])
         for j, degree in enumerate(problem.degrees):
-            rows.append(_row(problem, loss, seeds, j, tolerance))
-            curves[loss, width, degree] = _curves([one.curves[j] for one in seeds])
-    order = {loss: place for place, (loss, _) in enumerate(found)}
+            rows.append(_row(problem, (loss, width), seeds, j, without, tolerance))
+            if seeds:
+                curves[loss, width, degree] = _curves([one.curves[j] for one in seeds])
+    order = {loss: place for place, (loss, _) in enumerate(absent)}
     rows.sort(key=lambda row: (order[row.loss], row.width, row.degree))
     extrapolated, powers = [], {}
     for loss in dict.fromkeys(key[0] for key in found):
         by_width = {w: seeds for (name, w), seeds in found.items() if name == loss}
         series = _series(by_width, len(problem.degrees))
         powers[loss] = width_power(list(series.values()))
-        extrapolated += list(_extrapolated(problem, loss, by_width, series, powers, tolerance))
-    return Comparison(rows, extrapolated, powers, curves, tolerance)
+        limits = _extrapolated(problem, loss, by_width, series, powers, tolerance)
+        without = [one for (name, _), some in absent.items() if name == loss for one in some]
+        for limit in limits:
+            continuum = _held_back(limit.continuum, without, "this loss")
+            points = _held_back(limit.points, without, "this loss")
+            extrapolated.append(replace(limit, continuum=continuum, points=points))
+    return Comparison(rows, extrapolated, powers, curves, tolerance, missing)
+
+
+def _held_back(level: Level, missing: list[Missing], where: str) -> Level:
+    """Without a verdict as long as trainings are to come."""
+    count = sum(one.status != "diverged" for one in missing)
+    if count == 0:
+        return level
+    number = "one training" if count == 1 else f"{count} trainings"
+    reason = f"the run is unfinished, {number} of {where} to come"
+    return replace(level, verdict=NO_VERDICT, reason=reason)
 
 
 def _curves(seeds: list[Curves]) -> Curves:
@@ -637,7 +690,10 @@ def _curves(seeds: list[Curves]) -> Curves:
     return Curves(measured, first.steps, first.continuum, first.points, first.finite)
 
 
-def _row(problem: _Problem, loss: str, seeds: list[_Trained], j: int, tolerance: float) -> Row:
+def _row(
+    problem: _Problem, key: tuple[str, int], seeds: list[_Trained], j: int,
+    missing: list[Missing], tolerance: float,
+) -> Row:  # fmt: skip
     members = [one.member for one in seeds]
     rates = [one.measured[j] for one in seeds]
     measured = [rate.rate for rate in rates if rate.status == "measured"]
@@ -646,15 +702,19 @@ def _row(problem: _Problem, loss: str, seeds: list[_Trained], j: int, tolerance:
     bounds = [rate.bound for rate in rates if not math.isnan(rate.bound)]
     doubt = _doubt(seeds, j)
     levels = {
-        name: _level(
-            rates, np.array([getattr(one, name)[j] for one in seeds]), doubt, tolerance, own=own
+        name: _held_back(
+            _level(
+                rates, np.array([getattr(one, name)[j] for one in seeds]), doubt, tolerance, own=own
+            ),
+            missing,
+            "this width",
         )
         for name, own in (("continuum", False), ("points", False), ("finite", True))
     }
     return Row(
-        loss=loss,
-        s=float(np.mean([member.s for member in members])),
-        width=members[0].width,
+        loss=key[0],
+        s=_mean([member.s for member in members]),
+        width=key[1],
         degree=problem.degrees[j],
         seeds=len(measured),
         measured=whole.mean if measured else None,
@@ -664,8 +724,15 @@ def _row(problem: _Problem, loss: str, seeds: list[_Trained], j: int, tolerance:
         grid=float(np.mean(grid)) if grid else None,
         **levels,
         eigenvalue_error=float(problem.errors[j]),
-        kernel_movement=float(np.mean([member.start_kernel_movement for member in members])),
+        kernel_movement=_mean([member.start_kernel_movement for member in members]),
+        expected=len({member.name for member in members} | {one.name for one in missing}),
+        missing=tuple(map(str, missing)),
     )
+
+
+def _mean(values: list[float]) -> float:
+    """NaN where there are none."""
+    return float(np.mean(values)) if values else math.nan
 
 
 REASONS = {
@@ -697,7 +764,7 @@ def _level(
 
     What is predicted for each network of its own can be judged from one.
     """
-    rate = float(predicted.mean())
+    rate = _mean(predicted.tolist())
     if math.isnan(rate):
         return Level(rate, None, None, None, NO_VERDICT, "it was not predicted at this level")
     if rate == 0.0:

@@ -20,6 +20,7 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Hold a run's measured decay rates against the predicted.")
+@click.pass_context
 @click.argument("run", type=PATH)
 @click.option(
     "--table", type=TABLE, help="Take the eigenvalues from this table.  [default: computed]"
@@ -37,7 +38,12 @@ PATH = click.Path(path_type=Path)
     help="Predict from each finite network's own kernel too, which takes the longest.",
 )  # fmt: skip
 def compare(
-    run: Path, table: Path | None, layout: str, outputs: tuple[Path, ...], finite: bool
+    context: click.Context,
+    run: Path,
+    table: Path | None,
+    layout: str,
+    outputs: tuple[Path, ...],
+    finite: bool,
 ) -> None:
     """Hold the decay rates that RUN measured against those that the spectrum predicts.
 
@@ -46,6 +52,9 @@ def compare(
     three levels: the continuum (eta lambda_k mu_k), the n training points, and the finite networks'
     own kernels, which by the end have moved by the part of them under "moved".  What is predicted,
     and the verdict, are those for the points; "no verdict" says why.
+
+    Only finished trainings are compared.  When some are missing, or diverged, they are named, the
+    seeds read as 3/5, there is no verdict where they belong, and the exit code is 1.
 
     \b
     Example:
@@ -69,11 +78,26 @@ def compare(
         for path in comparison_picture(found, source, outputs):
             click.echo(f"wrote {path}", err=True)
     if layout == "text":
+        _print_missing(found, err=False)
         _print_text(found)
     elif layout == "csv":
         found.to_csv(sys.stdout)
     else:
         found.to_json(sys.stdout)
+    if not found.is_complete:
+        if layout != "text":
+            _print_missing(found, err=True)
+        context.exit(1)
+
+
+def _print_missing(found: Comparison, err: bool) -> None:
+    """Which trainings are not finished."""
+    if found.is_complete:
+        return
+    of = sum({(row.loss, row.width): row.expected for row in found.rows}.values())
+    click.echo(f"{of - len(found.missing)} of {of} trainings are finished; missing:", err=err)
+    for one in found.missing:
+        click.echo(f"  {one}", err=err)
 
 
 def _print_text(found: Comparison) -> None:
@@ -88,8 +112,8 @@ def _print_text(found: Comparison) -> None:
     )  # fmt: skip
     for row in found.rows:
         shown.add_row(
-            row.loss, str(row.width), str(row.degree), str(row.seeds), _measured(row),
-            f"{row.points.rate:.4g}", *map(_ratio, (row.continuum, row.points, row.finite)),
+            row.loss, str(row.width), str(row.degree), _seeds(row), _measured(row),
+            number(row.points.rate, ".4g"), *map(_ratio, (row.continuum, row.points, row.finite)),
             number(row.kernel_movement, ".2g"), row.verdict,
         )  # fmt: skip
     for limit in found.extrapolated:
@@ -121,6 +145,11 @@ def _print_reasons(found: Comparison) -> None:
         click.echo(f"no verdict: {reason}")
         for (loss, width), degrees in places.items():
             click.echo(f"  {loss}, width {width}: k = {', '.join(degrees)}")
+
+
+def _seeds(row: Row) -> str:
+    """Trainings compared, and of how many where some are missing."""
+    return f"{row.seeds}/{row.expected}" if row.missing else str(row.seeds)
 
 
 def _measured(row: Row | ExtrapolatedRow) -> str:

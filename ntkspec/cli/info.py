@@ -75,10 +75,13 @@ def _show_run(path: Path) -> None:
     else:
         total = recipe.steps * members
         click.echo(f"{path}: an unfinished run" + (", at work now" if is_locked(path) else ""))
+        finished = members - len(run.missing)
         click.echo(
-            f"{len(run.members)} of {members} trainings have begun, {run.steps_done} of {total} "
-            f"steps are done ({run.steps_done / total:.1%})"
+            f"{len(run.members)} of {members} trainings have begun, {finished} are finished, "
+            f"{run.steps_done} of {total} steps are done ({run.steps_done / total:.1%})"
         )
+        for sentence in run.damaged.values():
+            click.echo(f"damaged, so it is trained again: {sentence}")
     click.echo(
         f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
         f"{run.points.dim}, target: {named_target(run.target)}"

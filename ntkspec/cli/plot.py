@@ -25,7 +25,8 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
 
     Of a table eigenvalue against degree for its networks, with their laws.  Of a run the target
     and what was learned, their Fourier transforms (on other spheres than the circle: the energies
-    of their degrees), and how fast each degree of the target was learned, for each loss.
+    of their degrees), and how fast each degree of the target was learned, for each loss.  Of an
+    unfinished run the finished trainings are drawn, and the others named.
 
     \b
     Example:
@@ -33,11 +34,18 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
       ntkspec plot out/figure2.h5 -o out/figure2.png --numbers out/figure2.csv
     """
     from ntkspec.errors import NtkspecError
+    from ntkspec.files.parts import parts_folder
     from ntkspec.plots import figure3, run_picture
     from ntkspec.trainer.runs import is_run, open_run
 
-    if is_run(source) or source.is_dir():
-        written = run_picture(open_run(source), outputs, numbers)
+    unfinished = not source.exists() and is_run(parts_folder(source))
+    if unfinished or is_run(source) or source.is_dir():
+        run = open_run(source)
+        written = run_picture(run, outputs, numbers)
+        if run.missing:
+            click.echo("not finished, and so not drawn to the end:", err=True)
+            for one in run.missing:
+                click.echo(f"  {one}", err=True)
     elif numbers is None:
         written = figure3(source, outputs)
     else:

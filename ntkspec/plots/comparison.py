@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.compare import Comparison, Curves, Row
 from ntkspec.errors import NtkspecError
-from ntkspec.plots.pictures import STYLES, checked_outputs, save
+from ntkspec.plots.pictures import STYLES, checked_outputs, save, say_missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def comparison_picture(
     'rates.png'
     """
     paths = checked_outputs(outputs, run.path)
-    if not comparison.rows:
+    if not comparison.curves:
         raise NtkspecError("the run has no trainings with records to draw yet")
     figure = _draw(comparison, run)
     for path in paths:
@@ -95,7 +95,7 @@ def comparison_picture(
 def _draw(comparison: Comparison, run: Run) -> Figure:
     from matplotlib.figure import Figure
 
-    losses = list(dict.fromkeys(row.loss for row in comparison.rows))
+    losses = list(dict.fromkeys(loss for loss, _, _ in comparison.curves))
     styles = _styles(comparison)
     figure = Figure(figsize=(11, 3.6 * len(losses) + 1.2), layout="constrained", dpi=150)
     grid = figure.subplots(len(losses), 2, squeeze=False)
@@ -103,6 +103,7 @@ def _draw(comparison: Comparison, run: Run) -> Figure:
         _amplitudes(left, comparison, loss, styles)
         _ratios(right, comparison, loss, styles)
     _legend(figure, comparison, styles, run.points.n)
+    say_missing(figure, comparison.missing)
     return figure
 
 
@@ -116,7 +117,7 @@ def _styles(comparison: Comparison) -> dict[int, Style]:
 
 
 def _amplitudes(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Style]) -> None:
-    width = max(row.width for row in comparison.rows if row.loss == loss)
+    width = max(width for name, width, _ in comparison.curves if name == loss)
     for degree, style in styles.items():
         _amplitude(axes, comparison.curves[loss, width, degree], style)
     axes.set(xscale="log", yscale="log", ylim=(LOWEST, 1.7))

@@ -10,9 +10,11 @@ from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing, check_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
-__all__ = ["NAMES", "STYLES", "checked_outputs", "save"]
+__all__ = ["NAMES", "STYLES", "checked_outputs", "save", "say_missing"]
 
 # Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
 # Sizes differ too, for curves that nearly coincide.
@@ -22,6 +24,9 @@ STYLES = (
 )  # fmt: skip
 #: Names of activations as they are printed.
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
+
+#: Missing trainings that a picture names.
+MOST_NAMED = 3
 
 
 def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
@@ -50,3 +55,15 @@ def save(figure: Figure, path: Path) -> None:
     kind = path.suffix.removeprefix(".")
     with appearing(path) as part:
         figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None)
+
+
+def say_missing(figure: Figure, missing: Sequence[object]) -> None:
+    """Say below a picture which trainings are not in it, or not to the end."""
+    if not missing:
+        return
+    count = len(missing)
+    lines = [f"{count} training{'s' if count > 1 else ''} of the run not finished:"]
+    lines += [str(one) for one in missing[:MOST_NAMED]]
+    if count > MOST_NAMED:
+        lines.append(f"and {count - MOST_NAMED} more")
+    figure.supxlabel("\n".join(lines), fontsize=9, color="#B00020")

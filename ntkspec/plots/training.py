@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
-from ntkspec.plots.pictures import NAMES, checked_outputs, save
+from ntkspec.plots.pictures import NAMES, checked_outputs, save, say_missing
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
 
@@ -75,7 +75,8 @@ def run_picture(
     On the circle the target and the learned functions against x = angle / 2 pi, and the absolute
     values of their discrete Fourier transforms; on other spheres both along a great circle, and
     the energy of each degree.  Beside them the energy of the residual at the target's degrees
-    against steps.  Of several widths the largest is drawn.
+    against steps.  Of several widths the largest is drawn.  Of an unfinished run the finished
+    trainings are drawn, and the others named.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ def run_picture(
     outputs : sequence of path
         Files to write, their kind by suffix: .png, .svg or .pdf.
     numbers : path, optional
-        File for the numbers drawn (CSV): loss, width, seed, panel, series, x, value.
+        File for the numbers drawn (CSV): loss, width, seed, panel, series, x, value.  A training
+        that is not finished has a row whose panel is "missing", with its status and steps.
 
     Returns
     -------
@@ -123,7 +125,7 @@ def run_picture(
             save(figure, path)
     if numbers is not None:
         paths.append(Path(numbers))
-        _write_numbers(panels, paths[-1])
+        _write_numbers(run, panels, paths[-1])
     return paths
 
 
@@ -231,11 +233,14 @@ def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
     return Panel("energy", loss, curves)
 
 
-def _write_numbers(panels: list[list[Panel]], path: Path) -> None:
+def _write_numbers(run: Run, panels: list[list[Panel]], path: Path) -> None:
     with appearing_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_rows(panels))
+        for one in run.missing:
+            row = (one.loss, one.width, one.seed, "missing", one.status, one.steps_done, "")
+            writer.writerow(row)
 
 
 def _rows(panels: list[list[Panel]]) -> Iterator[tuple[object, ...]]:
@@ -271,6 +276,7 @@ def _draw(run: Run, panels: list[list[Panel]]) -> Figure:
             line[0].set_title(_loss_name(run, group[0].loss), fontsize=11)
     figure.suptitle(_title(run, panels), fontsize=11)
     _legend(figure, grid)
+    say_missing(figure, run.missing)
     return figure
 
 

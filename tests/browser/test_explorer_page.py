@@ -4,9 +4,10 @@ import math
 import shutil
 
 import h5py
+import numpy as np
 import pytest
 
-from ntkspec import law
+from ntkspec import Network, law
 from ntkspec.explorer import write_page
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
@@ -158,20 +159,124 @@ def test_the_keyboard_alone(made, visit):
     assert page.input_value("#dim") == "1000"
 
 
-def test_hover_tells_the_eigenvalue(made, visit):
+CHARTS = ["eigenvalue", "time", "share", "ratio"]
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+def tooltip(page, chart, part, touch):
+    """Lines of the tooltip at a part of the chart's width: the degree, and what is said of it."""
+    place = page.locator(f"#chart-{chart} .nsewdrag").first
+    place.evaluate("e => e.scrollIntoView({block: 'center'})")
+    box = place.bounding_box()
+    x, y = box["x"] + part * box["width"], box["y"] + 0.4 * box["height"]
+    if touch:
+        page.wait_for_timeout(350)  # sooner it would be a double tap
+        page.touchscreen.tap(x, y)
+    else:
+        page.mouse.move(x, y)
+    words = page.locator(f"#chart-{chart} .hoverlayer .legend text")
+    words.first.wait_for(state="attached")
+    page.wait_for_timeout(120)  # plotly redraws at most every 50 ms
+    title, *lines = [
+        line
+        for text in words.all()
+        for line in text.evaluate(
+            "e => e.querySelector(':scope > tspan.line')"
+            " ? [...e.querySelectorAll('tspan.line')].map((t) => t.textContent)"
+            " : [e.textContent]"
+        )
+    ]
+    return int(title.removeprefix("degree ")), [line.replace("\u200b", "") for line in lines]
+
+
+def told(lines, names):
+    """What is said of each curve; one curve alone is not named."""
+    found = {}
+    for line in lines:
+        if line.startswith("● "):
+            found[line[2:]] = []
+        else:
+            found.setdefault(names[0], []) if not found else None
+            list(found.values())[-1].append(line)
+    return found
+
+
+def right_words(chart, eigenvalue, count, trace, degree, law_value):
+    """Numbers of one curve at one degree, by their names; None for an exact zero."""
+    zero = eigenvalue == 0.0
+    time = None if zero else math.log(100.0) / eigenvalue
+    return {
+        "eigenvalue": {"λ": None if zero else eigenvalue, "law": law_value},
+        "time": {"L²: t": time, "H1: t": None if zero else time / (1.0 + degree) ** 2},
+        "share": {"share": None if zero else count * eigenvalue / trace},
+        "ratio": {} if zero or not law_value else {"λ / law": eigenvalue / law_value},
+    }[chart]
+
+
+ZEROS = {
+    "eigenvalue": "λ = 0 exactly",
+    "time": "never learned: λ = 0 exactly",
+    "share": "share = 0 exactly",
+}
+
+
+@pytest.mark.parametrize("axis", ["linear", "log"])
+@pytest.mark.parametrize("pinned", [False, True])
+@pytest.mark.parametrize("touch", [False, True])
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_tooltip_has_numbers_of_its_degree_alone(made, visit, chart, touch, pinned, axis):
     path, file = made
-    page = visit(file, "#network=relu&dim=3&axis=linear")
-    page.hover("#chart-eigenvalue .nsewdrag")
-    page.wait_for_selector("#chart-eigenvalue .hoverlayer .legend", state="attached")
-    words = page.locator("#chart-eigenvalue .hoverlayer").text_content()
+    page = visit(file, f"#network=relu&dim=3&axis={axis}", **(PHONE if touch else {}))
+    if pinned:
+        page.click("#pin")
+        page.select_option("#choose-activation", "tanh")
+    names = [*(["tanh"] if pinned else []), "relu"]
     with open_table(path) as table:
-        part = table.select("relu", 3)
-    told = [k for k in range(0, 402, 2) if f"λ = {float(part.eigenvalue[0, k])!r}" in words]
-    assert told or "λ = 0 exactly" in words, words
+        rows = {name: table.select(name, 3).eigenvalue[0] for name in names}
+    laws = {name: law(name, 3) for name in names}
+    traces = {name: float(Network(name).ntk(1.0)) for name in names}
+    seen = set()
+    rng = np.random.default_rng(CHARTS.index(chart))
+    for part in np.sort(rng.uniform(0.02, 0.98, 6 if touch else 12)):
+        degree, lines = tooltip(page, chart, part, touch)
+        seen.add(degree)
+        curves = told(lines, names)
+        assert len(curves) <= len(names)
+        for label, words in curves.items():
+            name = label.partition(",")[0]
+            value = float(rows[name][degree])
+            part = laws[name].of_parity(degree % 2) if degree else None
+            law_value = None if part is None else math.exp(part.log_eigenvalue(degree))
+            right = right_words(chart, value, 2 * degree + 1, traces[name], degree, law_value)
+            shown = dict(word.replace(" ≈ ", " = ").rsplit(" = ", 1) for word in words)
+            if value == 0.0:
+                assert words == [ZEROS[chart]], (degree, words)
+                continue
+            assert {key for key, number in right.items() if number is not None} == set(shown)
+            for key, number in shown.items():
+                digits = {"law": 1e-5, "λ": 0.0, "λ / law": 1e-7}.get(key, 1e-11)
+                assert float(number) == pytest.approx(right[key], rel=digits, abs=0.0), degree
+        if touch:
+            assert page.input_value("#degree") == str(degree)
+    assert len(seen) > 4
+    if chart != "ratio" and not pinned:
+        assert any(rows["relu"][k] == 0.0 for k in seen)
+
+
+def test_the_tooltip_of_the_issue(made, visit):
+    """Beside degree 37, whose eigenvalue is exactly 0, the numbers of 38 were shown."""
+    page = visit(made[1], "#network=relu&dim=3&axis=linear")
+    found = {}
+    for step in range(60):
+        degree, lines = tooltip(
+            page, "eigenvalue", (0.025 + 36.4 / 401 + step * 5e-5) / 1.05, False
+        )
+        found[degree] = lines
+    assert found[37] == ["λ = 0 exactly"]
 
 
 def test_a_phone_needs_no_sideways_scrolling(made, visit):
-    page = visit(made[1], viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = visit(made[1], **PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "HEAD_FILE",
     "PARTS",
     "Member",
+    "Missing",
     "Run",
     "assemble",
     "is_run",
@@ -198,6 +199,39 @@ class Member:
         return "checkpoint", CHECKPOINT, ("results" if name in RESULTS else "records",)
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A training of a run's recipe that is not finished.
+
+    Attributes
+    ----------
+    name, loss : str
+        Of the member, and of its loss as the name begins.
+    width, seed : int
+    status : {"not begun", "training", "interrupted", "damaged", "diverged"}
+    steps_done, steps : int
+        And how many the recipe asks for.
+
+    Examples
+    --------
+    >>> str(Missing("l2,width=64,seed=3", "l2", 64, 3, "interrupted", 100, 400))
+    'l2,width=64,seed=3: interrupted after 100 of 400 steps'
+    """
+
+    name: str
+    loss: str
+    width: int
+    seed: int
+    status: str
+    steps_done: int
+    steps: int
+
+    def __str__(self) -> str:
+        if self.status in ("not begun", "damaged"):
+            return f"{self.name}: {self.status}"
+        return f"{self.name}: {self.status} after {self.steps_done} of {self.steps} steps"
+
+
 class Run:
     """A run, or what is there of one; made by `open_run`.
 
@@ -216,6 +250,8 @@ class Run:
         Those that have begun, in the recipe's order.
     finished : bool
         Whether the run is whole: every member finished, or diverged.
+    damaged : dict of str to str
+        Members of an unfinished run whose checkpoint cannot be read, and why.
 
     Examples
     --------
@@ -238,9 +274,10 @@ class Run:
     """
 
     def __init__(
-        self, path: Path, shared: _Shared, members: list[Member], *, finished: bool
-    ) -> None:
-        self.path, self.finished = path, finished
+        self, path: Path, shared: _Shared, members: list[Member], *, finished: bool,
+        damaged: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self.finished, self.damaged = path, finished, damaged or {}
         self.attributes, self.recipe = shared.attributes, shared.recipe
         self.points, self.grid, self.degrees = shared.points, shared.grid, shared.degrees
         self.target_values, self.grid_target = shared.target_values, shared.grid_target
@@ -255,6 +292,22 @@ class Run:
     def steps_done(self) -> int:
         """Steps of all members."""
         return sum(member.steps_done for member in self.members)
+
+    @property
+    def missing(self) -> list[Missing]:
+        """What the recipe asks for and the run does not have to the end, in the recipe's order."""
+        there = {member.name: member for member in self.members}
+        found = []
+        for key in self.recipe.members:
+            member, status, done = there.get(key.name), "not begun", 0
+            if member is not None:
+                status, done = member.status, member.steps_done
+            elif key.name in self.damaged:
+                status = "damaged"
+            if status != "finished":
+                at = (key.loss, key.width, key.seed, status, done, self.recipe.steps)
+                found.append(Missing(key.name, *at))
+        return found
 
     def member(self, name: str) -> Member:
         """The member of a name.
@@ -341,15 +394,21 @@ def _open_unfinished(folder: Path) -> Run:
         shared = _read_shared(root, head)
         root.expect(SHARED)
     members, keys = [], []
+    damaged: dict[str, str] = {}
     for number, key in enumerate(shared.recipe.members):
         path = member_path(folder, number)
         if not path.exists():
             continue
-        with opened_checkpoint(path, shared.sizes) as (_, facts, seal):
-            members.append(Member(key.name, **vars(facts), _file=path, _whole=False, _seal=seal))
-            keys.append(key)
+        try:
+            with opened_checkpoint(path, shared.sizes) as (_, facts, seal):
+                member = Member(key.name, **vars(facts), _file=path, _whole=False, _seal=seal)
+        except TableError as error:  # it is trained again: the others are still good
+            damaged[key.name] = str(error)
+            continue
+        members.append(member)
+        keys.append(key)
     _check_keys(folder, members, keys)
-    return Run(folder, shared, members, finished=False)
+    return Run(folder, shared, members, finished=False, damaged=damaged)
 
 
 def _check_keys(path: Path, members: Sequence[Member], keys: Sequence[MemberKey]) -> None:
