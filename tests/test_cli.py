@@ -414,7 +414,9 @@ def test_verify(table: str) -> None:
     assert result.exit_code == 0
     assert result.stdout.count(" ok ") == 12
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("12 entries recomputed to 20 digits (--seed 7): worst relative error")
+    assert last.startswith(
+        "12 entries recomputed by balls to 20 digits (--seed 7): worst relative error"
+    )
 
 
 def test_verify_names_the_seed_that_it_drew(table: str) -> None:

@@ -36,7 +36,7 @@ ELSEWHERE = {
     "elsewhere.rst": "test_ways_in.py",
 }
 #: Run from the first block to the last; what they print is in the tests of their modules.
-RUN = ("atlas.rst", "domains.rst", "predictions.rst")
+RUN = ("atlas.rst", "checks.rst", "domains.rst", "predictions.rst")
 
 
 def run_command(line, shown):
@@ -191,7 +191,7 @@ INSIDE = re.compile(
     r"|ntkspec\.spectra\.(closed_form|conventions|direct|gaussian_duals|parity|routes|seeds|series"
     r"|sphere|sphere_reference)$"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
-    r"|ntkspec\.(domains|predict)\."
+    r"|ntkspec\.(domains|predict|reference)\."
     r"|ntkspec\.(explorer\.|tables\.(exports|labelled|layout)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
 )

@@ -112,15 +112,15 @@ def gauss_gegenbauer(
         return [_exported(x) for x in nodes], [_exported(w) for w in weights]
 
 
-def legendre(dim: int, degree: int, t: Any, digits: int = 30) -> mpmath.mpf:
+def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     """Legendre polynomial P_k(t) in dimension d: a Gegenbauer polynomial with P_k(1) = 1.
 
     Parameters
     ----------
-    dim : int
-        d >= 2; cos(k arccos t) for d = 2.
     degree : int
         k >= 0.
+    dim : int
+        d >= 2; cos(k arccos t) for d = 2.
     t : number or str
         In [-1, 1]; a string or an `mpmath.mpf` where a double is not exact.
     digits : int
@@ -141,7 +141,7 @@ def legendre(dim: int, degree: int, t: Any, digits: int = 30) -> mpmath.mpf:
 
     Examples
     --------
-    >>> mpmath.nstr(legendre(3, 2, "0.2", digits=20), 15)
+    >>> mpmath.nstr(legendre(2, 3, "0.2", digits=20), 15)
     '-0.44'
     """
     dim, degree = checked_count(dim, "dim", 2), checked_count(degree, "degree", 0)

@@ -360,6 +360,8 @@ def _settle(
     working, silent = digits + FIRST_DIGITS, 0
     seen: dict[int, int] = {}
     smallest = ""
+    for dim, ks in wanted.items():
+        _check_size(ks[-1], dim, ks[-1])
     while wanted:
         try:
             problem.prepare(working)
@@ -397,20 +399,25 @@ def _double(problem: _Problem, dim: int, ks: list[int], digits: int) -> _Doubled
     """Double the nodes until the change is below what is asked for, or below the rounding."""
     top = ks[-1] + 1
     n, second = problem.first_size(dim, top), False
+    _check_size(n, dim, top - 1)
     before = problem.run(dim, top, n, second)
     while True:
         n, second = 2 * n + 1, not second
-        if n > MOST_NODES:
-            raise NtkspecError(
-                f"degree = {ks[-1]} at dim = {dim} takes more than {MOST_NODES} nodes in the "
-                "mpmath reference; take smaller degrees or dimensions, or the method 'balls'"
-            )
+        _check_size(n, dim, top - 1)
         after = problem.run(dim, top, n, second)
         change = [abs(y - x) for x, y in zip(before.values, after.values, strict=True)]
         doubled = _Doubled(after, change)
         if all(change[k] <= max(after.noise[k], doubled.scale(k) / 10 ** (digits + 1)) for k in ks):
             return doubled
         before = after
+
+
+def _check_size(n: int, dim: int, degree: int) -> None:
+    if n > MOST_NODES:
+        raise NtkspecError(
+            f"degree = {degree} at dim = {dim} takes more than {MOST_NODES} nodes in the mpmath "
+            "reference; take smaller degrees or dimensions, or the method 'balls'"
+        )
 
 
 def _missing(doubled: _Doubled, k: int, digits: int, working: int) -> int:
