@@ -453,6 +453,7 @@ def _check_all(
     order = sorted(range(len(tasks)), key=lambda n: -tasks[n].dim - tasks[n].degree)
     context = multiprocessing.get_context("spawn")
     # An interrupt ends the workers at once and silently; this process reports it.
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         min(workers, len(tasks)),
         mp_context=context,
@@ -465,6 +466,10 @@ def _check_all(
         for future in as_completed(futures):
             done[futures[future]] = future.result()
             progress(len(done), len(tasks))
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()  # a signal may have come to this process alone
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return [done[n] for n in range(len(tasks))]

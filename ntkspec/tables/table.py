@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import followed
+from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
 from ntkspec.tables.layout import FORMAT, FORMAT_VERSION, NUMBERS, group_checksum, group_name
 
@@ -322,9 +322,9 @@ class Table:
         # A selection that is not there is found before anything is written.
         rows = chain([next(found)], found)
         if layout == "csv":
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(rows)
+            writer = CsvWriter(file)
+            writer.row(COLUMNS)
+            writer.rows(rows)
             return
         before = "[\n"
         for row in rows:
