@@ -245,8 +245,7 @@ def sample_entries(
             f"log_eigenvalue has shape {logs.shape}; with {np.size(dims)} dims and "
             f"{np.size(degrees)} degrees it must be {(np.size(dims), np.size(degrees))}"
         )
-    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
-        whole_number(value, name, least)
+    samples, seed = whole_number(samples, "samples", 1), whole_number(seed, "seed", 0)
     flat = logs.ravel()
     random = np.random.default_rng(seed)
     zeros = np.flatnonzero(np.isneginf(flat))
