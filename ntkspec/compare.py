@@ -7,7 +7,6 @@ cannot tell apart); and the finite width, each network's own kernel matrix at it
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table, open_table
@@ -350,9 +350,9 @@ class Comparison:
         records = [_flat(row) for row in self.rows]
         records += [_flat(row) | {"width": math.inf} for row in self.extrapolated]
         columns = list(dict.fromkeys(key for record in records for key in record))
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: _cell(v) for k, v in record.items()} for record in records)
+        writer = CsvWriter(file)
+        writer.row(columns)
+        writer.rows([_cell(record.get(key)) for key in columns] for record in records)
 
     def to_json(self, file: TextIO) -> None:
         """Write an object of rows, extrapolated rows and powers; null stands for no value.

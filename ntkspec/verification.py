@@ -393,8 +393,7 @@ def sample_entries(
             f"log_eigenvalue has shape {logs.shape}; with {np.size(dims)} dims and "
             f"{np.size(degrees)} degrees it must be {(np.size(dims), np.size(degrees))}"
         )
-    for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
-        whole_number(value, name, least)
+    samples, seed = whole_number(samples, "samples", 1), whole_number(seed, "seed", 0)
     flat = logs.ravel()
     random = np.random.default_rng(seed)
     zeros = np.flatnonzero(np.isneginf(flat))
@@ -584,6 +583,7 @@ def _check_all(
     order = sorted(range(len(batches)), key=lambda n: -_cost(batches[n]))
     context = multiprocessing.get_context("spawn")
     # An interrupt ends the workers at once and silently; this process reports it.
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         min(workers, len(batches)),
         mp_context=context,
@@ -598,6 +598,10 @@ def _check_all(
             done[futures[future]] = future.result()
             count += len(done[futures[future]])
             progress(count, total)
+    except BaseException:
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()  # a signal may have come to this process alone
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return [check for n in range(len(batches)) for check in done[n]]

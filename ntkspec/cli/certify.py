@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.options import print_heading, spectrum_options
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.spectra.certified import Certificate
@@ -50,10 +51,10 @@ def certify(
 
 def _print_text(result: Certificate) -> None:
     print_heading(result.network.parameters(), result.kernel, result.dim, "probability")
-    click.echo(f"# {result.method}")
+    say(f"# {result.method}")
     width = len(str(result.degrees.max()))
     for degree, ball in zip(result.degrees.tolist(), result.balls, strict=True):
-        click.echo(f"{degree:{width}}  {ball}")
+        say(f"{degree:{width}}  {ball}")
 
 
 def _print_json(result: Certificate) -> None:
@@ -65,4 +66,4 @@ def _print_json(result: Certificate) -> None:
         "degree": result.degrees.tolist(),
         "enclosure": list(result.balls),
     }
-    click.echo(json.dumps(document))
+    say(json.dumps(document))

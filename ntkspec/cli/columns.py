@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
+from ntkspec.cli.streams import say
+from ntkspec.files.text import CsvWriter
 
 __all__ = ["print_columns"]
 
@@ -27,15 +27,15 @@ def print_columns(
             name: [value if math.isfinite(value) else None for value in column]
             for name, column in columns.items()
         }
-        click.echo(json.dumps({**(about or {}), **finite}, allow_nan=False))
+        say(json.dumps({**(about or {}), **finite}, allow_nan=False))
         return
     rows = zip(*columns.values(), strict=True)
     if layout == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer = CsvWriter(sys.stdout)
+        writer.row(columns)
+        writer.rows(rows)
         return
     cells = [tuple(columns), *(tuple(map(text, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        click.echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+        say("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

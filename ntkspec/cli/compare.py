@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
@@ -76,7 +77,7 @@ def compare(
         from ntkspec.plots.comparison import comparison_picture
 
         for path in comparison_picture(found, source, outputs):
-            click.echo(f"wrote {path}", err=True)
+            say(f"wrote {path}", err=True)
     if layout == "text":
         _print_missing(found, err=False)
         _print_text(found)
@@ -102,11 +103,10 @@ def _print_missing(found: Comparison, err: bool) -> None:
 
 def _print_text(found: Comparison) -> None:
     from rich import box
-    from rich.table import Table
 
-    from ntkspec.cli.terminal import console, number
+    from ntkspec.cli.terminal import Grid, console, number
 
-    shown = Table(
+    shown = Grid(
         "loss", "width", "k", "seeds", "measured", "predicted", "/ continuum", "/ points",
         "/ finite", "moved", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
@@ -126,7 +126,7 @@ def _print_text(found: Comparison) -> None:
     _print_reasons(found)
     for loss, power in found.powers.items():
         if not math.isnan(power.power):
-            click.echo(
+            say(
                 f"{loss}: scatter over seeds ~ width^-p, p = {power.power:.2f} "
                 f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
             )
@@ -142,9 +142,9 @@ def _print_reasons(found: Comparison) -> None:
             where = reasons.setdefault(row.points.reason, {})
             where.setdefault((row.loss, width), []).append(str(row.degree))
     for reason, places in reasons.items():
-        click.echo(f"no verdict: {reason}")
+        say(f"no verdict: {reason}")
         for (loss, width), degrees in places.items():
-            click.echo(f"  {loss}, width {width}: k = {', '.join(degrees)}")
+            say(f"  {loss}, width {width}: k = {', '.join(degrees)}")
 
 
 def _seeds(row: Row) -> str:

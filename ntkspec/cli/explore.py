@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
 
 __all__ = ["explore"]
 
@@ -49,6 +50,6 @@ def explore(
         degrees=None if degrees is None else parse_range(degrees, "degrees"),
     )
     if is_stream(written):
-        click.echo(f"wrote {written}", err=True)
+        say(f"wrote {written}", err=True)
     else:
-        click.echo(f"wrote {written}: {written.stat().st_size / 1e6:.1f} MB")
+        say(f"wrote {written}: {written.stat().st_size / 1e6:.1f} MB")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
+from ntkspec.files.text import CsvWriter
 
 if TYPE_CHECKING:
     from ntkspec.fit import FittedSpectrum
@@ -59,11 +60,12 @@ def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
         return
     rows = [row for one in found for row in _rows(one)]
     if layout == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+        writer = CsvWriter(sys.stdout)
+        writer.row(COLUMNS)
+        writer.rows(["" if cell is None else cell for cell in row] for row in rows)
         return
-    click.echo(json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows], indent=1))
+    text = json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows], indent=1)
+    say(text, newlines=True)
 
 
 def _rows(one: FittedSpectrum) -> list[list[Any]]:
@@ -82,11 +84,9 @@ def _rows(one: FittedSpectrum) -> list[list[Any]]:
 
 
 def _print_text(found: list[FittedSpectrum]) -> None:
-    from rich.table import Table
+    from ntkspec.cli.terminal import Grid, console
 
-    from ntkspec.cli.terminal import console
-
-    shown = Table(
+    shown = Grid(
         "network", "dim", "k", "supported", "from k", "power", "rate", "log constant", "derived",
         "power", "rate", "log constant",
     )  # fmt: skip

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import click
 
+from ntkspec.cli.interrupts import INTERRUPTED, ending_soon
+from ntkspec.cli.streams import flush_failed, say, standard_streams
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.text import printable
 
 __all__ = ["ErrorsAsSentences"]
 
-INTERRUPTED, TERMINATED = 130, 143
+
+#: What the system says of a stream that cannot be written.
+OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 class BadParameter(click.ClickException):
@@ -31,19 +37,34 @@ class ErrorsAsSentences(click.Group):
     A command leaves in ``ctx.obj`` what to say after Ctrl-C.
     """
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program, once it is known that its output arrives."""
+        with standard_streams():
+            return super().main(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its errors become one sentence and an exit code."""
         try:
-            return super().invoke(ctx)
+            with ending_soon("interrupted"):
+                return super().invoke(ctx)
         except TableError as error:
-            raise BadFile(str(error)) from None
+            raise BadFile(printable(str(error))) from None
         except NtkspecError as error:
-            raise BadParameter(str(error)) from None
+            raise BadParameter(printable(str(error))) from None
         except BrokenPipeError:
             raise  # click ends quietly
         except OSError as error:
-            raise BadFile(str(error)) from None
+            raise BadFile(printable(_sentence(error))) from None
         except KeyboardInterrupt as interrupt:
-            click.echo(ctx.obj or "interrupted", err=True)
+            say(ctx.obj or "interrupted", err=True)
             code = next(iter(interrupt.args), INTERRUPTED)
             raise click.exceptions.Exit(code) from None
+
+
+def _sentence(error: OSError) -> str:
+    """What the system says, of a file or of the standard output."""
+    failed = flush_failed() or error
+    if failed.filename is None and failed.errno in OF_STREAMS:
+        return f"the standard output cannot be written ({failed.strerror})"
+    named = error.filename is not None and error.strerror is not None
+    return f"{error.filename}: {error.strerror}" if named else str(error)

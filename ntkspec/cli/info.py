@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,24 +48,22 @@ def info(table: Path) -> None:
         attributes = source.attributes
         _show_making(table, attributes)
         if attributes.get("layout") == "virtual":
-            click.echo("a virtual table: its numbers are in the files of its blocks")
+            say("a virtual table: its numbers are in the files of its blocks")
         _show_networks(source)
 
 
 def _show_making(path: Path, attributes: dict[str, Any]) -> None:
     """What a file is, and what made it."""
-    click.echo(f"{path}: {attributes['format']}, version {attributes['format_version']}")
-    click.echo(f"made {attributes['time']} by: {attributes['command']}")
+    say(f"{path}: {attributes['format']}, version {attributes['format_version']}")
+    say(f"made {attributes['time']} by: {attributes['command']}")
     versions = json.loads(attributes["versions"])
-    click.echo("with " + ", ".join(f"{name} {number}" for name, number in versions.items()))
+    say("with " + ", ".join(f"{name} {number}" for name, number in versions.items()))
 
 
 def _show_run(path: Path) -> None:
     """The trainings of a run, or how far each of them is."""
-    from rich.table import Table as Grid
-
     from ntkspec.cli.run_plan import named_target
-    from ntkspec.cli.terminal import console, number
+    from ntkspec.cli.terminal import Grid, console, number
     from ntkspec.files.parts import is_locked
     from ntkspec.trainer.runs import open_run
 
@@ -74,15 +73,15 @@ def _show_run(path: Path) -> None:
         _show_making(path, run.attributes)
     else:
         total = recipe.steps * members
-        click.echo(f"{path}: an unfinished run" + (", at work now" if is_locked(path) else ""))
+        say(f"{path}: an unfinished run" + (", at work now" if is_locked(path) else ""))
         finished = members - len(run.missing)
-        click.echo(
+        say(
             f"{len(run.members)} of {members} trainings have begun, {finished} are finished, "
             f"{run.steps_done} of {total} steps are done ({run.steps_done / total:.1%})"
         )
         for sentence in run.damaged.values():
-            click.echo(f"damaged, so it is trained again: {sentence}")
-    click.echo(
+            say(f"damaged, so it is trained again: {sentence}")
+    say(
         f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
         f"{run.points.dim}, target: {named_target(run.target)}"
     )
@@ -96,13 +95,11 @@ def _show_run(path: Path) -> None:
     console().print(shown)
     for m in run.members:
         if m.sentence:
-            click.echo(f"{m.name}: {m.sentence}")
+            say(f"{m.name}: {m.sentence}")
 
 
 def _show_networks(source: Table) -> None:
-    from rich.table import Table as Grid
-
-    from ntkspec.cli.terminal import console
+    from ntkspec.cli.terminal import Grid, console
     from ntkspec.verification import method_name
 
     shown = Grid(
@@ -123,9 +120,7 @@ def _show_networks(source: Table) -> None:
 
 def _show_unfinished(folder: Path) -> None:
     """How many blocks of each network are there."""
-    from rich.table import Table as Grid
-
-    from ntkspec.cli.terminal import console
+    from ntkspec.cli.terminal import Grid, console
     from ntkspec.files.parts import is_locked
     from ntkspec.sweeps import Plan, group_name
     from ntkspec.sweeps.folder import remembered, survey
@@ -133,8 +128,8 @@ def _show_unfinished(folder: Path) -> None:
     plan = Plan(remembered(folder))
     there = survey(plan, folder)
     share = there.eigenvalues / plan.eigenvalues
-    click.echo(f"{folder}: an unfinished sweep" + (", at work now" if is_locked(folder) else ""))
-    click.echo(
+    say(f"{folder}: an unfinished sweep" + (", at work now" if is_locked(folder) else ""))
+    say(
         f"{there.blocks} of {len(plan)} blocks, {there.eigenvalues} of {plan.eigenvalues} "
         f"eigenvalues ({share:.1%}), {there.checks} checks"
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C, or a batch system's SIGTERM, during long work."""
+"""Ctrl-C, or a batch system's SIGTERM, at any moment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ntkspec.cli.group import INTERRUPTED, TERMINATED
+__all__ = ["INTERRUPTED", "ending_soon"]
 
-__all__ = ["ending_soon"]
+INTERRUPTED, TERMINATED = 130, 143
 
 SECONDS_TO_CLOSE = 5.0
 #: Seconds until an interrupt is raised again that was lost.
@@ -24,13 +25,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 @contextmanager
 def ending_soon(message: str) -> Iterator[None]:
-    """Make sure that Ctrl-C and SIGTERM end this process; for its main thread.
+    """Make sure that Ctrl-C and SIGTERM end this process; in other than its main thread, nothing.
 
     They raise KeyboardInterrupt with the exit code.  Where that is lost in a finalizer (dask has
     many) it is raised again.  When the cluster takes long to close, or nothing else helps, the
     process prints the message and ends, and with it the workers: a killed sweep goes on as any
     other.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main one may set handlers
+        return
     first: float | None = None
     code = INTERRUPTED
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
 
 __all__ = ["merge"]
 
@@ -38,4 +39,4 @@ def merge(sources: tuple[Path, ...], output: Path, layout: Any, log_json: bool) 
 
     with watching("blocks and checks", as_json=log_json) as observer:
         merge_sources(sources, output, layout=layout, observer=observer)
-    click.echo(f"wrote {output}")
+    say(f"wrote {output}")

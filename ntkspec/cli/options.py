@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ntkspec.cli.streams import say
+
 __all__ = ["TABLE", "network_options", "print_heading", "spectrum_options"]
 
 
@@ -77,5 +79,5 @@ def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..
 def print_heading(parameters: dict[str, Any], kernel: str, dim: int, measure: str) -> None:
     """Say in comment lines what a listing is of."""
     named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
-    click.echo(f"# {named}")
-    click.echo(f"# kernel = {kernel}, dim = {dim}, {measure} measure")
+    say(f"# {named}")
+    say(f"# kernel = {kernel}, dim = {dim}, {measure} measure")

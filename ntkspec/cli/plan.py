@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.sweeps import Recipe
@@ -14,16 +14,14 @@ __all__ = ["show_plan"]
 
 def show_plan(recipe: Recipe, layout: str) -> None:
     """Print blocks, eigenvalues, bytes, memory of a task and an estimate of time."""
-    from rich.table import Table
-
-    from ntkspec.cli.terminal import console, duration
+    from ntkspec.cli.terminal import Grid, console, duration
     from ntkspec.sweeps import Plan, group_name
     from ntkspec.sweeps.assembly import check_layout
     from ntkspec.sweeps.estimate import foresee
 
     check_layout(layout)
     plan = Plan(recipe)
-    shown = Table("network", "kernel", "blocks", "of dims x degrees", "memory", "one core")
+    shown = Grid("network", "kernel", "blocks", "of dims x degrees", "memory", "one core")
     seconds, memory = 0.0, 0
     for n, (network, kernel) in enumerate(recipe.networks):
         grid, cost = plan.grids[n], foresee(plan, n)
@@ -35,12 +33,12 @@ def show_plan(recipe: Recipe, layout: str) -> None:
         )  # fmt: skip
     console().print(shown)
     checks = recipe.samples * len(recipe.networks)
-    click.echo(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues, at most {checks} checks")
+    say(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues, at most {checks} checks")
     size = plan.bytes / 1e9
     twice = "" if layout == "virtual" else ", and as much again while the blocks are put together"
-    click.echo(f"disk: {size:.3g} GB uncompressed (compression = {recipe.compression!r}){twice}")
-    click.echo(f"memory: {_megabytes(memory)} for a task, beside some 200 MB for a worker")
-    click.echo(f"time: about {duration(seconds)} on one core, without the checks and the disk")
+    say(f"disk: {size:.3g} GB uncompressed (compression = {recipe.compression!r}){twice}")
+    say(f"memory: {_megabytes(memory)} for a task, beside some 200 MB for a worker")
+    say(f"time: about {duration(seconds)} on one core, without the checks and the disk")
 
 
 def _megabytes(size: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
 
 __all__ = ["plot"]
 
@@ -51,4 +52,4 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
     else:
         raise NtkspecError("--numbers is for a run; `ntkspec export` writes those of a table")
     for path in written:
-        click.echo(f"wrote {path}")
+        say(f"wrote {path}")

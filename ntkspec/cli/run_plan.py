@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.trainer.recipe import RunRecipe
@@ -29,15 +29,13 @@ def named_target(target: Target | SampledTarget) -> str:
 
 def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     """Print members, points, bytes, and an estimate of time."""
-    from rich.table import Table
-
-    from ntkspec.cli.terminal import console, duration
+    from ntkspec.cli.terminal import Grid, console, duration
     from ntkspec.trainer.runs import pose
     from ntkspec.trainer.runs.estimate import foresee
     from ntkspec.trainer.runs.file import run_bytes
 
     problem = pose(recipe)
-    shown = Table("loss", "width", "seeds", "a step", "a training", "all its seeds")
+    shown = Grid("loss", "width", "seeds", "a step", "a training", "all its seeds")
     seeds, seconds = recipe.network.seeds, 0.0
     for key in recipe.members:
         if key.seed == seeds[0]:
@@ -50,13 +48,13 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     console().print(shown)
     points, grid = problem.points, problem.grid
     count = trainings(len(recipe.members))
-    click.echo(f"{count} of {recipe.steps} steps each, {recipe.records} records")
-    click.echo(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
-    click.echo(f"target: {named_target(problem.target)}")
-    click.echo(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
+    say(f"{count} of {recipe.steps} steps each, {recipe.records} records")
+    say(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
+    say(f"target: {named_target(problem.target)}")
+    say(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
     size = run_bytes(recipe, problem) / 1e6
-    click.echo(f"disk: at most {2 * size:.3g} MB while it trains, half of that at the end")
-    click.echo(f"time: about {duration(seconds)}, by steps measured just now")
+    say(f"disk: at most {2 * size:.3g} MB while it trains, half of that at the end")
+    say(f"time: about {duration(seconds)}, by steps measured just now")
 
 
 def trainings(count: int) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ntkspec.cli.streams import say
+
 if TYPE_CHECKING:
     from ntkspec.sweeps import Batch, External, Local, Recipe, SweepResult
 
@@ -121,7 +123,7 @@ def _run(
             )
         else:
             result = run_shard(recipe, output, shard, restart=restart, observer=observer)
-    click.echo(_outcome(result, shard))
+    say(_outcome(result, shard))
 
 
 def _where(
@@ -174,7 +176,7 @@ def _print_job_script(where: Local | External | Batch) -> None:
 
     if not isinstance(where, Batch):
         raise NtkspecError("--dry-run is for --cluster, which is not given")
-    click.echo(job_script(where))
+    say(job_script(where), newlines=True)
 
 
 def _outcome(result: SweepResult, shard: str | None) -> str:

@@ -6,12 +6,17 @@ import math
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
-__all__ = ["SECONDS_BETWEEN_LINES", "Meter", "console", "duration", "number", "time_left"]
+from ntkspec.cli.streams import say
+from ntkspec.files.text import printable
+
+__all__ = ["SECONDS_BETWEEN_LINES", "Grid", "Meter", "console", "duration", "number", "time_left"]
 
 #: Characters in a line of a table, where no terminal says otherwise.
 WIDTH = 120
@@ -21,6 +26,14 @@ SECONDS_BETWEEN_LINES = 5.0
 def console() -> Console:
     """Return the standard output; where it is no terminal, tables keep their full width."""
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
+
+
+class Grid(Table):
+    """A table of plain text: nothing in a cell is taken for rich's markup or a control sequence."""
+
+    def add_row(self, *cells: str, **options: Any) -> None:  # type: ignore[override]
+        """Add a row."""
+        super().add_row(*(Text(printable(cell)) for cell in cells), **options)
 
 
 def duration(seconds: float) -> str:
@@ -79,9 +92,9 @@ class Meter:
     def say(self, sentence: str) -> None:
         """Print a sentence above the bar."""
         if self._bar:
-            self._bar.console.print(sentence, highlight=False, markup=False)
+            self._bar.console.print(printable(sentence), highlight=False, markup=False)
         else:
-            print(sentence, file=sys.stderr, flush=True)
+            say(sentence, err=True)
 
     def __call__(
         self, done: int, total: int, eigenvalues: int | None = None, retried: int = 0
@@ -101,7 +114,7 @@ class Meter:
             self._last, self._shown = now, (done, total)
             left = time_left(done - self._first, total - done, now - self._start)
             parts = [f"{done}/{total} {self._unit}", speed, left, again]
-            print(", ".join(part for part in parts if part), file=sys.stderr, flush=True)
+            say(", ".join(part for part in parts if part), err=True)
 
 
 def _speed(eigenvalues: int | None, seconds: float) -> str:

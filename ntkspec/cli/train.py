@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntkspec.cli.streams import say
+
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import RunResult
 
@@ -75,9 +77,9 @@ def train(
             recipe, output, threads=threads, restart=restart, checkpoint=checkpoint,
             observer=observer,
         )  # fmt: skip
-    click.echo(_outcome(result))
+    say(_outcome(result))
     for name, sentence in result.diverged:
-        click.echo(f"{name}: {sentence}", err=True)
+        say(f"{name}: {sentence}", err=True)
     if result.diverged:
         raise click.exceptions.Exit(1)
 

@@ -13,8 +13,10 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from ntkspec.cli.streams import say
 from ntkspec.cli.terminal import SECONDS_BETWEEN_LINES, time_left
 from ntkspec.cli.watchers import JsonLog
+from ntkspec.files.text import printable
 from ntkspec.trainer.runs import Observer, TrainingProgress
 
 __all__ = ["watching_training"]
@@ -56,7 +58,7 @@ class _Bar(Observer):
 
     def note(self, event: str, message: str, **facts: Any) -> None:
         """Print the sentence."""
-        self._live.console.print(message, highlight=False, markup=False)
+        self._live.console.print(printable(message), highlight=False, markup=False)
 
 
 class _Every:
@@ -95,7 +97,7 @@ class _Lines(Observer):
         done, seconds = self._every.speed(state)
         left = time_left(done, state.total - state.done, seconds)
         where = f"{state.member} ({state.number}/{state.members})"
-        print(", ".join(filter(None, (where, _facts(state), left))), file=sys.stderr, flush=True)
+        say(", ".join(filter(None, (where, _facts(state), left))), err=True)
 
 
 class _JsonLines(Observer):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.options import TABLE
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.verification import Verification
@@ -75,25 +76,23 @@ def verify(
         result = verify_table(table, samples, digits, seed, workers, meter, method=by, **selection)
     _show(result, every or by == "mpmath")
     count = len(result.rows)
-    click.echo(
+    say(
         f"{count} entries recomputed by {by} to {digits} digits (--seed {seed}): "
         f"worst relative error {result.worst:.1e}"
     )
     if not result.passed:
         failed = sum(not check.passed for _, check in result.rows)
-        click.echo(f"{failed} of {count} entries are off by more than the table promises", err=True)
+        say(f"{failed} of {count} entries are off by more than the table promises", err=True)
         raise click.exceptions.Exit(1)
 
 
 def _show(result: Verification, every: bool) -> None:
     """Each network's worst entry, and every one that failed."""
-    from rich.table import Table
-
-    from ntkspec.cli.terminal import console
+    from ntkspec.cli.terminal import Grid, console
 
     doubled = any(check.nodes is not None for _, check in result.rows)
     columns = ("nodes", "change") if doubled else ()
-    shown = Table(
+    shown = Grid(
         "network", "checked", "dim", "degree", "reference", *columns, "error", "promised", ""
     )
     for name, rows in groupby(result.rows, key=lambda row: row[0]):

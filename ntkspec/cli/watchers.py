@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from ntkspec.cli.streams import say
 from ntkspec.cli.terminal import SECONDS_BETWEEN_LINES, Meter
 from ntkspec.sweeps.progress import Observer, Progress
 
@@ -22,7 +22,7 @@ class JsonLog:
     def write(self, event: str, **facts: Any) -> None:
         """Write what happened, and when."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"time": now, "event": event, **facts}), file=sys.stderr, flush=True)
+        say(json.dumps({"time": now, "event": event, **facts}), err=True)
 
 
 @contextmanager

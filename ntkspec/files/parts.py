@@ -17,6 +17,7 @@ from typing import IO
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import followed, output_file, part_names
 from ntkspec.files.seals import carries_seal
+from ntkspec.files.text import printable
 
 __all__ = ["clear", "is_locked", "is_part", "locked", "parts_folder", "sweep_up"]
 
@@ -74,7 +75,10 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
             ) from None
         except OSError as error:
             # Two would only do each other's work: parts appear whole, and are the same.
-            print(f"{path}: files cannot be locked here ({error.strerror})", file=sys.stderr)
+            print(
+                printable(f"{path}: files cannot be locked here ({error.strerror})"),
+                file=sys.stderr,
+            )
         _sign(file.fileno())
         folder.mkdir(exist_ok=True)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
+from ntkspec.files.text import CsvWriter
 from ntkspec.plots.pictures import NAMES, checked_outputs, save, say_missing
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
@@ -235,12 +235,12 @@ def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
 
 def _write_numbers(run: Run, panels: list[list[Panel]], path: Path) -> None:
     with appearing_text(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_rows(panels))
+        writer = CsvWriter(file)
+        writer.row(COLUMNS)
+        writer.rows(_rows(panels))
         for one in run.missing:
             row = (one.loss, one.width, one.seed, "missing", one.status, one.steps_done, "")
-            writer.writerow(row)
+            writer.row(row)
 
 
 def _rows(panels: list[list[Panel]]) -> Iterator[tuple[object, ...]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import is_one_of, shown
 from ntkspec.predict.modes import Modes
 
 __all__ = ["Regularization", "RidgeScale", "checked_ridge_scale", "doubt_at", "regularization"]
@@ -109,8 +110,10 @@ def checked_ridge_scale(scale: RidgeScale) -> RidgeScale:
     >>> checked_ridge_scale("matrix")
     'matrix'
     """
-    if scale not in ("matrix", "operator"):
-        raise NtkspecError(f"ridge_scale = {scale!r} is not allowed; use 'matrix' or 'operator'")
+    if not is_one_of(scale, ("matrix", "operator")):
+        raise NtkspecError(
+            f"ridge_scale = {shown(scale)} is not allowed; use 'matrix' or 'operator'"
+        )
     return scale
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import as_number, shown
+from ntkspec.parameters import as_number, is_one_of, shown
 from ntkspec.predict.modes import Source, modes, modes_to
 from ntkspec.spectra.conventions import check_degrees
 
@@ -76,11 +76,11 @@ def sobolev_weights(
     array([ 1.,  3., 13.])
     """
     k = np.asarray(degrees, dtype=np.float64)
+    if not is_one_of(weight, ("power", "laplacian")):
+        raise NtkspecError(f"weight = {shown(weight)} is not allowed; use 'power' or 'laplacian'")
     if weight == "power":
         return np.asarray(2.0 * s * np.log1p(k))
-    if weight == "laplacian":
-        return np.asarray(s * np.log1p(k * (k + dim - 2)))
-    raise NtkspecError(f"weight = {weight!r} is not allowed; use 'power' or 'laplacian'")
+    return np.asarray(s * np.log1p(k * (k + dim - 2)))
 
 
 def learning_times(

@@ -156,6 +156,8 @@ def spectrum(
     dim, wanted = check_dim(dim), check_degrees(degrees)
     normalization = check_normalization(normalization)
     limit = _checked_tolerance(tolerance)
+    if isinstance(source, Network):
+        source.mixture(kernel)  # refuses another kernel's name
     unique, inverse = np.unique(wanted, return_inverse=True)
     mantissa, exponent, error = _scaled(source, dim, unique, kernel)
     if normalization != "probability":

@@ -12,7 +12,8 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
 from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.spectra.conventions import check_degrees, check_dim
+from ntkspec.ranges import whole_numbers
+from ntkspec.spectra.conventions import MAX_DIM, check_degrees
 from ntkspec.spectra.routes import Route, both_parities, route
 
 __all__ = ["Block", "is_walked", "table_block"]
@@ -88,7 +89,7 @@ def table_block(
     """
     network = as_network(network)
     source = route(network, kernel)
-    d = np.array([check_dim(dim) for dim in dims], dtype=np.int64)
+    d = whole_numbers(dims, "dim", 2, MAX_DIM)
     k = check_degrees(degrees)
     for name, values in (("dims", d), ("degrees", k)):
         if values.size == 0 or np.any(np.diff(values) <= 0):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.text import printable
 from ntkspec.parameters import whole_number
 from ntkspec.sweeps.batch import KINDS, LOOPBACK, Batch, checked_dashboard
 from ntkspec.sweeps.steady import steady_clock
@@ -462,4 +463,4 @@ def _closing(job: Any) -> None:
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)

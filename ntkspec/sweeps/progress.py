@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from ntkspec.files.text import printable
+
 __all__ = ["Observer", "Progress", "Tally"]
 
 
@@ -77,7 +79,7 @@ class Observer:
             What it was, for machines.
         """
         if event != "cluster":
-            print(message, file=sys.stderr)
+            print(printable(message), file=sys.stderr)
 
 
 class Tally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import check_outputs, followed
 from ntkspec.files.parts import clear, locked, sweep_up
+from ntkspec.files.text import printable
 from ntkspec.sweeps.assembly import Layout, assemble, check_layout
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
@@ -295,7 +296,7 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
                 return False
             table.verify_checksums()
     except TableError as error:
-        print(f"{error}; it is made anew", file=sys.stderr)
+        print(printable(f"{error}; it is made anew"), file=sys.stderr)
         return False
     return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from ntkspec.activations import refuse_bare_function
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
+from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
 from ntkspec.tables.choice import chosen
 from ntkspec.tables.layout import group_name
@@ -269,9 +269,9 @@ class Table:
         # A selection that is not there is found before anything is written.
         rows = chain([next(found)], found)
         if layout == "csv":
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(rows)
+            writer = CsvWriter(file)
+            writer.row(COLUMNS)
+            writer.rows(rows)
             return
         before = "[\n"
         for row in rows:

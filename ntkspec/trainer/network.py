@@ -176,7 +176,7 @@ def start(
     array([-1.,  1.,  1., -1.])
     """
     m, d = whole_number(width, "width", 1, MOST_WIDTH), whole_number(dim, "dim", 2, 10**6)
-    whole_number(seed, "seed", 0, 2**63)
+    seed = whole_number(seed, "seed", 0, 2**63)
     if antisymmetric and m % 2:
         raise NtkspecError(
             f"width = {m} is not allowed; an antisymmetric start takes an even number of neurons"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, shown, whole_number
+from ntkspec.parameters import as_number, is_one_of, shown, whole_number
 from ntkspec.trainer.harmonics import (
     Basis,
     checked_degree,
@@ -77,9 +77,9 @@ class Term:
         set_(self, "degree", checked_degree(self.degree))
         set_(self, "index", whole_number(self.index, "index", least=0))
         set_(self, "amplitude", _checked_amplitude(self.amplitude))
-        if self.kind not in get_args(Kind):
+        if not is_one_of(self.kind, get_args(Kind)):
             names = "', '".join(get_args(Kind))
-            raise NtkspecError(f"kind = {self.kind!r} is not allowed; use one of '{names}'")
+            raise NtkspecError(f"kind = {shown(self.kind)} is not allowed; use one of '{names}'")
         if self.kind == "sine" and self.degree == 0:
             raise NtkspecError("degree = 0 is not allowed for kind 'sine'; it must be >= 1")
         if self.pole is not None:

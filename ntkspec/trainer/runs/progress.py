@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ntkspec.files.text import printable
+
 __all__ = ["Observer", "TrainingProgress"]
 
 
@@ -88,4 +90,4 @@ class Observer:
         **facts
             What it was, for machines.
         """
-        print(message, file=sys.stderr)
+        print(printable(message), file=sys.stderr)

@@ -1,0 +1,77 @@
+"""Text that leaves for a terminal or a spreadsheet: files may come from anyone."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+__all__ = ["CsvWriter", "printable"]
+
+#: What a terminal obeys instead of showing it: control characters, marks that turn the direction
+#: of writing or have no width, other ends of lines, and halves of pairs, which have no encoding.
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f\ud800-\udfff]"
+)
+#: With these a spreadsheet takes a cell for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def printable(text: str, *, newlines: bool = False) -> str:
+    r"""Return a text with every character that a terminal would obey as its escape.
+
+    Parameters
+    ----------
+    text : str
+    newlines : bool
+        Whether line ends and tabs stay.
+
+    Examples
+    --------
+    >>> print(printable("relu\x1b[2J"))
+    relu\x1b[2J
+    """
+    if text.isprintable():
+        return text
+    return UNSEEN.sub(lambda found: _escaped(found.group(), newlines), text)
+
+
+def _escaped(character: str, newlines: bool) -> str:
+    if newlines and character in "\n\t":
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+class CsvWriter:
+    r"""Writes rows of CSV in which no text is taken for a formula or obeyed by a terminal.
+
+    Parameters
+    ----------
+    file : text file
+
+    Examples
+    --------
+    >>> import sys
+    >>> CsvWriter(sys.stdout).row(["=1+1", -1.5, "relu"])
+    '=1+1,-1.5,relu
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+
+    def row(self, cells: Iterable[Any]) -> None:
+        """Write a row."""
+        self._writer.writerow(map(_cell, cells))
+
+    def rows(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write rows, one after the other."""
+        self._writer.writerows(map(_cell, row) for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """A cell: a formula's text gets the apostrophe that spreadsheets take as "this is text"."""
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(FORMULA) else "") + printable(value)
