@@ -17,6 +17,8 @@ from typing import Any
 
 from flint import ctx
 
+from ntkspec.locks import PROCESS_STATE
+
 __all__ = ["exclusive", "extra_precision", "working_precision"]
 
 #: Precision in bits and length of power series before a computation asks for others.
@@ -24,10 +26,9 @@ BITS, LENGTH = 53, 10
 
 
 class _Holder:
-    """The lock, the thread that holds it, and the precisions that this thread found."""
+    """The thread that computes, and the precisions that it found."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
         self.thread: int | None = None
         self.found: tuple[int, int, int | None] = (BITS, LENGTH, None)
 
@@ -43,12 +44,9 @@ class _Holder:
         self.thread = None
 
     def after_fork(self) -> None:
-        """Drop, in a child process, the lock and the precision of a thread that it lacks."""
-        if self.thread == threading.get_ident():
-            return
-        if self.thread is not None:
+        """Drop, in a child process, the precision of a thread that it lacks."""
+        if self.thread not in (None, threading.get_ident()):
             self.finish()
-        self.lock = threading.RLock()
 
 
 def _mpmath_precision() -> int | None:
@@ -81,7 +79,7 @@ def exclusive() -> Iterator[None]:
     ...     ctx.prec
     53
     """
-    with _holder.lock:
+    with PROCESS_STATE:
         if _holder.thread is not None:
             yield
             return

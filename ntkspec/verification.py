@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
-from ntkspec.reference.arithmetic import MPMATH
 from ntkspec.reference.spectrum import gauss_jacobi_spectra
 from ntkspec.spectra.reference import reference_eigenvalue
 from ntkspec.tables import Table, TableSlice, open_table
@@ -304,7 +304,7 @@ def _compared(reference: _Reference, entry: _Entry, batch: _Batch) -> Check:
     method = f"{batch.method}: {reference.method}"
     if reference.is_zero:
         return _check_of_zero(reference, entry, method)
-    with MPMATH:
+    with PROCESS_STATE:
         mp = mpmath.mp.clone()
         mp.dps = batch.digits + 20
         value = mp.mpf(reference.value)
@@ -341,7 +341,7 @@ def _check_of_zero(reference: _Reference, entry: _Entry, method: str) -> Check:
     )
     error = 0.0 if right else math.inf
     if reference.error:
-        with MPMATH:
+        with PROCESS_STATE:
             bound = mpmath.nstr(abs(reference.value) + reference.error, 2)
         method += f"; below {bound}"
     return Check(entry.dim, entry.degree, "0", error, error, entry.promised, right, method)

@@ -8,7 +8,6 @@ the error of a sum is absolute, and the quantities summed are of moderate size.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterable
 from operator import mul
 from typing import Any
@@ -16,11 +15,8 @@ from typing import Any
 import mpmath
 from mpmath.libmp import from_man_exp, to_fixed
 
-__all__ = ["MPMATH", "Precision"]
+__all__ = ["Precision"]
 
-#: mpmath 1.3 keeps pi, log(2) and the like in caches that two threads at different precisions can
-#: mix up, whatever contexts they use: one computation at a time.
-MPMATH = threading.RLock()
 GUARD_DIGITS = 12
 
 

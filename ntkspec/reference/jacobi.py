@@ -8,7 +8,6 @@ the weight at a node x is 1 / sum_(j<n) p_j(x)^2, a sum of positive terms.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,9 @@ import mpmath
 import numpy as np
 
 from ntkspec.errors import NtkspecError
-from ntkspec.reference.arithmetic import MPMATH, Precision
+from ntkspec.locks import PROCESS_STATE
+from ntkspec.parameters import whole_number
+from ntkspec.reference.arithmetic import Precision
 
 __all__ = ["gauss_gegenbauer", "gauss_jacobi", "legendre"]
 
@@ -63,8 +64,8 @@ def gauss_jacobi(
     >>> mpmath.nstr(nodes[1], 18), mpmath.nstr(sum(weights), 5)
     ('0.577350269189625765', '2.0')
     """
-    n, digits = checked_count(n, "n", 1, MOST_NODES), checked_count(digits, "digits", 5, 1000)
-    with MPMATH:
+    n, digits = whole_number(n, "n", 1, MOST_NODES), whole_number(digits, "digits", 5, 1000)
+    with PROCESS_STATE:
         precision = Precision(digits)
         mp = precision.mp
         a, b = _exponent(mp, alpha, "alpha"), _exponent(mp, beta, "beta")
@@ -103,9 +104,9 @@ def gauss_gegenbauer(
     >>> mpmath.nstr(sum(w * t**2 for t, w in zip(nodes, weights)), 10)
     '0.2'
     """
-    n, dim = checked_count(n, "n", 1, MOST_NODES), checked_count(dim, "dim", 2)
-    digits = checked_count(digits, "digits", 5, 1000)
-    with MPMATH:
+    n, dim = whole_number(n, "n", 1, MOST_NODES), whole_number(dim, "dim", 2)
+    digits = whole_number(digits, "digits", 5, 1000)
+    with PROCESS_STATE:
         precision = Precision(digits)
         exponent = precision.mp.mpf(dim - 3) / 2
         nodes, weights = jacobi_rule(precision, n, exponent, exponent)
@@ -144,9 +145,9 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     >>> mpmath.nstr(legendre(2, 3, "0.2", digits=20), 15)
     '-0.44'
     """
-    dim, degree = checked_count(dim, "dim", 2), checked_count(degree, "degree", 0)
-    digits = checked_count(digits, "digits", 5, 1000)
-    with MPMATH:
+    dim, degree = whole_number(dim, "dim", 2), whole_number(degree, "degree", 0)
+    digits = whole_number(digits, "digits", 5, 1000)
+    with PROCESS_STATE:
         # A rounding error grows with the square of the degree at most.
         precision = Precision(digits + 2 * len(str(degree)))
         try:
@@ -302,20 +303,6 @@ def _ladder(bits: int, n: int) -> list[int]:
         right = 2 * right - n.bit_length()
         ladder.append(max(min(right + lost, bits), 64))
     return ladder
-
-
-def checked_count(value: Any, name: str, least: int, most: int | None = None) -> int:
-    """Return a whole number within its limits."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least or (most is not None and number > most):
-        allowed = f">= {least}" if most is None else f"from {least} to {most}"
-        raise NtkspecError(
-            f"{name} = {value!r} is not allowed; it must be a whole number {allowed}"
-        )
-    return number
 
 
 def _exponent(mp: Any, value: Any, name: str) -> Any:

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, Protocol
 import mpmath
 
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.reference.arithmetic import MPMATH, Precision
+from ntkspec.parameters import whole_number
+from ntkspec.reference.arithmetic import Precision
 from ntkspec.reference.integrals import (
     coefficients,
     multiplicity,
@@ -24,7 +26,7 @@ from ntkspec.reference.integrals import (
     sphere_rule,
     split_rule,
 )
-from ntkspec.reference.jacobi import MOST_NODES, checked_count
+from ntkspec.reference.jacobi import MOST_NODES
 from ntkspec.reference.kernels import (
     NetworkKernel,
     is_smooth,
@@ -127,7 +129,7 @@ def gauss_jacobi_spectrum(
     >>> [mpmath.nstr(x.value, 12) for x in found if not x.is_zero]
     ['0.13947722412', '0.00569676574733']
     """
-    order = [checked_count(k, "degree", 0) for k in degrees]
+    order = [whole_number(k, "degree", 0) for k in degrees]
     found = gauss_jacobi_spectra(network, {dim: order}, kernel, digits)
     return [found[dim, k] for k in order]
 
@@ -173,13 +175,13 @@ def gauss_jacobi_spectra(
             "that ntkspec knows"
         )
     net.mixture(kernel)
-    digits = checked_count(digits, "digits", 5, 1000)
+    digits = whole_number(digits, "digits", 5, 1000)
     wanted = {
-        checked_count(dim, "dim", 2): sorted({checked_count(k, "degree", 0) for k in ks})
+        whole_number(dim, "dim", 2): sorted({whole_number(k, "degree", 0) for k in ks})
         for dim, ks in degrees.items()
     }
     problem = _SphereWeights(net, kernel) if net.weights == "sphere" else _Layered(net, kernel)
-    with MPMATH:
+    with PROCESS_STATE:
         return _settle(problem, {dim: ks for dim, ks in wanted.items() if ks}, digits)
 
 
