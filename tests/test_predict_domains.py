@@ -373,6 +373,7 @@ def test_weights_on_a_sphere(name, dim):
         lambda source: predict.learning_curve(source, samples=[10], power={1: 1.0}),
     ],
 )
+@pytest.mark.filterwarnings("ignore:the kernel is not positive definite")
 def test_kernels_that_are_not_positive_definite_are_refused(make, words, function):
     with pytest.raises(NtkspecError, match=words):
         function(make())

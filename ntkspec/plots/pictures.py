@@ -58,12 +58,16 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def say_missing(figure: Figure, missing: Sequence[object]) -> None:
-    """Say below a picture which trainings are not in it, or not to the end."""
+    """Say above the lowest legend which trainings are not in a picture, or not to the end."""
     if not missing:
         return
+    from matplotlib.font_manager import FontProperties
+
     count = len(missing)
     lines = [f"{count} training{'s' if count > 1 else ''} of the run not finished:"]
     lines += [str(one) for one in missing[:MOST_NAMED]]
     if count > MOST_NAMED:
         lines.append(f"and {count - MOST_NAMED} more")
-    figure.supxlabel("\n".join(lines), fontsize=9, color="#B00020")
+    legend = figure.legends[-1]  # outside the axes, where the layout leaves room for it
+    legend.set_title("\n".join(lines), prop=FontProperties(size=9))
+    legend.get_title().set(color="#B00020", multialignment="center")

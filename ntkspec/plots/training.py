@@ -273,25 +273,30 @@ def _draw(run: Run, panels: list[list[Panel]]) -> Figure:
         _share_limits([line[place] for line in grid])
     if len(panels) > 1:
         for group, line in zip(panels, grid, strict=True):
-            line[0].set_title(_loss_name(run, group[0].loss), fontsize=11)
+            name = _loss_name(run, group[0].loss)
+            if len(_widths(panels)) > 1:
+                name += f", width {max(_widths([group]))}"
+            line[0].set_title(name, fontsize=11)
     figure.suptitle(_title(run, panels), fontsize=11)
     _legend(figure, grid)
     say_missing(figure, run.missing)
     return figure
 
 
+def _widths(panels: list[list[Panel]]) -> set[int]:
+    """Of the networks shown: unfinished, a loss may lack the largest."""
+    return {curve.width for group in panels for curve in group[0].curves if curve.width}
+
+
 def _title(run: Run, panels: list[list[Panel]]) -> str:
-    """The run's name; activation, width, points and steps; the loss where there is but one."""
+    """The run's name; activation, width if all have one, points, steps; the loss if it is one."""
     recipe = run.recipe
-    learned = [c for c in panels[0][0].curves if c.width]
-    parts = [
-        NAMES.get(recipe.network.activation, recipe.network.activation),
-        f"width {learned[0].width}",
-        f"{run.points.n} points",
-        f"{recipe.steps} steps",
-    ]
+    parts = [NAMES.get(recipe.network.activation, recipe.network.activation)]
+    if len(_widths(panels)) == 1:
+        parts += [f"width {width}" for width in _widths(panels)]
     if run.points.dim > 2:
-        parts.insert(2, f"$d = {run.points.dim}$")
+        parts.append(f"$d = {run.points.dim}$")
+    parts += [f"{run.points.n} points", f"{recipe.steps} steps"]
     if len(panels) == 1:
         parts.append(_loss_name(run, panels[0][0].loss))
     return "\n".join(filter(None, (recipe.name, ", ".join(parts))))

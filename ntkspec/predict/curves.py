@@ -289,6 +289,9 @@ def samples_to_learn(
                 found[learned, place] = np.where(
                     part < 1.0, (base + more) / np.maximum(1.0 - part, 0.0), math.inf
                 )
+    # Kappa has the error of the eigenvalue, and no part of n grows faster than 1 / kappa.
+    felt = known.errors[at][:, np.newaxis]
+    found[:, ::2] *= 1.0 + felt * [-1.0, 1.0]
     return SampleSizes(
         known.dim, known.degrees[at], known.radial[at], share, found[:, 1], found[:, ::2]
     )

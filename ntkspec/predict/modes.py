@@ -28,7 +28,9 @@ Array = NDArray[np.float64]
 
 ROUNDING = 2.0**-53
 #: Eigenvalues of functions of doubles are taken by themselves to this relative error.
-ACCURATE = 1e-6
+ACCURATE = 1e-9
+#: Relative errors of eigenvalues from which on bounds of sums take them into account.
+FELT = 1e-11
 #: What the sum of all eigenvalues may exceed the trace by, relative: more is no rounding.
 EXCESS = 1e-9
 DEFAULT_DEGREE = 128
@@ -69,6 +71,8 @@ class Modes:
         sum that is known.
     log_largest_beyond : float
         Natural logarithm of a bound on each of those eigenvalues.
+    errors : (K,) float64 array
+        Bounds on the relative errors of the eigenvalues, 0 where they are below 1e-11.
 
     Examples
     --------
@@ -87,6 +91,7 @@ class Modes:
     log_count: float
     likely_tail: Array
     log_largest_beyond: float
+    errors: Array
 
     @property
     def dim(self) -> int:
@@ -111,7 +116,8 @@ class Modes:
         >>> modes("relu", max_degree=4).places(2)
         [2]
         """
-        found: list[int] = np.flatnonzero(self.degrees == degree).tolist()
+        first, last = np.searchsorted(self.degrees, [degree, degree + 1]).tolist()
+        found = list(range(first, last))
         if not found:
             raise NtkspecError(
                 f"{what} = {degree!r} is not among the degrees that are known, "
@@ -173,7 +179,8 @@ class Modes:
         """Sum of N L over the degrees that are not known: least, likely and most, (...) each.
 
         A term N lambda / (lambda + kappa) lies between N lambda / (the largest lambda + kappa)
-        and N lambda / kappa.  Of finitely many terms the sum is largest when all are equal.
+        and N lambda / kappa.  Of finitely many terms the sum is largest when all are equal.  The
+        least and the most include what the errors of the known eigenvalues can change of their N L.
 
         Examples
         --------
@@ -185,7 +192,11 @@ class Modes:
             low, high = np.log(self.rest)
         below = _exp_ratio(float(low), np.logaddexp(self.log_largest_beyond, x))
         above = _exp_ratio(float(high), np.logaddexp(high - self.log_count, x))
-        return below, np.clip(self._tail(x, 1), below, above), above
+        likely = np.clip(self._tail(x, 1), below, above)
+        if self.errors.any():
+            slack = self.freedom(x) @ self.errors
+            below, above = below - slack, above + slack
+        return below, likely, above
 
     def rest_second(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
         """Sum of N L^2 over the degrees that are not known: likely and most, (...) each.
@@ -259,7 +270,7 @@ def modes(
     max_degree : int, optional
         Largest degree of the spectrum of a network or a kernel; by default 128, or what a user's
         function allows (`modes_to`).  Of functions of doubles those degrees to it are taken
-        whose eigenvalues are known to 1e-6.
+        whose eigenvalues are known to 1e-9.
 
     Returns
     -------
@@ -493,7 +504,10 @@ def _gathered(
         largest = _log_largest_beyond(domain, degrees, upper, missing, rest[1], falls)
         likely = math.log(trace - known) if trace - known > 4.0 * doubt else None
         tail = _likely_tail(domain, degrees, logs[:, 0], likely, log_count, largest)
-    return Modes(domain, *flat, logs.ravel(), counts.ravel(), trace, rest, log_count, tail, largest)
+    return Modes(
+        domain, *flat, logs.ravel(), counts.ravel(), trace, rest, log_count, tail, largest,
+        np.where(errors > FELT, errors, 0.0).ravel(),
+    )  # fmt: skip
 
 
 def _likely_tail(

@@ -43,7 +43,7 @@ export class Charts {
     const box = document.getElementById(id);
     const fresh = box.data === undefined;
     this.#plotly.react(box, traces, layout, CONFIG);
-    if (fresh) box.on("plotly_click", ({ points }) => this.select(points[0].x));
+    if (fresh) box.on("plotly_click", ({ event }) => this.select(degreeAt(box, event)));
   }
 
   #layout(chart, curves, choice, colors) {
@@ -71,6 +71,17 @@ export class Charts {
       uirevision: `${choice.axis} ${choice.share} ${curves[0].label}`,
     };
   }
+}
+
+/**
+ * The degree of the tooltip at a click or tap.  The points that plotly gives with it may be those
+ * of an earlier place: it looks for new ones some 50 ms later, and a tap is a click twice.
+ */
+function degreeAt(box, { clientX }) {
+  const axis = box._fullLayout.xaxis;
+  const place = clientX - box.getBoundingClientRect().left - axis._offset;
+  const distance = (degree) => Math.abs(axis.d2p(degree) - place);
+  return box.data.at(-1).x.reduce((best, k) => (distance(k) < distance(best) ? k : best));
 }
 
 function eigenvalue(curves, choice) {
