@@ -97,7 +97,9 @@ def user_activation(
         Makes the zeros it forces exact.
     polynomial : int, optional
         sigma is a polynomial of this degree and parity plus a function of the other parity, as
-        swish is x/2 plus an even one (1): makes the zeros that it forces exact.
+        swish is x/2 plus an even one (1): makes the zeros that it forces exact.  With the
+        symmetry of its own parity too, sigma is that polynomial: x*x has symmetry="even" and
+        polynomial=2.
 
     Returns
     -------

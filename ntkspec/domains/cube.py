@@ -32,7 +32,7 @@ from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.conventions import check_degrees
 from ntkspec.spectra.domain import Domain
 from ntkspec.spectra.parity import Parity, parity
-from ntkspec.spectra.seeds import KEPT, bits_kept, split
+from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros, split
 from ntkspec.spectra.spectrum import Spectrum, warn_of_negative
 from ntkspec.user import ZonalKernel, ball_function
 
@@ -292,7 +292,8 @@ def _settled(values: Values, zeros: Parity, dim: int, degrees: list[int]) -> dic
         if bits > most:
             raise NtkspecError(
                 f"some eigenvalue of degree {degrees[0]} to {degrees[-1]} in dimension {dim} "
-                f"cannot be told from 0 with {most} bits; lower the degree or the dimension"
+                f"cannot be told from 0 with {most} bits, by which the sums over the cube cancel; "
+                "leave out degrees that vanish, or lower the degree or the dimension"
             )
         with working_precision(bits):
             balls = _eigenvalues(values, zeros, dim, degrees)
@@ -302,6 +303,8 @@ def _settled(values: Values, zeros: Parity, dim: int, degrees: list[int]) -> dic
                     return balls
                 before, bits = balls, bits + bits // 4
                 continue
+            if not values.proved:
+                refuse_zeros(like_zeros(balls, balls))
         bits += max(missing + 16, 32) if missing < KEPT else bits // 2
 
 

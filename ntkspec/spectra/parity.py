@@ -51,7 +51,8 @@ def parity(network: Network, kernel: Kernel) -> Parity:
     K is a power series in t whose terms are squares; without bias an odd sigma leaves odd powers
     through all layers, an even one even powers (for the NTK too: t times the dual of an odd
     derivative).  One layer of sigma = polynomial + function of the other parity has the
-    polynomial's few powers besides those of the function.
+    polynomial's few powers besides those of the function.  A sigma that has the symmetry of its
+    polynomial part is that polynomial, and its kernel is one in t.
 
     Examples
     --------
@@ -61,6 +62,12 @@ def parity(network: Network, kernel: Kernel) -> Parity:
     sigma = network.sigma
     if sigma.homogeneous is not None and sigma.homogeneous == (1, 1.0, -1.0):
         return Parity(None if network.bias_variance else 1, last=1)  # a linear network
+    if sigma.polynomial is not None and sigma.symmetry is not None:
+        odd = sigma.symmetry == "odd"
+        if sigma.polynomial % 2 == odd:  # no function of the other parity: a polynomial
+            constant = sigma.polynomial == 0 and kernel == "ntk" and network.trained == "hidden"
+            last = -1 if constant else sigma.polynomial**network.depth
+            return Parity(None if network.bias_variance else int(odd), last=last)
     if network.bias_variance != 0.0:
         return Parity()
     if sigma.symmetry is not None:

@@ -94,7 +94,12 @@ class GaussMoments:
         n = nodes or math.ceil(effort * (0.55 * reach * root + 0.36 * nats + 24.0))
         self.n = 2 * math.ceil(n / 2)
         if self.n > MOST_NODES:
-            raise _too_much(f"{self.n} nodes")
+            raise NtkspecError(
+                f"the quadrature over the angle would need {self.n} nodes, and at most "
+                f"{MOST_NODES} are computed: their number grows with the degree plus the "
+                f"dimension, here {reach}, and with the precision, here {ctx.prec} bits; lower the "
+                "degree or the dimension"
+            )
         self.parity = parity
         end = arb.pi() if parity is None else arb.pi() / 2
         self.points: list[acb] = []
@@ -148,7 +153,11 @@ class CosineMoments:
 
     def __init__(self, values: Values, n: int, parity: int | None) -> None:
         if n > MOST_NODES:
-            raise _too_much(f"{n} nodes")
+            raise NtkspecError(
+                f"the kernel would have to be computed at {n} angles, and at most {MOST_NODES} "
+                f"are: at {ctx.prec} bits that many of its cosine coefficients count; lower the "
+                "weight_variance, the depth or the degree"
+            )
         self.n = n = 2 * math.ceil(n / 2)
         step = arb.pi() / n
         half = [values(step * i) for i in range(n // 2 + 1)]
@@ -207,13 +216,6 @@ def _measure_constant(dim: int) -> arb:
     return arb(fmpq(dim, 2)).gamma() / (arb.pi().sqrt() * arb(fmpq(dim - 1, 2)).gamma())
 
 
-def _too_much(what: str) -> NtkspecError:
-    return NtkspecError(
-        f"the eigenvalues asked for are so small that the seeds would need {what}; "
-        "lower the degree or the dimension"
-    )
-
-
 # --- from moments to eigenvalues -----------------------------------------------------------------
 
 
@@ -270,7 +272,7 @@ class _Plane:
         known = self.wanted is None or (wanted is not None and wanted <= self.wanted)
         return self.low <= low and high <= self.high and last <= self.last and known
 
-    def _degrees(self, parity: Parity) -> list[int]:
+    def degrees(self, parity: Parity) -> list[int]:
         """The degrees that count and are not zero by parity."""
         degrees = range(self.last + 1) if self.wanted is None else sorted(self.wanted)
         return [k for k in degrees if not parity.vanishes(k)]
@@ -289,14 +291,19 @@ class _Plane:
         """
         worst = KEPT
         for row in self.rows.values():
-            for k in self._degrees(parity):
+            for k in self.degrees(parity):
                 worst = min(worst, bits_kept(row[k]))
         return KEPT - worst
+
+    def like_zeros(self, parity: Parity) -> list[int]:
+        """The degrees of the lowest dimension that look like exact zeros."""
+        row = dict(enumerate(self.rows[self.low]))
+        return like_zeros({k: row[k] for k in self.degrees(parity)}, row)
 
     def differs(self, other: _Plane, parity: Parity) -> bool:
         """Whether the lowest rows of two planes differ by more than the last bits kept."""
         for dim in range(self.low, min(self.low + 2, self.high + 1)):
-            for k in self._degrees(parity):
+            for k in self.degrees(parity):
                 mine, theirs = self.rows[dim][k], other.rows[dim][k]
                 limit = abs(self.rows[dim][k]).upper() * arb(2) ** (4 - KEPT)
                 if not abs(mine - theirs) < limit:
@@ -391,11 +398,18 @@ class BallSeeds:
     @exclusive()
     def _compute(self, task: _Plane) -> _Plane:
         """Raise the precision until every eigenvalue keeps KEPT bits."""
+        if not task.degrees(self.parity):
+            task.rows = {d: [arb(0)] * (task.last + 1) for d in range(task.low, task.high + 1)}
+            return task
         bits = self._start(task)
         before: _Plane | None = None
         while True:
             if self.proved and bits > MOST_BITS:
-                raise _too_much(f"more than {MOST_BITS} bits")
+                raise NtkspecError(
+                    f"some eigenvalue to degree {task.last} in dimensions {task.low} to "
+                    f"{task.high} needs more than {MOST_BITS} bits: the sums that give it cancel "
+                    "by as many bits as it is below K(1); lower the degree or the dimension"
+                )
             if not self.proved and bits > MOST_BITS_UNPROVED:
                 raise NtkspecError(
                     f"some eigenvalue to degree {task.last} cannot be told from 0 with "
@@ -405,6 +419,8 @@ class BallSeeds:
             with working_precision(bits):
                 plane = self._settled(task)
                 missing = plane.missing_bits(self.parity)
+                if missing and not self.proved:
+                    refuse_zeros(plane.like_zeros(self.parity))
                 if missing == 0 and (
                     self.proved or (before and not plane.differs(before, self.parity))
                 ):
@@ -421,6 +437,12 @@ class BallSeeds:
         if self.proved and self.kind != "kink":
             last, nats = self._fall()
             fallen = nats * (task.last / last) ** self._stretch / LN2
+            if bits + fallen > 1.5 * MOST_BITS:
+                raise NtkspecError(
+                    f"degree = {task.last} needs about {bits + fallen:.0f} bits, and at most "
+                    f"{MOST_BITS} are computed with: its eigenvalue is some 2^-{fallen:.0f} of "
+                    "K(1), and the sums that give it cancel by as many bits; lower the degree"
+                )
             bits = max(bits, min(bits - 80 + int(fallen), MOST_BITS))
         return -(-bits // STEP) * STEP
 
@@ -502,6 +524,40 @@ def first_bits(dim: int, degree: int) -> int:
         math.lgamma(k + d - 2) - math.lgamma(k) - math.lgamma(d - 1) if d > 2 else 0.0
     )
     return 96 + KEPT + int((max(log_multiplicity, 0.0) + 4.0 * math.log(k + 1.0)) / LN2)
+
+
+def like_zeros(wanted: dict[int, arb], known: dict[int, arb]) -> list[int]:
+    """Degrees whose balls hold 0 and are below 2^-60 of an eigenvalue next to them.
+
+    No spectrum falls so deep in one step, nor rises again, unless an eigenvalue is 0.
+    """
+    zero = []
+    for k, ball in wanted.items():
+        near = [known[j] for j in (k - 1, k + 1) if j in known and not known[j].contains(0)]
+        size = abs(ball).upper() * arb(2) ** KEPT
+        if ball.contains(0) and any(size < abs(x).lower() for x in near):
+            zero.append(k)
+    return zero
+
+
+def refuse_zeros(degrees: list[int]) -> None:
+    """Raise for degrees of a user's function that look like exact zeros."""
+    if not degrees:
+        return
+    shown = ", ".join(map(str, degrees[:6])) + (", ..." if len(degrees) > 6 else "")
+    parities = {k % 2 for k in degrees}
+    advice = "for an activation declare what makes them 0, symmetry or polynomial"
+    if len(parities) == 1:
+        symmetry, power = ("odd", "odd") if parities == {0} else ("even", "even")
+        other = "even" if parities == {0} else "odd"
+        advice = (
+            f"for an activation declare symmetry='{symmetry}' if it is {power}, or the degree of "
+            f"its {other} part as polynomial= if that is a polynomial"
+        )
+    raise NtkspecError(
+        f"degrees {shown}: these eigenvalues cannot be told from 0; they are below 2^-{KEPT} of "
+        f"those next to them, and no precision decides more; leave these degrees out, or {advice}"
+    )
 
 
 def bits_kept(ball: arb) -> int:

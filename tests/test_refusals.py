@@ -1,0 +1,176 @@
+"""Refusals state the true cause; zeros of users' activations are settled or refused at once."""
+
+import time
+
+import flint
+import mpmath
+import numpy as np
+import pytest
+
+import ntkspec
+from ntkspec import Network, NtkspecError, ZonalKernel, user_activation
+from ntkspec.domains import cube_spectrum
+from ntkspec.spectra.parity import parity
+
+
+def refused(call, *arguments, **options):
+    start = time.process_time()
+    with pytest.raises(NtkspecError) as caught:
+        call(*arguments, **options)
+    assert time.process_time() - start < 60.0
+    text = str(caught.value)
+    assert "so small" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "parameters, dim, degree, cause, size",
+    [
+        # lambda_2 is 2e-11: the dimension makes the number of nodes.
+        (dict(activation="relu", depth=2), 10**5, 2, "nodes", 100002),
+        (dict(activation="leaky_relu", depth=3, bias_variance=1.0), 90_000, 1, "nodes", 90001),
+        (dict(activation="relu", depth=2), 3, 10**5, "nodes", 100003),
+        (dict(activation="erf", depth=2), 3, 99_999, "bits", 99_999),
+        (dict(activation="gelu", depth=2), 3, 20_000, "bits", 20_000),
+    ],
+)
+def test_the_cause_is_named(parameters, dim, degree, cause, size):
+    text = refused(ntkspec.eigenvalues, Network(**parameters), dim, [degree])
+    assert cause in text and str(size) in text and "lower" in text
+
+
+@pytest.mark.slow
+def test_too_many_cosine_coefficients():
+    """lambda_1 is 6e-5 K(1): not small, but the kernel varies fast near t = 1."""
+    network = Network("sin", depth=3, weight_variance=900, trained="all")
+    text = refused(ntkspec.eigenvalues, network, 2, [1])
+    assert "cosine coefficients" in text and "weight_variance" in text
+
+
+def square(x):
+    return x * x
+
+
+def swish(x):
+    return x / (1 + (-x).exp())
+
+
+def cubic(x):
+    return x**3 - 2 * x
+
+
+UNDECLARED = [
+    (square, {}, [1, 3]),
+    (square, dict(polynomial=2), [1, 3]),
+    (swish, {}, [3, 5]),
+    pytest.param(lambda x: x.tanh(), {}, [0, 2, 4], marks=pytest.mark.slow),
+    pytest.param(lambda x: (-x * x / 2).exp(), {}, [1, 3, 5], marks=pytest.mark.slow),
+    pytest.param(cubic, {}, [0, 2], marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("function, declared, zeros", UNDECLARED)
+def test_zeros_that_are_not_declared_are_refused_at_once(function, declared, zeros):
+    network = Network(user_activation(function, arithmetic="flint", **declared))
+    text = refused(ntkspec.eigenvalues, network, 3, range(6))
+    assert f"degrees {', '.join(map(str, zeros))}" in text
+    assert "symmetry=" in text and "polynomial" in text
+    assert "cannot be told from 0" in text
+    # The other degrees are computed.
+    others = [k for k in range(3) if k not in zeros]
+    assert np.all(ntkspec.eigenvalues(network, 3, others) > 0.0)
+
+
+def test_zeros_of_zonal_kernels_and_on_the_cube():
+    kernel = ZonalKernel(lambda t: t * t, "flint")
+    assert "degrees 1" in refused(ntkspec.eigenvalues, kernel, 3, range(3))
+    assert "degrees 1" in refused(cube_spectrum, kernel, 6, range(3))
+
+
+POLYNOMIALS = {
+    "x": (lambda x: x, 1, "odd"),
+    "x^2": (square, 2, "even"),
+    "x^2 - 1": (lambda x: x * x - 1, 2, "even"),
+    "x^3 - 2x": (cubic, 3, "odd"),
+    "x^4": (lambda x: x**4, 4, "even"),
+}
+
+
+@pytest.mark.parametrize(
+    "name, depth, bias, trained, kernel",
+    [
+        ("x", 1, 0.0, "all", "ntk"),
+        ("x^2", 1, 0.0, "hidden", "ntk"),
+        ("x^2", 2, 0.5, "all", "ntk"),
+        ("x^2 - 1", 2, 0.0, "hidden", "ntk"),
+        ("x^3 - 2x", 1, 0.5, "all", "nngp"),
+        pytest.param("x^3 - 2x", 2, 0.5, "all", "ntk", marks=pytest.mark.slow),
+        pytest.param("x^4", 1, 0.0, "all", "ntk", marks=pytest.mark.slow),
+    ],
+)
+def test_declared_polynomials_have_exact_zeros(name, depth, bias, trained, kernel):
+    """The kernel is a polynomial in t of degree p^L: interpolated, it gives all eigenvalues."""
+    function, degree, symmetry = POLYNOMIALS[name]
+    sigma = user_activation(
+        function, arithmetic="flint", symmetry=symmetry, polynomial=degree, name=name
+    )
+    network = Network(sigma, depth=depth, bias_variance=bias, trained=trained)
+    last = degree**depth
+    # Independent: moments of Gaussians are exact by Gauss-Hermite rules in the plane.
+    x, w = np.polynomial.hermite_e.hermegauss(20)
+    w = w / w.sum()
+
+    def dual(f, q, c):
+        u = np.sqrt(q) * x[:, np.newaxis]
+        v = c / np.sqrt(q) * x[:, np.newaxis] + np.sqrt(max(q - c * c / q, 0.0)) * x
+        return float(w @ (f(u) * f(v)) @ w)
+
+    def slope(z):
+        return {
+            "x": np.ones_like(z), "x^2": 2 * z, "x^2 - 1": 2 * z, "x^3 - 2x": 3 * z**2 - 2,
+            "x^4": 4 * z**3,
+        }[name]  # fmt: skip
+
+    def whole(t):
+        q, c = 1.0 + bias, t + bias
+        tangent = c
+        for layer in range(depth):
+            f, d = dual(function, q, c), dual(slope, q, c)
+            if layer == depth - 1:
+                break
+            q, c = dual(function, q, q) + bias, f + bias
+            tangent = c + tangent * d
+        if kernel == "nngp":
+            return f
+        return tangent * d + (f if trained == "all" else 0.0)
+
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    values = np.array([whole(t) for t in nodes])
+    found = ntkspec.eigenvalues(network, 3, range(last + 6), kernel)
+    assert np.all(found[last + 1 :] == 0.0)
+    expected = [
+        0.5 * np.sum(weights * values * np.polynomial.legendre.Legendre.basis(k)(nodes))
+        for k in range(last + 1)
+    ]
+    assert found[: last + 1] == pytest.approx(np.array(expected), rel=1e-9, abs=1e-11 * whole(1.0))
+
+
+def test_a_constant_has_no_tangent_kernel():
+    sigma = user_activation(
+        lambda x: 0 * x + 2, arithmetic="flint", symmetry="even", polynomial=0, name="constant"
+    )
+    assert np.all(ntkspec.eigenvalues(Network(sigma), 3, range(4)) == 0.0)
+    assert ntkspec.eigenvalues(Network(sigma), 3, range(3), "nngp").tolist() == [4.0, 0.0, 0.0]
+    assert parity(Network(sigma), "ntk").vanishes(0)
+
+
+def test_small_eigenvalues_are_not_taken_for_zeros():
+    """exp(s t) has lambda_k = sqrt(pi / (2 s)) I_(k+1/2)(s) for d = 3 (DLMF 10.60.7)."""
+    kernel = ZonalKernel(lambda t: (t / 50).exp(), "flint")
+    found = ntkspec.eigenvalues(kernel, 3, range(12))
+    with mpmath.workdps(40):
+        s = mpmath.mpf(1) / 50
+        factor = mpmath.sqrt(mpmath.pi / (2 * s))
+        right = [float(factor * mpmath.besseli(k + mpmath.mpf(0.5), s)) for k in range(12)]
+    assert found == pytest.approx(np.array(right), rel=1e-12)
+    assert flint.ctx.prec == 53
