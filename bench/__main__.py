@@ -11,7 +11,7 @@ from bench.report import console, write
 
 NAMES = (
     "accuracy", "spectra", "seeds", "estimate", "growth", "start", "kernels", "memory", "pointwise",
-    "sweep", "scale", "training", "rates",
+    "seals", "sweep", "scale", "training", "rates",
 )  # fmt: skip
 
 

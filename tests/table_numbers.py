@@ -45,9 +45,15 @@ def chunked_numbers(file):
         for name in NUMBERS:
             with contextlib.suppress(KeyError, TypeError, AttributeError, OSError, RuntimeError):
                 group = file[place or "/"] if is_hard(file, place) else {}
-                if is_hard(group, name) and group[name].chunks and group[name].ndim == 2:
+                if is_hard(group, name) and is_whole(group[name]):
                     found.append(f"{place}/{name}".strip("/"))
     return found
+
+
+def is_whole(dataset):
+    """Whether all chunks of a two-dimensional array were written."""
+    grid = [-(-a // b) for a, b in zip(dataset.shape, dataset.chunks, strict=True)]
+    return len(grid) == 2 and dataset.id.get_num_chunks() == grid[0] * grid[1]
 
 
 def is_hard(group, name):

@@ -465,14 +465,15 @@ from pathlib import Path
 import numpy as np
 from ntkspec.cli.interrupts import ending_soon
 from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.seals import Numbers
 
 path, count, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "command"
-chance, data, stopped = random.Random(count), np.arange(10.0**4), 0
+chance, data, stopped = random.Random(count), np.arange(10.0**4)[None], 0
 
 def write():
-    with appearing_hdf5(path, 0, ["0"]) as file:
+    with appearing_hdf5(path, 0, Numbers(["0"])) as file:
         for name in "01234":
-            file.create_dataset(name, data=data, compression="gzip", chunks=(1000,))
+            file.create_dataset(name, data=data, compression="gzip", chunks=(1, 1000))
             file.flush()
 
 for _ in range(count):
@@ -504,7 +505,7 @@ def test_interrupts_wait_for_hdf5(tmp_path, who, count):
     )  # fmt: skip
     assert done.returncode == 7, done.stderr
     with h5py.File(tmp_path / "f.h5") as file:
-        assert file["4"][-1] == 9999.0
+        assert file["4"][0, -1] == 9999.0
 
 
 def test_a_second_training_says_so_and_leaves(long, tmp_path):

@@ -59,9 +59,7 @@ MOST_HEADER, MOST_CHUNK, MOST_LENGTH = 2**26, 2**23, 2**31
 #: What packing may add to a chunk.
 PACKING = 2**12
 #: Bytes read at once, and bytes of structure from which on a file must really have them.
-PIECE, LARGE = 2**17, 2**27
-#: Bytes of a file that is read whole to compare its structure.
-SMALL = 2**24
+PIECE, LARGE = 2**18, 2**27
 Filters = tuple[tuple[int, tuple[int, ...]], ...]
 Digests = dict[tuple[str, tuple[int, ...]], int]
 
@@ -242,19 +240,18 @@ class Seal:
     def structure_digest(self, handle: int) -> str:
         """Checksum of all bytes of an open file but those of the chunks."""
         digest = xxhash.xxh3_128()
-        if self.size <= SMALL:  # one call, where there may be hundreds of places
-            view = memoryview(os.pread(handle, self.size, 0))
-            for start, stop in self._between():
-                digest.update(view[start:stop])
-            return digest.hexdigest()
         view = memoryview(bytearray(PIECE))
+        begin = end = 0  # of what is in the buffer
         for start, stop in self._between():
             while start < stop:
-                count = os.preadv(handle, [view[: min(PIECE, stop - start)]], start)
-                if not count:
-                    return ""
-                digest.update(view[:count])
-                start += count
+                if not begin <= start < end:
+                    # What follows comes along, small chunks and the next places between them.
+                    begin, end = start, start + os.preadv(handle, [view], start)
+                    if end == begin:
+                        return ""
+                last = min(stop, end)
+                digest.update(view[start - begin : last - begin])
+                start = last
         return digest.hexdigest()
 
     def _between(self) -> Iterator[tuple[int, int]]:

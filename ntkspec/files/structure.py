@@ -32,7 +32,7 @@ TEXT_REFERENCE = 16
 #: What HDF5 and h5py raise for a structure that is not as it should be.
 TROUBLE = (
     OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
-    IndexError, MemoryError, RecursionError,
+    IndexError, MemoryError, RecursionError, SystemError,
 )  # fmt: skip
 ATOMS = {"i8": h5t.STD_I64LE, "f8": h5t.IEEE_F64LE, "f4": h5t.IEEE_F32LE}
 
@@ -78,18 +78,18 @@ class Group:
         """
         if self._names is not None:
             return list(self._names)
-        found: list[str] = []
-
-        def note(name: bytes, info: Any) -> None:
-            if info.type != h5l.TYPE_HARD:
-                text = name.decode("utf-8", "replace")
-                raise self.bad(text, "is a link to elsewhere, which is not allowed")
-            found.append(name.decode())
-
+        links: list[tuple[bytes, int]] = []
         with reading(self.path, self.name):
             if self._group.id.get_num_objs() > MOST_NAMES:
                 raise TableError(f"{self.path}: {self.name} has more than {MOST_NAMES} members")
-            self._group.id.links.iterate(note, info=True)
+            self._group.id.links.iterate(
+                lambda name, info: links.append((name, info.type)), info=True
+            )
+            for name, kind in links:
+                if kind != h5l.TYPE_HARD:
+                    shown = name.decode("utf-8", "replace")
+                    raise self.bad(shown, "is a link to elsewhere, which is not allowed")
+            found = [name.decode() for name, _ in links]
         self._names = found
         return list(found)
 
