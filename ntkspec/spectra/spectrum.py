@@ -90,7 +90,7 @@ class Spectrum:
 def spectrum(
     network: Network | ZonalKernel | Callable[[Any], Any] | str,
     dim: int = 3,
-    degrees: int | Iterable[int] = range(101),
+    degrees: int | str | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     tolerance: float = TOLERANCE,
@@ -104,7 +104,7 @@ def spectrum(
         kernel K(t) that it computes in doubles.
     dim : int
         2 to 10**6; inputs are unit vectors in R^dim.
-    degrees : int or iterable of int
+    degrees : int, str or iterable of int
         0 to 10**5, in any order.
     kernel : {"ntk", "nngp"}
     normalization : {"probability", "surface", "poster"}
@@ -212,7 +212,7 @@ def _refuse_poor(degrees: NDArray[np.int64], error: NDArray[np.float64], limit: 
 def eigenvalues(
     network: Network | ZonalKernel | Callable[[Any], Any] | str,
     dim: int = 3,
-    degrees: int | Iterable[int] = range(101),
+    degrees: int | str | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     log: bool = False,
@@ -234,13 +234,13 @@ def eigenvalues(
     return result.log_eigenvalues if log else result.eigenvalues
 
 
-def multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
+def multiplicity(dim: int, degrees: int | str | Iterable[int]) -> NDArray[np.float64]:
     """N(d, k) = (2k+d-2)/k binom(k+d-3, k-1), the dimension of the harmonics of degree k.
 
     Parameters
     ----------
     dim : int
-    degrees : int or iterable of int
+    degrees : int, str or iterable of int
 
     Returns
     -------
@@ -266,7 +266,7 @@ def multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
     return values[wanted]
 
 
-def log_multiplicity(dim: int, degrees: int | Iterable[int]) -> NDArray[np.float64]:
+def log_multiplicity(dim: int, degrees: int | str | Iterable[int]) -> NDArray[np.float64]:
     """Natural logarithm of N(d, k), beyond the range of doubles too; parameters as `multiplicity`.
 
     Examples
