@@ -33,13 +33,15 @@ file="$2.scheduler-$SLURM_JOB_ID.json"
 # listens on that node alone.  On several nodes INTERFACE names a network of the cluster, as ib0;
 # without it all networks of the node are taken.
 if [[ ${SLURM_JOB_NUM_NODES:-1} -eq 1 ]]; then
-    listen="--host 127.0.0.1"
+    listen=(--host 127.0.0.1)
+elif [[ -n ${INTERFACE:-} ]]; then
+    listen=(--interface "$INTERFACE")
 else
-    listen=${INTERFACE:+--interface $INTERFACE}
+    listen=(--protocol tcp) # what it is anyway: old shells know no empty lists
 fi
 
 "$dask" scheduler --scheduler-file "$file" --port 0 --dashboard-address "${DASHBOARD:-127.0.0.1:0}" \
-    $listen &
+    "${listen[@]}" &
 scheduler=$!
 workers=
 finish() {
@@ -53,7 +55,8 @@ while [[ ! -s $file ]]; do
 done
 # A worker that is gone for good must not take the others with it.
 srun --kill-on-bad-exit=0 "$dask" worker --scheduler-file "$file" --nthreads 1 \
-    --memory-limit "${SLURM_MEM_PER_CPU:-2048}MiB" --no-dashboard --dashboard-address 127.0.0.1:0 --death-timeout 60 $listen &
+    --memory-limit "${SLURM_MEM_PER_CPU:-2048}MiB" --no-dashboard --dashboard-address 127.0.0.1:0 --death-timeout 60 \
+    "${listen[@]}" &
 workers=$!
 
 "${NTKSPEC:-ntkspec}" sweep "$1" -o "$2" --scheduler-file "$file"

@@ -141,7 +141,7 @@ def test_a_row_of_nothing_but_zeros():
 
 @pytest.mark.parametrize(
     ("samples", "seed", "name"),
-    [(0, 0, "samples"), (2.0, 0, "samples"), (True, 0, "samples"), (2, -1, "seed")],
+    [(0, 0, "samples"), (2.5, 0, "samples"), (True, 0, "samples"), (2, -1, "seed")],
 )
 def test_bad_numbers_of_draws(logs, samples, seed, name):
     with pytest.raises(NtkspecError, match=name):

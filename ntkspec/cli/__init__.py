@@ -42,8 +42,8 @@ def main() -> None:
       ntkspec train RECIPE.toml -o run.h5              # networks that really train
 
     Each command's --help has an example.  Exit codes: 0; 1 where a check found something wrong; 2
-    for an argument that is not allowed; 3 for a file that is missing or damaged; 130 after Ctrl-C,
-    with a word on how to go on.
+    for an argument that is not allowed; 3 for a file that is missing or damaged, or an output that
+    cannot be written; 130 after Ctrl-C and 143 after SIGTERM, with a word on how to go on.
     """
 
 

@@ -119,7 +119,7 @@ def _to_double(whole: int) -> float:
 def cube_spectrum(
     network: Network | ZonalKernel | str,
     dim: int,
-    degrees: int | Iterable[int] | None = None,
+    degrees: int | str | Iterable[int] | None = None,
     kernel: Kernel = "ntk",
 ) -> CubeSpectrum:
     """Eigenvalues on the Boolean cube {-1, 1}^dim under its uniform probability measure.
@@ -131,7 +131,7 @@ def cube_spectrum(
         a function of t = <x, x'> / dim, for flint or mpmath numbers.
     dim : int
         1 to 10**4; inputs x in {-1, 1}^dim enter as x / sqrt(dim).
-    degrees : int or iterable of int, optional
+    degrees : int, str or iterable of int, optional
         Numbers k of coordinates in the parity, 0 to dim, in any order; all of them if not given.
     kernel : {"ntk", "nngp"}
 
@@ -391,7 +391,7 @@ def _checked_dim(dim: int) -> int:
     return whole
 
 
-def _checked_degrees(degrees: int | Iterable[int], dim: int) -> NDArray[np.int64]:
+def _checked_degrees(degrees: int | str | Iterable[int], dim: int) -> NDArray[np.int64]:
     wanted = check_degrees(degrees)
     if wanted.max() > dim:
         raise NtkspecError(

@@ -138,7 +138,7 @@ class Gaussian(Sphere):
 def gaussian_spectrum(
     network: Network | str,
     dim: int,
-    degrees: int | Iterable[int] = range(9),
+    degrees: int | str | Iterable[int] = range(9),
     radial: int = 1,
     kernel: Kernel = "ntk",
 ) -> GaussianSpectrum:
@@ -150,7 +150,7 @@ def gaussian_spectrum(
         A name stands for the poster's network with that activation.
     dim : int
         2 to 10**6; inputs x ~ N(0, I_dim) enter as x / sqrt(dim).
-    degrees : int or iterable of int
+    degrees : int, str or iterable of int
         Degrees l of the spherical harmonics, 0 to 200, in any order.
     radial : int
         How many eigenvalues of each degree, from the largest, 1 to 12.
@@ -527,7 +527,7 @@ def _as_doubles(
 # --- parameters ----------------------------------------------------------------------------------
 
 
-def _checked_degrees(degrees: int | Iterable[int]) -> NDArray[np.int64]:
+def _checked_degrees(degrees: int | str | Iterable[int]) -> NDArray[np.int64]:
     wanted = check_degrees(degrees)
     if wanted.max() > MOST_DEGREE:
         raise NtkspecError(

@@ -78,7 +78,7 @@ class Certificate:
 def certify(
     network: Network | str,
     dim: int = 3,
-    degrees: int | Iterable[int] = range(11),
+    degrees: int | str | Iterable[int] = range(11),
     digits: int = 20,
     kernel: Kernel = "ntk",
 ) -> Certificate:
@@ -89,7 +89,7 @@ def certify(
     network : Network or str
     dim : int
         2 to 2000.
-    degrees : int or iterable of int
+    degrees : int, str or iterable of int
         To 2000.
     digits : int
         Decimal digits that each enclosure fixes, 1 to 500.

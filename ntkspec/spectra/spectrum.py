@@ -100,7 +100,7 @@ class Spectrum:
 def spectrum(
     network: Network | ZonalKernel | str,
     dim: int = 3,
-    degrees: int | Iterable[int] = range(101),
+    degrees: int | str | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     tolerance: float = TOLERANCE,
@@ -114,7 +114,7 @@ def spectrum(
         give `Network(user_activation(f))` or `ZonalKernel(f)`.
     dim : int
         2 to 10**6; inputs are unit vectors in R^dim.
-    degrees : int or iterable of int
+    degrees : int, str or iterable of int
         0 to 10**5, in any order.
     kernel : {"ntk", "nngp"}
     normalization : {"probability", "surface", "poster"}
@@ -261,7 +261,7 @@ def warn_of_negative(
 def eigenvalues(
     network: Network | ZonalKernel | str,
     dim: int = 3,
-    degrees: int | Iterable[int] = range(101),
+    degrees: int | str | Iterable[int] = range(101),
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     log: bool = False,
