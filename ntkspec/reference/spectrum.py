@@ -246,19 +246,20 @@ class _Layered:
     def prepare(self, digits: int) -> None:
         self.digits = digits
         self.precision = Precision(digits + lost_digits(self.network) + self.network.depth)
-        self.kernels = [
-            NetworkKernel(self.precision, self.network, self.kernel, second)
-            for second in (False, True)
-        ]
-        self.size = abs(self.kernels[0].values([self.precision.mp.one])[0])
+        first = NetworkKernel(self.precision, self.network, self.kernel, second=False)
+        # The second is made when it is first used.
+        self.kernels = {False: first}
+        self.size = abs(first.values([self.precision.mp.one])[0])
         if not self.rules.smooth:
-            self.rules.distance = (self.kernels[0].gap()) ** (1 / self.rules.order)
+            self.rules.distance = first.gap() ** (1 / self.rules.order)
 
     def first_size(self, dim: int, top: int) -> int:
         return self.rules.size(self.digits, dim, top)[1]
 
     def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
         rule = self.rules.make(self.precision, n, dim, self.rules.size(self.digits, dim, top)[0])
+        if second not in self.kernels:
+            self.kernels[second] = NetworkKernel(self.precision, self.network, self.kernel, second)
         row = self.kernels[second].values(rule[0])
         (values,) = coefficients(self.precision, dim, top, rule, row)
         return _Run(values, _noise(self.precision, self.digits, self.size, dim, top), len(row))
@@ -364,31 +365,36 @@ def _settle(
     smallest = ""
     for dim, ks in wanted.items():
         _check_size(ks[-1], dim, ks[-1])
-    while wanted:
+    while wanted and working <= MOST_DIGITS:
         try:
             problem.prepare(working)
         except NtkspecError as error:
             raise NtkspecError(f"{smallest}{error}") from None
-        found = {dim: _double(problem, dim, ks, digits) for dim, ks in wanted.items()}
+        # One rule shows how small the values are; two are made when the precision is enough.
+        found = {dim: _first(problem, dim, ks) for dim, ks in wanted.items()}
+        now = {dim: one.seen() for dim, one in found.items()}
         missing = 0
-        for dim, ks in wanted.items():
-            unseen = found[dim].seen() == seen.get(dim)
-            for k in ks:
-                if found[dim].scale(k) or not (unseen and silent >= SILENT_DIGITS):
-                    more = _missing(found[dim], k, digits, working)
-                    if more > missing:
-                        missing, smallest = more, f"dim = {dim}, degree = {k}: "
-        if missing <= 0:
+        for stage in (1, 2):
+            for dim, ks in wanted.items():
+                quiet = now[dim] == seen.get(dim) and silent >= SILENT_DIGITS
+                for k in ks:
+                    if found[dim].scale(k) or not quiet:
+                        more = _missing(found[dim], k, digits, working)
+                        if more > missing:
+                            missing, smallest = more, f"dim = {dim}, degree = {k}: "
+            if missing or stage == 2:
+                break
+            found = {
+                dim: _doubled(problem, dim, ks, found[dim], digits) for dim, ks in wanted.items()
+            }
+        if not missing:
             return {
                 (dim, k): _value(problem, found[dim], dim, ks, k)
                 for dim, ks in wanted.items()
                 for k in ks
             }
-        now = {dim: doubled.seen() for dim, doubled in found.items()}
         silent = silent + missing if now == seen else missing
         seen, working = now, working + missing
-        if working > MOST_DIGITS:
-            break
     if not wanted:
         return {}
     raise NtkspecError(
@@ -397,12 +403,19 @@ def _settle(
     )
 
 
-def _double(problem: _Problem, dim: int, ks: list[int], digits: int) -> _Doubled:
-    """Double the nodes until the change is below what is asked for, or below the rounding."""
+def _first(problem: _Problem, dim: int, ks: list[int]) -> _Doubled:
+    """What one rule gives, with no change known yet."""
     top = ks[-1] + 1
-    n, second = problem.first_size(dim, top), False
+    n = problem.first_size(dim, top)
     _check_size(n, dim, top - 1)
-    before = problem.run(dim, top, n, second)
+    run = problem.run(dim, top, n, False)
+    return _Doubled(run, [abs(0 * x) for x in run.values])
+
+
+def _doubled(problem: _Problem, dim: int, ks: list[int], first: _Doubled, digits: int) -> _Doubled:
+    """Double the nodes until the change is below what is asked for, or below the rounding."""
+    top, before = ks[-1] + 1, first.run
+    n, second = problem.first_size(dim, top), False
     while True:
         n, second = 2 * n + 1, not second
         _check_size(n, dim, top - 1)
