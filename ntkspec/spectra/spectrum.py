@@ -164,13 +164,15 @@ def _scaled(
     """Mantissas, exponents and relative errors of increasing degrees."""
     doubles = source.arithmetic if isinstance(source, ZonalKernel) else source.sigma.arithmetic
     if doubles != "double":
-        route = (
-            _kernel_seeds(source) if isinstance(source, ZonalKernel) else accurate(source, kernel)
-        )
+        if isinstance(source, ZonalKernel):
+            return _of_kernel(source, dim, degrees)
+        route = accurate(source, kernel)
         mantissa, exponent = both_parities(route, dim, degrees)
         return mantissa, exponent, np.full(degrees.size, route.relative_error)
     from ntkspec.spectra.direct import direct_eigenvalues
 
+    if isinstance(source, Network) and source.weights == "sphere":
+        raise NtkspecError("weights = 'sphere' takes the activations that ntkspec knows")
     zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
     value, bound = direct_eigenvalues(source, dim, degrees, kernel)
     exact = np.array([zeros.vanishes(int(k)) for k in degrees])
@@ -179,6 +181,30 @@ def _scaled(
         error = np.where(exact, 0.0, bound / np.abs(value))
     m, e = np.frexp(value)
     return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
+
+
+def _of_kernel(
+    source: ZonalKernel, dim: int, degrees: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of a kernel in high precision, whose values doubles must support.
+
+    Two runs of the seeds could agree by accident, on a feature that no node of theirs meets.
+    """
+    from ntkspec.spectra.direct import resolved_eigenvalues
+
+    with np.errstate(all="ignore"):
+        known, bound = resolved_eigenvalues(source.in_doubles, source.name, dim, degrees)
+    route = _kernel_seeds(source)
+    mantissa, exponent = both_parities(route, dim, degrees)
+    off = np.abs(np.ldexp(mantissa, exponent) - known) > bound
+    if off.any():
+        at = np.flatnonzero(off)[0]
+        raise NtkspecError(
+            f"degree = {degrees[at]}: {source.name} gives this eigenvalue as {known[at]:.6g} in "
+            f"doubles (to {bound[at]:.2g}), but its rules in high precision do not: it has too "
+            "narrow a feature for them; give it for doubles"
+        )
+    return mantissa, exponent, np.full(degrees.size, route.relative_error)
 
 
 @lru_cache(maxsize=16)
