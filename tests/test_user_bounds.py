@@ -7,6 +7,7 @@ kinks, which the engine is not told.
 import math
 from itertools import pairwise
 
+import mpmath
 import numpy as np
 import pytest
 from flint import arb
@@ -77,7 +78,8 @@ def clipped(rng):
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_dual_of_a_function_with_hidden_features_keeps_its_bound(family, seed):
     rng = np.random.default_rng(seed)
-    for rho in (0.6, -0.97, 0.9995):
+    # Narrow bumps take long near the ends.
+    for rho in (0.6,) if family is bumpy and seed == 1 else (0.6, -0.97, 0.9995):
         function, kinks = family(rng)
         variance = float(rng.choice([0.3, 1.0, 3.0]))
         network = Network(user_activation(function), weight_variance=variance)
@@ -112,10 +114,12 @@ def test_growing_tails_keep_their_bound(growth):
     rho = np.array([-0.95, 0.1, 0.7, 0.999])
     value, error = network.with_error(rho, "nngp")
     for r, v, e in zip(rho, value, error, strict=True):
-        covariance = np.array([[1.0, r], [r, 1.0]])
-        changed = np.linalg.inv(np.linalg.inv(covariance) - 2 * growth * np.eye(2))
-        right = changed[0, 1] * math.sqrt(np.linalg.det(changed) / np.linalg.det(covariance))
-        assert abs(v - right) <= e + 1e-13 * abs(right)
+        with mpmath.workdps(40):
+            covariance = mpmath.matrix([[1, float(r)], [float(r), 1]])
+            changed = (covariance**-1 - 2 * mpmath.mpf(growth) * mpmath.eye(2)) ** -1
+            ratio = mpmath.det(changed) / mpmath.det(covariance)
+            right = float(changed[0, 1] * mpmath.sqrt(ratio))
+        assert abs(v - right) <= e
 
 
 def test_the_issue_of_hard_tanh():
@@ -210,7 +214,7 @@ def test_kernels_with_hidden_features_keep_their_bound(name, dim):
         assert np.all(np.abs(found.eigenvalues - right) <= found.absolute_error + 1e-13)
         with np.errstate(all="ignore"):
             whole = ntkspec.spectrum(ZonalKernel(function), dim, degrees, tolerance=np.inf)
-        error = np.abs(whole.eigenvalues) * whole.relative_error
+            error = np.abs(whole.eigenvalues) * whole.relative_error
         assert np.all(np.abs(whole.eigenvalues - right) <= np.nan_to_num(error, nan=1.0) + 1e-13)
         if name == "smooth":
             assert whole.relative_error[0] <= 1e-12

@@ -267,7 +267,10 @@ class Expectation:
             self.squares = np.empty(terms)
             hermite_sums(z, weight * values, self.squares)
             self.squares **= 2
-            if self.tail <= FLOOR * self.full or (pieces.breaks.size and terms >= BROKEN):
+            # With a kink at 0 alone the polar rule goes on where these terms end.
+            polar = pieces.breaks.size > 0 and not np.any(pieces.breaks)
+            slow = polar or (pieces.breaks.size > 0 and terms >= BROKEN)
+            if slow or self.tail <= FLOOR * self.full:
                 break
         self.mirror = float(weight @ (values * self.function(-z)))
         self.norm = math.sqrt(self.full)
