@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,18 +12,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations import Activation, activation, refuse_bare_function
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import is_one_of, number, shown, whole_number
+from ntkspec.parameters import as_number, is_one_of, number, shown, whole_number
 
 if TYPE_CHECKING:
     from ntkspec.duals.panels import NetworkPanels
+    from ntkspec.duals.plain import PlainKernel
 
 __all__ = ["Kernel", "Network", "as_network"]
 
 Kernel = Literal["ntk", "nngp"]
 
 MOST_DEPTH = 100
+#: What the compiled kernels promise, relative to K(1).
+PROMISED = 1e-14
+#: What the kernel of a user's activation must reach unless asked otherwise, relative to K(1).
+TOLERANCE = 1e-12
 #: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
 TABULATED = 64.0
+
+
+#: Values, bounds on their absolute errors, and K(1) where the bounds are measured by it.
+_Bounded = tuple[NDArray[np.float64], NDArray[np.float64], float]
 
 
 @dataclass(frozen=True)
@@ -158,34 +168,38 @@ class Network:
             )
         return (1.0 if self.trained == "all" else 0.0), 1.0
 
-    def ntk(self, t: ArrayLike) -> NDArray[np.float64]:
+    def ntk(self, t: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
         """Neural tangent kernel K(t) at t = <x, x'>.
 
         Parameters
         ----------
         t : array_like, any shape
             In [-1, 1].
+        tolerance : float
+            Largest error accepted, relative to K(1).  Only a user's activation can exceed the
+            usual one; `with_error` returns the bounds.
 
         Returns
         -------
         ndarray of float64, the shape of t
             The error is at most 1e-14 K(1).  For relu, leaky_relu, relu_power, abs and step it is
             also at most 1e-14 |K(t)|, the ends included, except close to a zero of K between them.
-            A user's activation in doubles has no such bound.
+            For a user's activation it is at most `tolerance` times K(1).
 
         Raises
         ------
         NtkspecError
-            For NaN, or t outside [-1, 1].
+            For NaN, or t outside [-1, 1], and where the kernel of a user's activation is not
+            known to the tolerance: where, and the bound that holds.
 
         Examples
         --------
         >>> Network("relu").ntk([-1.0, 0.0, 1.0])
         array([-0. ,  0. ,  0.5])
         """
-        return self._pointwise(t, "ntk")
+        return self._accepted(tolerance, *self._pointwise(t, "ntk"))
 
-    def nngp(self, t: ArrayLike) -> NDArray[np.float64]:
+    def nngp(self, t: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
         """Kernel E[sigma(u) sigma(v)] of the network at its start; parameters as for `ntk`.
 
         Examples
@@ -193,15 +207,54 @@ class Network:
         >>> Network("relu").nngp(1.0)
         array(0.5)
         """
-        return self._pointwise(t, "nngp")
+        return self._accepted(tolerance, *self._pointwise(t, "nngp"))
 
-    def ntk_matrix(self, points: ArrayLike) -> NDArray[np.float64]:
+    def with_error(
+        self, t: ArrayLike, kernel: Kernel = "ntk"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Kernel K(t) and bounds on its absolute error, whatever they are.
+
+        Parameters
+        ----------
+        t : array_like, any shape
+            In [-1, 1].
+        kernel : {"ntk", "nngp"}
+
+        Returns
+        -------
+        value, absolute_error : ndarrays of float64, the shape of t
+
+        Raises
+        ------
+        NtkspecError
+            For a parameter that is not allowed.
+
+        Notes
+        -----
+        A user's function is known by its values at some ten thousand points: the bounds hold
+        for a function without features between them, narrower than about 0.001 standard
+        deviations of its argument.
+
+        Examples
+        --------
+        >>> from ntkspec import user_activation
+        >>> steps = Network(user_activation(np.floor))
+        >>> value, error = steps.with_error([0.0, 0.999], "nngp")
+        >>> value.round(2), error < 1e-2
+        (array([0.25, 1.32]), array([ True,  True]))
+        """
+        self.mixture(kernel)
+        return self._pointwise(t, kernel)[:2]
+
+    def ntk_matrix(self, points: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
         """Matrix of the NTK between points of the sphere.
 
         Parameters
         ----------
         points : (n, dim) array_like
             Unit vectors (to 1e-8; they are normalized to the last digit).
+        tolerance : float
+            As for `ntk`.
 
         Returns
         -------
@@ -212,7 +265,8 @@ class Network:
         Raises
         ------
         NtkspecError
-            When a point is not on the sphere or the shape is another.
+            When a point is not on the sphere or the shape is another, and where the kernel of a
+            user's activation is not known to the tolerance.
 
         Examples
         --------
@@ -220,9 +274,11 @@ class Network:
         array([[0.5, 0. ],
                [0. , 0.5]])
         """
-        return self._matrix(points, "ntk")
+        return self._accepted(tolerance, *self._matrix(points, "ntk"))
 
-    def nngp_matrix(self, points: ArrayLike) -> NDArray[np.float64]:
+    def nngp_matrix(
+        self, points: ArrayLike, *, tolerance: float = TOLERANCE
+    ) -> NDArray[np.float64]:
         """Matrix of the NNGP kernel between points of the sphere, as `ntk_matrix`.
 
         Examples
@@ -231,32 +287,117 @@ class Network:
         array([[0.5, 0. ],
                [0. , 0.5]])
         """
-        return self._matrix(points, "nngp")
+        return self._accepted(tolerance, *self._matrix(points, "nngp"))
 
-    def _pointwise(self, t: ArrayLike, kernel: Kernel) -> NDArray[np.float64]:
+    def matrix_with_error(
+        self, points: ArrayLike, kernel: Kernel = "ntk"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Matrix of a kernel between points of the sphere, and bounds on its absolute errors.
+
+        Parameters
+        ----------
+        points : (n, dim) array_like
+            Unit vectors, as for `ntk_matrix`.
+        kernel : {"ntk", "nngp"}
+
+        Returns
+        -------
+        value, absolute_error : (n, n) ndarrays of float64
+
+        Raises
+        ------
+        NtkspecError
+            For a parameter that is not allowed.
+
+        Examples
+        --------
+        >>> value, error = Network("relu").matrix_with_error([[1.0, 0.0], [0.0, 1.0]])
+        >>> bool(error.max() <= 1e-14)
+        True
+        """
+        self.mixture(kernel)
+        return self._matrix(points, kernel)[:2]
+
+    def _pointwise(self, t: ArrayLike, kernel: Kernel) -> _Bounded:
         flat = _checked_cosine(t)
-        out = np.empty(flat.size)
+        if self.sigma.user:
+            plain = self._plain(kernel)
+            value, error = plain(np.arccos(flat.ravel()))
+            return value.reshape(flat.shape), error.reshape(flat.shape), plain.top
+        row = np.empty(flat.size)
         values, _, arguments = self._compiled(kernel)
-        values(flat.ravel(), *arguments, out)
-        return out.reshape(flat.shape)
+        values(flat.ravel(), *arguments, row)
+        top = self._top(kernel)
+        return row.reshape(flat.shape), np.broadcast_to(PROMISED * top, flat.shape), top
 
-    def _matrix(self, points: ArrayLike, kernel: Kernel) -> NDArray[np.float64]:
+    def _matrix(self, points: ArrayLike, kernel: Kernel) -> _Bounded:
         x = _checked_points(points)
         out = np.empty((x.shape[0], x.shape[0]))
+        if self.sigma.user:
+            plain, error = self._plain(kernel), np.empty_like(out)
+            for i in range(x.shape[0]):
+                # Angles from half the distance, so that close points keep their digits.
+                near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
+                far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
+                value, bound = plain(2.0 * np.arctan2(near, far))
+                out[i, : i + 1] = out[: i + 1, i] = value
+                error[i, : i + 1] = error[: i + 1, i] = bound
+            return out, error, plain.top
         _, matrix, arguments = self._compiled(kernel)
         matrix(x, *arguments, out)
-        return out
+        top = self._top(kernel)
+        return out, np.broadcast_to(PROMISED * top, out.shape), top
+
+    def _top(self, kernel: Kernel) -> float:
+        """K(1)."""
+        values, _, arguments = self._compiled(kernel)
+        top = np.empty(1)
+        values(np.ones(1), *arguments, top)
+        return float(abs(top[0]))
+
+    def _plain(self, kernel: Kernel) -> PlainKernel:
+        """The kernel of a user's activation in doubles."""
+        self.mixture(kernel)
+        self._refuse_sphere()
+        from ntkspec.duals.plain import PlainKernel
+
+        return PlainKernel(self, kernel)
+
+    def _refuse_sphere(self) -> None:
+        if self.weights == "sphere":
+            raise NtkspecError(
+                "with weights = 'sphere' the kernel depends on the dimension; "
+                "ntkspec.spectrum(network, dim) computes its spectrum"
+            )
+
+    def _accepted(
+        self,
+        tolerance: float,
+        value: NDArray[np.float64],
+        error: NDArray[np.float64],
+        top: float,
+    ) -> NDArray[np.float64]:
+        """The values, when they are known to the tolerance, relative to K(1) = top."""
+        limit = as_number(tolerance)
+        if not limit > 0.0:
+            raise NtkspecError(
+                f"tolerance = {shown(tolerance)} is not allowed; it must be positive"
+            )
+        if not self.sigma.user or limit == math.inf:
+            return value
+        worst = float(np.max(error, initial=0.0))
+        if not worst <= limit * top:
+            raise NtkspecError(
+                f"the kernel of {self.name} is known to {worst / top if top else math.inf:.2g} "
+                f"K(1) only, which exceeds tolerance = {limit:g}: raise the tolerance, or read "
+                "values with their bounds by with_error or matrix_with_error"
+            )
+        return value
 
     def _compiled(self, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
         """Compiled functions of cosines and of points, and the arguments after those."""
         mixture = self.mixture(kernel)
-        if self.sigma.user:
-            return _user_values, _user_matrix, (self, kernel)
-        if self.weights == "sphere":
-            raise NtkspecError(
-                "with weights = 'sphere' the kernel depends on the dimension; "
-                "its spectrum is had by ntkspec.spectrum(network, dim)"
-            )
+        self._refuse_sphere()
         if self.depth == 1 and self.bias_variance == 0.0:
             from ntkspec.kernels import dual
 
@@ -277,23 +418,6 @@ def _panels(network: Network) -> NetworkPanels:
     from ntkspec.duals.panels import network_panels
 
     return network_panels(network)
-
-
-def _user_values(t: NDArray[np.float64], network: Network, kernel: Kernel, out: Any) -> None:
-    from ntkspec.duals.plain import plain_kernel
-
-    out[:] = plain_kernel(network, np.arccos(t), kernel)[0]
-
-
-def _user_matrix(x: NDArray[np.float64], network: Network, kernel: Kernel, out: Any) -> None:
-    """Row by row; angles from half the distance, so that close points keep their digits."""
-    from ntkspec.duals.plain import plain_kernel
-
-    for i in range(x.shape[0]):
-        near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
-        far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
-        out[i, : i + 1] = plain_kernel(network, 2.0 * np.arctan2(near, far), kernel)[0]
-        out[: i + 1, i] = out[i, : i + 1]
 
 
 def as_network(network: Network | str) -> Network:

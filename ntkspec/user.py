@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -40,7 +41,8 @@ class ZonalKernel:
     Notes
     -----
     In high precision K(cos theta) must be analytic in theta on [0, pi], as kernels of the distance
-    2 sin(theta/2) between the points are: Laplace, Matern, Gaussian.
+    2 sin(theta/2) between the points are: Laplace, Matern, Gaussian.  Others are refused: the
+    values at some ten thousand points are compared with a series in theta.
 
     Examples
     --------
@@ -56,6 +58,16 @@ class ZonalKernel:
 
     def __post_init__(self) -> None:
         _check(self.function, self.arithmetic, "function")
+
+    def in_doubles(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """K of a float64 array, whatever the function takes.
+
+        Examples
+        --------
+        >>> ZonalKernel(lambda t: t * t, "flint").in_doubles(np.array([0.5, -1.0]))
+        array([0.25, 1.  ])
+        """
+        return _InDoubles(self.function, self.arithmetic, self.name)(t)
 
     def __getstate__(self) -> dict[str, Any]:
         return _picklable(self, self.function)
@@ -87,12 +99,15 @@ def user_activation(
     function : callable
         sigma, elementwise: of a float64 array ("double"), a `flint.arb` or an `mpmath.mpf`.
     derivative : callable, optional
-        sigma' likewise; without it the dual is differentiated, which costs digits in doubles.
+        sigma' likewise.  Without it, doubles take it from sigma itself, which costs about two
+        digits, and balls differentiate the dual; a sigma that jumps has no NTK then.
     name : str
     arithmetic : {"double", "flint", "mpmath"}
         In doubles only eigenvalues that stand out of the rounding can be had.
     kink : bool
-        Whether sigma or a derivative of it jumps at 0; it must be smooth elsewhere.
+        Whether sigma or a derivative of it jumps at 0, for flint and mpmath numbers: it must be
+        smooth elsewhere, or the spectrum is refused.  In doubles kinks and jumps are found
+        wherever they are.
     symmetry : {"odd", "even"}, optional
         Makes the zeros it forces exact.
     polynomial : int, optional
@@ -131,8 +146,8 @@ def user_activation(
 
     return Activation(
         name,
-        _InDoubles(function, arithmetic),
-        _NoDerivative(name) if derivative is None else _InDoubles(derivative, arithmetic),
+        _InDoubles(function, arithmetic, name),
+        _NoDerivative(name) if derivative is None else _InDoubles(derivative, arithmetic, name),
         function,
         derivative,
         _SampledDual(function, derivative, name, arithmetic, kink),
@@ -196,6 +211,7 @@ class _InDoubles:
 
     function: Callable[[Any], Any]
     arithmetic: Arithmetic
+    name: str
 
     def __call__(self, x: Any) -> NDArray[np.float64]:
         points = np.asarray(x, dtype=np.float64)
@@ -205,7 +221,7 @@ class _InDoubles:
 
         from ntkspec.precision import exclusive
 
-        of_ball = ball_function(self.function, self.arithmetic, "the activation")
+        of_ball = ball_function(self.function, self.arithmetic, self.name)
         with exclusive():
             flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
         return np.array(flat).reshape(points.shape)
@@ -237,12 +253,27 @@ class _SampledDual:
     def __call__(self, q: Any) -> Any:
         from ntkspec.duals.sampled import sampled_dual
 
-        slope = None
-        if self.derivative is not None:
-            slope = ball_function(self.derivative, self.arithmetic, self.name)
-        return sampled_dual(
-            q, ball_function(self.function, self.arithmetic, self.name), slope, self.kink
-        )
+        return sampled_dual(q, *self._balls(), self.kink, _resolved(self, float(q.mid())))
+
+    def _balls(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None]:
+        of = ball_function(self.function, self.arithmetic, self.name)
+        if self.derivative is None:
+            return of, None
+        return of, ball_function(self.derivative, self.arithmetic, self.name)
+
+    def resolved(self, q: float) -> tuple[Any, Any]:
+        """The expectations in doubles of sigma and, where it is given, of sigma'."""
+        from ntkspec.duals.sampled import resolved
+
+        of, slope = self._balls()
+        first = resolved(q, of, self.kink, self.name)
+        return first, None if slope is None else resolved(q, slope, self.kink, self.name)
+
+
+@lru_cache(maxsize=32)
+def _resolved(dual: _SampledDual, q: float) -> tuple[Any, Any]:
+    """As precision rises a dual is made several times: what doubles say of it only once."""
+    return dual.resolved(q)
 
 
 def _picklable(instance: Any, function: Callable[[Any], Any]) -> dict[str, Any]:

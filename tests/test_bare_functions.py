@@ -49,7 +49,7 @@ def bend_slope(x):
 )
 @pytest.mark.parametrize("function", [np.tanh, abs, lambda t: t])
 def test_a_bare_function_is_refused_with_both_ways_out(call, function):
-    with pytest.raises(NtkspecError, match="user_activation.*ZonalKernel") as caught:
+    with pytest.raises(NtkspecError, match=r"user_activation.*ZonalKernel") as caught:
         call(function)
     assert "\n" not in str(caught.value)
 

@@ -389,9 +389,8 @@ def test_more_samples_than_functions_is_least_squares():
     Its exact risk is noise * r / (n - r - 1) and its residual noise * (n - r) / n (textbook); the
     theory lacks the 1.
     """
-    exact = ntkspec.spectrum(
-        ntkspec.ZonalKernel(lambda t: (1 + t) ** 2 / 4), 3, range(3), tolerance=1e-10
-    )
+    kernel = ntkspec.ZonalKernel(lambda t: (1 + t) ** 2 / 4)
+    exact = ntkspec.spectrum(kernel, 3, range(3), tolerance=1e-10)
     known = replace(
         modes(exact),
         rest=(0.0, 0.0),
@@ -471,9 +470,8 @@ def test_times_beyond_doubles_and_of_steps():
 
 def test_polynomials_of_few_functions_are_learned_to_the_end():
     """K(t) = (1 + t)^2 / 4 has rank 9 at d = 3: from 9 points on nothing is left."""
-    spectrum = ntkspec.spectrum(
-        ntkspec.ZonalKernel(lambda t: (1 + t) ** 2 / 4), 3, range(3), tolerance=1e-10
-    )
+    kernel = ntkspec.ZonalKernel(lambda t: (1 + t) ** 2 / 4)
+    spectrum = ntkspec.spectrum(kernel, 3, range(3), tolerance=1e-10)
     curve = learning_curve(spectrum, None, [4, 20], {1: 1.0, 2: 1.0})
     assert curve.test_error[0] > 0.1
     assert curve.test_error[1] < 1e-6

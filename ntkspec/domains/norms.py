@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flint import ctx
 from numpy.typing import NDArray
 
 from ntkspec.domains.radial import radial_rule
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.precision import working_precision
 from ntkspec.spectra.trace import kernel_at_one
 
 __all__ = ["mean_square"]
@@ -73,7 +73,7 @@ def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, floa
 def _mean(
     network: Network, kernel: Kernel, dim: int, radial: int, nodes: int, shift: float
 ) -> float:
-    with ctx.workprec(80):
+    with working_precision(80):
         rule = radial_rule(dim, radial, NATS)
     squares, weights = (np.array([float(x) for x in part]) for part in rule)
     values = [_on_diagonal(network, kernel, float(square), nodes, shift) for square in squares]

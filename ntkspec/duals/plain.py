@@ -1,90 +1,159 @@
-"""Kernels of a user's activation in doubles: the Gaussian expectation by quadrature in the plane.
+"""Kernels of a user's activation in doubles, with bounds on their errors.
 
-Polar coordinates u = sqrt(q) r cos(a), v = sqrt(q) r cos(a - theta), Gauss-Legendre in r and in
-the four sectors between the rays on which u or v is 0, so that a kink at 0 costs nothing.
+Nothing is known of the function but its values, so it is resolved first (`ntkspec.duals.pieces`):
+panels on which it is a polynomial to rounding, its kinks and jumps at their edges.  Then
+
+* E[f(u) f(v)] = sum of h_n^2 rho^n with h_n its Hermite coefficients, one-dimensional integrals.
+  What the first N terms leave out is at most |rho|^N (E[f^2] - sum of h_n^2): Parseval's bound.
+* Near rho = 1 and -1, where these terms do not suffice, a rule in the plane: in polar coordinates
+  for a function that is smooth or has its kink at 0, else in the coordinates u + v and u - v, with
+  the kinks as edges of panels.  At rho = 1, -1, 0.8 and -0.8 the one-dimensional integrals tell
+  how good the rule is.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.duals.sampled import check_square_integrable
+from ntkspec.duals.pieces import ORDER, Pieces, check_square_integrable, resolve
 from ntkspec.errors import NtkspecError
+from ntkspec.kernels.pieces import hermite_sums
 
-__all__ = ["plain_kernel"]
+__all__ = ["Expectation", "PlainKernel"]
 
 Array = NDArray[np.float64]
+Function = Callable[[Array], Array]
 
-#: Nodes of the fine rule in a sector and in the radius; the coarse rule tells its error.
+ROUNDING = 2.0**-53
+#: Rounding of a layer's dual, relative to its value at correlation 1.
+FLOOR = 2e-15
+#: Terms of the Hermite series, and width of the panels that integrate them; more for a smooth
+#: function whose series is longer.
+TERMS = ((400, 0.5), (1600, 0.25), (4000, 0.15))
+#: Terms for a function with a kink or a jump, whose series falls too slowly to be followed.
+BROKEN = 1600
+#: How far out the Gaussian is integrated, in standard deviations: as far as the function asks.
+REACHES = (9.5, 12.5, 17.0, 23.0, 31.0, 38.0)
+#: Up to here the function must be finite.
+FINITE = 12.5
+#: Correlations at which the rules in the plane are measured.
+CHECKS = (1.0, -1.0, 0.8, -0.8)
+#: Nodes of the polar rules in a sector and in the radius.
 FINE, COARSE = (48, 96), (36, 72)
-REACH = 12.5
-#: Chebyshev points in theta when the dual is differentiated.
-SERIES = 96
+POLAR_REACH = 12.5
+#: Nodes of the inner rule on a panel in the plane, and panels of the outer one.
+INNER = 24
+OUTER_PANELS = 64
+#: More kinks or panels than these are not followed through the plane.
+MOST_BREAKS, MOST_EDGES = 12, 80
 
 
-def plain_kernel(network: Any, angles: Array, kernel: str) -> tuple[Array, Array]:
-    """K(cos theta) of a network and a bound on its error, in doubles.
+class PlainKernel:
+    """K(cos theta) of a network in doubles, and bounds on its error.
 
     Parameters
     ----------
     network : Network
         With a user's activation.
-    angles : float64 array
     kernel : {"ntk", "nngp"}
 
     Raises
     ------
     NtkspecError
-        When the activation returns another shape, NaN or an infinity, or is not square integrable.
+        When the activation returns another shape, NaN or an infinity, is not square integrable,
+        or jumps though its derivative is asked for and not given.
     """
-    with np.errstate(all="ignore"):
-        fine = _compose(network, angles, kernel, FINE)
-        coarse = _compose(network, angles, kernel, COARSE)
-    top = float(np.max(np.abs(fine), initial=0.0))
-    return fine, np.abs(fine - coarse) + 2e-15 * network.depth * top
+
+    def __init__(self, network: Any, kernel: str) -> None:
+        self.network, self.kernel = network, kernel
+        self.duals: dict[float, _Duals] = {}
+        with np.errstate(all="ignore"):
+            self.top = abs(float(self._compose(np.zeros(1), 0.0, 0.0)[0][0]))
+
+    def __call__(self, angles: Array) -> tuple[Array, Array]:
+        """Return the values and bounds on their absolute errors."""
+        with np.errstate(all="ignore"):
+            value, error = self._compose(angles, 0.0, 0.0)
+            if self.network.depth > 1:
+                # Errors of the hidden layers change the variances and the correlations of those
+                # behind: by how much, two runs with such errors show.
+                for scale, turn in ((1.0, 0.0), (0.0, 1.0)):
+                    error = error + 2.0 * np.abs(self._compose(angles, scale, turn)[0] - value)
+        return value, error + FLOOR * self.network.depth * self.top
+
+    def _compose(self, angles: Array, scale: float, turn: float) -> tuple[Array, Array]:
+        """K with hidden layers changed by `scale` and `turn` of their bounds; the last's bound."""
+        net = self.network
+        weight, bias = net.weight_variance, net.bias_variance
+        variance = weight + bias
+        tangent = weight * np.cos(angles) + bias
+        theta = angles
+        if bias > 0.0:
+            theta = 2.0 * np.arcsin(
+                np.clip(math.sqrt(weight / variance) * np.sin(angles / 2), 0, 1)
+            )
+        for layer in range(net.depth):
+            dual = self._dual(variance)
+            value, error = dual.value(theta)
+            slope, doubt = np.zeros_like(value), np.zeros_like(value)
+            if self.kernel == "ntk":
+                slope, doubt = dual.slope(theta)
+            if layer == net.depth - 1:
+                break
+            full, at_one = dual.at_one()
+            slope = slope + turn * doubt
+            before = variance
+            variance = weight * (full + scale * at_one) + bias
+            covariance = weight * (value + scale * at_one - turn * error) + bias
+            tangent = covariance + weight * tangent * slope
+            same = theta == 0.0
+            theta = np.arccos(np.clip(covariance / variance, -1.0, 1.0))
+            theta[same & (turn == 0.0)] = 0.0
+            if not 1e-290 < variance < 1e290 or before <= 0.0:
+                raise NtkspecError(
+                    f"the variance before layer {layer + 2} is {variance:.3g}, which is out of "
+                    "range; change weight_variance, bias_variance or depth"
+                )
+        if self.kernel == "nngp":
+            return value, error
+        both = np.abs(tangent) * doubt
+        if net.trained == "all":
+            return value + tangent * slope, error + both
+        return tangent * slope, both
+
+    def _dual(self, variance: float) -> _Duals:
+        if variance not in self.duals:
+            self.duals[variance] = _Duals(self.network.sigma, variance)
+        return self.duals[variance]
 
 
-def _compose(network: Any, angles: Array, kernel: str, rule: tuple[int, int]) -> Array:
-    weight, bias = network.weight_variance, network.bias_variance
-    variance = weight + bias
-    covariance = weight * np.cos(angles) + bias
-    theta = angles if bias == 0.0 else np.arccos(np.clip(covariance / variance, -1.0, 1.0))
-    tangent = covariance
-    for layer in range(network.depth):
-        dual = _PlainDual(network.sigma, variance, rule)
-        value = dual.value(theta)
-        if layer == network.depth - 1:
-            break
-        if kernel == "ntk":
-            tangent = weight * value + bias + weight * tangent * dual.slope(theta)
-        covariance = weight * value + bias
-        variance = weight * float(dual.value(np.zeros(1))[0]) + bias
-        theta = np.arccos(np.clip(covariance / variance, -1.0, 1.0))
-    if kernel == "nngp":
-        return value
-    product: Array = tangent * dual.slope(theta)
-    return product + value if network.trained == "all" else product
+class _Duals:
+    """E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] at a variance."""
 
-
-class _PlainDual:
-    """Duals of one layer."""
-
-    def __init__(self, sigma: Any, variance: float, rule: tuple[int, int]) -> None:
+    def __init__(self, sigma: Any, variance: float) -> None:
         self.sigma, self.variance = sigma, variance
         self.root = math.sqrt(variance)
-        self.x, self.w = np.polynomial.legendre.leggauss(rule[0])
-        x, w = np.polynomial.legendre.leggauss(rule[1])
-        self.r = 0.5 * REACH * (x + 1.0)
-        self.density = 0.5 * REACH * w * self.r * np.exp(-0.5 * self.r**2) / (2.0 * math.pi)
         check_square_integrable(self._log_size, variance, sigma.name)
+        self.function = Expectation(self._scaled(sigma.value), self._probes)
+
+    @property
+    def _probes(self) -> int:
+        """Points to look at in a panel; numbers of high precision take long."""
+        return 1024 if self.sigma.arithmetic == "double" else 64
 
     def _log_size(self, x: float) -> float:
         size = abs(float(self._call(self.sigma.value, np.array([x]))[0]))
         return math.log(size) if size > 0.0 else -math.inf
+
+    def _scaled(self, function: Function) -> Function:
+        return lambda z: self._call(function, (self.root * z).ravel()).reshape(z.shape)
 
     def _call(self, function: Any, x: Array) -> Array:
         try:
@@ -100,36 +169,302 @@ class _PlainDual:
                 f"{self.sigma.name} returned shape {result.shape} for arguments of shape {x.shape}"
             )
         bad = ~np.isfinite(result)
-        if bad.any() and np.abs(x[bad]).min() <= REACH * self.root:
+        if bad.any() and np.abs(x[bad]).min() <= FINITE * self.root:
             raise NtkspecError(
                 f"{self.sigma.name} returned a value that is not finite at {float(x[bad][0])!r}"
             )
         return np.where(bad, np.inf, result)
 
-    def value(self, theta: Array) -> Array:
-        """E[sigma(u) sigma(v)]."""
-        return self._expectation(self.sigma.value, theta)
+    def value(self, theta: Array) -> tuple[Array, Array]:
+        """E[sigma(u) sigma(v)] and a bound on its error."""
+        return self.function(theta)
 
-    def slope(self, theta: Array) -> Array:
-        """E[sigma'(u) sigma'(v)]; from the dual itself where sigma' is not given."""
+    def at_one(self) -> tuple[float, float]:
+        """E[sigma(u)^2] and a bound on its error."""
+        return self.function.full, self.function.floor
+
+    def slope(self, theta: Array) -> tuple[Array, Array]:
+        """E[sigma'(u) sigma'(v)] and a bound on its error."""
+        value, error = self._derivative(theta)
+        if self.sigma.ball_derivative is None:
+            return value / self.variance, error / self.variance
+        return value, error
+
+    @cached_property
+    def _derivative(self) -> Expectation:
+        """Of sigma', or where it is not given of d/dz sigma(root z), by the series of sigma."""
         if self.sigma.ball_derivative is not None:
-            return self._expectation(self.sigma.derivative, theta)
-        nodes = np.cos(np.pi * (np.arange(SERIES) + 0.5) / SERIES)
-        values = self._expectation(self.sigma.value, 0.5 * np.pi * (1.0 + nodes))
-        fit = np.polynomial.Chebyshev.fit(nodes, values, SERIES - 1, domain=[-1, 1])
-        edge = np.clip(theta, 1e-4, math.pi - 1e-4)
-        rate = fit.deriv()(2.0 * edge / math.pi - 1.0) * 2.0 / math.pi
-        return np.asarray(-rate / (self.variance * np.sin(edge)))
+            return Expectation(self._scaled(self.sigma.derivative), self._probes)
+        pieces = self.function.pieces
+        jumps = pieces.jumps()
+        size = np.abs(pieces.series).sum(axis=1)
+        wide = jumps > 1e-7 * np.maximum(np.maximum(size[1:], size[:-1]), 1e-3 * self.function.norm)
+        if pieces.graded or wide.any() or self.function.missed > 1e-6 * self.function.norm:
+            at = self.root * float(
+                pieces.edges[1:-1][np.argmax(jumps)] if wide.any() else pieces.edges[0]
+            )
+            where = f"jumps near {at:.6g}" if wide.any() else "could not be resolved"
+            raise NtkspecError(
+                f"{self.sigma.name} {where} and was given without its derivative: its neural "
+                "tangent kernel cannot be computed; give the derivative, or use kernel = 'nngp'"
+            )
+        return Expectation.of_slope(self.function)
 
-    def _expectation(self, function: Any, theta: Array) -> Array:
-        return np.array([self._at(function, float(angle)) for angle in theta])
 
-    def _at(self, function: Any, theta: float) -> float:
-        edges = np.array([-0.5, theta / np.pi - 0.5, 0.5, theta / np.pi + 0.5, 1.5]) * np.pi
-        half = 0.5 * np.diff(edges)
-        a = (edges[:-1] + half)[:, np.newaxis] + np.outer(half, self.x)
-        weights = np.outer(half, self.w).ravel()
-        scaled = self.root * self.r[:, np.newaxis]
-        first = self._call(function, scaled * np.cos(a.ravel()))
-        second = self._call(function, scaled * np.cos(a.ravel() - theta))
-        return float(self.density @ (first * second) @ weights)
+class Expectation:
+    """E[f(u) f(v)] of two standard Gaussians of correlation cos(theta), and its error.
+
+    Parameters
+    ----------
+    function : callable
+        f, of float64 arrays.
+    probes : int
+        Points to look at in each of the first panels.
+
+    Attributes
+    ----------
+    full, mirror : float
+        The values at correlations 1 and -1.
+    squares : (N,) float64 array
+        h_n^2.
+    missed : float
+        Bound on what the panels miss of f, in the norm sqrt(E[f^2]).
+    floor : float
+        The error that all values share.
+    """
+
+    def __init__(self, function: Function, probes: int) -> None:
+        self.function = function
+        self.reach, outside = _reach(function)
+        count = 2 * math.ceil(self.reach) + 1
+        first = np.linspace(-1.0, 1.0, count) * self.reach
+        first[1:-1] += 0.0137
+        z = 0.5 * (first[1:] + first[:-1])
+        rough = float(np.sqrt(np.mean(function(z) ** 2 * _density(z)) * 2.0 * self.reach))
+
+        def negligible(low: Array, high: Array) -> Array:
+            return np.asarray(2e-17 * rough * np.exp(0.25 * _inner(low, high) ** 2))
+
+        self.pieces = resolve(function, first, negligible, probes)
+        self._integrate(self.pieces, np.zeros(self.pieces.misfit.size), outside)
+
+    @classmethod
+    def of_slope(cls, of: Expectation) -> Expectation:
+        """Of the derivative of another's function."""
+        self = cls.__new__(cls)
+        self.function, self.reach = of.pieces.derivative(), of.reach
+        self._integrate(of.pieces, of.pieces.derivative_noise(), 0.0)
+        return self
+
+    def _integrate(self, pieces: Pieces, doubt: Array, outside: float) -> None:
+        self.pieces = pieces
+        both = np.union1d(pieces.edges, -pieces.edges)
+        for terms, width in TERMS:
+            z, weight = _rule(_split(both, width))
+            weight = weight * _density(z)
+            values = self.function(z)
+            self.full = float(weight @ values**2)
+            self.squares = np.empty(terms)
+            hermite_sums(z, weight * values, self.squares)
+            self.squares **= 2
+            # With a kink at 0 alone the polar rule goes on where these terms end.
+            polar = pieces.breaks.size > 0 and not np.any(pieces.breaks)
+            slow = polar or (pieces.breaks.size > 0 and terms >= BROKEN)
+            if slow or self.tail <= FLOOR * self.full:
+                break
+        self.mirror = float(weight @ (values * self.function(-z)))
+        self.norm = math.sqrt(self.full)
+        mass = _mass(pieces.edges)
+        self.missed = math.sqrt(float(mass @ (pieces.misfit + doubt) ** 2))
+        self.floor = (
+            2.0 * self.norm * self.missed + self.missed**2 + 2.0 * outside + FLOOR * self.full
+        )
+
+    @property
+    def tail(self) -> float:
+        """What the Hermite series lacks at correlation 1."""
+        return max(self.full - float(self.squares.sum()), 0.0) + 8.0 * ROUNDING * self.full
+
+    def __call__(self, theta: Array) -> tuple[Array, Array]:
+        """Return the values at angles in [0, pi] and bounds on their errors."""
+        rho = np.cos(theta)
+        value, error = self._series(rho)
+        value[theta == 0.0], error[theta == 0.0] = self.full, 0.0
+        value[theta == math.pi], error[theta == math.pi] = self.mirror, 0.0
+        poor = np.flatnonzero(error > FLOOR * self.full)
+        if poor.size and self._polar_error <= 5.0 * FLOOR * self.full:
+            for i in poor:
+                value[i], error[i] = self._polar(float(theta[i]))
+        elif poor.size and self._followed:
+            for i in poor:
+                other, bound = self._plane(float(theta[i]))
+                bound += self._plane_error
+                if bound < error[i]:
+                    value[i], error[i] = other, bound
+        return value, error + self.floor
+
+    def _series(self, rho: Array) -> tuple[Array, Array]:
+        """By the Hermite series, with Parseval's bound on the rest."""
+        value = np.polynomial.polynomial.polyval(rho, self.squares)
+        rest = np.abs(rho) ** self.squares.size * self.tail
+        half = 0.5 * np.where(rho > 0.0, rest, 0.0)  # there the rest is positive
+        return value + half, np.where(rho > 0.0, half, rest)
+
+    def _known(self, rho: float) -> float:
+        if abs(rho) == 1.0:
+            return self.full if rho > 0.0 else self.mirror
+        return float(self._series(np.array([rho]))[0][0])
+
+    # --- polar coordinates -----------------------------------------------------------------------
+
+    @cached_property
+    def _polar_error(self) -> float:
+        """Of the polar rule where the value is known; infinite where the rule does not apply."""
+        if self.pieces.graded or np.any(self.pieces.breaks != 0.0) or self.reach > POLAR_REACH:
+            return math.inf
+        return max(
+            abs(_polar_rule(self.function, math.acos(rho), FINE) - self._known(rho))
+            for rho in CHECKS
+        )
+
+    def _polar(self, theta: float) -> tuple[float, float]:
+        fine = _polar_rule(self.function, theta, FINE)
+        coarse = _polar_rule(self.function, theta, COARSE)
+        return fine, abs(fine - coarse) + self._polar_error
+
+    # --- the coordinates u + v and u - v ---------------------------------------------------------
+
+    @cached_property
+    def _followed(self) -> bool:
+        few = self.pieces.breaks.size <= MOST_BREAKS and self.pieces.edges.size <= MOST_EDGES
+        return few and self.missed < 1e-6 * self.norm
+
+    @cached_property
+    def _plane_error(self) -> float:
+        return max(
+            abs(self._plane(math.acos(rho))[0] - self._known(rho)) for rho in CHECKS if abs(rho) < 1
+        )
+
+    def _plane(self, theta: float) -> tuple[float, float]:
+        """Panels in both directions: u = a x + b y, v = s (a x - b y), a >= b."""
+        if theta <= 0.5 * math.pi:
+            a, b, s = math.cos(theta / 2), math.sin(theta / 2), 1.0
+        else:
+            a, b, s = math.sin(theta / 2), math.cos(theta / 2), -1.0
+        edges, reach = self.pieces.edges[1:-1], self.reach
+        x, w = _legendre(INNER)
+
+        def along(y: Array) -> Array:
+            """Integral over x at each y."""
+            shift = b * y.reshape(-1, 1)
+            ends = np.concatenate([(edges - shift) / a, (s * edges + shift) / a], axis=1)
+            ends = np.clip(ends, -reach, reach)
+            ends = np.sort(np.pad(ends, ((0, 0), (1, 1)), constant_values=reach), axis=1)
+            ends[:, 0] = -reach
+            half = 0.5 * np.diff(ends, axis=1)[:, :, np.newaxis]
+            nodes = 0.5 * (ends[:, 1:] + ends[:, :-1])[:, :, np.newaxis] + half * x
+            turn = shift[:, :, np.newaxis]
+            values = self.function(a * nodes + turn) * self.function(s * (a * nodes - turn))
+            total: Array = np.sum(values * half * w * _density(nodes), axis=(1, 2))
+            return total.reshape(y.shape)
+
+        def in_parts(y: Array) -> Array:
+            flat = y.ravel()
+            step = max(1, 400_000 // (2 * edges.size * INNER))
+            parts = [along(flat[i : i + step]) for i in range(0, flat.size, step)]
+            return np.concatenate(parts).reshape(y.shape)
+
+        known = self.pieces.breaks
+        meet = (known[:, np.newaxis] - s * known).ravel() / (2.0 * b)
+        low = 0.0 if s > 0.0 else -reach
+        start = np.linspace(low, reach, math.ceil((reach - low) / 1.5) + 1)
+        meet = meet[(meet > low) & (meet < reach)]
+        first = _apart(np.union1d(start, meet), meet)
+        pieces = resolve(
+            in_parts, first, lambda p, q: 2e-17 * self.full * np.exp(0.5 * _inner(p, q) ** 2),
+            8, OUTER_PANELS,
+        )  # fmt: skip
+        half = 0.5 * np.diff(pieces.edges)[:, np.newaxis]
+        nodes, weights = _legendre(ORDER)
+        middle = 0.5 * (pieces.edges[1:] + pieces.edges[:-1])[:, np.newaxis]
+        values = pieces.series @ np.polynomial.chebyshev.chebvander(nodes, ORDER - 1).T
+        double = 2.0 if s > 0.0 else 1.0
+        value = double * float(np.sum(values * half * weights * _density(middle + half * nodes)))
+        return value, double * float(_mass(pieces.edges) @ pieces.misfit)
+
+
+def _reach(function: Function) -> tuple[float, float]:
+    """How far out the function matters, and what is left beyond of E[f^2]."""
+    z = np.arange(0.0, 40.0, 0.1) + 0.037
+    with np.errstate(all="ignore"):
+        values = np.maximum(np.abs(function(z)), np.abs(function(-z)))
+        logs = 2.0 * np.log(values) - 0.5 * z * z
+    logs[~np.isfinite(logs)] = -np.inf
+    share = np.exp(logs)
+    whole = float(share.sum())
+    for reach in REACHES:
+        outside = float(share[z > reach - 0.2].sum())
+        if outside <= 1e-18 * whole:
+            return reach, outside
+    return REACHES[-1], outside
+
+
+def _inner(low: Array, high: Array) -> Array:
+    """The modulus of a panel's point that is nearest to 0, so far as an exponential holds it."""
+    return np.minimum(np.maximum(np.maximum(low, -high), 0.0), 36.0)
+
+
+def _density(z: Array) -> Array:
+    return np.asarray(np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi))
+
+
+def _mass(edges: Array) -> Array:
+    """Bound on the Gaussian mass of each panel."""
+    return np.diff(edges) * _density(_inner(edges[:-1], edges[1:]))
+
+
+@lru_cache(maxsize=8)
+def _legendre(n: int) -> tuple[Array, Array]:
+    return np.polynomial.legendre.leggauss(n)
+
+
+def _split(edges: Array, width: float) -> Array:
+    """Edges with panels of at most a width."""
+    parts = [
+        np.linspace(low, high, max(1, math.ceil((high - low) / width)), endpoint=False)
+        for low, high in pairwise(edges)
+    ]
+    return np.append(np.concatenate(parts), edges[-1])
+
+
+def _apart(edges: Array, kept: Array) -> Array:
+    """Edges without those that nearly meet one of `kept`."""
+    if kept.size == 0:
+        return edges
+    far = np.abs(edges[:, np.newaxis] - kept).min(axis=1)
+    inside = (far == 0.0) | (far > 1e-6)
+    inside[[0, -1]] = True
+    return np.asarray(edges[inside])
+
+
+def _rule(edges: Array) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights on panels."""
+    x, w = _legendre(ORDER)
+    half = 0.5 * np.diff(edges)[:, np.newaxis]
+    middle = 0.5 * (edges[1:] + edges[:-1])[:, np.newaxis]
+    return (middle + half * x).ravel(), (half * w).ravel()
+
+
+def _polar_rule(function: Function, theta: float, rule: tuple[int, int]) -> float:
+    """Gauss-Legendre in the radius and in the sectors between the rays u = 0 and v = 0."""
+    x, w = _legendre(rule[0])
+    radial, radial_weights = _legendre(rule[1])
+    r = 0.5 * POLAR_REACH * (radial + 1.0)
+    density = 0.5 * POLAR_REACH * radial_weights * r * np.exp(-0.5 * r**2) / (2.0 * math.pi)
+    edges = np.array([-0.5, theta / np.pi - 0.5, 0.5, theta / np.pi + 0.5, 1.5]) * np.pi
+    half = 0.5 * np.diff(edges)
+    a = (edges[:-1] + half)[:, np.newaxis] + np.outer(half, x)
+    weights = np.outer(half, w).ravel()
+    first = function(r[:, np.newaxis] * np.cos(a.ravel()))
+    second = function(r[:, np.newaxis] * np.cos(a.ravel() - theta))
+    return float(density @ (first * second) @ weights)

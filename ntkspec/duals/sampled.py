@@ -4,7 +4,9 @@ In polar coordinates u = sqrt(q) r cos(a), v = sqrt(q) r cos(a - theta).  Smooth
 a, where the mean over a is a convolution, so E[sigma sigma] = sum_j E_r|s_j(r)|^2 cos(j theta) with
 s_j the Fourier coefficients of a -> sigma(sqrt(q) r cos a).  With a kink at 0: Gauss-Legendre over
 the sectors between the rays on which u or v is 0, at Chebyshev points in theta.  Nothing is
-proved here: the caller compares runs of different precision.
+proved here: the caller compares runs of different precision.  So that two runs do not agree by
+accident, the function is resolved in doubles first (`ntkspec.duals.pieces`): one that is not as
+smooth as it must be is refused, and each dual is compared with that of the panels.
 """
 
 from __future__ import annotations
@@ -14,41 +16,100 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from flint import acb, acb_poly, arb, ctx
+from numpy.typing import NDArray
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.kinked import Expansion
+from ntkspec.duals.pieces import check_square_integrable
+from ntkspec.duals.plain import Expectation
 from ntkspec.errors import NtkspecError
+from ntkspec.precision import working_precision
 
-__all__ = ["check_square_integrable", "sampled_dual"]
+__all__ = ["sampled_dual"]
 
 Function = Callable[[Any], Any]
 
 LN2 = math.log(2.0)
-
-
-def check_square_integrable(log_size: Callable[[float], float], q: float, name: str) -> None:
-    """Raise unless sigma(x)^2 exp(-x^2 / (2q)) dies out; log_size(x) = log|sigma(x)|."""
-    for sign in (1.0, -1.0):
-        sizes = [2.0 * log_size(sign * z * math.sqrt(q)) - 0.5 * z * z for z in (9.0, 18.0, 36.0)]
-        if not (sizes[0] < 10.0 and sizes[1] <= sizes[0] and sizes[2] <= min(sizes[1], -100.0)):
-            raise NtkspecError(
-                f"{name} is not square integrable against the Gaussian of variance {q:.6g} "
-                "before it: it grows too fast"
-            )
+#: Correlations at which a dual is compared with that of the panels, and how well they must agree,
+#: relative to the value at 1.
+CHECKS = (1.0, 0.75, -0.5, -1.0)
+AGREED = 1e-11
+#: How much finer than usual the rules may become.
+FINEST = 8
 
 
 def sampled_dual(
-    q: Any, function: Function, derivative: Function | None, kink: bool
+    q: Any,
+    function: Function,
+    derivative: Function | None,
+    kink: bool,
+    known: tuple[Expectation, Expectation | None],
 ) -> tuple[Function, Function]:
-    """Duals of sigma and sigma' as functions of a `Correlation`."""
-    check_square_integrable(lambda x: _log_size(function, x), float(q.mid()), "the activation")
+    """Duals of sigma and sigma' as functions of a `Correlation`.
+
+    known: the expectations in doubles, from `resolved`.
+    """
     root = q.sqrt()
-    maker = _by_sectors if kink else _by_cosines
-    value, differentiated = maker(function, root)
-    if derivative is None:
+    value, differentiated = _checked(function, root, kink, known[0])
+    if derivative is None or known[1] is None:
         return value, lambda point: differentiated(point) / q
-    return value, maker(derivative, root)[0]
+    return value, _checked(derivative, root, kink, known[1])[0]
+
+
+def resolved(q: float, function: Function, kink: bool, name: str) -> Expectation:
+    """Resolve a function of balls at a variance in doubles.
+
+    Raises
+    ------
+    NtkspecError
+        When it is not square integrable, or has a kink, a jump or a feature too narrow for the
+        rules of high precision.
+    """
+    check_square_integrable(lambda x: _log_size(function, x), q, name)
+    root = math.sqrt(q)
+
+    def in_doubles(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        flat = [float(function(arb(root * x)).mid()) for x in z.ravel().tolist()]
+        return np.array(flat).reshape(z.shape)
+
+    with np.errstate(all="ignore"), working_precision(64):
+        known = Expectation(in_doubles, probes=64)
+    bad = known.pieces.breaks if not kink else known.pieces.breaks[known.pieces.breaks != 0.0]
+    if bad.size or known.pieces.graded or known.missed > AGREED * known.norm:
+        at = f" near {root * bad[np.argmin(np.abs(bad))]:.6g}" if bad.size else ""
+        allowed = "be smooth apart from 0" if kink else "be smooth, or say kink=True for one at 0"
+        raise NtkspecError(
+            f"{name} has a kink, a jump or too narrow a feature{at}: a function of flint or mpmath "
+            f"numbers must {allowed}; give it for doubles, which take the others"
+        )
+    return known
+
+
+def _checked(
+    function: Function, root: Any, kink: bool, known: Expectation
+) -> tuple[Function, Function]:
+    """A dual and its derivative, by rules that are fine enough to agree with the panels."""
+    angles = [math.acos(rho) for rho in CHECKS]
+    expected, bounds = known(np.array(angles))
+    finer = 1
+    while finer <= FINEST:
+        made = _by_sectors(function, root, finer) if kink else _by_cosines(function, root, finer)
+        points = [
+            Correlation(arb(rho), arb(angle)) for rho, angle in zip(CHECKS, angles, strict=True)
+        ]
+        errors = [
+            abs(float(made[0](point).mid()) - value) - bound
+            for point, value, bound in zip(points, expected, bounds, strict=True)
+        ]
+        if max(errors) <= AGREED * known.full:
+            return made
+        finer *= 2
+    raise NtkspecError(
+        "the activation varies too fast for the rules of high precision; give it for doubles, or "
+        "lower weight_variance"
+    )
 
 
 def _log_size(function: Function, x: float) -> float:
@@ -56,10 +117,10 @@ def _log_size(function: Function, x: float) -> float:
     return float(size.log().mid()) if size > 0 else -math.inf
 
 
-def _radial_rule(bits: int) -> list[tuple[arb, arb]]:
+def _radial_rule(bits: int, finer: int) -> list[tuple[arb, arb]]:
     """Nodes r and weights of r exp(-r^2/2) dr on [0, R], the rest below 2^-bits."""
     end = arb(2.0 * bits * LN2 + 20.0).sqrt()
-    n = 24 + int(0.9 * bits * LN2)
+    n = finer * (24 + int(0.9 * bits * LN2))
     rule = []
     for i in range(n):
         x, weight = arb.legendre_p_root(n, i, True)
@@ -68,11 +129,11 @@ def _radial_rule(bits: int) -> list[tuple[arb, arb]]:
     return rule
 
 
-def _by_cosines(function: Function, root: Any) -> tuple[Function, Function]:
+def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Function]:
     """Smooth: cosine coefficients f_j, and d/d(cos theta) of their sum."""
     bits = ctx.prec
-    count = 128
-    rule = _radial_rule(bits)
+    count = 128 * finer
+    rule = _radial_rule(bits, finer)
     while True:
         coefficients, noise = _spectrum(function, root, rule, count)
         if noise < arb(2) ** (-bits) * max(abs(coefficients[0]), arb(1)) or count >= 16384:
@@ -112,11 +173,11 @@ def _spectrum(function: Function, root: Any, rule: Any, count: int) -> tuple[lis
     return total, noise
 
 
-def _by_sectors(function: Function, root: Any) -> tuple[Function, Function]:
+def _by_sectors(function: Function, root: Any, finer: int) -> tuple[Function, Function]:
     """Kink at 0: an expansion in theta, and d/d(cos theta) of it."""
     bits = ctx.prec
-    rule = _radial_rule(bits)
-    n = 2 * (12 + bits // 8)
+    rule = _radial_rule(bits, finer)
+    n = 2 * finer * (12 + bits // 8)
     nodes = [arb.legendre_p_root(n, i, True) for i in range(n)]
 
     def at(angle: Any) -> Any:

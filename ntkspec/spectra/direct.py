@@ -7,18 +7,39 @@ rounding of K(1), so small eigenvalues have few digits or none; the bound says h
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct, next_fast_len
 
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.quadrature import ROUNDING, funk_hecke
+from ntkspec.spectra.quadrature import (
+    MOST_NODES,
+    ROUNDING,
+    chebyshev_coefficients,
+    funk_hecke,
+    gauss_gegenbauer,
+    truncation,
+)
 from ntkspec.user import ZonalKernel
 
-__all__ = ["direct_eigenvalues"]
+__all__ = ["direct_eigenvalues", "resolved_eigenvalues"]
 
 Array = NDArray[np.float64]
+
+#: Nodes for a user's kernel; the rule in theta is tried with at most so many.
+LEAST_NODES, MOST_ANGLES = 2000, 3000
+#: Relative error below which no other rule is tried.
+GOOD = 1e-13
+#: How well doubles must resolve a kernel that high precision takes for analytic.
+RESOLVED = 1e-9
+#: Points between the nodes at which it is looked at.
+PROBES = 8192
 
 
 def direct_eigenvalues(
@@ -26,26 +47,116 @@ def direct_eigenvalues(
 ) -> tuple[Array, Array]:
     """Eigenvalues of increasing degrees and bounds on their absolute errors."""
     if isinstance(source, ZonalKernel):
-        result = funk_hecke(source.function, dim, degrees)
-        return result.eigenvalues, result.absolute_error
-    nodes = 96 + int(0.6 * (int(degrees[-1]) + dim))
-    fine, error, size = _by_angles(source, dim, degrees, kernel, nodes)
-    coarse, _, _ = _by_angles(source, dim, degrees, kernel, nodes * 4 // 5)
-    rounding = ROUNDING * (64.0 + 4.0 * degrees) * size
-    return fine, error + rounding + np.abs(fine - coarse)
+        return _of_kernel(source, dim, degrees)
+    last = int(degrees[-1])
+    nodes = max(96 + int(0.6 * (last + dim)), (_band(dim, last) + 130) // 2)
+    return _by_angles(source, dim, degrees, kernel, nodes)
+
+
+def _of_kernel(source: ZonalKernel, dim: int, degrees: NDArray[np.int64]) -> tuple[Array, Array]:
+    """By the rule in t, or where its bound is the larger one by that in theta."""
+    nodes = int(min(max(LEAST_NODES, int(degrees[-1]) + 500), MOST_NODES))
+    result = funk_hecke(source.function, dim, degrees, nodes)
+    value, bound = result.eigenvalues, result.absolute_error
+    if int(degrees[-1]) > MOST_ANGLES or np.all(bound <= GOOD * np.abs(value)):
+        return value, bound
+    total, error, _ = _of_angles(source.function, dim, degrees, 400)
+    better = error < bound
+    return np.where(better, total, value), np.where(better, error, bound)
+
+
+def resolved_eigenvalues(
+    function: Callable[[Array], Array], name: str, dim: int, degrees: NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """Eigenvalues and bounds on their absolute errors for a kernel that is analytic in theta.
+
+    Raises
+    ------
+    NtkspecError
+        When its series in theta does not fall: it jumps, has a kink or varies too fast.
+    """
+    for extra in (400, 4000):
+        value, error, size = _of_angles(function, dim, degrees, extra)
+        if np.all(error <= RESOLVED * size) and _predicted(function, extra, RESOLVED * size):
+            return value, error
+    raise NtkspecError(
+        f"{name} is not smooth: its series in theta, t = cos(theta), does not fall; a kernel of "
+        "flint or mpmath numbers must have no jump, no kink and no feature narrower than 0.001 "
+        "between -1 and 1; give it for doubles with a larger tolerance"
+    )
+
+
+def _predicted(function: Callable[[Array], Array], count: int, allowed: float) -> bool:
+    """Whether a Chebyshev series in theta predicts the kernel between its nodes."""
+
+    def of_angle(x: Array) -> Array:
+        return function(np.cos(0.5 * np.pi * (1.0 + x)))
+
+    series = chebyshev_coefficients(of_angle, 2 * count + 37)
+    series[0] *= 0.5
+    jitter = np.random.default_rng(count).random(PROBES)
+    x = 2.0 * (np.arange(PROBES) + jitter) / PROBES - 1.0
+    told = np.polynomial.chebyshev.chebval(x, np.trim_zeros(series, "b"))
+    return bool(np.all(np.abs(of_angle(x) - told) <= allowed))
+
+
+def _of_angles(
+    function: Callable[[Array], Any], dim: int, degrees: NDArray[np.int64], extra: int
+) -> tuple[Array, Array, float]:
+    """By Gauss-Legendre in theta: values, bounds, and the largest value of the kernel."""
+    count = (_band(dim, int(degrees[-1])) + extra) // 2
+
+    def of_angle(x: Array) -> Array:
+        return np.asarray(function(np.cos(0.5 * np.pi * (1.0 + x))), dtype=np.float64)
+
+    x, half = gauss_gegenbauer(count, 3)
+    w = 2.0 * half
+    values, t = of_angle(x), np.cos(0.5 * np.pi * (1.0 + x))
+    total, size = _sums(x, w, values, dim, degrees)
+    _, spread = _sums(x, w, t * np.gradient(values, t), dim, np.zeros(1, np.int64))
+    error = ROUNDING * ((64.0 + 4.0 * degrees) * size + spread[0])
+    exact = 2 * count - 1 - np.array([_band(dim, int(k)) for k in degrees])
+    error += truncation(of_angle, exact, count)
+    return total, error, float(np.abs(values).max())
+
+
+def _band(dim: int, degree: int) -> int:
+    """Degree in theta of P_k(cos theta) sin(theta)^(d-2) on [0, pi], to rounding."""
+    return int(0.5 * np.pi * (degree + min(dim - 2.0, 8.0 * np.sqrt(dim)))) + 30
+
+
+def _sums(
+    x: Array, w: Array, values: Array, dim: int, degrees: NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """Sums over a Gauss-Legendre rule in x = 2 theta / pi - 1, and of the moduli of their terms."""
+    theta = 0.5 * np.pi * (1.0 + x)
+    constant = closed_form.funk_hecke_constant(dim)[0]
+    weights = 0.5 * np.pi * constant * w * np.sin(theta) ** (dim - 2)
+    total, size = np.empty(degrees.size), np.empty(degrees.size)
+    legendre_kernels.funk_hecke_sums(degrees, dim, np.cos(theta), weights * values, total, size)
+    return total, size
 
 
 def _by_angles(
     network: Network, dim: int, degrees: NDArray[np.int64], kernel: Kernel, n: int
-) -> tuple[Array, float, Array]:
-    """Sums, the error that K brings in, and the sums of the moduli of their terms."""
-    from ntkspec.duals.plain import plain_kernel
+) -> tuple[Array, Array]:
+    """A network's eigenvalues; the fall of K's Legendre coefficients in theta supports the rule."""
+    from ntkspec.duals.plain import PlainKernel
 
+    plain = PlainKernel(network, kernel)
     x, w = np.polynomial.legendre.leggauss(n)
-    theta = 0.5 * np.pi * (1.0 + x)
-    constant = closed_form.funk_hecke_constant(dim)[0]
-    weights = 0.5 * np.pi * constant * w * np.sin(theta) ** (dim - 2)
-    values, error = plain_kernel(network, theta, kernel)
-    total, size = np.empty(degrees.size), np.empty(degrees.size)
-    legendre_kernels.funk_hecke_sums(degrees, dim, np.cos(theta), weights * values, total, size)
-    return total, float(weights @ error), size
+    values, error = plain(0.5 * np.pi * (1.0 + x))
+    total, size = _sums(x, w, values, dim, degrees)
+    _, brought = _sums(x, w, error, dim, np.zeros(1, np.int64))
+    # K in Chebyshev polynomials of theta, from nodes of another kind: the series must have fallen,
+    # and must predict K at the nodes of the rule.
+    count = next_fast_len(int(0.9 * n) | 1)
+    angles = 0.5 * np.pi * (1.0 + np.cos(np.pi * (np.arange(count) + 0.5) / count))
+    known, doubt = plain(angles)
+    series = dct(known) / count
+    series[0] *= 0.5
+    tail = float(np.max(np.abs(series[int(0.75 * count) :])))
+    misfit = np.abs(np.polynomial.chebyshev.chebval(x, series) - values) - error - np.max(doubt)
+    missed = 8.0 * tail + 2.0 * max(float(misfit.max()), 0.0)
+    rounding = ROUNDING * (64.0 + 4.0 * degrees) * size
+    return total, float(brought[0]) + rounding + missed

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import dct, next_fast_len
 from scipy.linalg import eigvalsh_tridiagonal
 
 from ntkspec.errors import NtkspecError
@@ -21,7 +22,14 @@ from ntkspec.kernels import gauss as gauss_kernels
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.spectra.conventions import check_degrees, check_dim
 
-__all__ = ["FunkHecke", "funk_hecke", "gauss_gegenbauer", "legendre"]
+__all__ = [
+    "FunkHecke",
+    "chebyshev_coefficients",
+    "funk_hecke",
+    "gauss_gegenbauer",
+    "legendre",
+    "truncation",
+]
 
 MOST_NODES = 20_000
 ROUNDING = 2.0**-53
@@ -164,7 +172,8 @@ class FunkHecke:
     eigenvalues : (K,) float64 array
         Under the uniform probability measure.
     absolute_error : (K,) float64 array
-        Bound on the error: rounding, and truncation from the rule of half the nodes.
+        Bound on the error: rounding, and truncation from the kernel's Chebyshev coefficients
+        that the rule does not integrate.  A kernel with a jump has a large one.
     digits : (K,) int64 array
         Decimal digits that the bound leaves; 0 says that there is none.
 
@@ -219,25 +228,67 @@ def funk_hecke(
             f"nodes = {nodes!r} is not allowed; it must be a whole number from 2 to {MOST_NODES}"
         )
     unique, inverse = np.unique(wanted, return_inverse=True)
-    value, size = _sums(kernel_function, dim, unique, int(nodes))
-    coarse, _ = _sums(kernel_function, dim, unique, int(nodes) // 2)
+    count = int(nodes)
+    value, size, argument = _sums(kernel_function, dim, unique, count)
     # Kernel, weight and sum cost a few roundings; the rounded nodes and the recurrence some for
     # each degree.
-    error = ROUNDING * (64.0 + 4.0 * unique) * size + np.abs(value - coarse)
+    error = ROUNDING * ((64.0 + 4.0 * unique) * size + argument)
+    error += truncation(lambda t: _called(kernel_function, t), 2 * count - 1 - unique, count)
     with np.errstate(divide="ignore", invalid="ignore"):
         digits = np.floor(np.nan_to_num(np.log10(np.abs(value) / error), nan=0.0, neginf=0.0))
     digits = np.clip(digits, 0, 15).astype(np.int64)
     return FunkHecke(wanted, value[inverse], error[inverse], digits[inverse])
 
 
-def _sums(
-    kernel_function: Callable[[NDArray[np.float64]], ArrayLike],
-    dim: int,
-    degrees: NDArray[np.int64],
-    n: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums over the rule of n nodes, and the sums of the moduli of their terms."""
-    t, weights = gauss_gegenbauer(n, dim)
+def truncation(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    exact: NDArray[np.int64],
+    nodes: int,
+) -> NDArray[np.float64]:
+    """Bound on what a Gauss rule misses of a function on [-1, 1], from its Chebyshev series.
+
+    A rule that is exact for polynomials to some degree errs by what lies beyond: of each stretch
+    of 2 * nodes coefficients it takes some few for lower ones.  The coefficients come from two
+    grids of incommensurate sizes; where these differ, either is wrong.
+
+    Parameters
+    ----------
+    function : callable
+        Of a float64 array.
+    exact : (K,) int64 array
+        Degrees to which the rule is exact, times the other factors of the integrand; none if
+        negative.
+    nodes : int
+        Of the rule.
+    """
+    first, second = (
+        chebyshev_coefficients(function, next_fast_len(m * nodes + 37)) for m in (4, 3)
+    )
+    sizes = np.abs(first)
+    sizes[: second.size] = np.maximum(sizes[: second.size], np.abs(second))
+    low = second.size // 2
+    doubt = np.abs(first[:low] - second[:low]).max()
+    # The largest from each degree on, so that one cut between two stretches hides nothing.
+    largest = np.maximum.accumulate(sizes[::-1])[::-1]
+    start = np.clip(exact, 0, sizes.size - 1)
+    total = np.zeros(exact.size)
+    for stretch in range(3):
+        total += largest[np.minimum(start + stretch * 2 * nodes, sizes.size - 1)]
+    return np.asarray(8.0 * (total + doubt))
+
+
+def chebyshev_coefficients(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]], count: int
+) -> NDArray[np.float64]:
+    """Chebyshev coefficients from the values at `count` points; the first is doubled."""
+    values = function(np.cos(np.pi * (np.arange(count) + 0.5) / count))
+    return np.asarray(dct(values) / count)
+
+
+def _called(
+    kernel_function: Callable[[NDArray[np.float64]], ArrayLike], t: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A kernel's values, or a sentence."""
     values = np.asarray(kernel_function(t), dtype=np.float64)
     if values.shape != t.shape:
         raise NtkspecError(
@@ -246,6 +297,19 @@ def _sums(
     if not np.all(np.isfinite(values)):
         at = float(t[~np.isfinite(values)][0])
         raise NtkspecError(f"kernel_function returned a value that is not finite at t = {at!r}")
+    return values
+
+
+def _sums(
+    kernel_function: Callable[[NDArray[np.float64]], ArrayLike],
+    dim: int,
+    degrees: NDArray[np.int64],
+    n: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Sums over a rule, of the moduli of their terms, and what rounded nodes change, in ulps."""
+    t, weights = gauss_gegenbauer(n, dim)
+    values = _called(kernel_function, t)
     total, size = np.empty(degrees.size), np.empty(degrees.size)
     legendre_kernels.funk_hecke_sums(degrees, dim, t, weights * values, total, size)
-    return total, size
+    argument = float(weights @ np.abs(t * np.gradient(values, t)))
+    return total, size, argument

@@ -177,14 +177,18 @@ def _scaled(
     """Mantissas, exponents and relative errors of increasing degrees."""
     doubles = source.arithmetic if isinstance(source, ZonalKernel) else source.sigma.arithmetic
     if doubles != "double":
-        route = _route(source, kernel)
-        if route.degrees_alone:
+        if isinstance(source, ZonalKernel):
+            return _of_kernel(source, dim, degrees)
+        route = accurate(source, kernel)
+        if route.degrees_alone or source.sigma.user:
             mantissa, exponent = both_parities(route, dim, degrees)
         else:
             mantissa, exponent = _remembered(source, kernel, dim, degrees.tobytes())
         return mantissa, exponent, np.full(degrees.size, route.relative_error)
     from ntkspec.spectra.direct import direct_eigenvalues
 
+    if isinstance(source, Network) and source.weights == "sphere":
+        raise NtkspecError("weights = 'sphere' takes the activations that ntkspec knows")
     zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
     value, bound = direct_eigenvalues(source, dim, degrees, kernel)
     exact = np.array([zeros.vanishes(int(k)) for k in degrees])
@@ -195,19 +199,39 @@ def _scaled(
     return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
 
 
-def _route(source: Network | ZonalKernel, kernel: Kernel) -> Route:
-    return _kernel_seeds(source) if isinstance(source, ZonalKernel) else accurate(source, kernel)
-
-
 @lru_cache(maxsize=64)
 def _remembered(
-    source: Network | ZonalKernel, kernel: Kernel, dim: int, degrees: bytes
+    source: Network, kernel: Kernel, dim: int, degrees: bytes
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Eigenvalues that take long, read-only: each request by a route of its own."""
     wanted = np.frombuffer(degrees, np.int64)
-    mantissa, exponent = both_parities(_route(source, kernel), dim, wanted)
+    mantissa, exponent = both_parities(accurate(source, kernel), dim, wanted)
     mantissa.flags.writeable = exponent.flags.writeable = False
     return mantissa, exponent
+
+
+def _of_kernel(
+    source: ZonalKernel, dim: int, degrees: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Of a kernel in high precision, whose values doubles must support.
+
+    Two runs of the seeds could agree by accident, on a feature that no node of theirs meets.
+    """
+    from ntkspec.spectra.direct import resolved_eigenvalues
+
+    with np.errstate(all="ignore"):
+        known, bound = resolved_eigenvalues(source.in_doubles, source.name, dim, degrees)
+    route = _kernel_seeds(source)
+    mantissa, exponent = both_parities(route, dim, degrees)
+    off = np.abs(np.ldexp(mantissa, exponent) - known) > bound
+    if off.any():
+        at = np.flatnonzero(off)[0]
+        raise NtkspecError(
+            f"degree = {degrees[at]}: {source.name} gives this eigenvalue as {known[at]:.6g} in "
+            f"doubles (to {bound[at]:.2g}), but its rules in high precision do not: it has too "
+            "narrow a feature for them; give it for doubles"
+        )
+    return mantissa, exponent, np.full(degrees.size, route.relative_error)
 
 
 def _kernel_seeds(source: ZonalKernel) -> Route:

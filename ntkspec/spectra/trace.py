@@ -47,9 +47,9 @@ def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tu
     if isinstance(source, ZonalKernel):
         return _zonal(source)
     if source.sigma.user:
-        from ntkspec.duals.plain import plain_kernel
+        from ntkspec.duals.plain import PlainKernel
 
-        value, error = (float(x[0]) for x in plain_kernel(source, np.zeros(1), kernel))
+        value, error = (float(x[0]) for x in PlainKernel(source, kernel)(np.zeros(1)))
     elif source.weights == "sphere":
         value, error = _sphere_weights(source, kernel, dim)
     else:
@@ -59,9 +59,11 @@ def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tu
 
 def _zonal(source: ZonalKernel) -> tuple[float, float]:
     if source.arithmetic != "double":
-        from flint import arb, ctx
+        from flint import arb
 
-        with ctx.workprec(BITS):
+        from ntkspec.precision import working_precision
+
+        with working_precision(BITS):
             ball = ball_function(source.function, source.arithmetic, source.name)(arb(1))
             value, radius = float(ball.mid()), float(ball.rad())
         return value, radius + POINTWISE_ERROR * abs(value)

@@ -1,0 +1,264 @@
+"""A function of doubles as polynomials on panels, with its kinks and jumps found.
+
+Panels are halved until the Chebyshev series on each has fallen to the rounding of its values and
+predicts the function at points in between.  Around a kink or a jump they shrink to a point, which
+becomes an edge of its own.  What stays unresolved is measured, so that whoever integrates the
+function knows what the panels miss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.kernels.pieces import piecewise
+
+__all__ = ["ORDER", "Pieces", "check_square_integrable", "resolve"]
+
+Array = NDArray[np.float64]
+Function = Callable[[Array], Array]
+
+#: Chebyshev points of a panel; the last coefficients of the series show that it has fallen.
+ORDER = 20
+TAIL = 4
+ROUNDING = 2.0**-53
+#: Rounding errors that a function's values may carry, in units of the rounding.
+NOISE = 48.0
+#: Width at which a panel counts as a point, relative to its place (or absolute below 1).
+POINT = 1e-15
+#: Panels of less than this share of the widest lie at a break.
+NARROW = 2.0**-12
+MOST_PANELS = 3000
+#: Factors on the places at which growth is measured.
+SHIFTS = (1.0, 0.9731, 0.9417)
+MOST_BREAKS = 100
+#: How often the breaks are placed anew.
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A function on an interval, resolved by panels.
+
+    Attributes
+    ----------
+    edges : (P + 1,) float64 array
+        Of the panels, increasing.
+    series : (P, ORDER) float64 array
+        Chebyshev coefficients on each.
+    breaks : (B,) float64 array
+        Where the function or a derivative jumps.
+    misfit : (P,) float64 array
+        Largest difference seen between function and series; 0 where it is rounding.
+    graded : bool
+        Panels shrink to a break on which they lie already: a root or a pole, no kink.
+    """
+
+    edges: Array
+    series: Array
+    breaks: Array
+    misfit: Array
+    graded: bool
+
+    def jumps(self) -> Array:
+        """By how much the function jumps at each inner edge."""
+        signs = (-1.0) ** np.arange(self.series.shape[1])
+        return np.asarray(np.abs(self.series[1:] @ signs - self.series[:-1].sum(axis=1)))
+
+    def derivative(self) -> Function:
+        """The derivative, from the series without the coefficients that are rounding."""
+        width = np.diff(self.edges)[:, np.newaxis]
+        size = np.abs(self.series).max(axis=1, keepdims=True)
+        kept = np.abs(self.series) > 4.0 * ROUNDING * size
+        last = self.series.shape[1] - np.argmax(kept[:, ::-1], axis=1)
+        short = np.where(np.arange(self.series.shape[1]) < last[:, np.newaxis], self.series, 0.0)
+        slopes = np.polynomial.chebyshev.chebder(short, axis=1) * 2.0 / width
+
+        def slope(x: Array) -> Array:
+            flat = np.ascontiguousarray(x, dtype=np.float64).ravel()
+            out = np.empty(flat.size)
+            piecewise(flat, self.edges, slopes, out)
+            return out.reshape(np.shape(x))
+
+        return slope
+
+    def derivative_noise(self) -> Array:
+        """What rounding leaves of doubt in the derivative on each panel."""
+        size = np.abs(self.series).max(axis=1)
+        degree = np.sum(np.abs(self.series) > 4.0 * ROUNDING * size[:, np.newaxis], axis=1)
+        return np.asarray(2.0 * ROUNDING * size * (1.0 + degree**1.5) / np.diff(self.edges))
+
+
+@lru_cache(maxsize=16)
+def _panel(probes: int) -> tuple[Array, Array, Array, Array]:
+    """Nodes, the matrix to coefficients, probes, and the matrix from coefficients to them."""
+    angles = (np.arange(ORDER) + 0.5) * np.pi / ORDER
+    x = -np.cos(angles)
+    to_series = np.cos(np.outer(np.arange(ORDER), np.pi - angles)) * 2.0 / ORDER
+    to_series[0] *= 0.5
+    places = (np.arange(probes) + np.random.default_rng(probes).random(probes)) / probes
+    between = 2.0 * places - 1.0
+    to_probes = np.polynomial.chebyshev.chebvander(between, ORDER - 1).astype(np.float64)
+    return np.asarray(x), np.asarray(to_series), np.asarray(between), to_probes
+
+
+def check_square_integrable(log_size: Callable[[float], float], q: float, name: str) -> None:
+    """Raise unless sigma(x)^2 exp(-x^2 / (2q)) dies out; log_size(x) = log|sigma(x)|.
+
+    Around each place several points are looked at: sigma may vanish at one.
+    """
+    root = math.sqrt(q)
+    for sign in (1.0, -1.0):
+        sizes = [
+            max(2.0 * log_size(sign * z * s * root) - 0.5 * (z * s) ** 2 for s in SHIFTS)
+            for z in (9.0, 18.0, 36.0)
+        ]
+        if not (sizes[0] < 10.0 and sizes[1] <= sizes[0] and sizes[2] <= min(sizes[1], -100.0)):
+            raise NtkspecError(
+                f"{name} is not square integrable against the Gaussian of variance {q:.6g} "
+                "before it: it grows too fast"
+            )
+
+
+def resolve(
+    function: Function,
+    edges: Array,
+    negligible: Callable[[Array, Array], Array],
+    probes: int = 1024,
+    most: int = MOST_PANELS,
+) -> Pieces:
+    """Resolve a function of float64 arrays.
+
+    Parameters
+    ----------
+    function : callable
+        Elementwise, finite.
+    edges : (P + 1,) float64 array
+        Of the first panels, increasing.
+    negligible : callable
+        Of the ends of panels: the misfit that does not matter on each.
+    probes : int
+        Points looked at in each first panel besides its nodes; halves get half of them, to 16.
+    most : int
+        Panels; where they do not suffice, the misfit says so.
+    """
+    edges = np.asarray(edges, dtype=np.float64)
+    breaks, beside = np.empty(0), 1.0
+    for attempt in range(ATTEMPTS):
+        found = _halve(function, _with_breaks(edges, breaks), negligible, probes, most, beside)
+        narrow = _narrow(found[0], found[1], float(np.diff(edges).max()))
+        if narrow.size == 0 or narrow.size > MOST_BREAKS or attempt == ATTEMPTS - 1:
+            break
+        # Beside a known break it is the same one, placed better.
+        apart = np.abs(breaks[:, np.newaxis] - narrow).min(axis=1) > 1e-6
+        breaks, probes = np.union1d(breaks[apart], narrow), min(probes, 16)
+        # A kink that is misplaced by 1e-12 costs the square of that; a jump is not misplaced.
+        beside = 1e-5
+    low, high, series, misfit = found
+    return Pieces(np.append(low, high[-1]), series, breaks, misfit, narrow.size > 0)
+
+
+def _with_breaks(edges: Array, breaks: Array) -> Array:
+    """Edges and breaks, without edges that nearly meet a break."""
+    if breaks.size == 0:
+        return edges
+    inside = edges[1:-1]
+    far = np.abs(inside[:, np.newaxis] - breaks).min(axis=1) > 1e-3
+    return np.unique(np.concatenate([edges[:1], inside[far], breaks, edges[-1:]]))
+
+
+def _halve(
+    function: Function,
+    edges: Array,
+    negligible: Callable[[Array, Array], Array],
+    probes: int,
+    most: int,
+    beside: float,
+) -> tuple[Array, Array, Array, Array]:
+    """Panels in order: ends, series, misfit."""
+    low, high = edges[:-1], edges[1:]
+    done: list[tuple[Array, Array, Array, Array]] = []
+    count = 0
+    odd = 0.5 * (low + high)
+    while low.size:
+        series, error, noise, odd = _fitted(function, low, high, probes, odd, beside)
+        width = high - low
+        place = np.maximum(np.abs(low), np.abs(high))
+        point = width <= POINT * np.maximum(place, 1.0)
+        good = error <= np.maximum(noise, negligible(low, high))
+        full = count + 2 * low.size > most
+        stop = good | point | full
+        misfit = np.where(good | point, 0.0, error)
+        done.append((low[stop], high[stop], series[stop], misfit[stop]))
+        count += int(stop.sum())
+        left, right, odd = low[~stop], high[~stop], np.tile(odd[~stop], 2)
+        middle = 0.5 * (left + right)
+        low = np.concatenate([left, middle])
+        high = np.concatenate([middle, right])
+        probes = max(min(probes, 16), probes // 2)
+    parts = [np.concatenate(part) for part in zip(*done, strict=True)]
+    order = np.argsort(parts[0])
+    low, high, series, misfit = (part[order] for part in parts)
+    return low, high, series, misfit
+
+
+def _fitted(
+    function: Function, low: Array, high: Array, probes: int, odd: Array, beside: float
+) -> tuple[Array, Array, Array, Array]:
+    """Series, misfit, rounding and the place of the worst misfit on each panel.
+
+    odd: where the panel that was halved was worst: its halves must not overlook it; beside: what
+    a misfit right beside the edges counts.
+    """
+    x, to_series, between, to_probes = _panel(probes)
+    middle, half = 0.5 * (low + high)[:, np.newaxis], 0.5 * (high - low)[:, np.newaxis]
+    nodes = middle + half * x
+    values = function(nodes)
+    series = values @ to_series.T
+    # A jump beside an edge lies before the first node.
+    place = np.maximum(np.abs(low), np.abs(high))
+    inside = np.minimum(4.0 * POINT * np.maximum(place, 1.0), (high - low) / 8.0)
+    seen = np.stack(
+        [np.clip(odd, low + inside, high - inside), low + inside, high - inside], axis=1
+    )
+    points = np.concatenate([middle + half * between, seen], axis=1)
+    local = np.clip((seen - middle) / half, -1.0, 1.0)
+    told = np.concatenate(
+        [
+            series @ to_probes.T,
+            np.einsum("pj,psj->ps", series, np.polynomial.chebyshev.chebvander(local, ORDER - 1)),
+        ],
+        axis=1,
+    )
+    misfit = np.abs(function(points) - told)
+    misfit[:, -2:] *= beside
+    worst = np.argmax(misfit, axis=1)
+    rows = np.arange(low.size)
+    odd = points[rows, worst]
+    error = np.maximum(misfit[rows, worst], np.abs(series[:, -TAIL:]).max(axis=1))
+    size = np.abs(values).max(axis=1)
+    spread = np.ptp(values, axis=1)
+    # The rounding of the arguments counts too, but a jump is none.
+    moved = np.minimum(place * spread / half[:, 0], 1e9 * spread)
+    return series, error, NOISE * ROUNDING * (size + moved), odd
+
+
+def _narrow(low: Array, high: Array, widest: float) -> Array:
+    """Places towards which panels shrink, neighbours taken as one."""
+    width = high - low
+    small = np.flatnonzero(width < NARROW * widest)
+    if small.size == 0:
+        return np.empty(0)
+    groups = np.split(small, np.flatnonzero(np.diff(small) > 1) + 1)
+    places = []
+    for group in groups:
+        least = group[width[group] <= 2.0 * width[group].min()]
+        places.append(0.5 * (low[least[0]] + high[least[-1]]))
+    found = np.array(places)
+    return np.where(np.abs(found) < 1e-13, 0.0, found)
