@@ -144,7 +144,7 @@ def seven(name: str) -> tuple[Truth, dict[int, float]]:
     return on_cube(CUBES[name], 7)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     name=st.sampled_from(list(CUBES)),
     degrees=st.sets(st.integers(0, 7), min_size=1).map(lambda some: sorted({1, *some})),
@@ -227,8 +227,15 @@ def relu_nngp(c, q):
     return size / (2 * np.pi) * (np.sqrt(1 - t * t) + t * (np.pi - np.arccos(t)))
 
 
-@pytest.mark.parametrize(("name", "kernel"), [("sin", "nngp"), ("cos", "nngp"), ("sin", "ntk")])
-@pytest.mark.parametrize(("degrees", "radial"), [(range(6), 3), ([0, 1, 2], 1), ([1, 2], 2)])
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    [
+        ("sin", "nngp"),
+        pytest.param("cos", "nngp", marks=pytest.mark.slow),
+        pytest.param("sin", "ntk", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize(("degrees", "radial"), [(range(5), 2), ([0, 1, 2], 1)])
 def test_the_gaussian_measure_by_gauss_hermite_rules(name, kernel, degrees, radial):
     truth = waves(name, kernel)
     spectrum = gaussian_spectrum(name, 2, degrees, radial, kernel)
@@ -279,8 +286,10 @@ def bessel(gamma: float, dim: int, count: int = 120) -> tuple[np.ndarray, np.nda
     return values[kept], counts[kept]
 
 
-@pytest.mark.parametrize("arithmetic", ["double", "flint", "mpmath"])
-@pytest.mark.parametrize(("gamma", "dim"), [(1.0, 3), (4.0, 5)])
+@pytest.mark.parametrize(
+    ("arithmetic", "gamma", "dim"),
+    [("double", 1.0, 3), ("double", 4.0, 5), ("flint", 4.0, 5), ("mpmath", 1.0, 3)],
+)
 @pytest.mark.parametrize("way", ["itself", "spectrum"])
 def test_users_kernels_by_bessel_functions(arithmetic, gamma, dim, way):
     values, counts = bessel(gamma, dim)
@@ -297,9 +306,11 @@ def test_users_kernels_by_bessel_functions(arithmetic, gamma, dim, way):
 def test_a_users_kernel_as_a_source_is_resolved():
     values, counts = bessel(2.0, 3)
     right = [np.sum(counts * values / (values + r)) for r in RIDGES]
-    for arithmetic in ("double", "flint"):
+    # In doubles few degrees are known; the smallest ridge feels what is beyond.
+    for arithmetic, error in (("double", 1e-4), ("flint", 1e-9)):
         found = predict.effective_dimension(gaussian_kernel(2.0, arithmetic), 3, RIDGES)
-        assert_allclose(found.effective_dimension, right, rtol=1e-6)
+        assert np.all(found.bounds[:, 0] <= right) and np.all(right <= found.bounds[:, 1])
+        assert_allclose(found.effective_dimension, right, rtol=error)
     laplace = CUBES["laplace"]  # falls as k^-3
     found = predict.effective_dimension(laplace, 3, ridge=1e-2)
     low, high = found.bounds[0]
@@ -310,11 +321,9 @@ def test_users_activations_in_doubles():
     """tanh given as a function, against tanh of the catalogue."""
     given_, known = Network(ntkspec.user_activation(np.tanh, lambda x: 1 - np.tanh(x) ** 2)), "tanh"
     mine = predict.effective_dimension(given_, 3, [1e-2, 1e-4])
-    assert_allclose(
-        mine.effective_dimension,
-        predict.effective_dimension(known, 3, [1e-2, 1e-4]).effective_dimension,
-        rtol=1e-6,
-    )
+    right = predict.effective_dimension(known, 3, [1e-2, 1e-4]).effective_dimension
+    assert np.all(mine.bounds[:, 0] <= right) and np.all(right <= mine.bounds[:, 1])
+    assert_allclose(mine.effective_dimension, right, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dim", [2, 3, 40])

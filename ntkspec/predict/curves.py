@@ -361,17 +361,25 @@ def _error_bounds(
     """
     n, low, high = kappa.samples, kappa.least, kappa.most
     lower, upper = known.log_learnability(high), known.log_learnability(low)
-    missed = [((1.0 - np.exp(x)) ** 2 * powers).sum(axis=1) + noise for x in (upper, lower)]
-    others = [np.maximum(n - known.freedom(x).sum(axis=1), 0.0) for x in (low, high)]
+    # An error of lambda is at most as large a one of L and L (1 - L), and twice that of (1 - L)^2.
+    less, more = 1.0 - known.errors, 1.0 + known.errors
+    missed = [
+        ((1.0 - np.exp(x)) ** 2 * powers * felt**2).sum(axis=1) + noise
+        for x, felt in ((upper, less), (lower, more))
+    ]
+    others = [
+        np.maximum(n - (known.freedom(x) * felt).sum(axis=1), 0.0)
+        for x, felt in ((low, more), (high, less))
+    ]
     top = known.rest_learnability(low)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ridged = np.where(kappa.ridge > 0.0, np.exp(np.log(kappa.ridge) - high), 0.0)
     ends = [_unspent(known, x) for x in (lower, upper)]
-    least = np.minimum(*ends).sum(axis=1) + np.maximum(ridged, others[0] * (1.0 - top))
+    least = (np.minimum(*ends) * less).sum(axis=1) + np.maximum(ridged, others[0] * (1.0 - top))
     with np.errstate(over="ignore"):
         between = np.exp(known.log_multiplicities) * 0.25
     peaked = (known.log_eigenvalues >= low[:, None]) & (known.log_eigenvalues <= high[:, None])
-    most = np.where(peaked, between, np.maximum(*ends)).sum(axis=1) + others[1]
+    most = (np.where(peaked, between, np.maximum(*ends)) * more).sum(axis=1) + others[1]
     return (
         _product(missed[0], n, np.minimum(most, n))[0],
         _product(missed[1], n, least)[0],

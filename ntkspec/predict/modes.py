@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 ROUNDING = 2.0**-53
 #: Eigenvalues of functions of doubles are taken by themselves to this relative error.
-ACCURATE = 1e-9
+ACCURATE = 1e-6
 #: Relative errors of eigenvalues from which on bounds of sums take them into account.
 FELT = 1e-11
 #: What the sum of all eigenvalues may exceed the trace by, relative: more is no rounding.
@@ -270,7 +270,7 @@ def modes(
     max_degree : int, optional
         Largest degree of the spectrum of a network or a kernel; by default 128, or what a user's
         function allows (`modes_to`).  Of functions of doubles those degrees to it are taken
-        whose eigenvalues are known to 1e-9.
+        whose eigenvalues are known to 1e-6.
 
     Returns
     -------
