@@ -268,6 +268,10 @@ def truncation(
     sizes[: second.size] = np.maximum(sizes[: second.size], np.abs(second))
     low = second.size // 2
     doubt = np.abs(first[:low] - second[:low]).max()
+    # Below this a coefficient is the rounding of the values, which the caller counts.
+    plateau = 8.0 * ROUNDING * sizes.max()
+    sizes[sizes <= plateau] = 0.0
+    doubt = 0.0 if doubt <= plateau else doubt
     # The largest from each degree on, so that one cut between two stretches hides nothing.
     largest = np.maximum.accumulate(sizes[::-1])[::-1]
     start = np.clip(exact, 0, sizes.size - 1)
