@@ -54,8 +54,9 @@ def moments_needed(q: float, nats: float) -> int:
         low, high = high, 2.0 * high
         if high > MOST_MOMENTS:
             raise NtkspecError(
-                f"a variance of {q:.6g} before the activation needs more than {MOST_MOMENTS} "
-                "Hermite moments; lower the degree, the dimension or the variance"
+                f"a variance of {q:.6g} of the argument of tanh needs more "
+                f"than {MOST_MOMENTS} Hermite moments for {nats / LN2:.0f} bits; lower "
+                "weight_variance and bias_variance, or the degree and dimension, which set the bits"
             )
     while high - low > 2.0:
         middle = 0.5 * (low + high)

@@ -93,7 +93,8 @@ class SphereWeights:
                 return values
             bits += missing + 16 if missing < KEPT else bits // 2
         raise NtkspecError(
-            f"degree = {last} at dim = {dim} needs more than {MOST_BITS} bits; lower one of them"
+            f"degree = {last} at dim = {dim} needs more than {MOST_BITS} bits, as the sums over "
+            "the moments of the activation cancel; lower the degree or the dimension"
         )
 
     def _eigenvalues(self, dim: int, last: int) -> list[arb]:
