@@ -403,7 +403,7 @@ with ending_soon("interrupted; again"):
 
 def test_info(table: str) -> None:
     lines = run("info", table).output.splitlines()
-    assert lines[0] == f"{table}: ntkspec-spectra, version 1"
+    assert lines[0] == f"{table}: ntkspec-spectra, version 2"
     assert f"ntkspec {ntkspec.__version__}, python" in lines[2]
     (tanh,) = [line for line in lines if "tanh" in line]
     assert [cell.strip() for cell in tanh.split("│")[1:6]] == ["tanh", "ntk", "2:5", "0:12", "36"]

@@ -156,7 +156,7 @@ def test_errors_are_sentences(tmp_path, text, code, words):
 
 def test_info_of_a_run(circle):
     text = ntkspec("info", circle).stdout
-    assert "ntkspec-run, version 1" in text and "s=-1,width=256,seed=0" in text
+    assert "ntkspec-run, version 2" in text and "s=-1,width=256,seed=0" in text
     assert "400/400" in text and "finished" in text
 
 
