@@ -111,11 +111,12 @@ class PlainKernel:
             slope = slope + turn * doubt
             before = variance
             variance = weight * (full + scale * at_one) + bias
-            covariance = weight * (value + scale * at_one - turn * error) + bias
+            same = theta == 0.0  # there covariance and variance are one number, and err alike
+            moved = scale * at_one - np.where(same, 0.0, turn * error)
+            covariance = weight * (value + moved) + bias
             tangent = covariance + weight * tangent * slope
-            same = theta == 0.0
             theta = np.arccos(np.clip(covariance / variance, -1.0, 1.0))
-            theta[same & (turn == 0.0)] = 0.0
+            theta[same] = 0.0
             if not 1e-290 < variance < 1e290 or before <= 0.0:
                 raise NtkspecError(
                     f"the variance before layer {layer + 2} is {variance:.3g}, which is out of "
