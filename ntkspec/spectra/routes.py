@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -53,8 +54,24 @@ class Route(Protocol):
 def route(network: Network, kernel: Kernel) -> Route:
     """Make the accurate route for one computation of a network's spectrum.
 
-    A route may keep what it has computed, so two computations never share one.
+    A route that keeps what it has computed is made for each computation; two never share one.
     """
+    return _without_state(network, kernel) or _with_state(network, kernel)
+
+
+def _with_state(network: Network, kernel: Kernel) -> Route:
+    if network.weights == "sphere":
+        from ntkspec.spectra.sphere import SphereWeights
+
+        return SphereWeights(network, kernel)
+    from ntkspec.spectra.seeds import BallSeeds
+
+    return BallSeeds.of_network(network, kernel)
+
+
+@lru_cache(maxsize=64)
+def _without_state(network: Network, kernel: Kernel) -> Route | None:
+    """A closed form or a series, whose objects never change; None for other networks."""
     sigma, variance = network.sigma, network.weight_variance
     dual, tangent = network.mixture(kernel)
     if sigma.user and sigma.arithmetic == "double":
@@ -63,11 +80,9 @@ def route(network: Network, kernel: Kernel) -> Route:
             "eigenvalues can be had; a table needs it for flint or mpmath numbers"
         )
     if network.weights == "sphere":
-        from ntkspec.spectra.sphere import SphereWeights
-
         if sigma.user:
             raise NtkspecError("weights = 'sphere' takes the activations that ntkspec knows")
-        return SphereWeights(network, kernel)
+        return None
     shallow = network.depth == 1 and network.bias_variance == 0.0
     if shallow and sigma.homogeneous is not None:
         power, right, left = sigma.homogeneous
@@ -76,9 +91,7 @@ def route(network: Network, kernel: Kernel) -> Route:
     if shallow and sigma.tanh is not None:
         offset, amplitude, rate = sigma.tanh
         return PositiveSeries(variance * rate**2, amplitude, dual * offset**2, dual, tangent)
-    from ntkspec.spectra.seeds import BallSeeds
-
-    return BallSeeds.of_network(network, kernel)
+    return None
 
 
 def both_parities(

@@ -41,11 +41,16 @@ def squared_moments(variance: float, count: int) -> tuple[NDArray[np.float64], N
     >>> round(float(mantissa[0] * 2.0 ** exponent[0]), 12)  # E[tanh(Z) Z]^2 = E[sech^2(Z)]^2
     0.366879164362
     """
+    mantissa, exponent = _first_squares(variance, _rounded(count))
+    return mantissa[:count], exponent[:count]
+
+
+def _rounded(count: int) -> int:
+    """The least FIRST 2^j that holds so many."""
     size = FIRST
     while size < count:
         size *= 2
-    mantissa, exponent = _first_squares(variance, size)
-    return mantissa[:count], exponent[:count]
+    return size
 
 
 @lru_cache(maxsize=64)
@@ -90,7 +95,6 @@ class PositiveSeries:
         self._dual = dual
         self._tangent = tangent
         self._variance = variance
-        self._coefficients: tuple[NDArray[Any], ...] = ()
         # Squared moments: the exponent pi sqrt(n/q)/2 is kept in double-double, the shift of the
         # peak costs b^2/4 units; then the moves of a run and one chunk of its sum.
         b = 0.5 * math.pi / math.sqrt(variance)
@@ -128,7 +132,7 @@ class PositiveSeries:
         self, size: int, kernel: Callable[..., int], degree: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         mantissa, exponent = np.empty(size), np.empty(size, np.int64)
-        count = max(512, len(self._coefficients[0]) if self._coefficients else 0, int(degree))
+        count = max(FIRST, int(degree))
         while kernel(*self._first_coefficients(count), mantissa, exponent) < size:
             count *= 2
             if count > MOST_COEFFICIENTS:
@@ -139,13 +143,22 @@ class PositiveSeries:
         return mantissa, exponent
 
     def _first_coefficients(self, count: int) -> tuple[NDArray[Any], ...]:
-        if not self._coefficients or len(self._coefficients[0]) < count:
-            squares, scale = squared_moments(self._variance, count)
-            n = 1.0 + 2.0 * np.arange(count)
-            weight = self._amplitude**2 * (self._dual + self._tangent * n)
-            mantissa, extra = np.frexp(squares * weight)
-            exponent = scale + extra
-            high, low = np.empty(count - 1), np.empty(count - 1)
-            series.ratios(mantissa, exponent, high, low)
-            self._coefficients = (mantissa, exponent, high, low)
-        return self._coefficients
+        size = _rounded(count)
+        return _coefficients(self._variance, self._amplitude, self._dual, self._tangent, size)
+
+
+@lru_cache(maxsize=64)
+def _coefficients(
+    variance: float, amplitude: float, dual: float, tangent: float, size: int
+) -> tuple[NDArray[Any], ...]:
+    """Scaled a_1, a_3, ... (size of them) and their ratios as double-doubles.
+
+    Only the compiled loops read them; read-only arrays would be compiled for a second time.
+    """
+    squares, scale = squared_moments(variance, size)
+    n = 1.0 + 2.0 * np.arange(size)
+    mantissa, extra = np.frexp(squares * (amplitude**2 * (dual + tangent * n)))
+    exponent = scale + extra
+    high, low = np.empty(size - 1), np.empty(size - 1)
+    series.ratios(mantissa, exponent, high, low)
+    return mantissa, exponent, high, low
