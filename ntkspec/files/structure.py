@@ -293,11 +293,10 @@ class Group:
 
     def _check_shape(self, name: str, item: Any, wanted: tuple[int | None, ...]) -> tuple[int, ...]:
         found: tuple[int, ...] = item.shape
-        space = item.get_space().get_simple_extent_type()
         fits = len(found) == len(wanted) and all(
             b is None or a == b for a, b in zip(found, wanted, strict=True)
         )
-        if space == h5s.NULL or not fits:
+        if not fits:
             shown = " x ".join("any" if b is None else str(b) for b in wanted)
             raise self.bad(name, f"has shape {found} where {shown or 'a single value'} is expected")
         if math.prod(found) > MOST_ENTRIES:

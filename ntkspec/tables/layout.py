@@ -7,6 +7,7 @@ computed at once, and the checksum of each.  The file ends with a seal, see `ntk
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import h5py
@@ -139,12 +140,17 @@ def group_name(network: Network, kernel: Kernel) -> str:
     >>> group_name(Network("leaky_relu", slope=0.2, trained="all"), "ntk")
     'leaky_relu(slope=0.2,trained=all)'
     """
-    usual = Network("tanh").parameters()
     parameters = {**network.parameters(), "kernel": kernel}
     del parameters["activation"]
     differing = [
         f"{key}={value}"
         for key, value in parameters.items()
-        if value != {**usual, "kernel": "ntk"}.get(key)
+        if value != _usual().get(key)
     ]
     return network.name + (f"({','.join(differing)})" if differing else "")
+
+
+@lru_cache(maxsize=1)
+def _usual() -> dict[str, Any]:
+    """Parameters of the poster's networks, which no name repeats."""
+    return {**Network("tanh").parameters(), "kernel": "ntk"}
