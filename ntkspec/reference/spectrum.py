@@ -215,10 +215,10 @@ class _Problem(Protocol):
 
 
 class _Rules:
-    """Which rule a network's kernel takes in a dimension."""
+    """Which rule a network's kernel takes in a dimension, or its activation, whose kink is at 0."""
 
-    def __init__(self, network: Network) -> None:
-        self.network, self.smooth = network, is_smooth(network)
+    def __init__(self, network: Network, *, kink_inside: bool) -> None:
+        self.smooth, self.kink_inside = is_smooth(network), kink_inside
         self.order, self.distance = root_order(network), math.inf
 
     def size(self, digits: int, dim: int, top: int) -> tuple[bool, int]:
@@ -227,7 +227,8 @@ class _Rules:
             return False, top // 2 + digits + 8
         panel = 1.7 if self.distance < 1.0 else 1.05
         split = self.order * top / 2 + panel * digits + self.order * dim / 8 + 10
-        plain = plain_size(digits * math.log(10.0), dim, top)
+        nats = digits * math.log(10.0)
+        plain = math.inf if self.kink_inside else plain_size(nats, dim, top)
         return (True, int(split)) if split <= plain else (False, int(plain))
 
     def make(self, precision: Precision, n: int, dim: int, cut: bool) -> tuple[list[Any], Any]:
@@ -241,7 +242,8 @@ class _Layered:
     """A network with Gaussian weights."""
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
-        self.network, self.kernel, self.rules = network, kernel, _Rules(network)
+        self.network, self.kernel = network, kernel
+        self.rules = _Rules(network, kink_inside=False)
 
     def prepare(self, digits: int) -> None:
         self.digits = digits
@@ -283,7 +285,7 @@ class _SphereWeights:
     """
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
-        self.network, self.rules = network, _Rules(network)
+        self.network, self.rules = network, _Rules(network, kink_inside=True)
         self.mixture = network.mixture(kernel)
 
     def prepare(self, digits: int) -> None:
