@@ -104,8 +104,7 @@ class ChunkedReader:
             if codes[n] == DEFLATE:
                 data = _inflated(data, size)
             elif codes[n] == SHUFFLE:
-                shuffled = np.frombuffer(data, np.uint8).reshape(8, -1)
-                data = np.ascontiguousarray(shuffled.T)  # type: ignore[assignment]
+                data = _unshuffled(data)  # type: ignore[assignment]
         if len(memoryview(data).cast("B")) != size:
             raise ValueError("it has another size")
         return data
@@ -134,6 +133,15 @@ class ChunkedReader:
         space = h5py.h5s.create_simple(self.array.chunk)
         made = h5py.h5d.create(memory.id, b"chunk", h5py.h5t.IEEE_F64LE, space, plist)
         return h5py.Dataset(made)
+
+
+def _unshuffled(data: bytes) -> NDArray[np.uint8]:
+    """Put the bytes of each double together, which HDF5 stores apart."""
+    apart = np.frombuffer(data, np.uint8).reshape(8, -1)
+    together = np.empty((apart.shape[1], 8), np.uint8)
+    for n, column in enumerate(apart):  # faster than a transposed copy
+        together[:, n] = column
+    return together
 
 
 def _inflated(data: bytes, size: int) -> bytes:

@@ -143,9 +143,7 @@ def group_name(network: Network, kernel: Kernel) -> str:
     parameters = {**network.parameters(), "kernel": kernel}
     del parameters["activation"]
     differing = [
-        f"{key}={value}"
-        for key, value in parameters.items()
-        if value != _usual().get(key)
+        f"{key}={value}" for key, value in parameters.items() if value != _usual().get(key)
     ]
     return network.name + (f"({','.join(differing)})" if differing else "")
 
