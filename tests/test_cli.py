@@ -357,7 +357,7 @@ def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does
     stdout, stderr = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 25  # well below a second on an idle machine
     assert stdout == ""
     assert "interrupted; the same command again goes on from here" in stderr
     assert "Traceback" not in stderr

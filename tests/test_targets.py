@@ -68,7 +68,8 @@ def test_parts_are_of_unit_norm_and_add_up(name):
 @given(
     st.integers(2, 6),
     st.integers(0, 6),
-    st.lists(st.floats(-3, 3), min_size=1, max_size=4),
+    # Squares of smaller ones underflow in the norm that the test computes.
+    st.lists(st.floats(-3, 3).filter(lambda a: abs(a) > 1e-100), min_size=1, max_size=4),
     st.integers(0, 1000),
 )
 def test_amplitudes_are_norms(dim, degree, amplitudes, seed):

@@ -117,7 +117,9 @@ class PositiveSeries:
         if degrees[0] % 2 == 0:
             m, e = np.frexp(np.where(degrees == 0, self._constant, 0.0))
             return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1)
-        return self._sum(degrees.size, lambda *a: series.row(degrees, 1, dim, *a), degrees[-1])
+        last = int(degrees[-1])
+        enough = _coefficients_needed(*self._series, dim, last)
+        return self._sum(degrees.size, lambda *a: series.row(degrees, 1, dim, *a), last, enough)
 
     def column(
         self, degree: int, dims: NDArray[np.int64]
@@ -126,25 +128,43 @@ class PositiveSeries:
         if degree % 2 == 0:
             m, e = math.frexp(self._constant if degree == 0 else 0.0)
             return np.full(dims.size, 2.0 * m), np.full(dims.size, e - 1 if m else 0)
-        return self._sum(dims.size, lambda *a: series.column(degree, 1, dims, *a), degree)
+        return self._sum(dims.size, lambda *a: series.column(degree, 1, dims, *a), degree, FIRST)
 
     def _sum(
-        self, size: int, kernel: Callable[..., int], degree: int
+        self, size: int, kernel: Callable[..., int], degree: int, count: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         mantissa, exponent = np.empty(size), np.empty(size, np.int64)
-        count = max(FIRST, int(degree))
-        while kernel(*self._first_coefficients(count), mantissa, exponent) < size:
-            count *= 2
-            if count > MOST_COEFFICIENTS:
-                raise NtkspecError(
-                    f"degree = {degree} needs more than {MOST_COEFFICIENTS} coefficients at this "
-                    "weight_variance; lower the degree or the weight_variance"
-                )
+        count = max(count, degree)
+        while kernel(*_coefficients(*self._series, _rounded(count)), mantissa, exponent) < size:
+            count = _more(count, degree)
         return mantissa, exponent
 
-    def _first_coefficients(self, count: int) -> tuple[NDArray[Any], ...]:
-        size = _rounded(count)
-        return _coefficients(self._variance, self._amplitude, self._dual, self._tangent, size)
+    @property
+    def _series(self) -> tuple[float, float, float, float]:
+        return self._variance, self._amplitude, self._dual, self._tangent
+
+
+def _more(count: int, degree: int) -> int:
+    """Twice as many coefficients."""
+    if 2 * count > MOST_COEFFICIENTS:
+        raise NtkspecError(
+            f"degree = {degree} needs more than {MOST_COEFFICIENTS} coefficients at this "
+            "weight_variance; lower the degree or the weight_variance"
+        )
+    return 2 * count
+
+
+@lru_cache(maxsize=1024)
+def _coefficients_needed(
+    variance: float, amplitude: float, dual: float, tangent: float, dim: int, degree: int
+) -> int:
+    """Number of coefficients that the eigenvalue of an odd degree needs."""
+    degrees, out = np.array([degree]), (np.empty(1), np.empty(1, np.int64))
+    count = max(FIRST, degree)
+    arguments = variance, amplitude, dual, tangent
+    while series.row(degrees, 1, dim, *_coefficients(*arguments, _rounded(count)), *out) < 1:
+        count = _more(count, degree)
+    return count
 
 
 @lru_cache(maxsize=64)
