@@ -248,7 +248,7 @@ def test_wrong_ranges_of_a_table_are_refused_at_once(name, values):
 @pytest.mark.parametrize(
     "values", ["1:6:2", "1,3,5", range(1, 6, 2), [1.0, 3.0, 5.0], np.array([1.0, 3.0, 5.0]),
                (1, np.int8(3), 5), iter([1, 3, 5]), {1: 0, 3: 0, 5: 0}, np.array([1, 3, 5], "u1")],
-    ids=str,
+    ids=named,
 )  # fmt: skip
 def test_degrees_in_any_form(values):
     assert whole_numbers(values, "degree", 0, 10).tolist() == [1, 3, 5]

@@ -74,5 +74,5 @@ def test_sparse_requests_are_computed_row_by_row():
 
 @pytest.mark.parametrize("dims,degrees", [([], [1]), ([3, 2], [1]), ([2, 2], [1]), ([2], [3, 1])])
 def test_ranges_must_increase(dims, degrees):
-    with pytest.raises(NtkspecError, match="increasing|empty"):
+    with pytest.raises(NtkspecError, match=r"increasing|empty"):
         table_block("relu", dims, degrees)
