@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import linalg, optimize
@@ -24,6 +24,7 @@ from ntkspec.predict import (
     modes,
     samples_to_learn,
 )
+from ntkspec.predict.regularization import regularization
 from ntkspec.predict.times import sobolev_weights
 from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.sweeps import Local, run_sweep
@@ -572,3 +573,21 @@ def test_the_command_says_what_is_wrong(line):
 
 def test_it_is_reached_from_the_package():
     assert ntkspec.predict is predict
+
+
+@given(st.floats(-300, 300), st.floats(0, 15), st.sampled_from(["relu", "tanh", "cube"]))
+@settings(max_examples=60)
+def test_kappa_solves_its_equation_for_any_ridge_and_samples(log_ridge, log_n, source):
+    """n = sum N lambda / (lambda + kappa) + delta / kappa, over what is known and what is left."""
+    given = ntkspec.domains.cube_spectrum("relu", 12) if source == "cube" else source
+    found = modes(given)
+    n, delta = 10.0**log_n, 10.0**log_ridge
+    solved = regularization(found, np.array([n]), np.array([delta]))
+    assert solved.least[0] <= solved.log_kappa[0] <= solved.most[0]
+    for part, log_kappa in zip((0, 2), (solved.least[0], solved.most[0])):
+        assert math.isfinite(log_kappa)
+        share = math.exp(min(math.log(delta) - log_kappa, 700.0))
+        rest = float(found.rest_freedom(np.array(log_kappa))[part])
+        assert float(found.freedom(np.array(log_kappa)).sum()) + rest + share == pytest.approx(
+            n, rel=1e-9
+        )

@@ -128,7 +128,8 @@ def _root(known: Modes, n: float, ridge: float, part: int) -> float:
 
     # The eigenvalues may exceed the trace by its error.
     most = max(known.trace * (1.0 + 1e-9), float(known.shares.sum()) * known.trace + known.rest[1])
-    highest = math.log((most + ridge) / n)
+    # A little more, so that rounding cannot leave the sum above n there.
+    highest = math.log(most + ridge) - math.log(n) + 1e-9
     fall = 1.0
     while excess(highest - fall) <= 0.0:
         fall *= 2.0
