@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,9 +66,6 @@ class ZonalKernel:
         array([0.25, 1.  ])
         """
         return _InDoubles(self.function, self.arithmetic, self.name)(t)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return _picklable(self, self.function)
 
     def parameters(self) -> dict[str, Any]:
         """Its name and arithmetic.
@@ -226,9 +221,6 @@ class _InDoubles:
             flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
         return np.array(flat).reshape(points.shape)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return _picklable(self, self.function)
-
 
 @dataclass(frozen=True)
 class _NoDerivative:
@@ -274,24 +266,3 @@ class _SampledDual:
 def _resolved(dual: _SampledDual, q: float) -> tuple[Any, Any]:
     """As precision rises a dual is made several times: what doubles say of it only once."""
     return dual.resolved(q)
-
-
-def _picklable(instance: Any, function: Callable[[Any], Any]) -> dict[str, Any]:
-    """State of an instance; a sentence where `pickle` cannot take the function that it holds.
-
-    cloudpickle and dill, which carry any function, and `copy` get the state without this test.
-    """
-    frame = sys._getframe(1)
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package in ("cloudpickle", "dill", "copy"):
-            return dict(instance.__dict__)
-        frame = frame.f_back  # type: ignore[assignment]
-    try:
-        pickle.dumps(function)
-    except Exception as error:
-        raise NtkspecError(
-            f"function = {function!r} cannot be pickled ({error}): pickle and processes take only "
-            "functions that a module defines by name; a lambda or an inner function must become one"
-        ) from error
-    return dict(instance.__dict__)

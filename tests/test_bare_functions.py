@@ -103,10 +103,10 @@ def test_functions_of_a_module_pickle_and_reach_another_process():
         ZonalKernel(lambda t: t),
     ],
 )
-def test_a_lambda_does_not_pickle_and_says_why(thing):
-    with pytest.raises(NtkspecError, match="cannot be pickled") as caught:
+def test_a_lambda_is_for_cloudpickle(thing):
+    """As everywhere in Python: pickle takes only functions that a module defines by name."""
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
         pickle.dumps(thing)
-    assert "\n" not in str(caught.value)
     assert copy.deepcopy(thing) == thing
     cloudpickle = pytest.importorskip("cloudpickle")
     cloudpickle.loads(cloudpickle.dumps(thing))

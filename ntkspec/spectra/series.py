@@ -159,10 +159,11 @@ def _coefficients_needed(
     variance: float, amplitude: float, dual: float, tangent: float, dim: int, degree: int
 ) -> int:
     """Number of coefficients that the eigenvalue of an odd degree needs."""
+    row: Callable[..., int] = series.row
     degrees, out = np.array([degree]), (np.empty(1), np.empty(1, np.int64))
     count = max(FIRST, degree)
     arguments = variance, amplitude, dual, tangent
-    while series.row(degrees, 1, dim, *_coefficients(*arguments, _rounded(count)), *out) < 1:
+    while row(degrees, 1, dim, *_coefficients(*arguments, _rounded(count)), *out) < 1:
         count = _more(count, degree)
     return count
 
