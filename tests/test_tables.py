@@ -76,7 +76,7 @@ def test_selecting_by_network_dimension_and_degree(path):
         (dict(network=Network("sigmoid")), ["sigmoid", "leaky_relu(slope=0.3)"]),
         (dict(network="tanh", dim=8), ["dim = 8", "2 to 400"]),
         (dict(network="tanh", degrees=[3, 60]), ["degree = 60", "0 to 59"]),
-        (dict(network="tanh", dim=2.5), ["dim = 2.5"]),
+        (dict(network="tanh", dim=2.5), ["dims = 2.5"]),
         (dict(network="tanh", degrees=[]), ["degree"]),
     ],
 )

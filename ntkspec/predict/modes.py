@@ -14,8 +14,10 @@ from scipy.special import gammaln
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import whole_number
 from ntkspec.spectra import Spectrum, spectrum
 from ntkspec.spectra.closed_form import ClosedForm
+from ntkspec.spectra.conventions import MAX_DEGREE
 from ntkspec.spectra.domain import Domain, Sphere
 from ntkspec.spectra.routes import route as accurate
 from ntkspec.spectra.series import PositiveSeries
@@ -353,12 +355,9 @@ def modes_to(source: Source, dim: int | None, kernel: Kernel, last: int) -> Mode
 
 def _computed(source: Network | ZonalKernel | str, dim: int, kernel: Kernel, last: int) -> Spectrum:
     """Spectrum on the sphere to a degree; of functions of doubles, what is known of it."""
-    if isinstance(last, bool) or not isinstance(last, (int, np.integer)) or last < 0:
-        raise NtkspecError(
-            f"max_degree = {last!r} is not allowed; it must be a whole number from 0"
-        )
+    last = whole_number(last, "max_degree", 0, MAX_DEGREE)
     known = source if isinstance(source, ZonalKernel) else as_network(source)
-    degrees = range(int(last) + 1)
+    degrees = range(last + 1)
     if _arithmetic(known) != "double":
         return spectrum(known, dim, degrees, kernel)
     found = spectrum(known, dim, degrees, kernel, tolerance=math.inf)

@@ -56,6 +56,7 @@ def route(network: Network, kernel: Kernel) -> Route:
 
     A route that keeps what it has computed is made for each computation; two never share one.
     """
+    network.mixture(kernel)  # refuses what is no kernel's name, or cannot be looked up
     return _without_state(network, kernel) or _with_state(network, kernel)
 
 

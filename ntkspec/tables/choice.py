@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import shown
+from ntkspec.ranges import MOST, parse_range, whole_numbers
 
 __all__ = ["Choice", "chosen"]
 
-Choice = int | Iterable[int] | None
-#: Values that a choice may have, repeated ones counted.
-MOST = 2**24
+Choice = int | str | Iterable[int] | None
 
 
 def chosen(
@@ -27,8 +26,8 @@ def chosen(
     ----------
     have : int64 array
         Increasing.
-    want : int or iterable of int, optional
-        All if not given.
+    want : int, str or iterable of int, optional
+        Text is a range as for `ntkspec.ranges.parse_range`; all if not given.
     name : str
         "dim" or "degree", for the sentence of an error.
 
@@ -48,45 +47,23 @@ def chosen(
     at = np.searchsorted(have, values)
     missing = (at >= have.size) | (have[np.minimum(at, have.size - 1)] != values)
     if missing.any():
-        raise _absent(values[missing][0], have, name)
+        raise _absent(int(values[missing][0]), have, name)
     return at, values
 
 
 def _whole_numbers(want: Any, have: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    if isinstance(want, range) and abs(want.stop - want.start) > MOST * abs(want.step):
-        # More values than an axis can have; they are not listed.
-        for end in (want[0], want[-1]):
-            if not have[0] <= end <= have[-1]:
-                raise _absent(end, have, name)
-        raise NtkspecError(f"{name} has more than {MOST} values; choose fewer at once")
-    if isinstance(want, np.ndarray):
-        listed: Any = want
-    elif isinstance(want, Iterable) and not isinstance(want, (str, bytes)):
-        listed = list(islice(want, MOST + 1))
-    else:
-        listed = want
-    try:
-        values = np.atleast_1d(np.asarray(listed))
-    except (ValueError, TypeError, OverflowError):
-        raise _no_numbers(want, name) from None
-    if values.dtype.kind == "O" and all(type(value) is int for value in values.flat):
-        raise _absent(next(v for v in values.flat if abs(v) > have[-1]), have, name)
-    if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iu":
-        raise _no_numbers(want, name)
-    if values.size > MOST:
-        raise NtkspecError(f"{name} has more than {MOST} values; choose fewer at once")
-    if values.dtype.kind == "u" and (beyond := values > have[-1]).any():
-        raise _absent(values[beyond][0], have, name)
-    return values.astype(np.int64)
+    if isinstance(want, str):
+        want = parse_range(want, f"{name}s")
+    if not isinstance(want, range) or not want:
+        return whole_numbers(want, name, -MOST, MOST)
+    first = want[: have.size + 1]  # of more, one of these is not in the table
+    if max(abs(first[0]), abs(first[-1])) > MOST:
+        raise _absent(next(one for one in first if not have[0] <= one <= have[-1]), have, name)
+    return np.fromiter(first, np.int64, len(first))
 
 
 def _absent(value: Any, have: NDArray[np.int64], name: str) -> NtkspecError:
     return NtkspecError(
-        f"{name} = {value} is not in the table, which has {have.size} from {have[0]} to {have[-1]}"
+        f"{name} = {shown(value)} is not in the table, "
+        f"which has {have.size} from {have[0]} to {have[-1]}"
     )
-
-
-def _no_numbers(want: Any, name: str) -> NtkspecError:
-    shown = repr(want)
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return NtkspecError(f"{name} = {shown} is not allowed; give whole numbers")

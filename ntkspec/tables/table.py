@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
-from ntkspec.tables.choice import chosen
+from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.layout import group_name
 from ntkspec.tables.stored import StoredNetwork, StoredTable
 
@@ -166,8 +166,8 @@ class Table:
     def select(
         self,
         network: Network | str,
-        dim: int | Iterable[int] | None = None,
-        degrees: int | Iterable[int] | None = None,
+        dim: Choice = None,
+        degrees: Choice = None,
         *,
         kernel: Kernel | None = None,
     ) -> TableSlice:
@@ -178,7 +178,8 @@ class Table:
         network : Network or str
             A name is a group's, or an activation's: the only network of that activation, or the
             poster's among several.
-        dim, degrees : int or iterable of int, optional
+        dim, degrees : int, str or iterable of int, optional
+            Text is a range, such as "0:100:2".
         kernel : {"ntk", "nngp"}, optional
             By default the one there is; "ntk" where the table has both, unless a group is named.
             The NNGP kernel does not depend on what is trained.
@@ -236,8 +237,8 @@ class Table:
     def rows(
         self,
         network: Network | str | None = None,
-        dim: int | Iterable[int] | None = None,
-        degrees: int | Iterable[int] | None = None,
+        dim: Choice = None,
+        degrees: Choice = None,
     ) -> Iterator[tuple[Any, ...]]:
         """Entries one after another: network, dim, degree, eigenvalue, logarithm, error."""
         for name in self._stored.names if network is None else [self._chosen(network)]:
@@ -283,8 +284,8 @@ class Table:
     def to_xarray(
         self,
         network: Network | str | None = None,
-        dim: int | Iterable[int] | None = None,
-        degrees: int | Iterable[int] | None = None,
+        dim: Choice = None,
+        degrees: Choice = None,
     ) -> xarray.Dataset:
         """Read a part as an `xarray.Dataset`.
 
@@ -323,8 +324,8 @@ class Table:
     def to_pandas(
         self,
         network: Network | str | None = None,
-        dim: int | Iterable[int] | None = None,
-        degrees: int | Iterable[int] | None = None,
+        dim: Choice = None,
+        degrees: Choice = None,
     ) -> pandas.DataFrame:
         """Read a part as a `pandas.DataFrame`, a row for each entry.
 
@@ -351,8 +352,8 @@ class Table:
         self,
         path: str | os.PathLike[str],
         network: Network | str | None = None,
-        dim: int | Iterable[int] | None = None,
-        degrees: int | Iterable[int] | None = None,
+        dim: Choice = None,
+        degrees: Choice = None,
     ) -> None:
         """Write a part as a netCDF4 file, some rows at a time.
 
@@ -377,8 +378,8 @@ class Table:
         self,
         path: str | os.PathLike[str],
         network: Network | str | None = None,
-        dim: int | Iterable[int] | None = None,
-        degrees: int | Iterable[int] | None = None,
+        dim: Choice = None,
+        degrees: Choice = None,
     ) -> None:
         """Write a part as a Parquet file, a row for each entry, some at a time.
 
