@@ -88,7 +88,7 @@ def test_wide_networks_have_the_kernel_of_the_engine(name, trained):
     [
         ({"width": -4}, "width = -4 is not allowed; it must be a whole number from 1"),
         ({"width": 5}, "width = 5 is not allowed; an antisymmetric start takes an even number"),
-        ({"width": 4.0}, "width = 4.0 is not allowed"),
+        ({"width": 4.5}, "width = 4.5 is not allowed"),
         ({"dim": 1}, "dim = 1 is not allowed"),
         ({"seed": -1}, "seed = -1 is not allowed"),
         ({"weight_variance": 0.0}, "weight_variance = 0.0 is not allowed"),

@@ -457,7 +457,7 @@ def test_things_in_the_place_of_blocks(parts, tmp_path):
     merge([f"{out}.parts"], tmp_path / "whole.h5", layout="virtual")
     folder = tmp_path / "t.h5.parts"
     first, second, third, *_ = sorted(folder.glob("n*.h5"))
-    (folder / f"{first.name}.part-1-abc").write_bytes(first.read_bytes()[:500])
+    (folder / f"{first.name}.part-1-0123abcd").write_bytes(first.read_bytes()[:500])
     first.unlink()
     shutil.copy(third, second)
     check = next(folder.glob("check-*.json"))

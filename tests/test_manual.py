@@ -189,11 +189,11 @@ def test_the_gallery_is_in_form():
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)"
     r"|ntkspec\.spectra\.(closed_form|conventions|direct|gaussian_duals|parity|routes|seeds|series"
-    r"|sphere|sphere_reference)$"
+    r"|sphere|sphere_reference|trace)$"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
     r"|ntkspec\.(domains|predict|reference)\."
-    r"|ntkspec\.parameters$"
-    r"|ntkspec\.(explorer\.|tables\.(exports|labelled|layout)$)"
+    r"|ntkspec\.(locks|parameters)$"
+    r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
 )
 

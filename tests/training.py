@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class MadeRun:
     target_values: np.ndarray
     degrees: np.ndarray
     members: list = field(default_factory=list)
+    path: Path = field(default_factory=lambda: Path("made.h5"))
 
     @property
     def target(self):

@@ -39,6 +39,12 @@ class Domain(ABC):
         The last degree there is; None where degrees never end.
     single : bool
         Whether each degree has one eigenvalue; otherwise a falling sequence of them.
+
+    Examples
+    --------
+    >>> sphere = Sphere(3)
+    >>> sphere.multiplicity([0, 1, 2]), sphere.last_degree
+    (array([1., 3., 5.]), None)
     """
 
     dim: int

@@ -260,6 +260,19 @@ def truncation(
         negative.
     nodes : int
         Of the rule.
+
+    Returns
+    -------
+    (K,) float64 array
+        An estimate with a factor of 8 to spare, not a proof: a feature between the points of
+        both grids is not seen.
+
+    Examples
+    --------
+    >>> bool(truncation(np.exp, np.array([39]), 20)[0] < 1e-14)
+    True
+    >>> bool(truncation(lambda t: (t > 0.3) * 1.0, np.array([39]), 20)[0] > 0.1)
+    True
     """
     first, second = (
         chebyshev_coefficients(function, next_fast_len(m * nodes + 37)) for m in (4, 3)
@@ -284,7 +297,25 @@ def truncation(
 def chebyshev_coefficients(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]], count: int
 ) -> NDArray[np.float64]:
-    """Chebyshev coefficients from the values at `count` points; the first is doubled."""
+    """Chebyshev coefficients of a function on [-1, 1]; the first is doubled.
+
+    Parameters
+    ----------
+    function : callable
+        Vectorized over points of [-1, 1].
+    count : int
+        Number of Chebyshev points, and of coefficients.
+
+    Returns
+    -------
+    (count,) float64 array
+        c_j with f = c_0 / 2 + sum_(j >= 1) c_j T_j, aliased where f has more.
+
+    Examples
+    --------
+    >>> chebyshev_coefficients(lambda t: 3.0 * t, 3).round(12)
+    array([0., 3., 0.])
+    """
     values = function(np.cos(np.pi * (np.arange(count) + 0.5) / count))
     return np.asarray(dct(values) / count)
 
