@@ -429,25 +429,36 @@ def as_network(network: Network | str) -> Network:
     True
     """
     refuse_bare_function(network, "network")
-    return network if isinstance(network, Network) else Network(network)
+    if isinstance(network, Network):
+        return network
+    if not isinstance(network, (str, Activation)):
+        raise NtkspecError(
+            f"network = {shown(network)} is not allowed; give a Network or an activation's name"
+        )
+    return Network(network)
 
 
 def _checked_cosine(t: ArrayLike) -> NDArray[np.float64]:
-    try:
-        values = np.asarray(t, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError(f"t = {t!r} is not a number; allowed is -1 <= t <= 1") from None
+    values = _checked_numbers(t, "t")
     bad = ~(np.abs(values) <= 1.0)
     if bad.any():
         raise NtkspecError(f"t = {values[bad].flat[0]} is not allowed; it must lie in [-1, 1]")
     return values
 
 
-def _checked_points(points: ArrayLike) -> NDArray[np.float64]:
+def _checked_numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """An array of real numbers; text and truth values are none."""
     try:
-        x = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError("points must be an (n, dim) array of numbers") from None
+        given = np.asarray(values)
+        if given.dtype.kind in "iufO":
+            return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise NtkspecError(f"{name} = {shown(values)} is not allowed; give numbers")
+
+
+def _checked_points(points: ArrayLike) -> NDArray[np.float64]:
+    x = _checked_numbers(points, "points")
     if x.ndim != 2 or x.shape[1] < 2 or x.shape[0] < 1:
         raise NtkspecError(f"points of shape {x.shape} are not allowed; give (n, dim), dim >= 2")
     norms = np.linalg.norm(x, axis=1)

@@ -23,7 +23,7 @@ def shown(value: Any) -> str:
     Examples
     --------
     >>> shown("tanh"), shown(list(range(10**6)))[-22:]
-    ("'tanh'", '19, 20, 21, 22, 23 ...')
+    ("'tanh'", '16, 17, 18, 19, 20 ...')
     """
     if isinstance(value, (list, tuple)) and len(value) > MOST_SHOWN:
         value = value[:MOST_SHOWN]

@@ -312,3 +312,27 @@ def test_deep_tanh_networks_at_large_variance():
 def test_a_variance_beyond_doubles_gets_one_sentence():
     with pytest.raises(NtkspecError, match="variance before layer"):
         Network("relu_power", power=4, depth=12, weight_variance=100.0).nngp(0.5)
+
+
+@pytest.mark.parametrize("slope", [1.0, 1.0 - 1e-7, 1.0 - 1e-12])
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_a_linear_activation_has_the_kernel_of_linear_layers(slope, depth):
+    """q_(l+1) = s_w q_l + s_b and T_(l+1) = q_(l+1) + s_w T_l, up to 1 - slope."""
+    t = np.array([-1.0, -0.3, 0.5, 1.0])
+    network = Network(
+        "leaky_relu", slope=slope, depth=depth, weight_variance=2.0, bias_variance=0.1
+    )
+    q = tangent = 2.0 * t + 0.1
+    for _ in range(depth - 1):
+        q = 2.0 * q + 0.1
+        tangent = q + 2.0 * tangent
+    apart = 1e-14 + 2.0 * depth * (1.0 - slope)
+    np.testing.assert_allclose(network.nngp(t), q, atol=apart * q[-1])
+    np.testing.assert_allclose(network.ntk(t), tangent, atol=apart * tangent[-1])
+
+
+@pytest.mark.parametrize("values", ["0.5", True, [True], ["0.1"], 1j, b"1", [[1.0], [1.0, 2.0]]])
+def test_kernels_take_numbers_alone(values):
+    for call in (Network("relu").ntk, Network("relu").nngp, Network("relu").ntk_matrix):
+        with pytest.raises(NtkspecError, match="give numbers"):
+            call(values)

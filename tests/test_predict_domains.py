@@ -21,7 +21,7 @@ from scipy import integrate, linalg, optimize
 from scipy.special import ive
 
 import ntkspec
-from ntkspec import Network, NtkspecError, ZonalKernel, predict
+from ntkspec import Network, NtkspecError, ZonalKernel, predict, user_activation
 from ntkspec.domains import cube_spectrum, gaussian_spectrum
 
 RIDGES = np.array([1e-1, 1e-2, 1e-3, 1e-5])
@@ -400,3 +400,14 @@ def test_what_has_no_meaning_on_a_domain_is_refused():
     unknown = ntkspec.spectrum(ZonalKernel(np.exp), 3, [0, 30], tolerance=math.inf)
     with pytest.raises(NtkspecError, match=r"degree = 30: .* sign"):
         predict.modes(unknown)
+
+
+@pytest.mark.parametrize(
+    "source", [ZonalKernel(lambda t: np.exp(t - 1)), Network(user_activation(np.tanh))]
+)
+def test_the_degrees_that_nobody_names_are_those_that_are_known(source):
+    """Of functions of doubles small eigenvalues are not known."""
+    found = predict.samples_to_learn(source, 3)
+    assert found.degrees.size and found.degrees.max() <= 12
+    again = predict.samples_to_learn(source, 3, degrees=found.degrees)
+    assert np.array_equal(found.samples, again.samples)

@@ -7,6 +7,7 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betainc
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
@@ -189,3 +190,22 @@ def test_bad_input(call, words):
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 5, 30, 300])
+def test_bounds_hold_where_the_nodes_are_zeros_of_the_polynomial(dim):
+    """There all terms of the sum vanish but for rounding; the eigenvalues of 1 are 1, 0, 0, ..."""
+    for nodes in (2, 3, 4, 7, 20, 41):
+        found = funk_hecke(lambda t: 1.0 + 0.0 * t, dim, range(3 * nodes), nodes=nodes)
+        assert np.all(np.abs(found.eigenvalues - (found.degrees == 0)) <= found.absolute_error)
+        assert not found.digits[1:].any()
+
+
+@pytest.mark.parametrize("dim", [2, 30, 300, 1000])
+def test_bounds_of_jumps_hold_where_the_measure_crowds(dim):
+    """P(t > c) by scipy's incomplete beta function; t = 0 is a node of every odd rule."""
+    for c in (0.0, 0.3 / math.sqrt(dim), -1.1 / math.sqrt(dim)):
+        right = 0.5 - 0.5 * math.copysign(betainc(0.5, 0.5 * (dim - 1), c * c), c)
+        for nodes in (226, 1001, 1999):
+            found = funk_hecke(lambda t, c=c: (t > c) * 1.0, dim, 0, nodes=nodes)
+            assert abs(found.eigenvalues[0] - right) <= found.absolute_error[0]

@@ -334,8 +334,8 @@ def test_a_damaged_checkpoint_is_trained_again(recipe, whole, tmp_path, damage):
         train_run(recipe, out, observer=Stopping(16))
     path = out.with_name("run.h5.parts") / "member-00000.h5"
     path.write_bytes(damaged(path.read_bytes(), damage))
-    with pytest.raises(TableError, match="damaged"):
-        open_run(out)
+    (sentence,) = open_run(out).damaged.values()
+    assert "damaged" in sentence
     observer = Stopping(0)
     train_run(recipe, out, observer=observer)
     assert "damaged" in [event for event, _ in observer.notes]

@@ -96,9 +96,9 @@ def _print_missing(found: Comparison, err: bool) -> None:
     if found.is_complete:
         return
     of = sum({(row.loss, row.width): row.expected for row in found.rows}.values())
-    click.echo(f"{of - len(found.missing)} of {of} trainings are finished; missing:", err=err)
+    say(f"{of - len(found.missing)} of {of} trainings are finished; missing:", err=err)
     for one in found.missing:
-        click.echo(f"  {one}", err=err)
+        say(f"  {one}", err=err)
 
 
 def _print_text(found: Comparison) -> None:

@@ -44,9 +44,9 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
         run = open_run(source)
         written = run_picture(run, outputs, numbers)
         if run.missing:
-            click.echo("not finished, and so not drawn to the end:", err=True)
+            say("not finished, and so not drawn to the end:", err=True)
             for one in run.missing:
-                click.echo(f"  {one}", err=True)
+                say(f"  {one}", err=True)
     elif numbers is None:
         written = figure3(source, outputs)
     else:

@@ -26,6 +26,8 @@ BITS, BITS_OF_FORMULAS = 84, 400
 LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
 #: Error of the polynomials allowed, relative to the largest value of their function.
 ALLOWED = 8e-16
+#: What counts as zero, relative to F(1).
+NOISE = 1e-30
 #: Largest and smallest variance of a layer that doubles are trusted with.
 RANGE = 1e-290, 1e290
 
@@ -143,13 +145,15 @@ def _layer(
 
     sides = [near] if symmetry != NONE else [near, far]
     for levels in LEVELS:
-        tables = [_panels(side, levels) for side in sides]
+        tables = [_panels(side, levels, float(full.mid())) for side in sides]
         if all(table is not None for table in tables):
             return np.concatenate(tables), levels, float(full.mid())  # type: ignore[arg-type]
     raise NtkspecError("the duals of this activation could not be tabulated to double precision")
 
 
-def _panels(function: Callable[[arb], list[arb]], levels: int) -> NDArray[np.float64] | None:
+def _panels(
+    function: Callable[[arb], list[arb]], levels: int, full: float
+) -> NDArray[np.float64] | None:
     """Polynomials on [0, 2^-levels] and four panels to each octave up to 1; None: not yet good."""
     edges = [(0.0, 2.0**-levels)]
     for octave in range(levels, 0, -1):
@@ -157,7 +161,8 @@ def _panels(function: Callable[[arb], list[arb]], levels: int) -> NDArray[np.flo
         edges += [(low * (1 + i / 4), low * (1 + (i + 1) / 4)) for i in range(4)]
     edges = edges[:-2]  # beyond sqrt(1/2) nothing is asked for
     table = np.zeros((len(edges), 3, COEFFICIENTS))
-    scale = np.zeros(3)
+    # What vanishes, as the curved part of a linear sigma does, is known to rounding only.
+    scale = np.full(3, NOISE * full)
     errors = np.zeros(3)
     for at, (low, high) in enumerate(edges):
         table[at], error, size = _fit(function, low, high)

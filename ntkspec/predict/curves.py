@@ -271,6 +271,8 @@ def samples_to_learn(
     known = resolved(
         source, dim, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
     )
+    if degrees is None:  # of functions of doubles, those that are known
+        wanted = [k for k in wanted if k in known.degrees]
     at = np.array([place for k in wanted for place in known.places(k)], dtype=np.int64)
     if not wanted:
         at = np.arange(known.degrees.size)
@@ -299,7 +301,8 @@ def samples_to_learn(
 
 def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
     """What the rest leaves open of the last number of samples, relative."""
-    logs = known.log_eigenvalues[[place for k in degrees for place in known.places(k)]]
+    there = [k for k in degrees if k in known.degrees]
+    logs = known.log_eigenvalues[[place for k in there for place in known.places(k)]]
     if not np.any(np.isfinite(logs)):
         return 0.0
     return known.doubt(logs[np.isfinite(logs)].min() + odds)

@@ -21,6 +21,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import gauss as gauss_kernels
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.spectra.conventions import check_degrees, check_dim
+from ntkspec.spectra.domain import log_multiplicity
 
 __all__ = [
     "FunkHecke",
@@ -181,7 +182,7 @@ class FunkHecke:
     --------
     >>> found = funk_hecke(np.exp, 3, [0, 30])
     >>> found.digits
-    array([14,  0])
+    array([13,  0])
     """
 
     degrees: NDArray[np.int64]
@@ -220,7 +221,7 @@ def funk_hecke(
     --------
     >>> result = funk_hecke(lambda t: t, 3, [0, 1, 2])
     >>> result.eigenvalues.round(15)[1], result.digits
-    (np.float64(0.333333333333333), array([ 0, 14,  0]))
+    (np.float64(0.333333333333333), array([ 0, 13,  0]))
     """
     wanted, dim = check_degrees(degrees), check_dim(dim)
     if not isinstance(nodes, (int, np.integer)) or nodes < 2:
@@ -229,11 +230,12 @@ def funk_hecke(
         )
     unique, inverse = np.unique(wanted, return_inverse=True)
     count = int(nodes)
-    value, size, argument = _sums(kernel_function, dim, unique, count)
+    value, size, argument, crowding = _sums(kernel_function, dim, unique, count)
     # Kernel, weight and sum cost a few roundings; the rounded nodes and the recurrence some for
     # each degree.
     error = ROUNDING * ((64.0 + 4.0 * unique) * size + argument)
-    error += truncation(lambda t: _called(kernel_function, t), 2 * count - 1 - unique, count)
+    missed = truncation(lambda t: _called(kernel_function, t), 2 * count - 1 - unique, count)
+    error += crowding * missed
     with np.errstate(divide="ignore", invalid="ignore"):
         digits = np.floor(np.nan_to_num(np.log10(np.abs(value) / error), nan=0.0, neginf=0.0))
     digits = np.clip(digits, 0, 15).astype(np.int64)
@@ -340,11 +342,20 @@ def _sums(
     dim: int,
     degrees: NDArray[np.int64],
     n: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Sums over a rule, of the moduli of their terms, and what rounded nodes change, in ulps."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+    """Sums over a rule, their sizes, what rounded nodes change in ulps, and the largest weight.
+
+    A size is the sum of the moduli of the terms and, since these vanish where the nodes are zeros
+    of P_k, at least what K and P_k have on the average: sqrt(2 E[K^2] / N(d, k)).  The weight is
+    in units of that of Chebyshev's rule: it says how much of the measure lies at one node.
+    """
     t, weights = gauss_gegenbauer(n, dim)
     values = _called(kernel_function, t)
     total, size = np.empty(degrees.size), np.empty(degrees.size)
     legendre_kernels.funk_hecke_sums(degrees, dim, t, weights * values, total, size)
+    largest = np.abs(values).max()
+    if largest > 0.0:
+        mean = largest * math.sqrt(2.0 * float(weights @ (values / largest) ** 2))
+        size = np.maximum(size, mean * np.exp(-0.5 * log_multiplicity(dim, degrees)))
     argument = float(weights @ np.abs(t * np.gradient(values, t)))
-    return total, size, argument
+    return total, size, argument, max(1.0, n * float(weights.max()))
