@@ -270,3 +270,34 @@ def test_high_precision_refuses_an_activation_with_a_kink(function, arithmetic):
     )
     with pytest.raises(NtkspecError, match="kink"):
         ntkspec.spectrum(Network(sigma), 3, [1], kernel="nngp")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("bias", [0.0, 1e-17, 1e-14, 1e-10, 1e-8, 1e-6, 0.1])
+def test_a_small_bias_keeps_its_digits_at_the_far_end(bias, depth):
+    """Layer by layer E[sign(u) sign(v)] = (2/pi) asin(rho), in 60 digits."""
+    t = np.array([-1.0, -1 + 1e-12, -1 + 1e-6, -0.3, 1 - 1e-12])
+    network = Network(user_activation(np.sign), bias_variance=bias, depth=depth)
+    value, error = network.with_error(t, "nngp")
+    with mpmath.workdps(60):
+        for x, v, e in zip(t, value, error, strict=True):
+            right = mpmath.mpf(x)
+            for _ in range(depth):
+                right = 2 / mpmath.pi * mpmath.asin((right + bias) / (1 + mpmath.mpf(bias)))
+            assert abs(mpmath.mpf(v) - right) <= e
+    assert error.max() <= (2e-14 if depth == 1 else 1e-7)
+    if depth == 1:
+        points = np.array([[1.0, 0.0], [-1.0, 0.0]])
+        matrix, bound = network.matrix_with_error(points, "nngp")
+        assert abs(matrix[0, 1] - value[0]) <= bound[0, 1] + error[0]
+
+
+@pytest.mark.parametrize("bias", [1e-17, 1e-12, 1e-7])
+def test_the_kernel_of_relu_with_a_small_bias_keeps_its_digits_at_the_far_end(bias):
+    """The arc-cosine kernel of degree 0 of Cho and Saul in 40 digits."""
+    rectifier = user_activation(relu, lambda x: 1.0 * (x > 0))
+    value, error = Network(rectifier, bias_variance=bias).with_error(-1.0)
+    with mpmath.workdps(40):
+        b = mpmath.mpf(bias)
+        right = (b - 1) * (mpmath.pi - mpmath.acos((b - 1) / (b + 1))) / (2 * mpmath.pi)
+        assert abs(mpmath.mpf(float(value)) - right) <= error <= 1e-14
