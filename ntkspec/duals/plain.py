@@ -279,6 +279,7 @@ class Expectation:
 
         self.pieces = resolve(function, first, negligible, probes)
         self._integrate(self.pieces, np.zeros(self.pieces.misfit.size), outside)
+        self._displace(self.pieces.misplaced(self.norm))
 
     @classmethod
     def of_slope(cls, of: Expectation) -> Expectation:
@@ -286,7 +287,13 @@ class Expectation:
         self = cls.__new__(cls)
         self.function, self.reach = of.pieces.derivative(), of.reach
         self._integrate(of.pieces, of.pieces.derivative_noise(), 0.0)
+        self._displace(of.pieces.misplaced_slope(self.norm))
         return self
+
+    def _displace(self, error: float) -> None:
+        """Count what kinks and jumps cost that are not quite at their breaks."""
+        self.displaced = error
+        self.floor += error
 
     def _integrate(self, pieces: Pieces, doubt: Array, outside: float) -> None:
         self.pieces = pieces
@@ -309,9 +316,9 @@ class Expectation:
         self.norm = math.sqrt(self.full)
         mass = _mass(pieces.edges)
         self.missed = math.sqrt(float(mass @ (pieces.misfit + doubt) ** 2))
-        self.floor = (
-            2.0 * self.norm * self.missed + self.missed**2 + 2.0 * outside + FLOOR * self.full
-        )
+        # Far out the density and the arguments carry more than one rounding.
+        rounding = max(FLOOR * self.full, 2.0 * ROUNDING * float(weight @ (values * z) ** 2))
+        self.floor = 2.0 * self.norm * self.missed + self.missed**2 + 2.0 * outside + rounding
 
     def halves_at_pi(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """E[(f(z) - f(-z))^2] / 4 and E[(f(z) + f(-z))^2] / 4, each with a bound on its error."""
@@ -324,7 +331,7 @@ class Expectation:
                 rest = 0.5 * (self.function(far) + sign * self.function(-far))
                 beyond = np.exp(2.0 * np.log(np.abs(rest)) - 0.5 * far * far)
             beyond = np.where(np.isfinite(beyond), beyond, 0.0)
-            error = 2.0 * math.sqrt(part) * self.missed + self.missed**2
+            error = 2.0 * math.sqrt(part) * self.missed + self.missed**2 + self.displaced
             halves.append((part, error + 2.0 * float(beyond.sum()) + FLOOR * part))
         return halves[0], halves[1]
 
