@@ -322,7 +322,7 @@ class Network:
         flat = _checked_cosine(t)
         if self.sigma.user:
             plain = self._plain(kernel)
-            value, error = plain(np.arccos(flat.ravel()))
+            value, error = plain(np.sqrt(1.0 - flat.ravel()), np.sqrt(1.0 + flat.ravel()))
             return value.reshape(flat.shape), error.reshape(flat.shape), plain.top
         row = np.empty(flat.size)
         values, _, arguments = self._compiled(kernel)
@@ -336,10 +336,10 @@ class Network:
         if self.sigma.user:
             plain, error = self._plain(kernel), np.empty_like(out)
             for i in range(x.shape[0]):
-                # Angles from half the distance, so that close points keep their digits.
+                # Distances keep the digits of close and of nearly opposite points.
                 near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
                 far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
-                value, bound = plain(2.0 * np.arctan2(near, far))
+                value, bound = plain(near, far)
                 out[i, : i + 1] = out[: i + 1, i] = value
                 error[i, : i + 1] = error[: i + 1, i] = bound
             return out, error, plain.top

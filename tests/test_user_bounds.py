@@ -270,3 +270,133 @@ def test_high_precision_refuses_an_activation_with_a_kink(function, arithmetic):
     )
     with pytest.raises(NtkspecError, match="kink"):
         ntkspec.spectrum(Network(sigma), 3, [1], kernel="nngp")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("bias", [0.0, 1e-17, 1e-14, 1e-10, 1e-8, 1e-6, 0.1])
+def test_a_small_bias_keeps_its_digits_at_the_far_end(bias, depth):
+    """Layer by layer E[sign(u) sign(v)] = (2/pi) asin(rho), in 60 digits."""
+    t = np.array([-1.0, -1 + 1e-12, -1 + 1e-6, -0.3, 1 - 1e-12])
+    network = Network(user_activation(np.sign), bias_variance=bias, depth=depth)
+    value, error = network.with_error(t, "nngp")
+    with mpmath.workdps(60):
+        for x, v, e in zip(t, value, error, strict=True):
+            right = mpmath.mpf(x)
+            for _ in range(depth):
+                right = 2 / mpmath.pi * mpmath.asin((right + bias) / (1 + mpmath.mpf(bias)))
+            assert abs(mpmath.mpf(v) - right) <= e
+    assert error.max() <= (2e-14 if depth == 1 else 1e-7)
+    if depth == 1:
+        points = np.array([[1.0, 0.0], [-1.0, 0.0]])
+        matrix, bound = network.matrix_with_error(points, "nngp")
+        assert abs(matrix[0, 1] - value[0]) <= bound[0, 1] + error[0]
+
+
+@pytest.mark.parametrize("bias", [1e-17, 1e-12, 1e-7])
+def test_the_kernel_of_relu_with_a_small_bias_keeps_its_digits_at_the_far_end(bias):
+    """The arc-cosine kernel of degree 0 of Cho and Saul in 40 digits."""
+    rectifier = user_activation(relu, lambda x: 1.0 * (x > 0))
+    value, error = Network(rectifier, bias_variance=bias).with_error(-1.0)
+    with mpmath.workdps(40):
+        b = mpmath.mpf(bias)
+        right = (b - 1) * (mpmath.pi - mpmath.acos((b - 1) / (b + 1))) / (2 * mpmath.pi)
+        assert abs(mpmath.mpf(float(value)) - right) <= error <= 1e-14
+
+
+def above(x):
+    """P(z > x) in 40 digits."""
+    return mpmath.erfc(mpmath.mpf(x) / mpmath.sqrt(2)) / 2
+
+
+def kinks_at(c):
+    """Functions with a kink at c that are given alone, and E[f'(z)^2] in 40 digits."""
+    tail = above(c)
+    small = mpmath.mpf(1e-3)
+    steps = [mpmath.mpf(c) + k for k in (0, 1, 2, 4, 8, 13)]
+    flat = mpmath.quad(lambda z: mpmath.sech(z) ** 4 * mpmath.npdf(z), steps)
+    yield lambda x: np.maximum(x - c, 0), tail
+    yield lambda x: np.maximum(x, c), tail
+    yield lambda x: x + np.maximum(x - c, 0), 1 + 3 * tail
+    yield lambda x: x + 1e-3 * np.maximum(x - c, 0), 1 + small * (2 + small) * tail
+    yield lambda x: np.maximum(np.tanh(x), np.tanh(c)), flat
+    yield lambda x: np.clip(x, -abs(c), abs(c)), 1 - 2 * above(abs(c))
+
+
+CENTRES = [0.7, -0.41, 1.0, 1.27, 2.1, 4.5]
+MORE_CENTRES = [0.3, 1.1, 1.2, 1.3, 2.0, 2.5, 0.0137, -1.27]
+
+
+@pytest.mark.parametrize(
+    "centre", [*CENTRES, *(pytest.param(c, marks=pytest.mark.slow) for c in MORE_CENTRES)]
+)
+def test_a_kink_away_from_zero_needs_no_derivative(centre):
+    with mpmath.workdps(40):
+        for function, right in kinks_at(centre):
+            network = Network(user_activation(function))
+            value, error = network.with_error(1.0)
+            assert abs(mpmath.mpf(float(value)) - right) <= error <= 1e-13 * max(float(value), 1.0)
+        assert Network(user_activation(lambda x: np.maximum(x - centre, 0))).ntk(1.0) > 0.0
+
+
+def box_dual(low, high, rho):
+    """P(low < u, v <= high), over u in 40 digits."""
+    if rho == 1.0:
+        return above(low) - above(high)
+    a, b, r = (mpmath.mpf(x) for x in (low, high, rho))
+    s = mpmath.sqrt((1 - r) * (1 + r))
+    steps = [0, 1, 2, 4, 8, 16, 32, 64]
+    cuts = {a, b, *(e + d * s * k for k in steps for e in (a, b) for d in (1, -1))}
+    return mpmath.quad(
+        lambda x: mpmath.npdf(x) * (above((a - r * x) / s) - above((b - r * x) / s)),
+        sorted(x for x in cuts if a <= x <= b),
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rho", "height"),
+    [
+        (0.5, 0.501, 1.0, 1.0),
+        (2.0, 40.0, 1.0, 1.0),
+        (6.0, 40.0, 1.0, 1.0),
+        (1.97, 2.005, 1 - 1e-6, 1.0),
+        (0.3, 1.1, 0.999, -217.0),
+        (5e-14, 1.0, 1.0, 3.0),
+        (-1e-3, 1e-3, 1.0, 1.0),
+    ],
+)
+def test_jumps_count_how_far_they_may_be_from_their_edges(low, high, rho, height):
+    network = Network(user_activation(lambda x: height * ((x > low) & (x <= high))))
+    value, error = network.with_error(rho, "nngp")
+    with mpmath.workdps(40):
+        right = mpmath.mpf(height) ** 2 * box_dual(low, high, rho)
+        assert abs(mpmath.mpf(float(value)) - right) <= error
+    assert error <= 1e-12 * network.with_error(1.0, "nngp")[0]
+
+
+@pytest.mark.parametrize(("at", "variance"), [(1.0, 0.01), (6.0, 0.3), (10.0, 1.0), (30.0, 1.0)])
+def test_a_function_may_vanish_far_out(at, variance):
+    """E[(x > c)] = P(x > c) = E[relu'(x - c)^2], and E[relu(x - c)^2] from it by parts."""
+    with mpmath.workdps(40):
+        q = mpmath.mpf(variance)
+        c = at / mpmath.sqrt(q)
+        squared = q * ((1 + c * c) * above(c) - c * mpmath.npdf(c))
+        shifted = user_activation(lambda x: np.maximum(x - at, 0))
+        step = user_activation(lambda x: 1.0 * (x > at))
+        for sigma, kernel, right in [
+            (step, "nngp", above(c)),
+            (shifted, "nngp", squared),
+            (shifted, "ntk", q * above(c)),
+        ]:
+            value, error = Network(sigma, weight_variance=variance).with_error(1.0, kernel)
+            assert abs(mpmath.mpf(float(value)) - right) <= error <= 1e-12 * value
+
+
+@pytest.mark.parametrize("growth", [0.26, 0.3, 1.0])
+@pytest.mark.parametrize("size", [1e-100, 1.0])
+def test_a_function_that_grows_too_fast_is_refused(growth, size):
+    for function in (
+        lambda x: size * np.exp(growth * x * x),
+        lambda x: np.exp(growth * x * x) * (x > 10),
+    ):
+        with pytest.raises(NtkspecError, match="not square integrable"):
+            Network(user_activation(function)).nngp(0.5)

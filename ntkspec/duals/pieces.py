@@ -37,9 +37,16 @@ NARROW = 2.0**-12
 MOST_PANELS = 3000
 #: Factors on the places at which growth is measured.
 SHIFTS = (1.0, 0.9731, 0.9417)
+#: Places that tell the size near 0.
+NEAR = (0.31, 1.07, 2.3, 4.1)
 MOST_BREAKS = 100
 #: How often the breaks are placed anew.
 ATTEMPTS = 5
+#: Widths of the panels beside a break that place it, and their distance from it in widths.
+BESIDE = tuple(2.0**-k for k in range(3, 22, 2))
+GAP = 2.0**-14
+#: Nearer to 0 than this a kink or a jump is at 0.
+KINK_AT_ZERO, JUMP_AT_ZERO = 1e-13, 1e-30
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,12 @@ class Pieces:
         Chebyshev coefficients on each.
     breaks : (B,) float64 array
         Where the function or a derivative jumps.
+    loose : (B,) float64 array
+        How far each jump may be from its break.
     misfit : (P,) float64 array
         Largest difference seen between function and series; 0 where it is rounding.
+    skipped : (P,) float64 array
+        The same on panels too narrow to be halved, where `misfit` is 0.
     graded : bool
         Panels shrink to a break on which they lie already: a root or a pole, no kink.
     """
@@ -63,13 +74,48 @@ class Pieces:
     edges: Array
     series: Array
     breaks: Array
+    loose: Array
     misfit: Array
+    skipped: Array
     graded: bool
 
     def jumps(self) -> Array:
         """By how much the function jumps at each inner edge."""
         signs = (-1.0) ** np.arange(self.series.shape[1])
         return np.asarray(np.abs(self.series[1:] @ signs - self.series[:-1].sum(axis=1)))
+
+    def misplaced(self, norm: float) -> float:
+        """Bound on what E[f(u) f(v)] lacks as jumps may be beside their breaks.
+
+        norm: sqrt(E[f^2]).
+        """
+        at = np.searchsorted(self.edges[1:-1], self.breaks)
+        jump, size = self.jumps()[at], np.abs(self.series).sum(axis=1)
+        largest = size[at] + size[at + 1] + 2.0 * norm
+        density = 0.4 * np.exp(-0.5 * self.breaks**2)
+        total = float(np.sum(self.loose * density * jump * largest))
+        nearest = np.maximum(np.maximum(self.edges[:-1], -self.edges[1:]), 0.0)
+        mass = 0.4 * np.diff(self.edges) * np.exp(-0.5 * nearest**2)
+        return total + float(np.sum(mass * self.skipped * 2.0 * (size + self.skipped + norm)))
+
+    def misplaced_slope(self, norm: float) -> float:
+        """The same for E[f'(u) f'(v)], as kinks may be beside their breaks.
+
+        norm: sqrt(E[f'^2]).
+        """
+        at = np.searchsorted(self.edges[1:-1], self.breaks)
+        width = np.diff(self.edges)
+        signs = (-1.0) ** np.arange(self.series.shape[1] - 1)
+        slopes = np.polynomial.chebyshev.chebder(self.series, axis=1) * 2.0 / width[:, np.newaxis]
+        left, right = slopes[at].sum(axis=1), slopes[at + 1] @ signs
+        size = np.abs(left) + np.abs(right)
+        # The sides meet at the kink: their distance is the turn times the kink's from the break.
+        values = np.abs(self.series).sum(axis=1)
+        near = values[at] + values[at + 1]
+        rounding = 4.0 * ROUNDING * (2.0 * near + np.abs(self.breaks) * size)
+        beside = np.where(np.abs(left - right) > 1e-7 * size, self.jumps()[at] + rounding, 0.0)
+        density = 0.4 * np.exp(-0.5 * self.breaks**2)
+        return float(np.sum(density * beside * (size + 2.0 * norm)))
 
     def derivative(self) -> Function:
         """The derivative, from the series without the coefficients that are rounding."""
@@ -111,15 +157,21 @@ def _panel(probes: int) -> tuple[Array, Array, Array, Array]:
 def check_square_integrable(log_size: Callable[[float], float], q: float, name: str) -> None:
     """Raise unless sigma(x)^2 exp(-x^2 / (2q)) dies out; log_size(x) = log|sigma(x)|.
 
-    Around each place several points are looked at: sigma may vanish at one.
+    Around each place several points are looked at: sigma may vanish at one.  Where it is smaller
+    than near 0 its growth says nothing, and neither does growth from 0.
     """
     root = math.sqrt(q)
+    usual = max(log_size(sign * z * root) for z in NEAR for sign in (1.0, -1.0))
     for sign in (1.0, -1.0):
         sizes = [
-            max(2.0 * log_size(sign * z * s * root) - 0.5 * (z * s) ** 2 for s in SHIFTS)
+            max(
+                2.0 * max(log_size(sign * z * s * root), usual) - 0.5 * (z * s) ** 2 for s in SHIFTS
+            )
             for z in (9.0, 18.0, 36.0)
         ]
-        if not (sizes[0] < 10.0 and sizes[1] <= sizes[0] and sizes[2] <= min(sizes[1], -100.0)):
+        second = sizes[0] if sizes[0] > -math.inf else 10.0
+        third = min(sizes[1], -100.0) if sizes[1] > -math.inf else -100.0
+        if not (sizes[0] < 10.0 and sizes[1] <= second and sizes[2] <= third):
             raise NtkspecError(
                 f"{name} is not square integrable against the Gaussian of variance {q:.6g} "
                 "before it: it grows too fast"
@@ -149,7 +201,7 @@ def resolve(
         Panels; where they do not suffice, the misfit says so.
     """
     edges = np.asarray(edges, dtype=np.float64)
-    breaks, beside = np.empty(0), 1.0
+    breaks, loose, beside = np.empty(0), np.empty(0), 1.0
     for attempt in range(ATTEMPTS):
         found = _halve(function, _with_breaks(edges, breaks), negligible, probes, most, beside)
         narrow = _narrow(found[0], found[1], float(np.diff(edges).max()))
@@ -157,11 +209,84 @@ def resolve(
             break
         # Beside a known break it is the same one, placed better.
         apart = np.abs(breaks[:, np.newaxis] - narrow).min(axis=1) > 1e-6
-        breaks, probes = np.union1d(breaks[apart], narrow), min(probes, 16)
-        # A kink that is misplaced by 1e-12 costs the square of that; a jump is not misplaced.
+        narrow, doubt = _placed(function, narrow, negligible)
+        breaks, first = np.unique(np.concatenate([breaks[apart], narrow]), return_index=True)
+        loose, probes = np.concatenate([loose[apart], doubt])[first], min(probes, 16)
+        # A kink that is misplaced by 1e-12 costs the square of that.
         beside = 1e-5
-    low, high, series, misfit = found
-    return Pieces(np.append(low, high[-1]), series, breaks, misfit, narrow.size > 0)
+    low, high, series, misfit, skipped = found
+    ends = np.append(low, high[-1])
+    return Pieces(ends, series, breaks, loose, misfit, skipped, narrow.size > 0)
+
+
+def _placed(
+    function: Function, places: Array, negligible: Callable[[Array, Array], Array]
+) -> tuple[Array, Array]:
+    """Breaks placed to rounding, and how far jumps may be from them.
+
+    Panels on both sides of a place are continued towards it.  A kink is where they meet; a jump
+    is where the function changes from one to the other.
+    """
+    placed, doubt = places.copy(), 2.0 * POINT * np.maximum(np.abs(places), 1.0)
+    open_ = np.arange(places.size)
+    kinks = np.ones(places.size, dtype=bool)
+    for width in BESIDE:
+        at, gap = places[open_], GAP * width
+        low = np.concatenate([at - gap - width, at + gap])
+        high = low + width
+        series, error, noise, _ = _fitted(function, low, high, 16, 0.5 * (low + high), 1.0)
+        good = (error <= np.maximum(noise, negligible(low, high))).reshape(2, -1).all(axis=0)
+        left, right = series.reshape(2, at.size, -1)[:, good]
+        chosen = open_[good]
+        found, jump = _meeting(function, at[good], left, right, width)
+        placed[chosen] = np.where(np.isnan(found), placed[chosen], found)
+        doubt[chosen] = np.where(jump, 4.0 * ROUNDING * np.abs(found), doubt[chosen])
+        kinks[chosen] = ~jump
+        open_ = open_[~good]
+        if open_.size == 0:
+            break
+    zero = np.abs(placed) < np.where(kinks, KINK_AT_ZERO, JUMP_AT_ZERO)
+    return np.where(zero, 0.0, placed), doubt
+
+
+def _meeting(
+    function: Function, at: Array, left: Array, right: Array, width: float
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Where the panels left and right of places meet, or the function jumps; and which jump."""
+    gap = GAP * width
+
+    def side(series: Array, x: Array, middle: Array) -> Array:
+        local = (x - middle) / (0.5 * width)
+        vander = np.polynomial.chebyshev.chebvander(local, ORDER - 1)
+        return np.asarray(np.einsum("pj,pj->p", series, vander))
+
+    def sides(x: Array) -> tuple[Array, Array]:
+        before, after = at - gap - 0.5 * width, at + gap + 0.5 * width
+        return side(left, x, before), side(right, x, after)
+
+    low, high = at - gap, at + gap
+    ends = [np.subtract(*sides(x)) for x in (low, high)]
+    # A secant, then another one, as the sides are nearly straight over the gap.
+    x = at.copy()
+    turn = (ends[1] - ends[0]) / (2.0 * gap)
+    with np.errstate(all="ignore"):
+        for _ in range(3):
+            x = x - np.subtract(*sides(x)) / turn
+    meets = np.isfinite(x) & (np.abs(x - at) < gap)
+    before, after = sides(at)
+    size = np.abs(left).sum(axis=1) + np.abs(right).sum(axis=1)
+    jump = np.logical_not(meets) & (np.abs(before - after) > 1e-10 * size)
+    for _ in range(110):
+        if not jump.any():
+            break
+        middle = 0.5 * (low + high)
+        if np.all((middle <= low) | (middle >= high) | ~jump):
+            break
+        before, after = sides(middle)
+        value = function(middle)
+        below = np.abs(value - before) < np.abs(value - after)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.where(meets, x, np.where(jump, high, np.nan)), jump
 
 
 def _with_breaks(edges: Array, breaks: Array) -> Array:
@@ -180,10 +305,10 @@ def _halve(
     probes: int,
     most: int,
     beside: float,
-) -> tuple[Array, Array, Array, Array]:
-    """Panels in order: ends, series, misfit."""
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Panels in order: ends, series, misfit, and misfit of panels that are points."""
     low, high = edges[:-1], edges[1:]
-    done: list[tuple[Array, Array, Array, Array]] = []
+    done: list[tuple[Array, ...]] = []
     count = 0
     odd = 0.5 * (low + high)
     while low.size:
@@ -195,7 +320,8 @@ def _halve(
         full = count + 2 * low.size > most
         stop = good | point | full
         misfit = np.where(good | point, 0.0, error)
-        done.append((low[stop], high[stop], series[stop], misfit[stop]))
+        skipped = np.where(point & ~good, error, 0.0)
+        done.append((low[stop], high[stop], series[stop], misfit[stop], skipped[stop]))
         count += int(stop.sum())
         left, right, odd = low[~stop], high[~stop], np.tile(odd[~stop], 2)
         middle = 0.5 * (left + right)
@@ -204,8 +330,8 @@ def _halve(
         probes = max(min(probes, 16), probes // 2)
     parts = [np.concatenate(part) for part in zip(*done, strict=True)]
     order = np.argsort(parts[0])
-    low, high, series, misfit = (part[order] for part in parts)
-    return low, high, series, misfit
+    low, high, series, misfit, skipped = (part[order] for part in parts)
+    return low, high, series, misfit, skipped
 
 
 def _fitted(
@@ -237,7 +363,8 @@ def _fitted(
         axis=1,
     )
     misfit = np.abs(function(points) - told)
-    misfit[:, -2:] *= beside
+    close = np.minimum(seen - low[:, np.newaxis], high[:, np.newaxis] - seen)
+    misfit[:, -3:] *= np.where(close <= 1e-11 * np.maximum(place, 1.0)[:, np.newaxis], beside, 1.0)
     worst = np.argmax(misfit, axis=1)
     rows = np.arange(low.size)
     odd = points[rows, worst]
@@ -260,5 +387,4 @@ def _narrow(low: Array, high: Array, widest: float) -> Array:
     for group in groups:
         least = group[width[group] <= 2.0 * width[group].min()]
         places.append(0.5 * (low[least[0]] + high[least[-1]]))
-    found = np.array(places)
-    return np.where(np.abs(found) < 1e-13, 0.0, found)
+    return np.array(places)

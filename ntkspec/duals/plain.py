@@ -58,6 +58,10 @@ MOST_BREAKS, MOST_EDGES = 12, 80
 class PlainKernel:
     """K(cos theta) of a network in doubles, and bounds on its error.
 
+    Angles are given by sin(theta / 2) and cos(theta / 2), or common multiples of them, such as the
+    distances of a point from another one and from its antipode: near 0 and pi only these tell how
+    far a correlation is from 1 and from -1.
+
     Parameters
     ----------
     network : Network
@@ -75,30 +79,34 @@ class PlainKernel:
         self.network, self.kernel = network, kernel
         self.duals: dict[float, _Duals] = {}
         with np.errstate(all="ignore"):
-            self.top = abs(float(self._compose(np.zeros(1), 0.0, 0.0)[0][0]))
+            self.top = abs(float(self._compose(np.zeros(1), np.ones(1), 0.0, 0.0)[0][0]))
 
-    def __call__(self, angles: Array) -> tuple[Array, Array]:
+    def __call__(self, sine: Array, cosine: Array) -> tuple[Array, Array]:
         """Return the values and bounds on their absolute errors."""
         with np.errstate(all="ignore"):
-            value, error = self._compose(angles, 0.0, 0.0)
+            value, error = self._compose(sine, cosine, 0.0, 0.0)
             if self.network.depth > 1:
                 # Errors of the hidden layers change the variances and the correlations of those
                 # behind: by how much, two runs with such errors show.
                 for scale, turn in ((1.0, 0.0), (0.0, 1.0)):
-                    error = error + 2.0 * np.abs(self._compose(angles, scale, turn)[0] - value)
+                    error = error + 2.0 * np.abs(
+                        self._compose(sine, cosine, scale, turn)[0] - value
+                    )
         return value, error + FLOOR * self.network.depth * self.top
 
-    def _compose(self, angles: Array, scale: float, turn: float) -> tuple[Array, Array]:
+    def _compose(
+        self, sine: Array, cosine: Array, scale: float, turn: float
+    ) -> tuple[Array, Array]:
         """K with hidden layers changed by `scale` and `turn` of their bounds; the last's bound."""
         net = self.network
         weight, bias = net.weight_variance, net.bias_variance
         variance = weight + bias
-        tangent = weight * np.cos(angles) + bias
-        theta = angles
-        if bias > 0.0:
-            theta = 2.0 * np.arcsin(
-                np.clip(math.sqrt(weight / variance) * np.sin(angles / 2), 0, 1)
-            )
+        length = np.hypot(sine, cosine)
+        # E[(u - v)^2] / 4 and E[(u + v)^2] / 4: half of variance minus and plus covariance.
+        apart = weight * (sine / length) ** 2
+        along = weight * (cosine / length) ** 2 + bias
+        tangent = along - apart
+        theta = 2.0 * np.arctan2(np.sqrt(apart), np.sqrt(along))
         for layer in range(net.depth):
             dual = self._dual(variance)
             value, error = dual.value(theta)
@@ -111,12 +119,19 @@ class PlainKernel:
             slope = slope + turn * doubt
             before = variance
             variance = weight * (full + scale * at_one) + bias
-            same = theta == 0.0  # there covariance and variance are one number, and err alike
-            moved = scale * at_one - np.where(same, 0.0, turn * error)
-            covariance = weight * (value + moved) + bias
-            tangent = covariance + weight * tangent * slope
-            theta = np.arccos(np.clip(covariance / variance, -1.0, 1.0))
-            theta[same] = 0.0
+            odd, even, doubt = dual.halves(theta, value, error)
+            larger = 1.0 + scale * at_one / full if full > 0.0 else 1.0
+            apart, along = weight * larger * odd, weight * larger * even + bias
+            # Towards the nearer end, where the angle changes most, or away from it when the end
+            # itself is within reach.
+            least, doubt = np.minimum(apart, along), turn * weight * doubt
+            shift = np.where(least > doubt, -doubt, 2.0 * doubt)
+            shift = np.where(apart <= along, shift, -shift)
+            apart, along = apart + shift, along - shift
+            tangent = along - apart + weight * tangent * slope
+            theta = 2.0 * np.arctan2(
+                np.sqrt(np.maximum(apart, 0.0)), np.sqrt(np.maximum(along, 0.0))
+            )
             if not 1e-290 < variance < 1e290 or before <= 0.0:
                 raise NtkspecError(
                     f"the variance before layer {layer + 2} is {variance:.3g}, which is out of "
@@ -184,6 +199,22 @@ class _Duals:
         """E[sigma(u)^2] and a bound on its error."""
         return self.function.full, self.function.floor
 
+    def halves(self, theta: Array, value: Array, error: Array) -> tuple[Array, Array, Array]:
+        """E[(sigma(u) - sigma(v))^2] / 4, the same with a sum, and the error of the smaller.
+
+        value, error: what `value` gave.
+        """
+        full = self.function.full
+        odd = np.maximum(0.5 * (full - value), 0.0)
+        even = np.maximum(0.5 * (full + value), 0.0)
+        doubt = np.where(theta == 0.0, 0.0, error)  # at 0 both variances are one number
+        ends = theta == math.pi
+        if ends.any():
+            parts = self.function.halves_at_pi()
+            odd[ends], even[ends] = parts[0][0], parts[1][0]
+            doubt[ends] = min(parts)[1]
+        return odd, even, doubt
+
     def slope(self, theta: Array) -> tuple[Array, Array]:
         """E[sigma'(u) sigma'(v)] and a bound on its error."""
         value, error = self._derivative(theta)
@@ -248,6 +279,7 @@ class Expectation:
 
         self.pieces = resolve(function, first, negligible, probes)
         self._integrate(self.pieces, np.zeros(self.pieces.misfit.size), outside)
+        self._displace(self.pieces.misplaced(self.norm))
 
     @classmethod
     def of_slope(cls, of: Expectation) -> Expectation:
@@ -255,7 +287,13 @@ class Expectation:
         self = cls.__new__(cls)
         self.function, self.reach = of.pieces.derivative(), of.reach
         self._integrate(of.pieces, of.pieces.derivative_noise(), 0.0)
+        self._displace(of.pieces.misplaced_slope(self.norm))
         return self
+
+    def _displace(self, error: float) -> None:
+        """Count what kinks and jumps cost that are not quite at their breaks."""
+        self.displaced = error
+        self.floor += error
 
     def _integrate(self, pieces: Pieces, doubt: Array, outside: float) -> None:
         self.pieces = pieces
@@ -273,13 +311,29 @@ class Expectation:
             slow = polar or (pieces.breaks.size > 0 and terms >= BROKEN)
             if slow or self.tail <= FLOOR * self.full:
                 break
+        self.nodes = z, weight
         self.mirror = float(weight @ (values * self.function(-z)))
         self.norm = math.sqrt(self.full)
         mass = _mass(pieces.edges)
         self.missed = math.sqrt(float(mass @ (pieces.misfit + doubt) ** 2))
-        self.floor = (
-            2.0 * self.norm * self.missed + self.missed**2 + 2.0 * outside + FLOOR * self.full
-        )
+        # Far out the density and the arguments carry more than one rounding.
+        rounding = max(FLOOR * self.full, 2.0 * ROUNDING * float(weight @ (values * z) ** 2))
+        self.floor = 2.0 * self.norm * self.missed + self.missed**2 + 2.0 * outside + rounding
+
+    def halves_at_pi(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """E[(f(z) - f(-z))^2] / 4 and E[(f(z) + f(-z))^2] / 4, each with a bound on its error."""
+        z, weight = self.nodes
+        far = np.arange(self.reach, 40.0, 0.1)
+        halves = []
+        for sign in (-1.0, 1.0):
+            part = float(weight @ (0.5 * (self.function(z) + sign * self.function(-z))) ** 2)
+            with np.errstate(all="ignore"):
+                rest = 0.5 * (self.function(far) + sign * self.function(-far))
+                beyond = np.exp(2.0 * np.log(np.abs(rest)) - 0.5 * far * far)
+            beyond = np.where(np.isfinite(beyond), beyond, 0.0)
+            error = 2.0 * math.sqrt(part) * self.missed + self.missed**2 + self.displaced
+            halves.append((part, error + 2.0 * float(beyond.sum()) + FLOOR * part))
+        return halves[0], halves[1]
 
     @property
     def tail(self) -> float:

@@ -137,6 +137,11 @@ def _sums(
     return total, size
 
 
+def _half_angles(x: Array) -> tuple[Array, Array]:
+    """sin and cos of theta / 2 at x = 2 theta / pi - 1."""
+    return np.sin(0.25 * np.pi * (1.0 + x)), np.sin(0.25 * np.pi * (1.0 - x))
+
+
 def _by_angles(
     network: Network, dim: int, degrees: NDArray[np.int64], kernel: Kernel, n: int
 ) -> tuple[Array, Array]:
@@ -145,14 +150,13 @@ def _by_angles(
 
     plain = PlainKernel(network, kernel)
     x, w = np.polynomial.legendre.leggauss(n)
-    values, error = plain(0.5 * np.pi * (1.0 + x))
+    values, error = plain(*_half_angles(x))
     total, size = _sums(x, w, values, dim, degrees)
     _, brought = _sums(x, w, error, dim, np.zeros(1, np.int64))
     # K in Chebyshev polynomials of theta, from nodes of another kind: the series must have fallen,
     # and must predict K at the nodes of the rule.
     count = next_fast_len(int(0.9 * n) | 1)
-    angles = 0.5 * np.pi * (1.0 + np.cos(np.pi * (np.arange(count) + 0.5) / count))
-    known, doubt = plain(angles)
+    known, doubt = plain(*_half_angles(np.cos(np.pi * (np.arange(count) + 0.5) / count)))
     series = dct(known) / count
     series[0] *= 0.5
     tail = float(np.max(np.abs(series[int(0.75 * count) :])))

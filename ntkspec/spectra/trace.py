@@ -49,7 +49,7 @@ def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tu
     if source.sigma.user:
         from ntkspec.duals.plain import PlainKernel
 
-        value, error = (float(x[0]) for x in PlainKernel(source, kernel)(np.zeros(1)))
+        value, error = (float(x[0]) for x in PlainKernel(source, kernel)(np.zeros(1), np.ones(1)))
     elif source.weights == "sphere":
         value, error = _sphere_weights(source, kernel, dim)
     else:
