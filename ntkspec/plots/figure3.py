@@ -234,7 +234,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     kept = dict(zip(labels, handles, strict=True))
     kept["law"] = Line2D([], [], color="0.3", linewidth=1.1)
-    kept["derived law"] = kept.pop("law")
+    kept["derived law, where within 10 %"] = kept.pop("law")
     kept[PLAIN] = kept.pop(PLAIN)
     # In one line where it fits: some 140 characters do, 8 of them for each marker and gap.
     columns = min(len(kept), max(2, 140 // (max(map(len, kept)) + 8)))
