@@ -209,7 +209,8 @@ def resolve(
             break
         # Beside a known break it is the same one, placed better.
         apart = np.abs(breaks[:, np.newaxis] - narrow).min(axis=1) > 1e-6
-        narrow, doubt = _placed(function, narrow, negligible)
+        placed, doubt = _placed(function, narrow, negligible)
+        narrow = np.where((placed >= edges[0]) & (placed <= edges[-1]), placed, narrow)
         breaks, first = np.unique(np.concatenate([breaks[apart], narrow]), return_index=True)
         loose, probes = np.concatenate([loose[apart], doubt])[first], min(probes, 16)
         # A kink that is misplaced by 1e-12 costs the square of that.
