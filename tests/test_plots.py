@@ -70,3 +70,14 @@ def test_too_few_degrees(tmp_path):
     run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
     with pytest.raises(NtkspecError, match="degrees"):
         figure3(tmp_path / "t.h5", [tmp_path / "f.png"])
+
+
+def test_a_picture_of_exact_zeros(tmp_path):
+    """Odd degrees from 3 on of relu are exact zeros: without others there is still a picture."""
+    (tmp_path / "r.toml").write_text(
+        'dims = [3, 4]\ndegrees = "3:40:2"\nchecks = {samples = 0}\n'
+        'networks = [{activation = "relu"}]\n'
+    )
+    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
+    (written,) = figure3(tmp_path / "t.h5", [tmp_path / "f.svg"])
+    assert ElementTree.fromstring(written.read_text()).tag.endswith("svg")
