@@ -4,10 +4,13 @@ import struct
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.plots import figure3
+from ntkspec.plots import figure3, run_picture
+from ntkspec.plots.pictures import plain, save
 from ntkspec.sweeps import Local, run_sweep
+from ntkspec.trainer.runs import open_run, train_run
 
 RECIPE = """
 dims = [3, 10]
@@ -81,3 +84,37 @@ def test_a_picture_of_exact_zeros(tmp_path):
     run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
     (written,) = figure3(tmp_path / "t.h5", [tmp_path / "f.svg"])
     assert ElementTree.fromstring(written.read_text()).tag.endswith("svg")
+
+
+HOSTILE = {
+    "control": "\x1b[2J\x1b]0;title\x07\x00\x9b", "direction": "\u202eabc",
+    "no character": "\uffff",
+    "formula": r"$\frac$", "half a formula": "5 $", "escaped": r"\$ $x$ \\$", "lines": "a\nb\r",
+    "letters that the font lacks": "\u4e2d\u6587 \U0001f600", "markup": "</text><script>&",
+    "half a pair": "\ud800",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_texts_of_files_in_pictures(tmp_path, text, recwarn, capfd):
+    """Any text makes a whole picture, in which nothing is obeyed, and no warning."""
+    figure = Figure()
+    figure.suptitle(f"{plain(text)}, $d = 3$")
+    for ending in ("svg", "png", "pdf"):
+        save(figure, tmp_path / f"f.{ending}")
+    written = (tmp_path / "f.svg").read_text()
+    ElementTree.fromstring(written)
+    assert all(letter.isprintable() or letter in "\n\t" for letter in written)
+    assert not recwarn.list and capfd.readouterr().err == ""
+
+
+def test_the_name_of_a_run_in_its_picture(tmp_path, recwarn):
+    (tmp_path / "run.toml").write_text(
+        'name = "\\u001b[2J $\\\\frac$"\nsteps = 5\nloss = {s = [0]}\n'
+        'network = {activation = "relu", width = 8, seeds = 1}\n'
+        'data = {kind = "circle", points = 8}\ntarget = {kind = "sine", degrees = [1]}\n'
+    )
+    train_run(tmp_path / "run.toml", tmp_path / "run.h5", threads=1)
+    run_picture(open_run(tmp_path / "run.h5"), [tmp_path / "f.svg"])
+    ElementTree.fromstring((tmp_path / "f.svg").read_text())
+    assert not recwarn.list

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.files.text import CsvWriter
-from ntkspec.plots.pictures import NAMES, checked_outputs, save, say_missing
+from ntkspec.plots.pictures import NAMES, checked_outputs, plain, save, say_missing
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
 
@@ -299,7 +299,7 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
     parts += [f"{run.points.n} points", f"{recipe.steps} steps"]
     if len(panels) == 1:
         parts.append(_loss_name(run, panels[0][0].loss))
-    return "\n".join(filter(None, (recipe.name, ", ".join(parts))))
+    return "\n".join(filter(None, (plain(recipe.name), ", ".join(parts))))
 
 
 def _loss_name(run: Run, loss: str) -> str:
