@@ -202,3 +202,29 @@ def test_slices_of_ten_gigabytes_take_little_memory(tmp_path, layout):
     shutil.rmtree(tmp_path)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 40  # MB, of a table of 10,000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dim", 10**6 + 1), ("dim", 2**53), ("degree", 10**5 + 1), ("degree", 2**53 - 1)],
+)
+def test_an_axis_beyond_what_recipes_allow(path, tmp_path, name, value):
+    shutil.copy(path, tmp_path / "t.h5")
+    with altered(tmp_path / "t.h5") as file:
+        file[f"leaky_relu(slope=0.3)/{name}"][-1] = value
+    with (
+        open_table(tmp_path / "t.h5") as table,
+        pytest.raises(TableError, match=f"{name} is no increasing list of whole numbers from . to"),
+    ):
+        table.select("leaky_relu")
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, math.inf, 1e10, -1e10])
+def test_a_logarithm_that_no_eigenvalue_has(path, tmp_path, value):
+    shutil.copy(path, tmp_path / "t.h5")
+    with altered(tmp_path / "t.h5") as file:
+        file["leaky_relu(slope=0.3)/log_eigenvalue"][1, 3] = value
+    with open_table(tmp_path / "t.h5") as table:
+        with pytest.raises(TableError, match="has logarithms that are beyond 1e"):
+            table.select("leaky_relu")
+        assert table.select("leaky_relu", dim=[2, 4]).log_eigenvalue.shape == (2, 60)
