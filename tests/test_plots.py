@@ -3,12 +3,14 @@
 import struct
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots import figure3, run_picture
 from ntkspec.plots.pictures import plain, save
+from ntkspec.plots.training import _spectrum
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.runs import open_run, train_run
 
@@ -106,6 +108,19 @@ def test_texts_of_files_in_pictures(tmp_path, text, recwarn, capfd):
     ElementTree.fromstring(written)
     assert all(letter.isprintable() or letter in "\n\t" for letter in written)
     assert not recwarn.list and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("size", [1.0, 1e300, 1e308])
+def test_a_picture_of_large_values(tmp_path, recwarn, size):
+    """The spectrum of large values is theirs, and a picture of it warns of nothing."""
+    values = np.sin(2 * np.pi * np.arange(16) / 16)
+    _, wanted = _spectrum(values)
+    x, found = _spectrum(size * values)
+    np.testing.assert_allclose(found / size, wanted, atol=1e-15)
+    figure = Figure()
+    figure.subplots().plot(x, found)
+    save(figure, tmp_path / "f.svg")
+    assert not recwarn.list
 
 
 def test_the_name_of_a_run_in_its_picture(tmp_path, recwarn):

@@ -69,6 +69,8 @@ def save(figure: Figure, path: Path) -> None:
     with appearing(path) as part, warnings.catch_warnings():
         # A box stands for a letter that the font lacks.
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
+        # Ticks beyond the range of doubles are not drawn.
+        warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning, "matplotlib")
         figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
 

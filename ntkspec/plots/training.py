@@ -33,6 +33,8 @@ COLOURS = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LOWEST, LOWEST_BAR = 1e-12, 1e-8
 #: Points of a great circle, and numbers of a block of its network's neurons.
 ARC, BLOCK = 400, 2**20
+#: Values whose sum may overflow.
+LARGE = 2.0**900
 #: Losses side by side; more of them stand below each other.
 MOST_COLUMNS = 4
 #: Degrees whose energies are drawn: the lowest of the target's.
@@ -206,10 +208,14 @@ def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
 
 
 def _spectrum(values: Array) -> tuple[Array, Array]:
-    size = np.abs(np.fft.rfft(values)) * 2.0 / values.size
-    size[0] /= 2.0
-    if values.size % 2 == 0:
-        size[-1] /= 2.0
+    with np.errstate(over="ignore", invalid="ignore"):  # a network that diverged has any values
+        # A sum of large values overflows where their mean does not.
+        scale = 2.0**-64 if np.abs(values).max() > LARGE else 1.0
+        size = np.abs(np.fft.rfft(values * scale)) * 2.0 / values.size
+        size[0] /= 2.0
+        if values.size % 2 == 0:
+            size[-1] /= 2.0
+        size /= scale
     return np.arange(size.size, dtype=np.float64), size
 
 
