@@ -363,3 +363,17 @@ def test_checks_that_are_not_whole_are_made_again(checked, tmp_path):
         path.symlink_to("/dev/zero") if number else path.write_text("[" * 100_000)
     merge([tmp_path / "c.h5.parts"], tmp_path / "new.h5")
     assert stated(tmp_path / "new.h5") == wanted
+
+
+@pytest.mark.parametrize("layout", ["single", "virtual"])
+def test_a_table_whose_name_is_not_utf8(checked, tmp_path, monkeypatch, layout):
+    """The command is kept as a text; a virtual table, which needs the name, is refused."""
+    out = tmp_path / os.fsdecode(b"a\xff.h5")
+    monkeypatch.setattr(sys, "argv", ["ntkspec", "merge", str(out)])
+    if layout == "virtual":
+        with pytest.raises(NtkspecError, match="UTF-8; give another name"):
+            merge([checked[0]], out, layout=layout)
+        return
+    merge([checked[0]], out, layout=layout)
+    with open_table(out) as table:
+        assert table.attributes["command"].endswith("a\\udcff.h5")

@@ -89,7 +89,7 @@ def merge(
     True
     """
     paths, out = [Path(source) for source in sources], Path(output)
-    check_layout(layout)
+    check_layout(layout, out)
     check_outputs([out], paths)
     if not paths:
         raise NtkspecError("sources are missing; give folders of blocks, or tables")

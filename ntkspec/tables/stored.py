@@ -20,6 +20,7 @@ from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
+from ntkspec.files.text import printable
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.tables.layout import (
@@ -101,6 +102,7 @@ class StoredTable:
                 isinstance(versions, dict)
                 and isinstance(versions.get("ntkspec"), str)
                 and all(isinstance(one, str) for one in versions.values())
+                and all(printable(one) == one for one in (*versions, *versions.values()))
             ):
                 raise TableError(f"{self.path}: attribute versions names no versions")
         for key in ("recipe", "recipe_digest", "code_digest", "source_digest", "merged_from"):
