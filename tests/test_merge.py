@@ -377,3 +377,34 @@ def test_a_table_whose_name_is_not_utf8(checked, tmp_path, monkeypatch, layout):
     merge([checked[0]], out, layout=layout)
     with open_table(out) as table:
         assert table.attributes["command"].endswith("a\\udcff.h5")
+
+
+def other_code(path):
+    with altered(path) as file:
+        file.attrs["code"] = "0" * 64
+
+
+def other_recipe(path):
+    with altered(path) as file:
+        file.attrs["recipe"] = "0" * 64
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoil", [other_code, other_recipe, flip, os.unlink])
+def test_a_merge_that_fails_names_its_input_and_leaves_nothing(checked, tmp_path, spoil):
+    parts = tmp_path / "in.parts"
+    shutil.copytree(checked[0], parts)
+    victim = sorted(parts.glob("n*.h5"))[-1]
+    spoil(victim)
+    with pytest.raises(NtkspecError) as caught:
+        merge([parts], tmp_path / "new.h5")
+    said = str(caught.value)
+    assert victim.stem in said and "new.h5" not in said
+    if spoil in (other_code, other_recipe):
+        assert "`ntkspec sweep --restart`" in said
+    assert {path.name for path in tmp_path.iterdir()} == {"in.parts", ".new.h5.parts.lock"}
