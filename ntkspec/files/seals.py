@@ -37,6 +37,7 @@ __all__ = [
     "Numbers",
     "Seal",
     "SealedFile",
+    "begins_as_hdf5",
     "carries_seal",
     "chunk_digest",
     "filters_of",
@@ -439,6 +440,15 @@ def carries_seal(path: Path) -> bool:
         with path.open("rb") as file:
             file.seek(-FOOTER.size, os.SEEK_END)
             return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def begins_as_hdf5(path: Path) -> bool:
+    """Whether a file begins as one of HDF5 does, however soon it is cut off."""
+    try:
+        with path.open("rb") as file:
+            return HDF5.startswith(file.read(len(HDF5)))
     except OSError:
         return False
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.appearing import appearing_hdf5, check_part
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers
 from ntkspec.files.structure import Group, opened
@@ -82,9 +82,10 @@ def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
     NtkspecError
         When the file was made by another recipe or by other code.
     TableError
-        When it cannot be written.
+        When it cannot be written, or something else has its name.
     """
     damaged = ""
+    check_part(block_path(folder, key))
     if block_path(folder, key).exists():
         try:
             read_block(plan, key, folder)

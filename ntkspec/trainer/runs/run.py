@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import check_outputs, followed
+from ntkspec.files.appearing import check_outputs, check_part, followed
 from ntkspec.files.parts import clear, locked, sweep_up
 from ntkspec.files.seals import carries_seal
 from ntkspec.files.structure import opened
@@ -249,6 +249,7 @@ class _Work:
     def _found(self, number: int) -> Checkpoint | None:
         """What an earlier run left of a member; None where there is nothing that is whole."""
         path = member_path(self._folder, number)
+        check_part(path)
         if not path.exists():
             return None
         try:
@@ -269,6 +270,7 @@ class _Work:
     def _keep_head(self) -> None:
         """Write what all members share, for those who look; anew where it is another's."""
         head = self._folder / HEAD_FILE
+        check_part(head)
         with suppress(TableError), opened(head, "head of the run", FORMAT) as (_, root):
             if root.attribute("recipe_digest") == self.recipe.digest:
                 return
