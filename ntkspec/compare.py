@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.errors import NtkspecError
+from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
@@ -50,6 +50,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+#: Least step of a training, and most of a ratio of rates: their squares are numbers.
+LEAST_STEP, MOST_RATIO = 1e-100, 1e150
 
 #: A ratio within this of 1 agrees, whatever its interval.
 TOLERANCE = 0.03
@@ -532,6 +534,11 @@ class _Problem:
     def trained(self, member: Member, started: Started | None) -> _Trained:
         """Measured and predicted rates of a member."""
         loss, steps, eta = self.loss(member.s), member.steps, member.step_size
+        if 0.0 < eta < LEAST_STEP:
+            raise TableError(
+                f"{self.run.path}: {member.name} has step_size = {eta:g}, which no rate can be "
+                f"compared with; the least is {LEAST_STEP:g}"
+            )
         continuum = eta * self.eigenvalues * loss.multiplier(self.degrees)
         amplitude = member.amplitude[:, self.columns]
         grid = member.grid_amplitude[:, self.columns]
@@ -774,11 +781,19 @@ def _level(
         doubt = "some seeds' networks are predicted not to decay"
     if doubt:
         return Level(rate, None, None, None, NO_VERDICT, doubt)
-    ratio = summarize(measured / predicted)
+    ratios = _ratios(measured, predicted)
+    if ratios.max() > MOST_RATIO:
+        return Level(rate, None, None, None, DIFFERS, "")
+    ratio = summarize(ratios)
     verdict, reason = _verdict(ratio, tolerance)
     if own and ratio.count == 1:
         verdict, reason = (AGREES if abs(ratio.mean - 1.0) <= tolerance else DIFFERS), ""
     return Level(rate, ratio.mean, ratio.low, ratio.high, verdict, reason)
+
+
+def _ratios(measured: Array, predicted: Array) -> Array:
+    with np.errstate(over="ignore"):  # whoever takes them compares them with MOST_RATIO
+        return np.asarray(measured / predicted)
 
 
 def _zero(rates: list[DecayRate], doubt: str) -> Level:
@@ -811,7 +826,10 @@ def _series(by_width: Mapping[int, list[_Trained]], degrees: int) -> dict[int, d
         for width, seeds in by_width.items():
             predicted = np.array([one.points[j] for one in seeds])
             if not _doubt(seeds, j) and (predicted > 0.0).all():
-                ratios[width] = np.array([one.measured[j].rate for one in seeds]) / predicted
+                measured = np.array([one.measured[j].rate for one in seeds])
+                ratio = _ratios(measured, predicted)
+                if ratio.max() <= MOST_RATIO:
+                    ratios[width] = ratio
         if len(ratios) > 1:
             series[j] = ratios
     return series

@@ -185,11 +185,12 @@ def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, dim: int = 2) -> Fit
     if k.size < LEAST_POINTS:
         return Fit("none", None, {})
     shift = dim / 2 - 1
-    laws = {kind: _fitted(kind, k, log, shift) for kind in get_args(Fitted)}
-    supported = _supported(laws)
-    if supported is None:
-        return Fit("none", None, laws)
-    return Fit(supported, _from_degree(laws[supported], k, log), laws)
+    with np.errstate(over="ignore", invalid="ignore"):  # a fit without finite errors is no fit
+        laws = {kind: _fitted(kind, k, log, shift) for kind in get_args(Fitted)}
+        supported = _supported(laws)
+        if supported is None:
+            return Fit("none", None, laws)
+        return Fit(supported, _from_degree(laws[supported], k, log), laws)
 
 
 def fit_slice(part: TableSlice) -> list[FittedSpectrum]:
@@ -277,14 +278,18 @@ def _columns(kind: Fitted, k: Vector, terms: int) -> Vector:
 
 
 def _least_squares(kind: Fitted, k: Vector, log: Vector, terms: int) -> tuple[Vector, Vector]:
-    """Coefficients and their standard errors."""
+    """Coefficients and their standard errors; NaN where the columns do not determine them."""
     matrix = _columns(kind, k, terms)
     scale = np.linalg.norm(matrix, axis=0)
     q, r = np.linalg.qr(matrix / scale)
-    solution = np.linalg.solve(r, q.T @ log)
+    try:
+        solution, inverse = np.linalg.solve(r, q.T @ log), np.linalg.inv(r)
+    except np.linalg.LinAlgError:
+        unknown = np.full(scale.size, np.nan)
+        return unknown, unknown
     residual = log - (matrix / scale) @ solution
     variance = float(residual @ residual) / max(1, k.size - r.shape[0])
-    spread = np.sqrt(variance * np.sum(np.linalg.inv(r) ** 2, axis=1))
+    spread = np.sqrt(variance * np.sum(inverse**2, axis=1))
     return solution / scale, spread / scale
 
 

@@ -10,12 +10,13 @@ import pytest
 from numpy.polynomial.legendre import legval
 from training import MadeRun, add, made_run, start_of, train
 
-from ntkspec.compare import Started, compare
+from ntkspec.compare import Started, _level, compare
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots.comparison import comparison_picture
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.points import product_rule
+from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.recipe import parse_run_recipe
 
 # ReLU on the circle: the Fourier coefficients of K = cos(theta) (pi - theta)/(2 pi) by parts.
@@ -363,3 +364,20 @@ def test_linear_training_is_the_iteration_itself():
 def test_what_is_no_kernel_or_loss_gets_a_sentence(make, words):
     with pytest.raises(NtkspecError, match=words):
         make()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("predicted", [1e-160, 1e-300, 5e-324])
+def test_rates_out_of_all_proportion_differ(predicted):
+    """A ratio whose square is no double differs, without a warning or an error."""
+    steps = np.arange(0, 4001, 20)
+    rates = [decay_rate(steps, (1 - rate) ** steps) for rate in (0.001, 0.002)]
+    level = _level(rates, np.full(2, predicted), "", 0.03, own=False)
+    assert (level.verdict, level.ratio) == ("differs", None)
+
+
+def test_a_step_that_no_rate_can_be_compared_with():
+    run = made_run((1, 4))
+    add(run, 64, 0, (0.001, 0.001), eta=1e-308)
+    with pytest.raises(TableError, match=r"made.h5: l2,width=64,seed=0 has step_size = 1e-308"):
+        compare(run, finite=False, start=start_of)

@@ -152,3 +152,13 @@ def test_what_is_not_there_is_a_sentence(table):
     assert run("fit", table, "--dim", "5").exit_code == 2
     assert run("fit", table, "--network", "relu_power").exit_code == 2
     assert run("fit", str(table) + "x").exit_code == 3
+
+
+@pytest.mark.parametrize("dim", [2, 10**6, 2**53])
+@pytest.mark.parametrize("size", [1.0, 1e9, 1e154, 1e308])
+@pytest.mark.filterwarnings("error")
+def test_what_no_law_determines(dim, size):
+    """Where columns are the same in doubles or sums overflow there is no fit, and no warning."""
+    noise = np.random.default_rng(5).uniform(-1.0, 1.0, 40)
+    assert fit_law(np.arange(1, 41), size * noise, dim).supported == "none"
+    assert fit_law(np.arange(1, 41) + 2.0**53, size * noise, dim).supported == "none"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,14 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import xxhash
 from table_numbers import altered, datasets, reseal
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.sweeps import run_shard
+from ntkspec.sweeps import checks, run_shard
+from ntkspec.sweeps.folder import remembered
 from ntkspec.sweeps.merge import merge
+from ntkspec.sweeps.plan import Plan
 from ntkspec.tables import open_table
 
 RECIPE = """
@@ -265,3 +269,142 @@ def test_the_command_line(whole, tmp_path):
         )
         assert done.returncode == code
         assert "Traceback" not in done.stderr
+
+
+# --- files of checks that come from anyone -------------------------------------------------------
+
+NOT_A_CHECK = {
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "huge number": lambda path: path.write_text('{"key": ' + "9" * 5000 + "}"),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe"),
+    "large": lambda path: os.truncate(path, 2**40),
+    "empty": lambda path: path.write_text(""),
+    "pipe": lambda path: path.unlink() or os.mkfifo(path),
+    "endless": lambda path: path.unlink() or path.symlink_to("/dev/zero"),
+    "list": lambda path: path.write_text("[1, 2]"),
+    "no seal": lambda path: path.write_text(without_checksum(path)),
+} | {
+    f"{name} {value!r:.12}": lambda path, name=name, value=value: alter(path, name, value)
+    for name, value in [
+        ("dim", 10**30), ("dim", "x"), ("dim", 99), ("degree", -7), ("degree", None),
+        ("reference", "\x1b[2J=1"), ("reference", "\ud800"), ("reference", 3), ("reference", "1"),
+        ("relative_error", math.nan), ("relative_error", "q"), ("relative_error", -1.0),
+        ("log_error", None), ("promised", 1.0), ("passed", "no"), ("passed", 1), ("method", None),
+        ("method", "\ud800"), ("method", "a\nb"), ("nodes", "x"), ("change", [1]), ("more", 1),
+    ]
+}  # fmt: skip
+
+
+def without_checksum(path):
+    said = json.loads(path.read_text())
+    return json.dumps({name: said[name] for name in ("key", "check")})
+
+
+def alter(path, name, value):
+    """Change what a check says, with a checksum that fits unless the value could be right."""
+    said = json.loads(path.read_text())
+    said["check"][name] = value
+    if name != "reference" or value != "1":  # "1" could be right
+        rest = json.dumps({"key": said["key"], "check": said["check"]})
+        said["checksum"] = xxhash.xxh3_128_hexdigest(rest.encode())
+    path.write_text(json.dumps(said) + "\n")
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """Blocks and checks of a sweep, and the checks of its table."""
+    folder = tmp_path_factory.mktemp("checked")
+    parts = sharded(folder, "c", dims="3:5", degrees="0:9", networks=RELU, shards=1)
+    merge([parts], folder / "c.h5", layout="virtual")
+    return parts, stated(folder / "c.h5")
+
+
+def stated(path):
+    with open_table(path) as table:
+        return [list(row) for row in table.checks("relu")]
+
+
+@pytest.mark.parametrize("spoil", NOT_A_CHECK.values(), ids=NOT_A_CHECK)
+def test_a_check_that_is_not_whole_is_not_believed(checked, tmp_path, spoil):
+    parts, _ = checked
+    plan = Plan(remembered(parts))
+    for whole in parts.glob("check-*.json"):
+        key = read_key(whole)
+        assert checks._read(plan, key, parts) is not None
+        spoil(shutil.copy(whole, tmp_path) and tmp_path / whole.name)
+        assert checks._read(plan, key, tmp_path) is None
+
+
+def test_every_flipped_bit_of_a_check_is_seen(checked, tmp_path):
+    parts, _ = checked
+    shutil.copytree(parts, tmp_path / "c.h5.parts")
+    path = next((tmp_path / "c.h5.parts").glob("check-*.json"))
+    whole = path.read_bytes()
+    key = read_key(path)
+    plan = Plan(remembered(path.parent))
+    assert checks._read(plan, key, path.parent) is not None
+    for place in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            assert checks._read(plan, key, path.parent) is None, (place, bit)
+
+
+def read_key(path):
+    return checks.CheckKey(**json.loads(path.read_text())["key"])
+
+
+def test_checks_that_are_not_whole_are_made_again(checked, tmp_path):
+    parts, wanted = checked
+    shutil.copytree(parts, tmp_path / "c.h5.parts")
+    for number, path in enumerate(sorted((tmp_path / "c.h5.parts").glob("check-*.json"))):
+        path.unlink()
+        path.symlink_to("/dev/zero") if number else path.write_text("[" * 100_000)
+    merge([tmp_path / "c.h5.parts"], tmp_path / "new.h5")
+    assert stated(tmp_path / "new.h5") == wanted
+
+
+@pytest.mark.parametrize("layout", ["single", "virtual"])
+def test_a_table_whose_name_is_not_utf8(checked, tmp_path, monkeypatch, layout):
+    """The command is kept as a text; a virtual table, which needs the name, is refused."""
+    out = tmp_path / os.fsdecode(b"a\xff.h5")
+    monkeypatch.setattr(sys, "argv", ["ntkspec", "merge", str(out)])
+    if layout == "virtual":
+        with pytest.raises(NtkspecError, match="UTF-8; give another name"):
+            merge([checked[0]], out, layout=layout)
+        return
+    merge([checked[0]], out, layout=layout)
+    with open_table(out) as table:
+        assert table.attributes["command"].endswith("a\\udcff.h5")
+
+
+def other_code(path):
+    with altered(path) as file:
+        file.attrs["code"] = "0" * 64
+
+
+def other_recipe(path):
+    with altered(path) as file:
+        file.attrs["recipe"] = "0" * 64
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoil", [other_code, other_recipe, flip, os.unlink])
+def test_a_merge_that_fails_names_its_input_and_leaves_nothing(checked, tmp_path, spoil):
+    parts = tmp_path / "in.parts"
+    shutil.copytree(checked[0], parts)
+    victim = sorted(parts.glob("n*.h5"))[-1]
+    spoil(victim)
+    with pytest.raises(NtkspecError) as caught:
+        merge([parts], tmp_path / "new.h5")
+    said = str(caught.value)
+    assert victim.stem in said and "new.h5" not in said
+    if spoil in (other_code, other_recipe):
+        assert "`ntkspec sweep --restart`" in said
+    assert {path.name for path in tmp_path.iterdir()} == {"in.parts", ".new.h5.parts.lock"}

@@ -238,3 +238,36 @@ def test_a_lock_of_an_earlier_run_is_taken(tmp_path):
     (tmp_path / ".t.h5.parts.lock").write_text("")
     with locked(tmp_path / "t.h5", "sweep", "table", together=False):
         pass
+
+
+@pytest.mark.parametrize("taken", TAKEN.values(), ids=TAKEN)
+@pytest.mark.parametrize("name", ["member-00000.h5", "member-00001.h5", "ntkspec-run.h5"])
+def test_the_name_of_a_part_of_a_training_is_taken(run_recipe, tmp_path, taken, name):
+    refused(run_recipe, tmp_path, taken, name, train_run)
+
+
+@pytest.mark.parametrize("taken", TAKEN.values(), ids=TAKEN)
+@pytest.mark.parametrize("kind", ["n*.h5", "check-*.json", "ntkspec-recipe.toml"])
+def test_the_name_of_a_part_of_a_sweep_is_taken(recipe, tmp_path, taken, kind):
+    run_shard(recipe, tmp_path / "first.h5", "1/1")
+    name = next((tmp_path / "first.h5.parts").glob(kind)).name
+    if taken is TAKEN["a file"] and not name.endswith(".h5"):
+        return  # a text may be what is left of one made here
+
+    def shard(path, out, restart, threads):
+        run_shard(path, out, "1/1", restart=restart)
+
+    refused(recipe, tmp_path, taken, name, shard)
+
+
+def refused(recipe, folder, taken, name, work):
+    """Work refuses what has the name of a part, at once and each time, and leaves it alone."""
+    parts = folder / "out.h5.parts"
+    parts.mkdir()
+    taken(parts / name)
+    before = everything(folder)
+    for restart in (False, True):
+        with pytest.raises(TableError, match=rf"{name}: this was not made by ntkspec"):
+            work(recipe, folder / "out.h5", restart=restart, threads=1)
+        after = everything(folder)
+        assert {path: after[path] for path in before} == before

@@ -3,11 +3,16 @@
 import struct
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.plots import figure3
+from ntkspec.plots import figure3, run_picture
+from ntkspec.plots.pictures import plain, save
+from ntkspec.plots.training import _spectrum
 from ntkspec.sweeps import Local, run_sweep
+from ntkspec.trainer.runs import open_run, train_run
 
 RECIPE = """
 dims = [3, 10]
@@ -70,3 +75,61 @@ def test_too_few_degrees(tmp_path):
     run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
     with pytest.raises(NtkspecError, match="degrees"):
         figure3(tmp_path / "t.h5", [tmp_path / "f.png"])
+
+
+def test_a_picture_of_exact_zeros(tmp_path):
+    """Odd degrees from 3 on of relu are exact zeros: without others there is still a picture."""
+    (tmp_path / "r.toml").write_text(
+        'dims = [3, 4]\ndegrees = "3:40:2"\nchecks = {samples = 0}\n'
+        'networks = [{activation = "relu"}]\n'
+    )
+    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
+    (written,) = figure3(tmp_path / "t.h5", [tmp_path / "f.svg"])
+    assert ElementTree.fromstring(written.read_text()).tag.endswith("svg")
+
+
+HOSTILE = {
+    "control": "\x1b[2J\x1b]0;title\x07\x00\x9b", "direction": "\u202eabc",
+    "no character": "\uffff",
+    "formula": r"$\frac$", "half a formula": "5 $", "escaped": r"\$ $x$ \\$", "lines": "a\nb\r",
+    "letters that the font lacks": "\u4e2d\u6587 \U0001f600", "markup": "</text><script>&",
+    "half a pair": "\ud800",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_texts_of_files_in_pictures(tmp_path, text, recwarn, capfd):
+    """Any text makes a whole picture, in which nothing is obeyed, and no warning."""
+    figure = Figure()
+    figure.suptitle(f"{plain(text)}, $d = 3$")
+    for ending in ("svg", "png", "pdf"):
+        save(figure, tmp_path / f"f.{ending}")
+    written = (tmp_path / "f.svg").read_text()
+    ElementTree.fromstring(written)
+    assert all(letter.isprintable() or letter in "\n\t" for letter in written)
+    assert not recwarn.list and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("size", [1.0, 1e300, 1e308])
+def test_a_picture_of_large_values(tmp_path, recwarn, size):
+    """The spectrum of large values is theirs, and a picture of it warns of nothing."""
+    values = np.sin(2 * np.pi * np.arange(16) / 16)
+    _, wanted = _spectrum(values)
+    x, found = _spectrum(size * values)
+    np.testing.assert_allclose(found / size, wanted, atol=1e-15)
+    figure = Figure()
+    figure.subplots().plot(x, found)
+    save(figure, tmp_path / "f.svg")
+    assert not recwarn.list
+
+
+def test_the_name_of_a_run_in_its_picture(tmp_path, recwarn):
+    (tmp_path / "run.toml").write_text(
+        'name = "\\u001b[2J $\\\\frac$"\nsteps = 5\nloss = {s = [0]}\n'
+        'network = {activation = "relu", width = 8, seeds = 1}\n'
+        'data = {kind = "circle", points = 8}\ntarget = {kind = "sine", degrees = [1]}\n'
+    )
+    train_run(tmp_path / "run.toml", tmp_path / "run.h5", threads=1)
+    run_picture(open_run(tmp_path / "run.h5"), [tmp_path / "f.svg"])
+    ElementTree.fromstring((tmp_path / "f.svg").read_text())
+    assert not recwarn.list

@@ -1,7 +1,9 @@
 """Recipes: what they mean, and what is said of those that mean nothing."""
 
+import os
 import re
 import textwrap
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -15,6 +17,7 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
 from ntkspec.sweeps import group_name, parse_recipe, read_recipe
 from ntkspec.sweeps.batch import Batch
+from ntkspec.trainer.recipe import read_run_recipe
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """
@@ -280,3 +283,24 @@ def test_the_manual_shows_a_recipe_with_every_key():
     assert set(raw) == set(module.KEYS)
     for key in (*module.KEYS, *module.CHECK_KEYS, *module.CLUSTER_KEYS, *module.NETWORK_KEYS):
         assert f"``{key}``" in page, key
+
+
+def test_a_recipe_without_end_is_not_read(tmp_path):
+    large = tmp_path / "large.toml"
+    large.touch()
+    os.truncate(large, 200 * 2**20)
+    for path in ("/dev/zero", large):
+        with pytest.raises(TableError, match="the recipe is larger than the 4194304 bytes"):
+            read_recipe(path)
+        with pytest.raises(TableError, match="the recipe is larger than the 4194304 bytes"):
+            read_run_recipe(path)
+
+
+def test_a_recipe_from_a_pipe(tmp_path):
+    """A pipe is read to its end; line ends are those of any system."""
+    os.mkfifo(tmp_path / "pipe")
+    text = RECIPE.replace("\n", "\r\n").encode()
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(text,))
+    writer.start()
+    assert read_recipe(tmp_path / "pipe").text == RECIPE
+    writer.join()

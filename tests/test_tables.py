@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from table_numbers import altered, sealed
 
+from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
@@ -202,3 +205,62 @@ def test_slices_of_ten_gigabytes_take_little_memory(tmp_path, layout):
     shutil.rmtree(tmp_path)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 40  # MB, of a table of 10,000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dim", 10**6 + 1), ("dim", 2**53), ("degree", 10**5 + 1), ("degree", 2**53 - 1)],
+)
+def test_an_axis_beyond_what_recipes_allow(path, tmp_path, name, value):
+    shutil.copy(path, tmp_path / "t.h5")
+    with altered(tmp_path / "t.h5") as file:
+        file[f"leaky_relu(slope=0.3)/{name}"][-1] = value
+    with (
+        open_table(tmp_path / "t.h5") as table,
+        pytest.raises(TableError, match=f"{name} is no increasing list of whole numbers from . to"),
+    ):
+        table.select("leaky_relu")
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, math.inf, 1e10, -1e10])
+def test_a_logarithm_that_no_eigenvalue_has(path, tmp_path, value):
+    shutil.copy(path, tmp_path / "t.h5")
+    with altered(tmp_path / "t.h5") as file:
+        file["leaky_relu(slope=0.3)/log_eigenvalue"][1, 3] = value
+    with open_table(tmp_path / "t.h5") as table:
+        with pytest.raises(TableError, match="has logarithms that are beyond 1e"):
+            table.select("leaky_relu")
+        assert table.select("leaky_relu", dim=[2, 4]).log_eigenvalue.shape == (2, 60)
+
+
+@pytest.mark.parametrize(
+    "versions",
+    ['{"ntkspec": "\\ud800"}', '{"ntkspec": "1", "\\udfff": "1"}', '{"ntkspec": "\\u001b[2J"}'],
+)
+def test_versions_that_are_no_text(path, tmp_path, versions):
+    shutil.copy(path, tmp_path / "t.h5")
+    with altered(tmp_path / "t.h5") as file:
+        file.attrs["versions"] = versions
+    with open_table(tmp_path / "t.h5") as table, pytest.raises(TableError, match="versions"):
+        table.attributes  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["versions", "command", "recipe"])
+def test_attributes_that_are_not_utf8(path, tmp_path, name):
+    shutil.copy(path, tmp_path / "t.h5")
+    with altered(tmp_path / "t.h5") as file:
+        file.attrs.create(name, b'{"ntkspec": "\xff"}', dtype=h5py.string_dtype())
+    with open_table(tmp_path / "t.h5") as table, pytest.raises(TableError, match=r"t\.h5: "):
+        table.attributes  # noqa: B018
+
+
+@pytest.mark.parametrize("ending", ["csv", "nc", "parquet"])
+def test_a_name_that_is_not_utf8(path, tmp_path, ending):
+    """Every kind of file can have any name that the system allows."""
+    out = tmp_path / os.fsdecode(b"a\xff." + ending.encode())
+    kinds = {"csv": "csv", "nc": "netcdf", "parquet": "parquet"}
+    found = CliRunner().invoke(
+        main, ["export", str(path), "-o", str(out), "--format", kinds[ending]]
+    )
+    assert found.exit_code == 0, found.output
+    assert out.stat().st_size > 1000

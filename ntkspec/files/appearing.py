@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import h5py
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.seals import Numbers, seal
+from ntkspec.files.seals import Numbers, begins_as_hdf5, carries_seal, seal
 
 __all__ = [
     "NO_ROOM",
@@ -33,6 +33,7 @@ __all__ = [
     "appearing_hdf5",
     "appearing_text",
     "check_outputs",
+    "check_part",
     "followed",
     "is_stream",
     "output_file",
@@ -198,8 +199,8 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     ----------
     path : Path
     follow : bool
-        Whether a symbolic link stays and the file that it leads to is replaced.  Without, whatever
-        has the name is replaced: that is for folders of this program's own.
+        Whether a symbolic link stays and the file that it leads to is replaced.  Without, it is for
+        folders of this program's own: see `check_part`.
 
     Raises
     ------
@@ -208,6 +209,8 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     TableError
         When the folder is missing or cannot be written, or the disk is full.
     """
+    if not follow:
+        check_part(path)
     target = output_file(path) if follow else path
     if not target.parent.is_dir():
         raise TableError(f"{path}: there is no folder {target.parent}")
@@ -227,6 +230,27 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where nothing may be written there is nothing to remove
             part.unlink(missing_ok=True)
+
+
+def check_part(path: Path) -> None:
+    """Raise TableError where something has the name of a part that was not made here.
+
+    That is anything but a regular file, and a file .h5 that neither begins as HDF5 nor has a seal.
+    """
+    try:
+        about = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+    if stat.S_ISREG(about.st_mode) and (
+        path.suffix != ".h5" or begins_as_hdf5(path) or carries_seal(path)
+    ):
+        return
+    raise TableError(
+        f"{path}: this was not made by ntkspec, and is in the way of a file of that name; move it "
+        "elsewhere"
+    )
 
 
 def _pass_on(old: Path, new: Path) -> None:

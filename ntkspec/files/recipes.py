@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ntkspec.errors import NtkspecError, TableError
+from ntkspec.errors import NtkspecError
+from ntkspec.files.inputs import read_bounded
 from ntkspec.files.lines import Fault, KeyPath
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
 
 Recipe = TypeVar("Recipe")
 
+#: Bytes of a recipe, at most.
+MOST_BYTES = 2**22
+
 
 def read_text(path: str | Path) -> str:
     """Return the text of a recipe.
@@ -30,16 +34,15 @@ def read_text(path: str | Path) -> str:
     Raises
     ------
     TableError
-        When there is no such file.
+        When there is no such file, or it is larger than any recipe.
     NtkspecError
         When it is not text in UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise TableError(f"{path}: the recipe cannot be read ({error.strerror})") from None
+        text = read_bounded(Path(path), "recipe", MOST_BYTES, streams=True).decode()
     except UnicodeDecodeError:
         raise NtkspecError(f"{path}: the recipe is not text in UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> Recipe:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.errors import TableError
+from ntkspec.files.inputs import opened_regular
 
 __all__ = [
     "CHUNK_TYPE",
@@ -37,6 +37,7 @@ __all__ = [
     "Numbers",
     "Seal",
     "SealedFile",
+    "begins_as_hdf5",
     "carries_seal",
     "chunk_digest",
     "filters_of",
@@ -370,7 +371,7 @@ class SealedFile:
 
     def __init__(self, path: Path, what: str) -> None:
         self.path, self.what = path, what
-        self.handle = _opened(path, what)
+        self.handle = opened_regular(path, what)
         try:
             self.seal = read_seal(self.handle, path, what)
         except BaseException:
@@ -433,29 +434,21 @@ class SealedFile:
         return data, mask, digest
 
 
-def _opened(path: Path, what: str) -> int:
-    """Open a regular file; a pipe or device in its place is not waited for."""
-    try:
-        kind = os.stat(path).st_mode
-        if not stat.S_ISREG(kind):
-            raise TableError(f"{path}: this is no regular file, as the {what} must be")
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        raise TableError(f"{path}: the {what} is missing") from None
-    except (OSError, ValueError) as error:
-        raise TableError(f"{path}: the {what} cannot be read ({error})") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise TableError(f"{path}: this is no regular file, as the {what} must be")
-    return handle
-
-
 def carries_seal(path: Path) -> bool:
     """Whether a file ends as `seal` leaves one; whether the seal fits is not compared."""
     try:
         with path.open("rb") as file:
             file.seek(-FOOTER.size, os.SEEK_END)
             return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def begins_as_hdf5(path: Path) -> bool:
+    """Whether a file begins as one of HDF5 does, however soon it is cut off."""
+    try:
+        with path.open("rb") as file:
+            return HDF5.startswith(file.read(len(HDF5)))
     except OSError:
         return False
 

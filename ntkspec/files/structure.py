@@ -164,7 +164,9 @@ class Group:
         if not text:
             return values.item() if not shape else values.tolist()
         found = values.item()
-        return _text(found) if isinstance(found, bytes) else str(found)
+        shown = _text(found) if isinstance(found, bytes) else str(found)
+        shown.encode()  # h5py gives halves of pairs for what is not UTF-8
+        return shown
 
     def check(self, name: str, kind: Kind, shape: tuple[int | None, ...]) -> tuple[int, ...]:
         """Check an array that lies whole in the file, and return its shape.

@@ -10,10 +10,11 @@ from typing import Any, TextIO
 __all__ = ["CsvWriter", "printable"]
 
 #: What a terminal obeys instead of showing it: control characters, marks that turn the direction
-#: of writing or have no width, other ends of lines, and halves of pairs, which have no encoding.
+#: of writing or have no width, other ends of lines, halves of pairs, which have no encoding, and
+#: two places that are no characters.
 UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f\ud800-\udfff]"
+    "\ufffe\uffff\U000e0000-\U000e007f\ud800-\udfff]"
 )
 #: With these a spreadsheet takes a cell for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

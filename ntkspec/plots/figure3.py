@@ -27,6 +27,8 @@ __all__ = ["figure3"]
 
 PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
+#: Lower end of the axis, log10, of a picture of nothing but exact zeros.
+NOISE = -20.0
 PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
 
 
@@ -188,7 +190,9 @@ def _draw(panels: dict[int, list[Curve]]) -> Figure:
 def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    smallest = min(c.exact[np.isfinite(c.exact)].min() for c in curves)
+    # Exact zeros have no logarithm; without others there is only the noise of quadrature.
+    finite = np.concatenate([c.exact[np.isfinite(c.exact)] for c in curves])
+    smallest = finite.min() if finite.size else NOISE
     bottom = max(smallest * 1.05, -45.0) if log_degrees else smallest * 1.05
     for curve in curves:
         colour, marker, size = curve.style

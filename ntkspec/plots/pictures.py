@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing, check_outputs
+from ntkspec.files.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
 
-__all__ = ["NAMES", "STYLES", "checked_outputs", "save", "say_missing"]
+__all__ = ["NAMES", "STYLES", "checked_outputs", "plain", "save", "say_missing"]
 
 # Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
 # Sizes differ too, for curves that nearly coincide.
@@ -49,11 +51,26 @@ def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
     return paths
 
 
+def plain(text: str) -> str:
+    r"""Return a text from a file as a picture shows it: no control characters, no formulas.
+
+    Examples
+    --------
+    >>> print(plain("5 $\x1b"))
+    5 \$\x1b
+    """
+    return printable(text).replace("$", r"\$")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a picture, which appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.removeprefix(".")
-    with appearing(path) as part:
+    with appearing(path) as part, warnings.catch_warnings():
+        # A box stands for a letter that the font lacks.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
+        # Ticks beyond the range of doubles are not drawn.
+        warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning, "matplotlib")
         figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
 
@@ -65,7 +82,7 @@ def say_missing(figure: Figure, missing: Sequence[object]) -> None:
 
     count = len(missing)
     lines = [f"{count} training{'s' if count > 1 else ''} of the run not finished:"]
-    lines += [str(one) for one in missing[:MOST_NAMED]]
+    lines += [plain(str(one)) for one in missing[:MOST_NAMED]]
     if count > MOST_NAMED:
         lines.append(f"and {count - MOST_NAMED} more")
     legend = figure.legends[-1]  # outside the axes, where the layout leaves room for it

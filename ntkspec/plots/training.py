@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.files.text import CsvWriter
-from ntkspec.plots.pictures import NAMES, checked_outputs, save, say_missing
+from ntkspec.plots.pictures import NAMES, checked_outputs, plain, save, say_missing
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
 
@@ -33,6 +33,8 @@ COLOURS = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LOWEST, LOWEST_BAR = 1e-12, 1e-8
 #: Points of a great circle, and numbers of a block of its network's neurons.
 ARC, BLOCK = 400, 2**20
+#: Values whose sum may overflow.
+LARGE = 2.0**900
 #: Losses side by side; more of them stand below each other.
 MOST_COLUMNS = 4
 #: Degrees whose energies are drawn: the lowest of the target's.
@@ -206,10 +208,14 @@ def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
 
 
 def _spectrum(values: Array) -> tuple[Array, Array]:
-    size = np.abs(np.fft.rfft(values)) * 2.0 / values.size
-    size[0] /= 2.0
-    if values.size % 2 == 0:
-        size[-1] /= 2.0
+    with np.errstate(over="ignore", invalid="ignore"):  # a network that diverged has any values
+        # A sum of large values overflows where their mean does not.
+        scale = 2.0**-64 if np.abs(values).max() > LARGE else 1.0
+        size = np.abs(np.fft.rfft(values * scale)) * 2.0 / values.size
+        size[0] /= 2.0
+        if values.size % 2 == 0:
+            size[-1] /= 2.0
+        size /= scale
     return np.arange(size.size, dtype=np.float64), size
 
 
@@ -299,7 +305,7 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
     parts += [f"{run.points.n} points", f"{recipe.steps} steps"]
     if len(panels) == 1:
         parts.append(_loss_name(run, panels[0][0].loss))
-    return "\n".join(filter(None, (recipe.name, ", ".join(parts))))
+    return "\n".join(filter(None, (plain(recipe.name), ", ".join(parts))))
 
 
 def _loss_name(run: Run, loss: str) -> str:

@@ -20,6 +20,7 @@ from ntkspec.files.appearing import appearing_hdf5, followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers, filters_of
 from ntkspec.files.structure import Group
+from ntkspec.files.text import printable
 from ntkspec.files.versions import versions
 from ntkspec.networks import Kernel, Network
 from ntkspec.sweeps.blocks import opened_block, read_bounds
@@ -49,10 +50,25 @@ HEAD, GROUP_HEAD, BLOCK_ENTRY = 2**20, 2**16, 512
 Places = list[tuple[int, int, int, int, str, str, str]]
 
 
-def check_layout(layout: str) -> Layout:
-    """Return the layout, or raise NtkspecError unless it is one."""
+def check_layout(layout: str, out: Path | None = None) -> Layout:
+    """Return the layout if it is one that a table of this name can have.
+
+    Raises
+    ------
+    NtkspecError
+        When it is unknown, and for a virtual table whose name is not text in UTF-8.
+    """
     if layout not in get_args(Layout):
         raise NtkspecError(f"layout = {layout!r} is not allowed; use 'single' or 'virtual'")
+    if layout == "virtual" and out is not None:
+        name = followed(out).name
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise NtkspecError(
+                f"output = {name!r} is not allowed for a virtual table, which names the files of "
+                "its blocks in UTF-8; give another name"
+            ) from None
     return layout  # type: ignore[return-value]
 
 
@@ -111,7 +127,7 @@ def describe(file: h5py.File, layout: Layout, compression: str) -> None:
     file.attrs["compression"] = compression
     file.attrs["versions"] = json.dumps(versions())
     file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    file.attrs["command"] = printable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
 
 def create_group(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.appearing import appearing_hdf5, check_part
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers
 from ntkspec.files.structure import Group, opened
@@ -21,6 +21,7 @@ from ntkspec.sweeps.provenance import code_digest
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 
 __all__ = [
+    "ADVICE",
     "BlockData",
     "Ensured",
     "block_path",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 FORMAT = "ntkspec-block"
+#: What to do about blocks that do not belong to what is computed.
+ADVICE = "`ntkspec sweep --restart` throws such blocks away and computes them again"
 #: What HDF5 needs beside the numbers: the file's head, and an entry for each chunk.
 HEAD, ENTRY = 2**15, 320
 
@@ -79,9 +82,10 @@ def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
     NtkspecError
         When the file was made by another recipe or by other code.
     TableError
-        When it cannot be written.
+        When it cannot be written, or something else has its name.
     """
     damaged = ""
+    check_part(block_path(folder, key))
     if block_path(folder, key).exists():
         try:
             read_block(plan, key, folder)
@@ -167,7 +171,7 @@ def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
     said = {name: str(attributes.get(name)) for name in ("key", "recipe", "code", "checksum")}
     if (said["recipe"], said["code"]) != (plan.recipe.digest, code_digest()):
         what = "recipe" if said["recipe"] != plan.recipe.digest else "version of the code"
-        raise NtkspecError(f"{path} was made by another {what}; --restart throws such blocks away")
+        raise NtkspecError(f"{path} was made by another {what}; {ADVICE}")
     if said["key"] != json.dumps(key.as_dict()):
         raise TableError(f"{path}: the block is damaged (it is another block)")
     return said["checksum"]

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import numpy as np
+import xxhash
 
-from ntkspec.errors import NtkspecError
+from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
+from ntkspec.files.inputs import read_bounded
 from ntkspec.sweeps.blocks import read_block
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe, group_name
 from ntkspec.verification import Check, check_entry, sample_entries
 
 __all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_checks"]
+
+#: Bytes of a check's file, at most.
+MOST_BYTES = 2**14
+#: Types of what a check says, and how its reference is spelled.
+TYPES = {
+    "dim": int, "degree": int, "reference": str, "promised": float, "passed": bool, "method": str,
+}  # fmt: skip
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
 
 def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
     """Recompute an entry and keep what was found in a file; False where an earlier run did."""
-    if _read(key, folder) is not None:
+    if _read(plan, key, folder) is not None:
         return False
     recipe = plan.recipe
     network, kernel = recipe.networks[key.network]
@@ -122,8 +135,7 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
         recipe.digits,
         recipe.check_method,
     )
-    text = json.dumps({"key": asdict(key), "check": asdict(check)})
-    write_whole(folder / f"{key.name}.json", text, follow=False)
+    write_whole(folder / f"{key.name}.json", _sealed(key, asdict(check)), follow=False)
     return True
 
 
@@ -137,7 +149,7 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
     """
     found: dict[int, list[Check]] = {}
     for key in keys:
-        check = _read(key, folder)
+        check = _read(plan, key, folder)
         if check is None:
             raise NtkspecError(f"{folder / key.name}.json: the check is missing")
         if not check.passed:
@@ -150,12 +162,37 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
     return found
 
 
-def _read(key: CheckKey, folder: Path) -> Check | None:
+def _sealed(key: CheckKey, check: dict[str, Any]) -> str:
+    """Text of a file: one line of JSON, with a checksum of what it says."""
+    said = {"key": asdict(key), "check": check}
+    checksum = xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
+    return json.dumps(said | {"checksum": checksum}) + "\n"
+
+
+def _read(plan: Plan, key: CheckKey, folder: Path) -> Check | None:
     """What was found of the same entry; None where there is nothing whole."""
     try:
-        stored = json.loads((folder / f"{key.name}.json").read_text(encoding="utf-8"))
-        if stored["key"] == asdict(key):
-            return Check(**stored["check"])
-    except (OSError, ValueError, KeyError, TypeError):
+        text = read_bounded(folder / f"{key.name}.json", "check", MOST_BYTES).decode()
+        found = json.loads(text)["check"]
+        if text == _sealed(key, found):
+            check = Check(**found)
+            return check if _fits(plan, key, check) else None
+    except (TableError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
+
+
+def _fits(plan: Plan, key: CheckKey, check: Check) -> bool:
+    """Whether a check is of the entry of its key, and all it says is of the right kind."""
+    dim, degree = int(plan.recipe.dims[key.row]), int(plan.recipe.degrees[key.column])
+    errors = (check.relative_error, check.log_error)
+    return (
+        [type(getattr(check, name)) for name in TYPES] == list(TYPES.values())
+        and (check.dim, check.degree, check.promised) == (dim, degree, key.promised)
+        and all(type(error) is float and error >= 0 for error in errors)
+        and type(check.nodes) in (int, NoneType)
+        and type(check.change) in (float, NoneType)
+        and NUMBER.fullmatch(check.reference) is not None
+        and check.method.isascii()
+        and check.method.isprintable()
+    )

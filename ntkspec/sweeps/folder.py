@@ -11,6 +11,7 @@ from pathlib import Path
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
 from ntkspec.files.parts import is_part
+from ntkspec.sweeps.blocks import ADVICE
 from ntkspec.sweeps.plan import NAME, BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe, read_recipe
 
@@ -62,9 +63,7 @@ def survey(plan: Plan, folder: Path) -> Survey:
     """
     there = _kept_recipe(folder)
     if there is not None and there.digest != plan.recipe.digest:
-        raise NtkspecError(
-            f"{folder} holds blocks of another recipe; --restart throws such blocks away"
-        )
+        raise NtkspecError(f"{folder} holds blocks of another recipe; {ADVICE}")
     networks: Counter[int] = Counter()
     eigenvalues = checks = 0
     for entry in os.scandir(folder):
@@ -76,9 +75,7 @@ def survey(plan: Plan, folder: Path) -> Survey:
         if key is None or (key not in plan and not is_part(Path(entry.path), PARTS)):
             continue  # it is someone's own
         if key not in plan:
-            raise NtkspecError(
-                f"{entry.path} belongs to another recipe; --restart throws such blocks away"
-            )
+            raise NtkspecError(f"{entry.path} belongs to another recipe; {ADVICE}")
         networks[key.network] += 1
         eigenvalues += key.size
     return Survey(networks.total(), eigenvalues, checks, dict(networks))

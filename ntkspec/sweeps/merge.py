@@ -32,7 +32,7 @@ from ntkspec.sweeps.assembly import (
 from ntkspec.sweeps.blocks import block_path, read_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
-from ntkspec.sweeps.plan import Plan, chunk_shape
+from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Observer, Tally
 from ntkspec.tables import Table, TableSlice, open_table
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
@@ -89,7 +89,7 @@ def merge(
     True
     """
     paths, out = [Path(source) for source in sources], Path(output)
-    check_layout(layout)
+    check_layout(layout, out)
     check_outputs([out], paths)
     if not paths:
         raise NtkspecError("sources are missing; give folders of blocks, or tables")
@@ -138,48 +138,72 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
     """
     with locked(out, "sweep", "table", together=False) as own:
         sweep_up(own, out, PARTS)
-        plan = Plan(remembered(folders[0]))
-        for folder in folders:
-            if not folder.samefile(own):
-                _gather(plan, folder, own)
-        there = survey(plan, own)
-        if there.blocks < len(plan):
-            first = next(key for key in plan if not block_path(own, key).exists())
-            raise TableError(
-                f"{len(plan) - there.blocks} of {len(plan)} blocks are missing, {first.name} the "
-                "first; run the shards that lack, or `ntkspec sweep`, to the end"
-            )
-        tally = Tally(observer, len(plan))
-        for key in plan:
+        before = set(own.iterdir())
+        try:
+            _merge_into(own, folders, out, layout, observer)
+        except NtkspecError:
+            if not any(folder.samefile(own) for folder in folders):
+                for path in set(own.iterdir()) - before:
+                    if is_part(path, PARTS):
+                        path.unlink()
+            raise
+
+
+def _merge_into(
+    own: Path, folders: Sequence[Path], out: Path, layout: Layout, observer: Observer
+) -> None:
+    plan = Plan(remembered(folders[0]))
+    tally = Tally(observer, len(plan))
+    whole = {key.name for folder in folders for key in _gather(plan, folder, own, tally)}
+    there = survey(plan, own)
+    if there.blocks < len(plan):
+        first = next(key for key in plan if not block_path(own, key).exists())
+        raise TableError(
+            f"{len(plan) - there.blocks} of {len(plan)} blocks are missing, {first.name} the "
+            "first; run the shards that lack, or `ntkspec sweep`, to the end"
+        )
+    for key in plan:
+        if key.name not in whole:
             read_block(plan, key, own)
             tally.done()
-        entries = [entry for draw in draws(plan) for entry in draw_entries(plan, draw, own)]
-        tally.more(len(entries))
-        for entry in entries:
-            compute_check(plan, entry, own)
-            tally.done()
-        assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
-        if layout == "single":
-            clear(own, PARTS)
+    entries = [entry for draw in draws(plan) for entry in draw_entries(plan, draw, own)]
+    tally.more(len(entries))
+    for entry in entries:
+        compute_check(plan, entry, own)
+        tally.done()
+    assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
+    if layout == "single":
+        clear(own, PARTS)
 
 
-def _gather(plan: Plan, folder: Path, own: Path) -> None:
-    """Link what shards left in a folder into the target's own, or copy it from another disk."""
+def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[BlockKey]:
+    """Link what shards left in a folder into the target's own, or copy it from another disk.
+
+    Blocks are verified where they are, so that an error names their file; gives those.
+    """
+    if folder.samefile(own):
+        return
     if is_locked(folder):
         raise NtkspecError(f"{folder}: a sweep is at work on it")
     if remembered(folder).digest != plan.recipe.digest:
         raise NtkspecError(f"{folder}: its blocks are of another recipe than those before it")
     survey(plan, folder)
     keep_recipe(plan, own)
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()):
         target = own / path.name
         if target.exists() or path.name == RECIPE or not is_part(path, PARTS):
             continue
+        key = BlockKey.from_name(path.stem) if path.suffix == ".h5" else None
+        if key is not None:
+            read_block(plan, key, folder)
         try:
             os.link(path, target)
         except OSError:
             with appearing(target, follow=False) as part:
                 shutil.copyfile(path, part)
+        if key is not None:
+            tally.done()
+            yield key
 
 
 # --- tables --------------------------------------------------------------------------------------

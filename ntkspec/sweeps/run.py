@@ -126,7 +126,7 @@ def run_sweep(
     [[0.02734375]]
     """
     plan, out = Plan(read_recipe(recipe_path)), Path(output)
-    check_layout(layout)
+    check_layout(layout, out)
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
     with locked(out, "sweep", "table", together=False) as folder:

@@ -97,7 +97,11 @@ def write_parquet(
     about = {"ntkspec": json.dumps({"normalization": "probability", "networks": parameters})}
     schema = arrow.schema(columns, metadata=about)
     kinds = arrow.array(list(parameters))
-    with appearing(path) as part, parquet.ParquetWriter(part, schema) as writer:
+    with (
+        appearing(path) as part,
+        part.open("wb") as file,  # pyarrow opens no name that is not UTF-8
+        parquet.ParquetWriter(file, schema) as writer,
+    ):
         for place, one in enumerate(chosen):
             for _, piece in one.pieces():
                 places = arrow.array(np.full(piece.eigenvalue.size, place, np.int32))

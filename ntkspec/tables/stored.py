@@ -20,7 +20,9 @@ from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
+from ntkspec.files.text import printable
 from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.tables.layout import (
     BLOCK_KIND,
     CHECK_KIND,
@@ -39,8 +41,8 @@ __all__ = ["StoredNetwork", "StoredTable"]
 BAND_ROWS, BAND_ENTRIES, KEPT = 64, 2**22, 8
 #: Values on an axis, checks and blocks of a network, at most.
 MOST_AXIS, MOST_ROWS = 2**22, 2**22
-#: Largest dimension or degree: all whole numbers to here are doubles.
-MOST_VALUE = 2**53
+#: Size of a finite logarithm, at most: those of all networks are far smaller.
+MOST_LOG = 1e9
 #: Texts that the root has.
 TEXTS = ("layout", "compression", "versions", "time", "command")
 Array = NDArray[np.float64]
@@ -100,6 +102,7 @@ class StoredTable:
                 isinstance(versions, dict)
                 and isinstance(versions.get("ntkspec"), str)
                 and all(isinstance(one, str) for one in versions.values())
+                and all(printable(one) == one for one in (*versions, *versions.values()))
             ):
                 raise TableError(f"{self.path}: attribute versions names no versions")
         for key in ("recipe", "recipe_digest", "code_digest", "source_digest", "merged_from"):
@@ -194,8 +197,8 @@ class StoredNetwork:
         self.name, self.network, self.kernel, self.virtual = name, network, kernel, virtual
         self._file, self._group, self._path = file, group, file.path
         group.expect(MEMBERS)
-        self.dims = self._axis("dim", 2)
-        self.degrees = self._axis("degree", 0)
+        self.dims = self._axis("dim", 2, MAX_DIM)
+        self.degrees = self._axis("degree", 0, MAX_DEGREE)
         self.shape = (self.dims.size, self.degrees.size)
         self.relative_error: Array = group.read("relative_error", "f8", (self.dims.size,))
         if not (np.isfinite(self.relative_error) & (self.relative_error >= 0)).all():
@@ -205,11 +208,13 @@ class StoredNetwork:
         else:
             self._readers = {one: self._reader(one) for one in NUMBERS}
 
-    def _axis(self, name: str, least: int) -> NDArray[np.int64]:
+    def _axis(self, name: str, least: int, most: int) -> NDArray[np.int64]:
         values = self._group.read(name, "i8", most=MOST_AXIS)
         rising = values.size and (values[1:] > values[:-1]).all()
-        if not rising or values[0] < least or values[-1] > MOST_VALUE:
-            raise self._group.bad(name, f"is no increasing list of whole numbers from {least} on")
+        if not rising or values[0] < least or values[-1] > most:
+            raise self._group.bad(
+                name, f"is no increasing list of whole numbers from {least} to {most}"
+            )
         return values
 
     def _reader(self, name: str) -> ChunkedReader:
@@ -295,6 +300,8 @@ class StoredNetwork:
         for name, array in out.items():
             if np.isnan(array).any():
                 raise self._group.bad(name, "is damaged (numbers are missing)")
+            if name == "log_eigenvalue" and not _is_log(array):
+                raise self._group.bad(name, f"has logarithms that are beyond {MOST_LOG:g}")
         return list(out.values())
 
     def _read_blocks(
@@ -365,6 +372,12 @@ class StoredNetwork:
                     f"{self._path}: {self.name} is damaged (the checksum of its rows "
                     f"{low}:{high}, columns {left}:{right} is another)"
                 )
+
+
+def _is_log(array: Array) -> bool:
+    """Whether all are logarithms of eigenvalues; -inf is that of 0."""
+    low = array.min(initial=0.0, where=array != -np.inf)
+    return bool(low >= -MOST_LOG and array.max(initial=0.0) <= MOST_LOG)
 
 
 def _corner_places(block: Any) -> tuple[int, int, int, int]:

@@ -23,6 +23,7 @@ from ntkspec.files.appearing import appearing_hdf5
 from ntkspec.files.parts import parts_folder
 from ntkspec.files.seals import Numbers, sealed_kind
 from ntkspec.files.structure import Group, opened, reading
+from ntkspec.files.text import printable
 from ntkspec.files.versions import versions
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, TargetRecipe, parse_run_recipe
@@ -527,7 +528,7 @@ def _describe(file: h5py.File, recipe: RunRecipe, problem: Problem) -> None:
     file.attrs["code_digest"] = code_digest()
     file.attrs["versions"] = json.dumps(versions())
     file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["command"] = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    file.attrs["command"] = printable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     for name, weights, points in (
         ("points", "point_weights", problem.points), ("grid", "grid_weights", problem.grid),
     ):  # fmt: skip

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import h5py
-
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import check_outputs, followed
+from ntkspec.files.appearing import check_outputs, check_part, followed
 from ntkspec.files.parts import clear, locked, sweep_up
-from ntkspec.files.seals import carries_seal
+from ntkspec.files.seals import begins_as_hdf5, carries_seal
 from ntkspec.files.structure import opened
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
@@ -165,9 +163,14 @@ def _forget(out: Path) -> None:
     target = followed(out)
     if not target.exists():
         return
-    if not (carries_seal(target) or h5py.is_hdf5(target)):
+    if not _may_be_run(target):
         raise TableError(f"{out}: this is no run, and --restart removes only runs")
     target.unlink()
+
+
+def _may_be_run(target: Path) -> bool:
+    """Whether a file is HDF5, or what is left of it."""
+    return carries_seal(target) or begins_as_hdf5(target)
 
 
 def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
@@ -175,6 +178,8 @@ def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
     try:
         run = open_run(out)
     except TableError as error:
+        if not _may_be_run(followed(out)):
+            raise TableError(f"{out}: this is no run; give another name") from None
         raise TableError(f"{error}; --restart throws it away") from None
     if run.attributes["recipe_digest"] != recipe.digest:
         raise NtkspecError(f"{out} was trained by another recipe; --restart throws it away")
@@ -249,6 +254,7 @@ class _Work:
     def _found(self, number: int) -> Checkpoint | None:
         """What an earlier run left of a member; None where there is nothing that is whole."""
         path = member_path(self._folder, number)
+        check_part(path)
         if not path.exists():
             return None
         try:
@@ -269,6 +275,7 @@ class _Work:
     def _keep_head(self) -> None:
         """Write what all members share, for those who look; anew where it is another's."""
         head = self._folder / HEAD_FILE
+        check_part(head)
         with suppress(TableError), opened(head, "head of the run", FORMAT) as (_, root):
             if root.attribute("recipe_digest") == self.recipe.digest:
                 return

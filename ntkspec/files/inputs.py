@@ -1,0 +1,67 @@
+"""Files that may come from anyone, opened and read within bounds."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+
+from ntkspec.errors import TableError
+
+__all__ = ["opened_regular", "read_bounded"]
+
+
+def opened_regular(path: Path, what: str) -> int:
+    """Open a regular file; a pipe or device in its place is not waited for.
+
+    Raises
+    ------
+    TableError
+        When it is missing, of another kind, or cannot be read.
+    """
+    try:
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind):
+            raise TableError(f"{path}: this is no regular file, as the {what} must be")
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        raise TableError(f"{path}: the {what} is missing") from None
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path}: the {what} cannot be read ({error})") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise TableError(f"{path}: this is no regular file, as the {what} must be")
+    return handle
+
+
+def read_bounded(path: Path, what: str, most: int, *, streams: bool = False) -> bytes:
+    """Read a small file whole.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it is, for the sentence of an error.
+    most : int
+        Number of bytes allowed; no more than one beyond them is read.
+    streams : bool
+        Whether pipes and devices are read too.
+
+    Raises
+    ------
+    TableError
+        When it cannot be read, is larger, or is no regular file where it must be one.
+    """
+    try:
+        # A pipe's reader waits for its writer.
+        with io.FileIO(path if streams else opened_regular(path, what)) as file:
+            found = bytearray()
+            while len(found) <= most and (part := file.read(most + 1 - len(found))):
+                found += part
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise TableError(f"{path}: the {what} cannot be read ({reason})") from None
+    if len(found) > most:
+        raise TableError(f"{path}: the {what} is larger than the {most} bytes allowed")
+    return bytes(found)
