@@ -286,7 +286,7 @@ def test_a_damaged_table_is_made_anew(recipe_file, table, tmp_path, capsys):
     data = bytearray(table.read_bytes())
     out.write_bytes(data[: len(data) - 2000])
     run_sweep(recipe_file, out, Local(1))
-    assert "made anew" in capsys.readouterr().err
+    assert "it is rebuilt" in capsys.readouterr().err
     assert_same_bits(table, out)
 
 

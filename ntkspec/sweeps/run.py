@@ -296,7 +296,7 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
                 return False
             table.verify_checksums()
     except TableError as error:
-        print(printable(f"{error}; it is made anew"), file=sys.stderr)
+        print(printable(f"{error}; it is rebuilt"), file=sys.stderr)
         return False
     return True
 
