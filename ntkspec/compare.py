@@ -469,15 +469,14 @@ def compare(
     ... )
     >>> run = Made(
     ...     recipe=recipe, points=points, target=Target([Term(1, 1.0, "cosine")]),
-    ...     target_values=points.x[:, 0], degrees=np.array([1]), members=[member],
+    ...     target_values=points.x[:, 0], degrees=np.array([1]), members=[member], missing=[],
     ... )
     >>> (row,) = compare(run, finite=False).rows
     >>> round(row.measured, 9), round(row.continuum.rate, 9), row.verdict
     (0.01, 0.01, 'no verdict')
     """
     problem = _Problem.of(run, table)
-    # A run made in memory has no recipe's members to miss.
-    missing: list[Missing] = list(getattr(run, "missing", ()))
+    missing: list[Missing] = run.missing
     unfinished = {one.name for one in missing if one.status != "diverged"}
     members = [m for m in run.members if m.name not in unfinished and m.steps.size >= 2]
     make = start or _start_again

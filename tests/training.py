@@ -36,6 +36,7 @@ class MadeRun:
     target_values: np.ndarray
     degrees: np.ndarray
     members: list = field(default_factory=list)
+    missing: list = field(default_factory=list)
     path: Path = field(default_factory=lambda: Path("made.h5"))
 
     @property

@@ -114,11 +114,6 @@ class Group:
         with reading(self.path, self._called(name)):
             return Group(self.path, h5py.Group(self._open(name, h5o.TYPE_GROUP)), self._size)
 
-    def is_group(self, name: str) -> bool:
-        """Whether a member is a group rather than an array."""
-        with reading(self.path, self._called(name)):
-            return bool(h5o.get_info(self._group.id, name.encode()).type == h5o.TYPE_GROUP)
-
     def attributes(self, name: str = "") -> dict[str, Any]:
         """Attributes of the group, or of an array in it: texts, numbers and lists of numbers.
 
