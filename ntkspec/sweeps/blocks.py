@@ -182,6 +182,22 @@ def read_bounds(root: Group, key: BlockKey) -> NDArray[np.float64]:
     return root.read("relative_error", "f8", key.shape[:1])
 
 
+def check_block(plan: Plan, key: BlockKey, folder: Path) -> None:
+    """Compare a block's file with its seal, without unpacking its numbers.
+
+    Raises
+    ------
+    TableError
+        When the file is missing or damaged: which, and why.
+    NtkspecError
+        When it was made by another recipe or by other code.
+    """
+    with opened_block(plan, key, block_path(folder, key)) as (readers, root, _):
+        for reader in readers.values():
+            reader.check()
+        read_bounds(root, key)
+
+
 def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
     """Read a block's file.
 

@@ -29,7 +29,7 @@ from ntkspec.sweeps.assembly import (
     describe,
     finish_group,
 )
-from ntkspec.sweeps.blocks import block_path, read_block
+from ntkspec.sweeps.blocks import block_path, check_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
@@ -164,7 +164,7 @@ def _merge_into(
         )
     for key in plan:
         if key.name not in whole:
-            read_block(plan, key, own)
+            check_block(plan, key, own)
             tally.done()
     entries = [entry for draw in draws(plan) for entry in draw_entries(plan, draw, own)]
     tally.more(len(entries))
@@ -195,7 +195,7 @@ def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[Block
             continue
         key = BlockKey.from_name(path.stem) if path.suffix == ".h5" else None
         if key is not None:
-            read_block(plan, key, folder)
+            check_block(plan, key, folder)
         try:
             os.link(path, target)
         except OSError:
