@@ -36,16 +36,16 @@ test-all: $(ENV) ## Run the slow, wide tests too
 	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers and not release"
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
-	$(BIN)/python -m pytest -m slurm tests/slurm
+	$(BIN)/python -m pytest -m slurm tests/sweeps
 
 test-browser: $(ENV) ## Drive the explorer in a headless Chromium that is installed (Debian: chromium)
-	$(BIN)/python -m pytest -m browser tests/browser
+	$(BIN)/python -m pytest -m browser tests/explorer
 
 test-readers: $(ENV) ## Read tables with GNU Octave and HDF5's tools, if installed (Debian: octave, hdf5-tools)
-	$(BIN)/python -m pytest -m readers tests/readers
+	$(BIN)/python -m pytest -m readers tests/tables
 
 test-release: $(ENV) ## Build wheel and sdist, install each into an empty environment, try it
-	$(BIN)/python -m pytest -m release tests/release
+	$(BIN)/python -m pytest -m release tests/project
 
 # Each has an environment of its own; the suite is the same.
 test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is installed

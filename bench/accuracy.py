@@ -13,7 +13,7 @@ from bench.report import goal, write
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum, table_block
 
-REFERENCES = Path("tests/references/spectra.csv")
+REFERENCES = Path("tests/data/spectra.csv")
 
 
 def run() -> list[dict[str, Any]]:

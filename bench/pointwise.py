@@ -1,6 +1,6 @@
 """Pointwise kernels against neural-tangents: time per entry, and error against 30 digits.
 
-The digits are those of tests/references/neural_tangents.csv.  neural-tangents does not import
+The digits are those of tests/data/neural_tangents.csv.  neural-tangents does not import
 with today's JAX; its side runs in an environment made for it (`bench.neural_tangents`), with
 doubles, compiled beforehand.  Both sides run on one core and count its time, so that others on
 the machine do not matter.  "as erf" is their Sigmoid_like, a scaled erf in place of the sigmoid;
@@ -29,7 +29,7 @@ from bench.report import console, goal, write
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 
-REFERENCES = Path("tests/references/neural_tangents.csv")
+REFERENCES = Path("tests/data/neural_tangents.csv")
 NUMBERS = {
     "slope": float, "power": int, "nodes": int, "depth": int,
     "weight_variance": float, "bias_variance": float,

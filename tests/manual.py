@@ -6,11 +6,11 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+
+from paths import DOCS
 
 __all__ = ["DOCS", "PAGES", "Block", "alike", "blocks", "commands"]
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 #: Written by hand: what the build makes of docs/gallery is not read.
 PAGES = sorted(
     str(path.relative_to(DOCS))

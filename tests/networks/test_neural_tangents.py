@@ -1,0 +1,149 @@
+"""Pointwise kernels against neural-tangents 0.6.5, and where it fails and ours hold.
+
+neural-tangents does not install beside today's JAX; its values were written to the CSV files by
+data/make_neural_tangents.py, with 30 digits by a quadrature that uses no dual.
+"""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+from paths import DATA
+
+from ntkspec.networks import Network
+
+HERE = DATA
+PARAMETERS = {
+    "slope": float, "power": int, "depth": int, "weight_variance": float, "bias_variance": float,
+}  # fmt: skip
+
+
+def rows(name):
+    with (HERE / name).open() as file:
+        return list(csv.DictReader(line for line in file if line[0] != "#"))
+
+
+def groups():
+    """Rows by network."""
+    found = {}
+    for row in rows("neural_tangents.csv"):
+        key = row["activation"], *(f"{row[name]}" for name in PARAMETERS if row[name])
+        found.setdefault("-".join(key), []).append(row)
+    return found
+
+
+def network(row):
+    parameters = {name: kind(row[name]) for name, kind in PARAMETERS.items() if row[name]}
+    return Network(row["activation"], trained="all", **parameters)
+
+
+GROUPS = groups()
+GRAMS = rows("neural_tangents_gram.csv")
+
+
+def gram_name(row):
+    names = "activation", "depth", "weight_variance", "bias_variance", "x64"
+    return "-".join(row[name] for name in names)
+
+
+def differences(group, kernel, column):
+    """Ours less the column's, over the exact kernel at t = 1, where the column has a number."""
+    net, top = network(group[0]), abs(float(group[-1][f"exact_{kernel}"]))
+    assert group[-1]["t"] == "1.0"
+    known = [row for row in group if row[column] != "nan"]
+    ours = getattr(net, kernel)([float(row["t"]) for row in known])
+    return np.abs(ours - [float(row[column]) for row in known]) / top
+
+
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+@pytest.mark.parametrize("name", GROUPS)
+def test_ours_are_the_exact_kernels(name, kernel):
+    group = GROUPS[name]
+    if group[0][f"exact_{kernel}"] == "nan":
+        pytest.skip("a step has no tangent kernel")
+    assert differences(group, kernel, f"exact_{kernel}").max() < 1e-13
+
+
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+@pytest.mark.parametrize("name", [name for name, group in GROUPS.items() if not group[0]["nodes"]])
+def test_neural_tangents_closed_forms_agree(name, kernel):
+    found = differences(GROUPS[name], kernel, kernel) if exists(name, kernel) else np.zeros(1)
+    assert found.max(initial=0.0) < 1e-12
+
+
+def exists(name, kernel):
+    return GROUPS[name][0][f"exact_{kernel}"] != "nan"
+
+
+def their_error(name, kernel):
+    """Over K(1), where they have a number."""
+    exact = f"exact_{kernel}"
+    top = abs(float(GROUPS[name][-1][exact]))
+    pairs = [(float(row[kernel]), float(row[exact])) for row in GROUPS[name]]
+    return max((abs(a - b) / top for a, b in pairs if not math.isnan(a)), default=0.0)
+
+
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+@pytest.mark.parametrize("name", GROUPS)
+def test_neural_tangents_against_the_digits(name, kernel):
+    """Its closed forms are right to rounding, depth and bias included: one convention."""
+    assert their_error(name, kernel) < (0.2 if GROUPS[name][0]["nodes"] else 1e-14)
+
+
+@pytest.mark.parametrize("activation,least", [("tanh", 1e-4), ("elu", 1e-3)])
+def test_neural_tangents_quadrature_holds_few_digits(activation, least):
+    assert their_error(f"{activation}-1-1.0-0.0", "ntk") > least
+
+
+def test_neural_tangents_has_no_number_where_ours_has():
+    """Rectified powers, the step included, at t = 1: 0/0 in the formula it differentiates."""
+    lost = [row for row in rows("neural_tangents.csv") if row["nngp"] == "nan"]
+    assert {row["activation"] for row in lost} == {"step", "relu_power"}
+    assert all(math.isfinite(float(row["exact_nngp"])) for row in lost)
+    for row in lost:
+        assert np.isfinite(network(row).nngp(float(row["t"])))
+
+
+def theirs(activation, depth, weight_variance, x64):
+    wanted = activation, str(depth), str(weight_variance), str(int(x64))
+    names = "activation", "depth", "weight_variance", "x64"
+    (row,) = [row for row in GRAMS if tuple(row[name] for name in names) == wanted]
+    return row
+
+
+@pytest.mark.parametrize(
+    "activation,depth,x64",
+    [
+        ("relu", 15, False), ("erf", 15, False), ("gelu", 15, False),
+        ("erf", 15, True), ("gelu", 15, True), ("relu", 100, True), ("erf", 100, True),
+    ],
+)  # fmt: skip
+def test_neural_tangents_overflows_in_deep_networks_of_large_variance(activation, depth, x64):
+    assert int(theirs(activation, depth, 256.0, x64)["not_finite"]) > 0
+
+
+@pytest.mark.parametrize(
+    "activation,depth,weight_variance,x64,least",
+    [
+        # in single precision, what it runs in unless told otherwise
+        ("relu", 50, 1.5, False, 1e-6), ("erf", 50, 1.5, False, 1e-7),
+        # in doubles; of these kernels some eigenvalues are exactly or nearly 0
+        ("relu", 1, 256.0, True, 1e-11), ("erf", 3, 256.0, True, 1e-12),
+    ],
+)  # fmt: skip
+def test_neural_tangents_matrices_are_indefinite(activation, depth, weight_variance, x64, least):
+    row = theirs(activation, depth, weight_variance, x64)
+    assert float(row["lowest"]) < -least * float(row["highest"])
+
+
+@pytest.mark.parametrize("row", GRAMS, ids=gram_name)
+def test_our_matrices_are_positive(row):
+    """The same points: finite, symmetric, no eigenvalue below 0 but by rounding."""
+    points = int(row["circle"])
+    angle = 2.0 * np.pi * np.arange(points) / points
+    gram = network(row).ntk_matrix(np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    assert np.isfinite(gram).all()
+    assert np.array_equal(gram, gram.T)
+    eigenvalues = np.linalg.eigvalsh(gram)
+    assert eigenvalues[0] > -1e-14 * points * eigenvalues[-1]

@@ -1,0 +1,268 @@
+"""What the manual shows is what happens; every name is documented, and no code is left out."""
+
+import contextlib
+import importlib
+import io
+import json
+import pkgutil
+import re
+import shlex
+import subprocess
+import types
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from manual import DOCS, PAGES, alike, blocks, commands
+from matplotlib.image import imread
+from paths import TESTS
+
+import ntkspec
+from bench import measured
+from ntkspec.cli import main
+from ntkspec.errors import NtkspecError, TableError
+
+ROOT = DOCS.parent
+#: Commands that set up what the tests have already; the slow test runs them too.
+SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
+#: Run word for word, in order, what is printed compared with what is shown.
+FOLLOWED = ("tutorial.rst", "howto/index.rst", "neural_tangents.rst")
+#: Python of other pages, by the test that runs it.
+ELSEWHERE = {
+    "activations.rst": "project/test_readme.py",
+    "training.rst": "project/test_readme.py",
+    "runs.rst": "project/test_readme.py",
+    "elsewhere.rst": "tables/test_ways_in.py",
+}
+#: Run from the first block to the last; what they print is in the tests of their modules.
+RUN = ("atlas.rst", "checks.rst", "domains.rst", "predictions.rst")
+
+
+def run_command(line, shown):
+    if line.startswith(SET_UP):
+        return
+    if not line.startswith("ntkspec "):
+        subprocess.run(line, shell=True, check=True)
+        return
+    result = CliRunner().invoke(main, shlex.split(line)[1:])
+    assert result.exit_code == 0, result.output
+    if shown:
+        assert alike(result.stdout, "\n".join(shown)), f"{line} printed\n{result.stdout}"
+
+
+def follow(page):
+    scope, printed = {}, ""
+    for block in blocks(page):
+        if block.language == "toml":
+            Path(block.caption).write_text(block.text + "\n", encoding="utf-8")
+        elif block.language == "console":
+            for line, shown in commands(block.text):
+                run_command(line, shown)
+        elif block.language == "python":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile(block.text, f"{page}:{block.line}", "exec"), scope)
+            printed = out.getvalue()
+        elif block.language == "text" and "import" not in block.text:
+            assert alike(printed, block.text), f"{page}:{block.line} printed\n{printed}"
+
+
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_a_page_followed_word_for_word_gives_what_it_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("agg")
+    follow(page)
+    if page == "tutorial.rst":
+        # Fonts and antialiasing may differ between versions of matplotlib; curves may not.
+        drawn, shown = imread("twelfth.png"), imread(DOCS / "twelfth.png")
+        assert drawn.shape == shown.shape
+        assert np.abs(drawn - shown).mean() < 0.01
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    assert blocks(page, "python")
+    for block in blocks(page, "python"):
+        exec(compile(block.text, f"{page}:{block.line}", "exec"), scope)
+
+
+def test_the_comparison_sees_differences():
+    assert alike("a 1.0000\nb", "a 1.0001\n...")
+    assert not alike("a 1.0003", "a 1.0001")
+    assert not alike("wrote 7", "wrote 8")
+    assert not alike("a\nb", "a")
+    assert not alike("a", "a\nb")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_tutorial_on_a_machine_with_nothing(tmp_path):
+    """Its lines in one shell, from the clone on, with an environment made for it."""
+    script = ["set -e"]
+    for block in blocks("tutorial.rst", "console", "toml", "python"):
+        if block.language == "console":
+            script += [line.replace("ADDRESS", str(ROOT)) for line, _ in commands(block.text)]
+        elif block.language == "toml":
+            script.append(f"cat > {block.caption} <<'END'\n{block.text}\nEND")
+        else:
+            script.append(f"cat >> question.py <<'END'\n{block.text}\nEND")
+    script.append("MPLBACKEND=agg python question.py && test -s twelfth.png")
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(script)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "does not decay" in done.stdout and "586274" in done.stdout
+
+
+def index_block():
+    (block,) = blocks("index.rst", "python")
+    return block.text
+
+
+def test_the_first_page_prints_what_it_says(capsys):
+    exec(compile(index_block(), "index.rst", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    shown = re.findall(r"# (?:a bound: )?(.*)", index_block())
+    assert len(printed) == len(shown) == 3
+    for line, wanted in zip(printed, shown):
+        numbers = [float(x) for x in re.findall(r"-?\d[\d.]*(?:e[-+]\d+)?", line)]
+        expected = [float(x) for x in re.findall(r"-?\d[\d.]*(?:e[-+]\d+)?", wanted)]
+        assert numbers == pytest.approx(expected, rel=2e-3 if len(expected) == 1 else 1e-8)
+
+
+def test_the_manual_on_pytorch_runs():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    scope = {"f": lambda x: torch.sin(torch.pi * x[:, 0])}
+    for block, width in zip(blocks("pytorch.rst", "python"), (2, None, 1)):
+        if width:
+            layers = torch.nn.Linear(width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
+            scope |= {"model": torch.nn.Sequential(*layers), "y": torch.ones(64)}
+        exec(compile(block.text, f"pytorch.rst:{block.line}", "exec"), scope)
+    assert scope["model"][0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_python_is_left_out(page):
+    """A page with Python is followed here, or run by the test that names it."""
+    if not blocks(page, "python") or page in (*FOLLOWED, *RUN, "index.rst", "pytorch.rst"):
+        return
+    assert page in ELSEWHERE, f"{page} has Python that no test runs"
+    assert f'"{page}"' in (TESTS / ELSEWHERE[page]).read_text(encoding="utf-8")
+
+
+def console_lines():
+    return [
+        (page, line)
+        for page in PAGES
+        if page not in FOLLOWED
+        for block in blocks(page, "console")
+        for line, _ in commands(block.text)
+        if line.startswith("ntkspec ")
+    ]
+
+
+@pytest.mark.parametrize("page,line", console_lines())
+def test_every_command_shown_is_understood(page, line):
+    """Commands, options and their values are parsed as they stand; what they do has tests."""
+    name, *arguments = shlex.split(line)[1:]
+    command = main.get_command(None, name)
+    assert command is not None, line
+    with contextlib.suppress(NtkspecError, TableError):
+        command.make_context(name, list(arguments))
+
+
+def test_the_gallery_is_in_form():
+    files = sorted((DOCS / "gallery").glob("*.py"))
+    assert len(files) >= 7
+    for path in files:
+        assert path.name.startswith("plot_")
+        text = path.read_text(encoding="utf-8")
+        assert re.match(r'r?"""\n[^\n]+\n=+\n', text), f"{path.name} needs a title"
+        assert "plt.show()" in text and "# %%" in text
+        compile(text, path.name, "exec")
+
+
+#: What users do not import; docs/formulas.rst says what the modules compute.
+INSIDE = re.compile(
+    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)"
+    r"|ntkspec\.spectra\.(closed_form|conventions|direct|gaussian_duals|parity|routes|seeds|series"
+    r"|sphere|sphere_reference|trace)$"
+    r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
+    r"|ntkspec\.(domains|predict|reference)\."
+    r"|ntkspec\.(locks|parameters)$"
+    r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
+    r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
+)
+
+
+def documented():
+    text = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in PAGES)
+    return set(re.findall(r"\.\. auto(?:class|function|exception|data):: (\S+)", text))
+
+
+def resolved(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def public_modules():
+    names = [m.name for m in pkgutil.walk_packages(ntkspec.__path__, "ntkspec.")]
+    return [name for name in ["ntkspec", *names] if not INSIDE.match(name)]
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_every_public_name_is_in_the_reference(name):
+    if name == "ntkspec.torch":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    module = importlib.import_module(name)
+    there = documented()
+    homes = {
+        one for one in there if not one.startswith("ntkspec.torch.") or name == "ntkspec.torch"
+    }
+    objects = [resolved(one) for one in homes]
+    for public in getattr(module, "__all__", []):
+        value = getattr(module, public)
+        if isinstance(value, types.ModuleType):
+            continue  # its own names are looked at
+        known = f"{name}.{public}" in there or any(value is other for other in objects)
+        assert known or public == "__version__", f"{name}.{public} is not in docs/api"
+
+
+def test_every_module_with_formulas_is_mapped():
+    text = (DOCS / "formulas.rst").read_text(encoding="utf-8")
+    mapped = set(re.findall(r"``([a-z0-9_.]+)``", text)) - {"ntkspec.kernels"}
+    for one in mapped:
+        importlib.import_module(f"ntkspec.{one}")
+    kernels = {f"kernels.{m.name}" for m in pkgutil.iter_modules([str(ROOT / "kernels")])}
+    # The derivatives and values of sigma, and Legendre's recurrence, are given on the page itself;
+    # the cache has no formulas.
+    assert kernels - mapped <= {"kernels.cache", "kernels.sigma", "kernels.legendre"}
+
+
+def a_benchmark(folder, rows, met):
+    goal = {"figure": "a|b*", "goal": "<= 1", "measured": 0.5, "unit": "ns", "met": met}
+    machine = {"processor": "P", "cores": 2, "python": "3", "date": "2026-01-02T", "commit": "c"}
+    document = {"name": "accuracy", "machine": machine, "rows": rows, "goals": [goal]}
+    (folder / "accuracy.json").write_text(json.dumps(document))
+
+
+def test_the_page_of_measured_figures_holds_what_was_measured(tmp_path):
+    a_benchmark(tmp_path, [{"network": "relu", "worst": 1.234567e-15}], met=False)
+    text = measured.page(tmp_path)
+    assert "0 of 1 are met" in text and "**no**" in text and "a\\|b\\*" in text
+    assert "1.23e-15" in text and "2026-01-02, P, 2 cores" in text
+    missing = re.search(r"Not measured in this run: (.*)\.", text).group(1).split(", ")
+    assert "spectra" in missing and "accuracy" not in missing
+    a_benchmark(tmp_path, [{"n": n} for n in range(100)], met=True)
+    assert "100 rows, in ``out/bench/accuracy.json``" in measured.page(tmp_path)
+
+
+def test_without_a_benchmark_there_is_no_page(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no benchmark"):
+        measured.page(tmp_path)
+    result = CliRunner().invoke(measured.main, ["--from", str(tmp_path), "-o", "nowhere.rst"])
+    assert result.exit_code == 1 and not Path("nowhere.rst").exists()

@@ -1,0 +1,55 @@
+"""Eigenvalues of every route, activation and domain, to the bit, whatever is built around them.
+
+`data/eigenvalues.json` holds what the engine gave when the other tests of accuracy, whose values
+come from independent routes, had passed; a change of a formula may change it, a change of names
+and rooms may not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from paths import DATA
+
+from ntkspec import Network, ZonalKernel, spectrum, user_activation
+from ntkspec.domains import cube_spectrum, gaussian_spectrum
+
+CASES = json.loads((DATA / "eigenvalues.json").read_text())
+USERS = {
+    "exp flint": lambda: ZonalKernel(lambda t: (t - 1).exp(), arithmetic="flint"),
+    "exp mpmath": lambda: ZonalKernel(lambda t: mpmath.exp(t - 1), arithmetic="mpmath"),
+    "exp double": lambda: ZonalKernel(lambda t: np.exp(t - 1)),
+    "tanh double": lambda: Network(user_activation(np.tanh, lambda x: 1 / np.cosh(x) ** 2)),
+    "tanh flint": lambda: Network(
+        user_activation(lambda x: x.tanh(), arithmetic="flint", symmetry="odd")
+    ),
+    "relu double": lambda: Network(user_activation(lambda x: np.maximum(x, 0.0))),
+}
+
+
+def computed(case):
+    given = case["network"]
+    source = USERS[given["user"]]() if "user" in given else Network(**given)
+    dim, degrees, kernel = case["dim"], case["degrees"], case["kernel"]
+    if case["domain"] == "cube":
+        return cube_spectrum(source, dim, degrees, kernel)
+    if case["domain"] == "gaussian":
+        return gaussian_spectrum(source, dim, degrees, case.get("radial", 1), kernel)
+    tolerance = math.inf if "double" in given.get("user", "") else 1e-12
+    normalization = case.get("normalization", "probability")
+    return spectrum(source, dim, degrees, kernel, normalization, tolerance)
+
+
+def named(case):
+    return " ".join(map(str, [*case["network"].values(), case["domain"], case["dim"]]))
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_bits_stay(case):
+    found = computed(case)
+    assert [float(m).hex() for m in found.mantissas.ravel()] == case["mantissas"]
+    assert found.exponents.ravel().tolist() == case["exponents"]
