@@ -138,7 +138,8 @@ QUICK = [
 
 def bits_of_a_new_process(names):
     script = (
-        "import json, sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + '/spectra']; from test_threads import JOBS; "
+        "import json, sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + '/spectra']; "
+        "from test_threads import JOBS; "
         "print(json.dumps({name: JOBS[name]() for name in sys.argv[:1:-1]}))"
     )
     folder = str(TESTS)
