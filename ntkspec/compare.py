@@ -636,7 +636,7 @@ def _eigenvalues(
         with open_table(table) as opened:
             return _eigenvalues(run, degrees, opened)
     row = table.select(network, dim, degrees)
-    return row.eigenvalue[0], np.full(len(degrees), row.relative_error[0])
+    return row.eigenvalues[0], np.full(len(degrees), row.relative_error[0])
 
 
 def _start_again(run: Run, member: Member) -> Started:

@@ -25,9 +25,9 @@ from typing import Any, Literal, NamedTuple
 
 from flint import acb, arb, arb_mat, ctx, fmpq
 
+from ntkspec.conventions import check_degrees, check_dim
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.gaussian_duals import (
     SMOOTH,
     Dual,

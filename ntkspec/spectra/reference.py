@@ -27,10 +27,10 @@ import numpy as np
 from flint import acb, arb, arb_mat, ctx, fmpq
 from numpy.typing import NDArray
 
+from ntkspec.conventions import check_degrees, check_dim
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.spectra.conventions import check_degrees, check_dim
 
 __all__ = ["Reference", "reference_eigenvalue"]
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.errors import NtkspecError
 from ntkspec.files.lines import Fault, KeyPath
 from ntkspec.files.recipes import (
@@ -28,7 +29,6 @@ from ntkspec.files.recipes import (
 )
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range
-from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.sweeps.batch import Batch
 from ntkspec.tables.layout import COMPRESSIONS, group_name
 from ntkspec.verification import DIGITS, Method, check_method

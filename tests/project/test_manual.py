@@ -189,8 +189,9 @@ def test_the_gallery_is_in_form():
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)"
-    r"|ntkspec\.spectra\.(closed_form|conventions|direct|gaussian_duals|parity|routes|seeds|series"
-    r"|sphere|sphere_reference|trace)$"
+    r"|ntkspec\.spectra\.(by_rows|closed_form|direct|gaussian_duals|kernel_at_one|parity|route|rows"
+    r"|seeds|series|sphere_reference|sphere_routes|sphere_weights|zonal)$"
+    r"|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
     r"|ntkspec\.(domains|predict|reference)\."
     r"|ntkspec\.(locks|parameters)$"

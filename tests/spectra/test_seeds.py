@@ -52,8 +52,8 @@ def test_tables_by_the_walk_agree_with_rows(network):
     for dim in (2, 3, 9, 20, 23):
         row = ntkspec.spectrum(network, dim, range(40))
         both = np.isfinite(row.log_eigenvalues)
-        assert np.array_equal(both, np.isfinite(block.log_eigenvalue[dim - 2]))
-        gap = block.log_eigenvalue[dim - 2][both] - row.log_eigenvalues[both]
+        assert np.array_equal(both, np.isfinite(block.log_eigenvalues[dim - 2]))
+        gap = block.log_eigenvalues[dim - 2][both] - row.log_eigenvalues[both]
         assert np.abs(gap).max() < 1e-12
         assert block.relative_error[dim - 2] <= 1e-12
 
@@ -62,7 +62,7 @@ def test_tables_by_the_walk_agree_with_rows(network):
 def test_trace_is_the_kernel_at_one(name):
     network = Network(name, depth=2, bias_variance=0.1)
     kernel = "nngp" if name == "step" else "ntk"
-    result = ntkspec.spectrum(network, 3, range(401), kernel)
+    result = ntkspec.spectrum(network, 3, range(401), kernel=kernel)
     assert np.all(result.eigenvalues > 0.0)
     total = result.multiplicities @ result.eigenvalues
     whole = float((network.nngp if name == "step" else network.ntk)(1.0))
@@ -96,7 +96,7 @@ def test_zeros_are_exact(network, kernel, expected):
     from ntkspec.spectra.parity import parity
 
     assert parity(network, kernel) == expected
-    values = ntkspec.eigenvalues(network, 5, range(12), kernel)
+    values = ntkspec.eigenvalues(network, 5, range(12), kernel=kernel)
     assert [bool(v == 0.0) for v in values] == [expected.vanishes(k) for k in range(12)]
 
 

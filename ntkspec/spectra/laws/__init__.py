@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ntkspec.conventions import check_dim
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive
-from ntkspec.spectra.conventions import check_dim
 from ntkspec.spectra.laws.entire import entire_law
 from ntkspec.spectra.laws.form import Kind, Law
 from ntkspec.spectra.laws.kinks import kink_law
