@@ -34,10 +34,11 @@ def certify(
     layout: str,
     **parameters: Any,
 ) -> None:
-    """Enclose eigenvalues of a network's kernel, with proof, on the sphere or the cube.
+    """Enclose eigenvalues of a network's kernel, with proof.
 
-    Every eigenvalue (uniform probability measure) is printed as a midpoint and a radius: it is
-    proved in ball arithmetic to lie within the radius.  Exact zeros are printed as 0.
+    Every eigenvalue (uniform probability measure, on the sphere or the cube) is printed as a
+    midpoint and a radius: it is proved in ball arithmetic to lie within the radius.  Exact zeros
+    are printed as 0.
 
     \b
     Example: two hidden layers of relu
