@@ -21,10 +21,10 @@ from paths import TESTS
 import ntkspec
 from ntkspec import Network, ZonalKernel, precision
 from ntkspec.domains import cube_spectrum, fractional_variances, gaussian_spectrum
+from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.spectra import table_block
 from ntkspec.spectra.certified import certify
 from ntkspec.spectra.laws import law
-from ntkspec.spectra.reference import reference_eigenvalue
 from ntkspec.user import user_activation
 from ntkspec.verification import check_entry
 
