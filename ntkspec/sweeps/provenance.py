@@ -9,7 +9,7 @@ from ntkspec.kernels import SOURCE_DIGEST
 
 __all__ = ["code_digest"]
 
-SOURCES = ("activations/*.py", "networks.py", "duals/*.py", "spectra/*.py")
+SOURCES = ("activations/*.py", "networks/*.py", "duals/*.py", "spectra/*.py")
 
 
 @lru_cache(maxsize=1)
