@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.trainer.cubature import quadrature_weights
 from ntkspec.trainer.harmonics import Basis, count, degree_energy
 from ntkspec.trainer.network import WideNetwork, start
