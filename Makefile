@@ -54,7 +54,7 @@ test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is i
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; done
 
-bench: $(ENV) ## Measure speed and accuracy against what else there is; write docs/measured.rst
+bench: $(ENV) ## Measure speed and accuracy against what else there is; keep it in bench/results.json
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.measured
 
