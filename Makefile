@@ -11,6 +11,8 @@ OUT     := out
 TABLE   := $(OUT)/spectra.h5
 FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
+#: What users may leave out, and what tests and lint need.
+EXTRAS  := clusters,compression,dashboard,explorer,tables,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
 TRAINED := figure1 figure2 sphere ten cloud-uniform cloud-quadrature
 SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
@@ -99,7 +101,7 @@ $(ENV): setup.cfg pyproject.toml constraints.txt
 	  "ntkspec needs Python 3.11 or newer, and '$(PYTHON)' is not; try: make PYTHON=python3.12"; exit 1; }
 	@echo "making the environment in $(VENV)"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e ".[test,lint]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
 # The sweep knows what is done already; the touch tells make.
