@@ -192,7 +192,7 @@ INSIDE = re.compile(
     r"|ntkspec\.spectra\.(closed_form|conventions|direct|parity|routes|seeds|series"
     r"|sphere|trace)$"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
-    r"|ntkspec\.(domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
+    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
     r"|ntkspec\.(locks|parameters)$"
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
