@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ntkspec.activations import Activation, activation
 from ntkspec.errors import NtkspecError
-from ntkspec.files.lines import Fault, KeyPath
-from ntkspec.files.recipes import (
+from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.recipes import (
     checked_count,
     checked_table,
     checked_whole,

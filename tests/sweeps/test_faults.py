@@ -515,7 +515,7 @@ def test_a_second_client_says_so_and_leaves(recipe, table, tmp_path):
             begun = time.monotonic()
             with Sweep(source, out, *options, command=command) as second:
                 assert second.ended() == 2
-                assert "another sweep is at work on it" in second.errors
+                assert "another sweep is writing it" in second.errors
                 assert f"process {first.process.pid} on " in second.errors
             assert time.monotonic() - begun < 15
         assert first.process.poll() is None, "it is not disturbed"
@@ -530,7 +530,7 @@ def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
         for source, command in ((recipe, "sweep"), (tmp_path / "t.h5.parts", "merge")):
             with Sweep(source, out, command=command) as other:
                 assert other.ended() == 2
-                assert "at work" in other.errors
+                assert "is writing it" in other.errors
         assert (one.ended(), two.ended()) == (0, 0), one.errors + two.errors
     merge([f"{out}.parts"], out)
     assert_same_bits(table, out)

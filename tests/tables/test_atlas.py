@@ -20,7 +20,7 @@ from table_numbers import altered
 import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.meaning import imported_sources, meaning, meaning_digest
+from ntkspec.jobs.meaning import imported_sources, meaning, meaning_digest
 from ntkspec.sweeps import Plan, group_name, parse_recipe, read_recipe, run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import atlas as module

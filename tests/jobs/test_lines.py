@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkspec.files.lines import Fault, find_lines
+from ntkspec.jobs.lines import Fault, find_lines
 
 # Every value is or holds a number of its own, so that its line is where the text has that number;
 # all else in values is there to mislead.

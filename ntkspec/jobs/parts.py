@@ -1,14 +1,15 @@
-"""The folder of parts beside a file that is to be: its lock, and what killed runs left there."""
+"""The folder of parts beside an output file: its lock, its room, and what killed jobs left."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import platform
 import re
+import shutil
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +19,11 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import followed, output_file, part_names
 from ntkspec.files.seals import carries_seal
 from ntkspec.files.text import printable
+from ntkspec.jobs.provenance import command_line
 
-__all__ = ["clear", "is_locked", "is_part", "locked", "parts_folder", "sweep_up"]
+__all__ = ["check_room", "clear", "is_locked", "is_part", "locked", "parts_folder", "sweep_up"]
+
+logger = logging.getLogger(__name__)
 
 #: How the contents of a lock begin.
 SIGNATURE = b'{"pid": '
@@ -27,31 +31,32 @@ MOST_SIGNED = 2**16
 
 
 def parts_folder(out: Path) -> Path:
-    """Return the folder in which the parts of a file to be are kept: beside the file itself."""
+    """Return the folder that holds the parts of an output file, beside the file itself."""
     out = followed(out)
     return out.with_name(f"{out.name}.parts")
 
 
 @contextmanager
 def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Path]:
-    """Hold the lock of a file to be; give the folder of its parts.
+    """Hold the lock of an output file; yield the folder of its parts.
 
-    The lock goes with this process, however that ends.
+    The operating system releases the lock when this process ends, in whatever way.
 
     Parameters
     ----------
     out : Path
+        The output file.
     work, product : str
-        What is done and what it makes, for the sentence of an error: "sweep" and "table".
+        Names for error messages: "sweep" and "table".
     together : bool
-        Whether others may hold it too who say so, as shards do.
+        Share the lock with other processes that pass True, as shards do.
 
     Raises
     ------
     NtkspecError
-        When another process is at work there: which; and when the file to be is a pipe or device.
+        When another process holds the lock, or the output file is a pipe or a device.
     TableError
-        When nothing can be written there, or something else has the name of the folder or lock.
+        When the folder cannot be written, or another file has the name of the folder or the lock.
     """
     output_file(out)
     folder = parts_folder(out)
@@ -59,25 +64,25 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         kind = "a symbolic link" if folder.is_symlink() else "a file"
         raise TableError(
-            f"{folder}: this is {kind}, and the parts of the {product} need a folder of that name"
+            f"{folder} is {kind}; the parts of the {product} need a folder of that name, so move "
+            "it elsewhere"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = _opened_lock(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise TableError(f"{folder}: it cannot be written ({error.strerror})") from None
+        raise TableError(f"{folder} cannot be written ({error.strerror})") from None
     with file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise NtkspecError(
-                f"{out}: another {work} is at work on it ({_holder(file.fileno())})"
+                f"{out}: another {work} is writing it ({_holder(file.fileno())}); wait for it"
             ) from None
         except OSError as error:
-            # Two would only do each other's work: parts appear whole, and are the same.
-            print(
-                printable(f"{path}: files cannot be locked here ({error.strerror})"),
-                file=sys.stderr,
+            # Two processes would only repeat each other's work: parts appear whole and are equal.
+            logger.warning(
+                "%s", printable(f"{path}: locking is not supported here ({error.strerror})")
             )
         _sign(file.fileno())
         folder.mkdir(exist_ok=True)
@@ -89,7 +94,7 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether anyone is at work in a folder of parts."""
+    """Whether a process holds the lock of a folder of parts."""
     try:
         with _opened_lock(_lock(folder), os.O_RDONLY) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,13 +106,15 @@ def is_locked(folder: Path) -> bool:
 
 
 def is_part(path: Path, names: re.Pattern[str]) -> bool:
-    """Whether a path is a part made here, whole or damaged: by its name, kind and contents.
+    """Whether a path is a part of this kind of job, by its name, type and contents.
+
+    A damaged part counts too.
 
     Parameters
     ----------
     path : Path
     names : pattern
-        Of the names of all parts of this kind of work.
+        Matches the names of all parts of this kind of job.
     """
     if not (names.fullmatch(path.name) and _is_regular(path)):
         return False
@@ -115,7 +122,7 @@ def is_part(path: Path, names: re.Pattern[str]) -> bool:
 
 
 def sweep_up(folder: Path, out: Path, names: re.Pattern[str]) -> None:
-    """Remove what killed runs left half written; the lock says that they are dead."""
+    """Remove half-written files of killed jobs; call it only while holding the lock."""
     out = followed(out)
     inside = re.compile(f"(?:{names.pattern})" + part_names(""))
     beside = re.compile(part_names(out.name))
@@ -126,10 +133,29 @@ def sweep_up(folder: Path, out: Path, names: re.Pattern[str]) -> None:
 
 
 def clear(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove the parts that earlier runs made, and nothing else that lies in their folder."""
+    """Remove the parts that earlier jobs made; leave every other file in the folder alone."""
     for path in list(folder.iterdir()):
         if is_part(path, names):
             path.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, needed: float, what: str) -> None:
+    """Raise TableError unless the disk of a folder has room for so many bytes.
+
+    Parameters
+    ----------
+    folder : Path
+    needed : float
+        Bytes.
+    what : str
+        What needs them, for the error message.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise TableError(
+            f"{folder}: {what} needs at least {needed / 1e9:.3g} GB of disk, and only "
+            f"{free / 1e9:.3g} GB are free"
+        )
 
 
 def _is_regular(path: Path) -> bool:
@@ -140,12 +166,12 @@ def _is_regular(path: Path) -> bool:
 
 
 def _opened_lock(path: Path, flags: int) -> IO[bytes]:
-    """Open a lock, and nothing else that has its name: its contents would be lost.
+    """Open a lock file; refuse any other file of that name, whose contents would be lost.
 
     Raises
     ------
     TableError
-        When something else has its name.
+        When another file has its name.
     OSError
         When it cannot be opened.
     """
@@ -165,7 +191,7 @@ def _opened_lock(path: Path, flags: int) -> IO[bytes]:
 
 
 def _not_a_lock(path: Path) -> TableError:
-    return TableError(f"{path}: this is no lock of ntkspec's, and is in its way; move it elsewhere")
+    return TableError(f"{path} is not a lock file of ntkspec; move it elsewhere")
 
 
 def _lock(folder: Path) -> Path:
@@ -173,11 +199,11 @@ def _lock(folder: Path) -> Path:
 
 
 def _sign(handle: int) -> None:
-    """Say in the lock's file who holds it."""
+    """Write into the lock file which process holds it."""
     who = {
         "pid": os.getpid(),
         "host": platform.node(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(),
     }
     os.ftruncate(handle, 0)
     os.pwrite(handle, json.dumps(who).encode(), 0)
@@ -188,4 +214,4 @@ def _holder(handle: int) -> str:
         who = json.loads(os.pread(handle, MOST_SIGNED, 0))
         return f"process {who['pid']} on {who['host']}: {who['command']}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "one that did not sign"
+        return "unknown process"

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.parts import is_locked, locked
+from ntkspec.jobs.parts import is_locked, locked
 from ntkspec.sweeps import Local, run_shard, run_sweep
 from ntkspec.sweeps.merge import merge
 from ntkspec.trainer.runs import train_run

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ntkspec.errors import NtkspecError
 from ntkspec.files.inputs import read_bounded
-from ntkspec.files.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath
 
 __all__ = [
     "checked_count",

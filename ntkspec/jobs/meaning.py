@@ -40,30 +40,39 @@ def meaning(source: str) -> str:
     >>> meaning("x = 1") == meaning("x = 1.0")
     False
     """
-    return "".join(_spelled(ast.parse(source)))
+    return _meaning(ast.parse(source))
 
 
-def _spelled(value: object) -> Iterator[str]:
+def _meaning(tree: ast.AST) -> str:
+    out: list[str] = []
+    _spell(tree, out)
+    return "".join(out)
+
+
+def _spell(value: object, out: list[str]) -> None:
     if isinstance(value, list):
-        yield "["
+        out.append("[")
         for one in value:
-            yield from _spelled(one)
-        yield "]"
-    elif not isinstance(value, ast.AST):
-        yield f"{type(value).__name__} {value!r};"
-    else:
-        yield f"{type(value).__name__}("
-        for name, part in ast.iter_fields(value):
-            if name == "body" and isinstance(part, list) and _has_docstring(value):
-                part = part[1:]
-            if isinstance(value, ast.JoinedStr):
-                part = _joined(value)
-            # What is empty may be a field that other versions do not have; 0 and "" are not empty.
-            if name in IDLE or part is None or part == []:
+            _spell(one, out)
+        out.append("]")
+        return
+    if not isinstance(value, ast.AST):
+        out.append(f"{type(value).__name__} {value!r};")
+        return
+    out.append(f"{type(value).__name__}(")
+    for name, part in ast.iter_fields(value):
+        # What is empty may be a field that other versions do not have; 0 and "" are not empty.
+        if name in IDLE or part is None or part == []:
+            continue
+        if name == "body" and isinstance(part, list) and _has_docstring(value):
+            part = part[1:]
+            if not part:
                 continue
-            yield f"{name}="
-            yield from _spelled(part)
-        yield ")"
+        if isinstance(value, ast.JoinedStr):
+            part = _joined(value)
+        out.append(f"{name}=")
+        _spell(part, out)
+    out.append(")")
 
 
 def _joined(text: ast.JoinedStr) -> list[ast.expr]:
