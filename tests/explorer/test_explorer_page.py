@@ -9,7 +9,7 @@ from table_numbers import altered
 
 from ntkspec import Network, law
 from ntkspec.explorer import write_page
-from ntkspec.spectra.laws.reach import holds_within
+from ntkspec.laws.reach import holds_within
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
