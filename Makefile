@@ -11,6 +11,8 @@ OUT     := out
 TABLE   := $(OUT)/spectra.h5
 FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
+#: What users may leave out, and what tests and lint need.
+EXTRAS  := clusters,compression,dashboard,explorer,tables,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
 TRAINED := figure1 figure2 sphere ten cloud-uniform cloud-quadrature
 SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
@@ -54,7 +56,7 @@ test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is i
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; done
 
-bench: $(ENV) ## Measure speed and accuracy against what else there is; write docs/measured.rst
+bench: $(ENV) ## Measure speed and accuracy against what else there is; keep it in bench/results.json
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.measured
 
@@ -99,7 +101,7 @@ $(ENV): setup.cfg pyproject.toml constraints.txt
 	  "ntkspec needs Python 3.11 or newer, and '$(PYTHON)' is not; try: make PYTHON=python3.12"; exit 1; }
 	@echo "making the environment in $(VENV)"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e ".[test,lint]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
 # The sweep knows what is done already; the touch tells make.

@@ -289,9 +289,10 @@ def _ctrl_c_for_us_alone() -> Iterator[None]:
 @contextmanager
 def _jobs(batch: Batch) -> Iterator[Any]:
     cluster = keeper = None
+    cluster_class = _cluster_class(batch)
     try:
         try:
-            cluster = _cluster_class(batch)(
+            cluster = cluster_class(
                 scheduler_options=_listening(batch),
                 silence_logs=logging.CRITICAL,
                 **_options(batch),
@@ -314,7 +315,12 @@ def _jobs(batch: Batch) -> Iterator[Any]:
 
 
 def _cluster_class(batch: Batch) -> Any:
-    import dask_jobqueue
+    try:
+        import dask_jobqueue
+    except ImportError:
+        raise NtkspecError(
+            f"cluster = {batch.kind!r} needs dask-jobqueue; pip install 'ntkspec[clusters]'"
+        ) from None
 
     return getattr(dask_jobqueue, KINDS[batch.kind])
 

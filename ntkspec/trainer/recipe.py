@@ -181,7 +181,7 @@ class NetworkRecipe:
     @property
     def sigma(self) -> Activation:
         """The activation with its parameters."""
-        return activation(self.activation, self.slope, self.power)
+        return activation(self.activation, slope=self.slope, power=self.power)
 
 
 @dataclass(frozen=True)

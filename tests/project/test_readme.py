@@ -10,7 +10,7 @@ from paths import ROOT
 
 import ntkspec
 from ntkspec.cli import main
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.runs import train_run
 

@@ -113,7 +113,7 @@ def test_it_opens_and_answers_in_milliseconds():
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "sigmoid"])
 def test_the_far_corner_against_the_independent_route(table, name):
-    # ntkspec.spectra.reference: Gegenbauer and Gaussian integrals in ball arithmetic.
+    # ntkspec.reference.balls: Gegenbauer and Gaussian integrals in ball arithmetic.
     part = table.select(name, dim=1024, degrees=[11, 12])
     for k in range(2):
         check = check_entry(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.trainer.cubature import quadrature_weights
-from ntkspec.trainer.harmonics import Basis, count, degree_energy
+from ntkspec.trainer.energy import degree_energy
+from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import WideNetwork, start
 from ntkspec.trainer.points import (
     Points,

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ntkspec.reference.arithmetic import Precision
+from ntkspec.reference.description import Description
+from ntkspec.reference.mpmath.arithmetic import Precision
 
 __all__ = ["SMOOTH", "Pair", "Powers", "Smooth", "powers"]
 
@@ -172,11 +173,8 @@ class Powers:
     left: float
 
 
-def powers(name: str, slope: float | None, power: int | None) -> Powers | None:
-    """Return a homogeneous activation by its name, None for another."""
-    if name == "leaky_relu":
-        return Powers(1, -(slope or 0.0))
-    if name == "relu_power":
-        return Powers(power or 1, 0.0)
-    known = {"relu": Powers(1, 0.0), "abs": Powers(1, 1.0), "step": Powers(0, 0.0)}
-    return known.get(name)
+def powers(network: Description) -> Powers | None:
+    """Return the activation if it is a power on either side of 0, None for another."""
+    if network.smooth or network.activation == "elu":
+        return None
+    return Powers(network.order, network.left)

@@ -16,20 +16,19 @@ import mpmath
 
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
-from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
-from ntkspec.reference.arithmetic import Precision
-from ntkspec.reference.integrals import (
+from ntkspec.reference.description import Description, Kernel, describe
+from ntkspec.reference.mpmath.arithmetic import Precision
+from ntkspec.reference.mpmath.integrals import (
     coefficients,
     multiplicity,
     plain_size,
     sphere_rule,
     split_rule,
 )
-from ntkspec.reference.jacobi import MOST_NODES
-from ntkspec.reference.kernels import (
+from ntkspec.reference.mpmath.jacobi import MOST_NODES
+from ntkspec.reference.mpmath.kernels import (
     NetworkKernel,
-    is_smooth,
     lost_digits,
     root_order,
     sigma_values,
@@ -82,7 +81,7 @@ class GaussJacobiValue:
 
 
 def gauss_jacobi_spectrum(
-    network: Network | str,
+    network: Any,
     dim: int,
     degrees: Sequence[int],
     kernel: Kernel = "ntk",
@@ -96,6 +95,7 @@ def gauss_jacobi_spectrum(
     Parameters
     ----------
     network : Network or str
+        Only its parameters are used.
     dim : int
         d >= 2.
     degrees : sequence of int
@@ -135,7 +135,7 @@ def gauss_jacobi_spectrum(
 
 
 def gauss_jacobi_spectra(
-    network: Network | str,
+    network: Any,
     degrees: Mapping[int, Iterable[int]],
     kernel: Kernel = "ntk",
     digits: int = 30,
@@ -145,6 +145,7 @@ def gauss_jacobi_spectra(
     Parameters
     ----------
     network : Network or str
+        Only its parameters are used.
     degrees : mapping from dim to iterable of int
     kernel, digits
         As in `gauss_jacobi_spectrum`.
@@ -168,12 +169,7 @@ def gauss_jacobi_spectra(
     >>> mpmath.nstr(found[3, 1].value, 12)
     '0.0833333333333'
     """
-    net = as_network(network)
-    if net.sigma.user:
-        raise NtkspecError(
-            f"activation = {net.name!r} is a user's; the mpmath reference takes the activations "
-            "that ntkspec knows"
-        )
+    net = describe(network)
     net.mixture(kernel)
     digits = whole_number(digits, "digits", 5, 1000)
     wanted = {
@@ -217,8 +213,8 @@ class _Problem(Protocol):
 class _Rules:
     """Which rule a network's kernel takes in a dimension, or its activation, whose kink is at 0."""
 
-    def __init__(self, network: Network, *, kink_inside: bool) -> None:
-        self.smooth, self.kink_inside = is_smooth(network), kink_inside
+    def __init__(self, network: Description, *, kink_inside: bool) -> None:
+        self.smooth, self.kink_inside = network.smooth, kink_inside
         self.order, self.distance = root_order(network), math.inf
 
     def size(self, digits: int, dim: int, top: int) -> tuple[bool, int]:
@@ -241,7 +237,7 @@ class _Rules:
 class _Layered:
     """A network with Gaussian weights."""
 
-    def __init__(self, network: Network, kernel: Kernel) -> None:
+    def __init__(self, network: Description, kernel: Kernel) -> None:
         self.network, self.kernel = network, kernel
         self.rules = _Rules(network, kink_inside=False)
 
@@ -270,7 +266,7 @@ class _Layered:
         expectation = "arc-cosine kernels"
         if self.rules.smooth:
             expectation = "trapezoid rule in the plane"
-        elif self.network.name == "elu":
+        elif self.network.activation == "elu":
             expectation = "Gauss-Legendre in sectors of the plane"
         where = (
             f"u^{self.rules.order} = 1 -+ t" if self.rules.size(self.digits, dim, top)[0] else "t"
@@ -284,7 +280,7 @@ class _SphereWeights:
     For t times the kernel of sigma' the product rule of Gegenbauer polynomials (DLMF 18.9.1).
     """
 
-    def __init__(self, network: Network, kernel: Kernel) -> None:
+    def __init__(self, network: Description, kernel: Kernel) -> None:
         self.network, self.rules = network, _Rules(network, kink_inside=True)
         self.mixture = network.mixture(kernel)
 

@@ -18,10 +18,15 @@ from scipy import special
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
-from ntkspec.spectra import gaussian_reference
-from ntkspec.spectra.gaussian_duals import KINKED, SMOOTH, Sigma, make_dual
-from ntkspec.spectra.gaussian_reference import Case, reference_spectra, reference_spectrum
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import (
+    Case,
+    layered,
+    reference_eigenvalue,
+    reference_spectra,
+    reference_spectrum,
+)
+from ntkspec.reference.balls.expectations import PARTS, make_dual
+from ntkspec.reference.description import KINKED, SMOOTH, Description
 
 SLOPE, POWER = 0.25, 3
 ACTIVATIONS = [*SMOOTH, *KINKED]
@@ -32,7 +37,7 @@ def network(activation, **parameters):
 
 
 def sigma_of(activation):
-    return Sigma(activation, SLOPE, POWER)
+    return Description(activation, SLOPE, POWER)
 
 
 def kernels_of(activation):
@@ -74,7 +79,7 @@ def test_parts_make_the_activation_and_its_derivative(activation):
         for x in ("0.3", "2.5", "11"):
             even, odd, slope_even, slope_odd = (
                 mp.mpf(0) if part is None else high(part)
-                for part in SMOOTH[activation].parts(arb(x))
+                for part in PARTS[activation].parts(arb(x))
             )
             for sign in (1, -1):
                 at = sign * mp.mpf(x)
@@ -470,19 +475,17 @@ def test_working_precisions_are_left_alone():
 
 def test_passes_that_never_agree_raise(monkeypatch):
     nodes = iter(range(4, 100, 2))
-    monkeypatch.setattr(gaussian_reference, "_entire_rule_size", lambda *_: 0)
-    monkeypatch.setattr(gaussian_reference, "MAX_PASSES", 3)
-    rule = gaussian_reference.gauss_legendre
-    monkeypatch.setattr(
-        gaussian_reference, "gauss_legendre", lambda _, bits: rule(next(nodes), bits)
-    )
+    monkeypatch.setattr(layered, "entire_rule_size", lambda *_: 0)
+    monkeypatch.setattr(layered, "MAX_PASSES", 3)
+    rule = layered.gauss_legendre
+    monkeypatch.setattr(layered, "gauss_legendre", lambda _, bits: rule(next(nodes), bits))
     with pytest.raises(NtkspecError, match=r"digits = 20 was not reached for .*degree 12"):
         reference_spectrum(network("relu"), 3, [12], digits=20)
 
 
 def test_too_few_bits_are_found_out(monkeypatch):
     (expected,) = reference_spectrum(network("relu", depth=2), 10, [12], digits=20)
-    monkeypatch.setattr(gaussian_reference, "GUARD_BITS", -20)
+    monkeypatch.setattr(layered, "GUARD_BITS", -20)
     (found,) = reference_spectrum(network("relu", depth=2), 10, [12], digits=20)
     with mp.workdps(40):
         assert relative(found.value, expected.value) < mp.mpf("2e-20")
@@ -492,7 +495,7 @@ def test_too_few_bits_are_found_out(monkeypatch):
 def test_too_few_nodes_are_found_out(monkeypatch):
     net = network("tanh", depth=2, bias_variance=0.3)
     (expected,) = reference_spectrum(net, 5, [12], digits=20)
-    monkeypatch.setattr(gaussian_reference._Plan, "nats", lambda _: (25.0, 100.0))
+    monkeypatch.setattr(layered._Plan, "nats", lambda _: (25.0, 100.0))
     (found,) = reference_spectrum(net, 5, [12], digits=20)
     with mp.workdps(40):
         assert relative(found.value, expected.value) < mp.mpf("2e-20")

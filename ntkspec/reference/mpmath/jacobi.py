@@ -18,7 +18,7 @@ import numpy as np
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.parameters import whole_number
-from ntkspec.reference.arithmetic import Precision
+from ntkspec.reference.mpmath.arithmetic import Precision
 
 __all__ = ["gauss_gegenbauer", "gauss_jacobi", "legendre"]
 

@@ -11,9 +11,10 @@ import math
 
 from flint import acb, arb, ctx
 
-from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.gaussian_duals import SMOOTH
-from ntkspec.spectra.reference import _dot, _legendre, _measure_constant, _Run
+from ntkspec.reference.balls.agreement import Run
+from ntkspec.reference.balls.expectations import PARTS
+from ntkspec.reference.balls.legendre import dot, legendre, measure_constant
+from ntkspec.reference.description import Description, Kernel
 
 __all__ = ["SphereIntegral"]
 
@@ -22,7 +23,7 @@ class SphereIntegral:
     """What `reference_eigenvalue` settles: precision and nodes grow until runs agree."""
 
     def __init__(
-        self, network: Network, kernel: Kernel, dim: int, degree: int, digits: int
+        self, network: Description, kernel: Kernel, dim: int, degree: int, digits: int
     ) -> None:
         self.network, self.dim, self.degree = network, dim, degree
         self.dual, self.tangent = network.mixture(kernel)
@@ -35,7 +36,7 @@ class SphereIntegral:
         """A value below this counts as 0: parity makes zeros, nothing else is so small."""
         return arb(2) ** -self.floor
 
-    def run(self, effort: float) -> _Run:
+    def run(self, effort: float) -> Run:
         """Integrate with as many nodes as the effort says."""
         n = 2 * math.ceil(self.nodes * effort / 2)
         k, d = self.degree, self.dim
@@ -50,7 +51,7 @@ class SphereIntegral:
                 below, above = self._square(1, k - 1, n), self._square(1, k + 1, n)
                 total += weight * (k * below + (k + d - 2) * above) / (2 * k + d - 2)
         method = f"Gegenbauer integral of the activation, {2 * n} nodes, {ctx.prec} bits"
-        return _Run(total, arb(0), method)
+        return Run(total, arb(0), method)
 
     def _square(self, derivative: int, degree: int, n: int) -> arb:
         integral = self._integral(derivative, degree, n)
@@ -68,18 +69,16 @@ class SphereIntegral:
                 value = self._sigma(radius * cosine, side, derivative)
                 points.append(acb(cosine, sine))
                 weighted.append(weight * value * sine ** (self.dim - 2))
-        (legendre,) = _legendre(self.dim, [degree], points)
-        return quarter * _measure_constant(self.dim) * _dot(weighted, legendre)
+        (values,) = legendre(self.dim, [degree], points)
+        return quarter * measure_constant(self.dim) * dot(weighted, values)
 
     def _sigma(self, x: arb, side: int, derivative: int) -> arb:
-        name = self.network.name
-        if name in SMOOTH:
-            parts = SMOOTH[name].parts(x)[2 * derivative : 2 * derivative + 2]
+        net = self.network
+        if net.smooth:
+            parts = PARTS[net.activation].parts(x)[2 * derivative : 2 * derivative + 2]
             return sum((part for part in parts if part is not None), arb(0))
-        if name == "elu":
+        if net.activation == "elu":
             return (arb(1) if derivative else x) if side > 0 else x.exp() - (1 - derivative)
-        power = {"step": 0, "relu_power": self.network.power}.get(name, 1)
-        assert power is not None
-        slope = {"leaky_relu": self.network.slope, "abs": -1.0}.get(name, 0.0)
-        factor = arb(1) if side > 0 else arb(slope or 0.0)
+        power = net.order
+        factor = arb(1) if side > 0 else (-1) ** power * arb(net.left)
         return factor * (power * x ** (power - 1) if derivative else x**power)

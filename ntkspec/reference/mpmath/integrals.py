@@ -13,8 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ntkspec.reference.arithmetic import Precision
-from ntkspec.reference.jacobi import jacobi_rule, legendre_values
+from ntkspec.reference.mpmath.arithmetic import Precision
+from ntkspec.reference.mpmath.jacobi import jacobi_rule, legendre_values
 
 __all__ = ["coefficients", "multiplicity", "plain_size", "sphere_rule", "split_rule"]
 

@@ -19,48 +19,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
-from ntkspec.errors import NtkspecError
-from ntkspec.precision import working_precision
-from ntkspec.spectra.reference import _entire_rule_size, _powers, _real_parts
+from ntkspec.reference.balls.legendre import powers_of, real_parts
+from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.description import Description
 
-__all__ = ["KINKED", "SMOOTH", "Dual", "Sigma", "make_dual"]
-
-
-@dataclass(frozen=True)
-class Sigma:
-    """The activation: its name and what parameters it has."""
-
-    name: str
-    slope: float = 0.0
-    power: int = 1
-
-    def __post_init__(self) -> None:
-        if self.name not in SMOOTH and self.name not in KINKED:
-            known = ", ".join(sorted([*SMOOTH, *KINKED]))
-            raise NtkspecError(f"activation = {self.name!r} is not allowed; use one of {known}")
-        if isinstance(self.power, bool) or not isinstance(self.power, int) or self.power < 1:
-            raise NtkspecError(f"power = {self.power!r} is not allowed; it must be an integer >= 1")
-
-    @property
-    def smooth(self) -> bool:
-        """Whether it is without a kink at 0."""
-        return self.name in SMOOTH
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether E[sigma' sigma'] exists."""
-        return self.name != "step"
-
-    @property
-    def order(self) -> int:
-        """Which derivative jumps at 0, for the kinked ones."""
-        return {"step": 0, "elu": 2, "relu_power": self.power}.get(self.name, 1)
+__all__ = ["PARTS", "Dual", "cosine_sums", "highest_frequency", "make_dual", "radial_rule"]
 
 
 class Dual(Protocol):
@@ -75,23 +43,24 @@ class Dual(Protocol):
         ...
 
 
-def make_dual(sigma: Sigma, variance: arb, nats: float) -> Dual:
+def make_dual(network: Description, variance: arb, nats: float) -> Dual:
     """Tabulate the duals for one layer.
 
     Parameters
     ----------
-    sigma : Sigma
+    network : Description
+        Its activation with its parameters.
     variance : arb
         q > 0.
     nats : float
         The error aimed at is exp(-nats) of the dual's size; every number of nodes and every
         cut grows with it.
     """
-    if sigma.smooth:
-        return _SmoothDual(SMOOTH[sigma.name], variance, nats)
-    if sigma.name == "elu":
+    if network.smooth:
+        return _SmoothDual(PARTS[network.activation], variance, nats)
+    if network.activation == "elu":
         return _EluDual(variance, nats)
-    return _PowerDual(sigma, variance, nats)
+    return _PowerDual(network, variance, nats)
 
 
 # --- smooth activations -------------------------------------------------------------------------
@@ -166,7 +135,7 @@ def _gaussian(x: arb) -> Parts:
     return y, None, None, -x * y
 
 
-SMOOTH = {
+PARTS = {
     "tanh": Smooth(_tanh, pole=math.pi / 2),
     "sigmoid": Smooth(_sigmoid, pole=math.pi),
     "silu": Smooth(_silu, pole=math.pi),
@@ -269,29 +238,21 @@ def _interleave(even: list[arb], odd: list[arb]) -> list[arb]:
 def cosine_sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[list[arb]]:
     """sum_j row[j] cos(j theta) at the points e^(i theta), for rows of one length.
 
-    By matrix products of powers, as in `reference._legendre`: recurrences blow balls up.
+    By matrix products of powers, as in `legendre`: recurrences blow balls up.
     """
     length = len(rows[0])
     giants = math.isqrt(length) // 3 + 1
     babies = -(-length // giants)
-    powers = [_powers(p, babies + 1) for p in points]
+    powers = [powers_of(p, babies + 1) for p in points]
     cosines = arb_mat([[row[a].real for row in powers] for a in range(babies)])
     sines = arb_mat([[row[a].imag for row in powers] for a in range(babies)])
-    steps = [_powers(row[babies], giants) for row in powers]
+    steps = [powers_of(row[babies], giants) for row in powers]
     padding = [arb(0)] * (giants * babies - length)
     tables = [arb_mat(giants, babies, [*row, *padding]) for row in rows]
-    return [_real_parts(steps, table * cosines, table * sines) for table in tables]
+    return [real_parts(steps, table * cosines, table * sines) for table in tables]
 
 
 # --- the radius ---------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def gauss_legendre(n: int, bits: int) -> list[tuple[arb, arb]]:
-    """Nodes and weights on [-1, 1] at this precision; n even."""
-    with working_precision(bits):
-        half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
-    return [*half, *((-x, w) for x, w in reversed(half))]
 
 
 def radial_rule(
@@ -330,8 +291,6 @@ def _radial_nodes(nats: float, reach: float, pole: float, growth: float, rate: f
 
 # --- activations with a kink at 0 ---------------------------------------------------------------
 
-KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
-
 
 def _wedge(angle: arb, rule: Sequence[tuple[arb, arb]]) -> list[tuple[arb, arb, arb]]:
     """Nodes over the sector between two rays, of opening pi - angle, as (cos, cos, weight).
@@ -365,10 +324,10 @@ class _SectorDual:
 class _PowerDual(_SectorDual):
     """sigma = x^p for x > 0 and left |x|^p for x < 0: r^(2p) comes out of the angular integral."""
 
-    def __init__(self, sigma: Sigma, variance: arb, nats: float) -> None:
-        self.power = p = sigma.order
-        self.left = {"leaky_relu": -arb(sigma.slope), "abs": arb(1)}.get(sigma.name, arb(0))
-        n = 2 * math.ceil((_entire_rule_size(2 * p + 2.0, nats) + 0.05 * nats) / 2)
+    def __init__(self, network: Description, variance: arb, nats: float) -> None:
+        self.power = p = network.order
+        self.left = arb(network.left)
+        n = 2 * math.ceil((entire_rule_size(2 * p + 2.0, nats) + 0.05 * nats) / 2)
         self.rule = gauss_legendre(n, ctx.prec)
         radii, weights = radial_rule(nats + 3 * p)
         # E[(q r^2)^p] / (2 pi), and the same for p - 1
@@ -407,7 +366,7 @@ class _EluDual(_SectorDual):
         self.scale = variance.sqrt()
         # sqrt(q) r stands in the exponent: the angular integrand grows like the radial one.
         bandwidth = math.pi * (1 + float(self.scale)) + 0.12 * nats
-        n = 2 * math.ceil((_entire_rule_size(bandwidth, nats) + 0.05 * nats) / 2)
+        n = 2 * math.ceil((entire_rule_size(bandwidth, nats) + 0.05 * nats) / 2)
         self.rule = gauss_legendre(n, ctx.prec)
         radii, weights = radial_rule(nats, rate=float(self.scale))
         self.square = variance * sum(

@@ -24,9 +24,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from ntkspec.errors import NtkspecError
-from ntkspec.reference.arithmetic import Precision
-from ntkspec.reference.jacobi import jacobi_rule
-from ntkspec.reference.sigmas import Powers, Smooth
+from ntkspec.reference.mpmath.arithmetic import Precision
+from ntkspec.reference.mpmath.jacobi import jacobi_rule
+from ntkspec.reference.mpmath.sigmas import Powers, Smooth
 
 __all__ = ["Dual", "EluDual", "PowersDual", "SmoothDual"]
 

@@ -11,10 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ntkspec.networks import Kernel, Network
-from ntkspec.reference.arithmetic import Precision
-from ntkspec.reference.expectations import Dual, EluDual, PowersDual, SmoothDual
-from ntkspec.reference.sigmas import SMOOTH, powers
+from ntkspec.reference.description import Description, Kernel
+from ntkspec.reference.mpmath.arithmetic import Precision
+from ntkspec.reference.mpmath.expectations import Dual, EluDual, PowersDual, SmoothDual
+from ntkspec.reference.mpmath.sigmas import SMOOTH, powers
 
 __all__ = ["NetworkKernel", "sigma_values"]
 
@@ -25,14 +25,14 @@ class NetworkKernel:
     Parameters
     ----------
     precision : Precision
-    network : Network
+    network : Description
     kernel : {"ntk", "nngp"}
     second : bool
         Take other rules for the Gaussian expectations, where they are not in closed form.
     """
 
     def __init__(
-        self, precision: Precision, network: Network, kernel: Kernel, second: bool
+        self, precision: Precision, network: Description, kernel: Kernel, second: bool
     ) -> None:
         self.precision, mp = precision, precision.mp
         self.mixture = network.mixture(kernel)
@@ -72,9 +72,9 @@ class NetworkKernel:
         return total, correlations
 
 
-def _dual(precision: Precision, network: Network, variance: Any, second: bool) -> Dual:
-    name = network.name
-    homogeneous = powers(name, network.slope, network.power)
+def _dual(precision: Precision, network: Description, variance: Any, second: bool) -> Dual:
+    name = network.activation
+    homogeneous = powers(network)
     if homogeneous is not None:
         return PowersDual(precision, homogeneous, variance)
     if name == "elu":
@@ -83,12 +83,12 @@ def _dual(precision: Precision, network: Network, variance: Any, second: bool) -
 
 
 def sigma_values(
-    precision: Precision, network: Network, scale: Any, points: Sequence[Any]
+    precision: Precision, network: Description, scale: Any, points: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     """sigma and sigma' at scale t for each of the points t != 0."""
-    mp, name = precision.mp, network.name
+    mp, name = precision.mp, network.activation
     values, slopes = [], []
-    homogeneous = powers(name, network.slope, network.power)
+    homogeneous = powers(network)
     for t in points:
         x = scale * t
         if homogeneous is not None:
@@ -108,20 +108,15 @@ def sigma_values(
     return values, slopes
 
 
-def is_smooth(network: Network) -> bool:
-    """Whether sigma has no kink."""
-    return network.name in SMOOTH
-
-
-def root_order(network: Network) -> int:
+def root_order(network: Description) -> int:
     """Order m such that a kinked network's K is analytic in (1 -+ t)^(1/m) at t = +-1.
 
     An expectation is analytic in the angle between u and v, which is the square root of 1 - r.
     Only for step, whose expectation falls by the angle itself, do the roots of the layers multiply.
     """
-    return 2**network.depth if network.name == "step" else 2
+    return 2**network.depth if network.activation == "step" else 2
 
 
-def lost_digits(network: Network) -> int:
+def lost_digits(network: Description) -> int:
     """Digits that the angle loses near t = +-1."""
-    return 0 if is_smooth(network) else math.ceil(3.5 * root_order(network))
+    return 0 if network.smooth else math.ceil(3.5 * root_order(network))

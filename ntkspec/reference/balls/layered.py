@@ -1,7 +1,7 @@
 """Eigenvalues of the general network (any depth, bias, activation) by a route of their own.
 
 The definition, and nothing else in common with the engine: the Gaussian expectations of each layer
-by two-dimensional quadrature (`gaussian_duals`), the layers composed at the nodes of a rule in
+by two-dimensional quadrature (`expectations`), the layers composed at the nodes of a rule in
 theta = arccos t, and the Gegenbauer integral by that rule, all in balls (Arb) at a working
 precision set by the smallest result.  The rules:
 
@@ -20,33 +20,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from flint import acb, arb, arb_mat, ctx, fmpq
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.spectra.conventions import check_degrees, check_dim
-from ntkspec.spectra.gaussian_duals import (
-    SMOOTH,
+from ntkspec.reference.balls.agreement import GROWTH, Reference, to_mpf
+from ntkspec.reference.balls.expectations import (
+    PARTS,
     Dual,
-    Sigma,
     cosine_sums,
-    gauss_legendre,
     highest_frequency,
     make_dual,
 )
-from ntkspec.spectra.reference import (
-    GROWTH,
-    Reference,
-    _cosine_series,
-    _entire_rule_size,
-    _log_multiplicity,
-    _measure_constant,
-    _mpf,
-    _powers,
+from ntkspec.reference.balls.legendre import (
+    cosine_series,
+    log_multiplicity,
+    measure_constant,
+    powers_of,
 )
+from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.description import Description, Kernel, describe
 
 __all__ = ["Case", "reference_spectra", "reference_spectrum"]
 
@@ -65,7 +62,7 @@ class Case(NamedTuple):
     """
 
     dim: int
-    kernel: Literal["ntk", "nngp"] = "ntk"
+    kernel: Kernel = "ntk"
     depth: int = 1
     trained: Literal["hidden", "all"] = "hidden"
 
@@ -75,7 +72,7 @@ def reference_spectrum(
     network: Any,
     dim: int,
     degrees: Sequence[int],
-    kernel: Literal["ntk", "nngp"] = "ntk",
+    kernel: Kernel = "ntk",
     digits: int = 40,
 ) -> list[Reference]:
     """Compute eigenvalues of a network's kernel independently of the engine.
@@ -113,8 +110,9 @@ def reference_spectrum(
     >>> [mpmath.nstr(r.value, 8) for r in reference_spectrum(net, 3, [0, 1, 2], digits=20)]
     ['0.0625', '0.083333333', '0.02734375']
     """
-    case = Case(dim, kernel, getattr(network, "depth", 1), getattr(network, "trained", "hidden"))
-    return reference_spectra(network, [case], degrees, digits)[case]
+    net = describe(network)
+    case = Case(dim, kernel, net.depth, net.trained)  # type: ignore[arg-type]
+    return reference_spectra(net, [case], degrees, digits)[case]
 
 
 @exclusive()
@@ -160,60 +158,32 @@ def reference_spectra(
     >>> [mpmath.nstr(r.value, 8) for r in reference_spectra(net, [case], [0, 1])[case]]
     ['0.0625', '0.083333333']
     """
-    model = _Model.of(network)
+    net = describe(network)
+    if net.weights != "gaussian":
+        raise NtkspecError(
+            f"weights = {net.weights!r} is not allowed here; use reference_eigenvalue"
+        )
     wanted = list(dict.fromkeys(cases))
     for case in wanted:
-        _check_case(case, model.sigma)
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 5 <= digits <= 1000:
-        raise NtkspecError(
-            f"digits = {digits!r} is not allowed; it must be a whole number from 5 to 1000"
-        )
+        whole_number(case.dim, "dim", 2)
+        of_case = replace(net, depth=case.depth, trained=case.trained)
+        describe(of_case).mixture(case.kernel)
+    digits = whole_number(digits, "digits", 5, 1000)
     by_dim = {
         dim: [
-            int(k) for k in check_degrees(degrees[dim] if isinstance(degrees, Mapping) else degrees)
+            whole_number(k, "degree", 0)
+            for k in (degrees[dim] if isinstance(degrees, Mapping) else degrees)
         ]
         for dim in {case.dim for case in wanted}
     }
-    return _settle(_Plan(model, wanted, by_dim, digits))
-
-
-def _check_case(case: Case, sigma: Sigma) -> None:
-    check_dim(case.dim)
-    if case.kernel not in ("ntk", "nngp"):
-        raise NtkspecError(f"kernel = {case.kernel!r} is not allowed; use 'ntk' or 'nngp'")
-    if case.trained not in ("hidden", "all"):
-        raise NtkspecError(f"trained = {case.trained!r} is not allowed; use 'hidden' or 'all'")
-    if isinstance(case.depth, bool) or not isinstance(case.depth, int) or case.depth < 1:
-        raise NtkspecError(f"depth = {case.depth!r} is not allowed; it must be an integer >= 1")
-    if case.kernel == "ntk" and not sigma.differentiable:
-        raise NtkspecError(f"kernel = 'ntk' is not allowed for {sigma.name}; use 'nngp'")
-
-
-@dataclass(frozen=True)
-class _Model:
-    sigma: Sigma
-    weight_variance: float
-    bias_variance: float
-
-    @classmethod
-    def of(cls, network: Any) -> _Model:
-        slope, power = getattr(network, "slope", None), getattr(network, "power", None)
-        s_w = float(getattr(network, "weight_variance", 1.0))
-        s_b = float(getattr(network, "bias_variance", 0.0))
-        if not (0.0 < s_w < math.inf and 0.0 <= s_b < math.inf):
-            raise NtkspecError(
-                f"weight_variance = {s_w!r}, bias_variance = {s_b!r} is not allowed; "
-                "the one must be positive, the other at least 0, both finite"
-            )
-        slope = 0.1 if slope is None else float(slope)
-        return cls(Sigma(network.activation, slope, 1 if power is None else power), s_w, s_b)
+    return _settle(_Plan(net, wanted, by_dim, digits))
 
 
 @dataclass(frozen=True)
 class _Plan:
     """What is to be computed, and how exactly, by estimates of the smallest eigenvalue."""
 
-    model: _Model
+    network: Description
     cases: list[Case]
     degrees: dict[int, list[int]]
     digits: int
@@ -222,10 +192,6 @@ class _Plan:
     def depth(self) -> int:
         return max(case.depth for case in self.cases)
 
-    @property
-    def needs_derivative(self) -> bool:
-        return any(case.kernel == "ntk" for case in self.cases)
-
     def computed(self, dim: int) -> list[int]:
         """All degrees and their neighbours, by which the size of a zero is judged."""
         around = {k + i for k in self.degrees[dim] for i in (-1, 0, 1)}
@@ -233,11 +199,11 @@ class _Plan:
 
     def log_floor(self, dim: int, degree: int) -> float:
         """Estimate the log of an eigenvalue, rather too small, if it is not 0."""
-        sigma, s = self.model.sigma, self.model.weight_variance
-        if sigma.smooth:
-            return _log_series_eigenvalue(sigma.name, s, dim, degree) - 3.0
-        power = -(2 * max(sigma.order, 1) + 3) * math.log1p(degree)
-        return power - _log_multiplicity(dim, degree) - 3.0
+        net, s = self.network, self.network.weight_variance
+        if net.smooth:
+            return _log_series_eigenvalue(net.activation, s, dim, degree) - 3.0
+        power = -(2 * max(net.order, 1) + 3) * math.log1p(degree)
+        return power - log_multiplicity(dim, degree) - 3.0
 
     def nats(self) -> tuple[float, float]:
         """Return -log of the absolute error allowed to the nodes, and to the rounding.
@@ -251,13 +217,13 @@ class _Plan:
             for k in degrees:
                 small = self.log_floor(dim, k)
                 rounding = max(rounding, digits - small)
-                nodes = max(nodes, digits - small - _log_multiplicity(dim, k) / 2)
+                nodes = max(nodes, digits - small - log_multiplicity(dim, k) / 2)
         return nodes + 10.0, rounding
 
 
 def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) -> float:
     """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
-    sigma, best = SMOOTH[name], -math.inf
+    sigma, best = PARTS[name], -math.inf
     for m in range(10 * degree + 60):
         n = degree + 2 * m
         if math.isfinite(sigma.pole):
@@ -280,7 +246,7 @@ _KernelKey = tuple[str, int, str]
 def _settle(plan: _Plan) -> dict[Case, list[Reference]]:
     """Pairs of passes, of more nodes or more bits, until all values are right."""
     nats, rounding = plan.nats()
-    bits = int(rounding / math.log(2.0)) + GUARD_BITS * (1 if plan.model.sigma.smooth else 2)
+    bits = int(rounding / math.log(2.0)) + GUARD_BITS * (1 if plan.network.smooth else 2)
     before: _Values | None = None
     effort, trouble = 1.0, ""
     for _ in range(MAX_PASSES):
@@ -362,7 +328,8 @@ def _references(
     errors = _errors(before, after)
     at = dict(zip(plan.computed(case.dim), zip(after, errors, strict=True), strict=True))
     return [
-        Reference(_mpf(at[k][0]), _mpf(at[k][1].upper()), method) for k in plan.degrees[case.dim]
+        Reference(to_mpf(at[k][0]), to_mpf(at[k][1].upper()), method)
+        for k in plan.degrees[case.dim]
     ]
 
 
@@ -382,10 +349,10 @@ class _Pass:
 
     def __init__(self, plan: _Plan, nats: float, effort: float) -> None:
         self.plan, self.nats, self.effort = plan, nats, effort
-        self.weight = arb(plan.model.weight_variance)
-        self.bias = arb(plan.model.bias_variance)
+        self.weight = arb(plan.network.weight_variance)
+        self.bias = arb(plan.network.bias_variance)
         self.layers = self._layers()
-        self.grid = self._smooth_grid() if plan.model.sigma.smooth else self._kinked_grid()
+        self.grid = self._smooth_grid() if plan.network.smooth else self._kinked_grid()
 
     def method(self) -> str:
         """Describe what was done."""
@@ -398,14 +365,14 @@ class _Pass:
         """q_l(1) and the dual of every layer."""
         layers, variance = [], self.weight + self.bias
         for _ in range(self.plan.depth):
-            dual = make_dual(self.plan.model.sigma, variance, self.nats * self.effort)
+            dual = make_dual(self.plan.network, variance, self.nats * self.effort)
             layers.append((variance, dual))
             variance = self.weight * dual.at_zero()[0] + self.bias
         return layers
 
     def _smooth_grid(self) -> _Grid:
         """Equal angles, as many as resolve the roughest layer and P_k."""
-        sigma = SMOOTH[self.plan.model.sigma.name]
+        sigma = PARTS[self.plan.network.activation]
         slope, highest = float(self.weight), 0.0
         for _, dual in self.layers:
             # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
@@ -423,7 +390,7 @@ class _Pass:
 
     def _kinked_grid(self) -> _Grid:
         """Gauss-Legendre in y, theta = pi y^power, in one panel or in some graded towards y = 1."""
-        power = 2 ** (self.plan.depth - 1) if self.plan.model.sigma.name == "step" else 1
+        power = 2 ** (self.plan.depth - 1) if self.plan.network.activation == "step" else 1
         bandwidth = max(
             (max(self.plan.computed(dim)) + dim) * math.pi / 2 * power for dim in self.plan.degrees
         )
@@ -431,7 +398,7 @@ class _Pass:
         for low, width in _panels(self._distance_at_pi() / (math.pi * power)):
             # Other singularities lie at about the distance of the interval's length, or farther.
             wave, nats = bandwidth * width, self.nats
-            size = max(_entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
+            size = max(entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
             for x, w in gauss_legendre(2 * math.ceil(size * self.effort / 2), ctx.prec):
                 y = arb(low) + arb(width) * (1 + x) / 2
                 sine, cosine = (arb.pi() * y**power).sin_cos()
@@ -439,7 +406,7 @@ class _Pass:
                 base.append(arb.pi() * power * y ** (power - 1) * w * arb(width) / 2)
         weights = {}
         for dim in self.plan.degrees:
-            constant = _measure_constant(dim)
+            constant = measure_constant(dim)
             weights[dim] = [
                 constant * b * p.imag ** (dim - 2) for b, p in zip(base, points, strict=True)
             ]
@@ -497,7 +464,7 @@ class _Pass:
 
     def _first_points(self) -> list[acb]:
         """e^(i theta_1), its sine right relatively also near theta = 0."""
-        if self.plan.model.bias_variance == 0:
+        if self.plan.network.bias_variance == 0:
             return self.grid.points
         share = self.weight / self.layers[0][0]
         points = []
@@ -541,13 +508,13 @@ def _fejer_series(dim: int, n: int) -> list[arb]:
 def _cosine_table(points: Sequence[acb], plan: _Plan) -> arb_mat:
     """cos(j theta): row j, column theta."""
     top = max(max(plan.computed(dim)) for dim in plan.degrees)
-    powers = [_powers(p, top + 1) for p in points]
+    powers = [powers_of(p, top + 1) for p in points]
     return arb_mat([[row[j].real for row in powers] for j in range(top + 1)])
 
 
 def _cosine_row(dim: int, degree: int, length: int) -> list[arb]:
     """Coefficients of P_k in cos(j theta), j < length."""
     row = [arb(0)] * length
-    for i, b in enumerate(_cosine_series(dim, degree)):
+    for i, b in enumerate(cosine_series(dim, degree)):
         row[2 * i + degree % 2] = b
     return row
