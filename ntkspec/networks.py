@@ -121,7 +121,7 @@ class Network:
         """The activation with its parameters."""
         if isinstance(self.activation, Activation):
             return self.activation
-        return activation(self.activation, self.slope, self.power)
+        return activation(self.activation, slope=self.slope, power=self.power)
 
     @property
     def name(self) -> str:

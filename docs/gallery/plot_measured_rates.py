@@ -28,7 +28,7 @@ EVERY, RECORDS, POINTS = 5, 300, 64
 points = circle(POINTS)
 target = Target([Term(k, 0.03, "cosine") for k in DEGREES])
 network = start(activation("relu"), 8192, dim=2, seed=0)
-descent = Descent(network, points.x, target.values(points.x), L2Loss(points), step=STEP)
+descent = Descent(network, points.x, target.values(points.x), L2Loss(points), step_size=STEP)
 
 # %%
 # The amplitude of a degree is the residual's component along the target's own function of that

@@ -23,6 +23,7 @@ import numpy as np
 from flint import arb, ctx, fmpq, fmpz, fmpz_poly
 from numpy.typing import NDArray
 
+from ntkspec.callables import ball_function
 from ntkspec.domains.positive import PowerSeries
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
@@ -34,7 +35,7 @@ from ntkspec.spectra.domain import Domain
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros, split
 from ntkspec.spectra.spectrum import Spectrum, warn_of_negative
-from ntkspec.user import ZonalKernel, ball_function
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Cube", "CubeSpectrum", "cube_spectrum", "kernel_at_one"]
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["External", "Local", "Where", "dask_client", "job_script"]
 
+logger = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
 #: Workers that a task may lose; dask's own 3 are soon reached where jobs are cancelled.
@@ -399,7 +401,7 @@ class _Keeper:
             try:
                 await self._look(time.monotonic())
             except SUBMISSION_ERRORS as error:
-                _say(f"the jobs could not be looked after ({_reason(error)})")
+                _warn(f"the jobs could not be looked after ({_reason(error)})")
 
     async def _look(self, now: float) -> None:
         jobs = self._cluster.workers
@@ -416,7 +418,7 @@ class _Keeper:
         if failed:
             numbers = ", ".join(jobs[name].job_id for name in failed if jobs[name].job_id)
             if numbers:
-                _say(f"job {numbers} ended at once (its output may say why); it is tried again")
+                _warn(f"job {numbers} ended at once (its output may say why); it is tried again")
             self._wait_longer(now)
             for name in failed:
                 await self._drop(name)
@@ -426,7 +428,7 @@ class _Keeper:
             try:
                 await _submit(self._cluster, self._batch.jobs)
             except SUBMISSION_ERRORS as error:
-                _say(f"no job could be submitted ({_reason(error)})")
+                _warn(f"no job could be submitted ({_reason(error)})")
                 self._wait_longer(now)
 
     def _has_workers(self, name: Any) -> bool:
@@ -468,5 +470,5 @@ def _closing(job: Any) -> None:
     job.status = Status.closing
 
 
-def _say(message: str) -> None:
-    print(printable(message), file=sys.stderr)
+def _warn(message: str) -> None:
+    logger.warning("%s", printable(message))

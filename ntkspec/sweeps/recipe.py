@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.lines import Fault, KeyPath
-from ntkspec.files.recipes import (
+from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.recipes import (
     checked_count,
     checked_table,
     known_keys,

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ntkspec.activations import Activation, activation
 from ntkspec.errors import NtkspecError
-from ntkspec.files.lines import Fault, KeyPath
-from ntkspec.files.recipes import (
+from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.recipes import (
     checked_count,
     checked_table,
     checked_whole,
@@ -130,7 +130,7 @@ class NetworkRecipe:
     @property
     def sigma(self) -> Activation:
         """The activation with its parameters."""
-        return activation(self.activation, self.slope, self.power)
+        return activation(self.activation, slope=self.slope, power=self.power)
 
 
 @dataclass(frozen=True)
@@ -524,7 +524,7 @@ def _sigma(table: dict[str, Any]) -> dict[str, Any]:
             ("network", "activation"),
         )
     try:
-        sigma = activation(given["activation"], given["slope"], given["power"])
+        sigma = activation(given["activation"], slope=given["slope"], power=given["power"])
     except NtkspecError as error:
         raise Fault(str(error), ("network", named(error, given))) from None
     if sigma.derivative is None:

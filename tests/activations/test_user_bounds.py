@@ -246,7 +246,7 @@ def test_the_issue_of_kernels_in_doubles():
 )
 def test_high_precision_does_not_agree_by_accident_on_a_kernel(function):
     with pytest.raises(NtkspecError, match="not smooth"):
-        ntkspec.spectrum(ZonalKernel(function, "flint"), 2, [0])
+        ntkspec.spectrum(ZonalKernel(function, arithmetic="flint"), 2, [0])
 
 
 def _clip(x):

@@ -90,7 +90,7 @@ def test_a_part_is_chosen_and_too_much_is_refused(path, tmp_path, monkeypatch):
     header, numbers = parts(write_page(path, out, networks=["relu"], dims=3, degrees=[0, 3]))
     assert len(header["networks"]) == 1 and numbers.size == 4
     monkeypatch.setattr(contents, "MOST_ENTRIES", 803)
-    with pytest.raises(NtkspecError, match=r"804 eigenvalues .* 803 are the most; choose a part"):
+    with pytest.raises(NtkspecError, match=r"804 eigenvalues .* the most is 803; select"):
         write_page(path, tmp_path / "no.html")
     assert not (tmp_path / "no.html").exists()
 

@@ -247,7 +247,8 @@ def test_depth_ten_keeps_its_digits_for_series_too(name, bias):
 
 @pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "elu"])
 def test_depth_ten_next_to_the_end_for_series(name):
-    from ntkspec.spectra.gaussian_duals import Sigma, make_dual
+    from ntkspec.reference.balls.expectations import make_dual
+    from ntkspec.reference.description import describe
 
     network = Network(name, depth=10)
     # 1 - K(t) / K(1) to first order in 1 - t is K'(1) (1 - t) / K(1): by finite differences of the
@@ -257,7 +258,7 @@ def test_depth_ten_next_to_the_end_for_series(name):
     chain = 1.0
     variance = 1.0
     for _ in range(10):
-        value, slope = make_dual(Sigma(name), arb(variance), 40.0).at_zero()
+        value, slope = make_dual(describe(name), arb(variance), 40.0).at_zero()
         chain *= float(slope)
         variance = float(value)
     assert one == pytest.approx(variance, rel=1e-13)

@@ -188,11 +188,11 @@ def test_the_gallery_is_in_form():
 
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
-    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)"
-    r"|ntkspec\.spectra\.(closed_form|conventions|direct|gaussian_duals|parity|routes|seeds|series"
-    r"|sphere|sphere_reference|trace)$"
+    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.activations\."
+    r"|ntkspec\.spectra\.(closed_form|conventions|direct|parity|routes|seeds|series"
+    r"|sphere|trace)$"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
-    r"|ntkspec\.(domains|predict|reference)\."
+    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
     r"|ntkspec\.(locks|parameters)$"
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"

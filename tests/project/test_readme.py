@@ -11,7 +11,7 @@ from sweeping import make_table
 
 import ntkspec
 from ntkspec.cli import main
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.trainer.runs import train_run
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

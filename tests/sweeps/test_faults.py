@@ -522,7 +522,7 @@ def test_a_second_client_says_so_and_leaves(recipe, table, tmp_path):
             begun = time.monotonic()
             code, said = command(name, source, "-o", out, *options)
             assert code == 2
-            assert "another sweep is at work on it" in said
+            assert "another sweep is writing it" in said
             assert f"process {first.process.pid} on " in said
             assert time.monotonic() - begun < 15
         assert first.process.poll() is None, "it is not disturbed"
@@ -536,7 +536,7 @@ def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
         one.until(lambda: len(one.blocks) > 3)
         for name, source in (("sweep", recipe), ("merge", tmp_path / "t.h5.parts")):
             code, said = command(name, source, "-o", out)
-            assert code == 2 and "at work" in said
+            assert code == 2 and "is writing it" in said
         assert (one.ended(), two.ended()) == (0, 0), one.errors + two.errors
     merge([f"{out}.parts"], out)
     assert_same_bits(table, out)

@@ -21,7 +21,7 @@ from table_numbers import altered
 import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.meaning import imported_sources, meaning, meaning_digest
+from ntkspec.jobs.meaning import imported_sources, meaning, meaning_digest
 from ntkspec.sweeps import Plan, group_name, parse_recipe, read_recipe, run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import atlas as module
@@ -114,7 +114,7 @@ def test_it_opens_and_answers_in_milliseconds():
 
 @pytest.mark.parametrize("name", POSTER)
 def test_the_far_corner_against_the_independent_route(table, name):
-    # ntkspec.spectra.reference: Gegenbauer and Gaussian integrals in ball arithmetic.
+    # ntkspec.reference.balls: Gegenbauer and Gaussian integrals in ball arithmetic.
     part = table.select(name, dim=1024, degrees=[11, 12])
     for k in range(2):
         check = check_entry(

@@ -513,7 +513,9 @@ def test_a_second_training_says_so_and_leaves(long, tmp_path):
     out = tmp_path / "run.h5"
     with command("train", recipe, "-o", out, "--checkpoint", "0.1") as first:
         until(lambda: list(out.with_name("run.h5.parts").glob("member-*.h5")), process=first)
-        with pytest.raises(NtkspecError, match=f"another training is at work.*process {first.pid}"):
+        with pytest.raises(
+            NtkspecError, match=f"another training is writing it.*process {first.pid}"
+        ):
             train_run(recipe, out)
         first.kill()
 

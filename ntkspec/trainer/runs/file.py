@@ -6,10 +6,8 @@ import json
 import math
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,10 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.parts import parts_folder
 from ntkspec.files.seals import Numbers, sealed_kind
 from ntkspec.files.structure import Group, opened, reading
-from ntkspec.files.text import printable
-from ntkspec.files.versions import versions
+from ntkspec.jobs import provenance
+from ntkspec.jobs.parts import parts_folder
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, TargetRecipe, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
@@ -526,9 +523,7 @@ def _describe(file: h5py.File, recipe: RunRecipe, problem: Problem) -> None:
     file.attrs["recipe"] = recipe.text
     file.attrs["recipe_digest"] = recipe.digest
     file.attrs["code_digest"] = code_digest()
-    file.attrs["versions"] = json.dumps(versions())
-    file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["command"] = printable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    provenance.describe(file)
     for name, weights, points in (
         ("points", "point_weights", problem.points), ("grid", "grid_weights", problem.grid),
     ):  # fmt: skip

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.trainer.cubature import quadrature_weights
-from ntkspec.trainer.harmonics import Basis, count, degree_energy
+from ntkspec.trainer.energy import degree_energy
+from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import WideNetwork, start
 from ntkspec.trainer.points import (
     Points,
