@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ntkspec import domains, predict
-    from ntkspec.activations import Activation
+    from ntkspec.activations import Activation, user_activation
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
     from ntkspec.networks import Network
     from ntkspec.spectra.certified import Certificate, certify
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
     from ntkspec.tables.atlas import atlas
-    from ntkspec.user import ZonalKernel, user_activation
+    from ntkspec.zonal import ZonalKernel
 
 __version__ = "0.1.0"
 
@@ -63,14 +63,14 @@ _HOMES = {
     "NtkspecError": "ntkspec.errors",
     "Spectrum": "ntkspec.spectra",
     "TableError": "ntkspec.errors",
-    "ZonalKernel": "ntkspec.user",
+    "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
     "law": "ntkspec.spectra.laws",
     "open_table": "ntkspec.tables",
     "spectrum": "ntkspec.spectra",
-    "user_activation": "ntkspec.user",
+    "user_activation": "ntkspec.activations",
 }
 #: Modules that are reached as attributes.
 _MODULES = ("domains", "predict")

@@ -1,6 +1,6 @@
 """Recompute entries of a table by an independent method and compare them with what it promises.
 
-There are two: "balls" (`ntkspec.spectra.reference`, python-flint) and "mpmath"
+There are two: "balls" (`ntkspec.reference.balls`, python-flint) and "mpmath"
 (`ntkspec.reference`, Gauss-Jacobi quadrature); neither shares a formula with the engine.
 """
 
@@ -24,8 +24,8 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
-from ntkspec.reference.spectrum import gauss_jacobi_spectra
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import reference_eigenvalue
+from ntkspec.reference.mpmath.spectrum import gauss_jacobi_spectra
 from ntkspec.tables import Table, TableSlice, open_table
 
 __all__ = [
@@ -218,8 +218,8 @@ def check_entry(
     digits : int, optional
         Digits of the reference; 50 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
-        How the reference is made: `ntkspec.spectra.reference.reference_eigenvalue`, or
-        `ntkspec.reference.gauss_jacobi_spectrum`.
+        How the reference is made: `ntkspec.reference.balls.reference_eigenvalue`, or
+        `ntkspec.reference.mpmath.gauss_jacobi_spectrum`.
 
     Returns
     -------

@@ -50,7 +50,7 @@ from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.routes import both_parities, route
 from ntkspec.spectra.seeds import split
 from ntkspec.spectra.spectrum import Spectrum
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Gaussian", "GaussianSpectrum", "gaussian_spectrum"]
 

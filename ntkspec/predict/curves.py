@@ -27,7 +27,7 @@ from ntkspec.predict.regularization import (
     regularization,
 )
 from ntkspec.spectra.conventions import check_degrees
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
 

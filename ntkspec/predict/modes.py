@@ -22,7 +22,7 @@ from ntkspec.spectra.domain import Domain, Sphere
 from ntkspec.spectra.routes import route as accurate
 from ntkspec.spectra.series import PositiveSeries
 from ntkspec.tables import TableSlice
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 

@@ -26,7 +26,7 @@ from ntkspec.spectra.quadrature import (
     gauss_gegenbauer,
     truncation,
 )
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["direct_eigenvalues", "resolved_eigenvalues"]
 

@@ -18,7 +18,7 @@ from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.trace import kernel_at_one
 
 if TYPE_CHECKING:
-    from ntkspec.user import ZonalKernel
+    from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Domain", "Sphere", "log_multiplicity", "multiplicity"]
 

@@ -25,7 +25,7 @@ from ntkspec.spectra.domain import Domain, Sphere, log_multiplicity, multiplicit
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.routes import Route, both_parities
 from ntkspec.spectra.routes import route as accurate
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Spectrum", "eigenvalues", "log_multiplicity", "multiplicity", "spectrum"]
 
@@ -236,8 +236,8 @@ def _of_kernel(
 
 def _kernel_seeds(source: ZonalKernel) -> Route:
     """Seeds of a user's kernel in high precision; analytic in theta, like that of a kink."""
+    from ntkspec.callables import ball_function
     from ntkspec.spectra.seeds import BallSeeds
-    from ntkspec.user import ball_function
 
     function = ball_function(source.function, source.arithmetic, source.name)
     return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
-from ntkspec.files.parts import clear, is_locked, is_part, locked, sweep_up
 from ntkspec.files.seals import Numbers, chunk_digest
+from ntkspec.jobs.parts import clear, is_locked, is_part, locked, sweep_up
+from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.assembly import (
     Layout,
     Places,
@@ -33,7 +34,7 @@ from ntkspec.sweeps.blocks import block_path, check_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
-from ntkspec.sweeps.progress import Observer, Tally
+from ntkspec.sweeps.progress import Tally
 from ntkspec.tables import Table, TableSlice, open_table
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 

@@ -77,7 +77,7 @@ def test_a_negative_eigenvalue_is_said(kernel, negative):
 
 def test_a_negative_eigenvalue_on_the_cube_is_said():
     with pytest.warns(NotPositiveDefiniteWarning, match="degree 1"):
-        cube_spectrum(ZonalKernel(lambda t: -t, "flint"), 4, degrees=[1])
+        cube_spectrum(ZonalKernel(lambda t: -t, arithmetic="flint"), 4, degrees=[1])
 
 
 def _at_one(network):

@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 import ntkspec
 from ntkspec import Network, law
 from ntkspec.fit import fit_slice
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import reference_eigenvalue
 
 ORDER = {"erf": mpf(-1) / 2, "gaussian": mpf(1) / 2}
 GAP = {"erf": mpf(1) / 2, "gaussian": mpf(1)}
