@@ -73,21 +73,7 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> figure3(folder / "t.h5", [folder / "figure3.png"])[0].name
+    >>> figure3(table_path, [folder / "figure3.png"])[0].name
     'figure3.png'
     """
     paths = checked_outputs(outputs, Path(table))

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sweeping import make_table
 
 from ntkspec import fit
 from ntkspec.cli import main
@@ -15,7 +16,6 @@ from ntkspec.laws import law
 from ntkspec.laws.fit import fit_law
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 RECIPE = """\
@@ -41,7 +41,7 @@ activation = "tanh"
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fit")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5"
 
 

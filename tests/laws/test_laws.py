@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 from flint import arb, ctx
+from problems import POSTER
 
 import ntkspec
 from ntkspec.activations import activation
@@ -69,7 +70,7 @@ def identity(parameters):
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
 @pytest.mark.parametrize("dim", [2, 3, 7])
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", POSTER)
 def test_the_spectrum_tends_to_its_law_constant_included(name, dim, kernel):
     net = Network(name, weight_variance=1.7)
     one = law(net, dim, kernel=kernel)

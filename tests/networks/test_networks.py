@@ -9,6 +9,7 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import POSTER
 
 from ntkspec.activations import activation, user_activation
 from ntkspec.errors import NtkspecError
@@ -122,7 +123,7 @@ def test_shapes():
     assert net.ntk(np.linspace(-1, 1, 6).reshape(2, 3).T).shape == (3, 2)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", POSTER)
 def test_matrix_is_the_pointwise_kernel(name):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((40, 5))

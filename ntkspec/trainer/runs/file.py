@@ -23,7 +23,7 @@ from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import MemberKey, RunRecipe, TargetRecipe, parse_run_recipe
+from ntkspec.trainer.recipe import MemberKey, RunRecipe, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
 from ntkspec.trainer.runs.problem import Problem, recipe_target
@@ -89,20 +89,8 @@ class Member:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> member = open_run(folder / "run.h5").members[1]
+    >>> from ntkspec.trainer.runs import open_run
+    >>> member = open_run(run_path).members[1]
     >>> member.s, member.width, member.status
     (1.0, 64, 'finished')
     """
@@ -253,20 +241,8 @@ class Run:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> run = open_run(folder / "run.h5")
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run = open_run(run_path)
     >>> run.recipe.steps, len(run.recipe.members), run.steps_done
     (20, 2, 40)
     """
@@ -465,8 +441,7 @@ def _read_shared(root: Group, path: Path) -> _Shared:
         raise root.bad("degree", "is damaged (its degrees do not increase)")
     if grid.dim != points.dim or recipe.data.dim not in (None, points.dim):
         raise root.bad("points", f"is damaged (its dimension is {points.dim})")
-    target = recipe.target
-    if isinstance(target, TargetRecipe) and not np.isin(target.degrees, degrees).all():
+    if not np.isin(recipe.target.degrees, degrees).all():
         raise root.bad("degree", "is damaged (it lacks degrees of the target)")
     return _Shared(
         attributes, recipe, points, grid,
