@@ -205,7 +205,7 @@ def check_entry(
         Digits of the reference; 50 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
         How the reference is made: `ntkspec.reference.balls.reference_eigenvalue`, or
-        `ntkspec.reference.gauss_jacobi_spectrum`.
+        `ntkspec.reference.mpmath.gauss_jacobi_spectrum`.
 
     Returns
     -------

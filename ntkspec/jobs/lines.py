@@ -1,4 +1,4 @@
-"""Faults of a TOML text with their lines, which the standard library's parser does not keep."""
+"""Lines of the keys of a TOML text, which the parser of the standard library does not keep."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ TOKEN = re.compile(
 )
 
 
-class Fault(Exception):
-    """Something in a text that is not allowed.
+class Fault(NtkspecError):
+    """Something in a recipe that is not allowed, and where.
 
     Parameters
     ----------
     sentence : str
     path : tuple of str and int
-        Of the key that is at fault; of the nearest one above where it is not there.
+        Path of the key, or of the nearest one above a missing key.
     earlier : tuple, optional
-        Path of another key that the sentence ends with, which gets its line too.
+        Path of another key; its line is added to the sentence.
     line : int
-        Where it is known.
+        The line, if it is known already.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Fault(Exception):
 
     @classmethod
     def of_parser(cls, error: Exception, text: str) -> Fault:
-        """What the parser did not understand; its sentence ends with the place, if it has one."""
+        """Make a fault of an error of the TOML parser."""
         what, _, place = str(error).partition(" (at ")
         line = len(text.splitlines()) if place.startswith("end") else 0
         if found := re.match(r"line (\d+)", place):
@@ -53,7 +53,7 @@ class Fault(Exception):
         return cls(f"the recipe is not TOML: {what}", line=line)
 
     def located(self, text: str, source: str = "") -> NtkspecError:
-        """The error to raise: "source:line: sentence", or "line N: sentence" without a source."""
+        """Return the error to raise: "source:line: sentence", or "line N: sentence"."""
         lines = find_lines(text) if self.path else {}
         line, sentence = self.line or _nearest(lines, self.path), str(self)
         if self.earlier:

@@ -251,7 +251,12 @@ def _group_bytes(plan: Plan, network: int) -> int:
     """Bound on what a network takes beside its numbers."""
     recipe = plan.recipe
     axes = 64 * (recipe.dims.size + recipe.degrees.size)
-    return GROUP_HEAD + axes + BLOCK_ENTRY * len(plan.of_network(network)) + 2048 * recipe.samples
+    return (
+        GROUP_HEAD
+        + axes
+        + BLOCK_ENTRY * len(plan.of_network(network))
+        + 2048 * recipe.checks.samples
+    )
 
 
 def _stored_bytes(plan: Plan, find: Find) -> int:

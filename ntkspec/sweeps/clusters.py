@@ -150,12 +150,12 @@ def dask_client(where: Where) -> Iterator[Client]:
     import dask
     from distributed import Client
 
-    steady_clock()
     if isinstance(where, External):
-        with _connected(where) as client:
+        with steady_clock(), _connected(where) as client:
             yield client
         return
     with (
+        steady_clock(),
         dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
         _local(where) if isinstance(where, Local) else _jobs(where) as cluster,
     ):

@@ -188,7 +188,7 @@ def test_the_gallery_is_in_form():
 
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
-    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.activations\."
+    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.(activations|networks)\."
     r"|ntkspec\.spectra\.(closed_form|conventions|direct|parity|routes|seeds|series"
     r"|sphere|trace)$"
     r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"

@@ -511,7 +511,7 @@ def test_an_entry_beyond_reach_is_refused_by_name():
 def test_a_method_of_a_recipe_that_is_none(tmp_path):
     with pytest.raises(NtkspecError, match=r"line 4: .*method = 'arb' is not allowed"):
         parse_recipe(RECIPE.replace('"mpmath"', '"arb"'))
-    assert parse_recipe(RECIPE).digits == 20
+    assert parse_recipe(RECIPE).checks.digits == 20
     balls = parse_recipe(RECIPE.replace(', method = "mpmath"', ""))
-    assert (balls.check_method, balls.digits) == ("balls", 50)
+    assert (balls.checks.method, balls.checks.digits) == ("balls", 50)
     assert balls.digest != parse_recipe(RECIPE).digest

@@ -88,7 +88,7 @@ def test_it_holds_what_its_recipe_says(table):
         assert networks[name] == network and table.kernel(name) == kernel
         np.testing.assert_array_equal(table.dims(name), recipe.dims)
         np.testing.assert_array_equal(table.degrees(name), recipe.degrees)
-        assert len(table.checks(name)) == recipe.samples
+        assert len(table.checks(name)) == recipe.checks.samples
         assert table.relative_error(name).max() < 1e-12
     assert recipe.dims[[0, -1]].tolist() == [2, 1024] and recipe.degrees[-1] == 256
     assert atlas_path().stat().st_size < 8_000_000

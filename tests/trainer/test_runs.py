@@ -17,7 +17,7 @@ from table_numbers import datasets, sealed
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.trainer.recipe import parse_run_recipe
-from ntkspec.trainer.runs import Observer, open_run, pose, train_run, training
+from ntkspec.trainer.runs import Observer, make_problem, open_run, train_run, training
 
 RECIPE = """
 steps = 60
@@ -143,7 +143,9 @@ def test_learned_values_are_those_of_the_weights(whole):
 )  # fmt: skip
 def test_problems_on_all_kinds_of_points(data, target, dim):
     network = 'network = {activation = "tanh", width = 8}'
-    problem = pose(parse_run_recipe(f"steps = 5\n{network}\n[data]\n{data}\n[target]\n{target}"))
+    problem = make_problem(
+        parse_run_recipe(f"steps = 5\n{network}\n[data]\n{data}\n[target]\n{target}")
+    )
     points, grid = problem.points, problem.grid
     assert points.dim == grid.dim == dim
     np.testing.assert_allclose(points.weights.sum(), 1.0)
@@ -165,9 +167,9 @@ def test_a_loss_that_does_not_see_the_target_is_refused():
     target = {kind = "zonal", degrees = [0, 2]}
     loss = {s = 1}"""
     with pytest.raises(NtkspecError, match=r"degrees: 2 .* 20 points weighs degrees to 0"):
-        pose(parse_run_recipe(text))
-    pose(parse_run_recipe(text.replace("s = 1", 's = "l2"')))
-    pose(parse_run_recipe(text.replace("s = 1", "s = 1, max_degree = 1")))
+        make_problem(parse_run_recipe(text))
+    make_problem(parse_run_recipe(text.replace("s = 1", 's = "l2"')))
+    make_problem(parse_run_recipe(text.replace("s = 1", "s = 1, max_degree = 1")))
 
 
 def test_points_of_a_file(tmp_path):
@@ -399,7 +401,7 @@ def test_a_member_that_diverges_is_kept_and_the_others_go_on(recipe, whole, tmp_
 
 def test_a_step_that_is_not_stable_is_refused_before_any_training(tmp_path, monkeypatch):
     """L2 would be stable, s = 1 is not: nothing is trained."""
-    text = RECIPE + "step = 10.0\n"
+    text = RECIPE + "step_size = 10.0\n"
     (tmp_path / "r.toml").write_text(text)
     monkeypatch.setattr(training.Training, "run", None)
     with pytest.raises(NtkspecError, match=r"s=1,width=64,seed=0: step = 10 .*stable step is \d"):

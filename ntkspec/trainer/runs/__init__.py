@@ -2,7 +2,7 @@
 
 from ntkspec.jobs.progress import Observer
 from ntkspec.trainer.runs.file import Member, Missing, Run, is_run, open_run
-from ntkspec.trainer.runs.problem import Problem, pose, start_network
+from ntkspec.trainer.runs.problem import Problem, make_problem, start_network
 from ntkspec.trainer.runs.progress import TrainingProgress
 from ntkspec.trainer.runs.run import RunResult, train_run
 
@@ -15,8 +15,8 @@ __all__ = [
     "RunResult",
     "TrainingProgress",
     "is_run",
+    "make_problem",
     "open_run",
-    "pose",
     "start_network",
     "train_run",
 ]

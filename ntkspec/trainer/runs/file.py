@@ -23,7 +23,7 @@ from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import MemberKey, RunRecipe, TargetRecipe, parse_run_recipe
+from ntkspec.trainer.recipe import MemberKey, RunRecipe, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
 from ntkspec.trainer.runs.problem import Problem, recipe_target
@@ -441,8 +441,7 @@ def _read_shared(root: Group, path: Path) -> _Shared:
         raise root.bad("degree", "is damaged (its degrees do not increase)")
     if grid.dim != points.dim or recipe.data.dim not in (None, points.dim):
         raise root.bad("points", f"is damaged (its dimension is {points.dim})")
-    target = recipe.target
-    if isinstance(target, TargetRecipe) and not np.isin(target.degrees, degrees).all():
+    if not np.isin(recipe.target.degrees, degrees).all():
         raise root.bad("degree", "is damaged (it lacks degrees of the target)")
     return _Shared(
         attributes, recipe, points, grid,

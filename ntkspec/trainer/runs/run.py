@@ -33,7 +33,7 @@ from ntkspec.trainer.runs.file import (
     run_bytes,
     write_head,
 )
-from ntkspec.trainer.runs.problem import Problem, pose
+from ntkspec.trainer.runs.problem import Problem, make_problem
 from ntkspec.trainer.runs.progress import TrainingProgress
 from ntkspec.trainer.runs.training import Training, begin, go_on
 
@@ -119,7 +119,7 @@ def train_run(
     2
     """
     recipe, out, observer = read_run_recipe(recipe_path), Path(output), observer or Observer()
-    files = [recipe.data.file, getattr(recipe.target, "file", "")]
+    files = [recipe.data.file, recipe.target.file]
     check_outputs([out], map(Path, [recipe_path, *filter(None, files)]))
     with locked(out, "training", "run", together=False) as folder:
         if restart:
@@ -129,7 +129,7 @@ def train_run(
             clear(folder, PARTS)  # a kill may have left what is in the file
             return _finished(recipe, out, observer)
         sweep_up(folder, out, PARTS)
-        work = _Work(recipe, pose(recipe), folder, threads, checkpoint, observer)
+        work = _Work(recipe, make_problem(recipe), folder, threads, checkpoint, observer)
         trained = work.train()
         assemble(recipe, work.problem, folder, out)
         clear(folder, PARTS)
@@ -218,7 +218,7 @@ class _Work:
     def train(self) -> int:
         """Train what has not ended; return how many that were."""
         left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
-        if self.recipe.loss.step is not None:
+        if self.recipe.loss.step_size is not None:
             for number in left:
                 if self._there[number] is None:
                     self._begin(number)  # a step that is not stable is refused before any training
