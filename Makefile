@@ -11,13 +11,17 @@ OUT     := out
 TABLE   := $(OUT)/spectra.h5
 FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
+#: Tests that run as Python in minutes and meet every kernel.
+COVERED := tests/kernels tests/spectra/test_walk.py
+#: What users may leave out, and what tests and lint need.
+EXTRAS  := clusters,compression,dashboard,explorer,tables,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
 TRAINED := figure1 figure2 sphere ten cloud-uniform cloud-quadrature
 SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment spectra test test-all test-slurm test-browser test-readers test-release
+.PHONY: help environment spectra test test-all coverage test-slurm test-browser test-readers test-release
 .PHONY: test-pythons bench bench-neural-tangents lint figures atlas atlas-full docs clean
 
 help: ## List these targets
@@ -32,8 +36,12 @@ spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw
 test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
-test-all: $(ENV) ## Run the slow, wide tests too
-	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers and not release"
+test-all: $(ENV) coverage ## Run the slow, wide tests too, and measure the coverage
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough -m "not slurm and not browser and not readers and not release"
+
+# Compiled functions run as Python: too slow for the tests of speed, of many values, of processes.
+coverage: $(ENV) ## Measure the coverage of the package and its kernels, with numba's compiler off
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --timeout=120 --cov --cov-report=term $(COVERED)
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/sweeps
@@ -54,7 +62,7 @@ test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is i
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; done
 
-bench: $(ENV) ## Measure speed and accuracy against what else there is; write docs/measured.rst
+bench: $(ENV) ## Measure speed and accuracy against what else there is; keep it in bench/results.json
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.measured
 
@@ -99,7 +107,7 @@ $(ENV): setup.cfg pyproject.toml constraints.txt
 	  "ntkspec needs Python 3.11 or newer, and '$(PYTHON)' is not; try: make PYTHON=python3.12"; exit 1; }
 	@echo "making the environment in $(VENV)"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e ".[test,lint]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
 # The sweep knows what is done already; the touch tells make.

@@ -1,4 +1,4 @@
-"""What `ntkspec.sweeps.estimate` foretells of blocks, against what they take.
+"""Times that `ntkspec.sweeps.estimate` predicts for blocks, compared with measured ones.
 
 Every block is computed in a process of its own, after small ones of other networks, which load the
 compiled code; that of a series after itself, which leaves the coefficients of the series.

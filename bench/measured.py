@@ -1,7 +1,7 @@
-"""`python -m bench.measured`: the manual's page of measured figures.
+"""`python -m bench.measured`: keep what benchmarks found, for the manual's page of figures.
 
-Every number of the page stands in a JSON file that a benchmark wrote to `out/bench`; a benchmark
-without a file is named as not measured.
+A benchmark writes all its rows to `out/bench/NAME.json`.  What the repository keeps of it are its
+goals and the machine's facts, in `bench/results.json`; the manual's build makes tables of them.
 """
 
 from __future__ import annotations
@@ -17,136 +17,151 @@ import click
 from bench.__main__ import NAMES
 from bench.report import OUT
 
-__all__ = ["page"]
+__all__ = ["RESULTS", "keep", "tables"]
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "measured.rst"
-#: Longer tables are summed up by their goals; all their rows are in the JSON file.
-MOST_ROWS = 40
+RESULTS = HERE / "results.json"
 #: What one benchmark writes beside the table of its own name.
 FURTHER = {"growth": ("single",), "scale": ("scale-inputs", "scale-blocks", "scale-validation")}
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")
 
 
-def page(folder: Path) -> str:
-    """Return the page, as reStructuredText, of the JSON files in a folder.
+def keep(folder: Path, results: Path) -> list[str]:
+    """Copy goals and machines from a folder's JSON files into the results, and return their names.
+
+    Benchmarks that left no file in the folder keep the results that they have.
 
     Raises
     ------
     FileNotFoundError
-        When no benchmark has left a file there.
+        When no benchmark has left a file in the folder.
     """
-    found = {name: json.loads((folder / f"{name}.json").read_text()) for name in _written(folder)}
-    if not found:
+    found = {name: folder / f"{name}.json" for name in _names()}
+    new = {name: json.loads(path.read_text()) for name, path in found.items() if path.exists()}
+    if not new:
         raise FileNotFoundError(f"{folder} holds no benchmark's JSON; `python -m bench` writes it")
-    missing = [name for name in NAMES if name not in found]
-    lines = [*_head(found, missing)]
-    for name in NAMES:
-        for one in (name, *FURTHER.get(name, ())):
-            if one in found:
-                lines += _section(name, one, found[one])
-    return "\n".join(lines).rstrip() + "\n"
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    kept |= {name: {"machine": d["machine"], "goals": d["goals"]} for name, d in new.items()}
+    results.write_text(_dumped({name: kept[name] for name in _names() if name in kept}))
+    return list(new)
 
 
-def _written(folder: Path) -> list[str]:
-    wanted = [one for name in NAMES for one in (name, *FURTHER.get(name, ()))]
-    return [name for name in wanted if (folder / f"{name}.json").exists()]
+def _names() -> list[str]:
+    return [one for name in NAMES for one in (name, *FURTHER.get(name, ()))]
 
 
-def _head(found: dict[str, Any], missing: Sequence[str]) -> Iterator[str]:
-    yield from (
-        ".. Written by `python -m bench.measured`, the last step of `make bench`; do not edit.",
-        "",
-        "Measured accuracy and speed",
-        "===========================",
-        "",
-        "What ``make bench`` measured, each benchmark with its date, machine and versions.  Ratios "
-        "are taken",
-        "within one run; times are those of a machine that others may have used too.",
-        "",
-    )
-    if missing:
-        yield from (f"Not measured in this run: {', '.join(missing)}.", "")
-    goals = [(name, goal) for name, document in found.items() for goal in document["goals"]]
-    met = sum(goal["met"] for _, goal in goals)
-    yield from ("Goals", "-----", "", f"{met} of {len(goals)} are met.", "")
-    yield from _table(
-        [
-            {
-                "benchmark": f"`{name}`_",
-                "figure": _escaped(goal["figure"]),
-                "goal": _escaped(goal["goal"]),
-                "measured": f"{_cell(goal['measured'])} {goal['unit']}".strip(),
-                "met": "yes" if goal["met"] else "**no**",
-            }
-            for name, goal in goals
-        ]
-    )
-
-
-def _section(benchmark: str, name: str, document: dict[str, Any]) -> Iterator[str]:
-    machine, rows = document["machine"], document["rows"]
-    versions = ", ".join(f"{one} {machine[one]}" for one in VERSIONS if one in machine)
-    commit = f"; commit {machine['commit']}" if machine.get("commit") else ""
-    yield from (name, "-" * len(name), "")
-    yield from (_escaped(_purpose(benchmark)), "")
-    yield f"*{machine['date'][:10]}, {machine['processor']}, {machine['cores']} cores; "
-    yield from (f"{versions}{commit}.*", "")
-    if len(rows) > MOST_ROWS:
-        yield from (
-            f"{len(rows)} rows, in ``out/bench/{name}.json``; the goals above sum them up.",
-            "",
+def _dumped(results: dict[str, Any]) -> str:
+    """Return JSON with one line for a machine and one for a goal: changes are read line by line."""
+    parts = []
+    for name, result in results.items():
+        goals = ",\n  ".join(json.dumps(goal) for goal in result["goals"])
+        goals = f"[\n  {goals}]" if goals else "[]"
+        parts.append(
+            f'"{name}": {{"machine": {json.dumps(result["machine"])},\n "goals": {goals}}}'
         )
-    elif rows:
-        yield from _table([{key: _escaped(_cell(v)) for key, v in row.items()} for row in rows])
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _purpose(benchmark: str) -> str:
-    """First paragraph of the benchmark's docstring; it is not imported for that."""
-    tree = ast.parse((HERE / f"{benchmark}.py").read_text(encoding="utf-8"))
+def tables(results: dict[str, Any]) -> Iterator[str]:
+    """Lines of reStructuredText: a table of the goals, and one of the benchmarks.
+
+    Goals of a benchmark that differ only after the first comma of their names, and are alike met or
+    missed, share a row, which gives the range of what was measured.
+    """
+    goals = [goal for result in results.values() for goal in result["goals"]]
+    yield from (f"{sum(goal['met'] for goal in goals)} of {len(goals)} goals are met.", "")
+    rows = []
+    for name, result in results.items():
+        rows += [_goals_row(name, group) for group in _alike(result["goals"])]
+    yield from _table(rows)
+    missing = [name for name in NAMES if name not in results]
+    if missing:
+        yield from (f"Not measured yet: {', '.join(missing)}.", "")
+    yield from _table([_benchmark_row(name, result["machine"]) for name, result in results.items()])
+
+
+def _alike(goals: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for goal in goals:
+        key = (goal["figure"].partition(",")[0], goal["goal"], goal["unit"], goal["met"])
+        groups.setdefault(key, []).append(goal)
+    return list(groups.values())
+
+
+def _goals_row(name: str, goals: Sequence[dict[str, Any]]) -> dict[str, str]:
+    first = goals[0]
+    figure, measured = first["figure"], _cell(first["measured"])
+    if len(goals) > 1:
+        figure = f"{figure.partition(',')[0]} ({len(goals)} goals)"
+        values = [goal["measured"] for goal in goals]
+        low, high = _cell(min(values)), _cell(max(values))
+        measured = low if low == high else f"{low} to {high}"
+    return {
+        "benchmark": name,
+        "figure": _escaped(figure),
+        "goal": _escaped(first["goal"]),
+        "measured": f"{measured} {first['unit']}".strip(),
+        "met": "yes" if first["met"] else "**no**",
+    }
+
+
+def _benchmark_row(name: str, machine: dict[str, Any]) -> dict[str, str]:
+    versions = ", ".join(f"{one} {machine[one]}" for one in VERSIONS if one in machine)
+    return {
+        "benchmark": name,
+        "what it measures": _escaped(_purpose(name)),
+        "date": machine["date"][:10],
+        "commit": machine.get("commit", ""),
+        "machine": _escaped(f"{machine['processor']}, {machine['cores']} cores; {versions}"),
+    }
+
+
+def _purpose(name: str) -> str:
+    """First paragraph of the benchmark's docstring, read without importing the benchmark."""
+    owner = next(one for one in NAMES if name == one or name in FURTHER.get(one, ()))
+    tree = ast.parse((HERE / f"{owner}.py").read_text(encoding="utf-8"))
     return " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())
 
 
 def _table(rows: Sequence[dict[str, str]]) -> Iterator[str]:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if not rows:
+        return
     yield from (".. list-table::", "   :header-rows: 1", "")
-    for row in [dict(zip(columns, map(_escaped, columns), strict=True)), *rows]:
-        for i, column in enumerate(columns):
-            yield f"   {'* ' if i == 0 else '  '}- {row.get(column, '')}".rstrip()
+    for row in [{key: key for key in rows[0]}, *rows]:
+        for i, cell in enumerate(row.values()):
+            yield f"   {'* ' if i == 0 else '  '}- {cell}".rstrip()
     yield ""
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_cell, value))
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _escaped(text: str) -> str:
-    """Text in which nothing is markup."""
+    """Return the text with everything escaped that could be markup."""
     return "".join(f"\\{c}" if c in "\\*`|_<>" else c for c in text)
 
 
 @click.command()
 @click.option("--from", "folder", type=click.Path(path_type=Path), default=OUT, show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=PAGE, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=RESULTS,
+    show_default="bench/results.json",
+)  # fmt: skip
 def main(folder: Path, output: Path) -> None:
-    r"""Write the manual's page of measured figures.
+    r"""Keep the goals and machines of the last benchmarks, for the manual.
 
     \b
     Example:
-      python -m bench accuracy && python -m bench.measured -o /tmp/measured.rst
+      python -m bench accuracy && python -m bench.measured
     """
     try:
-        text = page(folder)
+        names = keep(folder, output)
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from None
-    output.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {output}")
+    click.echo(f"updated {output}: {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ntkspec.conventions import check_degrees
 from ntkspec.networks import Network
 from ntkspec.spectra import table_block
 from ntkspec.spectra.certified import certify
-from ntkspec.spectra.routes import both_parities
+from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
 
 

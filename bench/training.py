@@ -106,7 +106,7 @@ def _ours(
 ) -> Callable[[], Any]:
     points, target = _problem(dim, n)
     network = start(activation(name), width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
-    descent = Descent(network, points.x, target, L2Loss(points), step=STEP, threads=threads)
+    descent = Descent(network, points.x, target, L2Loss(points), step_size=STEP, threads=threads)
     return descent.advance
 
 

@@ -1,10 +1,18 @@
 """Sphinx configuration of the manual."""
 
+import json
 import re
+import sys
+from pathlib import Path
 
+from sphinx.util.docutils import SphinxDirective
 from sphinx_gallery.sorting import ExplicitOrder
 
 from ntkspec import __version__
+
+# The benchmarks are in the checkout and are not installed.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from bench.measured import RESULTS, tables
 
 project = "ntkspec"
 author = "ntkspec developers"
@@ -82,7 +90,18 @@ def plain_help(app, ctx, lines):
     lines[:] = shown
 
 
+class Measured(SphinxDirective):
+    """What the benchmarks found, as tables made from bench/results.json."""
+
+    def run(self):
+        """Return the tables."""
+        self.env.note_dependency(str(RESULTS))
+        lines = tables(json.loads(RESULTS.read_text(encoding="utf-8")))
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def setup(app):
-    """Connect to what sphinx-click reads."""
+    """Connect to what sphinx-click reads, and add the directive of the measured figures."""
+    app.add_directive("measured", Measured)
     for part in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{part}", plain_help)

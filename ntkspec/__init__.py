@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ntkspec import domains, predict
-    from ntkspec.activations import Activation
+    from ntkspec.activations import Activation, user_activation
     from ntkspec.domains import Cube, Gaussian, Sphere
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
+    from ntkspec.laws import Law, law
+    from ntkspec.laws.fit import fit
     from ntkspec.networks import Network
     from ntkspec.spectra.certified import Certificate, certify
-    from ntkspec.spectra.laws import Law, law
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
     from ntkspec.tables.atlas import atlas
-    from ntkspec.user import ZonalKernel, user_activation
+    from ntkspec.zonal import ZonalKernel
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "certify",
     "domains",
     "eigenvalues",
+    "fit",
     "law",
     "open_table",
     "predict",
@@ -64,21 +66,22 @@ _HOMES = {
     "Certificate": "ntkspec.spectra.certified",
     "Cube": "ntkspec.domains",
     "Gaussian": "ntkspec.domains",
-    "Law": "ntkspec.spectra.laws",
+    "Law": "ntkspec.laws",
     "Network": "ntkspec.networks",
     "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
     "Spectrum": "ntkspec.spectra",
     "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",
-    "ZonalKernel": "ntkspec.user",
+    "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
-    "law": "ntkspec.spectra.laws",
+    "fit": "ntkspec.laws.fit",
+    "law": "ntkspec.laws",
     "open_table": "ntkspec.tables",
     "spectrum": "ntkspec.spectra",
-    "user_activation": "ntkspec.user",
+    "user_activation": "ntkspec.activations",
 }
 #: Modules that are reached as attributes.
 _MODULES = ("domains", "predict")

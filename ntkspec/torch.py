@@ -25,12 +25,12 @@ __all__ = ["IntervalLoss", "SobolevLoss"]
 
 Reduction = Literal["mean", "sum", "none"]
 
-#: Distance from the sphere, and from equispaced points, that single precision may leave.
+#: Distance from the sphere, or from equispaced points, that rounding to single precision leaves.
 SINGLE = 1e-6
 
 
 class _QuadraticLoss(torch.nn.Module):
-    """1/2 r' P r for an operator P that `weighted` applies to the last axis."""
+    """1/2 r' P r, where `weighted` applies P to the last axis."""
 
     def __init__(self, n: int, reduction: Reduction) -> None:
         super().__init__()
@@ -51,20 +51,20 @@ class _QuadraticLoss(torch.nn.Module):
         Parameters
         ----------
         prediction : (n,), (..., n) or (..., n, 1) tensor
-            Values at the points, or the residual itself where no target is given.
+            Values at the points, or the residual itself if no target is given.
         target : tensor, optional
-            Of the same shape, up to the last axis of 1; or (n,) for a whole batch.
+            Of the same shape, up to a last axis of length 1; or (n,) for a whole batch.
 
         Returns
         -------
         tensor
-            1/2 r' P r, its mean or sum over a batch; of the shape of the batch for the reduction
-            "none".
+            1/2 r' P r, or its mean or sum over a batch; for the reduction "none" it has the shape
+            of the batch.
 
         Raises
         ------
         NtkspecError
-            For other shapes, and for what is neither float32 nor float64.
+            If the shapes do not fit, or a tensor is neither float32 nor float64.
         """
         r = self._values(prediction, "prediction")
         if target is not None:
@@ -72,7 +72,7 @@ class _QuadraticLoss(torch.nn.Module):
             if y.shape not in (r.shape, (self.n,)):
                 raise NtkspecError(
                     f"target of shape {tuple(target.shape)} does not fit a prediction of shape "
-                    f"{tuple(prediction.shape)}; give one value for each of its"
+                    f"{tuple(prediction.shape)}; give one value for each point"
                 )
             r = r - y
         values = 0.5 * (r * self.weighted(r)).sum(-1)
@@ -81,40 +81,40 @@ class _QuadraticLoss(torch.nn.Module):
         return values.mean() if self.reduction == "mean" else values.sum()
 
     def _values(self, given: torch.Tensor, name: str) -> torch.Tensor:
-        """Return what was given as (..., n), or raise."""
+        """Return a tensor as (..., n), or raise."""
         if not isinstance(given, torch.Tensor):
-            raise NtkspecError(f"{name} is a {type(given).__name__}; it must be a tensor")
+            raise NtkspecError(f"{name} is a {type(given).__name__}; it must be a torch.Tensor")
         if given.dtype not in (torch.float32, torch.float64):
-            raise NtkspecError(f"{name} is of {given.dtype}; it must be of float32 or float64")
+            raise NtkspecError(f"{name} has dtype {given.dtype}; it must be float32 or float64")
         n, shape = self.n, tuple(given.shape)
         if shape[-1:] == (n,):
             return given
         if shape[-2:] == (n, 1):
             return given.squeeze(-1)
         raise NtkspecError(
-            f"{name} of shape {shape} is not allowed; it must be (..., {n}) or (..., {n}, 1), one "
-            f"value for each of {n} points"
+            f"{name} of shape {shape} is not allowed; it must be (..., {n}) or (..., {n}, 1), with "
+            f"one value for each of {n} points"
         )
 
 
 class SobolevLoss(_QuadraticLoss):
-    """1/2 r' P r of a residual at points of a sphere, with the weight mu_k on each degree k.
+    """1/2 r' P r of a residual at points on a sphere, which weights each degree k by mu_k.
 
     Parameters
     ----------
     points : (n, dim) tensor or array_like, or `ntkspec.trainer.points.Points`
-        Unit vectors; in single precision to 1e-6, and otherwise to 1e-8.  Equispaced points of
-        the circle, in order from the angle 0, are recognised, and P is then applied by FFT.
+        Unit vectors, to 1e-6 in single precision and to 1e-8 otherwise.  For equispaced points on
+        the circle, in order from the angle 0, P is applied by FFT.
     weights : (n,) tensor or array_like, or None
-        Quadrature weights, not negative, of sum 1 (as precisely); None for those of `Points`,
-        otherwise 1/n.
+        Quadrature weights, non-negative with sum 1 (to the same precision); None for those of
+        `Points`, or 1/n.
     s : float
-        Exponent: s > 0 weighs high degrees more and s < 0 less; s = dim/2 makes all degrees of
-        a wide ReLU network as fast as each other.
+        Exponent: s > 0 gives high degrees more weight, s < 0 less.  With s = dim/2 a wide ReLU
+        network learns all degrees at the same speed.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s), or (1 + k(k+dim-2))^s.
     max_degree : int, optional
-        Degrees above have the weight 0.  By default the largest that the points resolve.
+        Higher degrees have weight 0.  By default the largest that the points resolve.
     reduction : {"mean", "sum", "none"}
         Over a batch of residuals.
 
@@ -126,17 +126,17 @@ class SobolevLoss(_QuadraticLoss):
     Raises
     ------
     NtkspecError
-        For another reduction, points off the sphere or given twice, and what
-        `ntkspec.trainer.sobolev.SobolevLoss` refuses.
+        If the reduction is unknown, points are off the sphere or given twice, or
+        `ntkspec.trainer.sobolev.SobolevLoss` raises.
 
     Notes
     -----
-    The conventions are those of `ntkspec.trainer.sobolev.SobolevLoss`; the gradient by r is P r.
-    Points of single precision are normalized in doubles.  They remain rounded, so that their
-    rule is exact to no degree: give `Points` where the exact degree of the rule matters.
+    The conventions are those of `ntkspec.trainer.sobolev.SobolevLoss`; the gradient with
+    respect to r is P r.  Points in single precision are normalized in doubles but remain rounded,
+    so their rule is exact for no degree: give `Points` if the exact degree of the rule matters.
 
-    P is kept in doubles and follows the residual to its precision and device, so that the loss
-    needs no `.to()`, has no parameters, and leaves nothing in a state_dict.
+    P is stored in doubles and converted to the precision and device of the residual, so the loss
+    needs no `.to()`, has no parameters, and adds nothing to a state_dict.
 
     Examples
     --------
@@ -183,12 +183,12 @@ class SobolevLoss(_QuadraticLoss):
         return f"n={self.n}, s={loss.s:g}, weight={loss.weight!r}, max_degree={loss.max_degree}"
 
     def _fitting(self, r: torch.Tensor) -> torch.Tensor:
-        """The operator's factor in the precision and on the device of r, kept until r has others.
+        """The operator's factor in the precision and on the device of r, cached until these change.
 
-        It is rounded from doubles each time, so that no digits are lost by going to and fro.
+        It is always rounded from doubles, so that changing back and forth loses no digits.
         """
         if self._factor.dtype != r.dtype or self._factor.device != r.device:
-            # What is made in inference mode could not be used in training.
+            # A tensor made in inference mode could not be used in training.
             with torch.inference_mode(False):
                 doubles = torch.as_tensor(self.numpy.operator.factor)
                 self._factor = doubles.to(dtype=r.dtype, device=r.device)
@@ -196,22 +196,22 @@ class SobolevLoss(_QuadraticLoss):
 
 
 class IntervalLoss(_QuadraticLoss):
-    """1/2 r' P r of a residual on an interval, with the weight mu_k on each frequency k.
+    """1/2 r' P r of a residual on an interval, which weights each frequency k by mu_k.
 
     Parameters
     ----------
     n : int
         Number of equal cells of the interval; r is sampled at their midpoints (j + 1/2)/n.
     s : float
-        Exponent: s > 0 weighs high frequencies more and s < 0 less.  For the residual of an
-        equation whose order is 2 in space, -u'' = f, s = -1 weighs the slope of the error of u,
-        and s = -2 the error itself.
+        Exponent: s > 0 gives high frequencies more weight, s < 0 less.  For the residual of a
+        second-order equation, -u'' = f, s = -1 measures the slope of the error of u, and s = -2
+        the error itself.
     ends : {"dirichlet", "neumann", "periodic"}
         The series of r on (0, 1): sin(pi k x), k >= 1; cos(pi k x), k >= 0; or whole periods.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s), or (1 + k^2)^s.
     max_degree : int, optional
-        Frequencies above have the weight 0.  By default all that n points tell apart have one.
+        Higher frequencies have weight 0.  By default all that n points resolve have one.
     reduction : {"mean", "sum", "none"}
         Over a batch of residuals.
 
@@ -223,7 +223,7 @@ class IntervalLoss(_QuadraticLoss):
     Raises
     ------
     NtkspecError
-        For another reduction, and what `ntkspec.trainer.interval.IntervalLoss` refuses.
+        If the reduction is unknown, or `ntkspec.trainer.interval.IntervalLoss` raises.
 
     Notes
     -----
@@ -259,7 +259,7 @@ class IntervalLoss(_QuadraticLoss):
     def midpoints(
         self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> torch.Tensor:
-        """Where the residual is to be sampled, on (0, 1): (n,), by default of torch's precision."""
+        """Points in (0, 1) at which to sample the residual: (n,), by default torch's precision."""
         dtype = torch.get_default_dtype() if dtype is None else dtype
         return torch.as_tensor(self.numpy.x, dtype=dtype, device=device)
 
@@ -279,7 +279,7 @@ class IntervalLoss(_QuadraticLoss):
 def _rule(
     points: Points | ArrayLike | torch.Tensor, weights: ArrayLike | torch.Tensor | None
 ) -> Points:
-    """Points and weights as the trainer takes them."""
+    """Points and weights as a rule of the trainer."""
     given = None if weights is None else _plain(weights)
     if _single(given) and abs(np.sum(given, dtype=np.float64) - 1.0) <= SINGLE:
         given = given / np.sum(given, dtype=np.float64)
@@ -290,7 +290,7 @@ def _rule(
 
 
 def _unrounded(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Points of single precision: the circle's equispaced ones, or moved onto the sphere."""
+    """Points in single precision as doubles: equispaced on the circle, or normalized."""
     double = x.astype(np.float64)
     if x.ndim != 2 or x.shape[0] < 1 or x.shape[1] < 2:
         return double

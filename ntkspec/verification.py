@@ -1,6 +1,6 @@
 """Recompute entries of a table by an independent method and compare them with what it promises.
 
-There are two: "balls" (`ntkspec.spectra.reference`, python-flint) and "mpmath"
+There are two: "balls" (`ntkspec.reference.balls`, python-flint) and "mpmath"
 (`ntkspec.reference`, Gauss-Jacobi quadrature); neither shares a formula with the engine.
 """
 
@@ -24,8 +24,8 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
-from ntkspec.reference.spectrum import gauss_jacobi_spectra
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import reference_eigenvalue
+from ntkspec.reference.mpmath.spectrum import gauss_jacobi_spectra
 from ntkspec.tables import Table, TableSlice, open_table
 
 __all__ = [
@@ -116,21 +116,7 @@ class Verification:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> found = verify_table(folder / "t.h5", samples=2, digits=20, workers=1)
+    >>> found = verify_table(table_path, samples=2, digits=20, workers=1)
     >>> len(found.rows), found.passed
     (2, True)
     """
@@ -218,8 +204,8 @@ def check_entry(
     digits : int, optional
         Digits of the reference; 50 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
-        How the reference is made: `ntkspec.spectra.reference.reference_eigenvalue`, or
-        `ntkspec.reference.gauss_jacobi_spectrum`.
+        How the reference is made: `ntkspec.reference.balls.reference_eigenvalue`, or
+        `ntkspec.reference.mpmath.gauss_jacobi_spectrum`.
 
     Returns
     -------
@@ -474,21 +460,7 @@ def verify_table(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> verify_table(folder / "t.h5", samples=2, digits=20, workers=1).worst < 1e-14
+    >>> verify_table(table_path, samples=2, digits=20, workers=1).worst < 1e-14
     True
     """
     if workers is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ntkspec.compare import Started
+from ntkspec.compare import NetworkAtStart
 from ntkspec.trainer.points import circle
 from ntkspec.trainer.recipe import parse_run_recipe
 from ntkspec.trainer.runs.problem import recipe_target
@@ -26,7 +26,7 @@ class MadeMember:
     grid_amplitude: np.ndarray
     status: str = "finished"
     start_kernel_movement: float = 0.01
-    started: Started | None = None
+    started: NetworkAtStart | None = None
 
 
 @dataclass
@@ -92,7 +92,7 @@ def train(run, width, seed, eta, steps, every, *, mu=None):
     weight = np.ones(n) if mu is None else mu(frequency)
     angle = 2 * np.pi * np.arange(n) / n
     on = (x @ w.T > 0) * a
-    started = Started((on @ on.T) * (x @ x.T), np.zeros(n))
+    started = NetworkAtStart((on @ on.T) * (x @ x.T), np.zeros(n))
     waves = {k: math.sqrt(2) * np.sin(k * angle) / n for k in run.recipe.target.degrees}
     rows = []
     for step in range(steps + 1):

@@ -62,7 +62,7 @@ def compare(
       ntkspec compare out/rates.h5
       ntkspec compare out/rates.h5 --table out/spectra.h5 --format csv -o out/rates.png
     """
-    from ntkspec.cli.terminal import Meter
+    from ntkspec.cli.watchers import watching
     from ntkspec.compare import compare as hold
     from ntkspec.trainer.runs import open_run
 
@@ -71,8 +71,8 @@ def compare(
         from ntkspec.plots.pictures import checked_outputs
 
         checked_outputs(outputs, source.path)  # before what takes long
-    with Meter("trainings") as meter:
-        found = hold(source, table, finite=finite, progress=meter)
+    with watching("trainings") as watcher:
+        found = hold(source, table, finite=finite, progress=watcher.count)
     if outputs:
         from ntkspec.plots.comparison import comparison_picture
 

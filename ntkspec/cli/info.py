@@ -32,7 +32,7 @@ def info(table: Path) -> None:
       ntkspec info out/spectra.h5
       ntkspec info out/figure2.h5
     """
-    from ntkspec.files.parts import parts_folder
+    from ntkspec.jobs.parts import parts_folder
     from ntkspec.tables import open_table
     from ntkspec.trainer.runs import is_run
 
@@ -64,7 +64,7 @@ def _show_run(path: Path) -> None:
     """The trainings of a run, or how far each of them is."""
     from ntkspec.cli.run_plan import named_target
     from ntkspec.cli.terminal import Grid, console, number
-    from ntkspec.files.parts import is_locked
+    from ntkspec.jobs.parts import is_locked
     from ntkspec.trainer.runs import open_run
 
     run = open_run(path)
@@ -121,7 +121,7 @@ def _show_networks(source: Table) -> None:
 def _show_unfinished(folder: Path) -> None:
     """How many blocks of each network are there."""
     from ntkspec.cli.terminal import Grid, console
-    from ntkspec.files.parts import is_locked
+    from ntkspec.jobs.parts import is_locked
     from ntkspec.sweeps import Plan, group_name
     from ntkspec.sweeps.folder import remembered, survey
 

@@ -17,14 +17,14 @@ def show_plan(recipe: Recipe, layout: str) -> None:
     from ntkspec.cli.terminal import Grid, console, duration
     from ntkspec.sweeps import Plan, group_name
     from ntkspec.sweeps.assembly import check_layout
-    from ntkspec.sweeps.estimate import foresee
+    from ntkspec.sweeps.estimate import estimate_cost
 
     check_layout(layout)
     plan = Plan(recipe)
     shown = Grid("network", "kernel", "blocks", "of dims x degrees", "memory", "one core")
     seconds, memory = 0.0, 0
     for n, (network, kernel) in enumerate(recipe.networks):
-        grid, cost = plan.grids[n], foresee(plan, n)
+        grid, cost = plan.grids[n], estimate_cost(plan, n)
         seconds, memory = seconds + cost.seconds, max(memory, cost.memory)
         shown.add_row(
             group_name(network, kernel), kernel, str(len(plan.of_network(n))),
@@ -32,7 +32,7 @@ def show_plan(recipe: Recipe, layout: str) -> None:
             _megabytes(cost.memory), duration(cost.seconds),
         )  # fmt: skip
     console().print(shown)
-    checks = recipe.samples * len(recipe.networks)
+    checks = recipe.checks.samples * len(recipe.networks)
     say(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues, at most {checks} checks")
     size = plan.bytes / 1e9
     twice = "" if layout == "virtual" else ", and as much again while the blocks are put together"

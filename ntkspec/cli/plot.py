@@ -35,7 +35,7 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
       ntkspec plot out/figure2.h5 -o out/figure2.png --numbers out/figure2.csv
     """
     from ntkspec.errors import NtkspecError
-    from ntkspec.files.parts import parts_folder
+    from ntkspec.jobs.parts import parts_folder
     from ntkspec.plots import figure3, run_picture
     from ntkspec.trainer.runs import is_run, open_run
 

@@ -30,16 +30,16 @@ def named_target(target: Target | SampledTarget) -> str:
 def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     """Print members, points, bytes, and an estimate of time."""
     from ntkspec.cli.terminal import Grid, console, duration
-    from ntkspec.trainer.runs import pose
-    from ntkspec.trainer.runs.estimate import foresee
+    from ntkspec.trainer.runs import make_problem
+    from ntkspec.trainer.runs.estimate import estimate_cost
     from ntkspec.trainer.runs.file import run_bytes
 
-    problem = pose(recipe)
+    problem = make_problem(recipe)
     shown = Grid("loss", "width", "seeds", "a step", "a training", "all its seeds")
     seeds, seconds = recipe.network.seeds, 0.0
     for key in recipe.members:
         if key.seed == seeds[0]:
-            cost = foresee(recipe, problem, key, threads)
+            cost = estimate_cost(recipe, problem, key, threads)
             seconds += len(seeds) * cost.whole
             shown.add_row(
                 key.loss, str(key.width), _listed(seeds), duration(cost.step),

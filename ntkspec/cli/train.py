@@ -67,12 +67,12 @@ def train(
     if output is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
     from ntkspec.cli.interrupts import ending_soon
-    from ntkspec.cli.training import watching_training
+    from ntkspec.cli.watchers import watching
     from ntkspec.trainer.runs import train_run
 
     again = "the same command again" + (" without --restart" if restart else "")
     ctx.find_root().obj = message = f"interrupted; {again} goes on from here"
-    with ending_soon(message), watching_training(as_json=log_json) as observer:
+    with ending_soon(message), watching("steps", as_json=log_json) as observer:
         result = train_run(
             recipe, output, threads=threads, restart=restart, checkpoint=checkpoint,
             observer=observer,

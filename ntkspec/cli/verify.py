@@ -60,7 +60,7 @@ def verify(
       ntkspec verify atlas --max-dim 16 --max-degree 16
       ntkspec verify out/spectra.h5 --method mpmath --samples 12 --max-degree 64
     """
-    from ntkspec.cli.terminal import Meter
+    from ntkspec.cli.watchers import watching
     from ntkspec.tables import open_table
     from ntkspec.tables.atlas import atlas_path, check_atlas
     from ntkspec.verification import DIGITS, check_method, verify_table
@@ -72,8 +72,10 @@ def verify(
     seed = secrets.randbelow(10**9) if seed is None else seed
     by = check_method(method)
     digits = DIGITS[by] if digits is None else digits
-    with Meter("entries") as meter:
-        result = verify_table(table, samples, digits, seed, workers, meter, method=by, **selection)
+    with watching("entries") as watcher:
+        result = verify_table(
+            table, samples, digits, seed, workers, watcher.count, method=by, **selection
+        )
     _show(result, every or by == "mpmath")
     count = len(result.rows)
     say(

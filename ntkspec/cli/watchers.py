@@ -1,83 +1,132 @@
-"""What a person, or a program, sees of a running sweep."""
+"""Progress of a command on the standard error stream: a bar, plain lines, or lines of JSON."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
 from ntkspec.cli.streams import say
-from ntkspec.cli.terminal import SECONDS_BETWEEN_LINES, Meter
-from ntkspec.sweeps.progress import Observer, Progress
+from ntkspec.files.text import printable
+from ntkspec.jobs.progress import Observer, Progress
 
-__all__ = ["JsonLog", "watching"]
+__all__ = ["Watcher", "watching"]
+
+SECONDS_BETWEEN_LINES = 5.0
 
 
-class JsonLog:
-    """Events on the standard error stream, an object a line."""
+@contextmanager
+def watching(unit: str, *, as_json: bool = False) -> Iterator[Watcher]:
+    """Yield an observer that shows progress.
 
-    def write(self, event: str, **facts: Any) -> None:
-        """Write what happened, and when."""
+    Parameters
+    ----------
+    unit : str
+        What is counted, in the plural.
+    as_json : bool
+        Write JSON instead of text.
+    """
+    if as_json:
+        yield _JsonLines(unit)
+    elif sys.stderr.isatty():
+        with Live(console=Console(stderr=True)) as live:
+            yield _Bar(unit, live)
+    else:
+        yield _Lines(unit)
+
+
+class Watcher(Observer):
+    """What all kinds share: when to write, and the time that is left."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self._start = self._last = time.monotonic()
+        self._first: int | None = None
+        self._written: Progress | None = None
+
+    def count(self, done: int, total: int) -> None:
+        """Show plain counts."""
+        self.progress(Progress(done, total))
+
+    def progress(self, state: Progress) -> None:
+        """Write the state if a line is due: every few seconds and at milestones."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = state.done  # the work of earlier runs says nothing about the speed
+        is_new_milestone = state.is_milestone and state != self._written
+        if is_new_milestone or now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last, self._written = now, state
+            self.write(state, max(now - self._start, 1e-9))
+
+    def write(self, state: Progress, seconds: float) -> None:
+        """Write the state after so many seconds."""
+        raise NotImplementedError
+
+    def seconds_left(self, state: Progress, seconds: float) -> float | None:
+        """Estimate of the time left; None before anything is done."""
+        done = state.done - (self._first or 0)
+        return seconds * (state.total - state.done) / done if done > 0 else None
+
+
+class _Lines(Watcher):
+    """A line of text every few seconds."""
+
+    def write(self, state: Progress, seconds: float) -> None:
+        left = self.seconds_left(state, seconds)
+        minutes, rest = divmod(round(left or 0), 60)
+        parts = (
+            state.label or f"{state.done}/{state.total} {self.unit}",
+            state.details(seconds),
+            f"{minutes}:{rest:02d} left" if left else "",
+        )
+        say(", ".join(filter(None, parts)), err=True)
+
+    def note(self, event: str, message: str, **facts: Any) -> None:
+        say(message, err=True)
+
+
+class _JsonLines(Watcher):
+    """A JSON object a line."""
+
+    def write(self, state: Progress, seconds: float) -> None:
+        left = self.seconds_left(state, seconds)
+        self._write("progress", **state.facts(seconds), seconds_left=left)
+
+    def note(self, event: str, message: str, **facts: Any) -> None:
+        self._write(event, message=message, **facts)
+
+    def _write(self, event: str, **facts: Any) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         say(json.dumps({"time": now, "event": event, **facts}), err=True)
 
 
-@contextmanager
-def watching(unit: str, *, as_json: bool) -> Iterator[Observer]:
-    """Give an observer that shows a bar or plain lines, or writes lines of JSON."""
-    if as_json:
-        yield _JsonLines()
-        return
-    with Meter(unit) as meter:
-        yield _Person(meter)
+class _Bar(Watcher):
+    """A bar on a terminal, details below it and messages above."""
 
-
-class _Person(Observer):
-    """A bar or plain lines, and sentences."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+    def __init__(self, unit: str, live: Live) -> None:
+        super().__init__(unit)
+        self._live = live
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(),
+            TimeRemainingColumn(), TextColumn("left"), console=live.console, expand=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task(unit, total=None)
 
     def progress(self, state: Progress) -> None:
-        """Move the bar."""
-        self._meter(state.done, state.total, state.eigenvalues, state.retried)
+        label = state.label or self.unit
+        self._bar.update(self._task, completed=state.done, total=state.total, description=label)
+        details = state.details(max(time.monotonic() - self._start, 1e-9))
+        self._live.update(Group(self._bar, Text(details)) if details else self._bar)
 
     def note(self, event: str, message: str, **facts: Any) -> None:
-        """Print the sentence above the bar."""
-        self._meter.say(message)
-
-
-class _JsonLines(Observer):
-    """An object a line on the standard error stream."""
-
-    def __init__(self) -> None:
-        self._log = JsonLog()
-        self._start = time.monotonic()
-        self._last = -SECONDS_BETWEEN_LINES
-        self._first: int | None = None
-
-    def progress(self, state: Progress) -> None:
-        """Write how far it is, every few seconds and at the end."""
-        if self._first is None:
-            self._first = state.done
-        spent = time.monotonic() - self._start
-        if state.done < state.total and spent - self._last < SECONDS_BETWEEN_LINES:
-            return
-        self._last = spent
-        done = state.done - self._first
-        self._log.write(
-            "progress",
-            done=state.done,
-            total=state.total,
-            eigenvalues=state.eigenvalues,
-            eigenvalues_per_second=state.eigenvalues / spent if spent else 0.0,
-            seconds_left=spent * (state.total - state.done) / done if done else None,
-            retried=state.retried,
-        )
-
-    def note(self, event: str, message: str, **facts: Any) -> None:
-        """Write what happened."""
-        self._log.write(event, message=message, **facts)
+        self._live.console.print(printable(message), highlight=False, markup=False)

@@ -1,19 +1,27 @@
-"""What `ntkspec sweep` has dask load in each of its own worker processes."""
+"""Set-up of the worker processes of `ntkspec sweep`, loaded by dask."""
 
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from typing import Any
 
-__all__ = ["dask_setup"]
+__all__ = ["dask_setup", "dask_teardown"]
+
+_life = ExitStack()
 
 
 def dask_setup(worker: Any) -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the one that ends the workers.
+    """Wait by a steady clock, and ignore Ctrl-C.
 
-    And wait by a clock that never goes back.
+    A terminal sends Ctrl-C to every process; the main process ends the workers.
     """
     from ntkspec.sweeps.steady import steady_clock
 
-    steady_clock()
+    _life.enter_context(steady_clock())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def dask_teardown(worker: Any) -> None:
+    """Restore the clock."""
+    _life.close()

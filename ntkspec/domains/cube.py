@@ -16,7 +16,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 
 if TYPE_CHECKING:
-    from ntkspec.user import ZonalKernel
+    from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Cube"]
 

@@ -21,7 +21,7 @@ from ntkspec.networks import Network
 from ntkspec.parameters import as_whole, shown
 
 if TYPE_CHECKING:
-    from ntkspec.user import ZonalKernel
+    from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Array", "Degrees", "Domain"]
 

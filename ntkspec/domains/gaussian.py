@@ -15,7 +15,7 @@ from ntkspec.networks import Network
 from ntkspec.parameters import whole_number
 
 if TYPE_CHECKING:
-    from ntkspec.user import ZonalKernel
+    from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Gaussian"]
 

@@ -18,7 +18,7 @@ from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Network
 
 if TYPE_CHECKING:
-    from ntkspec.user import ZonalKernel
+    from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Sphere", "legendre", "log_multiplicity", "multiplicity"]
 

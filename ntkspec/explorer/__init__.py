@@ -1,7 +1,7 @@
-"""The explorer: a table of eigenvalues as one page that any browser opens, without a network.
+"""The explorer: a table of eigenvalues as one HTML page that works offline.
 
-`contents` takes from a table what the page shows; `page` puts it together with the page's own
-text, style and scripts (``web/``) and the charting library.
+`contents` reads from a table what the page shows; `page` combines it with the page's text, style
+and scripts (``web/``) and the charting library.
 """
 
 from ntkspec.explorer.contents import MOST_ENTRIES, Contents, read_contents

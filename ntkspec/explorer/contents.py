@@ -1,4 +1,4 @@
-"""What a page holds of a table: its numbers in one array of doubles, and what they are of."""
+"""The contents of a page: numbers of a table in one array of doubles, and a header."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import log_multiplicity, multiplicity
 from ntkspec.errors import NtkspecError
+from ntkspec.laws import Law, law
+from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range, range_length
-from ntkspec.spectra.laws import Law, law
-from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.tables import Table, TableSlice
 
 __all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]
 
-#: Eigenvalues that a page may hold: one of so many takes about 20 MB.
+#: Most eigenvalues in a page: this many take about 20 MB.
 MOST_ENTRIES = 2_000_000
-#: Smallest double with all its digits.
+#: Smallest normal double.
 SMALLEST = float(np.finfo(np.float64).tiny)
-#: What distinguishes a network from the others, in the order in which a page asks for it.
+#: Parameters that distinguish networks, in the order in which a page asks for them.
 PARAMETERS = (
     "activation", "slope", "power", "depth", "bias_variance", "weight_variance", "trained",
     "weights",
@@ -36,14 +36,14 @@ Selection = int | Iterable[int] | None
 
 @dataclass(frozen=True)
 class Contents:
-    """What a page holds.
+    """The contents of a page.
 
     Attributes
     ----------
     header : dict
         JSON: ``source``; ``grids``, each with ``dims``, ``degrees`` and the place of its (D, K)
         multiplicities; ``networks``, each with its name, parameters, grid, place of its (D, K)
-        eigenvalues, trace K(1), bounds of error and laws.
+        eigenvalues, trace K(1), error bounds and laws.
     numbers : float64 array
         The arrays one after another, as `encoded`.
 
@@ -63,20 +63,20 @@ class Contents:
 def encoded(
     value: NDArray[np.float64], log: NDArray[np.float64], sign: float = 1.0
 ) -> NDArray[np.float64]:
-    """One double for a number and its logarithm, which lose nothing.
+    """Encode a number and its logarithm as one double, without loss.
 
     Parameters
     ----------
     value, log : float64 arrays
-        Not negative, and the natural logarithm.
+        A non-negative number and its natural logarithm.
     sign : {1, -1}
-        Of -log where value leaves the range: 1 for numbers that underflow, -1 for those that
+        Sign of the stored logarithm: 1 for numbers that may underflow, -1 for those that may
         overflow.
 
     Returns
     -------
     float64 array
-        The value where it has all its digits or is exactly 0; else its logarithm, made negative.
+        The value if it is a normal double or exactly 0, otherwise its logarithm, made negative.
 
     Examples
     --------
@@ -93,15 +93,15 @@ def read_contents(
     dims: Selection = None,
     degrees: Selection = None,
 ) -> Contents:
-    """Take from a table what a page shows of it.
+    """Read from a table what a page shows.
 
     Parameters
     ----------
     table : Table
     networks : iterable of str, optional
-        Names in the table; all if not given.
+        Names in the table; by default all.
     dims, degrees : int or iterable of int, optional
-        All if not given.
+        By default all.
 
     Returns
     -------
@@ -110,10 +110,10 @@ def read_contents(
     Raises
     ------
     NtkspecError
-        When the table has no such network, dimension or degree; when there are more than
-        `MOST_ENTRIES` eigenvalues, or one is above the range of doubles.
+        If the table does not have a network, dimension or degree, if there are more than
+        `MOST_ENTRIES` eigenvalues, or if one is above the range of doubles.
     TableError
-        When the file is damaged.
+        If the file is damaged.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def read_contents(
 
 
 def _listed(selection: Selection, name: str) -> Any:
-    """An array, or a range, of which the table takes only what it has."""
+    """A selection as an array or a range; of a range the table uses the part that it has."""
     if isinstance(selection, str):
         selection = parse_range(selection, name)
     if selection is None or isinstance(selection, range):
@@ -149,21 +149,21 @@ def _listed(selection: Selection, name: str) -> Any:
 
 
 def _size(selection: Any, there: NDArray[np.int64]) -> int:
-    """How many are wanted, of those that are there if all are."""
+    """Number of selected values; all that the table has for None."""
     if selection is None:
         return there.size
     return range_length(selection) if isinstance(selection, range) else int(selection.size)
 
 
 def _check_size(table: Table, names: list[str], dims: Any, degrees: Any) -> None:
-    """Before anything is read that may not fit in memory."""
+    """Check the size before reading, as the numbers may not fit in memory."""
     count = sum(
         _size(dims, table.dims(name)) * _size(degrees, table.degrees(name)) for name in names
     )
     if count > MOST_ENTRIES:
         raise NtkspecError(
-            f"table = {str(table.path)!r} would put {count} eigenvalues into a page, and "
-            f"{MOST_ENTRIES} are the most; choose a part by network, dim or degrees"
+            f"table = {str(table.path)!r} would put {count} eigenvalues into a page; the most "
+            f"is {MOST_ENTRIES}; select networks, dims or degrees"
         )
 
 
@@ -177,7 +177,7 @@ def _add(array: NDArray[np.float64], parts: list[NDArray[np.float64]]) -> int:
 def _grid(
     part: TableSlice, grids: list[dict[str, Any]], parts: list[NDArray[np.float64]]
 ) -> int:  # fmt: skip
-    """Return the index of the grid of a slice's dimensions and degrees, made if it is new."""
+    """Return the index of the grid of a slice's dimensions and degrees; add it if it is new."""
     dims, degrees = part.dims.tolist(), part.degrees.tolist()
     for i, grid in enumerate(grids):
         if grid["dims"] == dims and grid["degrees"] == degrees:
@@ -195,13 +195,13 @@ def _numbers(part: TableSlice) -> NDArray[np.float64]:
     if np.isinf(part.eigenvalues).any():
         raise NtkspecError(
             f"network = {part.name!r} has eigenvalues above the range of doubles, which a page "
-            "does not show; choose others"
+            "cannot show; select other networks or dims"
         )
     return encoded(part.eigenvalues, part.log_eigenvalues)
 
 
 def _described(part: TableSlice) -> dict[str, Any]:
-    """What there is to say of a network and its kernel."""
+    """A network and its kernel as the page's header describes them."""
     network = part.network
     parameters = {name: getattr(network, name) for name in PARAMETERS} | {"kernel": part.kernel}
     return {
@@ -217,7 +217,7 @@ def _described(part: TableSlice) -> dict[str, Any]:
 
 
 def _trace(network: Network, kernel: Kernel) -> dict[str, Any]:
-    """K(1), or why it is not known."""
+    """K(1), or why it is unknown."""
     try:
         value = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
     except NtkspecError as error:
@@ -232,9 +232,9 @@ def _law(
     degrees: NDArray[np.int64],
     logs: NDArray[np.float64],
 ) -> dict[str, Any]:
-    """The law's parts, each of one parity or of all degrees, or why there is none."""
+    """The law's parts, one for each parity or one for all degrees, or why there is no law."""
     try:
-        found = law(network, dim, kernel)
+        found = law(network, dim, kernel=kernel)
     except NtkspecError as error:
         return {"unknown": str(error)}
     parts = [found] if found.other is None else [found, found.other]
@@ -242,7 +242,7 @@ def _law(
 
 
 def _law_part(part: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) -> dict[str, Any]:
-    """A law's fields, null where it is not derived, and where it holds in the table."""
+    """A law's fields (null where not derived) and the degree from which it holds in the table."""
     values = {field.name: getattr(part, field.name) for field in fields(part)}
     del values["kind"], values["other"], values["spectrum"]
     values["holds_from"] = holds_within(part, degrees, logs)
@@ -254,7 +254,7 @@ def _finite(value: Any) -> Any:
 
 
 def _source(table: Table) -> dict[str, Any]:
-    """Which table the numbers are from, and what made it."""
+    """The table's file name, its time and the version of the program that made it."""
     attributes = table.attributes
     program = json.loads(attributes["versions"])["ntkspec"]
     return {"file": table.path.name, "time": attributes["time"], "program": program}

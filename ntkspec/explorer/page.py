@@ -1,4 +1,4 @@
-"""The page: its parts, and their place in one file."""
+"""Assemble the page in one HTML file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ntkspec.tables import Table, open_table
 __all__ = ["page", "write_page"]
 
 WEB = files("ntkspec.explorer") / "web"
-#: The scripts, each a module under the name explorer/NAME.js; the last one starts the page.
+#: Scripts, each a module named explorer/NAME.js; the last one starts the page.
 SCRIPTS = (
     "numbers", "store", "spectra", "choice", "controls", "charts", "readout", "listing", "theme",
     "main",
@@ -39,17 +39,17 @@ def write_page(
     dims: Selection = None,
     degrees: Selection = None,
 ) -> Path:
-    """Write the explorer of a table: one HTML file with everything in it.
+    """Write the explorer of a table as one self-contained HTML file.
 
     Parameters
     ----------
     table : Table or path
     output : path
-        It appears whole or not at all; a pipe or a device is written through.
+        The file is complete or does not appear; a pipe or a device is written directly.
     networks : iterable of str, optional
-        Names in the table; all if not given.
+        Names in the table; by default all.
     dims, degrees : int or iterable of int, optional
-        All if not given.
+        By default all.
 
     Returns
     -------
@@ -59,10 +59,10 @@ def write_page(
     Raises
     ------
     NtkspecError
-        When plotly is not installed; when the table has no such network, dimension or degree;
-        when there are more than `MOST_ENTRIES` eigenvalues.
+        If plotly is not installed, if the table does not have a network, dimension or degree, or
+        if there are more than `MOST_ENTRIES` eigenvalues.
     TableError
-        When the table is missing or damaged, or the page cannot be written.
+        If the table is missing or damaged, or the page cannot be written.
 
     Examples
     --------
@@ -86,10 +86,10 @@ def write_page(
 
 
 def page(contents: Contents) -> str:
-    """Return the text of a page; the same for the same contents.
+    """Return the HTML of a page; the same contents give the same text.
 
-    No name of a table stands in the page as HTML: the header is JSON in which ``<`` is escaped,
-    and the scripts set texts only.
+    Names from the table cannot become HTML: the header is JSON in which ``<`` is escaped, and the
+    scripts only set text.
     """
     library, version = _library()
     imports = {f"explorer/{name}.js": _data_url(_read(f"{name}.js")) for name in SCRIPTS}
@@ -113,8 +113,7 @@ def _library() -> tuple[str, str]:
         from plotly.offline import get_plotlyjs, get_plotlyjs_version
     except ImportError:
         raise NtkspecError(
-            "the explorer draws with plotly, which is not installed; "
-            "pip install 'ntkspec[explorer]'"
+            "the explorer needs plotly, which is not installed: pip install 'ntkspec[explorer]'"
         ) from None
     return get_plotlyjs(), get_plotlyjs_version()
 
@@ -124,7 +123,7 @@ def _read(name: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that no reader of HTML takes for a tag."""
+    """JSON in which characters that HTML would read as tags are escaped."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,4 +1,4 @@
-"""The picture of a comparison: amplitudes against steps, and rates over predictions by width."""
+"""Picture of a comparison: amplitudes against steps, and ratios of rates against width."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.compare import Comparison, Curves, Row
 from ntkspec.errors import NtkspecError
-from ntkspec.plots.pictures import STYLES, checked_outputs, save, say_missing
+from ntkspec.plots.pictures import STYLES, checked_outputs, name_missing, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison_picture"]
 
-#: Lowest amplitude drawn: below it a finite network has left what any level foretells.
+#: Lowest amplitude drawn: below it no level predicts a finite network.
 LOWEST = 3e-3
-#: Records of the mean that get a marker.
+#: Number of records of the mean that get a marker.
 MARKERS = 18
-#: Ratios drawn at most.
+#: Largest ratio drawn.
 MOST_RATIO = 2.5
 Line = Literal["-", "--", ":"]
 LEVELS: tuple[tuple[str, Line, float], ...] = (
@@ -39,53 +39,41 @@ Style = tuple[str, str, float]
 def comparison_picture(
     comparison: Comparison, run: Run, outputs: Sequence[str | Path]
 ) -> list[Path]:
-    """Draw measured amplitudes and rates with what is predicted for them, a row for each loss.
+    """Draw measured amplitudes and rates with their predictions, one row for each loss.
 
-    Left the amplitudes of the widest networks, over those of the start; right the ratio of the
-    measured rates to those predicted for the training points, with 95 % intervals, against the
-    width and extrapolated to infinite width.
+    The left panel shows the amplitudes of the widest networks, divided by those at the start.  The
+    right panel shows the ratio of measured rates to those predicted for the training points, with
+    95 % intervals, against the width and extrapolated to infinite width.
 
     Parameters
     ----------
     comparison : Comparison
     run : Run
-        The run that it is of.
+        The run that was compared.
     outputs : sequence of path
-        Files to write, their kind by suffix: .png, .svg or .pdf.
+        Files to write; the suffix .png, .svg or .pdf sets the format.
 
     Returns
     -------
     list of Path
-        The files written; each appears whole or not at all.
+        The files written; each is complete or does not appear.
 
     Raises
     ------
     NtkspecError
-        For another suffix, or a comparison without rows.
+        If a suffix is not supported, or the comparison has no rows.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> from ntkspec.trainer.runs import open_run
     >>> from ntkspec.compare import compare
-    >>> found = compare(open_run(folder / "run.h5"))
-    >>> comparison_picture(found, open_run(folder / "run.h5"), [folder / "rates.png"])[0].name
+    >>> found = compare(open_run(run_path))
+    >>> comparison_picture(found, open_run(run_path), [folder / "rates.png"])[0].name
     'rates.png'
     """
     paths = checked_outputs(outputs, run.path)
     if not comparison.curves:
-        raise NtkspecError("the run has no trainings with records to draw yet")
+        raise NtkspecError("the run has no trainings with records to draw; train it first")
     figure = _draw(comparison, run)
     for path in paths:
         save(figure, path)
@@ -103,12 +91,12 @@ def _draw(comparison: Comparison, run: Run) -> Figure:
         _amplitudes(left, comparison, loss, styles)
         _ratios(right, comparison, loss, styles)
     _legend(figure, comparison, styles, run.points.n)
-    say_missing(figure, comparison.missing)
+    name_missing(figure, comparison.missing)
     return figure
 
 
 def _styles(comparison: Comparison) -> dict[int, Style]:
-    """A colour and marker for each degree drawn, evenly chosen where there are too many."""
+    """A colour and marker for each degree; if there are too many, evenly chosen degrees."""
     degrees = sorted({row.degree for row in comparison.rows})
     if len(degrees) > len(STYLES):
         chosen = np.linspace(0, len(degrees) - 1, len(STYLES)).round().astype(int)
@@ -150,7 +138,7 @@ def _amplitude(axes: Axes, curves: Curves, style: Style) -> None:
 
 
 def _cut(amplitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Leave out what is below the picture, and what has changed its sign."""
+    """Drop values below the picture, and values of opposite sign."""
     return np.where(amplitude > LOWEST, amplitude, np.nan)
 
 
@@ -161,11 +149,11 @@ def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Sty
     band = comparison.tolerance
     axes.axhspan(1.0 - band, 1.0 + band, color="0.92", zorder=0)
     axes.axhline(1.0, color="0.5", linewidth=0.8, zorder=1)
-    told = {row.degree for row in rows if row.points.ratio is not None}
-    shown = [(degree, style) for degree, style in styles.items() if degree in told]
+    known = {row.degree for row in rows if row.points.ratio is not None}
+    shown = [(degree, style) for degree, style in styles.items() if degree in known]
     drawn = [1.0 - 2 * band, 1.0 + 2 * band]
     for place, (degree, style) in enumerate(shown):
-        # Beside each other, not on top of each other.
+        # Shifted, so that markers do not overlap.
         aside = apart ** (0.6 * ((place + 0.5) / len(shown) - 0.5))
         mine = [row for row in rows if row.degree == degree and row.points.ratio is not None]
         drawn += _points(axes, mine, aside, style)
@@ -182,7 +170,7 @@ def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Sty
 
 
 def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list[str]]:
-    """Places of the widths, and one beyond them for infinite width where there is such a rate."""
+    """Positions of the widths, and one more for infinite width if there is an extrapolated rate."""
     widths = sorted({row.width for row in rows})
     columns, names = [float(width) for width in widths], [str(width) for width in widths]
     if any(row.loss == rows[0].loss for row in comparison.extrapolated):
@@ -209,7 +197,7 @@ def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[flo
 def _limit(
     axes: Axes, comparison: Comparison, key: tuple[str, int], x: float, style: Style
 ) -> list[float]:
-    """Extrapolated ratio, filled, and where the continuum's rate would put it, a dotted dash."""
+    """Extrapolated ratio (filled marker) and the ratio of the continuum's rate (dotted dash)."""
     colour, marker, size = style
     for row in comparison.extrapolated:
         level = row.points
@@ -239,7 +227,7 @@ def _named(loss: str) -> str:
 
 
 def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:
-    """Degrees above, lines below."""
+    """Legend of degrees above the panels, of lines below."""
     from matplotlib.lines import Line2D
 
     moving = {row.degree for row in comparison.rows if row.points.rate != 0.0}

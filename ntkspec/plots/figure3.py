@@ -1,4 +1,4 @@
-"""The poster's Figure 3 done right: eigenvalue against degree, to the last digit and its law."""
+"""The poster's Figure 3 to full accuracy: eigenvalues against degrees, with their laws."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.laws import Law, law
+from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
-from ntkspec.spectra.laws import Law, law
-from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
 
@@ -27,14 +27,14 @@ __all__ = ["figure3"]
 
 PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
-#: Lower end of the axis, log10, of a picture of nothing but exact zeros.
+#: Lower end of the axis (log10) if all eigenvalues are exact zeros.
 NOISE = -20.0
 PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One network in one dimension: logarithms to base 10 against degree."""
+    """One network in one dimension: logarithms to base 10 against degrees."""
 
     label: str
     style: tuple[str, str, float]
@@ -48,45 +48,32 @@ class Curve:
 def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
     """Draw eigenvalues against degrees for the networks of a table, with their laws.
 
-    Left log-log, where power laws are straight; right log-linear, down to the smallest value.
-    Small grey crosses are what Gauss-Gegenbauer quadrature in doubles (2000 nodes) gives.
+    The left panels are log-log, where power laws are straight; the right ones are log-linear, down
+    to the smallest value.  Small grey crosses show Gauss-Gegenbauer quadrature in doubles with 2000
+    nodes.
 
     Parameters
     ----------
     table : path
-        Table with up to four networks; dimensions 3, 10 and 64 are drawn where it has them.
+        Table with up to eight networks; dimensions 3, 10 and 64 are drawn if it has them.
     outputs : sequence of path
-        Files to write, their kind by suffix: .png, .svg or .pdf.
+        Files to write; the suffix .png, .svg or .pdf sets the format.
 
     Returns
     -------
     list of Path
-        The files written; each appears whole or not at all.
+        The files written; each is complete or does not appear.
 
     Raises
     ------
     TableError
-        When the table is missing or damaged.
+        If the table is missing or damaged.
     NtkspecError
-        For another suffix, or a table with no degrees beyond 2.
+        If a suffix is not supported, or the table has fewer than three degrees above 0.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> figure3(folder / "t.h5", [folder / "figure3.png"])[0].name
+    >>> figure3(table_path, [folder / "figure3.png"])[0].name
     'figure3.png'
     """
     paths = checked_outputs(outputs, Path(table))
@@ -101,7 +88,7 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
 def _dims(table: Table) -> list[int]:
     common = set.intersection(*(set(table.dims(name).tolist()) for name in table.networks))
     if not common:
-        raise NtkspecError("the table's networks have no dimension in common to draw")
+        raise NtkspecError("the table's networks have no dimension in common")
     preferred = [dim for dim in PREFERRED_DIMS if dim in common]
     ordered = sorted(common)
     return preferred or [ordered[0], *({ordered[-1]} - {ordered[0]})]
@@ -118,8 +105,8 @@ def _curves(table: Table, dim: int) -> list[Curve]:
         part = table.select(name, dim=dim, degrees=degrees)
         exact = np.asarray(part.log_eigenvalues).ravel() / math.log(10.0)
         whole = table.select(name, dim=dim)
-        model = law(network, dim, part.kernel)
-        # All degrees of the table may show where the law holds; else it is computed.
+        model = law(network, dim, kernel=part.kernel)
+        # Take from all degrees of the table where the law holds; otherwise it is computed.
         start = (
             holds_within(model, whole.degrees, whole.log_eigenvalues.ravel()) or model.holds_from
         )
@@ -128,10 +115,10 @@ def _curves(table: Table, dim: int) -> list[Curve]:
 
 
 def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Degrees evenly spread on both scales, of either parity, from 1 on."""
+    """Degrees from 1 on, evenly spread on both scales, with both parities."""
     positive = degrees[degrees > 0]
     if positive.size < 3:
-        raise NtkspecError("the table has too few degrees to draw: at least 3 beyond 0 are needed")
+        raise NtkspecError("the table has too few degrees to draw; it needs at least 3 above 0")
     top = float(positive[-1])
     wanted = np.r_[np.geomspace(1, top, 45), np.linspace(1, top, 60)]
     near = positive[np.minimum(np.searchsorted(positive, wanted), positive.size - 1)]
@@ -141,7 +128,7 @@ def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
 def _plain(
     network: Network, dim: int, degrees: NDArray[np.int64], kernel: str
 ) -> NDArray[np.float64]:
-    """What quadrature of the pointwise kernel gives; NaN where there is none in one dimension."""
+    """Result of quadrature of the pointwise kernel; NaN for weights on a sphere."""
     if network.weights == "sphere":
         return np.full(degrees.size, np.nan)
     pointwise = network.ntk if kernel == "ntk" else network.nngp
@@ -192,7 +179,7 @@ def _draw(panels: dict[int, list[Curve]]) -> Figure:
 def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    # Exact zeros have no logarithm; without others there is only the noise of quadrature.
+    # Exact zeros have no logarithm.
     finite = np.concatenate([c.exact[np.isfinite(c.exact)] for c in curves])
     smallest = finite.min() if finite.size else NOISE
     bottom = max(smallest * 1.05, -45.0) if log_degrees else smallest * 1.05
@@ -223,7 +210,7 @@ def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> N
 
 
 def _mark_floor(axes: Axes, curves: list[Curve]) -> None:
-    """Say where plain quadrature ends: the median of what it gives for exact zeros."""
+    """Write the noise level of plain quadrature: its median value for exact zeros."""
     zeros = np.concatenate([c.quadrature[~np.isfinite(c.exact)] for c in curves])
     zeros = zeros[np.isfinite(zeros)]
     if zeros.size:
@@ -242,7 +229,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
     kept["law"] = Line2D([], [], color="0.3", linewidth=1.1)
     kept["derived law, where within 10 %"] = kept.pop("law")
     kept[PLAIN] = kept.pop(PLAIN)
-    # In one line where it fits: some 140 characters do, 8 of them for each marker and gap.
+    # On one line if it fits: about 140 characters do, with 8 for each marker and gap.
     columns = min(len(kept), max(2, 140 // (max(map(len, kept)) + 8)))
     if sum(len(label) + 8 for label in kept) <= 140:
         columns = len(kept)

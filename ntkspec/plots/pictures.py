@@ -1,4 +1,4 @@
-"""What all pictures share: colours and markers, and files that appear whole."""
+"""Colours, markers and file output that all pictures share."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["NAMES", "STYLES", "checked_outputs", "plain", "save", "say_missing"]
+__all__ = ["NAMES", "STYLES", "checked_outputs", "name_missing", "plain", "save"]
 
-# Okabe and Ito's colours, ordered so that their grey values differ; each with its own marker.
-# Sizes differ too, for curves that nearly coincide.
+# Okabe and Ito's colours, ordered so that grey values differ, each with its own marker and size,
+# so that curves that nearly coincide can be told apart.
 STYLES = (
     ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
     ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
 )  # fmt: skip
-#: Names of activations as they are printed.
+#: Names of activations in pictures.
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
-#: Missing trainings that a picture names.
+#: Most missing trainings that a picture names.
 MOST_NAMED = 3
 
 
 def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
-    """Return the paths of pictures of a file, once it is known that they can be written.
+    """Return the paths of pictures of a file, after checking that they can be written.
 
     Raises
     ------
     NtkspecError
-        For other endings than .png, .svg and .pdf, and for what is no file or is the source.
+        If a path does not end in .png, .svg or .pdf, is not a regular file, or is the source.
     TableError
-        For a folder, or a file that is protected.
+        If a path is a folder or a write-protected file.
     """
     paths = [Path(path) for path in outputs]
     for path in paths:
@@ -52,7 +52,7 @@ def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
 
 
 def plain(text: str) -> str:
-    r"""Return a text from a file as a picture shows it: no control characters, no formulas.
+    r"""Return text from a file for use in a picture: no control characters, no formulas.
 
     Examples
     --------
@@ -63,19 +63,19 @@ def plain(text: str) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture, which appears whole or not at all."""
+    """Write a picture; the file is complete or does not appear."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.removeprefix(".")
     with appearing(path) as part, warnings.catch_warnings():
-        # A box stands for a letter that the font lacks.
+        # A letter that is not in the font is drawn as a box.
         warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from")
         # Ticks beyond the range of doubles are not drawn.
         warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning, "matplotlib")
         figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
 
-def say_missing(figure: Figure, missing: Sequence[object]) -> None:
-    """Say above the lowest legend which trainings are not in a picture, or not to the end."""
+def name_missing(figure: Figure, missing: Sequence[object]) -> None:
+    """List unfinished trainings above the lowest legend."""
     if not missing:
         return
     from matplotlib.font_manager import FontProperties
@@ -85,6 +85,6 @@ def say_missing(figure: Figure, missing: Sequence[object]) -> None:
     lines += [plain(str(one)) for one in missing[:MOST_NAMED]]
     if count > MOST_NAMED:
         lines.append(f"and {count - MOST_NAMED} more")
-    legend = figure.legends[-1]  # outside the axes, where the layout leaves room for it
+    legend = figure.legends[-1]  # outside the axes, where the layout leaves room
     legend.set_title("\n".join(lines), prop=FontProperties(size=9))
     legend.get_title().set(color="#B00020", multialignment="center")

@@ -1,4 +1,4 @@
-"""What a run's networks learned: the poster's Figures 1 and 2, and their like on any sphere."""
+"""Functions that a run's networks learned: the poster's Figures 1 and 2, on any sphere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.files.text import CsvWriter
-from ntkspec.plots.pictures import NAMES, checked_outputs, plain, save, say_missing
+from ntkspec.plots.pictures import NAMES, checked_outputs, name_missing, plain, save
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
 
@@ -27,17 +27,17 @@ __all__ = ["Curve", "Panel", "run_panels", "run_picture"]
 Array = NDArray[np.float64]
 
 TARGET, LEARNED, OTHERS = "0.55", "#D55E00", "#F3C3A5"
-#: Of degrees: the other colours, from dark to light.
+#: Colours of degrees, from dark to light.
 COLOURS = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-#: Smallest energies that are drawn, over the largest, against steps and in bars.
+#: Smallest energies drawn, relative to the largest, against steps and in bars.
 LOWEST, LOWEST_BAR = 1e-12, 1e-8
-#: Points of a great circle, and numbers of a block of its network's neurons.
+#: Points on a great circle, and numbers in a block of neurons evaluated there.
 ARC, BLOCK = 400, 2**20
-#: Values whose sum may overflow.
+#: Values above this are scaled, as their sum may overflow.
 LARGE = 2.0**900
-#: Losses side by side; more of them stand below each other.
+#: Most losses drawn side by side; more of them are drawn below each other.
 MOST_COLUMNS = 4
-#: Degrees whose energies are drawn: the lowest of the target's.
+#: Most degrees whose energies are drawn: the lowest ones of the target.
 MOST_DEGREES = len(COLOURS)
 COLUMNS = ("loss", "width", "seed", "panel", "series", "x", "value")
 
@@ -54,13 +54,13 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows.
+    """The contents of one panel.
 
     Attributes
     ----------
     kind : {"function", "dft", "bars", "energy"}
     loss : str
-        Of the members shown, as in their names.
+        Loss of the members shown, as in their names.
     curves : list of Curve
     """
 
@@ -72,49 +72,38 @@ class Panel:
 def run_picture(
     run: Run, outputs: Sequence[str | Path], numbers: str | Path | None = None
 ) -> list[Path]:
-    """Draw what the networks of a run learned, and how fast, for each of its losses.
+    """Draw what the networks of a run learned, and how fast, for each loss.
 
-    On the circle the target and the learned functions against x = angle / 2 pi, and the absolute
-    values of their discrete Fourier transforms; on other spheres both along a great circle, and
-    the energy of each degree.  Beside them the energy of the residual at the target's degrees
-    against steps.  Of several widths the largest is drawn.  Of an unfinished run the finished
-    trainings are drawn, and the others named.
+    On the circle the first panel shows the target and the learned functions against
+    x = angle / 2 pi, and the second the absolute values of their discrete Fourier transforms.  On
+    other spheres they show the functions along a great circle and the energy of each degree.  The
+    third panel shows the energy of the residual at the target's degrees against steps.  If there
+    are several widths, the largest is drawn.  If the run is unfinished, its finished trainings are
+    drawn and the others named.
 
     Parameters
     ----------
     run : Run
     outputs : sequence of path
-        Files to write, their kind by suffix: .png, .svg or .pdf.
+        Files to write; the suffix .png, .svg or .pdf sets the format.
     numbers : path, optional
-        File for the numbers drawn (CSV): loss, width, seed, panel, series, x, value.  A training
-        that is not finished has a row whose panel is "missing", with its status and steps.
+        CSV file for the numbers drawn: loss, width, seed, panel, series, x, value.  An unfinished
+        training has a row whose panel is "missing", with its status and steps.
 
     Returns
     -------
     list of Path
-        The files written; each appears whole or not at all, but for numbers to a pipe or device.
+        The files written; each is complete or does not appear, except numbers to a pipe or device.
 
     Raises
     ------
     NtkspecError
-        For another suffix, or a run of which nothing is finished.
+        If a suffix is not supported, or no training of the run is finished.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> run_picture(open_run(folder / "run.h5"), [folder / "run.png"])[0].name
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run_picture(open_run(run_path), [folder / "run.png"])[0].name
     'run.png'
     """
     paths = checked_outputs(outputs, run.path)
@@ -132,19 +121,19 @@ def run_picture(
 
 
 def run_panels(run: Run) -> list[list[Panel]]:
-    """The panels of a run's picture: for each loss three.
+    """The three panels of a run's picture for each loss.
 
     Raises
     ------
     NtkspecError
-        When nothing of the run is finished.
+        If no training of the run is finished.
     """
     found: dict[str, list[Member]] = {}
     for member in run.members:
         if member.status in ("finished", "diverged"):
             found.setdefault(member.name.partition(",")[0], []).append(member)
     if not found:
-        raise NtkspecError(f"{run.path}: no training of the run is finished, so none can be drawn")
+        raise NtkspecError(f"{run.path}: no training of the run is finished; train it first")
     panels = []
     for loss, members in found.items():
         widest = max(member.width for member in members)
@@ -172,12 +161,12 @@ def _function(run: Run, loss: str, members: list[Member]) -> Panel:
 
 
 def sampled(run: Run) -> bool:
-    """Whether the target is known at the training points alone."""
+    """Whether the target is known only at the training points."""
     return isinstance(run.target, SampledTarget)
 
 
 def _samples(run: Run) -> Curve:
-    """The target at the training points of the circle, in the order of their angles."""
+    """The target at the training points on the circle, in order of angle."""
     x = np.arctan2(run.points.x[:, 1], run.points.x[:, 0]) / (2.0 * np.pi) % 1.0
     order = np.argsort(x)
     return Curve("target", x[order], run.target_values[order])
@@ -188,7 +177,7 @@ def _learned(x: Array, y: Array, member: Member) -> Curve:
 
 
 def _values(run: Run, member: Member, x: Array) -> Array:
-    """Values of a trained network, m^(-1/2) sum_r a_r sigma(w_r . x), some neurons at a time."""
+    """Values of a trained network, m^(-1/2) sum_r a_r sigma(w_r . x), in blocks of neurons."""
     sigma, total = run.recipe.network.sigma, np.zeros(x.shape[0])
     some = max(1, BLOCK // x.shape[0])
     for start in range(0, member.width, some):
@@ -198,7 +187,7 @@ def _values(run: Run, member: Member, x: Array) -> Array:
 
 
 def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
-    """Absolute values of the DFT, scaled so that sin(2 pi k x) has 1 at k."""
+    """Absolute values of the DFT, scaled so that sin(2 pi k x) gives 1 at k."""
     points = run.points.equispaced
     target = run.target_values if points else run.grid_target
     curves = [Curve("target", *_spectrum(target))]
@@ -208,7 +197,7 @@ def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
 
 
 def _spectrum(values: Array) -> tuple[Array, Array]:
-    with np.errstate(over="ignore", invalid="ignore"):  # a network that diverged has any values
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverged network may have any values
         # A sum of large values overflows where their mean does not.
         scale = 2.0**-64 if np.abs(values).max() > LARGE else 1.0
         size = np.abs(np.fft.rfft(values * scale)) * 2.0 / values.size
@@ -220,7 +209,7 @@ def _spectrum(values: Array) -> tuple[Array, Array]:
 
 
 def _bars(run: Run, loss: str, members: list[Member]) -> Panel:
-    """Energy of the residual at each degree, before and after."""
+    """Energy of the residual at each degree, before and after training."""
     degrees = run.degrees.astype(np.float64)
     curves = [Curve("target", degrees, members[0].energy[0])]
     curves += [_learned(degrees, m.energy[-1], m)._replace(series="residual") for m in members]
@@ -228,7 +217,7 @@ def _bars(run: Run, loss: str, members: list[Member]) -> Panel:
 
 
 def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
-    """Energy of the residual at each degree of the target, over that of the start."""
+    """Energy of the residual at each degree of the target, divided by that at the start."""
     curves = []
     for degree in run.target.degrees[:MOST_DEGREES]:
         column = int(np.searchsorted(run.degrees, degree))
@@ -285,17 +274,17 @@ def _draw(run: Run, panels: list[list[Panel]]) -> Figure:
             line[0].set_title(name, fontsize=11)
     figure.suptitle(_title(run, panels), fontsize=11)
     _legend(figure, grid)
-    say_missing(figure, run.missing)
+    name_missing(figure, run.missing)
     return figure
 
 
 def _widths(panels: list[list[Panel]]) -> set[int]:
-    """Of the networks shown: unfinished, a loss may lack the largest."""
+    """Widths of the networks shown; in an unfinished run they may differ between losses."""
     return {curve.width for group in panels for curve in group[0].curves if curve.width}
 
 
 def _title(run: Run, panels: list[list[Panel]]) -> str:
-    """The run's name; activation, width if all have one, points, steps; the loss if it is one."""
+    """The run's name, activation, width (if there is one), points, steps, loss (if one)."""
     recipe = run.recipe
     parts = [NAMES.get(recipe.network.activation, recipe.network.activation)]
     if len(_widths(panels)) == 1:
@@ -318,7 +307,7 @@ def _loss_name(run: Run, loss: str) -> str:
 
 
 def _share_limits(column: list[Axes]) -> None:
-    """The same heights for all losses, so that they can be compared."""
+    """Use the same limits for all losses, so that they can be compared."""
     limits = [axes.get_ylim() for axes in column]
     for axes in column:
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
@@ -380,7 +369,7 @@ def _draw_bars(run: Run, panel: Panel, axes: Axes) -> None:
     axes.bar(target.x[keep], target.y[keep], width=0.8, color=TARGET, label="target")
     for curve in others:
         axes.plot(curve.x[keep], curve.y[keep], "s", color=OTHERS, markersize=2.5)
-    axes.bar(first.x[keep], first.y[keep], width=0.4, color=LEARNED, label="what is left of it")
+    axes.bar(first.x[keep], first.y[keep], width=0.4, color=LEARNED, label="residual")
     axes.set_yscale("log")
     top = float(target.y.max())
     axes.set_ylim(LOWEST_BAR * top, 3.0 * top)
@@ -406,7 +395,7 @@ def _draw_energy(panel: Panel, axes: Axes) -> None:
 
 
 def _legend(figure: Figure, grid: Any) -> None:
-    """One for all panels, below them."""
+    """Draw one legend for all panels, below them."""
     kept: dict[str, Any] = {}
     for axes in grid[0]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

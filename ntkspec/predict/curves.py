@@ -29,7 +29,7 @@ from ntkspec.predict.regularization import (
     regularization,
 )
 from ntkspec.results import Result
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
 

@@ -22,7 +22,7 @@ from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.route import as_source, double_only
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 

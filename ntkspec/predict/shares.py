@@ -14,7 +14,6 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra import spectrum
-from ntkspec.spectra.cube.layers import kernel_at_one
 
 __all__ = ["fractional_variances"]
 
@@ -65,7 +64,7 @@ def fractional_variances(
     cube = domain if isinstance(domain, Cube) else Cube(domain)
     found = spectrum(source, cube, degrees, kernel=kernel)
     with working_precision(96):
-        top = float(kernel_at_one(source, Layers(source, kernel)).mid())
+        top = float(Layers(source, kernel).at_one().mid())
     whole = weight * top + bias
     shares = np.empty(found.degrees.size)
     for i, k in enumerate(found.degrees.tolist()):

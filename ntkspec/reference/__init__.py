@@ -1,21 +1,6 @@
-"""A second arithmetic for checks: Gauss-Jacobi rules and Gaussian expectations in mpmath.
+"""The independent check: eigenvalues by two slow routes that share nothing with the engine.
 
-Independent of the engine and of python-flint: nothing of ntkspec is imported but the description of
-a network.  Every call computes in an mpmath context of its own.
+`ntkspec.reference.balls` integrates in ball arithmetic (python-flint), `ntkspec.reference.mpmath`
+by Gauss-Jacobi rules in mpmath.  Neither uses the other.  Both take a network's parameters
+(`ntkspec.reference.description`) and compute everything else from the definition.
 """
-
-from ntkspec.reference.jacobi import gauss_gegenbauer, gauss_jacobi, legendre
-from ntkspec.reference.spectrum import (
-    GaussJacobiValue,
-    gauss_jacobi_spectra,
-    gauss_jacobi_spectrum,
-)
-
-__all__ = [
-    "GaussJacobiValue",
-    "gauss_gegenbauer",
-    "gauss_jacobi",
-    "gauss_jacobi_spectra",
-    "gauss_jacobi_spectrum",
-    "legendre",
-]

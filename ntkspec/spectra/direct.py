@@ -29,7 +29,7 @@ from ntkspec.spectra.quadrature import (
     truncation,
 )
 from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["ROUTE", "direct_eigenvalues", "resolved_eigenvalues"]
 

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from ntkspec.callables import ball_function
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.user import ZonalKernel, ball_function
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["kernel_at_one"]
 

@@ -13,7 +13,7 @@ from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.spectra.rows import Rows
-from ntkspec.user import ZonalKernel
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.callables import ball_function
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
@@ -13,7 +14,7 @@ from ntkspec.spectra.parity import Parity
 from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
-from ntkspec.user import ZonalKernel, ball_function
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["ROUTE"]
 

@@ -1,9 +1,10 @@
 """Sweeps: recipe -> plan -> run (dask) -> blocks (files) -> assembly."""
 
+from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.clusters import External, Local
 from ntkspec.sweeps.plan import Plan
-from ntkspec.sweeps.progress import Observer, Progress
+from ntkspec.sweeps.progress import SweepProgress
 from ntkspec.sweeps.recipe import Recipe, group_name, parse_recipe, read_recipe
 from ntkspec.sweeps.run import SweepResult, run_shard, run_sweep
 
@@ -13,8 +14,8 @@ __all__ = [
     "Local",
     "Observer",
     "Plan",
-    "Progress",
     "Recipe",
+    "SweepProgress",
     "SweepResult",
     "group_name",
     "parse_recipe",

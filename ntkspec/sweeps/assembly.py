@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,8 +17,7 @@ from ntkspec.files.appearing import appearing_hdf5, followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers, filters_of
 from ntkspec.files.structure import Group
-from ntkspec.files.text import printable
-from ntkspec.files.versions import versions
+from ntkspec.jobs import provenance
 from ntkspec.networks import Kernel, Network
 from ntkspec.sweeps.blocks import opened_block, read_bounds
 from ntkspec.sweeps.plan import BlockKey, Plan
@@ -125,9 +121,7 @@ def describe(file: h5py.File, layout: Layout, compression: str) -> None:
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["layout"] = layout
     file.attrs["compression"] = compression
-    file.attrs["versions"] = json.dumps(versions())
-    file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["command"] = printable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    provenance.describe(file)
 
 
 def create_group(
@@ -257,7 +251,12 @@ def _group_bytes(plan: Plan, network: int) -> int:
     """Bound on what a network takes beside its numbers."""
     recipe = plan.recipe
     axes = 64 * (recipe.dims.size + recipe.degrees.size)
-    return GROUP_HEAD + axes + BLOCK_ENTRY * len(plan.of_network(network)) + 2048 * recipe.samples
+    return (
+        GROUP_HEAD
+        + axes
+        + BLOCK_ENTRY * len(plan.of_network(network))
+        + 2048 * recipe.checks.samples
+    )
 
 
 def _stored_bytes(plan: Plan, find: Find) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ntkspec.errors import NtkspecError
@@ -121,6 +122,8 @@ class Batch:
 def checked_dashboard(address: str) -> str:
     """Return where the dashboard listens, or raise NtkspecError unless it is a host and a port.
 
+    One that somebody asks for needs bokeh.
+
     Examples
     --------
     >>> checked_dashboard("0.0.0.0:8787")
@@ -132,6 +135,8 @@ def checked_dashboard(address: str) -> str:
             "dashboard", address,
             "write HOST:PORT; 127.0.0.1:8787 is for this machine alone, 0.0.0.0:8787 for all",
         )  # fmt: skip
+    if address != LOOPBACK and find_spec("bokeh") is None:
+        raise NtkspecError(f"dashboard = {address!r} needs bokeh; pip install 'ntkspec[dashboard]'")
     return address
 
 

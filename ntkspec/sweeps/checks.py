@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
@@ -70,8 +71,8 @@ def draws(plan: Plan) -> Iterator[Draw]:
     Blocks that begin beyond the recipe's largest dimension or degree of a check are left out.
     """
     for network in range(len(plan.recipe.networks)):
-        mine, samples = _within(plan, plan.of_network(network)), plan.recipe.samples
-        random = np.random.default_rng([plan.recipe.seed, network])
+        mine, samples = _within(plan, plan.of_network(network)), plan.recipe.checks.samples
+        random = np.random.default_rng([plan.recipe.checks.seed, network])
         others = random.integers(0, len(mine), max(0, samples - 1)).tolist()
         drawn = Counter([len(mine) - 1, *others] if samples else [])
         yield from (Draw(mine[at], plan[mine[at]], drawn[at]) for at in sorted(drawn))
@@ -80,7 +81,7 @@ def draws(plan: Plan) -> Iterator[Draw]:
 def _within(plan: Plan, numbers: range) -> Sequence[int]:
     """Those of a network's blocks that hold entries to be checked."""
     recipe = plan.recipe
-    if recipe.max_dim is None and recipe.max_degree is None:
+    if recipe.checks.max_dim is None and recipe.checks.max_degree is None:
         return numbers
     return [number for number in numbers if all(_checked(recipe, plan[number]))]
 
@@ -88,13 +89,12 @@ def _within(plan: Plan, numbers: range) -> Sequence[int]:
 def _checked(recipe: Recipe, key: BlockKey) -> tuple[int, int]:
     """How many of a block's first rows and columns may be checked."""
     dims, degrees = recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)]
-    rows = dims.size if recipe.max_dim is None else np.searchsorted(dims, recipe.max_dim, "right")
-    columns = (
-        degrees.size
-        if recipe.max_degree is None
-        else np.searchsorted(degrees, recipe.max_degree, "right")
-    )
-    return int(rows), int(columns)
+    return _up_to(recipe.checks.max_dim, dims), _up_to(recipe.checks.max_degree, degrees)
+
+
+def _up_to(limit: int | None, values: NDArray[np.int64]) -> int:
+    """How many of increasing values are at most a limit."""
+    return values.size if limit is None else int(np.searchsorted(values, limit, "right"))
 
 
 def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
@@ -114,7 +114,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
             float(data.log_eigenvalue[i, j]),
             float(data.relative_error[i]),
         )
-        for i, j in sample_entries(logs, dims, degrees, draw.count, recipe.seed)
+        for i, j in sample_entries(logs, dims, degrees, draw.count, recipe.checks.seed)
     ]
 
 
@@ -132,8 +132,8 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
         key.log_eigenvalue,
         key.promised,
         kernel,
-        recipe.digits,
-        recipe.check_method,
+        recipe.checks.digits,
+        recipe.checks.method,
     )
     write_whole(folder / f"{key.name}.json", _sealed(key, asdict(check)), follow=False)
     return True

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["External", "Local", "Where", "dask_client", "job_script"]
 
+logger = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
 #: Workers that a task may lose; dask's own 3 are soon reached where jobs are cancelled.
@@ -148,12 +150,12 @@ def dask_client(where: Where) -> Iterator[Client]:
     import dask
     from distributed import Client
 
-    steady_clock()
     if isinstance(where, External):
-        with _connected(where) as client:
+        with steady_clock(), _connected(where) as client:
             yield client
         return
     with (
+        steady_clock(),
         dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
         _local(where) if isinstance(where, Local) else _jobs(where) as cluster,
     ):
@@ -287,9 +289,10 @@ def _ctrl_c_for_us_alone() -> Iterator[None]:
 @contextmanager
 def _jobs(batch: Batch) -> Iterator[Any]:
     cluster = keeper = None
+    cluster_class = _cluster_class(batch)
     try:
         try:
-            cluster = _cluster_class(batch)(
+            cluster = cluster_class(
                 scheduler_options=_listening(batch),
                 silence_logs=logging.CRITICAL,
                 **_options(batch),
@@ -312,7 +315,12 @@ def _jobs(batch: Batch) -> Iterator[Any]:
 
 
 def _cluster_class(batch: Batch) -> Any:
-    import dask_jobqueue
+    try:
+        import dask_jobqueue
+    except ImportError:
+        raise NtkspecError(
+            f"cluster = {batch.kind!r} needs dask-jobqueue; pip install 'ntkspec[clusters]'"
+        ) from None
 
     return getattr(dask_jobqueue, KINDS[batch.kind])
 
@@ -393,7 +401,7 @@ class _Keeper:
             try:
                 await self._look(time.monotonic())
             except SUBMISSION_ERRORS as error:
-                _say(f"the jobs could not be looked after ({_reason(error)})")
+                _warn(f"the jobs could not be looked after ({_reason(error)})")
 
     async def _look(self, now: float) -> None:
         jobs = self._cluster.workers
@@ -410,7 +418,7 @@ class _Keeper:
         if failed:
             numbers = ", ".join(jobs[name].job_id for name in failed if jobs[name].job_id)
             if numbers:
-                _say(f"job {numbers} ended at once (its output may say why); it is tried again")
+                _warn(f"job {numbers} ended at once (its output may say why); it is tried again")
             self._wait_longer(now)
             for name in failed:
                 await self._drop(name)
@@ -420,7 +428,7 @@ class _Keeper:
             try:
                 await _submit(self._cluster, self._batch.jobs)
             except SUBMISSION_ERRORS as error:
-                _say(f"no job could be submitted ({_reason(error)})")
+                _warn(f"no job could be submitted ({_reason(error)})")
                 self._wait_longer(now)
 
     def _has_workers(self, name: Any) -> bool:
@@ -462,5 +470,5 @@ def _closing(job: Any) -> None:
     job.status = Status.closing
 
 
-def _say(message: str) -> None:
-    print(printable(message), file=sys.stderr)
+def _warn(message: str) -> None:
+    logger.warning("%s", printable(message))

@@ -24,7 +24,7 @@ from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.walk import is_walked
 from ntkspec.sweeps.plan import Plan
 
-__all__ = ["Cost", "foresee", "memory", "seconds"]
+__all__ = ["Cost", "estimate_cost", "memory", "seconds"]
 
 Integers = NDArray[np.int64]
 
@@ -44,7 +44,7 @@ class Cost:
     memory: int
 
 
-def foresee(plan: Plan, network: int) -> Cost:
+def estimate_cost(plan: Plan, network: int) -> Cost:
     """Estimate what a network's blocks cost, from some of them where they are many."""
     numbers = plan.of_network(network)
     some = numbers[:: -(-len(numbers) // LOOKED_AT)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
-from ntkspec.files.parts import is_part
+from ntkspec.jobs.parts import is_part
 from ntkspec.sweeps.blocks import ADVICE
 from ntkspec.sweeps.plan import NAME, BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe, read_recipe

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
-from ntkspec.files.parts import clear, is_locked, is_part, locked, sweep_up
 from ntkspec.files.seals import Numbers, chunk_digest
+from ntkspec.jobs.parts import clear, is_locked, is_part, locked, sweep_up
+from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.assembly import (
     Layout,
     Places,
@@ -33,7 +34,7 @@ from ntkspec.sweeps.blocks import block_path, check_block
 from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
 from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
-from ntkspec.sweeps.progress import Observer, Tally
+from ntkspec.sweeps.progress import Tally
 from ntkspec.tables import Table, TableSlice, open_table
 from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 
@@ -72,18 +73,8 @@ def merge(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
     >>> (folder / "t.h5").is_file()
     True
@@ -120,18 +111,8 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> merge_folders([folder / "t.h5.parts"], folder / "t.h5", "single", Observer())
     >>> (folder / "t.h5").is_file()
     True
@@ -227,18 +208,8 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
     >>> merge_tables([folder / "t.h5"], folder / "again.h5", Observer())
     >>> (folder / "again.h5").is_file()

@@ -1,111 +1,81 @@
-"""What a sweep tells while it runs."""
+"""Progress of a sweep."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
-from ntkspec.files.text import printable
+from ntkspec.jobs.progress import Observer, Progress
 
-__all__ = ["Observer", "Progress", "Tally"]
+__all__ = ["SweepProgress", "Tally"]
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a sweep is.
+class SweepProgress(Progress):
+    """How much of a sweep is done.
 
     Attributes
     ----------
     done, total : int
         Blocks and checks.
     eigenvalues : int
-        Computed by this run.
+        Computed by this process and its workers.
     retried : int
-        Tasks that failed, or whose worker did, and were given out again.
+        Tasks repeated because they or their worker failed.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import Observer, run_shard
     >>> class Mine(Observer):
     ...     def progress(self, state):
     ...         self.last = state
     >>> mine = Mine()
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1", observer=mine)
-    >>> mine.last.done, mine.last.total
-    (1, 1)
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1", observer=mine)
+    >>> mine.last
+    SweepProgress(done=1, total=1, eigenvalues=10, retried=0)
     """
 
-    done: int
-    total: int
     eigenvalues: int
     retried: int
 
+    def details(self, seconds: float) -> str:
+        """Eigenvalues a second, and repeated tasks."""
+        speed = f"{self.eigenvalues / seconds:.3g} eigenvalues/s" if self.eigenvalues else ""
+        return ", ".join(filter(None, (speed, f"{self.retried} retried" if self.retried else "")))
 
-class Observer:
-    """Hears how a sweep goes.  This one prints what a person should know, and no progress.
-
-    Examples
-    --------
-    >>> class Mine(Observer):
-    ...     def note(self, event, message, **facts):
-    ...         print(event)
-    >>> Mine().note("begin", "a sweep begins")
-    begin
-    """
-
-    def progress(self, state: Progress) -> None:
-        """After each task, and every few seconds."""
-
-    def note(self, event: str, message: str, **facts: Any) -> None:
-        """Something happened: "cluster", "damaged", "lost", "retry", "waiting", ....
-
-        Parameters
-        ----------
-        event : str
-        message : str
-            The same in a sentence.
-        **facts
-            What it was, for machines.
-        """
-        if event != "cluster":
-            print(printable(message), file=sys.stderr)
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """Return the same for a log in JSON."""
+        return super().facts(seconds) | {
+            "eigenvalues": self.eigenvalues,
+            "eigenvalues_per_second": self.eigenvalues / seconds,
+            "retried": self.retried,
+        }
 
 
 class Tally:
-    """Counts for an observer."""
+    """Counts the tasks of a sweep and reports them to its observer."""
 
     def __init__(self, observer: Observer, total: int) -> None:
         self.observer = observer
         self._done, self._total, self._eigenvalues, self._retried = 0, total, 0, 0
-        self.show()
+        self.report()
 
-    def show(self) -> None:
-        """Tell how far it is."""
-        state = Progress(self._done, self._total, self._eigenvalues, self._retried)
+    def report(self) -> None:
+        """Report the counts."""
+        state = SweepProgress(self._done, self._total, self._eigenvalues, self._retried)
         self.observer.progress(state)
 
     def more(self, tasks: int) -> None:
-        """Tasks found on the way."""
+        """Add tasks that were found on the way."""
         self._total += tasks
 
     def done(self, eigenvalues: int = 0) -> None:
-        """One task is done, and computed so many eigenvalues."""
+        """Count a task as done, with the eigenvalues that it computed."""
         self._done += 1
         self._eigenvalues += eigenvalues
-        self.show()
+        self.report()
 
     def retried(self, tasks: int) -> None:
-        """Some tasks are given out again."""
+        """Count tasks that are repeated."""
         self._retried += tasks
-        self.show()
+        self.report()

@@ -1,18 +1,15 @@
-"""What a number was made by: a digest of the code."""
+"""Digest of the code and the libraries that compute a table's blocks."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from ntkspec.files.versions import sources_digest
-from ntkspec.kernels import SOURCE_DIGEST
+from ntkspec.jobs import provenance
+from ntkspec.tables.atlas import START
 
 __all__ = ["code_digest"]
 
-SOURCES = ("activations.py", "networks.py", "duals/*.py", "spectra/*.py")
+LIBRARIES = ("numpy", "numba", "python-flint")
 
 
-@lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Digest of all code and libraries that the numbers depend on."""
-    return sources_digest(SOURCE_DIGEST, SOURCES, ("numpy", "numba", "python-flint"))
+    """Digest of all code and libraries that the eigenvalues depend on."""
+    return provenance.code_digest(START, LIBRARIES)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import check_outputs, followed
-from ntkspec.files.parts import clear, locked, sweep_up
 from ntkspec.files.text import printable
+from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
+from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.assembly import Layout, assemble, check_layout
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
@@ -19,7 +19,7 @@ from ntkspec.sweeps.checks import CheckKey, compute_check, draw_entries, draws, 
 from ntkspec.sweeps.clusters import External, Local, dask_client
 from ntkspec.sweeps.folder import PARTS, keep_recipe, survey
 from ntkspec.sweeps.plan import Plan
-from ntkspec.sweeps.progress import Observer, Tally
+from ntkspec.sweeps.progress import Tally
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import read_recipe
 from ntkspec.sweeps.tasks import Pool
@@ -27,6 +27,8 @@ from ntkspec.tables import open_table
 from ntkspec.verification import Check
 
 __all__ = ["SweepResult", "complete_blocks", "run_shard", "run_sweep"]
+
+logger = logging.getLogger(__name__)
 
 #: No compression makes a table smaller than this share.
 BEST_COMPRESSION = 0.25
@@ -45,18 +47,8 @@ class SweepResult:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> result = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> result = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> result.computed, result.reused
     (1, 0)
     """
@@ -108,18 +100,8 @@ def run_sweep(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import Local, run_sweep
-    >>> result = run_sweep(folder / "r.toml", folder / "t.h5", Local(1))
+    >>> result = run_sweep(recipe_path, folder / "t.h5", Local(1))
     >>> import ntkspec
     >>> with ntkspec.open_table(folder / "t.h5") as table:
     ...     print(table.select("relu", dim=3, degrees=2).eigenvalues)
@@ -187,18 +169,8 @@ def run_shard(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> (folder / "t.h5.parts").is_dir()
     True
     """
@@ -296,7 +268,7 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
                 return False
             table.verify_checksums()
     except TableError as error:
-        print(printable(f"{error}; it is rebuilt"), file=sys.stderr)
+        logger.warning("%s", printable(f"{error}; rebuilding it"))
         return False
     return True
 
@@ -307,9 +279,4 @@ def _check_room(plan: Plan, folder: Path, layout: Layout) -> None:
     share = 1.0 if plan.recipe.compression == "none" else BEST_COMPRESSION
     whole = plan.bytes * share
     needed = whole - 16 * share * there.eigenvalues + (whole if layout == "single" else 0.0)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise TableError(
-            f"{folder}: {plan.eigenvalues:.3g} eigenvalues need at least {needed / 1e9:.3g} GB of "
-            f"disk, and {free / 1e9:.3g} GB are free"
-        )
+    check_room(folder, needed, f"a table of {plan.eigenvalues:.3g} eigenvalues")

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = ["steady_clock"]
 
+_lock = threading.Lock()
+_users = 0
+_replaced: list[object] = []
 
-def steady_clock() -> None:
-    """Have this process's dask wait by a clock that runs on when the machine's is set back.
+
+@contextmanager
+def steady_clock() -> Iterator[None]:
+    """Have dask in this process wait by a clock that runs on when the machine's is set back.
 
     distributed holds messages until some milliseconds after the last one, and tornado sleeps until
     a time of day: where the clock goes back an hour in between, both wait for that hour, and a
-    sweep hangs.
+    sweep hangs.  The usual clock is restored when the last of all users leaves, in any order and
+    from any thread.
     """
     from distributed import batched
     from tornado.ioloop import IOLoop
 
-    offset = time.time() - time.monotonic()
+    global _users
+    with _lock:
+        if _users == 0:
+            offset = time.time() - time.monotonic()
 
-    def now(*loop: IOLoop) -> float:
-        return offset + time.monotonic()
+            def now(*loop: IOLoop) -> float:
+                return offset + time.monotonic()
 
-    IOLoop.time = now  # type: ignore[method-assign, assignment]
-    batched.time = now  # type: ignore[attr-defined]
+            _replaced[:] = [IOLoop.time, batched.time]  # type: ignore[attr-defined]
+            IOLoop.time = now  # type: ignore[method-assign, assignment]
+            batched.time = now  # type: ignore[attr-defined]
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                IOLoop.time, batched.time = _replaced  # type: ignore[method-assign, assignment, attr-defined]

@@ -142,7 +142,7 @@ class Pool:
         self._threads = max(1, sum(workers.values()))
         if not workers:
             self._tally.observer.note("waiting", "no worker is connected; waiting for one")
-        self._tally.show()
+        self._tally.report()
 
     def _heard(self, event: tuple[float, Any]) -> None:
         """What the scheduler says to all: a worker that is lost, with its tasks."""

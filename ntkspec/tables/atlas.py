@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import ntkspec
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import appearing, check_outputs, write_whole
-from ntkspec.files.meaning import imported_sources, meaning_digest
+from ntkspec.jobs.provenance import PACKAGE, code_digest
 from ntkspec.tables.table import Table, open_table
 
 __all__ = [
     "MOST_BYTES",
+    "START",
     "atlas",
     "atlas_path",
     "check_atlas",
@@ -25,7 +25,6 @@ __all__ = [
 
 #: The package stays small.
 MOST_BYTES = 8_000_000
-PACKAGE = Path(ntkspec.__file__).parent
 #: Computes every block of every table; what it imports determines the numbers.
 START = "spectra.walk"
 
@@ -80,6 +79,7 @@ def atlas() -> Table:
 
     A network that is not the poster's, and its NNGP kernel:
 
+    >>> import ntkspec
     >>> network = ntkspec.Network("gelu", depth=3, bias_variance=0.1, trained="all")
     >>> with atlas() as table:
     ...     ntk = table.select(network, dim=[10, 1024], degrees=range(5))
@@ -111,8 +111,7 @@ def source_digest(package: str | os.PathLike[str] | None = None) -> str:
     >>> len(source_digest())
     64
     """
-    folder = PACKAGE if package is None else Path(package)
-    return meaning_digest(folder, imported_sources(folder, START))
+    return code_digest(START, package=PACKAGE if package is None else Path(package))
 
 
 def check_atlas(

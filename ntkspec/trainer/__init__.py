@@ -1,1 +1,1 @@
-"""Training finite networks for real: the witness that knows nothing of the spectrum."""
+"""Train finite networks by gradient descent, independently of the spectrum."""

@@ -1,8 +1,8 @@
-"""Quadrature weights for points that are given: not negative, exact up to a degree.
+"""Quadrature weights for given points: non-negative and exact up to a degree.
 
 After A. Yu, Y. Yang and A. Townsend, "Tuning frequency bias in neural network training with
-nonuniform data" (ICLR 2023), who weigh the residual at non-uniform points by a positive quadrature
-rule, and build the Sobolev loss on it.
+nonuniform data" (ICLR 2023), which weights the residual at non-uniform points by a positive
+quadrature rule and builds the Sobolev loss on it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["exact_degree", "quadrature_weights", "rule_error"]
 
 Array = NDArray[np.float64]
 
-#: Largest `rule_error` of a rule that is called exact.
+#: Largest `rule_error` of a rule that counts as exact.
 EXACT = 1e-12
-#: Steps of Newton's method; it takes five to thirty.
+#: Most steps of Newton's method; it takes 5 to 30.
 MOST_STEPS = 200
-#: Multiplications that finding the exact degree of a given rule may take.
+#: Most multiplications for finding the exact degree of a rule.
 MOST_WORK = 2**31
-#: Bytes that the basis' values at the points may take.
+#: Most bytes for the values of the basis at the points.
 MOST_BYTES = 2**31
 
 
 def rule_error(x: ArrayLike, weights: ArrayLike, degree: int) -> float:
-    """Largest integral that a rule gives to a harmonic of unit norm and one degree in 1..degree.
+    """Largest integral by a rule of a unit-norm harmonic of one degree between 1 and `degree`.
 
     The true integral is 0.  max_k (sum_m (sum_i w_i Y_km(x_i))^2)^(1/2), which does not depend on
     the basis: the square is sum_ij w_i w_j N(d,k) P_k(<x_i,x_j>).
@@ -43,7 +43,7 @@ def rule_error(x: ArrayLike, weights: ArrayLike, degree: int) -> float:
     x : (n, dim) array_like
         Unit vectors.
     weights : (n,) array_like
-        Of sum 1.
+        With sum 1.
     degree : int
 
     Examples
@@ -64,8 +64,7 @@ def _errors(basis: Basis, weights: ArrayLike) -> list[float]:
 def exact_degree(x: ArrayLike, weights: ArrayLike) -> int:
     """Degree up to which a rule is exact, to 1e-12 in `rule_error`.
 
-    Stops early, with a degree that is right but may be less than the largest, where finding out
-    more would take seconds.
+    The search stops where it would take seconds; the rule may then be exact to a higher degree.
 
     Examples
     --------
@@ -91,25 +90,25 @@ def quadrature_weights(x: ArrayLike, degree: int | None = None) -> tuple[Array, 
     x : (n, dim) array_like
         Unit vectors.
     degree : int, optional
-        By default the largest that can be reached with weights that are not negative.
+        By default the largest that non-negative weights can reach.
 
     Returns
     -------
     weights : (n,) ndarray of float64
-        Not negative, of sum 1, as near to 1/n as can be in the sum of squares.
+        Non-negative, with sum 1, as close to 1/n as possible in the sum of squares.
     degree : int
-        Up to which they are exact: `rule_error` was measured, and is at most 1e-12.
+        Degree up to which they are exact: their measured `rule_error` is at most 1e-12.
 
     Raises
     ------
     NtkspecError
-        For a degree that cannot be reached, with the largest that can.
+        If the degree cannot be reached; the message gives the largest that can.
 
     Notes
     -----
-    The nearest rule to 1/n has the weights max(0, 1/n + p(x_i)) with a polynomial p of that degree,
-    the solution of the convex dual problem, which Newton's method finds.  Where there is no rule,
-    a polynomial whose mean is above all its values at the points proves it (Farkas' lemma).
+    The rule closest to 1/n has the weights max(0, 1/n + p(x_i)) with a polynomial p of that degree.
+    Newton's method finds p by solving the convex dual problem.  If no rule exists, a polynomial
+    whose mean is above all its values at the points proves it (Farkas' lemma).
 
     Examples
     --------
@@ -128,15 +127,15 @@ def quadrature_weights(x: ArrayLike, degree: int | None = None) -> tuple[Array, 
         if best is None:
             reached = _largest(x)[1]
             raise NtkspecError(
-                f"degree = {asked} is not allowed; weights that are not negative can be exact up "
-                f"to degree {reached} at these {x.shape[0]} points"
+                f"degree = {asked} is not allowed; non-negative weights at these "
+                f"{x.shape[0]} points can be exact up to degree {reached}"
             )
         weights, reached = best, asked
     return weights, reached
 
 
 def _largest(x: Array) -> tuple[Array, int]:
-    """Weights of the largest degree: what is exact to a degree is so to all below."""
+    """Weights of the largest degree, by bisection: a rule exact to a degree is so to lower ones."""
     n, dim = x.shape
     best = np.full(n, 1.0 / n)
     reached = exact_degree(x, best)
@@ -152,9 +151,9 @@ def _largest(x: Array) -> tuple[Array, int]:
 
 
 def _next_degree(dim: int, n: int, reached: int) -> int:
-    """Degree to try: as many conditions as half the points, then all, then one more each time.
+    """Degree to try next: conditions for half the points, then for all, then one degree more.
 
-    More conditions than points are met by points of much symmetry alone.
+    Only highly symmetric points satisfy more conditions than there are points.
     """
     for harmonics in (n // 2, n):
         degree = reached
@@ -166,7 +165,7 @@ def _next_degree(dim: int, n: int, reached: int) -> int:
 
 
 def _rule(x: Array, degree: int) -> Array | None:
-    """Weights exact to a degree; None where there are none.
+    """Weights exact to a degree, or None if there are none.
 
     A rule exact to twice a degree has at least as many points as there are harmonics up to it.
     """
@@ -176,8 +175,8 @@ def _rule(x: Array, degree: int) -> Array | None:
     bytes_needed = 8 * n * count(dim, degree)
     if bytes_needed > MOST_BYTES:
         raise NtkspecError(
-            f"degree = {degree} at {n} points is not allowed: it would take {bytes_needed:.3g} "
-            f"bytes, and {MOST_BYTES:.3g} are the most; give a lower degree or fewer points"
+            f"degree = {degree} at {n} points is not allowed: it takes {bytes_needed:.3g} "
+            f"bytes, and the most is {MOST_BYTES:.3g}; give a lower degree or fewer points"
         )
     basis = Basis(x, degree)
     u = _nearest(basis.matrix().T / math.sqrt(n))
@@ -199,7 +198,7 @@ class _Step:
 
 
 def _nearest(g: Array) -> Array | None:
-    """The u >= 0 nearest to 1 with g u = (sqrt(n), 0, ..., 0); None where there is none.
+    """The u >= 0 closest to 1 with g u = (sqrt(n), 0, ..., 0), or None if there is none.
 
     Newton's method for the convex function |max(0, 1 + g'y)|^2/2 - sqrt(n) y_0, whose gradient is
     the violation g u - (sqrt(n), 0, ...), u = max(0, 1 + g'y).
@@ -249,7 +248,7 @@ def _search(g: Array, now: _Step, direction: Array) -> _Step | None:
 
 
 def _polished(g: Array, now: _Step) -> Array:
-    """The conditions met to rounding: corrections of least norm on the positive weights."""
+    """Satisfy the conditions to rounding, by least-norm corrections of the positive weights."""
     u, active = now.u, now.u > 0.0
     for _ in range(3):
         violation = g @ u

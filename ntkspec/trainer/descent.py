@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on 1/2 r' P r, its largest stable step, and its divergence."""
+"""Full-batch gradient descent on 1/2 r' P r, and its largest stable step size."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["Descent", "Diverged", "Loss", "flattening_exponent", "largest_stable_step"]
 
-#: A loss that exceeds that of the start by this factor has diverged.
+#: A loss that exceeds the initial loss by this factor has diverged.
 GROWN = 100.0
-#: Relative accuracy of the largest eigenvalue of K P; steps are rounded down to so many digits.
+#: Relative accuracy of the largest eigenvalue of K P, and digits to which step sizes are rounded
+#: down.
 EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
-#: The matrix is made where it is no larger than this: Arnoldi's method needs some points.
+#: Up to this many points the matrix is formed: Arnoldi's method needs more points.
 FEW_POINTS = 16
 #: Distance from the sphere of points that were rounded to single precision.
 SINGLE = 1e-6
-#: Part of the largest stable step that is taken where none is given: no component overshoots.
+#: Default step size as a fraction of the largest stable one: no component overshoots.
 SHARE = 0.5
 
 
@@ -51,7 +52,7 @@ class Loss(Protocol):
 
 
 class Diverged(NtkspecError):
-    """A descent whose loss grew or left the range of numbers.
+    """The loss of a descent grew a hundredfold or became infinite or NaN.
 
     Examples
     --------
@@ -63,36 +64,36 @@ class Diverged(NtkspecError):
 
 
 class Descent:
-    """Gradient descent W <- W - eta dLoss/dW from where a network is; it moves the network.
+    """Gradient descent W <- W - eta dLoss/dW, which updates a network in place.
 
     Parameters
     ----------
     network : WideNetwork
-        Moved in place.
+        Updated in place.
     x : (n, dim) array_like
         Training points.
     target : (n,) array_like
         y.
     loss : Loss
         1/2 r' P r of the residual r = f(x) - y.
-    step : float, optional
-        Step size eta; by default half the largest stable one.
+    step_size : float, optional
+        eta; by default half the largest stable one.
     threads : int, optional
-        By default one for each processor; the result does not depend on it.
+        By default one for each processor; the result does not depend on their number.
 
     Attributes
     ----------
     network : WideNetwork
     step_size, largest_stable_step : float
     steps : int
-        Steps done.
+        Number of steps done.
     residual : (n,) ndarray of float64
     loss : float
 
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or the step is larger than the largest stable one.
+        If a parameter is not allowed, or step_size is larger than the largest stable one.
 
     Examples
     --------
@@ -115,12 +116,12 @@ class Descent:
         x: ArrayLike,
         target: ArrayLike,
         loss: Loss,
-        step: float | None = None,
+        step_size: float | None = None,
         threads: int | None = None,
     ) -> None:
         self._prepare(network, x, target, loss, threads)
         self.largest_stable_step = largest_stable_step(network, self._x, loss)
-        self.step_size = self._checked_step(step)
+        self.step_size = self._checked_step_size(step_size)
         self.steps = 0
         self._set_residual(self._layer.values(network.weights, network.readout) - self._y)
         self._first_loss = self.loss
@@ -135,7 +136,7 @@ class Descent:
         state: Mapping[str, Any],
         threads: int | None = None,
     ) -> Descent:
-        """Continue from a `state`, to the same bits; the network is moved there."""
+        """Continue from a `state`, bit for bit; sets the weights of the network."""
         new = cls.__new__(cls)
         new._prepare(network, x, target, loss, threads)
         for name in ("weights", "readout"):
@@ -148,7 +149,7 @@ class Descent:
         return new
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs: arrays (not copied) and numbers."""
+        """Everything that `restore` needs: arrays (not copied) and numbers."""
         return {
             "weights": self.network.weights,
             "readout": self.network.readout,
@@ -160,13 +161,13 @@ class Descent:
         }
 
     def advance(self, count: int = 1) -> None:
-        """Do so many steps.
+        """Do `count` steps.
 
         Raises
         ------
         Diverged
-            When the loss is not a number any more or has grown a hundredfold: the step, the cause
-            and the largest stable step size.
+            If the loss is no longer finite or has grown a hundredfold.  The message names the
+            step, the cause and the largest stable step size.
         """
         network, everything = self.network, self.network.trained == "all"
         for _ in range(count):
@@ -194,21 +195,23 @@ class Descent:
 
     def _set_residual(self, residual: NDArray[np.float64]) -> None:
         self.residual = residual
-        with np.errstate(all="ignore"):  # what diverges is told by its loss
+        with np.errstate(all="ignore"):  # `advance` checks the loss
             self._derivative = self._loss.apply(residual)
             self.loss = 0.5 * float(residual @ self._derivative)
 
-    def _checked_step(self, step: float | None) -> float:
+    def _checked_step_size(self, step_size: float | None) -> float:
         most = self.largest_stable_step
-        if step is None:
+        if step_size is None:
             return _rounded_down(SHARE * most)
-        asked = as_number(step)
+        asked = as_number(step_size)
         if not asked > 0.0:
-            raise NtkspecError(f"step = {shown(step)} is not allowed; it must be a number > 0")
+            raise NtkspecError(
+                f"step_size = {shown(step_size)} is not allowed; it must be a number > 0"
+            )
         if asked > most:
             raise NtkspecError(
-                f"step = {asked:g} is not allowed; the largest stable step is {most:.4g} (2 over "
-                "the largest eigenvalue of K P)"
+                f"step_size = {asked:g} is not allowed; the largest stable step size is "
+                f"{most:.4g} (2 over the largest eigenvalue of K P)"
             )
         return asked
 
@@ -226,14 +229,14 @@ class Descent:
 
 
 def largest_stable_step(network: WideNetwork, x: ArrayLike, loss: Loss) -> float:
-    """2 over the largest eigenvalue of K P, K the network's own tangent kernel.
+    """2 over the largest eigenvalue of K P, where K is the network's own tangent kernel.
 
     Rounded down to three digits, so that it does not depend on the order of sums.
 
     Raises
     ------
     NtkspecError
-        When K P is zero: nothing would be learned.
+        If K P is zero: nothing would be learned.
 
     Examples
     --------
@@ -253,7 +256,7 @@ def largest_stable_step(network: WideNetwork, x: ArrayLike, loss: Loss) -> float
     else:
         largest = _largest_eigenvalue(network.tangent_operator(points), loss, n)
     if not largest > 0.0 or not math.isfinite(largest):
-        raise NtkspecError("K P is zero at the start: this network learns nothing of this loss")
+        raise NtkspecError("K P is zero at the start: this network learns nothing with this loss")
     return _rounded_down(2.0 / largest)
 
 
@@ -261,7 +264,7 @@ def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
     def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(kernel.matvec(loss.apply(np.ravel(v))))
 
-    # A start that is not symmetric: it has a part of every eigenvector.
+    # A random start has a component along every eigenvector.
     begin = np.random.default_rng(0).standard_normal(n)
     try:
         found = eigs(
@@ -270,8 +273,8 @@ def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
         )  # fmt: skip
     except ArpackNoConvergence as error:
         raise NtkspecError(
-            "the largest stable step could not be found: the largest eigenvalue of K P did not "
-            f"converge ({error})"
+            "the largest stable step size could not be found: the largest eigenvalue of K P did "
+            f"not converge ({error}); give step_size"
         ) from None
     return float(np.abs(found[0]))
 
@@ -279,12 +282,12 @@ def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
 def flattening_exponent(
     network: WideNetwork, points: Points, target: Target | SampledTarget, weight: str = "power"
 ) -> float:
-    """The exponent s whose weights make the rates of a target's degrees as equal as can be.
+    """The exponent s that makes the rates of a target's degrees as equal as possible.
 
     For an activation with a kink whose order-th derivative jumps, lambda_k falls like
     k^-(d + 2 (order - 1)), and s = d/2 + order - 1 makes lambda_k mu_k flat (d/2 for ReLU).
     For others s is fitted by least squares to the logarithms of lambda_k at the target's degrees,
-    lambda_k being the network's own <Y_k, H Y_k> at the points.
+    with lambda_k = <Y_k, H Y_k> from the network's own kernel at the points.
 
     Parameters
     ----------
@@ -296,12 +299,12 @@ def flattening_exponent(
     Returns
     -------
     float
-        Rounded to two digits after the point where it is fitted.
+        Rounded to two decimals if it is fitted.
 
     Raises
     ------
     NtkspecError
-        When the target has fewer than two degrees that the network learns.
+        If the target has fewer than two degrees that the network learns.
 
     Examples
     --------
@@ -331,14 +334,14 @@ def flattening_exponent(
 
 
 def kink_order(sigma: Activation) -> int | None:
-    """The first derivative that jumps at 0; None where all are continuous or nothing is known."""
+    """Order of the first derivative that jumps at 0; None if there is none or it is unknown."""
     return sigma.singularity.order if sigma.singularity.kind == "kink" else None
 
 
 def _own_rate(
     network: WideNetwork, points: Points, target: Target | SampledTarget, degree: int
 ) -> float:
-    """<Y, H Y> for the target's part of a degree, by the quadrature rule of the points."""
+    """<Y, H Y> for the target's component of a degree, by the quadrature rule of the points."""
     part = target.component(degree, points.x)
     assert part is not None  # it is a degree of the target
     weighted = points.weights * part
@@ -346,7 +349,7 @@ def _own_rate(
 
 
 def _rounded_down(value: float) -> float:
-    """The value with its first digits only."""
+    """The value rounded down to its first digits."""
     scale = 10.0 ** (math.floor(math.log10(value)) - STEP_DIGITS + 1)
     return float(f"{math.floor(value / scale) * scale:.{STEP_DIGITS}g}")
 
@@ -356,5 +359,5 @@ def _checked_target(target: ArrayLike, n: int) -> NDArray[np.float64]:
     if y.shape != (n,):
         raise NtkspecError(f"target of shape {y.shape} is not allowed; it must be ({n},)")
     if not np.all(np.isfinite(y)):
-        raise NtkspecError("target is not allowed: it has values that are not finite")
+        raise NtkspecError("target has values that are not finite")
     return y

@@ -18,11 +18,11 @@ __all__ = ["design_points"]
 
 Array = NDArray[np.float64]
 
-#: Degree up to which Newton's method takes less than half a minute.
+#: Largest degree: up to here Newton's method takes less than half a minute.
 MOST_DEGREE = 63
-#: Steps of Newton's method; it takes about ten.
+#: Most steps of Newton's method; it takes about 10.
 MOST_STEPS = 100
-#: Mean of a harmonic that is as good as 0.
+#: Mean of a harmonic that counts as 0.
 ROUNDING = 4e-16
 #: Largest `cubature.rule_error` of a design.
 EXACT = 1e-13
@@ -35,8 +35,8 @@ def design_points(degree: int) -> Array:
     Parameters
     ----------
     degree : int
-        1 to 63.  The points come in opposite pairs, which integrate odd degrees exactly, so that a
-        design of an even degree is one of the next.
+        1 to 63.  The points come in opposite pairs, which integrate odd degrees exactly, so a
+        design of an even degree is also one of the next.
 
     Returns
     -------
@@ -46,14 +46,14 @@ def design_points(degree: int) -> Array:
     Raises
     ------
     NtkspecError
-        For a degree out of range, and when the iteration does not reach 1e-13.
+        If the degree is out of range, or the iteration does not reach 1e-13.
 
     Notes
     -----
     h pairs of points have 2h - 3 degrees of freedom for the t(t+1)/2 - 1 conditions of the even
     degrees 2, ..., t - 1 (Womersley 2018, Efficient spherical designs with good geometric
-    properties); with a few pairs more, 2 + t/4, Newton's
-    method converged for every t to 63, without them for some.
+    properties).  With 2 + t/4 more pairs Newton's method
+    converges for every t up to 63.
 
     Examples
     --------
@@ -63,8 +63,8 @@ def design_points(degree: int) -> Array:
     degree = whole_number(degree, "degree", least=1)
     if degree > MOST_DEGREE:
         raise NtkspecError(
-            f"degree = {degree} is not allowed; designs are computed up to degree {MOST_DEGREE}, "
-            "product rules reach further"
+            f"degree = {degree} is not allowed; the largest is {MOST_DEGREE}; "
+            "use product_rule for higher degrees"
         )
     last = degree if degree % 2 else degree + 1
     half = _half_spiral(_pairs(last))
@@ -102,7 +102,7 @@ def _violation(half: Array, last: int) -> Array:
 
 
 def _newton(half: Array, last: int) -> Array | None:
-    """One step of least norm, halved until the violation falls; None where it does not."""
+    """One least-norm step, halved until the violation falls; None if it does not."""
     error = _violation(half, last)
     if float(np.abs(error).max(initial=0.0)) <= ROUNDING:
         return None

@@ -1,14 +1,12 @@
 """Spherical harmonics in any dimension, orthonormal under the uniform probability measure.
 
-Everything here is the trainer's own: it shares no formula's code with the spectrum, whose
-predictions it is to test.
+The trainer has its own harmonics: they share no code with the spectrum, whose predictions the
+trainer tests.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,31 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 
-if TYPE_CHECKING:
-    from ntkspec.trainer.points import Points
-
 __all__ = [
     "Basis",
     "axis",
     "count",
-    "degree_energy",
     "harmonic",
     "latitudes",
     "legendre_table",
     "multiplicity",
+    "recurrence",
     "zonal",
 ]
 
 Array = NDArray[np.float64]
 
-#: Degree to which the basis keeps its digits: beyond, powers of a sine leave the range of doubles
-#: where the harmonic itself is not small (the worst is e^(-degree/e)).
+#: Largest degree for which the basis is accurate: above it, powers of a sine underflow where the
+#: harmonic itself is not small (the worst is e^(-degree/e)).
 MOST_DEGREE = 1500
-#: Distance from the sphere up to which a vector is taken for a point of it.
+#: Largest distance from the sphere of a vector that counts as a point on it.
 OFF_SPHERE = 1e-8
-#: Pairs of points in one block: a few of these stay in the cache.
-BLOCK = 1 << 15
-#: Numbers in one block of the basis, which takes many small steps whatever the block.
+#: Numbers in one block of the basis.
 BASIS_BLOCK = 1 << 20
 
 
@@ -87,7 +80,7 @@ def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
 
     Returns
     -------
-    (max_degree + 1, ...) ndarray of float64, the dots standing for the shape of t
+    (max_degree + 1, ...) ndarray of float64, with the shape of t at the end
         P_k(1) = 1.
 
     Notes
@@ -109,22 +102,28 @@ def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
     if max_degree:
         table[1] = t
     for k in range(1, max_degree):
-        a, b = _recurrence(dim, k)
+        a, b = recurrence(dim, k)
         np.multiply(t, table[k], out=table[k + 1])
         table[k + 1] *= a
         table[k + 1] -= b * table[k - 1]
     return table
 
 
-def _recurrence(dim: int, k: int) -> tuple[float, float]:
-    """(a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1."""
+def recurrence(dim: int, k: int) -> tuple[float, float]:
+    """Coefficients (a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1.
+
+    Examples
+    --------
+    >>> recurrence(3, 1)
+    (1.5, 0.5)
+    """
     return (2 * k + dim - 2) / (k + dim - 2), k / (k + dim - 2)
 
 
 def axis(dim: int) -> Array:
-    """Pole about which the basis' function of index 0 is zonal: the first axis on the circle.
+    """Pole about which the basis function of index 0 is zonal.
 
-    The last axis in higher dimensions.
+    It is the first axis on the circle and the last axis in higher dimensions.
 
     Examples
     --------
@@ -163,7 +162,7 @@ def zonal(dim: int, degree: int, x: ArrayLike, pole: ArrayLike) -> Array:
     cosines = np.clip(x @ vector, -1.0, 1.0)
     before, now = np.zeros_like(cosines), np.ones_like(cosines)
     for k in range(checked_degree(degree)):
-        a, b = _recurrence(dim, k) if k else (1.0, 0.0)
+        a, b = recurrence(dim, k) if k else (1.0, 0.0)
         before, now = now, a * cosines * now - b * before
     return math.sqrt(multiplicity(dim, degree)) * now
 
@@ -186,13 +185,13 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
     Raises
     ------
     NtkspecError
-        For an index that the degree does not have, and degrees beyond 1500 in dim >= 3.
+        If the degree has no such index, or is above 1500 in dim >= 3.
 
     Notes
     -----
     On the circle index 0 is sqrt(2) cos(k phi), index 1 sqrt(2) sin(k phi), x = (cos phi, sin phi).
     In higher dimensions Y(x) = g_kj(x_d) Y'(x'/norm(x')), x = (x', x_d): Y' runs through the
-    basis of degree j in dimension d - 1, j = 0, ..., k in turn, so that index 0 is zonal about the
+    basis of degree j in dimension d - 1, for j = 0, ..., k, so that index 0 is zonal about the
     last axis; g_kj(t) = (1-t^2)^(j/2) times the orthonormal Gegenbauer polynomial of degree k - j
     and parameter j + (d-2)/2 (Erdelyi 1953, Higher Transcendental Functions II, 11.2; real, and
     with no sign (-1)^m).
@@ -225,7 +224,7 @@ def harmonic(dim: int, degree: int, index: int, x: ArrayLike) -> Array:
 
 
 def _split(x: Array) -> tuple[Array, Array, Array]:
-    """Last coordinate, norm of the others, and these as a unit vector (any, at the poles)."""
+    """Last coordinate, norm of the others, and these as a unit vector (arbitrary at the poles)."""
     rest = x[:, :-1]
     sine = np.linalg.norm(rest, axis=1)
     direction = rest / np.where(sine > 0.0, sine, 1.0)[:, np.newaxis]
@@ -340,81 +339,6 @@ def _moments(x: Array, last: int, weighted: Array) -> list[Array]:
     return [np.concatenate(part) for part in parts]
 
 
-def degree_energy(r: ArrayLike, points: Points, degrees: Iterable[int]) -> Array:
-    """Energy of the part of each degree of a function known at points.
-
-    Parameters
-    ----------
-    r : (n,) array_like
-        Its values.
-    points : Points
-        n points x_i with their weights c_i.
-    degrees : iterable of int
-
-    Returns
-    -------
-    (number of degrees,) ndarray of float64
-        sum_ij c_i c_j r_i r_j N(d,k) P_k(<x_i,x_j>) = sum_m (sum_i c_i r_i Y_km(x_i))^2, which is
-        the squared norm of the part of degree k when the rule is exact to twice the degree.
-
-    Raises
-    ------
-    NtkspecError
-        When r has another number of values than there are points.
-
-    Notes
-    -----
-    By the basis where it has fewer functions than there are pairs of points a degree, otherwise
-    by the recurrence of P_k on blocks of pairs; memory grows as n, not as n^2.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import circle
-    >>> points = circle(16)
-    >>> degree_energy(points.x[:, 0] + 2.0, points, [0, 1, 2]).round(12)
-    array([4. , 0.5, 0. ])
-    """
-    wanted = [checked_degree(k) for k in degrees]
-    values = checked_residual(r, points)
-    if not wanted:
-        return np.empty(0)
-    last, weighted = max(wanted), points.weights * values
-    few = count(points.dim, last) <= max(points.n * (last + 1) // 4, 64)
-    if few and (points.dim == 2 or last <= MOST_DEGREE):
-        energy = [float(c @ c) for c in Basis(points.x, last).coefficients(weighted)]
-        return np.array([energy[k] for k in wanted])
-    return _energy_by_pairs(points.x, weighted, last)[wanted]
-
-
-def _energy_by_pairs(x: Array, weighted: Array, last: int) -> Array:
-    """The double sum over pairs, block by block, each pair of blocks once."""
-    n, dim = x.shape
-    side = math.isqrt(BLOCK)
-    energy = np.zeros(last + 1)
-    for i in range(0, n, side):
-        for j in range(0, i + 1, side):
-            rows, columns = slice(i, i + side), slice(j, j + side)
-            t = np.clip(x[rows] @ x[columns].T, -1.0, 1.0)
-            sums = _pair_sums(dim, t, weighted[rows], weighted[columns], last)
-            energy += sums if i == j else 2.0 * sums
-    return energy * [float(multiplicity(dim, k)) for k in range(last + 1)]
-
-
-def _pair_sums(dim: int, t: Array, left: Array, right: Array, last: int) -> Array:
-    """left' P_k(t) right for k = 0, ..., last."""
-    sums = np.empty(last + 1)
-    before, now, after = np.zeros_like(t), np.ones_like(t), np.empty_like(t)
-    for k in range(last + 1):
-        sums[k] = left @ now @ right
-        a, b = _recurrence(dim, k) if k else (1.0, 0.0)
-        np.multiply(t, now, out=after)
-        after *= a
-        before *= b
-        after -= before
-        before, now, after = now, after, before
-    return sums
-
-
 def checked_dim(dim: int) -> int:
     """Return a dimension, or raise."""
     return whole_number(dim, "dim", least=2)
@@ -426,7 +350,7 @@ def checked_degree(degree: int) -> int:
 
 
 def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:
-    """Return points of the sphere as an (n, dim) array of float64, as they are, or raise."""
+    """Return points on the sphere as an (n, dim) array of float64, not normalized, or raise."""
     try:
         array = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError):
@@ -436,29 +360,19 @@ def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF
             f"points of shape {array.shape} are not allowed; give (n, dim), n >= 1, dim >= 2"
         )
     if dim is not None and array.shape[1] != dim:
-        raise NtkspecError(f"points have the dimension {array.shape[1]}; dim = {dim} is needed")
+        raise NtkspecError(f"points have dimension {array.shape[1]}; dim = {dim} is needed")
     norms = np.linalg.norm(array, axis=1)
     off = ~(np.abs(norms - 1.0) <= tolerance)
     if off.any():
         i = int(np.flatnonzero(off)[0])
         raise NtkspecError(
-            f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to {tolerance:g}"
+            f"points[{i}] has norm {norms[i]:.10g}; all norms must be 1 to {tolerance:g}"
         )
     return array
-
-
-def checked_residual(r: ArrayLike, points: Points) -> Array:
-    """Return values at points as an (n,) array of float64 without gaps, or raise."""
-    values = np.ascontiguousarray(r, dtype=np.float64)
-    if values.shape != (points.n,):
-        raise NtkspecError(
-            f"r has the shape {values.shape}; it must have one value for each of {points.n} points"
-        )
-    return values
 
 
 def _check_reach(dim: int, degree: int) -> None:
     if dim > 2 and degree > MOST_DEGREE:
         raise NtkspecError(
-            f"degree = {degree} is not allowed; in dim >= 3 the basis reaches to {MOST_DEGREE}"
+            f"degree = {degree} is not allowed; in dim >= 3 the largest is {MOST_DEGREE}"
         )

@@ -31,21 +31,21 @@ def midpoints(n: int) -> Array:
 
 
 class IntervalLoss:
-    """1/2 r' P r with the weight mu_k on the part of r of each frequency k on an interval.
+    """1/2 r' P r on an interval, which weights the component of each frequency k by mu_k.
 
     Parameters
     ----------
     n : int
         Number of `midpoints`, scaled to the interval, at which r is sampled.
     s : float
-        Exponent: s > 0 weighs high frequencies more and s < 0 less.
+        Exponent: s > 0 gives high frequencies more weight, s < 0 less.
     ends : {"dirichlet", "neumann", "periodic"}
-        How r goes on beyond the ends, hence its series on (0, 1): odd, sin(pi k x), k >= 1; even,
-        cos(pi k x), k >= 0; or with the period 1, the waves of k whole periods.
+        How r continues beyond the ends, which decides its series on (0, 1): odd, sin(pi k x),
+        k >= 1; even, cos(pi k x), k >= 0; or with period 1, the full Fourier series.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s), or (1 + k^2)^s.
     max_degree : int, optional
-        Frequencies above have the weight 0.  By default all that n points tell apart have one.
+        Higher frequencies have weight 0.  By default all that n points resolve have one.
 
     Attributes
     ----------
@@ -56,22 +56,22 @@ class IntervalLoss:
     parity : {-1, 1, None}
         Of the continuation: odd, even, or none.
     extended : SobolevLoss
-        The loss on the circle that weighs the continuation.
+        The loss of the continuation, on the circle.
 
     Raises
     ------
     NtkspecError
-        For n < 1, an unknown `ends`, and what `ntkspec.trainer.sobolev.SobolevLoss` refuses.
+        If n < 1, `ends` is unknown, or `ntkspec.trainer.sobolev.SobolevLoss` raises.
 
     Notes
     -----
-    P = E' Q E: E continues r to a whole period, 2n equispaced points of the circle for an odd or
-    even continuation, and Q is the matrix of `SobolevLoss` there.  So P = S' diag(mu) S / n with
+    P = E' Q E, where E continues r to a whole period (2n equispaced points on the circle for an odd
+    or even continuation) and Q is the matrix of `SobolevLoss` there.  So P = S' diag(mu) S / n with
     the orthonormal sine transform S of the second kind (DST-II; DCT-II for an even continuation),
     and s = 0 is the mean square, 1/2 sum r_i^2 / n.
 
-    A residual need not vanish at the ends to be weighed with "dirichlet": its sine coefficients
-    then fall as 1/k, and with s >= 1/2 the loss grows with n.
+    With "dirichlet" the residual need not vanish at the ends.  If it does not, its sine
+    coefficients fall as 1/k, and for s >= 1/2 the loss grows with n.
 
     Examples
     --------
@@ -134,7 +134,6 @@ class IntervalLoss:
         values = np.ascontiguousarray(r, dtype=np.float64)
         if values.shape != (self.n,):
             raise NtkspecError(
-                f"r has the shape {values.shape}; it must have one value for each of {self.n} "
-                "midpoints"
+                f"r has the shape {values.shape}; give one value for each of {self.n} midpoints"
             )
         return values

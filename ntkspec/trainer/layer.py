@@ -1,4 +1,4 @@
-"""A wide layer at some points: its values and its steps, by compiled loops or by numpy's blocks."""
+"""Values and descent steps of a wide layer at fixed points, compiled or by numpy."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
 
 Array = NDArray[Any]
 
-#: Neurons of a slab: what a thread takes at a time, and what has a sum of its own.
+#: Neurons in a slab: a thread takes one slab at a time, and each slab has its own sum.
 SLAB = 256
-#: Points of a block, which with the slopes of four neurons at them fit a processor's first cache.
+#: Points in a block: with the slopes of four neurons they fit the first-level cache.
 LENGTH = 256
-#: Points are filled up to a multiple of this, so that no loop has a rest.
+#: The number of points is padded to a multiple of this, so that loops have no remainder.
 UNIT = 16
-#: Largest dimension whose loops are unrolled; beyond, matrix products are faster.
+#: Largest dimension whose loops are unrolled; above it matrix products are faster.
 MOST_UNROLLED = 16
-#: Pairs of a point and a neuron below which a second thread costs more than it saves.
+#: Pairs of point and neuron below which a second thread costs more than it saves.
 WORTH_A_THREAD = 2**17
-#: Activations that the kernels know by their name alone.
+#: Activations that the compiled kernels identify by name.
 NAMED = {
     "elu": "Elu", "silu": "Silu", "softplus": "Softplus", "erf": "Erf", "gelu": "Gelu",
     "sin": "Sin", "cos": "Cos", "gaussian": "Gaussian",
@@ -43,14 +43,14 @@ class Layer:
     Parameters
     ----------
     points : (n, dim) array
-        Of the precision of the weights.
+        In the precision of the weights.
     threads : int
-        At most so many work at it; the values do not depend on how many do.
+        Most threads to use; the values do not depend on their number.
 
     Notes
     -----
-    The sums over the neurons are split into slabs of 256 in the precision of the weights, and the
-    slabs are added in doubles, in their order.
+    The sums over the neurons are split into slabs of 256, summed in the precision of the weights;
+    the slabs are added in doubles, in order.
     """
 
     def __init__(self, points: Array, threads: int) -> None:
@@ -67,24 +67,23 @@ class Layer:
         weights: Array,
         readout: Array,
         derivative: NDArray[np.float64],
-        size: float,
-        readout_too: bool,
+        step_size: float,
+        train_readout: bool,
     ) -> NDArray[np.float64]:
-        """Move weights (and readouts) in place by a step of descent; return the new f.
+        """Do one descent step on the weights (and readouts) in place; return the new f.
 
         Parameters
         ----------
         weights, readout : (m, dim) and (m,)
         derivative : (n,) array
-            Of the loss by f(x_i).
-        size : float
-            Step size.
-        readout_too : bool
+            Derivative of the loss with respect to f(x_i).
+        step_size : float
+        train_readout : bool
         """
         raise NotImplementedError
 
     def _over_slabs(self, work: Callable[[int, int], None], slabs: int) -> None:
-        """Call work(first, last) for parts of the slabs, in threads where it is worth it."""
+        """Call work(first, last) for parts of the slabs, in threads if that is faster."""
         count = min(self.threads, slabs, max(1, self.n * slabs * SLAB // WORTH_A_THREAD))
         if count == 1:
             work(0, slabs)
@@ -94,7 +93,7 @@ class Layer:
 
 
 def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
-    """Return the layer of an activation at some points: compiled where the kernels know it.
+    """Return the layer of an activation at fixed points, compiled if the kernels know it.
 
     Parameters
     ----------
@@ -106,13 +105,13 @@ def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> La
     Raises
     ------
     NtkspecError
-        For an activation without derivative, and for threads < 1.
+        If the activation has no derivative, or threads < 1.
     """
     count = _checked_threads(threads)
     if sigma.derivative is None:
         raise NtkspecError(
-            f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 but at the "
-            "kink"
+            f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
+            "at the kink"
         )
     if _formula(sigma, points.dtype.type) is None or points.shape[1] > MOST_UNROLLED:
         return _Plain(sigma, points, count)
@@ -142,7 +141,7 @@ def _elementwise(sigma: Activation, z: Array, kernel: str, function: Callable[..
 
 
 def _formula(sigma: Activation, number: Any) -> Any:
-    """The kernels' named tuple of an activation, in a precision; None for a user's."""
+    """The kernels' named tuple for an activation and precision; None for a user's activation."""
     from ntkspec.kernels import sigma as kernels
 
     if sigma.user:
@@ -158,7 +157,7 @@ def _formula(sigma: Activation, number: Any) -> Any:
 
 
 class _Compiled(Layer):
-    """By the kernels, a group of neurons at a time."""
+    """Compiled loops over groups of neurons."""
 
     def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
         super().__init__(points, threads)
@@ -174,8 +173,8 @@ class _Compiled(Layer):
     def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
         from ntkspec.kernels.descent import layer_values
 
-        w, a = _filled(weights), _filled(readout)
-        sums = self._room(len(w))
+        w, a = _padded(weights), _padded(readout)
+        sums = self._empty_sums(len(w))
 
         def work(first: int, last: int) -> None:
             layer_values(self._sigma, self._zero, self._x, w, a, SLAB, sums, first, last)
@@ -188,19 +187,19 @@ class _Compiled(Layer):
         weights: Array,
         readout: Array,
         derivative: NDArray[np.float64],
-        size: float,
-        readout_too: bool,
+        step_size: float,
+        train_readout: bool,
     ) -> NDArray[np.float64]:
         from ntkspec.kernels import descent
 
-        kernel = descent.tanh_step if self._tanh and not readout_too else descent.step
+        kernel = descent.tanh_step if self._tanh and not train_readout else descent.step
         width = len(weights)
-        w, a, g = _filled(weights), _filled(readout), self._blocks(derivative)
-        sums, scaled = self._room(len(w)), self._number(size / np.sqrt(width))
+        w, a, g = _padded(weights), _padded(readout), self._blocks(derivative)
+        sums, scaled = self._empty_sums(len(w)), self._number(step_size / np.sqrt(width))
 
         def work(first: int, last: int) -> None:
             kernel(
-                self._sigma, self._zero, self._x, g, w, a, scaled, width, readout_too, SLAB, sums,
+                self._sigma, self._zero, self._x, g, w, a, scaled, width, train_readout, SLAB, sums,
                 first, last,
             )  # fmt: skip
 
@@ -210,12 +209,12 @@ class _Compiled(Layer):
         return self._gathered(sums, width)
 
     def _blocks(self, column: Array) -> Array:
-        """An array over the points cut into blocks, filled up with zeros."""
+        """An array over the points, cut into blocks and padded with zeros."""
         filled = np.zeros(self._shape, self._number)
         filled.reshape(-1)[: self.n] = column
         return filled
 
-    def _room(self, neurons: int) -> Array:
+    def _empty_sums(self, neurons: int) -> Array:
         return np.empty((-(-neurons // SLAB), *self._shape), self._number)
 
     def _gathered(self, sums: Array, width: int) -> NDArray[np.float64]:
@@ -224,12 +223,12 @@ class _Compiled(Layer):
 
 
 class _Plain(Layer):
-    """By matrix products, a slab of neurons at a time."""
+    """Matrix products over slabs of neurons."""
 
     def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
         super().__init__(points, threads)
         self._sigma = sigma
-        if sigma.user:  # a Python function, which may not stand threads
+        if sigma.user:  # a Python function may not be safe to call from several threads
             self.threads = 1
 
     def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
@@ -244,18 +243,18 @@ class _Plain(Layer):
         weights: Array,
         readout: Array,
         derivative: NDArray[np.float64],
-        size: float,
-        readout_too: bool,
+        step_size: float,
+        train_readout: bool,
     ) -> NDArray[np.float64]:
         g = derivative.astype(weights.dtype)
-        scaled = weights.dtype.type(size / np.sqrt(len(weights)))
+        scaled = weights.dtype.type(step_size / np.sqrt(len(weights)))
 
         def slab(mine: slice) -> Array:
             w, a = weights[mine], readout[mine]
             z = self.points @ w.T
             slopes = slopes_of(self._sigma, z) * g[:, np.newaxis]
             moved = scaled * a[:, np.newaxis] * (slopes.T @ self.points)
-            if readout_too:
+            if train_readout:
                 a -= scaled * (values_of(self._sigma, z).T @ g)
             w -= moved
             return np.asarray(values_of(self._sigma, self.points @ w.T) @ a)
@@ -270,13 +269,13 @@ class _Plain(Layer):
             for s in range(first, last):
                 sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
 
-        with threadpool_limits(1, "blas"):  # one thread a product: its bits depend on how many
+        with threadpool_limits(1, "blas"):  # results depend on the number of BLAS threads
             self._over_slabs(work, slabs)
         return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
 
 
-def _filled(rows: Array) -> Array:
-    """The same array where its length is a multiple of four, else a copy filled up with zeros."""
+def _padded(rows: Array) -> Array:
+    """The array itself if its length is a multiple of four, else a copy padded with zeros."""
     from ntkspec.kernels.descent import GROUP
 
     rest = -len(rows) % GROUP

@@ -1,4 +1,4 @@
-"""Training with a kernel that stays as it is, solved exactly: r <- (1 - eta K P) r."""
+"""Training with a constant kernel, solved exactly: r <- (1 - eta K P) r."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LinearTraining", "loss_factor"]
 
 Array = NDArray[np.float64]
 
-#: Eigenvalues of P below this part of the largest are rounding errors.
+#: Eigenvalues of P below this fraction of the largest are rounding errors.
 NEGLIGIBLE = 1e-14
 
 
@@ -30,7 +30,7 @@ def loss_factor(matrix: ArrayLike) -> Array:
     Raises
     ------
     NtkspecError
-        For another shape, a matrix that is not symmetric, or one with a negative eigenvalue.
+        If the matrix is not square, not symmetric, or has a negative eigenvalue.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def loss_factor(matrix: ArrayLike) -> Array:
     top = float(np.abs(values).max(initial=0.0))
     if values.min(initial=0.0) < -1e-10 * top:
         raise NtkspecError(
-            f"matrix has the eigenvalue {values.min():.3g}; that of a loss must not be negative"
+            f"matrix has the eigenvalue {values.min():.3g}; a loss must not have negative ones"
         )
     kept = values > NEGLIGIBLE * top
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
@@ -66,7 +66,7 @@ class LinearTraining:
     Raises
     ------
     NtkspecError
-        For shapes that do not fit, and a kernel that is not symmetric.
+        If the shapes do not fit, or the kernel is not symmetric.
 
     Notes
     -----
@@ -92,7 +92,7 @@ class LinearTraining:
             )
         moved = k @ b
         values, vectors = np.linalg.eigh(b.T @ moved)
-        #: (rank,) eigenvalues of K P that are not 0 by P's, increasing; rounding below 0 removed.
+        #: (rank,) eigenvalues of K P on the range of P, increasing; negative rounding errors are 0.
         self.eigenvalues: Array = np.maximum(values, 0.0)
         self._moved: Array = moved @ vectors
         self._factor: Array = b @ vectors
@@ -107,7 +107,7 @@ class LinearTraining:
         step_size : float
             eta > 0.
         steps : (R,) array_like
-            Whole numbers >= 0, as large as one likes.
+            Whole numbers >= 0, however large.
         start : (n,) array_like
             r_0.
         functionals : (K, n) array_like
@@ -115,7 +115,7 @@ class LinearTraining:
         Returns
         -------
         (R, K) ndarray of float64
-            inf where it diverges beyond the range of doubles.
+            inf where it overflows.
         """
         r = np.asarray(start, dtype=np.float64)
         rows = np.asarray(functionals, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Finite networks of one hidden layer: their start, their values, their own tangent kernel."""
+"""Finite networks with one hidden layer: random start, values, own tangent kernel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["WideNetwork", "start"]
 Trained = Literal["hidden", "all"]
 Precision = Literal["float64", "float32"]
 
-#: Numbers in the largest array that a pass over the neurons makes.
+#: Most numbers in an array of a pass over the neurons.
 MOST_NUMBERS = 2**21
 MOST_WIDTH = 2**28
 
@@ -34,10 +34,10 @@ class WideNetwork:
     sigma : Activation
     weights : (m, dim) ndarray of float64 or float32
         Inner weights w_r.
-    readout : (m,) ndarray of the same precision
+    readout : (m,) ndarray in the same precision
         Outer weights a_r.
     trained : {"hidden", "all"}
-        Whether only the inner weights move (the poster), or the outer ones too.
+        Whether only the inner weights are trained (the poster) or the outer ones too.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class WideNetwork:
         Raises
         ------
         NtkspecError
-            When x has another shape.
+            If x is not of shape (n, dim).
         """
         points = self._points(x)
         return layer_at(self.sigma, points, threads).values(self.weights, self.readout)
@@ -77,8 +77,8 @@ class WideNetwork:
         """The network's own tangent kernel between points: (n, dim) -> (n, n).
 
         H_ij = 1/m sum_r [a_r^2 sigma'(w_r . x_i) sigma'(w_r . x_j) <x_i, x_j>
-        + sigma(w_r . x_i) sigma(w_r . x_j)], the second term where the readout is trained
-        (Jacot et al. 2018).  For m to infinity this is the NTK.
+        + sigma(w_r . x_i) sigma(w_r . x_j)], with the second term only if the readout is trained
+        (Jacot et al. 2018).  As m goes to infinity this converges to the NTK.
 
         Examples
         --------
@@ -99,7 +99,7 @@ class WideNetwork:
         return np.asarray((slopes * inner + values) / self.width)
 
     def tangent_operator(self, x: ArrayLike) -> LinearOperator:
-        """`tangent_matrix` as an operator that is applied without being made."""
+        """`tangent_matrix` as an operator, without forming the matrix."""
         points = self._points(x)
 
         def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,7 +116,7 @@ class WideNetwork:
         return LinearOperator((len(points), len(points)), matvec=apply, dtype=np.float64)
 
     def _parts(self, points: NDArray[Any]) -> Any:
-        """Arguments of the activation at all points and readouts, some neurons at a time."""
+        """Preactivations at all points, and readouts, for a block of neurons at a time."""
         count = max(1, MOST_NUMBERS // len(points))
         for first in range(0, self.width, count):
             mine = slice(first, first + count)
@@ -126,7 +126,7 @@ class WideNetwork:
         points = np.asarray(x, dtype=self.weights.dtype)
         if points.ndim != 2 or points.shape[1] != self.dim or not len(points):
             raise NtkspecError(
-                f"x of shape {points.shape} is not allowed; the network takes (n, {self.dim})"
+                f"x of shape {points.shape} is not allowed; it must be (n, {self.dim})"
             )
         return points
 
@@ -142,7 +142,7 @@ def start(
     trained: Trained = "hidden",
     precision: Precision = "float64",
 ) -> WideNetwork:
-    """Return a network at its random start.
+    """Return a network with random weights.
 
     Parameters
     ----------
@@ -150,12 +150,12 @@ def start(
     width, dim : int
         Neurons m, and dimension of the inputs.
     seed : int
-        The same seed gives the same network, float32 that of float64 rounded.
+        The same seed gives the same network; float32 weights are the float64 ones rounded.
     antisymmetric : bool
-        Neurons in pairs with the same inner weights and opposite readouts: f = 0 at the start, and
-        the tangent kernel is that of m/2 independent neurons.
+        Whether neurons come in pairs with the same inner weights and opposite readouts, so that
+        f = 0 at the start.  The tangent kernel is then that of m/2 independent neurons.
     weight_variance : float
-        Of each component of the inner weights, which are normal.
+        Variance of each component of the inner weights, which are normal.
     trained : {"hidden", "all"}
     precision : {"float64", "float32"}
 
@@ -167,7 +167,7 @@ def start(
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed.
+        If a parameter is not allowed.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def start(
     seed = whole_number(seed, "seed", 0, 2**63)
     if antisymmetric and m % 2:
         raise NtkspecError(
-            f"width = {m} is not allowed; an antisymmetric start takes an even number of neurons"
+            f"width = {m} is not allowed; an antisymmetric start needs an even width"
         )
     if not 0.0 < as_number(weight_variance) < math.inf:
         raise NtkspecError(
@@ -195,7 +195,7 @@ def start(
     free = m // 2 if antisymmetric else m
     weights = math.sqrt(weight_variance) * rng.standard_normal((free, d))
     readout = np.where(rng.random(free) < 0.5, 1.0, -1.0)
-    if antisymmetric:  # pairs beside each other cancel to the last bit
+    if antisymmetric:  # adjacent pairs cancel exactly
         weights = np.repeat(weights, 2, axis=0)
         readout = np.column_stack((readout, -readout)).ravel()
     return WideNetwork(sigma, weights.astype(precision), readout.astype(precision), trained)

@@ -33,33 +33,33 @@ __all__ = [
 Array = NDArray[np.float64]
 Density = Literal["cap", "cluster"]
 
-#: Bytes that a set of points may take.
+#: Most bytes that a set of points may take.
 MOST_BYTES = 2**31
-#: Distance up to which two points are the same.
+#: Distance up to which two points count as the same.
 SAME = 1e-12
-#: Clusters of a cloud of kind "cluster", and the share of its points that lie in them.
+#: Number of clusters of a "cluster" cloud, and the fraction of its points that lie in them.
 CLUSTERS, IN_CLUSTERS = 5, 0.5
-#: Concentration beyond which points of a cap crowd together more than their distances can tell.
+#: Largest concentration: above it, points of a cap are too close together to tell apart.
 MOST_CONCENTRATION = 1e6
-#: Points proposed at a time to a density of a user's, and how many may fail for one that is kept.
+#: Points proposed at a time to a user's density, and how many may be rejected for each one kept.
 PROPOSALS, MOST_PROPOSED = 1 << 14, 10**4
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Points of the sphere and the weights of their quadrature rule.
+    """Points on the sphere and the weights of their quadrature rule.
 
     Parameters
     ----------
     x : (n, dim) ndarray of float64
         Unit vectors.
     weights : (n,) ndarray of float64
-        Not negative, of sum 1.
+        Non-negative, with sum 1.
     kind : str
-        How they were made.
+        How they were made: "circle", "random", "design", ...
     exact_degree : int
-        The rule integrates all harmonics of degree 1 to exact_degree to zero (to rounding), hence
-        every polynomial of that degree; 0 where nothing is known.
+        The rule integrates every polynomial up to this degree exactly (to rounding); 0 where
+        nothing is known.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Points:
     def with_quadrature_weights(self, degree: int | None = None) -> Points:
         """Return the same points with weights that are exact up to a degree.
 
-        `ntkspec.trainer.cubature.quadrature_weights` says which; by default the largest degree.
+        See `ntkspec.trainer.cubature.quadrature_weights`; by default the largest degree.
 
         Examples
         --------
@@ -99,7 +99,7 @@ class Points:
 
     @cached_property
     def equispaced(self) -> bool:
-        """Whether these are `circle`'s points, in its order, with equal weights."""
+        """Whether these are the points of `circle`, in the same order, with equal weights."""
         return (
             self.dim == 2
             and bool(np.all(np.abs(self.weights * self.n - 1.0) <= SAME))
@@ -108,7 +108,7 @@ class Points:
 
 
 def circle(n: int) -> Points:
-    """n equispaced points of the circle, at the angles 2 pi j/n.
+    """n equispaced points on the circle, at the angles 2 pi j/n.
 
     The poster's x in [0, 1) is the angle over 2 pi.
 
@@ -130,7 +130,7 @@ def _on_circle(n: int) -> Array:
 
 
 def random_points(n: int, dim: int, seed: int) -> Points:
-    """n independent points, uniform on the sphere, of equal weights.
+    """n independent points, uniform on the sphere, with equal weights.
 
     Examples
     --------
@@ -143,10 +143,10 @@ def random_points(n: int, dim: int, seed: int) -> Points:
 
 
 def fibonacci(n: int) -> Points:
-    """n points along a spiral on S^2, of nearly equal distances and of equal weights.
+    """n points along a spiral on S^2, nearly evenly spaced, with equal weights.
 
     Heights 1 - (2j+1)/n, angles 2 pi j/golden ratio (Gonzalez 2010, Mathematical Geosciences 42,
-    p. 49).  No degree is integrated exactly.
+    p. 49).  The rule is exact for no degree.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def product_rule(degree: int, dim: int) -> Points:
     Raises
     ------
     NtkspecError
-        Where the points would not fit in memory: their number grows as degree^(dim-1).
+        If the points would not fit in memory: their number grows as degree^(dim-1).
 
     Examples
     --------
@@ -208,13 +208,13 @@ def _product(x: Array, weights: Array, t: Array, along: Array) -> tuple[Array, A
 def spherical_design(degree: int) -> Points:
     """Points on S^2 that integrate all polynomials up to a degree with equal weights.
 
-    About degree^2/2 points in opposite pairs, computed once in a process; see
+    About degree^2/2 points in opposite pairs, computed once per process; see
     `ntkspec.trainer.designs.design_points`.
 
     Raises
     ------
     NtkspecError
-        For a degree outside 1..63.
+        If degree is not between 1 and 63.
 
     Examples
     --------
@@ -234,7 +234,7 @@ def cloud(
     density: Density | Callable[[Array], ArrayLike] = "cap",
     concentration: float | None = None,
 ) -> Points:
-    """n independent points of a density that is not uniform, of equal weights 1/n.
+    """n independent points drawn from a non-uniform density, with equal weights 1/n.
 
     Parameters
     ----------
@@ -243,20 +243,20 @@ def cloud(
         "cap": von Mises-Fisher, proportional to exp(concentration <x, pole>), about the
         axis of `ntkspec.trainer.harmonics.axis`.  "cluster": half of the points uniform, the others
         in 5 von Mises-Fisher clusters about random centres.  A function maps points (m, dim)
-        to values (m,), not negative, proportional to the density.
+        to values (m,), non-negative, proportional to the density.
     concentration : float, optional
-        Of a named density: at least 0, by default 1 for "cap" and 50 for "cluster".
+        For a named density: at least 0, by default 1 for "cap" and 50 for "cluster".
 
     Raises
     ------
     NtkspecError
-        For a density of another name, negative or not finite, or so narrow that ten thousand
-        uniform points hold none of its points.
+        If the density has an unknown name, is negative or not finite, or is so narrow that less
+        than one in ten thousand uniform points would be kept.
 
     Notes
     -----
-    A function is sampled by rejection below the largest value met; when a larger one comes up, the
-    points start again below it.
+    A function is sampled by rejection from the uniform density, bounded by the largest value seen;
+    when a larger value appears, sampling starts again with the new bound.
 
     Examples
     --------
@@ -309,7 +309,7 @@ def _rejected(
         x = _unit(generator.standard_normal((PROPOSALS, dim)))
         values, chances = _densities(density, x), generator.random(PROPOSALS)
         if values.max() > bound:
-            # The points so far were drawn below too low a bound.
+            # The points so far were drawn with too low a bound.
             bound, kept, total, proposed = float(values.max()), [], 0, 0
             continue
         part = x[chances * bound < values]
@@ -318,8 +318,8 @@ def _rejected(
         proposed += PROPOSALS
         if proposed > MOST_PROPOSED * (total + 1):
             raise NtkspecError(
-                f"density is too narrow: of {proposed} uniform points it keeps {total}, where "
-                f"{n} are wanted"
+                f"density is too narrow: it keeps {total} of {proposed} uniform points, and "
+                f"{n} are needed"
             )
     return np.ascontiguousarray(np.concatenate(kept)[:n])
 
@@ -331,11 +331,11 @@ def _densities(density: Callable[[Array], ArrayLike], x: Array) -> Array:
         raise NtkspecError(f"density failed on an (m, dim) array: {error}") from error
     if values.shape != x.shape[:1]:
         raise NtkspecError(
-            f"density gave the shape {values.shape} for {x.shape[0]} points; it must map (m, dim) "
+            f"density returned shape {values.shape} for {x.shape[0]} points; it must map (m, dim) "
             "to (m,)"
         )
     if not (np.isfinite(values).all() and (values >= 0.0).all()):
-        raise NtkspecError("density must be finite and not negative everywhere")
+        raise NtkspecError("density must be finite and non-negative everywhere")
     return values
 
 
@@ -345,20 +345,20 @@ def _checked_concentration(concentration: float | None, default: float) -> float
 
 
 def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
-    """Points given by their coordinates.
+    """Points with the given coordinates.
 
     Parameters
     ----------
     x : (n, dim) array_like
-        Unit vectors, to 1e-8; they are normalized to the last digit.
+        Unit vectors, to 1e-8; they are normalized.
     weights : (n,) array_like, optional
-        Not negative, of sum 1 (to 1e-8); 1/n when left out.
+        Non-negative, with sum 1 (to 1e-8); by default 1/n.
 
     Raises
     ------
     NtkspecError
-        For points off the sphere, points given twice, wrong shapes, and weights that are not
-        of this kind.
+        If points are off the sphere or given twice, shapes do not fit, or weights are negative or
+        do not sum to 1.
 
     Notes
     -----
@@ -376,12 +376,22 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
     return Points(array, given, "array", exact_degree(array, given))
 
 
+def checked_residual(r: ArrayLike, points: Points) -> Array:
+    """Return values at points as a contiguous (n,) array of float64, or raise."""
+    values = np.ascontiguousarray(r, dtype=np.float64)
+    if values.shape != (points.n,):
+        raise NtkspecError(
+            f"r has the shape {values.shape}; give one value for each of {points.n} points"
+        )
+    return values
+
+
 def _unit(x: Array) -> Array:
     return np.ascontiguousarray(x / np.linalg.norm(x, axis=1)[:, np.newaxis])
 
 
 def _check_distinct(x: Array) -> None:
-    """Raise when two points are the same: they are neighbours along any direction."""
+    """Raise if two points are the same: such points are neighbours along any direction."""
     along = x @ np.random.default_rng(0).standard_normal(x.shape[1])
     order = np.argsort(along, kind="stable")
     reach = SAME * math.sqrt(x.shape[1]) * 10.0
@@ -393,7 +403,7 @@ def _check_distinct(x: Array) -> None:
         same = np.flatnonzero(np.linalg.norm(x[first] - x[second], axis=1) <= SAME)
         if same.size:
             i, j = sorted((int(first[same[0]]), int(second[same[0]])))
-            raise NtkspecError(f"points[{j}] is points[{i}] again; each point may be given once")
+            raise NtkspecError(f"points[{j}] is the same as points[{i}]; give each point once")
 
 
 def _checked_weights(weights: ArrayLike, n: int) -> Array:
@@ -410,7 +420,7 @@ def _checked_weights(weights: ArrayLike, n: int) -> Array:
         raise NtkspecError(f"weights[{bad[0]}] = {array[bad[0]]} is not allowed; it must be >= 0")
     total = float(array.sum())
     if not abs(total - 1.0) <= 1e-8:
-        raise NtkspecError(f"weights have the sum {total:.10g}; it must be 1")
+        raise NtkspecError(f"weights sum to {total:.10g}; the sum must be 1")
     return array / total
 
 
@@ -419,8 +429,8 @@ def _checked_size(n: int, dim: int) -> int:
     n = whole_number(n, "n", least=1)
     if 8 * n * (dim + 1) > MOST_BYTES:
         raise NtkspecError(
-            f"{n} points in dim = {dim} are not allowed: they would take {8 * n * (dim + 1):.3g} "
-            f"bytes, and {MOST_BYTES:.3g} are the most"
+            f"{n} points in dim = {dim} are not allowed: they take {8 * n * (dim + 1):.3g} bytes, "
+            f"and the most is {MOST_BYTES:.3g}"
         )
     return n
 

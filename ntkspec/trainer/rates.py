@@ -1,6 +1,6 @@
-"""Measured decay rates: one run's, their mean over seeds, and their limit of infinite width.
+"""Measured decay rates, their mean over seeds, and their limit at infinite width.
 
-Arrays in, plain records out; nothing here knows what rate is expected.
+Nothing here uses the predicted rates.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ __all__ = [
 Status = Literal["measured", "too short", "too coarse", "overshoots", "not decaying", "no start"]
 Vector = NDArray[np.float64]
 
-#: A rate is fitted between these parts of the start: after fast neighbours have died out, and
-#: before what leaks in from slow ones is seen.
+#: A rate is fitted between these fractions of the start: after fast components have decayed, and
+#: before leakage from slow ones shows.
 WINDOW = (0.9, 0.1)
-#: A run tells a rate when it falls to this part of the start; what leaks in from other degrees
-#: would otherwise be too large a part of the fall.
+#: A rate is measured only if the amplitude falls to this fraction of its start; otherwise leakage
+#: from other degrees would be too large a part of the fall.
 REACH = 0.75
-#: Records that a window needs; with fewer its neighbours are taken too, down to LOWEST.
+#: Fewest records in a window; with fewer, neighbouring records are used too, down to LOWEST.
 LEAST_RECORDS = 3
 LOWEST = 1e-3
-#: A curve that falls this much slower in the last third of its window has met a floor; it is
-#: fitted where it is still FLOOR_MARGIN above.
+#: A curve whose slope in the last third of its window is below this fraction of the whole slope has
+#: reached a floor; it is fitted where it is still FLOOR_MARGIN above the floor.
 FLOOR_SLOPE = 0.25
 FLOOR_MARGIN = 3.0
-#: Power of the width that the scatter of a mean over neurons has, and the least with which to
-#: extrapolate.
+#: Expected power of the width in the scatter of a mean over neurons, and the smallest used for
+#: extrapolation.
 EXPECTED_POWER = 0.5
 LEAST_POWER = 0.1
 
@@ -55,20 +55,20 @@ class DecayRate:
     Attributes
     ----------
     status : str
-        "measured"; "too short": it fell, but not to 3/4 of its start; "too coarse": it was gone
-        within a record or two; "overshoots": its sign had changed at the next record, and more
-        than noise was left; "not decaying": it did not fall; "no start": it starts at 0.
+        "measured"; "too short": it fell, but not to 3/4 of its start; "too coarse": it vanished
+        within one or two records; "overshoots": it changed sign at the next record, and more than
+        noise was left; "not decaying": it did not fall; "no start": it starts at 0.
     rate : float
         Per step; NaN unless measured.
     bound : float
-        Upper bound on the rate of what did not fall enough: at that rate it would have come to
-        3/4 of its start.  NaN else.
+        Upper bound on the rate if the amplitude did not fall enough: at this rate it would have
+        fallen to 3/4 of its start.  NaN otherwise.
     first, last : int
-        Steps of the window of the fit.
+        First and last step of the fitted window.
     records : int
-        Records in it.
+        Number of records in the window.
     bend : float
-        Slope of the later half of the window over that of the earlier: 1 for an exponential.
+        Slope in the later half of the window over that in the earlier half: 1 for an exponential.
         NaN with fewer than 4 records.
 
     Examples
@@ -97,8 +97,7 @@ class SeedSummary:
     count : int
     mean : float
     deviation, low, high : float or None
-        Standard deviation over seeds and the ends of the mean's interval; None for one seed,
-        which tells nothing of its own scatter.
+        Standard deviation over seeds and the ends of the mean's interval; None for one seed.
 
     Examples
     --------
@@ -116,14 +115,14 @@ class SeedSummary:
 
 @dataclass(frozen=True)
 class WidthPower:
-    """The scatter over seeds falls like width^-power.
+    """The power of the width with which the scatter over seeds falls: width^-power.
 
     Attributes
     ----------
     power, low, high : float
-        The fit and its 95 % interval; NaN where there is too little to fit.
+        The fit and its 95 % interval; NaN if there is too little data.
     groups : int
-        Groups of seeds (one width, one degree) that it was fitted to.
+        Number of groups of seeds (one width, one degree) in the fit.
 
     Examples
     --------
@@ -140,12 +139,12 @@ class WidthPower:
 
     @property
     def expected(self) -> bool:
-        """Whether the data allow the expected power 1/2, or tell no power."""
+        """Whether the data are compatible with the expected power 1/2."""
         return not (self.low > EXPECTED_POWER or self.high < EXPECTED_POWER)
 
     @property
     def used(self) -> float:
-        """Power with which to extrapolate: 1/2, or the fit where the data exclude that."""
+        """Power used for extrapolation: 1/2, or the fit if the data exclude 1/2."""
         return EXPECTED_POWER if self.expected else self.power
 
 
@@ -156,13 +155,13 @@ class InfiniteWidth:
     Attributes
     ----------
     rate, low, high : float
-        Value and 95 % interval; NaN where there is too little to extrapolate.
+        Value and 95 % interval; NaN if there is too little data.
     trend : bool
         Whether the 95 % interval of the slope excludes 0.
     slope : float
         rate(width) = rate + slope width^-power.
     samples : int
-        Rates used.
+        Number of rates used.
 
     Examples
     --------
@@ -182,23 +181,23 @@ class InfiniteWidth:
 
 
 def decay_rate(
-    step: ArrayLike,
+    steps: ArrayLike,
     values: ArrayLike,
     kind: Literal["amplitude", "energy"] = "amplitude",
     window: tuple[float, float] = WINDOW,
 ) -> DecayRate:
-    """Rate a step at which an amplitude decays.
+    """Rate per step at which an amplitude decays.
 
     Parameters
     ----------
-    step : (R,) array_like of int
+    steps : (R,) array_like of int
         Increasing; the first is the start.
     values : (R,) array_like
-        Signed amplitudes, or energies, whose square roots decay.  What follows the first value
-        that is not finite is left out.
+        Signed amplitudes, or energies, whose square roots decay.  Values from the first non-finite
+        one on are ignored.
     kind : {"amplitude", "energy"}
     window : (float, float)
-        Parts of the start, 1 > upper > lower > 0, between which it is fitted.
+        Fractions of the start, 1 > upper > lower > 0, between which the rate is fitted.
 
     Returns
     -------
@@ -207,13 +206,14 @@ def decay_rate(
     Raises
     ------
     NtkspecError
-        For other shapes, steps that do not increase, negative energies, or another window.
+        If the shapes do not fit, steps do not increase, an energy is negative, or the window is
+        not allowed.
 
     Notes
     -----
-    log abs(a_t) = log abs(a_0) + t log(1 - rate) by least squares over the records from the first
-    in the window to the last before it falls out or changes sign.  With fewer than three of them
-    the neighbouring records are taken too, as far down as 1/1000 of the start.
+    log abs(a_t) = log abs(a_0) + t log(1 - rate) is fitted by least squares to the records from the
+    first in the window to the last before the amplitude leaves it or changes sign.  With fewer than
+    three records the neighbouring ones are used too, down to 1/1000 of the start.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def decay_rate(
     >>> decay_rate(steps, np.ones(200)).status
     'not decaying'
     """
-    t, ratio = _relative(step, values, kind, window)
+    t, ratio = _relative(steps, values, kind, window)
     if ratio.size == 0:
         return DecayRate("no start")
     high, low = window
@@ -244,21 +244,21 @@ def decay_rate(
 
 
 def _relative(
-    step: ArrayLike, values: ArrayLike, kind: str, window: tuple[float, float]
+    steps: ArrayLike, values: ArrayLike, kind: str, window: tuple[float, float]
 ) -> tuple[Vector, Vector]:
-    """Steps, and amplitudes over the first one; none where that is 0."""
+    """Steps, and amplitudes divided by the first one; empty if that is 0."""
     if kind not in ("amplitude", "energy"):
         raise NtkspecError(f"kind = {kind!r} is not allowed; use 'amplitude' or 'energy'")
     if not 1.0 > window[0] > window[1] > 0.0:
         raise NtkspecError(f"window = {window!r} is not allowed; give 1 > upper > lower > 0")
-    t, a = np.asarray(step, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    t, a = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if t.ndim != 1 or t.shape != a.shape or t.size < 2:
         raise NtkspecError(
-            f"step of shape {t.shape} and values of shape {a.shape} are not allowed; "
+            f"steps of shape {t.shape} and values of shape {a.shape} are not allowed; "
             "both must be (R,) with R >= 2"
         )
     if not (np.diff(t) > 0).all():
-        raise NtkspecError("step must increase from record to record")
+        raise NtkspecError("steps must increase from record to record")
     bad = (~np.isfinite(a)).nonzero()[0]
     if bad.size:
         t, a = t[: bad[0]], a[: bad[0]]
@@ -276,7 +276,7 @@ def _bound(steps: float) -> float:
 
 
 def _before_floor(t: Vector, ratio: Vector, first: int, end: int) -> int:
-    """End of the window, earlier where the curve stays on a floor within it."""
+    """End of the window, earlier if the curve reaches a floor within it."""
     if end < ratio.size or end - first < 2 * LEAST_RECORDS:
         return end
     middle = first + 2 * (end - first) // 3
@@ -311,7 +311,7 @@ def summarize(values: ArrayLike, level: float = 0.95) -> SeedSummary:
     values : (S,) array_like
         One for each seed, S >= 1, finite.
     level : float
-        Probability of the interval, 0 < level < 1.
+        Confidence level of the interval, 0 < level < 1.
 
     Returns
     -------
@@ -320,7 +320,7 @@ def summarize(values: ArrayLike, level: float = 0.95) -> SeedSummary:
     Raises
     ------
     NtkspecError
-        For no values, values that are not finite, or another level.
+        If there are no values, a value is not finite, or level is not allowed.
 
     Examples
     --------
@@ -360,8 +360,8 @@ def width_power(series: Sequence[Mapping[int, ArrayLike]]) -> WidthPower:
     Parameters
     ----------
     series : sequence of mappings
-        For each degree, rates over seeds by width.  Groups of one seed, or without scatter,
-        tell nothing and are left out.
+        For each degree, rates over seeds by width.  Groups of one seed or without scatter are
+        ignored.
 
     Returns
     -------
@@ -370,15 +370,15 @@ def width_power(series: Sequence[Mapping[int, ArrayLike]]) -> WidthPower:
     Raises
     ------
     NtkspecError
-        For a width that is not positive, or rates that are not finite.
+        If a width is not positive, or a rate is not finite.
 
     Notes
     -----
     For a group of nu + 1 seeds, log s^2 of their variance s^2 has mean log sigma^2
-    + psi(nu/2) - log(nu/2) and variance psi'(nu/2), psi the digamma function.  So log s^2, freed
-    of that shift, is fitted by a - 2 p log(width), a of its own for each degree (that makes the
-    scatter a relative one), with those variances, enlarged where the fit is worse than they let
-    expect.  Degrees are taken as independent.
+    + psi(nu/2) - log(nu/2) and variance psi'(nu/2), psi the digamma function.  So log s^2,
+    corrected by that shift, is fitted by a - 2 p log(width) with a separate a for each degree (so
+    that the scatter is relative) and with those variances, enlarged if the fit is worse than they
+    predict.  Degrees are treated as independent.
 
     Examples
     --------
@@ -435,28 +435,28 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
     rates : mapping of width to (S,) array_like
         Rates over seeds.
     power : WidthPower
-        As `width_power` gives it.
+        From `width_power`.
 
     Returns
     -------
     InfiniteWidth
-        NaN with fewer than two widths or three rates, and where the scatter does not fall with
-        the width.
+        NaN with fewer than two widths or three rates, or if the scatter does not fall with the
+        width.
 
     Raises
     ------
     NtkspecError
-        For a width that is not positive, or rates that are not finite.
+        If a width is not positive, or a rate is not finite.
 
     Notes
     -----
-    rate(width) = a + b width^-p + noise of deviation ~ width^-p, by least squares weighted with
-    width^2p; the deviation is taken from the residuals, the interval is Student's, and where p is
-    a fitted one the interval covers, in squares, what the ends of p's would move it.
+    rate(width) = a + b width^-p + noise of deviation ~ width^-p, by least squares with weights
+    width^2p.  The deviation is estimated from the residuals and the interval is Student's; if p is
+    fitted, the change of a between the ends of p's interval is added in squares.
 
-    The trend b stays in even where it is not seen: leaving it out below its standard error makes
-    intervals up to a third narrower, but in simulations with b near its standard error those of
-    95 % covered 77 %.
+    The trend b is kept even if it is not significant: dropping it below its standard error makes
+    intervals up to a third narrower, but in simulations with b near its standard error 95 %
+    intervals covered only 77 %.
 
     Examples
     --------
@@ -484,7 +484,7 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
 
 def _line(width: Vector, y: Vector, p: float) -> tuple[float, float, float, float]:
     """Intercept and slope of y in width^-p, with their standard errors."""
-    # Widths relative to the smallest, so that the columns are of one size.
+    # Widths relative to the smallest, so that the columns have similar sizes.
     root = (width / width.min()) ** p
     columns = np.stack([root, np.ones_like(root)], axis=1)
     (a, b), *_ = np.linalg.lstsq(columns, root * y, rcond=None)

@@ -1,4 +1,4 @@
-"""Losses 1/2 r' P r of a residual r at weighted points: L2, and Sobolev of any real exponent."""
+"""Losses 1/2 r' P r of a residual r at weighted points: L2 and Sobolev losses."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scipy import fft
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
 from ntkspec.parameters import as_number, shown, whole_number
-from ntkspec.trainer.harmonics import Basis, checked_residual, count, multiplicity
-from ntkspec.trainer.points import Points
+from ntkspec.trainer.harmonics import Basis, count, multiplicity
+from ntkspec.trainer.points import Points, checked_residual
 
 __all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
 
 Array = NDArray[np.float64]
 Weight = Literal["power", "laplacian"]
 
-#: Largest mu_k: its products with residuals stay in the range of doubles.
+#: Largest mu_k, so that products with residuals do not overflow.
 MOST_WEIGHT = 1e150
-#: Bytes that the factor of P may take.
+#: Most bytes that the factor of P may take.
 MOST_BYTES = 2**31
 
 
@@ -61,38 +61,37 @@ class L2Loss:
 
 
 class SobolevLoss:
-    """1/2 r' P r with the weight mu_k on the part of r of each degree k.
+    """1/2 r' P r, which weights the component of r of each degree k by mu_k.
 
     Parameters
     ----------
     points : Points
     s : float
-        Exponent: s > 0 weighs high degrees more and s < 0 less.
+        Exponent: s > 0 gives high degrees more weight, s < 0 less.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s), or (1 + k(k+d-2))^s, the eigenvalues of (1 - Laplacian)^s.
     max_degree : int, optional
-        Degrees above have the weight 0.  By default n/2 on `circle`'s points, and
+        Higher degrees have weight 0.  By default n/2 on the points of `circle`, and
         `resolved_degree` otherwise.
 
     Attributes
     ----------
     points, s, weight, max_degree
-        As given, or the one taken.
+        As given, or the default.
     operator : Fourier or Factored
         How P is applied.
 
     Raises
     ------
     NtkspecError
-        For an s that is not finite or whose weights leave the range of doubles, and for a
-        max_degree that the points do not resolve.
+        If s is not finite or its weights overflow, or if the points do not resolve max_degree.
 
     Notes
     -----
     P_ij = sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>) = B' B with B_mi = sqrt(mu_k) c_i Y_km(x_i), by
     the addition theorem.  Where the rule is exact to twice max_degree, P Y_k = mu_k diag(c) Y_k.
     On equispaced points of the circle P = F* diag(mu) F / n with the unitary DFT F: the same
-    matrix, and the alternating function, degree n/2 for even n, has its own mu.
+    matrix, except that the alternating function (degree n/2 for even n) has its own mu.
 
     Examples
     --------
@@ -140,8 +139,8 @@ class SobolevLoss:
         top = np.max(base, where=k <= self.max_degree, initial=1.0)
         if exponent * math.log(top) > math.log(MOST_WEIGHT):
             raise NtkspecError(
-                f"s = {self.s:g} is not allowed: at degree {self.max_degree} its weight would "
-                f"exceed {MOST_WEIGHT:g}; lower s or max_degree"
+                f"s = {self.s:g} is not allowed: at degree {self.max_degree} its weight exceeds "
+                f"{MOST_WEIGHT:g}; lower s or max_degree"
             )
         return np.where(k <= self.max_degree, np.minimum(base, top) ** exponent, 0.0)
 
@@ -203,8 +202,7 @@ class Factored:
 def _projections(points: Points, mu: Array) -> Factored:
     """sum_k mu_k N(d,k) c_i c_j P_k(<x_i,x_j>), by the addition theorem.
 
-    The factor has at most as many rows as there are points, so that it is never more to read than
-    the matrix.
+    The factor has at most as many rows as there are points, so it is never larger than P.
     """
     degree = mu.size - 1
     _check_bytes(points, degree)
@@ -216,8 +214,8 @@ def _check_bytes(points: Points, degree: int) -> None:
     needed = 8 * points.n * count(points.dim, degree)
     if needed > MOST_BYTES:
         raise NtkspecError(
-            f"max_degree = {degree} at {points.n} points is not allowed: P would take "
-            f"{needed:.3g} bytes, and {MOST_BYTES:.3g} are the most"
+            f"max_degree = {degree} at {points.n} points is not allowed: P takes "
+            f"{needed:.3g} bytes, and the most is {MOST_BYTES:.3g}"
         )
 
 
@@ -227,9 +225,9 @@ def resolved_degree(points: Points) -> int:
     Returns
     -------
     int
-        n/2 on `circle`'s points; half of the rule's exact degree, so that products of two
-        harmonics are integrated exactly; and where that is 0, the largest degree up to which there
-        are at most half as many harmonics as points.
+        n/2 on the points of `circle`; otherwise half of the rule's exact degree, so that products
+        of two harmonics are integrated exactly; where that is 0, the largest degree up to which
+        there are at most half as many harmonics as points.
 
     Examples
     --------
@@ -260,7 +258,7 @@ def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if degree > most:
         raise NtkspecError(
             f"max_degree = {degree} is not allowed; {points.n} points in dim = {points.dim} "
-            f"tell no degrees above {most} apart"
+            f"resolve degrees up to {most}"
         )
     return degree
 

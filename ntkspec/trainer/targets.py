@@ -1,4 +1,4 @@
-"""What the networks are to learn: sums of harmonics, samples, or a user's function."""
+"""Targets of training: sums of harmonics, samples, or a user's function."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ __all__ = ["FunctionTarget", "Kind", "SampledTarget", "Target", "Term", "target_
 Array = NDArray[np.float64]
 Kind = Literal["sine", "cosine", "zonal", "basis"]
 
-#: Norm of a part of samples, over that of all, below which it is taken for the digits that a file
-#: has lost.
+#: A component of samples with a smaller relative norm counts as rounding error of the file.
 NEGLIGIBLE = 1e-6
-#: Numbers of a block of a basis' values.
+#: Numbers in one block of basis values.
 BLOCK = 1 << 20
 
 
@@ -43,22 +42,22 @@ class Term:
     ----------
     degree : int
     amplitude : float
-        Of the kinds "sine" and "cosine" the largest value, as the poster's sin(2 pi k x) has 1;
-        of the others the norm in L2 of the uniform probability measure.
+        For the kinds "sine" and "cosine" the largest value (1 for the poster's sin(2 pi k x)); for
+        the others the norm in L2 of the uniform probability measure.
     kind : {"zonal", "basis", "sine", "cosine"}
         "sine", "cosine": amplitude sin(k phi), cos(k phi) on the circle, x = (cos phi, sin phi).
         "zonal": amplitude sqrt(N(d,k)) P_k(<x, pole>).  "basis": amplitude times
         `ntkspec.trainer.harmonics.harmonic(dim, degree, index, x)`.
     index : int
-        Of kind "basis".
+        For kind "basis".
     pole : tuple of float, optional
-        Of kind "zonal"; normalized.  By default the axis about which the basis' first
-        function is zonal: the first axis on the circle, the last in higher dimensions.
+        For kind "zonal"; it is normalized.  By default `ntkspec.trainer.harmonics.axis`: the first
+        axis on the circle, the last in higher dimensions.
 
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed.
+        If a parameter is not allowed.
 
     Examples
     --------
@@ -89,20 +88,20 @@ class Term:
 
     @property
     def norm(self) -> float:
-        """Norm in L2 of the uniform probability measure, with the amplitude's sign."""
+        """Norm in L2 of the uniform probability measure, with the sign of the amplitude."""
         wave = self.kind in ("sine", "cosine") and self.degree > 0
         return self.amplitude / math.sqrt(2.0) if wave else self.amplitude
 
     @property
     def dim(self) -> int | None:
-        """Dimension that the term needs, if any."""
+        """Dimension that the term requires, or None."""
         if self.kind in ("sine", "cosine"):
             return 2
         return None if self.pole is None else len(self.pole)
 
     @property
     def place(self) -> int:
-        """Index of the term's function in the basis, unless it has a pole of its own."""
+        """Index of the term's function in the basis, unless the term has a pole."""
         return {"sine": 1, "cosine": 0, "zonal": 0}.get(self.kind, self.index)
 
     def function(self, x: ArrayLike) -> Array:
@@ -120,12 +119,12 @@ class Target:
     Parameters
     ----------
     terms : iterable of Term
-        At least one, all for one dimension.
+        At least one, all of one dimension.
 
     Raises
     ------
     NtkspecError
-        For no terms, and for terms of different dimensions.
+        If there are no terms, or they have different dimensions.
 
     Examples
     --------
@@ -144,26 +143,28 @@ class Target:
             raise NtkspecError("a target needs at least one term")
         needed = sorted({term.dim for term in self.terms if term.dim is not None})
         if len(needed) > 1:
-            raise NtkspecError(f"terms are of dim = {needed[0]} and of dim = {needed[1]}")
+            raise NtkspecError(
+                f"terms have dim = {needed[0]} and dim = {needed[1]}; give terms of one dimension"
+            )
 
     @property
     def degrees(self) -> tuple[int, ...]:
-        """The degrees that the target has, increasing."""
+        """Degrees of the target, increasing."""
         return tuple(sorted({term.degree for term in self.terms}))
 
     @property
     def amplitudes(self) -> tuple[float, ...]:
-        """Norm of the part of each of `degrees`, in L2 of the uniform probability measure."""
+        """Norm of the component of each degree, in L2 of the uniform probability measure."""
         return tuple(_norm(self._of(degree)) for degree in self.degrees)
 
     def values(self, x: ArrayLike) -> Array:
-        """Values at points of the sphere, (n, dim) -> (n,)."""
+        """Values at points on the sphere, (n, dim) -> (n,)."""
         return _sum(self.terms, x)
 
     def component(self, degree: int, x: ArrayLike) -> Array | None:
-        """Values of the target's part of one degree, scaled to unit norm; None without one.
+        """Values of the component of one degree, scaled to unit norm, or None if it is 0.
 
-        The target is the sum over `degrees` of `amplitudes` times these.
+        The target is the sum over `degrees` of `amplitudes` times these components.
 
         Examples
         --------
@@ -194,9 +195,9 @@ def _norm(terms: tuple[Term, ...]) -> float:
 
 
 def _inner(a: Term, b: Term) -> float:
-    """Inner product of two functions of unit norm and one degree.
+    """Inner product of two unit-norm functions of the same degree.
 
-    The zonal function of a pole p reproduces: (f, Z_p) = f(p) / sqrt(N), and Z_p(p) = sqrt(N).
+    The zonal function Z_p with pole p reproduces: (f, Z_p) = f(p) / sqrt(N), Z_p(p) = sqrt(N).
     """
     if a.pole is None and b.pole is None:
         return float(a.place == b.place)
@@ -207,22 +208,22 @@ def _inner(a: Term, b: Term) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SampledTarget:
-    """Values at points as target; its parts are what the points' quadrature rule makes of them.
+    """A target known by its values at points; its components come from the points' quadrature rule.
 
-    The part of degree k is sum_m (sum_i c_i y_i Y_km(x_i)) Y_km: the function's own where the rule
-    is exact on its products with the harmonics of that degree.
+    The component of degree k is sum_m (sum_i c_i y_i Y_km(x_i)) Y_km: that of the function, if the
+    rule is exact for its products with the harmonics of that degree.
 
     Parameters
     ----------
     points : Points
     samples : (n,) array_like
     last : int
-        Largest degree that is looked for.
+        Largest degree of the components.
 
     Raises
     ------
     NtkspecError
-        When the samples are not one finite number for each point, or all are 0.
+        If there is not one finite sample for each point, or all are 0.
 
     Examples
     --------
@@ -246,7 +247,7 @@ class SampledTarget:
 
     @cached_property
     def _parts(self) -> dict[int, Array]:
-        """Coefficients in the basis of the parts that are more than lost digits."""
+        """Coefficients in the basis of the components above rounding errors."""
         weighted = self.points.weights * self.samples
         parts = Basis(self.points.x, self.last).coefficients(weighted)
         least = NEGLIGIBLE * math.sqrt(float(weighted @ self.samples))
@@ -254,23 +255,23 @@ class SampledTarget:
 
     @property
     def degrees(self) -> tuple[int, ...]:
-        """The degrees of which the samples have a part, increasing."""
+        """Degrees of which the samples have a component, increasing."""
         return tuple(self._parts)
 
     @property
     def amplitudes(self) -> tuple[float, ...]:
-        """Norm of the part of each of `degrees`, in L2 of the uniform probability measure."""
+        """Norm of the component of each degree, in L2 of the uniform probability measure."""
         return tuple(float(np.linalg.norm(part)) for part in self._parts.values())
 
     def values(self, x: ArrayLike) -> Array:
-        """The samples at their own points, (n, dim) -> (n,); NaN at others, where none is known."""
+        """The samples if x are their points, (n, dim) -> (n,); NaN otherwise."""
         array = checked_vectors(x, self.points.dim)
         if np.array_equal(array, self.points.x):
             return self.samples.copy()
         return np.full(array.shape[0], np.nan)
 
     def component(self, degree: int, x: ArrayLike) -> Array | None:
-        """Values of the part of one degree, scaled to unit norm; None without one."""
+        """Values of the component of one degree, scaled to unit norm, or None if it is 0."""
         degree, array = checked_degree(degree), checked_vectors(x, self.points.dim)
         part = self._parts.get(degree)
         if part is None:
@@ -302,7 +303,7 @@ def _checked_samples(samples: ArrayLike, n: int) -> Array:
 
 @dataclass(frozen=True)
 class FunctionTarget:
-    """A user's function of the points as target: it has values, but no known degrees.
+    """A user's function as target: it has values, but no known degrees.
 
     Examples
     --------
@@ -315,7 +316,7 @@ class FunctionTarget:
     amplitudes: tuple[float, ...] = ()
 
     def values(self, x: ArrayLike) -> Array:
-        """Values at points of the sphere, (n, dim) -> (n,)."""
+        """Values at points on the sphere, (n, dim) -> (n,)."""
         array = checked_vectors(x)
         try:
             values = np.array(self.function(array), dtype=np.float64)
@@ -325,7 +326,7 @@ class FunctionTarget:
             )
         if values.shape != array.shape[:1]:
             raise NtkspecError(
-                f"the target's function gave the shape {values.shape} for {array.shape[0]} points; "
+                f"the target's function returned shape {values.shape} for {array.shape[0]} points; "
                 "it must map (n, dim) to (n,)"
             )
         if not np.isfinite(values).all():
@@ -334,21 +335,21 @@ class FunctionTarget:
         return values
 
     def component(self, degree: int, x: ArrayLike) -> None:
-        """None: the parts of a user's function are not known."""
+        """None: the components of a user's function are not known."""
         return None
 
 
 def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
-    """Target from a function that maps points (n, dim) to values (n,).
+    """Make a target from a function that maps points (n, dim) to values (n,).
 
     Raises
     ------
     NtkspecError
-        For something that cannot be called.
+        If function is not callable.
 
     Examples
     --------
-    A descent takes the values at its points, and no recipe:
+    A descent uses the values at its points, without a recipe:
 
     >>> from ntkspec.activations import activation
     >>> from ntkspec.trainer.descent import Descent
@@ -364,7 +365,7 @@ def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
     >>> bool(descent.loss < 1e-2 * before)
     True
 
-    The degrees that its values at the points have:
+    Degrees of the values at the points:
 
     >>> SampledTarget(points, target.values(points.x), last=6).degrees
     (0, 2, 4, 6)
@@ -390,5 +391,5 @@ def _checked_pole(pole: tuple[float, ...]) -> tuple[float, ...]:
         vector = np.empty(0)
     norm = float(np.linalg.norm(vector))
     if vector.ndim != 1 or vector.size < 2 or not 0.0 < norm < math.inf:
-        raise NtkspecError(f"pole = {pole!r} is not allowed; give a vector other than zero")
+        raise NtkspecError(f"pole = {pole!r} is not allowed; give a nonzero vector")
     return tuple(float(v) for v in vector / norm)

@@ -1,5 +1,7 @@
 """What the activations say of themselves."""
 
+import pickle
+
 import numpy as np
 import pytest
 from flint import arb, ctx
@@ -91,3 +93,12 @@ def test_powers_have_a_short_name():
     for bad in ("relu**0", "relu**x", "relu**2.5", "relu**"):
         with pytest.raises(NtkspecError, match="power"):
             activation(bad)
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "relu**5"])
+def test_activations_equal_their_pickled_copies(name):
+    sigma = activation(name)
+    copy = pickle.loads(pickle.dumps(sigma))
+    assert copy == sigma == activation(name)
+    assert hash(copy) == hash(sigma)
+    assert copy.value(X) == pytest.approx(sigma.value(X), rel=0)

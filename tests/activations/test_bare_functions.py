@@ -75,7 +75,9 @@ def test_a_negative_eigenvalue_is_said(kernel, negative):
 
 def test_a_negative_eigenvalue_on_the_cube_is_said():
     with pytest.warns(NotPositiveDefiniteWarning, match="degree 1"):
-        ntkspec.spectrum(ZonalKernel(lambda t: -t, "flint"), ntkspec.Cube(4), degrees=[1])
+        ntkspec.spectrum(
+            ZonalKernel(lambda t: -t, arithmetic="flint"), ntkspec.Cube(4), degrees=[1]
+        )
 
 
 def _at_one(network):

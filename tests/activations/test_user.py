@@ -1,5 +1,7 @@
 """Users' activations and kernels: agreement, what cannot be had is said, bad callables."""
 
+import pickle
+
 import mpmath
 import numpy as np
 import pytest
@@ -68,8 +70,8 @@ def test_kernels_in_high_precision():
             for k in degrees
         ]
     for kernel in (
-        ZonalKernel(lambda t: (t - 1).exp(), "flint"),
-        ZonalKernel(lambda t: mpmath.exp(t - 1), "mpmath"),
+        ZonalKernel(lambda t: (t - 1).exp(), arithmetic="flint"),
+        ZonalKernel(lambda t: mpmath.exp(t - 1), arithmetic="mpmath"),
     ):
         got = ntkspec.spectrum(kernel, 3, degrees)
         for i, value in enumerate(exact):
@@ -78,7 +80,7 @@ def test_kernels_in_high_precision():
 
 
 def test_a_laplace_kernel_with_its_cusp():
-    laplace = ZonalKernel(lambda t: (-(2 - 2 * t).sqrt()).exp(), "flint")
+    laplace = ZonalKernel(lambda t: (-(2 - 2 * t).sqrt()).exp(), arithmetic="flint")
     got = ntkspec.spectrum(laplace, 3, range(1, 200))
     assert np.all(got.relative_error < 1e-15)
     law = got.eigenvalues[[99, 198]] * np.array([100.5, 199.5]) ** 3
@@ -158,4 +160,26 @@ def test_an_mpmath_activation():
 
 def test_balls_without_finite_values():
     with pytest.raises(NtkspecError, match="not finite"):
-        ntkspec.spectrum(ZonalKernel(lambda t: arb("nan"), "flint"), 3, [0])
+        ntkspec.spectrum(ZonalKernel(lambda t: arb("nan"), arithmetic="flint"), 3, [0])
+
+
+class Scaled:
+    """What holds a user's parameters beside the function."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def value(self, x):
+        return np.tanh(self.scale * x)
+
+
+def test_bound_methods_compare_by_the_state_of_their_object():
+    one, other = (user_activation(Scaled(scale).value) for scale in (1.0, 2.0))
+    network = Network(one)
+    copy = pickle.loads(pickle.dumps(network))
+    assert copy == network and hash(copy) == hash(network)
+    assert network == Network(user_activation(Scaled(1.0).value))
+    assert network != Network(other)
+    assert copy.nngp(0.5) == network.nngp(0.5)
+    kernel = ZonalKernel(Scaled(1.0).value)
+    assert pickle.loads(pickle.dumps(kernel)) == kernel != ZonalKernel(Scaled(2.0).value)

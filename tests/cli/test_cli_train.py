@@ -16,7 +16,7 @@ from ntkspec.compare import compare
 from ntkspec.plots import run_picture
 from ntkspec.plots.training import _draw, run_panels
 from ntkspec.trainer.recipe import parse_run_recipe
-from ntkspec.trainer.runs import open_run, pose, train_run, training
+from ntkspec.trainer.runs import make_problem, open_run, train_run, training
 
 FIGURE2 = """
 steps = 400
@@ -65,7 +65,9 @@ def sphere(tmp_path_factory):
     return folder / "run.h5"
 
 
-@pytest.fixture(scope="module", params=["circle", "cloud", "product"])
+@pytest.fixture(
+    scope="module", params=["circle", pytest.param("cloud", marks=pytest.mark.slow), "product"]
+)
 def samples(request, tmp_path_factory):
     """|x_1| at points of the circle, at others of it, and of a sphere."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -75,7 +77,7 @@ def samples(request, tmp_path_factory):
         data = {"cloud": "points = 24\ndim = 2", "product": "degree = 12"}[request.param]
         text = text.replace('"circle"\npoints = 32', f'"{request.param}"\n{data}')
     (folder / "r.toml").write_text(text)
-    points = pose(
+    points = make_problem(
         parse_run_recipe(text.replace('"samples"\nfile = "v.npy"', '"zonal"\ndegrees = 1'))
     )
     np.save(folder / "v.npy", np.abs(points.points.x[:, 0]))
@@ -139,7 +141,7 @@ def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
     [
         (None, 3, "the recipe cannot be read"),
         (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:5: width = -1 is not allowed"),
-        (SPHERE + "loss = {step = 1e9}", 2, "the largest stable step is"),
+        (SPHERE + "loss = {step_size = 1e9}", 2, "the largest stable step is"),
     ],
 )
 def test_errors_are_sentences(tmp_path, text, code, words):
@@ -202,7 +204,7 @@ steps = 600
 network = {activation = "relu", width = [256, 4096], seeds = 3}
 data = {kind = "circle", points = 16}
 target = {kind = "sine", degrees = [1, 2, 3, 4], amplitudes = 0.02}
-loss = {s = ["l2", 1], step = 0.5}
+loss = {s = ["l2", 1], step_size = 0.5}
 """
 
 

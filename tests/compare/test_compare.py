@@ -8,12 +8,13 @@ import math
 import numpy as np
 import pytest
 from numpy.polynomial.legendre import legval
+from sweeping import make_table
 from training import MadeRun, add, made_run, start_of, train
 
-from ntkspec.compare import Started, _level, compare
+from ntkspec.compare import NetworkAtStart, compare
+from ntkspec.compare.verdicts import judge
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots.comparison import comparison_picture
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.points import product_rule
 from ntkspec.trainer.rates import decay_rate
@@ -120,7 +121,7 @@ def test_degrees_with_a_zero_eigenvalue_must_stay():
 
 
 @pytest.mark.slow
-def test_a_numpy_training_approaches_what_the_points_foretell():
+def test_a_numpy_training_approaches_the_prediction_for_the_points():
     run = made_run((2, 3, 4, 8), amplitude=0.05)
     for width in (256, 1024, 4096):
         for seed in range(4):
@@ -133,7 +134,7 @@ def test_a_numpy_training_approaches_what_the_points_foretell():
         # Deviations are width^-1/2 times a number of order 1; intervals are printed with them.
         scale = 6.0 / math.sqrt(row.width)
         assert abs(row.points.ratio - 1.0) < 2 * scale
-        # Its own kernel foretells each network better: what is left is how far it moved.
+        # Its own kernel predicts each network better: what is left is how far it moved.
         assert abs(row.finite.ratio - 1.0) < 0.02 + 12 * row.kernel_movement
     limits = {e.degree: e for e in found.extrapolated}
     assert limits.keys() == {2, 4, 8}
@@ -167,7 +168,7 @@ def test_the_finite_level_is_each_networks_own_kernel():
         2 * 64 * aliased(k, 64) * np.cos(k * (at[:, None] - at)) * (2 / 64) for k in (2, 4)
     )
     for member in members:
-        member.started = Started(kernel, np.zeros(64))
+        member.started = NetworkAtStart(kernel, np.zeros(64))
     for row in compare(run, start=start_of).rows:
         assert row.finite.verdict == "agrees" and row.finite.ratio == pytest.approx(1.0)
         assert row.points.ratio == pytest.approx(2.0, rel=0.01)
@@ -193,7 +194,7 @@ def sphere_run(s):
 
 @pytest.mark.parametrize("s", [-0.5, 1.5])
 @pytest.mark.parametrize("start", [0.0, 0.3])
-def test_descent_on_the_sphere_is_what_the_points_foretell(s, start):
+def test_descent_on_the_sphere_is_the_prediction_for_the_points(s, start):
     """Weights and a loss cut off at degree 5 mix degrees; with other values at the start too."""
     run, kernel, loss, waves = sphere_run(s)
     eta = 0.5 / np.linalg.eigvals(kernel @ loss).real.max()
@@ -205,7 +206,7 @@ def test_descent_on_the_sphere_is_what_the_points_foretell(s, start):
         rows.append(row)
         r = r - eta * kernel @ (loss @ r)
     for seed in range(2):
-        member = add(run, 64, seed, [], s=s, eta=eta, started=Started(kernel, values))
+        member = add(run, 64, seed, [], s=s, eta=eta, started=NetworkAtStart(kernel, values))
         member.steps, member.amplitude = np.arange(3001), np.array(rows)
         member.grid_amplitude = member.amplitude
     for row in compare(run, start=start_of).rows:
@@ -236,7 +237,7 @@ def test_networks_are_started_again_from_their_seeds(monkeypatch):
         asked.append((recipe.network.activation, dim, width, seed))
         return Network(1 + seed)
 
-    monkeypatch.setattr("ntkspec.compare.start_network", start)
+    monkeypatch.setattr("ntkspec.compare.comparison.start_network", start)
     run = made_run((2,))
     for seed in (0, 1):
         add(run, 64, seed, [0.1 * (1 + seed) * aliased(2, 64)], eta=0.1)
@@ -264,7 +265,7 @@ def test_a_table_gives_the_same_eigenvalues(tmp_path):
     (tmp_path / "recipe.toml").write_text(
         'dims = "2,3"\ndegrees = "0:20"\n[[networks]]\nactivation = "relu"\n'
     )
-    run_sweep(tmp_path / "recipe.toml", tmp_path / "t.h5", Local(1))
+    make_table(tmp_path / "recipe.toml", tmp_path / "t.h5")
     run = made_run((1, 4, 8))
     seeds_near(run, 64, [0.01, 0.01, 0.01])
     rows = compare(run, tmp_path / "t.h5", finite=False).rows
@@ -307,6 +308,18 @@ def test_files_hold_all_rows():
     assert whole["rows"][0]["points"]["ratio"] == found.rows[0].points.ratio
     assert whole["rows"][0]["finite"]["rate"] is None
     assert whole["extrapolated"][0]["degree"] == 2 and "power" in whole["powers"]["l2"]
+
+
+def test_comparisons_are_values_that_print_a_table():
+    run = made_run((2, 3))
+    seeds_near(run, 256, [0.0057, 0.0], eta=0.1)
+    found, again = compare(run, finite=False), compare(run, finite=False)
+    assert found == again and found.rows[0] == again.rows[0] and list(found) == found.rows
+    assert found != compare(run, finite=False, tolerance=0.5) and found.rows[0] != found.rows[1]
+    lines = repr(found).splitlines()
+    assert lines[0] == "Comparison(2 rows, 0 extrapolated)" and len(lines) == 4
+    assert lines[3].split() == ["l2", "256", "3", "0", "does", "not", "decay"]
+    assert found._repr_html_().count("<tr>") == 3
 
 
 def test_a_picture_for_any_number_of_widths_and_degrees(tmp_path):
@@ -372,7 +385,7 @@ def test_rates_out_of_all_proportion_differ(predicted):
     """A ratio whose square is no double differs, without a warning or an error."""
     steps = np.arange(0, 4001, 20)
     rates = [decay_rate(steps, (1 - rate) ** steps) for rate in (0.001, 0.002)]
-    level = _level(rates, np.full(2, predicted), "", 0.03, own=False)
+    level = judge(rates, np.full(2, predicted), "", 0.03, per_network=False)
     assert (level.verdict, level.ratio) == ("differs", None)
 
 

@@ -1,4 +1,4 @@
-"""Write spectra.csv: eigenvalues by the independent route of ntkspec.spectra.reference.
+"""Write spectra.csv: eigenvalues by the independent route of ntkspec.reference.balls.
 
 That route integrates (Gauss-Legendre in the angle, trapezoid rule in the radius of the Gaussian
 weights) in ball arithmetic; it knows nothing of the engine's closed forms, moments, series or
@@ -14,7 +14,7 @@ from pathlib import Path
 import mpmath
 
 from ntkspec.networks import Network
-from ntkspec.spectra.reference import reference_eigenvalue
+from ntkspec.reference.balls import reference_eigenvalue
 
 HERE = Path(__file__).parent
 DIMS = (2, 3, 4, 7, 32, 256, 1024)

@@ -18,9 +18,10 @@ from ntkspec import Cube, Network, NtkspecError, ZonalKernel, spectrum
 from ntkspec.activations import ACTIVATIONS
 from ntkspec.cli import main
 from ntkspec.predict import fractional_variances
+from ntkspec.reference.balls.expectations import make_dual
+from ntkspec.reference.description import describe
 from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed, krawtchouk_sums
-from ntkspec.spectra.gaussian_duals import Sigma, make_dual
 from ntkspec.spectra.parity import parity
 
 NATS = 80.0
@@ -36,14 +37,12 @@ def on_circle(correlation):
 
 def pointwise(network, kernel, cosines):
     """K from the Gaussian expectations by two-dimensional quadrature: no dual of the engine."""
-    slope, power = network.slope or 0.0, network.power or 1
-    sigma = Sigma(network.name, slope, power)
     weight, bias = arb(network.weight_variance), arb(network.bias_variance)
     variance = weight + bias
     covariances = [weight * t + bias for t in cosines]
     tangents = list(covariances)
     for layer in range(network.depth):
-        dual = make_dual(sigma, variance, NATS)
+        dual = make_dual(describe(network), variance, NATS)
         values, slopes = dual.at([on_circle(c / variance) for c in covariances])
         if layer == network.depth - 1:
             break

@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sweeping import make_table
 from table_numbers import altered
 
 from ntkspec import law
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.explorer import contents, write_page
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 RECIPE = """
@@ -33,7 +33,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explorer")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5"
 
 
@@ -90,7 +90,7 @@ def test_a_part_is_chosen_and_too_much_is_refused(path, tmp_path, monkeypatch):
     header, numbers = parts(write_page(path, out, networks=["relu"], dims=3, degrees=[0, 3]))
     assert len(header["networks"]) == 1 and numbers.size == 4
     monkeypatch.setattr(contents, "MOST_ENTRIES", 803)
-    with pytest.raises(NtkspecError, match=r"804 eigenvalues .* 803 are the most; choose a part"):
+    with pytest.raises(NtkspecError, match=r"804 eigenvalues .* the most is 803; select"):
         write_page(path, tmp_path / "no.html")
     assert not (tmp_path / "no.html").exists()
 

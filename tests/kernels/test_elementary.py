@@ -111,7 +111,7 @@ def test_every_activation_is_that_of_the_engine(name, slope, power, number):
     from ntkspec.activations import activation
     from ntkspec.trainer.layer import _formula, slopes_of, values_of
 
-    known = activation(name, slope, power)
+    known = activation(name, slope=slope, power=power)
     assert _formula(known, number) is not None
     z = np.concatenate([np.linspace(-9, 9, 1000), [1e-8, -1e-8]]).astype(number)
     wide = z.astype(np.float64)

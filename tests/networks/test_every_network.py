@@ -6,7 +6,7 @@ import pytest
 import ntkspec
 from ntkspec import Network
 from ntkspec.activations import ACTIVATIONS
-from ntkspec.spectra.gaussian_reference import Case, reference_spectra
+from ntkspec.reference.balls import Case, reference_spectra
 
 DEGREES = [0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 28, 37, 49, 50, 64, 79, 91, 99, 100]
 

@@ -367,7 +367,9 @@ def test_weights_on_a_sphere(name, dim):
         ),
         # Nothing negative is given, but what is given is more than all there is.
         (
-            lambda: ntkspec.spectrum(ZonalKernel(lambda t: (2 * t).sin(), "flint"), 3, [1]),
+            lambda: ntkspec.spectrum(
+                ZonalKernel(lambda t: (2 * t).sin(), arithmetic="flint"), 3, [1]
+            ),
             "more than the trace",
         ),
     ],

@@ -188,13 +188,12 @@ def test_the_gallery_is_in_form():
 
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
-    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)"
-    r"|ntkspec\.spectra\.(by_rows|closed_form|direct|gaussian_duals|kernel_at_one|parity|route|rows"
-    r"|seeds|series|sphere_reference|sphere_routes|sphere_weights|zonal)$"
-    r"|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
-    r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
-    r"|ntkspec\.(domains|predict|reference)\."
-    r"|ntkspec\.(locks|parameters)$"
+    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.(activations|networks)\."
+    r"|ntkspec\.spectra\.(by_rows|closed_form|direct|kernel_at_one|parity|route|rows"
+    r"|seeds|series|sphere_routes|sphere_weights|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
+    r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
+    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
+    r"|ntkspec\.(callables|locks|parameters)$"
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
 )
@@ -244,26 +243,55 @@ def test_every_module_with_formulas_is_mapped():
     assert kernels - mapped <= {"kernels.cache", "kernels.sigma", "kernels.legendre"}
 
 
-def a_benchmark(folder, rows, met):
-    goal = {"figure": "a|b*", "goal": "<= 1", "measured": 0.5, "unit": "ns", "met": met}
+def a_benchmark(folder, name, *goals):
     machine = {"processor": "P", "cores": 2, "python": "3", "date": "2026-01-02T", "commit": "c"}
-    document = {"name": "accuracy", "machine": machine, "rows": rows, "goals": [goal]}
-    (folder / "accuracy.json").write_text(json.dumps(document))
+    document = {"name": name, "machine": machine, "rows": [{"n": 1}] * 100, "goals": goals}
+    (folder / f"{name}.json").write_text(json.dumps(document))
 
 
-def test_the_page_of_measured_figures_holds_what_was_measured(tmp_path):
-    a_benchmark(tmp_path, [{"network": "relu", "worst": 1.234567e-15}], met=False)
-    text = measured.page(tmp_path)
-    assert "0 of 1 are met" in text and "**no**" in text and "a\\|b\\*" in text
-    assert "1.23e-15" in text and "2026-01-02, P, 2 cores" in text
-    missing = re.search(r"Not measured in this run: (.*)\.", text).group(1).split(", ")
+def a_goal(figure, value, met):
+    return {"figure": figure, "goal": "<= 1", "measured": value, "unit": "ns", "met": met}
+
+
+def kept(path):
+    return json.loads(path.read_text())
+
+
+def test_goals_and_machines_are_kept_and_other_benchmarks_stay(tmp_path):
+    a_benchmark(tmp_path, "accuracy", a_goal("a", 0.5, True))
+    results = tmp_path / "results.json"
+    assert measured.keep(tmp_path, results) == ["accuracy"]
+    (tmp_path / "accuracy.json").unlink()
+    a_benchmark(tmp_path, "single", a_goal("b", 2.0, False))
+    assert measured.keep(tmp_path, results) == ["single"]
+    assert list(kept(results)) == ["accuracy", "single"]
+    assert kept(results)["accuracy"]["goals"] == [a_goal("a", 0.5, True)]
+    assert all(set(one) == {"machine", "goals"} for one in kept(results).values())
+    assert len(results.read_text().splitlines()) < 12
+
+
+def test_tables_show_what_was_measured(tmp_path):
+    goals = [a_goal(f"alike, {n}", n / 8, met=True) for n in (1, 2, 3)]
+    a_benchmark(tmp_path, "accuracy", a_goal("a|b*", 1.25, met=False), *goals)
+    results = tmp_path / "results.json"
+    measured.keep(tmp_path, results)
+    text = "\n".join(measured.tables(kept(results)))
+    assert "3 of 4 goals are met." in text and "**no**" in text and "a\\|b\\*" in text
+    assert "1.25 ns" in text and "alike (3 goals)" in text and "0.125 to 0.375 ns" in text
+    assert "2026-01-02" in text and "P, 2 cores; python 3" in text
+    missing = re.search(r"Not measured yet: (.*)\.", text).group(1).split(", ")
     assert "spectra" in missing and "accuracy" not in missing
-    a_benchmark(tmp_path, [{"n": n} for n in range(100)], met=True)
-    assert "100 rows, in ``out/bench/accuracy.json``" in measured.page(tmp_path)
 
 
-def test_without_a_benchmark_there_is_no_page(tmp_path):
+def test_the_kept_results_make_a_page():
+    text = "\n".join(measured.tables(kept(measured.RESULTS)))
+    assert "relative error everywhere" in text and "PyTorch over ours" in text
+    assert (DOCS / "measured.rst").read_text().count(".. measured::") == 1
+
+
+def test_without_a_benchmark_nothing_is_kept(tmp_path):
+    results = tmp_path / "results.json"
     with pytest.raises(FileNotFoundError, match="holds no benchmark"):
-        measured.page(tmp_path)
-    result = CliRunner().invoke(measured.main, ["--from", str(tmp_path), "-o", "nowhere.rst"])
-    assert result.exit_code == 1 and not Path("nowhere.rst").exists()
+        measured.keep(tmp_path, results)
+    result = CliRunner().invoke(measured.main, ["--from", str(tmp_path), "-o", str(results)])
+    assert result.exit_code == 1 and not results.exists()

@@ -1,7 +1,7 @@
 """The mpmath reference: Gauss-Jacobi rules, Gaussian expectations, eigenvalues, checks by it.
 
 It is compared with scipy, with closed forms (Williams 1997 for erf; Gaussian integrals for sin and
-exp(-x^2/2); Cho and Saul 2009 for relu), with balls (`ntkspec.spectra.reference`) and the engine.
+exp(-x^2/2); Cho and Saul 2009 for relu), with balls (`ntkspec.reference.balls`) and the engine.
 """
 
 import math
@@ -19,18 +19,18 @@ import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
-from ntkspec.reference import (
+from ntkspec.reference.balls import reference_eigenvalue
+from ntkspec.reference.mpmath import (
     gauss_gegenbauer,
     gauss_jacobi,
     gauss_jacobi_spectra,
     gauss_jacobi_spectrum,
     legendre,
 )
-from ntkspec.reference.arithmetic import Precision
-from ntkspec.reference.expectations import EluDual, PowersDual, SmoothDual
-from ntkspec.reference.sigmas import SMOOTH, Powers
+from ntkspec.reference.mpmath.arithmetic import Precision
+from ntkspec.reference.mpmath.expectations import EluDual, PowersDual, SmoothDual
+from ntkspec.reference.mpmath.sigmas import SMOOTH, Powers
 from ntkspec.spectra import quadrature
-from ntkspec.spectra.reference import reference_eigenvalue
 from ntkspec.sweeps import parse_recipe, run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import Table
@@ -511,7 +511,7 @@ def test_an_entry_beyond_reach_is_refused_by_name():
 def test_a_method_of_a_recipe_that_is_none(tmp_path):
     with pytest.raises(NtkspecError, match=r"line 4: .*method = 'arb' is not allowed"):
         parse_recipe(RECIPE.replace('"mpmath"', '"arb"'))
-    assert parse_recipe(RECIPE).digits == 20
+    assert parse_recipe(RECIPE).checks.digits == 20
     balls = parse_recipe(RECIPE.replace(', method = "mpmath"', ""))
-    assert (balls.check_method, balls.digits) == ("balls", 50)
+    assert (balls.checks.method, balls.checks.digits) == ("balls", 50)
     assert balls.digest != parse_recipe(RECIPE).digest

@@ -8,7 +8,7 @@ from flint import arb, ctx
 import ntkspec
 from ntkspec import Network, NtkspecError, certify
 from ntkspec.duals.hermite import hermite_series, tanh_moments
-from ntkspec.spectra.gaussian_reference import reference_spectrum
+from ntkspec.reference.balls import reference_spectrum
 
 NETWORKS = [
     Network("relu"),

@@ -81,7 +81,7 @@ def test_zeros_that_are_not_declared_are_refused_at_once(function, declared, zer
 
 
 def test_zeros_of_zonal_kernels_and_on_the_cube():
-    kernel = ZonalKernel(lambda t: t * t, "flint")
+    kernel = ZonalKernel(lambda t: t * t, arithmetic="flint")
     assert "degrees 1" in refused(ntkspec.eigenvalues, kernel, 3, range(3))
     assert "degrees 1" in refused(spectrum, kernel, Cube(6), range(3))
 
@@ -169,7 +169,7 @@ def test_a_constant_has_no_tangent_kernel():
 
 def test_small_eigenvalues_are_not_taken_for_zeros():
     """exp(s t) has lambda_k = sqrt(pi / (2 s)) I_(k+1/2)(s) for d = 3 (DLMF 10.60.7)."""
-    kernel = ZonalKernel(lambda t: (t / 50).exp(), "flint")
+    kernel = ZonalKernel(lambda t: (t / 50).exp(), arithmetic="flint")
     found = ntkspec.eigenvalues(kernel, 3, range(12))
     with mpmath.workdps(40):
         s = mpmath.mpf(1) / 50

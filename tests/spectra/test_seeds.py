@@ -5,24 +5,26 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import POSTER
 
 import ntkspec
 from ntkspec import Network, NtkspecError
 from ntkspec.activations import ACTIVATIONS
 from ntkspec.spectra.parity import Parity
-from ntkspec.spectra.routes import both_parities, route
+from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
+from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.walk import table_block
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", POSTER)
 @pytest.mark.parametrize("dim", [2, 3, 10, 65])
 def test_seeds_agree_with_the_routes_of_doubles(name, dim):
     network = Network(name, trained="all", weight_variance=1.3)
     degrees = np.arange(81)
     for kernel in ("ntk", "nngp"):
         mantissa, exponent = both_parities(BallSeeds.of_network(network, kernel), dim, degrees)
-        other, shift = both_parities(route(network, kernel), dim, degrees)
+        other, shift = both_parities(row_provider(network, kernel), dim, degrees)
         assert np.array_equal(mantissa == 0.0, other == 0.0)
         some = other != 0.0
         ratio = mantissa[some] / other[some] * 2.0 ** (exponent[some] - shift[some])
@@ -33,7 +35,7 @@ def test_seeds_agree_with_the_routes_of_doubles(name, dim):
 def test_seeds_in_large_dimensions(dim):
     network, degrees = Network("tanh", trained="all"), np.array([1, 3, 9])
     mantissa, exponent = both_parities(BallSeeds.of_network(network, "ntk"), dim, degrees)
-    other, shift = both_parities(route(network, "ntk"), dim, degrees)
+    other, shift = both_parities(row_provider(network, "ntk"), dim, degrees)
     assert mantissa / other * 2.0 ** (exponent - shift) == pytest.approx(1.0, rel=1e-14)
 
 

@@ -9,8 +9,8 @@ import pytest
 import ntkspec
 from ntkspec import Network, NtkspecError
 from ntkspec.activations import ACTIVATIONS
+from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.spectra import table_block
-from ntkspec.spectra.reference import reference_eigenvalue
 
 
 def integral(function, dim, degree, radius):

@@ -20,12 +20,12 @@ from paths import TESTS
 
 import ntkspec
 from ntkspec import Cube, Gaussian, Network, ZonalKernel, precision, spectrum
+from ntkspec.activations import user_activation
+from ntkspec.laws import law
 from ntkspec.predict import fractional_variances
+from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.spectra import table_block
 from ntkspec.spectra.certified import certify
-from ntkspec.spectra.laws import law
-from ntkspec.spectra.reference import reference_eigenvalue
-from ntkspec.user import user_activation
 from ntkspec.verification import check_entry
 
 T = np.linspace(-1.0, 1.0, 7)
@@ -75,7 +75,7 @@ def of_values(network):
 
 
 def of_law(network, dim, kernel="ntk"):
-    found = law(network, dim, kernel)
+    found = law(network, dim, kernel=kernel)
     return hexed([found.log_constant, found.power, found.rate])
 
 
@@ -106,8 +106,8 @@ JOBS = {
     "tanh": lambda: of_spectrum("tanh", 3, range(0, 900, 7)),
     "sigmoid": lambda: of_spectrum(Network("sigmoid", trained="all"), 30, range(700)),
     "relu": lambda: of_spectrum("relu", 3, range(2000)),
-    "zonal, flint": lambda: of_spectrum(ZonalKernel(laplace, "flint"), 3, range(12)),
-    "zonal, mpmath": lambda: of_spectrum(ZonalKernel(by_mpmath, "mpmath"), 3, range(4)),
+    "zonal, flint": lambda: of_spectrum(ZonalKernel(laplace, arithmetic="flint"), 3, range(12)),
+    "zonal, mpmath": lambda: of_spectrum(ZonalKernel(by_mpmath, arithmetic="mpmath"), 3, range(4)),
     "table": lambda: of_table(Network("erf", depth=2), range(2, 9), range(20)),
     "table, tanh": lambda: of_table("tanh", range(2, 30), range(90)),
     "cube": lambda: of_cube(Network("relu", depth=2), 12),

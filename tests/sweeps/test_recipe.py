@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from paths import ROOT
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.jobs.recipes import recipe_keys
 from ntkspec.networks import Network
 from ntkspec.sweeps import group_name, parse_recipe, read_recipe
 from ntkspec.sweeps.batch import Batch
+from ntkspec.sweeps.recipe import NETWORK_KEYS, Checks, Recipe
 from ntkspec.trainer.recipe import read_run_recipe
 
 RECIPE = """
@@ -48,7 +50,7 @@ def test_what_is_left_out_has_its_default():
     assert recipe.name == ""
     assert recipe.block_eigenvalues == 2**21
     assert recipe.compression == "gzip"
-    assert (recipe.samples, recipe.digits, recipe.seed) == (6, 50, 0)
+    assert (recipe.checks.samples, recipe.checks.digits, recipe.checks.seed) == (6, 50, 0)
     assert recipe.cluster is None
     assert recipe.networks == ((Network("relu"), "ntk"),)
 
@@ -138,7 +140,7 @@ def test_the_cluster_table():
         ('dims = "2:40"', 'dims = "two"', 2, ["dims", "two"]),
         ('dims = "2:40"', "dims = [3, 2]", 2, ["dims", "2 comes after 3"]),
         ('dims = "2:40"', 'dims = "2:8,4:10"', 2, ["dims", "4 comes after 7"]),
-        ('dims = "2:40"', "dims = []", 2, ["dims", "missing"]),
+        ('dims = "2:40"', "dims = []", 2, ["dims", "empty"]),
         ('dims = "2:40"', "dims = 2.5", 2, ["dims", "2.5"]),
         ('dims = "2:40"', "dims = [2,\n3,\ntrue]", 4, ["dims", "True"]),
         ('dims = "2:40"', "dims = [2,\n3,\n1]", 4, ["dims", "dim = 1 "]),
@@ -146,7 +148,7 @@ def test_the_cluster_table():
         ('dims = "2:40"', "dims = [2,\n[3]]", 3, ["dims", "[3]"]),
         ('dims = "2:40"', f"dims = {10**30}", 2, ["dims", "1000000"]),
         ('dims = "2:40"', 'dimms = "2:40"', 2, ["dimms", "dims"]),
-        ('degrees = "0:120"', "", None, ["degrees", "missing"]),
+        ('degrees = "0:120"', "", None, ["has no degrees; write"]),
         ('degrees = "0:120"', 'degrees = "0:200000"', 3, ["degrees", "199999"]),
         ('degrees = "0:120"', f'degrees = "0:{10**30}"', 3, ["degrees", "100000"]),
         ('degrees = "0:120"', 'degrees = ["0:3",\n"0:9:*2"]', 4, ["degrees", "a >= 1"]),
@@ -241,7 +243,7 @@ def test_any_values_are_read_or_refused(root, network):
     else:
         return
     line = re.match(r"line (\d+): ", sentence)
-    assert line or "missing" in sentence, sentence
+    assert line or " has no " in sentence, sentence
 
 
 def test_the_error_of_a_file_names_it_and_the_line(tmp_path):
@@ -251,7 +253,7 @@ def test_the_error_of_a_file_names_it_and_the_line(tmp_path):
         read_recipe(path)
     assert str(caught.value).startswith(f"{path}:13: [[networks]] number 1: activation 'rleu'")
     path.write_text("dims = 3\n")
-    with pytest.raises(NtkspecError, match=re.escape(f"{path}: networks are missing")):
+    with pytest.raises(NtkspecError, match=re.escape(f"{path}: the recipe has no networks")):
         read_recipe(path)
 
 
@@ -276,11 +278,10 @@ def test_the_manual_shows_a_recipe_with_every_key():
     text = textwrap.dedent(block)
     recipe = parse_recipe(text)
     assert f"{len(recipe.networks)} networks" in page
-    from ntkspec.sweeps import recipe as module
-
     raw = tomllib.loads(text)
-    assert set(raw) == set(module.KEYS)
-    for key in (*module.KEYS, *module.CHECK_KEYS, *module.CLUSTER_KEYS, *module.NETWORK_KEYS):
+    assert set(raw) == set(recipe_keys(Recipe))
+    tables = [key for kind in (Recipe, Checks, Batch) for key in recipe_keys(kind)]
+    for key in (*tables, *NETWORK_KEYS):
         assert f"``{key}``" in page, key
 
 

@@ -15,12 +15,13 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import ROOT
+from problems import POSTER
 from table_numbers import altered
 
 import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.meaning import imported_sources, meaning, meaning_digest
+from ntkspec.jobs.meaning import imported_sources, meaning, meaning_digest
 from ntkspec.sweeps import Plan, group_name, parse_recipe, read_recipe, run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import atlas as module
@@ -87,7 +88,7 @@ def test_it_holds_what_its_recipe_says(table):
         assert networks[name] == network and table.kernel(name) == kernel
         np.testing.assert_array_equal(table.dims(name), recipe.dims)
         np.testing.assert_array_equal(table.degrees(name), recipe.degrees)
-        assert len(table.checks(name)) == recipe.samples
+        assert len(table.checks(name)) == recipe.checks.samples
         assert table.relative_error(name).max() < 1e-12
     assert recipe.dims[[0, -1]].tolist() == [2, 1024] and recipe.degrees[-1] == 256
     assert atlas_path().stat().st_size < 8_000_000
@@ -111,9 +112,9 @@ def test_it_opens_and_answers_in_milliseconds():
     assert min(once() for _ in range(10)) < 0.03
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", POSTER)
 def test_the_far_corner_against_the_independent_route(table, name):
-    # ntkspec.spectra.reference: Gegenbauer and Gaussian integrals in ball arithmetic.
+    # ntkspec.reference.balls: Gegenbauer and Gaussian integrals in ball arithmetic.
     part = table.select(name, dim=1024, degrees=[11, 12])
     for k in range(2):
         check = check_entry(
@@ -142,7 +143,7 @@ def test_entries_against_the_independent_route(name):
     assert all(check.dim <= 8 and check.degree <= 9 for _, check in found.rows)
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", POSTER)
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
 def test_rows_against_the_engine_now(table, activation, kernel):
     part = table.select(activation, kernel=kernel)

@@ -96,7 +96,7 @@ def test_points_on_one_side_are_exact_to_nothing():
     weights, degree = quadrature_weights(x)
     assert degree == 0 and weights == pytest.approx(1 / 200)
     with pytest.raises(
-        NtkspecError, match=r"degree = 1 is not allowed; .* up to degree 0 at these"
+        NtkspecError, match=r"degree = 1 is not allowed; .* can be exact up to degree 0"
     ):
         quadrature_weights(x, 1)
 
@@ -158,7 +158,10 @@ def test_the_degree_of_a_rule_is_measured():
     "call, sentence",
     [
         (lambda: quadrature_weights(circle(9).x, 0), "degree = 0 is not allowed; .* >= 1"),
-        (lambda: quadrature_weights(circle(9).x, 9), "degree = 9 is not allowed; .* degree 8 at"),
+        (
+            lambda: quadrature_weights(circle(9).x, 9),
+            "degree = 9 is not allowed; .* up to degree 8",
+        ),
         (lambda: quadrature_weights(circle(9).x, 10**9), "degree = 1000000000 is not allowed"),
         (lambda: quadrature_weights([1.0, 0.0]), r"points of shape \(2,\) are not allowed"),
     ],

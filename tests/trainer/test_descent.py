@@ -87,7 +87,7 @@ def test_wide_networks_have_the_kernel_of_the_engine(name, trained):
     "changed,sentence",
     [
         ({"width": -4}, "width = -4 is not allowed; it must be a whole number from 1"),
-        ({"width": 5}, "width = 5 is not allowed; an antisymmetric start takes an even number"),
+        ({"width": 5}, "width = 5 is not allowed; an antisymmetric start needs an even width"),
         ({"width": 4.5}, "width = 4.5 is not allowed"),
         ({"dim": 1}, "dim = 1 is not allowed"),
         ({"seed": -1}, "seed = -1 is not allowed"),
@@ -129,7 +129,7 @@ def test_descent_is_that_of_plain_numpy(name, s, trained):
     loss = L2Loss(points) if s is None else SobolevLoss(points, s)
     network = start(activation(name), 200, 2, seed=0, trained=trained)
     w, a = plain_descent(network, points, y, loss.matrix(), 0.2, 40)
-    descent = Descent(network, points.x, y, loss, step=0.2)
+    descent = Descent(network, points.x, y, loss, step_size=0.2)
     descent.advance(40)
     np.testing.assert_allclose(network.weights, w, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(network.readout, a, rtol=1e-9, atol=1e-11)
@@ -178,12 +178,12 @@ def test_the_stable_step_is_the_border():
     y = 1e-3 * sine(points, 1)
     network = start(RELU, 4096, 2, seed=0)
     most = largest_stable_step(network, points.x, L2Loss(points))
-    descent = Descent(network, points.x, y, L2Loss(points), step=0.97 * most)
+    descent = Descent(network, points.x, y, L2Loss(points), step_size=0.97 * most)
     before = descent.loss
     descent.advance(300)
     assert descent.loss < 0.2 * before
-    with pytest.raises(NtkspecError, match="the largest stable step is"):
-        Descent(network, points.x, y, L2Loss(points), step=1.05 * most)
+    with pytest.raises(NtkspecError, match="the largest stable step size is"):
+        Descent(network, points.x, y, L2Loss(points), step_size=1.05 * most)
     assert Descent(network, points.x, y, L2Loss(points)).step_size == pytest.approx(
         0.5 * most, rel=0.01
     )
@@ -208,20 +208,25 @@ def test_a_loss_that_is_not_a_number_is_told():
 
 
 @pytest.mark.parametrize(
-    "x,y,step,sentence",
+    "x,y,step_size,message",
     [
-        (np.ones((4, 2)), np.zeros(4), None, r"points\[0\] has norm 1.414213562; all must"),
+        (np.ones((4, 2)), np.zeros(4), None, r"points\[0\] has norm 1.414213562; all norms must"),
         (np.full((4, 2), np.nan), np.zeros(4), None, r"points\[0\] has norm nan"),
         (np.eye(3), np.zeros(3), None, "dim = 2 is needed"),
         (circle(4).x, np.zeros(5), None, r"target of shape \(5,\) is not allowed"),
         (circle(4).x, np.full(4, np.inf), None, "values that are not finite"),
-        (circle(4).x, np.zeros(4), -1.0, "step = -1.0 is not allowed; it must be a number > 0"),
-        (circle(4).x, np.zeros(4), np.nan, "step = nan is not allowed"),
+        (
+            circle(4).x,
+            np.zeros(4),
+            -1.0,
+            "step_size = -1.0 is not allowed; it must be",
+        ),
+        (circle(4).x, np.zeros(4), np.nan, "step_size = nan is not allowed"),
     ],
 )
-def test_descents_that_are_not_allowed(x, y, step, sentence):
-    with pytest.raises(NtkspecError, match=sentence):
-        Descent(start(RELU, 8, 2, seed=0), x, y, L2Loss(circle(4)), step=step)
+def test_descents_that_are_not_allowed(x, y, step_size, message):
+    with pytest.raises(NtkspecError, match=message):
+        Descent(start(RELU, 8, 2, seed=0), x, y, L2Loss(circle(4)), step_size=step_size)
 
 
 def test_a_dead_network_is_told():

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy import special
 
 from ntkspec import NtkspecError
-from ntkspec.trainer import harmonics
+from ntkspec.trainer import energy
+from ntkspec.trainer.energy import degree_energy
 from ntkspec.trainer.harmonics import (
     Basis,
     axis,
     count,
-    degree_energy,
     harmonic,
     legendre_table,
     multiplicity,
@@ -170,8 +170,8 @@ def test_degrees_beyond_the_reach_of_doubles_are_refused():
 def test_energies_of_polynomials_are_their_squared_norms(points):
     dim = points.dim
     r = 2.0 * harmonic(dim, 3, 1, points.x) - 0.5 * harmonic(dim, 4, 0, points.x) + 1.0
-    energy = degree_energy(r, points, [0, 1, 2, 3, 4])
-    assert energy == pytest.approx([1.0, 0.0, 0.0, 4.0, 0.25], abs=1e-13)
+    found = degree_energy(r, points, [0, 1, 2, 3, 4])
+    assert found == pytest.approx([1.0, 0.0, 0.0, 4.0, 0.25], abs=1e-13)
 
 
 @pytest.mark.parametrize("n, dim, last", [(300, 2, 40), (150, 3, 11), (90, 5, 4), (400, 10, 2)])
@@ -184,17 +184,17 @@ def test_energies_are_the_double_sum(n, dim, last):
     t = np.clip(points.x @ points.x.T, -1, 1)
     nu = (dim - 2) / 2
     cr = points.weights * r
-    for k, energy in zip(range(last + 1), degree_energy(r, points, range(last + 1))):
+    for k, found in zip(range(last + 1), degree_energy(r, points, range(last + 1))):
         p = special.eval_chebyt(k, t) if dim == 2 else special.eval_gegenbauer(k, nu, t)
         scale = multiplicity(dim, k) / (1 if dim == 2 else special.eval_gegenbauer(k, nu, 1.0))
-        assert energy == pytest.approx(scale * cr @ p @ cr, rel=1e-11)
+        assert found == pytest.approx(scale * cr @ p @ cr, rel=1e-11)
 
 
 @pytest.mark.parametrize("n, dim", [(500, 2), (400, 3), (200, 6)])
 def test_both_routes_to_energies_agree(n, dim):
     points = random_points(n, dim, seed=1)
     r = np.random.default_rng(2).standard_normal(n)
-    pairs = harmonics._energy_by_pairs(points.x, points.weights * r, 5)
+    pairs = energy._energy_by_pairs(points.x, points.weights * r, 5)
     basis = [c @ c for c in Basis(points.x, 5).coefficients(points.weights * r)]
     assert pairs == pytest.approx(basis, rel=1e-11)
 
@@ -202,9 +202,9 @@ def test_both_routes_to_energies_agree(n, dim):
 def test_many_degrees_in_a_high_dimension_take_the_pairs():
     # 10^11 harmonics: the recurrence over pairs alone can do it
     points = random_points(50, 10, seed=0)
-    energy = degree_energy(np.ones(50), points, [64])
+    found = degree_energy(np.ones(50), points, [64])
     p = legendre_table(10, 64, np.clip(points.x @ points.x.T, -1, 1))[64]
-    assert energy[0] == pytest.approx(multiplicity(10, 64) * p.mean(), rel=1e-12)
+    assert found[0] == pytest.approx(multiplicity(10, 64) * p.mean(), rel=1e-12)
 
 
 def test_energies_take_degrees_as_they_come():
@@ -223,7 +223,7 @@ def test_energies_take_degrees_as_they_come():
         (lambda: multiplicity(3, True), "degree = True is not allowed"),
         (lambda: harmonic(3, 2, 5, [[1.0, 0, 0]]), "index = 5 is not allowed; .* 0 to 4"),
         (lambda: harmonic(2, 0, 1, [[1.0, 0]]), "index = 1 is not allowed"),
-        (lambda: harmonic(3, 2, 0, [[1.0, 0]]), "points have the dimension 2; dim = 3"),
+        (lambda: harmonic(3, 2, 0, [[1.0, 0]]), "points have dimension 2; dim = 3"),
         (lambda: harmonic(3, 2, 0, [1.0, 0]), r"points of shape \(2,\) are not allowed"),
         (lambda: zonal(3, 2, "x", [1.0, 0, 0]), "points must be an .* array of numbers"),
         (lambda: zonal(3, 2, np.eye(3), [1.0, 0]), "pole must have 3 coordinates"),

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from paths import ROOT
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.trainer import recipe as module
-from ntkspec.trainer.recipe import parse_run_recipe, read_run_recipe
-from ntkspec.trainer.runs import pose
+from ntkspec.jobs.recipes import recipe_keys
+from ntkspec.trainer.recipe import (
+    DATA_KEYS,
+    HARMONICS,
+    DataRecipe,
+    LossRecipe,
+    NetworkRecipe,
+    RunRecipe,
+    TargetRecipe,
+    parse_run_recipe,
+    read_run_recipe,
+)
+from ntkspec.trainer.runs import make_problem
 
 RECIPE = """
 name = "Figure 2"
@@ -33,7 +43,7 @@ degrees = [1, 4, 8]
 amplitudes = [1, 0.5, 2]
 [loss]
 s = [-1, "l2", "auto"]
-step = 0.5
+step_size = 0.5
 """
 
 
@@ -49,7 +59,11 @@ def test_everything_is_read():
     assert recipe.target.degrees == (1, 4, 8)
     assert recipe.target.amplitudes == (1.0, 0.5, 2.0)
     assert recipe.loss.exponents == (-1.0, "l2", "auto")
-    assert (recipe.loss.weight, recipe.loss.max_degree, recipe.loss.step) == ("power", None, 0.5)
+    assert (recipe.loss.weight, recipe.loss.max_degree, recipe.loss.step_size) == (
+        "power",
+        None,
+        0.5,
+    )
 
 
 def test_members_are_the_product_and_seeds_change_fastest():
@@ -105,7 +119,7 @@ def test_other_spheres():
         ("seeds = 2", "seeds = [0, 1]", True),
         ("seeds = 2", "seeds = [1, 0]", False),
         ("points = 64", "points = 65", False),
-        ("step = 0.5", "step = 0.25", False),
+        ("step_size = 0.5", "step_size = 0.25", False),
     ],
 )
 def test_the_digest_is_that_of_the_meaning(old, new, same):
@@ -135,20 +149,21 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("seeds = 2", "weight_variance = 0", 9, "from 0.01 to 10000"),
         ('"circle"', '"torus"', 11, "one of 'circle'"),
         ("points = 64", "degree = 64", 10, "has no points"),
-        ("points = 64", "points = 64\ndim = 2", 13, "dim = 2 is not allowed with kind = 'circle'"),
+        ("points = 64", "points = 64\ndim = 3", 13, "dim = 3 is not allowed with kind = 'circle'"),
         ("points = 64", "points = 64\ngrid = 1", 13, "grid = 1"),
-        ("points = 64", "points = 16", 15, "16 points of the circle hold degrees below 8"),
+        ("points = 64", "points = 16", 15, "16 points of the circle resolve degrees below 8"),
         ('"sine"', '"tone"', 14, "'zonal'"),
         ('"sine"', '"sine"\nindex = 1', 15, "index is for kind = 'basis'"),
         ("[1, 4, 8]", "[0, 4, 8]", 15, "degrees = 0"),
         ("[1, 4, 8]", '"8:1"', 15, "empty"),
-        ("[1, 0.5, 2]", "[1, 0.5]", 16, "amplitudes are 2, and degrees are 3"),
-        ("[1, 0.5, 2]", "[1, nan, 2]", 16, "finite number other than 0"),
+        ("[1, 0.5, 2]", "[1, 0.5]", 16, "amplitudes: 2 values for 3 degrees"),
+        ("[1, 0.5, 2]", "[1, nan, 2]", 16, "finite number"),
+        ("[1, 0.5, 2]", "[1, 0, 2]", 16, "a number other than 0"),
         ('"auto"]', '"off"]', 18, "a number from -100 to 100, 'l2' or 'auto'"),
-        ('"auto"]', "-1.0]", 18, "s = -1.0 is written twice"),
-        ("step = 0.5", "step = -1", 19, "positive number or 'auto'"),
-        ("step = 0.5", 'weight = "gauss"', 19, "'power', 'laplacian'"),
-        ("step = 0.5", "max_degree = -1", 19, "max_degree = -1"),
+        ('"auto"]', "-1.0]", 18, "s: -1.0 is written twice"),
+        ("step_size = 0.5", "step_size = -1", 19, "positive number or 'auto'"),
+        ("step_size = 0.5", 'weight = "gauss"', 19, "'power', 'laplacian'"),
+        ("step_size = 0.5", "max_degree = -1", 19, "max_degree = -1"),
         ("[loss]", "[lost]", 17, "did you mean 'loss'?"),
         ("[data]", "[data", 10, "not TOML"),
     ],
@@ -190,10 +205,15 @@ def test_samples_are_another_recipe_when_their_file_is_another(tmp_path):
     "old,new,line,words",
     [
         ('file = "values.csv"', "", 13, "[target] of kind 'samples' has no file"),
-        ('"values.csv"', "3", 15, "file = 3 is not allowed; it must be a text"),
-        ('"values.csv"', '"values.csv"\ndegrees = 3', 16, "degrees is for sums of harmonics"),
+        ('"values.csv"', "3", 15, "file = 3 is not allowed; it must be a string"),
+        (
+            '"values.csv"',
+            '"values.csv"\ndegrees = 3',
+            16,
+            "'zonal', 'basis'; the kind is 'samples'",
+        ),
         ('"values.csv"', '"values.csv"\npole = [1, 0]', 16, "pole is for kind = 'zonal'"),
-        ('"samples"', '"sine"\ndegrees = 1', 16, "file is for kind = 'samples', and the kind is"),
+        ('"samples"', '"sine"\ndegrees = 1', 16, "file is for kind = 'samples'; the kind is"),
     ],
 )
 def test_faults_of_samples(old, new, line, words):
@@ -234,19 +254,19 @@ def test_the_manual_shows_a_recipe_with_every_key():
     text = textwrap.dedent(block)
     recipe = parse_run_recipe(text)
     assert f"{len(recipe.members)} trainings" in page
-    assert pose(recipe).points.exact_degree > 0
+    assert make_problem(recipe).points.exact_degree > 0
     raw = tomllib.loads(text)
-    assert set(raw) == set(module.KEYS)
+    assert set(raw) == set(recipe_keys(RunRecipe))
     tables = {
-        "network": module.NETWORK_KEYS, "data": module.ALL_DATA_KEYS,
-        "target": module.TARGET_KEYS, "loss": module.LOSS_KEYS,
+        "network": recipe_keys(NetworkRecipe), "data": recipe_keys(DataRecipe),
+        "target": recipe_keys(TargetRecipe), "loss": recipe_keys(LossRecipe),
     }  # fmt: skip
     # One recipe cannot show what belongs to other kinds of activations, points and targets.
     others = {"power", "degree", "file", "index"}
     assert {key for name in tables for key in raw[name]} == {*sum(tables.values(), ())} - others
-    for key in (*module.KEYS[:4], *sum(tables.values(), ())):
+    for key in ("name", "steps", "records", "spacing", *sum(tables.values(), ())):
         assert f"``{key}``" in page, key
     for name in tables:
         assert f"``[{name}]``" in page
-    for kind in (*module.DATA_KEYS, *module.TARGET_KINDS):
+    for kind in (*DATA_KEYS, *HARMONICS, "samples"):
         assert f"``{kind}``" in page or f'``"{kind}"``' in page, kind

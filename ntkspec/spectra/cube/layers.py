@@ -14,7 +14,7 @@ from ntkspec.spectra.cube.sums import eigenvalues_of
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
 
-__all__ = ["ROUTE", "LayerValues", "kernel_at_one"]
+__all__ = ["ROUTE", "LayerValues"]
 
 
 class LayerValues:
@@ -30,29 +30,11 @@ class LayerValues:
         """K(1 - 2j/dim) for j < count."""
         layers = Layers(self.network, self.kernel)
         inner = [layers.at(_correlation(dim, j)) for j in range(1, count)]
-        return [kernel_at_one(self.network, layers), *inner]
+        return [layers.at_one(), *inner]
 
     def slack(self, dim: int) -> arb | None:
         """Nothing: the balls of the values enclose."""
         return None
-
-
-def kernel_at_one(network: Network, layers: Layers) -> arb:
-    """K(1), the correlation kept at exactly 1: a ball around 1 would lose half of its digits.
-
-    Of `Layers` the variances and duals are used, as `Layers.at` does.
-    """
-    full = Correlation.full()
-    tangent = layers.variances[0]
-    for variance, (_, slope) in zip(layers.variances[1:-1], layers.duals[:-1], strict=True):
-        if layers.kernel == "ntk":
-            tangent = variance + layers.weight * tangent * slope(full)
-    value, slope = layers.duals[-1]
-    dual: arb = value(full)
-    if layers.kernel == "nngp":
-        return dual
-    last: arb = tangent * slope(full)
-    return dual + last if network.trained == "all" else last
 
 
 def _correlation(dim: int, j: int) -> Correlation:

@@ -6,12 +6,13 @@ import numpy as np
 from flint import arb, fmpq
 from numpy.typing import NDArray
 
+from ntkspec.callables import ball_function
 from ntkspec.domains import Domain
 from ntkspec.networks import Kernel
 from ntkspec.spectra.cube.sums import eigenvalues_of
 from ntkspec.spectra.parity import Parity
 from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
-from ntkspec.user import ZonalKernel, ball_function
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["ROUTE"]
 

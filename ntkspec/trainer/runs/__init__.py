@@ -1,8 +1,9 @@
 """Runs: a recipe of trainings to a file with what was measured, through kills and restarts."""
 
+from ntkspec.jobs.progress import Observer
 from ntkspec.trainer.runs.file import Member, Missing, Run, is_run, open_run
-from ntkspec.trainer.runs.problem import Problem, pose, start_network
-from ntkspec.trainer.runs.progress import Observer, TrainingProgress
+from ntkspec.trainer.runs.problem import Problem, make_problem, start_network
+from ntkspec.trainer.runs.progress import TrainingProgress
 from ntkspec.trainer.runs.run import RunResult, train_run
 
 __all__ = [
@@ -14,8 +15,8 @@ __all__ = [
     "RunResult",
     "TrainingProgress",
     "is_run",
+    "make_problem",
     "open_run",
-    "pose",
     "start_network",
     "train_run",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
 from ntkspec.files.seals import Numbers
 from ntkspec.files.structure import Group, opened
-from ntkspec.files.versions import sources_digest
-from ntkspec.kernels import SOURCE_DIGEST
+from ntkspec.jobs import provenance
 from ntkspec.trainer.runs.stored import (
     RECORDS,
     RESULTS,
@@ -41,7 +39,9 @@ __all__ = [
 FORMAT = "ntkspec-checkpoint"
 #: What HDF5 needs beside the numbers: the file's head, and each dataset's.
 HEAD, ENTRY = 2**15, 2**11
-SOURCES = ("activations.py", "trainer/*.py", "trainer/runs/*.py")
+#: The module that trains a member; what it imports determines the numbers.
+START = "trainer.runs.training"
+LIBRARIES = ("numpy", "scipy", "numba")
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,9 @@ class Checkpoint:
         return self.facts.status in ("finished", "diverged")
 
 
-@lru_cache(maxsize=1)
 def code_digest() -> str:
     """Digest of all code and libraries that the numbers depend on."""
-    return sources_digest(SOURCE_DIGEST, SOURCES, ("numpy", "scipy", "numba"))
+    return provenance.code_digest(START, LIBRARIES)
 
 
 def member_path(folder: Path, number: int) -> Path:

@@ -13,7 +13,7 @@ from ntkspec.trainer.recipe import MemberKey, RunRecipe
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
-__all__ = ["Cost", "foresee"]
+__all__ = ["Cost", "estimate_cost"]
 
 #: Times that a step is measured, after one that is not counted.
 TIMES = 3
@@ -36,7 +36,7 @@ class Cost:
     whole: float
 
 
-def foresee(
+def estimate_cost(
     recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
 ) -> Cost:
     """Measure what a member costs on this machine, as busy as it is now.
@@ -46,13 +46,13 @@ def foresee(
     Examples
     --------
     >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> from ntkspec.trainer.runs import pose
+    >>> from ntkspec.trainer.runs import make_problem
     >>> recipe = parse_run_recipe('''
     ... steps = 10
     ... network = {activation = "relu", width = 64}
     ... data = {kind = "circle", points = 8}
     ... target = {kind = "sine", degrees = [1, 3]}''')
-    >>> cost = foresee(recipe, pose(recipe), recipe.members[0])
+    >>> cost = estimate_cost(recipe, make_problem(recipe), recipe.members[0])
     >>> 0.0 < cost.step < cost.whole < 1.0
     True
     """

@@ -6,10 +6,8 @@ import json
 import math
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,12 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.parts import parts_folder
 from ntkspec.files.seals import Numbers, sealed_kind
 from ntkspec.files.structure import Group, opened, reading
-from ntkspec.files.text import printable
-from ntkspec.files.versions import versions
+from ntkspec.jobs import provenance
+from ntkspec.jobs.parts import parts_folder
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import MemberKey, RunRecipe, TargetRecipe, parse_run_recipe
+from ntkspec.trainer.recipe import MemberKey, RunRecipe, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
 from ntkspec.trainer.runs.problem import Problem, recipe_target
@@ -92,20 +89,8 @@ class Member:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> member = open_run(folder / "run.h5").members[1]
+    >>> from ntkspec.trainer.runs import open_run
+    >>> member = open_run(run_path).members[1]
     >>> member.s, member.width, member.status
     (1.0, 64, 'finished')
     """
@@ -256,20 +241,8 @@ class Run:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> run = open_run(folder / "run.h5")
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run = open_run(run_path)
     >>> run.recipe.steps, len(run.recipe.members), run.steps_done
     (20, 2, 40)
     """
@@ -468,8 +441,7 @@ def _read_shared(root: Group, path: Path) -> _Shared:
         raise root.bad("degree", "is damaged (its degrees do not increase)")
     if grid.dim != points.dim or recipe.data.dim not in (None, points.dim):
         raise root.bad("points", f"is damaged (its dimension is {points.dim})")
-    target = recipe.target
-    if isinstance(target, TargetRecipe) and not np.isin(target.degrees, degrees).all():
+    if not np.isin(recipe.target.degrees, degrees).all():
         raise root.bad("degree", "is damaged (it lacks degrees of the target)")
     return _Shared(
         attributes, recipe, points, grid,
@@ -526,9 +498,7 @@ def _describe(file: h5py.File, recipe: RunRecipe, problem: Problem) -> None:
     file.attrs["recipe"] = recipe.text
     file.attrs["recipe_digest"] = recipe.digest
     file.attrs["code_digest"] = code_digest()
-    file.attrs["versions"] = json.dumps(versions())
-    file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["command"] = printable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    provenance.describe(file)
     for name, weights, points in (
         ("points", "point_weights", problem.points), ("grid", "grid_weights", problem.grid),
     ):  # fmt: skip

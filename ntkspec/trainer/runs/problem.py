@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.trainer.cubature import quadrature_weights
-from ntkspec.trainer.harmonics import Basis, count, degree_energy
+from ntkspec.trainer.energy import degree_energy
+from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import WideNetwork, start
 from ntkspec.trainer.points import (
     Points,
@@ -25,11 +26,11 @@ from ntkspec.trainer.points import (
     random_points,
     spherical_design,
 )
-from ntkspec.trainer.recipe import DataRecipe, RunRecipe, SamplesRecipe, TargetRecipe
+from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, Term
 
-__all__ = ["Measure", "Problem", "pose", "recipe_target", "start_network"]
+__all__ = ["Measure", "Problem", "make_problem", "recipe_target", "start_network"]
 
 Array = NDArray[np.float64]
 
@@ -104,8 +105,8 @@ class Problem:
     ... target = {kind = "sine", degrees = [1, 2]}
     ... loss = {s = [0, 1]}
     ... ''')
-    >>> from ntkspec.trainer.runs import pose
-    >>> problem = pose(recipe)
+    >>> from ntkspec.trainer.runs import make_problem
+    >>> problem = make_problem(recipe)
     >>> problem.points.n, problem.degrees
     (16, array([0, 1, 2, 3, 4, 5, 6, 7]))
     """
@@ -120,7 +121,7 @@ class Problem:
     on_grid: Measure
 
 
-def pose(recipe: RunRecipe) -> Problem:
+def make_problem(recipe: RunRecipe) -> Problem:
     """Make the points, the grid and the target of a recipe.
 
     Raises
@@ -132,7 +133,7 @@ def pose(recipe: RunRecipe) -> Problem:
     Examples
     --------
     >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> problem = pose(parse_run_recipe('''
+    >>> problem = make_problem(parse_run_recipe('''
     ... steps = 10
     ... network = {activation = "relu", width = 2}
     ... data = {kind = "circle", points = 8}
@@ -141,17 +142,15 @@ def pose(recipe: RunRecipe) -> Problem:
     (array([0.      , 1.414214, 0.      ]), 32, array([0, 1, 2, 3]))
     """
     try:
-        return _posed(recipe)
+        return _made_problem(recipe)
     except Fault as fault:
         raise fault.located(recipe.text, recipe.source) from None
 
 
-def _posed(recipe: RunRecipe) -> Problem:
+def _made_problem(recipe: RunRecipe) -> Problem:
     points = _points(recipe.data)
     grid = _grid(recipe.data, points)
-    samples = None
-    if isinstance(recipe.target, SamplesRecipe):
-        samples = _samples(recipe.target, points)
+    samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
     target = recipe_target(recipe.target, points, samples)
     _check_weighed(recipe, points, target)
     degrees = _recorded(points, target)
@@ -198,8 +197,9 @@ def _made(data: DataRecipe) -> Points:
 
 def _read_points(file: str) -> Points:
     path = ("data", "file")
+    values = _read(file, path)
     try:
-        return from_array(_read(file, path))
+        return from_array(values)
     except NtkspecError as error:
         raise Fault(f"file = {file!r}: {error}", path) from None
 
@@ -215,7 +215,7 @@ def _read(file: str, path: KeyPath) -> Array:
         raise Fault(f"file = {file!r} holds no array of numbers ({error})", path) from None
 
 
-def _samples(target: SamplesRecipe, points: Points) -> Array:
+def _samples(target: TargetRecipe, points: Points) -> Array:
     """The values of a file, one for each point: in a row, a column or a vector."""
     path = ("target", "file")
     values = _read(target.file, path)
@@ -251,20 +251,20 @@ def _rule_size(degree: int, dim: int) -> int:
 
 
 def recipe_target(
-    target: TargetRecipe | SamplesRecipe, points: Points, samples: Array | None = None
+    target: TargetRecipe, points: Points, samples: Array | None = None
 ) -> Target | SampledTarget:
     """Make the target of a recipe.
 
     Parameters
     ----------
-    target : TargetRecipe or SamplesRecipe
+    target : TargetRecipe
     points : Points
         Training points.
     samples : (n,) float64 array, optional
         The target's values there, which samples need.
     """
-    if isinstance(target, SamplesRecipe):
-        assert samples is not None  # whoever has such a recipe has them
+    if target.kind == "samples":
+        assert samples is not None
         return SampledTarget(points, samples, min(_told_apart(points), MOST_RECORDED))
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
     return Target(

@@ -1,56 +1,47 @@
-"""What a run tells while it trains."""
+"""Progress of a run."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ntkspec.files.text import printable
+from ntkspec.jobs.progress import Progress
 
-__all__ = ["Observer", "TrainingProgress"]
+__all__ = ["TrainingProgress"]
+
+#: Energies shown at once: of the lowest degrees of the target.
+MOST_ENERGIES = 6
 
 
 @dataclass(frozen=True)
-class TrainingProgress:
-    """How far a run is.
+class TrainingProgress(Progress):
+    """How much of a run is done.
 
     Attributes
     ----------
+    done, total : int
+        Steps of all members.
     member : str
-        Name of the member that is trained.
+        Name of the member that trains now.
     number, members : int
-        Its place, from 1, among how many.
+        Its place, from 1, and the number of members.
     step, steps : int
         Of this member.
     loss : float
     energy : mapping of int to float
         Energy of the residual at each degree of the target, as last recorded.
-    done, total : int
-        Steps of all members.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
     >>> from ntkspec.trainer.runs import Observer, train_run
     >>> class Mine(Observer):
     ...     def progress(self, state):
     ...         self.last = state
     >>> mine = Mine()
-    >>> _ = train_run(folder / "run.toml", folder / "run.h5", observer=mine)
-    >>> type(mine.last).__name__
-    'TrainingProgress'
+    >>> _ = train_run(run_recipe_path, folder / "run.h5", observer=mine)
+    >>> mine.last.label, mine.last.step
+    ('s=1,width=64,seed=0 (2/2)', 20)
     """
 
     member: str
@@ -60,34 +51,28 @@ class TrainingProgress:
     steps: int
     loss: float
     energy: Mapping[int, float]
-    done: int
-    total: int
 
+    @property
+    def is_milestone(self) -> bool:
+        """Whether the member is at its last step."""
+        return self.step == self.steps
 
-class Observer:
-    """Hears how a run goes.  This one prints what a person should know, and no progress.
+    @property
+    def label(self) -> str:
+        """The member and its place."""
+        return f"{self.member} ({self.number}/{self.members})"
 
-    Examples
-    --------
-    >>> class Mine(Observer):
-    ...     def note(self, event, message, **facts):
-    ...         print(event)
-    >>> Mine().note("begin", "a run begins")
-    begin
-    """
+    def details(self, seconds: float) -> str:
+        """Step, loss and the energy at each degree of the target."""
+        shown = list(self.energy.items())[:MOST_ENERGIES]
+        energies = "  ".join(f"{degree}: {value:.1e}" for degree, value in shown)
+        more = " ..." if len(self.energy) > MOST_ENERGIES else ""
+        return f"step {self.step}/{self.steps}, loss {self.loss:.3e}, energy {energies}{more}"
 
-    def progress(self, state: TrainingProgress) -> None:
-        """Several times a second."""
-
-    def note(self, event: str, message: str, **facts: Any) -> None:
-        """Something happened: "damaged", "diverged", "resumed", ....
-
-        Parameters
-        ----------
-        event : str
-        message : str
-            The same in a sentence.
-        **facts
-            What it was, for machines.
-        """
-        print(printable(message), file=sys.stderr)
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """Return the same for a log in JSON."""
+        energy = {str(degree): value for degree, value in self.energy.items()}
+        return super().facts(seconds) | {
+            "member": self.member, "step": self.step, "steps": self.steps, "loss": self.loss,
+            "energy": energy,
+        }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,9 +10,10 @@ from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import check_outputs, check_part, followed
-from ntkspec.files.parts import clear, locked, sweep_up
 from ntkspec.files.seals import begins_as_hdf5, carries_seal
 from ntkspec.files.structure import opened
+from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
+from ntkspec.jobs.progress import Observer
 from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
     Checkpoint,
@@ -33,8 +33,8 @@ from ntkspec.trainer.runs.file import (
     run_bytes,
     write_head,
 )
-from ntkspec.trainer.runs.problem import Problem, pose
-from ntkspec.trainer.runs.progress import Observer, TrainingProgress
+from ntkspec.trainer.runs.problem import Problem, make_problem
+from ntkspec.trainer.runs.progress import TrainingProgress
 from ntkspec.trainer.runs.training import Training, begin, go_on
 
 __all__ = ["RunResult", "train_run"]
@@ -58,19 +58,8 @@ class RunResult:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
     >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> result = train_run(run_recipe_path, folder / "run.h5", threads=1)
     >>> result.trained, result.reused, result.diverged
     (2, 0, ())
     """
@@ -124,24 +113,13 @@ def train_run(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
     >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> result = train_run(run_recipe_path, folder / "run.h5", threads=1)
     >>> result.trained
     2
     """
     recipe, out, observer = read_run_recipe(recipe_path), Path(output), observer or Observer()
-    files = [recipe.data.file, getattr(recipe.target, "file", "")]
+    files = [recipe.data.file, recipe.target.file]
     check_outputs([out], map(Path, [recipe_path, *filter(None, files)]))
     with locked(out, "training", "run", together=False) as folder:
         if restart:
@@ -151,7 +129,7 @@ def train_run(
             clear(folder, PARTS)  # a kill may have left what is in the file
             return _finished(recipe, out, observer)
         sweep_up(folder, out, PARTS)
-        work = _Work(recipe, pose(recipe), folder, threads, checkpoint, observer)
+        work = _Work(recipe, make_problem(recipe), folder, threads, checkpoint, observer)
         trained = work.train()
         assemble(recipe, work.problem, folder, out)
         clear(folder, PARTS)
@@ -240,7 +218,7 @@ class _Work:
     def train(self) -> int:
         """Train what has not ended; return how many that were."""
         left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
-        if self.recipe.loss.step is not None:
+        if self.recipe.loss.step_size is not None:
             for number in left:
                 if self._there[number] is None:
                     self._begin(number)  # a step that is not stable is refused before any training
@@ -265,12 +243,8 @@ class _Work:
             return None
 
     def _check_room(self) -> None:
-        needed, free = run_bytes(self.recipe, self.problem), shutil.disk_usage(self._folder).free
-        if 2 * needed > free:  # the members' files, and the run's
-            raise TableError(
-                f"{self._folder}: the run needs {2 * needed / 1e9:.3g} GB of disk, and "
-                f"{free / 1e9:.3g} GB are free"
-            )
+        needed = 2 * run_bytes(self.recipe, self.problem)  # the members' files and the run's
+        check_room(self._folder, needed, "the run")
 
     def _keep_head(self) -> None:
         """Write what all members share, for those who look; anew where it is another's."""

@@ -155,7 +155,7 @@ def begin(
     loss = _loss(recipe, problem, network, key)
     descent = Descent(
         network, problem.points.x, problem.target_values, loss,
-        step=recipe.loss.step, threads=threads,
+        step_size=recipe.loss.step_size, threads=threads,
     )  # fmt: skip
     facts = Facts(
         s=math.nan if loss.s is None else float(loss.s),

@@ -1,0 +1,18 @@
+"""What is known of each activation function: the catalogue, and a user's own.
+
+One file for each family of activations; `catalogue` lists them and looks them up by name.
+`activation` holds the class that describes one.
+"""
+
+from ntkspec.activations.activation import Activation, Singularity
+from ntkspec.activations.catalogue import ACTIVATIONS, activation
+from ntkspec.activations.user import refuse_bare_function, user_activation
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Singularity",
+    "activation",
+    "refuse_bare_function",
+    "user_activation",
+]

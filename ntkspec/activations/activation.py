@@ -1,0 +1,132 @@
+"""What is known of an activation function sigma: everything else is derived from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Activation", "ClosedDual", "PreparedDual", "Singularity"]
+
+Function = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Singularity:
+    """The singularity of sigma nearest to the real line, which sets how its spectrum decays.
+
+    Attributes
+    ----------
+    kind : {"kink", "pole", "entire", "unknown"}
+    order : int
+        Of a kink at 0: the first derivative that jumps there (0: sigma itself).
+    distance : float
+        Of a pole or branch point: its distance from the real line.
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> activation("relu").singularity
+    Singularity(kind='kink', order=1, distance=inf)
+    """
+
+    kind: Literal["kink", "pole", "entire", "unknown"]
+    order: int = 0
+    distance: float = math.inf
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function and what is known of it.
+
+    A dual is E[sigma(u) sigma(v)] or E[sigma'(u) sigma'(v)] for centred Gaussians u, v of variance
+    q and covariance c = q cos(theta).
+
+    Attributes
+    ----------
+    name : str
+    value, derivative : callable
+        sigma and sigma' of float64 arrays, elementwise; at a kink the mean of both sides.
+        `derivative` is None where sigma' is not square integrable: there is no NTK then.
+    ball, ball_derivative : callable
+        The same for a python-flint ball, real or complex, and for a kink at 0 with the sign of
+        the argument as a second one.
+    dual : callable
+        dual(q) returns two functions of a `ntkspec.duals.Correlation`: the dual of sigma, and
+        that of sigma'.
+    singularity : Singularity
+    symmetry : {"odd", "even", None}
+    polynomial : int or None
+        sigma is a polynomial of this degree and parity plus a function of the other parity.
+    homogeneous : (power, right, left) or None
+        sigma(x) = right x^power for x > 0 and left (-x)^power for x < 0.
+    tanh : (offset, amplitude, rate) or None
+        sigma(x) = offset + amplitude tanh(rate x).
+    user : bool
+        Made from a Python callable: nothing about it can be proved.
+    arithmetic : {"double", "flint", "mpmath"}
+        The numbers that a user's callable takes; "double" limits the accuracy.
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> sigma = activation("tanh")
+    >>> sigma.symmetry, sigma.singularity.kind, float(sigma.derivative(0.0))
+    ('odd', 'pole', 1.0)
+    """
+
+    name: str
+    value: Function
+    derivative: Function | None
+    ball: Callable[..., Any]
+    ball_derivative: Callable[..., Any] | None
+    dual: Callable[[Any], tuple[Function, Function]]
+    singularity: Singularity
+    symmetry: Literal["odd", "even"] | None = None
+    polynomial: int | None = None
+    homogeneous: tuple[int, float, float] | None = None
+    tanh: tuple[float, float, float] | None = None
+    user: bool = False
+    arithmetic: Literal["double", "flint", "mpmath"] = "flint"
+
+
+@dataclass(frozen=True)
+class ClosedDual:
+    """Duals in closed form.
+
+    Attributes
+    ----------
+    form : callable
+        form(point, q) returns E[sigma sigma] and E[sigma' sigma'] at a
+        `ntkspec.duals.Correlation`, in balls.
+    """
+
+    form: Callable[[Any, Any], tuple[Any, Any]]
+
+    def __call__(self, q: Any) -> tuple[Function, Function]:
+        """Return both duals at the variance q."""
+        return (lambda point: self.form(point, q)[0]), (lambda point: self.form(point, q)[1])
+
+
+@dataclass(frozen=True)
+class PreparedDual:
+    """Duals that a function of `ntkspec.duals` prepares for a variance.
+
+    Attributes
+    ----------
+    maker : str
+        Name of the function.
+    arguments : tuple
+        Its arguments after the variance.
+    """
+
+    maker: str
+    arguments: tuple[Any, ...] = ()
+
+    def __call__(self, q: Any) -> tuple[Function, Function]:
+        """Return both duals at the variance q."""
+        # Imported on the first call: the catalogue itself loads no ball arithmetic.
+        import ntkspec.duals as duals
+
+        return getattr(duals, self.maker)(q, *self.arguments)  # type: ignore[no-any-return]

@@ -1,0 +1,68 @@
+"""sin and cos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.activations.activation import Activation, ClosedDual, Singularity
+
+__all__ = ["COS", "SIN"]
+
+
+def sin(x: ArrayLike) -> NDArray[np.float64]:
+    return np.sin(np.asarray(x, np.float64))
+
+
+def cos(x: ArrayLike) -> NDArray[np.float64]:
+    return np.cos(np.asarray(x, np.float64))
+
+
+def cos_derivative(x: ArrayLike) -> NDArray[np.float64]:
+    return -np.sin(np.asarray(x, np.float64))
+
+
+def ball_sin(x: Any) -> Any:
+    return x.sin()
+
+
+def ball_cos(x: Any) -> Any:
+    return x.cos()
+
+
+def ball_cos_derivative(x: Any) -> Any:
+    return -x.sin()
+
+
+def sin_dual(point: Any, q: Any) -> tuple[Any, Any]:
+    c, damping = q * point.cosine, (-q).exp()
+    return damping * c.sinh(), damping * c.cosh()
+
+
+def cos_dual(point: Any, q: Any) -> tuple[Any, Any]:
+    return sin_dual(point, q)[::-1]
+
+
+SIN = Activation(
+    "sin",
+    sin,
+    cos,
+    ball_sin,
+    ball_cos,
+    ClosedDual(sin_dual),
+    Singularity("entire"),
+    symmetry="odd",
+)
+
+COS = Activation(
+    "cos",
+    cos,
+    cos_derivative,
+    ball_cos,
+    ball_cos_derivative,
+    ClosedDual(cos_dual),
+    Singularity("entire"),
+    symmetry="even",
+)

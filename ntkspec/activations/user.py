@@ -1,0 +1,164 @@
+"""A user's own activation, as a Python callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.activations.activation import Activation, Singularity
+from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import is_one_of, shown, whole_number
+
+__all__ = ["refuse_bare_function", "user_activation"]
+
+
+def user_activation(
+    function: Callable[[Any], Any],
+    derivative: Callable[[Any], Any] | None = None,
+    *,
+    name: str = "user",
+    arithmetic: Arithmetic = "double",
+    kink: bool = False,
+    symmetry: Literal["odd", "even"] | None = None,
+    polynomial: int | None = None,
+) -> Activation:
+    """Make an activation from a Python callable.
+
+    Parameters
+    ----------
+    function : callable
+        sigma, elementwise: of a float64 array ("double"), a `flint.arb` or an `mpmath.mpf`.
+    derivative : callable, optional
+        sigma' likewise.  Without it, doubles compute it from sigma itself, which costs about two
+        digits, and balls differentiate the dual; a sigma that jumps has no NTK then.
+    name : str
+    arithmetic : {"double", "flint", "mpmath"}
+        The numbers that the functions take.  In doubles only eigenvalues above the rounding are
+        computed.
+    kink : bool
+        Whether sigma or a derivative of it jumps at 0, for flint and mpmath numbers: it must be
+        smooth elsewhere, or the spectrum is refused.  In doubles kinks and jumps are found
+        wherever they are.
+    symmetry : {"odd", "even"}, optional
+        Declare it to make the zeros that it forces exact.
+    polynomial : int, optional
+        sigma is a polynomial of this degree and parity plus a function of the other parity, as
+        swish is x/2 plus an even one (1): declare it to make the zeros that it forces exact.  With
+        the symmetry of its own parity too, sigma is that polynomial: x*x has symmetry="even" and
+        polynomial=2.
+
+    Returns
+    -------
+    Activation
+        For `Network(activation=...)`.
+
+    Raises
+    ------
+    NtkspecError
+        When a function is not callable or an option is unknown.  A function that returns NaN,
+        returns another shape, or is not square integrable against the Gaussian is refused when
+        a kernel is computed, since that depends on the variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ntkspec import Network
+    >>> swish = user_activation(lambda x: x / (1 + np.exp(-1.5 * x)))
+    >>> round(float(Network(swish).nngp(1.0)), 6)
+    0.406885
+    """
+    function = checked_function(function, arithmetic, "function")
+    if derivative is not None:
+        derivative = checked_function(derivative, arithmetic, "derivative")
+    if symmetry is not None and not is_one_of(symmetry, ("odd", "even")):
+        raise NtkspecError(
+            f"symmetry = {shown(symmetry)} is not allowed; use 'odd', 'even' or None"
+        )
+    if polynomial is not None:
+        polynomial = whole_number(polynomial, "polynomial", 0, 100)
+    return Activation(
+        name,
+        InDoubles(function, arithmetic, name),
+        _NoDerivative(name) if derivative is None else InDoubles(derivative, arithmetic, name),
+        function,
+        derivative,
+        _SampledDual(function, derivative, name, arithmetic, kink),
+        Singularity("kink", 1) if kink else Singularity("unknown"),
+        symmetry=symmetry,
+        polynomial=polynomial,
+        user=True,
+        arithmetic=arithmetic,
+    )
+
+
+def refuse_bare_function(given: object, parameter: str) -> None:
+    """Raise when a Python function is given where it could be a kernel or an activation.
+
+    Examples
+    --------
+    >>> refuse_bare_function("tanh", "network")
+    >>> refuse_bare_function(abs, "network")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: network = <built-in function abs> is a bare function: it could \
+be an activation or a kernel; give Network(user_activation(function)) for the activation \
+sigma(x), or ZonalKernel(function) for the kernel K(t)
+    """
+    if callable(given):
+        raise NtkspecError(
+            f"{parameter} = {given!r} is a bare function: it could be an activation or a kernel; "
+            "give Network(user_activation(function)) for the activation sigma(x), or "
+            "ZonalKernel(function) for the kernel K(t)"
+        )
+
+
+@dataclass(frozen=True)
+class _NoDerivative:
+    """Takes the place of a derivative that was not given; raises when called."""
+
+    name: str
+
+    def __call__(self, x: Any) -> NDArray[np.float64]:
+        raise NtkspecError(f"{self.name} was given without its derivative")
+
+
+@dataclass(frozen=True)
+class _SampledDual:
+    """The duals of a user's activation in high precision, at a variance."""
+
+    function: Callable[[Any], Any]
+    derivative: Callable[[Any], Any] | None
+    name: str
+    arithmetic: Arithmetic
+    kink: bool
+
+    def __call__(self, q: Any) -> Any:
+        from ntkspec.duals.sampled import sampled_dual
+
+        return sampled_dual(q, *self._balls(), self.kink, _resolved(self, float(q.mid())))
+
+    def _balls(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None]:
+        of = ball_function(self.function, self.arithmetic, self.name)
+        if self.derivative is None:
+            return of, None
+        return of, ball_function(self.derivative, self.arithmetic, self.name)
+
+    def resolved(self, q: float) -> tuple[Any, Any]:
+        """The expectations in doubles of sigma and, where it is given, of sigma'."""
+        from ntkspec.duals.sampled import resolved
+
+        of, slope = self._balls()
+        first = resolved(q, of, self.kink, self.name)
+        return first, None if slope is None else resolved(q, slope, self.kink, self.name)
+
+
+@lru_cache(maxsize=32)
+def _resolved(dual: _SampledDual, q: float) -> tuple[Any, Any]:
+    """As precision rises a dual is made several times: what doubles say of it only once."""
+    return dual.resolved(q)

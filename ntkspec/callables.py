@@ -1,0 +1,145 @@
+"""Python functions that a user gives, for doubles, python-flint or mpmath numbers."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import is_one_of, shown
+
+__all__ = ["Arithmetic", "InDoubles", "ball_function", "checked_function"]
+
+Arithmetic = Literal["double", "flint", "mpmath"]
+
+
+def checked_function(function: Any, arithmetic: Any, parameter: str) -> Callable[[Any], Any]:
+    """Return a user's function as one that compares by value.
+
+    Two bound methods of different objects are equal here when their objects pickle alike, so that
+    a kernel or a network equals its pickled copy.
+
+    Raises
+    ------
+    NtkspecError
+        When the function is not callable or the arithmetic is unknown.
+
+    Examples
+    --------
+    >>> checked_function(abs, "double", "function")
+    <built-in function abs>
+    """
+    if not callable(function):
+        raise NtkspecError(f"{parameter} = {shown(function)} is not allowed; it must be callable")
+    if not is_one_of(arithmetic, get_args(Arithmetic)):
+        raise NtkspecError(
+            f"arithmetic = {shown(arithmetic)} is not allowed; use 'double', 'flint' or 'mpmath'"
+        )
+    return _Method(function) if inspect.ismethod(function) else function
+
+
+class _Method:
+    """A bound method that compares by its function and the state of its object."""
+
+    def __init__(self, method: Any) -> None:
+        self.method = method
+
+    def __call__(self, x: Any) -> Any:
+        return self.method(x)
+
+    def __repr__(self) -> str:
+        return repr(self.method)
+
+    def __hash__(self) -> int:
+        return hash(self.method.__func__)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Method):
+            return NotImplemented
+        mine, theirs = self.method, other.method
+        if mine.__func__ is not theirs.__func__:
+            return False
+        if mine.__self__ is theirs.__self__:
+            return True
+        try:
+            return pickle.dumps(mine.__self__) == pickle.dumps(theirs.__self__)
+        except Exception:  # pickle raises what the object's own methods raise
+            return False
+
+
+@dataclass(frozen=True)
+class InDoubles:
+    """A user's function as one of a float64 array.
+
+    Attributes
+    ----------
+    function : callable
+    arithmetic : {"double", "flint", "mpmath"}
+    name : str
+
+    Examples
+    --------
+    >>> InDoubles(lambda x: x.exp(), "flint", "exp")([0.0, 1.0])
+    array([1.        , 2.71828183])
+    """
+
+    function: Callable[[Any], Any]
+    arithmetic: Arithmetic
+    name: str
+
+    def __call__(self, x: Any) -> NDArray[np.float64]:
+        """Return the values at x, elementwise."""
+        points = np.asarray(x, dtype=np.float64)
+        if self.arithmetic == "double":
+            return np.asarray(self.function(points), dtype=np.float64)
+        from flint import arb
+
+        from ntkspec.precision import exclusive
+
+        of_ball = ball_function(self.function, self.arithmetic, self.name)
+        with exclusive():
+            flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
+        return np.array(flat).reshape(points.shape)
+
+
+def ball_function(
+    function: Callable[[Any], Any], arithmetic: Arithmetic, name: str
+) -> Callable[[Any], Any]:
+    """Return a user's function as one of a `flint.arb` that raises NtkspecError.
+
+    Examples
+    --------
+    >>> square = ball_function(lambda x: x * x, "flint", "square")
+    >>> from flint import arb
+    >>> square(arb(3)) == 9
+    True
+    """
+    from flint import arb, ctx
+
+    def of_mpmath(x: Any) -> Any:
+        import mpmath
+
+        with mpmath.workprec(ctx.prec):
+            result = mpmath.mpf(function(mpmath.make_mpf(x.mid()._mpf_)))
+        return arb(result)
+
+    def checked(x: Any) -> Any:
+        try:
+            result = of_mpmath(x) if arithmetic == "mpmath" else arb(function(x))
+        except NtkspecError:
+            raise
+        except Exception as error:
+            raise NtkspecError(
+                f"{name} failed at {float(x.mid())!r}: {type(error).__name__}: {error}"
+            ) from error
+        if not result.is_finite():
+            raise NtkspecError(f"{name} returned a value that is not finite at {float(x.mid())!r}")
+        return result
+
+    return checked

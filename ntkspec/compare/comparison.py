@@ -1,0 +1,258 @@
+"""`compare`: measured against predicted rates, over the seeds and widths of a run."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.compare.predicted import ComparedMember, NetworkAtStart, Predictions
+from ntkspec.compare.results import TOLERANCE, Comparison, Curves, ExtrapolatedRow, Row
+from ntkspec.compare.verdicts import (
+    MOST_RATIO,
+    judge,
+    judge_limit,
+    ratios,
+    why_unmeasured,
+    withhold,
+)
+from ntkspec.tables import Table
+from ntkspec.trainer.rates import SeedSummary, WidthPower, infinite_width, summarize, width_power
+from ntkspec.trainer.runs import start_network
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.runs import Member, Missing, Run
+
+__all__ = ["compare"]
+
+Array = NDArray[np.float64]
+
+
+def compare(
+    run: Run,
+    table: str | os.PathLike[str] | Table | None = None,
+    *,
+    start: Callable[[Run, Member], NetworkAtStart] | None = None,
+    finite: bool = True,
+    tolerance: float = TOLERANCE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Compare a run's measured decay rates with the predicted ones.
+
+    Parameters
+    ----------
+    run : Run
+        From `ntkspec.trainer.runs.open_run`.
+    table : path or Table, optional
+        Read the operator's eigenvalues from this table; by default they are computed.
+    start : callable, optional
+        Returns a member's network at its start; by default it is rebuilt from the seed.
+    finite : bool
+        Whether to predict from the finite networks' own kernels too, which takes the longest.
+    tolerance : float
+        Relative difference up to which rates agree.
+    progress : callable, optional
+        Called with the number of members done and the number of all.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    NtkspecError
+        If the table does not have the network, dimension or degrees, or the target has no
+        known degrees.
+    TableError
+        If the table is missing or damaged.
+
+    Notes
+    -----
+    At infinite width r <- (1 - eta K P) r, with the kernel matrix K and the matrix P of the loss.
+    At the levels of points and of finite width this is solved exactly, the residual is projected
+    on the target's harmonics at the recorded steps, and its rate is fitted as that of the measured
+    amplitudes is; where the run is too short for a fit, later steps are used.  Degrees that are
+    not in the target are left out; for samples, those count that the points resolve.
+
+    Only finished trainings are compared.  Where some of a loss and width are unfinished, the row
+    has no verdict: `Row.missing` and `Comparison.missing` name them.
+
+    Examples
+    --------
+    For a run's file, ``compare(open_run(path)).rows`` has a row for each loss, width and degree.
+    This training decays at the predicted rate, but one seed gives no interval:
+
+    >>> from types import SimpleNamespace as Made
+    >>> from ntkspec.trainer.points import circle
+    >>> from ntkspec.trainer.recipe import parse_run_recipe
+    >>> from ntkspec.trainer.targets import Target, Term
+    >>> recipe = parse_run_recipe('''
+    ... steps = 400
+    ... network = {activation = "relu", width = 64}
+    ... data = {kind = "circle", points = 8}
+    ... target = {kind = "cosine", degrees = [1]}''')
+    >>> points, steps = circle(8), np.arange(0, 401)
+    >>> amplitude = 0.99 ** steps[:, np.newaxis]
+    >>> member = Made(
+    ...     name="l2,width=64,seed=0", s=np.nan, width=64, seed=0, step_size=0.08, steps=steps,
+    ...     amplitude=amplitude, grid_amplitude=amplitude, status="finished",
+    ...     start_kernel_movement=0.0,
+    ... )
+    >>> run = Made(
+    ...     recipe=recipe, points=points, target=Target([Term(1, 1.0, "cosine")]),
+    ...     target_values=points.x[:, 0], degrees=np.array([1]), members=[member], missing=[],
+    ... )
+    >>> compare(run, finite=False)
+    Comparison(1 row, 0 extrapolated)
+    loss  width  degree  measured  predicted  ratio  verdict
+    l2    64     1       0.01      0.01       1.000  no verdict
+    """
+    predictions = Predictions(run, table)
+    missing: list[Missing] = run.missing
+    unfinished = {one.name for one in missing if one.status != "diverged"}
+    members = [m for m in run.members if m.name not in unfinished and m.steps.size >= 2]
+    make = start or _rebuild
+    found: dict[tuple[str, int], list[ComparedMember]] = {}
+    for done, member in enumerate(members):
+        network = make(run, member) if finite and predictions.is_dense else None
+        key = (member.name.partition(",")[0], member.width)
+        found.setdefault(key, []).append(predictions.compare_member(member, network))
+        if progress is not None:
+            progress(done + 1, len(members))
+    return _collect(predictions, found, missing, tolerance)
+
+
+def _rebuild(run: Run, member: Member) -> NetworkAtStart:
+    """Rebuild a member's network at its start from its seed."""
+    network = start_network(run.recipe, run.points.dim, member.width, member.seed)
+    return NetworkAtStart(network.tangent_matrix(run.points.x), network.values(run.points.x))
+
+
+def _collect(
+    predictions: Predictions,
+    found: Mapping[tuple[str, int], list[ComparedMember]],
+    missing: list[Missing],
+    tolerance: float,
+) -> Comparison:
+    rows, curves = [], {}
+    absent: dict[tuple[str, int], list[Missing]] = {key: [] for key in found}
+    for one in missing:
+        absent.setdefault((one.loss, one.width), []).append(one)
+    for (loss, width), without in sorted(absent.items(), key=lambda item: item[0][1]):
+        seeds = found.get((loss, width), [])
+        for j, degree in enumerate(predictions.degrees):
+            rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance))
+            if seeds:
+                curves[loss, width, degree] = _joined([one.curves[j] for one in seeds])
+    order = {loss: place for place, (loss, _) in enumerate(absent)}
+    rows.sort(key=lambda row: (order[row.loss], row.width, row.degree))
+    extrapolated, powers = [], {}
+    for loss in dict.fromkeys(key[0] for key in found):
+        by_width = {w: seeds for (name, w), seeds in found.items() if name == loss}
+        series = _ratios_by_width(by_width, len(predictions.degrees))
+        powers[loss] = width_power(list(series.values()))
+        without = [one for (name, _), some in absent.items() if name == loss for one in some]
+        for row in _extrapolate(predictions, loss, by_width, series, powers[loss], tolerance):
+            continuum = withhold(row.continuum, without, "this loss")
+            points = withhold(row.points, without, "this loss")
+            extrapolated.append(replace(row, continuum=continuum, points=points))
+    return Comparison(rows, extrapolated, powers, curves, tolerance, missing)
+
+
+def _joined(seeds: list[Curves]) -> Curves:
+    """The measured curves of all seeds with the predictions of the first."""
+    measured = [curve for one in seeds for curve in one.measured]
+    return replace(seeds[0], measured=measured)
+
+
+def _row(
+    predictions: Predictions, key: tuple[str, int], seeds: list[ComparedMember], j: int,
+    missing: list[Missing], tolerance: float,
+) -> Row:  # fmt: skip
+    members = [one.member for one in seeds]
+    rates = [one.measured[j] for one in seeds]
+    measured = [rate.rate for rate in rates if rate.status == "measured"]
+    summary = summarize(measured) if measured else SeedSummary(0, math.nan, None, None, None)
+    grid = [one.grid[j].rate for one in seeds if one.grid[j].status == "measured"]
+    bounds = [rate.bound for rate in rates if not math.isnan(rate.bound)]
+    reason = why_unmeasured(seeds, j)
+    levels = {}
+    for name in ("continuum", "points", "finite"):
+        predicted = np.array([getattr(one, name)[j] for one in seeds])
+        level = judge(rates, predicted, reason, tolerance, per_network=name == "finite")
+        levels[name] = withhold(level, missing, "this width")
+    return Row(
+        loss=key[0],
+        s=_mean([member.s for member in members]),
+        width=key[1],
+        degree=predictions.degrees[j],
+        seeds=len(measured),
+        measured=summary.mean if measured else None,
+        low=summary.low,
+        high=summary.high,
+        bound=max(bounds) if bounds else None,
+        grid=float(np.mean(grid)) if grid else None,
+        **levels,
+        eigenvalue_error=float(predictions.errors[j]),
+        kernel_movement=_mean([member.start_kernel_movement for member in members]),
+        expected=len({member.name for member in members} | {one.name for one in missing}),
+        missing=tuple(map(str, missing)),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    """The mean, or NaN where there are no values."""
+    return float(np.mean(values)) if values else math.nan
+
+
+def _ratios_by_width(
+    by_width: Mapping[int, list[ComparedMember]], degrees: int
+) -> dict[int, dict[int, Array]]:
+    """Ratios to the points' rate, for each degree that was measured in all seeds of two widths."""
+    series = {}
+    for j in range(degrees):
+        found = {}
+        for width, seeds in by_width.items():
+            predicted = np.array([one.points[j] for one in seeds])
+            if not why_unmeasured(seeds, j) and (predicted > 0.0).all():
+                ratio = ratios(np.array([one.measured[j].rate for one in seeds]), predicted)
+                if ratio.max() <= MOST_RATIO:
+                    found[width] = ratio
+        if len(found) > 1:
+            series[j] = found
+    return series
+
+
+def _extrapolate(
+    predictions: Predictions,
+    loss: str,
+    by_width: Mapping[int, list[ComparedMember]],
+    series: Mapping[int, Mapping[int, Array]],
+    power: WidthPower,
+    tolerance: float,
+) -> Iterator[ExtrapolatedRow]:
+    for j, by_degree in series.items():
+        limit = infinite_width(by_degree, power)
+        if math.isnan(limit.rate):
+            continue
+        widest = by_width[max(by_degree)]
+        points = float(np.mean([one.points[j] for one in widest]))
+        continuum = float(np.mean([one.continuum[j] for one in widest]))
+        values = [points * value for value in (limit.rate, limit.low, limit.high)]
+        yield ExtrapolatedRow(
+            loss=loss,
+            s=float(np.mean([one.member.s for one in widest])),
+            degree=predictions.degrees[j],
+            widths=len(by_degree),
+            measured=values[0],
+            low=values[1],
+            high=values[2],
+            trend=limit.trend,
+            continuum=judge_limit(continuum, values, tolerance),
+            points=judge_limit(points, values, tolerance),
+        )

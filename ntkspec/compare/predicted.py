@@ -1,0 +1,217 @@
+"""Measured rates of each training, and those predicted for it at three levels.
+
+The continuum's rate is eta lambda_k mu_k with the operator's eigenvalue.  On the n training points
+the rate comes from the kernel matrix of infinite width, which mixes degrees (on equispaced points
+of the circle it adds the degrees that alias).  At finite width it comes from the network's own
+kernel matrix at its start.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.compare.results import Curves
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.networks import Network
+from ntkspec.spectra import spectrum
+from ntkspec.tables import Table, open_table
+from ntkspec.trainer.linear import LinearTraining, loss_factor
+from ntkspec.trainer.rates import DecayRate, decay_rate
+from ntkspec.trainer.recipe import RunRecipe
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.runs import Member, Run
+
+__all__ = ["ComparedMember", "NetworkAtStart", "Predictions"]
+
+Array = NDArray[np.float64]
+
+#: Smallest step size: the squares of rates must not underflow.
+LEAST_STEP_SIZE = 1e-100
+#: Most points for which kernel matrices are computed: their eigenvectors take n^3 operations.
+MOST_POINTS = 8192
+#: Steps up to which a rate is looked for that the run is too short to show.  A component that has
+#: not fallen by a quarter by then counts as not decaying: later, rounding errors of zero
+#: eigenvalues would show.
+MOST_STEPS = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkAtStart:
+    """A finite network at its start: its own kernel matrix (n, n) and its values (n,).
+
+    Examples
+    --------
+    >>> NetworkAtStart(np.eye(2), np.zeros(2)).kernel.shape
+    (2, 2)
+    """
+
+    kernel: Array
+    values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedMember:
+    """One training: its measured rates and those predicted for it, by degree of the target."""
+
+    member: Member
+    measured: list[DecayRate]
+    grid: list[DecayRate]
+    continuum: Array
+    points: Array
+    finite: Array
+    curves: list[Curves]
+
+
+class Predictions:
+    """Predictions for the trainings of one run; trainings share decompositions.
+
+    Parameters
+    ----------
+    run : Run
+    table : path, Table or None
+        Source of the operator's eigenvalues; None computes them.
+
+    Attributes
+    ----------
+    degrees : list of int
+        Degrees of the target.
+    eigenvalues, errors : (K,) float64 arrays
+        Eigenvalues of these degrees, and bounds on their relative errors.
+    is_dense : bool
+        Whether the points are few enough for kernel matrices.
+    """
+
+    def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
+        target, one = run.target, run.points.x[:1]
+        self.run = run
+        self.degrees = [k for k in target.degrees if target.component(k, one) is not None]
+        if not self.degrees:
+            raise NtkspecError(
+                "the target has no known degrees, so there are no rates to compare; use a target "
+                "made of harmonics, or samples"
+            )
+        self.eigenvalues, self.errors = _eigenvalues(run, self.degrees, table)
+        self.is_dense = run.points.n <= MOST_POINTS
+        self._columns = np.searchsorted(run.degrees, self.degrees)
+        components = [np.asarray(target.component(k, run.points.x)) for k in self.degrees]
+        self._functionals = np.array(components) * run.points.weights
+        self._factors: dict[float, Array] = {}
+        self._infinite_width: dict[float, LinearTraining] = {}
+
+    def compare_member(self, member: Member, start: NetworkAtStart | None) -> ComparedMember:
+        """Measured and predicted rates of one training."""
+        steps, step_size = member.steps, member.step_size
+        if 0.0 < step_size < LEAST_STEP_SIZE:
+            raise TableError(
+                f"{self.run.path}: {member.name} has step_size = {step_size:g}, which is too small "
+                f"to compare rates; the least is {LEAST_STEP_SIZE:g}"
+            )
+        continuum = step_size * self.eigenvalues * self._loss(member.s).multiplier(self.degrees)
+        amplitude = member.amplitude[:, self._columns]
+        grid = member.grid_amplitude[:, self._columns]
+        with np.errstate(over="ignore"):
+            continuum_curve = (1.0 - continuum) ** steps[:, np.newaxis].astype(np.float64)
+        points_curve, points = self._predict(self._training_at_infinite_width(member.s), member)
+        own = None
+        if start is not None:
+            own = LinearTraining(start.kernel, self._factor(member.s))
+        finite_curve, finite = self._predict(own, member, start)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measured = amplitude / amplitude[0]
+        curves = [
+            Curves(
+                [(steps, measured[:, j])], steps,
+                continuum_curve[:, j], points_curve[:, j], finite_curve[:, j],
+            )
+            for j in range(len(self.degrees))
+        ]  # fmt: skip
+        return ComparedMember(
+            member, _rates(steps, amplitude), _rates(steps, grid), continuum, points, finite, curves
+        )
+
+    def _loss(self, s: float) -> L2Loss | SobolevLoss:
+        """The loss with exponent s; NaN is plain L2."""
+        recipe, points = self.run.recipe.loss, self.run.points
+        if math.isnan(s):
+            return L2Loss(points)
+        return SobolevLoss(points, s, recipe.weight, recipe.max_degree)
+
+    def _factor(self, s: float) -> Array:
+        if s not in self._factors:
+            self._factors[s] = loss_factor(self._loss(s).matrix())
+        return self._factors[s]
+
+    def _training_at_infinite_width(self, s: float) -> LinearTraining | None:
+        if not self.is_dense:
+            return None
+        if s not in self._infinite_width:
+            kernel = _network(self.run.recipe).ntk_matrix(self.run.points.x)
+            self._infinite_width[s] = LinearTraining(kernel, self._factor(s))
+        return self._infinite_width[s]
+
+    def _predict(
+        self, training: LinearTraining | None, member: Member, start: NetworkAtStart | None = None
+    ) -> tuple[Array, Array]:
+        """Amplitudes (R, K) divided by those of the start, and fitted rates (K,)."""
+        steps = member.steps
+        if training is None:
+            unknown = np.full((steps.size, len(self.degrees)), np.nan)
+            return unknown, unknown[0]
+        residual = -self.run.target_values
+        if start is not None:
+            residual = start.values + residual
+        late_steps = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
+        arguments = (residual, self._functionals)
+        amplitude = training.amplitudes(member.step_size, steps, *arguments)
+        late = training.amplitudes(member.step_size, late_steps, *arguments)
+        rates = [
+            rate.rate if rate.status == "measured" else _late_rate(late_steps, late[:, j])
+            for j, rate in enumerate(_rates(steps, amplitude))
+        ]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return amplitude / amplitude[0], np.array(rates)
+
+
+def _late_rate(steps: Array, amplitude: Array) -> float:
+    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1."""
+    found = decay_rate(steps, amplitude)
+    if found.status in ("too short", "not decaying"):
+        return 0.0
+    if found.status in ("too coarse", "overshoots"):
+        return float(1.0 - amplitude[1] / amplitude[0])
+    return found.rate
+
+
+def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
+    return [decay_rate(steps, column) for column in amplitude.T]
+
+
+def _network(recipe: RunRecipe) -> Network:
+    network = recipe.network
+    return Network(
+        network.activation, slope=network.slope, power=network.power,
+        weight_variance=network.weight_variance, trained=network.trained,
+    )  # fmt: skip
+
+
+def _eigenvalues(
+    run: Run, degrees: list[int], table: str | os.PathLike[str] | Table | None
+) -> tuple[Array, Array]:
+    """Eigenvalues of the target's degrees and bounds on their relative errors."""
+    network, dim = _network(run.recipe), run.points.dim
+    if table is None:
+        part = spectrum(network, dim, degrees)
+        return part.eigenvalues, part.relative_error
+    if not isinstance(table, Table):
+        with open_table(table) as opened:
+            return _eigenvalues(run, degrees, opened)
+    row = table.select(network, dim, degrees)
+    return row.eigenvalues[0], np.full(len(degrees), row.relative_error[0])

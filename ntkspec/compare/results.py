@@ -1,0 +1,357 @@
+"""The result of a comparison: rows of measured and predicted rates, and its file formats."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.files.text import CsvWriter
+from ntkspec.trainer.rates import WidthPower
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.runs import Missing
+
+__all__ = ["TOLERANCE", "Comparison", "Curves", "ExtrapolatedRow", "Level", "Row"]
+
+Array = NDArray[np.float64]
+
+#: A ratio within this distance of 1 agrees, even where its interval excludes 1.
+TOLERANCE = 0.03
+#: Rows that a repr shows.
+SHOWN_ROWS = 12
+HEADINGS = ("loss", "width", "degree", "measured", "predicted", "ratio", "verdict")
+
+
+class _Comparable:
+    """Equality by all fields, in which NaN (not computed) equals NaN."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return bool(_without_nan(vars(self)) == _without_nan(vars(other)))
+
+
+@dataclass(frozen=True, eq=False)
+class Level(_Comparable):
+    """A rate predicted at one level, and whether the measured rate agrees with it.
+
+    Attributes
+    ----------
+    rate : float
+        Predicted rate per step, the mean over seeds; NaN where it was not computed.  Exactly 0
+        for a component that does not decay: the eigenvalue is 0, or 3/4 of the component is left
+        after 10^9 steps.
+    ratio, low, high : float or None
+        Measured over predicted rate: the mean over seeds and its 95 % interval.
+    verdict : {"agrees", "differs", "does not decay", "no verdict"}
+    reason : str
+        Why there is no verdict.
+
+    Examples
+    --------
+    >>> level = Level(0.01, 1.02, 0.99, 1.05, "agrees", "")
+    >>> level.verdict, level == Level(0.01, 1.02, 0.99, 1.05, "agrees", "")
+    ('agrees', True)
+    """
+
+    rate: float
+    ratio: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Row(_Comparable):
+    """One degree of one loss at one width.
+
+    Attributes
+    ----------
+    loss : str
+        "l2", or "s=..." as in the members' names.
+    s : float
+        Sobolev exponent, the mean over seeds; NaN for plain L2.
+    width, degree : int
+    seeds : int
+        Number of finished trainings whose rate was measured.
+    measured, low, high : float or None
+        Rate per step: the mean over seeds and its 95 % interval.
+    bound : float or None
+        Upper bound on the rate, where no decay was seen.
+    grid : float or None
+        Mean rate of the same component on the finer grid.
+    continuum, points, finite : Level
+        Predictions from the operator's eigenvalue, from the kernel matrix of the training points,
+        and from the finite networks' own kernels.
+    eigenvalue_error : float
+        Bound on the relative error of the operator's eigenvalue.
+    kernel_movement : float
+        Relative change of the networks' own kernels during training, the mean over seeds.
+    expected : int
+        Number of trainings that the recipe asks for.
+    missing : tuple of str
+        Unfinished trainings and how far they are.
+
+    Examples
+    --------
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> row = compare(open_run(run_path)).rows[0]
+    >>> row.loss, row.width, row.degree
+    ('s=0', 64, 1)
+    """
+
+    loss: str
+    s: float
+    width: int
+    degree: int
+    seeds: int
+    measured: float | None
+    low: float | None
+    high: float | None
+    bound: float | None
+    grid: float | None
+    continuum: Level
+    points: Level
+    finite: Level
+    eigenvalue_error: float
+    kernel_movement: float
+    expected: int
+    missing: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Verdict on the rate predicted for the training points."""
+        return self.points.verdict
+
+    @property
+    def reason(self) -> str:
+        """Why there is no verdict."""
+        return self.points.reason
+
+
+@dataclass(frozen=True, eq=False)
+class ExtrapolatedRow(_Comparable):
+    """One degree of one loss, extrapolated to infinite width.
+
+    Attributes
+    ----------
+    loss, s, degree
+        As in `Row`.
+    widths : int
+        Number of widths used.
+    measured, low, high : float
+        Extrapolated rate per step and its 95 % interval.
+    trend : bool
+        Whether the rate changes significantly with the width.
+    continuum, points : Level
+        Comparison with the two predictions that do not depend on the width.
+
+    Examples
+    --------
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> compare(open_run(run_path)).extrapolated  # a run of one width has none
+    []
+    """
+
+    loss: str
+    s: float
+    degree: int
+    widths: int
+    measured: float
+    low: float
+    high: float
+    trend: bool
+    continuum: Level
+    points: Level
+
+    @property
+    def verdict(self) -> str:
+        """Verdict on the rate predicted for the training points."""
+        return self.points.verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Amplitudes of one row against steps, divided by the amplitude at the start.
+
+    Curves compare by identity.
+
+    Attributes
+    ----------
+    measured : list of (steps, amplitudes)
+        One pair for each seed.
+    steps : (R,) int64 array
+    continuum, points : (R,) float64 arrays
+        Predictions for the first seed's step size; NaN where not computed.
+    finite : (R,) float64 array
+        Prediction from the first seed's own kernel.
+
+    Examples
+    --------
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> curves = compare(open_run(run_path)).curves
+    >>> curves["s=0", 64, 1].steps[:3]
+    array([0, 1, 2])
+    """
+
+    measured: list[tuple[NDArray[np.int64], Array]]
+    steps: NDArray[np.int64]
+    continuum: Array
+    points: Array
+    finite: Array
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Measured and predicted decay rates of a run.
+
+    Two comparisons are equal when their rows and all else but their curves are.
+
+    Attributes
+    ----------
+    rows : list of Row
+        By loss, width and degree.
+    extrapolated : list of ExtrapolatedRow
+        For losses trained at two or more widths.
+    powers : dict of str to WidthPower
+        For each loss, how the scatter over seeds falls with the width.
+    curves : dict of (loss, width, degree) to Curves
+    tolerance : float
+        Relative difference up to which rates agree.
+    missing : list of Missing
+        Trainings of the run's recipe that are unfinished or diverged.
+
+    Examples
+    --------
+    >>> Comparison([], [], {}, {})
+    Comparison(0 rows, 0 extrapolated)
+    """
+
+    rows: list[Row]
+    extrapolated: list[ExtrapolatedRow]
+    powers: dict[str, WidthPower]
+    curves: dict[tuple[str, int, int], Curves]
+    tolerance: float = TOLERANCE
+    missing: list[Missing] = field(default_factory=list)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Comparison):
+            return NotImplemented
+        return bool(self._contents() == other._contents())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        lines = [self._headline()]
+        if self.rows:
+            cells = [HEADINGS, *map(_shown, self._first_rows())]
+            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        lines = ["".join(f"<th>{name}</th>" for name in HEADINGS)]
+        for row in self._first_rows():
+            lines.append("".join(f"<td>{html.escape(cell)}</td>" for cell in _shown(row)))
+        table = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<p>{html.escape(self._headline())}</p><table>{table}</table>"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every training that the recipe asks for is finished."""
+        return not self.missing
+
+    def to_csv(self, file: TextIO) -> None:
+        """Write all rows as CSV; extrapolated rows have the width inf, missing values are empty.
+
+        `expected` is the number of trainings that the recipe asks for, `missing` lists the
+        unfinished ones.
+        """
+        records = [_flat(row) for row in self.rows]
+        records += [_flat(row) | {"width": math.inf} for row in self.extrapolated]
+        columns = list(dict.fromkeys(key for record in records for key in record))
+        writer = CsvWriter(file)
+        writer.row(columns)
+        writer.rows([_cell(record.get(key)) for key in columns] for record in records)
+
+    def to_json(self, file: TextIO) -> None:
+        """Write an object with rows, extrapolated rows and powers; null is a missing value.
+
+        `complete` says whether all trainings are finished, `missing` lists those that are not.
+        """
+        json.dump(self._contents(), file, indent=1, allow_nan=False)
+        file.write("\n")
+
+    def _contents(self) -> Any:
+        return _without_nan(
+            {
+                "tolerance": self.tolerance,
+                "complete": self.is_complete,
+                "missing": [asdict(one) for one in self.missing],
+                "rows": [asdict(row) | {"verdict": row.verdict} for row in self.rows],
+                "extrapolated": [
+                    asdict(row) | {"verdict": row.verdict} for row in self.extrapolated
+                ],
+                "powers": {loss: asdict(power) for loss, power in self.powers.items()},
+            }
+        )
+
+    def _headline(self) -> str:
+        rows = f"{len(self.rows)} row{'s' * (len(self.rows) != 1)}"
+        parts = [rows, f"{len(self.extrapolated)} extrapolated"]
+        if self.missing:
+            parts.append(f"{len(self.missing)} trainings missing")
+        if len(self.rows) > SHOWN_ROWS:
+            parts.append(f"the first {SHOWN_ROWS} shown")
+        return f"Comparison({', '.join(parts)})"
+
+    def _first_rows(self) -> list[Row]:
+        return self.rows[:SHOWN_ROWS]
+
+
+def _shown(row: Row) -> tuple[str, ...]:
+    """A row as a repr shows it."""
+    measured = "" if row.measured is None else f"{row.measured:.4g}"
+    ratio = "" if row.points.ratio is None else f"{row.points.ratio:.3f}"
+    predicted = "" if math.isnan(row.points.rate) else f"{row.points.rate:.4g}"
+    return row.loss, str(row.width), str(row.degree), measured, predicted, ratio, row.verdict
+
+
+def _flat(row: Row | ExtrapolatedRow) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name, value in asdict(row).items():
+        if isinstance(value, dict):
+            cells |= {f"{name}_{key}": inner for key, inner in value.items()}
+        else:
+            cells[name] = value
+    return cells
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return "; ".join(value)
+    return "" if value is None or value != value else value
+
+
+def _without_nan(value: Any) -> Any:
+    """The same value with None for numbers that are not finite, and lists for tuples."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

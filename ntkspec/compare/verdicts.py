@@ -1,0 +1,143 @@
+"""Verdicts: whether measured rates agree with a predicted one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.compare.results import Level
+from ntkspec.trainer.rates import DecayRate, SeedSummary, summarize
+
+if TYPE_CHECKING:
+    from ntkspec.compare.predicted import ComparedMember
+    from ntkspec.trainer.runs import Missing
+
+__all__ = [
+    "MOST_RATIO",
+    "judge",
+    "judge_limit",
+    "ratios",
+    "why_unmeasured",
+    "withhold",
+]
+
+Array = NDArray[np.float64]
+
+#: Largest ratio of rates that is given: its square must not overflow.
+MOST_RATIO = 1e150
+#: With a 95 % interval wider than this to either side, relative, rates cannot be said to agree.
+MOST_SCATTER = 0.1
+
+AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
+
+REASONS = {
+    "too short": "the run is too short, the amplitude has not fallen to 3/4 of its start",
+    "not decaying": "the run is too short, the amplitude has not fallen",
+    "too coarse": "the records are too coarse, the amplitude is gone within one or two of them",
+    "overshoots": "the step size is too large, the amplitude changes its sign",
+    "no start": "the amplitude starts at 0",
+}
+
+
+def judge(
+    rates: Sequence[DecayRate],
+    predicted: Array,
+    reason: str,
+    tolerance: float,
+    *,
+    per_network: bool,
+) -> Level:
+    """Compare the rates of all seeds with those predicted at one level.
+
+    Parameters
+    ----------
+    rates : sequence of DecayRate
+        One for each seed.
+    predicted : (S,) float64 array
+    reason : str
+        Why some seeds have no rate; empty where all have one.
+    tolerance : float
+    per_network : bool
+        Whether each network has a prediction of its own, so that one seed suffices for a verdict.
+    """
+    rate = float(predicted.mean()) if predicted.size else math.nan
+    if math.isnan(rate):
+        return Level(rate, None, None, None, NO_VERDICT, "it was not predicted at this level")
+    if rate == 0.0:
+        return _judge_zero(rates, reason)
+    if not reason and (predicted == 0.0).any():
+        reason = "some seeds' networks are predicted not to decay"
+    if reason:
+        return Level(rate, None, None, None, NO_VERDICT, reason)
+    values = ratios(np.array([one.rate for one in rates]), predicted)
+    if values.max() > MOST_RATIO:
+        return Level(rate, None, None, None, DIFFERS, "")
+    ratio = summarize(values)
+    verdict, reason = _verdict(ratio, tolerance)
+    if per_network and ratio.count == 1:
+        verdict, reason = (AGREES if abs(ratio.mean - 1.0) <= tolerance else DIFFERS), ""
+    return Level(rate, ratio.mean, ratio.low, ratio.high, verdict, reason)
+
+
+def judge_limit(rate: float, measured: Sequence[float], tolerance: float) -> Level:
+    """Compare an extrapolated rate (value, low, high) with a predicted one."""
+    if rate == 0.0:
+        return Level(rate, None, None, None, DIFFERS, "")
+    ratio, low, high = (value / rate for value in measured)
+    verdict, reason = _verdict(SeedSummary(0, ratio, None, low, high), tolerance)
+    return Level(rate, ratio, low, high, verdict, reason)
+
+
+def withhold(level: Level, missing: Sequence[Missing], where: str) -> Level:
+    """Return a level without a verdict while trainings are unfinished."""
+    count = sum(one.status != "diverged" for one in missing)
+    if count == 0:
+        return level
+    number = "one training" if count == 1 else f"{count} trainings"
+    reason = f"the run is unfinished, {number} of {where} to come"
+    return replace(level, verdict=NO_VERDICT, reason=reason)
+
+
+def why_unmeasured(seeds: Sequence[ComparedMember], j: int) -> str:
+    """Why some seeds have no rate at the j-th degree; empty where all have one."""
+    diverged = [one.member.name for one in seeds if one.member.status == "diverged"]
+    if diverged:
+        return f"{diverged[0]} diverged"
+    statuses = [one.measured[j].status for one in seeds if one.measured[j].status != "measured"]
+    if not statuses:
+        return ""
+    most_common = max(sorted(set(statuses)), key=statuses.count)
+    some = f" (for {len(statuses)} of {len(seeds)} seeds)" * (len(statuses) < len(seeds))
+    return REASONS[most_common] + some
+
+
+def ratios(measured: Array, predicted: Array) -> Array:
+    """Measured over predicted rates; callers compare them with `MOST_RATIO`."""
+    with np.errstate(over="ignore"):
+        return np.asarray(measured / predicted)
+
+
+def _judge_zero(rates: Sequence[DecayRate], reason: str) -> Level:
+    """A component that should not decay must not have fallen by a quarter."""
+    if all(one.status in ("too short", "not decaying") for one in rates):
+        return Level(0.0, None, None, None, STAYS, "")
+    if reason and not any(one.status == "measured" for one in rates):
+        return Level(0.0, None, None, None, NO_VERDICT, reason)
+    return Level(0.0, None, None, None, DIFFERS, "")
+
+
+def _verdict(ratio: SeedSummary, tolerance: float) -> tuple[str, str]:
+    if ratio.low is None or ratio.high is None:
+        return NO_VERDICT, "one seed has no interval"
+    half = (ratio.high - ratio.low) / 2.0
+    if half > MOST_SCATTER * abs(ratio.mean) and ratio.low <= 1.0 <= ratio.high:
+        most = f"more than {100.0 * MOST_SCATTER:.0f} %"
+        return NO_VERDICT, f"the scatter over seeds leaves {most}; take more seeds or width"
+    if ratio.low <= 1.0 <= ratio.high or abs(ratio.mean - 1.0) <= tolerance:
+        return AGREES, ""
+    return DIFFERS, ""

@@ -1,0 +1,1 @@
+"""Jobs: what sweeps and trainings share, from recipes to progress, parts and provenance."""

@@ -1,0 +1,163 @@
+"""Digest of what Python sources mean: comments, docstrings and layout do not count."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+__all__ = ["imported_sources", "meaning", "meaning_digest"]
+
+#: Fields of the syntax tree that change nothing: uses of names, spellings and comments.
+IDLE = ("ctx", "kind", "type_comment")
+
+
+def meaning(source: str) -> str:
+    r"""Return the syntax tree of a source as text, the same for every Python from 3.11 on.
+
+    ``ast.dump`` is not: later versions add fields, and leave empty ones out.
+
+    Parameters
+    ----------
+    source : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SyntaxError
+        When it is no Python.
+
+    Examples
+    --------
+    >>> meaning("x = 1  # one") == meaning("x  =  1")
+    True
+    >>> meaning("def f():\n    'Says f.'\n    return 1") == meaning("def f():\n    return 1")
+    True
+    >>> meaning("x = 1") == meaning("x = 1.0")
+    False
+    """
+    return _meaning(ast.parse(source))
+
+
+def _meaning(tree: ast.AST) -> str:
+    out: list[str] = []
+    _spell(tree, out)
+    return "".join(out)
+
+
+def _spell(value: object, out: list[str]) -> None:
+    if isinstance(value, list):
+        out.append("[")
+        for one in value:
+            _spell(one, out)
+        out.append("]")
+        return
+    if not isinstance(value, ast.AST):
+        out.append(f"{type(value).__name__} {value!r};")
+        return
+    out.append(f"{type(value).__name__}(")
+    for name, part in ast.iter_fields(value):
+        # What is empty may be a field that other versions do not have; 0 and "" are not empty.
+        if name in IDLE or part is None or part == []:
+            continue
+        if name == "body" and isinstance(part, list) and _has_docstring(value):
+            part = part[1:]
+            if not part:
+                continue
+        if isinstance(value, ast.JoinedStr):
+            part = _joined(value)
+        out.append(f"{name}=")
+        _spell(part, out)
+    out.append(")")
+
+
+def _joined(text: ast.JoinedStr) -> list[ast.expr]:
+    """Parts of an f-string; some versions have empty ones, or cut its text in several."""
+    parts: list[ast.expr] = []
+    for part in text.values:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            if parts and isinstance(parts[-1], ast.Constant):
+                part = ast.Constant(f"{parts.pop().value}{part.value}")  # type: ignore[attr-defined]
+            if part.value == "":
+                continue
+        parts.append(part)
+    return parts
+
+
+def _has_docstring(node: ast.AST) -> bool:
+    named = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return isinstance(node, named) and ast.get_docstring(node, clean=False) is not None
+
+
+def meaning_digest(folder: Path, paths: Sequence[Path]) -> str:
+    """SHA-256 of the meaning of some sources, with their names within a folder.
+
+    Examples
+    --------
+    >>> meaning_digest(Path("src"), [])[:8]
+    'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        name = path.relative_to(folder).as_posix()
+        digest.update(f"{name}\0{meaning(path.read_text(encoding='utf-8'))}\0".encode())
+    return digest.hexdigest()
+
+
+def imported_sources(package: Path, start: str) -> list[Path]:
+    """Sources of a package that a module imports, directly or not, itself among them.
+
+    Imports within functions count; a package's ``__init__`` counts where something is taken from
+    it that is no module.
+
+    Parameters
+    ----------
+    package : Path
+        The package's folder.
+    start : str
+        The module, as "spectra.walk".
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+    """
+    found: set[Path] = set()
+    waiting = [_source(package, start.split("."))]
+    while waiting:
+        path = waiting.pop()
+        if path is None or path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for name in _imports(node, package.name):
+                waiting.append(_source(package, name))
+    return sorted(found)
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[list[str]]:
+    """Modules, and names in modules, of the package that a statement imports."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+    else:
+        return
+    for name in names:
+        first, *rest = name.split(".")
+        if first == package:
+            yield rest
+
+
+def _source(package: Path, parts: list[str]) -> Path | None:
+    """The file of a module, or of the module that a name is taken from."""
+    for known in (parts, parts[:-1]):
+        path = package.joinpath(*known)
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if known and file.is_file():
+                return file
+    return None

@@ -1,0 +1,81 @@
+"""What made a file: versions, time, command, and one digest of what the code means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import h5py
+
+import ntkspec
+from ntkspec.files.text import printable
+from ntkspec.jobs.meaning import imported_sources, meaning_digest
+
+__all__ = ["PACKAGE", "code_digest", "command_line", "describe", "versions"]
+
+LIBRARIES = ("numpy", "scipy", "numba", "h5py", "dask", "distributed", "python-flint", "mpmath")
+PACKAGE = Path(ntkspec.__file__).parent
+#: Folders that read and write files; no number depends on them.
+STORAGE = ("files", "jobs")
+
+
+def versions() -> dict[str, str]:
+    """Versions of ntkspec, Python and the libraries."""
+    found = {library: version(library) for library in LIBRARIES}
+    return {"ntkspec": ntkspec.__version__, "python": platform.python_version(), **found}
+
+
+def command_line() -> str:
+    """Return the command that started this process, without its folder."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def describe(file: h5py.File) -> None:
+    """Write versions, time and command as attributes of a file."""
+    file.attrs["versions"] = json.dumps(versions())
+    file.attrs["time"] = datetime.now(UTC).isoformat(timespec="seconds")
+    file.attrs["command"] = printable(command_line())
+
+
+@lru_cache(maxsize=8)
+def code_digest(start: str, libraries: Sequence[str] = (), package: Path = PACKAGE) -> str:
+    """SHA-256 of the code that a module runs, and of the versions of libraries.
+
+    It covers all modules of the package that the module imports, directly or not, except those
+    that only store numbers.  Comments, docstrings and layout do not change it.
+
+    Parameters
+    ----------
+    start : str
+        The module, for example "spectra.walk".
+    libraries : tuple of str
+        Libraries whose versions change the digest.
+    package : Path
+        Folder of the sources; by default this package's.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> len(code_digest("spectra.walk", ("numpy",)))
+    64
+    """
+    sources = [
+        path
+        for path in imported_sources(package, start)
+        if path.relative_to(package).parts[0] not in STORAGE
+    ]
+    digest = meaning_digest(package, sources)
+    if not libraries:
+        return digest
+    used = " ".join(f"{library} {version(library)}" for library in libraries)
+    return hashlib.sha256(f"{digest} {used}".encode()).hexdigest()

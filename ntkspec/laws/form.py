@@ -1,0 +1,215 @@
+"""The form of a law, and the eigenvalues of a singularity on the real axis or near it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
+
+__all__ = ["Kind", "Law", "branch_point", "by_parity"]
+
+Kind = Literal["power", "stretched", "geometric", "superexponential"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Law:
+    """The decay lambda_k ~ C k**power exp(-rate k**stretch) / k!**factorial, k to infinity.
+
+    Attributes
+    ----------
+    kind : {"power", "stretched", "geometric", "superexponential"}
+    log_constant : float
+        log C; NaN where it is not derived.
+    power, rate, stretch : float
+        The rate of a power law is 0.  The power is NaN where it is not derived; so is the rate
+        of a decay faster than geometric of which no more is known.
+    parity : {0, 1, None}
+        The degrees that follow it; None: all.
+    other : Law or None
+        The law of the other parity, where it is another.  If None while there is a parity, the
+        other degrees are 0 from some degree on.
+    factorial : float
+        Power of 1/k!; only for superexponential.
+    spectrum : (Network, int, kernel) or None
+        Network, dimension and kernel that have this law.  Laws are equal when their numbers are.
+
+    Examples
+    --------
+    >>> from ntkspec.laws import law
+    >>> found = law("relu", dim=3)
+    >>> found
+    Law of relu, dim = 3 (ntk): 0.1592 k^-3, even k
+    >>> found.kind, found.power, found.parity
+    ('power', -3.0, 0)
+    >>> found.holds_from
+    10
+    """
+
+    kind: Kind
+    log_constant: float
+    power: float
+    rate: float
+    stretch: float
+    parity: int | None = None
+    other: Law | None = None
+    factorial: float = 0.0
+    spectrum: tuple[Network, int, Kernel] | None = None
+
+    @property
+    def holds_from(self) -> int | None:
+        """Degree from which on the law is within 10 % of the spectrum.
+
+        Computed from the spectrum on first use, which takes up to some seconds: the law holds at
+        all degrees of its parity from there to at least twice as far, and is closest at the end.
+        None when that is not reached at the degrees that are computed for it: up to 16384 by
+        closed forms and series, up to 512 by balls.
+
+        Examples
+        --------
+        >>> from ntkspec import Network, law
+        >>> law(Network("gelu", depth=4, weight_variance=0.5), dim=3).holds_from is None
+        True
+        """
+        from ntkspec.laws.reach import first_degree
+
+        return None if self.spectrum is None else first_degree(*self.spectrum, self)
+
+    def log_eigenvalue(self, degrees: ArrayLike) -> NDArray[np.float64]:
+        """Natural logarithm of the law at degrees >= 1 of its parity, elementwise.
+
+        Examples
+        --------
+        >>> Law("power", 0.0, -3.0, 0.0, 1.0).log_eigenvalue([1, 10]).round(6)
+        array([ 0.      , -6.907755])
+        """
+        k = np.asarray(degrees, dtype=np.float64)
+        log = self.log_constant + self.power * np.log(k) - self.rate * k**self.stretch
+        if self.factorial:
+            log = log - self.factorial * np.vectorize(math.lgamma)(k + 1.0)
+        return np.asarray(log)
+
+    def of_parity(self, parity: int) -> Law | None:
+        """Return the law of the even (0) or odd (1) degrees; None where they end.
+
+        Examples
+        --------
+        >>> Law("power", 0.0, -3.0, 0.0, 1.0, parity=0).of_parity(1) is None
+        True
+        """
+        if self.parity is None or self.parity == parity:
+            return self
+        return self.other
+
+    def plot(self, degrees: ArrayLike | None = None, *, ax: Any = None, **style: Any) -> Any:
+        """Draw the law on logarithmic axes.
+
+        Parameters
+        ----------
+        degrees : array_like of int, optional
+            1 to 100 by default; those of the other parity are left out.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default the current axes.
+        **style
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        NtkspecError
+            When the law's constant is not derived.
+
+        Examples
+        --------
+        >>> from ntkspec.laws import law
+        >>> axes = law("relu", dim=3).plot()
+        """
+        if not math.isfinite(self.log_constant + self.power + self.rate):
+            raise NtkspecError(f"{self!r} has numbers that are not derived; it cannot be drawn")
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
+        k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
+        ax.plot(k, np.exp(self.log_eigenvalue(k)), **{"label": self._formula(), **style})
+        ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
+        return ax
+
+    def _formula(self) -> str:
+        """The law as text; "C" and "p" stand for what is not derived."""
+        log = self.log_constant
+        constant = "C" if math.isnan(log) else f"exp({log:.4g})"
+        if abs(log) < 600.0:
+            constant = f"{math.exp(log):.4g}"
+        parts = [constant, "k^p" if math.isnan(self.power) else f"k^{self.power:.4g}"]
+        if self.rate or math.isnan(self.rate):
+            stretch = "" if self.stretch == 1.0 else f"^{self.stretch:.4g}"
+            rate = "r" if math.isnan(self.rate) else f"{self.rate:.4g}"
+            parts.append(f"exp(-{rate} k{stretch})".replace("--", ""))
+        if self.factorial:
+            parts.append("/ k!" if self.factorial == 1.0 else f"/ k!^{self.factorial:g}")
+        return " ".join(parts)
+
+    def __repr__(self) -> str:
+        of = ""
+        if self.spectrum is not None:
+            network, dim, kernel = self.spectrum
+            of = f" of {network.name}, dim = {dim} ({kernel})"
+        degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]
+        other = "" if self.other is None else f"; {self.other._formula()}, other k"
+        return f"Law{of}: {self._formula()}{degrees}{other}"
+
+    def _numbers(self) -> tuple[Any, ...]:
+        """What makes two laws equal; NaN, which equals nothing, as text."""
+        numbers = (
+            self.log_constant, self.power, self.rate, self.stretch, self.parity, self.factorial,
+        )  # fmt: skip
+        known = tuple("nan" if x != x else x for x in numbers)
+        return (self.kind, *known, None if self.other is None else self.other._numbers())
+
+    def __eq__(self, other: object) -> bool:
+        return self._numbers() == other._numbers() if isinstance(other, Law) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._numbers())
+
+
+def by_parity(form: Law, first: float, last: float, main: int | None) -> Law:
+    """Law of a kernel with the singular parts `first` f(t) and `last` f(-t), both with one law.
+
+    Degree k has first + (-1)^k last times the form.  `main` is the parity of a kernel whose
+    other degrees end; `last` is then not read: its size is that of `first`.
+    """
+    if main is not None:
+        return _times(form, 2.0 * first, main)
+    if last == 0.0:
+        return _times(form, first, None)
+    even, odd = _times(form, first + last, 0), _times(form, first - last, 1)
+    larger, smaller = (even, odd) if abs(first + last) >= abs(first - last) else (odd, even)
+    return replace(larger, other=smaller)
+
+
+def _times(form: Law, factor: float, parity: int | None) -> Law:
+    size = math.log(abs(factor)) if factor and math.isfinite(factor) else math.nan
+    return replace(form, log_constant=form.log_constant + size, parity=parity)
+
+
+def branch_point(dim: int, distance: float, order: float) -> Law:
+    """Law of (z - t)^(-order), where arccosh(z) or, for imaginary z, arcsinh|z| is `distance`.
+
+    k differentiations by parts (Rodrigues) and Laplace's method at t_0 = z - sqrt(z^2 - 1) give
+    lambda_k ~ Gamma(d/2) / Gamma(order) * 2^order t_0^(k + order) (1 - t_0^2)^(d/2 - 1 - order)
+    k^(order - d/2).  The sign of Gamma is left out; this is for z > 1.
+    """
+    constant = math.lgamma(dim / 2) - math.lgamma(order) + order * (math.log(2.0) - distance)
+    constant += (dim / 2 - 1.0 - order) * math.log(-math.expm1(-2.0 * distance))
+    return Law("geometric", constant, order - dim / 2, distance, 1.0)

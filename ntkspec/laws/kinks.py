@@ -1,0 +1,123 @@
+"""Power laws, from the odd powers of the angle in the kernel at t = 1 and t = -1."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from ntkspec.errors import NtkspecError
+from ntkspec.laws.form import Law, by_parity
+from ntkspec.laws.profile import Layer, gain, profile
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.parity import parity
+
+__all__ = ["kink_law"]
+
+
+def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
+    """Law of an activation whose derivative of some order jumps at 0."""
+    order = network.sigma.singularity.order
+    if _jump(network) == 0.0:
+        raise NtkspecError("slope = 1.0 makes the network linear; its spectrum has no law")
+    if order == 0:
+        return _step_law(network, dim)
+    main = parity(network, kernel).main
+    shallow = network.depth == 1 and network.bias_variance == 0.0
+    near = profile(network, 1.0)
+    order -= kernel == "ntk"
+    first = _at_one(network, near, order, kernel)
+    if network.weights == "sphere":
+        first *= _fixed_radius(dim, order)
+    if main is None and shallow:
+        return _two_laws(network, dim, order, kernel, first)
+    last = 0.0
+    if main is None and network.bias_variance == 0.0:
+        last = _at_minus_one(network, order, kernel)
+    return by_parity(angle_power(dim, 2 * order + 1), _signed(first, order), last, main)
+
+
+def angle_power(dim: int, m: float) -> Law:
+    """Law of theta^m, but for its sign: exact in (1-t)^(m/2), then Stirling's formula."""
+    constant = (m + dim - 2) * math.log(2.0) + math.lgamma(dim / 2) - 0.5 * math.log(math.pi)
+    constant += math.lgamma((m + dim - 1) / 2) - math.lgamma(-m / 2)
+    return Law("power", constant, 1.0 - dim - m, 0.0, 1.0)
+
+
+def odd_term(variance: float, order: int) -> float:
+    """Coefficient of theta^(2 order + 1) in E[s(u) s(v)], s having a unit jump of that order.
+
+    The term is (-1)^(order+1) of this size.  It stems from the part
+    -q^r / (2 pi r!) int_0^theta (cos theta - cos x)^r dx of the dual of x^r / r!, x > 0.
+    """
+    size = order * math.log(2.0 * variance) + math.lgamma(order + 1) - math.lgamma(2 * order + 2)
+    return math.exp(size) / (2.0 * math.pi)
+
+
+def _signed(size: float, order: int) -> float:
+    return -size if order % 2 == 0 else size
+
+
+def _jump(network: Network) -> float:
+    """Jump of the derivative that jumps first."""
+    if network.sigma.homogeneous is None:
+        return 1.0
+    power, right, left = network.sigma.homogeneous
+    return float(math.factorial(power) * (right - (-1) ** power * left))
+
+
+def _at_one(network: Network, layers: list[Layer], order: int, kernel: Kernel) -> float:
+    """Size of the first odd power of theta at t = 1; theta_l ~ (q_l'(1)/q_l(1))^(1/2) theta.
+
+    Each layer adds that of F_l (NNGP) or of T_l D_l (NTK), handed on by the slopes after it.
+    """
+    total = 0.0
+    for i, layer in enumerate(layers):
+        angle = math.sqrt(layer.growth / layer.variance)
+        here = odd_term(layer.variance, order) * angle ** (2 * order + 1)
+        here *= layer.tangent if kernel == "ntk" else 1.0
+        total += here * gain(network, layers, i)
+    return total * _jump(network) ** 2
+
+
+def _at_minus_one(network: Network, order: int, kernel: Kernel) -> float:
+    """The same of pi - theta at t = -1, signed: of the first layer alone, without bias.
+
+    relu^r(-x) = (-1)^r (x^r - relu^r(x)), so the dual's term is -(-1)^r times that at t = 1.
+    """
+    layers = profile(network, -1.0)
+    here = odd_term(layers[0].variance, order) * _jump(network) ** 2
+    here *= layers[0].tangent if kernel == "ntk" else 1.0
+    sign = 1 if order % 2 else -1
+    return sign * _signed(here, order) * gain(network, layers, 0)
+
+
+def _two_laws(network: Network, dim: int, order: int, kernel: Kernel, first: float) -> Law:
+    """One layer of elu without bias: jumps of even and of odd order, each with its parity.
+
+    All jumps of elu from order 2 on are 1.
+    """
+    main = (order + 1 + (kernel == "ntk")) % 2
+    one = by_parity(angle_power(dim, 2 * order + 1), first, 0.0, main)
+    variance = network.weight_variance
+    following = odd_term(variance, order + 1) * (variance if kernel == "ntk" else 1.0)
+    if network.weights == "sphere":
+        following *= _fixed_radius(dim, order + 1)
+    two = by_parity(angle_power(dim, 2 * order + 3), following, 0.0, 1 - main)
+    return replace(one, other=two)
+
+
+def _step_law(network: Network, dim: int) -> Law:
+    """The step's dual is 1/2 - theta/(2 pi): each layer takes a square root of the angle."""
+    layers = profile(network, 1.0)
+    scale, exponent = math.sqrt(network.weight_variance / layers[0].variance), 1.0
+    for layer in layers[1:]:
+        scale = math.sqrt(network.weight_variance * scale / (math.pi * layer.variance))
+        exponent *= 0.5
+    main = parity(network, "nngp").main
+    return by_parity(angle_power(dim, exponent), -scale / (2.0 * math.pi), 0.0, main)
+
+
+def _fixed_radius(dim: int, order: int) -> float:
+    """Ratio of d^r to E|w|^(2r) of a standard Gaussian vector."""
+    log = order * math.log(dim / 2) + math.lgamma(dim / 2) - math.lgamma(order + dim / 2)
+    return math.exp(log)

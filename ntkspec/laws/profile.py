@@ -1,0 +1,118 @@
+"""What the layers of a network hold at one t: variances, covariances, duals, tangents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from flint import arb
+
+from ntkspec.duals import Correlation, compose
+from ntkspec.errors import NtkspecError
+from ntkspec.laws.expectations import expectations
+from ntkspec.networks import Network
+from ntkspec.precision import working_precision
+
+__all__ = ["Layer", "duals_at", "gain", "profile"]
+
+BITS = 96
+NEAR = 1e-14
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer at some t; l counts from 1.
+
+    Attributes
+    ----------
+    variance : float
+        q_l(1).
+    covariance, tangent : float
+        q_l(t) and T_l(t).
+    dual, slope : float
+        F_l(t) and D_l(t) = dF_l / dq_l; the slope is NaN for a step.
+    growth : float
+        dq_l / dt.
+    """
+
+    variance: float
+    covariance: float
+    tangent: float
+    dual: float
+    slope: float
+    growth: float
+
+
+def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]:
+    """Layers of a network at t; |t| > 1 where the duals are closed forms.
+
+    Stops before the first layer whose dual is not finite there, beyond |t| = 1.
+
+    Raises
+    ------
+    NtkspecError
+        When a variance leaves the range of doubles.
+    """
+    layers: list[Layer] = []
+    with working_precision(BITS):
+        weight, bias = arb(network.weight_variance), arb(network.bias_variance)
+        variances, growth = [weight + bias], weight
+
+        def duals(layer: int, covariance: arb) -> tuple[arb, arb]:
+            variance = variances[layer]
+            one = here = _duals(network, variance, arb(1))
+            if t != 1.0:
+                here = _duals(network, variance, covariance / variance)
+            variances.append(weight * one[0] + bias)
+            return here
+
+        depth = network.depth if depth is None else depth
+        steps = compose(weight, bias, weight * t + bias, duals, depth)
+        for variance, (covariance, tangent, dual, slope) in zip(variances, steps, strict=False):
+            layers.append(
+                Layer(*map(_number, (variance, covariance, tangent, dual, slope, growth)))
+            )
+            smooth = network.sigma.derivative is not None
+            if not math.isfinite(layers[-1].dual * (layers[-1].growth if smooth else 1.0)):
+                if abs(t) > 1.0:
+                    return layers[:-1]
+                raise NtkspecError(
+                    f"the variances of {network.name} grow beyond doubles in layer {len(layers)}; "
+                    "no law is computed: lower its depth or its variances"
+                )
+            growth = weight * slope * growth
+    return layers
+
+
+def gain(network: Network, layers: list[Layer], layer: int) -> float:
+    """Return dF_L / dF_l at a profile, `layer` = l - 1: how a change of F_l reaches the end."""
+    return math.prod(network.weight_variance * later.slope for later in layers[layer + 1 :])
+
+
+def duals_at(network: Network, variance: float, covariance: float) -> tuple[float, float]:
+    """F and D of a layer at a variance and a covariance, NaN where they are infinite."""
+    with working_precision(BITS):
+        dual, slope = _duals(network, arb(variance), arb(covariance) / arb(variance))
+    return _number(dual), _number(slope)
+
+
+def _duals(network: Network, variance: arb, ratio: arb) -> tuple[arb, arb]:
+    sigma, point = network.sigma, _correlation(ratio)
+    if sigma.singularity.kind != "entire" and sigma.homogeneous is None:
+        rho = min(max(float(point.cosine.mid()), -1.0), 1.0)
+        value, slope = expectations(sigma, float(variance.mid()), rho)
+        return arb(value), arb(slope)
+    dual, derivative = sigma.dual(variance)
+    return dual(point), derivative(point) if sigma.derivative is not None else arb("nan")
+
+
+def _correlation(ratio: arb) -> Correlation:
+    """The ends exactly, where the angle is known: within rounding of them or of a quadrature."""
+    if abs(ratio + 1) < NEAR:
+        return Correlation(arb(-1), arb.pi())
+    return Correlation.full() if abs(ratio - 1) < NEAR else Correlation(ratio)
+
+
+def _number(x: Any) -> float:
+    return float(x.mid()) if x.is_finite() else math.nan

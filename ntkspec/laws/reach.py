@@ -1,0 +1,93 @@
+"""From which degree on a law holds, found from the spectrum itself."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.spectrum import spectrum
+from ntkspec.spectra.sphere_routes import row_provider
+
+if TYPE_CHECKING:
+    from ntkspec.laws.form import Law
+
+__all__ = ["first_degree", "holds_within"]
+
+#: Relative distance from the spectrum at which a law is said to hold.
+CLOSE = 0.1
+#: Degrees that are computed, at least and at most: by closed forms or series, by balls.
+LEAST, MOST, MOST_BY_BALLS = 64, 16384, 512
+#: A law is given up early that would be reached only so many times beyond the most degrees.
+FAR = 16.0
+
+
+def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) -> int | None:
+    """First of some degrees from which on a law holds to 10 %.
+
+    It holds at all those of its parity from there to the last, which is at least twice as high,
+    and comes closer at the end.
+
+    Parameters
+    ----------
+    law : Law
+    degrees : (K,) int64 array
+        Increasing.
+    logs : (K,) float64 array
+        Natural logarithms of the eigenvalues.
+
+    Returns
+    -------
+    int or None
+        None where the degrees known do not show that it holds.
+
+    Examples
+    --------
+    >>> from ntkspec.laws import law
+    >>> k = np.arange(0, 101, 2)
+    >>> holds_within(law("relu", 3), k, spectrum("relu", 3, k).log_eigenvalues)
+    10
+    """
+    at = (degrees > 0) & ((law.parity is None) | (degrees % 2 == law.parity))
+    k = degrees[at]
+    if k.size < 4 or not math.isfinite(law.log_constant):
+        return None
+    off = np.abs(np.expm1(np.minimum(logs[at] - law.log_eigenvalue(k), 700.0)))
+    far = np.flatnonzero(~(off <= CLOSE))
+    first = int(far[-1]) + 1 if far.size else 0
+    if first >= k.size or 2 * k[first] > k[-1]:
+        return None
+    before = int(np.searchsorted(k, 0.75 * k[-1]))
+    if off[-1] > off[before] and off[-1] > 1e-6:
+        return None
+    return int(k[first])
+
+
+@lru_cache(maxsize=256)
+def first_degree(network: Network, dim: int, kernel: Kernel, law: Law) -> int | None:
+    """`holds_within` the spectrum as far as it is computed for this, in some seconds at most."""
+    most = MOST if row_provider(network, kernel).degrees_alone else MOST_BY_BALLS
+    last, before = LEAST, math.inf
+    while last <= most:
+        degrees = np.arange(law.parity or 0, last + 1, 1 if law.parity is None else 2)
+        try:
+            logs = spectrum(network, dim, degrees, kernel=kernel).log_eigenvalues
+        except NtkspecError:
+            return None
+        found = holds_within(law, degrees, logs)
+        if found is not None:
+            return found
+        off = abs(float(logs[-1] - law.log_eigenvalue(degrees[-1])))
+        fall = before / off if off > 0.0 else math.inf
+        if not math.isfinite(off):
+            return None
+        # Falling like a power of the degree, it comes to a tenth at this degree.
+        if fall > 1.01 and last * (off / CLOSE) ** (math.log(2.0) / math.log(fall)) > FAR * most:
+            return None
+        before, last = off, 2 * last
+    return None

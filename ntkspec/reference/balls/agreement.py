@@ -1,0 +1,118 @@
+"""Accepting a value: its ball is small enough, and two runs of different effort agree."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import mpmath
+from flint import arb, ctx
+
+from ntkspec.errors import NtkspecError
+from ntkspec.precision import working_precision
+
+__all__ = ["GROWTH", "Integral", "Reference", "Run", "settle", "to_mpf"]
+
+#: Each run has this many times the nodes of the one before.
+GROWTH = 1.2
+MAX_RUNS = 12
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An eigenvalue (probability normalization) from the independent route.
+
+    Attributes
+    ----------
+    value : mpmath.mpf
+        Holds at least the digits asked for; exactly 0 where parity forces it.
+    error : mpmath.mpf
+        The difference of the two last runs plus both radii plus the tails cut off.
+    method : str
+        What was done, for the table of checks.
+
+    Examples
+    --------
+    >>> from ntkspec.reference.balls import reference_eigenvalue
+    >>> reference_eigenvalue("tanh", dim=3, degree=2)
+    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
+    """
+
+    value: mpmath.mpf
+    error: mpmath.mpf
+    method: str
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the value cannot be told from 0 at the precision asked for."""
+        return bool(abs(self.value) <= self.error)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of an integral returns.
+
+    Attributes
+    ----------
+    value : arb
+    tail : arb
+        Bound on what the integral's cuts leave out.
+    method : str
+    """
+
+    value: arb
+    tail: arb
+    method: str
+
+
+class Integral(Protocol):
+    """An eigenvalue as an integral that can be computed with any effort."""
+
+    dim: int
+    degree: int
+    bits: int
+
+    def zero_scale(self) -> arb:
+        """Return a size below every eigenvalue that is not 0."""
+        ...
+
+    def run(self, effort: float) -> Run:
+        """Integrate; the number of nodes grows with the effort."""
+        ...
+
+
+def settle(integral: Integral, digits: int) -> Reference:
+    """Raise the precision until the ball is small, the effort until two runs agree."""
+    bits, effort = integral.bits, 1.0
+    before: Run | None = None
+    for _ in range(MAX_RUNS):
+        with working_precision(bits):
+            run = integral.run(effort)
+            size = max(abs(run.value.mid()), integral.zero_scale())
+            allowed = size / arb(10) ** digits
+            if not run.value.rad() < allowed / 8:
+                bits += _missing_bits(run.value, allowed)
+                before = None
+                continue
+            if before is not None:
+                error = (abs(run.value - before.value) + run.tail + run.value.rad()).upper()
+                if error < allowed:
+                    return Reference(to_mpf(run.value), to_mpf(error), run.method)
+            before, effort = run, effort * GROWTH
+    raise NtkspecError(
+        f"digits = {digits} was not reached for dim = {integral.dim}, degree = {integral.degree}: "
+        "no two runs of the reference quadrature agreed"
+    )
+
+
+def _missing_bits(value: arb, allowed: arb) -> int:
+    if not value.is_finite():
+        return int(ctx.prec)
+    lost = float((value.rad() / allowed).log()) / math.log(2.0)
+    return 24 + max(int(lost), 0)
+
+
+def to_mpf(ball: arb) -> mpmath.mpf:
+    """Return the midpoint exactly, at any precision of mpmath."""
+    return mpmath.make_mpf(ball.mid()._mpf_)

@@ -1,0 +1,406 @@
+"""E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] by two-dimensional quadrature, in balls (Arb).
+
+(u, v) is centred Gaussian of variance q and covariance q cos(theta).  In polar coordinates
+u = sqrt(q) r cos(a), v = sqrt(q) r cos(a - theta), with the angle a uniform and r of density
+r exp(-r^2/2).  No closed-form dual and no Hermite moment is used:
+
+* smooth sigma: over a by the trapezoid rule, over r by Gauss-Legendre.  The mean over a is a
+  periodic convolution, so what is kept are its cosine coefficients, all of them positive: with
+  psi_j(r) = mean of sigma(sqrt(q) r cos a) cos(j a), the dual is
+  E_r[psi_0^2] + 2 sum_j E_r[psi_j^2] cos(j theta);
+* sigma with a kink at 0: the rays a = +-pi/2 and theta +- pi/2 cut the plane into four sectors, in
+  each of which the integrand is entire; Gauss-Legendre over the angle, sector by sector.
+
+The estimates of sizes and decay steer the number of nodes, never the value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
+
+from ntkspec.reference.balls.legendre import powers_of, real_parts
+from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.description import Description
+
+__all__ = ["PARTS", "Dual", "cosine_sums", "highest_frequency", "make_dual", "radial_rule"]
+
+
+class Dual(Protocol):
+    """Both expectations as functions of theta, for one activation and one variance q."""
+
+    def at_zero(self) -> tuple[arb, arb]:
+        """Return E[sigma(u)^2] and E[sigma'(u)^2]."""
+        ...
+
+    def at(self, points: Sequence[acb]) -> tuple[list[arb], list[arb]]:
+        """Return both at the angles theta of the points e^(i theta) of the upper half circle."""
+        ...
+
+
+def make_dual(network: Description, variance: arb, nats: float) -> Dual:
+    """Tabulate the duals for one layer.
+
+    Parameters
+    ----------
+    network : Description
+        Its activation with its parameters.
+    variance : arb
+        q > 0.
+    nats : float
+        The error aimed at is exp(-nats) of the dual's size; every number of nodes and every
+        cut grows with it.
+    """
+    if network.smooth:
+        return _SmoothDual(PARTS[network.activation], variance, nats)
+    if network.activation == "elu":
+        return _EluDual(variance, nats)
+    return _PowerDual(network, variance, nats)
+
+
+# --- smooth activations -------------------------------------------------------------------------
+
+#: Even and odd part of sigma(x), then of sigma'(x); None for a part that is 0.
+Parts = tuple[arb | None, arb | None, arb | None, arb | None]
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A smooth activation by its parts, and what steers the effort.
+
+    Attributes
+    ----------
+    parts : callable
+    pole : float
+        Distance of the nearest singularity from the real axis; inf for an entire function.
+    growth : float
+        An entire one grows like exp(growth y^2) in the direction of the imaginary axis.
+    """
+
+    parts: Callable[[arb], Parts]
+    pole: float = math.inf
+    growth: float = 0.0
+
+
+def _tanh(x: arb) -> Parts:
+    y = x.tanh()
+    return None, y, 1 - y * y, None
+
+
+def _sigmoid(x: arb) -> Parts:
+    h = (x / 2).tanh() / 2
+    return arb(0.5), h, arb(0.25) - h * h, None
+
+
+def _silu(x: arb) -> Parts:
+    # x (1/2 + h)
+    h = (x / 2).tanh() / 2
+    return x * h, x / 2, arb(0.5), h + x * (arb(0.25) - h * h)
+
+
+def _softplus(x: arb) -> Parts:
+    # log(1 + e^x) = x/2 + log(2 cosh(x/2))
+    e = (-x).exp()
+    return x / 2 + e.log1p(), x / 2, arb(0.5), (1 - e) / (1 + e) / 2
+
+
+def _erf(x: arb) -> Parts:
+    return None, x.erf(), 2 / arb.pi().sqrt() * (-x * x).exp(), None
+
+
+def _gelu(x: arb) -> Parts:
+    # x (1/2 + h), h = erf(x / sqrt 2) / 2
+    h = (x / arb(2).sqrt()).erf() / 2
+    density = (-x * x / 2).exp() / (2 * arb.pi()).sqrt()
+    return x * h, x / 2, arb(0.5), h + x * density
+
+
+def _sin(x: arb) -> Parts:
+    sine, cosine = x.sin_cos()
+    return None, sine, cosine, None
+
+
+def _cos(x: arb) -> Parts:
+    sine, cosine = x.sin_cos()
+    return cosine, None, None, -sine
+
+
+def _gaussian(x: arb) -> Parts:
+    y = (-x * x / 2).exp()
+    return y, None, None, -x * y
+
+
+PARTS = {
+    "tanh": Smooth(_tanh, pole=math.pi / 2),
+    "sigmoid": Smooth(_sigmoid, pole=math.pi),
+    "silu": Smooth(_silu, pole=math.pi),
+    "softplus": Smooth(_softplus, pole=math.pi),
+    "erf": Smooth(_erf, growth=1.0),
+    "gelu": Smooth(_gelu, growth=0.5),
+    "sin": Smooth(_sin),
+    "cos": Smooth(_cos),
+    "gaussian": Smooth(_gaussian, growth=0.5),
+}
+
+
+def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
+    """Estimate the j from which on the cosine coefficients of a dual are below exp(-nats).
+
+    With a pole they fall like exp(-min_r(r^2/2 + 2 j w(r))), w(r) the width of the strip in which
+    sigma(sqrt(q) r cos a) is analytic; with Gaussian growth geometrically, since the dual has its
+    singularity at t = 1 + 1/(2 growth q); else like the Bessel functions I_j(q).
+    """
+    if math.isfinite(sigma.pole):
+        r = np.linspace(0.05, math.sqrt(2 * nats), 2000)
+        width = np.arcsinh(sigma.pole / (math.sqrt(variance) * r))
+        return float(np.max((nats - r * r / 2) / (2 * width)))
+    if sigma.growth:
+        return nats / math.acosh(1 + 1 / (2 * sigma.growth * variance))
+    j = math.ceil(variance)
+    while math.lgamma(j + 1) - j * math.log(variance / 2) < nats:
+        j += 1
+    return float(j)
+
+
+class _SmoothDual:
+    """Cosine coefficients of both duals by the trapezoid rule in a, Gauss-Legendre in r."""
+
+    def __init__(self, sigma: Smooth, variance: arb, nats: float) -> None:
+        q = float(variance)
+        quarter = math.ceil(highest_frequency(sigma, q, nats) / 2 + 0.05 * nats)
+        radii, weights = radial_rule(
+            nats, sigma.pole / math.sqrt(q), 2 * sigma.growth * q, math.sqrt(q)
+        )
+        rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
+        scales = [variance.sqrt() * r for r in radii]
+        samples = [[sigma.parts(scale * c) for c in rows] for scale in scales]
+        even, odd = _folded_cosines(quarter, 0), _folded_cosines(quarter, 1)
+        self.series = [
+            _interleave(
+                *(
+                    _mean_squares([[p[part] for p in row] for row in samples], transform, weights)
+                    for part, transform in ((first, even), (first + 1, odd))
+                )
+            )
+            for first in (0, 2)
+        ]
+
+    def at_zero(self) -> tuple[arb, arb]:
+        f, d = (sum(series, arb(0)) for series in self.series)
+        return f, d
+
+    def at(self, points: Sequence[acb]) -> tuple[list[arb], list[arb]]:
+        f, d = cosine_sums(self.series, points)
+        return f, d
+
+
+def _folded_cosines(quarter: int, parity: int) -> arb_mat:
+    """Mean over 4 quarter angles of g(a) cos(j a), from the values on a = 0 .. pi/2.
+
+    g of the parity of j about pi/2.  Row: angle; column: j = parity, parity + 2, ... < 2 quarter.
+    """
+    turn = 4 * quarter
+    cosines = [arb.cos_pi_fmpq(fmpq(2 * n, turn)) for n in range(turn)]
+    rows = []
+    for i in range(quarter + 1):
+        fold = fmpq(2 if i in (0, quarter) else 4, turn)
+        rows.append([cosines[i * j % turn] * arb(fold) for j in range(parity, 2 * quarter, 2)])
+    return arb_mat(rows)
+
+
+def _mean_squares(
+    samples: list[list[arb | None]], transform: arb_mat, weights: Sequence[arb]
+) -> list[arb]:
+    """sum_r weight psi_j(r)^2 for all j of one parity; zeros where that part is absent."""
+    present = [[x for x in row if x is not None] for row in samples]
+    if not present[0]:
+        return [arb(0)] * transform.ncols()
+    psi = (arb_mat(present) * transform).tolist()
+    totals = [arb(0)] * transform.ncols()
+    for weight, row in zip(weights, psi, strict=True):
+        for j, x in enumerate(row):
+            totals[j] += weight * x * x
+    return totals
+
+
+def _interleave(even: list[arb], odd: list[arb]) -> list[arb]:
+    """Coefficients of cos(j theta), j = 0, 1, 2, ...: all but the first count twice."""
+    series = [2 * c for pair in zip(even, odd, strict=True) for c in pair]
+    series[0] = even[0]
+    return series
+
+
+def cosine_sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[list[arb]]:
+    """sum_j row[j] cos(j theta) at the points e^(i theta), for rows of one length.
+
+    By matrix products of powers, as in `legendre`: recurrences blow balls up.
+    """
+    length = len(rows[0])
+    giants = math.isqrt(length) // 3 + 1
+    babies = -(-length // giants)
+    powers = [powers_of(p, babies + 1) for p in points]
+    cosines = arb_mat([[row[a].real for row in powers] for a in range(babies)])
+    sines = arb_mat([[row[a].imag for row in powers] for a in range(babies)])
+    steps = [powers_of(row[babies], giants) for row in powers]
+    padding = [arb(0)] * (giants * babies - length)
+    tables = [arb_mat(giants, babies, [*row, *padding]) for row in rows]
+    return [real_parts(steps, table * cosines, table * sines) for table in tables]
+
+
+# --- the radius ---------------------------------------------------------------------------------
+
+
+def radial_rule(
+    nats: float, pole: float = math.inf, growth: float = 0.0, rate: float = 0.0
+) -> tuple[list[arb], list[arb]]:
+    """Gauss-Legendre in r on [0, R], with the density r exp(-r^2/2) in the weights.
+
+    The rest of the integrand is analytic but for r = +- i y, y >= pole, and grows at most like
+    exp(growth y^2 + 2 rate |y|), y = Im r; that gives the number of nodes.
+    """
+    reach = math.sqrt(2 * (nats + 12))
+    n = 2 * math.ceil(_radial_nodes(nats, reach, pole, growth, rate) / 2)
+    half = arb(reach) / 2
+    radii, weights = [], []
+    for x, w in gauss_legendre(n, ctx.prec):
+        r = half * (1 + x)
+        radii.append(r)
+        weights.append(half * w * r * (-r * r / 2).exp())
+    return radii, weights
+
+
+def _radial_nodes(nats: float, reach: float, pole: float, growth: float, rate: float) -> float:
+    """min over ellipses rho of (nats + log of the integrand's maximum) / (2 log rho)."""
+    best = math.inf
+    angle = np.linspace(0.0, math.pi, 400)
+    for log_rho in np.linspace(0.05, 3.0, 200):
+        x, y = math.cosh(log_rho) * np.cos(angle), math.sinh(log_rho) * np.sin(angle)
+        x, y = reach / 2 * (1 + x), reach / 2 * y
+        if np.any((x < 0.2) & (y > 0.9 * pole)):
+            break
+        excess = growth * np.maximum(y * y - x * x, 0.0) + 2 * rate * y if pole == math.inf else 0.0
+        size = float(np.max((y * y - x * x) / 2 + excess))
+        best = min(best, (nats + size) / (2 * log_rho))
+    return best + 0.05 * nats
+
+
+# --- activations with a kink at 0 ---------------------------------------------------------------
+
+
+def _wedge(angle: arb, rule: Sequence[tuple[arb, arb]]) -> list[tuple[arb, arb, arb]]:
+    """Nodes over the sector between two rays, of opening pi - angle, as (cos, cos, weight).
+
+    The rays a = angle - pi/2 and pi/2 bound the directions on which cos(a) and cos(a - angle) are
+    both positive; with a = angle/2 + b these are cos(b + angle/2) and cos(b - angle/2).
+    """
+    half, width = angle / 2, (arb.pi() - angle) / 2
+    sine, cosine = half.sin_cos()
+    nodes = []
+    for x, w in rule:
+        s, c = (width * x).sin_cos()
+        nodes.append((c * cosine - s * sine, c * cosine + s * sine, width * w))
+    return nodes
+
+
+class _SectorDual:
+    """Duals that are integrated anew at every angle."""
+
+    def at_zero(self) -> tuple[arb, arb]:
+        return self._at_angle(arb(0))
+
+    def at(self, points: Sequence[acb]) -> tuple[list[arb], list[arb]]:
+        pairs = [self._at_angle(p.arg()) for p in points]
+        return [f for f, _ in pairs], [d for _, d in pairs]
+
+    def _at_angle(self, angle: arb) -> tuple[arb, arb]:
+        raise NotImplementedError
+
+
+class _PowerDual(_SectorDual):
+    """sigma = x^p for x > 0 and left |x|^p for x < 0: r^(2p) comes out of the angular integral."""
+
+    def __init__(self, network: Description, variance: arb, nats: float) -> None:
+        self.power = p = network.order
+        self.left = arb(network.left)
+        n = 2 * math.ceil((entire_rule_size(2 * p + 2.0, nats) + 0.05 * nats) / 2)
+        self.rule = gauss_legendre(n, ctx.prec)
+        radii, weights = radial_rule(nats + 3 * p)
+        # E[(q r^2)^p] / (2 pi), and the same for p - 1
+        self.radial = [
+            sum((w * (variance * r * r) ** e for r, w in zip(radii, weights, strict=True)), arb(0))
+            / (2 * arb.pi())
+            for e in (p, max(p - 1, 0))
+        ]
+
+    def _at_angle(self, angle: arb) -> tuple[arb, arb]:
+        # Signs (+,+) and (-,-) on wedges of opening pi - angle, (+,-) and (-,+) of opening angle.
+        p, left = self.power, self.left
+        same, opposite = self._moments(angle), self._moments(arb.pi() - angle)
+        f = self.radial[0] * ((1 + left**2) * same[0] + 2 * left * opposite[0])
+        d = self.radial[1] * p**2 * ((1 + left**2) * same[1] - 2 * left * opposite[1])
+        return f, d
+
+    def _moments(self, angle: arb) -> tuple[arb, arb]:
+        p = self.power
+        of_f = of_d = arb(0)
+        for x, y, w in _wedge(angle, self.rule):
+            lower = w * (x * y) ** max(p - 1, 0)
+            of_d += lower
+            of_f += lower * x * y if p else lower
+        return of_f, of_d
+
+
+class _EluDual(_SectorDual):
+    """sigma = x for x > 0, e^x - 1 for x < 0; the radial sums are done first.
+
+    On the negative side only E_r[r^e exp(-sqrt(q) r x)], e = 0 and 1, is needed, for x in [0, 2]:
+    the radial rule applied to the Taylor polynomial of the exponential about x = 1.
+    """
+
+    def __init__(self, variance: arb, nats: float) -> None:
+        self.scale = variance.sqrt()
+        # sqrt(q) r stands in the exponent: the angular integrand grows like the radial one.
+        bandwidth = math.pi * (1 + float(self.scale)) + 0.12 * nats
+        n = 2 * math.ceil((entire_rule_size(bandwidth, nats) + 0.05 * nats) / 2)
+        self.rule = gauss_legendre(n, ctx.prec)
+        radii, weights = radial_rule(nats, rate=float(self.scale))
+        self.square = variance * sum(
+            (w * r * r for r, w in zip(radii, weights, strict=True)), arb(0)
+        )
+        self.laplace = [_laplace(radii, weights, self.scale, e, nats) for e in (0, 1)]
+
+    def _at_angle(self, angle: arb) -> tuple[arb, arb]:
+        f = d = arb(0)
+        r0, r1 = self.laplace
+        none, none_r = r0(arb(-1)), r1(arb(-1))
+        for x, y, w in _wedge(angle, self.rule):
+            both = r0(x + y - 1)
+            # (+,+), and (-,-) with (e^u - 1)(e^v - 1); the wedge is symmetric in x and y
+            f += w * (self.square * x * y + both - 2 * r0(x - 1) + none)
+            d += w * (none + both)
+        for x, y, w in _wedge(arb.pi() - angle, self.rule):
+            # (+,-) and (-,+): twice u (e^v - 1)
+            f += 2 * w * self.scale * x * (r1(y - 1) - none_r)
+            d += 2 * w * r0(y - 1)
+        turn = 2 * arb.pi()
+        return f / turn, d / turn
+
+
+def _laplace(
+    radii: Sequence[arb], weights: Sequence[arb], scale: arb, exponent: int, nats: float
+) -> arb_poly:
+    """Coefficients in y = x - 1 of E_r[r^exponent exp(-scale r x)]."""
+    terms = [w * r**exponent * (-scale * r).exp() for r, w in zip(radii, weights, strict=True)]
+    steps = [-scale * r for r in radii]
+    coefficients: list[arb] = []
+    small = arb(-nats - 10).exp()
+    while not coefficients or not abs(coefficients[-1]) < small:
+        n = len(coefficients) + 1
+        coefficients.append(sum(terms, arb(0)))
+        terms = [t * s / n for t, s in zip(terms, steps, strict=True)]
+    return arb_poly(coefficients)

@@ -1,0 +1,520 @@
+"""Eigenvalues of the general network (any depth, bias, activation) by a route of their own.
+
+The definition, and nothing else in common with the engine: the Gaussian expectations of each layer
+by two-dimensional quadrature (`expectations`), the layers composed at the nodes of a rule in
+theta = arccos t, and the Gegenbauer integral by that rule, all in balls (Arb) at a working
+precision set by the smallest result.  The rules:
+
+* smooth sigma: K is smooth and even on the circle; equal angles, with the weights that integrate
+  cos(n theta) sin(theta)^(d-2) exactly (Fejer's first rule, for the measure of dimension d);
+* sigma with a kink at 0: K is analytic in theta on [0, pi], the ends included; Gauss-Legendre in
+  theta, in panels where a small bias leaves a branch point close to theta = pi.  Only step, whose
+  dual is linear in theta, composes to theta^(1/2), theta^(1/4), ...: with
+  theta = pi y^(2^(depth-1)) the integrand is analytic in y.
+
+One pass serves all depths, kernels, dimensions and degrees.  A value is accepted when its ball is
+small enough *and* a second pass with 1.2 times as many nodes everywhere agrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from flint import acb, arb, arb_mat, ctx, fmpq
+
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
+from ntkspec.precision import exclusive, working_precision
+from ntkspec.reference.balls.agreement import GROWTH, Reference, to_mpf
+from ntkspec.reference.balls.expectations import (
+    PARTS,
+    Dual,
+    cosine_sums,
+    highest_frequency,
+    make_dual,
+)
+from ntkspec.reference.balls.legendre import (
+    cosine_series,
+    log_multiplicity,
+    measure_constant,
+    powers_of,
+)
+from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.description import Description, Kernel, describe
+
+__all__ = ["Case", "reference_spectra", "reference_spectrum"]
+
+MAX_PASSES = 14
+#: Bits beyond those of the result: for the radii that grow on the way through the layers.
+GUARD_BITS = 64
+
+
+class Case(NamedTuple):
+    """One kernel in one dimension: what a network's activation and variances leave open.
+
+    Examples
+    --------
+    >>> Case(3, "ntk", 2, "hidden")
+    Case(dim=3, kernel='ntk', depth=2, trained='hidden')
+    """
+
+    dim: int
+    kernel: Kernel = "ntk"
+    depth: int = 1
+    trained: Literal["hidden", "all"] = "hidden"
+
+
+@exclusive()
+def reference_spectrum(
+    network: Any,
+    dim: int,
+    degrees: Sequence[int],
+    kernel: Kernel = "ntk",
+    digits: int = 40,
+) -> list[Reference]:
+    """Compute eigenvalues of a network's kernel independently of the engine.
+
+    Parameters
+    ----------
+    network : object
+        With the attributes of a Network: activation, slope, power, weight_variance, bias_variance,
+        depth, trained.  Absent ones have their defaults.
+    dim : int
+        d >= 2.
+    degrees : sequence of int
+        Each k >= 0, in any order.
+    kernel : {"ntk", "nngp"}
+    digits : int
+        Decimal digits to be right, 5 to 1000.
+
+    Returns
+    -------
+    list of Reference
+        In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
+        ``error <= 10**-digits * abs(value)``.  For one that cannot be told from 0 (``is_zero``)
+        the error is 10**-digits times less than its neighbours' sizes.
+
+    Raises
+    ------
+    NtkspecError
+        When a parameter is not allowed, or the passes do not settle.
+
+    Examples
+    --------
+    >>> import mpmath
+    >>> from types import SimpleNamespace
+    >>> net = SimpleNamespace(activation="relu", weight_variance=1.0)
+    >>> [mpmath.nstr(r.value, 8) for r in reference_spectrum(net, 3, [0, 1, 2], digits=20)]
+    ['0.0625', '0.083333333', '0.02734375']
+    """
+    net = describe(network)
+    case = Case(dim, kernel, net.depth, net.trained)  # type: ignore[arg-type]
+    return reference_spectra(net, [case], degrees, digits)[case]
+
+
+@exclusive()
+def reference_spectra(
+    network: Any,
+    cases: Iterable[Case],
+    degrees: Sequence[int] | Mapping[int, Sequence[int]],
+    digits: int = 20,
+) -> dict[Case, list[Reference]]:
+    """Compute many kernels of one activation, s_w and s_b, sharing all the work.
+
+    Parameters
+    ----------
+    network : object
+        As in `reference_spectrum`; its depth and trained are not looked at.
+    cases : iterable of Case
+    degrees : sequence of int, or mapping from dim to such
+        The same for all cases, or by dimension.
+    digits : int
+        As in `reference_spectrum`.
+
+    Returns
+    -------
+    dict from Case to list of Reference
+        Lists in the order of the degrees.
+
+    Raises
+    ------
+    NtkspecError
+        When a parameter is not allowed, or the passes do not settle.
+
+    Notes
+    -----
+    The working precision is that of the smallest eigenvalue asked for, so ask for d = 3 and d = 64
+    together only when both are wanted.
+
+    Examples
+    --------
+    >>> import mpmath
+    >>> from types import SimpleNamespace
+    >>> net = SimpleNamespace(activation="relu", weight_variance=1.0)
+    >>> case = Case(3, "ntk", 1, "hidden")
+    >>> [mpmath.nstr(r.value, 8) for r in reference_spectra(net, [case], [0, 1])[case]]
+    ['0.0625', '0.083333333']
+    """
+    net = describe(network)
+    if net.weights != "gaussian":
+        raise NtkspecError(
+            f"weights = {net.weights!r} is not allowed here; use reference_eigenvalue"
+        )
+    wanted = list(dict.fromkeys(cases))
+    for case in wanted:
+        whole_number(case.dim, "dim", 2)
+        of_case = replace(net, depth=case.depth, trained=case.trained)
+        describe(of_case).mixture(case.kernel)
+    digits = whole_number(digits, "digits", 5, 1000)
+    by_dim = {
+        dim: [
+            whole_number(k, "degree", 0)
+            for k in (degrees[dim] if isinstance(degrees, Mapping) else degrees)
+        ]
+        for dim in {case.dim for case in wanted}
+    }
+    return _settle(_Plan(net, wanted, by_dim, digits))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be computed, and how exactly, by estimates of the smallest eigenvalue."""
+
+    network: Description
+    cases: list[Case]
+    degrees: dict[int, list[int]]
+    digits: int
+
+    @property
+    def depth(self) -> int:
+        return max(case.depth for case in self.cases)
+
+    def computed(self, dim: int) -> list[int]:
+        """All degrees and their neighbours, by which the size of a zero is judged."""
+        around = {k + i for k in self.degrees[dim] for i in (-1, 0, 1)}
+        return sorted(k for k in around if k >= 0)
+
+    def log_floor(self, dim: int, degree: int) -> float:
+        """Estimate the log of an eigenvalue, rather too small, if it is not 0."""
+        net, s = self.network, self.network.weight_variance
+        if net.smooth:
+            return _log_series_eigenvalue(net.activation, s, dim, degree) - 3.0
+        power = -(2 * max(net.order, 1) + 3) * math.log1p(degree)
+        return power - log_multiplicity(dim, degree) - 3.0
+
+    def nats(self) -> tuple[float, float]:
+        """Return -log of the absolute error allowed to the nodes, and to the rounding.
+
+        What the nodes miss of K is rough, and the mean of abs(P_k) is at most N^(-1/2); rounding
+        shows with the sum of the absolute cosines in P_k, which is 1.
+        """
+        digits = self.digits * math.log(10.0)
+        nodes = rounding = 0.0
+        for dim, degrees in self.degrees.items():
+            for k in degrees:
+                small = self.log_floor(dim, k)
+                rounding = max(rounding, digits - small)
+                nodes = max(nodes, digits - small - log_multiplicity(dim, k) / 2)
+        return nodes + 10.0, rounding
+
+
+def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) -> float:
+    """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
+    sigma, best = PARTS[name], -math.inf
+    for m in range(10 * degree + 60):
+        n = degree + 2 * m
+        if math.isfinite(sigma.pole):
+            a = -2 * sigma.pole * math.sqrt(n / variance)
+        elif sigma.growth:
+            a = -n * math.log1p(1 / (2 * sigma.growth * variance))
+        else:
+            a = n * math.log(variance) - math.lgamma(n + 1) - variance
+        part = math.lgamma(n + 1) - n * math.log(2) - math.lgamma(m + 1)
+        best = max(best, a + part + math.lgamma(dim / 2) - math.lgamma(n - m + dim / 2))
+    return best
+
+
+# --- accepting values ---------------------------------------------------------------------------
+
+_Values = dict[Case, list[arb]]
+_KernelKey = tuple[str, int, str]
+
+
+def _settle(plan: _Plan) -> dict[Case, list[Reference]]:
+    """Pairs of passes, of more nodes or more bits, until all values are right."""
+    nats, rounding = plan.nats()
+    bits = int(rounding / math.log(2.0)) + GUARD_BITS * (1 if plan.network.smooth else 2)
+    before: _Values | None = None
+    effort, trouble = 1.0, ""
+    for _ in range(MAX_PASSES):
+        with working_precision(bits):
+            passed = _Pass(plan, nats, effort)
+            after = passed.spectra()
+            if not all(x.is_finite() for values in after.values() for x in values):
+                bits, before, trouble = bits + bits // 2, None, " (not finite)"
+                continue
+            if before is not None:
+                wrong = _not_yet_right(plan, before, after)
+                if not wrong:
+                    method = passed.method()
+                    return {
+                        c: _references(plan, c, before[c], after[c], method) for c in plan.cases
+                    }
+                trouble = " for {}, degree {}".format(*max(wrong, key=lambda w: w.excess)[:2])
+                more = max(w.missing_bits for w in wrong)
+                if more:
+                    bits, nats, before = bits + more, nats + more * math.log(2.0), None
+                    continue
+            before, effort = after, effort * GROWTH
+    raise NtkspecError(
+        f"digits = {plan.digits} was not reached{trouble}: "
+        "no two passes of the reference quadrature agreed"
+    )
+
+
+class _Wrong(NamedTuple):
+    case: Case
+    degree: int
+    excess: float
+    missing_bits: int
+
+
+def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]:
+    """Where the error is too large, by how much (log), and how much of that is rounding."""
+    wrong = []
+    for case in after:
+        errors = _errors(before[case], after[case])
+        allowed = _allowed(plan, case, after[case], errors)
+        for k, value, error, limit in zip(
+            plan.computed(case.dim), after[case], errors, allowed, strict=True
+        ):
+            if k in plan.degrees[case.dim] and not error < limit:
+                bits = 0
+                if not 8 * value.rad() < limit:
+                    bits = 16 + max(int(float((value.rad() / limit).log()) / math.log(2.0)), 0)
+                wrong.append(_Wrong(case, k, float((error / limit).log()), bits))
+    return wrong
+
+
+def _errors(before: list[arb], after: list[arb]) -> list[arb]:
+    """Return the difference of two passes, both radii included."""
+    return [abs(y - x).upper() for x, y in zip(before, after, strict=True)]
+
+
+def _allowed(plan: _Plan, case: Case, values: list[arb], errors: list[arb]) -> list[arb]:
+    """10^-digits of the value, or, where it is not told from 0, of the smaller neighbour."""
+    degrees = plan.computed(case.dim)
+    sizes = {
+        k: abs(value.mid())
+        for k, value, error in zip(degrees, values, errors, strict=True)
+        if abs(value.mid()) > error
+    }
+    result = []
+    for k in degrees:
+        near = [sizes[i] for i in (k - 1, k + 1) if i in sizes]
+        size = sizes.get(k)
+        if size is None:
+            size = min(near) if near else arb(plan.log_floor(case.dim, k)).exp()
+        result.append(size / arb(10) ** plan.digits)
+    return result
+
+
+def _references(
+    plan: _Plan, case: Case, before: list[arb], after: list[arb], method: str
+) -> list[Reference]:
+    errors = _errors(before, after)
+    at = dict(zip(plan.computed(case.dim), zip(after, errors, strict=True), strict=True))
+    return [
+        Reference(to_mpf(at[k][0]), to_mpf(at[k][1].upper()), method)
+        for k in plan.degrees[case.dim]
+    ]
+
+
+# --- one pass -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Nodes e^(i theta), 0 < theta < pi, and by dimension the weights of K P_k there."""
+
+    points: list[acb]
+    weights: dict[int, list[arb]]
+
+
+class _Pass:
+    """All values asked for, with numbers of nodes that grow with the effort."""
+
+    def __init__(self, plan: _Plan, nats: float, effort: float) -> None:
+        self.plan, self.nats, self.effort = plan, nats, effort
+        self.weight = arb(plan.network.weight_variance)
+        self.bias = arb(plan.network.bias_variance)
+        self.layers = self._layers()
+        self.grid = self._smooth_grid() if plan.network.smooth else self._kinked_grid()
+
+    def method(self) -> str:
+        """Describe what was done."""
+        return (
+            "Gaussian expectation of every layer in polar form, "
+            f"{len(self.grid.points)} nodes in theta, {ctx.prec} bits"
+        )
+
+    def _layers(self) -> list[tuple[arb, Dual]]:
+        """q_l(1) and the dual of every layer."""
+        layers, variance = [], self.weight + self.bias
+        for _ in range(self.plan.depth):
+            dual = make_dual(self.plan.network, variance, self.nats * self.effort)
+            layers.append((variance, dual))
+            variance = self.weight * dual.at_zero()[0] + self.bias
+        return layers
+
+    def _smooth_grid(self) -> _Grid:
+        """Equal angles, as many as resolve the roughest layer and P_k."""
+        sigma = PARTS[self.plan.network.activation]
+        slope, highest = float(self.weight), 0.0
+        for _, dual in self.layers:
+            # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
+            highest = max(highest, highest_frequency(sigma, slope, self.nats))
+            slope *= float(self.weight * dual.at_zero()[1])
+        top = max(max(self.plan.computed(dim)) for dim in self.plan.degrees)
+        n = 2 * math.ceil((1.1 * highest + top + 8) * self.effort / 2)
+        points = []
+        for m in range(n):
+            sine, cosine = arb.sin_cos_pi_fmpq(fmpq(2 * m + 1, 2 * n))
+            points.append(acb(cosine, sine))
+        rows = {dim: _fejer_series(dim, n) for dim in self.plan.degrees}
+        sums = cosine_sums(list(rows.values()), points)
+        return _Grid(points, dict(zip(rows, sums, strict=True)))
+
+    def _kinked_grid(self) -> _Grid:
+        """Gauss-Legendre in y, theta = pi y^power, in one panel or in some graded towards y = 1."""
+        power = 2 ** (self.plan.depth - 1) if self.plan.network.activation == "step" else 1
+        bandwidth = max(
+            (max(self.plan.computed(dim)) + dim) * math.pi / 2 * power for dim in self.plan.degrees
+        )
+        points, base = [], []
+        for low, width in _panels(self._distance_at_pi() / (math.pi * power)):
+            # Other singularities lie at about the distance of the interval's length, or farther.
+            wave, nats = bandwidth * width, self.nats
+            size = max(entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
+            for x, w in gauss_legendre(2 * math.ceil(size * self.effort / 2), ctx.prec):
+                y = arb(low) + arb(width) * (1 + x) / 2
+                sine, cosine = (arb.pi() * y**power).sin_cos()
+                points.append(acb(cosine, sine))
+                base.append(arb.pi() * power * y ** (power - 1) * w * arb(width) / 2)
+        weights = {}
+        for dim in self.plan.degrees:
+            constant = measure_constant(dim)
+            weights[dim] = [
+                constant * b * p.imag ** (dim - 2) for b, p in zip(base, points, strict=True)
+            ]
+        return _Grid(points, weights)
+
+    def _distance_at_pi(self) -> float:
+        """Estimate how near to theta = pi a layer's theta_l has a branch point, cos theta_l = +-1.
+
+        A small bias, or leaky_relu almost linear, puts one there; cos theta_l = +-1 at theta = pi
+        itself is none, for then theta_l is analytic.
+        """
+        nearest, q = math.inf, self.bias - self.weight
+        for variance, dual in self.layers:
+            cosine = q / variance
+            gap = 1 - abs(cosine)
+            point = acb(-1 if cosine < 0 else 1)
+            if gap > 0:
+                nearest = min(nearest, math.sqrt(2 * float(gap)))
+                point = _point(cosine)
+            q = self.weight * dual.at([point])[0][0] + self.bias
+        return nearest
+
+    def spectra(self) -> _Values:
+        kernels = self._kernels()
+        cosines = _cosine_table(self.grid.points, self.plan)
+        result: _Values = {}
+        for dim, weights in self.grid.weights.items():
+            cases = [case for case in self.plan.cases if case.dim == dim]
+            weighted = arb_mat(
+                [[w * x for w, x in zip(weights, kernels[_of(c)], strict=True)] for c in cases]
+            )
+            degrees = self.plan.computed(dim)
+            rows = [_cosine_row(dim, k, cosines.nrows()) for k in degrees]
+            legendre = arb_mat(rows) * cosines
+            result |= dict(zip(cases, (weighted * legendre.transpose()).tolist(), strict=True))
+        return result
+
+    def _kernels(self) -> dict[_KernelKey, list[arb]]:
+        """Every layer's three kernels at the nodes."""
+        kernels: dict[_KernelKey, list[arb]] = {}
+        s_w, s_b = self.weight, self.bias
+        q = tangent = [s_w * p.real + s_b for p in self.grid.points]
+        points = self._first_points()
+        for depth, (_, dual) in enumerate(self.layers, 1):
+            f, d = dual.at(points)
+            hidden = [t * x for t, x in zip(tangent, d, strict=True)]
+            kernels["nngp", depth, ""] = f
+            kernels["ntk", depth, "hidden"] = hidden
+            kernels["ntk", depth, "all"] = [x + y for x, y in zip(f, hidden, strict=True)]
+            if depth < len(self.layers):
+                q = [s_w * x + s_b for x in f]
+                tangent = [x + s_w * y for x, y in zip(q, hidden, strict=True)]
+                points = [_point(x / self.layers[depth][0]) for x in q]
+        return kernels
+
+    def _first_points(self) -> list[acb]:
+        """e^(i theta_1), its sine right relatively also near theta = 0."""
+        if self.plan.network.bias_variance == 0:
+            return self.grid.points
+        share = self.weight / self.layers[0][0]
+        points = []
+        for p in self.grid.points:
+            c = p.real
+            versine = share * (p.imag**2 / (1 + c) if c > 0 else 1 - c)
+            points.append(acb(1 - versine, (versine * (2 - versine)).sqrt()))
+        return points
+
+
+def _of(case: Case) -> _KernelKey:
+    return case.kernel, case.depth, case.trained if case.kernel == "ntk" else ""
+
+
+def _point(cosine: arb) -> acb:
+    return acb(cosine, ((1 - cosine) * (1 + cosine)).sqrt())
+
+
+def _panels(distance: float) -> list[tuple[float, float]]:
+    """Start and width of intervals that make up [0, 1], halved towards a singularity near 1."""
+    panels, low, width = [], 0.0, 1.0
+    while width > 4 * distance and width > 1e-12:
+        width /= 2
+        panels.append((low, width))
+        low += width
+    return [*panels, (low, width)]
+
+
+def _fejer_series(dim: int, n: int) -> list[arb]:
+    """Coefficients in cos(j theta) of the weights of the rule at theta = (m + 1/2) pi / n.
+
+    From c_d int cos(j theta) sin(theta)^(d-2) dtheta, j = 0, 2, ...: 1, then times (j+2-d)/(j+d).
+    """
+    series, moment = [arb(0)] * n, arb(1)
+    for j in range(0, n, 2):
+        series[j] = moment / n * (2 if j else 1)
+        moment *= arb(j + 2 - dim) / (j + dim)
+    return series
+
+
+def _cosine_table(points: Sequence[acb], plan: _Plan) -> arb_mat:
+    """cos(j theta): row j, column theta."""
+    top = max(max(plan.computed(dim)) for dim in plan.degrees)
+    powers = [powers_of(p, top + 1) for p in points]
+    return arb_mat([[row[j].real for row in powers] for j in range(top + 1)])
+
+
+def _cosine_row(dim: int, degree: int, length: int) -> list[arb]:
+    """Coefficients of P_k in cos(j theta), j < length."""
+    row = [arb(0)] * length
+    for i, b in enumerate(cosine_series(dim, degree)):
+        row[2 * i + degree % 2] = b
+    return row

@@ -1,0 +1,110 @@
+"""Legendre polynomials of any dimension in balls, and the measure that belongs to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flint import acb, arb, arb_mat, fmpq
+
+__all__ = [
+    "cosine_series",
+    "dot",
+    "legendre",
+    "log_multiplicity",
+    "measure_constant",
+    "powers_of",
+    "real_parts",
+]
+
+#: Nodes whose powers are held at a time: bounds the memory at thousands of bits.
+POINTS_AT_ONCE = 256
+
+
+def cosine_series(dim: int, degree: int) -> list[arb]:
+    """b_l, l = 0..k//2, with P_k(cos x) = sum_l b_l cos((2l + k mod 2) x); all b_l >= 0, sum 1.
+
+    C_k^nu(cos x) = sum_j (nu)_j (nu)_(k-j) / (j! (k-j)!) cos((k-2j) x), DLMF 18.5.11.
+    """
+    twice_nu = dim - 2
+    half = degree // 2
+    if degree == 0:
+        return [arb(1)]
+    if twice_nu == 0:
+        return [arb(0)] * half + [arb(1)]
+    c = arb(fmpq(twice_nu, 2)).rising(degree) / arb(twice_nu).rising(degree)
+    series = []
+    for j in range(half + 1):
+        series.append(c if 2 * j == degree else 2 * c)
+        c *= arb((twice_nu + 2 * j) * (degree - j)) / (
+            (j + 1) * max(twice_nu + 2 * (degree - j - 1), 1)
+        )
+    return series[::-1]
+
+
+def legendre(dim: int, degrees: Sequence[int], points: Sequence[acb]) -> list[list[arb]]:
+    """P_k(Re p) for points p = e^(i theta) on the unit circle; degrees of one parity.
+
+    Right to the working precision absolutely, for a sum of cosines with positive weights; done as
+    matrix products, since a three-term recurrence would blow the balls up exponentially.
+    """
+    length = max(degrees) // 2 + 1
+    giants = math.isqrt(length) // 3 + 1
+    babies = -(-length // giants)
+    tables = []
+    for degree in degrees:
+        series = cosine_series(dim, degree)
+        tables.append(arb_mat(giants, babies, series + [arb(0)] * (giants * babies - len(series))))
+    result: list[list[arb]] = [[] for _ in degrees]
+    for start in range(0, len(points), POINTS_AT_ONCE):
+        some = points[start : start + POINTS_AT_ONCE]
+        powers = [powers_of(p * p, babies + 1) for p in some]
+        cosines = arb_mat([[row[a].real for row in powers] for a in range(babies)])
+        sines = arb_mat([[row[a].imag for row in powers] for a in range(babies)])
+        steps = [powers_of(row[babies], giants) for row in powers]
+        if degrees[0] % 2:
+            steps = [[p * power for power in row] for p, row in zip(some, steps, strict=True)]
+        for values, table in zip(result, tables, strict=True):
+            values += real_parts(steps, table * cosines, table * sines)
+    return result
+
+
+def real_parts(steps: list[list[acb]], real: arb_mat, imag: arb_mat) -> list[arb]:
+    """Re sum_b steps[i][b] (real[b, i] + i imag[b, i]) for every point i."""
+    values = [arb(0)] * len(steps)
+    for b, (reals, imags) in enumerate(zip(real.tolist(), imag.tolist(), strict=True)):
+        for i, (step, x, y) in enumerate(zip(steps, reals, imags, strict=True)):
+            values[i] += step[b].real * x - step[b].imag * y
+    return values
+
+
+def powers_of(z: acb, count: int) -> list[acb]:
+    """1, z, ..., z^(count-1), each by few multiplications, so that the balls stay small."""
+    powers = [acb(1), z]
+    for n in range(2, count):
+        powers.append(powers[n // 2] * powers[n - n // 2])
+    return powers[:count]
+
+
+def measure_constant(dim: int) -> arb:
+    """c_d = Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2))."""
+    half = arb(fmpq(dim, 2))
+    return half.gamma() / (arb.pi().sqrt() * (half - arb(fmpq(1, 2))).gamma())
+
+
+def log_multiplicity(dim: int, degree: int) -> float:
+    """Log of (2k+d-2)/k binom(k+d-3, k-1)."""
+    if degree == 0:
+        return 0.0
+    k, d = degree, dim
+    return math.log((2 * k + d - 2) / k) + (
+        math.lgamma(k + d - 2) - math.lgamma(k) - math.lgamma(d - 1)
+    )
+
+
+def dot(left: Sequence[arb], right: Sequence[arb]) -> arb:
+    """Sum of products."""
+    total = arb(0)
+    for a, b in zip(left, right, strict=True):
+        total += a * b
+    return total

@@ -1,0 +1,136 @@
+"""The parameters of a network, which are all that the references know of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import as_number, is_one_of, shown, whole_number
+
+__all__ = ["KINKED", "SMOOTH", "Description", "Kernel", "describe"]
+
+Kernel = Literal["ntk", "nngp"]
+
+#: The activations that the references know.
+KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
+SMOOTH = ("sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian")
+
+
+@dataclass(frozen=True)
+class Description:
+    """A network by its parameters, which are those of `ntkspec.Network`.
+
+    Attributes
+    ----------
+    activation : str
+    slope : float
+        Of leaky_relu for x < 0; 0 for the others.
+    power : int
+        Of relu_power; 1 for the others.
+    weight_variance, bias_variance : float
+    depth : int
+    trained : {"hidden", "all"}
+    weights : {"gaussian", "sphere"}
+    """
+
+    activation: str
+    slope: float = 0.0
+    power: int = 1
+    weight_variance: float = 1.0
+    bias_variance: float = 0.0
+    depth: int = 1
+    trained: str = "hidden"
+    weights: str = "gaussian"
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the activation has no kink."""
+        return self.activation in SMOOTH
+
+    @property
+    def order(self) -> int:
+        """Of an activation with a kink at 0: the first derivative that jumps there."""
+        return {"step": 0, "elu": 2, "relu_power": self.power}.get(self.activation, 1)
+
+    @property
+    def left(self) -> float:
+        """Of an activation that is a power on either side of 0: its factor for x < 0."""
+        return {"leaky_relu": 0.0 - self.slope, "abs": 1.0}.get(self.activation, 0.0)
+
+    def mixture(self, kernel: str) -> tuple[int, int]:
+        """Return (f, g) such that the kernel is f F_L(t) + g T_L(t) D_L(t).
+
+        Raises
+        ------
+        NtkspecError
+            For another kernel's name, and for the NTK of step.
+        """
+        if not is_one_of(kernel, ("ntk", "nngp")):
+            raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
+        if kernel == "nngp":
+            return 1, 0
+        if self.activation == "step":
+            raise NtkspecError("kernel = 'ntk' is not allowed for step; use 'nngp'")
+        return (1 if self.trained == "all" else 0), 1
+
+
+def describe(network: Any) -> Description:
+    """Read a network's parameters.
+
+    Parameters
+    ----------
+    network : str or object
+        An activation's name, or an object with the attributes of a Network; those it lacks have
+        Network's defaults.
+
+    Raises
+    ------
+    NtkspecError
+        For an activation that the references do not know, and for parameters out of range.
+
+    Examples
+    --------
+    >>> describe("relu")
+    Description(activation='relu', slope=0.0, power=1, weight_variance=1.0, bias_variance=0.0, \
+depth=1, trained='hidden', weights='gaussian')
+    """
+    sigma = network if isinstance(network, str) else getattr(network, "activation", network)
+    name = getattr(sigma, "name", sigma)
+    if getattr(sigma, "user", False):
+        raise NtkspecError(
+            f"activation = {shown(name)} is a user's; the references take the activations that "
+            "ntkspec knows"
+        )
+    if not is_one_of(name, (*KINKED, *SMOOTH)):
+        raise NtkspecError(
+            f"activation = {shown(name)} is not allowed; use one of {', '.join(KINKED + SMOOTH)}"
+        )
+    given = {
+        field: value
+        for field in Description.__dataclass_fields__
+        if field not in ("activation", "slope", "power")
+        and (value := getattr(network, field, None)) is not None
+    }
+    for field, owner, default in (("slope", "leaky_relu", 0.1), ("power", "relu_power", 2)):
+        if name == owner:
+            value = getattr(network, field, None)
+            given[field] = default if value is None else value
+    return _checked(Description(name, **given))
+
+
+def _checked(network: Description) -> Description:
+    weight, bias = as_number(network.weight_variance), as_number(network.bias_variance)
+    if not 0.0 < weight < math.inf:
+        raise NtkspecError(f"weight_variance = {weight!r} is not allowed; it must be positive")
+    if not 0.0 <= bias < math.inf:
+        raise NtkspecError(f"bias_variance = {bias!r} is not allowed; it must be at least 0")
+    whole_number(network.depth, "depth", 1)
+    whole_number(network.power, "power", 1)
+    for field, allowed in (("trained", ("hidden", "all")), ("weights", ("gaussian", "sphere"))):
+        if not is_one_of(value := getattr(network, field), allowed):
+            raise NtkspecError(
+                f"{field} = {shown(value)} is not allowed; use {' or '.join(map(repr, allowed))}"
+            )
+    return network

@@ -1,0 +1,180 @@
+"""The activation functions in mpmath's numbers, and how far into the complex plane they go.
+
+Of a smooth one, sigma and sigma' at x >= 0 as fixed-point integers (`arithmetic`), from x and a
+companion, exp(-x) or erf(c x), which costs little at equidistant points; and at -x from those.
+`growth` bounds log |sigma(x + iy)|, up to a constant and powers of x, inside the strip
+|y| < `strip`: it sets the steps of the trapezoid rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ntkspec.reference.description import Description
+from ntkspec.reference.mpmath.arithmetic import Precision
+
+__all__ = ["SMOOTH", "Pair", "Powers", "Smooth", "powers"]
+
+#: sigma and sigma', in fixed point.
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A smooth activation.
+
+    Attributes
+    ----------
+    pair : callable
+        pair(precision, x, e): sigma(x) and sigma'(x) for the number x >= 0, e its companion.
+    opposite : callable
+        opposite(precision, x, value, slope): both at -x.
+    strip : float
+        Distance of the nearest pole or branch point from the real axis.
+    growth : callable
+        growth(y) bounds log |sigma(x + iy)|.
+    parity : {1, -1, 0}
+        Even, odd or neither.
+    erf_square : float
+        The companion is erf(x sqrt(erf_square)); exp(-x) for 0.
+    """
+
+    pair: Callable[[Precision, Any, int], Pair]
+    opposite: Callable[[Precision, Any, int, int], Pair]
+    strip: float = math.inf
+    growth: Callable[[float], float] = lambda y: 0.0
+    parity: int = 0
+    erf_square: float = 0.0
+
+    def companion(self, p: Precision, x: Any) -> int:
+        """Companion of x >= 0, by mpmath's function."""
+        mp = p.mp
+        return p.fixed(mp.erf(x * mp.sqrt(self.erf_square)) if self.erf_square else mp.exp(-x))
+
+    def companions(self, p: Precision, start: Any, step: Any, count: int) -> Iterator[int]:
+        """Companions of start, start + step, ..., from each to the next."""
+        mp, e = p.mp, self.companion(p, start)
+        if not self.erf_square:
+            ratio = p.fixed(mp.exp(-step))
+            for _ in range(count):
+                yield e
+                e = e * ratio >> p.bits
+            return
+        scale = mp.sqrt(self.erf_square)
+        step_fixed = p.fixed(step * scale)
+        for i in range(count):
+            yield e
+            x = (start + i * step) * scale
+            density = p.fixed(2 / mp.sqrt(mp.pi) * mp.exp(-x * x))
+            e += density * _erf_increment(p, p.fixed(x), step_fixed) >> p.bits if density else 0
+
+
+def _erf_increment(p: Precision, x: int, step: int) -> int:
+    """(erf(x + step) - erf(x)) sqrt(pi)/2 exp(x^2), by Taylor's series (DLMF 7.10.1)."""
+    bits = p.bits
+    first, second = -2 * x * step >> bits, -2 * step * step >> bits
+    # (-1)^n H_n(x) step^n / n!, by H_(n+1) = 2 x H_n - 2 n H_(n-1)
+    before, term, total, n = 0, p.one, 0, 0
+    while term or before:
+        n += 1
+        total += term * step // n
+        before, term = term, (first * term + second * before >> bits) // n
+        if abs(term) <= 1 and abs(before) <= 1:
+            break
+    return total >> bits
+
+
+def _tanh(p: Precision, x: Any, e: int) -> Pair:
+    square = e * e >> p.bits
+    value = ((p.one - square) << p.bits) // (p.one + square)
+    return value, p.one - (value * value >> p.bits)
+
+
+def _sigmoid(p: Precision, x: Any, e: int) -> Pair:
+    value = (p.one << p.bits) // (p.one + e)
+    return value, e * (value * value >> p.bits) >> p.bits
+
+
+def _silu(p: Precision, x: Any, e: int) -> Pair:
+    value, slope = _sigmoid(p, x, e)
+    at = p.fixed(x)
+    return at * value >> p.bits, value + (at * slope >> p.bits)
+
+
+def _softplus(p: Precision, x: Any, e: int) -> Pair:
+    return p.fixed(x + p.mp.log(1 + p.float(e))), _sigmoid(p, x, e)[0]
+
+
+def _erf(p: Precision, x: Any, e: int) -> Pair:
+    mp = p.mp
+    return e, p.fixed(2 / mp.sqrt(mp.pi) * mp.exp(-x * x))
+
+
+def _gelu(p: Precision, x: Any, e: int) -> Pair:
+    mp = p.mp
+    below, density = (p.one + e) // 2, mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
+    return p.fixed(x) * below >> p.bits, below + p.fixed(x * density)
+
+
+def _sin(p: Precision, x: Any, e: int) -> Pair:
+    cosine, sine = p.mp.cos_sin(x)
+    return p.fixed(sine), p.fixed(cosine)
+
+
+def _cos(p: Precision, x: Any, e: int) -> Pair:
+    cosine, sine = p.mp.cos_sin(x)
+    return p.fixed(cosine), -p.fixed(sine)
+
+
+def _gaussian(p: Precision, x: Any, e: int) -> Pair:
+    y = p.mp.exp(-x * x / 2)
+    return p.fixed(y), -p.fixed(x * y)
+
+
+def _odd(p: Precision, x: Any, value: int, slope: int) -> Pair:
+    return -value, slope
+
+
+def _even(p: Precision, x: Any, value: int, slope: int) -> Pair:
+    return value, -slope
+
+
+def _from_one(p: Precision, x: Any, value: int, slope: int) -> Pair:
+    """sigma(-x) = 1 - sigma(x)."""
+    return p.one - value, slope
+
+
+def _from_identity(p: Precision, x: Any, value: int, slope: int) -> Pair:
+    """sigma(-x) = sigma(x) - x."""
+    return value - p.fixed(x), p.one - slope
+
+
+SMOOTH = {
+    "tanh": Smooth(_tanh, _odd, strip=math.pi / 2, parity=-1),
+    "sigmoid": Smooth(_sigmoid, _from_one, strip=math.pi),
+    "silu": Smooth(_silu, _from_identity, strip=math.pi),
+    "softplus": Smooth(_softplus, _from_identity, strip=math.pi),
+    "erf": Smooth(_erf, _odd, growth=lambda y: y * y, parity=-1, erf_square=1.0),
+    "gelu": Smooth(_gelu, _from_identity, growth=lambda y: y * y / 2, erf_square=0.5),
+    "sin": Smooth(_sin, _odd, growth=abs, parity=-1),
+    "cos": Smooth(_cos, _even, growth=abs, parity=1),
+    "gaussian": Smooth(_gaussian, _even, growth=lambda y: y * y / 2, parity=1),
+}
+
+
+@dataclass(frozen=True)
+class Powers:
+    """sigma(x) = x^power for x > 0 and left |x|^power for x < 0."""
+
+    power: int
+    left: float
+
+
+def powers(network: Description) -> Powers | None:
+    """Return the activation if it is a power on either side of 0, None for another."""
+    if network.smooth or network.activation == "elu":
+        return None
+    return Powers(network.order, network.left)

@@ -1,0 +1,52 @@
+"""The steady clock of sweeps: it never goes back, and leaves the caller's process as it was."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from distributed import batched
+from tornado.ioloop import IOLoop
+
+from ntkspec.sweeps.steady import steady_clock
+
+
+def clocks():
+    return IOLoop.time, batched.time
+
+
+def test_the_clock_is_restored_after_the_last_of_nested_and_parallel_users():
+    before = clocks()
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with steady_clock():
+            entered.set()
+            leave.wait()
+
+    with steady_clock(), steady_clock():
+        during = clocks()
+        assert during[0] is not before[0] and during[1] is not before[1]
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait()
+        assert clocks() == during
+    assert clocks() == during, "the other thread still needs it"
+    leave.set()
+    thread.join()
+    assert clocks() == before
+
+
+def test_the_clock_is_restored_after_an_error():
+    before = clocks()
+    with pytest.raises(KeyError), steady_clock():
+        raise KeyError
+    assert clocks() == before
+
+
+def test_the_clock_does_not_go_back_with_the_machines(monkeypatch):
+    with steady_clock():
+        early = batched.time()
+        monkeypatch.setattr(time, "time", lambda: 0.0)
+        assert batched.time() >= early
