@@ -27,8 +27,8 @@ def shares(activation, depths, kernel, weight, degrees):
 
 
 # %%
-# Each share is divided by its largest value, which a ring marks.  ReLU has weight variance 2 and erf 1,
-# without bias, so that the even degrees of erf vanish.
+# Each share is divided by its largest value, which a ring marks.  ReLU has weight variance 2 and
+# erf 1, without bias, so that the even degrees of erf vanish.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 cases = [
@@ -53,8 +53,8 @@ axes[0].set_ylabel("share of degree k over its maximum")
 
 # %%
 # Left: at every depth the NTK has a larger share of every degree from 2 on than the NNGP kernel.
-# Right: on the cube, the sphere and under the Gaussian measure the eigenvalues converge to each other
-# like 1/d as d grows.
+# Right: on the cube, the sphere and under the Gaussian measure the eigenvalues converge to each
+# other like 1/d as d grows.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 degrees = np.arange(0, 9)

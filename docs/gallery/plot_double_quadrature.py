@@ -3,9 +3,9 @@ Where plain quadrature ends
 ===========================
 
 The usual way to a spectrum is the Funk-Hecke integral by a Gauss rule in double precision.  Its
-error is about :math:`10^{-17}` for every eigenvalue, so smaller eigenvalues are replaced by noise of
-either sign, and zeros are never found.  :func:`ntkspec.spectra.quadrature.funk_hecke` implements this
-method and estimates the number of correct digits.
+error is about :math:`10^{-17}` for every eigenvalue, so smaller eigenvalues are replaced by noise
+of either sign, and zeros are never found.  :func:`ntkspec.spectra.quadrature.funk_hecke`
+implements this method and estimates the number of correct digits.
 """
 
 import matplotlib.pyplot as plt

@@ -30,8 +30,8 @@ proof = ntkspec.certify(NETWORKS["ReLU, depth 2"], dim=3, degrees=[12], digits=D
 print(proof.balls[0])
 
 # %%
-# Markers show the relative distance of the double from the midpoint of its interval, lines the error
-# bound of the double, and the band at the bottom the half width of the intervals.
+# Markers show the relative distance of the double from the midpoint of its interval, lines the
+# error bound of the double, and the band at the bottom the half width of the intervals.
 
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
 with mpmath.workdps(60):

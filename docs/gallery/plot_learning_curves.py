@@ -2,10 +2,10 @@ r"""
 Predicted and measured learning curves
 ======================================
 
-Kernel regression on :math:`n` random points on the sphere, compared with predictions from the spectrum
-(:doc:`/predictions`): the test error for targets of a single degree, and the learned fraction of the
-target.  Lines are predictions; markers are means of ten repetitions, with bars of two standard
-deviations.
+Kernel regression on :math:`n` random points on the sphere, compared with predictions from the
+spectrum (:doc:`/predictions`): the test error for targets of a single degree, and the learned
+fraction of the target.  Lines are predictions; markers are means of ten repetitions, with bars of
+two standard deviations.
 """
 
 import math
@@ -52,9 +52,9 @@ def measured(degrees, n, fresh=500):
 
 
 # %%
-# Degrees are learned in the order of their eigenvalues: 1, then 2, then 4.  Degree 3 is never learned,
-# because its eigenvalue is exactly zero: its error tends to the power of the target.  At first the error
-# is larger, as unlearned components act as noise on the others.
+# Degrees are learned in the order of their eigenvalues: 1, then 2, then 4.  Degree 3 is never
+# learned, because its eigenvalue is exactly zero: its error tends to the power of the target.  At
+# first the error is larger, as unlearned components act as noise on the others.
 
 DEGREES = [1, 2, 3, 4]
 sizes = np.array([8, 13, 24, 42, 74, 130, 230, 400, 700, 1200, 2000])

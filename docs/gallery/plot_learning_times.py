@@ -3,9 +3,9 @@ Learning times of degrees
 =========================
 
 How long gradient flow takes until a tenth of each degree's component is left, under L2 and under
-Sobolev losses: predicted from the eigenvalues (lines; :doc:`/predictions`), and measured by integrating
-the flow exactly with the kernel matrix (markers), on 256 equispaced points on the circle and on 1000
-random points on the sphere.
+Sobolev losses: predicted from the eigenvalues (lines; :doc:`/predictions`), and measured by
+integrating the flow exactly with the kernel matrix (markers), on 256 equispaced points on the
+circle and on 1000 random points on the sphere.
 """
 
 import math
@@ -91,9 +91,10 @@ plt.show()
 print(f"up to degree 8 the points are within {100 * worst:.1f} % of the continuum")
 
 # %%
-# The remaining difference is aliasing: on 256 points degrees :math:`k` and :math:`256 - k` are the same
-# function, so their eigenvalues add.  On random points on the sphere the kernel matrix mixes all degrees
-# slightly, so times depend on the points: a zonal harmonic with a random pole, in four draws.
+# The remaining difference is aliasing: on 256 points degrees :math:`k` and :math:`256 - k` are
+# the same function, so their eigenvalues add.  On random points on the sphere the kernel matrix
+# mixes all degrees slightly, so times depend on the points: a zonal harmonic with a random pole,
+# in four draws.
 
 POINTS, DRAWS = 1000, 4
 rng = np.random.default_rng(2)

@@ -64,8 +64,8 @@ plt.show()
 
 # %%
 # Measured over predicted rates.  On 64 equispaced points degrees :math:`k`, :math:`64 - k`,
-# :math:`64 + k`, ... are the same function, and the rate is the sum of their eigenvalues: this is why
-# degree 8 is learned 5 % faster than :math:`\lambda_8` predicts.
+# :math:`64 + k`, ... are the same function, and the rate is the sum of their eigenvalues: this is
+# why degree 8 is learned 5 % faster than :math:`\lambda_8` predicts.
 
 for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
     if rate == 0:
@@ -77,5 +77,5 @@ for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
     print(f"k = {k}: {found / rate:.3f} of lambda_k, {found / aliased:.3f} of the sum")
 
 # %%
-# The curves leave the lines near the bottom: the kernel of a finite network scatters about its limit,
-# so degrees mix, and leakage from a slow degree into a fast one decays slowly.
+# The curves leave the lines near the bottom: the kernel of a finite network scatters about its
+# limit, so degrees mix, and leakage from a slow degree into a fast one decays slowly.
