@@ -518,6 +518,6 @@ def test_too_few_nodes_are_found_out(monkeypatch):
     ],
 )
 def test_bad_parameters_are_named(net, arguments, name):
+    options = dict(zip(("kernel", "digits"), arguments[2:], strict=False))
     with pytest.raises(NtkspecError, match=name):
-        options = dict(zip(("kernel", "digits"), arguments[2:], strict=False))
         reference_spectrum(net, *arguments[:2], **options)

@@ -261,8 +261,8 @@ def test_legendre_polynomials(dim, degree):
     ],
 )
 def test_bad_parameters_are_named(arguments, name):
+    options = dict(zip(("kernel", "digits"), arguments[3:], strict=False))
     with pytest.raises(NtkspecError, match=name):
-        options = dict(zip(("kernel", "digits"), arguments[3:], strict=False))
         reference_eigenvalue(*arguments[:3], **options)
 
 
