@@ -119,7 +119,7 @@ def test_the_far_corner_against_the_independent_route(table, name):
     for k in range(2):
         check = check_entry(
             part.network, 1024, int(part.degrees[k]), part.eigenvalues[0, k],
-            part.log_eigenvalues[0, k], part.relative_error[0], part.kernel, digits=20,
+            part.log_eigenvalues[0, k], part.relative_error[0], kernel=part.kernel, digits=20,
         )  # fmt: skip
         assert check.passed, check
 
