@@ -210,7 +210,7 @@ def fit_slice(part: TableSlice) -> list[FittedSpectrum]:
     ['power']
     """
     found = []
-    for dim, log in zip(part.dims.tolist(), part.log_eigenvalue, strict=True):
+    for dim, log in zip(part.dims.tolist(), part.log_eigenvalues, strict=True):
         derived = _derived(part.network, dim, part.kernel)
         for parity in (0, 1):
             at = (part.degrees % 2 == parity) & np.isfinite(log) & (part.degrees > 0)

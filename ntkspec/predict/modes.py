@@ -308,7 +308,7 @@ def modes(
         return modes_to(source, dim, kernel, DEFAULT_DEGREE)
     if isinstance(source, TableSlice):
         row = _row(source, dim)
-        logs = source.log_eigenvalue[row][:, np.newaxis]
+        logs = source.log_eigenvalues[row][:, np.newaxis]
         error = np.full(logs.shape, source.relative_error[row])
         domain = Sphere(int(source.dims[row]))
         return _gathered(domain, source.network, source.kernel, source.degrees, logs, error)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
 from ntkspec.tables.choice import Choice, chosen
-from ntkspec.tables.labelled import columns_of, library
+from ntkspec.tables.labelled import arrays_of, columns_of, library
 from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class _Chosen:
         describe_numbers(group)
         for row, part in self.pieces():
             rows = slice(row, row + part.dims.size)
-            for name in (*NUMBERS, "relative_error"):
-                group[name][rows] = getattr(part, name)
+            for name, array in arrays_of(part).items():
+                group[name][rows] = array
 
 
 def write_parquet(
@@ -104,7 +104,7 @@ def write_parquet(
     ):
         for place, one in enumerate(chosen):
             for _, piece in one.pieces():
-                places = arrow.array(np.full(piece.eigenvalue.size, place, np.int32))
+                places = arrow.array(np.full(piece.eigenvalues.size, place, np.int32))
                 name = arrow.DictionaryArray.from_arrays(places, kinds)
                 arrays = [name, *map(arrow.array, columns_of(piece).values())]
                 writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))

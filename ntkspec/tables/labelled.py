@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.tables.choice import Choice
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ntkspec.networks import Network
     from ntkspec.tables.table import Table, TableSlice
 
-__all__ = ["columns_of", "library", "to_pandas", "to_xarray"]
+__all__ = ["arrays_of", "columns_of", "library", "to_pandas", "to_xarray"]
 
 
 def library(name: str, purpose: str) -> Any:
@@ -74,14 +75,9 @@ def to_xarray(
 
 def _dataset(arrays: Any, part: TableSlice) -> xarray.Dataset:
     axes = {"dim": part.dims, "degree": part.degrees}
-    shapes = {
-        "eigenvalue": ("dim", "degree"),
-        "log_eigenvalue": ("dim", "degree"),
-        "relative_error": ("dim",),
-    }
     variables = {
-        name: (shape, getattr(part, name), dict(long_name=MEANINGS[name], units="1"))
-        for name, shape in shapes.items()
+        name: (("dim", "degree")[: array.ndim], array, dict(long_name=MEANINGS[name], units="1"))
+        for name, array in arrays_of(part).items()
     }
     coordinates = {
         name: (name, axis, dict(long_name=MEANINGS[name])) for name, axis in axes.items()
@@ -104,19 +100,28 @@ def to_pandas(
     frame: pandas.DataFrame = frames.concat(
         [frames.DataFrame(columns_of(part)) for part in parts], ignore_index=True
     )
-    sizes = [part.eigenvalue.size for part in parts]
+    sizes = [part.eigenvalues.size for part in parts]
     codes = np.repeat(np.arange(len(kinds)), sizes)
     frame.insert(0, "network", frames.Categorical.from_codes(codes, kinds))
     return frame
 
 
+def arrays_of(part: TableSlice) -> dict[str, NDArray[np.float64]]:
+    """Return the arrays of a slice by the names of their columns."""
+    return {
+        "eigenvalue": part.eigenvalues,
+        "log_eigenvalue": part.log_eigenvalues,
+        "relative_error": part.relative_error,
+    }
+
+
 def columns_of(part: TableSlice) -> dict[str, Any]:
     """A slice's entries one after another: dimension by dimension, degree by degree."""
-    rows, columns = part.eigenvalue.shape
+    rows, columns = part.eigenvalues.shape
     return {
         "dim": np.repeat(part.dims, columns),
         "degree": np.tile(part.degrees, rows),
-        "eigenvalue": part.eigenvalue.ravel(),
-        "log_eigenvalue": part.log_eigenvalue.ravel(),
+        "eigenvalue": part.eigenvalues.ravel(),
+        "log_eigenvalue": part.log_eigenvalues.ravel(),
         "relative_error": np.repeat(part.relative_error, columns),
     }

@@ -50,7 +50,7 @@ class TableSlice:
     kernel : str
     dims : (D,) int64 array
     degrees : (K,) int64 array
-    eigenvalue, log_eigenvalue : (D, K) float64 arrays
+    eigenvalues, log_eigenvalues : (D, K) float64 arrays
     relative_error : (D,) float64 array
 
     Examples
@@ -58,7 +58,7 @@ class TableSlice:
     >>> import ntkspec
     >>> with ntkspec.atlas() as table:
     ...     part = table.select("tanh", dim=[2, 3], degrees=[1, 11])
-    >>> part.eigenvalue.shape, part.network.name, part.kernel
+    >>> part.eigenvalues.shape, part.network.name, part.kernel
     ((2, 2), 'tanh', 'ntk')
     """
 
@@ -67,8 +67,8 @@ class TableSlice:
     kernel: Kernel
     dims: NDArray[np.int64]
     degrees: NDArray[np.int64]
-    eigenvalue: NDArray[np.float64]
-    log_eigenvalue: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    log_eigenvalues: NDArray[np.float64]
     relative_error: NDArray[np.float64]
 
 
@@ -199,7 +199,7 @@ class Table:
         --------
         >>> import ntkspec
         >>> with ntkspec.atlas() as table:
-        ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalue
+        ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalues
         array([[1.27408633e-01, 6.48449680e-08]])
         """
         found = self._network(network, kernel)
@@ -248,8 +248,8 @@ class Table:
                 for i, one in enumerate(part.dims.tolist()):
                     error = float(part.relative_error[i])
                     for k, value, log in zip(
-                        part.degrees.tolist(), part.eigenvalue[i].tolist(),
-                        part.log_eigenvalue[i].tolist(), strict=True,
+                        part.degrees.tolist(), part.eigenvalues[i].tolist(),
+                        part.log_eigenvalues[i].tolist(), strict=True,
                     ):  # fmt: skip
                         yield name, one, k, value, log, error
 
