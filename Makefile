@@ -11,6 +11,8 @@ OUT     := out
 TABLE   := $(OUT)/spectra.h5
 FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
+#: Tests that run as Python in minutes and meet every kernel.
+COVERED := tests/kernels tests/spectra/test_walk.py
 #: What users may leave out, and what tests and lint need.
 EXTRAS  := clusters,compression,dashboard,explorer,tables,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
@@ -19,7 +21,7 @@ SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment spectra test test-all test-slurm test-browser test-readers test-release
+.PHONY: help environment spectra test test-all coverage test-slurm test-browser test-readers test-release
 .PHONY: test-pythons bench bench-neural-tangents lint figures atlas atlas-full docs clean
 
 help: ## List these targets
@@ -34,8 +36,12 @@ spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw
 test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
-test-all: $(ENV) ## Run the slow, wide tests too
-	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser and not readers and not release"
+test-all: $(ENV) coverage ## Run the slow, wide tests too, and measure the coverage
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough -m "not slurm and not browser and not readers and not release"
+
+# Compiled functions run as Python: too slow for the tests of speed, of many values, of processes.
+coverage: $(ENV) ## Measure the coverage of the package and its kernels, with numba's compiler off
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --timeout=120 --cov --cov-report=term $(COVERED)
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/sweeps

@@ -14,7 +14,16 @@ import psutil
 import pytest
 from table_numbers import datasets
 
+from ntkspec.sweeps import run_shard
+from ntkspec.sweeps.merge import merge
+
 DASK = str(Path(sys.executable).with_name("dask"))
+
+
+def make_table(recipe, path, *, layout="single"):
+    """Compute a recipe's table in this process: what `run_sweep` makes, without its workers."""
+    run_shard(recipe, path, "1/1")
+    return merge([f"{path}.parts"], path, layout=layout)
 
 
 def assert_same_bits(one, two):

@@ -2,8 +2,8 @@ r"""
 Nine activations and their laws
 ===============================
 
-How fast :math:`\lambda_k` falls is decided by the singularity of the activation that lies nearest
-to the real line: a kink gives a power of :math:`k`, poles a stretched exponential, and without
+The singularity of the activation nearest to the real line determines how fast :math:`\lambda_k`
+falls: a kink gives a power of :math:`k`, poles a stretched exponential, and without
 either the decay is geometric or faster (:doc:`/laws`).  Markers are eigenvalues, lines the derived
 laws: nothing is fitted.
 """
@@ -19,8 +19,8 @@ KINKS = ("relu", "abs", "elu")
 SMOOTH = ("tanh", "sigmoid", "silu", "erf", "gelu", "sin")
 
 # %%
-# Of each activation the degrees of one parity are drawn, those that its law is for.  The others are
-# exactly zero for all but elu, whose other degrees follow a law of their own.
+# Each activation is drawn at the degrees of the parity of its law.  The other degrees are exactly
+# zero, except for elu, where they follow another law.
 
 
 def draw(axes, name, degrees, style):
@@ -58,8 +58,8 @@ right.legend(frameon=False, ncols=2, loc="lower right")
 plt.show()
 
 # %%
-# What the laws say, as numbers, and how far they are off at a degree near 120: the logarithm of the
-# law over the eigenvalue.
+# The constants of the laws, and their error at a degree near 120: the logarithm of law over
+# eigenvalue.
 
 for name in KINKS + SMOOTH:
     law = ntkspec.law(name, dim=DIM)
@@ -70,5 +70,5 @@ for name in KINKS + SMOOTH:
     )
 
 # %%
-# Those of tanh, sigmoid and silu set in slowly, their next term being smaller by
-# :math:`k^{-1/3}` only.
+# The laws of tanh, sigmoid and silu converge slowly, as their next term is smaller only by
+# :math:`k^{-1/3}`.

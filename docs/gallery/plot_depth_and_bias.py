@@ -2,9 +2,9 @@ r"""
 What depth and a bias change
 ============================
 
-In one layer without bias ReLU has :math:`\lambda_k = 0` for odd :math:`k \ge 3`: a network that
-never learns these degrees, however long it trains.  Depth and a bias each give them back, and both
-parities then follow a law of the same power :math:`k^{-d}`.
+One layer of ReLU without bias has :math:`\lambda_k = 0` for odd :math:`k \ge 3`, so it never learns
+these degrees.  With depth or a bias it learns them, and both parities follow a law with the same
+power :math:`k^{-d}`.
 """
 
 import matplotlib.pyplot as plt
@@ -46,8 +46,8 @@ grid[0].set_ylabel(rf"$\lambda_k$ for $d = {DIM}$")
 plt.show()
 
 # %%
-# Degree 3, which one layer without bias cannot learn, and the ratio of degree 2 to degree 12, which
-# says how many times longer the high one takes:
+# Degree 3, which one layer without bias cannot learn, and the ratio of degree 2 to degree 12, the
+# factor by which degree 12 takes longer:
 
 for bias in BIASES:
     for depth in DEPTHS:

@@ -27,8 +27,8 @@ def shares(activation, depths, kernel, weight, degrees):
 
 
 # %%
-# Each share is drawn as a part of its largest value, which a ring marks.  ReLU has variances
-# 2 and 0, erf 1 and 0, where its even degrees vanish.
+# Each share is divided by its largest value, which a ring marks.  ReLU has weight variance 2 and
+# erf 1, without bias, so that the even degrees of erf vanish.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 cases = [
@@ -52,9 +52,9 @@ for axis, (name, depths, weight, degrees, title) in zip(axes, cases, strict=True
 axes[0].set_ylabel("share of degree k over its maximum")
 
 # %%
-# Left: the NTK has more of every degree from 2 on than the NNGP kernel has, at every depth.
-# Right: on the cube, the sphere and under the Gaussian measure the eigenvalues come together
-# as d grows, the difference falling as 1/d.
+# Left: at every depth the NTK has a larger share of every degree from 2 on than the NNGP kernel.
+# Right: on the cube, the sphere and under the Gaussian measure the eigenvalues converge to each
+# other like 1/d as d grows.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 degrees = np.arange(0, 9)

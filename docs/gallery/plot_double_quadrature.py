@@ -3,9 +3,9 @@ Where plain quadrature ends
 ===========================
 
 The usual way to a spectrum is the Funk-Hecke integral by a Gauss rule in double precision.  Its
-error is near :math:`10^{-17}` whatever the eigenvalue, so what has fallen below is noise that looks
-like a number: never zero, and of either sign.  :func:`ntkspec.spectra.quadrature.funk_hecke` does
-this as well as it can be done, and says how many digits are left.
+error is about :math:`10^{-17}` for every eigenvalue, so smaller eigenvalues are replaced by noise
+of either sign, and zeros are never found.  :func:`ntkspec.spectra.quadrature.funk_hecke`
+implements this method and estimates the number of correct digits.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ exact = ntkspec.spectrum("tanh", dim=DIM, degrees=k)
 plain = funk_hecke(ntkspec.Network("tanh").ntk, DIM, k, nodes=2000)
 
 # %%
-# Left the eigenvalues of tanh by both ways, right the relative error of the quadrature with what it
-# promises, and the bound of ours.
+# Left: eigenvalues of tanh by both methods.  Right: relative error of the quadrature, its own
+# estimate, and the bound of `ntkspec.spectrum`.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
 (black, _, _), (red, square, _), (blue, _, _) = STYLES[:3]
@@ -58,7 +58,7 @@ for axes in (left, right):
 plt.show()
 
 # %%
-# The degree from which on the quadrature holds no digit, by its own account and in truth:
+# The degree from which the quadrature has no correct digit, as estimated and as measured:
 
 print("promises none from k =", k[plain.digits == 0][0])
 print("has none from k =", k[error > 0.1][0])

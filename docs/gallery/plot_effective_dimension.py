@@ -3,8 +3,8 @@ Effective dimension at a ridge
 ==============================
 
 :math:`N(r) = \sum_k N(d,k)\,\lambda_k / (\lambda_k + r)`, the number of functions that kernel ridge
-regression can still move: of the operator (thin lines), and of the kernel matrices of 250 random
-points, measured (markers, four repetitions) and foretold (thick lines; :doc:`/predictions`).
+regression can still fit: of the operator (thin lines), and of the kernel matrices of 250 random
+points, measured (markers, four repetitions) and predicted (thick lines; :doc:`/predictions`).
 """
 
 import matplotlib.pyplot as plt
@@ -63,5 +63,5 @@ axes.legend(frameon=False)
 plt.show()
 
 # %%
-# Where the operator's effective dimension comes near the number of points the matrices fall behind
-# it, as foretold: :math:`n` points hold no more than :math:`n` functions.
+# If the operator's effective dimension approaches the number of points, the matrices have a smaller
+# one, as predicted: :math:`n` points can fit at most :math:`n` functions.

@@ -1,11 +1,11 @@
 r"""
-Proofs beside numbers
-=====================
+Eigenvalues and proven intervals
+================================
 
 :func:`ntkspec.eigenvalues` gives doubles with a bound on their error; :func:`ntkspec.certify` gives
 intervals in which the eigenvalues are *proved* to lie, to as many digits as are asked for
-(:doc:`/certified`).  The two routes share no step, so each is a check of the other: every double
-must lie within its own bound of the interval.
+(:doc:`/certified`).  The two routes are independent, so each checks the other: every double must be
+within its bound of the interval.
 """
 
 import matplotlib.pyplot as plt
@@ -24,14 +24,14 @@ DIGITS = 25
 degrees = np.arange(0, 41, 3)
 
 # %%
-# An interval looks like this: a middle and a radius.
+# An interval consists of a midpoint and a radius.
 
 proof = ntkspec.certify(NETWORKS["ReLU, depth 2"], dim=3, degrees=[12], digits=DIGITS)
 print(proof.balls[0])
 
 # %%
-# Markers are the relative distance of the double from the middle of its interval, lines the bound
-# that came with the double, and the band at the bottom is the half width of the intervals.
+# Markers show the relative distance of the double from the midpoint of its interval, lines the
+# error bound of the double, and the band at the bottom the half width of the intervals.
 
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
 with mpmath.workdps(60):
@@ -56,4 +56,4 @@ axes.legend(frameon=False, loc="center right")
 plt.show()
 
 # %%
-# Solid lines: promised by the doubles.  Dotted: half widths of the proved intervals.
+# Solid lines: error bounds of the doubles.  Dotted lines: half widths of the proven intervals.

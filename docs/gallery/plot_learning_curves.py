@@ -1,11 +1,11 @@
 r"""
-Learning curves, foretold and measured
+Predicted and measured learning curves
 ======================================
 
-Kernel regression on :math:`n` random points of the sphere, really done, against what the spectrum
-alone says of it (:doc:`/predictions`): the test error for each target of a single degree, and the
-part of the target that is learned.  Lines are foretold; markers are the means of ten repetitions,
-bars two standard deviations of them.
+Kernel regression on :math:`n` random points on the sphere, compared with predictions from the
+spectrum (:doc:`/predictions`): the test error for targets of a single degree, and the learned
+fraction of the target.  Lines are predictions; markers are means of ten repetitions, with bars of
+two standard deviations.
 """
 
 import math
@@ -52,9 +52,9 @@ def measured(degrees, n, fresh=500):
 
 
 # %%
-# The order of learning is that of the eigenvalues: degree 1, then 2, then 4.  Degree 3 is never
-# learned, because its eigenvalue is exactly zero: there the error tends to the target's own power.
-# It is above it at first, for what is not learned acts as noise on the rest.
+# Degrees are learned in the order of their eigenvalues: 1, then 2, then 4.  Degree 3 is never
+# learned, because its eigenvalue is exactly zero: its error tends to the power of the target.  At
+# first the error is larger, as unlearned components act as noise on the others.
 
 DEGREES = [1, 2, 3, 4]
 sizes = np.array([8, 13, 24, 42, 74, 130, 230, 400, 700, 1200, 2000])
@@ -87,13 +87,13 @@ errors.set(
 parts.set(
     xlabel="training points $n$",
     ylabel="part of the target that is learned",
-    title="what is learned; dotted: half of it",
+    title="learned fraction; dotted: one half",
     ylim=(-0.35, 1.35),
 )
 
 # %%
-# The number of points at which half of a degree's component is learned needs no curve
-# (:func:`ntkspec.predict.samples_to_learn`):
+# :func:`ntkspec.predict.samples_to_learn` gives the number of points at which half of a degree is
+# learned:
 
 learned = ntkspec.predict.samples_to_learn(network, DIM, ridge=RIDGE, degrees=DEGREES)
 for degree, count, (colour, _, _) in zip(learned.degrees, learned.samples, STYLES, strict=False):
@@ -107,9 +107,9 @@ parts.legend(frameon=False, loc="upper left", ncols=2)
 plt.show()
 
 # %%
-# How far the means lie from what is foretold, in standard errors of the mean:
+# Distance of the means from the predictions, in standard errors of the mean:
 
-foretold = np.array(
+predicted = np.array(
     [
         ntkspec.predict.learning_curve(
             network, DIM, sizes, {degree: 1.0}, noise=NOISE, ridge=RIDGE
@@ -117,7 +117,7 @@ foretold = np.array(
         for degree in DEGREES
     ]
 ).T
-off = (mean[:, 0] - foretold) / (spread[:, 0] / 2 / math.sqrt(REPETITIONS))
+off = (mean[:, 0] - predicted) / (spread[:, 0] / 2 / math.sqrt(REPETITIONS))
 print(
     "root mean square:", np.sqrt(np.mean(off**2)).round(2), " largest:", np.abs(off).max().round(2)
 )

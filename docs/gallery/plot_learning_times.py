@@ -3,9 +3,9 @@ Learning times of degrees
 =========================
 
 How long gradient flow takes until a tenth of each degree's component is left, under L2 and under
-Sobolev losses, from the eigenvalues alone (lines; :doc:`/predictions`); and the same where the
-flow is integrated exactly with the kernel's matrix (markers): on 256 equispaced points of the
-circle, and on 1000 random points of the sphere.
+Sobolev losses: predicted from the eigenvalues (lines; :doc:`/predictions`), and measured by
+integrating the flow exactly with the kernel matrix (markers), on 256 equispaced points on the
+circle and on 1000 random points on the sphere.
 """
 
 import math
@@ -54,8 +54,8 @@ for s in LOSSES:
 
 # %%
 # With :math:`s = d/2 = 1` the times of the large even degrees are equal: :math:`\lambda_k` falls as
-# :math:`k^{-2}`, and :math:`\mu_k` grows as much.  Odd degrees from 3 on are never learned,
-# whatever :math:`s`.
+# :math:`k^{-2}`, and :math:`\mu_k` grows as much.  Odd degrees from 3 on are never learned, for
+# any :math:`s`.
 
 degrees = np.array([1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32])
 figure, axes = plt.subplots(figsize=(7.5, 5), layout="constrained")
@@ -81,7 +81,7 @@ axes.set(
     yscale="log",
     xlabel="degree $k$",
     ylabel="time to a tenth",
-    title="ReLU on the circle: lines foretold, markers on 256 points",
+    title="ReLU on the circle: lines: predicted, markers: 256 points",
 )
 axes.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
 axes.minorticks_off()
@@ -91,9 +91,10 @@ plt.show()
 print(f"up to degree 8 the points are within {100 * worst:.1f} % of the continuum")
 
 # %%
-# What remains is aliasing: 256 points cannot tell degree :math:`k` from :math:`256 - k`, whose
-# eigenvalues add.  On random points of the sphere the kernel's matrix mixes all degrees a little,
-# so each draw has times of its own: a zonal harmonic, its pole at random, in four draws.
+# The remaining difference is aliasing: on 256 points degrees :math:`k` and :math:`256 - k` are
+# the same function, so their eigenvalues add.  On random points on the sphere the kernel matrix
+# mixes all degrees slightly, so times depend on the points: a zonal harmonic with a random pole,
+# in four draws.
 
 POINTS, DRAWS = 1000, 4
 rng = np.random.default_rng(2)
@@ -105,12 +106,12 @@ def sphere(n):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def times_of_points(network, degrees, foretold):
+def times_of_points(network, degrees, predicted):
     """Times in which <y, r(t)> of y = P_k(<x, pole>) falls to a tenth of <y, y>."""
     x = sphere(POINTS)
     values, vectors = linalg.eigh(network.ntk_matrix(x) / POINTS)
     found = []
-    for degree, time in zip(degrees, foretold, strict=True):
+    for degree, time in zip(degrees, predicted, strict=True):
         part = (vectors.T @ eval_legendre(degree, x @ sphere(1)[0])) ** 2
         part /= part.sum()
         found.append(
@@ -127,9 +128,9 @@ DEGREES = {"relu": [0, 1, 2, 4, 6, 8, 10, 12], "tanh": [1, 3, 5, 7, 9]}
 figure, axes = plt.subplots(figsize=(7.5, 5), layout="constrained")
 for (name, degrees), (colour, marker, size) in zip(DEGREES.items(), STYLES, strict=False):
     network = ntkspec.Network(name, trained="all")
-    foretold = ntkspec.predict.learning_times(network, 3, LEFT, degrees=degrees).times
-    found = np.array([times_of_points(network, degrees, foretold) for _ in range(DRAWS)])
-    axes.plot(degrees, foretold, color=colour, linewidth=1.3)
+    predicted = ntkspec.predict.learning_times(network, 3, LEFT, degrees=degrees).times
+    found = np.array([times_of_points(network, degrees, predicted) for _ in range(DRAWS)])
+    axes.plot(degrees, predicted, color=colour, linewidth=1.3)
     axes.plot(
         np.tile(degrees, DRAWS),
         found.ravel(),
@@ -139,17 +140,17 @@ for (name, degrees), (colour, marker, size) in zip(DEGREES.items(), STYLES, stri
         markerfacecolor="none",
         label=NAMES[name],
     )
-    print(name, "mean over foretold:", (found.mean(axis=0) / foretold).round(3))
+    print(name, "mean / predicted:", (found.mean(axis=0) / predicted).round(3))
 axes.set(
     yscale="log",
     xlabel="degree $k$",
     ylabel="time to a tenth",
-    title=f"The sphere in three dimensions, L2: lines foretold, markers on {POINTS} random points",
+    title=f"The sphere in three dimensions, L2: lines: predicted, markers: {POINTS} random points",
 )
 axes.grid(color="0.92")
 axes.legend(frameon=False)
 plt.show()
 
 # %%
-# The mixing grows with the degree: each point's own :math:`K(1)/n` is no longer small beside
-# :math:`\lambda_k`, and the twelfth degree of ReLU falls a tenth sooner than foretold.
+# The mixing grows with the degree, as :math:`K(1)/n` is no longer small compared with
+# :math:`\lambda_k`: degree 12 of ReLU is learned a tenth sooner than predicted.

@@ -2,9 +2,9 @@ r"""
 A network that really trains
 ============================
 
-The spectrum predicts that under gradient descent with step :math:`\eta` the part of the residual
-along degree :math:`k` is :math:`(1 - \eta\lambda_k)^t` of its start.  Here a ReLU network of width
-8192 is trained on 64 points of the circle, and each degree watched as it goes
+The spectrum predicts that under gradient descent with step size :math:`\eta` the component of the
+residual of degree :math:`k` decays as :math:`(1 - \eta\lambda_k)^t`.  Here a ReLU network of width
+8192 is trained on 64 points on the circle, and the amplitude of each degree is recorded
 (:doc:`/training`).
 """
 
@@ -44,8 +44,8 @@ amplitudes = np.array(amplitudes)
 predicted = STEP * ntkspec.eigenvalues("relu", dim=2, degrees=DEGREES)
 
 # %%
-# Markers are measured, lines predicted from the eigenvalues.  Degree 3 has
-# :math:`\lambda_3 = 0` and stays where it was.
+# Markers are measured, lines are predicted from the eigenvalues.  Degree 3 has
+# :math:`\lambda_3 = 0` and does not decay.
 
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
 for i, (k, (colour, marker, _)) in enumerate(zip(DEGREES, STYLES)):
@@ -63,9 +63,9 @@ axes.legend(frameon=False, loc="lower right", ncols=2)
 plt.show()
 
 # %%
-# Measured rates over the predicted ones.  On 64 equispaced points degrees :math:`k`,
-# :math:`64 - k`, :math:`64 + k`, ... are one function, and what decays is the sum of their
-# eigenvalues: degree 8 is learned 5 % faster than :math:`\lambda_8` says, for that reason alone.
+# Measured over predicted rates.  On 64 equispaced points degrees :math:`k`, :math:`64 - k`,
+# :math:`64 + k`, ... are the same function, and the rate is the sum of their eigenvalues: this is
+# why degree 8 is learned 5 % faster than :math:`\lambda_8` predicts.
 
 for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
     if rate == 0:
@@ -77,6 +77,5 @@ for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
     print(f"k = {k}: {found / rate:.3f} of lambda_k, {found / aliased:.3f} of the sum")
 
 # %%
-# The curves leave the lines near the bottom: a network of finite width has a kernel that scatters
-# about the limit, so its degrees mix, and what leaks into a fast degree from a slow one decays as
-# slowly as that.
+# The curves leave the lines near the bottom: the kernel of a finite network scatters about its
+# limit, so degrees mix, and leakage from a slow degree into a fast one decays slowly.

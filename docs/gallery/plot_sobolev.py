@@ -4,8 +4,8 @@ Sobolev exponents that flatten the rates
 
 Under the loss of the Sobolev space :math:`H^s` degree :math:`k` is learned at the rate
 :math:`\lambda_k \mu_k`.  For ReLU :math:`\lambda_k \sim k^{-d}` and :math:`\mu_k \sim k^{2s}`, so
-that :math:`s = d/2` takes the frequency bias away: for large :math:`k`, and nearly for small.  No
-:math:`s` moves the odd degrees from 3 on, whose eigenvalue is 0.
+that :math:`s = d/2` removes the frequency bias for large :math:`k`, and nearly for small
+:math:`k`.  No :math:`s` helps for the odd degrees from 3 on, whose eigenvalue is 0.
 """
 
 import matplotlib.pyplot as plt

@@ -37,7 +37,7 @@ from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros, spl
 from ntkspec.spectra.spectrum import Spectrum, warn_of_negative
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Cube", "CubeSpectrum", "cube_spectrum", "kernel_at_one"]
+__all__ = ["Cube", "CubeSpectrum", "cube_spectrum"]
 
 MAX_DIM = 10_000
 MOST_BITS = 40_000
@@ -232,28 +232,10 @@ class _Layered:
     def at(self, dim: int, count: int) -> list[arb]:
         layers = Layers(self.network, self.kernel)
         inner = [layers.at(_correlation(dim, j)) for j in range(1, count)]
-        return [kernel_at_one(self.network, layers), *inner]
+        return [layers.at_one(), *inner]
 
     def slack(self, dim: int) -> arb | None:
         return None
-
-
-def kernel_at_one(network: Network, layers: Layers) -> arb:
-    """K(1), the correlation kept at exactly 1: a ball around 1 would lose half of its digits.
-
-    Of `Layers` the variances and duals are used, as `Layers.at` does.
-    """
-    full = Correlation.full()
-    tangent = layers.variances[0]
-    for variance, (_, slope) in zip(layers.variances[1:-1], layers.duals[:-1], strict=True):
-        if layers.kernel == "ntk":
-            tangent = variance + layers.weight * tangent * slope(full)
-    value, slope = layers.duals[-1]
-    dual: arb = value(full)
-    if layers.kernel == "nngp":
-        return dual
-    last: arb = tangent * slope(full)
-    return dual + last if network.trained == "all" else last
 
 
 class _Zonal:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.domains.radial import radial_rule
+from ntkspec.duals import compose
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
@@ -93,12 +94,10 @@ def _on_diagonal(
         return float(density @ np.asarray(function(math.sqrt(variance) * z)) ** 2)
 
     weight, bias, sigma = network.weight_variance, network.bias_variance, network.sigma
-    variance = weight * square + bias
-    tangent, value, slope = variance, 0.0, 0.0
-    for layer in range(network.depth):
-        if layer:
-            variance = weight * value + bias
-            tangent = variance + weight * tangent * slope
-        value = mean(sigma.value, variance)
+
+    def duals(layer: int, variance: float) -> tuple[float, float]:
         slope = mean(sigma.derivative, variance) if sigma.derivative and tangent_part else 0.0
-    return dual * value + tangent_part * tangent * slope
+        return mean(sigma.value, variance), slope
+
+    *_, end = compose(weight, bias, weight * square + bias, duals, network.depth)
+    return float(dual * end.dual + tangent_part * end.tangent * end.slope)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains.cube import cube_spectrum, kernel_at_one
+from ntkspec.domains.cube import cube_spectrum
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
@@ -59,7 +59,7 @@ def fractional_variances(
     weight, bias = _checked_readout(readout)
     spectrum = cube_spectrum(source, dim, degrees, kernel)
     with working_precision(96):
-        top = float(kernel_at_one(source, Layers(source, kernel)).mid())
+        top = float(Layers(source, kernel).at_one().mid())
     whole = weight * top + bias
     shares = np.empty(spectrum.degrees.size)
     for i, k in enumerate(spectrum.degrees.tolist()):

@@ -7,6 +7,6 @@ formula, `layers` composes them through a network.
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_dual
 from ntkspec.duals.kinked import elu_dual, homogeneous_dual
-from ntkspec.duals.layers import Layers
+from ntkspec.duals.layers import Layers, compose
 
-__all__ = ["Correlation", "Layers", "elu_dual", "hermite_dual", "homogeneous_dual"]
+__all__ = ["Correlation", "Layers", "compose", "elu_dual", "hermite_dual", "homogeneous_dual"]

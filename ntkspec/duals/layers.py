@@ -1,14 +1,15 @@
-"""Kernels of a network in ball arithmetic: duals composed through the layers."""
+"""Composition through the layers: the recursion for any arithmetic, and the kernels in balls."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 from flint import arb
 
 from ntkspec.duals.correlation import Correlation
 
-__all__ = ["Layers"]
+__all__ = ["Layer", "Layers", "compose"]
 
 
 class Parameters(Protocol):
@@ -24,6 +25,65 @@ class Parameters(Protocol):
     def depth(self) -> int: ...
     @property
     def trained(self) -> str: ...
+
+
+class Layer(NamedTuple):
+    """One layer at some t, in the arithmetic of its network.
+
+    Attributes
+    ----------
+    covariance, tangent : number
+        q_l(t) and T_l(t); the tangent is None from the first layer on that has no slope before it.
+    dual, slope : number
+        F_l(t) and D_l(t); the slope is None where it is not computed.
+    """
+
+    covariance: Any
+    tangent: Any
+    dual: Any
+    slope: Any
+
+
+def compose(
+    weight: Any,
+    bias: Any,
+    covariance: Any,
+    duals: Callable[[int, Any], tuple[Any, Any]],
+    depth: int,
+) -> Iterator[Layer]:
+    """Follow a covariance through the layers of a network.
+
+    q_(l+1) = s_w F_l + s_b, T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l (Jacot et al. 2018,
+    theorem 1).
+
+    Parameters
+    ----------
+    weight, bias : number
+        s_w and s_b.
+    covariance : number
+        q_1(t).
+    duals : callable
+        duals(l, q) returns F and D of layer l = 0, 1, ... at the covariance q; None for a D that
+        is not needed.
+    depth : int
+
+    Yields
+    ------
+    Layer
+
+    Examples
+    --------
+    >>> identity = lambda layer, covariance: (covariance, 1.0)
+    >>> list(compose(1.0, 0.0, 0.5, identity, 2))[-1]
+    Layer(covariance=0.5, tangent=1.0, dual=0.5, slope=1.0)
+    """
+    tangent, dual, slope = covariance, None, None
+    for layer in range(depth):
+        if layer:
+            covariance = weight * dual + bias
+            tangent = None if slope is None else covariance + weight * tangent * slope
+        dual, slope = duals(layer, covariance)
+        yield Layer(covariance, tangent, dual, slope)
 
 
 class Layers:
@@ -55,18 +115,29 @@ class Layers:
 
     def at(self, point: Correlation) -> Any:
         """K at the correlation of two inputs."""
-        covariance = self.weight * point.cosine + self.bias
-        if not self.bias.is_zero():
-            point = Correlation(covariance / self.variances[0])
-        tangent = covariance
-        for layer, (value, slope) in enumerate(self.duals[:-1]):
-            covariance = self.weight * value(point) + self.bias
-            if self.kernel == "ntk":
-                tangent = covariance + self.weight * tangent * slope(point)
-            point = Correlation(covariance / self.variances[layer + 1])
-        value, slope = self.duals[-1]
+
+        def place(layer: int, covariance: Any) -> Correlation:
+            if layer or not self.bias.is_zero():
+                return Correlation(covariance / self.variances[layer])
+            return point
+
+        return self._composed(self.weight * point.cosine + self.bias, place)
+
+    def at_one(self) -> Any:
+        """K(1), the correlations kept at exactly 1: a ball around 1 loses half of its digits."""
+        return self._composed(self.variances[0], lambda layer, covariance: Correlation.full())
+
+    def _composed(self, start: Any, place: Callable[[int, Any], Correlation]) -> Any:
+        """K from q_1; `place` returns a layer's correlation at a covariance."""
+        last = len(self.duals) - 1
+
+        def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
+            point, (value, slope) = place(layer, covariance), self.duals[layer]
+            dual = value(point) if self.with_dual or layer < last else None
+            return dual, slope(point) if self.kernel == "ntk" else None
+
+        *_, end = compose(self.weight, self.bias, start, duals, last + 1)
         if self.kernel == "nngp":
-            return value(point)
-        if self.with_dual:
-            return value(point) + tangent * slope(point)
-        return tangent * slope(point)
+            return end.dual
+        tangent = end.tangent * end.slope
+        return end.dual + tangent if self.with_dual else tangent

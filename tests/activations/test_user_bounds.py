@@ -83,7 +83,7 @@ def test_the_dual_of_a_function_with_hidden_features_keeps_its_bound(family, see
         function, kinks = family(rng)
         variance = float(rng.choice([0.3, 1.0, 3.0]))
         network = Network(user_activation(function), weight_variance=variance)
-        value, error = network.with_error([rho, 1.0], "nngp")
+        value, error = network.with_error([rho, 1.0], kernel="nngp")
         right = gaussian(function, kinks, rho, math.sqrt(variance))
         assert abs(value[0] - right) <= error[0] + REFERENCE * value[1]
         assert error[0] <= 1e-12 * value[1] or family is bumpy  # kinks are found
@@ -101,7 +101,7 @@ def test_oscillating_functions_keep_their_bound(frequency):
     network = Network(user_activation(lambda x: np.cos(frequency * x)))
     rho = np.array([-1.0, -0.999, -0.3, 0.2, 0.9, 0.9999, 1.0])
     right = 0.5 * sum(np.exp(-(frequency**2) * (1 + s * rho)) for s in (1, -1))
-    value, error = network.with_error(rho, "nngp")
+    value, error = network.with_error(rho, kernel="nngp")
     assert np.all(np.abs(value - right) <= error)
     if frequency <= 12.0:
         assert np.all(error <= 1e-12)
@@ -112,7 +112,7 @@ def test_growing_tails_keep_their_bound(growth):
     """f = x exp(a x^2): E[f(u) f(v)] is a Gaussian integral of the changed precision matrix."""
     network = Network(user_activation(lambda x: x * np.exp(growth * x * x)))
     rho = np.array([-0.95, 0.1, 0.7, 0.999])
-    value, error = network.with_error(rho, "nngp")
+    value, error = network.with_error(rho, kernel="nngp")
     for r, v, e in zip(rho, value, error, strict=True):
         with mpmath.workdps(40):
             covariance = mpmath.matrix([[1, float(r)], [float(r), 1]])
@@ -156,7 +156,7 @@ def test_depth_and_bias_carry_the_bounds_of_hidden_layers():
         mine, known = Network(user_activation(relu), **options), Network("relu", **options)
         t = np.array([-1.0, -0.9, 0.1, 0.95, 1.0])
         for kernel in ("ntk", "nngp"):
-            value, error = mine.with_error(t, kernel)
+            value, error = mine.with_error(t, kernel=kernel)
             assert np.all(np.abs(value - getattr(known, kernel)(t)) <= error)
 
 
@@ -278,7 +278,7 @@ def test_a_small_bias_keeps_its_digits_at_the_far_end(bias, depth):
     """Layer by layer E[sign(u) sign(v)] = (2/pi) asin(rho), in 60 digits."""
     t = np.array([-1.0, -1 + 1e-12, -1 + 1e-6, -0.3, 1 - 1e-12])
     network = Network(user_activation(np.sign), bias_variance=bias, depth=depth)
-    value, error = network.with_error(t, "nngp")
+    value, error = network.with_error(t, kernel="nngp")
     with mpmath.workdps(60):
         for x, v, e in zip(t, value, error, strict=True):
             right = mpmath.mpf(x)
@@ -288,7 +288,7 @@ def test_a_small_bias_keeps_its_digits_at_the_far_end(bias, depth):
     assert error.max() <= (2e-14 if depth == 1 else 1e-7)
     if depth == 1:
         points = np.array([[1.0, 0.0], [-1.0, 0.0]])
-        matrix, bound = network.matrix_with_error(points, "nngp")
+        matrix, bound = network.matrix_with_error(points, kernel="nngp")
         assert abs(matrix[0, 1] - value[0]) <= bound[0, 1] + error[0]
 
 
@@ -366,11 +366,11 @@ def box_dual(low, high, rho):
 )
 def test_jumps_count_how_far_they_may_be_from_their_edges(low, high, rho, height):
     network = Network(user_activation(lambda x: height * ((x > low) & (x <= high))))
-    value, error = network.with_error(rho, "nngp")
+    value, error = network.with_error(rho, kernel="nngp")
     with mpmath.workdps(40):
         right = mpmath.mpf(height) ** 2 * box_dual(low, high, rho)
         assert abs(mpmath.mpf(float(value)) - right) <= error
-    assert error <= 1e-12 * network.with_error(1.0, "nngp")[0]
+    assert error <= 1e-12 * network.with_error(1.0, kernel="nngp")[0]
 
 
 @pytest.mark.parametrize(("at", "variance"), [(1.0, 0.01), (6.0, 0.3), (10.0, 1.0), (30.0, 1.0)])
@@ -387,7 +387,7 @@ def test_a_function_may_vanish_far_out(at, variance):
             (shifted, "nngp", squared),
             (shifted, "ntk", q * above(c)),
         ]:
-            value, error = Network(sigma, weight_variance=variance).with_error(1.0, kernel)
+            value, error = Network(sigma, weight_variance=variance).with_error(1.0, kernel=kernel)
             assert abs(mpmath.mpf(float(value)) - right) <= error <= 1e-12 * value
 
 

@@ -23,6 +23,7 @@ from table_numbers import altered, reseal
 
 import ntkspec
 from ntkspec.cli import main
+from ntkspec.sweeps import External
 
 COMMANDS = (
     "eig", "certify", "predict", "sweep", "merge", "verify", "info", "export", "fit", "plot",
@@ -207,22 +208,20 @@ activation = "tanh"
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def swept(tmp_path_factory: pytest.TempPathFactory, at_hand: External) -> Path:
     """Return a folder with recipe.toml and the table.h5 that the command line made of it."""
     folder = tmp_path_factory.mktemp("swept")
     (folder / "recipe.toml").write_text(RECIPE)
-    result = sweep(folder)
-    assert result.returncode == 0, result.stderr
+    result = sweep(folder, "--scheduler", at_hand.address)
+    assert result.exit_code == 0, result.stderr
     assert result.stdout == f"wrote {folder / 'table.h5'}: 2 blocks\n"
     assert "2/2 blocks and checks, " in result.stderr
     assert "eigenvalues/s" in result.stderr
     return folder
 
 
-def sweep(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    recipe, table = str(folder / "recipe.toml"), str(folder / "table.h5")
-    where = () if "--shard" in more else ("--workers", "1")
-    return process("sweep", recipe, "-o", table, *where, *more)
+def sweep(folder: Path, *more: str) -> Result:
+    return run("sweep", str(folder / "recipe.toml"), "-o", str(folder / "table.h5"), *more)
 
 
 @pytest.fixture
@@ -230,18 +229,21 @@ def table(swept: Path) -> str:
     return str(swept / "table.h5")
 
 
-def test_sweep_again_has_nothing_to_do(swept: Path) -> None:
+def test_sweep_again_has_nothing_to_do(swept: Path, at_hand: External) -> None:
     before = (swept / "table.h5").read_bytes()
-    assert sweep(swept).stdout == f"{swept / 'table.h5'} is complete already\n"
+    assert (
+        sweep(swept, "--scheduler", at_hand.address).stdout
+        == f"{swept / 'table.h5'} is complete already\n"
+    )
     assert (swept / "table.h5").read_bytes() == before
 
 
-def test_sweep_of_shards(swept: Path, tmp_path: Path) -> None:
+def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None:
     shutil.copy(swept / "recipe.toml", tmp_path)
     for shard in ("1/2", "2/2"):
         result = sweep(tmp_path, "--shard", shard)
         assert result.stdout == f"computed 1 block of shard {shard}\n", result.stderr
-    result = sweep(tmp_path)
+    result = sweep(tmp_path, "--scheduler", at_hand.address)
     assert result.stdout == f"wrote {tmp_path / 'table.h5'}: 2 blocks, 2 by earlier runs\n"
     with (
         ntkspec.open_table(swept / "table.h5") as one,
@@ -318,7 +320,8 @@ def test_sweep_without_a_target(tmp_path: Path) -> None:
 
 def test_what_happens_in_json(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    result = sweep(tmp_path, "--log-json")
+    recipe, table = str(tmp_path / "recipe.toml"), str(tmp_path / "table.h5")
+    result = process("sweep", recipe, "-o", table, "--workers", "1", "--log-json")
     assert result.returncode == 0, result.stderr
     events = [json.loads(line) for line in result.stderr.splitlines()]
     assert {"cluster", "progress"} == {event["event"] for event in events}

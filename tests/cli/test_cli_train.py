@@ -65,7 +65,9 @@ def sphere(tmp_path_factory):
     return folder / "run.h5"
 
 
-@pytest.fixture(scope="module", params=["circle", "cloud", "product"])
+@pytest.fixture(
+    scope="module", params=["circle", pytest.param("cloud", marks=pytest.mark.slow), "product"]
+)
 def samples(request, tmp_path_factory):
     """|x_1| at points of the circle, at others of it, and of a sphere."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pytest
 from numpy.polynomial.legendre import legval
+from sweeping import make_table
 from training import MadeRun, add, made_run, start_of, train
 
 from ntkspec.compare import NetworkAtStart, compare
 from ntkspec.compare.verdicts import judge
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots.comparison import comparison_picture
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.points import product_rule
 from ntkspec.trainer.rates import decay_rate
@@ -265,7 +265,7 @@ def test_a_table_gives_the_same_eigenvalues(tmp_path):
     (tmp_path / "recipe.toml").write_text(
         'dims = "2,3"\ndegrees = "0:20"\n[[networks]]\nactivation = "relu"\n'
     )
-    run_sweep(tmp_path / "recipe.toml", tmp_path / "t.h5", Local(1))
+    make_table(tmp_path / "recipe.toml", tmp_path / "t.h5")
     run = made_run((1, 4, 8))
     seeds_near(run, 64, [0.01, 0.01, 0.01])
     rows = compare(run, tmp_path / "t.h5", finite=False).rows

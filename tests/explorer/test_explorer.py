@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sweeping import make_table
 from table_numbers import altered
 
 from ntkspec import law
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.explorer import contents, write_page
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 RECIPE = """
@@ -33,7 +33,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explorer")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5"
 
 

@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from sweeping import make_table
 from table_numbers import altered
 
 from ntkspec import Network, law
 from ntkspec.explorer import write_page
-from ntkspec.spectra.laws.reach import holds_within
-from ntkspec.sweeps import Local, run_sweep
+from ntkspec.laws.reach import holds_within
 from ntkspec.tables import open_table
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,7 @@ def made(tmp_path_factory):
         pytest.skip("chromium is not installed")
     folder = tmp_path_factory.mktemp("page")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5", write_page(folder / "t.h5", folder / "e.html")
 
 

@@ -1,6 +1,7 @@
 """Networks and their pointwise kernels."""
 
 import math
+import pickle
 
 import mpmath
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import POSTER
 
+from ntkspec.activations import activation, user_activation
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 
@@ -120,7 +123,7 @@ def test_shapes():
     assert net.ntk(np.linspace(-1, 1, 6).reshape(2, 3).T).shape == (3, 2)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", POSTER)
 def test_matrix_is_the_pointwise_kernel(name):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((40, 5))
@@ -188,6 +191,24 @@ def test_bad_parameters_get_one_sentence(arguments, words):
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_cosines_that_rounding_put_outside_are_taken_as_the_ends():
+    for network in (Network("relu"), Network("tanh", depth=2), Network(user_activation(np.tanh))):
+        for end in (-1.0, 1.0):
+            beyond = end * (1 + 4 * 2.0**-52)
+            assert network.ntk([beyond, 0.5])[0] == network.ntk(end)
+            assert network.with_error(beyond)[0] == network.ntk(end)
+        with pytest.raises(NtkspecError, match=r"t = 1\.0"):
+            network.nngp(1 + 5 * 2.0**-52)
+
+
+def test_a_catalogued_activation_stands_for_its_name():
+    leaky = activation("leaky_relu", slope=0.25)
+    assert Network(leaky) == Network("leaky_relu", slope=0.25)
+    assert Network(activation("tanh")) == Network("tanh")
+    mine = Network(user_activation(np.tanh, name="tanh"))
+    assert mine != Network("tanh") and pickle.loads(pickle.dumps(mine)) == mine
 
 
 @pytest.mark.parametrize("t", [1.0000001, -2, math.nan, "half", [0.0, math.inf]])

@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from sweeping import make_table
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots import figure3, run_picture
 from ntkspec.plots.pictures import plain, save
 from ntkspec.plots.training import _spectrum
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.runs import open_run, train_run
 
 RECIPE = """
@@ -27,7 +27,7 @@ networks = [{activation = "relu"}, {activation = "leaky_relu"}, {activation = "s
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plots")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5"
 
 
@@ -72,7 +72,7 @@ def test_bad_outputs_and_tables(table, tmp_path):
 
 def test_too_few_degrees(tmp_path):
     (tmp_path / "r.toml").write_text(RECIPE.replace("0:200", "0:3"))
-    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
+    make_table(tmp_path / "r.toml", tmp_path / "t.h5")
     with pytest.raises(NtkspecError, match="degrees"):
         figure3(tmp_path / "t.h5", [tmp_path / "f.png"])
 
@@ -83,7 +83,7 @@ def test_a_picture_of_exact_zeros(tmp_path):
         'dims = [3, 4]\ndegrees = "3:40:2"\nchecks = {samples = 0}\n'
         'networks = [{activation = "relu"}]\n'
     )
-    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
+    make_table(tmp_path / "r.toml", tmp_path / "t.h5")
     (written,) = figure3(tmp_path / "t.h5", [tmp_path / "f.svg"])
     assert ElementTree.fromstring(written.read_text()).tag.endswith("svg")
 

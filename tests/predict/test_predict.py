@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import linalg, optimize
 from scipy.special import eval_gegenbauer
+from sweeping import make_table
 
 import ntkspec
 from ntkspec import Network, NtkspecError, predict
@@ -27,7 +28,6 @@ from ntkspec.predict import (
 from ntkspec.predict.regularization import regularization
 from ntkspec.predict.times import sobolev_weights
 from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.points import circle, random_points
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
@@ -482,7 +482,7 @@ def test_sources_agree(tmp_path):
     (tmp_path / "r.toml").write_text(
         'dims = [3, 5]\ndegrees = "0:129"\nchecks = {samples = 0}\nnetworks = [{activation="relu"}]'
     )
-    run_sweep(tmp_path / "r.toml", tmp_path / "t.h5", Local(1))
+    make_table(tmp_path / "r.toml", tmp_path / "t.h5")
     with ntkspec.open_table(tmp_path / "t.h5") as table:
         part = table.select("relu")
     curves = [

@@ -83,3 +83,8 @@ def test_public_names_are_there() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'ntkspec' has no attribute 'eigenvalue'"):
         ntkspec.eigenvalue  # noqa: B018
+
+
+def test_slow_cases_are_there(lost_twins: list[str]) -> None:
+    """Every case that tests/slow.toml moves out of the default suite exists."""
+    assert lost_twins == []

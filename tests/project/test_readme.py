@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from paths import ROOT
+from sweeping import make_table
 
 import ntkspec
 from ntkspec.cli import main
 from ntkspec.reference.balls import reference_eigenvalue
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.trainer.runs import train_run
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     recipe.parent.mkdir(parents=True)
     recipe.write_text(RECIPE)
     (path / "out").mkdir()
-    run_sweep(recipe, path / "out" / "spectra.h5", Local(1))
+    make_table(recipe, path / "out" / "spectra.h5")
     for name, run in (("figure2", "figure2"), ("rates-circle", "rates")):
         (recipe.parent / f"{name}.toml").write_text(RUN_RECIPE)
         train_run(recipe.parent / f"{name}.toml", path / "out" / f"{run}.h5", threads=1)

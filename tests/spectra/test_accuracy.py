@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 from paths import DATA
+from problems import POSTER
 
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum, table_block
@@ -49,7 +50,7 @@ def test_the_file_covers_what_it_should():
     assert min(logs) < -1000
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", POSTER)
 def test_every_reference_is_met_and_every_bound_holds(name):
     errors = []
     for row in references():
@@ -70,7 +71,7 @@ def test_every_reference_is_met_and_every_bound_holds(name):
     assert np.quantile(errors, 0.9) <= 1e-14
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", POSTER)
 def test_tables_meet_the_references(name):
     """Walking down from d = 1024 over 4098 degrees: the longest way there is to lose digits."""
     block = table_block(name, range(2, 1025), range(4097))

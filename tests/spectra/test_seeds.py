@@ -5,6 +5,7 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import POSTER
 
 import ntkspec
 from ntkspec import Network, NtkspecError
@@ -15,7 +16,7 @@ from ntkspec.spectra.seeds import BallSeeds
 from ntkspec.spectra.walk import table_block
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", POSTER)
 @pytest.mark.parametrize("dim", [2, 3, 10, 65])
 def test_seeds_agree_with_the_routes_of_doubles(name, dim):
     network = Network(name, trained="all", weight_variance=1.3)

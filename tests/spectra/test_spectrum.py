@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from problems import POSTER
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues, spectrum
 from ntkspec.spectra.spectrum import multiplicity
 
-NAMES = ["relu", "leaky_relu", "sigmoid", "tanh"]
-
 
 def networks_of(largest_variance):
     return st.builds(
         Network,
-        st.sampled_from(NAMES),
+        st.sampled_from(POSTER),
         weight_variance=st.floats(0.01, largest_variance),
         trained=st.sampled_from(["hidden", "all"]),
     )
@@ -89,7 +88,7 @@ def test_the_kernel_is_rebuilt_from_its_spectrum(net, dim, kernel):
     np.testing.assert_allclose(rebuilt, pointwise, rtol=3e-13, atol=tail + 1e-13 * share.sum())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", POSTER)
 def test_the_trace_converges_to_the_kernel_at_one(name):
     # d = 2: N = 2, relu's tail beyond K is sum 2 lambda_k = O(1/K)
     for dim, tolerance in ((2, 4e-6), (3, 2e-5), (5, 1e-4)):
@@ -125,7 +124,7 @@ def test_degrees_in_any_order_give_the_same_numbers(net, dim, degrees):
 
 
 @settings(deadline=None)
-@given(st.sampled_from(NAMES), st.integers(2, 400), st.integers(0, 300))
+@given(st.sampled_from(POSTER), st.integers(2, 400), st.integers(0, 300))
 def test_normalizations_convert_back_and_forth(name, dim, degree):
     logs = {n: eigenvalues(name, dim, degree, normalization=n, log=True)[0]
             for n in ("probability", "surface", "poster")}  # fmt: skip
@@ -163,7 +162,7 @@ def test_multiplicities_beyond_doubles_are_infinite():
     assert multiplicity(10**6, [100000])[0] == np.inf
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", POSTER)
 def test_the_largest_degree_and_dimension(name):
     for dim, degree in ((2, 100000), (3, 99999), (10**6, 3), (10**6, 1000), (10**6, 99999)):
         value = spectrum(name, dim, [degree, degree - 1])

@@ -152,8 +152,11 @@ def refused(where, word):
     assert "\n" not in str(caught.value)
 
 
-def test_local_workers_have_one_thread_each_and_go_at_the_end():
+def test_local_workers_have_one_thread_each_listen_here_alone_and_go_at_the_end():
+    before = listening()
     with dask_client(Local(2)) as client:
+        client.wait_for_workers(2, timeout=60)
+        assert {host for _, host, _ in listening() - before} == {"127.0.0.1"}
         found = client.run(threads).values()
         assert [nthreads for nthreads, _ in found] == [1, 1]
         pids = {pid for _, pid in found}
@@ -186,10 +189,6 @@ def hosts(where, workers):
         found = {host for _, host, _ in listening() - before}
         assert client.submit(pow, 7, 2).result(timeout=20) == 49
     return found
-
-
-def test_local_servers_are_for_this_machine_alone():
-    assert hosts(Local(2), 2) == {"127.0.0.1"}
 
 
 @pytest.mark.slow

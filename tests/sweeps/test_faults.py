@@ -14,10 +14,20 @@ import textwrap
 import time
 
 import pytest
-from sweeping import Cluster, Sweep, assert_same_bits, session_is_alive, small_disk, until
+from click.testing import CliRunner
+from sweeping import (
+    Cluster,
+    Sweep,
+    assert_same_bits,
+    make_table,
+    session_is_alive,
+    small_disk,
+    until,
+)
 
+from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.sweeps import Local, Plan, parse_recipe, run_shard, run_sweep
+from ntkspec.sweeps import Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import open_table
@@ -27,7 +37,7 @@ RECIPE = """
 dims = "2:66"
 degrees = "0:100"
 block_eigenvalues = 400
-checks = {samples = 2, digits = 20, max_dim = 16, max_degree = 16}
+checks = {samples = 1, digits = 20, max_dim = 16, max_degree = 16}
 [[networks]]
 activation = ["relu", "tanh"]
 [[networks]]
@@ -51,33 +61,27 @@ def recipe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def table(recipe, tmp_path_factory):
     """Made in one process, which nobody disturbed."""
-    out = tmp_path_factory.mktemp("table") / "t.h5"
-    run_shard(recipe, out, "1/1")
-    return merge([f"{out}.parts"], out)
+    return make_table(recipe, tmp_path_factory.mktemp("table") / "t.h5")
 
 
-def assert_it_goes_on(recipe, out, table, *options):
-    """The same command again makes the same table and leaves nothing else."""
-    with Sweep(recipe, out, *options) as sweep:
-        assert sweep.ended() == 0, sweep.errors
-    assert_same_bits(table, out)
-    assert not list(out.parent.glob("*.part*-*")) and not out.with_name("t.h5.parts").exists()
+def command(*arguments):
+    """Exit code and output of a command that ends by itself, in this process."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    return done.exit_code, done.output
 
 
 # --- kills ---------------------------------------------------------------------------------------
 
 
-def test_the_client_is_killed(recipe, table, tmp_path):
+def test_the_client_is_killed(recipe, table, tmp_path, at_hand):
     with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
         sweep.until(lambda: len(sweep.blocks) > 5)
         sweep.process.kill()
         until(lambda: not session_is_alive(sweep.process), 30)  # its workers go with it
         done = len(sweep.blocks)
     assert 5 < done < BLOCKS
-    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
-        assert sweep.ended() == 0, sweep.errors
-        computed = sweep.events[-1]["eigenvalues"]
-    assert 0 < computed < PLAN.eigenvalues, "what was done is not computed again"
+    result = run_sweep(recipe, tmp_path / "t.h5", at_hand)
+    assert result.reused == done and result.computed == BLOCKS - done
     assert_same_bits(table, tmp_path / "t.h5")
 
 
@@ -93,6 +97,7 @@ def test_workers_are_killed(recipe, table, tmp_path, count):
         assert len(victims) == count
         assert sweep.notes("lost")
         assert sweep.events[-1]["retried"] >= 1
+        assert all(json.loads(line)["event"] for line in sweep.errors.splitlines())
     assert_same_bits(table, tmp_path / "t.h5")
 
 
@@ -109,14 +114,13 @@ def test_a_nanny_is_killed(recipe, table, tmp_path):
     assert_same_bits(table, out)
 
 
-def test_all_nannies_are_killed_and_workers_come_later(recipe, table, tmp_path):
+def test_the_only_nanny_is_killed_and_a_worker_comes_later(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Cluster(tmp_path) as cluster:
-        victims = [cluster.worker(), cluster.worker()]
+        victim = cluster.worker()
         with Sweep(recipe, out, "--scheduler-file", cluster.file) as sweep:
             sweep.until(lambda: len(sweep.blocks) > QUICK + 1)
-            for victim in victims:
-                victim.kill()
+            victim.kill()
             sweep.until(lambda: sweep.notes("waiting"))
             assert "no worker is connected" in sweep.notes("waiting")[0]["message"]
             cluster.worker()
@@ -134,11 +138,20 @@ def test_the_scheduler_is_killed(recipe, table, tmp_path):
             assert sweep.ended() == 2, sweep.errors
             assert "the dask scheduler is gone; the same command again goes on" in sweep.errors
             assert "Traceback" not in sweep.errors
-    assert_it_goes_on(recipe, out, table, "--workers", "2")
+    make_table(recipe, out)
+    assert_same_bits(table, out)
 
 
-@pytest.mark.parametrize("options", [["--workers", "2"], ["--shard", "1/1"]])
-@pytest.mark.parametrize("number,code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "options,number,code",
+    [
+        (["--workers", "2"], signal.SIGTERM, 143),
+        (["--shard", "1/1"], signal.SIGINT, 130),
+        # The other two pairs; test_cli.py interrupts one with a worker.
+        pytest.param(["--workers", "2"], signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(["--shard", "1/1"], signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_system_ends_it(recipe, tmp_path, options, number, code):
     with Sweep(recipe, tmp_path / "t.h5", *options) as sweep:
         sweep.until(lambda: len(sweep.blocks) > 5)
@@ -186,7 +199,8 @@ def disturbed(recipe, out, chance):
     return "among the blocks" if blocks < BLOCKS else "among checks and assembly"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the client's kill above, test_make.py and the folders below are the fast ones
+@pytest.mark.parametrize("kills", [2, 50])
 def test_random_kills(recipe, table, tmp_path, kills):
     """Begun again now and then, so that every phase is met."""
     chance = random.Random(20261123 + kills)
@@ -199,7 +213,10 @@ def test_random_kills(recipe, table, tmp_path, kills):
         elif len(phases) < kills and chance.random() < 0.2:
             shutil.rmtree(tmp_path / "t.h5.parts", ignore_errors=True)
     print({phase: phases.count(phase) for phase in phases})
-    assert_it_goes_on(recipe, out, table, "--workers", "2")
+    with Sweep(recipe, out, "--workers", "1") as sweep:
+        assert sweep.ended() == 0, sweep.errors
+    assert_same_bits(table, out)
+    assert not list(out.parent.glob("*.part*-*")) and not out.with_name("t.h5.parts").exists()
 
 
 # --- disks ---------------------------------------------------------------------------------------
@@ -221,29 +238,24 @@ def large(tmp_path_factory):
     """A recipe and its table."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "r.toml").write_text(LARGE)
-    run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    return folder / "r.toml", merge([folder / "t.h5.parts"], folder / "t.h5")
+    return folder / "r.toml", make_table(folder / "r.toml", folder / "t.h5")
 
 
 def test_what_cannot_fit_is_not_begun(large, tmp_path):
     recipe, _ = large
-    with small_disk(tmp_path / "disk", "2m") as disk, Sweep(recipe, disk / "t.h5") as sweep:
-        assert sweep.ended() == 3
-        assert "GB are free" in sweep.errors
-        assert not sweep.blocks
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        code, said = command("sweep", recipe, "-o", disk / "t.h5")
+        assert code == 3 and "GB are free" in said
+        assert not list(disk.glob("t.h5.parts/*.h5"))
 
 
-@pytest.mark.parametrize("options", [["--workers", "2"], ["--shard", "1/1"]])
-def test_the_disk_fills_up(large, tmp_path, options):
+@pytest.mark.parametrize(
+    "options", [["--workers", "1"], pytest.param(["--shard", "1/1"], marks=pytest.mark.slow)]
+)
+def test_the_disk_fills_up(large, tmp_path, at_hand, options):
     """Others fill it after the sweep has looked; it ends with a sentence, never a crash."""
     recipe, table = large
     with small_disk(tmp_path / "disk", "12m") as disk:
-        logs = tmp_path / "t.h5"
-        with Sweep(recipe, logs, "--shard", "1/200") as sweep:
-            assert sweep.ended() == 0  # compiled code is warm
-        shutil.rmtree(tmp_path / "t.h5.parts")
-        slow = tmp_path / "slow.toml"
-        slow.write_text(recipe.read_text())
         filled = disk / "others"
         out = disk / "t.h5"
         filler = FILLER.format(parts=f"{out}.parts", filled=filled)
@@ -260,9 +272,7 @@ def test_the_disk_fills_up(large, tmp_path, options):
             assert not out.exists()
         kept = len(list(disk.glob("t.h5.parts/n*.h5")))
         filled.unlink()
-        with Sweep(recipe, out, "--workers", "1") as sweep:
-            assert sweep.ended() == 0, sweep.errors
-            assert sweep.events[-1]["eigenvalues"] < 200_000 or not kept
+        assert run_sweep(recipe, out, at_hand).reused == kept
         assert_same_bits(table, out)
 
 
@@ -288,11 +298,11 @@ def test_no_room_for_the_table(large, tmp_path):
         run_shard(recipe, out, "1/1")
         filled = disk / "others"
         filled.write_bytes(bytes(shutil.disk_usage(disk).free - 2**20))
-        for command, source in (("merge", disk / "t.h5.parts"), ("sweep", recipe)):
-            with Sweep(source, out, command=command) as sweep:
-                assert sweep.ended() == 3, sweep.errors
-                assert "No space left" in sweep.errors or "GB are free" in sweep.errors
-                assert "Traceback" not in sweep.errors
+        for name, source in (("merge", disk / "t.h5.parts"), ("sweep", recipe)):
+            code, said = command(name, source, "-o", out)
+            assert code == 3, said
+            assert "No space left" in said or "GB are free" in said
+            assert "Traceback" not in said
         filled.unlink()
         merge([disk / "t.h5.parts"], out)
         assert_same_bits(table, out)
@@ -303,31 +313,27 @@ def test_a_read_only_target(large, tmp_path):
     with small_disk(tmp_path / "disk", "12m", ",ro") as disk:
         log = tmp_path / "log"
         for options in ([], ["--shard", "1/2"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "ntkspec", "sweep", recipe, "-o", disk / "t.h5", *options],
-                capture_output=True, text=True,
-            )  # fmt: skip
-            assert done.returncode == 3
-            assert "Read-only file system" in done.stderr
-            assert "Traceback" not in done.stderr
+            code, said = command("sweep", recipe, "-o", disk / "t.h5", *options)
+            assert code == 3 and "Read-only file system" in said
+            assert "Traceback" not in said
         assert not log.exists()
 
 
-def test_a_target_in_a_folder_that_is_not_there_yet(large, tmp_path):
+def test_a_target_in_a_folder_that_is_not_there_yet(large, tmp_path, at_hand):
     recipe, table = large
     out = tmp_path / "a" / "b" / "t.h5"
-    run_sweep(recipe, out, Local(1))
+    run_sweep(recipe, out, at_hand)
     assert_same_bits(table, out)
 
 
 @pytest.mark.parametrize("where", ["folder", "below a file"])
-def test_targets_that_cannot_be(large, tmp_path, where):
+def test_targets_that_cannot_be(large, tmp_path, at_hand, where):
     recipe, _ = large
     (tmp_path / "file").write_text("")
     (tmp_path / "t.h5").mkdir()
     out = tmp_path / "t.h5" if where == "folder" else tmp_path / "file" / "t.h5"
     with pytest.raises(TableError):
-        run_sweep(recipe, out, Local(1))
+        run_sweep(recipe, out, at_hand)
 
 
 # --- memory --------------------------------------------------------------------------------------
@@ -343,6 +349,7 @@ networks = [{activation = "relu"}]
 """
 
 
+@pytest.mark.slow  # the tests above and below have nannies kill workers and start others
 def test_a_worker_out_of_memory(tmp_path):
     """dask's nanny kills it; another one, which has more, does its block."""
     (tmp_path / "r.toml").write_text(HEAVY)
@@ -426,12 +433,13 @@ print(found, len(range(0, len(data), step)))
 """
 
 
+@pytest.mark.parametrize("step", [19, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("compression", ["gzip", "none"])
-def test_no_flipped_byte_gives_wrong_numbers(tmp_path, compression):
+def test_no_flipped_byte_gives_wrong_numbers(tmp_path, compression, step):
     (tmp_path / "r.toml").write_text(f'compression = "{compression}"' + SMALL)
     run_shard(tmp_path / "r.toml", tmp_path / "t.h5", "1/1")
     done = subprocess.run(
-        [sys.executable, "-c", FLIPS, tmp_path / "r.toml", tmp_path / "t.h5.parts", "3"],
+        [sys.executable, "-c", FLIPS, tmp_path / "r.toml", tmp_path / "t.h5.parts", str(step)],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, (done.returncode, done.stderr)
@@ -452,7 +460,7 @@ def test_a_block_cut_short(parts, size, tmp_path):
     assert victim.read_bytes()[-100:] == data[-100:]
 
 
-def test_things_in_the_place_of_blocks(parts, tmp_path):
+def test_things_in_the_place_of_blocks(parts, tmp_path, at_hand):
     recipe, out = parts
     merge([f"{out}.parts"], tmp_path / "whole.h5", layout="virtual")
     folder = tmp_path / "t.h5.parts"
@@ -462,7 +470,7 @@ def test_things_in_the_place_of_blocks(parts, tmp_path):
     shutil.copy(third, second)
     check = next(folder.glob("check-*.json"))
     check.write_text(check.read_text()[:-5])
-    result = run_sweep(recipe, out, Local(1))
+    result = run_sweep(recipe, out, at_hand)
     assert result.computed == 2
     with open_table(out) as source:
         source.verify_checksums()
@@ -479,44 +487,45 @@ def test_a_folder_in_the_place_of_a_block(parts, tmp_path):
         run_shard(recipe, out, "1/1")
 
 
-def test_a_damaged_recipe_beside_the_blocks(parts, tmp_path):
+def test_a_damaged_recipe_beside_the_blocks(parts, tmp_path, at_hand):
     """The sweep knows its recipe; who merges does not."""
     recipe, out = parts
     (kept,) = tmp_path.glob("t.h5.parts/*.toml")
     kept.write_text(kept.read_text()[:40])
     with pytest.raises(NtkspecError, match=kept.name):
         merge([f"{out}.parts"], out)
-    assert run_sweep(recipe, out, Local(1)).computed == 0
+    assert run_sweep(recipe, out, at_hand).computed == 0
 
 
-def test_killed_just_after_the_table_was_there(parts, tmp_path):
+def test_killed_just_after_the_table_was_there(parts, tmp_path, at_hand):
     """The blocks, not yet removed, go with the next run."""
     recipe, out = parts
     shutil.copytree(f"{out}.parts", tmp_path / "kept")
     merge([f"{out}.parts"], out)
     shutil.copytree(tmp_path / "kept", f"{out}.parts")
-    assert run_sweep(recipe, out, Local(1)).computed == 0
+    assert run_sweep(recipe, out, at_hand).computed == 0
     assert not (tmp_path / "t.h5.parts").exists()
 
 
 # --- others at the same target -------------------------------------------------------------------
 
 
+@pytest.mark.slow  # shards keep clients away just so
 def test_a_second_client_says_so_and_leaves(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Sweep(recipe, out, "--workers", "1") as first:
         first.until(lambda: len(first.blocks) > 2)
-        for source, options, command in (
+        for source, options, name in (
             (recipe, [], "sweep"),
             (recipe, ["--shard", "1/2"], "sweep"),
             (recipe, ["--restart"], "sweep"),
             (tmp_path / "t.h5.parts", [], "merge"),
         ):
             begun = time.monotonic()
-            with Sweep(source, out, *options, command=command) as second:
-                assert second.ended() == 2
-                assert "another sweep is writing it" in second.errors
-                assert f"process {first.process.pid} on " in second.errors
+            code, said = command(name, source, "-o", out, *options)
+            assert code == 2
+            assert "another sweep is writing it" in said
+            assert f"process {first.process.pid} on " in said
             assert time.monotonic() - begun < 15
         assert first.process.poll() is None, "it is not disturbed"
         assert first.ended() == 0, first.errors
@@ -527,10 +536,13 @@ def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Sweep(recipe, out, "--shard", "1/2") as one, Sweep(recipe, out, "--shard", "2/2") as two:
         one.until(lambda: len(one.blocks) > 3)
-        for source, command in ((recipe, "sweep"), (tmp_path / "t.h5.parts", "merge")):
-            with Sweep(source, out, command=command) as other:
-                assert other.ended() == 2
-                assert "is writing it" in other.errors
+        for name, source, *options in (
+            ("sweep", recipe),
+            ("sweep", recipe, "--restart"),
+            ("merge", tmp_path / "t.h5.parts"),
+        ):
+            code, said = command(name, source, "-o", out, *options)
+            assert code == 2 and "is writing it" in said
         assert (one.ended(), two.ended()) == (0, 0), one.errors + two.errors
     merge([f"{out}.parts"], out)
     assert_same_bits(table, out)
@@ -539,6 +551,7 @@ def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
 # --- clocks and walltimes ------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # test_steady.py has the fast one
 def test_a_clock_that_goes_back(recipe, table, tmp_path):
     """An hour, in client and workers, three seconds after each has started."""
     (tmp_path / "sitecustomize.py").write_text(
@@ -553,7 +566,7 @@ def test_a_clock_that_goes_back(recipe, table, tmp_path):
     for path in tmp_path.glob("t.h5.parts/*"):  # made in what is now the future
         os.utime(path, (time.time() + 7200, time.time() + 7200))
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    with Sweep(recipe, out, "--workers", "2", env={"PYTHONPATH": path}) as sweep:
+    with Sweep(recipe, out, "--workers", "1", env={"PYTHONPATH": path}) as sweep:
         assert sweep.ended() == 0, sweep.errors
         for event in sweep.notes("progress"):
             assert event["eigenvalues_per_second"] >= 0
@@ -596,12 +609,3 @@ def test_a_block_does_not_depend_on_what_came_before(tmp_path):
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert done.stdout.strip() == forwards[key], key
-
-
-def test_the_log_is_json_whatever_happens(recipe, tmp_path):
-    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
-        sweep.until(lambda: len(sweep.blocks) > QUICK + 1)
-        sweep.workers[0].kill()
-        sweep.ended()
-        for line in sweep.errors.splitlines():
-            assert json.loads(line)["event"]

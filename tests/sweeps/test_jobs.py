@@ -6,10 +6,11 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 from paths import JOBS
-from table_numbers import datasets
+from sweeping import assert_same_bits, make_table
+
+from ntkspec.sweeps.merge import merge
 
 RECIPE = """
 dims = "2:40"
@@ -48,23 +49,14 @@ def run(script, *arguments, **environment):
 
 def by_one_process(folder):
     """The same table made by one process."""
-    out = folder / "one.h5"
-    for command in (["sweep", folder / "small.toml", "--shard", "1/1"], ["merge", f"{out}.parts"]):
-        subprocess.run([os.environ["NTKSPEC"], *command, "-o", out], check=True)
-    return datasets(out)
-
-
-def assert_same_bits(first, second):
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name])
+    return make_table(folder / "small.toml", folder / "one.h5")
 
 
 def test_the_shell_loop(folder):
     out = folder / "t.h5"
-    done = run("shell-loop.sh", folder / "small.toml", out, 3)
+    done = run("shell-loop.sh", folder / "small.toml", out, 2)
     assert done.returncode == 0, done.stderr
-    assert_same_bits(datasets(out), by_one_process(folder))
+    assert_same_bits(out, by_one_process(folder))
 
 
 def test_the_shell_loop_says_where_a_shard_failed(folder):
@@ -76,7 +68,9 @@ def test_the_shell_loop_says_where_a_shard_failed(folder):
     assert not (folder / "t.h5").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_shell_loop_takes_its_processes_with_it(folder, number):
     (folder / "small.toml").write_text(RECIPE.replace('"relu"', '"gelu"\ndepth = 3'))
     process = subprocess.Popen(
@@ -108,8 +102,8 @@ def test_the_pbs_array(folder):
         done = run("pbs-array.sh", **given, **{name: index})
         assert done.returncode == 0, done.stderr
     out = folder / "t.h5"
-    subprocess.run([os.environ["NTKSPEC"], "merge", f"{out}.parts", "-o", out], check=True)
-    assert_same_bits(datasets(out), by_one_process(folder))
+    merge([f"{out}.parts"], out)
+    assert_same_bits(out, by_one_process(folder))
 
 
 @pytest.mark.parametrize("script", ["slurm-array.sh", "slurm-dask.sh", "shell-loop.sh"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from sweeping import assert_same_bits, make_table
 from table_numbers import datasets
 
 from ntkspec.errors import NtkspecError, TableError
@@ -36,14 +37,6 @@ activation = "relu"
 activation = "tanh"
 kernel = "nngp"
 """
-
-
-def assert_same_bits(one, two):
-    first, second = datasets(one), datasets(two)
-    assert first.keys() == second.keys()
-    for name in first:
-        assert first[name].tobytes() == second[name].tobytes() or first[name].dtype.hasobject, name
-        np.testing.assert_array_equal(first[name], second[name])
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +73,9 @@ def test_the_table_holds_the_engines_numbers(table):
     assert not list(table.parent.glob("*.parts")), "the blocks are gone once the table is whole"
 
 
-def test_a_finished_sweep_has_nothing_to_do(recipe_file, table):
+def test_a_finished_sweep_has_nothing_to_do(recipe_file, table, at_hand):
     before = table.stat().st_mtime_ns
-    result = run_sweep(recipe_file, table, Local(1))
+    result = run_sweep(recipe_file, table, at_hand)
     assert (result.computed, result.reused) == (0, 0)
     assert table.stat().st_mtime_ns == before
 
@@ -115,37 +108,34 @@ class Watcher(Observer):
 
 
 @pytest.mark.parametrize("how", ["address", "file"])
-def test_on_a_cluster_that_someone_else_started(recipe_file, table, tmp_path, how):
-    from distributed import Client, LocalCluster
+def test_on_a_cluster_that_someone_else_started(recipe_file, table, tmp_path, at_hand, how):
+    from distributed import Client
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
-        if how == "address":
-            where = External(cluster.scheduler_address)
-        else:
-            with Client(cluster) as client:
-                client.write_scheduler_file(str(tmp_path / "scheduler.json"))
-            where = External(file=tmp_path / "scheduler.json")
+    with Client(at_hand.address) as client:
+        client.write_scheduler_file(str(tmp_path / "scheduler.json"))
+        where = at_hand if how == "address" else External(file=tmp_path / "scheduler.json")
         run_sweep(recipe_file, tmp_path / "t.h5", where)
-        assert cluster.status.name == "running", "it is not ours to close"
+        assert client.submit(abs, -1).result(timeout=60) == 1, "it is not ours to close"
     assert_same_bits(table, tmp_path / "t.h5")
 
 
-def test_shards_then_assembly(recipe_file, table, tmp_path):
+def test_shards_then_assembly(recipe_file, table, tmp_path, at_hand):
     out = tmp_path / "t.h5"
     counts = [run_shard(recipe_file, out, f"{i}/3").computed for i in (1, 2, 3)]
-    assert run_sweep(recipe_file, out, Local(1)).computed == 0
+    assert run_sweep(recipe_file, out, at_hand).computed == 0
     assert sum(counts) == len(Plan(parse_recipe(RECIPE)))
     assert_same_bits(table, out)
 
 
-def test_shards_run_side_by_side(recipe_file, table, tmp_path):
+@pytest.mark.slow  # test_faults.py runs two while clients are kept away
+def test_shards_run_side_by_side(recipe_file, table, tmp_path, at_hand):
     out = tmp_path / "t.h5"
     running = [sweep_process(recipe_file, out, "--shard", f"{i}/2") for i in (1, 2)]
     for process in running:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         assert "waiting" not in errors
-    assert run_sweep(recipe_file, out, Local(1)).computed == 0
+    assert run_sweep(recipe_file, out, at_hand).computed == 0
     assert_same_bits(table, out)
 
 
@@ -159,6 +149,7 @@ def sweep_process(recipe_file, out, *options):
     )
 
 
+@pytest.mark.slow  # test_faults.py kills at such a moment
 def test_killed_at_random_moments_it_ends_in_the_same_bits(recipe_file, table, tmp_path):
     out = tmp_path / "t.h5"
     moments = random.Random(20261123)
@@ -178,27 +169,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(recipe_file, table, t
     assert sorted(p.name for p in tmp_path.iterdir()) == [".t.h5.parts.lock", "t.h5"]
 
 
-def test_killing_the_client_alone_ends_its_workers(recipe_file, tmp_path):
-    process = sweep_process(recipe_file, tmp_path / "t.h5")
-    time.sleep(2.5)
-    process.kill()
-    process.wait()
-    process.stderr.close()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and _group_is_alive(process.pid):
-        time.sleep(0.2)
-    assert not _group_is_alive(process.pid)
-
-
-def _group_is_alive(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_interrupt_ends_at_once_and_says_how_to_go_on(recipe_file, tmp_path):
+@pytest.mark.slow  # test_cli.py interrupts a sweep as a terminal does
+def test_interrupt_ends_at_once_and_says_how_to_go_on(recipe_file, tmp_path, at_hand):
     out = tmp_path / "t.h5"
     process = sweep_process(recipe_file, out)
     time.sleep(2.2)
@@ -210,7 +182,7 @@ def test_interrupt_ends_at_once_and_says_how_to_go_on(recipe_file, tmp_path):
         assert "again" in errors
         assert "Traceback" not in errors
         assert time.monotonic() - started < 20
-    run_sweep(recipe_file, out, Local(1))
+    run_sweep(recipe_file, out, at_hand)
 
 
 @pytest.fixture
@@ -222,7 +194,7 @@ def parts(recipe_file, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "gone", "swapped"])
-def test_a_damaged_block_is_computed_again(recipe_file, table, parts, damage, caplog):
+def test_a_damaged_block_is_computed_again(recipe_file, table, parts, damage, caplog, at_hand):
     out, folder = parts
     files = sorted(folder.glob("n*.h5"))
     victim = files[1]
@@ -239,7 +211,7 @@ def test_a_damaged_block_is_computed_again(recipe_file, table, parts, damage, ca
         victim.write_bytes(files[2].read_bytes())
     else:
         victim.unlink()
-    result = run_sweep(recipe_file, out, Local(1))
+    result = run_sweep(recipe_file, out, at_hand)
     assert (result.computed, result.reused) == (1, len(files) - 1)
     if damage != "gone":
         assert victim.name in caplog.text
@@ -251,46 +223,48 @@ def read_block_bytes(path):
         return file["eigenvalue"][...].tobytes()[:64]
 
 
-def test_blocks_of_another_recipe_or_code_are_refused(parts, recipe_file, tmp_path, monkeypatch):
+def test_blocks_of_another_recipe_or_code_are_refused(
+    parts, recipe_file, tmp_path, monkeypatch, at_hand
+):
     out, _ = parts
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace('"0:120"', '"0:121"'))
     with pytest.raises(NtkspecError, match="restart"):
-        run_sweep(other, out, Local(1))
+        run_sweep(other, out, at_hand)
     smaller = tmp_path / "smaller.toml"
     smaller.write_text(RECIPE.replace("samples = 2", "samples = 1"))
     with pytest.raises(NtkspecError, match="another recipe"):
-        run_sweep(smaller, out, Local(1))
+        run_sweep(smaller, out, at_hand)
     monkeypatch.setattr("ntkspec.sweeps.blocks.code_digest", lambda: "of other code")
     with pytest.raises(NtkspecError, match="another version of the code"):
-        run_sweep(recipe_file, out, Local(1))
+        run_sweep(recipe_file, out, at_hand)
 
 
-def test_restart_throws_old_blocks_away(parts, tmp_path):
+def test_restart_throws_old_blocks_away(parts, tmp_path, at_hand):
     out, _ = parts
     other = tmp_path / "other.toml"
     other.write_text(RECIPE.replace('"0:120"', '"0:30"'))
-    assert run_sweep(other, out, Local(1), restart=True).reused == 0
+    assert run_sweep(other, out, at_hand, restart=True).reused == 0
     with open_table(out) as source:
         assert source.degrees("relu")[-1] == 29
 
 
-def test_a_comment_is_not_another_recipe(recipe_file, table, tmp_path):
+def test_a_comment_is_not_another_recipe(recipe_file, table, tmp_path, at_hand):
     commented = tmp_path / "c.toml"
     commented.write_text("# the same\n" + RECIPE)
-    assert run_sweep(commented, table, Local(1)).computed == 0
+    assert run_sweep(commented, table, at_hand).computed == 0
 
 
-def test_a_damaged_table_is_rebuilt(recipe_file, table, tmp_path, caplog):
+def test_a_damaged_table_is_rebuilt(recipe_file, table, tmp_path, caplog, at_hand):
     out = tmp_path / "t.h5"
     data = bytearray(table.read_bytes())
     out.write_bytes(data[: len(data) - 2000])
-    run_sweep(recipe_file, out, Local(1))
+    run_sweep(recipe_file, out, at_hand)
     assert "rebuilding it" in caplog.text
     assert_same_bits(table, out)
 
 
-def test_a_failing_check_leaves_no_table(recipe_file, tmp_path, monkeypatch):
+def test_a_failing_check_leaves_no_table(recipe_file, tmp_path, monkeypatch, at_hand):
     """A wrong block, with a right checksum: only the independent route can tell."""
     out = tmp_path / "t.h5"
     run_shard(recipe_file, out, "1/1")
@@ -305,7 +279,7 @@ def test_a_failing_check_leaves_no_table(recipe_file, tmp_path, monkeypatch):
             compute_block(plan, key, tmp_path / "t.h5.parts")
     monkeypatch.undo()
     with pytest.raises(NtkspecError, match=r"check of tanh.* failed"):
-        run_sweep(recipe_file, out, Local(1))
+        run_sweep(recipe_file, out, at_hand)
     assert not out.exists()
 
 
@@ -315,9 +289,9 @@ def test_bad_shards(recipe_file, tmp_path, shard):
         run_shard(recipe_file, tmp_path / "t.h5", shard)
 
 
-def test_missing_recipe(tmp_path):
+def test_missing_recipe(tmp_path, at_hand):
     with pytest.raises(TableError, match="recipe"):
-        run_sweep(tmp_path / "none.toml", tmp_path / "t.h5", Local(1))
+        run_sweep(tmp_path / "none.toml", tmp_path / "t.h5", at_hand)
 
 
 def test_a_table_that_would_not_fit_is_refused_with_its_size(tmp_path):
@@ -344,7 +318,7 @@ def test_blocks_cover_the_table_once_within_their_bound(size):
 def test_blocks_beside_each_other_in_degree_fit_together(tmp_path, recipe_file, table):
     narrow = tmp_path / "narrow.toml"
     narrow.write_text(RECIPE.replace("= 1000", "= 90"))
-    run_sweep(narrow, tmp_path / "t.h5", Local(2))
+    make_table(narrow, tmp_path / "t.h5")
     for name, values in datasets(table).items():
         if name.endswith("/eigenvalue"):
             np.testing.assert_allclose(datasets(tmp_path / "t.h5")[name], values, rtol=1e-13)

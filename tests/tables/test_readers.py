@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from paths import ROOT
+from sweeping import make_table
 
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.tables import open_table
 
 pytestmark = pytest.mark.readers
@@ -32,7 +32,7 @@ def needs(program):
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("readers")
     (path / "r.toml").write_text(RECIPE)
-    run_sweep(path / "r.toml", path / "spectra.h5", Local(1))
+    make_table(path / "r.toml", path / "spectra.h5")
     with open_table(path / "spectra.h5") as table:
         table.to_netcdf(path / "tanh.nc", network="tanh")
     return path

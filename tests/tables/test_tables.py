@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sweeping import make_table
 from table_numbers import altered, sealed
 
 from ntkspec.cli import main
@@ -43,7 +44,7 @@ weight_variance = 2.0
 def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     (folder / "recipe.toml").write_text(RECIPE)
-    run_sweep(folder / "recipe.toml", folder / "t.h5", Local(1))
+    make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5"
 
 

@@ -20,10 +20,10 @@ import xarray as xr
 from click.testing import CliRunner
 from numpy.testing import assert_array_equal
 from paths import DOCS
+from sweeping import make_table
 
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.sweeps import Local, run_sweep
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import exports, open_table
 from ntkspec.tables.labelled import arrays_of
@@ -45,8 +45,8 @@ NAMES = ["erf(depth=2,kernel=nngp)", "leaky_relu(slope=0.3)", "tanh"]
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("ways")
     (path / "r.toml").write_text(RECIPE)
-    run_sweep(path / "r.toml", path / "single.h5", Local(1))
-    run_sweep(path / "r.toml", path / "virtual.h5", Local(1), layout="virtual")
+    make_table(path / "r.toml", path / "single.h5")
+    make_table(path / "r.toml", path / "virtual.h5", layout="virtual")
     return path
 
 
@@ -120,7 +120,7 @@ def test_networks_of_different_grids_are_not_joined(folder, tmp_path):
     (tmp_path / "r.toml").write_text(
         'dims = [3]\ndegrees = "0:4"\nchecks = {samples = 0}\nnetworks = [{activation = "gelu"}]'
     )
-    run_sweep(tmp_path / "r.toml", tmp_path / "other.h5", Local(1))
+    make_table(tmp_path / "r.toml", tmp_path / "other.h5")
     merge([folder / "single.h5", tmp_path / "other.h5"], tmp_path / "both.h5")
     with open_table(tmp_path / "both.h5") as both:
         with pytest.raises(NtkspecError, match="gelu has other dimensions or degrees than"):
@@ -258,7 +258,7 @@ def test_the_manual_runs(tmp_path, monkeypatch, capsys):
         'dims = [2, 3, 10]\ndegrees = "0:60"\nchecks = {samples = 0}\n'
         'networks = [{activation = "relu"}, {activation = "tanh"}]'
     )
-    run_sweep("r.toml", tmp_path / "out" / "spectra.h5", Local(1))
+    make_table("r.toml", tmp_path / "out" / "spectra.h5")
     blocks = re.findall(r"\.\. code-block:: (python|console)\n\n((?: +.*\n|\n)+)", page)
     assert [kind for kind, _ in blocks] == ["python", "python", "console", "python"]
     scope = {}

@@ -4,9 +4,9 @@ import { isDerived, lawPart } from "explorer/spectra.js";
 import { log10, text } from "explorer/numbers.js";
 
 const HOVER_DIGITS = 12;
-/** Points of a curve that are drawn; of more degrees the high ones are thinned. */
+/** Most points drawn of a curve; if there are more degrees, high ones are thinned. */
 const MOST_POINTS = 3000;
-/** Decades that a logarithmic axis shows at least. */
+/** Fewest decades that a logarithmic axis shows. */
 const LEAST_DECADES = 1;
 
 const CONFIG = {
@@ -14,7 +14,7 @@ const CONFIG = {
   modeBarButtons: [["toImage", "resetScale2d"]],
 };
 
-/** Text that plotly shows as it is: it reads some tags. */
+/** Text with tags escaped, as plotly interprets some tags. */
 const escaped = (words) =>
   words.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
@@ -28,7 +28,7 @@ export class Charts {
     this.select = select;
   }
 
-  /** Draw curves: what `spectra.js` computes, with a colour and a name. */
+  /** Draw curves: results of `spectra.js` with a colour and a name. */
   draw(curves, choice, colors) {
     const views = { eigenvalue, time, share, ratio };
     for (const [name, view] of Object.entries(views)) {
@@ -65,7 +65,7 @@ export class Charts {
         ...chart.axis, ...lines, fixedrange, zeroline: false, automargin: true, nticks: 7,
         ticks: "outside", ticklen: 4,
       },
-      // Marks of exact zeros stand at its ends, whatever the range of the numbers is.
+      // Marks of exact zeros are at its ends for any range of numbers.
       yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
       shapes: [markOf(choice, colors), ...(chart.lines ?? []).map((y) => levelAt(y, colors))],
       uirevision: `${choice.axis} ${choice.share} ${curves[0].label}`,
@@ -101,7 +101,7 @@ function eigenvalue(curves, choice) {
     said(held[i], 6, (law) => `law ≈ ${law}`),
     said(eigenvalues[i], undefined, (value) => `λ = ${value}`) ?? "λ = 0 exactly",
   ];
-  // A law is drawn from the degree on from which it is within 10 % of the eigenvalues.
+  // A law is drawn from the degree at which it is within 10 % of the eigenvalues.
   const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.eigenvalues));
   return { traces, words, axis: decades(numbers) };
 }
@@ -155,11 +155,11 @@ function ratio(curves, choice) {
 
 const isZero = (number) => number.log === -Infinity;
 
-/** A number in words; null where there is none. */
+/** A number as text; null if there is none. */
 const said = (number, digits, say) =>
   number === null || !Number.isFinite(number.log) ? null : say(text(number, digits));
 
-/** One curve of positive numbers over its degrees; even and odd degrees are lines of their own. */
+/** One curve of positive numbers against degrees; even and odd degrees are separate lines. */
 function trace(curve, choice, numbers, { linear, ...look }) {
   const { degrees } = curve.spectrum;
   const x = [], y = [];
@@ -214,7 +214,7 @@ function tooltip(curves, choice, words) {
   };
 }
 
-/** Places of the degrees that are drawn: on a logarithmic axis there is no 0. */
+/** Indices of the degrees that are drawn: a logarithmic axis has no 0. */
 function places({ spectrum: { degrees } }, choice) {
   const all = [...degrees.keys()].filter((i) => choice.axis !== "log" || degrees[i] > 0);
   if (all.length <= MOST_POINTS) return all;
@@ -259,7 +259,7 @@ const levelAt = (y, colors) => ({
   line: { color: colors.muted, width: 1, dash: "dot" },
 });
 
-/** Why a network's law is not drawn, or what it is; as pieces of text, true for a superscript. */
+/** A network's law, or why it is not drawn, as pieces of text; true marks a superscript. */
 export function lawWords({ law }) {
   if (law.unknown !== undefined) return [["No law: "], [law.unknown]];
   const parts = law.parts.filter((part, i) => i === 0 || isDerived(part));

@@ -1,4 +1,4 @@
-// What the user chose, and the link that carries it.
+// The user's choice, and the link that contains it.
 
 const DEFAULTS = { s: 1, weight: "power", error: 0.01, axis: "log", share: "log" };
 const ALLOWED = {
@@ -19,12 +19,12 @@ export function checkedError(text) {
   return error > 0 && error < 1 ? error : null;
 }
 
-/** The value of a sorted list that is nearest to another. */
+/** The value of a sorted list nearest to a number. */
 export function nearest(values, wanted) {
   return values.reduce((best, x) => (Math.abs(x - wanted) < Math.abs(best - wanted) ? x : best));
 }
 
-/** The choice at the start. */
+/** The initial choice. */
 export function firstChoice(store) {
   const dim = nearest(store.dims(0), 3);
   const eigenvalues = store.eigenvalues(0, store.dims(0).indexOf(dim));
@@ -33,7 +33,7 @@ export function firstChoice(store) {
   return { network: 0, dim, degree, pins: [], ...DEFAULTS };
 }
 
-/** The link's part after #. */
+/** The part of the link after #. */
 export function toHash(store, choice) {
   const query = new URLSearchParams();
   query.set("network", store.networks[choice.network].name);
@@ -44,7 +44,7 @@ export function toHash(store, choice) {
   return `#${query}`;
 }
 
-/** The choice in a link; what it does not name or this table does not have is as at the start. */
+/** The choice in a link, with initial values for anything missing or not in the table. */
 export function fromHash(store, hash) {
   const query = new URLSearchParams(hash.replace(/^#/, ""));
   const choice = firstChoice(store);
@@ -84,7 +84,7 @@ function readPin(store, text) {
   return { network, dim: Number(dim) };
 }
 
-/** A network in a few words. */
+/** A short description of a network. */
 export function label(entry) {
   const { activation, slope, power, depth, bias_variance: bias, weight_variance: weight, trained,
     weights, kernel } = entry.parameters;

@@ -1,4 +1,4 @@
-// The form: selects for what the table's networks differ in, and the rest of the choice.
+// The form: selects for parameters in which the networks differ, and the rest of the choice.
 
 import { checkedError, checkedExponent, label, nearest } from "explorer/choice.js";
 
@@ -12,7 +12,7 @@ const VALUES = {
   weights: { gaussian: "Gaussian", sphere: "on a sphere" },
   kernel: { ntk: "NTK", nngp: "NNGP" },
 };
-/** What goes without saying where it is the same for all networks. */
+/** Defaults that are not mentioned if they are the same for all networks. */
 const PLAIN = { bias_variance: 0, weight_variance: 1, weights: "gaussian" };
 
 const element = (id) => document.getElementById(id);
@@ -24,7 +24,7 @@ export class Controls {
   #change;
   #selects = new Map();
 
-  /** `change` gets what is chosen anew, and whether it is one step of many (a slider's). */
+  /** `change` receives the new values, and whether they are transient (a slider's steps). */
   constructor(store, change) {
     this.#store = store;
     this.#change = change;
@@ -96,7 +96,7 @@ export class Controls {
     fill(select, values, (value) => shown(key, value), valueOf(entry, key));
   }
 
-  /** What all networks have in common and is not what one expects. */
+  /** Parameters that all networks share and that are not defaults. */
   #sameForAll(entry) {
     const words = Object.keys(entry.parameters)
       .filter((key) => this.#selects.get(key).parentElement.hidden)
@@ -105,7 +105,7 @@ export class Controls {
     return words.join("; ");
   }
 
-  /** The network with the value chosen that has most else in common with the present one. */
+  /** The network with the chosen value that is most similar to the current one. */
   #changeNetwork(key, text) {
     const current = this.#store.networks[this.current];
     const others = this.#candidates(key, current).filter((x) => String(valueOf(x, key)) === text);
@@ -137,7 +137,7 @@ export class Controls {
   }
 }
 
-/** The value of a parameter; a network's name tells apart those that agree in all others. */
+/** The value of a parameter; the name distinguishes networks with equal parameters. */
 const valueOf = (entry, key) => (key === "name" ? entry.name : entry.parameters[key]);
 
 const sameParameters = (one, other) =>

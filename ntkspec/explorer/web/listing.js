@@ -1,4 +1,4 @@
-// The numbers as a table of HTML, a page of rows at a time, and as CSV.
+// The numbers as an HTML table with pages of rows, and as CSV.
 
 import { text } from "explorer/numbers.js";
 
@@ -23,7 +23,7 @@ export class Listing {
   #curve;
   #first = 0;
 
-  /** `say` tells the user what happened. */
+  /** `say` shows a message to the user. */
   constructor(say) {
     this.say = say;
     element("listing").addEventListener("toggle", () => this.#render());
@@ -73,7 +73,7 @@ export class Listing {
 
   async #copy() {
     await copied(this.#csv());
-    this.say("The numbers are in the clipboard, as CSV.");
+    this.say("Copied the numbers to the clipboard as CSV.");
   }
 
   #download() {
@@ -92,7 +92,7 @@ function cell(kind, words) {
   return made;
 }
 
-/** Put a text into the clipboard; pages opened as files may have to do it by hand. */
+/** Copy text to the clipboard; pages opened as files may not have the API. */
 export async function copied(words) {
   try {
     await navigator.clipboard.writeText(words);

@@ -1,4 +1,4 @@
-// Opens the page: unpacks the table and the library, and shows what is chosen.
+// Opens the page: unpacks the table and the library, and shows the choice.
 
 import { MOST_PINS, firstChoice, fromHash, nearest, toHash } from "explorer/choice.js";
 import { nameOf, showCurves, showDegree, showNotes, showSource, showSummary } from "explorer/readout.js";
@@ -11,13 +11,13 @@ import { Store, unpacked } from "explorer/store.js";
 
 const element = (id) => document.getElementById(id);
 
-/** Say something that the user did not ask for; nothing is said with an empty text. */
+/** Show a notice; empty text hides it. */
 function say(words) {
   element("notice").textContent = words;
   element("notice").hidden = words === "";
 }
 
-/** Run the library's script: it is plain text in the page until now. */
+/** Run the library's script, which is stored as plain text in the page. */
 async function plotly() {
   const script = document.createElement("script");
   script.nonce = document.querySelector("script[nonce]").nonce;
@@ -44,15 +44,15 @@ class Explorer {
     showSource(store.source);
   }
 
-  /** Show what the link says. */
+  /** Show the choice in the link. */
   open() {
     const { choice, refused } = fromHash(this.store, location.hash);
     this.choice = choice;
     this.show();
-    say(refused.length ? `The link names what this table does not have: ${refused.join(", ")}.` : "");
+    say(refused.length ? `The link contains values that are not in this table: ${refused.join(", ")}.` : "");
   }
 
-  /** Take a change of the choice; a transient one makes no step of the browser's history. */
+  /** Apply a change of the choice; a transient one adds no entry to the browser's history. */
   change(part, transient = false, words = "") {
     const choice = { ...this.choice, ...part };
     const dims = this.store.dims(choice.network);
@@ -88,7 +88,7 @@ class Explorer {
 
   async copyLink() {
     await copied(location.href.split("#")[0] + toHash(this.store, this.choice));
-    say("The link is in the clipboard; it carries what is chosen.");
+    say("Copied a link to this view to the clipboard.");
   }
 
   /** The curve of a network in a dimension, computed once. */
@@ -124,7 +124,7 @@ class Explorer {
     element("pin").focus();
   }
 
-  /** The keys beside the charts' titles. */
+  /** The keys next to the charts' titles. */
   keys(curves, choice) {
     for (const exponent of document.querySelectorAll(".exponent")) exponent.textContent = choice.s;
     const zero = curves.some((curve) => curve.spectrum.eigenvalues.some((q) => q.log === -Infinity));

@@ -1,4 +1,4 @@
-// Numbers that may leave the range of doubles: a value, and its natural logarithm.
+// Numbers that may be outside the range of doubles: a value and its natural logarithm.
 
 export const SMALLEST = 2.2250738585072014e-308;
 const LOGGED_DIGITS = 10;
@@ -9,7 +9,7 @@ export const ofValue = (value) => ({ value, log: Math.log(value) });
 /** A number known by its logarithm. */
 export const ofLog = (log) => ({ value: Math.exp(log), log });
 
-/** Whether a double holds all digits of a number. */
+/** Whether a double represents a number with all digits. */
 const isWhole = ({ value }) => value >= SMALLEST && Number.isFinite(value);
 
 /**
@@ -25,18 +25,18 @@ export function quotient(above, below) {
   return ofLog(log);
 }
 
-/** Decimal text of a number; all digits of a double if their number is not given. */
+/** Decimal text of a number, by default with all digits of a double. */
 export function text(number, digits) {
   if (number === null) return "unknown";
   if (number.log === -Infinity) return "0";
   if (number.log === Infinity) return "∞";
   if (!isWhole(number)) return textOfLog(number.log, Math.min(digits ?? LOGGED_DIGITS, LOGGED_DIGITS));
   const value = digits === undefined ? number.value : Number(number.value.toPrecision(digits));
-  // Long rows of zeros are hard to read: JavaScript itself begins at 1e-7 only.
+  // Avoid long rows of zeros; JavaScript uses exponents only from 1e-7 on.
   return value > 0 && value < 1e-3 ? value.toExponential() : String(value);
 }
 
-/** Decimal text of the number with a logarithm, as 3.2e-412. */
+/** Decimal text of the number with a given logarithm, such as 3.2e-412. */
 function textOfLog(log, digits) {
   const ten = log / Math.LN10;
   let exponent = Math.floor(ten);

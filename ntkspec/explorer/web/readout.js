@@ -1,4 +1,4 @@
-// What is said in words and single numbers: the summary, one degree's numbers, the curves' names.
+// Text and single numbers: the summary, the numbers of one degree, the names of curves.
 
 import { label } from "explorer/choice.js";
 import { degreesHolding, isDerived, lawPart, sumOf } from "explorer/spectra.js";
@@ -8,7 +8,7 @@ import { text } from "explorer/numbers.js";
 const DIGITS = 12;
 const element = (id) => document.getElementById(id);
 
-/** A text as nodes: pieces, each raised where its second part says so. */
+/** Text as nodes; a piece whose second part is true is a superscript. */
 function nodes(pieces) {
   return pieces.map(([words, raised]) => {
     if (!raised) return document.createTextNode(words);
@@ -18,7 +18,7 @@ function nodes(pieces) {
   });
 }
 
-/** A part of 1 in percent; what is not all does not read as 100 %. */
+/** A fraction in percent; anything below 1 is not rounded up to 100 %. */
 function percent(x) {
   const rounded = Number((100 * x).toPrecision(3));
   return rounded === 100 && x < 1 - 1e-12 ? "more than 99.9 %" : `${rounded} %`;
@@ -50,7 +50,7 @@ function timeWords({ degrees }, { plain, sobolev }, { degree, s, error }) {
   return [[`Degree ${degree} is learned to ε = ${error} ${times}`], [String(s), true], ["."]];
 }
 
-/** All numbers of the degree chosen. */
+/** All numbers of the chosen degree. */
 export function showDegree({ spectrum, times }, choice) {
   const i = spectrum.degrees.indexOf(choice.degree);
   const value = spectrum.eigenvalues[i];
@@ -114,7 +114,7 @@ function ratioWords({ ratios, degrees }) {
   return `It tends to 1 as k grows; at degree ${degree} it is ${text(ratio, 5)}.`;
 }
 
-/** The names of the curves in their colours; pinned ones can be removed. */
+/** The names of the curves in their colours; pinned curves can be removed. */
 export function showCurves(curves, remove) {
   const items = curves.map((curve, n) => {
     const item = document.createElement("li");
@@ -141,6 +141,6 @@ export const nameOf = (entry, dim) => `${label(entry)}, d = ${dim}`;
 
 export function showSource({ file, time, program }) {
   element("source").textContent = file;
-  const parts = [`Table ${file}`, time && `made ${time}`, program && `by ntkspec ${program}`];
+  const parts = [`Table ${file}`, time && `created ${time}`, program && `by ntkspec ${program}`];
   element("made").textContent = `${parts.filter(Boolean).join(", ")}.`;
 }

@@ -43,17 +43,17 @@ export function learningTimes({ degrees, dim, eigenvalues }, { s, weight, error 
   };
 }
 
-/** The part of a law that degrees of a parity follow; null where they end. */
+/** The part of a law for degrees of a parity; null if they vanish. */
 export function lawPart(law, parity) {
   if (law.parts === undefined) return null;
   return law.parts.find((part) => part.parity === null || part.parity === parity) ?? null;
 }
 
-/** Whether all numbers of a law's part are known. */
+/** Whether all constants of a law's part are known. */
 export const isDerived = (part) =>
   part.log_constant !== null && part.power !== null && part.rate !== null;
 
-/** C k^power exp(-rate k^stretch) / k!^factorial for each degree; null where there is no law. */
+/** C k^power exp(-rate k^stretch) / k!^factorial for each degree; null if there is no law. */
 function lawValues(law, degrees) {
   const parts = [0, 1].map((parity) => lawPart(law, parity));
   const factorials = parts.some((part) => part?.factorial) ? logFactorials(degrees.at(-1)) : null;
@@ -72,7 +72,7 @@ function logFactorials(last) {
   return logs;
 }
 
-/** The degrees that hold most of the trace: how many of the first hold a part of it. */
+/** Number of leading degrees that contain a fraction of the trace. */
 export function degreesHolding({ degrees, shares }, part) {
   let sum = 0;
   for (let i = 0; i < degrees.length; i += 1) {

@@ -1,8 +1,8 @@
-// What the page holds: unpacked once, when it opens.
+// The contents of the page, unpacked once when it opens.
 
 import { ofLog, ofValue } from "explorer/numbers.js";
 
-/** Bytes that stand in an element as gzip in base64; the element is emptied. */
+/** Bytes stored in an element as base64 of gzip; the element is emptied. */
 export async function unpacked(id) {
   const element = document.getElementById(id);
   const packed = atob(element.textContent);
@@ -34,7 +34,7 @@ export class Store {
     return this.grid(network).degrees;
   }
 
-  /** Eigenvalues of a network in the dimension at a place; a negative double is a logarithm. */
+  /** Eigenvalues of a network in the dimension with an index; a negative double is a logarithm. */
   eigenvalues(network, place) {
     const stored = this.#row(this.networks[network].place, network, place);
     return Array.from(stored, (x) => (x < 0 ? ofLog(x) : ofValue(x)));

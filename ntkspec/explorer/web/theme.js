@@ -1,10 +1,10 @@
-// Light and dark: the system's, until the user chooses.
+// Light and dark themes: the system's by default.
 
 const NAMES = { system: "System", light: "Light", dark: "Dark" };
 const KEY = "ntkspec-theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** What the user chose; a page that is a file may have no storage. */
+/** The stored choice; a page opened as a file may have no storage. */
 function remembered() {
   try {
     return localStorage.getItem(KEY) in NAMES ? localStorage.getItem(KEY) : "system";
@@ -17,11 +17,11 @@ function remember(choice) {
   try {
     localStorage.setItem(KEY, choice);
   } catch {
-    // It holds until the page is closed.
+    // The choice is kept until the page is closed.
   }
 }
 
-/** Set the theme, and again whenever it changes; then `changed` is called. */
+/** Apply the theme now and on changes, and call `changed` afterwards. */
 export function followTheme(button, changed) {
   let choice = remembered();
   const set = () => {

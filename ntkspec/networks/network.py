@@ -1,38 +1,24 @@
-"""Networks and their pointwise kernels K(t), t = <x, x'> on the unit sphere."""
+"""The description of a network: its parameters, checked and comparable."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations import Activation, activation, refuse_bare_function
+from ntkspec.activations import ACTIVATIONS, Activation, activation, refuse_bare_function
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, is_one_of, number, shown, whole_number
-
-if TYPE_CHECKING:
-    from ntkspec.duals.panels import NetworkPanels
-    from ntkspec.duals.plain import PlainKernel
+from ntkspec.parameters import is_one_of, number, shown, whole_number
 
 __all__ = ["Kernel", "Network", "as_network"]
 
 Kernel = Literal["ntk", "nngp"]
 
 MOST_DEPTH = 100
-#: What the compiled kernels promise, relative to K(1).
-PROMISED = 1e-14
-#: What the kernel of a user's activation must reach unless asked otherwise, relative to K(1).
+#: Error accepted of the kernel of a user's activation unless asked otherwise, relative to K(1).
 TOLERANCE = 1e-12
-#: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
-TABULATED = 64.0
-
-
-#: Values, bounds on their absolute errors, and K(1) where the bounds are measured by it.
-_Bounded = tuple[NDArray[np.float64], NDArray[np.float64], float]
 
 
 @dataclass(frozen=True)
@@ -45,7 +31,7 @@ class Network:
     Parameters
     ----------
     activation : str or Activation
-        One of `ntkspec.activations.ACTIVATIONS`, or a user's (`ntkspec.user_activation`).
+        One of `ntkspec.activations.ACTIVATIONS`, or your own (`ntkspec.user_activation`).
     slope : float, optional
         Slope of leaky_relu for negative arguments (default 0.1); only for leaky_relu.
     power : int, optional
@@ -94,11 +80,11 @@ class Network:
     def __post_init__(self) -> None:
         set_ = object.__setattr__
         sigma = self.sigma
-        if not isinstance(self.activation, Activation):
-            set_(self, "activation", sigma.name)
         power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
         set_(self, "slope", 0.0 - left if sigma.name == "leaky_relu" else None)
         set_(self, "power", power if sigma.name == "relu_power" else None)
+        if not isinstance(self.activation, Activation) or self._is_catalogued(sigma):
+            set_(self, "activation", sigma.name)
         set_(self, "weight_variance", number(self.weight_variance, "weight_variance", 0.01, 1e4))
         set_(self, "bias_variance", number(self.bias_variance, "bias_variance", 0.0, 1e4))
         set_(self, "depth", whole_number(self.depth, "depth", 1, MOST_DEPTH))
@@ -115,6 +101,12 @@ class Network:
                 "weights = 'sphere' is for one hidden layer without bias; "
                 f"depth = {self.depth} and bias_variance = {self.bias_variance} are given"
             )
+
+    def _is_catalogued(self, sigma: Activation) -> bool:
+        """Whether an activation is the one that its name stands for."""
+        if sigma.name not in ACTIVATIONS:
+            return False
+        return sigma == activation(sigma.name, slope=self.slope, power=self.power)
 
     @property
     def sigma(self) -> Activation:
@@ -174,10 +166,11 @@ class Network:
         Parameters
         ----------
         t : array_like, any shape
-            In [-1, 1].
+            In [-1, 1]; what rounding put outside, by up to 4 units in the last place, is taken
+            as the end.
         tolerance : float
-            Largest error accepted, relative to K(1).  Only a user's activation can exceed the
-            usual one; `with_error` returns the bounds.
+            Largest error accepted, relative to K(1).  It matters for a user's activation only;
+            `with_error` returns the bounds.
 
         Returns
         -------
@@ -189,30 +182,34 @@ class Network:
         Raises
         ------
         NtkspecError
-            For NaN, or t outside [-1, 1], and where the kernel of a user's activation is not
-            known to the tolerance: where, and the bound that holds.
+            For NaN, for t outside [-1, 1], and when the kernel of a user's activation is not
+            known to the tolerance; the message gives the bound that holds.
 
         Examples
         --------
         >>> Network("relu").ntk([-1.0, 0.0, 1.0])
         array([-0. ,  0. ,  0.5])
         """
-        return self._accepted(tolerance, *self._pointwise(t, "ntk"))
+        from ntkspec.networks import pointwise
+
+        return pointwise.values(self, t, "ntk", tolerance)
 
     def nngp(self, t: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
-        """Kernel E[sigma(u) sigma(v)] of the network at its start; parameters as for `ntk`.
+        """Kernel E[sigma(u) sigma(v)] of the network at initialization; parameters as for `ntk`.
 
         Examples
         --------
         >>> Network("relu").nngp(1.0)
         array(0.5)
         """
-        return self._accepted(tolerance, *self._pointwise(t, "nngp"))
+        from ntkspec.networks import pointwise
+
+        return pointwise.values(self, t, "nngp", tolerance)
 
     def with_error(
-        self, t: ArrayLike, kernel: Kernel = "ntk"
+        self, t: ArrayLike, *, kernel: Kernel = "ntk"
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Kernel K(t) and bounds on its absolute error, whatever they are.
+        """Kernel K(t) and bounds on its absolute error.
 
         Parameters
         ----------
@@ -239,12 +236,13 @@ class Network:
         --------
         >>> from ntkspec import user_activation
         >>> steps = Network(user_activation(np.floor))
-        >>> value, error = steps.with_error([0.0, 0.999], "nngp")
+        >>> value, error = steps.with_error([0.0, 0.999], kernel="nngp")
         >>> value.round(2), error < 1e-2
         (array([0.25, 1.32]), array([ True,  True]))
         """
-        self.mixture(kernel)
-        return self._pointwise(t, kernel)[:2]
+        from ntkspec.networks import pointwise
+
+        return pointwise.values_with_error(self, t, kernel)
 
     def ntk_matrix(self, points: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
         """Matrix of the NTK between points of the sphere.
@@ -259,14 +257,14 @@ class Network:
         Returns
         -------
         (n, n) ndarray of float64
-            Symmetric; no other n x n array is made.  Close and opposite points keep their
-            digits: 1 -+ t is taken from their difference and sum.
+            Symmetric; no other n x n array is allocated.  Close and opposite points keep their
+            digits: 1 -+ t is computed from their difference and sum.
 
         Raises
         ------
         NtkspecError
-            When a point is not on the sphere or the shape is another, and where the kernel of a
-            user's activation is not known to the tolerance.
+            When a point is not on the sphere, the shape is wrong, or the kernel of a user's
+            activation is not known to the tolerance.
 
         Examples
         --------
@@ -274,7 +272,9 @@ class Network:
         array([[0.5, 0. ],
                [0. , 0.5]])
         """
-        return self._accepted(tolerance, *self._matrix(points, "ntk"))
+        from ntkspec.networks import pointwise
+
+        return pointwise.matrix(self, points, "ntk", tolerance)
 
     def nngp_matrix(
         self, points: ArrayLike, *, tolerance: float = TOLERANCE
@@ -287,10 +287,12 @@ class Network:
         array([[0.5, 0. ],
                [0. , 0.5]])
         """
-        return self._accepted(tolerance, *self._matrix(points, "nngp"))
+        from ntkspec.networks import pointwise
+
+        return pointwise.matrix(self, points, "nngp", tolerance)
 
     def matrix_with_error(
-        self, points: ArrayLike, kernel: Kernel = "ntk"
+        self, points: ArrayLike, *, kernel: Kernel = "ntk"
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Matrix of a kernel between points of the sphere, and bounds on its absolute errors.
 
@@ -315,113 +317,13 @@ class Network:
         >>> bool(error.max() <= 1e-14)
         True
         """
-        self.mixture(kernel)
-        return self._matrix(points, kernel)[:2]
+        from ntkspec.networks import pointwise
 
-    def _pointwise(self, t: ArrayLike, kernel: Kernel) -> _Bounded:
-        flat = _checked_cosine(t)
-        if self.sigma.user:
-            plain = self._plain(kernel)
-            value, error = plain(np.sqrt(1.0 - flat.ravel()), np.sqrt(1.0 + flat.ravel()))
-            return value.reshape(flat.shape), error.reshape(flat.shape), plain.top
-        row = np.empty(flat.size)
-        values, _, arguments = self._compiled(kernel)
-        values(flat.ravel(), *arguments, row)
-        top = self._top(kernel)
-        return row.reshape(flat.shape), np.broadcast_to(PROMISED * top, flat.shape), top
-
-    def _matrix(self, points: ArrayLike, kernel: Kernel) -> _Bounded:
-        x = _checked_points(points)
-        out = np.empty((x.shape[0], x.shape[0]))
-        if self.sigma.user:
-            plain, error = self._plain(kernel), np.empty_like(out)
-            for i in range(x.shape[0]):
-                # Distances keep the digits of close and of nearly opposite points.
-                near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
-                far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
-                value, bound = plain(near, far)
-                out[i, : i + 1] = out[: i + 1, i] = value
-                error[i, : i + 1] = error[: i + 1, i] = bound
-            return out, error, plain.top
-        _, matrix, arguments = self._compiled(kernel)
-        matrix(x, *arguments, out)
-        top = self._top(kernel)
-        return out, np.broadcast_to(PROMISED * top, out.shape), top
-
-    def _top(self, kernel: Kernel) -> float:
-        """K(1)."""
-        values, _, arguments = self._compiled(kernel)
-        top = np.empty(1)
-        values(np.ones(1), *arguments, top)
-        return float(abs(top[0]))
-
-    def _plain(self, kernel: Kernel) -> PlainKernel:
-        """The kernel of a user's activation in doubles."""
-        self.mixture(kernel)
-        self._refuse_sphere()
-        from ntkspec.duals.plain import PlainKernel
-
-        return PlainKernel(self, kernel)
-
-    def _refuse_sphere(self) -> None:
-        if self.weights == "sphere":
-            raise NtkspecError(
-                "with weights = 'sphere' the kernel depends on the dimension; "
-                "ntkspec.spectrum(network, dim) computes its spectrum"
-            )
-
-    def _accepted(
-        self,
-        tolerance: float,
-        value: NDArray[np.float64],
-        error: NDArray[np.float64],
-        top: float,
-    ) -> NDArray[np.float64]:
-        """The values, when they are known to the tolerance, relative to K(1) = top."""
-        limit = as_number(tolerance)
-        if not limit > 0.0:
-            raise NtkspecError(
-                f"tolerance = {shown(tolerance)} is not allowed; it must be positive"
-            )
-        if not self.sigma.user or limit == math.inf:
-            return value
-        worst = float(np.max(error, initial=0.0))
-        if not worst <= limit * top:
-            raise NtkspecError(
-                f"the kernel of {self.name} is known to {worst / top if top else math.inf:.2g} "
-                f"K(1) only, which exceeds tolerance = {limit:g}: raise the tolerance, or read "
-                "values with their bounds by with_error or matrix_with_error"
-            )
-        return value
-
-    def _compiled(self, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
-        """Compiled functions of cosines and of points, and the arguments after those."""
-        mixture = self.mixture(kernel)
-        self._refuse_sphere()
-        if self.depth == 1 and self.bias_variance == 0.0:
-            from ntkspec.kernels import dual
-
-            power, right, left = self.sigma.homogeneous or (0, 0.0, 0.0)
-            if power == 1 and right == 1.0:
-                linear = (0.0 - left, self.weight_variance, *mixture)
-                return dual.piecewise_linear_values, dual.piecewise_linear_matrix, linear
-            if self.sigma.tanh and self.weight_variance * self.sigma.tanh[2] ** 2 > TABULATED:
-                arguments = (*self.sigma.tanh, self.weight_variance, *mixture)
-                return dual.sigmoidal_values, dual.sigmoidal_matrix, arguments
-        from ntkspec.kernels import layers
-
-        return layers.layered_values, layers.layered_matrix, (*_panels(self).arguments(), *mixture)
-
-
-@lru_cache(maxsize=128)
-def _panels(network: Network) -> NetworkPanels:
-    from ntkspec.duals.panels import network_panels
-
-    return network_panels(network)
+        return pointwise.matrix_with_error(self, points, kernel)
 
 
 def as_network(network: Network | str) -> Network:
-    """Return a network as it is, or the poster's network for an activation's name.
+    """Return a network unchanged, or the poster's network for an activation's name.
 
     Examples
     --------
@@ -436,34 +338,3 @@ def as_network(network: Network | str) -> Network:
             f"network = {shown(network)} is not allowed; give a Network or an activation's name"
         )
     return Network(network)
-
-
-def _checked_cosine(t: ArrayLike) -> NDArray[np.float64]:
-    values = _checked_numbers(t, "t")
-    bad = ~(np.abs(values) <= 1.0)
-    if bad.any():
-        raise NtkspecError(f"t = {values[bad].flat[0]} is not allowed; it must lie in [-1, 1]")
-    return values
-
-
-def _checked_numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    """An array of real numbers; text and truth values are none."""
-    try:
-        given = np.asarray(values)
-        if given.dtype.kind in "iufO":
-            return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise NtkspecError(f"{name} = {shown(values)} is not allowed; give numbers")
-
-
-def _checked_points(points: ArrayLike) -> NDArray[np.float64]:
-    x = _checked_numbers(points, "points")
-    if x.ndim != 2 or x.shape[1] < 2 or x.shape[0] < 1:
-        raise NtkspecError(f"points of shape {x.shape} are not allowed; give (n, dim), dim >= 2")
-    norms = np.linalg.norm(x, axis=1)
-    off = ~(np.abs(norms - 1.0) <= 1e-8)
-    if off.any():
-        i = int(np.flatnonzero(off)[0])
-        raise NtkspecError(f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to 1e-8")
-    return np.ascontiguousarray(x / norms[:, np.newaxis])

@@ -8,11 +8,11 @@ from typing import Any
 
 from flint import arb
 
-from ntkspec.duals import Correlation
+from ntkspec.duals import Correlation, compose
 from ntkspec.errors import NtkspecError
+from ntkspec.laws.expectations import expectations
 from ntkspec.networks import Network
 from ntkspec.precision import working_precision
-from ntkspec.spectra.laws.expectations import expectations
 
 __all__ = ["Layer", "duals_at", "gain", "profile"]
 
@@ -57,13 +57,19 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
     layers: list[Layer] = []
     with working_precision(BITS):
         weight, bias = arb(network.weight_variance), arb(network.bias_variance)
-        variance, covariance, growth = weight + bias, weight * t + bias, weight
-        tangent = covariance
-        for _ in range(network.depth if depth is None else depth):
+        variances, growth = [weight + bias], weight
+
+        def duals(layer: int, covariance: arb) -> tuple[arb, arb]:
+            variance = variances[layer]
             one = here = _duals(network, variance, arb(1))
             if t != 1.0:
                 here = _duals(network, variance, covariance / variance)
-            dual, slope = here
+            variances.append(weight * one[0] + bias)
+            return here
+
+        depth = network.depth if depth is None else depth
+        steps = compose(weight, bias, weight * t + bias, duals, depth)
+        for variance, (covariance, tangent, dual, slope) in zip(variances, steps, strict=False):
             layers.append(
                 Layer(*map(_number, (variance, covariance, tangent, dual, slope, growth)))
             )
@@ -75,9 +81,7 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
                     f"the variances of {network.name} grow beyond doubles in layer {len(layers)}; "
                     "no law is computed: lower its depth or its variances"
                 )
-            variance = weight * one[0] + bias
-            covariance = weight * dual + bias
-            tangent, growth = covariance + weight * tangent * slope, weight * slope * growth
+            growth = weight * slope * growth
     return layers
 
 

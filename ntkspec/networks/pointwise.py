@@ -1,0 +1,217 @@
+"""Kernels K(t) of networks in doubles: at cosines t = <x, x'>, and between points of the sphere.
+
+Catalogued activations have compiled kernels, right to `PROMISED` K(1); a user's activation has
+values with bounds (`ntkspec.duals.plain`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import as_number, shown
+
+if TYPE_CHECKING:
+    from ntkspec.duals.panels import NetworkPanels
+    from ntkspec.networks.network import Kernel, Network
+
+__all__ = ["matrix", "matrix_with_error", "values", "values_with_error"]
+
+Array = NDArray[np.float64]
+
+#: Error of the compiled kernels, relative to K(1).
+PROMISED = 1e-14
+#: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
+TABULATED = 64.0
+#: |t| is taken as 1 up to here: 4 units in the last place.
+OUTERMOST = 1.0 + 4 * 2.0**-52
+
+
+def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
+    """K(t); raises where a user's activation is not known to the tolerance."""
+    limit = _checked_tolerance(tolerance)
+    if network.sigma.user:
+        value, error, top = _user_values(network, t, kernel)
+        return _accepted(network, value, error, limit * top, top)
+    return _compiled_values(network, _checked_cosine(t), kernel)
+
+
+def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
+    """K(t) and bounds on its absolute error."""
+    if network.sigma.user:
+        return _user_values(network, t, kernel)[:2]
+    cosines = _checked_cosine(t)
+    value = _compiled_values(network, cosines, kernel)
+    return value, np.broadcast_to(_bound(network, kernel), value.shape)
+
+
+def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
+    """Matrix of K between points; raises where it is not known to the tolerance."""
+    limit = _checked_tolerance(tolerance)
+    if network.sigma.user:
+        value, error, top = _user_matrix(network, points, kernel)
+        return _accepted(network, value, error, limit * top, top)
+    return _compiled_matrix(network, _checked_points(points), kernel)
+
+
+def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
+    """Matrix of K between points, and bounds on its absolute errors."""
+    if network.sigma.user:
+        return _user_matrix(network, points, kernel)[:2]
+    value = _compiled_matrix(network, _checked_points(points), kernel)
+    return value, np.broadcast_to(_bound(network, kernel), value.shape)
+
+
+# --- catalogued activations ----------------------------------------------------------------------
+
+
+def _compiled_values(network: Network, t: Array, kernel: Kernel) -> Array:
+    row = np.empty(t.size)
+    compiled, _, arguments = _compiled(network, kernel)
+    compiled(t.ravel(), *arguments, row)
+    return row.reshape(t.shape)
+
+
+def _compiled_matrix(network: Network, x: Array, kernel: Kernel) -> Array:
+    out = np.empty((x.shape[0], x.shape[0]))
+    _, compiled, arguments = _compiled(network, kernel)
+    compiled(x, *arguments, out)
+    return out
+
+
+def _bound(network: Network, kernel: Kernel) -> float:
+    """What the compiled kernels promise: a share of K(1)."""
+    return PROMISED * float(abs(_compiled_values(network, np.ones(1), kernel)[0]))
+
+
+@lru_cache(maxsize=256)
+def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Compiled functions of cosines and of points, and the arguments after those."""
+    mixture, sigma = network.mixture(kernel), network.sigma
+    _refuse_sphere(network)
+    if network.depth == 1 and network.bias_variance == 0.0:
+        from ntkspec.kernels import dual
+
+        power, right, left = sigma.homogeneous or (0, 0.0, 0.0)
+        if power == 1 and right == 1.0:
+            linear = (0.0 - left, network.weight_variance, *mixture)
+            return dual.piecewise_linear_values, dual.piecewise_linear_matrix, linear
+        if sigma.tanh and network.weight_variance * sigma.tanh[2] ** 2 > TABULATED:
+            arguments = (*sigma.tanh, network.weight_variance, *mixture)
+            return dual.sigmoidal_values, dual.sigmoidal_matrix, arguments
+    from ntkspec.kernels import layers
+
+    return layers.layered_values, layers.layered_matrix, (*_panels(network).arguments(), *mixture)
+
+
+@lru_cache(maxsize=128)
+def _panels(network: Network) -> NetworkPanels:
+    """Tables of the layers' duals, which both kernels share."""
+    from ntkspec.duals.panels import network_panels
+
+    return network_panels(network)
+
+
+def _refuse_sphere(network: Network) -> None:
+    if network.weights == "sphere":
+        raise NtkspecError(
+            "with weights = 'sphere' the kernel depends on the dimension; "
+            "ntkspec.spectrum(network, dim) computes its spectrum"
+        )
+
+
+# --- a user's activation -------------------------------------------------------------------------
+
+
+def _user_values(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array, float]:
+    """Values, bounds on their absolute errors, and K(1)."""
+    cosines, plain = _checked_cosine(t), _plain(network, kernel)
+    flat = cosines.ravel()
+    value, error = plain(np.sqrt(1.0 - flat), np.sqrt(1.0 + flat))
+    return value.reshape(cosines.shape), error.reshape(cosines.shape), plain.top
+
+
+def _user_matrix(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array, float]:
+    """Matrix, bounds on its absolute errors, and K(1)."""
+    x, plain = _checked_points(points), _plain(network, kernel)
+    out = np.empty((x.shape[0], x.shape[0]))
+    error = np.empty_like(out)
+    for i in range(x.shape[0]):
+        # Distances keep the digits of close and of nearly opposite points.
+        near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
+        far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
+        value, bound = plain(near, far)
+        out[i, : i + 1] = out[: i + 1, i] = value
+        error[i, : i + 1] = error[: i + 1, i] = bound
+    return out, error, plain.top
+
+
+def _plain(network: Network, kernel: Kernel) -> Any:
+    """The kernel with its bounds."""
+    network.mixture(kernel)
+    _refuse_sphere(network)
+    from ntkspec.duals.plain import PlainKernel
+
+    return PlainKernel(network, kernel)
+
+
+def _accepted(network: Network, value: Array, error: Array, allowed: float, top: float) -> Array:
+    """Return the values when their errors are all allowed."""
+    worst = float(np.max(error, initial=0.0))
+    if not worst <= allowed and not math.isinf(allowed):
+        raise NtkspecError(
+            f"the kernel of {network.name} is known to {worst / top if top else math.inf:.2g} "
+            f"K(1) only, which exceeds tolerance = {allowed / top if top else 0.0:g}: raise the "
+            "tolerance, or read values with their bounds by with_error or matrix_with_error"
+        )
+    return value
+
+
+# --- arguments -----------------------------------------------------------------------------------
+
+
+def _checked_tolerance(tolerance: float) -> float:
+    limit = as_number(tolerance)
+    if not limit > 0.0:
+        raise NtkspecError(f"tolerance = {shown(tolerance)} is not allowed; it must be positive")
+    return limit
+
+
+def _checked_cosine(t: ArrayLike) -> Array:
+    """Cosines; those that rounding put outside [-1, 1] are moved to its ends."""
+    cosines = _checked_numbers(t, "t")
+    size = np.abs(cosines)
+    if (size <= 1.0).all():
+        return cosines
+    bad = ~(size <= OUTERMOST)
+    if bad.any():
+        raise NtkspecError(f"t = {cosines[bad].flat[0]} is not allowed; it must lie in [-1, 1]")
+    return np.clip(cosines, -1.0, 1.0)
+
+
+def _checked_numbers(numbers: ArrayLike, name: str) -> Array:
+    """An array of real numbers; strings and truth values are refused."""
+    try:
+        given = np.asarray(numbers)
+        if given.dtype.kind in "iufO":
+            return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise NtkspecError(f"{name} = {shown(numbers)} is not allowed; give numbers")
+
+
+def _checked_points(points: ArrayLike) -> Array:
+    x = _checked_numbers(points, "points")
+    if x.ndim != 2 or x.shape[1] < 2 or x.shape[0] < 1:
+        raise NtkspecError(f"points of shape {x.shape} are not allowed; give (n, dim), dim >= 2")
+    norms = np.linalg.norm(x, axis=1)
+    off = ~(np.abs(norms - 1.0) <= 1e-8)
+    if off.any():
+        i = int(np.flatnonzero(off)[0])
+        raise NtkspecError(f"points[{i}] has norm {norms[i]:.10g}; all must have norm 1 to 1e-8")
+    return np.ascontiguousarray(x / norms[:, np.newaxis])
