@@ -33,7 +33,7 @@ def panel(y, levels):
     """
     m, e = math.frexp(y)  # y = m 2^e, 1/2 <= m < 1
     if y == 0.0 or e <= -levels:
-        return 0, math.ldexp(y, levels + 1) - 1.0
+        return 0, math.ldexp(y, int(levels) + 1) - 1.0
     quarter = int(8.0 * m) - 4
     return 4 * (e + levels) - 3 + quarter, 16.0 * m - (2 * quarter + 9)
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from ntkspec import domains, predict
     from ntkspec.activations import Activation, user_activation
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
+    from ntkspec.laws import Law, law
+    from ntkspec.laws.fit import fit
     from ntkspec.networks import Network
     from ntkspec.spectra.certified import Certificate, certify
-    from ntkspec.spectra.laws import Law, law
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables import open_table
     from ntkspec.tables.atlas import atlas
@@ -47,6 +48,7 @@ __all__ = [
     "certify",
     "domains",
     "eigenvalues",
+    "fit",
     "law",
     "open_table",
     "predict",
@@ -57,7 +59,7 @@ __all__ = [
 _HOMES = {
     "Activation": "ntkspec.activations",
     "Certificate": "ntkspec.spectra.certified",
-    "Law": "ntkspec.spectra.laws",
+    "Law": "ntkspec.laws",
     "Network": "ntkspec.networks",
     "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
@@ -67,7 +69,8 @@ _HOMES = {
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
     "eigenvalues": "ntkspec.spectra",
-    "law": "ntkspec.spectra.laws",
+    "fit": "ntkspec.laws.fit",
+    "law": "ntkspec.laws",
     "open_table": "ntkspec.tables",
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.activations",

@@ -116,21 +116,7 @@ class Verification:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> found = verify_table(folder / "t.h5", samples=2, digits=20, workers=1)
+    >>> found = verify_table(table_path, samples=2, digits=20, workers=1)
     >>> len(found.rows), found.passed
     (2, True)
     """
@@ -474,21 +460,7 @@ def verify_table(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> verify_table(folder / "t.h5", samples=2, digits=20, workers=1).worst < 1e-14
+    >>> verify_table(table_path, samples=2, digits=20, workers=1).worst < 1e-14
     True
     """
     if workers is not None:

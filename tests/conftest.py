@@ -21,8 +21,10 @@ from hypothesis import settings
 from paths import TESTS
 
 # The first call of a compiled function may take seconds.
-settings.register_profile("ntkspec", deadline=None)
-settings.load_profile("ntkspec")
+settings.register_profile("quick", deadline=None, max_examples=40)
+# For `make test-all`, which names it.
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

@@ -328,7 +328,7 @@ def warm(folder):
     import ntkspec
     import ntkspec.compare
     import ntkspec.explorer
-    import ntkspec.fit
+    import ntkspec.laws.fit
     import ntkspec.plots
     import ntkspec.sweeps.merge
     import ntkspec.trainer.runs

@@ -15,7 +15,7 @@ from ntkspec.cli.streams import say
 from ntkspec.files.text import CsvWriter
 
 if TYPE_CHECKING:
-    from ntkspec.fit import FittedSpectrum
+    from ntkspec.laws.fit import FittedSpectrum
 
 __all__ = ["fit"]
 
@@ -38,23 +38,23 @@ COLUMNS = (
 def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
     """Fit the laws of decay to the eigenvalues of TABLE.
 
-    The three are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
-    exp(-r k), each times a power of k.  Even and odd degrees are fitted apart.  A law is supported
-    when it foretells the upper half of the degrees from those below, and no other does so well;
-    "none" when no law does.  Beside it stands the law derived for the network, and the degree from
-    which on it is within 10 % of these eigenvalues, empty where they do not show one.
+    The laws are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
+    exp(-r k), each times a power of k.  Even and odd degrees are fitted separately.  A law is
+    supported when it predicts the upper half of the degrees from those below, clearly better than
+    the others; "none" when no law does.  The last columns give the law derived for the network,
+    and the degree from which on it is within 10 % of these eigenvalues, if they show one.
 
     \b
     Example:
       ntkspec fit out/spectra.h5 --dim 3
     """
-    from ntkspec.fit import fit_table
+    from ntkspec.laws import fit as fits
     from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
 
     dims = None if dim is None else parse_range(dim, "dim")
     with open_table(table) as source:
-        found = fit_table(source, network, dims)
+        found = fits.fit(source, network=network, dim=dims)
     if layout == "text":
         _print_text(found)
         return

@@ -102,8 +102,11 @@ class Row(_Comparable):
 
     Examples
     --------
-    ``compare(run).rows[0].verdict`` is the verdict on the first degree; see
-    `ntkspec.compare.compare`.
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> row = compare(open_run(run_path)).rows[0]
+    >>> row.loss, row.width, row.degree
+    ('s=0', 64, 1)
     """
 
     loss: str
@@ -154,7 +157,10 @@ class ExtrapolatedRow(_Comparable):
 
     Examples
     --------
-    ``compare(run).extrapolated`` has one of these for each degree measured at two or more widths.
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> compare(open_run(run_path)).extrapolated  # a run of one width has none
+    []
     """
 
     loss: str
@@ -192,7 +198,11 @@ class Curves:
 
     Examples
     --------
-    ``compare(run).curves["l2", 1024, 4].points`` is the predicted curve of degree 4 at width 1024.
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> curves = compare(open_run(run_path)).curves
+    >>> curves["s=0", 64, 1].steps[:3]
+    array([0, 1, 2])
     """
 
     measured: list[tuple[NDArray[np.int64], Array]]

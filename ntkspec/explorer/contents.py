@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.laws import Law, law
+from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range, range_length
-from ntkspec.spectra.laws import Law, law
-from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.tables import Table, TableSlice
 
@@ -234,7 +234,7 @@ def _law(
 ) -> dict[str, Any]:
     """The law's parts, one for each parity or one for all degrees, or why there is no law."""
     try:
-        found = law(network, dim, kernel)
+        found = law(network, dim, kernel=kernel)
     except NtkspecError as error:
         return {"unknown": str(error)}
     parts = [found] if found.other is None else [found, found.other]

@@ -65,22 +65,10 @@ def comparison_picture(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    >>> from ntkspec.trainer.runs import open_run
     >>> from ntkspec.compare import compare
-    >>> found = compare(open_run(folder / "run.h5"))
-    >>> comparison_picture(found, open_run(folder / "run.h5"), [folder / "rates.png"])[0].name
+    >>> found = compare(open_run(run_path))
+    >>> comparison_picture(found, open_run(run_path), [folder / "rates.png"])[0].name
     'rates.png'
     """
     paths = checked_outputs(outputs, run.path)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.laws import Law, law
+from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
-from ntkspec.spectra.laws import Law, law
-from ntkspec.spectra.laws.reach import holds_within
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
 
@@ -73,21 +73,7 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
-    >>> from ntkspec.sweeps import run_shard
-    >>> from ntkspec.sweeps.merge import merge
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
-    >>> figure3(folder / "t.h5", [folder / "figure3.png"])[0].name
+    >>> figure3(table_path, [folder / "figure3.png"])[0].name
     'figure3.png'
     """
     paths = checked_outputs(outputs, Path(table))
@@ -119,7 +105,7 @@ def _curves(table: Table, dim: int) -> list[Curve]:
         part = table.select(name, dim=dim, degrees=degrees)
         exact = np.asarray(part.log_eigenvalue).ravel() / math.log(10.0)
         whole = table.select(name, dim=dim)
-        model = law(network, dim, part.kernel)
+        model = law(network, dim, kernel=part.kernel)
         # Take from all degrees of the table where the law holds; otherwise it is computed.
         start = holds_within(model, whole.degrees, whole.log_eigenvalue.ravel()) or model.holds_from
         curves.append(_curve(name, network, dim, style, degrees, exact, part.kernel, model, start))

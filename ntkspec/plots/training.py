@@ -102,20 +102,8 @@ def run_picture(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> run_picture(open_run(folder / "run.h5"), [folder / "run.png"])[0].name
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run_picture(open_run(run_path), [folder / "run.png"])[0].name
     'run.png'
     """
     paths = checked_outputs(outputs, run.path)

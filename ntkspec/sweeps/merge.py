@@ -73,18 +73,8 @@ def merge(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
     >>> (folder / "t.h5").is_file()
     True
@@ -121,18 +111,8 @@ def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: 
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> merge_folders([folder / "t.h5.parts"], folder / "t.h5", "single", Observer())
     >>> (folder / "t.h5").is_file()
     True
@@ -228,18 +208,8 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> _ = merge([folder / "t.h5.parts"], folder / "t.h5")
     >>> merge_tables([folder / "t.h5"], folder / "again.h5", Observer())
     >>> (folder / "again.h5").is_file()

@@ -25,22 +25,12 @@ class SweepProgress(Progress):
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import Observer, run_shard
     >>> class Mine(Observer):
     ...     def progress(self, state):
     ...         self.last = state
     >>> mine = Mine()
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1", observer=mine)
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1", observer=mine)
     >>> mine.last
     SweepProgress(done=1, total=1, eigenvalues=10, retried=0)
     """

@@ -47,18 +47,8 @@ class SweepResult:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> result = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> result = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> result.computed, result.reused
     (1, 0)
     """
@@ -110,18 +100,8 @@ def run_sweep(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import Local, run_sweep
-    >>> result = run_sweep(folder / "r.toml", folder / "t.h5", Local(1))
+    >>> result = run_sweep(recipe_path, folder / "t.h5", Local(1))
     >>> import ntkspec
     >>> with ntkspec.open_table(folder / "t.h5") as table:
     ...     print(table.select("relu", dim=3, degrees=2).eigenvalue)
@@ -189,18 +169,8 @@ def run_shard(
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... dims = [2, 3]
-    ... degrees = "0:5"
-    ... checks = {samples = 0}
-    ... networks = [{activation = "relu"}]
-    ... '''
-    >>> _ = (folder / "r.toml").write_text(text)
     >>> from ntkspec.sweeps import run_shard
-    >>> _ = run_shard(folder / "r.toml", folder / "t.h5", "1/1")
+    >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1")
     >>> (folder / "t.h5.parts").is_dir()
     True
     """

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkspec import Network, NtkspecError, certify, law, predict, spectrum
+from ntkspec import Network, NtkspecError, certify, fit, law, predict, spectrum
 from ntkspec.activations import activation
 from ntkspec.domains import cube_spectrum, gaussian_spectrum
 from ntkspec.explorer.contents import read_contents
-from ntkspec.fit import fit_table
 from ntkspec.parameters import as_number, as_whole, number, shown, whole_number
 from ntkspec.ranges import whole_numbers
 from ntkspec.spectra import table_block
@@ -76,7 +75,7 @@ WORDS = {
     "trained": lambda v: Network("relu", trained=v),
     "weights": lambda v: Network("relu", weights=v),
     "kernel": lambda v: spectrum("relu", 3, [1], v),
-    "kernel of a law": lambda v: law("relu", 3, v),
+    "kernel of a law": lambda v: law("relu", 3, kernel=v),
     "kernel of a certificate": lambda v: certify("relu", 3, [1], 5, v),
     "kernel on a cube": lambda v: cube_spectrum("relu", 3, [1], v),
     "kernel under a Gaussian": lambda v: gaussian_spectrum("relu", 3, [1], 1, v),
@@ -196,7 +195,7 @@ RANGES = {
     "select": of_table(lambda t, v: t.select("relu", 3, v)),
     "select's dim": of_table(lambda t, v: t.select("relu", v, 3)),
     "rows": of_table(lambda t, v: next(t.rows("relu", 3, v))),
-    "fit": of_table(lambda t, v: fit_table(t, "relu", v)),
+    "fit": of_table(lambda t, v: fit(t, network="relu", dim=v)),
     "explorer": of_table(lambda t, v: read_contents(t, ["relu"], 3, v)),
     "explorer's dims": of_table(lambda t, v: read_contents(t, ["relu"], v, 3)),
 }

@@ -10,7 +10,7 @@ from table_numbers import altered
 
 from ntkspec import Network, law
 from ntkspec.explorer import write_page
-from ntkspec.spectra.laws.reach import holds_within
+from ntkspec.laws.reach import holds_within
 from ntkspec.tables import open_table
 
 pytestmark = pytest.mark.browser

@@ -9,12 +9,13 @@ import pytest
 from click.testing import CliRunner
 from sweeping import make_table
 
+from ntkspec import fit
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError
-from ntkspec.fit import fit_law, fit_table
+from ntkspec.laws import law
+from ntkspec.laws.fit import fit_law
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
-from ntkspec.spectra.laws import law
 from ntkspec.tables import open_table
 
 RECIPE = """\
@@ -53,7 +54,7 @@ def run(*arguments):
 
 def test_the_table_supports_what_is_derived(table):
     with open_table(table) as source:
-        found = fit_table(source)
+        found = fit(source)
     assert len(found) == 8  # four networks, two dimensions, one parity each
     for one in found:
         best = one.fit.best
@@ -84,17 +85,17 @@ def test_other_networks(parameters, power_off):
         if (one := model.of_parity(parity)) is None:
             continue
         k = np.arange(parity, 301, 2)
-        fit = fit_law(k, log[k], 3)
-        assert fit.supported == one.kind
-        assert fit.best.power == pytest.approx(one.power, abs=power_off)
-        assert fit.best.rate == pytest.approx(one.rate, abs=1e-3)
+        found = fit_law(k, log[k], dim=3)
+        assert found.supported == one.kind
+        assert found.best.power == pytest.approx(one.power, abs=power_off)
+        assert found.best.rate == pytest.approx(one.rate, abs=1e-3)
 
 
 @pytest.mark.parametrize("parameters, dim", [("sin", 3), ("tanh", 64), ("sigmoid", 64)])
 def test_none_where_the_data_do_not_tell(parameters, dim):
     """sin falls faster than all three; 300 degrees are few in 64 dimensions."""
     k = np.arange(1, 300, 2)
-    assert fit_law(k, eigenvalues(parameters, dim, k, log=True), dim).supported == "none"
+    assert fit_law(k, eigenvalues(parameters, dim, k, log=True), dim=dim).supported == "none"
 
 
 def test_noise_that_is_no_law_supports_none():
@@ -106,23 +107,23 @@ def test_noise_that_is_no_law_supports_none():
 def test_a_noisy_power_law_keeps_its_error_bar():
     k = np.arange(4, 2000, 2)
     noise = 1e-3 * np.random.default_rng(2).normal(size=k.size)
-    fit = fit_law(k, -3.0 * np.log(k) + noise)
-    assert fit.supported == "power"
-    assert abs(fit.best.power + 3.0) < 4.0 * fit.best.power_error < 0.2
+    found = fit_law(k, -3.0 * np.log(k) + noise)
+    assert found.supported == "power"
+    assert abs(found.best.power + 3.0) < 4.0 * found.best.power_error < 0.2
 
 
 def test_too_few_degrees_support_none():
-    fit = fit_law(range(1, 8), np.zeros(7))
-    assert (fit.supported, fit.best, fit.laws) == ("none", None, {})
+    found = fit_law(range(1, 8), np.zeros(7))
+    assert (found.supported, found.best, found.laws) == ("none", None, {})
 
 
 def test_from_degree_describes_the_data():
     k = np.arange(2, 301, 2)
     log = eigenvalues("relu", 3, k, log=True)
-    fit = fit_law(k, log, 3)
-    rest = (log - fit.best.log_eigenvalue(k))[k >= fit.from_degree]
+    found = fit_law(k, log, dim=3)
+    rest = (log - found.best.log_eigenvalue(k))[k >= found.from_degree]
     assert np.ptp(rest) <= 0.02
-    assert fit.from_degree > 2
+    assert found.from_degree > 2
 
 
 def test_bad_data_are_refused():
@@ -160,5 +161,5 @@ def test_what_is_not_there_is_a_sentence(table):
 def test_what_no_law_determines(dim, size):
     """Where columns are the same in doubles or sums overflow there is no fit, and no warning."""
     noise = np.random.default_rng(5).uniform(-1.0, 1.0, 40)
-    assert fit_law(np.arange(1, 41), size * noise, dim).supported == "none"
-    assert fit_law(np.arange(1, 41) + 2.0**53, size * noise, dim).supported == "none"
+    assert fit_law(np.arange(1, 41), size * noise, dim=dim).supported == "none"
+    assert fit_law(np.arange(1, 41) + 2.0**53, size * noise, dim=dim).supported == "none"

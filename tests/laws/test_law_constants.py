@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 
 import ntkspec
-from ntkspec import Network, law
-from ntkspec.fit import fit_slice
+from ntkspec import Network, fit, law
 from ntkspec.reference.balls import reference_eigenvalue
 
 ORDER = {"erf": mpf(-1) / 2, "gaussian": mpf(1) / 2}
@@ -82,7 +81,7 @@ def test_constants_in_depth(name, depth, weight, bias, trained, kernel):
     network = Network(
         name, depth=depth, weight_variance=weight, bias_variance=bias, trained=trained
     )
-    found = law(network, 2, kernel)
+    found = law(network, 2, kernel=kernel)
     with mpmath.workdps(90):
         end, size, order = singularity(network, kernel)
         eta = mpmath.acosh(end)
@@ -126,7 +125,7 @@ def slow(*values):
 )
 def test_the_degree_from_which_a_law_holds(parameters, dim, kernel):
     network = Network(**parameters)
-    model = law(network, dim, kernel)
+    model = law(network, dim, kernel=kernel)
     start = model.holds_from
     assert start is not None
     step = 1 if model.parity is None else 2
@@ -156,5 +155,5 @@ def test_both_parities_say_their_own():
 
 def test_a_fit_says_where_the_derived_law_holds():
     with ntkspec.atlas() as table:
-        fits = fit_slice(table.select("relu", dim=3))
+        fits = fit(table.select("relu", dim=3))
     assert [one.derived_from for one in fits] == [law("relu", 3).holds_from]

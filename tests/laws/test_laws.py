@@ -12,10 +12,10 @@ import ntkspec
 from ntkspec.activations import activation
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
+from ntkspec.laws import law
+from ntkspec.laws.expectations import expectations
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
-from ntkspec.spectra.laws import law
-from ntkspec.spectra.laws.expectations import expectations
 
 KINKS = [
     dict(activation="relu", bias_variance=0.3),
@@ -53,7 +53,7 @@ ENTIRE = [
 
 def distances(network, dim, kernel, degrees):
     """Logarithm of the spectrum over its law; where there is no law the spectrum must end."""
-    one, found = law(network, dim, kernel), []
+    one, found = law(network, dim, kernel=kernel), []
     log = eigenvalues(network, dim, degrees, kernel, log=True)
     for k, value in zip(degrees, log, strict=True):
         model = one.of_parity(k % 2)
@@ -73,7 +73,7 @@ def identity(parameters):
 @pytest.mark.parametrize("name", POSTER)
 def test_the_spectrum_tends_to_its_law_constant_included(name, dim, kernel):
     net = Network(name, weight_variance=1.7)
-    one = law(net, dim, kernel)
+    one = law(net, dim, kernel=kernel)
     degrees = np.array([1000, 8000]) + one.parity
     log = eigenvalues(net, dim, degrees, kernel, log=True)
     distance = np.abs(log - one.log_eigenvalue(degrees))
@@ -97,7 +97,7 @@ def test_kinks_in_depth_and_with_bias(parameters, kernel):
 def test_poles_in_depth_and_with_bias(parameters, kernel):
     far = distances(Network(**parameters), 3, kernel, [401, 402])
     assert max(far) < 0.35
-    assert law(Network(**parameters), 3, kernel).kind == "stretched"
+    assert law(Network(**parameters), 3, kernel=kernel).kind == "stretched"
 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
@@ -129,7 +129,7 @@ def test_laws_that_set_in_late(parameters):
 def test_the_step_in_depth():
     net = Network("step", depth=2)
     near, far = (distances(net, 3, "nngp", [k, k + 1]) for k in (100, 400))
-    assert law(net, 3, "nngp").power == -2.5
+    assert law(net, 3, kernel="nngp").power == -2.5
     assert max(far) < 0.05
     assert all(b < a / 1.7 for a, b in zip(near, far, strict=True))  # the next term is k^-1/2
 
@@ -179,7 +179,7 @@ ON_A_SPHERE = {
 def test_weights_on_a_sphere(name, kernel):
     sigma, slope, parity = ON_A_SPHERE[name]
     net = Network(name, weights="sphere", weight_variance=1.7)
-    model = law(net, 3, kernel)
+    model = law(net, 3, kernel=kernel)
     expected = dict(tanh="geometric", sin="superexponential", elu="power")
     assert model.kind == expected.get(name, "geometric")
     with mpmath.workdps(50):
@@ -191,7 +191,7 @@ def test_weights_on_a_sphere(name, kernel):
 
 def test_exponents():
     assert law("relu", 5).power == -5.0
-    assert law("relu", 5, "nngp").power == -7.0
+    assert law("relu", 5, kernel="nngp").power == -7.0
     assert law(Network("relu", depth=4, bias_variance=1.0), 5).power == -5.0
     assert law(Network("relu_power", power=3), 5).power == -9.0
     elu = law("elu", 3)

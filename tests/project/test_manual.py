@@ -191,9 +191,9 @@ INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.(activations|networks)\."
     r"|ntkspec\.spectra\.(closed_form|conventions|direct|parity|routes|seeds|series"
     r"|sphere|trace)$"
-    r"|ntkspec\.(spectra\.laws|sweeps|trainer\.runs)\.(?!merge$)"
+    r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
-    r"|ntkspec\.(locks|parameters)$"
+    r"|ntkspec\.(callables|locks|parameters)$"
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
 )

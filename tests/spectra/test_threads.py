@@ -22,10 +22,10 @@ import ntkspec
 from ntkspec import Network, ZonalKernel, precision
 from ntkspec.activations import user_activation
 from ntkspec.domains import cube_spectrum, fractional_variances, gaussian_spectrum
+from ntkspec.laws import law
 from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.spectra import table_block
 from ntkspec.spectra.certified import certify
-from ntkspec.spectra.laws import law
 from ntkspec.verification import check_entry
 
 T = np.linspace(-1.0, 1.0, 7)
@@ -75,7 +75,7 @@ def of_values(network):
 
 
 def of_law(network, dim, kernel="ntk"):
-    found = law(network, dim, kernel)
+    found = law(network, dim, kernel=kernel)
     return hexed([found.log_constant, found.power, found.rate])
 
 

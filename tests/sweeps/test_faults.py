@@ -199,7 +199,8 @@ def disturbed(recipe, out, chance):
     return "among the blocks" if blocks < BLOCKS else "among checks and assembly"
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the client's kill above, test_make.py and the folders below are the fast ones
+@pytest.mark.parametrize("kills", [2, 50])
 def test_random_kills(recipe, table, tmp_path, kills):
     """Begun again now and then, so that every phase is met."""
     chance = random.Random(20261123 + kills)
@@ -509,6 +510,7 @@ def test_killed_just_after_the_table_was_there(parts, tmp_path, at_hand):
 # --- others at the same target -------------------------------------------------------------------
 
 
+@pytest.mark.slow  # shards keep clients away just so
 def test_a_second_client_says_so_and_leaves(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Sweep(recipe, out, "--workers", "1") as first:
@@ -534,8 +536,12 @@ def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Sweep(recipe, out, "--shard", "1/2") as one, Sweep(recipe, out, "--shard", "2/2") as two:
         one.until(lambda: len(one.blocks) > 3)
-        for name, source in (("sweep", recipe), ("merge", tmp_path / "t.h5.parts")):
-            code, said = command(name, source, "-o", out)
+        for name, source, *options in (
+            ("sweep", recipe),
+            ("sweep", recipe, "--restart"),
+            ("merge", tmp_path / "t.h5.parts"),
+        ):
+            code, said = command(name, source, "-o", out, *options)
             assert code == 2 and "is writing it" in said
         assert (one.ended(), two.ended()) == (0, 0), one.errors + two.errors
     merge([f"{out}.parts"], out)
@@ -545,6 +551,7 @@ def test_shards_keep_clients_away_and_each_other_not(recipe, table, tmp_path):
 # --- clocks and walltimes ------------------------------------------------------------------------
 
 
+@pytest.mark.slow  # test_steady.py has the fast one
 def test_a_clock_that_goes_back(recipe, table, tmp_path):
     """An hour, in client and workers, three seconds after each has started."""
     (tmp_path / "sitecustomize.py").write_text(

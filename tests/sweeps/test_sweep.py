@@ -127,6 +127,7 @@ def test_shards_then_assembly(recipe_file, table, tmp_path, at_hand):
     assert_same_bits(table, out)
 
 
+@pytest.mark.slow  # test_faults.py runs two while clients are kept away
 def test_shards_run_side_by_side(recipe_file, table, tmp_path, at_hand):
     out = tmp_path / "t.h5"
     running = [sweep_process(recipe_file, out, "--shard", f"{i}/2") for i in (1, 2)]

@@ -428,7 +428,7 @@ def long(tmp_path_factory):
     return folder / "r.toml", folder / "run.h5"
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_ends_in_the_same_bits(long, tmp_path, kills):
     recipe, whole = long
     chance, out = random.Random(kills), tmp_path / "run.h5"
@@ -445,7 +445,10 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(long, tmp_path, kills
     assert not list(tmp_path.glob("*.part*-*")) and not list(tmp_path.glob("*.parts"))
 
 
-@pytest.mark.parametrize("number,code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "number,code",
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_interrupts_keep_what_is_there(long, tmp_path, number, code):
     recipe, _ = long
     out = tmp_path / "run.h5"
@@ -497,7 +500,7 @@ sys.exit(7 if stopped >= (count if command else 0.3 * count) else 8)
 
 
 @pytest.mark.parametrize("who", ["command", "library"])
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
 def test_interrupts_wait_for_hdf5(tmp_path, who, count):
     """HDF5 compresses between its calls, so most of these come as it calls back."""
     arguments = [tmp_path / "f.h5", str(count), who]

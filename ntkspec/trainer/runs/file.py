@@ -89,20 +89,8 @@ class Member:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> member = open_run(folder / "run.h5").members[1]
+    >>> from ntkspec.trainer.runs import open_run
+    >>> member = open_run(run_path).members[1]
     >>> member.s, member.width, member.status
     (1.0, 64, 'finished')
     """
@@ -253,20 +241,8 @@ class Run:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
-    >>> from ntkspec.trainer.runs import open_run, train_run
-    >>> result = train_run(folder / "run.toml", folder / "run.h5", threads=1)
-    >>> run = open_run(folder / "run.h5")
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run = open_run(run_path)
     >>> run.recipe.steps, len(run.recipe.members), run.steps_done
     (20, 2, 40)
     """

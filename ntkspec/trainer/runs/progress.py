@@ -34,23 +34,12 @@ class TrainingProgress(Progress):
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> text = '''
-    ... steps = 20
-    ... network = {activation = "relu", width = 64, seeds = 1}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... '''
-    >>> _ = (folder / "run.toml").write_text(text)
     >>> from ntkspec.trainer.runs import Observer, train_run
     >>> class Mine(Observer):
     ...     def progress(self, state):
     ...         self.last = state
     >>> mine = Mine()
-    >>> _ = train_run(folder / "run.toml", folder / "run.h5", observer=mine)
+    >>> _ = train_run(run_recipe_path, folder / "run.h5", observer=mine)
     >>> mine.last.label, mine.last.step
     ('s=1,width=64,seed=0 (2/2)', 20)
     """

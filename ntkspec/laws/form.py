@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 
 __all__ = ["Kind", "Law", "branch_point", "by_parity"]
@@ -16,7 +17,7 @@ __all__ = ["Kind", "Law", "branch_point", "by_parity"]
 Kind = Literal["power", "stretched", "geometric", "superexponential"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Law:
     """The decay lambda_k ~ C k**power exp(-rate k**stretch) / k!**factorial, k to infinity.
 
@@ -36,12 +37,14 @@ class Law:
     factorial : float
         Power of 1/k!; only for superexponential.
     spectrum : (Network, int, kernel) or None
-        Network, dimension and kernel whose law it is.
+        Network, dimension and kernel that have this law.  Laws are equal when their numbers are.
 
     Examples
     --------
-    >>> from ntkspec.spectra.laws import law
+    >>> from ntkspec.laws import law
     >>> found = law("relu", dim=3)
+    >>> found
+    Law of relu, dim = 3 (ntk): 0.1592 k^-3, even k
     >>> found.kind, found.power, found.parity
     ('power', -3.0, 0)
     >>> found.holds_from
@@ -56,17 +59,16 @@ class Law:
     parity: int | None = None
     other: Law | None = None
     factorial: float = 0.0
-    spectrum: tuple[Network, int, Kernel] | None = field(default=None, repr=False, compare=False)
+    spectrum: tuple[Network, int, Kernel] | None = None
 
     @property
     def holds_from(self) -> int | None:
         """Degree from which on the law is within 10 % of the spectrum.
 
-        Found from the spectrum when it is first asked for, which takes up to some seconds: the
-        law holds at all degrees of its parity from there to at least twice there, and comes
-        closer at the end; beyond, it is taken to come closer still.  None where this is not
-        reached at degrees that are computed for it: to 16384 by closed forms and series, to 512 by
-        balls.
+        Computed from the spectrum on first use, which takes up to some seconds: the law holds at
+        all degrees of its parity from there to at least twice as far, and is closest at the end.
+        None when that is not reached at the degrees that are computed for it: up to 16384 by
+        closed forms and series, up to 512 by balls.
 
         Examples
         --------
@@ -74,12 +76,18 @@ class Law:
         >>> law(Network("gelu", depth=4, weight_variance=0.5), dim=3).holds_from is None
         True
         """
-        from ntkspec.spectra.laws.reach import first_degree
+        from ntkspec.laws.reach import first_degree
 
         return None if self.spectrum is None else first_degree(*self.spectrum, self)
 
     def log_eigenvalue(self, degrees: ArrayLike) -> NDArray[np.float64]:
-        """Natural logarithm of the law at degrees >= 1 of its parity, elementwise."""
+        """Natural logarithm of the law at degrees >= 1 of its parity, elementwise.
+
+        Examples
+        --------
+        >>> Law("power", 0.0, -3.0, 0.0, 1.0).log_eigenvalue([1, 10]).round(6)
+        array([ 0.      , -6.907755])
+        """
         k = np.asarray(degrees, dtype=np.float64)
         log = self.log_constant + self.power * np.log(k) - self.rate * k**self.stretch
         if self.factorial:
@@ -97,6 +105,82 @@ class Law:
         if self.parity is None or self.parity == parity:
             return self
         return self.other
+
+    def plot(self, degrees: ArrayLike | None = None, *, ax: Any = None, **style: Any) -> Any:
+        """Draw the law on logarithmic axes.
+
+        Parameters
+        ----------
+        degrees : array_like of int, optional
+            1 to 100 by default; those of the other parity are left out.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default the current axes.
+        **style
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        NtkspecError
+            When the law's constant is not derived.
+
+        Examples
+        --------
+        >>> from ntkspec.laws import law
+        >>> axes = law("relu", dim=3).plot()
+        """
+        if not math.isfinite(self.log_constant + self.power + self.rate):
+            raise NtkspecError(f"{self!r} has numbers that are not derived; it cannot be drawn")
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.gca()
+        k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
+        k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
+        ax.plot(k, np.exp(self.log_eigenvalue(k)), **{"label": self._formula(), **style})
+        ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
+        return ax
+
+    def _formula(self) -> str:
+        """The law as text; "C" and "p" stand for what is not derived."""
+        log = self.log_constant
+        constant = "C" if math.isnan(log) else f"exp({log:.4g})"
+        if abs(log) < 600.0:
+            constant = f"{math.exp(log):.4g}"
+        parts = [constant, "k^p" if math.isnan(self.power) else f"k^{self.power:.4g}"]
+        if self.rate or math.isnan(self.rate):
+            stretch = "" if self.stretch == 1.0 else f"^{self.stretch:.4g}"
+            rate = "r" if math.isnan(self.rate) else f"{self.rate:.4g}"
+            parts.append(f"exp(-{rate} k{stretch})".replace("--", ""))
+        if self.factorial:
+            parts.append("/ k!" if self.factorial == 1.0 else f"/ k!^{self.factorial:g}")
+        return " ".join(parts)
+
+    def __repr__(self) -> str:
+        of = ""
+        if self.spectrum is not None:
+            network, dim, kernel = self.spectrum
+            of = f" of {network.name}, dim = {dim} ({kernel})"
+        degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]
+        other = "" if self.other is None else f"; {self.other._formula()}, other k"
+        return f"Law{of}: {self._formula()}{degrees}{other}"
+
+    def _numbers(self) -> tuple[Any, ...]:
+        """What makes two laws equal; NaN, which equals nothing, as text."""
+        numbers = (
+            self.log_constant, self.power, self.rate, self.stretch, self.parity, self.factorial,
+        )  # fmt: skip
+        known = tuple("nan" if x != x else x for x in numbers)
+        return (self.kind, *known, None if self.other is None else self.other._numbers())
+
+    def __eq__(self, other: object) -> bool:
+        return self._numbers() == other._numbers() if isinstance(other, Law) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._numbers())
 
 
 def by_parity(form: Law, first: float, last: float, main: int | None) -> Law:

@@ -15,7 +15,7 @@ from ntkspec.spectra.routes import route
 from ntkspec.spectra.spectrum import spectrum
 
 if TYPE_CHECKING:
-    from ntkspec.spectra.laws.form import Law
+    from ntkspec.laws.form import Law
 
 __all__ = ["first_degree", "holds_within"]
 
@@ -48,7 +48,7 @@ def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]
 
     Examples
     --------
-    >>> from ntkspec.spectra.laws import law
+    >>> from ntkspec.laws import law
     >>> k = np.arange(0, 101, 2)
     >>> holds_within(law("relu", 3), k, spectrum("relu", 3, k).log_eigenvalues)
     10

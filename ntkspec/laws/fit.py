@@ -1,4 +1,4 @@
-"""The three laws fitted to the eigenvalues of a table, and which one the data support.
+"""Fits of three laws to eigenvalues, and which one the data support.
 
     power       log lambda = a + p log k
     stretched   log lambda = a + p log k - r k^(2/3)
@@ -19,13 +19,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.laws.derived import law
+from ntkspec.laws.form import Law
+from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
-from ntkspec.spectra.laws import Law, law
-from ntkspec.spectra.laws.reach import holds_within
+from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
+from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit_law", "fit_slice", "fit_table"]
+__all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit", "fit_law"]
 
 Fitted = Literal["power", "stretched", "geometric"]
 Vector = NDArray[np.float64]
@@ -38,9 +42,9 @@ MOST_TERMS = 3
 WINDOWS = (2, 4, 8, 16, 32)
 LEAST_POINTS = 12
 MOST_POINTS = 400
-#: A law is supported when it foretells the upper half of the degrees, from those below, to this
+#: A law is supported when it predicts the upper half of the degrees, from those below, to this
 #: error in log lambda, and this many times better than any other.
-FORETELLS = 0.05
+PREDICTS = 0.05
 BETTER = 3.0
 #: Part of the fall of log lambda that an exponential must make to be a rival, and to win.
 RIVALS = 0.05
@@ -62,10 +66,10 @@ class FittedLaw:
     shift : float
         The law was fitted in k + shift, shift = dim/2 - 1.
     power_error, rate_error, log_constant_error : float
-        Twice as far as they move with the window and the number of next terms.  An estimate and
-        no bound: what the degrees at hand do not show is not in it.
+        Twice the change with the window and the number of next terms.  An estimate, not a bound:
+        it knows only the degrees that were fitted.
     prediction_error : float
-        Root mean square error in log lambda over the upper half of the degrees, foretold by a
+        Root mean square error in log lambda over the upper half of the degrees, predicted by a
         fit to those below.
     share : float
         Part of the fall of log lambda over the degrees fitted that the exponential makes.
@@ -100,15 +104,15 @@ class FittedLaw:
 
 @dataclass(frozen=True)
 class Fit:
-    """All three laws, and what the data say.
+    """All three fitted laws, and the one that the data support.
 
     Attributes
     ----------
     supported : {"power", "stretched", "geometric", "none"}
-        "none": too few degrees, or no law, or no single one, foretells the data.
+        "none": too few degrees, or no law, or no single one, predicts the data.
     from_degree : int or None
-        The fitted power and rate describe the data from this degree on, but for a constant,
-        to 1 % of lambda; None where not even the last degrees are so far.
+        The fitted power and rate describe the data from this degree on, up to a constant, to
+        1 % of lambda; None when not even the last degrees are described.
     laws : dict
         A FittedLaw for each kind; empty with fewer than 12 degrees.
 
@@ -131,22 +135,22 @@ class Fit:
 
 @dataclass(frozen=True)
 class FittedSpectrum:
-    """Fit to the degrees of one parity in one dimension, and what is derived for them.
+    """Fit to the degrees of one parity in one dimension, and the law derived for them.
 
-    `derived` is None where no law is derived, `derived_from` the degree from which on it holds to
-    10 % in these data, None where they do not show one.
+    `derived` is None when no law is derived.  `derived_from` is the degree from which on that law
+    is within 10 % of the eigenvalues, None when they do not show it.
 
     Examples
     --------
     >>> import ntkspec
     >>> with ntkspec.atlas() as table:
-    ...     found = fit_slice(table.select("tanh", dim=3))
+    ...     found = fit(table.select("tanh", dim=3))
     >>> found[0].name, found[0].dim, found[0].parity
     ('tanh', 3, 1)
     """
 
     name: str
-    network: Network
+    network: Network | ZonalKernel
     kernel: Kernel
     dim: int
     parity: int
@@ -155,7 +159,7 @@ class FittedSpectrum:
     derived_from: int | None = None
 
 
-def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, dim: int = 2) -> Fit:
+def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> Fit:
     """Fit the three laws to eigenvalues of one parity.
 
     Parameters
@@ -172,8 +176,8 @@ def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, dim: int = 2) -> Fit
     Examples
     --------
     >>> k = np.arange(10, 400, 2)
-    >>> fit = fit_law(k, -3.0 * np.log(k + 1.0))
-    >>> fit.supported, round(fit.best.power, 6)
+    >>> found = fit_law(k, -3.0 * np.log(k + 1.0))
+    >>> found.supported, round(found.best.power, 6)
     ('power', -3.0)
     """
     k, log = np.asarray(degrees, dtype=np.float64), np.asarray(log_eigenvalues, np.float64)
@@ -193,68 +197,97 @@ def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, dim: int = 2) -> Fit
         return Fit(supported, _from_degree(laws[supported], k, log), laws)
 
 
-def fit_slice(part: TableSlice) -> list[FittedSpectrum]:
-    """Fit each dimension and parity of what `Table.select` read.
+def fit(
+    source: Table | TableSlice | Spectrum,
+    *,
+    network: Network | str | None = None,
+    dim: int | Iterable[int] | str | None = None,
+) -> list[FittedSpectrum]:
+    """Fit the three laws to eigenvalues on the sphere, each dimension and parity apart.
+
+    Parameters
+    ----------
+    source : Table, TableSlice or Spectrum
+    network : Network or str, optional
+        Of a table: the one to fit; all if not given.
+    dim : int, iterable of int or str, optional
+        Of a table: the dimensions to fit; all if not given.
 
     Returns
     -------
     list of FittedSpectrum
-        Without the parities whose degrees end.
-
-    Examples
-    --------
-    >>> import ntkspec
-    >>> with ntkspec.atlas() as table:
-    ...     found = fit_slice(table.select("relu", dim=3))
-    >>> [one.fit.supported for one in found]
-    ['power']
-    """
-    found = []
-    for dim, log in zip(part.dims.tolist(), part.log_eigenvalue, strict=True):
-        derived = _derived(part.network, dim, part.kernel)
-        for parity in (0, 1):
-            at = (part.degrees % 2 == parity) & np.isfinite(log) & (part.degrees > 0)
-            if at.sum() < 3:
-                continue
-            fit = fit_law(part.degrees[at], log[at], dim)
-            one = derived.of_parity(parity) if derived is not None else None
-            first = None if one is None else holds_within(one, part.degrees[at], log[at])
-            found.append(
-                FittedSpectrum(part.name, part.network, part.kernel, dim, parity, fit, one, first)
-            )
-    return found
-
-
-def fit_table(
-    table: Table, network: Network | str | None = None, dim: int | Iterable[int] | None = None
-) -> list[FittedSpectrum]:
-    """Fit a table's networks in turn, all dimensions unless some are given.
+        Parities with fewer than three eigenvalues other than 0 are left out.
 
     Raises
     ------
     NtkspecError
-        When the table has no such network or dimension.
+        When the source is of another kind, or the table has no such network or dimension.
     TableError
-        When the file is damaged.
+        When the table's file is damaged.
 
     Examples
     --------
     >>> import ntkspec
+    >>> found = fit(ntkspec.spectrum("relu", dim=3, degrees=range(200)))
+    >>> [(one.parity, one.fit.supported) for one in found]
+    [(0, 'power')]
     >>> with ntkspec.atlas() as table:
-    ...     found = fit_table(table, "relu", 3)
+    ...     found = fit(table, network="tanh", dim=3)
     >>> [one.fit.supported for one in found]
-    ['power']
+    ['stretched']
     """
-    names = list(table.networks) if network is None else [network]
-    dims = parse_range(dim, "dim") if isinstance(dim, str) else dim
-    if isinstance(dims, Iterable) and not isinstance(dims, range):
-        dims = list(dims)  # for several networks
-    return [one for name in names for one in fit_slice(table.select(name, dim=dims))]
+    if isinstance(source, Table):
+        names = list(source.networks) if network is None else [network]
+        dims = parse_range(dim, "dim") if isinstance(dim, str) else dim
+        if isinstance(dims, Iterable) and not isinstance(dims, range):
+            dims = list(dims)  # for several networks
+        return [one for name in names for one in _fit_slice(source.select(name, dim=dims))]
+    if network is not None or dim is not None:
+        raise NtkspecError("network and dim select from a table; give them with a Table only")
+    if isinstance(source, TableSlice):
+        return _fit_slice(source)
+    if isinstance(source, Spectrum):
+        return _fit_dimension(
+            source.network.name, source.network, source.kernel, source.dim, source.degrees,
+            source.log_eigenvalues,
+        )  # fmt: skip
+    raise NtkspecError(
+        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a Spectrum"
+    )
+
+
+def _fit_slice(part: TableSlice) -> list[FittedSpectrum]:
+    found = []
+    for dim, log in zip(part.dims.tolist(), part.log_eigenvalue, strict=True):
+        found += _fit_dimension(part.name, part.network, part.kernel, dim, part.degrees, log)
+    return found
+
+
+def _fit_dimension(
+    name: str,
+    network: Network | ZonalKernel,
+    kernel: Kernel,
+    dim: int,
+    degrees: NDArray[np.int64],
+    log: Vector,
+) -> list[FittedSpectrum]:
+    """Both parities in one dimension."""
+    found = []
+    derived = None if isinstance(network, ZonalKernel) else _derived(network, dim, kernel)
+    for parity in (0, 1):
+        at = (degrees % 2 == parity) & np.isfinite(log) & (degrees > 0)
+        if at.sum() < 3:
+            continue
+        fitted = fit_law(degrees[at], log[at], dim=dim)
+        one = derived.of_parity(parity) if derived is not None else None
+        first = None if one is None else holds_within(one, degrees[at], log[at])
+        found.append(FittedSpectrum(name, network, kernel, dim, parity, fitted, one, first))
+    return found
 
 
 def _derived(network: Network, dim: int, kernel: Kernel) -> Law | None:
     try:
-        return law(network, dim, kernel)
+        return law(network, dim, kernel=kernel)
     except NtkspecError:
         return None
 
@@ -355,7 +388,7 @@ def _supported(laws: dict[Fitted, FittedLaw]) -> Fitted | None:
     candidates = [one for one in laws.values() if one.kind == "power" or one.share > RIVALS]
     candidates.sort(key=lambda one: one.prediction_error)
     first, *others = candidates
-    if first.prediction_error > FORETELLS or (first.kind != "power" and first.share < WINS):
+    if first.prediction_error > PREDICTS or (first.kind != "power" and first.share < WINS):
         return None
     if others and others[0].prediction_error < BETTER * first.prediction_error:
         return None

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from ntkspec.laws.form import Law, branch_point, by_parity
+from ntkspec.laws.profile import duals_at, profile
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.laws.form import Law, branch_point, by_parity
-from ntkspec.spectra.laws.profile import duals_at, profile
 from ntkspec.spectra.parity import parity
 
 __all__ = ["entire_law"]

@@ -1,31 +1,25 @@
-"""How spectra decay: leading asymptotics in the degree.
-
-`kinks` have power laws, `poles` stretched exponentials, `entire` activations geometric laws or
-faster ones; `form` holds what they share, `profile` the values of the layers at one t,
-`expectations` their duals where the engine has no closed form, `reach` from which degree on a law
-holds.  The derivations are in the manual, "Laws".
-"""
+"""The law derived for a network: the activation's nearest singularity decides."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ntkspec.errors import NtkspecError
+from ntkspec.laws.entire import entire_law
+from ntkspec.laws.form import Law
+from ntkspec.laws.kinks import kink_law
+from ntkspec.laws.poles import pole_law
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive
 from ntkspec.spectra.conventions import check_dim
-from ntkspec.spectra.laws.entire import entire_law
-from ntkspec.spectra.laws.form import Kind, Law
-from ntkspec.spectra.laws.kinks import kink_law
-from ntkspec.spectra.laws.poles import pole_law
 
-__all__ = ["Kind", "Law", "law"]
+__all__ = ["law"]
 
 _DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
 
 
 @exclusive()
-def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
+def law(network: Network | str, dim: int = 3, *, kernel: Kernel = "ntk") -> Law:
     """Asymptotic law of a network's spectrum.
 
     Parameters
@@ -37,15 +31,15 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
     Returns
     -------
     Law
-        What is not derived in it is NaN: of tanh and its relatives in depth where two layers
-        tie, the constant and the power; of what falls faster than geometrically, all but for
-        one layer of sin or cos.
+        What is not derived is NaN: the constant and the power for deep tanh and its relatives
+        where two layers tie; all numbers for what falls faster than geometrically, except one
+        layer of sin or cos.
 
     Raises
     ------
     NtkspecError
-        For a linear network (slope 1), which has no law: its spectrum ends at degree 1; for a
-        user's activation, of which nothing is known; when variances leave the range of doubles.
+        For a linear network (slope 1), whose spectrum ends at degree 1; for a user's activation,
+        whose singularities are unknown; when variances leave the range of doubles.
 
     Notes
     -----
@@ -75,7 +69,7 @@ def law(network: Network | str, dim: int = 3, kernel: Kernel = "ntk") -> Law:
         raise NtkspecError(
             f"the law of {network.name} cannot be derived in doubles at weight_variance = "
             f"{network.weight_variance}, bias_variance = {network.bias_variance}, depth = "
-            f"{network.depth}; take less extreme ones"
+            f"{network.depth}; use less extreme values"
         ) from None
     of = network, dim, kernel
     other = None if found.other is None else replace(found.other, spectrum=of)

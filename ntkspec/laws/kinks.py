@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 
 from ntkspec.errors import NtkspecError
+from ntkspec.laws.form import Law, by_parity
+from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.laws.form import Law, by_parity
-from ntkspec.spectra.laws.profile import Layer, gain, profile
 from ntkspec.spectra.parity import parity
 
 __all__ = ["kink_law"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.laws.form import Law, by_parity
+from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.laws.form import Law, by_parity
-from ntkspec.spectra.laws.profile import Layer, gain, profile
 from ntkspec.spectra.parity import parity
 
 __all__ = ["pole_law"]

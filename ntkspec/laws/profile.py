@@ -10,9 +10,9 @@ from flint import arb
 
 from ntkspec.duals import Correlation, compose
 from ntkspec.errors import NtkspecError
+from ntkspec.laws.expectations import expectations
 from ntkspec.networks import Network
 from ntkspec.precision import working_precision
-from ntkspec.spectra.laws.expectations import expectations
 
 __all__ = ["Layer", "duals_at", "gain", "profile"]
 
