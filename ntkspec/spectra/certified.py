@@ -2,7 +2,7 @@
 
 * Smooth activations: the trapezoid rule on the circle takes c_j + (c_(2n-j) + c_(2n+j) + ...) for
   the cosine coefficient c_j of K.  All c_j >= 0 (K is a power series with squares for
-  coefficients), so what is too much is bounded by a tail sum, and that by K(cosh eta), since
+  coefficients), so the excess is bounded by a tail sum, and that by K(cosh eta), since
   sum c_j cosh(j eta) = K(cosh eta), or, where K ends at t = 1, by derivatives at t = 1.
 * Kinks at 0: Gauss-Legendre in theta on [0, pi]; the remainder is bounded by |K| on a Bernstein
   ellipse (Trefethen, Approximation Theory and Approximation Practice, theorem 19.3), and K is
@@ -161,8 +161,8 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
         )
     if sigma.user:
         raise NtkspecError(
-            f"nothing can be proved about {sigma.name}: a Python callable is known at points only; "
-            "use ntkspec.spectrum"
+            f"nothing can be proved about {sigma.name}, a Python callable that is known "
+            "at points only; use ntkspec.spectrum"
         )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")

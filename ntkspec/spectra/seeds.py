@@ -410,12 +410,12 @@ class BallSeeds:
             if self.proved and bits > MOST_BITS:
                 raise NtkspecError(
                     f"some eigenvalue to degree {task.last} in dimensions {task.low} to "
-                    f"{task.high} needs more than {MOST_BITS} bits: the sums that give it cancel "
-                    "by as many bits as it is below K(1); lower the degree or the dimension"
+                    f"{task.high} needs more than {MOST_BITS} bits, because its sums cancel; "
+                    "lower the degree or the dimension"
                 )
             if not self.proved and bits > MOST_BITS_UNPROVED:
                 raise NtkspecError(
-                    f"some eigenvalue to degree {task.last} cannot be told from 0 with "
+                    f"some eigenvalue to degree {task.last} cannot be distinguished from 0 with "
                     f"{MOST_BITS_UNPROVED} bits; leave out degrees that vanish, or give the "
                     "activation's symmetry or polynomial part"
                 )
@@ -558,8 +558,8 @@ def refuse_zeros(degrees: list[int]) -> None:
             f"its {other} part as polynomial= if that is a polynomial"
         )
     raise NtkspecError(
-        f"degrees {shown}: these eigenvalues cannot be told from 0; they are below 2^-{KEPT} of "
-        f"those next to them, and no precision decides more; leave these degrees out, or {advice}"
+        f"degrees {shown}: these eigenvalues cannot be distinguished from 0; they are below "
+        f"2^-{KEPT} of those next to them; leave these degrees out, or {advice}"
     )
 
 

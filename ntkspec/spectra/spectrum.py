@@ -329,7 +329,8 @@ def _refuse_poor(
         way = "raise the tolerance, or give the function for flint or mpmath numbers"
     raise NtkspecError(
         f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {error[tuple(poor[0])]:.2g} "
-        f"only, which exceeds tolerance = {limit:g}; {count} of {degrees.size} degrees do so: {way}"
+        f"only, which exceeds tolerance = {limit:g}, as for {count} of "
+        f"{degrees.size} degrees; {way}"
     )
 
 

@@ -74,7 +74,7 @@ def test_zeros_that_are_not_declared_are_refused_at_once(function, declared, zer
     text = refused(ntkspec.eigenvalues, network, 3, range(6))
     assert f"degrees {', '.join(map(str, zeros))}" in text
     assert "symmetry=" in text and "polynomial" in text
-    assert "cannot be told from 0" in text
+    assert "cannot be distinguished from 0" in text
     # The other degrees are computed.
     others = [k for k in range(3) if k not in zeros]
     assert np.all(ntkspec.eigenvalues(network, 3, others) > 0.0)

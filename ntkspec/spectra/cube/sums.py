@@ -97,7 +97,7 @@ def enclosed(
         if bits > most:
             raise NtkspecError(
                 f"some eigenvalue of degree {degrees[0]} to {degrees[-1]} in dimension {dim} "
-                f"cannot be told from 0 with {most} bits, by which the sums over the cube cancel; "
+                f"cannot be distinguished from 0 with {most} bits; "
                 "leave out degrees that vanish, or lower the degree or the dimension"
             )
         with working_precision(bits):
