@@ -531,15 +531,17 @@ def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:
 
 
 def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
-    picks = sample_entries(part.log_eigenvalue, part.dims, part.degrees, samples=samples, seed=seed)
+    picks = sample_entries(
+        part.log_eigenvalues, part.dims, part.degrees, samples=samples, seed=seed
+    )
     return [
         _Entry(
             part.name,
             part.network,
             int(part.dims[i]),
             int(part.degrees[j]),
-            float(part.eigenvalue[i, j]),
-            float(part.log_eigenvalue[i, j]),
+            float(part.eigenvalues[i, j]),
+            float(part.log_eigenvalues[i, j]),
             float(part.relative_error[i]),
             part.kernel,
         )

@@ -214,4 +214,4 @@ def _eigenvalues(
         with open_table(table) as opened:
             return _eigenvalues(run, degrees, opened)
     row = table.select(network, dim, degrees)
-    return row.eigenvalue[0], np.full(len(degrees), row.relative_error[0])
+    return row.eigenvalues[0], np.full(len(degrees), row.relative_error[0])

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import log_multiplicity, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import Law, law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range, range_length
-from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.tables import Table, TableSlice
 
 __all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]
@@ -192,12 +192,12 @@ def _multiplicities(dim: int, degrees: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def _numbers(part: TableSlice) -> NDArray[np.float64]:
-    if np.isinf(part.eigenvalue).any():
+    if np.isinf(part.eigenvalues).any():
         raise NtkspecError(
             f"network = {part.name!r} has eigenvalues above the range of doubles, which a page "
             "cannot show; select other networks or dims"
         )
-    return encoded(part.eigenvalue, part.log_eigenvalue)
+    return encoded(part.eigenvalues, part.log_eigenvalues)
 
 
 def _described(part: TableSlice) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _described(part: TableSlice) -> dict[str, Any]:
         "relative_error": part.relative_error.tolist(),
         "laws": [
             _law(network, dim, part.kernel, part.degrees, logs)
-            for dim, logs in zip(part.dims.tolist(), part.log_eigenvalue, strict=True)
+            for dim, logs in zip(part.dims.tolist(), part.log_eigenvalues, strict=True)
         ],
     }
 

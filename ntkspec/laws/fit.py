@@ -258,7 +258,7 @@ def fit(
 
 def _fit_slice(part: TableSlice) -> list[FittedSpectrum]:
     found = []
-    for dim, log in zip(part.dims.tolist(), part.log_eigenvalue, strict=True):
+    for dim, log in zip(part.dims.tolist(), part.log_eigenvalues, strict=True):
         found += _fit_dimension(part.name, part.network, part.kernel, dim, part.degrees, log)
     return found
 

@@ -103,11 +103,13 @@ def _curves(table: Table, dim: int) -> list[Curve]:
     for (name, network), style in zip(table.networks.items(), STYLES, strict=False):
         degrees = _thinned(table.degrees(name))
         part = table.select(name, dim=dim, degrees=degrees)
-        exact = np.asarray(part.log_eigenvalue).ravel() / math.log(10.0)
+        exact = np.asarray(part.log_eigenvalues).ravel() / math.log(10.0)
         whole = table.select(name, dim=dim)
         model = law(network, dim, kernel=part.kernel)
         # Take from all degrees of the table where the law holds; otherwise it is computed.
-        start = holds_within(model, whole.degrees, whole.log_eigenvalue.ravel()) or model.holds_from
+        start = (
+            holds_within(model, whole.degrees, whole.log_eigenvalues.ravel()) or model.holds_from
+        )
         curves.append(_curve(name, network, dim, style, degrees, exact, part.kernel, model, start))
     return curves
 

@@ -340,7 +340,7 @@ def _tile(
         bound = (error[mine] + part.relative_error)[:, None]
         _compare(source.table, name, part, old, bound)
         for array, before, new in zip(
-            arrays, old, (part.eigenvalue, part.log_eigenvalue), strict=True
+            arrays, old, (part.eigenvalues, part.log_eigenvalues), strict=True
         ):
             array[at] = np.where(np.isnan(before), new, before)
         error[mine] = np.maximum(error[mine], part.relative_error)
@@ -357,16 +357,16 @@ def _compare(
     """Raise where numbers that are there already and a table's are further apart than they may."""
     value, log = old
     with np.errstate(invalid="ignore"):
-        apart = np.abs(part.log_eigenvalue - log)
-        same = (part.log_eigenvalue == log) & (part.eigenvalue == value)
+        apart = np.abs(part.log_eigenvalues - log)
+        same = (part.log_eigenvalues == log) & (part.eigenvalues == value)
         near = (apart <= bound + 4 * EPSILON * np.abs(log)) & (
-            np.abs(part.eigenvalue - value) <= (bound + EPSILON) * value
+            np.abs(part.eigenvalues - value) <= (bound + EPSILON) * value
         )
     wrong = np.argwhere(~(same | near | np.isnan(value)))
     if wrong.size:
         i, j = wrong[0]
         raise NtkspecError(
             f"{table.path}: {name} at dim = {part.dims[i]}, degree = {part.degrees[j]} is "
-            f"{part.eigenvalue[i, j]!r}, and {value[i, j]!r} in a table before it; they differ by "
+            f"{part.eigenvalues[i, j]!r}, and {value[i, j]!r} in a table before it; they differ by "
             "more than both promise"
         )

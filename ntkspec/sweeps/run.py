@@ -104,7 +104,7 @@ def run_sweep(
     >>> result = run_sweep(recipe_path, folder / "t.h5", Local(1))
     >>> import ntkspec
     >>> with ntkspec.open_table(folder / "t.h5") as table:
-    ...     print(table.select("relu", dim=3, degrees=2).eigenvalue)
+    ...     print(table.select("relu", dim=3, degrees=2).eigenvalues)
     [[0.02734375]]
     """
     plan, out = Plan(read_recipe(recipe_path)), Path(output)

@@ -74,7 +74,7 @@ def atlas() -> Table:
     --------
     >>> with atlas() as table:
     ...     part = table.select("relu", dim=3, degrees=[0, 1, 2])
-    >>> part.eigenvalue
+    >>> part.eigenvalues
     array([[0.0625    , 0.08333333, 0.02734375]])
 
     A network that is not the poster's, and its NNGP kernel:
@@ -84,7 +84,7 @@ def atlas() -> Table:
     >>> with atlas() as table:
     ...     ntk = table.select(network, dim=[10, 1024], degrees=range(5))
     ...     nngp = table.select(network, dim=10, degrees=1, kernel="nngp")
-    >>> ntk.eigenvalue.shape, nngp.name
+    >>> ntk.eigenvalues.shape, nngp.name
     ((2, 5), 'gelu(bias_variance=0.1,depth=3,kernel=nngp)')
     """
     return open_table(atlas_path())

@@ -11,13 +11,14 @@ import h5py
 import numpy as np
 
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
+from ntkspec.results import library
 from ntkspec.tables.choice import Choice, chosen
-from ntkspec.tables.labelled import columns_of, library
 from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
 
 if TYPE_CHECKING:
     from ntkspec.networks import Network
-    from ntkspec.tables.table import Table, TableSlice
+    from ntkspec.spectra.table import TableSlice
+    from ntkspec.tables.table import Table
 
 __all__ = ["write_netcdf", "write_parquet"]
 
@@ -79,7 +80,7 @@ class _Chosen:
         for row, part in self.pieces():
             rows = slice(row, row + part.dims.size)
             for name in (*NUMBERS, "relative_error"):
-                group[name][rows] = getattr(part, name)
+                group[name][rows] = part.variables()[name][1]
 
 
 def write_parquet(
@@ -104,7 +105,7 @@ def write_parquet(
     ):
         for place, one in enumerate(chosen):
             for _, piece in one.pieces():
-                places = arrow.array(np.full(piece.eigenvalue.size, place, np.int32))
+                places = arrow.array(np.full(piece.eigenvalues.size, place, np.int32))
                 name = arrow.DictionaryArray.from_arrays(places, kinds)
-                arrays = [name, *map(arrow.array, columns_of(piece).values())]
+                arrays = [name, *map(arrow.array, piece.columns().values())]
                 writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.table import TableSlice
 from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.layout import group_name
 from ntkspec.tables.stored import StoredNetwork, StoredTable
@@ -29,47 +30,13 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["Table", "TableSlice", "open_table"]
+__all__ = ["Table", "open_table"]
 
 #: Rows that are read at once by who goes through all entries.
 BAND_ROWS = 64
 #: Networks that an error lists by name.
 MOST_NAMED = 20
 COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
-
-
-@dataclass(frozen=True)
-class TableSlice:
-    """What `Table.select` read.
-
-    Attributes
-    ----------
-    name : str
-        The network's group in the table.
-    network : Network
-    kernel : str
-    dims : (D,) int64 array
-    degrees : (K,) int64 array
-    eigenvalue, log_eigenvalue : (D, K) float64 arrays
-    relative_error : (D,) float64 array
-
-    Examples
-    --------
-    >>> import ntkspec
-    >>> with ntkspec.atlas() as table:
-    ...     part = table.select("tanh", dim=[2, 3], degrees=[1, 11])
-    >>> part.eigenvalue.shape, part.network.name, part.kernel
-    ((2, 2), 'tanh', 'ntk')
-    """
-
-    name: str
-    network: Network
-    kernel: Kernel
-    dims: NDArray[np.int64]
-    degrees: NDArray[np.int64]
-    eigenvalue: NDArray[np.float64]
-    log_eigenvalue: NDArray[np.float64]
-    relative_error: NDArray[np.float64]
 
 
 class Table:
@@ -199,7 +166,7 @@ class Table:
         --------
         >>> import ntkspec
         >>> with ntkspec.atlas() as table:
-        ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalue
+        ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalues
         array([[1.27408633e-01, 6.48449680e-08]])
         """
         found = self._network(network, kernel)
@@ -248,8 +215,8 @@ class Table:
                 for i, one in enumerate(part.dims.tolist()):
                     error = float(part.relative_error[i])
                     for k, value, log in zip(
-                        part.degrees.tolist(), part.eigenvalue[i].tolist(),
-                        part.log_eigenvalue[i].tolist(), strict=True,
+                        part.degrees.tolist(), part.eigenvalues[i].tolist(),
+                        part.log_eigenvalues[i].tolist(), strict=True,
                     ):  # fmt: skip
                         yield name, one, k, value, log, error
 

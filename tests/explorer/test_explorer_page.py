@@ -93,7 +93,7 @@ def test_numbers_are_those_of_the_table(made, visit):
     page.fill("#degree", "61")
     shown = numbers(page)
     with open_table(path) as table:
-        value = float(table.select("tanh", 3, 61).eigenvalue[0, 0])
+        value = float(table.select("tanh", 3, 61).eigenvalues[0, 0])
     assert float(shown["Eigenvalue λ"]) == value
     assert float(shown["Multiplicity N(d,k)"]) == 123.0
     assert float(shown["Law"]) == pytest.approx(
@@ -112,7 +112,7 @@ def test_zeros_are_said_and_values_below_doubles_shown(made, visit):
     assert "never learned" in page.inner_text("#summary")
     page = visit(file, "#network=tanh&dim=1000&degree=401")
     with open_table(path) as table:
-        log = float(table.select("tanh", 1000, 401).log_eigenvalue[0, 0])
+        log = float(table.select("tanh", 1000, 401).log_eigenvalues[0, 0])
     assert log < -709.0  # below all doubles
     assert float(numbers(page)["ln λ"]) == log
     mantissa, exponent = numbers(page)["Eigenvalue λ"].split("e")
@@ -234,7 +234,7 @@ def test_a_tooltip_has_numbers_of_its_degree_alone(made, visit, chart, touch, pi
     names = [*(["tanh"] if pinned else []), "relu"]
     with open_table(path) as table:
         parts = {name: table.select(name, 3) for name in names}
-    rows = {name: part.eigenvalue[0] for name, part in parts.items()}
+    rows = {name: part.eigenvalues[0] for name, part in parts.items()}
     laws = {name: law(name, 3) for name in names}
     traces = {name: float(Network(name).ntk(1.0)) for name in names}
     seen = set()
@@ -250,7 +250,7 @@ def test_a_tooltip_has_numbers_of_its_degree_alone(made, visit, chart, touch, pi
             part = laws[name].of_parity(degree % 2) if degree else None
             law_value = None if part is None else math.exp(part.log_eigenvalue(degree))
             known = parts[name]
-            first = part and holds_within(part, known.degrees, known.log_eigenvalue[0])
+            first = part and holds_within(part, known.degrees, known.log_eigenvalues[0])
             right = right_words(
                 chart, value, 2 * degree + 1, traces[name], degree, law_value,
                 first is not None and degree >= first,

@@ -44,7 +44,7 @@ def table_contents(path):
         found = {"attributes": repr(table.attributes), "networks": repr(table.networks)}
         for name in table.networks:
             part = table.select(name)
-            arrays = (part.dims, part.degrees, part.eigenvalue, part.log_eigenvalue)
+            arrays = (part.dims, part.degrees, part.eigenvalues, part.log_eigenvalues)
             found[name] = [part.kernel, *(array.tobytes() for array in arrays)]
             found[name] += [part.relative_error.tobytes(), repr(table.checks(name))]
     return found
@@ -289,6 +289,6 @@ def test_order_and_repeats_do_not_matter(tables):
         whole = table.select("tanh")
         part = table.select("tanh", [8, 2, 2, 5], np.array([39, 0, 7, 7], np.uint8))
     at = np.ix_([3, 0, 0, 2], [39, 0, 7, 7])
-    np.testing.assert_array_equal(part.eigenvalue, whole.eigenvalue[at])
-    np.testing.assert_array_equal(part.log_eigenvalue, whole.log_eigenvalue[at])
+    np.testing.assert_array_equal(part.eigenvalues, whole.eigenvalues[at])
+    np.testing.assert_array_equal(part.log_eigenvalues, whole.log_eigenvalues[at])
     np.testing.assert_array_equal(part.relative_error, whole.relative_error[[3, 0, 0, 2]])

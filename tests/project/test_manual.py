@@ -189,8 +189,8 @@ def test_the_gallery_is_in_form():
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.(activations|networks)\."
-    r"|ntkspec\.spectra\.(closed_form|conventions|direct|parity|routes|seeds|series"
-    r"|sphere|trace)$"
+    r"|ntkspec\.spectra\.(by_rows|closed_form|direct|kernel_at_one|parity|route|rows"
+    r"|seeds|series|sphere_routes|sphere_weights|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters)$"

@@ -63,10 +63,10 @@ def test_the_table_holds_the_engines_numbers(table):
             part = source.select(name)
             for i in (0, 1, 17, 37):
                 direct = spectrum(
-                    part.network, int(part.dims[i]), part.degrees, source.kernel(name)
+                    part.network, int(part.dims[i]), part.degrees, kernel=source.kernel(name)
                 )
                 bound = part.relative_error[i] + direct.relative_error[0]
-                np.testing.assert_allclose(part.eigenvalue[i], direct.eigenvalues, rtol=bound)
+                np.testing.assert_allclose(part.eigenvalues[i], direct.eigenvalues, rtol=bound)
             assert len(source.checks(name)) == 2
             assert all(check["relative_error"] < 1e-13 for check in source.checks(name))
         source.verify_checksums()

@@ -118,8 +118,8 @@ def test_the_far_corner_against_the_independent_route(table, name):
     part = table.select(name, dim=1024, degrees=[11, 12])
     for k in range(2):
         check = check_entry(
-            part.network, 1024, int(part.degrees[k]), part.eigenvalue[0, k],
-            part.log_eigenvalue[0, k], part.relative_error[0], kernel=part.kernel, digits=20,
+            part.network, 1024, int(part.degrees[k]), part.eigenvalues[0, k],
+            part.log_eigenvalues[0, k], part.relative_error[0], kernel=part.kernel, digits=20,
         )  # fmt: skip
         assert check.passed, check
 
@@ -148,17 +148,17 @@ def test_entries_against_the_independent_route(name):
 def test_rows_against_the_engine_now(table, activation, kernel):
     part = table.select(activation, kernel=kernel)
     for i, dim in enumerate(part.dims.tolist()):
-        now = ntkspec.spectrum(part.network, dim, part.degrees, kernel)
-        zero = np.isneginf(part.log_eigenvalue[i])
+        now = ntkspec.spectrum(part.network, dim, part.degrees, kernel=kernel)
+        zero = np.isneginf(part.log_eigenvalues[i])
         np.testing.assert_array_equal(np.isneginf(now.log_eigenvalues), zero)
-        assert not part.eigenvalue[i][zero].any()
+        assert not part.eigenvalues[i][zero].any()
         # Both are within their bounds of the truth, logarithms within their rounding too.
         log = now.log_eigenvalues[~zero]
         bound = part.relative_error[i] + now.relative_error[~zero]
-        off = np.abs(part.log_eigenvalue[i][~zero] - log)
+        off = np.abs(part.log_eigenvalues[i][~zero] - log)
         assert np.all(off <= bound + 4.0 * np.finfo(float).eps * np.abs(log))
-        seen = part.eigenvalue[i] > 0.0
-        off = np.abs(part.eigenvalue[i][seen] / now.eigenvalues[seen] - 1.0)
+        seen = part.eigenvalues[i] > 0.0
+        off = np.abs(part.eigenvalues[i][seen] / now.eigenvalues[seen] - 1.0)
         assert np.all(off <= part.relative_error[i] + now.relative_error[seen])
 
 
@@ -333,7 +333,7 @@ def test_plain_names_are_the_posters_networks(table):
     for name in ("relu", "leaky_relu", "tanh", "sigmoid", "gelu"):
         part = table.select(name, dim=3, degrees=1)
         assert part.network == ntkspec.Network(name) and part.kernel == "ntk"
-        assert part.eigenvalue[0, 0] == pytest.approx(
+        assert part.eigenvalues[0, 0] == pytest.approx(
             ntkspec.eigenvalues(name, dim=3, degrees=[1])[0], rel=1e-13
         )
 

@@ -72,8 +72,8 @@ def test_octave_reads_every_bit(folder, file, place, name):
     with open_table(folder / "spectra.h5") as table:
         part = table.select(name)
     for key, wanted in (
-        ("dim", part.dims), ("degree", part.degrees), ("eigenvalue", part.eigenvalue),
-        ("log_eigenvalue", part.log_eigenvalue), ("relative_error", part.relative_error),
+        ("dim", part.dims), ("degree", part.degrees), ("eigenvalue", part.eigenvalues),
+        ("log_eigenvalue", part.log_eigenvalues), ("relative_error", part.relative_error),
     ):  # fmt: skip
         text = rows[key].replace(" ", "")
         found = [int(text[i : i + 16], 16) for i in range(0, len(text), 16)]
@@ -101,7 +101,7 @@ def test_h5dump_shows_every_digit(folder):
         for x in row.rstrip(",").split(", ")
     ]
     with open_table(folder / "spectra.h5") as table:
-        assert_array_equal(numbers, table.select("tanh").eigenvalue.ravel())
+        assert_array_equal(numbers, table.select("tanh").eigenvalues.ravel())
 
 
 @needs("h5dump")
