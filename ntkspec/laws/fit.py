@@ -18,6 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.derived import law
 from ntkspec.laws.form import Law
@@ -203,7 +204,7 @@ def fit(
     network: Network | str | None = None,
     dim: int | Iterable[int] | str | None = None,
 ) -> list[FittedSpectrum]:
-    """Fit the three laws to eigenvalues on the sphere, each dimension and parity apart.
+    """Fit the three laws to eigenvalues, each dimension and parity separately.
 
     Parameters
     ----------
@@ -246,13 +247,15 @@ def fit(
         raise NtkspecError("network and dim select from a table; give them with a Table only")
     if isinstance(source, TableSlice):
         return _fit_slice(source)
-    if isinstance(source, Spectrum):
+    if isinstance(source, Spectrum) and source.domain.single:
+        on_sphere = isinstance(source.domain, Sphere)
         return _fit_dimension(
             source.network.name, source.network, source.kernel, source.dim, source.degrees,
-            source.log_eigenvalues,
+            source.log_eigenvalues, on_sphere=on_sphere,
         )  # fmt: skip
     raise NtkspecError(
-        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a Spectrum"
+        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a "
+        "Spectrum with one eigenvalue for each degree"
     )
 
 
@@ -270,10 +273,12 @@ def _fit_dimension(
     dim: int,
     degrees: NDArray[np.int64],
     log: Vector,
+    *,
+    on_sphere: bool = True,
 ) -> list[FittedSpectrum]:
     """Both parities in one dimension."""
     found = []
-    derived = None if isinstance(network, ZonalKernel) else _derived(network, dim, kernel)
+    derived = _derived(network, dim, kernel) if on_sphere else None
     for parity in (0, 1):
         at = (degrees % 2 == parity) & np.isfinite(log) & (degrees > 0)
         if at.sum() < 3:
@@ -285,7 +290,9 @@ def _fit_dimension(
     return found
 
 
-def _derived(network: Network, dim: int, kernel: Kernel) -> Law | None:
+def _derived(network: Network | ZonalKernel, dim: int, kernel: Kernel) -> Law | None:
+    if isinstance(network, ZonalKernel):
+        return None
     try:
         return law(network, dim, kernel=kernel)
     except NtkspecError:
