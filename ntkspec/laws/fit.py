@@ -30,7 +30,7 @@ from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit", "fit_law"]
+__all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit", "fit_law", "with_error"]
 
 Fitted = Literal["power", "stretched", "geometric"]
 Vector = NDArray[np.float64]
@@ -55,7 +55,21 @@ SAFETY = 2.0
 TOLERANCE = 0.01
 
 
-@dataclass(frozen=True)
+def with_error(value: float, error: float) -> str:
+    """Return a value to the digits that its error leaves.
+
+    Examples
+    --------
+    >>> with_error(1.23456789, 0.0002)
+    '1.23457 ± 2e-04'
+    """
+    if not (math.isfinite(error) and error > 0.0):
+        return f"{value:.6g}"
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 9)
+    return f"{value:.{digits}f} ± {error:.0e}"
+
+
+@dataclass(frozen=True, repr=False)
 class FittedLaw:
     """One law with the numbers that fit best.
 
@@ -93,6 +107,13 @@ class FittedLaw:
     prediction_error: float
     share: float
     shift: float
+
+    def __repr__(self) -> str:
+        numbers = f"power = {with_error(self.power, self.power_error)}"
+        if self.kind != "power":
+            numbers += f", rate = {with_error(self.rate, self.rate_error)}"
+        constant = with_error(self.log_constant, self.log_constant_error)
+        return f"{self.kind} law, {numbers}, log constant = {constant}"
 
     def log_eigenvalue(self, degrees: ArrayLike) -> Vector:
         """Natural logarithm of the law in k + shift, elementwise."""
@@ -134,7 +155,7 @@ class Fit:
         return None if self.supported == "none" else self.laws[self.supported]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedSpectrum:
     """Fit to the degrees of one parity in one dimension, and the law derived for them.
 
@@ -158,6 +179,11 @@ class FittedSpectrum:
     fit: Fit
     derived: Law | None
     derived_from: int | None = None
+
+    def __repr__(self) -> str:
+        degrees = ("even", "odd")[self.parity]
+        found = "no law is supported" if self.fit.best is None else repr(self.fit.best)
+        return f"Fit of {self.name}, dim = {self.dim} ({self.kernel}), {degrees} k: {found}"
 
 
 def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> Fit:
@@ -230,8 +256,8 @@ def fit(
     --------
     >>> import ntkspec
     >>> found = fit(ntkspec.spectrum("relu", dim=3, degrees=range(200)))
-    >>> [(one.parity, one.fit.supported) for one in found]
-    [(0, 'power')]
+    >>> found  # doctest: +ELLIPSIS
+    [Fit of relu, dim = 3 (ntk), even k: power law, power = ...]
     >>> with ntkspec.atlas() as table:
     ...     found = fit(table, network="tanh", dim=3)
     >>> [one.fit.supported for one in found]
