@@ -441,7 +441,7 @@ def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.count(" OFF ") == 1
     assert "worst relative error 1.0e-09" in result.stdout
-    assert "1 of 72 entries are off by more than the table promises" in result.stderr
+    assert "1 of 72 entries differ by more than the table promises" in result.stderr
     assert run("verify", table, *arguments).exit_code == 0
 
 

@@ -99,7 +99,7 @@ def test_the_independent_reference_agrees(name):
     kernel = "nngp" if name == "step" else "ntk"
     network = Network(name, weights="sphere", weight_variance=1.5, trained="all")
     for dim, degree in ((3, 0), (5, 7), (2, 4)):
-        reference = reference_eigenvalue(network, dim, degree, kernel, digits=20)
+        reference = reference_eigenvalue(network, dim, degree, kernel=kernel, digits=20)
         value = ntkspec.eigenvalues(network, dim, [degree], kernel=kernel)[0]
         assert reference.is_zero == (value == 0.0)
         if value != 0.0:
