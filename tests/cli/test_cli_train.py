@@ -141,7 +141,7 @@ def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
     [
         (None, 3, "the recipe cannot be read"),
         (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:5: width = -1 is not allowed"),
-        (SPHERE + "loss = {step_size = 1e9}", 2, "the largest stable step is"),
+        (SPHERE + "loss = {step_size = 1e9}", 2, "the largest stable step size is"),
     ],
 )
 def test_errors_are_sentences(tmp_path, text, code, words):
