@@ -77,7 +77,7 @@ def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def print_heading(parameters: dict[str, Any], kernel: str, dim: int, measure: str) -> None:
-    """Say in comment lines what a listing is of."""
+    """Print the parameters of a listing as comment lines."""
     named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
     say(f"# {named}")
     say(f"# kernel = {kernel}, dim = {dim}, {measure} measure")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.group import ErrorsAsSentences
+from ntkspec.cli.group import ErrorsAsMessages
 from ntkspec.cli.options import network_options
 
 __all__ = ["predict"]
@@ -23,7 +23,7 @@ COMMON = (
 )  # fmt: skip
 
 
-@click.group(cls=ErrorsAsSentences)
+@click.group(cls=ErrorsAsMessages)
 def predict() -> None:
     """Foretell how a wide network learns, from its spectrum alone.
 

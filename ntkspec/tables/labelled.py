@@ -28,7 +28,7 @@ def library(name: str, purpose: str) -> Any:
     Raises
     ------
     NtkspecError
-        When it is not installed: how to install it.
+        When it is not installed.
 
     Examples
     --------
