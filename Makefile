@@ -37,7 +37,7 @@ test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
 test-all: $(ENV) coverage ## Run the slow, wide tests too, and measure the coverage
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough -m "not slurm and not browser and not readers and not release"
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough --timeout 1800 -m "not slurm and not browser and not readers and not release"
 
 # Compiled functions run as Python: too slow for the tests of speed, of many values, of processes.
 coverage: $(ENV) ## Measure the coverage of the package and its kernels, with numba's compiler off

@@ -58,7 +58,7 @@ def _direct(row: dict[str, str]) -> tuple[float, float]:
     )
     degree = int(row["degree"])
     around = np.arange(max(0, degree - 40), degree + 1)
-    s = spectrum(net, int(row["dim"]), around, row["kernel"])
+    s = spectrum(net, int(row["dim"]), around, kernel=row["kernel"])
     with mpmath.workdps(50):
         value = mpmath.ldexp(mpmath.mpf(float(s.mantissas[-1])), int(s.exponents[-1]))
         error = abs(float(value / mpmath.mpf(row["value"]) - 1))
@@ -71,6 +71,6 @@ def _walked(name: str, rows: list[dict[str, str]]) -> list[tuple[float, float]]:
     for row in rows:
         i, j = int(row["dim"]) - 2, int(row["degree"])
         with mpmath.workdps(50):
-            ratio = mpmath.mpf(float(block.eigenvalue[i, j])) / mpmath.mpf(row["value"])
+            ratio = mpmath.mpf(float(block.eigenvalues[i, j])) / mpmath.mpf(row["value"])
             pairs.append((abs(float(ratio - 1)), float(block.relative_error[i])))
     return pairs

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.report import goal, write
+from ntkspec.conventions import check_degrees
 from ntkspec.networks import Network
 from ntkspec.spectra import table_block
 from ntkspec.spectra.certified import certify
-from ntkspec.spectra.conventions import check_degrees
-from ntkspec.spectra.routes import both_parities
+from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
 
 
@@ -32,7 +32,7 @@ def run(top: int = 129, degrees: int = 1001) -> list[dict[str, Any]]:
         rows.append(_row(f"spectrum, {name}, depth 3, bias, d = 3, k <= 100", seconds))
     for name in ("relu", "tanh"):
         network = Network(name, depth=2)
-        seconds = _once(lambda n=network: certify(n, 3, range(31), 20))
+        seconds = _once(lambda n=network: certify(n, 3, range(31), digits=20))
         rows.append(_row(f"enclosures to 20 digits, {name}, depth 2, d = 3, k <= 30", seconds))
     goals = [
         goal("table, tanh, depth 3, one core", "< 60 s", table, table < 60.0, "s"),

@@ -1,7 +1,8 @@
-"""Spectra of neural tangent kernels on the sphere, to full relative accuracy.
+"""Spectra of neural tangent kernels, to full relative accuracy.
 
-Eigenvalues of a wide network's kernel for any degree and dimension, tables of them, and their
-check.  Everything is imported when it is first used.
+Eigenvalues of a wide network's kernel for any degree and dimension, on the sphere, the Boolean cube
+and under the Gaussian measure; tables of them, predictions, and checks.  Everything is imported
+when it is first used.
 
 Examples
 --------
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ntkspec import domains, predict
     from ntkspec.activations import Activation, user_activation
+    from ntkspec.domains import Cube, Gaussian, Sphere
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
     from ntkspec.laws import Law, law
     from ntkspec.laws.fit import fit
@@ -36,11 +38,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation",
     "Certificate",
+    "Cube",
+    "Gaussian",
     "Law",
     "Network",
     "NotPositiveDefiniteWarning",
     "NtkspecError",
     "Spectrum",
+    "Sphere",
     "TableError",
     "ZonalKernel",
     "__version__",
@@ -59,11 +64,14 @@ __all__ = [
 _HOMES = {
     "Activation": "ntkspec.activations",
     "Certificate": "ntkspec.spectra.certified",
+    "Cube": "ntkspec.domains",
+    "Gaussian": "ntkspec.domains",
     "Law": "ntkspec.laws",
     "Network": "ntkspec.networks",
     "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
     "Spectrum": "ntkspec.spectra",
+    "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",
     "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",

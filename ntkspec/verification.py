@@ -1,6 +1,6 @@
-"""Recompute entries of a table by an independent method and compare them with what it promises.
+"""Recompute entries of a table by an independent method and compare them with its error bounds.
 
-There are two: "balls" (`ntkspec.reference.balls`, python-flint) and "mpmath"
+There are two methods: "balls" (`ntkspec.reference.balls`, python-flint) and "mpmath"
 (`ntkspec.reference`, Gauss-Jacobi quadrature); neither shares a formula with the engine.
 """
 
@@ -65,20 +65,20 @@ class Check:
     reference : str
         The independent value in decimal, 25 digits; "0" for an exact zero.
     relative_error : float
-        ``|eigenvalue / reference - 1|``; of an entry stored as 0 because it underflowed, what
-        its logarithm is off by beyond that logarithm's own rounding; inf where a zero stands for
-        a value, a value for a zero, or no number at all.
+        ``|eigenvalue / reference - 1|``.  For an entry stored as 0 because it underflowed, the
+        error of its logarithm beyond that logarithm's own rounding.  inf when only one of entry
+        and reference is zero, and for an entry that is no number.
     log_error : float
         ``|log_eigenvalue - log(reference)|``, 0 where both are -inf.
     promised : float
         The relative error that the table promises.
     passed : bool
     method : str
-        How the reference was made: "balls: ..." or "mpmath: ...".
+        How the reference was computed: "balls: ..." or "mpmath: ...".
     nodes : int or None
-        Of "mpmath": the nodes of the finer Gauss-Jacobi rule.
+        For "mpmath": the nodes of the finer Gauss-Jacobi rule.
     change : float or None
-        Of "mpmath": what doubling the nodes changed, relative to the reference.
+        For "mpmath": the change when the nodes are doubled, relative to the reference.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Verification:
 
 
 class _Reference(Protocol):
-    """What either method returns."""
+    """A reference value of either method."""
 
     @property
     def value(self) -> mpmath.mpf: ...
@@ -162,9 +162,9 @@ def check_method(method: str) -> Method:
 
 
 def method_name(text: str) -> Method:
-    """Name of the method in what a table's check says of it.
+    """Return the method that a stored check names.
 
-    Tables that were made before there were two say nothing: they were checked by balls.
+    A check that names none was done by balls.
 
     Examples
     --------
@@ -183,16 +183,17 @@ def check_entry(
     eigenvalue: float,
     log_eigenvalue: float,
     promised: float,
+    *,
     kernel: Kernel = "ntk",
     digits: int | None = None,
     method: Method = "balls",
 ) -> Check:
     """Recompute one eigenvalue independently and compare.
 
-    It passes when the eigenvalue is within `promised` of the reference, and its logarithm within
-    `promised` and the rounding of the logarithm itself.  A stored 0 passes only with a finite
-    (right) logarithm where the true value is below the smallest normal double, and with the
-    logarithm -inf only where the reference cannot be told from 0.
+    The check passes when the eigenvalue is within `promised` of the reference and its logarithm
+    within `promised` plus the logarithm's own rounding.  A stored 0 with a finite logarithm passes
+    when the true value is below the smallest normal double and the logarithm is right; one with
+    the logarithm -inf passes when the reference cannot be distinguished from 0.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def check_entry(
     digits : int, optional
         Digits of the reference; 50 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
-        How the reference is made: `ntkspec.reference.balls.reference_eigenvalue`, or
+        How the reference is computed: `ntkspec.reference.balls.reference_eigenvalue`, or
         `ntkspec.reference.mpmath.gauss_jacobi_spectrum`.
 
     Returns
@@ -214,7 +215,7 @@ def check_entry(
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed; a wrong entry raises nothing, it fails.
+        When a parameter is not allowed.  A wrong entry does not raise: its check fails.
 
     Examples
     --------
@@ -266,14 +267,18 @@ class _Batch:
         if self.method == "balls":
             return [
                 _compared(
-                    reference_eigenvalue(e.network, e.dim, e.degree, e.kernel, digits), e, self
+                    reference_eigenvalue(
+                        e.network, e.dim, e.degree, kernel=e.kernel, digits=digits
+                    ),
+                    e,
+                    self,
                 )
                 for e in self.entries
             ]
         degrees: dict[int, list[int]] = {}
         for entry in self.entries:
             degrees.setdefault(entry.dim, []).append(entry.degree)
-        found = gauss_jacobi_spectra(first.network, degrees, first.kernel, digits)
+        found = gauss_jacobi_spectra(first.network, degrees, kernel=first.kernel, digits=digits)
         checks = []
         for entry in self.entries:
             reference = found[entry.dim, entry.degree]
@@ -315,7 +320,7 @@ def _compared(reference: _Reference, entry: _Entry, batch: _Batch) -> Check:
 
 
 def _is_promise(promised: float) -> bool:
-    """Whether the bound says anything: NaN, inf and 1 promise no digit."""
+    """Whether the bound promises any digit; NaN, inf and 1 do not."""
     return 0.0 <= promised < 1.0
 
 
@@ -334,33 +339,34 @@ def _check_of_zero(reference: _Reference, entry: _Entry, method: str) -> Check:
 
 
 def sample_entries(
-    log_eigenvalue: ArrayLike,
+    log_eigenvalues: ArrayLike,
     dims: ArrayLike,
     degrees: ArrayLike,
+    *,
     samples: int,
     seed: int,
 ) -> list[tuple[int, int]]:
     """Draw entries of a table at random, spread over the magnitudes.
 
-    The entries that are not 0 are cut into classes of equal number by their size, one is drawn
-    from each; the smallest of all is always among them, and so is one that is not finite, if
-    there is any.  One draw in six is an exact zero, as far as there are zeros.
+    Entries other than 0 are sorted by size and split into equal classes; one is drawn from each.
+    The smallest is always drawn, and so is one that is not finite, if there is any.  One draw in
+    six is an exact zero, while there are zeros.
 
     Parameters
     ----------
-    log_eigenvalue : array_like, shape (D, K)
+    log_eigenvalues : array_like, shape (D, K)
         -inf stands for an exact zero.
     dims : array_like, shape (D,)
     degrees : array_like, shape (K,)
     samples : int
-        How many; all entries, when there are fewer.
+        Number of draws; all entries when there are fewer.
     seed : int
         The same seed draws the same entries.
 
     Returns
     -------
     list of (int, int)
-        Indices (i, j) into `log_eigenvalue`, in its order, without duplicates.
+        Indices (i, j) into `log_eigenvalues`, in its order, without duplicates.
 
     Raises
     ------
@@ -373,10 +379,10 @@ def sample_entries(
     >>> (1, 2) in sample_entries(logs, [2, 3], [1, 2, 3], samples=3, seed=0)
     True
     """
-    logs = np.asarray(log_eigenvalue, dtype=np.float64)
+    logs = np.asarray(log_eigenvalues, dtype=np.float64)
     if logs.shape != (np.size(dims), np.size(degrees)):
         raise NtkspecError(
-            f"log_eigenvalue has shape {logs.shape}; with {np.size(dims)} dims and "
+            f"log_eigenvalues has shape {logs.shape}; with {np.size(dims)} dims and "
             f"{np.size(degrees)} degrees it must be {(np.size(dims), np.size(degrees))}"
         )
     samples, seed = whole_number(samples, "samples", 1), whole_number(seed, "seed", 0)
@@ -406,12 +412,12 @@ def _one_of_each_class(
 
 def verify_table(
     path: str | os.PathLike[str],
+    *,
     samples: int = 32,
     digits: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    *,
     network: Network | str | None = None,
     max_dim: int | None = None,
     max_degree: int | None = None,
@@ -424,23 +430,23 @@ def verify_table(
     path : path
         A table as `ntkspec sweep` writes it.
     samples : int
-        Entries in all, shared out evenly over the table's networks, at least one of each.
+        Number of entries, divided evenly among the table's networks, at least one for each.
     digits : int, optional
         Digits of the references; 50 if not given, 20 with "mpmath".
     seed : int
         The same seed draws the same entries.
     workers : int, optional
-        Processes; as many as there are processors if not given, 1 to stay in this one.
+        Number of processes; one for each processor by default, 1 to stay in this process.
     progress : callable, optional
         Called as ``progress(done, total)`` after each check.
     network : Network or str, optional
         As for `Table.select`; all if not given.
     max_dim, max_degree : int, optional
-        Draw from dimensions and degrees up to these: far out, in a network of several layers, a
-        reference takes minutes.
+        Draw from dimensions and degrees up to these.  A reference for a deep network at high
+        degrees and dimensions takes minutes.
     method : {"balls", "mpmath"}
-        How the references are made; "mpmath" shares the Gaussian expectations between all entries
-        of a network.
+        How the references are computed; "mpmath" shares the Gaussian expectations between all
+        entries of a network.
 
     Returns
     -------
@@ -449,14 +455,14 @@ def verify_table(
     Raises
     ------
     TableError
-        When the file is missing, damaged or no table.
+        When the file is missing, damaged or not a table.
     NtkspecError
-        When a parameter is not allowed, or nothing is left to draw from.
+        When a parameter is not allowed, or no entries are left to draw from.
 
     Notes
     -----
-    More than one worker means processes that import the caller's main module anew (spawn): a
-    script must call this under ``if __name__ == "__main__":``.
+    With more than one worker, new processes import the caller's main module (spawn), so a script
+    must call this under ``if __name__ == "__main__":``.
 
     Examples
     --------
@@ -525,7 +531,9 @@ def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:
 
 
 def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
-    picks = sample_entries(part.log_eigenvalues, part.dims, part.degrees, samples, seed)
+    picks = sample_entries(
+        part.log_eigenvalues, part.dims, part.degrees, samples=samples, seed=seed
+    )
     return [
         _Entry(
             part.name,
@@ -551,7 +559,7 @@ def _check_all(
             checks += batch.check()
             progress(len(checks), total)
         return checks
-    # The dearest first, so that no worker is left with a long one at the end.
+    # The most expensive first, so that no worker has a long one left at the end.
     order = sorted(range(len(batches)), key=lambda n: -_cost(batches[n]))
     context = multiprocessing.get_context("spawn")
     # An interrupt ends the workers at once and silently; this process reports it.

@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ntkspec
-from ntkspec.domains import cube_spectrum, fractional_variances, gaussian_spectrum
+from ntkspec import Cube, Gaussian, spectrum
+from ntkspec.predict import fractional_variances
 
 COLOURS = ["#000000", "#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2"]
 MARKERS = ["o", "s", "^", "D", "v", "p"]
@@ -22,7 +23,7 @@ def shares(activation, depths, kernel, weight, degrees):
     rows = []
     for depth in depths:
         network = ntkspec.Network(activation, depth=depth, weight_variance=weight, trained="all")
-        rows.append(fractional_variances(network, 128, degrees, kernel))
+        rows.append(fractional_variances(network, 128, degrees, kernel=kernel))
     return np.array(rows)
 
 
@@ -74,9 +75,9 @@ dims = np.array([10, 30, 100, 300, 1000])
 degree = 3
 limit = 2 / np.pi * (2 / 3) ** 3  # third derivative of (2/pi) arcsin(2t/3) at 0
 domains = {
-    "cube": lambda d: cube_spectrum("erf", d, [degree], "nngp").eigenvalues[0],
-    "sphere": lambda d: ntkspec.eigenvalues("erf", d, [degree], "nngp")[0],
-    "Gaussian": lambda d: gaussian_spectrum("erf", d, [degree], 1, "nngp").eigenvalues[0, 0],
+    "cube": lambda d: spectrum("erf", Cube(d), [degree], kernel="nngp").eigenvalues[0],
+    "sphere": lambda d: ntkspec.eigenvalues("erf", d, [degree], kernel="nngp")[0],
+    "Gaussian": lambda d: spectrum("erf", Gaussian(d), [degree], kernel="nngp").eigenvalues[0, 0],
 }
 for i, (name, of_dim) in enumerate(domains.items()):
     gap = [abs(of_dim(int(d)) * float(d) ** degree / limit - 1) for d in dims]

@@ -16,8 +16,8 @@ from scipy import linalg
 from scipy.special import eval_gegenbauer
 
 import ntkspec
+from ntkspec.domains import multiplicity
 from ntkspec.plots.pictures import STYLES
-from ntkspec.spectra.spectrum import multiplicity
 
 DIM, NOISE, RIDGE, REPETITIONS = 10, 0.02, 1e-3, 10
 network = ntkspec.Network("relu", trained="all")

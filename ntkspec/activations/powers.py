@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,14 @@ def homogeneous(name: str, power: int, right: float, left: float, **known: Any) 
     )
 
 
+@lru_cache(maxsize=64)
 def leaky_relu(slope: float = 0.1) -> Activation:
     """x for x > 0, slope times x for x < 0."""
     known: dict[str, Any] = {"symmetry": "even"} if slope == -1.0 else {"polynomial": 1}
     return homogeneous("leaky_relu", 1, 1.0, -slope, **known)
 
 
+@lru_cache(maxsize=64)
 def relu_power(power: int = 2) -> Activation:
     """max(x, 0)^power."""
     return homogeneous("relu_power", power, 1.0, 0.0, polynomial=power)

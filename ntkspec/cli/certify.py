@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import print_heading, spectrum_options
+from ntkspec.cli.domain import print_heading, spectrum_options
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
+    from ntkspec.domains import Domain
     from ntkspec.spectra.certified import Certificate
 
 __all__ = ["certify"]
@@ -18,13 +19,15 @@ __all__ = ["certify"]
 
 @click.command()
 @spectrum_options(degrees="0:11")
-@click.option("--digits", type=int, default=20, show_default=True, help="Digits to be fixed.")
+@click.option(
+    "--digits", type=int, default=20, show_default=True, help="Digits that each enclosure fixes."
+)
 @click.option(
     "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def certify(
     activation: str,
-    dim: int,
+    domain: Domain,
     degrees: str,
     digits: int,
     kernel: Any,
@@ -33,24 +36,26 @@ def certify(
 ) -> None:
     """Enclose eigenvalues of a network's kernel, with proof.
 
-    Every eigenvalue (uniform probability measure) is printed as a middle and a radius; it lies
-    between them, proved in ball arithmetic.  Exact zeros are printed as 0.
+    Every eigenvalue (uniform probability measure, on the sphere or the cube) is printed as a
+    midpoint and a radius: it is proved in ball arithmetic to lie within the radius.  Exact zeros
+    are printed as 0.
 
     \b
     Example: two hidden layers of relu
       ntkspec certify relu --depth 2 --dim 3 --degrees 0:6 --digits 30
+      ntkspec certify relu --domain cube --dim 30 --degrees 0:6
     """
     from ntkspec.networks import Network
     from ntkspec.ranges import parse_range
     from ntkspec.spectra.certified import certify as enclose
 
     network = Network(activation, **parameters)
-    result = enclose(network, dim, parse_range(degrees, "degrees"), digits, kernel)
+    result = enclose(network, domain, parse_range(degrees, "degrees"), digits=digits, kernel=kernel)
     (_print_json if layout == "json" else _print_text)(result)
 
 
 def _print_text(result: Certificate) -> None:
-    print_heading(result.network.parameters(), result.kernel, result.dim, "probability")
+    print_heading(result.network.parameters(), result.kernel, result.domain, "probability")
     say(f"# {result.method}")
     width = len(str(result.degrees.max()))
     for degree, ball in zip(result.degrees.tolist(), result.balls, strict=True):
@@ -60,6 +65,7 @@ def _print_text(result: Certificate) -> None:
 def _print_json(result: Certificate) -> None:
     document = {
         "network": result.network.parameters(),
+        "domain": result.domain.name,
         "dim": result.dim,
         "kernel": result.kernel,
         "method": result.method,

@@ -8,9 +8,7 @@ from typing import Any
 
 import click
 
-from ntkspec.cli.streams import say
-
-__all__ = ["TABLE", "network_options", "print_heading", "spectrum_options"]
+__all__ = ["TABLE", "network_options"]
 
 
 class TablePath(click.Path):
@@ -53,31 +51,3 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
-
-
-def spectrum_options(degrees: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add a network's parameters, dimension, degrees (a default) and kernel to a command."""
-    options = (
-        click.option(
-            "--dim", type=int, default=3, show_default=True, help="Dimension of the inputs.",
-        ),
-        click.option(
-            "--degrees", default=degrees, show_default=True, metavar="RANGE",
-            help="a:b (b not included), a:b:step, a:b:*ratio, or a list of these, 0,4,8:20.",
-        ),
-        click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
-    )  # fmt: skip
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return network_options(command)
-
-    return add
-
-
-def print_heading(parameters: dict[str, Any], kernel: str, dim: int, measure: str) -> None:
-    """Print the parameters of a listing as comment lines."""
-    named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
-    say(f"# {named}")
-    say(f"# kernel = {kernel}, dim = {dim}, {measure} measure")

@@ -1,20 +1,24 @@
-"""``ntkspec predict``: what a network's spectrum foretells."""
+"""``ntkspec predict``: predictions from a network's spectrum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ntkspec.cli.columns import print_columns
+from ntkspec.cli.domain import domain_options
 from ntkspec.cli.group import ErrorsAsMessages
 from ntkspec.cli.options import network_options
+
+if TYPE_CHECKING:
+    from ntkspec.domains import Domain
+    from ntkspec.results import Result
 
 __all__ = ["predict"]
 
 COMMON = (
-    click.option("--dim", type=int, default=3, show_default=True, help="Dimension of the inputs."),
     click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
     click.option(
         "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
@@ -25,7 +29,7 @@ COMMON = (
 
 @click.group(cls=ErrorsAsMessages)
 def predict() -> None:
-    """Foretell how a wide network learns, from its spectrum alone.
+    """Predict how a wide network learns, from its spectrum alone.
 
     \b
     Examples
@@ -33,31 +37,41 @@ def predict() -> None:
       ntkspec predict samples relu --dim 10 --degrees 0:5
       ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --samples 10:2001:*2
       ntkspec predict freedom gelu --depth 3 --ridge 1e-2 --ridge 1e-4
+      ntkspec predict curve relu --domain cube --dim 30 --target 1:1
     """
 
 
 RIDGE_SCALE = (
     "matrix: delta of K + delta I; operator: r of K/n + r I, on the scale of the eigenvalues."
 )
+DEGREES = "a:b (b not included), a:b:step, or a list.  [default: 0 to 12 that the domain has]"
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(COMMON):
         command = option(command)
-    return network_options(command)
+    return network_options(domain_options(command))
 
 
 @predict.command()
 @_shared
-@click.option("--degrees", default="0:13", show_default=True, metavar="RANGE")
+@click.option("--degrees", metavar="RANGE", help=DEGREES)
 @click.option("--error", type=float, default=0.01, show_default=True, help="Fraction left.")
 @click.option("--s", type=float, default=0.0, show_default=True, help="Sobolev exponent; 0: L2.")
 @click.option("--weight", default="power", show_default=True, metavar="power|laplacian")
-@click.option("--step", type=float, help="Step size; without it the time of gradient flow.")
+@click.option("--step-size", type=float, help="Step size; without it the time of gradient flow.")
 def times(
-    activation: str, dim: int, kernel: Any, layout: str, degrees: str, error: float,
-    s: float, weight: Any, step: float | None, **parameters: Any,
-) -> None:  # fmt: skip
+    activation: str,
+    domain: Domain,
+    kernel: Any,
+    layout: str,
+    degrees: str | None,
+    error: float,
+    s: float,
+    weight: Any,
+    step_size: float | None,
+    **parameters: Any,
+) -> None:
     """Time to learn each degree to an error, under L2 or a Sobolev loss.
 
     \b
@@ -66,31 +80,34 @@ def times(
     """
     from ntkspec.networks import Network
     from ntkspec.predict import learning_times
-    from ntkspec.ranges import parse_range
 
     found = learning_times(
-        Network(activation, **parameters), dim, error, s=s, weight=weight, step_size=step,
-        degrees=parse_range(degrees, "degrees"), kernel=kernel,
+        Network(activation, **parameters), domain, error, s=s, weight=weight, step_size=step_size,
+        degrees=_degrees(degrees, domain), kernel=kernel,
     )  # fmt: skip
-    _show(
-        layout, ("degree", "log_rate", "time", "log_time"),
-        [found.degrees, found.log_rates, found.times, found.log_times],
-    )  # fmt: skip
+    _show(layout, found)
 
 
 @predict.command()
 @_shared
-@click.option("--degrees", default="0:13", show_default=True, metavar="RANGE")
-@click.option("--level", type=float, default=0.5, show_default=True, help="Part that is learned.")
+@click.option("--degrees", metavar="RANGE", help=DEGREES)
+@click.option("--error", type=float, default=0.5, show_default=True, help="Fraction left.")
 @click.option("--ridge", type=float, default=0.0, show_default=True)
 @click.option(
     "--ridge-scale", default="matrix", show_default=True, metavar="matrix|operator",
     help=RIDGE_SCALE,
 )  # fmt: skip
 def samples(
-    activation: str, dim: int, kernel: Any, layout: str, degrees: str, level: float,
-    ridge: float, ridge_scale: Any, **parameters: Any,
-) -> None:  # fmt: skip
+    activation: str,
+    domain: Domain,
+    kernel: Any,
+    layout: str,
+    degrees: str | None,
+    error: float,
+    ridge: float,
+    ridge_scale: Any,
+    **parameters: Any,
+) -> None:
     """Number of samples at which each degree starts to be learned.
 
     \b
@@ -99,16 +116,12 @@ def samples(
     """
     from ntkspec.networks import Network
     from ntkspec.predict import samples_to_learn
-    from ntkspec.ranges import parse_range
 
     found = samples_to_learn(
-        Network(activation, **parameters), dim, level, ridge=ridge, ridge_scale=ridge_scale,
-        degrees=parse_range(degrees, "degrees"), kernel=kernel,
+        Network(activation, **parameters), domain, error, ridge=ridge, ridge_scale=ridge_scale,
+        degrees=_degrees(degrees, domain), kernel=kernel,
     )  # fmt: skip
-    _show(
-        layout, ("degree", "samples", "at_least", "at_most"),
-        [found.degrees, found.samples, found.bounds[:, 0], found.bounds[:, 1]],
-    )  # fmt: skip
+    _show(layout, found)
 
 
 @predict.command()
@@ -130,10 +143,19 @@ def samples(
 )  # fmt: skip
 @click.option("--by-degree", is_flag=True, help="What each degree of the target adds.")
 def curve(
-    activation: str, dim: int, kernel: Any, layout: str, target: Sequence[str], sizes: str,
-    noise: float, ridge: float, ridge_scale: Any, max_degree: int | None, by_degree: bool,
+    activation: str,
+    domain: Domain,
+    kernel: Any,
+    layout: str,
+    target: Sequence[str],
+    sizes: str,
+    noise: float,
+    ridge: float,
+    ridge_scale: Any,
+    max_degree: int | None,
+    by_degree: bool,
     **parameters: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Learning curve of kernel regression for a target given by its power per degree.
 
     \b
@@ -147,25 +169,25 @@ def curve(
     from ntkspec.ranges import MOST, whole_numbers
 
     found = learning_curve(
-        Network(activation, **parameters), dim, whole_numbers(sizes, "samples", 1, MOST, "samples"),
-        _powers(target), noise=noise, ridge=ridge, ridge_scale=ridge_scale, kernel=kernel,
+        Network(activation, **parameters), domain,
+        whole_numbers(sizes, "samples", 1, MOST, "samples"), _powers(target), noise=noise,
+        ridge=ridge, ridge_scale=ridge_scale, kernel=kernel,
         max_degree=max_degree,
     )  # fmt: skip
     if by_degree:
         at = found.power.nonzero()[0]
-        _show(
-            layout, ("samples", "degree", "learnability", "bias", "variance"),
-            [found.samples.repeat(at.size), found.degrees[list(at) * found.samples.size],
-             *(x[:, at].ravel() for x in (found.learnability, found.bias, found.variance))],
-        )  # fmt: skip
+        parts = (found.learnability, found.bias, found.variance)
+        columns = {
+            "samples": found.samples.repeat(at.size),
+            "degree": found.degrees[list(at) * found.samples.size],
+            **{
+                name: part[:, at].ravel()
+                for name, part in zip(("learnability", "bias", "variance"), parts, strict=True)
+            },
+        }
+        _print(layout, columns)
         return
-    low, high = found.test_error_bounds.T
-    _show(
-        layout,
-        ("samples", "test_error", "at_least", "at_most", "train_error", "kappa", "overfitting"),
-        [found.samples, found.test_error, low, high, found.train_error, found.kappa,
-         found.overfitting],
-    )  # fmt: skip
+    _show(layout, found)
 
 
 @predict.command()
@@ -186,9 +208,16 @@ def curve(
     help="Largest degree that is taken by itself.  [default: as many as needed]",
 )  # fmt: skip
 def freedom(
-    activation: str, dim: int, kernel: Any, layout: str, ridge: Sequence[float], ridge_scale: Any,
-    samples: int | None, max_degree: int | None, **parameters: Any,
-) -> None:  # fmt: skip
+    activation: str,
+    domain: Domain,
+    kernel: Any,
+    layout: str,
+    ridge: Sequence[float],
+    ridge_scale: Any,
+    samples: int | None,
+    max_degree: int | None,
+    **parameters: Any,
+) -> None:
     """Effective dimension and degrees of freedom at a ridge.
 
     \b
@@ -199,15 +228,17 @@ def freedom(
     from ntkspec.predict import effective_dimension
 
     found = effective_dimension(
-        Network(activation, **parameters), dim, list(ridge), samples=samples,
+        Network(activation, **parameters), domain, list(ridge), samples=samples,
         ridge_scale=ridge_scale, kernel=kernel, max_degree=max_degree,
     )  # fmt: skip
-    names: tuple[str, ...] = ("ridge", "effective_dimension", "at_least", "at_most", "second")
-    low, high = found.bounds.T
-    columns = [found.ridge, found.effective_dimension, low, high, found.second]
-    if found.of_samples is not None:
-        names, columns = (*names, "of_samples"), [*columns, found.of_samples]
-    _show(layout, names, columns)
+    _show(layout, found)
+
+
+def _degrees(text: str | None, domain: Domain) -> Sequence[int]:
+    """The degrees given, or the first thirteen that the domain has."""
+    from ntkspec.ranges import parse_range
+
+    return domain.default_degrees[:13] if text is None else parse_range(text, "degrees")
 
 
 def _powers(texts: Sequence[str]) -> dict[int, float]:
@@ -225,6 +256,10 @@ def _powers(texts: Sequence[str]) -> dict[int, float]:
     return found
 
 
-def _show(layout: str, names: tuple[str, ...], columns: Sequence[Any]) -> None:
-    lists = [column.tolist() for column in columns]
-    print_columns(layout, dict(zip(names, lists, strict=True)), text="{:.6g}".format)
+def _show(layout: str, found: Result) -> None:
+    _print(layout, found.columns())
+
+
+def _print(layout: str, columns: Mapping[str, Any]) -> None:
+    lists = {name: values.tolist() for name, values in columns.items()}
+    print_columns(layout, lists, text="{:.6g}".format)

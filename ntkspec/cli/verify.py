@@ -29,7 +29,11 @@ __all__ = ["verify"]
     help="How entries are recomputed: by ball arithmetic, or by Gauss-Jacobi rules in mpmath.",
 )
 @click.option("--digits", type=int, help="Digits of the references.  [default: 50; mpmath: 20]")
-@click.option("--seed", type=int, help="Draws the same entries again.  [default: a new one]")
+@click.option(
+    "--seed",
+    type=int,
+    help="Seed of the draw; repeat one to check the same entries.  [default: random]",
+)
 @click.option("--workers", type=int, help="Processes.  [default: one for each processor]")
 @click.option("--network", help="Its name in the table.  [default: all]")
 @click.option("--max-dim", type=int, help="Draw from dimensions up to this.  [default: all]")
@@ -45,14 +49,15 @@ def verify(
     every: bool,
     **selection: Any,
 ) -> None:
-    """Recompute entries of TABLE, drawn at random, by a route that shares no formula with it.
+    """Recompute random entries of TABLE by an independent route and compare them.
 
-    Exits 1 when one is off by more than the table promises.  Far out, in a network of several
-    layers, an entry takes minutes.  The word atlas is the table that is installed with the
-    package; it must also be what its recipe and these sources make.
+    The route shares no formula with the engine.  Exits 1 when an entry differs by more than the
+    table promises.  Entries of deep networks at high degrees and dimensions take minutes.  "atlas"
+    is the table that is installed with the package; it must also match its recipe and these
+    sources.
 
-    With --method mpmath every entry is shown, with the nodes of the Gauss-Jacobi rule and what
-    doubling them changed.
+    With --method mpmath every entry is shown, with the number of Gauss-Jacobi nodes and the change
+    when they are doubled.
 
     \b
     Example:
@@ -74,8 +79,9 @@ def verify(
     digits = DIGITS[by] if digits is None else digits
     with watching("entries") as watcher:
         result = verify_table(
-            table, samples, digits, seed, workers, watcher.count, method=by, **selection
-        )
+            table, samples=samples, digits=digits, seed=seed, workers=workers,
+            progress=watcher.count, method=by, **selection,
+        )  # fmt: skip
     _show(result, every or by == "mpmath")
     count = len(result.rows)
     say(
@@ -84,7 +90,7 @@ def verify(
     )
     if not result.passed:
         failed = sum(not check.passed for _, check in result.rows)
-        say(f"{failed} of {count} entries are off by more than the table promises", err=True)
+        say(f"{failed} of {count} entries differ by more than the table promises", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -25,7 +25,7 @@ from ntkspec.duals.memory import remembered
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import extra_precision
 
-__all__ = ["HermiteSeries", "hermite_dual", "hermite_series", "tanh_moments"]
+__all__ = ["HermiteSeries", "hermite_dual", "hermite_series", "softplus_mean", "tanh_moments"]
 
 Function = Callable[[Correlation], Any]
 
@@ -245,7 +245,7 @@ def hermite_series(q: arb, family: str, nats: float) -> HermiteSeries:
     if family == "sigmoid":
         return HermiteSeries(q, arb(1) / 4, zero, 1, [x / 4 for x in squares])
     if family == "softplus":
-        mean = _softplus_mean(q, nats)
+        mean = softplus_mean(q, nats)
         terms = [
             q / (4 * (n + 1)) * x for n, x in zip(range(1, 2 * count, 2), squares, strict=True)
         ]
@@ -255,7 +255,7 @@ def hermite_series(q: arb, family: str, nats: float) -> HermiteSeries:
     return HermiteSeries(q, q / 4 * squares[0], q / 4, 2, [q / 4 * x * x for x in h])
 
 
-def _softplus_mean(q: arb, nats: float) -> arb:
+def softplus_mean(q: arb, nats: float) -> arb:
     """E[log(1 + e^x)], x = sqrt(q) Z: that of log(2 cosh(x/2)), by the trapezoid rule."""
     root = q.sqrt()
     strip = 0.8 * math.pi / float(root.mid())

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import log_multiplicity, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import Law, law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range, range_length
-from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.tables import Table, TableSlice
 
 __all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]

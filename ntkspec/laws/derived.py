@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ntkspec.conventions import check_dim
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
@@ -11,7 +12,6 @@ from ntkspec.laws.kinks import kink_law
 from ntkspec.laws.poles import pole_law
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive
-from ntkspec.spectra.conventions import check_dim
 
 __all__ = ["law"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.routes import route
 from ntkspec.spectra.spectrum import spectrum
+from ntkspec.spectra.sphere_routes import row_provider
 
 if TYPE_CHECKING:
     from ntkspec.laws.form import Law
@@ -71,12 +71,12 @@ def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]
 @lru_cache(maxsize=256)
 def first_degree(network: Network, dim: int, kernel: Kernel, law: Law) -> int | None:
     """`holds_within` the spectrum as far as it is computed for this, in some seconds at most."""
-    most = MOST if route(network, kernel).degrees_alone else MOST_BY_BALLS
+    most = MOST if row_provider(network, kernel).degrees_alone else MOST_BY_BALLS
     last, before = LEAST, math.inf
     while last <= most:
         degrees = np.arange(law.parity or 0, last + 1, 1 if law.parity is None else 2)
         try:
-            logs = spectrum(network, dim, degrees, kernel).log_eigenvalues
+            logs = spectrum(network, dim, degrees, kernel=kernel).log_eigenvalues
         except NtkspecError:
             return None
         found = holds_within(law, degrees, logs)

@@ -1,12 +1,14 @@
-"""What a spectrum foretells: learning times, degrees of freedom, learning curves.
+"""Predictions from a spectrum: learning times, degrees of freedom, learning curves.
 
-`modes` gathers what all of them need of a kernel, `regularization` solves for kappa; `times`,
-`freedom` and `curves` are the predictions.
+Each takes a network or a kernel and a domain, or a spectrum.  `modes` gathers what all of them
+need of a kernel, `regularization` solves for kappa; `times`, `freedom`, `curves` and `shares` are
+the predictions.
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn
 from ntkspec.predict.freedom import EffectiveDimension, effective_dimension
 from ntkspec.predict.modes import Modes, modes
+from ntkspec.predict.shares import fractional_variances
 from ntkspec.predict.times import LearningTimes, learning_times
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Modes",
     "SampleSizes",
     "effective_dimension",
+    "fractional_variances",
     "learning_curve",
     "learning_times",
     "modes",

@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.conventions import check_degrees
+from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_number, shown
-from ntkspec.predict.modes import Modes, Source, resolved
+from ntkspec.predict.modes import Modes, Source, first_degree, resolved
 from ntkspec.predict.regularization import (
     Regularization,
     RidgeScale,
@@ -26,7 +28,7 @@ from ntkspec.predict.regularization import (
     doubt_at,
     regularization,
 )
-from ntkspec.spectra.conventions import check_degrees
+from ntkspec.results import Result
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
@@ -34,13 +36,13 @@ __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class LearningCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningCurve(Result):
     """Expected errors of kernel ridge regression, by `learning_curve`.
 
     Attributes
     ----------
-    dim : int
+    domain : Domain
     degrees, radial : (K,) int64 arrays
         Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
     samples : (S,) float64 array
@@ -81,7 +83,9 @@ class LearningCurve:
     (array([0.0214]), array([0.0705]), np.float64(0.999))
     """
 
-    dim: int
+    main: ClassVar[str] = "test_error"
+
+    domain: Domain
     degrees: NDArray[np.int64]
     radial: NDArray[np.int64]
     samples: Array
@@ -100,22 +104,51 @@ class LearningCurve:
     variance: Array
 
     @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
+
+    @property
     def of_degree(self) -> Array:
         """(S, K) what each degree contributes to `test_error`: bias and variance."""
         return self.bias + self.variance
 
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Numbers of samples and degrees."""
+        return {"samples": self.samples, "degree": self.degrees}
 
-@dataclass(frozen=True)
-class SampleSizes:
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Errors with bounds by number of samples, and their parts by degree."""
+        alone, both = ("samples",), ("samples", "degree")
+        return {
+            "test_error": (alone, self.test_error),
+            "at_least": (alone, self.test_error_bounds[:, 0]),
+            "at_most": (alone, self.test_error_bounds[:, 1]),
+            "train_error": (alone, self.train_error),
+            "kappa": (alone, self.kappa),
+            "overfitting": (alone, self.overfitting),
+            "power": (("degree",), self.power),
+            "learnability": (both, self.learnability),
+            "bias": (both, self.bias),
+            "variance": (both, self.variance),
+        }
+
+    def heading(self) -> dict[str, Any]:
+        """The domain, and the noise."""
+        return {"domain": self.domain.name, "dim": self.dim, "noise": self.noise}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SampleSizes(Result):
     """Numbers of samples at which degrees are learned, by `samples_to_learn`.
 
     Attributes
     ----------
-    dim : int
+    domain : Domain
     degrees, radial : (K,) int64 arrays
         Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
-    level : float
-        The learnability that is reached.
+    error : float
+        Fraction of the component that is left.
     samples : (K,) float64 array
         inf for a degree that is never learned.
     bounds : (K, 2) float64 array
@@ -123,25 +156,53 @@ class SampleSizes:
 
     Examples
     --------
-    >>> found = samples_to_learn("tanh", dim=3, level=0.9, degrees=[1])
-    >>> found.level, found.samples.round(1)
-    (0.9, array([5.]))
+    >>> found = samples_to_learn("tanh", dim=3, error=0.1, degrees=[1])
+    >>> found.error, found.samples.round(1)
+    (0.1, array([5.]))
     """
 
-    dim: int
+    main: ClassVar[str] = "samples"
+
+    domain: Domain
     degrees: NDArray[np.int64]
     radial: NDArray[np.int64]
-    level: float
+    error: float
     samples: Array
     bounds: Array
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
+
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Degrees."""
+        return {"degree": self.degrees}
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Ranks, numbers of samples and their bounds."""
+        found = {
+            "radial": self.radial,
+            "samples": self.samples,
+            "at_least": self.bounds[:, 0],
+            "at_most": self.bounds[:, 1],
+        }
+        if self.domain.single:
+            del found["radial"]
+        return {name: (("degree",), values) for name, values in found.items()}
+
+    def heading(self) -> dict[str, Any]:
+        """The domain, and the error."""
+        return {"domain": self.domain.name, "dim": self.dim, "error": self.error}
 
 
 def learning_curve(
     source: Source,
-    dim: int | None = None,
+    domain: Domain | int | None = None,
     samples: ArrayLike = (10, 100, 1000),
     power: Mapping[Any, float] | ArrayLike = (0.0, 1.0),
     *,
+    dim: int | None = None,
     noise: float = 0.0,
     ridge: float = 0.0,
     ridge_scale: RidgeScale = "matrix",
@@ -152,7 +213,7 @@ def learning_curve(
 
     Parameters
     ----------
-    source, dim, kernel
+    source, domain, dim, kernel
         As for `ntkspec.predict.modes`.
     samples : array_like, (S,) or scalar
         Numbers of training points, independent and from the domain's measure; at least 1.
@@ -201,6 +262,7 @@ def learning_curve(
     >>> float(found.of_degree[0, 3].round(2))  # ReLU never learns degree 3
     0.5
     """
+    where = one_given(domain, dim)
     sizes = np.atleast_1d(np.asarray(samples, dtype=np.float64))
     if not (sizes.size and np.all(sizes >= 1.0) and np.all(np.isfinite(sizes))):
         raise NtkspecError(f"samples = {samples!r} is not allowed; they must be at least 1")
@@ -208,7 +270,7 @@ def learning_curve(
     deltas = ridge * (sizes if checked_ridge_scale(ridge_scale) == "operator" else 1.0 + 0 * sizes)
     target = _checked_power(power)
     known = resolved(
-        source, dim, kernel, max_degree, max(k for k, _ in target),
+        source, where, kernel, max_degree, max(k for k, _ in target),
         lambda m: doubt_at(m, sizes, deltas),
     )  # fmt: skip
     powers = np.zeros(known.degrees.size)
@@ -220,23 +282,25 @@ def learning_curve(
 
 def samples_to_learn(
     source: Source,
-    dim: int | None = None,
-    level: float = 0.5,
+    domain: Domain | int | None = None,
+    error: float = 0.5,
     *,
+    dim: int | None = None,
     ridge: float = 0.0,
     ridge_scale: RidgeScale = "matrix",
     degrees: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
 ) -> SampleSizes:
-    """Return the number of samples at which the learnability of each degree reaches a level.
+    """Return the number of samples at which each degree is learned up to an error.
 
     Parameters
     ----------
-    source, dim, kernel, max_degree
+    source, domain, dim, kernel, max_degree
         As for `ntkspec.predict.modes`.
-    level : float
-        Between 0 and 1; at 1/2 the degree starts to be learned: half of its component is.
+    error : float
+        Fraction of the component that is left, 1 - L_k, between 0 and 1; at 1/2 the degree starts
+        to be learned.
     ridge, ridge_scale
         As for `learning_curve`.
     degrees : iterable of int, optional
@@ -249,27 +313,28 @@ def samples_to_learn(
     Raises
     ------
     NtkspecError
-        For a level outside (0, 1), a negative ridge, and degrees that are not known.
+        For an error outside (0, 1), a negative ridge, and degrees that are not known.
 
     Notes
     -----
-    L_k = level where kappa = lambda_k (1 - level) / level, and there n = sum_j N_j L_j + delta /
-    kappa (Simon et al. 2023, section 4): no equation is solved.  With "operator" delta = n r, so
-    n = sum_j N_j L_j / (1 - r / kappa), and no number is enough where r >= kappa.
+    L_k = 1 - error where kappa = lambda_k error / (1 - error), and there
+    n = sum_j N_j L_j + delta / kappa (Simon et al. 2023, section 4): no equation is solved.  With
+    "operator" delta = n r, so n = sum_j N_j L_j / (1 - r / kappa), and no number is enough where
+    r >= kappa.
 
     Examples
     --------
     >>> samples_to_learn("relu", dim=3, degrees=[0, 1, 2, 3, 4]).samples.round(1)
     array([ 4.5,  3.8,  7.2,  inf, 25.1])
     """
-    share = as_number(level)
-    if not 0.0 < share < 1.0:
-        raise NtkspecError(f"level = {shown(level)} is not allowed; it must be between 0 and 1")
+    where, left = one_given(domain, dim), as_number(error)
+    if not 0.0 < left < 1.0:
+        raise NtkspecError(f"error = {shown(error)} is not allowed; it must be between 0 and 1")
     ridge, scale = _nonnegative(ridge, "ridge"), checked_ridge_scale(ridge_scale)
-    wanted = _checked_degrees(degrees, source)
-    odds = math.log((1.0 - share) / share)
+    wanted = _checked_degrees(degrees, source, where)
+    odds = math.log(left / (1.0 - left))
     known = resolved(
-        source, dim, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
+        source, where, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
     )
     if degrees is None:  # of functions of doubles, those that are known
         wanted = [k for k in wanted if k in known.degrees]
@@ -295,7 +360,7 @@ def samples_to_learn(
     felt = known.errors[at][:, np.newaxis]
     found[:, ::2] *= 1.0 + felt * [-1.0, 1.0]
     return SampleSizes(
-        known.dim, known.degrees[at], known.radial[at], share, found[:, 1], found[:, ::2]
+        known.domain, known.degrees[at], known.radial[at], left, found[:, 1], found[:, ::2]
     )
 
 
@@ -324,7 +389,7 @@ def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) ->
     variance[np.isnan(variance)] = 0.0
     bounds = np.stack(_error_bounds(known, kappa, powers, noise), axis=1)
     return LearningCurve(
-        known.dim, known.degrees, known.radial, n, powers, noise, kappa.ridge, np.exp(at),
+        known.domain, known.degrees, known.radial, n, powers, noise, kappa.ridge, np.exp(at),
         np.exp(np.stack([kappa.least, kappa.most], axis=1)), learned, overfitting,
         noisy - noise, bounds - noise, noisy, train, bias, variance,
     )  # fmt: skip
@@ -389,10 +454,14 @@ def _error_bounds(
     )
 
 
-def _checked_degrees(degrees: Iterable[int] | None, source: Source) -> list[int]:
+def _checked_degrees(
+    degrees: Iterable[int] | None, source: Source, where: Domain | int | None
+) -> list[int]:
     """Degrees as whole numbers; none for all that are known."""
     if degrees is None:
-        return list(range(13)) if isinstance(source, (Network, ZonalKernel, str)) else []
+        if isinstance(source, (Network, ZonalKernel, str)):
+            return list(range(first_degree(as_domain(where), 12) + 1))
+        return []
     return [int(k) for k in check_degrees(degrees)]
 
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.domains import Domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import whole_number
 from ntkspec.predict.modes import Source, resolved
 from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
+from ntkspec.results import Result
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class EffectiveDimension:
+@dataclass(frozen=True, eq=False, repr=False)
+class EffectiveDimension(Result):
     """Degrees of freedom of a kernel, by `effective_dimension`.
 
     Attributes
     ----------
-    dim : int
+    domain : Domain
     degrees, radial : (K,) int64 arrays
         Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
     ridge : (R,) float64 array
@@ -52,7 +55,9 @@ class EffectiveDimension:
     (array([13.338]), np.float64(2.979))
     """
 
-    dim: int
+    main: ClassVar[str] = "effective_dimension"
+
+    domain: Domain
     degrees: NDArray[np.int64]
     radial: NDArray[np.int64]
     ridge: Array
@@ -64,12 +69,41 @@ class EffectiveDimension:
     samples: int | None
     of_samples: Array | None
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
+
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Ridges and degrees."""
+        return {"ridge": self.ridge, "degree": self.degrees}
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Degrees of freedom with bounds, their parts by degree, and those in the variance."""
+        alone = ("ridge",)
+        found = {
+            "effective_dimension": (alone, self.effective_dimension),
+            "at_least": (alone, self.bounds[:, 0]),
+            "at_most": (alone, self.bounds[:, 1]),
+            "second": (alone, self.second),
+            "of_degree": (("ridge", "degree"), self.of_degree),
+        }
+        if self.of_samples is not None:
+            found["of_samples"] = (alone, self.of_samples)
+        return found
+
+    def heading(self) -> dict[str, Any]:
+        """The domain, and the number of points if given."""
+        about: dict[str, Any] = {"domain": self.domain.name, "dim": self.dim}
+        return about if self.samples is None else {**about, "samples": self.samples}
+
 
 def effective_dimension(
     source: Source,
-    dim: int | None = None,
+    domain: Domain | int | None = None,
     ridge: ArrayLike = 1e-3,
     *,
+    dim: int | None = None,
     samples: int | None = None,
     ridge_scale: RidgeScale = "operator",
     kernel: Kernel = "ntk",
@@ -79,7 +113,7 @@ def effective_dimension(
 
     Parameters
     ----------
-    source, dim, kernel
+    source, domain, dim, kernel
         As for `ntkspec.predict.modes`.
     ridge : array_like, (R,) or scalar
         Positive.
@@ -117,6 +151,7 @@ def effective_dimension(
     >>> effective_dimension("relu", 3, 0.1, samples=10, ridge_scale="matrix").of_samples.round(2)
     array([6.78])
     """
+    where = one_given(domain, dim)
     values = np.atleast_1d(np.asarray(ridge, dtype=np.float64))
     if not (values.size and np.all(values > 0.0) and np.all(np.isfinite(values))):
         raise NtkspecError(f"ridge = {ridge!r} is not allowed; it must be positive")
@@ -126,7 +161,7 @@ def effective_dimension(
             raise NtkspecError("ridge_scale = 'matrix' is not allowed without samples")
         values = values / n
     logs = np.log(values)
-    known = resolved(source, dim, kernel, max_degree, 0, lambda m: m.doubt(logs.min()))
+    known = resolved(source, where, kernel, max_degree, 0, lambda m: m.doubt(logs.min()))
     parts, squares = known.freedom(logs), known.freedom(logs, 2).sum(axis=1)
     below, likely, above = (parts.sum(axis=1) + x for x in known.rest_freedom(logs))
     second = [squares + x for x in known.rest_second(logs)]
@@ -136,7 +171,7 @@ def effective_dimension(
         kappa = regularization(known, sizes, n * values).log_kappa
         of_samples = n - n * np.exp(logs - kappa)
     return EffectiveDimension(
-        known.dim, known.degrees, known.radial, values, likely,
+        known.domain, known.degrees, known.radial, values, likely,
         np.stack([below, above], axis=1), parts, second[0],
         np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip

@@ -6,22 +6,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from ntkspec.conventions import MAX_DEGREE
+from ntkspec.domains import Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import whole_number
-from ntkspec.spectra import Spectrum, spectrum
-from ntkspec.spectra.closed_form import ClosedForm
-from ntkspec.spectra.conventions import MAX_DEGREE
-from ntkspec.spectra.domain import Domain, Sphere
-from ntkspec.spectra.routes import route as accurate
-from ntkspec.spectra.series import PositiveSeries
-from ntkspec.tables import TableSlice
+from ntkspec.results import Result
+from ntkspec.spectra import Spectrum, TableSlice, spectrum
+from ntkspec.spectra.route import as_source, double_only
+from ntkspec.spectra.sphere_routes import row_provider
+from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
@@ -46,8 +46,8 @@ TAIL_BLOCKS, LEAST_FALL = 80, 1.05
 ENOUGH = 1e-3
 
 
-@dataclass(frozen=True)
-class Modes:
+@dataclass(frozen=True, eq=False, repr=False)
+class Modes(Result):
     """Eigenvalues of a kernel on a domain under its probability measure.
 
     Attributes
@@ -83,6 +83,8 @@ class Modes:
     (0.5, 0.0038)
     """
 
+    main: ClassVar[str] = "log_eigenvalue"
+
     domain: Domain
     degrees: NDArray[np.int64]
     radial: NDArray[np.int64]
@@ -99,6 +101,24 @@ class Modes:
     def dim(self) -> int:
         """Dimension of the inputs."""
         return self.domain.dim
+
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Degrees."""
+        return {"degree": self.degrees}
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Ranks, logarithms of eigenvalues and multiplicities, and shares in the trace."""
+        found = {
+            "radial": self.radial,
+            "log_eigenvalue": self.log_eigenvalues,
+            "log_multiplicity": self.log_multiplicities,
+            "share": self.shares,
+        }
+        return {name: (("degree",), values) for name, values in found.items()}
+
+    def heading(self) -> dict[str, Any]:
+        """The domain, and the trace."""
+        return {"domain": self.domain.name, "dim": self.dim, "trace": self.trace}
 
     @cached_property
     def shares(self) -> Array:
@@ -255,24 +275,31 @@ Source: TypeAlias = Network | ZonalKernel | str | Spectrum | TableSlice | Modes
 
 
 def modes(
-    source: Source, dim: int | None = None, kernel: Kernel = "ntk", max_degree: int | None = None
+    source: Source,
+    domain: Domain | int | None = None,
+    *,
+    dim: int | None = None,
+    kernel: Kernel = "ntk",
+    max_degree: int | None = None,
 ) -> Modes:
     """Gather the modes of a kernel.
 
     Parameters
     ----------
     source : Network, ZonalKernel, str, Spectrum, TableSlice or Modes
-        A name stands for the poster's network.  Networks and kernels are taken on the sphere.  A
-        spectrum, of whatever domain, is taken as it is (normalization "probability"), a table's
-        slice in one of its dimensions.
+        A name stands for the poster's network.  A spectrum is taken as it is (normalization
+        "probability"), a table's slice in one of its dimensions.
+    domain : Domain or int, optional
+        An integer stands for `Sphere`.  By default `Sphere(3)` for a network or a kernel, the
+        domain of a spectrum, and the only dimension of a slice.
     dim : int, optional
-        By default 3 for a network or a kernel, and the only dimension of a slice.
+        Instead of `domain`: of the sphere.
     kernel : {"ntk", "nngp"}
         Of a network.
     max_degree : int, optional
-        Largest degree of the spectrum of a network or a kernel; by default 128, or what a user's
-        function allows (`modes_to`).  Of functions of doubles those degrees to it are taken
-        whose eigenvalues are known to 1e-6.
+        Largest degree of the spectrum of a network or a kernel; by default 128, 8 under the
+        Gaussian measure, or what a user's function allows (`modes_to`).  Of functions of doubles
+        those degrees to it are taken whose eigenvalues are known to 1e-6.
 
     Returns
     -------
@@ -299,24 +326,30 @@ def modes(
     >>> modes("tanh", dim=10, max_degree=5).shares.round(4)
     array([0.    , 0.8301, 0.    , 0.1319, 0.    , 0.0289])
     >>> import ntkspec
-    >>> modes(ntkspec.domains.cube_spectrum("relu", dim=4)).rest
+    >>> modes("relu", ntkspec.Cube(4)).rest
     (0.0, 0.0)
     """
     if isinstance(source, Modes):
         return source
+    where = one_given(domain, dim)
     if max_degree is None and isinstance(source, (Network, ZonalKernel, str)):
-        return modes_to(source, dim, kernel, DEFAULT_DEGREE)
+        where = as_domain(where)
+        return modes_to(source, where, kernel, first_degree(where))
     if isinstance(source, TableSlice):
-        row = _row(source, dim)
+        row = _row(source, where)
         logs = source.log_eigenvalues[row][:, np.newaxis]
         error = np.full(logs.shape, source.relative_error[row])
-        domain = Sphere(int(source.dims[row]))
-        return _gathered(domain, source.network, source.kernel, source.degrees, logs, error)
+        sphere = Sphere(int(source.dims[row]))
+        return _gathered(sphere, source.network, source.kernel, source.degrees, logs, error)
     if not isinstance(source, Spectrum):
-        last = DEFAULT_DEGREE if max_degree is None else max_degree
-        source = _computed(source, 3 if dim is None else dim, kernel, last)
-    elif dim is not None and dim != source.dim:
-        raise NtkspecError(f"dim = {dim!r} is not allowed; the spectrum given has {source.dim}")
+        where = as_domain(where)
+        last = first_degree(where) if max_degree is None else max_degree
+        source = _computed(source, where, kernel, last)
+    elif where is not None and as_domain(where) != source.domain:
+        name = "domain" if isinstance(where, Domain) else "dim"
+        raise NtkspecError(
+            f"{name} = {where!r} is not allowed; the spectrum given is on the {source.domain}"
+        )
     if source.normalization != "probability":
         raise NtkspecError(
             f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "
@@ -333,7 +366,20 @@ def modes(
     return _gathered(source.domain, source.network, source.kernel, degrees, logs, error)
 
 
-def modes_to(source: Source, dim: int | None, kernel: Kernel, last: int) -> Modes:
+def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
+    """Largest degree that is taken at first: the one wanted, or the last that is cheap to know.
+
+    Examples
+    --------
+    >>> from ntkspec import Cube, Gaussian
+    >>> first_degree(Sphere(3)), first_degree(Cube(30)), first_degree(Gaussian(3))
+    (128, 30, 8)
+    """
+    end = domain.last_degree if domain.single else domain.default_degrees[-1]
+    return wanted if end is None else min(wanted, end)
+
+
+def modes_to(source: Source, domain: Domain | int | None, kernel: Kernel, last: int) -> Modes:
     """Modes to a degree, or of a user's function to half of it, a quarter, ... that it allows.
 
     Examples
@@ -343,24 +389,28 @@ def modes_to(source: Source, dim: int | None, kernel: Kernel, last: int) -> Mode
     np.int64(64)
     """
     if not _is_user(source):
-        return modes(source, dim, kernel, last)
+        return modes(source, domain, kernel=kernel, max_degree=last)
     while True:
         try:
-            return modes(source, dim, kernel, last)
+            return modes(source, domain, kernel=kernel, max_degree=last)
         except NtkspecError:
             if last < 8:
                 raise
             last //= 2
 
 
-def _computed(source: Network | ZonalKernel | str, dim: int, kernel: Kernel, last: int) -> Spectrum:
-    """Spectrum on the sphere to a degree; of functions of doubles, what is known of it."""
+def _computed(
+    source: Network | ZonalKernel | str, domain: Domain, kernel: Kernel, last: int
+) -> Spectrum:
+    """Spectrum to a degree; of functions of doubles, what is known of it."""
     last = whole_number(last, "max_degree", 0, MAX_DEGREE)
-    known = source if isinstance(source, ZonalKernel) else as_network(source)
+    if domain.last_degree is not None:
+        last = min(last, domain.last_degree)
+    known = as_source(source)
     degrees = range(last + 1)
-    if _arithmetic(known) != "double":
-        return spectrum(known, dim, degrees, kernel)
-    found = spectrum(known, dim, degrees, kernel, tolerance=math.inf)
+    if not double_only(known):
+        return spectrum(known, domain, degrees, kernel=kernel)
+    found = spectrum(known, domain, degrees, kernel=kernel, tolerance=math.inf)
     _refuse_negative(found)
     kept = found.relative_error <= ACCURATE
     if not kept.any():
@@ -377,13 +427,6 @@ def _computed(source: Network | ZonalKernel | str, dim: int, kernel: Kernel, las
 def _is_user(source: Source) -> bool:
     """Whether a spectrum would be computed from a user's function."""
     return isinstance(source, ZonalKernel) or (isinstance(source, Network) and source.sigma.user)
-
-
-def _arithmetic(source: Network | ZonalKernel) -> str:
-    """What a user's function takes; that of the catalogue is never doubles alone."""
-    if isinstance(source, ZonalKernel):
-        return source.arithmetic
-    return source.sigma.arithmetic if source.sigma.user else "flint"
 
 
 def _refuse_negative(source: Spectrum) -> None:
@@ -404,16 +447,16 @@ def _refuse_unknown_signs(source: Spectrum) -> None:
         )
 
 
-def _is_summed(source: Network | ZonalKernel, kernel: Kernel) -> bool:
+def _is_summed(source: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> bool:
     """Whether the eigenvalues have a closed form or a positive series."""
-    if not isinstance(source, Network) or source.sigma.user:
+    if not isinstance(source, Network) or source.sigma.user or not isinstance(domain, Sphere):
         return False
-    return isinstance(accurate(source, kernel), (ClosedForm, PositiveSeries))
+    return row_provider(source, kernel).degrees_alone
 
 
 def resolved(
     source: Source,
-    dim: int | None,
+    domain: Domain | int | None,
     kernel: Kernel,
     max_degree: int | None,
     least: int,
@@ -423,11 +466,11 @@ def resolved(
 
     Parameters
     ----------
-    source, dim, kernel, max_degree
+    source, domain, kernel, max_degree
         As for `modes`.  Without a max_degree the degrees of a network or a kernel are doubled
-        until the doubt is at most 1e-3, falls no more, or 32768 degrees are reached (512 where the
-        eigenvalues have neither a closed form nor a positive series; functions of doubles keep
-        those of `modes`).
+        until the doubt is at most 1e-3, stops falling, or 32768 degrees are reached (512 where the
+        eigenvalues have neither a closed form nor a positive series; functions of doubles and the
+        Gaussian measure keep those of `modes`).
     least : int
         Largest degree that must be there.
     doubt : callable
@@ -443,18 +486,18 @@ def resolved(
     np.int64(512)
     """
     if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
-        return modes(source, dim, kernel, max_degree)
-    network = source if isinstance(source, ZonalKernel) else as_network(source)
-    last, most = max(DEFAULT_DEGREE, least), MOST_SEEDED_DEGREE
-    if _arithmetic(network) == "double":
+        return modes(source, domain, kernel=kernel, max_degree=max_degree)
+    network, where = as_source(source), as_domain(domain)
+    last, most = max(first_degree(where), least), MOST_SEEDED_DEGREE
+    if double_only(network) or not where.single:
         most = last
-    elif _is_summed(network, kernel):
+    elif _is_summed(network, where, kernel):
         most = MOST_DEGREE
-    known = modes_to(network, dim, kernel, last)
+    known = modes_to(network, where, kernel, last)
     left = doubt(known)
     while left > ENOUGH and 2 * last <= most:
         last *= 2
-        further = modes_to(network, dim, kernel, last)
+        further = modes_to(network, where, kernel, last)
         if further.degrees.size <= known.degrees.size:  # no further for a user's function
             break
         known = further
@@ -473,10 +516,10 @@ def _gathered(
     errors: Array,
 ) -> Modes:
     """Modes of eigenvalues given by degree and rank, (K, J), and bounds on their errors."""
-    trace, trace_error = domain.trace(source, kernel)
-    if not trace > trace_error:
+    total, total_error = trace(source, domain, kernel)
+    if not total > total_error:
         raise NtkspecError(
-            f"the kernel is not positive definite: its trace is {trace:.6g}; predictions need a "
+            f"the kernel is not positive definite: its trace is {total:.6g}; predictions need a "
             "positive definite kernel"
         )
     counts = np.broadcast_to(domain.log_multiplicity(degrees)[:, np.newaxis], logs.shape)
@@ -484,10 +527,10 @@ def _gathered(
     known = math.fsum(terms.ravel().tolist())
     # Large logarithms of N and lambda are added before the exponential.
     rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + domain.dim + 2.0))
-    doubt = trace_error + float(np.sum(terms * errors)) + known * rounding
-    if trace - known < -(doubt + EXCESS * trace):
+    doubt = total_error + float(np.sum(terms * errors)) + known * rounding
+    if total - known < -(doubt + EXCESS * total):
         raise NtkspecError(
-            f"the eigenvalues sum to {known:.9g}, more than the trace {trace:.9g} of the kernel, "
+            f"the eigenvalues sum to {known:.9g}, more than the trace {total:.9g} of the kernel, "
             "which is therefore not positive definite; predictions need a positive definite kernel"
         )
     falls = domain.falls(source)
@@ -497,14 +540,14 @@ def _gathered(
         rest, log_count, largest = (0.0, 0.0), math.inf, -math.inf
         tail = np.full((1, 2), -np.inf)
     else:
-        rest = max(0.0, trace - known - doubt), max(0.0, trace - known + doubt, known - trace)
+        rest = max(0.0, total - known - doubt), max(0.0, total - known + doubt, known - total)
         log_count = domain.log_count_beyond(degrees)
         upper = logs + np.log1p(errors)
         largest = _log_largest_beyond(domain, degrees, upper, missing, rest[1], falls)
-        likely = math.log(trace - known) if trace - known > 4.0 * doubt else None
+        likely = math.log(total - known) if total - known > 4.0 * doubt else None
         tail = _likely_tail(domain, degrees, logs[:, 0], likely, log_count, largest)
     return Modes(
-        domain, *flat, logs.ravel(), counts.ravel(), trace, rest, log_count, tail, largest,
+        domain, *flat, logs.ravel(), counts.ravel(), total, rest, log_count, tail, largest,
         np.where(errors > FELT, errors, 0.0).ravel(),
     )  # fmt: skip
 
@@ -579,12 +622,13 @@ def _log_largest_beyond(
     return max(found, default=-math.inf)
 
 
-def _row(part: TableSlice, dim: int | None) -> int:
+def _row(part: TableSlice, where: Domain | int | None) -> int:
     """The place of a dimension in a table's slice."""
-    if dim is None and part.dims.size == 1:
+    if where is None and part.dims.size == 1:
         return 0
+    dim = where.dim if isinstance(where, Sphere) else where
     at = np.flatnonzero(part.dims == dim)
     if at.size != 1:
-        given = ", ".join(map(str, part.dims[:8].tolist()))
-        raise NtkspecError(f"dim = {dim!r} is not allowed; the slice of the table has {given}")
+        has = ", ".join(map(str, part.dims[:8].tolist()))
+        raise NtkspecError(f"dim = {dim!r} is not allowed; the slice of the table has {has}")
     return int(at[0])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import check_degrees
+from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import as_number, is_one_of, shown
-from ntkspec.predict.modes import Source, modes, modes_to
-from ntkspec.spectra.conventions import check_degrees
+from ntkspec.predict.modes import Source, first_degree, modes, modes_to
+from ntkspec.results import Result
 
 __all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
 
@@ -22,13 +24,13 @@ Array = NDArray[np.float64]
 Weight = Literal["power", "laplacian"]
 
 
-@dataclass(frozen=True)
-class LearningTimes:
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningTimes(Result):
     """Times to learn each degree, by `learning_times`.
 
     Attributes
     ----------
-    dim : int
+    domain : Domain
     degrees : (K,) int64 array
     radial : (K,) int64 array
         Rank of the eigenvalue in its degree: not 0 only under the Gaussian measure.
@@ -51,7 +53,9 @@ class LearningTimes:
     (array([27.63,   inf]), 0.1)
     """
 
-    dim: int
+    main: ClassVar[str] = "time"
+
+    domain: Domain
     degrees: NDArray[np.int64]
     radial: NDArray[np.int64]
     log_rates: Array
@@ -62,17 +66,53 @@ class LearningTimes:
     weight: Weight
     step_size: float | None
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
+
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Degrees."""
+        return {"degree": self.degrees}
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Ranks, logarithms of the rates, times and their logarithms."""
+        found = {
+            "radial": self.radial,
+            "log_rate": self.log_rates,
+            "time": self.times,
+            "log_time": self.log_times,
+        }
+        if self.domain.single:
+            del found["radial"]
+        return {name: (("degree",), values) for name, values in found.items()}
+
+    def heading(self) -> dict[str, Any]:
+        """The domain, the error and the parameters of the descent."""
+        about = {"domain": self.domain.name, "dim": self.dim, "error": self.error, "s": self.s}
+        if self.s:
+            about["weight"] = self.weight
+        if self.step_size is not None:
+            about["step_size"] = self.step_size
+        return about
+
 
 def sobolev_weights(
-    dim: int, degrees: NDArray[np.int64], s: float, weight: Weight = "power"
+    domain: Domain, degrees: NDArray[np.int64], s: float, weight: Weight = "power"
 ) -> Array:
     """Natural logarithm of the weight mu_k of H^s.
 
     mu_k = (1+k)^(2s) for "power", (1 + k(k+d-2))^s for "laplacian".
 
+    Raises
+    ------
+    NtkspecError
+        When the weight is unknown, or the domain has no Laplacian in the degrees.
+
     Examples
     --------
-    >>> np.exp(sobolev_weights(3, np.array([0, 1, 3]), 1.0, "laplacian")).round(12)
+    >>> from ntkspec.domains import Sphere
+    >>> np.exp(sobolev_weights(Sphere(3), np.array([0, 1, 3]), 1.0, "laplacian")).round(12)
     array([ 1.,  3., 13.])
     """
     k = np.asarray(degrees, dtype=np.float64)
@@ -80,14 +120,15 @@ def sobolev_weights(
         raise NtkspecError(f"weight = {shown(weight)} is not allowed; use 'power' or 'laplacian'")
     if weight == "power":
         return np.asarray(2.0 * s * np.log1p(k))
-    return np.asarray(s * np.log1p(k * (k + dim - 2)))
+    return np.asarray(s * np.log1p(domain.laplacian(degrees))) if s else np.zeros(k.size)
 
 
 def learning_times(
     source: Source,
-    dim: int | None = None,
+    domain: Domain | int | None = None,
     error: float = 0.01,
     *,
+    dim: int | None = None,
     s: float = 0.0,
     weight: Weight = "power",
     step_size: float | None = None,
@@ -98,7 +139,7 @@ def learning_times(
 
     Parameters
     ----------
-    source, dim, kernel
+    source, domain, dim, kernel
         As for `ntkspec.predict.modes`.
     error : float
         Fraction that is left, between 0 and 1.
@@ -109,7 +150,8 @@ def learning_times(
     step_size : float, optional
         Of gradient descent; without it the time is that of gradient flow.
     degrees : iterable of int, optional
-        Those wanted; by default 0 to 100, or all that the spectrum has.
+        Those wanted; by default 0 to 100 (to 8 under the Gaussian measure), or all that the
+        spectrum has.
 
     Returns
     -------
@@ -118,14 +160,15 @@ def learning_times(
     Raises
     ------
     NtkspecError
-        For an error outside (0, 1), an s or a step that is not allowed; a step is where no degree
-        diverges, step_size * lambda_k mu_k < 2.  For the weight "laplacian" off the sphere.
+        For an error outside (0, 1), an s or a step size that is not allowed: a step size must leave
+        no degree diverging, step_size * lambda_k mu_k < 2.  For the weight "laplacian" off the
+        sphere.
 
     Notes
     -----
     On the loss 1/2 r' P r / n of a wide network and many points the component of degree k obeys
     c' = -lambda_k mu_k c (Jacot et al. 2018, section 5; Sobolev: Yu, Yang and Townsend 2023), so
-    t_k = ln(1/error) / (lambda_k mu_k), and with steps ln(error) / ln|1 - step lambda_k mu_k|.
+    t_k = ln(1/error) / (lambda_k mu_k), and with steps ln(error) / ln|1 - step_size lambda_k mu_k|.
     A zero eigenvalue is never learned, whatever s.
 
     Examples
@@ -136,19 +179,18 @@ def learning_times(
     >>> learning_times("relu", dim=3, error=0.1, s=1.5, degrees=[1, 2, 4]).times.round(2)
     array([3.45, 3.12, 8.08])
     """
+    where = one_given(domain, dim)
     left = _checked(error, "error", 0.0, 1.0)
     s = _checked(s, "s", -1e3, 1e3)
     wanted = None if degrees is None else check_degrees(degrees)
     if wanted is None:
-        known = modes_to(source, dim, kernel, 100)
+        known = modes_to(source, where, kernel, first_degree(as_domain(where), 100))
         at = np.arange(known.degrees.size)
     else:
-        known = modes(source, dim, kernel, int(wanted.max()))
+        known = modes(source, where, kernel=kernel, max_degree=int(wanted.max()))
         at = np.array([place for k in wanted for place in known.places(int(k))])
     chosen = known.degrees[at]
-    if s != 0.0 and weight == "laplacian":
-        known.domain.laplacian(chosen)  # refuses where the degrees do not have one
-    logs = known.log_eigenvalues[at] + sobolev_weights(known.dim, chosen, s, weight)
+    logs = known.log_eigenvalues[at] + sobolev_weights(known.domain, chosen, s, weight)
     with np.errstate(divide="ignore", over="ignore"):
         if step_size is None:
             log_times = math.log(-math.log(left)) - logs
@@ -156,7 +198,7 @@ def learning_times(
             log_times = math.log(-math.log(left)) - _log_decay(logs, chosen, step_size)
         times = np.exp(log_times)
     return LearningTimes(
-        known.dim, chosen, known.radial[at], logs, times, log_times, left, s, weight, step_size
+        known.domain, chosen, known.radial[at], logs, times, log_times, left, s, weight, step_size
     )
 
 

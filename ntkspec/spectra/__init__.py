@@ -1,19 +1,13 @@
-"""Spectra of dot-product kernels on the sphere.
+"""Spectra of kernels on domains.
 
-`routes` picks how: `closed_form` (piecewise linear), `series` (tanh and sigmoid); `walk` fills
-tables from either.  `quadrature` and `reference` are the independent checks, `laws` the decay.
+`spectrum` computes one; `routes` is the dispatcher that chooses how, and each route has a file:
+`closed_form`, `series`, `direct`, `zonal`, `sphere_weights` and `seeds` on the sphere, and those in
+`cube` and `gaussian`.  `walk` fills tables; `quadrature` and `reference` are the independent
+checks, `laws` the decay.
 """
 
-from ntkspec.spectra.conventions import check_degrees, check_dim
 from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
-from ntkspec.spectra.walk import Block, table_block
+from ntkspec.spectra.table import TableSlice
+from ntkspec.spectra.walk import table_block
 
-__all__ = [
-    "Block",
-    "Spectrum",
-    "check_degrees",
-    "check_dim",
-    "eigenvalues",
-    "spectrum",
-    "table_block",
-]
+__all__ = ["Spectrum", "TableSlice", "eigenvalues", "spectrum", "table_block"]

@@ -21,14 +21,16 @@ import numpy as np
 from flint import acb, arb, ctx
 from numpy.typing import NDArray
 
+from ntkspec.domains import Cube, Domain, Sphere, as_domain
 from ntkspec.duals import Correlation, Layers
 from ntkspec.duals.growth import Growth
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.spectra.conventions import check_degrees, check_dim
-from ntkspec.spectra.parity import parity
+from ntkspec.spectra.cube.layers import LayerValues
+from ntkspec.spectra.cube.sums import enclosed
+from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
 
 __all__ = ["Certificate", "certify"]
@@ -48,7 +50,7 @@ class Certificate:
 
     Attributes
     ----------
-    network, dim, kernel
+    network, domain, kernel
         Whose eigenvalues.
     degrees : (K,) int64 array
     lower, upper : tuple of mpmath.mpf
@@ -65,7 +67,7 @@ class Certificate:
     """
 
     network: Network
-    dim: int
+    domain: Domain
     kernel: Kernel
     degrees: NDArray[np.int64]
     lower: tuple[mpmath.mpf, ...]
@@ -73,12 +75,19 @@ class Certificate:
     balls: tuple[str, ...]
     method: str
 
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
+
 
 @exclusive()
 def certify(
     network: Network | str,
-    dim: int = 3,
+    domain: Domain | int | None = None,
     degrees: int | str | Iterable[int] = range(11),
+    *,
+    dim: int | None = None,
     digits: int = 20,
     kernel: Kernel = "ntk",
 ) -> Certificate:
@@ -87,10 +96,12 @@ def certify(
     Parameters
     ----------
     network : Network or str
-    dim : int
-        2 to 2000.
+    domain : Sphere, Cube or int, optional
+        Of dimension to 2000; an integer stands for `Sphere`, nothing for `Sphere(3)`.
     degrees : int, str or iterable of int
         To 2000.
+    dim : int, optional
+        Instead of `domain`: of the sphere.
     digits : int
         Decimal digits that each enclosure fixes, 1 to 500.
     kernel : {"ntk", "nngp"}
@@ -102,8 +113,8 @@ def certify(
     Raises
     ------
     NtkspecError
-        For a parameter that is not allowed; for what nothing can be proved about (a user's
-        activation) or is not (elu; weights on a sphere); when the proof needs
+        For a parameter that is not allowed; where nothing can be proved (a user's activation) or
+        no proof is known (elu; weights on a sphere; the Gaussian measure); when the proof needs
         more than 8000 bits.
 
     Examples
@@ -113,40 +124,66 @@ def certify(
     [0.00410065302610278063 +/- 1.56e-21]
     """
     net = as_network(network)
-    dim, wanted = check_dim(dim), check_degrees(degrees)
+    where = as_domain(domain, dim)
+    wanted = where.check_degrees(degrees)
     net.mixture(kernel)
-    _refuse(net, dim, int(wanted.max()), digits)
+    _refuse(net, where, int(wanted.max()), digits)
     zeros = parity(net, kernel)
     nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
-    found, method = ({}, "zero by parity") if not nonzero else _enclose(
-        net, dim, kernel, nonzero, digits
-    )  # fmt: skip
+    if not nonzero:
+        found, method = dict[int, arb](), "zero by parity"
+    elif isinstance(where, Cube):
+        found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
+    else:
+        found, method = _enclose(net, where.dim, kernel, nonzero, digits)
     balls = [found.get(int(k), arb(0)) for k in wanted]
     with working_precision(4 * digits + 64):  # the ends are rounded outwards
         return Certificate(
-            net, dim, kernel, wanted,
+            net, where, kernel, wanted,
             tuple(_mpf(ball.lower()) for ball in balls),
             tuple(_mpf(ball.upper()) for ball in balls),
             tuple(ball.str(digits + 3) for ball in balls), method,
         )  # fmt: skip
 
 
-def _refuse(net: Network, dim: int, degree: int, digits: int) -> None:
+def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
     sigma = net.sigma
     whole_number(digits, "digits", 1, 500)
-    if max(dim, degree) > MOST_DEGREE:
-        raise NtkspecError(f"certify takes dim and degrees to {MOST_DEGREE}")
+    if not isinstance(domain, (Sphere, Cube)):
+        raise NtkspecError(
+            f"domain = {domain!r} is not allowed: no proof is known there; certify the spectrum on "
+            "a Sphere or a Cube, or use ntkspec.spectrum, whose relative_error is an estimate"
+        )
+    if max(domain.dim, degree) > MOST_DEGREE:
+        raise NtkspecError(
+            f"dim = {domain.dim} with degree = {degree} is not allowed; certify takes dim and "
+            f"degrees to {MOST_DEGREE}"
+        )
     if sigma.user:
         raise NtkspecError(
-            f"nothing can be proved about {sigma.name}: a Python callable is known at points only"
+            f"nothing can be proved about {sigma.name}: a Python callable is known at points only; "
+            "use ntkspec.spectrum"
         )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
+    if isinstance(domain, Cube):
+        return
     kinked = sigma.singularity.kind == "kink"
     if kinked and sigma.homogeneous is None:
         raise NtkspecError(f"certify has no proof for {sigma.name}")
     if kinked and sigma.singularity.order == 0 and net.depth > 5:
         raise NtkspecError(f"certify has a proof for {sigma.name} to depth 5; {net.depth} is given")
+
+
+def _on_the_cube(
+    net: Network, dim: int, kernel: Kernel, zeros: Parity, degrees: list[int], digits: int
+) -> tuple[dict[int, arb], str]:
+    """By exact sums over balls that enclose the values of the kernel on the cube."""
+    kept = int(digits / math.log10(2.0)) + 2
+    found = enclosed(
+        LayerValues(net, kernel), zeros, dim, degrees, kept, lambda ball: ball.rel_accuracy_bits()
+    )
+    return found, f"exact sums over the {dim + 1} values of K on the cube"
 
 
 def _enclose(

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.kernels import closed_form as kernels
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.by_rows import row_route
+from ntkspec.spectra.route import Source
 
-__all__ = ["ClosedForm"]
+__all__ = ["ROUTE", "ClosedForm"]
 
 
 class ClosedForm:
@@ -75,3 +79,22 @@ def _split(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     m, e = np.frexp(mantissa)
     return 2.0 * m, np.where(m == 0.0, 0, exponent + e - 1)
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if not isinstance(source, Network) or source.weights != "gaussian":
+        return None
+    homogeneous = source.sigma.homogeneous
+    piecewise_linear = homogeneous is not None and homogeneous[:2] == (1, 1.0)
+    if source.depth == 1 and source.bias_variance == 0.0 and piecewise_linear:
+        return "one piecewise linear layer without bias"
+    return None
+
+
+def _rows(network: Network, kernel: Kernel) -> ClosedForm:
+    assert network.sigma.homogeneous is not None
+    _, _, left = network.sigma.homogeneous
+    return ClosedForm(0.0 - left, network.weight_variance, *network.mixture(kernel))
+
+
+ROUTE = row_route("closed form", _takes, _rows)

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, next_fast_len
 
+from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.quadrature import (
     MOST_NODES,
     ROUNDING,
@@ -26,9 +28,10 @@ from ntkspec.spectra.quadrature import (
     gauss_gegenbauer,
     truncation,
 )
+from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["direct_eigenvalues", "resolved_eigenvalues"]
+__all__ = ["ROUTE", "direct_eigenvalues", "resolved_eigenvalues"]
 
 Array = NDArray[np.float64]
 
@@ -164,3 +167,30 @@ def _by_angles(
     missed = 8.0 * tail + 2.0 * max(float(misfit.max()), 0.0)
     rounding = ROUNDING * (64.0 + 4.0 * degrees) * size
     return total, float(brought[0]) + rounding + missed
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if not double_only(source):
+        return None
+    if isinstance(source, Network) and source.weights == "sphere":
+        raise NtkspecError(
+            f"weights = 'sphere' is not allowed with {source.name}; use it with an activation of "
+            "the catalogue, or weights = 'gaussian'"
+        )
+    return "a function of doubles"
+
+
+def _eigenvalues(
+    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+) -> Eigenvalues:
+    zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
+    value, bound = direct_eigenvalues(source, domain.dim, degrees, kernel)
+    exact = np.array([zeros.vanishes(int(k)) for k in degrees])
+    value[exact], bound[exact] = 0.0, 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(exact, 0.0, bound / np.abs(value))
+    m, e = np.frexp(value)
+    return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
+
+
+ROUTE = Route("quadrature in doubles", _takes, _eigenvalues)

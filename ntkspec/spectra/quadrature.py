@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import dct, next_fast_len
 from scipy.linalg import eigvalsh_tridiagonal
 
+from ntkspec.conventions import check_degrees, check_dim
+from ntkspec.domains import log_multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import gauss as gauss_kernels
 from ntkspec.kernels import legendre as legendre_kernels
-from ntkspec.spectra.conventions import check_degrees, check_dim
-from ntkspec.spectra.domain import log_multiplicity
 
 __all__ = [
     "FunkHecke",

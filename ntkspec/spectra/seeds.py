@@ -24,13 +24,16 @@ import numpy as np
 from flint import acb, acb_mat, arb, arb_poly, ctx, fmpq
 from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Source
 
-__all__ = ["BallSeeds", "CosineMoments", "GaussMoments", "Moments", "first_bits", "ladder"]
+__all__ = ["ROUTE", "BallSeeds", "CosineMoments", "GaussMoments", "Moments", "first_bits", "ladder"]
 
 LN2 = math.log(2.0)
 #: Bits that every eigenvalue must keep.
@@ -580,3 +583,10 @@ def split(ball: arb) -> tuple[float, int]:
     top = man >> shift if shift > 0 else man << -shift
     m, e = math.frexp(float(top))
     return 2.0 * m, exp + shift + e - 1
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    return "no closed form or series" if isinstance(source, Network) else None
+
+
+ROUTE = row_route("ball arithmetic", _takes, BallSeeds.of_network)

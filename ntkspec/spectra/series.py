@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import moments, series
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.by_rows import row_route
+from ntkspec.spectra.route import Source
 
-__all__ = ["PositiveSeries", "squared_moments"]
+__all__ = ["ROUTE", "PositiveSeries", "squared_moments"]
 
 #: Coefficients beyond which a spectrum is refused rather than computed for minutes.
 MOST_COEFFICIENTS = 2**23
@@ -183,3 +187,22 @@ def _coefficients(
     high, low = np.empty(size - 1), np.empty(size - 1)
     series.ratios(mantissa, exponent, high, low)
     return mantissa, exponent, high, low
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if not isinstance(source, Network) or source.weights != "gaussian":
+        return None
+    if source.depth == 1 and source.bias_variance == 0.0 and source.sigma.tanh is not None:
+        return "one layer of tanh or sigmoid without bias"
+    return None
+
+
+def _rows(network: Network, kernel: Kernel) -> PositiveSeries:
+    assert network.sigma.tanh is not None
+    offset, amplitude, rate = network.sigma.tanh
+    dual, tangent = network.mixture(kernel)
+    variance = network.weight_variance * rate**2
+    return PositiveSeries(variance, amplitude, dual * offset**2, dual, tangent)
+
+
+ROUTE = row_route("positive series", _takes, _rows)

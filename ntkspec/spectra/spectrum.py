@@ -1,85 +1,100 @@
-"""One dimension's spectrum: `spectrum` and `eigenvalues`."""
+"""Spectra of kernels on a domain: `spectrum` and `eigenvalues`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import Normalization, check_normalization
+from ntkspec.domains import Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import scaled
-from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import as_number, shown
-from ntkspec.spectra.conventions import (
-    Normalization,
-    check_degrees,
-    check_dim,
-    check_normalization,
-)
-from ntkspec.spectra.domain import Domain, Sphere, log_multiplicity, multiplicity
-from ntkspec.spectra.parity import Parity, parity
-from ntkspec.spectra.routes import Route, both_parities
-from ntkspec.spectra.routes import route as accurate
-from ntkspec.zonal import ZonalKernel
+from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import as_number, as_whole, shown
+from ntkspec.results import Result
+from ntkspec.spectra.route import Source, as_source, double_only
+from ntkspec.spectra.routes import chosen_route
+from ntkspec.spectra.table import TableSlice
+from ntkspec.spectra.walk import table_block
 
-__all__ = ["Spectrum", "eigenvalues", "log_multiplicity", "multiplicity", "spectrum"]
+__all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
 ROUNDING = 2.0**-53
 #: What every eigenvalue is promised to.
 TOLERANCE = 1e-12
 
+Degrees = int | str | Iterable[int] | None
 
-@dataclass(frozen=True)
-class Spectrum:
-    """The spectrum of a network's kernel in one dimension.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Result):
+    """The spectrum of a kernel on a domain.
+
+    ``len(s)`` counts the degrees, ``s[5]`` is the eigenvalue of degree 5, and iteration goes over
+    the degrees.  Where a degree has several eigenvalues (`ntkspec.Gaussian`), the arrays have a
+    second axis, along which they decrease.
 
     Attributes
     ----------
-    network, dim, kernel, normalization
+    network : Network or ZonalKernel
         What it is the spectrum of.
+    domain : Domain
+    kernel, normalization : str
     degrees : (K,) int64 array
-    mantissas : (K,) float64 array
+    mantissas : (K,) or (K, J) float64 array
         In [1, 2), or 0 for an exact zero.
-    exponents : (K,) int64 array
-        eigenvalue = mantissa * 2**exponent, whatever the range of doubles.
-    relative_error : (K,) float64 array
+    exponents : (K,) or (K, J) int64 array
+        eigenvalue = mantissa * 2**exponent, in and beyond the range of doubles.
+    relative_error : (K,) or (K, J) float64 array
         Bound on the relative error of each.
+    route : str
+        Which route computed it, and why that one.
 
     Examples
     --------
-    >>> s = spectrum("tanh", dim=100, degrees=[1, 2001])
+    >>> s = spectrum("tanh", 100, degrees=[1, 2001])
     >>> s.eigenvalues, s.log_eigenvalues.round(6)
     (array([0.00368852, 0.        ]), array([  -5.602531, -788.314354]))
+    >>> spectrum("relu", degrees=[0, 1, 2])
+    Spectrum of relu on the sphere, dim = 3 (ntk, probability)
+    degree  eigenvalue  log_eigenvalue  multiplicity  relative_error
+         0      0.0625        -2.77259             1     1.77636e-15
+         1   0.0833333        -2.48491             3     1.77636e-15
+         2   0.0273438        -3.59927             5     1.77636e-15
     """
 
-    network: Network | ZonalKernel
-    dim: int
+    main: ClassVar[str] = "eigenvalue"
+
+    network: Source
+    domain: Domain
     kernel: Kernel
     normalization: Normalization
     degrees: NDArray[np.int64]
     mantissas: NDArray[np.float64]
     exponents: NDArray[np.int64]
     relative_error: NDArray[np.float64]
+    route: str
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
 
     @property
     def eigenvalues(self) -> NDArray[np.float64]:
-        """(K,) float64 array; 0 below the smallest normal double, where the logarithm holds."""
+        """Float64 array; 0 below the smallest normal double, where the logarithm is still right."""
         return self._doubles()[0]
 
     @property
     def log_eigenvalues(self) -> NDArray[np.float64]:
-        """(K,) natural logarithms; -inf for exact zeros."""
+        """Natural logarithms; -inf for exact zeros."""
         return self._doubles()[1]
-
-    @property
-    def domain(self) -> Domain:
-        """Where the inputs lie: its multiplicities, the trace, and the degrees it has."""
-        return Sphere(self.dim)
 
     @property
     def multiplicities(self) -> NDArray[np.float64]:
@@ -91,48 +106,128 @@ class Spectrum:
         """(K,) natural logarithms of the multiplicities."""
         return self.domain.log_multiplicity(self.degrees)
 
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Degrees, and ranks where a degree has several eigenvalues."""
+        if self.domain.single:
+            return {"degree": self.degrees}
+        return {"degree": self.degrees, "radial": np.arange(self.mantissas.shape[1])}
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Eigenvalues, logarithms, multiplicities and bounds on the errors."""
+        value, log = self._doubles()
+        along = tuple(self.axes())
+        return {
+            "eigenvalue": (along, value),
+            "log_eigenvalue": (along, log),
+            "multiplicity": (("degree",), self.multiplicities),
+            "relative_error": (along, self.relative_error),
+        }
+
+    def heading(self) -> dict[str, Any]:
+        """The network's parameters, the domain, the kernel, the normalization and the route."""
+        return {
+            **self.network.parameters(),
+            "domain": self.domain.name,
+            "dim": self.dim,
+            "kernel": self.kernel,
+            "normalization": self.normalization,
+            "route": self.route,
+        }
+
+    def title(self) -> str:
+        """One line on what it is the spectrum of."""
+        return (
+            f"Spectrum of {self.network.name} on the {self.domain} ({self.kernel}, "
+            f"{self.normalization})"
+        )
+
     def _doubles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
         scaled.to_doubles(self.mantissas.ravel(), self.exponents.ravel(), value, log)
         return value.reshape(self.mantissas.shape), log.reshape(self.mantissas.shape)
 
 
+@overload
 def spectrum(
-    network: Network | ZonalKernel | str,
-    dim: int = 3,
-    degrees: int | str | Iterable[int] = range(101),
+    source: Source | str,
+    domain: Domain | int | None = None,
+    degrees: Degrees = None,
+    *,
+    dim: int | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     tolerance: float = TOLERANCE,
-) -> Spectrum:
-    """Eigenvalues of a network's kernel, with their logarithms, multiplicities and error bounds.
+) -> Spectrum: ...
+
+
+@overload
+def spectrum(
+    source: Source | str,
+    domain: Iterable[int],
+    degrees: Degrees = None,
+    *,
+    dim: None = None,
+    kernel: Kernel = "ntk",
+    normalization: Normalization = "probability",
+    tolerance: float = TOLERANCE,
+) -> TableSlice: ...
+
+
+@overload
+def spectrum(
+    source: Source | str,
+    domain: None = None,
+    degrees: Degrees = None,
+    *,
+    dim: Iterable[int],
+    kernel: Kernel = "ntk",
+    normalization: Normalization = "probability",
+    tolerance: float = TOLERANCE,
+) -> TableSlice: ...
+
+
+def spectrum(
+    source: Source | str,
+    domain: Domain | int | Iterable[int] | None = None,
+    degrees: Degrees = None,
+    *,
+    dim: int | Iterable[int] | None = None,
+    kernel: Kernel = "ntk",
+    normalization: Normalization = "probability",
+    tolerance: float = TOLERANCE,
+) -> Spectrum | TableSlice:
+    """Eigenvalues of a kernel on a domain, with logarithms, multiplicities and error bounds.
 
     Parameters
     ----------
-    network : Network, ZonalKernel or str
+    source : Network, ZonalKernel or str
         A name stands for the poster's network with that activation.  A bare function is refused:
         give `Network(user_activation(f))` or `ZonalKernel(f)`.
-    dim : int
-        2 to 10**6; inputs are unit vectors in R^dim.
-    degrees : int, str or iterable of int
-        0 to 10**5, in any order.
+    domain : Domain, int or iterable of int, optional
+        Where the inputs lie, `Sphere(3)` by default.  An integer stands for `Sphere`; several make
+        a `TableSlice` of a network's eigenvalues on all these spheres.
+    degrees : int, str or iterable of int, optional
+        In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
+        0 to 8 under the Gaussian measure.
+    dim : int or iterable of int, optional
+        Instead of `domain`: of the sphere.
     kernel : {"ntk", "nngp"}
+        Of a network.
     normalization : {"probability", "surface", "poster"}
-        The operator's measure: uniform probability, the surface measure, or the poster's
-        formula (1) as printed.
+        The measure of the sphere: uniform probability, surface measure, or the poster's
+        formula (1) as printed.  Other domains have the first alone.
     tolerance : float
-        Largest relative error accepted; only what is given as a function of doubles can
-        exceed the usual one.
+        Largest relative error accepted; mostly a function given for doubles exceeds the usual one.
 
     Returns
     -------
-    Spectrum
+    Spectrum or TableSlice
 
     Raises
     ------
     NtkspecError
-        For a parameter that is not allowed, and where an eigenvalue cannot be had to the
-        tolerance: which, and the bound that holds.
+        For a parameter that is not allowed, and for an eigenvalue that cannot be computed to the
+        tolerance: which one, and the bound that holds.
 
     Warns
     -----
@@ -141,106 +236,77 @@ def spectrum(
 
     Notes
     -----
-    lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt by closed forms or by sums of positive
-    terms only (docs/mathematics.rst), so that every eigenvalue keeps its digits.
+    On the sphere lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt, by closed forms or sums of
+    positive terms (docs/mathematics.rst); the other domains: docs/domains.rst.
 
     Examples
     --------
-    >>> s = spectrum("relu", dim=3, degrees=[0, 1, 2, 3])
-    >>> s.eigenvalues
-    array([0.0625    , 0.08333333, 0.02734375, 0.        ])
+    >>> s = spectrum("relu", 3, degrees=[0, 1, 2, 3])
+    >>> s.eigenvalues, s[2], len(s)
+    (array([0.0625    , 0.08333333, 0.02734375, 0.        ]), 0.02734375, 4)
     >>> float(s.multiplicities @ s.eigenvalues)  # tends to K(1) = 1/2
     0.44921875
+    >>> from ntkspec import Cube, Gaussian
+    >>> spectrum("relu", Cube(3)).eigenvalues
+    array([0.07602168, 0.08333333, 0.05799277, 0.        ])
+    >>> spectrum("erf", Gaussian(10, radial=2), degrees=[1, 3]).eigenvalues
+    array([[4.30727250e-02, 7.49833319e-05],
+           [4.09747913e-04, 2.36953738e-06]])
+    >>> spectrum("relu", [2, 3], degrees=range(3)).eigenvalues.round(6)
+    array([[0.101321, 0.125   , 0.05629 ],
+           [0.0625  , 0.083333, 0.027344]])
     """
-    source = network if isinstance(network, ZonalKernel) else as_network(network)
-    dim, wanted = check_dim(dim), check_degrees(degrees)
-    normalization = check_normalization(normalization)
+    known = as_source(source)
     limit = _checked_tolerance(tolerance)
-    if isinstance(source, Network):
-        source.mixture(kernel)  # refuses another kernel's name
+    normalization = check_normalization(normalization)
+    given = one_given(domain, dim)
+    several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
+    if several and as_whole(given) is None:
+        return _of_dims(known, given, degrees, kernel, normalization, limit)
+    where = as_domain(given)
+    wanted = where.check_degrees(degrees)
+    if normalization != "probability" and not isinstance(where, Sphere):
+        raise NtkspecError(
+            f"normalization = {normalization!r} is not allowed{where.place}, whose measure is a "
+            "probability; use normalization = 'probability'"
+        )
+    route, why = chosen_route(known, where, kernel)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    mantissa, exponent, error = _scaled(source, dim, unique, kernel)
+    mantissa, exponent, error = route.eigenvalues(known, where, unique, kernel)
     if normalization != "probability":
-        mantissa, exponent = _renormalized(mantissa, exponent, dim, normalization)
+        mantissa, exponent = _renormalized(mantissa, exponent, where.dim, normalization)
         error = error + 4 * ROUNDING
-    _refuse_poor(unique, error, limit)
-    warn_of_negative(unique, mantissa, error)
+    _refuse_poor(known, unique, error, limit)
+    _warn_of_negative(unique, mantissa, error)
     return Spectrum(
-        source, dim, kernel, normalization, wanted,
-        mantissa[inverse], exponent[inverse], error[inverse],
+        known, where, kernel, normalization, wanted,
+        mantissa[inverse], exponent[inverse], error[inverse], f"{route.name}: {why}",
     )  # fmt: skip
 
 
-def _scaled(
-    source: Network | ZonalKernel, dim: int, degrees: NDArray[np.int64], kernel: Kernel
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Mantissas, exponents and relative errors of increasing degrees."""
-    doubles = source.arithmetic if isinstance(source, ZonalKernel) else source.sigma.arithmetic
-    if doubles != "double":
-        if isinstance(source, ZonalKernel):
-            return _of_kernel(source, dim, degrees)
-        route = accurate(source, kernel)
-        if route.degrees_alone or source.sigma.user:
-            mantissa, exponent = both_parities(route, dim, degrees)
-        else:
-            mantissa, exponent = _remembered(source, kernel, dim, degrees.tobytes())
-        return mantissa, exponent, np.full(degrees.size, route.relative_error)
-    from ntkspec.spectra.direct import direct_eigenvalues
-
-    if isinstance(source, Network) and source.weights == "sphere":
-        raise NtkspecError("weights = 'sphere' takes the activations that ntkspec knows")
-    zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
-    value, bound = direct_eigenvalues(source, dim, degrees, kernel)
-    exact = np.array([zeros.vanishes(int(k)) for k in degrees])
-    value[exact], bound[exact] = 0.0, 0.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(exact, 0.0, bound / np.abs(value))
-    m, e = np.frexp(value)
-    return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
-
-
-@lru_cache(maxsize=64)
-def _remembered(
-    source: Network, kernel: Kernel, dim: int, degrees: bytes
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Eigenvalues that take long, read-only: each request by a route of its own."""
-    wanted = np.frombuffer(degrees, np.int64)
-    mantissa, exponent = both_parities(accurate(source, kernel), dim, wanted)
-    mantissa.flags.writeable = exponent.flags.writeable = False
-    return mantissa, exponent
-
-
-def _of_kernel(
-    source: ZonalKernel, dim: int, degrees: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Of a kernel in high precision, whose values doubles must support.
-
-    Two runs of the seeds could agree by accident, on a feature that no node of theirs meets.
-    """
-    from ntkspec.spectra.direct import resolved_eigenvalues
-
-    with np.errstate(all="ignore"):
-        known, bound = resolved_eigenvalues(source.in_doubles, source.name, dim, degrees)
-    route = _kernel_seeds(source)
-    mantissa, exponent = both_parities(route, dim, degrees)
-    off = np.abs(np.ldexp(mantissa, exponent) - known) > bound
-    if off.any():
-        at = np.flatnonzero(off)[0]
+def _of_dims(
+    source: Source, dims: Iterable[int], degrees: Degrees, kernel: Kernel,
+    normalization: Normalization, tolerance: float,
+) -> TableSlice:  # fmt: skip
+    """Several spheres at once, by the dimension walk where it is faster."""
+    if not isinstance(source, Network):
         raise NtkspecError(
-            f"degree = {degrees[at]}: {source.name} gives this eigenvalue as {known[at]:.6g} in "
-            f"doubles (to {bound[at]:.2g}), but its rules in high precision do not: it has too "
-            "narrow a feature for them; give it for doubles"
+            f"dim = {shown(dims)} is not allowed with {source.name}; tables are of networks: give "
+            "one dimension"
         )
-    return mantissa, exponent, np.full(degrees.size, route.relative_error)
-
-
-def _kernel_seeds(source: ZonalKernel) -> Route:
-    """Seeds of a user's kernel in high precision; analytic in theta, like that of a kink."""
-    from ntkspec.callables import ball_function
-    from ntkspec.spectra.seeds import BallSeeds
-
-    function = ball_function(source.function, source.arithmetic, source.name)
-    return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)
+    if normalization != "probability":
+        raise NtkspecError(
+            f"normalization = {normalization!r} is not allowed with several dimensions; use "
+            "'probability', or give one dimension"
+        )
+    found = table_block(source, dims, range(101) if degrees is None else degrees, kernel=kernel)
+    worst = float(found.relative_error.max())
+    if not worst <= tolerance:
+        raise NtkspecError(
+            f"the relative error of these eigenvalues is up to {worst:.2g}, which exceeds "
+            f"tolerance = {tolerance:g}; raise the tolerance, or give fewer dimensions at a time"
+        )
+    return found
 
 
 def _checked_tolerance(tolerance: float) -> float:
@@ -250,60 +316,66 @@ def _checked_tolerance(tolerance: float) -> float:
     return value
 
 
-def _refuse_poor(degrees: NDArray[np.int64], error: NDArray[np.float64], limit: float) -> None:
-    poor = np.flatnonzero(~(error <= limit))
-    if poor.size:
-        at = poor[0]
-        raise NtkspecError(
-            f"degree = {degrees[at]}: a function of doubles gives this eigenvalue to a relative "
-            f"error of {error[at]:.2g} only, which exceeds tolerance = {limit:g}; {poor.size} of "
-            f"{degrees.size} degrees do so: raise the tolerance, or give the function for flint "
-            "or mpmath numbers"
-        )
+def _refuse_poor(
+    source: Source, degrees: NDArray[np.int64], error: NDArray[np.float64], limit: float
+) -> None:
+    poor = np.argwhere(~(error <= limit))
+    if poor.size == 0:
+        return
+    count = np.unique(poor[:, 0]).size
+    what, way = "this eigenvalue is known to", "raise the tolerance"
+    if double_only(source):
+        what = "a function of doubles gives this eigenvalue to"
+        way = "raise the tolerance, or give the function for flint or mpmath numbers"
+    raise NtkspecError(
+        f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {error[tuple(poor[0])]:.2g} "
+        f"only, which exceeds tolerance = {limit:g}; {count} of {degrees.size} degrees do so: {way}"
+    )
 
 
-def warn_of_negative(
+def _warn_of_negative(
     degrees: NDArray[np.int64], mantissa: NDArray[np.float64], error: NDArray[np.float64]
 ) -> None:
-    """Warn when an eigenvalue is negative beyond its error: the kernel is not positive definite.
-
-    Parameters
-    ----------
-    degrees, mantissa, error : (K,) arrays
-        The degrees, numbers of the eigenvalues' signs, and bounds on their relative errors.
-    """
-    negative = np.flatnonzero((mantissa < 0.0) & (error < 1.0))
+    """Warn when an eigenvalue is negative beyond its error: the kernel is not positive definite."""
+    negative = np.argwhere((mantissa < 0.0) & (error < 1.0))
     if negative.size:
+        count = np.unique(negative[:, 0]).size
         warnings.warn(
             f"the kernel is not positive definite: its eigenvalue of degree "
-            f"{degrees[negative[0]]} is negative ({negative.size} of {degrees.size} are)",
+            f"{degrees[negative[0, 0]]} is negative ({count} of {degrees.size} are)",
             NotPositiveDefiniteWarning,
             stacklevel=3,
         )
 
 
 def eigenvalues(
-    network: Network | ZonalKernel | str,
-    dim: int = 3,
-    degrees: int | str | Iterable[int] = range(101),
+    source: Source | str,
+    domain: Domain | int | Iterable[int] | None = None,
+    degrees: Degrees = None,
+    *,
+    dim: int | Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    log: bool = False,
     tolerance: float = TOLERANCE,
+    log: bool = False,
 ) -> NDArray[np.float64]:
     """Eigenvalues (or their natural logarithms) as an array; parameters as for `spectrum`.
 
     Returns
     -------
-    (K,) float64 array
+    (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions
         An eigenvalue below the smallest normal double is 0; its logarithm is still right.
 
     Examples
     --------
-    >>> eigenvalues("tanh", dim=3, degrees=[1, 2, 2001], log=True)
+    >>> eigenvalues("tanh", 3, degrees=[1, 2, 2001], log=True)
     array([  -1.96985396,          -inf, -506.83761159])
     """
-    result = spectrum(network, dim, degrees, kernel, normalization, tolerance)
+    compute: Callable[..., Spectrum | TableSlice] = spectrum
+    result = compute(
+        source, domain, degrees, dim=dim, kernel=kernel, normalization=normalization,
+        tolerance=tolerance,
+    )  # fmt: skip
     return result.log_eigenvalues if log else result.eigenvalues
 
 

@@ -2,60 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import MAX_DIM, check_degrees
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.ranges import whole_numbers
-from ntkspec.spectra.conventions import MAX_DIM, check_degrees
-from ntkspec.spectra.routes import Route, both_parities, route
+from ntkspec.spectra.rows import Rows, both_parities
+from ntkspec.spectra.sphere_routes import row_provider
+from ntkspec.spectra.table import TableSlice
 
-__all__ = ["Block", "is_walked", "table_block"]
+__all__ = ["is_walked", "table_block"]
 
 #: Values of a tile, so that it stays in the cache; rounding of a double.
 CACHED = 16384
 UNIT = 2.0**-53
 
-
-@dataclass(frozen=True)
-class Block:
-    """A block of eigenvalues under the uniform probability measure.
-
-    Attributes
-    ----------
-    dims : (D,) int64 array
-    degrees : (K,) int64 array
-    eigenvalue : (D, K) float64 array
-        Exactly 0 where the eigenvalue is, and where it is below the smallest normal double.
-    log_eigenvalue : (D, K) float64 array
-        Natural logarithm, right where the eigenvalue has underflowed; -inf for exact zeros.
-    relative_error : (D,) float64 array
-        Bound on the relative error of each eigenvalue of a dimension; a logarithm is off by no
-        more than that and the rounding of a double of its size.
-
-    Examples
-    --------
-    >>> block = table_block("relu", [3, 5], range(3))
-    >>> block.eigenvalue.shape, block.relative_error.shape
-    ((2, 3), (2,))
-    """
-
-    dims: NDArray[np.int64]
-    degrees: NDArray[np.int64]
-    eigenvalue: NDArray[np.float64]
-    log_eigenvalue: NDArray[np.float64]
-    relative_error: NDArray[np.float64]
+#: Makes a slice of dims, degrees, eigenvalues, their logarithms and bounds on the errors.
+Make = Callable[..., TableSlice]
 
 
 def table_block(
-    network: Network | str, dims: Iterable[int], degrees: Iterable[int], kernel: Kernel = "ntk"
-) -> Block:
+    network: Network | str,
+    dims: int | str | Iterable[int],
+    degrees: int | str | Iterable[int],
+    *,
+    kernel: Kernel = "ntk",
+) -> TableSlice:
     """Eigenvalues for all pairs of some dimensions and some degrees.
 
     Parameters
@@ -67,7 +46,7 @@ def table_block(
 
     Returns
     -------
-    Block
+    TableSlice
 
     Raises
     ------
@@ -83,36 +62,37 @@ def table_block(
 
     Examples
     --------
-    >>> table_block("relu", [2, 3], [0, 1, 2]).eigenvalue.round(6)
+    >>> table_block("relu", [2, 3], [0, 1, 2]).eigenvalues.round(6)
     array([[0.101321, 0.125   , 0.05629 ],
            [0.0625  , 0.083333, 0.027344]])
     """
     network = as_network(network)
-    source = route(network, kernel)
+    source = row_provider(network, kernel)
+    make = partial(TableSlice, network.name, network, kernel)
     d = whole_numbers(dims, "dim", 2, MAX_DIM)
     k = check_degrees(degrees)
     for name, values in (("dims", d), ("degrees", k)):
         if values.size == 0 or np.any(np.diff(values) <= 0):
             raise NtkspecError(f"{name} must be increasing and not empty")
     if not is_walked(source, d, k):
-        return _by_rows(source, d, k)
+        return _by_rows(source, make, d, k)
     dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)
-    block = _by_walk(source, dims, span)
+    block = _by_walk(source, make, dims, span)
     if dims.size == d.size and span.size == k.size:
         return block
     at = np.ix_(d - d[0], k - k[0])
     error = block.relative_error[d - d[0]]
-    return Block(d, k, block.eigenvalue[at], block.log_eigenvalue[at], error)
+    return make(d, k, block.eigenvalues[at], block.log_eigenvalues[at], error)
 
 
-def is_walked(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
+def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
     """Whether a block of increasing dimensions and degrees is walked, over those between too.
 
     Examples
     --------
     >>> from ntkspec.networks import Network
-    >>> from ntkspec.spectra.routes import route
-    >>> relu = route(Network("relu"), "ntk")
+    >>> from ntkspec.spectra.sphere_routes import row_provider
+    >>> relu = row_provider(Network("relu"), "ntk")
     >>> dims, degrees = np.arange(2, 200), np.arange(500)
     >>> is_walked(relu, dims, degrees), is_walked(relu, dims[:1], degrees)
     (True, False)
@@ -121,21 +101,25 @@ def is_walked(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]
     return source.walks and dims.size > 3 and span <= 4 * dims.size * degrees.size
 
 
-def _by_rows(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
+def _by_rows(
+    source: Rows, make: Make, dims: NDArray[np.int64], degrees: NDArray[np.int64]
+) -> TableSlice:
     """Every dimension by the network's own route."""
     value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
     if source.walks and dims[-1] - dims[0] <= 4 * dims.size:
         source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]))
     for i, dim in enumerate(dims):
         scaled.to_doubles(*both_parities(source, int(dim), degrees), value[i], log[i])
-    return Block(dims, degrees, value, log, np.full(dims.size, source.relative_error))
+    return make(dims, degrees, value, log, np.full(dims.size, source.relative_error))
 
 
-def _by_walk(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Block:
+def _by_walk(
+    source: Rows, make: Make, dims: NDArray[np.int64], degrees: NDArray[np.int64]
+) -> TableSlice:
     """Consecutive dimensions and degrees, each parity of the degrees on its own."""
     shape = (dims.size, degrees.size)
     source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
-    block = Block(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
+    block = make(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
     block.relative_error[:] = source.relative_error
     for first in range(min(2, degrees.size)):
         mine = degrees[first::2]
@@ -143,18 +127,18 @@ def _by_walk(source: Route, dims: NDArray[np.int64], degrees: NDArray[np.int64])
         if isolated is None:
             _walk_parity(source, block, first)
             continue
-        block.eigenvalue[:, first::2] = 0.0
-        block.log_eigenvalue[:, first::2] = -np.inf
+        block.eigenvalues[:, first::2] = 0.0
+        block.log_eigenvalues[:, first::2] = -np.inf
         for degree in set(isolated) & set(mine[:2].tolist()):
             value, log = np.empty(dims.size), np.empty(dims.size)
             scaled.to_doubles(*_column(source, degree, dims), value, log)
-            block.eigenvalue[:, degree - degrees[0]] = value
-            block.log_eigenvalue[:, degree - degrees[0]] = log
+            block.eigenvalues[:, degree - degrees[0]] = value
+            block.log_eigenvalues[:, degree - degrees[0]] = log
     return block
 
 
 def _column(
-    source: Route, degree: int, dims: NDArray[np.int64]
+    source: Rows, degree: int, dims: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """One degree in consecutive dimensions."""
     mantissa, exponent = np.empty(dims.size), np.empty(dims.size, np.int64)
@@ -163,7 +147,7 @@ def _column(
     return mantissa, exponent
 
 
-def _walk_parity(source: Route, block: Block, first: int) -> None:
+def _walk_parity(source: Rows, block: TableSlice, first: int) -> None:
     """Fill columns first, first + 2, ... of a block of consecutive dimensions and degrees.
 
     Some rows at a time, from the largest dimensions down: each such tile is computed and
@@ -199,7 +183,7 @@ def _walk_parity(source: Route, block: Block, first: int) -> None:
 
 
 def _convert(
-    block: Block,
+    block: TableSlice,
     row: int,
     first: int,
     value: NDArray[np.float64],
@@ -211,5 +195,5 @@ def _convert(
     with np.errstate(divide="ignore"):
         np.log(value, out=log[:rows])
     to = np.s_[row : row + rows]
-    out, log_out = block.eigenvalue[to], block.log_eigenvalue[to]
+    out, log_out = block.eigenvalues[to], block.log_eigenvalues[to]
     kernels.finish(value, exponent, log[:rows], out, log_out, first)

@@ -103,9 +103,12 @@ def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     recipe = plan.recipe
     network, kernel = recipe.networks[key.network]
     block = table_block(
-        network, recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)], kernel
+        network,
+        recipe.dims[slice(*key.rows)],
+        recipe.degrees[slice(*key.columns)],
+        kernel=kernel,
     )
-    data = BlockData(block.eigenvalue, block.log_eigenvalue, block.relative_error)
+    data = BlockData(block.eigenvalues, block.log_eigenvalues, block.relative_error)
     chunk = plan.grids[key.network].chunk
     attributes = {
         "format": FORMAT,

@@ -114,7 +114,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
             float(data.log_eigenvalue[i, j]),
             float(data.relative_error[i]),
         )
-        for i, j in sample_entries(logs, dims, degrees, draw.count, recipe.checks.seed)
+        for i, j in sample_entries(logs, dims, degrees, samples=draw.count, seed=recipe.checks.seed)
     ]
 
 
@@ -131,9 +131,9 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
         key.eigenvalue,
         key.log_eigenvalue,
         key.promised,
-        kernel,
-        recipe.checks.digits,
-        recipe.checks.method,
+        kernel=kernel,
+        digits=recipe.checks.digits,
+        method=recipe.checks.method,
     )
     write_whole(folder / f"{key.name}.json", _sealed(key, asdict(check)), follow=False)
     return True

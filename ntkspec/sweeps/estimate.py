@@ -18,9 +18,9 @@ from ntkspec.duals.hermite import MOST_MOMENTS, moments_needed
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.closed_form import ClosedForm
-from ntkspec.spectra.routes import route
 from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
 from ntkspec.spectra.series import PositiveSeries
+from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.walk import is_walked
 from ntkspec.sweeps.plan import Plan
 
@@ -78,7 +78,7 @@ def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers)
     >>> seconds(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2049)) < 0.1
     True
     """
-    source = route(network, kernel)
+    source = row_provider(network, kernel)
     if not source.walks:
         return BLOCK + dims.size * _sphere_row(network, kernel, degrees)
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
@@ -109,7 +109,7 @@ def memory(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) 
     >>> memory(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2048)) >> 20
     36
     """
-    source = route(network, kernel)
+    source = row_provider(network, kernel)
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
     walked = is_walked(source, dims, degrees)
     size = 16 * dims.size * degrees.size

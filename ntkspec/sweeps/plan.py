@@ -127,12 +127,12 @@ class Plan(Sequence[BlockKey]):
     @cached_property
     def grids(self) -> tuple[Grid, ...]:
         """How each network's part of the table is cut."""
-        from ntkspec.spectra.routes import route
+        from ntkspec.spectra.sphere_routes import row_provider
 
         recipe = self.recipe
         shape, most = (recipe.dims.size, recipe.degrees.size), recipe.block_eigenvalues
         return tuple(
-            _grid(*shape, most, route(*network).degrees_alone) for network in recipe.networks
+            _grid(*shape, most, row_provider(*network).degrees_alone) for network in recipe.networks
         )
 
     @cached_property

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.jobs.recipes import (
@@ -30,7 +31,6 @@ from ntkspec.jobs.recipes import (
 )
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range
-from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.sweeps.batch import Batch
 from ntkspec.tables.layout import group_name
 from ntkspec.verification import DIGITS, Method

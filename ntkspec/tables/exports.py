@@ -11,13 +11,14 @@ import h5py
 import numpy as np
 
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
+from ntkspec.results import library
 from ntkspec.tables.choice import Choice, chosen
-from ntkspec.tables.labelled import arrays_of, columns_of, library
 from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
 
 if TYPE_CHECKING:
     from ntkspec.networks import Network
-    from ntkspec.tables.table import Table, TableSlice
+    from ntkspec.spectra.table import TableSlice
+    from ntkspec.tables.table import Table
 
 __all__ = ["write_netcdf", "write_parquet"]
 
@@ -78,8 +79,8 @@ class _Chosen:
         describe_numbers(group)
         for row, part in self.pieces():
             rows = slice(row, row + part.dims.size)
-            for name, array in arrays_of(part).items():
-                group[name][rows] = array
+            for name in (*NUMBERS, "relative_error"):
+                group[name][rows] = part.variables()[name][1]
 
 
 def write_parquet(
@@ -106,5 +107,5 @@ def write_parquet(
             for _, piece in one.pieces():
                 places = arrow.array(np.full(piece.eigenvalues.size, place, np.int32))
                 name = arrow.DictionaryArray.from_arrays(places, kinds)
-                arrays = [name, *map(arrow.array, columns_of(piece).values())]
+                arrays = [name, *map(arrow.array, piece.columns().values())]
                 writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))

@@ -15,6 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ntkspec.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
@@ -22,7 +23,6 @@ from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.files.text import printable
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.tables.layout import (
     BLOCK_KIND,
     CHECK_KIND,

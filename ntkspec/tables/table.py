@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.table import TableSlice
 from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.layout import group_name
 from ntkspec.tables.stored import StoredNetwork, StoredTable
@@ -29,47 +30,13 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["Table", "TableSlice", "open_table"]
+__all__ = ["Table", "open_table"]
 
 #: Rows that are read at once when all entries are listed.
 BAND_ROWS = 64
 #: Networks that an error message lists by name.
 MOST_NAMED = 20
 COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
-
-
-@dataclass(frozen=True)
-class TableSlice:
-    """Part of a table, returned by `Table.select`.
-
-    Attributes
-    ----------
-    name : str
-        The network's group in the table.
-    network : Network
-    kernel : str
-    dims : (D,) int64 array
-    degrees : (K,) int64 array
-    eigenvalues, log_eigenvalues : (D, K) float64 arrays
-    relative_error : (D,) float64 array
-
-    Examples
-    --------
-    >>> import ntkspec
-    >>> with ntkspec.atlas() as table:
-    ...     part = table.select("tanh", dim=[2, 3], degrees=[1, 11])
-    >>> part.eigenvalues.shape, part.network.name, part.kernel
-    ((2, 2), 'tanh', 'ntk')
-    """
-
-    name: str
-    network: Network
-    kernel: Kernel
-    dims: NDArray[np.int64]
-    degrees: NDArray[np.int64]
-    eigenvalues: NDArray[np.float64]
-    log_eigenvalues: NDArray[np.float64]
-    relative_error: NDArray[np.float64]
 
 
 class Table:

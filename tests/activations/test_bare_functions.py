@@ -14,11 +14,9 @@ from ntkspec import (
     NotPositiveDefiniteWarning,
     NtkspecError,
     ZonalKernel,
-    domains,
     predict,
     user_activation,
 )
-from ntkspec.domains import cube_spectrum
 from ntkspec.spectra import table_block
 
 
@@ -39,9 +37,9 @@ def bend_slope(x):
         lambda f: ntkspec.law(f, 3),
         lambda f: Network(f),
         lambda f: table_block(f, [2, 3], [0, 1]),
-        lambda f: cube_spectrum(f, 4),
-        lambda f: domains.gaussian_spectrum(f, 4),
-        lambda f: domains.fractional_variances(f, 4),
+        lambda f: ntkspec.spectrum(f, ntkspec.Cube(4)),
+        lambda f: ntkspec.spectrum(f, ntkspec.Gaussian(4)),
+        lambda f: predict.fractional_variances(f, 4),
         lambda f: predict.learning_times(f, 3, error=0.1),
         lambda f: predict.effective_dimension(f, 3, ridge=0.1),
         lambda f: ntkspec.atlas().select(f),
@@ -77,7 +75,9 @@ def test_a_negative_eigenvalue_is_said(kernel, negative):
 
 def test_a_negative_eigenvalue_on_the_cube_is_said():
     with pytest.warns(NotPositiveDefiniteWarning, match="degree 1"):
-        cube_spectrum(ZonalKernel(lambda t: -t, arithmetic="flint"), 4, degrees=[1])
+        ntkspec.spectrum(
+            ZonalKernel(lambda t: -t, arithmetic="flint"), ntkspec.Cube(4), degrees=[1]
+        )
 
 
 def _at_one(network):

@@ -271,7 +271,7 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
         (RECIPE, ["--dashboard", ":8787"], 2, "write HOST:PORT"),
         (RECIPE, ["--dry-run"], 2, "--dry-run is for --cluster"),
         (RECIPE, ["--layout", "double"], 2, "layout = 'double' is not allowed"),
-        (RECIPE, ["--scheduler-file", "none.json"], 2, "scheduler_file = 'none.json' does not exist"),
+        (RECIPE, ["--scheduler-file", "none.json"], 2, "'none.json' does not exist"),
         ("block_eigenvalues = 0" + RECIPE, [], 2, "recipe.toml:1: block_eigenvalues = 0"),
     ],
 )
@@ -441,7 +441,7 @@ def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.count(" OFF ") == 1
     assert "worst relative error 1.0e-09" in result.stdout
-    assert "1 of 72 entries are off by more than the table promises" in result.stderr
+    assert "1 of 72 entries differ by more than the table promises" in result.stderr
     assert run("verify", table, *arguments).exit_code == 0
 
 

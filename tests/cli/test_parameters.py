@@ -8,9 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ntkspec import Network, NtkspecError, certify, fit, law, predict, spectrum
+from ntkspec import (
+    Cube,
+    Gaussian,
+    Network,
+    NtkspecError,
+    Sphere,
+    certify,
+    fit,
+    law,
+    predict,
+    spectrum,
+)
 from ntkspec.activations import activation
-from ntkspec.domains import cube_spectrum, gaussian_spectrum
 from ntkspec.explorer.contents import read_contents
 from ntkspec.parameters import as_number, as_whole, number, shown, whole_number
 from ntkspec.ranges import whole_numbers
@@ -31,11 +41,11 @@ LOGS = np.zeros((2, 3))
 WHOLE = {
     "depth": lambda v: Network("relu", depth=v),
     "power": lambda v: Network("relu_power", power=v),
-    "dim": lambda v: spectrum("relu", v, [1]).eigenvalues[0],
+    "dim": lambda v: spectrum("relu", Sphere(v), [1]).eigenvalues[0],
     "dim of a law": lambda v: law("relu", v).power,
-    "dim of a cube": lambda v: cube_spectrum("relu", v, [1]).eigenvalues[0],
-    "dim under a Gaussian": lambda v: gaussian_spectrum("relu", v, [1]).eigenvalues[0, 0],
-    "radial": lambda v: gaussian_spectrum("relu", 3, [1], radial=v).eigenvalues.shape,
+    "dim of a cube": lambda v: spectrum("relu", Cube(v), [1]).eigenvalues[0],
+    "dim under a Gaussian": lambda v: spectrum("relu", Gaussian(v), [1]).eigenvalues[0, 0],
+    "radial": lambda v: spectrum("relu", Gaussian(3, v), [1]).eigenvalues.shape,
     "digits": lambda v: certify("relu", 3, [1], digits=v).balls,
     "max_degree": lambda v: predict.modes("relu", 3, max_degree=v).degrees.size,
     "samples": lambda v: predict.effective_dimension("relu", 3, samples=v).of_samples[0],
@@ -60,7 +70,7 @@ NUMBERS = {
     "error": lambda v: predict.learning_times("relu", 3, error=v, degrees=[1]).times[0],
     "s": lambda v: predict.learning_times("relu", 3, s=v, degrees=[1]).times[0],
     "step_size": lambda v: predict.learning_times("relu", 3, step_size=v, degrees=[1]).times[0],
-    "level": lambda v: predict.samples_to_learn("relu", 3, v, degrees=[1]).samples[0],
+    "error of samples": lambda v: predict.samples_to_learn("relu", 3, v, degrees=[1]).samples[0],
     "ridge": lambda v: predict.learning_curve("relu", 3, [10], ridge=v).kappa[0],
     "noise": lambda v: predict.learning_curve("relu", 3, [10], noise=v).noise,
     "amplitude": lambda v: Term(1, v, "sine"),
@@ -74,12 +84,12 @@ WORDS = {
     "activation": lambda v: Network(v),
     "trained": lambda v: Network("relu", trained=v),
     "weights": lambda v: Network("relu", weights=v),
-    "kernel": lambda v: spectrum("relu", 3, [1], v),
+    "kernel": lambda v: spectrum("relu", 3, [1], kernel=v),
     "kernel of a law": lambda v: law("relu", 3, kernel=v),
-    "kernel of a certificate": lambda v: certify("relu", 3, [1], 5, v),
-    "kernel on a cube": lambda v: cube_spectrum("relu", 3, [1], v),
-    "kernel under a Gaussian": lambda v: gaussian_spectrum("relu", 3, [1], 1, v),
-    "kernel of a block": lambda v: table_block("relu", [3], [1], v),
+    "kernel of a certificate": lambda v: certify("relu", 3, [1], digits=5, kernel=v),
+    "kernel on a cube": lambda v: spectrum("relu", Cube(3), [1], kernel=v),
+    "kernel under a Gaussian": lambda v: spectrum("relu", Gaussian(3), [1], kernel=v),
+    "kernel of a block": lambda v: table_block("relu", [3], [1], kernel=v),
     "normalization": lambda v: spectrum("relu", 3, [1], normalization=v),
     "weight": lambda v: predict.learning_times("relu", 3, weight=v, degrees=[1]),
     "ridge_scale": lambda v: predict.effective_dimension("relu", 3, ridge_scale=v),
@@ -186,8 +196,8 @@ def of_table(take):
 RANGES = {
     "spectrum": lambda v: spectrum("relu", 3, v),
     "certify": lambda v: certify("relu", 3, v, digits=5),
-    "cube": lambda v: cube_spectrum("relu", 10, v),
-    "gaussian": lambda v: gaussian_spectrum("relu", 3, v),
+    "cube": lambda v: spectrum("relu", Cube(10), v),
+    "gaussian": lambda v: spectrum("relu", Gaussian(3), v),
     "block": lambda v: table_block("relu", [3], v),
     "block's dims": lambda v: table_block("relu", v, [1]),
     "times": lambda v: predict.learning_times("relu", 3, degrees=v),
@@ -256,4 +266,4 @@ def test_degrees_in_any_form(values):
 def test_degrees_as_text():
     for make in (spectrum, certify):
         assert make("relu", 3, "1:6:2").degrees.tolist() == [1, 3, 5]
-    assert cube_spectrum("relu", 10, "1:6:2").degrees.tolist() == [1, 3, 5]
+    assert spectrum("relu", Cube(10), "1:6:2").degrees.tolist() == [1, 3, 5]

@@ -56,7 +56,7 @@ def main() -> None:
             key = (net.activation, net.weight_variance, net.trained, kernel, dim, degree)
             if tuple(map(str, key)) in done:
                 continue
-            reference = reference_eigenvalue(net, dim, degree, kernel, digits=DIGITS)
+            reference = reference_eigenvalue(net, dim, degree, kernel=kernel, digits=DIGITS)
             zero = abs(reference.value) <= reference.error
             with mpmath.workdps(DIGITS + 10):
                 text = (

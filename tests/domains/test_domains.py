@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ntkspec
-from ntkspec import Network, NtkspecError, ZonalKernel
+from ntkspec import Cube, Network, NtkspecError, ZonalKernel, spectrum
 from ntkspec.activations import ACTIVATIONS
 from ntkspec.cli import main
-from ntkspec.domains import cube as engine
-from ntkspec.domains import cube_spectrum, fractional_variances
-from ntkspec.domains.cube import krawtchouk_sums
+from ntkspec.predict import fractional_variances
 from ntkspec.reference.balls.expectations import make_dual
 from ntkspec.reference.description import describe
+from ntkspec.spectra.cube.layers import LayerValues
+from ntkspec.spectra.cube.sums import enclosed, krawtchouk_sums
 from ntkspec.spectra.parity import parity
 
 NATS = 80.0
@@ -77,7 +77,7 @@ def brute_force(network, kernel, dim):
 def assert_right(network, kernel, dim):
     with ctx.workprec(160):
         exact = brute_force(network, kernel, dim)
-        found = cube_spectrum(network, dim, kernel=kernel)
+        found = spectrum(network, Cube(dim), kernel=kernel)
         zeros = parity(network, kernel)
         for k in range(dim + 1):
             if zeros.vanishes(k):
@@ -117,7 +117,7 @@ def test_the_matrix_of_the_kernel_has_these_eigenvalues():
     dim, network = 6, Network("relu", depth=2, trained="all", bias_variance=0.1)
     x = np.array(list(itertools.product((1.0, -1.0), repeat=dim))) / math.sqrt(dim)
     measured = np.sort(np.linalg.eigvalsh(network.ntk_matrix(x) / 2**dim))
-    found = cube_spectrum(network, dim)
+    found = spectrum(network, Cube(dim))
     each = np.repeat(found.eigenvalues, found.multiplicities.astype(int))
     # eigvalsh is right to a few units of the largest eigenvalue
     np.testing.assert_allclose(measured, np.sort(each), rtol=0, atol=1e-15 * each.max() * 8)
@@ -159,9 +159,9 @@ def test_walk_in_the_dimension():
         t = x / arb(dim)
         return t * t * t + (t * arb(3)).exp()
 
-    wide = cube_spectrum(ZonalKernel(lambda t: of_sum(t * dim), arithmetic="flint"), dim)
-    narrow = cube_spectrum(
-        ZonalKernel(lambda t: of_sum(t * (dim - 2)), arithmetic="flint"), dim - 2
+    wide = spectrum(ZonalKernel(lambda t: of_sum(t * dim), arithmetic="flint"), Cube(dim))
+    narrow = spectrum(
+        ZonalKernel(lambda t: of_sum(t * (dim - 2)), arithmetic="flint"), Cube(dim - 2)
     )
     left, right = wide.eigenvalues, narrow.eigenvalues
     np.testing.assert_allclose(left[:-2], right + left[2:], rtol=4e-15)
@@ -175,8 +175,8 @@ def test_both_routes_agree(name, trained):
     for dim in (9, 100):
         zeros = parity(network, "ntk")
         degrees = [k for k in range(dim + 1) if not zeros.vanishes(k)]
-        layered = engine._settled(engine._Layered(network, "ntk"), zeros, dim, degrees)
-        found = cube_spectrum(network, dim, degrees)
+        layered = enclosed(LayerValues(network, "ntk"), zeros, dim, degrees)
+        found = spectrum(network, Cube(dim), degrees)
         for i, k in enumerate(degrees):
             with ctx.workprec(200):
                 mine = arb(float(found.mantissas[i])) * arb(2) ** int(found.exponents[i])
@@ -192,7 +192,7 @@ def test_both_routes_agree(name, trained):
 )  # fmt: skip
 def test_trace_and_bounds_in_high_dimension(network):
     dim = 300
-    found = cube_spectrum(network, dim)
+    found = spectrum(network, Cube(dim))
     total = sum(
         mpmath.mpf(float(m)) * mpmath.mpf(2) ** int(e) * math.comb(dim, int(k))
         for m, e, k in zip(found.mantissas, found.exponents, found.degrees)
@@ -203,20 +203,20 @@ def test_trace_and_bounds_in_high_dimension(network):
 
 
 def test_a_thousand_dimensions_and_underflow():
-    found = cube_spectrum("gelu", 1000)
+    found = spectrum("gelu", Cube(1000))
     assert found.eigenvalues[1000] == 0.0 and found.log_eigenvalues[1000] < -1500.0
     assert found.multiplicities[500] == pytest.approx(math.comb(1000, 500), rel=1e-15)
-    some = cube_spectrum("gelu", 1000, [1000, 3, 4])
+    some = spectrum("gelu", Cube(1000), [1000, 3, 4])
     np.testing.assert_array_equal(some.mantissas, found.mantissas[[1000, 3, 4]])
     assert some.mantissas[1] == 0.0
 
 
 def test_zeros_are_exact():
-    assert cube_spectrum("relu", 8).eigenvalues[3::2].tolist() == [0.0] * 3
-    assert cube_spectrum("tanh", 8).eigenvalues[::2].tolist() == [0.0] * 5
-    linear = cube_spectrum(Network("leaky_relu", slope=1.0), 5)
+    assert spectrum("relu", Cube(8)).eigenvalues[3::2].tolist() == [0.0] * 3
+    assert spectrum("tanh", Cube(8)).eigenvalues[::2].tolist() == [0.0] * 5
+    linear = spectrum(Network("leaky_relu", slope=1.0), Cube(5))
     assert np.flatnonzero(linear.mantissas).tolist() == [1]
-    even = cube_spectrum(Network("abs"), 7, kernel="nngp")
+    even = spectrum(Network("abs"), Cube(7), kernel="nngp")
     assert np.flatnonzero(even.mantissas).tolist() == [0, 2, 4, 6]
 
 
@@ -225,16 +225,20 @@ def test_users_functions():
         lambda x: x.erf(), lambda x: 2 / arb.pi().sqrt() * (-x * x).exp(), arithmetic="flint",
         symmetry="odd",
     )  # fmt: skip
-    own = cube_spectrum(Network(mine), 6)
-    np.testing.assert_allclose(own.eigenvalues, cube_spectrum("erf", 6).eigenvalues, rtol=1e-14)
-    cube = cube_spectrum(ZonalKernel(lambda t: t**3, arithmetic="mpmath"), 4, degrees=[1, 3])
+    own = spectrum(Network(mine), Cube(6))
+    np.testing.assert_allclose(own.eigenvalues, spectrum("erf", Cube(6)).eigenvalues, rtol=1e-14)
+    cube = spectrum(ZonalKernel(lambda t: t**3, arithmetic="mpmath"), Cube(4), degrees=[1, 3])
     np.testing.assert_allclose(cube.eigenvalues, [10 / 64, 6 / 64], rtol=1e-15)
+
+
+def refused(source, dim, degrees=None, kernel="ntk"):
+    return spectrum(source, Cube(dim), degrees, kernel=kernel)
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (("relu", 0), "dim = 0 is not allowed; on the cube it must be a whole number from 1"),
+        (("relu", 0), "dim = 0 is not allowed on the cube; it must be a whole number from 1"),
         (("relu", 2.5), "dim = 2.5 is not allowed"),
         (("relu", 10**5), "from 1 to 10000"),
         (("relu", 4, [5]), "degree = 5 is not allowed; the cube of dimension 4 has degrees 0 to 4"),
@@ -250,7 +254,7 @@ def test_what_is_not_allowed(arguments, sentence):
     if isinstance(arguments[0], ntkspec.Activation):
         arguments = (Network(arguments[0]), *arguments[1:])
     with pytest.raises(NtkspecError) as caught:
-        cube_spectrum(*arguments)
+        refused(*arguments)
     assert sentence in str(caught.value)
 
 
@@ -272,7 +276,7 @@ def test_command_line():
     table = json.loads(run.output)
     assert table["domain"] == "cube" and table["degree"] == [0, 1, 2, 3, 4]
     assert table["multiplicity"] == [1, 4, 6, 4, 1]
-    assert table["eigenvalue"] == cube_spectrum("relu", 4).eigenvalues.tolist()
+    assert table["eigenvalue"] == spectrum("relu", Cube(4)).eigenvalues.tolist()
     command = [
         "eig",
         "erf",

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import ntkspec
-from ntkspec import Network, NtkspecError
-from ntkspec.domains import cube_spectrum, gaussian_spectrum
+from ntkspec import Cube, Gaussian, Network, NtkspecError, spectrum
 from ntkspec.spectra.quadrature import legendre
 
 
@@ -36,7 +35,7 @@ def squared_exponential(dim, scale, orders):
 def test_sine_and_cosine_have_known_spectra(name, bias, dim):
     """E[sin u sin v] is (G(x, y) - e^(-2 s_b) G(x, -y)) / 2, and cos has the sum: exact."""
     network = Network(name, weight_variance=1.7, bias_variance=bias)
-    found = gaussian_spectrum(network, dim, [0, 1, 2, 5], radial=2, kernel="nngp")
+    found = spectrum(network, Gaussian(dim, 2), [0, 1, 2, 5], kernel="nngp")
     sign = -1.0 if name == "sin" else 1.0
     for i, degree in enumerate([0, 1, 2, 5]):
         orders = [degree, degree + 2]
@@ -97,7 +96,7 @@ def plain_rule(network, kernel, dim, degree, count=60, angles=80):
     ],
 )
 def test_erf_against_a_plain_rule_on_its_closed_form(network, kernel, dim, radial):
-    found = gaussian_spectrum(network, dim, [1, 3], radial=radial, kernel=kernel)
+    found = spectrum(network, Gaussian(dim, radial), [1, 3], kernel=kernel)
     for i, degree in enumerate([1, 3]):
         plain = plain_rule(network, kernel, dim, degree)[:radial]
         # doubles: an absolute error of a few units of K, and the rule's own below that
@@ -109,7 +108,7 @@ def test_coefficients_against_quadrature(name):
     from flint import arb, ctx
     from scipy.special import roots_hermitenorm
 
-    from ntkspec.domains.hermite import coefficients
+    from ntkspec.spectra.gaussian.hermite import coefficients
 
     sigma = Network(name).sigma
     z, weights = roots_hermitenorm(200)
@@ -132,20 +131,20 @@ def test_homogeneous_activations_have_rank_one():
         (Network("relu_power", power=2, depth=2), 4),
         (Network("abs"), 1),
     ):
-        found = gaussian_spectrum(network, dim, [0, 1, 2, 4], radial=3)
+        found = spectrum(network, Gaussian(dim, 3), [0, 1, 2, 4])
         moment = math.prod(1 + 2 * i / dim for i in range(power))
         sphere = ntkspec.eigenvalues(network, dim, [0, 1, 2, 4])
         np.testing.assert_allclose(found.eigenvalues[:, 0], moment * sphere, rtol=4e-15)
         assert not found.mantissas[:, 1:].any()
-    step = gaussian_spectrum("step", 5, [1], kernel="nngp")
-    assert step.eigenvalues[0, 0] == ntkspec.eigenvalues("step", 5, [1], "nngp")[0]
+    step = spectrum("step", Gaussian(5), [1], kernel="nngp")
+    assert step.eigenvalues[0, 0] == ntkspec.eigenvalues("step", 5, [1], kernel="nngp")[0]
 
 
 def test_trace():
     """The sum over degrees and radii tends to E[K(x, x)] from below."""
     dim = 40
     network = Network("erf", weight_variance=0.5)
-    found = gaussian_spectrum(network, dim, range(1, 8, 2), radial=2, kernel="nngp")
+    found = spectrum(network, Gaussian(dim, 2), range(1, 8, 2), kernel="nngp")
     from scipy.stats import gamma
 
     u, weights = np.polynomial.legendre.leggauss(200)
@@ -165,9 +164,13 @@ def test_tanh_by_sampling():
     features = np.tanh(x @ w.T / math.sqrt(dim))
     projected = features.T @ x[:, 0] / x.shape[0]
     quotient, spread = np.mean(projected**2), np.std(projected**2) / 20.0
-    found = gaussian_spectrum("tanh", dim, [1], kernel="nngp").eigenvalues[0, 0]
+    found = spectrum("tanh", Gaussian(dim), [1], kernel="nngp").eigenvalues[0, 0]
     # x_1 is nearly the eigenfunction; 400 weights scatter by their spread
     assert abs(quotient / found - 1) < 0.02 + 5 * spread / found
+
+
+def refused(source, dim, degrees=None, kernel="ntk", radial=1):
+    return spectrum(source, Gaussian(dim, radial), degrees, kernel=kernel)
 
 
 @pytest.mark.parametrize(
@@ -176,17 +179,17 @@ def test_tanh_by_sampling():
         ((Network("relu", bias_variance=0.1), 5), "bias_variance = 0.1 is not allowed with relu"),
         (("elu", 5), "activation 'elu' is not available under the Gaussian measure"),
         (("erf", 5, [201]), "degree = 201 is not allowed under the Gaussian measure"),
-        (("erf", 5, [1], 0), "radial = 0 is not allowed"),
+        (("erf", 5, [1], "ntk", 0), "radial = 0 is not allowed"),
         (("erf", 1), "dim = 1 is not allowed"),
-        (("erf", 5, [1], 1, "k"), "kernel = 'k' is not allowed"),
+        (("erf", 5, [1], "k"), "kernel = 'k' is not allowed"),
         ((Network("erf", weights="sphere"), 5), "weights = 'sphere' is not allowed under"),
-        ((Network("erf", weight_variance=100.0), 10, [1], 2), "do not settle"),
+        ((Network("erf", weight_variance=100.0), 10, [1], "ntk", 2), "do not settle"),
         ((Network("relu_power", power=16, depth=4), 5), "of power 65536"),
     ],
 )
 def test_what_is_not_allowed(arguments, sentence):
     with pytest.raises(NtkspecError) as caught:
-        gaussian_spectrum(*arguments)
+        refused(*arguments)
     assert sentence in str(caught.value)
 
 
@@ -218,9 +221,9 @@ def test_all_domains_tend_to_the_power_series(name):
         return [spectrum[i] * float(dim) ** k / exact[k] - 1.0 for i, k in enumerate(degrees)]
 
     domains = {
-        "sphere": lambda d: ntkspec.eigenvalues(name, d, degrees, "nngp"),
-        "cube": lambda d: cube_spectrum(name, d, degrees, "nngp").eigenvalues,
-        "gaussian": lambda d: gaussian_spectrum(name, d, degrees, 1, "nngp").eigenvalues[:, 0],
+        "sphere": lambda d: ntkspec.eigenvalues(name, d, degrees, kernel="nngp"),
+        "cube": lambda d: spectrum(name, Cube(d), degrees, kernel="nngp").eigenvalues,
+        "gaussian": lambda d: spectrum(name, Gaussian(d), degrees, kernel="nngp").eigenvalues[:, 0],
     }
     for domain, of_dim in domains.items():
         dims = (100, 1000, 10_000) if domain == "sphere" or name == "erf" else (100, 1000)

@@ -9,8 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from ntkspec import Network
-from ntkspec.domains import cube_spectrum, fractional_variances
+from ntkspec import Cube, Network, spectrum
+from ntkspec.predict import fractional_variances
 
 DIM = 128
 
@@ -22,7 +22,7 @@ def shares(name, depths, kernel, weight, bias, degrees=range(9)):
             fractional_variances(
                 Network(name, depth=depth, weight_variance=weight, bias_variance=bias,
                         trained="all"),
-                DIM, degrees, kernel, readout=(weight, bias),
+                DIM, degrees, kernel=kernel, readout=(weight, bias),
             )
             for depth in depths
         ]
@@ -39,7 +39,7 @@ def shares(name, depths, kernel, weight, bias, degrees=range(9)):
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
 def test_theorem_4_1_simplicity_bias(network, kernel):
     """mu_0 >= mu_2 >= ... and mu_1 >= mu_3 >= ..., whatever the network."""
-    logs = cube_spectrum(network, 24, kernel=kernel).log_eigenvalues
+    logs = spectrum(network, Cube(24), kernel=kernel).log_eigenvalues
     for parity in (0, 1):
         chain = logs[parity::2]
         assert np.all(chain[1:] <= chain[:-1])
@@ -101,9 +101,9 @@ def test_where_doubles_fail():
     """Their degrees, to 8, are safe in doubles, but for zeros; noise takes over further on."""
     network = Network("relu", depth=2, weight_variance=2.0, trained="all")
     degrees = np.arange(0, 49, 4)
-    exact = cube_spectrum(network, DIM, degrees).eigenvalues
+    exact = spectrum(network, Cube(DIM), degrees).eigenvalues
     error = np.abs(doubles(network, degrees) / exact - 1.0)
     assert np.all(error[:3] < 1e-4)
     assert error.max() > 1.0
     odd = doubles(Network("relu"), [5])[0]
-    assert odd != 0.0 and cube_spectrum("relu", DIM, [5]).mantissas[0] == 0.0
+    assert odd != 0.0 and spectrum("relu", Cube(DIM), [5]).mantissas[0] == 0.0

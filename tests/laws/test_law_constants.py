@@ -97,7 +97,7 @@ def test_constants_in_depth(name, depth, weight, bias, trained, kernel):
 
 
 def off(model, network, dim, kernel, degree):
-    reference = reference_eigenvalue(network, dim, degree, kernel, digits=6)
+    reference = reference_eigenvalue(network, dim, degree, kernel=kernel, digits=6)
     log = float(mpmath.log(reference.value))
     return abs(np.expm1(log - float(model.of_parity(degree % 2).log_eigenvalue(degree))))
 

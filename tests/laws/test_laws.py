@@ -54,7 +54,7 @@ ENTIRE = [
 def distances(network, dim, kernel, degrees):
     """Logarithm of the spectrum over its law; where there is no law the spectrum must end."""
     one, found = law(network, dim, kernel=kernel), []
-    log = eigenvalues(network, dim, degrees, kernel, log=True)
+    log = eigenvalues(network, dim, degrees, kernel=kernel, log=True)
     for k, value in zip(degrees, log, strict=True):
         model = one.of_parity(k % 2)
         if model is None:
@@ -75,7 +75,7 @@ def test_the_spectrum_tends_to_its_law_constant_included(name, dim, kernel):
     net = Network(name, weight_variance=1.7)
     one = law(net, dim, kernel=kernel)
     degrees = np.array([1000, 8000]) + one.parity
-    log = eigenvalues(net, dim, degrees, kernel, log=True)
+    log = eigenvalues(net, dim, degrees, kernel=kernel, log=True)
     distance = np.abs(log - one.log_eigenvalue(degrees))
     # The next term falls as k^-1 or faster (kinks), as k/n* = k^(-1/3) (poles).
     order = 1.0 if one.kind == "power" else 1 / 3

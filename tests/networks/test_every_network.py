@@ -34,7 +34,7 @@ def worst_error(name, bias, depths, dims, degrees, variance=1.0):
             name, depth=case.depth, bias_variance=bias, weight_variance=variance,
             trained=case.trained,
         )  # fmt: skip
-        result = ntkspec.spectrum(network, case.dim, degrees, case.kernel)
+        result = ntkspec.spectrum(network, case.dim, degrees, kernel=case.kernel)
         for i, reference in enumerate(references[case]):
             assert (result.mantissas[i] == 0.0) == reference.is_zero, (case, degrees[i])
             if not reference.is_zero:

@@ -18,6 +18,7 @@ from sweeping import make_table
 import ntkspec
 from ntkspec import Network, NtkspecError, predict
 from ntkspec.cli import main
+from ntkspec.domains import log_multiplicity, multiplicity
 from ntkspec.predict import (
     effective_dimension,
     learning_curve,
@@ -27,7 +28,6 @@ from ntkspec.predict import (
 )
 from ntkspec.predict.regularization import regularization
 from ntkspec.predict.times import sobolev_weights
-from ntkspec.spectra.spectrum import log_multiplicity, multiplicity
 from ntkspec.trainer.points import circle, random_points
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
@@ -191,7 +191,7 @@ def test_half_of_a_degree_is_learned_at_the_number_foretold(name, degree):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", [0.5, 0.8])
+@pytest.mark.parametrize("error", [0.5, 0.2])
 @pytest.mark.parametrize(
     ("name", "parameters", "kernel", "dim", "degree"),
     [
@@ -201,14 +201,14 @@ def test_half_of_a_degree_is_learned_at_the_number_foretold(name, degree):
         ("erf", {}, "nngp", 5, 3),
     ],
 )
-def test_levels_are_reached_at_the_numbers_foretold(name, parameters, kernel, dim, degree, level):
+def test_errors_are_reached_at_the_numbers_predicted(name, parameters, kernel, dim, degree, error):
     """The learned part at that n, over 60 repetitions: 0.03 are the theory's own."""
     network = Network(name, **parameters)
-    n = samples_to_learn(network, dim, level, degrees=[degree], kernel=kernel).samples[0]
+    n = samples_to_learn(network, dim, error, degrees=[degree], kernel=kernel).samples[0]
     witness = Regression(network, kernel, dim, {degree: 1.0}, 0.0, 0.0, 11)
     learned = [witness.once(round(n))[2][degree] for _ in range(60)]
     slack = 0.03 + 3 * np.std(learned) / math.sqrt(60)
-    assert np.mean(learned) == pytest.approx(level, abs=slack)
+    assert np.mean(learned) == pytest.approx(1.0 - error, abs=slack)
 
 
 def times_on_random_points(name: str, n: int, degrees, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -375,9 +375,9 @@ def test_a_matrix_and_its_operator_have_two_scales_of_one_ridge():
         kappa = alone.kappa[0]
         assert df.of_samples[0] == pytest.approx(n - n * 1e-3 / kappa, rel=1e-9)
     learned = samples_to_learn(
-        "relu", 5, 0.7, ridge=1e-3, ridge_scale="operator", degrees=[1, 2, 4]
+        "relu", 5, 0.3, ridge=1e-3, ridge_scale="operator", degrees=[1, 2, 4]
     )
-    # A ridge above lambda (1 - level) / level is too much for any number of samples.
+    # A ridge above lambda error / (1 - error) is too much for any number of samples.
     assert learned.samples[2] == math.inf
     for degree, n in zip(learned.degrees[:2], learned.samples[:2]):
         curve = learning_curve("relu", 5, [n], {1: 1.0}, ridge=1e-3, ridge_scale="operator")
@@ -448,7 +448,7 @@ def test_multiplicities_in_logarithms(dim):
 def test_weights_are_the_trainers(weight, s):
     points = random_points(40, 3, 1)
     loss = SobolevLoss(points, s=s, weight=weight, max_degree=4)
-    mine = np.exp(sobolev_weights(3, np.arange(5), s, weight))
+    mine = np.exp(sobolev_weights(ntkspec.Sphere(3), np.arange(5), s, weight))
     assert_allclose(mine, loss.multiplier(np.arange(5)), rtol=1e-14)
 
 
@@ -522,7 +522,7 @@ def test_sources_agree(tmp_path):
         (lambda: learning_curve("relu", ridge_scale="n"), "ridge_scale = 'n'"),
         (lambda: effective_dimension("relu", samples=0), "samples = 0"),
         (lambda: effective_dimension("relu", ridge_scale="matrix"), "without samples"),
-        (lambda: samples_to_learn("relu", level=1.0), "level = 1.0"),
+        (lambda: samples_to_learn("relu", error=1.0), "error = 1.0"),
         (lambda: samples_to_learn("relu", degrees=[1.5]), "degrees = "),
         (lambda: samples_to_learn("relu", degrees=[-1]), "degree = -1"),
         (lambda: modes(ntkspec.spectrum("relu", 3, [0], normalization="surface")), "surface"),
@@ -538,7 +538,7 @@ def test_bad_input_is_said_in_a_sentence(call, words):
     "line",
     [
         "times tanh --degrees 1:12:2 --error 0.1 --s 1 --weight laplacian",
-        "times relu --degrees 1 --step 0.5",
+        "times relu --degrees 1 --step-size 0.5",
         "samples relu --dim 10 --degrees 0:5",
         "curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3",
         "curve relu --target 1:1 --target 3:0.5 --samples 10,100 --by-degree",
@@ -579,7 +579,7 @@ def test_it_is_reached_from_the_package():
 @settings(max_examples=60)
 def test_kappa_solves_its_equation_for_any_ridge_and_samples(log_ridge, log_n, source):
     """n = sum N lambda / (lambda + kappa) + delta / kappa, over what is known and what is left."""
-    given = ntkspec.domains.cube_spectrum("relu", 12) if source == "cube" else source
+    given = ntkspec.spectrum("relu", ntkspec.Cube(12)) if source == "cube" else source
     found = modes(given)
     n, delta = 10.0**log_n, 10.0**log_ridge
     solved = regularization(found, np.array([n]), np.array([delta]))

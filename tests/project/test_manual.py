@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import types
 from pathlib import Path
+from unittest import mock
 
 import matplotlib
 import numpy as np
@@ -22,13 +23,17 @@ from paths import TESTS
 import ntkspec
 from bench import measured
 from ntkspec.cli import main
+from ntkspec.domains import DOMAINS
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.spectra.routes import ROUTES
 
 ROOT = DOCS.parent
 #: Commands that set up what the tests have already; the slow test runs them too.
 SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 #: Run word for word, in order, what is printed compared with what is shown.
-FOLLOWED = ("tutorial.rst", "howto/index.rst", "neural_tangents.rst")
+FOLLOWED = (
+    "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst"
+)  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
     "activations.rst": "project/test_readme.py",
@@ -73,7 +78,8 @@ def follow(page):
 def test_a_page_followed_word_for_word_gives_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
-    follow(page)
+    with mock.patch.dict(DOMAINS), mock.patch.dict(ROUTES):  # extending.rst registers its own
+        follow(page)
     if page == "tutorial.rst":
         # Fonts and antialiasing may differ between versions of matplotlib; curves may not.
         drawn, shown = imread("twelfth.png"), imread(DOCS / "twelfth.png")
@@ -116,6 +122,12 @@ def test_the_tutorial_on_a_machine_with_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "does not decay" in done.stdout and "586274" in done.stdout
+
+
+def test_common_tasks_take_five_lines():
+    for block in blocks("tasks.rst", "python", "toml"):
+        lines = [line for line in block.text.splitlines() if line and "import " not in line]
+        assert len(lines) <= 5, f"tasks.rst:{block.line}"
 
 
 def index_block():
@@ -188,9 +200,9 @@ def test_the_gallery_is_in_form():
 
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
-    r"ntkspec\.(__main__|cli|duals|files|kernels)(\.|$)|ntkspec\.(activations|networks)\."
-    r"|ntkspec\.spectra\.(closed_form|conventions|direct|parity|routes|seeds|series"
-    r"|sphere|trace)$"
+    r"ntkspec\.(__main__|cli|duals|files|jobs|kernels)(\.|$)|ntkspec\.(activations|networks)\."
+    r"|ntkspec\.spectra\.(by_rows|closed_form|direct|kernel_at_one|parity|route|rows"
+    r"|seeds|series|sphere_routes|sphere_weights|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(description|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters)$"

@@ -300,7 +300,7 @@ def test_definition_taken_literally():
 )
 def test_printed_values(activation, kernel, degree, expected):
     with mp.workdps(60):
-        (found,) = reference_spectrum(network(activation), 3, [degree], kernel)
+        (found,) = reference_spectrum(network(activation), 3, [degree], kernel=kernel)
         assert relative(found.value, mp.mpf(expected)) < mp.mpf("1e-39")
 
 
@@ -319,10 +319,10 @@ def test_printed_values(activation, kernel, degree, expected):
 def test_agrees_with_the_reference_for_one_layer(activation, dim, degrees, kernel, trained):
     slope = {"slope": SLOPE} if activation == "leaky_relu" else {}
     net = Network(activation, weight_variance=1.5, trained=trained, **slope)
-    found = reference_spectrum(net, dim, degrees, kernel, digits=20)
+    found = reference_spectrum(net, dim, degrees, kernel=kernel, digits=20)
     with mp.workdps(50):
         for degree, result in zip(degrees, found):
-            expected = reference_eigenvalue(net, dim, degree, kernel, digits=22).value
+            expected = reference_eigenvalue(net, dim, degree, kernel=kernel, digits=22).value
             assert relative(result.value, expected) < mp.mpf("1.1e-20")
 
 
@@ -339,7 +339,7 @@ def walk_residuals(activation, dim, degrees, digits, depths=(1, 2, 3), **paramet
     ]
     cases = [Case(d, *kind) for d in (dim, dim + 2) for kind in kinds]
     wanted = sorted({*degrees, *(k + 2 for k in degrees)})
-    found = reference_spectra(network(activation, **parameters), cases, wanted, digits)
+    found = reference_spectra(network(activation, **parameters), cases, wanted, digits=digits)
     with mp.workdps(digits + 20):
         for kind in kinds:
             low = dict(zip(wanted, found[Case(dim, *kind)]))
@@ -376,7 +376,7 @@ def test_dimensions_fit_together_far_down(activation, bias_variance):
 def test_trace_is_the_kernel_on_the_diagonal():
     """Sum N lambda_k = K(1) = E[sigma(u_2)^2], gelu, two layers, d = 4, N = (k+1)^2."""
     net = network("gelu", bias_variance=0.5, depth=2)
-    values = reference_spectrum(net, 4, range(40), "nngp", digits=12)
+    values = reference_spectrum(net, 4, range(40), kernel="nngp", digits=12)
     with mp.workdps(25), flint.ctx.workprec(120):
         first = make_dual(sigma_of("gelu"), arb("1.5"), 60.0).at_zero()[0]
         second = make_dual(sigma_of("gelu"), first + arb("0.5"), 60.0).at_zero()[0]
@@ -397,7 +397,7 @@ def test_trace_is_the_kernel_on_the_diagonal():
     ],
 )
 def test_zeros_by_symmetry_show(activation, kernel, zero, positive):
-    found = reference_spectrum(network(activation), 5, [*zero, *positive], kernel, digits=20)
+    found = reference_spectrum(network(activation), 5, [*zero, *positive], kernel=kernel, digits=20)
     assert [r.is_zero for r in found] == [True] * len(zero) + [False] * len(positive)
     smallest = min(r.value for r in found if not r.is_zero)
     assert all(r.error < mp.mpf("1e-19") * smallest for r in found if r.is_zero)
@@ -433,7 +433,7 @@ def test_zeros_are_those_of_symmetry_at_any_depth(activation):
         for trained in ("hidden", "all")
     ]
     degrees = [0, 1, 2, 3, 4, 5, 8, 17, 50, 51, 99, 100]
-    for case, found in reference_spectra(network(activation), cases, degrees, 16).items():
+    for case, found in reference_spectra(network(activation), cases, degrees, digits=16).items():
         _, kernel, depth, trained = case
         expected = [zero_by_symmetry(activation, kernel, trained, depth, k) for k in degrees]
         assert [r.is_zero for r in found] == expected
@@ -462,7 +462,7 @@ def test_a_batch_gives_what_single_calls_give():
     assert list(batch) == cases
     for case, values in batch.items():
         net = network("silu", bias_variance=0.3, depth=case.depth, trained=case.trained)
-        single = reference_spectrum(net, case.dim, degrees[case.dim], case.kernel, digits=15)
+        single = reference_spectrum(net, case.dim, degrees[case.dim], kernel=case.kernel, digits=15)
         for one, other in zip(values, single, strict=True):
             assert relative(one.value, other.value) < mp.mpf("2e-15")
 
@@ -518,5 +518,6 @@ def test_too_few_nodes_are_found_out(monkeypatch):
     ],
 )
 def test_bad_parameters_are_named(net, arguments, name):
+    options = dict(zip(("kernel", "digits"), arguments[2:], strict=False))
     with pytest.raises(NtkspecError, match=name):
-        reference_spectrum(net, *arguments)
+        reference_spectrum(net, *arguments[:2], **options)

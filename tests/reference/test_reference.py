@@ -96,7 +96,7 @@ def test_smooth_agrees_with_the_expectation_in_the_plane(network, kernel, dim, d
     with mp.workdps(20), flint.ctx.workdps(25):
         expected = gegenbauer_integral(pointwise, dim, degree)
         assert relative(
-            reference_eigenvalue(network, dim, degree, kernel, 30).value, expected
+            reference_eigenvalue(network, dim, degree, kernel=kernel, digits=30).value, expected
         ) < mp.mpf("1e-16")
 
 
@@ -120,7 +120,7 @@ def test_kinked_agrees_with_the_mean_over_directions(network, kernel, dim, degre
 
     with mp.workdps(25):
         expected = gegenbauer_integral(pointwise, dim, degree)
-        found = reference_eigenvalue(network, dim, degree, kernel, 30).value
+        found = reference_eigenvalue(network, dim, degree, kernel=kernel, digits=30).value
         assert abs(found - expected) < mp.mpf("1e-21") * abs(expected) + mp.mpf("1e-24")
 
 
@@ -201,10 +201,10 @@ def test_zeros_by_parity_are_exact():
         ("sigmoid", "ntk", 2),
         ("sigmoid", "nngp", 6),
     ):
-        found = reference_eigenvalue(network, 5, degree, kernel)
+        found = reference_eigenvalue(network, 5, degree, kernel=kernel)
         assert (found.value, found.error, found.is_zero) == (0, 0, True)
         assert found.method == "zero by parity"
-    assert reference_eigenvalue("sigmoid", 5, 0, "nngp").value == 0.25
+    assert reference_eigenvalue("sigmoid", 5, 0, kernel="nngp").value == 0.25
 
 
 def test_slopes_that_make_half_the_spectrum_vanish():
@@ -261,8 +261,9 @@ def test_legendre_polynomials(dim, degree):
     ],
 )
 def test_bad_parameters_are_named(arguments, name):
+    options = dict(zip(("kernel", "digits"), arguments[3:], strict=False))
     with pytest.raises(NtkspecError, match=name):
-        reference_eigenvalue(*arguments)
+        reference_eigenvalue(*arguments[:3], **options)
 
 
 def test_a_quadrature_that_never_settles_raises():

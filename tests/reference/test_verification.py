@@ -104,7 +104,9 @@ def logs():
 
 
 def draw(logs, samples, seed=0):
-    return sample_entries(logs, np.arange(logs.shape[0]), np.arange(logs.shape[1]), samples, seed)
+    return sample_entries(
+        logs, np.arange(logs.shape[0]), np.arange(logs.shape[1]), samples=samples, seed=seed
+    )
 
 
 def test_draws_are_spread_over_the_magnitudes(logs):
@@ -150,7 +152,7 @@ def test_bad_numbers_of_draws(logs, samples, seed, name):
 
 def test_shapes_must_match(logs):
     with pytest.raises(NtkspecError, match="shape"):
-        sample_entries(logs, [2, 3], [0, 1], 2, 0)
+        sample_entries(logs, [2, 3], [0, 1], samples=2, seed=0)
 
 
 # --- whole tables ------------------------------------------------------------------------------

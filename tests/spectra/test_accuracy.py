@@ -29,7 +29,7 @@ def network(row):
 @lru_cache
 def engine(net, dim, kernel):
     """Spectrum of degrees 0..4096: one call, so that runs of neighbouring degrees are used."""
-    return spectrum(net, dim, range(4097), kernel)
+    return spectrum(net, dim, range(4097), kernel=kernel)
 
 
 def relative_error(mantissa, exponent, reference):
@@ -82,7 +82,7 @@ def test_tables_meet_the_references(name):
         if net != Network(name) or row["kernel"] != "ntk":
             continue
         i, j = int(row["dim"]) - 2, int(row["degree"])
-        value, log = block.eigenvalue[i, j], block.log_eigenvalue[i, j]
+        value, log = block.eigenvalues[i, j], block.log_eigenvalues[i, j]
         bound = block.relative_error[i]
         with mpmath.workdps(50):
             true = mpmath.mpf(row["value"])

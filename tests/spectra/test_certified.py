@@ -39,8 +39,8 @@ NAMES = [f"{n.name}-{n.depth}-{n.bias_variance}" for n in NETWORKS]
 def test_the_promise_of_the_engine_is_proved(network, dim):
     degrees = [0, 1, 2, 3, 6, 11, 20]
     kernel = "nngp" if network.name == "step" else "ntk"
-    proof = certify(network, dim, degrees, 18, kernel)
-    result = ntkspec.spectrum(network, dim, degrees, kernel)
+    proof = certify(network, dim, degrees, digits=18, kernel=kernel)
+    result = ntkspec.spectrum(network, dim, degrees, kernel=kernel)
     with mpmath.workdps(60):
         check_promise(proof, result)
 

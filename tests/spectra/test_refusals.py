@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import ntkspec
-from ntkspec import Network, NtkspecError, ZonalKernel, user_activation
-from ntkspec.domains import cube_spectrum
+from ntkspec import Cube, Network, NtkspecError, ZonalKernel, spectrum, user_activation
 from ntkspec.spectra.parity import parity
 
 
@@ -84,7 +83,7 @@ def test_zeros_that_are_not_declared_are_refused_at_once(function, declared, zer
 def test_zeros_of_zonal_kernels_and_on_the_cube():
     kernel = ZonalKernel(lambda t: t * t, arithmetic="flint")
     assert "degrees 1" in refused(ntkspec.eigenvalues, kernel, 3, range(3))
-    assert "degrees 1" in refused(cube_spectrum, kernel, 6, range(3))
+    assert "degrees 1" in refused(spectrum, kernel, Cube(6), range(3))
 
 
 POLYNOMIALS = {
@@ -146,7 +145,7 @@ def test_declared_polynomials_have_exact_zeros(name, depth, bias, trained, kerne
 
     nodes, weights = np.polynomial.legendre.leggauss(12)
     values = np.array([whole(t) for t in nodes])
-    found = ntkspec.eigenvalues(network, 3, range(last + 6), kernel)
+    found = ntkspec.eigenvalues(network, 3, range(last + 6), kernel=kernel)
     assert np.all(found[last + 1 :] == 0.0)
     expected = [
         0.5 * np.sum(weights * values * np.polynomial.legendre.Legendre.basis(k)(nodes))
@@ -160,7 +159,11 @@ def test_a_constant_has_no_tangent_kernel():
         lambda x: 0 * x + 2, arithmetic="flint", symmetry="even", polynomial=0, name="constant"
     )
     assert np.all(ntkspec.eigenvalues(Network(sigma), 3, range(4)) == 0.0)
-    assert ntkspec.eigenvalues(Network(sigma), 3, range(3), "nngp").tolist() == [4.0, 0.0, 0.0]
+    assert ntkspec.eigenvalues(Network(sigma), 3, range(3), kernel="nngp").tolist() == [
+        4.0,
+        0.0,
+        0.0,
+    ]
     assert parity(Network(sigma), "ntk").vanishes(0)
 
 

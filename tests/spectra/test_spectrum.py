@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from problems import POSTER
 
+from ntkspec.domains import multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues, spectrum
-from ntkspec.spectra.spectrum import multiplicity
 
 
 def networks_of(largest_variance):
@@ -46,15 +46,15 @@ def test_exact_zeros(dim):
     odd, even = degrees[(degrees % 2 == 1) & (degrees >= 3)], degrees[degrees % 2 == 0]
     for name in ("relu", "leaky_relu"):
         for kernel in ("ntk", "nngp"):
-            values = spectrum(name, dim, odd, kernel)
+            values = spectrum(name, dim, odd, kernel=kernel)
             assert not values.eigenvalues.any() and np.all(values.log_eigenvalues == -np.inf)
-            assert np.all(np.isfinite(eigenvalues(name, dim, even, kernel, log=True)))
+            assert np.all(np.isfinite(eigenvalues(name, dim, even, kernel=kernel, log=True)))
     for name in ("tanh", "sigmoid"):
         assert not eigenvalues(name, dim, even).any()
-        assert not eigenvalues(name, dim, even[1:], "nngp").any()
+        assert not eigenvalues(name, dim, even[1:], kernel="nngp").any()
         assert np.all(np.isfinite(eigenvalues(name, dim, odd, log=True)))
-    assert eigenvalues("tanh", dim, 0, "nngp")[0] == 0.0
-    assert eigenvalues("sigmoid", dim, 0, "nngp")[0] == 0.25
+    assert eigenvalues("tanh", dim, 0, kernel="nngp")[0] == 0.0
+    assert eigenvalues("sigmoid", dim, 0, kernel="nngp")[0] == 0.25
 
 
 def test_a_linear_network_has_degree_one_only():
@@ -76,7 +76,7 @@ def legendre(dim, degrees, t):
 @given(networks_of(20.0), st.integers(8, 40), st.sampled_from(["ntk", "nngp"]))
 def test_the_kernel_is_rebuilt_from_its_spectrum(net, dim, kernel):
     """Trace K(1), alternating trace K(-1), and points between: sums of N lambda P_k."""
-    s = spectrum(net, dim, range(600), kernel)
+    s = spectrum(net, dim, range(600), kernel=kernel)
     share = np.exp(s.log_eigenvalues + np.log(s.multiplicities))
     t = np.array([1.0, -1.0, 0.9, 0.3, 0.0, -0.5])
     rebuilt = share @ legendre(dim, 600, t)
@@ -104,8 +104,8 @@ def test_the_trace_converges_to_the_kernel_at_one(name):
 @given(networks, st.integers(2, 3000), st.integers(0, 3000), st.sampled_from(["ntk", "nngp"]))
 def test_the_dimension_recurrence_holds_between_direct_spectra(net, dim, degree, kernel):
     """lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2), through the logarithms."""
-    here = eigenvalues(net, dim, [degree, degree + 2], kernel, log=True)
-    above = eigenvalues(net, dim + 2, degree, kernel, log=True)[0]
+    here = eigenvalues(net, dim, [degree, degree + 2], kernel=kernel, log=True)
+    above = eigenvalues(net, dim + 2, degree, kernel=kernel, log=True)[0]
     if here[0] == -np.inf:
         assert above == -np.inf and here[1] == -np.inf
         return

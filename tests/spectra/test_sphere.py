@@ -46,7 +46,7 @@ FUNCTIONS = {
 def test_nngp_is_the_square_of_an_integral(name, dim):
     degrees = [0, 1, 2, 3, 8]
     got = ntkspec.eigenvalues(
-        Network(name, weights="sphere", weight_variance=1.5), dim, degrees, "nngp"
+        Network(name, weights="sphere", weight_variance=1.5), dim, degrees, kernel="nngp"
     )
     with mpmath.workdps(30):
         radius = mpmath.sqrt(mpmath.mpf(1.5) * dim)
@@ -87,7 +87,9 @@ def test_gaussian_weights_are_the_limit_of_large_dimensions():
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_has_a_row(name):
     kernel = "nngp" if name == "step" else "ntk"
-    result = ntkspec.spectrum(Network(name, weights="sphere", trained="all"), 4, range(21), kernel)
+    result = ntkspec.spectrum(
+        Network(name, weights="sphere", trained="all"), 4, range(21), kernel=kernel
+    )
     assert np.all(result.mantissas >= 0.0)
     assert result.mantissas.max() > 0.0
 
@@ -97,8 +99,8 @@ def test_the_independent_reference_agrees(name):
     kernel = "nngp" if name == "step" else "ntk"
     network = Network(name, weights="sphere", weight_variance=1.5, trained="all")
     for dim, degree in ((3, 0), (5, 7), (2, 4)):
-        reference = reference_eigenvalue(network, dim, degree, kernel, digits=20)
-        value = ntkspec.eigenvalues(network, dim, [degree], kernel)[0]
+        reference = reference_eigenvalue(network, dim, degree, kernel=kernel, digits=20)
+        value = ntkspec.eigenvalues(network, dim, [degree], kernel=kernel)[0]
         assert reference.is_zero == (value == 0.0)
         if value != 0.0:
             assert abs(float(value / reference.value) - 1) < 4e-15
@@ -108,7 +110,7 @@ def test_rows_and_tables_agree():
     network = Network("tanh", weights="sphere")
     block = table_block(network, [2, 3, 5, 9], range(12))
     for i, dim in enumerate((2, 3, 5, 9)):
-        assert np.array_equal(block.eigenvalue[i], ntkspec.eigenvalues(network, dim, range(12)))
+        assert np.array_equal(block.eigenvalues[i], ntkspec.eigenvalues(network, dim, range(12)))
 
 
 def test_a_pointwise_kernel_is_refused_with_a_reason():

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from paths import TESTS
 
 import ntkspec
-from ntkspec import Network, ZonalKernel, precision
+from ntkspec import Cube, Gaussian, Network, ZonalKernel, precision, spectrum
 from ntkspec.activations import user_activation
-from ntkspec.domains import cube_spectrum, fractional_variances, gaussian_spectrum
 from ntkspec.laws import law
+from ntkspec.predict import fractional_variances
 from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.spectra import table_block
 from ntkspec.spectra.certified import certify
@@ -49,23 +49,23 @@ def hexed(*arrays):
 
 
 def of_spectrum(network, dim, degrees, kernel="ntk"):
-    s = ntkspec.spectrum(network, dim, degrees, kernel)
+    s = ntkspec.spectrum(network, dim, degrees, kernel=kernel)
     return hexed(s.mantissas, s.exponents, s.relative_error)
 
 
 def of_cube(network, dim):
-    s = cube_spectrum(network, dim)
+    s = spectrum(network, Cube(dim))
     return hexed(s.mantissas, s.exponents, s.relative_error)
 
 
 def of_gaussian(network, dim, degrees):
-    s = gaussian_spectrum(network, dim, degrees, radial=2)
+    s = spectrum(network, Gaussian(dim, 2), degrees)
     return hexed(s.mantissas, s.exponents, s.relative_error)
 
 
 def of_table(network, dims, degrees):
     block = table_block(network, dims, degrees)
-    return hexed(block.eigenvalue, block.log_eigenvalue, block.relative_error)
+    return hexed(block.eigenvalues, block.log_eigenvalues, block.relative_error)
 
 
 def of_values(network):

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 
 import mpmath
 import numpy as np
 import pytest
 from paths import DATA
 
-from ntkspec import Network, ZonalKernel, spectrum, user_activation
-from ntkspec.domains import cube_spectrum, gaussian_spectrum
+from ntkspec import Cube, Gaussian, Network, Sphere, ZonalKernel, spectrum, user_activation
 
 CASES = json.loads((DATA / "eigenvalues.json").read_text())
 USERS = {
@@ -34,14 +34,17 @@ USERS = {
 def computed(case):
     given = case["network"]
     source = USERS[given["user"]]() if "user" in given else Network(**given)
-    dim, degrees, kernel = case["dim"], case["degrees"], case["kernel"]
-    if case["domain"] == "cube":
-        return cube_spectrum(source, dim, degrees, kernel)
-    if case["domain"] == "gaussian":
-        return gaussian_spectrum(source, dim, degrees, case.get("radial", 1), kernel)
+    domain = {
+        "sphere": Sphere,
+        "cube": Cube,
+        "gaussian": partial(Gaussian, radial=case.get("radial", 1)),
+    }[case["domain"]](case["dim"])
     tolerance = math.inf if "double" in given.get("user", "") else 1e-12
     normalization = case.get("normalization", "probability")
-    return spectrum(source, dim, degrees, kernel, normalization, tolerance)
+    return spectrum(
+        source, domain, case["degrees"], kernel=case["kernel"], normalization=normalization,
+        tolerance=tolerance,
+    )  # fmt: skip
 
 
 def named(case):

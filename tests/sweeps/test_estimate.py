@@ -72,9 +72,9 @@ def test_depth_and_precision_cost():
 
 
 def test_thin_blocks_go_row_by_row():
-    from ntkspec.spectra.routes import route
+    from ntkspec.spectra.sphere_routes import row_provider
 
-    source = route(Network("relu"), "ntk")
+    source = row_provider(Network("relu"), "ntk")
     assert is_walked(source, np.arange(2, 40), np.arange(100))
     assert is_walked(source, np.arange(2, 40, 2), np.arange(0, 100, 2))
     assert not is_walked(source, np.arange(2, 40, 3), np.arange(0, 100, 2))

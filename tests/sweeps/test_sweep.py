@@ -63,7 +63,7 @@ def test_the_table_holds_the_engines_numbers(table):
             part = source.select(name)
             for i in (0, 1, 17, 37):
                 direct = spectrum(
-                    part.network, int(part.dims[i]), part.degrees, source.kernel(name)
+                    part.network, int(part.dims[i]), part.degrees, kernel=source.kernel(name)
                 )
                 bound = part.relative_error[i] + direct.relative_error[0]
                 np.testing.assert_allclose(part.eigenvalues[i], direct.eigenvalues, rtol=bound)

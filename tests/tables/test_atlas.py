@@ -119,7 +119,7 @@ def test_the_far_corner_against_the_independent_route(table, name):
     for k in range(2):
         check = check_entry(
             part.network, 1024, int(part.degrees[k]), part.eigenvalues[0, k],
-            part.log_eigenvalues[0, k], part.relative_error[0], part.kernel, digits=20,
+            part.log_eigenvalues[0, k], part.relative_error[0], kernel=part.kernel, digits=20,
         )  # fmt: skip
         assert check.passed, check
 
@@ -148,7 +148,7 @@ def test_entries_against_the_independent_route(name):
 def test_rows_against_the_engine_now(table, activation, kernel):
     part = table.select(activation, kernel=kernel)
     for i, dim in enumerate(part.dims.tolist()):
-        now = ntkspec.spectrum(part.network, dim, part.degrees, kernel)
+        now = ntkspec.spectrum(part.network, dim, part.degrees, kernel=kernel)
         zero = np.isneginf(part.log_eigenvalues[i])
         np.testing.assert_array_equal(np.isneginf(now.log_eigenvalues), zero)
         assert not part.eigenvalues[i][zero].any()
@@ -273,7 +273,7 @@ def test_what_determines_the_numbers():
         path.relative_to(PACKAGE).as_posix() for path in imported_sources(PACKAGE, "spectra.walk")
     }
     assert {
-        "spectra/walk.py", "spectra/routes.py", "spectra/series.py", "spectra/closed_form.py",
+        "spectra/walk.py", "spectra/sphere_routes.py", "spectra/series.py", "spectra/closed_form.py",
         "spectra/seeds.py", "duals/layers.py", "kernels/walk.py", "kernels/series.py",
         "kernels/moments.py", "networks/network.py",
     } <= names  # fmt: skip

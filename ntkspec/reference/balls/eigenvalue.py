@@ -34,7 +34,7 @@ ANGULAR = ("relu", "leaky_relu")
 
 @exclusive()
 def reference_eigenvalue(
-    network: Any, dim: int, degree: int, kernel: Kernel = "ntk", digits: int = 50
+    network: Any, dim: int, degree: int, *, kernel: Kernel = "ntk", digits: int = 50
 ) -> Reference:
     """Compute one eigenvalue of a network's kernel independently of the engine.
 
@@ -82,7 +82,7 @@ def reference_eigenvalue(
     if net.weights == "sphere":
         return settle(SphereIntegral(net, kernel, dim, degree, digits), digits)
     if net.depth > 1 or net.bias_variance > 0.0 or net.activation not in (*ANGULAR, *TANH):
-        return reference_spectrum(net, dim, [degree], kernel, digits)[0]
+        return reference_spectrum(net, dim, [degree], kernel=kernel, digits=digits)[0]
     if net.activation in ANGULAR:
         return settle(AngularIntegral(net, kernel, dim, degree, digits), digits)
     if degree % 2 == 0:

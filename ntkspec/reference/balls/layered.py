@@ -72,6 +72,7 @@ def reference_spectrum(
     network: Any,
     dim: int,
     degrees: Sequence[int],
+    *,
     kernel: Kernel = "ntk",
     digits: int = 40,
 ) -> list[Reference]:
@@ -112,7 +113,7 @@ def reference_spectrum(
     """
     net = describe(network)
     case = Case(dim, kernel, net.depth, net.trained)  # type: ignore[arg-type]
-    return reference_spectra(net, [case], degrees, digits)[case]
+    return reference_spectra(net, [case], degrees, digits=digits)[case]
 
 
 @exclusive()
@@ -120,6 +121,7 @@ def reference_spectra(
     network: Any,
     cases: Iterable[Case],
     degrees: Sequence[int] | Mapping[int, Sequence[int]],
+    *,
     digits: int = 20,
 ) -> dict[Case, list[Reference]]:
     """Compute many kernels of one activation, s_w and s_b, sharing all the work.

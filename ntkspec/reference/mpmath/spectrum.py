@@ -84,6 +84,7 @@ def gauss_jacobi_spectrum(
     network: Any,
     dim: int,
     degrees: Sequence[int],
+    *,
     kernel: Kernel = "ntk",
     digits: int = 30,
 ) -> list[GaussJacobiValue]:
@@ -130,13 +131,14 @@ def gauss_jacobi_spectrum(
     ['0.13947722412', '0.00569676574733']
     """
     order = [whole_number(k, "degree", 0) for k in degrees]
-    found = gauss_jacobi_spectra(network, {dim: order}, kernel, digits)
+    found = gauss_jacobi_spectra(network, {dim: order}, kernel=kernel, digits=digits)
     return [found[dim, k] for k in order]
 
 
 def gauss_jacobi_spectra(
     network: Any,
     degrees: Mapping[int, Iterable[int]],
+    *,
     kernel: Kernel = "ntk",
     digits: int = 30,
 ) -> dict[tuple[int, int], GaussJacobiValue]:

@@ -14,10 +14,13 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Source
 from ntkspec.spectra.seeds import (
     KEPT,
     MOST_BITS,
@@ -29,7 +32,7 @@ from ntkspec.spectra.seeds import (
     split,
 )
 
-__all__ = ["SphereWeights"]
+__all__ = ["ROUTE", "SphereWeights"]
 
 
 class SphereWeights:
@@ -149,3 +152,17 @@ class SphereWeights:
         # On the left the angle is pi - a, cos(j (pi - a)) = (-1)^j cos(j a).
         both = [(a + (-1) ** j * b) / 2 for j, (a, b) in enumerate(zip(first, second, strict=True))]
         return base_row(both, dim)
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if not isinstance(source, Network) or source.weights != "sphere":
+        return None
+    if source.sigma.user:
+        raise NtkspecError(
+            f"weights = 'sphere' is not allowed with {source.name}; use it with an activation of "
+            "the catalogue, or weights = 'gaussian'"
+        )
+    return "weights on a sphere"
+
+
+ROUTE = row_route("integrals of the activation", _takes, SphereWeights)

@@ -13,16 +13,20 @@ from functools import lru_cache
 
 import numpy as np
 from flint import arb, arb_poly, ctx, fmpq, fmpz
+from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.duals.growth import series_tail
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
+from ntkspec.spectra.cube.sums import eigenvalues_of
+from ntkspec.spectra.parity import parity
+from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.series import squared_moments
 
-__all__ = ["PowerSeries"]
+__all__ = ["ROUTE", "PowerSeries"]
 
-#: Bits by which the terms left out are below an eigenvalue of the size that the precision covers.
 MOST_TERMS = 200_000
 ROUNDING = 2.0**-53
 
@@ -109,3 +113,22 @@ def _absolute_moment(dim: int, n: int) -> arb:
             total += arb(ways) * arb(fmpq(dim - 2 * j, dim)) ** n
             ways = ways * (dim - j) // (j + 1)
         return (2 * total / arb(2) ** dim).upper()
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if not isinstance(source, Network) or source.weights != "gaussian" or not source.sigma.tanh:
+        return None
+    if source.depth == 1 and source.bias_variance == 0.0:
+        return "one layer of tanh or sigmoid without bias"
+    return None
+
+
+def _eigenvalues(
+    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+) -> Eigenvalues:
+    assert isinstance(source, Network)
+    zeros = parity(source, kernel)
+    return eigenvalues_of(PowerSeries(source, kernel), zeros, domain.dim, degrees)
+
+
+ROUTE = Route("positive series", _takes, _eigenvalues)

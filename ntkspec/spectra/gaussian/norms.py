@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains.radial import radial_rule
 from ntkspec.duals import compose
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
-from ntkspec.spectra.trace import kernel_at_one
+from ntkspec.spectra.gaussian.radial import radial_rule
+from ntkspec.spectra.kernel_at_one import kernel_at_one
 
 __all__ = ["mean_square"]
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from flint import arb, ctx, fmpq
 
 from ntkspec.duals.growth import series_tail
-from ntkspec.duals.hermite import _softplus_mean, log_square, moments_needed, tanh_moments
+from ntkspec.duals.hermite import log_square, moments_needed, softplus_mean, tanh_moments
 
 __all__ = ["FAMILIES", "coefficients"]
 
@@ -131,7 +131,7 @@ def _softplus(q: arb, count: int) -> list[arb]:
     """Its derivative is the sigmoid: sqrt(n) h_n = sqrt(q) E[sigmoid He_(n-1)] / sqrt((n-1)!)."""
     slope = _sigmoid(q, count)
     root = q.sqrt()
-    h = [_softplus_mean(q, ctx.prec * LN2)]
+    h = [softplus_mean(q, ctx.prec * LN2)]
     for n in range(1, count):
         h.append(root * slope[n - 1] / arb(n).sqrt())
     return h

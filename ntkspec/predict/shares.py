@@ -1,4 +1,4 @@
-"""Shares of the trace on the Boolean cube: the fractional variances of Yang and Salman."""
+"""Shares of the trace on the Boolean cube: the fractional variances of Yang and Salman (2019)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains.cube import cube_spectrum
+from ntkspec.domains import Cube
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.spectra import spectrum
 
 __all__ = ["fractional_variances"]
 
@@ -20,8 +21,9 @@ __all__ = ["fractional_variances"]
 @exclusive()
 def fractional_variances(
     network: Network | str,
-    dim: int,
-    degrees: int | Iterable[int] | None = None,
+    domain: Cube | int,
+    degrees: int | str | Iterable[int] | None = None,
+    *,
     kernel: Kernel = "ntk",
     readout: tuple[float, float] = (1.0, 0.0),
 ) -> NDArray[np.float64]:
@@ -33,8 +35,10 @@ def fractional_variances(
     Parameters
     ----------
     network : Network or str
-    dim, degrees, kernel
-        As for `cube_spectrum`.
+    domain : Cube or int
+        An integer stands for the cube of that dimension.
+    degrees, kernel
+        As for `ntkspec.spectrum`.
     readout : (float, float)
         Variances w > 0 and b >= 0 of the readout's weights and bias: the shares are those of
         w K + b.  Yang and Salman's networks have w and b of the hidden layers here too, and
@@ -48,22 +52,24 @@ def fractional_variances(
     Raises
     ------
     NtkspecError
-        As `cube_spectrum`, and for variances that are not allowed.
+        As `ntkspec.spectrum`, and for variances that are not allowed.
 
     Examples
     --------
-    >>> fractional_variances("relu", dim=3)
+    >>> fractional_variances("relu", Cube(3))
     array([0.15204336, 0.5       , 0.34795664, 0.        ])
     """
     source = as_network(network)
     weight, bias = _checked_readout(readout)
-    spectrum = cube_spectrum(source, dim, degrees, kernel)
+    cube = domain if isinstance(domain, Cube) else Cube(domain)
+    found = spectrum(source, cube, degrees, kernel=kernel)
     with working_precision(96):
         top = float(Layers(source, kernel).at_one().mid())
     whole = weight * top + bias
-    shares = np.empty(spectrum.degrees.size)
-    for i, k in enumerate(spectrum.degrees.tolist()):
-        m, e = _times(float(spectrum.mantissas[i]), int(spectrum.exponents[i]), math.comb(dim, k))
+    shares = np.empty(found.degrees.size)
+    for i, k in enumerate(found.degrees.tolist()):
+        count = math.comb(cube.dim, k)
+        m, e = _times(float(found.mantissas[i]), int(found.exponents[i]), count)
         shares[i] = math.ldexp(weight * m / whole, e) + (bias / whole if k == 0 else 0.0)
     return shares
 

@@ -1,0 +1,74 @@
+"""Options that choose a domain, and those of commands about one spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ntkspec.cli.options import network_options
+from ntkspec.cli.streams import say
+
+if TYPE_CHECKING:
+    from ntkspec.domains import Domain
+
+__all__ = ["domain_options", "print_heading", "spectrum_options"]
+
+OPTIONS = (
+    click.option(
+        "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian",
+        help="Where the inputs lie: unit sphere, x / sqrt(d) for x in {-1, 1}^d or x ~ N(0, I_d).",
+    ),
+    click.option(
+        "--dim", type=int, default=3, show_default=True, help="Dimension d of the inputs."
+    ),
+    click.option(
+        "--radial", type=int,
+        help="Eigenvalues of each degree, from the largest; for --domain gaussian.  [default: 1]",
+    ),
+)  # fmt: skip
+
+
+def domain_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose a domain; the command gets it as `domain`."""
+
+    @wraps(command)
+    def with_domain(*, domain: str, dim: int, radial: int | None, **parameters: Any) -> Any:
+        from ntkspec.domains import named_domain
+
+        ranks = {} if radial is None else {"radial": radial}
+        return command(domain=named_domain(domain, dim, **ranks), **parameters)
+
+    found: Callable[..., Any] = with_domain
+    for option in reversed(OPTIONS):
+        found = option(found)
+    return found
+
+
+def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add a network's parameters, a domain, degrees (a default) and kernel to a command."""
+    options = (
+        click.option(
+            "--degrees", default=degrees, show_default=degrees is not None, metavar="RANGE",
+            help="a:b (b not included), a:b:step, a:b:*ratio, or a list of these, 0,4,8:20."
+            + ("" if degrees else "  [default: those of the domain]"),
+        ),
+        click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
+    )  # fmt: skip
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return network_options(domain_options(command))
+
+    return add
+
+
+def print_heading(parameters: dict[str, Any], kernel: str, domain: Domain, measure: str) -> None:
+    """Print in comment lines what a listing is of."""
+    named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
+    where = "" if domain.name == "sphere" else f"{domain.name}, "
+    say(f"# {named}")
+    say(f"# kernel = {kernel}, dim = {domain.dim}, {where}{measure} measure")

@@ -1,0 +1,146 @@
+"""The unit sphere S^(d-1), and the multiplicities of its harmonics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ntkspec.conventions import MAX_DIM, check_degrees, check_dim
+from ntkspec.domains.domain import Array, Degrees, Domain
+from ntkspec.errors import NtkspecError
+from ntkspec.kernels import closed_form as kernels
+from ntkspec.kernels import legendre as legendre_kernels
+from ntkspec.networks import Network
+
+if TYPE_CHECKING:
+    from ntkspec.zonal import ZonalKernel
+
+__all__ = ["Sphere", "legendre", "log_multiplicity", "multiplicity"]
+
+
+@dataclass(frozen=True)
+class Sphere(Domain):
+    """The unit sphere S^(d-1) with the uniform measure; degrees of spherical harmonics.
+
+    Parameters
+    ----------
+    dim : int
+        2 to 10**6; inputs are unit vectors in R^dim.
+
+    Examples
+    --------
+    >>> Sphere(3).multiplicity(np.arange(4)), Sphere(3).laplacian(np.arange(4))
+    (array([1., 3., 5., 7.]), array([ 0.,  2.,  6., 12.]))
+    """
+
+    name: ClassVar[str] = "sphere"
+    measure: ClassVar[str] = "x uniform on the unit sphere"
+    place: ClassVar[str] = ""
+    most_dim: ClassVar[int] = MAX_DIM
+
+    def multiplicity(self, degrees: Degrees) -> Array:
+        """(K,) N(d, k)."""
+        return multiplicity(self.dim, degrees)
+
+    def log_multiplicity(self, degrees: Degrees) -> Array:
+        """(K,) natural logarithms of N(d, k)."""
+        return log_multiplicity(self.dim, degrees)
+
+    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
+        """(K, T) Legendre polynomials P_k(t) in dimension d."""
+        return legendre(self.dim, degrees, t)
+
+    def falls(self, source: Network | ZonalKernel) -> bool:
+        """For kernels that are positive in all dimensions and depend on none.
+
+        lambda_k = lambda_(k+2) + (1 + 2k/d) lambda_k^(d+2): docs/mathematics.rst.
+        """
+        return isinstance(source, Network) and source.weights == "gaussian"
+
+    def laplacian(self, degrees: Degrees) -> Array:
+        """(K,) k (k + d - 2)."""
+        k = np.asarray(degrees, dtype=np.float64)
+        return np.asarray(k * (k + self.dim - 2))
+
+
+def legendre(dim: int, degrees: int | Iterable[int], t: ArrayLike) -> Array:
+    """Legendre polynomials P_k(t) in dimension d, with P_k(1) = 1.
+
+    Parameters
+    ----------
+    dim : int
+    degrees : int or iterable of int
+    t : array_like, (T,) or scalar
+        In [-1, 1].
+
+    Returns
+    -------
+    (K, T) float64 array
+
+    Examples
+    --------
+    >>> legendre(3, [0, 1, 2], [1.0, 0.5])
+    array([[ 1.   ,  1.   ],
+           [ 1.   ,  0.5  ],
+           [ 1.   , -0.125]])
+    """
+    wanted, dim = check_degrees(degrees), check_dim(dim)
+    cosines = np.atleast_1d(np.asarray(t, dtype=np.float64))
+    if not np.all(np.abs(cosines) <= 1.0):
+        raise NtkspecError("t is not allowed; cosines must lie in [-1, 1]")
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    values = np.empty((unique.size, cosines.size))
+    legendre_kernels.legendre(unique, dim, cosines, values)
+    return values[inverse]
+
+
+def multiplicity(dim: int, degrees: int | Iterable[int]) -> Array:
+    """N(d, k) = (2k+d-2)/k binom(k+d-3, k-1), the dimension of the harmonics of degree k.
+
+    Parameters
+    ----------
+    dim : int
+    degrees : int or iterable of int
+
+    Returns
+    -------
+    (K,) float64 array
+        Correctly rounded; inf beyond the range of doubles.
+
+    Examples
+    --------
+    >>> multiplicity(3, range(4))
+    array([1., 3., 5., 7.])
+    """
+    wanted, dim = check_degrees(degrees), check_dim(dim)
+    values = np.full(int(wanted.max()) + 1, np.inf)
+    # In whole numbers: a double-double cannot tell on which side of a tie it lies.
+    n = 1
+    for k in range(values.size):
+        try:
+            values[k] = float(n)
+        except OverflowError:
+            break
+        a = 2 * k + dim
+        n = n * a * (k + dim - 2) // ((a - 2) * (k + 1)) if k else dim
+    return values[wanted]
+
+
+def log_multiplicity(dim: int, degrees: int | Iterable[int]) -> Array:
+    """Natural logarithm of N(d, k), beyond the range of doubles too; parameters as `multiplicity`.
+
+    Examples
+    --------
+    >>> log_multiplicity(1000, [0, 1, 500]).round(6)
+    array([  0.      ,   6.907755, 950.4243  ])
+    """
+    wanted = check_degrees(degrees)
+    size = int(wanted.max()) + 1
+    mantissa, exponent = np.empty(size), np.empty(size, np.int64)
+    kernels.multiplicities(check_dim(dim), mantissa, exponent)
+    return np.asarray(np.log(mantissa[wanted]) + exponent[wanted] * math.log(2.0))

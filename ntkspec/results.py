@@ -1,0 +1,294 @@
+"""Results as values: comparison, tables in the terminal and in notebooks, data frames, plots.
+
+A result is a frozen dataclass that derives from `Result` and says what it holds as labelled
+arrays::
+
+    @dataclass(frozen=True, eq=False, repr=False)
+    class LearningTimes(Result):
+        main = "time"
+
+        def axes(self): return {"degree": self.degrees}
+        def variables(self): return {"time": (("degree",), self.times), ...}
+        def heading(self): return {"dim": self.dim, "error": self.error}
+
+It then has `==` by value, `len`, iteration and `in` over the values of its first axis, ``r[5]``
+(its main variable at the value 5 of that axis), `repr`, HTML, `columns`, `to_pandas`, `to_xarray`
+and `plot`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import shown
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+__all__ = ["MEANINGS", "Result", "library"]
+
+#: Rows of a table that are shown; of more, the first and the last.
+MOST_ROWS = 10
+MOST_COLUMNS = 8
+#: What the names of columns mean, for axes of plots and attributes of datasets.
+MEANINGS = {
+    "dim": "dimension of the inputs",
+    "degree": "degree of the harmonics",
+    "radial": "rank of the eigenvalue in its degree",
+    "samples": "number of training points",
+    "ridge": "ridge",
+    "eigenvalue": "eigenvalue of the kernel's integral operator",
+    "log_eigenvalue": "natural logarithm of the eigenvalue",
+    "multiplicity": "number of harmonics of the degree",
+    "relative_error": "bound on the relative error of the eigenvalue",
+    "time": "time to learn the degree",
+    "log_time": "natural logarithm of the time",
+    "test_error": "expected error on new points",
+    "train_error": "expected error on the training points",
+    "effective_dimension": "degrees of freedom",
+    "learnability": "fraction of the degree that is learned",
+}
+
+
+class Result(ABC):
+    """A value with labelled arrays; see the module for what a subclass gives.
+
+    Attributes
+    ----------
+    main : str
+        The variable that indexing returns and `plot` draws.
+    """
+
+    main: ClassVar[str]
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    @abstractmethod
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Return the axes by their names, in order, each a one-dimensional array."""
+
+    @abstractmethod
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Return the variables by their names: the axes of each, and its values."""
+
+    def heading(self) -> dict[str, Any]:
+        """Return what the result is about: short values by their names."""
+        return {}
+
+    def title(self) -> str:
+        """Return one line on what the result is."""
+        about = ", ".join(f"{name} = {value}" for name, value in self.heading().items())
+        return f"{type(self).__name__}: {about}" if about else type(self).__name__
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, arrays element by element (NaN equals NaN)."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(
+            _equal(getattr(self, field.name), getattr(other, field.name))
+            for field in fields(self)  # type: ignore[arg-type]
+        )
+
+    __hash__ = None
+
+    def __len__(self) -> int:
+        return int(self._first()[1].size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._first()[1].tolist())
+
+    def __contains__(self, value: object) -> bool:
+        return value in self._first()[1].tolist()
+
+    def __getitem__(self, value: float) -> Any:
+        name, axis = self._first()
+        at = np.flatnonzero(axis == value) if np.ndim(value) == 0 else np.empty(0, np.int64)
+        if at.size == 0:
+            raise NtkspecError(
+                f"{name} = {shown(value)} is not in this {type(self).__name__}; it has {_few(axis)}"
+            )
+        names, array = self.variables()[self.main]
+        found = array.take(at[0], axis=names.index(name))
+        return found.item() if found.ndim == 0 else found
+
+    def __repr__(self) -> str:
+        names, rows = self._shown()
+        cells = [names, *rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = (
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in cells
+        )
+        return "\n".join([self.title(), *lines])
+
+    def _repr_html_(self) -> str:
+        names, rows = self._shown()
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        )
+        return (
+            f"<table><caption>{escape(self.title())}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return flat columns of equal length: the axes of the main variable, then variables."""
+        axes = self.axes()
+        names = self.variables()[self.main][0]
+        shape = tuple(axes[name].size for name in names)
+        every = {name: ((name,), axes[name]) for name in names} | self.variables()
+        return {
+            column: _spread(array, along, names, shape)
+            for column, (along, array) in every.items()
+            if set(along) <= set(names)
+        }
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a `pandas.DataFrame` of `columns`, a row for each entry.
+
+        Raises
+        ------
+        NtkspecError
+            When pandas is not installed.
+        """
+        frame: pandas.DataFrame = library("pandas", "to_pandas").DataFrame(self.columns())
+        frame.attrs.update(self.heading())
+        return frame
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return an `xarray.Dataset` of all variables along their axes.
+
+        Raises
+        ------
+        NtkspecError
+            When xarray is not installed.
+        """
+        arrays = library("xarray", "to_xarray")
+        variables = {
+            name: (along, array, dict(long_name=MEANINGS.get(name, name), units="1"))
+            for name, (along, array) in self.variables().items()
+        }
+        coordinates = {
+            name: (name, axis, dict(long_name=MEANINGS.get(name, name)))
+            for name, axis in self.axes().items()
+        }
+        dataset: xarray.Dataset = arrays.Dataset(variables, coordinates, self.heading())
+        return dataset
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Draw the main variable on logarithmic axes, a line for each value of its other axis.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default the current axes.
+        **style
+            For `matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        if ax is None:
+            ax = library("matplotlib.pyplot", "plot").gca()
+        axes, variables = self.axes(), self.variables()
+        along, values = variables[self.main]
+        name, log = self.main, f"log_{self.main}"
+        # What underflows is drawn by its logarithm.
+        if log in variables and np.any(np.isfinite(variables[log][1]) & (values == 0.0)):
+            name, values = log, variables[log][1]
+        x = "degree" if "degree" in along else along[0]
+        lines = np.moveaxis(values, along.index(x), 0).reshape(axes[x].size, -1)
+        others = [other for other in along if other != x]
+        style = {"marker": ".", "linestyle": "none" if x == "degree" else "-", **style}
+        for i, line in enumerate(lines.T):
+            seen = np.isfinite(line) & ((line > 0.0) | (name == log))
+            label = f"{others[0]} = {axes[others[0]][i]}" if others else None
+            ax.plot(axes[x][seen], line[seen], **{"label": label, **style})
+        if name != log:
+            ax.set_yscale("log")
+        if x == "degree":
+            ax.set_xscale("symlog", linthresh=1.0)
+        else:
+            ax.set_xscale("log")
+        ax.set_xlabel(MEANINGS.get(x, x))
+        ax.set_ylabel(MEANINGS.get(name, name))
+        if others and axes[others[0]].size > 1:
+            ax.legend()
+        return ax
+
+    def _first(self) -> tuple[str, NDArray[Any]]:
+        return next(iter(self.axes().items()))
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        """Names of columns, and rows as text with an ellipsis in the middle."""
+        columns = dict(list(self.columns().items())[:MOST_COLUMNS])
+        size = len(next(iter(columns.values())))
+        half = MOST_ROWS // 2
+        at = list(range(size)) if size <= MOST_ROWS else [*range(half), *range(size - half, size)]
+        rows = [[_cell(column[i]) for column in columns.values()] for i in at]
+        if size > MOST_ROWS:
+            rows.insert(half, ["..."] * len(columns))
+        return list(columns), rows
+
+
+def library(name: str, purpose: str) -> Any:
+    """Import a library that only some users need.
+
+    Raises
+    ------
+    NtkspecError
+        When it is not installed: how to install it.
+
+    Examples
+    --------
+    >>> library("no_such_library", "this")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: this needs no_such_library; pip install 'ntkspec[tables]'
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        package = name.partition(".")[0]
+        raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[tables]'") from None
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        one, other = np.asarray(one), np.asarray(other)
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == "f" == other.dtype.kind)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
+
+
+def _spread(
+    array: NDArray[Any], along: tuple[str, ...], names: tuple[str, ...], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """An array along some axes as a flat one along all of them."""
+    order = sorted(range(len(along)), key=lambda i: names.index(along[i]))
+    placed = np.asarray(array).transpose(order)
+    full = tuple(size if name in along else 1 for name, size in zip(names, shape, strict=True))
+    return np.broadcast_to(placed.reshape(full), shape).ravel()
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _few(axis: NDArray[Any]) -> str:
+    values = [_cell(value) for value in axis]
+    return ", ".join(values) if len(values) <= 8 else f"{values[0]} to {values[-1]}"

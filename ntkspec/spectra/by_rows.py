@@ -1,0 +1,52 @@
+"""Routes on the sphere that compute rows of eigenvalues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.domains import Domain
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.route import Eigenvalues, Route, Source
+from ntkspec.spectra.rows import Rows, both_parities
+
+__all__ = ["row_route"]
+
+
+def row_route(
+    name: str,
+    takes: Callable[[Source, Domain, Kernel], str | None],
+    rows: Callable[[Network, Kernel], Rows],
+) -> Route:
+    """Make a route of what computes rows; parameters as for `Route`."""
+
+    def eigenvalues(
+        source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+    ) -> Eigenvalues:
+        assert isinstance(source, Network)
+        made = rows(source, kernel)
+        if made.degrees_alone or source.sigma.user:
+            mantissa, exponent = both_parities(made, domain.dim, degrees)
+        else:
+            mantissa, exponent = _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
+        return mantissa, exponent, np.full(degrees.size, made.relative_error)
+
+    return Route(name, takes, eigenvalues, rows)
+
+
+@lru_cache(maxsize=64)
+def _remembered(
+    rows: Callable[[Network, Kernel], Rows],
+    source: Network,
+    kernel: Kernel,
+    dim: int,
+    degrees: bytes,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Eigenvalues that take long, read-only; each request computes with rows of its own."""
+    wanted = np.frombuffer(degrees, np.int64)
+    mantissa, exponent = both_parities(rows(source, kernel), dim, wanted)
+    mantissa.flags.writeable = exponent.flags.writeable = False
+    return mantissa, exponent

@@ -1,0 +1,22 @@
+"""Routes on the Boolean cube."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ntkspec.spectra.route import Route
+
+__all__ = ["cube_routes"]
+
+
+def cube_routes() -> Iterator[Route]:
+    """Yield the routes in the order in which they are asked; each is imported when it is."""
+    from ntkspec.spectra.cube import series
+
+    yield series.ROUTE
+    from ntkspec.spectra.cube import zonal
+
+    yield zonal.ROUTE
+    from ntkspec.spectra.cube import layers
+
+    yield layers.ROUTE

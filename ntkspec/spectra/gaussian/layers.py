@@ -1,0 +1,157 @@
+"""Smooth activations with bias or more layers under the Gaussian measure.
+
+lambda_l(r, r') comes from Gauss's rule in the cosine, the duals of unequal variances from Hermite
+coefficients.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from flint import arb, arb_poly
+from numpy.typing import NDArray
+
+from ntkspec.domains import Domain, Gaussian
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.gaussian.hermite import FAMILIES, coefficients
+from ntkspec.spectra.gaussian.radial import angular_rule, radial_rule
+from ntkspec.spectra.gaussian.settled import Effort, settled
+from ntkspec.spectra.parity import parity
+from ntkspec.spectra.route import Eigenvalues, Route, Source
+
+__all__ = ["ROUTE"]
+
+
+class Layered:
+    """Bias or more layers: the kernel at pairs of radii by Gauss's rule in the angle."""
+
+    def __init__(self, network: Network, dim: int, kernel: Kernel, effort: Effort) -> None:
+        self.network, self.dim, self.kernel = network, dim, kernel
+        self.effort = effort
+        squares, weights = radial_rule(dim, effort.nodes, effort.reach)
+        self.radii = [x.sqrt() for x in squares]
+        self.roots = [w.sqrt() for w in weights]
+        self.cosines, self.angle_weights = angular_rule(dim, effort.angles, effort.bits)
+        self.layers = self._prepared(squares)
+        self.known: dict[tuple[int, int], list[arb]] = {}
+
+    def _prepared(self, squares: list[arb]) -> list[tuple[list[arb], list[list[arb]]]]:
+        """Variances and Hermite coefficients of every node, layer by layer."""
+        net = self.network
+        weight, bias = arb(net.weight_variance), arb(net.bias_variance)
+        variances = [weight * x + bias for x in squares]
+        layers = []
+        for _ in range(net.depth):
+            table = [coefficients(net.name, q, self.effort.terms) for q in variances]
+            layers.append((variances, table))
+            variances = [weight * sum((h * h for h in row), arb(0)) + bias for row in table]
+        return layers
+
+    def _values(self, i: int, j: int) -> list[arb]:
+        """K at the angles of the rule, for the radii i and j."""
+        key = (min(i, j), max(i, j))
+        if key not in self.known:
+            self.known[key] = self._through_layers(*key)
+        return self.known[key]
+
+    def _through_layers(self, i: int, j: int) -> list[arb]:
+        net = self.network
+        weight, bias = arb(net.weight_variance), arb(net.bias_variance)
+        scale = weight * self.radii[i] * self.radii[j]
+        covariances = [scale * t + bias for t in self.cosines]
+        tangents = covariances
+        values, slopes = covariances, covariances
+        for layer, (variances, table) in enumerate(self.layers):
+            if layer:
+                covariances = [weight * x + bias for x in values]
+                tangents = [
+                    c + weight * t * s
+                    for c, t, s in zip(covariances, tangents, slopes, strict=True)
+                ]
+            size = (variances[i] * variances[j]).sqrt()
+            dual = arb_poly([x * y for x, y in zip(table[i], table[j], strict=True)])
+            correlations = [(c / size).mid() for c in covariances]
+            values = [dual(x) for x in correlations]
+            if self.kernel == "ntk":
+                derivative = dual.derivative()
+                slopes = [derivative(x) / size for x in correlations]
+        if self.kernel == "nngp":
+            return values
+        if net.trained == "hidden":
+            return [t * s for t, s in zip(tangents, slopes, strict=True)]
+        return [v + t * s for v, t, s in zip(values, tangents, slopes, strict=True)]
+
+    @cached_property
+    def _harmonics(self) -> list[list[arb]]:
+        """Weights times P_0, P_1, ... at the angles of the rule, made as they are asked for."""
+        first = list(self.angle_weights)
+        second = [w * t for w, t in zip(first, self.cosines, strict=True)]
+        return [first, second]
+
+    def _weighted_legendre(self, degree: int) -> list[arb]:
+        rows, d = self._harmonics, self.dim
+        while len(rows) <= degree:
+            k = len(rows) - 1  # (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1)
+            rows.append(
+                [
+                    ((2 * k + d - 2) * t * p - k * b) / (k + d - 2)
+                    for t, p, b in zip(self.cosines, rows[k], rows[k - 1], strict=True)
+                ]
+            )
+        return rows[degree]
+
+    def _entry(self, degree: int, i: int, j: int) -> arb:
+        total = arb(0)
+        for w, x in zip(self._weighted_legendre(degree), self._values(i, j), strict=True):
+            total += w * x
+        return total * self.roots[i] * self.roots[j]
+
+    def cut(self) -> None:
+        """Nothing: another run costs as much as this one."""
+
+    def diagonal(self, degree: int) -> list[arb]:
+        return [self._entry(degree, i, i) for i in range(len(self.radii))]
+
+    def column(self, degree: int, j: int) -> list[arb]:
+        return [self._entry(degree, i, j) for i in range(len(self.radii))]
+
+
+def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if not isinstance(source, Network):
+        raise NtkspecError(
+            f"{source.name} is a function of the cosine alone, which has no values off the sphere; "
+            "under the Gaussian measure give a Network"
+        )
+    if source.weights == "sphere":
+        raise NtkspecError(
+            "weights = 'sphere' is not allowed under the Gaussian measure; use weights = 'gaussian'"
+        )
+    if source.sigma.homogeneous is not None:
+        raise NtkspecError(
+            f"bias_variance = {source.bias_variance:g} is not allowed with {source.name} under "
+            "the Gaussian measure: the kernel has a kink where x = x', which no route here "
+            "resolves; use bias_variance = 0"
+        )
+    if source.name not in FAMILIES or source.sigma.user:
+        known = ", ".join(FAMILIES)
+        raise NtkspecError(
+            f"activation {source.name!r} is not available under the Gaussian measure; use {known}"
+            " or a homogeneous one"
+        )
+    return "smooth layers"
+
+
+def _eigenvalues(
+    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+) -> Eigenvalues:
+    assert isinstance(source, Network)
+    assert isinstance(domain, Gaussian)
+    zeros = parity(source, kernel)
+    return settled(
+        lambda effort: Layered(source, domain.dim, kernel, effort), zeros, domain, degrees.tolist()
+    )
+
+
+ROUTE = Route("Gauss rules in radius and angle", _takes, _eigenvalues)

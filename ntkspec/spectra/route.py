@@ -1,0 +1,90 @@
+"""What a route is: a way to compute the eigenvalues of some kernels on a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.domains import Domain
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.spectra.rows import Rows
+from ntkspec.zonal import ZonalKernel
+
+__all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only"]
+
+Source: TypeAlias = Network | ZonalKernel
+#: Mantissas in [1, 2) or 0, exponents of 2, and bounds on the relative errors.
+Eigenvalues: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to compute eigenvalues, without state.
+
+    Parameters
+    ----------
+    name : str
+    takes : callable
+        Of a source, a domain and a kernel's name: why the route computes this spectrum, in a few
+        words, or None when it does not.  It may raise NtkspecError for what no route of its domain
+        computes.
+    eigenvalues : callable
+        Of a source, a domain, increasing degrees and a kernel's name: mantissas, exponents and
+        relative errors, with one row for each degree.
+    rows : callable, optional
+        Of a network and a kernel's name: the rows and columns that the dimension walk starts from,
+        a new object for each computation.
+    """
+
+    name: str
+    takes: Callable[[Source, Domain, Kernel], str | None]
+    eigenvalues: Callable[[Source, Domain, NDArray[np.int64], Kernel], Eigenvalues]
+    rows: Callable[[Network, Kernel], Rows] | None = None
+
+
+def choose(
+    routes: Iterable[Route], source: Source, domain: Domain, kernel: Kernel
+) -> tuple[Route, str]:
+    """Return the first route that takes a kernel on a domain, and why it does.
+
+    Raises
+    ------
+    NtkspecError
+        When no route does, or the kernel's name is unknown.
+    """
+    if isinstance(source, Network):
+        source.mixture(kernel)  # refuses unknown names
+    for route in routes:
+        why = route.takes(source, domain, kernel)
+        if why is not None:
+            return route, why
+    raise NtkspecError(f"no route computes the spectrum of {source.name} on the {domain}")
+
+
+def as_source(source: Source | str) -> Source:
+    """Return a network or a zonal kernel; a name stands for the poster's network.
+
+    Examples
+    --------
+    >>> as_source("tanh") == Network("tanh")
+    True
+    """
+    return source if isinstance(source, ZonalKernel) else as_network(source)
+
+
+def double_only(source: Source) -> bool:
+    """Whether the source is a user's function of doubles.
+
+    Examples
+    --------
+    >>> double_only(ZonalKernel(np.exp)), double_only(Network("relu"))
+    (True, False)
+    """
+    if isinstance(source, ZonalKernel):
+        return source.arithmetic == "double"
+    return source.sigma.arithmetic == "double"

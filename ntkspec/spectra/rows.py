@@ -1,0 +1,58 @@
+"""Rows and columns of the (dimension, degree) plane: where the dimension walk starts."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Rows", "both_parities"]
+
+
+class Rows(Protocol):
+    """Rows and columns of a network's eigenvalues on spheres.
+
+    Values come scaled: mantissa in [1, 2) or 0, and an int64 exponent of 2.
+    """
+
+    @property
+    def relative_error(self) -> float:
+        """Bound on the relative error of any eigenvalue from here."""
+
+    @property
+    def walks(self) -> bool:
+        """Whether the kernel is the same in all dimensions, as the dimension walk needs."""
+
+    @property
+    def degrees_alone(self) -> bool:
+        """Whether the cost of a row depends on the degrees asked for, not on all below them."""
+
+    def isolated(self, parity: int) -> tuple[int, ...] | None:
+        """Degrees of a parity that are not zero, or None when all of them may be."""
+
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
+        """Announce the dimensions (low to high) and degrees (all to last, or some) to come."""
+
+    def row(
+        self, dim: int, degrees: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Eigenvalues of increasing degrees of one parity."""
+
+    def column(
+        self, degree: int, dims: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Eigenvalues of one degree in increasing dimensions of one parity."""
+
+
+def both_parities(
+    source: Rows, dim: int, degrees: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Eigenvalues of increasing degrees in one dimension, scaled."""
+    mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
+    source.prepare(dim, dim, int(degrees[-1]), frozenset(degrees.tolist()))
+    for parity in (0, 1):
+        at = np.flatnonzero(degrees % 2 == parity)
+        if at.size:
+            mantissa[at], exponent[at] = source.row(dim, degrees[at])
+    return mantissa, exponent

@@ -1,0 +1,58 @@
+"""The routes on the sphere, and the rows of eigenvalues that the dimension walk starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ntkspec.domains import Sphere
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.route import Route, choose
+from ntkspec.spectra.rows import Rows
+
+__all__ = ["row_provider", "sphere_routes"]
+
+
+def sphere_routes() -> Iterator[Route]:
+    """Yield the routes in the order in which they are asked; each is imported when it is."""
+    from ntkspec.spectra import closed_form
+
+    yield closed_form.ROUTE
+    from ntkspec.spectra import series
+
+    yield series.ROUTE
+    from ntkspec.spectra import direct
+
+    yield direct.ROUTE
+    from ntkspec.spectra import zonal
+
+    yield zonal.ROUTE
+    from ntkspec.spectra import sphere_weights
+
+    yield sphere_weights.ROUTE
+    from ntkspec.spectra import seeds
+
+    yield seeds.ROUTE
+
+
+def row_provider(network: Network, kernel: Kernel) -> Rows:
+    """Return what computes rows and columns of a network's eigenvalues, new for each computation.
+
+    Raises
+    ------
+    NtkspecError
+        When the network's eigenvalues come in single dimensions only.
+
+    Examples
+    --------
+    >>> row_provider(Network("relu"), "ntk").degrees_alone
+    True
+    """
+    route, _ = choose(sphere_routes(), network, Sphere(3), kernel)
+    if route.rows is None:
+        raise NtkspecError(
+            f"{network.sigma.name} is known in doubles only, which is not enough for tables; give "
+            "the function for flint or mpmath numbers, or compute one dimension with "
+            "ntkspec.spectrum and a tolerance"
+        )
+    return route.rows(network, kernel)
