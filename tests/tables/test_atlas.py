@@ -273,9 +273,9 @@ def test_what_determines_the_numbers():
         path.relative_to(PACKAGE).as_posix() for path in imported_sources(PACKAGE, "spectra.walk")
     }
     assert {
-        "spectra/walk.py", "spectra/sphere_routes.py", "spectra/series.py", "spectra/closed_form.py",
-        "spectra/seeds.py", "duals/layers.py", "kernels/walk.py", "kernels/series.py",
-        "kernels/moments.py", "networks/network.py",
+        "spectra/walk.py", "spectra/sphere_routes.py", "spectra/series.py",
+        "spectra/closed_form.py", "spectra/seeds.py", "duals/layers.py", "kernels/walk.py",
+        "kernels/series.py", "kernels/moments.py", "networks/network.py",
     } <= names  # fmt: skip
     # The trainer's loops, the independent route and the laws have no part in them.
     assert "kernels/descent.py" not in names
