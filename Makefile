@@ -11,8 +11,9 @@ OUT     := out
 TABLE   := $(OUT)/spectra.h5
 FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
-#: Tests that run as Python in minutes and meet every kernel.
-COVERED := tests/kernels tests/spectra/test_walk.py
+#: With numba's compiler off, so that the lines of compiled functions count; small problems only.
+INTERPRETED = NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-report= \
+	tests/kernels/test_interpreted.py tests/kernels/test_scaled.py tests/kernels/test_moments.py
 #: What users may leave out, and what tests and lint need.
 EXTRAS  := clusters,compression,dashboard,explorer,tables,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
@@ -36,12 +37,13 @@ spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw
 test: $(ENV) ## Run the tests and the doctests
 	$(BIN)/python -m pytest -n 2
 
-test-all: $(ENV) coverage ## Run the slow, wide tests too, and measure the coverage
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough --timeout 1800 -m "not slurm and not browser and not readers and not release"
+test-all: $(ENV) ## Run the slow, wide tests too, and measure the coverage
+	$(INTERPRETED)
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough --cov --cov-append -m "not slurm and not browser and not readers and not release"
 
-# Compiled functions run as Python: too slow for the tests of speed, of many values, of processes.
-coverage: $(ENV) ## Measure the coverage of the package and its kernels, with numba's compiler off
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n 2 --timeout=120 --cov --cov-report=term $(COVERED)
+coverage: $(ENV) ## Measure the coverage by `make test`, lines of compiled functions included
+	$(INTERPRETED)
+	$(BIN)/python -m pytest -n 2 --cov --cov-append
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/sweeps

@@ -404,9 +404,8 @@ def test_a_step_that_is_not_stable_is_refused_before_any_training(tmp_path, monk
     text = RECIPE + "step_size = 10.0\n"
     (tmp_path / "r.toml").write_text(text)
     monkeypatch.setattr(training.Training, "run", None)
-    with pytest.raises(
-        NtkspecError, match=r"s=1,width=64,seed=0: step_size = 10 .*stable step size is \d"
-    ):
+    words = r"s=1,width=64,seed=0: step_size = 10 .*stable step size is \d"
+    with pytest.raises(NtkspecError, match=words):
         train_run(tmp_path / "r.toml", tmp_path / "run.h5")
     assert not (tmp_path / "run.h5").exists()
 
