@@ -17,7 +17,7 @@ fi
 ntkspec=${NTKSPEC:-ntkspec}
 
 shards=()
-# Processes in the background do not hear of Ctrl-C.
+# Processes in the background do not receive Ctrl-C.
 trap 'kill "${shards[@]}" 2>/dev/null; exit 130' INT TERM
 for ((i = 1; i <= $3; i++)); do
     "$ntkspec" sweep "$1" -o "$2" --shard "$i/$3" &
@@ -28,7 +28,7 @@ for shard in "${shards[@]}"; do
     wait "$shard" || failed=$?
 done
 if [[ $failed -ne 0 ]]; then
-    echo "not all blocks are there; the same command again goes on from here" >&2
+    echo "not all blocks are there; the same command again resumes the work" >&2
     exit "$failed"
 fi
 "$ntkspec" merge "$2.parts" -o "$2"

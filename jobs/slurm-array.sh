@@ -30,7 +30,7 @@ shard="${SLURM_ARRAY_TASK_ID:?submit this with --array=1-N}/$SLURM_ARRAY_TASK_CO
 
 "${NTKSPEC:-ntkspec}" sweep "$1" -o "$2" --shard "$shard" &
 sweep=$!
-# USR1 says that the time is nearly over.  The limit ends a task that gets nowhere in any time.
+# USR1 warns that the time is nearly over.  The limit ends a task that never finishes.
 again() {
     kill "$sweep" || true
     if [[ ${SLURM_RESTART_COUNT:-0} -lt 50 ]]; then

@@ -27,7 +27,7 @@ class TableError(NtkspecError):
     >>> ntkspec.open_table("missing.h5")
     Traceback (most recent call last):
         ...
-    ntkspec.errors.TableError: missing.h5: there is no such file
+    ntkspec.errors.TableError: missing.h5 does not exist
     """
 
 

@@ -1,4 +1,4 @@
-"""Numbers that a caller gives: checked in one place, refused in one sentence."""
+"""Checks of numbers that a caller passes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ntkspec.errors import NtkspecError
 
 __all__ = ["as_number", "as_whole", "is_one_of", "number", "shown", "whole_number"]
 
-#: Characters of a value in a sentence.
+#: Characters of a value in a message.
 MOST_SHOWN = 80
 
 
@@ -38,7 +38,7 @@ def shown(value: Any) -> str:
 
 
 def is_one_of(value: Any, allowed: Collection[str]) -> bool:
-    """Whether a value is one of some words; anything that is no text is none of them.
+    """Whether a value is one of some strings; other types are not.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def whole_number(value: Any, name: str, least: int, most: int | None = None) -> 
     Raises
     ------
     NtkspecError
-        For anything else: truth values, text, arrays, NaN.
+        For anything else: booleans, strings, arrays, NaN.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def whole_number(value: Any, name: str, least: int, most: int | None = None) -> 
 
 
 def as_number(value: Any) -> float:
-    """Return a number as a float; NaN for what is none: truth values, text, arrays, None.
+    """Return a number as a float; NaN for booleans, strings, arrays and None.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def number(value: Any, name: str, least: float, most: float) -> float:
     Raises
     ------
     NtkspecError
-        For anything else: truth values, text, arrays, NaN.
+        For anything else: booleans, strings, arrays, NaN.
 
     Examples
     --------

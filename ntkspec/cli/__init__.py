@@ -12,7 +12,7 @@ from ntkspec.cli.eig import eig
 from ntkspec.cli.explore import explore
 from ntkspec.cli.export import export
 from ntkspec.cli.fit import fit
-from ntkspec.cli.group import ErrorsAsSentences
+from ntkspec.cli.group import ErrorsAsMessages
 from ntkspec.cli.info import info
 from ntkspec.cli.merge import merge
 from ntkspec.cli.plot import plot
@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 
 @click.group(
-    cls=ErrorsAsSentences,
+    cls=ErrorsAsMessages,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(ntkspec.__version__, prog_name="ntkspec")

@@ -1,4 +1,4 @@
-"""Columns of numbers on the standard output: as text, CSV or JSON."""
+"""Columns of numbers on the standard output, as text, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def print_columns(
     about: Mapping[str, Any] | None = None,
     text: Callable[[Any], str] = repr,
 ) -> None:
-    """Print named columns; in JSON after what they are about, with null for what is not finite."""
+    """Print named columns; in JSON after `about`, with null for values that are not finite."""
     if layout == "json":
         finite = {
             name: [value if math.isfinite(value) else None for value in column]

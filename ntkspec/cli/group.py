@@ -1,4 +1,4 @@
-"""What becomes of an error or a Ctrl-C on the command line."""
+"""Errors and Ctrl-C on the command line."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from ntkspec.cli.streams import flush_failed, say, standard_streams
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.text import printable
 
-__all__ = ["ErrorsAsSentences"]
+__all__ = ["ErrorsAsMessages"]
 
 
-#: What the system says of a stream that cannot be written.
+#: Errors of a stream that cannot be written.
 OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 class BadParameter(click.ClickException):
-    """A sentence on the standard error stream, exit code 2."""
+    """A message on the standard error stream, exit code 2."""
 
     exit_code = 2
 
 
 class BadFile(click.ClickException):
-    """A sentence on the standard error stream, exit code 3."""
+    """A message on the standard error stream, exit code 3."""
 
     exit_code = 3
 
 
-class ErrorsAsSentences(click.Group):
+class ErrorsAsMessages(click.Group):
     """A group that exits 2 for a bad parameter, 3 for a bad file, 130 for Ctrl-C, 143 for SIGTERM.
 
-    A command leaves in ``ctx.obj`` what to say after Ctrl-C.
+    A command stores in ``ctx.obj`` the message for Ctrl-C.
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the program, once it is known that its output arrives."""
+        """Run the program with its standard streams open."""
         with standard_streams():
             return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; its errors become one sentence and an exit code."""
+        """Run the command; errors become a message and an exit code."""
         try:
             with ending_soon("interrupted"):
                 return super().invoke(ctx)
@@ -54,15 +54,15 @@ class ErrorsAsSentences(click.Group):
         except BrokenPipeError:
             raise  # click ends quietly
         except OSError as error:
-            raise BadFile(printable(_sentence(error))) from None
+            raise BadFile(printable(_message(error))) from None
         except KeyboardInterrupt as interrupt:
             say(ctx.obj or "interrupted", err=True)
             code = next(iter(interrupt.args), INTERRUPTED)
             raise click.exceptions.Exit(code) from None
 
 
-def _sentence(error: OSError) -> str:
-    """What the system says, of a file or of the standard output."""
+def _message(error: OSError) -> str:
+    """Message for an error of a file or of the standard output."""
     failed = flush_failed() or error
     if failed.filename is None and failed.errno in OF_STREAMS:
         return f"the standard output cannot be written ({failed.strerror})"

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command(short_help="Show what TABLE, or a run, holds and what made it.")
+@click.command(short_help="Show the contents and the provenance of TABLE, or of a run.")
 @click.argument("table", type=TABLE)
 def info(table: Path) -> None:
-    """Show what TABLE, or a run, holds, what made it, and what was checked.
+    """Show the contents, the provenance and the checks of TABLE, or of a run.
 
-    Of what a sweep or a training has not finished it shows how far it is.
+    For an unfinished sweep or training it shows the progress.
 
     \b
     Example:
@@ -48,12 +48,12 @@ def info(table: Path) -> None:
         attributes = source.attributes
         _show_making(table, attributes)
         if attributes.get("layout") == "virtual":
-            say("a virtual table: its numbers are in the files of its blocks")
+            say("a virtual table: the numbers are in the files of its blocks")
         _show_networks(source)
 
 
 def _show_making(path: Path, attributes: dict[str, Any]) -> None:
-    """What a file is, and what made it."""
+    """Print format and provenance of a file."""
     say(f"{path}: {attributes['format']}, version {attributes['format_version']}")
     say(f"made {attributes['time']} by: {attributes['command']}")
     versions = json.loads(attributes["versions"])
@@ -61,7 +61,7 @@ def _show_making(path: Path, attributes: dict[str, Any]) -> None:
 
 
 def _show_run(path: Path) -> None:
-    """The trainings of a run, or how far each of them is."""
+    """Print the trainings of a run and their progress."""
     from ntkspec.cli.run_plan import named_target
     from ntkspec.cli.terminal import Grid, console, number
     from ntkspec.jobs.parts import is_locked
@@ -73,14 +73,14 @@ def _show_run(path: Path) -> None:
         _show_making(path, run.attributes)
     else:
         total = recipe.steps * members
-        say(f"{path}: an unfinished run" + (", at work now" if is_locked(path) else ""))
+        say(f"{path}: an unfinished run" + (", running now" if is_locked(path) else ""))
         finished = members - len(run.missing)
         say(
             f"{len(run.members)} of {members} trainings have begun, {finished} are finished, "
             f"{run.steps_done} of {total} steps are done ({run.steps_done / total:.1%})"
         )
         for sentence in run.damaged.values():
-            say(f"damaged, so it is trained again: {sentence}")
+            say(f"damaged, to be trained again: {sentence}")
     say(
         f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
         f"{run.points.dim}, target: {named_target(run.target)}"
@@ -119,7 +119,7 @@ def _show_networks(source: Table) -> None:
 
 
 def _show_unfinished(folder: Path) -> None:
-    """How many blocks of each network are there."""
+    """Print how many blocks of each network are done."""
     from ntkspec.cli.terminal import Grid, console
     from ntkspec.jobs.parts import is_locked
     from ntkspec.sweeps import Plan, group_name
@@ -128,7 +128,7 @@ def _show_unfinished(folder: Path) -> None:
     plan = Plan(remembered(folder))
     there = survey(plan, folder)
     share = there.eigenvalues / plan.eigenvalues
-    say(f"{folder}: an unfinished sweep" + (", at work now" if is_locked(folder) else ""))
+    say(f"{folder}: an unfinished sweep" + (", running now" if is_locked(folder) else ""))
     say(
         f"{there.blocks} of {len(plan)} blocks, {there.eigenvalues} of {plan.eigenvalues} "
         f"eigenvalues ({share:.1%}), {there.checks} checks"
@@ -141,7 +141,7 @@ def _show_unfinished(folder: Path) -> None:
 
 
 def _span(values: NDArray[np.int64]) -> str:
-    """As it would be written in a recipe, or the ends alone."""
+    """Values as in a recipe, or only their ends."""
     first, last = values[[0, -1]].tolist()
     steps = set((values[1:] - values[:-1]).tolist())
     if not steps:

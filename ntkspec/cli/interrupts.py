@@ -1,4 +1,4 @@
-"""Ctrl-C, or a batch system's SIGTERM, at any moment."""
+"""Ctrl-C, or the SIGTERM of a batch system, at any moment."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["INTERRUPTED", "ending_soon"]
 INTERRUPTED, TERMINATED = 130, 143
 
 SECONDS_TO_CLOSE = 5.0
-#: Seconds until an interrupt is raised again that was lost.
+#: Seconds until a lost interrupt is raised again.
 SOON = 0.01
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
 @contextmanager
 def ending_soon(message: str) -> Iterator[None]:
-    """Make sure that Ctrl-C and SIGTERM end this process; in other than its main thread, nothing.
+    """Make Ctrl-C and SIGTERM end this process; has no effect outside the main thread.
 
     They raise KeyboardInterrupt with the exit code.  Where that is lost in a finalizer (dask has
     many) it is raised again.  When the cluster takes long to close, or nothing else helps, the
@@ -40,7 +40,7 @@ def ending_soon(message: str) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal first, code
-        logging.disable()  # what a cluster says while it is taken apart
+        logging.disable()  # messages of a cluster that is being closed
         if number == signal.SIGTERM:
             code = TERMINATED
         first = first or time.monotonic()

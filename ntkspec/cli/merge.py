@@ -22,11 +22,11 @@ __all__ = ["merge"]
     "--layout", default="single", show_default=True, metavar="single|virtual",
     help="Of folders: one file, or a file over those of the blocks.",
 )  # fmt: skip
-@click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
+@click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 def merge(sources: tuple[Path, ...], output: Path, layout: Any, log_json: bool) -> None:
-    """Merge SOURCES: folders in which shards left their blocks, or tables.
+    """Merge SOURCES: folders with the blocks of shards, or tables.
 
-    Every block is verified; checks that no shard made are made.  Tables may hold other networks or
+    Every block is verified, and missing checks are made.  Tables may have other networks or
     adjacent ranges of dimension and degree; where they overlap they must agree.
 
     \b

@@ -1,4 +1,4 @@
-"""``ntkspec sweep --plan``: what there is to compute."""
+"""``ntkspec sweep --plan``: blocks, memory, disk and time of a sweep."""
 
 from __future__ import annotations
 

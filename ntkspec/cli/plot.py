@@ -44,7 +44,7 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
         run = open_run(source)
         written = run_picture(run, outputs, numbers)
         if run.missing:
-            say("not finished, and so not drawn to the end:", err=True)
+            say("not finished, so their curves end early:", err=True)
             for one in run.missing:
                 say(f"  {one}", err=True)
     elif numbers is None:

@@ -9,7 +9,7 @@ import click
 
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import domain_options
-from ntkspec.cli.group import ErrorsAsSentences
+from ntkspec.cli.group import ErrorsAsMessages
 from ntkspec.cli.options import network_options
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ COMMON = (
 )  # fmt: skip
 
 
-@click.group(cls=ErrorsAsSentences)
+@click.group(cls=ErrorsAsMessages)
 def predict() -> None:
     """Predict how a wide network learns, from its spectrum alone.
 

@@ -1,4 +1,4 @@
-"""``ntkspec train --plan``: what there is to train."""
+"""``ntkspec train --plan``: members, disk and time of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEW = 12
 
 
 def named_target(target: Target | SampledTarget) -> str:
-    """What is to be learned, in words."""
+    """Describe a target in words."""
     from ntkspec.trainer.targets import SampledTarget
 
     degrees = [str(degree) for degree in target.degrees]
@@ -58,12 +58,12 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
 
 
 def trainings(count: int) -> str:
-    """So many trainings, in words."""
+    """Return "1 training" or "N trainings"."""
     return f"{count} training{'' if count == 1 else 's'}"
 
 
 def _listed(values: tuple[int, ...]) -> str:
-    """The first and the last, where they follow each other; all of a few others."""
+    """A list of values; the first and the last if they are consecutive."""
     if len(values) > 2 and values == tuple(range(values[0], values[-1] + 1)):
         return f"{values[0]} to {values[-1]}"
     few = [str(value) for value in values[:FEW]]

@@ -1,4 +1,4 @@
-"""The standard streams: what is printed arrives, or the exit code says that it did not."""
+"""The standard streams: the exit code reports output that cannot be written."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NOT_WRITTEN, PIPE_BROKEN = 3, 1
 
 
 def say(text: str, *, err: bool = False, newlines: bool = False) -> None:
-    """Print a line; what a terminal would obey is shown as its escape."""
+    """Print a line, with control characters escaped."""
     click.echo(printable(text, newlines=newlines), err=err)
 
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Run a command; exit 3 where its output does not arrive, and 1 where its reader has left."""
+    """Run a command; exit 3 if its output cannot be written, 1 if its reader has left."""
     _fill()
     if sys.stdout is None:
-        _end("the standard output is closed; send it to /dev/null if it is not wanted")
+        _end("the standard output is closed; redirect it to /dev/null to discard it")
     try:
         yield
     except SystemExit as end:
@@ -40,11 +40,11 @@ def standard_streams() -> Iterator[None]:
 
 
 def flush_failed() -> OSError | None:
-    """Flush the standard output; return why it cannot be written, and forget what is left of it."""
+    """Flush the standard output; on failure discard the rest and return the error."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Else Python would try again at its end, and print a traceback.
+        # Otherwise Python tries again at exit and prints a traceback.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -53,7 +53,7 @@ def flush_failed() -> OSError | None:
 
 
 def _fill() -> None:
-    """Open what is closed, so that no file gets the number of a standard stream."""
+    """Open closed standard streams, so that no file gets their numbers."""
     for number in range(3):
         try:
             os.fstat(number)

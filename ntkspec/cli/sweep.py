@@ -23,31 +23,33 @@ BATCH = ("partition", "account", "memory", "walltime", "prologue", "jobs")
 @click.command()
 @click.argument("recipe", type=PATH)
 @click.option("-o", "--output", type=PATH, help="Table to write (HDF5).")
-@click.option("--plan", is_flag=True, help="Say what there is to compute, and compute nothing.")
+@click.option("--plan", is_flag=True, help="Show what there is to compute, and compute nothing.")
 @click.option(
     "--layout", default="single", show_default=True, metavar="single|virtual",
     help="One file, or a file over those of the blocks, which stay beside it.",
 )  # fmt: skip
-@click.option("--restart", is_flag=True, help="Throw away what an interrupted run has done.")
-@click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
+@click.option("--restart", is_flag=True, help="Discard the work of an interrupted run.")
+@click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 @click.option("--workers", type=int, help="Local processes.  [default: one for each processor]")
 @click.option(
     "--dashboard", metavar="HOST:PORT",
     help="Where dask's dashboard listens; 0.0.0.0:8787 opens it to others.  [default: a free port "
     "of 127.0.0.1]",
 )  # fmt: skip
-@click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler that runs already.")
-@click.option("--scheduler-file", type=PATH, help="Where a dask scheduler wrote its address.")
+@click.option("--scheduler", metavar="ADDRESS", help="Address of a running dask scheduler.")
+@click.option(
+    "--scheduler-file", type=PATH, help="File to which a dask scheduler wrote its address."
+)
 @click.option("--tls-ca", type=PATH, help="Certificate authority of that scheduler.")
 @click.option("--tls-cert", type=PATH, help="Our certificate.")
 @click.option("--tls-key", type=PATH, help="Our key.")
 @click.option("--shard", metavar="I/N", help="Only the I-th of N parts, from 1, without dask.")
 @click.option(
     "--cluster", metavar="KIND",
-    help="Jobs of a batch system: slurm, pbs, sge, lsf, ...; the recipe's [cluster] table says the "
-    "rest, and so do the options below.",
+    help="Jobs of a batch system: slurm, pbs, sge, lsf, ...; the recipe's [cluster] table and "
+    "the options below determine the rest.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="With --cluster: print the job script, no more.")
+@click.option("--dry-run", is_flag=True, help="With --cluster: only print the job script.")
 @click.option("--partition", help="Partition, or queue.")
 @click.option("--account")
 @click.option("--memory", help="Of a job, as 4GB.")
@@ -72,7 +74,7 @@ def sweep(
 ) -> None:
     """Compute the table that RECIPE (TOML) describes.
 
-    Killed at any moment and run again, it goes on where it was.
+    After an interruption the same command resumes the work.
 
     \b
     Example: what there is to do; on this machine; one of four jobs of an array; on a cluster
@@ -115,7 +117,7 @@ def _run(
 
     dask.config.set({"distributed.worker.preload": ["ntkspec.cli.workers"]})
     again = "the same command again" + (" without --restart" if restart else "")
-    ctx.find_root().obj = message = f"interrupted; {again} goes on from here"
+    ctx.find_root().obj = message = f"interrupted; {again} resumes the work"
     with ending_soon(message), watching("blocks and checks", as_json=log_json) as observer:
         if shard is None:
             result = run_sweep(
@@ -136,7 +138,7 @@ def _where(
     cluster: str | None,
     **options: Any,
 ) -> Local | External | Batch:
-    """Where to compute, from options of which most exclude each other."""
+    """Where to compute, from the options."""
     from ntkspec.errors import NtkspecError
     from ntkspec.sweeps import Batch, External, Local
 

@@ -19,20 +19,20 @@ PATH = click.Path(path_type=Path)
 
 @click.command(short_help="Train the networks of RECIPE and measure their rates.")
 @click.argument("recipe", type=PATH)
-@click.option("-o", "--output", type=PATH, help="Run to write (HDF5); needed but for --plan.")
+@click.option("-o", "--output", type=PATH, help="Run to write (HDF5); required except with --plan.")
 @click.option(
     "--plan",
     is_flag=True,
-    help="Say what there is to train, how long that takes and what it needs; train nothing.",
+    help="Show what there is to train, how long it takes and what it needs; train nothing.",
 )
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="The numbers do not depend on it.  [default: all]"
+    "--threads", type=click.IntRange(min=1), help="The results do not depend on it.  [default: all]"
 )
-@click.option("--restart", is_flag=True, help="Throw away what an earlier run has done.")
-@click.option("--log-json", is_flag=True, help="Tell what happens as lines of JSON.")
+@click.option("--restart", is_flag=True, help="Discard the work of earlier runs.")
+@click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 @click.option(
     "--checkpoint", type=click.FloatRange(min=0.0), default=5.0, show_default=True,
-    metavar="SECONDS", help="Time between checkpoints: what a kill may lose.",
+    metavar="SECONDS", help="Time between checkpoints, the work that a kill may lose.",
 )  # fmt: skip
 @click.pass_context
 def train(
@@ -48,9 +48,9 @@ def train(
 ) -> None:
     """Train the networks that RECIPE (TOML) describes, and measure what they learn.
 
-    Every choice of exponent, width and seed is trained, one after the other.  Killed at any moment
-    and run again, it goes on where it was, to the same bits.  A training that diverges is kept
-    with the reason, the others go on, and the exit code is 1.
+    Every combination of exponent, width and seed is trained, one after another.  After an
+    interruption the same command resumes the work, to the same bits.  A training that diverges is
+    kept with the reason, the others go on, and the exit code is 1.
 
     \b
     Example: what there is to do; train; look at it
@@ -71,7 +71,7 @@ def train(
     from ntkspec.trainer.runs import train_run
 
     again = "the same command again" + (" without --restart" if restart else "")
-    ctx.find_root().obj = message = f"interrupted; {again} goes on from here"
+    ctx.find_root().obj = message = f"interrupted; {again} resumes the work"
     with ending_soon(message), watching("steps", as_json=log_json) as observer:
         result = train_run(
             recipe, output, threads=threads, restart=restart, checkpoint=checkpoint,

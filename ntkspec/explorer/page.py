@@ -72,7 +72,7 @@ def write_page(
     >>> write_page("missing.h5", "explorer.html")
     Traceback (most recent call last):
         ...
-    ntkspec.errors.TableError: missing.h5: there is no such file
+    ntkspec.errors.TableError: missing.h5 does not exist
     """
     output = Path(output)
     with ExitStack() as stack:

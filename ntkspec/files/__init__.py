@@ -1,1 +1,1 @@
-"""Files: recipes as people write them, and HDF5 that appears whole or not at all."""
+"""Files: HDF5 that appears whole or not at all, seals, and checks of files from anyone."""

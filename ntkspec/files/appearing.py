@@ -1,4 +1,4 @@
-"""Files that appear whole under their final name, or not at all, whatever the disk does."""
+"""Files that appear whole under their final name, or not at all, even on a full disk."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ __all__ = [
 
 #: In the names of files that are being written, before the process and a random number.
 PART = ".part-"
-#: What a disk or a quota says when there is no room.
+#: Errors of a full disk or an exceeded quota.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: What the system says where nothing can be written under a name.
+#: Errors for names under which nothing can be written.
 NOT_WRITABLE = (
     *NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.EBADF,
 )  # fmt: skip
@@ -54,11 +54,11 @@ NOT_WRITABLE = (
 MOST_LINKS = 40
 #: Seconds until a signal is raised again that came while HDF5 called back.
 SOON = 0.01
-#: Seconds that a pipe is given to find a reader, and between two looks.
+#: Seconds to wait for the reader of a pipe, and between two attempts.
 READER_SECONDS, LOOK_SECONDS = 10.0, 0.05
 
 
-#: Called when a file is written but not yet on the disk: whoever waits for it may let others work.
+#: Called when a file is written but not yet on the disk, so that other work can go on meanwhile.
 waiting_for_disk: ContextVar[Callable[[], None]] = ContextVar(
     "waiting_for_disk", default=lambda: None
 )
@@ -99,36 +99,36 @@ def output_file(path: Path) -> Path:
     except FileNotFoundError:
         return target
     except NotADirectoryError:
-        raise TableError(f"{path}: {path.parent} is no folder") from None
+        raise TableError(f"{path}: {path.parent} is not a folder") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NtkspecError(
                 f"output = {str(path)!r} is a symbolic link that leads back to itself; give a file"
             ) from None
-        raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+        raise TableError(f"{path} cannot be written ({error.strerror})") from None
     if stat.S_ISDIR(mode):
-        raise TableError(f"{path}: this is a folder; give the name of a file")
+        raise TableError(f"{path} is a folder; give the name of a file")
     if not stat.S_ISREG(mode) or _descriptor(path) is not None:
         raise NtkspecError(
-            f"output = {str(path)!r} is {_kind(mode)}, and this output needs a file of its own"
+            f"output = {str(path)!r} is {_kind(mode)}; give the name of a regular file"
         )
     if not (mode & 0o222 and os.access(target, os.W_OK)):
-        raise TableError(f"{path}: it is protected from writing; remove it, or give another name")
+        raise TableError(f"{path} is write-protected; remove it, or give another name")
     return target
 
 
 def check_outputs(
     outputs: Iterable[Path], inputs: Iterable[Path], *, streams: bool = False
 ) -> None:
-    """Refuse outputs before any work is done for them.
+    """Check outputs before any work is done.
 
     Parameters
     ----------
     outputs : iterable of Path
     inputs : iterable of Path
-        Files and folders that are read.
+        Files and folders that the command reads.
     streams : bool
-        Whether pipes and devices are written through.
+        Whether pipes and devices are allowed.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def part_names(name: str) -> str:
 
 @contextmanager
 def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
-    """Give a name in the same folder to write to; flush it and rename it at the end.
+    """Yield a temporary name in the same folder; flush the file and rename it at the end.
 
     The name is unique, so that two writers of the same file cannot meet.  A file that is replaced
     passes on its owner and its permissions.
@@ -213,7 +213,7 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
         check_part(path)
     target = output_file(path) if follow else path
     if not target.parent.is_dir():
-        raise TableError(f"{path}: there is no folder {target.parent}")
+        raise TableError(f"{path}: the folder {target.parent} does not exist")
     part = target.with_name(f"{target.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         yield part
@@ -225,7 +225,7 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
         _flush(target.parent)
     except OSError as error:
         if error.errno in NOT_WRITABLE:
-            raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+            raise TableError(f"{path} cannot be written ({error.strerror})") from None
         raise
     finally:
         with suppress(OSError):  # where nothing may be written there is nothing to remove
@@ -233,7 +233,7 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
 
 
 def check_part(path: Path) -> None:
-    """Raise TableError where something has the name of a part that was not made here.
+    """Raise TableError where another file has the name of a part.
 
     That is anything but a regular file, and a file .h5 that neither begins as HDF5 nor has a seal.
     """
@@ -242,14 +242,13 @@ def check_part(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+        raise TableError(f"{path} cannot be written ({error.strerror})") from None
     if stat.S_ISREG(about.st_mode) and (
         path.suffix != ".h5" or begins_as_hdf5(path) or carries_seal(path)
     ):
         return
     raise TableError(
-        f"{path}: this was not made by ntkspec, and is in the way of a file of that name; move it "
-        "elsewhere"
+        f"{path} was not written by ntkspec, which needs a file of that name; move it elsewhere"
     )
 
 
@@ -268,12 +267,12 @@ def _pass_on(old: Path, new: Path) -> None:
 
 @contextmanager
 def appearing_text(path: Path) -> Iterator[TextIO]:
-    """Give a text file to fill, which appears whole; a pipe or a device is written through.
+    """Yield a text file to write, which appears whole; pipes and devices are written directly.
 
     Raises
     ------
     NtkspecError
-        When nobody reads a pipe, or the path is of another kind: see `output_file`.
+        When a pipe has no reader, or the path is of another kind: see `output_file`.
     TableError
         As `appearing`.
     """
@@ -284,7 +283,7 @@ def appearing_text(path: Path) -> Iterator[TextIO]:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise TableError(f"{path}: it cannot be written ({error.strerror})") from None
+            raise TableError(f"{path} cannot be written ({error.strerror})") from None
         return
     with appearing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         yield file
@@ -315,7 +314,7 @@ def _opened_pipe(path: Path) -> int:
             return handle
         if time.monotonic() > deadline:
             raise NtkspecError(
-                f"output = {str(path)!r} is a pipe that nobody reads; start its reader first"
+                f"output = {str(path)!r} is a pipe without a reader; start the reader first"
             )
         time.sleep(LOOK_SECONDS)
 
@@ -324,18 +323,18 @@ def _opened_pipe(path: Path) -> int:
 def appearing_hdf5(
     path: Path, bytes_needed: int, numbers: Numbers | None = None, *, follow: bool = True
 ) -> Iterator[h5py.File]:
-    """Give an HDF5 file to fill, which appears whole under its name; see `appearing`.
+    """Yield an HDF5 file to write, which appears whole under its name; see `appearing`.
 
-    Ctrl-C may come at any moment.
+    Safe against Ctrl-C at any moment.
 
     Parameters
     ----------
     path : Path
     bytes_needed : int
-        Bound on the size of the file: where there is less room nothing is begun.
+        Bound on the size of the file; with less room on the disk nothing is written.
     numbers : Numbers, optional
-        The file gets a seal, in which these arrays have checksums of their own; who writes the
-        file may fill it as he goes.
+        Seal the file, with checksums of their own for these arrays; the writer may fill this
+        while writing.
     follow : bool
         As for `appearing`.
     """
@@ -349,15 +348,15 @@ def appearing_hdf5(
                 if numbers is not None:
                     kind = str(file.attrs.get("format", ""))
                     arrays, chunks = numbers.located(file)
-            plain.complain()
+            plain.raise_error()
         if numbers is not None:
             seal(part, kind, arrays, chunks)
 
 
 class _Enduring(io.RawIOBase):
-    """A file that takes everything and complains at the end.
+    """A file that accepts every write and reports errors at the end.
 
-    HDF5 crashes the process when it cannot write; so it hears of no error, and its file is thrown
+    HDF5 crashes the process when it cannot write: errors are kept from it, and the file is thrown
     away afterwards.
     """
 
@@ -366,8 +365,8 @@ class _Enduring(io.RawIOBase):
         self._at = 0
         self._error: OSError | None = None
 
-    def complain(self) -> None:
-        """Raise the first error there was."""
+    def raise_error(self) -> None:
+        """Raise the first error, if any."""
         if self._error is not None:
             raise self._error
 

@@ -1,4 +1,4 @@
-"""Numbers out of chunks: each is compared with its checksum and unpacked within bounds."""
+"""Reading numbers from chunks, compared with their checksums and unpacked within bounds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ChunkedReader:
     Raises
     ------
     TableError
-        When the file's seal does not know the array, or it is packed by an unknown filter.
+        When the seal does not list the array, or its filter is unknown.
     """
 
     def __init__(self, file: SealedFile, name: str) -> None:
@@ -52,7 +52,7 @@ class ChunkedReader:
         self.file, self.name, self.array = file, name, found
 
     def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64], out: Array) -> None:
-        """Read places into an array of their shape.
+        """Read some rows and columns into an array.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ def _inflated(data: bytes, size: int) -> bytes:
 
 
 def _bounded(codes: list[int], data: bytes, size: int) -> bool:
-    """Whether data packed by zstd or Blosc says that it unpacks to a size."""
+    """Whether the header of data packed by zstd or Blosc states a size."""
     if BLOSC in codes:
         return bool(struct.unpack_from("<I", data, 4)[0] == size)
     if ZSTD in codes:

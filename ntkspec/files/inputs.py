@@ -13,7 +13,7 @@ __all__ = ["opened_regular", "read_bounded"]
 
 
 def opened_regular(path: Path, what: str) -> int:
-    """Open a regular file; a pipe or device in its place is not waited for.
+    """Open a regular file; never wait for a pipe or a device in its place.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def opened_regular(path: Path, what: str) -> int:
     try:
         kind = os.stat(path).st_mode
         if not stat.S_ISREG(kind):
-            raise TableError(f"{path}: this is no regular file, as the {what} must be")
+            raise TableError(f"{path}: the {what} must be a regular file")
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         raise TableError(f"{path}: the {what} is missing") from None
@@ -31,7 +31,7 @@ def opened_regular(path: Path, what: str) -> int:
         raise TableError(f"{path}: the {what} cannot be read ({error})") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise TableError(f"{path}: this is no regular file, as the {what} must be")
+        raise TableError(f"{path}: the {what} must be a regular file")
     return handle
 
 
@@ -42,16 +42,16 @@ def read_bounded(path: Path, what: str, most: int, *, streams: bool = False) -> 
     ----------
     path : Path
     what : str
-        What it is, for the sentence of an error.
+        Its name in error messages.
     most : int
-        Number of bytes allowed; no more than one beyond them is read.
+        Number of bytes allowed; at most one more is read.
     streams : bool
         Whether pipes and devices are read too.
 
     Raises
     ------
     TableError
-        When it cannot be read, is larger, or is no regular file where it must be one.
+        When it cannot be read, is larger, or is not a regular file.
     """
     try:
         # A pipe's reader waits for its writer.

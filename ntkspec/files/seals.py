@@ -1,4 +1,4 @@
-"""Seals: what an HDF5 file says of every one of its bytes, appended after its end.
+"""Seals: checksums of every byte of an HDF5 file, appended after its end.
 
 A seal holds a checksum of the whole file but for the chunks of its large arrays, and for each of
 these chunks its place, its size and a checksum of its own.  Opening a file reads and compares all
@@ -161,7 +161,7 @@ def seal(
     ----------
     path : Path
     kind : str
-        What the file says that it is.
+        The format of the file.
     arrays, chunks
         As `Numbers.located` gives them.
     """
@@ -196,12 +196,12 @@ def seal(
 
 @dataclass(frozen=True)
 class Seal:
-    """What a file says of its bytes.
+    """Checksums of the bytes of a file.
 
     Attributes
     ----------
     kind : str
-        The format that the file says it has.
+        The format of the file.
     size : int
         Bytes of the HDF5 file, the seal not counted.
     structure : str
@@ -320,14 +320,14 @@ def read_seal(handle: int, path: Path, what: str) -> Seal:
     """
     whole = os.fstat(handle).st_size
     if whole < FOOTER.size or os.pread(handle, len(HDF5), 0) != HDF5:
-        raise TableError(f"{path}: the {what} is damaged, or this is no whole HDF5 file")
+        raise TableError(f"{path}: the {what} is damaged, or not a complete HDF5 file")
     magic, length, arrays, count, digest = FOOTER.unpack(
         os.pread(handle, FOOTER.size, whole - FOOTER.size)
     )  # fmt: skip
     if magic != MAGIC:
         raise TableError(
             f"{path}: the {what} is damaged (its seal is missing: it was cut short, altered by "
-            "another program, or made by an earlier version)"
+            "another program, or written by an earlier version)"
         )
     tables = ARRAY_TYPE.itemsize * arrays + CHUNK_TYPE.itemsize * count
     size = whole - FOOTER.size - length - tables
@@ -367,7 +367,7 @@ class SealedFile:
     ----------
     path : Path
     what : str
-        What it is, for the sentence of an error.
+        Its name in error messages.
 
     Raises
     ------
@@ -394,24 +394,24 @@ class SealedFile:
         self.close()
 
     def close(self) -> None:
-        """Close it; again does nothing."""
+        """Close it; further calls do nothing."""
         handle, self.handle = getattr(self, "handle", -1), -1
         if handle >= 0:
             os.close(handle)
 
     def check_structure(self) -> None:
-        """Compare all bytes but those of the chunks with their checksum.
+        """Compare all bytes except those of the chunks with their checksum.
 
         Raises
         ------
         TableError
-            When they are others.
+            When they differ.
         """
         if self.seal.structure_bytes > LARGE:
             # Hashing what a sparse file claims to have could take hours.
             held = 512 * os.fstat(self.handle).st_blocks
             if 64 * held < self.seal.structure_bytes:
-                raise TableError(f"{self.path}: the {self.what} claims more than its file holds")
+                raise TableError(f"{self.path}: the {self.what} is damaged (it is too short)")
         if self.seal.structure_digest(self.handle) != self.seal.structure:
             raise _unfit(self.path, self.what)
 
@@ -434,14 +434,14 @@ class SealedFile:
         data = os.pread(self.handle, size, offset)
         if chunk_digest(data) != digest:
             raise TableError(
-                f"{self.path}: the {self.what} is damaged (the checksum of a chunk of {name}, "
-                f"bytes {offset} to {offset + size}, is another)"
+                f"{self.path}: the {self.what} is damaged (wrong checksum of a chunk of {name}, "
+                f"bytes {offset} to {offset + size})"
             )
         return data, mask, digest
 
 
 def carries_seal(path: Path) -> bool:
-    """Whether a file ends as `seal` leaves one; whether the seal fits is not compared."""
+    """Whether a file ends with a seal, valid or not."""
     try:
         with path.open("rb") as file:
             file.seek(-FOOTER.size, os.SEEK_END)
@@ -451,7 +451,7 @@ def carries_seal(path: Path) -> bool:
 
 
 def begins_as_hdf5(path: Path) -> bool:
-    """Whether a file begins as one of HDF5 does, however soon it is cut off."""
+    """Whether a file begins like HDF5, even if it is cut off early."""
     try:
         with path.open("rb") as file:
             return HDF5.startswith(file.read(len(HDF5)))
@@ -460,7 +460,7 @@ def begins_as_hdf5(path: Path) -> bool:
 
 
 def sealed_kind(path: Path) -> str:
-    """What a file says that it is, by its seal alone; empty where it has none that fits."""
+    """Format of a file by its seal alone; empty without a valid seal."""
     try:
         with SealedFile(path, "file") as file:
             return file.seal.kind

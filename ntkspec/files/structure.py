@@ -1,4 +1,4 @@
-"""What is in an HDF5 file that may come from anyone, looked at before anything of it is read.
+"""Structure of an HDF5 file that may come from anyone, checked before anything is read.
 
 Every object is reached through a hard link, none through two; types, shapes and the storage that
 is really there are compared with what is expected before memory is taken for them.  Whatever is
@@ -27,7 +27,7 @@ __all__ = ["Group", "Kind", "opened", "reading"]
 MOST_NAMES, MOST_ATTRIBUTES, MOST_TEXT, MOST_VALUES = 20_000, 1_000, 2**20, 1_000
 #: Entries of an array that is read at once, at most.
 MOST_ENTRIES = 2**32
-#: Bytes that stand in an array for a text of any length: its own, and where it is.
+#: Bytes of a reference to text of any length: its size and its place.
 TEXT_REFERENCE = 16
 #: What HDF5 and h5py raise for a structure that is not as it should be.
 TROUBLE = (
@@ -42,7 +42,7 @@ Kind = str | Mapping[str, str]
 
 @contextmanager
 def reading(path: Path, where: str) -> Iterator[None]:
-    """Turn what HDF5 raises into a TableError that names the file and the place."""
+    """Turn errors of HDF5 into a TableError that names the file and the place."""
     try:
         yield
     except NtkspecError:
@@ -74,7 +74,7 @@ class Group:
         Raises
         ------
         TableError
-            When one is a soft or external link, or no text.
+            When one is a soft or external link, or not text.
         """
         if self._names is not None:
             return list(self._names)
@@ -117,12 +117,12 @@ class Group:
     def attributes(self, name: str = "") -> dict[str, Any]:
         """Attributes of the group, or of an array in it: texts, numbers and lists of numbers.
 
-        Those with which HDF5 says how arrays belong together are left out.
+        Those by which HDF5 links arrays to scales are left out.
 
         Raises
         ------
         TableError
-            When one is of another kind, too large, or no text in UTF-8.
+            When one is of another kind, too large, or not UTF-8.
         """
         where = self._called(name) if name else self.name
         with reading(self.path, where):
@@ -152,7 +152,7 @@ class Group:
             and (shape == () or (not text and len(shape) == 1 and shape[0] <= MOST_VALUES))
         ):
             raise TableError(
-                f"{self.path}: attribute {key.decode()} of {where} is no text and no number"
+                f"{self.path}: attribute {key.decode()} of {where} is neither text nor a number"
             )
         values = np.empty(shape, kind.dtype)
         attribute.read(values)
@@ -196,7 +196,7 @@ class Group:
         with reading(self.path, self._called(name)):
             item, found = self._checked(name, kind, shape)
             if math.prod(found) > most:
-                raise self.bad(name, f"has {math.prod(found)} entries; allowed are {most}")
+                raise self.bad(name, f"has {math.prod(found)} entries; at most {most} are allowed")
             if not isinstance(kind, str):
                 return np.asarray(h5py.Dataset(item)[()])
             out = np.empty(found, item.dtype)
@@ -336,9 +336,9 @@ def opened(
     ----------
     path : Path
     what : str
-        What it is, for the sentence of an error.
+        Its name in error messages.
     kind : str
-        What it must say that it is, in its attribute "format".
+        Required value of its attribute "format".
     known : str
         Fingerprint of a seal; the structure is not compared again where the file has this one.
 
@@ -350,7 +350,7 @@ def opened(
     with SealedFile(path, what) as file:
         if file.seal.kind != kind:
             raise TableError(
-                f"{path}: this is no {what} of ntkspec (its format is {file.seal.kind!r})"
+                f"{path}: this is not a {what} of ntkspec (its format is {file.seal.kind!r})"
             )
         if file.seal.fingerprint != known:
             file.check_structure()

@@ -1,4 +1,4 @@
-"""Text that leaves for a terminal or a spreadsheet: files may come from anyone."""
+"""Text for terminals and spreadsheets, escaped because files may come from anyone."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, TextIO
 
 __all__ = ["CsvWriter", "printable"]
 
-#: What a terminal obeys instead of showing it: control characters, marks that turn the direction
+#: Characters that a terminal obeys, not shows: control characters, marks that turn the direction
 #: of writing or have no width, other ends of lines, halves of pairs, which have no encoding, and
 #: two places that are no characters.
 UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ufffe\uffff\U000e0000-\U000e007f\ud800-\udfff]"
 )
-#: With these a spreadsheet takes a cell for a formula.
+#: A spreadsheet reads a cell that begins with one of these as a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def printable(text: str, *, newlines: bool = False) -> str:
-    r"""Return a text with every character that a terminal would obey as its escape.
+    r"""Escape every character of a text that a terminal would obey.
 
     Parameters
     ----------
     text : str
     newlines : bool
-        Whether line ends and tabs stay.
+        Whether to keep line ends and tabs.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def _escaped(character: str, newlines: bool) -> str:
 
 
 class CsvWriter:
-    r"""Writes rows of CSV in which no text is taken for a formula or obeyed by a terminal.
+    r"""Writer of CSV whose text is safe for spreadsheets and terminals.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class CsvWriter:
 
 
 def _cell(value: Any) -> Any:
-    """A cell: a formula's text gets the apostrophe that spreadsheets take as "this is text"."""
+    """A cell; text that looks like a formula gets the apostrophe that marks text."""
     if not isinstance(value, str):
         return value
     return ("'" if value.startswith(FORMULA) else "") + printable(value)

@@ -1,4 +1,4 @@
-"""Digest of what Python sources mean: comments, docstrings and layout do not count."""
+"""Digest of what Python sources mean; comments, docstrings and layout do not change it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def meaning(source: str) -> str:
     Raises
     ------
     SyntaxError
-        When it is no Python.
+        When it is not Python.
 
     Examples
     --------
@@ -111,8 +111,8 @@ def meaning_digest(folder: Path, paths: Sequence[Path]) -> str:
 def imported_sources(package: Path, start: str) -> list[Path]:
     """Sources of a package that a module imports, directly or not, itself among them.
 
-    Imports within functions count; a package's ``__init__`` counts where something is taken from
-    it that is no module.
+    Imports within functions count; a package's ``__init__`` counts where a name is imported from
+    it that is not a module.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From blocks to the finished table: HDF5, format version 2, in one file or over the blocks."""
+"""Assembly of blocks into a table (HDF5, format version 2): one file, or one over the blocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ntkspec.verification import Check
 __all__ = ["Layout", "assemble", "check_layout", "create_group", "describe", "finish_group"]
 
 Layout = Literal["single", "virtual"]
-#: Gives a block's file.
+#: Returns the file of a block.
 Find = Callable[[BlockKey], Path]
 #: Bytes of a table beside the numbers: of the file, of a network, of a block.
 HEAD, GROUP_HEAD, BLOCK_ENTRY = 2**20, 2**16, 512
@@ -47,7 +47,7 @@ Places = list[tuple[int, int, int, int, str, str, str]]
 
 
 def check_layout(layout: str, out: Path | None = None) -> Layout:
-    """Return the layout if it is one that a table of this name can have.
+    """Return the layout if a table of this name can have it.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def assemble(
     out: Path,
     layout: Layout = "single",
 ) -> None:
-    """Write the table beside its place, block by block, and rename it onto it.
+    """Write the table block by block under a temporary name, and rename it.
 
-    The chunks of the blocks are copied as they are stored: nothing is unpacked.
+    Chunks are copied as they are stored, without unpacking.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def assemble(
     checks : dict
         Checked entries of each network, by its place in the recipe.
     find : callable
-        Gives a block's file; with layout "virtual" it stays there and the table refers to it.
+        Returns the file of a block; with layout "virtual" the table refers to it.
     out : Path
         The table.
     layout : {"single", "virtual"}
@@ -116,7 +116,7 @@ def assemble(
 
 
 def describe(file: h5py.File, layout: Layout, compression: str) -> None:
-    """Write what a table says of itself and of what made it."""
+    """Write the attributes of a table: format and provenance."""
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["layout"] = layout
@@ -175,7 +175,7 @@ def _attach(group: h5py.Group) -> None:
 def _blocks(
     plan: Plan, network: int, find: Find
 ) -> Iterator[tuple[BlockKey, dict[str, ChunkedReader], Group, str]]:
-    """A network's blocks with what reads them, and their checksums."""
+    """Blocks of a network with their readers, roots and checksums."""
     for number in plan.of_network(network):
         key = plan[number]
         with opened_block(plan, key, find(key)) as (readers, root, checksum):
@@ -208,7 +208,7 @@ def _copy_chunks(
     """Copy chunks as they are stored, compared with the checksums of the block's file."""
     array = reader.array
     if array.chunk != target.chunks or array.filters != filters_of(target.id.get_create_plist()):
-        raise TableError(f"{reader.file.path}: the block is damaged (it is packed in another way)")
+        raise TableError(f"{reader.file.path}: the block is damaged (it is compressed differently)")
     _, across = array.grid
     for place in range(math.prod(array.grid)):
         stored, mask, digest = reader.file.stored(array.first + place, reader.name)
@@ -242,13 +242,13 @@ def _refer(
 
 
 def _raise_bounds(error: NDArray[np.float64], key: BlockKey, root: Group) -> None:
-    """Blocks beside each other in degree bound the same rows: the larger bound holds."""
+    """Take the larger bound where several blocks cover the same rows."""
     mine = slice(*key.rows)
     np.maximum(error[mine], read_bounds(root, key), out=error[mine])
 
 
 def _group_bytes(plan: Plan, network: int) -> int:
-    """Bound on what a network takes beside its numbers."""
+    """Bound on the size of a network without its numbers."""
     recipe = plan.recipe
     axes = 64 * (recipe.dims.size + recipe.degrees.size)
     return (
@@ -260,7 +260,7 @@ def _group_bytes(plan: Plan, network: int) -> int:
 
 
 def _stored_bytes(plan: Plan, find: Find) -> int:
-    """Bound on what the numbers will take: what their blocks take, and the entries of chunks."""
+    """Bound on the size of the numbers."""
     total = 0
     for key in plan:
         path = find(key)

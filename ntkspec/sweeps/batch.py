@@ -1,4 +1,4 @@
-"""What a batch system is asked for: the recipe's [cluster] table, overridden by options."""
+"""Resources requested from a batch system: the [cluster] table of a recipe, or options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAST_MEMORY = 100_000_000  # of a worker; forgotten units fall below it
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs of a batch system that hold dask workers.
+    """Jobs of a batch system that run dask workers.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Batch:
         for name in ("partition", "account", "interface", "host"):
             value = getattr(self, name)
             if not isinstance(value, str) or re.search(r"\s", value):
-                raise _refused(name, value, "it must be text without spaces")
+                raise _refused(name, value, "it must be a string without spaces")
         if self.host and self.interface:
             raise NtkspecError(
                 f"host = {self.host!r} and interface = {self.interface!r} are not allowed together"
@@ -106,7 +106,7 @@ class Batch:
         for name in ("prologue", "directives"):
             value = getattr(self, name)
             if not isinstance(value, list | tuple) or not all(_is_line(line) for line in value):
-                raise _refused(name, value, "it must be a list of lines of text")
+                raise _refused(name, value, "it must be a list of single-line strings")
             object.__setattr__(self, name, tuple(value))
 
     @property

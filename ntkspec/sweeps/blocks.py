@@ -1,4 +1,4 @@
-"""Blocks: computed each on its own, in a file each, with checksum and key."""
+"""Blocks: each computed independently, in a file of its own with checksum and key."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 FORMAT = "ntkspec-block"
-#: What to do about blocks that do not belong to what is computed.
-ADVICE = "`ntkspec sweep --restart` throws such blocks away and computes them again"
-#: What HDF5 needs beside the numbers: the file's head, and an entry for each chunk.
+#: What to do about blocks of another sweep.
+ADVICE = "`ntkspec sweep --restart` removes such blocks and computes them again"
+#: Bytes of HDF5's own: for the file, and for each chunk.
 HEAD, ENTRY = 2**15, 320
 
 
@@ -55,14 +55,14 @@ class BlockData:
 
 @dataclass(frozen=True)
 class Ensured:
-    """What the task of a block tells: little enough to travel through the scheduler.
+    """Result of the task of a block, small enough to travel through the scheduler.
 
     Attributes
     ----------
     computed : bool
-        Whether it was computed now, or found whole.
+        Whether the block was computed, not reused.
     damaged : str
-        What was wrong with a file that was there; empty if nothing was.
+        What was wrong with an earlier file; empty if nothing was.
     """
 
     computed: bool
@@ -75,14 +75,14 @@ def block_path(folder: Path, key: BlockKey) -> Path:
 
 
 def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
-    """Make sure of a block's file: verify the one that is there, or compute it.
+    """Verify the file of a block, or compute it if it is missing or damaged.
 
     Raises
     ------
     NtkspecError
         When the file was made by another recipe or by other code.
     TableError
-        When it cannot be written, or something else has its name.
+        When it cannot be written, or another file has its name.
     """
     damaged = ""
     check_part(block_path(folder, key))
@@ -140,7 +140,7 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
 def opened_block(
     plan: Plan, key: BlockKey, path: Path
 ) -> Iterator[tuple[dict[str, ChunkedReader], Group, str]]:
-    """Open a block's file; give what reads its numbers, its root, and the checksum it states.
+    """Open a block's file; yield readers of its numbers, its root and its stated checksum.
 
     Raises
     ------
@@ -156,12 +156,12 @@ def opened_block(
         for name, reader in readers.items():
             described = (reader.array.chunk, reader.array.filters)
             if reader.array.shape != key.shape or described != root.chunked(name, key.shape):
-                raise TableError(f"{path}: the block is damaged ({name} has another shape)")
+                raise TableError(f"{path}: the block is damaged ({name} has the wrong shape)")
         yield readers, root, checksum
 
 
 def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
-    """Return the checksum that a block's file states, once it is known to be the one wanted.
+    """Check that a file is that of a block; return the checksum that it states.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
         what = "recipe" if said["recipe"] != plan.recipe.digest else "version of the code"
         raise NtkspecError(f"{path} was made by another {what}; {ADVICE}")
     if said["key"] != json.dumps(key.as_dict()):
-        raise TableError(f"{path}: the block is damaged (it is another block)")
+        raise TableError(f"{path}: the block is damaged (it belongs to another block)")
     return said["checksum"]
 
 
@@ -191,7 +191,7 @@ def check_block(plan: Plan, key: BlockKey, folder: Path) -> None:
     Raises
     ------
     TableError
-        When the file is missing or damaged: which, and why.
+        When the file is missing or damaged.
     NtkspecError
         When it was made by another recipe or by other code.
     """
@@ -207,7 +207,7 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
     Raises
     ------
     TableError
-        When the file is missing or damaged: which, and why.
+        When the file is missing or damaged.
     NtkspecError
         When it was made by another recipe or by other code.
     """
@@ -219,5 +219,5 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
             reader.read(rows, columns, array)
         data = BlockData(value, log, read_bounds(root, key))
     if checksum != data.checksum:
-        raise TableError(f"{path}: the block is damaged (its checksum is another)")
+        raise TableError(f"{path}: the block is damaged (wrong checksum)")
     return data

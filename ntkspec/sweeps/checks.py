@@ -1,4 +1,4 @@
-"""Entries of a sweep recomputed by the independent route."""
+"""Checks: entries of a sweep recomputed by the independent route."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_
 
 #: Bytes of a check's file, at most.
 MOST_BYTES = 2**14
-#: Types of what a check says, and how its reference is spelled.
+#: Types of the fields of a check, and the form of its reference.
 TYPES = {
     "dim": int, "degree": int, "reference": str, "promised": float, "passed": bool, "method": str,
 }  # fmt: skip
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Draw:
-    """A block, by its number in the plan, from which some entries are to be checked."""
+    """A block from which some entries are to be checked."""
 
     number: int
     key: BlockKey
@@ -50,7 +50,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class CheckKey:
-    """An entry to check, by its place in the table, with what is stored there."""
+    """An entry to check: its place in the table and the stored numbers."""
 
     network: int
     row: int
@@ -61,12 +61,12 @@ class CheckKey:
 
     @property
     def name(self) -> str:
-        """Name of its file, without its ending."""
+        """Name of its file, without the suffix."""
         return f"check-n{self.network:03d}-r{self.row:07d}-c{self.column:06d}"
 
 
 def draws(plan: Plan) -> Iterator[Draw]:
-    """Draw each network's blocks: the last one, with the smallest eigenvalues, is among them.
+    """Draw blocks of each network, always including the last, with the smallest eigenvalues.
 
     Blocks that begin beyond the recipe's largest dimension or degree of a check are left out.
     """
@@ -79,7 +79,7 @@ def draws(plan: Plan) -> Iterator[Draw]:
 
 
 def _within(plan: Plan, numbers: range) -> Sequence[int]:
-    """Those of a network's blocks that hold entries to be checked."""
+    """The blocks of a network that have entries to check."""
     recipe = plan.recipe
     if recipe.checks.max_dim is None and recipe.checks.max_degree is None:
         return numbers
@@ -119,7 +119,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
 
 
 def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
-    """Recompute an entry and keep what was found in a file; False where an earlier run did."""
+    """Check an entry and write the result to a file; return False if an earlier run did."""
     if _read(plan, key, folder) is not None:
         return False
     recipe = plan.recipe
@@ -140,7 +140,7 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
 
 
 def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int, list[Check]]:
-    """Collect what was found, for each network by its place in the recipe.
+    """Read the checks, for each network by its place in the recipe.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
         if not check.passed:
             name = group_name(*plan.recipe.networks[key.network])
             raise NtkspecError(
-                f"the check of {name} at dim = {check.dim}, degree = {check.degree} failed: off by "
+                f"the check of {name} at dim = {check.dim}, degree = {check.degree} differs by "
                 f"{check.relative_error:.2g} from {check.reference}, promised {check.promised:.2g}"
             )
         found.setdefault(key.network, []).append(check)
@@ -163,14 +163,14 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
 
 
 def _sealed(key: CheckKey, check: dict[str, Any]) -> str:
-    """Text of a file: one line of JSON, with a checksum of what it says."""
+    """Text of a check's file: one line of JSON with a checksum."""
     said = {"key": asdict(key), "check": check}
     checksum = xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
     return json.dumps(said | {"checksum": checksum}) + "\n"
 
 
 def _read(plan: Plan, key: CheckKey, folder: Path) -> Check | None:
-    """What was found of the same entry; None where there is nothing whole."""
+    """Read the check of an entry; None if there is no valid one."""
     try:
         text = read_bounded(folder / f"{key.name}.json", "check", MOST_BYTES).decode()
         found = json.loads(text)["check"]
@@ -183,7 +183,7 @@ def _read(plan: Plan, key: CheckKey, folder: Path) -> Check | None:
 
 
 def _fits(plan: Plan, key: CheckKey, check: Check) -> bool:
-    """Whether a check is of the entry of its key, and all it says is of the right kind."""
+    """Whether a check belongs to its key and its fields have the right types."""
     dim, degree = int(plan.recipe.dims[key.row]), int(plan.recipe.degrees[key.column])
     errors = (check.relative_error, check.log_error)
     return (

@@ -1,4 +1,4 @@
-"""Where tasks run: this machine, a dask cluster that someone else started, a batch system."""
+"""Where tasks run: this machine, an existing dask cluster, or a batch system."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ KEEP_SECONDS = 5  # between two looks after the jobs
 # dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
 LOST_SECONDS = 25
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0  # after a job that ended before its workers came
-#: A worker's arrays are as large again with the next block: given back to the system in between,
-#: every page of theirs would have to be had anew (1 to 2 ns an eigenvalue).
+#: A worker needs arrays of the same size for the next block; returning them in between
+#: would cost 1 to 2 ns an eigenvalue for new pages.
 KEEP_PAGES = {
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**30,
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**32,
 }
-#: A worker serves pages even without a dashboard, on all interfaces unless it is told where.
+#: Without these a worker serves pages on all interfaces, even without a dashboard.
 NO_DASHBOARD = ("--no-dashboard", "--dashboard-address", LOOPBACK)
 SUBMISSION_ERRORS = (OSError, RuntimeError, ValueError)
 # Lists the jobs of a number that wait or run.
@@ -105,16 +105,16 @@ class External:
 
     def __post_init__(self) -> None:
         if bool(self.address) == bool(self.file):
-            raise NtkspecError("a scheduler is named by its address or by its file; give one")
+            raise NtkspecError("give either the address of a scheduler or its file")
         if self.file is not None and not self.file.is_file():
-            raise NtkspecError(f"scheduler_file = {str(self.file)!r} is not there")
+            raise NtkspecError(f"scheduler_file = {str(self.file)!r} does not exist")
         given = {name: path for name, path in self._tls.items() if path is not None}
         if given and len(given) < 3:
             missing = ", ".join(name for name in self._tls if name not in given)
             raise NtkspecError(f"tls_ca, tls_cert and tls_key go together; not given: {missing}")
         for name, path in given.items():
             if not path.is_file():
-                raise NtkspecError(f"{name} = {str(path)!r} is not there")
+                raise NtkspecError(f"{name} = {str(path)!r} does not exist")
 
     @property
     def _tls(self) -> dict[str, Path | None]:
@@ -132,7 +132,7 @@ Where = Local | External | Batch
 
 @contextmanager
 def dask_client(where: Where) -> Iterator[Client]:
-    """Connect to where tasks run; at the end, close what was started for it and nothing else.
+    """Connect to a cluster; at the end close only what was started here.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def dask_client(where: Where) -> Iterator[Client]:
     Raises
     ------
     NtkspecError
-        When no scheduler answers, or when the batch system takes no job.
+        When no scheduler answers, or the batch system accepts no job.
     """
     import dask
     from distributed import Client
@@ -167,7 +167,7 @@ def dask_client(where: Where) -> Iterator[Client]:
 
 
 def job_script(batch: Batch) -> str:
-    """Write the job script that a batch system would get.
+    """Return the job script that is submitted to a batch system.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def job_script(batch: Batch) -> str:
     Returns
     -------
     str
-        The scheduler's address, known only once it runs, is left open.
+        The address of the scheduler is a placeholder, since it is known only once that runs.
 
     Examples
     --------
@@ -203,7 +203,7 @@ def _connected(where: External) -> Iterator[Client]:
         client = Client(address, security=security, timeout=CONNECT_SECONDS)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         said = str(error) or f"nothing within {CONNECT_SECONDS} s"
-        raise NtkspecError(f"{where._name}: no dask scheduler answers there ({said})") from None
+        raise NtkspecError(f"{where._name}: no dask scheduler answers ({said})") from None
     try:
         yield client
     finally:
@@ -225,13 +225,13 @@ def _security(where: External) -> Any:
         security.get_connection_args("client")
     except OSError as error:  # those of ssl among them
         raise NtkspecError(
-            f"tls_ca, tls_cert and tls_key do not serve as certificates and key ({error})"
+            f"tls_ca, tls_cert and tls_key are not a valid set of certificates and key ({error})"
         ) from None
     return security
 
 
 def _written_address(where: External) -> str:
-    """Read a scheduler's file; dask would wait for a damaged one to get better."""
+    """Read a scheduler's file; dask would wait forever for a damaged one."""
     assert where.file is not None
     try:
         return str(json.loads(where.file.read_text(encoding="utf-8"))["address"])
@@ -240,7 +240,7 @@ def _written_address(where: External) -> str:
 
 
 async def _meet(address: str, security: Any) -> None:
-    """Greet the scheduler: the client would wait for ever for one that never greets back."""
+    """Connect once with a time limit: the client would wait forever for a silent server."""
     from distributed.comm.core import connect
 
     options = security.get_connection_args("client") if security else {}
@@ -273,7 +273,7 @@ def _local(where: Local) -> Iterator[Any]:
 
 @contextmanager
 def _ctrl_c_for_us_alone() -> Iterator[None]:
-    """Have the threads that are started here, and so the workers that they start, block SIGINT.
+    """Block SIGINT in the threads that are started here, and so in the workers that they start.
 
     A terminal sends it to every process; this one ends the others.
     """
@@ -326,7 +326,7 @@ def _cluster_class(batch: Batch) -> Any:
 
 
 def _listening(batch: Batch) -> dict[str, Any]:
-    """Where scheduler and dashboard listen: never on all interfaces unless that is asked for."""
+    """Addresses of scheduler and dashboard, never on all interfaces unless requested."""
     import dask
     from distributed.utils import get_ip
 
@@ -370,20 +370,20 @@ def _lifetime(walltime: int) -> list[str]:
 
 
 async def _submit(cluster: Any, jobs: int) -> None:
-    """Submit what is missing to so many jobs; cluster.scale() would keep the errors to itself."""
+    """Submit jobs until there are so many; cluster.scale() would hide the errors."""
     while len(cluster.worker_spec) < jobs:
         cluster.worker_spec.update(cluster.new_worker_spec())
     await cluster._correct_state()
 
 
 def _reason(error: Exception) -> str:
-    """What the command of the batch system said, out of the report of dask-jobqueue."""
+    """Message of the batch system, from the report of dask-jobqueue."""
     said = str(error).rpartition("stderr:\n")[2].strip()
     return said.splitlines()[0] if said else type(error).__name__
 
 
 class _Keeper:
-    """Submits again the jobs that ended, be it by walltime, by a kill or by failure.
+    """Resubmits jobs that ended, whether by walltime, kill or failure.
 
     dask-jobqueue does so for the first two only, with an adaptive cluster and one worker in
     each job.
@@ -395,13 +395,13 @@ class _Keeper:
         self._pause, self._not_before = FIRST_PAUSE, 0.0
 
     async def run(self) -> None:
-        """Look after the jobs until cancelled."""
+        """Watch the jobs until cancelled."""
         while True:
             await asyncio.sleep(KEEP_SECONDS)
             try:
                 await self._look(time.monotonic())
             except SUBMISSION_ERRORS as error:
-                _warn(f"the jobs could not be looked after ({_reason(error)})")
+                _warn(f"the state of the jobs is unknown ({_reason(error)})")
 
     async def _look(self, now: float) -> None:
         jobs = self._cluster.workers
@@ -418,7 +418,7 @@ class _Keeper:
         if failed:
             numbers = ", ".join(jobs[name].job_id for name in failed if jobs[name].job_id)
             if numbers:
-                _warn(f"job {numbers} ended at once (its output may say why); it is tried again")
+                _warn(f"job {numbers} ended at once (see its output); submitting it again")
             self._wait_longer(now)
             for name in failed:
                 await self._drop(name)
@@ -447,7 +447,7 @@ class _Keeper:
 
 
 async def _in_queue(kind: str, job: Any) -> bool:
-    """Whether a job waits or runs; yes where there is no way to tell."""
+    """Whether a job waits or runs; True if that is unknown."""
     if job.job_id is None:  # it could not be submitted
         return False
     if kind not in QUEUES:
@@ -464,7 +464,7 @@ async def _in_queue(kind: str, job: Any) -> bool:
 
 
 def _closing(job: Any) -> None:
-    """Say of a job that it ends: dask asks for that at the end, and dask-jobqueue forgets it."""
+    """Mark a job as closing, which dask expects and dask-jobqueue omits."""
     from distributed.core import Status
 
     job.status = Status.closing

@@ -1,4 +1,4 @@
-"""The folder of a sweep's blocks: its recipe, and what is there."""
+"""The folder of a sweep's blocks: its recipe and its contents."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ntkspec.sweeps.recipe import Recipe, read_recipe
 __all__ = ["PARTS", "RECIPE", "Survey", "keep_recipe", "remembered", "survey"]
 
 RECIPE = "ntkspec-recipe.toml"
-#: Names of what was found of an entry, and of all that a sweep leaves in its folder.
+#: Names of the files of checks, and of all files that a sweep leaves in its folder.
 CHECK = re.compile(r"check-n[0-9]{3,}-r[0-9]{7,}-c[0-9]{6,}\.json")
 PARTS = re.compile(rf"{NAME.pattern}\.h5|{CHECK.pattern}|{re.escape(RECIPE)}")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds of a plan, by the names of its files.
+    """What is done of a plan, by the names of the files in a folder.
 
     Attributes
     ----------
@@ -41,29 +41,29 @@ class Survey:
 
 
 def remembered(folder: Path) -> Recipe:
-    """Read the recipe whose blocks a folder holds.
+    """Read the recipe of the blocks in a folder.
 
     Raises
     ------
     TableError
-        When the folder holds none.
+        When the folder has no recipe.
     """
     if not (folder / RECIPE).is_file():
-        raise TableError(f"{folder}: this is no folder of a sweep (it has no {RECIPE})")
+        raise TableError(f"{folder} is not a folder of a sweep (it has no {RECIPE})")
     return read_recipe(folder / RECIPE)
 
 
 def survey(plan: Plan, folder: Path) -> Survey:
-    """Count what is there.
+    """Count the blocks and checks in a folder.
 
     Raises
     ------
     NtkspecError
-        When the folder holds blocks of another recipe.
+        When the folder has blocks of another recipe.
     """
     there = _kept_recipe(folder)
     if there is not None and there.digest != plan.recipe.digest:
-        raise NtkspecError(f"{folder} holds blocks of another recipe; {ADVICE}")
+        raise NtkspecError(f"{folder} has blocks of another recipe; {ADVICE}")
     networks: Counter[int] = Counter()
     eigenvalues = checks = 0
     for entry in os.scandir(folder):
@@ -88,7 +88,7 @@ def keep_recipe(plan: Plan, folder: Path) -> None:
 
 
 def _kept_recipe(folder: Path) -> Recipe | None:
-    """The recipe in a folder; None where it is none, or damaged: the blocks know theirs too."""
+    """The recipe in a folder; None if missing or damaged, since each block has its digest."""
     try:
         return remembered(folder)
     except NtkspecError:

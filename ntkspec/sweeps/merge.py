@@ -67,7 +67,7 @@ def merge(
     Raises
     ------
     NtkspecError
-        When sources do not fit together, or disagree where they overlap: where.
+        When sources do not fit together, or disagree where they overlap.
     TableError
         When one is missing, damaged or not finished.
 
@@ -85,12 +85,12 @@ def merge(
     if not paths:
         raise NtkspecError("sources are missing; give folders of blocks, or tables")
     if missing := [path for path in paths if not path.exists()]:
-        raise TableError(f"{missing[0]}: there is no such file or folder")
+        raise TableError(f"{missing[0]} does not exist")
     folders = [path for path in paths if path.is_dir()]
     observer = observer or Observer()
     if folders and len(folders) < len(paths):
         raise NtkspecError(
-            "sources = folders and tables together are not allowed; merge them apart"
+            "sources: folders and tables cannot be merged together; merge each kind separately"
         )
     if folders:
         merge_folders(folders, out, layout, observer)
@@ -105,7 +105,7 @@ def merge(
 
 
 def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: Observer) -> None:
-    """Make the table of a recipe whose blocks lie in one or several folders.
+    """Assemble the table of a recipe from blocks in one or several folders.
 
     Every block is read and verified; checks that no shard made are made here.
 
@@ -141,7 +141,7 @@ def _merge_into(
         first = next(key for key in plan if not block_path(own, key).exists())
         raise TableError(
             f"{len(plan) - there.blocks} of {len(plan)} blocks are missing, {first.name} the "
-            "first; run the shards that lack, or `ntkspec sweep`, to the end"
+            "first; run the missing shards, or `ntkspec sweep`, to the end"
         )
     for key in plan:
         if key.name not in whole:
@@ -158,16 +158,18 @@ def _merge_into(
 
 
 def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[BlockKey]:
-    """Link what shards left in a folder into the target's own, or copy it from another disk.
+    """Link the files of a shard's folder into the target's own, or copy them from another disk.
 
     Blocks are verified where they are, so that an error names their file; gives those.
     """
     if folder.samefile(own):
         return
     if is_locked(folder):
-        raise NtkspecError(f"{folder}: a sweep is at work on it")
+        raise NtkspecError(f"{folder}: a sweep is writing to it; wait until it ends")
     if remembered(folder).digest != plan.recipe.digest:
-        raise NtkspecError(f"{folder}: its blocks are of another recipe than those before it")
+        raise NtkspecError(
+            f"{folder}: its blocks belong to another recipe than those of the other folders"
+        )
     survey(plan, folder)
     keep_recipe(plan, own)
     for path in sorted(folder.iterdir()):
@@ -248,13 +250,13 @@ def _source(table: Table, name: str) -> _Source:
 
 
 def _origin(table: Table) -> dict[str, Any]:
-    """What a merged table keeps of what made its parts."""
+    """Provenance of the tables that were merged."""
     known = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command", "merged_from")
     return {key: value for key, value in table.attributes.items() if key in known}
 
 
 def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All dimensions and degrees, once it is known that no pair of them is missing."""
+    """All dimensions and degrees; raise where a pair of them is missing."""
     dims = np.unique(np.concatenate([source.dims for source in sources]))
     degrees = np.unique(np.concatenate([source.degrees for source in sources]))
     has = np.array([np.isin(dims, source.dims) for source in sources])
@@ -264,14 +266,14 @@ def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray
         lacking = np.setdiff1d(degrees, np.concatenate(theirs))
         if lacking.size:
             raise NtkspecError(
-                f"the merged table would lack {name} at dim = {dims[at]}, degree = {lacking[0]}; "
-                "the tables' dimensions and degrees must fill a rectangle"
+                f"{name} at dim = {dims[at]}, degree = {lacking[0]} is in none of the tables; "
+                "their dimensions and degrees must fill a rectangle"
             )
     return dims, degrees
 
 
 def _bytes(dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> int:
-    """Bound on what a network takes, uncompressed."""
+    """Bound on the size of a network, uncompressed."""
     rows, columns = chunk_shape(dims.size, degrees.size)
     count = -(-dims.size // rows) * -(-degrees.size // columns)
     return 2 * count * (8 * rows * columns + 512) + 64 * (dims.size + degrees.size) + 2**18
@@ -354,7 +356,7 @@ def _compare(
     old: list[NDArray[np.float64]],
     bound: NDArray[np.float64],
 ) -> None:
-    """Raise where numbers that are there already and a table's are further apart than they may."""
+    """Raise where a table disagrees with the tables before it by more than the bounds."""
     value, log = old
     with np.errstate(invalid="ignore"):
         apart = np.abs(part.log_eigenvalues - log)
@@ -367,6 +369,6 @@ def _compare(
         i, j = wrong[0]
         raise NtkspecError(
             f"{table.path}: {name} at dim = {part.dims[i]}, degree = {part.degrees[j]} is "
-            f"{part.eigenvalues[i, j]!r}, and {value[i, j]!r} in a table before it; they differ by "
-            "more than both promise"
+            f"{part.eigenvalues[i, j]!r}, and {value[i, j]!r} in an earlier table; they differ by "
+            "more than the sum of their error bounds"
         )

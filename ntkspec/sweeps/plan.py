@@ -18,7 +18,7 @@ __all__ = ["NAME", "BlockKey", "Plan", "chunk_shape"]
 #: Rows and columns of a chunk in HDF5, the largest: 128 KiB read well both ways.
 CHUNK_ROWS, CHUNK_COLUMNS = 64, 256
 MOST_EIGENVALUES = 10**13
-#: Names of blocks, which are those of their files without the ending.
+#: Names of blocks: those of their files without the suffix.
 NAME = re.compile(r"n([0-9]{3,})-r([0-9]{7,})-([0-9]{7,})-c([0-9]{6,})-([0-9]{6,})")
 BYTES = 16  # of an eigenvalue and its logarithm
 
@@ -41,13 +41,13 @@ class BlockKey:
 
     @property
     def name(self) -> str:
-        """Name of the block's file, without its ending."""
+        """Name of the block's file, without the suffix."""
         (r0, r1), (c0, c1) = self.rows, self.columns
         return f"n{self.network:03d}-r{r0:07d}-{r1:07d}-c{c0:06d}-{c1:06d}"
 
     @classmethod
     def from_name(cls, name: str) -> BlockKey | None:
-        """Read a block's file name, without its ending; None where it is none."""
+        """Parse the name of a block's file, without the suffix; None if it is not one."""
         found = NAME.fullmatch(name)
         if found is None:
             return None
@@ -95,7 +95,7 @@ class Grid:
 
 
 class Plan(Sequence[BlockKey]):
-    r"""The blocks of a recipe, by their numbers; none is held in memory.
+    r"""The blocks of a recipe by number, made on demand.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Plan(Sequence[BlockKey]):
     Raises
     ------
     NtkspecError
-        When the table would be too large: its size.
+        When the table would be too large.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class Plan(Sequence[BlockKey]):
         self.eigenvalues = len(recipe.networks) * recipe.dims.size * recipe.degrees.size
         if self.eigenvalues > MOST_EIGENVALUES:
             raise NtkspecError(
-                f"the table would hold {self.eigenvalues:.3g} eigenvalues, "
+                f"the table would have {self.eigenvalues:.3g} eigenvalues, "
                 f"{self.bytes / 1e9:.3g} GB; at most {MOST_EIGENVALUES:.0e} are allowed"
             )
 
@@ -177,7 +177,7 @@ class Plan(Sequence[BlockKey]):
 
 
 def chunk_shape(dims: int, degrees: int) -> tuple[int, int]:
-    """Chunks of nearly equal size, which reach little beyond the ends of the table.
+    """Shape of chunks of nearly equal size that exceed the table by little.
 
     Examples
     --------

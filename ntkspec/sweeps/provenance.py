@@ -11,5 +11,5 @@ LIBRARIES = ("numpy", "numba", "python-flint")
 
 
 def code_digest() -> str:
-    """Digest of all code and libraries that the eigenvalues depend on."""
+    """Digest of the code and the libraries that determine the eigenvalues."""
     return provenance.code_digest(START, LIBRARIES)

@@ -1,4 +1,4 @@
-"""Running a sweep: blocks and checks as tasks, and going on where an earlier run ended."""
+"""Running a sweep: blocks and checks as tasks, resumed where an earlier run ended."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ __all__ = ["SweepResult", "complete_blocks", "run_shard", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
-#: No compression makes a table smaller than this share.
+#: Smallest share of its size to which compression reduces a table.
 BEST_COMPRESSION = 0.25
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep did.
+    """Result of a sweep.
 
     Attributes
     ----------
     output : Path or None
-        The table; None when a shard left the assembly to others.
+        The table; None after a shard, which assembles none.
     computed, reused : int
-        Blocks computed now, and found whole from an earlier run.
+        Blocks computed by this run, and reused from earlier ones.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def run_sweep(
     restart: bool = False,
     observer: Observer | None = None,
 ) -> SweepResult:
-    """Compute the table of a recipe; killed at any moment and called again, it goes on.
+    """Compute the table of a recipe; after an interruption the same call resumes it.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def run_sweep(
     layout : {"single", "virtual"}
         One file, or a file that refers to those of the blocks, which stay in the folder beside it.
     restart : bool
-        Throw away what an earlier run did.
+        Discard the work of earlier runs.
     observer : Observer, optional
-        Hears how it goes.
+        Receives progress and events.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def run_sweep(
     Raises
     ------
     NtkspecError
-        When something in the recipe or a parameter is not allowed, when another sweep is at work
+        When something in the recipe or a parameter is not allowed, when another sweep writes
         on the target, when blocks of another recipe or of other code are in the way, or when an
         independent check fails.
     TableError
@@ -154,7 +154,7 @@ def run_shard(
     shard : str
         "I/N": the I-th of N parts, from 1.
     restart : bool
-        Throw away what an earlier run did, of this and of all other shards.
+        Discard the work of earlier runs, of all shards.
     observer : Observer, optional
 
     Returns
@@ -200,7 +200,7 @@ def run_shard(
 
 
 def complete_blocks(plan: Plan, pool: Pool, tally: Tally) -> int:
-    """Compute the blocks that are not there or damaged; return how many."""
+    """Compute the missing and damaged blocks; return how many."""
     computed = 0
     for key, result in pool.run(ensure_block, plan):
         _say_damage(tally.observer, result.damaged)
@@ -211,11 +211,11 @@ def complete_blocks(plan: Plan, pool: Pool, tally: Tally) -> int:
 
 def _say_damage(observer: Observer, damaged: str) -> None:
     if damaged:
-        observer.note("damaged", f"{damaged}; it was computed again", what=damaged)
+        observer.note("damaged", f"{damaged}; computed it again", what=damaged)
 
 
 def _checked(plan: Plan, folder: Path, pool: Pool, tally: Tally) -> dict[int, list[Check]]:
-    """Recompute the drawn entries that no earlier run did; raise where one fails."""
+    """Check the drawn entries that no earlier run checked; raise if a check fails."""
     entries: list[CheckKey] = []
     for _, found in pool.run(draw_entries, draws(plan)):
         entries += found
@@ -237,14 +237,14 @@ def _parsed_shard(shard: str) -> tuple[int, int]:
 
 
 def _forget(out: Path, folder: Path) -> None:
-    """Throw away blocks, and the table first where it refers to them."""
+    """Remove the blocks, and first the table if it refers to them."""
     if _layout(out) == "virtual":
         followed(out).unlink()
     clear(folder, PARTS)
 
 
 def _layout(out: Path) -> str:
-    """Layout of a table; empty where there is none."""
+    """Layout of a table; empty if there is none."""
     try:
         with open_table(out) as table:
             return str(table.attributes.get("layout"))
@@ -253,7 +253,7 @@ def _layout(out: Path) -> str:
 
 
 def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
-    """Whether the target is whole and what this recipe and this code would make."""
+    """Whether the table is complete and made by this recipe and this code."""
     if not out.exists():
         return False
     try:
@@ -274,7 +274,7 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
 
 
 def _check_room(plan: Plan, folder: Path, layout: Layout) -> None:
-    """Refuse what cannot fit on the disk, before hours are spent on it."""
+    """Raise if the table cannot fit on the disk."""
     there = survey(plan, folder)
     share = 1.0 if plan.recipe.compression == "none" else BEST_COMPRESSION
     whole = plan.bytes * share

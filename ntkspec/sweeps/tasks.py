@@ -1,4 +1,4 @@
-"""Tasks on a dask cluster: a bounded number at a time, given out again where they fail."""
+"""Tasks on a dask cluster: a bounded number at a time, repeated if they fail."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ HEARTBEAT = 5.0  # seconds
 
 
 class Task(Protocol):
-    """What a task is about."""
+    """Key of a task."""
 
     @property
     def name(self) -> str:
-        """Names the task."""
+        """Name of the task."""
 
 
 Key = TypeVar("Key", bound=Task)
@@ -38,16 +38,16 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """A client's workers, and a plan whose tasks they run; used in a ``with`` block.
+    """Runs the tasks of a plan on a client's workers; used in a ``with`` block.
 
     Parameters
     ----------
     client : distributed.Client
     plan : Plan
     folder : Path
-        Where the blocks are, for client and workers alike.
+        Folder of the blocks, on a file system that client and workers share.
     tally : Tally
-        Hears of failures.
+        Counts failures.
     """
 
     def __init__(self, client: Any, plan: Plan, folder: Path, tally: Tally) -> None:
@@ -55,7 +55,7 @@ class Pool:
         self._tally = tally
         self._threads, self._beat = 1, 0.0
         self._finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        client.subscribe_topic("all", self._heard)
+        client.subscribe_topic("all", self._on_message)
         self._heartbeat()
 
     def __enter__(self) -> Self:
@@ -67,12 +67,12 @@ class Pool:
     def run(
         self, function: Callable[[Plan, Key, Path], Result], keys: Iterable[Key]
     ) -> Iterator[tuple[Key, Result]]:
-        """Run function(plan, key, folder) for all keys; give results in the order they come.
+        """Run function(plan, key, folder) for all keys; yield results as they come.
 
         Raises
         ------
         NtkspecError
-            When a task cannot be done, or the scheduler is gone.
+            When a task fails, or the scheduler is gone.
         """
         waiting = iter(keys)
         flying: dict[str, tuple[Any, Key, int]] = {}
@@ -106,13 +106,13 @@ class Pool:
                 if future.status == "finished":
                     yield key, self._result(future)
                 else:
-                    self._again(future, key, attempt)
+                    self._check_repeatable(future, key, attempt)
                     submit(key, attempt + 1)
         finally:
             self._client.cancel([future for future, _, _ in flying.values()])
 
     def _next(self) -> Any:
-        """The next future that is done; None after some seconds without one."""
+        """Next future that is done; None after some seconds without one."""
         if time.monotonic() - self._beat > HEARTBEAT:
             self._heartbeat()
         try:
@@ -121,7 +121,7 @@ class Pool:
             return None
 
     def _result(self, future: Any) -> Any:
-        """The result of a task that is done; where its worker is lost, once it is done again."""
+        """Result of a finished task, repeated if its worker was lost."""
         while True:
             try:
                 return future.result(timeout=HEARTBEAT)
@@ -131,7 +131,7 @@ class Pool:
                 _scheduler_gone()
 
     def _heartbeat(self) -> None:
-        """See whether scheduler and workers are still there."""
+        """Check that scheduler and workers are still there."""
         if self._client.status != "running":
             _scheduler_gone()
         self._beat = time.monotonic()
@@ -144,8 +144,8 @@ class Pool:
             self._tally.observer.note("waiting", "no worker is connected; waiting for one")
         self._tally.report()
 
-    def _heard(self, event: tuple[float, Any]) -> None:
-        """What the scheduler says to all: a worker that is lost, with its tasks."""
+    def _on_message(self, event: tuple[float, Any]) -> None:
+        """Handle messages of the scheduler about lost workers."""
         _, what = event
         if not isinstance(what, dict) or what.get("action") != "remove-worker":
             return
@@ -154,12 +154,15 @@ class Pool:
             return
         worker = str(what.get("worker", "a worker"))
         self._tally.observer.note(
-            "lost", f"{worker} is lost; its tasks go to others", worker=worker, tasks=tasks
+            "lost",
+            f"{worker} is lost; its tasks are repeated",
+            worker=worker,
+            tasks=tasks,
         )
         self._tally.retried(tasks)
 
-    def _again(self, future: Any, key: Task, attempt: int) -> None:
-        """Raise unless a failed task is worth another attempt."""
+    def _check_repeatable(self, future: Any, key: Task, attempt: int) -> None:
+        """Raise unless a failed task should be repeated."""
         if future.status == "cancelled":
             _scheduler_gone()
         error = future.exception()
@@ -172,15 +175,15 @@ class Pool:
             )
         if not isinstance(error, (OSError, MemoryError)) or attempt >= ATTEMPTS:
             raise error
-        message = f"{key.name} failed ({error!r}) and is tried again"
+        message = f"{key.name} failed ({error!r}) and is repeated"
         self._tally.observer.note("retry", message, task=key.name, error=repr(error))
         self._tally.retried(1)
 
 
 def _scheduler_gone() -> NoReturn:
-    # The client, which tries to connect again, would tell of that at length when it is closed.
+    # The client tries to reconnect and would log that at length when it is closed.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    raise NtkspecError("the dask scheduler is gone; the same command again goes on from here")
+    raise NtkspecError("the dask scheduler is gone; run the same command again to resume")
 
 
 @lru_cache(maxsize=4)
@@ -191,22 +194,22 @@ def _plan(text: str) -> Plan:
 def _on_worker(
     function: Callable[[Plan, Any, Path], Any], text: str, code: str, key: Any, folder: Path
 ) -> Any:
-    """Run a task; the recipe travels as its text, a few hundred bytes."""
+    """Run a task; the recipe travels as text, a few hundred bytes."""
     if code != code_digest():
         raise NtkspecError("a worker runs another version of ntkspec, numpy, numba or python-flint")
     if not folder.is_dir():
         raise NtkspecError(
-            f"a worker does not see {folder}; blocks need a file system that all workers share"
+            f"a worker cannot access {folder}; use a file system that all workers share"
         )
-    token = waiting_for_disk.set(_let_others_work())
+    token = waiting_for_disk.set(_secede_once())
     try:
         return function(_plan(text), key, folder)
     finally:
         waiting_for_disk.reset(token)
 
 
-def _let_others_work() -> Callable[[], None]:
-    """What gives this task's place on its worker to the next one, the first time it is called."""
+def _secede_once() -> Callable[[], None]:
+    """Return a function whose first call lets the worker start its next task."""
     from distributed import secede
 
     left = iter([secede])
@@ -214,4 +217,4 @@ def _let_others_work() -> Callable[[], None]:
 
 
 def _nothing() -> None:
-    """The place is given already."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""The atlas: the table that is installed with the package, and what makes sure of it."""
+"""The atlas: the table that is installed with the package, and its checks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = [
 
 #: The package stays small.
 MOST_BYTES = 8_000_000
-#: Computes every block of every table; what it imports determines the numbers.
+#: The module that computes every block; what it imports determines the numbers.
 START = "spectra.walk"
 
 
 def atlas_path() -> Path:
-    """Return where the atlas is.
+    """Return the path of the atlas.
 
     Returns
     -------
     Path
-        An HDF5 file of format version 1; `check_atlas` makes sure of it.
+        An HDF5 file; `check_atlas` verifies it.
 
     Examples
     --------
@@ -46,10 +46,11 @@ def atlas_path() -> Path:
 
 
 def recipe_path() -> Path:
-    """Return where the recipe of the atlas is.
+    """Return the path of the recipe of the atlas.
 
     Examples
     --------
+    >>> from ntkspec.tables.atlas import recipe_path
     >>> recipe_path().name
     'atlas.toml'
     """
@@ -68,7 +69,7 @@ def atlas() -> Table:
     Raises
     ------
     TableError
-        When the file is missing or no table.
+        When the file is missing or not a table.
 
     Examples
     --------
@@ -93,8 +94,8 @@ def atlas() -> Table:
 def source_digest(package: str | os.PathLike[str] | None = None) -> str:
     """Digest of the sources that determine the numbers of a table.
 
-    They are what `ntkspec.spectra.walk` imports, directly or not.  Comments, docstrings and layout
-    do not count, nor do versions of libraries, nor what else is in the package.
+    These are all modules that `ntkspec.spectra.walk` imports, directly or not.  Comments,
+    docstrings, layout, versions of libraries and other modules do not change the digest.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def check_atlas(
     recipe: str | os.PathLike[str] | None = None,
     package: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Make sure that the atlas is whole, unaltered, and what these sources make of its recipe.
+    """Check that the atlas is complete, unaltered, and made by these sources from its recipe.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def check_atlas(
     TableError
         When the file is missing, damaged, altered or too large; when its recipe or the sources
         that determine its numbers have changed since; when a network was not checked, or a check
-        was off by more than the table promises.  The sentence says which.
+        differed by more than the error bound.
 
     Notes
     -----
@@ -152,31 +153,31 @@ def check_atlas(
 
 
 def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Path:
-    """Put a table that was made of the atlas's recipe in the atlas's place, with its checksum.
+    """Install a table that was made from the atlas's recipe as the atlas, with its checksum.
 
     Parameters
     ----------
     made : path
         The table.
     target : Path, optional
-        Where to; by default the atlas's own place.
+        Where to put it; by default the place of the atlas.
 
     Returns
     -------
     Path
-        Where it is now.
+        Its path.
 
     Raises
     ------
     TableError
-        When `check_atlas` would refuse it; nothing has changed then.
+        When `check_atlas` would refuse it; nothing is changed then.
 
     Examples
     --------
     >>> place_atlas("missing.h5")
     Traceback (most recent call last):
         ...
-    ntkspec.errors.TableError: missing.h5: there is no such file
+    ntkspec.errors.TableError: missing.h5 does not exist
     """
     _check_table(Path(made), recipe_path(), None)
     # Not through the link that leads to the folder data/ of a checkout.
@@ -195,35 +196,35 @@ def _checksum_path(path: Path) -> Path:
 
 def _check_bytes(path: Path) -> None:
     if not path.is_file():
-        raise TableError(f"{path}: there is no such file")
+        raise TableError(f"{path} does not exist")
     beside = _checksum_path(path)
     if not beside.is_file():
-        raise TableError(f"{beside}: the checksum of {path.name} is missing")
+        raise TableError(f"{beside}, the checksum of {path.name}, is missing")
     said, _, _ = beside.read_text(encoding="ascii", errors="replace").partition(" ")
     if hashlib.sha256(path.read_bytes()).hexdigest() != said:
-        raise TableError(f"{path}: it is damaged or altered (its SHA-256 is not {said})")
+        raise TableError(f"{path} is damaged or altered (its SHA-256 is not {said})")
 
 
 def _check_table(path: Path, recipe: Path, package: str | os.PathLike[str] | None) -> None:
     with open_table(path) as table:
         if path.stat().st_size >= MOST_BYTES:
             raise TableError(
-                f"{path}: it has {path.stat().st_size} bytes; allowed are fewer than {MOST_BYTES}"
+                f"{path} has {path.stat().st_size} bytes; fewer than {MOST_BYTES} are allowed"
             )
         table.verify_checksums()
         made: dict[str, Any] = table.attributes
         if made.get("recipe") != recipe.read_text(encoding="utf-8"):
-            raise TableError(f"{path}: it is stale: made by another recipe than {recipe}")
+            raise TableError(f"{path} is stale: it was made by another recipe than {recipe}")
         if made.get("source_digest") != source_digest(package):
             raise TableError(
-                f"{path}: it is stale: made by other sources than these; `make atlas` makes it anew"
+                f"{path} is stale: it was made by other sources; `make atlas` rebuilds it"
             )
         for name in table.networks:
             _check_checks(table, name)
 
 
 def _check_checks(table: Table, name: str) -> None:
-    """Each network was checked, and within its bound."""
+    """Raise unless each network was checked, within its error bound."""
     promised = dict(zip(table.dims(name).tolist(), table.relative_error(name), strict=True))
     checks = table.checks(name)
     if not checks:
@@ -232,5 +233,5 @@ def _check_checks(table: Table, name: str) -> None:
         if not check["relative_error"] <= promised.get(check["dim"], 0.0):
             raise TableError(
                 f"{table.path}: {name} at dim = {check['dim']}, degree = {check['degree']} was "
-                f"found off by {check['relative_error']:.2g}, more than promised"
+                f"found to differ by {check['relative_error']:.2g}, more than its error bound"
             )

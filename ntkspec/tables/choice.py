@@ -1,4 +1,4 @@
-"""Choosing dimensions and degrees of a table."""
+"""Selection of dimensions and degrees of a table."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Choice = int | str | Iterable[int] | None
 def chosen(
     have: NDArray[np.int64], want: Choice, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of wanted values among those there are, and the values.
+    """Return the places of wanted values in a table, and the values.
 
     Parameters
     ----------
     have : int64 array
         Increasing.
     want : int, str or iterable of int, optional
-        Text is a range as for `ntkspec.ranges.parse_range`; all if not given.
+        A string is a range, see `ntkspec.ranges.parse_range`; by default all.
     name : str
-        "dim" or "degree", for the sentence of an error.
+        "dim" or "degree", for error messages.
 
     Raises
     ------
     NtkspecError
-        When these are no whole numbers in one row, or one is not there.
+        When these are not whole numbers, or one is not in the table.
 
     Examples
     --------

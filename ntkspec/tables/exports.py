@@ -44,7 +44,7 @@ def write_netcdf(
 
 
 class _Chosen:
-    """What is chosen of one network: known before anything is written."""
+    """The selection of one network, checked before anything is written."""
 
     def __init__(self, table: Table, network: Network | str, dim: Choice, degrees: Choice) -> None:
         self.table, self.name = table, table.name(network)
@@ -54,14 +54,14 @@ class _Chosen:
         self.network, self.kernel = first.network, first.kernel
 
     def pieces(self) -> Iterator[tuple[int, TableSlice]]:
-        """Rows of it, some at a time, and where they begin."""
+        """Yield some rows at a time, and where they begin."""
         step = max(1, PIECE // self.degrees.size)
         for row in range(0, self.dims.size, step):
             rows = self.dims[row : row + step]
             yield row, self.table.select(self.name, rows, self.degrees)
 
     def write(self, group: h5py.Group) -> None:
-        """Write it into a group, with dimension scales as netCDF4 has them."""
+        """Write it into a group, with dimension scales as in netCDF4."""
         for key, value in {**self.network.parameters(), "kernel": self.kernel}.items():
             group.attrs[key] = value
         group.attrs["normalization"] = "probability"

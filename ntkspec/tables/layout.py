@@ -1,4 +1,4 @@
-"""The layout of a table in HDF5, format version 2: names, types, checksums, filters.
+"""Layout of a table in HDF5, format version 2: names, types, checksums, filters.
 
 A group for each network holds ``dim`` (D,), ``degree`` (K,), ``eigenvalue`` and ``log_eigenvalue``
 (D, K), ``relative_error`` (D,), ``checks`` and ``blocks``: which rectangles of the table were
@@ -45,7 +45,7 @@ MEMBERS = (
     "dim", "degree", *NUMBERS, "relative_error", "blocks", "block", "checks", "check",
 )  # fmt: skip
 LAYOUTS = ("single", "virtual")
-#: What each dataset is, as readers of netCDF4 show it.
+#: Descriptions of the datasets, as readers of netCDF4 show them.
 MEANINGS = {
     "dim": "dimension d of the inputs, which lie on the sphere S^(d-1)",
     "degree": "degree k of the spherical harmonics",
@@ -87,7 +87,7 @@ COMPRESSIONS = ("gzip", "none", "zstd", "blosc")
 
 
 def describe_numbers(group: h5py.Group) -> None:
-    """Say in a network's group what its numbers are, as CF's attributes long_name and units."""
+    """Describe the numbers of a network's group by the CF attributes long_name and units."""
     for name in (*NUMBERS, "relative_error"):
         group[name].attrs["long_name"] = MEANINGS[name]
         group[name].attrs["units"] = "1"
@@ -96,8 +96,8 @@ def describe_numbers(group: h5py.Group) -> None:
 def storage(compression: str) -> dict[str, Any]:
     """Return what h5py's create_dataset takes for a compression.
 
-    What is compressed carries a checksum in every chunk (gzip its own, the others Fletcher's), so
-    that whoever reads a damaged one hears of it; "none" is as fast as it can be.
+    Compressed chunks carry a checksum (gzip's own, or Fletcher's), so
+    that any reader notices damage; "none" is fastest.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def numbers_checksum(*arrays: NDArray[np.float64]) -> str:
 
 
 def group_name(network: Network, kernel: Kernel) -> str:
-    """Name of a network in a table: its activation, and what differs from the poster's.
+    """Name of a network in a table: its activation, and parameters other than the poster's.
 
     Examples
     --------
@@ -150,5 +150,5 @@ def group_name(network: Network, kernel: Kernel) -> str:
 
 @lru_cache(maxsize=1)
 def _usual() -> dict[str, Any]:
-    """Parameters of the poster's networks, which no name repeats."""
+    """Parameters of the poster's networks, which names leave out."""
     return {**Network("tanh").parameters(), "kernel": "ntk"}

@@ -1,4 +1,4 @@
-"""The file of a table: what is in it, checked before it is believed."""
+"""The file of a table, whose contents are checked before use."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class StoredTable:
     Raises
     ------
     TableError
-        When the file is missing, damaged, or no table of this format.
+        When the file is missing, damaged, or not a table of this format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +69,7 @@ class StoredTable:
             self._file, self._root = stack.enter_context(opened(path, "table", FORMAT))
             if (version := self._root.attribute("format_version")) != FORMAT_VERSION:
                 raise TableError(
-                    f"{path}: this is no table of version {FORMAT_VERSION} (its version is "
+                    f"{path} is not a table of version {FORMAT_VERSION} (its version is "
                     f"{version!r})"
                 )
             layout = self._root.attribute("layout")
@@ -88,12 +88,12 @@ class StoredTable:
         Raises
         ------
         TableError
-            When one is missing, or not what it must be.
+            When one is missing or invalid.
         """
         found = self._root.attributes()
         for key in TEXTS:
             if not isinstance(found.get(key), str):
-                raise TableError(f"{self.path}: attribute {key} is missing, or no text")
+                raise TableError(f"{self.path}: attribute {key} is missing or not a string")
         if found["compression"] not in COMPRESSIONS:
             raise TableError(f"{self.path}: compression = {found['compression']!r} is unknown")
         with reading(self.path, "attribute versions"):
@@ -104,14 +104,14 @@ class StoredTable:
                 and all(isinstance(one, str) for one in versions.values())
                 and all(printable(one) == one for one in (*versions, *versions.values()))
             ):
-                raise TableError(f"{self.path}: attribute versions names no versions")
+                raise TableError(f"{self.path}: attribute versions is invalid")
         for key in ("recipe", "recipe_digest", "code_digest", "source_digest", "merged_from"):
             if not isinstance(found.get(key, ""), str):
-                raise TableError(f"{self.path}: attribute {key} is no text")
+                raise TableError(f"{self.path}: attribute {key} is not a string")
         return found
 
     def close(self) -> None:
-        """Close the file; again does nothing."""
+        """Close the file; further calls do nothing."""
         self._stack.close()
 
     def facts(self, name: str) -> tuple[Network, Kernel]:
@@ -120,7 +120,7 @@ class StoredTable:
         Raises
         ------
         TableError
-            When its attributes make none, or another than its name says.
+            When its attributes are invalid, or do not match its name.
         """
         if name not in self._facts:
             self._facts[name] = self._read_facts(name)
@@ -202,7 +202,7 @@ class StoredNetwork:
         self.shape = (self.dims.size, self.degrees.size)
         self.relative_error: Array = group.read("relative_error", "f8", (self.dims.size,))
         if not (np.isfinite(self.relative_error) & (self.relative_error >= 0)).all():
-            raise group.bad("relative_error", "has bounds that are no numbers >= 0")
+            raise group.bad("relative_error", "has bounds that are not numbers >= 0")
         if self.virtual:
             self._check_sources()
         else:
@@ -213,7 +213,7 @@ class StoredNetwork:
         rising = values.size and (values[1:] > values[:-1]).all()
         if not rising or values[0] < least or values[-1] > most:
             raise self._group.bad(
-                name, f"is no increasing list of whole numbers from {least} to {most}"
+                name, f"is not an increasing list of whole numbers from {least} to {most}"
             )
         return values
 
@@ -343,7 +343,7 @@ class StoredNetwork:
         reader = ChunkedReader(file, name)
         shape = (block.rows[1] - block.rows[0], block.columns[1] - block.columns[0])
         if reader.array.shape != shape:
-            raise TableError(f"{file.path}: the block is damaged ({name} has another shape)")
+            raise TableError(f"{file.path}: the block is damaged ({name} has the wrong shape)")
         return reader
 
     def verify(self) -> None:

@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "open_table"]
 
-#: Rows that are read at once by who goes through all entries.
+#: Rows that are read at once when all entries are listed.
 BAND_ROWS = 64
-#: Networks that an error lists by name.
+#: Networks that an error message lists by name.
 MOST_NAMED = 20
 COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
 
 
 class Table:
-    """A table in an HDF5 file; nothing is read until asked for.
+    """A table in an HDF5 file; numbers are read when they are selected.
 
-    Made by `open_table`; close it, or use it in a ``with`` block.
+    Returned by `open_table`; close it, or use it in a ``with`` block.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Table:
         self.close()
 
     def close(self) -> None:
-        """Close the file; again does nothing."""
+        """Close the file; further calls do nothing."""
         stored, self._open = self._open, None
         if stored is not None:
             stored.close()
@@ -146,9 +146,9 @@ class Table:
             A name is a group's, or an activation's: the only network of that activation, or the
             poster's among several.
         dim, degrees : int, str or iterable of int, optional
-            Text is a range, such as "0:100:2".
+            A string is a range, such as "0:100:2".
         kernel : {"ntk", "nngp"}, optional
-            By default the one there is; "ntk" where the table has both, unless a group is named.
+            By default "ntk" if the table has both, unless a group is named.
             The NNGP kernel does not depend on what is trained.
 
         Returns
@@ -158,7 +158,7 @@ class Table:
         Raises
         ------
         NtkspecError
-            When the table has no such network, kernel, dimension or degree: what it has.
+            When the table has no such network, kernel, dimension or degree.
         TableError
             When the file is damaged.
 
@@ -179,7 +179,7 @@ class Table:
         )
 
     def blocks(self, network: Network | str) -> NDArray[Any]:
-        """Rectangles that were computed at once.
+        """The blocks of a network, each computed at once.
 
         Returns
         -------
@@ -191,12 +191,12 @@ class Table:
         return self._network(network).blocks.copy()
 
     def verify_checksums(self) -> None:
-        """Read all, some rows at a time, and compare with the checksums.
+        """Read all numbers, some rows at a time, and compare their checksums.
 
         Raises
         ------
         TableError
-            When a checksum is another one: which.
+            When a checksum is wrong.
         """
         for name in self._stored.names:
             self._stored.network(name).verify()
@@ -207,7 +207,7 @@ class Table:
         dim: Choice = None,
         degrees: Choice = None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Entries one after another: network, dim, degree, eigenvalue, logarithm, error."""
+        """Yield the entries: network, dim, degree, eigenvalue, logarithm, error."""
         for name in self._stored.names if network is None else [self._chosen(network)]:
             places, dims = chosen(self.dims(name), dim, "dim")
             for mine in runs(places, BAND_ROWS):
@@ -271,12 +271,12 @@ class Table:
         Raises
         ------
         NtkspecError
-            When xarray is not installed, for what is not in the table, and without a network where
-            networks have different dimensions or degrees.
+            When xarray is not installed, for a selection that is not in the table, and without a
+            network if networks have different dimensions or degrees.
 
         Notes
         -----
-        All that is asked for is read; ``xarray.open_dataset(path, group=name)`` reads a table
+        The selection is read at once; ``xarray.open_dataset(path, group=name)`` reads a table
         lazily, without this package.
 
         Examples
@@ -309,7 +309,7 @@ class Table:
         Raises
         ------
         NtkspecError
-            When pandas is not installed, and for what is not in the table.
+            When pandas is not installed, and for a selection that is not in the table.
         """
         from ntkspec.tables.labelled import to_pandas
 
@@ -327,7 +327,7 @@ class Table:
         Parameters
         ----------
         path : path
-            The file appears whole or not at all.
+            The file appears complete or not at all.
         network, dim, degrees
             As for `rows`.  One network's numbers lie at the file's root;
             without a network each has a group, as in the table.
@@ -335,7 +335,7 @@ class Table:
         Raises
         ------
         NtkspecError, TableError
-            For what is not in the table, and when the file cannot be written.
+            For a selection that is not in the table, and when the file cannot be written.
         """
         from ntkspec.tables.exports import write_netcdf
 
@@ -353,7 +353,7 @@ class Table:
         Parameters
         ----------
         path : path
-            The file appears whole or not at all.
+            The file appears complete or not at all.
         network, dim, degrees
             As for `rows`.
 
@@ -370,7 +370,7 @@ class Table:
         return self._stored.network(self._chosen(network, kernel))
 
     def _chosen(self, network: Network | str, kernel: Kernel | None = None) -> str:
-        """Name of the group of a network, or of its name or activation."""
+        """Name of the group of a network, given itself or by name or activation."""
         if not (kernel is None or (isinstance(kernel, str) and kernel in get_args(Kernel))):
             raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
         refuse_bare_function(network, "network")
@@ -426,7 +426,7 @@ class Table:
         return poster
 
     def _holds(self) -> str:
-        """What networks there are, where they are few enough to be read."""
+        """List the networks of the table for an error message."""
         names = list(self._stored.names)
         if len(names) <= MOST_NAMED:
             return f"it has {', '.join(names)}"
@@ -448,7 +448,7 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     Raises
     ------
     TableError
-        When the file is missing, damaged, or no table of format version 2.
+        When the file is missing, damaged, or not a table of format version 2.
 
     Examples
     --------
@@ -457,10 +457,10 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     >>> open_table("missing.h5")
     Traceback (most recent call last):
         ...
-    ntkspec.errors.TableError: missing.h5: there is no such file
+    ntkspec.errors.TableError: missing.h5 does not exist
     """
     if not os.path.exists(path):
-        raise TableError(f"{os.fspath(path)}: there is no such file")
+        raise TableError(f"{os.fspath(path)} does not exist")
     return Table(Path(path))
 
 

@@ -271,7 +271,7 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
         (RECIPE, ["--dashboard", ":8787"], 2, "write HOST:PORT"),
         (RECIPE, ["--dry-run"], 2, "--dry-run is for --cluster"),
         (RECIPE, ["--layout", "double"], 2, "layout = 'double' is not allowed"),
-        (RECIPE, ["--scheduler-file", "none.json"], 2, "scheduler_file = 'none.json' is not there"),
+        (RECIPE, ["--scheduler-file", "none.json"], 2, "'none.json' does not exist"),
         ("block_eigenvalues = 0" + RECIPE, [], 2, "recipe.toml:1: block_eigenvalues = 0"),
     ],
 )
@@ -362,7 +362,7 @@ def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     assert running.returncode == 130
     assert time.monotonic() - begun < 25  # well below a second on an idle machine
     assert stdout == ""
-    assert "interrupted; the same command again goes on from here" in stderr
+    assert "interrupted; the same command again resumes the work" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "table.h5").exists()
 

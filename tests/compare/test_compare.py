@@ -277,7 +277,7 @@ def test_a_table_gives_the_same_eigenvalues(tmp_path):
     seeds_near(far, 64, [0.01, 0.01])
     with pytest.raises(NtkspecError, match="degree = 30 is not in the table"):
         compare(far, tmp_path / "t.h5", finite=False)
-    with pytest.raises(TableError, match="there is no such file"):
+    with pytest.raises(TableError, match="does not exist"):
         compare(run, tmp_path / "missing.h5", finite=False)
 
 

@@ -192,7 +192,7 @@ def test_a_pipe_that_nobody_reads(tmp_path, monkeypatch):
     monkeypatch.setattr("ntkspec.files.appearing.READER_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with (
-        pytest.raises(ValueError, match="a pipe that nobody reads"),
+        pytest.raises(ValueError, match="a pipe without a reader"),
         appearing_text(tmp_path / "pipe"),
     ):
         pass
@@ -241,7 +241,7 @@ def test_a_folder(output):
     path = output.path()
     path.mkdir()
     (path / "mine").touch()
-    output.refused(path, 3, "this is a folder")
+    output.refused(path, 3, "is a folder")
 
 
 def test_a_link_that_goes_round(output):
@@ -255,7 +255,7 @@ def test_a_protected_file(output):
     path = output.path()
     path.write_text("mine")
     path.chmod(0o444)
-    output.refused(path, 3, "protected from writing")
+    output.refused(path, 3, "write-protected")
 
 
 def test_the_input_itself(output):
@@ -284,7 +284,7 @@ def test_a_folder_that_is_not_there(written):
         assert written.is_written(path)
     else:
         assert result.exit_code == 3
-        assert f"there is no folder {path.parent}" in result.stderr
+        assert f"the folder {path.parent} does not exist" in result.stderr
         assert not path.parent.exists()
 
 

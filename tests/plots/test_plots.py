@@ -65,7 +65,7 @@ def test_all_text_lies_inside_the_picture(table):
 def test_bad_outputs_and_tables(table, tmp_path):
     with pytest.raises(NtkspecError, match="output"):
         figure3(table, [tmp_path / "f.gif"])
-    with pytest.raises(TableError, match="no such file"):
+    with pytest.raises(TableError, match="does not exist"):
         figure3(tmp_path / "none.h5", [tmp_path / "f.png"])
     assert not list(tmp_path.iterdir())
 

@@ -235,7 +235,7 @@ def test_the_kernel_named_in_the_table_is_the_one_recomputed(table):
 
 
 def test_files_that_are_no_tables(table, tmp_path):
-    with pytest.raises(TableError, match="no such file"):
+    with pytest.raises(TableError, match="does not exist"):
         verify_table(tmp_path / "missing.h5")
     (tmp_path / "text.h5").write_text("no HDF5")
     with pytest.raises(TableError, match=r"text\.h5"):

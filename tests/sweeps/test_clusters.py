@@ -116,12 +116,12 @@ def test_a_scheduler_with_tls_refuses_others(tls_scheduler, certificates, monkey
 def test_certificates_are_given_together_and_are_there(certificates, tmp_path):
     with pytest.raises(NtkspecError, match="not given: tls_cert, tls_key"):
         External("tls://127.0.0.1:1", tls_ca=certificates / "ours-ca.pem")
-    with pytest.raises(NtkspecError, match=r"tls_key = .*none.pem.* is not there"):
+    with pytest.raises(NtkspecError, match=r"tls_key = .*none.pem.* does not exist"):
         External("tls://127.0.0.1:1", **{**tls(certificates), "tls_key": tmp_path / "none.pem"})
 
 
 def test_a_scheduler_is_named_once(tmp_path):
-    with pytest.raises(NtkspecError, match=r"scheduler_file = .*none\.json.* is not there"):
+    with pytest.raises(NtkspecError, match=r"scheduler_file = .*none\.json.* does not exist"):
         External(file=tmp_path / "none.json")
     (tmp_path / "some.json").write_text("{}")
     for where in (
@@ -129,7 +129,7 @@ def test_a_scheduler_is_named_once(tmp_path):
         dict(address=""),
         dict(address="tcp://127.0.0.1:1", file=tmp_path / "some.json"),
     ):
-        with pytest.raises(NtkspecError, match="address or by its file"):
+        with pytest.raises(NtkspecError, match="either the address"):
             External(**where)
 
 
@@ -329,13 +329,13 @@ def test_the_job_script_of_a_batch_without_wishes():
             ("walltime", text, "HH:MM:SS")
             for text in ("", "1h", "00:00:00", "01:60:00", "00:60", "60", "1-00:30", "-1:00", 3600)
         ),
-        *((key, "a b", "text") for key in ("partition", "account", "interface", "host")),
-        *((key, 5, "text") for key in ("partition", "account", "interface", "host")),
-        ("partition", "a\n#SBATCH --qos=high", "text"),
+        *((key, "a b", "string") for key in ("partition", "account", "interface", "host")),
+        *((key, 5, "string") for key in ("partition", "account", "interface", "host")),
+        ("partition", "a\n#SBATCH --qos=high", "string"),
         *((key, "export A=1", "list") for key in ("prologue", "directives")),
         *((key, ["export A=1", 2], "list") for key in ("prologue", "directives")),
-        ("directives", ["--qos=low\n--exclusive"], "lines"),
-        ("prologue", [""], "lines"),
+        ("directives", ["--qos=low\n--exclusive"], "single-line"),
+        ("prologue", [""], "single-line"),
         ("dashboard", ":8787", "HOST:PORT"),
     ],
 )

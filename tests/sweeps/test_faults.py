@@ -136,7 +136,7 @@ def test_the_scheduler_is_killed(recipe, table, tmp_path):
             sweep.until(lambda: len(sweep.blocks) > 5)
             cluster.scheduler.kill()
             assert sweep.ended() == 2, sweep.errors
-            assert "the dask scheduler is gone; the same command again goes on" in sweep.errors
+            assert "the dask scheduler is gone; run the same command again" in sweep.errors
             assert "Traceback" not in sweep.errors
     make_table(recipe, out)
     assert_same_bits(table, out)
@@ -159,7 +159,7 @@ def test_a_batch_system_ends_it(recipe, tmp_path, options, number, code):
         sweep.process.send_signal(number)
         assert sweep.ended(30) == code
         assert time.monotonic() - begun < 10
-        assert "interrupted; the same command again goes on from here" in sweep.errors
+        assert "interrupted; the same command again resumes the work" in sweep.errors
         assert "Traceback" not in sweep.errors
         until(lambda: not session_is_alive(sweep.process), 30)
         assert all(read_whole(sweep.out, path) for path in sweep.blocks)

@@ -218,7 +218,9 @@ def test_an_axis_beyond_what_recipes_allow(path, tmp_path, name, value):
         file[f"leaky_relu(slope=0.3)/{name}"][-1] = value
     with (
         open_table(tmp_path / "t.h5") as table,
-        pytest.raises(TableError, match=f"{name} is no increasing list of whole numbers from . to"),
+        pytest.raises(
+            TableError, match=f"{name} is not an increasing list of whole numbers from . to"
+        ),
     ):
         table.select("leaky_relu")
 

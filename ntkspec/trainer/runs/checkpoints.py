@@ -1,4 +1,4 @@
-"""The file of one member: its records so far, and what it needs to go on to the same bits."""
+"""The checkpoint of a member: its records so far and the state to resume from, to the bit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 FORMAT = "ntkspec-checkpoint"
-#: What HDF5 needs beside the numbers: the file's head, and each dataset's.
+#: Bytes of HDF5's own: for the file, and for each dataset.
 HEAD, ENTRY = 2**15, 2**11
 #: The module that trains a member; what it imports determines the numbers.
 START = "trainer.runs.training"
@@ -46,7 +46,7 @@ LIBRARIES = ("numpy", "scipy", "numba")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A member as its file keeps it.
+    """State of a member, as its file stores it.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class Checkpoint:
     records : dict of arrays
         By the names of `RECORDS`, a row at each record.
     state : dict
-        What `Descent.restore` takes; empty once it has ended.
+        Argument of `Descent.restore`; empty once the training has ended.
     results : dict of arrays
-        learned, grid_learned, weights; empty before it has ended.
+        learned, grid_learned, weights, readout; empty before the end.
     """
 
     facts: Facts
@@ -66,12 +66,12 @@ class Checkpoint:
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing more to train."""
+        """Whether the training has ended."""
         return self.facts.status in ("finished", "diverged")
 
 
 def code_digest() -> str:
-    """Digest of all code and libraries that the numbers depend on."""
+    """Digest of the code and the libraries that determine the numbers."""
     return provenance.code_digest(START, LIBRARIES)
 
 
@@ -140,7 +140,7 @@ def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpo
             if root.attribute(key) != digest:
                 what = "recipe" if key == "recipe" else "version of the code"
                 raise NtkspecError(
-                    f"{path} was made by another {what}; --restart throws such trainings away"
+                    f"{path} was made by another {what}; --restart removes it and trains again"
                 )
         if root.attribute("member") != name:
             raise TableError(f"{path}: the checkpoint is damaged (it is of another member)")

@@ -1,4 +1,4 @@
-"""How long a run will take, measured by single steps of its networks."""
+"""Estimate of the time of a run, from single steps of its networks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Cost", "estimate_cost"]
 
-#: Times that a step is measured, after one that is not counted.
+#: Measurements of a step, after one that is ignored.
 TIMES = 3
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that a member takes.
+    """Time of a member, in seconds.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Cost:
 def estimate_cost(
     recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
 ) -> Cost:
-    """Measure what a member costs on this machine, as busy as it is now.
+    """Estimate the time of a member by measuring a few steps on this machine.
 
-    Left out is what comes once: the largest stable step, and how far the kernel moved.
+    One-time costs are ignored: the largest stable step and the movement of the kernel.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def estimate_cost(
 
 
 def _shortest(work: Callable[[], None]) -> float:
-    """Shortest time of a few, in seconds."""
+    """Shortest of a few measurements, in seconds."""
     work()  # may compile
     times = []
     for _ in range(TIMES):

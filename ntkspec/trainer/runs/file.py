@@ -1,4 +1,4 @@
-"""The file of a run, format version 2: writing it whole, and reading it or what is there of it."""
+"""The file of a run, format version 2: writing it, and reading it finished or not."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ __all__ = [
 
 FORMAT = "ntkspec-run"
 FORMAT_VERSION = 2
-#: In a folder of parts: a run's file without members.
+#: File in a folder of parts: the run without its members.
 HEAD_FILE = "ntkspec-run.h5"
-#: Names of all that a training leaves in its folder.
+#: Names of the files that a training leaves in its folder.
 PARTS = re.compile(rf"member-[0-9]{{5,}}\.h5|{re.escape(HEAD_FILE)}")
-#: What all members share.
+#: Datasets that all members share.
 SHARED = ("points", "point_weights", "grid", "grid_weights", "target", "grid_target", "degree")
 TEXTS = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command")
-#: What HDF5 needs beside the numbers, for the file and for a member.
+#: Bytes of HDF5's own: for the file, and for each member.
 HEAD, MEMBER = 2**16, 2**15
 
 Array = NDArray[np.float64]
@@ -70,7 +70,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, repr=False)
 class Member:
-    """One training of a run; its arrays are read when they are asked for.
+    """One training of a run; its arrays are read on first use.
 
     Attributes
     ----------
@@ -81,11 +81,11 @@ class Member:
     step_size, largest_stable_step : float
     status : {"finished", "diverged", "interrupted", "training"}
     sentence : str
-        Why it is not finished.
+        Why it has not finished.
     steps_done : int
     seconds : float
     start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN where it is not finished.
+        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN if it has not finished.
 
     Examples
     --------
@@ -179,7 +179,7 @@ class Member:
             return read_array(root, name)
 
     def _place(self, name: str) -> tuple[str, str, tuple[str, ...]]:
-        """What the file is, its format, and the groups in which an array lies."""
+        """Kind and format of the file, and the groups that lead to an array."""
         if self._whole:
             return "run", FORMAT, (self.name,)
         return "checkpoint", CHECKPOINT, ("results" if name in RESULTS else "records",)
@@ -187,16 +187,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Missing:
-    """A training of a run's recipe that is not finished.
+    """A training of a run's recipe that has not finished.
 
     Attributes
     ----------
     name, loss : str
-        Of the member, and of its loss as the name begins.
+        Names of the member and of its loss.
     width, seed : int
     status : {"not begun", "training", "interrupted", "damaged", "diverged"}
     steps_done, steps : int
-        And how many the recipe asks for.
+        Steps done, and steps of the recipe.
 
     Examples
     --------
@@ -219,7 +219,7 @@ class Missing:
 
 
 class Run:
-    """A run, or what is there of one; made by `open_run`.
+    """A run, finished or not; returned by `open_run`.
 
     Attributes
     ----------
@@ -235,9 +235,9 @@ class Run:
     members : list of Member
         Those that have begun, in the recipe's order.
     finished : bool
-        Whether the run is whole: every member finished, or diverged.
+        Whether every member has finished or diverged.
     damaged : dict of str to str
-        Members of an unfinished run whose checkpoint cannot be read, and why.
+        Members of an unfinished run whose checkpoint is damaged, and how.
 
     Examples
     --------
@@ -259,7 +259,7 @@ class Run:
 
     @cached_property
     def target(self) -> Target | SampledTarget:
-        """What was to be learned."""
+        """The target."""
         return recipe_target(self.recipe.target, self.points, self.target_values)
 
     @property
@@ -269,7 +269,7 @@ class Run:
 
     @property
     def missing(self) -> list[Missing]:
-        """What the recipe asks for and the run does not have to the end, in the recipe's order."""
+        """Members of the recipe that have not finished, in its order."""
         there = {member.name: member for member in self.members}
         found = []
         for key in self.recipe.members:
@@ -289,22 +289,23 @@ class Run:
         Raises
         ------
         NtkspecError
-            When there is none: which there are.
+            When there is none of that name.
         """
         for member in self.members:
             if member.name == name:
                 return member
         known = "; ".join(member.name for member in self.members) or "none"
-        raise NtkspecError(f"member = {name!r} is not in the run, which has: {known}")
+        raise NtkspecError(f"member = {name!r} is not in the run; its members are {known}")
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run for reading: its file, or the folder of parts of an unfinished one.
+    """Open a run for reading, finished or not.
 
     Parameters
     ----------
     path : path
-        Of the file; where that is not there yet, the folder of its parts is read.
+        The file of the run, or the folder of its parts.  If the file does not exist yet, the folder
+        of its parts is read.
 
     Returns
     -------
@@ -313,7 +314,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Raises
     ------
     TableError
-        When there is nothing, or it is damaged or no run of format version 2.
+        When there is nothing, or it is damaged or not a run of format version 2.
 
     Examples
     --------
@@ -322,16 +323,16 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     >>> open_run("missing.h5")
     Traceback (most recent call last):
         ...
-    ntkspec.errors.TableError: missing.h5: there is no such file
+    ntkspec.errors.TableError: missing.h5 does not exist
     """
     path = Path(path)
     folder = path if path.is_dir() else parts_folder(path)
     if not path.is_file() and (folder / HEAD_FILE).is_file():
         return _open_unfinished(folder)
     if path.is_dir():
-        raise TableError(f"{path}: this is no folder of a run (it has no {HEAD_FILE})")
+        raise TableError(f"{path} is not a folder of a run (it has no {HEAD_FILE})")
     if not os.path.exists(path):
-        raise TableError(f"{path}: there is no such file")
+        raise TableError(f"{path} does not exist")
     with opened(path, "run", FORMAT) as (file, root):
         seal = file.seal.fingerprint
         shared = _read_shared(root, path)
@@ -348,7 +349,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a run, finished or not, by what it says itself.
+    """Whether a path is a run, finished or not.
 
     Examples
     --------
@@ -376,7 +377,7 @@ def _open_unfinished(folder: Path) -> Run:
         try:
             with opened_checkpoint(path, shared.sizes) as (_, facts, seal):
                 member = Member(key.name, **vars(facts), _file=path, _whole=False, _seal=seal)
-        except TableError as error:  # it is trained again: the others are still good
+        except TableError as error:  # it is trained again; the others are kept
             damaged[key.name] = str(error)
             continue
         members.append(member)
@@ -386,19 +387,19 @@ def _open_unfinished(folder: Path) -> Run:
 
 
 def _check_keys(path: Path, members: Sequence[Member], keys: Sequence[MemberKey]) -> None:
-    """What a member says of itself must be what the recipe says of it."""
+    """Raise unless the members are those of the recipe."""
     for member, key in zip(members, keys, strict=True):
         if key.exponent == "l2":
             same = math.isnan(member.s)
         else:
             same = math.isfinite(member.s) and key.exponent in ("auto", member.s)
         if not same or (member.width, member.seed) != (key.width, key.seed):
-            raise TableError(f"{path}: {member.name} is damaged (it is another training)")
+            raise TableError(f"{path}: {member.name} is damaged (it belongs to another training)")
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all members of a run share."""
+    """Data that all members of a run share."""
 
     attributes: dict[str, Any]
     recipe: RunRecipe
@@ -419,17 +420,17 @@ def _read_shared(root: Group, path: Path) -> _Shared:
     attributes = root.attributes()
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
         raise TableError(
-            f"{path}: this is no run of version {FORMAT_VERSION} (its version is {version!r})"
+            f"{path} is not a run of version {FORMAT_VERSION} (its version is {version!r})"
         )
     for key in TEXTS:
         if not isinstance(attributes.get(key), str):
-            raise TableError(f"{path}: attribute {key} is missing, or no text")
+            raise TableError(f"{path}: attribute {key} is missing or not a string")
     with reading(path, "attribute versions"):
         versions = json.loads(attributes["versions"])
         if not (
             isinstance(versions, dict) and all(isinstance(one, str) for one in versions.values())
         ):
-            raise TableError(f"{path}: attribute versions names no versions")
+            raise TableError(f"{path}: attribute versions is invalid")
     try:
         recipe = parse_run_recipe(attributes["recipe"], files=False)
     except NtkspecError as error:
@@ -442,7 +443,7 @@ def _read_shared(root: Group, path: Path) -> _Shared:
     if grid.dim != points.dim or recipe.data.dim not in (None, points.dim):
         raise root.bad("points", f"is damaged (its dimension is {points.dim})")
     if not np.isin(recipe.target.degrees, degrees).all():
-        raise root.bad("degree", "is damaged (it lacks degrees of the target)")
+        raise root.bad("degree", "is damaged (degrees of the target are missing)")
     return _Shared(
         attributes, recipe, points, grid,
         root.read("target", "f8", (points.n,)), root.read("grid_target", "f8", (grid.n,)), degrees,
@@ -453,7 +454,7 @@ def _read_shared(root: Group, path: Path) -> _Shared:
 
 
 def problem_sizes(recipe: RunRecipe, problem: Problem) -> Sizes:
-    """Numbers of a run that give its arrays their shapes."""
+    """Sizes of a run, which determine the shapes of its arrays."""
     points, grid = problem.points, problem.grid
     return Sizes(points.n, grid.n, points.dim, problem.degrees.size, recipe.steps)
 
@@ -468,14 +469,14 @@ def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
 
 
 def write_head(folder: Path, recipe: RunRecipe, problem: Problem) -> None:
-    """Write into a folder of parts what all members share."""
+    """Write the data that all members share into a folder of parts."""
     size = run_bytes(recipe, problem)
     with appearing_hdf5(folder / HEAD_FILE, size, Numbers(), follow=False) as file:
         _describe(file, recipe, problem)
 
 
 def assemble(recipe: RunRecipe, problem: Problem, folder: Path, out: Path) -> None:
-    """Put the members' files together; the run's file appears whole."""
+    """Assemble the run's file from those of its members."""
     with appearing_hdf5(out, run_bytes(recipe, problem), Numbers()) as file:
         _describe(file, recipe, problem)
         for number, key in enumerate(recipe.members):

@@ -1,4 +1,4 @@
-"""What a recipe asks the networks to learn: points, a finer grid, target and losses."""
+"""The learning problem of a recipe: points, a finer grid, target and recorded degrees."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ __all__ = ["Measure", "Problem", "make_problem", "recipe_target", "start_network
 
 Array = NDArray[np.float64]
 
-#: The grid has so many times as many points as the training data, if the recipe does not say.
+#: By default the grid has so many times as many points as the training data.
 FINER = 4
-#: Points of a grid beyond which the energies of a record would take longer than its steps.
+#: Largest default grid; with more points a record would take longer than its steps.
 MOST_GRID = 8192
-#: Degrees up to which energies are recorded, beside the target's own.
+#: Largest degree at which energies are recorded, besides those of the target.
 MOST_RECORDED = 64
-#: Numbers of a basis that is held for all records.
+#: Largest size of a basis that is kept in memory.
 MOST_HELD = 2**23
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What is recorded of a residual at some points.
+    """Measurements of a residual at some points.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Measure:
 
     @cached_property
     def _basis(self) -> Array | None:
-        """All harmonics up to the last degree, (count, n); None where that is too much to hold."""
+        """All harmonics up to the last degree, (count, n); None if they need too much memory."""
         last, dim = int(self.degrees[-1]), self.points.dim
         if count(dim, last) * self.points.n > MOST_HELD:
             return None
@@ -77,13 +77,13 @@ class Measure:
         return np.asarray(np.add.reduceat(squares, first)[self.degrees])
 
     def amplitude(self, residual: Array) -> Array:
-        """Its components along the target's own harmonics, (K,); NaN where there is none."""
+        """Components along the target's own harmonics, (K,); NaN where it has none."""
         return np.asarray(np.sum(self.parts * (self.points.weights * residual), axis=1))
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Points, target and what is recorded.
+    """Points, target and recorded degrees.
 
     Attributes
     ----------
@@ -127,8 +127,8 @@ def make_problem(recipe: RunRecipe) -> Problem:
     Raises
     ------
     NtkspecError
-        When points cannot be made as the recipe says, or the target is not one for them or for
-        the losses; with the recipe's line where one key is at fault.
+        When the points cannot be made, or the target does not fit them or
+        the losses; with the line of the recipe.
 
     Examples
     --------
@@ -212,7 +212,7 @@ def _read(file: str, path: KeyPath) -> Array:
         with warnings.catch_warnings(action="error"):  # an empty file is no error to numpy
             return np.loadtxt(file, delimiter=",", ndmin=2)
     except (EOFError, OSError, TypeError, UserWarning, ValueError) as error:
-        raise Fault(f"file = {file!r} holds no array of numbers ({error})", path) from None
+        raise Fault(f"file = {file!r} is not an array of numbers ({error})", path) from None
 
 
 def _samples(target: TargetRecipe, points: Points) -> Array:
@@ -221,7 +221,7 @@ def _samples(target: TargetRecipe, points: Points) -> Array:
     values = _read(target.file, path)
     if values.size != points.n or max(values.shape, default=0) != points.n:
         raise Fault(
-            f"file = {target.file!r} holds an array of shape {values.shape}; give one value for "
+            f"file = {target.file!r} has the shape {values.shape}; give one value for "
             f"each of the {points.n} points",
             path,
         )
@@ -265,7 +265,7 @@ def recipe_target(
     """
     if target.kind == "samples":
         assert samples is not None
-        return SampledTarget(points, samples, min(_told_apart(points), MOST_RECORDED))
+        return SampledTarget(points, samples, min(_resolvable(points), MOST_RECORDED))
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
     return Target(
         Term(degree, amplitude, target.kind, index, target.pole)
@@ -274,7 +274,7 @@ def recipe_target(
 
 
 def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNetwork:
-    """Make the network of a recipe's member as it is before its first step: each time the same.
+    """Make the network of a member before its first step; each call returns the same.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNet
 
 
 def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTarget) -> None:
-    """Refuse a target that a Sobolev loss would not see, unless the recipe says how far it sees."""
+    """Refuse a target beyond the degrees that a Sobolev loss weighs by default."""
     most, degree = resolved_degree(points), max(target.degrees, default=0)
     sobolev = any(s != "l2" for s in recipe.loss.exponents)
     if sobolev and recipe.loss.max_degree is None and degree > most:
@@ -317,14 +317,14 @@ def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTa
         )
 
 
-def _told_apart(points: Points) -> int:
-    """Largest degree whose harmonics the points all tell apart."""
+def _resolvable(points: Points) -> int:
+    """Largest degree whose harmonics the points resolve."""
     return (points.n - 1) // 2 if points.equispaced else resolved_degree(points)
 
 
 def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int64]:
-    """The degrees that the points tell apart, up to a bound, and those of the target."""
-    last = min(max((_told_apart(points), *target.degrees)), MOST_RECORDED)
+    """The degrees that the points resolve, up to a bound, and those of the target."""
+    last = min(max((_resolvable(points), *target.degrees)), MOST_RECORDED)
     return np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
 
 

@@ -1,4 +1,4 @@
-"""Training all members of a recipe, and going on where an earlier run ended."""
+"""Training all members of a recipe, resumed where an earlier run ended."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ CHECKPOINT = 5.0
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did.
+    """Result of a run.
 
     Attributes
     ----------
     output : Path
         Its file.
     trained, reused : int
-        Members trained now, to the end or from the middle, and found finished.
+        Members trained by this run, and finished by earlier ones.
     diverged : tuple of (str, str)
-        Members that diverged, and the sentence of each.
+        Members that diverged, and why.
 
     Examples
     --------
@@ -79,19 +79,19 @@ def train_run(
     checkpoint: float = CHECKPOINT,
     observer: Observer | None = None,
 ) -> RunResult:
-    """Train what a recipe describes; killed at any moment and called again, it goes on.
+    """Train the networks of a recipe; after an interruption the same call resumes it.
 
     Parameters
     ----------
     recipe_path, output : path
     threads : int, optional
-        The numbers do not depend on them.
+        The results do not depend on it.
     restart : bool
-        Throw away what an earlier run did, finished or not.
+        Discard the work of earlier runs, finished or not.
     checkpoint : float
-        Seconds between checkpoints: what a kill may lose.
+        Seconds between checkpoints, the work that a kill may lose.
     observer : Observer, optional
-        Hears how it goes.
+        Receives progress and events.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def train_run(
     Raises
     ------
     NtkspecError
-        When something in the recipe is not allowed, when its step is larger than what is stable
+        When something in the recipe is not allowed, when its step size is not stable
         for a member, when another process trains for the same file, or when trainings by another
         recipe or by other code are in the way.
     TableError
@@ -142,7 +142,7 @@ def _forget(out: Path) -> None:
     if not target.exists():
         return
     if not _may_be_run(target):
-        raise TableError(f"{out}: this is no run, and --restart removes only runs")
+        raise TableError(f"{out} is not a run; --restart removes only runs")
     target.unlink()
 
 
@@ -152,18 +152,18 @@ def _may_be_run(target: Path) -> bool:
 
 
 def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
-    """What there is to say of a target that is there: it must be this recipe's."""
+    """Result for a file that exists; raise unless it is a run of this recipe."""
     try:
         run = open_run(out)
     except TableError as error:
         if not _may_be_run(followed(out)):
-            raise TableError(f"{out}: this is no run; give another name") from None
-        raise TableError(f"{error}; --restart throws it away") from None
+            raise TableError(f"{out} is not a run; give another name") from None
+        raise TableError(f"{error}; --restart removes it") from None
     if run.attributes["recipe_digest"] != recipe.digest:
-        raise NtkspecError(f"{out} was trained by another recipe; --restart throws it away")
+        raise NtkspecError(f"{out} was trained by another recipe; --restart removes it")
     if run.attributes["code_digest"] != code_digest():
         observer.note(
-            "old", f"{out} was trained by another version of the code; --restart trains it anew"
+            "old", f"{out} was trained by another version of the code; --restart trains it again"
         )
     return RunResult(out, 0, len(run.members), _diverged(run))
 
@@ -173,13 +173,13 @@ def _diverged(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 class _Clock:
-    """Says every few seconds that a checkpoint is due."""
+    """Tells when a checkpoint is due."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._last = seconds, time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether so many seconds have gone since it last was."""
+        """Whether the interval has passed since the last checkpoint."""
         now = time.monotonic()
         if now - self._last < self._seconds:
             return False
@@ -188,7 +188,7 @@ class _Clock:
 
 
 class _Work:
-    """The members of a run that are still to be trained, one after the other."""
+    """The members of a run, trained one after another."""
 
     def __init__(
         self,
@@ -216,12 +216,12 @@ class _Work:
         )
 
     def train(self) -> int:
-        """Train what has not ended; return how many that were."""
+        """Train the members that have not ended; return how many."""
         left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
         if self.recipe.loss.step_size is not None:
             for number in left:
                 if self._there[number] is None:
-                    self._begin(number)  # a step that is not stable is refused before any training
+                    self._begin(number)  # refuse an unstable step size before any training
         for number in left:
             self._train(number)
         return len(left)
@@ -230,7 +230,7 @@ class _Work:
         return self.recipe.members[number]
 
     def _found(self, number: int) -> Checkpoint | None:
-        """What an earlier run left of a member; None where there is nothing that is whole."""
+        """Checkpoint of a member; None if there is none or it is damaged."""
         path = member_path(self._folder, number)
         check_part(path)
         if not path.exists():
@@ -239,7 +239,7 @@ class _Work:
             sizes = problem_sizes(self.recipe, self.problem)
             return read_checkpoint(path, self.recipe.digest, self._key(number).name, sizes)
         except TableError as error:
-            self._observer.note("damaged", f"{error}; it is trained again", what=str(error))
+            self._observer.note("damaged", f"{error}; training it again", what=str(error))
             return None
 
     def _check_room(self) -> None:
@@ -247,7 +247,7 @@ class _Work:
         check_room(self._folder, needed, "the run")
 
     def _keep_head(self) -> None:
-        """Write what all members share, for those who look; anew where it is another's."""
+        """Write the file that all members share, for readers, unless it is there."""
         head = self._folder / HEAD_FILE
         check_part(head)
         with suppress(TableError), opened(head, "head of the run", FORMAT) as (_, root):
@@ -259,7 +259,7 @@ class _Work:
         key, there = self._key(number), self._there[number]
         if there is not None:
             self._observer.note(
-                "resumed", f"{key.name} goes on from step {there.facts.steps_done}",
+                "resumed", f"{key.name}: resumed at step {there.facts.steps_done}",
                 member=key.name, step=there.facts.steps_done,
             )  # fmt: skip
             return go_on(self.recipe, self.problem, key, there, self._threads)
@@ -277,7 +277,7 @@ class _Work:
             )
         except KeyboardInterrupt:
             kept = training.kept
-            facts = replace(kept.facts, status="interrupted", sentence="it was interrupted")
+            facts = replace(kept.facts, status="interrupted", sentence="interrupted")
             self._write(number, replace(kept, facts=facts))
             raise
         self._write(number, ended)
@@ -288,7 +288,7 @@ class _Work:
             self._observer.note("diverged", f"{name}: {ended.facts.sentence}", member=name)
 
     def _after_slice(self, number: int, begun: int, clock: _Clock, training: Training) -> None:
-        """Tell how far it is; every few seconds keep it."""
+        """Report the progress; every few seconds write a checkpoint."""
         if clock.is_due():
             self._write(number, training.kept)
         step, members = training.kept.facts.steps_done, len(self.recipe.members)

@@ -52,7 +52,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a member beside its arrays.
+    """Attributes of a member.
 
     Attributes
     ----------
@@ -62,12 +62,12 @@ class Facts:
     step_size, largest_stable_step : float
     status : {"training", "interrupted", "finished", "diverged"}
     sentence : str
-        Why it is not finished.
+        Why it has not finished.
     steps_done : int
     seconds : float
-        Spent so far, those of earlier runs included.
+        Time so far, earlier runs included.
     start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN where it is not finished.
+        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN if it has not finished.
     """
 
     s: float
@@ -84,7 +84,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of a run that give its arrays their shapes.
+    """Sizes of a run, which determine the shapes of its arrays.
 
     Attributes
     ----------
@@ -105,12 +105,12 @@ class Sizes:
 
 
 def read_facts(group: Group, sizes: Sizes) -> Facts:
-    """Read what a member's attributes say.
+    """Read the attributes of a member.
 
     Raises
     ------
     TableError
-        When one is missing or not what it must be.
+        When one is missing or invalid.
     """
     attributes = group.attributes()
     found: dict[str, Any] = {}
@@ -138,12 +138,12 @@ def _bad(group: Group, name: str, value: Any) -> TableError:
 
 
 def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes) -> None:
-    """Check that a group holds these arrays of a member, and nothing else.
+    """Check that a group has exactly these arrays of a member.
 
     Raises
     ------
     TableError
-        When one is missing or has another type or shape than the run gives it.
+        When one is missing or has the wrong type or shape.
     """
     group.expect(names)
     lengths: dict[str, int | None] = {**asdict(sizes), "width": facts.width}
@@ -160,18 +160,18 @@ def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes)
 
 
 def read_array(group: Group, name: str) -> NDArray[Any]:
-    """Read an array of a member, whose shape is known to fit."""
+    """Read an array of a member, whose shape has been checked."""
     kind, axes = ARRAYS[name]
     return group.read(name, kind, (None,) * len(axes))
 
 
 def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
-    """Read what a training needs to go on; empty where there is nothing.
+    """Read the state to resume from; empty if there is none.
 
     Raises
     ------
     TableError
-        When something is missing or not what it must be.
+        When something is missing or invalid.
     """
     if not group.names():
         return {}
@@ -193,7 +193,7 @@ def read_points(root: Group, name: str, weights: str) -> Points:
     Raises
     ------
     TableError
-        When they are no points of a sphere with weights of sum 1.
+        When they are not points of a sphere with weights of sum 1.
     """
     x: NDArray[np.float64] = root.read(name, "f8", (None, None))
     w: NDArray[np.float64] = root.read(weights, "f8", x.shape[:1])
@@ -204,7 +204,7 @@ def read_points(root: Group, name: str, weights: str) -> Points:
         sound = off <= ROUNDING and w.min(initial=1.0) >= -ROUNDING
         sound = sound and abs(w.sum() - 1.0) <= ROUNDING and x.shape[1] >= 2
     if not sound:
-        raise root.bad(name, "is damaged (it holds no points of a sphere with weights of sum 1)")
+        raise root.bad(name, "is damaged (they are not points of a sphere with weights of sum 1)")
     if not isinstance(kind, str) or type(degree) is not int or degree < 0:
-        raise root.bad(name, "is damaged (it does not say how the points were made)")
+        raise root.bad(name, "is damaged (its attributes kind and exact_degree are invalid)")
     return Points(x, w, kind, degree)

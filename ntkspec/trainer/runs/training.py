@@ -1,4 +1,4 @@
-"""The training of one member, with its records; interrupted anywhere, it can be kept and go on."""
+"""The training of one member, with its records; it can be stopped and resumed at any step."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Training", "begin", "go_on"]
 
-#: Seconds between two looks at the clock: what a Ctrl-C may lose.
+#: Seconds of a slice, the work that Ctrl-C may lose.
 SLICE = 0.25
 MOST_AT_ONCE = 10**6
 
 
 class Training:
-    """A member that is being trained; made by `begin` or `go_on`.
+    """A member in training; returned by `begin` or `go_on`.
 
     Attributes
     ----------
     kept : Checkpoint
-        The member at the end of the last slice: what a file keeps of it.
+        State at the end of the last slice, for a checkpoint.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Training:
 
     @property
     def network(self) -> WideNetwork:
-        """The network as it is now."""
+        """The current network."""
         return self._descent.network
 
     @property
     def loss(self) -> float:
-        """Its loss now."""
+        """The current loss."""
         return float(self._descent.loss)
 
     @property
@@ -76,7 +76,7 @@ class Training:
         Returns
         -------
         Checkpoint
-            With the results; of a member that diverged with its sentence.
+            With the results, and the reason if it diverged.
         """
         count, due = 1, self._recipe.record_steps
         try:
@@ -126,7 +126,7 @@ class Training:
 
     def _ended(self) -> Checkpoint:
         problem, network = self._problem, self.network
-        with np.errstate(all="ignore"):  # what diverged has no values any more
+        with np.errstate(all="ignore"):  # a diverged network has no finite values
             results = {
                 "learned": network.values(problem.points.x),
                 "grid_learned": network.values(problem.grid.x),
@@ -144,12 +144,12 @@ class Training:
 def begin(
     recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
 ) -> Training:
-    """Start the network of a member and its descent.
+    """Begin the training of a member.
 
     Raises
     ------
     NtkspecError
-        When the recipe's step is larger than what is stable.
+        When the recipe's step size is larger than the largest stable one.
     """
     network = start_network(recipe, problem.points.dim, key.width, key.seed)
     loss = _loss(recipe, problem, network, key)
@@ -174,7 +174,7 @@ def go_on(
     there: Checkpoint,
     threads: int | None = None,
 ) -> Training:
-    """Continue a member from its file, to the same bits as if it had never stopped."""
+    """Resume a member from its checkpoint, to the same bits as without interruption."""
     network = start_network(recipe, problem.points.dim, key.width, key.seed)
     s: Any = key.exponent if key.exponent == "l2" else there.facts.s
     loss = _loss(recipe, problem, network, replace(key, exponent=s))
