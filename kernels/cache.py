@@ -46,7 +46,7 @@ def cache_folder(digest: str) -> Path:
     os.environ[INHERITED] = str(fresh)
     warnings.warn(
         f"{folder or 'the cache folder'} cannot be written, or others could write there: this "
-        "process compiles its functions anew, which takes up to a minute; let NUMBA_CACHE_DIR "
+        "process compiles its functions again, which takes up to a minute; let NUMBA_CACHE_DIR "
         "name a folder that only you can write (chmod 700)",
         RuntimeWarning,
         stacklevel=3,

@@ -85,6 +85,7 @@ def _rows(one: FittedSpectrum) -> list[list[Any]]:
 
 def _print_text(found: list[FittedSpectrum]) -> None:
     from ntkspec.cli.terminal import Grid, console
+    from ntkspec.laws.fit import with_error
 
     shown = Grid(
         "network", "dim", "k", "supported", "from k", "power", "rate", "log constant", "derived",
@@ -94,11 +95,11 @@ def _print_text(found: list[FittedSpectrum]) -> None:
         best, law = one.fit.best, one.derived
         fitted = ["", "", ""]
         if best is not None:
-            rate = "" if best.kind == "power" else _with_error(best.rate, best.rate_error)
+            rate = "" if best.kind == "power" else with_error(best.rate, best.rate_error)
             fitted = [
-                _with_error(best.power, best.power_error),
+                with_error(best.power, best.power_error),
                 rate,
-                _with_error(best.log_constant, best.log_constant_error),
+                with_error(best.log_constant, best.log_constant_error),
             ]
         derived = ["-", "", "", ""]
         if law is not None:
@@ -111,11 +112,3 @@ def _print_text(found: list[FittedSpectrum]) -> None:
             *fitted, *derived,
         )  # fmt: skip
     console().print(shown)
-
-
-def _with_error(value: float, error: float) -> str:
-    """The value to the digits that its error leaves, as 1.2346 +- 2e-4."""
-    if not (math.isfinite(error) and error > 0.0):
-        return f"{value:.6g}"
-    digits = min(max(1 - math.floor(math.log10(error)), 0), 9)
-    return f"{value:.{digits}f} ± {error:.0e}"

@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.files.text import CsvWriter
+from ntkspec.results import library
 from ntkspec.trainer.rates import WidthPower
 
 if TYPE_CHECKING:
+    import pandas
+
     from ntkspec.trainer.runs import Missing
 
 __all__ = ["TOLERANCE", "Comparison", "Curves", "ExtrapolatedRow", "Level", "Row"]
@@ -276,14 +279,59 @@ class Comparison:
         """Whether every training that the recipe asks for is finished."""
         return not self.missing
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a `pandas.DataFrame` with the columns of `to_csv`.
+
+        Raises
+        ------
+        NtkspecError
+            If pandas is not installed.
+        """
+        frame: pandas.DataFrame = library("pandas", "to_pandas").DataFrame(self._records())
+        return frame
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Draw measured over predicted rates for the points against the degree.
+
+        Each loss and width is drawn with its 95 % intervals.  For amplitudes and curves see
+        `ntkspec.plots.comparison.comparison_picture`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default the current axes.
+        **style
+            For `matplotlib.axes.Axes.errorbar`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        if ax is None:
+            ax = library("matplotlib.pyplot", "plot").gca()
+        for loss, width in dict.fromkeys((row.loss, row.width) for row in self.rows):
+            rows = [row for row in self.rows if (row.loss, row.width) == (loss, width)]
+            ratio, low, high = (
+                np.array([getattr(row.points, name) for row in rows], dtype=np.float64)
+                for name in ("ratio", "low", "high")
+            )
+            intervals = np.nan_to_num([ratio - low, high - ratio])
+            drawn = {"label": f"{loss}, width {width}", "marker": "o", "linestyle": "none", **style}
+            ax.errorbar([row.degree for row in rows], ratio, yerr=intervals, **drawn)
+        ax.axhline(1.0, color="0.5", linewidth=0.8)
+        ax.set_xlabel("degree")
+        ax.set_ylabel("measured rate / predicted for the points")
+        if self.rows:
+            ax.legend()
+        return ax
+
     def to_csv(self, file: TextIO) -> None:
         """Write all rows as CSV; extrapolated rows have the width inf, missing values are empty.
 
         `expected` is the number of trainings that the recipe asks for, `missing` lists the
         unfinished ones.
         """
-        records = [_flat(row) for row in self.rows]
-        records += [_flat(row) | {"width": math.inf} for row in self.extrapolated]
+        records = self._records()
         columns = list(dict.fromkeys(key for record in records for key in record))
         writer = CsvWriter(file)
         writer.row(columns)
@@ -296,6 +344,11 @@ class Comparison:
         """
         json.dump(self._contents(), file, indent=1, allow_nan=False)
         file.write("\n")
+
+    def _records(self) -> list[dict[str, Any]]:
+        """All rows as flat mappings; extrapolated rows have the width inf."""
+        records = [_flat(row) for row in self.rows]
+        return records + [_flat(row) | {"width": math.inf} for row in self.extrapolated]
 
     def _contents(self) -> Any:
         return _without_nan(

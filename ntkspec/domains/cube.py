@@ -96,12 +96,12 @@ class Cube(Domain):
         return isinstance(source, Network)
 
     def log_count_beyond(self, degrees: Degrees) -> float:
-        """Of all 2^d functions on the cube those that are left."""
+        """Logarithm of the number of functions on the cube, 2^d in all, of the degrees left out."""
         left = 2**self.dim - sum(self._counts(np.unique(degrees)))
         return math.log(left) if left else -math.inf
 
     def _counts(self, degrees: Degrees) -> list[int]:
-        """Each from the one before: a binomial of its own would take far longer."""
+        """binom(d, k), each computed from the one before, which is faster than one by one."""
         wanted, found, count = set(np.asarray(degrees).tolist()), {}, 1
         for k in range(max(wanted, default=-1) + 1):
             if k in wanted:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from ntkspec.conventions import MAX_DIM
@@ -70,7 +71,7 @@ class Gaussian(Domain):
 
     def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
         """(K, T) Legendre polynomials of the cosine of the angle between two inputs."""
-        return legendre(self.dim, degrees, t)
+        return legendre(degrees, self.dim, np.atleast_1d(t))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """For networks.

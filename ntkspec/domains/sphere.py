@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.conventions import MAX_DIM, check_degrees, check_dim
 from ntkspec.domains.domain import Array, Degrees, Domain
@@ -53,7 +53,7 @@ class Sphere(Domain):
 
     def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
         """(K, T) Legendre polynomials P_k(t) in dimension d."""
-        return legendre(self.dim, degrees, t)
+        return legendre(degrees, self.dim, np.atleast_1d(t))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """For kernels that are positive in all dimensions and depend on none.
@@ -68,35 +68,43 @@ class Sphere(Domain):
         return np.asarray(k * (k + self.dim - 2))
 
 
-def legendre(dim: int, degrees: int | Iterable[int], t: ArrayLike) -> Array:
-    """Legendre polynomials P_k(t) in dimension d, with P_k(1) = 1.
+def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np.float64]:
+    """Legendre polynomials P_k(t) in dimension d, P_k(1) = 1.
 
     Parameters
     ----------
-    dim : int
     degrees : int or iterable of int
-    t : array_like, (T,) or scalar
+        To 10**5, in any order.
+    dim : int
+    t : array_like, any shape
         In [-1, 1].
 
     Returns
     -------
-    (K, T) float64 array
+    float64 array of shape (K,) and that of t
+        By the three-term recurrence (DLMF 18.9.1), near t = 1 and -1 in differences; the absolute
+        error is a small multiple of the degree times the rounding and the local amplitude.
+
+    Raises
+    ------
+    NtkspecError
+        For parameters that are not allowed.
 
     Examples
     --------
-    >>> legendre(3, [0, 1, 2], [1.0, 0.5])
-    array([[ 1.   ,  1.   ],
-           [ 1.   ,  0.5  ],
-           [ 1.   , -0.125]])
+    >>> legendre([0, 1, 2], 3, [0.0, 1.0])
+    array([[ 1. ,  1. ],
+           [ 0. ,  1. ],
+           [-0.5,  1. ]])
     """
     wanted, dim = check_degrees(degrees), check_dim(dim)
-    cosines = np.atleast_1d(np.asarray(t, dtype=np.float64))
-    if not np.all(np.abs(cosines) <= 1.0):
-        raise NtkspecError("t is not allowed; cosines must lie in [-1, 1]")
+    points = np.asarray(t, dtype=np.float64)
+    if not np.all(np.abs(points) <= 1.0):
+        raise NtkspecError("t is not allowed; all cosines must lie in [-1, 1]")
     unique, inverse = np.unique(wanted, return_inverse=True)
-    values = np.empty((unique.size, cosines.size))
-    legendre_kernels.legendre(unique, dim, cosines, values)
-    return values[inverse]
+    out = np.empty((unique.size, points.size))
+    legendre_kernels.legendre(unique, dim, points.ravel(), out)
+    return out[inverse].reshape(wanted.size, *points.shape)
 
 
 def multiplicity(dim: int, degrees: int | Iterable[int]) -> Array:
@@ -119,7 +127,7 @@ def multiplicity(dim: int, degrees: int | Iterable[int]) -> Array:
     """
     wanted, dim = check_degrees(degrees), check_dim(dim)
     values = np.full(int(wanted.max()) + 1, np.inf)
-    # In whole numbers: a double-double cannot tell on which side of a tie it lies.
+    # In integers: double-double arithmetic cannot round ties correctly.
     n = 1
     for k in range(values.size):
         try:

@@ -74,7 +74,7 @@ def tanh_moments(q: arb, count: int, nats: float) -> list[arb]:
         Variance of the argument of tanh.
     count : int
     nats : float
-        The error of m_n^2 wanted is e^-nats, whatever its size.
+        The absolute error allowed in m_n^2 is e^-nats.
     """
     size = float(q.mid())
     with extra_precision(32 + 2 * count.bit_length()):
@@ -156,7 +156,7 @@ class _Rule:
     def _advance(self, first: int, ratio: list[arb], factor: arb, n: int) -> None:
         """Weights from the present n to n, of the nodes that the block used.
 
-        Those before are behind for good; those after are made anew when they are wanted.
+        Earlier ones are dropped; later ones are recomputed on demand.
         """
         del self.nodes[first - 1 + len(ratio) :]
         del self.squares[first - 1 + len(ratio) :]

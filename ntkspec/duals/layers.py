@@ -43,6 +43,13 @@ class Layer(NamedTuple):
     dual: Any
     slope: Any
 
+    def kernel(self, trained: str) -> Any:
+        """K of a network that ends here: the NNGP kernel where there is no slope, else the NTK."""
+        if self.slope is None:
+            return self.dual
+        hidden = self.tangent * self.slope
+        return self.dual + hidden if trained == "all" else hidden
+
 
 def compose(
     weight: Any,
@@ -100,7 +107,7 @@ class Layers:
     """
 
     def __init__(self, network: Parameters, kernel: str) -> None:
-        self.kernel = kernel
+        self.kernel, self.trained = kernel, network.trained
         self.with_dual = kernel == "nngp" or network.trained == "all"
         self.weight, self.bias = arb(network.weight_variance), arb(network.bias_variance)
         self.variances = [self.weight + self.bias]
@@ -137,7 +144,4 @@ class Layers:
             return dual, slope(point) if self.kernel == "ntk" else None
 
         *_, end = compose(self.weight, self.bias, start, duals, last + 1)
-        if self.kernel == "nngp":
-            return end.dual
-        tangent = end.tangent * end.slope
-        return end.dual + tangent if self.with_dual else tangent
+        return end.kernel(self.trained)

@@ -2,8 +2,7 @@
 
 Panels are halved until the Chebyshev series on each has fallen to the rounding of its values and
 predicts the function at points in between.  Around a kink or a jump they shrink to a point, which
-becomes an edge of its own.  What stays unresolved is measured, so that whoever integrates the
-function knows what the panels miss.
+becomes an edge of its own.  The part that stays unresolved is measured and returned as a bound.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Function = Callable[[Array], Array]
 ORDER = 20
 TAIL = 4
 ROUNDING = 2.0**-53
-#: Rounding errors that a function's values may carry, in units of the rounding.
+#: Rounding errors allowed in a function's values, in units of the rounding.
 NOISE = 48.0
 #: Width at which a panel counts as a point, relative to its place (or absolute below 1).
 POINT = 1e-15
@@ -37,15 +36,15 @@ NARROW = 2.0**-12
 MOST_PANELS = 3000
 #: Factors on the places at which growth is measured.
 SHIFTS = (1.0, 0.9731, 0.9417)
-#: Places that tell the size near 0.
+#: Places at which the size near 0 is measured.
 NEAR = (0.31, 1.07, 2.3, 4.1)
 MOST_BREAKS = 100
-#: How often the breaks are placed anew.
+#: How often the breaks are placed again.
 ATTEMPTS = 5
 #: Widths of the panels beside a break that place it, and their distance from it in widths.
 BESIDE = tuple(2.0**-k for k in range(3, 22, 2))
 GAP = 2.0**-14
-#: Nearer to 0 than this a kink or a jump is at 0.
+#: A kink or a jump closer to 0 than this is at 0.
 KINK_AT_ZERO, JUMP_AT_ZERO = 1e-13, 1e-30
 
 
@@ -85,7 +84,7 @@ class Pieces:
         return np.asarray(np.abs(self.series[1:] @ signs - self.series[:-1].sum(axis=1)))
 
     def misplaced(self, norm: float) -> float:
-        """Bound on what E[f(u) f(v)] lacks as jumps may be beside their breaks.
+        """Bound on the error of E[f(u) f(v)] when jumps lie beside their breaks.
 
         norm: sqrt(E[f^2]).
         """

@@ -337,7 +337,7 @@ class Expectation:
 
     @property
     def tail(self) -> float:
-        """What the Hermite series lacks at correlation 1."""
+        """Remainder of the Hermite series at correlation 1."""
         return max(self.full - float(self.squares.sum()), 0.0) + 8.0 * ROUNDING * self.full
 
     def __call__(self, theta: Array) -> tuple[Array, Array]:

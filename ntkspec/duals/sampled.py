@@ -82,7 +82,7 @@ def resolved(q: float, function: Function, kink: bool, name: str) -> Expectation
         allowed = "be smooth apart from 0" if kink else "be smooth, or say kink=True for one at 0"
         raise NtkspecError(
             f"{name} has a kink, a jump or too narrow a feature{at}: a function of flint or mpmath "
-            f"numbers must {allowed}; give it for doubles, which take the others"
+            f"numbers must {allowed}; give a function of doubles instead"
         )
     return known
 
@@ -107,8 +107,8 @@ def _checked(
             return made
         finer *= 2
     raise NtkspecError(
-        "the activation varies too fast for the rules of high precision; give it for doubles, or "
-        "lower weight_variance"
+        "the activation varies too fast for the rules of high precision; give a function of "
+        "doubles, or lower weight_variance"
     )
 
 

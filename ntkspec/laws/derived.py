@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ntkspec.conventions import check_dim
+from ntkspec.domains import Domain, Sphere, as_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
 from ntkspec.laws.kinks import kink_law
 from ntkspec.laws.poles import pole_law
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import shown
 from ntkspec.precision import exclusive
+from ntkspec.spectra.spectrum import Spectrum
 
 __all__ = ["law"]
 
@@ -19,13 +21,24 @@ _DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
 
 
 @exclusive()
-def law(network: Network | str, dim: int = 3, *, kernel: Kernel = "ntk") -> Law:
-    """Asymptotic law of a network's spectrum.
+def law(
+    source: Network | Spectrum | str,
+    domain: Domain | int | None = None,
+    *,
+    dim: int | None = None,
+    kernel: Kernel = "ntk",
+) -> Law:
+    """Asymptotic law of a network's spectrum on the sphere.
 
     Parameters
     ----------
-    network : Network or str
-    dim : int
+    source : Network, Spectrum or str
+        A string is the poster's network with that activation.  A spectrum already says its
+        domain and kernel.
+    domain : Sphere or int, optional
+        An integer stands for the sphere of that dimension; `Sphere(3)` by default.
+    dim : int, optional
+        Instead of `domain`.
     kernel : {"ntk", "nngp"}
 
     Returns
@@ -38,8 +51,9 @@ def law(network: Network | str, dim: int = 3, *, kernel: Kernel = "ntk") -> Law:
     Raises
     ------
     NtkspecError
-        For a linear network (slope 1), whose spectrum ends at degree 1; for a user's activation,
-        whose singularities are unknown; when variances leave the range of doubles.
+        For a domain other than a sphere; for a linear network (slope 1), whose spectrum ends at
+        degree 1; for a user's activation, whose singularities are unknown; when variances leave
+        the range of doubles.
 
     Notes
     -----
@@ -54,8 +68,22 @@ def law(network: Network | str, dim: int = 3, *, kernel: Kernel = "ntk") -> Law:
     -506.8
     >>> law(Network("gelu", depth=2)).kind
     'geometric'
+    >>> import ntkspec
+    >>> law(ntkspec.spectrum("relu", dim=5, degrees=[2])).power
+    -5.0
     """
-    network, dim = as_network(network), check_dim(dim)
+    if isinstance(source, Spectrum):
+        if domain is not None or dim is not None:
+            raise NtkspecError("domain and dim are those of the spectrum; leave them out")
+        network, where, kernel = _network_of(source), source.domain, source.kernel
+    else:
+        network, where = as_network(source), as_domain(domain, dim)
+    if not isinstance(where, Sphere):
+        raise NtkspecError(
+            f"domain = {shown(where)} has no derived law; laws are derived on the sphere, "
+            f"as for ntkspec.Sphere({where.dim})"
+        )
+    dim = where.dim
     network.mixture(kernel)  # refuses what has no such kernel
     kind = network.sigma.singularity.kind
     if kind not in _DERIVED or network.sigma.user:
@@ -74,3 +102,11 @@ def law(network: Network | str, dim: int = 3, *, kernel: Kernel = "ntk") -> Law:
     of = network, dim, kernel
     other = None if found.other is None else replace(found.other, spectrum=of)
     return replace(found, other=other, spectrum=of)
+
+
+def _network_of(spectrum: Spectrum) -> Network:
+    if isinstance(spectrum.network, Network):
+        return spectrum.network
+    raise NtkspecError(
+        f"the spectrum is that of {shown(spectrum.network)}; laws are derived for networks"
+    )

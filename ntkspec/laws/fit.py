@@ -18,6 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.derived import law
 from ntkspec.laws.form import Law
@@ -29,7 +30,7 @@ from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit", "fit_law"]
+__all__ = ["Fit", "FittedLaw", "FittedSpectrum", "fit", "fit_law", "with_error"]
 
 Fitted = Literal["power", "stretched", "geometric"]
 Vector = NDArray[np.float64]
@@ -54,7 +55,21 @@ SAFETY = 2.0
 TOLERANCE = 0.01
 
 
-@dataclass(frozen=True)
+def with_error(value: float, error: float) -> str:
+    """Return a value to the digits that its error leaves.
+
+    Examples
+    --------
+    >>> with_error(1.23456789, 0.0002)
+    '1.23457 ± 2e-04'
+    """
+    if not (math.isfinite(error) and error > 0.0):
+        return f"{value:.6g}"
+    digits = min(max(1 - math.floor(math.log10(error)), 0), 9)
+    return f"{value:.{digits}f} ± {error:.0e}"
+
+
+@dataclass(frozen=True, repr=False)
 class FittedLaw:
     """One law with the numbers that fit best.
 
@@ -92,6 +107,13 @@ class FittedLaw:
     prediction_error: float
     share: float
     shift: float
+
+    def __repr__(self) -> str:
+        numbers = f"power = {with_error(self.power, self.power_error)}"
+        if self.kind != "power":
+            numbers += f", rate = {with_error(self.rate, self.rate_error)}"
+        constant = with_error(self.log_constant, self.log_constant_error)
+        return f"{self.kind} law, {numbers}, log constant = {constant}"
 
     def log_eigenvalue(self, degrees: ArrayLike) -> Vector:
         """Natural logarithm of the law in k + shift, elementwise."""
@@ -133,7 +155,7 @@ class Fit:
         return None if self.supported == "none" else self.laws[self.supported]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedSpectrum:
     """Fit to the degrees of one parity in one dimension, and the law derived for them.
 
@@ -157,6 +179,11 @@ class FittedSpectrum:
     fit: Fit
     derived: Law | None
     derived_from: int | None = None
+
+    def __repr__(self) -> str:
+        degrees = ("even", "odd")[self.parity]
+        found = "no law is supported" if self.fit.best is None else repr(self.fit.best)
+        return f"Fit of {self.name}, dim = {self.dim} ({self.kernel}), {degrees} k: {found}"
 
 
 def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> Fit:
@@ -203,7 +230,7 @@ def fit(
     network: Network | str | None = None,
     dim: int | Iterable[int] | str | None = None,
 ) -> list[FittedSpectrum]:
-    """Fit the three laws to eigenvalues on the sphere, each dimension and parity apart.
+    """Fit the three laws to eigenvalues, each dimension and parity separately.
 
     Parameters
     ----------
@@ -229,8 +256,8 @@ def fit(
     --------
     >>> import ntkspec
     >>> found = fit(ntkspec.spectrum("relu", dim=3, degrees=range(200)))
-    >>> [(one.parity, one.fit.supported) for one in found]
-    [(0, 'power')]
+    >>> found  # doctest: +ELLIPSIS
+    [Fit of relu, dim = 3 (ntk), even k: power law, power = ...]
     >>> with ntkspec.atlas() as table:
     ...     found = fit(table, network="tanh", dim=3)
     >>> [one.fit.supported for one in found]
@@ -246,13 +273,15 @@ def fit(
         raise NtkspecError("network and dim select from a table; give them with a Table only")
     if isinstance(source, TableSlice):
         return _fit_slice(source)
-    if isinstance(source, Spectrum):
+    if isinstance(source, Spectrum) and source.domain.single:
+        on_sphere = isinstance(source.domain, Sphere)
         return _fit_dimension(
             source.network.name, source.network, source.kernel, source.dim, source.degrees,
-            source.log_eigenvalues,
+            source.log_eigenvalues, on_sphere=on_sphere,
         )  # fmt: skip
     raise NtkspecError(
-        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a Spectrum"
+        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a "
+        "Spectrum with one eigenvalue for each degree"
     )
 
 
@@ -270,10 +299,12 @@ def _fit_dimension(
     dim: int,
     degrees: NDArray[np.int64],
     log: Vector,
+    *,
+    on_sphere: bool = True,
 ) -> list[FittedSpectrum]:
     """Both parities in one dimension."""
     found = []
-    derived = None if isinstance(network, ZonalKernel) else _derived(network, dim, kernel)
+    derived = _derived(network, dim, kernel) if on_sphere else None
     for parity in (0, 1):
         at = (degrees % 2 == parity) & np.isfinite(log) & (degrees > 0)
         if at.sum() < 3:
@@ -285,7 +316,9 @@ def _fit_dimension(
     return found
 
 
-def _derived(network: Network, dim: int, kernel: Kernel) -> Law | None:
+def _derived(network: Network | ZonalKernel, dim: int, kernel: Kernel) -> Law | None:
+    if isinstance(network, ZonalKernel):
+        return None
     try:
         return law(network, dim, kernel=kernel)
     except NtkspecError:

@@ -32,7 +32,7 @@ class Law:
     parity : {0, 1, None}
         The degrees that follow it; None: all.
     other : Law or None
-        The law of the other parity, where it is another.  If None while there is a parity, the
+        The law of the other parity, when it differs.  If None while there is a parity, the
         other degrees are 0 from some degree on.
     factorial : float
         Power of 1/k!; only for superexponential.

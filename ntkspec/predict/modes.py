@@ -42,7 +42,7 @@ MOST_DEGREE, MOST_SEEDED_DEGREE = 32768, 512
 #: Blocks of the likely tail, four for each doubling of the degree, and the least power of k by
 #: which its N lambda fall.
 TAIL_BLOCKS, LEAST_FALL = 80, 1.05
-#: What the degrees left out may leave open, relative.
+#: Relative uncertainty from the degrees left out that is accepted.
 ENOUGH = 1e-3
 
 
@@ -68,9 +68,9 @@ class Modes(Result):
     log_count : float
         Natural logarithm of how many those are, with multiplicity; inf where they do not end.
     likely_tail : (B, 2) float64 array
-        What it is taken for between them: blocks of eigenvalues, the natural logarithms of
-        N lambda summed over each and of its lambda.  The last degrees go on as powers of k, to the
-        sum that is known.
+        Estimate of the rest between these bounds: blocks of eigenvalues, the natural logarithms
+        of N lambda summed over each and of its lambda.  The last degrees are continued as powers
+        of k, up to the known sum.
     log_largest_beyond : float
         Natural logarithm of a bound on each of those eigenvalues.
     errors : (K,) float64 array
@@ -232,7 +232,7 @@ class Modes(Result):
         return np.minimum(self._tail(np.asarray(log_kappa, dtype=np.float64), 2), most), most
 
     def doubt(self, log_kappa: float) -> float:
-        """What the degrees that are not known leave open of the sum of N L, relative.
+        """Relative uncertainty of the sum of N L from the degrees that are not known.
 
         Examples
         --------
@@ -243,7 +243,7 @@ class Modes(Result):
         return float((above - below) / (self.freedom(log_kappa).sum() + below))
 
     def rest_learnability(self, log_kappa: ArrayLike) -> Array:
-        """The largest L that the degrees that are not known can have, (...).
+        """Bound on L of the degrees that are not known, (...).
 
         Examples
         --------
@@ -367,7 +367,7 @@ def modes(
 
 
 def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
-    """Largest degree that is taken at first: the one wanted, or the last that is cheap to know.
+    """Largest degree that is computed first: the one wanted, if the domain has it and it is cheap.
 
     Examples
     --------
@@ -380,7 +380,7 @@ def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
 
 
 def modes_to(source: Source, domain: Domain | int | None, kernel: Kernel, last: int) -> Modes:
-    """Modes to a degree, or of a user's function to half of it, a quarter, ... that it allows.
+    """Modes to a degree; of a user's function to half of it, a quarter, ... if it fails.
 
     Examples
     --------
@@ -474,7 +474,7 @@ def resolved(
     least : int
         Largest degree that must be there.
     doubt : callable
-        What the degrees left out leave open, relative, given the modes.
+        Relative uncertainty from the degrees left out, given the modes.
 
     Returns
     -------

@@ -81,7 +81,7 @@ def regularization(known: Modes, samples: Array, ridge: Array) -> Regularization
 
 
 def doubt_at(known: Modes, samples: Array, ridge: Array) -> float:
-    """What the rest of the spectrum leaves open of n, relative, at kappa of the last sample size.
+    """Relative uncertainty of n from the rest of the spectrum, at kappa of the largest sample size.
 
     Examples
     --------

@@ -99,8 +99,8 @@ def _predicted(function: Callable[[Array], Array], count: int, allowed: float) -
     series[0] *= 0.5
     jitter = np.random.default_rng(count).random(PROBES)
     x = 2.0 * (np.arange(PROBES) + jitter) / PROBES - 1.0
-    told = np.polynomial.chebyshev.chebval(x, np.trim_zeros(series, "b"))
-    return bool(np.all(np.abs(of_angle(x) - told) <= allowed))
+    predicted = np.polynomial.chebyshev.chebval(x, np.trim_zeros(series, "b"))
+    return bool(np.all(np.abs(of_angle(x) - predicted) <= allowed))
 
 
 def _of_angles(

@@ -1,7 +1,7 @@
 """Gauss-Gegenbauer quadrature in doubles: the plain route, and the error that it can promise.
 
-It is the independent check of large eigenvalues and what the benchmarks compare with; where it
-leaves no digit it says so.
+It is the independent check of large eigenvalues, and what the benchmarks compare with; its bound
+shows where it leaves no digit.
 """
 
 from __future__ import annotations
@@ -28,51 +28,11 @@ __all__ = [
     "chebyshev_coefficients",
     "funk_hecke",
     "gauss_gegenbauer",
-    "legendre",
     "truncation",
 ]
 
 MOST_NODES = 20_000
 ROUNDING = 2.0**-53
-
-
-def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np.float64]:
-    """Legendre polynomials P_k(t) in dimension d, P_k(1) = 1.
-
-    Parameters
-    ----------
-    degrees : int or iterable of int
-        To 10**5, in any order.
-    dim : int
-    t : array_like, any shape
-        In [-1, 1].
-
-    Returns
-    -------
-    float64 array of shape (K,) and that of t
-        By the three-term recurrence (DLMF 18.9.1), near t = 1 and -1 in differences; the absolute
-        error is a small multiple of the degree times the rounding and the local amplitude.
-
-    Raises
-    ------
-    NtkspecError
-        For parameters that are not allowed.
-
-    Examples
-    --------
-    >>> legendre([0, 1, 2], 3, [0.0, 1.0])
-    array([[ 1. ,  1. ],
-           [ 0. ,  1. ],
-           [-0.5,  1. ]])
-    """
-    wanted, dim = check_degrees(degrees), check_dim(dim)
-    points = np.asarray(t, dtype=np.float64)
-    if not np.all(np.abs(points) <= 1.0):
-        raise NtkspecError("t is not allowed: all must be numbers in [-1, 1]")
-    unique, inverse = np.unique(wanted, return_inverse=True)
-    out = np.empty((unique.size, points.size))
-    legendre_kernels.legendre(unique, dim, points.ravel(), out)
-    return out[inverse].reshape(wanted.size, *points.shape)
 
 
 def gauss_gegenbauer(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -165,7 +125,7 @@ def _guesses(n: int, dim: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class FunkHecke:
-    """Eigenvalues by plain quadrature, with what they are worth.
+    """Eigenvalues by plain quadrature, with bounds on their errors.
 
     Attributes
     ----------
@@ -176,7 +136,7 @@ class FunkHecke:
         Bound on the error: rounding, and truncation from the kernel's Chebyshev coefficients
         that the rule does not integrate.  A kernel with a jump has a large one.
     digits : (K,) int64 array
-        Decimal digits that the bound leaves; 0 says that there is none.
+        Decimal digits that the bound leaves; 0 if none.
 
     Examples
     --------

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from numpy.polynomial.legendre import legval
 from sweeping import make_table
 from training import MadeRun, add, made_run, start_of, train
@@ -320,6 +321,10 @@ def test_comparisons_are_values_that_print_a_table():
     assert lines[0] == "Comparison(2 rows, 0 extrapolated)" and len(lines) == 4
     assert lines[3].split() == ["l2", "256", "3", "0", "does", "not", "decay"]
     assert found._repr_html_().count("<tr>") == 3
+    frame = found.to_pandas()
+    assert frame.degree.tolist() == [2, 3] and frame.points_ratio[0] == found.rows[0].points.ratio
+    axes = found.plot(Figure().add_subplot())
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["l2, width 256"]
 
 
 def test_a_picture_for_any_number_of_widths_and_degrees(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 import ntkspec
 from ntkspec import Cube, Gaussian, Network, NtkspecError, spectrum
-from ntkspec.spectra.quadrature import legendre
+from ntkspec.domains import legendre
 
 
 def squared_exponential(dim, scale, orders):

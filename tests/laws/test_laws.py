@@ -268,3 +268,26 @@ def test_laws_are_public():
 def test_laws_beyond_doubles_are_refused_in_a_sentence(parameters):
     with pytest.raises(NtkspecError, match="cannot be derived in doubles"):
         law(Network(**parameters), 3)
+
+
+def test_a_law_takes_a_domain_or_a_spectrum():
+    known = law("tanh", 5, kernel="nngp")
+    assert law("tanh", ntkspec.Sphere(5), kernel="nngp") == known
+    assert law("tanh", dim=5, kernel="nngp") == known
+    spectrum = ntkspec.spectrum("tanh", 5, degrees=[1], kernel="nngp")
+    assert law(spectrum) == known and hash(law(spectrum)) == hash(known)
+    for bad in (
+        lambda: law("tanh", ntkspec.Cube(5)),
+        lambda: law(spectrum, dim=5),
+        lambda: law(ntkspec.spectrum(ntkspec.ZonalKernel(np.exp), 3, degrees=[0])),
+    ):
+        with pytest.raises(NtkspecError, match=r"law|spectrum"):
+            bad()
+
+
+def test_laws_that_are_not_derived_compare_print_and_are_not_drawn():
+    network = Network("sin", depth=2)
+    assert law(network) == law(network) != law("sin")
+    assert repr(law(network)) == "Law of sin, dim = 3 (ntk): C k^p exp(-r k), odd k"
+    with pytest.raises(NtkspecError, match="not derived"):
+        law(network).plot()

@@ -14,7 +14,7 @@ from mpmath import mp
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.reference.balls import reference_eigenvalue
-from ntkspec.reference.balls.agreement import Run, settle
+from ntkspec.reference.balls.agreement import Run, agreed_value
 from ntkspec.reference.balls.legendre import legendre
 
 
@@ -277,4 +277,4 @@ def test_a_quadrature_that_never_settles_raises():
             return Run(arb(effort), arb(0), "never the same")
 
     with pytest.raises(NtkspecError, match="digits = 20 was not reached"):
-        settle(Restless(), 20)
+        agreed_value(Restless(), 20)

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
 
+from ntkspec.domains import legendre
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum
-from ntkspec.spectra.quadrature import funk_hecke, gauss_gegenbauer, legendre
+from ntkspec.spectra.quadrature import funk_hecke, gauss_gegenbauer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from flint import arb, ctx
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
 
-__all__ = ["GROWTH", "Integral", "Reference", "Run", "settle", "to_mpf"]
+__all__ = ["GROWTH", "Integral", "Reference", "Run", "agreed_value", "to_mpf"]
 
 #: Each run has this many times the nodes of the one before.
 GROWTH = 1.2
@@ -45,7 +45,7 @@ class Reference:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the value cannot be told from 0 at the precision asked for."""
+        """Whether the value cannot be distinguished from 0 at the precision asked for."""
         return bool(abs(self.value) <= self.error)
 
 
@@ -82,7 +82,7 @@ class Integral(Protocol):
         ...
 
 
-def settle(integral: Integral, digits: int) -> Reference:
+def agreed_value(integral: Integral, digits: int) -> Reference:
     """Raise the precision until the ball is small, the effort until two runs agree."""
     bits, effort = integral.bits, 1.0
     before: Run | None = None

@@ -19,7 +19,7 @@ import mpmath
 
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive
-from ntkspec.reference.balls.agreement import Reference, settle
+from ntkspec.reference.balls.agreement import Reference, agreed_value
 from ntkspec.reference.balls.angular import AngularIntegral
 from ntkspec.reference.balls.layered import reference_spectrum
 from ntkspec.reference.balls.polar import TANH, PolarIntegral
@@ -54,8 +54,8 @@ def reference_eigenvalue(
     -------
     Reference
         The eigenvalue under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be told from 0 (``is_zero``)
-        the error is 10**-digits times less than its neighbours' sizes, and the value within it.
+        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
+        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
 
     Raises
     ------
@@ -80,15 +80,15 @@ def reference_eigenvalue(
     digits = whole_number(digits, "digits", 5, 1000)
     constant, _ = net.mixture(kernel)
     if net.weights == "sphere":
-        return settle(SphereIntegral(net, kernel, dim, degree, digits), digits)
+        return agreed_value(SphereIntegral(net, kernel, dim, degree, digits), digits)
     if net.depth > 1 or net.bias_variance > 0.0 or net.activation not in (*ANGULAR, *TANH):
         return reference_spectrum(net, dim, [degree], kernel=kernel, digits=digits)[0]
     if net.activation in ANGULAR:
-        return settle(AngularIntegral(net, kernel, dim, degree, digits), digits)
+        return agreed_value(AngularIntegral(net, kernel, dim, degree, digits), digits)
     if degree % 2 == 0:
         # sigma less its constant is odd, sigma' even: F has the constant in degree 0 and odd
         # degrees, t D has odd degrees.
         value = constant * TANH[net.activation][0] ** 2 if degree == 0 else 0.0
         method = "by parity the activation's constant" if value else "zero by parity"
         return Reference(mpmath.mpf(value), mpmath.mpf(0), method)
-    return settle(PolarIntegral(net, kernel, dim, degree, digits), digits)
+    return agreed_value(PolarIntegral(net, kernel, dim, degree, digits), digits)

@@ -308,7 +308,7 @@ def _wedge(angle: arb, rule: Sequence[tuple[arb, arb]]) -> list[tuple[arb, arb, 
 
 
 class _SectorDual:
-    """Duals that are integrated anew at every angle."""
+    """Duals that are integrated at every angle."""
 
     def at_zero(self) -> tuple[arb, arb]:
         return self._at_angle(arb(0))

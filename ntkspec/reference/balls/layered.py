@@ -95,13 +95,13 @@ def reference_spectrum(
     -------
     list of Reference
         In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be told from 0 (``is_zero``)
-        the error is 10**-digits times less than its neighbours' sizes.
+        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
+        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
 
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or the passes do not settle.
+        When a parameter is not allowed, or no two passes agree.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def reference_spectra(
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or the passes do not settle.
+        When a parameter is not allowed, or no two passes agree.
 
     Notes
     -----
@@ -178,7 +178,7 @@ def reference_spectra(
         ]
         for dim in {case.dim for case in wanted}
     }
-    return _settle(_Plan(net, wanted, by_dim, digits))
+    return _until_agreement(_Plan(net, wanted, by_dim, digits))
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ _Values = dict[Case, list[arb]]
 _KernelKey = tuple[str, int, str]
 
 
-def _settle(plan: _Plan) -> dict[Case, list[Reference]]:
+def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
     """Pairs of passes, of more nodes or more bits, until all values are right."""
     nats, rounding = plan.nats()
     bits = int(rounding / math.log(2.0)) + GUARD_BITS * (1 if plan.network.smooth else 2)
@@ -307,7 +307,7 @@ def _errors(before: list[arb], after: list[arb]) -> list[arb]:
 
 
 def _allowed(plan: _Plan, case: Case, values: list[arb], errors: list[arb]) -> list[arb]:
-    """10^-digits of the value, or, where it is not told from 0, of the smaller neighbour."""
+    """10^-digits of the value, or of the smaller neighbour of one that may be 0."""
     degrees = plan.computed(case.dim)
     sizes = {
         k: abs(value.mid())

@@ -20,7 +20,7 @@ __all__ = ["SphereIntegral"]
 
 
 class SphereIntegral:
-    """What `reference_eigenvalue` settles: precision and nodes grow until runs agree."""
+    """The integral for weights on a sphere."""
 
     def __init__(
         self, network: Description, kernel: Kernel, dim: int, degree: int, digits: int

@@ -108,13 +108,13 @@ class SmoothDual:
     def __init__(self, precision: Precision, sigma: Smooth, variance: Any, second: bool) -> None:
         self.precision, self.second = precision, second
         self.plane = _Plane(precision, sigma, variance, second)
-        self.series = self._settled(_expected_points(precision.nats, sigma, float(variance)))
+        self.series = self._converged(_expected_points(precision.nats, sigma, float(variance)))
 
     def at(self, cosine: Any) -> Pair:
         """Both at the correlation r."""
         return _clenshaw(self.precision, self.series, self.precision.fixed(cosine))
 
-    def _settled(self, points: int) -> Series:
+    def _converged(self, points: int) -> Series:
         """Raise the number of points until the coefficients have fallen below the error."""
         # An odd number has r = 0 among its points, an even one does not.
         points += points % 2 + self.second
@@ -364,7 +364,7 @@ class EluDual:
         n = int(1.3 * n) + 1 if second else n
         zero = self.mp.zero
         self.rule = jacobi_rule(precision, n, zero, zero)
-        self.series = self._settled(31 if second else 24)
+        self.series = self._converged(31 if second else 24)
 
     def at(self, cosine: Any) -> Pair:
         """Both at the correlation r."""
@@ -372,7 +372,7 @@ class EluDual:
         x = self.precision.fixed(2 * mp.acos(cosine) / mp.pi - 1)
         return _clenshaw(self.precision, self.series, x)
 
-    def _settled(self, points: int) -> Series:
+    def _converged(self, points: int) -> Series:
         while True:
             angles = [(1 + self.mp.cospi(self.mp.mpf(2 * i + 1) / (2 * points))) / 2 * self.mp.pi
                       for i in range(points)]  # fmt: skip

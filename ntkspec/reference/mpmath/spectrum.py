@@ -76,7 +76,7 @@ class GaussJacobiValue:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the value cannot be told from 0 at the precision asked for."""
+        """Whether the value cannot be distinguished from 0 at the precision asked for."""
         return bool(abs(self.value) <= self.error)
 
 
@@ -109,8 +109,8 @@ def gauss_jacobi_spectrum(
     -------
     list of GaussJacobiValue
         In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be told from 0 (``is_zero``)
-        the error is 10**-digits times less than its neighbours' sizes.
+        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
+        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def gauss_jacobi_spectra(
     }
     problem = _SphereWeights(net, kernel) if net.weights == "sphere" else _Layered(net, kernel)
     with PROCESS_STATE:
-        return _settle(problem, {dim: ks for dim, ks in wanted.items() if ks}, digits)
+        return _until_agreement(problem, {dim: ks for dim, ks in wanted.items() if ks}, digits)
 
 
 # --- what is integrated --------------------------------------------------------------------------
@@ -341,7 +341,7 @@ class _Doubled(NamedTuple):
         return self.change[k] + self.run.noise[k]
 
     def size(self, k: int) -> Any:
-        """|lambda_k|, 0 where it cannot be told from 0 or was not computed."""
+        """|lambda_k|, 0 where it cannot be distinguished from 0 or was not computed."""
         if not 0 <= k < len(self.change):
             return 0
         value = abs(self.run.values[k])
@@ -353,11 +353,11 @@ class _Doubled(NamedTuple):
         return self.size(k) or (min(near) if near else 0)
 
     def seen(self) -> int:
-        """How many degrees can be told from 0."""
+        """How many degrees can be distinguished from 0."""
         return sum(1 for k in range(len(self.change)) if self.size(k))
 
 
-def _settle(
+def _until_agreement(
     problem: _Problem, wanted: Mapping[int, list[int]], digits: int
 ) -> dict[tuple[int, int], GaussJacobiValue]:
     working, silent = digits + FIRST_DIGITS, 0

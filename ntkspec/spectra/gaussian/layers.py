@@ -13,6 +13,7 @@ from flint import arb, arb_poly
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain, Gaussian
+from ntkspec.duals import compose
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.gaussian.hermite import FAMILIES, coefficients
@@ -60,28 +61,22 @@ class Layered:
         net = self.network
         weight, bias = arb(net.weight_variance), arb(net.bias_variance)
         scale = weight * self.radii[i] * self.radii[j]
-        covariances = [scale * t + bias for t in self.cosines]
-        tangents = covariances
-        values, slopes = covariances, covariances
-        for layer, (variances, table) in enumerate(self.layers):
-            if layer:
-                covariances = [weight * x + bias for x in values]
-                tangents = [
-                    c + weight * t * s
-                    for c, t, s in zip(covariances, tangents, slopes, strict=True)
-                ]
-            size = (variances[i] * variances[j]).sqrt()
+        steps = []
+        for variances, table in self.layers:
             dual = arb_poly([x * y for x, y in zip(table[i], table[j], strict=True)])
-            correlations = [(c / size).mid() for c in covariances]
-            values = [dual(x) for x in correlations]
-            if self.kernel == "ntk":
-                derivative = dual.derivative()
-                slopes = [derivative(x) / size for x in correlations]
-        if self.kernel == "nngp":
-            return values
-        if net.trained == "hidden":
-            return [t * s for t, s in zip(tangents, slopes, strict=True)]
-        return [v + t * s for v, t, s in zip(values, tangents, slopes, strict=True)]
+            steps.append(((variances[i] * variances[j]).sqrt(), dual, dual.derivative()))
+
+        def duals(layer: int, covariance: arb) -> tuple[arb, arb | None]:
+            size, dual, derivative = steps[layer]
+            correlation = (covariance / size).mid()
+            slope = derivative(correlation) / size if self.kernel == "ntk" else None
+            return dual(correlation), slope
+
+        values = []
+        for t in self.cosines:
+            *_, end = compose(weight, bias, scale * t + bias, duals, net.depth)
+            values.append(end.kernel(net.trained))
+        return values
 
     @cached_property
     def _harmonics(self) -> list[list[arb]]:

@@ -57,12 +57,12 @@ class Effort:
 
     @classmethod
     def first(cls, dim: int, degree: int, radial: int) -> Effort:
-        """Little: most of the work is in the last run anyhow."""
+        """Small: most of the work is in the last run."""
         terms = 64 + 2 * degree + 8 * radial + 700 // dim
         return cls(28 + 2 * radial, 24 + degree, terms, 56.0, 70.0 + 12.0 * radial)
 
     def more(self, nodes: bool, terms: bool, nats: float) -> Effort:
-        """More of what the last run lacked, and of the rest as it goes with it."""
+        """More of what was missing in the last run, and of the rest in proportion."""
         return Effort(
             self.nodes * 5 // 4 if nodes else self.nodes,
             self.angles * 5 // 4,
@@ -96,8 +96,8 @@ def settled(
 ) -> Eigenvalues:
     """Raise the effort until runs agree in every eigenvalue that is not an exact zero.
 
-    A run also tells what its last terms did; the nodes are compared with the run before, at
-    equally many terms.
+    Each run is compared with itself without its last terms, and with the run before, at equally
+    many terms, for the nodes.
 
     Parameters
     ----------

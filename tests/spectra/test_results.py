@@ -1,0 +1,110 @@
+"""Results as values: comparison, tables, indexing, data frames, plots."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import ntkspec
+from ntkspec import Cube, Gaussian, Network, NtkspecError, predict, spectrum
+from ntkspec.results import library
+
+RESULTS = {
+    "spectrum": lambda: spectrum("relu", 3, range(5)),
+    "cube": lambda: spectrum("tanh", Cube(6)),
+    "gaussian": lambda: spectrum("relu", Gaussian(4, radial=2), range(3)),
+    "table slice": lambda: spectrum("relu", [2, 3, 5], range(4)),
+    "modes": lambda: predict.modes("relu", 3, max_degree=6),
+    "times": lambda: predict.learning_times("relu", 3, degrees=range(4)),
+    "curve": lambda: predict.learning_curve("relu", Cube(6), [2, 10], {1: 1.0}),
+    "samples": lambda: predict.samples_to_learn("relu", Cube(6)),
+    "freedom": lambda: predict.effective_dimension("relu", Cube(6), [0.1, 0.01], samples=5),
+}
+
+
+@pytest.fixture(scope="module", params=RESULTS)
+def result(request):
+    return RESULTS[request.param](), RESULTS[request.param]()
+
+
+def test_results_compare_by_value_and_do_not_hash(result):
+    one, same = result
+    assert one == same and one is not same and one != "a string"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one)
+
+
+def test_length_iteration_and_index_follow_the_first_axis(result):
+    one, _ = result
+    values = list(one)
+    assert len(one) == len(values) and values[0] in one and -7 not in one
+    along, array = one.variables()[one.main]
+    first = np.asarray(one[values[1]])
+    at = np.flatnonzero(next(iter(one.axes().values())) == values[1])[0]
+    np.testing.assert_array_equal(first, array[at])
+    with pytest.raises(NtkspecError, match=f"{along[0]} = -7 is not in this {type(one).__name__}"):
+        one[-7]
+
+
+def test_columns_are_flat_and_equally_long(result):
+    one, _ = result
+    columns = one.columns()
+    along, array = one.variables()[one.main]
+    assert {column.shape for column in columns.values()} == {(array.size,)}
+    assert list(columns)[: len(along)] == list(along)
+    np.testing.assert_array_equal(columns[one.main], array.ravel())
+
+
+def test_tables_are_short_and_safe_in_html(result):
+    one, _ = result
+    lines = repr(one).splitlines()
+    assert lines[0] == one.title() and len(lines) <= 13
+    html = one._repr_html_()
+    assert html.startswith("<table>") and html.count("<tr>") == len(lines) - 1
+
+
+def test_long_tables_have_an_ellipsis_in_the_middle():
+    lines = repr(spectrum("relu", 3, range(101))).splitlines()
+    assert lines[7].split()[0] == "..." and lines[-1].split()[0] == "100" and len(lines) == 13
+    kernel = ntkspec.ZonalKernel(np.exp, name="<b>")
+    html = spectrum(kernel, 3, [0], tolerance=math.inf)._repr_html_()
+    assert "&lt;b&gt;" in html and "<b>" not in html
+
+
+def test_pandas_and_xarray_hold_the_same(result):
+    one, _ = result
+    frame = pytest.importorskip("pandas") and one.to_pandas()
+    assert list(frame.columns) == list(one.columns())
+    dataset = pytest.importorskip("xarray") and one.to_xarray()
+    for name, (along, array) in one.variables().items():
+        assert dataset[name].dims == along
+        np.testing.assert_array_equal(dataset[name].to_numpy(), array)
+    assert dataset.attrs == one.heading() == frame.attrs
+
+
+def test_plots(result):
+    one, _ = result
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    ax = figure.subplots()
+    assert one.plot(ax) is ax and ax.lines and ax.get_xlabel() and ax.get_ylabel()
+
+
+def test_what_underflows_is_plotted_by_its_logarithm():
+    ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    spectrum("tanh", 100, [1, 2001]).plot(ax)
+    assert ax.lines[0].get_ydata()[1] == pytest.approx(-788.314354)
+
+
+def test_a_change_of_one_field_is_seen():
+    one = spectrum("relu", 3, range(5))
+    other = replace(one, relative_error=2.0 * one.relative_error)
+    assert one != other and one == replace(other, relative_error=one.relative_error)
+    assert one != spectrum("relu", 3, range(6)) and one != spectrum(Network("abs"), 3, range(5))
+
+
+def test_a_missing_library_is_a_sentence():
+    with pytest.raises(NtkspecError, match="to_pandas needs no_such; pip install"):
+        library("no_such.part", "to_pandas")
