@@ -40,7 +40,7 @@ def at_hand():
 
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address=None, silence_logs=50, memory_limit=0,
+        dashboard_address="127.0.0.1:0", silence_logs=50, memory_limit=0,
     ) as cluster:  # fmt: skip
         yield External(cluster.scheduler_address)
 
