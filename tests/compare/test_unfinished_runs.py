@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, at):
     assert result.exit_code == 1 and f"{NAMES[1]}: damaged" in result.stdout
     assert "3 of 12 trainings are finished" in result.stdout
     text = ntkspec("info", path).stdout
-    assert "3 are finished" in text and f"damaged, so it is trained again: {victim}" in text
+    assert "3 are finished" in text and f"damaged, to be trained again: {victim}" in text
 
 
 def test_a_diverged_training_is_named(tmp_path, monkeypatch):
