@@ -56,7 +56,13 @@ def check_degrees(degrees: int | str | Iterable[int]) -> NDArray[np.int64]:
 
 
 def check_normalization(normalization: str) -> Normalization:
-    """Return the normalization's name, or raise NtkspecError with the names allowed."""
+    """Return the normalization's name, or raise NtkspecError with the names allowed.
+
+    Examples
+    --------
+    >>> check_normalization("surface")
+    'surface'
+    """
     if not is_one_of(normalization, get_args(Normalization)):
         raise NtkspecError(
             f"normalization = {shown(normalization)} is not allowed; "

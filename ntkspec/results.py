@@ -67,6 +67,13 @@ class Result(ABC):
     ----------
     main : str
         The variable that indexing returns and `plot` draws.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> found = ntkspec.spectrum("relu", 3, degrees=[0, 1])
+    >>> isinstance(found, Result), found[0], list(found)
+    (True, 0.0625, [0, 1])
     """
 
     main: ClassVar[str]

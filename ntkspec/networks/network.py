@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ MOST_DEPTH = 100
 TOLERANCE = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
     """A wide network, f(x) = m^(-1/2) sum_r a_r sigma(w_r . x) or deeper.
 
@@ -66,6 +66,8 @@ class Network:
     array(0.5)
     >>> Network("tanh", depth=3, bias_variance=0.1, trained="all").ntk([0.0, 1.0]).round(8)
     array([0.25789913, 0.85376409])
+    >>> Network("leaky_relu", depth=2)
+    Network('leaky_relu', slope=0.1, depth=2)
     """
 
     activation: str | Activation
@@ -80,6 +82,12 @@ class Network:
     def __post_init__(self) -> None:
         set_ = object.__setattr__
         sigma = self.sigma
+        for name in ("slope", "power"):
+            if isinstance(self.activation, Activation) and getattr(self, name) is not None:
+                raise NtkspecError(
+                    f"{name} = {shown(getattr(self, name))} is given with an Activation, which "
+                    "has its own; leave it out, or give the activation by its name"
+                )
         power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
         set_(self, "slope", 0.0 - left if sigma.name == "leaky_relu" else None)
         set_(self, "power", power if sigma.name == "relu_power" else None)
@@ -101,6 +109,14 @@ class Network:
                 "weights = 'sphere' is for one hidden layer without bias; "
                 f"depth = {self.depth} and bias_variance = {self.bias_variance} are given"
             )
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name)]
+        for one in fields(self)[1:]:
+            value = getattr(self, one.name)
+            if value != one.default:
+                parts.append(f"{one.name}={value!r}")
+        return f"Network({', '.join(parts)})"
 
     def _is_catalogued(self, sigma: Activation) -> bool:
         """Whether an activation is the one that its name stands for."""

@@ -39,6 +39,14 @@ class Route:
     rows : callable, optional
         Of a network and a kernel's name: the rows and columns that the dimension walk starts from,
         a new object for each computation.
+
+    Examples
+    --------
+    >>> from ntkspec import Network, Sphere
+    >>> from ntkspec.spectra.routes import chosen_route
+    >>> route, _ = chosen_route(Network("tanh"), Sphere(3), "ntk")
+    >>> route.takes(Network("relu"), Sphere(3), "ntk") is None
+    True
     """
 
     name: str
