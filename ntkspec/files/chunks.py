@@ -106,7 +106,9 @@ class ChunkedReader:
         size = self.array.bytes
         if mask >> len(codes):
             raise ValueError("its mask of filters is unknown")
-        if not set(codes) <= {SHUFFLE, DEFLATE}:
+        # HDF5 leaves out a filter that makes nothing smaller.
+        used = {code for n, code in enumerate(codes) if not mask >> n & 1}
+        if not used <= {SHUFFLE, DEFLATE, FLETCHER}:
             if mask or not _bounded(codes, data, size):
                 raise ValueError("it would unpack to another size")
             return self._by_hdf5(data)
@@ -117,6 +119,8 @@ class ChunkedReader:
                 data = _inflated(data, size)
             elif codes[n] == SHUFFLE:
                 data = _unshuffled(data)  # type: ignore[assignment]
+            elif codes[n] == FLETCHER:
+                data = data[:-4]  # its checksum; the seal has one of the whole chunk
         if len(memoryview(data).cast("B")) != size:
             raise ValueError("it has another size")
         return data

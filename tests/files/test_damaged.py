@@ -12,6 +12,7 @@ import hostile
 import numpy as np
 import pytest
 from paths import TESTS
+from sweeping import make_table
 from table_numbers import altered
 
 from ntkspec.errors import NtkspecError, TableError
@@ -114,6 +115,23 @@ def test_flipped_bits_of_other_compressions(tmp_path, compression):
     pytest.importorskip("hdf5plugin")
     table = made(tmp_path, compression, "single")
     assert flipped([table], lambda: table_contents(table), 10, 1) == 10
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "blosc"])
+@pytest.mark.parametrize("degrees", ["0:1", "0:4", "0:40"])
+def test_chunks_that_no_filter_makes_smaller(tmp_path, compression, degrees):
+    """HDF5 stores these as they are, and says so in the chunk's mask of filters."""
+    if compression != "gzip":
+        pytest.importorskip("hdf5plugin")
+    recipe, path = tmp_path / "r.toml", tmp_path / "t.h5"
+    recipe.write_text(
+        f'dims = [3]\ndegrees = "{degrees}"\ncompression = "{compression}"\n'
+        'checks = {samples = 0}\nnetworks = [{activation = "relu"}]'
+    )
+    make_table(recipe, path)
+    with open_table(path) as table, h5py.File(path) as file:
+        part = table.select("relu")
+        np.testing.assert_array_equal(part.eigenvalues, file["relu/eigenvalue"][...])
 
 
 def test_flipped_bits_of_a_block_are_found_by_verifying(tmp_path):
