@@ -40,7 +40,9 @@ AGREED = 1e-11
 FINEST = 8
 #: Angles of the trapezoid rule: one radius in FEW tells how many, up to a limit.
 FEW = 8
-MOST_ANGLES = 16384
+MOST_ANGLES = 8192
+#: Bits of the working precision that a dual may lack at that limit.
+SPARE = 64
 
 
 def sampled_dual(
@@ -140,7 +142,10 @@ def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Fu
         while True:
             coefficients, noise = _spectrum(function, root, part, count)
             largest = max(abs(c).upper() for c in coefficients)
-            if noise <= largest * arb(2) ** -bits or count >= MOST_ANGLES:
+            if noise <= largest * arb(2) ** -bits:
+                break
+            if count >= MOST_ANGLES:
+                _check_resolved(noise, largest)
                 break
             count = count * 3 // 2 if count.bit_count() == 1 else count * 4 // 3
     radius = arb(0, (noise * 8).upper())
@@ -160,6 +165,16 @@ def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Fu
         return slopes(point).imag / point.sine
 
     return value, differentiated
+
+
+def _check_resolved(noise: arb, largest: arb) -> None:
+    """Raise when the last coefficients are so large that no higher precision would help."""
+    if noise > largest * arb(2) ** (SPARE - ctx.prec):
+        raise NtkspecError(
+            f"the activation's dual needs more than {MOST_ANGLES} angles at {ctx.prec} bits: the "
+            "activation has a pole or a branch point too near the real axis; lower "
+            "weight_variance, or give a function of doubles"
+        )
 
 
 def _on_the_circle(coefficients: list[arb]) -> Callable[[Correlation], acb]:

@@ -407,9 +407,10 @@ class BallSeeds:
                 )
             if not self.proved and bits > MOST_BITS_UNPROVED:
                 raise NtkspecError(
-                    f"some eigenvalue to degree {task.last} cannot be distinguished from 0 with "
-                    f"{MOST_BITS_UNPROVED} bits; leave out degrees that vanish, or give the "
-                    "activation's symmetry or polynomial part"
+                    f"some eigenvalue to degree {task.last} keeps fewer than {KEPT} bits when "
+                    f"computed with {MOST_BITS_UNPROVED} bits: it is 0, or too small beside K(1); "
+                    "leave out the degrees that vanish, declare the activation's symmetry or "
+                    "polynomial part, or lower the degree or the dimension"
                 )
             with working_precision(bits):
                 plane = self._settled(task)
