@@ -6,7 +6,7 @@ from typing import Any
 
 from flint import acb, arb
 
-__all__ = ["Correlation"]
+__all__ = ["Correlation", "powers"]
 
 
 class Correlation:
@@ -63,3 +63,15 @@ def _arccos(cosine: Any) -> Any:
     first = arb(0) if not upper < 1 else upper.acos()
     last = arb.pi() if not lower > -1 else lower.acos()
     return first.union(last)
+
+
+def powers(z: acb, count: int) -> list[acb]:
+    """1, z, ..., z^(count-1), each by few multiplications, so that the balls stay small.
+
+    A ball's square box grows with every turn, so that Horner's rule on the unit circle would lose
+    digits in proportion to the degree.
+    """
+    row = [acb(1), z]
+    for n in range(2, count):
+        row.append(row[n // 2] * row[n - n // 2])
+    return row[:count]

@@ -17,10 +17,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from flint import acb, acb_poly, arb, ctx
+from flint import acb, acb_mat, arb, ctx
 from numpy.typing import NDArray
 
-from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.correlation import Correlation, powers
 from ntkspec.duals.kinked import Expansion
 from ntkspec.duals.pieces import check_square_integrable
 from ntkspec.duals.plain import Expectation
@@ -38,6 +38,11 @@ CHECKS = (1.0, 0.75, -0.5, -1.0)
 AGREED = 1e-11
 #: How much finer than usual the rules may become.
 FINEST = 8
+#: Angles of the trapezoid rule: one radius in FEW tells how many, up to a limit.
+FEW = 8
+MOST_ANGLES = 8192
+#: Bits of the working precision that a dual may lack at that limit.
+SPARE = 64
 
 
 def sampled_dual(
@@ -132,19 +137,23 @@ def _radial_rule(bits: int, finer: int) -> list[tuple[arb, arb]]:
 def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Function]:
     """Smooth: cosine coefficients f_j, and d/d(cos theta) of their sum."""
     bits = ctx.prec
-    count = 128 * finer
-    rule = _radial_rule(bits, finer)
-    while True:
-        coefficients, noise = _spectrum(function, root, rule, count)
-        if noise < arb(2) ** (-bits) * max(abs(coefficients[0]), arb(1)) or count >= 16384:
-            break
-        count *= 2
+    rule, count = _radial_rule(bits, finer), 128 * finer
+    for part in (rule[::FEW], rule):  # a few radii tell how many angles are needed
+        while True:
+            coefficients, noise = _spectrum(function, root, part, count)
+            largest = max(abs(c).upper() for c in coefficients)
+            if noise <= largest * arb(2) ** -bits:
+                break
+            if count >= MOST_ANGLES:
+                _check_resolved(noise, largest)
+                break
+            count = count * 3 // 2 if count.bit_count() == 1 else count * 4 // 3
     radius = arb(0, (noise * 8).upper())
-    terms = acb_poly(coefficients)
-    slopes = acb_poly([j * c for j, c in enumerate(coefficients)])
+    terms = _on_the_circle(coefficients)
+    slopes = _on_the_circle([j * c for j, c in enumerate(coefficients)])
 
     def value(point: Correlation) -> Any:
-        return terms(acb(point.cosine, point.sine)).real + radius
+        return terms(point).real + radius
 
     def differentiated(point: Correlation) -> Any:
         if not abs(point.sine) > arb(2) ** (-bits // 3):  # sin(j x) / sin x -> +-j
@@ -153,9 +162,34 @@ def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Fu
                 j * j * c * ((-1) ** (j + 1) if flip else 1) for j, c in enumerate(coefficients)
             ]
             return sum(signs, arb(0))
-        return slopes(acb(point.cosine, point.sine)).imag / point.sine
+        return slopes(point).imag / point.sine
 
     return value, differentiated
+
+
+def _check_resolved(noise: arb, largest: arb) -> None:
+    """Raise when the last coefficients are so large that no higher precision would help."""
+    if noise > largest * arb(2) ** (SPARE - ctx.prec):
+        raise NtkspecError(
+            f"the activation's dual needs more than {MOST_ANGLES} angles at {ctx.prec} bits: the "
+            "activation has a pole or a branch point too near the real axis; lower "
+            "weight_variance, or give a function of doubles"
+        )
+
+
+def _on_the_circle(coefficients: list[arb]) -> Callable[[Correlation], acb]:
+    """The sum of c_j e^(i j theta) as a function of the correlation cos(theta)."""
+    size = math.isqrt(len(coefficients)) + 1
+    padded = coefficients + [arb(0)] * (-len(coefficients) % size)
+    rows = acb_mat([padded[i : i + size] for i in range(0, len(padded), size)])
+
+    def total(point: Correlation) -> acb:
+        small = powers(acb(point.cosine, point.sine), size + 1)
+        parts = rows * acb_mat([[z] for z in small[:size]])
+        large = powers(small[size], rows.nrows())
+        return sum((parts[i, 0] * z for i, z in enumerate(large)), acb(0))
+
+    return total
 
 
 def _spectrum(function: Function, root: Any, rule: Any, count: int) -> tuple[list[arb], arb]:

@@ -25,7 +25,7 @@ from flint import acb, acb_mat, arb, arb_poly, ctx, fmpq
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
-from ntkspec.duals import Layers
+from ntkspec.duals import Layers, powers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
@@ -131,12 +131,12 @@ class GaussMoments:
         factors = [w * s ** (dim - 2) for w, s in zip(self.weighted, self.sines, strict=True)]
         babies = math.isqrt(count) + 1
         giants = -(-count // babies)
-        powers = [_powers(z, babies + 1) for z in self.points]
-        steps = [_powers(row[babies], giants) for row in powers]
+        small = [powers(z, babies + 1) for z in self.points]
+        steps = [powers(row[babies], giants) for row in small]
         left = acb_mat(
             [[w * row[b] for w, row in zip(factors, steps, strict=True)] for b in range(giants)]
         )
-        product = left * acb_mat([row[:babies] for row in powers])
+        product = left * acb_mat([row[:babies] for row in small])
         flat = [constant * product[b, a].real for b in range(giants) for a in range(babies)]
         return flat[:count]
 
@@ -204,14 +204,6 @@ class CosineMoments:
             return True
         nats: float = math.log(size / tail) * ((2 * self.n - count) / self.n) ** stretch
         return nats > ctx.prec * LN2
-
-
-def _powers(z: acb, count: int) -> list[acb]:
-    """1, z, ..., z^(count-1), each by few multiplications, so that the balls stay small."""
-    powers = [acb(1), z]
-    for n in range(2, count):
-        powers.append(powers[n // 2] * powers[n - n // 2])
-    return powers[:count]
 
 
 def _measure_constant(dim: int) -> arb:
@@ -415,9 +407,10 @@ class BallSeeds:
                 )
             if not self.proved and bits > MOST_BITS_UNPROVED:
                 raise NtkspecError(
-                    f"some eigenvalue to degree {task.last} cannot be distinguished from 0 with "
-                    f"{MOST_BITS_UNPROVED} bits; leave out degrees that vanish, or give the "
-                    "activation's symmetry or polynomial part"
+                    f"some eigenvalue to degree {task.last} keeps fewer than {KEPT} bits when "
+                    f"computed with {MOST_BITS_UNPROVED} bits: it is 0, or too small beside K(1); "
+                    "leave out the degrees that vanish, declare the activation's symmetry or "
+                    "polynomial part, or lower the degree or the dimension"
                 )
             with working_precision(bits):
                 plane = self._settled(task)
