@@ -240,7 +240,7 @@ def test_bad_sources(whole, tmp_path):
     cases = [
         ([], "sources"),
         ([tmp_path / "none.h5"], "does not exist"),
-        ([tmp_path], "not a folder of a sweep"),
+        ([tmp_path], "not the folder of a sweep"),
         ([whole, tmp_path], "together"),
     ]
     for sources, word in cases:
