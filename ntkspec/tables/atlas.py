@@ -214,7 +214,7 @@ def _check_table(path: Path, recipe: Path, package: str | os.PathLike[str] | Non
         table.verify_checksums()
         made: dict[str, Any] = table.attributes
         if made.get("recipe") != recipe.read_text(encoding="utf-8"):
-            raise TableError(f"{path} is stale: it was not made from {recipe}")
+            raise TableError(f"{path} is stale: it was made by another recipe than {recipe}")
         if made.get("source_digest") != source_digest(package):
             raise TableError(
                 f"{path} is stale: it was made by other sources; rebuild it with `make atlas`"
