@@ -6,7 +6,7 @@ __all__ = ["NotPositiveDefiniteWarning", "NtkspecError", "TableError"]
 
 
 class NtkspecError(ValueError):
-    """A parameter that is not allowed: one sentence with its name, value and range.
+    """A parameter that is not allowed; the message has its name, value and allowed range.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The lock of libraries that keep state for the whole process: python-flint and mpmath.
+"""The lock for libraries with state per process: python-flint and mpmath.
 
-python-flint has one precision for all threads, and mpmath 1.3 keeps pi, log(2) and the like in
-caches that two threads at different precisions can mix up, whatever contexts they use.
+python-flint has one precision for all threads, and mpmath 1.3 caches constants such as pi and
+log(2); two threads at different precisions can corrupt these caches, even with separate contexts.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ __all__ = ["PROCESS_STATE", "ForkSafeLock"]
 
 
 class ForkSafeLock:
-    """A lock that its thread may take again, and that is free in a forked child.
+    """A reentrant lock that is free in a forked child.
 
-    It stays taken only where the thread that forked holds it.
+    It stays locked there only if the thread that forked holds it.
 
     Examples
     --------

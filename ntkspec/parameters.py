@@ -1,4 +1,4 @@
-"""Checks of numbers that a caller passes."""
+"""Checks of numeric arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ntkspec.errors import NtkspecError
 
 __all__ = ["as_number", "as_whole", "is_one_of", "number", "shown", "whole_number"]
 
-#: Characters of a value in a message.
+#: Largest number of characters of a value in a message.
 MOST_SHOWN = 80
 
 
@@ -29,7 +29,7 @@ def shown(value: Any) -> str:
         value = value[:MOST_SHOWN]
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # a whole number of too many digits
+    except ValueError:  # a whole number with too many digits
         return "a number of too many digits"
     if len(text) <= MOST_SHOWN:
         return text
@@ -38,7 +38,7 @@ def shown(value: Any) -> str:
 
 
 def is_one_of(value: Any, allowed: Collection[str]) -> bool:
-    """Whether a value is one of some strings; other types are not.
+    """Whether a value is one of several strings; False for other types.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def is_one_of(value: Any, allowed: Collection[str]) -> bool:
 
 
 def as_whole(value: Any) -> int | None:
-    """Return an integer, of Python or numpy, or a float without a fraction; None for the rest.
+    """Return an integer of Python or numpy, or a float without a fraction, as int; else None.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def as_whole(value: Any) -> int | None:
 
 
 def whole_number(value: Any, name: str, least: int, most: int | None = None) -> int:
-    """Return a whole number within its bounds; floats without a fraction are taken.
+    """Return a whole number within its bounds; floats without a fraction are accepted.
 
     Raises
     ------

@@ -1,9 +1,8 @@
-"""The working precision of balls, which python-flint and mpmath keep for the whole process.
+"""The working precision of balls, a global setting of python-flint and mpmath.
 
-`flint.ctx` and `mpmath.mp` are one object for all threads: a thread that raises the precision
-raises it for the others too.  So every computation in balls runs under one lock, which the same
-thread may take again.  python-flint never releases Python's own lock while it computes, so threads
-lose nothing by waiting here.
+All threads share `flint.ctx` and `mpmath.mp`, so a thread that raises the precision raises it for
+the others too.  Every computation in balls therefore runs under one reentrant lock.  python-flint
+does not release the global interpreter lock while it computes, so waiting here costs nothing.
 """
 
 from __future__ import annotations
@@ -21,36 +20,36 @@ from ntkspec.locks import PROCESS_STATE
 
 __all__ = ["exclusive", "extra_precision", "working_precision"]
 
-#: Precision in bits and length of power series before a computation asks for others.
+#: Default precision in bits and length of power series.
 BITS, LENGTH = 53, 10
 
 
 class _Holder:
-    """The thread that computes, and the precisions that it found."""
+    """The computing thread, and the precisions to restore."""
 
     def __init__(self) -> None:
         self.thread: int | None = None
         self.found: tuple[int, int, int | None] = (BITS, LENGTH, None)
 
     def start(self) -> None:
-        """Note what there is, and set the precision of doubles."""
+        """Save the precisions, and set that of doubles."""
         self.found = (ctx.prec, ctx.cap, _mpmath_precision())
         self.thread = threading.get_ident()
         _set_precisions(BITS, LENGTH, BITS)
 
     def finish(self) -> None:
-        """Put back what was there."""
+        """Restore the saved precisions."""
         _set_precisions(*self.found)
         self.thread = None
 
     def after_fork(self) -> None:
-        """Drop, in a child process, the precision of a thread that it lacks."""
+        """In a child process, drop the precision of a thread that was not forked."""
         if self.thread not in (None, threading.get_ident()):
             self.finish()
 
 
 def _mpmath_precision() -> int | None:
-    """Bits of mpmath, if anyone has imported it."""
+    """Bits of mpmath, if it is imported."""
     module: Any = sys.modules.get("mpmath")
     mp = getattr(module, "mp", None)
     return None if mp is None else int(mp.prec)
@@ -68,10 +67,10 @@ os.register_at_fork(after_in_child=_holder.after_fork)
 
 @contextmanager
 def exclusive() -> Iterator[None]:
-    """Keep other threads out of balls, and start from the precision of doubles.
+    """Lock out other threads, and start from the precision of doubles.
 
-    Also a decorator.  What other code left in `flint.ctx` and `mpmath.mp` has no effect inside,
-    and is put back at the end.
+    Also a decorator.  The settings of `flint.ctx` and `mpmath.mp` have no effect inside and are
+    restored at the end.
 
     Examples
     --------
@@ -92,7 +91,7 @@ def exclusive() -> Iterator[None]:
 
 @contextmanager
 def working_precision(bits: int) -> Iterator[None]:
-    """Compute with balls of so many bits, and keep other threads out.
+    """Compute with balls of this many bits, and lock out other threads.
 
     Examples
     --------
@@ -106,7 +105,7 @@ def working_precision(bits: int) -> Iterator[None]:
 
 @contextmanager
 def extra_precision(bits: int) -> Iterator[None]:
-    """Compute with so many bits more than now, and keep other threads out.
+    """Compute with this many more bits than now, and lock out other threads.
 
     Examples
     --------

@@ -17,12 +17,12 @@ from ntkspec.parameters import as_whole, shown
 
 __all__ = ["MOST", "parse_range", "range_length", "whole_numbers"]
 
-#: Values that are listed one by one, which only a plain range is not.
+#: Largest number of values that are listed; plain ranges may be longer.
 MOST_LISTED = 10**6
-#: The largest number of a range, of either sign: more would not fit into 64 bits.
+#: Largest absolute value in a range; larger numbers would not fit into 64 bits.
 MOST = 2**63 - 1
 INTEGER = re.compile(r"\s*[+-]?[0-9]+(?:_[0-9]+)*\s*", re.ASCII)
-#: Decimal digits of the powers of a ratio.
+#: Decimal digits for the powers of a ratio.
 DIGITS = 50
 
 
@@ -33,19 +33,19 @@ def parse_range(text: str, name: str) -> range | list[int]:
     ----------
     text : str
         Numbers; ranges a:b and a:b:step; and progressions ``a:b:*ratio``, which are a, a ratio,
-        a ratio^2, ... below b, each rounded to a whole number (halves up), repeats left out.
+        a ratio^2, ... below b, each rounded to a whole number (halves up), without repeats.
     name : str
-        What the range is of, for the error's sentence.
+        Name of the values, for error messages.
 
     Returns
     -------
     range or list of int
-        In the order written; a range where the text is one.
+        In the order written; a range if the text is a single range.
 
     Raises
     ------
     NtkspecError
-        When the text is not of that form, a range in it is empty, or a number is beyond 64 bits.
+        When the text has another form, a range in it is empty, or a number exceeds 64 bits.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def _part(part: str, text: str, name: str) -> range | list[int]:
         raise NtkspecError(f"{name} = {shown(text)} is empty; a range a:b needs a < b")
     if ratio is None:
         return values
-    # ln r >= 1 - 1/r, which stays a number where ln r would be rounded to 0.
+    # ln r >= 1 - 1/r, which stays positive where ln r would be rounded to 0.
     if math.log(values.stop) - math.log(values.start) > MOST_LISTED * float(1 - 1 / ratio):
         raise _too_many(text, name)
     return _progression(values.start, values.stop, ratio)
@@ -100,9 +100,9 @@ def _integer(digits: str, text: str, name: str) -> int:
     Raises
     ------
     ValueError
-        When it is none.
+        When it is not a whole number.
     NtkspecError
-        When it is beyond 64 bits.
+        When it exceeds 64 bits.
     """
     if INTEGER.fullmatch(digits) is None:
         raise ValueError(digits)
@@ -125,7 +125,7 @@ def _progression(first: int, last: int, ratio: Decimal) -> list[int]:
 
 
 def range_length(values: range) -> int:
-    """Return the number of values of a range, where len() may not count that far.
+    """Return the number of values of a range, also where len() overflows.
 
     Examples
     --------
@@ -149,21 +149,21 @@ def _too_many(text: str, name: str) -> NtkspecError:
 def whole_numbers(
     values: int | str | Iterable[int], name: str, least: int, most: int, plural: str = ""
 ) -> NDArray[np.int64]:
-    """Return whole numbers as an array, once they are known to lie within their bounds.
+    """Check that whole numbers lie within bounds, and return them as an array.
 
-    Nothing is listed of a range of more than a million values, nor beyond a million of an iterable
-    without a length.
+    Ranges of more than a million values are refused without listing them, and iterables without a
+    length are read up to a million values.
 
     Parameters
     ----------
     values : int, str, range, array or iterable of int
         Text as for `parse_range`; floats without a fraction are taken.
     name : str
-        Of one of them, for the sentence of an error.
+        Name of one value, for error messages.
     least, most : int
         Both allowed.
     plural : str
-        Name of all of them; by default that of one with an s.
+        Name of several values; by default `name` with an s.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def whole_numbers(
     Raises
     ------
     NtkspecError
-        When there are none or too many, or one is no whole number or out of bounds.
+        When there are no values or too many, or one is not a whole number or out of bounds.
 
     Examples
     --------
@@ -203,7 +203,7 @@ from 0 to 100
 def _listed(
     given: Any, values: Any, name: str, least: int, most: int, plural: str
 ) -> NDArray[np.int64]:
-    """The values of a number, an array, or an iterable, which may have no end."""
+    """The values of a number, an array or a possibly infinite iterable."""
     if hasattr(given, "__array__"):
         array = np.atleast_1d(np.asarray(given))
         if array.dtype.kind in "iuf" and array.ndim == 1:

@@ -1,6 +1,6 @@
-"""The command line: reads options, calls the library, shows what it returns.
+"""The command line: reads options, calls the library, prints the results.
 
-A module for each command; what is heavy is imported when a command runs.
+Each command has a module; heavy libraries are imported when a command runs.
 """
 
 import click
@@ -33,17 +33,17 @@ def main() -> None:
     """Spectra of neural tangent kernels on the sphere, to full relative accuracy.
 
     \b
-    Examples, and where to begin:
+    Examples to begin with:
       ntkspec eig relu --dim 3 --degrees 0:5           # eigenvalues, with error bounds
-      ntkspec explore atlas -o explorer.html           # the installed table, to look at
+      ntkspec explore atlas -o explorer.html           # a page about the installed table
       ntkspec export atlas --network tanh --dim 3 -o - # its numbers
-      ntkspec predict times tanh --degrees 1:12:2      # how long each degree takes
+      ntkspec predict times tanh --degrees 1:12:2      # time to learn each degree
       ntkspec sweep RECIPE.toml -o table.h5            # a table of your own
-      ntkspec train RECIPE.toml -o run.h5              # networks that really train
+      ntkspec train RECIPE.toml -o run.h5              # train finite networks
 
-    Each command's --help has an example.  Exit codes: 0; 1 where a check found something wrong; 2
-    for an argument that is not allowed; 3 for a file that is missing or damaged, or an output that
-    cannot be written; 130 after Ctrl-C and 143 after SIGTERM, with a word on how to go on.
+    Each command's --help has an example.  Exit codes: 0; 1 if a check failed; 2 for an argument
+    that is not allowed; 3 for a file that is missing or damaged, or an output that cannot be
+    written; 130 after Ctrl-C and 143 after SIGTERM, with a message on how to resume.
     """
 
 

@@ -1,4 +1,4 @@
-"""``ntkspec certify``: proven enclosures, on the standard output."""
+"""``ntkspec certify``: proven enclosures of eigenvalues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["certify"]
 @click.command()
 @spectrum_options(degrees="0:11")
 @click.option(
-    "--digits", type=int, default=20, show_default=True, help="Digits that each enclosure fixes."
+    "--digits", type=int, default=20, show_default=True, help="Correct digits of each enclosure."
 )
 @click.option(
     "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -34,10 +34,10 @@ def certify(
     layout: str,
     **parameters: Any,
 ) -> None:
-    """Enclose eigenvalues of a network's kernel, with proof.
+    """Compute proven enclosures of a network's eigenvalues.
 
     Every eigenvalue (uniform probability measure, on the sphere or the cube) is printed as a
-    midpoint and a radius: it is proved in ball arithmetic to lie within the radius.  Exact zeros
+    midpoint and a radius.  Ball arithmetic proves that it lies within the radius.  Exact zeros
     are printed as 0.
 
     \b

@@ -1,4 +1,4 @@
-"""Columns of numbers on the standard output, as text, CSV or JSON."""
+"""Printing of columns of numbers as text, CSV or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ntkspec compare``: predicted decay rates against those that a run measured."""
+"""``ntkspec compare``: measured decay rates of a run compared with predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["compare"]
 PATH = click.Path(path_type=Path)
 
 
-@click.command(short_help="Hold a run's measured decay rates against the predicted.")
+@click.command(short_help="Compare a run's measured decay rates with the predicted ones.")
 @click.pass_context
 @click.argument("run", type=PATH)
 @click.option(
@@ -28,15 +28,15 @@ PATH = click.Path(path_type=Path)
 )
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
-    show_default=True, help="csv and json give all three levels in full.",
+    show_default=True, help="csv and json have all columns of all three levels.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", "outputs", type=PATH, multiple=True,
-    help="Picture to write too, by its ending .png, .svg or .pdf; may be given several times.",
+    help="Picture to write as well (.png, .svg or .pdf); may be given several times.",
 )  # fmt: skip
 @click.option(
     "--finite/--no-finite", default=True, show_default=True,
-    help="Predict from each finite network's own kernel too, which takes the longest.",
+    help="Predict from each finite network's kernel too, which takes longest.",
 )  # fmt: skip
 def compare(
     context: click.Context,
@@ -46,16 +46,16 @@ def compare(
     outputs: tuple[Path, ...],
     finite: bool,
 ) -> None:
-    """Hold the decay rates that RUN measured against those that the spectrum predicts.
+    """Compare the decay rates measured in RUN with the predictions from the spectrum.
 
-    A row for each loss, width and degree k of the target, and for infinite width, with the mean
-    over seeds and its 95 % interval.  Rates are per step.  Ratios are measured over predicted, at
-    three levels: the continuum (eta lambda_k mu_k), the n training points, and the finite networks'
-    own kernels, which by the end have moved by the part of them under "moved".  What is predicted,
-    and the verdict, are those for the points; "no verdict" says why.
+    There is a row for each loss, width (and infinite width) and degree k of the target, with the
+    mean over seeds and its 95 % interval.  Rates are per step.  Ratios are measured / predicted, at
+    three levels: the continuum (eta lambda_k mu_k), the n training points, and the kernels of the
+    finite networks; "moved" is the relative change of these kernels.  The predicted rates and the
+    verdicts shown are those for the points.  Reasons for "no verdict" follow the table.
 
-    Only finished trainings are compared.  When some are missing, or diverged, they are named, the
-    seeds read as 3/5, there is no verdict where they belong, and the exit code is 1.
+    Only finished trainings are compared.  If some are missing or diverged, they are listed, seeds
+    are shown as 3/5, the rows concerned get no verdict, and the exit code is 1.
 
     \b
     Example:
@@ -70,7 +70,7 @@ def compare(
     if outputs:
         from ntkspec.plots.pictures import checked_outputs
 
-        checked_outputs(outputs, source.path)  # before what takes long
+        checked_outputs(outputs, source.path)  # before the long computation
     with watching("trainings") as watcher:
         found = hold(source, table, finite=finite, progress=watcher.count)
     if outputs:
@@ -92,7 +92,7 @@ def compare(
 
 
 def _print_missing(found: Comparison, err: bool) -> None:
-    """Which trainings are not finished."""
+    """List the unfinished trainings."""
     if found.is_complete:
         return
     of = sum({(row.loss, row.width): row.expected for row in found.rows}.values())
@@ -133,7 +133,7 @@ def _print_text(found: Comparison) -> None:
 
 
 def _print_reasons(found: Comparison) -> None:
-    """Why there is no verdict, and on which rows."""
+    """List the rows without a verdict, with the reasons."""
     rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in found.rows]
     rows += [(limit, "inf") for limit in found.extrapolated]
     reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
@@ -148,12 +148,12 @@ def _print_reasons(found: Comparison) -> None:
 
 
 def _seeds(row: Row) -> str:
-    """Trainings compared, and of how many where some are missing."""
+    """Number of trainings compared, and of all if some are missing."""
     return f"{row.seeds}/{row.expected}" if row.missing else str(row.seeds)
 
 
 def _measured(row: Row | ExtrapolatedRow) -> str:
-    """The rate with half of its interval, or its bound."""
+    """The rate with half of its confidence interval, or its bound."""
     if row.measured is None:
         bound = getattr(row, "bound", None)
         return "" if bound is None else f"< {bound:.2g}"

@@ -1,4 +1,4 @@
-"""Options that choose a domain, and those of commands about one spectrum."""
+"""Options for domains, and for commands about a single spectrum."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["domain_options", "print_heading", "spectrum_options"]
 OPTIONS = (
     click.option(
         "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian",
-        help="Where the inputs lie: unit sphere, x / sqrt(d) for x in {-1, 1}^d or x ~ N(0, I_d).",
+        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d, or x ~ N(0, I_d).",
     ),
     click.option(
         "--dim", type=int, default=3, show_default=True, help="Dimension d of the inputs."
@@ -52,7 +52,7 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
     options = (
         click.option(
             "--degrees", default=degrees, show_default=degrees is not None, metavar="RANGE",
-            help="a:b (b not included), a:b:step, a:b:*ratio, or a list of these, 0,4,8:20."
+            help="a:b (without b), a:b:step, a:b:*ratio, or a list of these, 0,4,8:20."
             + ("" if degrees else "  [default: those of the domain]"),
         ),
         click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
@@ -67,7 +67,7 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
 
 
 def print_heading(parameters: dict[str, Any], kernel: str, domain: Domain, measure: str) -> None:
-    """Print in comment lines what a listing is of."""
+    """Print the comment lines above a listing."""
     named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
     where = "" if domain.name == "sphere" else f"{domain.name}, "
     say(f"# {named}")

@@ -1,4 +1,4 @@
-"""``ntkspec eig``: one spectrum, on the standard output."""
+"""``ntkspec eig``: print one spectrum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ __all__ = ["eig"]
     "--normalization", default="probability", show_default=True,
     metavar="probability|surface|poster", help="Measure of the operator.",
 )  # fmt: skip
-@click.option("--explain", is_flag=True, help="Print which route computes the spectrum, and why.")
+@click.option(
+    "--explain", is_flag=True, help="Print the route that computes the spectrum, and why."
+)
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
     show_default=True, help="In JSON null stands for what is not finite: the logarithm of 0.",
@@ -43,15 +45,15 @@ def eig(
     ACTIVATION is relu, leaky_relu, abs, step, relu_power, elu, sigmoid, tanh, silu, softplus,
     erf, gelu, sin, cos or gaussian (exp(-x^2/2)); relu**3 is relu_power with power 3.
 
-    An eigenvalue below the range of doubles is printed as 0.0; its logarithm is right.  The
+    An eigenvalue below the range of doubles is printed as 0.0; its logarithm is correct.  The
     logarithm of an exact zero is -inf.
 
-    Without --degrees they are 0 to 100 on the sphere, all sizes k of the parities x^S with --domain
-    cube, and 0 to 8 with --domain gaussian, where each degree has one or more eigenvalues.  These
-    two have the probability measure only.
+    The default degrees are 0 to 100 on the sphere, all sizes k of the parities x^S with --domain
+    cube, and 0 to 8 with --domain gaussian, where a degree may have several eigenvalues.  The cube
+    and the Gaussian measure have the probability measure only.
 
     \b
-    Example: tanh at every second degree; three hidden layers with biases, all of them trained
+    Examples: tanh at odd degrees; three hidden layers with biases, all trained; other domains
       ntkspec eig tanh --dim 3 --degrees 1:12:2 --format csv
       ntkspec eig gelu --depth 3 --bias-variance 0.1 --trained all --degrees 0:20
       ntkspec eig relu --dim 100 --domain cube --degrees 0:9
@@ -87,5 +89,5 @@ def _columns(found: Spectrum) -> dict[str, list[Any]]:
 
 
 def _whole(number: float) -> int | float:
-    """Without a decimal point as long as it is exact."""
+    """Format a number, without a decimal point if it is a whole number."""
     return int(number) if number < 2**53 else number

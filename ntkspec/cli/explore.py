@@ -1,4 +1,4 @@
-"""``ntkspec explore``: a table as a page to look at."""
+"""``ntkspec explore``: a table as an interactive page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ntkspec.cli.streams import say
 __all__ = ["explore"]
 
 
-@click.command(short_help="Write TABLE as one page for a browser.")
+@click.command(short_help="Write TABLE as an HTML page.")
 @click.argument("table", type=TABLE)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="HTML file to write.",
@@ -28,10 +28,10 @@ __all__ = ["explore"]
 def explore(
     table: Path, output: Path, networks: tuple[str, ...], dim: str | None, degrees: str | None
 ) -> None:
-    """Write TABLE, or `atlas`, as one page for a browser, which needs no network.
+    """Write TABLE, or `atlas`, as one HTML page that works offline.
 
-    The page shows eigenvalues and their law, each degree's share of the trace, and the time in
-    which it is learned under L2 and Sobolev losses.
+    The page shows eigenvalues and their laws, each degree's share of the trace, and the time to
+    learn each degree under L2 and Sobolev losses.
 
     \b
     Examples:

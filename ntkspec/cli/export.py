@@ -1,4 +1,4 @@
-"""``ntkspec export``: entries of a table as text, or as a file for other programs."""
+"""``ntkspec export``: entries of a table as text or as a file for other programs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def export(
     dim: str | None,
     degrees: str | None,
 ) -> None:
-    """Write entries of TABLE as CSV, JSON, netCDF4 or Parquet, with every digit.
+    """Write entries of TABLE as CSV, JSON, netCDF4 or Parquet, with all digits.
 
     \b
     Examples:

@@ -33,16 +33,16 @@ COLUMNS = (
 @click.option("--dim", metavar="RANGE", help="As 3,10 or 2:65:*2.  [default: all]")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
-    show_default=True, help="csv and json give all three laws, supported or not.",
+    show_default=True, help="csv and json have all three laws, supported or not.",
 )  # fmt: skip
 def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
-    """Fit the laws of decay to the eigenvalues of TABLE.
+    """Fit laws of decay to the eigenvalues of TABLE.
 
     The laws are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
     exp(-r k), each times a power of k.  Even and odd degrees are fitted separately.  A law is
-    supported when it predicts the upper half of the degrees from those below, clearly better than
-    the others; "none" when no law does.  The last columns give the law derived for the network,
-    and the degree from which on it is within 10 % of these eigenvalues, if they show one.
+    supported if, fitted to the lower half of the degrees, it predicts the upper half clearly better
+    than the others; "none" if no law does.  The last columns have the law derived for the network
+    and the first degree, if any, from which it is within 10 % of the eigenvalues.
 
     \b
     Example:
@@ -69,7 +69,7 @@ def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
 
 
 def _rows(one: FittedSpectrum) -> list[list[Any]]:
-    """A row for each law fitted; None for what is not finite or not known."""
+    """A row for each fitted law; None for values that are not finite or not known."""
     start = [one.name, one.kernel, one.dim, one.parity, one.fit.supported, one.fit.from_degree]
     end: list[Any] = [None] * 5
     if (law := one.derived) is not None:

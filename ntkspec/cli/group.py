@@ -15,7 +15,7 @@ from ntkspec.files.text import printable
 __all__ = ["ErrorsAsMessages"]
 
 
-#: Errors of a stream that cannot be written.
+#: Error numbers of a stream that cannot be written.
 OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
@@ -52,7 +52,7 @@ class ErrorsAsMessages(click.Group):
         except NtkspecError as error:
             raise BadParameter(printable(str(error))) from None
         except BrokenPipeError:
-            raise  # click ends quietly
+            raise  # click exits without a message
         except OSError as error:
             raise BadFile(printable(_message(error))) from None
         except KeyboardInterrupt as interrupt:

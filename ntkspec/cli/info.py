@@ -1,4 +1,4 @@
-"""``ntkspec info``: what a table or a run holds, or how far an unfinished one is."""
+"""``ntkspec info``: contents of a table or a run, or progress of an unfinished one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-@click.command(short_help="Show the contents and the provenance of TABLE, or of a run.")
+@click.command(short_help="Show the contents and the provenance of a table or a run.")
 @click.argument("table", type=TABLE)
 def info(table: Path) -> None:
     """Show the contents, the provenance and the checks of TABLE, or of a run.
@@ -79,8 +79,8 @@ def _show_run(path: Path) -> None:
             f"{len(run.members)} of {members} trainings have begun, {finished} are finished, "
             f"{run.steps_done} of {total} steps are done ({run.steps_done / total:.1%})"
         )
-        for sentence in run.damaged.values():
-            say(f"damaged, to be trained again: {sentence}")
+        for message in run.damaged.values():
+            say(f"damaged, to be trained again: {message}")
     say(
         f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
         f"{run.points.dim}, target: {named_target(run.target)}"
@@ -94,8 +94,8 @@ def _show_run(path: Path) -> None:
         )  # fmt: skip
     console().print(shown)
     for m in run.members:
-        if m.sentence:
-            say(f"{m.name}: {m.sentence}")
+        if m.message:
+            say(f"{m.name}: {m.message}")
 
 
 def _show_networks(source: Table) -> None:
@@ -119,7 +119,7 @@ def _show_networks(source: Table) -> None:
 
 
 def _show_unfinished(folder: Path) -> None:
-    """Print how many blocks of each network are done."""
+    """Print the finished blocks of each network."""
     from ntkspec.cli.terminal import Grid, console
     from ntkspec.jobs.parts import is_locked
     from ntkspec.sweeps import Plan, group_name
@@ -141,7 +141,7 @@ def _show_unfinished(folder: Path) -> None:
 
 
 def _span(values: NDArray[np.int64]) -> str:
-    """Values as in a recipe, or only their ends."""
+    """Format values as in a recipe, or only the first and the last."""
     first, last = values[[0, -1]].tolist()
     steps = set((values[1:] - values[:-1]).tolist())
     if not steps:

@@ -1,4 +1,4 @@
-"""Ctrl-C, or the SIGTERM of a batch system, at any moment."""
+"""Handling of Ctrl-C and of a batch system's SIGTERM at any moment."""
 
 from __future__ import annotations
 
@@ -27,20 +27,19 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 def ending_soon(message: str) -> Iterator[None]:
     """Make Ctrl-C and SIGTERM end this process; has no effect outside the main thread.
 
-    They raise KeyboardInterrupt with the exit code.  Where that is lost in a finalizer (dask has
-    many) it is raised again.  When the cluster takes long to close, or nothing else helps, the
-    process prints the message and ends, and with it the workers: a killed sweep goes on as any
-    other.
+    They raise KeyboardInterrupt with the exit code.  If a finalizer swallows it (dask has many),
+    it is raised again.  If the cluster takes long to close, the process prints the message and
+    exits, and its workers with it; a killed sweep can be resumed like any other.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main one may set handlers
+        yield  # only the main thread may set handlers
         return
     first: float | None = None
     code = INTERRUPTED
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal first, code
-        logging.disable()  # messages of a cluster that is being closed
+        logging.disable()  # hide messages of a cluster that is being closed
         if number == signal.SIGTERM:
             code = TERMINATED
         first = first or time.monotonic()

@@ -1,4 +1,4 @@
-"""``ntkspec merge``: shards to their table, or tables to a larger one."""
+"""``ntkspec merge``: shards into their table, or tables into a larger one."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["merge"]
 )
 @click.option(
     "--layout", default="single", show_default=True, metavar="single|virtual",
-    help="Of folders: one file, or a file over those of the blocks.",
+    help="For folders: a single file, or a file that refers to the block files.",
 )  # fmt: skip
 @click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 def merge(sources: tuple[Path, ...], output: Path, layout: Any, log_json: bool) -> None:
     """Merge SOURCES: folders with the blocks of shards, or tables.
 
-    Every block is verified, and missing checks are made.  Tables may have other networks or
-    adjacent ranges of dimension and degree; where they overlap they must agree.
+    Every block is verified, and missing checks are computed.  Tables may have different networks
+    or adjacent ranges of dimension and degree; where they overlap they must agree.
 
     \b
-    Example: what four shards computed; two tables
+    Examples: the blocks of four shards; two tables
       ntkspec merge out/spectra.h5.parts -o out/spectra.h5
       ntkspec merge low.h5 high.h5 -o all.h5
     """

@@ -12,7 +12,7 @@ __all__ = ["TABLE", "network_options"]
 
 
 class TablePath(click.Path):
-    """Path of a table; the word `atlas` stands for the one that is installed with the package."""
+    """Path of a table; `atlas` stands for the table that is installed with the package."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -37,7 +37,7 @@ OPTIONS = (
     click.option("--bias-variance", type=float, default=0.0, show_default=True),
     click.option(
         "--trained", default="hidden", show_default=True, metavar="hidden|all",
-        help="Parameters that the NTK counts: without or with the readout.",
+        help="Trained parameters: without (hidden) or with (all) the readout.",
     ),
     click.option(
         "--weights", default="gaussian", show_default=True, metavar="gaussian|sphere",

@@ -18,16 +18,18 @@ PATH = click.Path(path_type=Path)
 @click.argument("source", type=TABLE)
 @click.option(
     "-o", "--output", "outputs", type=PATH, required=True, multiple=True,
-    help="Picture to write, by its ending .png, .svg or .pdf; may be given several times.",
+    help="Picture to write (.png, .svg or .pdf); may be given several times.",
 )  # fmt: skip
-@click.option("--numbers", type=PATH, help="Of a run: write the numbers drawn to this file (CSV).")
+@click.option(
+    "--numbers", type=PATH, help="For a run: also write the plotted numbers to this file (CSV)."
+)
 def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
-    """Draw SOURCE: a table of eigenvalues, or a run of trainings.
+    """Plot SOURCE: a table of eigenvalues, or a run of trainings.
 
-    Of a table eigenvalue against degree for its networks, with their laws.  Of a run the target
-    and what was learned, their Fourier transforms (on other spheres than the circle: the energies
-    of their degrees), and how fast each degree of the target was learned, for each loss.  Of an
-    unfinished run the finished trainings are drawn, and the others named.
+    For a table, the plot shows eigenvalue against degree for each network, with the laws.  For a
+    run, it shows for each loss the target and the learned function, their Fourier transforms (on
+    the circle; otherwise their energies by degree), and how fast each degree of the target is
+    learned.  For an unfinished run, finished trainings are plotted and the others listed.
 
     \b
     Example:

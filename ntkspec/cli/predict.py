@@ -29,7 +29,7 @@ COMMON = (
 
 @click.group(cls=ErrorsAsMessages)
 def predict() -> None:
-    """Predict how a wide network learns, from its spectrum alone.
+    """Predict from the spectrum how a wide network learns.
 
     \b
     Examples
@@ -44,7 +44,7 @@ def predict() -> None:
 RIDGE_SCALE = (
     "matrix: delta of K + delta I; operator: r of K/n + r I, on the scale of the eigenvalues."
 )
-DEGREES = "a:b (b not included), a:b:step, or a list.  [default: 0 to 12 that the domain has]"
+DEGREES = "a:b (without b), a:b:step, or a list.  [default: 0 to 12, if the domain has them]"
 
 
 def _shared(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,7 +128,7 @@ def samples(
 @_shared
 @click.option(
     "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-    help="Power of the target in a degree; may be given again.",
+    help="Power of the target in a degree; may be given several times.",
 )  # fmt: skip
 @click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE")
 @click.option("--noise", type=float, default=0.0, show_default=True, help="Variance of labels.")
@@ -139,9 +139,11 @@ def samples(
 )  # fmt: skip
 @click.option(
     "--max-degree", type=int,
-    help="Largest degree that is taken by itself.  [default: as many as needed]",
+    help="Largest degree that is treated separately.  [default: as many as needed]",
 )  # fmt: skip
-@click.option("--by-degree", is_flag=True, help="What each degree of the target adds.")
+@click.option(
+    "--by-degree", is_flag=True, help="Print the contribution of each degree of the target."
+)
 def curve(
     activation: str,
     domain: Domain,
@@ -162,7 +164,7 @@ def curve(
     Example:
       ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3
 
-    at_least and at_most are what the degrees that are not taken one by one leave open of the error.
+    at_least and at_most bound the error, including degrees that are not treated separately.
     """
     from ntkspec.networks import Network
     from ntkspec.predict import learning_curve
@@ -201,11 +203,13 @@ def curve(
     help=RIDGE_SCALE,
 )  # fmt: skip
 @click.option(
-    "--samples", type=int, help="Points; of_samples is then expected of the kernel's matrix."
+    "--samples",
+    type=int,
+    help="Number of points; of_samples is then the expectation for the kernel's matrix.",
 )
 @click.option(
     "--max-degree", type=int,
-    help="Largest degree that is taken by itself.  [default: as many as needed]",
+    help="Largest degree that is treated separately.  [default: as many as needed]",
 )  # fmt: skip
 def freedom(
     activation: str,

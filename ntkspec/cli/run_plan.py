@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["named_target", "show_run_plan", "trainings"]
 
-#: Degrees of a target that are all written.
+#: Largest number of degrees of a target that are all listed.
 FEW = 12
 
 
@@ -53,8 +53,8 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     say(f"target: {named_target(problem.target)}")
     say(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
     size = run_bytes(recipe, problem) / 1e6
-    say(f"disk: at most {2 * size:.3g} MB while it trains, half of that at the end")
-    say(f"time: about {duration(seconds)}, by steps measured just now")
+    say(f"disk: at most {2 * size:.3g} MB during training, half of that at the end")
+    say(f"time: about {duration(seconds)}, from steps measured on this machine")
 
 
 def trainings(count: int) -> str:
@@ -63,7 +63,7 @@ def trainings(count: int) -> str:
 
 
 def _listed(values: tuple[int, ...]) -> str:
-    """A list of values; the first and the last if they are consecutive."""
+    """Format a list of values; only the first and the last if they are consecutive."""
     if len(values) > 2 and values == tuple(range(values[0], values[-1] + 1)):
         return f"{values[0]} to {values[-1]}"
     few = [str(value) for value in values[:FEW]]

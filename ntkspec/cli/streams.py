@@ -1,4 +1,4 @@
-"""The standard streams: the exit code reports output that cannot be written."""
+"""The standard streams; output that cannot be written sets the exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def say(text: str, *, err: bool = False, newlines: bool = False) -> None:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Run a command; exit 3 if its output cannot be written, 1 if its reader has left."""
+    """Run a command; exit 3 if its output cannot be written, 1 if its reader is gone."""
     _fill()
     if sys.stdout is None:
         _end("the standard output is closed; redirect it to /dev/null to discard it")
@@ -35,7 +35,7 @@ def standard_streams() -> Iterator[None]:
         if failed is not None and not end.code:
             _end_for(failed)
         raise
-    except OSError as error:  # of the help, for instance
+    except OSError as error:  # after --help, for instance
         _end_for(flush_failed() or error)
 
 
@@ -53,12 +53,12 @@ def flush_failed() -> OSError | None:
 
 
 def _fill() -> None:
-    """Open closed standard streams, so that no file gets their numbers."""
+    """Open closed standard streams, so that no other file gets their descriptors."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8")
 
@@ -69,6 +69,6 @@ def _end_for(error: OSError) -> None:
     _end(f"the standard output cannot be written ({error.strerror or error})")
 
 
-def _end(sentence: str) -> None:
-    say(f"Error: {sentence}", err=True)
+def _end(message: str) -> None:
+    say(f"Error: {message}", err=True)
     sys.exit(NOT_WRITTEN)

@@ -1,4 +1,4 @@
-"""``ntkspec sweep``: a recipe to a table."""
+"""``ntkspec sweep``: compute the table of a recipe."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ BATCH = ("partition", "account", "memory", "walltime", "prologue", "jobs")
 @click.command()
 @click.argument("recipe", type=PATH)
 @click.option("-o", "--output", type=PATH, help="Table to write (HDF5).")
-@click.option("--plan", is_flag=True, help="Show what there is to compute, and compute nothing.")
+@click.option("--plan", is_flag=True, help="Show blocks, memory and time without computing.")
 @click.option(
     "--layout", default="single", show_default=True, metavar="single|virtual",
-    help="One file, or a file over those of the blocks, which stay beside it.",
+    help="A single file, or a file that refers to the block files next to it.",
 )  # fmt: skip
 @click.option("--restart", is_flag=True, help="Discard the work of an interrupted run.")
 @click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 @click.option("--workers", type=int, help="Local processes.  [default: one for each processor]")
 @click.option(
     "--dashboard", metavar="HOST:PORT",
-    help="Where dask's dashboard listens; 0.0.0.0:8787 opens it to others.  [default: a free port "
+    help="Address of dask's dashboard; 0.0.0.0:8787 opens it to others.  [default: a free port "
     "of 127.0.0.1]",
 )  # fmt: skip
 @click.option("--scheduler", metavar="ADDRESS", help="Address of a running dask scheduler.")
@@ -77,7 +77,7 @@ def sweep(
     After an interruption the same command resumes the work.
 
     \b
-    Example: what there is to do; on this machine; one of four jobs of an array; on a cluster
+    Examples: the plan; on this machine; one of four jobs of an array; on a cluster
       ntkspec sweep data/recipes/poster.toml --plan
       ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --workers 2
       ntkspec sweep data/recipes/poster.toml -o out/spectra.h5 --shard 2/4
@@ -138,7 +138,7 @@ def _where(
     cluster: str | None,
     **options: Any,
 ) -> Local | External | Batch:
-    """Where to compute, from the options."""
+    """Where to compute, according to the options."""
     from ntkspec.errors import NtkspecError
     from ntkspec.sweeps import Batch, External, Local
 
@@ -153,16 +153,15 @@ def _where(
     batch = {name: value for name, value in batch.items() if value not in (None, ())}
     tls = {name: value for name, value in options.items() if value is not None}
     if batch and cluster is None:
-        raise NtkspecError(f"--{next(iter(batch))} is for --cluster, which is not given")
+        raise NtkspecError(f"--{next(iter(batch))} is only allowed with --cluster")
     if tls and scheduler is None and scheduler_file is None:
         name = next(iter(tls)).replace("_", "-")
-        raise NtkspecError(
-            f"--{name} is for --scheduler or --scheduler-file, none of which is given"
-        )
+        raise NtkspecError(f"--{name} is only allowed with --scheduler or --scheduler-file")
     opened: dict[str, Any] = {} if dashboard is None else {"dashboard": dashboard}
     if opened and (shard is not None or scheduler is not None or scheduler_file is not None):
         raise NtkspecError(
-            f"--dashboard is for a scheduler that this command starts, and {given[0]} is given"
+            f"--dashboard is not allowed with {given[0]}; "
+            "it is for a scheduler that this command starts"
         )
     if cluster is not None:
         return replace(recipe.cluster or Batch(), kind=cluster, **batch, **opened)
@@ -177,13 +176,13 @@ def _print_job_script(where: Local | External | Batch) -> None:
     from ntkspec.sweeps.clusters import job_script
 
     if not isinstance(where, Batch):
-        raise NtkspecError("--dry-run is for --cluster, which is not given")
+        raise NtkspecError("--dry-run is only allowed with --cluster")
     say(job_script(where), newlines=True)
 
 
 def _outcome(result: SweepResult, shard: str | None) -> str:
     if result.output is None:
-        earlier = f", {result.reused} were there" if result.reused else ""
+        earlier = f", {result.reused} by earlier runs" if result.reused else ""
         return f"computed {_blocks(result.computed)} of shard {shard}{earlier}"
     if not result.computed + result.reused:
         return f"{result.output} is complete already"

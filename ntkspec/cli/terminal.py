@@ -1,4 +1,4 @@
-"""Tables of text on the standard output."""
+"""Text tables on the standard output."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ntkspec.files.text import printable
 
 __all__ = ["Grid", "console", "duration", "number"]
 
-#: Characters in a line of a table, where no terminal says otherwise.
+#: Width of a table in characters if the output is not a terminal.
 WIDTH = 120
 
 
 def console() -> Console:
-    """Return the standard output; where it is no terminal, tables keep their full width."""
+    """Return the standard output; if it is not a terminal, tables keep their full width."""
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH)
 
 
 class Grid(Table):
-    """A table of plain text: nothing in a cell is taken for rich's markup or a control sequence."""
+    """A table of plain text: cells are not parsed for rich's markup or control sequences."""
 
     def add_row(self, *cells: str, **options: Any) -> None:  # type: ignore[override]
         """Add a row."""
@@ -32,7 +32,7 @@ class Grid(Table):
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """Format a time in a suitable unit."""
     for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
@@ -40,5 +40,5 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float, form: str = ".4g") -> str:
-    """A number for a table; empty where there is none."""
+    """Format a number for a table; empty for None."""
     return "" if math.isnan(value) else format(value, form)

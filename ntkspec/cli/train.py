@@ -1,4 +1,4 @@
-"""``ntkspec train``: a recipe of trainings to the file of a run."""
+"""``ntkspec train``: train the networks of a recipe and write a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--plan",
     is_flag=True,
-    help="Show what there is to train, how long it takes and what it needs; train nothing.",
+    help="Show trainings, time and disk space without training.",
 )
 @click.option(
     "--threads", type=click.IntRange(min=1), help="The results do not depend on it.  [default: all]"
@@ -32,7 +32,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 @click.option(
     "--checkpoint", type=click.FloatRange(min=0.0), default=5.0, show_default=True,
-    metavar="SECONDS", help="Time between checkpoints, the work that a kill may lose.",
+    metavar="SECONDS", help="Time between checkpoints; a kill loses at most so much work.",
 )  # fmt: skip
 @click.pass_context
 def train(
@@ -50,10 +50,10 @@ def train(
 
     Every combination of exponent, width and seed is trained, one after another.  After an
     interruption the same command resumes the work, to the same bits.  A training that diverges is
-    kept with the reason, the others go on, and the exit code is 1.
+    kept with the reason, the others are trained, and the exit code is 1.
 
     \b
-    Example: what there is to do; train; look at it
+    Example: show the plan, train, plot
       ntkspec train data/recipes/figure2.toml --plan
       ntkspec train data/recipes/figure2.toml -o out/figure2.h5
       ntkspec plot out/figure2.h5 -o out/figure2.png
@@ -78,8 +78,8 @@ def train(
             observer=observer,
         )  # fmt: skip
     say(_outcome(result))
-    for name, sentence in result.diverged:
-        say(f"{name}: {sentence}", err=True)
+    for name, message in result.diverged:
+        say(f"{name}: {message}", err=True)
     if result.diverged:
         raise click.exceptions.Exit(1)
 

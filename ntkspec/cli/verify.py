@@ -1,4 +1,4 @@
-"""``ntkspec verify``: entries of a table against the independent route."""
+"""``ntkspec verify``: recompute entries of a table by an independent route."""
 
 from __future__ import annotations
 
@@ -32,13 +32,15 @@ __all__ = ["verify"]
 @click.option(
     "--seed",
     type=int,
-    help="Seed of the draw; repeat one to check the same entries.  [default: random]",
+    help="Seed of the random choice; the same seed checks the same entries.  [default: random]",
 )
 @click.option("--workers", type=int, help="Processes.  [default: one for each processor]")
 @click.option("--network", help="Its name in the table.  [default: all]")
 @click.option("--max-dim", type=int, help="Draw from dimensions up to this.  [default: all]")
 @click.option("--max-degree", type=int, help="Draw from degrees up to this.  [default: all]")
-@click.option("--all", "every", is_flag=True, help="Show every entry, not each network's worst.")
+@click.option(
+    "--all", "every", is_flag=True, help="Show all entries, not only each network's worst."
+)
 def verify(
     table: Path,
     samples: int,
@@ -51,10 +53,10 @@ def verify(
 ) -> None:
     """Recompute random entries of TABLE by an independent route and compare them.
 
-    The route shares no formula with the engine.  Exits 1 when an entry differs by more than the
-    table promises.  Entries of deep networks at high degrees and dimensions take minutes.  "atlas"
-    is the table that is installed with the package; it must also match its recipe and these
-    sources.
+    The route shares no formula with the engine.  The exit code is 1 if an entry differs by more
+    than its error bound.  Entries of deep networks at high degrees and dimensions take minutes.
+    "atlas" is the table that is installed with the package; it must also match its recipe and
+    these sources.
 
     With --method mpmath every entry is shown, with the number of Gauss-Jacobi nodes and the change
     when they are doubled.
@@ -90,12 +92,12 @@ def verify(
     )
     if not result.passed:
         failed = sum(not check.passed for _, check in result.rows)
-        say(f"{failed} of {count} entries differ by more than the table promises", err=True)
+        say(f"{failed} of {count} entries differ by more than their error bounds", err=True)
         raise click.exceptions.Exit(1)
 
 
 def _show(result: Verification, every: bool) -> None:
-    """Each network's worst entry, and every one that failed."""
+    """The worst entry of each network, and all that failed."""
     from ntkspec.cli.terminal import Grid, console
 
     doubled = any(check.nodes is not None for _, check in result.rows)

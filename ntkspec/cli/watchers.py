@@ -32,7 +32,7 @@ def watching(unit: str, *, as_json: bool = False) -> Iterator[Watcher]:
     Parameters
     ----------
     unit : str
-        What is counted, in the plural.
+        Name of the units of work, in the plural.
     as_json : bool
         Write JSON instead of text.
     """
@@ -46,7 +46,7 @@ def watching(unit: str, *, as_json: bool = False) -> Iterator[Watcher]:
 
 
 class Watcher(Observer):
-    """What all kinds share: when to write, and the time that is left."""
+    """Common base: when to write, and the time left."""
 
     def __init__(self, unit: str) -> None:
         self.unit = unit
@@ -59,17 +59,17 @@ class Watcher(Observer):
         self.progress(Progress(done, total))
 
     def progress(self, state: Progress) -> None:
-        """Write the state if a line is due: every few seconds and at milestones."""
+        """Write the state if due: every few seconds and at milestones."""
         now = time.monotonic()
         if self._first is None:
-            self._first = state.done  # the work of earlier runs says nothing about the speed
+            self._first = state.done  # the work of earlier runs does not count for the speed
         is_new_milestone = state.is_milestone and state != self._written
         if is_new_milestone or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last, self._written = now, state
             self.write(state, max(now - self._start, 1e-9))
 
     def write(self, state: Progress, seconds: float) -> None:
-        """Write the state after so many seconds."""
+        """Write the state after some seconds of work."""
         raise NotImplementedError
 
     def seconds_left(self, state: Progress, seconds: float) -> float | None:
@@ -96,7 +96,7 @@ class _Lines(Watcher):
 
 
 class _JsonLines(Watcher):
-    """A JSON object a line."""
+    """One JSON object per line."""
 
     def write(self, state: Progress, seconds: float) -> None:
         left = self.seconds_left(state, seconds)

@@ -12,7 +12,7 @@ _life = ExitStack()
 
 
 def dask_setup(worker: Any) -> None:
-    """Wait by a steady clock, and ignore Ctrl-C.
+    """Use a monotonic clock, and ignore Ctrl-C.
 
     A terminal sends Ctrl-C to every process; the main process ends the workers.
     """

@@ -1,1 +1,1 @@
-"""Files: HDF5 that appears whole or not at all, seals, and checks of files from anyone."""
+"""Files: complete HDF5 files or none, seals, and checks of untrusted files."""

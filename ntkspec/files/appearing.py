@@ -1,4 +1,4 @@
-"""Files that appear whole under their final name, or not at all, even on a full disk."""
+"""Files that appear complete under their final name or not at all, even on a full disk."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NOT_WRITABLE = (
 )  # fmt: skip
 #: Symbolic links that one path may go through, as in Linux.
 MOST_LINKS = 40
-#: Seconds until a signal is raised again that came while HDF5 called back.
+#: Seconds until a signal that arrived during a callback of HDF5 is raised again.
 SOON = 0.01
 #: Seconds to wait for the reader of a pipe, and between two attempts.
 READER_SECONDS, LOOK_SECONDS = 10.0, 0.05
@@ -64,16 +64,16 @@ waiting_for_disk: ContextVar[Callable[[], None]] = ContextVar(
 )
 
 
-# --- what an output path leads to ----------------------------------------------------------------
+# --- resolving output paths ----------------------------------------------------------------------
 
 
 def followed(path: Path) -> Path:
-    """Return the path that a symbolic link leads to in the end, and any other path as it is."""
+    """Return the final target of a symbolic link, or the path itself."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is a pipe, a device of characters or an open descriptor: written through."""
+    """Whether a path is a pipe, a character device or an open descriptor, written directly."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -82,16 +82,16 @@ def is_stream(path: Path) -> bool:
 
 
 def output_file(path: Path) -> Path:
-    """Return the file to replace for an output: the path, or what its symbolic links lead to.
+    """Return the file that an output replaces: the path, or the target of its symbolic links.
 
-    It need not be there yet: a link to nothing leads to the file that it names.
+    It need not exist yet: a dangling link stands for the file that it names.
 
     Raises
     ------
     NtkspecError
-        When it is a pipe, a device, a socket or an open descriptor, or links go round in a circle.
+        When it is a pipe, a device, a socket or an open descriptor, or its links form a loop.
     TableError
-        When it is a folder, or protected from writing.
+        When it is a folder or write-protected.
     """
     target = followed(path)
     try:
@@ -161,7 +161,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The open descriptor that a path such as /dev/stdout or /dev/fd/3 stands for."""
+    """The open descriptor that a path such as /dev/stdout or /dev/fd/3 names."""
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(path.parent)
         if path.name.isdecimal() and re.fullmatch(rf"/proc/{os.getpid()}(/task/\d+)?/fd", folder):
@@ -185,22 +185,22 @@ def part_names(name: str) -> str:
     return re.escape(name) + re.escape(PART) + r"[0-9]+-[0-9a-f]{8}"
 
 
-# --- files that appear whole ---------------------------------------------------------------------
+# --- complete files ------------------------------------------------------------------------------
 
 
 @contextmanager
 def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     """Yield a temporary name in the same folder; flush the file and rename it at the end.
 
-    The name is unique, so that two writers of the same file cannot meet.  A file that is replaced
-    passes on its owner and its permissions.
+    The name is unique, so that two writers of the same file do not collide.  The new file gets
+    the owner and the permissions of the file that it replaces.
 
     Parameters
     ----------
     path : Path
     follow : bool
-        Whether a symbolic link stays and the file that it leads to is replaced.  Without, it is for
-        folders of this program's own: see `check_part`.
+        Whether to keep a symbolic link and replace its target.  False is for files in the
+        program's own folders: see `check_part`.
 
     Raises
     ------
@@ -233,9 +233,9 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
 
 
 def check_part(path: Path) -> None:
-    """Raise TableError where another file has the name of a part.
+    """Raise TableError if a foreign file has the name of a part.
 
-    That is anything but a regular file, and a file .h5 that neither begins as HDF5 nor has a seal.
+    Foreign are files that are not regular, and .h5 files without HDF5's signature and a seal.
     """
     try:
         about = path.lstat()
@@ -253,7 +253,7 @@ def check_part(path: Path) -> None:
 
 
 def _pass_on(old: Path, new: Path) -> None:
-    """Give the new file the owner and permissions of the old one, as far as this user may."""
+    """Give the new file the owner and permissions of the old one, as far as allowed."""
     try:
         about = old.stat()
     except FileNotFoundError:
@@ -267,7 +267,7 @@ def _pass_on(old: Path, new: Path) -> None:
 
 @contextmanager
 def appearing_text(path: Path) -> Iterator[TextIO]:
-    """Yield a text file to write, which appears whole; pipes and devices are written directly.
+    """Yield a text file to write, which appears complete; pipes and devices are written directly.
 
     Raises
     ------
@@ -290,10 +290,10 @@ def appearing_text(path: Path) -> Iterator[TextIO]:
 
 
 def _opened(path: Path) -> TextIO:
-    """Open what is written through."""
+    """Open a pipe, a device or a descriptor."""
     number = _descriptor(path)
     if number is not None:
-        sys.stdout.flush()  # which may have the same descriptor
+        sys.stdout.flush()  # which may share the descriptor
         handle = os.dup(number)
     else:
         handle = _opened_pipe(path)
@@ -301,7 +301,7 @@ def _opened(path: Path) -> TextIO:
 
 
 def _opened_pipe(path: Path) -> int:
-    """Open a pipe that somebody reads, or a device."""
+    """Open a pipe that has a reader, or a device."""
     deadline = time.monotonic() + READER_SECONDS
     while True:
         try:
@@ -323,7 +323,7 @@ def _opened_pipe(path: Path) -> int:
 def appearing_hdf5(
     path: Path, bytes_needed: int, numbers: Numbers | None = None, *, follow: bool = True
 ) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to write, which appears whole under its name; see `appearing`.
+    """Yield an HDF5 file to write, which appears complete under its name; see `appearing`.
 
     Safe against Ctrl-C at any moment.
 
@@ -331,10 +331,10 @@ def appearing_hdf5(
     ----------
     path : Path
     bytes_needed : int
-        Bound on the size of the file; with less room on the disk nothing is written.
+        Bound on the size of the file; nothing is written if the disk has less room.
     numbers : Numbers, optional
-        Seal the file, with checksums of their own for these arrays; the writer may fill this
-        while writing.
+        Seal the file, with separate checksums for the chunks of these arrays; the writer may
+        fill this while writing.
     follow : bool
         As for `appearing`.
     """
@@ -342,7 +342,7 @@ def appearing_hdf5(
         if shutil.disk_usage(part.parent).free < bytes_needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with _signals_wait(), _Enduring(part) as plain:
-            # The older indexes of chunks take two thirds of a small table's structure.
+            # Older chunk indexes take up two thirds of a small table's metadata.
             with h5py.File(plain, "w", libver=("v110", "v110")) as file:
                 yield file
                 if numbers is not None:
@@ -356,8 +356,8 @@ def appearing_hdf5(
 class _Enduring(io.RawIOBase):
     """A file that accepts every write and reports errors at the end.
 
-    HDF5 crashes the process when it cannot write: errors are kept from it, and the file is thrown
-    away afterwards.
+    HDF5 crashes the process if a write fails, so errors are hidden from it and the file is
+    discarded afterwards.
     """
 
     def __init__(self, path: Path) -> None:
@@ -419,9 +419,9 @@ class _Enduring(io.RawIOBase):
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Let no handler of a signal raise within a method of `_Enduring`: HDF5 would crash.
+    """Keep signal handlers from raising within a method of `_Enduring`: HDF5 would crash.
 
-    Signals that come there come again a little later.
+    A signal that arrives there is raised again a little later.
     """
     handlers: dict[int, Any] = {}
 
@@ -432,7 +432,7 @@ def _signals_wait() -> Iterator[None]:
         else:
             handlers[number](number, frame)
 
-    if threading.current_thread() is threading.main_thread():  # no other runs handlers
+    if threading.current_thread() is threading.main_thread():  # only the main thread runs handlers
         found = {number: signal.getsignal(number) for number in signal.valid_signals()}
         handlers |= {number: handler for number, handler in found.items() if callable(handler)}
     try:
@@ -464,7 +464,7 @@ _CALLED_BY_HDF5 = {
 
 
 def write_whole(path: Path, text: str, *, follow: bool = True) -> None:
-    """Write a text file whole; `follow` as for `appearing`."""
+    """Write a complete text file; `follow` as for `appearing`."""
     with appearing(path, follow=follow) as part:
         part.write_text(text, encoding="utf-8")
 

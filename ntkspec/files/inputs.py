@@ -1,4 +1,4 @@
-"""Files that may come from anyone, opened and read within bounds."""
+"""Opening and reading of untrusted files, within bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["opened_regular", "read_bounded"]
 
 
 def opened_regular(path: Path, what: str) -> int:
-    """Open a regular file; never wait for a pipe or a device in its place.
+    """Open a regular file; refuse a pipe or a device without waiting for it.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def opened_regular(path: Path, what: str) -> int:
 
 
 def read_bounded(path: Path, what: str, most: int, *, streams: bool = False) -> bytes:
-    """Read a small file whole.
+    """Read all of a small file.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def read_bounded(path: Path, what: str, most: int, *, streams: bool = False) -> 
     what : str
         Its name in error messages.
     most : int
-        Number of bytes allowed; at most one more is read.
+        Number of bytes allowed; at most one byte more is read.
     streams : bool
-        Whether pipes and devices are read too.
+        Whether pipes and devices are allowed.
 
     Raises
     ------

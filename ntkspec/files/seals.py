@@ -1,15 +1,15 @@
 """Seals: checksums of every byte of an HDF5 file, appended after its end.
 
-A seal holds a checksum of the whole file but for the chunks of its large arrays, and for each of
-these chunks its place, its size and a checksum of its own.  Opening a file reads and compares all
-but the chunks; reading a part of an array reads and compares the chunks that it touches.  HDF5 may
-crash on a file whose structure is damaged, so the seal is compared before HDF5 opens the file.
+A seal holds one checksum of the whole file without the chunks of its large arrays, and the offset,
+size and checksum of each of these chunks.  Opening a file verifies everything except the chunks;
+reading part of an array verifies the chunks that it touches.  HDF5 may crash on a file whose
+structure is damaged, so the seal is verified before HDF5 opens the file.
 
 The end of a sealed file is ::
 
-    HDF5 file | header (JSON) | arrays | places of the chunks | footer
+    HDF5 file | header (JSON) | arrays | offsets of the chunks | footer
 
-The footer has a fixed size and holds a checksum of what is between it and the HDF5 file.
+The footer has a fixed size and holds a checksum of everything between it and the HDF5 file.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ MAGIC = b"ntkspec seal 2\r\n"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 #: Magic, bytes of the header, number of arrays and of chunks, checksum of all before the footer.
 FOOTER = struct.Struct("<16sQQQ16s")
-#: An array: its first chunk among all, its shape, that of a chunk, and which filters it has.
+#: An array: index of its first chunk, its shape, the shape of a chunk, and its filters.
 FIELDS = ("first", "rows", "columns", "down", "across", "filters")
 ARRAY_TYPE = np.dtype([(name, "<i8") for name in FIELDS])
-#: Where a chunk is in the file, its size there, HDF5's mask of filters left out, its checksum.
+#: A chunk: its offset and size in the file, HDF5's mask of skipped filters, its checksum.
 CHUNK_TYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("mask", "<u4"), ("digest", "<u8")])
-#: Bytes of a header, bytes of a chunk once it is unpacked, and length of an array, at most.
+#: Largest header (bytes), largest unpacked chunk (bytes), longest array.
 MOST_HEADER, MOST_CHUNK, MOST_LENGTH = 2**26, 2**23, 2**31
-#: What packing may add to a chunk.
+#: Bytes that compression may add to a chunk.
 PACKING = 2**12
-#: Bytes read at once, bytes of a chunk that is read along with the structure around it, and bytes
-#: of structure from which on a file must really have them.
+#: Bytes read in one call, largest chunk that is read together with the structure around it, and
+#: size of structure above which the file's actual storage is checked.
 PIECE, SMALL, LARGE = 2**18, 2**12, 2**27
 Filters = tuple[tuple[int, tuple[int, ...]], ...]
 Digests = dict[tuple[str, tuple[int, ...]], int]
@@ -68,12 +68,12 @@ Digests = dict[tuple[str, tuple[int, ...]], int]
 
 @dataclass(frozen=True)
 class Chunked:
-    """A two-dimensional array of doubles whose chunks have checksums of their own.
+    """A two-dimensional array of doubles with a checksum for each chunk.
 
     Attributes
     ----------
     first : int
-        Place of its first chunk among those of the file; its chunks follow in rows.
+        Index of its first chunk among those of the file; its chunks follow row by row.
     shape, chunk : (int, int)
     filters : tuple of (int, tuple of int)
         Codes of HDF5's filters and their parameters, in the order of writing.
@@ -91,27 +91,27 @@ class Chunked:
 
     @property
     def bytes(self) -> int:
-        """Size of a chunk that is not packed."""
+        """Size of an unpacked chunk."""
         return 8 * self.chunk[0] * self.chunk[1]
 
 
 @dataclass
 class Numbers:
-    """Names of the arrays of a file whose chunks get checksums of their own.
+    """Names of the arrays of a file whose chunks get a checksum each.
 
     Attributes
     ----------
     names : list of str
     digests : dict
-        Checksums of chunks that are known already, by name and place of the first entry; the
-        others are read again when the file is sealed.
+        Known checksums of chunks, by name and index of the first entry; the other chunks are
+        read again when the file is sealed.
     """
 
     names: list[str] = field(default_factory=list)
     digests: Digests = field(default_factory=dict)
 
     def located(self, file: h5py.File) -> tuple[dict[str, Chunked], NDArray[Any]]:
-        """Where the chunks of a file lie that is flushed; digests that are not known are 0."""
+        """Offsets of the chunks of a flushed file; unknown digests are 0."""
         file.flush()
         arrays: dict[str, Chunked] = {}
         tables = []
@@ -135,7 +135,7 @@ class Numbers:
             digest = self.digests.get((name, tuple(at)), 0)
             table[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask, digest)
 
-        dataset.id.chunk_iter(note)  # one pass; chunk by chunk each look-up is a pass of its own
+        dataset.id.chunk_iter(note)  # one pass; a look-up of a single chunk takes a whole pass
         if not table["size"].all():
             raise TableError(f"{dataset.file.filename}: {name} has chunks that were not written")
         return table
@@ -148,14 +148,14 @@ def filters_of(plist: h5py.h5p.PropDCID) -> Filters:
 
 
 def chunk_digest(stored: Any) -> int:
-    """Checksum of a chunk as it is stored."""
+    """Checksum of a stored chunk."""
     return xxhash.xxh3_64_intdigest(stored)
 
 
 def seal(
     path: Path, kind: str, arrays: Mapping[str, Chunked], chunks: NDArray[Any]
 ) -> None:  # fmt: skip
-    """Append the seal to a file that HDF5 has closed; HDF5 does not look beyond its own end.
+    """Append the seal to a file that HDF5 has closed; HDF5 ignores what follows its own end.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def seal(
     kind : str
         The format of the file.
     arrays, chunks
-        As `Numbers.located` gives them.
+        As returned by `Numbers.located`.
     """
     with path.open("r+b") as file:
         size = file.seek(0, 2)
@@ -203,19 +203,19 @@ class Seal:
     kind : str
         The format of the file.
     size : int
-        Bytes of the HDF5 file, the seal not counted.
+        Bytes of the HDF5 file without the seal.
     structure : str
-        Checksum of all its bytes but those of the chunks.
+        Checksum of all bytes outside the chunks.
     names : list of str
-        Of the arrays whose chunks have checksums of their own.
+        Of the arrays whose chunks have a checksum each.
     table : structured array
-        Of `ARRAY_TYPE`: these arrays.
+        These arrays, of type `ARRAY_TYPE`.
     filters : list
         Filters that arrays have.
     chunks : structured array
-        Of `CHUNK_TYPE`: the chunks of these arrays, one array after another.
+        The chunks of these arrays, of type `CHUNK_TYPE`, array by array.
     fingerprint : str
-        Checksum of the seal: two files with the same one are the same.
+        Checksum of the seal; files with equal fingerprints are equal.
     """
 
     kind: str
@@ -232,7 +232,7 @@ class Seal:
         return {name: place for place, name in enumerate(self.names)}
 
     def array(self, name: str) -> Chunked | None:
-        """The array of a name; None where there is none."""
+        """The array of a name, or None."""
         place = self._places.get(name)
         if place is None:
             return None
@@ -240,10 +240,10 @@ class Seal:
         return Chunked(first, (rows, columns), (down, across), self.filters[kept])
 
     def structure_digest(self, handle: int) -> str:
-        """Checksum of all bytes of an open file but those of the chunks."""
+        """Checksum of all bytes of an open file outside the chunks."""
         digest = xxhash.xxh3_128()
         view = memoryview(bytearray(PIECE))
-        begin = end = 0  # of what is in the buffer
+        begin = end = 0  # offsets of the buffer
         for start, stop, along in self._between():
             while start < stop:
                 if not begin <= start < end:
@@ -256,9 +256,9 @@ class Seal:
         return digest.hexdigest()
 
     def _between(self) -> Iterator[tuple[int, int, int]]:
-        """Places of the file that are in no chunk, and how far to read on from there.
+        """Ranges of bytes outside the chunks, and how far to read from each.
 
-        A chunk that takes less time to read than another call does comes along.
+        A small chunk is read along where that is faster than another call.
         """
         begins, ends = self._sorted
         befores, afters = np.append(0, ends), np.append(begins, self.size)
@@ -270,11 +270,11 @@ class Seal:
 
     @cached_property
     def structure_bytes(self) -> int:
-        """Number of bytes that are in no chunk."""
+        """Number of bytes outside the chunks."""
         return self.size - int(self.chunks["size"].sum(dtype=np.int64))
 
     def fits(self) -> bool:
-        """Whether chunks lie within the file, beside each other, and arrays are made of them."""
+        """Whether the chunks lie within the file, do not overlap, and make up the arrays."""
         first, rows, columns, down, across, kept = (self.table[name] for name in FIELDS)
         if any((lengths < 1).any() for lengths in (rows, columns, down, across)):
             return False
@@ -303,7 +303,7 @@ class Seal:
 
     @cached_property
     def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the chunks begin and end in the file, in the file's order."""
+        """Starts and ends of the chunks, in the file's order."""
         begins = self.chunks["offset"].astype(np.int64)
         ends = begins + self.chunks["size"]
         order = np.argsort(begins, kind="stable")
@@ -311,12 +311,12 @@ class Seal:
 
 
 def read_seal(handle: int, path: Path, what: str) -> Seal:
-    """Read and compare the seal of an open file, but none of the bytes before it.
+    """Read and verify the seal of an open file, but none of the bytes before it.
 
     Raises
     ------
     TableError
-        When there is none, or it is damaged.
+        When it is missing or damaged.
     """
     whole = os.fstat(handle).st_size
     if whole < FOOTER.size or os.pread(handle, len(HDF5), 0) != HDF5:
@@ -326,7 +326,7 @@ def read_seal(handle: int, path: Path, what: str) -> Seal:
     )  # fmt: skip
     if magic != MAGIC:
         raise TableError(
-            f"{path}: the {what} is damaged (its seal is missing: it was cut short, altered by "
+            f"{path}: the {what} is damaged (its seal is missing: it was truncated, altered by "
             "another program, or written by an earlier version)"
         )
     tables = ARRAY_TYPE.itemsize * arrays + CHUNK_TYPE.itemsize * count
@@ -357,11 +357,11 @@ def read_seal(handle: int, path: Path, what: str) -> Seal:
 
 
 def _unfit(path: Path, what: str) -> TableError:
-    return TableError(f"{path}: the {what} is damaged (its seal does not fit)")
+    return TableError(f"{path}: the {what} is damaged (its seal does not match)")
 
 
 class SealedFile:
-    """A file with a seal that fits, open for reading bytes.
+    """A file with a valid seal, open for reading bytes.
 
     Parameters
     ----------
@@ -372,7 +372,7 @@ class SealedFile:
     Raises
     ------
     TableError
-        When it is missing, no regular file, or its seal is damaged.
+        When it is missing or not a regular file, or its seal is damaged.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -394,13 +394,13 @@ class SealedFile:
         self.close()
 
     def close(self) -> None:
-        """Close it; further calls do nothing."""
+        """Close the file; further calls have no effect."""
         handle, self.handle = getattr(self, "handle", -1), -1
         if handle >= 0:
             os.close(handle)
 
     def check_structure(self) -> None:
-        """Compare all bytes except those of the chunks with their checksum.
+        """Compare all bytes outside the chunks with their checksum.
 
         Raises
         ------
@@ -408,7 +408,7 @@ class SealedFile:
             When they differ.
         """
         if self.seal.structure_bytes > LARGE:
-            # Hashing what a sparse file claims to have could take hours.
+            # Hashing the claimed size of a sparse file could take hours.
             held = 512 * os.fstat(self.handle).st_blocks
             if 64 * held < self.seal.structure_bytes:
                 raise TableError(f"{self.path}: the {self.what} is damaged (it is too short)")
@@ -416,14 +416,14 @@ class SealedFile:
             raise _unfit(self.path, self.what)
 
     def stored(self, place: int, name: str) -> tuple[bytes, int, int]:
-        """Return a chunk as it is stored, its mask of filters, and its checksum, which fits.
+        """Return a stored chunk, its mask of filters, and its verified checksum.
 
         Parameters
         ----------
         place : int
-            Among the chunks of the file.
+            Index among the chunks of the file.
         name : str
-            Of its array, for the sentence of an error.
+            Of its array, for error messages.
 
         Raises
         ------
@@ -451,7 +451,7 @@ def carries_seal(path: Path) -> bool:
 
 
 def begins_as_hdf5(path: Path) -> bool:
-    """Whether a file begins like HDF5, even if it is cut off early."""
+    """Whether a file begins with HDF5's signature, even if it is truncated."""
     try:
         with path.open("rb") as file:
             return HDF5.startswith(file.read(len(HDF5)))
@@ -460,7 +460,7 @@ def begins_as_hdf5(path: Path) -> bool:
 
 
 def sealed_kind(path: Path) -> str:
-    """Format of a file by its seal alone; empty without a valid seal."""
+    """Format of a file according to its seal; empty without a valid seal."""
     try:
         with SealedFile(path, "file") as file:
             return file.seal.kind

@@ -1,8 +1,8 @@
-"""Structure of an HDF5 file that may come from anyone, checked before anything is read.
+"""Structure of an untrusted HDF5 file, checked before any data are read.
 
-Every object is reached through a hard link, none through two; types, shapes and the storage that
-is really there are compared with what is expected before memory is taken for them.  Whatever is
-otherwise, or makes HDF5 complain, becomes one sentence.
+Every object must have exactly one hard link.  Types, shapes and actual storage are compared with
+the expected ones before memory is allocated.  Any difference, and any error of HDF5, raises a
+TableError with a one-line message.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ntkspec.files.seals import MOST_CHUNK, Filters, SealedFile, filters_of
 
 __all__ = ["Group", "Kind", "opened", "reading"]
 
-#: Names in a group, attributes of an object, bytes of an attribute and its values, at most.
+#: Largest numbers of names in a group, attributes of an object, bytes and values of an attribute.
 MOST_NAMES, MOST_ATTRIBUTES, MOST_TEXT, MOST_VALUES = 20_000, 1_000, 2**20, 1_000
-#: Entries of an array that is read at once, at most.
+#: Largest number of entries that are read in one call.
 MOST_ENTRIES = 2**32
-#: Bytes of a reference to text of any length: its size and its place.
+#: Bytes of a reference to a string of variable length: its size and its address.
 TEXT_REFERENCE = 16
-#: What HDF5 and h5py raise for a structure that is not as it should be.
+#: Exceptions of HDF5 and h5py for an invalid structure.
 TROUBLE = (
     OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError,
     IndexError, MemoryError, RecursionError, SystemError,
@@ -42,7 +42,7 @@ Kind = str | Mapping[str, str]
 
 @contextmanager
 def reading(path: Path, where: str) -> Iterator[None]:
-    """Turn errors of HDF5 into a TableError that names the file and the place."""
+    """Turn errors of HDF5 into a TableError that names the file and the object."""
     try:
         yield
     except NtkspecError:
@@ -57,10 +57,10 @@ class Group:
     Parameters
     ----------
     path : Path
-        Of the file, for sentences.
+        Of the file, for error messages.
     group : h5py.Group
     size : int
-        Bytes of the file, the seal not counted.
+        Bytes of the file without the seal.
     """
 
     def __init__(self, path: Path, group: h5py.Group, size: int) -> None:
@@ -88,13 +88,13 @@ class Group:
             for name, kind in links:
                 if kind != h5l.TYPE_HARD:
                     shown = name.decode("utf-8", "replace")
-                    raise self.bad(shown, "is a link to elsewhere, which is not allowed")
+                    raise self.bad(shown, "is a soft or external link, which is not allowed")
             found = [name.decode() for name, _ in links]
         self._names = found
         return list(found)
 
     def expect(self, names: Sequence[str]) -> None:
-        """Raise TableError unless its members are exactly these."""
+        """Raise TableError unless the members are exactly these."""
         found = self.names()
         for name in names:
             if name not in found:
@@ -104,20 +104,20 @@ class Group:
                 raise self.bad(name, "is not part of the format")
 
     def group(self, name: str) -> Group:
-        """Return a group in it.
+        """Return a subgroup.
 
         Raises
         ------
         TableError
-            When it is not there, or something else.
+            When it is missing or not a group.
         """
         with reading(self.path, self._called(name)):
             return Group(self.path, h5py.Group(self._open(name, h5o.TYPE_GROUP)), self._size)
 
     def attributes(self, name: str = "") -> dict[str, Any]:
-        """Attributes of the group, or of an array in it: texts, numbers and lists of numbers.
+        """Attributes of the group, or of an array in it: strings, numbers and lists of numbers.
 
-        Those by which HDF5 links arrays to scales are left out.
+        Attributes that link arrays to dimension scales are omitted.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Group:
             }
 
     def attribute(self, key: str) -> Any:
-        """One attribute of the group, as `attributes` gives it; None where it is not there."""
+        """One attribute of the group, as returned by `attributes`, or None."""
         with reading(self.path, self.name):
             there = h5a.exists(self._group.id, key.encode())
             return self._value(self._group.id, key.encode(), self.name) if there else None
@@ -160,11 +160,11 @@ class Group:
             return values.item() if not shape else values.tolist()
         found = values.item()
         shown = _text(found) if isinstance(found, bytes) else str(found)
-        shown.encode()  # h5py gives halves of pairs for what is not UTF-8
+        shown.encode()  # h5py returns lone surrogates for bytes that are not UTF-8
         return shown
 
     def check(self, name: str, kind: Kind, shape: tuple[int | None, ...]) -> tuple[int, ...]:
-        """Check an array that lies whole in the file, and return its shape.
+        """Check an array that is stored completely in the file, and return its shape.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class Group:
         Raises
         ------
         TableError
-            When it is not there or of another type or shape, or its numbers are not all there.
+            When it is missing or incomplete, or has another type or shape.
         """
         with reading(self.path, self._called(name)):
             return self._checked(name, kind, shape)[1]
@@ -189,9 +189,9 @@ class Group:
         shape: tuple[int | None, ...] = (None,),
         most: int = MOST_ENTRIES,
     ) -> NDArray[Any]:
-        """Read an array once it is known to be as expected, and to have so many entries at most.
+        """Check an array and its number of entries, then read it.
 
-        See `check`; texts are bytes.
+        See `check`; strings are returned as bytes.
         """
         with reading(self.path, self._called(name)):
             item, found = self._checked(name, kind, shape)
@@ -205,7 +205,7 @@ class Group:
             return out
 
     def chunked(self, name: str, shape: tuple[int, int]) -> tuple[tuple[int, ...], Filters]:
-        """Check an array of doubles in chunks, without reading it; return chunk and filters."""
+        """Check a chunked array of doubles without reading it; return chunk shape and filters."""
         with reading(self.path, self._called(name)):
             item = self._open(name, h5o.TYPE_DATASET)
             plist = item.get_create_plist()
@@ -218,23 +218,23 @@ class Group:
     def virtual(
         self, name: str, shape: tuple[int, int]
     ) -> list[tuple[str, str, tuple[tuple[int, int], ...]]]:
-        """Check a virtual array of doubles, without reading it or opening what it refers to.
+        """Check a virtual array of doubles without reading it or opening its sources.
 
         Returns
         -------
         list of tuples
-            File and array of each source, which is taken whole, and the half-open ranges of its
-            places.
+            File and array of each source, which is used as a whole, and the half-open ranges
+            that it covers.
         """
         with reading(self.path, self._called(name)):
             item = self._open(name, h5o.TYPE_DATASET)
             plist = item.get_create_plist()
             if plist.get_layout() != h5d.VIRTUAL:
-                raise self.bad(name, "is not virtual, as the table says")
+                raise self.bad(name, "is not virtual, although the table's layout is")
             sources = []
             for n in range(plist.get_virtual_count()):
                 if plist.get_virtual_srcspace(n).get_select_type() != h5s.SEL_ALL:
-                    raise self.bad(name, "takes parts of other arrays, which is not allowed")
+                    raise self.bad(name, "uses parts of other arrays, which is not allowed")
                 file, source = plist.get_virtual_filename(n), plist.get_virtual_dsetname(n)
                 place = _rectangle(plist.get_virtual_vspace(n))
                 sources.append((_as_text(file), _as_text(source), place))
@@ -256,13 +256,13 @@ class Group:
             raise self.bad(name, "is not there")
         info = h5o.get_info(group, key)
         if info.type != kind:
-            raise self.bad(name, "is something else than it must be")
+            raise self.bad(name, "has the wrong type of object")
         if info.rc != 1:
-            raise self.bad(name, "has several names, which is not allowed")
+            raise self.bad(name, "has several hard links, which is not allowed")
         return (h5d if kind == h5o.TYPE_DATASET else h5g).open(group, key)
 
     def _known(self) -> list[str]:
-        """Names of its members, looked at once."""
+        """Names of the members."""
         if self._names is None:
             self.names()
         return self._names or []
@@ -276,7 +276,7 @@ class Group:
         if layout not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED):
             raise self.bad(name, "is virtual, which is not allowed")
         if plist.get_external_count():
-            raise self.bad(name, "lies in other files, which is not allowed")
+            raise self.bad(name, "is stored in other files, which is not allowed")
         self._check_type(name, item, kind)
         found = self._check_shape(name, item, shape)
         self._check_storage(name, item, plist, found)
@@ -301,18 +301,18 @@ class Group:
         return found
 
     def _check_storage(self, name: str, item: Any, plist: Any, shape: tuple[int, ...]) -> None:
-        """What the shape claims must be there."""
+        """The storage must be as large as the shape requires."""
         size = _stored_size(item.get_type())
         claimed, stored = math.prod(shape) * size, item.get_storage_size()
         if plist.get_layout() == h5d.CHUNKED:
             chunk, filters = plist.get_chunk(), plist.get_nfilters()
             checked = filters == 1 and plist.get_filter(0)[0] == h5z.FILTER_FLETCHER32
             if filters and not checked:
-                raise self.bad(name, "is packed, which is not allowed for it")
+                raise self.bad(name, "is compressed, which is not allowed for it")
             one = math.prod(chunk) * size
             count = math.prod(-(-a // b) for a, b in zip(shape, chunk, strict=True))
             if one > MOST_CHUNK or item.get_num_chunks() != count:
-                raise self.bad(name, "is not all there, or its chunks are too large")
+                raise self.bad(name, "is incomplete, or its chunks are too large")
             claimed = count * (one + 4 * checked)
         elif claimed and plist.get_layout() == h5d.CONTIGUOUS:
             start = item.get_offset()
@@ -330,7 +330,7 @@ SCALES = (b"CLASS", b"NAME", b"DIMENSION_LIST", b"REFERENCE_LIST", b"_Netcdf4Dim
 def opened(
     path: Path, what: str, kind: str, *, known: str = ""
 ) -> Iterator[tuple[SealedFile, Group]]:
-    """Open a file, once its structure is known to be as it was written; give it and its root.
+    """Verify the structure of a file, open it and yield the file and its root group.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def opened(
     kind : str
         Required value of its attribute "format".
     known : str
-        Fingerprint of a seal; the structure is not compared again where the file has this one.
+        Fingerprint of a seal; a file with this fingerprint is not verified again.
 
     Raises
     ------
@@ -376,7 +376,7 @@ def _is_kind(found: Any, kind: Kind) -> bool:
 
 
 def _stored_size(kind: Any) -> int:
-    """Bytes of an entry in the file, where texts of any length are references."""
+    """Bytes of an entry in the file, where strings of variable length are references."""
     if kind.get_class() == h5t.COMPOUND:
         return sum(_stored_size(kind.get_member_type(n)) for n in range(kind.get_nmembers()))
     if kind.get_class() == h5t.STRING and kind.is_variable_str():
@@ -385,12 +385,12 @@ def _stored_size(kind: Any) -> int:
 
 
 def _rectangle(space: Any) -> tuple[tuple[int, int], ...]:
-    """First place and end, on each axis, of the one rectangle that is selected in a space."""
+    """Start and end, on each axis, of the single rectangle that a dataspace selects."""
     if space.get_select_type() != h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
-        raise ValueError("it is made of something else than rectangles")
+        raise ValueError("it is not made of rectangles")
     start, _, count, block = space.get_regular_hyperslab()
     if any(one != 1 for one in count):
-        raise ValueError("it is made of something else than rectangles")
+        raise ValueError("it is not made of rectangles")
     return tuple((int(a), int(a) + int(n)) for a, n in zip(start, block, strict=True))
 
 

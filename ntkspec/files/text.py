@@ -1,4 +1,4 @@
-"""Text for terminals and spreadsheets, escaped because files may come from anyone."""
+"""Text for terminals and spreadsheets, escaped because files may be untrusted."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class CsvWriter:
         self._writer.writerow(map(_cell, cells))
 
     def rows(self, rows: Iterable[Iterable[Any]]) -> None:
-        """Write rows, one after the other."""
+        """Write several rows."""
         self._writer.writerows(map(_cell, row) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""Lines of the keys of a TOML text, which the parser of the standard library does not keep."""
+"""Line numbers of the keys of a TOML text, which tomllib does not record."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ntkspec.errors import NtkspecError
 
 __all__ = ["Fault", "KeyPath", "find_lines"]
 
-#: Keys from the root on; a number is a place in an array.
+#: Keys from the root on; a number is an index into an array.
 KeyPath = tuple[str | int, ...]
 
-#: A string over several lines may end in one or two quotes of its own before the three.
+#: The content of a multi-line string may end with one or two quotes before the closing three.
 TOKEN = re.compile(
     r'''(?P<blank>[ \t\r]+|\#[^\n]*)
     | (?P<mark>[\n\[\]{},.=])
@@ -24,42 +24,42 @@ TOKEN = re.compile(
 
 
 class Fault(NtkspecError):
-    """Something in a recipe that is not allowed, and where.
+    """An error in a recipe, and its location.
 
     Parameters
     ----------
-    sentence : str
+    message : str
     path : tuple of str and int
         Path of the key, or of the nearest one above a missing key.
     earlier : tuple, optional
-        Path of another key; its line is added to the sentence.
+        Path of another key; its line is added to the message.
     line : int
-        The line, if it is known already.
+        The line, if known.
     """
 
     def __init__(
-        self, sentence: str, path: KeyPath = (), earlier: KeyPath = (), line: int = 0
+        self, message: str, path: KeyPath = (), earlier: KeyPath = (), line: int = 0
     ) -> None:
-        super().__init__(sentence)
+        super().__init__(message)
         self.path, self.earlier, self.line = path, earlier, line
 
     @classmethod
     def of_parser(cls, error: Exception, text: str) -> Fault:
-        """Make a fault of an error of the TOML parser."""
+        """Make a fault from an error of the TOML parser."""
         what, _, place = str(error).partition(" (at ")
         line = len(text.splitlines()) if place.startswith("end") else 0
         if found := re.match(r"line (\d+)", place):
             line = int(found.group(1))
-        return cls(f"the recipe is not TOML: {what}", line=line)
+        return cls(f"the recipe is not valid TOML: {what}", line=line)
 
     def located(self, text: str, source: str = "") -> NtkspecError:
-        """Return the error to raise: "source:line: sentence", or "line N: sentence"."""
+        """Return the error to raise: "source:line: message", or "line N: message"."""
         lines = find_lines(text) if self.path else {}
-        line, sentence = self.line or _nearest(lines, self.path), str(self)
+        line, message = self.line or _nearest(lines, self.path), str(self)
         if self.earlier:
-            sentence += f", line {_nearest(lines, self.earlier)}"
+            message += f", line {_nearest(lines, self.earlier)}"
         place = (f"{source}:{line}" if source else f"line {line}") if line else source
-        return NtkspecError(f"{place}: {sentence}" if place else sentence)
+        return NtkspecError(f"{place}: {message}" if place else message)
 
 
 def _nearest(lines: dict[KeyPath, int], path: KeyPath) -> int:
@@ -70,9 +70,9 @@ def _nearest(lines: dict[KeyPath, int], path: KeyPath) -> int:
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:
-    r"""Return the line of each key, table and array element of a text that tomllib has read.
+    r"""Return the line of each key, table and array element of a valid TOML text.
 
-    A table or array of tables stands where it is first named.
+    A table or array of tables has the line of its first mention.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def find_lines(text: str) -> dict[KeyPath, int]:
 
 
 class _Reader:
-    """Walks over the tokens of a valid text and notes where keys stand."""
+    """Walks over the tokens of a valid text and records the lines of keys."""
 
     def __init__(self, text: str) -> None:
         self.tokens = _tokens(text)
@@ -94,7 +94,7 @@ class _Reader:
         self.step()
 
     def step(self) -> str:
-        """Go to the next token; return the one left behind."""
+        """Go to the next token; return the previous one."""
         before = getattr(self, "token", "")
         self.token, self.line = next(self.tokens, ("", 0))
         return before

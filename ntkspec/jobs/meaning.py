@@ -1,4 +1,4 @@
-"""Digest of what Python sources mean; comments, docstrings and layout do not change it."""
+"""Digest of the meaning of Python sources; comments, docstrings and layout do not change it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 __all__ = ["imported_sources", "meaning", "meaning_digest"]
 
-#: Fields of the syntax tree that change nothing: uses of names, spellings and comments.
+#: Fields of the syntax tree without effect: contexts of names, spellings and comments.
 IDLE = ("ctx", "kind", "type_comment")
 
 
 def meaning(source: str) -> str:
     r"""Return the syntax tree of a source as text, the same for every Python from 3.11 on.
 
-    ``ast.dump`` is not: later versions add fields, and leave empty ones out.
+    ``ast.dump`` differs between versions: later ones add fields and omit empty ones.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _spell(value: object, out: list[str]) -> None:
         return
     out.append(f"{type(value).__name__}(")
     for name, part in ast.iter_fields(value):
-        # What is empty may be a field that other versions do not have; 0 and "" are not empty.
+        # Other versions may not have an empty field; 0 and "" are not empty.
         if name in IDLE or part is None or part == []:
             continue
         if name == "body" and isinstance(part, list) and _has_docstring(value):
@@ -76,7 +76,7 @@ def _spell(value: object, out: list[str]) -> None:
 
 
 def _joined(text: ast.JoinedStr) -> list[ast.expr]:
-    """Parts of an f-string; some versions have empty ones, or cut its text in several."""
+    """Parts of an f-string; some versions split its text or have empty parts."""
     parts: list[ast.expr] = []
     for part in text.values:
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
@@ -94,7 +94,7 @@ def _has_docstring(node: ast.AST) -> bool:
 
 
 def meaning_digest(folder: Path, paths: Sequence[Path]) -> str:
-    """SHA-256 of the meaning of some sources, with their names within a folder.
+    """SHA-256 of the meaning of several sources, with their names within a folder.
 
     Examples
     --------
@@ -111,8 +111,8 @@ def meaning_digest(folder: Path, paths: Sequence[Path]) -> str:
 def imported_sources(package: Path, start: str) -> list[Path]:
     """Sources of a package that a module imports, directly or not, itself among them.
 
-    Imports within functions count; a package's ``__init__`` counts where a name is imported from
-    it that is not a module.
+    Imports within functions count.  A package's ``__init__`` counts if a name that is not a
+    module is imported from it.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def _imports(node: ast.AST, package: str) -> Iterator[list[str]]:
 
 
 def _source(package: Path, parts: list[str]) -> Path | None:
-    """The file of a module, or of the module that a name is taken from."""
+    """The file of a module, or of the module from which a name is imported."""
     for known in (parts, parts[:-1]):
         path = package.joinpath(*known)
         for file in (path.with_suffix(".py"), path / "__init__.py"):

@@ -1,4 +1,4 @@
-"""The folder of parts beside an output file: its lock, its room, and what killed jobs left."""
+"""The folder with the parts of an output file: lock, disk space, and leftovers of killed jobs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["check_room", "clear", "is_locked", "is_part", "locked", "parts_folde
 
 logger = logging.getLogger(__name__)
 
-#: How the contents of a lock begin.
+#: First characters of a lock file.
 SIGNATURE = b'{"pid": '
 MOST_SIGNED = 2**16
 
 
 def parts_folder(out: Path) -> Path:
-    """Return the folder that holds the parts of an output file, beside the file itself."""
+    """Return the folder with the parts of an output file; it is next to the file."""
     out = followed(out)
     return out.with_name(f"{out.name}.parts")
 
@@ -40,7 +40,7 @@ def parts_folder(out: Path) -> Path:
 def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Path]:
     """Hold the lock of an output file; yield the folder of its parts.
 
-    The operating system releases the lock when this process ends, in whatever way.
+    The operating system releases the lock when this process ends, even if it is killed.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
     NtkspecError
         When another process holds the lock, or the output file is a pipe or a device.
     TableError
-        When the folder cannot be written, or another file has the name of the folder or the lock.
+        When the folder cannot be written, or a foreign file has the name of the folder or lock.
     """
     output_file(out)
     folder = parts_folder(out)
@@ -80,7 +80,7 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
                 f"{out}: another {work} is writing it ({_holder(file.fileno())}); wait for it"
             ) from None
         except OSError as error:
-            # Two processes would only repeat each other's work: parts appear whole and are equal.
+            # Harmless: two processes would only repeat work, as parts are complete and equal.
             logger.warning(
                 "%s", printable(f"{path}: locking is not supported here ({error.strerror})")
             )
@@ -89,7 +89,7 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
         try:
             yield folder
         finally:
-            with suppress(OSError):  # only where it is empty
+            with suppress(OSError):  # only if it is empty
                 folder.rmdir()
 
 
@@ -122,7 +122,7 @@ def is_part(path: Path, names: re.Pattern[str]) -> bool:
 
 
 def sweep_up(folder: Path, out: Path, names: re.Pattern[str]) -> None:
-    """Remove half-written files of killed jobs; call it only while holding the lock."""
+    """Remove partial files of killed jobs; call it only while holding the lock."""
     out = followed(out)
     inside = re.compile(f"(?:{names.pattern})" + part_names(""))
     beside = re.compile(part_names(out.name))
@@ -133,14 +133,14 @@ def sweep_up(folder: Path, out: Path, names: re.Pattern[str]) -> None:
 
 
 def clear(folder: Path, names: re.Pattern[str]) -> None:
-    """Remove the parts that earlier jobs made; leave every other file in the folder alone."""
+    """Remove the parts of earlier jobs; keep all other files in the folder."""
     for path in list(folder.iterdir()):
         if is_part(path, names):
             path.unlink(missing_ok=True)
 
 
 def check_room(folder: Path, needed: float, what: str) -> None:
-    """Raise TableError unless the disk of a folder has room for so many bytes.
+    """Raise TableError unless the disk of a folder has enough room.
 
     Parameters
     ----------
@@ -166,12 +166,12 @@ def _is_regular(path: Path) -> bool:
 
 
 def _opened_lock(path: Path, flags: int) -> IO[bytes]:
-    """Open a lock file; refuse any other file of that name, whose contents would be lost.
+    """Open a lock file; refuse a foreign file of that name, whose contents would be lost.
 
     Raises
     ------
     TableError
-        When another file has its name.
+        When a foreign file has its name.
     OSError
         When it cannot be opened.
     """

@@ -38,15 +38,15 @@ class Progress:
 
     @property
     def label(self) -> str:
-        """What the job works on now; empty if the counts say enough."""
+        """The current item of work; empty if the counts suffice."""
         return ""
 
     def details(self, seconds: float) -> str:
-        """What else to show a person, after so many seconds of work."""
+        """Further details for people, after some seconds of work."""
         return ""
 
     def facts(self, seconds: float) -> dict[str, Any]:
-        """Return the same for a log in JSON."""
+        """Return the fields for a JSON log."""
         return {"done": self.done, "total": self.total}
 
 
@@ -76,9 +76,9 @@ class Observer:
         event : str
             "cluster", "damaged", "diverged", "lost", "resumed", "retry", "waiting", ....
         message : str
-            A sentence for people.
+            Message for people.
         **facts
-            The same for programs.
+            The same information for programs.
         """
         level = logging.INFO if event in ("cluster", "resumed") else logging.WARNING
         logger.log(level, "%s", printable(message))

@@ -1,4 +1,4 @@
-"""What made a file: versions, time, command, and one digest of what the code means."""
+"""Provenance of a file: versions, time, command, and a digest of the code's meaning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["PACKAGE", "code_digest", "command_line", "describe", "versions"]
 
 LIBRARIES = ("numpy", "scipy", "numba", "h5py", "dask", "distributed", "python-flint", "mpmath")
 PACKAGE = Path(ntkspec.__file__).parent
-#: Folders that read and write files; no number depends on them.
+#: Folders that only read and write files; numbers do not depend on them.
 STORAGE = ("files", "jobs")
 
 

@@ -1,8 +1,8 @@
-"""Recipes: TOML files structured into dataclasses, whose annotations say what is allowed.
+"""Recipes: TOML files structured into dataclasses, whose annotations define what is allowed.
 
 A field may be an int, float, str, bool, Literal, another dataclass (a table), a tuple (one value
-or a list), or any of these or None.  ``Annotated`` adds bounds (`Between`), asks for different
-values (`DISTINCT`) or names a reader of its own (`Read`).
+or a list), or any of these or None.  ``Annotated`` adds bounds (`Between`), requires distinct
+values (`DISTINCT`) or names a special reader (`Read`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 Recipe = TypeVar("Recipe")
 
-#: Bytes of a recipe, at most.
+#: Largest size of a recipe, in bytes.
 MOST_BYTES = 2**22
 
 
@@ -52,18 +52,18 @@ class Between:
 
 @dataclass(frozen=True)
 class Read:
-    """A reader of values: called with what the TOML holds and the path of its key."""
+    """A reader of values, called with the TOML value and the path of its key."""
 
     function: Callable[[Any, KeyPath], Any]
 
 
-#: Marks a tuple that holds at least one value and none twice.
+#: Marks a tuple with at least one value and without repeats.
 DISTINCT = "distinct"
 
 
 @dataclass(frozen=True)
 class Key:
-    """A recipe key where it is not the field's name, or an example for when it is missing.
+    """A recipe key that differs from the field's name, or an example for the error message.
 
     Attributes
     ----------
@@ -100,9 +100,9 @@ def read_text(path: str | Path) -> str:
     Raises
     ------
     TableError
-        When there is no such file, or it is larger than any recipe.
+        When the file is missing, or larger than any recipe.
     NtkspecError
-        When it is not text in UTF-8.
+        When it is not valid UTF-8.
     """
     try:
         text = read_bounded(Path(path), "recipe", MOST_BYTES, streams=True).decode()
@@ -112,12 +112,12 @@ def read_text(path: str | Path) -> str:
 
 
 def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> Recipe:
-    """Parse TOML, pass it to `make` and return the result; faults get their line.
+    """Parse TOML, pass it to `make` and return the result; add lines to faults.
 
     Raises
     ------
     NtkspecError
-        When the text is not TOML, or `make` raises a Fault.
+        When the text is not valid TOML, or `make` raises a Fault.
     """
     try:
         raw = tomllib.loads(text)
@@ -130,15 +130,15 @@ def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> 
 
 
 def structured(kind: Callable[..., Recipe], table: Any, path: KeyPath, where: str) -> Recipe:
-    """Make a dataclass of a table.
+    """Make a dataclass from a TOML table.
 
     Parameters
     ----------
     kind : dataclass
-        An error that its ``__post_init__`` raises is a fault of the key that the message begins
-        with; the path of a Fault counts from the table.
+        An error of its ``__post_init__`` is attributed to the key with which the message begins;
+        the path of a Fault is relative to the table.
     table : dict
-        As the TOML holds it.
+        As parsed from TOML.
     path : tuple
         Path of the table.
     where : str
@@ -179,7 +179,7 @@ def structured(kind: Callable[..., Recipe], table: Any, path: KeyPath, where: st
 
 
 def structured_value(kind: Any, value: Any, path: KeyPath) -> Any:
-    """Return the value of a key as the type that an annotation asks for, or raise a Fault."""
+    """Convert the value of a key to the annotated type, or raise a Fault."""
     if get_origin(kind) is Annotated:
         kind, *notes = get_args(kind)
         for note in notes:
@@ -190,7 +190,7 @@ def structured_value(kind: Any, value: Any, path: KeyPath) -> Any:
 
 
 def known_keys(table: dict[str, Any], keys: Iterable[str], path: KeyPath, where: str) -> None:
-    """Raise a Fault for an unknown key, with the nearest known one."""
+    """Raise a Fault for an unknown key, suggesting the nearest known one."""
     for name in table:
         if name not in keys:
             near = difflib.get_close_matches(name, keys, n=1)
@@ -213,7 +213,7 @@ def _fields(kind: Any) -> dict[str, tuple[dataclasses.Field[Any], Any, str]]:
 
 
 def _checked(kind: Any, value: Any, path: KeyPath, notes: tuple[Any, ...]) -> Any:
-    if get_origin(kind) in (Union, UnionType):  # TOML has no null: None is a key left out
+    if get_origin(kind) in (Union, UnionType):  # TOML has no null: None is an omitted key
         (kind,) = (one for one in get_args(kind) if one is not NoneType)
         if notes:
             return _checked(kind, value, path, notes)

@@ -1,4 +1,4 @@
-"""Assembly of blocks into a table (HDF5, format version 2): one file, or one over the blocks."""
+"""Assembly of blocks into a table (HDF5, format version 2), as a single or a virtual file."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from ntkspec.verification import Check
 __all__ = ["Layout", "assemble", "check_layout", "create_group", "describe", "finish_group"]
 
 Layout = Literal["single", "virtual"]
-#: Returns the file of a block.
+#: A function that returns the file of a block.
 Find = Callable[[BlockKey], Path]
-#: Bytes of a table beside the numbers: of the file, of a network, of a block.
+#: Bytes of a table in addition to the numbers: of the file, of a network, of a block.
 HEAD, GROUP_HEAD, BLOCK_ENTRY = 2**20, 2**16, 512
 #: Rows of a group's `blocks`.
 Places = list[tuple[int, int, int, int, str, str, str]]
 
 
 def check_layout(layout: str, out: Path | None = None) -> Layout:
-    """Return the layout if a table of this name can have it.
+    """Return the layout if it is allowed for a table of this name.
 
     Raises
     ------
     NtkspecError
-        When it is unknown, and for a virtual table whose name is not text in UTF-8.
+        When it is unknown, or the table is virtual and its name is not valid UTF-8.
     """
     if layout not in get_args(Layout):
         raise NtkspecError(f"layout = {layout!r} is not allowed; use 'single' or 'virtual'")
@@ -62,8 +62,8 @@ def check_layout(layout: str, out: Path | None = None) -> Layout:
             name.encode()
         except UnicodeEncodeError:
             raise NtkspecError(
-                f"output = {name!r} is not allowed for a virtual table, which names the files of "
-                "its blocks in UTF-8; give another name"
+                f"output = {name!r} is not allowed for a virtual table, which stores the names of "
+                "its block files in UTF-8; give another name"
             ) from None
     return layout  # type: ignore[return-value]
 
@@ -83,7 +83,7 @@ def assemble(
     ----------
     plan : Plan
     checks : dict
-        Checked entries of each network, by its place in the recipe.
+        Checked entries of each network, by its index in the recipe.
     find : callable
         Returns the file of a block; with layout "virtual" the table refers to it.
     out : Path
@@ -93,7 +93,7 @@ def assemble(
     Raises
     ------
     TableError
-        When a block is missing or damaged, or there is no room for the table.
+        When a block is missing or damaged, or the disk has no room for the table.
     """
     recipe = plan.recipe
     size = HEAD + sum(_group_bytes(plan, n) for n in range(len(recipe.networks)))
@@ -155,7 +155,7 @@ def finish_group(
         ("checks", "check", checks, CHECK_TYPE),
     ):
         group.create_dataset(name, data=np.array(rows, dtype=kind))
-        # A dimension of its own: readers of netCDF4 want one for every axis.
+        # Readers of netCDF4 want a dimension for every axis.
         group[scale] = np.arange(len(rows))
         group[scale].make_scale(scale)
         group[name].dims[0].attach_scale(group[scale])
@@ -205,7 +205,7 @@ def _copy(
 def _copy_chunks(
     key: BlockKey, reader: ChunkedReader, target: h5py.Dataset, name: str, numbers: Numbers
 ) -> None:
-    """Copy chunks as they are stored, compared with the checksums of the block's file."""
+    """Copy the stored chunks and verify their checksums."""
     array = reader.array
     if array.chunk != target.chunks or array.filters != filters_of(target.id.get_create_plist()):
         raise TableError(f"{reader.file.path}: the block is damaged (it is compressed differently)")
@@ -236,13 +236,13 @@ def _refer(
         fingerprint = readers[NUMBERS[0]].file.seal.fingerprint
         places.append((*key.rows, *key.columns, checksum, where, fingerprint))
     for name in NUMBERS:
-        # A block's file that is not there must not read as zeros.
+        # A missing block file must not read as zeros.
         group.create_virtual_dataset(name, layouts[name], fillvalue=np.nan)
     return places, error
 
 
 def _raise_bounds(error: NDArray[np.float64], key: BlockKey, root: Group) -> None:
-    """Take the larger bound where several blocks cover the same rows."""
+    """Combine the bounds; where several blocks cover the same rows, the largest counts."""
     mine = slice(*key.rows)
     np.maximum(error[mine], read_bounds(root, key), out=error[mine])
 

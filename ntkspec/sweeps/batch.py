@@ -12,7 +12,7 @@ from ntkspec.parameters import whole_number
 
 __all__ = ["KINDS", "LOOPBACK", "Batch", "checked_dashboard"]
 
-#: Batch systems by their names here, with their classes of dask-jobqueue.
+#: Names of batch systems, with their classes in dask-jobqueue.
 KINDS = {
     "slurm": "SLURMCluster",
     "pbs": "PBSCluster",
@@ -23,7 +23,7 @@ KINDS = {
 }
 ADDRESS = re.compile(r"[A-Za-z0-9_.-]+:([0-9]{1,5})")
 WALLTIME = re.compile(r"(?:(?:(\d+)-)?(\d+):([0-5]?\d)|(\d+)):([0-5]\d)")
-#: Where dask's dashboard listens unless told otherwise: any free port of this machine alone.
+#: Default address of dask's dashboard: any free port, reachable from this machine only.
 LOOPBACK = "127.0.0.1:0"
 LEAST_MEMORY = 100_000_000  # of a worker; forgotten units fall below it
 
@@ -122,7 +122,7 @@ class Batch:
 def checked_dashboard(address: str) -> str:
     """Return where the dashboard listens, or raise NtkspecError unless it is a host and a port.
 
-    One that somebody asks for needs bokeh.
+    Any other than the default needs bokeh.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Blocks: each computed independently, in a file of its own with checksum and key."""
+"""Blocks: computed independently, each stored in its own file with checksum and key."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 FORMAT = "ntkspec-block"
-#: What to do about blocks of another sweep.
+#: Advice for blocks of another sweep.
 ADVICE = "`ntkspec sweep --restart` removes such blocks and computes them again"
-#: Bytes of HDF5's own: for the file, and for each chunk.
+#: Overhead of HDF5 in bytes: for the file, and for each chunk.
 HEAD, ENTRY = 2**15, 320
 
 
@@ -62,7 +62,7 @@ class Ensured:
     computed : bool
         Whether the block was computed, not reused.
     damaged : str
-        What was wrong with an earlier file; empty if nothing was.
+        Error message for a damaged earlier file, or empty.
     """
 
     computed: bool
@@ -82,7 +82,7 @@ def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
     NtkspecError
         When the file was made by another recipe or by other code.
     TableError
-        When it cannot be written, or another file has its name.
+        When it cannot be written, or a foreign file has its name.
     """
     damaged = ""
     check_part(block_path(folder, key))
@@ -121,7 +121,7 @@ def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     with appearing_hdf5(path, _bytes(key, chunk), numbers, follow=False) as file:
         file.attrs.update(attributes)
         for name in NUMBERS:
-            # Without a limit, so that the chunks at the table's end are as large as the others.
+            # No maximal shape, so that the chunks at the table's end are as large as the others.
             file.create_dataset(
                 name, data=getattr(data, name), chunks=chunk, maxshape=(None, None),
                 **storage(recipe.compression),
@@ -140,7 +140,7 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
 def opened_block(
     plan: Plan, key: BlockKey, path: Path
 ) -> Iterator[tuple[dict[str, ChunkedReader], Group, str]]:
-    """Open a block's file; yield readers of its numbers, its root and its stated checksum.
+    """Open a block's file; yield readers of its numbers, its root and its recorded checksum.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def opened_block(
 
 
 def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
-    """Check that a file is that of a block; return the checksum that it states.
+    """Check that a file belongs to a block; return its recorded checksum.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks: entries of a sweep recomputed by the independent route."""
+"""Checks: entries of a sweep recomputed by an independent route."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ntkspec.verification import Check, check_entry, sample_entries
 
 __all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_checks"]
 
-#: Bytes of a check's file, at most.
+#: Largest size of a check's file, in bytes.
 MOST_BYTES = 2**14
 #: Types of the fields of a check, and the form of its reference.
 TYPES = {
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Draw:
-    """A block from which some entries are to be checked."""
+    """A block from which entries are drawn for checks."""
 
     number: int
     key: BlockKey
@@ -50,7 +50,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class CheckKey:
-    """An entry to check: its place in the table and the stored numbers."""
+    """An entry to check: its indices in the table and the stored numbers."""
 
     network: int
     row: int
@@ -68,7 +68,7 @@ class CheckKey:
 def draws(plan: Plan) -> Iterator[Draw]:
     """Draw blocks of each network, always including the last, with the smallest eigenvalues.
 
-    Blocks that begin beyond the recipe's largest dimension or degree of a check are left out.
+    Blocks that begin above the recipe's max_dim or max_degree of checks are skipped.
     """
     for network in range(len(plan.recipe.networks)):
         mine, samples = _within(plan, plan.of_network(network)), plan.recipe.checks.samples
@@ -79,7 +79,7 @@ def draws(plan: Plan) -> Iterator[Draw]:
 
 
 def _within(plan: Plan, numbers: range) -> Sequence[int]:
-    """The blocks of a network that have entries to check."""
+    """The blocks of a network that may have checks."""
     recipe = plan.recipe
     if recipe.checks.max_dim is None and recipe.checks.max_degree is None:
         return numbers
@@ -87,13 +87,13 @@ def _within(plan: Plan, numbers: range) -> Sequence[int]:
 
 
 def _checked(recipe: Recipe, key: BlockKey) -> tuple[int, int]:
-    """How many of a block's first rows and columns may be checked."""
+    """Numbers of rows and columns of a block, from its first, that may be checked."""
     dims, degrees = recipe.dims[slice(*key.rows)], recipe.degrees[slice(*key.columns)]
     return _up_to(recipe.checks.max_dim, dims), _up_to(recipe.checks.max_degree, degrees)
 
 
 def _up_to(limit: int | None, values: NDArray[np.int64]) -> int:
-    """How many of increasing values are at most a limit."""
+    """Number of increasing values that do not exceed a limit."""
     return values.size if limit is None else int(np.searchsorted(values, limit, "right"))
 
 
@@ -119,7 +119,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
 
 
 def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
-    """Check an entry and write the result to a file; return False if an earlier run did."""
+    """Check an entry and write the result to a file; return False if the file exists already."""
     if _read(plan, key, folder) is not None:
         return False
     recipe = plan.recipe
@@ -140,12 +140,12 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
 
 
 def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int, list[Check]]:
-    """Read the checks, for each network by its place in the recipe.
+    """Read the checks of each network, by its index in the recipe.
 
     Raises
     ------
     NtkspecError
-        When a check is missing, or one failed.
+        When a check is missing or failed.
     """
     found: dict[int, list[Check]] = {}
     for key in keys:
@@ -156,7 +156,8 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
             name = group_name(*plan.recipe.networks[key.network])
             raise NtkspecError(
                 f"the check of {name} at dim = {check.dim}, degree = {check.degree} differs by "
-                f"{check.relative_error:.2g} from {check.reference}, promised {check.promised:.2g}"
+                f"{check.relative_error:.2g} from {check.reference}, more than its "
+                f"error bound {check.promised:.2g}"
             )
         found.setdefault(key.network, []).append(check)
     return found
@@ -170,7 +171,7 @@ def _sealed(key: CheckKey, check: dict[str, Any]) -> str:
 
 
 def _read(plan: Plan, key: CheckKey, folder: Path) -> Check | None:
-    """Read the check of an entry; None if there is no valid one."""
+    """Read the check of an entry; None if it is missing or invalid."""
     try:
         text = read_bounded(folder / f"{key.name}.json", "check", MOST_BYTES).decode()
         found = json.loads(text)["check"]

@@ -32,14 +32,14 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
-#: Workers that a task may lose; dask's own 3 are soon reached where jobs are cancelled.
+#: Workers that a task may lose; dask's default of 3 is soon reached where jobs are cancelled.
 ALLOWED_FAILURES = 10
 CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs
-# dask gives workers 15 s to come back; later, so that it does not end the new job for the old.
+# Longer than the 15 s that dask gives workers to return, so that it does not end the new job.
 LOST_SECONDS = 25
 FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0  # after a job that ended before its workers came
-#: A worker needs arrays of the same size for the next block; returning them in between
+#: A worker needs arrays of the same size for the next block; freeing them in between
 #: would cost 1 to 2 ns an eigenvalue for new pages.
 KEEP_PAGES = {
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**30,
@@ -48,7 +48,7 @@ KEEP_PAGES = {
 #: Without these a worker serves pages on all interfaces, even without a dashboard.
 NO_DASHBOARD = ("--no-dashboard", "--dashboard-address", LOOPBACK)
 SUBMISSION_ERRORS = (OSError, RuntimeError, ValueError)
-# Lists the jobs of a number that wait or run.
+# Lists the waiting and running jobs with a number.
 QUEUES = {"slurm": ("squeue", "--noheader", "--jobs")}
 
 
@@ -80,14 +80,14 @@ class Local:
 
 @dataclass(frozen=True)
 class External:
-    """A dask scheduler that runs already.
+    """A running dask scheduler.
 
     Attributes
     ----------
     address : str or None
         As "tcp://host:8786" or "tls://host:8786".
     file : Path or None
-        Or the file that the scheduler wrote.
+        The file that the scheduler wrote, instead of the address.
     tls_ca, tls_cert, tls_key : Path or None
         Authority, certificate and key (PEM), where the scheduler asks for TLS.
 
@@ -132,7 +132,7 @@ Where = Local | External | Batch
 
 @contextmanager
 def dask_client(where: Where) -> Iterator[Client]:
-    """Connect to a cluster; at the end close only what was started here.
+    """Connect to a cluster; at the end close only what this call started.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def job_script(batch: Batch) -> str:
     Returns
     -------
     str
-        The address of the scheduler is a placeholder, since it is known only once that runs.
+        The address of the scheduler is a placeholder, known only once the scheduler runs.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def _connected(where: External) -> Iterator[Client]:
     if not address.startswith("tls://") and security is not None:
         raise NtkspecError(f"{where._name}: with tls_ca the address must begin with tls://")
     try:
-        with ThreadPoolExecutor(1) as thread:  # this one may run a loop already, as notebooks do
+        with ThreadPoolExecutor(1) as thread:  # this thread may run a loop already, as in notebooks
             thread.submit(asyncio.run, _meet(address, security)).result()
         client = Client(address, security=security, timeout=CONNECT_SECONDS)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -223,7 +223,7 @@ def _security(where: External) -> Any:
     )
     try:
         security.get_connection_args("client")
-    except OSError as error:  # those of ssl among them
+    except OSError as error:  # includes the errors of ssl
         raise NtkspecError(
             f"tls_ca, tls_cert and tls_key are not a valid set of certificates and key ({error})"
         ) from None
@@ -240,7 +240,7 @@ def _written_address(where: External) -> str:
 
 
 async def _meet(address: str, security: Any) -> None:
-    """Connect once with a time limit: the client would wait forever for a silent server."""
+    """Connect with a time limit: the client would wait forever for a silent server."""
     from distributed.comm.core import connect
 
     options = security.get_connection_args("client") if security else {}
@@ -262,7 +262,7 @@ def _local(where: Local) -> Iterator[Any]:
             processes=True,
             host="127.0.0.1",
             dashboard_address=where.dashboard,
-            # A task's error is raised by the client anyway; the rest is noise at the end.
+            # The client raises errors of tasks anyway; the rest is noise.
             silence_logs=logging.CRITICAL,
         )
     try:
@@ -273,11 +273,11 @@ def _local(where: Local) -> Iterator[Any]:
 
 @contextmanager
 def _ctrl_c_for_us_alone() -> Iterator[None]:
-    """Block SIGINT in the threads that are started here, and so in the workers that they start.
+    """Block SIGINT in the threads started here, and in the workers that they start.
 
-    A terminal sends it to every process; this one ends the others.
+    A terminal sends SIGINT to every process; the main process ends the workers.
     """
-    # Its start, in whatever thread, would unblock the signal.
+    # Starting it in any thread would unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -355,29 +355,29 @@ def _options(batch: Batch) -> dict[str, Any]:
         "job_extra_directives": list(batch.directives),
         "worker_extra_args": [*_lifetime(batch.seconds), *NO_DASHBOARD],
     }
-    if batch.kind == "lsf":  # it counts in minutes
+    if batch.kind == "lsf":  # LSF counts in minutes
         hours, minutes = divmod(-(-batch.seconds // 60), 60)
         options["walltime"] = f"{hours:02d}:{minutes:02d}"
-    if batch.kind == "oar":  # its property for memory has no name that holds everywhere
+    if batch.kind == "oar":  # the name of its memory property differs between sites
         options["memory_per_core_property_name"] = "not_applicable"
     return options
 
 
 def _lifetime(walltime: int) -> list[str]:
-    """Have workers retire a tenth before the walltime, at least a minute; not all at once."""
+    """Make workers retire a tenth of the walltime early, at least a minute, not all at once."""
     margin = min(max(60, walltime // 10), walltime // 2)
     return ["--lifetime", f"{walltime - margin}s", "--lifetime-stagger", f"{margin // 2}s"]
 
 
 async def _submit(cluster: Any, jobs: int) -> None:
-    """Submit jobs until there are so many; cluster.scale() would hide the errors."""
+    """Submit jobs up to a number; cluster.scale() would hide errors."""
     while len(cluster.worker_spec) < jobs:
         cluster.worker_spec.update(cluster.new_worker_spec())
     await cluster._correct_state()
 
 
 def _reason(error: Exception) -> str:
-    """Message of the batch system, from the report of dask-jobqueue."""
+    """Message of the batch system, taken from dask-jobqueue's error."""
     said = str(error).rpartition("stderr:\n")[2].strip()
     return said.splitlines()[0] if said else type(error).__name__
 
@@ -385,8 +385,8 @@ def _reason(error: Exception) -> str:
 class _Keeper:
     """Resubmits jobs that ended, whether by walltime, kill or failure.
 
-    dask-jobqueue does so for the first two only, with an adaptive cluster and one worker in
-    each job.
+    dask-jobqueue resubmits only after walltime and kill, with an adaptive cluster and one
+    worker per job.
     """
 
     def __init__(self, cluster: Any, batch: Batch) -> None:
@@ -422,7 +422,7 @@ class _Keeper:
             self._wait_longer(now)
             for name in failed:
                 await self._drop(name)
-        # Others have been dropped by dask.
+        # dask has dropped the others.
         self._last_seen = {name: seen for name, seen in self._last_seen.items() if name in jobs}
         if len(jobs) < self._batch.jobs:
             try:
@@ -447,7 +447,7 @@ class _Keeper:
 
 
 async def _in_queue(kind: str, job: Any) -> bool:
-    """Whether a job waits or runs; True if that is unknown."""
+    """Whether a job waits or runs; True if unknown."""
     if job.job_id is None:  # it could not be submitted
         return False
     if kind not in QUEUES:
@@ -459,12 +459,12 @@ async def _in_queue(kind: str, job: Any) -> bool:
         stderr=asyncio.subprocess.PIPE,
     )
     listed, errors = await process.communicate()
-    # A job that ended is no longer listed, and some minutes later not even known.
+    # A job that ended is not listed, and some minutes later its number is unknown.
     return bool(listed) or (process.returncode != 0 and b"Invalid job id" not in errors)
 
 
 def _closing(job: Any) -> None:
-    """Mark a job as closing, which dask expects and dask-jobqueue omits."""
+    """Mark a job as closing, as dask expects; dask-jobqueue does not."""
     from distributed.core import Status
 
     job.status = Status.closing

@@ -1,9 +1,9 @@
-"""What a block will cost, before anything is computed: processor time and memory.
+"""Estimates of the processor time and memory of a block, made before the computation.
 
-The forms follow the routes: a few nanoseconds an eigenvalue for what is walked; sums over the
-terms that count for the rows and columns of a series; precision, nodes and balls for the others.
-The constants were fitted on one machine; `python -m bench estimate` compares them with what it
-measures on another.
+The formulas follow the routes: a few nanoseconds per eigenvalue for walked blocks; sums over the
+significant terms for the rows and columns of a series; precision, nodes and balls for the others.
+The constants were fitted on one machine; `python -m bench estimate` compares them with
+measurements on another.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ __all__ = ["Cost", "estimate_cost", "memory", "seconds"]
 
 Integers = NDArray[np.int64]
 
-#: Seconds of an eigenvalue that is walked, of a block, of a row or column by its route.
+#: Seconds per walked eigenvalue, per block, and per row or column by route.
 WALKED, BLOCK, ROW = 6e-9, 8e-5, 3e-5
-#: Of a ball at 0 bits, and of each bit.
+#: Seconds per ball at 0 bits, and per bit.
 BALL, BIT = 2e-7, 4e-10
-#: Blocks of a network that are looked at.
+#: Largest number of blocks of a network that are estimated.
 LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a network's part of a sweep: processor time in seconds, bytes of its largest task."""
+    """Cost of a network's part of a sweep: processor time in seconds, bytes of its largest task."""
 
     seconds: float
     memory: int
 
 
 def estimate_cost(plan: Plan, network: int) -> Cost:
-    """Estimate what a network's blocks cost, from some of them where they are many."""
+    """Estimate the cost of a network's blocks; if there are many, from a sample."""
     numbers = plan.of_network(network)
     some = numbers[:: -(-len(numbers) // LOOKED_AT)]
     times, sizes = [], []
@@ -59,7 +59,7 @@ def estimate_cost(plan: Plan, network: int) -> Cost:
 def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> float:
     """Estimate the processor time of a block.
 
-    What a process computes once for all blocks of a series, its coefficients, is left out.
+    The coefficients of a series, which a process computes once for all blocks, are not included.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers)
     Returns
     -------
     float
-        Mostly within a factor of 2 for closed forms and series, of 4 for seeds in ball arithmetic.
+        Seconds, mostly within a factor of 2 for closed forms and series, and of 4 for seeds in
+        ball arithmetic.
 
     Examples
     --------
@@ -102,7 +103,7 @@ def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers)
 
 
 def memory(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> int:
-    """Estimate the peak memory of a block in bytes, beyond what the imports take.
+    """Estimate the peak memory of a block in bytes, without that of the imports.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def memory(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) 
 
 
 def _cut(dims: Integers, degrees: Integers) -> bool:
-    """Whether a walked block holds dimensions or degrees that were not asked for."""
+    """Whether a walked block includes dimensions or degrees that were not requested."""
     return bool(np.ptp(dims) >= dims.size or np.ptp(degrees) >= degrees.size)
 
 
@@ -131,7 +132,7 @@ def _cut(dims: Integers, degrees: Integers) -> bool:
 
 
 def _rows(network: Network, dims: Integers, first: int, last: int, size: int) -> float:
-    """Some dimensions, each by its own sums, at `size` degrees from the first to the last."""
+    """Cost of dimensions with separate sums, at `size` degrees from the first to the last."""
     if network.sigma.tanh is None:
         return float(np.sum(ROW + 5e-9 * last + 2e-9 * dims + 4.5e-8 * size))
     runs = size / 128 if last - first < size else size / 2
@@ -150,9 +151,9 @@ def _columns(network: Network, dims: Integers, degree: int) -> float:
 
 
 def _terms(network: Network, degree: float, dims: Integers, sums: float, runs: float) -> float:
-    """Sums over the terms that count: their number grows as the degree, and falls with the dim.
+    """Sums over significant terms, whose number grows with the degree and falls with the dim.
 
-    `runs` of sums share terms that are computed afresh, which costs as much as sixty sums do.
+    The sums of each of the `runs` share terms, whose computation costs as much as sixty sums.
     """
     variance = _variance(network)
     shares = 1.0 + 0.8 * math.cbrt(variance) * dims / max(degree, 1.0) ** (2 / 3)
@@ -169,7 +170,7 @@ def _variance(network: Network) -> float:
 
 
 def _plane(network: Network, low: int, high: int, last: int) -> tuple[float, int]:
-    """Seconds and bytes of all degrees to the last in dimensions low to high."""
+    """Seconds and bytes for all degrees up to the last in dimensions low to high."""
     count, bits = last + 1 + high - low, first_bits(high, last)
     balls = (high - low + 1) * (count + last) / 2
     runs = 2.0 if network.sigma.singularity.kind == "kink" else 1.0
@@ -185,12 +186,12 @@ def _plane(network: Network, low: int, high: int, last: int) -> tuple[float, int
 
 
 def _precisions(network: Network, high: int, last: int) -> list[int]:
-    """The precisions tried, from a first guess to what the smallest eigenvalue needs."""
+    """Precisions that are tried, from a first guess to that of the smallest eigenvalue."""
     bits = first_bits(high, last)
     rate, stretch = _decay(network)
     if math.isinf(rate):  # as Gamma(d/2) / Gamma(k + d/2)
         fall = (math.lgamma(last + high / 2) - math.lgamma(high / 2)) / LN2 + last
-    else:  # as the square root of the multiplicity, which the first guess holds
+    else:  # as the square root of the multiplicity, which the first guess includes
         fall = rate * last**stretch / LN2 + 0.5 * (bits - 2.6 * KEPT)
     tried, needed = [bits], 1.1 * KEPT + fall
     while tried[-1] < min(needed, MOST_BITS):
@@ -235,7 +236,7 @@ def _nodes(network: Network, bits: int, count: int, high: int) -> float:
 
 
 def _hermite_terms(network: Network, bits: int) -> float:
-    """Terms of all layers' duals where the activation has poles: fewer as the variance falls."""
+    """Terms of all layers' duals for activations with poles: fewer for smaller variances."""
     variance = network.weight_variance + network.bias_variance
     try:
         scale = 0.5 * math.pi / network.sigma.singularity.distance
@@ -246,7 +247,7 @@ def _hermite_terms(network: Network, bits: int) -> float:
 
 
 def _sphere_row(network: Network, kernel: Kernel, degrees: Integers) -> float:
-    """One dimension with weights on a sphere: two or three runs of its own integrals."""
+    """Cost of one dimension with weights on a sphere: two or three runs of its integrals."""
     last = int(degrees[-1])
     bits, functions = 128 + 2 * last, sum(map(bool, network.mixture(kernel)))
     ball, n = BALL + BIT * bits, 0.25 * bits + last + 40.0

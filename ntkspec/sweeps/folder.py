@@ -25,13 +25,13 @@ PARTS = re.compile(rf"{NAME.pattern}\.h5|{CHECK.pattern}|{re.escape(RECIPE)}")
 
 @dataclass(frozen=True)
 class Survey:
-    """What is done of a plan, by the names of the files in a folder.
+    """Finished parts of a plan, counted by the names of the files in a folder.
 
     Attributes
     ----------
     blocks, eigenvalues, checks : int
     by_network : dict
-        Blocks of each network, by its place in the recipe.
+        Blocks of each network, by its index in the recipe.
     """
 
     blocks: int
@@ -49,7 +49,7 @@ def remembered(folder: Path) -> Recipe:
         When the folder has no recipe.
     """
     if not (folder / RECIPE).is_file():
-        raise TableError(f"{folder} is not a folder of a sweep (it has no {RECIPE})")
+        raise TableError(f"{folder} is not the folder of a sweep (it has no {RECIPE})")
     return read_recipe(folder / RECIPE)
 
 
@@ -73,7 +73,7 @@ def survey(plan: Plan, folder: Path) -> Survey:
             continue
         key = BlockKey.from_name(name)
         if key is None or (key not in plan and not is_part(Path(entry.path), PARTS)):
-            continue  # it is someone's own
+            continue  # not a file of a sweep
         if key not in plan:
             raise NtkspecError(f"{entry.path} belongs to another recipe; {ADVICE}")
         networks[key.network] += 1
@@ -82,7 +82,7 @@ def survey(plan: Plan, folder: Path) -> Survey:
 
 
 def keep_recipe(plan: Plan, folder: Path) -> None:
-    """Keep the recipe beside the blocks, for `ntkspec merge` and `ntkspec info`."""
+    """Store the recipe with the blocks, for `ntkspec merge` and `ntkspec info`."""
     if _kept_recipe(folder) is None:
         write_whole(folder / RECIPE, plan.recipe.text, follow=False)
 

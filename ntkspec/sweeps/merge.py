@@ -1,4 +1,4 @@
-"""Merging: the folders of a sweep's shards into its table, and tables into a larger one."""
+"""Merging of shards' folders into a sweep's table, and of tables into a larger table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
 
 __all__ = ["merge", "merge_folders", "merge_tables"]
 
-#: Chunks of a tile, the unit in which tables are read, compared and written.
+#: Chunks in a tile, the unit in which tables are read, compared and written.
 TILE = (8, 16)
 EPSILON = 2.220446049250313e-16
 HEAD = 2**22
@@ -107,7 +107,7 @@ def merge(
 def merge_folders(folders: Sequence[Path], out: Path, layout: Layout, observer: Observer) -> None:
     """Assemble the table of a recipe from blocks in one or several folders.
 
-    Every block is read and verified; checks that no shard made are made here.
+    Every block is read and verified; missing checks are computed here.
 
     Examples
     --------
@@ -158,9 +158,10 @@ def _merge_into(
 
 
 def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[BlockKey]:
-    """Link the files of a shard's folder into the target's own, or copy them from another disk.
+    """Link the files of a shard's folder into the target's folder, or copy them across disks.
 
-    Blocks are verified where they are, so that an error names their file; gives those.
+    Blocks are verified in the source folder, so that an error names the original file; these
+    are returned.
     """
     if folder.samefile(own):
         return
@@ -168,7 +169,7 @@ def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[Block
         raise NtkspecError(f"{folder}: a sweep is writing to it; wait until it ends")
     if remembered(folder).digest != plan.recipe.digest:
         raise NtkspecError(
-            f"{folder}: its blocks belong to another recipe than those of the other folders"
+            f"{folder}: its blocks have another recipe than those of the other folders"
         )
     survey(plan, folder)
     keep_recipe(plan, own)
@@ -194,7 +195,7 @@ def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[Block
 
 @dataclass(frozen=True)
 class _Source:
-    """One table's part of a network."""
+    """The part of a network in one table."""
 
     table: Table
     dims: NDArray[np.int64]
@@ -205,8 +206,8 @@ class _Source:
 def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
     """Write a table of all networks, dimensions and degrees of some tables.
 
-    Every table is verified first.  Where they overlap the first one's numbers are kept, once
-    they are known to agree within the bounds of both.
+    Every table is verified first.  Where tables overlap, their numbers must agree within the
+    error bounds, and the first table's are kept.
 
     Examples
     --------
@@ -256,7 +257,7 @@ def _origin(table: Table) -> dict[str, Any]:
 
 
 def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All dimensions and degrees; raise where a pair of them is missing."""
+    """All dimensions and degrees; raise if a pair is missing."""
     dims = np.unique(np.concatenate([source.dims for source in sources]))
     degrees = np.unique(np.concatenate([source.degrees for source in sources]))
     has = np.array([np.isin(dims, source.dims) for source in sources])
@@ -266,7 +267,7 @@ def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray
         lacking = np.setdiff1d(degrees, np.concatenate(theirs))
         if lacking.size:
             raise NtkspecError(
-                f"{name} at dim = {dims[at]}, degree = {lacking[0]} is in none of the tables; "
+                f"{name} at dim = {dims[at]}, degree = {lacking[0]} is missing in all tables; "
                 "their dimensions and degrees must fill a rectangle"
             )
     return dims, degrees
@@ -315,7 +316,7 @@ def _fill(
 def _note_digests(
     dataset: h5py.Dataset, rows: slice, columns: slice, name: str, numbers: Numbers
 ) -> None:
-    """Note the checksums of the chunks of a tile while they are in memory."""
+    """Record the checksums of the chunks of a tile while they are in memory."""
     for row in range(rows.start, rows.stop, dataset.chunks[0]):
         for column in range(columns.start, columns.stop, dataset.chunks[1]):
             _, stored = dataset.id.read_direct_chunk((row, column))
@@ -329,7 +330,7 @@ def _steps(size: int, step: int) -> Iterator[slice]:
 def _tile(
     name: str, sources: list[_Source], dims: NDArray[np.int64], degrees: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
-    """Eigenvalues and logarithms of a tile, the first table's where several have them."""
+    """Eigenvalues and logarithms of a tile, from the first table that has them."""
     arrays = [np.full((dims.size, degrees.size), np.nan) for _ in NUMBERS]
     error = np.zeros(dims.size)
     for source in sources:
@@ -356,7 +357,7 @@ def _compare(
     old: list[NDArray[np.float64]],
     bound: NDArray[np.float64],
 ) -> None:
-    """Raise where a table disagrees with the tables before it by more than the bounds."""
+    """Raise if a table differs from the tables before it by more than the error bounds."""
     value, log = old
     with np.errstate(invalid="ignore"):
         apart = np.abs(part.log_eigenvalues - log)

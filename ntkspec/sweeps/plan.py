@@ -15,7 +15,7 @@ from ntkspec.sweeps.recipe import Recipe
 
 __all__ = ["NAME", "BlockKey", "Plan", "chunk_shape"]
 
-#: Rows and columns of a chunk in HDF5, the largest: 128 KiB read well both ways.
+#: Largest rows and columns of a chunk in HDF5: 128 KiB are fast to read by row and by column.
 CHUNK_ROWS, CHUNK_COLUMNS = 64, 256
 MOST_EIGENVALUES = 10**13
 #: Names of blocks: those of their files without the suffix.
@@ -30,9 +30,9 @@ class BlockKey:
     Attributes
     ----------
     network : int
-        Its place in the recipe.
+        Its index in the recipe.
     rows, columns : (int, int)
-        Half-open ranges of places in the recipe's dims and degrees.
+        Half-open ranges of indices into the recipe's dims and degrees.
     """
 
     network: int
@@ -65,13 +65,13 @@ class BlockKey:
         return self.shape[0] * self.shape[1]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what identifies the block, for its file."""
+        """Return the attributes that identify the block in its file."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How one network's part of the table is cut: blocks, each of whole chunks."""
+    """Division of one network's part of the table into blocks of whole chunks."""
 
     dims: int
     degrees: int
@@ -84,7 +84,7 @@ class Grid:
         return -(-self.dims // self.block[0]), -(-self.degrees // self.block[1])
 
     def key(self, network: int, number: int) -> BlockKey:
-        """Return the block of a number, rows of blocks first."""
+        """Return the block with a number, counted row by row."""
         down, across = divmod(number, self.counts[1])
         row, column = down * self.block[0], across * self.block[1]
         return BlockKey(
@@ -126,7 +126,7 @@ class Plan(Sequence[BlockKey]):
 
     @cached_property
     def grids(self) -> tuple[Grid, ...]:
-        """How each network's part of the table is cut."""
+        """Division of each network's part of the table."""
         from ntkspec.spectra.sphere_routes import row_provider
 
         recipe = self.recipe
@@ -167,7 +167,7 @@ class Plan(Sequence[BlockKey]):
         return range(self._starts[network], self._starts[network + 1])
 
     def share(self, index: int, count: int) -> Iterator[BlockKey]:
-        """Blocks of the index-th of some shards, from 0."""
+        """Blocks of one of several shards; its index counts from 0."""
         return (self[i] for i in range(index, len(self), count))
 
     @property
@@ -177,7 +177,7 @@ class Plan(Sequence[BlockKey]):
 
 
 def chunk_shape(dims: int, degrees: int) -> tuple[int, int]:
-    """Shape of chunks of nearly equal size that exceed the table by little.
+    """Shape of nearly equal chunks that extend little beyond the table.
 
     Examples
     --------
@@ -190,9 +190,9 @@ def chunk_shape(dims: int, degrees: int) -> tuple[int, int]:
 def _grid(dims: int, degrees: int, most: int, degrees_alone: bool) -> Grid:
     """Cut a plane of dimensions and degrees.
 
-    A block computes its own top rows and tail columns.  Where these cost by their length, blocks
-    are nearly square; where the degrees below cost as much as those asked for, all degrees go
-    into one block if they fit.
+    Each block computes its own top rows and tail columns.  If their cost is proportional to their
+    length, blocks are nearly square; if lower degrees cost as much as the requested ones, all
+    degrees are put into one block if they fit.
     """
     side = max(1, math.isqrt(most))
     if degrees <= side or not degrees_alone:

@@ -44,7 +44,7 @@ class SweepProgress(Progress):
         return ", ".join(filter(None, (speed, f"{self.retried} retried" if self.retried else "")))
 
     def facts(self, seconds: float) -> dict[str, Any]:
-        """Return the same for a log in JSON."""
+        """Return the fields for a JSON log."""
         return super().facts(seconds) | {
             "eigenvalues": self.eigenvalues,
             "eigenvalues_per_second": self.eigenvalues / seconds,
@@ -66,7 +66,7 @@ class Tally:
         self.observer.progress(state)
 
     def more(self, tasks: int) -> None:
-        """Add tasks that were found on the way."""
+        """Add tasks that were found during the sweep."""
         self._total += tasks
 
     def done(self, eigenvalues: int = 0) -> None:

@@ -58,7 +58,7 @@ def _increasing(given: Any, path: KeyPath) -> NDArray[np.int64]:
     def at(i: int) -> KeyPath:
         return (*path, place + i) if items is given else path
 
-    # Runs of whole numbers are checked at once, so that long lists take no time.
+    # Runs of whole numbers are checked together, so that long lists are fast.
     for kind, group in itertools.groupby(items, type):
         run = list(group)
         if kind is int:
@@ -86,7 +86,7 @@ def _ranged(text: str, key: str, path: KeyPath) -> NDArray[np.int64]:
 
 
 def _checked(values: Sequence[int], key: str, at: Callable[[int], KeyPath]) -> NDArray[np.int64]:
-    """The values as an array, once the smallest and the largest are known to be allowed."""
+    """Check the smallest and the largest value, and return all as an array."""
     ends = (values[0], values[-1]) if isinstance(values, range) else (min(values), max(values))
     least, most = LIMITS[key]
     for end in ends:
@@ -131,7 +131,7 @@ def _networks(entries: Any, root: KeyPath) -> tuple[tuple[Network, Kernel], ...]
 def _products(
     entry: dict[str, Any], path: KeyPath, where: str
 ) -> Iterator[tuple[dict[str, Any], dict[str, KeyPath]]]:
-    """Every choice of one value for each key, the last key's changing fastest, and their paths."""
+    """Every combination of one value per key, the last key varying fastest, and their paths."""
     choices: list[list[tuple[str, Any, KeyPath]]] = []
     for key, value in entry.items():
         at = (*path, key)
@@ -143,7 +143,7 @@ def _products(
             raise Fault(f"{where}: {key} = [] is empty; write at least one value", at)
     count = math.prod(map(len, choices))
     if count > MOST_NETWORKS:
-        raise Fault(f"{where} would be {count} networks; allowed are {MOST_NETWORKS}", path)
+        raise Fault(f"{where} would be {count} networks; at most {MOST_NETWORKS} are allowed", path)
     for chosen in itertools.product(*choices):
         yield {key: one for key, one, _ in chosen}, {key: at for key, _, at in chosen}
 
@@ -165,7 +165,7 @@ def _network(
 
 @dataclass(frozen=True)
 class Checks:
-    """Which entries a sweep recomputes independently.
+    """The entries that a sweep recomputes independently.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class Checks:
     method : {"balls", "mpmath"}
         How they are recomputed.
     digits : int
-        To how many digits; by default 50 with balls, 20 with mpmath.
+        Digits of the recomputation; by default 50 with balls, 20 with mpmath.
     seed : int
         Of the random choice.
     max_dim, max_degree : int or None
@@ -255,7 +255,7 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of what the recipe means; comments, layout, name and cluster do not change it."""
+        """Digest of the recipe's meaning; comments, layout, name and cluster do not change it."""
         meaning = {
             "networks": [[net.parameters(), kernel] for net, kernel in self.networks],
             "dims": self.dims.tolist(),
@@ -275,7 +275,7 @@ def read_recipe(path: str | Path) -> Recipe:
     TableError
         When there is no such file.
     NtkspecError
-        When something in it is not allowed: file, line, key and what is allowed.
+        When something in it is not allowed; the message has file, line, key and allowed values.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Running a sweep: blocks and checks as tasks, resumed where an earlier run ended."""
+"""Running a sweep: blocks and checks as tasks; an earlier run is resumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["SweepResult", "complete_blocks", "run_shard", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
-#: Smallest share of its size to which compression reduces a table.
+#: Smallest ratio of compressed to uncompressed size.
 BEST_COMPRESSION = 0.25
 
 
@@ -41,7 +41,7 @@ class SweepResult:
     Attributes
     ----------
     output : Path or None
-        The table; None after a shard, which assembles none.
+        The table; None for a shard, which assembles no table.
     computed, reused : int
         Blocks computed by this run, and reused from earlier ones.
 
@@ -73,9 +73,9 @@ def run_sweep(
     ----------
     recipe_path, output : path
     where : Local, External or Batch
-        Processes on this machine, a dask scheduler that runs already, or jobs of a batch system.
+        Processes on this machine, a running dask scheduler, or jobs of a batch system.
     layout : {"single", "virtual"}
-        One file, or a file that refers to those of the blocks, which stay in the folder beside it.
+        A single file, or a file that refers to the block files, which stay in their folder.
     restart : bool
         Discard the work of earlier runs.
     observer : Observer, optional
@@ -115,7 +115,7 @@ def run_sweep(
         if restart:
             _forget(out, folder)
         elif _finished(plan, out, layout):
-            if _layout(out) == "single":  # a kill may have left blocks that it no longer needs
+            if _layout(out) == "single":  # a kill may have left blocks that are no longer needed
                 clear(folder, PARTS)
             return SweepResult(out, 0, 0)
         sweep_up(folder, out, PARTS)
@@ -131,7 +131,7 @@ def run_sweep(
                 computed = complete_blocks(plan, pool, tally)
                 found = _checked(plan, folder, pool, tally)
         assemble(plan, found, partial(block_path, folder), out, layout)
-        sweep_up(folder, out, PARTS)  # of workers that were killed
+        sweep_up(folder, out, PARTS)  # from killed workers
         if layout == "single":
             clear(folder, PARTS)
     return SweepResult(out, computed, len(plan) - computed)
@@ -145,7 +145,7 @@ def run_shard(
     restart: bool = False,
     observer: Observer | None = None,
 ) -> SweepResult:
-    """Compute one part of a recipe's blocks and of their checks in this process, without dask.
+    """Compute one part of a recipe's blocks and checks in this process, without dask.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def run_shard(
     Returns
     -------
     SweepResult
-        Without output: `merge` makes the table of all shards.
+        Without output; `merge` writes the table of all shards.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def run_shard(
 
 
 def complete_blocks(plan: Plan, pool: Pool, tally: Tally) -> int:
-    """Compute the missing and damaged blocks; return how many."""
+    """Compute the missing and damaged blocks; return their number."""
     computed = 0
     for key, result in pool.run(ensure_block, plan):
         _say_damage(tally.observer, result.damaged)
@@ -215,7 +215,7 @@ def _say_damage(observer: Observer, damaged: str) -> None:
 
 
 def _checked(plan: Plan, folder: Path, pool: Pool, tally: Tally) -> dict[int, list[Check]]:
-    """Check the drawn entries that no earlier run checked; raise if a check fails."""
+    """Check the drawn entries that are not checked yet; raise if a check fails."""
     entries: list[CheckKey] = []
     for _, found in pool.run(draw_entries, draws(plan)):
         entries += found
@@ -244,7 +244,7 @@ def _forget(out: Path, folder: Path) -> None:
 
 
 def _layout(out: Path) -> str:
-    """Layout of a table; empty if there is none."""
+    """Layout of a table; empty if the table is missing."""
     try:
         with open_table(out) as table:
             return str(table.attributes.get("layout"))
@@ -253,7 +253,7 @@ def _layout(out: Path) -> str:
 
 
 def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
-    """Whether the table is complete and made by this recipe and this code."""
+    """Whether the table is complete and was made by this recipe and this code."""
     if not out.exists():
         return False
     try:

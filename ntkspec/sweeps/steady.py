@@ -1,4 +1,4 @@
-"""A clock for dask that never goes back."""
+"""A monotonic clock for dask."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _replaced: list[object] = []
 
 @contextmanager
 def steady_clock() -> Iterator[None]:
-    """Have dask in this process wait by a clock that runs on when the machine's is set back.
+    """Make dask in this process wait by a monotonic clock.
 
-    distributed holds messages until some milliseconds after the last one, and tornado sleeps until
-    a time of day: where the clock goes back an hour in between, both wait for that hour, and a
-    sweep hangs.  The usual clock is restored when the last of all users leaves, in any order and
-    from any thread.
+    distributed delays messages by some milliseconds after the last one, and tornado sleeps until
+    a time of day.  If the system clock is set back an hour in between, both wait for an hour and
+    the sweep hangs.  The usual clock is restored when the last user leaves; users may overlap,
+    in any thread.
     """
     from distributed import batched
     from tornado.ioloop import IOLoop

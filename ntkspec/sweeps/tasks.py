@@ -21,7 +21,7 @@ from ntkspec.sweeps.recipe import parse_recipe
 __all__ = ["Pool"]
 
 IN_FLIGHT = 4  # tasks given to the scheduler for each worker
-ATTEMPTS = 4  # of a task that fails for what may pass: memory, a network file system
+ATTEMPTS = 4  # of a task that fails for a temporary reason: memory, a network file system
 HEARTBEAT = 5.0  # seconds
 
 
@@ -99,7 +99,7 @@ class Pool:
                 if future is None or future.key not in flying:
                     continue
                 if future.status in ("pending", "lost"):
-                    # Its result went with its worker; the scheduler has it done again.
+                    # Its result was lost with its worker; the scheduler repeats it.
                     future.add_done_callback(self._finished.put)
                     continue
                 _, key, attempt = flying.pop(future.key)
@@ -112,7 +112,7 @@ class Pool:
             self._client.cancel([future for future, _, _ in flying.values()])
 
     def _next(self) -> Any:
-        """Next future that is done; None after some seconds without one."""
+        """Next finished future; None after some seconds without one."""
         if time.monotonic() - self._beat > HEARTBEAT:
             self._heartbeat()
         try:
@@ -127,11 +127,11 @@ class Pool:
                 return future.result(timeout=HEARTBEAT)
             except TimeoutError:
                 self._heartbeat()
-            except OSError:  # of the connection: a task's own would have been its outcome
+            except OSError:  # an error of the connection: those of tasks are their outcomes
                 _scheduler_gone()
 
     def _heartbeat(self) -> None:
-        """Check that scheduler and workers are still there."""
+        """Check that scheduler and workers are still connected."""
         if self._client.status != "running":
             _scheduler_gone()
         self._beat = time.monotonic()
@@ -181,7 +181,7 @@ class Pool:
 
 
 def _scheduler_gone() -> NoReturn:
-    # The client tries to reconnect and would log that at length when it is closed.
+    # The client tries to reconnect and would log many lines when it is closed.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     raise NtkspecError("the dask scheduler is gone; run the same command again to resume")
 
@@ -209,7 +209,7 @@ def _on_worker(
 
 
 def _secede_once() -> Callable[[], None]:
-    """Return a function whose first call lets the worker start its next task."""
+    """Return a function; its first call allows the worker to start its next task."""
     from distributed import secede
 
     left = iter([secede])

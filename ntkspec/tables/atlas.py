@@ -1,4 +1,4 @@
-"""The atlas: the table that is installed with the package, and its checks."""
+"""The atlas, the table that is installed with the package, and its checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 #: The package stays small.
 MOST_BYTES = 8_000_000
-#: The module that computes every block; what it imports determines the numbers.
+#: The module that computes every block; it and its imports determine the numbers.
 START = "spectra.walk"
 
 
@@ -63,7 +63,7 @@ def atlas() -> Table:
     Returns
     -------
     Table
-        Eigenvalues under the uniform probability measure, with their bounds.  Close it, or use it
+        Eigenvalues under the uniform probability measure, with error bounds.  Close it, or use it
         in a ``with`` block.
 
     Raises
@@ -78,7 +78,7 @@ def atlas() -> Table:
     >>> part.eigenvalues
     array([[0.0625    , 0.08333333, 0.02734375]])
 
-    A network that is not the poster's, and its NNGP kernel:
+    The NNGP kernel of a deep network with biases:
 
     >>> import ntkspec
     >>> network = ntkspec.Network("gelu", depth=3, bias_variance=0.1, trained="all")
@@ -121,12 +121,12 @@ def check_atlas(
     recipe: str | os.PathLike[str] | None = None,
     package: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Check that the atlas is complete, unaltered, and made by these sources from its recipe.
+    """Check that the atlas is complete, unaltered, and made from its recipe by these sources.
 
     Parameters
     ----------
     path : path, optional
-        A table; by default the atlas.  Beside it lies its checksum, as ``sha256sum`` writes it.
+        A table; by default the atlas.  Its checksum, as written by ``sha256sum``, is next to it.
     recipe : path, optional
         Its recipe; by default the atlas's.
     package : path, optional
@@ -136,12 +136,12 @@ def check_atlas(
     ------
     TableError
         When the file is missing, damaged, altered or too large; when its recipe or the sources
-        that determine its numbers have changed since; when a network was not checked, or a check
-        differed by more than the error bound.
+        that determine its numbers have changed; when a network has no check, or a check differs
+        by more than the error bound.
 
     Notes
     -----
-    Nothing is recomputed here: ``ntkspec verify`` does that.
+    This recomputes no entries; ``ntkspec verify`` does.
 
     Examples
     --------
@@ -153,14 +153,14 @@ def check_atlas(
 
 
 def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Path:
-    """Install a table that was made from the atlas's recipe as the atlas, with its checksum.
+    """Install a table made from the atlas's recipe as the atlas, with its checksum.
 
     Parameters
     ----------
     made : path
         The table.
     target : Path, optional
-        Where to put it; by default the place of the atlas.
+        Path to install to; by default that of the atlas.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Pat
     Raises
     ------
     TableError
-        When `check_atlas` would refuse it; nothing is changed then.
+        When `check_atlas` refuses it; the atlas is not changed then.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Pat
     ntkspec.errors.TableError: missing.h5 does not exist
     """
     _check_table(Path(made), recipe_path(), None)
-    # Not through the link that leads to the folder data/ of a checkout.
+    # Without following the link to the folder data/ of a checkout.
     path = (atlas_path() if target is None else target).resolve()
     check_outputs([path, _checksum_path(path)], [Path(made)])
     content = Path(made).read_bytes()
@@ -217,7 +217,7 @@ def _check_table(path: Path, recipe: Path, package: str | os.PathLike[str] | Non
             raise TableError(f"{path} is stale: it was made by another recipe than {recipe}")
         if made.get("source_digest") != source_digest(package):
             raise TableError(
-                f"{path} is stale: it was made by other sources; `make atlas` rebuilds it"
+                f"{path} is stale: it was made by other sources; rebuild it with `make atlas`"
             )
         for name in table.networks:
             _check_checks(table, name)

@@ -20,7 +20,7 @@ Choice = int | str | Iterable[int] | None
 def chosen(
     have: NDArray[np.int64], want: Choice, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of wanted values in a table, and the values.
+    """Return the indices of wanted values in a table, and the values.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def _whole_numbers(want: Any, have: NDArray[np.int64], name: str) -> NDArray[np.
         want = parse_range(want, f"{name}s")
     if not isinstance(want, range) or not want:
         return whole_numbers(want, name, -MOST, MOST)
-    first = want[: have.size + 1]  # of more, one of these is not in the table
+    first = want[: have.size + 1]  # if there are more, one of the first is not in the table
     if max(abs(first[0]), abs(first[-1])) > MOST:
         raise _absent(next(one for one in first if not have[0] <= one <= have[-1]), have, name)
     return np.fromiter(first, np.int64, len(first))

@@ -1,4 +1,4 @@
-"""Parts of a table as files for other programs: netCDF4 and Parquet, in bounded memory."""
+"""Export of a table to files for other programs, netCDF4 and Parquet, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["write_netcdf", "write_parquet"]
 
-#: Entries read at once.
+#: Entries read in one step.
 PIECE = 2**20
-#: Bytes of a netCDF file beside the numbers: of the file and of each network.
+#: Bytes of a netCDF file in addition to the numbers: of the file and of each network.
 HEAD = 2**20
 
 
@@ -54,14 +54,14 @@ class _Chosen:
         self.network, self.kernel = first.network, first.kernel
 
     def pieces(self) -> Iterator[tuple[int, TableSlice]]:
-        """Yield some rows at a time, and where they begin."""
+        """Yield slices of some rows, and the index of the first row of each."""
         step = max(1, PIECE // self.degrees.size)
         for row in range(0, self.dims.size, step):
             rows = self.dims[row : row + step]
             yield row, self.table.select(self.name, rows, self.degrees)
 
     def write(self, group: h5py.Group) -> None:
-        """Write it into a group, with dimension scales as in netCDF4."""
+        """Write a network into a group, with dimension scales as in netCDF4."""
         for key, value in {**self.network.parameters(), "kernel": self.kernel}.items():
             group.attrs[key] = value
         group.attrs["normalization"] = "probability"

@@ -23,7 +23,7 @@ __all__ = ["to_pandas", "to_xarray"]
 def to_xarray(
     table: Table, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> xarray.Dataset:
-    """One network's part of a table as a dataset, or that of all along a dimension `network`."""
+    """One network as a dataset, or all networks along a dimension `network`."""
     arrays = library("xarray", "to_xarray")
     if network is not None:
         return table.select(network, dim, degrees).to_xarray()
@@ -35,7 +35,7 @@ def to_xarray(
         ):
             raise NtkspecError(
                 f"network = None is not allowed; {part.name} has other dimensions or degrees than "
-                f"{first.name}: name one of them, or choose what both have"
+                f"{first.name}: name one of them, or select dimensions and degrees that both have"
             )
     sets = [part.to_xarray().drop_attrs(deep=False) for part in parts]
     names = ("network", [part.name for part in parts])
@@ -53,7 +53,7 @@ def to_xarray(
 def to_pandas(
     table: Table, network: Network | str | None, dim: Choice, degrees: Choice
 ) -> pandas.DataFrame:
-    """Entries of a table, a row each."""
+    """Entries of a table, one per row."""
     frames = library("pandas", "to_pandas")
     names = list(table.networks) if network is None else [network]
     parts = [table.select(name, dim, degrees) for name in names]

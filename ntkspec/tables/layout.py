@@ -40,7 +40,7 @@ FORMAT = "ntkspec-spectra"
 FORMAT_VERSION = 2
 #: Datasets with an entry for each dimension and degree.
 NUMBERS = ("eigenvalue", "log_eigenvalue")
-#: All that is in a network's group.
+#: All members of a network's group.
 MEMBERS = (
     "dim", "degree", *NUMBERS, "relative_error", "blocks", "block", "checks", "check",
 )  # fmt: skip
@@ -60,7 +60,7 @@ BLOCK_TYPE = np.dtype(
         ("column", "i8"),
         ("column_end", "i8"),
         ("checksum", "S32"),
-        # Where the numbers are, relative to the table; empty where they are in the table itself.
+        # File of the numbers, relative to the table; empty if they are in the table itself.
         ("file", h5py.string_dtype()),
         # Fingerprint of that file's seal.
         ("seal", "S32"),
@@ -75,7 +75,7 @@ CHECK_TYPE = np.dtype(
         ("method", h5py.string_dtype()),
     ]
 )
-#: The same types, as they are compared when a table is opened.
+#: The same types, for the comparison when a table is opened.
 BLOCK_KIND = {
     "row": "i8", "row_end": "i8", "column": "i8", "column_end": "i8", "checksum": "text",
     "file": "text", "seal": "text",
@@ -94,15 +94,15 @@ def describe_numbers(group: h5py.Group) -> None:
 
 
 def storage(compression: str) -> dict[str, Any]:
-    """Return what h5py's create_dataset takes for a compression.
+    """Return the arguments of h5py's create_dataset for a compression.
 
-    Compressed chunks carry a checksum (gzip's own, or Fletcher's), so
-    that any reader notices damage; "none" is fastest.
+    Compressed chunks carry a checksum (gzip's own, or Fletcher's), so that any reader detects
+    damage; "none" is fastest.
 
     Raises
     ------
     NtkspecError
-        When the compression is unknown, or its library is not installed.
+        When the compression is unknown or its library is not installed.
     """
     if compression == "none":
         return {}
@@ -120,7 +120,7 @@ def storage(compression: str) -> dict[str, Any]:
         ) from None
     if compression == "zstd":
         return dict(fletcher32=True, shuffle=True, compression=hdf5plugin.Zstd(clevel=3))
-    # Blosc cuts and shuffles by itself.
+    # Blosc splits and shuffles by itself.
     return dict(fletcher32=True, compression=hdf5plugin.Blosc(cname="zstd", clevel=3))
 
 
@@ -133,7 +133,7 @@ def numbers_checksum(*arrays: NDArray[np.float64]) -> str:
 
 
 def group_name(network: Network, kernel: Kernel) -> str:
-    """Name of a network in a table: its activation, and parameters other than the poster's.
+    """Name of a network in a table: its activation, and parameters that are not the poster's.
 
     Examples
     --------
@@ -150,5 +150,5 @@ def group_name(network: Network, kernel: Kernel) -> str:
 
 @lru_cache(maxsize=1)
 def _usual() -> dict[str, Any]:
-    """Parameters of the poster's networks, which names leave out."""
+    """Parameters of the poster's networks, which names omit."""
     return {**Network("tanh").parameters(), "kernel": "ntk"}

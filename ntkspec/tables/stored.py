@@ -37,19 +37,19 @@ from ntkspec.tables.layout import (
 
 __all__ = ["StoredNetwork", "StoredTable"]
 
-#: Rows and entries read at once to compare checksums, and networks whose axes are kept.
+#: Rows and entries read in one step to verify checksums, and networks whose axes are cached.
 BAND_ROWS, BAND_ENTRIES, KEPT = 64, 2**22, 8
-#: Values on an axis, checks and blocks of a network, at most.
+#: Largest numbers of values on an axis, of checks and of blocks of a network.
 MOST_AXIS, MOST_ROWS = 2**22, 2**22
-#: Size of a finite logarithm, at most: those of all networks are far smaller.
+#: Largest absolute value of a finite logarithm; those of all networks are far smaller.
 MOST_LOG = 1e9
-#: Texts that the root has.
+#: String attributes of the root.
 TEXTS = ("layout", "compression", "versions", "time", "command")
 Array = NDArray[np.float64]
 
 
 class StoredTable:
-    """The file of a table, open, its structure compared with its seal.
+    """The open file of a table, whose structure matches its seal.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class StoredTable:
                 attributes.get(key) == value for key, value in network.parameters().items()
             )
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise TableError(f"{self.path}: {name} names no network ({error})") from None
+            raise TableError(f"{self.path}: {name} does not describe a network ({error})") from None
         if not same:
             raise TableError(
                 f"{self.path}: {name} is damaged (its attributes are those of {called})"
@@ -151,7 +151,7 @@ class StoredTable:
         return network, kernel
 
     def network(self, name: str) -> StoredNetwork:
-        """What is stored of a network, its axes read."""
+        """The stored data of a network, with its axes read."""
         found = self._recent.pop(name, None)
         if found is None:
             network, kernel = self.facts(name)
@@ -218,7 +218,7 @@ class StoredNetwork:
         return values
 
     def _reader(self, name: str) -> ChunkedReader:
-        """What reads an array of the table itself, which HDF5 and the seal describe alike."""
+        """Reader of an array in the table itself; HDF5 and the seal must describe it equally."""
         reader = ChunkedReader(self._file, f"{self.name}/{name}")
         chunk, filters = self._group.chunked(name, self.shape)
         found = reader.array
@@ -227,7 +227,7 @@ class StoredNetwork:
         return reader
 
     def _check_sources(self) -> None:
-        """A virtual array must be made of the files of the blocks, and of nothing else."""
+        """Raise unless a virtual array consists of exactly the files of the blocks."""
         for name in NUMBERS:
             sources = self._group.virtual(name, self.shape)
             wanted = [(one.file, name, (one.rows, one.columns)) for one in self._blocks]
@@ -235,12 +235,12 @@ class StoredNetwork:
                 raise self._group.bad(name, "refers to other files than those of its blocks")
 
     def checks(self) -> NDArray[Any]:
-        """Entries recomputed independently when the table was made."""
+        """Entries that were recomputed independently when the table was made."""
         return self._group.read("checks", CHECK_KIND, most=MOST_ROWS)
 
     @cached_property
     def blocks(self) -> NDArray[Any]:
-        """Rectangles that were computed at once, which fill the table."""
+        """Rectangles that were each computed in one block; they fill the table."""
         found = self._group.read("blocks", BLOCK_KIND, most=MOST_ROWS)
         low, high, left, right = (
             found[key] for key in ("row", "row_end", "column", "column_end")
@@ -262,7 +262,7 @@ class StoredNetwork:
             place = PurePosixPath(file)
             if not file or place.is_absolute() or ".." in place.parts or "\0" in file:
                 raise self._group.bad(
-                    "blocks", f"names the file {file!r}, which is not below the table's folder"
+                    "blocks", f"names the file {file!r}, which is outside the table's folder"
                 )
             low, high, left, right = _corner_places(row)
             found.append(_Block((low, high), (left, right), file, seal))
@@ -274,19 +274,19 @@ class StoredNetwork:
         columns: NDArray[np.int64],
         names: Sequence[str] = NUMBERS,
     ) -> list[Array]:
-        """Read some places of the arrays of numbers.
+        """Read some rows and columns of the arrays of numbers.
 
         Parameters
         ----------
         rows, columns : int64 arrays
             In any order.
         names : sequence of str
-            Of the arrays; eigenvalues and their logarithms by default.
+            Names of the arrays; eigenvalues and their logarithms by default.
 
         Raises
         ------
         TableError
-            When what is read is damaged, or a block's file is not there.
+            When the numbers are damaged, or a block's file is missing.
         """
         if not (_increasing(rows) and _increasing(columns)):
             (low, i), (left, j) = (np.unique(x, return_inverse=True) for x in (rows, columns))
@@ -301,7 +301,7 @@ class StoredNetwork:
             if np.isnan(array).any():
                 raise self._group.bad(name, "is damaged (numbers are missing)")
             if name == "log_eigenvalue" and not _is_log(array):
-                raise self._group.bad(name, f"has logarithms that are beyond {MOST_LOG:g}")
+                raise self._group.bad(name, f"has logarithms larger than {MOST_LOG:g}")
         return list(out.values())
 
     def _read_blocks(
@@ -326,12 +326,12 @@ class StoredNetwork:
                     )
 
     def _block_file(self, block: _Block) -> SealedFile:
-        """Open the file of a block, which must be the one that the table was made over."""
+        """Open the file of a block, which must be the one that the table was made from."""
         path = followed(self._path).parent / block.file
         if not path.exists():
             raise TableError(
-                f"{self._path}: its block file {block.file} is not there; "
-                "a virtual table needs the folder of its blocks beside it"
+                f"{self._path}: its block file {block.file} is missing; "
+                "a virtual table needs the folder of its blocks next to it"
             )
         file = SealedFile(path, "block")
         if file.seal.fingerprint != block.seal:
@@ -347,12 +347,12 @@ class StoredNetwork:
         return reader
 
     def verify(self) -> None:
-        """Read all numbers, some rows at a time, and compare with the checksums of the blocks.
+        """Read all numbers, some rows at a time, and verify the checksums of the blocks.
 
         Raises
         ------
         TableError
-            When one is another: which.
+            When a checksum is wrong; the message names the rows and columns.
         """
         if self.virtual:
             for one in self._blocks:
@@ -375,7 +375,7 @@ class StoredNetwork:
 
 
 def _is_log(array: Array) -> bool:
-    """Whether all are logarithms of eigenvalues; -inf is that of 0."""
+    """Whether all values may be logarithms of eigenvalues; log(0) is -inf."""
     low = array.min(initial=0.0, where=array != -np.inf)
     return bool(low >= -MOST_LOG and array.max(initial=0.0) <= MOST_LOG)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "open_table"]
 
-#: Rows that are read at once when all entries are listed.
+#: Rows read in one step when all entries are listed.
 BAND_ROWS = 64
 #: Networks that an error message lists by name.
 MOST_NAMED = 20
@@ -68,7 +68,7 @@ class Table:
         self.close()
 
     def close(self) -> None:
-        """Close the file; further calls do nothing."""
+        """Close the file; further calls have no effect."""
         stored, self._open = self._open, None
         if stored is not None:
             stored.close()
@@ -86,11 +86,11 @@ class Table:
 
     @property
     def networks(self) -> dict[str, Network]:
-        """The networks by their names in the table, in its order."""
+        """The networks by name, in the table's order."""
         return {name: self._stored.facts(name)[0] for name in self._stored.names}
 
     def name(self, network: Network | str, kernel: Kernel | None = None) -> str:
-        """Name of a network's group; parameters as for `select`.
+        """Return the name of a network's group; parameters as for `select`.
 
         Examples
         --------
@@ -118,7 +118,7 @@ class Table:
         return self._network(network).relative_error.copy()
 
     def checks(self, network: Network | str) -> list[dict[str, Any]]:
-        """Entries recomputed independently when the table was made."""
+        """Entries that were recomputed independently when the table was made."""
         rows = self._network(network).checks()
         names = rows.dtype.names or ()
         return [{name: self._plain(row[name]) for name in names} for row in rows]
@@ -138,17 +138,17 @@ class Table:
         *,
         kernel: Kernel | None = None,
     ) -> TableSlice:
-        """Read some dimensions and degrees of one network, all if not given.
+        """Read some dimensions and degrees of one network; all by default.
 
         Parameters
         ----------
         network : Network or str
-            A name is a group's, or an activation's: the only network of that activation, or the
-            poster's among several.
+            The name of a group or of an activation.  An activation stands for its only network
+            in the table, or for the poster's network if there are several.
         dim, degrees : int, str or iterable of int, optional
             A string is a range, such as "0:100:2".
         kernel : {"ntk", "nngp"}, optional
-            By default "ntk" if the table has both, unless a group is named.
+            By default that of the named group, or "ntk" if the table has both.
             The NNGP kernel does not depend on what is trained.
 
         Returns
@@ -179,19 +179,19 @@ class Table:
         )
 
     def blocks(self, network: Network | str) -> NDArray[Any]:
-        """The blocks of a network, each computed at once.
+        """The blocks of a network, the rectangles that were computed together.
 
         Returns
         -------
         structured array
-            row, row_end, column, column_end (half-open places in the dimensions and degrees),
-            checksum of the numbers; where the table is a virtual one, file, relative to the table,
-            and the fingerprint of that file's seal.
+            row, row_end, column, column_end (half-open ranges of indices), checksum of the
+            numbers; for a virtual table also file, relative to the table, and the fingerprint of
+            that file's seal.
         """
         return self._network(network).blocks.copy()
 
     def verify_checksums(self) -> None:
-        """Read all numbers, some rows at a time, and compare their checksums.
+        """Read all numbers, some rows at a time, and verify their checksums.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class Table:
                         yield name, one, k, value, log, error
 
     def export(self, file: TextIO, layout: str = "csv", **selection: Any) -> None:
-        """Write entries as text, digits as `repr` gives them.
+        """Write entries as text, with the digits of `repr`.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class Table:
         if layout not in ("csv", "json"):
             raise NtkspecError(f"format = {layout!r} is not allowed; use 'csv' or 'json'")
         found = self.rows(**selection)
-        # A selection that is not there is found before anything is written.
+        # An invalid selection raises before anything is written.
         rows = chain([next(found)], found)
         if layout == "csv":
             writer = CsvWriter(file)
@@ -271,12 +271,12 @@ class Table:
         Raises
         ------
         NtkspecError
-            When xarray is not installed, for a selection that is not in the table, and without a
-            network if networks have different dimensions or degrees.
+            When xarray is not installed, the selection is not in the table, or networks have
+            different dimensions or degrees and none is given.
 
         Notes
         -----
-        The selection is read at once; ``xarray.open_dataset(path, group=name)`` reads a table
+        The whole selection is read.  ``xarray.open_dataset(path, group=name)`` reads a table
         lazily, without this package.
 
         Examples
@@ -294,7 +294,7 @@ class Table:
         dim: Choice = None,
         degrees: Choice = None,
     ) -> pandas.DataFrame:
-        """Read a part as a `pandas.DataFrame`, a row for each entry.
+        """Read a part as a `pandas.DataFrame`, with one row per entry.
 
         Parameters
         ----------
@@ -309,7 +309,7 @@ class Table:
         Raises
         ------
         NtkspecError
-            When pandas is not installed, and for a selection that is not in the table.
+            When pandas is not installed, or the selection is not in the table.
         """
         from ntkspec.tables.labelled import to_pandas
 
@@ -329,13 +329,13 @@ class Table:
         path : path
             The file appears complete or not at all.
         network, dim, degrees
-            As for `rows`.  One network's numbers lie at the file's root;
+            As for `rows`.  The numbers of a single network are at the file's root;
             without a network each has a group, as in the table.
 
         Raises
         ------
         NtkspecError, TableError
-            For a selection that is not in the table, and when the file cannot be written.
+            When the selection is not in the table, or the file cannot be written.
         """
         from ntkspec.tables.exports import write_netcdf
 
@@ -348,7 +348,7 @@ class Table:
         dim: Choice = None,
         degrees: Choice = None,
     ) -> None:
-        """Write a part as a Parquet file, a row for each entry, some at a time.
+        """Write a part as a Parquet file, with one row per entry, some rows at a time.
 
         Parameters
         ----------
@@ -360,7 +360,7 @@ class Table:
         Raises
         ------
         NtkspecError, TableError
-            As `to_netcdf`, and when pyarrow is not installed.
+            As for `to_netcdf`, and when pyarrow is not installed.
         """
         from ntkspec.tables.exports import write_parquet
 
@@ -370,7 +370,7 @@ class Table:
         return self._stored.network(self._chosen(network, kernel))
 
     def _chosen(self, network: Network | str, kernel: Kernel | None = None) -> str:
-        """Name of the group of a network, given itself or by name or activation."""
+        """Name of the group of a network, given as a Network, a name or an activation."""
         if not (kernel is None or (isinstance(kernel, str) and kernel in get_args(Kernel))):
             raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
         refuse_bare_function(network, "network")
@@ -386,13 +386,13 @@ class Table:
         return name
 
     def _of_network(self, network: Network, kernel: Kernel | None) -> str | None:
-        """Name of a network's group with a kernel; of both, that with the NTK."""
+        """Name of a network's group with a kernel; the NTK if both are there."""
         stored = self._stored
         for one in get_args(Kernel) if kernel is None else (kernel,):
             # The readout is no part of the NNGP kernel.
             wanted = {_untrained(network)} if one == "nngp" else {network}
             names = [group_name(network, one), group_name(_untrained(network), one)]
-            # By name first: in a table of many networks a look at each takes long.
+            # By name first: reading every group of a large table is slow.
             name: str
             for name in chain(names, stored.names):
                 if name not in stored.names:
@@ -420,13 +420,11 @@ class Table:
         except NtkspecError:  # a user's activation
             poster = None
         if poster is None:
-            raise NtkspecError(
-                f"network = {name!r} is several in the table; it has {', '.join(found)}"
-            )
+            raise NtkspecError(f"network = {name!r} is ambiguous; the table has {', '.join(found)}")
         return poster
 
     def _holds(self) -> str:
-        """List the networks of the table for an error message."""
+        """Describe the networks of the table, for error messages."""
         names = list(self._stored.names)
         if len(names) <= MOST_NAMED:
             return f"it has {', '.join(names)}"
@@ -465,5 +463,5 @@ def open_table(path: str | os.PathLike[str]) -> Table:
 
 
 def _untrained(network: Network) -> Network:
-    """The network whose readout is not trained."""
+    """The same network with an untrained readout."""
     return replace(network, trained="hidden")

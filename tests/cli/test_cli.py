@@ -265,11 +265,16 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
         (RECIPE, ["--shard", "1/2", "--workers", "2"], 2, "--shard and --workers are not allowed"),
         (RECIPE, ["--cluster", "slurm", "--scheduler", "tcp://a:1"], 2, "not allowed together"),
         (RECIPE, ["--cluster", "slrm"], 2, "kind = 'slrm' is not allowed"),
-        (RECIPE, ["--memory", "4GB"], 2, "--memory is for --cluster"),
-        (RECIPE, ["--tls-ca", "ca.pem"], 2, "--tls-ca is for --scheduler"),
-        (RECIPE, ["--dashboard", "0.0.0.0:1", "--shard", "1/2"], 2, "--dashboard is for"),
+        (RECIPE, ["--memory", "4GB"], 2, "--memory is only allowed with --cluster"),
+        (RECIPE, ["--tls-ca", "ca.pem"], 2, "--tls-ca is only allowed with --scheduler"),
+        (
+            RECIPE,
+            ["--dashboard", "0.0.0.0:1", "--shard", "1/2"],
+            2,
+            "--dashboard is not allowed with --shard",
+        ),
         (RECIPE, ["--dashboard", ":8787"], 2, "write HOST:PORT"),
-        (RECIPE, ["--dry-run"], 2, "--dry-run is for --cluster"),
+        (RECIPE, ["--dry-run"], 2, "--dry-run is only allowed with --cluster"),
         (RECIPE, ["--layout", "double"], 2, "layout = 'double' is not allowed"),
         (RECIPE, ["--scheduler-file", "none.json"], 2, "'none.json' does not exist"),
         ("block_eigenvalues = 0" + RECIPE, [], 2, "recipe.toml:1: block_eigenvalues = 0"),
@@ -441,7 +446,7 @@ def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.count(" OFF ") == 1
     assert "worst relative error 1.0e-09" in result.stdout
-    assert "1 of 72 entries differ by more than the table promises" in result.stderr
+    assert "1 of 72 entries differ by more than their error bounds" in result.stderr
     assert run("verify", table, *arguments).exit_code == 0
 
 

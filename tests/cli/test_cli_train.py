@@ -116,7 +116,7 @@ def test_the_plan_trains_nothing(circle):
     assert "target: degrees 1, 4, 8" in result.stdout
     losses = [line.split()[1] for line in result.stdout.splitlines() if " 256 " in line]
     assert losses == ["s=-1", "s=0", "s=1"]
-    (size,) = re.findall(r"disk: at most (\S+) MB while it trains", result.stdout)
+    (size,) = re.findall(r"disk: at most (\S+) MB during training", result.stdout)
     assert float(size) * 1e6 / 2 > circle.stat().st_size
     assert re.search(r"time: about [\d.]+ m?s,", result.stdout)
 

@@ -510,7 +510,7 @@ def test_an_altered_table_fails(table, monkeypatch, column, change):
     assert result.exit_code == 1, result.output
     off = [line for line in result.stdout.splitlines() if " OFF " in line]
     assert off and all("sin" in line for line in off)
-    assert "differ by more than the table promises" in result.stderr
+    assert "differ by more than their error bounds" in result.stderr
 
 
 def test_an_entry_beyond_reach_is_refused_by_name():

@@ -206,7 +206,7 @@ def test_a_hole_is_named(tmp_path):
         made(tmp_path, "a", dims="2:10", degrees="0:50"),
         made(tmp_path, "b", dims="10:30", degrees="0:100"),
     ]
-    with pytest.raises(NtkspecError, match=r"relu at dim = 2, degree = 50 is in none"):
+    with pytest.raises(NtkspecError, match=r"relu at dim = 2, degree = 50 is missing in all tables"):
         merge(parts, tmp_path / "t.h5")
     assert not (tmp_path / "t.h5").exists()
 
@@ -240,7 +240,7 @@ def test_bad_sources(whole, tmp_path):
     cases = [
         ([], "sources"),
         ([tmp_path / "none.h5"], "does not exist"),
-        ([tmp_path], "not a folder of a sweep"),
+        ([tmp_path], "not the folder of a sweep"),
         ([whole, tmp_path], "together"),
     ]
     for sources, word in cases:

@@ -165,7 +165,7 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("step_size = 0.5", 'weight = "gauss"', 19, "'power', 'laplacian'"),
         ("step_size = 0.5", "max_degree = -1", 19, "max_degree = -1"),
         ("[loss]", "[lost]", 17, "did you mean 'loss'?"),
-        ("[data]", "[data", 10, "not TOML"),
+        ("[data]", "[data", 10, "not valid TOML"),
     ],
 )
 def test_a_fault_is_one_sentence_with_file_and_line(old, new, line, words):

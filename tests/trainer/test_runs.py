@@ -94,7 +94,7 @@ def test_the_file_holds_what_the_recipe_says(whole):
     wanted = np.sin(angle) + 0.5 * np.sin(4 * angle)
     np.testing.assert_allclose(run.target_values, wanted, atol=1e-12)
     for m in run.members:
-        assert m.status == "finished" and m.sentence == "" and m.steps_done == 60
+        assert m.status == "finished" and m.message == "" and m.steps_done == 60
         np.testing.assert_array_equal(m.steps, 5 * np.arange(13))
         assert m.energy.shape == m.amplitude.shape == m.grid_energy.shape == (13, 8)
         assert m.weights.shape == (64, 2) and m.learned.shape == (16,)
@@ -364,7 +364,7 @@ def test_a_damaged_run_is_said_to_be(recipe, whole, tmp_path, damage):
 def test_what_is_no_run_is_said_to_be_none(recipe, tmp_path):
     with pytest.raises(TableError, match="does not exist"):
         open_run(tmp_path / "none.h5")
-    with pytest.raises(TableError, match="not a folder of a run"):
+    with pytest.raises(TableError, match="not the folder of a run"):
         open_run(tmp_path)
     with h5py.File(tmp_path / "t.h5", "w") as file:
         file.attrs["format"] = "ntkspec-spectra"
@@ -394,7 +394,7 @@ def test_a_member_that_diverges_is_kept_and_the_others_go_on(recipe, whole, tmp_
     run = open_run(out)
     assert [m.status for m in run.members] == ["finished"] * 2 + ["diverged"] * 2
     m = run.members[-1]
-    assert "step 20" in m.sentence and m.steps_done == 20 and math.isnan(m.start_kernel_movement)
+    assert "step 20" in m.message and m.steps_done == 20 and math.isnan(m.start_kernel_movement)
     np.testing.assert_array_equal(m.energy, open_run(whole).members[-1].energy[:5])
     assert train_run(recipe, out).diverged == result.diverged
 

@@ -1,4 +1,4 @@
-"""Runs: from a recipe of trainings to a file of measurements, through kills and restarts."""
+"""Runs: from a recipe of trainings to a file of measurements, resumed after interruptions."""
 
 from ntkspec.jobs.progress import Observer
 from ntkspec.trainer.runs.file import Member, Missing, Run, is_run, open_run

@@ -1,4 +1,4 @@
-"""The checkpoint of a member: its records so far and the state to resume from, to the bit."""
+"""The checkpoint of a member: its records so far and the exact state to resume from."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ __all__ = [
 ]
 
 FORMAT = "ntkspec-checkpoint"
-#: Bytes of HDF5's own: for the file, and for each dataset.
+#: Overhead of HDF5 in bytes: for the file, and for each dataset.
 HEAD, ENTRY = 2**15, 2**11
-#: The module that trains a member; what it imports determines the numbers.
+#: The module that trains a member; it and its imports determine the numbers.
 START = "trainer.runs.training"
 LIBRARIES = ("numpy", "scipy", "numba")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a member, as its file stores it.
+    """State of a member, as stored in its file.
 
     Attributes
     ----------
     facts : Facts
     records : dict of arrays
-        By the names of `RECORDS`, a row at each record.
+        The arrays named in `RECORDS`, with a row for each record.
     state : dict
-        Argument of `Descent.restore`; empty once the training has ended.
+        Argument of `Descent.restore`; empty after the end of the training.
     results : dict of arrays
         learned, grid_learned, weights, readout; empty before the end.
     """
@@ -76,12 +76,12 @@ def code_digest() -> str:
 
 
 def member_path(folder: Path, number: int) -> Path:
-    """Name of the file of a member, by its place in the recipe."""
+    """Name of the file of a member, by its number in the recipe."""
     return folder / f"member-{number:05d}.h5"
 
 
 def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint) -> None:
-    """Write the file of a member, which appears whole.
+    """Write the file of a member, which appears complete.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpo
                     f"{path} was made by another {what}; --restart removes it and trains again"
                 )
         if root.attribute("member") != name:
-            raise TableError(f"{path}: the checkpoint is damaged (it is of another member)")
+            raise TableError(f"{path}: the checkpoint is damaged (it belongs to another member)")
         records, state, results = (root.group(key) for key in ("records", "state", "results"))
         return Checkpoint(
             facts,
@@ -155,9 +155,9 @@ def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpo
 
 @contextmanager
 def opened_checkpoint(path: Path, sizes: Sizes) -> Iterator[tuple[Group, Facts, str]]:
-    """Open the file of a member, its structure checked.
+    """Open the file of a member and check its structure.
 
-    Gives its root, what is known of the member, and the fingerprint of the file's seal.
+    Yields its root, the member's facts, and the fingerprint of the file's seal.
     """
     with opened(path, "checkpoint", FORMAT) as (file, root):
         root.expect(("records", "state", "results"))

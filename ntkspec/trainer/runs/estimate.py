@@ -15,7 +15,7 @@ from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Cost", "estimate_cost"]
 
-#: Measurements of a step, after one that is ignored.
+#: Measurements of a step, after a first one that is ignored.
 TIMES = 3
 
 

@@ -1,4 +1,4 @@
-"""The file of a run, format version 2: writing it, and reading it finished or not."""
+"""The file of a run, format version 2: writing, and reading of finished and unfinished runs."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ __all__ = [
 
 FORMAT = "ntkspec-run"
 FORMAT_VERSION = 2
-#: File in a folder of parts: the run without its members.
+#: File in a folder of parts that holds the run without its members.
 HEAD_FILE = "ntkspec-run.h5"
-#: Names of the files that a training leaves in its folder.
+#: Names of the files of a training in its folder.
 PARTS = re.compile(rf"member-[0-9]{{5,}}\.h5|{re.escape(HEAD_FILE)}")
 #: Datasets that all members share.
 SHARED = ("points", "point_weights", "grid", "grid_weights", "target", "grid_target", "degree")
 TEXTS = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command")
-#: Bytes of HDF5's own: for the file, and for each member.
+#: Overhead of HDF5 in bytes: for the file, and for each member.
 HEAD, MEMBER = 2**16, 2**15
 
 Array = NDArray[np.float64]
@@ -80,12 +80,12 @@ class Member:
     width, seed : int
     step_size, largest_stable_step : float
     status : {"finished", "diverged", "interrupted", "training"}
-    sentence : str
+    message : str
         Why it has not finished.
     steps_done : int
     seconds : float
     start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN if it has not finished.
+        ||H_end - H_start||_F / ||H_start||_F of its NTK matrix; NaN if it has not finished.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class Member:
     step_size: float
     largest_stable_step: float
     status: str
-    sentence: str
+    message: str
     steps_done: int
     seconds: float
     start_kernel_movement: float
@@ -130,40 +130,40 @@ class Member:
 
     @cached_property
     def amplitude(self) -> Array:
-        """Component (R, K) of the residual along the target's own harmonic of each degree.
+        """Component (R, K) of the residual along the target's harmonic of each degree.
 
-        NaN where the target has none.
+        NaN for degrees that are not in the target.
         """
         return self._read("amplitude")
 
     @cached_property
     def grid_energy(self) -> Array:
-        """As `energy`, on the finer grid."""
+        """Like `energy`, on the finer grid."""
         return self._read("grid_energy")
 
     @cached_property
     def grid_amplitude(self) -> Array:
-        """As `amplitude`, on the finer grid."""
+        """Like `amplitude`, on the finer grid."""
         return self._read("grid_amplitude")
 
     @cached_property
     def learned(self) -> Array:
-        """The network at the training points at the end, (n,)."""
+        """Final values of the network at the training points, (n,)."""
         return self._read("learned")
 
     @cached_property
     def grid_learned(self) -> Array:
-        """The network at the points of the finer grid at the end, (g,)."""
+        """Final values of the network on the finer grid, (g,)."""
         return self._read("grid_learned")
 
     @cached_property
     def weights(self) -> NDArray[Any]:
-        """Inner weights (m, d) at the end."""
+        """Final inner weights, (m, d)."""
         return self._read("weights")
 
     @cached_property
     def readout(self) -> NDArray[Any]:
-        """Outer weights (m,) at the end."""
+        """Final outer weights, (m,)."""
         return self._read("readout")
 
     def _read(self, name: str) -> NDArray[Any]:
@@ -187,7 +187,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Missing:
-    """A training of a run's recipe that has not finished.
+    """An unfinished training of a run's recipe.
 
     Attributes
     ----------
@@ -233,11 +233,11 @@ class Run:
     attributes : dict
         Of the file: format, versions, time, command, ....
     members : list of Member
-        Those that have begun, in the recipe's order.
+        Members that have begun, in the recipe's order.
     finished : bool
         Whether every member has finished or diverged.
     damaged : dict of str to str
-        Members of an unfinished run whose checkpoint is damaged, and how.
+        Members of an unfinished run with a damaged checkpoint, and the errors.
 
     Examples
     --------
@@ -284,12 +284,12 @@ class Run:
         return found
 
     def member(self, name: str) -> Member:
-        """The member of a name.
+        """Return the member with a name.
 
         Raises
         ------
         NtkspecError
-            When there is none of that name.
+            When the run has no such member.
         """
         for member in self.members:
             if member.name == name:
@@ -314,7 +314,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Raises
     ------
     TableError
-        When there is nothing, or it is damaged or not a run of format version 2.
+        When it is missing, damaged or not a run of format version 2.
 
     Examples
     --------
@@ -330,7 +330,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     if not path.is_file() and (folder / HEAD_FILE).is_file():
         return _open_unfinished(folder)
     if path.is_dir():
-        raise TableError(f"{path} is not a folder of a run (it has no {HEAD_FILE})")
+        raise TableError(f"{path} is not the folder of a run (it has no {HEAD_FILE})")
     if not os.path.exists(path):
         raise TableError(f"{path} does not exist")
     with opened(path, "run", FORMAT) as (file, root):
@@ -349,7 +349,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a run, finished or not.
+    """Whether a path is a finished or unfinished run.
 
     Examples
     --------
@@ -377,7 +377,7 @@ def _open_unfinished(folder: Path) -> Run:
         try:
             with opened_checkpoint(path, shared.sizes) as (_, facts, seal):
                 member = Member(key.name, **vars(facts), _file=path, _whole=False, _seal=seal)
-        except TableError as error:  # it is trained again; the others are kept
+        except TableError as error:  # it will be trained again; the others are kept
             damaged[key.name] = str(error)
             continue
         members.append(member)
@@ -399,7 +399,7 @@ def _check_keys(path: Path, members: Sequence[Member], keys: Sequence[MemberKey]
 
 @dataclass(frozen=True)
 class _Shared:
-    """Data that all members of a run share."""
+    """The data shared by all members of a run."""
 
     attributes: dict[str, Any]
     recipe: RunRecipe
@@ -469,14 +469,14 @@ def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
 
 
 def write_head(folder: Path, recipe: RunRecipe, problem: Problem) -> None:
-    """Write the data that all members share into a folder of parts."""
+    """Write the shared data of a run into a folder of parts."""
     size = run_bytes(recipe, problem)
     with appearing_hdf5(folder / HEAD_FILE, size, Numbers(), follow=False) as file:
         _describe(file, recipe, problem)
 
 
 def assemble(recipe: RunRecipe, problem: Problem, folder: Path, out: Path) -> None:
-    """Assemble the run's file from those of its members."""
+    """Assemble a run's file from the files of its members."""
     with appearing_hdf5(out, run_bytes(recipe, problem), Numbers()) as file:
         _describe(file, recipe, problem)
         for number, key in enumerate(recipe.members):

@@ -34,11 +34,11 @@ __all__ = ["Measure", "Problem", "make_problem", "recipe_target", "start_network
 
 Array = NDArray[np.float64]
 
-#: By default the grid has so many times as many points as the training data.
+#: Default ratio of grid points to training points.
 FINER = 4
-#: Largest default grid; with more points a record would take longer than its steps.
+#: Largest default grid; with more points a record would take longer than the steps.
 MOST_GRID = 8192
-#: Largest degree at which energies are recorded, besides those of the target.
+#: Largest recorded degree, apart from those of the target.
 MOST_RECORDED = 64
 #: Largest size of a basis that is kept in memory.
 MOST_HELD = 2**23
@@ -46,14 +46,14 @@ MOST_HELD = 2**23
 
 @dataclass(frozen=True)
 class Measure:
-    """Measurements of a residual at some points.
+    """Measures a residual at some points.
 
     Attributes
     ----------
     points : Points
     degrees : (K,) int64 array
     parts : (K, n) float64 array
-        The target's own harmonic of each degree, of unit norm; NaN where it has none.
+        The target's harmonic of each degree, normalized; NaN for degrees not in the target.
     """
 
     points: Points
@@ -77,7 +77,7 @@ class Measure:
         return np.asarray(np.add.reduceat(squares, first)[self.degrees])
 
     def amplitude(self, residual: Array) -> Array:
-        """Components along the target's own harmonics, (K,); NaN where it has none."""
+        """Components along the target's harmonics, (K,); NaN for degrees not in the target."""
         return np.asarray(np.sum(self.parts * (self.points.weights * residual), axis=1))
 
 
@@ -127,8 +127,8 @@ def make_problem(recipe: RunRecipe) -> Problem:
     Raises
     ------
     NtkspecError
-        When the points cannot be made, or the target does not fit them or
-        the losses; with the line of the recipe.
+        When the points cannot be made, or the target does not fit them or the losses; the
+        message has the line of the recipe.
 
     Examples
     --------
@@ -205,18 +205,18 @@ def _read_points(file: str) -> Points:
 
 
 def _read(file: str, path: KeyPath) -> Array:
-    """A matrix: an array of numpy, or numbers between commas."""
+    """Read a matrix from a file of numpy or from comma-separated numbers."""
     try:
         if Path(file).suffix == ".npy":
             return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
-        with warnings.catch_warnings(action="error"):  # an empty file is no error to numpy
+        with warnings.catch_warnings(action="error"):  # numpy reads an empty file without an error
             return np.loadtxt(file, delimiter=",", ndmin=2)
     except (EOFError, OSError, TypeError, UserWarning, ValueError) as error:
         raise Fault(f"file = {file!r} is not an array of numbers ({error})", path) from None
 
 
 def _samples(target: TargetRecipe, points: Points) -> Array:
-    """The values of a file, one for each point: in a row, a column or a vector."""
+    """Read one value per point from a file: a row, a column or a vector."""
     path = ("target", "file")
     values = _read(target.file, path)
     if values.size != points.n or max(values.shape, default=0) != points.n:
@@ -232,7 +232,7 @@ def _samples(target: TargetRecipe, points: Points) -> Array:
 
 
 def _grid(data: DataRecipe, points: Points) -> Points:
-    """Points between those of the training, with weights: exact ones where there are few enough."""
+    """Points between the training points, with weights; exact ones if there are few enough."""
     wanted = data.grid or min(FINER * points.n, MOST_GRID)
     if points.dim == 2:
         return circle(wanted)
@@ -261,7 +261,7 @@ def recipe_target(
     points : Points
         Training points.
     samples : (n,) float64 array, optional
-        The target's values there, which samples need.
+        The target's values at the points, required for a target of samples.
     """
     if target.kind == "samples":
         assert samples is not None
@@ -274,7 +274,7 @@ def recipe_target(
 
 
 def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNetwork:
-    """Make the network of a member before its first step; each call returns the same.
+    """Make the network of a member before its first step; calls are reproducible.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNet
 
 
 def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTarget) -> None:
-    """Refuse a target beyond the degrees that a Sobolev loss weighs by default."""
+    """Refuse a target of higher degree than a Sobolev loss weighs by default."""
     most, degree = resolved_degree(points), max(target.degrees, default=0)
     sobolev = any(s != "l2" for s in recipe.loss.exponents)
     if sobolev and recipe.loss.max_degree is None and degree > most:
@@ -323,7 +323,7 @@ def _resolvable(points: Points) -> int:
 
 
 def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int64]:
-    """The degrees that the points resolve, up to a bound, and those of the target."""
+    """Degrees that the points resolve, up to a bound, and the degrees of the target."""
     last = min(max((_resolvable(points), *target.degrees)), MOST_RECORDED)
     return np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
 

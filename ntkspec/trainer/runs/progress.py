@@ -10,7 +10,7 @@ from ntkspec.jobs.progress import Progress
 
 __all__ = ["TrainingProgress"]
 
-#: Energies shown at once: of the lowest degrees of the target.
+#: Number of energies shown, of the lowest degrees of the target.
 MOST_ENERGIES = 6
 
 
@@ -23,9 +23,9 @@ class TrainingProgress(Progress):
     done, total : int
         Steps of all members.
     member : str
-        Name of the member that trains now.
+        Name of the member in training.
     number, members : int
-        Its place, from 1, and the number of members.
+        Its number, from 1, and the number of members.
     step, steps : int
         Of this member.
     loss : float
@@ -59,7 +59,7 @@ class TrainingProgress(Progress):
 
     @property
     def label(self) -> str:
-        """The member and its place."""
+        """The member and its number."""
         return f"{self.member} ({self.number}/{self.members})"
 
     def details(self, seconds: float) -> str:
@@ -70,7 +70,7 @@ class TrainingProgress(Progress):
         return f"step {self.step}/{self.steps}, loss {self.loss:.3e}, energy {energies}{more}"
 
     def facts(self, seconds: float) -> dict[str, Any]:
-        """Return the same for a log in JSON."""
+        """Return the fields for a JSON log."""
         energy = {str(degree): value for degree, value in self.energy.items()}
         return super().facts(seconds) | {
             "member": self.member, "step": self.step, "steps": self.steps, "loss": self.loss,

@@ -1,4 +1,4 @@
-"""Training all members of a recipe, resumed where an earlier run ended."""
+"""Training all members of a recipe; an earlier run is resumed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ntkspec.trainer.runs.file import (
 )
 from ntkspec.trainer.runs.problem import Problem, make_problem
 from ntkspec.trainer.runs.progress import TrainingProgress
-from ntkspec.trainer.runs.training import Training, begin, go_on
+from ntkspec.trainer.runs.training import Training, begin, resume
 
 __all__ = ["RunResult", "train_run"]
 
@@ -45,16 +45,16 @@ CHECKPOINT = 5.0
 
 @dataclass(frozen=True)
 class RunResult:
-    """Result of a run.
+    """Result of a run of trainings.
 
     Attributes
     ----------
     output : Path
         Its file.
     trained, reused : int
-        Members trained by this run, and finished by earlier ones.
+        Members trained by this run, and by earlier ones.
     diverged : tuple of (str, str)
-        Members that diverged, and why.
+        Names of members that diverged, and the reasons.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def train_run(
     restart : bool
         Discard the work of earlier runs, finished or not.
     checkpoint : float
-        Seconds between checkpoints, the work that a kill may lose.
+        Seconds between checkpoints: a kill loses at most the work since the last one.
     observer : Observer, optional
         Receives progress and events.
 
@@ -100,16 +100,16 @@ def train_run(
     Raises
     ------
     NtkspecError
-        When something in the recipe is not allowed, when its step size is not stable
-        for a member, when another process trains for the same file, or when trainings by another
-        recipe or by other code are in the way.
+        When something in the recipe is not allowed, when its step size is not stable for a
+        member, when another process writes the same file, or when the folder has trainings of
+        another recipe or of other code.
     TableError
         When the recipe cannot be read or a file cannot be written.
 
     Notes
     -----
-    A member that diverges is kept, and the others go on.  At Ctrl-C the member at work is kept as
-    it is, and KeyboardInterrupt goes on to the caller.
+    A member that diverges is kept, and the others are trained.  After Ctrl-C the current member is
+    saved, and KeyboardInterrupt is raised.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def train_run(
             _forget(out)
             clear(folder, PARTS)
         elif out.exists():
-            clear(folder, PARTS)  # a kill may have left what is in the file
+            clear(folder, PARTS)  # a kill may have left parts that are in the file
             return _finished(recipe, out, observer)
         sweep_up(folder, out, PARTS)
         work = _Work(recipe, make_problem(recipe), folder, threads, checkpoint, observer)
@@ -137,7 +137,7 @@ def train_run(
 
 
 def _forget(out: Path) -> None:
-    """Remove the run that is there, whole or damaged."""
+    """Remove an existing run, even if it is damaged."""
     target = followed(out)
     if not target.exists():
         return
@@ -147,12 +147,12 @@ def _forget(out: Path) -> None:
 
 
 def _may_be_run(target: Path) -> bool:
-    """Whether a file is HDF5, or what is left of it."""
+    """Whether a file is HDF5, complete or damaged."""
     return carries_seal(target) or begins_as_hdf5(target)
 
 
 def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
-    """Result for a file that exists; raise unless it is a run of this recipe."""
+    """Result for an existing file; raise unless it is a run of this recipe."""
     try:
         run = open_run(out)
     except TableError as error:
@@ -169,11 +169,11 @@ def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
 
 
 def _diverged(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple((m.name, m.sentence) for m in run.members if m.status == "diverged")
+    return tuple((m.name, m.message) for m in run.members if m.status == "diverged")
 
 
 class _Clock:
-    """Tells when a checkpoint is due."""
+    """A timer for checkpoints."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._last = seconds, time.monotonic()
@@ -208,15 +208,15 @@ class _Work:
 
     @property
     def diverged(self) -> tuple[tuple[str, str], ...]:
-        """Members that diverged, and why."""
+        """Names of members that diverged, and the reasons."""
         return tuple(
-            (key.name, one.facts.sentence)
+            (key.name, one.facts.message)
             for key, one in zip(self.recipe.members, self._there, strict=True)
             if one and one.facts.status == "diverged"
         )
 
     def train(self) -> int:
-        """Train the members that have not ended; return how many."""
+        """Train the unfinished members; return their number."""
         left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
         if self.recipe.loss.step_size is not None:
             for number in left:
@@ -230,7 +230,7 @@ class _Work:
         return self.recipe.members[number]
 
     def _found(self, number: int) -> Checkpoint | None:
-        """Checkpoint of a member; None if there is none or it is damaged."""
+        """Checkpoint of a member; None if it is missing or damaged."""
         path = member_path(self._folder, number)
         check_part(path)
         if not path.exists():
@@ -247,7 +247,7 @@ class _Work:
         check_room(self._folder, needed, "the run")
 
     def _keep_head(self) -> None:
-        """Write the file that all members share, for readers, unless it is there."""
+        """Write the shared data for readers, unless the file exists."""
         head = self._folder / HEAD_FILE
         check_part(head)
         with suppress(TableError), opened(head, "head of the run", FORMAT) as (_, root):
@@ -262,7 +262,7 @@ class _Work:
                 "resumed", f"{key.name}: resumed at step {there.facts.steps_done}",
                 member=key.name, step=there.facts.steps_done,
             )  # fmt: skip
-            return go_on(self.recipe, self.problem, key, there, self._threads)
+            return resume(self.recipe, self.problem, key, there, self._threads)
         try:
             return begin(self.recipe, self.problem, key, self._threads)
         except NtkspecError as error:
@@ -277,7 +277,7 @@ class _Work:
             )
         except KeyboardInterrupt:
             kept = training.kept
-            facts = replace(kept.facts, status="interrupted", sentence="interrupted")
+            facts = replace(kept.facts, status="interrupted", message="interrupted")
             self._write(number, replace(kept, facts=facts))
             raise
         self._write(number, ended)
@@ -285,7 +285,7 @@ class _Work:
         self._done += ended.facts.steps_done - begun
         if ended.facts.status == "diverged":
             name = self._key(number).name
-            self._observer.note("diverged", f"{name}: {ended.facts.sentence}", member=name)
+            self._observer.note("diverged", f"{name}: {ended.facts.message}", member=name)
 
     def _after_slice(self, number: int, begun: int, clock: _Clock, training: Training) -> None:
         """Report the progress; every few seconds write a checkpoint."""

@@ -1,4 +1,4 @@
-"""What files of runs and of their members hold, checked before it is believed."""
+"""Contents of the files of runs and members, checked when they are read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 Status = Literal["training", "interrupted", "finished", "diverged"]
 STATUSES = ("training", "interrupted", "finished", "diverged")
-#: What is recorded, a row at each record.
+#: Recorded arrays, with a row for each record.
 RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
 RESULTS = ("learned", "grid_learned", "weights", "readout")
 STATE = ("weights", "readout", "residual")
@@ -45,8 +45,8 @@ ARRAYS = {
     "readout": ("real", ("width",)),
 }
 WHOLE = ("width", "seed", "steps_done")
-TEXTS = ("status", "sentence")
-#: How far from 1 a point's norm and the sum of the weights may be.
+TEXTS = ("status", "message")
+#: Tolerated difference from 1 of a point's norm and of the sum of the weights.
 ROUNDING = 1e-6
 
 
@@ -61,13 +61,13 @@ class Facts:
     width, seed : int
     step_size, largest_stable_step : float
     status : {"training", "interrupted", "finished", "diverged"}
-    sentence : str
+    message : str
         Why it has not finished.
     steps_done : int
     seconds : float
         Time so far, earlier runs included.
     start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its own NTK matrix; NaN if it has not finished.
+        ||H_end - H_start||_F / ||H_start||_F of its NTK matrix; NaN if it has not finished.
     """
 
     s: float
@@ -76,7 +76,7 @@ class Facts:
     step_size: float
     largest_stable_step: float
     status: Status = "training"
-    sentence: str = ""
+    message: str = ""
     steps_done: int = 0
     seconds: float = 0.0
     start_kernel_movement: float = np.nan
@@ -166,7 +166,7 @@ def read_array(group: Group, name: str) -> NDArray[Any]:
 
 
 def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
-    """Read the state to resume from; empty if there is none.
+    """Read the state to resume from; empty if the group has none.
 
     Raises
     ------

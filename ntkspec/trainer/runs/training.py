@@ -1,4 +1,4 @@
-"""The training of one member, with its records; it can be stopped and resumed at any step."""
+"""Training of one member with its records; it can be stopped and resumed at any step."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.runs.stored import RECORDS, Facts
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
-__all__ = ["Training", "begin", "go_on"]
+__all__ = ["Training", "begin", "resume"]
 
-#: Seconds of a slice, the work that Ctrl-C may lose.
+#: Seconds of a slice; Ctrl-C loses at most one slice.
 SLICE = 0.25
 MOST_AT_ONCE = 10**6
 
 
 class Training:
-    """A member in training; returned by `begin` or `go_on`.
+    """A member in training; returned by `begin` or `resume`.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Training:
         Returns
         -------
         Checkpoint
-            With the results, and the reason if it diverged.
+            With the results, or the reason if it diverged.
         """
         count, due = 1, self._recipe.record_steps
         try:
@@ -91,7 +91,7 @@ class Training:
                 self.kept = self._snapshot()
                 after_slice(self)
         except Diverged as error:
-            self._facts = replace(self._facts, status="diverged", sentence=str(error))
+            self._facts = replace(self._facts, status="diverged", message=str(error))
         else:
             self._facts = replace(self._facts, status="finished")
         return self._ended()
@@ -167,7 +167,7 @@ def begin(
     return Training(recipe, problem, descent, facts, {})
 
 
-def go_on(
+def resume(
     recipe: RunRecipe,
     problem: Problem,
     key: MemberKey,
@@ -181,7 +181,7 @@ def go_on(
     descent = Descent.restore(
         network, problem.points.x, problem.target_values, loss, there.state, threads=threads
     )
-    facts = replace(there.facts, status="training", sentence="")
+    facts = replace(there.facts, status="training", message="")
     return Training(recipe, problem, descent, facts, there.records)
 
 
@@ -206,12 +206,12 @@ def _loss(
 
 
 def _movement(first: WideNetwork, last: WideNetwork, problem: Problem) -> float:
-    """||H_end - H_start||_F / ||H_start||_F of the networks' own NTK matrices."""
+    """||H_end - H_start||_F / ||H_start||_F of the NTK matrices at end and start."""
     before = first.tangent_matrix(problem.points.x)
     moved = last.tangent_matrix(problem.points.x) - before
     return float(np.linalg.norm(moved) / np.linalg.norm(before))
 
 
 def _next_count(count: int, spent: float) -> int:
-    """Steps of the next slice, from what the last ones took."""
+    """Number of steps of the next slice, from the time of the last ones."""
     return max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count, MOST_AT_ONCE))
