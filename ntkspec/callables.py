@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import is_one_of, shown
 
-__all__ = ["Arithmetic", "InDoubles", "ball_function", "checked_function"]
+__all__ = ["Arithmetic", "InDoubles", "ball_function", "checked_function", "checked_name"]
 
 Arithmetic = Literal["double", "flint", "mpmath"]
 
@@ -42,6 +42,26 @@ def checked_function(function: Any, arithmetic: Any, parameter: str) -> Callable
             f"arithmetic = {shown(arithmetic)} is not allowed; use 'double', 'flint' or 'mpmath'"
         )
     return _Method(function) if inspect.ismethod(function) else function
+
+
+def checked_name(name: Any) -> str:
+    """Return the name of a user's function, which stands in titles of one line.
+
+    Raises
+    ------
+    NtkspecError
+        Unless it is a string of printable characters, at least one.
+
+    Examples
+    --------
+    >>> checked_name("swish")
+    'swish'
+    """
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise NtkspecError(
+            f"name = {shown(name)} is not allowed; it must be a string of printable characters"
+        )
+    return name
 
 
 class _Method:
@@ -97,7 +117,17 @@ class InDoubles:
         """Return the values at x, elementwise."""
         points = np.asarray(x, dtype=np.float64)
         if self.arithmetic == "double":
-            return np.asarray(self.function(points), dtype=np.float64)
+            try:
+                values = np.asarray(self.function(points))
+                if np.iscomplexobj(values):
+                    raise TypeError("it returned complex numbers")
+                return np.asarray(values, dtype=np.float64)
+            except NtkspecError:
+                raise
+            except Exception as error:
+                raise NtkspecError(
+                    f"{self.name} failed at an array of numbers: {type(error).__name__}: {error}"
+                ) from error
         from flint import arb
 
         from ntkspec.precision import exclusive

@@ -8,10 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["as_number", "as_whole", "is_one_of", "number", "shown", "whole_number"]
+__all__ = ["as_number", "as_whole", "is_one_of", "number", "numbers", "shown", "whole_number"]
 
 #: Largest number of characters of a value in a message.
 MOST_SHOWN = 80
@@ -31,6 +32,8 @@ def shown(value: Any) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # a whole number with too many digits
         return "a number of too many digits"
+    except Exception:  # whatever the __repr__ of a user's class raises
+        return f"an object of class {type(value).__name__}"
     if len(text) <= MOST_SHOWN:
         return text
     cut = text[: MOST_SHOWN - 4]
@@ -137,3 +140,29 @@ def number(value: Any, name: str, least: float, most: float) -> float:
             f"{most:g}"
         )
     return found + 0.0  # no -0
+
+
+def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return real numbers as a float64 array of their shape.
+
+    Raises
+    ------
+    NtkspecError
+        For anything else: strings, booleans, complex numbers, dates, None.
+
+    Examples
+    --------
+    >>> numbers([[1, 0.5]], "t")
+    array([[1. , 0.5]])
+    >>> numbers("1", "t")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: t = '1' is not allowed; give numbers
+    """
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind in "iufO":
+            return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise NtkspecError(f"{name} = {shown(values)} is not allowed; give numbers")

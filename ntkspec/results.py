@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import shown
+from ntkspec.parameters import as_number, shown
 
 if TYPE_CHECKING:
     import pandas
@@ -114,18 +114,30 @@ class Result(ABC):
         return iter(self._first()[1].tolist())
 
     def __contains__(self, value: object) -> bool:
-        return value in self._first()[1].tolist()
+        return self._places(value).size > 0
 
     def __getitem__(self, value: float) -> Any:
+        """Return the main variable at a value of the first axis.
+
+        Where each degree has several eigenvalues, an array of all that belong to it.
+        """
         name, axis = self._first()
-        at = np.flatnonzero(axis == value) if np.ndim(value) == 0 else np.empty(0, np.int64)
+        at, variables = self._places(value), self.variables()
         if at.size == 0:
             raise NtkspecError(
-                f"{name} = {shown(value)} is not in this {type(self).__name__}; it has {_few(axis)}"
+                f"{name} = {shown(value)} is not in this {type(self).__name__}, which has "
+                f"{_few(axis)}; give one of these, or select from the arrays by position"
             )
-        names, array = self.variables()[self.main]
-        found = array.take(at[0], axis=names.index(name))
+        names, array = variables[self.main]
+        found = array.take(at if "radial" in variables else at[0], axis=names.index(name))
         return found.item() if found.ndim == 0 else found
+
+    #: Operators of numpy leave comparisons to `__eq__`.
+    __array_ufunc__ = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the main variable, in its own order."""
+        return np.array(self.variables()[self.main][1], dtype=dtype)
 
     def __repr__(self) -> str:
         names, rows = self._shown()
@@ -190,7 +202,7 @@ class Result(ABC):
             for name, axis in self.axes().items()
         }
         dataset: xarray.Dataset = arrays.Dataset(variables, coordinates, self.heading())
-        return dataset
+        return dataset.set_coords([name for name in ("radial",) if name in dataset])
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the main variable on logarithmic axes, a line for each value of its other axis.
@@ -236,6 +248,11 @@ class Result(ABC):
 
     def _first(self) -> tuple[str, NDArray[Any]]:
         return next(iter(self.axes().items()))
+
+    def _places(self, value: Any) -> NDArray[np.intp]:
+        """Places of a value on the first axis; none for what is no single number."""
+        number = as_number(value)
+        return np.flatnonzero(self._first()[1] == number)
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
         """Names of columns, and rows as text with an ellipsis in the middle."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.callables import Arithmetic, InDoubles, checked_function
+from ntkspec.callables import Arithmetic, InDoubles, checked_function, checked_name
 
 __all__ = ["ZonalKernel"]
 
@@ -30,7 +30,7 @@ class ZonalKernel:
     Raises
     ------
     NtkspecError
-        When the function is not callable or the arithmetic is unknown.
+        When the function is not callable, the arithmetic is unknown or the name not printable.
 
     Notes
     -----
@@ -53,6 +53,7 @@ class ZonalKernel:
     def __post_init__(self) -> None:
         function = checked_function(self.function, self.arithmetic, "function")
         object.__setattr__(self, "function", function)
+        checked_name(self.name)
 
     def in_doubles(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """K of a float64 array, in any arithmetic.

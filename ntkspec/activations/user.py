@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations.activation import Activation, Singularity
-from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function
+from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import is_one_of, shown, whole_number
 
@@ -61,9 +61,9 @@ def user_activation(
     Raises
     ------
     NtkspecError
-        When a function is not callable or an option is unknown.  A function that returns NaN,
-        returns another shape, or is not square integrable against the Gaussian is refused when
-        a kernel is computed, since that depends on the variance.
+        When a function is not callable, an option is unknown or the name not printable.  A
+        function that returns NaN, returns another shape, or is not square integrable against the
+        Gaussian is refused when a kernel is computed, since that depends on the variance.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def user_activation(
     >>> round(float(Network(swish).nngp(1.0)), 6)
     0.406885
     """
-    function = checked_function(function, arithmetic, "function")
+    function, name = checked_function(function, arithmetic, "function"), checked_name(name)
     if derivative is not None:
         derivative = checked_function(derivative, arithmetic, "derivative")
     if symmetry is not None and not is_one_of(symmetry, ("odd", "even")):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ntkspec.domains.domain import Array, Degrees, Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
+from ntkspec.parameters import numbers
 
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
@@ -73,7 +74,7 @@ class Cube(Domain):
                [ 1.        , -0.33333333]])
         """
         wanted = self.check_degrees(degrees)
-        flips = 0.5 * self.dim * (1.0 - np.atleast_1d(np.asarray(t, dtype=np.float64)))
+        flips = 0.5 * self.dim * (1.0 - np.atleast_1d(numbers(t, "t")).ravel())
         places = np.rint(flips)
         if not np.all((np.abs(flips - places) < 1e-6) & (places >= 0) & (places <= self.dim)):
             raise NtkspecError(
@@ -85,7 +86,7 @@ class Cube(Domain):
             for k in range(1, int(wanted.max())):
                 values.append(((d - 2 * j) * values[k] - k * values[k - 1]) / (d - k))
             rows.append([float(values[k]) for k in wanted.tolist()])
-        return np.array(rows).T
+        return np.array(rows).reshape(len(rows), wanted.size).T
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """For networks, whose kernels have power series with terms >= 0.
@@ -102,12 +103,13 @@ class Cube(Domain):
 
     def _counts(self, degrees: Degrees) -> list[int]:
         """binom(d, k), each computed from the one before, which is faster than one by one."""
-        wanted, found, count = set(np.asarray(degrees).tolist()), {}, 1
+        listed = self.check_degrees(degrees).tolist() if np.size(degrees) else []
+        wanted, found, count = set(listed), {}, 1
         for k in range(max(wanted, default=-1) + 1):
             if k in wanted:
                 found[k] = count
             count = count * (self.dim - k) // (k + 1)
-        return [found[k] for k in np.asarray(degrees).tolist()]
+        return [found[k] for k in listed]
 
 
 def _to_double(whole: int) -> float:

@@ -76,7 +76,8 @@ class Domain(ABC):
         object.__setattr__(self, "dim", dim)
 
     def __str__(self) -> str:
-        return f"{self.name}, dim = {self.dim}"
+        place = self.place or f" on the {self.name}"
+        return f"{place.strip()}, dim = {self.dim}"
 
     @property
     def last_degree(self) -> int | None:

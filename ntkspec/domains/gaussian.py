@@ -13,7 +13,7 @@ from ntkspec.conventions import MAX_DIM
 from ntkspec.domains.domain import Array, Degrees, Domain
 from ntkspec.domains.sphere import legendre, log_multiplicity, multiplicity
 from ntkspec.networks import Network
-from ntkspec.parameters import whole_number
+from ntkspec.parameters import numbers, whole_number
 
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
@@ -71,7 +71,7 @@ class Gaussian(Domain):
 
     def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
         """(K, T) Legendre polynomials of the cosine of the angle between two inputs."""
-        return legendre(degrees, self.dim, np.atleast_1d(t))
+        return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """For networks.

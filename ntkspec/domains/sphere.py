@@ -16,6 +16,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Network
+from ntkspec.parameters import numbers
 
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
@@ -53,7 +54,7 @@ class Sphere(Domain):
 
     def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
         """(K, T) Legendre polynomials P_k(t) in dimension d."""
-        return legendre(degrees, self.dim, np.atleast_1d(t))
+        return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """For kernels that are positive in all dimensions and depend on none.
@@ -98,7 +99,7 @@ def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np
            [-0.5,  1. ]])
     """
     wanted, dim = check_degrees(degrees), check_dim(dim)
-    points = np.asarray(t, dtype=np.float64)
+    points = numbers(t, "t")
     if not np.all(np.abs(points) <= 1.0):
         raise NtkspecError("t is not allowed; all cosines must lie in [-1, 1]")
     unique, inverse = np.unique(wanted, return_inverse=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, shown
+from ntkspec.parameters import as_number, numbers, shown
 
 if TYPE_CHECKING:
     from ntkspec.duals.panels import NetworkPanels
@@ -184,7 +184,7 @@ def _checked_tolerance(tolerance: float) -> float:
 
 def _checked_cosine(t: ArrayLike) -> Array:
     """Cosines; those that rounding put outside [-1, 1] are moved to its ends."""
-    cosines = _checked_numbers(t, "t")
+    cosines = numbers(t, "t")
     size = np.abs(cosines)
     if (size <= 1.0).all():
         return cosines
@@ -194,19 +194,8 @@ def _checked_cosine(t: ArrayLike) -> Array:
     return np.clip(cosines, -1.0, 1.0)
 
 
-def _checked_numbers(numbers: ArrayLike, name: str) -> Array:
-    """An array of real numbers; strings and truth values are refused."""
-    try:
-        given = np.asarray(numbers)
-        if given.dtype.kind in "iufO":
-            return np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise NtkspecError(f"{name} = {shown(numbers)} is not allowed; give numbers")
-
-
 def _checked_points(points: ArrayLike) -> Array:
-    x = _checked_numbers(points, "points")
+    x = numbers(points, "points")
     if x.ndim != 2 or x.shape[1] < 2 or x.shape[0] < 1:
         raise NtkspecError(f"points of shape {x.shape} are not allowed; give (n, dim), dim >= 2")
     norms = np.linalg.norm(x, axis=1)

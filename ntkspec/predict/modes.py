@@ -114,6 +114,8 @@ class Modes(Result):
             "log_multiplicity": self.log_multiplicities,
             "share": self.shares,
         }
+        if self.domain.single:
+            del found["radial"]
         return {name: (("degree",), values) for name, values in found.items()}
 
     def heading(self) -> dict[str, Any]:
@@ -348,7 +350,7 @@ def modes(
     elif where is not None and as_domain(where) != source.domain:
         name = "domain" if isinstance(where, Domain) else "dim"
         raise NtkspecError(
-            f"{name} = {where!r} is not allowed; the spectrum given is on the {source.domain}"
+            f"{name} = {where!r} is not allowed; the spectrum given is {source.domain}"
         )
     if source.normalization != "probability":
         raise NtkspecError(

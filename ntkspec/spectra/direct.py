@@ -59,11 +59,11 @@ def direct_eigenvalues(
 def _of_kernel(source: ZonalKernel, dim: int, degrees: NDArray[np.int64]) -> tuple[Array, Array]:
     """By the rule in t, or where its bound is the larger one by that in theta."""
     nodes = int(min(max(LEAST_NODES, int(degrees[-1]) + 500), MOST_NODES))
-    result = funk_hecke(source.function, dim, degrees, nodes)
+    result = funk_hecke(source.in_doubles, dim, degrees, nodes)
     value, bound = result.eigenvalues, result.absolute_error
     if int(degrees[-1]) > MOST_ANGLES or np.all(bound <= GOOD * np.abs(value)):
         return value, bound
-    total, error, _ = _of_angles(source.function, dim, degrees, 400)
+    total, error, _ = _of_angles(source.in_doubles, dim, degrees, 400)
     better = error < bound
     return np.where(better, total, value), np.where(better, error, bound)
 

@@ -69,7 +69,7 @@ def _zonal(source: ZonalKernel) -> tuple[float, float]:
             value, radius = float(ball.mid()), float(ball.rad())
         return value, radius + POINTWISE_ERROR * abs(value)
     try:
-        value = float(np.asarray(source.function(np.ones(1)), dtype=np.float64).reshape(-1)[0])
+        value = float(source.in_doubles(np.ones(1)).reshape(-1)[0])
     except Exception as error:
         raise NtkspecError(
             f"{source.name} failed at 1.0: {type(error).__name__}: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import is_one_of, shown
 from ntkspec.spectra.rows import Rows
 from ntkspec.zonal import ZonalKernel
 
@@ -65,13 +66,15 @@ def choose(
     NtkspecError
         When no route does, or the kernel's name is unknown.
     """
+    if not is_one_of(kernel, get_args(Kernel)):
+        raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
     if isinstance(source, Network):
-        source.mixture(kernel)  # refuses unknown names
+        source.mixture(kernel)  # refuses a kernel that the network does not have
     for route in routes:
         why = route.takes(source, domain, kernel)
         if why is not None:
             return route, why
-    raise NtkspecError(f"no route computes the spectrum of {source.name} on the {domain}")
+    raise NtkspecError(f"no route computes the spectrum of {source.name} {domain}")
 
 
 def as_source(source: Source | str) -> Source:

@@ -137,8 +137,7 @@ class Spectrum(Result):
     def title(self) -> str:
         """One line on what it is the spectrum of."""
         return (
-            f"Spectrum of {self.network.name} on the {self.domain} ({self.kernel}, "
-            f"{self.normalization})"
+            f"Spectrum of {self.network.name} {self.domain} ({self.kernel}, {self.normalization})"
         )
 
     def _doubles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

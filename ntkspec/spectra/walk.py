@@ -13,6 +13,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import shown
 from ntkspec.ranges import whole_numbers
 from ntkspec.spectra.rows import Rows, both_parities
 from ntkspec.spectra.sphere_routes import row_provider
@@ -73,7 +74,10 @@ def table_block(
     k = check_degrees(degrees)
     for name, values in (("dims", d), ("degrees", k)):
         if values.size == 0 or np.any(np.diff(values) <= 0):
-            raise NtkspecError(f"{name} must be increasing and not empty")
+            raise NtkspecError(
+                f"{name} = {shown(values.tolist())} is not allowed for several dimensions at once; "
+                "give increasing ones"
+            )
     if not is_walked(source, d, k):
         return _by_rows(source, make, d, k)
     dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)

@@ -22,6 +22,18 @@ def test_a_kernel_is_the_sum_of_its_zonal_functions():
         np.testing.assert_allclose(total, network.ntk(t), rtol=1e-12, atol=1e-14)
 
 
+def test_domains_name_themselves_in_titles():
+    titles = [spectrum("relu", domain, [0]).title() for domain in (3, Cube(3), Gaussian(3))]
+    places = ("on the sphere", "on the cube", "under the Gaussian measure")
+    assert titles == [f"Spectrum of relu {one}, dim = 3 (ntk, probability)" for one in places]
+
+
+def test_zonal_functions_have_a_row_for_each_degree():
+    for domain in (Sphere(4), Cube(4), Gaussian(4)):
+        assert domain.zonal([0, 1], []).shape == (2, 0)
+        assert domain.zonal([0, 1, 2], 1.0).tolist() == [[1.0], [1.0], [1.0]]
+
+
 def test_domains_are_values():
     assert Sphere(3) == Sphere(3.0) != Cube(3) and len({Cube(4), Cube(4), Gaussian(4)}) == 2
     assert spectrum("relu", 5).domain == spectrum("relu", dim=5).domain == Sphere(5)
@@ -44,6 +56,15 @@ def test_domains_are_values():
         (lambda: spectrum("relu", Cube(3), normalization="surface"), "not allowed on the cube"),
         (lambda: Cube(4).zonal([1], [0.3]), "it must be 1 - 2j/4"),
         (lambda: Sphere(4).zonal([1], [1.3]), r"cosines must lie in \[-1, 1\]"),
+        (lambda: Cube(4).log_multiplicity([5]), "the cube of dimension 4 has degrees 0 to 4"),
+        (lambda: Cube(4).multiplicity([-1]), "degree = -1 is not allowed"),
+        (lambda: Sphere(4).zonal([1], "x"), "t = 'x' is not allowed; give numbers"),
+        (lambda: Gaussian(4).zonal([1], 1j), "t = 1j is not allowed; give numbers"),
+        (lambda: spectrum(ZonalKernel(np.exp), 3, kernel="rbf"), "kernel = 'rbf' is not allowed"),
+        (lambda: spectrum(ZonalKernel(lambda t: "a"), 3), "kernel failed at an array of numbers"),
+        (lambda: spectrum(ZonalKernel(lambda t: t + 0j), 3), "it returned complex numbers"),
+        (lambda: spectrum("relu", [3, 2], [0]), r"dims = \[3, 2\] is not allowed for several"),
+        (lambda: spectrum("relu", [2, 3], [1, 0]), r"degrees = \[1, 0\] is not allowed for sev"),
         (lambda: ntkspec.certify("tanh", Gaussian(3)), "no proof is known there"),
         (lambda: predict.modes(spectrum("relu", Cube(3)), Cube(4)), "is on the cube, dim = 3"),
     ],

@@ -108,3 +108,43 @@ def test_a_change_of_one_field_is_seen():
 def test_a_missing_library_is_a_sentence():
     with pytest.raises(NtkspecError, match="to_pandas needs no_such; pip install"):
         library("no_such.part", "to_pandas")
+
+
+def test_a_result_is_no_sequence_to_numpy():
+    s = spectrum("relu", 3, [2, 0, 1])
+    np.testing.assert_array_equal(np.asarray(s), s.eigenvalues)  # in the order of the degrees
+    assert s != np.arange(3) and np.arange(3) != s
+    with pytest.raises(TypeError, match="does not support ufuncs"):
+        np.log(s)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, None, "1", math.nan, slice(0, 2), [0, 1], np.array([0, 1]), (0,), 10**400, 0.5, -1],
+)  # fmt: skip
+def test_what_is_no_degree_is_neither_in_a_spectrum_nor_an_index(value):
+    s = spectrum("relu", 3, range(3))
+    assert value not in s
+    with pytest.raises(NtkspecError, match=r"^degree = .* is not in this Spectrum, which has 0, 1"):
+        s[value]
+
+
+def test_an_index_takes_numbers_of_any_kind_and_the_first_of_repeated_degrees():
+    s = spectrum("relu", 3, [1, 0, 1])
+    assert s[1] == s[1.0] == s[np.int8(1)] == s[np.array(1)] == 1 / 12
+
+
+def test_an_index_gives_all_eigenvalues_of_a_degree():
+    s = spectrum("erf", Gaussian(4, radial=2), [1, 3])
+    times = predict.learning_times(s, error=math.exp(-1.0))
+    np.testing.assert_allclose(times[3], 1.0 / s[3], rtol=1e-14)
+    np.testing.assert_allclose(predict.modes(s)[1], np.log(s[1]), rtol=1e-14)
+    dataset = pytest.importorskip("xarray") and times.to_xarray()
+    assert dataset.radial.dims == ("degree",) and "radial" in dataset.coords
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "a\nb", "\x00"])
+def test_names_of_users_functions_are_printable(name):
+    for make in (ntkspec.user_activation, ntkspec.ZonalKernel):
+        with pytest.raises(NtkspecError, match=r"^name = .* must be a string of printable"):
+            make(np.tanh, name=name)
