@@ -87,7 +87,7 @@ def test_what_starts_at_zero_has_no_rate():
     [
         (([0, 1, 2], [1.0, 2.0]), r"shape \(3,\) and values of shape \(2,\)"),
         (([0], [1.0]), "R >= 2"),
-        (([0, 0, 1], [1.0, 0.5, 0.2]), "step must increase"),
+        (([0, 0, 1], [1.0, 0.5, 0.2]), "steps must increase"),
         (([0, 1], [1.0, -0.5], "energy"), "energies are not negative"),
         (([0, 1], [1.0, 0.5], "power"), "kind = 'power'"),
         (([0, 1], [1.0, 0.5], "energy", (0.1, 0.9)), r"window = \(0.1, 0.9\)"),

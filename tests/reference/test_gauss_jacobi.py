@@ -490,9 +490,9 @@ def test_both_methods_draw_the_same_entries(table):
 @pytest.mark.parametrize(
     ("column", "change"),
     [
-        ("eigenvalue", lambda x: x * (1 + 1e-9)),
-        ("eigenvalue", lambda x: np.where(x == 0, 1e-18, x)),
-        ("log_eigenvalue", lambda x: x - 1e-9),
+        ("eigenvalues", lambda x: x * (1 + 1e-9)),
+        ("eigenvalues", lambda x: np.where(x == 0, 1e-18, x)),
+        ("log_eigenvalues", lambda x: x - 1e-9),
     ],
 )
 def test_an_altered_table_fails(table, monkeypatch, column, change):

@@ -176,7 +176,7 @@ def table(tmp_path):
             block = table_block(network, dims, degrees)
             group = create_group(file, network, "ntk", dims, degrees)
             for column in ("eigenvalue", "log_eigenvalue"):
-                group.create_dataset(column, data=getattr(block, column), chunks=(5, 20))
+                group.create_dataset(column, data=getattr(block, f"{column}s"), chunks=(5, 20))
                 numbers.names.append(f"{name}/{column}")
             places = [(0, dims.size, 0, degrees.size, "", "", "")]
             finish_group(group, places, block.relative_error, [])
