@@ -217,29 +217,40 @@ class Result(ABC):
         Returns
         -------
         matplotlib.axes.Axes
+
+        Raises
+        ------
+        NtkspecError
+            When matplotlib is not installed, and for an ax that is none.
         """
         if ax is None:
             ax = library("matplotlib.pyplot", "plot").gca()
+        if not callable(getattr(ax, "plot", None)):
+            raise NtkspecError(f"ax = {shown(ax)} is not allowed; give axes of matplotlib")
         axes, variables = self.axes(), self.variables()
         along, values = variables[self.main]
         name, log = self.main, f"log_{self.main}"
-        # What underflows is drawn by its logarithm.
-        if log in variables and np.any(np.isfinite(variables[log][1]) & (values == 0.0)):
-            name, values = log, variables[log][1]
+        if log in variables:
+            # What underflows or overflows is drawn by its logarithm; a picture has one of the two.
+            beyond = np.isfinite(variables[log][1]) & ((values == 0.0) | np.isinf(values))
+            if beyond.any() if not ax.has_data() else ax.get_ylabel() == MEANINGS.get(log, log):
+                name, values = log, variables[log][1]
+        linear = name.startswith("log_")
         x = "degree" if "degree" in along else along[0]
         lines = np.moveaxis(values, along.index(x), 0).reshape(axes[x].size, -1)
         others = [other for other in along if other != x]
         style = {"marker": ".", "linestyle": "none" if x == "degree" else "-", **style}
-        for i, line in enumerate(lines.T):
-            seen = np.isfinite(line) & ((line > 0.0) | (name == log))
-            label = f"{others[0]} = {axes[others[0]][i]}" if others else None
-            ax.plot(axes[x][seen], line[seen], **{"label": label, **style})
-        if name != log:
+        # Before the lines are drawn: one of them may be empty, which has no limits.
+        if not linear:
             ax.set_yscale("log")
         if x == "degree":
             ax.set_xscale("symlog", linthresh=1.0)
         else:
             ax.set_xscale("log")
+        for i, line in enumerate(lines.T):
+            seen = np.isfinite(line) & ((line > 0.0) | linear)
+            label = f"{others[0]} = {axes[others[0]][i]}" if others else None
+            ax.plot(axes[x][seen], line[seen], **{"label": label, **style})
         ax.set_xlabel(MEANINGS.get(x, x))
         ax.set_ylabel(MEANINGS.get(name, name))
         if others and axes[others[0]].size > 1:

@@ -19,7 +19,7 @@ from ntkspec.conventions import check_degrees
 from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, shown
+from ntkspec.parameters import as_number, as_whole, numbers, shown
 from ntkspec.predict.modes import Modes, Source, first_degree, resolved
 from ntkspec.predict.regularization import (
     Regularization,
@@ -120,7 +120,7 @@ class LearningCurve(Result):
     def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
         """Errors with bounds by number of samples, and their parts by degree."""
         alone, both = ("samples",), ("samples", "degree")
-        return {
+        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
             "test_error": (alone, self.test_error),
             "at_least": (alone, self.test_error_bounds[:, 0]),
             "at_most": (alone, self.test_error_bounds[:, 1]),
@@ -132,6 +132,9 @@ class LearningCurve(Result):
             "bias": (both, self.bias),
             "variance": (both, self.variance),
         }
+        if not self.domain.single:
+            found["radial"] = (("degree",), self.radial)
+        return found
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the noise."""
@@ -263,9 +266,11 @@ def learning_curve(
     0.5
     """
     where = one_given(domain, dim)
-    sizes = np.atleast_1d(np.asarray(samples, dtype=np.float64))
-    if not (sizes.size and np.all(sizes >= 1.0) and np.all(np.isfinite(sizes))):
-        raise NtkspecError(f"samples = {samples!r} is not allowed; they must be at least 1")
+    sizes = np.atleast_1d(numbers(samples, "samples"))
+    if not (sizes.size and sizes.ndim == 1 and np.all((sizes >= 1.0) & np.isfinite(sizes))):
+        raise NtkspecError(
+            f"samples = {shown(samples)} is not allowed; give numbers that are at least 1"
+        )
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
     deltas = ridge * (sizes if checked_ridge_scale(ridge_scale) == "operator" else 1.0 + 0 * sizes)
     target = _checked_power(power)
@@ -467,21 +472,31 @@ def _checked_degrees(
 
 def _checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int], float]:
     """(degree, radial) -> power, as numbers that are not negative."""
+    refusal = NtkspecError(
+        f"power = {shown(power)} is not allowed; give a power >= 0 for each degree >= 0"
+    )
     found: dict[tuple[int, int], float] = {}
-    try:
-        if not isinstance(power, Mapping):
-            power = dict(enumerate(np.atleast_1d(np.asarray(power, dtype=np.float64)).tolist()))
-        for key, value in power.items():
-            degree, radial = key if isinstance(key, tuple) else (key, 0)
-            found[int(degree), int(radial)] = float(value)
-    except (TypeError, ValueError):
-        found = {}
-    sound = all(k >= 0 and j >= 0 and 0.0 <= v < math.inf for (k, j), v in found.items())
-    if not found or not sound:
-        raise NtkspecError(
-            f"power = {power!r} is not allowed; give a power >= 0 for each degree >= 0"
-        )
+    each = power if isinstance(power, Mapping) else _listed(power, refusal)
+    for key, value in each.items():
+        pair = key if isinstance(key, tuple) else (key, 0)
+        size, places = as_number(value), [as_whole(one) for one in pair]
+        if len(places) != 2 or not 0.0 <= size < math.inf:
+            raise refusal
+        degree, radial = places
+        if degree is None or radial is None or min(degree, radial) < 0:
+            raise refusal
+        found[degree, radial] = size
+    if not found:
+        raise refusal
     return found
+
+
+def _listed(power: ArrayLike, refusal: NtkspecError) -> dict[Any, float]:
+    """Powers from degree 0 on by their degrees."""
+    values = np.atleast_1d(numbers(power, "power"))
+    if values.ndim != 1:
+        raise refusal
+    return dict(enumerate(values.tolist()))
 
 
 def _nonnegative(value: float, name: str) -> float:

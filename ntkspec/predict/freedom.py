@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import whole_number
+from ntkspec.parameters import numbers, shown, whole_number
 from ntkspec.predict.modes import Source, resolved
 from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
 from ntkspec.results import Result
@@ -81,13 +81,15 @@ class EffectiveDimension(Result):
     def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
         """Degrees of freedom with bounds, their parts by degree, and those in the variance."""
         alone = ("ridge",)
-        found = {
+        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
             "effective_dimension": (alone, self.effective_dimension),
             "at_least": (alone, self.bounds[:, 0]),
             "at_most": (alone, self.bounds[:, 1]),
             "second": (alone, self.second),
             "of_degree": (("ridge", "degree"), self.of_degree),
         }
+        if not self.domain.single:
+            found["radial"] = (("degree",), self.radial)
         if self.of_samples is not None:
             found["of_samples"] = (alone, self.of_samples)
         return found
@@ -152,9 +154,9 @@ def effective_dimension(
     array([6.78])
     """
     where = one_given(domain, dim)
-    values = np.atleast_1d(np.asarray(ridge, dtype=np.float64))
-    if not (values.size and np.all(values > 0.0) and np.all(np.isfinite(values))):
-        raise NtkspecError(f"ridge = {ridge!r} is not allowed; it must be positive")
+    values = np.atleast_1d(numbers(ridge, "ridge"))
+    if not (values.size and values.ndim == 1 and np.all((values > 0.0) & np.isfinite(values))):
+        raise NtkspecError(f"ridge = {shown(ridge)} is not allowed; give positive numbers")
     n = _checked_samples(samples)
     if checked_ridge_scale(ridge_scale) == "matrix":
         if n is None:

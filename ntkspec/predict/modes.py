@@ -16,7 +16,7 @@ from ntkspec.conventions import MAX_DEGREE
 from ntkspec.domains import Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import whole_number
+from ntkspec.parameters import shown, whole_number
 from ntkspec.results import Result
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.route import as_source, double_only
@@ -290,7 +290,7 @@ def modes(
     ----------
     source : Network, ZonalKernel, str, Spectrum, TableSlice or Modes
         A name stands for the poster's network.  A spectrum is taken as it is (normalization
-        "probability"), a table's slice in one of its dimensions.
+        "probability"), a table's slice in one of its dimensions; their degrees in any order.
     domain : Domain or int, optional
         An integer stands for `Sphere`.  By default `Sphere(3)` for a network or a kernel, the
         domain of a spectrum, and the only dimension of a slice.
@@ -310,8 +310,8 @@ def modes(
     Raises
     ------
     NtkspecError
-        For a spectrum in another normalization, a kernel that is not positive definite, a slice
-        without the dimension, and what `ntkspec.spectrum` refuses.
+        For a spectrum in another normalization, a kernel that is not positive definite, a domain or
+        a kernel that what is given does not have, and what `ntkspec.spectrum` refuses.
 
     Notes
     -----
@@ -331,27 +331,34 @@ def modes(
     >>> modes("relu", ntkspec.Cube(4)).rest
     (0.0, 0.0)
     """
+    where = one_given(domain, dim)
+    if (
+        isinstance(source, (Modes, Spectrum))
+        and where is not None
+        and as_domain(where) != source.domain
+    ):
+        name = "domain" if isinstance(where, Domain) else "dim"
+        raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {source.domain}")
     if isinstance(source, Modes):
         return source
-    where = one_given(domain, dim)
+    if isinstance(source, (Spectrum, TableSlice)) and kernel not in ("ntk", source.kernel):
+        raise NtkspecError(
+            f"kernel = {shown(kernel)} is not allowed; what is given has kernel = {source.kernel!r}"
+        )
     if max_degree is None and isinstance(source, (Network, ZonalKernel, str)):
         where = as_domain(where)
         return modes_to(source, where, kernel, first_degree(where))
     if isinstance(source, TableSlice):
         row = _row(source, where)
-        logs = source.log_eigenvalues[row][:, np.newaxis]
+        degrees, at = np.unique(source.degrees, return_index=True)
+        logs = source.log_eigenvalues[row][at, np.newaxis]
         error = np.full(logs.shape, source.relative_error[row])
         sphere = Sphere(int(source.dims[row]))
-        return _gathered(sphere, source.network, source.kernel, source.degrees, logs, error)
+        return _gathered(sphere, source.network, source.kernel, degrees, logs, error)
     if not isinstance(source, Spectrum):
         where = as_domain(where)
         last = first_degree(where) if max_degree is None else max_degree
         source = _computed(source, where, kernel, last)
-    elif where is not None and as_domain(where) != source.domain:
-        name = "domain" if isinstance(where, Domain) else "dim"
-        raise NtkspecError(
-            f"{name} = {where!r} is not allowed; the spectrum given is {source.domain}"
-        )
     if source.normalization != "probability":
         raise NtkspecError(
             f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "
@@ -626,11 +633,18 @@ def _log_largest_beyond(
 
 def _row(part: TableSlice, where: Domain | int | None) -> int:
     """The place of a dimension in a table's slice."""
-    if where is None and part.dims.size == 1:
+    has = np.unique(part.dims)
+    if where is None and has.size == 1:
         return 0
-    dim = where.dim if isinstance(where, Sphere) else where
-    at = np.flatnonzero(part.dims == dim)
-    if at.size != 1:
-        has = ", ".join(map(str, part.dims[:8].tolist()))
-        raise NtkspecError(f"dim = {dim!r} is not allowed; the slice of the table has {has}")
+    sphere = None if where is None else as_domain(where)
+    at = np.flatnonzero(part.dims == sphere.dim) if isinstance(sphere, Sphere) else has[:0]
+    if at.size == 0:
+        listed = ", ".join(map(str, has[:8])) + (" ..." if has.size > 8 else "")
+        if where is None:
+            raise NtkspecError(
+                f"the slice of the table has several dims, {listed}; give one of them"
+            )
+        raise NtkspecError(
+            f"dim = {shown(where)} is not allowed; the slice of the table has {listed}"
+        )
     return int(at[0])

@@ -12,6 +12,7 @@ from ntkspec.domains import Cube
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import as_number, shown
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra import spectrum
 
@@ -82,12 +83,12 @@ def _times(mantissa: float, exponent: int, whole: int) -> tuple[float, int]:
 
 def _checked_readout(readout: tuple[float, float]) -> tuple[float, float]:
     try:
-        weight, bias = (float(x) for x in readout)
+        weight, bias = (as_number(x) for x in readout)
     except (TypeError, ValueError):
         weight, bias = 0.0, 0.0
     if not (0.0 < weight < math.inf and 0.0 <= bias < math.inf):
         raise NtkspecError(
-            f"readout = {readout!r} is not allowed; give the variances of its weights, positive, "
-            "and of its bias, at least 0"
+            f"readout = {shown(readout)} is not allowed; give the variances of its weights, "
+            "positive, and of its bias, at least 0"
         )
     return weight, bias

@@ -413,3 +413,60 @@ def test_the_degrees_that_nobody_names_are_those_that_are_known(source):
     assert found.degrees.size and found.degrees.max() <= 12
     again = predict.samples_to_learn(source, 3, degrees=found.degrees)
     assert np.array_equal(found.samples, again.samples)
+
+
+def test_degrees_of_a_slice_may_be_in_any_order_and_repeated():
+    sorted_ = ntkspec.spectrum("relu", 3, [0, 1, 2, 4, 8])
+    with ntkspec.atlas() as atlas:
+        part = atlas.select("relu", dim=[3, 3], degrees=[4, 0, 2, 2, 1, 8])
+    for one in (part, ntkspec.spectrum("relu", 3, [4, 0, 2, 2, 1, 8])):
+        assert predict.modes(one).degrees.tolist() == [0, 1, 2, 4, 8]
+        np.testing.assert_allclose(
+            predict.learning_times(one, degrees=[8, 1, 4]).times,
+            predict.learning_times(sorted_, degrees=[8, 1, 4]).times,
+            rtol=1e-13,
+        )
+        np.testing.assert_allclose(
+            predict.effective_dimension(one, ridge=[1e-3]).bounds,
+            predict.effective_dimension(sorted_, ridge=[1e-3]).bounds,
+            rtol=1e-12,
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: predict.modes(predict.modes("relu", 3), 5), "given is on the sphere, dim = 3"),
+        (
+            lambda: predict.learning_times(predict.modes("relu", 3), Cube(5)),
+            r"domain = Cube\(dim=5\) is not allowed",
+        ),
+        (
+            lambda: predict.modes(ntkspec.spectrum("relu", 3, [0]), kernel="nngp"),
+            "kernel = 'nngp' is not allowed; what is given has kernel = 'ntk'",
+        ),
+        (lambda: predict.modes(ntkspec.spectrum("relu", [3, 4], [0])), "has several dims, 3, 4"),
+        (lambda: predict.learning_curve("relu", 3, "10"), "samples = '10' is not allowed"),
+        (lambda: predict.learning_curve("relu", 3, [[1, 2]]), r"samples = \[\[1, 2\]\] is not all"),
+        (lambda: predict.learning_curve("relu", 3, 10, {2.5: 1.0}), r"power = \{2.5: 1.0\} is not"),
+        (lambda: predict.learning_curve("relu", 3, 10, {1: "1"}), r"power = \{1: '1'\} is not"),
+        (lambda: predict.learning_curve("relu", 3, 10, {math.inf: 1.0}), r"power = \{inf: 1.0\}"),
+        (lambda: predict.learning_curve("relu", 3, 10, 10**400), "power = 1000.* is not allowed"),
+        (lambda: predict.learning_curve("relu", 3, 10, [[0, 1]]), r"power = \[\[0, 1\]\] is not"),
+        (lambda: predict.effective_dimension("relu", 3, "x"), "ridge = 'x' is not allowed"),
+        (lambda: predict.effective_dimension("relu", 3, [[1.0]]), r"ridge = \[\[1.0\]\] is not"),
+        (lambda: predict.fractional_variances("relu", 3, readout=(True, "0")), "readout = "),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(call, words):
+    with pytest.raises(NtkspecError, match=words):
+        call()
+
+
+def test_parts_of_a_degree_have_their_rank():
+    xarray = pytest.importorskip("xarray")
+    curve = predict.learning_curve("erf", Gaussian(4, radial=2), [10], {1: 1.0})
+    freedom = predict.effective_dimension("erf", Gaussian(4, radial=2), [1e-2])
+    for dataset in (curve.to_xarray(), freedom.to_xarray()):
+        assert isinstance(dataset, xarray.Dataset) and "radial" in dataset.coords
+        assert dataset.radial.to_numpy().tolist() == [0, 1] * 9

@@ -148,3 +148,35 @@ def test_names_of_users_functions_are_printable(name):
     for make in (ntkspec.user_activation, ntkspec.ZonalKernel):
         with pytest.raises(NtkspecError, match=r"^name = .* must be a string of printable"):
             make(np.tanh, name=name)
+
+
+@pytest.mark.parametrize(
+    ("make", "drawn"),
+    [
+        (lambda: predict.modes("relu", 3, max_degree=2), [-2.772589, -2.484907, -3.599267]),
+        (lambda: predict.learning_times("tanh", 1000, degrees=[1, 501]), [9.437119, 1030.870099]),
+        (lambda: spectrum("relu", 3, [3, 5]), []),
+        (lambda: predict.learning_curve("relu", Cube(4), [100], {1: 1.0}), []),
+    ],
+    ids=["logarithms", "overflow", "zeros", "no error"],
+)  # fmt: skip
+def test_plots_draw_all_that_is_finite(make, drawn):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    ax = make().plot(figure.subplots())
+    figure.canvas.draw()
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), drawn, rtol=1e-6)
+
+
+def test_a_plot_needs_axes():
+    with pytest.raises(NtkspecError, match="ax = 'C1' is not allowed; give axes"):
+        spectrum("relu", 3, [0]).plot("C1")
+
+
+def test_one_picture_has_one_kind_of_values():
+    high, low = spectrum("tanh", 1000, [1, 501]), spectrum("relu", 3, [0, 1])
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    for first, last, scale in ((high, low, "linear"), (low, high, "log")):
+        ax = figure.add_subplot()
+        last.plot(first.plot(ax))
+        values = [y for line in ax.lines for y in line.get_ydata()]
+        assert ax.get_yscale() == scale and np.all((np.array(values) < 0.0) == (scale == "linear"))
