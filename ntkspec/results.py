@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["MEANINGS", "Result", "library"]
+__all__ = ["MEANINGS", "Result", "html_table", "library"]
 
 #: Rows of a table that are shown; of more, the first and the last.
 MOST_ROWS = 10
@@ -150,15 +150,7 @@ class Result(ABC):
         return "\n".join([self.title(), *lines])
 
     def _repr_html_(self) -> str:
-        names, rows = self._shown()
-        head = "".join(f"<th>{escape(name)}</th>" for name in names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-        )
-        return (
-            f"<table><caption>{escape(self.title())}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        return html_table(self.title(), *self._shown())
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return flat columns of equal length: the axes of the main variable, then variables."""
@@ -297,6 +289,24 @@ def library(name: str, purpose: str) -> Any:
     except ImportError:
         package = name.partition(".")[0]
         raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[tables]'") from None
+
+
+def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return an HTML table of strings with a caption, escaped, for notebooks.
+
+    Examples
+    --------
+    >>> html_table("x < 1", ["x"], [["0"]])[:40]
+    '<table><caption>x &lt; 1</caption><thead'
+    """
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f"<table><caption>{escape(title)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
 
 
 def _equal(one: Any, other: Any) -> bool:

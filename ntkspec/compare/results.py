@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.files.text import CsvWriter
-from ntkspec.results import library
+from ntkspec.results import html_table, library
 from ntkspec.trainer.rates import WidthPower
 
 if TYPE_CHECKING:
@@ -268,11 +267,7 @@ class Comparison:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        lines = ["".join(f"<th>{name}</th>" for name in HEADINGS)]
-        for row in self._first_rows():
-            lines.append("".join(f"<td>{html.escape(cell)}</td>" for cell in _shown(row)))
-        table = "".join(f"<tr>{line}</tr>" for line in lines)
-        return f"<p>{html.escape(self._headline())}</p><table>{table}</table>"
+        return html_table(self._headline(), HEADINGS, map(_shown, self._first_rows()))
 
     @property
     def is_complete(self) -> bool:

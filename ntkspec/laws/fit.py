@@ -26,6 +26,7 @@ from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
+from ntkspec.results import html_table
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
 from ntkspec.zonal import ZonalKernel
@@ -53,6 +54,8 @@ WINS = 0.5
 #: Errors are this many times what the numbers move.
 SAFETY = 2.0
 TOLERANCE = 0.01
+#: Columns of the tables in notebooks.
+HEADINGS = ("law", "power", "rate", "log constant", "prediction error")
 
 
 def with_error(value: float, error: float) -> str:
@@ -115,6 +118,9 @@ class FittedLaw:
         constant = with_error(self.log_constant, self.log_constant_error)
         return f"{self.kind} law, {numbers}, log constant = {constant}"
 
+    def _repr_html_(self) -> str:
+        return html_table("Fitted law", HEADINGS, [_row(self)])
+
     def log_eigenvalue(self, degrees: ArrayLike) -> Vector:
         """Natural logarithm of the law in k + shift, elementwise."""
         k = np.asarray(degrees, dtype=np.float64) + self.shift
@@ -154,6 +160,9 @@ class Fit:
         """The law the data support."""
         return None if self.supported == "none" else self.laws[self.supported]
 
+    def _repr_html_(self) -> str:
+        return html_table(f"Fit: {_support(self)}", HEADINGS, map(_row, self.laws.values()))
+
 
 @dataclass(frozen=True, repr=False)
 class FittedSpectrum:
@@ -181,9 +190,16 @@ class FittedSpectrum:
     derived_from: int | None = None
 
     def __repr__(self) -> str:
-        degrees = ("even", "odd")[self.parity]
         found = "no law is supported" if self.fit.best is None else repr(self.fit.best)
-        return f"Fit of {self.name}, dim = {self.dim} ({self.kernel}), {degrees} k: {found}"
+        return f"{self._title()}: {found}"
+
+    def _repr_html_(self) -> str:
+        title = f"{self._title()}: {_support(self.fit)}"
+        return html_table(title, HEADINGS, map(_row, self.fit.laws.values()))
+
+    def _title(self) -> str:
+        degrees = ("even", "odd")[self.parity]
+        return f"Fit of {self.name}, dim = {self.dim} ({self.kernel}), {degrees} k"
 
 
 def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> Fit:
@@ -283,6 +299,23 @@ def fit(
         f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a "
         "Spectrum with one eigenvalue for each degree"
     )
+
+
+def _row(law: FittedLaw) -> tuple[str, ...]:
+    """The cells of a fitted law, in the order of HEADINGS."""
+    return (
+        law.kind,
+        with_error(law.power, law.power_error),
+        "" if law.kind == "power" else with_error(law.rate, law.rate_error),
+        with_error(law.log_constant, law.log_constant_error),
+        f"{law.prediction_error:.1e}",
+    )
+
+
+def _support(fit: Fit) -> str:
+    if fit.supported == "none":
+        return "no law is supported"
+    return f"the {fit.supported} law is supported"
 
 
 def _fit_slice(part: TableSlice) -> list[FittedSpectrum]:

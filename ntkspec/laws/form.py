@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.results import html_table
 
 __all__ = ["Kind", "Law", "branch_point", "by_parity"]
 
@@ -159,14 +160,23 @@ class Law:
             parts.append("/ k!" if self.factorial == 1.0 else f"/ k!^{self.factorial:g}")
         return " ".join(parts)
 
+    def _title(self) -> str:
+        if self.spectrum is None:
+            return "Law"
+        network, dim, kernel = self.spectrum
+        return f"Law of {network.name}, dim = {dim} ({kernel})"
+
     def __repr__(self) -> str:
-        of = ""
-        if self.spectrum is not None:
-            network, dim, kernel = self.spectrum
-            of = f" of {network.name}, dim = {dim} ({kernel})"
         degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]
         other = "" if self.other is None else f"; {self.other._formula()}, other k"
-        return f"Law{of}: {self._formula()}{degrees}{other}"
+        return f"{self._title()}: {self._formula()}{degrees}{other}"
+
+    def _repr_html_(self) -> str:
+        rows = [({0: "even", 1: "odd", None: "all"}[self.parity], self._formula())]
+        if self.parity is not None:
+            other = "0 from some degree on" if self.other is None else self.other._formula()
+            rows.append((("odd", "even")[self.parity], other))
+        return html_table(self._title(), ("degrees k", "eigenvalue"), rows)
 
     def _numbers(self) -> tuple[Any, ...]:
         """What makes two laws equal; NaN, which equals nothing, as text."""

@@ -15,7 +15,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
 from ntkspec.laws.fit import fit_law
 from ntkspec.networks import Network
-from ntkspec.spectra import eigenvalues
+from ntkspec.spectra import eigenvalues, spectrum
 from ntkspec.tables import open_table
 
 RECIPE = """\
@@ -163,3 +163,14 @@ def test_what_no_law_determines(dim, size):
     noise = np.random.default_rng(5).uniform(-1.0, 1.0, 40)
     assert fit_law(np.arange(1, 41), size * noise, dim=dim).supported == "none"
     assert fit_law(np.arange(1, 41) + 2.0**53, size * noise, dim=dim).supported == "none"
+
+
+def test_fits_are_tables_in_notebooks():
+    k = np.arange(10, 400, 2)
+    found = fit_law(k, -3.0 * np.log(k + 1.0))
+    html = found._repr_html_()
+    assert "the power law is supported" in html and html.count("<tr>") == 4
+    assert found.best._repr_html_().count("<tr>") == 2
+    assert "no law is supported" in fit_law(k[:3], -np.log(k[:3]))._repr_html_()
+    (one,) = fit(spectrum("tanh", 3, range(1, 100, 2)))
+    assert "<caption>Fit of tanh, dim = 3 (ntk), odd k" in one._repr_html_()

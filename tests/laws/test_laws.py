@@ -291,3 +291,17 @@ def test_laws_that_are_not_derived_compare_print_and_are_not_drawn():
     assert repr(law(network)) == "Law of sin, dim = 3 (ntk): C k^p exp(-r k), odd k"
     with pytest.raises(NtkspecError, match="not derived"):
         law(network).plot()
+
+
+@pytest.mark.parametrize(
+    "network,rows",
+    [
+        ("relu", ["even</td><td>0.1592 k^-3", "odd</td><td>0 from some degree on"]),
+        ("elu", ["odd</td><td>0.4775 k^-5", "even</td><td>2.387 k^-7"]),
+        (Network("gelu", bias_variance=0.1), ["all</td>"]),
+    ],
+)
+def test_laws_are_tables_in_notebooks(network, rows):
+    html = law(network, dim=3)._repr_html_()
+    assert html.count("<tr>") == 1 + len(rows) and all(row in html for row in rows)
+    assert html.startswith("<table><caption>Law of ") and ", dim = 3 (ntk)</caption>" in html
