@@ -1,1 +1,1 @@
-"""Benchmarks against what a user would pick instead: `python -m bench [NAME ...]`."""
+"""Benchmarks against the alternatives of a user: `python -m bench [NAME ...]`."""

@@ -1,4 +1,4 @@
-"""Relative errors against the references of the tests, made by the independent route."""
+"""Relative errors against the references of the tests, computed by the independent route."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run() -> list[dict[str, Any]]:
 
 def _is_plain(row: dict[str, str]) -> bool:
     poster = (row["weight_variance"], row["trained"], row["kernel"])
-    # A logarithm beyond e^-700 has no more than 13 digits as a double.
+    # A logarithm below -700 has at most 13 digits after the point as a double.
     return poster == ("1.0", "hidden", "ntk") and mpmath.mpf(row["value"]) > 2.3e-308
 
 

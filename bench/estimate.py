@@ -1,6 +1,6 @@
-"""Times that `ntkspec.sweeps.estimate` predicts for blocks, compared with measured ones.
+"""Times of blocks predicted by `ntkspec.sweeps.estimate`, compared with measured ones.
 
-Every block is computed in a process of its own, after small ones of other networks, which load the
+Every block is computed in a new process, after small ones of other networks, which load the
 compiled code; that of a series after itself, which leaves the coefficients of the series.
 """
 

@@ -1,4 +1,4 @@
-"""Cost as the degrees and the dimensions grow from 1x to 64x; one spectrum, cold and warm."""
+"""Cost for 1 to 64 times as many degrees and dimensions; one spectrum, cold and warm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kernel evaluations a second, pointwise and as a matrix."""
+"""Kernel evaluations per second, pointwise and as a matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m bench.measured`: keep what benchmarks found, for the manual's page of figures.
+"""`python -m bench.measured`: store results of benchmarks for the manual's page of figures.
 
 A benchmark writes all its rows to `out/bench/NAME.json`.  What the repository keeps of it are its
 goals and the machine's facts, in `bench/results.json`; the manual's build makes tables of them.
@@ -21,7 +21,7 @@ __all__ = ["RESULTS", "keep", "tables"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
-#: What one benchmark writes beside the table of its own name.
+#: Additional files of a benchmark.
 FURTHER = {"growth": ("single",), "scale": ("scale-inputs", "scale-blocks", "scale-validation")}
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")
 
@@ -51,7 +51,7 @@ def _names() -> list[str]:
 
 
 def _dumped(results: dict[str, Any]) -> str:
-    """Return JSON with one line for a machine and one for a goal: changes are read line by line."""
+    """Return JSON with one line per machine and per goal, for readable diffs."""
     parts = []
     for name, result in results.items():
         goals = ",\n  ".join(json.dumps(goal) for goal in result["goals"])
@@ -140,7 +140,7 @@ def _cell(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return the text with everything escaped that could be markup."""
+    """Return the text with all markup escaped."""
     return "".join(f"\\{c}" if c in "\\*`|_<>" else c for c in text)
 
 

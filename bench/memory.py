@@ -1,4 +1,4 @@
-"""Peak memory of a sweep's client and workers against the size of its table."""
+"""Peak memory of a sweep's client and workers, for different sizes of its table."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(tops: tuple[int, int] = TOPS, planned: int = PLANNED) -> list[dict[str, 
 
 
 def _sweep(folder: Path, top: int, *options: str) -> dict[str, Any]:
-    """One sweep as a process, watched from outside."""
+    """One sweep as a process, measured from outside."""
     recipe = folder / f"{top}.toml"
     recipe.write_text(RECIPE.format(top=top))
     out = folder / f"{top}.h5"

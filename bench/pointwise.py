@@ -61,7 +61,7 @@ def _goals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def references(path: Path = REFERENCES) -> list[dict[str, Any]]:
-    """Networks of the file with t and the exact kernel there; and other ways theirs has of them."""
+    """Networks of the file, with t and the exact kernel, and neural-tangents' variants of them."""
     cases: dict[tuple[str, ...], dict[str, Any]] = {}
     with path.open() as file:
         for row in csv.DictReader(line for line in file if line[0] != "#"):
@@ -86,7 +86,7 @@ def _other_ways(case: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Keep this process and its children on one core, where the system lets us."""
+    """Keep this process and its children on one core, if the system allows it."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -110,7 +110,7 @@ def cpu_seconds(function: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def _all_ours(cases: list[dict[str, Any]], points: int) -> list[dict[str, Any]]:
-    """Ours of every case, a network once; empty, with a line that says why, if it is refused."""
+    """Our answers for all cases, once per network; empty, with the reason, if refused."""
     done: dict[str, dict[str, Any]] = {}
     refused: Counter[str] = Counter()
     for case in cases:
@@ -143,7 +143,7 @@ def _ours(case: dict[str, Any], points: int) -> dict[str, Any]:
 
 
 def _theirs(cases: list[dict[str, Any]], points: int) -> list[dict[str, Any]]:
-    """Answers of neural-tangents; empty ones, with a line, if its environment cannot be had."""
+    """Answers of neural-tangents; empty, with a message, if it cannot be installed."""
     requests = []
     for case in cases:
         size = min(points, POINTS_BY_NODES.get(case["nodes"], points))

@@ -1,4 +1,4 @@
-"""Measured decay rates of networks that train against the predicted ones, by width."""
+"""Measured decay rates of trained networks compared with the predicted ones, by width."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ loss = {{s = {s}, step_size = {step}, weight = "{weight}"}}
 CIRCLE = '{kind = "circle", points = 64}'
 SPHERE = '{kind = "product", degree = 13, dim = 3}'
 WIDTHS, SEEDS = (1024, 4096, 16_384, 65_536), 5
-#: Of the ratio at the largest width; of the largest rate, below which a degree has no goal.
+#: Goal for the ratio at the largest width; fraction of the largest rate below which no goal is set.
 TOLERANCE, SHARE = 0.03, 0.01
 
 
@@ -161,6 +161,6 @@ def _spread(setting: Setting, found: Comparison) -> dict[str, Any]:
 
 
 def _known_goal(what: str, wanted: str, measured: float | None, met: bool) -> dict[str, Any]:
-    """A goal of which there may be no figure: JSON has no NaN."""
+    """A goal that may lack a figure; JSON has no NaN."""
     known = measured if measured is not None and measured == measured else None
     return goal(what, wanted, known, met and known is not None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What all benchmarks share: timing, tables on the screen, JSON beside them."""
+"""Common code of the benchmarks: timing, tables on the screen, JSON files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ console = Console(width=None if os.isatty(1) else 130)
 
 
 def seconds(function: Callable[[], Any], repeats: int = 7) -> float:
-    """Median time of a call, after one that is not counted (compilation, caches)."""
+    """Median time of a call, after a first one that is not counted (compilation, caches)."""
     function()
     times = []
     for _ in range(repeats):

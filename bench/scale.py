@@ -1,4 +1,4 @@
-"""A sweep of 10^12 eigenvalues on 1 to 100,000 workers: a simulation fed with measured costs.
+"""A sweep of 10^12 eigenvalues on 1 to 100,000 workers, simulated with measured costs.
 
 Measured in the same run: the processor time of blocks (computed, hashed, packed into their files)
 and the bytes of these, the rate of the disk here, what scheduler and client spend on a task that
@@ -28,8 +28,8 @@ from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.recipe import parse_recipe
 
 TOTAL = 10**12
-IN_FLIGHT = 4  # tasks for each worker, as the sweep has it
-#: Tasks simulated one by one, at least eight for each worker; the rest at the rate found.
+IN_FLIGHT = 4  # tasks for each worker, as in a sweep
+#: Tasks simulated individually, at least eight per worker; the others at the resulting rate.
 SIMULATED = 100_000
 WORKERS = (1, 10, 100, 1000, 10_000, 100_000)
 NETWORKS = {
@@ -44,7 +44,7 @@ SHARED = (1e10, 1e11)
 
 @dataclass(frozen=True)
 class Costs:
-    """What a simulation is fed with.
+    """Input of a simulation.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds of a sweep, the share of the workers' time spent computing, and what limits it."""
+    """Seconds of a sweep, the share of the workers' time spent computing, and the bottleneck."""
 
     seconds: float
     efficiency: float
@@ -80,12 +80,12 @@ class Outcome:
 
 
 def simulate(costs: Costs, workers: int, tasks: int, seed: int = 0) -> Outcome:
-    """Play a sweep of some tasks on some workers."""
+    """Simulate a sweep of some tasks on some workers."""
     count = min(tasks, max(SIMULATED, 8 * workers))
     drawn = np.random.default_rng(seed).choice(np.asarray(costs.seconds), count).tolist()
     ends = _play(costs, workers, drawn)
     seconds = ends[-1]
-    if count < tasks:  # what comes after the first wave is all alike
+    if count < tasks:  # all waves after the first are equal
         seconds += (tasks - count) * (ends[-1] - ends[workers - 1]) / (count - workers)
     busy = tasks * float(np.mean(costs.seconds)) / workers
     shares = {
@@ -98,7 +98,7 @@ def simulate(costs: Costs, workers: int, tasks: int, seed: int = 0) -> Outcome:
 
 
 def _play(costs: Costs, workers: int, drawn: list[float]) -> list[float]:
-    """Times at which tasks end, in order; a worker has its next task waiting, if there is one."""
+    """Times at which tasks end, in order; a worker's next task, if any, is waiting."""
     waiting = deque(enumerate(drawn))
     ready: deque[tuple[float, float]] = deque()
     scheduler, disk = 0.0, 0.0
@@ -133,7 +133,7 @@ def _play(costs: Costs, workers: int, drawn: list[float]) -> list[float]:
     return ends
 
 
-# --- what it is fed with -------------------------------------------------------------------------
+# --- measured costs ------------------------------------------------------------------------------
 
 
 def plan_of(network: str, size: int, count: int = 1) -> Plan:
@@ -178,7 +178,7 @@ def disk_rate(size: int, count: int) -> float:
 
 @contextmanager
 def cluster(workers: int) -> Iterator[Any]:
-    """A client of a cluster of its own, whose scheduler runs in this process."""
+    """A client of a new cluster, whose scheduler runs in this process."""
     from distributed import Client, LocalCluster
 
     with (
@@ -320,7 +320,7 @@ def _validated(
     size: int,
     real: float,
 ) -> list[dict[str, Any]]:
-    """A small sweep for real, against the simulation of it."""
+    """A small real sweep, compared with its simulation."""
     spent, held = found["tanh", size]
     count = max(8, int(real / np.median(spent)))
     rows = []

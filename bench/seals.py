@@ -1,4 +1,4 @@
-"""What comparing a seal costs when a table is opened and a slice of it is read."""
+"""Cost of verifying seals when a table is opened and a slice of it is read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ compression = "{compression}"
 checks = {{samples = 0}}
 networks = [{{activation = "relu"}}, {{activation = "tanh"}}]
 """
-#: What is read: a few entries, a row, a column, and a rectangle of many chunks.
+#: The slices: a few entries, a row, a column, and a rectangle of many chunks.
 SLICES: dict[str, dict[str, Any]] = {
     "entries": dict(dim=3, degrees=[1, 11]),
     "row": dict(dim=10),
@@ -70,7 +70,7 @@ def _tables(folder: Path) -> Iterator[tuple[str, Path, str]]:
 
 
 def _times(path: Path, network: str, choice: dict[str, Any]) -> tuple[float, float, float]:
-    """Processor seconds, the least of several in turn: sealed, checksums left out, h5py."""
+    """Processor seconds, the smallest of several rounds: sealed, without checksums, h5py."""
 
     def read() -> None:
         with open_table(path) as table:
@@ -109,7 +109,7 @@ def _timed(function: Callable[[], None]) -> float:
 
 @contextmanager
 def _not_comparing() -> Iterator[None]:
-    """Let every checksum of structure and chunks pass uncomputed."""
+    """Skip all checksums of structure and chunks."""
 
     def stored(self: SealedFile, place: int, name: str) -> tuple[bytes, int, int]:
         offset, size, mask, digest = self.seal.chunks[place].tolist()

@@ -1,4 +1,4 @@
-"""Time of what the seeds in ball arithmetic compute: tables, single spectra, enclosures."""
+"""Times of tables, single spectra and enclosures by seeds in ball arithmetic."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def _once(call: Callable[[], Any]) -> float:
 
 
 def _fresh(network: Network, dim: int, count: int, kernel: Any = "ntk") -> float:
-    """With seeds of its own, so that nothing computed before is used."""
+    """With new seeds, so that no earlier results are used."""
     seeds = BallSeeds.of_network(network, kernel)
     return _once(lambda: both_parities(seeds, dim, check_degrees(range(count))))

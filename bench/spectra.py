@@ -1,4 +1,4 @@
-"""Time per eigenvalue of tables, and the digits that hold, against scipy and mpmath."""
+"""Time per eigenvalue of tables, and correct digits, compared with scipy and mpmath."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def scipy_spectrum(network: Network, dim: int, degrees: np.ndarray) -> np.ndarra
 
 
 def _mpmath() -> dict[str, Any]:
-    """`quad` at 200 digits: what published NTK spectra were made with."""
+    """`quad` at 200 digits, as used for published NTK spectra."""
     start, count, worst = time.perf_counter(), 0, mpmath.mpf(0)
     with mpmath.workdps(200):
         for dim, degree in ((3, 8), (3, 16), (10, 12)):

@@ -1,4 +1,4 @@
-"""Cold and warm start of the command line, as whole processes."""
+"""Cold and warm start of the command line, measured as whole processes."""
 
 from __future__ import annotations
 

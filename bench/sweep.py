@@ -1,4 +1,4 @@
-"""Eigenvalues a second of a whole sweep into HDF5, against writing the same bytes with h5py."""
+"""Eigenvalues per second of a whole sweep into HDF5, and of h5py for the same bytes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(top: int = TOP, compressed: int = TOP_COMPRESSED) -> list[dict[str, Any]
 
 
 def _places(top: int) -> list[tuple[str, Path]]:
-    """The disk, and memory where there is room for it: a disk's speed is not ours."""
+    """The disk, and memory if there is room, since the disk's speed is not ours."""
     places = [("disk", Path.cwd())]
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * _bytes(top):
         places.append(("memory", MEMORY))
@@ -128,7 +128,7 @@ def _sweep(
     name: str, place: str, folder: Path, compression: str, layout: str, workers: int, pinned: bool,
     top: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """One sweep in a process of its own; compilation and the start of workers apart."""
+    """One sweep in a new process, without compilation and the start of workers."""
     with tempfile.TemporaryDirectory(dir=folder) as there:
         recipe = Path(there) / "recipe.toml"
         recipe.write_text(

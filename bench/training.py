@@ -1,4 +1,4 @@
-"""Steps of gradient descent a second against PyTorch on the CPU: same network, data, threads."""
+"""Steps of gradient descent per second, and PyTorch's on the CPU for the same problem."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ntkspec.trainer.points import random_points
 from ntkspec.trainer.sobolev import L2Loss
 
 SIZES = ((64, 4096), (512, 16_384), (2048, 65_536))
-#: Pairs of points and neurons from which on the goals hold.
+#: Smallest number of pairs of points and neurons for which goals are set.
 LARGE = 512 * 16_384
 WANTED = {"relu": 15.0, "tanh": 10.0}
 DIMS, PRECISIONS = (2, 3, 10), ("float64", "float32")
@@ -48,7 +48,7 @@ def run(
 def _row(
     name: str, precision: str, dim: int, n: int, width: int, threads: int, peak: float
 ) -> dict[str, Any]:
-    """Both sides in turn, each by its best of three; ours checked against theirs."""
+    """Both sides alternately, each with its best of three; our result is checked against theirs."""
     ours, theirs = _ours(name, precision, dim, n, width, threads), None
     torch = _torch(name, precision, dim, n, width, threads)
     best = _timed(ours)
@@ -86,7 +86,7 @@ def _operations(name: str, dim: int) -> int:
 
 
 def _timed(step: Callable[[], Any]) -> float:
-    """Shortest time of a step, after one that is not counted."""
+    """Shortest time of a step, after a first one that is not counted."""
     step()
     best, begun, count = float("inf"), time.perf_counter(), 0
     while count < 2 or (time.perf_counter() - begun < SECONDS and count < MOST_STEPS):

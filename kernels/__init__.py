@@ -1,9 +1,9 @@
 """The numba-compiled inner loops: arrays in, arrays out, no objects, no input or output.
 
-numba stamps a cached function by its own file only, so an edit of a callee in another file,
-or an upgrade of the package, would leave old machine code in use.  Here the cache lives in a
-folder named by a digest of all kernel sources: any edit starts a new one.  The folder is private
-to this user: see `ntkspec.kernels.cache`.
+numba checks only a cached function's own file, so after an edit of a callee in another file, or an
+upgrade of the package, old machine code would stay in use.  Here the cache is in a folder named by
+a digest of all kernel sources, so any edit starts a new one.  The folder is private to the user:
+see `ntkspec.kernels.cache`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ try:
 finally:
     numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]
 
-# Forked while another thread compiles, a child would wait for the compiler for ever.
+# A child forked while another thread compiles would wait for the compiler forever.
 os.register_at_fork(
     before=global_compiler_lock.acquire,
     after_in_parent=global_compiler_lock.release,

@@ -1,6 +1,6 @@
-"""The folder of compiled code, which nobody but this user can write.
+"""The folder of compiled code, writable by this user only.
 
-numba unpickles what it finds in its cache, so whoever can write there runs code as this user.
+numba unpickles the files in its cache, so anyone who can write there can run code as this user.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 __all__ = ["cache_folder", "is_private"]
 
-#: Tells the processes that this one starts of the folder that it made for itself.
+#: Environment variable with the temporary folder, for child processes.
 INHERITED = "NTKSPEC_KERNEL_CACHE"
 #: Symbolic links that one path may go through, as in Linux.
 MOST_LINKS = 40
@@ -55,7 +55,7 @@ def cache_folder(digest: str) -> Path:
 
 
 def is_private(folder: Path) -> bool:
-    """Whether a folder is this user's own, of mode 0700, and stays what it is.
+    """Whether a folder is this user's, of mode 0700, and cannot be replaced by others.
 
     Every folder above it, links included, is this user's or root's, and others can write there
     only under the sticky bit, which leaves our entries alone.
@@ -73,18 +73,18 @@ def is_private(folder: Path) -> bool:
 
 
 def _root() -> Path | None:
-    """Where caches are: relative paths and a home that is not known do not count."""
+    """Folders for caches; relative paths and an unknown home are ignored."""
     if given := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(given).absolute()
     given = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(given):
         return Path(given)
-    home = os.path.expanduser("~")  # "~" itself where the system knows of none
+    home = os.path.expanduser("~")  # "~" unchanged if the home is unknown
     return Path(home, ".cache") if os.environ.get("HOME") != "" and os.path.isabs(home) else None
 
 
 def _made(folder: Path) -> bool:
-    """Make a folder and those above it where they are missing; whether it is private then."""
+    """Make a folder and missing ones above it; return whether it is private."""
     missing = []
     at = folder
     while not os.path.lexists(at):
@@ -92,7 +92,7 @@ def _made(folder: Path) -> bool:
         at = at.parent
     try:
         if not all(map(_is_safe, _above(at / "any"))):
-            return False  # nothing is made where others could replace it
+            return False  # do not make a folder that others could replace
         for one in reversed(missing):
             one.mkdir(PRIVATE, exist_ok=True)
     except OSError:
@@ -101,12 +101,12 @@ def _made(folder: Path) -> bool:
 
 
 def _above(path: Path) -> Iterator[os.stat_result]:
-    """What the system says of each folder and link above an entry, from the root on.
+    """Status of each folder and link above an entry, from the root on.
 
     Raises
     ------
     OSError
-        When one is missing or cannot be looked at, or links go round in a circle.
+        When one is missing or inaccessible, or links form a loop.
     """
     at, left, links = Path(path.anchor), list(reversed(path.parent.parts[1:])), 0
     yield at.lstat()
@@ -130,7 +130,7 @@ def _above(path: Path) -> Iterator[os.stat_result]:
 
 
 def _is_safe(about: os.stat_result) -> bool:
-    """Whether others can replace no entry of ours in a folder, or where a link leads."""
+    """Whether others cannot replace this user's entries in a folder, or a link's target."""
     if about.st_uid not in (0, os.geteuid()):
         return False
     if stat.S_ISLNK(about.st_mode):
@@ -140,7 +140,7 @@ def _is_safe(about: os.stat_result) -> bool:
 
 
 def _fresh(digest: str) -> Path:
-    """Make a folder of a name that nobody can foresee, and have it removed at the end."""
+    """Make a folder with an unpredictable name, which is removed at exit."""
     for place in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):
         try:
             folder = Path(tempfile.mkdtemp("-" + digest, "ntkspec-kernels-", place))

@@ -1,12 +1,12 @@
 """A step of gradient descent of a wide layer, neuron by neuron; no array holds points x neurons.
 
-f(x) = m^(-1/2) sum_r a_r sigma(w_r . x).  Of every four neurons first the gradient is summed over
-the points, then they move, then what they now contribute to f is added; so a step reads and writes
-each weight once, and all else stays in the cache.
+f(x) = m^(-1/2) sum_r a_r sigma(w_r . x).  For every four neurons, the gradient is summed over
+the points, then they move, then their new contribution to f is added; so a step reads and writes
+each weight once, and everything else stays in the cache.
 
-Points come in blocks, x (blocks, dim, length), and so does all that belongs to them; the last
-block is filled up with zeros.  Neurons come in slabs, each with sums of its own, so that the result
-does not depend on which thread takes which slab.  The dimension is the length of the tuple `zero`:
+Points and their data are stored in blocks, x (blocks, dim, length); the last block is padded with
+zeros.  Neurons are divided into slabs with separate sums, so that the result does not depend on
+the thread that computes a slab.  The dimension is the length of the tuple `zero`:
 loops over it are unrolled when a function is compiled.
 """
 
@@ -19,7 +19,7 @@ from numba.extending import overload
 from ntkspec.kernels.elementary import constant, fused, plus, tanh, times
 from ntkspec.kernels.sigma import slope, value
 
-#: Neurons that are worked at together.
+#: Neurons that are processed together.
 GROUP = 4
 #: Largest change of an argument of tanh for which `moved_tanh` is exact to the last bit.
 SMALL, SMALL_32 = 2e-3, np.float32(0.03)
@@ -213,7 +213,7 @@ def add_moved_tanh(sigma, changes, a, r, x, kept, f):
 
 @njit(error_model="numpy", cache=True)
 def _move_readouts(sigma, w, r, x, g, a, size, width):
-    """A step of the readouts of a group; places beyond the width are not neurons."""
+    """A step of the readouts of a group; indices beyond the width are padding."""
     zero = type(size)(0)
     total = np.zeros(GROUP, a.dtype)
     for k in range(x.shape[0]):
@@ -226,7 +226,7 @@ def _move_readouts(sigma, w, r, x, g, a, size, width):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def step(sigma, zero, x, g, w, a, size, width, all_trained, slab, f, first, last):
-    """Move the neurons of some slabs by a step, and sum what they now contribute to f.
+    """Move the neurons of some slabs by a step, and sum their new contributions to f.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def step(sigma, zero, x, g, w, a, size, width, all_trained, slab, f, first, last
     size : float
         Step size over the root of the width.
     width : int
-        Neurons that are some.
+        Number of neurons without padding.
     all_trained : bool
         Whether the readouts move too.
     slab : int
@@ -249,7 +249,7 @@ def step(sigma, zero, x, g, w, a, size, width, all_trained, slab, f, first, last
     f : (slabs, blocks, length)
         Sums of a_r sigma(w_r . x) over each slab, written.
     first, last : int
-        Slabs to work at, half-open.
+        Half-open range of slabs to process.
     """
     weighted = np.empty((GROUP, x.shape[2]), x.dtype)
     for s in range(first, last):
@@ -270,7 +270,7 @@ def step(sigma, zero, x, g, w, a, size, width, all_trained, slab, f, first, last
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def tanh_step(sigma, zero, x, g, w, a, size, width, all_trained, slab, f, first, last):
-    """`step` for tanh and sigmoid with fixed readouts: two values of tanh for the price of one.
+    """`step` for tanh and sigmoid with fixed readouts: two values of tanh at the cost of one.
 
     Where the neurons move little, tanh at the new weights comes from that at the old ones.
     """

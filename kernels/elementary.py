@@ -1,4 +1,4 @@
-"""exp, tanh and the logistic function that the compiler can work out in vectors.
+"""exp, tanh and the logistic function in a form that the compiler can vectorize.
 
 Branches are selections, and a power of two is made of the bits of a sum, so that loops which call
 these functions become vector loops; the library's functions are called one number at a time.  All
@@ -127,7 +127,7 @@ def _constant(like, double, single):
 
 @njit(error_model="numpy", cache=True)
 def exp(x):
-    """exp(x); beyond the range of normal numbers that of its end."""
+    """exp(x), clipped to the range of normal numbers."""
     least, most = constant(x, LEAST, LEAST_32), constant(x, MOST, MOST_32)
     x = least if x < least else x
     x = most if x > most else x

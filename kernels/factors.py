@@ -1,4 +1,4 @@
-"""Products with a matrix that is known by its factor."""
+"""Products with a matrix that is given by its factor."""
 
 from __future__ import annotations
 

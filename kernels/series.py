@@ -56,7 +56,7 @@ def _climb(k, m, parity, dim, rho, wh, wl, we):
 
 @njit(cache=True)
 def _reach_up(k, m, parity, dim, rho):
-    """First m whose following terms no longer count against the one at m; -1: too few."""
+    """First m whose following terms are negligible against the one at m; -1: too few."""
     t, s = 1.0, 1.0
     i = (k - parity) // 2 + m
     while i < rho.size:
@@ -74,7 +74,7 @@ def _reach_up(k, m, parity, dim, rho):
 
 @njit(cache=True)
 def _reach_down(k, m, parity, dim, rho):
-    """Last m whose preceding terms no longer count against the one at m."""
+    """Last m whose preceding terms are negligible against the one at m."""
     t, s = 1.0, 1.0
     i = (k - parity) // 2 + m
     while m > 0:
@@ -128,7 +128,7 @@ def _fill(k, m, low, high, parity, dim, rho_high, rho_low):
 
 @njit(cache=True, fastmath={"reassoc"})
 def _chunk_sum(chunk):
-    # One sign: any order of summation is right to as many roundings as there are terms.
+    # Terms of one sign: in any order, the sum's error is at most a rounding per term.
     s = 0.0
     for j in range(chunk.size):
         s += chunk[j]
@@ -137,7 +137,7 @@ def _chunk_sum(chunk):
 
 @njit(cache=True)
 def _sum(terms):
-    """Sum of the terms, right to about CHUNK roundings whatever the size."""
+    """Sum of the terms, with an error of about CHUNK roundings for any number of terms."""
     s, c = 0.0, 0.0
     whole = terms.size - terms.size % CHUNK
     for first in range(0, whole, CHUNK):

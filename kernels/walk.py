@@ -80,7 +80,7 @@ def walk(dims, first_degree, tail, tail_exponent, value, exponent, seed_error, e
     """
     rows, columns = value.shape
     for i in range(rows - 3, -1, -2):
-        j = max(i - 1, 0)  # a single last row is filled twice over, alike
+        j = max(i - 1, 0)  # a single last row is filled twice, with equal values
         am, ae, ar, aw, aslope = tail[i], tail_exponent[i], seed_error, 0.0, 2.0 / dims[i]
         bm, be, br, bw, bslope = tail[j], tail_exponent[j], seed_error, 0.0, 2.0 / dims[j]
         above_a, above_b = error[(i + 2) % 2], error[(j + 2) % 2]

@@ -42,7 +42,7 @@ __all__ = [
 
 #: How an entry is recomputed.
 Method = Literal["balls", "mpmath"]
-#: Digits of the references, where none are given.
+#: Default digits of the references.
 DIGITS: dict[Method, int] = {"balls": 50, "mpmath": 20}
 
 #: A table stores what is below the smallest normal double as 0, with its logarithm.

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Common configuration and fixtures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LOST_TWINS = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the cases of slow.toml as slow, and note those that their files do not have."""
+    """Mark the cases of slow.toml as slow, and collect those that do not exist."""
     twins = tomllib.loads((TESTS / "slow.toml").read_text(encoding="utf-8"))["twins"]
     slow = {f"tests/{twin['file']}::{case}" for twin in twins for case in twin["cases"]}
     found = {item.nodeid: item for item in items}
@@ -63,5 +63,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def lost_twins(request: pytest.FixtureRequest) -> list[str]:
-    """Cases of slow.toml that are not in the files which were collected."""
+    """Cases of slow.toml that are missing in the collected files."""
     return request.config.stash[LOST_TWINS]

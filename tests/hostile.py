@@ -1,4 +1,4 @@
-"""Files that a stranger made: structures that no sweep and no training writes, each sealed anew.
+"""Hostile files: structures that no sweep and no training writes, with valid seals.
 
 As a script it tries commands on such files, each in a process of its own with bounds on time and
 memory, and prints what became of them as lines of JSON.
@@ -36,7 +36,7 @@ SHAPES = (
 
 
 def spoil_attribute(item, name, how):
-    """Put something else in the place of an attribute, or take it away."""
+    """Replace an attribute, or delete it."""
     del item.attrs[name]
     if how == "nothing":
         return
@@ -56,7 +56,7 @@ def spoil_attribute(item, name, how):
 
 
 def spoil_dataset(file, name, how, folder):
-    """Put something else in the place of an array, or take it away."""
+    """Replace an array, or delete it."""
     old = file[name]
     data, scales = old[...], file[name].shape
     group, last = file[name.rpartition("/")[0] or "/"], name.rpartition("/")[2]
@@ -144,7 +144,7 @@ def spoil_dataset(file, name, how, folder):
 
 
 def spoil(path, chance):
-    """Make a file hostile in one way; return what was done."""
+    """Make a file hostile in one way; return a description."""
     with altered(path) as file:
         items = [file]
         file.visititems(lambda _, item: items.append(item))
@@ -191,7 +191,7 @@ def spoil_group(file, item, how):
 
 
 def surroundings(folder):
-    """What hostile files refer to: a pipe that nobody writes to, and others' numbers."""
+    """Make the targets of hostile files: a pipe without a writer, and other files' numbers."""
     os.mkfifo(folder / "pipe")
     (folder / "raw.bin").write_bytes(bytes(4096))
     with h5py.File(folder / "other.h5", "w") as file:
@@ -199,7 +199,7 @@ def surroundings(folder):
 
 
 def sources(folder):
-    """Make the tables, runs and unfinished work that are spoilt."""
+    """Make the tables, runs and unfinished work to be altered."""
     from ntkspec.sweeps import run_shard
     from ntkspec.sweeps.merge import merge
     from ntkspec.trainer.runs import run, train_run
@@ -212,7 +212,7 @@ def sources(folder):
     run_shard(folder / "sweep.toml", folder / "sweep.h5", "1/1")
     train_run(folder / "run.toml", folder / "run.h5", threads=1)
     keep = run.assemble
-    run.assemble = lambda *_: 1 / 0  # killed just before it would have been whole
+    run.assemble = lambda *_: 1 / 0  # killed just before it is complete
     with contextlib.suppress(ZeroDivisionError):
         train_run(folder / "run.toml", folder / "training.h5", threads=1)
     run.assemble = keep
@@ -232,7 +232,7 @@ data = {kind = "circle", points = 16}
 target = {kind = "sine", degrees = [1, 2]}
 loss = {s = ["l2", 1]}
 """
-#: What is spoilt, each with the file of it that is.
+#: The altered outputs, each with the file that is altered.
 VICTIMS = {
     "single.h5": ["single.h5"],
     "virtual.h5": ["virtual.h5", "virtual.h5.parts/n0*.h5"],
@@ -243,7 +243,7 @@ VICTIMS = {
 
 
 def commands(victim, folder):
-    """Commands that read what was spoilt, by their names."""
+    """Commands that read an altered output, by name."""
     name, out = str(folder / victim), folder / "out"
     if victim == "sweep.h5":
         return {
@@ -275,7 +275,7 @@ def commands(victim, folder):
 
 
 def tried(arguments, folder):
-    """Run a command in a process of its own; what became of it."""
+    """Run a command in a new process; return its outcome."""
     log = folder / "log"
     child = os.fork()
     if child == 0:
@@ -293,7 +293,7 @@ def limited(arguments, log):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Of the processor, and much more by the clock for what only waits.
+    # Processor time; much more wall-clock time, for commands that wait.
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(12 * SECONDS)
@@ -313,13 +313,13 @@ def limited(arguments, log):
 
 
 def is_well(name, found):
-    """Whether a command ended as it must: with a sentence, or as if nothing were wrong."""
+    """Whether a command ended as required: with an error message, or normally."""
     allowed = (0, 1, 2, 3) if name in ("verify", "compare") else (0, 2, 3)
     return found["code"] in allowed and "Traceback" not in found["log"]
 
 
 def warm(folder):
-    """Load and compile what commands need, before any process is limited."""
+    """Load and compile everything that commands need, before processes are limited."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -339,7 +339,7 @@ def warm(folder):
 
 
 def main(count, each, seed):
-    """Try so many hostile files with commands, all or some; print what was not well, as JSON."""
+    """Run commands on hostile files, all or a sample; print failures as JSON."""
     chance = random.Random(int(seed))
     codes, tries = {}, 0
     with tempfile.TemporaryDirectory() as there:

@@ -1,4 +1,4 @@
-"""Pages of the manual taken apart: blocks of code, consoles with what they print."""
+"""Parsing of the manual's pages: blocks of code, and consoles with their output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paths import DOCS
 
 __all__ = ["DOCS", "PAGES", "Block", "alike", "blocks", "commands"]
 
-#: Written by hand: what the build makes of docs/gallery is not read.
+#: Pages written by hand; those generated from docs/gallery are not read.
 PAGES = sorted(
     str(path.relative_to(DOCS))
     for path in DOCS.rglob("*.rst")
@@ -36,13 +36,13 @@ class Block:
 
     @property
     def caption(self) -> str:
-        """Name of the file that it is."""
+        """Name of the file that the block shows."""
         found = re.search(r":caption: (.*)", self.options)
         return found.group(1) if found else ""
 
 
 def blocks(page: str, *languages: str) -> list[Block]:
-    """The blocks of a page in their order, of some languages or of all."""
+    """The blocks of a page in order, of some languages or all."""
     text = (DOCS / page).read_text(encoding="utf-8")
     found = [
         Block(
@@ -58,7 +58,7 @@ def blocks(page: str, *languages: str) -> list[Block]:
 
 
 def commands(console: str) -> Iterator[tuple[str, list[str]]]:
-    """The command lines of a console, continued ones joined, each with the lines it prints."""
+    """The command lines of a console, with continued lines joined, and the output of each."""
     lines = console.replace("\\\n", " ").splitlines()
     starts = [i for i, line in enumerate(lines) if line.startswith("$ ")]
     assert not lines or starts[0] == 0, f"a console must begin with '$ ': {lines[0]!r}"
@@ -93,7 +93,7 @@ def _same(line: str, shown: str) -> bool:
 
 
 def _unit(number: str) -> float:
-    """A unit of the last place of a decimal number, at least 1e-12 of it; 0 for a whole one."""
+    """A unit in the last place of a decimal number, at least 1e-12 of it; 0 for an integer."""
     digits, _, exponent = number.lower().partition("e")
     if "." not in digits and not exponent:
         return 0.0

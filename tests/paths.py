@@ -1,4 +1,4 @@
-"""Where the project, its manual and the tests' reference values lie."""
+"""Paths of the project, its manual and the tests' reference values."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sweeps and dask clusters as processes: to be watched, killed and compared."""
+"""Sweeps and dask clusters as processes that tests watch, kill and compare."""
 
 import contextlib
 import json
@@ -21,13 +21,13 @@ DASK = str(Path(sys.executable).with_name("dask"))
 
 
 def make_table(recipe, path, *, layout="single"):
-    """Compute a recipe's table in this process: what `run_sweep` makes, without its workers."""
+    """Compute a recipe's table in this process: the table of `run_sweep`, without workers."""
     run_shard(recipe, path, "1/1")
     return merge([f"{path}.parts"], path, layout=layout)
 
 
 def assert_same_bits(one, two):
-    """Two tables hold the same, to the bit."""
+    """Assert that two tables are equal to the bit."""
     first, second = datasets(one), datasets(two)
     assert first.keys() == second.keys()
     for name in first:
@@ -36,7 +36,7 @@ def assert_same_bits(one, two):
 
 
 def until(condition, seconds=60, process=None):
-    """Wait until a condition holds; fail where it never does, or the process has ended."""
+    """Wait until a condition holds; fail after a timeout or if the process has ended."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -45,7 +45,7 @@ def until(condition, seconds=60, process=None):
 
 
 class Sweep:
-    """`ntkspec sweep` in a session of its own, its standard error stream in a file."""
+    """`ntkspec sweep` in a new session, with its standard error stream in a file."""
 
     def __init__(self, recipe, out, *options, command="sweep", env=None):
         self.out = Path(out)
@@ -71,7 +71,7 @@ class Sweep:
 
     @property
     def events(self):
-        """What it told so far, line by line."""
+        """The lines of its log so far."""
         return [json.loads(x) for x in self.errors.splitlines() if x.startswith('{"time')]
 
     def notes(self, event):
@@ -79,12 +79,12 @@ class Sweep:
 
     @property
     def blocks(self):
-        """Block files that are there."""
+        """The existing block files."""
         return sorted(self.out.with_name(f"{self.out.name}.parts").glob("n*.h5"))
 
     @property
     def workers(self):
-        """Processes of the workers that it started."""
+        """Processes of its workers."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         return [p for p in children if "spawn_main" in " ".join(p.cmdline())]
 
@@ -92,7 +92,7 @@ class Sweep:
         until(condition, seconds, self.process)
 
     def ended(self, seconds=120):
-        """The exit code, once it has ended by itself."""
+        """Wait for the end; return the exit code."""
         return self.process.wait(timeout=seconds)
 
     def kill_all(self):
@@ -107,7 +107,7 @@ def kill_session(process):
 
 
 def session_is_alive(process):
-    """Whether any process of a session is left, but for those that are dead."""
+    """Whether a session has any process left, apart from zombies."""
     for one in psutil.process_iter(["pid", "status"]):
         try:
             mine = os.getpgid(one.info["pid"]) == process.pid
@@ -119,7 +119,7 @@ def session_is_alive(process):
 
 
 class Cluster:
-    """A dask scheduler and workers as someone else would start them."""
+    """A dask scheduler and workers, as started by someone else."""
 
     def __init__(self, folder):
         self.file = folder / "scheduler.json"
@@ -153,7 +153,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def small_disk(folder, size, options=""):
-    """A file system of its own in memory."""
+    """A separate file system in memory."""
     if os.getuid() != 0:
         pytest.skip("mounting a small disk needs root")
     folder.mkdir()

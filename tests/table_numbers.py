@@ -1,4 +1,4 @@
-"""Reading and changing the numbers of a table, past the package."""
+"""Reading and changing the numbers of a table without the package."""
 
 import contextlib
 from pathlib import Path
@@ -24,7 +24,7 @@ def datasets(path):
 
 @contextlib.contextmanager
 def altered(path):
-    """Give a file to change, and seal it anew: as one that a stranger made."""
+    """Yield a file to change, and seal it again, like a file from someone else."""
     with h5py.File(path, "r+") as file:
         yield file
         kind = file.attrs.get("format", "")
@@ -39,7 +39,7 @@ def sealed(path):
 
 
 def chunked_numbers(file):
-    """Names of the arrays of numbers in chunks, links and other objects passed over."""
+    """Names of the chunked arrays of numbers; links and other objects are skipped."""
     found = []
     for place in ("", *file):
         for name in NUMBERS:
@@ -61,7 +61,7 @@ def is_hard(group, name):
 
 
 def reseal(group):
-    """Make the checksums of a network's blocks fit its numbers again."""
+    """Update the checksums of a network's blocks for its numbers."""
     blocks = group["blocks"][...]
     for block in blocks:
         at = np.s_[block["row"] : block["row_end"], block["column"] : block["column_end"]]

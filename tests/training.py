@@ -1,4 +1,4 @@
-"""Runs in memory for tests: a ReLU network trained by plain numpy, or curves that are made up."""
+"""Runs in memory for tests: a ReLU network trained by plain numpy, or synthetic curves."""
 
 from __future__ import annotations
 
@@ -117,5 +117,5 @@ def train(run, width, seed, eta, steps, every, *, mu=None):
 
 
 def start_of(run, member):
-    """What `compare` takes for its `start`."""
+    """The argument `start` of `compare`."""
     return member.started

@@ -1,4 +1,4 @@
-"""What is known of each activation function: the catalogue, and a user's own.
+"""Descriptions of activation functions: the catalogue, and a user's own.
 
 One file for each family of activations; `catalogue` lists them and looks them up by name.
 `activation` holds the class that describes one.

@@ -1,4 +1,4 @@
-"""What is known of an activation function sigma: everything else is derived from it."""
+"""The description of an activation function, from which everything else is derived."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Function = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Singularity:
-    """The singularity of sigma nearest to the real line, which sets how its spectrum decays.
+    """The singularity of sigma nearest to the real line, which determines the spectrum's decay.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Singularity:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function and what is known of it.
+    """An activation function and its properties.
 
     A dual is E[sigma(u) sigma(v)] or E[sigma'(u) sigma'(v)] for centred Gaussians u, v of variance
     q and covariance c = q cos(theta).

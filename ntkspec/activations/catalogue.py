@@ -98,5 +98,5 @@ def activation(name: str, *, slope: float | None = None, power: int | None = Non
 
 
 def _written_power(digits: str) -> Any:
-    """The power in relu**3; other text is returned as it is, and refused with its value."""
+    """The power in relu**3; other strings are returned unchanged, and refused later."""
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 9 else digits

@@ -35,8 +35,8 @@ def user_activation(
     function : callable
         sigma, elementwise: of a float64 array ("double"), a `flint.arb` or an `mpmath.mpf`.
     derivative : callable, optional
-        sigma' likewise.  Without it, doubles compute it from sigma itself, which costs about two
-        digits, and balls differentiate the dual; a sigma that jumps has no NTK then.
+        sigma', in the same form.  If it is not given, doubles compute it from sigma, which costs
+        about two digits, and balls differentiate the dual; a sigma that jumps has no NTK then.
     name : str
     arithmetic : {"double", "flint", "mpmath"}
         The numbers that the functions take.  In doubles only eigenvalues above the rounding are
@@ -44,7 +44,7 @@ def user_activation(
     kink : bool
         Whether sigma or a derivative of it jumps at 0, for flint and mpmath numbers: it must be
         smooth elsewhere, or the spectrum is refused.  In doubles kinks and jumps are found
-        wherever they are.
+        anywhere.
     symmetry : {"odd", "even"}, optional
         Declare it to make the zeros that it forces exact.
     polynomial : int, optional
@@ -120,7 +120,7 @@ sigma(x), or ZonalKernel(function) for the kernel K(t)
 
 @dataclass(frozen=True)
 class _NoDerivative:
-    """Takes the place of a derivative that was not given; raises when called."""
+    """Placeholder for a derivative that was not given; raises when called."""
 
     name: str
 
@@ -160,5 +160,5 @@ class _SampledDual:
 
 @lru_cache(maxsize=32)
 def _resolved(dual: _SampledDual, q: float) -> tuple[Any, Any]:
-    """As precision rises a dual is made several times: what doubles say of it only once."""
+    """Cached expectations in doubles; at rising precision a dual is made several times."""
     return dual.resolved(q)

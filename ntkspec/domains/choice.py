@@ -1,4 +1,4 @@
-"""The domains that are known, and how a caller names one."""
+"""The known domains, and how callers specify one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def as_domain(domain: Domain | int | None = None, dim: int | None = None) -> Dom
 
 
 def one_given(domain: Any, dim: Any) -> Any:
-    """Return the one of `domain` and `dim` that is given, or None.
+    """Return `domain` or `dim`, whichever is given, or None.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def one_given(domain: Any, dim: Any) -> Any:
 
 
 def named_domain(name: str, dim: int, **parameters: Any) -> Domain:
-    """Return a domain from its name and parameters, as the command line and recipes give them.
+    """Return a domain from its name and parameters, as given on the command line or in recipes.
 
     Raises
     ------

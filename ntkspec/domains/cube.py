@@ -89,7 +89,7 @@ class Cube(Domain):
         return np.array(rows).reshape(len(rows), wanted.size).T
 
     def falls(self, source: Network | ZonalKernel) -> bool:
-        """For networks, whose kernels have power series with terms >= 0.
+        """True for networks, whose kernels have power series with terms >= 0.
 
         The walk of Ehrenfest gives each power of t eigenvalues that fall by twos (Yang and Salman
         2019, theorem 4.1): docs/domains.rst.
@@ -97,7 +97,7 @@ class Cube(Domain):
         return isinstance(source, Network)
 
     def log_count_beyond(self, degrees: Degrees) -> float:
-        """Logarithm of the number of functions on the cube, 2^d in all, of the degrees left out."""
+        """Logarithm of the number of parities of the omitted degrees, of 2^d in all."""
         left = 2**self.dim - sum(self._counts(np.unique(degrees)))
         return math.log(left) if left else -math.inf
 

@@ -1,7 +1,6 @@
-"""What every domain has: an index, multiplicities, a measure, and what bounds the degrees left out.
+"""The common base of domains: index, multiplicities, measure, and bounds for omitted degrees.
 
-A domain describes inputs and computes no eigenvalues: those come from the routes in
-`ntkspec.spectra`.
+A domain describes inputs.  It computes no eigenvalues; the routes in `ntkspec.spectra` do.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class Domain(ABC):
     dim : int
         Dimension d of the inputs.
     name : str
-        In the command line, in recipes and in messages.
+        Name on the command line, in recipes and in messages.
     measure : str
-        What the inputs are and how they are distributed.
+        Description of the inputs and their distribution.
     unit : bool
         Whether the inputs enter a network as unit vectors, so that E K(x, x) = K(1).
     single : bool
@@ -81,21 +80,21 @@ class Domain(ABC):
 
     @property
     def last_degree(self) -> int | None:
-        """The last degree there is; None if the degrees never end."""
+        """The last degree, or None if there are infinitely many."""
         return None
 
     @property
     def default_degrees(self) -> range:
-        """Degrees that a spectrum has unless others are asked for."""
+        """Default degrees of a spectrum."""
         return range(101)
 
     def check_degrees(self, degrees: int | str | Iterable[int] | None) -> Degrees:
-        """Return the degrees as an int64 array, the default ones for None.
+        """Return the degrees as an int64 array; None stands for the default ones.
 
         Raises
         ------
         NtkspecError
-            When a degree is not a whole number, or one that the domain does not have.
+            When a degree is not a whole number, or the domain does not have it.
         """
         wanted = check_degrees(self.default_degrees if degrees is None else degrees)
         end = self.last_degree
@@ -125,7 +124,7 @@ class Domain(ABC):
 
     @abstractmethod
     def falls(self, source: Network | ZonalKernel) -> bool:
-        """Whether it is proved that lambda_(k+2) <= lambda_k for all k."""
+        """Whether lambda_(k+2) <= lambda_k is proved for all k."""
 
     def laplacian(self, degrees: Degrees) -> Array:
         """(K,) eigenvalues of the domain's Laplacian.
@@ -133,25 +132,25 @@ class Domain(ABC):
         Raises
         ------
         NtkspecError
-            When it is not diagonal in the degrees, or not defined here.
+            When it is not diagonal in the degrees, or not defined for this domain.
         """
         raise NtkspecError(f"weight = 'laplacian' is not allowed{self.place}; use weight = 'power'")
 
     def missing(self, degrees: Degrees, falls: bool) -> Degrees:
-        """Degrees left out of `degrees`, as many as bound the eigenvalues of all left out.
+        """Some degrees that are not in `degrees`, whose eigenvalues bound all others not in it.
 
         Parameters
         ----------
         degrees : (K,) int64 array
             Increasing.
         falls : bool
-            As `falls` returns it.
+            As returned by `falls`.
 
         Notes
         -----
-        When degrees never end, the first of each parity are enough: either the eigenvalues fall,
-        or each is at most the sum of those left out over its multiplicity, which grows with the
-        degree.
+        If there are infinitely many degrees, the first of each parity suffice: either the
+        eigenvalues decrease, or each is at most the sum of the omitted ones divided by its
+        multiplicity, which grows with the degree.
         """
         end = int(degrees[-1]) + 2
         if self.last_degree is not None:
@@ -159,5 +158,5 @@ class Domain(ABC):
         return np.setdiff1d(np.arange(end + 1), degrees)
 
     def log_count_beyond(self, degrees: Degrees) -> float:
-        """Logarithm of the number of eigenvalues, with multiplicity, of the degrees left out."""
+        """Logarithm of the number of eigenvalues, with multiplicity, of the omitted degrees."""
         return math.inf

@@ -62,7 +62,7 @@ class Gaussian(Domain):
         return range(9)
 
     def multiplicity(self, degrees: Degrees) -> Array:
-        """(K,) N(d, k), of every eigenvalue of the degree."""
+        """(K,) N(d, k), the same for every eigenvalue of a degree."""
         return multiplicity(self.dim, degrees)
 
     def log_multiplicity(self, degrees: Degrees) -> Array:
@@ -74,11 +74,11 @@ class Gaussian(Domain):
         return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
-        """For networks.
+        """True for networks.
 
         K is a power series in the cosine whose coefficients are positive semidefinite kernels of
-        the two radii: so is the difference of the operators of the degrees l and l + 2, by the
-        walk of the sphere, and no eigenvalue of the second exceeds that of the same rank of the
-        first.
+        the two radii.  By the dimension walk on the sphere, the difference of the operators of
+        degrees l and l + 2 is positive semidefinite too, so no eigenvalue of the second exceeds
+        that of the same rank of the first.
         """
         return isinstance(source, Network)

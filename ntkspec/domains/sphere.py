@@ -57,7 +57,7 @@ class Sphere(Domain):
         return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
-        """For kernels that are positive in all dimensions and depend on none.
+        """True for kernels that are positive in all dimensions and do not depend on the dimension.
 
         lambda_k = lambda_(k+2) + (1 + 2k/d) lambda_k^(d+2): docs/mathematics.rst.
         """

@@ -87,7 +87,7 @@ class Growth:
             return best.upper()
 
     def _near(self, n: int) -> int:
-        """The order whose bound is about the smallest: where the ratio of moments passes n^2."""
+        """The order with about the smallest bound: the ratio of moments passes n^2 there."""
         low, high = 1, len(self._moments) - 1
         while low < high:
             middle = (low + high) // 2

@@ -30,7 +30,7 @@ __all__ = ["HermiteSeries", "hermite_dual", "hermite_series", "softplus_mean", "
 Function = Callable[[Correlation], Any]
 
 LN2 = math.log(2.0)
-#: Moments computed together.
+#: Number of moments that are computed together.
 BLOCK = 32
 MOST_MOMENTS = 400_000
 
@@ -48,7 +48,7 @@ def log_square(n: float, q: float) -> float:
 
 
 def moments_needed(q: float, nats: float) -> int:
-    """Odd n from which on the sum of n m_n^2 is below e^-nats (an estimate)."""
+    """Estimate of the odd n from which the sum of n m_n^2 is below e^-nats."""
     low, high = 1.0, 2.0
     while log_square(high, q) + 1.5 * math.log(high) > -nats - 16.0:
         low, high = high, 2.0 * high
@@ -156,7 +156,7 @@ class _Rule:
     def _advance(self, first: int, ratio: list[arb], factor: arb, n: int) -> None:
         """Weights from the present n to n, of the nodes that the block used.
 
-        Earlier ones are dropped; later ones are recomputed on demand.
+        Earlier ones are dropped and recomputed on demand.
         """
         del self.nodes[first - 1 + len(ratio) :]
         del self.squares[first - 1 + len(ratio) :]
@@ -309,7 +309,7 @@ class HermiteDual:
         self.logs = [float(slope.log().mid()) for _, slope in self.rests]
 
     def _choose(self, cosine: Any) -> int:
-        """Which of the lengths."""
+        """Index of the length."""
         size = min(float(abs(cosine).upper()), 1.0)
         fall = -2.0 * math.log(size) if size > 0.0 else 700.0
         for at, length in enumerate(self.lengths):

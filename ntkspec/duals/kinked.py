@@ -128,8 +128,8 @@ def _one_negative(angle: Any, root: Any) -> Any:
 class Expansion:
     """Polynomials for an entire function of theta in [0, pi], to the working precision.
 
-    By interpolation at Chebyshev points of equal pieces; the degree grows until each meets the
-    function between them, and that difference, with a margin, is its radius.
+    By interpolation at Chebyshev points of equal pieces.  The degree grows until each polynomial
+    agrees with the function between the points; the difference, with a margin, is its radius.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Expansion:
 def _interpolated(function: Callable[[Any], Any], degree: int) -> arb_poly:
     """Interpolation at the Chebyshev points, in monomials of x in [-1, 1].
 
-    Midpoints only: monomials would blow the radii up.  The caller measures the error.
+    Midpoints only: monomials would inflate the radii.  The caller measures the error.
     """
     angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
     values = [function(angle.cos()).mid() for angle in angles]
@@ -210,6 +210,6 @@ def _integral(function: Callable[[Any], Any], end: Any, growth: float) -> Any:
 
 @lru_cache(maxsize=8)
 def _nodes(bits: int, precision: int) -> list[tuple[arb, arb]]:
-    """Nodes and weights for an error of so many bits, at the working precision."""
+    """Nodes and weights for an error of 2^-bits, at the working precision."""
     n = 2 * (16 + bits // 5)
     return [arb.legendre_p_root(n, i, True) for i in range(n // 2)]

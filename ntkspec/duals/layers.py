@@ -13,7 +13,7 @@ __all__ = ["Layer", "Layers", "compose"]
 
 
 class Parameters(Protocol):
-    """What `Layers` reads of a network."""
+    """The attributes of a network that `Layers` reads."""
 
     @property
     def sigma(self) -> Any: ...
@@ -33,9 +33,9 @@ class Layer(NamedTuple):
     Attributes
     ----------
     covariance, tangent : number
-        q_l(t) and T_l(t); the tangent is None from the first layer on that has no slope before it.
+        q_l(t) and T_l(t); the tangent is None after the first layer without a slope.
     dual, slope : number
-        F_l(t) and D_l(t); the slope is None where it is not computed.
+        F_l(t) and D_l(t); the slope is None if it is not computed.
     """
 
     covariance: Any
@@ -44,7 +44,7 @@ class Layer(NamedTuple):
     slope: Any
 
     def kernel(self, trained: str) -> Any:
-        """K of a network that ends here: the NNGP kernel where there is no slope, else the NTK."""
+        """K of a network that ends here: the NNGP kernel without a slope, else the NTK."""
         if self.slope is None:
             return self.dual
         hidden = self.tangent * self.slope
@@ -70,8 +70,8 @@ def compose(
     covariance : number
         q_1(t).
     duals : callable
-        duals(l, q) returns F and D of layer l = 0, 1, ... at the covariance q; None for a D that
-        is not needed.
+        duals(l, q) returns F and D of layer l = 0, 1, ... at the covariance q, or None instead of
+        D if it is not needed.
     depth : int
 
     Yields

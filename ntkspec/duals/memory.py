@@ -1,6 +1,6 @@
-"""Remembering what was prepared for a ball at a precision.
+"""Caches of values prepared for a ball at a precision.
 
-Callers hold the lock of `ntkspec.precision`, as all do that compute with balls.
+Callers hold the lock of `ntkspec.precision`, like all computations with balls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of a network's duals in doubles: what the compiled pointwise kernels read."""
+"""Tables of a network's duals in doubles, for the compiled pointwise kernels."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["NetworkPanels", "network_panels"]
 #: many where they are formulas and panels may reach close to 0: F(1) - F is small there.
 BITS, BITS_OF_FORMULAS = 84, 400
 LEVELS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 29, 38, 50, 66, 87, 115)
-#: Error of the polynomials allowed, relative to the largest value of their function.
+#: Allowed error of the polynomials, relative to the largest value of their function.
 ALLOWED = 8e-16
-#: What counts as zero, relative to F(1).
+#: Largest value that is treated as zero, relative to F(1).
 NOISE = 1e-30
-#: Largest and smallest variance of a layer that doubles are trusted with.
+#: Largest and smallest variance of a layer that is allowed in doubles.
 RANGE = 1e-290, 1e290
 
 
@@ -154,14 +154,14 @@ def _layer(
 def _panels(
     function: Callable[[arb], list[arb]], levels: int, full: float
 ) -> NDArray[np.float64] | None:
-    """Polynomials on [0, 2^-levels] and four panels to each octave up to 1; None: not yet good."""
+    """Polynomials on [0, 2^-levels] and four panels per octave up to 1; None if inaccurate."""
     edges = [(0.0, 2.0**-levels)]
     for octave in range(levels, 0, -1):
         low = 2.0**-octave
         edges += [(low * (1 + i / 4), low * (1 + (i + 1) / 4)) for i in range(4)]
-    edges = edges[:-2]  # beyond sqrt(1/2) nothing is asked for
+    edges = edges[:-2]  # values beyond sqrt(1/2) are not needed
     table = np.zeros((len(edges), 3, COEFFICIENTS))
-    # What vanishes, as the curved part of a linear sigma does, is known to rounding only.
+    # A part that vanishes, like the curved part of a linear sigma, is only rounding.
     scale = np.full(3, NOISE * full)
     errors = np.zeros(3)
     for at, (low, high) in enumerate(edges):

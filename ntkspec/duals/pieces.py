@@ -1,8 +1,8 @@
-"""A function of doubles as polynomials on panels, with its kinks and jumps found.
+"""A function of doubles as polynomials on panels, with its kinks and jumps located.
 
-Panels are halved until the Chebyshev series on each has fallen to the rounding of its values and
+Panels are halved until the Chebyshev series on each has decayed to the rounding of its values and
 predicts the function at points in between.  Around a kink or a jump they shrink to a point, which
-becomes an edge of its own.  The part that stays unresolved is measured and returned as a bound.
+becomes an edge.  The unresolved part is measured and returned as a bound.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ __all__ = ["ORDER", "Pieces", "check_square_integrable", "resolve"]
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
-#: Chebyshev points of a panel; the last coefficients of the series show that it has fallen.
+#: Chebyshev points of a panel; the last coefficients of the series show that it has decayed.
 ORDER = 20
 TAIL = 4
 ROUNDING = 2.0**-53
 #: Rounding errors allowed in a function's values, in units of the rounding.
 NOISE = 48.0
-#: Width at which a panel counts as a point, relative to its place (or absolute below 1).
+#: Width at which a panel counts as a point, relative to its position (or absolute below 1).
 POINT = 1e-15
-#: Panels of less than this share of the widest lie at a break.
+#: Panels narrower than this share of the widest lie at a break.
 NARROW = 2.0**-12
 MOST_PANELS = 3000
-#: Factors on the places at which growth is measured.
+#: Factors on the arguments at which growth is measured.
 SHIFTS = (1.0, 0.9731, 0.9417)
-#: Places at which the size near 0 is measured.
+#: Arguments at which the size near 0 is measured.
 NEAR = (0.31, 1.07, 2.3, 4.1)
 MOST_BREAKS = 100
-#: How often the breaks are placed again.
+#: Number of refinements of the breaks.
 ATTEMPTS = 5
-#: Widths of the panels beside a break that place it, and their distance from it in widths.
+#: Widths of the panels next to a break that locate it, and their distance from it in widths.
 BESIDE = tuple(2.0**-k for k in range(3, 22, 2))
 GAP = 2.0**-14
-#: A kink or a jump closer to 0 than this is at 0.
+#: A kink or a jump closer to 0 than this is moved to 0.
 KINK_AT_ZERO, JUMP_AT_ZERO = 1e-13, 1e-30
 
 
@@ -55,19 +55,19 @@ class Pieces:
     Attributes
     ----------
     edges : (P + 1,) float64 array
-        Of the panels, increasing.
+        Edges of the panels, increasing.
     series : (P, ORDER) float64 array
         Chebyshev coefficients on each.
     breaks : (B,) float64 array
-        Where the function or a derivative jumps.
+        Positions at which the function or a derivative jumps.
     loose : (B,) float64 array
-        How far each jump may be from its break.
+        Largest possible distance of each jump from its break.
     misfit : (P,) float64 array
-        Largest difference seen between function and series; 0 where it is rounding.
+        Largest observed difference between function and series; 0 if it is rounding.
     skipped : (P,) float64 array
         The same on panels too narrow to be halved, where `misfit` is 0.
     graded : bool
-        Panels shrink to a break on which they lie already: a root or a pole, no kink.
+        Panels shrink to a break that is already an edge: a root or a pole, not a kink.
     """
 
     edges: Array
@@ -79,12 +79,12 @@ class Pieces:
     graded: bool
 
     def jumps(self) -> Array:
-        """By how much the function jumps at each inner edge."""
+        """Size of the function's jump at each inner edge."""
         signs = (-1.0) ** np.arange(self.series.shape[1])
         return np.asarray(np.abs(self.series[1:] @ signs - self.series[:-1].sum(axis=1)))
 
     def misplaced(self, norm: float) -> float:
-        """Bound on the error of E[f(u) f(v)] when jumps lie beside their breaks.
+        """Bound on the error of E[f(u) f(v)] from jumps that are not exactly at their breaks.
 
         norm: sqrt(E[f^2]).
         """
@@ -98,7 +98,7 @@ class Pieces:
         return total + float(np.sum(mass * self.skipped * 2.0 * (size + self.skipped + norm)))
 
     def misplaced_slope(self, norm: float) -> float:
-        """The same for E[f'(u) f'(v)], as kinks may be beside their breaks.
+        """The same for E[f'(u) f'(v)], from kinks that are not exactly at their breaks.
 
         norm: sqrt(E[f'^2]).
         """
@@ -134,7 +134,7 @@ class Pieces:
         return slope
 
     def derivative_noise(self) -> Array:
-        """What rounding leaves of doubt in the derivative on each panel."""
+        """Uncertainty of the derivative on each panel from rounding."""
         size = np.abs(self.series).max(axis=1)
         degree = np.sum(np.abs(self.series) > 4.0 * ROUNDING * size[:, np.newaxis], axis=1)
         return np.asarray(2.0 * ROUNDING * size * (1.0 + degree**1.5) / np.diff(self.edges))
@@ -154,10 +154,10 @@ def _panel(probes: int) -> tuple[Array, Array, Array, Array]:
 
 
 def check_square_integrable(log_size: Callable[[float], float], q: float, name: str) -> None:
-    """Raise unless sigma(x)^2 exp(-x^2 / (2q)) dies out; log_size(x) = log|sigma(x)|.
+    """Raise unless sigma(x)^2 exp(-x^2 / (2q)) decays; log_size(x) = log|sigma(x)|.
 
-    Around each place several points are looked at: sigma may vanish at one.  Where it is smaller
-    than near 0 its growth says nothing, and neither does growth from 0.
+    Several points around each argument are evaluated, since sigma may vanish at one.  Growth is
+    ignored where sigma is smaller than near 0, and so is growth from 0.
     """
     root = math.sqrt(q)
     usual = max(log_size(sign * z * root) for z in NEAR for sign in (1.0, -1.0))
@@ -191,13 +191,13 @@ def resolve(
     function : callable
         Elementwise, finite.
     edges : (P + 1,) float64 array
-        Of the first panels, increasing.
+        Edges of the first panels, increasing.
     negligible : callable
-        Of the ends of panels: the misfit that does not matter on each.
+        Returns the negligible misfit of each panel, given the ends of the panels.
     probes : int
-        Points looked at in each first panel besides its nodes; halves get half of them, to 16.
+        Points evaluated in each first panel besides its nodes; halves get half of them, to 16.
     most : int
-        Panels; where they do not suffice, the misfit says so.
+        Largest number of panels; if they do not suffice, the misfit is large.
     """
     edges = np.asarray(edges, dtype=np.float64)
     breaks, loose, beside = np.empty(0), np.empty(0), 1.0
@@ -206,13 +206,13 @@ def resolve(
         narrow = _narrow(found[0], found[1], float(np.diff(edges).max()))
         if narrow.size == 0 or narrow.size > MOST_BREAKS or attempt == ATTEMPTS - 1:
             break
-        # Beside a known break it is the same one, placed better.
+        # Next to a known break, it is the same break, located more accurately.
         apart = np.abs(breaks[:, np.newaxis] - narrow).min(axis=1) > 1e-6
         placed, doubt = _placed(function, narrow, negligible)
         narrow = np.where((placed >= edges[0]) & (placed <= edges[-1]), placed, narrow)
         breaks, first = np.unique(np.concatenate([breaks[apart], narrow]), return_index=True)
         loose, probes = np.concatenate([loose[apart], doubt])[first], min(probes, 16)
-        # A kink that is misplaced by 1e-12 costs the square of that.
+        # The error of a kink that is off by 1e-12 is the square of that.
         beside = 1e-5
     low, high, series, misfit, skipped = found
     ends = np.append(low, high[-1])
@@ -222,10 +222,10 @@ def resolve(
 def _placed(
     function: Function, places: Array, negligible: Callable[[Array, Array], Array]
 ) -> tuple[Array, Array]:
-    """Breaks placed to rounding, and how far jumps may be from them.
+    """Breaks located to rounding, and the possible distances of jumps from them.
 
-    Panels on both sides of a place are continued towards it.  A kink is where they meet; a jump
-    is where the function changes from one to the other.
+    Panels on both sides of a break are extrapolated towards it.  A kink is where they meet; a jump
+    is where the function changes from the left to the right one.
     """
     placed, doubt = places.copy(), 2.0 * POINT * np.maximum(np.abs(places), 1.0)
     open_ = np.arange(places.size)
@@ -252,7 +252,7 @@ def _placed(
 def _meeting(
     function: Function, at: Array, left: Array, right: Array, width: float
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Where the panels left and right of places meet, or the function jumps; and which jump."""
+    """Where the panels left and right of breaks meet, or the function jumps; and which jump."""
     gap = GAP * width
 
     def side(series: Array, x: Array, middle: Array) -> Array:
@@ -266,7 +266,7 @@ def _meeting(
 
     low, high = at - gap, at + gap
     ends = [np.subtract(*sides(x)) for x in (low, high)]
-    # A secant, then another one, as the sides are nearly straight over the gap.
+    # Two secant steps, as the sides are nearly straight over the gap.
     x = at.copy()
     turn = (ends[1] - ends[0]) / (2.0 * gap)
     with np.errstate(all="ignore"):
@@ -337,17 +337,17 @@ def _halve(
 def _fitted(
     function: Function, low: Array, high: Array, probes: int, odd: Array, beside: float
 ) -> tuple[Array, Array, Array, Array]:
-    """Series, misfit, rounding and the place of the worst misfit on each panel.
+    """Series, misfit, rounding and the position of the worst misfit on each panel.
 
-    odd: where the panel that was halved was worst: its halves must not overlook it; beside: what
-    a misfit right beside the edges counts.
+    odd: position of the worst misfit of the halved panel, which its halves must evaluate; beside:
+    the weight of a misfit right next to the edges.
     """
     x, to_series, between, to_probes = _panel(probes)
     middle, half = 0.5 * (low + high)[:, np.newaxis], 0.5 * (high - low)[:, np.newaxis]
     nodes = middle + half * x
     values = function(nodes)
     series = values @ to_series.T
-    # A jump beside an edge lies before the first node.
+    # A jump next to an edge lies before the first node.
     place = np.maximum(np.abs(low), np.abs(high))
     inside = np.minimum(4.0 * POINT * np.maximum(place, 1.0), (high - low) / 8.0)
     seen = np.stack(
@@ -371,13 +371,13 @@ def _fitted(
     error = np.maximum(misfit[rows, worst], np.abs(series[:, -TAIL:]).max(axis=1))
     size = np.abs(values).max(axis=1)
     spread = np.ptp(values, axis=1)
-    # The rounding of the arguments counts too, but a jump is none.
+    # The rounding of the arguments counts too, but not across a jump.
     moved = np.minimum(place * spread / half[:, 0], 1e9 * spread)
     return series, error, NOISE * ROUNDING * (size + moved), odd
 
 
 def _narrow(low: Array, high: Array, widest: float) -> Array:
-    """Places towards which panels shrink, neighbours taken as one."""
+    """Positions towards which panels shrink, with neighbours merged."""
     width = high - low
     small = np.flatnonzero(width < NARROW * widest)
     if small.size == 0:

@@ -1,14 +1,14 @@
 """Kernels of a user's activation in doubles, with bounds on their errors.
 
-Nothing is known of the function but its values, so it is resolved first (`ntkspec.duals.pieces`):
-panels on which it is a polynomial to rounding, its kinks and jumps at their edges.  Then
+Only values of the function are known, so it is resolved first (`ntkspec.duals.pieces`) by panels
+on which it is a polynomial to rounding, with its kinks and jumps at their edges.  Then
 
 * E[f(u) f(v)] = sum of h_n^2 rho^n with h_n its Hermite coefficients, one-dimensional integrals.
-  What the first N terms leave out is at most |rho|^N (E[f^2] - sum of h_n^2): Parseval's bound.
+  The remainder after N terms is at most |rho|^N (E[f^2] - sum of h_n^2): Parseval's bound.
 * Near rho = 1 and -1, where these terms do not suffice, a rule in the plane: in polar coordinates
   for a function that is smooth or has its kink at 0, else in the coordinates u + v and u - v, with
-  the kinks as edges of panels.  At rho = 1, -1, 0.8 and -0.8 the one-dimensional integrals tell
-  how good the rule is.
+  the kinks as edges of panels.  At rho = 1, -1, 0.8 and -0.8 the one-dimensional integrals give
+  the error of the rule.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ FLOOR = 2e-15
 #: Terms of the Hermite series, and width of the panels that integrate them; more for a smooth
 #: function whose series is longer.
 TERMS = ((400, 0.5), (1600, 0.25), (4000, 0.15))
-#: Terms for a function with a kink or a jump, whose series falls too slowly to be followed.
+#: Terms for a function with a kink or a jump, whose series decays too slowly for more.
 BROKEN = 1600
-#: How far out the Gaussian is integrated, in standard deviations: as far as the function asks.
+#: Range of the Gaussian integrals in standard deviations, depending on the function.
 REACHES = (9.5, 12.5, 17.0, 23.0, 31.0, 38.0)
-#: Up to here the function must be finite.
+#: The function must be finite up to this argument.
 FINITE = 12.5
 #: Correlations at which the rules in the plane are measured.
 CHECKS = (1.0, -1.0, 0.8, -0.8)
@@ -51,7 +51,7 @@ POLAR_REACH = 12.5
 #: Nodes of the inner rule on a panel in the plane, and panels of the outer one.
 INNER = 24
 OUTER_PANELS = 64
-#: More kinks or panels than these are not followed through the plane.
+#: Largest numbers of kinks and panels for the rule in the plane.
 MOST_BREAKS, MOST_EDGES = 12, 80
 
 
@@ -59,8 +59,8 @@ class PlainKernel:
     """K(cos theta) of a network in doubles, and bounds on its error.
 
     Angles are given by sin(theta / 2) and cos(theta / 2), or common multiples of them, such as the
-    distances of a point from another one and from its antipode: near 0 and pi only these tell how
-    far a correlation is from 1 and from -1.
+    distances of a point from another one and from its antipode: near 0 and pi only these determine
+    the distance of a correlation from 1 and -1.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class PlainKernel:
     ------
     NtkspecError
         When the activation returns another shape, NaN or an infinity, is not square integrable,
-        or jumps though its derivative is asked for and not given.
+        or jumps and its derivative is needed but not given.
     """
 
     def __init__(self, network: Any, kernel: str) -> None:
@@ -86,8 +86,8 @@ class PlainKernel:
         with np.errstate(all="ignore"):
             value, error = self._compose(sine, cosine, 0.0, 0.0)
             if self.network.depth > 1:
-                # Errors of the hidden layers change the variances and the correlations of those
-                # behind: by how much, two runs with such errors show.
+                # Errors of the hidden layers change the variances and the correlations of later
+                # layers; two runs with such errors measure by how much.
                 for scale, turn in ((1.0, 0.0), (0.0, 1.0)):
                     error = error + 2.0 * np.abs(
                         self._compose(sine, cosine, scale, turn)[0] - value
@@ -161,7 +161,7 @@ class _Duals:
 
     @property
     def _probes(self) -> int:
-        """Points to look at in a panel; numbers of high precision take long."""
+        """Points to evaluate in a panel; fewer in high precision, which is slow."""
         return 1024 if self.sigma.arithmetic == "double" else 64
 
     def _log_size(self, x: float) -> float:
@@ -207,7 +207,7 @@ class _Duals:
         full = self.function.full
         odd = np.maximum(0.5 * (full - value), 0.0)
         even = np.maximum(0.5 * (full + value), 0.0)
-        doubt = np.where(theta == 0.0, 0.0, error)  # at 0 both variances are one number
+        doubt = np.where(theta == 0.0, 0.0, error)  # at 0 both variances are equal
         ends = theta == math.pi
         if ends.any():
             parts = self.function.halves_at_pi()
@@ -224,7 +224,7 @@ class _Duals:
 
     @cached_property
     def _derivative(self) -> Expectation:
-        """Of sigma', or where it is not given of d/dz sigma(root z), by the series of sigma."""
+        """Use sigma' or, if not given, d/dz sigma(root z) from the series of sigma."""
         if self.sigma.ball_derivative is not None:
             return Expectation(self._scaled(self.sigma.derivative), self._probes)
         pieces = self.function.pieces
@@ -251,7 +251,7 @@ class Expectation:
     function : callable
         f, of float64 arrays.
     probes : int
-        Points to look at in each of the first panels.
+        Points to evaluate in each of the first panels.
 
     Attributes
     ----------
@@ -260,9 +260,9 @@ class Expectation:
     squares : (N,) float64 array
         h_n^2.
     missed : float
-        Bound on what the panels miss of f, in the norm sqrt(E[f^2]).
+        Bound on the part of f that the panels miss, in the norm sqrt(E[f^2]).
     floor : float
-        The error that all values share.
+        An error that applies to all values.
     """
 
     def __init__(self, function: Function, probes: int) -> None:
@@ -283,7 +283,7 @@ class Expectation:
 
     @classmethod
     def of_slope(cls, of: Expectation) -> Expectation:
-        """Of the derivative of another's function."""
+        """Expectations of the derivative of another's function."""
         self = cls.__new__(cls)
         self.function, self.reach = of.pieces.derivative(), of.reach
         self._integrate(of.pieces, of.pieces.derivative_noise(), 0.0)
@@ -291,7 +291,7 @@ class Expectation:
         return self
 
     def _displace(self, error: float) -> None:
-        """Count what kinks and jumps cost that are not quite at their breaks."""
+        """Add the errors from kinks and jumps that are not exactly at their breaks."""
         self.displaced = error
         self.floor += error
 
@@ -306,7 +306,7 @@ class Expectation:
             self.squares = np.empty(terms)
             hermite_sums(z, weight * values, self.squares)
             self.squares **= 2
-            # With a kink at 0 alone the polar rule goes on where these terms end.
+            # With a kink at 0 only, the polar rule is used where these terms do not suffice.
             polar = pieces.breaks.size > 0 and not np.any(pieces.breaks)
             slow = polar or (pieces.breaks.size > 0 and terms >= BROKEN)
             if slow or self.tail <= FLOOR * self.full:
@@ -316,7 +316,7 @@ class Expectation:
         self.norm = math.sqrt(self.full)
         mass = _mass(pieces.edges)
         self.missed = math.sqrt(float(mass @ (pieces.misfit + doubt) ** 2))
-        # Far out the density and the arguments carry more than one rounding.
+        # Far out the density and the arguments have more than one rounding.
         rounding = max(FLOOR * self.full, 2.0 * ROUNDING * float(weight @ (values * z) ** 2))
         self.floor = 2.0 * self.norm * self.missed + self.missed**2 + 2.0 * outside + rounding
 
@@ -362,7 +362,7 @@ class Expectation:
         """By the Hermite series, with Parseval's bound on the rest."""
         value = np.polynomial.polynomial.polyval(rho, self.squares)
         rest = np.abs(rho) ** self.squares.size * self.tail
-        half = 0.5 * np.where(rho > 0.0, rest, 0.0)  # there the rest is positive
+        half = 0.5 * np.where(rho > 0.0, rest, 0.0)  # the rest is positive there
         return value + half, np.where(rho > 0.0, half, rest)
 
     def _known(self, rho: float) -> float:
@@ -374,7 +374,7 @@ class Expectation:
 
     @cached_property
     def _polar_error(self) -> float:
-        """Of the polar rule where the value is known; infinite where the rule does not apply."""
+        """Error of the polar rule at known values; infinite if the rule does not apply."""
         if self.pieces.graded or np.any(self.pieces.breaks != 0.0) or self.reach > POLAR_REACH:
             return math.inf
         return max(
@@ -449,7 +449,7 @@ class Expectation:
 
 
 def _reach(function: Function) -> tuple[float, float]:
-    """How far out the function matters, and what is left beyond of E[f^2]."""
+    """Range on which the function matters, and the part of E[f^2] beyond it."""
     z = np.arange(0.0, 40.0, 0.1) + 0.037
     with np.errstate(all="ignore"):
         values = np.maximum(np.abs(function(z)), np.abs(function(-z)))
@@ -465,7 +465,7 @@ def _reach(function: Function) -> tuple[float, float]:
 
 
 def _inner(low: Array, high: Array) -> Array:
-    """The modulus of a panel's point that is nearest to 0, so far as an exponential holds it."""
+    """Modulus of the panel's point nearest to 0, limited to the range of the exponential."""
     return np.minimum(np.maximum(np.maximum(low, -high), 0.0), 36.0)
 
 

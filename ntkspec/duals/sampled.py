@@ -3,10 +3,10 @@
 In polar coordinates u = sqrt(q) r cos(a), v = sqrt(q) r cos(a - theta).  Smooth: trapezoid rule in
 a, where the mean over a is a convolution, so E[sigma sigma] = sum_j E_r|s_j(r)|^2 cos(j theta) with
 s_j the Fourier coefficients of a -> sigma(sqrt(q) r cos a).  With a kink at 0: Gauss-Legendre over
-the sectors between the rays on which u or v is 0, at Chebyshev points in theta.  Nothing is
-proved here: the caller compares runs of different precision.  So that two runs do not agree by
-accident, the function is resolved in doubles first (`ntkspec.duals.pieces`): one that is not as
-smooth as it must be is refused, and each dual is compared with that of the panels.
+the sectors between the rays on which u or v is 0, at Chebyshev points in theta.  This is not a
+proof: the caller compares runs of different precision.  To keep two runs from agreeing by
+accident, the function is resolved in doubles first (`ntkspec.duals.pieces`): a function that is
+not smooth enough is refused, and each dual is compared with that of the panels.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = ["sampled_dual"]
 Function = Callable[[Any], Any]
 
 LN2 = math.log(2.0)
-#: Correlations at which a dual is compared with that of the panels, and how well they must agree,
+#: Correlations at which a dual is compared with that of the panels, and the allowed difference
 #: relative to the value at 1.
 CHECKS = (1.0, 0.75, -0.5, -1.0)
 AGREED = 1e-11
-#: How much finer than usual the rules may become.
+#: Largest refinement of the rules.
 FINEST = 8
 #: Angles of the trapezoid rule: one radius in FEW tells how many, up to a limit.
 FEW = 8
@@ -193,7 +193,7 @@ def _on_the_circle(coefficients: list[arb]) -> Callable[[Correlation], acb]:
 
 
 def _spectrum(function: Function, root: Any, rule: Any, count: int) -> tuple[list[arb], arb]:
-    """f_j for j <= count / 2, and the size of the last ones."""
+    """f_j for j <= count / 2, and the size of the last coefficients."""
     half = count // 2
     cosines = [(arb.pi() * 2 * i / count).cos() for i in range(half + 1)]
     total = [arb(0)] * (half + 1)

@@ -1,4 +1,4 @@
-"""The law derived for a network: the activation's nearest singularity decides."""
+"""The law derived for a network from its activation's nearest singularity."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def law(
     Parameters
     ----------
     source : Network, Spectrum or str
-        A string is the poster's network with that activation.  A spectrum already says its
-        domain and kernel.
+        A string is the poster's network with that activation.  A spectrum has its domain and
+        kernel.
     domain : Sphere or int, optional
         An integer stands for the sphere of that dimension; `Sphere(3)` by default.
     dim : int, optional
-        Instead of `domain`.
+        Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
 
     Returns
     -------
     Law
-        What is not derived is NaN: the constant and the power for deep tanh and its relatives
-        where two layers tie; all numbers for what falls faster than geometrically, except one
-        layer of sin or cos.
+        Numbers that are not derived are NaN: the constant and the power for deep tanh, sigmoid,
+        silu and softplus if two layers tie; all numbers for decay faster than geometric, except
+        for one layer of sin or cos.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def law(
 
     Notes
     -----
-    The nearest singularity of the activation decides: a kink gives a power of k, a pole
-    exp(-3/2 (c k)^(2/3)), none a geometric law or a faster one.
+    The nearest singularity of the activation determines the law: a kink gives a power of k, a
+    pole exp(-3/2 (c k)^(2/3)), and an entire activation a geometric or faster law.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def law(
             f"as for ntkspec.Sphere({where.dim})"
         )
     dim = where.dim
-    network.mixture(kernel)  # refuses what has no such kernel
+    network.mixture(kernel)  # raises if the network has no such kernel
     kind = network.sigma.singularity.kind
     if kind not in _DERIVED or network.sigma.user:
         raise NtkspecError(

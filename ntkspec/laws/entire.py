@@ -1,4 +1,4 @@
-"""Geometric laws, from the nearest singularity of the kernel; faster ones where it has none."""
+"""Geometric laws, from the nearest singularity of the kernel, and faster ones without any."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def entire_law(network: Network, dim: int, kernel: Kernel) -> Law:
         growth = network.weight_variance * before.slope * before.growth
         tangent = network.weight_variance * (before.dual + before.tangent * before.slope)
         tangent += network.bias_variance
-    # Where F is infinite no layer can follow: it would have been singular before.
+    # If F is infinite, this is the last layer: a later one would have been singular earlier.
     amplitude = size(variance + gap) * (_gain_of_erf(network, layer) if order < 0 else 1.0)
     if kernel == "ntk":
         amplitude, order = amplitude * order * tangent, order + 1.0

@@ -1,6 +1,6 @@
 """E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] in doubles, for any variance, at a few points.
 
-Laws need the duals to some ten digits only, and where the engine's own are out of reach.
+Laws need the duals to about ten digits only, also where the engine does not compute them.
 """
 
 from __future__ import annotations

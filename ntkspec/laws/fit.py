@@ -1,4 +1,4 @@
-"""Fits of three laws to eigenvalues, and which one the data support.
+"""Fits of three laws to eigenvalues, and the choice of the law that the data support.
 
     power       log lambda = a + p log k
     stretched   log lambda = a + p log k - r k^(2/3)
@@ -40,18 +40,18 @@ STRETCH: dict[Fitted, float] = {"power": 0.0, "stretched": 2.0 / 3.0, "geometric
 #: The next terms are powers of k^-STEP.
 STEP: dict[Fitted, float] = {"power": 1.0, "stretched": 1.0 / 3.0, "geometric": 1.0}
 MOST_TERMS = 3
-#: Windows reach from the last degree down to these parts of it.
+#: Windows reach from the last degree down to these fractions of it.
 WINDOWS = (2, 4, 8, 16, 32)
 LEAST_POINTS = 12
 MOST_POINTS = 400
-#: A law is supported when it predicts the upper half of the degrees, from those below, to this
-#: error in log lambda, and this many times better than any other.
+#: A law is supported if a fit to the lower half of the degrees predicts the upper half to this
+#: error in log lambda, and this many times better than all other laws.
 PREDICTS = 0.05
 BETTER = 3.0
-#: Part of the fall of log lambda that an exponential must make to be a rival, and to win.
+#: Share of an exponential in the fall of log lambda for it to be a candidate, and to win.
 RIVALS = 0.05
 WINS = 0.5
-#: Errors are this many times what the numbers move.
+#: Factor from the change of the numbers to their errors.
 SAFETY = 2.0
 TOLERANCE = 0.01
 #: Columns of the tables in notebooks.
@@ -59,7 +59,7 @@ HEADINGS = ("law", "power", "rate", "log constant", "prediction error")
 
 
 def with_error(value: float, error: float) -> str:
-    """Return a value to the digits that its error leaves.
+    """Format a value to the digits that its error allows.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def with_error(value: float, error: float) -> str:
 
 @dataclass(frozen=True, repr=False)
 class FittedLaw:
-    """One law with the numbers that fit best.
+    """A law with fitted parameters.
 
     Attributes
     ----------
@@ -84,13 +84,13 @@ class FittedLaw:
     shift : float
         The law was fitted in k + shift, shift = dim/2 - 1.
     power_error, rate_error, log_constant_error : float
-        Twice the change with the window and the number of next terms.  An estimate, not a bound:
-        it knows only the degrees that were fitted.
+        Twice the change with the window and the number of next terms.  An estimate, not a bound,
+        from the fitted degrees only.
     prediction_error : float
         Root mean square error in log lambda over the upper half of the degrees, predicted by a
         fit to those below.
     share : float
-        Part of the fall of log lambda over the degrees fitted that the exponential makes.
+        Share of the exponential in the fall of log lambda over the fitted degrees.
 
     Examples
     --------
@@ -132,15 +132,15 @@ class FittedLaw:
 
 @dataclass(frozen=True)
 class Fit:
-    """All three fitted laws, and the one that the data support.
+    """The three fitted laws, and the law that the data support.
 
     Attributes
     ----------
     supported : {"power", "stretched", "geometric", "none"}
-        "none": too few degrees, or no law, or no single one, predicts the data.
+        "none" if there are too few degrees, or no single law predicts the data.
     from_degree : int or None
-        The fitted power and rate describe the data from this degree on, up to a constant, to
-        1 % of lambda; None when not even the last degrees are described.
+        First degree from which the fitted power and rate describe the data, up to a constant, to
+        1 % of lambda; None if they do not describe even the last degrees.
     laws : dict
         A FittedLaw for each kind; empty with fewer than 12 degrees.
 
@@ -157,7 +157,7 @@ class Fit:
 
     @property
     def best(self) -> FittedLaw | None:
-        """The law the data support."""
+        """The law that the data support, or None."""
         return None if self.supported == "none" else self.laws[self.supported]
 
     def _repr_html_(self) -> str:
@@ -168,8 +168,8 @@ class Fit:
 class FittedSpectrum:
     """Fit to the degrees of one parity in one dimension, and the law derived for them.
 
-    `derived` is None when no law is derived.  `derived_from` is the degree from which on that law
-    is within 10 % of the eigenvalues, None when they do not show it.
+    `derived` is None if no law is derived.  `derived_from` is the degree from which that law is
+    within 10 % of the eigenvalues, or None if they do not show such a degree.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> 
     ----------
     degrees : (K,) array_like of int
     log_eigenvalues : (K,) array_like
-        Natural logarithms; those of zeros are left out.
+        Natural logarithms; those of zeros are ignored.
     dim : int
 
     Returns
@@ -232,7 +232,7 @@ def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> 
     if k.size < LEAST_POINTS:
         return Fit("none", None, {})
     shift = dim / 2 - 1
-    with np.errstate(over="ignore", invalid="ignore"):  # a fit without finite errors is no fit
+    with np.errstate(over="ignore", invalid="ignore"):  # discard fits without finite errors
         laws = {kind: _fitted(kind, k, log, shift) for kind in get_args(Fitted)}
         supported = _supported(laws)
         if supported is None:
@@ -259,12 +259,12 @@ def fit(
     Returns
     -------
     list of FittedSpectrum
-        Parities with fewer than three eigenvalues other than 0 are left out.
+        Without parities that have fewer than three nonzero eigenvalues.
 
     Raises
     ------
     NtkspecError
-        When the source is of another kind, or the table has no such network or dimension.
+        When the source has another type, or the table has no such network or dimension.
     TableError
         When the table's file is damaged.
 
@@ -393,7 +393,7 @@ def _least_squares(kind: Fitted, k: Vector, log: Vector, terms: int) -> tuple[Ve
 
 
 def _fitted(kind: Fitted, k: Vector, log: Vector, shift: float) -> FittedLaw:
-    """The fit, of all windows and numbers of next terms, that moves least."""
+    """The most stable fit over all windows and numbers of next terms."""
     best = np.zeros(3), np.full(3, math.inf)
     for candidate in _candidates(kind, k, log, shift):
         if candidate[1][1] < best[1][1]:

@@ -1,4 +1,4 @@
-"""The form of a law, and the eigenvalues of a singularity on the real axis or near it."""
+"""The form of a law, and the law of a singularity on or near the real axis."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Law:
     log_constant : float
         log C; NaN where it is not derived.
     power, rate, stretch : float
-        The rate of a power law is 0.  The power is NaN where it is not derived; so is the rate
-        of a decay faster than geometric of which no more is known.
+        The rate of a power law is 0.  The power is NaN if it is not derived, and so is the rate
+        of a decay known only to be faster than geometric.
     parity : {0, 1, None}
-        The degrees that follow it; None: all.
+        Parity of the degrees that follow the law; None: all degrees.
     other : Law or None
-        The law of the other parity, when it differs.  If None while there is a parity, the
+        The law of the other parity, if it differs.  If this is None and `parity` is not, the
         other degrees are 0 from some degree on.
     factorial : float
         Power of 1/k!; only for superexponential.
     spectrum : (Network, int, kernel) or None
-        Network, dimension and kernel that have this law.  Laws are equal when their numbers are.
+        Network, dimension and kernel with this law.  Laws with equal numbers are equal.
 
     Examples
     --------
@@ -68,8 +68,8 @@ class Law:
 
         Computed from the spectrum on first use, which takes up to some seconds: the law holds at
         all degrees of its parity from there to at least twice as far, and is closest at the end.
-        None when that is not reached at the degrees that are computed for it: up to 16384 by
-        closed forms and series, up to 512 by balls.
+        None if no computed degree qualifies: up to 16384 by closed forms and series, up to 512
+        by balls.
 
         Examples
         --------
@@ -96,7 +96,7 @@ class Law:
         return np.asarray(log)
 
     def of_parity(self, parity: int) -> Law | None:
-        """Return the law of the even (0) or odd (1) degrees; None where they end.
+        """Return the law of the even (0) or odd (1) degrees, or None if these end.
 
         Examples
         --------
@@ -113,7 +113,7 @@ class Law:
         Parameters
         ----------
         degrees : array_like of int, optional
-            1 to 100 by default; those of the other parity are left out.
+            1 to 100 by default; degrees of the other parity are ignored.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default the current axes.
         **style
@@ -179,7 +179,7 @@ class Law:
         return html_table(self._title(), ("degrees k", "eigenvalue"), rows)
 
     def _numbers(self) -> tuple[Any, ...]:
-        """What makes two laws equal; NaN, which equals nothing, as text."""
+        """The numbers that laws are compared by, with NaN as a string."""
         numbers = (
             self.log_constant, self.power, self.rate, self.stretch, self.parity, self.factorial,
         )  # fmt: skip

@@ -131,7 +131,7 @@ def _fixed_radius(network: Network, dim: int, kernel: Kernel) -> Law:
     """Weights of fixed length R: lambda_k is the square of a coefficient of sigma(R t).
 
     The poles t = +-i y_0/R give each coefficient twice that of the law of 1/(z - t); one order
-    more or less, as sigma' or softplus has, is a factor k / |z^2 - 1|^(1/2) or its inverse.
+    more (sigma') or less (softplus) is a factor k / |z^2 - 1|^(1/2) or its inverse.
     """
     radius = math.sqrt(network.weight_variance * dim)
     height = network.sigma.singularity.distance / radius

@@ -1,4 +1,4 @@
-"""What the layers of a network hold at one t: variances, covariances, duals, tangents."""
+"""Values of the layers of a network at one t: variances, covariances, duals, tangents."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _duals(network: Network, variance: arb, ratio: arb) -> tuple[arb, arb]:
 
 
 def _correlation(ratio: arb) -> Correlation:
-    """The ends exactly, where the angle is known: within rounding of them or of a quadrature."""
+    """Replace correlations within rounding of +-1 by the exact ends, where the angle is known."""
     if abs(ratio + 1) < NEAR:
         return Correlation(arb(-1), arb.pi())
     return Correlation.full() if abs(ratio - 1) < NEAR else Correlation(ratio)

@@ -1,4 +1,4 @@
-"""From which degree on a law holds, found from the spectrum itself."""
+"""The degree from which a law holds, found from the spectrum."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["first_degree", "holds_within"]
 
-#: Relative distance from the spectrum at which a law is said to hold.
+#: Relative distance from the spectrum within which a law holds.
 CLOSE = 0.1
-#: Degrees that are computed, at least and at most: by closed forms or series, by balls.
+#: Smallest and largest numbers of degrees computed: by closed forms or series, by balls.
 LEAST, MOST, MOST_BY_BALLS = 64, 16384, 512
-#: A law is given up early that would be reached only so many times beyond the most degrees.
+#: A law is given up early if it would hold only this many times beyond the largest degree.
 FAR = 16.0
 
 
 def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) -> int | None:
-    """First of some degrees from which on a law holds to 10 %.
+    """First of some degrees from which a law holds to 10 %.
 
-    It holds at all those of its parity from there to the last, which is at least twice as high,
-    and comes closer at the end.
+    The law holds at all degrees of its parity from there to the last, which is at least twice as
+    high, and is closest at the end.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]
     Returns
     -------
     int or None
-        None where the degrees known do not show that it holds.
+        None if the known degrees do not show that it holds.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]
 
 @lru_cache(maxsize=256)
 def first_degree(network: Network, dim: int, kernel: Kernel, law: Law) -> int | None:
-    """`holds_within` the spectrum as far as it is computed for this, in some seconds at most."""
+    """`holds_within` for the degrees that can be computed within some seconds."""
     most = MOST if row_provider(network, kernel).degrees_alone else MOST_BY_BALLS
     last, before = LEAST, math.inf
     while last <= most:
@@ -86,7 +86,7 @@ def first_degree(network: Network, dim: int, kernel: Kernel, law: Law) -> int | 
         fall = before / off if off > 0.0 else math.inf
         if not math.isfinite(off):
             return None
-        # Falling like a power of the degree, it comes to a tenth at this degree.
+        # Assuming decay as a power of the degree, the distance falls to a tenth at this degree.
         if fall > 1.01 and last * (off / CLOSE) ** (math.log(2.0) / math.log(fall)) > FAR * most:
             return None
         before, last = off, 2 * last

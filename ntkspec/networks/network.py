@@ -17,7 +17,7 @@ __all__ = ["Kernel", "Network", "as_network"]
 Kernel = Literal["ntk", "nngp"]
 
 MOST_DEPTH = 100
-#: Error accepted of the kernel of a user's activation unless asked otherwise, relative to K(1).
+#: Default tolerance of the kernel of a user's activation, relative to K(1).
 TOLERANCE = 1e-12
 
 
@@ -43,7 +43,7 @@ class Network:
     depth : int
         Hidden layers, 1 to 100.
     trained : {"hidden", "all"}
-        Which parameters the NTK counts: all but the readout (the poster), or the readout too.
+        Trained parameters: all but the readout (the poster), or all.
     weights : {"gaussian", "sphere"}
         "sphere": w uniform on the sphere of radius sqrt(weight_variance * dim), for one hidden
         layer without bias; the kernel then depends on the dimension.
@@ -119,7 +119,7 @@ class Network:
         return f"Network({', '.join(parts)})"
 
     def _is_catalogued(self, sigma: Activation) -> bool:
-        """Whether an activation is the one that its name stands for."""
+        """Whether an activation is the catalogue's activation of its name."""
         if sigma.name not in ACTIVATIONS:
             return False
         return sigma == activation(sigma.name, slope=self.slope, power=self.power)
@@ -139,7 +139,7 @@ class Network:
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that make the network, by name.
 
-        Left out: those that do not belong to the activation, and Gaussian weights.
+        Parameters that the activation does not have, and Gaussian weights, are omitted.
 
         Examples
         --------
@@ -182,10 +182,9 @@ class Network:
         Parameters
         ----------
         t : array_like, any shape
-            In [-1, 1]; what rounding put outside, by up to 4 units in the last place, is taken
-            as the end.
+            In [-1, 1]; values outside by up to 4 units in the last place are rounded to the end.
         tolerance : float
-            Largest error accepted, relative to K(1).  It matters for a user's activation only;
+            Largest error accepted, relative to K(1).  It matters only for a user's activation;
             `with_error` returns the bounds.
 
         Returns
@@ -198,8 +197,8 @@ class Network:
         Raises
         ------
         NtkspecError
-            For NaN, for t outside [-1, 1], and when the kernel of a user's activation is not
-            known to the tolerance; the message gives the bound that holds.
+            For NaN, for t outside [-1, 1], and if the kernel of a user's activation cannot be
+            computed to the tolerance; the message has the error bound.
 
         Examples
         --------

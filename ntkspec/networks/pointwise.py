@@ -1,7 +1,7 @@
 """Kernels K(t) of networks in doubles: at cosines t = <x, x'>, and between points of the sphere.
 
-Catalogued activations have compiled kernels, right to `PROMISED` K(1); a user's activation has
-values with bounds (`ntkspec.duals.plain`).
+Catalogued activations have compiled kernels, accurate to `PROMISED` K(1); a user's activation has
+values with error bounds (`ntkspec.duals.plain`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Array = NDArray[np.float64]
 PROMISED = 1e-14
 #: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
 TABULATED = 64.0
-#: |t| is taken as 1 up to here: 4 units in the last place.
+#: Largest |t| that is rounded to 1: 4 units in the last place above it.
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
 
 def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
-    """K(t); raises where a user's activation is not known to the tolerance."""
+    """K(t); raises if a user's activation cannot be computed to the tolerance."""
     limit = _checked_tolerance(tolerance)
     if network.sigma.user:
         value, error, top = _user_values(network, t, kernel)
@@ -51,7 +51,7 @@ def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[A
 
 
 def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
-    """Matrix of K between points; raises where it is not known to the tolerance."""
+    """Matrix of K between points; raises if it cannot be computed to the tolerance."""
     limit = _checked_tolerance(tolerance)
     if network.sigma.user:
         value, error, top = _user_matrix(network, points, kernel)
@@ -85,13 +85,13 @@ def _compiled_matrix(network: Network, x: Array, kernel: Kernel) -> Array:
 
 
 def _bound(network: Network, kernel: Kernel) -> float:
-    """What the compiled kernels promise: a share of K(1)."""
+    """Error bound of the compiled kernels, a fraction of K(1)."""
     return PROMISED * float(abs(_compiled_values(network, np.ones(1), kernel)[0]))
 
 
 @lru_cache(maxsize=256)
 def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Compiled functions of cosines and of points, and the arguments after those."""
+    """Compiled functions of cosines and of points, and their further arguments."""
     mixture, sigma = network.mixture(kernel), network.sigma
     _refuse_sphere(network)
     if network.depth == 1 and network.bias_variance == 0.0:
@@ -111,7 +111,7 @@ def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ..
 
 @lru_cache(maxsize=128)
 def _panels(network: Network) -> NetworkPanels:
-    """Tables of the layers' duals, which both kernels share."""
+    """Tables of the layers' duals, shared by both kernels."""
     from ntkspec.duals.panels import network_panels
 
     return network_panels(network)
@@ -161,7 +161,7 @@ def _plain(network: Network, kernel: Kernel) -> Any:
 
 
 def _accepted(network: Network, value: Array, error: Array, allowed: float, top: float) -> Array:
-    """Return the values when their errors are all allowed."""
+    """Return the values if all errors are within the tolerance."""
     worst = float(np.max(error, initial=0.0))
     if not worst <= allowed and not math.isinf(allowed):
         raise NtkspecError(

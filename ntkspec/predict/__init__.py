@@ -1,8 +1,7 @@
 """Predictions from a spectrum: learning times, degrees of freedom, learning curves.
 
-Each takes a network or a kernel and a domain, or a spectrum.  `modes` gathers what all of them
-need of a kernel, `regularization` solves for kappa; `times`, `freedom`, `curves` and `shares` are
-the predictions.
+Each takes a network or a kernel and a domain, or a spectrum.  `modes` gathers the eigenvalues,
+`regularization` solves for kappa; `times`, `freedom`, `curves` and `shares` are the predictions.
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn

@@ -1,4 +1,4 @@
-"""Learning curves of kernel ridge regression from the spectrum alone.
+"""Learning curves of kernel ridge regression, from the spectrum.
 
 Simon, Dickens, Karkada and DeWeese 2023, "The eigenlearning framework" (TMLR), section 4, the
 eigenlearning equations; the same theory: Bordelon, Canatar and Pehlevan 2020 (ICML); Canatar,
@@ -44,7 +44,8 @@ class LearningCurve(Result):
     ----------
     domain : Domain
     degrees, radial : (K,) int64 arrays
-        Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
+        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
+        Gaussian measure.
     samples : (S,) float64 array
         n, numbers of training points.
     power : (K,) float64 array
@@ -56,23 +57,23 @@ class LearningCurve(Result):
     kappa : (S,) float64 array
         The implicit regularization, on the scale of the eigenvalues.
     kappa_bounds : (S, 2) float64 array
-        Bounds that the degrees beyond the last leave for kappa.
+        Bounds of kappa, including the degrees beyond the last.
     learnability : (S, K) float64 array
-        L_k = lambda_k / (lambda_k + kappa): the part of the target's component of degree k that is
-        learned in the mean; 0 where the eigenvalue is.
+        L_k = lambda_k / (lambda_k + kappa): the fraction of the target's component of degree k
+        that is learned on average; 0 for zero eigenvalues.
     overfitting : (S,) float64 array
-        E_0 = n / (n - sum N L^2), the overfitting coefficient; inf where n equals the rank and
-        nothing regularizes.
+        E_0 = n / (n - sum N L^2), the overfitting coefficient; inf if n equals the rank and there
+        is no regularization.
     test_error : (S,) float64 array
         Expected E (fhat - f)^2 on new points, against the target without its noise.
     test_error_bounds : (S, 2) float64 array
-        Bounds that the degrees beyond the last leave for it.
+        Its bounds, including the degrees beyond the last.
     noisy_test_error : (S,) float64 array
         The same against noisy labels.
     train_error : (S,) float64 array
         Expected mean square on the training points.
     bias : (S, K) float64 array
-        (1 - L_k)^2 p_k, what the mean of fhat misses of each degree.
+        (1 - L_k)^2 p_k, the squared error of the mean of fhat in each degree.
     variance : (S, K) float64 array
         Scatter of fhat over training sets, summed over the harmonics of each degree.
 
@@ -110,7 +111,7 @@ class LearningCurve(Result):
 
     @property
     def of_degree(self) -> Array:
-        """(S, K) what each degree contributes to `test_error`: bias and variance."""
+        """(S, K) contribution of each degree to `test_error`, bias plus variance."""
         return self.bias + self.variance
 
     def axes(self) -> dict[str, NDArray[Any]]:
@@ -149,13 +150,14 @@ class SampleSizes(Result):
     ----------
     domain : Domain
     degrees, radial : (K,) int64 arrays
-        Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
+        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
+        Gaussian measure.
     error : float
         Fraction of the component that is left.
     samples : (K,) float64 array
         inf for a degree that is never learned.
     bounds : (K, 2) float64 array
-        What the degrees beyond the last leave open.
+        Bounds of the samples, including the degrees beyond the last.
 
     Examples
     --------
@@ -231,9 +233,9 @@ def learning_curve(
     ridge_scale : {"matrix", "operator"}
         "operator": the ridge is r of K / n + r I, so that delta = n r grows with n.
     max_degree : int, optional
-        Largest degree of a network's spectrum that is taken by itself; by default as many as the
-        largest n needs (`ntkspec.predict.modes.resolved`).  What is beyond is taken together, with
-        bounds.
+        Largest degree of a network's spectrum that is treated separately; by default as large as
+        the largest n needs (`ntkspec.predict.modes.resolved`).  Higher degrees are treated
+        together, with bounds.
 
     Returns
     -------
@@ -242,7 +244,7 @@ def learning_curve(
     Raises
     ------
     NtkspecError
-        For a parameter that is not allowed, and a target's degree that the spectrum lacks.
+        For a parameter that is not allowed, and a target's degree that is not in the spectrum.
 
     Notes
     -----
@@ -253,8 +255,8 @@ def learning_curve(
     2021, equation (4), whose kappa is n times this one.  Where n exceeds the rank and delta is 0,
     kappa is 0 and delta / kappa stands for n - rank, its limit.
 
-    The theory takes the harmonics for independent Gaussian features: docs/predictions.rst has
-    measurements of where that is good, and where not.
+    The theory assumes that the harmonics are independent Gaussian features; docs/predictions.rst
+    has measurements of its accuracy.
 
     Examples
     --------
@@ -341,7 +343,7 @@ def samples_to_learn(
     known = resolved(
         source, where, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
     )
-    if degrees is None:  # of functions of doubles, those that are known
+    if degrees is None:  # for functions of doubles, the known degrees
         wanted = [k for k in wanted if k in known.degrees]
     at = np.array([place for k in wanted for place in known.places(k)], dtype=np.int64)
     if not wanted:
@@ -370,7 +372,7 @@ def samples_to_learn(
 
 
 def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
-    """What the rest leaves open of the last number of samples, relative."""
+    """Relative uncertainty of the last number of samples from the rest."""
     there = [k for k in degrees if k in known.degrees]
     logs = known.log_eigenvalues[[place for k in there for place in known.places(k)]]
     if not np.any(np.isfinite(logs)):
@@ -417,7 +419,7 @@ def _unspent(known: Modes, log_learnability: Array) -> Array:
 
 
 def _product(missed: Array, n: Array, free: Array) -> tuple[Array, Array]:
-    """E_0 times what is missed, and E_0 = n / free, which is infinite where nothing is free."""
+    """E_0 times the missed part, and E_0 = n / free, which is infinite for free = 0."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         overfitting = np.where(free > 0.0, n / free, math.inf)
         return np.where(missed > 0.0, overfitting * missed, 0.0), overfitting
@@ -462,7 +464,7 @@ def _error_bounds(
 def _checked_degrees(
     degrees: Iterable[int] | None, source: Source, where: Domain | int | None
 ) -> list[int]:
-    """Degrees as whole numbers; none for all that are known."""
+    """Degrees as whole numbers; all known ones by default."""
     if degrees is None:
         if isinstance(source, (Network, ZonalKernel, str)):
             return list(range(first_degree(as_domain(where), 12) + 1))

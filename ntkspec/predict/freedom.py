@@ -29,24 +29,24 @@ class EffectiveDimension(Result):
     ----------
     domain : Domain
     degrees, radial : (K,) int64 arrays
-        Of each eigenvalue its degree, and its rank there: not 0 only under the Gaussian measure.
+        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
+        Gaussian measure.
     ridge : (R,) float64 array
         r, on the scale of the eigenvalues lambda_k.
     effective_dimension : (R,) float64 array
         sum_k N lambda_k / (lambda_k + r), over all eigenvalues.
     bounds : (R, 2) float64 array
-        Lower and upper bound of it: what the eigenvalues left out leave open.
+        Its lower and upper bound, including the omitted eigenvalues.
     of_degree : (R, K) float64 array
-        Its part of each eigenvalue.
+        Contribution of each eigenvalue.
     second : (R,) float64 array
         sum_k N (lambda_k / (lambda_k + r))^2: the degrees of freedom in the variance.
     second_bounds : (R, 2) float64 array
-        Lower and upper bound of it.
+        Its lower and upper bound.
     samples : int or None
         n, as given.
     of_samples : (R,) float64 array or None
-        With n: what Tr K (K + n r I)^-1 of the kernel's matrix at n random points is expected to
-        be.
+        With n: the expectation of Tr K (K + n r I)^-1 for the kernel's matrix at n random points.
 
     Examples
     --------
@@ -125,8 +125,8 @@ def effective_dimension(
         The ridge is r of K / n + r I, on the scale of the operator's eigenvalues; or, with n given,
         delta = n r of K + delta I.
     max_degree : int, optional
-        Largest degree of a network's spectrum that is taken by itself; by default as many as the
-        smallest ridge needs (`ntkspec.predict.modes.resolved`).
+        Largest degree of a network's spectrum that is treated separately; by default as large as
+        the smallest ridge needs (`ntkspec.predict.modes.resolved`).
 
     Returns
     -------

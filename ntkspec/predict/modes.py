@@ -1,4 +1,4 @@
-"""The modes of a kernel: eigenvalue and multiplicity of each degree, and what lies beyond."""
+"""The modes of a kernel: eigenvalue and multiplicity of each degree, and the rest."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 Array = NDArray[np.float64]
 
 ROUNDING = 2.0**-53
-#: Eigenvalues of functions of doubles are taken by themselves to this relative error.
+#: Largest relative error of eigenvalues of functions of doubles that are treated separately.
 ACCURATE = 1e-6
-#: Relative errors of eigenvalues from which on bounds of sums take them into account.
+#: Smallest relative errors of eigenvalues that enter the bounds of sums.
 FELT = 1e-11
-#: What the sum of all eigenvalues may exceed the trace by, relative: more is no rounding.
+#: Largest relative excess of the sum of all eigenvalues over the trace that may be rounding.
 EXCESS = 1e-9
 DEFAULT_DEGREE = 128
-#: Where `resolved` ends by itself: for networks of one layer without bias whose eigenvalues have a
+#: Largest degrees of `resolved`: for networks of one layer without bias whose eigenvalues have a
 #: closed form or a positive series, and for others.
 MOST_DEGREE, MOST_SEEDED_DEGREE = 32768, 512
 #: Blocks of the likely tail, four for each doubling of the degree, and the least power of k by
 #: which its N lambda fall.
 TAIL_BLOCKS, LEAST_FALL = 80, 1.05
-#: Relative uncertainty from the degrees left out that is accepted.
+#: Accepted relative uncertainty from the omitted degrees.
 ENOUGH = 1e-3
 
 
@@ -54,19 +54,19 @@ class Modes(Result):
     ----------
     domain : Domain
     degrees : (K,) int64 array
-        Not falling; under the Gaussian measure each degree stands for each of its eigenvalues.
+        Nondecreasing; under the Gaussian measure each degree is repeated for its eigenvalues.
     radial : (K,) int64 array
-        Rank of the eigenvalue in its degree, from 0; 0 where a degree has one eigenvalue.
+        Rank of the eigenvalue in its degree, from 0; 0 if a degree has one eigenvalue.
     log_eigenvalues : (K,) float64 array
         Natural logarithm of lambda_k; -inf for an exact zero.
     log_multiplicities : (K,) float64 array
-        Natural logarithm of the multiplicity N_k, as the domain has it.
+        Natural logarithm of the domain's multiplicity N_k.
     trace : float
         E K(x, x) = sum_k N_k lambda_k over all eigenvalues: K(1) on the sphere and the cube.
     rest : (float, float)
         Bounds of the sum of N_k lambda_k over the eigenvalues that are not among these.
     log_count : float
-        Natural logarithm of how many those are, with multiplicity; inf where they do not end.
+        Natural logarithm of the number of those eigenvalues, with multiplicity; may be inf.
     likely_tail : (B, 2) float64 array
         Estimate of the rest between these bounds: blocks of eigenvalues, the natural logarithms
         of N lambda summed over each and of its lambda.  The last degrees are continued as powers
@@ -200,11 +200,11 @@ class Modes(Result):
         )
 
     def rest_freedom(self, log_kappa: ArrayLike) -> tuple[Array, Array, Array]:
-        """Sum of N L over the degrees that are not known: least, likely and most, (...) each.
+        """Sum of N L over the unknown degrees: least, likely and most, (...) each.
 
         A term N lambda / (lambda + kappa) lies between N lambda / (the largest lambda + kappa)
         and N lambda / kappa.  Of finitely many terms the sum is largest when all are equal.  The
-        least and the most include what the errors of the known eigenvalues can change of their N L.
+        least and the most include the effect of errors of the known eigenvalues on their N L.
 
         Examples
         --------
@@ -223,7 +223,7 @@ class Modes(Result):
         return below, likely, above
 
     def rest_second(self, log_kappa: ArrayLike) -> tuple[Array, Array]:
-        """Sum of N L^2 over the degrees that are not known: likely and most, (...) each.
+        """Sum of N L^2 over the unknown degrees: likely and most, (...) each.
 
         Examples
         --------
@@ -234,7 +234,7 @@ class Modes(Result):
         return np.minimum(self._tail(np.asarray(log_kappa, dtype=np.float64), 2), most), most
 
     def doubt(self, log_kappa: float) -> float:
-        """Relative uncertainty of the sum of N L from the degrees that are not known.
+        """Relative uncertainty of the sum of N L from the unknown degrees.
 
         Examples
         --------
@@ -245,7 +245,7 @@ class Modes(Result):
         return float((above - below) / (self.freedom(log_kappa).sum() + below))
 
     def rest_learnability(self, log_kappa: ArrayLike) -> Array:
-        """Bound on L of the degrees that are not known, (...).
+        """Bound on L of the unknown degrees, (...).
 
         Examples
         --------
@@ -266,7 +266,7 @@ class Modes(Result):
 
 
 def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
-    """exp of a difference of logarithms, 0 where the first is that of 0, at most e^700."""
+    """exp of a difference of logarithms, 0 if the first is -inf, at most e^700."""
     above = np.asarray(log_above, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         gap = np.minimum(above - log_below, 700.0)
@@ -295,13 +295,13 @@ def modes(
         An integer stands for `Sphere`.  By default `Sphere(3)` for a network or a kernel, the
         domain of a spectrum, and the only dimension of a slice.
     dim : int, optional
-        Instead of `domain`: of the sphere.
+        Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
         Of a network.
     max_degree : int, optional
         Largest degree of the spectrum of a network or a kernel; by default 128, 8 under the
-        Gaussian measure, or what a user's function allows (`modes_to`).  Of functions of doubles
-        those degrees to it are taken whose eigenvalues are known to 1e-6.
+        Gaussian measure, or less for a user's function (`modes_to`).  For functions of doubles,
+        only degrees with eigenvalues known to 1e-6 are used.
 
     Returns
     -------
@@ -315,13 +315,13 @@ def modes(
 
     Notes
     -----
-    The rest, sum of N lambda over the eigenvalues left out, is the trace less the sum of those
-    known.  Its bounds include the errors of both, about 1e-14 K(1) for the activations of the
-    catalogue; on a domain whose degrees are all there it is 0.
+    The rest, the sum of N lambda over the omitted eigenvalues, is the trace minus the sum over the
+    known ones.  Its bounds include the errors of both, about 1e-14 K(1) for the activations of the
+    catalogue; it is 0 if all degrees of the domain are known.
 
     Predictions are for positive definite kernels.  A negative eigenvalue is refused, and so are
-    eigenvalues whose sum exceeds the trace; of a user's kernel, negative eigenvalues among the
-    degrees left out that neither shows are not found.
+    eigenvalues whose sum exceeds the trace; other negative eigenvalues of a user's kernel among
+    the omitted degrees are not detected.
 
     Examples
     --------
@@ -367,7 +367,7 @@ def modes(
     _refuse_negative(source)
     _refuse_unknown_signs(source)
     degrees, at = np.unique(source.degrees, return_index=True)
-    # One row for each degree, its eigenvalues along it.
+    # One row of eigenvalues for each degree.
     logs, error = (
         x.reshape(source.degrees.size, -1)[at]
         for x in (source.log_eigenvalues, source.relative_error)
@@ -376,7 +376,7 @@ def modes(
 
 
 def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
-    """Largest degree that is computed first: the one wanted, if the domain has it and it is cheap.
+    """Largest degree that is computed first: the requested one, if it exists and is cheap.
 
     Examples
     --------
@@ -411,7 +411,7 @@ def modes_to(source: Source, domain: Domain | int | None, kernel: Kernel, last: 
 def _computed(
     source: Network | ZonalKernel | str, domain: Domain, kernel: Kernel, last: int
 ) -> Spectrum:
-    """Spectrum to a degree; of functions of doubles, what is known of it."""
+    """Spectrum to a degree; for functions of doubles, its known part."""
     last = whole_number(last, "max_degree", 0, MAX_DEGREE)
     if domain.last_degree is not None:
         last = min(last, domain.last_degree)
@@ -481,9 +481,9 @@ def resolved(
         eigenvalues have neither a closed form nor a positive series; functions of doubles and the
         Gaussian measure keep those of `modes`).
     least : int
-        Largest degree that must be there.
+        Largest degree that is required.
     doubt : callable
-        Relative uncertainty from the degrees left out, given the modes.
+        Relative uncertainty from the omitted degrees, as a function of the modes.
 
     Returns
     -------
@@ -511,7 +511,7 @@ def resolved(
             break
         known = further
         before, left = left, doubt(known)
-        if left > 0.9 * before:  # what is left is rounding
+        if left > 0.9 * before:  # only rounding is left
             break
     return known
 
@@ -565,13 +565,13 @@ def _likely_tail(
     domain: Domain, degrees: NDArray[np.int64], logs: Array, total: float | None,
     log_count: float, largest: float,
 ) -> Array:  # fmt: skip
-    """Blocks of what the eigenvalues left out are taken for, from the first of each degree."""
+    """Blocks of the likely tail of omitted eigenvalues, from the first of each degree."""
     counts = domain.log_multiplicity(degrees)
     if total is None:
         total = _extrapolated(counts + logs)
     if domain.last_degree is None:
         return _tail_blocks(degrees, logs, counts, total)
-    # Halfway between the least size they can have in the mean and the most.
+    # Halfway between the smallest and the largest possible mean.
     return np.array([[total, 0.5 * (total - log_count + max(largest, total - log_count))]])
 
 
@@ -612,10 +612,10 @@ def _log_largest_beyond(
     domain: Domain, degrees: NDArray[np.int64], logs: Array, missing: NDArray[np.int64],
     rest: float, falls: bool,
 ) -> float:  # fmt: skip
-    """Logarithm of a bound on the eigenvalues that are not known.
+    """Logarithm of a bound on the unknown eigenvalues.
 
-    Each is at most the rest over its multiplicity; where it is proved, at most that of two degrees
-    less (`Domain.falls`); and of one degree the eigenvalues fall.
+    Each is at most the rest divided by its multiplicity, and, if proved, at most that of the
+    degree lower by two (`Domain.falls`); the eigenvalues of one degree decrease.
     """
 
     def alone(at: NDArray[np.int64]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The implicit regularization kappa that n samples and a ridge leave."""
+"""The implicit regularization kappa for n samples and a ridge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Regularization", "RidgeScale", "checked_ridge_scale", "doubt_at", "r
 Array = NDArray[np.float64]
 RidgeScale = Literal["matrix", "operator"]
 
-#: How far kappa is searched below its upper bound, in natural logarithms.
+#: Range below its upper bound in which kappa is searched, in natural logarithms.
 MOST_FALL = 1e5
 
 
@@ -32,8 +32,8 @@ class Regularization:
     samples, ridge : (S,) float64 array
         n, and delta of K + delta I for each.
     log_kappa, least, most : (S,) float64 array
-        With the likely rest of the spectrum, and bounds; -inf where the samples are more than the
-        functions and nothing regularizes.
+        With the likely rest of the spectrum, and bounds; -inf if there are more samples than
+        functions and no ridge.
     """
 
     samples: Array
@@ -92,7 +92,7 @@ def doubt_at(known: Modes, samples: Array, ridge: Array) -> float:
     """
     n, delta = float(samples.max()), float(ridge[np.argmax(samples)])
     if delta == 0.0 and known.freedom(-math.inf).sum() < n and known.rest[1] > 0.0:
-        return math.inf  # as many functions as samples, at least
+        return math.inf  # at least as many functions as samples
     below, _, above = known.rest_freedom(_root(known, n, delta, 1))
     return float((above - below) / n) if math.isfinite(above) else math.inf
 
@@ -128,11 +128,11 @@ def _root(known: Modes, n: float, ridge: float, part: int) -> float:
 
     # The eigenvalues may exceed the trace by its error.
     most = max(known.trace * (1.0 + 1e-9), float(known.shares.sum()) * known.trace + known.rest[1])
-    # A little more, so that rounding cannot leave the sum above n there.
+    # A little more, so that the sum is below n in spite of rounding.
     highest = math.log(most + ridge) - math.log(n) + 1e-9
     fall = 1.0
     while excess(highest - fall) <= 0.0:
         fall *= 2.0
-        if fall > MOST_FALL:  # more samples than functions: nothing is left to regularize
+        if fall > MOST_FALL:  # more samples than functions: no regularization
             return -math.inf
     return float(brentq(excess, highest - fall, highest, xtol=1e-13, rtol=1e-14))

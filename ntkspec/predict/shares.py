@@ -53,7 +53,7 @@ def fractional_variances(
     Raises
     ------
     NtkspecError
-        As `ntkspec.spectrum`, and for variances that are not allowed.
+        As for `ntkspec.spectrum`, and for variances that are not allowed.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def fractional_variances(
 
 
 def _times(mantissa: float, exponent: int, whole: int) -> tuple[float, int]:
-    """A scaled number times a whole one of any size."""
+    """A scaled number times an integer of any size."""
     shift = max(whole.bit_length() - 64, 0)
     return mantissa * float(whole >> shift), exponent + shift
 

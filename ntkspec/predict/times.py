@@ -1,4 +1,4 @@
-"""How long gradient descent takes for each degree."""
+"""Times that gradient descent needs to learn each degree."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class LearningTimes(Result):
     domain : Domain
     degrees : (K,) int64 array
     radial : (K,) int64 array
-        Rank of the eigenvalue in its degree: not 0 only under the Gaussian measure.
+        Rank of the eigenvalue in its degree, which is 0 except under the Gaussian measure.
     log_rates : (K,) float64 array
-        Natural logarithm of lambda_k mu_k; -inf where nothing is learned.
+        Natural logarithm of lambda_k mu_k; -inf for degrees that are not learned.
     times : (K,) float64 array
         Time of gradient flow, or number of steps (a real number) of descent; inf for a degree that
         is never learned, and beyond the range of doubles.
     log_times : (K,) float64 array
-        Natural logarithm of the times, right beyond the range of doubles too.
+        Natural logarithm of the times, accurate beyond the range of doubles too.
     error : float
-        Fraction of the component that is left after the time.
+        Fraction of the component that is left after this time.
     s, weight, step_size
         As given.
 
@@ -135,7 +135,7 @@ def learning_times(
     degrees: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
 ) -> LearningTimes:
-    """Time in which the component of each degree falls to a fraction of its first size.
+    """Time in which the component of each degree falls to a fraction of its initial size.
 
     Parameters
     ----------
@@ -150,8 +150,7 @@ def learning_times(
     step_size : float, optional
         Of gradient descent; without it the time is that of gradient flow.
     degrees : iterable of int, optional
-        Those wanted; by default 0 to 100 (to 8 under the Gaussian measure), or all that the
-        spectrum has.
+        By default 0 to 100 (0 to 8 under the Gaussian measure), or all degrees of the spectrum.
 
     Returns
     -------
@@ -169,7 +168,7 @@ def learning_times(
     On the loss 1/2 r' P r / n of a wide network and many points the component of degree k obeys
     c' = -lambda_k mu_k c (Jacot et al. 2018, section 5; Sobolev: Yu, Yang and Townsend 2023), so
     t_k = ln(1/error) / (lambda_k mu_k), and with steps ln(error) / ln|1 - step_size lambda_k mu_k|.
-    A zero eigenvalue is never learned, whatever s.
+    A degree with a zero eigenvalue is not learned for any s.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The parameters of a network, which are all that the references know of it."""
+"""The parameters of a network, the only input of the references."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["KINKED", "SMOOTH", "Description", "Kernel", "describe"]
 
 Kernel = Literal["ntk", "nngp"]
 
-#: The activations that the references know.
+#: The activations that the references support.
 KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
 SMOOTH = ("sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian")
 
@@ -26,9 +26,9 @@ class Description:
     ----------
     activation : str
     slope : float
-        Of leaky_relu for x < 0; 0 for the others.
+        Slope of leaky_relu for x < 0; 0 for others.
     power : int
-        Of relu_power; 1 for the others.
+        Power of relu_power; 1 for others.
     weight_variance, bias_variance : float
     depth : int
     trained : {"hidden", "all"}
@@ -51,12 +51,12 @@ class Description:
 
     @property
     def order(self) -> int:
-        """Of an activation with a kink at 0: the first derivative that jumps there."""
+        """Order of the first derivative that jumps, for an activation with a kink at 0."""
         return {"step": 0, "elu": 2, "relu_power": self.power}.get(self.activation, 1)
 
     @property
     def left(self) -> float:
-        """Of an activation that is a power on either side of 0: its factor for x < 0."""
+        """Factor for x < 0 of an activation that is a power on either side of 0."""
         return {"leaky_relu": 0.0 - self.slope, "abs": 1.0}.get(self.activation, 0.0)
 
     def mixture(self, kernel: str) -> tuple[int, int]:
@@ -82,13 +82,13 @@ def describe(network: Any) -> Description:
     Parameters
     ----------
     network : str or object
-        An activation's name, or an object with the attributes of a Network; those it lacks have
+        An activation's name, or an object with the attributes of a Network; missing ones have
         Network's defaults.
 
     Raises
     ------
     NtkspecError
-        For an activation that the references do not know, and for parameters out of range.
+        For an activation that the references do not support, and for parameters out of range.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Spectra of kernels on domains.
 
-`spectrum` computes one; `routes` is the dispatcher that chooses how, and each route has a file:
+`spectrum` computes a spectrum; `routes` chooses the route, and each route has a file:
 `closed_form`, `series`, `direct`, `zonal`, `sphere_weights` and `seeds` on the sphere, and those in
 `cube` and `gaussian`.  `walk` fills tables; `quadrature` and `reference` are the independent
-checks, `laws` the decay.
+checks.
 """
 
 from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum

@@ -21,7 +21,7 @@ def row_route(
     takes: Callable[[Source, Domain, Kernel], str | None],
     rows: Callable[[Network, Kernel], Rows],
 ) -> Route:
-    """Make a route of what computes rows; parameters as for `Route`."""
+    """Make a route from a function that computes rows; parameters as for `Route`."""
 
     def eigenvalues(
         source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
@@ -45,7 +45,7 @@ def _remembered(
     dim: int,
     degrees: bytes,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Eigenvalues that take long, read-only; each request computes with rows of its own."""
+    """Cached read-only eigenvalues; each computation makes new rows."""
     wanted = np.frombuffer(degrees, np.int64)
     mantissa, exponent = both_parities(rows(source, kernel), dim, wanted)
     mantissa.flags.writeable = exponent.flags.writeable = False

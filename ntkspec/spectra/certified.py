@@ -51,7 +51,7 @@ class Certificate:
     Attributes
     ----------
     network, domain, kernel
-        Whose eigenvalues.
+        The kernel and domain of the eigenvalues.
     degrees : (K,) int64 array
     lower, upper : tuple of mpmath.mpf
         lambda_k lies in [lower, upper]; both are 0 for an exact zero.
@@ -91,19 +91,19 @@ def certify(
     digits: int = 20,
     kernel: Kernel = "ntk",
 ) -> Certificate:
-    """Enclose eigenvalues of a network's kernel, with proof.
+    """Compute proven enclosures of a network's eigenvalues.
 
     Parameters
     ----------
     network : Network or str
     domain : Sphere, Cube or int, optional
-        Of dimension to 2000; an integer stands for `Sphere`, nothing for `Sphere(3)`.
+        Of dimension to 2000; an integer stands for `Sphere`.  By default `Sphere(3)`.
     degrees : int, str or iterable of int
         To 2000.
     dim : int, optional
-        Instead of `domain`: of the sphere.
+        Dimension of the sphere, instead of `domain`.
     digits : int
-        Decimal digits that each enclosure fixes, 1 to 500.
+        Correct decimal digits of each enclosure, 1 to 500.
     kernel : {"ntk", "nngp"}
 
     Returns
@@ -113,9 +113,9 @@ def certify(
     Raises
     ------
     NtkspecError
-        For a parameter that is not allowed; where nothing can be proved (a user's activation) or
-        no proof is known (elu; weights on a sphere; the Gaussian measure); when the proof needs
-        more than 8000 bits.
+        For a parameter that is not allowed; if nothing can be proved (a user's activation) or no
+        proof is known (elu; weights on a sphere; the Gaussian measure); if the proof needs more
+        than 8000 bits.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def _on_the_cube(
 def _enclose(
     net: Network, dim: int, kernel: Kernel, degrees: list[int], digits: int
 ) -> tuple[dict[int, arb], str]:
-    """Raise the precision until all are narrow enough."""
+    """Raise the precision until all enclosures are narrow enough."""
     proof: _ByEllipse | _ByTail | None = None
     wanted = int(digits / math.log10(2.0)) + 2
     bits = 64 + wanted + 2 * dim.bit_length() + 4 * max(degrees).bit_length()
@@ -224,18 +224,18 @@ class _ByTail:
         self.growth = Growth(net, layers)
 
     def row(self, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
-        """Enclosures at the working precision, and what was done."""
+        """Enclosures at the working precision, and a description of the method."""
         tail = self.growth.tail
         n = max(_first_below(self.growth, -ctx.prec * LN2) + 2, degree + dim)
         source = CosineMoments(layers, n, self.parity)
         n = source.n
-        # c_j lies between what the rule gives less the tail from 2n - j on, and that.
+        # c_j lies between the rule's value minus the tail from 2n - j on, and the rule's value.
         for j, c in enumerate(source.coefficients):
             if j == n:
                 source.coefficients[j] = arb(0, (abs(c) + tail(n)).upper())
             else:
                 source.coefficients[j] = c - _upto(tail(2 * n - j))
-        # In the plane a moment is one coefficient, otherwise all after the n-th have a share.
+        # In the plane a moment is one coefficient; otherwise all after the n-th contribute.
         rest = arb(0, tail(n + 1).upper()) if dim > 2 else arb(0)
         moments = [m + rest for m in source.moments(dim, degree + 1)]
         method = f"trapezoid rule, {n} intervals, {ctx.prec} bits, aliasing by {self.growth.how}"
@@ -249,7 +249,7 @@ def _upto(bound: arb) -> arb:
 
 
 def _first_below(growth: Growth, log_bound: float) -> int:
-    """About the smallest N from which on the tail is proved to be below exp(log_bound)."""
+    """Nearly the smallest N from which the tail is proved to be below exp(log_bound)."""
     n = 32
     while not growth.tail(n) < arb(log_bound).exp():
         n += max(8, n // 12)
@@ -277,7 +277,7 @@ class _ByEllipse:
             raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
 
     def row(self, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
-        """Enclosures at the working precision, and what was done."""
+        """Enclosures at the working precision, and a description of the method."""
 
         def nodes(bound: tuple[float, arb, arb]) -> int:
             rho, size, reach = bound
@@ -326,7 +326,7 @@ class _Ellipse:
         return _boxes(rho, arb.pi() / (2 * self.parts))
 
     def bound(self, rho: float) -> arb | None:
-        """An upper bound of |K| inside; None where analyticity is not proved."""
+        """An upper bound of |K| inside, or None if analyticity is not proved."""
         with working_precision(64):
             worst = arb(0)
             for box in self.boxes(rho):
@@ -351,7 +351,7 @@ class _Ellipse:
         return worst
 
     def _kernel(self, angle: Any) -> Any:
-        """K on a box of angles; None where a branch cut may be met."""
+        """K on a box of angles, or None if the box may meet a branch cut."""
         net = self.layers
         cosine = angle.cos()
         covariance = net.weight * cosine + net.bias
@@ -439,7 +439,7 @@ class _RootEllipse(_Ellipse):
         return _boxes(rho, arb(0.5))
 
     def _kernel(self, x: Any) -> Any:
-        """K times the derivative of theta; None where a branch cut may be met."""
+        """K times the derivative of theta, or None if the box may meet a branch cut."""
         net, power = self.layers, self.root
         h: Any = acb(arb.pi())
         if not net.bias.is_zero():
@@ -491,7 +491,7 @@ def _arcsin_ratio(w: acb) -> acb:
         return total + acb(arb(0, rest), arb(0, rest))
     root, middle = w.sqrt(), w.mid()
     wide = root.asin() / root
-    # Much narrower: the value in the middle, and the derivative over the (convex) box.
+    # Much narrower: the value at the midpoint, and the derivative over the (convex) box.
     slope = (abs(1 / (1 - w).sqrt()) + abs(wide)) / (2 * abs(w))
     reach = arb(0, (slope * abs(w - middle)).upper())
     here = middle.sqrt()

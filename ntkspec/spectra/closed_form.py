@@ -41,11 +41,11 @@ class ClosedForm:
         self._tangent = tangent
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
-        """Degrees of a parity that are not zero, or None when all of them may be."""
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         return (1,) if parity == 1 else None
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
-        """Nothing: rows and columns stand for themselves."""
+        """Do nothing: rows and columns are computed separately."""
 
     def row(
         self, dim: int, degrees: NDArray[np.int64]

@@ -1,8 +1,8 @@
-"""Spectra in plain doubles, each eigenvalue with the error that can be promised.
+"""Spectra in plain doubles, each eigenvalue with an error bound.
 
-For what is known as a function of doubles only: the integral of K P_k by Gauss-Legendre in theta
-(a user's network) or by Gauss-Gegenbauer in t (a user's kernel).  The absolute error is some
-rounding of K(1), so small eigenvalues have few digits or none; the bound says how many.
+For functions that are given in doubles only: the integral of K P_k by Gauss-Legendre in theta
+(a user's network) or by Gauss-Gegenbauer in t (a user's kernel).  The absolute error is a few
+roundings of K(1), so small eigenvalues have few correct digits or none, as the bound shows.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ __all__ = ["ROUTE", "direct_eigenvalues", "resolved_eigenvalues"]
 
 Array = NDArray[np.float64]
 
-#: Nodes for a user's kernel; the rule in theta is tried with at most so many.
+#: Nodes for a user's kernel; also the largest number for the rule in theta.
 LEAST_NODES, MOST_ANGLES = 2000, 3000
-#: Relative error below which no other rule is tried.
+#: Relative error below which the other rule is not tried.
 GOOD = 1e-13
-#: How well doubles must resolve a kernel that high precision takes for analytic.
+#: Accuracy to which doubles must resolve a kernel that is assumed analytic in high precision.
 RESOLVED = 1e-9
-#: Points between the nodes at which it is looked at.
+#: Points between the nodes at which the kernel is evaluated.
 PROBES = 8192
 
 
@@ -57,7 +57,7 @@ def direct_eigenvalues(
 
 
 def _of_kernel(source: ZonalKernel, dim: int, degrees: NDArray[np.int64]) -> tuple[Array, Array]:
-    """By the rule in t, or where its bound is the larger one by that in theta."""
+    """By the rule in t or in theta, whichever has the smaller bound."""
     nodes = int(min(max(LEAST_NODES, int(degrees[-1]) + 500), MOST_NODES))
     result = funk_hecke(source.in_doubles, dim, degrees, nodes)
     value, bound = result.eigenvalues, result.absolute_error

@@ -1,4 +1,4 @@
-"""Which eigenvalues are exactly zero, by the symmetry of the activation."""
+"""Exact zeros of a spectrum, from the symmetry of the activation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Parity:
         return self.main is not None and degree % 2 != self.main and degree not in self.others
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
-        """Degrees of a parity that are not zero, or None when all of them may be."""
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         if self.last is not None:
             return tuple(k for k in range(parity, self.last + 1, 2) if not self.vanishes(k))
         return None if self.main is None or self.main == parity else self.others

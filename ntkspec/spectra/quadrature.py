@@ -1,7 +1,7 @@
-"""Gauss-Gegenbauer quadrature in doubles: the plain route, and the error that it can promise.
+"""Gauss-Gegenbauer quadrature in doubles, with error bounds.
 
-It is the independent check of large eigenvalues, and what the benchmarks compare with; its bound
-shows where it leaves no digit.
+It is an independent check of large eigenvalues and the baseline of the benchmarks; its bound shows
+where no digit is correct.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def gauss_gegenbauer(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.
     nodes : (n,) float64 array
         Increasing, antisymmetric to the bit.
     weights : (n,) float64 array
-        Right to 1e-14 relative, of sum 1; 0 where they are below the range of doubles.
+        Accurate to 1e-14 relative, with sum 1; 0 if below the range of doubles.
 
     Raises
     ------
@@ -136,7 +136,7 @@ class FunkHecke:
         Bound on the error: rounding, and truncation from the kernel's Chebyshev coefficients
         that the rule does not integrate.  A kernel with a jump has a large one.
     digits : (K,) int64 array
-        Decimal digits that the bound leaves; 0 if none.
+        Correct decimal digits according to the bound; 0 if none.
 
     Examples
     --------
@@ -207,7 +207,7 @@ def truncation(
     exact: NDArray[np.int64],
     nodes: int,
 ) -> NDArray[np.float64]:
-    """Bound on what a Gauss rule misses of a function on [-1, 1], from its Chebyshev series.
+    """Bound on the truncation error of a Gauss rule on [-1, 1], from a Chebyshev series.
 
     A rule that is exact for polynomials to some degree errs by what lies beyond: of each stretch
     of 2 * nodes coefficients it takes some few for lower ones.  The coefficients come from two
@@ -285,7 +285,7 @@ def chebyshev_coefficients(
 def _called(
     kernel_function: Callable[[NDArray[np.float64]], ArrayLike], t: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """A kernel's values, or a sentence."""
+    """Evaluate a kernel and check the values."""
     values = np.asarray(kernel_function(t), dtype=np.float64)
     if values.shape != t.shape:
         raise NtkspecError(

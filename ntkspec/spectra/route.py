@@ -1,4 +1,4 @@
-"""What a route is: a way to compute the eigenvalues of some kernels on a domain."""
+"""Routes: ways to compute the eigenvalues of some kernels on a domain."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Route:
     ----------
     name : str
     takes : callable
-        Of a source, a domain and a kernel's name: why the route computes this spectrum, in a few
-        words, or None when it does not.  It may raise NtkspecError for what no route of its domain
-        computes.
+        ``takes(source, domain, kernel)`` returns the reason for which the route computes this
+        spectrum, in a few words, or None if it does not.  It may raise NtkspecError for spectra
+        that no route of its domain computes.
     eigenvalues : callable
-        Of a source, a domain, increasing degrees and a kernel's name: mantissas, exponents and
-        relative errors, with one row for each degree.
+        ``eigenvalues(source, domain, degrees, kernel)`` returns mantissas, exponents and relative
+        errors, with one row for each of the increasing degrees.
     rows : callable, optional
-        Of a network and a kernel's name: the rows and columns that the dimension walk starts from,
-        a new object for each computation.
+        ``rows(network, kernel)`` returns the rows and columns from which the dimension walk
+        starts, as a new object for each computation.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Route:
 def choose(
     routes: Iterable[Route], source: Source, domain: Domain, kernel: Kernel
 ) -> tuple[Route, str]:
-    """Return the first route that takes a kernel on a domain, and why it does.
+    """Return the first route that takes a kernel on a domain, and the reason.
 
     Raises
     ------

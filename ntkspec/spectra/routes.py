@@ -1,4 +1,4 @@
-"""Which route computes a spectrum: the one dispatcher, for every kernel and domain."""
+"""The dispatcher that chooses the route for a kernel and a domain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ntkspec.spectra.sphere_routes import sphere_routes
 
 __all__ = ["ROUTES", "chosen_route"]
 
-#: The routes of each domain, by its name, in the order in which they are asked.
+#: The routes of each domain, by its name, in the order in which they are tried.
 ROUTES: dict[str, Callable[[], Iterator[Route]]] = {
     "sphere": sphere_routes,
     "cube": cube_routes,
@@ -22,7 +22,7 @@ ROUTES: dict[str, Callable[[], Iterator[Route]]] = {
 
 
 def chosen_route(source: Source, domain: Domain, kernel: Kernel) -> tuple[Route, str]:
-    """Return the first route that takes a kernel on a domain, and why it does.
+    """Return the first route that takes a kernel on a domain, and the reason.
 
     Raises
     ------

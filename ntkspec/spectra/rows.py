@@ -1,4 +1,4 @@
-"""Rows and columns of the (dimension, degree) plane: where the dimension walk starts."""
+"""Rows and columns of the (dimension, degree) plane from which the dimension walk starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rows(Protocol):
 
     @property
     def relative_error(self) -> float:
-        """Bound on the relative error of any eigenvalue from here."""
+        """Bound on the relative error of all eigenvalues."""
 
     @property
     def walks(self) -> bool:
@@ -26,10 +26,10 @@ class Rows(Protocol):
 
     @property
     def degrees_alone(self) -> bool:
-        """Whether the cost of a row depends on the degrees asked for, not on all below them."""
+        """Whether the cost of a row depends on the requested degrees only, not on all below."""
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
-        """Degrees of a parity that are not zero, or None when all of them may be."""
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Announce the dimensions (low to high) and degrees (all to last, or some) to come."""

@@ -1,4 +1,4 @@
-"""Seeds of the dimension walk in ball arithmetic, for networks without a series of their own.
+"""Seeds of the dimension walk in ball arithmetic, for networks without a special series.
 
 The pointwise kernel K(cos theta) is sampled at a precision set by the smallest eigenvalue wanted,
 and integrated against cosines:
@@ -38,7 +38,7 @@ __all__ = ["ROUTE", "BallSeeds", "CosineMoments", "GaussMoments", "Moments", "fi
 LN2 = math.log(2.0)
 #: Bits that every eigenvalue must keep.
 KEPT = 60
-#: Bits from which on a ball that reaches over two doubles is one that lies exactly between them.
+#: Bits above which a ball that contains a midpoint of two doubles is taken for that midpoint.
 SETTLED = 2 * KEPT
 #: The first precision tried is a multiple, so that neighbouring dimensions share the duals.
 STEP = 32
@@ -51,7 +51,7 @@ Scaled = tuple[NDArray[np.float64], NDArray[np.int64]]
 Values = Callable[[Any], Any]
 #: A degree, and by how many nats the cosine coefficients have fallen there.
 Fall = tuple[int, float]
-#: Degrees that count; None: all of them.
+#: Degrees that are needed; None: all.
 Degrees = frozenset[int] | None
 
 
@@ -73,13 +73,13 @@ class GaussMoments:
     values : callable
         K at an angle.
     reach : int
-        Largest degree plus dimension that will be asked for: it steers the number of nodes.
+        Largest degree plus dimension that is needed; it determines the number of nodes.
     effort : float
         Factor on the number of nodes.
     root : int
         K is analytic in theta^(1/root) at 0, which becomes the variable.
     nodes : int
-        The number of nodes, where the caller knows it.
+        The number of nodes, if known.
     parity : int or None
         Of K as a function of t, when it has one: half of the interval is enough.
     """
@@ -260,7 +260,7 @@ class _Plane:
         self.rows: dict[int, list[arb]] = {}
 
     def empty(self) -> _Plane:
-        """The same task, with nothing computed."""
+        """The same task without results."""
         return _Plane(self.low, self.high, self.last, self.wanted)
 
     def covers(self, low: int, high: int, last: int, wanted: Degrees) -> bool:
@@ -268,7 +268,7 @@ class _Plane:
         return self.low <= low and high <= self.high and last <= self.last and known
 
     def degrees(self, parity: Parity) -> list[int]:
-        """The degrees that count and are not zero by parity."""
+        """The needed degrees that are not zero by parity."""
         degrees = range(self.last + 1) if self.wanted is None else sorted(self.wanted)
         return [k for k in degrees if not parity.vanishes(k)]
 
@@ -279,7 +279,7 @@ class _Plane:
             self.rows.update(ladder(row, dim, self.high))
 
     def missing_bits(self, parity: Parity) -> int:
-        """Bits that the eigenvalue of worst relative accuracy lacks; 0 when all have enough.
+        """Bits missing in the eigenvalue of worst relative accuracy; 0 if all have enough.
 
         Each must also be so narrow that all of it is rounded to one double.  So the double does
         not depend on the precision, nor on which eigenvalues are computed together.
@@ -309,7 +309,7 @@ class _Plane:
 class BallSeeds:
     """Rows and columns of eigenvalues by ball arithmetic, for one computation.
 
-    What is computed is kept for its next row or column, so threads must not share an object.
+    Results are kept for the next row or column, so threads must not share an object.
 
     Parameters
     ----------
@@ -357,11 +357,11 @@ class BallSeeds:
         )  # fmt: skip
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
-        """Degrees of a parity that are not zero, or None when all of them may be."""
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         return self.parity.isolated(parity)
 
     def prepare(self, low: int, high: int, last: int, wanted: Degrees = None) -> None:
-        """Compute what rows and columns of these dimensions and degrees will ask for, at once.
+        """Compute all eigenvalues for rows and columns of these dimensions and degrees.
 
         All degrees to the last count when `wanted` is None.
         """
@@ -487,7 +487,7 @@ class BallSeeds:
 
 
 def first_fall(kernel_function: Callable[[], Values], parity: int | None) -> Fall:
-    """A degree among the first, and how many nats the cosine coefficients have fallen by it."""
+    """A low degree, and by how many nats the cosine coefficients have fallen there."""
     with working_precision(128):
         probe = CosineMoments(kernel_function(), 192, parity)
         sizes = [abs(float(x)) for x in probe.coefficients]
@@ -523,9 +523,9 @@ def first_bits(dim: int, degree: int) -> int:
 
 
 def like_zeros(wanted: dict[int, arb], known: dict[int, arb]) -> list[int]:
-    """Degrees whose balls hold 0 and are below 2^-60 of an eigenvalue next to them.
+    """Degrees whose balls contain 0 and are below 2^-60 of a neighbouring eigenvalue.
 
-    No spectrum falls so deep in one step, nor rises again, unless an eigenvalue is 0.
+    No spectrum falls that far in one step and rises again unless an eigenvalue is 0.
     """
     zero = []
     for k, ball in wanted.items():

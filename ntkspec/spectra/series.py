@@ -19,9 +19,9 @@ from ntkspec.spectra.route import Source
 
 __all__ = ["ROUTE", "PositiveSeries", "squared_moments"]
 
-#: Coefficients beyond which a spectrum is refused rather than computed for minutes.
+#: Largest number of coefficients; a spectrum that needs more is refused, as it takes minutes.
 MOST_COEFFICIENTS = 2**23
-#: Moments that are computed together, at least.
+#: Smallest number of moments that are computed together.
 FIRST = 512
 
 
@@ -106,13 +106,13 @@ class PositiveSeries:
         self.relative_error = units * 2.0**-53
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
-        """Degrees of a parity that are not zero, or None when all of them may be."""
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         if parity == 1:
             return None
         return (0,) if self._constant != 0.0 else ()
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
-        """Nothing: rows and columns stand for themselves."""
+        """Do nothing: rows and columns are computed separately."""
 
     def row(
         self, dim: int, degrees: NDArray[np.int64]

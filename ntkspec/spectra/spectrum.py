@@ -26,7 +26,7 @@ from ntkspec.spectra.walk import table_block
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
 ROUNDING = 2.0**-53
-#: What every eigenvalue is promised to.
+#: Default bound on the relative error of every eigenvalue.
 TOLERANCE = 1e-12
 
 Degrees = int | str | Iterable[int] | None
@@ -43,7 +43,7 @@ class Spectrum(Result):
     Attributes
     ----------
     network : Network or ZonalKernel
-        What it is the spectrum of.
+        The kernel of the spectrum.
     domain : Domain
     kernel, normalization : str
     degrees : (K,) int64 array
@@ -54,7 +54,7 @@ class Spectrum(Result):
     relative_error : (K,) or (K, J) float64 array
         Bound on the relative error of each.
     route : str
-        Which route computed it, and why that one.
+        The route that computed it, and the reason.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class Spectrum(Result):
 
     @property
     def eigenvalues(self) -> NDArray[np.float64]:
-        """Float64 array; 0 below the smallest normal double, where the logarithm is still right."""
+        """Float64 array; 0 below the smallest normal double (the logarithm is still accurate)."""
         return self._doubles()[0]
 
     @property
@@ -135,7 +135,7 @@ class Spectrum(Result):
         }
 
     def title(self) -> str:
-        """One line on what it is the spectrum of."""
+        """Return a one-line description."""
         return (
             f"Spectrum of {self.network.name} {self.domain} ({self.kernel}, {self.normalization})"
         )
@@ -203,20 +203,20 @@ def spectrum(
         A name stands for the poster's network with that activation.  A bare function is refused:
         give `Network(user_activation(f))` or `ZonalKernel(f)`.
     domain : Domain, int or iterable of int, optional
-        Where the inputs lie, `Sphere(3)` by default.  An integer stands for `Sphere`; several make
-        a `TableSlice` of a network's eigenvalues on all these spheres.
+        Domain of the inputs, `Sphere(3)` by default.  An integer stands for `Sphere`; several
+        integers give a `TableSlice` of a network's eigenvalues on all these spheres.
     degrees : int, str or iterable of int, optional
         In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
         0 to 8 under the Gaussian measure.
     dim : int or iterable of int, optional
-        Instead of `domain`: of the sphere.
+        Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
         Of a network.
     normalization : {"probability", "surface", "poster"}
         The measure of the sphere: uniform probability, surface measure, or the poster's
-        formula (1) as printed.  Other domains have the first alone.
+        formula (1) as printed.  Other domains have only the first.
     tolerance : float
-        Largest relative error accepted; mostly a function given for doubles exceeds the usual one.
+        Largest relative error accepted.  Functions given in doubles usually need a larger one.
 
     Returns
     -------
@@ -225,8 +225,8 @@ def spectrum(
     Raises
     ------
     NtkspecError
-        For a parameter that is not allowed, and for an eigenvalue that cannot be computed to the
-        tolerance: which one, and the bound that holds.
+        For a parameter that is not allowed, and if an eigenvalue cannot be computed to the
+        tolerance; the message names the degree and the error bound.
 
     Warns
     -----
@@ -364,7 +364,7 @@ def eigenvalues(
     Returns
     -------
     (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions
-        An eigenvalue below the smallest normal double is 0; its logarithm is still right.
+        An eigenvalue below the smallest normal double is 0; its logarithm is still accurate.
 
     Examples
     --------

@@ -14,7 +14,7 @@ __all__ = ["row_provider", "sphere_routes"]
 
 
 def sphere_routes() -> Iterator[Route]:
-    """Yield the routes in the order in which they are asked; each is imported when it is."""
+    """Yield the routes in the order in which they are tried; each is imported when needed."""
     from ntkspec.spectra import closed_form
 
     yield closed_form.ROUTE
@@ -36,12 +36,12 @@ def sphere_routes() -> Iterator[Route]:
 
 
 def row_provider(network: Network, kernel: Kernel) -> Rows:
-    """Return what computes rows and columns of a network's eigenvalues, new for each computation.
+    """Return a new provider of rows and columns of a network's eigenvalues.
 
     Raises
     ------
     NtkspecError
-        When the network's eigenvalues come in single dimensions only.
+        When the network's eigenvalues can only be computed in single dimensions.
 
     Examples
     --------

@@ -38,7 +38,7 @@ __all__ = ["ROUTE", "SphereWeights"]
 class SphereWeights:
     """Rows of eigenvalues of a network with weights on a sphere, for one computation.
 
-    Each row has its own integrals.  The last one is kept, so threads must not share an object.
+    Each row has separate integrals.  The last row is kept, so threads must not share an object.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ class SphereWeights:
         self.values: list[arb] = []
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
-        """Degrees of a parity that are not zero, or None when all of them may be."""
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         return self.parity.isolated(parity)
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
-        """Compute the row of a dimension; nothing is shared by dimensions."""
+        """Compute the row of a dimension; dimensions share no results."""
         if low == high and (self.key[0] != low or self.key[1] < last):
             self.values = self._row(low, last)
             self.key = (low, last)
@@ -116,7 +116,7 @@ class SphereWeights:
         return total
 
     def _integrals(self, function: Any, dim: int, last: int) -> list[arb]:
-        """phi_0, ..., phi_last of a function; more nodes until nothing changes."""
+        """phi_0, ..., phi_last of a function; nodes are added until the values converge."""
         radius = (arb(self.network.weight_variance) * dim).sqrt()
         effort = 1.0
         before: list[arb] | None = None

@@ -18,9 +18,9 @@ __all__ = ["TableSlice"]
 class TableSlice(Result):
     """Eigenvalues of one network in some dimensions, under the uniform probability measure.
 
-    What `Table.select` reads and `ntkspec.spectrum` computes for several dimensions.  ``len(part)``
-    counts the dimensions, ``part[3]`` is the row of eigenvalues in dimension 3, and iteration goes
-    over the dimensions.
+    Returned by `Table.select`, and by `ntkspec.spectrum` for several dimensions.  ``len(part)``
+    is the number of dimensions, ``part[3]`` the row of eigenvalues in dimension 3, and iteration
+    runs over the dimensions.
 
     Attributes
     ----------
@@ -31,12 +31,12 @@ class TableSlice(Result):
     dims : (D,) int64 array
     degrees : (K,) int64 array
     eigenvalues : (D, K) float64 array
-        Exactly 0 where the eigenvalue is, and where it is below the smallest normal double.
+        0 for exact zeros and below the smallest normal double.
     log_eigenvalues : (D, K) float64 array
-        Natural logarithm, right where the eigenvalue has underflowed; -inf for exact zeros.
+        Natural logarithm, accurate even if the eigenvalue underflows; -inf for exact zeros.
     relative_error : (D,) float64 array
-        Bound on the relative error of each eigenvalue of a dimension; a logarithm is off by no
-        more than that and the rounding of a double of its size.
+        Bound on the relative error of all eigenvalues in a dimension.  The error of a logarithm
+        is at most this bound plus the rounding of a double of its size.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class TableSlice(Result):
         }  # fmt: skip
 
     def title(self) -> str:
-        """One line on what it holds."""
+        """Return a one-line description."""
         return (
             f"TableSlice of {self.name} ({self.kernel}): dims {_span(self.dims)}, "
             f"degrees {_span(self.degrees)}"

@@ -25,7 +25,7 @@ __all__ = ["is_walked", "table_block"]
 CACHED = 16384
 UNIT = 2.0**-53
 
-#: Makes a slice of dims, degrees, eigenvalues, their logarithms and bounds on the errors.
+#: Makes a slice from dims, degrees, eigenvalues, their logarithms and error bounds.
 Make = Callable[..., TableSlice]
 
 
@@ -58,8 +58,8 @@ def table_block(
     -----
     The two largest dimensions come from the network's own route, as do the two degrees after
     the last; the rest is lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2).
-    Where the dimensions or degrees asked for lie so thin that walking over those between would
-    cost more, every dimension is computed by its own route.
+    If the requested dimensions or degrees are so sparse that walking over those between would
+    cost more, every dimension is computed separately.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def table_block(
 
 
 def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
-    """Whether a block of increasing dimensions and degrees is walked, over those between too.
+    """Whether a block of increasing dimensions and degrees is walked, including those between.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64])
 def _by_rows(
     source: Rows, make: Make, dims: NDArray[np.int64], degrees: NDArray[np.int64]
 ) -> TableSlice:
-    """Every dimension by the network's own route."""
+    """Every dimension separately, by the network's route."""
     value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
     if source.walks and dims[-1] - dims[0] <= 4 * dims.size:
         source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]))
@@ -120,7 +120,7 @@ def _by_rows(
 def _by_walk(
     source: Rows, make: Make, dims: NDArray[np.int64], degrees: NDArray[np.int64]
 ) -> TableSlice:
-    """Consecutive dimensions and degrees, each parity of the degrees on its own."""
+    """Consecutive dimensions and degrees, each parity of the degrees separately."""
     shape = (dims.size, degrees.size)
     source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
     block = make(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
@@ -154,8 +154,8 @@ def _column(
 def _walk_parity(source: Rows, block: TableSlice, first: int) -> None:
     """Fill columns first, first + 2, ... of a block of consecutive dimensions and degrees.
 
-    Some rows at a time, from the largest dimensions down: each such tile is computed and
-    converted while it is in the cache, and leaves its two lowest rows to the next.
+    Tiles of some rows, from the largest dimensions down, are computed and converted while they
+    are in the cache; the two lowest rows of a tile start the next.
     """
     dims, degrees = block.dims, block.degrees[first::2]
     seed = source.relative_error / UNIT
@@ -171,7 +171,7 @@ def _walk_parity(source: Rows, block: TableSlice, first: int) -> None:
     error = np.full((2, degrees.size), seed)
     stop = dims.size - 2
     while stop > 0:
-        # The tile of odd size comes first, where both rows of `error` are alike.
+        # The tile of odd size comes first, where both rows of `error` are equal.
         count = stop % size or size
         mine = np.s_[stop - count : stop]
         value[count : count + 2], exponent[count : count + 2] = value[:2], exponent[:2]

@@ -26,9 +26,9 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
 def _eigenvalues(
     source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
 ) -> Eigenvalues:
-    """By seeds in balls, which doubles must support.
+    """By seeds in balls, compared with doubles.
 
-    Two runs of the seeds could agree by accident, on a feature that no node of theirs meets.
+    Two runs of the seeds could agree by accident if no node of either meets a feature.
     """
     assert isinstance(source, ZonalKernel)
     with np.errstate(all="ignore"):

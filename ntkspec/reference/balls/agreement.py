@@ -1,4 +1,4 @@
-"""Accepting a value: its ball is small enough, and two runs of different effort agree."""
+"""Acceptance of values: the ball is small enough, and two runs of different effort agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ntkspec.precision import working_precision
 
 __all__ = ["GROWTH", "Integral", "Reference", "Run", "agreed_value", "to_mpf"]
 
-#: Each run has this many times the nodes of the one before.
+#: Factor on the number of nodes from run to run.
 GROWTH = 1.2
 MAX_RUNS = 12
 
@@ -26,11 +26,11 @@ class Reference:
     Attributes
     ----------
     value : mpmath.mpf
-        Holds at least the digits asked for; exactly 0 where parity forces it.
+        Accurate to at least the requested digits; exactly 0 for zeros by parity.
     error : mpmath.mpf
-        The difference of the two last runs plus both radii plus the tails cut off.
+        The difference of the last two runs plus both radii plus the omitted tails.
     method : str
-        What was done, for the table of checks.
+        Description of the method.
 
     Examples
     --------
@@ -45,19 +45,19 @@ class Reference:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the value cannot be distinguished from 0 at the precision asked for."""
+        """Whether the value cannot be distinguished from 0 at the requested precision."""
         return bool(abs(self.value) <= self.error)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of an integral returns.
+    """Result of one run of an integral.
 
     Attributes
     ----------
     value : arb
     tail : arb
-        Bound on what the integral's cuts leave out.
+        Bound on the omitted parts of the integral.
     method : str
     """
 

@@ -1,4 +1,4 @@
-"""One eigenvalue to any number of digits: the route for the network at hand.
+"""One eigenvalue to any number of digits, with the route chosen for the network.
 
 No formula here is one of the engine's.  The Gegenbauer integral is done by quadrature, in balls
 (Arb, through python-flint) at a working precision set by the result: with lambda_k = 1e-1000 the
@@ -48,7 +48,7 @@ def reference_eigenvalue(
         k >= 0.
     kernel : {"ntk", "nngp"}
     digits : int
-        Decimal digits to be right, 5 to 1000.
+        Correct decimal digits, 5 to 1000.
 
     Returns
     -------

@@ -53,8 +53,8 @@ def make_dual(network: Description, variance: arb, nats: float) -> Dual:
     variance : arb
         q > 0.
     nats : float
-        The error aimed at is exp(-nats) of the dual's size; every number of nodes and every
-        cut grows with it.
+        The target error is exp(-nats) times the dual's size; numbers of nodes and ranges grow
+        with it.
     """
     if network.smooth:
         return _SmoothDual(PARTS[network.activation], variance, nats)

@@ -1,6 +1,6 @@
-"""Eigenvalues of the general network (any depth, bias, activation) by a route of their own.
+"""Eigenvalues of the general network (any depth, bias, activation) by an independent route.
 
-The definition, and nothing else in common with the engine: the Gaussian expectations of each layer
+Only the definition is shared with the engine: the Gaussian expectations of each layer
 by two-dimensional quadrature (`expectations`), the layers composed at the nodes of a rule in
 theta = arccos t, and the Gegenbauer integral by that rule, all in balls (Arb) at a working
 precision set by the smallest result.  The rules:
@@ -48,12 +48,12 @@ from ntkspec.reference.description import Description, Kernel, describe
 __all__ = ["Case", "reference_spectra", "reference_spectrum"]
 
 MAX_PASSES = 14
-#: Bits beyond those of the result: for the radii that grow on the way through the layers.
+#: Additional bits for the radii, which grow through the layers.
 GUARD_BITS = 64
 
 
 class Case(NamedTuple):
-    """One kernel in one dimension: what a network's activation and variances leave open.
+    """One kernel in one dimension, for given activation and variances.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def reference_spectrum(
         Each k >= 0, in any order.
     kernel : {"ntk", "nngp"}
     digits : int
-        Decimal digits to be right, 5 to 1000.
+        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def reference_spectra(
     Parameters
     ----------
     network : object
-        As in `reference_spectrum`; its depth and trained are not looked at.
+        As in `reference_spectrum`; its depth and trained are ignored.
     cases : iterable of Case
     degrees : sequence of int, or mapping from dim to such
         The same for all cases, or by dimension.
@@ -148,8 +148,7 @@ def reference_spectra(
 
     Notes
     -----
-    The working precision is that of the smallest eigenvalue asked for, so ask for d = 3 and d = 64
-    together only when both are wanted.
+    The smallest requested eigenvalue determines the working precision of all.
 
     Examples
     --------
@@ -183,7 +182,7 @@ def reference_spectra(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be computed, and how exactly, by estimates of the smallest eigenvalue."""
+    """The requested values and their precision, from estimates of the smallest eigenvalue."""
 
     network: Description
     cases: list[Case]
@@ -195,12 +194,12 @@ class _Plan:
         return max(case.depth for case in self.cases)
 
     def computed(self, dim: int) -> list[int]:
-        """All degrees and their neighbours, by which the size of a zero is judged."""
+        """All degrees and their neighbours, which give the scale for zeros."""
         around = {k + i for k in self.degrees[dim] for i in (-1, 0, 1)}
         return sorted(k for k in around if k >= 0)
 
     def log_floor(self, dim: int, degree: int) -> float:
-        """Estimate the log of an eigenvalue, rather too small, if it is not 0."""
+        """Estimate the log of a nonzero eigenvalue, preferably too small."""
         net, s = self.network, self.network.weight_variance
         if net.smooth:
             return _log_series_eigenvalue(net.activation, s, dim, degree) - 3.0
@@ -246,7 +245,7 @@ _KernelKey = tuple[str, int, str]
 
 
 def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
-    """Pairs of passes, of more nodes or more bits, until all values are right."""
+    """Pairs of passes with more nodes or bits, until all values are accepted."""
     nats, rounding = plan.nats()
     bits = int(rounding / math.log(2.0)) + GUARD_BITS * (1 if plan.network.smooth else 2)
     before: _Values | None = None
@@ -285,7 +284,7 @@ class _Wrong(NamedTuple):
 
 
 def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]:
-    """Where the error is too large, by how much (log), and how much of that is rounding."""
+    """Positions of too large errors, their excess (log), and its part from rounding."""
     wrong = []
     for case in after:
         errors = _errors(before[case], after[case])
@@ -347,7 +346,7 @@ class _Grid:
 
 
 class _Pass:
-    """All values asked for, with numbers of nodes that grow with the effort."""
+    """All requested values, with numbers of nodes that grow with the effort."""
 
     def __init__(self, plan: _Plan, nats: float, effort: float) -> None:
         self.plan, self.nats, self.effort = plan, nats, effort
@@ -357,7 +356,7 @@ class _Pass:
         self.grid = self._smooth_grid() if plan.network.smooth else self._kinked_grid()
 
     def method(self) -> str:
-        """Describe what was done."""
+        """Describe the method."""
         return (
             "Gaussian expectation of every layer in polar form, "
             f"{len(self.grid.points)} nodes in theta, {ctx.prec} bits"
@@ -465,7 +464,7 @@ class _Pass:
         return kernels
 
     def _first_points(self) -> list[acb]:
-        """e^(i theta_1), its sine right relatively also near theta = 0."""
+        """e^(i theta_1), with a small relative error of its sine also near theta = 0."""
         if self.plan.network.bias_variance == 0:
             return self.grid.points
         share = self.weight / self.layers[0][0]

@@ -17,7 +17,7 @@ __all__ = [
     "real_parts",
 ]
 
-#: Nodes whose powers are held at a time: bounds the memory at thousands of bits.
+#: Nodes whose powers are stored at a time, to bound the memory at thousands of bits.
 POINTS_AT_ONCE = 256
 
 
@@ -45,8 +45,8 @@ def cosine_series(dim: int, degree: int) -> list[arb]:
 def legendre(dim: int, degrees: Sequence[int], points: Sequence[acb]) -> list[list[arb]]:
     """P_k(Re p) for points p = e^(i theta) on the unit circle; degrees of one parity.
 
-    Right to the working precision absolutely, for a sum of cosines with positive weights; done as
-    matrix products, since a three-term recurrence would blow the balls up exponentially.
+    The absolute error is at the working precision, as a sum of cosines with positive weights.
+    Matrix products are used, since a three-term recurrence inflates the balls exponentially.
     """
     length = max(degrees) // 2 + 1
     giants = math.isqrt(length) // 3 + 1

@@ -58,7 +58,7 @@ class PolarIntegral:
         curvature = -(term[top + 50] - 2 * term[top] + term[top - 50]) / (50 * step) ** 2
         self.peak = float(u[top])
         self.window = float(u[kept[0]]), float(u[kept[-1]])
-        # A third more than wanted, since no hill is quite of the assumed shape.
+        # A third more than needed, since the shape of the peak is approximate.
         self.step = _trapezoid_step(1.3 * nats, max(float(curvature), 1.0))
         # The error of phi at r may be as large as the term there is small; a node more gains a
         # factor rho(r)^2, rho being the size of the ellipse through the poles of g(r t).

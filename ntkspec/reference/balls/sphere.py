@@ -33,7 +33,7 @@ class SphereIntegral:
         self.nodes = 48 + degree + dim // 2 + self.bits // 3 + int(8.0 * self.radius)
 
     def zero_scale(self) -> arb:
-        """A value below this counts as 0: parity makes zeros, nothing else is so small."""
+        """Values below this count as 0; only zeros by parity are that small."""
         return arb(2) ** -self.floor
 
     def run(self, effort: float) -> Run:

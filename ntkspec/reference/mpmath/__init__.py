@@ -1,6 +1,6 @@
 """Eigenvalues by Gauss-Jacobi rules and Gaussian expectations in mpmath.
 
-Every call computes in an mpmath context of its own.
+Every call computes in a separate mpmath context.
 """
 
 from ntkspec.reference.mpmath.jacobi import gauss_gegenbauer, gauss_jacobi, legendre

@@ -1,7 +1,7 @@
-"""Numbers of one precision: an mpmath context of its own, and fixed-point integers beside it.
+"""Numbers of one precision: a separate mpmath context, and fixed-point integers.
 
-mpmath's global context is shared by all that a process runs, so every computation here makes its
-own.  Long sums are sums of integers in units of 2^-bits, as in mpmath's own elementary functions:
+mpmath's global context is shared by the whole process, so every computation here makes a separate
+one.  Long sums are sums of integers in units of 2^-bits, as in mpmath's elementary functions:
 the error of a sum is absolute, and the quantities summed are of moderate size.
 """
 
@@ -21,14 +21,14 @@ GUARD_DIGITS = 12
 
 
 class Precision:
-    """An arithmetic with some guard digits beyond those asked for.
+    """An arithmetic with some guard digits beyond the requested ones.
 
     Attributes
     ----------
     digits : int
-        Results are right to about 10^-digits.
+        Results are accurate to about 10^-digits.
     mp : mpmath context
-        Of its own, with guard digits.
+        A separate context, with guard digits.
     bits : int
         Of fixed-point integers.
     one : int
@@ -50,7 +50,7 @@ class Precision:
 
     @property
     def nats(self) -> float:
-        """-log of the error aimed at."""
+        """-log of the target error."""
         return self.digits * math.log(10.0)
 
     def fixed(self, x: Any) -> int:

@@ -32,7 +32,7 @@ __all__ = ["Dual", "EluDual", "PowersDual", "SmoothDual"]
 
 Pair = tuple[Any, Any]
 
-#: Multiplications of one table beyond which it is refused: about an hour.
+#: Largest number of multiplications for a table, about an hour.
 MOST_WORK = 2e10
 #: The part of a strip of analyticity that is used; the rest keeps sigma bounded.
 MARGIN = 0.9
@@ -115,7 +115,7 @@ class SmoothDual:
         return _clenshaw(self.precision, self.series, self.precision.fixed(cosine))
 
     def _converged(self, points: int) -> Series:
-        """Raise the number of points until the coefficients have fallen below the error."""
+        """Increase the number of points until the coefficients are below the error."""
         # An odd number has r = 0 among its points, an even one does not.
         points += points % 2 + self.second
         while True:

@@ -20,7 +20,7 @@ __all__ = ["coefficients", "multiplicity", "plain_size", "sphere_rule", "split_r
 
 #: Nodes t and weights that sum to 1.
 Rule = tuple[list[Any], list[Any]]
-#: The largest degree that is looked at for a rule in t to miss nothing of K.
+#: Largest degree considered for a rule in t.
 MOST_MISSED = 1200
 
 
@@ -74,7 +74,7 @@ def _place(
     precision: Precision, u: Any, weight: Any, side: int, order: int, dim: int,
     points: list[Any], weights: list[Any],
 ) -> None:  # fmt: skip
-    """Add t = side (1 - u^order), with what is left of the weight (1 - t^2)^((d-3)/2)."""
+    """Add t = side (1 - u^order), with the remaining factor of (1 - t^2)^((d-3)/2)."""
     power = u**order
     points.append(side * (1 - power))
     weights.append(weight * (2 - power) ** (precision.mp.mpf(dim - 3) / 2))

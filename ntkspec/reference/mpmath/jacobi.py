@@ -23,7 +23,7 @@ from ntkspec.reference.mpmath.arithmetic import Precision
 __all__ = ["gauss_gegenbauer", "gauss_jacobi", "legendre"]
 
 MOST_NODES = 2000
-#: Digits in the sixteen or so of a double that a node from the Jacobi matrix holds for sure.
+#: Digits of a node from the Jacobi matrix that are certainly correct in doubles.
 START_BITS = 40
 
 
@@ -39,7 +39,7 @@ def gauss_jacobi(
     alpha, beta : number or str
         Exponents > -1; a string or an `mpmath.mpf` where a double is not exact.
     digits : int
-        Decimal digits to be right, 5 to 1000.
+        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def gauss_gegenbauer(
     dim : int
         d >= 2; the density is c_d (1-t^2)^((d-3)/2).
     digits : int
-        Decimal digits to be right, 5 to 1000.
+        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     t : number or str
         In [-1, 1]; a string or an `mpmath.mpf` where a double is not exact.
     digits : int
-        Digits to be right, 5 to 1000: the error is at most 10^-digits.
+        Correct digits, 5 to 1000: the error is at most 10^-digits.
 
     Returns
     -------
@@ -282,7 +282,7 @@ def legendre_values(
 
 
 def _with_guard(precision: Precision, n: int, total: Any) -> Precision:
-    """Digits more by the growth of rounding errors: n^2, and 1/b for a weight that is narrow."""
+    """Additional digits for the growth of rounding errors: n^2, and 1/b for a narrow weight."""
     return Precision(precision.digits + 2 * len(str(n)) + len(str(int(abs(total)))) + 2)
 
 
@@ -296,7 +296,7 @@ def _start(recurrence: Recurrence, n: int) -> list[float]:
 
 
 def _ladder(bits: int, n: int) -> list[int]:
-    """Working precisions of Newton's steps, each of which doubles the bits that are right."""
+    """Working precisions of Newton's steps, each of which doubles the correct bits."""
     lost = 2 * n.bit_length() + 8
     right, ladder = START_BITS, []
     while right < bits:

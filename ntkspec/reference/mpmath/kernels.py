@@ -49,7 +49,7 @@ class NetworkKernel:
         return [self._walk(t)[0] for t in points]
 
     def gap(self) -> float:
-        """Smallest 1 - |r| > 0 of the correlations r of all layers at t = -1, 2 if there is none.
+        """Smallest 1 - |r| > 0 of the correlations r of all layers at t = -1, or 2.
 
         Where a layer's r comes close to +-1 its expectation has a branch point beyond t = -1.
         """

@@ -1,7 +1,8 @@
-"""The activation functions in mpmath's numbers, and how far into the complex plane they go.
+"""The activation functions in mpmath's numbers, and their growth in the complex plane.
 
-Of a smooth one, sigma and sigma' at x >= 0 as fixed-point integers (`arithmetic`), from x and a
-companion, exp(-x) or erf(c x), which costs little at equidistant points; and at -x from those.
+For a smooth activation, sigma and sigma' at x >= 0 are fixed-point integers (`arithmetic`),
+computed from x and a companion, exp(-x) or erf(c x), which is cheap at equidistant points; the
+values at -x follow from those.
 `growth` bounds log |sigma(x + iy)|, up to a constant and powers of x, inside the strip
 |y| < `strip`: it sets the steps of the trapezoid rule.
 """
@@ -174,7 +175,7 @@ class Powers:
 
 
 def powers(network: Description) -> Powers | None:
-    """Return the activation if it is a power on either side of 0, None for another."""
+    """Return the activation if it is a power on either side of 0, else None."""
     if network.smooth or network.activation == "elu":
         return None
     return Powers(network.order, network.left)

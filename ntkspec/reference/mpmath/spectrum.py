@@ -1,4 +1,4 @@
-"""Eigenvalues by Gauss-Jacobi rules in mpmath: the precision and the nodes are raised until right.
+"""Eigenvalues by Gauss-Jacobi rules in mpmath, with precision and nodes raised until they agree.
 
 Two kernels are made at each working precision, with different rules for the Gaussian expectations,
 and integrated with n and 2 n + 1 nodes: a value is accepted when the change is below the digits
@@ -36,7 +36,7 @@ from ntkspec.reference.mpmath.kernels import (
 
 __all__ = ["GaussJacobiValue", "gauss_jacobi_spectra", "gauss_jacobi_spectrum"]
 
-#: Digits of the first kernel beyond those asked for: small eigenvalues take more.
+#: Digits of the first kernel beyond the requested ones; small eigenvalues take more.
 FIRST_DIGITS = 8
 MOST_DIGITS = 2000
 #: A degree that shows nothing when the precision is raised by so many digits, while no other new
@@ -51,15 +51,15 @@ class GaussJacobiValue:
     Attributes
     ----------
     value : mpmath.mpf
-        Holds at least the digits asked for.
+        Accurate to at least the requested digits.
     error : mpmath.mpf
         The change, and the rounding at the working precision.
     change : mpmath.mpf
-        What doubling the number of nodes changed, with other rules for the Gaussian expectations.
+        Change when nodes are doubled and other rules are used for the Gaussian expectations.
     nodes : int
         Nodes t of the finer rule.
     method : str
-        What was done.
+        Description of the method.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class GaussJacobiValue:
 
     @property
     def is_zero(self) -> bool:
-        """Whether the value cannot be distinguished from 0 at the precision asked for."""
+        """Whether the value cannot be distinguished from 0 at the requested precision."""
         return bool(abs(self.value) <= self.error)
 
 
@@ -103,7 +103,7 @@ def gauss_jacobi_spectrum(
         Each k >= 0, in any order.
     kernel : {"ntk", "nngp"}
     digits : int
-        Decimal digits to be right, 5 to 1000.
+        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def gauss_jacobi_spectra(
 
     Notes
     -----
-    The working precision is that of the smallest eigenvalue asked for.
+    The smallest requested eigenvalue determines the working precision.
 
     Examples
     --------
@@ -196,7 +196,7 @@ class _Run(NamedTuple):
 
 class _Problem(Protocol):
     def prepare(self, digits: int) -> None:
-        """Make what all dimensions share, right to so many digits of the kernel's size."""
+        """Prepare the shared part of all dimensions, to some digits of the kernel's size."""
         ...
 
     def first_size(self, dim: int, top: int) -> int:
@@ -208,7 +208,7 @@ class _Problem(Protocol):
         ...
 
     def method(self, dim: int, top: int) -> str:
-        """Describe what is done."""
+        """Describe the method."""
         ...
 
 
@@ -332,7 +332,7 @@ def _noise(precision: Precision, digits: int, size: Any, dim: int, top: int) -> 
 
 
 class _Doubled(NamedTuple):
-    """The finer of two rules, and what it changed."""
+    """The result of the finer of two rules, and the change."""
 
     run: _Run
     change: list[Any]
@@ -348,12 +348,12 @@ class _Doubled(NamedTuple):
         return value if value > 2 * self.error(k) else 0
 
     def scale(self, k: int) -> Any:
-        """What the error is compared with: the size, or the smaller neighbour's for a zero."""
+        """Scale for the error: the value's size, or that of a zero's smaller neighbour."""
         near = [x for x in (self.size(k - 1), self.size(k + 1)) if x]
         return self.size(k) or (min(near) if near else 0)
 
     def seen(self) -> int:
-        """How many degrees can be distinguished from 0."""
+        """Number of degrees that can be distinguished from 0."""
         return sum(1 for k in range(len(self.change)) if self.size(k))
 
 
@@ -404,7 +404,7 @@ def _until_agreement(
 
 
 def _first(problem: _Problem, dim: int, ks: list[int]) -> _Doubled:
-    """What one rule gives, with no change known yet."""
+    """The result of one rule, without a change."""
     top = ks[-1] + 1
     n = problem.first_size(dim, top)
     _check_size(n, dim, top - 1)
@@ -413,7 +413,7 @@ def _first(problem: _Problem, dim: int, ks: list[int]) -> _Doubled:
 
 
 def _doubled(problem: _Problem, dim: int, ks: list[int], first: _Doubled, digits: int) -> _Doubled:
-    """Double the nodes until the change is below what is asked for, or below the rounding."""
+    """Double the nodes until the change is below the tolerance or the rounding."""
     top, before = ks[-1] + 1, first.run
     n, second = problem.first_size(dim, top), False
     while True:
@@ -436,12 +436,12 @@ def _check_size(n: int, dim: int, degree: int) -> None:
 
 
 def _missing(doubled: _Doubled, k: int, digits: int, working: int) -> int:
-    """Digits to be added to the kernel's for lambda_k."""
+    """Additional digits of the kernel for lambda_k."""
     scale = doubled.scale(k)
     if scale:
         excess = doubled.run.noise[k] * 10**digits * 4 / scale
         return math.ceil(_log10(excess)) if excess > 1 else 0
-    # Nothing is known of its size: go on along the fall of the degrees before it.
+    # Its size is unknown: extrapolate the decay of the previous degrees.
     known = [
         (j, _log10(doubled.size(j) / doubled.run.noise[j])) for j in range(k) if doubled.size(j)
     ]

@@ -10,7 +10,7 @@ __all__ = ["cube_routes"]
 
 
 def cube_routes() -> Iterator[Route]:
-    """Yield the routes in the order in which they are asked; each is imported when it is."""
+    """Yield the routes in the order in which they are tried; each is imported when needed."""
     from ntkspec.spectra.cube import series
 
     yield series.ROUTE

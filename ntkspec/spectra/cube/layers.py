@@ -33,7 +33,7 @@ class LayerValues:
         return [layers.at_one(), *inner]
 
     def slack(self, dim: int) -> arb | None:
-        """Nothing: the balls of the values enclose."""
+        """None: the balls of the values are enclosures."""
         return None
 
 

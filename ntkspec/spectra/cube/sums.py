@@ -30,7 +30,7 @@ from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros, spl
 __all__ = ["Values", "eigenvalues_of", "enclosed", "krawtchouk_sums"]
 
 MOST_BITS = 40_000
-#: For a function whose error is not known: two precisions must agree instead.
+#: For functions with unknown errors: two precisions must agree instead.
 MOST_BITS_UNPROVED = 4_000
 ROUNDING = 2.0**-53
 
@@ -38,7 +38,7 @@ ROUNDING = 2.0**-53
 class Values(Protocol):
     """K at the d + 1 points of the cube."""
 
-    #: Whether the balls enclose; if not, two precisions must agree.
+    #: Whether the balls are enclosures; if not, two precisions must agree.
     proved: bool
     #: Bound on a relative error that all eigenvalues share, beyond what the balls show.
     relative_error: float
@@ -47,7 +47,7 @@ class Values(Protocol):
         """Return K(1 - 2j/dim) for j < count, at the working precision."""
 
     def slack(self, dim: int) -> arb | None:
-        """Return a bound on what all eigenvalues lack, if it is not in the balls of the values."""
+        """Return a bound on an error of all eigenvalues that the balls do not include."""
 
 
 def eigenvalues_of(
@@ -87,7 +87,7 @@ def enclosed(
     kept : int
         Bits that each must keep.
     accuracy : callable
-        How many bits a ball keeps.
+        Returns the number of correct bits of a ball.
     """
     degrees = [k for k in degrees if k <= dim and not zeros.vanishes(k)]
     bits = kept + (_first_bits(dim, degrees[-1]) if degrees else 4)
@@ -114,7 +114,7 @@ def enclosed(
 
 
 def _eigenvalues(values: Values, zeros: Parity, dim: int, degrees: list[int]) -> dict[int, arb]:
-    """At the working precision: whole numbers in, whole numbers out, one bound on the rest."""
+    """Sums of integers at the working precision, with one bound on the rounding of the values."""
     mirror = zeros.whole
     count = dim + 1 if mirror is None else dim // 2 + 1
     balls = values.at(dim, count)

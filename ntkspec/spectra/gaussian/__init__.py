@@ -10,7 +10,7 @@ __all__ = ["gaussian_routes"]
 
 
 def gaussian_routes() -> Iterator[Route]:
-    """Yield the routes in the order in which they are asked; each is imported when it is."""
+    """Yield the routes in the order in which they are tried; each is imported when needed."""
     from ntkspec.spectra.gaussian import homogeneous
 
     yield homogeneous.ROUTE

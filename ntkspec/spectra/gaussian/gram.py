@@ -43,7 +43,7 @@ class Gram:
         self.degree, self.matrix = -1, arb_mat(0, 0)
 
     def cut(self) -> Gram:
-        """The same with the terms of the run before."""
+        """The same with the terms of the previous run."""
         other = copy(self)
         other.terms, other.degree = self.terms * 5 // 7, -1
         return other

@@ -104,7 +104,7 @@ class Layered:
         return total * self.roots[i] * self.roots[j]
 
     def cut(self) -> None:
-        """Nothing: another run costs as much as this one."""
+        """None: another run costs as much as this one."""
 
     def diagonal(self, degree: int) -> list[arb]:
         return [self._entry(degree, i, i) for i in range(len(self.radii))]

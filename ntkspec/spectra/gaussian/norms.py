@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 #: Relative rounding of the sums.
 ROUNDING = 1e-14
-#: The weight left out on either side of the radius is below e^-NATS.
+#: The weight omitted on either side of the radius is below e^-NATS.
 NATS = 45.0
 #: Standard deviations of Z to either side.
 REACH = 13.0
@@ -42,7 +42,7 @@ def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, floa
     Raises
     ------
     NtkspecError
-        When the rules do not come to agree.
+        When the rules do not converge.
 
     Examples
     --------

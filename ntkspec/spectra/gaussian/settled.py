@@ -1,4 +1,4 @@
-"""Eigenvalues of the operators in the radius: more effort until two runs agree.
+"""Eigenvalues of the operators in the radius, with increasing effort until two runs agree.
 
 For every degree of spherical harmonics there is an operator in the radius alone,
 
@@ -32,7 +32,7 @@ from ntkspec.spectra.seeds import split
 __all__ = ["Effort", "Operators", "settled"]
 
 ROUNDING = 2.0**-53
-#: Relative difference of two runs that is accepted.
+#: Accepted relative difference of two runs.
 AGREEMENT = 2.0**-43
 MOST_RUNS = 9
 
@@ -57,12 +57,12 @@ class Effort:
 
     @classmethod
     def first(cls, dim: int, degree: int, radial: int) -> Effort:
-        """Small: most of the work is in the last run."""
+        """Initial effort; small, as most of the work is in the last run."""
         terms = 64 + 2 * degree + 8 * radial + 700 // dim
         return cls(28 + 2 * radial, 24 + degree, terms, 56.0, 70.0 + 12.0 * radial)
 
     def more(self, nodes: bool, terms: bool, nats: float) -> Effort:
-        """More of what was missing in the last run, and of the rest in proportion."""
+        """Increase the limiting parameters of the last run, and the others in proportion."""
         return Effort(
             self.nodes * 5 // 4 if nodes else self.nodes,
             self.angles * 5 // 4,
@@ -81,7 +81,7 @@ class Operators(Protocol):
     """The matrices sqrt(W_i W_j) lambda_l(r_i, r_j), at an effort."""
 
     def cut(self) -> Operators | None:
-        """Return the same with the terms of the run before, where that costs little."""
+        """Return the same with the terms of the previous run, if that is cheap."""
 
     def diagonal(self, degree: int) -> list[arb]:
         """Return the diagonal of a degree's matrix."""
@@ -136,7 +136,7 @@ def settled(
 def _run(
     make: Callable[[Effort], Operators], effort: Effort, degrees: list[int], ranks: list[int]
 ) -> tuple[Values, Values | None]:
-    """Eigenvalues with all terms and, where that costs little, with those of the run before."""
+    """Eigenvalues with all terms and, if that is cheap, with the terms of the previous run."""
     with working_precision(effort.bits):
         operators = make(effort)
         values = _leading(operators, degrees, ranks, effort)
@@ -157,14 +157,14 @@ def _leading(operators: Operators, degrees: list[int], ranks: list[int], effort:
 
 
 def _rank(zeros: Parity, degree: int, most: int) -> int:
-    """How many eigenvalues of a degree are not exact zeros: of t^n with n from a finite list."""
+    """Number of nonzero eigenvalues of a degree, for t^n with n from a finite list."""
     if zeros.main is None or degree % 2 == zeros.main:
         return most
     return sum(n >= degree and (n - degree) % 2 == 0 for n in zeros.others)
 
 
 def _differences(values: Values, before: Values) -> Doubles:
-    """Relative differences, row by row filled up with 0."""
+    """Relative differences, with rows padded by 0."""
     rows = []
     for row, old in zip(values, before, strict=True):
         pairs = zip(row, old, strict=True)
