@@ -27,7 +27,7 @@ class Cube(Domain):
     """The Boolean cube {-1, 1}^d with the uniform measure; degrees of the parities x^S.
 
     Inputs enter a network as x / sqrt(d), so that they are unit vectors (Yang and Salman 2019).
-    Every product x^S of |S| = k coordinates is an eigenfunction of degree k.
+    Every product x^S of k coordinates is an eigenfunction of degree k.
 
     Parameters
     ----------
