@@ -44,8 +44,7 @@ def describe(file: h5py.File) -> None:
     file.attrs["command"] = printable(command_line())
 
 
-@lru_cache(maxsize=8)
-def code_digest(start: str, libraries: Sequence[str] = (), package: Path = PACKAGE) -> str:
+def code_digest(start: str, libraries: Sequence[str] = (), package: Path | None = None) -> str:
     """SHA-256 of the code that a module runs, and of the versions of libraries.
 
     It covers all modules of the package that the module imports, directly or not, except those
@@ -57,8 +56,8 @@ def code_digest(start: str, libraries: Sequence[str] = (), package: Path = PACKA
         The module, for example "spectra.walk".
     libraries : tuple of str
         Libraries whose versions change the digest.
-    package : Path
-        Folder of the sources; by default this package's.
+    package : Path, optional
+        Folder of the sources; by default this package's, which are read once per process.
 
     Returns
     -------
@@ -69,13 +68,22 @@ def code_digest(start: str, libraries: Sequence[str] = (), package: Path = PACKA
     >>> len(code_digest("spectra.walk", ("numpy",)))
     64
     """
+    digest = _digest_here(start) if package is None else _sources_digest(start, package)
+    if not libraries:
+        return digest
+    used = " ".join(f"{library} {version(library)}" for library in libraries)
+    return hashlib.sha256(f"{digest} {used}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _digest_here(start: str) -> str:
+    return _sources_digest(start, PACKAGE)
+
+
+def _sources_digest(start: str, package: Path) -> str:
     sources = [
         path
         for path in imported_sources(package, start)
         if path.relative_to(package).parts[0] not in STORAGE
     ]
-    digest = meaning_digest(package, sources)
-    if not libraries:
-        return digest
-    used = " ".join(f"{library} {version(library)}" for library in libraries)
-    return hashlib.sha256(f"{digest} {used}".encode()).hexdigest()
+    return meaning_digest(package, sources)

@@ -112,7 +112,7 @@ def source_digest(package: str | os.PathLike[str] | None = None) -> str:
     >>> len(source_digest())
     64
     """
-    return code_digest(START, package=PACKAGE if package is None else Path(package))
+    return code_digest(START, package=None if package is None else Path(package))
 
 
 def check_atlas(

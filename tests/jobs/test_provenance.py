@@ -44,7 +44,6 @@ def digests(start, libraries, folder):
         f"{whole}\nFACTOR = 2.0\n",
     ):
         module.write_text(text)
-        provenance.code_digest.cache_clear()
         found.append(provenance.code_digest(start, libraries, folder / "ntkspec"))
     return found
 
