@@ -151,7 +151,7 @@ def dask_client(where: Where) -> Iterator[Client]:
     from distributed import Client
 
     if isinstance(where, External):
-        with steady_clock(), _connected(where) as client:
+        with steady_clock(), _dask_quiet(), _connected(where) as client:
             yield client
         return
     with (
@@ -228,6 +228,20 @@ def _security(where: External) -> Any:
             f"tls_ca, tls_cert and tls_key are not a valid set of certificates and key ({error})"
         ) from None
     return security
+
+
+@contextmanager
+def _dask_quiet() -> Iterator[None]:
+    """Silence dask's logs, which hold tracebacks when a scheduler of others ends."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
 
 
 def _written_address(where: External) -> str:

@@ -492,7 +492,7 @@ def test_sources_agree(tmp_path):
     ]  # fmt: skip
     for curve in curves[1:]:
         assert_allclose(curve.test_error, curves[0].test_error, rtol=1e-10)
-    with pytest.raises(NtkspecError, match=r"dim = None is not allowed; the slice.* 3, 5"):
+    with pytest.raises(NtkspecError, match="the slice of the table has several dims, 3, 5"):
         modes(part)
 
 
