@@ -61,7 +61,7 @@ MOST_HEADER, MOST_CHUNK, MOST_LENGTH = 2**26, 2**23, 2**31
 PACKING = 2**12
 #: Bytes read in one call, largest chunk that is read together with the structure around it, and
 #: size of structure above which the file's actual storage is checked.
-PIECE, SMALL, LARGE = 2**18, 2**12, 2**27
+PIECE, SMALL, LARGE = 2**18, 2**15, 2**27
 Filters = tuple[tuple[int, tuple[int, ...]], ...]
 Digests = dict[tuple[str, tuple[int, ...]], int]
 
