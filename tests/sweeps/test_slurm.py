@@ -238,12 +238,12 @@ def test_workers_retire_before_the_walltime_and_others_come(slurm):
     assert slurm.wait_for(last) == ["CANCELLED"], "nobody needed it any more"
 
 
-def test_a_job_that_ends_at_once(slurm, capfd):
+def test_a_job_that_ends_at_once(slurm, caplog):
     once = f"test -e {slurm.folder}/marker || {{ touch {slurm.folder}/marker; exit 1; }}"
     batch = Batch(memory="1GB", walltime="30:00", prologue=[once])
     with dask_client(batch) as client:
         assert client.submit(pow, 2, 5).result(timeout=60) == 32
-    assert "ended at once" in capfd.readouterr().err
+    assert "ended at once" in caplog.text
 
 
 def test_the_batch_system_refuses(slurm):
