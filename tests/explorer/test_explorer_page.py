@@ -133,7 +133,7 @@ def test_the_link_restores_and_back_goes_back(made, visit):
     other = visit(file, link)
     assert other.input_value("#dim") == "1000"
     assert other.input_value("#choose-activation") == "tanh"
-    assert "does not have" in visit(file, "#network=nothing").inner_text("#notice")
+    assert "not in this table" in visit(file, "#network=nothing").inner_text("#notice")
 
 
 def test_the_keyboard_alone(made, visit):
