@@ -358,3 +358,11 @@ def test_kernels_take_numbers_alone(values):
     for call in (Network("relu").ntk, Network("relu").nngp, Network("relu").ntk_matrix):
         with pytest.raises(NtkspecError, match="give numbers"):
             call(values)
+
+
+@pytest.mark.parametrize("given", [{"slope": 0.3}, {"power": 3}])
+def test_parameters_of_a_named_activation_are_refused_with_an_activation(given):
+    from ntkspec import user_activation
+
+    with pytest.raises(NtkspecError, match=f"{next(iter(given))} = .* is given with an Activation"):
+        Network(user_activation(np.tanh), **given)
