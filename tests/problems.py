@@ -2,3 +2,11 @@
 
 #: The poster's four activations: two with kinks, two with poles, all with fast routes.
 POSTER = ("relu", "leaky_relu", "sigmoid", "tanh")
+#: Recipe of a training that takes a moment.
+SMALL_RUN = """
+steps = 20
+network = {activation = "relu", width = 64, seeds = 1}
+data = {kind = "circle", points = 16}
+target = {kind = "sine", degrees = [1, 2]}
+loss = {s = [0]}
+"""

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import SMALL_RUN
 
 import ntkspec
 from ntkspec.cli import main
@@ -36,20 +37,13 @@ degrees = "0:40"
 checks = {samples = 1, digits = 20}
 networks = [{activation = "relu"}]
 """
-RUN = """
-steps = 20
-network = {activation = "relu", width = 64, seeds = 1}
-data = {kind = "circle", points = 16}
-target = {kind = "sine", degrees = [1, 2]}
-loss = {s = [0]}
-"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("streams")
     (made / "r.toml").write_text(RECIPE)
-    (made / "run.toml").write_text(RUN)
+    (made / "run.toml").write_text(SMALL_RUN)
     run_shard(made / "r.toml", made / "t.h5", "1/1")
     merge([made / "t.h5.parts"], made / "t.h5")
     train_run(made / "run.toml", made / "run.h5", threads=1)

@@ -18,6 +18,7 @@ import click
 import h5py
 import pytest
 from click.testing import CliRunner
+from problems import SMALL_RUN
 
 from ntkspec.cli import main
 from ntkspec.files.appearing import appearing, appearing_text, check_outputs, is_stream
@@ -32,13 +33,6 @@ degrees = "0:9"
 checks = {samples = 0}
 networks = [{activation = "relu"}]
 """
-RUN = """
-steps = 20
-network = {activation = "relu", width = 64, seeds = 1}
-data = {kind = "circle", points = 16}
-target = {kind = "sine", degrees = [1, 2]}
-loss = {s = [0]}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +40,7 @@ def sources(tmp_path_factory):
     """A table, the folder of its blocks, a run, and their recipes."""
     folder = tmp_path_factory.mktemp("sources")
     (folder / "r.toml").write_text(RECIPE)
-    (folder / "run.toml").write_text(RUN)
+    (folder / "run.toml").write_text(SMALL_RUN)
     run_shard(folder / "r.toml", folder / "blocks.h5", "1/1")
     shutil.copytree(folder / "blocks.h5.parts", folder / "t.h5.parts")
     merge([folder / "t.h5.parts"], folder / "t.h5")
