@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 __all__ = ["imported_sources", "meaning", "meaning_digest"]
@@ -93,22 +93,22 @@ def _has_docstring(node: ast.AST) -> bool:
     return isinstance(node, named) and ast.get_docstring(node, clean=False) is not None
 
 
-def meaning_digest(folder: Path, paths: Sequence[Path]) -> str:
-    """SHA-256 of the meaning of several sources, with their names within a folder.
+def meaning_digest(folder: Path, sources: Mapping[Path, ast.Module]) -> str:
+    """SHA-256 of the meaning of several parsed sources, with their names within a folder.
 
     Examples
     --------
-    >>> meaning_digest(Path("src"), [])[:8]
+    >>> meaning_digest(Path("src"), {})[:8]
     'e3b0c442'
     """
     digest = hashlib.sha256()
-    for path in sorted(paths):
+    for path in sorted(sources):
         name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{meaning(path.read_text(encoding='utf-8'))}\0".encode())
+        digest.update(f"{name}\0{_meaning(sources[path])}\0".encode())
     return digest.hexdigest()
 
 
-def imported_sources(package: Path, start: str) -> list[Path]:
+def imported_sources(package: Path, start: str) -> dict[Path, ast.Module]:
     """Sources of a package that a module imports, directly or not, itself among them.
 
     Imports within functions count.  A package's ``__init__`` counts if a name that is not a
@@ -123,20 +123,20 @@ def imported_sources(package: Path, start: str) -> list[Path]:
 
     Returns
     -------
-    list of Path
-        Sorted.
+    dict of Path to ast.Module
+        Their syntax trees; parsing takes most of the time of a digest.
     """
-    found: set[Path] = set()
+    found: dict[Path, ast.Module] = {}
     waiting = [_source(package, start.split("."))]
     while waiting:
         path = waiting.pop()
         if path is None or path in found:
             continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        found[path] = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(found[path]):
             for name in _imports(node, package.name):
                 waiting.append(_source(package, name))
-    return sorted(found)
+    return found
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[list[str]]:
