@@ -318,9 +318,10 @@ def _checked_tolerance(tolerance: float) -> float:
 def _refuse_poor(
     source: Source, degrees: NDArray[np.int64], error: NDArray[np.float64], limit: float
 ) -> None:
-    poor = np.argwhere(~(error <= limit))
-    if poor.size == 0:
+    known = error <= limit
+    if known.all():
         return
+    poor = np.argwhere(~known)
     count = np.unique(poor[:, 0]).size
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
@@ -337,8 +338,9 @@ def _warn_of_negative(
     degrees: NDArray[np.int64], mantissa: NDArray[np.float64], error: NDArray[np.float64]
 ) -> None:
     """Warn when an eigenvalue is negative beyond its error: the kernel is not positive definite."""
-    negative = np.argwhere((mantissa < 0.0) & (error < 1.0))
-    if negative.size:
+    below = (mantissa < 0.0) & (error < 1.0)
+    if below.any():
+        negative = np.argwhere(below)
         count = np.unique(negative[:, 0]).size
         warnings.warn(
             f"the kernel is not positive definite: its eigenvalue of degree "
