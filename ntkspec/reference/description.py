@@ -1,4 +1,4 @@
-"""The parameters of a network, the only input of the references."""
+"""What the references take, the parameters of a network, and what they return."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import mpmath
+
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, is_one_of, shown, whole_number
 
-__all__ = ["KINKED", "SMOOTH", "Description", "Kernel", "describe"]
+__all__ = ["KINKED", "SMOOTH", "Description", "Kernel", "Reference", "checked_digits", "describe"]
 
 Kernel = Literal["ntk", "nngp"]
 
@@ -74,6 +76,41 @@ class Description:
         if self.activation == "step":
             raise NtkspecError("kernel = 'ntk' is not allowed for step; use 'nngp'")
         return (1 if self.trained == "all" else 0), 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An eigenvalue under the uniform probability measure, computed independently of the engine.
+
+    Attributes
+    ----------
+    value : mpmath.mpf
+        Accurate to at least the requested digits; exactly 0 for zeros by parity.
+    error : mpmath.mpf
+        The difference of the last two runs, the rounding and the omitted tails.
+    method : str
+        Description of the method.
+
+    Examples
+    --------
+    >>> from ntkspec.reference.balls import reference_eigenvalue
+    >>> reference_eigenvalue("tanh", dim=3, degree=2)
+    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
+    """
+
+    value: mpmath.mpf
+    error: mpmath.mpf
+    method: str
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the value cannot be distinguished from 0 at the requested precision."""
+        return bool(abs(self.value) <= self.error)
+
+
+def checked_digits(digits: int) -> int:
+    """Return the number of digits of a reference, 5 to 1000."""
+    return whole_number(digits, "digits", 5, 1000)
 
 
 def describe(network: Any) -> Description:

@@ -28,7 +28,7 @@ from flint import acb, arb, arb_mat, ctx, fmpq
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.reference.balls.agreement import GROWTH, Reference, to_mpf
+from ntkspec.reference.balls.agreement import GROWTH, to_mpf
 from ntkspec.reference.balls.expectations import (
     PARTS,
     Dual,
@@ -43,7 +43,7 @@ from ntkspec.reference.balls.legendre import (
     powers_of,
 )
 from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
-from ntkspec.reference.description import Description, Kernel, describe
+from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 
 __all__ = ["Case", "reference_spectra", "reference_spectrum"]
 
@@ -76,32 +76,24 @@ def reference_spectrum(
     kernel: Kernel = "ntk",
     digits: int = 40,
 ) -> list[Reference]:
-    """Compute eigenvalues of a network's kernel independently of the engine.
+    """Compute eigenvalues of a network's kernel, with Gaussian weights, in one pass.
 
     Parameters
     ----------
-    network : object
-        With the attributes of a Network: activation, slope, power, weight_variance, bias_variance,
-        depth, trained.  Absent ones have their defaults.
-    dim : int
-        d >= 2.
+    network, dim, kernel, digits
+        As for `reference_eigenvalue`.
     degrees : sequence of int
         Each k >= 0, in any order.
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
     list of Reference
-        In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
-        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
+        In the order of `degrees`.
 
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or no two passes agree.
+        As for `reference_eigenvalue`.
 
     Examples
     --------
@@ -128,13 +120,11 @@ def reference_spectra(
 
     Parameters
     ----------
-    network : object
-        As in `reference_spectrum`; its depth and trained are ignored.
+    network, digits
+        As for `reference_eigenvalue`; the network's depth and trained are ignored.
     cases : iterable of Case
     degrees : sequence of int, or mapping from dim to such
         The same for all cases, or by dimension.
-    digits : int
-        As in `reference_spectrum`.
 
     Returns
     -------
@@ -144,7 +134,7 @@ def reference_spectra(
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or no two passes agree.
+        As for `reference_eigenvalue`.
 
     Notes
     -----
@@ -169,7 +159,7 @@ def reference_spectra(
         whole_number(case.dim, "dim", 2)
         of_case = replace(net, depth=case.depth, trained=case.trained)
         describe(of_case).mixture(case.kernel)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     by_dim = {
         dim: [
             whole_number(k, "degree", 0)
