@@ -52,23 +52,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Facts:
-    """Attributes of a member.
-
-    Attributes
-    ----------
-    s : float
-        Sobolev exponent; NaN for plain L2.
-    width, seed : int
-    step_size, largest_stable_step : float
-    status : {"training", "interrupted", "finished", "diverged"}
-    message : str
-        Why it has not finished.
-    steps_done : int
-    seconds : float
-        Time so far, earlier runs included.
-    start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its NTK matrix; NaN if it has not finished.
-    """
+    """The attributes of a member in its file; see `ntkspec.trainer.runs.Member`."""
 
     s: float
     width: int
@@ -84,18 +68,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a run, which determine the shapes of its arrays.
-
-    Attributes
-    ----------
-    points, grid : int
-        Points for training and on the finer grid.
-    dim : int
-    degrees : int
-        Recorded degrees.
-    steps : int
-        Of the recipe.
-    """
+    """Sizes of a run, which determine the shapes of its arrays: `degrees` counts the recorded."""
 
     points: int
     grid: int
@@ -120,8 +93,7 @@ def read_facts(group: Group, sizes: Sizes) -> Facts:
         if type(value) is not kind:
             raise _bad(group, one.name, value)
         found[one.name] = value
-    positive = ("step_size", "largest_stable_step", "seconds")
-    for name in positive:
+    for name in ("step_size", "largest_stable_step", "seconds"):
         if not (math.isfinite(found[name]) and found[name] >= 0.0):
             raise _bad(group, name, found[name])
     if found["status"] not in STATUSES or found["width"] < 1:
