@@ -96,12 +96,8 @@ def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint)
 def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpoint:
     """Read the file of the member `name`; `recipe` is a digest.
 
-    Raises
-    ------
-    TableError
-        When it is missing or damaged.
-    NtkspecError
-        When it was made by another recipe or by other code.
+    Raises a TableError if it is missing or damaged, and an NtkspecError if it was made by another
+    recipe or by other code.
     """
     with opened_checkpoint(path, sizes) as (root, facts, _):
         for key, digest in (("recipe", recipe), ("code", code_digest())):

@@ -78,13 +78,7 @@ class Sizes:
 
 
 def read_facts(group: Group, sizes: Sizes) -> Facts:
-    """Read the attributes of a member.
-
-    Raises
-    ------
-    TableError
-        When one is missing or invalid.
-    """
+    """Read the attributes of a member, or raise TableError."""
     attributes = group.attributes()
     found: dict[str, Any] = {}
     for one in fields(Facts):
@@ -110,13 +104,7 @@ def _bad(group: Group, name: str, value: Any) -> TableError:
 
 
 def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes) -> None:
-    """Check that a group has exactly these arrays of a member.
-
-    Raises
-    ------
-    TableError
-        When one is missing or has the wrong type or shape.
-    """
+    """Raise TableError unless a group has exactly these arrays of a member."""
     group.expect(names)
     lengths: dict[str, int | None] = {**asdict(sizes), "width": facts.width}
     if "step" in names:
@@ -138,13 +126,7 @@ def read_array(group: Group, name: str) -> NDArray[Any]:
 
 
 def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
-    """Read the state to resume from; empty if the group has none.
-
-    Raises
-    ------
-    TableError
-        When something is missing or invalid.
-    """
+    """Read the state to resume from; empty if the group has none."""
     if not group.names():
         return {}
     check_arrays(group, STATE, facts, sizes)
@@ -160,13 +142,7 @@ def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
 
 
 def read_points(root: Group, name: str, weights: str) -> Points:
-    """Read the points, or the grid, of a run.
-
-    Raises
-    ------
-    TableError
-        When they are not points of a sphere with weights of sum 1.
-    """
+    """Read the points, or the grid, of a run, or raise TableError."""
     x: NDArray[np.float64] = root.read(name, "f8", (None, None))
     w: NDArray[np.float64] = root.read(weights, "f8", x.shape[:1])
     about = root.attributes(name)

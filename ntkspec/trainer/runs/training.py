@@ -29,10 +29,7 @@ MOST_AT_ONCE = 10**6
 class Training:
     """A member in training; returned by `begin` or `resume`.
 
-    Attributes
-    ----------
-    kept : Checkpoint
-        State at the end of the last slice, for a checkpoint.
+    `kept` is the state at the end of the last slice, for a checkpoint.
     """
 
     def __init__(
@@ -72,10 +69,7 @@ class Training:
     def run(self, after_slice: Callable[[Training], None]) -> Checkpoint:
         """Train to the end; call back after each slice of a quarter second.
 
-        Returns
-        -------
-        Checkpoint
-            With the results, or the reason if it diverged.
+        The checkpoint returned has the results, or the reason if the training diverged.
         """
         count, due = 1, self._due
         try:
@@ -142,10 +136,7 @@ class Training:
 def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Training:
     """Begin the training of a member.
 
-    Raises
-    ------
-    NtkspecError
-        When the recipe's step size is larger than the largest stable one.
+    Raises an NtkspecError if the recipe's step size is larger than the largest stable one.
     """
     network = _start(problem, key)
     loss = _loss(problem, network, key.exponent)
