@@ -109,8 +109,8 @@ def compare(
     ... )
     >>> compare(run, finite=False)
     Comparison(1 row, 0 extrapolated)
-    loss  width  degree  measured  predicted  ratio  verdict
-    l2    64     1       0.01      0.01       1.000  no verdict
+    loss  width  degree  measured  predicted  ratio     verdict
+      l2     64       1      0.01       0.01      1  no verdict
     """
     predictions = Predictions(run, table)
     missing: list[Missing] = run.missing

@@ -40,17 +40,9 @@ NAMED = {
 class Layer:
     """f(x_i) = m^(-1/2) sum_r a_r sigma(w_r . x_i) at fixed points, and its steps of descent.
 
-    Parameters
-    ----------
-    points : (n, dim) array
-        In the precision of the weights.
-    threads : int
-        Most threads to use; the values do not depend on their number.
-
-    Notes
-    -----
-    The sums over the neurons are split into slabs of 256, summed in the precision of the weights;
-    the slabs are added in doubles, in order.
+    The points are in the precision of the weights.  The sums over the neurons are split into slabs
+    of 256, summed in that precision; the slabs are added in doubles, in order.  So the values do
+    not depend on the number of threads.
     """
 
     def __init__(self, points: Array, threads: int) -> None:
@@ -95,17 +87,8 @@ class Layer:
 def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
     """Return the layer of an activation at fixed points, compiled if the kernels know it.
 
-    Parameters
-    ----------
-    sigma : Activation
-    points : (n, dim) array of float64 or float32
-    threads : int, optional
-        By default one for each processor.
-
-    Raises
-    ------
-    NtkspecError
-        If the activation has no derivative, or threads < 1.
+    By default there is one thread for each processor.  Raises an NtkspecError if the activation has
+    no derivative.
     """
     count = _checked_threads(threads)
     if sigma.derivative is None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.results import Value
 
 __all__ = [
     "DecayRate",
@@ -113,8 +114,8 @@ class SeedSummary:
     high: float | None
 
 
-@dataclass(frozen=True)
-class WidthPower:
+@dataclass(frozen=True, eq=False)
+class WidthPower(Value):
     """The power of the width with which the scatter over seeds falls: width^-power.
 
     Attributes
