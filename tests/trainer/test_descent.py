@@ -153,7 +153,7 @@ def test_interrupted_it_goes_on_to_the_same_bits(first, second, name):
     part = Descent(made(), points.x, y, loss)
     part.advance(first)
     kept = {k: np.copy(v) for k, v in part.state().items()}
-    rest = Descent.restore(made(), points.x, y, loss, kept, threads=1)
+    rest = Descent(made(), points.x, y, loss, threads=1, state=kept)
     rest.advance(second)
     assert rest.steps == whole.steps and rest.step_size == whole.step_size
     for name_ in ("weights", "readout", "residual"):
