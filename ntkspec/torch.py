@@ -5,12 +5,13 @@ The operators P are those of `ntkspec.trainer.sobolev` and `ntkspec.trainer.inte
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard
+from typing import Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import one_of
 from ntkspec.trainer import interval, sobolev
 from ntkspec.trainer.interval import Ends
 from ntkspec.trainer.points import Points, circle, from_array
@@ -34,12 +35,8 @@ class _QuadraticLoss(torch.nn.Module):
 
     def __init__(self, n: int, reduction: Reduction) -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise NtkspecError(
-                f"reduction = {reduction!r} is not allowed; use 'mean', 'sum' or 'none'"
-            )
         self.n = n
-        self.reduction: Reduction = reduction
+        self.reduction: Reduction = one_of(reduction, "reduction", get_args(Reduction))
 
     def weighted(self, r: torch.Tensor) -> torch.Tensor:
         """P r: (..., n) -> (..., n)."""

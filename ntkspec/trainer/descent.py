@@ -13,7 +13,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, shown
-from ntkspec.trainer.harmonics import checked_vectors
+from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import WideNetwork
 from ntkspec.trainer.points import Points
@@ -125,7 +125,7 @@ class Descent:
     ) -> None:
         self.network, self._loss = network, loss
         self._x = checked_vectors(x, network.dim, SINGLE)
-        self._y = _checked_target(target, len(self._x))
+        self._y = checked_values(target, len(self._x), "target", finite=True)
         points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
         self._layer = layer_at(network.sigma, points, threads)
         if state is None:
@@ -332,12 +332,3 @@ def _rounded_down(value: float) -> float:
     """The value rounded down to its first digits."""
     scale = 10.0 ** (math.floor(math.log10(value)) - STEP_DIGITS + 1)
     return float(f"{math.floor(value / scale) * scale:.{STEP_DIGITS}g}")
-
-
-def _checked_target(target: ArrayLike, n: int) -> NDArray[np.float64]:
-    y = np.asarray(target, dtype=np.float64)
-    if y.shape != (n,):
-        raise NtkspecError(f"target of shape {y.shape} is not allowed; it must be ({n},)")
-    if not np.all(np.isfinite(y)):
-        raise NtkspecError("target has values that are not finite")
-    return y

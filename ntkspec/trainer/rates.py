@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import one_of
 from ntkspec.results import Value
 
 __all__ = [
@@ -248,8 +249,7 @@ def _relative(
     steps: ArrayLike, values: ArrayLike, kind: str, window: tuple[float, float]
 ) -> tuple[Vector, Vector]:
     """Steps, and amplitudes divided by the first one; empty if that is 0."""
-    if kind not in ("amplitude", "energy"):
-        raise NtkspecError(f"kind = {kind!r} is not allowed; use 'amplitude' or 'energy'")
+    one_of(kind, "kind", ("amplitude", "energy"))
     if not 1.0 > window[0] > window[1] > 0.0:
         raise NtkspecError(f"window = {window!r} is not allowed; give 1 > upper > lower > 0")
     t, a = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)

@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, is_one_of, shown, whole_number
-from ntkspec.trainer.harmonics import (
-    Basis,
+from ntkspec.parameters import as_number, one_of, shown, whole_number
+from ntkspec.trainer.checks import (
     checked_degree,
+    checked_values,
     checked_vectors,
-    count,
-    harmonic,
-    zonal,
+    function_values,
 )
+from ntkspec.trainer.harmonics import Basis, count, harmonic, zonal
 from ntkspec.trainer.points import Points
 
 __all__ = ["FunctionTarget", "Kind", "SampledTarget", "Target", "Term", "target_of"]
@@ -76,9 +75,7 @@ class Term:
         set_(self, "degree", checked_degree(self.degree))
         set_(self, "index", whole_number(self.index, "index", least=0))
         set_(self, "amplitude", _checked_amplitude(self.amplitude))
-        if not is_one_of(self.kind, get_args(Kind)):
-            names = "', '".join(get_args(Kind))
-            raise NtkspecError(f"kind = {shown(self.kind)} is not allowed; use one of '{names}'")
+        one_of(self.kind, "kind", get_args(Kind))
         if self.kind == "sine" and self.degree == 0:
             raise NtkspecError("degree = 0 is not allowed for kind 'sine'; it must be >= 1")
         if self.pole is not None:
@@ -285,17 +282,7 @@ class SampledTarget:
 
 
 def _checked_samples(samples: ArrayLike, n: int) -> Array:
-    try:
-        values = np.array(samples, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError("samples must be numbers, one for each point") from None
-    if values.shape != (n,):
-        raise NtkspecError(
-            f"samples of shape {values.shape} are not allowed; give one for each of {n} points"
-        )
-    if not np.isfinite(values).all():
-        i = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise NtkspecError(f"samples[{i}] = {values[i]} is not allowed; all must be finite")
+    values = checked_values(samples, n, "samples", finite=True).copy()
     if not values.any():
         raise NtkspecError("samples are all 0: there is nothing to learn")
     return values
@@ -317,22 +304,7 @@ class FunctionTarget:
 
     def values(self, x: ArrayLike) -> Array:
         """Values at points on the sphere, (n, dim) -> (n,)."""
-        array = checked_vectors(x)
-        try:
-            values = np.array(self.function(array), dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise NtkspecError(f"the target's function failed on an (n, dim) array: {error}") from (
-                error
-            )
-        if values.shape != array.shape[:1]:
-            raise NtkspecError(
-                f"the target's function returned shape {values.shape} for {array.shape[0]} points; "
-                "it must map (n, dim) to (n,)"
-            )
-        if not np.isfinite(values).all():
-            i = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise NtkspecError(f"the target's function is {values[i]} at points[{i}]")
-        return values
+        return function_values(self.function, checked_vectors(x), "the target's function")
 
     def component(self, degree: int, x: ArrayLike) -> None:
         """None: the components of a user's function are not known."""
