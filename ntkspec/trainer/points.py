@@ -20,6 +20,7 @@ from ntkspec.trainer.designs import design_points
 from ntkspec.trainer.harmonics import axis
 
 __all__ = [
+    "MOST_CONCENTRATION",
     "Density",
     "Points",
     "circle",
