@@ -398,15 +398,9 @@ class RunRecipe:
 
     Examples
     --------
-    >>> recipe = parse_run_recipe('''
-    ... steps = 20
-    ... network = {activation = "relu", width = [64, 128], seeds = 2}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... ''')
+    >>> recipe = read_run_recipe(run_recipe_path)
     >>> recipe.steps, len(recipe.members), recipe.record_steps[:4]
-    (20, 8, array([0, 1, 2, 3]))
+    (20, 2, array([0, 1, 2, 3]))
     """
 
     steps: Annotated[int, Between(1, 10**9), Key(example="steps = 4000")]

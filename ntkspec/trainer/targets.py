@@ -321,24 +321,10 @@ def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
 
     Examples
     --------
-    A descent uses the values at its points, without a recipe:
+    `ntkspec.trainer.descent.Descent` uses the values at its points; their degrees are:
 
-    >>> from ntkspec.activations import activation
-    >>> from ntkspec.trainer.descent import Descent
-    >>> from ntkspec.trainer.network import start
     >>> from ntkspec.trainer.points import circle
-    >>> from ntkspec.trainer.sobolev import SobolevLoss
     >>> points, target = circle(32), target_of(lambda x: np.abs(x[:, 0]) - 0.5)
-    >>> network = start(activation("relu"), 1024, points.dim, seed=0)
-    >>> loss = SobolevLoss(points, s=1.0)
-    >>> descent = Descent(network, points.x, target.values(points.x), loss)
-    >>> before = descent.loss
-    >>> descent.advance(200)
-    >>> bool(descent.loss < 1e-2 * before)
-    True
-
-    Degrees of the values at the points:
-
     >>> SampledTarget(points, target.values(points.x), last=6).degrees
     (0, 2, 4, 6)
     """
