@@ -48,7 +48,7 @@ LIBRARIES = ("numpy", "scipy", "numba")
 class Checkpoint:
     """State of a member, as stored in its file.
 
-    `state`, the argument of `Descent.restore`, is empty after the end of the training; `results`
+    `state`, the argument of `Descent`, is empty after the end of the training; `results`
     is empty before it.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from ntkspec.trainer.points import (
     random_points,
     spherical_design,
 )
-from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, Term
@@ -34,6 +35,12 @@ from ntkspec.trainer.targets import SampledTarget, Target, Term
 __all__ = ["Measure", "Problem", "make_problem", "recipe_target", "start_network"]
 
 Array = NDArray[np.float64]
+
+#: Functions that make the points of a kind, with its required and optional keys as arguments.
+MAKERS: dict[str, Callable[..., Points]] = {
+    "circle": circle, "random": random_points, "fibonacci": fibonacci, "product": product_rule,
+    "design": spherical_design, "cloud": cloud,
+}  # fmt: skip
 
 #: Default ratio of grid points to training points.
 FINER = 4
@@ -169,31 +176,16 @@ def _points(data: DataRecipe) -> Points:
 
 
 def _made(data: DataRecipe) -> Points:
-    n, dim, degree = data.points or 0, data.dim or 0, data.degree or 0
-    match data.kind:
-        case "circle":
-            return circle(n)
-        case "random":
-            return random_points(n, dim, data.seed)
-        case "fibonacci":
-            return fibonacci(n)
-        case "product":
-            return product_rule(degree, dim)
-        case "design":
-            return spherical_design(degree)
-        case "cloud":
-            return cloud(n, dim, data.seed, data.density, data.concentration)
-        case _:
-            return _read_points(data.file)
-
-
-def _read_points(file: str) -> Points:
+    required, optional = DATA_KEYS[data.kind]
+    arguments = [getattr(data, name) for name in (*required, *optional)]
+    if data.kind != "file":
+        return MAKERS[data.kind](*arguments)
     path = ("data", "file")
-    values = _read(file, path)
+    values = _read(data.file, path)
     try:
         return from_array(values)
     except NtkspecError as error:
-        raise Fault(f"file = {file!r}: {error}", path) from None
+        raise Fault(f"file = {data.file!r}: {error}", path) from None
 
 
 def _read(file: str, path: KeyPath) -> Array:

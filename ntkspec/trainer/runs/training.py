@@ -160,8 +160,8 @@ def resume(
     """Resume a member from its checkpoint, to the same bits as without interruption."""
     network = _start(problem, key)
     loss = _loss(problem, network, "l2" if key.exponent == "l2" else there.facts.s)
-    descent = Descent.restore(
-        network, problem.points.x, problem.target_values, loss, there.state, threads=threads
+    descent = Descent(
+        network, problem.points.x, problem.target_values, loss, threads=threads, state=there.state
     )
     facts = replace(there.facts, status="training", message="")
     return Training(problem, descent, facts, there.records)
