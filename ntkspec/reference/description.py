@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import mpmath
@@ -11,7 +13,17 @@ import mpmath
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, is_one_of, shown, whole_number
 
-__all__ = ["KINKED", "SMOOTH", "Description", "Kernel", "Reference", "checked_digits", "describe"]
+__all__ = [
+    "KINKED",
+    "SMOOTH",
+    "Description",
+    "Kernel",
+    "Reference",
+    "checked_digits",
+    "describe",
+    "radial_moment",
+    "scaled_exactly",
+]
 
 Kernel = Literal["ntk", "nngp"]
 
@@ -60,6 +72,13 @@ class Description:
     def left(self) -> float:
         """Factor for x < 0 of an activation that is a power on either side of 0."""
         return {"leaky_relu": 0.0 - self.slope, "abs": 1.0}.get(self.activation, 0.0)
+
+    @property
+    def radial_power(self) -> int | None:
+        """P where K(x, x') = (|x| |x'|)^P K(cos), for powers on either side of 0 without bias."""
+        if self.smooth or self.activation == "elu" or self.bias_variance:
+            return None
+        return int(self.order**self.depth)
 
     def mixture(self, kernel: str) -> tuple[int, int]:
         """Return (f, g) such that the kernel is f F_L(t) + g T_L(t) D_L(t).
@@ -111,6 +130,27 @@ class Reference:
 def checked_digits(digits: int) -> int:
     """Return the number of digits of a reference, 5 to 1000."""
     return whole_number(digits, "digits", 5, 1000)
+
+
+def radial_moment(dim: int, power: int) -> Fraction:
+    """E[(|x|^2 / d)^power] for x ~ N(0, I_d).
+
+    Examples
+    --------
+    >>> radial_moment(3, 2)
+    Fraction(5, 3)
+    """
+    return math.prod((Fraction(dim + 2 * i, dim) for i in range(power)), start=Fraction(1))
+
+
+def scaled_exactly(
+    one: Any, names: Sequence[str], factor: Fraction, digits: int
+) -> dict[str, mpmath.mpf]:
+    """Numbers of a reference times a factor, to some digits more than it has."""
+    mp = mpmath.mp.clone()
+    mp.dps = digits + 20
+    scale = mp.mpf(factor.numerator) / factor.denominator
+    return {name: mpmath.make_mpf((scale * getattr(one, name))._mpf_) for name in names}
 
 
 def describe(network: Any) -> Description:
