@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["as_number", "as_whole", "is_one_of", "number", "numbers", "shown", "whole_number"]
+__all__ = [
+    "as_number",
+    "as_whole",
+    "is_one_of",
+    "number",
+    "numbers",
+    "one_of",
+    "shown",
+    "whole_number",
+]
 
 #: Largest number of characters of a value in a message.
 MOST_SHOWN = 80
@@ -49,6 +58,22 @@ def is_one_of(value: Any, allowed: Collection[str]) -> bool:
     (True, False)
     """
     return isinstance(value, str) and value in allowed
+
+
+def one_of(value: Any, name: str, allowed: Sequence[str]) -> Any:
+    """Return one of several strings, or raise NtkspecError.
+
+    Examples
+    --------
+    >>> one_of("all", "trained", ("hidden", "all"))
+    'all'
+    """
+    if not is_one_of(value, allowed):
+        *most, last = map(repr, allowed)
+        raise NtkspecError(
+            f"{name} = {shown(value)} is not allowed; use {', '.join(most)} or {last}"
+        )
+    return value
 
 
 def as_whole(value: Any) -> int | None:

@@ -95,15 +95,7 @@ def _part(part: str, text: str, name: str) -> range | list[int]:
 
 
 def _integer(digits: str, text: str, name: str) -> int:
-    """A whole number in ASCII digits.
-
-    Raises
-    ------
-    ValueError
-        When it is not a whole number.
-    NtkspecError
-        When it exceeds 64 bits.
-    """
+    """A whole number in ASCII digits; ValueError for other text."""
     if INTEGER.fullmatch(digits) is None:
         raise ValueError(digits)
     if len(digits) > 40 or abs(int(digits)) > MOST:

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import PATH, TABLE, format_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
 
 __all__ = ["compare"]
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Compare a run's measured decay rates with the predicted ones.")
@@ -26,10 +24,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--table", type=TABLE, help="Take the eigenvalues from this table.  [default: computed]"
 )
-@click.option(
-    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
-    show_default=True, help="csv and json have all columns of all three levels.",
-)  # fmt: skip
+@format_option(help="csv and json have all columns of all three levels.")
 @click.option(
     "-o", "--output", "outputs", type=PATH, multiple=True,
     help="Picture to write as well (.png, .svg or .pdf); may be given several times.",

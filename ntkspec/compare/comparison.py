@@ -84,33 +84,12 @@ def compare(
 
     Examples
     --------
-    For a run's file, ``compare(open_run(path)).rows`` has a row for each loss, width and degree.
-    This training decays at the predicted rate, but one seed gives no interval:
+    With one seed a mean has no interval, and so its row no verdict:
 
-    >>> from types import SimpleNamespace as Made
-    >>> from ntkspec.trainer.points import circle
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> from ntkspec.trainer.targets import Target, Term
-    >>> recipe = parse_run_recipe('''
-    ... steps = 400
-    ... network = {activation = "relu", width = 64}
-    ... data = {kind = "circle", points = 8}
-    ... target = {kind = "cosine", degrees = [1]}''')
-    >>> points, steps = circle(8), np.arange(0, 401)
-    >>> amplitude = 0.99 ** steps[:, np.newaxis]
-    >>> member = Made(
-    ...     name="l2,width=64,seed=0", s=np.nan, width=64, seed=0, step_size=0.08, steps=steps,
-    ...     amplitude=amplitude, grid_amplitude=amplitude, status="finished",
-    ...     start_kernel_movement=0.0,
-    ... )
-    >>> run = Made(
-    ...     recipe=recipe, points=points, target=Target([Term(1, 1.0, "cosine")]),
-    ...     target_values=points.x[:, 0], degrees=np.array([1]), members=[member], missing=[],
-    ... )
-    >>> compare(run, finite=False)
-    Comparison(1 row, 0 extrapolated)
-    loss  width  degree  measured  predicted  ratio  verdict
-    l2    64     1       0.01      0.01       1.000  no verdict
+    >>> from ntkspec.trainer.runs import open_run
+    >>> found = compare(open_run(run_path))
+    >>> [(row.loss, row.degree, row.verdict) for row in found][:2]
+    [('s=0', 1, 'no verdict'), ('s=0', 2, 'no verdict')]
     """
     predictions = Predictions(run, table)
     missing: list[Missing] = run.missing

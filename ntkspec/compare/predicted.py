@@ -73,20 +73,9 @@ class ComparedMember:
 class Predictions:
     """Predictions for the trainings of one run; trainings share decompositions.
 
-    Parameters
-    ----------
-    run : Run
-    table : path, Table or None
-        Source of the operator's eigenvalues; None computes them.
-
-    Attributes
-    ----------
-    degrees : list of int
-        Degrees of the target.
-    eigenvalues, errors : (K,) float64 arrays
-        Eigenvalues of these degrees, and bounds on their relative errors.
-    is_dense : bool
-        Whether the points are few enough for kernel matrices.
+    `degrees` are those of the target, `eigenvalues` and `errors`, (K,), the operator's eigenvalues
+    of these degrees and bounds on their relative errors, from a table or computed.  `is_dense`
+    tells whether the points are few enough for kernel matrices.
     """
 
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:

@@ -54,16 +54,8 @@ def judge(
 ) -> Level:
     """Compare the rates of all seeds with those predicted at one level.
 
-    Parameters
-    ----------
-    rates : sequence of DecayRate
-        One for each seed.
-    predicted : (S,) float64 array
-    reason : str
-        Why some seeds have no rate; empty where all have one.
-    tolerance : float
-    per_network : bool
-        Whether each network has a prediction of its own, so that one seed suffices for a verdict.
+    `reason` tells why some seeds have no rate; it is empty where all have one.  With `per_network`
+    each network has a prediction of its own, so that one seed suffices for a verdict.
     """
     rate = float(predicted.mean()) if predicted.size else math.nan
     if math.isnan(rate):

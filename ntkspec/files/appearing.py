@@ -84,14 +84,9 @@ def is_stream(path: Path) -> bool:
 def output_file(path: Path) -> Path:
     """Return the file that an output replaces: the path, or the target of its symbolic links.
 
-    It need not exist yet: a dangling link stands for the file that it names.
-
-    Raises
-    ------
-    NtkspecError
-        When it is a pipe, a device, a socket or an open descriptor, or its links form a loop.
-    TableError
-        When it is a folder or write-protected.
+    It need not exist yet: a dangling link stands for the file that it names.  Raises an
+    NtkspecError for a pipe, device, socket, open descriptor or loop of links, and a TableError for
+    a folder or a write-protected file.
     """
     target = followed(path)
     try:
@@ -120,22 +115,10 @@ def output_file(path: Path) -> Path:
 def check_outputs(
     outputs: Iterable[Path], inputs: Iterable[Path], *, streams: bool = False
 ) -> None:
-    """Check outputs before any work is done.
+    """Check outputs before any work is done; `streams` allows pipes and devices.
 
-    Parameters
-    ----------
-    outputs : iterable of Path
-    inputs : iterable of Path
-        Files and folders that the command reads.
-    streams : bool
-        Whether pipes and devices are allowed.
-
-    Raises
-    ------
-    NtkspecError
-        When an output would replace an input, or a part of one, and as `output_file`.
-    TableError
-        As `output_file`.
+    Raises as `output_file`, and an NtkspecError for an output that would replace an input, or a
+    part of one.
     """
     sources = list(inputs)
     for output in outputs:
@@ -192,22 +175,10 @@ def part_names(name: str) -> str:
 def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     """Yield a temporary name in the same folder; flush the file and rename it at the end.
 
-    The name is unique, so that two writers of the same file do not collide.  The new file gets
-    the owner and the permissions of the file that it replaces.
-
-    Parameters
-    ----------
-    path : Path
-    follow : bool
-        Whether to keep a symbolic link and replace its target.  False is for files in the
-        program's own folders: see `check_part`.
-
-    Raises
-    ------
-    NtkspecError
-        When it is a pipe or a device: see `output_file`.
-    TableError
-        When the folder is missing or cannot be written, or the disk is full.
+    The name is unique, so that two writers of the same file do not collide.  The new file gets the
+    owner and the permissions of the file that it replaces.  With `follow` a symbolic link is kept
+    and its target replaced; without it the file is one of the program's own: see `check_part`.
+    Raises as `output_file`, and a TableError if the folder cannot be written or the disk is full.
     """
     if not follow:
         check_part(path)
@@ -269,12 +240,7 @@ def _pass_on(old: Path, new: Path) -> None:
 def appearing_text(path: Path) -> Iterator[TextIO]:
     """Yield a text file to write, which appears complete; pipes and devices are written directly.
 
-    Raises
-    ------
-    NtkspecError
-        When a pipe has no reader, or the path is of another kind: see `output_file`.
-    TableError
-        As `appearing`.
+    Raises as `appearing`, and an NtkspecError for a pipe without a reader.
     """
     if is_stream(path):
         try:
@@ -325,18 +291,9 @@ def appearing_hdf5(
 ) -> Iterator[h5py.File]:
     """Yield an HDF5 file to write, which appears complete under its name; see `appearing`.
 
-    Safe against Ctrl-C at any moment.
-
-    Parameters
-    ----------
-    path : Path
-    bytes_needed : int
-        Bound on the size of the file; nothing is written if the disk has less room.
-    numbers : Numbers, optional
-        Seal the file, with separate checksums for the chunks of these arrays; the writer may
-        fill this while writing.
-    follow : bool
-        As for `appearing`.
+    Safe against Ctrl-C at any moment.  Nothing is written if the disk has less room than
+    `bytes_needed`.  With `numbers` the file is sealed, with separate checksums for the chunks of
+    these arrays; the writer may fill it while writing.
     """
     with appearing(path, follow=follow) as part:
         if shutil.disk_usage(part.parent).free < bytes_needed:

@@ -70,13 +70,8 @@ Digests = dict[tuple[str, tuple[int, ...]], int]
 class Chunked:
     """A two-dimensional array of doubles with a checksum for each chunk.
 
-    Attributes
-    ----------
-    first : int
-        Index of its first chunk among those of the file; its chunks follow row by row.
-    shape, chunk : (int, int)
-    filters : tuple of (int, tuple of int)
-        Codes of HDF5's filters and their parameters, in the order of writing.
+    `first` is the index of its first chunk among those of the file; its chunks follow row by row.
+    `filters` has the codes of HDF5's filters and their parameters, in the order of writing.
     """
 
     first: int
@@ -99,12 +94,8 @@ class Chunked:
 class Numbers:
     """Names of the arrays of a file whose chunks get a checksum each.
 
-    Attributes
-    ----------
-    names : list of str
-    digests : dict
-        Known checksums of chunks, by name and index of the first entry; the other chunks are
-        read again when the file is sealed.
+    `digests` holds known checksums by name and index of the first entry; the other chunks are read
+    again when the file is sealed.
     """
 
     names: list[str] = field(default_factory=list)
@@ -157,13 +148,7 @@ def seal(
 ) -> None:  # fmt: skip
     """Append the seal to a file that HDF5 has closed; HDF5 ignores what follows its own end.
 
-    Parameters
-    ----------
-    path : Path
-    kind : str
-        The format of the file.
-    arrays, chunks
-        As returned by `Numbers.located`.
+    `kind` is the format of the file; `arrays` and `chunks` are those of `Numbers.located`.
     """
     with path.open("r+b") as file:
         size = file.seek(0, 2)
@@ -311,13 +296,7 @@ class Seal:
 
 
 def read_seal(handle: int, path: Path, what: str) -> Seal:
-    """Read and verify the seal of an open file, but none of the bytes before it.
-
-    Raises
-    ------
-    TableError
-        When it is missing or damaged.
-    """
+    """Read and verify the seal of an open file, but none of the bytes before it."""
     whole = os.fstat(handle).st_size
     if whole < FOOTER.size or os.pread(handle, len(HDF5), 0) != HDF5:
         raise TableError(f"{path}: the {what} is damaged, or not a complete HDF5 file")
@@ -361,18 +340,9 @@ def _unfit(path: Path, what: str) -> TableError:
 
 
 class SealedFile:
-    """A file with a valid seal, open for reading bytes.
+    """A file with a valid seal, open for reading bytes; `what` is its name in error messages.
 
-    Parameters
-    ----------
-    path : Path
-    what : str
-        Its name in error messages.
-
-    Raises
-    ------
-    TableError
-        When it is missing or not a regular file, or its seal is damaged.
+    Raises a TableError if it is missing or not a regular file, or its seal is damaged.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -400,13 +370,7 @@ class SealedFile:
             os.close(handle)
 
     def check_structure(self) -> None:
-        """Compare all bytes outside the chunks with their checksum.
-
-        Raises
-        ------
-        TableError
-            When they differ.
-        """
+        """Compare all bytes outside the chunks with their checksum."""
         if self.seal.structure_bytes > LARGE:
             # Hashing the claimed size of a sparse file could take hours.
             held = 512 * os.fstat(self.handle).st_blocks
@@ -416,20 +380,7 @@ class SealedFile:
             raise _unfit(self.path, self.what)
 
     def stored(self, place: int, name: str) -> tuple[bytes, int, int]:
-        """Return a stored chunk, its mask of filters, and its verified checksum.
-
-        Parameters
-        ----------
-        place : int
-            Index among the chunks of the file.
-        name : str
-            Of its array, for error messages.
-
-        Raises
-        ------
-        TableError
-            When the chunk is damaged, or the file was closed.
-        """
+        """Return a chunk, by its index in the file, its mask of filters, and its checksum."""
         offset, size, mask, digest = self.seal.chunks[place].tolist()
         data = os.pread(self.handle, size, offset)
         if chunk_digest(data) != digest:

@@ -54,13 +54,8 @@ def reading(path: Path, where: str) -> Iterator[None]:
 class Group:
     """A group of a file, whose members are checked before they are read.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file, for error messages.
-    group : h5py.Group
-    size : int
-        Bytes of the file without the seal.
+    `size` is the number of bytes of the file without the seal.  All methods raise a TableError for
+    a damaged or foreign structure.
     """
 
     def __init__(self, path: Path, group: h5py.Group, size: int) -> None:
@@ -69,13 +64,7 @@ class Group:
         self.name = str(group.name).strip("/") or "the file"
 
     def names(self) -> list[str]:
-        """Names of its members, all hard links.
-
-        Raises
-        ------
-        TableError
-            When one is a soft or external link, or not text.
-        """
+        """Names of its members, all hard links."""
         if self._names is not None:
             return list(self._names)
         names: list[bytes] = []
@@ -104,13 +93,7 @@ class Group:
                 raise self.bad(name, "is not part of the format")
 
     def group(self, name: str) -> Group:
-        """Return a subgroup.
-
-        Raises
-        ------
-        TableError
-            When it is missing or not a group.
-        """
+        """Return a subgroup."""
         with reading(self.path, self._called(name)):
             return Group(self.path, h5py.Group(self._open(name, h5o.TYPE_GROUP)), self._size)
 
@@ -118,11 +101,6 @@ class Group:
         """Attributes of the group, or of an array in it: strings, numbers and lists of numbers.
 
         Attributes that link arrays to dimension scales are omitted.
-
-        Raises
-        ------
-        TableError
-            When one is of another kind, too large, or not UTF-8.
         """
         where = self._called(name) if name else self.name
         with reading(self.path, where):
@@ -166,18 +144,7 @@ class Group:
     def check(self, name: str, kind: Kind, shape: tuple[int | None, ...]) -> tuple[int, ...]:
         """Check an array that is stored completely in the file, and return its shape.
 
-        Parameters
-        ----------
-        name : str
-        kind : str or dict
-            Type of an entry, or those of its fields.
-        shape : tuple of int or None
-            None is any length.
-
-        Raises
-        ------
-        TableError
-            When it is missing or incomplete, or has another type or shape.
+        `kind` is the type of an entry, or those of its fields; None in `shape` is any length.
         """
         with reading(self.path, self._called(name)):
             return self._checked(name, kind, shape)[1]
@@ -220,11 +187,8 @@ class Group:
     ) -> list[tuple[str, str, tuple[tuple[int, int], ...]]]:
         """Check a virtual array of doubles without reading it or opening its sources.
 
-        Returns
-        -------
-        list of tuples
-            File and array of each source, which is used as a whole, and the half-open ranges
-            that it covers.
+        Returns the file and array of each source, which is used as a whole, and the half-open
+        ranges that it covers.
         """
         with reading(self.path, self._called(name)):
             item = self._open(name, h5o.TYPE_DATASET)
@@ -332,20 +296,9 @@ def opened(
 ) -> Iterator[tuple[SealedFile, Group]]:
     """Verify the structure of a file, open it and yield the file and its root group.
 
-    Parameters
-    ----------
-    path : Path
-    what : str
-        Its name in error messages.
-    kind : str
-        Required value of its attribute "format".
-    known : str
-        Fingerprint of a seal; a file with this fingerprint is not verified again.
-
-    Raises
-    ------
-    TableError
-        When it is missing, damaged or of another kind.
+    `what` is its name in error messages, `kind` the required value of its attribute "format".  A
+    file whose seal has the fingerprint `known` is not verified again.  Raises a TableError if it is
+    missing, damaged or of another kind.
     """
     with SealedFile(path, what) as file:
         if file.seal.kind != kind:

@@ -54,14 +54,9 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """The contents of one panel.
+    """The contents of one panel: kind is "function", "dft", "bars" or "energy".
 
-    Attributes
-    ----------
-    kind : {"function", "dft", "bars", "energy"}
-    loss : str
-        Loss of the members shown, as in their names.
-    curves : list of Curve
+    `loss` is that of the members shown, as in their names.
     """
 
     kind: str
@@ -123,10 +118,7 @@ def run_picture(
 def run_panels(run: Run) -> list[list[Panel]]:
     """The three panels of a run's picture for each loss.
 
-    Raises
-    ------
-    NtkspecError
-        If no training of the run is finished.
+    Raises an NtkspecError if no training of the run is finished.
     """
     found: dict[str, list[Member]] = {}
     for member in run.members:

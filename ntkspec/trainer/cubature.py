@@ -16,7 +16,8 @@ from scipy import linalg
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
-from ntkspec.trainer.harmonics import Basis, checked_vectors, count
+from ntkspec.trainer.checks import checked_vectors
+from ntkspec.trainer.harmonics import Basis, count
 
 __all__ = ["exact_degree", "quadrature_weights", "rule_error"]
 

@@ -30,35 +30,14 @@ EXACT = 1e-13
 
 @lru_cache(maxsize=8)
 def design_points(degree: int) -> Array:
-    """Symmetric spherical design on S^2, found by Newton's method from a spiral.
+    """Symmetric spherical design on S^2, found by Newton's method from a spiral: (n, 3), read-only.
 
-    Parameters
-    ----------
-    degree : int
-        1 to 63.  The points come in opposite pairs, which integrate odd degrees exactly, so a
-        design of an even degree is also one of the next.
+    The points come in opposite pairs, which integrate odd degrees exactly, so a design of an even
+    degree is also one of the next.  n is about degree^2/2.
 
-    Returns
-    -------
-    (n, 3) ndarray of float64, read-only
-        n is about degree^2/2.
-
-    Raises
-    ------
-    NtkspecError
-        If the degree is out of range, or the iteration does not reach 1e-13.
-
-    Notes
-    -----
     h pairs of points have 2h - 3 degrees of freedom for the t(t+1)/2 - 1 conditions of the even
     degrees 2, ..., t - 1 (Womersley 2018, Efficient spherical designs with good geometric
-    properties).  With 2 + t/4 more pairs Newton's method
-    converges for every t up to 63.
-
-    Examples
-    --------
-    >>> design_points(3).shape
-    (12, 3)
+    properties).  With 2 + t/4 more pairs Newton's method converges for every t up to 63.
     """
     degree = whole_number(degree, "degree", least=1)
     if degree > MOST_DEGREE:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
+from ntkspec.trainer.checks import checked_degree, checked_dim, checked_vectors
 
 __all__ = [
     "Basis",
@@ -31,8 +32,6 @@ Array = NDArray[np.float64]
 #: Largest degree for which the basis is accurate: above it, powers of a sine underflow where the
 #: harmonic itself is not small (the worst is e^(-degree/e)).
 MOST_DEGREE = 1500
-#: Largest distance from the sphere of a vector that counts as a point on it.
-OFF_SPHERE = 1e-8
 #: Numbers in one block of the basis.
 BASIS_BLOCK = 1 << 20
 
@@ -337,38 +336,6 @@ def _moments(x: Array, last: int, weighted: Array) -> list[Array]:
         for k, total in enumerate(sums, start=j):
             parts[k].append(total)
     return [np.concatenate(part) for part in parts]
-
-
-def checked_dim(dim: int) -> int:
-    """Return a dimension, or raise."""
-    return whole_number(dim, "dim", least=2)
-
-
-def checked_degree(degree: int) -> int:
-    """Return a degree, or raise."""
-    return whole_number(degree, "degree", least=0)
-
-
-def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:
-    """Return points on the sphere as an (n, dim) array of float64, not normalized, or raise."""
-    try:
-        array = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError("points must be an (n, dim) array of numbers") from None
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
-        raise NtkspecError(
-            f"points of shape {array.shape} are not allowed; give (n, dim), n >= 1, dim >= 2"
-        )
-    if dim is not None and array.shape[1] != dim:
-        raise NtkspecError(f"points have dimension {array.shape[1]}; dim = {dim} is needed")
-    norms = np.linalg.norm(array, axis=1)
-    off = ~(np.abs(norms - 1.0) <= tolerance)
-    if off.any():
-        i = int(np.flatnonzero(off)[0])
-        raise NtkspecError(
-            f"points[{i}] has norm {norms[i]:.10g}; all norms must be 1 to {tolerance:g}"
-        )
-    return array
 
 
 def _check_reach(dim: int, degree: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +11,10 @@ from scipy import fft
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
-from ntkspec.parameters import as_number, shown, whole_number
+from ntkspec.parameters import as_number, one_of, shown, whole_number
+from ntkspec.trainer.checks import checked_values
 from ntkspec.trainer.harmonics import Basis, count, multiplicity
-from ntkspec.trainer.points import Points, checked_residual
+from ntkspec.trainer.points import Points
 
 __all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
 
@@ -45,7 +46,7 @@ class L2Loss:
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._weights * checked_residual(r, self.points)
+        return self._weights * checked_values(r, self.points.n, "r")
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
@@ -108,9 +109,7 @@ class SobolevLoss:
     ) -> None:
         self.points = points
         self.s = _checked_exponent(s)
-        if weight not in ("power", "laplacian"):
-            raise NtkspecError(f"weight = {weight!r} is not allowed; use 'power' or 'laplacian'")
-        self.weight: Weight = weight
+        self.weight: Weight = one_of(weight, "weight", get_args(Weight))
         self.max_degree = _checked_max_degree(points, max_degree)
         mu = self.multiplier(np.arange(self.max_degree + 1))
         self.operator: Fourier | Factored
@@ -121,7 +120,7 @@ class SobolevLoss:
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self.operator.apply(checked_residual(r, self.points))
+        return self.operator.apply(checked_values(r, self.points.n, "r"))
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""

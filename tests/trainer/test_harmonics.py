@@ -227,7 +227,7 @@ def test_energies_take_degrees_as_they_come():
         (lambda: harmonic(3, 2, 0, [1.0, 0]), r"points of shape \(2,\) are not allowed"),
         (lambda: zonal(3, 2, "x", [1.0, 0, 0]), "points must be an .* array of numbers"),
         (lambda: zonal(3, 2, np.eye(3), [1.0, 0]), "pole must have 3 coordinates"),
-        (lambda: degree_energy([1.0], circle(2), [0]), r"r has the shape \(1,\)"),
+        (lambda: degree_energy([1.0], circle(2), [0]), r"r of shape \(1,\)"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, sentence):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import WideNetwork
-from ntkspec.trainer.recipe import MemberKey, RunRecipe
+from ntkspec.trainer.recipe import Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.runs.stored import RECORDS, Facts
@@ -29,24 +29,20 @@ MOST_AT_ONCE = 10**6
 class Training:
     """A member in training; returned by `begin` or `resume`.
 
-    Attributes
-    ----------
-    kept : Checkpoint
-        State at the end of the last slice, for a checkpoint.
+    `kept` is the state at the end of the last slice, for a checkpoint.
     """
 
     def __init__(
         self,
-        recipe: RunRecipe,
         problem: Problem,
         descent: Descent,
         facts: Facts,
         records: Mapping[str, NDArray[Any]],
     ) -> None:
-        self._recipe, self._problem, self._descent = recipe, problem, descent
-        self._facts = facts
+        self._problem, self._descent, self._facts = problem, descent, facts
+        self._due = problem.recipe.record_steps
         self._recorded = len(records["step"]) if records else 0
-        self._records = _room(recipe.record_steps.size, problem.degrees.size)
+        self._records = _room(self._due.size, problem.degrees.size)
         for name, rows in records.items():
             self._records[name][: self._recorded] = rows
         self.kept = self._snapshot()
@@ -73,12 +69,9 @@ class Training:
     def run(self, after_slice: Callable[[Training], None]) -> Checkpoint:
         """Train to the end; call back after each slice of a quarter second.
 
-        Returns
-        -------
-        Checkpoint
-            With the results, or the reason if it diverged.
+        The checkpoint returned has the results, or the reason if the training diverged.
         """
-        count, due = 1, self._recipe.record_steps
+        count, due = 1, self._due
         try:
             self._record_if_due()
             while self._recorded < due.size:
@@ -97,8 +90,8 @@ class Training:
         return self._ended()
 
     def _record_if_due(self) -> None:
-        problem, descent, due = self._problem, self._descent, self._recipe.record_steps
-        if self._recorded == due.size or descent.steps != due[self._recorded]:
+        problem, descent = self._problem, self._descent
+        if self._recorded == self._due.size or descent.steps != self._due[self._recorded]:
             return
         on_grid = descent.network.values(problem.grid.x) - problem.grid_target
         row = {
@@ -135,27 +128,21 @@ class Training:
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
-            first = start_network(self._recipe, problem.points.dim, facts.width, facts.seed)
-            moved = _movement(first, network, problem)
+            moved = _movement(_start(problem, facts), network, problem)
             facts = replace(facts, start_kernel_movement=moved)
         return Checkpoint(facts, self._so_far(), results=results)
 
 
-def begin(
-    recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
-) -> Training:
+def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Training:
     """Begin the training of a member.
 
-    Raises
-    ------
-    NtkspecError
-        When the recipe's step size is larger than the largest stable one.
+    Raises an NtkspecError if the recipe's step size is larger than the largest stable one.
     """
-    network = start_network(recipe, problem.points.dim, key.width, key.seed)
-    loss = _loss(recipe, problem, network, key)
+    network = _start(problem, key)
+    loss = _loss(problem, network, key.exponent)
     descent = Descent(
         network, problem.points.x, problem.target_values, loss,
-        step_size=recipe.loss.step_size, threads=threads,
+        step_size=problem.recipe.loss.step_size, threads=threads,
     )  # fmt: skip
     facts = Facts(
         s=math.nan if loss.s is None else float(loss.s),
@@ -164,25 +151,24 @@ def begin(
         step_size=float(descent.step_size),
         largest_stable_step=float(descent.largest_stable_step),
     )
-    return Training(recipe, problem, descent, facts, {})
+    return Training(problem, descent, facts, {})
 
 
 def resume(
-    recipe: RunRecipe,
-    problem: Problem,
-    key: MemberKey,
-    there: Checkpoint,
-    threads: int | None = None,
+    problem: Problem, key: MemberKey, there: Checkpoint, threads: int | None = None
 ) -> Training:
     """Resume a member from its checkpoint, to the same bits as without interruption."""
-    network = start_network(recipe, problem.points.dim, key.width, key.seed)
-    s: Any = key.exponent if key.exponent == "l2" else there.facts.s
-    loss = _loss(recipe, problem, network, replace(key, exponent=s))
-    descent = Descent.restore(
-        network, problem.points.x, problem.target_values, loss, there.state, threads=threads
+    network = _start(problem, key)
+    loss = _loss(problem, network, "l2" if key.exponent == "l2" else there.facts.s)
+    descent = Descent(
+        network, problem.points.x, problem.target_values, loss, threads=threads, state=there.state
     )
     facts = replace(there.facts, status="training", message="")
-    return Training(recipe, problem, descent, facts, there.records)
+    return Training(problem, descent, facts, there.records)
+
+
+def _start(problem: Problem, member: MemberKey | Facts) -> WideNetwork:
+    return start_network(problem.recipe, problem.points.dim, member.width, member.seed)
 
 
 def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
@@ -194,10 +180,8 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _loss(
-    recipe: RunRecipe, problem: Problem, network: WideNetwork, key: MemberKey
-) -> L2Loss | SobolevLoss:
-    points, loss, s = problem.points, recipe.loss, key.exponent
+def _loss(problem: Problem, network: WideNetwork, s: Exponent) -> L2Loss | SobolevLoss:
+    points, loss = problem.points, problem.recipe.loss
     if s == "l2":
         return L2Loss(points)
     if s == "auto":
