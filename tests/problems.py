@@ -2,7 +2,13 @@
 
 #: The poster's four activations: two with kinks, two with poles, all with fast routes.
 POSTER = ("relu", "leaky_relu", "sigmoid", "tanh")
-#: Recipe of a training that takes a moment.
+#: Recipes of a table and of a training that take a moment.
+SMALL_TABLE = """
+dims = [3, 4]
+degrees = "0:40"
+checks = {samples = 1, digits = 20}
+networks = [{activation = "relu"}]
+"""
 SMALL_RUN = """
 steps = 20
 network = {activation = "relu", width = 64, seeds = 1}

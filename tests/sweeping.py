@@ -26,6 +26,12 @@ def make_table(recipe, path, *, layout="single"):
     return merge([f"{path}.parts"], path, layout=layout)
 
 
+def table_of(text, folder, *, layout="single"):
+    """Write a recipe as r.toml into a folder and make its table, t.h5, there."""
+    (folder / "r.toml").write_text(text)
+    return make_table(folder / "r.toml", folder / "t.h5", layout=layout)
+
+
 def assert_same_bits(one, two):
     """Assert that two tables are equal to the bit."""
     first, second = datasets(one), datasets(two)

@@ -11,6 +11,7 @@ import numpy as np
 from ntkspec.compare import NetworkAtStart
 from ntkspec.trainer.points import circle
 from ntkspec.trainer.recipe import parse_run_recipe
+from ntkspec.trainer.runs import train_run
 from ntkspec.trainer.runs.problem import recipe_target
 
 
@@ -114,6 +115,13 @@ def train(run, width, seed, eta, steps, every, *, mu=None):
     )  # fmt: skip
     run.members.append(member)
     return member
+
+
+def run_of(text, folder):
+    """Write a recipe as run.toml into a folder and train its run, run.h5, there."""
+    (folder / "run.toml").write_text(text)
+    train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    return folder / "run.h5"
 
 
 def start_of(run, member):

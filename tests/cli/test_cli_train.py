@@ -10,12 +10,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from command_line import ntkspec
+from training import run_of
 
 from ntkspec.compare import compare
 from ntkspec.plots import run_picture
 from ntkspec.plots.training import _draw, run_panels
 from ntkspec.trainer.recipe import parse_run_recipe
-from ntkspec.trainer.runs import make_problem, open_run, train_run, training
+from ntkspec.trainer.runs import make_problem, open_run, training
 
 FIGURE2 = """
 steps = 400
@@ -46,18 +47,12 @@ target = {kind = "zonal", degrees = [1, 2], amplitudes = 0.3}
 
 @pytest.fixture(scope="module")
 def circle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("circle")
-    (folder / "r.toml").write_text(FIGURE2)
-    train_run(folder / "r.toml", folder / "run.h5")
-    return folder / "run.h5"
+    return run_of(FIGURE2, tmp_path_factory.mktemp("circle"))
 
 
 @pytest.fixture(scope="module")
 def sphere(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sphere")
-    (folder / "r.toml").write_text(SPHERE)
-    train_run(folder / "r.toml", folder / "run.h5")
-    return folder / "run.h5"
+    return run_of(SPHERE, tmp_path_factory.mktemp("sphere"))
 
 
 @pytest.fixture(
@@ -71,13 +66,11 @@ def samples(request, tmp_path_factory):
     if request.param != "circle":
         data = {"cloud": "points = 24\ndim = 2", "product": "degree = 12"}[request.param]
         text = text.replace('"circle"\npoints = 32', f'"{request.param}"\n{data}')
-    (folder / "r.toml").write_text(text)
     points = make_problem(
         parse_run_recipe(text.replace('"samples"\nfile = "v.npy"', '"zonal"\ndegrees = 1'))
     )
     np.save(folder / "v.npy", np.abs(points.points.x[:, 0]))
-    train_run(folder / "r.toml", folder / "run.h5")
-    return folder / "run.h5"
+    return run_of(text, folder)
 
 
 # --- train ---------------------------------------------------------------------------------------
@@ -104,7 +97,7 @@ def test_the_log_is_json(tmp_path):
 
 
 def test_the_plan_trains_nothing(circle):
-    result = ntkspec("train", circle.with_name("r.toml"), "--plan")
+    result = ntkspec("train", circle.with_name("run.toml"), "--plan")
     assert result.exit_code == 0
     assert "6 trainings of 400 steps each, 41 records" in result.stdout
     assert "points: 32 (circle) in dimension 2; grid: 128" in result.stdout
@@ -206,10 +199,7 @@ loss = {s = ["l2", 1], step_size = 0.5}
 @pytest.fixture(scope="module")
 def rates(tmp_path_factory):
     """Two widths, three seeds each, of a target small enough to stay near the start."""
-    folder = tmp_path_factory.mktemp("rates")
-    (folder / "r.toml").write_text(RATES)
-    train_run(folder / "r.toml", folder / "run.h5")
-    return folder / "run.h5"
+    return run_of(RATES, tmp_path_factory.mktemp("rates"))
 
 
 def rate_on_16_points(degree):
@@ -282,7 +272,7 @@ def test_samples_are_compared_drawn_and_told_of(samples, tmp_path):
     for name in ("c.svg", "f.svg"):
         assert "nan" not in (tmp_path / name).read_text()
     assert "target: samples with degrees 0, " in ntkspec("info", samples).stdout
-    plan = ntkspec("train", samples.with_name("r.toml"), "--plan").stdout
+    plan = ntkspec("train", samples.with_name("run.toml"), "--plan").stdout
     assert "target: samples with degrees 0, " in plan
     if run.points.dim == 2:
         with (tmp_path / "f.csv").open() as file:

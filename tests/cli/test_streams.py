@@ -19,35 +19,25 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import SMALL_RUN
+from problems import SMALL_RUN, SMALL_TABLE
+from sweeping import table_of
+from training import run_of
 
 import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.text import CsvWriter, printable
-from ntkspec.sweeps import run_shard
-from ntkspec.sweeps.merge import merge
 from ntkspec.tables import open_table
 from ntkspec.tables.atlas import atlas_path
-from ntkspec.trainer.runs import train_run
 
 PACKAGE = Path(ntkspec.__file__).parent
-RECIPE = """
-dims = [3, 4]
-degrees = "0:40"
-checks = {samples = 1, digits = 20}
-networks = [{activation = "relu"}]
-"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("streams")
-    (made / "r.toml").write_text(RECIPE)
-    (made / "run.toml").write_text(SMALL_RUN)
-    run_shard(made / "r.toml", made / "t.h5", "1/1")
-    merge([made / "t.h5.parts"], made / "t.h5")
-    train_run(made / "run.toml", made / "run.h5", threads=1)
+    table_of(SMALL_TABLE, made)
+    run_of(SMALL_RUN, made)
     return made
 
 

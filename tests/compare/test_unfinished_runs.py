@@ -16,6 +16,7 @@ import time
 import numpy as np
 import pytest
 from command_line import ntkspec
+from training import run_of
 
 from ntkspec.compare import compare
 from ntkspec.plots import run_picture
@@ -67,10 +68,7 @@ def unfinished(folder, number: int, error: type[BaseException] = KeyboardInterru
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "r.toml").write_text(RECIPE)
-    train_run(folder / "r.toml", folder / "run.h5", threads=1)
-    return folder / "run.h5"
+    return run_of(RECIPE, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sweeping import make_table
+from sweeping import table_of
 from table_numbers import altered
 
 from ntkspec import law
@@ -33,10 +33,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("explorer")
-    (folder / "recipe.toml").write_text(RECIPE)
-    make_table(folder / "recipe.toml", folder / "t.h5")
-    return folder / "t.h5"
+    return table_of(RECIPE, tmp_path_factory.mktemp("explorer"))
 
 
 def parts(page):

@@ -18,33 +18,25 @@ import click
 import h5py
 import pytest
 from click.testing import CliRunner
-from problems import SMALL_RUN
+from problems import SMALL_RUN, SMALL_TABLE
+from training import run_of
 
 from ntkspec.cli import main
 from ntkspec.files.appearing import appearing, appearing_text, check_outputs, is_stream
 from ntkspec.sweeps import run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables.atlas import atlas_path, place_atlas
-from ntkspec.trainer.runs import train_run
-
-RECIPE = """
-dims = [3, 4]
-degrees = "0:9"
-checks = {samples = 0}
-networks = [{activation = "relu"}]
-"""
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """A table, the folder of its blocks, a run, and their recipes."""
     folder = tmp_path_factory.mktemp("sources")
-    (folder / "r.toml").write_text(RECIPE)
-    (folder / "run.toml").write_text(SMALL_RUN)
+    (folder / "r.toml").write_text(SMALL_TABLE)
     run_shard(folder / "r.toml", folder / "blocks.h5", "1/1")
     shutil.copytree(folder / "blocks.h5.parts", folder / "t.h5.parts")
     merge([folder / "t.h5.parts"], folder / "t.h5")
-    train_run(folder / "run.toml", folder / "run.h5", threads=1)
+    run_of(SMALL_RUN, folder)
     return folder
 
 

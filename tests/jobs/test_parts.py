@@ -5,6 +5,7 @@ import shutil
 import stat
 
 import pytest
+from problems import SMALL_RUN, SMALL_TABLE
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.jobs.parts import is_locked, locked
@@ -12,24 +13,12 @@ from ntkspec.sweeps import Local, run_shard, run_sweep
 from ntkspec.sweeps.merge import merge
 from ntkspec.trainer.runs import train_run
 
-RECIPE = """
-dims = [3, 4]
-degrees = "0:9"
-checks = {samples = 1, digits = 20}
-networks = [{activation = "relu"}]
-"""
-RUN = """
-steps = 20
-network = {activation = "relu", width = 64, seeds = 2}
-data = {kind = "circle", points = 16}
-target = {kind = "sine", degrees = [1, 2]}
-loss = {s = [0]}
-"""
+RUN = SMALL_RUN.replace("seeds = 1", "seeds = 2")
 
 
 @pytest.fixture
 def recipe(tmp_path):
-    (tmp_path / "r.toml").write_text(RECIPE)
+    (tmp_path / "r.toml").write_text(SMALL_TABLE)
     return tmp_path / "r.toml"
 
 
@@ -110,7 +99,7 @@ def test_a_sweep_of_shards_removes_its_own(recipe, tmp_path, times):
     strangers = strange(parts)
     run_shard(recipe, out, "1/1")
     if times == "restart":
-        recipe.write_text(RECIPE.replace("0:9", "0:12"))
+        recipe.write_text(SMALL_TABLE.replace("0:40", "0:12"))
         with pytest.raises(NtkspecError, match="another recipe"):
             run_shard(recipe, out, "1/1")
         run_shard(recipe, out, "1/1", restart=True)
@@ -189,7 +178,7 @@ TAKEN = {
 
 def works(tmp_path):
     """What makes parts, each for the target out.h5."""
-    (tmp_path / "r.toml").write_text(RECIPE)
+    (tmp_path / "r.toml").write_text(SMALL_TABLE)
     (tmp_path / "run.toml").write_text(RUN)
     out = tmp_path / "out.h5"
     return [

@@ -6,27 +6,14 @@ import shutil
 
 import pytest
 from paths import ROOT
+from problems import SMALL_RUN, SMALL_TABLE
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs import provenance
 from ntkspec.jobs.meaning import imported_sources
 from ntkspec.sweeps import provenance as of_sweeps
 from ntkspec.sweeps import run_shard
-from ntkspec.tables.atlas import START
 from ntkspec.trainer.runs import checkpoints, train_run
-
-SWEEP = """
-dims = [2, 3]
-degrees = "0:5"
-checks = {samples = 0}
-networks = [{activation = "relu"}]
-"""
-TRAINING = """
-steps = 20
-network = {activation = "relu", width = 4, seeds = 2}
-data = {kind = "circle", points = 8}
-target = {kind = "sine", degrees = 1}
-"""
 
 
 def digests(start, libraries, folder):
@@ -49,9 +36,9 @@ def digests(start, libraries, folder):
 
 
 def test_a_sweep_goes_on_after_a_typo_and_not_after_a_formula(tmp_path, monkeypatch):
-    here, typo, formula = digests(START, of_sweeps.LIBRARIES, tmp_path)
+    here, typo, formula = digests(of_sweeps.START, of_sweeps.LIBRARIES, tmp_path)
     assert here == of_sweeps.code_digest() == typo != formula
-    (tmp_path / "r.toml").write_text(SWEEP)
+    (tmp_path / "r.toml").write_text(SMALL_TABLE)
     files = (tmp_path / "r.toml", tmp_path / "t.h5")
     assert run_shard(*files, "1/1").computed == 1
     monkeypatch.setattr("ntkspec.sweeps.blocks.code_digest", lambda: typo)
@@ -64,7 +51,7 @@ def test_a_sweep_goes_on_after_a_typo_and_not_after_a_formula(tmp_path, monkeypa
 def test_a_training_goes_on_after_a_typo_and_not_after_a_formula(tmp_path, monkeypatch):
     here, typo, formula = digests(checkpoints.START, checkpoints.LIBRARIES, tmp_path)
     assert here == checkpoints.code_digest() == typo != formula
-    (tmp_path / "r.toml").write_text(TRAINING)
+    (tmp_path / "r.toml").write_text(SMALL_RUN.replace("seeds = 1", "seeds = 2"))
     files = (tmp_path / "r.toml", tmp_path / "run.h5")
     with monkeypatch.context() as patch:
         patch.setattr("ntkspec.trainer.runs.run.assemble", interrupt)

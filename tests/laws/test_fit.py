@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from command_line import ntkspec
-from sweeping import make_table
+from sweeping import table_of
 
 from ntkspec import fit
 from ntkspec.errors import NtkspecError
@@ -38,10 +38,7 @@ activation = "tanh"
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fit")
-    (folder / "recipe.toml").write_text(RECIPE)
-    make_table(folder / "recipe.toml", folder / "t.h5")
-    return folder / "t.h5"
+    return table_of(RECIPE, tmp_path_factory.mktemp("fit"))
 
 
 def test_the_table_supports_what_is_derived(table):

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from sweeping import make_table
+from sweeping import make_table, table_of
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots import figure3, run_picture
@@ -25,10 +25,7 @@ networks = [{activation = "relu"}, {activation = "leaky_relu"}, {activation = "s
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plots")
-    (folder / "recipe.toml").write_text(RECIPE)
-    make_table(folder / "recipe.toml", folder / "t.h5")
-    return folder / "t.h5"
+    return table_of(RECIPE, tmp_path_factory.mktemp("plots"))
 
 
 def test_png_and_svg_are_whole_pictures(table, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 from command_line import ntkspec as run
 from mpmath import mp
 from scipy import integrate, special
+from sweeping import table_of
 
 import ntkspec
 from ntkspec.domains import legendre as in_doubles
@@ -31,8 +32,7 @@ from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.expectations import EluDual, PowersDual, SmoothDual
 from ntkspec.reference.mpmath.sigmas import SMOOTH, Powers
 from ntkspec.spectra import quadrature
-from ntkspec.sweeps import parse_recipe, run_shard
-from ntkspec.sweeps.merge import merge
+from ntkspec.sweeps import parse_recipe
 from ntkspec.tables import Table
 from ntkspec.verification import check_entry, verify_table
 
@@ -432,11 +432,7 @@ networks = [
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """Made by a sweep whose checks are by mpmath."""
-    folder = tmp_path_factory.mktemp("mpmath")
-    (folder / "r.toml").write_text(RECIPE)
-    run_shard(folder / "r.toml", folder / "t.h5", "1/1")
-    merge([folder / "t.h5.parts"], folder / "t.h5")
-    return folder / "t.h5"
+    return table_of(RECIPE, tmp_path_factory.mktemp("mpmath"))
 
 
 def test_a_sweep_s_checks_name_their_method(table):

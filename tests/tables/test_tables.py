@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sweeping import make_table
+from sweeping import table_of
 from table_numbers import altered, sealed
 
 from ntkspec.cli import main
@@ -42,10 +42,7 @@ weight_variance = 2.0
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tables")
-    (folder / "recipe.toml").write_text(RECIPE)
-    make_table(folder / "recipe.toml", folder / "t.h5")
-    return folder / "t.h5"
+    return table_of(RECIPE, tmp_path_factory.mktemp("tables"))
 
 
 def test_names_and_networks(path):
