@@ -61,7 +61,7 @@ def test_a_bare_function_is_refused_with_both_ways_out(call, function):
         (lambda t: np.exp(t), []),
     ],
 )
-def test_a_negative_eigenvalue_is_said(kernel, negative):
+def test_a_negative_eigenvalue_is_reported(kernel, negative):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = ntkspec.spectrum(ZonalKernel(kernel), 3, [0, 1, 2, 3], tolerance=np.inf)

@@ -103,7 +103,7 @@ def test_a_laplace_kernel_with_its_cusp():
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_bad_callables_get_one_sentence(function, words):
+def test_bad_callables_get_a_message(function, words):
     network = Network(user_activation(function, function))
     for call in (lambda: ntkspec.spectrum(network, 3, range(3)), lambda: network.ntk(0.5)):
         with pytest.raises(NtkspecError, match=words) as caught:
@@ -119,7 +119,7 @@ def test_bad_callables_get_one_sentence(function, words):
         (lambda x: x.nothing(), "AttributeError"),
     ],
 )
-def test_bad_high_precision_callables_get_one_sentence(function, words):
+def test_bad_high_precision_callables_get_a_message(function, words):
     network = Network(user_activation(function, function, arithmetic="flint"))
     with pytest.raises(NtkspecError, match=words):
         ntkspec.spectrum(network, 3, range(3))
@@ -141,7 +141,7 @@ def test_a_table_of_doubles_is_refused():
         table_block(Network(TANH), [2, 3], [0, 1])
 
 
-def test_zeros_that_are_not_declared_are_said():
+def test_zeros_that_are_not_declared_are_reported():
     sigma = user_activation(lambda x: (-x * x / 2).exp(), arithmetic="flint")
     with pytest.raises(NtkspecError, match="cannot be distinguished from 0"):
         ntkspec.eigenvalues(Network(sigma), 3, [1, 2])

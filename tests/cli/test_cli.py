@@ -139,7 +139,7 @@ def test_eig_passes_every_parameter_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["relu", "--dim", "2.5"], "'2.5' is not a valid integer"),
         (["relu", "--dim", "1"], "dim = 1 is not allowed"),
@@ -172,10 +172,10 @@ def test_eig_passes_every_parameter_on() -> None:
         (["relu", "--format", "xml"], "'xml' is not one of"),
     ],
 )
-def test_bad_parameter_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
+def test_bad_parameter_gets_a_message_and_exit_code_2(arguments: list[str], message: str) -> None:
     result = run("eig", *arguments)
     assert result.exit_code == 2
-    assert sentence in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
@@ -245,7 +245,7 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
 
 
 @pytest.mark.parametrize(
-    ("recipe", "arguments", "exit_code", "sentence"),
+    ("recipe", "arguments", "exit_code", "message"),
     [
         (None, [], 3, "recipe.toml: the recipe cannot be read"),
         (RECIPE.replace("tanh", "tanj"), [], 2, "did you mean tanh"),
@@ -273,14 +273,14 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
     ],
 )
 def test_bad_sweep(
-    recipe: str | None, arguments: list[str], exit_code: int, sentence: str, tmp_path: Path
+    recipe: str | None, arguments: list[str], exit_code: int, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "recipe.toml"
     if recipe is not None:
         path.write_text(recipe)
     result = run("sweep", str(path), "-o", str(tmp_path / "table.h5"), *arguments)
     assert (result.exit_code, result.stdout) == (exit_code, "")
-    assert sentence in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "table.h5").exists()
 
 
@@ -486,7 +486,7 @@ def test_export_of_all(table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("selection", "sentence"),
+    ("selection", "message"),
     [
         (["--network", "sigmoid"], "'sigmoid' is not in the table; it has relu, tanh"),
         (["--dim", "9"], "dim = 9 is not in the table"),
@@ -495,11 +495,11 @@ def test_export_of_all(table: str) -> None:
     ],
 )
 def test_export_of_what_is_not_there(
-    selection: list[str], sentence: str, table: str, tmp_path: Path
+    selection: list[str], message: str, table: str, tmp_path: Path
 ) -> None:
     result = run("export", table, "-o", str(tmp_path / "some.csv"), *selection)
     assert result.exit_code == 2
-    assert sentence in result.stderr
+    assert message in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -132,7 +132,7 @@ def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
         (SPHERE + "loss = {step_size = 1e9}", 2, "the largest stable step size is"),
     ],
 )
-def test_errors_are_sentences(tmp_path, text, code, words):
+def test_errors_are_messages(tmp_path, text, code, words):
     if text is not None:
         (tmp_path / "r.toml").write_text(text)
     result = ntkspec("train", tmp_path / "r.toml", "-o", tmp_path / "run.h5")
@@ -209,7 +209,7 @@ def rate_on_16_points(degree):
     return np.mean(np.cos(apart) * (np.pi - apart) / (2 * np.pi) * np.cos(degree * angle))
 
 
-def test_a_real_run_is_held_against_its_predictions(rates):
+def test_a_real_run_agrees_with_its_predictions(rates):
     run = open_run(rates)
     found = compare(run)
     assert [(row.loss, row.width, row.degree) for row in found.rows] == [
@@ -260,7 +260,7 @@ def test_compare_says_the_same_in_every_format(rates, tmp_path):
         assert not row.reason or f"no verdict: {row.reason}\n  " in text
 
 
-def test_samples_are_compared_drawn_and_told_of(samples, tmp_path):
+def test_samples_are_compared_plotted_and_described(samples, tmp_path):
     run = open_run(samples)
     table = ntkspec("compare", samples, "--format", "csv", "-o", tmp_path / "c.svg")
     assert table.exit_code == 0, table.output

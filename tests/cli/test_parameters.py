@@ -116,9 +116,9 @@ NO_WORDS = [None, 4, True, b"ntk", ["ntk"], ("relu",), {"ntk"}, np.array(["ntk",
 def refused(call, value):
     with pytest.raises(NtkspecError) as caught:
         call(value)
-    sentence = str(caught.value)
-    assert len(sentence) < 600 and sentence.isprintable()
-    return sentence
+    message = str(caught.value)
+    assert len(message) < 600 and message.isprintable()
+    return message
 
 
 @pytest.mark.parametrize("value", NO_WHOLE, ids=named)

@@ -108,7 +108,7 @@ def test_examples():
         ("1e3", "not a range"),
     ],
 )
-def test_bad_text_gets_one_sentence(text, word):
+def test_bad_text_gets_a_message(text, word):
     with pytest.raises(NtkspecError) as caught:
         parse_range(text, "dims")
     assert word in str(caught.value)

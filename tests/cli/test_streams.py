@@ -129,7 +129,7 @@ EVERY = [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in CALLS]
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_full_disk_is_told(name, folder, monkeypatch, capsys):
+def test_a_full_disk_is_reported(name, folder, monkeypatch, capsys):
     code, said = run_here(name, folder, monkeypatch, capsys, errno.ENOSPC)
     assert code == 3
     assert said.splitlines()[-1] == (
@@ -138,14 +138,14 @@ def test_a_full_disk_is_told(name, folder, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_reader_that_has_left_is_no_error_to_tell(name, folder, monkeypatch, capsys):
+def test_a_closed_pipe_is_not_reported_as_an_error(name, folder, monkeypatch, capsys):
     code, said = run_here(name, folder, monkeypatch, capsys, errno.EPIPE)
     assert code == 1
     assert "Error" not in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize("name", [*EVERY, "--help", "--version"])
-def test_a_closed_output_is_told_before_any_work(name, folder, monkeypatch, capsys):
+def test_a_closed_output_is_reported_before_any_work(name, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "stdout", None)
     called = words(name) if name in CALLS else [name]
@@ -164,7 +164,7 @@ def test_the_help_too(arguments, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "redirected,code,sentence",
+    "redirected,code,message",
     [
         (">&-", 3, "the standard output is closed"),
         ("> /dev/full", 3, "the standard output cannot be written (No space left on device)"),
@@ -172,11 +172,11 @@ def test_the_help_too(arguments, monkeypatch, capsys):
         pytest.param("<&- 2>&-", 0, "", marks=pytest.mark.slow),
     ],
 )
-def test_as_a_shell_does_it(redirected, code, sentence):
+def test_as_a_shell_does_it(redirected, code, message):
     command = f"exec {sys.executable} -m ntkspec eig relu --degrees 0:3 --format csv {redirected}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
-    assert sentence in done.stderr and done.stderr.count("\n") == bool(sentence)
+    assert message in done.stderr and done.stderr.count("\n") == bool(message)
     assert done.stdout.count("\n") == (0 if code else 4)
 
 

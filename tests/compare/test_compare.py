@@ -379,7 +379,7 @@ def test_linear_training_is_the_iteration_itself():
         (lambda: LinearTraining([[np.nan]], np.eye(1)), "kernel is not symmetric"),
     ],
 )
-def test_what_is_no_kernel_or_loss_gets_a_sentence(make, words):
+def test_what_is_no_kernel_or_loss_gets_a_message(make, words):
     with pytest.raises(NtkspecError, match=words):
         make()
 

@@ -72,7 +72,7 @@ def test_a_floor_is_kept_out_of_the_window(floor, error):
     assert found.bend < 0.97  # and what is left of it shows
 
 
-def test_the_bend_tells_an_exponential_from_another_decay():
+def test_the_bend_distinguishes_an_exponential_from_another_decay():
     assert decay_rate(STEPS, np.exp(-STEPS / 500)).bend == pytest.approx(1.0)
     assert decay_rate(STEPS, 1 / (1 + STEPS / 500)).bend < 0.6
 
@@ -92,7 +92,7 @@ def test_what_starts_at_zero_has_no_rate():
         (([0, 1], [1.0, 0.5], "power"), "kind = 'power'"),
     ],
 )
-def test_what_is_no_curve_gets_a_sentence(arguments, words):
+def test_what_is_no_curve_gets_a_message(arguments, words):
     with pytest.raises(NtkspecError, match=words):
         decay_rate(*arguments)
 

@@ -139,7 +139,7 @@ def test_what_is_missing_is_named(whole, tmp_path, number, error):
         assert done or limit["points"]["verdict"] == "no verdict"
 
 
-def test_pictures_say_it(stopped_in_the_fifth, tmp_path):
+def test_pictures_name_what_is_missing(stopped_in_the_fifth, tmp_path):
     path = stopped_in_the_fifth
     run = open_run(path)
     comparison_picture(compare(run), run, [tmp_path / "c.svg"])

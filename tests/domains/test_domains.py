@@ -236,7 +236,7 @@ def refused(source, dim, degrees=None, kernel="ntk"):
 
 
 @pytest.mark.parametrize(
-    "arguments, sentence",
+    "arguments, message",
     [
         (("relu", 0), "dim = 0 is not allowed on the cube; it must be a whole number from 1"),
         (("relu", 2.5), "dim = 2.5 is not allowed"),
@@ -250,12 +250,12 @@ def refused(source, dim, degrees=None, kernel="ntk"):
         ((Network("tanh", weight_variance=1e4), 10), "needs more than 200000 terms"),
     ],
 )
-def test_what_is_not_allowed(arguments, sentence):
+def test_what_is_not_allowed(arguments, message):
     if isinstance(arguments[0], ntkspec.Activation):
         arguments = (Network(arguments[0]), *arguments[1:])
     with pytest.raises(NtkspecError) as caught:
         refused(*arguments)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_shares():

@@ -174,7 +174,7 @@ def refused(source, dim, degrees=None, kernel="ntk", radial=1):
 
 
 @pytest.mark.parametrize(
-    "arguments, sentence",
+    "arguments, message",
     [
         ((Network("relu", bias_variance=0.1), 5), "bias_variance = 0.1 is not allowed with relu"),
         (("elu", 5), "activation 'elu' is not available under the Gaussian measure"),
@@ -187,10 +187,10 @@ def refused(source, dim, degrees=None, kernel="ntk", radial=1):
         ((Network("relu_power", power=16, depth=4), 5), "of power 65536"),
     ],
 )
-def test_what_is_not_allowed(arguments, sentence):
+def test_what_is_not_allowed(arguments, message):
     with pytest.raises(NtkspecError) as caught:
         refused(*arguments)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
 
 
 # --- the limit of many dimensions ----------------------------------------------------------------

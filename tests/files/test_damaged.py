@@ -235,7 +235,7 @@ def tables(one_table, tmp_path):
 )
 @pytest.mark.timeout(7200)
 def test_commands_on_hostile_files(count, each):
-    """Exit 0, 2 or 3 and a sentence, within seconds and a bounded memory."""
+    """Exit 0, 2 or 3 and a message, within seconds and a bounded memory."""
     done = subprocess.run(
         [sys.executable, hostile.__file__, str(count), str(each), str(count)],
         capture_output=True, text=True, cwd=TESTS,

@@ -106,7 +106,7 @@ class Output:
         return CliRunner().invoke(main, [str(w) for w in words])
 
     def refused(self, path, code, *words):
-        """One sentence, and nothing has changed."""
+        """One message, and nothing has changed."""
         before = state(self.folder)
         result = self.write(path)
         assert result.exit_code == code, (result.output, result.exception)
@@ -245,7 +245,7 @@ def test_a_protected_file(output):
 
 
 def test_the_input_itself(output):
-    """By its name, and by a link to it; nothing but the sentence tells of it."""
+    """By its name, and by a link to it; nothing but the message tells of it."""
     before = state(output.sources)
     if output.source.is_dir():
         inside = next(output.source.glob("n*.h5"))

@@ -112,13 +112,13 @@ def test_the_faults_of_the_parser_have_their_lines():
     for text, start in (("a = 1\nb ? 2\n", "x:2: "), ("a = 1\nb = [1,\n\n", "x:3: ")):
         with pytest.raises(tomllib.TOMLDecodeError) as caught:
             tomllib.loads(text)
-        sentence = str(Fault.of_parser(caught.value, text).located("", "x"))
-        assert sentence.startswith(start)
-        assert "line 2" not in sentence
+        message = str(Fault.of_parser(caught.value, text).located("", "x"))
+        assert message.startswith(start)
+        assert "line 2" not in message
 
 
 @pytest.mark.parametrize(
-    "fault,sentence",
+    "fault,message",
     [
         (Fault("wrong", ("b", 1, "d")), "line 5: wrong"),
         (Fault("wrong", ("b", 1, "missing")), "line 4: wrong"),
@@ -127,5 +127,5 @@ def test_the_faults_of_the_parser_have_their_lines():
         (Fault("as", ("b", 1), ("b", 0)), "line 4: as, line 2"),
     ],
 )
-def test_a_fault_names_the_nearest_line(fault, sentence):
-    assert str(fault.located("a = 1\n[[b]]\nc = 2\n[[b]]\nd = 3")) == sentence
+def test_a_fault_names_the_nearest_line(fault, message):
+    assert str(fault.located("a = 1\n[[b]]\nc = 2\n[[b]]\nd = 3")) == message

@@ -138,7 +138,7 @@ def test_command_line_csv_and_json_agree(table):
     assert found[0]["derived_power"] == -3.0
 
 
-def test_what_is_not_there_is_a_sentence(table):
+def test_what_is_missing_gets_a_message(table):
     assert ntkspec("fit", table, "--dim", "5").exit_code == 2
     assert ntkspec("fit", table, "--network", "relu_power").exit_code == 2
     assert ntkspec("fit", str(table) + "x").exit_code == 3

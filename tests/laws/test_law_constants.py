@@ -135,7 +135,7 @@ def test_the_degree_from_which_a_law_holds(parameters, dim, kernel):
         assert off(model, network, dim, kernel, start - step) > 0.1
 
 
-def test_a_law_that_sets_in_late_says_so():
+def test_a_law_that_sets_in_late_has_no_first_degree():
     """Two singularities nearly coincide: off by a factor of 5 at degree 400."""
     late = Network("gelu", depth=4, weight_variance=0.5, bias_variance=0.1, trained="all")
     model = law(late, 3)

@@ -272,7 +272,7 @@ def test_laws_are_public():
         dict(activation="erf", weight_variance=0.01, bias_variance=1e4, depth=3),
     ],
 )
-def test_laws_beyond_doubles_are_refused_in_a_sentence(parameters):
+def test_laws_beyond_doubles_are_refused_with_a_message(parameters):
     with pytest.raises(NtkspecError, match="cannot be derived in doubles"):
         law(Network(**parameters), 3)
 

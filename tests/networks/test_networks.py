@@ -185,7 +185,7 @@ def test_matrix_of_two_thousand_points_needs_no_second_matrix():
         (dict(activation="relu", trained="inner"), ["trained", "inner"]),
     ],
 )
-def test_bad_parameters_get_one_sentence(arguments, words):
+def test_bad_parameters_get_a_message(arguments, words):
     with pytest.raises(NtkspecError) as caught:
         Network(**arguments)
     for word in words:
@@ -331,7 +331,7 @@ def test_deep_tanh_networks_at_large_variance():
         assert np.linalg.eigvalsh(matrix)[0] > -60 * 2.3e-16 * np.linalg.eigvalsh(matrix)[-1]
 
 
-def test_a_variance_beyond_doubles_gets_one_sentence():
+def test_a_variance_beyond_doubles_gets_a_message():
     with pytest.raises(NtkspecError, match="variance before layer"):
         Network("relu_power", power=4, depth=12, weight_variance=100.0).nngp(0.5)
 

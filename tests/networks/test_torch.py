@@ -178,7 +178,7 @@ def test_training_goes_the_trainers_way_step_by_step(points, name, s):
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (
             lambda loss: loss(torch.ones(7)),
@@ -209,13 +209,13 @@ def test_training_goes_the_trainers_way_step_by_step(points, name, s):
         (lambda loss: IntervalLoss(8, 1.0, "open"), "ends = 'open' is not allowed"),
     ],
 )
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence) as caught:
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message) as caught:
         call(SobolevLoss(circle(8), None, 1.0))
     assert "\n" not in str(caught.value)
 
 
-def test_without_torch_one_sentence_says_what_to_install():
+def test_without_torch_a_message_says_what_to_install():
     code = """
 import sys
 class Absent:

@@ -178,7 +178,7 @@ def test_effective_dimension_is_that_of_real_kernel_matrices(name, dim):
 
 
 @pytest.mark.parametrize(("name", "degree"), [("relu", 2), ("tanh", 3)])
-def test_half_of_a_degree_is_learned_at_the_number_foretold(name, degree):
+def test_half_of_a_degree_is_learned_at_the_predicted_number(name, degree):
     network = Network(name)
     n = samples_to_learn(network, 10, degrees=[degree]).samples[0]
     witness = Regression(network, "ntk", 10, {degree: 1.0}, 0.0, 0.0, 7)
@@ -529,7 +529,7 @@ def test_sources_agree(tmp_path):
         (lambda: modes(ntkspec.spectrum("relu", 3, [0]), 4), "dim = 4"),
     ],
 )
-def test_bad_input_is_said_in_a_sentence(call, words):
+def test_bad_input_gets_a_message(call, words):
     with pytest.raises(NtkspecError, match=words):
         call()
 

@@ -87,9 +87,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("module,extra,call", CALLS, ids=[call[0] for call in CALLS])
-def test_a_missing_library_is_a_sentence_that_names_its_extra(
-    module, extra, call, monkeypatch, tmp_path
-):
+def test_a_message_names_the_extra_of_a_missing_library(module, extra, call, monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setitem(sys.modules, module, None)

@@ -130,7 +130,7 @@ FLATNESS = re.findall(
 
 
 @pytest.mark.parametrize("sphere", SPHERES)
-def test_the_manual_tells_how_flat_rates_are(sphere):
+def test_the_manuals_table_of_flat_rates(sphere):
     # By the reference, which shares no formula with the engine.
     dim, k = SPHERES[sphere], np.arange(2, 17, 2)
     found = [reference_eigenvalue("relu", dim, int(j), digits=20).value for j in k]

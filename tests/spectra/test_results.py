@@ -105,7 +105,7 @@ def test_a_change_of_one_field_is_seen():
     assert one != spectrum("relu", 3, range(6)) and one != spectrum(Network("abs"), 3, range(5))
 
 
-def test_a_missing_library_is_a_sentence():
+def test_a_missing_library_gets_a_message():
     with pytest.raises(NtkspecError, match="to_pandas needs no_such; pip install"):
         library("no_such.part", "to_pandas")
 

@@ -10,11 +10,11 @@ from problems import POSTER
 import ntkspec
 from ntkspec import Network, NtkspecError
 from ntkspec.activations import ACTIVATIONS
+from ntkspec.spectra import table_block
 from ntkspec.spectra.parity import Parity
 from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
 from ntkspec.spectra.sphere_routes import row_provider
-from ntkspec.spectra.walk import table_block
 
 
 @pytest.mark.parametrize("name", POSTER)

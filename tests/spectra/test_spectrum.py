@@ -188,7 +188,7 @@ def test_the_largest_degree_and_dimension(name):
         (dict(normalization="unit"), ["normalization", "unit"]),
     ],
 )
-def test_bad_input_gets_one_sentence(arguments, words):
+def test_bad_input_gets_a_message(arguments, words):
     for function in (spectrum, eigenvalues):
         with pytest.raises(NtkspecError) as caught:
             function("relu", **arguments)

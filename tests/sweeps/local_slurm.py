@@ -59,7 +59,7 @@ PartitionName=short Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 class NoSlurmError(Exception):
-    """Why there is no SLURM here, in a sentence."""
+    """Why there is no SLURM here, in a message."""
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def _free_ports(count):
         return [one.getsockname()[1] for one in sockets]
 
 
-def _wait(folder, condition, sentence):
+def _wait(folder, condition, message):
     deadline = time.monotonic() + START_SECONDS
     while not condition():
         if time.monotonic() > deadline:
@@ -161,7 +161,7 @@ def _wait(folder, condition, sentence):
                 f"\n--- {path.name}\n{path.read_text(errors='replace')[-2000:]}"
                 for path in sorted([*folder.glob("*.out"), *folder.glob("*.log")])
             )
-            raise NoSlurmError(sentence + logs)
+            raise NoSlurmError(message + logs)
         time.sleep(0.1)
 
 

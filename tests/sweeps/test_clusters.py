@@ -339,7 +339,7 @@ def test_the_job_script_of_a_batch_without_wishes():
         ("dashboard", ":8787", "HOST:PORT"),
     ],
 )
-def test_wrong_wishes_get_one_sentence(key, value, allowed):
+def test_wrong_settings_get_a_message(key, value, allowed):
     with pytest.raises(NtkspecError) as caught:
         Batch(**{key: value})
     message = str(caught.value)

@@ -252,7 +252,7 @@ def test_what_cannot_fit_is_not_begun(large, tmp_path):
     "options", [["--workers", "1"], pytest.param(["--shard", "1/1"], marks=pytest.mark.slow)]
 )
 def test_the_disk_fills_up(large, tmp_path, at_hand, options):
-    """Others fill it after the sweep has looked; it ends with a sentence, never a crash."""
+    """Others fill it after the sweep has looked; it ends with a message, never a crash."""
     recipe, table = large
     with small_disk(tmp_path / "disk", "12m") as disk:
         filled = disk / "others"
@@ -509,7 +509,7 @@ def test_killed_just_after_the_table_was_there(parts, tmp_path, at_hand):
 
 
 @pytest.mark.slow  # shards keep clients away just so
-def test_a_second_client_says_so_and_leaves(recipe, table, tmp_path):
+def test_a_second_client_stops_with_a_message(recipe, table, tmp_path):
     out = tmp_path / "t.h5"
     with Sweep(recipe, out, "--workers", "1") as first:
         first.until(lambda: len(first.blocks) > 2)

@@ -132,7 +132,7 @@ def test_a_virtual_table_reads_as_the_single_one(whole, tmp_path):
     assert_same_numbers(whole, moved / out.name)
 
 
-def test_a_virtual_table_without_its_blocks_says_so(tmp_path):
+def test_a_virtual_table_without_its_blocks_gets_a_message(tmp_path):
     out = merge([sharded(tmp_path, "v")], tmp_path / "v.h5", layout="virtual")
     victim = sorted((tmp_path / "v.h5.parts").glob("n001*.h5"))[-1]
     victim.unlink()

@@ -184,16 +184,16 @@ def test_the_cluster_table():
         ('activation = "tanh"', "activation = ", 15, ["TOML"]),
     ],
 )  # fmt: skip
-def test_bad_recipes_get_one_sentence_with_line_and_key(old, new, line, words):
+def test_bad_recipes_get_a_message_with_line_and_key(old, new, line, words):
     assert old in RECIPE
     with pytest.raises(NtkspecError) as caught:
         parse_recipe(RECIPE.replace(old, new, 1))
-    sentence = str(caught.value)
-    assert "\n" not in sentence
-    found = re.match(r"line (\d+): ", sentence)
-    assert (found and int(found.group(1))) == line, sentence
+    message = str(caught.value)
+    assert "\n" not in message
+    found = re.match(r"line (\d+): ", message)
+    assert (found and int(found.group(1))) == line, message
     for word in words:
-        assert word in sentence
+        assert word in message
 
 
 @pytest.mark.parametrize("networks", ["networks = 3", "networks = []", "networks = [3]", ""])
@@ -239,11 +239,11 @@ def test_any_values_are_read_or_refused(root, network):
     try:
         assert parse_recipe(text).networks
     except NtkspecError as error:
-        sentence = str(error)
+        message = str(error)
     else:
         return
-    line = re.match(r"line (\d+): ", sentence)
-    assert line or " has no " in sentence, sentence
+    line = re.match(r"line (\d+): ", message)
+    assert line or " has no " in message, message
 
 
 def test_the_error_of_a_file_names_it_and_the_line(tmp_path):

@@ -247,6 +247,6 @@ def test_a_job_that_ends_at_once(slurm, caplog):
 
 
 def test_the_batch_system_refuses(slurm):
-    sentence = "sbatch: error: invalid partition specified: none"
-    with pytest.raises(NtkspecError, match=sentence), dask_client(Batch(partition="none")):
+    message = "sbatch: error: invalid partition specified: none"
+    with pytest.raises(NtkspecError, match=message), dask_client(Batch(partition="none")):
         pass

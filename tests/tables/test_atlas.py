@@ -347,7 +347,7 @@ def test_the_nngp_kernel_does_not_depend_on_what_is_trained(table):
 
 
 @pytest.mark.parametrize(
-    "network, options, sentence",
+    "network, options, message",
     [
         ("elu", {}, r"network = 'elu' is not in the table; it has .* networks of erf, gelu"),
         (ntkspec.Network("relu", depth=4), {}, r"depth=4.* is not in the table"),
@@ -356,8 +356,8 @@ def test_the_nngp_kernel_does_not_depend_on_what_is_trained(table):
         ("relu", {"degrees": 257}, "degree = 257 is not in the table"),
     ],
 )
-def test_what_is_not_there(table, network, options, sentence):
-    with pytest.raises(NtkspecError, match=sentence):
+def test_what_is_not_there(table, network, options, message):
+    with pytest.raises(NtkspecError, match=message):
         table.select(network, **options)
 
 
@@ -390,16 +390,16 @@ def test_verify_refuses_a_stale_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "option, sentence",
+    "option, message",
     [
         (["--max-dim", "1"], "max_dim = 1 is not allowed; the table begins at 2"),
         (["--max-degree", "-1"], "max_degree = -1 is not allowed; the table begins at 0"),
         (["--network", "elu"], "network = 'elu' is not in the table"),
     ],
 )
-def test_verify_of_nothing(option, sentence):
+def test_verify_of_nothing(option, message):
     result = invoke("verify", "atlas", *option)
-    assert result.exit_code == 2 and sentence in result.output
+    assert result.exit_code == 2 and message in result.output
 
 
 # --- recipes and what is installed ---------------------------------------------------------------

@@ -155,7 +155,7 @@ def test_the_degree_of_a_rule_is_measured():
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (lambda: quadrature_weights(circle(9).x, 0), "degree = 0 is not allowed; .* >= 1"),
         (
@@ -166,6 +166,6 @@ def test_the_degree_of_a_rule_is_measured():
         (lambda: quadrature_weights([1.0, 0.0]), r"points of shape \(2,\) are not allowed"),
     ],
 )
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence):
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message):
         call()

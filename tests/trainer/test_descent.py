@@ -84,7 +84,7 @@ def test_wide_networks_have_the_kernel_of_the_engine(name, trained):
 
 
 @pytest.mark.parametrize(
-    "changed,sentence",
+    "changed,message",
     [
         ({"width": -4}, "width = -4 is not allowed; it must be a whole number from 1"),
         ({"width": 5}, "width = 5 is not allowed; an antisymmetric start needs an even width"),
@@ -97,8 +97,8 @@ def test_wide_networks_have_the_kernel_of_the_engine(name, trained):
         ({"precision": "half"}, "precision = 'half' is not allowed"),
     ],
 )
-def test_starts_that_are_not_allowed(changed, sentence):
-    with pytest.raises(NtkspecError, match=sentence):
+def test_starts_that_are_not_allowed(changed, message):
+    with pytest.raises(NtkspecError, match=message):
         start(**({"sigma": RELU, "width": 4, "dim": 2, "seed": 0} | changed))
 
 
@@ -199,7 +199,7 @@ def test_a_descent_that_diverges_is_stopped():
         descent.advance(2000)
 
 
-def test_a_loss_that_is_not_a_number_is_told():
+def test_a_loss_that_is_not_a_number_is_reported():
     points = circle(16)
     descent = Descent(start(RELU, 8, 2, seed=0), points.x, sine(points, 1), L2Loss(points))
     descent.network.weights[:] = np.nan
@@ -229,7 +229,7 @@ def test_descents_that_are_not_allowed(x, y, step_size, message):
         Descent(start(RELU, 8, 2, seed=0), x, y, L2Loss(circle(4)), step_size=step_size)
 
 
-def test_a_dead_network_is_told():
+def test_a_dead_network_is_reported():
     network = WideNetwork(RELU, np.zeros((4, 2)), np.zeros(4))
     with pytest.raises(NtkspecError, match="learns nothing"):
         Descent(network, circle(8).x, sine(circle(8), 1), L2Loss(circle(8)))

@@ -215,7 +215,7 @@ def test_energies_take_degrees_as_they_come():
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (lambda: multiplicity(1, 2), "dim = 1 is not allowed; it must be a whole number >= 2"),
         (lambda: multiplicity(3, -1), "degree = -1 is not allowed"),
@@ -230,7 +230,7 @@ def test_energies_take_degrees_as_they_come():
         (lambda: degree_energy([1.0], circle(2), [0]), r"r of shape \(1,\)"),
     ],
 )
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence) as caught:
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

@@ -100,7 +100,7 @@ def test_it_is_symmetric_and_not_negative(n, s, ends, seed):
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (lambda: IntervalLoss(0, 1.0), "n = 0 is not allowed; it must be a whole number >= 1"),
         (lambda: IntervalLoss(8, 1.0, "open"), "ends = 'open' is not allowed; use 'diri"),
@@ -110,7 +110,7 @@ def test_it_is_symmetric_and_not_negative(n, s, ends, seed):
         (lambda: IntervalLoss(8, 1.0).value(np.ones((8, 1))), r"r of shape \(8, 1\)"),
     ],
 )
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence) as caught:
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

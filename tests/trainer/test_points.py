@@ -78,7 +78,7 @@ def test_rules_are_not_exact_beyond(name):
 
 
 @pytest.mark.parametrize("points", [random_points(50, 3, 0), fibonacci(50), cloud(50, 4, 0)])
-def test_what_is_not_known_to_be_exact_says_so(points):
+def test_points_of_unknown_exactness_have_exact_degree_0(points):
     assert points.exact_degree == 0
     assert mean_error(points, 1) > 1e-9 or mean_error(points, 2) > 1e-9
 
@@ -204,7 +204,7 @@ SQUARE = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (lambda: circle(0), "n = 0 is not allowed; it must be a whole number >= 1"),
         (lambda: circle(2.5), "n = 2.5 is not allowed"),
@@ -239,8 +239,8 @@ SQUARE = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
         (lambda: circle(9).with_quadrature_weights(9), "degree = 9 .* up to degree 8"),
     ],
 )
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence) as caught:
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
 

@@ -168,7 +168,7 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("[data]", "[data", 10, "not valid TOML"),
     ],
 )
-def test_a_fault_is_one_sentence_with_file_and_line(old, new, line, words):
+def test_a_fault_gets_a_message_with_file_and_line(old, new, line, words):
     assert RECIPE.count(old) == 1
     with pytest.raises(NtkspecError) as caught:
         parse_run_recipe(RECIPE.replace(old, new), "r.toml")

@@ -336,8 +336,8 @@ def test_a_damaged_checkpoint_is_trained_again(recipe, whole, tmp_path, damage):
         train_run(recipe, out, observer=Stopping(16))
     path = out.with_name("run.h5.parts") / "member-00000.h5"
     path.write_bytes(damaged(path.read_bytes(), damage))
-    (sentence,) = open_run(out).damaged.values()
-    assert "damaged" in sentence
+    (message,) = open_run(out).damaged.values()
+    assert "damaged" in message
     observer = Stopping(0)
     train_run(recipe, out, observer=observer)
     assert "damaged" in [event for event, _ in observer.notes]
@@ -514,7 +514,7 @@ def test_interrupts_wait_for_hdf5(tmp_path, who, count):
         assert file["4"][0, -1] == 9999.0
 
 
-def test_a_second_training_says_so_and_leaves(long, tmp_path):
+def test_a_second_training_stops_with_a_message(long, tmp_path):
     recipe, _ = long
     out = tmp_path / "run.h5"
     with command("train", recipe, "-o", out, "--checkpoint", "0.1") as first:

@@ -207,7 +207,7 @@ def test_weights_may_vanish(s):
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (lambda: SobolevLoss(circle(8), math.nan), "s = nan is not allowed; .* finite number"),
         (lambda: L2Loss(circle(8)).apply([1.0]), r"r of shape \(1,\) .* each of 8 points"),
@@ -228,7 +228,7 @@ def test_weights_may_vanish(s):
         ),
     ],
 )
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence) as caught:
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

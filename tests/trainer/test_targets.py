@@ -145,7 +145,7 @@ X = [[1.0, 0.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize(
-    "call, sentence",
+    "call, message",
     [
         (lambda: Term(-1), "degree = -1 is not allowed"),
         (lambda: Term(2, 1.0, "square"), "kind = 'square' is not allowed; use 'sine', 'cosine'"),
@@ -177,7 +177,7 @@ X = [[1.0, 0.0], [0.0, 1.0]]
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
-def test_bad_input_gets_one_sentence(call, sentence):
-    with pytest.raises(NtkspecError, match=sentence) as caught:
+def test_bad_input_gets_a_message(call, message):
+    with pytest.raises(NtkspecError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
