@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["as_number", "as_whole", "is_one_of", "number", "numbers", "shown", "whole_number"]
+__all__ = [
+    "as_number",
+    "as_whole",
+    "is_one_of",
+    "number",
+    "numbers",
+    "one_of",
+    "shown",
+    "whole_number",
+]
 
 #: Largest number of characters of a value in a message.
 MOST_SHOWN = 80
@@ -49,6 +58,29 @@ def is_one_of(value: Any, allowed: Collection[str]) -> bool:
     (True, False)
     """
     return isinstance(value, str) and value in allowed
+
+
+def one_of(value: Any, name: str, allowed: Collection[str]) -> str:
+    """Return one of several strings.
+
+    Raises
+    ------
+    NtkspecError
+        For anything else.
+
+    Examples
+    --------
+    >>> one_of("NTK", "kernel", ("ntk", "nngp"))
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: kernel = 'NTK' is not allowed; use 'ntk' or 'nngp'
+    """
+    if not is_one_of(value, allowed):
+        *others, last = map(repr, allowed)
+        raise NtkspecError(
+            f"{name} = {shown(value)} is not allowed; use {', '.join(others)} or {last}"
+        )
+    return str(value)
 
 
 def as_whole(value: Any) -> int | None:
