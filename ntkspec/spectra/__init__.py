@@ -1,8 +1,8 @@
 """Spectra of kernels on domains.
 
 `spectrum` computes a spectrum; `routes` chooses the route, and each route has a file:
-`closed_form`, `series`, `direct`, `zonal`, `sphere_weights` and `seeds` on the sphere, and those in
-`cube` and `gaussian`.  `walk` fills tables; `quadrature` and `reference` are the independent
+`closed_form`, `series`, `direct`, `sphere_weights` and `seeds` on the sphere, and those in `cube`
+and `gaussian`.  `walk` fills tables; `quadrature` and `reference` are the independent
 checks.
 """
 

@@ -23,15 +23,7 @@ LN2 = math.log(2.0)
 
 
 def coefficients(name: str, q: arb, count: int) -> list[arb]:
-    """h_0, ..., h_(count - 1) at the working precision.
-
-    Parameters
-    ----------
-    name : str
-        One of `FAMILIES`.
-    q : arb
-        Variance of the argument.
-    count : int
+    """h_0, ..., h_(count - 1) of one of `FAMILIES` at a variance, at the working precision.
 
     Examples
     --------
