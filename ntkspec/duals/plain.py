@@ -56,23 +56,11 @@ MOST_BREAKS, MOST_EDGES = 12, 80
 
 
 class PlainKernel:
-    """K(cos theta) of a network in doubles, and bounds on its error.
+    """K(cos theta) of a network with a user's activation in doubles, and bounds on its error.
 
     Angles are given by sin(theta / 2) and cos(theta / 2), or common multiples of them, such as the
     distances of a point from another one and from its antipode: near 0 and pi only these determine
     the distance of a correlation from 1 and -1.
-
-    Parameters
-    ----------
-    network : Network
-        With a user's activation.
-    kernel : {"ntk", "nngp"}
-
-    Raises
-    ------
-    NtkspecError
-        When the activation returns another shape, NaN or an infinity, is not square integrable,
-        or jumps and its derivative is needed but not given.
     """
 
     def __init__(self, network: Any, kernel: str) -> None:
@@ -246,23 +234,9 @@ class _Duals:
 class Expectation:
     """E[f(u) f(v)] of two standard Gaussians of correlation cos(theta), and its error.
 
-    Parameters
-    ----------
-    function : callable
-        f, of float64 arrays.
-    probes : int
-        Points to evaluate in each of the first panels.
-
-    Attributes
-    ----------
-    full, mirror : float
-        The values at correlations 1 and -1.
-    squares : (N,) float64 array
-        h_n^2.
-    missed : float
-        Bound on the part of f that the panels miss, in the norm sqrt(E[f^2]).
-    floor : float
-        An error that applies to all values.
+    `probes` is the number of points evaluated in each of the first panels.  `full` and `mirror` are
+    the values at correlations 1 and -1, `squares` the h_n^2, `missed` bounds the part of f that the
+    panels miss in the norm sqrt(E[f^2]), and `floor` is an error of all values.
     """
 
     def __init__(self, function: Function, probes: int) -> None:
@@ -493,7 +467,7 @@ def _split(edges: Array, width: float) -> Array:
 
 
 def _apart(edges: Array, kept: Array) -> Array:
-    """Edges without those that nearly meet one of `kept`."""
+    """Edges that are at least 1e-6 away from `kept`, or in it."""
     if kept.size == 0:
         return edges
     far = np.abs(edges[:, np.newaxis] - kept).min(axis=1)

@@ -32,12 +32,12 @@ from ntkspec.reference.balls.agreement import GROWTH, to_mpf
 from ntkspec.reference.balls.expectations import (
     PARTS,
     Dual,
-    cosine_sums,
     highest_frequency,
     make_dual,
 )
 from ntkspec.reference.balls.legendre import (
     cosine_series,
+    cosine_sums,
     log_multiplicity,
     measure_constant,
     powers_of,
@@ -213,7 +213,7 @@ class _Plan:
 
 
 def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) -> float:
-    """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
+    """max over n of a_n's estimate times the part of t^n in degree k; for the effort only."""
     sigma, best = PARTS[name], -math.inf
     for m in range(10 * degree + 60):
         n = degree + 2 * m
