@@ -178,15 +178,6 @@ def _run(terms, inverses, first, step, wh, we, mantissa, exponent):
 
 
 @njit(cache=True)
-def _invert(x, size):
-    """1 / x, 1 / (x + 2), ..."""
-    inverses = np.empty(size)
-    for j in range(size):
-        inverses[j] = 1.0 / (x + 2.0 * j)
-    return inverses
-
-
-@njit(cache=True)
 def _raise_degree(k, m, parity, dim, rho, wh, wl, we):
     """The largest term of degree k + 2, from that of degree k."""
     if m > 0:  # same power of t: w(k+2, m-1) / w(k, m)
@@ -228,7 +219,7 @@ def _sums(k, m, low, high, parity, dim, am, ae, rho_high, rho_low, wh, we, first
           exponent):  # fmt: skip
     """`_run` from the terms low to high of degree k, of which that at m is the largest."""
     terms = _fill(k, m, low, high, parity, dim, rho_high, rho_low)
-    inverses = _invert(2.0 * k + 2.0 * low + dim, terms.size + mantissa.size)
+    inverses = 1.0 / (2.0 * k + 2.0 * low + dim + 2.0 * np.arange(terms.size + mantissa.size))
     i = (k - parity) // 2 + m
     _run(terms, inverses, first, step, wh * am[i], we + ae[i], mantissa, exponent)
 

@@ -97,13 +97,13 @@ class PlainKernel:
         theta = 2.0 * np.arctan2(np.sqrt(apart), np.sqrt(along))
         for layer in range(net.depth):
             dual = self._dual(variance)
-            value, error = dual.value(theta)
+            value, error = dual.function(theta)
             slope, doubt = np.zeros_like(value), np.zeros_like(value)
             if self.kernel == "ntk":
                 slope, doubt = dual.slope(theta)
             if layer == net.depth - 1:
                 break
-            full, at_one = dual.at_one()
+            full, at_one = dual.function.full, dual.function.floor
             slope = slope + turn * doubt
             before = variance
             variance = weight * (full + scale * at_one) + bias
@@ -179,18 +179,10 @@ class _Duals:
             )
         return np.where(bad, np.inf, result)
 
-    def value(self, theta: Array) -> tuple[Array, Array]:
-        """E[sigma(u) sigma(v)] and a bound on its error."""
-        return self.function(theta)
-
-    def at_one(self) -> tuple[float, float]:
-        """E[sigma(u)^2] and a bound on its error."""
-        return self.function.full, self.function.floor
-
     def halves(self, theta: Array, value: Array, error: Array) -> tuple[Array, Array, Array]:
         """E[(sigma(u) - sigma(v))^2] / 4, the same with a sum, and the error of the smaller.
 
-        value, error: what `value` gave.
+        value, error: what `function` returned.
         """
         full = self.function.full
         odd = np.maximum(0.5 * (full - value), 0.0)

@@ -131,17 +131,12 @@ class Modes(ByDegree):
         return found
 
     def place(self, degree: int, radial: int = 0, what: str = "degree") -> int:
-        """Index of an eigenvalue.
+        """Index of an eigenvalue by its degree and rank.
 
         Raises
         ------
         NtkspecError
             When its degree, or its rank in the degree, is not known.
-
-        Examples
-        --------
-        >>> modes("relu", max_degree=4).place(2)
-        2
         """
         found = self.places(degree, what)
         if not 0 <= radial < len(found):

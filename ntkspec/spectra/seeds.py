@@ -293,19 +293,10 @@ class BallSeeds:
 
     Results are kept for the next row or column, so threads must not share an object.
 
-    Parameters
-    ----------
-    kernel_function : callable
-        Returns K(cos theta) as a function of the angle, prepared for the working precision.
-    parity : Parity
-    kind : str
-        Of the activation's singularity ("kink", "pole", "entire", "unknown"); it chooses the rule.
-    root : int
-        With a kink: the kernel is analytic in theta^(1/root).
-    proved : bool
-        Whether the kernel function encloses; if not, two precisions must agree.
-    fall : callable, optional
-        Returns `first_fall` of a smooth kernel, where the caller keeps it.
+    kernel_function() returns K(cos theta) as a function of the angle, prepared for the working
+    precision; `kind`, that of the activation's singularity, chooses the rule.  A kernel with a kink
+    is analytic in theta^(1/root).  Unless its values are `proved` to be enclosures, two precisions
+    must agree.  fall() returns `first_fall` of a smooth kernel, where the caller keeps it.
     """
 
     #: Rounding to a double; the balls are much smaller than that.

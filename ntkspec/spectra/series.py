@@ -27,14 +27,7 @@ FIRST = 512
 
 
 def squared_moments(variance: float, count: int) -> Scaled:
-    """h_n^2 of tanh(sqrt(q) Z) for n = 1, 3, ... (count of them): mantissas, exponents; read-only.
-
-    Examples
-    --------
-    >>> mantissa, exponent = squared_moments(1.0, 1)
-    >>> round(float(mantissa[0] * 2.0 ** exponent[0]), 12)  # E[tanh(Z) Z]^2 = E[sech^2(Z)]^2
-    0.366879164362
-    """
+    """h_n^2 of tanh(sqrt(q) Z) for n = 1, 3, ..., count of them, scaled and read-only."""
     mantissa, exponent = _first_squares(variance, _rounded(count))
     return mantissa[:count], exponent[:count]
 

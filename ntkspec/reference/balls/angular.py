@@ -10,8 +10,13 @@ import math
 from flint import acb, arb, ctx
 
 from ntkspec.reference.balls.agreement import Integral, Run
-from ntkspec.reference.balls.legendre import dot, legendre, log_multiplicity, measure_constant
-from ntkspec.reference.balls.rules import entire_rule_size
+from ntkspec.reference.balls.legendre import (
+    dot,
+    entire_rule_size,
+    legendre,
+    log_multiplicity,
+    measure_constant,
+)
 from ntkspec.reference.description import Description, Kernel
 
 __all__ = ["AngularIntegral"]

@@ -24,8 +24,7 @@ from typing import Protocol
 import numpy as np
 from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
-from ntkspec.reference.balls.legendre import cosine_sums
-from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description
 
 __all__ = ["PARTS", "Dual", "highest_frequency", "make_dual", "radial_rule"]

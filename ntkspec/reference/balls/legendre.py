@@ -1,16 +1,21 @@
-"""Legendre polynomials of any dimension in balls, and the measure that belongs to them."""
+"""Legendre polynomials of any dimension in balls, their measure, and Gauss-Legendre rules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flint import acb, arb, arb_mat, fmpq
+
+from ntkspec.precision import working_precision
 
 __all__ = [
     "cosine_series",
     "cosine_sums",
     "dot",
+    "entire_rule_size",
+    "gauss_legendre",
     "legendre",
     "log_multiplicity",
     "measure_constant",
@@ -116,3 +121,25 @@ def dot(left: Sequence[arb], right: Sequence[arb]) -> arb:
     for a, b in zip(left, right, strict=True):
         total += a * b
     return total
+
+
+def entire_rule_size(half_bandwidth: float, nats: float) -> int:
+    """Gauss-Legendre nodes that integrate exp(i half_bandwidth x) over [-1, 1] to e^-nats.
+
+    The first Legendre coefficient missed, of order m = 2n, falls like the Bessel function
+    J_m(m / cosh a) ~ exp(-m (a - tanh a)), DLMF 10.19.3.
+    """
+    n = int(half_bandwidth / 2) + 8
+    while True:
+        a = math.acosh(max(2 * n / half_bandwidth, 1.0))
+        if 2 * n * (a - math.tanh(a)) > nats:
+            return n
+        n += 1 + n // 64
+
+
+@lru_cache(maxsize=64)
+def gauss_legendre(n: int, bits: int) -> list[tuple[arb, arb]]:
+    """Nodes and weights on [-1, 1] at this precision; n even."""
+    with working_precision(bits):
+        half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
+    return [*half, *((-x, w) for x, w in reversed(half))]

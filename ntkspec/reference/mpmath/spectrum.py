@@ -129,21 +129,13 @@ def gauss_jacobi_spectra(
     Parameters
     ----------
     network, kernel, digits
-        As for `gauss_jacobi_spectrum`.
+        As for `gauss_jacobi_spectrum`, and so are the errors raised.
     degrees : mapping from dim to iterable of int
 
     Returns
     -------
     dict from (dim, degree) to GaussJacobiValue
-
-    Raises
-    ------
-    NtkspecError
-        As `gauss_jacobi_spectrum`.
-
-    Notes
-    -----
-    The smallest requested eigenvalue determines the working precision.
+        The smallest requested eigenvalue determines the working precision of all.
 
     Examples
     --------
