@@ -305,12 +305,13 @@ def appearing_hdf5(
                 if numbers is not None:
                     kind = str(file.attrs.get("format", ""))
                     arrays, chunks = numbers.located(file)
-            plain.raise_error()
+            if plain.error is not None:
+                raise plain.error
         if numbers is not None:
             seal(part, kind, arrays, chunks)
 
 
-class _Enduring(io.RawIOBase):
+class _Enduring(io.FileIO):
     """A file that accepts every write and reports errors at the end.
 
     HDF5 crashes the process if a write fails, so errors are hidden from it and the file is
@@ -318,60 +319,30 @@ class _Enduring(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
-        self._at = 0
-        self._error: OSError | None = None
-
-    def raise_error(self) -> None:
-        """Raise the first error, if any."""
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset if whence == os.SEEK_SET else self._file.seek(offset, whence)
-        return self._at
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
 
     def readinto(self, buffer: Any) -> int:
-        count = os.preadv(self._file.fileno(), [buffer], self._at)
-        self._at += count
-        return count
+        return super().readinto(buffer) or 0
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
         size = len(rest)
-        at = self._at
+        end = self.tell() + size
         try:
-            while rest and self._error is None:
-                count = os.pwrite(self._file.fileno(), rest, at)
-                rest, at = rest[count:], at + count
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
         except OSError as error:
-            self._error = error
-        self._at += size
+            self.error = error
+        self.seek(end)
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        size = self._at if size is None else size
         try:
-            self._file.truncate(size)
+            return super().truncate(size)
         except OSError as error:
-            self._error = self._error or error
-        return size
+            self.error = self.error or error
+            return size or 0
 
 
 @contextmanager

@@ -207,10 +207,12 @@ def decay_rate(
     NtkspecError
         If the shapes do not fit, steps do not increase, or an energy is negative.
 
-    Notes ----- log abs(a_t) = log abs(a_0) + t log(1 - rate) is fitted by least squares to the
-    records from the first in the window (0.9 to 0.1 of the start) to the last before the amplitude
-    leaves it or changes sign.  With fewer than three records the neighbouring ones are used too,
-    down to 1/1000 of the start.
+    Notes
+    -----
+    log abs(a_t) = log abs(a_0) + t log(1 - rate) is fitted by least squares to the records from the
+    first in the window (0.9 to 0.1 of the start) to the last before the amplitude leaves it or
+    changes sign.  With fewer than three records the neighbouring ones are used too, down to 1/1000
+    of the start.
 
     Examples
     --------
