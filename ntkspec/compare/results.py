@@ -128,11 +128,6 @@ class Row(Value):
         """Verdict on the rate predicted for the training points."""
         return self.points.verdict
 
-    @property
-    def reason(self) -> str:
-        """Why there is no verdict."""
-        return self.points.reason
-
 
 @dataclass(frozen=True, eq=False)
 class ExtrapolatedRow(Value):

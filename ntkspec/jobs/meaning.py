@@ -25,12 +25,8 @@ def meaning(source: str) -> str:
     >>> meaning("x = 1") == meaning("x = 1.0")
     False
     """
-    return _meaning(ast.parse(source))
-
-
-def _meaning(tree: ast.AST) -> str:
     out: list[str] = []
-    _spell(tree, out)
+    _spell(ast.parse(source), out)
     return "".join(out)
 
 

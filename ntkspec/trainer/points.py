@@ -309,7 +309,9 @@ def _rejected(
     bound, kept, total, proposed = 0.0, list[Array](), 0, 0
     while total < n:
         x = _unit(generator.standard_normal((PROPOSALS, dim)))
-        values, chances = _densities(density, x), generator.random(PROPOSALS)
+        values, chances = function_values(density, x, "density"), generator.random(PROPOSALS)
+        if values.min() < 0.0:
+            raise NtkspecError(f"density is {values.min():g} at a point; it must not be negative")
         if values.max() > bound:
             # The points so far were drawn with too low a bound.
             bound, kept, total, proposed = float(values.max()), [], 0, 0
@@ -324,13 +326,6 @@ def _rejected(
                 f"{n} are needed"
             )
     return np.ascontiguousarray(np.concatenate(kept)[:n])
-
-
-def _densities(density: Callable[[Array], ArrayLike], x: Array) -> Array:
-    values = function_values(density, x, "density")
-    if values.min() < 0.0:
-        raise NtkspecError(f"density is {values.min():g} at a point; it must not be negative")
-    return values
 
 
 def _checked_concentration(concentration: float | None, default: float) -> float:

@@ -13,7 +13,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
 from ntkspec.parameters import as_number, one_of, shown, whole_number
 from ntkspec.trainer.checks import checked_values
-from ntkspec.trainer.harmonics import Basis, count, multiplicity
+from ntkspec.trainer.harmonics import Basis, count, largest_degree, multiplicity
 from ntkspec.trainer.points import Points
 
 __all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
@@ -238,22 +238,14 @@ def resolved_degree(points: Points) -> int:
     """
     if points.equispaced:
         return points.n // 2
-    return points.exact_degree // 2 or _most_degree(points.dim, points.n // 2)
-
-
-def _most_degree(dim: int, harmonics: int) -> int:
-    """Largest degree up to which there are at most so many harmonics."""
-    degree = 0
-    while count(dim, degree + 1) <= harmonics:
-        degree += 1
-    return degree
+    return points.exact_degree // 2 or largest_degree(points.dim, points.n // 2)
 
 
 def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if max_degree is None:
         return resolved_degree(points)
     degree = whole_number(max_degree, "max_degree", least=0)
-    most = points.n // 2 if points.equispaced else _most_degree(points.dim, points.n)
+    most = points.n // 2 if points.equispaced else largest_degree(points.dim, points.n)
     if degree > most:
         raise NtkspecError(
             f"max_degree = {degree} is not allowed; {points.n} points in dim = {points.dim} "

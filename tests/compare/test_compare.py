@@ -99,7 +99,7 @@ def test_no_verdict_says_why(members, reason):
     seeds_near(run, 64, eta=0.1, **members)
     (row,) = compare(run, finite=False).rows
     assert row.verdict == "no verdict"
-    assert reason in row.reason
+    assert reason in row.points.reason
 
 
 def test_some_seeds_without_a_rate_are_no_verdict():
@@ -107,7 +107,7 @@ def test_some_seeds_without_a_rate_are_no_verdict():
     seeds_near(run, 64, [0.0057], eta=0.1, count=3)
     add(run, 64, 7, [1e-6], eta=0.1)
     (row,) = compare(run, finite=False).rows
-    assert "3/4 of its start (for 1 of 4 seeds)" in row.reason and row.seeds == 3
+    assert "3/4 of its start (for 1 of 4 seeds)" in row.points.reason and row.seeds == 3
 
 
 def test_degrees_with_a_zero_eigenvalue_must_stay():

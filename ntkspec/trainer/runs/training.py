@@ -182,11 +182,9 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
 
 def _loss(problem: Problem, network: WideNetwork, s: Exponent) -> L2Loss | SobolevLoss:
     points, loss = problem.points, problem.recipe.loss
-    if s == "l2":
-        return L2Loss(points)
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)
-    return SobolevLoss(points, float(s), loss.weight, loss.max_degree)
+    return loss.at(points, None if s == "l2" else float(s))
 
 
 def _movement(first: WideNetwork, last: WideNetwork, problem: Problem) -> float:
