@@ -393,21 +393,23 @@ class SealedFile:
 
 def carries_seal(path: Path) -> bool:
     """Whether a file ends with a seal, valid or not."""
-    try:
-        with path.open("rb") as file:
-            file.seek(-FOOTER.size, os.SEEK_END)
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return _bytes(path, len(MAGIC), -FOOTER.size) == MAGIC
 
 
 def begins_as_hdf5(path: Path) -> bool:
     """Whether a file begins with HDF5's signature, even if it is truncated."""
+    found = _bytes(path, len(HDF5))
+    return found is not None and HDF5.startswith(found)
+
+
+def _bytes(path: Path, count: int, start: int = 0) -> bytes | None:
+    """Bytes of a file, counted from its end if start < 0; None if they cannot be read."""
     try:
         with path.open("rb") as file:
-            return HDF5.startswith(file.read(len(HDF5)))
+            file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
+            return file.read(count)
     except OSError:
-        return False
+        return None
 
 
 def sealed_kind(path: Path) -> str:
