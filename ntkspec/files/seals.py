@@ -183,24 +183,11 @@ def seal(
 class Seal:
     """Checksums of the bytes of a file.
 
-    Attributes
-    ----------
-    kind : str
-        The format of the file.
-    size : int
-        Bytes of the HDF5 file without the seal.
-    structure : str
-        Checksum of all bytes outside the chunks.
-    names : list of str
-        Of the arrays whose chunks have a checksum each.
-    table : structured array
-        These arrays, of type `ARRAY_TYPE`.
-    filters : list
-        Filters that arrays have.
-    chunks : structured array
-        The chunks of these arrays, of type `CHUNK_TYPE`, array by array.
-    fingerprint : str
-        Checksum of the seal; files with equal fingerprints are equal.
+    `kind` is the format of the file, `size` that of the HDF5 file without the seal, and `structure`
+    the checksum of all bytes outside the chunks.  `names` and `table`, of type `ARRAY_TYPE`,
+    describe the arrays whose chunks have a checksum each, `filters` the filters that they have, and
+    `chunks`, of type `CHUNK_TYPE`, these chunks, array by array.  Files with equal fingerprints are
+    equal.
     """
 
     kind: str

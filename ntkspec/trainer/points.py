@@ -16,7 +16,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, whole_number
 from ntkspec.trainer.checks import checked_dim, checked_values, checked_vectors, function_values
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights
-from ntkspec.trainer.designs import design_points
+from ntkspec.trainer.designs import design_points, spiral
 from ntkspec.trainer.harmonics import axis
 
 __all__ = [
@@ -147,8 +147,7 @@ def random_points(n: int, dim: int, seed: int) -> Points:
 def fibonacci(n: int) -> Points:
     """n points along a spiral on S^2, nearly evenly spaced, with equal weights.
 
-    Heights 1 - (2j+1)/n, angles 2 pi j/golden ratio (Gonzalez 2010, Mathematical Geosciences 42,
-    p. 49).  The rule is exact for no degree.
+    See `ntkspec.trainer.designs.spiral`.  The rule is exact for no degree.
 
     Examples
     --------
@@ -156,12 +155,7 @@ def fibonacci(n: int) -> Points:
     0
     """
     n = _checked_size(n, 3)
-    j = np.arange(n)
-    height = 1.0 - (2.0 * j + 1.0) / n
-    angle = np.pi * (math.sqrt(5.0) - 1.0) * j
-    radius = np.sqrt((1.0 - height) * (1.0 + height))
-    x = np.stack((radius * np.cos(angle), radius * np.sin(angle), height), axis=1)
-    return Points(_unit(x), np.full(n, 1.0 / n), "fibonacci", 0)
+    return Points(_unit(spiral(n, n)), np.full(n, 1.0 / n), "fibonacci", 0)
 
 
 def product_rule(degree: int, dim: int) -> Points:

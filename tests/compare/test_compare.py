@@ -86,11 +86,11 @@ def test_an_agreeing_and_a_differing_rate():
 @pytest.mark.parametrize(
     "members, reason",
     [
-        ({"rates": [1e-5]}, "too short, the amplitude has not fallen to 3/4"),
-        ({"rates": [0.0]}, "too short, the amplitude has not fallen"),
+        ({"rates": [1e-5]}, "too short: the amplitude has not fallen to 3/4"),
+        ({"rates": [0.0]}, "too short: the amplitude has not fallen"),
         ({"rates": [0.6]}, "records are too coarse"),
         ({"rates": [0.005], "count": 1}, "one seed has no interval"),
-        ({"rates": [0.0055], "count": 3, "scatter": 0.4}, "scatter over seeds leaves"),
+        ({"rates": [0.0055], "count": 3, "scatter": 0.4}, "scatter over seeds exceeds 10 %"),
         ({"rates": [0.0057], "status": "diverged"}, r"l2,width=64,seed=0 diverged"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,9 +63,4 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
 def _shortest(work: Callable[[], None]) -> float:
     """Shortest of a few measurements, in seconds."""
     work()  # may compile
-    times = []
-    for _ in range(TIMES):
-        begun = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begun)
-    return min(times)
+    return min(timeit.repeat(work, number=1, repeat=TIMES))

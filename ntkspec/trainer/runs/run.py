@@ -26,7 +26,6 @@ from ntkspec.trainer.runs.file import (
     FORMAT,
     HEAD_FILE,
     PARTS,
-    Run,
     assemble,
     open_run,
     run_bytes,
@@ -132,7 +131,7 @@ def train_run(
         trained = work.train()
         assemble(work.problem, folder, out)
         clear(folder, PARTS)
-    return RunResult(out, trained, len(recipe.members) - trained, work.diverged)
+    return RunResult(out, trained, len(recipe.members) - trained, tuple(work.diverged.items()))
 
 
 def _forget(out: Path) -> None:
@@ -164,11 +163,8 @@ def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
         observer.note(
             "old", f"{out} was trained by another version of the code; --restart trains it again"
         )
-    return RunResult(out, 0, len(run.members), _diverged(run))
-
-
-def _diverged(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple((m.name, m.message) for m in run.members if m.status == "diverged")
+    diverged = tuple((m.name, m.message) for m in run.members if m.status == "diverged")
+    return RunResult(out, 0, len(run.members), diverged)
 
 
 class _Work:
@@ -192,13 +188,10 @@ class _Work:
         self._done = sum(one.facts.steps_done for one in self._there if one)
 
     @property
-    def diverged(self) -> tuple[tuple[str, str], ...]:
-        """Names of members that diverged, and the reasons."""
-        return tuple(
-            (key.name, one.facts.message)
-            for key, one in zip(self._keys, self._there, strict=True)
-            if one and one.facts.status == "diverged"
-        )
+    def diverged(self) -> dict[str, str]:
+        """Members that diverged, by their names, and the reasons."""
+        found = zip(self._keys, self._there, strict=True)
+        return {k.name: c.facts.message for k, c in found if c and c.facts.status == "diverged"}
 
     def train(self) -> int:
         """Train the unfinished members; return their number."""
