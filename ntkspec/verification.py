@@ -14,18 +14,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.domains import Sphere, existing_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
-from ntkspec.reference.balls import reference_eigenvalue
-from ntkspec.reference.mpmath.spectrum import gauss_jacobi_spectra
+from ntkspec.reference.balls import Reference
+from ntkspec.reference.balls.cube import cube_references as cube_by_balls
+from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
+from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
+from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
+from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
+from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
 from ntkspec.tables import Table, TableSlice, open_table
 
 __all__ = [
@@ -126,6 +132,27 @@ class Verification:
     passed: bool
 
 
+def _sphere_by_balls(
+    network: Network, degrees: dict[int, list[int]], *, kernel: Kernel, digits: int
+) -> dict[tuple[int, int], Reference]:
+    return {
+        (dim, k): reference_eigenvalue(network, dim, k, kernel=kernel, digits=digits)
+        for dim, wanted in degrees.items()
+        for k in wanted
+    }
+
+
+#: The reference values of each method and domain, by dimension and degree.
+REFERENCES: dict[tuple[Method, str], Callable[..., dict[tuple[int, int], Any]]] = {
+    ("balls", "sphere"): _sphere_by_balls,
+    ("mpmath", "sphere"): gauss_jacobi_spectra,
+    ("balls", "cube"): cube_by_balls,
+    ("mpmath", "cube"): cube_by_mpmath,
+    ("balls", "gaussian"): gaussian_by_balls,
+    ("mpmath", "gaussian"): gaussian_by_mpmath,
+}
+
+
 class _Reference(Protocol):
     """A reference value of either method."""
 
@@ -185,6 +212,7 @@ def check_entry(
     promised: float,
     *,
     kernel: Kernel = "ntk",
+    domain: str = Sphere.name,
     digits: int | None = None,
     method: Method = "balls",
 ) -> Check:
@@ -202,6 +230,7 @@ def check_entry(
     eigenvalue, log_eigenvalue, promised : float
         As stored, in the probability normalization.
     kernel : {"ntk", "nngp"}
+    domain : {"sphere", "cube", "gaussian"}
     digits : int, optional
         Digits of the reference; 50 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
@@ -235,6 +264,7 @@ def check_entry(
         float(log_eigenvalue),
         float(promised),
         kernel,
+        domain,
     )
     digits = DIGITS[check_method(method)] if digits is None else digits
     return _Batch((entry,), digits, method).check()[0]
@@ -252,6 +282,7 @@ class _Entry:
     log_eigenvalue: float
     promised: float
     kernel: Kernel
+    domain: str
 
 
 @dataclass(frozen=True)
@@ -263,29 +294,22 @@ class _Batch:
     method: Method
 
     def check(self) -> list[Check]:
-        first, digits = self.entries[0], self.digits
-        if self.method == "balls":
-            return [
-                _compared(
-                    reference_eigenvalue(
-                        e.network, e.dim, e.degree, kernel=e.kernel, digits=digits
-                    ),
-                    e,
-                    self,
-                )
-                for e in self.entries
-            ]
+        first = self.entries[0]
         degrees: dict[int, list[int]] = {}
         for entry in self.entries:
             degrees.setdefault(entry.dim, []).append(entry.degree)
-        found = gauss_jacobi_spectra(first.network, degrees, kernel=first.kernel, digits=digits)
+        found = REFERENCES[self.method, first.domain](
+            first.network, degrees, kernel=first.kernel, digits=self.digits
+        )
         checks = []
         for entry in self.entries:
             reference = found[entry.dim, entry.degree]
-            change = float(reference.change / abs(reference.value)) if reference.value else 0.0
             check = _compared(reference, entry, self)
-            zero = reference.is_zero
-            checks.append(replace(check, nodes=reference.nodes, change=0.0 if zero else change))
+            if isinstance(reference, GaussJacobiValue):
+                value = abs(reference.value)
+                change = 0.0 if reference.is_zero else float(reference.change / value)
+                check = replace(check, nodes=reference.nodes, change=change)
+            checks.append(check)
         return checks
 
 
@@ -345,6 +369,7 @@ def sample_entries(
     *,
     samples: int,
     seed: int,
+    exist: NDArray[np.bool_] | None = None,
 ) -> list[tuple[int, int]]:
     """Draw entries of a table at random, spread over the magnitudes.
 
@@ -362,6 +387,8 @@ def sample_entries(
         Number of draws; all entries when there are fewer.
     seed : int
         The same seed draws the same entries.
+    exist : (D, K) bool array, optional
+        Entries to draw from; by default all.
 
     Returns
     -------
@@ -388,11 +415,11 @@ def sample_entries(
     samples, seed = whole_number(samples, "samples", 1), whole_number(seed, "seed", 0)
     flat = logs.ravel()
     random = np.random.default_rng(seed)
-    zeros = np.flatnonzero(np.isneginf(flat))
-    others = np.flatnonzero(~np.isneginf(flat))
+    there = np.flatnonzero(np.ones(logs.shape, np.bool_) if exist is None else exist)
+    zeros, others = there[np.isneginf(flat[there])], there[~np.isneginf(flat[there])]
     # Infinities and NaN come last.
     others = others[np.argsort(flat[others], kind="stable")]
-    samples = min(samples, flat.size)
+    samples = min(samples, there.size)
     of_zeros = min(max(round(samples / ZERO_SHARE), samples - others.size), zeros.size)
     picks = list(_one_of_each_class(others, samples - of_zeros, random))
     if picks and not np.isfinite(flat[others[-1]]):
@@ -532,8 +559,9 @@ def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:
 
 def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
     picks = sample_entries(
-        part.log_eigenvalues, part.dims, part.degrees, samples=samples, seed=seed
-    )
+        part.log_eigenvalues, part.dims, part.degrees, samples=samples, seed=seed,
+        exist=existing_degrees(part.domain, part.dims, part.degrees),
+    )  # fmt: skip
     return [
         _Entry(
             part.name,
@@ -544,6 +572,7 @@ def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
             float(part.log_eigenvalues[i, j]),
             float(part.relative_error[i]),
             part.kernel,
+            part.domain,
         )
         for i, j in picks
     ]

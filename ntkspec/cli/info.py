@@ -103,16 +103,26 @@ def _show_networks(source: Table) -> None:
     from ntkspec.verification import method_name
 
     shown = Grid(
-        "network", "kernel", "dim", "degree", "eigenvalues", "promised", "checked", "by", "worst"
+        "network",
+        "domain",
+        "kernel",
+        "dim",
+        "degree",
+        "eigenvalues",
+        "promised",
+        "checked",
+        "by",
+        "worst",
     )
     for name in source.networks:
-        dims, degrees = source.dims(name), source.degrees(name)
+        key, dims, degrees = source.key(name), source.dims(name), source.degrees(name)
         promised = source.relative_error(name).max()
         checks = source.checks(name)
         errors = [check["relative_error"] for check in checks]
         methods = ", ".join(sorted({method_name(str(check["method"])) for check in checks}))
         shown.add_row(
-            name, source.kernel(name), _span(dims), _span(degrees), str(dims.size * degrees.size),
+            name, key.domain, key.kernel, _span(dims), _span(degrees),
+            str(source.size(name)),
             f"{promised:.1e}", str(len(errors)), methods, f"{max(errors):.1e}" if errors else "",
         )  # fmt: skip
     console().print(shown)
@@ -122,21 +132,21 @@ def _show_unfinished(folder: Path) -> None:
     """Print the finished blocks of each network."""
     from ntkspec.cli.terminal import Grid, console
     from ntkspec.jobs.parts import is_locked
-    from ntkspec.sweeps import Plan, group_name
+    from ntkspec.sweeps import Plan
     from ntkspec.sweeps.folder import remembered, survey
 
     plan = Plan(remembered(folder))
     there = survey(plan, folder)
-    share = there.eigenvalues / plan.eigenvalues
+    share = there.eigenvalues / plan.entries
     say(f"{folder}: an unfinished sweep" + (", running now" if is_locked(folder) else ""))
     say(
-        f"{there.blocks} of {len(plan)} blocks, {there.eigenvalues} of {plan.eigenvalues} "
+        f"{there.blocks} of {len(plan)} blocks, {there.eigenvalues} of {plan.entries} "
         f"eigenvalues ({share:.1%}), {there.checks} checks"
     )
-    shown = Grid("network", "kernel", "blocks", "of")
-    for n, (network, kernel) in enumerate(plan.recipe.networks):
+    shown = Grid("network", "domain", "kernel", "blocks", "of")
+    for n, key in enumerate(plan.recipe.networks):
         count = there.by_network.get(n, 0)
-        shown.add_row(group_name(network, kernel), kernel, str(count), str(len(plan.of_network(n))))
+        shown.add_row(key.name, key.domain, key.kernel, str(count), str(len(plan.of_network(n))))
     console().print(shown)
 
 

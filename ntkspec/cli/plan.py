@@ -15,19 +15,19 @@ __all__ = ["show_plan"]
 def show_plan(recipe: Recipe, layout: str) -> None:
     """Print blocks, eigenvalues, bytes, memory of a task and an estimate of time."""
     from ntkspec.cli.terminal import Grid, console, duration
-    from ntkspec.sweeps import Plan, group_name
+    from ntkspec.sweeps import Plan
     from ntkspec.sweeps.assembly import check_layout
     from ntkspec.sweeps.estimate import estimate_cost
 
     check_layout(layout)
     plan = Plan(recipe)
-    shown = Grid("network", "kernel", "blocks", "of dims x degrees", "memory", "one core")
+    shown = Grid("network", "domain", "kernel", "blocks", "of dims x degrees", "memory", "one core")
     seconds, memory = 0.0, 0
-    for n, (network, kernel) in enumerate(recipe.networks):
+    for n, key in enumerate(recipe.networks):
         grid, cost = plan.grids[n], estimate_cost(plan, n)
         seconds, memory = seconds + cost.seconds, max(memory, cost.memory)
         shown.add_row(
-            group_name(network, kernel), kernel, str(len(plan.of_network(n))),
+            key.name, key.domain, key.kernel, str(len(plan.of_network(n))),
             f"{min(grid.block[0], grid.dims)} x {min(grid.block[1], grid.degrees)}",
             _megabytes(cost.memory), duration(cost.seconds),
         )  # fmt: skip

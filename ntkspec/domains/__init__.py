@@ -10,7 +10,15 @@ Examples
 array([4.27271175e-03, 0.00000000e+00, 5.85102892e-07])
 """
 
-from ntkspec.domains.choice import DOMAINS, as_domain, named_domain, one_given
+from ntkspec.domains.choice import (
+    DOMAINS,
+    as_domain,
+    check_existing,
+    existing_degrees,
+    last_degrees,
+    named_domain,
+    one_given,
+)
 from ntkspec.domains.cube import Cube
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
@@ -23,6 +31,9 @@ __all__ = [
     "Gaussian",
     "Sphere",
     "as_domain",
+    "check_existing",
+    "existing_degrees",
+    "last_degrees",
     "legendre",
     "log_multiplicity",
     "multiplicity",

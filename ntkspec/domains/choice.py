@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ntkspec.domains.cube import Cube
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
@@ -11,7 +14,15 @@ from ntkspec.domains.sphere import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import shown
 
-__all__ = ["DOMAINS", "as_domain", "named_domain", "one_given"]
+__all__ = [
+    "DOMAINS",
+    "as_domain",
+    "check_existing",
+    "existing_degrees",
+    "last_degrees",
+    "named_domain",
+    "one_given",
+]
 
 
 #: Every domain, one line each; the names are those of the command line and of recipes.
@@ -88,3 +99,48 @@ def named_domain(name: str, dim: int, **parameters: Any) -> Domain:
         if key not in kind.__dataclass_fields__:
             raise NtkspecError(f"{key} = {shown(value)} is not a parameter of the domain {name!r}")
     return kind(dim, **parameters)
+
+
+def last_degrees(name: str, dims: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(D,) last degree of a named domain in each dimension, inf if there are infinitely many.
+
+    Examples
+    --------
+    >>> last_degrees("cube", np.array([1, 2])), last_degrees("sphere", np.array([3]))
+    (array([1., 2.]), array([inf]))
+    """
+    kind = DOMAINS[name]
+    if kind(int(dims[0])).last_degree is None:
+        return np.full(dims.size, np.inf)
+    return np.array([kind(dim).last_degree for dim in dims.tolist()], np.float64)
+
+
+def existing_degrees(
+    name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(D, K) mask: whether a named domain of each dimension has each degree.
+
+    Examples
+    --------
+    >>> existing_degrees("cube", np.array([1, 2]), np.arange(3))
+    array([[ True,  True, False],
+           [ True,  True,  True]])
+    """
+    return np.asarray(degrees <= last_degrees(name, dims)[:, None])
+
+
+def check_existing(name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> None:
+    """Raise unless a named domain has at least one of the degrees in every dimension.
+
+    Raises
+    ------
+    NtkspecError
+        When a dimension has none of them.
+    """
+    empty = dims[last_degrees(name, dims) < degrees.min()]
+    if empty.size:
+        dim = int(empty[0])
+        raise NtkspecError(
+            f"dims: dim = {dim} has none of the degrees; the {name} of dimension {dim} has degrees "
+            f"0 to {DOMAINS[name](dim).last_degree}: leave out the dimension or add lower degrees"
+        )

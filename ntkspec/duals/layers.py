@@ -94,17 +94,7 @@ def compose(
 
 
 class Layers:
-    """The NTK or NNGP kernel K(cos theta) of a network, for balls.
-
-    q_1(t) = s_w t + s_b, q_(l+1) = s_w F_l + s_b with F_l, D_l the duals at variance q_l(1);
-    T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l.  NNGP: F_L; NTK: T_L D_L, plus F_L when all
-    weights are trained (Jacot et al. 2018, theorem 1).
-
-    Parameters
-    ----------
-    network : Network
-    kernel : {"ntk", "nngp"}
-    """
+    """The NTK or NNGP kernel K(cos theta) of a network, for balls: `compose` with its duals."""
 
     def __init__(self, network: Parameters, kernel: str) -> None:
         self.kernel, self.trained = kernel, network.trained
@@ -123,25 +113,27 @@ class Layers:
     def at(self, point: Correlation) -> Any:
         """K at the correlation of two inputs."""
 
-        def place(layer: int, covariance: Any) -> Correlation:
+        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
             if layer or not self.bias.is_zero():
                 return Correlation(covariance / self.variances[layer])
             return point
 
-        return self._composed(self.weight * point.cosine + self.bias, place)
+        return self.composed(self.weight * point.cosine + self.bias, place)
 
     def at_one(self) -> Any:
         """K(1), the correlations kept at exactly 1: a ball around 1 loses half of its digits."""
-        return self._composed(self.variances[0], lambda layer, covariance: Correlation.full())
+        return self.composed(self.variances[0], lambda *layer: Correlation.full())
 
-    def _composed(self, start: Any, place: Callable[[int, Any], Correlation]) -> Any:
-        """K from q_1; `place` returns a layer's correlation at a covariance."""
+    def composed(self, start: Any, place: Callable[[int, Any, Any], Correlation]) -> Any:
+        """K from q_1; `place` returns a layer's correlation from its number, q_l and F_(l-1)."""
         last = len(self.duals) - 1
+        before: Any = None
 
         def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
-            point, (value, slope) = place(layer, covariance), self.duals[layer]
-            dual = value(point) if self.with_dual or layer < last else None
-            return dual, slope(point) if self.kernel == "ntk" else None
+            nonlocal before
+            point, (value, slope) = place(layer, covariance, before), self.duals[layer]
+            before = value(point) if self.with_dual or layer < last else None
+            return before, slope(point) if self.kernel == "ntk" else None
 
         *_, end = compose(self.weight, self.bias, start, duals, last + 1)
         return end.kernel(self.trained)

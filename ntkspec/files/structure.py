@@ -65,18 +65,18 @@ class Group:
 
     @cached_property
     def _names(self) -> list[str]:
-        links: list[tuple[bytes, int]] = []
+        names: list[bytes] = []
         with reading(self.path, self.name):
             if self._group.id.get_num_objs() > MOST_NAMES:
                 raise TableError(f"{self.path}: {self.name} has more than {MOST_NAMES} members")
-            self._group.id.links.iterate(
-                lambda name, info: links.append((name, info.type)), info=True
-            )
-            for name, kind in links:
-                if kind != h5l.TYPE_HARD:
+            # No Python code runs within HDF5, where a KeyboardInterrupt becomes another error.
+            links = self._group.id.links
+            links.iterate(names.append)
+            for name in names:
+                if links.get_info(name).type != h5l.TYPE_HARD:
                     shown = name.decode("utf-8", "replace")
                     raise self.bad(shown, "is a soft or external link, which is not allowed")
-            return [name.decode() for name, _ in links]
+            return [name.decode() for name in names]
 
     def names(self) -> list[str]:
         """Names of its members, all hard links."""

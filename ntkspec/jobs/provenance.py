@@ -64,9 +64,9 @@ def _digest_here(start: str) -> str:
 
 
 def _sources_digest(start: str, package: Path) -> str:
-    sources = [
-        path
-        for path in imported_sources(package, start)
+    sources = {
+        path: tree
+        for path, tree in imported_sources(package, start).items()
         if path.relative_to(package).parts[0] not in STORAGE
-    ]
+    }
     return meaning_digest(package, sources)

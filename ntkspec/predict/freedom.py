@@ -12,9 +12,9 @@ from ntkspec.domains import Domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import numbers, shown, whole_number
+from ntkspec.predict.by_degree import ByDegree, Variables, along
 from ntkspec.predict.modes import Source, resolved
 from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
-from ntkspec.results import Result
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
 
@@ -22,15 +22,13 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EffectiveDimension(Result):
+class EffectiveDimension(ByDegree):
     """Degrees of freedom of a kernel, by `effective_dimension`.
 
     Attributes
     ----------
-    domain : Domain
-    degrees, radial : (K,) int64 arrays
-        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
-        Gaussian measure.
+    domain, degrees, radial
+        As for `ntkspec.predict.Modes`.
     ridge : (R,) float64 array
         r, on the scale of the eigenvalues lambda_k.
     effective_dimension : (R,) float64 array
@@ -57,9 +55,6 @@ class EffectiveDimension(Result):
 
     main: ClassVar[str] = "effective_dimension"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     ridge: Array
     effective_dimension: Array
     bounds: Array
@@ -69,35 +64,24 @@ class EffectiveDimension(Result):
     samples: int | None
     of_samples: Array | None
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
     def axes(self) -> dict[str, NDArray[Any]]:
         """Ridges and degrees."""
         return {"ridge": self.ridge, "degree": self.degrees}
 
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Degrees of freedom with bounds, their parts by degree, and those in the variance."""
-        alone = ("ridge",)
-        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-            "effective_dimension": (alone, self.effective_dimension),
-            "at_least": (alone, self.bounds[:, 0]),
-            "at_most": (alone, self.bounds[:, 1]),
-            "second": (alone, self.second),
-            "of_degree": (("ridge", "degree"), self.of_degree),
+        at_least, at_most = self.bounds.T
+        return {
+            **along("ridge", effective_dimension=self.effective_dimension),
+            **along("ridge", at_least=at_least, at_most=at_most, second=self.second),
+            **along("ridge", "degree", of_degree=self.of_degree),
+            **self.ranks(),
+            **({} if self.of_samples is None else along("ridge", of_samples=self.of_samples)),
         }
-        if not self.domain.single:
-            found["radial"] = (("degree",), self.radial)
-        if self.of_samples is not None:
-            found["of_samples"] = (alone, self.of_samples)
-        return found
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the number of points if given."""
-        about: dict[str, Any] = {"domain": self.domain.name, "dim": self.dim}
-        return about if self.samples is None else {**about, "samples": self.samples}
+        return super().heading() | ({} if self.samples is None else {"samples": self.samples})
 
 
 def effective_dimension(

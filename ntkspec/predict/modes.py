@@ -17,7 +17,7 @@ from ntkspec.domains import Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown, whole_number
-from ntkspec.results import Result
+from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.route import as_source, double_only
 from ntkspec.spectra.sphere_routes import row_provider
@@ -25,8 +25,6 @@ from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
-
-Array = NDArray[np.float64]
 
 ROUNDING = 2.0**-53
 #: Largest relative error of eigenvalues of functions of doubles that are treated separately.
@@ -47,16 +45,15 @@ ENOUGH = 1e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Modes(Result):
+class Modes(ByDegree):
     """Eigenvalues of a kernel on a domain under its probability measure.
 
     Attributes
     ----------
     domain : Domain
-    degrees : (K,) int64 array
-        Nondecreasing; under the Gaussian measure each degree is repeated for its eigenvalues.
-    radial : (K,) int64 array
-        Rank of the eigenvalue in its degree, from 0; 0 if a degree has one eigenvalue.
+    degrees, radial : (K,) int64 arrays
+        Degree of each eigenvalue, nondecreasing, and its rank in the degree, which is 0 except
+        under the Gaussian measure.
     log_eigenvalues : (K,) float64 array
         Natural logarithm of lambda_k; -inf for an exact zero.
     log_multiplicities : (K,) float64 array
@@ -85,9 +82,6 @@ class Modes(Result):
 
     main: ClassVar[str] = "log_eigenvalue"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     log_eigenvalues: Array
     log_multiplicities: Array
     trace: float
@@ -97,30 +91,17 @@ class Modes(Result):
     log_largest_beyond: float
     errors: Array
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees."""
-        return {"degree": self.degrees}
-
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Ranks, logarithms of eigenvalues and multiplicities, and shares in the trace."""
-        found = {
-            "radial": self.radial,
-            "log_eigenvalue": self.log_eigenvalues,
-            "log_multiplicity": self.log_multiplicities,
-            "share": self.shares,
+        return {
+            **self.ranks(),
+            **along("degree", log_eigenvalue=self.log_eigenvalues),
+            **along("degree", log_multiplicity=self.log_multiplicities, share=self.shares),
         }
-        if self.domain.single:
-            del found["radial"]
-        return {name: (("degree",), values) for name, values in found.items()}
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the trace."""
-        return {"domain": self.domain.name, "dim": self.dim, "trace": self.trace}
+        return {**super().heading(), "trace": self.trace}
 
     @cached_property
     def shares(self) -> Array:

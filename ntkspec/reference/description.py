@@ -1,15 +1,29 @@
-"""The parameters of a network, the only input of the references."""
+"""What the references take, the parameters of a network, and what they return."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
+
+import mpmath
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, is_one_of, shown, whole_number
 
-__all__ = ["KINKED", "SMOOTH", "Description", "Kernel", "describe"]
+__all__ = [
+    "KINKED",
+    "SMOOTH",
+    "Description",
+    "Kernel",
+    "Reference",
+    "checked_digits",
+    "describe",
+    "radial_moment",
+    "scaled_exactly",
+]
 
 Kernel = Literal["ntk", "nngp"]
 
@@ -59,6 +73,13 @@ class Description:
         """Factor for x < 0 of an activation that is a power on either side of 0."""
         return {"leaky_relu": 0.0 - self.slope, "abs": 1.0}.get(self.activation, 0.0)
 
+    @property
+    def radial_power(self) -> int | None:
+        """P where K(x, x') = (|x| |x'|)^P K(cos), for powers on either side of 0 without bias."""
+        if self.smooth or self.activation == "elu" or self.bias_variance:
+            return None
+        return int(self.order**self.depth)
+
     def mixture(self, kernel: str) -> tuple[int, int]:
         """Return (f, g) such that the kernel is f F_L(t) + g T_L(t) D_L(t).
 
@@ -74,6 +95,62 @@ class Description:
         if self.activation == "step":
             raise NtkspecError("kernel = 'ntk' is not allowed for step; use 'nngp'")
         return (1 if self.trained == "all" else 0), 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An eigenvalue under the uniform probability measure, computed independently of the engine.
+
+    Attributes
+    ----------
+    value : mpmath.mpf
+        Accurate to at least the requested digits; exactly 0 for zeros by parity.
+    error : mpmath.mpf
+        The difference of the last two runs, the rounding and the omitted tails.
+    method : str
+        Description of the method.
+
+    Examples
+    --------
+    >>> from ntkspec.reference.balls import reference_eigenvalue
+    >>> reference_eigenvalue("tanh", dim=3, degree=2)
+    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
+    """
+
+    value: mpmath.mpf
+    error: mpmath.mpf
+    method: str
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the value cannot be distinguished from 0 at the requested precision."""
+        return bool(abs(self.value) <= self.error)
+
+
+def checked_digits(digits: int) -> int:
+    """Return the number of digits of a reference, 5 to 1000."""
+    return whole_number(digits, "digits", 5, 1000)
+
+
+def radial_moment(dim: int, power: int) -> Fraction:
+    """E[(|x|^2 / d)^power] for x ~ N(0, I_d).
+
+    Examples
+    --------
+    >>> radial_moment(3, 2)
+    Fraction(5, 3)
+    """
+    return math.prod((Fraction(dim + 2 * i, dim) for i in range(power)), start=Fraction(1))
+
+
+def scaled_exactly(
+    one: Any, names: Sequence[str], factor: Fraction, digits: int
+) -> dict[str, mpmath.mpf]:
+    """Numbers of a reference times a factor, to some digits more than it has."""
+    mp = mpmath.mp.clone()
+    mp.dps = digits + 20
+    scale = mp.mpf(factor.numerator) / factor.denominator
+    return {name: mpmath.make_mpf((scale * getattr(one, name))._mpf_) for name in names}
 
 
 def describe(network: Any) -> Description:

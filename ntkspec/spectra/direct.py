@@ -19,7 +19,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.parity import parity
 from ntkspec.spectra.quadrature import (
     MOST_NODES,
     ROUNDING,
@@ -183,7 +183,7 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
 def _eigenvalues(
     source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
 ) -> Eigenvalues:
-    zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
+    zeros = parity(source, kernel)
     value, bound = direct_eigenvalues(source, domain.dim, degrees, kernel)
     exact = np.array([zeros.vanishes(int(k)) for k in degrees])
     value[exact], bound[exact] = 0.0, 0.0

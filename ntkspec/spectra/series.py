@@ -17,7 +17,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.route import Source
 
-__all__ = ["ROUTE", "PositiveSeries", "squared_moments"]
+__all__ = ["ROUTE", "PositiveSeries", "squared_moments", "takes_series"]
 
 #: Largest number of coefficients; a spectrum that needs more is refused, as it takes minutes.
 MOST_COEFFICIENTS = 2**23
@@ -189,7 +189,8 @@ def _coefficients(
     return mantissa, exponent, high, low
 
 
-def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+def takes_series(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    """The reason for a positive series, if the kernel has one."""
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
     if source.depth == 1 and source.bias_variance == 0.0 and source.sigma.tanh is not None:
@@ -205,4 +206,4 @@ def _rows(network: Network, kernel: Kernel) -> PositiveSeries:
     return PositiveSeries(variance, amplitude, dual * offset**2, dual, tangent)
 
 
-ROUTE = row_route("positive series", _takes, _rows)
+ROUTE = row_route("positive series", takes_series, _rows)

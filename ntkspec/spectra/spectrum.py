@@ -20,8 +20,7 @@ from ntkspec.parameters import as_number, as_whole, shown
 from ntkspec.results import Result
 from ntkspec.spectra.route import Source, as_source, double_only
 from ntkspec.spectra.routes import chosen_route
-from ntkspec.spectra.table import TableSlice
-from ntkspec.spectra.walk import table_block
+from ntkspec.spectra.table import TableSlice, table_block
 
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
@@ -162,7 +161,7 @@ def spectrum(
 @overload
 def spectrum(
     source: Source | str,
-    domain: Iterable[int],
+    domain: Iterable[Domain | int],
     degrees: Degrees = None,
     *,
     dim: None = None,
@@ -187,7 +186,7 @@ def spectrum(
 
 def spectrum(
     source: Source | str,
-    domain: Domain | int | Iterable[int] | None = None,
+    domain: Domain | int | Iterable[Domain | int] | None = None,
     degrees: Degrees = None,
     *,
     dim: int | Iterable[int] | None = None,
@@ -202,9 +201,10 @@ def spectrum(
     source : Network, ZonalKernel or str
         A name stands for the poster's network with that activation.  A bare function is refused:
         give `Network(user_activation(f))` or `ZonalKernel(f)`.
-    domain : Domain, int or iterable of int, optional
-        Domain of the inputs, `Sphere(3)` by default.  An integer stands for `Sphere`; several
-        integers give a `TableSlice` of a network's eigenvalues on all these spheres.
+    domain : Domain, int or iterable of these, optional
+        Domain of the inputs, `Sphere(3)` by default.  An integer stands for `Sphere`.  Several
+        domains of one kind, in increasing dimensions, give a `TableSlice` of a network's
+        eigenvalues on all of them.
     degrees : int, str or iterable of int, optional
         In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
         0 to 8 under the Gaussian measure.
@@ -254,6 +254,9 @@ def spectrum(
     >>> spectrum("relu", [2, 3], degrees=range(3)).eigenvalues.round(6)
     array([[0.101321, 0.125   , 0.05629 ],
            [0.0625  , 0.083333, 0.027344]])
+    >>> spectrum("relu", [Cube(2), Cube(3)]).eigenvalues.round(6)
+    array([[0.125   , 0.125   , 0.125   ,      nan],
+           [0.076022, 0.083333, 0.057993, 0.      ]])
     """
     known = as_source(source)
     limit = _checked_tolerance(tolerance)
@@ -261,7 +264,7 @@ def spectrum(
     given = one_given(domain, dim)
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     if several and as_whole(given) is None:
-        return _of_dims(known, given, degrees, kernel, normalization, limit)
+        return _of_domains(known, given, degrees, kernel, normalization, limit)
     where = as_domain(given)
     wanted = where.check_degrees(degrees)
     if normalization != "probability" and not isinstance(where, Sphere):
@@ -283,14 +286,14 @@ def spectrum(
     )  # fmt: skip
 
 
-def _of_dims(
-    source: Source, dims: Iterable[int], degrees: Degrees, kernel: Kernel,
+def _of_domains(
+    source: Source, given: Iterable[Domain | int], degrees: Degrees, kernel: Kernel,
     normalization: Normalization, tolerance: float,
 ) -> TableSlice:  # fmt: skip
-    """Several spheres at once, by the dimension walk where it is faster."""
+    """Several domains of one kind at once."""
     if not isinstance(source, Network):
         raise NtkspecError(
-            f"dim = {shown(dims)} is not allowed with {source.name}; tables are of networks: give "
+            f"dim = {shown(given)} is not allowed with {source.name}; tables are of networks: give "
             "one dimension"
         )
     if normalization != "probability":
@@ -298,7 +301,9 @@ def _of_dims(
             f"normalization = {normalization!r} is not allowed with several dimensions; use "
             "'probability', or give one dimension"
         )
-    found = table_block(source, dims, range(101) if degrees is None else degrees, kernel=kernel)
+    name, dims, default = _one_kind(given)
+    wanted = default if degrees is None else degrees
+    found = table_block(source, dims, wanted, kernel=kernel, domain=name)
     worst = float(found.relative_error.max())
     if not worst <= tolerance:
         raise NtkspecError(
@@ -306,6 +311,21 @@ def _of_dims(
             f"tolerance = {tolerance:g}; raise the tolerance, or give fewer dimensions at a time"
         )
     return found
+
+
+def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
+    """Name, dimensions and default degrees of several domains that differ in dimension only."""
+    domains = given if isinstance(given, list | tuple) else ()
+    first = next((one for one in domains if isinstance(one, Domain)), None)
+    if first is None:
+        return Sphere.name, given, Sphere(3).default_degrees
+    for one in domains:
+        if type(one) is not type(first) or one != type(first)(one.dim):
+            raise NtkspecError(
+                f"domain = {shown(one)} is not allowed with others; several domains must be of one "
+                "kind, with one eigenvalue for each degree"
+            )
+    return first.name, [one.dim for one in domains], domains[-1].default_degrees
 
 
 def _checked_tolerance(tolerance: float) -> float:
@@ -318,9 +338,10 @@ def _checked_tolerance(tolerance: float) -> float:
 def _refuse_poor(
     source: Source, degrees: NDArray[np.int64], error: NDArray[np.float64], limit: float
 ) -> None:
-    poor = np.argwhere(~(error <= limit))
-    if poor.size == 0:
+    known = error <= limit
+    if known.all():
         return
+    poor = np.argwhere(~known)
     count = np.unique(poor[:, 0]).size
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
@@ -337,8 +358,9 @@ def _warn_of_negative(
     degrees: NDArray[np.int64], mantissa: NDArray[np.float64], error: NDArray[np.float64]
 ) -> None:
     """Warn when an eigenvalue is negative beyond its error: the kernel is not positive definite."""
-    negative = np.argwhere((mantissa < 0.0) & (error < 1.0))
-    if negative.size:
+    below = (mantissa < 0.0) & (error < 1.0)
+    if below.any():
+        negative = np.argwhere(below)
         count = np.unique(negative[:, 0]).size
         warnings.warn(
             f"the kernel is not positive definite: its eigenvalue of degree "
@@ -350,7 +372,7 @@ def _warn_of_negative(
 
 def eigenvalues(
     source: Source | str,
-    domain: Domain | int | Iterable[int] | None = None,
+    domain: Domain | int | Iterable[Domain | int] | None = None,
     degrees: Degrees = None,
     *,
     dim: int | Iterable[int] | None = None,

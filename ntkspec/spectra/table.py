@@ -1,24 +1,30 @@
-"""Spectra of one network in several dimensions."""
+"""Spectra of one network in several dimensions of one domain."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.networks import Kernel, Network
+from ntkspec.domains import DOMAINS, check_existing, existing_degrees
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.parameters import is_one_of, shown
+from ntkspec.ranges import whole_numbers
 from ntkspec.results import Result
+from ntkspec.spectra.block import block_numbers
 
-__all__ = ["TableSlice"]
+__all__ = ["TableSlice", "table_block"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TableSlice(Result):
-    """Eigenvalues of one network in some dimensions, under the uniform probability measure.
+    """Eigenvalues of one network in some dimensions of a domain, under its probability measure.
 
-    Returned by `Table.select`, and by `ntkspec.spectrum` for several dimensions.  ``len(part)``
+    Returned by `Table.select`, and by `ntkspec.spectrum` for several domains.  ``len(part)``
     is the number of dimensions, ``part[3]`` the row of eigenvalues in dimension 3, and iteration
     runs over the dimensions.
 
@@ -28,10 +34,13 @@ class TableSlice(Result):
         The network's group in a table, or its activation.
     network : Network
     kernel : str
+    domain : {"sphere", "cube", "gaussian"}
     dims : (D,) int64 array
     degrees : (K,) int64 array
     eigenvalues : (D, K) float64 array
-        0 for exact zeros and below the smallest normal double.
+        0 for exact zeros and below the smallest normal double.  NaN where the domain does not
+        have the degree: on the cube, degrees above the dimension; `columns` and data frames have
+        no row for it.  Under the Gaussian measure, the largest eigenvalue of each degree.
     log_eigenvalues : (D, K) float64 array
         Natural logarithm, accurate even if the eigenvalue underflows; -inf for exact zeros.
     relative_error : (D,) float64 array
@@ -52,6 +61,7 @@ class TableSlice(Result):
     name: str
     network: Network
     kernel: Kernel
+    domain: str
     dims: NDArray[np.int64]
     degrees: NDArray[np.int64]
     eigenvalues: NDArray[np.float64]
@@ -72,17 +82,92 @@ class TableSlice(Result):
         }
 
     def heading(self) -> dict[str, Any]:
-        """The network's parameters, the kernel and the normalization."""
+        """The network's parameters, the domain, the kernel and the normalization."""
         return {
-            **self.network.parameters(), "kernel": self.kernel, "normalization": "probability"
-        }  # fmt: skip
+            **self.network.parameters(),
+            "domain": self.domain,
+            "kernel": self.kernel,
+            "normalization": "probability",
+        }
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return flat columns of equal length, without the degrees that do not exist."""
+        exist = existing_degrees(self.domain, self.dims, self.degrees).ravel()
+        found = super().columns()
+        return found if exist.all() else {name: one[exist] for name, one in found.items()}
 
     def title(self) -> str:
         """Return a one-line description."""
+        where = DOMAINS[self.domain].place
         return (
-            f"TableSlice of {self.name} ({self.kernel}): dims {_span(self.dims)}, "
+            f"TableSlice of {self.name}{where} ({self.kernel}): dims {_span(self.dims)}, "
             f"degrees {_span(self.degrees)}"
         )
+
+
+def table_block(
+    network: Network | str,
+    dims: int | str | Iterable[int],
+    degrees: int | str | Iterable[int],
+    *,
+    kernel: Kernel = "ntk",
+    domain: str = "sphere",
+) -> TableSlice:
+    """Eigenvalues for all pairs of some dimensions and some degrees.
+
+    Parameters
+    ----------
+    network : Network or str
+    dims, degrees : iterable of int
+        Both increasing.
+    kernel : {"ntk", "nngp"}
+    domain : {"sphere", "cube", "gaussian"}
+
+    Returns
+    -------
+    TableSlice
+
+    Raises
+    ------
+    NtkspecError
+        For parameters that are not allowed.
+
+    Notes
+    -----
+    On the sphere one multiply-add computes most eigenvalues (the dimension walk); on other domains
+    every dimension is computed separately.
+
+    Examples
+    --------
+    >>> table_block("relu", [2, 3], [0, 1, 2]).eigenvalues.round(6)
+    array([[0.101321, 0.125   , 0.05629 ],
+           [0.0625  , 0.083333, 0.027344]])
+    >>> table_block("relu", [1, 2], [0, 1, 2], domain="cube")
+    TableSlice of relu on the cube (ntk): dims 1, 2, degrees 0, 1, 2
+    dim  degree  eigenvalue  log_eigenvalue  relative_error
+      1       0        0.25        -1.38629     2.22045e-16
+      1       1        0.25        -1.38629     2.22045e-16
+      2       0       0.125        -2.07944     2.22045e-16
+      2       1       0.125        -2.07944     2.22045e-16
+      2       2       0.125        -2.07944     2.22045e-16
+    """
+    network = as_network(network)
+    if not is_one_of(domain, DOMAINS):
+        raise NtkspecError(
+            f"domain = {shown(domain)} is not allowed; use one of {', '.join(DOMAINS)}"
+        )
+    kind = DOMAINS[domain]
+    d = whole_numbers(dims, "dim", kind.least_dim, kind.most_dim)
+    k = whole_numbers(degrees, "degree", 0, kind.most_degree)
+    for name, values in (("dims", d), ("degrees", k)):
+        if values.size == 0 or np.any(np.diff(values) <= 0):
+            raise NtkspecError(
+                f"{name} = {shown(values.tolist())} is not allowed for several dimensions at once; "
+                "give increasing ones"
+            )
+    check_existing(domain, d, k)
+    numbers = block_numbers(network, kernel, domain, d, k)
+    return TableSlice(network.name, network, kernel, domain, d, k, *numbers)
 
 
 def _span(values: NDArray[np.int64]) -> str:

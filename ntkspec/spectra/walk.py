@@ -2,60 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.conventions import MAX_DIM, check_degrees
-from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
-from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import shown
-from ntkspec.ranges import whole_numbers
+from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.rows import Rows, both_parities
 from ntkspec.spectra.sphere_routes import row_provider
-from ntkspec.spectra.table import TableSlice
 
-__all__ = ["is_walked", "table_block"]
+__all__ = ["Numbers", "is_walked", "sphere_block"]
+
+#: Eigenvalues (D, K), their logarithms (D, K) and bounds on the relative errors (D,).
+Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 #: Values of a tile, so that it stays in the cache; rounding of a double.
 CACHED = 16384
 UNIT = 2.0**-53
 
-#: Makes a slice from dims, degrees, eigenvalues, their logarithms and error bounds.
-Make = Callable[..., TableSlice]
 
+def sphere_block(
+    network: Network, kernel: Kernel, dims: NDArray[np.int64], degrees: NDArray[np.int64]
+) -> Numbers:
+    """Eigenvalues on the sphere for all pairs of increasing dimensions and degrees.
 
-def table_block(
-    network: Network | str,
-    dims: int | str | Iterable[int],
-    degrees: int | str | Iterable[int],
-    *,
-    kernel: Kernel = "ntk",
-) -> TableSlice:
-    """Eigenvalues for all pairs of some dimensions and some degrees.
-
-    Parameters
-    ----------
-    network : Network or str
-    dims, degrees : iterable of int
-        Both increasing.
-    kernel : {"ntk", "nngp"}
-
-    Returns
-    -------
-    TableSlice
-
-    Raises
-    ------
-    NtkspecError
-        For parameters that are not allowed.
-
-    Notes
-    -----
     The two largest dimensions come from the network's own route, as do the two degrees after
     the last; the rest is lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2).
     If the requested dimensions or degrees are so sparse that walking over those between would
@@ -63,30 +35,22 @@ def table_block(
 
     Examples
     --------
-    >>> table_block("relu", [2, 3], [0, 1, 2]).eigenvalues.round(6)
+    >>> value, _, _ = sphere_block(Network("relu"), "ntk", np.array([2, 3]), np.arange(3))
+    >>> value.round(6)
     array([[0.101321, 0.125   , 0.05629 ],
            [0.0625  , 0.083333, 0.027344]])
     """
-    network = as_network(network)
     source = row_provider(network, kernel)
-    make = partial(TableSlice, network.name, network, kernel)
-    d = whole_numbers(dims, "dim", 2, MAX_DIM)
-    k = check_degrees(degrees)
-    for name, values in (("dims", d), ("degrees", k)):
-        if values.size == 0 or np.any(np.diff(values) <= 0):
-            raise NtkspecError(
-                f"{name} = {shown(values.tolist())} is not allowed for several dimensions at once; "
-                "give increasing ones"
-            )
-    if not is_walked(source, d, k):
-        return _by_rows(source, make, d, k)
-    dims, span = np.arange(d[0], d[-1] + 1), np.arange(k[0], k[-1] + 1)
-    block = _by_walk(source, make, dims, span)
-    if dims.size == d.size and span.size == k.size:
-        return block
-    at = np.ix_(d - d[0], k - k[0])
-    error = block.relative_error[d - d[0]]
-    return make(d, k, block.eigenvalues[at], block.log_eigenvalues[at], error)
+    if not is_walked(source, dims, degrees):
+        return _by_rows(source, dims, degrees)
+    all_dims = np.arange(dims[0], dims[-1] + 1)
+    all_degrees = np.arange(degrees[0], degrees[-1] + 1)
+    block = _by_walk(source, all_dims, all_degrees)
+    value, log, error = block.eigenvalues, block.log_eigenvalues, block.relative_error
+    if all_dims.size == dims.size and all_degrees.size == degrees.size:
+        return value, log, error
+    at = np.ix_(dims - dims[0], degrees - degrees[0])
+    return value[at], log[at], error[dims - dims[0]]
 
 
 def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
@@ -105,25 +69,32 @@ def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64])
     return source.walks and dims.size > 3 and span <= 4 * dims.size * degrees.size
 
 
-def _by_rows(
-    source: Rows, make: Make, dims: NDArray[np.int64], degrees: NDArray[np.int64]
-) -> TableSlice:
+@dataclass(frozen=True)
+class _Block:
+    """A block that is being filled."""
+
+    dims: NDArray[np.int64]
+    degrees: NDArray[np.int64]
+    eigenvalues: NDArray[np.float64]
+    log_eigenvalues: NDArray[np.float64]
+    relative_error: NDArray[np.float64]
+
+
+def _by_rows(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Numbers:
     """Every dimension separately, by the network's route."""
     value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
     if source.walks and dims[-1] - dims[0] <= 4 * dims.size:
         source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]))
     for i, dim in enumerate(dims):
         scaled.to_doubles(*both_parities(source, int(dim), degrees), value[i], log[i])
-    return make(dims, degrees, value, log, np.full(dims.size, source.relative_error))
+    return value, log, np.full(dims.size, source.relative_error)
 
 
-def _by_walk(
-    source: Rows, make: Make, dims: NDArray[np.int64], degrees: NDArray[np.int64]
-) -> TableSlice:
+def _by_walk(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> _Block:
     """Consecutive dimensions and degrees, each parity of the degrees separately."""
     shape = (dims.size, degrees.size)
     source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
-    block = make(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
+    block = _Block(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
     block.relative_error[:] = source.relative_error
     for first in range(min(2, degrees.size)):
         mine = degrees[first::2]
@@ -151,7 +122,7 @@ def _column(
     return mantissa, exponent
 
 
-def _walk_parity(source: Rows, block: TableSlice, first: int) -> None:
+def _walk_parity(source: Rows, block: _Block, first: int) -> None:
     """Fill columns first, first + 2, ... of a block of consecutive dimensions and degrees.
 
     Tiles of some rows, from the largest dimensions down, are computed and converted while they
@@ -187,7 +158,7 @@ def _walk_parity(source: Rows, block: TableSlice, first: int) -> None:
 
 
 def _convert(
-    block: TableSlice,
+    block: _Block,
     row: int,
     first: int,
     value: NDArray[np.float64],

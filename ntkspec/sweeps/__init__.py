@@ -5,7 +5,7 @@ from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.clusters import External, Local
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.progress import SweepProgress
-from ntkspec.sweeps.recipe import Recipe, group_name, parse_recipe, read_recipe
+from ntkspec.sweeps.recipe import Recipe, parse_recipe, read_recipe
 from ntkspec.sweeps.run import SweepResult, run_shard, run_sweep
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Recipe",
     "SweepProgress",
     "SweepResult",
-    "group_name",
     "parse_recipe",
     "read_recipe",
     "run_shard",

@@ -18,11 +18,9 @@ from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers, filters_of
 from ntkspec.files.structure import Group
 from ntkspec.jobs import provenance
-from ntkspec.networks import Kernel, Network
 from ntkspec.sweeps.blocks import opened_block, read_bounds
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
-from ntkspec.sweeps.recipe import group_name
 from ntkspec.tables.atlas import source_digest
 from ntkspec.tables.layout import (
     BLOCK_TYPE,
@@ -30,12 +28,13 @@ from ntkspec.tables.layout import (
     FORMAT,
     FORMAT_VERSION,
     NUMBERS,
+    create_axes,
     describe_numbers,
     storage,
 )
 from ntkspec.verification import Check
 
-__all__ = ["Layout", "assemble", "check_layout", "create_group", "describe", "finish_group"]
+__all__ = ["Layout", "assemble", "check_layout", "describe", "finish_group"]
 
 Layout = Literal["single", "virtual"]
 #: A function that returns the file of a block.
@@ -106,8 +105,9 @@ def assemble(
         file.attrs["recipe_digest"] = recipe.digest
         file.attrs["code_digest"] = code_digest()
         file.attrs["source_digest"] = source_digest()
-        for n, (network, kernel) in enumerate(recipe.networks):
-            group = create_group(file, network, kernel, recipe.dims, recipe.degrees)
+        for n, key in enumerate(recipe.networks):
+            group = file.create_group(key.name)
+            create_axes(group, key, recipe.dims, recipe.degrees)
             if layout == "single":
                 places, error = _copy(plan, n, find, group, numbers)
             else:
@@ -124,31 +124,11 @@ def describe(file: h5py.File, layout: Layout, compression: str) -> None:
     provenance.describe(file)
 
 
-def create_group(
-    file: h5py.File,
-    network: Network,
-    kernel: Kernel,
-    dims: NDArray[np.int64],
-    degrees: NDArray[np.int64],
-) -> h5py.Group:
-    """Make a network's group with its parameters, dimensions and degrees."""
-    group = file.create_group(group_name(network, kernel))
-    for key, value in {**network.parameters(), "kernel": kernel}.items():
-        group.attrs[key] = value
-    group.attrs["normalization"] = "probability"
-    group["dim"], group["degree"] = dims, degrees
-    for name in ("dim", "degree"):
-        group[name].make_scale(name)
-    return group
-
-
 def finish_group(
     group: h5py.Group, places: Places, error: NDArray[np.float64], checks: list[tuple[Any, ...]]
 ) -> None:
     """Write a network's blocks, bounds and checks."""
-    _attach(group)
     group.create_dataset("relative_error", data=error, fletcher32=True)
-    group["relative_error"].dims[0].attach_scale(group["dim"])
     describe_numbers(group)
     for name, scale, rows, kind in (
         ("blocks", "block", places, BLOCK_TYPE),
@@ -163,13 +143,6 @@ def finish_group(
 
 def _check_rows(checks: Sequence[Check]) -> list[tuple[Any, ...]]:
     return [(c.dim, c.degree, c.reference, c.relative_error, c.method) for c in checks]
-
-
-def _attach(group: h5py.Group) -> None:
-    """Name the axes of the numbers."""
-    for name in NUMBERS:
-        for axis, scale in enumerate(("dim", "degree")):
-            group[name].dims[axis].attach_scale(group[scale])
 
 
 def _blocks(

@@ -98,17 +98,14 @@ def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
 
 def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     """Compute a block and write its file; return its checksum."""
-    from ntkspec.spectra import table_block
+    from ntkspec.spectra.block import block_numbers
 
     recipe = plan.recipe
-    network, kernel = recipe.networks[key.network]
-    block = table_block(
-        network,
+    data = BlockData(*block_numbers(
+        *recipe.networks[key.network],
         recipe.dims[slice(*key.rows)],
         recipe.degrees[slice(*key.columns)],
-        kernel=kernel,
-    )
-    data = BlockData(block.eigenvalues, block.log_eigenvalues, block.relative_error)
+    ))  # fmt: skip
     chunk = plan.grids[key.network].chunk
     attributes = {
         "format": FORMAT,

@@ -15,12 +15,13 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ntkspec.domains import existing_degrees, last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
 from ntkspec.files.inputs import read_bounded
 from ntkspec.sweeps.blocks import read_block
 from ntkspec.sweeps.plan import BlockKey, Plan
-from ntkspec.sweeps.recipe import Recipe, group_name
+from ntkspec.sweeps.recipe import Recipe
 from ntkspec.verification import Check, check_entry, sample_entries
 
 __all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_checks"]
@@ -68,7 +69,8 @@ class CheckKey:
 def draws(plan: Plan) -> Iterator[Draw]:
     """Draw blocks of each network, always including the last, with the smallest eigenvalues.
 
-    Blocks that begin above the recipe's max_dim or max_degree of checks are skipped.
+    Blocks that begin above the recipe's max_dim or max_degree of checks, or have no degree of the
+    domain, are skipped.
     """
     for network in range(len(plan.recipe.networks)):
         mine, samples = _within(plan, plan.of_network(network)), plan.recipe.checks.samples
@@ -81,9 +83,17 @@ def draws(plan: Plan) -> Iterator[Draw]:
 def _within(plan: Plan, numbers: range) -> Sequence[int]:
     """The blocks of a network that may have checks."""
     recipe = plan.recipe
-    if recipe.checks.max_dim is None and recipe.checks.max_degree is None:
+    last = last_degrees(recipe.networks[plan[numbers[0]].network].domain, recipe.dims)
+    most = (recipe.checks.max_dim, recipe.checks.max_degree)
+    if most == (None, None) and last[0] >= recipe.degrees[-1]:
         return numbers
-    return [number for number in numbers if all(_checked(recipe, plan[number]))]
+    found = []
+    for number in numbers:
+        key = plan[number]
+        rows, columns = _checked(recipe, key)
+        if rows and columns and last[key.rows[0] + rows - 1] >= recipe.degrees[key.columns[0]]:
+            found.append(number)
+    return found
 
 
 def _checked(recipe: Recipe, key: BlockKey) -> tuple[int, int]:
@@ -105,6 +115,10 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
     dims = recipe.dims[key.rows[0] : key.rows[0] + rows]
     degrees = recipe.degrees[key.columns[0] : key.columns[0] + columns]
     logs = data.log_eigenvalue[:rows, :columns]
+    exist = existing_degrees(recipe.networks[key.network].domain, dims, degrees)
+    drawn = sample_entries(
+        logs, dims, degrees, samples=draw.count, seed=recipe.checks.seed, exist=exist
+    )
     return [
         CheckKey(
             key.network,
@@ -114,7 +128,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
             float(data.log_eigenvalue[i, j]),
             float(data.relative_error[i]),
         )
-        for i, j in sample_entries(logs, dims, degrees, samples=draw.count, seed=recipe.checks.seed)
+        for i, j in drawn
     ]
 
 
@@ -123,7 +137,7 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
     if _read(plan, key, folder) is not None:
         return False
     recipe = plan.recipe
-    network, kernel = recipe.networks[key.network]
+    network, kernel, domain = recipe.networks[key.network]
     check = check_entry(
         network,
         int(recipe.dims[key.row]),
@@ -132,6 +146,7 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
         key.log_eigenvalue,
         key.promised,
         kernel=kernel,
+        domain=domain,
         digits=recipe.checks.digits,
         method=recipe.checks.method,
     )
@@ -153,7 +168,7 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
         if check is None:
             raise NtkspecError(f"{folder / key.name}.json: the check is missing")
         if not check.passed:
-            name = group_name(*plan.recipe.networks[key.network])
+            name = plan.recipe.networks[key.network].name
             raise NtkspecError(
                 f"the check of {name} at dim = {check.dim}, degree = {check.degree} differs by "
                 f"{check.relative_error:.2g} from {check.reference}, more than its "

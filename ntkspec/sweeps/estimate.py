@@ -9,11 +9,13 @@ measurements on another.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import Cube, Gaussian, Sphere
 from ntkspec.duals.hermite import MOST_MOMENTS, moments_needed
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
@@ -51,12 +53,15 @@ def estimate_cost(plan: Plan, network: int) -> Cost:
     times, sizes = [], []
     for key in (plan[number] for number in (*some, numbers[-1])):
         dims, degrees = plan.recipe.dims[slice(*key.rows)], plan.recipe.degrees[slice(*key.columns)]
-        times.append(seconds(*plan.recipe.networks[network], dims, degrees))
-        sizes.append(memory(*plan.recipe.networks[network], dims, degrees))
+        net, kernel, domain = plan.recipe.networks[network]
+        times.append(seconds(net, kernel, dims, degrees, domain))
+        sizes.append(memory(net, kernel, dims, degrees, domain))
     return Cost(len(numbers) * sum(times) / len(times), max(sizes))
 
 
-def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> float:
+def seconds(
+    network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str = Sphere.name
+) -> float:
     """Estimate the processor time of a block.
 
     The coefficients of a series, which a process computes once for all blocks, are not included.
@@ -67,18 +72,21 @@ def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers)
     kernel : {"ntk", "nngp"}
     dims, degrees : increasing int64 arrays
         Of the block.
+    domain : str
 
     Returns
     -------
     float
         Seconds, mostly within a factor of 2 for closed forms and series, and of 4 for seeds in
-        ball arithmetic.
+        ball arithmetic and on other domains.
 
     Examples
     --------
     >>> seconds(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2049)) < 0.1
     True
     """
+    if domain in APART:
+        return BLOCK + sum(APART[domain](network, int(dim), int(degrees[-1])) for dim in dims)
     source = row_provider(network, kernel)
     if not source.walks:
         return BLOCK + dims.size * _sphere_row(network, kernel, degrees)
@@ -102,7 +110,9 @@ def seconds(network: Network, kernel: Kernel, dims: Integers, degrees: Integers)
     return walked + rows + _columns(network, dims, last + 2)
 
 
-def memory(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> int:
+def memory(
+    network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str = Sphere.name
+) -> int:
     """Estimate the peak memory of a block in bytes, without that of the imports.
 
     Examples
@@ -110,8 +120,11 @@ def memory(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) 
     >>> memory(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2048)) >> 20
     36
     """
-    source = row_provider(network, kernel)
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
+    if domain in APART:
+        # On the cube numbers of about a bit for each dimension, at every point.
+        return 16 * dims.size * degrees.size + 2 * min(high, last) * (high + 256) + 2**24
+    source = row_provider(network, kernel)
     walked = is_walked(source, dims, degrees)
     size = 16 * dims.size * degrees.size
     if walked and _cut(dims, degrees):
@@ -253,3 +266,36 @@ def _sphere_row(network: Network, kernel: Kernel, degrees: Integers) -> float:
     ball, n = BALL + BIT * bits, 0.25 * bits + last + 40.0
     sums = 3.0 * n * last if network.sigma.singularity.kind == "kink" else 5.0 * n
     return functions * 2.5 * (n * (1e-5 + 3e-8 * bits) + ball * (last**2 / 4 + sums))
+
+
+# --- other domains, a dimension at a time --------------------------------------------------------
+
+
+def _cube_seconds(network: Network, dim: int, last: int) -> float:
+    """The kernel at d + 1 points, with about a bit for each dimension, and the sums over them."""
+    kind = network.sigma.singularity.kind
+    if network.sigma.homogeneous is not None:
+        rate = 8e-8 * network.depth
+    elif kind == "entire":
+        rate = 3e-7 * network.depth
+    elif network.sigma.tanh is not None and network.depth == 1 and not network.bias_variance:
+        rate = 7e-7
+    else:
+        rate = (1e-5 if kind == "pole" else 1e-4) * network.depth
+    return 5e-4 + rate * dim * (dim + 40)
+
+
+def _gaussian_seconds(network: Network, dim: int, last: int) -> float:
+    """Matrices in the radius of growing size, the smaller the dimension the larger."""
+    if network.sigma.homogeneous is not None:
+        return ROW + 1e-6 * last
+    layers = 10.0 * network.depth if network.depth > 1 or network.bias_variance else 1.0
+    rate = 0.2 if network.sigma.singularity.kind == "entire" else 0.6
+    return layers * rate * (1.0 + 7.0 / math.sqrt(dim)) * (1.0 + last / 8.0) / 2.0
+
+
+#: Seconds of a spectrum: of a network, in a dimension, to a last degree.
+APART: dict[str, Callable[[Network, int, int], float]] = {
+    Cube.name: _cube_seconds,
+    Gaussian.name: _gaussian_seconds,
+}

@@ -16,6 +16,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import MAX_DEGREE
+from ntkspec.domains import last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
 from ntkspec.files.seals import Numbers, chunk_digest
@@ -26,7 +28,6 @@ from ntkspec.sweeps.assembly import (
     Places,
     assemble,
     check_layout,
-    create_group,
     describe,
     finish_group,
 )
@@ -36,7 +37,7 @@ from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Tally
 from ntkspec.tables import Table, TableSlice, open_table
-from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
+from ntkspec.tables.layout import NUMBERS, create_axes, numbers_checksum, storage
 
 __all__ = ["merge", "merge_folders", "merge_tables"]
 
@@ -224,11 +225,9 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
         for table in tables:
             table.verify_checksums()
             tally.done()
-        networks = {name: net for table in tables for name, net in table.networks.items()}
-        sources = {
-            name: [_source(t, name) for t in tables if name in t.networks] for name in networks
-        }
-        axes = {name: _axes(name, mine) for name, mine in sources.items()}
+        keys = {name: table.key(name) for table in tables for name in table.networks}
+        sources = {name: [_source(t, name) for t in tables if name in t.networks] for name in keys}
+        axes = {name: _axes(name, keys[name].domain, mine) for name, mine in sources.items()}
         size = HEAD + sum(_bytes(*axis) for axis in axes.values())
         compression = str(tables[0].attributes.get("compression", "gzip"))
         numbers = Numbers()
@@ -238,9 +237,9 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
         ):
             describe(file, "single", compression)
             file.attrs["merged_from"] = json.dumps([_origin(table) for table in tables])
-            for name, network in networks.items():
-                first = sources[name][0].table
-                group = create_group(file, network, first.kernel(name), *axes[name])
+            for name, key in keys.items():
+                group = file.create_group(name)
+                create_axes(group, key, *axes[name])
                 _fill(group, name, sources[name], *axes[name], storage(compression), numbers)
             for _ in tables:
                 tally.done()
@@ -256,18 +255,23 @@ def _origin(table: Table) -> dict[str, Any]:
     return {key: value for key, value in table.attributes.items() if key in known}
 
 
-def _axes(name: str, sources: list[_Source]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All dimensions and degrees; raise if a pair is missing."""
+def _axes(
+    name: str, domain: str, sources: list[_Source]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All dimensions and degrees; raise if a pair that the domain has is missing."""
     dims = np.unique(np.concatenate([source.dims for source in sources]))
     degrees = np.unique(np.concatenate([source.degrees for source in sources]))
     has = np.array([np.isin(dims, source.dims) for source in sources])
-    patterns, places = np.unique(has, axis=1, return_index=True)
-    for pattern, at in zip(patterns.T, places, strict=True):
+    last = last_degrees(domain, dims)
+    for pattern in np.unique(has, axis=1).T:
         theirs = [source.degrees for source, there in zip(sources, pattern, strict=True) if there]
         lacking = np.setdiff1d(degrees, np.concatenate(theirs))
-        if lacking.size:
+        mine = dims[
+            (has == pattern[:, None]).all(axis=0) & (last >= lacking.min(initial=MAX_DEGREE))
+        ]
+        if lacking.size and mine.size:
             raise NtkspecError(
-                f"{name} at dim = {dims[at]}, degree = {lacking[0]} is missing in all tables; "
+                f"{name} at dim = {mine[0]}, degree = {lacking[0]} is missing in all tables; "
                 "their dimensions and degrees must fill a rectangle"
             )
     return dims, degrees

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, overload
 
+import numpy as np
+
+from ntkspec.domains import DOMAINS, Sphere, last_degrees
 from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.recipe import Recipe
+from ntkspec.tables.layout import GroupKey
 
 __all__ = ["NAME", "BlockKey", "Plan", "chunk_shape"]
 
@@ -20,6 +25,8 @@ CHUNK_ROWS, CHUNK_COLUMNS = 64, 256
 MOST_EIGENVALUES = 10**13
 #: Names of blocks: those of their files without the suffix.
 NAME = re.compile(r"n([0-9]{3,})-r([0-9]{7,})-([0-9]{7,})-c([0-9]{6,})-([0-9]{6,})")
+#: Blocks off the sphere, if there are as many dimensions.
+SPREAD = 64
 BYTES = 16  # of an eigenvalue and its logarithm
 
 
@@ -117,23 +124,20 @@ class Plan(Sequence[BlockKey]):
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.eigenvalues = len(recipe.networks) * recipe.dims.size * recipe.degrees.size
-        if self.eigenvalues > MOST_EIGENVALUES:
+        #: Numbers in the arrays, with those for degrees that a domain does not have.
+        self.entries = len(recipe.networks) * recipe.dims.size * recipe.degrees.size
+        if self.entries > MOST_EIGENVALUES:
             raise NtkspecError(
-                f"the table would have {self.eigenvalues:.3g} eigenvalues, "
+                f"the table would have {self.entries:.3g} eigenvalues, "
                 f"{self.bytes / 1e9:.3g} GB; at most {MOST_EIGENVALUES:.0e} are allowed"
             )
 
     @cached_property
     def grids(self) -> tuple[Grid, ...]:
         """Division of each network's part of the table."""
-        from ntkspec.spectra.sphere_routes import row_provider
-
         recipe = self.recipe
         shape, most = (recipe.dims.size, recipe.degrees.size), recipe.block_eigenvalues
-        return tuple(
-            _grid(*shape, most, row_provider(*network).degrees_alone) for network in recipe.networks
-        )
+        return tuple(_grid(*shape, most, *_costs(key, shape[0])) for key in recipe.networks)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -173,7 +177,17 @@ class Plan(Sequence[BlockKey]):
     @property
     def bytes(self) -> int:
         """Bytes of all eigenvalues and their logarithms, uncompressed."""
-        return BYTES * self.eigenvalues
+        return BYTES * self.entries
+
+    @property
+    def eigenvalues(self) -> int:
+        """Number of eigenvalues."""
+        dims, degrees = self.recipe.dims, self.recipe.degrees
+        domains = Counter(key.domain for key in self.recipe.networks)
+        return sum(
+            count * int(np.searchsorted(degrees, last_degrees(domain, dims), "right").sum())
+            for domain, count in domains.items()
+        )
 
 
 def chunk_shape(dims: int, degrees: int) -> tuple[int, int]:
@@ -187,7 +201,19 @@ def chunk_shape(dims: int, degrees: int) -> tuple[int, int]:
     return _part(dims, CHUNK_ROWS), _part(degrees, CHUNK_COLUMNS)
 
 
-def _grid(dims: int, degrees: int, most: int, degrees_alone: bool) -> Grid:
+def _costs(key: GroupKey, dims: int) -> tuple[bool, int]:
+    """Whether requested degrees alone cost time, and the most dimensions of a block.
+
+    Off the sphere every dimension is a spectrum of its own: they are spread over many blocks.
+    """
+    if DOMAINS[key.domain] is not Sphere:
+        return False, -(-dims // SPREAD)
+    from ntkspec.spectra.sphere_routes import row_provider
+
+    return row_provider(key.network, key.kernel).degrees_alone, dims
+
+
+def _grid(dims: int, degrees: int, most: int, degrees_alone: bool, most_rows: int) -> Grid:
     """Cut a plane of dimensions and degrees.
 
     Each block computes its own top rows and tail columns.  If their cost is proportional to their
@@ -197,7 +223,7 @@ def _grid(dims: int, degrees: int, most: int, degrees_alone: bool) -> Grid:
     side = max(1, math.isqrt(most))
     if degrees <= side or not degrees_alone:
         columns = min(degrees, most)
-        rows = most // columns
+        rows = min(most // columns, most_rows)
     elif dims <= side:
         rows, columns = dims, most // dims
     else:

@@ -1,4 +1,4 @@
-"""Recipes: which networks, dimensions and degrees a table holds (TOML)."""
+"""Recipes: which networks, domains, dimensions and degrees a table holds (TOML)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import MAX_DEGREE, MAX_DIM
+from ntkspec.domains import DOMAINS, Domain, Sphere, check_existing
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.jobs.recipes import (
@@ -29,24 +30,28 @@ from ntkspec.jobs.recipes import (
     read_text,
     structured,
 )
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Network
+from ntkspec.parameters import is_one_of, shown
 from ntkspec.ranges import parse_range
+from ntkspec.spectra.routes import chosen_route
 from ntkspec.sweeps.batch import Batch
-from ntkspec.tables.layout import group_name
+from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import DIGITS, Method
 
-__all__ = ["NETWORK_KEYS", "Checks", "Recipe", "group_name", "parse_recipe", "read_recipe"]
+__all__ = ["NETWORK_KEYS", "Checks", "Recipe", "parse_recipe", "read_recipe"]
 
 MOST_NETWORKS = 10_000
-LIMITS = {"dims": (2, MAX_DIM), "degrees": (0, MAX_DEGREE)}
 #: Keys of a network.
-NETWORK_KEYS = (*(field.name for field in dataclasses.fields(Network)), "kernel")
+NETWORK_KEYS = (*(field.name for field in dataclasses.fields(Network)), "kernel", "domain")
+
+#: Domains whose limits dimensions and degrees must keep.
+Kinds = Sequence[type[Domain]]
 
 
 # --- readers of single keys ----------------------------------------------------------------------
 
 
-def _increasing(given: Any, path: KeyPath) -> NDArray[np.int64]:
+def _increasing(given: Any, path: KeyPath, kinds: Kinds) -> NDArray[np.int64]:
     """Read dims or degrees: a whole number, a range or a list of both."""
     key = str(path[-1])
     items: list[Any] = given if isinstance(given, list) else [given]
@@ -62,9 +67,9 @@ def _increasing(given: Any, path: KeyPath) -> NDArray[np.int64]:
     for kind, group in itertools.groupby(items, type):
         run = list(group)
         if kind is int:
-            parts.append(_checked(run, key, at))
+            parts.append(_checked(run, key, at, kinds))
         elif kind is str:
-            parts += [_ranged(one, key, at(i)) for i, one in enumerate(run)]
+            parts += [_ranged(one, key, at(i), kinds) for i, one in enumerate(run)]
         else:
             raise Fault(
                 f'{key} = {run[0]!r} is not allowed; write a range "a:b" or whole numbers', at(0)
@@ -77,23 +82,26 @@ def _increasing(given: Any, path: KeyPath) -> NDArray[np.int64]:
     return array
 
 
-def _ranged(text: str, key: str, path: KeyPath) -> NDArray[np.int64]:
+def _ranged(text: str, key: str, path: KeyPath, kinds: Kinds) -> NDArray[np.int64]:
     try:
         values = parse_range(text, key)
     except NtkspecError as error:
         raise Fault(str(error), path) from None
-    return _checked(values, key, lambda _: path)
+    return _checked(values, key, lambda _: path, kinds)
 
 
-def _checked(values: Sequence[int], key: str, at: Callable[[int], KeyPath]) -> NDArray[np.int64]:
+def _checked(
+    values: Sequence[int], key: str, at: Callable[[int], KeyPath], kinds: Kinds
+) -> NDArray[np.int64]:
     """Check the smallest and the largest value, and return all as an array."""
     ends = (values[0], values[-1]) if isinstance(values, range) else (min(values), max(values))
-    least, most = LIMITS[key]
-    for end in ends:
+    for end, kind in itertools.product(ends, kinds):
+        limits = {"dims": (kind.least_dim, kind.most_dim), "degrees": (0, kind.most_degree)}
+        least, most = limits[key]
         if not least <= end <= most:
             raise Fault(
-                f"{key}: {key.removesuffix('s')} = {end} is not allowed; it must be a whole number "
-                f"from {least} to {most}",
+                f"{key}: {key.removesuffix('s')} = {end} is not allowed{kind.place}; it must be a "
+                f"whole number from {least} to {most}",
                 at(values.index(end)),
             )
     if isinstance(values, range):
@@ -101,24 +109,37 @@ def _checked(values: Sequence[int], key: str, at: Callable[[int], KeyPath]) -> N
     return np.array(values, dtype=np.int64)
 
 
-def _networks(entries: Any, root: KeyPath) -> tuple[tuple[Network, Kernel], ...]:
+def _domains(entries: Any) -> Kinds:
+    """The domains that the networks of a recipe name; unknown ones are refused later."""
+    given = [entry.get("domain", Sphere.name) for entry in entries if isinstance(entry, dict)]
+    names = [name for one in given for name in (one if isinstance(one, list) else [one])]
+    return [kind for name, kind in DOMAINS.items() if name in names] or [Sphere]
+
+
+def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
     if not isinstance(entries, list) or not entries:
         raise Fault(
             f"networks = {entries!r} is not allowed; write at least one table [[networks]]", root
         )
-    networks: dict[tuple[Network, Kernel], int] = {}
+    networks: dict[GroupKey, int] = {}
     for number, entry in enumerate(entries):
         path = (*root, number)
         where = f"[[networks]] number {number + 1}"
         if not isinstance(entry, dict) or "activation" not in entry:
             raise Fault(f"{where} has no activation", path)
+        if "radial" in entry:
+            raise Fault(
+                f"{where}: radial is not allowed; a table has the largest eigenvalue of each "
+                "degree: for more use ntkspec.spectrum(network, ntkspec.Gaussian(dim, radial=2))",
+                (*path, "radial"),
+            )
         known_keys(entry, NETWORK_KEYS, path, where)
         for values, paths in _products(entry, path, where):
             network = _network(values, paths, path, where)
             if network in networks:
                 first = networks[network]
                 raise Fault(
-                    f"{where} makes {group_name(*network)}, as does [[networks]] number "
+                    f"{where} makes {network.name}, as does [[networks]] number "
                     f"{first + 1}",
                     path, (*root, first),
                 )  # fmt: skip
@@ -150,14 +171,23 @@ def _products(
 
 def _network(
     values: dict[str, Any], paths: dict[str, KeyPath], path: KeyPath, where: str
-) -> tuple[Network, Kernel]:
-    kernel = values.pop("kernel", "ntk")
+) -> GroupKey:
+    kernel, domain = values.pop("kernel", "ntk"), values.pop("domain", Sphere.name)
+    if not is_one_of(domain, DOMAINS):
+        raise Fault(
+            f"{where}: domain = {shown(domain)} is not allowed; use one of {', '.join(DOMAINS)}",
+            paths["domain"],
+        )
     try:
         network = Network(**values)
-        network.mixture(kernel)
+        chosen_route(network, DOMAINS[domain](3), kernel)
     except NtkspecError as error:
         raise Fault(f"{where}: {error}", paths.get(str(error).split(" ", 1)[0], path)) from None
-    return network, kernel
+    return GroupKey(network, kernel, domain)
+
+
+#: Values that `parse_recipe` has read.
+AS_READ = Read(lambda value, _: value)
 
 
 # --- recipes --------------------------------------------------------------------------------------
@@ -204,7 +234,8 @@ class Recipe:
 
     Attributes
     ----------
-    networks : tuple of (Network, Kernel)
+    networks : tuple of GroupKey
+        Networks with kernel and domain.
     dims, degrees : increasing int64 arrays
     name : str
     block_eigenvalues : int
@@ -230,12 +261,12 @@ class Recipe:
     """
 
     networks: Annotated[
-        tuple[tuple[Network, Kernel], ...],
+        tuple[GroupKey, ...],
         Read(_networks),
         Key(example="at least one table [[networks]]"),
     ]
-    dims: Annotated[NDArray[np.int64], Read(_increasing), Key(example='dims = "2:100"')]
-    degrees: Annotated[NDArray[np.int64], Read(_increasing), Key(example='degrees = "0:100"')]
+    dims: Annotated[NDArray[np.int64], AS_READ, Key(example='dims = "2:100"')]
+    degrees: Annotated[NDArray[np.int64], AS_READ, Key(example='degrees = "0:100"')]
     name: str = ""
     block_eigenvalues: Annotated[int, Between(1, 2**28)] = 2**21
     compression: Literal["gzip", "none", "zstd", "blosc"] = "gzip"
@@ -244,6 +275,11 @@ class Recipe:
     text: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
+        for domain in dict.fromkeys(key.domain for key in self.networks):
+            try:
+                check_existing(domain, self.dims, self.degrees)
+            except NtkspecError as error:
+                raise Fault(str(error), ("dims",)) from None
         for name, values in (("max_dim", self.dims), ("max_degree", self.degrees)):
             limit = getattr(self.checks, name)
             if limit is not None and limit < values[0]:
@@ -257,7 +293,7 @@ class Recipe:
     def digest(self) -> str:
         """Digest of the recipe's meaning; comments, layout, name and cluster do not change it."""
         meaning = {
-            "networks": [[net.parameters(), kernel] for net, kernel in self.networks],
+            "networks": [key.parameters() for key in self.networks],
             "dims": self.dims.tolist(),
             "degrees": self.degrees.tolist(),
             "block_eigenvalues": self.block_eigenvalues,
@@ -310,6 +346,11 @@ def parse_recipe(text: str, source: str = "") -> Recipe:
     """
 
     def make(raw: dict[str, Any]) -> Recipe:
-        return dataclasses.replace(structured(Recipe, raw, (), "the recipe"), text=text)
+        networks = raw.get("networks")
+        kinds = _domains(networks if isinstance(networks, list) else [])
+        read = {
+            key: _increasing(raw[key], (key,), kinds) for key in ("dims", "degrees") if key in raw
+        }
+        return dataclasses.replace(structured(Recipe, raw | read, (), "the recipe"), text=text)
 
     return parsed(text, source, make)

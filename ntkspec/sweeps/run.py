@@ -279,4 +279,4 @@ def _check_room(plan: Plan, folder: Path, layout: Layout) -> None:
     share = 1.0 if plan.recipe.compression == "none" else BEST_COMPRESSION
     whole = plan.bytes * share
     needed = whole - 16 * share * there.eigenvalues + (whole if layout == "single" else 0.0)
-    check_room(folder, needed, f"a table of {plan.eigenvalues:.3g} eigenvalues")
+    check_room(folder, needed, f"a table of {plan.entries:.3g} eigenvalues")

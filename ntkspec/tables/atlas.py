@@ -25,7 +25,7 @@ __all__ = [
 
 #: The package stays small.
 MOST_BYTES = 8_000_000
-#: The module that computes every block; it and its imports determine the numbers.
+#: The module that computes every number on the sphere; it and its imports determine the numbers.
 START = "spectra.walk"
 
 

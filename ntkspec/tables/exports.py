@@ -13,7 +13,7 @@ import numpy as np
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
 from ntkspec.results import library
 from ntkspec.tables.choice import Choice, chosen
-from ntkspec.tables.layout import MEANINGS, NUMBERS, describe_numbers
+from ntkspec.tables.layout import NUMBERS, create_axes, describe_numbers
 
 if TYPE_CHECKING:
     from ntkspec.networks import Network
@@ -37,7 +37,7 @@ def write_netcdf(
     chosen = [_Chosen(table, name, dim, degrees) for name in names]
     size = sum(HEAD + 16 * (one.dims.size + 1) * (one.degrees.size + 1) for one in chosen)
     with appearing_hdf5(path, HEAD + size) as file:
-        file.attrs["title"] = "Eigenvalues of neural tangent kernels on the sphere"
+        file.attrs["title"] = "Eigenvalues of neural tangent kernels"
         file.attrs["source"] = f"ntkspec {json.loads(table.attributes['versions'])['ntkspec']}"
         for one in chosen:
             one.write(file if network is not None else file.create_group(one.name))
@@ -50,8 +50,7 @@ class _Chosen:
         self.table, self.name = table, table.name(network)
         _, self.dims = chosen(table.dims(self.name), dim, "dim")
         _, self.degrees = chosen(table.degrees(self.name), degrees, "degree")
-        first = table.select(self.name, self.dims[:1], self.degrees[:1])
-        self.network, self.kernel = first.network, first.kernel
+        self.key = table.key(self.name)
 
     def pieces(self) -> Iterator[tuple[int, TableSlice]]:
         """Yield slices of some rows, and the index of the first row of each."""
@@ -62,20 +61,11 @@ class _Chosen:
 
     def write(self, group: h5py.Group) -> None:
         """Write a network into a group, with dimension scales as in netCDF4."""
-        for key, value in {**self.network.parameters(), "kernel": self.kernel}.items():
-            group.attrs[key] = value
-        group.attrs["normalization"] = "probability"
+        create_axes(group, self.key, self.dims, self.degrees)
         shape = (self.dims.size, self.degrees.size)
-        group["dim"], group["degree"] = self.dims, self.degrees
-        for name in ("dim", "degree"):
-            group[name].make_scale(name)
-            group[name].attrs["long_name"] = MEANINGS[name]
         for name in NUMBERS:
             group.create_dataset(name, shape, "f8", chunks=True, shuffle=True, compression="gzip")
         group.create_dataset("relative_error", shape[:1], "f8")
-        for name in (*NUMBERS, "relative_error"):
-            for axis, scale in zip(group[name].dims, ("dim", "degree"), strict=False):
-                axis.attach_scale(group[scale])
         describe_numbers(group)
         for row, part in self.pieces():
             rows = slice(row, row + part.dims.size)
@@ -91,7 +81,7 @@ def write_parquet(
     arrow, parquet = (library(name, "Parquet") for name in ("pyarrow", "pyarrow.parquet"))
     names = list(table.networks) if network is None else [network]
     chosen = [_Chosen(table, name, dim, degrees) for name in names]
-    parameters = {one.name: {**one.network.parameters(), "kernel": one.kernel} for one in chosen}
+    parameters = {one.name: one.key.parameters() for one in chosen}
     columns = [("network", arrow.dictionary(arrow.int32(), arrow.string()))]
     columns += [(name, arrow.int64()) for name in ("dim", "degree")]
     columns += [(name, arrow.float64()) for name in (*NUMBERS, "relative_error")]
@@ -105,7 +95,7 @@ def write_parquet(
     ):
         for place, one in enumerate(chosen):
             for _, piece in one.pieces():
-                places = arrow.array(np.full(piece.eigenvalues.size, place, np.int32))
-                name = arrow.DictionaryArray.from_arrays(places, kinds)
-                arrays = [name, *map(arrow.array, piece.columns().values())]
+                arrays = [arrow.array(column) for column in piece.columns().values()]
+                places = arrow.array(np.full(len(arrays[0]), place, np.int32))
+                arrays.insert(0, arrow.DictionaryArray.from_arrays(places, kinds))
                 writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))

@@ -39,12 +39,11 @@ def to_xarray(
             )
     sets = [part.to_xarray().drop_attrs(deep=False) for part in parts]
     names = ("network", [part.name for part in parts])
-    keys = dict.fromkeys(key for part in parts for key in part.network.parameters())
+    about = [table.key(part.name).parameters() for part in parts]
     columns: dict[str, Any] = {
-        key: ("network", [part.network.parameters().get(key, np.nan) for part in parts])
-        for key in keys
+        key: ("network", [one.get(key, np.nan) for one in about])
+        for key in dict.fromkeys(key for one in about for key in one)
     }
-    columns["kernel"] = ("network", [part.kernel for part in parts])
     joined = arrays.concat(sets, "network").assign_coords(network=names, **columns)
     result: xarray.Dataset = joined.assign_attrs(normalization="probability")
     return result
@@ -58,10 +57,8 @@ def to_pandas(
     names = list(table.networks) if network is None else [network]
     parts = [table.select(name, dim, degrees) for name in names]
     kinds = [part.name for part in parts]
-    frame: pandas.DataFrame = frames.concat(
-        [frames.DataFrame(part.columns()) for part in parts], ignore_index=True
-    )
-    sizes = [part.eigenvalues.size for part in parts]
-    codes = np.repeat(np.arange(len(kinds)), sizes)
+    pieces = [frames.DataFrame(part.columns()) for part in parts]
+    frame: pandas.DataFrame = frames.concat(pieces, ignore_index=True)
+    codes = np.repeat(np.arange(len(kinds)), [len(piece) for piece in pieces])
     frame.insert(0, "network", frames.Categorical.from_codes(codes, kinds))
     return frame

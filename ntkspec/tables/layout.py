@@ -1,20 +1,22 @@
 """Layout of a table in HDF5, format version 2: names, types, checksums, filters.
 
-A group for each network holds ``dim`` (D,), ``degree`` (K,), ``eigenvalue`` and ``log_eigenvalue``
-(D, K), ``relative_error`` (D,), ``checks`` and ``blocks``: which rectangles of the table were
-computed at once, and the checksum of each.  The file ends with a seal, see `ntkspec.files.seals`.
+A group for each network, kernel and domain holds ``dim`` (D,), ``degree`` (K,), ``eigenvalue`` and
+``log_eigenvalue`` (D, K), NaN where the domain does not have the degree, ``relative_error`` (D,),
+``checks`` and ``blocks``: which rectangles of the table were computed at once, and the checksum of
+each.  The file ends with a seal, see `ntkspec.files.seals`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 
@@ -30,11 +32,14 @@ __all__ = [
     "MEANINGS",
     "MEMBERS",
     "NUMBERS",
+    "GroupKey",
+    "create_axes",
     "describe_numbers",
-    "group_name",
     "numbers_checksum",
     "storage",
 ]
+
+Axis = NDArray[np.int64]
 
 FORMAT = "ntkspec-spectra"
 FORMAT_VERSION = 2
@@ -47,9 +52,9 @@ MEMBERS = (
 LAYOUTS = ("single", "virtual")
 #: Descriptions of the datasets, as readers of netCDF4 show them.
 MEANINGS = {
-    "dim": "dimension d of the inputs, which lie on the sphere S^(d-1)",
-    "degree": "degree k of the spherical harmonics",
-    "eigenvalue": "eigenvalue lambda_k under the uniform probability measure",
+    "dim": "dimension d of the inputs",
+    "degree": "degree k of the harmonics",
+    "eigenvalue": "eigenvalue lambda_k under the domain's probability measure; NaN: no degree k",
     "log_eigenvalue": "natural logarithm of the eigenvalue; -inf for an exact zero",
     "relative_error": "bound on the relative error of the eigenvalues in a dimension",
 }
@@ -86,9 +91,20 @@ CHECK_KIND = {
 COMPRESSIONS = ("gzip", "none", "zstd", "blosc")
 
 
+def create_axes(group: h5py.Group, key: GroupKey, dims: Axis, degrees: Axis) -> None:
+    """Write a group's parameters and its axes, as dimension scales."""
+    group.attrs.update({**key.parameters(), "normalization": "probability"})
+    for name, axis in (("dim", dims), ("degree", degrees)):
+        group[name] = axis
+        group[name].make_scale(name)
+        group[name].attrs["long_name"] = MEANINGS[name]
+
+
 def describe_numbers(group: h5py.Group) -> None:
-    """Describe the numbers of a network's group by the CF attributes long_name and units."""
+    """Attach the axes to a group's numbers, and the CF attributes long_name and units."""
     for name in (*NUMBERS, "relative_error"):
+        for axis, scale in zip(group[name].dims, ("dim", "degree"), strict=False):
+            axis.attach_scale(group[scale])
         group[name].attrs["long_name"] = MEANINGS[name]
         group[name].attrs["units"] = "1"
 
@@ -132,23 +148,37 @@ def numbers_checksum(*arrays: NDArray[np.float64]) -> str:
     return digest.hexdigest()
 
 
-def group_name(network: Network, kernel: Kernel) -> str:
-    """Name of a network in a table: its activation, and parameters that are not the poster's.
+class GroupKey(NamedTuple):
+    """What a group of a table is about.
 
     Examples
     --------
-    >>> group_name(Network("leaky_relu", slope=0.2, trained="all"), "ntk")
+    >>> GroupKey(Network("leaky_relu", slope=0.2, trained="all")).name
     'leaky_relu(slope=0.2,trained=all)'
+    >>> GroupKey(Network("tanh"), "nngp", "cube").name
+    'tanh(kernel=nngp,domain=cube)'
     """
-    parameters = {**network.parameters(), "kernel": kernel}
-    del parameters["activation"]
-    differing = [
-        f"{key}={value}" for key, value in parameters.items() if value != _usual().get(key)
-    ]
-    return network.name + (f"({','.join(differing)})" if differing else "")
+
+    network: Network
+    kernel: Kernel = "ntk"
+    domain: str = Sphere.name
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the attributes of the group: the network's parameters, kernel and domain."""
+        return {**self.network.parameters(), "kernel": self.kernel, "domain": self.domain}
+
+    @property
+    def name(self) -> str:
+        """Name of the group: the activation, and parameters that are not the poster's."""
+        differing = [
+            f"{key}={value}"
+            for key, value in self.parameters().items()
+            if key != "activation" and value != _usual().get(key)
+        ]
+        return self.network.name + (f"({','.join(differing)})" if differing else "")
 
 
 @lru_cache(maxsize=1)
 def _usual() -> dict[str, Any]:
     """Parameters of the poster's networks, which names omit."""
-    return {**Network("tanh").parameters(), "kernel": "ntk"}
+    return GroupKey(Network("tanh")).parameters()

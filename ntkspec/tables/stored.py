@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ntkspec.conventions import MAX_DEGREE, MAX_DIM
+from ntkspec.domains import DOMAINS, existing_degrees
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
@@ -23,6 +23,7 @@ from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.files.text import printable
 from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import is_one_of
 from ntkspec.tables.layout import (
     BLOCK_KIND,
     CHECK_KIND,
@@ -32,7 +33,7 @@ from ntkspec.tables.layout import (
     LAYOUTS,
     MEMBERS,
     NUMBERS,
-    group_name,
+    GroupKey,
 )
 
 __all__ = ["StoredNetwork", "StoredTable"]
@@ -63,7 +64,7 @@ class StoredTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._facts: dict[str, tuple[Network, Kernel]] = {}
+        self._facts: dict[str, GroupKey] = {}
         self._recent: OrderedDict[str, StoredNetwork] = OrderedDict()
         with ExitStack() as stack:
             self._file, self._root = stack.enter_context(opened(path, "table", FORMAT))
@@ -114,8 +115,8 @@ class StoredTable:
         """Close the file; further calls do nothing."""
         self._stack.close()
 
-    def facts(self, name: str) -> tuple[Network, Kernel]:
-        """Network and kernel of a group.
+    def facts(self, name: str) -> GroupKey:
+        """Network, kernel and domain of a group.
 
         Raises
         ------
@@ -126,11 +127,14 @@ class StoredTable:
             self._facts[name] = self._read_facts(name)
         return self._facts[name]
 
-    def _read_facts(self, name: str) -> tuple[Network, Kernel]:
+    def _read_facts(self, name: str) -> GroupKey:
         attributes = self._root.group(name).attributes()
         kernel = attributes.pop("kernel", None)
         if kernel not in get_args(Kernel):
             raise TableError(f"{self.path}: {name} has no kernel {kernel!r}")
+        domain = attributes.pop("domain", GroupKey._field_defaults["domain"])
+        if not is_one_of(domain, DOMAINS):
+            raise TableError(f"{self.path}: {name} has the domain {domain!r}, which is unknown")
         if (found := attributes.pop("normalization", None)) != "probability":
             raise TableError(f"{self.path}: {name} has the normalization {found!r}")
         known = {field.name for field in fields(Network)}
@@ -138,7 +142,8 @@ class StoredTable:
             raise TableError(f"{self.path}: attribute {unknown[0]} of {name} is unknown")
         try:
             network = Network(**attributes)
-            called = group_name(network, kernel)
+            key = GroupKey(network, kernel, domain)
+            called = key.name
             same = called == name and all(
                 attributes.get(key) == value for key, value in network.parameters().items()
             )
@@ -148,15 +153,15 @@ class StoredTable:
             raise TableError(
                 f"{self.path}: {name} is damaged (its attributes are those of {called})"
             )
-        return network, kernel
+        return key
 
     def network(self, name: str) -> StoredNetwork:
         """The stored data of a network, with its axes read."""
         found = self._recent.pop(name, None)
         if found is None:
-            network, kernel = self.facts(name)
-            group = self._root.group(name)
-            found = StoredNetwork(self._file, group, name, network, kernel, self._virtual)
+            found = StoredNetwork(
+                self._file, self._root.group(name), name, self.facts(name), self._virtual
+            )
         self._recent[name] = found
         if len(self._recent) > KEPT:
             self._recent.popitem(last=False)
@@ -179,8 +184,7 @@ class StoredNetwork:
     Attributes
     ----------
     name : str
-    network : Network
-    kernel : str
+    key : GroupKey
     dims, degrees : int64 arrays
     relative_error : (D,) float64 array
     """
@@ -190,15 +194,15 @@ class StoredNetwork:
         file: SealedFile,
         group: Group,
         name: str,
-        network: Network,
-        kernel: Kernel,
+        key: GroupKey,
         virtual: bool,
     ) -> None:
-        self.name, self.network, self.kernel, self.virtual = name, network, kernel, virtual
+        self.name, self.key, self.virtual = name, key, virtual
         self._file, self._group, self._path = file, group, file.path
         group.expect(MEMBERS)
-        self.dims = self._axis("dim", 2, MAX_DIM)
-        self.degrees = self._axis("degree", 0, MAX_DEGREE)
+        domain = DOMAINS[key.domain]
+        self.dims = self._axis("dim", domain.least_dim, domain.most_dim)
+        self.degrees = self._axis("degree", 0, domain.most_degree)
         self.shape = (self.dims.size, self.degrees.size)
         self.relative_error: Array = group.read("relative_error", "f8", (self.dims.size,))
         if not (np.isfinite(self.relative_error) & (self.relative_error >= 0)).all():
@@ -297,9 +301,13 @@ class StoredNetwork:
         else:
             for name in names:
                 self._readers[name].read(rows, columns, out[name])
+        exist = existing_degrees(self.key.domain, self.dims[rows], self.degrees[columns])
         for name, array in out.items():
-            if np.isnan(array).any():
-                raise self._group.bad(name, "is damaged (numbers are missing)")
+            if (np.isnan(array) == exist).any():
+                raise self._group.bad(
+                    name, "is damaged (numbers are missing, or there are some for degrees that "
+                    f"the {self.key.domain} does not have)"
+                )  # fmt: skip
             if name == "log_eigenvalue" and not _is_log(array):
                 raise self._group.bad(name, f"has logarithms larger than {MOST_LOG:g}")
         return list(out.values())
@@ -375,9 +383,8 @@ class StoredNetwork:
 
 
 def _is_log(array: Array) -> bool:
-    """Whether all values may be logarithms of eigenvalues; log(0) is -inf."""
-    low = array.min(initial=0.0, where=array != -np.inf)
-    return bool(low >= -MOST_LOG and array.max(initial=0.0) <= MOST_LOG)
+    """Whether all values may be logarithms of eigenvalues; log(0) is -inf, NaN stands for none."""
+    return not ((np.abs(array) > MOST_LOG) & (array != -np.inf)).any()
 
 
 def _corner_places(block: Any) -> tuple[int, int, int, int]:

@@ -16,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations import refuse_bare_function
+from ntkspec.domains import DOMAINS, last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import is_one_of
 from ntkspec.spectra.table import TableSlice
 from ntkspec.tables.choice import Choice, chosen
-from ntkspec.tables.layout import group_name
+from ntkspec.tables.layout import GroupKey
 from ntkspec.tables.stored import StoredNetwork, StoredTable
 
 if TYPE_CHECKING:
@@ -87,9 +89,11 @@ class Table:
     @property
     def networks(self) -> dict[str, Network]:
         """The networks by name, in the table's order."""
-        return {name: self._stored.facts(name)[0] for name in self._stored.names}
+        return {name: self._stored.facts(name).network for name in self._stored.names}
 
-    def name(self, network: Network | str, kernel: Kernel | None = None) -> str:
+    def name(
+        self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
+    ) -> str:
         """Return the name of a network's group; parameters as for `select`.
 
         Examples
@@ -99,11 +103,19 @@ class Table:
         ...     table.name("leaky_relu", kernel="nngp")
         'leaky_relu(slope=0.1,kernel=nngp)'
         """
-        return self._chosen(network, kernel)
+        return self._chosen(network, kernel, domain)
+
+    def key(self, network: Network | str) -> GroupKey:
+        """Network, kernel and domain of a group."""
+        return self._stored.facts(self._chosen(network))
 
     def kernel(self, network: Network | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
-        return self._stored.facts(self._chosen(network))[1]
+        return self.key(network).kernel
+
+    def domain(self, network: Network | str) -> str:
+        """Name of the domain of a network's spectrum: "sphere", "cube" or "gaussian"."""
+        return self.key(network).domain
 
     def dims(self, network: Network | str) -> NDArray[np.int64]:
         """Dimensions of a network, increasing."""
@@ -112,6 +124,12 @@ class Table:
     def degrees(self, network: Network | str) -> NDArray[np.int64]:
         """Degrees of a network, increasing."""
         return self._network(network).degrees.copy()
+
+    def size(self, network: Network | str) -> int:
+        """Number of a network's eigenvalues."""
+        found = self._network(network)
+        last = last_degrees(found.key.domain, found.dims)
+        return int(np.searchsorted(found.degrees, last, "right").sum())
 
     def relative_error(self, network: Network | str) -> NDArray[np.float64]:
         """Bound on the relative error of a network's eigenvalues, for each dimension."""
@@ -137,6 +155,7 @@ class Table:
         degrees: Choice = None,
         *,
         kernel: Kernel | None = None,
+        domain: str | None = None,
     ) -> TableSlice:
         """Read some dimensions and degrees of one network; all by default.
 
@@ -150,6 +169,8 @@ class Table:
         kernel : {"ntk", "nngp"}, optional
             By default that of the named group, or "ntk" if the table has both.
             The NNGP kernel does not depend on what is trained.
+        domain : {"sphere", "cube", "gaussian"}, optional
+            By default that of the named group, or the first of these that the table has.
 
         Returns
         -------
@@ -158,9 +179,14 @@ class Table:
         Raises
         ------
         NtkspecError
-            When the table has no such network, kernel, dimension or degree.
+            When the table has no such network, kernel, domain, dimension or degree.
         TableError
             When the file is damaged.
+
+        Notes
+        -----
+        The arrays are NaN where the domain does not have the degree (on the cube, above the
+        dimension).
 
         Examples
         --------
@@ -169,14 +195,12 @@ class Table:
         ...     table.select("tanh", dim=3, degrees=[1, 11], kernel="nngp").eigenvalues
         array([[1.27408633e-01, 6.48449680e-08]])
         """
-        found = self._network(network, kernel)
+        found = self._network(network, kernel, domain)
         rows, dims = chosen(found.dims, dim, "dim")
         columns, wanted = chosen(found.degrees, degrees, "degree")
         value, log = found.read(rows, columns)
         error = found.relative_error[rows]
-        return TableSlice(
-            found.name, found.network, found.kernel, dims.copy(), wanted.copy(), value, log, error
-        )
+        return TableSlice(found.name, *found.key, dims.copy(), wanted.copy(), value, log, error)
 
     def blocks(self, network: Network | str) -> NDArray[Any]:
         """The blocks of a network, the rectangles that were computed together.
@@ -207,18 +231,16 @@ class Table:
         dim: Choice = None,
         degrees: Choice = None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield the entries: network, dim, degree, eigenvalue, logarithm, error."""
+        """Yield the entries: network, dim, degree, eigenvalue, logarithm, error.
+
+        Degrees that a domain does not have are left out.
+        """
         for name in self._stored.names if network is None else [self._chosen(network)]:
             places, dims = chosen(self.dims(name), dim, "dim")
             for mine in runs(places, BAND_ROWS):
-                part = self.select(name, dims[mine], degrees)
-                for i, one in enumerate(part.dims.tolist()):
-                    error = float(part.relative_error[i])
-                    for k, value, log in zip(
-                        part.degrees.tolist(), part.eigenvalues[i].tolist(),
-                        part.log_eigenvalues[i].tolist(), strict=True,
-                    ):  # fmt: skip
-                        yield name, one, k, value, log, error
+                columns = self.select(name, dims[mine], degrees).columns().values()
+                for row in zip(*(column.tolist() for column in columns), strict=True):
+                    yield name, *row
 
     def export(self, file: TextIO, layout: str = "csv", **selection: Any) -> None:
         """Write entries as text, with the digits of `repr`.
@@ -235,7 +257,7 @@ class Table:
             raise NtkspecError(f"format = {layout!r} is not allowed; use 'csv' or 'json'")
         found = self.rows(**selection)
         # An invalid selection raises before anything is written.
-        rows = chain([next(found)], found)
+        rows = chain([first for first in [next(found, None)] if first], found)
         if layout == "csv":
             writer = CsvWriter(file)
             writer.row(COLUMNS)
@@ -246,7 +268,7 @@ class Table:
             cells = [None if isinstance(c, float) and not math.isfinite(c) else c for c in row]
             file.write(before + json.dumps(dict(zip(COLUMNS, cells, strict=True)), allow_nan=False))
             before = ",\n"
-        file.write("\n]\n")
+        file.write("\n]\n" if before.startswith(",") else "[]\n")
 
     def to_xarray(
         self,
@@ -366,57 +388,68 @@ class Table:
 
         write_parquet(self, Path(path), network, dim, degrees)
 
-    def _network(self, network: Network | str, kernel: Kernel | None = None) -> StoredNetwork:
-        return self._stored.network(self._chosen(network, kernel))
+    def _network(
+        self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
+    ) -> StoredNetwork:
+        return self._stored.network(self._chosen(network, kernel, domain))
 
-    def _chosen(self, network: Network | str, kernel: Kernel | None = None) -> str:
+    def _chosen(
+        self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
+    ) -> str:
         """Name of the group of a network, given as a Network, a name or an activation."""
-        if not (kernel is None or (isinstance(kernel, str) and kernel in get_args(Kernel))):
-            raise NtkspecError(f"kernel = {kernel!r} is not allowed; use 'ntk' or 'nngp'")
+        wanted = {"kernel": kernel, "domain": domain}
+        for key, known in (("kernel", get_args(Kernel)), ("domain", DOMAINS)):
+            if not (wanted[key] is None or is_one_of(wanted[key], known)):
+                raise NtkspecError(
+                    f"{key} = {wanted[key]!r} is not allowed; use {' or '.join(map(repr, known))}"
+                )
         refuse_bare_function(network, "network")
         if isinstance(network, Network):
-            name = self._of_network(network, kernel)
+            name = self._of_network(network, kernel, domain)
         elif isinstance(network, str):
-            name = self._of_name(network, kernel)
+            name = self._of_name(network, kernel, domain)
         else:
             raise NtkspecError(f"network = {network!r} is not allowed; give a Network or a name")
         if name is None:
-            which = f"with kernel = {kernel!r} " if kernel else ""
+            given = [f"{key} = {value!r}" for key, value in wanted.items() if value]
+            which = f"with {' and '.join(given)} " if given else ""
             raise NtkspecError(f"network = {network!r} {which}is not in the table; {self._holds()}")
         return name
 
-    def _of_network(self, network: Network, kernel: Kernel | None) -> str | None:
-        """Name of a network's group with a kernel; the NTK if both are there."""
-        stored = self._stored
-        for one in get_args(Kernel) if kernel is None else (kernel,):
-            # The readout is no part of the NNGP kernel.
-            wanted = {_untrained(network)} if one == "nngp" else {network}
-            names = [group_name(network, one), group_name(_untrained(network), one)]
-            # By name first: reading every group of a large table is slow.
-            name: str
-            for name in chain(names, stored.names):
-                if name not in stored.names:
-                    continue
-                found, theirs = stored.facts(name)
-                if theirs == one and (_untrained(found) if one == "nngp" else found) in wanted:
-                    return name
+    def _of_network(
+        self, network: Network, kernel: Kernel | None, domain: str | None
+    ) -> str | None:
+        """Name of a network's group; of several, the first kernel on the first domain."""
+        for where in DOMAINS if domain is None else (domain,):
+            for one in get_args(Kernel) if kernel is None else (kernel,):
+                # The readout is no part of the NNGP kernel.
+                same = [network]
+                if one == "nngp":
+                    same += [replace(network, trained=trained) for trained in ("hidden", "all")]
+                for key in (GroupKey(net, one, where) for net in same):
+                    if key.name in self._stored.names and self._stored.facts(key.name) == key:
+                        return key.name
         return None
 
-    def _of_name(self, name: str, kernel: Kernel | None) -> str | None:
+    def _of_name(self, name: str, kernel: Kernel | None, domain: str | None) -> str | None:
         """Name of the group of that name, or of an activation."""
         stored = self._stored
         if name in stored.names:
-            network, theirs = stored.facts(name)
-            return name if kernel in (None, theirs) else self._of_network(network, kernel)
+            key = stored.facts(name)
+            if kernel in (None, key.kernel) and domain in (None, key.domain):
+                return name
+            return self._of_network(key.network, kernel or key.kernel, domain or key.domain)
         found = [
             group
             for group in stored.names
-            if group.partition("(")[0] == name and kernel in (None, stored.facts(group)[1])
+            if group.partition("(")[0] == name
+            and kernel in (None, stored.facts(group).kernel)
+            and domain in (None, stored.facts(group).domain)
         ]
         if len(found) < 2:
             return found[0] if found else None
         try:
-            poster = self._of_network(Network(name), kernel)
+            poster = self._of_network(Network(name), kernel, domain)
         except NtkspecError:  # a user's activation
             poster = None
         if poster is None:
@@ -460,8 +493,3 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     if not os.path.exists(path):
         raise TableError(f"{os.fspath(path)} does not exist")
     return Table(Path(path))
-
-
-def _untrained(network: Network) -> Network:
-    """The same network with an untrained readout."""
-    return replace(network, trained="hidden")

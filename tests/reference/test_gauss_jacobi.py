@@ -473,7 +473,7 @@ def test_both_methods_draw_the_same_entries(table):
             samples=6,
             digits=20,
             seed=1,
-            workers=2,
+            workers=1,
             progress=lambda *at: seen.append(at),
             method=method,
         )

@@ -14,8 +14,8 @@ from ntkspec.files.appearing import appearing_hdf5
 from ntkspec.files.seals import Numbers
 from ntkspec.networks import Network
 from ntkspec.spectra import table_block
-from ntkspec.sweeps.assembly import create_group, describe, finish_group
-from ntkspec.tables.layout import group_name
+from ntkspec.sweeps.assembly import describe, finish_group
+from ntkspec.tables.layout import GroupKey, create_axes
 from ntkspec.verification import check_entry, sample_entries, verify_table
 
 NAN, INF = math.nan, math.inf
@@ -174,7 +174,8 @@ def table(tmp_path):
         describe(file, "single", "none")
         for name, network in NETWORKS.items():
             block = table_block(network, dims, degrees)
-            group = create_group(file, network, "ntk", dims, degrees)
+            group = file.create_group(name)
+            create_axes(group, GroupKey(network), dims, degrees)
             for column in ("eigenvalue", "log_eigenvalue"):
                 group.create_dataset(column, data=getattr(block, f"{column}s"), chunks=(5, 20))
                 numbers.names.append(f"{name}/{column}")
@@ -230,7 +231,7 @@ def test_numbers_that_are_none_are_damage(table):
 def test_the_kernel_named_in_the_table_is_the_one_recomputed(table):
     with altered(table) as file:
         file[SIGMOID].attrs["kernel"] = "nngp"
-        file.move(SIGMOID, group_name(NETWORKS[SIGMOID], "nngp"))
+        file.move(SIGMOID, GroupKey(NETWORKS[SIGMOID], "nngp").name)
     assert not verify_table(table, samples=4, digits=20, workers=1).passed
 
 

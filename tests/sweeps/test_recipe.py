@@ -16,7 +16,7 @@ from paths import ROOT
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.jobs.recipes import recipe_keys
 from ntkspec.networks import Network
-from ntkspec.sweeps import group_name, parse_recipe, read_recipe
+from ntkspec.sweeps import parse_recipe, read_recipe
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.recipe import NETWORK_KEYS, Checks, Recipe
 from ntkspec.trainer.recipe import read_run_recipe
@@ -42,7 +42,7 @@ NETWORK = '[[networks]]\nactivation = "relu"\n'
 
 
 def names(text):
-    return [group_name(*pair) for pair in parse_recipe(text).networks]
+    return [pair.name for pair in parse_recipe(text).networks]
 
 
 def test_what_is_left_out_has_its_default():
@@ -52,7 +52,7 @@ def test_what_is_left_out_has_its_default():
     assert recipe.compression == "gzip"
     assert (recipe.checks.samples, recipe.checks.digits, recipe.checks.seed) == (6, 50, 0)
     assert recipe.cluster is None
-    assert recipe.networks == ((Network("relu"), "ntk"),)
+    assert recipe.networks == ((Network("relu"), "ntk", "sphere"),)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_the_default_recipe_is_the_posters():
     recipe = read_recipe(ROOT / "data" / "recipes" / "poster.toml")
-    assert [group_name(*pair) for pair in recipe.networks] == [
+    assert [pair.name for pair in recipe.networks] == [
         "relu", "leaky_relu(slope=0.1)", "sigmoid", "tanh",
     ]  # fmt: skip
 

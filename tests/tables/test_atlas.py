@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import hashlib
 import shutil
@@ -22,7 +23,7 @@ import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.jobs.meaning import imported_sources, meaning, meaning_digest
-from ntkspec.sweeps import Plan, group_name, parse_recipe, read_recipe, run_shard
+from ntkspec.sweeps import Plan, parse_recipe, read_recipe, run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import atlas as module
 from ntkspec.tables.atlas import (
@@ -82,10 +83,10 @@ def test_it_is_what_its_recipe_and_these_sources_make():
 def test_it_holds_what_its_recipe_says(table):
     recipe = read_recipe(recipe_path())
     networks = table.networks
-    assert list(networks) == sorted(group_name(*pair) for pair in recipe.networks)
-    for network, kernel in recipe.networks:
-        name = group_name(network, kernel)
-        assert networks[name] == network and table.kernel(name) == kernel
+    assert list(networks) == sorted(pair.name for pair in recipe.networks)
+    for key in recipe.networks:
+        name = key.name
+        assert table.key(name) == key and networks[name] == key.network
         np.testing.assert_array_equal(table.dims(name), recipe.dims)
         np.testing.assert_array_equal(table.degrees(name), recipe.degrees)
         assert len(table.checks(name)) == recipe.checks.samples
@@ -313,9 +314,8 @@ def test_layout_does_not_count_and_code_does(one, two):
 
 
 def test_names_of_files_count(tmp_path):
-    for name in ("a.py", "b.py"):
-        (tmp_path / name).write_text("x = 1\n")
-    digests = [meaning_digest(tmp_path, [tmp_path / name]) for name in ("a.py", "b.py")]
+    tree = ast.parse("x = 1")
+    digests = [meaning_digest(tmp_path, {tmp_path / name: tree}) for name in ("a.py", "b.py")]
     assert digests[0] != digests[1]
 
 
@@ -326,10 +326,9 @@ def test_names_of_files_count(tmp_path):
 @given(st.data())
 def test_every_network_is_found_by_itself(table, data):
     recipe = read_recipe(recipe_path())
-    network, kernel = data.draw(st.sampled_from(recipe.networks))
-    part = table.select(network, dim=3, degrees=[0, 1], kernel=kernel)
-    assert part.name == group_name(network, kernel) and part.kernel == kernel
-    assert part.network == network
+    key = data.draw(st.sampled_from(recipe.networks))
+    part = table.select(key.network, dim=3, degrees=[0, 1], kernel=key.kernel)
+    assert part.name == key.name and (part.network, part.kernel, part.domain) == key
 
 
 def test_plain_names_are_the_posters_networks(table):

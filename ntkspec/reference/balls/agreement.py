@@ -11,8 +11,9 @@ from flint import arb, ctx
 
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
+from ntkspec.reference.description import Reference
 
-__all__ = ["GROWTH", "Integral", "Reference", "Run", "agreed_value", "to_mpf"]
+__all__ = ["GROWTH", "Integral", "Run", "agreed_value", "to_mpf"]
 
 #: Factor on the number of nodes from run to run.
 GROWTH = 1.2
@@ -20,46 +21,8 @@ MAX_RUNS = 12
 
 
 @dataclass(frozen=True)
-class Reference:
-    """An eigenvalue (probability normalization) from the independent route.
-
-    Attributes
-    ----------
-    value : mpmath.mpf
-        Accurate to at least the requested digits; exactly 0 for zeros by parity.
-    error : mpmath.mpf
-        The difference of the last two runs plus both radii plus the omitted tails.
-    method : str
-        Description of the method.
-
-    Examples
-    --------
-    >>> from ntkspec.reference.balls import reference_eigenvalue
-    >>> reference_eigenvalue("tanh", dim=3, degree=2)
-    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
-    """
-
-    value: mpmath.mpf
-    error: mpmath.mpf
-    method: str
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether the value cannot be distinguished from 0 at the requested precision."""
-        return bool(abs(self.value) <= self.error)
-
-
-@dataclass(frozen=True)
 class Run:
-    """Result of one run of an integral.
-
-    Attributes
-    ----------
-    value : arb
-    tail : arb
-        Bound on the omitted parts of the integral.
-    method : str
-    """
+    """Result of one run of an integral, and a bound on the omitted parts."""
 
     value: arb
     tail: arb

@@ -44,18 +44,7 @@ class Dual(Protocol):
 
 
 def make_dual(network: Description, variance: arb, nats: float) -> Dual:
-    """Tabulate the duals for one layer.
-
-    Parameters
-    ----------
-    network : Description
-        Its activation with its parameters.
-    variance : arb
-        q > 0.
-    nats : float
-        The target error is exp(-nats) times the dual's size; numbers of nodes and ranges grow
-        with it.
-    """
+    """Tabulate the duals of a layer of variance q > 0, to exp(-nats) times their size."""
     if network.smooth:
         return _SmoothDual(PARTS[network.activation], variance, nats)
     if network.activation == "elu":
@@ -73,13 +62,8 @@ Parts = tuple[arb | None, arb | None, arb | None, arb | None]
 class Smooth:
     """A smooth activation by its parts, and what steers the effort.
 
-    Attributes
-    ----------
-    parts : callable
-    pole : float
-        Distance of the nearest singularity from the real axis; inf for an entire function.
-    growth : float
-        An entire one grows like exp(growth y^2) in the direction of the imaginary axis.
+    `pole` is the distance of the nearest singularity from the real axis; an entire function has
+    inf, and grows like exp(growth y^2) in the direction of the imaginary axis.
     """
 
     parts: Callable[[arb], Parts]

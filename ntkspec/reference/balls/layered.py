@@ -28,14 +28,13 @@ from flint import acb, arb, arb_mat, ctx, fmpq
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.reference.balls.agreement import GROWTH, Reference, to_mpf
+from ntkspec.reference.balls.agreement import GROWTH, to_mpf
 from ntkspec.reference.balls.expectations import (
     PARTS,
-    Dual,
     cosine_sums,
     highest_frequency,
-    make_dual,
 )
+from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels, point_at
 from ntkspec.reference.balls.legendre import (
     cosine_series,
     log_multiplicity,
@@ -43,13 +42,11 @@ from ntkspec.reference.balls.legendre import (
     powers_of,
 )
 from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
-from ntkspec.reference.description import Description, Kernel, describe
+from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 
 __all__ = ["Case", "reference_spectra", "reference_spectrum"]
 
 MAX_PASSES = 14
-#: Additional bits for the radii, which grow through the layers.
-GUARD_BITS = 64
 
 
 class Case(NamedTuple):
@@ -76,32 +73,24 @@ def reference_spectrum(
     kernel: Kernel = "ntk",
     digits: int = 40,
 ) -> list[Reference]:
-    """Compute eigenvalues of a network's kernel independently of the engine.
+    """Compute eigenvalues of a network's kernel, with Gaussian weights, in one pass.
 
     Parameters
     ----------
-    network : object
-        With the attributes of a Network: activation, slope, power, weight_variance, bias_variance,
-        depth, trained.  Absent ones have their defaults.
-    dim : int
-        d >= 2.
+    network, dim, kernel, digits
+        As for `reference_eigenvalue`.
     degrees : sequence of int
         Each k >= 0, in any order.
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
     list of Reference
-        In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
-        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
+        In the order of `degrees`.
 
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or no two passes agree.
+        As for `reference_eigenvalue`.
 
     Examples
     --------
@@ -128,13 +117,11 @@ def reference_spectra(
 
     Parameters
     ----------
-    network : object
-        As in `reference_spectrum`; its depth and trained are ignored.
+    network, digits
+        As for `reference_eigenvalue`; the network's depth and trained are ignored.
     cases : iterable of Case
     degrees : sequence of int, or mapping from dim to such
         The same for all cases, or by dimension.
-    digits : int
-        As in `reference_spectrum`.
 
     Returns
     -------
@@ -144,7 +131,7 @@ def reference_spectra(
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or no two passes agree.
+        As for `reference_eigenvalue`.
 
     Notes
     -----
@@ -169,7 +156,7 @@ def reference_spectra(
         whole_number(case.dim, "dim", 2)
         of_case = replace(net, depth=case.depth, trained=case.trained)
         describe(of_case).mixture(case.kernel)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     by_dim = {
         dim: [
             whole_number(k, "degree", 0)
@@ -241,7 +228,6 @@ def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) ->
 # --- accepting values ---------------------------------------------------------------------------
 
 _Values = dict[Case, list[arb]]
-_KernelKey = tuple[str, int, str]
 
 
 def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
@@ -350,9 +336,9 @@ class _Pass:
 
     def __init__(self, plan: _Plan, nats: float, effort: float) -> None:
         self.plan, self.nats, self.effort = plan, nats, effort
-        self.weight = arb(plan.network.weight_variance)
-        self.bias = arb(plan.network.bias_variance)
-        self.layers = self._layers()
+        self.kernels = LayeredKernels(plan.network, plan.depth, nats * effort)
+        self.weight, self.bias = self.kernels.weight, self.kernels.bias
+        self.layers = self.kernels.layers
         self.grid = self._smooth_grid() if plan.network.smooth else self._kinked_grid()
 
     def method(self) -> str:
@@ -361,15 +347,6 @@ class _Pass:
             "Gaussian expectation of every layer in polar form, "
             f"{len(self.grid.points)} nodes in theta, {ctx.prec} bits"
         )
-
-    def _layers(self) -> list[tuple[arb, Dual]]:
-        """q_l(1) and the dual of every layer."""
-        layers, variance = [], self.weight + self.bias
-        for _ in range(self.plan.depth):
-            dual = make_dual(self.plan.network, variance, self.nats * self.effort)
-            layers.append((variance, dual))
-            variance = self.weight * dual.at_zero()[0] + self.bias
-        return layers
 
     def _smooth_grid(self) -> _Grid:
         """Equal angles, as many as resolve the roughest layer and P_k."""
@@ -426,62 +403,30 @@ class _Pass:
             point = acb(-1 if cosine < 0 else 1)
             if gap > 0:
                 nearest = min(nearest, math.sqrt(2 * float(gap)))
-                point = _point(cosine)
+                point = point_at(cosine)
             q = self.weight * dual.at([point])[0][0] + self.bias
         return nearest
 
     def spectra(self) -> _Values:
-        kernels = self._kernels()
+        kernels = self.kernels.at(self.grid.points)
         cosines = _cosine_table(self.grid.points, self.plan)
         result: _Values = {}
         for dim, weights in self.grid.weights.items():
             cases = [case for case in self.plan.cases if case.dim == dim]
             weighted = arb_mat(
-                [[w * x for w, x in zip(weights, kernels[_of(c)], strict=True)] for c in cases]
+                [
+                    [
+                        w * x
+                        for w, x in zip(weights, kernels[c.kernel, c.depth, c.trained], strict=True)
+                    ]
+                    for c in cases
+                ]
             )
             degrees = self.plan.computed(dim)
             rows = [_cosine_row(dim, k, cosines.nrows()) for k in degrees]
             legendre = arb_mat(rows) * cosines
             result |= dict(zip(cases, (weighted * legendre.transpose()).tolist(), strict=True))
         return result
-
-    def _kernels(self) -> dict[_KernelKey, list[arb]]:
-        """Every layer's three kernels at the nodes."""
-        kernels: dict[_KernelKey, list[arb]] = {}
-        s_w, s_b = self.weight, self.bias
-        q = tangent = [s_w * p.real + s_b for p in self.grid.points]
-        points = self._first_points()
-        for depth, (_, dual) in enumerate(self.layers, 1):
-            f, d = dual.at(points)
-            hidden = [t * x for t, x in zip(tangent, d, strict=True)]
-            kernels["nngp", depth, ""] = f
-            kernels["ntk", depth, "hidden"] = hidden
-            kernels["ntk", depth, "all"] = [x + y for x, y in zip(f, hidden, strict=True)]
-            if depth < len(self.layers):
-                q = [s_w * x + s_b for x in f]
-                tangent = [x + s_w * y for x, y in zip(q, hidden, strict=True)]
-                points = [_point(x / self.layers[depth][0]) for x in q]
-        return kernels
-
-    def _first_points(self) -> list[acb]:
-        """e^(i theta_1), with a small relative error of its sine also near theta = 0."""
-        if self.plan.network.bias_variance == 0:
-            return self.grid.points
-        share = self.weight / self.layers[0][0]
-        points = []
-        for p in self.grid.points:
-            c = p.real
-            versine = share * (p.imag**2 / (1 + c) if c > 0 else 1 - c)
-            points.append(acb(1 - versine, (versine * (2 - versine)).sqrt()))
-        return points
-
-
-def _of(case: Case) -> _KernelKey:
-    return case.kernel, case.depth, case.trained if case.kernel == "ntk" else ""
-
-
-def _point(cosine: arb) -> acb:
-    return acb(cosine, ((1 - cosine) * (1 + cosine)).sqrt())
 
 
 def _panels(distance: float) -> list[tuple[float, float]]:

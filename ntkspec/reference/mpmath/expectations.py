@@ -96,13 +96,7 @@ def _clenshaw(precision: Precision, series: Series, x: int) -> Pair:
 class SmoothDual:
     """Chebyshev series in r of both expectations.
 
-    Parameters
-    ----------
-    precision : Precision
-    sigma : Smooth
-    variance : mpf
-    second : bool
-        Another rule in every respect: finer steps, shifted lattices, other Chebyshev points.
+    `second` makes another rule in every respect: finer steps, shifted lattices, other points.
     """
 
     def __init__(self, precision: Precision, sigma: Smooth, variance: Any, second: bool) -> None:

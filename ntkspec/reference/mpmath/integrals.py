@@ -33,18 +33,9 @@ def sphere_rule(precision: Precision, n: int, dim: int) -> Rule:
 def split_rule(
     precision: Precision, n: int, dim: int, order: int = 2, distance: float = math.inf
 ) -> Rule:
-    """Rule for K analytic in u on either side of t = 0, 1 -+ t = u^order.
+    """Rule of n nodes on each panel for K analytic in u on either side of t = 0, 1 -+ t = u^order.
 
-    Parameters
-    ----------
-    precision : Precision
-    n : int
-        Nodes on each panel.
-    dim : int
-    order : int
-        m, of the roots.
-    distance : float
-        Of a branch point from u = 0 on the side of t = -1.
+    `distance` is that of a branch point from u = 0 on the side of t = -1.
     """
     mp = precision.mp
     exponent = mp.mpf(order * (dim - 1)) / 2 - 1

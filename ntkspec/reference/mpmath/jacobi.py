@@ -18,6 +18,7 @@ import numpy as np
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.parameters import whole_number
+from ntkspec.reference.description import checked_digits
 from ntkspec.reference.mpmath.arithmetic import Precision
 
 __all__ = ["gauss_gegenbauer", "gauss_jacobi", "legendre"]
@@ -64,7 +65,7 @@ def gauss_jacobi(
     >>> mpmath.nstr(nodes[1], 18), mpmath.nstr(sum(weights), 5)
     ('0.577350269189625765', '2.0')
     """
-    n, digits = whole_number(n, "n", 1, MOST_NODES), whole_number(digits, "digits", 5, 1000)
+    n, digits = whole_number(n, "n", 1, MOST_NODES), checked_digits(digits)
     with PROCESS_STATE:
         precision = Precision(digits)
         mp = precision.mp
@@ -81,12 +82,10 @@ def gauss_gegenbauer(
 
     Parameters
     ----------
-    n : int
-        Number of nodes, 1 to 2000.
+    n, digits
+        As for `gauss_jacobi`.
     dim : int
         d >= 2; the density is c_d (1-t^2)^((d-3)/2).
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
@@ -105,7 +104,7 @@ def gauss_gegenbauer(
     '0.2'
     """
     n, dim = whole_number(n, "n", 1, MOST_NODES), whole_number(dim, "dim", 2)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     with PROCESS_STATE:
         precision = Precision(digits)
         exponent = precision.mp.mpf(dim - 3) / 2
@@ -146,7 +145,7 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     '-0.44'
     """
     dim, degree = whole_number(dim, "dim", 2), whole_number(degree, "degree", 0)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     with PROCESS_STATE:
         # A rounding error grows with the square of the degree at most.
         precision = Precision(digits + 2 * len(str(degree)))

@@ -17,7 +17,7 @@ import mpmath
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.parameters import whole_number
-from ntkspec.reference.description import Description, Kernel, describe
+from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.integrals import (
     coefficients,
@@ -45,21 +45,17 @@ SILENT_DIGITS = 40
 
 
 @dataclass(frozen=True)
-class GaussJacobiValue:
-    """An eigenvalue (probability normalization) by Gauss-Jacobi quadrature in mpmath.
+class GaussJacobiValue(Reference):
+    """An eigenvalue by Gauss-Jacobi quadrature in mpmath.
 
     Attributes
     ----------
-    value : mpmath.mpf
-        Accurate to at least the requested digits.
-    error : mpmath.mpf
-        The change, and the rounding at the working precision.
+    value, error, method
+        As for `ntkspec.reference.balls.Reference`.
     change : mpmath.mpf
         Change when nodes are doubled and other rules are used for the Gaussian expectations.
     nodes : int
         Nodes t of the finer rule.
-    method : str
-        Description of the method.
 
     Examples
     --------
@@ -68,16 +64,8 @@ class GaussJacobiValue:
     ('0.02734375', 174, True)
     """
 
-    value: mpmath.mpf
-    error: mpmath.mpf
     change: mpmath.mpf
     nodes: int
-    method: str
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether the value cannot be distinguished from 0 at the requested precision."""
-        return bool(abs(self.value) <= self.error)
 
 
 def gauss_jacobi_spectrum(
@@ -95,22 +83,15 @@ def gauss_jacobi_spectrum(
 
     Parameters
     ----------
-    network : Network or str
-        Only its parameters are used.
-    dim : int
-        d >= 2.
+    network, dim, kernel, digits
+        As for `ntkspec.reference.balls.reference_eigenvalue`.
     degrees : sequence of int
         Each k >= 0, in any order.
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
     list of GaussJacobiValue
-        In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
-        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
+        In the order of `degrees`, each as accurate as those of `reference_eigenvalue`.
 
     Raises
     ------
@@ -146,11 +127,9 @@ def gauss_jacobi_spectra(
 
     Parameters
     ----------
-    network : Network or str
-        Only its parameters are used.
+    network, kernel, digits
+        As for `gauss_jacobi_spectrum`.
     degrees : mapping from dim to iterable of int
-    kernel, digits
-        As in `gauss_jacobi_spectrum`.
 
     Returns
     -------
@@ -173,7 +152,7 @@ def gauss_jacobi_spectra(
     """
     net = describe(network)
     net.mixture(kernel)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     wanted = {
         whole_number(dim, "dim", 2): sorted({whole_number(k, "degree", 0) for k in ks})
         for dim, ks in degrees.items()
@@ -464,4 +443,4 @@ def _value(
     export = [doubled.run.values[k], doubled.error(k), doubled.change[k]]
     value, error, change = (mpmath.make_mpf(x._mpf_) for x in export)
     nodes = doubled.run.nodes
-    return GaussJacobiValue(value, error, change, nodes, f"{method}, {nodes} nodes")
+    return GaussJacobiValue(value, error, f"{method}, {nodes} nodes", change, nodes)

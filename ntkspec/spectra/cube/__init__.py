@@ -14,9 +14,7 @@ def cube_routes() -> Iterator[Route]:
     from ntkspec.spectra.cube import series
 
     yield series.ROUTE
-    from ntkspec.spectra.cube import zonal
-
-    yield zonal.ROUTE
     from ntkspec.spectra.cube import layers
 
-    yield layers.ROUTE
+    yield layers.ZONAL
+    yield layers.LAYERS

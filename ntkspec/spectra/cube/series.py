@@ -13,17 +13,13 @@ from functools import lru_cache
 
 import numpy as np
 from flint import arb, arb_poly, ctx, fmpq, fmpz
-from numpy.typing import NDArray
 
-from ntkspec.domains import Domain
 from ntkspec.duals.growth import series_tail
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
-from ntkspec.spectra.cube.sums import eigenvalues_of
-from ntkspec.spectra.parity import parity
-from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.series import squared_moments
+from ntkspec.spectra.cube.sums import cube_route
+from ntkspec.spectra.series import squared_moments, takes_series
 
 __all__ = ["ROUTE", "PowerSeries"]
 
@@ -115,20 +111,4 @@ def _absolute_moment(dim: int, n: int) -> arb:
         return (2 * total / arb(2) ** dim).upper()
 
 
-def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    if not isinstance(source, Network) or source.weights != "gaussian" or not source.sigma.tanh:
-        return None
-    if source.depth == 1 and source.bias_variance == 0.0:
-        return "one layer of tanh or sigmoid without bias"
-    return None
-
-
-def _eigenvalues(
-    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
-) -> Eigenvalues:
-    assert isinstance(source, Network)
-    zeros = parity(source, kernel)
-    return eigenvalues_of(PowerSeries(source, kernel), zeros, domain.dim, degrees)
-
-
-ROUTE = Route("positive series", _takes, _eigenvalues)
+ROUTE = cube_route("positive series", takes_series, PowerSeries)

@@ -21,15 +21,16 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from ntkspec.domains import Gaussian
+from ntkspec.domains import Domain, Gaussian
 from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.gaussian.radial import leading_eigenvalues
-from ntkspec.spectra.parity import Parity
-from ntkspec.spectra.route import Eigenvalues
+from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.seeds import split
 
-__all__ = ["Effort", "Operators", "settled"]
+__all__ = ["Effort", "Operators", "radial_route"]
 
 ROUNDING = 2.0**-53
 #: Accepted relative difference of two runs.
@@ -88,6 +89,27 @@ class Operators(Protocol):
 
     def column(self, degree: int, j: int) -> list[arb]:
         """Return a column of a degree's matrix."""
+
+
+def radial_route(
+    name: str,
+    takes: Callable[[Source, Domain, Kernel], str | None],
+    operators: Callable[[Network, int, Kernel, Effort], Operators],
+) -> Route:
+    """Make a route from a function that returns the operators of a network at an effort."""
+
+    def eigenvalues(
+        source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+    ) -> Eigenvalues:
+        assert isinstance(source, Network)
+        assert isinstance(domain, Gaussian)
+
+        def make(effort: Effort) -> Operators:
+            return operators(source, domain.dim, kernel, effort)
+
+        return settled(make, parity(source, kernel), domain, degrees.tolist())
+
+    return Route(name, takes, eigenvalues)
 
 
 @exclusive()

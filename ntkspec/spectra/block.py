@@ -1,0 +1,64 @@
+"""Blocks of the (dimension, degree) plane on any domain."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.domains import DOMAINS, Sphere, existing_degrees
+from ntkspec.kernels import scaled
+from ntkspec.networks import Kernel, Network
+from ntkspec.spectra.routes import chosen_route
+from ntkspec.spectra.walk import Numbers, sphere_block
+
+__all__ = ["block_numbers"]
+
+
+def block_numbers(
+    network: Network,
+    kernel: Kernel,
+    domain: str,
+    dims: NDArray[np.int64],
+    degrees: NDArray[np.int64],
+) -> Numbers:
+    """Eigenvalues for all pairs of some dimensions and degrees, logarithms and error bounds.
+
+    On the sphere by the dimension walk; on other domains every dimension is a spectrum of its own,
+    of whose degrees the largest eigenvalue is taken.
+
+    Parameters
+    ----------
+    network : Network
+    kernel : {"ntk", "nngp"}
+    domain : str
+        Name of a domain.
+    dims, degrees : increasing int64 arrays
+
+    Returns
+    -------
+    (D, K), (D, K) and (D,) float64 arrays
+        NaN where the domain does not have the degree.
+
+    Examples
+    --------
+    >>> dims, degrees = np.array([2, 3]), np.arange(4)
+    >>> block_numbers(Network("relu"), "ntk", "cube", dims, degrees)[0].round(6)
+    array([[0.125   , 0.125   , 0.125   ,      nan],
+           [0.076022, 0.083333, 0.057993, 0.      ]])
+    """
+    kind = DOMAINS[domain]
+    if kind is Sphere:
+        return sphere_block(network, kernel, dims, degrees)
+    value = np.full((dims.size, degrees.size), np.nan)
+    log, error = value.copy(), np.zeros(dims.size)
+    exist = existing_degrees(domain, dims, degrees)
+    for i in np.flatnonzero(exist.any(axis=1)).tolist():
+        where, at = kind(int(dims[i])), exist[i]
+        route, _ = chosen_route(network, where, kernel)
+        mantissa, exponent, bound = route.eigenvalues(network, where, degrees[at], kernel)
+        if not kind.single:
+            mantissa, exponent = mantissa[:, 0].copy(), exponent[:, 0].copy()
+        row, log_row = np.empty(mantissa.size), np.empty(mantissa.size)
+        scaled.to_doubles(mantissa, exponent, row, log_row)
+        value[i, at], log[i, at], error[i] = row, log_row, bound.max()
+    return value, log, error
