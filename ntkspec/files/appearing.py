@@ -27,8 +27,6 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.seals import Numbers, begins_as_hdf5, carries_seal, seal
 
 __all__ = [
-    "NO_ROOM",
-    "PART",
     "appearing",
     "appearing_hdf5",
     "appearing_text",

@@ -32,8 +32,6 @@ from ntkspec.errors import TableError
 from ntkspec.files.inputs import opened_regular
 
 __all__ = [
-    "CHUNK_TYPE",
-    "Chunked",
     "Numbers",
     "Seal",
     "SealedFile",
@@ -41,7 +39,6 @@ __all__ = [
     "carries_seal",
     "chunk_digest",
     "filters_of",
-    "read_seal",
     "seal",
     "sealed_kind",
 ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "Panel", "run_panels", "run_picture"]
+__all__ = ["run_panels", "run_picture"]
 
 Array = NDArray[np.float64]
 

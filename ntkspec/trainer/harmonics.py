@@ -67,13 +67,7 @@ def count(dim: int, degree: int) -> int:
 
 
 def largest_degree(dim: int, harmonics: int, least: int = 0) -> int:
-    """Return the largest degree up to which there are at most so many harmonics, from `least` on.
-
-    Examples
-    --------
-    >>> largest_degree(3, 25)
-    4
-    """
+    """Largest degree, from `least` on, up to which there are at most so many harmonics."""
     degree = least
     while count(dim, degree + 1) <= harmonics:
         degree += 1
