@@ -188,7 +188,7 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
         yield part
         waiting_for_disk.get()()
         if follow:
-            _pass_on(target, part)
+            _copy_owner(target, part)
         _flush(part)
         os.replace(part, target)
         _flush(target.parent)
@@ -221,7 +221,7 @@ def check_part(path: Path) -> None:
     )
 
 
-def _pass_on(old: Path, new: Path) -> None:
+def _copy_owner(old: Path, new: Path) -> None:
     """Give the new file the owner and permissions of the old one, as far as allowed."""
     try:
         about = old.stat()
@@ -354,7 +354,7 @@ def _signals_wait() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         if _called_by_hdf5(frame):
             # Not by threading, which would wait here until the thread has begun.
-            _thread.start_new_thread(_again, (number,))
+            _thread.start_new_thread(_raise_again, (number,))
         else:
             handlers[number](number, frame)
 
@@ -370,7 +370,7 @@ def _signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _again(number: int) -> None:
+def _raise_again(number: int) -> None:
     time.sleep(SOON)
     signal.raise_signal(number)
 

@@ -158,16 +158,16 @@ def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Train
 
 
 def resume(
-    problem: Problem, key: MemberKey, there: Checkpoint, threads: int | None = None
+    problem: Problem, key: MemberKey, earlier: Checkpoint, threads: int | None = None
 ) -> Training:
     """Resume a member from its checkpoint, to the same bits as without interruption."""
     network = _start(problem, key)
-    loss = _loss(problem, network, "l2" if key.exponent == "l2" else there.facts.s)
+    loss = _loss(problem, network, "l2" if key.exponent == "l2" else earlier.facts.s)
     descent = Descent(
-        network, problem.points.x, problem.target_values, loss, threads=threads, state=there.state
+        network, problem.points.x, problem.target_values, loss, threads=threads, state=earlier.state
     )
-    facts = replace(there.facts, status="training", message="")
-    return Training(problem, descent, facts, there.records)
+    facts = replace(earlier.facts, status="training", message="")
+    return Training(problem, descent, facts, earlier.records)
 
 
 def _start(problem: Problem, member: MemberKey | Facts) -> WideNetwork:
