@@ -44,8 +44,8 @@ ARRAYS = {
     "weights": ("real", ("width", "dim")),
     "readout": ("real", ("width",)),
 }
-WHOLE = ("width", "seed", "steps_done")
-TEXTS = ("status", "message")
+#: Types of the attributes of a member, by their annotations; the others are strings.
+KINDS = {"int": int, "float": float}
 #: Tolerated difference from 1 of a point's norm and of the sum of the weights.
 ROUNDING = 1e-6
 
@@ -83,8 +83,7 @@ def read_facts(group: Group, sizes: Sizes) -> Facts:
     found: dict[str, Any] = {}
     for one in fields(Facts):
         value = attributes.get(one.name)
-        kind = int if one.name in WHOLE else str if one.name in TEXTS else float
-        if type(value) is not kind:
+        if type(value) is not KINDS.get(str(one.type), str):
             raise _bad(group, one.name, value)
         found[one.name] = value
     for name in ("step_size", "largest_stable_step", "seconds"):
