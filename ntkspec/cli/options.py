@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["TABLE", "network_options"]
+__all__ = ["TABLE", "network_options", "table_options"]
 
 
 class TablePath(click.Path):
@@ -44,6 +44,22 @@ OPTIONS = (
         help="Law of the inner weights.",
     ),
 )  # fmt: skip
+
+
+GROUPS = (
+    click.option("--network", help="Its name in the table.  [default: all]"),
+    click.option("--kernel", metavar="ntk|nngp", help="Of the networks.  [default: all]"),
+    click.option(
+        "--domain", metavar="sphere|cube|gaussian", help="Of the networks.  [default: all]"
+    ),
+)
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose groups of a table."""
+    for option in reversed(GROUPS):
+        command = option(command)
+    return command
 
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
