@@ -20,7 +20,7 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Sphere, existing_degrees
+from ntkspec.domains import Gaussian, Sphere, existing_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
@@ -29,6 +29,7 @@ from ntkspec.reference.balls import Reference
 from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
+from ntkspec.reference.description import describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
@@ -41,6 +42,7 @@ __all__ = [
     "Verification",
     "check_entry",
     "check_method",
+    "has_reference",
     "method_name",
     "sample_entries",
     "verify_table",
@@ -151,6 +153,19 @@ REFERENCES: dict[tuple[Method, str], Callable[..., dict[tuple[int, int], Any]]] 
     ("balls", "gaussian"): gaussian_by_balls,
     ("mpmath", "gaussian"): gaussian_by_mpmath,
 }
+
+
+def has_reference(network: Network, domain: str, method: Method) -> bool:
+    """Whether a method recomputes eigenvalues of a network on a domain.
+
+    Examples
+    --------
+    >>> has_reference(Network("tanh"), "gaussian", "mpmath")
+    False
+    """
+    if (method, domain) != ("mpmath", Gaussian.name):
+        return True
+    return describe(network).radial_power is not None
 
 
 class _Reference(Protocol):
