@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.results import html_table, library
@@ -37,8 +38,8 @@ class Law:
         other degrees are 0 from some degree on.
     factorial : float
         Power of 1/k!; only for superexponential.
-    spectrum : (Network, int, kernel) or None
-        Network, dimension and kernel with this law.  Laws with equal numbers are equal.
+    spectrum : (Network, Domain, kernel) or None
+        Network, domain and kernel with this law.  Laws with equal numbers are equal.
 
     Examples
     --------
@@ -60,7 +61,7 @@ class Law:
     parity: int | None = None
     other: Law | None = None
     factorial: float = 0.0
-    spectrum: tuple[Network, int, Kernel] | None = None
+    spectrum: tuple[Network, Domain, Kernel] | None = None
 
     @property
     def holds_from(self) -> int | None:
@@ -155,8 +156,8 @@ class Law:
     def _title(self) -> str:
         if self.spectrum is None:
             return "Law"
-        network, dim, kernel = self.spectrum
-        return f"Law of {network.name}, dim = {dim} ({kernel})"
+        network, domain, kernel = self.spectrum
+        return f"Law of {network.name}{domain.place}, dim = {domain.dim} ({kernel})"
 
     def __repr__(self) -> str:
         degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]

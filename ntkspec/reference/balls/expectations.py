@@ -27,7 +27,16 @@ from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description
 
-__all__ = ["PARTS", "Dual", "highest_frequency", "make_dual", "radial_rule"]
+__all__ = [
+    "PARTS",
+    "Dual",
+    "Smooth",
+    "folded_cosines",
+    "highest_frequency",
+    "log_series_eigenvalue",
+    "make_dual",
+    "radial_rule",
+]
 
 
 class Dual(Protocol):
@@ -150,6 +159,22 @@ def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
     return float(j)
 
 
+def log_series_eigenvalue(sigma: Smooth, variance: float, dim: int, degree: int) -> float:
+    """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
+    best = -math.inf
+    for m in range(10 * degree + 60):
+        n = degree + 2 * m
+        if math.isfinite(sigma.pole):
+            a = -2 * sigma.pole * math.sqrt(n / variance)
+        elif sigma.growth:
+            a = -n * math.log1p(1 / (2 * sigma.growth * variance))
+        else:
+            a = n * math.log(variance) - math.lgamma(n + 1) - variance
+        part = math.lgamma(n + 1) - n * math.log(2) - math.lgamma(m + 1)
+        best = max(best, a + part + math.lgamma(dim / 2) - math.lgamma(n - m + dim / 2))
+    return best
+
+
 class _SmoothDual:
     """Cosine coefficients of both duals by the trapezoid rule in a, Gauss-Legendre in r."""
 
@@ -162,7 +187,7 @@ class _SmoothDual:
         rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
         scales = [variance.sqrt() * r for r in radii]
         samples = [[sigma.parts(scale * c) for c in rows] for scale in scales]
-        even, odd = _folded_cosines(quarter, 0), _folded_cosines(quarter, 1)
+        even, odd = folded_cosines(quarter, 0), folded_cosines(quarter, 1)
         self.series = [
             _interleave(
                 *(
@@ -182,7 +207,7 @@ class _SmoothDual:
         return f, d
 
 
-def _folded_cosines(quarter: int, parity: int) -> arb_mat:
+def folded_cosines(quarter: int, parity: int) -> arb_mat:
     """Mean over 4 quarter angles of g(a) cos(j a), from the values on a = 0 .. pi/2.
 
     g of the parity of j about pi/2.  Row: angle; column: j = parity, parity + 2, ... < 2 quarter.

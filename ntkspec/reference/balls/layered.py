@@ -32,12 +32,14 @@ from ntkspec.reference.balls.agreement import GROWTH, to_mpf
 from ntkspec.reference.balls.expectations import (
     PARTS,
     highest_frequency,
+    log_series_eigenvalue,
 )
 from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels, point_at
 from ntkspec.reference.balls.legendre import (
     cosine_series,
     cosine_sums,
     entire_rule_size,
+    fejer_series,
     gauss_legendre,
     log_multiplicity,
     measure_constant,
@@ -183,7 +185,7 @@ class _Plan:
         """Estimate the log of a nonzero eigenvalue, preferably too small."""
         net, s = self.network, self.network.weight_variance
         if net.smooth:
-            return _log_series_eigenvalue(net.activation, s, dim, degree) - 3.0
+            return log_series_eigenvalue(PARTS[net.activation], s, dim, degree) - 3.0
         power = -(2 * max(net.order, 1) + 3) * math.log1p(degree)
         return power - log_multiplicity(dim, degree) - 3.0
 
@@ -201,22 +203,6 @@ class _Plan:
                 rounding = max(rounding, digits - small)
                 nodes = max(nodes, digits - small - log_multiplicity(dim, k) / 2)
         return nodes + 10.0, rounding
-
-
-def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) -> float:
-    """max over n of a_n's estimate times the part of t^n in degree k; for the effort only."""
-    sigma, best = PARTS[name], -math.inf
-    for m in range(10 * degree + 60):
-        n = degree + 2 * m
-        if math.isfinite(sigma.pole):
-            a = -2 * sigma.pole * math.sqrt(n / variance)
-        elif sigma.growth:
-            a = -n * math.log1p(1 / (2 * sigma.growth * variance))
-        else:
-            a = n * math.log(variance) - math.lgamma(n + 1) - variance
-        part = math.lgamma(n + 1) - n * math.log(2) - math.lgamma(m + 1)
-        best = max(best, a + part + math.lgamma(dim / 2) - math.lgamma(n - m + dim / 2))
-    return best
 
 
 # --- accepting values ---------------------------------------------------------------------------
@@ -346,7 +332,7 @@ class _Pass:
         for m in range(n):
             sine, cosine = arb.sin_cos_pi_fmpq(fmpq(2 * m + 1, 2 * n))
             points.append(acb(cosine, sine))
-        rows = {dim: _fejer_series(dim, n) for dim in self.plan.degrees}
+        rows = {dim: fejer_series(dim, n) for dim in self.plan.degrees}
         sums = cosine_sums(list(rows.values()), points)
         return _Grid(points, dict(zip(rows, sums, strict=True)))
 
@@ -423,18 +409,6 @@ def _panels(distance: float) -> list[tuple[float, float]]:
         panels.append((low, width))
         low += width
     return [*panels, (low, width)]
-
-
-def _fejer_series(dim: int, n: int) -> list[arb]:
-    """Coefficients in cos(j theta) of the weights of the rule at theta = (m + 1/2) pi / n.
-
-    From c_d int cos(j theta) sin(theta)^(d-2) dtheta, j = 0, 2, ...: 1, then times (j+2-d)/(j+d).
-    """
-    series, moment = [arb(0)] * n, arb(1)
-    for j in range(0, n, 2):
-        series[j] = moment / n * (2 if j else 1)
-        moment *= arb(j + 2 - dim) / (j + dim)
-    return series
 
 
 def _cosine_table(points: Sequence[acb], plan: _Plan) -> arb_mat:

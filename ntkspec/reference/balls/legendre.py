@@ -15,6 +15,7 @@ __all__ = [
     "cosine_sums",
     "dot",
     "entire_rule_size",
+    "fejer_series",
     "gauss_legendre",
     "legendre",
     "log_multiplicity",
@@ -143,3 +144,15 @@ def gauss_legendre(n: int, bits: int) -> list[tuple[arb, arb]]:
     with working_precision(bits):
         half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
     return [*half, *((-x, w) for x, w in reversed(half))]
+
+
+def fejer_series(dim: int, n: int) -> list[arb]:
+    """Coefficients in cos(j theta) of the weights of the rule at theta = (m + 1/2) pi / n.
+
+    From c_d int cos(j theta) sin(theta)^(d-2) dtheta, j = 0, 2, ...: 1, then times (j+2-d)/(j+d).
+    """
+    series, moment = [arb(0)] * n, arb(1)
+    for j in range(0, n, 2):
+        series[j] = moment / n * (2 if j else 1)
+        moment *= arb(j + 2 - dim) / (j + dim)
+    return series
