@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -60,18 +60,25 @@ def is_one_of(value: Any, allowed: Collection[str]) -> bool:
     return isinstance(value, str) and value in allowed
 
 
-def one_of(value: Any, name: str, allowed: Sequence[str]) -> Any:
-    """Return one of several strings, or raise NtkspecError.
+def one_of(value: Any, name: str, allowed: Collection[str]) -> Any:
+    """Return one of several strings.
+
+    Raises
+    ------
+    NtkspecError
+        For anything else.
 
     Examples
     --------
-    >>> one_of("all", "trained", ("hidden", "all"))
-    'all'
+    >>> one_of("NTK", "kernel", ("ntk", "nngp"))
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: kernel = 'NTK' is not allowed; use 'ntk' or 'nngp'
     """
     if not is_one_of(value, allowed):
-        *most, last = map(repr, allowed)
+        *others, last = map(repr, allowed)
         raise NtkspecError(
-            f"{name} = {shown(value)} is not allowed; use {', '.join(most)} or {last}"
+            f"{name} = {shown(value)} is not allowed; use {', '.join(others)} or {last}"
         )
     return value
 

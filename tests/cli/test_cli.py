@@ -18,25 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import ntkspec as run
 from table_numbers import altered, reseal
 
 import ntkspec
-from ntkspec.cli import main
 from ntkspec.sweeps import External
 
 COMMANDS = (
     "eig", "certify", "predict", "sweep", "merge", "verify", "info", "export", "fit", "plot",
     "train", "compare", "explore",
 )  # fmt: skip
-
-
-def run(*arguments: str) -> Result:
-    """Run the command line in this process; what it raises is a failure of the test."""
-    result = CliRunner().invoke(main, arguments)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:

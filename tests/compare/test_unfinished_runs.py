@@ -15,9 +15,8 @@ import time
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec
 
-from ntkspec.cli import main
 from ntkspec.compare import compare
 from ntkspec.plots import run_picture
 from ntkspec.plots.comparison import comparison_picture
@@ -64,10 +63,6 @@ def unfinished(folder, number: int, error: type[BaseException] = KeyboardInterru
         with pytest.raises(error):
             train_run(folder / "r.toml", folder / "run.h5", threads=1, checkpoint=0.0)
     return folder / "run.h5"
-
-
-def ntkspec(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ import threading
 import mpmath
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec as run
 from mpmath import mp
 from scipy import integrate, special
 
 import ntkspec
-from ntkspec.cli import main
 from ntkspec.domains import legendre as in_doubles
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
@@ -438,10 +437,6 @@ def table(tmp_path_factory):
     run_shard(folder / "r.toml", folder / "t.h5", "1/1")
     merge([folder / "t.h5.parts"], folder / "t.h5")
     return folder / "t.h5"
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 def test_a_sweep_s_checks_name_their_method(table):
