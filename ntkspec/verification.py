@@ -20,7 +20,7 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Sphere, existing_degrees
+from ntkspec.domains import Gaussian, Sphere, existing_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
@@ -29,6 +29,7 @@ from ntkspec.reference.balls import Reference
 from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
+from ntkspec.reference.description import describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
@@ -41,6 +42,7 @@ __all__ = [
     "Verification",
     "check_entry",
     "check_method",
+    "has_reference",
     "method_name",
     "sample_entries",
     "verify_table",
@@ -151,6 +153,19 @@ REFERENCES: dict[tuple[Method, str], Callable[..., dict[tuple[int, int], Any]]] 
     ("balls", "gaussian"): gaussian_by_balls,
     ("mpmath", "gaussian"): gaussian_by_mpmath,
 }
+
+
+def has_reference(network: Network, domain: str, method: Method) -> bool:
+    """Whether a method recomputes eigenvalues of a network on a domain.
+
+    Examples
+    --------
+    >>> has_reference(Network("tanh"), "gaussian", "mpmath")
+    False
+    """
+    if (method, domain) != ("mpmath", Gaussian.name):
+        return True
+    return describe(network).radial_power is not None
 
 
 class _Reference(Protocol):
@@ -446,6 +461,8 @@ def verify_table(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     network: Network | str | None = None,
+    kernel: Kernel | None = None,
+    domain: str | None = None,
     max_dim: int | None = None,
     max_degree: int | None = None,
     method: Method = "balls",
@@ -466,8 +483,8 @@ def verify_table(
         Number of processes; one for each processor by default, 1 to stay in this process.
     progress : callable, optional
         Called as ``progress(done, total)`` after each check.
-    network : Network or str, optional
-        As for `Table.select`; all if not given.
+    network, kernel, domain : optional
+        As for `Table.names`; all networks if not given.
     max_dim, max_degree : int, optional
         Draw from dimensions and degrees up to these.  A reference for a deep network at high
         degrees and dimensions takes minutes.
@@ -502,7 +519,7 @@ def verify_table(
     entries = [
         entry
         for n, (part, share) in enumerate(
-            _shares(path, samples, seed, network, (max_dim, max_degree))
+            _shares(path, samples, seed, (network, kernel, domain), (max_dim, max_degree))
         )
         for entry in _entries(part, share, seed + n)
     ]
@@ -526,12 +543,12 @@ def _shares(
     path: str | os.PathLike[str],
     samples: int,
     seed: int,
-    network: Network | str | None,
+    which: tuple[Network | str | None, Kernel | None, str | None],
     most: tuple[int | None, int | None],
 ) -> Iterator[tuple[TableSlice, int]]:
     """Part of each network of the table with its number of samples, one in memory at a time."""
     with open_table(path) as table:
-        names = list(table.networks) if network is None else [table.name(network)]
+        names = table.names(which[0], kernel=which[1], domain=which[2])
         for n, name in enumerate(names):
             share = samples // len(names) + (n < samples % len(names))
             dims = _up_to(_dims(table, name, seed), most[0], "max_dim")

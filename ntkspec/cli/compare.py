@@ -152,14 +152,17 @@ def _measured(row: Row | ExtrapolatedRow) -> str:
     if row.measured is None:
         bound = getattr(row, "bound", None)
         return "" if bound is None else f"< {bound:.2g}"
-    if row.low is None or row.high is None:
-        return f"{row.measured:.4g}"
-    return f"{row.measured:.4g}±{(row.high - row.low) / 2:.1g}"
+    return _interval(row.measured, row, ".4g", ".1g")
 
 
 def _ratio(level: Level) -> str:
     if level.ratio is None:
         return "0" if level.rate == 0.0 else ""
-    if level.low is None or level.high is None:
-        return f"{level.ratio:.3f}"
-    return f"{level.ratio:.3f}±{(level.high - level.low) / 2:.3f}"
+    return _interval(level.ratio, level, ".3f", ".3f")
+
+
+def _interval(value: float, ends: Row | ExtrapolatedRow | Level, form: str, half: str) -> str:
+    """A value with half of its confidence interval, if there is one."""
+    if ends.low is None or ends.high is None:
+        return format(value, form)
+    return f"{value:{form}}±{(ends.high - ends.low) / 2:{half}}"

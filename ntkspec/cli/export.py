@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import TABLE, table_options
 
 __all__ = ["export"]
 
@@ -23,7 +23,7 @@ __all__ = ["export"]
     "--format", "layout", type=click.Choice(["csv", "json", "netcdf", "parquet"]), default="csv",
     show_default=True, help="In JSON null stands for the logarithm of 0.",
 )  # fmt: skip
-@click.option("--network", help="Its name in the table.  [default: all]")
+@table_options
 @click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
 @click.option(
     "--degrees", metavar="RANGE", help="a:b, a:b:step, a:b:*ratio, 0,4,8:20.  [default: all]"
@@ -32,9 +32,9 @@ def export(
     table: Path,
     output: Path,
     layout: str,
-    network: str | None,
     dim: str | None,
     degrees: str | None,
+    **selection: Any,
 ) -> None:
     """Write entries of TABLE as CSV, JSON, netCDF4 or Parquet, with all digits.
 
@@ -48,11 +48,8 @@ def export(
     from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
 
-    selection: dict[str, Any] = {
-        "network": network,
-        "dim": None if dim is None else parse_range(dim, "dim"),
-        "degrees": None if degrees is None else parse_range(degrees, "degrees"),
-    }
+    selection["dim"] = None if dim is None else parse_range(dim, "dim")
+    selection["degrees"] = None if degrees is None else parse_range(degrees, "degrees")
     binary = layout in ("netcdf", "parquet")
     if binary and str(output) == "-":
         raise NtkspecError(f"output = '-' is not allowed; {layout} needs a file")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import TABLE, table_options
 from ntkspec.cli.streams import say
 from ntkspec.files.text import CsvWriter
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["fit"]
 
 COLUMNS = (
-    "network", "kernel", "dim", "parity", "supported", "from_degree",
+    "network", "domain", "kernel", "dim", "parity", "supported", "from_degree",
     "law", "power", "power_error", "rate", "rate_error", "log_constant", "log_constant_error",
     "prediction_error", "derived", "derived_power", "derived_rate", "derived_log_constant",
     "derived_from_degree",
@@ -29,13 +29,13 @@ COLUMNS = (
 
 @click.command()
 @click.argument("table", type=TABLE)
-@click.option("--network", help="A network's name in the table.  [default: all]")
+@table_options
 @click.option("--dim", metavar="RANGE", help="As 3,10 or 2:65:*2.  [default: all]")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
     show_default=True, help="csv and json have all three laws, supported or not.",
 )  # fmt: skip
-def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
+def fit(table: Path, dim: str | None, layout: str, **selection: Any) -> None:
     """Fit laws of decay to the eigenvalues of TABLE.
 
     The laws are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
@@ -54,7 +54,7 @@ def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
 
     dims = None if dim is None else parse_range(dim, "dim")
     with open_table(table) as source:
-        found = fits.fit(source, network=network, dim=dims)
+        found = fits.fit(source, dim=dims, **selection)
     if layout == "text":
         _print_text(found)
         return
@@ -70,7 +70,10 @@ def fit(table: Path, network: str | None, dim: str | None, layout: str) -> None:
 
 def _rows(one: FittedSpectrum) -> list[list[Any]]:
     """A row for each fitted law; None for values that are not finite or not known."""
-    start = [one.name, one.kernel, one.dim, one.parity, one.fit.supported, one.fit.from_degree]
+    start = [
+        one.name, one.domain.name, one.kernel, one.dim, one.parity, one.fit.supported,
+        one.fit.from_degree,
+    ]  # fmt: skip
     end: list[Any] = [None] * 5
     if (law := one.derived) is not None:
         end = [law.kind, law.power, law.rate, law.log_constant, one.derived_from]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-__all__ = ["PATH", "TABLE", "added", "format_option", "network_options"]
+__all__ = ["PATH", "TABLE", "added", "format_option", "network_options", "table_options"]
 
 
 class TablePath(click.Path):
@@ -49,12 +49,25 @@ OPTIONS = (
 
 NAMES = ("slope", "power", "depth", "weight_variance", "bias_variance", "trained", "weights")
 
+GROUPS = (
+    click.option("--network", help="Its name in the table.  [default: all]"),
+    click.option("--kernel", metavar="ntk|nngp", help="Of the networks.  [default: all]"),
+    click.option(
+        "--domain", metavar="sphere|cube|gaussian", help="Of the networks.  [default: all]"
+    ),
+)
+
 
 def added(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
     """Return a command with options, which its help lists in this order."""
     for option in reversed(tuple(options)):
         command = option(command)
     return command
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose groups of a table."""
+    return added(GROUPS, command)
 
 
 def format_option(

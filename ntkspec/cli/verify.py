@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import TABLE, table_options
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = ["verify"]
     help="Seed of the random choice; the same seed checks the same entries.  [default: random]",
 )
 @click.option("--workers", type=int, help="Processes.  [default: one for each processor]")
-@click.option("--network", help="Its name in the table.  [default: all]")
+@table_options
 @click.option("--max-dim", type=int, help="Draw from dimensions up to this.  [default: all]")
 @click.option("--max-degree", type=int, help="Draw from degrees up to this.  [default: all]")
 @click.option(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare.predicted import ComparedMember, NetworkAtStart, Predictions
-from ntkspec.compare.results import TOLERANCE, Comparison, Curves, ExtrapolatedRow, Row
+from ntkspec.compare.results import TOLERANCE, Comparison, ExtrapolatedRow, Row
 from ntkspec.compare.verdicts import (
     MOST_RATIO,
     judge,
@@ -118,35 +118,28 @@ def _collect(
     missing: list[Missing],
     tolerance: float,
 ) -> Comparison:
-    rows, curves = [], {}
     absent: dict[tuple[str, int], list[Missing]] = {key: [] for key in found}
     for one in missing:
         absent.setdefault((one.loss, one.width), []).append(one)
-    for (loss, width), without in sorted(absent.items(), key=lambda item: item[0][1]):
-        seeds = found.get((loss, width), [])
-        for j, degree in enumerate(predictions.degrees):
-            rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance))
-            if seeds:
-                curves[loss, width, degree] = _joined([one.curves[j] for one in seeds])
-    order = {loss: place for place, (loss, _) in enumerate(absent)}
-    rows.sort(key=lambda row: (order[row.loss], row.width, row.degree))
-    extrapolated, powers = [], {}
-    for loss in dict.fromkeys(key[0] for key in found):
+    rows, curves, powers = [], {}, {}
+    extrapolated: list[ExtrapolatedRow] = []
+    for loss in dict.fromkeys(loss for loss, _ in absent):
+        for width in sorted(width for name, width in absent if name == loss):
+            seeds, without = found.get((loss, width), []), absent[loss, width]
+            for j, degree in enumerate(predictions.degrees):
+                rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance))
+                if seeds:  # the measured curves of all, with the predictions of the first
+                    measured = [curve for one in seeds for curve in one.curves[j].measured]
+                    curves[loss, width, degree] = replace(seeds[0].curves[j], measured=measured)
         by_width = {w: seeds for (name, w), seeds in found.items() if name == loss}
-        series = _ratios_by_width(by_width, len(predictions.degrees))
-        powers[loss] = width_power(list(series.values()))
-        without = [one for (name, _), some in absent.items() if name == loss for one in some]
-        for row in _extrapolate(predictions, loss, by_width, series, powers[loss], tolerance):
-            continuum = withhold(row.continuum, without, "this loss")
-            points = withhold(row.points, without, "this loss")
-            extrapolated.append(replace(row, continuum=continuum, points=points))
+        if by_width:
+            without = [one for one in missing if one.loss == loss]
+            series = _ratios_by_width(by_width, len(predictions.degrees))
+            powers[loss] = width_power(list(series.values()))
+            extrapolated += _extrapolate(
+                predictions, loss, by_width, series, powers[loss], without, tolerance
+            )
     return Comparison(rows, extrapolated, powers, curves, tolerance, missing)
-
-
-def _joined(seeds: list[Curves]) -> Curves:
-    """The measured curves of all seeds with the predictions of the first."""
-    measured = [curve for one in seeds for curve in one.measured]
-    return replace(seeds[0], measured=measured)
 
 
 def _row(
@@ -213,6 +206,7 @@ def _extrapolate(
     by_width: Mapping[int, list[ComparedMember]],
     series: Mapping[int, Mapping[int, Array]],
     power: WidthPower,
+    missing: list[Missing],
     tolerance: float,
 ) -> Iterator[ExtrapolatedRow]:
     for j, by_degree in series.items():
@@ -232,6 +226,6 @@ def _extrapolate(
             low=values[1],
             high=values[2],
             trend=limit.trend,
-            continuum=judge_limit(continuum, values, tolerance),
-            points=judge_limit(points, values, tolerance),
+            continuum=withhold(judge_limit(continuum, values, tolerance), missing, "this loss"),
+            points=withhold(judge_limit(points, values, tolerance), missing, "this loss"),
         )

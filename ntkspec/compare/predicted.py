@@ -128,10 +128,7 @@ class Predictions:
 
     def _loss(self, s: float) -> L2Loss | SobolevLoss:
         """The loss with exponent s; NaN is plain L2."""
-        recipe, points = self.run.recipe.loss, self.run.points
-        if math.isnan(s):
-            return L2Loss(points)
-        return SobolevLoss(points, s, recipe.weight, recipe.max_degree)
+        return self.run.recipe.loss.at(self.run.points, None if math.isnan(s) else s)
 
     def _factor(self, s: float) -> Array:
         if s not in self._factors:

@@ -128,11 +128,6 @@ class Row(Value):
         """Verdict on the rate predicted for the training points."""
         return self.points.verdict
 
-    @property
-    def reason(self) -> str:
-        """Why there is no verdict."""
-        return self.points.reason
-
 
 @dataclass(frozen=True, eq=False)
 class ExtrapolatedRow(Value):
@@ -285,19 +280,9 @@ class Comparison(Tabular):
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw measured over predicted rates for the points against the degree.
 
-        Each loss and width is drawn with its 95 % intervals.  For amplitudes and curves see
-        `ntkspec.plots.comparison.comparison_picture`.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default the current axes.
-        **style
-            For `matplotlib.axes.Axes.errorbar`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
+        Each loss and width is drawn with its 95 % intervals, in the axes given or the current
+        ones, by `matplotlib.axes.Axes.errorbar` with the style given; returns the axes.  For
+        amplitudes and curves see `ntkspec.plots.comparison.comparison_picture`.
         """
         ax = axes_to_draw(ax)
         for loss, width in dict.fromkeys((row.loss, row.width) for row in self.rows):

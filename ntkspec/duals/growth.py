@@ -8,6 +8,7 @@ for sigma^(j) on discs of radius r < y0, the distance of the nearest pole:
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import Any
 
 from flint import arb, arb_series, ctx
@@ -54,13 +55,7 @@ def series_tail(family: str, q: arb, first: int) -> tuple[arb, arb]:
 
 
 class Growth:
-    """Bounds of the sum of c_j over j >= n: cosine coefficients of a smooth network's kernel.
-
-    Parameters
-    ----------
-    network : Network
-    layers : Layers
-    """
+    """Bounds of the sum of c_j over j >= n: cosine coefficients of a smooth network's kernel."""
 
     def __init__(self, network: Any, layers: Any) -> None:
         self.layers = layers
@@ -89,14 +84,9 @@ class Growth:
 
     def _near(self, n: int) -> int:
         """The order with about the smallest bound: the ratio of moments passes n^2 there."""
-        low, high = 1, len(self._moments) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self._moments[middle + 1] / self._moments[middle] < arb(n) ** 2:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        moments, square = self._moments, arb(n) ** 2
+        orders = range(1, len(moments) - 1)
+        return 1 + bisect_left(orders, True, key=lambda p: not moments[p + 1] / moments[p] < square)
 
     def _continued(self) -> list[tuple[arb, arb]]:
         """(eta, K(cosh eta)) for many eta below the singularity of K."""

@@ -38,10 +38,10 @@ CHECKS = (1.0, 0.75, -0.5, -1.0)
 AGREED = 1e-11
 #: Largest refinement of the rules.
 FINEST = 8
-#: Angles of the trapezoid rule: one radius in FEW tells how many, up to a limit.
+#: Every FEW-th radius determines the number of angles of the trapezoid rule, up to a limit.
 FEW = 8
 MOST_ANGLES = 8192
-#: Bits of the working precision that a dual may lack at that limit.
+#: Largest number of bits of the working precision missing at that limit.
 SPARE = 64
 
 
@@ -138,7 +138,7 @@ def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Fu
     """Smooth: cosine coefficients f_j, and d/d(cos theta) of their sum."""
     bits = ctx.prec
     rule, count = _radial_rule(bits, finer), 128 * finer
-    for part in (rule[::FEW], rule):  # a few radii tell how many angles are needed
+    for part in (rule[::FEW], rule):  # a few radii determine the number of angles
         while True:
             coefficients, noise = _spectrum(function, root, part, count)
             largest = max(abs(c).upper() for c in coefficients)

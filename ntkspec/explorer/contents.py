@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import log_multiplicity, multiplicity
+from ntkspec.domains import Domain, last_degrees, named_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import Law, law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.ranges import parse_range, range_length
+from ntkspec.spectra.trace import trace
 from ntkspec.tables import Table, TableSlice
 
 __all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]
@@ -41,9 +42,10 @@ class Contents:
     Attributes
     ----------
     header : dict
-        JSON: ``source``; ``grids``, each with ``dims``, ``degrees`` and the place of its (D, K)
-        multiplicities; ``networks``, each with its name, parameters, grid, place of its (D, K)
-        eigenvalues, trace K(1), error bounds and laws.
+        JSON: ``source``; ``grids``, each with ``domain``, ``dims``, ``degrees``, how many of them
+        each dimension has, and the place of its (D, K) multiplicities; ``networks``, each with its
+        name, parameters, grid, place of its (D, K) eigenvalues, traces E K(x, x) (one, or one for
+        each dimension), error bounds and laws.
     numbers : float64 array
         The arrays one after another, as `encoded`.
 
@@ -180,15 +182,32 @@ def _grid(
     """Return the index of the grid of a slice's dimensions and degrees; add it if it is new."""
     dims, degrees = part.dims.tolist(), part.degrees.tolist()
     for i, grid in enumerate(grids):
-        if grid["dims"] == dims and grid["degrees"] == degrees:
+        if (grid["domain"], grid["dims"], grid["degrees"]) == (part.domain, dims, degrees):
             return i
-    rows = np.array([_multiplicities(dim, part.degrees) for dim in dims])
-    grids.append({"dims": dims, "degrees": degrees, "place": _add(rows, parts)})
+    domains = [named_domain(part.domain, dim) for dim in dims]
+    last = last_degrees(part.domain, part.dims)
+    counts = np.searchsorted(part.degrees, last, "right").tolist()
+    rows = np.zeros((len(dims), len(degrees)))
+    for row, domain, count in zip(rows, domains, counts, strict=True):
+        k = part.degrees[:count]
+        row[:count] = encoded(domain.multiplicity(k), domain.log_multiplicity(k), sign=-1.0)
+    grids.append(
+        {
+            "domain": part.domain, "dims": dims, "degrees": degrees, "counts": counts,
+            "laplacian": [_has_laplacian(domain) for domain in domains],
+            "place": _add(rows, parts),
+        }
+    )  # fmt: skip
     return len(grids) - 1
 
 
-def _multiplicities(dim: int, degrees: NDArray[np.int64]) -> NDArray[np.float64]:
-    return encoded(multiplicity(dim, degrees), log_multiplicity(dim, degrees), sign=-1.0)
+def _has_laplacian(domain: Domain) -> bool:
+    """Whether the weight of the domain's Laplacian is defined by degree."""
+    try:
+        domain.laplacian(np.zeros(1, np.int64))
+    except NtkspecError:
+        return False
+    return True
 
 
 def _numbers(part: TableSlice) -> NDArray[np.float64]:
@@ -203,23 +222,31 @@ def _numbers(part: TableSlice) -> NDArray[np.float64]:
 def _described(part: TableSlice) -> dict[str, Any]:
     """A network and its kernel as the page's header describes them."""
     network = part.network
-    parameters = {name: getattr(network, name) for name in PARAMETERS} | {"kernel": part.kernel}
+    parameters = {name: getattr(network, name) for name in PARAMETERS}
+    parameters |= {"kernel": part.kernel, "domain": part.domain}
+    domains = [named_domain(part.domain, dim) for dim in part.dims.tolist()]
     return {
         "name": part.name,
         "parameters": parameters | {"activation": network.name},
-        "trace": _trace(network, part.kernel),
+        "traces": [
+            _trace(network, domain, part.kernel)
+            for domain in (domains[:1] if domains[0].unit else domains)
+        ],
         "relative_error": part.relative_error.tolist(),
         "laws": [
-            _law(network, dim, part.kernel, part.degrees, logs)
-            for dim, logs in zip(part.dims.tolist(), part.log_eigenvalues, strict=True)
+            _law(network, domain, part.kernel, part.degrees, logs)
+            for domain, logs in zip(domains, part.log_eigenvalues, strict=True)
         ],
     }
 
 
-def _trace(network: Network, kernel: Kernel) -> dict[str, Any]:
-    """K(1), or why it is unknown."""
+def _trace(network: Network, domain: Domain, kernel: Kernel) -> dict[str, Any]:
+    """E K(x, x), or why it is unknown."""
     try:
-        value = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
+        if domain.unit:
+            value = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
+        else:
+            value = trace(network, domain, kernel)[0]
     except NtkspecError as error:
         return {"unknown": str(error)}
     return {"value": value}
@@ -227,14 +254,14 @@ def _trace(network: Network, kernel: Kernel) -> dict[str, Any]:
 
 def _law(
     network: Network,
-    dim: int,
+    domain: Domain,
     kernel: Kernel,
     degrees: NDArray[np.int64],
     logs: NDArray[np.float64],
 ) -> dict[str, Any]:
     """The law's parts, one for each parity or one for all degrees, or why there is no law."""
     try:
-        found = law(network, dim, kernel=kernel)
+        found = law(network, domain, kernel=kernel)
     except NtkspecError as error:
         return {"unknown": str(error)}
     parts = [found] if found.other is None else [found, found.other]

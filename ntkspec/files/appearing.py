@@ -27,8 +27,6 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.seals import Numbers, begins_as_hdf5, carries_seal, seal
 
 __all__ = [
-    "NO_ROOM",
-    "PART",
     "appearing",
     "appearing_hdf5",
     "appearing_text",
@@ -190,7 +188,7 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
         yield part
         waiting_for_disk.get()()
         if follow:
-            _pass_on(target, part)
+            _copy_owner(target, part)
         _flush(part)
         os.replace(part, target)
         _flush(target.parent)
@@ -223,7 +221,7 @@ def check_part(path: Path) -> None:
     )
 
 
-def _pass_on(old: Path, new: Path) -> None:
+def _copy_owner(old: Path, new: Path) -> None:
     """Give the new file the owner and permissions of the old one, as far as allowed."""
     try:
         about = old.stat()
@@ -305,12 +303,13 @@ def appearing_hdf5(
                 if numbers is not None:
                     kind = str(file.attrs.get("format", ""))
                     arrays, chunks = numbers.located(file)
-            plain.raise_error()
+            if plain.error is not None:
+                raise plain.error
         if numbers is not None:
             seal(part, kind, arrays, chunks)
 
 
-class _Enduring(io.RawIOBase):
+class _Enduring(io.FileIO):
     """A file that accepts every write and reports errors at the end.
 
     HDF5 crashes the process if a write fails, so errors are hidden from it and the file is
@@ -318,60 +317,30 @@ class _Enduring(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
-        self._at = 0
-        self._error: OSError | None = None
-
-    def raise_error(self) -> None:
-        """Raise the first error, if any."""
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset if whence == os.SEEK_SET else self._file.seek(offset, whence)
-        return self._at
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
 
     def readinto(self, buffer: Any) -> int:
-        count = os.preadv(self._file.fileno(), [buffer], self._at)
-        self._at += count
-        return count
+        return super().readinto(buffer) or 0
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
         size = len(rest)
-        at = self._at
+        end = self.tell() + size
         try:
-            while rest and self._error is None:
-                count = os.pwrite(self._file.fileno(), rest, at)
-                rest, at = rest[count:], at + count
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
         except OSError as error:
-            self._error = error
-        self._at += size
+            self.error = error
+        self.seek(end)
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        size = self._at if size is None else size
         try:
-            self._file.truncate(size)
+            return super().truncate(size)
         except OSError as error:
-            self._error = self._error or error
-        return size
+            self.error = self.error or error
+            return size or 0
 
 
 @contextmanager
@@ -385,7 +354,7 @@ def _signals_wait() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         if _called_by_hdf5(frame):
             # Not by threading, which would wait here until the thread has begun.
-            _thread.start_new_thread(_again, (number,))
+            _thread.start_new_thread(_raise_again, (number,))
         else:
             handlers[number](number, frame)
 
@@ -401,7 +370,7 @@ def _signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _again(number: int) -> None:
+def _raise_again(number: int) -> None:
     time.sleep(SOON)
     signal.raise_signal(number)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import TableError
 from ntkspec.files.seals import SealedFile
 
-__all__ = ["SEALED_FILTERS", "ChunkedReader", "runs"]
+__all__ = ["ChunkedReader", "runs"]
 
 DEFLATE, SHUFFLE, FLETCHER, BLOSC, ZSTD = 1, 2, 3, 32001, 32015
 #: Filters of HDF5 that a file may use.

@@ -32,8 +32,6 @@ from ntkspec.errors import TableError
 from ntkspec.files.inputs import opened_regular
 
 __all__ = [
-    "CHUNK_TYPE",
-    "Chunked",
     "Numbers",
     "Seal",
     "SealedFile",
@@ -41,7 +39,6 @@ __all__ = [
     "carries_seal",
     "chunk_digest",
     "filters_of",
-    "read_seal",
     "seal",
     "sealed_kind",
 ]
@@ -183,24 +180,11 @@ def seal(
 class Seal:
     """Checksums of the bytes of a file.
 
-    Attributes
-    ----------
-    kind : str
-        The format of the file.
-    size : int
-        Bytes of the HDF5 file without the seal.
-    structure : str
-        Checksum of all bytes outside the chunks.
-    names : list of str
-        Of the arrays whose chunks have a checksum each.
-    table : structured array
-        These arrays, of type `ARRAY_TYPE`.
-    filters : list
-        Filters that arrays have.
-    chunks : structured array
-        The chunks of these arrays, of type `CHUNK_TYPE`, array by array.
-    fingerprint : str
-        Checksum of the seal; files with equal fingerprints are equal.
+    `kind` is the format of the file, `size` that of the HDF5 file without the seal, and `structure`
+    the checksum of all bytes outside the chunks.  `names` and `table`, of type `ARRAY_TYPE`,
+    describe the arrays whose chunks have a checksum each, `filters` the filters that they have, and
+    `chunks`, of type `CHUNK_TYPE`, these chunks, array by array.  Files with equal fingerprints are
+    equal.
     """
 
     kind: str
@@ -393,21 +377,23 @@ class SealedFile:
 
 def carries_seal(path: Path) -> bool:
     """Whether a file ends with a seal, valid or not."""
-    try:
-        with path.open("rb") as file:
-            file.seek(-FOOTER.size, os.SEEK_END)
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return _bytes(path, len(MAGIC), -FOOTER.size) == MAGIC
 
 
 def begins_as_hdf5(path: Path) -> bool:
     """Whether a file begins with HDF5's signature, even if it is truncated."""
+    found = _bytes(path, len(HDF5))
+    return found is not None and HDF5.startswith(found)
+
+
+def _bytes(path: Path, count: int, start: int = 0) -> bytes | None:
+    """Bytes of a file, counted from its end if start < 0; None if they cannot be read."""
     try:
         with path.open("rb") as file:
-            return HDF5.startswith(file.read(len(HDF5)))
+            file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
+            return file.read(count)
     except OSError:
-        return False
+        return None
 
 
 def sealed_kind(path: Path) -> str:

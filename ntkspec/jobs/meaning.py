@@ -13,10 +13,11 @@ __all__ = ["imported_sources", "meaning", "meaning_digest"]
 IDLE = ("ctx", "kind", "type_comment")
 
 
-def meaning(source: str) -> str:
-    r"""Return the syntax tree of a source as text, the same for every Python from 3.11 on.
+def meaning(source: str | ast.Module) -> str:
+    r"""Return the syntax tree of a source, parsed or not, as text.
 
-    ``ast.dump`` differs between versions: later ones add fields and omit empty ones.
+    It is the same for every Python from 3.11 on.  ``ast.dump`` differs between versions: later
+    ones add fields and omit empty ones.
 
     Examples
     --------
@@ -25,12 +26,8 @@ def meaning(source: str) -> str:
     >>> meaning("x = 1") == meaning("x = 1.0")
     False
     """
-    return _meaning(ast.parse(source))
-
-
-def _meaning(tree: ast.AST) -> str:
     out: list[str] = []
-    _spell(tree, out)
+    _spell(ast.parse(source) if isinstance(source, str) else source, out)
     return "".join(out)
 
 
@@ -83,7 +80,7 @@ def meaning_digest(folder: Path, sources: Mapping[Path, ast.Module]) -> str:
     digest = hashlib.sha256()
     for path in sorted(sources):
         name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{_meaning(sources[path])}\0".encode())
+        digest.update(f"{name}\0{meaning(sources[path])}\0".encode())
     return digest.hexdigest()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from ntkspec.domains import Domain, Sphere, as_domain
+from ntkspec.domains import Domain, Gaussian, Sphere, as_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
@@ -13,6 +14,7 @@ from ntkspec.laws.poles import pole_law
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import shown
 from ntkspec.precision import exclusive
+from ntkspec.spectra.gaussian import homogeneous
 from ntkspec.spectra.spectrum import Spectrum
 
 __all__ = ["law"]
@@ -28,15 +30,17 @@ def law(
     dim: int | None = None,
     kernel: Kernel = "ntk",
 ) -> Law:
-    """Asymptotic law of a network's spectrum on the sphere.
+    """Asymptotic law of a network's spectrum.
 
     Parameters
     ----------
     source : Network, Spectrum or str
         A string is the poster's network with that activation.  A spectrum has its domain and
         kernel.
-    domain : Sphere or int, optional
-        An integer stands for the sphere of that dimension; `Sphere(3)` by default.
+    domain : Sphere, Gaussian or int, optional
+        An integer stands for the sphere of that dimension; `Sphere(3)` by default.  Under the
+        Gaussian measure, networks whose kernel is a power of the norms times a function of the
+        cosine: piecewise powers without bias.
     dim : int, optional
         Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
@@ -51,7 +55,7 @@ def law(
     Raises
     ------
     NtkspecError
-        For a domain other than a sphere; for a linear network (slope 1), whose spectrum ends at
+        For a domain without a derived law; for a linear network (slope 1), whose spectrum ends at
         degree 1; for a user's activation, whose singularities are unknown; when variances leave
         the range of doubles.
 
@@ -71,6 +75,8 @@ def law(
     >>> import ntkspec
     >>> law(ntkspec.spectrum("relu", dim=5, degrees=[2])).power
     -5.0
+    >>> law(Network("relu", depth=2), ntkspec.Gaussian(5))
+    Law of relu under the Gaussian measure, dim = 5 (ntk): 5.174 k^-5, even k
     """
     if isinstance(source, Spectrum):
         if domain is not None or dim is not None:
@@ -78,12 +84,7 @@ def law(
         network, where, kernel = _network_of(source), source.domain, source.kernel
     else:
         network, where = as_network(source), as_domain(domain, dim)
-    if not isinstance(where, Sphere):
-        raise NtkspecError(
-            f"domain = {shown(where)} has no derived law; laws are derived on the sphere, "
-            f"as for ntkspec.Sphere({where.dim})"
-        )
-    dim = where.dim
+    dim, shift = where.dim, _log_factor(network, where, kernel)
     network.mixture(kernel)  # raises if the network has no such kernel
     kind = network.sigma.singularity.kind
     if kind not in _DERIVED or network.sigma.user:
@@ -99,9 +100,36 @@ def law(
             f"{network.weight_variance}, bias_variance = {network.bias_variance}, depth = "
             f"{network.depth}; use less extreme values"
         ) from None
-    of = network, dim, kernel
-    other = None if found.other is None else replace(found.other, spectrum=of)
-    return replace(found, other=other, spectrum=of)
+    other = None if found.other is None else _placed(found.other, network, where, kernel, shift)
+    return replace(_placed(found, network, where, kernel, shift), other=other)
+
+
+def _placed(found: Law, network: Network, where: Domain, kernel: Kernel, shift: float) -> Law:
+    constant = found.log_constant + shift
+    return replace(found, log_constant=constant, spectrum=(network, where, kernel))
+
+
+def _log_factor(network: Network, where: Domain, kernel: Kernel) -> float:
+    """Logarithm of the factor between the eigenvalues on a domain and those on the sphere.
+
+    Raises
+    ------
+    NtkspecError
+        When there is none.
+    """
+    if isinstance(where, Sphere):
+        return 0.0
+    why = "laws are derived for piecewise powers without bias there, and on the sphere"
+    if isinstance(where, Gaussian) and homogeneous.ROUTE.takes(network, where, kernel) is not None:
+        assert network.sigma.homogeneous is not None
+        power = network.sigma.homogeneous[0] ** network.depth
+        return sum(math.log1p(2.0 * i / where.dim) for i in range(power))
+    if where.last_degree is not None:
+        why = f"its degrees end at {where.last_degree}, and laws are for large degrees"
+    raise NtkspecError(
+        f"domain = {shown(where)} has no derived law for {network.name}: {why}; on the sphere use "
+        f"ntkspec.Sphere({max(where.dim, Sphere.least_dim)})"
+    )
 
 
 def _network_of(spectrum: Spectrum) -> Network:

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Sphere
+from ntkspec.domains import Domain, named_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.derived import law
 from ntkspec.laws.form import Law
@@ -183,11 +183,16 @@ class FittedSpectrum:
     name: str
     network: Network | ZonalKernel
     kernel: Kernel
-    dim: int
+    domain: Domain
     parity: int
     fit: Fit
     derived: Law | None
     derived_from: int | None = None
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the inputs."""
+        return self.domain.dim
 
     def __repr__(self) -> str:
         found = "no law is supported" if self.fit.best is None else repr(self.fit.best)
@@ -199,7 +204,9 @@ class FittedSpectrum:
 
     def _title(self) -> str:
         degrees = ("even", "odd")[self.parity]
-        return f"Fit of {self.name}, dim = {self.dim} ({self.kernel}), {degrees} k"
+        return (
+            f"Fit of {self.name}{self.domain.place}, dim = {self.dim} ({self.kernel}), {degrees} k"
+        )
 
 
 def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> Fit:
@@ -245,14 +252,17 @@ def fit(
     *,
     network: Network | str | None = None,
     dim: int | Iterable[int] | str | None = None,
+    kernel: Kernel | None = None,
+    domain: str | None = None,
 ) -> list[FittedSpectrum]:
     """Fit the three laws to eigenvalues, each dimension and parity separately.
 
     Parameters
     ----------
     source : Table, TableSlice or Spectrum
-    network : Network or str, optional
-        Of a table: the one to fit; all if not given.
+        Of a spectrum with several eigenvalues for each degree, the largest are fitted.
+    network, kernel, domain : optional
+        Of a table: those to fit, as for `Table.names`; all if not given.
     dim : int, iterable of int or str, optional
         Of a table: the dimensions to fit; all if not given.
 
@@ -280,24 +290,24 @@ def fit(
     ['stretched']
     """
     if isinstance(source, Table):
-        names = list(source.networks) if network is None else [network]
         dims = parse_range(dim, "dim") if isinstance(dim, str) else dim
         if isinstance(dims, Iterable) and not isinstance(dims, range):
             dims = list(dims)  # for several networks
-        return [one for name in names for one in _fit_slice(source.select(name, dim=dims))]
-    if network is not None or dim is not None:
-        raise NtkspecError("network and dim select from a table; give them with a Table only")
+        parts = source.parts(network, dims, kernel=kernel, domain=domain)
+        return [one for part in parts for one in _fit_slice(part.read())]
+    if any(one is not None for one in (network, dim, kernel, domain)):
+        raise NtkspecError(
+            "network, kernel, domain and dim select from a table; give them with a Table only"
+        )
     if isinstance(source, TableSlice):
         return _fit_slice(source)
-    if isinstance(source, Spectrum) and source.domain.single:
-        on_sphere = isinstance(source.domain, Sphere)
-        return _fit_dimension(
-            source.network.name, source.network, source.kernel, source.dim, source.degrees,
-            source.log_eigenvalues, on_sphere=on_sphere,
-        )  # fmt: skip
+    if isinstance(source, Spectrum):
+        log = source.log_eigenvalues.reshape(source.degrees.size, -1)[:, 0]
+        return _fit_domain(
+            source.network.name, source.network, source.kernel, source.domain, source.degrees, log
+        )
     raise NtkspecError(
-        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a "
-        "Spectrum with one eigenvalue for each degree"
+        f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a Spectrum"
     )
 
 
@@ -321,39 +331,38 @@ def _support(fit: Fit) -> str:
 def _fit_slice(part: TableSlice) -> list[FittedSpectrum]:
     found = []
     for dim, log in zip(part.dims.tolist(), part.log_eigenvalues, strict=True):
-        found += _fit_dimension(part.name, part.network, part.kernel, dim, part.degrees, log)
+        domain = named_domain(part.domain, dim)
+        found += _fit_domain(part.name, part.network, part.kernel, domain, part.degrees, log)
     return found
 
 
-def _fit_dimension(
+def _fit_domain(
     name: str,
     network: Network | ZonalKernel,
     kernel: Kernel,
-    dim: int,
+    domain: Domain,
     degrees: NDArray[np.int64],
     log: Vector,
-    *,
-    on_sphere: bool = True,
 ) -> list[FittedSpectrum]:
     """Both parities in one dimension."""
     found = []
-    derived = _derived(network, dim, kernel) if on_sphere else None
+    derived = _derived(network, domain, kernel)
     for parity in (0, 1):
         at = (degrees % 2 == parity) & np.isfinite(log) & (degrees > 0)
         if at.sum() < 3:
             continue
-        fitted = fit_law(degrees[at], log[at], dim=dim)
+        fitted = fit_law(degrees[at], log[at], dim=domain.dim)
         one = derived.of_parity(parity) if derived is not None else None
         first = None if one is None else holds_within(one, degrees[at], log[at])
-        found.append(FittedSpectrum(name, network, kernel, dim, parity, fitted, one, first))
+        found.append(FittedSpectrum(name, network, kernel, domain, parity, fitted, one, first))
     return found
 
 
-def _derived(network: Network | ZonalKernel, dim: int, kernel: Kernel) -> Law | None:
+def _derived(network: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> Law | None:
     if isinstance(network, ZonalKernel):
         return None
     try:
-        return law(network, dim, kernel=kernel)
+        return law(network, domain, kernel=kernel)
     except NtkspecError:
         return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.spectrum import spectrum
@@ -28,30 +29,10 @@ FAR = 16.0
 
 
 def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) -> int | None:
-    """First of some degrees from which a law holds to 10 %.
+    """First of increasing degrees from which a law holds to 10 %, or None if it is not seen.
 
     The law holds at all degrees of its parity from there to the last, which is at least twice as
     high, and is closest at the end.
-
-    Parameters
-    ----------
-    law : Law
-    degrees : (K,) int64 array
-        Increasing.
-    logs : (K,) float64 array
-        Natural logarithms of the eigenvalues.
-
-    Returns
-    -------
-    int or None
-        None if the known degrees do not show that it holds.
-
-    Examples
-    --------
-    >>> from ntkspec.laws import law
-    >>> k = np.arange(0, 101, 2)
-    >>> holds_within(law("relu", 3), k, spectrum("relu", 3, k).log_eigenvalues)
-    10
     """
     at = (degrees > 0) & ((law.parity is None) | (degrees % 2 == law.parity))
     k = degrees[at]
@@ -69,16 +50,17 @@ def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]
 
 
 @lru_cache(maxsize=256)
-def first_degree(network: Network, dim: int, kernel: Kernel, law: Law) -> int | None:
+def first_degree(network: Network, domain: Domain, kernel: Kernel, law: Law) -> int | None:
     """`holds_within` for the degrees that can be computed within some seconds."""
     most = MOST if row_provider(network, kernel).degrees_alone else MOST_BY_BALLS
-    last, before = LEAST, math.inf
+    most, last, before = min(most, domain.most_degree), LEAST, math.inf
     while last <= most:
         degrees = np.arange(law.parity or 0, last + 1, 1 if law.parity is None else 2)
         try:
-            logs = spectrum(network, dim, degrees, kernel=kernel).log_eigenvalues
+            logs = spectrum(network, domain, degrees, kernel=kernel).log_eigenvalues
         except NtkspecError:
             return None
+        logs = logs.reshape(logs.shape[0], -1)[:, 0]
         found = holds_within(law, degrees, logs)
         if found is not None:
             return found
@@ -89,5 +71,5 @@ def first_degree(network: Network, dim: int, kernel: Kernel, law: Law) -> int | 
         # Assuming decay as a power of the degree, the distance falls to a tenth at this degree.
         if fall > 1.01 and last * (off / CLOSE) ** (math.log(2.0) / math.log(fall)) > FAR * most:
             return None
-        before, last = off, 2 * last
+        before, last = off, min(2 * last, most) if last < most else most + 1
     return None

@@ -46,7 +46,7 @@ class Curve:
 
 
 def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
-    """Draw eigenvalues against degrees for the networks of a table, with their laws.
+    """Draw eigenvalues on the sphere against degrees for the networks of a table, with their laws.
 
     The left panels are log-log, where power laws are straight; the right ones are log-linear, down
     to the smallest value.  Small grey crosses show Gauss-Gegenbauer quadrature in doubles with 2000
@@ -55,7 +55,8 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
     Parameters
     ----------
     table : path
-        Table with up to eight networks; dimensions 3, 10 and 64 are drawn if it has them.
+        Table with up to eight networks on the sphere; dimensions 3, 10 and 64 are drawn if it
+        has them.
     outputs : sequence of path
         Files to write; the suffix .png, .svg or .pdf sets the format.
 
@@ -86,7 +87,8 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
 
 
 def _dims(table: Table) -> list[int]:
-    common = set.intersection(*(set(table.dims(name).tolist()) for name in table.networks))
+    names = table.names(domain="sphere")
+    common = set.intersection(*(set(table.dims(name).tolist()) for name in names))
     if not common:
         raise NtkspecError("the table's networks have no dimension in common")
     preferred = [dim for dim in PREFERRED_DIMS if dim in common]
@@ -96,11 +98,11 @@ def _dims(table: Table) -> list[int]:
 
 def _curves(table: Table, dim: int) -> list[Curve]:
     curves = []
-    if len(table.networks) > len(STYLES):
-        raise NtkspecError(
-            f"the table has {len(table.networks)} networks; at most {len(STYLES)} can be drawn"
-        )
-    for (name, network), style in zip(table.networks.items(), STYLES, strict=False):
+    names = table.names(domain="sphere")
+    if len(names) > len(STYLES):
+        raise NtkspecError(f"the table has {len(names)} networks; at most {len(STYLES)} are drawn")
+    for name, style in zip(names, STYLES, strict=False):
+        network = table.key(name).network
         degrees = _thinned(table.degrees(name))
         part = table.select(name, dim=dim, degrees=degrees)
         exact = np.asarray(part.log_eigenvalues).ravel() / math.log(10.0)

@@ -52,11 +52,5 @@ class ByDegree(Result):
 
 
 def along(*axes: str, **arrays: NDArray[Any]) -> Variables:
-    """Return arrays as variables along the same axes.
-
-    Examples
-    --------
-    >>> along("degree", time=np.ones(1))
-    {'time': (('degree',), array([1.]))}
-    """
+    """Return arrays as variables along the same axes."""
     return {name: (axes, array) for name, array in arrays.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,13 +19,12 @@ from ntkspec.conventions import check_degrees
 from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, as_whole, numbers, shown
+from ntkspec.parameters import as_number, as_whole, numbers, one_of, shown
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.predict.modes import Modes, Source, first_degree, resolved
 from ntkspec.predict.regularization import (
     Regularization,
     RidgeScale,
-    checked_ridge_scale,
     doubt_at,
     regularization,
 )
@@ -237,7 +236,8 @@ def learning_curve(
             f"samples = {shown(samples)} is not allowed; give numbers that are at least 1"
         )
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
-    deltas = ridge * (sizes if checked_ridge_scale(ridge_scale) == "operator" else 1.0 + 0 * sizes)
+    scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
+    deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
     target = _checked_power(power)
     known = resolved(
         source, where, kernel, max_degree, max(k for k, _ in target),
@@ -300,7 +300,8 @@ def samples_to_learn(
     where, left = one_given(domain, dim), as_number(error)
     if not 0.0 < left < 1.0:
         raise NtkspecError(f"error = {shown(error)} is not allowed; it must be between 0 and 1")
-    ridge, scale = _nonnegative(ridge, "ridge"), checked_ridge_scale(ridge_scale)
+    ridge = _nonnegative(ridge, "ridge")
+    scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     wanted = _checked_degrees(degrees, source, where)
     odds = math.log(left / (1.0 - left))
     known = resolved(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import numbers, shown, whole_number
+from ntkspec.parameters import numbers, one_of, shown, whole_number
 from ntkspec.predict.by_degree import ByDegree, Variables, along
 from ntkspec.predict.modes import Source, resolved
-from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
+from ntkspec.predict.regularization import RidgeScale, regularization
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
 
@@ -141,8 +141,8 @@ def effective_dimension(
     values = np.atleast_1d(numbers(ridge, "ridge"))
     if not (values.size and values.ndim == 1 and np.all((values > 0.0) & np.isfinite(values))):
         raise NtkspecError(f"ridge = {shown(ridge)} is not allowed; give positive numbers")
-    n = _checked_samples(samples)
-    if checked_ridge_scale(ridge_scale) == "matrix":
+    n = None if samples is None else whole_number(samples, "samples", 1)
+    if one_of(ridge_scale, "ridge_scale", get_args(RidgeScale)) == "matrix":
         if n is None:
             raise NtkspecError("ridge_scale = 'matrix' is not allowed without samples")
         values = values / n
@@ -161,7 +161,3 @@ def effective_dimension(
         np.stack([below, above], axis=1), parts, second[0],
         np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip
-
-
-def _checked_samples(samples: int | None) -> int | None:
-    return None if samples is None else whole_number(samples, "samples", 1)

@@ -131,17 +131,12 @@ class Modes(ByDegree):
         return found
 
     def place(self, degree: int, radial: int = 0, what: str = "degree") -> int:
-        """Index of an eigenvalue.
+        """Index of an eigenvalue by its degree and rank.
 
         Raises
         ------
         NtkspecError
             When its degree, or its rank in the degree, is not known.
-
-        Examples
-        --------
-        >>> modes("relu", max_degree=4).place(2)
-        2
         """
         found = self.places(degree, what)
         if not 0 <= radial < len(found):
@@ -357,27 +352,13 @@ def modes(
 
 
 def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
-    """Largest degree that is computed first: the requested one, if it exists and is cheap.
-
-    Examples
-    --------
-    >>> from ntkspec import Cube, Gaussian
-    >>> first_degree(Sphere(3)), first_degree(Cube(30)), first_degree(Gaussian(3))
-    (128, 30, 8)
-    """
+    """Largest degree that is computed first: the requested one, if it exists and is cheap."""
     end = domain.last_degree if domain.single else domain.default_degrees[-1]
     return wanted if end is None else min(wanted, end)
 
 
 def modes_to(source: Source, domain: Domain | int | None, kernel: Kernel, last: int) -> Modes:
-    """Modes to a degree; of a user's function to half of it, a quarter, ... if it fails.
-
-    Examples
-    --------
-    >>> smooth = ZonalKernel(lambda t: (t - 1).exp(), arithmetic="flint")
-    >>> modes_to(smooth, 3, "ntk", 1024).degrees[-1]  # beyond, all digits cancel
-    np.int64(64)
-    """
+    """Modes to a degree; of a user's function to half of it, a quarter, ... if it fails."""
     if not _is_user(source):
         return modes(source, domain, kernel=kernel, max_degree=last)
     while True:
@@ -452,28 +433,12 @@ def resolved(
     least: int,
     doubt: Callable[[Modes], float],
 ) -> Modes:
-    """Modes with as many degrees as a prediction needs.
+    """Modes to the degree that a prediction needs, at least to `least`; parameters as for `modes`.
 
-    Parameters
-    ----------
-    source, domain, kernel, max_degree
-        As for `modes`.  Without a max_degree the degrees of a network or a kernel are doubled
-        until the doubt is at most 1e-3, stops falling, or 32768 degrees are reached (512 where the
-        eigenvalues have neither a closed form nor a positive series; functions of doubles and the
-        Gaussian measure keep those of `modes`).
-    least : int
-        Largest degree that is required.
-    doubt : callable
-        Relative uncertainty from the omitted degrees, as a function of the modes.
-
-    Returns
-    -------
-    Modes
-
-    Examples
-    --------
-    >>> resolved("relu", 3, "ntk", None, 5, lambda m: m.rest[1] / m.trace).degrees[-1]
-    np.int64(512)
+    Without a max_degree the degrees of a network or a kernel are doubled until the doubt, the
+    relative uncertainty from the omitted degrees, is at most 1e-3 or stops falling, or 32768
+    degrees are reached (512 where the eigenvalues have neither a closed form nor a positive series;
+    functions of doubles and the Gaussian measure keep those of `modes`).
     """
     if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
         return modes(source, domain, kernel=kernel, max_degree=max_degree)
@@ -557,7 +522,7 @@ def _likely_tail(
 
 
 def _extrapolated(log_terms: Array) -> float:
-    """Logarithm of the sum of what follows, if the terms of a parity fall on by their last ratio.
+    """Logarithm of the sum of what follows, if the terms of a parity keep their last ratio.
 
     `Modes.rest_freedom` holds it between the bounds of the rest.
     """
@@ -571,8 +536,8 @@ def _extrapolated(log_terms: Array) -> float:
 def _tail_blocks(degrees: NDArray[np.int64], logs: Array, counts: Array, total: float) -> Array:
     """Blocks of the likely tail in logarithms: sums of N lambda, which make the total, and lambda.
 
-    Of the parity that has more at the end, lambda goes on as k^-q and N lambda as k^-p, with the
-    powers of its last two degrees.
+    In the parity with the larger last term, lambda continues as k^-q and N lambda as k^-p, with
+    the powers of its last two degrees.
     """
     last = max(range(-min(2, degrees.size), 0), key=lambda at: float(logs[at] + counts[at]))
     before = np.flatnonzero((degrees == degrees[last] - 2) & np.isfinite(logs))

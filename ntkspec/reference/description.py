@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import mpmath
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, is_one_of, shown, whole_number
+from ntkspec.parameters import as_number, is_one_of, one_of, shown, whole_number
 
 __all__ = [
     "KINKED",
@@ -36,17 +36,8 @@ SMOOTH = ("sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "g
 class Description:
     """A network by its parameters, which are those of `ntkspec.Network`.
 
-    Attributes
-    ----------
-    activation : str
-    slope : float
-        Slope of leaky_relu for x < 0; 0 for others.
-    power : int
-        Power of relu_power; 1 for others.
-    weight_variance, bias_variance : float
-    depth : int
-    trained : {"hidden", "all"}
-    weights : {"gaussian", "sphere"}
+    The slope is that of leaky_relu for x < 0, and 0 for others; the power that of relu_power, and 1
+    for others.
     """
 
     activation: str
@@ -88,8 +79,7 @@ class Description:
         NtkspecError
             For another kernel's name, and for the NTK of step.
         """
-        if not is_one_of(kernel, ("ntk", "nngp")):
-            raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
+        one_of(kernel, "kernel", get_args(Kernel))
         if kernel == "nngp":
             return 1, 0
         if self.activation == "step":
@@ -154,24 +144,14 @@ def scaled_exactly(
 
 
 def describe(network: Any) -> Description:
-    """Read a network's parameters.
+    """Read the parameters of a network, an activation's name or an object with those attributes.
 
-    Parameters
-    ----------
-    network : str or object
-        An activation's name, or an object with the attributes of a Network; missing ones have
-        Network's defaults.
+    Missing ones have Network's defaults.
 
     Raises
     ------
     NtkspecError
         For an activation that the references do not support, and for parameters out of range.
-
-    Examples
-    --------
-    >>> describe("relu")
-    Description(activation='relu', slope=0.0, power=1, weight_variance=1.0, bias_variance=0.0, \
-depth=1, trained='hidden', weights='gaussian')
     """
     sigma = network if isinstance(network, str) else getattr(network, "activation", network)
     name = getattr(sigma, "name", sigma)
@@ -205,9 +185,6 @@ def _checked(network: Description) -> Description:
         raise NtkspecError(f"bias_variance = {bias!r} is not allowed; it must be at least 0")
     whole_number(network.depth, "depth", 1)
     whole_number(network.power, "power", 1)
-    for field, allowed in (("trained", ("hidden", "all")), ("weights", ("gaussian", "sphere"))):
-        if not is_one_of(value := getattr(network, field), allowed):
-            raise NtkspecError(
-                f"{field} = {shown(value)} is not allowed; use {' or '.join(map(repr, allowed))}"
-            )
+    one_of(network.trained, "trained", ("hidden", "all"))
+    one_of(network.weights, "weights", ("gaussian", "sphere"))
     return network

@@ -14,14 +14,8 @@ __all__ = ["Parity", "parity"]
 class Parity:
     """Degrees that do not vanish.
 
-    Attributes
-    ----------
-    main : {0, 1, None}
-        Parity of the degrees that may all be nonzero; None: of both parities.
-    others : tuple of int
-        The degrees of the other parity that do not vanish.
-    last : int or None
-        All degrees beyond vanish.
+    `main` is the parity of the degrees that may all be nonzero, None for both; `others` are the
+    degrees of the other parity that do not vanish; all degrees beyond `last` vanish.
     """
 
     main: int | None = None

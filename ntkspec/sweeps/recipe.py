@@ -36,7 +36,7 @@ from ntkspec.ranges import parse_range
 from ntkspec.spectra.routes import chosen_route
 from ntkspec.sweeps.batch import Batch
 from ntkspec.tables.layout import GroupKey
-from ntkspec.verification import DIGITS, Method
+from ntkspec.verification import DIGITS, Method, has_reference
 
 __all__ = ["NETWORK_KEYS", "Checks", "Recipe", "parse_recipe", "read_recipe"]
 
@@ -280,6 +280,12 @@ class Recipe:
                 check_existing(domain, self.dims, self.degrees)
             except NtkspecError as error:
                 raise Fault(str(error), ("dims",)) from None
+        for key in self.networks if self.checks.samples else ():
+            if not has_reference(key.network, key.domain, self.checks.method):
+                raise Fault(
+                    f"method = {self.checks.method!r} is not allowed for {key.name}; use 'balls'",
+                    ("checks", "method"),
+                )
         for name, values in (("max_dim", self.dims), ("max_degree", self.degrees)):
             limit = getattr(self.checks, name)
             if limit is not None and limit < values[0]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from ntkspec.activations import refuse_bare_function
 from ntkspec.domains import DOMAINS, last_degrees
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.chunks import runs
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
@@ -26,6 +24,7 @@ from ntkspec.parameters import is_one_of
 from ntkspec.spectra.table import TableSlice
 from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.layout import GroupKey
+from ntkspec.tables.part import Part
 from ntkspec.tables.stored import StoredNetwork, StoredTable
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "open_table"]
 
-#: Rows read in one step when all entries are listed.
-BAND_ROWS = 64
 #: Networks that an error message lists by name.
 MOST_NAMED = 20
 COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative_error")
@@ -225,24 +222,89 @@ class Table:
         for name in self._stored.names:
             self._stored.network(name).verify()
 
-    def rows(
+    def names(
+        self,
+        network: Network | str | None = None,
+        *,
+        kernel: Kernel | None = None,
+        domain: str | None = None,
+    ) -> list[str]:
+        """Return the names of all groups, or of those with a kernel or a domain.
+
+        With a network: the name of one, as chosen by `select`.
+
+        Raises
+        ------
+        NtkspecError
+            When there is none.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     table.names(kernel="nngp")[0]
+        'erf(bias_variance=0.1,depth=2,kernel=nngp)'
+        """
+        if network is not None:
+            return [self._chosen(network, kernel, domain)]
+        _check_choice(kernel, domain)
+        names = list(self._stored.names)
+        if kernel is not None or domain is not None:
+            names = [name for name in names if self._fits(name, kernel, domain)]
+        if not names:
+            raise NtkspecError(f"{_named(kernel, domain)} is not in the table; {self._holds()}")
+        return names
+
+    def parts(
         self,
         network: Network | str | None = None,
         dim: Choice = None,
         degrees: Choice = None,
+        *,
+        kernel: Kernel | None = None,
+        domain: str | None = None,
+    ) -> list[Part]:
+        """Return selections of one or several groups, checked and not yet read.
+
+        Parameters
+        ----------
+        network, kernel, domain
+            As for `names`.
+        dim, degrees
+            As for `select`.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     [part] = table.parts("tanh", dim=3, degrees=[1, 11])
+        ...     part.name, part.read().eigenvalues.shape
+        ('tanh', (1, 2))
+        """
+        names = self.names(network, kernel=kernel, domain=domain)
+        return [Part(self, name, dim, degrees) for name in names]
+
+    def rows(
+        self, network: Network | str | None = None, **selection: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Yield the entries: network, dim, degree, eigenvalue, logarithm, error.
 
         Degrees that a domain does not have are left out.
-        """
-        for name in self._stored.names if network is None else [self._chosen(network)]:
-            places, dims = chosen(self.dims(name), dim, "dim")
-            for mine in runs(places, BAND_ROWS):
-                columns = self.select(name, dims[mine], degrees).columns().values()
-                for row in zip(*(column.tolist() for column in columns), strict=True):
-                    yield name, *row
 
-    def export(self, file: TextIO, layout: str = "csv", **selection: Any) -> None:
+        Parameters
+        ----------
+        network, **selection
+            As for `parts`.
+        """
+        return _rows(self.parts(network, **selection))
+
+    def export(
+        self,
+        file: TextIO,
+        layout: str = "csv",
+        network: Network | str | None = None,
+        **selection: Any,
+    ) -> None:
         """Write entries as text, with the digits of `repr`.
 
         Parameters
@@ -250,45 +312,41 @@ class Table:
         file : text file
         layout : {"csv", "json"}
             JSON is a list of objects; null stands for the logarithm of 0.
-        **selection
-            network, dim, degrees as for `rows`.
+        network, **selection
+            As for `parts`.
         """
         if layout not in ("csv", "json"):
             raise NtkspecError(f"format = {layout!r} is not allowed; use 'csv' or 'json'")
-        found = self.rows(**selection)
         # An invalid selection raises before anything is written.
-        rows = chain([first for first in [next(found, None)] if first], found)
+        rows = self.rows(network, **selection)
         if layout == "csv":
             writer = CsvWriter(file)
             writer.row(COLUMNS)
             writer.rows(rows)
             return
-        before = "[\n"
+        file.write("[")
+        before = "\n"
         for row in rows:
             cells = [None if isinstance(c, float) and not math.isfinite(c) else c for c in row]
             file.write(before + json.dumps(dict(zip(COLUMNS, cells, strict=True)), allow_nan=False))
             before = ",\n"
-        file.write("\n]\n" if before.startswith(",") else "[]\n")
+        file.write("\n]\n")
 
-    def to_xarray(
-        self,
-        network: Network | str | None = None,
-        dim: Choice = None,
-        degrees: Choice = None,
-    ) -> xarray.Dataset:
+    def to_xarray(self, network: Network | str | None = None, **selection: Any) -> xarray.Dataset:
         """Read a part as an `xarray.Dataset`.
 
         Parameters
         ----------
-        network, dim, degrees
-            As for `select`.  Without a network: all of them.
+        network, **selection
+            As for `parts`.
 
         Returns
         -------
         xarray.Dataset
-            ``eigenvalue`` and ``log_eigenvalue`` over (dim, degree), ``relative_error`` over dim;
-            the network's parameters are attributes.  For all networks a dimension ``network``
-            comes first, with their names, parameters and kernels as coordinates.
+            ``eigenvalue`` and ``log_eigenvalue`` over (dim, degree), NaN for degrees that the
+            domain does not have, and ``relative_error`` over dim; the network's parameters are
+            attributes.  Without a network a dimension ``network`` comes first, with the names,
+            parameters, kernels and domains of all as coordinates.
 
         Raises
         ------
@@ -308,20 +366,15 @@ class Table:
         """
         from ntkspec.tables.labelled import to_xarray
 
-        return to_xarray(self, network, dim, degrees)
+        return to_xarray(self.parts(network, **selection), network is None)
 
-    def to_pandas(
-        self,
-        network: Network | str | None = None,
-        dim: Choice = None,
-        degrees: Choice = None,
-    ) -> pandas.DataFrame:
-        """Read a part as a `pandas.DataFrame`, with one row per entry.
+    def to_pandas(self, network: Network | str | None = None, **selection: Any) -> pandas.DataFrame:
+        """Read a part as a `pandas.DataFrame`, with one row per eigenvalue.
 
         Parameters
         ----------
-        network, dim, degrees
-            As for `select`.  Without a network: all of them.
+        network, **selection
+            As for `parts`.
 
         Returns
         -------
@@ -335,14 +388,13 @@ class Table:
         """
         from ntkspec.tables.labelled import to_pandas
 
-        return to_pandas(self, network, dim, degrees)
+        return to_pandas(self.parts(network, **selection))
 
     def to_netcdf(
         self,
         path: str | os.PathLike[str],
         network: Network | str | None = None,
-        dim: Choice = None,
-        degrees: Choice = None,
+        **selection: Any,
     ) -> None:
         """Write a part as a netCDF4 file, some rows at a time.
 
@@ -350,8 +402,8 @@ class Table:
         ----------
         path : path
             The file appears complete or not at all.
-        network, dim, degrees
-            As for `rows`.  The numbers of a single network are at the file's root;
+        network, **selection
+            As for `parts`.  The numbers of a single network are at the file's root;
             without a network each has a group, as in the table.
 
         Raises
@@ -361,23 +413,22 @@ class Table:
         """
         from ntkspec.tables.exports import write_netcdf
 
-        write_netcdf(self, Path(path), network, dim, degrees)
+        write_netcdf(self, Path(path), self.parts(network, **selection), network is None)
 
     def to_parquet(
         self,
         path: str | os.PathLike[str],
         network: Network | str | None = None,
-        dim: Choice = None,
-        degrees: Choice = None,
+        **selection: Any,
     ) -> None:
-        """Write a part as a Parquet file, with one row per entry, some rows at a time.
+        """Write a part as a Parquet file, with one row per eigenvalue, some rows at a time.
 
         Parameters
         ----------
         path : path
             The file appears complete or not at all.
-        network, dim, degrees
-            As for `rows`.
+        network, **selection
+            As for `parts`.
 
         Raises
         ------
@@ -386,7 +437,7 @@ class Table:
         """
         from ntkspec.tables.exports import write_parquet
 
-        write_parquet(self, Path(path), network, dim, degrees)
+        write_parquet(self, Path(path), self.parts(network, **selection))
 
     def _network(
         self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
@@ -397,12 +448,7 @@ class Table:
         self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
     ) -> str:
         """Name of the group of a network, given as a Network, a name or an activation."""
-        wanted = {"kernel": kernel, "domain": domain}
-        for key, known in (("kernel", get_args(Kernel)), ("domain", DOMAINS)):
-            if not (wanted[key] is None or is_one_of(wanted[key], known)):
-                raise NtkspecError(
-                    f"{key} = {wanted[key]!r} is not allowed; use {' or '.join(map(repr, known))}"
-                )
+        _check_choice(kernel, domain)
         refuse_bare_function(network, "network")
         if isinstance(network, Network):
             name = self._of_network(network, kernel, domain)
@@ -411,8 +457,7 @@ class Table:
         else:
             raise NtkspecError(f"network = {network!r} is not allowed; give a Network or a name")
         if name is None:
-            given = [f"{key} = {value!r}" for key, value in wanted.items() if value]
-            which = f"with {' and '.join(given)} " if given else ""
+            which = f"with {_named(kernel, domain)} " if kernel or domain else ""
             raise NtkspecError(f"network = {network!r} {which}is not in the table; {self._holds()}")
         return name
 
@@ -435,16 +480,14 @@ class Table:
         """Name of the group of that name, or of an activation."""
         stored = self._stored
         if name in stored.names:
-            key = stored.facts(name)
-            if kernel in (None, key.kernel) and domain in (None, key.domain):
+            if self._fits(name, kernel, domain):
                 return name
+            key = stored.facts(name)
             return self._of_network(key.network, kernel or key.kernel, domain or key.domain)
         found = [
             group
             for group in stored.names
-            if group.partition("(")[0] == name
-            and kernel in (None, stored.facts(group).kernel)
-            and domain in (None, stored.facts(group).domain)
+            if group.partition("(")[0] == name and self._fits(group, kernel, domain)
         ]
         if len(found) < 2:
             return found[0] if found else None
@@ -455,6 +498,10 @@ class Table:
         if poster is None:
             raise NtkspecError(f"network = {name!r} is ambiguous; the table has {', '.join(found)}")
         return poster
+
+    def _fits(self, name: str, kernel: Kernel | None, domain: str | None) -> bool:
+        key = self._stored.facts(name)
+        return kernel in (None, key.kernel) and domain in (None, key.domain)
 
     def _holds(self) -> str:
         """Describe the networks of the table, for error messages."""
@@ -493,3 +540,24 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     if not os.path.exists(path):
         raise TableError(f"{os.fspath(path)} does not exist")
     return Table(Path(path))
+
+
+def _rows(parts: Iterable[Part]) -> Iterator[tuple[Any, ...]]:
+    for part in parts:
+        for _, piece in part.pieces():
+            columns = piece.columns().values()
+            for row in zip(*(column.tolist() for column in columns), strict=True):
+                yield part.name, *row
+
+
+def _check_choice(kernel: Kernel | None, domain: str | None) -> None:
+    for name, value, known in (("kernel", kernel, get_args(Kernel)), ("domain", domain, DOMAINS)):
+        if not (value is None or is_one_of(value, known)):
+            raise NtkspecError(
+                f"{name} = {value!r} is not allowed; use {' or '.join(map(repr, known))}"
+            )
+
+
+def _named(kernel: Kernel | None, domain: str | None) -> str:
+    given = {"kernel": kernel, "domain": domain}
+    return " and ".join(f"{name} = {value!r}" for name, value in given.items() if value)

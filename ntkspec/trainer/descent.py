@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, shown
 from ntkspec.trainer.checks import checked_values, checked_vectors
@@ -296,9 +295,9 @@ def flattening_exponent(
     >>> flattening_exponent(network, circle(32), Target((Term(1, 1.0, "sine"),)))
     1.0
     """
-    kink = kink_order(network.sigma)
-    if kink is not None:
-        return 0.5 * points.dim + kink - 1
+    singularity = network.sigma.singularity
+    if singularity.kind == "kink" and singularity.order is not None:
+        return 0.5 * points.dim + singularity.order - 1
     degrees = np.array(sorted(target.degrees))
     rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
     learned = rates > 1e-6 * rates.max(initial=0.0)
@@ -311,11 +310,6 @@ def flattening_exponent(
     base = np.log1p(k) * 2.0 if weight == "power" else np.log1p(k * (k + points.dim - 2))
     slope = np.polyfit(base, np.log(rates[learned]), 1)[0]
     return round(-float(slope), 2)
-
-
-def kink_order(sigma: Activation) -> int | None:
-    """Order of the first derivative that jumps at 0; None if there is none or it is unknown."""
-    return sigma.singularity.order if sigma.singularity.kind == "kink" else None
 
 
 def _own_rate(

@@ -21,7 +21,6 @@ __all__ = [
     "count",
     "harmonic",
     "latitudes",
-    "legendre_table",
     "multiplicity",
     "recurrence",
     "zonal",
@@ -66,50 +65,19 @@ def count(dim: int, degree: int) -> int:
     )
 
 
-def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
-    """P_0(t), ..., P_max_degree(t), the Legendre polynomials in dimension dim.
-
-    Parameters
-    ----------
-    dim : int
-        At least 2.
-    max_degree : int
-    t : array_like, any shape
-        In [-1, 1].
-
-    Returns
-    -------
-    (max_degree + 1, ...) ndarray of float64, with the shape of t at the end
-        P_k(1) = 1.
-
-    Notes
-    -----
-    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Szegoe 1939, Orthogonal Polynomials, 4.7.17,
-    divided by the values at 1).
-
-    Examples
-    --------
-    >>> legendre_table(3, 2, [0.0, 1.0])
-    array([[ 1. ,  1. ],
-           [ 0. ,  1. ],
-           [-0.5,  1. ]])
-    """
-    dim, max_degree = checked_dim(dim), checked_degree(max_degree)
-    t = np.asarray(t, dtype=np.float64)
-    table = np.empty((max_degree + 1, *t.shape))
-    table[0] = 1.0
-    if max_degree:
-        table[1] = t
-    for k in range(1, max_degree):
-        a, b = recurrence(dim, k)
-        np.multiply(t, table[k], out=table[k + 1])
-        table[k + 1] *= a
-        table[k + 1] -= b * table[k - 1]
-    return table
+def largest_degree(dim: int, harmonics: int, least: int = 0) -> int:
+    """Largest degree, from `least` on, up to which there are at most so many harmonics."""
+    degree = least
+    while count(dim, degree + 1) <= harmonics:
+        degree += 1
+    return degree
 
 
 def recurrence(dim: int, k: int) -> tuple[float, float]:
-    """Coefficients (a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1.
+    """Coefficients (a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1, Legendre's in dimension dim.
+
+    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Szegoe 1939, Orthogonal Polynomials, 4.7.17,
+    divided by the values at 1).
 
     Examples
     --------

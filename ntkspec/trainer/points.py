@@ -16,11 +16,10 @@ from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, whole_number
 from ntkspec.trainer.checks import checked_dim, checked_values, checked_vectors, function_values
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights
-from ntkspec.trainer.designs import design_points
+from ntkspec.trainer.designs import design_points, spiral
 from ntkspec.trainer.harmonics import axis
 
 __all__ = [
-    "MOST_CONCENTRATION",
     "Density",
     "Points",
     "circle",
@@ -147,8 +146,7 @@ def random_points(n: int, dim: int, seed: int) -> Points:
 def fibonacci(n: int) -> Points:
     """n points along a spiral on S^2, nearly evenly spaced, with equal weights.
 
-    Heights 1 - (2j+1)/n, angles 2 pi j/golden ratio (Gonzalez 2010, Mathematical Geosciences 42,
-    p. 49).  The rule is exact for no degree.
+    See `ntkspec.trainer.designs.spiral`.  The rule is exact for no degree.
 
     Examples
     --------
@@ -156,12 +154,7 @@ def fibonacci(n: int) -> Points:
     0
     """
     n = _checked_size(n, 3)
-    j = np.arange(n)
-    height = 1.0 - (2.0 * j + 1.0) / n
-    angle = np.pi * (math.sqrt(5.0) - 1.0) * j
-    radius = np.sqrt((1.0 - height) * (1.0 + height))
-    x = np.stack((radius * np.cos(angle), radius * np.sin(angle), height), axis=1)
-    return Points(_unit(x), np.full(n, 1.0 / n), "fibonacci", 0)
+    return Points(_unit(spiral(n, n)), np.full(n, 1.0 / n), "fibonacci", 0)
 
 
 def product_rule(degree: int, dim: int) -> Points:
@@ -309,7 +302,9 @@ def _rejected(
     bound, kept, total, proposed = 0.0, list[Array](), 0, 0
     while total < n:
         x = _unit(generator.standard_normal((PROPOSALS, dim)))
-        values, chances = _densities(density, x), generator.random(PROPOSALS)
+        values, chances = function_values(density, x, "density"), generator.random(PROPOSALS)
+        if values.min() < 0.0:
+            raise NtkspecError(f"density is {values.min():g} at a point; it must not be negative")
         if values.max() > bound:
             # The points so far were drawn with too low a bound.
             bound, kept, total, proposed = float(values.max()), [], 0, 0
@@ -324,13 +319,6 @@ def _rejected(
                 f"{n} are needed"
             )
     return np.ascontiguousarray(np.concatenate(kept)[:n])
-
-
-def _densities(density: Callable[[Array], ArrayLike], x: Array) -> Array:
-    values = function_values(density, x, "density")
-    if values.min() < 0.0:
-        raise NtkspecError(f"density is {values.min():g} at a point; it must not be negative")
-    return values
 
 
 def _checked_concentration(concentration: float | None, default: float) -> float:

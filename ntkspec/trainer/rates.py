@@ -207,10 +207,12 @@ def decay_rate(
     NtkspecError
         If the shapes do not fit, steps do not increase, or an energy is negative.
 
-    Notes ----- log abs(a_t) = log abs(a_0) + t log(1 - rate) is fitted by least squares to the
-    records from the first in the window (0.9 to 0.1 of the start) to the last before the amplitude
-    leaves it or changes sign.  With fewer than three records the neighbouring ones are used too,
-    down to 1/1000 of the start.
+    Notes
+    -----
+    log abs(a_t) = log abs(a_0) + t log(1 - rate) is fitted by least squares to the records from the
+    first in the window (0.9 to 0.1 of the start) to the last before the amplitude leaves it or
+    changes sign.  With fewer than three records the neighbouring ones are used too, down to 1/1000
+    of the start.
 
     Examples
     --------
@@ -227,8 +229,8 @@ def decay_rate(
     out = (ratio < low).nonzero()[0]
     end = int(out[0]) if out.size else ratio.size
     if end == ratio.size and ratio.min() > REACH:
-        fell = ratio[-1] < 1.0
-        return DecayRate("too short" if fell else "not decaying", bound=_bound(t[-1] - t[0]))
+        bound = -math.expm1(math.log(REACH) / (t[-1] - t[0]))
+        return DecayRate("too short" if ratio[-1] < 1.0 else "not decaying", bound=bound)
     inside = (ratio[:end] <= high).nonzero()[0]
     first = int(inside[0]) if inside.size else end
     end = _before_floor(t, ratio, first, end)
@@ -261,10 +263,6 @@ def _relative(steps: ArrayLike, values: ArrayLike, kind: str) -> tuple[Vector, V
     if a.size < 2 or a[0] == 0.0:
         return t[:0], a[:0]
     return t, a / a[0]
-
-
-def _bound(steps: float) -> float:
-    return -math.expm1(math.log(REACH) / steps)
 
 
 def _before_floor(t: Vector, ratio: Vector, first: int, end: int) -> int:

@@ -29,12 +29,11 @@ from ntkspec.jobs.recipes import (
 )
 from ntkspec.ranges import whole_numbers
 from ntkspec.trainer.network import Precision, Trained
-from ntkspec.trainer.points import MOST_CONCENTRATION, Density
-from ntkspec.trainer.sobolev import Weight
+from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, Weight
 from ntkspec.trainer.targets import Kind
 
 __all__ = [
-    "DATA_KEYS",
     "DataRecipe",
     "Exponent",
     "LossRecipe",
@@ -345,6 +344,12 @@ class LossRecipe:
     weight: Weight = "power"
     max_degree: Degree | None = None
     step_size: Annotated[float | None, Read(_step_size)] = None
+
+    def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss:
+        """Return the loss with an exponent at points; None is plain L2."""
+        if s is None:
+            return L2Loss(points)
+        return SobolevLoss(points, s, self.weight, self.max_degree)
 
 
 @dataclass(frozen=True)

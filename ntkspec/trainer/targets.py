@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, one_of, shown, whole_number
+from ntkspec.parameters import number, one_of, whole_number
 from ntkspec.trainer.checks import (
     checked_degree,
     checked_values,
@@ -74,7 +74,7 @@ class Term:
         set_ = object.__setattr__
         set_(self, "degree", checked_degree(self.degree))
         set_(self, "index", whole_number(self.index, "index", least=0))
-        set_(self, "amplitude", _checked_amplitude(self.amplitude))
+        set_(self, "amplitude", number(self.amplitude, "amplitude", -1e100, 1e100))
         one_of(self.kind, "kind", get_args(Kind))
         if self.kind == "sine" and self.degree == 0:
             raise NtkspecError("degree = 0 is not allowed for kind 'sine'; it must be >= 1")
@@ -238,8 +238,11 @@ class SampledTarget:
     last: int
 
     def __init__(self, points: Points, samples: ArrayLike, last: int) -> None:
+        values = checked_values(samples, points.n, "samples", finite=True).copy()
+        if not values.any():
+            raise NtkspecError("samples are all 0: there is nothing to learn")
         object.__setattr__(self, "points", points)
-        object.__setattr__(self, "samples", _checked_samples(samples, points.n))
+        object.__setattr__(self, "samples", values)
         object.__setattr__(self, "last", whole_number(last, "last", least=0))
 
     @cached_property
@@ -279,13 +282,6 @@ class SampledTarget:
             rows = slice(start, start + some)
             values[rows] = Basis(array[rows], degree).matrix()[:, -part.size :] @ part
         return values / np.linalg.norm(part)
-
-
-def _checked_samples(samples: ArrayLike, n: int) -> Array:
-    values = checked_values(samples, n, "samples", finite=True).copy()
-    if not values.any():
-        raise NtkspecError("samples are all 0: there is nothing to learn")
-    return values
 
 
 @dataclass(frozen=True)
@@ -331,15 +327,6 @@ def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
     if not callable(function):
         raise NtkspecError(f"function = {function!r} is not allowed; it must be callable")
     return FunctionTarget(function)
-
-
-def _checked_amplitude(amplitude: float) -> float:
-    value = as_number(amplitude)
-    if not abs(value) <= 1e100:
-        raise NtkspecError(
-            f"amplitude = {shown(amplitude)} is not allowed; it must be a number up to 1e100"
-        )
-    return value
 
 
 def _checked_pole(pole: tuple[float, ...]) -> tuple[float, ...]:

@@ -204,7 +204,7 @@ RANGES = {
     "samples": lambda v: predict.samples_to_learn("relu", 3, degrees=v),
     "select": of_table(lambda t, v: t.select("relu", 3, v)),
     "select's dim": of_table(lambda t, v: t.select("relu", v, 3)),
-    "rows": of_table(lambda t, v: next(t.rows("relu", 3, v))),
+    "rows": of_table(lambda t, v: next(t.rows("relu", dim=3, degrees=v))),
     "fit": of_table(lambda t, v: fit(t, network="relu", dim=v)),
     "explorer": of_table(lambda t, v: read_contents(t, ["relu"], 3, v)),
     "explorer's dims": of_table(lambda t, v: read_contents(t, ["relu"], v, 3)),

@@ -25,7 +25,7 @@ from sweeping import make_table
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import exports, open_table
+from ntkspec.tables import open_table, part
 
 RECIPE = """
 dims = [2, 3, 4, 7, 40]
@@ -148,10 +148,11 @@ def run(*arguments):
     return CliRunner().invoke(main, ["export", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("piece", [1, 70, exports.PIECE])
+@pytest.mark.parametrize("rows", [1, 7, part.CHUNK_ROWS])
 @pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
-def test_netcdf_of_one_and_of_all(folder, table, tmp_path, monkeypatch, engine, piece):
-    monkeypatch.setattr(exports, "PIECE", piece)
+def test_netcdf_of_one_and_of_all(folder, table, tmp_path, monkeypatch, engine, rows):
+    monkeypatch.setattr(part, "CHUNK_ROWS", rows)
+    monkeypatch.setattr(part, "PIECE", 1)
     done = run(
         folder / "single.h5", "-o", tmp_path / "tanh.nc", "--network", "tanh", "--format", "netcdf",
         "--dim", "3,7,40", "--degrees", "1:60:2",
@@ -168,9 +169,10 @@ def test_netcdf_of_one_and_of_all(folder, table, tmp_path, monkeypatch, engine, 
                 assert_same(found.load(), table.select(name))
 
 
-@pytest.mark.parametrize("piece", [1, 70, exports.PIECE])
-def test_parquet(folder, table, tmp_path, monkeypatch, piece):
-    monkeypatch.setattr(exports, "PIECE", piece)
+@pytest.mark.parametrize("rows", [1, 7, part.CHUNK_ROWS])
+def test_parquet(folder, table, tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(part, "CHUNK_ROWS", rows)
+    monkeypatch.setattr(part, "PIECE", 1)
     done = run(folder / "single.h5", "-o", tmp_path / "all.parquet", "--format", "parquet")
     assert done.exit_code == 0, done.output
     frame = pd.read_parquet(tmp_path / "all.parquet")

@@ -28,8 +28,9 @@ export function nearest(values, wanted) {
 export function firstChoice(store) {
   const dim = nearest(store.dims(0), 3);
   const eigenvalues = store.eigenvalues(0, store.dims(0).indexOf(dim));
-  const learned = store.degrees(0).filter((_, i) => eigenvalues[i].log !== -Infinity);
-  const degree = nearest(learned.length ? learned : store.degrees(0), 10);
+  const degrees = store.degrees(0, dim);
+  const learned = degrees.filter((_, i) => eigenvalues[i].log !== -Infinity);
+  const degree = nearest(learned.length ? learned : degrees, 10);
   return { network: 0, dim, degree, pins: [], ...DEFAULTS };
 }
 
@@ -59,8 +60,9 @@ export function fromHash(store, hash) {
   take("network", (name) => networkNamed(store, name));
   choice.dim = nearest(store.dims(choice.network), choice.dim);
   take("dim", whole(store.dims(choice.network)));
-  choice.degree = nearest(store.degrees(choice.network), choice.degree);
-  take("degree", whole(store.degrees(choice.network)));
+  const degrees = store.degrees(choice.network, choice.dim);
+  choice.degree = nearest(degrees, choice.degree);
+  take("degree", whole(degrees));
   take("s", checkedExponent);
   take("error", checkedError);
   for (const key of Object.keys(ALLOWED)) take(key, whole(ALLOWED[key]));
@@ -87,7 +89,7 @@ function readPin(store, text) {
 /** A short description of a network. */
 export function label(entry) {
   const { activation, slope, power, depth, bias_variance: bias, weight_variance: weight, trained,
-    weights, kernel } = entry.parameters;
+    weights, kernel, domain } = entry.parameters;
   const words = [activation];
   if (slope !== null) words.push(`slope ${slope}`);
   if (power !== null) words.push(`power ${power}`);
@@ -95,6 +97,7 @@ export function label(entry) {
   if (bias !== 0) words.push(`bias ${bias}`);
   if (weight !== 1) words.push(`weight variance ${weight}`);
   if (weights !== "gaussian") words.push("weights on a sphere");
+  if (domain !== "sphere") words.push(domain === "cube" ? "on the cube" : `${domain} inputs`);
   words.push(kernel === "nngp" ? "NNGP" : trained === "all" ? "NTK, all trained" : "NTK");
   return words.join(", ");
 }

@@ -1,19 +1,21 @@
 // The form: selects for parameters in which the networks differ, and the rest of the choice.
 
 import { checkedError, checkedExponent, label, nearest } from "explorer/choice.js";
+import { hasLaplacian } from "explorer/spectra.js";
 
 const NAMES = {
   activation: "Activation", slope: "Slope", power: "Power", depth: "Hidden layers (depth)",
   bias_variance: "Bias variance", weight_variance: "Weight variance", trained: "Trained",
-  weights: "Inner weights", kernel: "Kernel", name: "Entry of the table",
+  weights: "Inner weights", kernel: "Kernel", domain: "Inputs", name: "Entry of the table",
 };
 const VALUES = {
   trained: { hidden: "hidden layers", all: "all, readout too" },
   weights: { gaussian: "Gaussian", sphere: "on a sphere" },
   kernel: { ntk: "NTK", nngp: "NNGP" },
+  domain: { sphere: "on the sphere", cube: "on the cube", gaussian: "Gaussian" },
 };
 /** Defaults that are not mentioned if they are the same for all networks. */
-const PLAIN = { bias_variance: 0, weight_variance: 1, weights: "gaussian" };
+const PLAIN = { bias_variance: 0, weight_variance: 1, weights: "gaussian", domain: "sphere" };
 
 const element = (id) => document.getElementById(id);
 const shown = (key, value) =>
@@ -48,11 +50,14 @@ export class Controls {
   /** Show a choice. */
   show(choice) {
     this.current = choice.network;
+    this.dim = choice.dim;
     const entry = this.#store.networks[choice.network];
     for (const [key, select] of this.#selects) this.#fillSelect(key, select, entry);
     element("fixed").textContent = this.#sameForAll(entry);
     fill(element("dim"), this.#store.dims(choice.network), String, choice.dim);
-    element("weight").value = choice.weight;
+    const laplacian = hasLaplacian(this.#store.grid(choice.network), choice.dim);
+    element("weight").querySelector("[value=laplacian]").disabled = !laplacian;
+    element("weight").value = laplacian ? choice.weight : "power";
     for (const name of ["axis", "share"]) {
       for (const radio of document.getElementsByName(name)) radio.checked = radio.value === choice[name];
     }
@@ -62,7 +67,7 @@ export class Controls {
       if (Number(input.value) !== choice[key] || input.value === "") input.value = choice[key];
       clearError(input);
     }
-    const degrees = this.#store.degrees(choice.network);
+    const degrees = this.#store.degrees(choice.network, choice.dim);
     element("degree").max = degrees.at(-1);
   }
 
@@ -131,7 +136,7 @@ export class Controls {
 
   #degree(input, transient) {
     if (input.value.trim() === "") return;
-    const degree = nearest(this.#store.degrees(this.current), Number(input.value));
+    const degree = nearest(this.#store.degrees(this.current, this.dim), Number(input.value));
     if (transient && degree !== Number(input.value)) return;
     this.#change({ degree }, transient);
   }

@@ -60,7 +60,7 @@ class Explorer {
       choice.dim = nearest(dims, choice.dim);
       words = `${words} The dimension is now ${choice.dim}.`.trim();
     }
-    choice.degree = nearest(this.store.degrees(choice.network), choice.degree);
+    choice.degree = nearest(this.store.degrees(choice.network, choice.dim), choice.degree);
     this.choice = choice;
     const hash = toHash(this.store, choice);
     const settled = history.state?.transient !== true;

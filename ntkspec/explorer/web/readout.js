@@ -60,7 +60,7 @@ export function showDegree({ spectrum, times }, choice) {
     ["ln λ", isZero ? "−∞" : String(value.log)],
     ["Law", lawText(spectrum, i)],
     ["Multiplicity N(d,k)", text(spectrum.multiplicities[i])],
-    ["Share of the trace", spectrum.shares ? text(spectrum.shares[i], DIGITS) : "K(1) unknown"],
+    ["Share of the trace", spectrum.shares ? text(spectrum.shares[i], DIGITS) : "trace unknown"],
     ["Time, L²", timeText(times.plain[i])],
     ["Time, H", timeText(times.sobolev[i]), "", String(choice.s)],
   ];
@@ -93,9 +93,9 @@ function pair([name, value, hint, raised = ""]) {
 /** The notes below the charts. */
 export function showNotes({ spectrum }, choice) {
   element("note-eigenvalue").replaceChildren(...nodes([...lawWords(spectrum), ["."], ...degreeZero(spectrum, choice)]));
-  element("note-time").textContent = `ε = ${choice.error}; weight ${choice.weight}.`;
+  element("note-time").textContent = `ε = ${choice.error}; weight ${spectrum.laplacian ? choice.weight : "power"}.`;
   element("note-share").textContent = spectrum.shares === null
-    ? `Not drawn: ${spectrum.entry.trace.unknown}.` : `K(1) = ${text(spectrum.trace)}.`;
+    ? `Not drawn: ${spectrum.noTrace}.` : `${spectrum.traceName} = ${text(spectrum.trace)}.`;
   element("note-ratio").textContent = ratioWords(spectrum);
 }
 

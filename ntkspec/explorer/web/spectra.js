@@ -6,7 +6,8 @@ import { ofLog, ofValue, quotient } from "explorer/numbers.js";
 export function spectrum(store, network, dim) {
   const place = store.dims(network).indexOf(dim);
   const entry = store.networks[network];
-  const degrees = store.degrees(network);
+  const degrees = store.degrees(network, dim);
+  const grid = store.grid(network);
   const eigenvalues = store.eigenvalues(network, place);
   const multiplicities = store.multiplicities(network, place);
   const law = entry.laws[place];
@@ -15,9 +16,12 @@ export function spectrum(store, network, dim) {
     const from = lawPart(law, degrees[i] % 2)?.holds_from ?? null;
     return from !== null && degrees[i] >= from ? value : null;
   });
-  const trace = entry.trace.value === undefined ? null : ofValue(entry.trace.value);
+  const found = entry.traces[place] ?? entry.traces[0];
+  const trace = found.value === undefined ? null : ofValue(found.value);
   return {
     network, dim, degrees, eigenvalues, multiplicities, law, laws, held, trace, entry,
+    noTrace: found.unknown, traceName: grid.domain === "gaussian" ? "E K(x, x)" : "K(1)",
+    laplacian: hasLaplacian(grid, dim),
     relativeError: entry.relative_error[place],
     shares: trace && eigenvalues.map((value, i) => quotient([multiplicities[i], value], [trace])),
     ratios: eigenvalues.map((value, i) =>
@@ -25,6 +29,9 @@ export function spectrum(store, network, dim) {
         ? null : quotient([value], [laws[i]])),
   };
 }
+
+/** Whether the domain of a grid has a weight by its Laplacian in a dimension. */
+export const hasLaplacian = (grid, dim) => grid.laplacian[grid.dims.indexOf(dim)];
 
 /** mu_k of the Sobolev loss: (1+k)^(2s), or (1 + k(k+d-2))^s. */
 export function sobolevWeight(degree, dim, s, weight) {
@@ -34,12 +41,12 @@ export function sobolevWeight(degree, dim, s, weight) {
 }
 
 /** ln(1/error) / (lambda_k mu_k), under L2 (mu_k = 1) and under the Sobolev loss. */
-export function learningTimes({ degrees, dim, eigenvalues }, { s, weight, error }) {
+export function learningTimes({ degrees, dim, eigenvalues, laplacian }, { s, weight, error }) {
   const wanted = ofValue(-Math.log(error));
   return {
     plain: eigenvalues.map((value) => quotient([wanted], [value])),
     sobolev: eigenvalues.map((value, i) =>
-      quotient([wanted], [value, sobolevWeight(degrees[i], dim, s, weight)])),
+      quotient([wanted], [value, sobolevWeight(degrees[i], dim, s, laplacian ? weight : "power")])),
   };
 }
 

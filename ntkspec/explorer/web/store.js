@@ -30,8 +30,10 @@ export class Store {
     return this.grid(network).dims;
   }
 
-  degrees(network) {
-    return this.grid(network).degrees;
+  /** The degrees in a dimension: on the cube they end there. */
+  degrees(network, dim) {
+    const grid = this.grid(network);
+    return grid.degrees.slice(0, grid.counts[grid.dims.indexOf(dim)]);
   }
 
   /** Eigenvalues of a network in the dimension with an index; a negative double is a logarithm. */
@@ -47,7 +49,8 @@ export class Store {
   }
 
   #row(start, network, place) {
-    const count = this.degrees(network).length;
-    return this.numbers.subarray(start + place * count, start + (place + 1) * count);
+    const { degrees, counts } = this.grid(network);
+    const first = start + place * degrees.length;
+    return this.numbers.subarray(first, first + counts[place]);
   }
 }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import mpmath
 from flint import arb, ctx
 
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
-from ntkspec.reference.description import Reference
+from ntkspec.reference.description import Description, Kernel, Reference
 
 __all__ = ["GROWTH", "Integral", "Run", "agreed_value", "to_mpf"]
 
@@ -29,20 +29,22 @@ class Run:
     method: str
 
 
-class Integral(Protocol):
-    """An eigenvalue as an integral that can be computed with any effort."""
+class Integral(ABC):
+    """An eigenvalue as an integral that can be computed with any effort, from `bits` on."""
 
-    dim: int
-    degree: int
     bits: int
 
+    def __init__(self, network: Description, kernel: Kernel, dim: int, degree: int) -> None:
+        self.network, self.dim, self.degree = network, dim, degree
+        self.variance, self.mixture = network.weight_variance, network.mixture(kernel)
+
+    @abstractmethod
     def zero_scale(self) -> arb:
         """Return a size below every eigenvalue that is not 0."""
-        ...
 
+    @abstractmethod
     def run(self, effort: float) -> Run:
         """Integrate; the number of nodes grows with the effort."""
-        ...
 
 
 def agreed_value(integral: Integral, digits: int) -> Reference:

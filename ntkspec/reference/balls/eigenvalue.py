@@ -8,7 +8,7 @@ integrand cancels to a thousand digits.
 * Weights on a sphere: `sphere`.
 * All other networks: `layered`, with the expectations of `expectations`.
 
-The estimates in these files steer the effort, never the value.
+The estimates in these files determine the effort, never the value.
 """
 
 from __future__ import annotations

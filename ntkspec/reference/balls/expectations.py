@@ -11,7 +11,7 @@ r exp(-r^2/2).  No closed-form dual and no Hermite moment is used:
 * sigma with a kink at 0: the rays a = +-pi/2 and theta +- pi/2 cut the plane into four sectors, in
   each of which the integrand is entire; Gauss-Legendre over the angle, sector by sector.
 
-The estimates of sizes and decay steer the number of nodes, never the value.
+The estimates of sizes and decay determine the number of nodes, never the value.
 """
 
 from __future__ import annotations
@@ -24,11 +24,19 @@ from typing import Protocol
 import numpy as np
 from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
-from ntkspec.reference.balls.legendre import powers_of, real_parts
-from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description
 
-__all__ = ["PARTS", "Dual", "cosine_sums", "highest_frequency", "make_dual", "radial_rule"]
+__all__ = [
+    "PARTS",
+    "Dual",
+    "Smooth",
+    "folded_cosines",
+    "highest_frequency",
+    "log_series_eigenvalue",
+    "make_dual",
+    "radial_rule",
+]
 
 
 class Dual(Protocol):
@@ -60,7 +68,7 @@ Parts = tuple[arb | None, arb | None, arb | None, arb | None]
 
 @dataclass(frozen=True)
 class Smooth:
-    """A smooth activation by its parts, and what steers the effort.
+    """A smooth activation by its parts, and what determines the effort.
 
     `pole` is the distance of the nearest singularity from the real axis; an entire function has
     inf, and grows like exp(growth y^2) in the direction of the imaginary axis.
@@ -151,6 +159,22 @@ def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
     return float(j)
 
 
+def log_series_eigenvalue(sigma: Smooth, variance: float, dim: int, degree: int) -> float:
+    """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
+    best = -math.inf
+    for m in range(10 * degree + 60):
+        n = degree + 2 * m
+        if math.isfinite(sigma.pole):
+            a = -2 * sigma.pole * math.sqrt(n / variance)
+        elif sigma.growth:
+            a = -n * math.log1p(1 / (2 * sigma.growth * variance))
+        else:
+            a = n * math.log(variance) - math.lgamma(n + 1) - variance
+        part = math.lgamma(n + 1) - n * math.log(2) - math.lgamma(m + 1)
+        best = max(best, a + part + math.lgamma(dim / 2) - math.lgamma(n - m + dim / 2))
+    return best
+
+
 class _SmoothDual:
     """Cosine coefficients of both duals by the trapezoid rule in a, Gauss-Legendre in r."""
 
@@ -163,7 +187,7 @@ class _SmoothDual:
         rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
         scales = [variance.sqrt() * r for r in radii]
         samples = [[sigma.parts(scale * c) for c in rows] for scale in scales]
-        even, odd = _folded_cosines(quarter, 0), _folded_cosines(quarter, 1)
+        even, odd = folded_cosines(quarter, 0), folded_cosines(quarter, 1)
         self.series = [
             _interleave(
                 *(
@@ -183,7 +207,7 @@ class _SmoothDual:
         return f, d
 
 
-def _folded_cosines(quarter: int, parity: int) -> arb_mat:
+def folded_cosines(quarter: int, parity: int) -> arb_mat:
     """Mean over 4 quarter angles of g(a) cos(j a), from the values on a = 0 .. pi/2.
 
     g of the parity of j about pi/2.  Row: angle; column: j = parity, parity + 2, ... < 2 quarter.
@@ -219,23 +243,6 @@ def _interleave(even: list[arb], odd: list[arb]) -> list[arb]:
     return series
 
 
-def cosine_sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[list[arb]]:
-    """sum_j row[j] cos(j theta) at the points e^(i theta), for rows of one length.
-
-    By matrix products of powers, as in `legendre`: recurrences blow balls up.
-    """
-    length = len(rows[0])
-    giants = math.isqrt(length) // 3 + 1
-    babies = -(-length // giants)
-    powers = [powers_of(p, babies + 1) for p in points]
-    cosines = arb_mat([[row[a].real for row in powers] for a in range(babies)])
-    sines = arb_mat([[row[a].imag for row in powers] for a in range(babies)])
-    steps = [powers_of(row[babies], giants) for row in powers]
-    padding = [arb(0)] * (giants * babies - length)
-    tables = [arb_mat(giants, babies, [*row, *padding]) for row in rows]
-    return [real_parts(steps, table * cosines, table * sines) for table in tables]
-
-
 # --- the radius ---------------------------------------------------------------------------------
 
 
@@ -244,7 +251,7 @@ def radial_rule(
 ) -> tuple[list[arb], list[arb]]:
     """Gauss-Legendre in r on [0, R], with the density r exp(-r^2/2) in the weights.
 
-    The rest of the integrand is analytic but for r = +- i y, y >= pole, and grows at most like
+    The rest of the integrand is analytic except at r = +- i y, y >= pole, and grows at most like
     exp(growth y^2 + 2 rate |y|), y = Im r; that gives the number of nodes.
     """
     reach = math.sqrt(2 * (nats + 12))

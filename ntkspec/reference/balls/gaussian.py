@@ -8,8 +8,11 @@ from typing import Any
 
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import exclusive
+from ntkspec.reference.balls.agreement import agreed_value
 from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
+from ntkspec.reference.balls.radial import RadialOperator
 from ntkspec.reference.description import (
+    Description,
     Kernel,
     Reference,
     describe,
@@ -18,6 +21,9 @@ from ntkspec.reference.description import (
 )
 
 __all__ = ["gaussian_references"]
+
+#: Of smooth networks, whose matrices grow with the digits.
+MOST_DIGITS = 15
 
 
 @exclusive()
@@ -37,7 +43,7 @@ def gaussian_references(
     degrees : mapping from dim to iterable of int
     kernel : {"ntk", "nngp"}
     digits : int
-        Correct decimal digits.
+        Correct decimal digits; of smooth networks at most 15.
 
     Examples
     --------
@@ -46,18 +52,24 @@ def gaussian_references(
     '0.08333333333'
     """
     net = describe(network)
+    if net.weights != "gaussian" or not (net.smooth or net.radial_power is not None):
+        raise NtkspecError(
+            f"activation = {net.activation!r} with weights = {net.weights!r} and bias_variance = "
+            f"{net.bias_variance} is not allowed under the Gaussian measure; use a smooth "
+            "activation or powers without bias, and Gaussian weights"
+        )
+    return {
+        (dim, k): _reference(net, kernel, dim, k, digits)
+        for dim, wanted in degrees.items()
+        for k in wanted
+    }
+
+
+def _reference(net: Description, kernel: Kernel, dim: int, degree: int, digits: int) -> Reference:
     power = net.radial_power
-    found = {}
-    for dim, wanted in degrees.items():
-        for k in wanted:
-            if power is None:
-                raise NtkspecError(
-                    f"activation = {net.activation!r} is not allowed under the Gaussian measure"
-                )
-            one = reference_eigenvalue(net, dim, k, kernel=kernel, digits=digits + 2)
-            found[dim, k] = replace(
-                one,
-                **scaled_exactly(one, ("value", "error"), radial_moment(dim, power), digits),
-                method=f"{one.method}, times a moment of the radius",
-            )
-    return found
+    if power is None:
+        digits = min(digits, MOST_DIGITS)
+        return agreed_value(RadialOperator(net, kernel, dim, degree, digits), digits)
+    one = reference_eigenvalue(net, dim, degree, kernel=kernel, digits=digits + 2)
+    scaled = scaled_exactly(one, ("value", "error"), radial_moment(dim, power), digits)
+    return replace(one, **scaled, method=f"{one.method}, times a moment of the radius")

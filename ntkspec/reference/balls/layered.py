@@ -31,17 +31,20 @@ from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls.agreement import GROWTH, to_mpf
 from ntkspec.reference.balls.expectations import (
     PARTS,
-    cosine_sums,
     highest_frequency,
+    log_series_eigenvalue,
 )
 from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels, point_at
 from ntkspec.reference.balls.legendre import (
     cosine_series,
+    cosine_sums,
+    entire_rule_size,
+    fejer_series,
+    gauss_legendre,
     log_multiplicity,
     measure_constant,
     powers_of,
 )
-from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 
 __all__ = ["Case", "reference_spectra", "reference_spectrum"]
@@ -118,7 +121,8 @@ def reference_spectra(
     Parameters
     ----------
     network, digits
-        As for `reference_eigenvalue`; the network's depth and trained are ignored.
+        As for `reference_eigenvalue`, and so are the errors raised; the network's depth and
+        trained are ignored.
     cases : iterable of Case
     degrees : sequence of int, or mapping from dim to such
         The same for all cases, or by dimension.
@@ -126,16 +130,8 @@ def reference_spectra(
     Returns
     -------
     dict from Case to list of Reference
-        Lists in the order of the degrees.
-
-    Raises
-    ------
-    NtkspecError
-        As for `reference_eigenvalue`.
-
-    Notes
-    -----
-    The smallest requested eigenvalue determines the working precision of all.
+        Lists in the order of the degrees.  The smallest requested eigenvalue determines the
+        working precision of all.
 
     Examples
     --------
@@ -189,7 +185,7 @@ class _Plan:
         """Estimate the log of a nonzero eigenvalue, preferably too small."""
         net, s = self.network, self.network.weight_variance
         if net.smooth:
-            return _log_series_eigenvalue(net.activation, s, dim, degree) - 3.0
+            return log_series_eigenvalue(PARTS[net.activation], s, dim, degree) - 3.0
         power = -(2 * max(net.order, 1) + 3) * math.log1p(degree)
         return power - log_multiplicity(dim, degree) - 3.0
 
@@ -209,25 +205,11 @@ class _Plan:
         return nodes + 10.0, rounding
 
 
-def _log_series_eigenvalue(name: str, variance: float, dim: int, degree: int) -> float:
-    """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
-    sigma, best = PARTS[name], -math.inf
-    for m in range(10 * degree + 60):
-        n = degree + 2 * m
-        if math.isfinite(sigma.pole):
-            a = -2 * sigma.pole * math.sqrt(n / variance)
-        elif sigma.growth:
-            a = -n * math.log1p(1 / (2 * sigma.growth * variance))
-        else:
-            a = n * math.log(variance) - math.lgamma(n + 1) - variance
-        part = math.lgamma(n + 1) - n * math.log(2) - math.lgamma(m + 1)
-        best = max(best, a + part + math.lgamma(dim / 2) - math.lgamma(n - m + dim / 2))
-    return best
-
-
 # --- accepting values ---------------------------------------------------------------------------
 
-_Values = dict[Case, list[arb]]
+#: Values by degree.
+_Row = dict[int, arb]
+_Values = dict[Case, _Row]
 
 
 def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
@@ -240,7 +222,7 @@ def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
         with working_precision(bits):
             passed = _Pass(plan, nats, effort)
             after = passed.spectra()
-            if not all(x.is_finite() for values in after.values() for x in values):
+            if not all(x.is_finite() for row in after.values() for x in row.values()):
                 bits, before, trouble = bits + bits // 2, None, " (not finite)"
                 continue
             if before is not None:
@@ -272,52 +254,40 @@ class _Wrong(NamedTuple):
 def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]:
     """Positions of too large errors, their excess (log), and its part from rounding."""
     wrong = []
-    for case in after:
-        errors = _errors(before[case], after[case])
-        allowed = _allowed(plan, case, after[case], errors)
-        for k, value, error, limit in zip(
-            plan.computed(case.dim), after[case], errors, allowed, strict=True
-        ):
-            if k in plan.degrees[case.dim] and not error < limit:
+    for case, values in after.items():
+        errors = _errors(before[case], values)
+        allowed = _allowed(plan, case, values, errors)
+        for k in plan.degrees[case.dim]:
+            error, limit, radius = errors[k], allowed[k], values[k].rad()
+            if not error < limit:
                 bits = 0
-                if not 8 * value.rad() < limit:
-                    bits = 16 + max(int(float((value.rad() / limit).log()) / math.log(2.0)), 0)
+                if not 8 * radius < limit:
+                    bits = 16 + max(int(float((radius / limit).log()) / math.log(2.0)), 0)
                 wrong.append(_Wrong(case, k, float((error / limit).log()), bits))
     return wrong
 
 
-def _errors(before: list[arb], after: list[arb]) -> list[arb]:
+def _errors(before: _Row, after: _Row) -> _Row:
     """Return the difference of two passes, both radii included."""
-    return [abs(y - x).upper() for x, y in zip(before, after, strict=True)]
+    return {k: abs(value - before[k]).upper() for k, value in after.items()}
 
 
-def _allowed(plan: _Plan, case: Case, values: list[arb], errors: list[arb]) -> list[arb]:
+def _allowed(plan: _Plan, case: Case, values: _Row, errors: _Row) -> _Row:
     """10^-digits of the value, or of the smaller neighbour of one that may be 0."""
-    degrees = plan.computed(case.dim)
-    sizes = {
-        k: abs(value.mid())
-        for k, value, error in zip(degrees, values, errors, strict=True)
-        if abs(value.mid()) > error
-    }
-    result = []
-    for k in degrees:
+    sizes = {k: abs(x.mid()) for k, x in values.items() if abs(x.mid()) > errors[k]}
+    result = {}
+    for k in values:
         near = [sizes[i] for i in (k - 1, k + 1) if i in sizes]
         size = sizes.get(k)
         if size is None:
             size = min(near) if near else arb(plan.log_floor(case.dim, k)).exp()
-        result.append(size / arb(10) ** plan.digits)
+        result[k] = size / arb(10) ** plan.digits
     return result
 
 
-def _references(
-    plan: _Plan, case: Case, before: list[arb], after: list[arb], method: str
-) -> list[Reference]:
+def _references(plan: _Plan, case: Case, before: _Row, after: _Row, method: str) -> list[Reference]:
     errors = _errors(before, after)
-    at = dict(zip(plan.computed(case.dim), zip(after, errors, strict=True), strict=True))
-    return [
-        Reference(to_mpf(at[k][0]), to_mpf(at[k][1].upper()), method)
-        for k in plan.degrees[case.dim]
-    ]
+    return [Reference(to_mpf(after[k]), to_mpf(errors[k]), method) for k in plan.degrees[case.dim]]
 
 
 # --- one pass -----------------------------------------------------------------------------------
@@ -362,7 +332,7 @@ class _Pass:
         for m in range(n):
             sine, cosine = arb.sin_cos_pi_fmpq(fmpq(2 * m + 1, 2 * n))
             points.append(acb(cosine, sine))
-        rows = {dim: _fejer_series(dim, n) for dim in self.plan.degrees}
+        rows = {dim: fejer_series(dim, n) for dim in self.plan.degrees}
         sums = cosine_sums(list(rows.values()), points)
         return _Grid(points, dict(zip(rows, sums, strict=True)))
 
@@ -425,7 +395,9 @@ class _Pass:
             degrees = self.plan.computed(dim)
             rows = [_cosine_row(dim, k, cosines.nrows()) for k in degrees]
             legendre = arb_mat(rows) * cosines
-            result |= dict(zip(cases, (weighted * legendre.transpose()).tolist(), strict=True))
+            table = (weighted * legendre.transpose()).tolist()
+            for case, row in zip(cases, table, strict=True):
+                result[case] = dict(zip(degrees, row, strict=True))
         return result
 
 
@@ -437,18 +409,6 @@ def _panels(distance: float) -> list[tuple[float, float]]:
         panels.append((low, width))
         low += width
     return [*panels, (low, width)]
-
-
-def _fejer_series(dim: int, n: int) -> list[arb]:
-    """Coefficients in cos(j theta) of the weights of the rule at theta = (m + 1/2) pi / n.
-
-    From c_d int cos(j theta) sin(theta)^(d-2) dtheta, j = 0, 2, ...: 1, then times (j+2-d)/(j+d).
-    """
-    series, moment = [arb(0)] * n, arb(1)
-    for j in range(0, n, 2):
-        series[j] = moment / n * (2 if j else 1)
-        moment *= arb(j + 2 - dim) / (j + dim)
-    return series
 
 
 def _cosine_table(points: Sequence[acb], plan: _Plan) -> arb_mat:

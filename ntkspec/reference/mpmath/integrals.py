@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,8 +119,4 @@ def plain_size(nats: float, dim: int, top: int) -> float:
 
     if fallen(MOST_MISSED) < nats:
         return math.inf
-    low, high = 0, MOST_MISSED
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fallen(middle) >= nats else (middle, high)
-    return (high + top) / 2 + 8
+    return (bisect_left(range(MOST_MISSED), nats, key=fallen) + top) / 2 + 8

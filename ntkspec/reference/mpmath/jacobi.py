@@ -83,7 +83,7 @@ def gauss_gegenbauer(
     Parameters
     ----------
     n, digits
-        As for `gauss_jacobi`.
+        As for `gauss_jacobi`, and so are the errors raised.
     dim : int
         d >= 2; the density is c_d (1-t^2)^((d-3)/2).
 
@@ -91,11 +91,6 @@ def gauss_gegenbauer(
     -------
     nodes, weights : list of mpmath.mpf, length n
         Nodes increasing; the weights sum to 1.
-
-    Raises
-    ------
-    NtkspecError
-        When a parameter is not allowed.
 
     Examples
     --------
@@ -117,10 +112,8 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
 
     Parameters
     ----------
-    degree : int
-        k >= 0.
-    dim : int
-        d >= 2; cos(k arccos t) for d = 2.
+    degree, dim : int
+        k >= 0 and d >= 2; cos(k arccos t) for d = 2.
     t : number or str
         In [-1, 1]; a string or an `mpmath.mpf` where a double is not exact.
     digits : int
@@ -129,15 +122,12 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     Returns
     -------
     mpmath.mpf
+        C_k^nu(t) / C_k^nu(1), nu = (d-2)/2, by the recurrence DLMF 18.9.1.
 
     Raises
     ------
     NtkspecError
         When a parameter is not allowed.
-
-    Notes
-    -----
-    P_k(t) = C_k^nu(t) / C_k^nu(1), nu = (d-2)/2, by the recurrence DLMF 18.9.1.
 
     Examples
     --------

@@ -1,16 +1,17 @@
 """Eigenvalues by Gauss-Jacobi rules in mpmath, with precision and nodes raised until they agree.
 
 Two kernels are made at each working precision, with different rules for the Gaussian expectations,
-and integrated with n and 2 n + 1 nodes: a value is accepted when the change is below the digits
-asked for.  The estimates of sizes in this file steer the effort, never the value.
+and integrated with n and 2 n + 1 nodes: a value is accepted when the change is below the requested
+digits.  The estimates of sizes in this file determine the effort, never the value.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import mpmath
 
@@ -128,21 +129,13 @@ def gauss_jacobi_spectra(
     Parameters
     ----------
     network, kernel, digits
-        As for `gauss_jacobi_spectrum`.
+        As for `gauss_jacobi_spectrum`, and so are the errors raised.
     degrees : mapping from dim to iterable of int
 
     Returns
     -------
     dict from (dim, degree) to GaussJacobiValue
-
-    Raises
-    ------
-    NtkspecError
-        As `gauss_jacobi_spectrum`.
-
-    Notes
-    -----
-    The smallest requested eigenvalue determines the working precision.
+        The smallest requested eigenvalue determines the working precision of all.
 
     Examples
     --------
@@ -173,24 +166,6 @@ class _Run(NamedTuple):
     nodes: int
 
 
-class _Problem(Protocol):
-    def prepare(self, digits: int) -> None:
-        """Prepare the shared part of all dimensions, to some digits of the kernel's size."""
-        ...
-
-    def first_size(self, dim: int, top: int) -> int:
-        """Nodes to begin with."""
-        ...
-
-    def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
-        """Integrate with n nodes."""
-        ...
-
-    def method(self, dim: int, top: int) -> str:
-        """Describe the method."""
-        ...
-
-
 class _Rules:
     """Which rule a network's kernel takes in a dimension, or its activation, whose kink is at 0."""
 
@@ -215,12 +190,44 @@ class _Rules:
         return sphere_rule(precision, n, dim)
 
 
-class _Layered:
-    """A network with Gaussian weights."""
+class _Problem(ABC):
+    """What is integrated against P_0, ..., P_(top + more)."""
+
+    more = 0
+    digits: int
+    precision: Precision
 
     def __init__(self, network: Description, kernel: Kernel) -> None:
         self.network, self.kernel = network, kernel
-        self.rules = _Rules(network, kink_inside=False)
+        self.rules = _Rules(network, kink_inside=bool(self.more))
+
+    @abstractmethod
+    def prepare(self, digits: int) -> None:
+        """Prepare the shared part of all dimensions, to some digits of the kernel's size."""
+
+    @abstractmethod
+    def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
+        """Integrate with n nodes."""
+
+    @abstractmethod
+    def method(self, dim: int, top: int) -> str:
+        """Describe the method."""
+
+    def first_size(self, dim: int, top: int) -> int:
+        """Nodes to begin with."""
+        return self.rules.size(self.digits, dim, top + self.more)[1]
+
+    def rule(self, dim: int, top: int, n: int) -> tuple[list[Any], Any]:
+        """Nodes and weights."""
+        return self.rules.make(self.precision, n, dim, self.is_cut(dim, top))
+
+    def is_cut(self, dim: int, top: int) -> bool:
+        """Whether the interval is cut at 0."""
+        return self.rules.size(self.digits, dim, top + self.more)[0]
+
+
+class _Layered(_Problem):
+    """A network with Gaussian weights."""
 
     def prepare(self, digits: int) -> None:
         self.digits = digits
@@ -232,11 +239,8 @@ class _Layered:
         if not self.rules.smooth:
             self.rules.distance = first.gap() ** (1 / self.rules.order)
 
-    def first_size(self, dim: int, top: int) -> int:
-        return self.rules.size(self.digits, dim, top)[1]
-
     def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
-        rule = self.rules.make(self.precision, n, dim, self.rules.size(self.digits, dim, top)[0])
+        rule = self.rule(dim, top, n)
         if second not in self.kernels:
             self.kernels[second] = NetworkKernel(self.precision, self.network, self.kernel, second)
         row = self.kernels[second].values(rule[0])
@@ -249,38 +253,31 @@ class _Layered:
             expectation = "trapezoid rule in the plane"
         elif self.network.activation == "elu":
             expectation = "Gauss-Legendre in sectors of the plane"
-        where = (
-            f"u^{self.rules.order} = 1 -+ t" if self.rules.size(self.digits, dim, top)[0] else "t"
-        )
+        where = f"u^{self.rules.order} = 1 -+ t" if self.is_cut(dim, top) else "t"
         return f"Gauss-Jacobi in {where}, {expectation}"
 
 
-class _SphereWeights:
+class _SphereWeights(_Problem):
     """One layer with weights on a sphere: lambda_k = phi_k^2, phi_k the integral of sigma itself.
 
     For t times the kernel of sigma' the product rule of Gegenbauer polynomials (DLMF 18.9.1).
     """
 
-    def __init__(self, network: Description, kernel: Kernel) -> None:
-        self.network, self.rules = network, _Rules(network, kink_inside=True)
-        self.mixture = network.mixture(kernel)
+    more = 1
 
     def prepare(self, digits: int) -> None:
         self.digits = digits
         self.precision = Precision(digits + 4)
 
-    def first_size(self, dim: int, top: int) -> int:
-        return self.rules.size(self.digits, dim, top + 1)[1]
-
     def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
         p = self.precision
         mp, s_w = p.mp, p.mp.mpf(self.network.weight_variance)
-        rule = self.rules.make(p, n, dim, self.rules.size(self.digits, dim, top + 1)[0])
+        rule = self.rule(dim, top, n)
         sigma, slope = sigma_values(p, self.network, mp.sqrt(s_w * dim), rule[0])
         phi, psi = coefficients(p, dim, top + 1, rule, sigma, slope)
         sizes = [max(abs(x) for x in row) for row in (sigma, slope)]
         noises = [_noise(p, self.digits, size, dim, top + 1) for size in sizes]
-        of_f, of_d = self.mixture
+        of_f, of_d = self.network.mixture(self.kernel)
         values, noise = [], []
         for k in range(top + 1):
             value = of_f * phi[k] ** 2
@@ -296,7 +293,7 @@ class _SphereWeights:
         return _Run(values, noise, len(rule[0]))
 
     def method(self, dim: int, top: int) -> str:
-        where = "u^2 = 1 -+ t" if self.rules.size(self.digits, dim, top + 1)[0] else "t"
+        where = "u^2 = 1 -+ t" if self.is_cut(dim, top) else "t"
         return f"Gauss-Jacobi of the activation in {where}"
 
 

@@ -28,14 +28,7 @@ ROUNDING = 2.0**-53
 
 
 class PowerSeries:
-    """Values on the cube of the kernel of one layer of tanh or sigmoid without bias.
-
-    Parameters
-    ----------
-    network : Network
-        Of depth 1, without bias, its activation an image of tanh.
-    kernel : {"ntk", "nngp"}
-    """
+    """Values on the cube of the kernel of one layer of tanh or sigmoid without bias."""
 
     proved = True
 
@@ -65,7 +58,7 @@ class PowerSeries:
         return values
 
     def slack(self, dim: int) -> arb:
-        """Bound on the terms left out, E[|t|^n] sum of a_n over n beyond the last."""
+        """Bound on the omitted terms, E[|t|^n] sum of a_n over n beyond the last."""
         return self._rest(dim, 2 * len(self._terms(dim)) + 1)
 
     def _terms(self, dim: int) -> list[arb]:

@@ -93,16 +93,7 @@ def enclosed(
 ) -> dict[int, arb]:
     """Eigenvalues that do not vanish, the precision raised until each keeps its bits.
 
-    Parameters
-    ----------
-    values : Values
-    zeros : Parity
-    dim : int
-    degrees : list of int
-    kept : int
-        Bits that each must keep.
-    accuracy : callable
-        Returns the number of correct bits of a ball.
+    `accuracy` returns the number of correct bits of a ball.
     """
     degrees = [k for k in degrees if k <= dim and not zeros.vanishes(k)]
     bits = kept + (_first_bits(dim, degrees[-1]) if degrees else 4)

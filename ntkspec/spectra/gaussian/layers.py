@@ -77,7 +77,7 @@ class Layered:
 
     @cached_property
     def _harmonics(self) -> list[list[arb]]:
-        """Weights times P_0, P_1, ... at the angles of the rule, made as they are asked for."""
+        """Weights times P_0, P_1, ... at the angles of the rule, extended on demand."""
         first = list(self.angle_weights)
         second = [w * t for w, t in zip(first, self.cosines, strict=True)]
         return [first, second]

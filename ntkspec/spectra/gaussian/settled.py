@@ -119,16 +119,7 @@ def settled(
     """Raise the effort until runs agree in every eigenvalue that is not an exact zero.
 
     Each run is compared with itself without its last terms, and with the run before, at equally
-    many terms, for the nodes.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the operators of the radius at an effort; called at its precision.
-    zeros : Parity
-    domain : Gaussian
-    degrees : list of int
-        Increasing.
+    many terms, for the nodes.  `make` is called at the precision of the effort.
     """
     dim, count = domain.dim, domain.radial
     ranks = [min(count, _rank(zeros, degree, count)) for degree in degrees]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ import numpy as np
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.recipe import MemberKey
 from ntkspec.trainer.runs.problem import Problem, start_network
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Cost", "estimate_cost"]
 
@@ -44,9 +43,7 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.points.n)
     network = start_network(recipe, points.dim, key.width, key.seed)
     layer = layer_at(network.sigma, points.x.astype(network.weights.dtype), threads)
-    loss: L2Loss | SobolevLoss = L2Loss(points)
-    if key.exponent != "l2":  # all exponents cost the same
-        loss = SobolevLoss(points, 0.0, recipe.loss.weight, recipe.loss.max_degree)
+    loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
 
     def step() -> None:
         layer.step(network.weights, network.readout, zero, 0.0, network.trained == "all")
@@ -66,9 +63,4 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
 def _shortest(work: Callable[[], None]) -> float:
     """Shortest of a few measurements, in seconds."""
     work()  # may compile
-    times = []
-    for _ in range(TIMES):
-        begun = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begun)
-    return min(times)
+    return min(timeit.repeat(work, number=1, repeat=TIMES))

@@ -66,7 +66,7 @@ def _stored(name: str, about: str) -> cached_property[NDArray[Any]]:
     """A property that reads an array from the member's file on first use."""
 
     def read(self: Member) -> NDArray[Any]:
-        return self.read(name)
+        return self._read(name)
 
     read.__doc__ = about
     return cached_property(read)
@@ -127,14 +127,7 @@ class Member(Facts):
     def __repr__(self) -> str:
         return f"Member({self.name!r}, {self.status}, {self.steps_done} steps)"
 
-    def read(self, name: str) -> NDArray[Any]:
-        """Read an array by its name in the file.
-
-        Raises
-        ------
-        NtkspecError
-            When the member has no such array yet.
-        """
+    def _read(self, name: str) -> NDArray[Any]:
         what, kind, place = "run", FORMAT, self.name
         if not self._whole:
             what, kind = "checkpoint", CHECKPOINT
@@ -188,14 +181,9 @@ class Run(Problem):
 
     Attributes
     ----------
+    recipe, points, grid, target, target_values, grid_target, degrees
+        As in `Problem`.
     path : Path
-    recipe : RunRecipe
-    points, grid : Points
-    target : Target or SampledTarget
-    target_values, grid_target : (n,) and (g,) float64 arrays
-        NaN on the grid where the target is samples.
-    degrees : (K,) int64 array
-        Recorded degrees.
     attributes : dict
         Of the file: format, versions, time, command, ....
     members : list of Member

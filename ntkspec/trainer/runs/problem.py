@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
-from ntkspec.trainer.cubature import quadrature_weights
 from ntkspec.trainer.energy import degree_energy
 from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import WideNetwork, start
@@ -170,8 +169,7 @@ def _points(data: DataRecipe) -> Points:
     if data.weights == "uniform" and not np.allclose(points.weights, 1.0 / points.n, atol=1e-12):
         return Points(points.x, np.full(points.n, 1.0 / points.n), points.kind, 0)
     if data.weights == "quadrature":
-        weights, degree = quadrature_weights(points.x)
-        return Points(points.x, weights, points.kind, degree)
+        return points.with_quadrature_weights()
     return points
 
 

@@ -26,7 +26,6 @@ from ntkspec.trainer.runs.file import (
     FORMAT,
     HEAD_FILE,
     PARTS,
-    Run,
     assemble,
     open_run,
     run_bytes,
@@ -132,7 +131,7 @@ def train_run(
         trained = work.train()
         assemble(work.problem, folder, out)
         clear(folder, PARTS)
-    return RunResult(out, trained, len(recipe.members) - trained, work.diverged)
+    return RunResult(out, trained, len(recipe.members) - trained, tuple(work.diverged.items()))
 
 
 def _forget(out: Path) -> None:
@@ -164,11 +163,8 @@ def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
         observer.note(
             "old", f"{out} was trained by another version of the code; --restart trains it again"
         )
-    return RunResult(out, 0, len(run.members), _diverged(run))
-
-
-def _diverged(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple((m.name, m.message) for m in run.members if m.status == "diverged")
+    diverged = tuple((m.name, m.message) for m in run.members if m.status == "diverged")
+    return RunResult(out, 0, len(run.members), diverged)
 
 
 class _Work:
@@ -183,29 +179,26 @@ class _Work:
         observer: Observer,
     ) -> None:
         self.problem, self._folder = problem, folder
-        self._threads, self._checkpoint, self._observer = threads, checkpoint, observer
+        self._threads, self._interval, self._observer = threads, checkpoint, observer
         self._keys, self._digest = problem.recipe.members, problem.recipe.digest
-        self._there = [self._found(number) for number in range(len(self._keys))]
+        self._checkpoints = [self._found(number) for number in range(len(self._keys))]
         # Room for the members' files and the run's.
         check_room(folder, 2 * run_bytes(problem), "the run")
         self._keep_head()
-        self._done = sum(one.facts.steps_done for one in self._there if one)
+        self._done = sum(one.facts.steps_done for one in self._checkpoints if one)
 
     @property
-    def diverged(self) -> tuple[tuple[str, str], ...]:
-        """Names of members that diverged, and the reasons."""
-        return tuple(
-            (key.name, one.facts.message)
-            for key, one in zip(self._keys, self._there, strict=True)
-            if one and one.facts.status == "diverged"
-        )
+    def diverged(self) -> dict[str, str]:
+        """Members that diverged, by their names, and the reasons."""
+        found = zip(self._keys, self._checkpoints, strict=True)
+        return {k.name: c.facts.message for k, c in found if c and c.facts.status == "diverged"}
 
     def train(self) -> int:
         """Train the unfinished members; return their number."""
-        left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
+        left = [n for n, one in enumerate(self._checkpoints) if one is None or not one.ended]
         if self.problem.recipe.loss.step_size is not None:
             for number in left:
-                if self._there[number] is None:
+                if self._checkpoints[number] is None:
                     self._begin(number)  # refuse an unstable step size before any training
         for number in left:
             self._train(number)
@@ -233,13 +226,13 @@ class _Work:
         write_head(self._folder, self.problem)
 
     def _begin(self, number: int) -> Training:
-        key, there = self._keys[number], self._there[number]
-        if there is not None:
+        key, earlier = self._keys[number], self._checkpoints[number]
+        if earlier is not None:
             self._observer.note(
-                "resumed", f"{key.name}: resumed at step {there.facts.steps_done}",
-                member=key.name, step=there.facts.steps_done,
+                "resumed", f"{key.name}: resumed at step {earlier.facts.steps_done}",
+                member=key.name, step=earlier.facts.steps_done,
             )  # fmt: skip
-            return resume(self.problem, key, there, self._threads)
+            return resume(self.problem, key, earlier, self._threads)
         try:
             return begin(self.problem, key, self._threads)
         except NtkspecError as error:
@@ -256,7 +249,7 @@ class _Work:
             self._write(number, replace(kept, facts=facts))
             raise
         self._write(number, ended)
-        self._there[number] = ended
+        self._checkpoints[number] = ended
         self._done += ended.facts.steps_done - begun
         if ended.facts.status == "diverged":
             name = self._keys[number].name
@@ -264,7 +257,7 @@ class _Work:
 
     def _after_slice(self, number: int, begun: int, training: Training) -> None:
         """Report the progress; every few seconds write a checkpoint."""
-        if (now := time.monotonic()) - self._saved >= self._checkpoint:
+        if (now := time.monotonic()) - self._saved >= self._interval:
             self._saved = now
             self._write(number, training.kept)
         step, members = training.kept.facts.steps_done, len(self._keys)

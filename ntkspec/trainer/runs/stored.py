@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 Status = Literal["training", "interrupted", "finished", "diverged"]
-STATUSES = ("training", "interrupted", "finished", "diverged")
 #: Recorded arrays, with a row for each record.
 RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
 RESULTS = ("learned", "grid_learned", "weights", "readout")
@@ -44,8 +43,8 @@ ARRAYS = {
     "weights": ("real", ("width", "dim")),
     "readout": ("real", ("width",)),
 }
-WHOLE = ("width", "seed", "steps_done")
-TEXTS = ("status", "message")
+#: Types of the attributes of a member, by their annotations; the others are strings.
+KINDS = {"int": int, "float": float}
 #: Tolerated difference from 1 of a point's norm and of the sum of the weights.
 ROUNDING = 1e-6
 
@@ -68,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a run, which determine the shapes of its arrays: `degrees` counts the recorded."""
+    """Numbers of points, recorded degrees, ... of a run, which determine the shapes of arrays."""
 
     points: int
     grid: int
@@ -83,14 +82,13 @@ def read_facts(group: Group, sizes: Sizes) -> Facts:
     found: dict[str, Any] = {}
     for one in fields(Facts):
         value = attributes.get(one.name)
-        kind = int if one.name in WHOLE else str if one.name in TEXTS else float
-        if type(value) is not kind:
+        if type(value) is not KINDS.get(str(one.type), str):
             raise _bad(group, one.name, value)
         found[one.name] = value
     for name in ("step_size", "largest_stable_step", "seconds"):
         if not (math.isfinite(found[name]) and found[name] >= 0.0):
             raise _bad(group, name, found[name])
-    if found["status"] not in STATUSES or found["width"] < 1:
+    if found["status"] not in get_args(Status) or found["width"] < 1:
         raise _bad(group, "status", found["status"])
     if not 0 <= found["steps_done"] <= sizes.steps:
         raise _bad(group, "steps_done", found["steps_done"])

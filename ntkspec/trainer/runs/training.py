@@ -80,7 +80,8 @@ class Training:
                 self._record_if_due()
                 spent = time.perf_counter() - begun
                 self._facts = replace(self._facts, seconds=self._facts.seconds + spent)
-                count = _next_count(count, spent)
+                # So many steps that the next slice takes its time, from the time of these.
+                count = max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count, MOST_AT_ONCE))
                 self.kept = self._snapshot()
                 after_slice(self)
         except Diverged as error:
@@ -128,8 +129,10 @@ class Training:
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
-            moved = _movement(_start(problem, facts), network, problem)
-            facts = replace(facts, start_kernel_movement=moved)
+            before = _start(problem, facts).tangent_matrix(problem.points.x)
+            moved = network.tangent_matrix(problem.points.x) - before
+            movement = float(np.linalg.norm(moved) / np.linalg.norm(before))
+            facts = replace(facts, start_kernel_movement=movement)
         return Checkpoint(facts, self._so_far(), results=results)
 
 
@@ -155,16 +158,16 @@ def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Train
 
 
 def resume(
-    problem: Problem, key: MemberKey, there: Checkpoint, threads: int | None = None
+    problem: Problem, key: MemberKey, earlier: Checkpoint, threads: int | None = None
 ) -> Training:
     """Resume a member from its checkpoint, to the same bits as without interruption."""
     network = _start(problem, key)
-    loss = _loss(problem, network, "l2" if key.exponent == "l2" else there.facts.s)
+    loss = _loss(problem, network, "l2" if key.exponent == "l2" else earlier.facts.s)
     descent = Descent(
-        network, problem.points.x, problem.target_values, loss, threads=threads, state=there.state
+        network, problem.points.x, problem.target_values, loss, threads=threads, state=earlier.state
     )
-    facts = replace(there.facts, status="training", message="")
-    return Training(problem, descent, facts, there.records)
+    facts = replace(earlier.facts, status="training", message="")
+    return Training(problem, descent, facts, earlier.records)
 
 
 def _start(problem: Problem, member: MemberKey | Facts) -> WideNetwork:
@@ -182,20 +185,6 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
 
 def _loss(problem: Problem, network: WideNetwork, s: Exponent) -> L2Loss | SobolevLoss:
     points, loss = problem.points, problem.recipe.loss
-    if s == "l2":
-        return L2Loss(points)
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)
-    return SobolevLoss(points, float(s), loss.weight, loss.max_degree)
-
-
-def _movement(first: WideNetwork, last: WideNetwork, problem: Problem) -> float:
-    """||H_end - H_start||_F / ||H_start||_F of the NTK matrices at end and start."""
-    before = first.tangent_matrix(problem.points.x)
-    moved = last.tangent_matrix(problem.points.x) - before
-    return float(np.linalg.norm(moved) / np.linalg.norm(before))
-
-
-def _next_count(count: int, spent: float) -> int:
-    """Number of steps of the next slice, from the time of the last ones."""
-    return max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count, MOST_AT_ONCE))
+    return loss.at(points, None if s == "l2" else float(s))

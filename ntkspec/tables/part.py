@@ -1,0 +1,45 @@
+"""A selection of one group of a table, checked before anything is read or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ntkspec.files.chunks import runs
+from ntkspec.tables.choice import Choice, chosen
+
+if TYPE_CHECKING:
+    from ntkspec.spectra.table import TableSlice
+    from ntkspec.tables.table import Table
+
+__all__ = ["Part"]
+
+#: Rows of a chunk, and entries read in one step.
+CHUNK_ROWS, PIECE = 64, 2**18
+
+
+class Part:
+    """Some dimensions and degrees of a group.
+
+    Attributes
+    ----------
+    name : str
+        Of the group.
+    key : GroupKey
+    dims, degrees : int64 arrays
+    """
+
+    def __init__(self, table: Table, name: str, dim: Choice, degrees: Choice) -> None:
+        self._table, self.name, self.key = table, name, table.key(name)
+        self._rows, self.dims = chosen(table.dims(name), dim, "dim")
+        _, self.degrees = chosen(table.degrees(name), degrees, "degree")
+
+    def read(self) -> TableSlice:
+        """Read the whole part."""
+        return self._table.select(self.name, self.dims, self.degrees)
+
+    def pieces(self) -> Iterator[tuple[slice, TableSlice]]:
+        """Read some rows at a time: their places in `dims`, and the slice."""
+        step = CHUNK_ROWS * max(1, PIECE // (CHUNK_ROWS * self.degrees.size))
+        for rows in runs(self._rows, step):
+            yield rows, self._table.select(self.name, self.dims[rows], self.degrees)

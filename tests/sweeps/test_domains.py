@@ -1,0 +1,376 @@
+"""Tables on the cube and under the Gaussian measure, from the recipe to the readers."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sweeping import assert_same_bits, make_table
+from table_numbers import altered, reseal
+
+import ntkspec
+from ntkspec import Cube, Gaussian, Network, NtkspecError, Sphere, spectrum
+from ntkspec.cli import main
+from ntkspec.domains import DOMAINS
+from ntkspec.errors import TableError
+from ntkspec.explorer import read_contents
+from ntkspec.spectra import table_block
+from ntkspec.sweeps import Local, Plan, parse_recipe, run_shard, run_sweep
+from ntkspec.sweeps.estimate import seconds
+from ntkspec.sweeps.merge import merge
+from ntkspec.tables import open_table
+from ntkspec.tables.layout import GroupKey
+from ntkspec.verification import check_entry, verify_table
+
+RECIPE = """
+dims = [2, 3, 7]
+degrees = "0:8"
+checks = {samples = 2, digits = 20}
+[[networks]]
+activation = "relu"
+domain = ["sphere", "cube", "gaussian"]
+[[networks]]
+activation = "tanh"
+kernel = ["ntk", "nngp"]
+domain = "cube"
+"""
+CUBE = "relu(domain=cube)"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("domains") / "domains.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(recipe):
+    return make_table(recipe, recipe.with_name("domains.h5"))
+
+
+@pytest.fixture
+def table(made):
+    with open_table(made) as opened:
+        yield opened
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+def exists(domain, dim, degree):
+    last = DOMAINS[domain](dim).last_degree
+    return last is None or degree <= last
+
+
+def test_every_entry_is_the_spectrum_of_its_domain(table):
+    assert len(table.networks) == 5
+    for name in table.networks:
+        key, part = table.key(name), table.select(name)
+        assert part.domain == key.domain
+        for i, dim in enumerate(part.dims.tolist()):
+            there = np.array([exists(key.domain, dim, k) for k in part.degrees])
+            found = spectrum(key.network, DOMAINS[key.domain](dim), part.degrees[there],
+                             kernel=key.kernel)  # fmt: skip
+            values, logs = (x.reshape(there.sum(), -1)[:, 0] for x in (
+                found.eigenvalues, found.log_eigenvalues))  # fmt: skip
+            np.testing.assert_array_equal(part.eigenvalues[i, there], values)
+            np.testing.assert_array_equal(part.log_eigenvalues[i, there], logs)
+            assert np.isnan(part.eigenvalues[i, ~there]).all()
+            assert np.isnan(part.log_eigenvalues[i, ~there]).all()
+            assert part.relative_error[i] >= found.relative_error.max() > 0
+        assert len(table.checks(name)) == 2
+
+
+def test_choosing_a_domain(table):
+    assert table.select("relu").name == "relu" and table.domain("relu") == "sphere"
+    assert table.select("relu", domain="cube").name == CUBE
+    assert table.select(Network("relu"), domain="gaussian").domain == "gaussian"
+    assert table.select("tanh").name == "tanh(domain=cube)"
+    assert table.name("tanh", kernel="nngp") == "tanh(kernel=nngp,domain=cube)"
+    assert table.select("relu", domain="cube").network == Network("relu")
+    assert table.name(CUBE, domain="sphere") == "relu"
+    assert table.names(domain="cube") == [
+        CUBE, "tanh(domain=cube)", "tanh(kernel=nngp,domain=cube)"
+    ]  # fmt: skip
+    assert table.size(CUBE) == 3 + 4 + 8 and table.size("relu") == 24
+    for wrong, words in (
+        (lambda: table.select("tanh", domain="gaussian"), "domain = 'gaussian' is not in"),
+        (lambda: table.select("tanh", domain="ball"), "domain = 'ball' is not allowed"),
+        (lambda: table.names(kernel="nngp", domain="sphere"), "is not in the table"),
+    ):
+        with pytest.raises(NtkspecError, match=words):
+            wrong()
+
+
+def test_lists_leave_out_what_does_not_exist(made, table, tmp_path):
+    rows = list(table.rows(CUBE))
+    assert [row[1:3] for row in rows] == [(d, k) for d in (2, 3, 7) for k in range(d + 1)]
+    frame = table.to_pandas(domain="cube")
+    assert len(frame) == 3 * 15 and not frame.eigenvalue.isna().any()
+    text = io.StringIO()
+    table.export(text, "json", CUBE)
+    assert [tuple(one.values())[1:4] for one in json.loads(text.getvalue())] == [
+        row[1:4] for row in rows
+    ]
+    done = run("export", made, "-o", "-", "--domain", "gaussian")
+    read = list(csv.DictReader(io.StringIO(done.output)))
+    assert len(read) == 24 and {one["network"] for one in read} == {"relu(domain=gaussian)"}
+    assert run("export", made, "-o", tmp_path / "t.parquet", "--format", "parquet",
+               "--network", "relu", "--domain", "cube").exit_code == 0  # fmt: skip
+    parquet = pd.read_parquet(tmp_path / "t.parquet")
+    assert parquet.eigenvalue.tolist() == [row[3] for row in rows]
+    no_rows = io.StringIO()
+    table.export(no_rows, "json", CUBE, dim=2, degrees=5)
+    assert json.loads(no_rows.getvalue()) == []
+
+
+def test_xarray_and_netcdf(made, table, tmp_path):
+    with xr.open_dataset(made, group=CUBE, engine="h5netcdf") as found:
+        assert found.attrs["domain"] == "cube"
+        assert np.isnan(found.eigenvalue.sel(dim=2, degree=3))
+        np.testing.assert_array_equal(found.eigenvalue, table.select(CUBE).eigenvalues)
+    table.to_netcdf(tmp_path / "all.nc")
+    with xr.open_dataset(tmp_path / "all.nc", group=CUBE, engine="netcdf4") as found:
+        np.testing.assert_array_equal(found.log_eigenvalue, table.select(CUBE).log_eigenvalues)
+    joined = table.to_xarray()
+    assert joined.domain.values.tolist().count("cube") == 3
+    assert not np.isnan(joined.eigenvalue.sel(network="relu")).any()
+
+
+def test_missing_numbers_are_damage_where_entries_exist(made, tmp_path):
+    for place, value in (((0, 0), np.nan), ((0, 5), 0.5)):  # (dim 2, degrees 0 and 5)
+        path = tmp_path / f"{place[1]}.h5"
+        path.write_bytes(made.read_bytes())
+        with altered(path) as file:
+            for name in ("eigenvalue", "log_eigenvalue"):
+                file[CUBE][name][place] = value
+            reseal(file[CUBE])
+        with open_table(path) as damaged, pytest.raises(TableError, match="is damaged"):
+            damaged.select(CUBE)
+    path = tmp_path / "domain.h5"
+    path.write_bytes(made.read_bytes())
+    with altered(path) as file:
+        file["relu"].attrs["domain"] = "ball"
+    with open_table(path) as damaged, pytest.raises(TableError, match="domain 'ball'"):
+        damaged.select("relu")
+    with altered(path) as file:
+        del file["relu"].attrs["domain"]  # an older table
+    with open_table(path) as older:
+        assert older.domain("relu") == "sphere"
+
+
+def test_a_flipped_byte_is_found(made, tmp_path):
+    content = bytearray(made.read_bytes())
+    with h5py.File(made) as file:
+        at = file[CUBE]["eigenvalue"].id.get_chunk_info(0).byte_offset
+    content[at + 3] ^= 1
+    path = tmp_path / "flipped.h5"
+    path.write_bytes(content)
+    with pytest.raises(TableError), open_table(path) as damaged:
+        damaged.select(CUBE)
+
+
+def test_a_sweep_is_resumed_and_merged(recipe, made, tmp_path):
+    out = tmp_path / "again.h5"
+    run_shard(recipe, out, "1/2")
+    parts = Path(f"{out}.parts")
+    block = sorted(parts.glob("n*.h5"))[0]
+    block.write_bytes(block.read_bytes()[:-7])  # cut off: computed again
+    result = run_sweep(recipe, out, Local(1))
+    assert result.reused > 0 and result.computed > 0
+    assert_same_bits(made, out)
+
+
+def test_tables_on_the_cube_are_merged(tmp_path):
+    """Degrees that do not exist need not be in any of them."""
+    low, high = tmp_path / "low.h5", tmp_path / "high.h5"
+    for path, dims, degrees in ((low, "1:4", "0:4"), (high, "4:9", "0:9")):
+        text = f'dims = "{dims}"\ndegrees = "{degrees}"\nchecks = {{samples = 0}}\n'
+        recipe = path.with_suffix(".toml")
+        recipe.write_text(f'{text}[[networks]]\nactivation = "relu"\ndomain = "cube"')
+        make_table(recipe, path)
+    merge([low, high], tmp_path / "all.h5")
+    with open_table(tmp_path / "all.h5") as table:
+        part = table.select(CUBE)
+        direct = table_block("relu", range(1, 9), range(9), domain="cube")
+        assert part == replace(direct, name=CUBE)
+        assert table.size(CUBE) == sum(d + 1 for d in range(1, 9))
+
+
+@pytest.mark.parametrize("method", ["balls", "mpmath"])
+def test_entries_are_recomputed_independently(made, method):
+    found = verify_table(made, samples=15, digits=20, workers=1, method=method, max_dim=3)
+    assert found.passed and found.worst < 1e-14
+    for domain in DOMAINS:
+        some = verify_table(made, samples=3, digits=20, workers=1, network="relu", domain=domain)
+        assert {name for name, _ in some.rows} == {GroupKey(Network("relu"), "ntk", domain).name}
+
+
+def test_a_wrong_entry_is_noticed(made, tmp_path):
+    path = tmp_path / "wrong.h5"
+    path.write_bytes(made.read_bytes())
+    with altered(path) as file:
+        for name in ("eigenvalue", "log_eigenvalue"):
+            file[CUBE][name][...] = file[CUBE][name][...] * (1 + 1e-9)
+        reseal(file[CUBE])
+    done = run("verify", path, "--samples", 6, "--digits", 20, "--workers", 1, "--domain", "cube")
+    assert done.exit_code == 1 and "OFF" in done.output
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.sampled_from(["relu", "abs", "step", "erf", "gelu", "sigmoid"]),
+    st.sampled_from([1, 2]), st.sampled_from([0.0, 0.3]), st.integers(1, 9), st.data(),
+)  # fmt: skip
+def test_cube_references_agree_with_the_engine(name, depth, bias, dim, data):
+    degree = data.draw(st.integers(0, dim))
+    network = Network(name, depth=depth, bias_variance=bias)
+    part = table_block(network, [dim], [degree], kernel="nngp", domain="cube")
+    checks = [
+        check_entry(
+            network, dim, degree, part.eigenvalues[0, 0], part.log_eigenvalues[0, 0],
+            part.relative_error[0], kernel="nngp", domain="cube", method=method, digits=20,
+        )
+        for method in ("balls", "mpmath")
+    ]  # fmt: skip
+    assert all(check.passed for check in checks), checks
+
+
+@pytest.mark.parametrize(
+    "name, kernel, dim, degree",
+    [("cos", "nngp", 10, 2), ("sigmoid", "nngp", 10, 0), ("relu", "ntk", 30, 4)],
+)
+def test_gaussian_references_agree_with_the_engine(name, kernel, dim, degree):
+    part = table_block(name, [dim], [degree], kernel=kernel, domain="gaussian")
+    check = check_entry(
+        name, dim, degree, part.eigenvalues[0, 0], part.log_eigenvalues[0, 0],
+        part.relative_error[0], kernel=kernel, domain="gaussian",
+    )  # fmt: skip
+    assert check.passed and check.relative_error < 1e-13
+    wrong = check_entry(
+        name, dim, degree, part.eigenvalues[0, 0] * (1 + 1e-10), part.log_eigenvalues[0, 0],
+        part.relative_error[0], kernel=kernel, domain="gaussian",
+    )  # fmt: skip
+    assert not wrong.passed
+
+
+def test_several_domains_give_a_table():
+    part = spectrum("relu", [Cube(2), Cube(3)])
+    assert part.domain == "cube" and part.degrees.tolist() == [0, 1, 2, 3]
+    assert part == table_block("relu", [2, 3], range(4), domain="cube")
+    assert spectrum("relu", [Gaussian(2), Gaussian(5)]).degrees[-1] == 8
+    assert spectrum("relu", [Sphere(2), Sphere(3)], [0, 1]) == spectrum("relu", [2, 3], [0, 1])
+    assert len(part.to_pandas()) == 7
+    for wrong, words in (
+        ([Cube(2), 3], "domain = 3 is not allowed with others"),
+        ([Cube(2), Sphere(3)], r"domain = Sphere\(dim=3\) is not allowed with others"),
+        ([Gaussian(2, 2), Gaussian(3, 2)], "with one eigenvalue for each degree"),
+        ([Cube(3), Cube(2)], "give increasing ones"),
+    ):
+        with pytest.raises(NtkspecError, match=words):
+            spectrum("relu", wrong)
+    with pytest.raises(NtkspecError, match="the cube of dimension 2 has degrees 0 to 2"):
+        spectrum("relu", [Cube(2), Cube(9)], degrees=[5])
+
+
+NETWORK = '[[networks]]\nactivation = "relu"\n'
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (f'dims = [1, 2]\ndegrees = "0:3"\n{NETWORK}', "line 1: dims: dim = 1 is not allowed; it"),
+        (
+            f'dims = [\n  2,\n  20000]\ndegrees = 0\n{NETWORK}domain = "cube"',
+            "line 3: dims: dim = 20000 is not allowed on the cube; it must be a whole number",
+        ),
+        (
+            f'dims = 3\ndegrees = "0:300"\n{NETWORK}domain = ["sphere", "gaussian"]',
+            "line 2: degrees: degree = 299 is not allowed under the Gaussian measure",
+        ),
+        (
+            f'dims = [2, 9]\ndegrees = "4:9"\n{NETWORK}domain = "cube"',
+            "line 1: dims: dim = 2 has none of the degrees; the cube of dimension 2",
+        ),
+        (f'dims = 3\ndegrees = 0\n{NETWORK}domain = "ball"', "line 5: [[networks]] number 1: do"),
+        (f"dims = 3\ndegrees = 0\n{NETWORK}domain = 3", "domain = 3 is not allowed; use one of"),
+        (f"dims = 3\ndegrees = 0\n{NETWORK}radial = 2", "line 5: [[networks]] number 1: radial is"),
+        (
+            f'dims = 3\ndegrees = 0\n{NETWORK}bias_variance = 0.1\ndomain = "gaussian"',
+            "bias_variance = 0.1 is not allowed with relu under the Gaussian measure",
+        ),
+        (
+            'dims = 3\ndegrees = 0\nchecks = {method = "mpmath"}\n[[networks]]\n'
+            'activation = "tanh"\ndomain = "gaussian"',
+            "line 3: method = 'mpmath' is not allowed for tanh(domain=gaussian)",
+        ),
+    ],
+)  # fmt: skip
+def test_faults_of_recipes(text, words):
+    with pytest.raises(NtkspecError) as caught:
+        parse_recipe(text)
+    assert words in str(caught.value)
+
+
+def test_blocks_off_the_sphere_are_small():
+    text = 'dims = "2:202"\ndegrees = "0:9"\n[[networks]]\nactivation = "relu"\ndomain = '
+    plan = Plan(parse_recipe(f'{text}["cube", "sphere"]'))
+    assert len(plan.of_network(0)) == 50 and len(plan.of_network(1)) == 1
+    cells = 200 * 9
+    assert plan.entries == 2 * cells
+    assert plan.eigenvalues == 2 * cells - sum(max(0, 8 - d) for d in range(2, 202))
+
+
+def test_estimates_know_the_slow_spectra(recipe):
+    dims, degrees = np.array([10]), np.arange(9)
+    slow = seconds(Network("tanh"), "ntk", dims, degrees, "gaussian")
+    assert 0.3 < slow < 10
+    assert seconds(Network("relu"), "ntk", dims, degrees, "gaussian") < 0.01
+    assert seconds(Network("tanh", depth=2), "ntk", dims, degrees, "gaussian") > 5 * slow
+    done = run("sweep", recipe, "--plan")
+    assert done.exit_code == 0 and "cube" in done.output and "93 eigenvalues" in done.output
+
+
+def test_info_and_fit_by_the_command_line(made):
+    done = run("info", made)
+    assert done.exit_code == 0 and "cube" in done.output and "gaussian" in done.output
+    done = run("fit", made, "--network", "relu", "--domain", "gaussian", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.output)))
+    assert {row["domain"] for row in rows} == {"gaussian"} and rows[0]["derived"] == "power"
+
+
+def test_fits_of_other_domains():
+    several = spectrum("relu", Gaussian(4, 2), range(0, 120))
+    (even,) = ntkspec.fit(several)
+    assert even.fit.supported == "power" and even.fit.best.power == pytest.approx(-4.0, abs=1e-3)
+    assert even.derived.power == -4.0
+    law = ntkspec.law("relu", Gaussian(4))
+    assert law.log_eigenvalue([118])[0] == pytest.approx(several.log_eigenvalues[118, 0], abs=0.06)
+    (even,) = ntkspec.fit(spectrum("relu", [Cube(40)]))
+    assert even.derived is None and even.domain == Cube(40)
+    with pytest.raises(NtkspecError, match="its degrees end at 30, and laws are for large degrees"):
+        ntkspec.law("relu", Cube(30))
+    with pytest.raises(NtkspecError, match="piecewise powers without bias"):
+        ntkspec.law("tanh", Gaussian(3))
+
+
+def test_pages_take_the_structure_from_the_domain(table):
+    found = read_contents(table)
+    grids = {grid["domain"]: grid for grid in found.header["grids"]}
+    assert grids["cube"]["counts"] == [3, 4, 8] and grids["sphere"]["counts"] == [8, 8, 8]
+    assert grids["cube"]["laplacian"] == [False] * 3 and grids["sphere"]["laplacian"] == [True] * 3
+    start = grids["cube"]["place"]
+    assert found.numbers[start : start + 8].tolist() == [1, 2, 1, 0, 0, 0, 0, 0]
+    entry = next(e for e in found.header["networks"] if e["name"] == "relu(domain=gaussian)")
+    assert [one["value"] for one in entry["traces"]] == pytest.approx([0.5] * 3)
