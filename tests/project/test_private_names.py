@@ -7,8 +7,12 @@ from paths import DOCS
 PACKAGE = DOCS.parent / "ntkspec"
 
 
+#: Public in spite of their names.
+OF_NAMED_TUPLES = ("_asdict", "_field_defaults", "_fields", "_make", "_replace")
+
+
 def is_private(name):
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name not in OF_NAMED_TUPLES
 
 
 def private_names(tree):
