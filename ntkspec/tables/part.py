@@ -27,6 +27,14 @@ class Part:
         Of the group.
     key : GroupKey
     dims, degrees : int64 arrays
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     [part] = table.parts("tanh", dim=3, degrees=[1, 11])
+    ...     part.name, part.read().eigenvalues.shape
+    ('tanh', (1, 2))
     """
 
     def __init__(self, table: Table, name: str, dim: Choice, degrees: Choice) -> None:

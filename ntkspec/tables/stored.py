@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ntkspec.domains import DOMAINS, existing_degrees
+from ntkspec.domains import DOMAINS, Sphere, existing_degrees
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
@@ -132,7 +132,7 @@ class StoredTable:
         kernel = attributes.pop("kernel", None)
         if kernel not in get_args(Kernel):
             raise TableError(f"{self.path}: {name} has no kernel {kernel!r}")
-        domain = attributes.pop("domain", GroupKey._field_defaults["domain"])
+        domain = attributes.pop("domain", Sphere.name)
         if not is_one_of(domain, DOMAINS):
             raise TableError(f"{self.path}: {name} has the domain {domain!r}, which is unknown")
         if (found := attributes.pop("normalization", None)) != "probability":
