@@ -226,30 +226,13 @@ def _move_readouts(sigma, w, r, x, g, a, size, width):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def step(sigma, zero, x, g, w, a, size, width, all_trained, slab, f, first, last):
-    """Move the neurons of some slabs by a step, and sum their new contributions to f.
+    """Move the neurons of slabs first to last - 1 by a step, and sum their new contributions to f.
 
-    Parameters
-    ----------
-    sigma : named tuple of `sigma`
-    zero : tuple of dim zeros
-    x : (blocks, dim, length)
-        Points.
-    g : (blocks, length)
-        Derivative of the loss by the value at each point.
-    w, a : (neurons, dim) and (neurons,)
-        Weights and readouts, moved in place; neurons a multiple of four, filled up with zeros.
-    size : float
-        Step size over the root of the width.
-    width : int
-        Number of neurons without padding.
-    all_trained : bool
-        Whether the readouts move too.
-    slab : int
-        Neurons in a slab, a multiple of four.
-    f : (slabs, blocks, length)
-        Sums of a_r sigma(w_r . x) over each slab, written.
-    first, last : int
-        Half-open range of slabs to process.
+    x (blocks, dim, length) are the points, g (blocks, length) the derivatives of the loss by the
+    values there, w (neurons, dim) and a (neurons,) the weights and readouts, moved in place, with
+    neurons a multiple of four, filled up with zeros; `size` is the step size over the root of the
+    width, which is the number of neurons without padding.  f (slabs, blocks, length) receives the
+    sums of a_r sigma(w_r . x) over each slab of `slab` neurons, a multiple of four.
     """
     weighted = np.empty((GROUP, x.shape[2]), x.dtype)
     for s in range(first, last):

@@ -136,21 +136,17 @@ def sigmoidal_kernel(t, minus, plus, offset, amplitude, rate, variance, dual, ta
 
 
 @njit(cache=True)
-def piecewise_linear_values(t, slope, variance, dual, tangent, out):
+def piecewise_linear_values(t, out, *network):
     """`piecewise_linear_kernel` over a flat array."""
     for i in range(t.size):
-        x = t[i]
-        out[i] = piecewise_linear_kernel(x, 1.0 - x, 1.0 + x, slope, variance, dual, tangent)
+        out[i] = piecewise_linear_kernel(t[i], 1.0 - t[i], 1.0 + t[i], *network)
 
 
 @njit(cache=True)
-def sigmoidal_values(t, offset, amplitude, rate, variance, dual, tangent, out):
+def sigmoidal_values(t, out, *network):
     """`sigmoidal_kernel` over a flat array."""
     for i in range(t.size):
-        x = t[i]
-        out[i] = sigmoidal_kernel(
-            x, 1.0 - x, 1.0 + x, offset, amplitude, rate, variance, dual, tangent
-        )
+        out[i] = sigmoidal_kernel(t[i], 1.0 - t[i], 1.0 + t[i], *network)
 
 
 @njit(cache=True, inline="always")
@@ -166,22 +162,16 @@ def products(x, i, j):
 
 
 @njit(cache=True)
-def piecewise_linear_matrix(x, slope, variance, dual, tangent, out):
+def piecewise_linear_matrix(x, out, *network):
     """`piecewise_linear_kernel` between all pairs of rows of x (unit vectors)."""
     for i in range(x.shape[0]):
         for j in range(i + 1):
-            t, minus, plus = products(x, i, j)
-            out[i, j] = piecewise_linear_kernel(t, minus, plus, slope, variance, dual, tangent)
-            out[j, i] = out[i, j]
+            out[i, j] = out[j, i] = piecewise_linear_kernel(*products(x, i, j), *network)
 
 
 @njit(cache=True)
-def sigmoidal_matrix(x, offset, amplitude, rate, variance, dual, tangent, out):
+def sigmoidal_matrix(x, out, *network):
     """`sigmoidal_kernel` between all pairs of rows of x (unit vectors)."""
     for i in range(x.shape[0]):
         for j in range(i + 1):
-            t, minus, plus = products(x, i, j)
-            out[i, j] = sigmoidal_kernel(
-                t, minus, plus, offset, amplitude, rate, variance, dual, tangent
-            )
-            out[j, i] = out[i, j]
+            out[i, j] = out[j, i] = sigmoidal_kernel(*products(x, i, j), *network)

@@ -31,7 +31,7 @@ def last_two(n, dim, t):
 
 @njit(cache=True)
 def polish(n, dim, nodes, weights, exponents):
-    """Correct nodes t >= 0 in place; weights * 2**exponents but for a common factor.
+    """Correct nodes t >= 0 in place; weights * 2**exponents up to a common factor.
 
     With (1-t^2) P_n' = n (P_(n-1) - t P_n) and Legendre's differential equation, both the
     distance to the root and the weight 1 / ((1-r^2) P_n'(r)^2) at the root r itself follow from

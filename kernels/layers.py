@@ -108,8 +108,8 @@ def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, level
 
 
 @njit(cache=True)
-def layered_values(t, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, far,
-                   line, dual, tangent, out):  # fmt: skip
+def layered_values(t, out, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
+                   far, line, dual, tangent):  # fmt: skip
     """`kernel` over a flat array."""
     for i in range(t.size):
         x = t[i]
@@ -120,8 +120,8 @@ def layered_values(t, weight, bias, variances, fulls, tables, starts, levels, sy
 
 
 @njit(cache=True)
-def layered_matrix(x, weight, bias, variances, fulls, tables, starts, levels, symmetry, root, far,
-                   line, dual, tangent, out):  # fmt: skip
+def layered_matrix(x, out, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
+                   far, line, dual, tangent):  # fmt: skip
     """`kernel` between all pairs of rows of x (unit vectors), 1 -+ t from differences and sums."""
     for i in range(x.shape[0]):
         for j in range(i + 1):

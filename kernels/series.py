@@ -28,6 +28,13 @@ def ratios(mantissa, exponent, high, low):
         low[i] = e * scale
 
 
+@njit(cache=True, inline="always")
+def _above(k, m, dim):
+    """Numerator and denominator of w(k, m + 1) / w(k, m), whole numbers."""
+    n = float(k + 2 * m)
+    return (n + 1.0) * (n + 2.0), 2.0 * (m + 1.0) * (2.0 * k + 2.0 * m + dim)
+
+
 @njit(cache=True)
 def _climb(k, m, parity, dim, rho, wh, wl, we):
     """Move along m to the largest term of degree k; a returned m < 0: more coefficients needed."""
@@ -35,18 +42,14 @@ def _climb(k, m, parity, dim, rho, wh, wl, we):
         i = (k - parity) // 2 + m
         if i >= rho.size:
             return -1, wh, wl, we
-        n = float(k + 2 * m)
-        numerator = (n + 1.0) * (n + 2.0)
-        denominator = 2.0 * (m + 1.0) * (2.0 * k + 2.0 * m + dim)
+        numerator, denominator = _above(k, m, dim)
         if rho[i] * numerator <= denominator:
             break
         wh, wl, we = scaled_times(wh, wl, we, numerator, denominator)
         m += 1
     while m > 0:
         i = (k - parity) // 2 + m
-        n = float(k + 2 * m)
-        numerator = n * (n - 1.0)
-        denominator = 2.0 * m * (2.0 * k + 2.0 * m - 2.0 + dim)
+        numerator, denominator = _above(k, m - 1, dim)
         if rho[i - 1] * numerator >= denominator:
             break
         wh, wl, we = scaled_times(wh, wl, we, denominator, numerator)
@@ -60,8 +63,8 @@ def _reach_up(k, m, parity, dim, rho):
     t, s = 1.0, 1.0
     i = (k - parity) // 2 + m
     while i < rho.size:
-        n = float(k + 2 * m)
-        r = rho[i] * ((n + 1.0) * (n + 2.0)) / (2.0 * (m + 1.0) * (2.0 * k + 2.0 * m + dim))
+        numerator, denominator = _above(k, m, dim)
+        r = rho[i] * numerator / denominator
         # What follows is t r / (1 - r) times a small factor: the ratios vary slowly.
         if r < 1.0 and t * r < NEGLIGIBLE * s * (1.0 - r):
             return m
@@ -78,8 +81,8 @@ def _reach_down(k, m, parity, dim, rho):
     t, s = 1.0, 1.0
     i = (k - parity) // 2 + m
     while m > 0:
-        n = float(k + 2 * m)
-        r = 2.0 * m * (2.0 * k + 2.0 * m - 2.0 + dim) / (n * (n - 1.0) * rho[i - 1])
+        numerator, denominator = _above(k, m - 1, dim)
+        r = denominator / (numerator * rho[i - 1])
         if r < 1.0 and t * r < NEGLIGIBLE * s * (1.0 - r):
             break
         t *= r
@@ -97,9 +100,7 @@ def _fill(k, m, low, high, parity, dim, rho_high, rho_low):
     offset = (k - parity) // 2
     th, tl = 1.0, 0.0
     for j in range(m, high):
-        n = float(k + 2 * j)
-        numerator = (n + 1.0) * (n + 2.0)
-        denominator = 2.0 * (j + 1.0) * (2.0 * k + 2.0 * j + dim)
+        numerator, denominator = _above(k, j, dim)
         inverse = 1.0 / denominator
         p = numerator * rho_high[offset + j]
         r = p * inverse
@@ -111,9 +112,7 @@ def _fill(k, m, low, high, parity, dim, rho_high, rho_low):
         terms[j + 1 - low] = th + tl
     th, tl = 1.0, 0.0
     for j in range(m, low, -1):
-        n = float(k + 2 * j)
-        numerator = 2.0 * j * (2.0 * k + 2.0 * j - 2.0 + dim)
-        d = n * (n - 1.0)
+        d, numerator = _above(k, j - 1, dim)
         denominator = d * rho_high[offset + j - 1]
         inverse = 1.0 / denominator
         r = numerator * inverse
@@ -179,15 +178,6 @@ def _run(terms, inverses, first, step, wh, we, mantissa, exponent):
 
 
 @njit(cache=True)
-def _invert(x, size):
-    """1 / x, 1 / (x + 2), ..."""
-    inverses = np.empty(size)
-    for j in range(size):
-        inverses[j] = 1.0 / (x + 2.0 * j)
-    return inverses
-
-
-@njit(cache=True)
 def _raise_degree(k, m, parity, dim, rho, wh, wl, we):
     """The largest term of degree k + 2, from that of degree k."""
     if m > 0:  # same power of t: w(k+2, m-1) / w(k, m)
@@ -216,6 +206,25 @@ def _start(degree, parity, dim, rho):
 
 
 @njit(cache=True)
+def _run_length(values, at):
+    """How many values from one on are steps of 2, at most RUN."""
+    count = 1
+    while count < RUN and at + count < values.size and values[at + count] == values[at] + 2 * count:
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def _sums(k, m, low, high, parity, dim, am, ae, rho_high, rho_low, wh, we, first, step, mantissa,
+          exponent):  # fmt: skip
+    """`_run` from the terms low to high of degree k, of which that at m is the largest."""
+    terms = _fill(k, m, low, high, parity, dim, rho_high, rho_low)
+    inverses = 1.0 / (2.0 * k + 2.0 * low + dim + 2.0 * np.arange(terms.size + mantissa.size))
+    i = (k - parity) // 2 + m
+    _run(terms, inverses, first, step, wh * am[i], we + ae[i], mantissa, exponent)
+
+
+@njit(cache=True)
 def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
     """Eigenvalues of increasing degrees of one parity in one dimension.
 
@@ -231,9 +240,7 @@ def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
             k += 2
         if m < 0:
             return at
-        count = 1
-        while count < RUN and at + count < degrees.size and degrees[at + count] == k + 2 * count:
-            count += 1
+        count = _run_length(degrees, at)
         # The terms of the last degree of the run reach highest, those of the first lowest.
         lm, lh, ll, le = m, wh, wl, we
         for j in range(count - 1):
@@ -246,12 +253,10 @@ def row(degrees, parity, dim, am, ae, rho_high, rho_low, mantissa, exponent):
             return at
         high = max(high + count - 1, m)
         low = _reach_down(k, m, parity, dim, rho_high)
-        terms = _fill(k, m, low, high, parity, dim, rho_high, rho_low)
-        inverses = _invert(2.0 * k + 2.0 * low + dim, terms.size + count)
-        i = (k - parity) // 2 + m
         done = slice(at, at + count)
-        _run(
-            terms, inverses, 2.0 * low, 1, wh * am[i], we + ae[i], mantissa[done], exponent[done]
+        _sums(
+            k, m, low, high, parity, dim, am, ae, rho_high, rho_low, wh, we, 2.0 * low, 1,
+            mantissa[done], exponent[done],
         )  # fmt: skip
         k, m, wh, wl, we = last, lm, lh, ll, le
         at += count
@@ -271,9 +276,7 @@ def column(degree, parity, dims, am, ae, rho_high, rho_low, mantissa, exponent):
             dim += 2
         if m < 0:
             return at
-        count = 1
-        while count < RUN and at + count < dims.size and dims[at + count] == dim + 2 * count:
-            count += 1
+        count = _run_length(dims, at)
         # The terms of the first dimension of the run reach highest, those of the last lowest.
         lm, lh, ll, le = m, wh, wl, we
         for j in range(count - 1):
@@ -283,12 +286,10 @@ def column(degree, parity, dims, am, ae, rho_high, rho_low, mantissa, exponent):
         if high < 0:
             return at
         low = min(_reach_down(k, lm, parity, last, rho_high), m)
-        terms = _fill(k, m, low, high, parity, dim, rho_high, rho_low)
-        inverses = _invert(2.0 * k + 2.0 * low + dim, terms.size + count)
-        i = (k - parity) // 2 + m
         done = slice(at, at + count)
-        _run(
-            terms, inverses, float(dim), 0, wh * am[i], we + ae[i], mantissa[done], exponent[done]
+        _sums(
+            k, m, low, high, parity, dim, am, ae, rho_high, rho_low, wh, we, float(dim), 0,
+            mantissa[done], exponent[done],
         )  # fmt: skip
         dim, m, wh, wl, we = last, lm, lh, ll, le
         at += count

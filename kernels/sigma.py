@@ -7,6 +7,7 @@ compiled, so that each loop holds one formula only.  At a kink the derivative is
 from __future__ import annotations
 
 import math
+from collections import namedtuple
 from typing import NamedTuple
 
 from numba import njit
@@ -42,52 +43,15 @@ class Tanh(NamedTuple):
     rate: float
 
 
-class Elu(NamedTuple):
-    """x for x > 0, exp(x) - 1 for x < 0; `one` gives the precision."""
-
-    one: float
-
-
-class Silu(NamedTuple):
-    """x / (1 + exp(-x))."""
-
-    one: float
-
-
-class Softplus(NamedTuple):
-    """log(1 + exp(x))."""
-
-    one: float
-
-
-class Erf(NamedTuple):
-    """erf(x)."""
-
-    one: float
-
-
-class Gelu(NamedTuple):
-    """x Phi(x), Phi the normal distribution function."""
-
-    one: float
-
-
-class Sin(NamedTuple):
-    """sin(x)."""
-
-    one: float
-
-
-class Cos(NamedTuple):
-    """cos(x)."""
-
-    one: float
-
-
-class Gaussian(NamedTuple):
-    """exp(-x^2/2)."""
-
-    one: float
+#: Those without parameters; `one` gives the precision.
+Elu = namedtuple("Elu", "one")
+Silu = namedtuple("Silu", "one")
+Softplus = namedtuple("Softplus", "one")
+Erf = namedtuple("Erf", "one")
+Gelu = namedtuple("Gelu", "one")
+Sin = namedtuple("Sin", "one")
+Cos = namedtuple("Cos", "one")
+Gaussian = namedtuple("Gaussian", "one")
 
 
 def value(sigma, z):

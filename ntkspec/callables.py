@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import is_one_of, shown
+from ntkspec.parameters import one_of, shown
 
 __all__ = ["Arithmetic", "InDoubles", "ball_function", "checked_function", "checked_name"]
 
@@ -20,43 +20,19 @@ Arithmetic = Literal["double", "flint", "mpmath"]
 
 
 def checked_function(function: Any, arithmetic: Any, parameter: str) -> Callable[[Any], Any]:
-    """Return a user's function as one that compares by value.
+    """Return a user's function as one that compares by value, or raise NtkspecError.
 
     Two bound methods of different objects are equal here when their objects pickle alike, so that
     a kernel or a network equals its pickled copy.
-
-    Raises
-    ------
-    NtkspecError
-        When the function is not callable or the arithmetic is unknown.
-
-    Examples
-    --------
-    >>> checked_function(abs, "double", "function")
-    <built-in function abs>
     """
     if not callable(function):
         raise NtkspecError(f"{parameter} = {shown(function)} is not allowed; it must be callable")
-    if not is_one_of(arithmetic, get_args(Arithmetic)):
-        raise NtkspecError(
-            f"arithmetic = {shown(arithmetic)} is not allowed; use 'double', 'flint' or 'mpmath'"
-        )
+    one_of(arithmetic, "arithmetic", get_args(Arithmetic))
     return _Method(function) if inspect.ismethod(function) else function
 
 
 def checked_name(name: Any) -> str:
-    """Return the name of a user's function, which stands in titles of one line.
-
-    Raises
-    ------
-    NtkspecError
-        Unless it is a string of printable characters, at least one.
-
-    Examples
-    --------
-    >>> checked_name("swish")
-    'swish'
-    """
+    """Return the name of a user's function, or raise NtkspecError unless it is printable."""
     if not isinstance(name, str) or not name or not name.isprintable():
         raise NtkspecError(
             f"name = {shown(name)} is not allowed; it must be a string of printable characters"
@@ -96,12 +72,6 @@ class _Method:
 @dataclass(frozen=True)
 class InDoubles:
     """A user's function as one of a float64 array.
-
-    Attributes
-    ----------
-    function : callable
-    arithmetic : {"double", "flint", "mpmath"}
-    name : str
 
     Examples
     --------

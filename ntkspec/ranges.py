@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_whole, shown
+from ntkspec.parameters import as_whole, shown, whole_number
 
 __all__ = ["MOST", "parse_range", "range_length", "whole_numbers"]
 
@@ -95,15 +95,7 @@ def _part(part: str, text: str, name: str) -> range | list[int]:
 
 
 def _integer(digits: str, text: str, name: str) -> int:
-    """A whole number in ASCII digits.
-
-    Raises
-    ------
-    ValueError
-        When it is not a whole number.
-    NtkspecError
-        When it exceeds 64 bits.
-    """
+    """A whole number in ASCII digits; ValueError for other text."""
     if INTEGER.fullmatch(digits) is None:
         raise ValueError(digits)
     if len(digits) > 40 or abs(int(digits)) > MOST:
@@ -189,7 +181,7 @@ from 0 to 100
     given = parse_range(values, plural) if isinstance(values, str) else values
     if isinstance(given, range):
         for end in (given[0], given[-1]) if given else ():
-            _check_bounds(end, name, least, most)
+            whole_number(end, name, least, most)
         if range_length(given) > MOST_LISTED:
             raise _too_many_listed(values, plural)
         array = np.arange(given.start, given.stop, given.step, dtype=np.int64)
@@ -221,7 +213,7 @@ def _listed(
         if one is None:
             raise _not_whole(values, plural)
         if not least <= one <= most:
-            _check_bounds(one, name, least, most)
+            whole_number(one, name, least, most)
         whole.append(one)
     return np.array(whole, dtype=np.int64)
 
@@ -232,16 +224,8 @@ def _of_array(
     if array.dtype.kind == "f" and not np.all(np.isfinite(array) & (array == np.floor(array))):
         raise _not_whole(values, plural)
     for end in (array.min(), array.max()) if array.size else ():
-        _check_bounds(int(end), name, least, most)
+        whole_number(int(end), name, least, most)
     return array.astype(np.int64)
-
-
-def _check_bounds(value: int, name: str, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise NtkspecError(
-            f"{name} = {shown(value)} is not allowed; it must be a whole number from {least} to "
-            f"{most}"
-        )
 
 
 def _too_many_listed(values: Any, plural: str) -> NtkspecError:

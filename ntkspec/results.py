@@ -13,7 +13,8 @@ arrays::
 
 It then has `==` by value, `len`, iteration and `in` over the values of its first axis, ``r[5]``
 (its main variable at the value 5 of that axis), `repr`, HTML, `columns`, `to_pandas`, `to_xarray`
-and `plot`.
+and `plot`.  A result whose entries form no grid of axes derives from `Tabular`, which has only
+columns.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["MEANINGS", "Result", "html_table", "library"]
+__all__ = ["MEANINGS", "Result", "Tabular", "Value", "axes_to_draw", "html_table", "library"]
 
 #: Rows of a table that are shown; of more, the first and the last.
 MOST_ROWS = 10
@@ -60,7 +61,76 @@ MEANINGS = {
 }
 
 
-class Result(ABC):
+class Value:
+    """A dataclass that equals another when all compared fields do, NaN and arrays included."""
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, arrays element by element (NaN equals NaN)."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(
+            _equal(getattr(self, field.name), getattr(other, field.name))
+            for field in fields(self)  # type: ignore[arg-type]
+            if field.compare
+        )
+
+    __hash__ = None
+
+
+class Tabular(Value, ABC):
+    """A value with columns of equal length, shown in the terminal and in notebooks."""
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, Sequence[Any] | NDArray[Any]]:
+        """Return the columns by their names."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """Return one line on what the value is."""
+
+    def summary(self) -> Mapping[str, Sequence[Any] | NDArray[Any]]:
+        """Return the columns that are shown, by default the first eight."""
+        return dict(list(self.columns().items())[:MOST_COLUMNS])
+
+    def __repr__(self) -> str:
+        names, rows = self._shown()
+        cells = [names, *rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = (
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in cells
+        )
+        return "\n".join([self.title(), *lines])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title(), *self._shown())
+
+    def _shown(self) -> tuple[list[str], list[list[str]]]:
+        """Names of columns, and rows as text with an ellipsis in the middle."""
+        columns = self.summary()
+        size = len(next(iter(columns.values())))
+        half = MOST_ROWS // 2
+        at = list(range(size)) if size <= MOST_ROWS else [*range(half), *range(size - half, size)]
+        rows = [[_cell(column[i]) for column in columns.values()] for i in at]
+        if size > MOST_ROWS:
+            rows.insert(half, ["..."] * len(columns))
+        return list(columns), rows
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a `pandas.DataFrame` of `columns`, a row for each entry.
+
+        Raises
+        ------
+        NtkspecError
+            When pandas is not installed.
+        """
+        frame: pandas.DataFrame = library("pandas", "to_pandas").DataFrame(self.columns())
+        return frame
+
+
+class Result(Tabular):
     """A value with labelled arrays; see the module for what a subclass gives.
 
     Attributes
@@ -77,7 +147,6 @@ class Result(ABC):
     """
 
     main: ClassVar[str]
-    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     @abstractmethod
     def axes(self) -> dict[str, NDArray[Any]]:
@@ -95,17 +164,6 @@ class Result(ABC):
         """Return one line on what the result is."""
         about = ", ".join(f"{name} = {value}" for name, value in self.heading().items())
         return f"{type(self).__name__}: {about}" if about else type(self).__name__
-
-    def __eq__(self, other: object) -> bool:
-        """Whether all fields are equal, arrays element by element (NaN equals NaN)."""
-        if type(other) is not type(self):
-            return NotImplemented
-        return all(
-            _equal(getattr(self, field.name), getattr(other, field.name))
-            for field in fields(self)  # type: ignore[arg-type]
-        )
-
-    __hash__ = None
 
     def __len__(self) -> int:
         return int(self._first()[1].size)
@@ -139,19 +197,6 @@ class Result(ABC):
         """Return the main variable, in its own order."""
         return np.array(self.variables()[self.main][1], dtype=dtype)
 
-    def __repr__(self) -> str:
-        names, rows = self._shown()
-        cells = [names, *rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = (
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in cells
-        )
-        return "\n".join([self.title(), *lines])
-
-    def _repr_html_(self) -> str:
-        return html_table(self.title(), *self._shown())
-
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return flat columns of equal length: the axes of the main variable, then variables."""
         axes = self.axes()
@@ -165,14 +210,14 @@ class Result(ABC):
         }
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return a `pandas.DataFrame` of `columns`, a row for each entry.
+        """Return a `pandas.DataFrame` of `columns`, with the heading as its `attrs`.
 
         Raises
         ------
         NtkspecError
             When pandas is not installed.
         """
-        frame: pandas.DataFrame = library("pandas", "to_pandas").DataFrame(self.columns())
+        frame = super().to_pandas()
         frame.attrs.update(self.heading())
         return frame
 
@@ -215,10 +260,7 @@ class Result(ABC):
         NtkspecError
             When matplotlib is not installed, and for an ax that is none.
         """
-        if ax is None:
-            ax = library("matplotlib.pyplot", "plot").gca()
-        if not callable(getattr(ax, "plot", None)):
-            raise NtkspecError(f"ax = {shown(ax)} is not allowed; give axes of matplotlib")
+        ax = axes_to_draw(ax)
         axes, variables = self.axes(), self.variables()
         along, values = variables[self.main]
         name, log = self.main, f"log_{self.main}"
@@ -257,16 +299,20 @@ class Result(ABC):
         number = as_number(value)
         return np.flatnonzero(self._first()[1] == number)
 
-    def _shown(self) -> tuple[list[str], list[list[str]]]:
-        """Names of columns, and rows as text with an ellipsis in the middle."""
-        columns = dict(list(self.columns().items())[:MOST_COLUMNS])
-        size = len(next(iter(columns.values())))
-        half = MOST_ROWS // 2
-        at = list(range(size)) if size <= MOST_ROWS else [*range(half), *range(size - half, size)]
-        rows = [[_cell(column[i]) for column in columns.values()] for i in at]
-        if size > MOST_ROWS:
-            rows.insert(half, ["..."] * len(columns))
-        return list(columns), rows
+
+def axes_to_draw(ax: Any = None) -> Any:
+    """Return axes of matplotlib: those given, or else the current ones.
+
+    Raises
+    ------
+    NtkspecError
+        When matplotlib is not installed, or ax is something else.
+    """
+    if ax is None:
+        return library("matplotlib.pyplot", "plot").gca()
+    if not callable(getattr(ax, "plot", None)):
+        raise NtkspecError(f"ax = {shown(ax)} is not allowed; give axes of matplotlib")
+    return ax
 
 
 def library(name: str, purpose: str) -> Any:
@@ -317,6 +363,8 @@ def _equal(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (one != one and other != other)
     return bool(one == other)
 
 
@@ -331,7 +379,9 @@ def _spread(
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)
 
 
 def _few(axis: NDArray[Any]) -> str:

@@ -5,12 +5,13 @@ The operators P are those of `ntkspec.trainer.sobolev` and `ntkspec.trainer.inte
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard
+from typing import Literal, TypeGuard, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import one_of
 from ntkspec.trainer import interval, sobolev
 from ntkspec.trainer.interval import Ends
 from ntkspec.trainer.points import Points, circle, from_array
@@ -34,12 +35,8 @@ class _QuadraticLoss(torch.nn.Module):
 
     def __init__(self, n: int, reduction: Reduction) -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise NtkspecError(
-                f"reduction = {reduction!r} is not allowed; use 'mean', 'sum' or 'none'"
-            )
         self.n = n
-        self.reduction: Reduction = reduction
+        self.reduction: Reduction = one_of(reduction, "reduction", get_args(Reduction))
 
     def weighted(self, r: torch.Tensor) -> torch.Tensor:
         """P r: (..., n) -> (..., n)."""
@@ -121,7 +118,7 @@ class SobolevLoss(_QuadraticLoss):
     Attributes
     ----------
     numpy : ntkspec.trainer.sobolev.SobolevLoss
-        The loss in numpy: its max_degree, its multiplier mu_k, its matrix P.
+        The loss in numpy: its max_degree, its multiplier mu_k, its matrix P, its conventions.
 
     Raises
     ------
@@ -131,9 +128,9 @@ class SobolevLoss(_QuadraticLoss):
 
     Notes
     -----
-    The conventions are those of `ntkspec.trainer.sobolev.SobolevLoss`; the gradient with
-    respect to r is P r.  Points in single precision are normalized in doubles but remain rounded,
-    so their rule is exact for no degree: give `Points` if the exact degree of the rule matters.
+    The gradient with respect to r is P r.  Points in single precision are normalized in doubles
+    but remain rounded, so their rule is exact for no degree: give `Points` if the exact degree of
+    the rule matters.
 
     P is stored in doubles and converted to the precision and device of the residual, so the loss
     needs no `.to()`, has no parameters, and adds nothing to a state_dict.
@@ -200,25 +197,17 @@ class IntervalLoss(_QuadraticLoss):
 
     Parameters
     ----------
-    n : int
-        Number of equal cells of the interval; r is sampled at their midpoints (j + 1/2)/n.
-    s : float
-        Exponent: s > 0 gives high frequencies more weight, s < 0 less.  For the residual of a
-        second-order equation, -u'' = f, s = -1 measures the slope of the error of u, and s = -2
-        the error itself.
-    ends : {"dirichlet", "neumann", "periodic"}
-        The series of r on (0, 1): sin(pi k x), k >= 1; cos(pi k x), k >= 0; or whole periods.
-    weight : {"power", "laplacian"}
-        mu_k = (1+k)^(2s), or (1 + k^2)^s.
-    max_degree : int, optional
-        Higher frequencies have weight 0.  By default all that n points resolve have one.
+    n, s, ends, weight, max_degree
+        As for `ntkspec.trainer.interval.IntervalLoss`.  For the residual of a second-order
+        equation, -u'' = f, s = -1 measures the slope of the error of u, and s = -2 the error
+        itself.
     reduction : {"mean", "sum", "none"}
         Over a batch of residuals.
 
     Attributes
     ----------
     numpy : ntkspec.trainer.interval.IntervalLoss
-        The loss in numpy: its max_degree, its multiplier mu_k, its matrix P.
+        The loss in numpy: its max_degree, its multiplier mu_k, its matrix P, its conventions.
 
     Raises
     ------
@@ -227,8 +216,7 @@ class IntervalLoss(_QuadraticLoss):
 
     Notes
     -----
-    The conventions are those of `ntkspec.trainer.interval.IntervalLoss`: s = 0 is half the mean
-    square.  P is applied by the FFT of the odd or even continuation.
+    s = 0 is half the mean square.  P is applied by the FFT of the odd or even continuation.
 
     Examples
     --------

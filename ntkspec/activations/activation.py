@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Activation", "ClosedDual", "PreparedDual", "Singularity"]
+__all__ = ["Activation", "ClosedDual", "Function", "PreparedDual", "Singularity"]
 
 Function = Callable[[Any], Any]
 
@@ -93,14 +93,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class ClosedDual:
-    """Duals in closed form.
-
-    Attributes
-    ----------
-    form : callable
-        form(point, q) returns E[sigma sigma] and E[sigma' sigma'] at a
-        `ntkspec.duals.Correlation`, in balls.
-    """
+    """Duals in closed form: form(point, q) returns E[sigma sigma] and E[sigma' sigma'] in balls."""
 
     form: Callable[[Any, Any], tuple[Any, Any]]
 
@@ -111,15 +104,7 @@ class ClosedDual:
 
 @dataclass(frozen=True)
 class PreparedDual:
-    """Duals that a function of `ntkspec.duals` prepares for a variance.
-
-    Attributes
-    ----------
-    maker : str
-        Name of the function.
-    arguments : tuple
-        Its arguments after the variance.
-    """
+    """Duals that a function of `ntkspec.duals`, by its name, prepares for a variance."""
 
     maker: str
     arguments: tuple[Any, ...] = ()

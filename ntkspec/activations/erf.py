@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations.activation import Activation, ClosedDual, Singularity
-from ntkspec.activations.determinant import determinant
+from ntkspec.activations.entire import determinant, entire
 
 __all__ = ["ERF"]
 
@@ -39,13 +38,4 @@ def dual(point: Any, q: Any) -> tuple[Any, Any]:
     return 2 / point.pi * (2 * c / root).atan(), 4 / point.pi / root
 
 
-ERF = Activation(
-    "erf",
-    value,
-    derivative,
-    ball,
-    ball_derivative,
-    ClosedDual(dual),
-    Singularity("entire"),
-    symmetry="odd",
-)
+ERF = entire("erf", value, derivative, ball, ball_derivative, dual, symmetry="odd")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations.activation import Activation, ClosedDual, Singularity
-from ntkspec.activations.determinant import determinant
+from ntkspec.activations.entire import determinant, entire
 
 __all__ = ["GAUSSIAN"]
 
@@ -36,13 +35,4 @@ def dual(point: Any, q: Any) -> tuple[Any, Any]:
     return value, value * c / square
 
 
-GAUSSIAN = Activation(
-    "gaussian",
-    value,
-    derivative,
-    ball,
-    ball_derivative,
-    ClosedDual(dual),
-    Singularity("entire"),
-    symmetry="even",
-)
+GAUSSIAN = entire("gaussian", value, derivative, ball, ball_derivative, dual, symmetry="even")

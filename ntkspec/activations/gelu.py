@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations.activation import Activation, ClosedDual, Singularity
-from ntkspec.activations.determinant import determinant
+from ntkspec.activations.entire import determinant, entire
 
 __all__ = ["GELU"]
 
@@ -53,13 +52,4 @@ def dual(point: Any, q: Any) -> tuple[Any, Any]:
     return value, slope
 
 
-GELU = Activation(
-    "gelu",
-    value,
-    derivative,
-    ball,
-    ball_derivative,
-    ClosedDual(dual),
-    Singularity("entire"),
-    polynomial=1,
-)
+GELU = entire("gelu", value, derivative, ball, ball_derivative, dual, polynomial=1)

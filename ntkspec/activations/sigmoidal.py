@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations.activation import Activation, PreparedDual, Singularity
+from ntkspec.activations.activation import Activation, Function, PreparedDual, Singularity
 
 __all__ = ["SIGMOID", "SILU", "SOFTPLUS", "TANH"]
 
@@ -59,15 +59,15 @@ def silu(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def silu_derivative(x: ArrayLike) -> NDArray[np.float64]:
-    return sigmoid(x) + np.asarray(x, np.float64) * _slope(x, 0.5, 0.5)
+    return sigmoid(x) + np.asarray(x, np.float64) * sigmoid_derivative(x)
 
 
 def silu_ball(x: Any) -> Any:
-    return x * ((x / 2).tanh() + 1) / 2
+    return x * sigmoid_ball(x)
 
 
 def silu_ball_derivative(x: Any) -> Any:
-    return ((x / 2).tanh() + 1) / 2 + x * (x / 2).sech() ** 2 / 4
+    return sigmoid_ball(x) + x * sigmoid_ball_derivative(x)
 
 
 def softplus(x: ArrayLike) -> NDArray[np.float64]:
@@ -79,48 +79,23 @@ def softplus_ball(x: Any) -> Any:
     return x / 2 + (2 * (x / 2).cosh()).log()
 
 
-TANH = Activation(
-    "tanh",
-    tanh,
-    tanh_derivative,
-    tanh_ball,
-    tanh_ball_derivative,
-    PreparedDual("hermite_dual", ("tanh",)),
-    Singularity("pole", distance=0.5 * math.pi),
-    symmetry="odd",
-    tanh=(0.0, 1.0, 1.0),
-)
+def from_tanh(
+    name: str, *functions: Function, distance: float = math.pi, **known: Any
+) -> Activation:
+    """Describe an activation made from tanh by its four functions and the nearest singularity."""
+    value, derivative, ball, ball_derivative = functions
+    dual = PreparedDual("hermite_dual", (name,))
+    singularity = Singularity("pole", distance=distance)
+    return Activation(name, value, derivative, ball, ball_derivative, dual, singularity, **known)
 
-SIGMOID = Activation(
-    "sigmoid",
-    sigmoid,
-    sigmoid_derivative,
-    sigmoid_ball,
-    sigmoid_ball_derivative,
-    PreparedDual("hermite_dual", ("sigmoid",)),
-    Singularity("pole", distance=math.pi),
-    polynomial=0,
-    tanh=(0.5, 0.5, 0.5),
-)
 
-SILU = Activation(
-    "silu",
-    silu,
-    silu_derivative,
-    silu_ball,
-    silu_ball_derivative,
-    PreparedDual("hermite_dual", ("silu",)),
-    Singularity("pole", distance=math.pi),
-    polynomial=1,
-)
-
-SOFTPLUS = Activation(
-    "softplus",
-    softplus,
-    sigmoid,
-    softplus_ball,
-    sigmoid_ball,
-    PreparedDual("hermite_dual", ("softplus",)),
-    Singularity("pole", distance=math.pi),
-    polynomial=1,
-)
+TANH = from_tanh(
+    "tanh", tanh, tanh_derivative, tanh_ball, tanh_ball_derivative,
+    distance=0.5 * math.pi, symmetry="odd", tanh=(0.0, 1.0, 1.0),
+)  # fmt: skip
+SIGMOID = from_tanh(
+    "sigmoid", sigmoid, sigmoid_derivative, sigmoid_ball, sigmoid_ball_derivative,
+    polynomial=0, tanh=(0.5, 0.5, 0.5),
+)  # fmt: skip
+SILU = from_tanh("silu", silu, silu_derivative, silu_ball, silu_ball_derivative, polynomial=1)
+SOFTPLUS = from_tanh("softplus", softplus, sigmoid, softplus_ball, sigmoid_ball, polynomial=1)

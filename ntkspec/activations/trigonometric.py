@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations.activation import Activation, ClosedDual, Singularity
+from ntkspec.activations.entire import entire
 
 __all__ = ["COS", "SIN"]
 
@@ -45,24 +45,5 @@ def cos_dual(point: Any, q: Any) -> tuple[Any, Any]:
     return sin_dual(point, q)[::-1]
 
 
-SIN = Activation(
-    "sin",
-    sin,
-    cos,
-    ball_sin,
-    ball_cos,
-    ClosedDual(sin_dual),
-    Singularity("entire"),
-    symmetry="odd",
-)
-
-COS = Activation(
-    "cos",
-    cos,
-    cos_derivative,
-    ball_cos,
-    ball_cos_derivative,
-    ClosedDual(cos_dual),
-    Singularity("entire"),
-    symmetry="even",
-)
+SIN = entire("sin", sin, cos, ball_sin, ball_cos, sin_dual, symmetry="odd")
+COS = entire("cos", cos, cos_derivative, ball_cos, ball_cos_derivative, cos_dual, symmetry="even")

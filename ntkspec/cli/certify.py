@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.domain import print_heading, spectrum_options
+from ntkspec.cli.options import format_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
+    from ntkspec.networks import Network
     from ntkspec.spectra.certified import Certificate
 
 __all__ = ["certify"]
@@ -22,17 +24,9 @@ __all__ = ["certify"]
 @click.option(
     "--digits", type=int, default=20, show_default=True, help="Correct digits of each enclosure."
 )
-@click.option(
-    "--format", "layout", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
+@format_option("text", "json")
 def certify(
-    activation: str,
-    domain: Domain,
-    degrees: str,
-    digits: int,
-    kernel: Any,
-    layout: str,
-    **parameters: Any,
+    network: Network, domain: Domain, degrees: str, digits: int, kernel: Any, layout: str
 ) -> None:
     """Compute proven enclosures of a network's eigenvalues.
 
@@ -45,11 +39,9 @@ def certify(
       ntkspec certify relu --depth 2 --dim 3 --degrees 0:6 --digits 30
       ntkspec certify relu --domain cube --dim 30 --degrees 0:6
     """
-    from ntkspec.networks import Network
     from ntkspec.ranges import parse_range
     from ntkspec.spectra.certified import certify as enclose
 
-    network = Network(activation, **parameters)
     result = enclose(network, domain, parse_range(degrees, "degrees"), digits=digits, kernel=kernel)
     (_print_json if layout == "json" else _print_text)(result)
 

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import PATH, TABLE, format_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
 
 __all__ = ["compare"]
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Compare a run's measured decay rates with the predicted ones.")
@@ -26,10 +24,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--table", type=TABLE, help="Take the eigenvalues from this table.  [default: computed]"
 )
-@click.option(
-    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
-    show_default=True, help="csv and json have all columns of all three levels.",
-)  # fmt: skip
+@format_option(help="csv and json have all columns of all three levels.")
 @click.option(
     "-o", "--output", "outputs", type=PATH, multiple=True,
     help="Picture to write as well (.png, .svg or .pdf); may be given several times.",
@@ -157,14 +152,17 @@ def _measured(row: Row | ExtrapolatedRow) -> str:
     if row.measured is None:
         bound = getattr(row, "bound", None)
         return "" if bound is None else f"< {bound:.2g}"
-    if row.low is None or row.high is None:
-        return f"{row.measured:.4g}"
-    return f"{row.measured:.4g}±{(row.high - row.low) / 2:.1g}"
+    return _interval(row.measured, row, ".4g", ".1g")
 
 
 def _ratio(level: Level) -> str:
     if level.ratio is None:
         return "0" if level.rate == 0.0 else ""
-    if level.low is None or level.high is None:
-        return f"{level.ratio:.3f}"
-    return f"{level.ratio:.3f}±{(level.high - level.low) / 2:.3f}"
+    return _interval(level.ratio, level, ".3f", ".3f")
+
+
+def _interval(value: float, ends: Row | ExtrapolatedRow | Level, form: str, half: str) -> str:
+    """A value with half of its confidence interval, if there is one."""
+    if ends.low is None or ends.high is None:
+        return format(value, form)
+    return f"{value:{form}}±{(ends.high - ends.low) / 2:{half}}"

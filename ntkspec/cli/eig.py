@@ -8,10 +8,12 @@ import click
 
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import print_heading, spectrum_options
+from ntkspec.cli.options import format_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
+    from ntkspec.networks import Network
     from ntkspec.spectra import Spectrum
 
 __all__ = ["eig"]
@@ -26,19 +28,15 @@ __all__ = ["eig"]
 @click.option(
     "--explain", is_flag=True, help="Print the route that computes the spectrum, and why."
 )
-@click.option(
-    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
-    show_default=True, help="In JSON null stands for what is not finite: the logarithm of 0.",
-)  # fmt: skip
+@format_option(help="In JSON null stands for what is not finite: the logarithm of 0.")
 def eig(
-    activation: str,
+    network: Network,
     domain: Domain,
     degrees: str | None,
     kernel: Any,
     normalization: Any,
     explain: bool,
     layout: str,
-    **parameters: Any,
 ) -> None:
     """Print the eigenvalues of one network's kernel on one domain.
 
@@ -59,16 +57,12 @@ def eig(
       ntkspec eig relu --dim 100 --domain cube --degrees 0:9
       ntkspec eig erf --dim 10 --domain gaussian --degrees 0:4 --radial 2
     """
-    from ntkspec.networks import Network
     from ntkspec.ranges import parse_range
     from ntkspec.spectra import spectrum
 
-    found = spectrum(
-        Network(activation, **parameters), domain,
-        None if degrees is None else parse_range(degrees, "degrees"),
-        kernel=kernel, normalization=normalization,
-    )  # fmt: skip
-    heading = {"network": found.network.parameters(), "dim": domain.dim, "kernel": kernel}
+    wanted = None if degrees is None else parse_range(degrees, "degrees")
+    found = spectrum(network, domain, wanted, kernel=kernel, normalization=normalization)
+    heading = {"network": network.parameters(), "dim": domain.dim, "kernel": kernel}
     if domain.name != "sphere":
         heading["domain"] = domain.name
     heading["normalization"] = normalization

@@ -23,13 +23,21 @@ SOON = 0.01
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 
 
+class Interrupt(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, with the exit code.
+
+    A plain KeyboardInterrupt that passes through code compiled from a string, as in the definition
+    of a named tuple during an import, makes Python end by SIGINT whatever the exit code.
+    """
+
+
 @contextmanager
 def ending_soon(message: str) -> Iterator[None]:
     """Make Ctrl-C and SIGTERM end this process; has no effect outside the main thread.
 
-    They raise KeyboardInterrupt with the exit code.  If a finalizer swallows it (dask has many),
-    it is raised again.  If the cluster takes long to close, the process prints the message and
-    exits, and its workers with it; a killed sweep can be resumed like any other.
+    They raise `Interrupt`, a KeyboardInterrupt, with the exit code.  If a finalizer swallows it
+    (dask has many), it is raised again.  If the cluster takes long to close, the process prints the
+    message and exits, and its workers with it; a killed sweep can be resumed like any other.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
@@ -48,10 +56,10 @@ def ending_soon(message: str) -> Iterator[None]:
             os.write(2, f"{message}\n".encode())
             os._exit(code)
         signal.setitimer(signal.ITIMER_REAL, left)
-        raise KeyboardInterrupt(code)
+        raise Interrupt(code)
 
     def lost(unraisable: Any) -> None:
-        if unraisable.exc_type is KeyboardInterrupt:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
             signal.setitimer(signal.ITIMER_REAL, SOON)
         else:
             hook(unraisable)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["TABLE", "network_options", "table_options"]
+__all__ = ["PATH", "TABLE", "added", "format_option", "network_options", "table_options"]
 
 
 class TablePath(click.Path):
@@ -26,7 +27,7 @@ class TablePath(click.Path):
         return super().convert(value, param, ctx)
 
 
-TABLE = TablePath()
+PATH, TABLE = click.Path(path_type=Path), TablePath()
 
 OPTIONS = (
     click.argument("activation"),
@@ -46,6 +47,8 @@ OPTIONS = (
 )  # fmt: skip
 
 
+NAMES = ("slope", "power", "depth", "weight_variance", "bias_variance", "trained", "weights")
+
 GROUPS = (
     click.option("--network", help="Its name in the table.  [default: all]"),
     click.option("--kernel", metavar="ntk|nngp", help="Of the networks.  [default: all]"),
@@ -55,15 +58,36 @@ GROUPS = (
 )
 
 
-def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose groups of a table."""
-    for option in reversed(GROUPS):
+def added(options: Iterable[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command with options, which its help lists in this order."""
+    for option in reversed(tuple(options)):
         command = option(command)
     return command
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose groups of a table."""
+    return added(GROUPS, command)
+
+
+def format_option(
+    *kinds: str, help: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make the option for the format of the output; the command gets it as `layout`."""
+    return click.option(
+        "--format", "layout", type=click.Choice(kinds or ["text", "csv", "json"]), default="text",
+        show_default=True, help=help,
+    )  # fmt: skip
 
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add a network's parameters to a command."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+    """Add the options that describe a network; the command gets it as `network`."""
+
+    @wraps(command)
+    def with_network(*, activation: str, **parameters: Any) -> Any:
+        from ntkspec.networks import Network
+
+        network = Network(activation, **{name: parameters.pop(name) for name in NAMES})
+        return command(network=network, **parameters)
+
+    return added(OPTIONS, with_network)

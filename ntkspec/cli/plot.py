@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import PATH, TABLE
 from ntkspec.cli.streams import say
 
 __all__ = ["plot"]
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command()

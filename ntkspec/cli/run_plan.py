@@ -39,7 +39,7 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     seeds, seconds = recipe.network.seeds, 0.0
     for key in recipe.members:
         if key.seed == seeds[0]:
-            cost = estimate_cost(recipe, problem, key, threads)
+            cost = estimate_cost(problem, key, threads)
             seconds += len(seeds) * cost.whole
             shown.add_row(
                 key.loss, str(key.width), _listed(seeds), duration(cost.step),
@@ -52,7 +52,7 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     say(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
     say(f"target: {named_target(problem.target)}")
     say(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
-    size = run_bytes(recipe, problem) / 1e6
+    size = run_bytes(problem) / 1e6
     say(f"disk: at most {2 * size:.3g} MB during training, half of that at the end")
     say(f"time: about {duration(seconds)}, from steps measured on this machine")
 

@@ -25,7 +25,7 @@ def say(text: str, *, err: bool = False, newlines: bool = False) -> None:
 @contextmanager
 def standard_streams() -> Iterator[None]:
     """Run a command; exit 3 if its output cannot be written, 1 if its reader is gone."""
-    _fill()
+    _open_closed_streams()
     if sys.stdout is None:
         _end("the standard output is closed; redirect it to /dev/null to discard it")
     try:
@@ -52,7 +52,7 @@ def flush_failed() -> OSError | None:
     return None
 
 
-def _fill() -> None:
+def _open_closed_streams() -> None:
     """Open closed standard streams, so that no other file gets their descriptors."""
     for number in range(3):
         try:

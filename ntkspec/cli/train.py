@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ntkspec.cli.options import PATH
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import RunResult
 
 __all__ = ["train"]
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command(short_help="Train the networks of RECIPE and measure their rates.")

@@ -27,15 +27,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def watching(unit: str, *, as_json: bool = False) -> Iterator[Watcher]:
-    """Yield an observer that shows progress.
-
-    Parameters
-    ----------
-    unit : str
-        Name of the units of work, in the plural.
-    as_json : bool
-        Write JSON instead of text.
-    """
+    """Yield an observer that shows progress in units (a name in the plural), as text or JSON."""
     if as_json:
         yield _JsonLines(unit)
     elif sys.stderr.isatty():

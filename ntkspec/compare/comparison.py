@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare.predicted import ComparedMember, NetworkAtStart, Predictions
-from ntkspec.compare.results import TOLERANCE, Comparison, Curves, ExtrapolatedRow, Row
+from ntkspec.compare.results import TOLERANCE, Comparison, ExtrapolatedRow, Row
 from ntkspec.compare.verdicts import (
     MOST_RATIO,
     judge,
@@ -84,33 +84,12 @@ def compare(
 
     Examples
     --------
-    For a run's file, ``compare(open_run(path)).rows`` has a row for each loss, width and degree.
-    This training decays at the predicted rate, but one seed gives no interval:
+    With one seed a mean has no interval, and so its row no verdict:
 
-    >>> from types import SimpleNamespace as Made
-    >>> from ntkspec.trainer.points import circle
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> from ntkspec.trainer.targets import Target, Term
-    >>> recipe = parse_run_recipe('''
-    ... steps = 400
-    ... network = {activation = "relu", width = 64}
-    ... data = {kind = "circle", points = 8}
-    ... target = {kind = "cosine", degrees = [1]}''')
-    >>> points, steps = circle(8), np.arange(0, 401)
-    >>> amplitude = 0.99 ** steps[:, np.newaxis]
-    >>> member = Made(
-    ...     name="l2,width=64,seed=0", s=np.nan, width=64, seed=0, step_size=0.08, steps=steps,
-    ...     amplitude=amplitude, grid_amplitude=amplitude, status="finished",
-    ...     start_kernel_movement=0.0,
-    ... )
-    >>> run = Made(
-    ...     recipe=recipe, points=points, target=Target([Term(1, 1.0, "cosine")]),
-    ...     target_values=points.x[:, 0], degrees=np.array([1]), members=[member], missing=[],
-    ... )
-    >>> compare(run, finite=False)
-    Comparison(1 row, 0 extrapolated)
-    loss  width  degree  measured  predicted  ratio  verdict
-    l2    64     1       0.01      0.01       1.000  no verdict
+    >>> from ntkspec.trainer.runs import open_run
+    >>> found = compare(open_run(run_path))
+    >>> [(row.loss, row.degree, row.verdict) for row in found][:2]
+    [('s=0', 1, 'no verdict'), ('s=0', 2, 'no verdict')]
     """
     predictions = Predictions(run, table)
     missing: list[Missing] = run.missing
@@ -139,35 +118,28 @@ def _collect(
     missing: list[Missing],
     tolerance: float,
 ) -> Comparison:
-    rows, curves = [], {}
     absent: dict[tuple[str, int], list[Missing]] = {key: [] for key in found}
     for one in missing:
         absent.setdefault((one.loss, one.width), []).append(one)
-    for (loss, width), without in sorted(absent.items(), key=lambda item: item[0][1]):
-        seeds = found.get((loss, width), [])
-        for j, degree in enumerate(predictions.degrees):
-            rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance))
-            if seeds:
-                curves[loss, width, degree] = _joined([one.curves[j] for one in seeds])
-    order = {loss: place for place, (loss, _) in enumerate(absent)}
-    rows.sort(key=lambda row: (order[row.loss], row.width, row.degree))
-    extrapolated, powers = [], {}
-    for loss in dict.fromkeys(key[0] for key in found):
+    rows, curves, powers = [], {}, {}
+    extrapolated: list[ExtrapolatedRow] = []
+    for loss in dict.fromkeys(loss for loss, _ in absent):
+        for width in sorted(width for name, width in absent if name == loss):
+            seeds, without = found.get((loss, width), []), absent[loss, width]
+            for j, degree in enumerate(predictions.degrees):
+                rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance))
+                if seeds:  # the measured curves of all, with the predictions of the first
+                    measured = [curve for one in seeds for curve in one.curves[j].measured]
+                    curves[loss, width, degree] = replace(seeds[0].curves[j], measured=measured)
         by_width = {w: seeds for (name, w), seeds in found.items() if name == loss}
-        series = _ratios_by_width(by_width, len(predictions.degrees))
-        powers[loss] = width_power(list(series.values()))
-        without = [one for (name, _), some in absent.items() if name == loss for one in some]
-        for row in _extrapolate(predictions, loss, by_width, series, powers[loss], tolerance):
-            continuum = withhold(row.continuum, without, "this loss")
-            points = withhold(row.points, without, "this loss")
-            extrapolated.append(replace(row, continuum=continuum, points=points))
+        if by_width:
+            without = [one for one in missing if one.loss == loss]
+            series = _ratios_by_width(by_width, len(predictions.degrees))
+            powers[loss] = width_power(list(series.values()))
+            extrapolated += _extrapolate(
+                predictions, loss, by_width, series, powers[loss], without, tolerance
+            )
     return Comparison(rows, extrapolated, powers, curves, tolerance, missing)
-
-
-def _joined(seeds: list[Curves]) -> Curves:
-    """The measured curves of all seeds with the predictions of the first."""
-    measured = [curve for one in seeds for curve in one.measured]
-    return replace(seeds[0], measured=measured)
 
 
 def _row(
@@ -234,6 +206,7 @@ def _extrapolate(
     by_width: Mapping[int, list[ComparedMember]],
     series: Mapping[int, Mapping[int, Array]],
     power: WidthPower,
+    missing: list[Missing],
     tolerance: float,
 ) -> Iterator[ExtrapolatedRow]:
     for j, by_degree in series.items():
@@ -253,6 +226,6 @@ def _extrapolate(
             low=values[1],
             high=values[2],
             trend=limit.trend,
-            continuum=judge_limit(continuum, values, tolerance),
-            points=judge_limit(points, values, tolerance),
+            continuum=withhold(judge_limit(continuum, values, tolerance), missing, "this loss"),
+            points=withhold(judge_limit(points, values, tolerance), missing, "this loss"),
         )

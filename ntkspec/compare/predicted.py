@@ -73,20 +73,9 @@ class ComparedMember:
 class Predictions:
     """Predictions for the trainings of one run; trainings share decompositions.
 
-    Parameters
-    ----------
-    run : Run
-    table : path, Table or None
-        Source of the operator's eigenvalues; None computes them.
-
-    Attributes
-    ----------
-    degrees : list of int
-        Degrees of the target.
-    eigenvalues, errors : (K,) float64 arrays
-        Eigenvalues of these degrees, and bounds on their relative errors.
-    is_dense : bool
-        Whether the points are few enough for kernel matrices.
+    `degrees` are those of the target, `eigenvalues` and `errors`, (K,), the operator's eigenvalues
+    of these degrees and bounds on their relative errors, from a table or computed.  `is_dense`
+    tells whether the points are few enough for kernel matrices.
     """
 
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
@@ -139,10 +128,7 @@ class Predictions:
 
     def _loss(self, s: float) -> L2Loss | SobolevLoss:
         """The loss with exponent s; NaN is plain L2."""
-        recipe, points = self.run.recipe.loss, self.run.points
-        if math.isnan(s):
-            return L2Loss(points)
-        return SobolevLoss(points, s, recipe.weight, recipe.max_degree)
+        return self.run.recipe.loss.at(self.run.points, None if math.isnan(s) else s)
 
     def _factor(self, s: float) -> Array:
         if s not in self._factors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -12,36 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.files.text import CsvWriter
-from ntkspec.results import html_table, library
+from ntkspec.results import Tabular, Value, axes_to_draw
 from ntkspec.trainer.rates import WidthPower
 
 if TYPE_CHECKING:
-    import pandas
-
     from ntkspec.trainer.runs import Missing
 
-__all__ = ["TOLERANCE", "Comparison", "Curves", "ExtrapolatedRow", "Level", "Row"]
+__all__ = [
+    "TOLERANCE",
+    "Comparison",
+    "Curves",
+    "ExtrapolatedRow",
+    "Level",
+    "Row",
+    "intervals_of",
+]
 
 Array = NDArray[np.float64]
 
 #: A ratio within this distance of 1 agrees, even where its interval excludes 1.
 TOLERANCE = 0.03
-#: Rows that a repr shows.
-SHOWN_ROWS = 12
-HEADINGS = ("loss", "width", "degree", "measured", "predicted", "ratio", "verdict")
-
-
-class _Comparable:
-    """Equality by all fields, in which NaN (not computed) equals NaN."""
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return bool(_without_nan(vars(self)) == _without_nan(vars(other)))
 
 
 @dataclass(frozen=True, eq=False)
-class Level(_Comparable):
+class Level(Value):
     """A rate predicted at one level, and whether the measured rate agrees with it.
 
     Attributes
@@ -72,7 +66,7 @@ class Level(_Comparable):
 
 
 @dataclass(frozen=True, eq=False)
-class Row(_Comparable):
+class Row(Value):
     """One degree of one loss at one width.
 
     Attributes
@@ -134,14 +128,9 @@ class Row(_Comparable):
         """Verdict on the rate predicted for the training points."""
         return self.points.verdict
 
-    @property
-    def reason(self) -> str:
-        """Why there is no verdict."""
-        return self.points.reason
-
 
 @dataclass(frozen=True, eq=False)
-class ExtrapolatedRow(_Comparable):
+class ExtrapolatedRow(Value):
     """One degree of one loss, extrapolated to infinite width.
 
     Attributes
@@ -215,7 +204,7 @@ class Curves:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Tabular):
     """Measured and predicted decay rates of a run.
 
     Two comparisons are equal when their rows and all else but their curves are.
@@ -236,21 +225,19 @@ class Comparison:
 
     Examples
     --------
-    >>> Comparison([], [], {}, {})
-    Comparison(0 rows, 0 extrapolated)
+    >>> from ntkspec.compare import compare
+    >>> from ntkspec.trainer.runs import open_run
+    >>> found = compare(open_run(run_path))
+    >>> len(found), found.title()
+    (4, 'Comparison(4 rows, 0 extrapolated)')
     """
 
     rows: list[Row]
     extrapolated: list[ExtrapolatedRow]
     powers: dict[str, WidthPower]
-    curves: dict[tuple[str, int, int], Curves]
+    curves: dict[tuple[str, int, int], Curves] = field(compare=False)
     tolerance: float = TOLERANCE
     missing: list[Missing] = field(default_factory=list)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Comparison):
-            return NotImplemented
-        return bool(self._contents() == other._contents())
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -258,59 +245,49 @@ class Comparison:
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
-    def __repr__(self) -> str:
-        lines = [self._headline()]
-        if self.rows:
-            cells = [HEADINGS, *map(_shown, self._first_rows())]
-            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-            lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-        return "\n".join(lines)
+    def title(self) -> str:
+        """Return one line on what the comparison has."""
+        parts = [f"{len(self.rows)} row{'s' * (len(self.rows) != 1)}"]
+        parts.append(f"{len(self.extrapolated)} extrapolated")
+        if self.missing:
+            parts.append(f"{len(self.missing)} trainings missing")
+        return f"Comparison({', '.join(parts)})"
 
-    def _repr_html_(self) -> str:
-        return html_table(self._headline(), HEADINGS, map(_shown, self._first_rows()))
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the columns of all rows; extrapolated rows have the width inf."""
+        records = [_flat(row) for row in self.rows]
+        records += [_flat(row) | {"width": math.inf} for row in self.extrapolated]
+        names = dict.fromkeys(name for record in records for name in record)
+        return {name: [record.get(name) for record in records] for name in names}
+
+    def summary(self) -> dict[str, list[Any]]:
+        """Return the columns that are shown, without extrapolated rows."""
+        shown = {
+            name: [getattr(row, name) for row in self.rows]
+            for name in ("loss", "width", "degree", "measured")
+        }
+        levels = [row.points for row in self.rows]
+        shown["predicted"] = [None if math.isnan(level.rate) else level.rate for level in levels]
+        return shown | {
+            name: [getattr(level, name) for level in levels] for name in ("ratio", "verdict")
+        }
 
     @property
     def is_complete(self) -> bool:
         """Whether every training that the recipe asks for is finished."""
         return not self.missing
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a `pandas.DataFrame` with the columns of `to_csv`.
-
-        Raises
-        ------
-        NtkspecError
-            If pandas is not installed.
-        """
-        frame: pandas.DataFrame = library("pandas", "to_pandas").DataFrame(self._records())
-        return frame
-
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw measured over predicted rates for the points against the degree.
 
-        Each loss and width is drawn with its 95 % intervals.  For amplitudes and curves see
-        `ntkspec.plots.comparison.comparison_picture`.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default the current axes.
-        **style
-            For `matplotlib.axes.Axes.errorbar`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
+        Each loss and width is drawn with its 95 % intervals, in the axes given or the current
+        ones, by `matplotlib.axes.Axes.errorbar` with the style given; returns the axes.  For
+        amplitudes and curves see `ntkspec.plots.comparison.comparison_picture`.
         """
-        if ax is None:
-            ax = library("matplotlib.pyplot", "plot").gca()
+        ax = axes_to_draw(ax)
         for loss, width in dict.fromkeys((row.loss, row.width) for row in self.rows):
             rows = [row for row in self.rows if (row.loss, row.width) == (loss, width)]
-            ratio, low, high = (
-                np.array([getattr(row.points, name) for row in rows], dtype=np.float64)
-                for name in ("ratio", "low", "high")
-            )
-            intervals = np.nan_to_num([ratio - low, high - ratio])
+            ratio, intervals = intervals_of([row.points for row in rows])
             drawn = {"label": f"{loss}, width {width}", "marker": "o", "linestyle": "none", **style}
             ax.errorbar([row.degree for row in rows], ratio, yerr=intervals, **drawn)
         ax.axhline(1.0, color="0.5", linewidth=0.8)
@@ -326,58 +303,37 @@ class Comparison:
         `expected` is the number of trainings that the recipe asks for, `missing` lists the
         unfinished ones.
         """
-        records = self._records()
-        columns = list(dict.fromkeys(key for record in records for key in record))
+        columns = self.columns()
         writer = CsvWriter(file)
         writer.row(columns)
-        writer.rows([_cell(record.get(key)) for key in columns] for record in records)
+        writer.rows(map(_cell, row) for row in zip(*columns.values(), strict=True))
 
     def to_json(self, file: TextIO) -> None:
         """Write an object with rows, extrapolated rows and powers; null is a missing value.
 
         `complete` says whether all trainings are finished, `missing` lists those that are not.
         """
-        json.dump(self._contents(), file, indent=1, allow_nan=False)
+        every = (self.rows, self.extrapolated)
+        rows, limits = ([asdict(one) | {"verdict": one.verdict} for one in some] for some in every)
+        contents = {
+            "tolerance": self.tolerance,
+            "complete": self.is_complete,
+            "missing": [asdict(one) for one in self.missing],
+            "rows": rows,
+            "extrapolated": limits,
+            "powers": {loss: asdict(power) for loss, power in self.powers.items()},
+        }
+        json.dump(_without_nan(contents), file, indent=1, allow_nan=False)
         file.write("\n")
 
-    def _records(self) -> list[dict[str, Any]]:
-        """All rows as flat mappings; extrapolated rows have the width inf."""
-        records = [_flat(row) for row in self.rows]
-        return records + [_flat(row) | {"width": math.inf} for row in self.extrapolated]
 
-    def _contents(self) -> Any:
-        return _without_nan(
-            {
-                "tolerance": self.tolerance,
-                "complete": self.is_complete,
-                "missing": [asdict(one) for one in self.missing],
-                "rows": [asdict(row) | {"verdict": row.verdict} for row in self.rows],
-                "extrapolated": [
-                    asdict(row) | {"verdict": row.verdict} for row in self.extrapolated
-                ],
-                "powers": {loss: asdict(power) for loss, power in self.powers.items()},
-            }
-        )
-
-    def _headline(self) -> str:
-        rows = f"{len(self.rows)} row{'s' * (len(self.rows) != 1)}"
-        parts = [rows, f"{len(self.extrapolated)} extrapolated"]
-        if self.missing:
-            parts.append(f"{len(self.missing)} trainings missing")
-        if len(self.rows) > SHOWN_ROWS:
-            parts.append(f"the first {SHOWN_ROWS} shown")
-        return f"Comparison({', '.join(parts)})"
-
-    def _first_rows(self) -> list[Row]:
-        return self.rows[:SHOWN_ROWS]
-
-
-def _shown(row: Row) -> tuple[str, ...]:
-    """A row as a repr shows it."""
-    measured = "" if row.measured is None else f"{row.measured:.4g}"
-    ratio = "" if row.points.ratio is None else f"{row.points.ratio:.3f}"
-    predicted = "" if math.isnan(row.points.rate) else f"{row.points.rate:.4g}"
-    return row.loss, str(row.width), str(row.degree), measured, predicted, ratio, row.verdict
+def intervals_of(levels: Sequence[Level]) -> tuple[Array, Array]:
+    """Ratios (n,), NaN where there is none, and the lengths of their intervals' halves (2, n)."""
+    ratio, low, high = (
+        np.array([getattr(level, name) for level in levels], dtype=np.float64)
+        for name in ("ratio", "low", "high")
+    )
+    return ratio, np.nan_to_num([ratio - low, high - ratio])
 
 
 def _flat(row: Row | ExtrapolatedRow) -> dict[str, Any]:

@@ -36,10 +36,10 @@ MOST_SCATTER = 0.1
 AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
 
 REASONS = {
-    "too short": "the run is too short, the amplitude has not fallen to 3/4 of its start",
-    "not decaying": "the run is too short, the amplitude has not fallen",
-    "too coarse": "the records are too coarse, the amplitude is gone within one or two of them",
-    "overshoots": "the step size is too large, the amplitude changes its sign",
+    "too short": "the run is too short: the amplitude has not fallen to 3/4 of its start",
+    "not decaying": "the run is too short: the amplitude has not fallen",
+    "too coarse": "the records are too coarse: the amplitude vanishes within one or two of them",
+    "overshoots": "the step size is too large: the amplitude changes its sign",
     "no start": "the amplitude starts at 0",
 }
 
@@ -54,16 +54,8 @@ def judge(
 ) -> Level:
     """Compare the rates of all seeds with those predicted at one level.
 
-    Parameters
-    ----------
-    rates : sequence of DecayRate
-        One for each seed.
-    predicted : (S,) float64 array
-    reason : str
-        Why some seeds have no rate; empty where all have one.
-    tolerance : float
-    per_network : bool
-        Whether each network has a prediction of its own, so that one seed suffices for a verdict.
+    `reason` tells why some seeds have no rate; it is empty where all have one.  With `per_network`
+    each network has a prediction of its own, so that one seed suffices for a verdict.
     """
     rate = float(predicted.mean()) if predicted.size else math.nan
     if math.isnan(rate):
@@ -99,7 +91,7 @@ def withhold(level: Level, missing: Sequence[Missing], where: str) -> Level:
     if count == 0:
         return level
     number = "one training" if count == 1 else f"{count} trainings"
-    reason = f"the run is unfinished, {number} of {where} to come"
+    reason = f"the run is unfinished: {number} of {where} left to do"
     return replace(level, verdict=NO_VERDICT, reason=reason)
 
 
@@ -136,8 +128,10 @@ def _verdict(ratio: SeedSummary, tolerance: float) -> tuple[str, str]:
         return NO_VERDICT, "one seed has no interval"
     half = (ratio.high - ratio.low) / 2.0
     if half > MOST_SCATTER * abs(ratio.mean) and ratio.low <= 1.0 <= ratio.high:
-        most = f"more than {100.0 * MOST_SCATTER:.0f} %"
-        return NO_VERDICT, f"the scatter over seeds leaves {most}; take more seeds or width"
+        most = f"{100.0 * MOST_SCATTER:.0f} %"
+        return NO_VERDICT, (
+            f"the scatter over seeds exceeds {most} of the ratio; take more seeds or a larger width"
+        )
     if ratio.low <= 1.0 <= ratio.high or abs(ratio.mean - 1.0) <= tolerance:
         return AGREES, ""
     return DIFFERS, ""

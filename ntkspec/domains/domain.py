@@ -137,20 +137,11 @@ class Domain(ABC):
         raise NtkspecError(f"weight = 'laplacian' is not allowed{self.place}; use weight = 'power'")
 
     def missing(self, degrees: Degrees, falls: bool) -> Degrees:
-        """Some degrees that are not in `degrees`, whose eigenvalues bound all others not in it.
+        """Degrees that are not in `degrees`, and whose eigenvalues bound all others not in it.
 
-        Parameters
-        ----------
-        degrees : (K,) int64 array
-            Increasing.
-        falls : bool
-            As returned by `falls`.
-
-        Notes
-        -----
-        If there are infinitely many degrees, the first of each parity suffice: either the
-        eigenvalues decrease, or each is at most the sum of the omitted ones divided by its
-        multiplicity, which grows with the degree.
+        If there are infinitely many, the first of each parity suffice: either the eigenvalues
+        decrease (`falls`), or each is at most the sum of the omitted ones over its multiplicity,
+        which grows with the degree.
         """
         end = int(degrees[-1]) + 2
         if self.last_degree is not None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from ntkspec.conventions import MAX_DIM
-from ntkspec.domains.domain import Array, Degrees, Domain
-from ntkspec.domains.sphere import legendre, log_multiplicity, multiplicity
+from ntkspec.domains.sphere import Harmonics
 from ntkspec.networks import Network
-from ntkspec.parameters import numbers, whole_number
+from ntkspec.parameters import whole_number
 
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
@@ -24,7 +18,7 @@ MOST_RADIAL = 12
 
 
 @dataclass(frozen=True)
-class Gaussian(Domain):
+class Gaussian(Harmonics):
     """R^d with the measure N(0, I_d); eigenvalues by degree of harmonics and rank.
 
     Inputs enter a network as x / sqrt(d), of norm 1 on average.  Every degree has an operator in
@@ -49,7 +43,6 @@ class Gaussian(Domain):
     place: ClassVar[str] = " under the Gaussian measure"
     unit: ClassVar[bool] = False
     single: ClassVar[bool] = False
-    most_dim: ClassVar[int] = MAX_DIM
     most_degree: ClassVar[int] = 200
 
     def __post_init__(self) -> None:
@@ -60,18 +53,6 @@ class Gaussian(Domain):
     def default_degrees(self) -> range:
         """0 to 8."""
         return range(9)
-
-    def multiplicity(self, degrees: Degrees) -> Array:
-        """(K,) N(d, k), the same for every eigenvalue of a degree."""
-        return multiplicity(self.dim, degrees)
-
-    def log_multiplicity(self, degrees: Degrees) -> Array:
-        """(K,) natural logarithms of N(d, k)."""
-        return log_multiplicity(self.dim, degrees)
-
-    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
-        """(K, T) Legendre polynomials of the cosine of the angle between two inputs."""
-        return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """True for networks.

@@ -21,11 +21,30 @@ from ntkspec.parameters import numbers
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Sphere", "legendre", "log_multiplicity", "multiplicity"]
+__all__ = ["Harmonics", "Sphere", "legendre", "log_multiplicity", "multiplicity"]
 
 
 @dataclass(frozen=True)
-class Sphere(Domain):
+class Harmonics(Domain):
+    """A domain whose degrees are those of spherical harmonics; t is the cosine of an angle."""
+
+    most_dim: ClassVar[int] = MAX_DIM
+
+    def multiplicity(self, degrees: Degrees) -> Array:
+        """(K,) N(d, k)."""
+        return multiplicity(self.dim, degrees)
+
+    def log_multiplicity(self, degrees: Degrees) -> Array:
+        """(K,) natural logarithms of N(d, k)."""
+        return log_multiplicity(self.dim, degrees)
+
+    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
+        """(K, T) Legendre polynomials P_k(t) in dimension d."""
+        return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
+
+
+@dataclass(frozen=True)
+class Sphere(Harmonics):
     """The unit sphere S^(d-1) with the uniform measure; degrees of spherical harmonics.
 
     Parameters
@@ -42,19 +61,6 @@ class Sphere(Domain):
     name: ClassVar[str] = "sphere"
     measure: ClassVar[str] = "x uniform on the unit sphere"
     place: ClassVar[str] = ""
-    most_dim: ClassVar[int] = MAX_DIM
-
-    def multiplicity(self, degrees: Degrees) -> Array:
-        """(K,) N(d, k)."""
-        return multiplicity(self.dim, degrees)
-
-    def log_multiplicity(self, degrees: Degrees) -> Array:
-        """(K,) natural logarithms of N(d, k)."""
-        return log_multiplicity(self.dim, degrees)
-
-    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
-        """(K, T) Legendre polynomials P_k(t) in dimension d."""
-        return legendre(degrees, self.dim, np.atleast_1d(numbers(t, "t")))
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """True for kernels that are positive in all dimensions and do not depend on the dimension.
@@ -111,15 +117,7 @@ def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np
 def multiplicity(dim: int, degrees: int | Iterable[int]) -> Array:
     """N(d, k) = (2k+d-2)/k binom(k+d-3, k-1), the dimension of the harmonics of degree k.
 
-    Parameters
-    ----------
-    dim : int
-    degrees : int or iterable of int
-
-    Returns
-    -------
-    (K,) float64 array
-        Correctly rounded; inf beyond the range of doubles.
+    A (K,) float64 array, correctly rounded; inf beyond the range of doubles.
 
     Examples
     --------

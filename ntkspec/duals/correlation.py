@@ -12,11 +12,7 @@ __all__ = ["Correlation", "powers"]
 class Correlation:
     """Correlation cos(theta) of two Gaussians of equal variance, real or complex balls.
 
-    Parameters
-    ----------
-    cosine : arb or acb
-    angle : arb or acb, optional
-        theta, where it is known without loss; otherwise the principal arccos.
+    The angle is given where it is known without loss, and is otherwise the principal arccos.
     """
 
     __slots__ = ("_angle", "_sine", "cosine", "pi")

@@ -8,11 +8,13 @@ for sigma^(j) on discs of radius r < y0, the distance of the nearest pole:
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import Any
 
 from flint import arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.layers import compose
 from ntkspec.precision import working_precision
 
 __all__ = ["Growth", "derivative_bound", "series_tail"]
@@ -53,13 +55,7 @@ def series_tail(family: str, q: arb, first: int) -> tuple[arb, arb]:
 
 
 class Growth:
-    """Bounds of the sum of c_j over j >= n: cosine coefficients of a smooth network's kernel.
-
-    Parameters
-    ----------
-    network : Network
-    layers : Layers
-    """
+    """Bounds of the sum of c_j over j >= n: cosine coefficients of a smooth network's kernel."""
 
     def __init__(self, network: Any, layers: Any) -> None:
         self.layers = layers
@@ -88,14 +84,9 @@ class Growth:
 
     def _near(self, n: int) -> int:
         """The order with about the smallest bound: the ratio of moments passes n^2 there."""
-        low, high = 1, len(self._moments) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self._moments[middle + 1] / self._moments[middle] < arb(n) ** 2:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        moments, square = self._moments, arb(n) ** 2
+        orders = range(1, len(moments) - 1)
+        return 1 + bisect_left(orders, True, key=lambda p: not moments[p + 1] / moments[p] < square)
 
     def _continued(self) -> list[tuple[arb, arb]]:
         """(eta, K(cosh eta)) for many eta below the singularity of K."""
@@ -121,23 +112,23 @@ class Growth:
                 coefficients = [arb(0)]
                 for k in range(1, order + 1):
                     coefficients.append(1 / arb(2 * k).fac())
-                tangent = layers.weight * arb_series(coefficients, order + 1)
-                above = tangent / layers.variances[0]  # rho - 1 in powers of eta^2
-                tangent = tangent + layers.variances[0]
-                for layer, q in enumerate(layers.variances[:-1]):
+                above = layers.weight * arb_series(coefficients, order + 1) / layers.variances[0]
+                start = layers.weight * arb_series(coefficients, order + 1) + layers.variances[0]
+
+                def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
+                    nonlocal above  # rho - 1 in powers of eta^2
+                    q = layers.variances[layer]
                     bounds = [derivative_bound(self.family, q, j).upper() for j in range(order + 2)]
                     full = layers.duals[layer][0](Correlation.full())
                     value = arb_series([full.upper(), *bounds[1 : order + 1]], order + 1)(above)
                     slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]
                     slope = arb_series(slopes, order + 1)(above)
-                    if layer == len(layers.duals) - 1:
-                        break
-                    covariance = layers.weight * value + layers.bias
-                    tangent = covariance + layers.weight * tangent * slope
                     above = layers.weight * (value - value[0]) / layers.variances[layer + 1]
-                kernel = value if layers.kernel == "nngp" else tangent * slope
-                if layers.kernel == "ntk" and layers.with_dual:
-                    kernel = kernel + value
+                    return value, slope if layers.kernel == "ntk" else None
+
+                depth = len(layers.duals)
+                *_, end = compose(layers.weight, layers.bias, start, duals, depth)
+                kernel = end.kernel(layers.trained)
                 return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]
             finally:
                 ctx.cap = before

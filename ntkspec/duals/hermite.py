@@ -7,7 +7,7 @@ All moments come from those of tanh:
         = (q n!)^(-1/2) int_0^inf s^n e^(-s^2/2) / sinh(c s) ds,   c = pi / (2 sqrt(q)), n odd,
 
 an integral over a positive function that is even in s: the trapezoid rule with the residues at
-the poles s = 2 i sqrt(q) j taken off, and a proven bound on the rest.
+the poles s = 2 i sqrt(q) j subtracted, and a proven bound on the rest.
 """
 
 from __future__ import annotations
@@ -66,16 +66,7 @@ def moments_needed(q: float, nats: float) -> int:
 
 
 def tanh_moments(q: arb, count: int, nats: float) -> list[arb]:
-    """m_n for n = 1, 3, ..., 2 count - 1: enclosures.
-
-    Parameters
-    ----------
-    q : arb
-        Variance of the argument of tanh.
-    count : int
-    nats : float
-        The absolute error allowed in m_n^2 is e^-nats.
-    """
+    """m_n for n = 1, 3, ..., 2 count - 1, enclosed; the error allowed in m_n^2 is e^-nats."""
     size = float(q.mid())
     with extra_precision(32 + 2 * count.bit_length()):
         rule = _Rule(q, nats + 12.0)
@@ -207,14 +198,7 @@ class _Rule:
 class HermiteSeries:
     """F(rho) = constant + linear rho + sum of a_n rho^n over n = first, first + 2, ...
 
-    Attributes
-    ----------
-    constant, linear : arb
-    first : int
-        1 or 2.
-    terms : list of arb
-        a_first, a_(first + 2), ...; all positive.
-    q : arb
+    first is 1 or 2; all terms a_n are positive.
     """
 
     q: arb
@@ -225,15 +209,7 @@ class HermiteSeries:
 
 
 def hermite_series(q: arb, family: str, nats: float) -> HermiteSeries:
-    """Series of an activation's dual, until the rest is below e^-nats (as estimated).
-
-    Parameters
-    ----------
-    q : arb
-        Variance.
-    family : {"tanh", "sigmoid", "silu", "softplus"}
-    nats : float
-    """
+    """Series of an activation's dual, until the rest is below e^-nats, as estimated."""
     inner = q if family == "tanh" else q / 4
     size = float(inner.mid())
     count = (moments_needed(size, nats) + 1) // 2 + 8
@@ -318,7 +294,7 @@ class HermiteDual:
         return len(self.lengths) - 1
 
     def _rest(self, at: int, which: int, cosine: Any) -> Any:
-        """Ball for the terms left out."""
+        """Ball for the omitted terms."""
         size = self.rests[at][which] * abs(cosine).upper() ** (2 * self.lengths[at])
         ball = arb(0, size.upper())
         return acb(ball, ball) if isinstance(cosine, acb) else ball

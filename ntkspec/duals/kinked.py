@@ -146,50 +146,59 @@ class Expansion:
         at = min(max(int(float(x.mid())), 0), self.pieces - 1)
         return self.polynomials[at](2 * (x - at) - 1) + self.blur
 
-    def derivative(self, angle: Any) -> Any:
-        """The function's derivative."""
-        x = angle * self.pieces / arb.pi()
-        at = min(max(int(float(x.mid())), 0), self.pieces - 1)
-        return self.polynomials[at].derivative()(2 * (x - at) - 1) * 2 * self.pieces / arb.pi()
-
     def _piece(self, function: Callable[[Any], Any], number: int) -> arb_poly:
         def local(x: Any) -> Any:
             return function(arb.pi() * (2 * number + 1 + x) / (2 * self.pieces))
 
-        bits, degree = ctx.prec, 24 + ctx.prec // (4 + 2 * (self.pieces > 1))
-        while degree < 2 * bits + 128:
-            with extra_precision(32):
-                polynomial = _interpolated(local, degree)
-                gap = arb(0)
-                for x in (arb(-1), arb(fmpq(-2, 3)), arb(fmpq(1, 7)), arb(1)):
-                    gap += abs(polynomial(x) - local(x)).upper()
-            if gap < self.allowed:
-                return polynomial + arb(0, 4 * gap)
-            degree += degree // 3
-        raise NtkspecError("the variance before elu is too large for its dual's expansion")
+        degree = 24 + ctx.prec // (4 + 2 * (self.pieces > 1))
+        found = interpolated(local, _polynomial, degree, self.allowed)
+        if found is None:
+            raise NtkspecError("the variance before elu is too large for its dual's expansion")
+        polynomial: arb_poly = found[0] + found[1]
+        return polynomial
 
 
-def _interpolated(function: Callable[[Any], Any], degree: int) -> arb_poly:
-    """Interpolation at the Chebyshev points, in monomials of x in [-1, 1].
+def interpolated(
+    function: Callable[[Any], Any], form: Callable[[list[arb]], Any], degree: int, allowed: arb
+) -> tuple[Any, arb] | None:
+    """Interpolation on [-1, 1] and its error as a ball around 0, or None if it does not converge.
 
-    Midpoints only: monomials would inflate the radii.  The caller measures the error.
+    `form` makes the interpolation from the values at the Chebyshev points, whose number grows
+    until it agrees with the function between them to what is allowed.
     """
-    angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
-    values = [function(angle.cos()).mid() for angle in angles]
-    with extra_precision(3 * degree):
-        return _from_values(values, degree)
+    most = 2 * ctx.prec + 128
+    while degree < most:
+        with extra_precision(32):
+            angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
+            found = form([function(angle.cos()).mid() for angle in angles])
+            gap = arb(0)
+            for x in (arb(-1), arb(fmpq(-2, 3)), arb(fmpq(1, 7)), arb(1)):
+                gap += abs(found(x) - function(x)).upper()
+        if gap < allowed:
+            return found, arb(0, 4 * gap)
+        degree += degree // 3
+    return None
 
 
-def _from_values(values: list[arb], degree: int) -> arb_poly:
-    angles = [arb.pi() * (2 * i + 1) / (2 * degree) for i in range(degree)]
-    cosines = arb_mat([[(angle * j).cos() for angle in angles] for j in range(degree)])
-    coefficients = cosines * arb_mat([[value] for value in values])
-    twice_x = arb_poly([0, 2])
-    later, last = arb_poly(), arb_poly()
-    for j in range(degree - 1, 0, -1):  # Clenshaw
-        later, last = twice_x * later - last + 2 * coefficients[j, 0] / degree, later
-    total = arb_poly([0, 1]) * later - last + coefficients[0, 0] / degree
-    return arb_poly([c.mid() for c in total.coeffs()])
+def chebyshev_coefficients(values: list[arb]) -> list[arb]:
+    """Coefficients of the series that has these values at the Chebyshev points."""
+    n = len(values)
+    angles = [arb.pi() * (2 * i + 1) / (2 * n) for i in range(n)]
+    cosines = arb_mat([[(angle * j).cos() for angle in angles] for j in range(n)])
+    sums = cosines * arb_mat([[value] for value in values])
+    return [sums[j, 0] * (2 if j else 1) / n for j in range(n)]
+
+
+def _polynomial(values: list[arb]) -> arb_poly:
+    """The interpolation in monomials; midpoints only, as monomials would inflate the radii."""
+    with extra_precision(3 * len(values)):
+        first, *rest = chebyshev_coefficients(values)
+        twice_x = arb_poly([0, 2])
+        later, last = arb_poly(), arb_poly()
+        for c in reversed(rest):  # Clenshaw
+            later, last = twice_x * later - last + c, later
+        total = arb_poly([0, 1]) * later - last + first
+        return arb_poly([c.mid() for c in total.coeffs()])
 
 
 def _radial(b: Any) -> Any:

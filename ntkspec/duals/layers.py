@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from flint import arb
 
@@ -12,30 +12,10 @@ from ntkspec.duals.correlation import Correlation
 __all__ = ["Layer", "Layers", "compose"]
 
 
-class Parameters(Protocol):
-    """The attributes of a network that `Layers` reads."""
-
-    @property
-    def sigma(self) -> Any: ...
-    @property
-    def weight_variance(self) -> float: ...
-    @property
-    def bias_variance(self) -> float: ...
-    @property
-    def depth(self) -> int: ...
-    @property
-    def trained(self) -> str: ...
-
-
 class Layer(NamedTuple):
-    """One layer at some t, in the arithmetic of its network.
+    """One layer at some t: q_l, T_l, F_l and D_l, in the arithmetic of its network.
 
-    Attributes
-    ----------
-    covariance, tangent : number
-        q_l(t) and T_l(t); the tangent is None after the first layer without a slope.
-    dual, slope : number
-        F_l(t) and D_l(t); the slope is None if it is not computed.
+    The slope D_l is None where it is not computed, and then the tangent after it.
     """
 
     covariance: Any
@@ -58,25 +38,10 @@ def compose(
     duals: Callable[[int, Any], tuple[Any, Any]],
     depth: int,
 ) -> Iterator[Layer]:
-    """Follow a covariance through the layers of a network.
+    """Follow a covariance through the layers of a network (Jacot et al. 2018, theorem 1).
 
-    q_(l+1) = s_w F_l + s_b, T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l (Jacot et al. 2018,
-    theorem 1).
-
-    Parameters
-    ----------
-    weight, bias : number
-        s_w and s_b.
-    covariance : number
-        q_1(t).
-    duals : callable
-        duals(l, q) returns F and D of layer l = 0, 1, ... at the covariance q, or None instead of
-        D if it is not needed.
-    depth : int
-
-    Yields
-    ------
-    Layer
+    q_(l+1) = s_w F_l + s_b, T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l, from q_1 = `covariance`.
+    duals(l, q) returns F and D of layer l = 0, 1, ... at the covariance q; D may be None.
 
     Examples
     --------
@@ -94,19 +59,9 @@ def compose(
 
 
 class Layers:
-    """The NTK or NNGP kernel K(cos theta) of a network, for balls.
+    """The NTK or NNGP kernel K(cos theta) of a network, for balls: `compose` with its duals."""
 
-    q_1(t) = s_w t + s_b, q_(l+1) = s_w F_l + s_b with F_l, D_l the duals at variance q_l(1);
-    T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l.  NNGP: F_L; NTK: T_L D_L, plus F_L when all
-    weights are trained (Jacot et al. 2018, theorem 1).
-
-    Parameters
-    ----------
-    network : Network
-    kernel : {"ntk", "nngp"}
-    """
-
-    def __init__(self, network: Parameters, kernel: str) -> None:
+    def __init__(self, network: Any, kernel: str) -> None:
         self.kernel, self.trained = kernel, network.trained
         self.with_dual = kernel == "nngp" or network.trained == "all"
         self.weight, self.bias = arb(network.weight_variance), arb(network.bias_variance)
@@ -123,25 +78,27 @@ class Layers:
     def at(self, point: Correlation) -> Any:
         """K at the correlation of two inputs."""
 
-        def place(layer: int, covariance: Any) -> Correlation:
+        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
             if layer or not self.bias.is_zero():
                 return Correlation(covariance / self.variances[layer])
             return point
 
-        return self._composed(self.weight * point.cosine + self.bias, place)
+        return self.composed(self.weight * point.cosine + self.bias, place)
 
     def at_one(self) -> Any:
         """K(1), the correlations kept at exactly 1: a ball around 1 loses half of its digits."""
-        return self._composed(self.variances[0], lambda layer, covariance: Correlation.full())
+        return self.composed(self.variances[0], lambda *layer: Correlation.full())
 
-    def _composed(self, start: Any, place: Callable[[int, Any], Correlation]) -> Any:
-        """K from q_1; `place` returns a layer's correlation at a covariance."""
+    def composed(self, start: Any, place: Callable[[int, Any, Any], Correlation]) -> Any:
+        """K from q_1; `place` returns a layer's correlation from its number, q_l and F_(l-1)."""
         last = len(self.duals) - 1
+        before: Any = None
 
         def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
-            point, (value, slope) = place(layer, covariance), self.duals[layer]
-            dual = value(point) if self.with_dual or layer < last else None
-            return dual, slope(point) if self.kernel == "ntk" else None
+            nonlocal before
+            point, (value, slope) = place(layer, covariance, before), self.duals[layer]
+            before = value(point) if self.with_dual or layer < last else None
+            return before, slope(point) if self.kernel == "ntk" else None
 
         *_, end = compose(self.weight, self.bias, start, duals, last + 1)
         return end.kernel(self.trained)

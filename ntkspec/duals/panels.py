@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb, arb_mat
@@ -32,8 +31,7 @@ NOISE = 1e-30
 RANGE = 1e-290, 1e290
 
 
-@dataclass(frozen=True)
-class NetworkPanels:
+class NetworkPanels(NamedTuple):
     """Arguments of `ntkspec.kernels.layers.kernel` that do not depend on t or the kernel."""
 
     weight: float
@@ -47,13 +45,6 @@ class NetworkPanels:
     root: int
     far: int
     line: float
-
-    def arguments(self) -> tuple[Any, ...]:
-        """In the order of the compiled functions."""
-        return (
-            self.weight, self.bias, self.variances, self.fulls, self.tables, self.starts,
-            self.levels, self.symmetry, self.root, self.far, self.line,
-        )  # fmt: skip
 
 
 @exclusive()

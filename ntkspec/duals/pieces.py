@@ -54,18 +54,13 @@ class Pieces:
 
     Attributes
     ----------
-    edges : (P + 1,) float64 array
-        Edges of the panels, increasing.
-    series : (P, ORDER) float64 array
-        Chebyshev coefficients on each.
-    breaks : (B,) float64 array
-        Positions at which the function or a derivative jumps.
-    loose : (B,) float64 array
-        Largest possible distance of each jump from its break.
-    misfit : (P,) float64 array
-        Largest observed difference between function and series; 0 if it is rounding.
-    skipped : (P,) float64 array
-        The same on panels too narrow to be halved, where `misfit` is 0.
+    edges, series : (P + 1,) and (P, ORDER) float64 arrays
+        Increasing edges of the panels, and the Chebyshev coefficients on each.
+    breaks, loose : (B,) float64 arrays
+        Positions at which the function or a derivative jumps, and their largest possible errors.
+    misfit, skipped : (P,) float64 arrays
+        Largest observed difference between function and series, 0 if it is rounding; and the
+        same on panels too narrow to be halved, where `misfit` is 0.
     graded : bool
         Panels shrink to a break that is already an edge: a root or a pole, not a kink.
     """
@@ -184,20 +179,11 @@ def resolve(
     probes: int = 1024,
     most: int = MOST_PANELS,
 ) -> Pieces:
-    """Resolve a function of float64 arrays.
+    """Resolve a function of float64 arrays, from first panels with these edges.
 
-    Parameters
-    ----------
-    function : callable
-        Elementwise, finite.
-    edges : (P + 1,) float64 array
-        Edges of the first panels, increasing.
-    negligible : callable
-        Returns the negligible misfit of each panel, given the ends of the panels.
-    probes : int
-        Points evaluated in each first panel besides its nodes; halves get half of them, to 16.
-    most : int
-        Largest number of panels; if they do not suffice, the misfit is large.
+    negligible(low, high) returns the negligible misfit of each panel.  In each first panel `probes`
+    points are evaluated besides its nodes; halves get half of them, to 16.  If `most` panels do not
+    suffice, the misfit is large.
     """
     edges = np.asarray(edges, dtype=np.float64)
     breaks, loose, beside = np.empty(0), np.empty(0), 1.0
@@ -355,14 +341,14 @@ def _fitted(
     )
     points = np.concatenate([middle + half * between, seen], axis=1)
     local = np.clip((seen - middle) / half, -1.0, 1.0)
-    told = np.concatenate(
+    predicted = np.concatenate(
         [
             series @ to_probes.T,
             np.einsum("pj,psj->ps", series, np.polynomial.chebyshev.chebvander(local, ORDER - 1)),
         ],
         axis=1,
     )
-    misfit = np.abs(function(points) - told)
+    misfit = np.abs(function(points) - predicted)
     close = np.minimum(seen - low[:, np.newaxis], high[:, np.newaxis] - seen)
     misfit[:, -3:] *= np.where(close <= 1e-11 * np.maximum(place, 1.0)[:, np.newaxis], beside, 1.0)
     worst = np.argmax(misfit, axis=1)

@@ -56,23 +56,11 @@ MOST_BREAKS, MOST_EDGES = 12, 80
 
 
 class PlainKernel:
-    """K(cos theta) of a network in doubles, and bounds on its error.
+    """K(cos theta) of a network with a user's activation in doubles, and bounds on its error.
 
     Angles are given by sin(theta / 2) and cos(theta / 2), or common multiples of them, such as the
     distances of a point from another one and from its antipode: near 0 and pi only these determine
     the distance of a correlation from 1 and -1.
-
-    Parameters
-    ----------
-    network : Network
-        With a user's activation.
-    kernel : {"ntk", "nngp"}
-
-    Raises
-    ------
-    NtkspecError
-        When the activation returns another shape, NaN or an infinity, is not square integrable,
-        or jumps and its derivative is needed but not given.
     """
 
     def __init__(self, network: Any, kernel: str) -> None:
@@ -109,13 +97,13 @@ class PlainKernel:
         theta = 2.0 * np.arctan2(np.sqrt(apart), np.sqrt(along))
         for layer in range(net.depth):
             dual = self._dual(variance)
-            value, error = dual.value(theta)
+            value, error = dual.function(theta)
             slope, doubt = np.zeros_like(value), np.zeros_like(value)
             if self.kernel == "ntk":
                 slope, doubt = dual.slope(theta)
             if layer == net.depth - 1:
                 break
-            full, at_one = dual.at_one()
+            full, at_one = dual.function.full, dual.function.floor
             slope = slope + turn * doubt
             before = variance
             variance = weight * (full + scale * at_one) + bias
@@ -191,18 +179,10 @@ class _Duals:
             )
         return np.where(bad, np.inf, result)
 
-    def value(self, theta: Array) -> tuple[Array, Array]:
-        """E[sigma(u) sigma(v)] and a bound on its error."""
-        return self.function(theta)
-
-    def at_one(self) -> tuple[float, float]:
-        """E[sigma(u)^2] and a bound on its error."""
-        return self.function.full, self.function.floor
-
     def halves(self, theta: Array, value: Array, error: Array) -> tuple[Array, Array, Array]:
         """E[(sigma(u) - sigma(v))^2] / 4, the same with a sum, and the error of the smaller.
 
-        value, error: what `value` gave.
+        value, error: what `function` returned.
         """
         full = self.function.full
         odd = np.maximum(0.5 * (full - value), 0.0)
@@ -246,23 +226,9 @@ class _Duals:
 class Expectation:
     """E[f(u) f(v)] of two standard Gaussians of correlation cos(theta), and its error.
 
-    Parameters
-    ----------
-    function : callable
-        f, of float64 arrays.
-    probes : int
-        Points to evaluate in each of the first panels.
-
-    Attributes
-    ----------
-    full, mirror : float
-        The values at correlations 1 and -1.
-    squares : (N,) float64 array
-        h_n^2.
-    missed : float
-        Bound on the part of f that the panels miss, in the norm sqrt(E[f^2]).
-    floor : float
-        An error that applies to all values.
+    `probes` is the number of points evaluated in each of the first panels.  `full` and `mirror` are
+    the values at correlations 1 and -1, `squares` the h_n^2, `missed` bounds the part of f that the
+    panels miss in the norm sqrt(E[f^2]), and `floor` is an error of all values.
     """
 
     def __init__(self, function: Function, probes: int) -> None:
@@ -493,7 +459,7 @@ def _split(edges: Array, width: float) -> Array:
 
 
 def _apart(edges: Array, kept: Array) -> Array:
-    """Edges without those that nearly meet one of `kept`."""
+    """Edges that are at least 1e-6 away from `kept`, or in it."""
     if kept.size == 0:
         return edges
     far = np.abs(edges[:, np.newaxis] - kept).min(axis=1)

@@ -17,11 +17,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from flint import acb, acb_mat, arb, ctx
+from flint import acb, arb, arb_mat, ctx
 from numpy.typing import NDArray
 
-from ntkspec.duals.correlation import Correlation, powers
-from ntkspec.duals.kinked import Expansion
+from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.kinked import chebyshev_coefficients, interpolated
 from ntkspec.duals.pieces import check_square_integrable
 from ntkspec.duals.plain import Expectation
 from ntkspec.errors import NtkspecError
@@ -38,10 +38,10 @@ CHECKS = (1.0, 0.75, -0.5, -1.0)
 AGREED = 1e-11
 #: Largest refinement of the rules.
 FINEST = 8
-#: Angles of the trapezoid rule: one radius in FEW tells how many, up to a limit.
+#: Every FEW-th radius determines the number of angles of the trapezoid rule, up to a limit.
 FEW = 8
 MOST_ANGLES = 8192
-#: Bits of the working precision that a dual may lack at that limit.
+#: Largest number of bits of the working precision missing at that limit.
 SPARE = 64
 
 
@@ -138,7 +138,7 @@ def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Fu
     """Smooth: cosine coefficients f_j, and d/d(cos theta) of their sum."""
     bits = ctx.prec
     rule, count = _radial_rule(bits, finer), 128 * finer
-    for part in (rule[::FEW], rule):  # a few radii tell how many angles are needed
+    for part in (rule[::FEW], rule):  # a few radii determine the number of angles
         while True:
             coefficients, noise = _spectrum(function, root, part, count)
             largest = max(abs(c).upper() for c in coefficients)
@@ -149,22 +149,8 @@ def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Fu
                 break
             count = count * 3 // 2 if count.bit_count() == 1 else count * 4 // 3
     radius = arb(0, (noise * 8).upper())
-    terms = _on_the_circle(coefficients)
-    slopes = _on_the_circle([j * c for j, c in enumerate(coefficients)])
-
-    def value(point: Correlation) -> Any:
-        return terms(point).real + radius
-
-    def differentiated(point: Correlation) -> Any:
-        if not abs(point.sine) > arb(2) ** (-bits // 3):  # sin(j x) / sin x -> +-j
-            flip = point.cosine < 0
-            signs = [
-                j * j * c * ((-1) ** (j + 1) if flip else 1) for j, c in enumerate(coefficients)
-            ]
-            return sum(signs, arb(0))
-        return slopes(point).imag / point.sine
-
-    return value, differentiated
+    terms, slopes = chebyshev_sum(coefficients), chebyshev_sum(_differentiated(coefficients))
+    return lambda point: terms(point.cosine) + radius, lambda point: slopes(point.cosine)
 
 
 def _check_resolved(noise: arb, largest: arb) -> None:
@@ -177,19 +163,30 @@ def _check_resolved(noise: arb, largest: arb) -> None:
         )
 
 
-def _on_the_circle(coefficients: list[arb]) -> Callable[[Correlation], acb]:
-    """The sum of c_j e^(i j theta) as a function of the correlation cos(theta)."""
-    size = math.isqrt(len(coefficients)) + 1
-    padded = coefficients + [arb(0)] * (-len(coefficients) % size)
-    rows = acb_mat([padded[i : i + size] for i in range(0, len(padded), size)])
+def chebyshev_sum(coefficients: list[arb]) -> Callable[[Any], Any]:
+    """The sum of c_j T_j(x) as a function of x in [-1, 1].
 
-    def total(point: Correlation) -> acb:
-        small = powers(acb(point.cosine, point.sine), size + 1)
-        parts = rows * acb_mat([[z] for z in small[:size]])
-        large = powers(small[size], rows.nrows())
-        return sum((parts[i, 0] * z for i, z in enumerate(large)), acb(0))
+    Each T_j comes from those of half its degree by few multiplications: its ball is j^2 times as
+    wide as that of x.  Horner's rule and Clenshaw's widen the balls by a factor with every term.
+    """
+    row = arb_mat([coefficients])
+
+    def total(x: Any) -> Any:
+        values = [arb(1), x]
+        for j in range(2, len(coefficients)):
+            values.append(2 * values[j // 2] * values[j - j // 2] - values[j % 2])
+        return (row * arb_mat([[value] for value in values[: len(coefficients)]]))[0, 0]
 
     return total
+
+
+def _differentiated(coefficients: list[arb]) -> list[arb]:
+    """Chebyshev coefficients of the derivative."""
+    result = [arb(0)] * (len(coefficients) + 1)
+    for j in range(len(coefficients) - 1, 0, -1):
+        result[j - 1] = result[j + 1] + 2 * j * coefficients[j]
+    result[0] /= 2
+    return result[: len(coefficients)]
 
 
 def _spectrum(function: Function, root: Any, rule: Any, count: int) -> tuple[list[arb], arb]:
@@ -229,12 +226,32 @@ def _by_sectors(function: Function, root: Any, finer: int) -> tuple[Function, Fu
                     total += half * weight * density * function(r * first) * function(r * second)
         return total / (2 * arb.pi())
 
-    expansion = Expansion(at, 1, arb(2) ** 16)
+    def local(x: Any) -> Any:
+        return at(arb.pi() * (1 + x) / 2)
+
+    coefficients: list[arb] = []
+
+    def series(values: list[arb]) -> Callable[[Any], Any]:
+        coefficients[:] = chebyshev_coefficients(values)
+        return chebyshev_sum(coefficients)
+
+    found = interpolated(local, series, 24 + bits // 4, arb(2) ** (28 - bits))
+    if found is None:
+        raise NtkspecError(
+            f"the activation's dual is no polynomial of the angle to {bits} bits: on one side of "
+            "0 the activation has a pole or a branch point too near; lower weight_variance, or "
+            "give a function of doubles"
+        )
+    terms, radius = found
+    slopes = chebyshev_sum(_differentiated(coefficients))
+
+    def place(point: Correlation) -> Any:
+        return 2 * point.angle / arb.pi() - 1
 
     def value(point: Correlation) -> Any:
-        return expansion(point.angle)
+        return terms(place(point)) + radius
 
     def differentiated(point: Correlation) -> Any:
-        return -expansion.derivative(point.angle) / point.sine
+        return -slopes(place(point)) * 2 / arb.pi() / point.sine
 
     return value, differentiated

@@ -27,8 +27,6 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.seals import Numbers, begins_as_hdf5, carries_seal, seal
 
 __all__ = [
-    "NO_ROOM",
-    "PART",
     "appearing",
     "appearing_hdf5",
     "appearing_text",
@@ -84,14 +82,9 @@ def is_stream(path: Path) -> bool:
 def output_file(path: Path) -> Path:
     """Return the file that an output replaces: the path, or the target of its symbolic links.
 
-    It need not exist yet: a dangling link stands for the file that it names.
-
-    Raises
-    ------
-    NtkspecError
-        When it is a pipe, a device, a socket or an open descriptor, or its links form a loop.
-    TableError
-        When it is a folder or write-protected.
+    It need not exist yet: a dangling link stands for the file that it names.  Raises an
+    NtkspecError for a pipe, device, socket, open descriptor or loop of links, and a TableError for
+    a folder or a write-protected file.
     """
     target = followed(path)
     try:
@@ -120,22 +113,10 @@ def output_file(path: Path) -> Path:
 def check_outputs(
     outputs: Iterable[Path], inputs: Iterable[Path], *, streams: bool = False
 ) -> None:
-    """Check outputs before any work is done.
+    """Check outputs before any work is done; `streams` allows pipes and devices.
 
-    Parameters
-    ----------
-    outputs : iterable of Path
-    inputs : iterable of Path
-        Files and folders that the command reads.
-    streams : bool
-        Whether pipes and devices are allowed.
-
-    Raises
-    ------
-    NtkspecError
-        When an output would replace an input, or a part of one, and as `output_file`.
-    TableError
-        As `output_file`.
+    Raises as `output_file`, and an NtkspecError for an output that would replace an input, or a
+    part of one.
     """
     sources = list(inputs)
     for output in outputs:
@@ -192,22 +173,10 @@ def part_names(name: str) -> str:
 def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
     """Yield a temporary name in the same folder; flush the file and rename it at the end.
 
-    The name is unique, so that two writers of the same file do not collide.  The new file gets
-    the owner and the permissions of the file that it replaces.
-
-    Parameters
-    ----------
-    path : Path
-    follow : bool
-        Whether to keep a symbolic link and replace its target.  False is for files in the
-        program's own folders: see `check_part`.
-
-    Raises
-    ------
-    NtkspecError
-        When it is a pipe or a device: see `output_file`.
-    TableError
-        When the folder is missing or cannot be written, or the disk is full.
+    The name is unique, so that two writers of the same file do not collide.  The new file gets the
+    owner and the permissions of the file that it replaces.  With `follow` a symbolic link is kept
+    and its target replaced; without it the file is one of the program's own: see `check_part`.
+    Raises as `output_file`, and a TableError if the folder cannot be written or the disk is full.
     """
     if not follow:
         check_part(path)
@@ -219,7 +188,7 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
         yield part
         waiting_for_disk.get()()
         if follow:
-            _pass_on(target, part)
+            _copy_owner(target, part)
         _flush(part)
         os.replace(part, target)
         _flush(target.parent)
@@ -252,7 +221,7 @@ def check_part(path: Path) -> None:
     )
 
 
-def _pass_on(old: Path, new: Path) -> None:
+def _copy_owner(old: Path, new: Path) -> None:
     """Give the new file the owner and permissions of the old one, as far as allowed."""
     try:
         about = old.stat()
@@ -269,12 +238,7 @@ def _pass_on(old: Path, new: Path) -> None:
 def appearing_text(path: Path) -> Iterator[TextIO]:
     """Yield a text file to write, which appears complete; pipes and devices are written directly.
 
-    Raises
-    ------
-    NtkspecError
-        When a pipe has no reader, or the path is of another kind: see `output_file`.
-    TableError
-        As `appearing`.
+    Raises as `appearing`, and an NtkspecError for a pipe without a reader.
     """
     if is_stream(path):
         try:
@@ -325,18 +289,9 @@ def appearing_hdf5(
 ) -> Iterator[h5py.File]:
     """Yield an HDF5 file to write, which appears complete under its name; see `appearing`.
 
-    Safe against Ctrl-C at any moment.
-
-    Parameters
-    ----------
-    path : Path
-    bytes_needed : int
-        Bound on the size of the file; nothing is written if the disk has less room.
-    numbers : Numbers, optional
-        Seal the file, with separate checksums for the chunks of these arrays; the writer may
-        fill this while writing.
-    follow : bool
-        As for `appearing`.
+    Safe against Ctrl-C at any moment.  Nothing is written if the disk has less room than
+    `bytes_needed`.  With `numbers` the file is sealed, with separate checksums for the chunks of
+    these arrays; the writer may fill it while writing.
     """
     with appearing(path, follow=follow) as part:
         if shutil.disk_usage(part.parent).free < bytes_needed:
@@ -348,12 +303,13 @@ def appearing_hdf5(
                 if numbers is not None:
                     kind = str(file.attrs.get("format", ""))
                     arrays, chunks = numbers.located(file)
-            plain.raise_error()
+            if plain.error is not None:
+                raise plain.error
         if numbers is not None:
             seal(part, kind, arrays, chunks)
 
 
-class _Enduring(io.RawIOBase):
+class _Enduring(io.FileIO):
     """A file that accepts every write and reports errors at the end.
 
     HDF5 crashes the process if a write fails, so errors are hidden from it and the file is
@@ -361,60 +317,30 @@ class _Enduring(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b", buffering=0)
-        self._at = 0
-        self._error: OSError | None = None
-
-    def raise_error(self) -> None:
-        """Raise the first error, if any."""
-        if self._error is not None:
-            raise self._error
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset if whence == os.SEEK_SET else self._file.seek(offset, whence)
-        return self._at
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
 
     def readinto(self, buffer: Any) -> int:
-        count = os.preadv(self._file.fileno(), [buffer], self._at)
-        self._at += count
-        return count
+        return super().readinto(buffer) or 0
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
         size = len(rest)
-        at = self._at
+        end = self.tell() + size
         try:
-            while rest and self._error is None:
-                count = os.pwrite(self._file.fileno(), rest, at)
-                rest, at = rest[count:], at + count
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
         except OSError as error:
-            self._error = error
-        self._at += size
+            self.error = error
+        self.seek(end)
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        size = self._at if size is None else size
         try:
-            self._file.truncate(size)
+            return super().truncate(size)
         except OSError as error:
-            self._error = self._error or error
-        return size
+            self.error = self.error or error
+            return size or 0
 
 
 @contextmanager
@@ -428,7 +354,7 @@ def _signals_wait() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         if _called_by_hdf5(frame):
             # Not by threading, which would wait here until the thread has begun.
-            _thread.start_new_thread(_again, (number,))
+            _thread.start_new_thread(_raise_again, (number,))
         else:
             handlers[number](number, frame)
 
@@ -444,7 +370,7 @@ def _signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _again(number: int) -> None:
+def _raise_again(number: int) -> None:
     time.sleep(SOON)
     signal.raise_signal(number)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import TableError
 from ntkspec.files.seals import SealedFile
 
-__all__ = ["SEALED_FILTERS", "ChunkedReader", "runs"]
+__all__ = ["ChunkedReader", "runs"]
 
 DEFLATE, SHUFFLE, FLETCHER, BLOSC, ZSTD = 1, 2, 3, 32001, 32015
 #: Filters of HDF5 that a file may use.
@@ -30,16 +30,7 @@ Array = NDArray[np.float64]
 class ChunkedReader:
     """Reads places of a two-dimensional array of doubles whose chunks have checksums.
 
-    Parameters
-    ----------
-    file : SealedFile
-    name : str
-        Of the array.
-
-    Raises
-    ------
-    TableError
-        When the seal does not list the array, or its filter is unknown.
+    Raises a TableError if the seal does not list the array, or its filter is unknown.
     """
 
     def __init__(self, file: SealedFile, name: str) -> None:
@@ -52,19 +43,7 @@ class ChunkedReader:
         self.file, self.name, self.array = file, name, found
 
     def read(self, rows: NDArray[np.int64], columns: NDArray[np.int64], out: Array) -> None:
-        """Read some rows and columns into an array.
-
-        Parameters
-        ----------
-        rows, columns : int64 arrays
-            Increasing places within the array.
-        out : float64 array
-
-        Raises
-        ------
-        TableError
-            When a chunk is damaged.
-        """
+        """Read increasing rows and columns into an array."""
         down, across = self.array.chunk
         width = self.array.grid[1]
         for mine in runs(rows, down):
@@ -91,13 +70,7 @@ class ChunkedReader:
         return np.frombuffer(plain, "<f8").reshape(self.array.chunk)
 
     def check(self) -> None:
-        """Compare every chunk with its checksum, without unpacking it.
-
-        Raises
-        ------
-        TableError
-            When one is damaged.
-        """
+        """Compare every chunk with its checksum, without unpacking it."""
         for place in range(math.prod(self.array.grid)):
             self.file.stored(self.array.first + place, self.name)
 

@@ -13,13 +13,7 @@ __all__ = ["opened_regular", "read_bounded"]
 
 
 def opened_regular(path: Path, what: str) -> int:
-    """Open a regular file; refuse a pipe or a device without waiting for it.
-
-    Raises
-    ------
-    TableError
-        When it is missing, of another kind, or cannot be read.
-    """
+    """Open a regular file; refuse a pipe or a device without waiting for it."""
     try:
         kind = os.stat(path).st_mode
         if not stat.S_ISREG(kind):
@@ -36,22 +30,10 @@ def opened_regular(path: Path, what: str) -> int:
 
 
 def read_bounded(path: Path, what: str, most: int, *, streams: bool = False) -> bytes:
-    """Read all of a small file.
+    """Read a small file of at most so many bytes; `streams` allows pipes and devices.
 
-    Parameters
-    ----------
-    path : Path
-    what : str
-        Its name in error messages.
-    most : int
-        Number of bytes allowed; at most one byte more is read.
-    streams : bool
-        Whether pipes and devices are allowed.
-
-    Raises
-    ------
-    TableError
-        When it cannot be read, is larger, or is not a regular file.
+    `what` is its name in error messages.  Raises a TableError if it cannot be read or is larger; at
+    most one byte more is read.
     """
     try:
         # A pipe's reader waits for its writer.

@@ -32,8 +32,6 @@ from ntkspec.errors import TableError
 from ntkspec.files.inputs import opened_regular
 
 __all__ = [
-    "CHUNK_TYPE",
-    "Chunked",
     "Numbers",
     "Seal",
     "SealedFile",
@@ -41,7 +39,6 @@ __all__ = [
     "carries_seal",
     "chunk_digest",
     "filters_of",
-    "read_seal",
     "seal",
     "sealed_kind",
 ]
@@ -70,13 +67,8 @@ Digests = dict[tuple[str, tuple[int, ...]], int]
 class Chunked:
     """A two-dimensional array of doubles with a checksum for each chunk.
 
-    Attributes
-    ----------
-    first : int
-        Index of its first chunk among those of the file; its chunks follow row by row.
-    shape, chunk : (int, int)
-    filters : tuple of (int, tuple of int)
-        Codes of HDF5's filters and their parameters, in the order of writing.
+    `first` is the index of its first chunk among those of the file; its chunks follow row by row.
+    `filters` has the codes of HDF5's filters and their parameters, in the order of writing.
     """
 
     first: int
@@ -99,12 +91,8 @@ class Chunked:
 class Numbers:
     """Names of the arrays of a file whose chunks get a checksum each.
 
-    Attributes
-    ----------
-    names : list of str
-    digests : dict
-        Known checksums of chunks, by name and index of the first entry; the other chunks are
-        read again when the file is sealed.
+    `digests` holds known checksums by name and index of the first entry; the other chunks are read
+    again when the file is sealed.
     """
 
     names: list[str] = field(default_factory=list)
@@ -157,13 +145,7 @@ def seal(
 ) -> None:  # fmt: skip
     """Append the seal to a file that HDF5 has closed; HDF5 ignores what follows its own end.
 
-    Parameters
-    ----------
-    path : Path
-    kind : str
-        The format of the file.
-    arrays, chunks
-        As returned by `Numbers.located`.
+    `kind` is the format of the file; `arrays` and `chunks` are those of `Numbers.located`.
     """
     with path.open("r+b") as file:
         size = file.seek(0, 2)
@@ -198,24 +180,11 @@ def seal(
 class Seal:
     """Checksums of the bytes of a file.
 
-    Attributes
-    ----------
-    kind : str
-        The format of the file.
-    size : int
-        Bytes of the HDF5 file without the seal.
-    structure : str
-        Checksum of all bytes outside the chunks.
-    names : list of str
-        Of the arrays whose chunks have a checksum each.
-    table : structured array
-        These arrays, of type `ARRAY_TYPE`.
-    filters : list
-        Filters that arrays have.
-    chunks : structured array
-        The chunks of these arrays, of type `CHUNK_TYPE`, array by array.
-    fingerprint : str
-        Checksum of the seal; files with equal fingerprints are equal.
+    `kind` is the format of the file, `size` that of the HDF5 file without the seal, and `structure`
+    the checksum of all bytes outside the chunks.  `names` and `table`, of type `ARRAY_TYPE`,
+    describe the arrays whose chunks have a checksum each, `filters` the filters that they have, and
+    `chunks`, of type `CHUNK_TYPE`, these chunks, array by array.  Files with equal fingerprints are
+    equal.
     """
 
     kind: str
@@ -311,13 +280,7 @@ class Seal:
 
 
 def read_seal(handle: int, path: Path, what: str) -> Seal:
-    """Read and verify the seal of an open file, but none of the bytes before it.
-
-    Raises
-    ------
-    TableError
-        When it is missing or damaged.
-    """
+    """Read and verify the seal of an open file, but none of the bytes before it."""
     whole = os.fstat(handle).st_size
     if whole < FOOTER.size or os.pread(handle, len(HDF5), 0) != HDF5:
         raise TableError(f"{path}: the {what} is damaged, or not a complete HDF5 file")
@@ -361,18 +324,9 @@ def _unfit(path: Path, what: str) -> TableError:
 
 
 class SealedFile:
-    """A file with a valid seal, open for reading bytes.
+    """A file with a valid seal, open for reading bytes; `what` is its name in error messages.
 
-    Parameters
-    ----------
-    path : Path
-    what : str
-        Its name in error messages.
-
-    Raises
-    ------
-    TableError
-        When it is missing or not a regular file, or its seal is damaged.
+    Raises a TableError if it is missing or not a regular file, or its seal is damaged.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -400,13 +354,7 @@ class SealedFile:
             os.close(handle)
 
     def check_structure(self) -> None:
-        """Compare all bytes outside the chunks with their checksum.
-
-        Raises
-        ------
-        TableError
-            When they differ.
-        """
+        """Compare all bytes outside the chunks with their checksum."""
         if self.seal.structure_bytes > LARGE:
             # Hashing the claimed size of a sparse file could take hours.
             held = 512 * os.fstat(self.handle).st_blocks
@@ -416,20 +364,7 @@ class SealedFile:
             raise _unfit(self.path, self.what)
 
     def stored(self, place: int, name: str) -> tuple[bytes, int, int]:
-        """Return a stored chunk, its mask of filters, and its verified checksum.
-
-        Parameters
-        ----------
-        place : int
-            Index among the chunks of the file.
-        name : str
-            Of its array, for error messages.
-
-        Raises
-        ------
-        TableError
-            When the chunk is damaged, or the file was closed.
-        """
+        """Return a chunk, by its index in the file, its mask of filters, and its checksum."""
         offset, size, mask, digest = self.seal.chunks[place].tolist()
         data = os.pread(self.handle, size, offset)
         if chunk_digest(data) != digest:
@@ -442,21 +377,23 @@ class SealedFile:
 
 def carries_seal(path: Path) -> bool:
     """Whether a file ends with a seal, valid or not."""
-    try:
-        with path.open("rb") as file:
-            file.seek(-FOOTER.size, os.SEEK_END)
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return _bytes(path, len(MAGIC), -FOOTER.size) == MAGIC
 
 
 def begins_as_hdf5(path: Path) -> bool:
     """Whether a file begins with HDF5's signature, even if it is truncated."""
+    found = _bytes(path, len(HDF5))
+    return found is not None and HDF5.startswith(found)
+
+
+def _bytes(path: Path, count: int, start: int = 0) -> bytes | None:
+    """Bytes of a file, counted from its end if start < 0; None if they cannot be read."""
     try:
         with path.open("rb") as file:
-            return HDF5.startswith(file.read(len(HDF5)))
+            file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
+            return file.read(count)
     except OSError:
-        return False
+        return None
 
 
 def sealed_kind(path: Path) -> str:

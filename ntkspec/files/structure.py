@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,44 +55,32 @@ def reading(path: Path, where: str) -> Iterator[None]:
 class Group:
     """A group of a file, whose members are checked before they are read.
 
-    Parameters
-    ----------
-    path : Path
-        Of the file, for error messages.
-    group : h5py.Group
-    size : int
-        Bytes of the file without the seal.
+    `size` is the number of bytes of the file without the seal.  All methods raise a TableError for
+    a damaged or foreign structure.
     """
 
     def __init__(self, path: Path, group: h5py.Group, size: int) -> None:
         self.path, self._group, self._size = path, group, size
-        self._names: list[str] | None = None
         self.name = str(group.name).strip("/") or "the file"
 
-    def names(self) -> list[str]:
-        """Names of its members, all hard links.
-
-        Raises
-        ------
-        TableError
-            When one is a soft or external link, or not text.
-        """
-        if self._names is not None:
-            return list(self._names)
-        links: list[tuple[bytes, int]] = []
+    @cached_property
+    def _names(self) -> list[str]:
+        names: list[bytes] = []
         with reading(self.path, self.name):
             if self._group.id.get_num_objs() > MOST_NAMES:
                 raise TableError(f"{self.path}: {self.name} has more than {MOST_NAMES} members")
-            self._group.id.links.iterate(
-                lambda name, info: links.append((name, info.type)), info=True
-            )
-            for name, kind in links:
-                if kind != h5l.TYPE_HARD:
+            # No Python code runs within HDF5, where a KeyboardInterrupt becomes another error.
+            links = self._group.id.links
+            links.iterate(names.append)
+            for name in names:
+                if links.get_info(name).type != h5l.TYPE_HARD:
                     shown = name.decode("utf-8", "replace")
                     raise self.bad(shown, "is a soft or external link, which is not allowed")
-            found = [name.decode() for name, _ in links]
-        self._names = found
-        return list(found)
+            return [name.decode() for name in names]
+
+    def names(self) -> list[str]:
+        """Names of its members, all hard links."""
+        return list(self._names)
 
     def expect(self, names: Sequence[str]) -> None:
         """Raise TableError unless the members are exactly these."""
@@ -104,13 +93,7 @@ class Group:
                 raise self.bad(name, "is not part of the format")
 
     def group(self, name: str) -> Group:
-        """Return a subgroup.
-
-        Raises
-        ------
-        TableError
-            When it is missing or not a group.
-        """
+        """Return a subgroup."""
         with reading(self.path, self._called(name)):
             return Group(self.path, h5py.Group(self._open(name, h5o.TYPE_GROUP)), self._size)
 
@@ -118,11 +101,6 @@ class Group:
         """Attributes of the group, or of an array in it: strings, numbers and lists of numbers.
 
         Attributes that link arrays to dimension scales are omitted.
-
-        Raises
-        ------
-        TableError
-            When one is of another kind, too large, or not UTF-8.
         """
         where = self._called(name) if name else self.name
         with reading(self.path, where):
@@ -166,18 +144,7 @@ class Group:
     def check(self, name: str, kind: Kind, shape: tuple[int | None, ...]) -> tuple[int, ...]:
         """Check an array that is stored completely in the file, and return its shape.
 
-        Parameters
-        ----------
-        name : str
-        kind : str or dict
-            Type of an entry, or those of its fields.
-        shape : tuple of int or None
-            None is any length.
-
-        Raises
-        ------
-        TableError
-            When it is missing or incomplete, or has another type or shape.
+        `kind` is the type of an entry, or those of its fields; None in `shape` is any length.
         """
         with reading(self.path, self._called(name)):
             return self._checked(name, kind, shape)[1]
@@ -207,12 +174,8 @@ class Group:
     def chunked(self, name: str, shape: tuple[int, int]) -> tuple[tuple[int, ...], Filters]:
         """Check a chunked array of doubles without reading it; return chunk shape and filters."""
         with reading(self.path, self._called(name)):
-            item = self._open(name, h5o.TYPE_DATASET)
-            plist = item.get_create_plist()
-            if plist.get_layout() != h5d.CHUNKED:
-                raise self.bad(name, "is not stored in chunks")
-            self._check_type(name, item, "f8")
-            self._check_shape(name, item, shape)
+            wrong = "is not stored in chunks"
+            _, plist, _ = self._dataset(name, "f8", shape, (h5d.CHUNKED,), wrong)
             return plist.get_chunk(), filters_of(plist)
 
     def virtual(
@@ -220,17 +183,12 @@ class Group:
     ) -> list[tuple[str, str, tuple[tuple[int, int], ...]]]:
         """Check a virtual array of doubles without reading it or opening its sources.
 
-        Returns
-        -------
-        list of tuples
-            File and array of each source, which is used as a whole, and the half-open ranges
-            that it covers.
+        Returns the file and array of each source, which is used as a whole, and the half-open
+        ranges that it covers.
         """
         with reading(self.path, self._called(name)):
-            item = self._open(name, h5o.TYPE_DATASET)
-            plist = item.get_create_plist()
-            if plist.get_layout() != h5d.VIRTUAL:
-                raise self.bad(name, "is not virtual, although the table's layout is")
+            wrong = "is not virtual, although the table's layout is"
+            _, plist, _ = self._dataset(name, "f8", shape, (h5d.VIRTUAL,), wrong)
             sources = []
             for n in range(plist.get_virtual_count()):
                 if plist.get_virtual_srcspace(n).get_select_type() != h5s.SEL_ALL:
@@ -238,8 +196,6 @@ class Group:
                 file, source = plist.get_virtual_filename(n), plist.get_virtual_dsetname(n)
                 place = _rectangle(plist.get_virtual_vspace(n))
                 sources.append((_as_text(file), _as_text(source), place))
-            self._check_type(name, item, "f8")
-            self._check_shape(name, item, shape)
             return sources
 
     def bad(self, name: str, what: str) -> TableError:
@@ -252,7 +208,7 @@ class Group:
     def _open(self, name: str, kind: int) -> Any:
         """Open a member of a kind, through its one hard link."""
         key, group = name.encode(), self._group.id
-        if name not in self._known():
+        if name not in self._names:
             raise self.bad(name, "is not there")
         info = h5o.get_info(group, key)
         if info.type != kind:
@@ -261,34 +217,32 @@ class Group:
             raise self.bad(name, "has several hard links, which is not allowed")
         return (h5d if kind == h5o.TYPE_DATASET else h5g).open(group, key)
 
-    def _known(self) -> list[str]:
-        """Names of the members."""
-        if self._names is None:
-            self.names()
-        return self._names or []
-
     def _checked(
         self, name: str, kind: Kind, shape: tuple[int | None, ...]
     ) -> tuple[Any, tuple[int, ...]]:
-        item = self._open(name, h5o.TYPE_DATASET)
-        plist = item.get_create_plist()
-        layout = plist.get_layout()
-        if layout not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED):
-            raise self.bad(name, "is virtual, which is not allowed")
-        if plist.get_external_count():
-            raise self.bad(name, "is stored in other files, which is not allowed")
-        self._check_type(name, item, kind)
-        found = self._check_shape(name, item, shape)
+        layouts, wrong = (
+            (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED),
+            "is virtual, which is not allowed",
+        )
+        item, plist, found = self._dataset(name, kind, shape, layouts, wrong)
         self._check_storage(name, item, plist, found)
         return item, found
 
-    def _check_type(self, name: str, item: Any, kind: Kind) -> None:
-        found = item.get_type()
-        if found.committed() or not _is_kind(found, kind):
-            wanted = kind if isinstance(kind, str) else ", ".join(kind)
-            raise self.bad(name, f"has another type of entries than {wanted}")
-
-    def _check_shape(self, name: str, item: Any, wanted: tuple[int | None, ...]) -> tuple[int, ...]:
+    def _dataset(
+        self, name: str, kind: Kind, wanted: tuple[int | None, ...], layouts: tuple[int, ...],
+        wrong: str,
+    ) -> tuple[Any, Any, tuple[int, ...]]:  # fmt: skip
+        """Open an array, check its layout, type and shape; return it, its properties and shape."""
+        item = self._open(name, h5o.TYPE_DATASET)
+        plist = item.get_create_plist()
+        if plist.get_layout() not in layouts:
+            raise self.bad(name, wrong)
+        if plist.get_layout() != h5d.VIRTUAL and plist.get_external_count():
+            raise self.bad(name, "is stored in other files, which is not allowed")
+        of_entries = item.get_type()
+        if of_entries.committed() or not _is_kind(of_entries, kind):
+            names = kind if isinstance(kind, str) else ", ".join(kind)
+            raise self.bad(name, f"has another type of entries than {names}")
         found: tuple[int, ...] = item.shape
         fits = len(found) == len(wanted) and all(
             b is None or a == b for a, b in zip(found, wanted, strict=True)
@@ -298,7 +252,7 @@ class Group:
             raise self.bad(name, f"has shape {found} where {shown or 'a single value'} is expected")
         if math.prod(found) > MOST_ENTRIES:
             raise self.bad(name, f"claims {math.prod(found)} entries")
-        return found
+        return item, plist, found
 
     def _check_storage(self, name: str, item: Any, plist: Any, shape: tuple[int, ...]) -> None:
         """The storage must be as large as the shape requires."""
@@ -332,20 +286,9 @@ def opened(
 ) -> Iterator[tuple[SealedFile, Group]]:
     """Verify the structure of a file, open it and yield the file and its root group.
 
-    Parameters
-    ----------
-    path : Path
-    what : str
-        Its name in error messages.
-    kind : str
-        Required value of its attribute "format".
-    known : str
-        Fingerprint of a seal; a file with this fingerprint is not verified again.
-
-    Raises
-    ------
-    TableError
-        When it is missing, damaged or of another kind.
+    `what` is its name in error messages, `kind` the required value of its attribute "format".  A
+    file whose seal has the fingerprint `known` is not verified again.  Raises a TableError if it is
+    missing, damaged or of another kind.
     """
     with SealedFile(path, what) as file:
         if file.seal.kind != kind:

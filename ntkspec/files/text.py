@@ -21,13 +21,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 
 
 def printable(text: str, *, newlines: bool = False) -> str:
-    r"""Escape every character of a text that a terminal would obey.
-
-    Parameters
-    ----------
-    text : str
-    newlines : bool
-        Whether to keep line ends and tabs.
+    r"""Escape every character that a terminal would obey; `newlines` keeps line ends and tabs.
 
     Examples
     --------
@@ -46,11 +40,7 @@ def _escaped(character: str, newlines: bool) -> str:
 
 
 class CsvWriter:
-    r"""Writer of CSV whose text is safe for spreadsheets and terminals.
-
-    Parameters
-    ----------
-    file : text file
+    """Writer of CSV whose text is safe for spreadsheets and terminals.
 
     Examples
     --------

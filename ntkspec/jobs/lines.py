@@ -24,17 +24,10 @@ TOKEN = re.compile(
 
 
 class Fault(NtkspecError):
-    """An error in a recipe, and its location.
+    """An error in a recipe, with the path of its key, or of the nearest one above a missing key.
 
-    Parameters
-    ----------
-    message : str
-    path : tuple of str and int
-        Path of the key, or of the nearest one above a missing key.
-    earlier : tuple, optional
-        Path of another key; its line is added to the message.
-    line : int
-        The line, if known.
+    `earlier` is the path of another key, whose line is added to the message; `line` is the line of
+    the error itself, if known.
     """
 
     def __init__(

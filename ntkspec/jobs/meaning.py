@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 __all__ = ["imported_sources", "meaning", "meaning_digest"]
@@ -13,39 +13,21 @@ __all__ = ["imported_sources", "meaning", "meaning_digest"]
 IDLE = ("ctx", "kind", "type_comment")
 
 
-def meaning(source: str) -> str:
-    r"""Return the syntax tree of a source as text, the same for every Python from 3.11 on.
+def meaning(source: str | ast.Module) -> str:
+    r"""Return the syntax tree of a source, parsed or not, as text.
 
-    ``ast.dump`` differs between versions: later ones add fields and omit empty ones.
-
-    Parameters
-    ----------
-    source : str
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    SyntaxError
-        When it is not Python.
+    It is the same for every Python from 3.11 on.  ``ast.dump`` differs between versions: later
+    ones add fields and omit empty ones.
 
     Examples
     --------
-    >>> meaning("x = 1  # one") == meaning("x  =  1")
-    True
-    >>> meaning("def f():\n    'Says f.'\n    return 1") == meaning("def f():\n    return 1")
+    >>> meaning("def f():\n    'Says f.'\n    return 1  # one") == meaning("def f(): return 1")
     True
     >>> meaning("x = 1") == meaning("x = 1.0")
     False
     """
-    return _meaning(ast.parse(source))
-
-
-def _meaning(tree: ast.AST) -> str:
     out: list[str] = []
-    _spell(tree, out)
+    _spell(ast.parse(source) if isinstance(source, str) else source, out)
     return "".join(out)
 
 
@@ -93,50 +75,32 @@ def _has_docstring(node: ast.AST) -> bool:
     return isinstance(node, named) and ast.get_docstring(node, clean=False) is not None
 
 
-def meaning_digest(folder: Path, paths: Sequence[Path]) -> str:
-    """SHA-256 of the meaning of several sources, with their names within a folder.
-
-    Examples
-    --------
-    >>> meaning_digest(Path("src"), [])[:8]
-    'e3b0c442'
-    """
+def meaning_digest(folder: Path, sources: Mapping[Path, ast.Module]) -> str:
+    """SHA-256 of the meaning of several parsed sources, with their names within a folder."""
     digest = hashlib.sha256()
-    for path in sorted(paths):
+    for path in sorted(sources):
         name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{meaning(path.read_text(encoding='utf-8'))}\0".encode())
+        digest.update(f"{name}\0{meaning(sources[path])}\0".encode())
     return digest.hexdigest()
 
 
-def imported_sources(package: Path, start: str) -> list[Path]:
-    """Sources of a package that a module imports, directly or not, itself among them.
+def imported_sources(package: Path, start: str) -> dict[Path, ast.Module]:
+    """Syntax trees of the sources that a module imports, directly or not, itself among them.
 
     Imports within functions count.  A package's ``__init__`` counts if a name that is not a
     module is imported from it.
-
-    Parameters
-    ----------
-    package : Path
-        The package's folder.
-    start : str
-        The module, as "spectra.walk".
-
-    Returns
-    -------
-    list of Path
-        Sorted.
     """
-    found: set[Path] = set()
+    found: dict[Path, ast.Module] = {}
     waiting = [_source(package, start.split("."))]
     while waiting:
         path = waiting.pop()
         if path is None or path in found:
             continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        found[path] = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(found[path]):
             for name in _imports(node, package.name):
                 waiting.append(_source(package, name))
-    return sorted(found)
+    return found
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[list[str]]:

@@ -40,23 +40,11 @@ def parts_folder(out: Path) -> Path:
 def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Path]:
     """Hold the lock of an output file; yield the folder of its parts.
 
-    The operating system releases the lock when this process ends, even if it is killed.
-
-    Parameters
-    ----------
-    out : Path
-        The output file.
-    work, product : str
-        Names for error messages: "sweep" and "table".
-    together : bool
-        Share the lock with other processes that pass True, as shards do.
-
-    Raises
-    ------
-    NtkspecError
-        When another process holds the lock, or the output file is a pipe or a device.
-    TableError
-        When the folder cannot be written, or a foreign file has the name of the folder or lock.
+    The operating system releases the lock when this process ends, even if it is killed.  `work` and
+    `product` are names for messages, such as "sweep" and "table".  Processes that pass `together`,
+    as shards do, share the lock.  Raises an NtkspecError if another process holds it or the output
+    is a pipe or a device, and a TableError if the folder cannot be written or a foreign file has
+    its name.
     """
     output_file(out)
     folder = parts_folder(out)
@@ -108,13 +96,7 @@ def is_locked(folder: Path) -> bool:
 def is_part(path: Path, names: re.Pattern[str]) -> bool:
     """Whether a path is a part of this kind of job, by its name, type and contents.
 
-    A damaged part counts too.
-
-    Parameters
-    ----------
-    path : Path
-    names : pattern
-        Matches the names of all parts of this kind of job.
+    A damaged part counts too.  `names` matches the names of all parts of this kind of job.
     """
     if not (names.fullmatch(path.name) and _is_regular(path)):
         return False
@@ -140,16 +122,7 @@ def clear(folder: Path, names: re.Pattern[str]) -> None:
 
 
 def check_room(folder: Path, needed: float, what: str) -> None:
-    """Raise TableError unless the disk of a folder has enough room.
-
-    Parameters
-    ----------
-    folder : Path
-    needed : float
-        Bytes.
-    what : str
-        What needs them, for the error message.
-    """
+    """Raise TableError unless the disk of a folder has room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise TableError(
@@ -166,15 +139,7 @@ def _is_regular(path: Path) -> bool:
 
 
 def _opened_lock(path: Path, flags: int) -> IO[bytes]:
-    """Open a lock file; refuse a foreign file of that name, whose contents would be lost.
-
-    Raises
-    ------
-    TableError
-        When a foreign file has its name.
-    OSError
-        When it cannot be opened.
-    """
+    """Open a lock file; refuse a foreign file of that name, whose contents would be lost."""
     if path.is_symlink():
         raise _not_a_lock(path)
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)

@@ -15,12 +15,7 @@ logger = logging.getLogger("ntkspec.jobs")
 
 @dataclass(frozen=True)
 class Progress:
-    """How much of a job is done.
-
-    Attributes
-    ----------
-    done, total : int
-        Units of work.
+    """How much of a job is done, in units of work.
 
     Examples
     --------

@@ -47,26 +47,9 @@ def describe(file: h5py.File) -> None:
 def code_digest(start: str, libraries: Sequence[str] = (), package: Path | None = None) -> str:
     """SHA-256 of the code that a module runs, and of the versions of libraries.
 
-    It covers all modules of the package that the module imports, directly or not, except those
-    that only store numbers.  Comments, docstrings and layout do not change it.
-
-    Parameters
-    ----------
-    start : str
-        The module, for example "spectra.walk".
-    libraries : tuple of str
-        Libraries whose versions change the digest.
-    package : Path, optional
-        Folder of the sources; by default this package's, which are read once per process.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> len(code_digest("spectra.walk", ("numpy",)))
-    64
+    It covers all modules of the package that the module, such as "spectra.walk", imports, directly
+    or not, except those that only store numbers.  Comments, docstrings and layout do not change it.
+    `package` is another folder of sources; this package's are read once per process.
     """
     digest = _digest_here(start) if package is None else _sources_digest(start, package)
     if not libraries:
@@ -81,9 +64,9 @@ def _digest_here(start: str) -> str:
 
 
 def _sources_digest(start: str, package: Path) -> str:
-    sources = [
-        path
-        for path in imported_sources(package, start)
+    sources = {
+        path: tree
+        for path, tree in imported_sources(package, start).items()
         if path.relative_to(package).parts[0] not in STORAGE
-    ]
+    }
     return meaning_digest(package, sources)

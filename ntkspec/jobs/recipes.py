@@ -63,13 +63,7 @@ DISTINCT = "distinct"
 
 @dataclass(frozen=True)
 class Key:
-    """A recipe key that differs from the field's name, or an example for the error message.
-
-    Attributes
-    ----------
-    name : str
-    example : str
-    """
+    """A recipe key that differs from the field's name, or an example for the error message."""
 
     name: str = ""
     example: str = ""
@@ -95,15 +89,7 @@ def recipe_keys(kind: type) -> tuple[str, ...]:
 
 
 def read_text(path: str | Path) -> str:
-    """Return the text of a recipe.
-
-    Raises
-    ------
-    TableError
-        When the file is missing, or larger than any recipe.
-    NtkspecError
-        When it is not valid UTF-8.
-    """
+    """Return the text of a recipe, of bounded size, with newlines at the ends of its lines."""
     try:
         text = read_bounded(Path(path), "recipe", MOST_BYTES, streams=True).decode()
     except UnicodeDecodeError:
@@ -112,13 +98,7 @@ def read_text(path: str | Path) -> str:
 
 
 def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> Recipe:
-    """Parse TOML, pass it to `make` and return the result; add lines to faults.
-
-    Raises
-    ------
-    NtkspecError
-        When the text is not valid TOML, or `make` raises a Fault.
-    """
+    """Parse TOML, pass it to `make` and return the result; add lines to faults."""
     try:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -130,24 +110,10 @@ def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> 
 
 
 def structured(kind: Callable[..., Recipe], table: Any, path: KeyPath, where: str) -> Recipe:
-    """Make a dataclass from a TOML table.
+    """Make a dataclass from a TOML table, whose name in messages is `where`.
 
-    Parameters
-    ----------
-    kind : dataclass
-        An error of its ``__post_init__`` is attributed to the key with which the message begins;
-        the path of a Fault is relative to the table.
-    table : dict
-        As parsed from TOML.
-    path : tuple
-        Path of the table.
-    where : str
-        Name of the table in messages.
-
-    Raises
-    ------
-    Fault
-        For an unknown or missing key, or a value that is not allowed.
+    An error of the dataclass's ``__post_init__`` is attributed to the key with which the message
+    begins; the path of a Fault is relative to the table.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.results import html_table
+from ntkspec.results import html_table, library
 
 __all__ = ["Kind", "Law", "branch_point", "by_parity"]
 
@@ -115,14 +115,8 @@ class Law:
         ----------
         degrees : array_like of int, optional
             1 to 100 by default; degrees of the other parity are ignored.
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default the current axes.
-        **style
-            For `matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
+        ax, **style
+            As for `ntkspec.results.Result.plot`, which returns the axes too.
 
         Raises
         ------
@@ -137,9 +131,7 @@ class Law:
         if not math.isfinite(self.log_constant + self.power + self.rate):
             raise NtkspecError(f"{self!r} has numbers that are not derived; it cannot be drawn")
         if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.gca()
+            ax = library("matplotlib.pyplot", "plot").gca()
         k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
         k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
         ax.plot(k, np.exp(self.log_eigenvalue(k)), **{"label": self._formula(), **style})
@@ -147,7 +139,7 @@ class Law:
         return ax
 
     def _formula(self) -> str:
-        """The law as text; "C" and "p" stand for what is not derived."""
+        """The law as text; "C", "p" and "r" are not derived."""
         log = self.log_constant
         constant = "C" if math.isnan(log) else f"exp({log:.4g})"
         if abs(log) < 600.0:
@@ -219,7 +211,7 @@ def branch_point(dim: int, distance: float, order: float) -> Law:
 
     k differentiations by parts (Rodrigues) and Laplace's method at t_0 = z - sqrt(z^2 - 1) give
     lambda_k ~ Gamma(d/2) / Gamma(order) * 2^order t_0^(k + order) (1 - t_0^2)^(d/2 - 1 - order)
-    k^(order - d/2).  The sign of Gamma is left out; this is for z > 1.
+    k^(order - d/2).  The sign of Gamma is omitted; this is for z > 1.
     """
     constant = math.lgamma(dim / 2) - math.lgamma(order) + order * (math.log(2.0) - distance)
     constant += (dim / 2 - 1.0 - order) * math.log(-math.expm1(-2.0 * distance))

@@ -37,7 +37,7 @@ def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
 
 
 def angle_power(dim: int, m: float) -> Law:
-    """Law of theta^m, but for its sign: exact in (1-t)^(m/2), then Stirling's formula."""
+    """Law of theta^m up to its sign: exact in (1-t)^(m/2), then Stirling's formula."""
     constant = (m + dim - 2) * math.log(2.0) + math.lgamma(dim / 2) - 0.5 * math.log(math.pi)
     constant += math.lgamma((m + dim - 1) / 2) - math.lgamma(-m / 2)
     return Law("power", constant, 1.0 - dim - m, 0.0, 1.0)
@@ -68,7 +68,7 @@ def _jump(network: Network) -> float:
 def _at_one(network: Network, layers: list[Layer], order: int, kernel: Kernel) -> float:
     """Size of the first odd power of theta at t = 1; theta_l ~ (q_l'(1)/q_l(1))^(1/2) theta.
 
-    Each layer adds that of F_l (NNGP) or of T_l D_l (NTK), handed on by the slopes after it.
+    Each layer adds that of F_l (NNGP) or of T_l D_l (NTK), times the slopes of the later layers.
     """
     total = 0.0
     for i, layer in enumerate(layers):

@@ -33,32 +33,20 @@ def pole_law(network: Network, dim: int, kernel: Kernel) -> Law:
     """Law of tanh, sigmoid, silu and softplus."""
     if network.weights == "sphere":
         return _fixed_radius(network, dim, kernel)
-    near = profile(network, 1.0)
-    top = max(range(network.depth), key=lambda i: near[i].growth)
+    main, near = parity(network, kernel).main, profile(network, 1.0)
+    growths = [layer.growth for layer in near]
+    top = int(np.argmax(growths))
     first = _singular(network, near, top, kernel)
     form = _peak(replace(first, size=1.0), dim)
-    ties = [i for i in range(network.depth) if i != top and _close(near[i], near[top])]
-    if ties:
-        return replace(form, log_constant=math.nan, power=math.nan, parity=_main(network, kernel))
+    if np.isclose(growths, growths[top], rtol=1e-9, atol=0.0).sum() > 1:  # layers tie
+        return replace(form, log_constant=math.nan, power=math.nan, parity=main)
     last = 0.0
     if top == 0 and network.bias_variance == 0.0 and network.depth > 1:
         far = profile(network, -1.0)
         last = first.size / gain(network, near, 0) * gain(network, far, 0)
-        last *= _mirror(network)  # for the NTK both sigma' and T_1(-1) = -s_w turn the sign
-    return by_parity(form, first.size, last, _main(network, kernel))
-
-
-def _main(network: Network, kernel: Kernel) -> int | None:
-    return parity(network, kernel).main
-
-
-def _close(one: Layer, other: Layer) -> bool:
-    return math.isclose(one.growth, other.growth, rel_tol=1e-9)
-
-
-def _mirror(network: Network) -> int:
-    """Sign of the singular part of the dual at -1, relative to that at 1."""
-    return -1 if network.sigma.name in ("tanh", "sigmoid") else 1
+        # The sign of the dual's singular part at -1; for the NTK sigma' and T_1(-1) = -s_w turn it.
+        last *= -1 if network.sigma.name in ("tanh", "sigmoid") else 1
+    return by_parity(form, first.size, last, main)
 
 
 def _singular(network: Network, layers: list[Layer], top: int, kernel: Kernel) -> Series:
@@ -145,4 +133,4 @@ def _fixed_radius(network: Network, dim: int, kernel: Kernel) -> Law:
     if kernel == "ntk":  # times t: the mean of the neighbours
         times = math.log(network.weight_variance * math.cosh(2.0 * eta))
         law = replace(law, log_constant=law.log_constant + times)
-    return replace(law, parity=_main(network, kernel))
+    return replace(law, parity=parity(network, kernel).main)

@@ -22,18 +22,9 @@ NEAR = 1e-14
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer at some t; l counts from 1.
+    """One layer at some t: q_l(1), q_l(t), T_l(t), F_l(t), D_l(t) and dq_l / dt; l counts from 1.
 
-    Attributes
-    ----------
-    variance : float
-        q_l(1).
-    covariance, tangent : float
-        q_l(t) and T_l(t).
-    dual, slope : float
-        F_l(t) and D_l(t) = dF_l / dq_l; the slope is NaN for a step.
-    growth : float
-        dq_l / dt.
+    The slope D_l is NaN for a step.
     """
 
     variance: float
@@ -47,12 +38,8 @@ class Layer:
 def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]:
     """Layers of a network at t; |t| > 1 where the duals are closed forms.
 
-    Stops before the first layer whose dual is not finite there, beyond |t| = 1.
-
-    Raises
-    ------
-    NtkspecError
-        When a variance leaves the range of doubles.
+    Stops before the first layer whose dual is not finite there, beyond |t| = 1; at other t a
+    variance beyond doubles raises NtkspecError.
     """
     layers: list[Layer] = []
     with working_precision(BITS):

@@ -29,30 +29,10 @@ FAR = 16.0
 
 
 def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) -> int | None:
-    """First of some degrees from which a law holds to 10 %.
+    """First of increasing degrees from which a law holds to 10 %, or None if it is not seen.
 
     The law holds at all degrees of its parity from there to the last, which is at least twice as
     high, and is closest at the end.
-
-    Parameters
-    ----------
-    law : Law
-    degrees : (K,) int64 array
-        Increasing.
-    logs : (K,) float64 array
-        Natural logarithms of the eigenvalues.
-
-    Returns
-    -------
-    int or None
-        None if the known degrees do not show that it holds.
-
-    Examples
-    --------
-    >>> from ntkspec.laws import law
-    >>> k = np.arange(0, 101, 2)
-    >>> holds_within(law("relu", 3), k, spectrum("relu", 3, k).log_eigenvalues)
-    10
     """
     at = (degrees > 0) & ((law.parity is None) | (degrees % 2 == law.parity))
     k = degrees[at]

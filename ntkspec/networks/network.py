@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations import ACTIVATIONS, Activation, activation, refuse_bare_function
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import is_one_of, number, shown, whole_number
+from ntkspec.parameters import number, one_of, shown, whole_number
 
 __all__ = ["Kernel", "Network", "as_network"]
 
@@ -96,14 +96,8 @@ class Network:
         set_(self, "weight_variance", number(self.weight_variance, "weight_variance", 0.01, 1e4))
         set_(self, "bias_variance", number(self.bias_variance, "bias_variance", 0.0, 1e4))
         set_(self, "depth", whole_number(self.depth, "depth", 1, MOST_DEPTH))
-        if not is_one_of(self.trained, ("hidden", "all")):
-            raise NtkspecError(
-                f"trained = {shown(self.trained)} is not allowed; use 'hidden' or 'all'"
-            )
-        if not is_one_of(self.weights, ("gaussian", "sphere")):
-            raise NtkspecError(
-                f"weights = {shown(self.weights)} is not allowed; use 'gaussian' or 'sphere'"
-            )
+        one_of(self.trained, "trained", ("hidden", "all"))
+        one_of(self.weights, "weights", ("gaussian", "sphere"))
         if self.weights == "sphere" and (self.depth > 1 or self.bias_variance > 0.0):
             raise NtkspecError(
                 "weights = 'sphere' is for one hidden layer without bias; "
@@ -165,8 +159,7 @@ class Network:
         >>> Network("tanh", trained="all").mixture("ntk")
         (1.0, 1.0)
         """
-        if not is_one_of(kernel, ("ntk", "nngp")):
-            raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
+        one_of(kernel, "kernel", get_args(Kernel))
         if kernel == "nngp":
             return 1.0, 0.0
         if self.sigma.derivative is None:
@@ -272,14 +265,13 @@ class Network:
         Returns
         -------
         (n, n) ndarray of float64
-            Symmetric; no other n x n array is allocated.  Close and opposite points keep their
-            digits: 1 -+ t is computed from their difference and sum.
+            Symmetric.  Close and opposite points keep their digits: 1 -+ t is computed from their
+            difference and sum.
 
         Raises
         ------
         NtkspecError
-            When a point is not on the sphere, the shape is wrong, or the kernel of a user's
-            activation is not known to the tolerance.
+            When a point is not on the sphere, the shape is wrong, or as for `ntk`.
 
         Examples
         --------
@@ -309,22 +301,16 @@ class Network:
     def matrix_with_error(
         self, points: ArrayLike, *, kernel: Kernel = "ntk"
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Matrix of a kernel between points of the sphere, and bounds on its absolute errors.
+        """Matrix of a kernel between points, and bounds on its absolute errors.
 
         Parameters
         ----------
-        points : (n, dim) array_like
-            Unit vectors, as for `ntk_matrix`.
-        kernel : {"ntk", "nngp"}
+        points, kernel
+            As for `ntk_matrix` and `with_error`, and so are the errors raised.
 
         Returns
         -------
         value, absolute_error : (n, n) ndarrays of float64
-
-        Raises
-        ------
-        NtkspecError
-            For a parameter that is not allowed.
 
         Examples
         --------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ntkspec.duals.panels import NetworkPanels
     from ntkspec.networks.network import Kernel, Network
 
-__all__ = ["matrix", "matrix_with_error", "values", "values_with_error"]
+__all__ = ["checked_tolerance", "matrix", "matrix_with_error", "values", "values_with_error"]
 
 Array = NDArray[np.float64]
 
@@ -34,37 +34,34 @@ OUTERMOST = 1.0 + 4 * 2.0**-52
 
 def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """K(t); raises if a user's activation cannot be computed to the tolerance."""
-    limit = _checked_tolerance(tolerance)
+    limit, cosines = checked_tolerance(tolerance), _checked_cosine(t)
     if network.sigma.user:
-        value, error, top = _user_values(network, t, kernel)
-        return _accepted(network, value, error, limit * top, top)
-    return _compiled_values(network, _checked_cosine(t), kernel)
+        return _accepted(network, limit, *_user_values(network, cosines, kernel))
+    return _compiled_values(network, cosines, kernel)
 
 
 def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """K(t) and bounds on its absolute error."""
-    if network.sigma.user:
-        return _user_values(network, t, kernel)[:2]
     cosines = _checked_cosine(t)
-    value = _compiled_values(network, cosines, kernel)
-    return value, np.broadcast_to(_bound(network, kernel), value.shape)
+    if network.sigma.user:
+        return _user_values(network, cosines, kernel)[:2]
+    return _bounded(network, kernel, _compiled_values(network, cosines, kernel))
 
 
 def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """Matrix of K between points; raises if it cannot be computed to the tolerance."""
-    limit = _checked_tolerance(tolerance)
+    limit, x = checked_tolerance(tolerance), _checked_points(points)
     if network.sigma.user:
-        value, error, top = _user_matrix(network, points, kernel)
-        return _accepted(network, value, error, limit * top, top)
-    return _compiled_matrix(network, _checked_points(points), kernel)
+        return _accepted(network, limit, *_user_matrix(network, x, kernel))
+    return _compiled_matrix(network, x, kernel)
 
 
 def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """Matrix of K between points, and bounds on its absolute errors."""
+    x = _checked_points(points)
     if network.sigma.user:
-        return _user_matrix(network, points, kernel)[:2]
-    value = _compiled_matrix(network, _checked_points(points), kernel)
-    return value, np.broadcast_to(_bound(network, kernel), value.shape)
+        return _user_matrix(network, x, kernel)[:2]
+    return _bounded(network, kernel, _compiled_matrix(network, x, kernel))
 
 
 # --- catalogued activations ----------------------------------------------------------------------
@@ -73,20 +70,21 @@ def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tu
 def _compiled_values(network: Network, t: Array, kernel: Kernel) -> Array:
     row = np.empty(t.size)
     compiled, _, arguments = _compiled(network, kernel)
-    compiled(t.ravel(), *arguments, row)
+    compiled(t.ravel(), row, *arguments)
     return row.reshape(t.shape)
 
 
 def _compiled_matrix(network: Network, x: Array, kernel: Kernel) -> Array:
     out = np.empty((x.shape[0], x.shape[0]))
     _, compiled, arguments = _compiled(network, kernel)
-    compiled(x, *arguments, out)
+    compiled(x, out, *arguments)
     return out
 
 
-def _bound(network: Network, kernel: Kernel) -> float:
-    """Error bound of the compiled kernels, a fraction of K(1)."""
-    return PROMISED * float(abs(_compiled_values(network, np.ones(1), kernel)[0]))
+def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Array]:
+    """Values with the error bound of the compiled kernels, a fraction of K(1)."""
+    bound = PROMISED * float(abs(_compiled_values(network, np.ones(1), kernel)[0]))
+    return value, np.broadcast_to(bound, value.shape)
 
 
 @lru_cache(maxsize=256)
@@ -106,7 +104,7 @@ def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ..
             return dual.sigmoidal_values, dual.sigmoidal_matrix, arguments
     from ntkspec.kernels import layers
 
-    return layers.layered_values, layers.layered_matrix, (*_panels(network).arguments(), *mixture)
+    return layers.layered_values, layers.layered_matrix, (*_panels(network), *mixture)
 
 
 @lru_cache(maxsize=128)
@@ -128,17 +126,16 @@ def _refuse_sphere(network: Network) -> None:
 # --- a user's activation -------------------------------------------------------------------------
 
 
-def _user_values(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array, float]:
+def _user_values(network: Network, t: Array, kernel: Kernel) -> tuple[Array, Array, float]:
     """Values, bounds on their absolute errors, and K(1)."""
-    cosines, plain = _checked_cosine(t), _plain(network, kernel)
-    flat = cosines.ravel()
+    plain, flat = _plain(network, kernel), t.ravel()
     value, error = plain(np.sqrt(1.0 - flat), np.sqrt(1.0 + flat))
-    return value.reshape(cosines.shape), error.reshape(cosines.shape), plain.top
+    return value.reshape(t.shape), error.reshape(t.shape), plain.top
 
 
-def _user_matrix(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array, float]:
+def _user_matrix(network: Network, x: Array, kernel: Kernel) -> tuple[Array, Array, float]:
     """Matrix, bounds on its absolute errors, and K(1)."""
-    x, plain = _checked_points(points), _plain(network, kernel)
+    plain = _plain(network, kernel)
     out = np.empty((x.shape[0], x.shape[0]))
     error = np.empty_like(out)
     for i in range(x.shape[0]):
@@ -160,9 +157,9 @@ def _plain(network: Network, kernel: Kernel) -> Any:
     return PlainKernel(network, kernel)
 
 
-def _accepted(network: Network, value: Array, error: Array, allowed: float, top: float) -> Array:
-    """Return the values if all errors are within the tolerance."""
-    worst = float(np.max(error, initial=0.0))
+def _accepted(network: Network, limit: float, value: Array, error: Array, top: float) -> Array:
+    """Return the values if all errors are within the tolerance, relative to K(1)."""
+    worst, allowed = float(np.max(error, initial=0.0)), limit * top
     if not worst <= allowed and not math.isinf(allowed):
         raise NtkspecError(
             f"the kernel of {network.name} is known to {worst / top if top else math.inf:.2g} "
@@ -175,7 +172,8 @@ def _accepted(network: Network, value: Array, error: Array, allowed: float, top:
 # --- arguments -----------------------------------------------------------------------------------
 
 
-def _checked_tolerance(tolerance: float) -> float:
+def checked_tolerance(tolerance: float) -> float:
+    """Return a tolerance, which must be positive."""
     limit = as_number(tolerance)
     if not limit > 0.0:
         raise NtkspecError(f"tolerance = {shown(tolerance)} is not allowed; it must be positive")

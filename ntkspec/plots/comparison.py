@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare import Comparison, Curves, Row
+from ntkspec.compare.results import intervals_of
 from ntkspec.errors import NtkspecError
 from ntkspec.plots.pictures import STYLES, checked_outputs, name_missing, save
 
@@ -182,16 +183,13 @@ def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list
 def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[float]:
     """Ratios with their intervals; returns the values drawn."""
     colour, marker, size = style
-    levels = [row.points for row in rows]
-    ratio = np.array([level.ratio for level in levels], dtype=np.float64)
-    low = np.array([level.low for level in levels], dtype=np.float64)
-    high = np.array([level.high for level in levels], dtype=np.float64)
+    ratio, halves = intervals_of([row.points for row in rows])
     axes.errorbar(
-        [row.width * aside for row in rows], ratio, yerr=np.nan_to_num([ratio - low, high - ratio]),
+        [row.width * aside for row in rows], ratio, yerr=halves,
         linestyle="none", marker=marker, markersize=size + 0.5, color=colour,
         markerfacecolor="white", elinewidth=1.0, capsize=2.0, zorder=3,
     )  # fmt: skip
-    return [value for value in (*ratio, *low, *high) if math.isfinite(value)]
+    return [*(ratio - halves[0]), *(ratio + halves[1])]
 
 
 def _limit(
@@ -203,14 +201,14 @@ def _limit(
         level = row.points
         if (row.loss, row.degree) != key or level.ratio is None:
             continue
-        low, high = float(level.low or 0.0), float(level.high or 0.0)
+        ratio, halves = intervals_of([level])
         axes.errorbar(
-            [x], [level.ratio], yerr=[[level.ratio - low], [high - level.ratio]], marker=marker,
-            markersize=size + 0.5, color=colour, elinewidth=1.6, capsize=3.0, zorder=3,
+            [x], ratio, yerr=halves, marker=marker, markersize=size + 0.5, color=colour,
+            elinewidth=1.6, capsize=3.0, zorder=3,
         )  # fmt: skip
         continuum = row.continuum.rate / level.rate
         axes.plot([x / 1.13, x * 1.13], [continuum, continuum], ":", color=colour, linewidth=2.0)
-        return [level.ratio, low, high, continuum]
+        return [*(ratio - halves[0]), *(ratio + halves[1]), continuum]
     return []
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "Panel", "run_panels", "run_picture"]
+__all__ = ["run_panels", "run_picture"]
 
 Array = NDArray[np.float64]
 
@@ -54,14 +54,9 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """The contents of one panel.
+    """The contents of one panel: kind is "function", "dft", "bars" or "energy".
 
-    Attributes
-    ----------
-    kind : {"function", "dft", "bars", "energy"}
-    loss : str
-        Loss of the members shown, as in their names.
-    curves : list of Curve
+    `loss` is that of the members shown, as in their names.
     """
 
     kind: str
@@ -123,10 +118,7 @@ def run_picture(
 def run_panels(run: Run) -> list[list[Panel]]:
     """The three panels of a run's picture for each loss.
 
-    Raises
-    ------
-    NtkspecError
-        If no training of the run is finished.
+    Raises an NtkspecError if no training of the run is finished.
     """
     found: dict[str, list[Member]] = {}
     for member in run.members:
@@ -314,11 +306,12 @@ def _share_limits(column: list[Axes]) -> None:
 
 
 def _panel(run: Run, panel: Panel, axes: Axes) -> None:
-    draw = {"function": _draw_function, "dft": _draw_dft, "bars": _draw_bars}
-    if panel.kind == "energy":
+    if panel.kind == "function":
+        _draw_function(run, panel, axes)
+    elif panel.kind == "energy":
         _draw_energy(panel, axes)
     else:
-        draw[panel.kind](run, panel, axes)
+        _draw_degrees(run, panel, axes)
     axes.grid(color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -342,39 +335,31 @@ def _draw_function(run: Run, panel: Panel, axes: Axes) -> None:
         axes.set_xlabel("angle from the last axis, along a great circle")
 
 
-def _draw_dft(run: Run, panel: Panel, axes: Axes) -> None:
+def _draw_degrees(run: Run, panel: Panel, axes: Axes) -> None:
+    """Draw a DFT as stems, or energies as bars, up to twice the target's degrees."""
     from matplotlib.ticker import MaxNLocator
 
-    target, first, *others = panel.curves
-    last = min(max(2 * max(run.target.degrees, default=0), 12), int(target.x[-1]))
-    shown = slice(0, last + 1)
-    axes.vlines(target.x[shown], 0.0, target.y[shown], color=TARGET, linewidth=2.6)
-    axes.plot(target.x[shown], target.y[shown], "o", color=TARGET, markersize=5.0, label="target")
+    dft = panel.kind == "dft"
+    least = 12 if dft else 6
+    last = max(2 * max(run.target.degrees, default=0), least)
+    curves = [c._replace(x=c.x[c.x <= last], y=c.y[c.x <= last]) for c in panel.curves]
+    target, first, *others = curves
+    if dft:
+        axes.vlines(target.x, 0.0, target.y, color=TARGET, linewidth=2.6)
+        axes.plot(target.x, target.y, "o", color=TARGET, markersize=5.0, label="target")
+    else:
+        axes.bar(target.x, target.y, width=0.8, color=TARGET, label="target")
     for curve in others:
-        axes.plot(curve.x[shown], curve.y[shown], "s", color=OTHERS, markersize=2.5)
-    axes.vlines(first.x[shown], 0.0, first.y[shown], color=LEARNED, linewidth=1.0)
-    axes.plot(first.x[shown], first.y[shown], "s", color=LEARNED, markersize=3.5, label="learned")
-    axes.set_ylim(bottom=0.0)
-    axes.set_xlabel("frequency")
-    axes.set_ylabel("|DFT|")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _draw_bars(run: Run, panel: Panel, axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    target, first, *others = panel.curves
-    last = min(max(2 * max(run.target.degrees, default=0), 6), int(target.x[-1]))
-    keep = target.x <= last
-    axes.bar(target.x[keep], target.y[keep], width=0.8, color=TARGET, label="target")
-    for curve in others:
-        axes.plot(curve.x[keep], curve.y[keep], "s", color=OTHERS, markersize=2.5)
-    axes.bar(first.x[keep], first.y[keep], width=0.4, color=LEARNED, label="residual")
-    axes.set_yscale("log")
-    top = float(target.y.max())
-    axes.set_ylim(LOWEST_BAR * top, 3.0 * top)
-    axes.set_xlabel("degree")
-    axes.set_ylabel("energy")
+        axes.plot(curve.x, curve.y, "s", color=OTHERS, markersize=2.5)
+    if dft:
+        axes.vlines(first.x, 0.0, first.y, color=LEARNED, linewidth=1.0)
+        axes.plot(first.x, first.y, "s", color=LEARNED, markersize=3.5, label="learned")
+        axes.set(xlabel="frequency", ylabel="|DFT|")
+        axes.set_ylim(bottom=0.0)
+    else:
+        axes.bar(first.x, first.y, width=0.4, color=LEARNED, label="residual")
+        top = float(panel.curves[0].y.max())
+        axes.set(yscale="log", ylim=(LOWEST_BAR * top, 3.0 * top), xlabel="degree", ylabel="energy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,33 +19,28 @@ from ntkspec.conventions import check_degrees
 from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, as_whole, numbers, shown
+from ntkspec.parameters import as_number, as_whole, numbers, one_of, shown
+from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.predict.modes import Modes, Source, first_degree, resolved
 from ntkspec.predict.regularization import (
     Regularization,
     RidgeScale,
-    checked_ridge_scale,
     doubt_at,
     regularization,
 )
-from ntkspec.results import Result
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LearningCurve(Result):
+class LearningCurve(ByDegree):
     """Expected errors of kernel ridge regression, by `learning_curve`.
 
     Attributes
     ----------
-    domain : Domain
-    degrees, radial : (K,) int64 arrays
-        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
-        Gaussian measure.
+    domain, degrees, radial
+        As for `ntkspec.predict.Modes`.
     samples : (S,) float64 array
         n, numbers of training points.
     power : (K,) float64 array
@@ -86,9 +81,6 @@ class LearningCurve(Result):
 
     main: ClassVar[str] = "test_error"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     samples: Array
     power: Array
     noise: float
@@ -105,11 +97,6 @@ class LearningCurve(Result):
     variance: Array
 
     @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    @property
     def of_degree(self) -> Array:
         """(S, K) contribution of each degree to `test_error`, bias plus variance."""
         return self.bias + self.variance
@@ -118,40 +105,32 @@ class LearningCurve(Result):
         """Numbers of samples and degrees."""
         return {"samples": self.samples, "degree": self.degrees}
 
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Errors with bounds by number of samples, and their parts by degree."""
-        alone, both = ("samples",), ("samples", "degree")
-        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-            "test_error": (alone, self.test_error),
-            "at_least": (alone, self.test_error_bounds[:, 0]),
-            "at_most": (alone, self.test_error_bounds[:, 1]),
-            "train_error": (alone, self.train_error),
-            "kappa": (alone, self.kappa),
-            "overfitting": (alone, self.overfitting),
-            "power": (("degree",), self.power),
-            "learnability": (both, self.learnability),
-            "bias": (both, self.bias),
-            "variance": (both, self.variance),
+        at_least, at_most = self.test_error_bounds.T
+        return {
+            **along("samples", test_error=self.test_error, at_least=at_least, at_most=at_most),
+            **along("samples", train_error=self.train_error, kappa=self.kappa),
+            **along("samples", overfitting=self.overfitting),
+            **along("degree", power=self.power),
+            **along("samples", "degree", learnability=self.learnability),
+            **along("samples", "degree", bias=self.bias, variance=self.variance),
+            **self.ranks(),
         }
-        if not self.domain.single:
-            found["radial"] = (("degree",), self.radial)
-        return found
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the noise."""
-        return {"domain": self.domain.name, "dim": self.dim, "noise": self.noise}
+        return {**super().heading(), "noise": self.noise}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SampleSizes(Result):
+class SampleSizes(ByDegree):
     """Numbers of samples at which degrees are learned, by `samples_to_learn`.
 
     Attributes
     ----------
-    domain : Domain
-    degrees, radial : (K,) int64 arrays
-        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
-        Gaussian measure.
+    domain, degrees, radial
+        As for `ntkspec.predict.Modes`.
     error : float
         Fraction of the component that is left.
     samples : (K,) float64 array
@@ -168,37 +147,20 @@ class SampleSizes(Result):
 
     main: ClassVar[str] = "samples"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     error: float
     samples: Array
     bounds: Array
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees."""
-        return {"degree": self.degrees}
-
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Ranks, numbers of samples and their bounds."""
-        found = {
-            "radial": self.radial,
-            "samples": self.samples,
-            "at_least": self.bounds[:, 0],
-            "at_most": self.bounds[:, 1],
-        }
-        if self.domain.single:
-            del found["radial"]
-        return {name: (("degree",), values) for name, values in found.items()}
+        at_least, at_most = self.bounds.T
+        return self.ranks() | along(
+            "degree", samples=self.samples, at_least=at_least, at_most=at_most
+        )
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the error."""
-        return {"domain": self.domain.name, "dim": self.dim, "error": self.error}
+        return {**super().heading(), "error": self.error}
 
 
 def learning_curve(
@@ -274,7 +236,8 @@ def learning_curve(
             f"samples = {shown(samples)} is not allowed; give numbers that are at least 1"
         )
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
-    deltas = ridge * (sizes if checked_ridge_scale(ridge_scale) == "operator" else 1.0 + 0 * sizes)
+    scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
+    deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
     target = _checked_power(power)
     known = resolved(
         source, where, kernel, max_degree, max(k for k, _ in target),
@@ -337,7 +300,8 @@ def samples_to_learn(
     where, left = one_given(domain, dim), as_number(error)
     if not 0.0 < left < 1.0:
         raise NtkspecError(f"error = {shown(error)} is not allowed; it must be between 0 and 1")
-    ridge, scale = _nonnegative(ridge, "ridge"), checked_ridge_scale(ridge_scale)
+    ridge = _nonnegative(ridge, "ridge")
+    scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     wanted = _checked_degrees(degrees, source, where)
     odds = math.log(left / (1.0 - left))
     known = resolved(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import numbers, shown, whole_number
+from ntkspec.parameters import numbers, one_of, shown, whole_number
+from ntkspec.predict.by_degree import ByDegree, Variables, along
 from ntkspec.predict.modes import Source, resolved
-from ntkspec.predict.regularization import RidgeScale, checked_ridge_scale, regularization
-from ntkspec.results import Result
+from ntkspec.predict.regularization import RidgeScale, regularization
 
 __all__ = ["EffectiveDimension", "effective_dimension"]
 
@@ -22,15 +22,13 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EffectiveDimension(Result):
+class EffectiveDimension(ByDegree):
     """Degrees of freedom of a kernel, by `effective_dimension`.
 
     Attributes
     ----------
-    domain : Domain
-    degrees, radial : (K,) int64 arrays
-        Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
-        Gaussian measure.
+    domain, degrees, radial
+        As for `ntkspec.predict.Modes`.
     ridge : (R,) float64 array
         r, on the scale of the eigenvalues lambda_k.
     effective_dimension : (R,) float64 array
@@ -57,9 +55,6 @@ class EffectiveDimension(Result):
 
     main: ClassVar[str] = "effective_dimension"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     ridge: Array
     effective_dimension: Array
     bounds: Array
@@ -69,35 +64,24 @@ class EffectiveDimension(Result):
     samples: int | None
     of_samples: Array | None
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
     def axes(self) -> dict[str, NDArray[Any]]:
         """Ridges and degrees."""
         return {"ridge": self.ridge, "degree": self.degrees}
 
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Degrees of freedom with bounds, their parts by degree, and those in the variance."""
-        alone = ("ridge",)
-        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-            "effective_dimension": (alone, self.effective_dimension),
-            "at_least": (alone, self.bounds[:, 0]),
-            "at_most": (alone, self.bounds[:, 1]),
-            "second": (alone, self.second),
-            "of_degree": (("ridge", "degree"), self.of_degree),
+        at_least, at_most = self.bounds.T
+        return {
+            **along("ridge", effective_dimension=self.effective_dimension),
+            **along("ridge", at_least=at_least, at_most=at_most, second=self.second),
+            **along("ridge", "degree", of_degree=self.of_degree),
+            **self.ranks(),
+            **({} if self.of_samples is None else along("ridge", of_samples=self.of_samples)),
         }
-        if not self.domain.single:
-            found["radial"] = (("degree",), self.radial)
-        if self.of_samples is not None:
-            found["of_samples"] = (alone, self.of_samples)
-        return found
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the number of points if given."""
-        about: dict[str, Any] = {"domain": self.domain.name, "dim": self.dim}
-        return about if self.samples is None else {**about, "samples": self.samples}
+        return super().heading() | ({} if self.samples is None else {"samples": self.samples})
 
 
 def effective_dimension(
@@ -157,8 +141,8 @@ def effective_dimension(
     values = np.atleast_1d(numbers(ridge, "ridge"))
     if not (values.size and values.ndim == 1 and np.all((values > 0.0) & np.isfinite(values))):
         raise NtkspecError(f"ridge = {shown(ridge)} is not allowed; give positive numbers")
-    n = _checked_samples(samples)
-    if checked_ridge_scale(ridge_scale) == "matrix":
+    n = None if samples is None else whole_number(samples, "samples", 1)
+    if one_of(ridge_scale, "ridge_scale", get_args(RidgeScale)) == "matrix":
         if n is None:
             raise NtkspecError("ridge_scale = 'matrix' is not allowed without samples")
         values = values / n
@@ -177,7 +161,3 @@ def effective_dimension(
         np.stack([below, above], axis=1), parts, second[0],
         np.stack([squares, second[1]], axis=1), n, of_samples,
     )  # fmt: skip
-
-
-def _checked_samples(samples: int | None) -> int | None:
-    return None if samples is None else whole_number(samples, "samples", 1)

@@ -17,7 +17,7 @@ from ntkspec.domains import Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown, whole_number
-from ntkspec.results import Result
+from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.route import as_source, double_only
 from ntkspec.spectra.sphere_routes import row_provider
@@ -25,8 +25,6 @@ from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
-
-Array = NDArray[np.float64]
 
 ROUNDING = 2.0**-53
 #: Largest relative error of eigenvalues of functions of doubles that are treated separately.
@@ -47,16 +45,15 @@ ENOUGH = 1e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Modes(Result):
+class Modes(ByDegree):
     """Eigenvalues of a kernel on a domain under its probability measure.
 
     Attributes
     ----------
     domain : Domain
-    degrees : (K,) int64 array
-        Nondecreasing; under the Gaussian measure each degree is repeated for its eigenvalues.
-    radial : (K,) int64 array
-        Rank of the eigenvalue in its degree, from 0; 0 if a degree has one eigenvalue.
+    degrees, radial : (K,) int64 arrays
+        Degree of each eigenvalue, nondecreasing, and its rank in the degree, which is 0 except
+        under the Gaussian measure.
     log_eigenvalues : (K,) float64 array
         Natural logarithm of lambda_k; -inf for an exact zero.
     log_multiplicities : (K,) float64 array
@@ -85,9 +82,6 @@ class Modes(Result):
 
     main: ClassVar[str] = "log_eigenvalue"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     log_eigenvalues: Array
     log_multiplicities: Array
     trace: float
@@ -97,30 +91,17 @@ class Modes(Result):
     log_largest_beyond: float
     errors: Array
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees."""
-        return {"degree": self.degrees}
-
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Ranks, logarithms of eigenvalues and multiplicities, and shares in the trace."""
-        found = {
-            "radial": self.radial,
-            "log_eigenvalue": self.log_eigenvalues,
-            "log_multiplicity": self.log_multiplicities,
-            "share": self.shares,
+        return {
+            **self.ranks(),
+            **along("degree", log_eigenvalue=self.log_eigenvalues),
+            **along("degree", log_multiplicity=self.log_multiplicities, share=self.shares),
         }
-        if self.domain.single:
-            del found["radial"]
-        return {name: (("degree",), values) for name, values in found.items()}
 
     def heading(self) -> dict[str, Any]:
         """The domain, and the trace."""
-        return {"domain": self.domain.name, "dim": self.dim, "trace": self.trace}
+        return {**super().heading(), "trace": self.trace}
 
     @cached_property
     def shares(self) -> Array:
@@ -150,17 +131,12 @@ class Modes(Result):
         return found
 
     def place(self, degree: int, radial: int = 0, what: str = "degree") -> int:
-        """Index of an eigenvalue.
+        """Index of an eigenvalue by its degree and rank.
 
         Raises
         ------
         NtkspecError
             When its degree, or its rank in the degree, is not known.
-
-        Examples
-        --------
-        >>> modes("relu", max_degree=4).place(2)
-        2
         """
         found = self.places(degree, what)
         if not 0 <= radial < len(found):
@@ -376,27 +352,13 @@ def modes(
 
 
 def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
-    """Largest degree that is computed first: the requested one, if it exists and is cheap.
-
-    Examples
-    --------
-    >>> from ntkspec import Cube, Gaussian
-    >>> first_degree(Sphere(3)), first_degree(Cube(30)), first_degree(Gaussian(3))
-    (128, 30, 8)
-    """
+    """Largest degree that is computed first: the requested one, if it exists and is cheap."""
     end = domain.last_degree if domain.single else domain.default_degrees[-1]
     return wanted if end is None else min(wanted, end)
 
 
 def modes_to(source: Source, domain: Domain | int | None, kernel: Kernel, last: int) -> Modes:
-    """Modes to a degree; of a user's function to half of it, a quarter, ... if it fails.
-
-    Examples
-    --------
-    >>> smooth = ZonalKernel(lambda t: (t - 1).exp(), arithmetic="flint")
-    >>> modes_to(smooth, 3, "ntk", 1024).degrees[-1]  # beyond, all digits cancel
-    np.int64(64)
-    """
+    """Modes to a degree; of a user's function to half of it, a quarter, ... if it fails."""
     if not _is_user(source):
         return modes(source, domain, kernel=kernel, max_degree=last)
     while True:
@@ -471,28 +433,12 @@ def resolved(
     least: int,
     doubt: Callable[[Modes], float],
 ) -> Modes:
-    """Modes with as many degrees as a prediction needs.
+    """Modes to the degree that a prediction needs, at least to `least`; parameters as for `modes`.
 
-    Parameters
-    ----------
-    source, domain, kernel, max_degree
-        As for `modes`.  Without a max_degree the degrees of a network or a kernel are doubled
-        until the doubt is at most 1e-3, stops falling, or 32768 degrees are reached (512 where the
-        eigenvalues have neither a closed form nor a positive series; functions of doubles and the
-        Gaussian measure keep those of `modes`).
-    least : int
-        Largest degree that is required.
-    doubt : callable
-        Relative uncertainty from the omitted degrees, as a function of the modes.
-
-    Returns
-    -------
-    Modes
-
-    Examples
-    --------
-    >>> resolved("relu", 3, "ntk", None, 5, lambda m: m.rest[1] / m.trace).degrees[-1]
-    np.int64(512)
+    Without a max_degree the degrees of a network or a kernel are doubled until the doubt, the
+    relative uncertainty from the omitted degrees, is at most 1e-3 or stops falling, or 32768
+    degrees are reached (512 where the eigenvalues have neither a closed form nor a positive series;
+    functions of doubles and the Gaussian measure keep those of `modes`).
     """
     if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
         return modes(source, domain, kernel=kernel, max_degree=max_degree)
@@ -576,7 +522,7 @@ def _likely_tail(
 
 
 def _extrapolated(log_terms: Array) -> float:
-    """Logarithm of the sum of what follows, if the terms of a parity fall on by their last ratio.
+    """Logarithm of the sum of what follows, if the terms of a parity keep their last ratio.
 
     `Modes.rest_freedom` holds it between the bounds of the rest.
     """
@@ -590,8 +536,8 @@ def _extrapolated(log_terms: Array) -> float:
 def _tail_blocks(degrees: NDArray[np.int64], logs: Array, counts: Array, total: float) -> Array:
     """Blocks of the likely tail in logarithms: sums of N lambda, which make the total, and lambda.
 
-    Of the parity that has more at the end, lambda goes on as k^-q and N lambda as k^-p, with the
-    powers of its last two degrees.
+    In the parity with the larger last term, lambda continues as k^-q and N lambda as k^-p, with
+    the powers of its last two degrees.
     """
     last = max(range(-min(2, degrees.size), 0), key=lambda at: float(logs[at] + counts[at]))
     before = np.flatnonzero((degrees == degrees[last] - 2) & np.isfinite(logs))

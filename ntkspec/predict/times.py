@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +14,23 @@ from ntkspec.conventions import check_degrees
 from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import as_number, is_one_of, shown
+from ntkspec.parameters import as_number, one_of, shown
+from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.predict.modes import Source, first_degree, modes, modes_to
-from ntkspec.results import Result
 
 __all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
 
-Array = NDArray[np.float64]
 Weight = Literal["power", "laplacian"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LearningTimes(Result):
+class LearningTimes(ByDegree):
     """Times to learn each degree, by `learning_times`.
 
     Attributes
     ----------
-    domain : Domain
-    degrees : (K,) int64 array
-    radial : (K,) int64 array
-        Rank of the eigenvalue in its degree, which is 0 except under the Gaussian measure.
+    domain, degrees, radial
+        As for `ntkspec.predict.Modes`.
     log_rates : (K,) float64 array
         Natural logarithm of lambda_k mu_k; -inf for degrees that are not learned.
     times : (K,) float64 array
@@ -55,9 +52,6 @@ class LearningTimes(Result):
 
     main: ClassVar[str] = "time"
 
-    domain: Domain
-    degrees: NDArray[np.int64]
-    radial: NDArray[np.int64]
     log_rates: Array
     times: Array
     log_times: Array
@@ -66,30 +60,15 @@ class LearningTimes(Result):
     weight: Weight
     step_size: float | None
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees."""
-        return {"degree": self.degrees}
-
-    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+    def variables(self) -> Variables:
         """Ranks, logarithms of the rates, times and their logarithms."""
-        found = {
-            "radial": self.radial,
-            "log_rate": self.log_rates,
-            "time": self.times,
-            "log_time": self.log_times,
-        }
-        if self.domain.single:
-            del found["radial"]
-        return {name: (("degree",), values) for name, values in found.items()}
+        return self.ranks() | along(
+            "degree", log_rate=self.log_rates, time=self.times, log_time=self.log_times
+        )
 
     def heading(self) -> dict[str, Any]:
         """The domain, the error and the parameters of the descent."""
-        about = {"domain": self.domain.name, "dim": self.dim, "error": self.error, "s": self.s}
+        about = {**super().heading(), "error": self.error, "s": self.s}
         if self.s:
             about["weight"] = self.weight
         if self.step_size is not None:
@@ -100,25 +79,9 @@ class LearningTimes(Result):
 def sobolev_weights(
     domain: Domain, degrees: NDArray[np.int64], s: float, weight: Weight = "power"
 ) -> Array:
-    """Natural logarithm of the weight mu_k of H^s.
-
-    mu_k = (1+k)^(2s) for "power", (1 + k(k+d-2))^s for "laplacian".
-
-    Raises
-    ------
-    NtkspecError
-        When the weight is unknown, or the domain has no Laplacian in the degrees.
-
-    Examples
-    --------
-    >>> from ntkspec.domains import Sphere
-    >>> np.exp(sobolev_weights(Sphere(3), np.array([0, 1, 3]), 1.0, "laplacian")).round(12)
-    array([ 1.,  3., 13.])
-    """
+    """ln mu_k of H^s: mu_k = (1+k)^(2s) for "power", (1 + k(k+d-2))^s for "laplacian"."""
     k = np.asarray(degrees, dtype=np.float64)
-    if not is_one_of(weight, ("power", "laplacian")):
-        raise NtkspecError(f"weight = {shown(weight)} is not allowed; use 'power' or 'laplacian'")
-    if weight == "power":
+    if one_of(weight, "weight", get_args(Weight)) == "power":
         return np.asarray(2.0 * s * np.log1p(k))
     return np.asarray(s * np.log1p(domain.laplacian(degrees))) if s else np.zeros(k.size)
 

@@ -1,4 +1,4 @@
-"""The parameters of a network, the only input of the references."""
+"""What the references take, the parameters of a network, and what they return."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import mpmath
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, is_one_of, shown, whole_number
+from ntkspec.parameters import as_number, is_one_of, one_of, shown, whole_number
 
 __all__ = [
     "KINKED",
     "SMOOTH",
     "Description",
     "Kernel",
+    "Reference",
+    "checked_digits",
     "describe",
     "radial_moment",
     "scaled_exactly",
@@ -34,17 +36,8 @@ SMOOTH = ("sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "g
 class Description:
     """A network by its parameters, which are those of `ntkspec.Network`.
 
-    Attributes
-    ----------
-    activation : str
-    slope : float
-        Slope of leaky_relu for x < 0; 0 for others.
-    power : int
-        Power of relu_power; 1 for others.
-    weight_variance, bias_variance : float
-    depth : int
-    trained : {"hidden", "all"}
-    weights : {"gaussian", "sphere"}
+    The slope is that of leaky_relu for x < 0, and 0 for others; the power that of relu_power, and 1
+    for others.
     """
 
     activation: str
@@ -86,13 +79,47 @@ class Description:
         NtkspecError
             For another kernel's name, and for the NTK of step.
         """
-        if not is_one_of(kernel, ("ntk", "nngp")):
-            raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
+        one_of(kernel, "kernel", get_args(Kernel))
         if kernel == "nngp":
             return 1, 0
         if self.activation == "step":
             raise NtkspecError("kernel = 'ntk' is not allowed for step; use 'nngp'")
         return (1 if self.trained == "all" else 0), 1
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An eigenvalue under the uniform probability measure, computed independently of the engine.
+
+    Attributes
+    ----------
+    value : mpmath.mpf
+        Accurate to at least the requested digits; exactly 0 for zeros by parity.
+    error : mpmath.mpf
+        The difference of the last two runs, the rounding and the omitted tails.
+    method : str
+        Description of the method.
+
+    Examples
+    --------
+    >>> from ntkspec.reference.balls import reference_eigenvalue
+    >>> reference_eigenvalue("tanh", dim=3, degree=2)
+    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
+    """
+
+    value: mpmath.mpf
+    error: mpmath.mpf
+    method: str
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the value cannot be distinguished from 0 at the requested precision."""
+        return bool(abs(self.value) <= self.error)
+
+
+def checked_digits(digits: int) -> int:
+    """Return the number of digits of a reference, 5 to 1000."""
+    return whole_number(digits, "digits", 5, 1000)
 
 
 def radial_moment(dim: int, power: int) -> Fraction:
@@ -117,24 +144,14 @@ def scaled_exactly(
 
 
 def describe(network: Any) -> Description:
-    """Read a network's parameters.
+    """Read the parameters of a network, an activation's name or an object with those attributes.
 
-    Parameters
-    ----------
-    network : str or object
-        An activation's name, or an object with the attributes of a Network; missing ones have
-        Network's defaults.
+    Missing ones have Network's defaults.
 
     Raises
     ------
     NtkspecError
         For an activation that the references do not support, and for parameters out of range.
-
-    Examples
-    --------
-    >>> describe("relu")
-    Description(activation='relu', slope=0.0, power=1, weight_variance=1.0, bias_variance=0.0, \
-depth=1, trained='hidden', weights='gaussian')
     """
     sigma = network if isinstance(network, str) else getattr(network, "activation", network)
     name = getattr(sigma, "name", sigma)
@@ -168,9 +185,6 @@ def _checked(network: Description) -> Description:
         raise NtkspecError(f"bias_variance = {bias!r} is not allowed; it must be at least 0")
     whole_number(network.depth, "depth", 1)
     whole_number(network.power, "power", 1)
-    for field, allowed in (("trained", ("hidden", "all")), ("weights", ("gaussian", "sphere"))):
-        if not is_one_of(value := getattr(network, field), allowed):
-            raise NtkspecError(
-                f"{field} = {shown(value)} is not allowed; use {' or '.join(map(repr, allowed))}"
-            )
+    one_of(network.trained, "trained", ("hidden", "all"))
+    one_of(network.weights, "weights", ("gaussian", "sphere"))
     return network

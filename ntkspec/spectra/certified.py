@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -308,6 +309,10 @@ def _remainder(size: arb, reach: arb, rho: float, n: int, dim: int, j: int) -> a
     return arb(dim).sqrt() * arb.pi() / 2 * arb(64) / 15 * growth * r ** (-2 * n) / (1 - r**-2)
 
 
+class _BranchCutError(Exception):
+    """The kernel is not known to be analytic on a box."""
+
+
 class _Ellipse:
     """Bounds of |K| on ellipses with foci 0 and pi / parts, for homogeneous activations."""
 
@@ -337,9 +342,10 @@ class _Ellipse:
             return worst.upper()
 
     def _size(self, box: acb, splits: int) -> arb | None:
-        value = self._kernel(box)
-        if value is not None and value.is_finite() and abs(value) < 1e30:
-            return arb(abs(value).upper())
+        with suppress(_BranchCutError):
+            value = self._kernel(box)
+            if value.is_finite() and abs(value) < 1e30:
+                return arb(abs(value).upper())
         if splits == 0:
             return None
         worst = arb(0)
@@ -351,35 +357,22 @@ class _Ellipse:
         return worst
 
     def _kernel(self, angle: Any) -> Any:
-        """K on a box of angles, or None if the box may meet a branch cut."""
-        net = self.layers
-        cosine = angle.cos()
-        covariance = net.weight * cosine + net.bias
+        """K on a box of angles; raises where the box may meet a branch cut."""
+        net, cosine = self.layers, angle.cos()
+        start = net.weight * cosine + net.bias
         if not net.bias.is_zero():
             half = (angle / 2).sinc()
-            cosine = covariance / net.variances[0]
+            cosine = start / net.variances[0]
             angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)
-            if angle is None:
-                return None
-        tangent = covariance
-        last = len(net.duals) - 1
-        for layer, (value, slope) in enumerate(net.duals):
-            point = Correlation(cosine, angle)
-            dual: Any = value(point) if layer < last or net.with_dual else None
-            if layer == last:
-                break
-            covariance = net.weight * dual + net.bias
-            if net.kernel == "ntk":
-                tangent = covariance + net.weight * tangent * slope(point)
-            ratio = self._ratio(layer, angle, dual)
-            angle = _next_angle(angle, ratio)
-            if angle is None:
-                return None
-            cosine = covariance / net.variances[layer + 1]
-        if net.kernel == "nngp":
-            return dual
-        product = tangent * slope(point)
-        return product if dual is None else product + dual
+
+        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
+            nonlocal angle
+            if layer == 0:
+                return Correlation(cosine, angle)
+            angle = _next_angle(angle, self._ratio(layer - 1, angle, dual))
+            return Correlation(covariance / net.variances[layer], angle)
+
+        return net.composed(start, place)
 
     def _ratio(self, layer: int, angle: acb, dual: acb) -> Any:
         """(1 - rho') / angle^2, which is entire; near 0 by its middle and Cauchy's estimate."""
@@ -439,33 +432,28 @@ class _RootEllipse(_Ellipse):
         return _boxes(rho, arb(0.5))
 
     def _kernel(self, x: Any) -> Any:
-        """K times the derivative of theta, or None if the box may meet a branch cut."""
+        """K times the derivative of theta; raises where the box may meet a branch cut."""
         net, power = self.layers, self.root
         h: Any = acb(arb.pi())
         if not net.bias.is_zero():
             half = (x**power * h / 2).sinc()
             h = _next_angle(h, net.weight / net.variances[0] * half * half / 2, x**power)
         for variance in net.variances[1:-1]:
-            if h is None:
-                return None
             kappa = net.weight / (2 * arb.pi() * variance)
             w = kappa * h * x**power / 2
             if not (h.real > 0 and (w.real < 1 or not w.imag.contains(0))):
-                return None
+                raise _BranchCutError
             h, power = 2 * _root(kappa * h / 2) * _arcsin_ratio(w), power // 2
-        if h is None:
-            return None
         value = (arb.pi() - x**power * h) / (2 * arb.pi())
         return value * 2 * self.root * x ** (self.root - 1)
 
 
-def _next_angle(angle: acb, ratio: acb, factor: Any = 1) -> acb | None:
+def _next_angle(angle: acb, ratio: acb, factor: Any = 1) -> acb:
     """Arccos(1 - ratio (factor angle)^2) / factor, analytic; it vanishes with the angle."""
     w = ratio * (factor * angle) * (factor * angle) / 2
-    if not (ratio.real > 0 or not ratio.imag.contains(0)):
-        return None
-    if not (w.real < 1 or not w.imag.contains(0)):
-        return None
+    for sure, box in ((ratio.real > 0, ratio), (w.real < 1, w)):
+        if not sure and box.imag.contains(0):
+            raise _BranchCutError
     return angle * _root(2 * ratio) * _arcsin_ratio(w)
 
 

@@ -12,21 +12,16 @@ from ntkspec.kernels import closed_form as kernels
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.route import Source
+from ntkspec.spectra.rows import Scaled, normalized
 
 __all__ = ["ROUTE", "ClosedForm"]
 
 
 class ClosedForm:
-    """Spectrum of a network with a piecewise linear activation.
+    """Spectrum of dual F(t) + tangent q t D(t) of a piecewise linear activation.
 
     The kernel is q ((1-a)^2 times relu's + a linear one), so the slope a and the variance q only
     scale the even degrees, and degree 1 is q (1+a)^2 / (4d) for either part of the kernel.
-
-    Parameters
-    ----------
-    slope, variance : float
-    dual, tangent : float
-        Weights of F(t) and of q t D(t) in the kernel.
     """
 
     #: Bound on the relative error: a dozen roundings after products in double-double.
@@ -47,38 +42,27 @@ class ClosedForm:
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Do nothing: rows and columns are computed separately."""
 
-    def row(
-        self, dim: int, degrees: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of increasing degrees of one parity."""
         if degrees[0] % 2 == 1:
             mantissa = np.where(degrees == 1, self._first(dim), 0.0)
-            return _split(mantissa, np.zeros(degrees.size, np.int64))
+            return normalized(mantissa, np.zeros(degrees.size, np.int64))
         size = int(degrees[-1]) // 2 + 1
         mantissa, exponent = np.empty(size), np.empty(size, np.int64)
         kernels.relu_row(dim, self._dual, self._tangent, mantissa, exponent)
-        return _split(self._kink * mantissa[degrees // 2], exponent[degrees // 2])
+        return normalized(self._kink * mantissa[degrees // 2], exponent[degrees // 2])
 
-    def column(
-        self, degree: int, dims: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of one degree in increasing dimensions of one parity."""
         exponent = np.zeros(dims.size, np.int64)
         if degree == 1:
-            return _split(self._first(dims), exponent)
+            return normalized(self._first(dims), exponent)
         mantissa = np.empty(dims.size)
         kernels.relu_column(degree, dims, self._dual, self._tangent, mantissa, exponent)
-        return _split(self._kink * mantissa, exponent)
+        return normalized(self._kink * mantissa, exponent)
 
     def _first(self, dim: Any) -> Any:
         return self._linear * (self._dual + self._tangent) / (4.0 * dim)
-
-
-def _split(
-    mantissa: NDArray[np.float64], exponent: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    m, e = np.frexp(mantissa)
-    return 2.0 * m, np.where(m == 0.0, 0, exponent + e - 1)
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:

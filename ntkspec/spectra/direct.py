@@ -2,7 +2,8 @@
 
 For functions that are given in doubles only: the integral of K P_k by Gauss-Legendre in theta
 (a user's network) or by Gauss-Gegenbauer in t (a user's kernel).  The absolute error is a few
-roundings of K(1), so small eigenvalues have few correct digits or none, as the bound shows.
+roundings of K(1), so small eigenvalues have few correct digits or none, as the bound shows.  A
+user's kernel in high precision is computed in balls, and compared with doubles.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, next_fast_len
 
+from ntkspec.callables import ball_function
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form
@@ -29,9 +31,11 @@ from ntkspec.spectra.quadrature import (
     truncation,
 )
 from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
+from ntkspec.spectra.rows import both_parities, normalized
+from ntkspec.spectra.seeds import BallSeeds
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["ROUTE", "direct_eigenvalues", "resolved_eigenvalues"]
+__all__ = ["ROUTE", "ZONAL", "direct_eigenvalues", "resolved_eigenvalues"]
 
 Array = NDArray[np.float64]
 
@@ -170,27 +174,60 @@ def _by_angles(
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    if not double_only(source):
+    if not double_only(source) or (isinstance(source, Network) and source.weights == "sphere"):
         return None
-    if isinstance(source, Network) and source.weights == "sphere":
-        raise NtkspecError(
-            f"weights = 'sphere' is not allowed with {source.name}; use it with an activation of "
-            "the catalogue, or weights = 'gaussian'"
-        )
     return "a function of doubles"
 
 
 def _eigenvalues(
     source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
 ) -> Eigenvalues:
-    zeros = Parity() if isinstance(source, ZonalKernel) else parity(source, kernel)
+    zeros = parity(source, kernel)
     value, bound = direct_eigenvalues(source, domain.dim, degrees, kernel)
     exact = np.array([zeros.vanishes(int(k)) for k in degrees])
     value[exact], bound[exact] = 0.0, 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(exact, 0.0, bound / np.abs(value))
-    m, e = np.frexp(value)
-    return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1), error
+    return *normalized(value, np.int64(0)), error
 
 
 ROUTE = Route("quadrature in doubles", _takes, _eigenvalues)
+
+
+# --- a user's kernel in high precision, compared with doubles -----------------------------------
+
+
+def _takes_zonal(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    return "a user's kernel in high precision" if isinstance(source, ZonalKernel) else None
+
+
+def _zonal_eigenvalues(
+    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+) -> Eigenvalues:
+    """By seeds in balls, compared with doubles.
+
+    Two runs of the seeds could agree by accident if no node of either meets a feature.
+    """
+    assert isinstance(source, ZonalKernel)
+    with np.errstate(all="ignore"):
+        known, bound = resolved_eigenvalues(source.in_doubles, source.name, domain.dim, degrees)
+    rows = _seeds(source)
+    mantissa, exponent = both_parities(rows, domain.dim, degrees)
+    off = np.abs(np.ldexp(mantissa, exponent) - known) > bound
+    if off.any():
+        at = np.flatnonzero(off)[0]
+        raise NtkspecError(
+            f"degree = {degrees[at]}: {source.name} gives this eigenvalue as {known[at]:.6g} in "
+            f"doubles (to {bound[at]:.2g}), but its rules in high precision do not: it has too "
+            "narrow a feature for them; give it for doubles"
+        )
+    return mantissa, exponent, np.full(degrees.size, rows.relative_error)
+
+
+def _seeds(source: ZonalKernel) -> BallSeeds:
+    """Analytic in theta, like the kernel of an activation with a kink."""
+    function = ball_function(source.function, source.arithmetic, source.name)
+    return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)
+
+
+ZONAL = Route("ball arithmetic", _takes_zonal, _zonal_eigenvalues)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ntkspec.networks import Kernel, Network
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Parity", "parity"]
 
@@ -13,14 +14,8 @@ __all__ = ["Parity", "parity"]
 class Parity:
     """Degrees that do not vanish.
 
-    Attributes
-    ----------
-    main : {0, 1, None}
-        Parity of the degrees that may all be nonzero; None: of both parities.
-    others : tuple of int
-        The degrees of the other parity that do not vanish.
-    last : int or None
-        All degrees beyond vanish.
+    `main` is the parity of the degrees that may all be nonzero, None for both; `others` are the
+    degrees of the other parity that do not vanish; all degrees beyond `last` vanish.
     """
 
     main: int | None = None
@@ -45,8 +40,8 @@ class Parity:
         return None if self.main is None or self.main == parity else self.others
 
 
-def parity(network: Network, kernel: Kernel) -> Parity:
-    """Zeros of a network's spectrum.
+def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
+    """Zeros of a spectrum; none are known of a zonal kernel.
 
     K is a power series in t whose terms are squares; without bias an odd sigma leaves odd powers
     through all layers, an even one even powers (for the NTK too: t times the dual of an odd
@@ -59,6 +54,8 @@ def parity(network: Network, kernel: Kernel) -> Parity:
     >>> parity(Network("relu"), "ntk")
     Parity(main=0, others=(1,), last=None)
     """
+    if isinstance(network, ZonalKernel):
+        return Parity()
     sigma = network.sigma
     if sigma.homogeneous is not None and sigma.homogeneous == (1, 1.0, -1.0):
         return Parity(None if network.bias_variance else 1, last=1)  # a linear network

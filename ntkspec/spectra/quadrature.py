@@ -34,8 +34,10 @@ __all__ = [
 MOST_NODES = 20_000
 ROUNDING = 2.0**-53
 
+Array = NDArray[np.float64]
 
-def gauss_gegenbauer(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+
+def gauss_gegenbauer(n: int, dim: int) -> tuple[Array, Array]:
     """Gauss rule for the probability measure c_d (1-t^2)^((d-3)/2) dt on [-1, 1].
 
     Parameters
@@ -80,7 +82,7 @@ def gauss_gegenbauer(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 @lru_cache(maxsize=32)
-def _rule(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _rule(n: int, dim: int) -> tuple[Array, Array]:
     if dim == 2:
         positive = np.sin(np.pi * (np.arange(n // 2) + 0.5 * (1 + n % 2)) / n)
         nodes = np.concatenate([-positive[::-1], np.zeros(n % 2), positive])
@@ -91,7 +93,7 @@ def _rule(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return nodes, weights
 
 
-def _newton_rule(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _newton_rule(n: int, dim: int) -> tuple[Array, Array]:
     positive = _guesses(n, dim)
     if n % 2:
         positive = np.concatenate([[0.0], positive])
@@ -108,7 +110,7 @@ def _newton_rule(n: int, dim: int) -> tuple[NDArray[np.float64], NDArray[np.floa
     return nodes, weights / math.fsum(weights)
 
 
-def _guesses(n: int, dim: int) -> NDArray[np.float64]:
+def _guesses(n: int, dim: int) -> Array:
     """Positive nodes to about 1e-12: eigenvalues of one half of the squared Jacobi matrix."""
     if n == 1:
         return np.empty(0)
@@ -146,13 +148,13 @@ class FunkHecke:
     """
 
     degrees: NDArray[np.int64]
-    eigenvalues: NDArray[np.float64]
-    absolute_error: NDArray[np.float64]
+    eigenvalues: Array
+    absolute_error: Array
     digits: NDArray[np.int64]
 
 
 def funk_hecke(
-    kernel_function: Callable[[NDArray[np.float64]], ArrayLike],
+    kernel_function: Callable[[Array], ArrayLike],
     dim: int,
     degrees: int | Iterable[int],
     nodes: int = 2000,
@@ -203,23 +205,22 @@ def funk_hecke(
 
 
 def truncation(
-    function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    function: Callable[[Array], Array],
     exact: NDArray[np.int64],
     nodes: int,
-) -> NDArray[np.float64]:
+) -> Array:
     """Bound on the truncation error of a Gauss rule on [-1, 1], from a Chebyshev series.
 
     A rule that is exact for polynomials to some degree errs by what lies beyond: of each stretch
-    of 2 * nodes coefficients it takes some few for lower ones.  The coefficients come from two
-    grids of incommensurate sizes; where these differ, either is wrong.
+    of 2 * nodes coefficients it takes a few for lower ones.  The coefficients come from two grids
+    of incommensurate sizes; where these differ, either is wrong.
 
     Parameters
     ----------
     function : callable
         Of a float64 array.
     exact : (K,) int64 array
-        Degrees to which the rule is exact, times the other factors of the integrand; none if
-        negative.
+        Degrees to which the rule is exact, times the other factors of the integrand.
     nodes : int
         Of the rule.
 
@@ -232,8 +233,6 @@ def truncation(
     Examples
     --------
     >>> bool(truncation(np.exp, np.array([39]), 20)[0] < 1e-14)
-    True
-    >>> bool(truncation(lambda t: (t > 0.3) * 1.0, np.array([39]), 20)[0] > 0.1)
     True
     """
     first, second = (
@@ -256,22 +255,19 @@ def truncation(
     return np.asarray(8.0 * (total + doubt))
 
 
-def chebyshev_coefficients(
-    function: Callable[[NDArray[np.float64]], NDArray[np.float64]], count: int
-) -> NDArray[np.float64]:
-    """Chebyshev coefficients of a function on [-1, 1]; the first is doubled.
+def chebyshev_coefficients(function: Callable[[Array], Array], count: int) -> Array:
+    """Chebyshev coefficients c_j of a function, f = c_0 / 2 + sum_(j >= 1) c_j T_j on [-1, 1].
 
     Parameters
     ----------
     function : callable
-        Vectorized over points of [-1, 1].
+        Of a float64 array.
     count : int
-        Number of Chebyshev points, and of coefficients.
+        Number of Chebyshev points and of coefficients, which are aliased where f has more.
 
     Returns
     -------
     (count,) float64 array
-        c_j with f = c_0 / 2 + sum_(j >= 1) c_j T_j, aliased where f has more.
 
     Examples
     --------
@@ -282,9 +278,7 @@ def chebyshev_coefficients(
     return np.asarray(dct(values) / count)
 
 
-def _called(
-    kernel_function: Callable[[NDArray[np.float64]], ArrayLike], t: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _called(kernel_function: Callable[[Array], ArrayLike], t: Array) -> Array:
     """Evaluate a kernel and check the values."""
     values = np.asarray(kernel_function(t), dtype=np.float64)
     if values.shape != t.shape:
@@ -298,11 +292,11 @@ def _called(
 
 
 def _sums(
-    kernel_function: Callable[[NDArray[np.float64]], ArrayLike],
+    kernel_function: Callable[[Array], ArrayLike],
     dim: int,
     degrees: NDArray[np.int64],
     n: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+) -> tuple[Array, Array, float, float]:
     """Sums over a rule, their sizes, what rounded nodes change in ulps, and the largest weight.
 
     A size is the sum of the moduli of the terms and, since these vanish where the nodes are zeros

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import importlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import is_one_of, shown
+from ntkspec.parameters import one_of
 from ntkspec.spectra.rows import Rows
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only"]
+__all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only", "imported"]
 
 Source: TypeAlias = Network | ZonalKernel
 #: Mantissas in [1, 2) or 0, exponents of 2, and bounds on the relative errors.
@@ -66,8 +67,7 @@ def choose(
     NtkspecError
         When no route does, or the kernel's name is unknown.
     """
-    if not is_one_of(kernel, get_args(Kernel)):
-        raise NtkspecError(f"kernel = {shown(kernel)} is not allowed; use 'ntk' or 'nngp'")
+    one_of(kernel, "kernel", get_args(Kernel))
     if isinstance(source, Network):
         source.mixture(kernel)  # refuses a kernel that the network does not have
     for route in routes:
@@ -77,25 +77,20 @@ def choose(
     raise NtkspecError(f"no route computes the spectrum of {source.name} {domain}")
 
 
-def as_source(source: Source | str) -> Source:
-    """Return a network or a zonal kernel; a name stands for the poster's network.
+def imported(*names: str) -> Iterator[Route]:
+    """Yield routes by module and name in `ntkspec.spectra`; each is imported when needed."""
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        yield getattr(importlib.import_module(f"ntkspec.spectra.{module}"), attribute)
 
-    Examples
-    --------
-    >>> as_source("tanh") == Network("tanh")
-    True
-    """
+
+def as_source(source: Source | str) -> Source:
+    """Return a network or a zonal kernel; a name stands for the poster's network."""
     return source if isinstance(source, ZonalKernel) else as_network(source)
 
 
 def double_only(source: Source) -> bool:
-    """Whether the source is a user's function of doubles.
-
-    Examples
-    --------
-    >>> double_only(ZonalKernel(np.exp)), double_only(Network("relu"))
-    (True, False)
-    """
+    """Whether the source is a user's function of doubles."""
     if isinstance(source, ZonalKernel):
         return source.arithmetic == "double"
     return source.sigma.arithmetic == "double"

@@ -7,7 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "both_parities"]
+__all__ = ["Rows", "Scaled", "both_parities", "normalized"]
+
+
+#: Mantissas in [1, 2) or 0, and exponents of 2.
+Scaled = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 class Rows(Protocol):
@@ -34,20 +38,20 @@ class Rows(Protocol):
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Announce the dimensions (low to high) and degrees (all to last, or some) to come."""
 
-    def row(
-        self, dim: int, degrees: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
         """Eigenvalues of increasing degrees of one parity."""
 
-    def column(
-        self, degree: int, dims: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Eigenvalues of one degree in increasing dimensions of one parity."""
 
 
-def both_parities(
-    source: Rows, dim: int, degrees: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def normalized(mantissa: NDArray[np.float64], exponent: NDArray[np.int64] | np.int64) -> Scaled:
+    """Scaled numbers with mantissas in [1, 2), or 0."""
+    m, e = np.frexp(mantissa)
+    return 2.0 * m, np.where(m == 0.0, 0, exponent + e - 1)
+
+
+def both_parities(source: Rows, dim: int, degrees: NDArray[np.int64]) -> Scaled:
     """Eigenvalues of increasing degrees in one dimension, scaled."""
     mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
     source.prepare(dim, dim, int(degrees[-1]), frozenset(degrees.tolist()))

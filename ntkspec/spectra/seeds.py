@@ -32,6 +32,7 @@ from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
+from ntkspec.spectra.rows import Scaled
 
 __all__ = ["ROUTE", "BallSeeds", "CosineMoments", "GaussMoments", "Moments", "first_bits", "ladder"]
 
@@ -47,7 +48,6 @@ MOST_BITS_UNPROVED = 900
 MOST_NODES = 40_000
 ROUNDING = 2.0**-53
 
-Scaled = tuple[NDArray[np.float64], NDArray[np.int64]]
 Values = Callable[[Any], Any]
 #: A degree, and by how many nats the cosine coefficients have fallen there.
 Fall = tuple[int, float]
@@ -66,22 +66,10 @@ class Moments(Protocol):
 
 
 class GaussMoments:
-    """Moments of a kernel that is analytic in theta on [0, pi]: Gauss-Legendre, until it settles.
+    """Moments of a kernel that is analytic in theta^(1/root) on [0, pi], by Gauss-Legendre.
 
-    Parameters
-    ----------
-    values : callable
-        K at an angle.
-    reach : int
-        Largest degree plus dimension that is needed; it determines the number of nodes.
-    effort : float
-        Factor on the number of nodes.
-    root : int
-        K is analytic in theta^(1/root) at 0, which becomes the variable.
-    nodes : int
-        The number of nodes, if known.
-    parity : int or None
-        Of K as a function of t, when it has one: half of the interval is enough.
+    `reach`, the largest degree plus dimension needed, and `effort` determine the number of nodes
+    unless it is given.  A kernel with a parity as a function of t needs half of the interval.
     """
 
     def __init__(
@@ -144,14 +132,8 @@ class GaussMoments:
 class CosineMoments:
     """Moments of a smooth kernel from its cosine coefficients, K(cos x) = sum c_i cos(i x).
 
-    Parameters
-    ----------
-    values : callable
-        K at an angle.
-    n : int
-        Intervals of the trapezoid rule on [0, pi].
-    parity : int or None
-        Of K as a function of t, when it has one: half of the values are enough.
+    By the trapezoid rule with n intervals on [0, pi]; a kernel with a parity as a function of t
+    needs half of the values.
     """
 
     def __init__(self, values: Values, n: int, parity: int | None) -> None:
@@ -193,9 +175,9 @@ class CosineMoments:
         return [product[self.n + reach + j] for j in range(count)]
 
     def settled(self, count: int, stretch: float) -> bool:
-        """Whether what the rule takes for c_j, j < count, is free of c_(2n-j).
+        """Whether c_(2n-j) is negligible in the rule's c_j, j < count.
 
-        From the fall so far, taken to go on as exp(-C j^stretch).
+        Extrapolates the fall so far as exp(-C j^stretch).
         """
         tail = max(float(abs(x).upper()) for x in self.coefficients[-4:])
         size = max(float(abs(x).upper()) for x in self.coefficients[:4])
@@ -311,20 +293,10 @@ class BallSeeds:
 
     Results are kept for the next row or column, so threads must not share an object.
 
-    Parameters
-    ----------
-    kernel_function : callable
-        Returns K(cos theta) as a function of the angle, prepared for the working precision.
-    parity : Parity
-        Which eigenvalues are exact zeros.
-    kind : str
-        Of the activation's singularity ("kink", "pole", "entire", "unknown"); it chooses the rule.
-    root : int
-        With a kink: the kernel is analytic in theta^(1/root).
-    proved : bool
-        Whether the kernel function encloses; if not, two precisions must agree.
-    fall : callable, optional
-        Returns `first_fall` of a smooth kernel, where the caller keeps it.
+    kernel_function() returns K(cos theta) as a function of the angle, prepared for the working
+    precision; `kind`, that of the activation's singularity, chooses the rule.  A kernel with a kink
+    is analytic in theta^(1/root).  Unless its values are `proved` to be enclosures, two precisions
+    must agree.  fall() returns `first_fall` of a smooth kernel, where the caller keeps it.
     """
 
     #: Rounding to a double; the balls are much smaller than that.

@@ -16,8 +16,9 @@ from ntkspec.kernels import moments, series
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.route import Source
+from ntkspec.spectra.rows import Scaled, normalized
 
-__all__ = ["ROUTE", "PositiveSeries", "squared_moments"]
+__all__ = ["ROUTE", "PositiveSeries", "squared_moments", "takes_series"]
 
 #: Largest number of coefficients; a spectrum that needs more is refused, as it takes minutes.
 MOST_COEFFICIENTS = 2**23
@@ -25,26 +26,8 @@ MOST_COEFFICIENTS = 2**23
 FIRST = 512
 
 
-def squared_moments(variance: float, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """h_n^2 for n = 1, 3, ... (count of them), scaled, h_n the odd Hermite moments of tanh.
-
-    Parameters
-    ----------
-    variance : float
-        q of tanh(sqrt(q) Z).
-    count : int
-
-    Returns
-    -------
-    (count,) float64 and int64 arrays, read-only
-        Mantissas and exponents of 2.
-
-    Examples
-    --------
-    >>> mantissa, exponent = squared_moments(1.0, 1)
-    >>> round(float(mantissa[0] * 2.0 ** exponent[0]), 12)  # E[tanh(Z) Z]^2 = E[sech^2(Z)]^2
-    0.366879164362
-    """
+def squared_moments(variance: float, count: int) -> Scaled:
+    """h_n^2 of tanh(sqrt(q) Z) for n = 1, 3, ..., count of them, scaled and read-only."""
     mantissa, exponent = _first_squares(variance, _rounded(count))
     return mantissa[:count], exponent[:count]
 
@@ -58,8 +41,8 @@ def _rounded(count: int) -> int:
 
 
 @lru_cache(maxsize=64)
-def _first_squares(variance: float, size: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The first FIRST 2^j of them; each is computed on its own, whatever the size."""
+def _first_squares(variance: float, size: int) -> Scaled:
+    """The first FIRST 2^j of them; each is computed independently of the size."""
     done = size // 2 if size > FIRST else 0
     mantissa, exponent = np.empty(size), np.empty(size, np.int64)
     if done:
@@ -76,16 +59,7 @@ def _first_squares(variance: float, size: int) -> tuple[NDArray[np.float64], NDA
 class PositiveSeries:
     """Spectrum of K(t) = constant + sum over odd n of (dual + tangent n) h_n^2 t^n.
 
-    Parameters
-    ----------
-    variance : float
-        q of tanh(sqrt(q) Z); any rate of the activation goes in here.
-    amplitude : float
-        Factor before tanh.
-    constant : float
-        The series' term of degree 0.
-    dual, tangent : float
-        Weights of F(t) and of q t D(t) = t F'(t) in the kernel.
+    h_n are amplitude times the moments of tanh(sqrt(q) Z), q = `variance`, in which the rate is.
     """
 
     walks = True
@@ -114,29 +88,22 @@ class PositiveSeries:
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Do nothing: rows and columns are computed separately."""
 
-    def row(
-        self, dim: int, degrees: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of increasing degrees of one parity."""
         if degrees[0] % 2 == 0:
-            m, e = np.frexp(np.where(degrees == 0, self._constant, 0.0))
-            return 2.0 * m, np.where(m == 0.0, 0, e.astype(np.int64) - 1)
+            return normalized(np.where(degrees == 0, self._constant, 0.0), np.int64(0))
         last = int(degrees[-1])
         enough = _coefficients_needed(*self._series, dim, last)
         return self._sum(degrees.size, lambda *a: series.row(degrees, 1, dim, *a), last, enough)
 
-    def column(
-        self, degree: int, dims: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of one degree in increasing dimensions of one parity."""
         if degree % 2 == 0:
-            m, e = math.frexp(self._constant if degree == 0 else 0.0)
-            return np.full(dims.size, 2.0 * m), np.full(dims.size, e - 1 if m else 0)
+            constant = self._constant if degree == 0 else 0.0
+            return normalized(np.full(dims.size, constant), np.int64(0))
         return self._sum(dims.size, lambda *a: series.column(degree, 1, dims, *a), degree, FIRST)
 
-    def _sum(
-        self, size: int, kernel: Callable[..., int], degree: int, count: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _sum(self, size: int, kernel: Callable[..., int], degree: int, count: int) -> Scaled:
         mantissa, exponent = np.empty(size), np.empty(size, np.int64)
         count = max(count, degree)
         while kernel(*_coefficients(*self._series, _rounded(count)), mantissa, exponent) < size:
@@ -189,7 +156,8 @@ def _coefficients(
     return mantissa, exponent, high, low
 
 
-def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+def takes_series(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    """The reason for a positive series, if the kernel has one."""
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
     if source.depth == 1 and source.bias_variance == 0.0 and source.sigma.tanh is not None:
@@ -205,4 +173,4 @@ def _rows(network: Network, kernel: Kernel) -> PositiveSeries:
     return PositiveSeries(variance, amplitude, dual * offset**2, dual, tangent)
 
 
-ROUTE = row_route("positive series", _takes, _rows)
+ROUTE = row_route("positive series", takes_series, _rows)

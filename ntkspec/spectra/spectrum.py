@@ -16,10 +16,12 @@ from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, as_whole, shown
+from ntkspec.networks.pointwise import checked_tolerance
+from ntkspec.parameters import as_whole, shown
 from ntkspec.results import Result
 from ntkspec.spectra.route import Source, as_source, double_only
 from ntkspec.spectra.routes import chosen_route
+from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.table import TableSlice, table_block
 
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
@@ -28,6 +30,7 @@ ROUNDING = 2.0**-53
 #: Default bound on the relative error of every eigenvalue.
 TOLERANCE = 1e-12
 
+Array = NDArray[np.float64]
 Degrees = int | str | Iterable[int] | None
 
 
@@ -75,9 +78,9 @@ class Spectrum(Result):
     kernel: Kernel
     normalization: Normalization
     degrees: NDArray[np.int64]
-    mantissas: NDArray[np.float64]
+    mantissas: Array
     exponents: NDArray[np.int64]
-    relative_error: NDArray[np.float64]
+    relative_error: Array
     route: str
 
     @property
@@ -86,22 +89,22 @@ class Spectrum(Result):
         return self.domain.dim
 
     @property
-    def eigenvalues(self) -> NDArray[np.float64]:
+    def eigenvalues(self) -> Array:
         """Float64 array; 0 below the smallest normal double (the logarithm is still accurate)."""
         return self._doubles()[0]
 
     @property
-    def log_eigenvalues(self) -> NDArray[np.float64]:
+    def log_eigenvalues(self) -> Array:
         """Natural logarithms; -inf for exact zeros."""
         return self._doubles()[1]
 
     @property
-    def multiplicities(self) -> NDArray[np.float64]:
+    def multiplicities(self) -> Array:
         """(K,) float64 array of the domain's multiplicities; inf beyond the range of doubles."""
         return self.domain.multiplicity(self.degrees)
 
     @property
-    def log_multiplicities(self) -> NDArray[np.float64]:
+    def log_multiplicities(self) -> Array:
         """(K,) natural logarithms of the multiplicities."""
         return self.domain.log_multiplicity(self.degrees)
 
@@ -139,7 +142,7 @@ class Spectrum(Result):
             f"Spectrum of {self.network.name} {self.domain} ({self.kernel}, {self.normalization})"
         )
 
-    def _doubles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _doubles(self) -> tuple[Array, Array]:
         value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
         scaled.to_doubles(self.mantissas.ravel(), self.exponents.ravel(), value, log)
         return value.reshape(self.mantissas.shape), log.reshape(self.mantissas.shape)
@@ -161,23 +164,10 @@ def spectrum(
 @overload
 def spectrum(
     source: Source | str,
-    domain: Iterable[Domain | int],
+    domain: Iterable[Domain | int] | None = None,
     degrees: Degrees = None,
     *,
-    dim: None = None,
-    kernel: Kernel = "ntk",
-    normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
-) -> TableSlice: ...
-
-
-@overload
-def spectrum(
-    source: Source | str,
-    domain: None = None,
-    degrees: Degrees = None,
-    *,
-    dim: Iterable[int],
+    dim: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     tolerance: float = TOLERANCE,
@@ -259,7 +249,7 @@ def spectrum(
            [0.076022, 0.083333, 0.057993, 0.      ]])
     """
     known = as_source(source)
-    limit = _checked_tolerance(tolerance)
+    limit = checked_tolerance(tolerance)
     normalization = check_normalization(normalization)
     given = one_given(domain, dim)
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
@@ -328,19 +318,11 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
     return first.name, [one.dim for one in domains], domains[-1].default_degrees
 
 
-def _checked_tolerance(tolerance: float) -> float:
-    value = as_number(tolerance)
-    if not value > 0.0:
-        raise NtkspecError(f"tolerance = {shown(tolerance)} is not allowed; it must be positive")
-    return value
-
-
-def _refuse_poor(
-    source: Source, degrees: NDArray[np.int64], error: NDArray[np.float64], limit: float
-) -> None:
-    poor = np.argwhere(~(error <= limit))
-    if poor.size == 0:
+def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit: float) -> None:
+    known = error <= limit
+    if known.all():
         return
+    poor = np.argwhere(~known)
     count = np.unique(poor[:, 0]).size
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
@@ -353,12 +335,11 @@ def _refuse_poor(
     )
 
 
-def _warn_of_negative(
-    degrees: NDArray[np.int64], mantissa: NDArray[np.float64], error: NDArray[np.float64]
-) -> None:
+def _warn_of_negative(degrees: NDArray[np.int64], mantissa: Array, error: Array) -> None:
     """Warn when an eigenvalue is negative beyond its error: the kernel is not positive definite."""
-    negative = np.argwhere((mantissa < 0.0) & (error < 1.0))
-    if negative.size:
+    below = (mantissa < 0.0) & (error < 1.0)
+    if below.any():
+        negative = np.argwhere(below)
         count = np.unique(negative[:, 0]).size
         warnings.warn(
             f"the kernel is not positive definite: its eigenvalue of degree "
@@ -378,7 +359,7 @@ def eigenvalues(
     normalization: Normalization = "probability",
     tolerance: float = TOLERANCE,
     log: bool = False,
-) -> NDArray[np.float64]:
+) -> Array:
     """Eigenvalues (or their natural logarithms) as an array; parameters as for `spectrum`.
 
     Returns
@@ -400,14 +381,13 @@ def eigenvalues(
 
 
 def _renormalized(
-    mantissa: NDArray[np.float64],
+    mantissa: Array,
     exponent: NDArray[np.int64],
     dim: int,
     normalization: Normalization,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> Scaled:
     """Times Vol(S^(d-1)), and for the poster's formula over c_d."""
     factor, shift = kernels.sphere_volume(dim)
     if normalization == "poster":
         factor /= kernels.funk_hecke_constant(dim)[0]
-    m, e = np.frexp(mantissa * factor)
-    return 2.0 * m, np.where(m == 0.0, 0, exponent + shift + e - 1)
+    return normalized(mantissa * factor, exponent + shift)

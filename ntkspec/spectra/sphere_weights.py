@@ -21,12 +21,12 @@ from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
+from ntkspec.spectra.rows import Scaled
 from ntkspec.spectra.seeds import (
     KEPT,
     MOST_BITS,
     CosineMoments,
     GaussMoments,
-    Scaled,
     base_row,
     bits_kept,
     split,
@@ -39,12 +39,6 @@ class SphereWeights:
     """Rows of eigenvalues of a network with weights on a sphere, for one computation.
 
     Each row has separate integrals.  The last row is kept, so threads must not share an object.
-
-    Parameters
-    ----------
-    network : Network
-        Of one hidden layer, weights = "sphere".
-    kernel : {"ntk", "nngp"}
     """
 
     relative_error = 4.0 * 2.0**-53

@@ -16,7 +16,8 @@ from scipy import linalg
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
-from ntkspec.trainer.harmonics import Basis, checked_vectors, count
+from ntkspec.trainer.checks import checked_vectors
+from ntkspec.trainer.harmonics import Basis, count, largest_degree
 
 __all__ = ["exact_degree", "quadrature_weights", "rule_error"]
 
@@ -155,13 +156,8 @@ def _next_degree(dim: int, n: int, reached: int) -> int:
 
     Only highly symmetric points satisfy more conditions than there are points.
     """
-    for harmonics in (n // 2, n):
-        degree = reached
-        while count(dim, degree + 1) <= harmonics:
-            degree += 1
-        if degree > reached:
-            return degree
-    return reached + 1
+    degrees = (largest_degree(dim, harmonics, reached) for harmonics in (n // 2, n))
+    return next((degree for degree in degrees if degree > reached), reached + 1)
 
 
 def _rule(x: Array, degree: int) -> Array | None:

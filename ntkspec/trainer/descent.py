@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, shown
-from ntkspec.trainer.harmonics import checked_vectors
+from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import WideNetwork
 from ntkspec.trainer.points import Points
@@ -80,6 +79,9 @@ class Descent:
         eta; by default half the largest stable one.
     threads : int, optional
         By default one for each processor; the result does not depend on their number.
+    state : mapping, optional
+        A `state` of an earlier descent, which is continued bit for bit, with its step size; sets
+        the weights of the network.
 
     Attributes
     ----------
@@ -118,38 +120,29 @@ class Descent:
         loss: Loss,
         step_size: float | None = None,
         threads: int | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        self._prepare(network, x, target, loss, threads)
-        self.largest_stable_step = largest_stable_step(network, self._x, loss)
-        self.step_size = self._checked_step_size(step_size)
-        self.steps = 0
-        self._set_residual(self._layer.values(network.weights, network.readout) - self._y)
-        self._first_loss = self.loss
-
-    @classmethod
-    def restore(
-        cls,
-        network: WideNetwork,
-        x: ArrayLike,
-        target: ArrayLike,
-        loss: Loss,
-        state: Mapping[str, Any],
-        threads: int | None = None,
-    ) -> Descent:
-        """Continue from a `state`, bit for bit; sets the weights of the network."""
-        new = cls.__new__(cls)
-        new._prepare(network, x, target, loss, threads)
-        for name in ("weights", "readout"):
-            getattr(network, name)[...] = state[name]
-        new.step_size = float(state["step_size"])
-        new.largest_stable_step = float(state["largest_stable_step"])
-        new.steps = int(state["steps"])
-        new._set_residual(np.array(state["residual"], dtype=np.float64))
-        new._first_loss = float(state["first_loss"])
-        return new
+        self.network, self._loss = network, loss
+        self._x = checked_vectors(x, network.dim, SINGLE)
+        self._y = checked_values(target, len(self._x), "target", finite=True)
+        points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
+        self._layer = layer_at(network.sigma, points, threads)
+        if state is None:
+            self.largest_stable_step = largest_stable_step(network, self._x, loss)
+            self.step_size = self._checked_step_size(step_size)
+            self.steps = 0
+            self._set_residual(self._layer.values(network.weights, network.readout) - self._y)
+            self._first_loss = self.loss
+            return
+        network.weights[...], network.readout[...] = state["weights"], state["readout"]
+        self.step_size = float(state["step_size"])
+        self.largest_stable_step = float(state["largest_stable_step"])
+        self.steps = int(state["steps"])
+        self._set_residual(np.array(state["residual"], dtype=np.float64))
+        self._first_loss = float(state["first_loss"])
 
     def state(self) -> dict[str, Any]:
-        """Everything that `restore` needs: arrays (not copied) and numbers."""
+        """Everything that a later `Descent` needs to go on: arrays (not copied) and numbers."""
         return {
             "weights": self.network.weights,
             "readout": self.network.readout,
@@ -178,20 +171,6 @@ class Descent:
             self._set_residual(values - self._y)
             if not self.loss <= GROWN * self._first_loss:
                 raise Diverged(self._divergence())
-
-    def _prepare(
-        self,
-        network: WideNetwork,
-        x: ArrayLike,
-        target: ArrayLike,
-        loss: Loss,
-        threads: int | None,
-    ) -> None:
-        self.network, self._loss = network, loss
-        self._x = checked_vectors(x, network.dim, SINGLE)
-        self._y = _checked_target(target, len(self._x))
-        points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
-        self._layer = layer_at(network.sigma, points, threads)
 
     def _set_residual(self, residual: NDArray[np.float64]) -> None:
         self.residual = residual
@@ -316,9 +295,9 @@ def flattening_exponent(
     >>> flattening_exponent(network, circle(32), Target((Term(1, 1.0, "sine"),)))
     1.0
     """
-    kink = kink_order(network.sigma)
-    if kink is not None:
-        return 0.5 * points.dim + kink - 1
+    singularity = network.sigma.singularity
+    if singularity.kind == "kink" and singularity.order is not None:
+        return 0.5 * points.dim + singularity.order - 1
     degrees = np.array(sorted(target.degrees))
     rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
     learned = rates > 1e-6 * rates.max(initial=0.0)
@@ -331,11 +310,6 @@ def flattening_exponent(
     base = np.log1p(k) * 2.0 if weight == "power" else np.log1p(k * (k + points.dim - 2))
     slope = np.polyfit(base, np.log(rates[learned]), 1)[0]
     return round(-float(slope), 2)
-
-
-def kink_order(sigma: Activation) -> int | None:
-    """Order of the first derivative that jumps at 0; None if there is none or it is unknown."""
-    return sigma.singularity.order if sigma.singularity.kind == "kink" else None
 
 
 def _own_rate(
@@ -352,12 +326,3 @@ def _rounded_down(value: float) -> float:
     """The value rounded down to its first digits."""
     scale = 10.0 ** (math.floor(math.log10(value)) - STEP_DIGITS + 1)
     return float(f"{math.floor(value / scale) * scale:.{STEP_DIGITS}g}")
-
-
-def _checked_target(target: ArrayLike, n: int) -> NDArray[np.float64]:
-    y = np.asarray(target, dtype=np.float64)
-    if y.shape != (n,):
-        raise NtkspecError(f"target of shape {y.shape} is not allowed; it must be ({n},)")
-    if not np.all(np.isfinite(y)):
-        raise NtkspecError("target has values that are not finite")
-    return y

@@ -14,7 +14,7 @@ from ntkspec.parameters import whole_number
 from ntkspec.trainer.cubature import rule_error
 from ntkspec.trainer.harmonics import Basis, latitudes
 
-__all__ = ["design_points"]
+__all__ = ["design_points", "spiral"]
 
 Array = NDArray[np.float64]
 
@@ -30,35 +30,14 @@ EXACT = 1e-13
 
 @lru_cache(maxsize=8)
 def design_points(degree: int) -> Array:
-    """Symmetric spherical design on S^2, found by Newton's method from a spiral.
+    """Symmetric spherical design on S^2, found by Newton's method from a spiral: (n, 3), read-only.
 
-    Parameters
-    ----------
-    degree : int
-        1 to 63.  The points come in opposite pairs, which integrate odd degrees exactly, so a
-        design of an even degree is also one of the next.
+    The points come in opposite pairs, which integrate odd degrees exactly, so a design of an even
+    degree is also one of the next.  n is about degree^2/2.
 
-    Returns
-    -------
-    (n, 3) ndarray of float64, read-only
-        n is about degree^2/2.
-
-    Raises
-    ------
-    NtkspecError
-        If the degree is out of range, or the iteration does not reach 1e-13.
-
-    Notes
-    -----
     h pairs of points have 2h - 3 degrees of freedom for the t(t+1)/2 - 1 conditions of the even
     degrees 2, ..., t - 1 (Womersley 2018, Efficient spherical designs with good geometric
-    properties).  With 2 + t/4 more pairs Newton's method
-    converges for every t up to 63.
-
-    Examples
-    --------
-    >>> design_points(3).shape
-    (12, 3)
+    properties).  With 2 + t/4 more pairs Newton's method converges for every t up to 63.
     """
     degree = whole_number(degree, "degree", least=1)
     if degree > MOST_DEGREE:
@@ -67,7 +46,8 @@ def design_points(degree: int) -> Array:
             "use product_rule for higher degrees"
         )
     last = degree if degree % 2 else degree + 1
-    half = _half_spiral(_pairs(last))
+    pairs = (last * (last + 1) // 2 + 3) // 2 + 2 + last // 4
+    half = spiral(2 * pairs, pairs)
     better: Array | None = half
     for _ in range(MOST_STEPS):
         if better is None:
@@ -80,16 +60,14 @@ def design_points(degree: int) -> Array:
     return x
 
 
-def _pairs(last: int) -> int:
-    """Pairs of opposite points of the design of an odd degree."""
-    conditions = last * (last + 1) // 2 - 1
-    return (conditions + 4) // 2 + 2 + last // 4
+def spiral(n: int, count: int) -> Array:
+    """The first points of a spiral of n nearly evenly spaced points on S^2: (count, 3).
 
-
-def _half_spiral(half: int) -> Array:
-    """The upper half of a Fibonacci spiral of twice as many points."""
-    j = np.arange(half)
-    height = 1.0 - (j + 0.5) / half
+    Heights 1 - (2j+1)/n, angles 2 pi j/golden ratio (Gonzalez 2010, Mathematical Geosciences 42,
+    p. 49).
+    """
+    j = np.arange(count)
+    height = 1.0 - (2.0 * j + 1.0) / n
     radius = np.sqrt((1.0 - height) * (1.0 + height))
     angle = math.pi * (math.sqrt(5.0) - 1.0) * j
     return np.stack((radius * np.cos(angle), radius * np.sin(angle), height), axis=1)

@@ -8,15 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.trainer.harmonics import (
-    MOST_DEGREE,
-    Basis,
-    checked_degree,
-    count,
-    multiplicity,
-    recurrence,
-)
-from ntkspec.trainer.points import Points, checked_residual
+from ntkspec.trainer.checks import checked_degree, checked_values
+from ntkspec.trainer.harmonics import MOST_DEGREE, Basis, count, multiplicity, recurrence
+from ntkspec.trainer.points import Points
 
 __all__ = ["degree_energy"]
 
@@ -61,7 +55,7 @@ def degree_energy(r: ArrayLike, points: Points, degrees: Iterable[int]) -> Array
     array([4. , 0.5, 0. ])
     """
     wanted = [checked_degree(k) for k in degrees]
-    values = checked_residual(r, points)
+    values = checked_values(r, points.n, "r")
     if not wanted:
         return np.empty(0)
     last, weighted = max(wanted), points.weights * values

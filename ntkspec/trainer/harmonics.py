@@ -13,14 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
+from ntkspec.trainer.checks import checked_degree, checked_dim, checked_vectors
 
 __all__ = [
     "Basis",
     "axis",
     "count",
     "harmonic",
+    "largest_degree",
     "latitudes",
-    "legendre_table",
     "multiplicity",
     "recurrence",
     "zonal",
@@ -31,8 +32,6 @@ Array = NDArray[np.float64]
 #: Largest degree for which the basis is accurate: above it, powers of a sine underflow where the
 #: harmonic itself is not small (the worst is e^(-degree/e)).
 MOST_DEGREE = 1500
-#: Largest distance from the sphere of a vector that counts as a point on it.
-OFF_SPHERE = 1e-8
 #: Numbers in one block of the basis.
 BASIS_BLOCK = 1 << 20
 
@@ -67,50 +66,19 @@ def count(dim: int, degree: int) -> int:
     )
 
 
-def legendre_table(dim: int, max_degree: int, t: ArrayLike) -> Array:
-    """P_0(t), ..., P_max_degree(t), the Legendre polynomials in dimension dim.
-
-    Parameters
-    ----------
-    dim : int
-        At least 2.
-    max_degree : int
-    t : array_like, any shape
-        In [-1, 1].
-
-    Returns
-    -------
-    (max_degree + 1, ...) ndarray of float64, with the shape of t at the end
-        P_k(1) = 1.
-
-    Notes
-    -----
-    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Szegoe 1939, Orthogonal Polynomials, 4.7.17,
-    divided by the values at 1).
-
-    Examples
-    --------
-    >>> legendre_table(3, 2, [0.0, 1.0])
-    array([[ 1. ,  1. ],
-           [ 0. ,  1. ],
-           [-0.5,  1. ]])
-    """
-    dim, max_degree = checked_dim(dim), checked_degree(max_degree)
-    t = np.asarray(t, dtype=np.float64)
-    table = np.empty((max_degree + 1, *t.shape))
-    table[0] = 1.0
-    if max_degree:
-        table[1] = t
-    for k in range(1, max_degree):
-        a, b = recurrence(dim, k)
-        np.multiply(t, table[k], out=table[k + 1])
-        table[k + 1] *= a
-        table[k + 1] -= b * table[k - 1]
-    return table
+def largest_degree(dim: int, harmonics: int, least: int = 0) -> int:
+    """Largest degree, from `least` on, up to which there are at most so many harmonics."""
+    degree = least
+    while count(dim, degree + 1) <= harmonics:
+        degree += 1
+    return degree
 
 
 def recurrence(dim: int, k: int) -> tuple[float, float]:
-    """Coefficients (a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1.
+    """Coefficients (a, b) of P_(k+1) = a t P_k - b P_(k-1), k >= 1, Legendre's in dimension dim.
+
+    (k+d-2) P_(k+1) = (2k+d-2) t P_k - k P_(k-1) (Szegoe 1939, Orthogonal Polynomials, 4.7.17,
+    divided by the values at 1).
 
     Examples
     --------
@@ -337,38 +305,6 @@ def _moments(x: Array, last: int, weighted: Array) -> list[Array]:
         for k, total in enumerate(sums, start=j):
             parts[k].append(total)
     return [np.concatenate(part) for part in parts]
-
-
-def checked_dim(dim: int) -> int:
-    """Return a dimension, or raise."""
-    return whole_number(dim, "dim", least=2)
-
-
-def checked_degree(degree: int) -> int:
-    """Return a degree, or raise."""
-    return whole_number(degree, "degree", least=0)
-
-
-def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:
-    """Return points on the sphere as an (n, dim) array of float64, not normalized, or raise."""
-    try:
-        array = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError("points must be an (n, dim) array of numbers") from None
-    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
-        raise NtkspecError(
-            f"points of shape {array.shape} are not allowed; give (n, dim), n >= 1, dim >= 2"
-        )
-    if dim is not None and array.shape[1] != dim:
-        raise NtkspecError(f"points have dimension {array.shape[1]}; dim = {dim} is needed")
-    norms = np.linalg.norm(array, axis=1)
-    off = ~(np.abs(norms - 1.0) <= tolerance)
-    if off.any():
-        i = int(np.flatnonzero(off)[0])
-        raise NtkspecError(
-            f"points[{i}] has norm {norms[i]:.10g}; all norms must be 1 to {tolerance:g}"
-        )
-    return array
 
 
 def _check_reach(dim: int, degree: int) -> None:

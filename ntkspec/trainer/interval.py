@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.errors import NtkspecError
-from ntkspec.parameters import whole_number
+from ntkspec.parameters import one_of, whole_number
+from ntkspec.trainer.checks import checked_values
 from ntkspec.trainer.points import circle
 from ntkspec.trainer.sobolev import SobolevLoss, Weight
 
@@ -89,12 +89,9 @@ class IntervalLoss:
         weight: Weight = "power",
         max_degree: int | None = None,
     ) -> None:
-        if ends not in get_args(Ends):
-            names = "', '".join(get_args(Ends))
-            raise NtkspecError(f"ends = {ends!r} is not allowed; use one of '{names}'")
         self.x = midpoints(n)
         self.n = len(self.x)
-        self.ends: Ends = ends
+        self.ends: Ends = one_of(ends, "ends", get_args(Ends))
         self.parity = {"dirichlet": -1, "neumann": 1, "periodic": None}[ends]
         period = self.n if self.parity is None else 2 * self.n
         self.extended = SobolevLoss(circle(period), s, weight, max_degree)
@@ -131,9 +128,4 @@ class IntervalLoss:
         return self.extended.multiplier(degrees)
 
     def _checked(self, r: ArrayLike) -> Array:
-        values = np.ascontiguousarray(r, dtype=np.float64)
-        if values.shape != (self.n,):
-            raise NtkspecError(
-                f"r has the shape {values.shape}; give one value for each of {self.n} midpoints"
-            )
-        return values
+        return checked_values(r, self.n, "r", "midpoints")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from ntkspec.parameters import whole_number
 __all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
 
 Array = NDArray[Any]
+Vector = NDArray[np.float64]
 
 #: Neurons in a slab: a thread takes one slab at a time, and each slab has its own sum.
 SLAB = 256
@@ -37,20 +38,20 @@ NAMED = {
 }  # fmt: skip
 
 
+class _Move(NamedTuple):
+    """A step of descent; `scaled` is its size over the root of the width."""
+
+    derivative: Vector
+    scaled: float
+    train_readout: bool
+
+
 class Layer:
     """f(x_i) = m^(-1/2) sum_r a_r sigma(w_r . x_i) at fixed points, and its steps of descent.
 
-    Parameters
-    ----------
-    points : (n, dim) array
-        In the precision of the weights.
-    threads : int
-        Most threads to use; the values do not depend on their number.
-
-    Notes
-    -----
-    The sums over the neurons are split into slabs of 256, summed in the precision of the weights;
-    the slabs are added in doubles, in order.
+    The points are in the precision of the weights.  The sums over the neurons are split into slabs
+    of 256, summed in that precision; the slabs are added in doubles, in order.  So the values do
+    not depend on the number of threads.
     """
 
     def __init__(self, points: Array, threads: int) -> None:
@@ -58,28 +59,23 @@ class Layer:
         self.points = points
         self.threads = threads
 
-    def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
-        """f at the points: (n,)."""
-        raise NotImplementedError
+    def values(self, weights: Array, readout: Array) -> Vector:
+        """f at the points, (n,), with weights (m, dim) and readouts (m,)."""
+        return self._run(weights, readout, None)
 
     def step(
-        self,
-        weights: Array,
-        readout: Array,
-        derivative: NDArray[np.float64],
-        step_size: float,
+        self, weights: Array, readout: Array, derivative: Vector, step_size: float,
         train_readout: bool,
-    ) -> NDArray[np.float64]:
+    ) -> Vector:  # fmt: skip
         """Do one descent step on the weights (and readouts) in place; return the new f.
 
-        Parameters
-        ----------
-        weights, readout : (m, dim) and (m,)
-        derivative : (n,) array
-            Derivative of the loss with respect to f(x_i).
-        step_size : float
-        train_readout : bool
+        `derivative`, (n,), is that of the loss with respect to f(x_i).
         """
+        scaled = step_size / np.sqrt(len(weights))
+        return self._run(weights, readout, _Move(derivative, scaled, train_readout))
+
+    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
+        """Do a step, if one is given, and return f at the points."""
         raise NotImplementedError
 
     def _over_slabs(self, work: Callable[[int, int], None], slabs: int) -> None:
@@ -95,17 +91,8 @@ class Layer:
 def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
     """Return the layer of an activation at fixed points, compiled if the kernels know it.
 
-    Parameters
-    ----------
-    sigma : Activation
-    points : (n, dim) array of float64 or float32
-    threads : int, optional
-        By default one for each processor.
-
-    Raises
-    ------
-    NtkspecError
-        If the activation has no derivative, or threads < 1.
+    By default there is one thread for each processor.  Raises an NtkspecError if the activation has
+    no derivative.
     """
     count = _checked_threads(threads)
     if sigma.derivative is None:
@@ -170,56 +157,34 @@ class _Compiled(Layer):
         self._shape = (blocks, length)
         self._x = np.stack([self._blocks(column) for column in points.T], axis=1)
 
-    def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
-        from ntkspec.kernels.descent import layer_values
-
-        w, a = _padded(weights), _padded(readout)
-        sums = self._empty_sums(len(w))
-
-        def work(first: int, last: int) -> None:
-            layer_values(self._sigma, self._zero, self._x, w, a, SLAB, sums, first, last)
-
-        self._over_slabs(work, len(sums))
-        return self._gathered(sums, len(weights))
-
-    def step(
-        self,
-        weights: Array,
-        readout: Array,
-        derivative: NDArray[np.float64],
-        step_size: float,
-        train_readout: bool,
-    ) -> NDArray[np.float64]:
+    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
         from ntkspec.kernels import descent
 
-        kernel = descent.tanh_step if self._tanh and not train_readout else descent.step
-        width = len(weights)
-        w, a, g = _padded(weights), _padded(readout), self._blocks(derivative)
-        sums, scaled = self._empty_sums(len(w)), self._number(step_size / np.sqrt(width))
+        width, w, a = len(weights), _padded(weights), _padded(readout)
+        sums = np.empty((-(-len(w) // SLAB), *self._shape), self._number)
+        layer = (self._sigma, self._zero, self._x)
+        if move is None:
 
-        def work(first: int, last: int) -> None:
-            kernel(
-                self._sigma, self._zero, self._x, g, w, a, scaled, width, train_readout, SLAB, sums,
-                first, last,
-            )  # fmt: skip
+            def work(first: int, last: int) -> None:
+                descent.layer_values(*layer, w, a, SLAB, sums, first, last)
+        else:
+            g, scaled, both = self._blocks(move.derivative), move.scaled, move.train_readout
+            kernel = descent.tanh_step if self._tanh and not both else descent.step
+
+            def work(first: int, last: int) -> None:
+                kernel(*layer, g, w, a, self._number(scaled), width, both, SLAB, sums, first, last)
 
         self._over_slabs(work, len(sums))
-        if w is not weights:
+        if move is not None and w is not weights:
             weights[:], readout[:] = w[:width], a[:width]
-        return self._gathered(sums, width)
+        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
+        return np.asarray(total / np.sqrt(width))
 
     def _blocks(self, column: Array) -> Array:
         """An array over the points, cut into blocks and padded with zeros."""
         filled = np.zeros(self._shape, self._number)
         filled.reshape(-1)[: self.n] = column
         return filled
-
-    def _empty_sums(self, neurons: int) -> Array:
-        return np.empty((-(-neurons // SLAB), *self._shape), self._number)
-
-    def _gathered(self, sums: Array, width: int) -> NDArray[np.float64]:
-        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
-        return np.asarray(total / np.sqrt(width))
 
 
 class _Plain(Layer):
@@ -231,37 +196,20 @@ class _Plain(Layer):
         if sigma.user:  # a Python function may not be safe to call from several threads
             self.threads = 1
 
-    def values(self, weights: Array, readout: Array) -> NDArray[np.float64]:
-        def slab(mine: slice) -> Array:
-            z = self.points @ weights[mine].T
-            return np.asarray(values_of(self._sigma, z) @ readout[mine])
-
-        return self._summed(slab, weights)
-
-    def step(
-        self,
-        weights: Array,
-        readout: Array,
-        derivative: NDArray[np.float64],
-        step_size: float,
-        train_readout: bool,
-    ) -> NDArray[np.float64]:
-        g = derivative.astype(weights.dtype)
-        scaled = weights.dtype.type(step_size / np.sqrt(len(weights)))
+    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
+        number, x = weights.dtype.type, self.points
 
         def slab(mine: slice) -> Array:
             w, a = weights[mine], readout[mine]
-            z = self.points @ w.T
-            slopes = slopes_of(self._sigma, z) * g[:, np.newaxis]
-            moved = scaled * a[:, np.newaxis] * (slopes.T @ self.points)
-            if train_readout:
-                a -= scaled * (values_of(self._sigma, z).T @ g)
-            w -= moved
-            return np.asarray(values_of(self._sigma, self.points @ w.T) @ a)
+            if move is not None:
+                g, scaled, z = move.derivative.astype(number), number(move.scaled), x @ w.T
+                slopes = slopes_of(self._sigma, z) * g[:, np.newaxis]
+                moved = scaled * a[:, np.newaxis] * (slopes.T @ x)
+                if move.train_readout:
+                    a -= scaled * (values_of(self._sigma, z).T @ g)
+                w -= moved
+            return np.asarray(values_of(self._sigma, x @ w.T) @ a)
 
-        return self._summed(slab, weights)
-
-    def _summed(self, slab: Callable[[slice], Array], weights: Array) -> NDArray[np.float64]:
         slabs = -(-len(weights) // SLAB)
         sums = np.empty((slabs, self.n), weights.dtype)
 

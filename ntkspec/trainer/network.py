@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +12,10 @@ from scipy.sparse.linalg import LinearOperator
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, is_one_of, shown, whole_number
+from ntkspec.parameters import as_number, one_of, shown, whole_number
 from ntkspec.trainer.layer import layer_at, slopes_of, values_of
 
-__all__ = ["WideNetwork", "start"]
+__all__ = ["Precision", "Trained", "WideNetwork", "start"]
 
 Trained = Literal["hidden", "all"]
 Precision = Literal["float64", "float32"]
@@ -185,12 +185,8 @@ def start(
         raise NtkspecError(
             f"weight_variance = {shown(weight_variance)} is not allowed; it must be > 0"
         )
-    if not is_one_of(trained, ("hidden", "all")):
-        raise NtkspecError(f"trained = {shown(trained)} is not allowed; use 'hidden' or 'all'")
-    if not is_one_of(precision, ("float64", "float32")):
-        raise NtkspecError(
-            f"precision = {shown(precision)} is not allowed; use 'float64' or 'float32'"
-        )
+    one_of(trained, "trained", get_args(Trained))
+    one_of(precision, "precision", get_args(Precision))
     rng = np.random.default_rng(seed)
     free = m // 2 if antisymmetric else m
     weights = math.sqrt(weight_variance) * rng.standard_normal((free, d))

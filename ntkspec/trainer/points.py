@@ -14,11 +14,13 @@ from scipy import special, stats
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, whole_number
+from ntkspec.trainer.checks import checked_dim, checked_values, checked_vectors, function_values
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights
-from ntkspec.trainer.designs import design_points
-from ntkspec.trainer.harmonics import axis, checked_dim, checked_vectors
+from ntkspec.trainer.designs import design_points, spiral
+from ntkspec.trainer.harmonics import axis
 
 __all__ = [
+    "MOST_CONCENTRATION",
     "Density",
     "Points",
     "circle",
@@ -145,8 +147,7 @@ def random_points(n: int, dim: int, seed: int) -> Points:
 def fibonacci(n: int) -> Points:
     """n points along a spiral on S^2, nearly evenly spaced, with equal weights.
 
-    Heights 1 - (2j+1)/n, angles 2 pi j/golden ratio (Gonzalez 2010, Mathematical Geosciences 42,
-    p. 49).  The rule is exact for no degree.
+    See `ntkspec.trainer.designs.spiral`.  The rule is exact for no degree.
 
     Examples
     --------
@@ -154,12 +155,7 @@ def fibonacci(n: int) -> Points:
     0
     """
     n = _checked_size(n, 3)
-    j = np.arange(n)
-    height = 1.0 - (2.0 * j + 1.0) / n
-    angle = np.pi * (math.sqrt(5.0) - 1.0) * j
-    radius = np.sqrt((1.0 - height) * (1.0 + height))
-    x = np.stack((radius * np.cos(angle), radius * np.sin(angle), height), axis=1)
-    return Points(_unit(x), np.full(n, 1.0 / n), "fibonacci", 0)
+    return Points(_unit(spiral(n, n)), np.full(n, 1.0 / n), "fibonacci", 0)
 
 
 def product_rule(degree: int, dim: int) -> Points:
@@ -307,7 +303,9 @@ def _rejected(
     bound, kept, total, proposed = 0.0, list[Array](), 0, 0
     while total < n:
         x = _unit(generator.standard_normal((PROPOSALS, dim)))
-        values, chances = _densities(density, x), generator.random(PROPOSALS)
+        values, chances = function_values(density, x, "density"), generator.random(PROPOSALS)
+        if values.min() < 0.0:
+            raise NtkspecError(f"density is {values.min():g} at a point; it must not be negative")
         if values.max() > bound:
             # The points so far were drawn with too low a bound.
             bound, kept, total, proposed = float(values.max()), [], 0, 0
@@ -322,21 +320,6 @@ def _rejected(
                 f"{n} are needed"
             )
     return np.ascontiguousarray(np.concatenate(kept)[:n])
-
-
-def _densities(density: Callable[[Array], ArrayLike], x: Array) -> Array:
-    try:
-        values = np.asarray(density(x), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise NtkspecError(f"density failed on an (m, dim) array: {error}") from error
-    if values.shape != x.shape[:1]:
-        raise NtkspecError(
-            f"density returned shape {values.shape} for {x.shape[0]} points; it must map (m, dim) "
-            "to (m,)"
-        )
-    if not (np.isfinite(values).all() and (values >= 0.0).all()):
-        raise NtkspecError("density must be finite and non-negative everywhere")
-    return values
 
 
 def _checked_concentration(concentration: float | None, default: float) -> float:
@@ -376,16 +359,6 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
     return Points(array, given, "array", exact_degree(array, given))
 
 
-def checked_residual(r: ArrayLike, points: Points) -> Array:
-    """Return values at points as a contiguous (n,) array of float64, or raise."""
-    values = np.ascontiguousarray(r, dtype=np.float64)
-    if values.shape != (points.n,):
-        raise NtkspecError(
-            f"r has the shape {values.shape}; give one value for each of {points.n} points"
-        )
-    return values
-
-
 def _unit(x: Array) -> Array:
     return np.ascontiguousarray(x / np.linalg.norm(x, axis=1)[:, np.newaxis])
 
@@ -407,14 +380,7 @@ def _check_distinct(x: Array) -> None:
 
 
 def _checked_weights(weights: ArrayLike, n: int) -> Array:
-    try:
-        array = np.array(weights, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError("weights must be an array of numbers, one for each point") from None
-    if array.shape != (n,):
-        raise NtkspecError(
-            f"weights of shape {array.shape} are not allowed; give one for each of {n} points"
-        )
+    array = checked_values(weights, n, "weights")
     bad = np.flatnonzero(~(array >= 0.0))
     if bad.size:
         raise NtkspecError(f"weights[{bad[0]}] = {array[bad[0]]} is not allowed; it must be >= 0")

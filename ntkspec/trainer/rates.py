@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import one_of
+from ntkspec.results import Value
 
 __all__ = [
     "DecayRate",
@@ -113,8 +115,8 @@ class SeedSummary:
     high: float | None
 
 
-@dataclass(frozen=True)
-class WidthPower:
+@dataclass(frozen=True, eq=False)
+class WidthPower(Value):
     """The power of the width with which the scatter over seeds falls: width^-power.
 
     Attributes
@@ -184,7 +186,6 @@ def decay_rate(
     steps: ArrayLike,
     values: ArrayLike,
     kind: Literal["amplitude", "energy"] = "amplitude",
-    window: tuple[float, float] = WINDOW,
 ) -> DecayRate:
     """Rate per step at which an amplitude decays.
 
@@ -196,8 +197,6 @@ def decay_rate(
         Signed amplitudes, or energies, whose square roots decay.  Values from the first non-finite
         one on are ignored.
     kind : {"amplitude", "energy"}
-    window : (float, float)
-        Fractions of the start, 1 > upper > lower > 0, between which the rate is fitted.
 
     Returns
     -------
@@ -206,14 +205,14 @@ def decay_rate(
     Raises
     ------
     NtkspecError
-        If the shapes do not fit, steps do not increase, an energy is negative, or the window is
-        not allowed.
+        If the shapes do not fit, steps do not increase, or an energy is negative.
 
     Notes
     -----
     log abs(a_t) = log abs(a_0) + t log(1 - rate) is fitted by least squares to the records from the
-    first in the window to the last before the amplitude leaves it or changes sign.  With fewer than
-    three records the neighbouring ones are used too, down to 1/1000 of the start.
+    first in the window (0.9 to 0.1 of the start) to the last before the amplitude leaves it or
+    changes sign.  With fewer than three records the neighbouring ones are used too, down to 1/1000
+    of the start.
 
     Examples
     --------
@@ -223,15 +222,15 @@ def decay_rate(
     >>> decay_rate(steps, np.ones(200)).status
     'not decaying'
     """
-    t, ratio = _relative(steps, values, kind, window)
+    t, ratio = _relative(steps, values, kind)
     if ratio.size == 0:
         return DecayRate("no start")
-    high, low = window
+    high, low = WINDOW
     out = (ratio < low).nonzero()[0]
     end = int(out[0]) if out.size else ratio.size
-    if end == ratio.size and ratio.min() > min(REACH, high):
-        fell = ratio[-1] < 1.0
-        return DecayRate("too short" if fell else "not decaying", bound=_bound(t[-1] - t[0]))
+    if end == ratio.size and ratio.min() > REACH:
+        bound = -math.expm1(math.log(REACH) / (t[-1] - t[0]))
+        return DecayRate("too short" if ratio[-1] < 1.0 else "not decaying", bound=bound)
     inside = (ratio[:end] <= high).nonzero()[0]
     first = int(inside[0]) if inside.size else end
     end = _before_floor(t, ratio, first, end)
@@ -243,14 +242,9 @@ def decay_rate(
     return _fitted(t[first:end], np.log(ratio[first:end]))
 
 
-def _relative(
-    steps: ArrayLike, values: ArrayLike, kind: str, window: tuple[float, float]
-) -> tuple[Vector, Vector]:
+def _relative(steps: ArrayLike, values: ArrayLike, kind: str) -> tuple[Vector, Vector]:
     """Steps, and amplitudes divided by the first one; empty if that is 0."""
-    if kind not in ("amplitude", "energy"):
-        raise NtkspecError(f"kind = {kind!r} is not allowed; use 'amplitude' or 'energy'")
-    if not 1.0 > window[0] > window[1] > 0.0:
-        raise NtkspecError(f"window = {window!r} is not allowed; give 1 > upper > lower > 0")
+    one_of(kind, "kind", ("amplitude", "energy"))
     t, a = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if t.ndim != 1 or t.shape != a.shape or t.size < 2:
         raise NtkspecError(
@@ -269,10 +263,6 @@ def _relative(
     if a.size < 2 or a[0] == 0.0:
         return t[:0], a[:0]
     return t, a / a[0]
-
-
-def _bound(steps: float) -> float:
-    return -math.expm1(math.log(REACH) / steps)
 
 
 def _before_floor(t: Vector, ratio: Vector, first: int, end: int) -> int:
@@ -303,15 +293,13 @@ def _slope(t: Vector, y: Vector) -> float:
     return float(centred @ (y - y.mean()) / (centred @ centred))
 
 
-def summarize(values: ArrayLike, level: float = 0.95) -> SeedSummary:
-    """Mean over seeds with Student's t interval.
+def summarize(values: ArrayLike) -> SeedSummary:
+    """Mean over seeds with Student's 95 % interval.
 
     Parameters
     ----------
     values : (S,) array_like
         One for each seed, S >= 1, finite.
-    level : float
-        Confidence level of the interval, 0 < level < 1.
 
     Returns
     -------
@@ -320,7 +308,7 @@ def summarize(values: ArrayLike, level: float = 0.95) -> SeedSummary:
     Raises
     ------
     NtkspecError
-        If there are no values, a value is not finite, or level is not allowed.
+        If there are no values, or a value is not finite.
 
     Examples
     --------
@@ -330,14 +318,12 @@ def summarize(values: ArrayLike, level: float = 0.95) -> SeedSummary:
     >>> summarize([1.0]).low is None
     True
     """
-    if not 0.0 < level < 1.0:
-        raise NtkspecError(f"level = {level!r} is not allowed; give 0 < level < 1")
     x = _finite(values, "values")
     mean = float(x.mean())
     if x.size == 1:
         return SeedSummary(1, mean, None, None, None)
     deviation = float(x.std(ddof=1))
-    half = _student(x.size - 1, level) * deviation / math.sqrt(x.size)
+    half = _student(x.size - 1) * deviation / math.sqrt(x.size)
     return SeedSummary(x.size, mean, deviation, mean - half, mean + half)
 
 
@@ -348,10 +334,10 @@ def _finite(values: ArrayLike, name: str) -> Vector:
     return x
 
 
-def _student(freedom: int, level: float = 0.95) -> float:
+def _student(freedom: int) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, 0.5 + level / 2.0))
+    return float(stdtrit(freedom, 0.975))
 
 
 def width_power(series: Sequence[Mapping[int, ArrayLike]]) -> WidthPower:

@@ -28,8 +28,13 @@ from ntkspec.jobs.recipes import (
     structured_value,
 )
 from ntkspec.ranges import whole_numbers
+from ntkspec.trainer.network import Precision, Trained
+from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, Weight
+from ntkspec.trainer.targets import Kind
 
 __all__ = [
+    "DATA_KEYS",
     "DataRecipe",
     "Exponent",
     "LossRecipe",
@@ -50,7 +55,8 @@ MOST_MEMBERS = 10_000
 MOST_DIM = 1024
 MOST_DEGREE = 4096
 USUAL_RECORDS = 201
-#: Keys that say which points, for each kind: required ones and optional ones.
+#: Keys that say which points, for each kind: required and optional ones, in the order of the
+#: arguments of the function that makes them.
 DATA_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "circle": (("points",), ()),
     "random": (("points",), ("dim", "seed")),
@@ -74,19 +80,13 @@ TARGET_KEYS = {
 
 Count = Annotated[int, Between(2, 10**6)]
 Seed = Annotated[int, Between(0, 2**31)]
-
-
-def _numbers(kind: Any) -> Read:
-    """Read different values: one, or a list."""
-    return Read(
-        lambda value, path: structured_value(Annotated[tuple[kind, ...], DISTINCT], value, path)
-    )
+Degree = Annotated[int, Between(0, MOST_DEGREE)]
 
 
 def _seeds(value: Any, path: KeyPath) -> tuple[int, ...]:
     """Read a list of seeds, or how many to take from 0 on."""
     if isinstance(value, list):
-        return tuple(_numbers(Seed).function(value, path))
+        return tuple(structured_value(Annotated[tuple[Seed, ...], DISTINCT], value, path))
     return tuple(range(structured_value(Annotated[int, Between(1, MOST_MEMBERS)], value, path)))
 
 
@@ -97,16 +97,12 @@ def _degrees(value: Any, path: KeyPath) -> tuple[int, ...]:
             value = whole_numbers(value, "degree", 0, MOST_DEGREE).tolist()
         except NtkspecError as error:
             raise Fault(str(error), path) from None
-    return tuple(_numbers(Annotated[int, Between(0, MOST_DEGREE)]).function(value, path))
-
-
-def _exponents(value: Any, path: KeyPath) -> tuple[Exponent, ...]:
-    return tuple(_numbers(Annotated[Any, Read(_exponent)]).function(value, path))
+    return tuple(structured_value(Annotated[tuple[Degree, ...], DISTINCT], value, path))
 
 
 def _exponent(value: Any, path: KeyPath) -> Exponent:
-    if isinstance(value, str) and value in ("l2", "auto"):
-        return value  # type: ignore[return-value]
+    if value in ("l2", "auto"):
+        return value  # type: ignore[no-any-return]
     try:
         return float(structured_value(Annotated[float, Between(-100, 100)], value, path)) + 0.0
     except Fault:
@@ -161,8 +157,8 @@ class NetworkRecipe:
     power: int | None = None
     antisymmetric: bool = True
     weight_variance: Annotated[float, Between(0.01, 10000.0)] = 1.0
-    trained: Literal["hidden", "all"] = "hidden"
-    precision: Literal["float64", "float32"] = "float64"
+    trained: Trained = "hidden"
+    precision: Precision = "float64"
 
     def __post_init__(self) -> None:
         if self.sigma.derivative is None:
@@ -223,8 +219,8 @@ class DataRecipe:
     degree: Annotated[int, Between(1, MOST_DEGREE)] | None = None
     dim: Annotated[int, Between(2, MOST_DIM)] | None = None
     seed: Seed = 0
-    density: Literal["cap", "cluster"] = "cap"
-    concentration: Annotated[float, Between(0.0, 1e6)] | None = None
+    density: Density = "cap"
+    concentration: Annotated[float, Between(0.0, MOST_CONCENTRATION)] | None = None
     weights: Literal["uniform", "quadrature"] | None = None
     grid: Count | None = None
     file: str = ""
@@ -274,9 +270,7 @@ class TargetRecipe:
     (1.0, 1.0)
     """
 
-    kind: Annotated[
-        Literal["sine", "cosine", "zonal", "basis", "samples"], Key(example='kind = "zonal"')
-    ]
+    kind: Annotated[Literal[Kind, "samples"], Key(example='kind = "zonal"')]
     degrees: Annotated[tuple[int, ...], Read(_degrees)] = ()
     amplitudes: tuple[float, ...] = ()
     index: tuple[Seed, ...] = ()
@@ -345,10 +339,18 @@ class LossRecipe:
     'power'
     """
 
-    exponents: Annotated[tuple[Exponent, ...], Read(_exponents), Key("s")] = ("l2",)
-    weight: Literal["power", "laplacian"] = "power"
-    max_degree: Annotated[int, Between(0, MOST_DEGREE)] | None = None
+    exponents: Annotated[tuple[Annotated[Exponent, Read(_exponent)], ...], DISTINCT, Key("s")] = (
+        "l2",
+    )
+    weight: Weight = "power"
+    max_degree: Degree | None = None
     step_size: Annotated[float | None, Read(_step_size)] = None
+
+    def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss:
+        """Return the loss with an exponent at points; None is plain L2."""
+        if s is None:
+            return L2Loss(points)
+        return SobolevLoss(points, s, self.weight, self.max_degree)
 
 
 @dataclass(frozen=True)
@@ -402,15 +404,9 @@ class RunRecipe:
 
     Examples
     --------
-    >>> recipe = parse_run_recipe('''
-    ... steps = 20
-    ... network = {activation = "relu", width = [64, 128], seeds = 2}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... ''')
+    >>> recipe = read_run_recipe(run_recipe_path)
     >>> recipe.steps, len(recipe.members), recipe.record_steps[:4]
-    (20, 8, array([0, 1, 2, 3]))
+    (20, 2, array([0, 1, 2, 3]))
     """
 
     steps: Annotated[int, Between(1, 10**9), Key(example="steps = 4000")]

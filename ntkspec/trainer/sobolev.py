@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +11,10 @@ from scipy import fft
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
-from ntkspec.parameters import as_number, shown, whole_number
-from ntkspec.trainer.harmonics import Basis, count, multiplicity
-from ntkspec.trainer.points import Points, checked_residual
+from ntkspec.parameters import as_number, one_of, shown, whole_number
+from ntkspec.trainer.checks import checked_values
+from ntkspec.trainer.harmonics import Basis, count, largest_degree, multiplicity
+from ntkspec.trainer.points import Points
 
 __all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
 
@@ -26,7 +27,19 @@ MOST_WEIGHT = 1e150
 MOST_BYTES = 2**31
 
 
-class L2Loss:
+class _Quadratic:
+    """1/2 r' P r, where `apply` returns P r."""
+
+    def apply(self, r: ArrayLike) -> Array:
+        """P r: (n,) -> (n,)."""
+        raise NotImplementedError
+
+    def value(self, r: ArrayLike) -> float:
+        """1/2 r' P r."""
+        return 0.5 * float(np.sum(np.asarray(r, dtype=np.float64) * self.apply(r)))
+
+
+class L2Loss(_Quadratic):
     """1/2 sum_i c_i r_i^2.
 
     Examples
@@ -45,11 +58,7 @@ class L2Loss:
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._weights * checked_residual(r, self.points)
-
-    def value(self, r: ArrayLike) -> float:
-        """1/2 r' P r."""
-        return 0.5 * float(np.sum(np.asarray(r, dtype=np.float64) * self.apply(r)))
+        return self._weights * checked_values(r, self.points.n, "r")
 
     def matrix(self) -> Array:
         """P, (n, n)."""
@@ -60,7 +69,7 @@ class L2Loss:
         return np.ones(np.shape(np.asarray(degrees)))
 
 
-class SobolevLoss:
+class SobolevLoss(_Quadratic):
     """1/2 r' P r, which weights the component of r of each degree k by mu_k.
 
     Parameters
@@ -107,10 +116,10 @@ class SobolevLoss:
         self, points: Points, s: float, weight: Weight = "power", max_degree: int | None = None
     ) -> None:
         self.points = points
-        self.s = _checked_exponent(s)
-        if weight not in ("power", "laplacian"):
-            raise NtkspecError(f"weight = {weight!r} is not allowed; use 'power' or 'laplacian'")
-        self.weight: Weight = weight
+        self.s = as_number(s)
+        if not math.isfinite(self.s):
+            raise NtkspecError(f"s = {shown(s)} is not allowed; it must be a finite number")
+        self.weight: Weight = one_of(weight, "weight", get_args(Weight))
         self.max_degree = _checked_max_degree(points, max_degree)
         mu = self.multiplier(np.arange(self.max_degree + 1))
         self.operator: Fourier | Factored
@@ -121,11 +130,7 @@ class SobolevLoss:
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self.operator.apply(checked_residual(r, self.points))
-
-    def value(self, r: ArrayLike) -> float:
-        """1/2 r' P r."""
-        return 0.5 * float(np.sum(np.asarray(r, dtype=np.float64) * self.apply(r)))
+        return self.operator.apply(checked_values(r, self.points.n, "r"))
 
     def matrix(self) -> Array:
         """P, (n, n), symmetric."""
@@ -205,18 +210,14 @@ def _projections(points: Points, mu: Array) -> Factored:
     The factor has at most as many rows as there are points, so it is never larger than P.
     """
     degree = mu.size - 1
-    _check_bytes(points, degree)
-    root = np.repeat(np.sqrt(mu), [multiplicity(points.dim, k) for k in range(degree + 1)])
-    return Factored(Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights)
-
-
-def _check_bytes(points: Points, degree: int) -> None:
     needed = 8 * points.n * count(points.dim, degree)
     if needed > MOST_BYTES:
         raise NtkspecError(
             f"max_degree = {degree} at {points.n} points is not allowed: P takes "
             f"{needed:.3g} bytes, and the most is {MOST_BYTES:.3g}"
         )
+    root = np.repeat(np.sqrt(mu), [multiplicity(points.dim, k) for k in range(degree + 1)])
+    return Factored(Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights)
 
 
 def resolved_degree(points: Points) -> int:
@@ -239,32 +240,17 @@ def resolved_degree(points: Points) -> int:
     """
     if points.equispaced:
         return points.n // 2
-    return points.exact_degree // 2 or _most_degree(points.dim, points.n // 2)
-
-
-def _most_degree(dim: int, harmonics: int) -> int:
-    """Largest degree up to which there are at most so many harmonics."""
-    degree = 0
-    while count(dim, degree + 1) <= harmonics:
-        degree += 1
-    return degree
+    return points.exact_degree // 2 or largest_degree(points.dim, points.n // 2)
 
 
 def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if max_degree is None:
         return resolved_degree(points)
     degree = whole_number(max_degree, "max_degree", least=0)
-    most = points.n // 2 if points.equispaced else _most_degree(points.dim, points.n)
+    most = points.n // 2 if points.equispaced else largest_degree(points.dim, points.n)
     if degree > most:
         raise NtkspecError(
             f"max_degree = {degree} is not allowed; {points.n} points in dim = {points.dim} "
             f"resolve degrees up to {most}"
         )
     return degree
-
-
-def _checked_exponent(s: float) -> float:
-    value = as_number(s)
-    if not math.isfinite(value):
-        raise NtkspecError(f"s = {shown(s)} is not allowed; it must be a finite number")
-    return value

@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, is_one_of, shown, whole_number
-from ntkspec.trainer.harmonics import (
-    Basis,
+from ntkspec.parameters import number, one_of, whole_number
+from ntkspec.trainer.checks import (
     checked_degree,
+    checked_values,
     checked_vectors,
-    count,
-    harmonic,
-    zonal,
+    function_values,
 )
+from ntkspec.trainer.harmonics import Basis, count, harmonic, zonal
 from ntkspec.trainer.points import Points
 
 __all__ = ["FunctionTarget", "Kind", "SampledTarget", "Target", "Term", "target_of"]
@@ -75,10 +74,8 @@ class Term:
         set_ = object.__setattr__
         set_(self, "degree", checked_degree(self.degree))
         set_(self, "index", whole_number(self.index, "index", least=0))
-        set_(self, "amplitude", _checked_amplitude(self.amplitude))
-        if not is_one_of(self.kind, get_args(Kind)):
-            names = "', '".join(get_args(Kind))
-            raise NtkspecError(f"kind = {shown(self.kind)} is not allowed; use one of '{names}'")
+        set_(self, "amplitude", number(self.amplitude, "amplitude", -1e100, 1e100))
+        one_of(self.kind, "kind", get_args(Kind))
         if self.kind == "sine" and self.degree == 0:
             raise NtkspecError("degree = 0 is not allowed for kind 'sine'; it must be >= 1")
         if self.pole is not None:
@@ -241,8 +238,11 @@ class SampledTarget:
     last: int
 
     def __init__(self, points: Points, samples: ArrayLike, last: int) -> None:
+        values = checked_values(samples, points.n, "samples", finite=True).copy()
+        if not values.any():
+            raise NtkspecError("samples are all 0: there is nothing to learn")
         object.__setattr__(self, "points", points)
-        object.__setattr__(self, "samples", _checked_samples(samples, points.n))
+        object.__setattr__(self, "samples", values)
         object.__setattr__(self, "last", whole_number(last, "last", least=0))
 
     @cached_property
@@ -284,23 +284,6 @@ class SampledTarget:
         return values / np.linalg.norm(part)
 
 
-def _checked_samples(samples: ArrayLike, n: int) -> Array:
-    try:
-        values = np.array(samples, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NtkspecError("samples must be numbers, one for each point") from None
-    if values.shape != (n,):
-        raise NtkspecError(
-            f"samples of shape {values.shape} are not allowed; give one for each of {n} points"
-        )
-    if not np.isfinite(values).all():
-        i = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise NtkspecError(f"samples[{i}] = {values[i]} is not allowed; all must be finite")
-    if not values.any():
-        raise NtkspecError("samples are all 0: there is nothing to learn")
-    return values
-
-
 @dataclass(frozen=True)
 class FunctionTarget:
     """A user's function as target: it has values, but no known degrees.
@@ -317,22 +300,7 @@ class FunctionTarget:
 
     def values(self, x: ArrayLike) -> Array:
         """Values at points on the sphere, (n, dim) -> (n,)."""
-        array = checked_vectors(x)
-        try:
-            values = np.array(self.function(array), dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise NtkspecError(f"the target's function failed on an (n, dim) array: {error}") from (
-                error
-            )
-        if values.shape != array.shape[:1]:
-            raise NtkspecError(
-                f"the target's function returned shape {values.shape} for {array.shape[0]} points; "
-                "it must map (n, dim) to (n,)"
-            )
-        if not np.isfinite(values).all():
-            i = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise NtkspecError(f"the target's function is {values[i]} at points[{i}]")
-        return values
+        return function_values(self.function, checked_vectors(x), "the target's function")
 
     def component(self, degree: int, x: ArrayLike) -> None:
         """None: the components of a user's function are not known."""
@@ -349,39 +317,16 @@ def target_of(function: Callable[[Array], ArrayLike]) -> FunctionTarget:
 
     Examples
     --------
-    A descent uses the values at its points, without a recipe:
+    `ntkspec.trainer.descent.Descent` uses the values at its points; their degrees are:
 
-    >>> from ntkspec.activations import activation
-    >>> from ntkspec.trainer.descent import Descent
-    >>> from ntkspec.trainer.network import start
     >>> from ntkspec.trainer.points import circle
-    >>> from ntkspec.trainer.sobolev import SobolevLoss
     >>> points, target = circle(32), target_of(lambda x: np.abs(x[:, 0]) - 0.5)
-    >>> network = start(activation("relu"), 1024, points.dim, seed=0)
-    >>> loss = SobolevLoss(points, s=1.0)
-    >>> descent = Descent(network, points.x, target.values(points.x), loss)
-    >>> before = descent.loss
-    >>> descent.advance(200)
-    >>> bool(descent.loss < 1e-2 * before)
-    True
-
-    Degrees of the values at the points:
-
     >>> SampledTarget(points, target.values(points.x), last=6).degrees
     (0, 2, 4, 6)
     """
     if not callable(function):
         raise NtkspecError(f"function = {function!r} is not allowed; it must be callable")
     return FunctionTarget(function)
-
-
-def _checked_amplitude(amplitude: float) -> float:
-    value = as_number(amplitude)
-    if not abs(value) <= 1e100:
-        raise NtkspecError(
-            f"amplitude = {shown(amplitude)} is not allowed; it must be a number up to 1e100"
-        )
-    return value
 
 
 def _checked_pole(pole: tuple[float, ...]) -> tuple[float, ...]:

@@ -18,25 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from command_line import ntkspec as run
 from table_numbers import altered, reseal
 
 import ntkspec
-from ntkspec.cli import main
 from ntkspec.sweeps import External
 
 COMMANDS = (
     "eig", "certify", "predict", "sweep", "merge", "verify", "info", "export", "fit", "plot",
     "train", "compare", "explore",
 )  # fmt: skip
-
-
-def run(*arguments: str) -> Result:
-    """Run the command line in this process; what it raises is a failure of the test."""
-    result = CliRunner().invoke(main, arguments)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def process(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -323,11 +315,10 @@ def test_sweep_without_a_target(tmp_path: Path) -> None:
     assert "Missing option '-o'" in result.stderr
 
 
-def test_what_happens_in_json(tmp_path: Path) -> None:
+def test_the_log_of_a_sweep_is_json(tmp_path: Path, at_hand: External) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    recipe, table = str(tmp_path / "recipe.toml"), str(tmp_path / "table.h5")
-    result = process("sweep", recipe, "-o", table, "--workers", "1", "--log-json")
-    assert result.returncode == 0, result.stderr
+    result = sweep(tmp_path, "--scheduler", at_hand.address, "--log-json")
+    assert result.exit_code == 0, result.stderr
     events = [json.loads(line) for line in result.stderr.splitlines()]
     assert {"cluster", "progress"} == {event["event"] for event in events}
     last = events[-1]
@@ -388,23 +379,27 @@ except BaseException:
 
 
 @pytest.mark.parametrize(
-    ("losing", "error", "least", "most"),
-    [(IN_A_FINALIZER, "KeyboardInterrupt", 0, 2), (SWALLOWED, "interrupted; again", 4, 20)],
+    ("losing", "code", "error", "least", "most"),
+    [
+        (IN_A_FINALIZER, 1, "ntkspec.cli.interrupts.Interrupt: 130", 0, 2),  # a traceback
+        (SWALLOWED, 130, "interrupted; again", 4, 20),
+    ],
+    ids=["in a finalizer", "swallowed"],
 )
 def test_lost_interrupt_ends_the_process_all_the_same(
-    losing: str, error: str, least: float, most: float
+    losing: str, code: int, error: str, least: float, most: float
 ) -> None:
     body = textwrap.indent(losing + "time.sleep(60)", "    ")
-    code = f"""
+    program = f"""
 import signal, time
 from ntkspec.cli.interrupts import ending_soon
 print(time.monotonic(), flush=True)
 with ending_soon("interrupted; again"):
 {body}
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert least < time.monotonic() - float(result.stdout) < most
-    assert result.returncode in (130, -signal.SIGINT)
+    assert result.returncode == code
     assert result.stderr.splitlines()[-1].startswith(error)
     assert "ignored" not in result.stderr
 
@@ -418,7 +413,8 @@ def test_info(table: str) -> None:
 
 
 def test_verify(table: str) -> None:
-    result = run("verify", table, "--samples", "12", "--digits", "20", "--seed", "7", "--all")
+    options = ("--samples", "12", "--digits", "20", "--seed", "7", "--all", "--workers", "1")
+    result = run("verify", table, *options)
     assert result.exit_code == 0
     assert result.stdout.count(" ok ") == 12
     last = result.stdout.splitlines()[-1]
@@ -455,7 +451,7 @@ def test_damaged_table_exits_3_and_says_where(table: str, tmp_path: Path) -> Non
     shutil.copy(table, damaged)
     with altered(damaged) as file:
         file["tanh"]["eigenvalue"][1, 3] *= 1 + 1e-9
-    result = run("verify", str(damaged), "--samples", "1", "--digits", "20")
+    result = run("verify", str(damaged), "--samples", "1", "--digits", "20", "--workers", "1")
     assert result.exit_code == 3
     assert "damaged.h5: tanh is damaged" in result.stderr
     damaged.write_bytes(damaged.read_bytes()[:3000])

@@ -9,9 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec
 
-from ntkspec.cli import main
 from ntkspec.compare import compare
 from ntkspec.plots import run_picture
 from ntkspec.plots.training import _draw, run_panels
@@ -43,10 +42,6 @@ network = {activation = "relu", width = 64}
 data = {kind = "product", degree = 8}
 target = {kind = "zonal", degrees = [1, 2], amplitudes = 0.3}
 """
-
-
-def ntkspec(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +267,7 @@ def test_compare_says_the_same_in_every_format(rates, tmp_path):
     ] + [(limit.loss, "inf", str(limit.degree)) for limit in wanted.extrapolated]
     assert "scatter over seeds ~ width^-p, p = " in text
     for row in wanted.rows:
-        assert not row.reason or f"no verdict: {row.reason}\n  " in text
+        assert not row.points.reason or f"no verdict: {row.points.reason}\n  " in text
 
 
 def test_samples_are_compared_drawn_and_told_of(samples, tmp_path):

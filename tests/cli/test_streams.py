@@ -27,6 +27,7 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.text import CsvWriter, printable
 from ntkspec.sweeps import run_shard
 from ntkspec.sweeps.merge import merge
+from ntkspec.tables import open_table
 from ntkspec.tables.atlas import atlas_path
 from ntkspec.trainer.runs import train_run
 
@@ -239,6 +240,55 @@ def test_a_verification_that_is_ended(tmp_path, workers, number, code):
     assert time.monotonic() - begun < 10
     assert process.returncode == code and said.splitlines()[-1] == "interrupted"
     assert not psutil.wait_procs(children, timeout=5)[1]
+
+
+def test_an_interrupt_while_a_table_is_read_is_not_taken_for_damage(folder):
+    """At every call of a function of the module that reads HDF5, callbacks of HDF5 included."""
+    reader = str(PACKAGE / "files" / "structure.py")
+
+    def read(at):
+        """Interrupt a reading at a call; return the number of calls."""
+        seen = 0
+
+        def trace(frame, event, argument):
+            nonlocal seen
+            seen += frame.f_code.co_filename == reader
+            if seen == at:
+                raise KeyboardInterrupt
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            with open_table(folder / "t.h5") as table:
+                table.select("relu", 3, 1)
+        finally:
+            sys.settrace(before)
+        return seen
+
+    calls = read(-1)
+    assert calls > 50
+    for at in range(1, calls + 1):
+        with pytest.raises(KeyboardInterrupt):
+            read(at)
+
+
+@pytest.mark.parametrize("number,code", [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_during_an_import_ends_with_its_exit_code(tmp_path, number, code):
+    """Imports execute code compiled from strings, for named tuples and data classes."""
+    program = f"""
+import signal
+from ntkspec.cli import main
+
+@main.command()
+def stop():
+    exec("signal.raise_signal(signal.{number})", {{"signal": signal}})
+
+main(["stop"])
+"""
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-m", "program"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "interrupted\n")
 
 
 def started(words):

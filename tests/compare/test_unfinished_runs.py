@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,8 @@ import time
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec
 
-from ntkspec.cli import main
 from ntkspec.compare import compare
 from ntkspec.plots import run_picture
 from ntkspec.plots.comparison import comparison_picture
@@ -56,17 +56,13 @@ def stop_in(monkeypatch, number: int, error: type[BaseException]) -> None:
     monkeypatch.setattr(training.Descent, "advance", stopping)
 
 
-def unfinished(folder, monkeypatch, number: int, error: type[BaseException] = KeyboardInterrupt):
+def unfinished(folder, number: int, error: type[BaseException] = KeyboardInterrupt):
     (folder / "r.toml").write_text(RECIPE)
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         stop_in(patch, number, error)
         with pytest.raises(error):
             train_run(folder / "r.toml", folder / "run.h5", threads=1, checkpoint=0.0)
     return folder / "run.h5"
-
-
-def ntkspec(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +71,12 @@ def whole(tmp_path_factory):
     (folder / "r.toml").write_text(RECIPE)
     train_run(folder / "r.toml", folder / "run.h5", threads=1)
     return folder / "run.h5"
+
+
+@pytest.fixture(scope="module")
+def stopped_in_the_fifth(tmp_path_factory):
+    """Four trainings are finished, and one is in its middle."""
+    return unfinished(tmp_path_factory.mktemp("stopped"), 4)
 
 
 def test_a_whole_run_misses_nothing(whole):
@@ -88,8 +90,8 @@ def test_a_whole_run_misses_nothing(whole):
 @pytest.mark.parametrize(
     ("number", "error"), [(0, KeyboardInterrupt), (2, Stopped), (9, KeyboardInterrupt)]
 )
-def test_what_is_missing_is_named(whole, tmp_path, monkeypatch, number, error):
-    path = unfinished(tmp_path, monkeypatch, number, error)
+def test_what_is_missing_is_named(whole, tmp_path, number, error):
+    path = unfinished(tmp_path, number, error)
     run = open_run(path)
     status = "interrupted" if error is KeyboardInterrupt else "training"
     done = run.members[number].steps_done
@@ -139,8 +141,8 @@ def test_what_is_missing_is_named(whole, tmp_path, monkeypatch, number, error):
         assert done or limit["points"]["verdict"] == "no verdict"
 
 
-def test_pictures_say_it(tmp_path, monkeypatch):
-    path = unfinished(tmp_path, monkeypatch, 4)
+def test_pictures_say_it(stopped_in_the_fifth, tmp_path):
+    path = stopped_in_the_fifth
     run = open_run(path)
     comparison_picture(compare(run), run, [tmp_path / "c.svg"])
     run_picture(run, [tmp_path / "r.svg"], tmp_path / "r.csv")
@@ -161,8 +163,8 @@ def test_pictures_say_it(tmp_path, monkeypatch):
     assert result.exit_code == 1 and (tmp_path / "c.png").exists()
 
 
-def test_with_nothing_finished_there_is_no_picture(tmp_path, monkeypatch):
-    path = unfinished(tmp_path, monkeypatch, 0)
+def test_with_nothing_finished_there_is_no_picture(tmp_path):
+    path = unfinished(tmp_path, 0)
     for command in ("plot", "compare"):
         result = ntkspec(command, path, "-o", tmp_path / "c.png")
         assert result.exit_code == 2 and "Traceback" not in result.output
@@ -171,16 +173,16 @@ def test_with_nothing_finished_there_is_no_picture(tmp_path, monkeypatch):
     assert result.exit_code == 1 and "0 of 12 trainings are finished" in result.stdout
 
 
-def test_info_counts_what_is_finished(tmp_path, monkeypatch):
-    path = unfinished(tmp_path, monkeypatch, 4)
-    text = ntkspec("info", path).stdout
+def test_info_counts_what_is_finished(stopped_in_the_fifth):
+    text = ntkspec("info", stopped_in_the_fifth).stdout
     assert "5 of 12 trainings have begun, 4 are finished" in text
 
 
 @pytest.mark.parametrize("at", [0.3, 0.7, None])
-def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch, at):
+def test_a_damaged_checkpoint_is_named(stopped_in_the_fifth, tmp_path, at):
     """A byte is flipped, or half of the file is gone; the others are compared."""
-    path = unfinished(tmp_path, monkeypatch, 4)
+    shutil.copytree(stopped_in_the_fifth.parent, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / stopped_in_the_fifth.name
     run = open_run(path)
     victim = run.members[1]._file
     content = bytearray(victim.read_bytes())

@@ -22,7 +22,9 @@ dims = [2, 3, 1000]
 degrees = "0:402:3"
 [checks]
 samples = 1
-digits = 30
+digits = 20
+max_dim = 3
+max_degree = 9
 [[networks]]
 activation = ["relu", "tanh"]
 """

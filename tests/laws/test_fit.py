@@ -6,11 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec
 from sweeping import make_table
 
 from ntkspec import fit
-from ntkspec.cli import main
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
 from ntkspec.laws.fit import fit_law
@@ -43,13 +42,6 @@ def table(tmp_path_factory):
     (folder / "recipe.toml").write_text(RECIPE)
     make_table(folder / "recipe.toml", folder / "t.h5")
     return folder / "t.h5"
-
-
-def run(*arguments):
-    result = CliRunner().invoke(main, [str(x) for x in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def test_the_table_supports_what_is_derived(table):
@@ -134,15 +126,15 @@ def test_bad_data_are_refused():
 
 
 def test_command_line_text(table):
-    result = run("fit", table, "--dim", "3", "--network", "tanh")
+    result = ntkspec("fit", table, "--dim", "3", "--network", "tanh")
     assert result.exit_code == 0
     assert "stretched" in result.output
     assert "3.2175" in result.output
 
 
 def test_command_line_csv_and_json_agree(table):
-    rows = list(csv.DictReader(io.StringIO(run("fit", table, "--format", "csv").output)))
-    found = json.loads(run("fit", table, "--format", "json").output)
+    rows = list(csv.DictReader(io.StringIO(ntkspec("fit", table, "--format", "csv").output)))
+    found = json.loads(ntkspec("fit", table, "--format", "json").output)
     assert len(rows) == len(found) == 24
     assert {row["law"] for row in rows} == {"power", "stretched", "geometric"}
     assert float(rows[0]["power"]) == found[0]["power"]
@@ -150,9 +142,9 @@ def test_command_line_csv_and_json_agree(table):
 
 
 def test_what_is_not_there_is_a_sentence(table):
-    assert run("fit", table, "--dim", "5").exit_code == 2
-    assert run("fit", table, "--network", "relu_power").exit_code == 2
-    assert run("fit", str(table) + "x").exit_code == 3
+    assert ntkspec("fit", table, "--dim", "5").exit_code == 2
+    assert ntkspec("fit", table, "--network", "relu_power").exit_code == 2
+    assert ntkspec("fit", str(table) + "x").exit_code == 3
 
 
 @pytest.mark.parametrize("dim", [2, 10**6, 2**53])

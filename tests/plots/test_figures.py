@@ -46,7 +46,7 @@ def test_figure_1_the_high_frequency_is_not_learned(tmp_path):
 
 def test_figure_2_the_three_outcomes(tmp_path):
     # 2048 neurons learn but three quarters of the high frequency: their kernel moves too much.
-    run = trained("figure2", tmp_path, 8192)
+    run = trained("figure2", tmp_path, 4096)
     parts = learned(run)
     low, middle, high = parts[-1.0]  # "underfitting": the other two "are not learned"
     assert abs(low - 1) < 0.05 and middle < 0.2 and high < 0.1

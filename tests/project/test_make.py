@@ -18,12 +18,11 @@ from ntkspec.sweeps import run_shard
 from ntkspec.sweeps.merge import merge
 
 RECIPE = """
-dims = "2:40"
+dims = "2:20"
 degrees = "0:200"
 block_eigenvalues = 1000
-checks = {samples = 1}
-networks = [{activation = "relu"}, {activation = "leaky_relu"}, {activation = "sigmoid"},
-            {activation = "tanh"}]
+checks = {samples = 1, digits = 20}
+networks = [{activation = "relu"}, {activation = "tanh"}]
 """
 
 pytestmark = pytest.mark.skipif(

@@ -5,12 +5,11 @@ import textwrap
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec as ntkspec_here
 from paths import ROOT
 from sweeping import make_table
 
 import ntkspec
-from ntkspec.cli import main
 from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.trainer.runs import train_run
 
@@ -62,9 +61,9 @@ def test_every_command_of_the_readme_runs(line, folder, monkeypatch):
     monkeypatch.chdir(folder)
     arguments = line.split()[1:]
     if arguments[0] == "verify":
-        arguments += ["--digits", "30", "--workers", "1", "--seed", "5"]
+        arguments += ["--digits", "20", "--workers", "1", "--seed", "5"]
         arguments[arguments.index("--samples") + 1] = "4"
-    result = CliRunner().invoke(main, arguments)
+    result = ntkspec_here(*arguments)
     assert result.exit_code == 0, result.output
 
 

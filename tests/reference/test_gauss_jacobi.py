@@ -11,12 +11,11 @@ import threading
 import mpmath
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ntkspec as run
 from mpmath import mp
 from scipy import integrate, special
 
 import ntkspec
-from ntkspec.cli import main
 from ntkspec.domains import legendre as in_doubles
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
@@ -440,10 +439,6 @@ def table(tmp_path_factory):
     return folder / "t.h5"
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, [str(one) for one in arguments])
-
-
 def test_a_sweep_s_checks_name_their_method(table):
     with ntkspec.open_table(table) as source:
         for name in source.networks:
@@ -473,7 +468,7 @@ def test_both_methods_draw_the_same_entries(table):
             samples=6,
             digits=20,
             seed=1,
-            workers=2,
+            workers=1,
             progress=lambda *at: seen.append(at),
             method=method,
         )

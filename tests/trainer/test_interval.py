@@ -103,11 +103,11 @@ def test_it_is_symmetric_and_not_negative(n, s, ends, seed):
     "call, sentence",
     [
         (lambda: IntervalLoss(0, 1.0), "n = 0 is not allowed; it must be a whole number >= 1"),
-        (lambda: IntervalLoss(8, 1.0, "open"), "ends = 'open' is not allowed; use one of 'diri"),
+        (lambda: IntervalLoss(8, 1.0, "open"), "ends = 'open' is not allowed; use 'diri"),
         (lambda: IntervalLoss(8, np.nan), "s = nan is not allowed"),
         (lambda: IntervalLoss(8, 1.0, max_degree=9), "max_degree = 9 is not allowed"),
-        (lambda: IntervalLoss(8, 1.0).apply(np.ones(7)), r"r has the shape \(7,\); .* 8 midpoints"),
-        (lambda: IntervalLoss(8, 1.0).value(np.ones((8, 1))), r"r has the shape \(8, 1\)"),
+        (lambda: IntervalLoss(8, 1.0).apply(np.ones(7)), r"r of shape \(7,\) .* 8 midpoints"),
+        (lambda: IntervalLoss(8, 1.0).value(np.ones((8, 1))), r"r of shape \(8, 1\)"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, sentence):

@@ -59,7 +59,7 @@ def test_a_step_is_that_of_plain_numpy(name, readout_too):
     name=st.sampled_from(["relu", "tanh"]),
     n=st.integers(1, 600),
     width=st.integers(1, 600),
-    dim=st.sampled_from([2, 5, 16, 17, 40]),
+    dim=st.sampled_from([2, 3, 16, 17, 40]),
     readout_too=st.booleans(),
     size=st.sampled_from([1e-3, 0.5, 30.0]),
 )

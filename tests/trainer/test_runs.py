@@ -38,7 +38,7 @@ amplitudes = [1, 0.5]
 s = ["l2", 1]
 """
 #: Several seconds of work.
-LONG = RECIPE.replace("steps = 60", "steps = 12000").replace("width = 64", "width = 2048")
+LONG = RECIPE.replace("steps = 60", "steps = 6000").replace("width = 64", "width = 2048")
 
 
 @pytest.fixture(scope="module")

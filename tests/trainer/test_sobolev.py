@@ -210,9 +210,9 @@ def test_weights_may_vanish(s):
     "call, sentence",
     [
         (lambda: SobolevLoss(circle(8), math.nan), "s = nan is not allowed; .* finite number"),
-        (lambda: L2Loss(circle(8)).apply([1.0]), r"r has the shape \(1,\); .* each of 8 points"),
-        (lambda: SobolevLoss(circle(8), 1.0).apply(np.ones(7)), r"r has the shape \(7,\)"),
-        (lambda: SobolevLoss(random_points(9, 3, 0), 1.0).value(np.ones(8)), r"the shape \(8,\)"),
+        (lambda: L2Loss(circle(8)).apply([1.0]), r"r of shape \(1,\) .* each of 8 points"),
+        (lambda: SobolevLoss(circle(8), 1.0).apply(np.ones(7)), r"r of shape \(7,\)"),
+        (lambda: SobolevLoss(random_points(9, 3, 0), 1.0).value(np.ones(8)), r"of shape \(8,\)"),
         (lambda: SobolevLoss(circle(8), "auto"), "s = 'auto' is not allowed"),
         (lambda: SobolevLoss(circle(64), 400), "s = 400 .* at degree 32 its weight exceeds"),
         (lambda: SobolevLoss(circle(64), 1e308), r"s = 1e\+308 is not allowed: at degree 32"),

@@ -148,7 +148,7 @@ X = [[1.0, 0.0], [0.0, 1.0]]
     "call, sentence",
     [
         (lambda: Term(-1), "degree = -1 is not allowed"),
-        (lambda: Term(2, 1.0, "square"), "kind = 'square' is not allowed; use one of 'sine'"),
+        (lambda: Term(2, 1.0, "square"), "kind = 'square' is not allowed; use 'sine', 'cosine'"),
         (lambda: Term(2, float("nan")), "amplitude = nan is not allowed"),
         (lambda: Term(2, "a"), "amplitude = 'a' is not allowed"),
         (lambda: Term(2, 1.0, "basis", -1), "index = -1 is not allowed"),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import mpmath
 from flint import arb, ctx
 
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
+from ntkspec.reference.description import Description, Kernel, Reference
 
-__all__ = ["GROWTH", "Integral", "Reference", "Run", "agreed_value", "to_mpf"]
+__all__ = ["GROWTH", "Integral", "Run", "agreed_value", "to_mpf"]
 
 #: Factor on the number of nodes from run to run.
 GROWTH = 1.2
@@ -20,66 +21,30 @@ MAX_RUNS = 12
 
 
 @dataclass(frozen=True)
-class Reference:
-    """An eigenvalue (probability normalization) from the independent route.
-
-    Attributes
-    ----------
-    value : mpmath.mpf
-        Accurate to at least the requested digits; exactly 0 for zeros by parity.
-    error : mpmath.mpf
-        The difference of the last two runs plus both radii plus the omitted tails.
-    method : str
-        Description of the method.
-
-    Examples
-    --------
-    >>> from ntkspec.reference.balls import reference_eigenvalue
-    >>> reference_eigenvalue("tanh", dim=3, degree=2)
-    Reference(value=mpf('0.0'), error=mpf('0.0'), method='zero by parity')
-    """
-
-    value: mpmath.mpf
-    error: mpmath.mpf
-    method: str
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether the value cannot be distinguished from 0 at the requested precision."""
-        return bool(abs(self.value) <= self.error)
-
-
-@dataclass(frozen=True)
 class Run:
-    """Result of one run of an integral.
-
-    Attributes
-    ----------
-    value : arb
-    tail : arb
-        Bound on the omitted parts of the integral.
-    method : str
-    """
+    """Result of one run of an integral, and a bound on the omitted parts."""
 
     value: arb
     tail: arb
     method: str
 
 
-class Integral(Protocol):
-    """An eigenvalue as an integral that can be computed with any effort."""
+class Integral(ABC):
+    """An eigenvalue as an integral that can be computed with any effort, from `bits` on."""
 
-    dim: int
-    degree: int
     bits: int
 
+    def __init__(self, network: Description, kernel: Kernel, dim: int, degree: int) -> None:
+        self.network, self.dim, self.degree = network, dim, degree
+        self.variance, self.mixture = network.weight_variance, network.mixture(kernel)
+
+    @abstractmethod
     def zero_scale(self) -> arb:
         """Return a size below every eigenvalue that is not 0."""
-        ...
 
+    @abstractmethod
     def run(self, effort: float) -> Run:
         """Integrate; the number of nodes grows with the effort."""
-        ...
 
 
 def agreed_value(integral: Integral, digits: int) -> Reference:

@@ -9,23 +9,27 @@ import math
 
 from flint import acb, arb, ctx
 
-from ntkspec.reference.balls.agreement import Run
-from ntkspec.reference.balls.legendre import dot, legendre, log_multiplicity, measure_constant
-from ntkspec.reference.balls.rules import entire_rule_size
+from ntkspec.reference.balls.agreement import Integral, Run
+from ntkspec.reference.balls.legendre import (
+    dot,
+    entire_rule_size,
+    legendre,
+    log_multiplicity,
+    measure_constant,
+)
 from ntkspec.reference.description import Description, Kernel
 
 __all__ = ["AngularIntegral"]
 
 
-class AngularIntegral:
+class AngularIntegral(Integral):
     """c_d int_0^pi K(cos x) P_k(cos x) sin(x)^(d-2) dx, the integrand entire in x."""
 
     def __init__(
         self, network: Description, kernel: Kernel, dim: int, degree: int, digits: int
     ) -> None:
-        self.slope, self.variance = network.slope, network.weight_variance
-        self.mixture = network.mixture(kernel)
-        self.dim, self.degree = dim, degree
+        super().__init__(network, kernel, dim, degree)
+        self.slope = network.slope
         # N lambda_k sums to K(1) and falls like a power of k, so this is below every lambda_k > 0.
         self._log_small = -log_multiplicity(dim, degree) - 5.0 * math.log1p(degree)
         nats = digits * math.log(10.0) - self._log_small

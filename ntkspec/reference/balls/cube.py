@@ -10,10 +10,10 @@ from flint import acb, arb, fmpq
 
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.reference.balls.agreement import GROWTH, Reference
+from ntkspec.reference.balls.agreement import GROWTH
 from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels
 from ntkspec.reference.cube import cube_eigenvalues
-from ntkspec.reference.description import Kernel, describe
+from ntkspec.reference.description import Kernel, Reference, describe
 
 __all__ = ["cube_references"]
 

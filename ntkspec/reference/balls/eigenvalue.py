@@ -8,7 +8,7 @@ integrand cancels to a thousand digits.
 * Weights on a sphere: `sphere`.
 * All other networks: `layered`, with the expectations of `expectations`.
 
-The estimates in these files steer the effort, never the value.
+The estimates in these files determine the effort, never the value.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import mpmath
 
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive
-from ntkspec.reference.balls.agreement import Reference, agreed_value
+from ntkspec.reference.balls.agreement import agreed_value
 from ntkspec.reference.balls.angular import AngularIntegral
 from ntkspec.reference.balls.layered import reference_spectrum
 from ntkspec.reference.balls.polar import TANH, PolarIntegral
 from ntkspec.reference.balls.sphere import SphereIntegral
-from ntkspec.reference.description import Kernel, describe
+from ntkspec.reference.description import Kernel, Reference, checked_digits, describe
 
 __all__ = ["reference_eigenvalue"]
 
@@ -40,8 +40,9 @@ def reference_eigenvalue(
 
     Parameters
     ----------
-    network : Network or str
-        Only its parameters are used.
+    network : Network, str or object
+        An activation's name, or an object with the attributes of a Network; missing ones have
+        Network's defaults.
     dim : int
         d >= 2.
     degree : int
@@ -77,7 +78,7 @@ def reference_eigenvalue(
     """
     net = describe(network)
     dim, degree = whole_number(dim, "dim", 2), whole_number(degree, "degree", 0)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     constant, _ = net.mixture(kernel)
     if net.weights == "sphere":
         return agreed_value(SphereIntegral(net, kernel, dim, degree, digits), digits)

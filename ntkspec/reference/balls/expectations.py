@@ -11,7 +11,7 @@ r exp(-r^2/2).  No closed-form dual and no Hermite moment is used:
 * sigma with a kink at 0: the rays a = +-pi/2 and theta +- pi/2 cut the plane into four sectors, in
   each of which the integrand is entire; Gauss-Legendre over the angle, sector by sector.
 
-The estimates of sizes and decay steer the number of nodes, never the value.
+The estimates of sizes and decay determine the number of nodes, never the value.
 """
 
 from __future__ import annotations
@@ -24,15 +24,13 @@ from typing import Protocol
 import numpy as np
 from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
-from ntkspec.reference.balls.legendre import powers_of, real_parts
-from ntkspec.reference.balls.rules import entire_rule_size, gauss_legendre
+from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description
 
 __all__ = [
     "PARTS",
     "Dual",
     "Smooth",
-    "cosine_sums",
     "folded_cosines",
     "highest_frequency",
     "log_series_eigenvalue",
@@ -54,18 +52,7 @@ class Dual(Protocol):
 
 
 def make_dual(network: Description, variance: arb, nats: float) -> Dual:
-    """Tabulate the duals for one layer.
-
-    Parameters
-    ----------
-    network : Description
-        Its activation with its parameters.
-    variance : arb
-        q > 0.
-    nats : float
-        The target error is exp(-nats) times the dual's size; numbers of nodes and ranges grow
-        with it.
-    """
+    """Tabulate the duals of a layer of variance q > 0, to exp(-nats) times their size."""
     if network.smooth:
         return _SmoothDual(PARTS[network.activation], variance, nats)
     if network.activation == "elu":
@@ -81,15 +68,10 @@ Parts = tuple[arb | None, arb | None, arb | None, arb | None]
 
 @dataclass(frozen=True)
 class Smooth:
-    """A smooth activation by its parts, and what steers the effort.
+    """A smooth activation by its parts, and what determines the effort.
 
-    Attributes
-    ----------
-    parts : callable
-    pole : float
-        Distance of the nearest singularity from the real axis; inf for an entire function.
-    growth : float
-        An entire one grows like exp(growth y^2) in the direction of the imaginary axis.
+    `pole` is the distance of the nearest singularity from the real axis; an entire function has
+    inf, and grows like exp(growth y^2) in the direction of the imaginary axis.
     """
 
     parts: Callable[[arb], Parts]
@@ -261,23 +243,6 @@ def _interleave(even: list[arb], odd: list[arb]) -> list[arb]:
     return series
 
 
-def cosine_sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[list[arb]]:
-    """sum_j row[j] cos(j theta) at the points e^(i theta), for rows of one length.
-
-    By matrix products of powers, as in `legendre`: recurrences blow balls up.
-    """
-    length = len(rows[0])
-    giants = math.isqrt(length) // 3 + 1
-    babies = -(-length // giants)
-    powers = [powers_of(p, babies + 1) for p in points]
-    cosines = arb_mat([[row[a].real for row in powers] for a in range(babies)])
-    sines = arb_mat([[row[a].imag for row in powers] for a in range(babies)])
-    steps = [powers_of(row[babies], giants) for row in powers]
-    padding = [arb(0)] * (giants * babies - length)
-    tables = [arb_mat(giants, babies, [*row, *padding]) for row in rows]
-    return [real_parts(steps, table * cosines, table * sines) for table in tables]
-
-
 # --- the radius ---------------------------------------------------------------------------------
 
 
@@ -286,7 +251,7 @@ def radial_rule(
 ) -> tuple[list[arb], list[arb]]:
     """Gauss-Legendre in r on [0, R], with the density r exp(-r^2/2) in the weights.
 
-    The rest of the integrand is analytic but for r = +- i y, y >= pole, and grows at most like
+    The rest of the integrand is analytic except at r = +- i y, y >= pole, and grows at most like
     exp(growth y^2 + 2 rate |y|), y = Im r; that gives the number of nodes.
     """
     reach = math.sqrt(2 * (nats + 12))

@@ -8,12 +8,13 @@ from typing import Any
 
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import exclusive
-from ntkspec.reference.balls.agreement import Reference, agreed_value
+from ntkspec.reference.balls.agreement import agreed_value
 from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
 from ntkspec.reference.balls.radial import RadialOperator
 from ntkspec.reference.description import (
     Description,
     Kernel,
+    Reference,
     describe,
     radial_moment,
     scaled_exactly,

@@ -28,22 +28,24 @@ from flint import acb, arb, arb_mat, ctx, fmpq
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.reference.balls.agreement import GROWTH, Reference, to_mpf
+from ntkspec.reference.balls.agreement import GROWTH, to_mpf
 from ntkspec.reference.balls.expectations import (
     PARTS,
-    cosine_sums,
     highest_frequency,
     log_series_eigenvalue,
 )
 from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels, point_at
 from ntkspec.reference.balls.legendre import (
     cosine_series,
+    cosine_sums,
+    entire_rule_size,
+    fejer_series,
+    gauss_legendre,
     log_multiplicity,
     measure_constant,
     powers_of,
 )
-from ntkspec.reference.balls.rules import entire_rule_size, fejer_series, gauss_legendre
-from ntkspec.reference.description import Description, Kernel, describe
+from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 
 __all__ = ["Case", "reference_spectra", "reference_spectrum"]
 
@@ -74,32 +76,24 @@ def reference_spectrum(
     kernel: Kernel = "ntk",
     digits: int = 40,
 ) -> list[Reference]:
-    """Compute eigenvalues of a network's kernel independently of the engine.
+    """Compute eigenvalues of a network's kernel, with Gaussian weights, in one pass.
 
     Parameters
     ----------
-    network : object
-        With the attributes of a Network: activation, slope, power, weight_variance, bias_variance,
-        depth, trained.  Absent ones have their defaults.
-    dim : int
-        d >= 2.
+    network, dim, kernel, digits
+        As for `reference_eigenvalue`.
     degrees : sequence of int
         Each k >= 0, in any order.
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
     list of Reference
-        In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
-        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
+        In the order of `degrees`.
 
     Raises
     ------
     NtkspecError
-        When a parameter is not allowed, or no two passes agree.
+        As for `reference_eigenvalue`.
 
     Examples
     --------
@@ -126,27 +120,18 @@ def reference_spectra(
 
     Parameters
     ----------
-    network : object
-        As in `reference_spectrum`; its depth and trained are ignored.
+    network, digits
+        As for `reference_eigenvalue`, and so are the errors raised; the network's depth and
+        trained are ignored.
     cases : iterable of Case
     degrees : sequence of int, or mapping from dim to such
         The same for all cases, or by dimension.
-    digits : int
-        As in `reference_spectrum`.
 
     Returns
     -------
     dict from Case to list of Reference
-        Lists in the order of the degrees.
-
-    Raises
-    ------
-    NtkspecError
-        When a parameter is not allowed, or no two passes agree.
-
-    Notes
-    -----
-    The smallest requested eigenvalue determines the working precision of all.
+        Lists in the order of the degrees.  The smallest requested eigenvalue determines the
+        working precision of all.
 
     Examples
     --------
@@ -167,7 +152,7 @@ def reference_spectra(
         whole_number(case.dim, "dim", 2)
         of_case = replace(net, depth=case.depth, trained=case.trained)
         describe(of_case).mixture(case.kernel)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     by_dim = {
         dim: [
             whole_number(k, "degree", 0)
@@ -222,7 +207,9 @@ class _Plan:
 
 # --- accepting values ---------------------------------------------------------------------------
 
-_Values = dict[Case, list[arb]]
+#: Values by degree.
+_Row = dict[int, arb]
+_Values = dict[Case, _Row]
 
 
 def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
@@ -235,7 +222,7 @@ def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
         with working_precision(bits):
             passed = _Pass(plan, nats, effort)
             after = passed.spectra()
-            if not all(x.is_finite() for values in after.values() for x in values):
+            if not all(x.is_finite() for row in after.values() for x in row.values()):
                 bits, before, trouble = bits + bits // 2, None, " (not finite)"
                 continue
             if before is not None:
@@ -267,52 +254,40 @@ class _Wrong(NamedTuple):
 def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]:
     """Positions of too large errors, their excess (log), and its part from rounding."""
     wrong = []
-    for case in after:
-        errors = _errors(before[case], after[case])
-        allowed = _allowed(plan, case, after[case], errors)
-        for k, value, error, limit in zip(
-            plan.computed(case.dim), after[case], errors, allowed, strict=True
-        ):
-            if k in plan.degrees[case.dim] and not error < limit:
+    for case, values in after.items():
+        errors = _errors(before[case], values)
+        allowed = _allowed(plan, case, values, errors)
+        for k in plan.degrees[case.dim]:
+            error, limit, radius = errors[k], allowed[k], values[k].rad()
+            if not error < limit:
                 bits = 0
-                if not 8 * value.rad() < limit:
-                    bits = 16 + max(int(float((value.rad() / limit).log()) / math.log(2.0)), 0)
+                if not 8 * radius < limit:
+                    bits = 16 + max(int(float((radius / limit).log()) / math.log(2.0)), 0)
                 wrong.append(_Wrong(case, k, float((error / limit).log()), bits))
     return wrong
 
 
-def _errors(before: list[arb], after: list[arb]) -> list[arb]:
+def _errors(before: _Row, after: _Row) -> _Row:
     """Return the difference of two passes, both radii included."""
-    return [abs(y - x).upper() for x, y in zip(before, after, strict=True)]
+    return {k: abs(value - before[k]).upper() for k, value in after.items()}
 
 
-def _allowed(plan: _Plan, case: Case, values: list[arb], errors: list[arb]) -> list[arb]:
+def _allowed(plan: _Plan, case: Case, values: _Row, errors: _Row) -> _Row:
     """10^-digits of the value, or of the smaller neighbour of one that may be 0."""
-    degrees = plan.computed(case.dim)
-    sizes = {
-        k: abs(value.mid())
-        for k, value, error in zip(degrees, values, errors, strict=True)
-        if abs(value.mid()) > error
-    }
-    result = []
-    for k in degrees:
+    sizes = {k: abs(x.mid()) for k, x in values.items() if abs(x.mid()) > errors[k]}
+    result = {}
+    for k in values:
         near = [sizes[i] for i in (k - 1, k + 1) if i in sizes]
         size = sizes.get(k)
         if size is None:
             size = min(near) if near else arb(plan.log_floor(case.dim, k)).exp()
-        result.append(size / arb(10) ** plan.digits)
+        result[k] = size / arb(10) ** plan.digits
     return result
 
 
-def _references(
-    plan: _Plan, case: Case, before: list[arb], after: list[arb], method: str
-) -> list[Reference]:
+def _references(plan: _Plan, case: Case, before: _Row, after: _Row, method: str) -> list[Reference]:
     errors = _errors(before, after)
-    at = dict(zip(plan.computed(case.dim), zip(after, errors, strict=True), strict=True))
-    return [
-        Reference(to_mpf(at[k][0]), to_mpf(at[k][1].upper()), method)
-        for k in plan.degrees[case.dim]
-    ]
+    return [Reference(to_mpf(after[k]), to_mpf(errors[k]), method) for k in plan.degrees[case.dim]]
 
 
 # --- one pass -----------------------------------------------------------------------------------
@@ -420,7 +395,9 @@ class _Pass:
             degrees = self.plan.computed(dim)
             rows = [_cosine_row(dim, k, cosines.nrows()) for k in degrees]
             legendre = arb_mat(rows) * cosines
-            result |= dict(zip(cases, (weighted * legendre.transpose()).tolist(), strict=True))
+            table = (weighted * legendre.transpose()).tolist()
+            for case, row in zip(cases, table, strict=True):
+                result[case] = dict(zip(degrees, row, strict=True))
         return result
 
 

@@ -1,20 +1,26 @@
-"""Legendre polynomials of any dimension in balls, and the measure that belongs to them."""
+"""Legendre polynomials of any dimension in balls, their measure, and Gauss-Legendre rules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flint import acb, arb, arb_mat, fmpq
 
+from ntkspec.precision import working_precision
+
 __all__ = [
     "cosine_series",
+    "cosine_sums",
     "dot",
+    "entire_rule_size",
+    "fejer_series",
+    "gauss_legendre",
     "legendre",
     "log_multiplicity",
     "measure_constant",
     "powers_of",
-    "real_parts",
 ]
 
 #: Nodes whose powers are stored at a time, to bound the memory at thousands of bits.
@@ -46,30 +52,38 @@ def legendre(dim: int, degrees: Sequence[int], points: Sequence[acb]) -> list[li
     """P_k(Re p) for points p = e^(i theta) on the unit circle; degrees of one parity.
 
     The absolute error is at the working precision, as a sum of cosines with positive weights.
+    """
+    rows = [cosine_series(dim, degree) for degree in degrees]
+    return cosine_sums(rows, points, first=degrees[0] % 2, step=2)
+
+
+def cosine_sums(
+    rows: Sequence[Sequence[arb]], points: Sequence[acb], *, first: int = 0, step: int = 1
+) -> list[list[arb]]:
+    """sum_j row[j] cos((first + step j) theta) at the points e^(i theta); first is 0 or 1.
+
     Matrix products are used, since a three-term recurrence inflates the balls exponentially.
     """
-    length = max(degrees) // 2 + 1
+    length = max(map(len, rows))
     giants = math.isqrt(length) // 3 + 1
     babies = -(-length // giants)
-    tables = []
-    for degree in degrees:
-        series = cosine_series(dim, degree)
-        tables.append(arb_mat(giants, babies, series + [arb(0)] * (giants * babies - len(series))))
-    result: list[list[arb]] = [[] for _ in degrees]
+    padded = [[*row, *[arb(0)] * (giants * babies - len(row))] for row in rows]
+    tables = [arb_mat(giants, babies, row) for row in padded]
+    result: list[list[arb]] = [[] for _ in rows]
     for start in range(0, len(points), POINTS_AT_ONCE):
         some = points[start : start + POINTS_AT_ONCE]
-        powers = [powers_of(p * p, babies + 1) for p in some]
+        powers = [powers_of(p**step, babies + 1) for p in some]
         cosines = arb_mat([[row[a].real for row in powers] for a in range(babies)])
         sines = arb_mat([[row[a].imag for row in powers] for a in range(babies)])
         steps = [powers_of(row[babies], giants) for row in powers]
-        if degrees[0] % 2:
+        if first:
             steps = [[p * power for power in row] for p, row in zip(some, steps, strict=True)]
         for values, table in zip(result, tables, strict=True):
-            values += real_parts(steps, table * cosines, table * sines)
+            values += _real_parts(steps, table * cosines, table * sines)
     return result
 
 
-def real_parts(steps: list[list[acb]], real: arb_mat, imag: arb_mat) -> list[arb]:
+def _real_parts(steps: list[list[acb]], real: arb_mat, imag: arb_mat) -> list[arb]:
     """Re sum_b steps[i][b] (real[b, i] + i imag[b, i]) for every point i."""
     values = [arb(0)] * len(steps)
     for b, (reals, imags) in enumerate(zip(real.tolist(), imag.tolist(), strict=True)):
@@ -108,3 +122,37 @@ def dot(left: Sequence[arb], right: Sequence[arb]) -> arb:
     for a, b in zip(left, right, strict=True):
         total += a * b
     return total
+
+
+def entire_rule_size(half_bandwidth: float, nats: float) -> int:
+    """Gauss-Legendre nodes that integrate exp(i half_bandwidth x) over [-1, 1] to e^-nats.
+
+    The first Legendre coefficient missed, of order m = 2n, falls like the Bessel function
+    J_m(m / cosh a) ~ exp(-m (a - tanh a)), DLMF 10.19.3.
+    """
+    n = int(half_bandwidth / 2) + 8
+    while True:
+        a = math.acosh(max(2 * n / half_bandwidth, 1.0))
+        if 2 * n * (a - math.tanh(a)) > nats:
+            return n
+        n += 1 + n // 64
+
+
+@lru_cache(maxsize=64)
+def gauss_legendre(n: int, bits: int) -> list[tuple[arb, arb]]:
+    """Nodes and weights on [-1, 1] at this precision; n even."""
+    with working_precision(bits):
+        half = [arb.legendre_p_root(n, i, True) for i in range(n // 2)]
+    return [*half, *((-x, w) for x, w in reversed(half))]
+
+
+def fejer_series(dim: int, n: int) -> list[arb]:
+    """Coefficients in cos(j theta) of the weights of the rule at theta = (m + 1/2) pi / n.
+
+    From c_d int cos(j theta) sin(theta)^(d-2) dtheta, j = 0, 2, ...: 1, then times (j+2-d)/(j+d).
+    """
+    series, moment = [arb(0)] * n, arb(1)
+    for j in range(0, n, 2):
+        series[j] = moment / n * (2 if j else 1)
+        moment *= arb(j + 2 - dim) / (j + dim)
+    return series

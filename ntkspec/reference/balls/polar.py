@@ -13,7 +13,7 @@ import numpy as np
 from flint import acb, arb, arb_mat, ctx, fmpq
 from numpy.typing import NDArray
 
-from ntkspec.reference.balls.agreement import Run
+from ntkspec.reference.balls.agreement import Integral, Run
 from ntkspec.reference.balls.legendre import legendre, measure_constant
 from ntkspec.reference.description import Description, Kernel
 
@@ -23,7 +23,7 @@ __all__ = ["TANH", "PolarIntegral"]
 TANH = {"tanh": (0.0, 1.0, 1.0), "sigmoid": (0.5, 0.5, 0.5)}
 
 
-class PolarIntegral:
+class PolarIntegral(Integral):
     """E_r[phi_k(r)^2] for tanh and its derivative; odd degrees only (the even ones are 0).
 
     The radius is r = e^u; the trapezoid rule in u converges exponentially, since everything is
@@ -33,10 +33,8 @@ class PolarIntegral:
     def __init__(
         self, network: Description, kernel: Kernel, dim: int, degree: int, digits: int
     ) -> None:
+        super().__init__(network, kernel, dim, degree)
         _, self.amplitude, self.rate = TANH[network.activation]
-        self.variance = network.weight_variance
-        self.mixture = network.mixture(kernel)
-        self.dim, self.degree = dim, degree
         self.nats = digits * math.log(10.0) + 5.0
         self._estimate()
 
@@ -161,7 +159,7 @@ def _polar_rule(integral: PolarIntegral, n: int) -> _PolarRule:
 def _log_phi(dim: int, degree: int, pole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Estimate log |c_d int P_k(t) / (i pole - t) (1-t^2)^((d-3)/2) dt| by Rodrigues and a saddle.
 
-    The saddle t = -i eta of (1-t^2)^A / (i pole - t)^(k+1), A = k + (d-3)/2.  To steer only.
+    The saddle t = -i eta of (1-t^2)^A / (i pole - t)^(k+1), A = k + (d-3)/2.  For the effort only.
     """
     k, a = degree, degree + (dim - 3) / 2
     eta = k / (a * pole + np.sqrt((a * pole) ** 2 + k * (2 * a - k)))

@@ -19,18 +19,22 @@ from typing import Any
 
 from flint import acb, arb, arb_mat, ctx, fmpq
 
-from ntkspec.reference.balls.agreement import Run
+from ntkspec.reference.balls.agreement import Integral, Run
 from ntkspec.reference.balls.expectations import (
     PARTS,
     Smooth,
-    cosine_sums,
     folded_cosines,
     highest_frequency,
     log_series_eigenvalue,
     radial_rule,
 )
-from ntkspec.reference.balls.legendre import cosine_series, legendre
-from ntkspec.reference.balls.rules import fejer_series, gauss_legendre
+from ntkspec.reference.balls.legendre import (
+    cosine_series,
+    cosine_sums,
+    fejer_series,
+    gauss_legendre,
+    legendre,
+)
 from ntkspec.reference.description import Description, Kernel
 
 __all__ = ["RadialOperator"]
@@ -39,14 +43,14 @@ __all__ = ["RadialOperator"]
 MOST_STEPS = 2000
 
 
-class RadialOperator:
+class RadialOperator(Integral):
     """The largest eigenvalue of a degree, with any effort."""
 
     def __init__(
         self, network: Description, kernel: Kernel, dim: int, degree: int, digits: int
     ) -> None:
-        self.network, self.mixture = network, network.mixture(kernel)
-        self.dim, self.degree, self.digits = dim, degree, digits
+        super().__init__(network, kernel, dim, degree)
+        self.digits = digits
         self.sigma = PARTS[network.activation]
         self.floor = log_series_eigenvalue(self.sigma, network.weight_variance, dim, degree) - 3.0
         self.nats = digits * math.log(10.0) - self.floor + 3.0

@@ -11,7 +11,7 @@ import math
 
 from flint import acb, arb, ctx
 
-from ntkspec.reference.balls.agreement import Run
+from ntkspec.reference.balls.agreement import Integral, Run
 from ntkspec.reference.balls.expectations import PARTS
 from ntkspec.reference.balls.legendre import dot, legendre, measure_constant
 from ntkspec.reference.description import Description, Kernel
@@ -19,14 +19,13 @@ from ntkspec.reference.description import Description, Kernel
 __all__ = ["SphereIntegral"]
 
 
-class SphereIntegral:
+class SphereIntegral(Integral):
     """The integral for weights on a sphere."""
 
     def __init__(
         self, network: Description, kernel: Kernel, dim: int, degree: int, digits: int
     ) -> None:
-        self.network, self.dim, self.degree = network, dim, degree
-        self.dual, self.tangent = network.mixture(kernel)
+        super().__init__(network, kernel, dim, degree)
         self.floor = 4 * degree + 96
         self.bits = int(3.4 * digits) + self.floor + 48
         self.radius = math.sqrt(network.weight_variance * dim)
@@ -39,11 +38,11 @@ class SphereIntegral:
     def run(self, effort: float) -> Run:
         """Integrate with as many nodes as the effort says."""
         n = 2 * math.ceil(self.nodes * effort / 2)
-        k, d = self.degree, self.dim
+        k, d, (dual, tangent) = self.degree, self.dim, self.mixture
         total = arb(0)
-        if self.dual:
+        if dual:
             total += self._square(0, k, n)
-        if self.tangent:
+        if tangent:
             weight = arb(self.network.weight_variance)
             if k == 0:
                 total += weight * self._square(1, 1, n)

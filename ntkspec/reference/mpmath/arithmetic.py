@@ -21,24 +21,10 @@ GUARD_DIGITS = 12
 
 
 class Precision:
-    """An arithmetic with some guard digits beyond the requested ones.
+    """An arithmetic whose results are accurate to about 10^-digits.
 
-    Attributes
-    ----------
-    digits : int
-        Results are accurate to about 10^-digits.
-    mp : mpmath context
-        A separate context, with guard digits.
-    bits : int
-        Of fixed-point integers.
-    one : int
-        1 in fixed point.
-
-    Examples
-    --------
-    >>> p = Precision(20)
-    >>> p.float(p.fixed(p.mp.mpf("0.25")))
-    mpf('0.25')
+    `mp` is a separate mpmath context with guard digits; `bits` are those of fixed-point integers,
+    and `one` is 1 among them.
     """
 
     def __init__(self, digits: int) -> None:

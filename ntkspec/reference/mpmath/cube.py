@@ -56,5 +56,5 @@ def cube_references(
         with PROCESS_STATE:
             for k, one in cube_eigenvalues(values, dim, wanted, digits).items():
                 method = f"sum over the {dim + 1} cosines of the cube"
-                found[dim, k] = GaussJacobiValue(one.value, one.error, one.change, dim + 1, method)
+                found[dim, k] = GaussJacobiValue(one.value, one.error, method, one.change, dim + 1)
     return found

@@ -96,13 +96,7 @@ def _clenshaw(precision: Precision, series: Series, x: int) -> Pair:
 class SmoothDual:
     """Chebyshev series in r of both expectations.
 
-    Parameters
-    ----------
-    precision : Precision
-    sigma : Smooth
-    variance : mpf
-    second : bool
-        Another rule in every respect: finer steps, shifted lattices, other Chebyshev points.
+    `second` makes another rule in every respect: finer steps, shifted lattices, other points.
     """
 
     def __init__(self, precision: Precision, sigma: Smooth, variance: Any, second: bool) -> None:
@@ -148,7 +142,7 @@ class SmoothDual:
 
 
 def _expected_points(nats: float, sigma: Smooth, variance: float) -> int:
-    """Estimate the coefficients that a dual has above exp(-nats); to steer only.
+    """Estimate the coefficients that a dual has above exp(-nats); for the effort only.
 
     With a pole they fall like exp(-3/2 (c j)^(2/3)), c = 2 strip / sqrt(q); with growth y^2 (or
     y^2 / 2) the dual has its nearest singularity at r = 1 + 1 / (2 q) (or 1 + 1 / q); for sin and

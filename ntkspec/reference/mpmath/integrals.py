@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,18 +34,9 @@ def sphere_rule(precision: Precision, n: int, dim: int) -> Rule:
 def split_rule(
     precision: Precision, n: int, dim: int, order: int = 2, distance: float = math.inf
 ) -> Rule:
-    """Rule for K analytic in u on either side of t = 0, 1 -+ t = u^order.
+    """Rule of n nodes on each panel for K analytic in u on either side of t = 0, 1 -+ t = u^order.
 
-    Parameters
-    ----------
-    precision : Precision
-    n : int
-        Nodes on each panel.
-    dim : int
-    order : int
-        m, of the roots.
-    distance : float
-        Of a branch point from u = 0 on the side of t = -1.
+    `distance` is that of a branch point from u = 0 on the side of t = -1.
     """
     mp = precision.mp
     exponent = mp.mpf(order * (dim - 1)) / 2 - 1
@@ -127,8 +119,4 @@ def plain_size(nats: float, dim: int, top: int) -> float:
 
     if fallen(MOST_MISSED) < nats:
         return math.inf
-    low, high = 0, MOST_MISSED
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fallen(middle) >= nats else (middle, high)
-    return (high + top) / 2 + 8
+    return (bisect_left(range(MOST_MISSED), nats, key=fallen) + top) / 2 + 8

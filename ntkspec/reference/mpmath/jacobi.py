@@ -18,6 +18,7 @@ import numpy as np
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.parameters import whole_number
+from ntkspec.reference.description import checked_digits
 from ntkspec.reference.mpmath.arithmetic import Precision
 
 __all__ = ["gauss_gegenbauer", "gauss_jacobi", "legendre"]
@@ -64,7 +65,7 @@ def gauss_jacobi(
     >>> mpmath.nstr(nodes[1], 18), mpmath.nstr(sum(weights), 5)
     ('0.577350269189625765', '2.0')
     """
-    n, digits = whole_number(n, "n", 1, MOST_NODES), whole_number(digits, "digits", 5, 1000)
+    n, digits = whole_number(n, "n", 1, MOST_NODES), checked_digits(digits)
     with PROCESS_STATE:
         precision = Precision(digits)
         mp = precision.mp
@@ -81,22 +82,15 @@ def gauss_gegenbauer(
 
     Parameters
     ----------
-    n : int
-        Number of nodes, 1 to 2000.
+    n, digits
+        As for `gauss_jacobi`, and so are the errors raised.
     dim : int
         d >= 2; the density is c_d (1-t^2)^((d-3)/2).
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
     nodes, weights : list of mpmath.mpf, length n
         Nodes increasing; the weights sum to 1.
-
-    Raises
-    ------
-    NtkspecError
-        When a parameter is not allowed.
 
     Examples
     --------
@@ -105,7 +99,7 @@ def gauss_gegenbauer(
     '0.2'
     """
     n, dim = whole_number(n, "n", 1, MOST_NODES), whole_number(dim, "dim", 2)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     with PROCESS_STATE:
         precision = Precision(digits)
         exponent = precision.mp.mpf(dim - 3) / 2
@@ -118,10 +112,8 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
 
     Parameters
     ----------
-    degree : int
-        k >= 0.
-    dim : int
-        d >= 2; cos(k arccos t) for d = 2.
+    degree, dim : int
+        k >= 0 and d >= 2; cos(k arccos t) for d = 2.
     t : number or str
         In [-1, 1]; a string or an `mpmath.mpf` where a double is not exact.
     digits : int
@@ -130,15 +122,12 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     Returns
     -------
     mpmath.mpf
+        C_k^nu(t) / C_k^nu(1), nu = (d-2)/2, by the recurrence DLMF 18.9.1.
 
     Raises
     ------
     NtkspecError
         When a parameter is not allowed.
-
-    Notes
-    -----
-    P_k(t) = C_k^nu(t) / C_k^nu(1), nu = (d-2)/2, by the recurrence DLMF 18.9.1.
 
     Examples
     --------
@@ -146,7 +135,7 @@ def legendre(degree: int, dim: int, t: Any, digits: int = 30) -> mpmath.mpf:
     '-0.44'
     """
     dim, degree = whole_number(dim, "dim", 2), whole_number(degree, "degree", 0)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     with PROCESS_STATE:
         # A rounding error grows with the square of the degree at most.
         precision = Precision(digits + 2 * len(str(degree)))

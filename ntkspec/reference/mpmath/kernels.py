@@ -22,13 +22,7 @@ __all__ = ["NetworkKernel", "sigma_values"]
 class NetworkKernel:
     """The kernel of a network with Gaussian weights.
 
-    Parameters
-    ----------
-    precision : Precision
-    network : Description
-    kernel : {"ntk", "nngp"}
-    second : bool
-        Take other rules for the Gaussian expectations, where they are not in closed form.
+    `second` takes other rules for the Gaussian expectations, where they are not in closed form.
     """
 
     def __init__(

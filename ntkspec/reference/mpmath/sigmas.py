@@ -27,20 +27,10 @@ Pair = tuple[int, int]
 class Smooth:
     """A smooth activation.
 
-    Attributes
-    ----------
-    pair : callable
-        pair(precision, x, e): sigma(x) and sigma'(x) for the number x >= 0, e its companion.
-    opposite : callable
-        opposite(precision, x, value, slope): both at -x.
-    strip : float
-        Distance of the nearest pole or branch point from the real axis.
-    growth : callable
-        growth(y) bounds log |sigma(x + iy)|.
-    parity : {1, -1, 0}
-        Even, odd or neither.
-    erf_square : float
-        The companion is erf(x sqrt(erf_square)); exp(-x) for 0.
+    pair(precision, x, e) returns sigma(x) and sigma'(x) for the number x >= 0 with the companion e,
+    which is erf(x sqrt(erf_square)), or exp(-x) for 0; opposite(precision, x, value, slope) both
+    at -x.  `strip` is the distance of the nearest pole or branch point from the real axis,
+    growth(y) bounds log |sigma(x + iy)|, and `parity` is 1, -1 or 0: even, odd or neither.
     """
 
     pair: Callable[[Precision, Any, int], Pair]

@@ -1,23 +1,24 @@
 """Eigenvalues by Gauss-Jacobi rules in mpmath, with precision and nodes raised until they agree.
 
 Two kernels are made at each working precision, with different rules for the Gaussian expectations,
-and integrated with n and 2 n + 1 nodes: a value is accepted when the change is below the digits
-asked for.  The estimates of sizes in this file steer the effort, never the value.
+and integrated with n and 2 n + 1 nodes: a value is accepted when the change is below the requested
+digits.  The estimates of sizes in this file determine the effort, never the value.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import mpmath
 
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.parameters import whole_number
-from ntkspec.reference.description import Description, Kernel, describe
+from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.integrals import (
     coefficients,
@@ -45,21 +46,17 @@ SILENT_DIGITS = 40
 
 
 @dataclass(frozen=True)
-class GaussJacobiValue:
-    """An eigenvalue (probability normalization) by Gauss-Jacobi quadrature in mpmath.
+class GaussJacobiValue(Reference):
+    """An eigenvalue by Gauss-Jacobi quadrature in mpmath.
 
     Attributes
     ----------
-    value : mpmath.mpf
-        Accurate to at least the requested digits.
-    error : mpmath.mpf
-        The change, and the rounding at the working precision.
+    value, error, method
+        As for `ntkspec.reference.balls.Reference`.
     change : mpmath.mpf
         Change when nodes are doubled and other rules are used for the Gaussian expectations.
     nodes : int
         Nodes t of the finer rule.
-    method : str
-        Description of the method.
 
     Examples
     --------
@@ -68,16 +65,8 @@ class GaussJacobiValue:
     ('0.02734375', 174, True)
     """
 
-    value: mpmath.mpf
-    error: mpmath.mpf
     change: mpmath.mpf
     nodes: int
-    method: str
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether the value cannot be distinguished from 0 at the requested precision."""
-        return bool(abs(self.value) <= self.error)
 
 
 def gauss_jacobi_spectrum(
@@ -95,22 +84,15 @@ def gauss_jacobi_spectrum(
 
     Parameters
     ----------
-    network : Network or str
-        Only its parameters are used.
-    dim : int
-        d >= 2.
+    network, dim, kernel, digits
+        As for `ntkspec.reference.balls.reference_eigenvalue`.
     degrees : sequence of int
         Each k >= 0, in any order.
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits, 5 to 1000.
 
     Returns
     -------
     list of GaussJacobiValue
-        In the order of `degrees`, under the uniform probability measure.  A value other than 0 has
-        ``error <= 10**-digits * abs(value)``.  For one that cannot be distinguished from 0
-        (``is_zero``) the error is 10**-digits times less than its neighbours' sizes.
+        In the order of `degrees`, each as accurate as those of `reference_eigenvalue`.
 
     Raises
     ------
@@ -146,24 +128,14 @@ def gauss_jacobi_spectra(
 
     Parameters
     ----------
-    network : Network or str
-        Only its parameters are used.
+    network, kernel, digits
+        As for `gauss_jacobi_spectrum`, and so are the errors raised.
     degrees : mapping from dim to iterable of int
-    kernel, digits
-        As in `gauss_jacobi_spectrum`.
 
     Returns
     -------
     dict from (dim, degree) to GaussJacobiValue
-
-    Raises
-    ------
-    NtkspecError
-        As `gauss_jacobi_spectrum`.
-
-    Notes
-    -----
-    The smallest requested eigenvalue determines the working precision.
+        The smallest requested eigenvalue determines the working precision of all.
 
     Examples
     --------
@@ -173,7 +145,7 @@ def gauss_jacobi_spectra(
     """
     net = describe(network)
     net.mixture(kernel)
-    digits = whole_number(digits, "digits", 5, 1000)
+    digits = checked_digits(digits)
     wanted = {
         whole_number(dim, "dim", 2): sorted({whole_number(k, "degree", 0) for k in ks})
         for dim, ks in degrees.items()
@@ -192,24 +164,6 @@ class _Run(NamedTuple):
     values: list[Any]
     noise: list[Any]
     nodes: int
-
-
-class _Problem(Protocol):
-    def prepare(self, digits: int) -> None:
-        """Prepare the shared part of all dimensions, to some digits of the kernel's size."""
-        ...
-
-    def first_size(self, dim: int, top: int) -> int:
-        """Nodes to begin with."""
-        ...
-
-    def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
-        """Integrate with n nodes."""
-        ...
-
-    def method(self, dim: int, top: int) -> str:
-        """Describe the method."""
-        ...
 
 
 class _Rules:
@@ -236,12 +190,44 @@ class _Rules:
         return sphere_rule(precision, n, dim)
 
 
-class _Layered:
-    """A network with Gaussian weights."""
+class _Problem(ABC):
+    """What is integrated against P_0, ..., P_(top + more)."""
+
+    more = 0
+    digits: int
+    precision: Precision
 
     def __init__(self, network: Description, kernel: Kernel) -> None:
         self.network, self.kernel = network, kernel
-        self.rules = _Rules(network, kink_inside=False)
+        self.rules = _Rules(network, kink_inside=bool(self.more))
+
+    @abstractmethod
+    def prepare(self, digits: int) -> None:
+        """Prepare the shared part of all dimensions, to some digits of the kernel's size."""
+
+    @abstractmethod
+    def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
+        """Integrate with n nodes."""
+
+    @abstractmethod
+    def method(self, dim: int, top: int) -> str:
+        """Describe the method."""
+
+    def first_size(self, dim: int, top: int) -> int:
+        """Nodes to begin with."""
+        return self.rules.size(self.digits, dim, top + self.more)[1]
+
+    def rule(self, dim: int, top: int, n: int) -> tuple[list[Any], Any]:
+        """Nodes and weights."""
+        return self.rules.make(self.precision, n, dim, self.is_cut(dim, top))
+
+    def is_cut(self, dim: int, top: int) -> bool:
+        """Whether the interval is cut at 0."""
+        return self.rules.size(self.digits, dim, top + self.more)[0]
+
+
+class _Layered(_Problem):
+    """A network with Gaussian weights."""
 
     def prepare(self, digits: int) -> None:
         self.digits = digits
@@ -253,11 +239,8 @@ class _Layered:
         if not self.rules.smooth:
             self.rules.distance = first.gap() ** (1 / self.rules.order)
 
-    def first_size(self, dim: int, top: int) -> int:
-        return self.rules.size(self.digits, dim, top)[1]
-
     def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
-        rule = self.rules.make(self.precision, n, dim, self.rules.size(self.digits, dim, top)[0])
+        rule = self.rule(dim, top, n)
         if second not in self.kernels:
             self.kernels[second] = NetworkKernel(self.precision, self.network, self.kernel, second)
         row = self.kernels[second].values(rule[0])
@@ -270,38 +253,31 @@ class _Layered:
             expectation = "trapezoid rule in the plane"
         elif self.network.activation == "elu":
             expectation = "Gauss-Legendre in sectors of the plane"
-        where = (
-            f"u^{self.rules.order} = 1 -+ t" if self.rules.size(self.digits, dim, top)[0] else "t"
-        )
+        where = f"u^{self.rules.order} = 1 -+ t" if self.is_cut(dim, top) else "t"
         return f"Gauss-Jacobi in {where}, {expectation}"
 
 
-class _SphereWeights:
+class _SphereWeights(_Problem):
     """One layer with weights on a sphere: lambda_k = phi_k^2, phi_k the integral of sigma itself.
 
     For t times the kernel of sigma' the product rule of Gegenbauer polynomials (DLMF 18.9.1).
     """
 
-    def __init__(self, network: Description, kernel: Kernel) -> None:
-        self.network, self.rules = network, _Rules(network, kink_inside=True)
-        self.mixture = network.mixture(kernel)
+    more = 1
 
     def prepare(self, digits: int) -> None:
         self.digits = digits
         self.precision = Precision(digits + 4)
 
-    def first_size(self, dim: int, top: int) -> int:
-        return self.rules.size(self.digits, dim, top + 1)[1]
-
     def run(self, dim: int, top: int, n: int, second: bool) -> _Run:
         p = self.precision
         mp, s_w = p.mp, p.mp.mpf(self.network.weight_variance)
-        rule = self.rules.make(p, n, dim, self.rules.size(self.digits, dim, top + 1)[0])
+        rule = self.rule(dim, top, n)
         sigma, slope = sigma_values(p, self.network, mp.sqrt(s_w * dim), rule[0])
         phi, psi = coefficients(p, dim, top + 1, rule, sigma, slope)
         sizes = [max(abs(x) for x in row) for row in (sigma, slope)]
         noises = [_noise(p, self.digits, size, dim, top + 1) for size in sizes]
-        of_f, of_d = self.mixture
+        of_f, of_d = self.network.mixture(self.kernel)
         values, noise = [], []
         for k in range(top + 1):
             value = of_f * phi[k] ** 2
@@ -317,7 +293,7 @@ class _SphereWeights:
         return _Run(values, noise, len(rule[0]))
 
     def method(self, dim: int, top: int) -> str:
-        where = "u^2 = 1 -+ t" if self.rules.size(self.digits, dim, top + 1)[0] else "t"
+        where = "u^2 = 1 -+ t" if self.is_cut(dim, top) else "t"
         return f"Gauss-Jacobi of the activation in {where}"
 
 
@@ -464,4 +440,4 @@ def _value(
     export = [doubled.run.values[k], doubled.error(k), doubled.change[k]]
     value, error, change = (mpmath.make_mpf(x._mpf_) for x in export)
     nodes = doubled.run.nodes
-    return GaussJacobiValue(value, error, change, nodes, f"{method}, {nodes} nodes")
+    return GaussJacobiValue(value, error, f"{method}, {nodes} nodes", change, nodes)

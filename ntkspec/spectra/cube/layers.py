@@ -1,20 +1,19 @@
-"""Any network on the cube: the values of its kernel by the duals of its layers."""
+"""Kernels that are evaluated at the points of the cube: a user's, and those of any network."""
 
 from __future__ import annotations
 
-import numpy as np
 from flint import arb, fmpq
-from numpy.typing import NDArray
 
+from ntkspec.callables import ball_function
 from ntkspec.domains import Domain
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.cube.sums import eigenvalues_of
-from ntkspec.spectra.parity import parity
-from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
+from ntkspec.spectra.cube.sums import cube_route
+from ntkspec.spectra.route import Source, double_only
+from ntkspec.zonal import ZonalKernel
 
-__all__ = ["ROUTE", "LayerValues"]
+__all__ = ["LAYERS", "ZONAL", "LayerValues"]
 
 
 class LayerValues:
@@ -44,7 +43,31 @@ def _correlation(dim: int, j: int) -> Correlation:
     return Correlation(arb(fmpq(dim - 2 * j, dim)))
 
 
-def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+class ZonalValues:
+    """A user's kernel in high precision."""
+
+    relative_error = 0.0
+    proved = False
+
+    def __init__(self, source: ZonalKernel, kernel: Kernel) -> None:
+        self.function = ball_function(source.function, source.arithmetic, source.name)
+
+    def at(self, dim: int, count: int) -> list[arb]:
+        """K(1 - 2j/dim) for j < count."""
+        return [self.function(arb(fmpq(dim - 2 * j, dim))) for j in range(count)]
+
+    def slack(self, dim: int) -> arb | None:
+        """None: other errors are not known."""
+        return None
+
+
+def _takes_zonal(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    if isinstance(source, ZonalKernel) and not double_only(source):
+        return "a user's kernel in high precision"
+    return None
+
+
+def _takes_layers(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if double_only(source):
         raise NtkspecError(
             f"{source.name} is known in doubles only, which cannot give eigenvalues on the cube; "
@@ -59,12 +82,5 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "a network without a series of its own"
 
 
-def _eigenvalues(
-    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
-) -> Eigenvalues:
-    assert isinstance(source, Network)
-    zeros = parity(source, kernel)
-    return eigenvalues_of(LayerValues(source, kernel), zeros, domain.dim, degrees)
-
-
-ROUTE = Route("sums over the cube", _takes, _eigenvalues)
+ZONAL = cube_route("sums over the cube", _takes_zonal, ZonalValues)
+LAYERS = cube_route("sums over the cube", _takes_layers, LayerValues)

@@ -13,17 +13,13 @@ from functools import lru_cache
 
 import numpy as np
 from flint import arb, arb_poly, ctx, fmpq, fmpz
-from numpy.typing import NDArray
 
-from ntkspec.domains import Domain
 from ntkspec.duals.growth import series_tail
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
-from ntkspec.spectra.cube.sums import eigenvalues_of
-from ntkspec.spectra.parity import parity
-from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.series import squared_moments
+from ntkspec.spectra.cube.sums import cube_route
+from ntkspec.spectra.series import squared_moments, takes_series
 
 __all__ = ["ROUTE", "PowerSeries"]
 
@@ -32,14 +28,7 @@ ROUNDING = 2.0**-53
 
 
 class PowerSeries:
-    """Values on the cube of the kernel of one layer of tanh or sigmoid without bias.
-
-    Parameters
-    ----------
-    network : Network
-        Of depth 1, without bias, its activation an image of tanh.
-    kernel : {"ntk", "nngp"}
-    """
+    """Values on the cube of the kernel of one layer of tanh or sigmoid without bias."""
 
     proved = True
 
@@ -69,7 +58,7 @@ class PowerSeries:
         return values
 
     def slack(self, dim: int) -> arb:
-        """Bound on the terms left out, E[|t|^n] sum of a_n over n beyond the last."""
+        """Bound on the omitted terms, E[|t|^n] sum of a_n over n beyond the last."""
         return self._rest(dim, 2 * len(self._terms(dim)) + 1)
 
     def _terms(self, dim: int) -> list[arb]:
@@ -115,20 +104,4 @@ def _absolute_moment(dim: int, n: int) -> arb:
         return (2 * total / arb(2) ** dim).upper()
 
 
-def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    if not isinstance(source, Network) or source.weights != "gaussian" or not source.sigma.tanh:
-        return None
-    if source.depth == 1 and source.bias_variance == 0.0:
-        return "one layer of tanh or sigmoid without bias"
-    return None
-
-
-def _eigenvalues(
-    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
-) -> Eigenvalues:
-    assert isinstance(source, Network)
-    zeros = parity(source, kernel)
-    return eigenvalues_of(PowerSeries(source, kernel), zeros, domain.dim, degrees)
-
-
-ROUTE = Route("positive series", _takes, _eigenvalues)
+ROUTE = cube_route("positive series", takes_series, PowerSeries)

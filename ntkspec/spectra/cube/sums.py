@@ -15,19 +15,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from flint import arb, ctx, fmpz, fmpz_poly
 from numpy.typing import NDArray
 
+from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.spectra.parity import Parity
-from ntkspec.spectra.route import Eigenvalues
+from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros, split
 
-__all__ = ["Values", "eigenvalues_of", "enclosed", "krawtchouk_sums"]
+__all__ = ["Values", "cube_route", "enclosed", "krawtchouk_sums"]
 
 MOST_BITS = 40_000
 #: For functions with unknown errors: two precisions must agree instead.
@@ -50,9 +52,22 @@ class Values(Protocol):
         """Return a bound on an error of all eigenvalues that the balls do not include."""
 
 
-def eigenvalues_of(
-    values: Values, zeros: Parity, dim: int, degrees: NDArray[np.int64]
-) -> Eigenvalues:
+def cube_route(
+    name: str,
+    takes: Callable[[Source, Domain, Kernel], str | None],
+    values: Callable[[Any, Kernel], Values],
+) -> Route:
+    """Make a route from a function that returns the values of a source's kernel."""
+
+    def eigenvalues(
+        source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+    ) -> Eigenvalues:
+        return _rounded(values(source, kernel), parity(source, kernel), domain.dim, degrees)
+
+    return Route(name, takes, eigenvalues)
+
+
+def _rounded(values: Values, zeros: Parity, dim: int, degrees: NDArray[np.int64]) -> Eigenvalues:
     """Mantissas, exponents and relative errors of increasing degrees."""
     balls = enclosed(values, zeros, dim, degrees.tolist())
     mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
@@ -78,16 +93,7 @@ def enclosed(
 ) -> dict[int, arb]:
     """Eigenvalues that do not vanish, the precision raised until each keeps its bits.
 
-    Parameters
-    ----------
-    values : Values
-    zeros : Parity
-    dim : int
-    degrees : list of int
-    kept : int
-        Bits that each must keep.
-    accuracy : callable
-        Returns the number of correct bits of a ball.
+    `accuracy` returns the number of correct bits of a ball.
     """
     degrees = [k for k in degrees if k <= dim and not zeros.vanishes(k)]
     bits = kept + (_first_bits(dim, degrees[-1]) if degrees else 4)

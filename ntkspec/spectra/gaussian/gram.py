@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from copy import copy
 
-import numpy as np
 from flint import arb, arb_mat
-from numpy.typing import NDArray
 
-from ntkspec.domains import Domain, Gaussian
+from ntkspec.domains import Domain
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.gaussian.hermite import FAMILIES, coefficients
 from ntkspec.spectra.gaussian.radial import radial_rule, series_weights
-from ntkspec.spectra.gaussian.settled import Effort, settled
-from ntkspec.spectra.parity import parity
-from ntkspec.spectra.route import Eigenvalues, Route, Source
+from ntkspec.spectra.gaussian.settled import Effort, radial_route
+from ntkspec.spectra.route import Source
 
 __all__ = ["ROUTE"]
 
@@ -76,15 +73,4 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return None
 
 
-def _eigenvalues(
-    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
-) -> Eigenvalues:
-    assert isinstance(source, Network)
-    assert isinstance(domain, Gaussian)
-    zeros = parity(source, kernel)
-    return settled(
-        lambda effort: Gram(source, domain.dim, kernel, effort), zeros, domain, degrees.tolist()
-    )
-
-
-ROUTE = Route("Gram matrix of Hermite coefficients", _takes, _eigenvalues)
+ROUTE = radial_route("Gram matrix of Hermite coefficients", _takes, Gram)

@@ -1,7 +1,7 @@
 """Hermite coefficients of smooth activations at any variance, in balls.
 
-h_n(q) = E[sigma(sqrt(q) Z) He_n(Z)] / sqrt(n!), with the sign (-1)^(n//2), which all variances
-share and which no product h_n(q) h_n(q') shows, left out.  For Gaussians of variances q, q' and
+h_n(q) = E[sigma(sqrt(q) Z) He_n(Z)] / sqrt(n!) without the sign (-1)^(n//2), which all variances
+share, so that products h_n(q) h_n(q') do not depend on it.  For Gaussians of variances q, q' and
 correlation rho, E[sigma(u) sigma(v)] = sum_n h_n(q) h_n(q') rho^n (Mehler), and its derivative
 in the covariance is E[sigma'(u) sigma'(v)] (Price).
 """
@@ -23,21 +23,7 @@ LN2 = math.log(2.0)
 
 
 def coefficients(name: str, q: arb, count: int) -> list[arb]:
-    """h_0, ..., h_(count - 1) at the working precision.
-
-    Parameters
-    ----------
-    name : str
-        One of `FAMILIES`.
-    q : arb
-        Variance of the argument.
-    count : int
-
-    Examples
-    --------
-    >>> [round(float(h), 6) for h in coefficients("erf", arb(1), 4)]
-    [0.0, 0.65147, 0.0, 0.177308]
-    """
+    """h_0, ..., h_(count - 1) of one of `FAMILIES` at a variance, at the working precision."""
     return FAMILIES[name](q, count)
 
 

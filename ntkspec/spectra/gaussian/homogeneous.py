@@ -14,7 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.rows import both_parities
+from ntkspec.spectra.rows import both_parities, normalized
 from ntkspec.spectra.seeds import split
 from ntkspec.spectra.sphere_routes import row_provider
 
@@ -54,9 +54,7 @@ def _eigenvalues(
         factor, shift = split(moment)
     shape = (degrees.size, domain.radial)
     mantissa, exponent = np.zeros(shape), np.zeros(shape, np.int64)
-    m, e = np.frexp(sphere * factor)
-    mantissa[:, 0] = 2.0 * m
-    exponent[:, 0] = np.where(m == 0.0, 0, sphere_exponent + shift + e - 1)
+    mantissa[:, 0], exponent[:, 0] = normalized(sphere * factor, sphere_exponent + shift)
     error = np.where(mantissa == 0.0, 0.0, rows.relative_error + 3.0 * ROUNDING)
     return mantissa, exponent, error
 

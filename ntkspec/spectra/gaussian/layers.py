@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
 from flint import arb, arb_poly
-from numpy.typing import NDArray
 
-from ntkspec.domains import Domain, Gaussian
+from ntkspec.domains import Domain
 from ntkspec.duals import compose
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.gaussian.hermite import FAMILIES, coefficients
 from ntkspec.spectra.gaussian.radial import angular_rule, radial_rule
-from ntkspec.spectra.gaussian.settled import Effort, settled
-from ntkspec.spectra.parity import parity
-from ntkspec.spectra.route import Eigenvalues, Route, Source
+from ntkspec.spectra.gaussian.settled import Effort, radial_route
+from ntkspec.spectra.route import Source
 
 __all__ = ["ROUTE"]
 
@@ -80,7 +77,7 @@ class Layered:
 
     @cached_property
     def _harmonics(self) -> list[list[arb]]:
-        """Weights times P_0, P_1, ... at the angles of the rule, made as they are asked for."""
+        """Weights times P_0, P_1, ... at the angles of the rule, extended on demand."""
         first = list(self.angle_weights)
         second = [w * t for w, t in zip(first, self.cosines, strict=True)]
         return [first, second]
@@ -138,15 +135,4 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "smooth layers"
 
 
-def _eigenvalues(
-    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
-) -> Eigenvalues:
-    assert isinstance(source, Network)
-    assert isinstance(domain, Gaussian)
-    zeros = parity(source, kernel)
-    return settled(
-        lambda effort: Layered(source, domain.dim, kernel, effort), zeros, domain, degrees.tolist()
-    )
-
-
-ROUTE = Route("Gauss rules in radius and angle", _takes, _eigenvalues)
+ROUTE = radial_route("Gauss rules in radius and angle", _takes, Layered)

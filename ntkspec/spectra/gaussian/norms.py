@@ -39,15 +39,10 @@ FIRST, MOST_Z = (48, 256), 1 << 15
 def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, float]:
     """E K(x, x) over x ~ N(0, I_dim), which enters as x / sqrt(dim), and a bound on its error.
 
-    Raises
-    ------
-    NtkspecError
-        When the rules do not converge.
+    Raises NtkspecError when the rules do not converge.
 
     Examples
     --------
-    >>> mean_square(Network("relu"), "ntk", 3)[0]
-    0.5
     >>> round(mean_square(Network("sin"), "nngp", 1000)[0], 6)  # (1 - 1.004^-500) / 2
     0.432062
     """

@@ -19,21 +19,7 @@ def radial_rule(dim: int, count: int, nats: float) -> tuple[list[arb], list[arb]
 
     u = d r^2 / 2 has the density u^(d/2-1) e^-u / Gamma(d/2); with u = exp(s - e^-s) the
     integrand falls doubly exponentially on both sides, and the rule converges geometrically for
-    what is analytic in a sector around u > 0.
-
-    Parameters
-    ----------
-    dim : int
-    count : int
-        Nodes.
-    nats : float
-        The weight left out on either side is below e^-nats.
-
-    Examples
-    --------
-    >>> squares, weights = radial_rule(3, 60, 40.0)
-    >>> round(float(sum(w * x for x, w in zip(squares, weights))), 12)  # E|x|^2 / d
-    1.0
+    what is analytic in a sector around u > 0.  The omitted weight on either side is below e^-nats.
     """
     shape = 0.5 * dim
 

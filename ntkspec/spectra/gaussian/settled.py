@@ -21,15 +21,16 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from ntkspec.domains import Gaussian
+from ntkspec.domains import Domain, Gaussian
 from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.gaussian.radial import leading_eigenvalues
-from ntkspec.spectra.parity import Parity
-from ntkspec.spectra.route import Eigenvalues
+from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.seeds import split
 
-__all__ = ["Effort", "Operators", "settled"]
+__all__ = ["Effort", "Operators", "radial_route"]
 
 ROUNDING = 2.0**-53
 #: Accepted relative difference of two runs.
@@ -90,6 +91,27 @@ class Operators(Protocol):
         """Return a column of a degree's matrix."""
 
 
+def radial_route(
+    name: str,
+    takes: Callable[[Source, Domain, Kernel], str | None],
+    operators: Callable[[Network, int, Kernel, Effort], Operators],
+) -> Route:
+    """Make a route from a function that returns the operators of a network at an effort."""
+
+    def eigenvalues(
+        source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+    ) -> Eigenvalues:
+        assert isinstance(source, Network)
+        assert isinstance(domain, Gaussian)
+
+        def make(effort: Effort) -> Operators:
+            return operators(source, domain.dim, kernel, effort)
+
+        return settled(make, parity(source, kernel), domain, degrees.tolist())
+
+    return Route(name, takes, eigenvalues)
+
+
 @exclusive()
 def settled(
     make: Callable[[Effort], Operators], zeros: Parity, domain: Gaussian, degrees: list[int]
@@ -97,16 +119,7 @@ def settled(
     """Raise the effort until runs agree in every eigenvalue that is not an exact zero.
 
     Each run is compared with itself without its last terms, and with the run before, at equally
-    many terms, for the nodes.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the operators of the radius at an effort; called at its precision.
-    zeros : Parity
-    domain : Gaussian
-    degrees : list of int
-        Increasing.
+    many terms, for the nodes.  `make` is called at the precision of the effort.
     """
     dim, count = domain.dim, domain.radial
     ranks = [min(count, _rank(zeros, degree, count)) for degree in degrees]

@@ -48,15 +48,8 @@ LIBRARIES = ("numpy", "scipy", "numba")
 class Checkpoint:
     """State of a member, as stored in its file.
 
-    Attributes
-    ----------
-    facts : Facts
-    records : dict of arrays
-        The arrays named in `RECORDS`, with a row for each record.
-    state : dict
-        Argument of `Descent.restore`; empty after the end of the training.
-    results : dict of arrays
-        learned, grid_learned, weights, readout; empty before the end.
+    `state`, the argument of `Descent`, is empty after the end of the training; `results`
+    is empty before it.
     """
 
     facts: Facts
@@ -81,22 +74,7 @@ def member_path(folder: Path, number: int) -> Path:
 
 
 def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint) -> None:
-    """Write the file of a member, which appears complete.
-
-    Parameters
-    ----------
-    path : Path
-    recipe : str
-        Digest of the recipe.
-    name : str
-        The member's.
-    checkpoint : Checkpoint
-
-    Raises
-    ------
-    TableError
-        When it cannot be written.
-    """
+    """Write the file of the member `name`, which appears complete; `recipe` is a digest."""
     groups = {
         "records": checkpoint.records, "state": checkpoint.state, "results": checkpoint.results,
     }  # fmt: skip
@@ -116,24 +94,10 @@ def write_checkpoint(path: Path, recipe: str, name: str, checkpoint: Checkpoint)
 
 
 def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpoint:
-    """Read the file of a member.
+    """Read the file of the member `name`; `recipe` is a digest.
 
-    Parameters
-    ----------
-    path : Path
-    recipe : str
-        Digest of the recipe.
-    name : str
-        The member's.
-    sizes : Sizes
-        Of the run.
-
-    Raises
-    ------
-    TableError
-        When it is missing or damaged.
-    NtkspecError
-        When it was made by another recipe or by other code.
+    Raises a TableError if it is missing or damaged, and an NtkspecError if it was made by another
+    recipe or by other code.
     """
     with opened_checkpoint(path, sizes) as (root, facts, _):
         for key, digest in (("recipe", recipe), ("code", code_digest())):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ntkspec.trainer.layer import layer_at
-from ntkspec.trainer.recipe import MemberKey, RunRecipe
+from ntkspec.trainer.recipe import MemberKey
 from ntkspec.trainer.runs.problem import Problem, start_network
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Cost", "estimate_cost"]
 
@@ -21,47 +20,30 @@ TIMES = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """Time of a member, in seconds.
-
-    Attributes
-    ----------
-    step, record : float
-        One step; one record of the residual.
-    whole : float
-        All steps and records.
-    """
+    """Time of a member in seconds: of a step, of a record, and of all steps and records."""
 
     step: float
     record: float
     whole: float
 
 
-def estimate_cost(
-    recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
-) -> Cost:
+def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) -> Cost:
     """Estimate the time of a member by measuring a few steps on this machine.
 
     One-time costs are ignored: the largest stable step and the movement of the kernel.
 
     Examples
     --------
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> from ntkspec.trainer.runs import make_problem
-    >>> recipe = parse_run_recipe('''
-    ... steps = 10
-    ... network = {activation = "relu", width = 64}
-    ... data = {kind = "circle", points = 8}
-    ... target = {kind = "sine", degrees = [1, 3]}''')
-    >>> cost = estimate_cost(recipe, make_problem(recipe), recipe.members[0])
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run = open_run(run_path)
+    >>> cost = estimate_cost(run, run.recipe.members[0])
     >>> 0.0 < cost.step < cost.whole < 1.0
     True
     """
-    points, zero = problem.points, np.zeros(problem.points.n)
+    recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.points.n)
     network = start_network(recipe, points.dim, key.width, key.seed)
     layer = layer_at(network.sigma, points.x.astype(network.weights.dtype), threads)
-    loss: L2Loss | SobolevLoss = L2Loss(points)
-    if key.exponent != "l2":  # all exponents cost the same
-        loss = SobolevLoss(points, 0.0, recipe.loss.weight, recipe.loss.max_degree)
+    loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
 
     def step() -> None:
         layer.step(network.weights, network.readout, zero, 0.0, network.trained == "all")
@@ -81,9 +63,4 @@ def estimate_cost(
 def _shortest(work: Callable[[], None]) -> float:
     """Shortest of a few measurements, in seconds."""
     work()  # may compile
-    times = []
-    for _ in range(TIMES):
-        begun = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begun)
-    return min(times)
+    return min(timeit.repeat(work, number=1, repeat=TIMES))

@@ -6,8 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,19 @@ from ntkspec.files.seals import Numbers, sealed_kind
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
-from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import MemberKey, RunRecipe, parse_run_recipe
+from ntkspec.trainer.recipe import MemberKey, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
 from ntkspec.trainer.runs.problem import Problem, recipe_target
 from ntkspec.trainer.runs.stored import (
     RECORDS,
     RESULTS,
-    Sizes,
+    Facts,
     check_arrays,
     read_array,
     read_facts,
     read_points,
 )
-from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = [
     "FORMAT",
@@ -48,7 +45,6 @@ __all__ = [
     "assemble",
     "is_run",
     "open_run",
-    "problem_sizes",
     "run_bytes",
     "write_head",
 ]
@@ -65,11 +61,19 @@ TEXTS = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command"
 #: Overhead of HDF5 in bytes: for the file, and for each member.
 HEAD, MEMBER = 2**16, 2**15
 
-Array = NDArray[np.float64]
+
+def _stored(name: str, about: str) -> cached_property[NDArray[Any]]:
+    """A property that reads an array from the member's file on first use."""
+
+    def read(self: Member) -> NDArray[Any]:
+        return self._read(name)
+
+    read.__doc__ = about
+    return cached_property(read)
 
 
-@dataclass(frozen=True, repr=False)
-class Member:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Member(Facts):
     """One training of a run; its arrays are read on first use.
 
     Attributes
@@ -84,6 +88,7 @@ class Member:
         Why it has not finished.
     steps_done : int
     seconds : float
+        Time so far, earlier runs included.
     start_kernel_movement : float
         ||H_end - H_start||_F / ||H_start||_F of its NTK matrix; NaN if it has not finished.
 
@@ -96,93 +101,45 @@ class Member:
     """
 
     name: str
-    s: float
-    width: int
-    seed: int
-    step_size: float
-    largest_stable_step: float
-    status: str
-    message: str
-    steps_done: int
-    seconds: float
-    start_kernel_movement: float
-    _file: Path = field(repr=False)
-    _whole: bool = field(repr=False)
-    _seal: str = field(repr=False)
+    _file: Path
+    _whole: bool
+    _seal: str
+
+    steps = _stored("step", "Steps (R,) of the records.")
+    loss = _stored("loss", "Loss (R,).")
+    energy = _stored(
+        "energy", "Energy (R, K) of the residual at each recorded degree, on the training points."
+    )
+    amplitude = _stored(
+        "amplitude",
+        """Component (R, K) of the residual along the target's harmonic of each degree.
+
+        NaN for degrees that are not in the target.
+        """,
+    )
+    grid_energy = _stored("grid_energy", "Like `energy`, on the finer grid.")
+    grid_amplitude = _stored("grid_amplitude", "Like `amplitude`, on the finer grid.")
+    learned = _stored("learned", "Final values (n,) of the network at the training points.")
+    grid_learned = _stored("grid_learned", "Final values (g,) of the network on the finer grid.")
+    weights = _stored("weights", "Final inner weights (m, d).")
+    readout = _stored("readout", "Final outer weights (m,).")
 
     def __repr__(self) -> str:
         return f"Member({self.name!r}, {self.status}, {self.steps_done} steps)"
 
-    @cached_property
-    def steps(self) -> NDArray[np.int64]:
-        """Steps (R,) of the records."""
-        return self._read("step")
-
-    @cached_property
-    def loss(self) -> Array:
-        """Loss (R,)."""
-        return self._read("loss")
-
-    @cached_property
-    def energy(self) -> Array:
-        """Energy (R, K) of the residual at each recorded degree, on the training points."""
-        return self._read("energy")
-
-    @cached_property
-    def amplitude(self) -> Array:
-        """Component (R, K) of the residual along the target's harmonic of each degree.
-
-        NaN for degrees that are not in the target.
-        """
-        return self._read("amplitude")
-
-    @cached_property
-    def grid_energy(self) -> Array:
-        """Like `energy`, on the finer grid."""
-        return self._read("grid_energy")
-
-    @cached_property
-    def grid_amplitude(self) -> Array:
-        """Like `amplitude`, on the finer grid."""
-        return self._read("grid_amplitude")
-
-    @cached_property
-    def learned(self) -> Array:
-        """Final values of the network at the training points, (n,)."""
-        return self._read("learned")
-
-    @cached_property
-    def grid_learned(self) -> Array:
-        """Final values of the network on the finer grid, (g,)."""
-        return self._read("grid_learned")
-
-    @cached_property
-    def weights(self) -> NDArray[Any]:
-        """Final inner weights, (m, d)."""
-        return self._read("weights")
-
-    @cached_property
-    def readout(self) -> NDArray[Any]:
-        """Final outer weights, (m,)."""
-        return self._read("readout")
-
     def _read(self, name: str) -> NDArray[Any]:
-        what, kind, group = self._place(name)
+        what, kind, place = "run", FORMAT, self.name
+        if not self._whole:
+            what, kind = "checkpoint", CHECKPOINT
+            place = "results" if name in RESULTS else "records"
         with opened(self._file, what, kind, known=self._seal) as (_, root):
-            for one in group:
-                root = root.group(one)
-            if name not in root.names():
+            group = root.group(place)
+            if name not in group.names():
                 raise NtkspecError(
                     f"{self.name} has no {name} yet: it is {self.status} after {self.steps_done} "
                     "steps"
                 )
-            return read_array(root, name)
-
-    def _place(self, name: str) -> tuple[str, str, tuple[str, ...]]:
-        """Kind and format of the file, and the groups that lead to an array."""
-        if self._whole:
-            return "run", FORMAT, (self.name,)
-        return "checkpoint", CHECKPOINT, ("results" if name in RESULTS else "records",)
+            return read_array(group, name)
 
 
 @dataclass(frozen=True)
@@ -218,18 +175,15 @@ class Missing:
         return f"{self.name}: {self.status} after {self.steps_done} of {self.steps} steps"
 
 
-class Run:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Run(Problem):
     """A run, finished or not; returned by `open_run`.
 
     Attributes
     ----------
+    recipe, points, grid, target, target_values, grid_target, degrees
+        As in `Problem`.
     path : Path
-    recipe : RunRecipe
-    points, grid : Points
-    target_values, grid_target : (n,) and (g,) float64 arrays
-        NaN on the grid where the target is samples.
-    degrees : (K,) int64 array
-        Recorded degrees.
     attributes : dict
         Of the file: format, versions, time, command, ....
     members : list of Member
@@ -247,20 +201,11 @@ class Run:
     (20, 2, 40)
     """
 
-    def __init__(
-        self, path: Path, shared: _Shared, members: list[Member], *, finished: bool,
-        damaged: dict[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        self.path, self.finished, self.damaged = path, finished, damaged or {}
-        self.attributes, self.recipe = shared.attributes, shared.recipe
-        self.points, self.grid, self.degrees = shared.points, shared.grid, shared.degrees
-        self.target_values, self.grid_target = shared.target_values, shared.grid_target
-        self.members = members
-
-    @cached_property
-    def target(self) -> Target | SampledTarget:
-        """The target."""
-        return recipe_target(self.recipe.target, self.points, self.target_values)
+    path: Path
+    attributes: dict[str, Any]
+    members: list[Member]
+    finished: bool
+    damaged: dict[str, str]
 
     @property
     def steps_done(self) -> int:
@@ -335,17 +280,19 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         raise TableError(f"{path} does not exist")
     with opened(path, "run", FORMAT) as (file, root):
         seal = file.seal.fingerprint
-        shared = _read_shared(root, path)
-        names = [key.name for key in shared.recipe.members]
-        root.expect((*SHARED, *names))
+        attributes, problem = _read_shared(root, path)
+        keys = problem.recipe.members
+        root.expect((*SHARED, *(key.name for key in keys)))
         members = []
-        for name in names:
-            group = root.group(name)
-            facts = read_facts(group, shared.sizes)
-            check_arrays(group, (*RECORDS, *RESULTS), facts, shared.sizes)
-            members.append(Member(name, **vars(facts), _file=path, _whole=True, _seal=seal))
-    _check_keys(path, members, shared.recipe.members)
-    return Run(path, shared, members, finished=True)
+        for key in keys:
+            group = root.group(key.name)
+            facts = read_facts(group, problem.sizes)
+            check_arrays(group, (*RECORDS, *RESULTS), facts, problem.sizes)
+            members.append(_member(path, key, facts, seal, whole=True))
+    return Run(
+        **vars(problem), path=path, attributes=attributes, members=members, finished=True,
+        damaged={},
+    )  # fmt: skip
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -366,57 +313,40 @@ def is_run(path: str | os.PathLike[str]) -> bool:
 def _open_unfinished(folder: Path) -> Run:
     head = folder / HEAD_FILE
     with opened(head, "head of the run", FORMAT) as (_, root):
-        shared = _read_shared(root, head)
+        attributes, problem = _read_shared(root, head)
         root.expect(SHARED)
-    members, keys = [], []
+    members: list[Member] = []
     damaged: dict[str, str] = {}
-    for number, key in enumerate(shared.recipe.members):
+    for number, key in enumerate(problem.recipe.members):
         path = member_path(folder, number)
         if not path.exists():
             continue
         try:
-            with opened_checkpoint(path, shared.sizes) as (_, facts, seal):
-                member = Member(key.name, **vars(facts), _file=path, _whole=False, _seal=seal)
+            with opened_checkpoint(path, problem.sizes) as (_, facts, seal):
+                found = facts, seal
         except TableError as error:  # it will be trained again; the others are kept
             damaged[key.name] = str(error)
-            continue
-        members.append(member)
-        keys.append(key)
-    _check_keys(folder, members, keys)
-    return Run(folder, shared, members, finished=False, damaged=damaged)
-
-
-def _check_keys(path: Path, members: Sequence[Member], keys: Sequence[MemberKey]) -> None:
-    """Raise unless the members are those of the recipe."""
-    for member, key in zip(members, keys, strict=True):
-        if key.exponent == "l2":
-            same = math.isnan(member.s)
         else:
-            same = math.isfinite(member.s) and key.exponent in ("auto", member.s)
-        if not same or (member.width, member.seed) != (key.width, key.seed):
-            raise TableError(f"{path}: {member.name} is damaged (it belongs to another training)")
+            members.append(_member(path, key, *found, whole=False))
+    return Run(
+        **vars(problem), path=folder, attributes=attributes, members=members, finished=False,
+        damaged=damaged,
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Shared:
-    """The data shared by all members of a run."""
-
-    attributes: dict[str, Any]
-    recipe: RunRecipe
-    points: Points
-    grid: Points
-    target_values: Array
-    grid_target: Array
-    degrees: NDArray[np.int64]
-
-    @property
-    def sizes(self) -> Sizes:
-        return Sizes(
-            self.points.n, self.grid.n, self.points.dim, self.degrees.size, self.recipe.steps
-        )
+def _member(path: Path, key: MemberKey, facts: Facts, seal: str, *, whole: bool) -> Member:
+    """Return a member; raise unless it is that of the recipe."""
+    if key.exponent == "l2":
+        same = math.isnan(facts.s)
+    else:
+        same = math.isfinite(facts.s) and key.exponent in ("auto", facts.s)
+    if not same or (facts.width, facts.seed) != (key.width, key.seed):
+        raise TableError(f"{path}: {key.name} is damaged (it belongs to another training)")
+    return Member(name=key.name, **vars(facts), _file=path, _whole=whole, _seal=seal)
 
 
-def _read_shared(root: Group, path: Path) -> _Shared:
+def _read_shared(root: Group, path: Path) -> tuple[dict[str, Any], Problem]:
+    """Attributes of a run's file, and what its members share."""
     attributes = root.attributes()
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
         raise TableError(
@@ -444,23 +374,21 @@ def _read_shared(root: Group, path: Path) -> _Shared:
         raise root.bad("points", f"is damaged (its dimension is {points.dim})")
     if not np.isin(recipe.target.degrees, degrees).all():
         raise root.bad("degree", "is damaged (degrees of the target are missing)")
-    return _Shared(
-        attributes, recipe, points, grid,
-        root.read("target", "f8", (points.n,)), root.read("grid_target", "f8", (grid.n,)), degrees,
-    )  # fmt: skip
+    values = root.read("target", "f8", (points.n,))
+    on_grid = root.read("grid_target", "f8", (grid.n,))
+    try:
+        target = recipe_target(recipe.target, points, values)
+    except NtkspecError as error:
+        raise root.bad("target", f"is damaged ({error})") from None
+    return attributes, Problem(recipe, points, grid, target, values, on_grid, degrees)
 
 
 # --- writing -------------------------------------------------------------------------------------
 
 
-def problem_sizes(recipe: RunRecipe, problem: Problem) -> Sizes:
-    """Sizes of a run, which determine the shapes of its arrays."""
-    points, grid = problem.points, problem.grid
-    return Sizes(points.n, grid.n, points.dim, problem.degrees.size, recipe.steps)
-
-
-def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
+def run_bytes(problem: Problem) -> int:
     """Bound on the size of a run's file."""
+    recipe = problem.recipe
     n, g, dim = problem.points.n, problem.grid.n, problem.points.dim
     rows = recipe.records * (2 + 4 * problem.degrees.size) + n + g
     weights = sum(key.width * (dim + 1) for key in recipe.members)
@@ -468,32 +396,29 @@ def run_bytes(recipe: RunRecipe, problem: Problem) -> int:
     return HEAD + 8 * (n + g) * (dim + 2) + 4 * len(recipe.text) + members + 8 * weights
 
 
-def write_head(folder: Path, recipe: RunRecipe, problem: Problem) -> None:
+def write_head(folder: Path, problem: Problem) -> None:
     """Write the shared data of a run into a folder of parts."""
-    size = run_bytes(recipe, problem)
-    with appearing_hdf5(folder / HEAD_FILE, size, Numbers(), follow=False) as file:
-        _describe(file, recipe, problem)
+    path, size = folder / HEAD_FILE, run_bytes(problem)
+    with appearing_hdf5(path, size, Numbers(), follow=False) as file:
+        _describe(file, problem)
 
 
-def assemble(recipe: RunRecipe, problem: Problem, folder: Path, out: Path) -> None:
+def assemble(problem: Problem, folder: Path, out: Path) -> None:
     """Assemble a run's file from the files of its members."""
-    with appearing_hdf5(out, run_bytes(recipe, problem), Numbers()) as file:
-        _describe(file, recipe, problem)
-        for number, key in enumerate(recipe.members):
-            _copy(file, member_path(folder, number), key, problem_sizes(recipe, problem))
+    with appearing_hdf5(out, run_bytes(problem), Numbers()) as file:
+        _describe(file, problem)
+        for number, key in enumerate(problem.recipe.members):
+            path, group = member_path(folder, number), file.create_group(key.name)
+            with opened_checkpoint(path, problem.sizes) as (source, facts, _):
+                group.attrs.update(vars(facts))
+                for part, names in (("records", RECORDS), ("results", RESULTS)):
+                    theirs = source.group(part)
+                    for name in names:
+                        group[name] = read_array(theirs, name)
 
 
-def _copy(file: h5py.File, path: Path, key: MemberKey, sizes: Sizes) -> None:
-    with opened_checkpoint(path, sizes) as (source, facts, _):
-        group = file.create_group(key.name)
-        group.attrs.update(vars(facts))
-        for part, names in (("records", RECORDS), ("results", RESULTS)):
-            theirs = source.group(part)
-            for name in names:
-                group[name] = read_array(theirs, name)
-
-
-def _describe(file: h5py.File, recipe: RunRecipe, problem: Problem) -> None:
+def _describe(file: h5py.File, problem: Problem) -> None:
+    recipe = problem.recipe
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["recipe"] = recipe.text

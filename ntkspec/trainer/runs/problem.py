@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
-from ntkspec.trainer.cubature import quadrature_weights
 from ntkspec.trainer.energy import degree_energy
 from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import WideNetwork, start
@@ -26,13 +26,20 @@ from ntkspec.trainer.points import (
     random_points,
     spherical_design,
 )
-from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, Term
 
 __all__ = ["Measure", "Problem", "make_problem", "recipe_target", "start_network"]
 
 Array = NDArray[np.float64]
+
+#: Functions that make the points of a kind, with its required and optional keys as arguments.
+MAKERS: dict[str, Callable[..., Points]] = {
+    "circle": circle, "random": random_points, "fibonacci": fibonacci, "product": product_rule,
+    "design": spherical_design, "cloud": cloud,
+}  # fmt: skip
 
 #: Default ratio of grid points to training points.
 FINER = 4
@@ -46,14 +53,10 @@ MOST_HELD = 2**23
 
 @dataclass(frozen=True)
 class Measure:
-    """Measures a residual at some points.
+    """Measures a residual at points.
 
-    Attributes
-    ----------
-    points : Points
-    degrees : (K,) int64 array
-    parts : (K, n) float64 array
-        The target's harmonic of each degree, normalized; NaN for degrees not in the target.
+    `parts`, (K, n), holds the target's harmonic of each degree, normalized; NaN for degrees that
+    are not in the target.
     """
 
     points: Points
@@ -81,44 +84,52 @@ class Measure:
         return np.asarray(np.sum(self.parts * (self.points.weights * residual), axis=1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Problem:
-    """Points, target and recorded degrees.
+    """The points, target and recorded degrees of a recipe.
 
     Attributes
     ----------
+    recipe : RunRecipe
     points, grid : Points
     target : Target or SampledTarget
     target_values, grid_target : (n,) and (g,) float64 arrays
         NaN on the grid where the target is samples.
     degrees : (K,) int64 array
         Recorded degrees.
-    on_points, on_grid : Measure
 
     Examples
     --------
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> recipe = parse_run_recipe('''
-    ... steps = 20
-    ... network = {activation = "relu", width = [64, 128], seeds = 2}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "sine", degrees = [1, 2]}
-    ... loss = {s = [0, 1]}
-    ... ''')
+    >>> from ntkspec.trainer.recipe import read_run_recipe
     >>> from ntkspec.trainer.runs import make_problem
-    >>> problem = make_problem(recipe)
+    >>> problem = make_problem(read_run_recipe(run_recipe_path))
     >>> problem.points.n, problem.degrees
     (16, array([0, 1, 2, 3, 4, 5, 6, 7]))
     """
 
+    recipe: RunRecipe
     points: Points
     grid: Points
     target: Target | SampledTarget
     target_values: Array
     grid_target: Array
     degrees: NDArray[np.int64]
-    on_points: Measure
-    on_grid: Measure
+
+    @cached_property
+    def on_points(self) -> Measure:
+        """Measures residuals at the training points."""
+        return _measure(self.points, self.target, self.degrees)
+
+    @cached_property
+    def on_grid(self) -> Measure:
+        """Measures residuals on the finer grid."""
+        return _measure(self.grid, self.target, self.degrees)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Sizes of the run, which determine the shapes of its arrays."""
+        points = self.points
+        return Sizes(points.n, self.grid.n, points.dim, self.degrees.size, self.recipe.steps)
 
 
 def make_problem(recipe: RunRecipe) -> Problem:
@@ -132,14 +143,10 @@ def make_problem(recipe: RunRecipe) -> Problem:
 
     Examples
     --------
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> problem = make_problem(parse_run_recipe('''
-    ... steps = 10
-    ... network = {activation = "relu", width = 2}
-    ... data = {kind = "circle", points = 8}
-    ... target = {kind = "sine", degrees = [1, 3]}'''))
-    >>> problem.target_values.round(6)[:3], problem.grid.n, problem.degrees
-    (array([0.      , 1.414214, 0.      ]), 32, array([0, 1, 2, 3]))
+    >>> from ntkspec.trainer.recipe import read_run_recipe
+    >>> problem = make_problem(read_run_recipe(run_recipe_path))
+    >>> problem.target_values.round(6)[:3], problem.grid.n
+    (array([0.      , 1.08979 , 1.707107]), 64)
     """
     try:
         return _made_problem(recipe)
@@ -153,17 +160,8 @@ def _made_problem(recipe: RunRecipe) -> Problem:
     samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
     target = recipe_target(recipe.target, points, samples)
     _check_weighed(recipe, points, target)
-    degrees = _recorded(points, target)
-    return Problem(
-        points=points,
-        grid=grid,
-        target=target,
-        target_values=target.values(points.x),
-        grid_target=target.values(grid.x),
-        degrees=degrees,
-        on_points=_measure(points, target, degrees),
-        on_grid=_measure(grid, target, degrees),
-    )
+    values, on_grid = target.values(points.x), target.values(grid.x)
+    return Problem(recipe, points, grid, target, values, on_grid, _recorded(points, target))
 
 
 def _points(data: DataRecipe) -> Points:
@@ -171,37 +169,21 @@ def _points(data: DataRecipe) -> Points:
     if data.weights == "uniform" and not np.allclose(points.weights, 1.0 / points.n, atol=1e-12):
         return Points(points.x, np.full(points.n, 1.0 / points.n), points.kind, 0)
     if data.weights == "quadrature":
-        weights, degree = quadrature_weights(points.x)
-        return Points(points.x, weights, points.kind, degree)
+        return points.with_quadrature_weights()
     return points
 
 
 def _made(data: DataRecipe) -> Points:
-    n, dim, degree = data.points or 0, data.dim or 0, data.degree or 0
-    match data.kind:
-        case "circle":
-            return circle(n)
-        case "random":
-            return random_points(n, dim, data.seed)
-        case "fibonacci":
-            return fibonacci(n)
-        case "product":
-            return product_rule(degree, dim)
-        case "design":
-            return spherical_design(degree)
-        case "cloud":
-            return cloud(n, dim, data.seed, data.density, data.concentration)
-        case _:
-            return _read_points(data.file)
-
-
-def _read_points(file: str) -> Points:
+    required, optional = DATA_KEYS[data.kind]
+    arguments = [getattr(data, name) for name in (*required, *optional)]
+    if data.kind != "file":
+        return MAKERS[data.kind](*arguments)
     path = ("data", "file")
-    values = _read(file, path)
+    values = _read(data.file, path)
     try:
         return from_array(values)
     except NtkspecError as error:
-        raise Fault(f"file = {file!r}: {error}", path) from None
+        raise Fault(f"file = {data.file!r}: {error}", path) from None
 
 
 def _read(file: str, path: KeyPath) -> Array:
@@ -253,16 +235,7 @@ def _rule_size(degree: int, dim: int) -> int:
 def recipe_target(
     target: TargetRecipe, points: Points, samples: Array | None = None
 ) -> Target | SampledTarget:
-    """Make the target of a recipe.
-
-    Parameters
-    ----------
-    target : TargetRecipe
-    points : Points
-        Training points.
-    samples : (n,) float64 array, optional
-        The target's values at the points, required for a target of samples.
-    """
+    """Make the target of a recipe; one of samples needs its values at the points."""
     if target.kind == "samples":
         assert samples is not None
         return SampledTarget(points, samples, min(_resolvable(points), MOST_RECORDED))
@@ -286,16 +259,11 @@ def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNet
 
     Examples
     --------
-    Of a run's member ``start_network(run.recipe, run.points.dim, member.width, member.seed)``.
-
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> recipe = parse_run_recipe('''
-    ... steps = 10
-    ... network = {activation = "relu", width = 4}
-    ... data = {kind = "circle", points = 8}
-    ... target = {kind = "sine", degrees = [1, 3]}''')
-    >>> start_network(recipe, 2, width=4, seed=0).readout
-    array([-1.,  1., -1.,  1.])
+    >>> from ntkspec.trainer.runs import open_run
+    >>> run = open_run(run_path)
+    >>> member = run.members[0]
+    >>> start_network(run.recipe, run.points.dim, member.width, member.seed).readout[:4]
+    array([ 1., -1., -1.,  1.])
     """
     network = recipe.network
     return start(

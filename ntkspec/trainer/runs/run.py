@@ -14,7 +14,7 @@ from ntkspec.files.seals import begins_as_hdf5, carries_seal
 from ntkspec.files.structure import opened
 from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
 from ntkspec.jobs.progress import Observer
-from ntkspec.trainer.recipe import MemberKey, RunRecipe, read_run_recipe
+from ntkspec.trainer.recipe import RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
     Checkpoint,
     code_digest,
@@ -26,10 +26,8 @@ from ntkspec.trainer.runs.file import (
     FORMAT,
     HEAD_FILE,
     PARTS,
-    Run,
     assemble,
     open_run,
-    problem_sizes,
     run_bytes,
     write_head,
 )
@@ -129,11 +127,11 @@ def train_run(
             clear(folder, PARTS)  # a kill may have left parts that are in the file
             return _finished(recipe, out, observer)
         sweep_up(folder, out, PARTS)
-        work = _Work(recipe, make_problem(recipe), folder, threads, checkpoint, observer)
+        work = _Work(make_problem(recipe), folder, threads, checkpoint, observer)
         trained = work.train()
-        assemble(recipe, work.problem, folder, out)
+        assemble(work.problem, folder, out)
         clear(folder, PARTS)
-    return RunResult(out, trained, len(recipe.members) - trained, work.diverged)
+    return RunResult(out, trained, len(recipe.members) - trained, tuple(work.diverged.items()))
 
 
 def _forget(out: Path) -> None:
@@ -165,26 +163,8 @@ def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
         observer.note(
             "old", f"{out} was trained by another version of the code; --restart trains it again"
         )
-    return RunResult(out, 0, len(run.members), _diverged(run))
-
-
-def _diverged(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple((m.name, m.message) for m in run.members if m.status == "diverged")
-
-
-class _Clock:
-    """A timer for checkpoints."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._last = seconds, time.monotonic()
-
-    def is_due(self) -> bool:
-        """Whether the interval has passed since the last checkpoint."""
-        now = time.monotonic()
-        if now - self._last < self._seconds:
-            return False
-        self._last = now
-        return True
+    diverged = tuple((m.name, m.message) for m in run.members if m.status == "diverged")
+    return RunResult(out, 0, len(run.members), diverged)
 
 
 class _Work:
@@ -192,42 +172,37 @@ class _Work:
 
     def __init__(
         self,
-        recipe: RunRecipe,
         problem: Problem,
         folder: Path,
         threads: int | None,
         checkpoint: float,
         observer: Observer,
     ) -> None:
-        self.recipe, self.problem, self._folder = recipe, problem, folder
-        self._threads, self._checkpoint, self._observer = threads, checkpoint, observer
-        self._there = [self._found(number) for number in range(len(recipe.members))]
-        self._check_room()
+        self.problem, self._folder = problem, folder
+        self._threads, self._interval, self._observer = threads, checkpoint, observer
+        self._keys, self._digest = problem.recipe.members, problem.recipe.digest
+        self._checkpoints = [self._found(number) for number in range(len(self._keys))]
+        # Room for the members' files and the run's.
+        check_room(folder, 2 * run_bytes(problem), "the run")
         self._keep_head()
-        self._done = sum(one.facts.steps_done for one in self._there if one)
+        self._done = sum(one.facts.steps_done for one in self._checkpoints if one)
 
     @property
-    def diverged(self) -> tuple[tuple[str, str], ...]:
-        """Names of members that diverged, and the reasons."""
-        return tuple(
-            (key.name, one.facts.message)
-            for key, one in zip(self.recipe.members, self._there, strict=True)
-            if one and one.facts.status == "diverged"
-        )
+    def diverged(self) -> dict[str, str]:
+        """Members that diverged, by their names, and the reasons."""
+        found = zip(self._keys, self._checkpoints, strict=True)
+        return {k.name: c.facts.message for k, c in found if c and c.facts.status == "diverged"}
 
     def train(self) -> int:
         """Train the unfinished members; return their number."""
-        left = [n for n, there in enumerate(self._there) if there is None or not there.ended]
-        if self.recipe.loss.step_size is not None:
+        left = [n for n, one in enumerate(self._checkpoints) if one is None or not one.ended]
+        if self.problem.recipe.loss.step_size is not None:
             for number in left:
-                if self._there[number] is None:
+                if self._checkpoints[number] is None:
                     self._begin(number)  # refuse an unstable step size before any training
         for number in left:
             self._train(number)
         return len(left)
-
-    def _key(self, number: int) -> MemberKey:
-        return self.recipe.members[number]
 
     def _found(self, number: int) -> Checkpoint | None:
         """Checkpoint of a member; None if it is missing or damaged."""
@@ -236,70 +211,65 @@ class _Work:
         if not path.exists():
             return None
         try:
-            sizes = problem_sizes(self.recipe, self.problem)
-            return read_checkpoint(path, self.recipe.digest, self._key(number).name, sizes)
+            return read_checkpoint(path, self._digest, self._keys[number].name, self.problem.sizes)
         except TableError as error:
             self._observer.note("damaged", f"{error}; training it again", what=str(error))
             return None
-
-    def _check_room(self) -> None:
-        needed = 2 * run_bytes(self.recipe, self.problem)  # the members' files and the run's
-        check_room(self._folder, needed, "the run")
 
     def _keep_head(self) -> None:
         """Write the shared data for readers, unless the file exists."""
         head = self._folder / HEAD_FILE
         check_part(head)
         with suppress(TableError), opened(head, "head of the run", FORMAT) as (_, root):
-            if root.attribute("recipe_digest") == self.recipe.digest:
+            if root.attribute("recipe_digest") == self._digest:
                 return
-        write_head(self._folder, self.recipe, self.problem)
+        write_head(self._folder, self.problem)
 
     def _begin(self, number: int) -> Training:
-        key, there = self._key(number), self._there[number]
-        if there is not None:
+        key, earlier = self._keys[number], self._checkpoints[number]
+        if earlier is not None:
             self._observer.note(
-                "resumed", f"{key.name}: resumed at step {there.facts.steps_done}",
-                member=key.name, step=there.facts.steps_done,
+                "resumed", f"{key.name}: resumed at step {earlier.facts.steps_done}",
+                member=key.name, step=earlier.facts.steps_done,
             )  # fmt: skip
-            return resume(self.recipe, self.problem, key, there, self._threads)
+            return resume(self.problem, key, earlier, self._threads)
         try:
-            return begin(self.recipe, self.problem, key, self._threads)
+            return begin(self.problem, key, self._threads)
         except NtkspecError as error:
             raise NtkspecError(f"{key.name}: {error}") from None
 
     def _train(self, number: int) -> None:
         training = self._begin(number)
-        begun = training.kept.facts.steps_done
+        begun, self._saved = training.kept.facts.steps_done, time.monotonic()
         try:
-            ended = training.run(
-                partial(self._after_slice, number, begun, _Clock(self._checkpoint))
-            )
+            ended = training.run(partial(self._after_slice, number, begun))
         except KeyboardInterrupt:
             kept = training.kept
             facts = replace(kept.facts, status="interrupted", message="interrupted")
             self._write(number, replace(kept, facts=facts))
             raise
         self._write(number, ended)
-        self._there[number] = ended
+        self._checkpoints[number] = ended
         self._done += ended.facts.steps_done - begun
         if ended.facts.status == "diverged":
-            name = self._key(number).name
+            name = self._keys[number].name
             self._observer.note("diverged", f"{name}: {ended.facts.message}", member=name)
 
-    def _after_slice(self, number: int, begun: int, clock: _Clock, training: Training) -> None:
+    def _after_slice(self, number: int, begun: int, training: Training) -> None:
         """Report the progress; every few seconds write a checkpoint."""
-        if clock.is_due():
+        if (now := time.monotonic()) - self._saved >= self._interval:
+            self._saved = now
             self._write(number, training.kept)
-        step, members = training.kept.facts.steps_done, len(self.recipe.members)
+        step, members = training.kept.facts.steps_done, len(self._keys)
+        steps = self.problem.recipe.steps
         self._observer.progress(
             TrainingProgress(
-                member=self._key(number).name, number=number + 1, members=members,
-                step=step, steps=self.recipe.steps, loss=training.loss, energy=training.energy,
-                done=self._done + step - begun, total=self.recipe.steps * members,
+                member=self._keys[number].name, number=number + 1, members=members,
+                step=step, steps=steps, loss=training.loss, energy=training.energy,
+                done=self._done + step - begun, total=steps * members,
             )
         )  # fmt: skip
 
     def _write(self, number: int, checkpoint: Checkpoint) -> None:
-        path, name = member_path(self._folder, number), self._key(number).name
-        write_checkpoint(path, self.recipe.digest, name, checkpoint)
+        path, name = member_path(self._folder, number), self._keys[number].name
+        write_checkpoint(path, self._digest, name, checkpoint)

@@ -44,31 +44,15 @@ ARRAYS = {
     "weights": ("real", ("width", "dim")),
     "readout": ("real", ("width",)),
 }
-WHOLE = ("width", "seed", "steps_done")
-TEXTS = ("status", "message")
+#: Types of the attributes of a member, by their annotations; the others are strings.
+KINDS = {"int": int, "float": float}
 #: Tolerated difference from 1 of a point's norm and of the sum of the weights.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Attributes of a member.
-
-    Attributes
-    ----------
-    s : float
-        Sobolev exponent; NaN for plain L2.
-    width, seed : int
-    step_size, largest_stable_step : float
-    status : {"training", "interrupted", "finished", "diverged"}
-    message : str
-        Why it has not finished.
-    steps_done : int
-    seconds : float
-        Time so far, earlier runs included.
-    start_kernel_movement : float
-        ||H_end - H_start||_F / ||H_start||_F of its NTK matrix; NaN if it has not finished.
-    """
+    """The attributes of a member in its file; see `ntkspec.trainer.runs.Member`."""
 
     s: float
     width: int
@@ -84,18 +68,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a run, which determine the shapes of its arrays.
-
-    Attributes
-    ----------
-    points, grid : int
-        Points for training and on the finer grid.
-    dim : int
-    degrees : int
-        Recorded degrees.
-    steps : int
-        Of the recipe.
-    """
+    """Sizes of a run, which determine the shapes of its arrays: `degrees` counts the recorded."""
 
     points: int
     grid: int
@@ -105,23 +78,15 @@ class Sizes:
 
 
 def read_facts(group: Group, sizes: Sizes) -> Facts:
-    """Read the attributes of a member.
-
-    Raises
-    ------
-    TableError
-        When one is missing or invalid.
-    """
+    """Read the attributes of a member, or raise TableError."""
     attributes = group.attributes()
     found: dict[str, Any] = {}
     for one in fields(Facts):
         value = attributes.get(one.name)
-        kind = int if one.name in WHOLE else str if one.name in TEXTS else float
-        if type(value) is not kind:
+        if type(value) is not KINDS.get(str(one.type), str):
             raise _bad(group, one.name, value)
         found[one.name] = value
-    positive = ("step_size", "largest_stable_step", "seconds")
-    for name in positive:
+    for name in ("step_size", "largest_stable_step", "seconds"):
         if not (math.isfinite(found[name]) and found[name] >= 0.0):
             raise _bad(group, name, found[name])
     if found["status"] not in STATUSES or found["width"] < 1:
@@ -138,13 +103,7 @@ def _bad(group: Group, name: str, value: Any) -> TableError:
 
 
 def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes) -> None:
-    """Check that a group has exactly these arrays of a member.
-
-    Raises
-    ------
-    TableError
-        When one is missing or has the wrong type or shape.
-    """
+    """Raise TableError unless a group has exactly these arrays of a member."""
     group.expect(names)
     lengths: dict[str, int | None] = {**asdict(sizes), "width": facts.width}
     if "step" in names:
@@ -166,13 +125,7 @@ def read_array(group: Group, name: str) -> NDArray[Any]:
 
 
 def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
-    """Read the state to resume from; empty if the group has none.
-
-    Raises
-    ------
-    TableError
-        When something is missing or invalid.
-    """
+    """Read the state to resume from; empty if the group has none."""
     if not group.names():
         return {}
     check_arrays(group, STATE, facts, sizes)
@@ -188,13 +141,7 @@ def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
 
 
 def read_points(root: Group, name: str, weights: str) -> Points:
-    """Read the points, or the grid, of a run.
-
-    Raises
-    ------
-    TableError
-        When they are not points of a sphere with weights of sum 1.
-    """
+    """Read the points, or the grid, of a run, or raise TableError."""
     x: NDArray[np.float64] = root.read(name, "f8", (None, None))
     w: NDArray[np.float64] = root.read(weights, "f8", x.shape[:1])
     about = root.attributes(name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import WideNetwork
-from ntkspec.trainer.recipe import MemberKey, RunRecipe
+from ntkspec.trainer.recipe import Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.runs.stored import RECORDS, Facts
@@ -29,24 +29,20 @@ MOST_AT_ONCE = 10**6
 class Training:
     """A member in training; returned by `begin` or `resume`.
 
-    Attributes
-    ----------
-    kept : Checkpoint
-        State at the end of the last slice, for a checkpoint.
+    `kept` is the state at the end of the last slice, for a checkpoint.
     """
 
     def __init__(
         self,
-        recipe: RunRecipe,
         problem: Problem,
         descent: Descent,
         facts: Facts,
         records: Mapping[str, NDArray[Any]],
     ) -> None:
-        self._recipe, self._problem, self._descent = recipe, problem, descent
-        self._facts = facts
+        self._problem, self._descent, self._facts = problem, descent, facts
+        self._due = problem.recipe.record_steps
         self._recorded = len(records["step"]) if records else 0
-        self._records = _room(recipe.record_steps.size, problem.degrees.size)
+        self._records = _room(self._due.size, problem.degrees.size)
         for name, rows in records.items():
             self._records[name][: self._recorded] = rows
         self.kept = self._snapshot()
@@ -73,12 +69,9 @@ class Training:
     def run(self, after_slice: Callable[[Training], None]) -> Checkpoint:
         """Train to the end; call back after each slice of a quarter second.
 
-        Returns
-        -------
-        Checkpoint
-            With the results, or the reason if it diverged.
+        The checkpoint returned has the results, or the reason if the training diverged.
         """
-        count, due = 1, self._recipe.record_steps
+        count, due = 1, self._due
         try:
             self._record_if_due()
             while self._recorded < due.size:
@@ -87,7 +80,8 @@ class Training:
                 self._record_if_due()
                 spent = time.perf_counter() - begun
                 self._facts = replace(self._facts, seconds=self._facts.seconds + spent)
-                count = _next_count(count, spent)
+                # So many steps that the next slice takes its time, from the time of these.
+                count = max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count, MOST_AT_ONCE))
                 self.kept = self._snapshot()
                 after_slice(self)
         except Diverged as error:
@@ -97,8 +91,8 @@ class Training:
         return self._ended()
 
     def _record_if_due(self) -> None:
-        problem, descent, due = self._problem, self._descent, self._recipe.record_steps
-        if self._recorded == due.size or descent.steps != due[self._recorded]:
+        problem, descent = self._problem, self._descent
+        if self._recorded == self._due.size or descent.steps != self._due[self._recorded]:
             return
         on_grid = descent.network.values(problem.grid.x) - problem.grid_target
         row = {
@@ -135,27 +129,23 @@ class Training:
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
-            first = start_network(self._recipe, problem.points.dim, facts.width, facts.seed)
-            moved = _movement(first, network, problem)
-            facts = replace(facts, start_kernel_movement=moved)
+            before = _start(problem, facts).tangent_matrix(problem.points.x)
+            moved = network.tangent_matrix(problem.points.x) - before
+            movement = float(np.linalg.norm(moved) / np.linalg.norm(before))
+            facts = replace(facts, start_kernel_movement=movement)
         return Checkpoint(facts, self._so_far(), results=results)
 
 
-def begin(
-    recipe: RunRecipe, problem: Problem, key: MemberKey, threads: int | None = None
-) -> Training:
+def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Training:
     """Begin the training of a member.
 
-    Raises
-    ------
-    NtkspecError
-        When the recipe's step size is larger than the largest stable one.
+    Raises an NtkspecError if the recipe's step size is larger than the largest stable one.
     """
-    network = start_network(recipe, problem.points.dim, key.width, key.seed)
-    loss = _loss(recipe, problem, network, key)
+    network = _start(problem, key)
+    loss = _loss(problem, network, key.exponent)
     descent = Descent(
         network, problem.points.x, problem.target_values, loss,
-        step_size=recipe.loss.step_size, threads=threads,
+        step_size=problem.recipe.loss.step_size, threads=threads,
     )  # fmt: skip
     facts = Facts(
         s=math.nan if loss.s is None else float(loss.s),
@@ -164,25 +154,24 @@ def begin(
         step_size=float(descent.step_size),
         largest_stable_step=float(descent.largest_stable_step),
     )
-    return Training(recipe, problem, descent, facts, {})
+    return Training(problem, descent, facts, {})
 
 
 def resume(
-    recipe: RunRecipe,
-    problem: Problem,
-    key: MemberKey,
-    there: Checkpoint,
-    threads: int | None = None,
+    problem: Problem, key: MemberKey, earlier: Checkpoint, threads: int | None = None
 ) -> Training:
     """Resume a member from its checkpoint, to the same bits as without interruption."""
-    network = start_network(recipe, problem.points.dim, key.width, key.seed)
-    s: Any = key.exponent if key.exponent == "l2" else there.facts.s
-    loss = _loss(recipe, problem, network, replace(key, exponent=s))
-    descent = Descent.restore(
-        network, problem.points.x, problem.target_values, loss, there.state, threads=threads
+    network = _start(problem, key)
+    loss = _loss(problem, network, "l2" if key.exponent == "l2" else earlier.facts.s)
+    descent = Descent(
+        network, problem.points.x, problem.target_values, loss, threads=threads, state=earlier.state
     )
-    facts = replace(there.facts, status="training", message="")
-    return Training(recipe, problem, descent, facts, there.records)
+    facts = replace(earlier.facts, status="training", message="")
+    return Training(problem, descent, facts, earlier.records)
+
+
+def _start(problem: Problem, member: MemberKey | Facts) -> WideNetwork:
+    return start_network(problem.recipe, problem.points.dim, member.width, member.seed)
 
 
 def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
@@ -194,24 +183,8 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _loss(
-    recipe: RunRecipe, problem: Problem, network: WideNetwork, key: MemberKey
-) -> L2Loss | SobolevLoss:
-    points, loss, s = problem.points, recipe.loss, key.exponent
-    if s == "l2":
-        return L2Loss(points)
+def _loss(problem: Problem, network: WideNetwork, s: Exponent) -> L2Loss | SobolevLoss:
+    points, loss = problem.points, problem.recipe.loss
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)
-    return SobolevLoss(points, float(s), loss.weight, loss.max_degree)
-
-
-def _movement(first: WideNetwork, last: WideNetwork, problem: Problem) -> float:
-    """||H_end - H_start||_F / ||H_start||_F of the NTK matrices at end and start."""
-    before = first.tangent_matrix(problem.points.x)
-    moved = last.tangent_matrix(problem.points.x) - before
-    return float(np.linalg.norm(moved) / np.linalg.norm(before))
-
-
-def _next_count(count: int, spent: float) -> int:
-    """Number of steps of the next slice, from the time of the last ones."""
-    return max(1, min(int(count * SLICE / max(spent, 1e-9)), 4 * count, MOST_AT_ONCE))
+    return loss.at(points, None if s == "l2" else float(s))

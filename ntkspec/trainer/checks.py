@@ -1,0 +1,85 @@
+"""Checks of points, of values at points, and of functions on the sphere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import whole_number
+
+__all__ = ["checked_degree", "checked_dim", "checked_values", "checked_vectors", "function_values"]
+
+Array = NDArray[np.float64]
+
+#: Largest distance from the sphere of a vector that counts as a point on it.
+OFF_SPHERE = 1e-8
+
+
+def checked_dim(dim: int) -> int:
+    """Return a dimension, or raise."""
+    return whole_number(dim, "dim", least=2)
+
+
+def checked_degree(degree: int) -> int:
+    """Return a degree, or raise."""
+    return whole_number(degree, "degree", least=0)
+
+
+def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:
+    """Return points on the sphere as an (n, dim) array of float64, not normalized, or raise."""
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NtkspecError("points must be an (n, dim) array of numbers") from None
+    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 2:
+        raise NtkspecError(
+            f"points of shape {array.shape} are not allowed; give (n, dim), n >= 1, dim >= 2"
+        )
+    if dim is not None and array.shape[1] != dim:
+        raise NtkspecError(f"points have dimension {array.shape[1]}; dim = {dim} is needed")
+    norms = np.linalg.norm(array, axis=1)
+    off = ~(np.abs(norms - 1.0) <= tolerance)
+    if off.any():
+        i = int(np.flatnonzero(off)[0])
+        raise NtkspecError(
+            f"points[{i}] has norm {norms[i]:.10g}; all norms must be 1 to {tolerance:g}"
+        )
+    return array
+
+
+def checked_values(
+    values: ArrayLike, n: int, name: str, places: str = "points", *, finite: bool = False
+) -> Array:
+    """Return one number for each of n places as a contiguous array of float64, or raise."""
+    try:
+        array = np.asarray(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError):
+        raise NtkspecError(f"{name} must be numbers, one for each of {n} {places}") from None
+    if array.shape != (n,):
+        raise NtkspecError(
+            f"{name} of shape {array.shape} is not allowed; give one value for each of {n} {places}"
+        )
+    if finite and not np.isfinite(array).all():
+        i = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise NtkspecError(f"{name}[{i}] = {array[i]} is not allowed; all must be finite")
+    return array
+
+
+def function_values(function: Callable[[Array], ArrayLike], x: Array, name: str) -> Array:
+    """Return the values (n,) of a user's function at points (n, dim), finite, or raise."""
+    try:
+        values = np.array(function(x), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NtkspecError(f"{name} failed on an (n, dim) array: {error}") from error
+    if values.shape != x.shape[:1]:
+        raise NtkspecError(
+            f"{name} returned shape {values.shape} for {x.shape[0]} points; it must map (n, dim) "
+            "to (n,)"
+        )
+    if not np.isfinite(values).all():
+        i = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise NtkspecError(f"{name} is {values[i]} at points[{i}]; it must be finite everywhere")
+    return values
