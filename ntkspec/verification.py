@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import mpmath
 import numpy as np
@@ -168,22 +168,6 @@ def has_reference(network: Network, domain: str, method: Method) -> bool:
     return describe(network).radial_power is not None
 
 
-class _Reference(Protocol):
-    """A reference value of either method."""
-
-    @property
-    def value(self) -> mpmath.mpf: ...
-
-    @property
-    def error(self) -> mpmath.mpf: ...
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def is_zero(self) -> bool: ...
-
-
 def check_method(method: str) -> Method:
     """Return the name of a method if it is one.
 
@@ -270,17 +254,8 @@ def check_entry(
     >>> check_entry("relu", 3, 1, 1 / 12, -2.4849066497880004, 1e-13, method="mpmath").nodes
     170
     """
-    entry = _Entry(
-        "",
-        as_network(network),
-        dim,
-        degree,
-        float(eigenvalue),
-        float(log_eigenvalue),
-        float(promised),
-        kernel,
-        domain,
-    )
+    stored = float(eigenvalue), float(log_eigenvalue), float(promised)
+    entry = _Entry("", as_network(network), dim, degree, *stored, kernel, domain)
     digits = DIGITS[check_method(method)] if digits is None else digits
     return _Batch((entry,), digits, method).check()[0]
 
@@ -328,7 +303,7 @@ class _Batch:
         return checks
 
 
-def _compared(reference: _Reference, entry: _Entry, batch: _Batch) -> Check:
+def _compared(reference: Reference | GaussJacobiValue, entry: _Entry, batch: _Batch) -> Check:
     """Compare an entry with its reference."""
     stored, stored_log, promised = entry.eigenvalue, entry.log_eigenvalue, entry.promised
     method = f"{batch.method}: {reference.method}"
@@ -363,7 +338,7 @@ def _is_promise(promised: float) -> bool:
     return 0.0 <= promised < 1.0
 
 
-def _check_of_zero(reference: _Reference, entry: _Entry, method: str) -> Check:
+def _check_of_zero(reference: Reference | GaussJacobiValue, entry: _Entry, method: str) -> Check:
     right = (
         entry.eigenvalue == 0.0
         and entry.log_eigenvalue == -math.inf

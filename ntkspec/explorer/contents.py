@@ -67,19 +67,6 @@ def encoded(
 ) -> NDArray[np.float64]:
     """Encode a number and its logarithm as one double, without loss.
 
-    Parameters
-    ----------
-    value, log : float64 arrays
-        A non-negative number and its natural logarithm.
-    sign : {1, -1}
-        Sign of the stored logarithm: 1 for numbers that may underflow, -1 for those that may
-        overflow.
-
-    Returns
-    -------
-    float64 array
-        The value if it is a normal double or exactly 0, otherwise its logarithm, made negative.
-
     Examples
     --------
     >>> encoded(np.array([0.5, 0.0, 0.0]), np.array([-0.693, -np.inf, -788.25]))
@@ -108,14 +95,6 @@ def read_contents(
     Returns
     -------
     Contents
-
-    Raises
-    ------
-    NtkspecError
-        If the table does not have a network, dimension or degree, if there are more than
-        `MOST_ENTRIES` eigenvalues, or if one is above the range of doubles.
-    TableError
-        If the file is damaged.
 
     Examples
     --------
