@@ -567,7 +567,7 @@ def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
             part.domain,
         )
         for i, j in picks
-    ]
+    ]  # fmt: skip
 
 
 def _check_all(

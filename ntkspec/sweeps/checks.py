@@ -138,7 +138,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
             float(data.relative_error[i]),
         )
         for i, j in drawn
-    ]
+    ]  # fmt: skip
 
 
 def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
@@ -148,17 +148,10 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
     recipe = plan.recipe
     network, kernel, domain = recipe.networks[key.network]
     check = check_entry(
-        network,
-        int(recipe.dims[key.row]),
-        int(recipe.degrees[key.column]),
-        key.eigenvalue,
-        key.log_eigenvalue,
-        key.promised,
-        kernel=kernel,
-        domain=domain,
-        digits=recipe.checks.digits,
-        method=recipe.checks.method,
-    )
+        network, int(recipe.dims[key.row]), int(recipe.degrees[key.column]), key.eigenvalue,
+        key.log_eigenvalue, key.promised, kernel=kernel, domain=domain,
+        digits=recipe.checks.digits, method=recipe.checks.method,
+    )  # fmt: skip
     write_whole(folder / f"{key.name}.json", _sealed(key, asdict(check)), follow=False)
     return True
 

@@ -262,10 +262,8 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
     try:
         with open_table(out) as table:
             made = table.attributes
-            if (made.get("recipe_digest"), made.get("code_digest")) != (
-                plan.recipe.digest,
-                code_digest(),
-            ):
+            mine = (plan.recipe.digest, code_digest())
+            if (made.get("recipe_digest"), made.get("code_digest")) != mine:
                 return False
             if made.get("layout") == "virtual" and layout == "single":
                 return False

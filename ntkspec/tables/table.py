@@ -277,14 +277,6 @@ class Table:
             As for `names`.
         dim, degrees
             As for `select`.
-
-        Examples
-        --------
-        >>> import ntkspec
-        >>> with ntkspec.atlas() as table:
-        ...     [part] = table.parts("tanh", dim=3, degrees=[1, 11])
-        ...     part.name, part.read().eigenvalues.shape
-        ('tanh', (1, 2))
         """
         names = self.names(network, kernel=kernel, domain=domain)
         return [Part(self, name, dim, degrees) for name in names]
