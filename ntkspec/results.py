@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["MEANINGS", "Result", "Tabular", "Value", "axes_to_draw", "html_table", "library"]
+__all__ = ["MEANINGS", "Result", "html_table", "library"]
 
 #: Rows of a table that are shown; of more, the first and the last.
 MOST_ROWS = 10

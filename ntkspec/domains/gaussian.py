@@ -33,7 +33,7 @@ class Gaussian(Harmonics):
 
     Examples
     --------
-    >>> Gaussian(3).multiplicity(np.arange(4)), Gaussian(3, radial=2).single
+    >>> Gaussian(3).multiplicity([0, 1, 2, 3]), Gaussian(3, radial=2).single
     (array([1., 3., 5., 7.]), False)
     """
 

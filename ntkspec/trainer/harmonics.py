@@ -20,7 +20,6 @@ __all__ = [
     "axis",
     "count",
     "harmonic",
-    "largest_degree",
     "latitudes",
     "multiplicity",
     "recurrence",

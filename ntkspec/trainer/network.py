@@ -15,7 +15,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, one_of, shown, whole_number
 from ntkspec.trainer.layer import layer_at, slopes_of, values_of
 
-__all__ = ["Precision", "Trained", "WideNetwork", "start"]
+__all__ = ["WideNetwork", "start"]
 
 Trained = Literal["hidden", "all"]
 Precision = Literal["float64", "float32"]

@@ -20,7 +20,6 @@ from ntkspec.trainer.designs import design_points, spiral
 from ntkspec.trainer.harmonics import axis
 
 __all__ = [
-    "MOST_CONCENTRATION",
     "Density",
     "Points",
     "circle",

@@ -34,7 +34,6 @@ from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, Weight
 from ntkspec.trainer.targets import Kind
 
 __all__ = [
-    "DATA_KEYS",
     "DataRecipe",
     "Exponent",
     "LossRecipe",

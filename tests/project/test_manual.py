@@ -211,7 +211,7 @@ INSIDE = re.compile(
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters)$"
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
-    r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(designs|layer))$"
+    r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(checks|designs|layer))$"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 Status = Literal["training", "interrupted", "finished", "diverged"]
-STATUSES = ("training", "interrupted", "finished", "diverged")
 #: Recorded arrays, with a row for each record.
 RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
 RESULTS = ("learned", "grid_learned", "weights", "readout")
@@ -68,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a run, which determine the shapes of its arrays: `degrees` counts the recorded."""
+    """Numbers of points, recorded degrees, ... of a run, which determine the shapes of arrays."""
 
     points: int
     grid: int
@@ -89,7 +88,7 @@ def read_facts(group: Group, sizes: Sizes) -> Facts:
     for name in ("step_size", "largest_stable_step", "seconds"):
         if not (math.isfinite(found[name]) and found[name] >= 0.0):
             raise _bad(group, name, found[name])
-    if found["status"] not in STATUSES or found["width"] < 1:
+    if found["status"] not in get_args(Status) or found["width"] < 1:
         raise _bad(group, "status", found["status"])
     if not 0 <= found["steps_done"] <= sizes.steps:
         raise _bad(group, "steps_done", found["steps_done"])
