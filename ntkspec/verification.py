@@ -169,12 +169,7 @@ def has_reference(network: Network, domain: str, method: Method) -> bool:
 
 
 def check_method(method: str) -> Method:
-    """Return the name of a method if it is one.
-
-    Raises
-    ------
-    NtkspecError
-        When it is none.
+    """Return the name of a method, or raise NtkspecError.
 
     Examples
     --------
@@ -188,9 +183,7 @@ def check_method(method: str) -> Method:
 
 
 def method_name(text: str) -> Method:
-    """Return the method that a stored check names.
-
-    A check that names none was done by balls.
+    """Return the method that a stored check names, balls if none.
 
     Examples
     --------

@@ -256,9 +256,6 @@ def _sphere_row(network: Network, kernel: Kernel, degrees: Integers) -> float:
     return functions * 2.5 * (n * (1e-5 + 3e-8 * bits) + ball * (last**2 / 4 + sums))
 
 
-# --- other domains, a dimension at a time --------------------------------------------------------
-
-
 def _cube_seconds(network: Network, dim: int, last: int) -> float:
     """The kernel at d + 1 points, with about a bit for each dimension, and the sums over them."""
     kind = network.sigma.singularity.kind

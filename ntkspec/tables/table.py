@@ -236,12 +236,7 @@ class Table:
     ) -> list[str]:
         """Return the names of all groups, or of those with a kernel or a domain.
 
-        With a network: the name of one, as chosen by `select`.
-
-        Raises
-        ------
-        NtkspecError
-            When there is none.
+        With a network: the name of one, as chosen by `select`.  NtkspecError if there is none.
 
         Examples
         --------
