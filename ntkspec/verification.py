@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import mpmath
 import numpy as np
@@ -168,29 +168,8 @@ def has_reference(network: Network, domain: str, method: Method) -> bool:
     return describe(network).radial_power is not None
 
 
-class _Reference(Protocol):
-    """A reference value of either method."""
-
-    @property
-    def value(self) -> mpmath.mpf: ...
-
-    @property
-    def error(self) -> mpmath.mpf: ...
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def is_zero(self) -> bool: ...
-
-
 def check_method(method: str) -> Method:
-    """Return the name of a method if it is one.
-
-    Raises
-    ------
-    NtkspecError
-        When it is none.
+    """Return the name of a method, or raise NtkspecError.
 
     Examples
     --------
@@ -204,9 +183,7 @@ def check_method(method: str) -> Method:
 
 
 def method_name(text: str) -> Method:
-    """Return the method that a stored check names.
-
-    A check that names none was done by balls.
+    """Return the method that a stored check names, balls if none.
 
     Examples
     --------
@@ -270,17 +247,8 @@ def check_entry(
     >>> check_entry("relu", 3, 1, 1 / 12, -2.4849066497880004, 1e-13, method="mpmath").nodes
     170
     """
-    entry = _Entry(
-        "",
-        as_network(network),
-        dim,
-        degree,
-        float(eigenvalue),
-        float(log_eigenvalue),
-        float(promised),
-        kernel,
-        domain,
-    )
+    stored = float(eigenvalue), float(log_eigenvalue), float(promised)
+    entry = _Entry("", as_network(network), dim, degree, *stored, kernel, domain)
     digits = DIGITS[check_method(method)] if digits is None else digits
     return _Batch((entry,), digits, method).check()[0]
 
@@ -328,7 +296,7 @@ class _Batch:
         return checks
 
 
-def _compared(reference: _Reference, entry: _Entry, batch: _Batch) -> Check:
+def _compared(reference: Reference | GaussJacobiValue, entry: _Entry, batch: _Batch) -> Check:
     """Compare an entry with its reference."""
     stored, stored_log, promised = entry.eigenvalue, entry.log_eigenvalue, entry.promised
     method = f"{batch.method}: {reference.method}"
@@ -363,7 +331,7 @@ def _is_promise(promised: float) -> bool:
     return 0.0 <= promised < 1.0
 
 
-def _check_of_zero(reference: _Reference, entry: _Entry, method: str) -> Check:
+def _check_of_zero(reference: Reference | GaussJacobiValue, entry: _Entry, method: str) -> Check:
     right = (
         entry.eigenvalue == 0.0
         and entry.log_eigenvalue == -math.inf
@@ -592,7 +560,7 @@ def _entries(part: TableSlice, samples: int, seed: int) -> list[_Entry]:
             part.domain,
         )
         for i, j in picks
-    ]
+    ]  # fmt: skip
 
 
 def _check_all(

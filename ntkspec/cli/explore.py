@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ntkspec.cli.options import TABLE
+from ntkspec.cli.options import DEGREES, DIM, TABLE
 from ntkspec.cli.streams import say
 
 __all__ = ["explore"]
@@ -21,13 +22,9 @@ __all__ = ["explore"]
     "--network", "networks", multiple=True, metavar="NAME",
     help="Its name in the table; may be given several times.  [default: all]",
 )  # fmt: skip
-@click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
-@click.option(
-    "--degrees", metavar="RANGE", help="a:b, a:b:step, a:b:*ratio, 0,4,8:20.  [default: all]"
-)
-def explore(
-    table: Path, output: Path, networks: tuple[str, ...], dim: str | None, degrees: str | None
-) -> None:
+@DIM
+@DEGREES
+def explore(table: Path, output: Path, networks: tuple[str, ...], dim: Any, degrees: Any) -> None:
     """Write TABLE, or `atlas`, as one HTML page that works offline.
 
     The page shows eigenvalues and their laws, each degree's share of the trace, and the time to
@@ -40,15 +37,8 @@ def explore(
     """
     from ntkspec.explorer import write_page
     from ntkspec.files.appearing import is_stream
-    from ntkspec.ranges import parse_range
 
-    written = write_page(
-        table,
-        output,
-        networks=networks or None,
-        dims=None if dim is None else parse_range(dim, "dim"),
-        degrees=None if degrees is None else parse_range(degrees, "degrees"),
-    )
+    written = write_page(table, output, networks=networks or None, dims=dim, degrees=degrees)
     if is_stream(written):
         say(f"wrote {written}", err=True)
     else:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ntkspec.cli.options import TABLE, table_options
+from ntkspec.cli.options import DEGREES, DIM, TABLE, table_options
 
 __all__ = ["export"]
 
@@ -24,18 +24,9 @@ __all__ = ["export"]
     show_default=True, help="In JSON null stands for the logarithm of 0.",
 )  # fmt: skip
 @table_options
-@click.option("--dim", metavar="RANGE", help="As --degrees.  [default: all]")
-@click.option(
-    "--degrees", metavar="RANGE", help="a:b, a:b:step, a:b:*ratio, 0,4,8:20.  [default: all]"
-)
-def export(
-    table: Path,
-    output: Path,
-    layout: str,
-    dim: str | None,
-    degrees: str | None,
-    **selection: Any,
-) -> None:
+@DIM
+@DEGREES
+def export(table: Path, output: Path, layout: str, **selection: Any) -> None:
     """Write entries of TABLE as CSV, JSON, netCDF4 or Parquet, with all digits.
 
     \b
@@ -45,11 +36,8 @@ def export(
     """
     from ntkspec.errors import NtkspecError
     from ntkspec.files.appearing import appearing_text, check_outputs
-    from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
 
-    selection["dim"] = None if dim is None else parse_range(dim, "dim")
-    selection["degrees"] = None if degrees is None else parse_range(degrees, "degrees")
     binary = layout in ("netcdf", "parquet")
     if binary and str(output) == "-":
         raise NtkspecError(f"output = '-' is not allowed; {layout} needs a file")

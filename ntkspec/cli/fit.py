@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import TABLE, table_options
+from ntkspec.cli.options import RANGE, TABLE, table_options
 from ntkspec.cli.streams import say
 from ntkspec.files.text import CsvWriter
 
@@ -30,12 +30,12 @@ COLUMNS = (
 @click.command()
 @click.argument("table", type=TABLE)
 @table_options
-@click.option("--dim", metavar="RANGE", help="As 3,10 or 2:65:*2.  [default: all]")
+@click.option("--dim", type=RANGE, help="As 3,10 or 2:65:*2.  [default: all]")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
     show_default=True, help="csv and json have all three laws, supported or not.",
 )  # fmt: skip
-def fit(table: Path, dim: str | None, layout: str, **selection: Any) -> None:
+def fit(table: Path, layout: str, **selection: Any) -> None:
     """Fit laws of decay to the eigenvalues of TABLE.
 
     The laws are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
@@ -49,12 +49,10 @@ def fit(table: Path, dim: str | None, layout: str, **selection: Any) -> None:
       ntkspec fit out/spectra.h5 --dim 3
     """
     from ntkspec.laws import fit as fits
-    from ntkspec.ranges import parse_range
     from ntkspec.tables import open_table
 
-    dims = None if dim is None else parse_range(dim, "dim")
     with open_table(table) as source:
-        found = fits.fit(source, dim=dims, **selection)
+        found = fits.fit(source, **selection)
     if layout == "text":
         _print_text(found)
         return

@@ -9,7 +9,17 @@ from typing import Any
 
 import click
 
-__all__ = ["PATH", "TABLE", "added", "format_option", "network_options", "table_options"]
+__all__ = [
+    "DEGREES",
+    "DIM",
+    "PATH",
+    "RANGE",
+    "TABLE",
+    "added",
+    "format_option",
+    "network_options",
+    "table_options",
+]
 
 
 class TablePath(click.Path):
@@ -27,7 +37,24 @@ class TablePath(click.Path):
         return super().convert(value, param, ctx)
 
 
-PATH, TABLE = click.Path(path_type=Path), TablePath()
+class Range(click.ParamType):  # type: ignore[type-arg]
+    """Dimensions or degrees, see `ntkspec.ranges.parse_range`."""
+
+    name = "RANGE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the values."""
+        from ntkspec.ranges import parse_range
+
+        return parse_range(value, param.name)
+
+
+PATH, TABLE, RANGE = click.Path(path_type=Path), TablePath(), Range()
+#: Options that choose dimensions and degrees of a table.
+DIM = click.option("--dim", type=RANGE, help="As --degrees.  [default: all]")
+DEGREES = click.option(
+    "--degrees", type=RANGE, help="a:b, a:b:step, a:b:*ratio, 0,4,8:20.  [default: all]"
+)
 
 OPTIONS = (
     click.argument("activation"),

@@ -136,6 +136,10 @@ def check_existing(name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64
     ------
     NtkspecError
         When a dimension has none of them.
+
+    Examples
+    --------
+    >>> check_existing("cube", np.array([2, 9]), np.array([1, 5]))
     """
     empty = dims[last_degrees(name, dims) < degrees.min()]
     if empty.size:

@@ -16,7 +16,6 @@ from ntkspec.errors import NtkspecError
 from ntkspec.laws import Law, law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
-from ntkspec.ranges import parse_range, range_length
 from ntkspec.spectra.trace import trace
 from ntkspec.tables import Table, TableSlice
 
@@ -32,7 +31,7 @@ PARAMETERS = (
     "weights",
 )  # fmt: skip
 
-Selection = int | Iterable[int] | None
+Selection = int | str | Iterable[int] | None
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,6 @@ def encoded(
 ) -> NDArray[np.float64]:
     """Encode a number and its logarithm as one double, without loss.
 
-    Parameters
-    ----------
-    value, log : float64 arrays
-        A non-negative number and its natural logarithm.
-    sign : {1, -1}
-        Sign of the stored logarithm: 1 for numbers that may underflow, -1 for those that may
-        overflow.
-
-    Returns
-    -------
-    float64 array
-        The value if it is a normal double or exactly 0, otherwise its logarithm, made negative.
-
     Examples
     --------
     >>> encoded(np.array([0.5, 0.0, 0.0]), np.array([-0.693, -np.inf, -788.25]))
@@ -109,14 +95,6 @@ def read_contents(
     -------
     Contents
 
-    Raises
-    ------
-    NtkspecError
-        If the table does not have a network, dimension or degree, if there are more than
-        `MOST_ENTRIES` eigenvalues, or if one is above the range of doubles.
-    TableError
-        If the file is damaged.
-
     Examples
     --------
     >>> import ntkspec
@@ -128,45 +106,25 @@ def read_contents(
     names = list(table.networks) if networks is None else list(dict.fromkeys(networks))
     if not names:
         raise NtkspecError("the table has no networks to explore")
-    wanted = [_listed(dims, "dim"), _listed(degrees, "degrees")]
-    _check_size(table, names, *wanted)
-    grids: list[dict[str, Any]] = []
-    parts: list[NDArray[np.float64]] = []
-    entries = []
-    for name in names:
-        part = table.select(name, wanted[0], wanted[1])
-        grid = _grid(part, grids, parts)
-        entries.append({**_described(part), "grid": grid, "place": _add(_numbers(part), parts)})
-    header = {"source": _source(table), "grids": grids, "networks": entries}
-    return Contents(header, np.concatenate(parts))
-
-
-def _listed(selection: Selection, name: str) -> Any:
-    """A selection as an array or a range; of a range the table uses the part that it has."""
-    if isinstance(selection, str):
-        selection = parse_range(selection, name)
-    if selection is None or isinstance(selection, range):
-        return selection
-    return np.atleast_1d(list(selection) if isinstance(selection, Iterable) else selection)
-
-
-def _size(selection: Any, there: NDArray[np.int64]) -> int:
-    """Number of selected values; all that the table has for None."""
-    if selection is None:
-        return there.size
-    return range_length(selection) if isinstance(selection, range) else int(selection.size)
-
-
-def _check_size(table: Table, names: list[str], dims: Any, degrees: Any) -> None:
-    """Check the size before reading, as the numbers may not fit in memory."""
-    count = sum(
-        _size(dims, table.dims(name)) * _size(degrees, table.degrees(name)) for name in names
+    dims, degrees = (
+        list(one) if isinstance(one, Iterable) and not isinstance(one, str | range) else one
+        for one in (dims, degrees)
     )
+    selected = [part for name in names for part in table.parts(name, dims, degrees)]
+    count = sum(part.dims.size * part.degrees.size for part in selected)
     if count > MOST_ENTRIES:
         raise NtkspecError(
             f"table = {str(table.path)!r} would put {count} eigenvalues into a page; the most "
             f"is {MOST_ENTRIES}; select networks, dims or degrees"
         )
+    grids: list[dict[str, Any]] = []
+    parts: list[NDArray[np.float64]] = []
+    entries = []
+    for part in (one.read() for one in selected):
+        grid = _grid(part, grids, parts)
+        entries.append({**_described(part), "grid": grid, "place": _add(_numbers(part), parts)})
+    header = {"source": _source(table), "grids": grids, "networks": entries}
+    return Contents(header, np.concatenate(parts))
 
 
 def _add(array: NDArray[np.float64], parts: list[NDArray[np.float64]]) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.laws import Law, law
+from ntkspec.laws import law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
@@ -105,14 +105,22 @@ def _curves(table: Table, dim: int) -> list[Curve]:
         network = table.key(name).network
         degrees = _thinned(table.degrees(name))
         part = table.select(name, dim=dim, degrees=degrees)
-        exact = np.asarray(part.log_eigenvalues).ravel() / math.log(10.0)
-        whole = table.select(name, dim=dim)
-        model = law(network, dim, kernel=part.kernel)
+        model, whole = law(network, dim, kernel=part.kernel), table.select(name, dim=dim)
         # Take from all degrees of the table where the law holds; otherwise it is computed.
         start = (
             holds_within(model, whole.degrees, whole.log_eigenvalues.ravel()) or model.holds_from
         )
-        curves.append(_curve(name, network, dim, style, degrees, exact, part.kernel, model, start))
+        top, law_degrees = float(degrees[-1]), np.empty(0)
+        if start is not None and start <= top:
+            law_degrees = np.geomspace(start, top, 60)
+        label = NAMES.get(name, name)
+        if name.startswith("leaky_relu(slope=") and "," not in name:
+            label = f"leaky ReLU (slope {network.slope:g})"
+        with np.errstate(divide="ignore"):
+            plain = np.log10(np.abs(_plain(network, dim, degrees, part.kernel)))
+        exact = part.log_eigenvalues.ravel() / math.log(10.0)
+        drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
+        curves.append(Curve(label, style, degrees, exact, law_degrees, drawn, plain))
     return curves
 
 
@@ -135,31 +143,6 @@ def _plain(
         return np.full(degrees.size, np.nan)
     pointwise = network.ntk if kernel == "ntk" else network.nngp
     return funk_hecke(pointwise, dim, degrees, nodes=QUADRATURE_NODES).eigenvalues
-
-
-def _curve(
-    name: str,
-    network: Network,
-    dim: int,
-    style: tuple[str, str, float],
-    degrees: NDArray[np.int64],
-    exact: NDArray[np.float64],
-    kernel: str,
-    model: Law,
-    start: int | None,
-) -> Curve:
-    plain = _plain(network, dim, degrees, kernel)
-    with np.errstate(divide="ignore"):
-        plain = np.log10(np.abs(plain))
-    top = float(degrees[-1])
-    law_degrees = np.empty(0)
-    if start is not None and start <= top:
-        law_degrees = np.geomspace(start, top, 60)
-    label = NAMES.get(name, name)
-    if name.startswith("leaky_relu(slope=") and "," not in name:
-        label = f"leaky ReLU (slope {network.slope:g})"
-    drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
-    return Curve(label, style, degrees, exact, law_degrees, drawn, plain)
 
 
 def _draw(panels: dict[int, list[Curve]]) -> Figure:

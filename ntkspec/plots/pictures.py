@@ -32,15 +32,7 @@ MOST_NAMED = 3
 
 
 def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
-    """Return the paths of pictures of a file, after checking that they can be written.
-
-    Raises
-    ------
-    NtkspecError
-        If a path does not end in .png, .svg or .pdf, is not a regular file, or is the source.
-    TableError
-        If a path is a folder or a write-protected file.
-    """
+    """Return the paths of pictures of a file, after checking that they can be written."""
     paths = [Path(path) for path in outputs]
     for path in paths:
         if path.suffix not in (".png", ".svg", ".pdf"):

@@ -24,20 +24,7 @@ def block_numbers(
     """Eigenvalues for all pairs of some dimensions and degrees, logarithms and error bounds.
 
     On the sphere by the dimension walk; on other domains every dimension is a spectrum of its own,
-    of whose degrees the largest eigenvalue is taken.
-
-    Parameters
-    ----------
-    network : Network
-    kernel : {"ntk", "nngp"}
-    domain : str
-        Name of a domain.
-    dims, degrees : increasing int64 arrays
-
-    Returns
-    -------
-    (D, K), (D, K) and (D,) float64 arrays
-        NaN where the domain does not have the degree.
+    of whose degrees the largest eigenvalue is taken; NaN where the domain does not have a degree.
 
     Examples
     --------

@@ -46,13 +46,7 @@ Places = list[tuple[int, int, int, int, str, str, str]]
 
 
 def check_layout(layout: str, out: Path | None = None) -> Layout:
-    """Return the layout if it is allowed for a table of this name.
-
-    Raises
-    ------
-    NtkspecError
-        When it is unknown, or the table is virtual and its name is not valid UTF-8.
-    """
+    """Return the layout if it is allowed for a table of this name."""
     if layout not in get_args(Layout):
         raise NtkspecError(f"layout = {layout!r} is not allowed; use 'single' or 'virtual'")
     if layout == "virtual" and out is not None:
@@ -77,22 +71,6 @@ def assemble(
     """Write the table block by block under a temporary name, and rename it.
 
     Chunks are copied as they are stored, without unpacking.
-
-    Parameters
-    ----------
-    plan : Plan
-    checks : dict
-        Checked entries of each network, by its index in the recipe.
-    find : callable
-        Returns the file of a block; with layout "virtual" the table refers to it.
-    out : Path
-        The table.
-    layout : {"single", "virtual"}
-
-    Raises
-    ------
-    TableError
-        When a block is missing or damaged, or the disk has no room for the table.
     """
     recipe = plan.recipe
     size = HEAD + sum(_group_bytes(plan, n) for n in range(len(recipe.networks)))

@@ -55,15 +55,7 @@ class BlockData:
 
 @dataclass(frozen=True)
 class Ensured:
-    """Result of the task of a block, small enough to travel through the scheduler.
-
-    Attributes
-    ----------
-    computed : bool
-        Whether the block was computed, not reused.
-    damaged : str
-        Error message for a damaged earlier file, or empty.
-    """
+    """Result of the task of a block, small enough to travel through the scheduler."""
 
     computed: bool
     damaged: str = ""
@@ -75,15 +67,7 @@ def block_path(folder: Path, key: BlockKey) -> Path:
 
 
 def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
-    """Verify the file of a block, or compute it if it is missing or damaged.
-
-    Raises
-    ------
-    NtkspecError
-        When the file was made by another recipe or by other code.
-    TableError
-        When it cannot be written, or a foreign file has its name.
-    """
+    """Verify the file of a block, or compute it if it is missing or damaged."""
     damaged = ""
     check_part(block_path(folder, key))
     if block_path(folder, key).exists():
@@ -137,15 +121,7 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
 def opened_block(
     plan: Plan, key: BlockKey, path: Path
 ) -> Iterator[tuple[dict[str, ChunkedReader], Group, str]]:
-    """Open a block's file; yield readers of its numbers, its root and its recorded checksum.
-
-    Raises
-    ------
-    TableError
-        When the file is missing, damaged, or that of another block.
-    NtkspecError
-        When it was made by another recipe or by other code.
-    """
+    """Open a block's file; yield readers of its numbers, its root and its recorded checksum."""
     with opened(path, "block", FORMAT) as (file, root):
         checksum = _wanted(plan, key, root, path)
         root.expect((*NUMBERS, "relative_error"))
@@ -158,15 +134,7 @@ def opened_block(
 
 
 def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
-    """Check that a file belongs to a block; return its recorded checksum.
-
-    Raises
-    ------
-    TableError
-        When it is another block.
-    NtkspecError
-        When it was made by another recipe or by other code.
-    """
+    """Check that a file belongs to a block; return its recorded checksum."""
     attributes = root.attributes()
     said = {name: str(attributes.get(name)) for name in ("key", "recipe", "code", "checksum")}
     if (said["recipe"], said["code"]) != (plan.recipe.digest, code_digest()):
@@ -183,15 +151,7 @@ def read_bounds(root: Group, key: BlockKey) -> NDArray[np.float64]:
 
 
 def check_block(plan: Plan, key: BlockKey, folder: Path) -> None:
-    """Compare a block's file with its seal, without unpacking its numbers.
-
-    Raises
-    ------
-    TableError
-        When the file is missing or damaged.
-    NtkspecError
-        When it was made by another recipe or by other code.
-    """
+    """Compare a block's file with its seal, without unpacking its numbers."""
     with opened_block(plan, key, block_path(folder, key)) as (readers, root, _):
         for reader in readers.values():
             reader.check()
@@ -199,15 +159,7 @@ def check_block(plan: Plan, key: BlockKey, folder: Path) -> None:
 
 
 def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
-    """Read a block's file.
-
-    Raises
-    ------
-    TableError
-        When the file is missing or damaged.
-    NtkspecError
-        When it was made by another recipe or by other code.
-    """
+    """Read a block's file."""
     path = block_path(folder, key)
     rows, columns = (np.arange(size) for size in key.shape)
     with opened_block(plan, key, path) as (readers, root, checksum):

@@ -21,10 +21,19 @@ from ntkspec.files.appearing import write_whole
 from ntkspec.files.inputs import read_bounded
 from ntkspec.sweeps.blocks import read_block
 from ntkspec.sweeps.plan import BlockKey, Plan
+from ntkspec.sweeps.progress import Tally
 from ntkspec.sweeps.recipe import Recipe
 from ntkspec.verification import Check, check_entry, sample_entries
 
-__all__ = ["CheckKey", "Draw", "compute_check", "draw_entries", "draws", "found_checks"]
+__all__ = [
+    "CheckKey",
+    "Draw",
+    "compute_check",
+    "compute_checks",
+    "draw_entries",
+    "draws",
+    "found_checks",
+]
 
 #: Largest size of a check's file, in bytes.
 MOST_BYTES = 2**14
@@ -129,7 +138,7 @@ def draw_entries(plan: Plan, draw: Draw, folder: Path) -> list[CheckKey]:
             float(data.relative_error[i]),
         )
         for i, j in drawn
-    ]
+    ]  # fmt: skip
 
 
 def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
@@ -139,29 +148,26 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
     recipe = plan.recipe
     network, kernel, domain = recipe.networks[key.network]
     check = check_entry(
-        network,
-        int(recipe.dims[key.row]),
-        int(recipe.degrees[key.column]),
-        key.eigenvalue,
-        key.log_eigenvalue,
-        key.promised,
-        kernel=kernel,
-        domain=domain,
-        digits=recipe.checks.digits,
-        method=recipe.checks.method,
-    )
+        network, int(recipe.dims[key.row]), int(recipe.degrees[key.column]), key.eigenvalue,
+        key.log_eigenvalue, key.promised, kernel=kernel, domain=domain,
+        digits=recipe.checks.digits, method=recipe.checks.method,
+    )  # fmt: skip
     write_whole(folder / f"{key.name}.json", _sealed(key, asdict(check)), follow=False)
     return True
 
 
-def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int, list[Check]]:
-    """Read the checks of each network, by its index in the recipe.
+def compute_checks(plan: Plan, drawn: Iterable[Draw], folder: Path, tally: Tally) -> list[CheckKey]:
+    """Check the drawn entries in this process; return them."""
+    entries = [entry for draw in drawn for entry in draw_entries(plan, draw, folder)]
+    tally.more(len(entries))
+    for entry in entries:
+        compute_check(plan, entry, folder)
+        tally.done()
+    return entries
 
-    Raises
-    ------
-    NtkspecError
-        When a check is missing or failed.
-    """
+
+def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int, list[Check]]:
+    """Read the checks of each network, by its index in the recipe."""
     found: dict[int, list[Check]] = {}
     for key in keys:
         check = _read(plan, key, folder)

@@ -132,21 +132,7 @@ Where = Local | External | Batch
 
 @contextmanager
 def dask_client(where: Where) -> Iterator[Client]:
-    """Connect to a cluster; at the end close only what this call started.
-
-    Parameters
-    ----------
-    where : Local, External or Batch
-
-    Yields
-    ------
-    distributed.Client
-
-    Raises
-    ------
-    NtkspecError
-        When no scheduler answers, or the batch system accepts no job.
-    """
+    """Connect to a cluster; at the end close only what this call started."""
     import dask
     from distributed import Client
 
@@ -168,15 +154,6 @@ def dask_client(where: Where) -> Iterator[Client]:
 
 def job_script(batch: Batch) -> str:
     """Return the job script that is submitted to a batch system.
-
-    Parameters
-    ----------
-    batch : Batch
-
-    Returns
-    -------
-    str
-        The address of the scheduler is a placeholder, known only once the scheduler runs.
 
     Examples
     --------

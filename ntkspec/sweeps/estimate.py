@@ -62,23 +62,11 @@ def estimate_cost(plan: Plan, network: int) -> Cost:
 def seconds(
     network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str = Sphere.name
 ) -> float:
-    """Estimate the processor time of a block.
+    """Estimate the processor time of a block with increasing dims and degrees, in seconds.
 
-    The coefficients of a series, which a process computes once for all blocks, are not included.
-
-    Parameters
-    ----------
-    network : Network
-    kernel : {"ntk", "nngp"}
-    dims, degrees : increasing int64 arrays
-        Of the block.
-    domain : str
-
-    Returns
-    -------
-    float
-        Seconds, mostly within a factor of 2 for closed forms and series, and of 4 for seeds in
-        ball arithmetic and on other domains.
+    Mostly within a factor of 2 for closed forms and series, and of 4 for seeds in ball arithmetic
+    and on other domains.  The coefficients of a series, which a process computes once for all
+    blocks, are not included.
 
     Examples
     --------
@@ -266,9 +254,6 @@ def _sphere_row(network: Network, kernel: Kernel, degrees: Integers) -> float:
     ball, n = BALL + BIT * bits, 0.25 * bits + last + 40.0
     sums = 3.0 * n * last if network.sigma.singularity.kind == "kink" else 5.0 * n
     return functions * 2.5 * (n * (1e-5 + 3e-8 * bits) + ball * (last**2 / 4 + sums))
-
-
-# --- other domains, a dimension at a time --------------------------------------------------------
 
 
 def _cube_seconds(network: Network, dim: int, last: int) -> float:

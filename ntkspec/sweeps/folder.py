@@ -25,14 +25,7 @@ PARTS = re.compile(rf"{NAME.pattern}\.h5|{CHECK.pattern}|{re.escape(RECIPE)}")
 
 @dataclass(frozen=True)
 class Survey:
-    """Finished parts of a plan, counted by the names of the files in a folder.
-
-    Attributes
-    ----------
-    blocks, eigenvalues, checks : int
-    by_network : dict
-        Blocks of each network, by its index in the recipe.
-    """
+    """Finished parts of a plan, counted by the names of the files in a folder."""
 
     blocks: int
     eigenvalues: int
@@ -41,26 +34,14 @@ class Survey:
 
 
 def remembered(folder: Path) -> Recipe:
-    """Read the recipe of the blocks in a folder.
-
-    Raises
-    ------
-    TableError
-        When the folder has no recipe.
-    """
+    """Read the recipe of the blocks in a folder."""
     if not (folder / RECIPE).is_file():
         raise TableError(f"{folder} is not the folder of a sweep (it has no {RECIPE})")
     return read_recipe(folder / RECIPE)
 
 
 def survey(plan: Plan, folder: Path) -> Survey:
-    """Count the blocks and checks in a folder.
-
-    Raises
-    ------
-    NtkspecError
-        When the folder has blocks of another recipe.
-    """
+    """Count the blocks and checks in a folder."""
     there = _kept_recipe(folder)
     if there is not None and there.digest != plan.recipe.digest:
         raise NtkspecError(f"{folder} has blocks of another recipe; {ADVICE}")

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,13 @@ from ntkspec.sweeps.assembly import (
     finish_group,
 )
 from ntkspec.sweeps.blocks import block_path, check_block
-from ntkspec.sweeps.checks import compute_check, draw_entries, draws, found_checks
+from ntkspec.sweeps.checks import compute_checks, draws, found_checks
 from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Tally
 from ntkspec.tables import Table, TableSlice, open_table
 from ntkspec.tables.layout import NUMBERS, create_axes, numbers_checksum, storage
+from ntkspec.tables.part import Part
 
 __all__ = ["merge", "merge_folders", "merge_tables"]
 
@@ -148,11 +148,7 @@ def _merge_into(
         if key.name not in whole:
             check_block(plan, key, own)
             tally.done()
-    entries = [entry for draw in draws(plan) for entry in draw_entries(plan, draw, own)]
-    tally.more(len(entries))
-    for entry in entries:
-        compute_check(plan, entry, own)
-        tally.done()
+    entries = compute_checks(plan, draws(plan), own, tally)
     assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
     if layout == "single":
         clear(own, PARTS)
@@ -194,16 +190,6 @@ def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[Block
 # --- tables --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The part of a network in one table."""
-
-    table: Table
-    dims: NDArray[np.int64]
-    degrees: NDArray[np.int64]
-    relative_error: NDArray[np.float64]
-
-
 def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
     """Write a table of all networks, dimensions and degrees of some tables.
 
@@ -226,7 +212,10 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
             table.verify_checksums()
             tally.done()
         keys = {name: table.key(name) for table in tables for name in table.networks}
-        sources = {name: [_source(t, name) for t in tables if name in t.networks] for name in keys}
+        sources = {
+            name: [part for t in tables if name in t.networks for part in t.parts(name)]
+            for name in keys
+        }
         axes = {name: _axes(name, keys[name].domain, mine) for name, mine in sources.items()}
         size = HEAD + sum(_bytes(*axis) for axis in axes.values())
         compression = str(tables[0].attributes.get("compression", "gzip"))
@@ -245,10 +234,6 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
                 tally.done()
 
 
-def _source(table: Table, name: str) -> _Source:
-    return _Source(table, table.dims(name), table.degrees(name), table.relative_error(name))
-
-
 def _origin(table: Table) -> dict[str, Any]:
     """Provenance of the tables that were merged."""
     known = ("recipe", "recipe_digest", "code_digest", "versions", "time", "command", "merged_from")
@@ -256,7 +241,7 @@ def _origin(table: Table) -> dict[str, Any]:
 
 
 def _axes(
-    name: str, domain: str, sources: list[_Source]
+    name: str, domain: str, sources: list[Part]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All dimensions and degrees; raise if a pair that the domain has is missing."""
     dims = np.unique(np.concatenate([source.dims for source in sources]))
@@ -287,7 +272,7 @@ def _bytes(dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> int:
 def _fill(
     group: h5py.Group,
     name: str,
-    sources: list[_Source],
+    sources: list[Part],
     dims: NDArray[np.int64],
     degrees: NDArray[np.int64],
     options: dict[str, Any],
@@ -332,7 +317,7 @@ def _steps(size: int, step: int) -> Iterator[slice]:
 
 
 def _tile(
-    name: str, sources: list[_Source], dims: NDArray[np.int64], degrees: NDArray[np.int64]
+    name: str, sources: list[Part], dims: NDArray[np.int64], degrees: NDArray[np.int64]
 ) -> list[NDArray[np.float64]]:
     """Eigenvalues and logarithms of a tile, from the first table that has them."""
     arrays = [np.full((dims.size, degrees.size), np.nan) for _ in NUMBERS]

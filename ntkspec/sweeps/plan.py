@@ -32,15 +32,7 @@ BYTES = 16  # of an eigenvalue and its logarithm
 
 @dataclass(frozen=True)
 class BlockKey:
-    """One block: rows and columns of one network's part of the table.
-
-    Attributes
-    ----------
-    network : int
-        Its index in the recipe.
-    rows, columns : (int, int)
-        Half-open ranges of indices into the recipe's dims and degrees.
-    """
+    """One block of a network: half-open ranges of indices into the recipe's dims and degrees."""
 
     network: int
     rows: tuple[int, int]

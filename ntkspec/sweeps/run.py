@@ -15,7 +15,14 @@ from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.assembly import Layout, assemble, check_layout
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
-from ntkspec.sweeps.checks import CheckKey, compute_check, draw_entries, draws, found_checks
+from ntkspec.sweeps.checks import (
+    CheckKey,
+    compute_check,
+    compute_checks,
+    draw_entries,
+    draws,
+    found_checks,
+)
 from ntkspec.sweeps.clusters import External, Local, dask_client
 from ntkspec.sweeps.folder import PARTS, keep_recipe, survey
 from ntkspec.sweeps.plan import Plan
@@ -191,11 +198,7 @@ def run_shard(
             computed += result.computed
             tally.done(key.size * result.computed)
         mine = [draw for draw in draws(plan) if draw.number % count == index]
-        entries = [entry for draw in mine for entry in draw_entries(plan, draw, folder)]
-        tally.more(len(entries))
-        for entry in entries:
-            compute_check(plan, entry, folder)
-            tally.done()
+        compute_checks(plan, mine, folder, tally)
     return SweepResult(None, computed, len(range(index, len(plan), count)) - computed)
 
 
@@ -259,10 +262,8 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
     try:
         with open_table(out) as table:
             made = table.attributes
-            if (made.get("recipe_digest"), made.get("code_digest")) != (
-                plan.recipe.digest,
-                code_digest(),
-            ):
+            mine = (plan.recipe.digest, code_digest())
+            if (made.get("recipe_digest"), made.get("code_digest")) != mine:
                 return False
             if made.get("layout") == "virtual" and layout == "single":
                 return False

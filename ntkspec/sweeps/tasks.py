@@ -38,17 +38,7 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """Runs the tasks of a plan on a client's workers; used in a ``with`` block.
-
-    Parameters
-    ----------
-    client : distributed.Client
-    plan : Plan
-    folder : Path
-        Folder of the blocks, on a file system that client and workers share.
-    tally : Tally
-        Counts failures.
-    """
+    """Runs the tasks of a plan on a client's workers; used in a ``with`` block."""
 
     def __init__(self, client: Any, plan: Plan, folder: Path, tally: Tally) -> None:
         self._client, self._plan, self._folder = client, plan, folder.resolve()
@@ -67,13 +57,7 @@ class Pool:
     def run(
         self, function: Callable[[Plan, Key, Path], Result], keys: Iterable[Key]
     ) -> Iterator[tuple[Key, Result]]:
-        """Run function(plan, key, folder) for all keys; yield results as they come.
-
-        Raises
-        ------
-        NtkspecError
-            When a task fails, or the scheduler is gone.
-        """
+        """Run function(plan, key, folder) for all keys; yield results as they come."""
         waiting = iter(keys)
         flying: dict[str, tuple[Any, Key, int]] = {}
         run = secrets.token_hex(4)

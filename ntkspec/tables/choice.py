@@ -22,20 +22,6 @@ def chosen(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the indices of wanted values in a table, and the values.
 
-    Parameters
-    ----------
-    have : int64 array
-        Increasing.
-    want : int, str or iterable of int, optional
-        A string is a range, see `ntkspec.ranges.parse_range`; by default all.
-    name : str
-        "dim" or "degree", for error messages.
-
-    Raises
-    ------
-    NtkspecError
-        When these are not whole numbers, or one is not in the table.
-
     Examples
     --------
     >>> chosen(np.array([2, 3, 10]), [10, 2], "dim")

@@ -114,11 +114,6 @@ def storage(compression: str) -> dict[str, Any]:
 
     Compressed chunks carry a checksum (gzip's own, or Fletcher's), so that any reader detects
     damage; "none" is fastest.
-
-    Raises
-    ------
-    NtkspecError
-        When the compression is unknown or its library is not installed.
     """
     if compression == "none":
         return {}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ntkspec.files.chunks import runs
 from ntkspec.tables.choice import Choice, chosen
 
@@ -23,23 +26,37 @@ class Part:
 
     Attributes
     ----------
+    table : Table
     name : str
         Of the group.
     key : GroupKey
     dims, degrees : int64 arrays
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> with ntkspec.atlas() as table:
+    ...     [part] = table.parts("tanh", dim=3, degrees=[1, 11])
+    ...     part.name, part.read().eigenvalues.shape
+    ('tanh', (1, 2))
     """
 
     def __init__(self, table: Table, name: str, dim: Choice, degrees: Choice) -> None:
-        self._table, self.name, self.key = table, name, table.key(name)
+        self.table, self.name, self.key = table, name, table.key(name)
         self._rows, self.dims = chosen(table.dims(name), dim, "dim")
         _, self.degrees = chosen(table.degrees(name), degrees, "degree")
 
+    @property
+    def relative_error(self) -> NDArray[np.float64]:
+        """Bound on the relative error in each dimension."""
+        return self.table.relative_error(self.name)[self._rows]
+
     def read(self) -> TableSlice:
         """Read the whole part."""
-        return self._table.select(self.name, self.dims, self.degrees)
+        return self.table.select(self.name, self.dims, self.degrees)
 
     def pieces(self) -> Iterator[tuple[slice, TableSlice]]:
         """Read some rows at a time: their places in `dims`, and the slice."""
         step = CHUNK_ROWS * max(1, PIECE // (CHUNK_ROWS * self.degrees.size))
         for rows in runs(self._rows, step):
-            yield rows, self._table.select(self.name, self.dims[rows], self.degrees)
+            yield rows, self.table.select(self.name, self.dims[rows], self.degrees)

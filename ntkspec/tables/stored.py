@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ntkspec.domains import DOMAINS, existing_degrees
+from ntkspec.domains import DOMAINS, Sphere, existing_degrees
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
@@ -50,17 +50,7 @@ Array = NDArray[np.float64]
 
 
 class StoredTable:
-    """The open file of a table, whose structure matches its seal.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    TableError
-        When the file is missing, damaged, or not a table of this format.
-    """
+    """The open file of a table, whose structure matches its seal."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,13 +74,7 @@ class StoredTable:
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
-        """The root's attributes.
-
-        Raises
-        ------
-        TableError
-            When one is missing or invalid.
-        """
+        """The root's attributes."""
         found = self._root.attributes()
         for key in TEXTS:
             if not isinstance(found.get(key), str):
@@ -116,13 +100,7 @@ class StoredTable:
         self._stack.close()
 
     def facts(self, name: str) -> GroupKey:
-        """Network, kernel and domain of a group.
-
-        Raises
-        ------
-        TableError
-            When its attributes are invalid, or do not match its name.
-        """
+        """Network, kernel and domain of a group."""
         if name not in self._facts:
             self._facts[name] = self._read_facts(name)
         return self._facts[name]
@@ -132,7 +110,7 @@ class StoredTable:
         kernel = attributes.pop("kernel", None)
         if kernel not in get_args(Kernel):
             raise TableError(f"{self.path}: {name} has no kernel {kernel!r}")
-        domain = attributes.pop("domain", GroupKey._field_defaults["domain"])
+        domain = attributes.pop("domain", Sphere.name)
         if not is_one_of(domain, DOMAINS):
             raise TableError(f"{self.path}: {name} has the domain {domain!r}, which is unknown")
         if (found := attributes.pop("normalization", None)) != "probability":
@@ -179,15 +157,7 @@ class _Block:
 
 
 class StoredNetwork:
-    """A network's group, its structure checked and its axes read.
-
-    Attributes
-    ----------
-    name : str
-    key : GroupKey
-    dims, degrees : int64 arrays
-    relative_error : (D,) float64 array
-    """
+    """A network's group, its structure checked and its axes read."""
 
     def __init__(
         self,
@@ -278,20 +248,7 @@ class StoredNetwork:
         columns: NDArray[np.int64],
         names: Sequence[str] = NUMBERS,
     ) -> list[Array]:
-        """Read some rows and columns of the arrays of numbers.
-
-        Parameters
-        ----------
-        rows, columns : int64 arrays
-            In any order.
-        names : sequence of str
-            Names of the arrays; eigenvalues and their logarithms by default.
-
-        Raises
-        ------
-        TableError
-            When the numbers are damaged, or a block's file is missing.
-        """
+        """Read some rows and columns of the arrays of numbers."""
         if not (_increasing(rows) and _increasing(columns)):
             (low, i), (left, j) = (np.unique(x, return_inverse=True) for x in (rows, columns))
             return [array[np.ix_(i, j)] for array in self.read(low, left, names)]
@@ -355,13 +312,7 @@ class StoredNetwork:
         return reader
 
     def verify(self) -> None:
-        """Read all numbers, some rows at a time, and verify the checksums of the blocks.
-
-        Raises
-        ------
-        TableError
-            When a checksum is wrong; the message names the rows and columns.
-        """
+        """Read all numbers, some rows at a time, and verify the checksums of the blocks."""
         if self.virtual:
             for one in self._blocks:
                 with self._block_file(one) as file:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO, get_args
 
 import numpy as np
@@ -58,12 +57,7 @@ class Table:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -100,11 +94,22 @@ class Table:
         ...     table.name("leaky_relu", kernel="nngp")
         'leaky_relu(slope=0.1,kernel=nngp)'
         """
-        return self._chosen(network, kernel, domain)
+        _check_choice(kernel, domain)
+        refuse_bare_function(network, "network")
+        if isinstance(network, Network):
+            found = self._of_network(network, kernel, domain)
+        elif isinstance(network, str):
+            found = self._of_name(network, kernel, domain)
+        else:
+            raise NtkspecError(f"network = {network!r} is not allowed; give a Network or a name")
+        if found is None:
+            which = f"with {_named(kernel, domain)} " if kernel or domain else ""
+            raise NtkspecError(f"network = {network!r} {which}is not in the table; {self._holds()}")
+        return found
 
     def key(self, network: Network | str) -> GroupKey:
         """Network, kernel and domain of a group."""
-        return self._stored.facts(self._chosen(network))
+        return self._stored.facts(self.name(network))
 
     def kernel(self, network: Network | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
@@ -231,12 +236,7 @@ class Table:
     ) -> list[str]:
         """Return the names of all groups, or of those with a kernel or a domain.
 
-        With a network: the name of one, as chosen by `select`.
-
-        Raises
-        ------
-        NtkspecError
-            When there is none.
+        With a network: the name of one, as chosen by `select`.  NtkspecError if there is none.
 
         Examples
         --------
@@ -246,7 +246,7 @@ class Table:
         'erf(bias_variance=0.1,depth=2,kernel=nngp)'
         """
         if network is not None:
-            return [self._chosen(network, kernel, domain)]
+            return [self.name(network, kernel, domain)]
         _check_choice(kernel, domain)
         names = list(self._stored.names)
         if kernel is not None or domain is not None:
@@ -272,14 +272,6 @@ class Table:
             As for `names`.
         dim, degrees
             As for `select`.
-
-        Examples
-        --------
-        >>> import ntkspec
-        >>> with ntkspec.atlas() as table:
-        ...     [part] = table.parts("tanh", dim=3, degrees=[1, 11])
-        ...     part.name, part.read().eigenvalues.shape
-        ('tanh', (1, 2))
         """
         names = self.names(network, kernel=kernel, domain=domain)
         return [Part(self, name, dim, degrees) for name in names]
@@ -442,24 +434,7 @@ class Table:
     def _network(
         self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
     ) -> StoredNetwork:
-        return self._stored.network(self._chosen(network, kernel, domain))
-
-    def _chosen(
-        self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
-    ) -> str:
-        """Name of the group of a network, given as a Network, a name or an activation."""
-        _check_choice(kernel, domain)
-        refuse_bare_function(network, "network")
-        if isinstance(network, Network):
-            name = self._of_network(network, kernel, domain)
-        elif isinstance(network, str):
-            name = self._of_name(network, kernel, domain)
-        else:
-            raise NtkspecError(f"network = {network!r} is not allowed; give a Network or a name")
-        if name is None:
-            which = f"with {_named(kernel, domain)} " if kernel or domain else ""
-            raise NtkspecError(f"network = {network!r} {which}is not in the table; {self._holds()}")
-        return name
+        return self._stored.network(self.name(network, kernel, domain))
 
     def _of_network(
         self, network: Network, kernel: Kernel | None, domain: str | None

@@ -409,7 +409,8 @@ def test_info(table: str) -> None:
     assert lines[0] == f"{table}: ntkspec-spectra, version 2"
     assert f"ntkspec {ntkspec.__version__}, python" in lines[2]
     (tanh,) = [line for line in lines if "tanh" in line]
-    assert [cell.strip() for cell in tanh.split("│")[1:6]] == ["tanh", "ntk", "2:5", "0:12", "36"]
+    cells = [cell.strip() for cell in tanh.split("│")[1:7]]
+    assert cells == ["tanh", "sphere", "ntk", "2:5", "0:12", "36"]
 
 
 def test_verify(table: str) -> None:

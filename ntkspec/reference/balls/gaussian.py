@@ -36,14 +36,7 @@ def gaussian_references(
 ) -> dict[tuple[int, int], Reference]:
     """Compute the largest eigenvalue of each degree independently of the engine.
 
-    Parameters
-    ----------
-    network : Network or str
-        With Gaussian weights; only its parameters are used.
-    degrees : mapping from dim to iterable of int
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits; of smooth networks at most 15.
+    Of smooth networks to 15 digits at most.
 
     Examples
     --------

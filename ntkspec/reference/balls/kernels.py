@@ -16,16 +16,7 @@ GUARD_BITS = 64
 
 
 class LayeredKernels:
-    """The kernels of every depth up to the largest, for one activation and its variances.
-
-    Parameters
-    ----------
-    network : Description
-        Its depth and trained are ignored.
-    depth : int
-    nats : float
-        The target error is e^-nats times the kernel's size.
-    """
+    """The kernels of every depth up to the largest, for one activation and its variances."""
 
     def __init__(self, network: Description, depth: int, nats: float) -> None:
         self.weight, self.bias = arb(network.weight_variance), arb(network.bias_variance)

@@ -25,15 +25,6 @@ def cube_references(
 ) -> dict[tuple[int, int], GaussJacobiValue]:
     """Compute eigenvalues on the cube independently of the engine, by dimension and degree.
 
-    Parameters
-    ----------
-    network : Network or str
-        With Gaussian weights; only its parameters are used.
-    degrees : mapping from dim to iterable of int
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits.
-
     Examples
     --------
     >>> import mpmath

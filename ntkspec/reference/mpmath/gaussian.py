@@ -22,21 +22,6 @@ def gaussian_references(
 ) -> dict[tuple[int, int], GaussJacobiValue]:
     """Compute the largest eigenvalue of each degree independently of the engine.
 
-    Parameters
-    ----------
-    network : Network or str
-        Of powers on either side of 0, without bias: K(x, x') = (|x| |x'|)^P K(cos) has the
-        sphere's eigenvalues times E[|x|^(2 P)].
-    degrees : mapping from dim to iterable of int
-    kernel : {"ntk", "nngp"}
-    digits : int
-        Correct decimal digits.
-
-    Raises
-    ------
-    NtkspecError
-        For other networks.
-
     Examples
     --------
     >>> import mpmath
