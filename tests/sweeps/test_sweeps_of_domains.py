@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from ntkspec.domains import DOMAINS
 from ntkspec.errors import TableError
 from ntkspec.explorer import read_contents
 from ntkspec.spectra import table_block
-from ntkspec.sweeps import Local, Plan, parse_recipe, run_shard, run_sweep
+from ntkspec.sweeps import Plan, parse_recipe, run_shard
 from ntkspec.sweeps.estimate import seconds
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import open_table
@@ -187,8 +189,20 @@ def test_a_sweep_is_resumed_and_merged(recipe, made, tmp_path):
     parts = Path(f"{out}.parts")
     block = sorted(parts.glob("n*.h5"))[0]
     block.write_bytes(block.read_bytes()[:-7])  # cut off: computed again
-    result = run_sweep(recipe, out, Local(1))
-    assert result.reused > 0 and result.computed > 0
+    result = run_shard(recipe, out, "1/2")
+    assert result.reused > 0 and result.computed == 1
+    run_shard(recipe, out, "2/2")
+    merge([parts], out)
+    assert_same_bits(made, out)
+
+
+@pytest.mark.slow
+def test_a_sweep_by_the_command_line(recipe, made, tmp_path):
+    out = tmp_path / "swept.h5"
+    run_shard(recipe, out, "1/3")
+    program = [sys.executable, "-m", "ntkspec", "sweep", recipe, "-o", out, "--workers", "1"]
+    done = subprocess.run(program, capture_output=True, text=True)
+    assert done.returncode == 0 and "by earlier runs" in done.stdout
     assert_same_bits(made, out)
 
 
@@ -208,7 +222,7 @@ def test_tables_on_the_cube_are_merged(tmp_path):
         assert table.size(CUBE) == sum(d + 1 for d in range(1, 9))
 
 
-@pytest.mark.parametrize("method", ["balls", "mpmath"])
+@pytest.mark.parametrize("method", ["balls", pytest.param("mpmath", marks=pytest.mark.slow)])
 def test_entries_are_recomputed_independently(made, method):
     found = verify_table(made, samples=15, digits=20, workers=1, method=method, max_dim=3)
     assert found.passed and found.worst < 1e-14
@@ -228,9 +242,9 @@ def test_a_wrong_entry_is_noticed(made, tmp_path):
     assert done.exit_code == 1 and "OFF" in done.output
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=5)
 @given(
-    st.sampled_from(["relu", "abs", "step", "erf", "gelu", "sigmoid"]),
+    st.sampled_from(["relu", "abs", "step", "erf", "sigmoid"]),
     st.sampled_from([1, 2]), st.sampled_from([0.0, 0.3]), st.integers(1, 9), st.data(),
 )  # fmt: skip
 def test_cube_references_agree_with_the_engine(name, depth, bias, dim, data):
@@ -242,7 +256,7 @@ def test_cube_references_agree_with_the_engine(name, depth, bias, dim, data):
             network, dim, degree, part.eigenvalues[0, 0], part.log_eigenvalues[0, 0],
             part.relative_error[0], kernel="nngp", domain="cube", method=method, digits=20,
         )
-        for method in ("balls", "mpmath")
+        for method in ("balls", "mpmath")[: 1 + (network.sigma.homogeneous is not None)]
     ]  # fmt: skip
     assert all(check.passed for check in checks), checks
 
