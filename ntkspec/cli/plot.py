@@ -21,7 +21,11 @@ __all__ = ["plot"]
 @click.option(
     "--numbers", type=PATH, help="For a run: also write the plotted numbers to this file (CSV)."
 )
-def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
+@click.option(
+    "--domain", metavar="sphere|cube|gaussian", default="sphere", show_default=True,
+    help="Of a table's networks.",
+)  # fmt: skip
+def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None, domain: str) -> None:
     """Plot SOURCE: a table of eigenvalues, or a run of trainings.
 
     For a table, the plot shows eigenvalue against degree for each network, with the laws.  For a
@@ -48,7 +52,7 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None) -> None:
             for one in run.missing:
                 say(f"  {one}", err=True)
     elif numbers is None:
-        written = figure3(source, outputs)
+        written = figure3(source, outputs, domain=domain)
     else:
         raise NtkspecError("--numbers is for a run; `ntkspec export` writes those of a table")
     for path in written:

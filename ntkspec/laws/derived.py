@@ -16,8 +16,9 @@ from ntkspec.parameters import shown
 from ntkspec.precision import exclusive
 from ntkspec.spectra.gaussian import homogeneous
 from ntkspec.spectra.spectrum import Spectrum
+from ntkspec.zonal import ZonalKernel
 
-__all__ = ["law"]
+__all__ = ["known_law", "law"]
 
 _DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
 
@@ -102,6 +103,14 @@ def law(
         ) from None
     other = None if found.other is None else _placed(found.other, network, where, kernel, shift)
     return replace(_placed(found, network, where, kernel, shift), other=other)
+
+
+def known_law(source: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> Law | None:
+    """The law of a network's spectrum, or None if none is derived."""
+    try:
+        return None if isinstance(source, ZonalKernel) else law(source, domain, kernel=kernel)
+    except NtkspecError:
+        return None
 
 
 def _placed(found: Law, network: Network, where: Domain, kernel: Kernel, shift: float) -> Law:

@@ -13,20 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.domains import Domain, named_domain
 from ntkspec.errors import NtkspecError
-from ntkspec.laws.derived import law
+from ntkspec.laws.derived import known_law
 from ntkspec.laws.form import Law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
-from ntkspec.results import html_table
+from ntkspec.results import Value, axes_to_draw, html_table
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
 from ntkspec.zonal import ZonalKernel
@@ -164,12 +164,13 @@ class Fit:
         return html_table(f"Fit: {_support(self)}", HEADINGS, map(_row, self.laws.values()))
 
 
-@dataclass(frozen=True, repr=False)
-class FittedSpectrum:
+@dataclass(frozen=True, repr=False, eq=False)
+class FittedSpectrum(Value):
     """Fit to the degrees of one parity in one dimension, and the law derived for them.
 
     `derived` is None if no law is derived.  `derived_from` is the degree from which that law is
-    within 10 % of the eigenvalues, or None if they do not show such a degree.
+    within 10 % of the eigenvalues, or None if they do not show such a degree.  `degrees` and
+    `log_eigenvalues` are the fitted data.
 
     Examples
     --------
@@ -187,7 +188,9 @@ class FittedSpectrum:
     parity: int
     fit: Fit
     derived: Law | None
-    derived_from: int | None = None
+    derived_from: int | None
+    degrees: NDArray[np.int64]
+    log_eigenvalues: Vector
 
     @property
     def dim(self) -> int:
@@ -201,6 +204,40 @@ class FittedSpectrum:
     def _repr_html_(self) -> str:
         title = f"{self._title()}: {_support(self.fit)}"
         return html_table(title, HEADINGS, map(_row, self.fit.laws.values()))
+
+    def plot(self, *, ax: Any = None) -> Any:
+        """Draw eigenvalues, the supported and the derived law on logarithmic axes.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            By default the current axes.
+
+        Returns
+        -------
+        matplotlib axes
+
+        Raises
+        ------
+        NtkspecError
+            When matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> axes = ntkspec.fit(ntkspec.spectrum("relu", 3, range(101)))[0].plot()
+        """
+        ax, k = axes_to_draw(ax), self.degrees
+        ax.plot(k, np.exp(self.log_eigenvalues), ".", label=f"{self.name}{self.domain.place}")
+        laws = {"supported law": (self.fit.best, k[0]), "derived law": (self.derived, k[-1])}
+        if self.derived_from is not None:
+            laws["derived law"] = (self.derived, self.derived_from)
+        for (name, (law, start)), line in zip(laws.items(), ("-", "--"), strict=True):
+            if law is not None and start < k[-1]:
+                at = k[k >= start]
+                ax.plot(at, np.exp(law.log_eigenvalue(at)), line, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
+        return ax
 
     def _title(self) -> str:
         degrees = ("even", "odd")[self.parity]
@@ -346,7 +383,7 @@ def _fit_domain(
 ) -> list[FittedSpectrum]:
     """Both parities in one dimension."""
     found = []
-    derived = _derived(network, domain, kernel)
+    derived = known_law(network, domain, kernel)
     for parity in (0, 1):
         at = (degrees % 2 == parity) & np.isfinite(log) & (degrees > 0)
         if at.sum() < 3:
@@ -354,17 +391,12 @@ def _fit_domain(
         fitted = fit_law(degrees[at], log[at], dim=domain.dim)
         one = derived.of_parity(parity) if derived is not None else None
         first = None if one is None else holds_within(one, degrees[at], log[at])
-        found.append(FittedSpectrum(name, network, kernel, domain, parity, fitted, one, first))
+        found.append(
+            FittedSpectrum(
+                name, network, kernel, domain, parity, fitted, one, first, degrees[at], log[at]
+            )
+        )
     return found
-
-
-def _derived(network: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> Law | None:
-    if isinstance(network, ZonalKernel):
-        return None
-    try:
-        return law(network, domain, kernel=kernel)
-    except NtkspecError:
-        return None
 
 
 def _thinned(k: Vector, log: Vector) -> tuple[Vector, Vector]:

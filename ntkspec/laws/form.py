@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.results import html_table, library
+from ntkspec.results import axes_to_draw, html_table
 
 __all__ = ["Kind", "Law", "branch_point", "by_parity"]
 
@@ -130,8 +130,7 @@ class Law:
         """
         if not math.isfinite(self.log_constant + self.power + self.rate):
             raise NtkspecError(f"{self!r} has numbers that are not derived; it cannot be drawn")
-        if ax is None:
-            ax = library("matplotlib.pyplot", "plot").gca()
+        ax = axes_to_draw(ax)
         k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
         k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
         ax.plot(k, np.exp(self.log_eigenvalue(k)), **{"label": self._formula(), **style})

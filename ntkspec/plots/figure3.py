@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains import DOMAINS, named_domain
 from ntkspec.errors import NtkspecError
-from ntkspec.laws import law
+from ntkspec.laws.derived import known_law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
+from ntkspec.parameters import one_of
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, open_table
@@ -29,6 +31,7 @@ PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
 #: Lower end of the axis (log10) if all eigenvalues are exact zeros.
 NOISE = -20.0
+LAW = "derived law, where within 10 %"
 PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
 
 
@@ -45,20 +48,23 @@ class Curve:
     quadrature: NDArray[np.float64]
 
 
-def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
-    """Draw eigenvalues on the sphere against degrees for the networks of a table, with their laws.
+def figure3(
+    table: str | Path, outputs: Sequence[str | Path], *, domain: str = "sphere"
+) -> list[Path]:
+    """Draw eigenvalues on a domain against degrees for the networks of a table, with their laws.
 
     The left panels are log-log, where power laws are straight; the right ones are log-linear, down
-    to the smallest value.  Small grey crosses show Gauss-Gegenbauer quadrature in doubles with 2000
-    nodes.
+    to the smallest value.  Small grey crosses show, on the sphere, Gauss-Gegenbauer quadrature in
+    doubles with 2000 nodes.
 
     Parameters
     ----------
     table : path
-        Table with up to eight networks on the sphere; dimensions 3, 10 and 64 are drawn if it
+        Table with up to eight networks on the domain; dimensions 3, 10 and 64 are drawn if it
         has them.
     outputs : sequence of path
         Files to write; the suffix .png, .svg or .pdf sets the format.
+    domain : {"sphere", "cube", "gaussian"}
 
     Returns
     -------
@@ -70,24 +76,25 @@ def figure3(table: str | Path, outputs: Sequence[str | Path]) -> list[Path]:
     TableError
         If the table is missing or damaged.
     NtkspecError
-        If a suffix is not supported, or the table has fewer than three degrees above 0.
+        If a suffix is not supported, or the table has no network on the domain or fewer than three
+        degrees above 0.
 
     Examples
     --------
     >>> figure3(table_path, [folder / "figure3.png"])[0].name
     'figure3.png'
     """
-    paths = checked_outputs(outputs, Path(table))
+    paths, domain = checked_outputs(outputs, Path(table)), one_of(domain, "domain", DOMAINS)
     with open_table(table) as source:
-        panels = {dim: _curves(source, dim) for dim in _dims(source)}
+        names = source.names(domain=domain)
+        panels = {dim: _curves(source, names, dim) for dim in _dims(source, names)}
     figure = _draw(panels)
     for path in paths:
         save(figure, path)
     return paths
 
 
-def _dims(table: Table) -> list[int]:
-    names = table.names(domain="sphere")
+def _dims(table: Table, names: Sequence[str]) -> list[int]:
     common = set.intersection(*(set(table.dims(name).tolist()) for name in names))
     if not common:
         raise NtkspecError("the table's networks have no dimension in common")
@@ -96,30 +103,32 @@ def _dims(table: Table) -> list[int]:
     return preferred or [ordered[0], *({ordered[-1]} - {ordered[0]})]
 
 
-def _curves(table: Table, dim: int) -> list[Curve]:
+def _curves(table: Table, names: Sequence[str], dim: int) -> list[Curve]:
     curves = []
-    names = table.names(domain="sphere")
     if len(names) > len(STYLES):
         raise NtkspecError(f"the table has {len(names)} networks; at most {len(STYLES)} are drawn")
     for name, style in zip(names, STYLES, strict=False):
         network = table.key(name).network
         degrees = _thinned(table.degrees(name))
-        part = table.select(name, dim=dim, degrees=degrees)
-        model, whole = law(network, dim, kernel=part.kernel), table.select(name, dim=dim)
-        # Take from all degrees of the table where the law holds; otherwise it is computed.
-        start = (
-            holds_within(model, whole.degrees, whole.log_eigenvalues.ravel()) or model.holds_from
-        )
-        top, law_degrees = float(degrees[-1]), np.empty(0)
-        if start is not None and start <= top:
-            law_degrees = np.geomspace(start, top, 60)
-        label = NAMES.get(name, name)
+        part, whole = table.select(name, dim=dim, degrees=degrees), table.select(name, dim=dim)
+        model = known_law(network, named_domain(part.domain, dim), part.kernel)
+        label = name.removesuffix(f"(domain={part.domain})")
+        label = NAMES.get(label, label)
         if name.startswith("leaky_relu(slope=") and "," not in name:
             label = f"leaky ReLU (slope {network.slope:g})"
-        with np.errstate(divide="ignore"):
-            plain = np.log10(np.abs(_plain(network, dim, degrees, part.kernel)))
+        plain = np.full(degrees.size, np.nan)
+        if part.domain == "sphere":
+            with np.errstate(divide="ignore"):
+                plain = np.log10(np.abs(_plain(network, dim, degrees, part.kernel)))
         exact = part.log_eigenvalues.ravel() / math.log(10.0)
-        drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
+        law_degrees = drawn = np.empty(0)
+        if model is not None:
+            # Take from all degrees of the table where the law holds; otherwise it is computed.
+            log = whole.log_eigenvalues.ravel()
+            start = holds_within(model, whole.degrees, log) or model.holds_from
+            if start is not None and start <= degrees[-1]:
+                law_degrees = np.geomspace(start, float(degrees[-1]), 60)
+                drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
         curves.append(Curve(label, style, degrees, exact, law_degrees, drawn, plain))
     return curves
 
@@ -157,7 +166,7 @@ def _draw(panels: dict[int, list[Curve]]) -> Figure:
         axes.set_xlabel("degree $k$")
     grid[0][0].set_title("log-log: power laws are straight", fontsize=11)
     grid[0][1].set_title("log-linear: down to the smallest eigenvalue", fontsize=11)
-    _legend(figure, grid[0][0])
+    _legend(figure, grid.ravel())
     return figure
 
 
@@ -171,19 +180,23 @@ def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> N
     for curve in curves:
         colour, marker, size = curve.style
         shown = np.isfinite(curve.exact)
-        axes.plot(
-            curve.degrees, curve.quadrature, linestyle="none", marker="x", markersize=3,
-            markeredgewidth=0.7, color="0.62", zorder=1, label=PLAIN,
-        )  # fmt: skip
+        if np.isfinite(curve.quadrature).any():
+            axes.plot(
+                curve.degrees, curve.quadrature, linestyle="none", marker="x", markersize=3,
+                markeredgewidth=0.7, color="0.62", zorder=1, label=PLAIN,
+            )  # fmt: skip
         axes.plot(
             curve.degrees[shown], curve.exact[shown], linestyle="none", marker=marker,
             markersize=size, color=colour, markerfacecolor="white", zorder=3, label=curve.label,
         )  # fmt: skip
-        axes.plot(
-            curve.law_degrees, curve.law, color=colour, linewidth=1.1, zorder=2, label="law",
-        )  # fmt: skip
+        if curve.law.size:
+            axes.plot(
+                curve.law_degrees, curve.law, color=colour, linewidth=1.1, zorder=2, label=LAW
+            )
     if log_degrees:
         axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom, 1.0)
     axes.yaxis.set_major_formatter(lambda y, _: f"$10^{{{y:.0f}}}$")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -206,14 +219,17 @@ def _mark_floor(axes: Axes, curves: list[Curve]) -> None:
         )  # fmt: skip
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _legend(figure: Figure, panels: Iterable[Axes]) -> None:
     from matplotlib.lines import Line2D
 
-    handles, labels = axes.get_legend_handles_labels()
-    kept = dict(zip(labels, handles, strict=True))
-    kept["law"] = Line2D([], [], color="0.3", linewidth=1.1)
-    kept["derived law, where within 10 %"] = kept.pop("law")
-    kept[PLAIN] = kept.pop(PLAIN)
+    kept: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        kept |= dict(zip(labels, handles, strict=True))
+    for label, handle in ((LAW, Line2D([], [], color="0.3", linewidth=1.1)), (PLAIN, None)):
+        if label in kept:
+            known = kept.pop(label)
+            kept[label] = handle or known
     # On one line if it fits: about 140 characters do, with 8 for each marker and gap.
     columns = min(len(kept), max(2, 140 // (max(map(len, kept)) + 8)))
     if sum(len(label) + 8 for label in kept) <= 140:

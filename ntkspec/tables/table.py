@@ -54,6 +54,10 @@ class Table:
         self.path = path
         self._open: StoredTable | None = StoredTable(path)
 
+    def __repr__(self) -> str:
+        state = "closed" if self._open is None else f"{len(self._open.names)} spectra"
+        return f"Table({str(self.path)!r}): {state}"
+
     def __enter__(self) -> Self:
         return self
 

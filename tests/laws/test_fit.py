@@ -163,3 +163,18 @@ def test_fits_are_tables_in_notebooks():
     assert "no law is supported" in fit_law(k[:3], -np.log(k[:3]))._repr_html_()
     (one,) = fit(spectrum("tanh", 3, range(1, 100, 2)))
     assert "<caption>Fit of tanh, dim = 3 (ntk), odd k" in one._repr_html_()
+
+
+def test_a_fit_draws_its_data_and_laws():
+    from matplotlib.figure import Figure
+
+    (even, odd) = fit(spectrum(Network("relu", depth=2), 3, range(101)))
+    assert even == even and even != odd
+    axes = even.plot(ax=Figure().subplots())
+    data, supported, derived = axes.lines
+    np.testing.assert_array_equal(data.get_xdata(), even.degrees)
+    np.testing.assert_allclose(np.log(data.get_ydata()), even.log_eigenvalues)
+    assert even.fit.best is not None and supported.get_label() == "supported law"
+    assert derived.get_xdata()[0] >= even.derived_from
+    with pytest.raises(NtkspecError, match="ax = 3 is not allowed"):
+        even.plot(ax=3)

@@ -46,7 +46,7 @@ def test_all_text_lies_inside_the_picture(table):
     from ntkspec.tables import open_table
 
     with open_table(table) as source:
-        figure = _draw({dim: _curves(source, dim) for dim in (3, 10)})
+        figure = _draw({dim: _curves(source, source.names(), dim) for dim in (3, 10)})
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     frame = figure.bbox
@@ -83,6 +83,22 @@ def test_a_picture_of_exact_zeros(tmp_path):
     make_table(tmp_path / "r.toml", tmp_path / "t.h5")
     (written,) = figure3(tmp_path / "t.h5", [tmp_path / "f.svg"])
     assert ElementTree.fromstring(written.read_text()).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("domain", ["cube", "gaussian"])
+def test_a_picture_of_another_domain(tmp_path, domain):
+    """No quadrature and, on the cube, no law; legends name only what is drawn."""
+    table = table_of(
+        'dims = [4, 40]\ndegrees = "0:61"\nchecks = {samples = 0}\n'
+        f'networks = [{{activation = "relu", domain = ["{domain}", "sphere"]}}]\n', tmp_path
+    )  # fmt: skip
+    (written,) = figure3(table, [tmp_path / "f.svg"], domain=domain)
+    text = written.read_text()
+    assert ElementTree.fromstring(text).tag.endswith("svg")
+    assert "plain double quadrature" not in text and "ReLU" in text
+    assert ("derived law" in text) == (domain == "gaussian")
+    with pytest.raises(NtkspecError, match="'circle' is not allowed; use 'sphere', 'cube' or"):
+        figure3(table, [tmp_path / "f.svg"], domain="circle")
 
 
 HOSTILE = {
