@@ -97,15 +97,15 @@ class Domain(ABC):
             When a degree is not a whole number, or the domain does not have it.
         """
         wanted = check_degrees(self.default_degrees if degrees is None else degrees)
-        end = self.last_degree
-        if end is not None and wanted.max() > end:
+        end, largest = self.last_degree, int(wanted.max())
+        if end is not None and largest > end:
             raise NtkspecError(
-                f"degree = {int(wanted.max())} is not allowed; the {self.name} of dimension "
+                f"degree = {largest} is not allowed; the {self.name} of dimension "
                 f"{self.dim} has degrees 0 to {end}"
             )
-        if wanted.max() > self.most_degree:
+        if largest > self.most_degree:
             raise NtkspecError(
-                f"degree = {int(wanted.max())} is not allowed{self.place}; it must be a whole "
+                f"degree = {largest} is not allowed{self.place}; it must be a whole "
                 f"number from 0 to {self.most_degree}"
             )
         return wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ class Layers:
         self.kernel, self.trained = kernel, network.trained
         self.with_dual = kernel == "nngp" or network.trained == "all"
         self.weight, self.bias = arb(network.weight_variance), arb(network.bias_variance)
+        self.has_bias = not self.bias.is_zero()
         self.variances = [self.weight + self.bias]
         self.duals = []
         for _ in range(network.depth):
@@ -79,7 +81,7 @@ class Layers:
         """K at the correlation of two inputs."""
 
         def place(layer: int, covariance: Any, dual: Any) -> Correlation:
-            if layer or not self.bias.is_zero():
+            if layer or self.has_bias:
                 return Correlation(covariance / self.variances[layer])
             return point
 
@@ -100,5 +102,5 @@ class Layers:
             before = value(point) if self.with_dual or layer < last else None
             return before, slope(point) if self.kernel == "ntk" else None
 
-        *_, end = compose(self.weight, self.bias, start, duals, last + 1)
-        return end.kernel(self.trained)
+        layers = compose(self.weight, self.bias, start, duals, last + 1)
+        return deque(layers, 1).pop().kernel(self.trained)

@@ -38,7 +38,7 @@ def pole_law(network: Network, dim: int, kernel: Kernel) -> Law:
     top = int(np.argmax(growths))
     first = _singular(network, near, top, kernel)
     form = _peak(replace(first, size=1.0), dim)
-    if np.isclose(growths, growths[top], rtol=1e-9, atol=0.0).sum() > 1:  # layers tie
+    if sum(math.isclose(one, growths[top], rel_tol=1e-9) for one in growths) > 1:  # layers tie
         return replace(form, log_constant=math.nan, power=math.nan, parity=main)
     last = 0.0
     if top == 0 and network.bias_variance == 0.0 and network.depth > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +16,7 @@ from ntkspec.parameters import number, one_of, shown, whole_number
 __all__ = ["Kernel", "Network", "as_network"]
 
 Kernel = Literal["ntk", "nngp"]
+_KERNELS = get_args(Kernel)
 
 MOST_DEPTH = 100
 #: Default tolerance of the kernel of a user's activation, relative to K(1).
@@ -81,7 +83,9 @@ class Network:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        sigma = self.sigma
+        sigma = self.activation
+        if not isinstance(sigma, Activation):
+            sigma = activation(sigma, slope=self.slope, power=self.power)
         for name in ("slope", "power"):
             if isinstance(self.activation, Activation) and getattr(self, name) is not None:
                 raise NtkspecError(
@@ -123,7 +127,7 @@ class Network:
         """The activation with its parameters."""
         if isinstance(self.activation, Activation):
             return self.activation
-        return activation(self.activation, slope=self.slope, power=self.power)
+        return _catalogued(self.activation, self.slope, self.power)
 
     @property
     def name(self) -> str:
@@ -159,7 +163,7 @@ class Network:
         >>> Network("tanh", trained="all").mixture("ntk")
         (1.0, 1.0)
         """
-        one_of(kernel, "kernel", get_args(Kernel))
+        one_of(kernel, "kernel", _KERNELS)
         if kernel == "nngp":
             return 1.0, 0.0
         if self.sigma.derivative is None:
@@ -321,6 +325,12 @@ class Network:
         from ntkspec.networks import pointwise
 
         return pointwise.matrix_with_error(self, points, kernel)
+
+
+@lru_cache(maxsize=256)
+def _catalogued(name: str, slope: float | None, power: int | None) -> Activation:
+    """An activation of the catalogue; a spectrum asks for it several times."""
+    return activation(name, slope=slope, power=power)
 
 
 def as_network(network: Network | str) -> Network:

@@ -67,9 +67,10 @@ def choose(
     NtkspecError
         When no route does, or the kernel's name is unknown.
     """
-    one_of(kernel, "kernel", get_args(Kernel))
     if isinstance(source, Network):
         source.mixture(kernel)  # refuses a kernel that the network does not have
+    else:
+        one_of(kernel, "kernel", get_args(Kernel))
     for route in routes:
         why = route.takes(source, domain, kernel)
         if why is not None:
