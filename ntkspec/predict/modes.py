@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from ntkspec.conventions import MAX_DEGREE
-from ntkspec.domains import Domain, Sphere, as_domain, one_given
+from ntkspec.domains import Domain, Sphere, as_domain, named_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import shown, whole_number
+from ntkspec.parameters import as_whole, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.route import as_source, double_only
@@ -325,12 +325,13 @@ def modes(
         where = as_domain(where)
         return modes_to(source, where, kernel, first_degree(where))
     if isinstance(source, TableSlice):
-        row = _row(source, where)
+        where, row = _domain_and_row(source, where)
         degrees, at = np.unique(source.degrees, return_index=True)
         logs = source.log_eigenvalues[row][at, np.newaxis]
+        exist = ~np.isnan(logs[:, 0])  # on the cube degrees end at the dimension
+        degrees, logs = degrees[exist], logs[exist]
         error = np.full(logs.shape, source.relative_error[row])
-        sphere = Sphere(int(source.dims[row]))
-        return _gathered(sphere, source.network, source.kernel, degrees, logs, error)
+        return _gathered(where, source.network, source.kernel, degrees, logs, error)
     if not isinstance(source, Spectrum):
         where = as_domain(where)
         last = first_degree(where) if max_degree is None else max_degree
@@ -577,20 +578,23 @@ def _log_largest_beyond(
     return max(found, default=-math.inf)
 
 
-def _row(part: TableSlice, where: Domain | int | None) -> int:
-    """The place of a dimension in a table's slice."""
+def _domain_and_row(part: TableSlice, where: Domain | int | None) -> tuple[Domain, int]:
+    """Domain of one dimension of a table's slice, and its row; an integer is the dimension."""
     has = np.unique(part.dims)
-    if where is None and has.size == 1:
-        return 0
-    sphere = None if where is None else as_domain(where)
-    at = np.flatnonzero(part.dims == sphere.dim) if isinstance(sphere, Sphere) else has[:0]
-    if at.size == 0:
-        listed = ", ".join(map(str, has[:8])) + (" ..." if has.size > 8 else "")
-        if where is None:
+    listed = ", ".join(map(str, has[:8])) + (" ..." if has.size > 8 else "")
+    if where is None:
+        if has.size > 1:
             raise NtkspecError(
                 f"the slice of the table has several dims, {listed}; give one of them"
             )
+        where = int(has[0])
+    dim = where.dim if isinstance(where, Domain) else as_whole(where)
+    at = np.flatnonzero(part.dims == (-1 if dim is None else dim))
+    if at.size == 0:
         raise NtkspecError(
             f"dim = {shown(where)} is not allowed; the slice of the table has {listed}"
         )
-    return int(at[0])
+    mine = named_domain(part.domain, int(part.dims[at[0]]))
+    if isinstance(where, Domain) and where != mine:
+        raise NtkspecError(f"domain = {where!r} is not allowed; what is given is {mine}")
+    return mine, int(at[0])
