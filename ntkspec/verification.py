@@ -20,7 +20,7 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Gaussian, Sphere, existing_degrees
+from ntkspec.domains import Gaussian, Sphere, existing_degrees, named_domain
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network, as_network
@@ -29,7 +29,7 @@ from ntkspec.reference.balls import Reference
 from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
-from ntkspec.reference.description import describe
+from ntkspec.reference.description import checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
@@ -247,6 +247,7 @@ def check_entry(
     >>> check_entry("relu", 3, 1, 1 / 12, -2.4849066497880004, 1e-13, method="mpmath").nodes
     170
     """
+    (degree,) = named_domain(domain, dim).check_degrees([degree]).tolist()
     stored = float(eigenvalue), float(log_eigenvalue), float(promised)
     entry = _Entry("", as_network(network), dim, degree, *stored, kernel, domain)
     digits = DIGITS[check_method(method)] if digits is None else digits
@@ -275,6 +276,9 @@ class _Batch:
     entries: tuple[_Entry, ...]
     digits: int
     method: Method
+
+    def __post_init__(self) -> None:
+        checked_digits(self.digits)
 
     def check(self) -> list[Check]:
         first = self.entries[0]

@@ -39,6 +39,7 @@ __all__ = [
     "carries_seal",
     "chunk_digest",
     "filters_of",
+    "may_be",
     "seal",
     "sealed_kind",
 ]
@@ -394,6 +395,12 @@ def _bytes(path: Path, count: int, start: int = 0) -> bytes | None:
             return file.read(count)
     except OSError:
         return None
+
+
+def may_be(path: Path, kind: str) -> bool:
+    """Whether a file has a format, or is a damaged HDF5 file that may have had it."""
+    found = sealed_kind(path)
+    return found == kind if found else carries_seal(path) or begins_as_hdf5(path)
 
 
 def sealed_kind(path: Path) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
@@ -17,7 +16,7 @@ from ntkspec.parameters import one_of
 from ntkspec.spectra.rows import Rows
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only", "imported"]
+__all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only"]
 
 Source: TypeAlias = Network | ZonalKernel
 #: Mantissas in [1, 2) or 0, exponents of 2, and bounds on the relative errors.
@@ -76,13 +75,6 @@ def choose(
         if why is not None:
             return route, why
     raise NtkspecError(f"no route computes the spectrum of {source.name} {domain}")
-
-
-def imported(*names: str) -> Iterator[Route]:
-    """Yield routes by module and name in `ntkspec.spectra`; each is imported when needed."""
-    for name in names:
-        module, _, attribute = name.rpartition(".")
-        yield getattr(importlib.import_module(f"ntkspec.spectra.{module}"), attribute)
 
 
 def as_source(source: Source | str) -> Source:

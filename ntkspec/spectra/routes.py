@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from ntkspec.domains import Domain
 from ntkspec.networks import Kernel
-from ntkspec.spectra.route import Route, Source, choose, imported
+from ntkspec.spectra.cube import cube_routes
+from ntkspec.spectra.gaussian import gaussian_routes
+from ntkspec.spectra.route import Route, Source, choose
 from ntkspec.spectra.sphere_routes import sphere_routes
 
 __all__ = ["ROUTES", "chosen_route"]
@@ -15,10 +16,8 @@ __all__ = ["ROUTES", "chosen_route"]
 #: The routes of each domain, by its name, in the order in which they are tried.
 ROUTES: dict[str, Callable[[], Iterator[Route]]] = {
     "sphere": sphere_routes,
-    "cube": partial(imported, "cube.series.ROUTE", "cube.layers.ZONAL", "cube.layers.LAYERS"),
-    "gaussian": partial(
-        imported, "gaussian.homogeneous.ROUTE", "gaussian.gram.ROUTE", "gaussian.layers.ROUTE"
-    ),
+    "cube": cube_routes,
+    "gaussian": gaussian_routes,
 }
 
 

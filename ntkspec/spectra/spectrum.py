@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, overload
 
 import numpy as np
@@ -18,6 +19,7 @@ from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
+from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
 from ntkspec.spectra.route import Source, as_source, double_only
 from ntkspec.spectra.routes import chosen_route
@@ -305,10 +307,12 @@ def _of_domains(
 
 def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
     """Name, dimensions and default degrees of several domains that differ in dimension only."""
-    domains = given if isinstance(given, list | tuple) else ()
+    if isinstance(given, range) or (isinstance(given, np.ndarray) and given.dtype != object):
+        return Sphere.name, given, Sphere(3).default_degrees
+    domains: list[Any] = list(islice(given, MOST_LISTED + 1))
     first = next((one for one in domains if isinstance(one, Domain)), None)
     if first is None:
-        return Sphere.name, given, Sphere(3).default_degrees
+        return Sphere.name, domains, Sphere(3).default_degrees
     for one in domains:
         if type(one) is not type(first) or one != type(first)(one.dim):
             raise NtkspecError(

@@ -7,18 +7,33 @@ from collections.abc import Iterator
 from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.route import Route, choose, imported
+from ntkspec.spectra.route import Route, choose
 from ntkspec.spectra.rows import Rows
 
 __all__ = ["row_provider", "sphere_routes"]
 
 
 def sphere_routes() -> Iterator[Route]:
-    """Yield the routes in the order in which they are tried."""
-    return imported(
-        "closed_form.ROUTE", "series.ROUTE", "direct.ROUTE", "direct.ZONAL", "sphere_weights.ROUTE",
-        "seeds.ROUTE",
-    )  # fmt: skip
+    """Yield the routes in the order in which they are tried; each is imported when needed.
+
+    By statements, so that the digest of the code and the contracts between modules see them.
+    """
+    from ntkspec.spectra import closed_form
+
+    yield closed_form.ROUTE
+    from ntkspec.spectra import series
+
+    yield series.ROUTE
+    from ntkspec.spectra import direct
+
+    yield direct.ROUTE
+    yield direct.ZONAL
+    from ntkspec.spectra import sphere_weights
+
+    yield sphere_weights.ROUTE
+    from ntkspec.spectra import seeds
+
+    yield seeds.ROUTE
 
 
 def row_provider(network: Network, kernel: Kernel) -> Rows:

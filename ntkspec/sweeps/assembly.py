@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5, followed
 from ntkspec.files.chunks import ChunkedReader
-from ntkspec.files.seals import Numbers, filters_of
+from ntkspec.files.seals import Numbers, filters_of, may_be
 from ntkspec.files.structure import Group
 from ntkspec.jobs import provenance
 from ntkspec.sweeps.blocks import opened_block, read_bounds
@@ -34,7 +34,14 @@ from ntkspec.tables.layout import (
 )
 from ntkspec.verification import Check
 
-__all__ = ["Layout", "assemble", "check_layout", "describe", "finish_group"]
+__all__ = [
+    "Layout",
+    "assemble",
+    "check_layout",
+    "check_replaceable",
+    "describe",
+    "finish_group",
+]
 
 Layout = Literal["single", "virtual"]
 #: A function that returns the file of a block.
@@ -59,6 +66,13 @@ def check_layout(layout: str, out: Path | None = None) -> Layout:
                 "its block files in UTF-8; give another name"
             ) from None
     return layout  # type: ignore[return-value]
+
+
+def check_replaceable(out: Path) -> None:
+    """Raise TableError if an existing file is not a table, complete or damaged."""
+    target = followed(out)
+    if target.exists() and not may_be(target, FORMAT):
+        raise TableError(f"{out} exists and is not a table; give another name, or remove it first")
 
 
 def assemble(

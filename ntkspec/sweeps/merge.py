@@ -27,6 +27,7 @@ from ntkspec.sweeps.assembly import (
     Places,
     assemble,
     check_layout,
+    check_replaceable,
     describe,
     finish_group,
 )
@@ -83,6 +84,7 @@ def merge(
     paths, out = [Path(source) for source in sources], Path(output)
     check_layout(layout, out)
     check_outputs([out], paths)
+    check_replaceable(out)
     if not paths:
         raise NtkspecError("sources are missing; give folders of blocks, or tables")
     if missing := [path for path in paths if not path.exists()]:

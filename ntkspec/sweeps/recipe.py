@@ -98,9 +98,10 @@ def _checked(
     for end, kind in itertools.product(ends, kinds):
         limits = {"dims": (kind.least_dim, kind.most_dim), "degrees": (0, kind.most_degree)}
         least, most = limits[key]
+        place = kind.place or (" on the sphere" if len(kinds) > 1 else "")
         if not least <= end <= most:
             raise Fault(
-                f"{key}: {key.removesuffix('s')} = {end} is not allowed{kind.place}; it must be a "
+                f"{key}: {key.removesuffix('s')} = {end} is not allowed{place}; it must be a "
                 f"whole number from {least} to {most}",
                 at(values.index(end)),
             )
@@ -110,10 +111,12 @@ def _checked(
 
 
 def _domains(entries: Any) -> Kinds:
-    """The domains that the networks of a recipe name; unknown ones are refused later."""
+    """The domains that the networks of a recipe name; none if one is unknown, refused later."""
     given = [entry.get("domain", Sphere.name) for entry in entries if isinstance(entry, dict)]
     names = [name for one in given for name in (one if isinstance(one, list) else [one])]
-    return [kind for name, kind in DOMAINS.items() if name in names] or [Sphere]
+    if not all(is_one_of(name, DOMAINS) for name in names):
+        return []
+    return [kind for name, kind in DOMAINS.items() if name in names]
 
 
 def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
@@ -220,7 +223,7 @@ class Checks:
     method: Method = "balls"
     digits: Annotated[int, Between(20, 1000)] = None  # type: ignore[assignment]
     seed: Annotated[int, Between(0, 2**31)] = 0
-    max_dim: Annotated[int, Between(2, MAX_DIM)] | None = None
+    max_dim: Annotated[int, Between(1, MAX_DIM)] | None = None
     max_degree: Annotated[int, Between(0, MAX_DEGREE)] | None = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from ntkspec.files.appearing import check_outputs, followed
 from ntkspec.files.text import printable
 from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
 from ntkspec.jobs.progress import Observer
-from ntkspec.sweeps.assembly import Layout, assemble, check_layout
+from ntkspec.sweeps.assembly import Layout, assemble, check_layout, check_replaceable
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import block_path, ensure_block
 from ntkspec.sweeps.checks import (
@@ -119,6 +119,7 @@ def run_sweep(
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
     with locked(out, "sweep", "table", together=False) as folder:
+        check_replaceable(out)
         if restart:
             _forget(out, folder)
         elif _finished(plan, out, layout):
@@ -256,14 +257,18 @@ def _layout(out: Path) -> str:
 
 
 def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
-    """Whether the table is complete and was made by this recipe and this code."""
+    """Whether the table is complete and was made by this code; refuse that of another recipe."""
     if not out.exists():
         return False
     try:
         with open_table(out) as table:
             made = table.attributes
-            mine = (plan.recipe.digest, code_digest())
-            if (made.get("recipe_digest"), made.get("code_digest")) != mine:
+            if made.get("recipe_digest") != plan.recipe.digest:
+                raise NtkspecError(
+                    f"{out} is the table of another recipe; --restart replaces it, or give another "
+                    "name"
+                )
+            if made.get("code_digest") != code_digest():
                 return False
             if made.get("layout") == "virtual" and layout == "single":
                 return False

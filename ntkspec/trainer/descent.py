@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, shown
+from ntkspec.parameters import as_number, number, shown, whole_number
 from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import WideNetwork
@@ -22,6 +22,10 @@ __all__ = ["Descent", "Diverged", "Loss", "flattening_exponent", "largest_stable
 
 #: A loss that exceeds the initial loss by this factor has diverged.
 GROWN = 100.0
+#: Names in a state.
+STATE = (
+    "weights", "readout", "residual", "steps", "step_size", "largest_stable_step", "first_loss",
+)  # fmt: skip
 #: Relative accuracy of the largest eigenvalue of K P, and digits to which step sizes are rounded
 #: down.
 EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
@@ -127,26 +131,52 @@ class Descent:
         self._y = checked_values(target, len(self._x), "target", finite=True)
         points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
         self._layer = layer_at(network.sigma, points, threads)
-        if state is None:
+        if state is not None:
+            if step_size is not None:
+                raise NtkspecError("step_size is that of the state; leave it out")
+            self._restore(state)
+        else:
             self.largest_stable_step = largest_stable_step(network, self._x, loss)
             self.step_size = self._checked_step_size(step_size)
             self.steps = 0
             self._set_residual(self._layer.values(network.weights, network.readout) - self._y)
             self._first_loss = self.loss
-            return
-        network.weights[...], network.readout[...] = state["weights"], state["readout"]
-        self.step_size = float(state["step_size"])
-        self.largest_stable_step = float(state["largest_stable_step"])
-        self.steps = int(state["steps"])
-        self._set_residual(np.array(state["residual"], dtype=np.float64))
-        self._first_loss = float(state["first_loss"])
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        known = state if isinstance(state, Mapping) else {}
+        if missing := [name for name in STATE if name not in known]:
+            raise NtkspecError(
+                f"state is not allowed; it has no {', '.join(missing)}: give what Descent.state() "
+                "returned"
+            )
+        likes = {"weights": self.network.weights, "readout": self.network.readout}
+        arrays = {}
+        for name, like in {**likes, "residual": self._y}.items():
+            arrays[name] = found = np.array(state[name])
+            if (
+                found.shape != like.shape
+                or found.dtype.kind not in "fiu"
+                or not np.isfinite(found).all()
+            ):
+                raise NtkspecError(
+                    f"state[{name!r}] of shape {found.shape} is not allowed; this network needs "
+                    f"shape {like.shape} and finite numbers"
+                )
+        self.step_size, self.largest_stable_step, self._first_loss = (
+            number(state[name], name, 0.0, math.inf)
+            for name in ("step_size", "largest_stable_step", "first_loss")
+        )
+        self.steps = whole_number(state["steps"], "steps", 0)
+        for name, like in likes.items():
+            like[...] = arrays[name]
+        self._set_residual(arrays["residual"].astype(np.float64))
 
     def state(self) -> dict[str, Any]:
-        """Everything that a later `Descent` needs to go on: arrays (not copied) and numbers."""
+        """Copies of everything that a later `Descent` needs to go on."""
         return {
-            "weights": self.network.weights,
-            "readout": self.network.readout,
-            "residual": self.residual,
+            "weights": self.network.weights.copy(),
+            "readout": self.network.readout.copy(),
+            "residual": self.residual.copy(),
             "steps": self.steps,
             "step_size": self.step_size,
             "largest_stable_step": self.largest_stable_step,

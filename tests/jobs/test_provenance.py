@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from paths import ROOT
@@ -11,6 +14,7 @@ from problems import SMALL_RUN, SMALL_TABLE
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs import provenance
 from ntkspec.jobs.meaning import imported_sources
+from ntkspec.jobs.provenance import PACKAGE
 from ntkspec.sweeps import provenance as of_sweeps
 from ntkspec.sweeps import run_shard
 from ntkspec.trainer.runs import checkpoints, train_run
@@ -66,3 +70,32 @@ def test_a_training_goes_on_after_a_typo_and_not_after_a_formula(tmp_path, monke
 
 def interrupt(*arguments):
     raise KeyboardInterrupt
+
+
+CODE = """
+import sys, numpy as np
+from ntkspec.networks import Network
+from ntkspec.spectra.block import block_numbers
+for domain, names in (
+    ("sphere", ("relu", "tanh", "gelu", "elu")), ("cube", ("tanh", "elu")), ("gaussian", ("relu",))
+):
+    for name in names:
+        for weights in ("gaussian", "sphere") if domain == "sphere" and name == "tanh" else (None,):
+            network = Network(name, weights=weights or "gaussian")
+            block_numbers(network, "ntk", domain, np.array([3]), np.arange(3))
+print(*(m.__file__ for n, m in sys.modules.items() if n.startswith("ntkspec.") and m.__file__))
+"""
+#: Modules that are loaded on the way and decide no number; `kernels` loads all its modules.
+IDLE = ("__init__.py", "results.py", "spectra/spectrum.py", "spectra/table.py", "kernels/")
+
+
+def test_the_digest_covers_all_code_that_computes_numbers():
+    """What a process has imported once it has computed blocks by all routes."""
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    loaded = {Path(path).resolve().as_posix() for path in done.stdout.split()}
+    covered = {p.resolve().as_posix() for p in imported_sources(PACKAGE, "spectra.block")}
+    assert len(covered) > 60
+    left = {path for path in loaded - covered if not any(idle in path for idle in IDLE)}
+    assert not left
+    routes = {"closed_form", "series", "direct", "sphere_weights", "seeds", "cube", "gaussian"}
+    assert all(any(f"spectra/{name}" in path for path in covered) for name in routes)

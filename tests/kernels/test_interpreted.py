@@ -172,8 +172,8 @@ def test_values_and_matrices_of_kernels_are_those_of_single_numbers():
     for family, parameters in (("piecewise_linear", (0.2,)), ("sigmoidal", (0.5, 0.5, 0.5))):
         kernel = getattr(dual, f"{family}_kernel")
         matrix, values = np.empty((T.size, T.size)), np.empty(T.size)
-        getattr(dual, f"{family}_matrix")(points, *parameters, 1.5, 1.0, 0.5, matrix)
-        getattr(dual, f"{family}_values")(T, *parameters, 1.5, 1.0, 0.5, values)
+        getattr(dual, f"{family}_matrix")(points, matrix, *parameters, 1.5, 1.0, 0.5)
+        getattr(dual, f"{family}_values")(T, values, *parameters, 1.5, 1.0, 0.5)
         for i, t in enumerate(T):
             single = kernel(t, 1 - t, 1 + t, *parameters, 1.5, 1.0, 0.5)
             assert values[i] == pytest.approx(single, rel=1e-14)

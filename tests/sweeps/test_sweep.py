@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,16 +14,20 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from problems import SMALL_RUN
 from sweeping import assert_same_bits, make_table
 from table_numbers import datasets
+from training import run_of
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing
 from ntkspec.spectra import spectrum
 from ntkspec.sweeps import External, Local, Observer, Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
+from ntkspec.sweeps.merge import merge
 from ntkspec.sweeps.plan import BlockKey
 from ntkspec.tables import open_table
+from ntkspec.trainer.runs import train_run
 
 RECIPE = """
 dims = "2:40"
@@ -356,3 +361,37 @@ def test_block_files_carry_key_and_digests(tmp_path):
 def test_paths_in_tables_do_not_name_this_machine(table):
     with h5py.File(table, "r") as file:
         assert str(Path.cwd()) not in str(dict(file.attrs))
+
+
+# --- what is in the place of the table ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_file_that_is_no_table_is_not_replaced(recipe_file, table, tmp_path, at_hand, restart):
+    """Text, other HDF5 files with a seal; an empty file is replaced."""
+    run = run_of(SMALL_RUN, tmp_path)
+    (tmp_path / "notes.txt").write_text("mine\n")
+    for path in (run, tmp_path / "notes.txt"):
+        before = path.read_bytes()
+        with pytest.raises(TableError, match="exists and is not a table; give another name"):
+            run_sweep(recipe_file, path, at_hand, restart=restart)
+        with pytest.raises(TableError, match="exists and is not a table; give another name"):
+            merge([table], path)
+        assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.parts"))
+    with pytest.raises(TableError, match="not a run"):
+        train_run(tmp_path / "run.toml", table, restart=True)
+    (tmp_path / "t.h5").touch()
+    assert merge([table], tmp_path / "t.h5").stat().st_size > 0
+
+
+def test_the_table_of_another_recipe_is_replaced_only_on_request(table, tmp_path, at_hand):
+    other = tmp_path / "other.toml"
+    other.write_text('dims = [3]\ndegrees = "0:4"\nnetworks = [{activation = "relu"}]')
+    shutil.copy(table, tmp_path / "t.h5")
+    with pytest.raises(NtkspecError, match="is the table of another recipe; --restart replaces"):
+        run_sweep(other, tmp_path / "t.h5", at_hand)
+    assert_same_bits(table, tmp_path / "t.h5")
+    run_sweep(other, tmp_path / "t.h5", at_hand, restart=True)
+    with open_table(tmp_path / "t.h5") as found:
+        assert found.names() == ["relu"]

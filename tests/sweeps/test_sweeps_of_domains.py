@@ -388,3 +388,41 @@ def test_pages_take_the_structure_from_the_domain(table):
     assert found.numbers[start : start + 8].tolist() == [1, 2, 1, 0, 0, 0, 0, 0]
     entry = next(e for e in found.header["networks"] if e["name"] == "relu(domain=gaussian)")
     assert [one["value"] for one in entry["traces"]] == pytest.approx([0.5] * 3)
+
+
+@pytest.mark.parametrize("domain", ['"cub"', "3", "{a = 1}", "[[]]", '["cube", "x"]'])
+def test_an_unknown_domain_is_named_before_dimensions(domain):
+    text = f'dims = "1:4"\ndegrees = "0:3"\nnetworks = [{{activation = "relu", domain = {domain}}}]'
+    with pytest.raises(NtkspecError, match=r"domain = .* is not allowed; use one of sphere"):
+        parse_recipe(text)
+
+
+def test_limits_of_dimensions_are_those_of_each_domain():
+    text = 'dims = "1:4"\ndegrees = "0:3"\nnetworks = [{activation = "relu", domain = DOMAIN}]\n'
+    with pytest.raises(NtkspecError, match="dim = 1 is not allowed on the sphere"):
+        parse_recipe(text.replace("DOMAIN", '["sphere", "cube"]'))
+    made = parse_recipe(text.replace("DOMAIN", '"cube"') + "checks = {max_dim = 1}\n")
+    assert made.checks.max_dim == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"degree": 7}, {"degree": -1}, {"degree": 1.5}, {"dim": 0}, {"domain": "x"},
+        {"domain": []}, {"digits": -5}, {"digits": "5"},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("domain", ["cube", "gaussian"])
+def test_parameters_of_a_check(changed, domain):
+    given = {"dim": 3, "degree": 1, "domain": domain, "digits": 20, **changed}
+    if domain == "gaussian" and changed == {"degree": 7}:
+        given["degree"] = 201
+    with pytest.raises(NtkspecError, match="is not allowed"):
+        check_entry("relu", given.pop("dim"), given.pop("degree"), 0.1, -2.3, 1e-13, **given)
+
+
+@pytest.mark.parametrize("gather", [iter, tuple, lambda x: dict.fromkeys(x).keys(), np.array])
+def test_several_domains_from_any_iterable(gather):
+    wanted = ntkspec.spectrum("relu", [Cube(2), Cube(3)])
+    assert ntkspec.spectrum("relu", gather([Cube(2), Cube(3)])) == wanted
+    assert ntkspec.spectrum("relu", gather([2, 3]), range(3)).dims.tolist() == [2, 3]

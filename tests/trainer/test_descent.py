@@ -152,12 +152,39 @@ def test_interrupted_it_goes_on_to_the_same_bits(first, second, name):
     whole.advance(first + second)
     part = Descent(made(), points.x, y, loss)
     part.advance(first)
-    kept = {k: np.copy(v) for k, v in part.state().items()}
+    kept = part.state()
+    part.advance(1)  # a state is a copy
     rest = Descent(made(), points.x, y, loss, threads=1, state=kept)
     rest.advance(second)
     assert rest.steps == whole.steps and rest.step_size == whole.step_size
     for name_ in ("weights", "readout", "residual"):
         assert np.asarray(rest.state()[name_]).tobytes() == whole.state()[name_].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "it has no weights, readout, residual"),
+        ({"weights": 0.0}, r"weights'\] of shape \(\) is not allowed; this network needs"),
+        ({"residual": np.zeros(3)}, r"shape \(3,\)"),
+        ({"readout": np.full(50, np.nan)}, "finite"),
+        ({"weights": np.full((50, 2), "x")}, "finite numbers"),
+        ({"steps": -3}, "steps = -3"),
+        ({"steps": 1.7}, "steps = 1.7"),
+        ({"step_size": "a"}, "step_size = 'a'"),
+    ],
+)
+def test_a_state_that_does_not_fit(change, message):
+    points = circle(16)
+    descent = Descent(start(TANH, 50, 2, seed=0), points.x, points.x[:, 0], L2Loss(points))
+    network, state = start(TANH, 50, 2, seed=1), descent.state()
+    before = network.weights.copy()
+    given = 3 if change is None else {**state, **change}
+    with pytest.raises(NtkspecError, match=message):
+        Descent(network, points.x, points.x[:, 0], L2Loss(points), state=given)
+    with pytest.raises(NtkspecError, match="step_size is that of the state"):
+        Descent(network, points.x, points.x[:, 0], L2Loss(points), step_size=0.1, state=state)
+    np.testing.assert_array_equal(network.weights, before)
 
 
 @pytest.mark.parametrize("s", [None, 1.0])

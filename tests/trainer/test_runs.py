@@ -371,7 +371,7 @@ def test_what_is_no_run_is_said_to_be_none(recipe, tmp_path):
     sealed(tmp_path / "t.h5")
     with pytest.raises(TableError, match=r"not a run of ntkspec.*ntkspec-spectra"):
         open_run(tmp_path / "t.h5")
-    with pytest.raises(TableError, match="not a run of ntkspec"):
+    with pytest.raises(TableError, match="is not a run; give another name"):
         train_run(recipe, tmp_path / "t.h5")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import check_outputs, check_part, followed
-from ntkspec.files.seals import begins_as_hdf5, carries_seal
+from ntkspec.files.seals import may_be
 from ntkspec.files.structure import opened
 from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
 from ntkspec.jobs.progress import Observer
@@ -139,14 +139,9 @@ def _forget(out: Path) -> None:
     target = followed(out)
     if not target.exists():
         return
-    if not _may_be_run(target):
+    if not may_be(target, FORMAT):
         raise TableError(f"{out} is not a run; --restart removes only runs")
     target.unlink()
-
-
-def _may_be_run(target: Path) -> bool:
-    """Whether a file is HDF5, complete or damaged."""
-    return carries_seal(target) or begins_as_hdf5(target)
 
 
 def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
@@ -154,7 +149,7 @@ def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
     try:
         run = open_run(out)
     except TableError as error:
-        if not _may_be_run(followed(out)):
+        if not may_be(followed(out), FORMAT):
             raise TableError(f"{out} is not a run; give another name") from None
         raise TableError(f"{error}; --restart removes it") from None
     if run.attributes["recipe_digest"] != recipe.digest:
