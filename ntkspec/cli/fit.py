@@ -86,7 +86,7 @@ def _rows(one: FittedSpectrum) -> list[list[Any]]:
 
 def _print_text(found: list[FittedSpectrum]) -> None:
     from ntkspec.cli.terminal import Grid, console
-    from ntkspec.laws.fit import with_error
+    from ntkspec.laws.fit import LEAST_POINTS, with_error
 
     shown = Grid(
         "network", "dim", "k", "supported", "from k", "power", "rate", "log constant", "derived",
@@ -105,7 +105,7 @@ def _print_text(found: list[FittedSpectrum]) -> None:
         derived = ["-", "", "", ""]
         if law is not None:
             numbers = law.power, (math.nan if law.kind == "power" else law.rate), law.log_constant
-            kind = law.kind + ("" if one.derived_from is None else f"\nfrom {one.derived_from}")
+            kind = law.kind + ("" if one.derived_from is None else f" from {one.derived_from}")
             derived = [kind, *("" if math.isnan(x) else f"{x:.5g}" for x in numbers)]
         start = "" if one.fit.from_degree is None else str(one.fit.from_degree)
         shown.add_row(
@@ -113,3 +113,5 @@ def _print_text(found: list[FittedSpectrum]) -> None:
             *fitted, *derived,
         )  # fmt: skip
     console().print(shown)
+    if not all(one.fit.laws for one in found):
+        say(f"A fit needs at least {LEAST_POINTS} nonzero degrees of one parity, from 1 on.")

@@ -15,7 +15,7 @@ from ntkspec.files.text import printable
 __all__ = ["Grid", "console", "duration", "number"]
 
 #: Width of a table in characters if the output is not a terminal.
-WIDTH = 120
+WIDTH = 200
 
 
 def console() -> Console:
