@@ -372,7 +372,7 @@ def test_the_word_atlas_stands_for_it():
     )
     assert result.output.splitlines()[1].startswith("relu,3,0,0.0625,")
     result = invoke("fit", "atlas", "--network", "relu", "--dim", "3", "--format", "csv")
-    assert result.exit_code == 0 and "relu,ntk,3,0,power," in result.output
+    assert result.exit_code == 0 and "relu,sphere,ntk,3,0,power," in result.output
 
 
 def test_verify_draws_from_a_part():
