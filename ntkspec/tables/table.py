@@ -19,7 +19,7 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import is_one_of
+from ntkspec.parameters import one_of
 from ntkspec.spectra.table import TableSlice
 from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.layout import GroupKey
@@ -531,10 +531,8 @@ def _rows(parts: Iterable[Part]) -> Iterator[tuple[Any, ...]]:
 
 def _check_choice(kernel: Kernel | None, domain: str | None) -> None:
     for name, value, known in (("kernel", kernel, get_args(Kernel)), ("domain", domain, DOMAINS)):
-        if not (value is None or is_one_of(value, known)):
-            raise NtkspecError(
-                f"{name} = {value!r} is not allowed; use {' or '.join(map(repr, known))}"
-            )
+        if value is not None:
+            one_of(value, name, known)
 
 
 def _named(kernel: Kernel | None, domain: str | None) -> str:
