@@ -87,9 +87,7 @@ def _table(name: str, top: int, count: int) -> list[dict[str, Any]]:
     times = {
         "memory": compute,
         "memory, writing ones": spent(fill),
-        "fresh memory": spent(
-            lambda: held.append(table_block(name, dims, degrees)) or held.clear()
-        ),
+        "fresh memory": spent(block),
         "fresh memory, writing ones": spent(fill_fresh),
         "HDF5 blocks": _to_disk(name, top, count) / size * 1e9,
     }
