@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ntkspec.errors import NtkspecError, TableError
@@ -12,9 +11,9 @@ from ntkspec.files.appearing import check_outputs, followed
 from ntkspec.files.text import printable
 from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
 from ntkspec.jobs.progress import Observer
-from ntkspec.sweeps.assembly import Layout, assemble, check_layout, check_replaceable
+from ntkspec.sweeps.assembly import Layout, Ledger, assemble, check_layout, check_replaceable
 from ntkspec.sweeps.batch import Batch
-from ntkspec.sweeps.blocks import block_path, ensure_block
+from ntkspec.sweeps.blocks import ensure_block, ensure_placed
 from ntkspec.sweeps.checks import (
     CheckKey,
     compute_check,
@@ -25,15 +24,16 @@ from ntkspec.sweeps.checks import (
 )
 from ntkspec.sweeps.clusters import External, Local, dask_client
 from ntkspec.sweeps.folder import PARTS, keep_recipe, survey
-from ntkspec.sweeps.plan import Plan
+from ntkspec.sweeps.plan import BYTES, Plan
 from ntkspec.sweeps.progress import Tally
 from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import read_recipe
+from ntkspec.sweeps.target import begin_target, is_placed
 from ntkspec.sweeps.tasks import Pool
 from ntkspec.tables import open_table
 from ntkspec.verification import Check
 
-__all__ = ["SweepResult", "complete_blocks", "run_shard", "run_sweep"]
+__all__ = ["SweepResult", "run_shard", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
@@ -129,16 +129,18 @@ def run_sweep(
         sweep_up(folder, out, PARTS)
         _check_room(plan, folder, layout)
         keep_recipe(plan, folder)
-        tally = Tally(observer, len(plan))
+        if is_placed(plan, layout):
+            begin_target(plan, folder)
+        tally, ledger = Tally(observer, len(plan)), Ledger(plan)
         with dask_client(where) as client:
             observer.note(
                 "cluster", f"dask dashboard: {client.dashboard_link}",
                 dashboard=client.dashboard_link,
             )  # fmt: skip
             with Pool(client, plan, folder, tally) as pool:
-                computed = complete_blocks(plan, pool, tally)
+                computed = _complete_blocks(plan, layout, pool, tally, ledger)
                 found = _checked(plan, folder, pool, tally)
-        assemble(plan, found, partial(block_path, folder), out, layout)
+        assemble(plan, ledger, found, folder, out, layout)
         sweep_up(folder, out, PARTS)  # from killed workers
         if layout == "single":
             clear(folder, PARTS)
@@ -203,11 +205,12 @@ def run_shard(
     return SweepResult(None, computed, len(range(index, len(plan), count)) - computed)
 
 
-def complete_blocks(plan: Plan, pool: Pool, tally: Tally) -> int:
+def _complete_blocks(plan: Plan, layout: Layout, pool: Pool, tally: Tally, ledger: Ledger) -> int:
     """Compute the missing and damaged blocks; return their number."""
     computed = 0
-    for key, result in pool.run(ensure_block, plan):
+    for key, result in pool.run(ensure_placed if is_placed(plan, layout) else ensure_block, plan):
         _say_damage(tally.observer, result.damaged)
+        ledger.note(key, result.stored)
         computed += result.computed
         tally.done(key.size * result.computed)
     return computed
@@ -282,7 +285,10 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
 def _check_room(plan: Plan, folder: Path, layout: Layout) -> None:
     """Raise if the table cannot fit on the disk."""
     there = survey(plan, folder)
-    share = 1.0 if plan.recipe.compression == "none" else BEST_COMPRESSION
-    whole = plan.bytes * share
-    needed = whole - 16 * share * there.eigenvalues + (whole if layout == "single" else 0.0)
+    if is_placed(plan, layout):
+        needed = float(plan.bytes - BYTES * there.placed)
+    else:
+        share = 1.0 if plan.recipe.compression == "none" else BEST_COMPRESSION
+        needed = share * (plan.bytes - BYTES * there.eigenvalues)
+        needed += share * plan.bytes * (layout == "single")
     check_room(folder, needed, f"a table of {plan.entries:.3g} eigenvalues")
