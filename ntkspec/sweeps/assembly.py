@@ -220,7 +220,7 @@ def _group_bytes(plan: Plan, network: int) -> int:
         GROUP_HEAD
         + axes
         + BLOCK_ENTRY * len(plan.of_network(network))
-        + 2048 * recipe.checks.samples
+        + 2048 * recipe.checks.most
     )
 
 

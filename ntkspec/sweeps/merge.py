@@ -32,7 +32,7 @@ from ntkspec.sweeps.assembly import (
     finish_group,
 )
 from ntkspec.sweeps.blocks import block_path, check_block
-from ntkspec.sweeps.checks import compute_checks, draws, found_checks
+from ntkspec.sweeps.checks import compute_checks, draws
 from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Tally
@@ -150,8 +150,8 @@ def _merge_into(
         if key.name not in whole:
             check_block(plan, key, own)
             tally.done()
-    entries = compute_checks(plan, draws(plan), own, tally)
-    assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
+    found = compute_checks(plan, draws(plan), own, tally)
+    assemble(plan, found, partial(block_path, own), out, layout)
     if layout == "single":
         clear(own, PARTS)
 

@@ -38,7 +38,7 @@ from ntkspec.reference.balls.legendre import (
 from ntkspec.reference.balls.sampled import Effort, Samples, on_ladder, samples
 from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 
-__all__ = ["Case", "reference_spectra", "reference_spectrum"]
+__all__ = ["Case", "reference_effort", "reference_spectra", "reference_spectrum"]
 
 MAX_PASSES = 14
 
@@ -97,6 +97,20 @@ def reference_spectrum(
     net = describe(network)
     case = Case(dim, kernel, net.depth, net.trained)  # type: ignore[arg-type]
     return reference_spectra(net, [case], degrees, digits=digits)[case]
+
+
+def reference_effort(
+    network: Any, dim: int, degree: int, *, kernel: Kernel = "ntk", digits: int = 25
+) -> Effort:
+    """Return the effort of the samples from which `reference_spectrum` begins.
+
+    Examples
+    --------
+    >>> reference_effort("gelu", 3, 10).bits
+    182
+    """
+    net = describe(network)
+    return _Plan(net, [Case(dim, kernel)], {dim: [degree]}, digits).effort()
 
 
 @exclusive()
