@@ -294,8 +294,8 @@ def found_checks(
     for key in sorted(drawn, key=_place):
         if key not in checked:
             dim, degree = int(plan.recipe.dims[key.row]), int(plan.recipe.degrees[key.column])
-            check = Check(dim, degree, "", math.nan, math.nan, key.promised, False, LEFT_OUT)
-            found.setdefault(key.network, []).append(check)
+            left_out = Check(dim, degree, "", math.nan, math.nan, key.promised, False, LEFT_OUT)
+            found.setdefault(key.network, []).append(left_out)
             continue
         check = _read(plan, key, folder)
         if check is None:
