@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import secrets
 import time
@@ -51,13 +52,25 @@ class Pool:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def threads(self) -> int:
+        """Number of tasks that run at the same time."""
+        return self._threads
+
     def __exit__(self, *error: object) -> None:
         self._client.unsubscribe_topic("all")
 
     def run(
-        self, function: Callable[[Plan, Key, Path], Result], keys: Iterable[Key]
+        self,
+        function: Callable[[Plan, Key, Path], Result],
+        keys: Iterable[Key],
+        *,
+        deadline: float = math.inf,
     ) -> Iterator[tuple[Key, Result]]:
-        """Run function(plan, key, folder) for all keys; yield results as they come."""
+        """Run function(plan, key, folder) for all keys; yield results as they come.
+
+        What is not finished at the deadline, by the monotonic clock, is given up.
+        """
         waiting = iter(keys)
         flying: dict[str, tuple[Any, Key, int]] = {}
         run = secrets.token_hex(4)
@@ -77,7 +90,7 @@ class Pool:
                     if key is None:
                         break
                     submit(key, 1)
-                if not flying:
+                if not flying or time.monotonic() > deadline:
                     return
                 future = self._next()
                 if future is None or future.key not in flying:
