@@ -139,8 +139,8 @@ class TailBounds:
         values = self.log_f - log_binomials(n, self.log_f.size)
         return self.log_f.size >= FEW_ORDERS and bool(values[-1] <= values[:-1].min())
 
-    def log_coefficient(self, n: int) -> float:
-        """Upper bound of log a_n."""
+    def log_sum(self, n: int) -> float:
+        """Upper bound of the logarithm of the sum of the coefficients from a_n on."""
         return min(
             log_tail(self.log_f, n), float(np.min(self.log_k - n * self.log_r, initial=np.inf))
         )

@@ -28,7 +28,7 @@ from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
 from ntkspec.spectra.rows import Passed, Scaled, normalized
 
-__all__ = ["ROUTE", "TaylorRows"]
+__all__ = ["LEFT_OUT", "ROUTE", "Coefficients", "TaylorRows", "takes_taylor"]
 
 LN2 = math.log(2.0)
 #: Bits of a degree's largest term below which its terms are left out.
@@ -36,7 +36,7 @@ BITS = 72.0
 #: The coefficients left out add at most this, relatively.
 LEFT_OUT = 2.0**-56
 #: Largest number of coefficients of deep networks, and of one layer.
-MOST_COMPOSED, MOST_DIRECT = 6000, 200_000
+MOST_COMPOSED, MOST_DIRECT = 8000, 200_000
 #: Largest number of coefficients that come from balls.
 MOST_BALLS = 3000
 UNIT = 2.0**-53
@@ -44,14 +44,57 @@ UNIT = 2.0**-53
 Array = NDArray[np.float64]
 
 
-def coefficients(
-    network: Network, kernel: Kernel, count: int, zeros: Parity
-) -> taylor.Coefficients:
-    """Taylor coefficients of a kernel, as `duals.taylor.coefficients`, or Passed."""
-    try:
-        return taylor.coefficients(network, kernel, -(-count // 32) * 32, zeros)
-    except taylor.OutOfRangeError:
-        raise Passed(f"{count} Taylor coefficients leave the range of doubles") from None
+class Coefficients:
+    """Taylor coefficients of a kernel, and how many an eigenvalue needs."""
+
+    def __init__(self, network: Network, kernel: Kernel, zeros: Parity) -> None:
+        self.network, self.kernel, self.zeros = network, kernel, zeros
+
+    def bounds(self, count: int) -> TailBounds:
+        """Bounds of what the coefficients from this number on add."""
+        few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
+        return tail_bounds(self.network, self.kernel) if few.short(count) else few
+
+    def first(self, count: int) -> taylor.Coefficients:
+        """The first coefficients: so many, or a few more.
+
+        Raises
+        ------
+        Passed
+            When they are too many, or do not come to the accuracy of doubles.
+        """
+        count = -(-count // 32) * 32
+        most = MOST_DIRECT if self.network.depth == 1 else MOST_COMPOSED
+        if self.network.sigma.name not in FAMILIES:
+            most = MOST_BALLS
+        if count > most:
+            raise Passed(f"needs {count} Taylor coefficients, and at most {most} are computed")
+        try:
+            return taylor.coefficients(self.network, self.kernel, count, self.zeros)
+        except taylor.OutOfRangeError:
+            raise Passed(f"needs {count} Taylor coefficients beyond the range of doubles") from None
+
+    def predicted(self, dim: int, degree: int) -> int:
+        """A number of coefficients that is probably enough for a degree."""
+        few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
+        count = self._predicted(few, dim, degree)
+        if few.short(count):
+            count = self._predicted(tail_bounds(self.network, self.kernel), dim, degree)
+        return count
+
+    def _predicted(self, bounds: TailBounds, dim: int, degree: int) -> int:
+        count = degree + 8
+        peak = -np.inf
+        # By how many powers of n the bound of a coefficient exceeds it.
+        slack = 4.0 if self.network.sigma.singularity.kind == "kink" else 1.2
+        log_w = np.empty(1)
+        while True:
+            series.log_weights(np.array([degree]), dim, count, log_w)
+            tail = bounds.log_sum(count) + log_w[0]
+            peak = max(peak, tail - slack * math.log(count))
+            if tail < peak - 41.0 or count > 2 * MOST_DIRECT:
+                return count
+            count += max(8, count // 24)
 
 
 class TaylorRows:
@@ -61,8 +104,8 @@ class TaylorRows:
     degrees_alone = False
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
-        self.network, self.kernel = network, kernel
         self.parity: Parity = parity(network, kernel)
+        self.series = Coefficients(network, kernel, self.parity)
         self.found: taylor.Coefficients | None = None
 
     @property
@@ -80,41 +123,14 @@ class TaylorRows:
         degree = last
         if self.parity.main is not None and (last - self.parity.main) % 2:
             degree = max(last - 1, self.parity.main)
-        bounds = tail_bounds(self.network, self.kernel, FEW_ORDERS)
-        count = self._predicted(bounds, low, degree)
-        if bounds.short(count):
-            bounds = tail_bounds(self.network, self.kernel)
-            count = self._predicted(bounds, low, degree)
+        count = self.series.predicted(low, degree)
         while True:
-            self._check(count)
-            self.found = coefficients(self.network, self.kernel, count, self.parity)
-            if self._proved(bounds, low, degree):
+            self.found = self.series.first(count)
+            if self._proved(low, degree):
                 return
-            count = count + count // 8 + 8
+            count += count // 8 + 8
 
-    def _check(self, count: int) -> None:
-        most = MOST_DIRECT if self.network.depth == 1 else MOST_COMPOSED
-        if self.network.sigma.name not in FAMILIES:
-            most = MOST_BALLS
-        if count > most:
-            raise Passed(f"needs {count} Taylor coefficients, and at most {most} are computed")
-
-    def _predicted(self, bounds: TailBounds, dim: int, degree: int) -> int:
-        """A number of coefficients that is probably enough."""
-        count = degree + 8
-        peak = -np.inf
-        # By how many powers of n the bound of a coefficient exceeds it.
-        slack = 4.0 if self.network.sigma.singularity.kind == "kink" else 1.2
-        while True:
-            log_w = np.empty(1)
-            series.log_weights(np.array([degree]), dim, count, log_w)
-            tail = bounds.log_coefficient(count) + log_w[0]
-            peak = max(peak, tail - slack * math.log(count))
-            if tail < peak - 41.0 or count > 2 * MOST_DIRECT:
-                return count
-            count += max(8, count // 24)
-
-    def _proved(self, bounds: TailBounds, dim: int, degree: int) -> bool:
+    def _proved(self, dim: int, degree: int) -> bool:
         """Whether the coefficients left out are negligible for the degrees 0 to `degree`.
 
         Then they are for lower degrees and higher dimensions: w(k, n) grows the more with n, the
@@ -122,6 +138,7 @@ class TaylorRows:
         """
         assert self.found is not None
         count = self.found.mantissa.size
+        bounds = self.series.bounds(count)
         for k in (degree, degree - 1):
             if k < 0 or self.parity.vanishes(k) or self.isolated(k % 2) is not None:
                 continue
@@ -189,7 +206,8 @@ def _stacked(values: list[tuple[float, int]]) -> Scaled:
     return np.array([m for m, _ in values]), np.array([e for _, e in values], np.int64)
 
 
-def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+def takes_taylor(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    """The reason for a series, if the kernel has one."""
     if not isinstance(source, Network) or source.weights != "gaussian" or source.sigma.user:
         return None
     if parity(source, kernel).last is not None:
@@ -197,4 +215,4 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "Taylor coefficients at t = 0, all positive"
 
 
-ROUTE = row_route("Taylor series", _takes, TaylorRows)
+ROUTE = row_route("Taylor series", takes_taylor, TaylorRows)
