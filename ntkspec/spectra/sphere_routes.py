@@ -25,6 +25,9 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import series
 
     yield series.ROUTE
+    from ntkspec.spectra import endpoint
+
+    yield endpoint.ROUTE
     from ntkspec.spectra import taylor
 
     yield taylor.ROUTE
