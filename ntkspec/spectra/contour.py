@@ -221,4 +221,9 @@ def _eigenvalues(
     return mantissa, exponent, np.full(degrees.size, 2.0**-52)
 
 
-ROUTE = Route("shifted contour", _takes, _eigenvalues)
+ROUTE = Route(
+    "shifted contour",
+    _takes,
+    _eigenvalues,
+    serves="gelu, erf, sin, cos and gaussian on the circle, with Gaussian weights",
+)
