@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 __all__ = ["Activation", "ClosedDual", "Function", "PreparedDual", "Singularity"]
@@ -99,12 +100,10 @@ class ClosedDual:
 
     def __call__(self, q: Any) -> tuple[Function, Function]:
         """Return both duals at the variance q."""
-        last: list[Any] = [None, None]
 
-        def both(point: Any) -> Any:
-            if last[0] is not point:
-                last[:] = point, self.form(point, q)
-            return last[1]
+        @lru_cache(maxsize=1)
+        def both(point: Any) -> tuple[Any, Any]:
+            return self.form(point, q)
 
         return (lambda point: both(point)[0]), (lambda point: both(point)[1])
 

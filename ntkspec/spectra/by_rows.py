@@ -20,6 +20,7 @@ def row_route(
     name: str,
     takes: Callable[[Source, Domain, Kernel], str | None],
     rows: Callable[[Network, Kernel], Rows],
+    serves: str = "",
 ) -> Route:
     """Make a route from a function that computes rows; parameters as for `Route`."""
 
@@ -33,7 +34,7 @@ def row_route(
             return mantissa, exponent, np.full(degrees.size, made.relative_error)
         return _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
 
-    return Route(name, takes, eigenvalues, rows)
+    return Route(name, takes, eigenvalues, rows, serves)
 
 
 @lru_cache(maxsize=64)

@@ -49,6 +49,8 @@ class Route:
     rows : callable, optional
         ``rows(network, kernel)`` returns the rows and columns from which the dimension walk
         starts, as a new object for each computation.
+    serves : str, optional
+        The spectra that the route computes, in a few words, for those who ask why it was not taken.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Route:
     takes: Callable[[Source, Domain, Kernel], str | None]
     eigenvalues: Callable[[Source, Domain, NDArray[np.int64], Kernel], Eigenvalues]
     rows: Callable[[Network, Kernel], Rows] | None = None
+    serves: str = ""
 
 
 def choose(

@@ -173,4 +173,6 @@ def _rows(network: Network, kernel: Kernel) -> PositiveSeries:
     return PositiveSeries(variance, amplitude, dual * offset**2, dual, tangent)
 
 
-ROUTE = row_route("positive series", takes_series, _rows)
+ROUTE = row_route(
+    "positive series", takes_series, _rows, "one layer of tanh or sigmoid without bias"
+)

@@ -38,6 +38,9 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import sphere_weights
 
     yield sphere_weights.ROUTE
+    from ntkspec.spectra import contour
+
+    yield contour.ROUTE
     from ntkspec.spectra import seeds
 
     yield seeds.ROUTE
