@@ -16,9 +16,9 @@ import numpy as np
 
 from bench.report import goal, write
 from ntkspec.files.seals import SealedFile
+from ntkspec.opening import open_table
 from ntkspec.sweeps import run_shard
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import open_table
 from ntkspec.tables.atlas import atlas_path
 
 RECIPE = """dims = "2:514"

@@ -34,19 +34,23 @@ SMALLEST_NORMAL = 2.2250738585072014e-308
 
 
 @njit(cache=True)
-def start(mantissa, exponent, value, scale):
-    """Scales (K,) of two rows (2, K) of scaled numbers, and the rows in these scales."""
+def relative(number, shift):
+    """Number * 2**shift."""
+    return math.ldexp(number, int(min(max(shift, -4000), 4000)))
+
+
+@njit(cache=True)
+def start(low, low_exponent, high, high_exponent, value, scale):
+    """Scales (K,) of two rows of scaled numbers, and value (2, K), the rows in these scales."""
     e = 0
     for n in range(scale.size - 1, -1, -1):
-        top, some = 0, False
-        for i in range(2):
-            if mantissa[i, n] != 0.0 and (not some or exponent[i, n] > top):
-                top, some = exponent[i, n], True
-        if some:
+        if low[n] != 0.0 or high[n] != 0.0:
+            from_low = high[n] == 0.0 or (low[n] != 0.0 and low_exponent[n] > high_exponent[n])
+            top = low_exponent[n] if from_low else high_exponent[n]
             e = (top + STRIDE // 2) // STRIDE
         scale[n] = e
-        for i in range(2):
-            value[i, n] = math.ldexp(mantissa[i, n], int(exponent[i, n] - STRIDE * e))
+        value[0, n] = relative(low[n], low_exponent[n] - STRIDE * e)
+        value[1, n] = relative(high[n], high_exponent[n] - STRIDE * e)
 
 
 @njit(cache=True, nogil=True)
@@ -123,12 +127,6 @@ def fill(slope, first_degree, count, tail, tail_exponent, value, scale, size):
                 value[i - 1], value[i - 2], value[i - 3], a, b, c, d,
             )  # fmt: skip
             stop = begin
-
-
-@njit(cache=True)
-def relative(number, shift):
-    """Number * 2**shift."""
-    return math.ldexp(number, int(min(max(shift, -4000), 4000)))
 
 
 @njit(cache=True)

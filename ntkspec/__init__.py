@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from ntkspec.laws import Law, law
     from ntkspec.laws.fit import fit
     from ntkspec.networks import Network
+    from ntkspec.opening import open_table
     from ntkspec.spectra.certified import Certificate, certify
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
-    from ntkspec.tables import open_table
     from ntkspec.tables.atlas import atlas
     from ntkspec.zonal import ZonalKernel
 
@@ -79,7 +79,7 @@ _HOMES = {
     "eigenvalues": "ntkspec.spectra",
     "fit": "ntkspec.laws.fit",
     "law": "ntkspec.laws",
-    "open_table": "ntkspec.tables",
+    "open_table": "ntkspec.opening",
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.activations",
 }

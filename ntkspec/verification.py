@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, Literal, get_args
@@ -33,7 +34,7 @@ from ntkspec.reference.description import checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
-from ntkspec.tables import Table, TableSlice, open_table
+from ntkspec.tables import Table, TableSlice, open_stored
 
 __all__ = [
     "DIGITS",
@@ -425,7 +426,7 @@ def _one_of_each_class(
 
 
 def verify_table(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Table,
     *,
     samples: int = 32,
     digits: int | None = None,
@@ -443,8 +444,8 @@ def verify_table(
 
     Parameters
     ----------
-    path : path
-        A table as `ntkspec sweep` writes it.
+    path : path or Table
+        A table as `ntkspec sweep` writes it, or one that is open.
     samples : int
         Number of entries, divided evenly among the table's networks, at least one for each.
     digits : int, optional
@@ -520,20 +521,20 @@ def _batches(entries: Sequence[_Entry], method: Method) -> Iterator[tuple[_Entry
 
 
 def _shares(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Table,
     samples: int,
     seed: int,
     which: tuple[Network | str | None, Kernel | None, str | None],
     most: tuple[int | None, int | None],
 ) -> Iterator[tuple[TableSlice, int]]:
     """Part of each network of the table with its number of samples, one in memory at a time."""
-    with open_table(path) as table:
+    with nullcontext(path) if isinstance(path, Table) else open_stored(path) as table:
         names = table.names(which[0], kernel=which[1], domain=which[2])
         for n, name in enumerate(names):
             share = samples // len(names) + (n < samples % len(names))
-            dims = _up_to(_dims(table, name, seed), most[0], "max_dim")
+            dims = _up_to(table.dims(name), most[0], "max_dim")
             degrees = _up_to(table.degrees(name), most[1], "max_degree")
-            yield table.select(name, dims, degrees), max(share, 1)
+            yield table.select(name, _drawn(dims, degrees.size, seed), degrees), max(share, 1)
 
 
 def _up_to(values: NDArray[np.int64], most: int | None, name: str) -> NDArray[np.int64]:
@@ -544,10 +545,9 @@ def _up_to(values: NDArray[np.int64], most: int | None, name: str) -> NDArray[np
     return found
 
 
-def _dims(table: Table, name: str, seed: int) -> NDArray[np.int64]:
+def _drawn(dims: NDArray[np.int64], degrees: int, seed: int) -> NDArray[np.int64]:
     """The dimensions to draw from: all, or as many as fit, the largest among them."""
-    dims = table.dims(name)
-    count = max(1, MOST_DRAWN_FROM // table.degrees(name).size)
+    count = max(1, MOST_DRAWN_FROM // degrees)
     if count >= dims.size:
         return dims
     others = np.random.default_rng(seed).choice(dims[:-1], count - 1, replace=False)

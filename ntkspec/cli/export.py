@@ -33,10 +33,11 @@ def export(table: Path, output: Path, layout: str, **selection: Any) -> None:
     Examples:
       ntkspec export out/spectra.h5 -o - --network tanh --dim 3 --degrees 0:20
       ntkspec export out/spectra.h5 -o tanh.nc --network tanh --format netcdf
+      ntkspec export data/recipes/poster.toml -o relu.csv --network relu --dim 3
     """
     from ntkspec.errors import NtkspecError
     from ntkspec.files.appearing import appearing_text, check_outputs
-    from ntkspec.tables import open_table
+    from ntkspec.opening import open_table
 
     binary = layout in ("netcdf", "parquet")
     if binary and str(output) == "-":

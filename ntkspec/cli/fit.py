@@ -49,7 +49,7 @@ def fit(table: Path, layout: str, **selection: Any) -> None:
       ntkspec fit out/spectra.h5 --dim 3
     """
     from ntkspec.laws import fit as fits
-    from ntkspec.tables import open_table
+    from ntkspec.opening import open_table
 
     with open_table(table) as source:
         found = fits.fit(source, **selection)

@@ -25,7 +25,8 @@ __all__ = ["info"]
 def info(table: Path) -> None:
     """Show the contents, the provenance and the checks of TABLE, or of a run.
 
-    For an unfinished sweep or training it shows the progress.
+    For an unfinished sweep or training it shows the progress.  TABLE may be a recipe, whose
+    eigenvalues are computed when they are read.
 
     \b
     Example:
@@ -33,7 +34,7 @@ def info(table: Path) -> None:
       ntkspec info out/figure2.h5
     """
     from ntkspec.jobs.parts import parts_folder
-    from ntkspec.tables import open_table
+    from ntkspec.opening import open_table
     from ntkspec.trainer.runs import is_run
 
     folder = table if table.is_dir() else parts_folder(table)
@@ -46,10 +47,14 @@ def info(table: Path) -> None:
         return
     with open_table(table) as source:
         attributes = source.attributes
-        _show_making(table, attributes)
+        stored = attributes.get("layout") != "computed"
+        if stored:
+            _show_making(table, attributes)
+        else:
+            say(f"{table}: a recipe, whose table is computed when it is read")
         if attributes.get("layout") == "virtual":
             say("a virtual table: the numbers are in the files of its blocks")
-        _show_networks(source)
+        _show_networks(source, stored)
 
 
 def _show_making(path: Path, attributes: dict[str, Any]) -> None:
@@ -98,7 +103,7 @@ def _show_run(path: Path) -> None:
             say(f"{m.name}: {m.message}")
 
 
-def _show_networks(source: Table) -> None:
+def _show_networks(source: Table, stored: bool) -> None:
     from ntkspec.cli.terminal import Grid, console
     from ntkspec.verification import method_name
 
@@ -116,7 +121,7 @@ def _show_networks(source: Table) -> None:
     )
     for name in source.networks:
         key, dims, degrees = source.key(name), source.dims(name), source.degrees(name)
-        promised = source.relative_error(name).max()
+        promised = f"{source.relative_error(name).max():.1e}" if stored else ""
         drawn = source.checks(name)
         checks = [check for check in drawn if check["reference"]]
         errors = [check["relative_error"] for check in checks]
@@ -125,7 +130,7 @@ def _show_networks(source: Table) -> None:
         shown.add_row(
             name, key.domain, key.kernel, _span(dims), _span(degrees),
             str(source.size(name)),
-            f"{promised:.1e}", f"{len(errors)}{left_out}", methods,
+            promised, f"{len(errors)}{left_out}", methods,
             f"{max(errors):.1e}" if errors else "",
         )  # fmt: skip
     console().print(shown)

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class TablePath(click.Path):
-    """Path of a table; `atlas` stands for the table that is installed with the package."""
+    """Path of a table or a recipe; `atlas` stands for the table installed with the package."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)

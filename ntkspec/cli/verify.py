@@ -68,20 +68,19 @@ def verify(
       ntkspec verify out/spectra.h5 --method mpmath --samples 12 --max-degree 64
     """
     from ntkspec.cli.watchers import watching
-    from ntkspec.tables import open_table
+    from ntkspec.opening import open_table
     from ntkspec.tables.atlas import atlas_path, check_atlas
     from ntkspec.verification import DIGITS, check_method, verify_table
 
-    with open_table(table) as source:
-        source.verify_checksums()
     if table == atlas_path():
         check_atlas()
     seed = secrets.randbelow(10**9) if seed is None else seed
     by = check_method(method)
     digits = DIGITS[by] if digits is None else digits
-    with watching("entries") as watcher:
+    with open_table(table) as source, watching("entries") as watcher:
+        source.verify_checksums()
         result = verify_table(
-            table, samples=samples, digits=digits, seed=seed, workers=workers,
+            source, samples=samples, digits=digits, seed=seed, workers=workers,
             progress=watcher.count, method=by, **selection,
         )  # fmt: skip
     _show(result, every or by == "mpmath")

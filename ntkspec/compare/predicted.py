@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ntkspec.compare.results import Curves
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
+from ntkspec.opening import open_table
 from ntkspec.spectra import spectrum
-from ntkspec.tables import Table, open_table
+from ntkspec.tables import Table
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.rates import DecayRate, decay_rate
 from ntkspec.trainer.recipe import RunRecipe

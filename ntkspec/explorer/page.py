@@ -19,7 +19,8 @@ import ntkspec
 from ntkspec.errors import NtkspecError
 from ntkspec.explorer.contents import Contents, Selection, read_contents
 from ntkspec.files.appearing import appearing_text, check_outputs
-from ntkspec.tables import Table, open_table
+from ntkspec.opening import open_table
+from ntkspec.tables import Table
 
 __all__ = ["page", "write_page"]
 

@@ -16,10 +16,11 @@ from ntkspec.errors import NtkspecError
 from ntkspec.laws.derived import known_law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
+from ntkspec.opening import open_table
 from ntkspec.parameters import one_of
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
 from ntkspec.spectra.quadrature import funk_hecke
-from ntkspec.tables import Table, open_table
+from ntkspec.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

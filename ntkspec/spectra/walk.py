@@ -21,9 +21,9 @@ Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 #: Eigenvalues and logarithms (D, K) to be written.
 Out = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-#: Dimensions and degrees that one walk fills, so that its bound stays below 1e-12.
-MOST_ROWS, MOST_COLUMNS = 2048, 8192
-#: Rounding of a double, and what terms of second order add to a bound at most.
+#: Degrees of one walk, and factors 1 + delta on a path, so that its bound stays below 1e-12.
+MOST_COLUMNS, MOST_STEPS = 8192, 8192
+#: Rounding of a double, and the most that terms of second order multiply a bound by.
 UNIT, SECOND_ORDER = 2.0**-53, 1.0 + 2.0**-20
 
 
@@ -102,10 +102,8 @@ def _by_walk(
     """Consecutive dimensions and degrees; return the bounds."""
     source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
     error = np.full(dims.size, source.relative_error)
-    for rows in _parts(dims.size, MOST_ROWS):
-        for columns in _parts(degrees.size, MOST_COLUMNS):
-            bound = _walk(source, dims[rows], degrees[columns], out, rows.start, columns.start)
-            error[rows] = np.maximum(error[rows], bound)
+    for columns in _parts(degrees.size, MOST_COLUMNS):
+        np.maximum(error, _walk(source, dims, degrees[columns], out, columns), out=error)
     for degree in (*(source.isolated(0) or ()), *(source.isolated(1) or ())):
         if degrees[0] <= degree <= degrees[-1]:
             column = degree - int(degrees[0])
@@ -133,36 +131,37 @@ def _column(
 
 
 def _walk(
-    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out, row: int,
-    column: int,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Fill the part of the arrays from a row and a column on; return the bounds.
+    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out, columns: slice
+) -> NDArray[np.float64]:
+    """Fill some columns of the arrays; return the bounds.
 
     Without the isolated degrees, for which zeros are written.
     """
     start, size = int(degrees[0]), degrees.size
     first = [p for p in range(min(2, size)) if source.isolated((start + p) % 2) is None]
     if not first:
-        for array, zero in zip(out, (0.0, -np.inf), strict=True):
-            array[row : row + dims.size, column : column + size] = zero
+        out[0][:, columns], out[1][:, columns] = 0.0, -np.inf
         return np.zeros(dims.size)
-    count = np.array([degrees[p::2].size for p in first])
+    chains = [degrees[p::2] for p in first]
+    count = np.array([mine.size for mine in chains])
+    tail = np.empty((len(first), dims.size - 2))
+    tail_exponent = np.empty(tail.shape, np.int64)
+    for i, mine in enumerate(chains):
+        tail[i], tail_exponent[i] = _column(source, int(mine[-1]) + 2, dims[:-2])
     value = np.empty((len(first), kernels.BAND + 2, count[0]))
     scale = np.zeros((len(first), count[0]), np.int64)
-    tail, tail_exponent = np.empty((2, dims.size - 2)), np.empty((2, dims.size - 2), np.int64)
-    for i, p in enumerate(first):
-        mine = degrees[p::2]
-        top = [source.row(int(dim), mine) for dim in dims[-2:]]
-        kernels.start(
-            np.stack([mantissa for mantissa, _ in top]), np.stack([e for _, e in top]),
-            value[i, kernels.BAND :], scale[i, : mine.size],
+    steps = np.zeros(dims.size)
+    for rows in _parts(dims.size, 2 * ((MOST_STEPS - int(count[0])) // 3)):
+        some, below = dims[rows], slice(rows.start, rows.stop - 2)
+        for mine, filled, scales in zip(chains, value, scale, strict=True):
+            low, high = (source.row(int(dim), mine) for dim in some[-2:])
+            kernels.start(*low, *high, filled[kernels.BAND :], scales[: mine.size])
+        kernels.walk(
+            some, start + np.array(first), np.array(first), count,
+            np.ascontiguousarray(tail[:, below]), np.ascontiguousarray(tail_exponent[:, below]),
+            value, scale, *out, rows.start, columns.start, size,
         )  # fmt: skip
-        tail[i], tail_exponent[i] = _column(source, int(mine[-1]) + 2, dims[:-2])
-    kernels.walk(
-        dims, start + np.array(first), np.array(first), count, tail, tail_exponent, value, scale,
-        *out, row, column, size,
-    )  # fmt: skip
-    # The kernel's module proves it; steps up from each row, at most three factors for each.
-    up = (dims.size - 1 - np.arange(dims.size)) // 2
-    steps = np.where(up > 0, count[0] + 3 * up, 0)
-    return (source.relative_error + steps * UNIT) * SECOND_ORDER
+        # The kernel's module proves it; three factors for each step up.
+        up = np.arange(some.size - 1, -1, -1) // 2
+        steps[rows] = np.where(up > 0, count[0] + 3 * up, 0)
+    return source.relative_error + steps * (UNIT * SECOND_ORDER)

@@ -38,7 +38,7 @@ from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Tally
 from ntkspec.sweeps.stored import Stored
 from ntkspec.sweeps.target import begin_target, has_record, is_placed
-from ntkspec.tables import Table, TableSlice, open_table
+from ntkspec.tables import Table, TableSlice, open_stored
 from ntkspec.tables.layout import NUMBERS, create_axes, numbers_checksum, storage
 from ntkspec.tables.part import Part
 
@@ -217,7 +217,7 @@ def merge_tables(paths: Sequence[Path], out: Path, observer: Observer) -> None:
     True
     """
     with ExitStack() as stack:
-        tables = [stack.enter_context(open_table(path)) for path in paths]
+        tables = [stack.enter_context(open_stored(path)) for path in paths]
         tally = Tally(observer, 2 * len(tables))
         for table in tables:
             table.verify_checksums()

@@ -34,7 +34,7 @@ from ntkspec.sweeps.provenance import code_digest
 from ntkspec.sweeps.recipe import read_recipe
 from ntkspec.sweeps.target import begin_target, is_placed
 from ntkspec.sweeps.tasks import Pool
-from ntkspec.tables import open_table
+from ntkspec.tables import open_stored
 from ntkspec.verification import Check
 
 __all__ = ["SweepResult", "run_shard", "run_sweep"]
@@ -281,7 +281,7 @@ def _forget(out: Path, folder: Path) -> None:
 def _layout(out: Path) -> str:
     """Layout of a table; empty if the table is missing."""
     try:
-        with open_table(out) as table:
+        with open_stored(out) as table:
             return str(table.attributes.get("layout"))
     except TableError:
         return ""
@@ -292,7 +292,7 @@ def _finished(plan: Plan, out: Path, layout: Layout) -> bool:
     if not out.exists():
         return False
     try:
-        with open_table(out) as table:
+        with open_stored(out) as table:
             made = table.attributes
             if made.get("recipe_digest") != plan.recipe.digest:
                 raise NtkspecError(

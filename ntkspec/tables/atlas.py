@@ -10,7 +10,7 @@ from typing import Any
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import appearing, check_outputs, write_whole
 from ntkspec.jobs.provenance import PACKAGE, code_digest
-from ntkspec.tables.table import Table, open_table
+from ntkspec.tables.table import Table, open_stored
 
 __all__ = [
     "MOST_BYTES",
@@ -88,7 +88,7 @@ def atlas() -> Table:
     >>> ntk.eigenvalues.shape, nngp.name
     ((2, 5), 'gelu(bias_variance=0.1,depth=3,kernel=nngp)')
     """
-    return open_table(atlas_path())
+    return open_stored(atlas_path())
 
 
 def source_digest(package: str | os.PathLike[str] | None = None) -> str:
@@ -206,7 +206,7 @@ def _check_bytes(path: Path) -> None:
 
 
 def _check_table(path: Path, recipe: Path, package: str | os.PathLike[str] | None) -> None:
-    with open_table(path) as table:
+    with open_stored(path) as table:
         if path.stat().st_size >= MOST_BYTES:
             raise TableError(
                 f"{path} has {path.stat().st_size} bytes; fewer than {MOST_BYTES} are allowed"

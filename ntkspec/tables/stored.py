@@ -208,6 +208,13 @@ class StoredNetwork:
             if sources != wanted:
                 raise self._group.bad(name, "refers to other files than those of its blocks")
 
+    def numbers(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> tuple[Array, Array, Array]:
+        """Eigenvalues, logarithms and bounds of some rows and columns."""
+        value, log = self.read(rows, columns)
+        return value, log, self.relative_error[rows]
+
     def checks(self) -> NDArray[Any]:
         """Entries that were recomputed independently when the table was made."""
         return self._group.read("checks", CHECK_KIND, most=MOST_ROWS)

@@ -24,13 +24,14 @@ from ntkspec.spectra.table import TableSlice
 from ntkspec.tables.choice import Choice, chosen
 from ntkspec.tables.layout import GroupKey
 from ntkspec.tables.part import Part
-from ntkspec.tables.stored import StoredNetwork, StoredTable
+from ntkspec.tables.source import NetworkSource, TableSource
+from ntkspec.tables.stored import StoredTable
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
-__all__ = ["Table", "open_table"]
+__all__ = ["Table", "open_stored"]
 
 #: Networks that an error message lists by name.
 MOST_NAMED = 20
@@ -38,7 +39,7 @@ COLUMNS = ("network", "dim", "degree", "eigenvalue", "log_eigenvalue", "relative
 
 
 class Table:
-    """A table in an HDF5 file; numbers are read when they are selected.
+    """A table in an HDF5 file, or one that a recipe describes; numbers are read when selected.
 
     Returned by `open_table`; close it, or use it in a ``with`` block.
 
@@ -50,9 +51,9 @@ class Table:
     1024 ntk 2
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: TableSource) -> None:
         self.path = path
-        self._open: StoredTable | None = StoredTable(path)
+        self._open: TableSource | None = source
 
     def __repr__(self) -> str:
         state = "closed" if self._open is None else f"{len(self._open.names)} spectra"
@@ -66,12 +67,12 @@ class Table:
 
     def close(self) -> None:
         """Close the file; further calls have no effect."""
-        stored, self._open = self._open, None
-        if stored is not None:
-            stored.close()
+        source, self._open = self._open, None
+        if source is not None:
+            source.close()
 
     @property
-    def _stored(self) -> StoredTable:
+    def _source(self) -> TableSource:
         if self._open is None:
             raise NtkspecError(f"{self.path}: the table is closed; open it again")
         return self._open
@@ -79,12 +80,12 @@ class Table:
     @property
     def attributes(self) -> dict[str, Any]:
         """The root's attributes: format, recipe, versions, time, command."""
-        return dict(self._stored.attributes)
+        return dict(self._source.attributes)
 
     @property
     def networks(self) -> dict[str, Network]:
         """The networks by name, in the table's order."""
-        return {name: self._stored.facts(name).network for name in self._stored.names}
+        return {name: self._source.facts(name).network for name in self._source.names}
 
     def name(
         self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
@@ -113,7 +114,7 @@ class Table:
 
     def key(self, network: Network | str) -> GroupKey:
         """Network, kernel and domain of a group."""
-        return self._stored.facts(self.name(network))
+        return self._source.facts(self.name(network))
 
     def kernel(self, network: Network | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
@@ -189,7 +190,8 @@ class Table:
         Raises
         ------
         NtkspecError
-            When the table has no such network, kernel, domain, dimension or degree.
+            When the table has no such network, kernel, domain, dimension or degree, or the
+            selection is larger than this machine's memory.
         TableError
             When the file is damaged.
 
@@ -208,9 +210,9 @@ class Table:
         found = self._network(network, kernel, domain)
         rows, dims = chosen(found.dims, dim, "dim")
         columns, wanted = chosen(found.degrees, degrees, "degree")
-        value, log = found.read(rows, columns)
-        error = found.relative_error[rows]
-        return TableSlice(found.name, *found.key, dims.copy(), wanted.copy(), value, log, error)
+        _check_memory(found.name, dims.size, wanted.size)
+        numbers = found.numbers(rows, columns)
+        return TableSlice(found.name, *found.key, dims.copy(), wanted.copy(), *numbers)
 
     def blocks(self, network: Network | str) -> NDArray[Any]:
         """The blocks of a network, the rectangles that were computed together.
@@ -232,8 +234,8 @@ class Table:
         TableError
             When a checksum is wrong.
         """
-        for name in self._stored.names:
-            self._stored.network(name).verify()
+        for name in self._source.names:
+            self._source.network(name).verify()
 
     def names(
         self,
@@ -256,7 +258,7 @@ class Table:
         if network is not None:
             return [self.name(network, kernel, domain)]
         _check_choice(kernel, domain)
-        names = list(self._stored.names)
+        names = list(self._source.names)
         if kernel is not None or domain is not None:
             names = [name for name in names if self._fits(name, kernel, domain)]
         if not names:
@@ -356,8 +358,10 @@ class Table:
 
         Notes
         -----
-        The whole selection is read.  ``xarray.open_dataset(path, group=name)`` reads a table
-        lazily, without this package.
+        The whole selection is read, but for a table that a recipe describes: its arrays are
+        those of dask, which compute blocks when they are needed.
+        ``xarray.open_dataset(path, group=name)`` reads a table in a file lazily, without this
+        package.
 
         Examples
         --------
@@ -441,8 +445,8 @@ class Table:
 
     def _network(
         self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
-    ) -> StoredNetwork:
-        return self._stored.network(self.name(network, kernel, domain))
+    ) -> NetworkSource:
+        return self._source.network(self.name(network, kernel, domain))
 
     def _of_network(
         self, network: Network, kernel: Kernel | None, domain: str | None
@@ -455,21 +459,21 @@ class Table:
                 if one == "nngp":
                     same += [replace(network, trained=trained) for trained in ("hidden", "all")]
                 for key in (GroupKey(net, one, where) for net in same):
-                    if key.name in self._stored.names and self._stored.facts(key.name) == key:
+                    if key.name in self._source.names and self._source.facts(key.name) == key:
                         return key.name
         return None
 
     def _of_name(self, name: str, kernel: Kernel | None, domain: str | None) -> str | None:
         """Name of the group of that name, or of an activation."""
-        stored = self._stored
-        if name in stored.names:
+        source = self._source
+        if name in source.names:
             if self._fits(name, kernel, domain):
                 return name
-            key = stored.facts(name)
+            key = source.facts(name)
             return self._of_network(key.network, kernel or key.kernel, domain or key.domain)
         found = [
             group
-            for group in stored.names
+            for group in source.names
             if group.partition("(")[0] == name and self._fits(group, kernel, domain)
         ]
         if len(found) < 2:
@@ -483,20 +487,20 @@ class Table:
         return poster
 
     def _fits(self, name: str, kernel: Kernel | None, domain: str | None) -> bool:
-        key = self._stored.facts(name)
+        key = self._source.facts(name)
         return kernel in (None, key.kernel) and domain in (None, key.domain)
 
     def _holds(self) -> str:
         """Describe the networks of the table, for error messages."""
-        names = list(self._stored.names)
+        names = list(self._source.names)
         if len(names) <= MOST_NAMED:
             return f"it has {', '.join(names)}"
         activations = dict.fromkeys(name.partition("(")[0] for name in names)
         return f"it has {len(names)} networks of {', '.join(activations)}"
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
-    """Open a table for reading.
+def open_stored(path: str | os.PathLike[str]) -> Table:
+    """Open a table in an HDF5 file; `ntkspec.open_table` opens recipes too.
 
     Parameters
     ----------
@@ -513,16 +517,24 @@ def open_table(path: str | os.PathLike[str]) -> Table:
 
     Examples
     --------
-    With a table ``with open_table(path) as table: table.select("tanh", dim=3)`` reads a slice.
-
-    >>> open_table("missing.h5")
-    Traceback (most recent call last):
-        ...
-    ntkspec.errors.TableError: missing.h5 does not exist
+    >>> with open_stored(table_path) as table:
+    ...     table.names()
+    ['relu']
     """
     if not os.path.exists(path):
         raise TableError(f"{os.fspath(path)} does not exist")
-    return Table(Path(path))
+    return Table(Path(path), StoredTable(Path(path)))
+
+
+def _check_memory(name: str, dims: int, degrees: int) -> None:
+    """Refuse a selection that this machine cannot hold."""
+    size, have = 16 * dims * degrees, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > have:
+        raise NtkspecError(
+            f"{dims} dimensions and {degrees} degrees of {name} would take {size / 1e9:.3g} GB, "
+            f"and this machine has {have / 1e9:.3g} GB of memory; select fewer, or read some rows "
+            "at a time: for part in table.parts(...): for rows, piece in part.pieces()"
+        )
 
 
 def _rows(parts: Iterable[Part]) -> Iterator[tuple[Any, ...]]:

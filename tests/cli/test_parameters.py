@@ -22,11 +22,11 @@ from ntkspec import (
 )
 from ntkspec.activations import activation
 from ntkspec.explorer.contents import read_contents
+from ntkspec.opening import open_table
 from ntkspec.parameters import as_number, as_whole, number, shown, whole_number
 from ntkspec.ranges import whole_numbers
 from ntkspec.spectra import table_block
 from ntkspec.sweeps import Batch, Local
-from ntkspec.tables import open_table
 from ntkspec.tables.atlas import atlas_path
 from ntkspec.trainer.interval import midpoints
 from ntkspec.trainer.network import start

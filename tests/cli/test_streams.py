@@ -27,7 +27,7 @@ import ntkspec
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.text import CsvWriter, printable
-from ntkspec.tables import open_table
+from ntkspec.opening import open_table
 from ntkspec.tables.atlas import atlas_path
 
 PACKAGE = Path(ntkspec.__file__).parent
@@ -358,7 +358,7 @@ def test_errors_are_one_harmless_line(kind, monkeypatch):
     def fail(*arguments, **options):
         raise kind(f"{HOSTILE}\nsecond line")
 
-    monkeypatch.setattr("ntkspec.tables.open_table", fail)
+    monkeypatch.setattr("ntkspec.opening.open_table", fail)
     result = CliRunner().invoke(main, ["export", "t.h5", "-o", "-"])
     assert result.exit_code in (2, 3)
     assert not obeyed(result.stderr.rstrip("\n"))

@@ -15,7 +15,7 @@ from ntkspec import law
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.explorer import contents, write_page
-from ntkspec.tables import open_table
+from ntkspec.opening import open_table
 
 RECIPE = """
 dims = [2, 3, 1000]

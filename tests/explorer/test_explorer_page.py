@@ -11,7 +11,7 @@ from table_numbers import altered
 from ntkspec import Network, law
 from ntkspec.explorer import write_page
 from ntkspec.laws.reach import holds_within
-from ntkspec.tables import open_table
+from ntkspec.opening import open_table
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium")

@@ -16,9 +16,9 @@ from sweeping import make_table
 from table_numbers import altered
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.opening import open_table
 from ntkspec.sweeps import run_shard
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import open_table
 from ntkspec.trainer.runs import is_run, open_run
 
 TABLES = [

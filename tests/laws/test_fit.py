@@ -14,8 +14,8 @@ from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
 from ntkspec.laws.fit import fit_law
 from ntkspec.networks import Network
+from ntkspec.opening import open_table
 from ntkspec.spectra import eigenvalues, spectrum
-from ntkspec.tables import open_table
 
 RECIPE = """\
 dims = "3,10"

@@ -42,8 +42,8 @@ def test_png_and_svg_are_whole_pictures(table, tmp_path):
 def test_all_text_lies_inside_the_picture(table):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    from ntkspec.opening import open_table
     from ntkspec.plots.figure3 import _curves, _draw
-    from ntkspec.tables import open_table
 
     with open_table(table) as source:
         figure = _draw({dim: _curves(source, source.names(), dim) for dim in (3, 10)})

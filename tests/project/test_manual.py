@@ -210,7 +210,7 @@ INSIDE = re.compile(
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters)$"
-    r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|stored)$)"
+    r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|source|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(checks|designs|layer))$"
 )
 

@@ -15,7 +15,7 @@ from ntkspec.kernels import walk
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum, table_block
 from ntkspec.spectra.rows import normalized
-from ntkspec.spectra.walk import MOST_COLUMNS, MOST_ROWS
+from ntkspec.spectra.walk import MOST_COLUMNS, MOST_STEPS
 
 
 def assert_block_is_direct(block, net, kernel):
@@ -89,7 +89,8 @@ def walked(rows, tail, dims, degrees, first):
     count = np.array([degrees.size])
     value = np.empty((1, walk.BAND + 2, degrees.size))
     scale = np.zeros((1, degrees.size), np.int64)
-    walk.start(*rows, value[0, walk.BAND :], scale[0])
+    (low, high), (low_exponent, high_exponent) = rows
+    walk.start(low, low_exponent, high, high_exponent, value[0, walk.BAND :], scale[0])
     out, log = np.full((2, dims.size + 2, 2 * degrees.size + 3), np.nan)
     mantissa, exponent = tail
     walk.walk(
@@ -148,7 +149,7 @@ def test_any_walk_is_the_recurrence(rows, columns, dim, degree, first, seed, fal
     assert np.all(value[:, others] == 0) and np.all(log[:, others] == -np.inf)
 
 
-@pytest.mark.parametrize("shape", [(4, 2 * MOST_COLUMNS + 1), (MOST_ROWS + 1, 3), (4, 1), (5, 2)])
+@pytest.mark.parametrize("shape", [(4, 2 * MOST_COLUMNS + 1), (MOST_STEPS, 3), (4, 1), (5, 2)])
 def test_large_blocks_are_walked_in_parts(shape):
     name = "relu" if shape[1] > 10 else "tanh"
     dims, degrees = 7 + np.arange(shape[0]), 3 + np.arange(shape[1])

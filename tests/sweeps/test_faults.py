@@ -26,10 +26,10 @@ from sweeping import (
 )
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.opening import open_table
 from ntkspec.sweeps import Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import open_table
 
 #: Some seconds of work in many blocks, the slow ones at the end, and checks that take little.
 RECIPE = """

@@ -15,11 +15,11 @@ from command_line import ntkspec as command
 from table_numbers import altered, datasets, reseal
 
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.opening import open_table
 from ntkspec.sweeps import checks, run_shard
 from ntkspec.sweeps.folder import remembered
 from ntkspec.sweeps.merge import merge
 from ntkspec.sweeps.plan import Plan
-from ntkspec.tables import open_table
 
 RECIPE = """
 dims = "{dims}"

@@ -21,12 +21,12 @@ from training import run_of
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing
+from ntkspec.opening import open_table
 from ntkspec.spectra import spectrum
 from ntkspec.sweeps import External, Local, Observer, Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.merge import merge
 from ntkspec.sweeps.plan import BlockKey
-from ntkspec.tables import open_table
 from ntkspec.trainer.runs import train_run
 
 RECIPE = """

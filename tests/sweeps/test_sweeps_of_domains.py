@@ -25,11 +25,11 @@ from ntkspec.cli import main
 from ntkspec.domains import DOMAINS
 from ntkspec.errors import TableError
 from ntkspec.explorer import read_contents
+from ntkspec.opening import open_table
 from ntkspec.spectra import table_block
 from ntkspec.sweeps import Plan, parse_recipe, run_shard
 from ntkspec.sweeps.estimate import seconds
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import open_table
 from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import check_entry, verify_table
 

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from paths import ROOT
 from sweeping import make_table
 
-from ntkspec.tables import open_table
+from ntkspec.opening import open_table
 
 pytestmark = pytest.mark.readers
 RECIPE = """

@@ -19,9 +19,9 @@ from table_numbers import altered, sealed
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
+from ntkspec.opening import open_table
 from ntkspec.spectra import spectrum
 from ntkspec.sweeps import Local, run_sweep
-from ntkspec.tables import open_table
 
 RECIPE = """
 dims = [2, 3, 4, 5, 6, 7, 400]
@@ -135,7 +135,7 @@ def test_dimension_scales_as_netcdf4_has_them(path):
 def test_reading_one_row_reads_no_more(path):
     """Selection goes through HDF5, never through the whole array."""
     with open_table(path) as table:
-        assert sum(isinstance(one, np.ndarray) for one in vars(table._stored).values()) == 0
+        assert sum(isinstance(one, np.ndarray) for one in vars(table._source).values()) == 0
         assert table.select("tanh", dim=400, degrees=[3]).eigenvalues.nbytes == 8
 
 

@@ -24,8 +24,9 @@ from sweeping import make_table
 
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.opening import open_table
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import open_table, part
+from ntkspec.tables import part
 
 RECIPE = """
 dims = [2, 3, 4, 7, 40]
