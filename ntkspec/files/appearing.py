@@ -378,7 +378,8 @@ class _Enduring(io.FileIO):
 def _signals_wait() -> Iterator[None]:
     """Keep signal handlers from raising within a method of `_Enduring`: HDF5 would crash.
 
-    A signal that arrives there is raised again a little later.
+    Also while a file is opened or closed.  A signal that arrives there is raised again a little
+    later.
     """
     handlers: dict[int, Any] = {}
 
@@ -407,7 +408,7 @@ def _raise_again(number: int) -> None:
 
 
 def _called_by_hdf5(frame: FrameType | None) -> bool:
-    """Whether a frame is of a method of `_Enduring`, or was called by one."""
+    """Whether a frame is of a method of `_CALLED_BY_HDF5`, or was called by one."""
     while frame is not None:
         if frame.f_code in _CALLED_BY_HDF5:
             return True
@@ -415,8 +416,11 @@ def _called_by_hdf5(frame: FrameType | None) -> bool:
     return False
 
 
+#: A file that is left half opened or half closed would be closed after its `_Enduring`.
 _CALLED_BY_HDF5 = {
-    method.__code__ for method in vars(_Enduring).values() if isinstance(method, FunctionType)
+    method.__code__
+    for method in (*vars(_Enduring).values(), h5py.File.__init__, h5py.File.close)
+    if isinstance(method, FunctionType)
 }
 
 

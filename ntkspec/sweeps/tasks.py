@@ -31,7 +31,7 @@ __all__ = ["Pool"]
 IN_FLIGHT = 2  # tasks given to the scheduler for each worker
 SECONDS = 1.0  # after which a task begins no further key
 MOST_KEYS = 256  # of a task
-DISK_WAITS = 3  # keys of a task that wait for the disk while the next is computed
+AT_ONCE = 3  # keys of a task at work: one is computed, the others wait for the disk
 ATTEMPTS = 4  # of a task that fails for a temporary reason: memory, a network file system
 HEARTBEAT = 5.0  # seconds
 
@@ -212,7 +212,7 @@ def _on_worker(
         )
     plan, end = _plan(text), time.monotonic() + SECONDS
     runs: list[Future[Any]] = []
-    with ThreadPoolExecutor(DISK_WAITS) as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         for key in keys:
             next_may_begin = threading.Event()
             runs.append(threads.submit(_run, function, plan, key, folder, next_may_begin))
