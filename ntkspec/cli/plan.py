@@ -35,7 +35,8 @@ def show_plan(recipe: Recipe, layout: str) -> None:
     console().print(shown)
     say(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues")
     size = plan.bytes / 1e9
-    twice = "" if layout == "virtual" else ", and the same again while the blocks are assembled"
+    once = layout == "virtual" or recipe.compression == "none"
+    twice = "" if once else ", and the same again while the blocks are assembled"
     say(f"disk: {size:.3g} GB uncompressed (compression = {recipe.compression!r}){twice}")
     say(f"memory: {_megabytes(memory)} for a task, plus about 200 MB for each worker")
     say(f"time: about {duration(seconds)} on one core, without the checks and the disk")

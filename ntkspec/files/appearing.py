@@ -51,6 +51,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (
     *NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.EBADF,
 )  # fmt: skip
+#: Arrays of so many bytes begin at a page, where they are written faster.
+ALIGNED, PAGE = 2**18, 2**12
 #: Symbolic links that one path may go through, as in Linux.
 MOST_LINKS = 40
 #: Seconds until a signal that arrived during a callback of HDF5 is raised again.
@@ -321,7 +323,8 @@ def appearing_hdf5(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with _signals_wait(), _Enduring(part) as plain:
             # Older chunk indexes take up two thirds of a small table's metadata.
-            with h5py.File(plain, "w", libver=("v110", "v110")) as file:
+            aligned = dict(alignment_threshold=ALIGNED, alignment_interval=PAGE)
+            with h5py.File(plain, "w", libver=("v110", "v110"), **aligned) as file:
                 yield file
                 if numbers is not None:
                     kind = str(file.attrs.get("format", ""))
@@ -375,7 +378,8 @@ class _Enduring(io.FileIO):
 def _signals_wait() -> Iterator[None]:
     """Keep signal handlers from raising within a method of `_Enduring`: HDF5 would crash.
 
-    A signal that arrives there is raised again a little later.
+    Also while a file is opened or closed.  A signal that arrives there is raised again a little
+    later.
     """
     handlers: dict[int, Any] = {}
 
@@ -404,7 +408,7 @@ def _raise_again(number: int) -> None:
 
 
 def _called_by_hdf5(frame: FrameType | None) -> bool:
-    """Whether a frame is of a method of `_Enduring`, or was called by one."""
+    """Whether a frame is of a method of `_CALLED_BY_HDF5`, or was called by one."""
     while frame is not None:
         if frame.f_code in _CALLED_BY_HDF5:
             return True
@@ -412,8 +416,11 @@ def _called_by_hdf5(frame: FrameType | None) -> bool:
     return False
 
 
+#: A file that is left half opened or half closed would be closed after its `_Enduring`.
 _CALLED_BY_HDF5 = {
-    method.__code__ for method in vars(_Enduring).values() if isinstance(method, FunctionType)
+    method.__code__
+    for method in (*vars(_Enduring).values(), h5py.File.__init__, h5py.File.close)
+    if isinstance(method, FunctionType)
 }
 
 

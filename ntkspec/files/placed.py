@@ -16,9 +16,20 @@ from numpy.typing import NDArray
 
 from ntkspec.files.seals import Chunked, Digests, chunk_digest
 
-__all__ = ["Placed"]
+__all__ = ["Placed", "write_all"]
 
+Buffer = bytes | memoryview
+#: Chunks written in one call; they share pages of the file with their neighbours.
+RUN = 8
 Corner = tuple[int, int]
+
+
+def write_all(handle: int, data: Buffer, offset: int) -> None:
+    """Write bytes at an offset of a file, also if the system takes them in several pieces."""
+    left = memoryview(data).cast("B")
+    while left:
+        written = os.pwrite(handle, left, offset)
+        left, offset = left[written:], offset + written
 
 
 @dataclass(frozen=True)
@@ -34,16 +45,17 @@ class Placed:
         Chunks that extend beyond the values are filled with zeros.
         """
         digests = np.empty(self._counts(values.shape), np.uint64)
-        chunk = np.zeros(self.array.chunk)
+        width = digests.shape[1]
+        run = np.zeros((min(RUN, width), *self.array.chunk))
         for at, piece, offset in self._chunks(corner, values):
+            place = at[1] % RUN
+            chunk = run[place]
             if piece.shape != chunk.shape:
                 chunk[...] = 0.0
             chunk[: piece.shape[0], : piece.shape[1]] = piece
             digests[at] = chunk_digest(chunk)
-            left = memoryview(chunk.data).cast("B")
-            while left:
-                written = os.pwrite(handle, left, offset)
-                left, offset = left[written:], offset + written
+            if place == RUN - 1 or at[1] == width - 1:
+                write_all(handle, run[: place + 1].data, offset - place * self.array.bytes)
         return digests
 
     def read(

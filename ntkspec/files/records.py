@@ -20,7 +20,7 @@ def record(said: dict[str, Any]) -> str:
     Examples
     --------
     >>> record({"dim": 3})
-    '{"dim": 3, "checksum": "370d3dd5ae431b3a610c0f74b7d329af"}\\n'
+    '{"dim": 3, "checksum": "370d3dd5ae431b3a610c0f74b7d329af"}\n'
     """
     checksum = xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
     return json.dumps(said | {"checksum": checksum}) + "\n"

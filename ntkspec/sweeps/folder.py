@@ -64,7 +64,8 @@ def survey(plan: Plan, folder: Path) -> Survey:
             continue  # not a file of a sweep
         if key not in plan:
             raise NtkspecError(f"{entry.path} belongs to another recipe; {ADVICE}")
-        if ending == "h5" or entry.stat().st_size:  # an empty record is of an unfinished block
+        # An empty record is of an unfinished block.
+        if ending == "h5" or entry.stat(follow_symlinks=False).st_size:
             found[ending].add(key)
     blocks = found["h5"] | found["json"]
     eigenvalues, placed = (sum(key.size for key in keys) for keys in (blocks, found["json"]))

@@ -29,7 +29,7 @@ from ntkspec.files.appearing import (
     writing,
 )
 from ntkspec.files.inputs import opened_regular
-from ntkspec.files.placed import Placed
+from ntkspec.files.placed import Placed, write_all
 from ntkspec.files.records import read_record, record
 from ntkspec.files.seals import Chunked, first_offset
 from ntkspec.sweeps.plan import BlockKey, Plan
@@ -169,8 +169,7 @@ def write_placed(plan: Plan, key: BlockKey, folder: Path, data: BlockData) -> St
             waiting_for_disk.get()()
             os.fsync(handle)
         stored = Stored(data.relative_error, data.checksum, digests=digests)
-        os.pwrite(journal, _text(plan, key, stored).encode(), 0)
-        os.fsync(journal)
+        write_all(journal, _text(plan, key, stored).encode(), 0)
     return stored
 
 
