@@ -181,7 +181,7 @@ def _gelu(n, rho, minus, plus, value, deficit, surplus, slope, variance, constan
         angle = (0.5 * INV_PI) * _angle(sine, cosine)
         of_both = 0.25 + (angle if ahead else -angle)
         m = (0.5 * INV_PI) * hat / cosine
-        value[j] = c * of_both + m * (q * q) * (1.0 + r * r * share)
+        value[j] = c * of_both + m * (q * q) * (both + r * r * (2.0 * hat))
         slope[j] = of_both + m * c * hat * (2.0 + hat / (cosine * cosine))
         gap = _angle(a * both / (cosine + size * root), root * cosine + a * sine)
         less = q * minus[j] * at_one + c * ((0.5 * INV_PI) * gap)
