@@ -42,6 +42,7 @@ numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]
 try:
     from ntkspec.kernels import (  # noqa: F401
         closed_form,
+        composed,
         descent,
         dual,
         elementary,

@@ -16,39 +16,6 @@ COARSEST = 0.66
 
 
 @njit(cache=True)
-def sin_minus_x_cos(x):
-    """Sin x - x cos x for 0 <= x <= pi, without cancellation for small x."""
-    if x > 1.0:
-        return math.sin(x) - x * math.cos(x)
-    y = x * x
-    # sum of (-1)^(j+1) 2j/(2j+1)! x^(2j+1)
-    term, s = x * y / 3.0, 0.0
-    j = 1
-    while abs(term) > 1e-18 * abs(s):
-        s += term
-        term *= -y * (j + 1.0) / (j * (2.0 * j + 2.0) * (2.0 * j + 3.0))
-        j += 1
-    return s
-
-
-@njit(cache=True)
-def piecewise_linear_kernel(t, minus, plus, slope, variance, dual, tangent):
-    """Dual F(t) + tangent q t D(t) for x -> x (x > 0), slope x (x < 0) (Cho and Saul 2009).
-
-    With the angle pi - arccos t taken from the half angle, both ends keep their digits.
-    """
-    angle = 2.0 * math.atan2(math.sqrt(plus), math.sqrt(minus))  # pi - arccos t
-    kink = (1.0 - slope) * (1.0 - slope) / (2.0 * math.pi)
-    linear = t * (slope * (dual + tangent))
-    value = linear + kink * t * (tangent * angle)
-    if dual != 0.0:
-        # sin x - x cos x for x = pi - arccos t, where sin x = sqrt(1 - t^2) and cos x = -t
-        both = math.sqrt(minus * plus) + t * angle if angle > 1.0 else sin_minus_x_cos(angle)
-        value += dual * kink * both
-    return variance * value
-
-
-@njit(cache=True)
 def _grid(spread, reach):
     """Step and count of the trapezoid rule in a standard normal variable times `spread`."""
     if spread == 0.0:
@@ -135,14 +102,7 @@ def sigmoidal_kernel(t, minus, plus, offset, amplitude, rate, variance, dual, ta
     return value
 
 
-@njit(cache=True)
-def piecewise_linear_values(t, out, *network):
-    """`piecewise_linear_kernel` over a flat array."""
-    for i in range(t.size):
-        out[i] = piecewise_linear_kernel(t[i], 1.0 - t[i], 1.0 + t[i], *network)
-
-
-@njit(cache=True)
+@njit(nogil=True, cache=True)
 def sigmoidal_values(t, out, *network):
     """`sigmoidal_kernel` over a flat array."""
     for i in range(t.size):
@@ -161,17 +121,9 @@ def products(x, i, j):
     return t, 0.5 * minus, 0.5 * plus
 
 
-@njit(cache=True)
-def piecewise_linear_matrix(x, out, *network):
-    """`piecewise_linear_kernel` between all pairs of rows of x (unit vectors)."""
-    for i in range(x.shape[0]):
-        for j in range(i + 1):
-            out[i, j] = out[j, i] = piecewise_linear_kernel(*products(x, i, j), *network)
-
-
-@njit(cache=True)
-def sigmoidal_matrix(x, out, *network):
-    """`sigmoidal_kernel` between all pairs of rows of x (unit vectors)."""
-    for i in range(x.shape[0]):
+@njit(nogil=True, cache=True)
+def sigmoidal_tiles(x, columns, out, first, step, *network):
+    """`sigmoidal_kernel` between every step-th row of x (unit vectors) and those before it."""
+    for i in range(first, x.shape[0], step):
         for j in range(i + 1):
             out[i, j] = out[j, i] = sigmoidal_kernel(*products(x, i, j), *network)

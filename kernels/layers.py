@@ -107,7 +107,7 @@ def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, level
     return dual * value + tangent * total * slope
 
 
-@njit(cache=True)
+@njit(nogil=True, cache=True)
 def layered_values(t, out, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
                    far, line, dual, tangent):  # fmt: skip
     """`kernel` over a flat array."""
@@ -119,11 +119,11 @@ def layered_values(t, out, weight, bias, variances, fulls, tables, starts, level
         )  # fmt: skip
 
 
-@njit(cache=True)
-def layered_matrix(x, out, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
-                   far, line, dual, tangent):  # fmt: skip
-    """`kernel` between all pairs of rows of x (unit vectors), 1 -+ t from differences and sums."""
-    for i in range(x.shape[0]):
+@njit(nogil=True, cache=True)
+def layered_tiles(x, columns, out, first, step, weight, bias, variances, fulls, tables, starts,
+                  levels, symmetry, root, far, line, dual, tangent):  # fmt: skip
+    """`kernel` between every step-th row of x (unit vectors) and those before it."""
+    for i in range(first, x.shape[0], step):
         for j in range(i + 1):
             t, minus, plus = products(x, i, j)
             out[i, j] = kernel(

@@ -7,6 +7,8 @@ values with error bounds (`ntkspec.duals.plain`).
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.networks.composed import composed_arguments
 from ntkspec.parameters import as_number, numbers, shown
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ Array = NDArray[np.float64]
 PROMISED = 1e-14
 #: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
 TABULATED = 64.0
+#: Rows of a matrix for which a further thread is started, and the most threads.
+ROWS_OF_A_THREAD, MOST_THREADS = 192, 64
 #: Largest |t| that is rounded to 1: 4 units in the last place above it.
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
@@ -77,8 +82,26 @@ def _compiled_values(network: Network, t: Array, kernel: Kernel) -> Array:
 def _compiled_matrix(network: Network, x: Array, kernel: Kernel) -> Array:
     out = np.empty((x.shape[0], x.shape[0]))
     _, compiled, arguments = _compiled(network, kernel)
-    compiled(x, out, *arguments)
+    threads = min(_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
+    columns = np.ascontiguousarray(x.T)
+    jobs = [(x, columns, out, first, threads, *arguments) for first in range(threads)]
+    if threads == 1:
+        compiled(*jobs[0])
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            for job in [pool.submit(compiled, *job) for job in jobs]:
+                job.result()
     return out
+
+
+def _threads() -> int:
+    """Threads of a matrix: the processors of this process, or what the environment allows.
+
+    Workers of a cluster have OMP_NUM_THREADS = 1, since each of them has a processor.
+    """
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(there or 1, int(allowed) if allowed.isdecimal() else MOST_THREADS))
 
 
 def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Array]:
@@ -89,22 +112,19 @@ def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Arr
 
 @lru_cache(maxsize=256)
 def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Compiled functions of cosines and of points, and their further arguments."""
+    """Compiled functions of cosines and of tiles of a matrix, and their further arguments."""
     mixture, sigma = network.mixture(kernel), network.sigma
     _refuse_sphere(network)
-    if network.depth == 1 and network.bias_variance == 0.0:
-        from ntkspec.kernels import dual
+    from ntkspec.kernels import composed, dual, layers
 
-        power, right, left = sigma.homogeneous or (0, 0.0, 0.0)
-        if power == 1 and right == 1.0:
-            linear = (0.0 - left, network.weight_variance, *mixture)
-            return dual.piecewise_linear_values, dual.piecewise_linear_matrix, linear
-        if sigma.tanh and network.weight_variance * sigma.tanh[2] ** 2 > TABULATED:
-            arguments = (*sigma.tanh, network.weight_variance, *mixture)
-            return dual.sigmoidal_values, dual.sigmoidal_matrix, arguments
-    from ntkspec.kernels import layers
-
-    return layers.layered_values, layers.layered_matrix, (*_panels(network), *mixture)
+    found = composed_arguments(network)
+    if found is not None:
+        return composed.composed_values, composed.composed_tiles, (*found, *mixture)
+    shallow = network.depth == 1 and network.bias_variance == 0.0
+    if shallow and sigma.tanh and network.weight_variance * sigma.tanh[2] ** 2 > TABULATED:
+        arguments = (*sigma.tanh, network.weight_variance, *mixture)
+        return dual.sigmoidal_values, dual.sigmoidal_tiles, arguments
+    return layers.layered_values, layers.layered_tiles, (*_panels(network), *mixture)
 
 
 @lru_cache(maxsize=128)

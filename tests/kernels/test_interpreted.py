@@ -14,7 +14,7 @@ from numpy.polynomial import chebyshev, hermite_e
 import ntkspec
 from ntkspec import Network
 from ntkspec.activations import ACTIVATIONS, activation
-from ntkspec.kernels import descent, dual, elementary, gauss, legendre, pieces, sigma
+from ntkspec.kernels import composed, descent, dual, elementary, gauss, legendre, pieces, sigma
 from ntkspec.kernels.factors import factor_product
 from ntkspec.spectra import table_block
 from ntkspec.trainer.descent import Descent
@@ -26,6 +26,7 @@ from ntkspec.trainer.sobolev import L2Loss
 OVERLOADS = {
     elementary: ["exp_parts", "polynomial", "constant"],
     sigma: ["value", "slope"],
+    composed: [],
     descent: ["dot", "add_scaled", "row", "move", "square"],
 }
 INSTRUCTIONS = {
@@ -171,14 +172,14 @@ def test_duals_of_tanh_by_a_product_rule(variance):
 
 def test_values_and_matrices_of_kernels_are_those_of_single_numbers():
     points = np.stack([np.cos(T), np.sin(T)], axis=1)
-    for family, parameters in (("piecewise_linear", (0.2,)), ("sigmoidal", (0.5, 0.5, 0.5))):
-        kernel = getattr(dual, f"{family}_kernel")
-        matrix, values = np.empty((T.size, T.size)), np.empty(T.size)
-        getattr(dual, f"{family}_matrix")(points, matrix, *parameters, 1.5, 1.0, 0.5)
-        getattr(dual, f"{family}_values")(T, values, *parameters, 1.5, 1.0, 0.5)
-        for i, t in enumerate(T):
-            single = kernel(t, 1 - t, 1 + t, *parameters, 1.5, 1.0, 0.5)
-            assert values[i] == pytest.approx(single, rel=1e-14)
-            t = math.cos(T[i] - T[0])
-            single = kernel(t, 1 - t, 1 + t, *parameters, 1.5, 1.0, 0.5)
-            assert matrix[i, 0] == matrix[0, i] == pytest.approx(single, rel=1e-12)
+    network = (0.5, 0.5, 0.5, 1.5, 1.0, 0.5)
+    matrix, values = np.empty((T.size, T.size)), np.empty(T.size)
+    for first in (0, 1):
+        dual.sigmoidal_tiles(points, points.T, matrix, first, 2, *network)
+    dual.sigmoidal_values(T, values, *network)
+    for i, t in enumerate(T):
+        single = dual.sigmoidal_kernel(t, 1 - t, 1 + t, *network)
+        assert values[i] == pytest.approx(single, rel=1e-14)
+        t = math.cos(T[i] - T[0])
+        single = dual.sigmoidal_kernel(t, 1 - t, 1 + t, *network)
+        assert matrix[i, 0] == matrix[0, i] == pytest.approx(single, rel=1e-12)

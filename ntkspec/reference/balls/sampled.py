@@ -49,9 +49,9 @@ class Effort(NamedTuple):
 
 
 def on_ladder(x: float) -> int:
-    """Round up to the next of 32, 45, 64, 91, ..., so that similar entries share samples."""
-    step = math.ceil(2 * math.log2(max(x, 32.0)) - 1e-9)
-    return math.ceil(2 ** (step / 2) - 1e-9)
+    """Round up to the next of 32, 39, 46, 54, 64, ..., so that similar entries share samples."""
+    step = math.ceil(4 * math.log2(max(x, 32.0)) - 1e-9)
+    return math.ceil(2 ** (step / 4) - 1e-9)
 
 
 #: The last used come last.
