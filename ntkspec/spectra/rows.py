@@ -67,6 +67,15 @@ class FirstRows:
         self._chosen = self._makers[-1]()
         self._chosen.prepare(low, high, last, wanted)
 
+    def serving(self, low: int, last: int) -> Rows:
+        """The rows that probably serve dimensions from `low` and degrees to `last`."""
+        for maker in self._makers:
+            rows = maker()
+            serves: Callable[[int, int], bool] | None = getattr(rows, "serves", None)
+            if serves is None or serves(low, last):
+                break
+        return rows
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._chosen, name)
 

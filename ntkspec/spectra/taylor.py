@@ -50,6 +50,18 @@ class Coefficients:
     def __init__(self, network: Network, kernel: Kernel, zeros: Parity) -> None:
         self.network, self.kernel, self.zeros = network, kernel, zeros
 
+    @property
+    def in_doubles(self) -> bool:
+        """Whether they are composed in doubles, if these suffice, or in balls at once."""
+        return self.network.sigma.name in FAMILIES
+
+    @property
+    def most(self) -> int:
+        """Largest number of coefficients that are computed."""
+        if not self.in_doubles:
+            return MOST_BALLS
+        return MOST_DIRECT if self.network.depth == 1 else MOST_COMPOSED
+
     def bounds(self, count: int) -> TailBounds:
         """Bounds of what the coefficients from this number on add."""
         few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
@@ -64,11 +76,8 @@ class Coefficients:
             When they are too many, or do not come to the accuracy of doubles.
         """
         count = -(-count // 32) * 32
-        most = MOST_DIRECT if self.network.depth == 1 else MOST_COMPOSED
-        if self.network.sigma.name not in FAMILIES:
-            most = MOST_BALLS
-        if count > most:
-            raise Passed(f"needs {count} Taylor coefficients, and at most {most} are computed")
+        if count > self.most:
+            raise Passed(f"needs {count} Taylor coefficients, and at most {self.most} are computed")
         try:
             return taylor.coefficients(self.network, self.kernel, count, self.zeros)
         except taylor.OutOfRangeError:
@@ -149,6 +158,10 @@ class TaylorRows:
             if not tail <= math.log(m[0]) + e[0] * LN2 + math.log(LEFT_OUT):
                 return False
         return True
+
+    def serves(self, low: int, last: int) -> bool:
+        """Whether dimensions from `low` and degrees to `last` probably need few coefficients."""
+        return self.series.predicted(low, last) <= self.series.most
 
     def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of increasing degrees of one parity."""

@@ -22,9 +22,12 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.reference.balls.eigenvalue import has_samples
 from ntkspec.reference.balls.layered import reference_effort
 from ntkspec.spectra.closed_form import ClosedForm
+from ntkspec.spectra.endpoint import Endpoints
+from ntkspec.spectra.rows import FirstRows, Rows
 from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
 from ntkspec.spectra.series import PositiveSeries
 from ntkspec.spectra.sphere_routes import row_provider
+from ntkspec.spectra.taylor import TaylorRows
 from ntkspec.spectra.walk import is_walked
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.recipe import Recipe
@@ -79,11 +82,16 @@ def seconds(
     """
     if domain in APART:
         return BLOCK + sum(APART[domain](network, int(dim), int(degrees[-1])) for dim in dims)
-    source = row_provider(network, kernel)
+    source = _source(network, kernel, dims, degrees)
     if not source.walks:
         return BLOCK + dims.size * _sphere_row(network, kernel, degrees)
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
     shallow = isinstance(source, ClosedForm | PositiveSeries)
+    if isinstance(source, TaylorRows | Endpoints):
+        cost = BLOCK + _by_series(source, network, dims, degrees)
+        return cost + (
+            WALKED * _span(dims) * _span(degrees) if is_walked(source, dims, degrees) else 0
+        )
     if not is_walked(source, dims, degrees):
         if shallow:
             return BLOCK + _rows(network, dims, int(degrees[0]), last, degrees.size)
@@ -116,7 +124,7 @@ def memory(
     if domain in APART:
         # On the cube numbers of about a bit for each dimension, at every point.
         return 16 * dims.size * degrees.size + 2 * min(high, last) * (high + 256) + 2**24
-    source = row_provider(network, kernel)
+    source = _source(network, kernel, dims, degrees)
     walked = is_walked(source, dims, degrees)
     size = 16 * dims.size * degrees.size
     if walked and _cut(dims, degrees):
@@ -126,6 +134,39 @@ def memory(
         size += _plane(network, high if apart else low, high, last + 2)[1]
     coefficients = 45.0 * math.cbrt(_variance(network)) * last ** (4 / 3)
     return size + int(coefficients) + 2**22
+
+
+def _source(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> Rows:
+    """The rows that a block starts from."""
+    source = row_provider(network, kernel)
+    if isinstance(source, FirstRows):
+        return source.serving(int(dims[0]), int(degrees[-1]) + 2)
+    return source
+
+
+def _span(numbers: Integers) -> int:
+    """How many whole numbers lie between the first and the last."""
+    return int(numbers[-1] - numbers[0]) + 1
+
+
+def _by_series(
+    source: TaylorRows | Endpoints, network: Network, dims: Integers, degrees: Integers
+) -> float:
+    """Cost of a block's rows and columns, and of the coefficients of its kernel."""
+    walked = is_walked(source, dims, degrees)
+    rows = 2 if walked else dims.size
+    columns = 2 * _span(dims) if walked else 0
+    if isinstance(source, Endpoints):
+        return rows * (ROW + 2e-8 * int(degrees[-1])) + columns * 5e-8
+    low = int(dims[0]) if walked or dims.size == 1 else int(np.median(dims))
+    count = source.series.predicted(low, int(degrees[-1]) + 2)
+    composed = 0.0
+    if source.series.in_doubles:
+        composed = 1e-6 * count + 3e-10 * (network.depth - 1) * count**2.5
+    else:
+        composed = 4e-5 * network.depth * count
+    sums = rows * (2 * ROW + 3e-9 * count * int(degrees[-1])) + columns * 3e-9 * count
+    return sums + composed * (1 if walked else min(dims.size, 8))
 
 
 def _cut(dims: Integers, degrees: Integers) -> bool:
