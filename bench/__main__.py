@@ -10,8 +10,8 @@ import click
 from bench.report import console, write
 
 NAMES = (
-    "accuracy", "spectra", "seeds", "estimate", "growth", "start", "kernels", "memory", "pointwise",
-    "seals", "sweep", "scale", "training", "rates",
+    "accuracy", "spectra", "seeds", "engine", "estimate", "growth", "start", "kernels", "memory",
+    "pointwise", "seals", "sweep", "scale", "training", "rates",
 )  # fmt: skip
 
 

@@ -17,12 +17,14 @@ import click
 from bench.__main__ import NAMES
 from bench.report import OUT
 
-__all__ = ["RESULTS", "keep", "tables"]
+__all__ = ["RESULTS", "keep", "rows_table", "tables"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 #: Additional files of a benchmark.
 FURTHER = {"growth": ("single",), "scale": ("scale-inputs", "scale-blocks", "scale-validation")}
+#: Benchmarks whose rows are kept too, for pages of their own.
+WITH_ROWS = ("engine",)
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")
 
 
@@ -41,7 +43,10 @@ def keep(folder: Path, results: Path) -> list[str]:
     if not new:
         raise FileNotFoundError(f"{folder} holds no benchmark's JSON; `python -m bench` writes it")
     kept = json.loads(results.read_text()) if results.exists() else {}
-    kept |= {name: {"machine": d["machine"], "goals": d["goals"]} for name, d in new.items()}
+    for name, d in new.items():
+        kept[name] = {"machine": d["machine"], "goals": d["goals"]}
+        if name in WITH_ROWS:
+            kept[name]["rows"] = d["rows"]
     results.write_text(_dumped({name: kept[name] for name in _names() if name in kept}))
     return list(new)
 
@@ -51,15 +56,33 @@ def _names() -> list[str]:
 
 
 def _dumped(results: dict[str, Any]) -> str:
-    """Return JSON with one line per machine and per goal, for readable diffs."""
+    """Return JSON with one line per machine, goal and row, for readable diffs."""
     parts = []
     for name, result in results.items():
-        goals = ",\n  ".join(json.dumps(goal) for goal in result["goals"])
-        goals = f"[\n  {goals}]" if goals else "[]"
-        parts.append(
-            f'"{name}": {{"machine": {json.dumps(result["machine"])},\n "goals": {goals}}}'
-        )
+        lists = [f'"{key}": {_lines(result[key])}' for key in ("goals", "rows") if key in result]
+        fields = ",\n ".join([f'"machine": {json.dumps(result["machine"])}', *lists])
+        parts.append(f'"{name}": {{{fields}}}')
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(values: Sequence[Any]) -> str:
+    text = ",\n  ".join(json.dumps(value) for value in values)
+    return f"[\n  {text}]" if values else "[]"
+
+
+def rows_table(results: dict[str, Any], name: str) -> Iterator[str]:
+    """Lines of reStructuredText: the rows of a benchmark, a table for each activation."""
+    if name not in results:
+        yield from ("Not measured yet.", "")
+        return
+    rows = results[name]["rows"]
+    for activation in dict.fromkeys(row["activation"] for row in rows):
+        yield from (f".. rubric:: {_escaped(activation)}", "")
+        mine = [row for row in rows if row["activation"] == activation]
+        yield from _table(
+            [{k: _escaped(_cell(v)) for k, v in row.items() if k != "activation"} for row in mine]
+        )
+    yield from _table([_benchmark_row(name, results[name]["machine"])])
 
 
 def tables(results: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from ntkspec import __version__
 
 # The benchmarks are in the checkout and are not installed.
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from bench.measured import RESULTS, tables
+from bench.measured import RESULTS, rows_table, tables
 
 project = "ntkspec"
 author = "ntkspec developers"
@@ -91,12 +91,15 @@ def plain_help(app, ctx, lines):
 
 
 class Measured(SphinxDirective):
-    """What the benchmarks found, as tables made from bench/results.json."""
+    """What the benchmarks found, or the rows of one of them, as tables from bench/results.json."""
+
+    optional_arguments = 1
 
     def run(self):
         """Return the tables."""
         self.env.note_dependency(str(RESULTS))
-        lines = tables(json.loads(RESULTS.read_text(encoding="utf-8")))
+        results = json.loads(RESULTS.read_text(encoding="utf-8"))
+        lines = rows_table(results, self.arguments[0]) if self.arguments else tables(results)
         return self.parse_text_to_nodes("\n".join(lines))
 
 

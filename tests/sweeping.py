@@ -51,11 +51,14 @@ def until(condition, seconds=60, process=None):
 
 
 class Sweep:
-    """`ntkspec sweep` in a new session, with its standard error stream in a file."""
+    """`ntkspec sweep` in a new session, with its standard error stream in a file.
 
-    def __init__(self, recipe, out, *options, command="sweep", env=None):
+    The file is beside the table, or in a folder `logs`.
+    """
+
+    def __init__(self, recipe, out, *options, command="sweep", env=None, logs=None):
         self.out = Path(out)
-        self.log = self.out.with_name(f"log-{time.monotonic_ns()}")
+        self.log = (logs or self.out.parent) / f"log-{time.monotonic_ns()}"
         arguments = [recipe, "-o", out, "--log-json", *options]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -85,8 +88,9 @@ class Sweep:
 
     @property
     def blocks(self):
-        """The existing block files."""
-        return sorted(self.out.with_name(f"{self.out.name}.parts").glob("n*.h5"))
+        """The existing blocks: their files, or their records that are not empty."""
+        found = self.out.with_name(f"{self.out.name}.parts").glob("n[0-9]*")
+        return sorted(p for p in found if p.suffix in (".h5", ".json") and size_of(p))
 
     @property
     def workers(self):
@@ -104,6 +108,14 @@ class Sweep:
     def kill_all(self):
         """Kill the client with all its workers."""
         kill_session(self.process)
+
+
+def size_of(path):
+    """Size of a file; 0 if it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def kill_session(process):

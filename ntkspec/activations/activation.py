@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 __all__ = ["Activation", "ClosedDual", "Function", "PreparedDual", "Singularity"]
@@ -99,7 +100,12 @@ class ClosedDual:
 
     def __call__(self, q: Any) -> tuple[Function, Function]:
         """Return both duals at the variance q."""
-        return (lambda point: self.form(point, q)[0]), (lambda point: self.form(point, q)[1])
+
+        @lru_cache(maxsize=1)
+        def both(point: Any) -> tuple[Any, Any]:
+            return self.form(point, q)
+
+        return (lambda point: both(point)[0]), (lambda point: both(point)[1])
 
 
 @dataclass(frozen=True)

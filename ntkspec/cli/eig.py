@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +27,10 @@ __all__ = ["eig"]
     metavar="probability|surface|poster", help="Measure of the operator.",
 )  # fmt: skip
 @click.option(
-    "--explain", is_flag=True, help="Print the route that computes the spectrum, and why."
+    "--explain",
+    is_flag=True,
+    help="Print the route that computed the spectrum, why, at what cost and accuracy, and why the "
+    "other routes did not.",
 )
 @format_option(help="In JSON null stands for what is not finite: the logarithm of 0.")
 def eig(
@@ -59,19 +63,29 @@ def eig(
     """
     from ntkspec.ranges import parse_range
     from ntkspec.spectra import spectrum
+    from ntkspec.spectra.explanation import explain as considered
 
     wanted = None if degrees is None else parse_range(degrees, "degrees")
+    start = time.process_time()
     found = spectrum(network, domain, wanted, kernel=kernel, normalization=normalization)
+    seconds = time.process_time() - start
     heading = {"network": network.parameters(), "dim": domain.dim, "kernel": kernel}
     if domain.name != "sphere":
         heading["domain"] = domain.name
     heading["normalization"] = normalization
     if explain:
+        others = [(one.route, one.reason) for one in considered(found) if not one.taken]
+        worst = float(found.relative_error.max())
         heading["route"] = found.route
+        heading["seconds"], heading["worst_relative_error"] = seconds, worst
+        heading["other_routes"] = [{"route": name, "reason": why} for name, why in others]
     if layout == "text":
         print_heading(heading["network"], kernel, domain, normalization)
         if explain:
             say(f"# {found.route}")
+            say(f"# {seconds:.2g} s of processor time; relative errors are at most {worst:.2g}")
+            for name, reason in others:
+                say(f"# not by {name}: {reason}")
     print_columns(layout, _columns(found), about=heading)
 
 

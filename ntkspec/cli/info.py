@@ -122,13 +122,16 @@ def _show_networks(source: Table, stored: bool) -> None:
     for name in source.networks:
         key, dims, degrees = source.key(name), source.dims(name), source.degrees(name)
         promised = f"{source.relative_error(name).max():.1e}" if stored else ""
-        checks = source.checks(name)
+        drawn = source.checks(name)
+        checks = [check for check in drawn if check["reference"]]
         errors = [check["relative_error"] for check in checks]
+        left_out = f", {len(drawn) - len(checks)} left out" if len(checks) < len(drawn) else ""
         methods = ", ".join(sorted({method_name(str(check["method"])) for check in checks}))
         shown.add_row(
             name, key.domain, key.kernel, _span(dims), _span(degrees),
             str(source.size(name)),
-            promised, str(len(errors)), methods, f"{max(errors):.1e}" if errors else "",
+            promised, f"{len(errors)}{left_out}", methods,
+            f"{max(errors):.1e}" if errors else "",
         )  # fmt: skip
     console().print(shown)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from flint import arb, arb_mat, arb_poly, ctx, fmpq
+from flint import arb, arb_mat, arb_poly, arb_series, ctx, fmpq
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.memory import remembered
@@ -77,12 +77,8 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
     damping = (q / 2).exp()
     half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
     root_2pi = (2 * arb.pi()).sqrt()
-    pieces = 1 + int(2.0 * math.log1p(float(q.mid()))) if q > 0.5 else 1
-    # At the middle of q; its radius is added, as the derivatives in q are below 4 / q.
-    middle = q.mid().sqrt()
-    blur = arb(0, (4 * q.rad() / q).upper())
-    both_negative = Expansion(lambda angle: _both_negative(angle, middle), pieces, q, blur)
-    one_negative = Expansion(lambda angle: _one_negative(angle, middle), pieces, q, blur)
+    both_negative = _Sector(_both_negative, _both_series, q)
+    one_negative = _Sector(_one_negative, _one_series, q)
 
     def slope(point: Correlation) -> Any:
         step = (point.pi - point.angle) / (2 * point.pi)
@@ -123,6 +119,51 @@ def _one_negative(angle: Any, root: Any) -> Any:
     return _integral(lambda x: _radial(root * x.sin()), angle, float((root * root).mid())) / (
         2 * arb.pi()
     )
+
+
+class _Sector:
+    """One of the integrals: an expansion for angles, once there are several, and for series."""
+
+    def __init__(
+        self, integral: Callable[[Any, Any], Any], series: Callable[[Any, Any], Any], q: arb
+    ) -> None:
+        self.integral, self.series, self.q = integral, series, q
+        self.expansion: Expansion | None = None
+
+    def __call__(self, angle: Any) -> Any:
+        if isinstance(angle, arb_series):
+            return self.series(angle, self.q)
+        if angle.is_zero():
+            return self.integral(angle, self.q.sqrt())
+        if self.expansion is None:
+            self.expansion = self._expanded()
+        return self.expansion(angle)
+
+    def _expanded(self) -> Expansion:
+        """At the middle of q; its radius is added, as the derivatives in q are below 4 / q."""
+        q, middle = self.q, self.q.mid().sqrt()
+        pieces = 1 + int(2.0 * math.log1p(float(q.mid()))) if q > 0.5 else 1
+        blur = arb(0, (4 * q.rad() / q).upper())
+        return Expansion(lambda angle: self.integral(angle, middle), pieces, q, blur)
+
+
+def _one_series(angle: Any, q: arb) -> Any:
+    """`_one_negative` of a series, from its derivative in the angle, M(-sqrt(q) sin x) / (2 pi)."""
+    slope = _radial(q.sqrt() * angle.sin()) / (2 * arb.pi()) * angle.derivative()
+    return _one_negative(angle[0], q.sqrt()) + slope.integral()
+
+
+def _both_series(angle: Any, q: arb) -> Any:
+    """`_both_negative` of a series, B(theta), from a linear differential equation.
+
+    dB/dc = E[f' f'] with f = e^u 1(u<0), f' = f - delta, gives B' + q sin(theta) B =
+    sqrt(2 q / pi) sin(theta) e^x erfc(sqrt x) / 2 - 1 / (2 pi), x = q sin(theta)^2 / 2.
+    """
+    sine, damping = angle.sin(), (q * angle.cos()).exp()
+    root = (q / 2).sqrt() * sine
+    right = root / arb.pi().sqrt() * (root * root).exp() * root.erfc() - 1 / (2 * arb.pi())
+    whole = (right / damping * angle.derivative()).integral()
+    return damping * (_both_negative(angle[0], q.sqrt()) / damping[0] + whole)
 
 
 class Expansion:

@@ -24,7 +24,8 @@ from typing import Any, TextIO
 import h5py
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.seals import Numbers, begins_as_hdf5, carries_seal, seal
+from ntkspec.files.placed import Placed
+from ntkspec.files.seals import Numbers, begins_as_hdf5, carries_seal, copy_structure, seal
 
 __all__ = [
     "appearing",
@@ -33,11 +34,13 @@ __all__ = [
     "check_outputs",
     "check_part",
     "followed",
+    "is_own",
     "is_stream",
     "output_file",
     "part_names",
     "waiting_for_disk",
     "write_whole",
+    "writing",
 ]
 
 #: In the names of files that are being written, before the process and a random number.
@@ -48,6 +51,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (
     *NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.EBADF,
 )  # fmt: skip
+#: Arrays of so many bytes begin at a page, where they are written faster.
+ALIGNED, PAGE = 2**18, 2**12
 #: Symbolic links that one path may go through, as in Linux.
 MOST_LINKS = 40
 #: Seconds until a signal that arrived during a callback of HDF5 is raised again.
@@ -170,13 +175,15 @@ def part_names(name: str) -> str:
 
 
 @contextmanager
-def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
+def appearing(path: Path, *, follow: bool = True, over: Path | None = None) -> Iterator[Path]:
     """Yield a temporary name in the same folder; flush the file and rename it at the end.
 
     The name is unique, so that two writers of the same file do not collide.  The new file gets the
     owner and the permissions of the file that it replaces.  With `follow` a symbolic link is kept
     and its target replaced; without it the file is one of the program's own: see `check_part`.
-    Raises as `output_file`, and a TableError if the folder cannot be written or the disk is full.
+    With `over`, a file that has the chunks of the new one, the rest is written into that file,
+    which is renamed.  Raises as `output_file`, and a TableError if the folder cannot be written or
+    the disk is full.
     """
     if not follow:
         check_part(path)
@@ -185,40 +192,53 @@ def appearing(path: Path, *, follow: bool = True) -> Iterator[Path]:
         raise TableError(f"{path}: the folder {target.parent} does not exist")
     part = target.with_name(f"{target.name}{PART}{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        yield part
-        waiting_for_disk.get()()
-        if follow:
-            _copy_owner(target, part)
-        _flush(part)
-        os.replace(part, target)
-        _flush(target.parent)
-    except OSError as error:
-        if error.errno in NOT_WRITABLE:
-            raise TableError(f"{path} cannot be written ({error.strerror})") from None
-        raise
+        with writing(path):
+            yield part
+            waiting_for_disk.get()()
+            if over is not None:
+                copy_structure(part, over)
+            made = over or part
+            if follow:
+                _copy_owner(target, made)
+            _flush(made)
+            os.replace(made, target)
+            _flush(target.parent)
     finally:
         with suppress(OSError):  # where nothing may be written there is nothing to remove
             part.unlink(missing_ok=True)
 
 
-def check_part(path: Path) -> None:
-    """Raise TableError if a foreign file has the name of a part.
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise a TableError for errors of a full disk or a name that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NOT_WRITABLE:
+            raise TableError(f"{path} cannot be written ({error.strerror})") from None
+        raise
 
-    Foreign are files that are not regular, and .h5 files without HDF5's signature and a seal.
-    """
+
+def check_part(path: Path) -> None:
+    """Raise TableError if a foreign file has the name of a part; see `is_own`."""
     try:
         about = path.lstat()
     except FileNotFoundError:
         return
     except OSError as error:
         raise TableError(f"{path} cannot be written ({error.strerror})") from None
-    if stat.S_ISREG(about.st_mode) and (
-        path.suffix != ".h5" or begins_as_hdf5(path) or carries_seal(path)
-    ):
-        return
-    raise TableError(
-        f"{path} was not written by ntkspec, which needs a file of that name; move it elsewhere"
-    )
+    if not (stat.S_ISREG(about.st_mode) and is_own(path)):
+        raise TableError(
+            f"{path} was not written by ntkspec, which needs a file of that name; move it elsewhere"
+        )
+
+
+def is_own(path: Path) -> bool:
+    """Whether a regular file with the name of a part may be one, whole or damaged.
+
+    Files named .h5 are not without HDF5's signature and a seal.
+    """
+    return path.suffix != ".h5" or begins_as_hdf5(path) or carries_seal(path)
 
 
 def _copy_owner(old: Path, new: Path) -> None:
@@ -285,7 +305,12 @@ def _opened_pipe(path: Path) -> int:
 
 @contextmanager
 def appearing_hdf5(
-    path: Path, bytes_needed: int, numbers: Numbers | None = None, *, follow: bool = True
+    path: Path,
+    bytes_needed: int,
+    numbers: Numbers | None = None,
+    *,
+    follow: bool = True,
+    over: Path | None = None,
 ) -> Iterator[h5py.File]:
     """Yield an HDF5 file to write, which appears complete under its name; see `appearing`.
 
@@ -293,12 +318,13 @@ def appearing_hdf5(
     `bytes_needed`.  With `numbers` the file is sealed, with separate checksums for the chunks of
     these arrays; the writer may fill it while writing.
     """
-    with appearing(path, follow=follow) as part:
+    with appearing(path, follow=follow, over=over) as part:
         if shutil.disk_usage(part.parent).free < bytes_needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with _signals_wait(), _Enduring(part) as plain:
             # Older chunk indexes take up two thirds of a small table's metadata.
-            with h5py.File(plain, "w", libver=("v110", "v110")) as file:
+            aligned = dict(alignment_threshold=ALIGNED, alignment_interval=PAGE)
+            with h5py.File(plain, "w", libver=("v110", "v110"), **aligned) as file:
                 yield file
                 if numbers is not None:
                     kind = str(file.attrs.get("format", ""))
@@ -306,7 +332,12 @@ def appearing_hdf5(
             if plain.error is not None:
                 raise plain.error
         if numbers is not None:
-            seal(part, kind, arrays, chunks)
+            with part.open("r+b") as closed:
+                for name, values in numbers.contents.items():
+                    placed = Placed(int(chunks["offset"][arrays[name].first]), arrays[name])
+                    digests = placed.write(closed.fileno(), (0, 0), values).ravel()
+                    chunks["digest"][arrays[name].first :][: digests.size] = digests
+            numbers.fingerprint = seal(part, kind, arrays, chunks)
 
 
 class _Enduring(io.FileIO):
@@ -347,7 +378,8 @@ class _Enduring(io.FileIO):
 def _signals_wait() -> Iterator[None]:
     """Keep signal handlers from raising within a method of `_Enduring`: HDF5 would crash.
 
-    A signal that arrives there is raised again a little later.
+    Also while a file is opened or closed.  A signal that arrives there is raised again a little
+    later.
     """
     handlers: dict[int, Any] = {}
 
@@ -376,7 +408,7 @@ def _raise_again(number: int) -> None:
 
 
 def _called_by_hdf5(frame: FrameType | None) -> bool:
-    """Whether a frame is of a method of `_Enduring`, or was called by one."""
+    """Whether a frame is of a method of `_CALLED_BY_HDF5`, or was called by one."""
     while frame is not None:
         if frame.f_code in _CALLED_BY_HDF5:
             return True
@@ -384,8 +416,11 @@ def _called_by_hdf5(frame: FrameType | None) -> bool:
     return False
 
 
+#: A file that is left half opened or half closed would be closed after its `_Enduring`.
 _CALLED_BY_HDF5 = {
-    method.__code__ for method in vars(_Enduring).values() if isinstance(method, FunctionType)
+    method.__code__
+    for method in (*vars(_Enduring).values(), h5py.File.__init__, h5py.File.close)
+    if isinstance(method, FunctionType)
 }
 
 

@@ -38,7 +38,10 @@ __all__ = [
     "begins_as_hdf5",
     "carries_seal",
     "chunk_digest",
+    "copy_structure",
     "filters_of",
+    "first_offset",
+    "is_placed",
     "may_be",
     "seal",
     "sealed_kind",
@@ -61,7 +64,7 @@ PACKING = 2**12
 #: size of structure above which the file's actual storage is checked.
 PIECE, SMALL, LARGE = 2**18, 2**15, 2**27
 Filters = tuple[tuple[int, tuple[int, ...]], ...]
-Digests = dict[tuple[str, tuple[int, ...]], int]
+Digests = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,16 @@ class Chunked:
 class Numbers:
     """Names of the arrays of a file whose chunks get a checksum each.
 
-    `digests` holds known checksums by name and index of the first entry; the other chunks are read
-    again when the file is sealed.
+    `digests` holds the known checksums of an array's chunks, by their places in its grid; chunks
+    whose checksum is 0 are read again when the file is sealed.  `contents` holds values of arrays
+    that are written after HDF5 has closed the file, see `ntkspec.files.placed`.  `fingerprint` is
+    that of the seal, once the file is written.
     """
 
     names: list[str] = field(default_factory=list)
-    digests: Digests = field(default_factory=dict)
+    digests: dict[str, Digests] = field(default_factory=dict)
+    contents: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    fingerprint: str = ""
 
     def located(self, file: h5py.File) -> tuple[dict[str, Chunked], NDArray[Any]]:
         """Offsets of the chunks of a flushed file; unknown digests are 0."""
@@ -109,25 +116,51 @@ class Numbers:
             dataset = file[name]
             filters = filters_of(dataset.id.get_create_plist())
             array = Chunked(count, dataset.shape, dataset.chunks, filters)
-            tables.append(self._chunks(dataset, name, array))
+            tables.append(_chunks(dataset, array))
+            if name in self.digests:
+                tables[-1]["digest"] = self.digests[name].ravel()
             arrays[name] = array
             count += tables[-1].size
         return arrays, np.concatenate(tables) if tables else np.empty(0, CHUNK_TYPE)
 
-    def _chunks(self, dataset: h5py.Dataset, name: str, array: Chunked) -> NDArray[Any]:
-        down, across = array.grid
-        table = np.zeros(down * across, CHUNK_TYPE)
 
-        def note(chunk: Any) -> None:
-            at = chunk.chunk_offset
-            place = at[0] // array.chunk[0] * across + at[1] // array.chunk[1]
-            digest = self.digests.get((name, tuple(at)), 0)
-            table[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask, digest)
-
-        dataset.id.chunk_iter(note)  # one pass; a look-up of a single chunk takes a whole pass
-        if not table["size"].all():
-            raise TableError(f"{dataset.file.filename}: {name} has chunks that were not written")
+def _chunks(dataset: h5py.Dataset, array: Chunked) -> NDArray[Any]:
+    """Offsets, sizes and masks of the chunks of an array."""
+    down, across = array.grid
+    table = np.zeros(down * across, CHUNK_TYPE)
+    if is_placed(dataset):
+        table["offset"] = first_offset(dataset) + array.bytes * np.arange(table.size)
+        table["size"] = array.bytes
         return table
+
+    def note(chunk: Any) -> None:
+        at = chunk.chunk_offset
+        place = at[0] // array.chunk[0] * across + at[1] // array.chunk[1]
+        table[place] = (chunk.byte_offset, chunk.size, chunk.filter_mask, 0)
+
+    dataset.id.chunk_iter(note)  # one pass; a look-up of a single chunk takes a whole pass
+    if not table["size"].all():
+        raise TableError(f"{dataset.file.filename}: {dataset.name} has chunks that are not written")
+    return table
+
+
+def is_placed(dataset: h5py.Dataset) -> bool:
+    """Whether the chunks of an array follow one another in the file, row by row.
+
+    They do if their number is fixed and they were allocated with the array, without filters: HDF5
+    then keeps no index of them.
+    """
+    plist = dataset.id.get_create_plist()
+    return bool(
+        plist.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY
+        and not plist.get_nfilters()
+        and dataset.maxshape == dataset.shape
+    )
+
+
+def first_offset(dataset: h5py.Dataset) -> int:
+    """Offset of the first chunk of an array in its file."""
+    return int(dataset.id.get_chunk_info_by_coord((0,) * dataset.ndim).byte_offset)
 
 
 def filters_of(plist: h5py.h5p.PropDCID) -> Filters:
@@ -141,12 +174,11 @@ def chunk_digest(stored: Any) -> int:
     return xxhash.xxh3_64_intdigest(stored)
 
 
-def seal(
-    path: Path, kind: str, arrays: Mapping[str, Chunked], chunks: NDArray[Any]
-) -> None:  # fmt: skip
+def seal(path: Path, kind: str, arrays: Mapping[str, Chunked], chunks: NDArray[Any]) -> str:
     """Append the seal to a file that HDF5 has closed; HDF5 ignores what follows its own end.
 
     `kind` is the format of the file; `arrays` and `chunks` are those of `Numbers.located`.
+    Returns the fingerprint of the seal.
     """
     with path.open("r+b") as file:
         size = file.seek(0, 2)
@@ -173,8 +205,26 @@ def seal(
         ).encode()
         body = header + table.tobytes() + chunks.tobytes()
         sizes = len(header), table.size, chunks.size
+        digest = xxhash.xxh3_128_digest(body)
         file.seek(size)
-        file.write(body + FOOTER.pack(MAGIC, *sizes, xxhash.xxh3_128_digest(body)))
+        file.write(body + FOOTER.pack(MAGIC, *sizes, digest))
+    return digest.hex()
+
+
+def copy_structure(source: Path, target: Path) -> None:
+    """Copy all bytes of a sealed file but its chunks, seal included, over those of another file.
+
+    The other file has the chunks already, at the same places.
+    """
+    with SealedFile(source, "file") as file, target.open("r+b") as other:
+        whole = os.fstat(file.handle).st_size
+        other.truncate(whole)
+        ranges = [(start, stop) for start, stop, _ in file.seal.between()]
+        for start, stop in (*ranges, (file.seal.size, whole)):
+            for at in range(start, stop, PIECE):
+                piece = os.pread(file.handle, min(PIECE, stop - at), at)
+                other.seek(at)
+                other.write(piece)
 
 
 @dataclass(frozen=True)
@@ -214,7 +264,7 @@ class Seal:
         digest = xxhash.xxh3_128()
         view = memoryview(bytearray(PIECE))
         begin = end = 0  # offsets of the buffer
-        for start, stop, along in self._between():
+        for start, stop, along in self.between():
             while start < stop:
                 if not begin <= start < end:
                     begin, end = start, start + os.preadv(handle, [view[: along - start]], start)
@@ -225,7 +275,7 @@ class Seal:
                 start = last
         return digest.hexdigest()
 
-    def _between(self) -> Iterator[tuple[int, int, int]]:
+    def between(self) -> Iterator[tuple[int, int, int]]:
         """Ranges of bytes outside the chunks, and how far to read from each.
 
         A small chunk is read along where that is faster than another call.

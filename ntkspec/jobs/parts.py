@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import followed, output_file, part_names
-from ntkspec.files.seals import carries_seal
+from ntkspec.files.appearing import followed, is_own, output_file, part_names
 from ntkspec.files.text import printable
 from ntkspec.jobs.provenance import command_line
 
@@ -98,9 +97,7 @@ def is_part(path: Path, names: re.Pattern[str]) -> bool:
 
     A damaged part counts too.  `names` matches the names of all parts of this kind of job.
     """
-    if not (names.fullmatch(path.name) and _is_regular(path)):
-        return False
-    return path.suffix != ".h5" or carries_seal(path)
+    return bool(names.fullmatch(path.name)) and _is_regular(path) and is_own(path)
 
 
 def sweep_up(folder: Path, out: Path, names: re.Pattern[str]) -> None:

@@ -54,8 +54,12 @@ def code_digest(start: str, libraries: Sequence[str] = (), package: Path | None 
     digest = _digest_here(start) if package is None else _sources_digest(start, package)
     if not libraries:
         return digest
-    used = " ".join(f"{library} {version(library)}" for library in libraries)
+    used = " ".join(f"{library} {_installed(library)}" for library in libraries)
     return hashlib.sha256(f"{digest} {used}".encode()).hexdigest()
+
+
+#: A look-up reads files of the library, and every block of a sweep asks for some.
+_installed = lru_cache(maxsize=64)(version)
 
 
 @lru_cache(maxsize=8)

@@ -1,9 +1,9 @@
 """Spectra of kernels on domains.
 
 `spectrum` computes a spectrum; `routes` chooses the route, and each route has a file:
-`closed_form`, `series`, `direct`, `sphere_weights` and `seeds` on the sphere, and those in `cube`
-and `gaussian`.  `walk` and `block` fill tables; `quadrature` and `reference` are the independent
-checks.
+`closed_form`, `series`, `direct`, `sphere_weights`, `contour` and `seeds` on the sphere, and those
+in `cube` and `gaussian`.  `walk` and `block` fill tables; `quadrature` and `reference` are the
+independent checks.
 """
 
 from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum

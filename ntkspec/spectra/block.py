@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import DOMAINS, Sphere, existing_degrees
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.routes import chosen_route
+from ntkspec.spectra.routes import routed
 from ntkspec.spectra.walk import Numbers, Out, empty_arrays, sphere_block
 
 __all__ = ["block_numbers"]
@@ -45,8 +45,7 @@ def block_numbers(
     exist = existing_degrees(domain, dims, degrees)
     for i in np.flatnonzero(exist.any(axis=1)).tolist():
         where, at = kind(int(dims[i])), exist[i]
-        route, _ = chosen_route(network, where, kernel)
-        mantissa, exponent, bound = route.eigenvalues(network, where, degrees[at], kernel)
+        (mantissa, exponent, bound), _ = routed(network, where, degrees[at], kernel)
         if not kind.single:
             mantissa, exponent = mantissa[:, 0].copy(), exponent[:, 0].copy()
         row, log_row = np.empty(mantissa.size), np.empty(mantissa.size)

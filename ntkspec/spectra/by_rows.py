@@ -20,6 +20,7 @@ def row_route(
     name: str,
     takes: Callable[[Source, Domain, Kernel], str | None],
     rows: Callable[[Network, Kernel], Rows],
+    serves: str = "",
 ) -> Route:
     """Make a route from a function that computes rows; parameters as for `Route`."""
 
@@ -30,11 +31,10 @@ def row_route(
         made = rows(source, kernel)
         if made.degrees_alone or source.sigma.user:
             mantissa, exponent = both_parities(made, domain.dim, degrees)
-        else:
-            mantissa, exponent = _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
-        return mantissa, exponent, np.full(degrees.size, made.relative_error)
+            return mantissa, exponent, np.full(degrees.size, made.relative_error)
+        return _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
 
-    return Route(name, takes, eigenvalues, rows)
+    return Route(name, takes, eigenvalues, rows, serves)
 
 
 @lru_cache(maxsize=64)
@@ -44,9 +44,12 @@ def _remembered(
     kernel: Kernel,
     dim: int,
     degrees: bytes,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> Eigenvalues:
     """Cached read-only eigenvalues; each computation makes new rows."""
     wanted = np.frombuffer(degrees, np.int64)
-    mantissa, exponent = both_parities(rows(source, kernel), dim, wanted)
-    mantissa.flags.writeable = exponent.flags.writeable = False
-    return mantissa, exponent
+    made = rows(source, kernel)
+    mantissa, exponent = both_parities(made, dim, wanted)
+    error = np.full(wanted.size, made.relative_error)
+    for values in (mantissa, exponent, error):
+        values.flags.writeable = False
+    return mantissa, exponent, error

@@ -7,6 +7,8 @@
 * Kinks at 0: Gauss-Legendre in theta on [0, pi]; the remainder is bounded by |K| on a Bernstein
   ellipse (Trefethen, Approximation Theory and Approximation Practice, theorem 19.3), and K is
   proved to be analytic and bounded there by evaluating it in balls that cover the ellipse.
+* High dimensions, and elu: Taylor coefficients in balls, all >= 0, and bounds of those left out
+  (`ntkspec.duals.tails`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from flint import acb, arb, ctx
 from numpy.typing import NDArray
 
 from ntkspec.domains import Cube, Domain, Sphere, as_domain
-from ntkspec.duals import Correlation, Layers
+from ntkspec.duals import Correlation, Layers, taylor
 from ntkspec.duals.growth import Growth
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
@@ -33,12 +35,14 @@ from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
+from ntkspec.spectra.taylor import Coefficients
 
 __all__ = ["Certificate", "certify"]
 
 LN2 = math.log(2.0)
 MOST_DEGREE = 2000
 MOST_BITS = 8000
+MOST_COEFFICIENTS = 4000
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
 CIRCLE = 1.5
@@ -98,7 +102,8 @@ def certify(
     ----------
     network : Network or str
     domain : Sphere, Cube or int, optional
-        Of dimension to 2000; an integer stands for `Sphere`.  By default `Sphere(3)`.
+        A sphere of any dimension, or a cube to 2000; an integer stands for `Sphere`.  By default
+        `Sphere(3)`.
     degrees : int, str or iterable of int
         To 2000.
     dim : int, optional
@@ -115,8 +120,8 @@ def certify(
     ------
     NtkspecError
         For a parameter that is not allowed; if nothing can be proved (a user's activation) or no
-        proof is known (elu; weights on a sphere; the Gaussian measure); if the proof needs more
-        than 8000 bits.
+        proof is known (elu in low dimensions; weights on a sphere; the Gaussian measure); if the
+        proof needs more than 8000 bits or 4000 Taylor coefficients.
 
     Examples
     --------
@@ -135,6 +140,8 @@ def certify(
         found, method = dict[int, arb](), "zero by parity"
     elif isinstance(where, Cube):
         found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
+    elif _has_series(net, where.dim):
+        found, method = _by_series(net, where.dim, kernel, nonzero, digits)
     else:
         found, method = _enclose(net, where.dim, kernel, nonzero, digits)
     balls = [found.get(int(k), arb(0)) for k in wanted]
@@ -155,10 +162,10 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
             f"domain = {domain!r} is not allowed: no proof is known there; certify the spectrum on "
             "a Sphere or a Cube, or use ntkspec.spectrum, whose relative_error is an estimate"
         )
-    if max(domain.dim, degree) > MOST_DEGREE:
+    if degree > MOST_DEGREE or (isinstance(domain, Cube) and domain.dim > MOST_DEGREE):
         raise NtkspecError(
-            f"dim = {domain.dim} with degree = {degree} is not allowed; certify takes dim and "
-            f"degrees to {MOST_DEGREE}"
+            f"dim = {domain.dim} with degree = {degree} is not allowed; certify takes degrees to "
+            f"{MOST_DEGREE}, and on the cube dim to {MOST_DEGREE}"
         )
     if sigma.user:
         raise NtkspecError(
@@ -170,8 +177,8 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
     if isinstance(domain, Cube):
         return
     kinked = sigma.singularity.kind == "kink"
-    if kinked and sigma.homogeneous is None:
-        raise NtkspecError(f"certify has no proof for {sigma.name}")
+    if _has_series(net, domain.dim):
+        return
     if kinked and sigma.singularity.order == 0 and net.depth > 5:
         raise NtkspecError(f"certify has a proof for {sigma.name} to depth 5; {net.depth} is given")
 
@@ -185,6 +192,58 @@ def _on_the_cube(
         LayerValues(net, kernel), zeros, dim, degrees, kept, lambda ball: ball.rel_accuracy_bits()
     )
     return found, f"exact sums over the {dim + 1} values of K on the cube"
+
+
+def _has_series(net: Network, dim: int) -> bool:
+    """Whether the sum over Taylor coefficients is the proof."""
+    return dim > MOST_DEGREE or net.sigma.name == "elu"
+
+
+def _by_series(
+    net: Network, dim: int, kernel: Kernel, degrees: list[int], digits: int
+) -> tuple[dict[int, arb], str]:
+    """More coefficients and bits until all enclosures are narrow enough."""
+    wanted = int(digits / math.log10(2.0)) + 2
+    series = Coefficients(net, kernel, parity(net, kernel))
+    count = series.predicted(dim, max(degrees)) + wanted
+    bits = 96 + wanted + 2 * dim.bit_length() + max(degrees)
+    while True:
+        if count > MOST_COEFFICIENTS or bits > MOST_BITS:
+            raise NtkspecError(
+                f"the enclosures need more than {MOST_COEFFICIENTS} Taylor coefficients or "
+                f"{MOST_BITS} bits; lower degrees or digits, or take a higher dim"
+            )
+        with working_precision(bits):
+            a = taylor.in_balls(net, kernel, count)
+            sums = {k: _series_sum(a, k, dim) for k in degrees}
+            found, left = {}, False
+            for k, (total, weight) in sums.items():
+                log_tail = series.bounds(count).log_tail(count, k, dim)
+                tail = _upto(weight * (arb(log_tail).exp() if log_tail < np.inf else arb("inf")))
+                found[k] = total + tail
+                left |= not tail.upper() < abs(total).lower() * arb(2) ** -(wanted + 2)
+            missing = max(wanted - int(x.rel_accuracy_bits()) for x in found.values())
+        if missing <= 0:
+            return found, f"{count} Taylor coefficients, {bits} bits, tail by derivatives at t = 1"
+        if left:
+            count += count // 4
+        else:
+            bits += max(missing + 16, 32)
+
+
+def _series_sum(a: list[arb], degree: int, dim: int) -> tuple[arb, arb]:
+    """Sum of a_n w(k, n) over the coefficients, and the weight of the next one."""
+    weight = arb(1)
+    for j in range(degree):
+        weight = weight * (j + 1) / (2 * j + dim)
+    total = arb(0)
+    n = degree
+    while n < len(a):
+        total += a[n] * weight
+        m = (n - degree) // 2
+        weight = weight * ((n + 1) * (n + 2)) / (2 * (m + 1) * (2 * degree + 2 * m + dim))
+        n += 2
+    return total, weight
 
 
 def _enclose(

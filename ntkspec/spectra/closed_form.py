@@ -81,4 +81,4 @@ def _rows(network: Network, kernel: Kernel) -> ClosedForm:
     return ClosedForm(0.0 - left, network.weight_variance, *network.mixture(kernel))
 
 
-ROUTE = row_route("closed form", _takes, _rows)
+ROUTE = row_route("closed form", _takes, _rows, "one piecewise linear layer without bias")

@@ -191,7 +191,9 @@ def _eigenvalues(
     return *normalized(value, np.int64(0)), error
 
 
-ROUTE = Route("quadrature in doubles", _takes, _eigenvalues)
+ROUTE = Route(
+    "quadrature in doubles", _takes, _eigenvalues, serves="functions of a user in doubles"
+)
 
 
 # --- a user's kernel in high precision, compared with doubles -----------------------------------
@@ -230,4 +232,9 @@ def _seeds(source: ZonalKernel) -> BallSeeds:
     return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)
 
 
-ZONAL = Route("ball arithmetic", _takes_zonal, _zonal_eigenvalues)
+ZONAL = Route(
+    "ball arithmetic",
+    _takes_zonal,
+    _zonal_eigenvalues,
+    serves="kernels of a user in high precision",
+)

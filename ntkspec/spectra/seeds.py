@@ -554,4 +554,6 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "no closed form or series" if isinstance(source, Network) else None
 
 
-ROUTE = row_route("ball arithmetic", _takes, BallSeeds.of_network)
+ROUTE = row_route(
+    "ball arithmetic", _takes, BallSeeds.of_network, "all networks with Gaussian weights"
+)

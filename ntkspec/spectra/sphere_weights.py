@@ -159,4 +159,4 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "weights on a sphere"
 
 
-ROUTE = row_route("integrals of the activation", _takes, SphereWeights)
+ROUTE = row_route("integrals of the activation", _takes, SphereWeights, "weights on a sphere")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,13 +13,13 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing_hdf5, followed
-from ntkspec.files.chunks import ChunkedReader
-from ntkspec.files.seals import Numbers, filters_of, may_be
-from ntkspec.files.structure import Group
+from ntkspec.files.seals import Digests, Numbers, SealedFile, filters_of, may_be
 from ntkspec.jobs import provenance
-from ntkspec.sweeps.blocks import opened_block, read_bounds
+from ntkspec.sweeps.blocks import block_path
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.provenance import code_digest
+from ntkspec.sweeps.stored import Stored
+from ntkspec.sweeps.target import TARGET, check_offsets, create_numbers, is_placed
 from ntkspec.tables.atlas import source_digest
 from ntkspec.tables.layout import (
     BLOCK_TYPE,
@@ -30,12 +29,12 @@ from ntkspec.tables.layout import (
     NUMBERS,
     create_axes,
     describe_numbers,
-    storage,
 )
 from ntkspec.verification import Check
 
 __all__ = [
     "Layout",
+    "Ledger",
     "assemble",
     "check_layout",
     "check_replaceable",
@@ -44,8 +43,8 @@ __all__ = [
 ]
 
 Layout = Literal["single", "virtual"]
-#: A function that returns the file of a block.
-Find = Callable[[BlockKey], Path]
+#: Blocks of a network with their checksums and the fingerprints of their seals.
+Blocks = Sequence[tuple[BlockKey, str, str]]
 #: Bytes of a table in addition to the numbers: of the file, of a network, of a block.
 HEAD, GROUP_HEAD, BLOCK_ENTRY = 2**20, 2**16, 512
 #: Rows of a group's `blocks`.
@@ -75,36 +74,89 @@ def check_replaceable(out: Path) -> None:
         raise TableError(f"{out} exists and is not a table; give another name, or remove it first")
 
 
+class Ledger:
+    """What a table records of its blocks, collected in any order."""
+
+    def __init__(self, plan: Plan) -> None:
+        recipe, self._plan = plan.recipe, plan
+        self._places: list[list[tuple[int, int, int, int, str, str]]] = [[] for _ in plan.grids]
+        #: Bounds on the relative errors; where several blocks cover the same rows, the largest.
+        self.relative_error = np.zeros((len(plan.grids), recipe.dims.size))
+        #: Checksums of the chunks of each network's arrays, where blocks are in the table's file.
+        self.digests: dict[tuple[int, str], Digests] = {}
+
+    def note(self, key: BlockKey, stored: Stored) -> None:
+        """Add a block."""
+        mine = self.relative_error[key.network, slice(*key.rows)]
+        np.maximum(mine, stored.relative_error, out=mine)
+        self._places[key.network].append((*key.rows, *key.columns, stored.checksum, stored.seal))
+        grid = self._plan.grids[key.network]
+        for name, digests in zip(NUMBERS, stored.digests, strict=False):
+            place = (key.network, name)
+            if place not in self.digests:
+                self.digests[place] = np.zeros(grid.chunks, np.uint64)
+            top, left = key.rows[0] // grid.chunk[0], key.columns[0] // grid.chunk[1]
+            down, across = digests.shape
+            self.digests[place][top : top + down, left : left + across] = digests
+
+    def blocks(self, network: int) -> Iterator[tuple[BlockKey, str, str]]:
+        """Blocks of a network in order, with their checksums and seals; raise if some lack."""
+        if len(self._places[network]) != len(self._plan.of_network(network)):
+            raise TableError(f"blocks of {self._plan.recipe.networks[network].name} are missing")
+        for top, bottom, left, right, checksum, seal in sorted(self._places[network]):
+            yield BlockKey(network, (top, bottom), (left, right)), checksum, seal
+
+
 def assemble(
     plan: Plan,
+    ledger: Ledger,
     checks: dict[int, list[Check]],
-    find: Find,
+    folder: Path,
     out: Path,
     layout: Layout = "single",
 ) -> None:
-    """Write the table block by block under a temporary name, and rename it.
+    """Write the table under a temporary name, and rename it.
 
-    Chunks are copied as they are stored, without unpacking.
+    Blocks that are in the table's file stay where they are.  Compressed chunks are copied as they
+    are stored, without unpacking.
     """
-    recipe = plan.recipe
+    recipe, placed = plan.recipe, is_placed(plan, layout)
     size = HEAD + sum(_group_bytes(plan, n) for n in range(len(recipe.networks)))
-    if layout == "single":
-        size += _stored_bytes(plan, find)
+    if layout == "single" and not placed:
+        size += _stored_bytes(plan, folder)
     numbers = Numbers()
-    with appearing_hdf5(out, size, numbers) as file:
+    over = folder / TARGET if placed else None
+    with appearing_hdf5(out, size, numbers, over=over) as file:
+        if layout == "single":
+            create_numbers(file, plan)
+        if placed:
+            check_offsets(plan, folder, file)
         describe(file, layout, recipe.compression)
         file.attrs["recipe"] = recipe.text
         file.attrs["recipe_digest"] = recipe.digest
         file.attrs["code_digest"] = code_digest()
         file.attrs["source_digest"] = source_digest()
         for n, key in enumerate(recipe.networks):
-            group = file.create_group(key.name)
+            group = file.require_group(key.name)
             create_axes(group, key, recipe.dims, recipe.degrees)
-            if layout == "single":
-                places, error = _copy(plan, n, find, group, numbers)
+            blocks = list(ledger.blocks(n))
+            sources = [""] * len(blocks)
+            if layout == "virtual":
+                sources = _refer(plan, blocks, folder, group, out)
             else:
-                places, error = _refer(plan, n, find, group, out)
-            finish_group(group, places, error, _check_rows(checks.get(n, [])))
+                for name in NUMBERS:
+                    called = f"{key.name}/{name}"
+                    numbers.names.append(called)
+                    numbers.digests[called] = (
+                        ledger.digests[n, name]
+                        if placed
+                        else _copy(plan, blocks, folder, group[name])
+                    )
+            places = [
+                (*block.rows, *block.columns, checksum, source, seal if source else "")
+                for (block, checksum, seal), source in zip(blocks, sources, strict=True)
+            ]
+            finish_group(group, places, ledger.relative_error[n], _check_rows(checks.get(n, [])))
 
 
 def describe(file: h5py.File, layout: Layout, compression: str) -> None:
@@ -137,79 +189,41 @@ def _check_rows(checks: Sequence[Check]) -> list[tuple[Any, ...]]:
     return [(c.dim, c.degree, c.reference, c.relative_error, c.method) for c in checks]
 
 
-def _blocks(
-    plan: Plan, network: int, find: Find
-) -> Iterator[tuple[BlockKey, dict[str, ChunkedReader], Group, str]]:
-    """Blocks of a network with their readers, roots and checksums."""
-    for number in plan.of_network(network):
-        key = plan[number]
-        with opened_block(plan, key, find(key)) as (readers, root, checksum):
-            yield key, readers, root, checksum
+def _copy(plan: Plan, blocks: Blocks, folder: Path, target: h5py.Dataset) -> Digests:
+    """Copy the stored chunks of a network's blocks; return their checksums, once verified."""
+    name = target.name.rpartition("/")[2]
+    grid = plan.grids[blocks[0][0].network]
+    filters = filters_of(target.id.get_create_plist())
+    digests = np.zeros(grid.chunks, np.uint64)
+    for key, _, seal in blocks:
+        with SealedFile(block_path(folder, key), "block") as file:
+            array = file.seal.array(name)
+            if file.seal.fingerprint != seal or array is None:
+                raise TableError(f"{file.path}: the block is damaged (it has changed)")
+            if array.chunk != target.chunks or array.filters != filters:
+                raise TableError(
+                    f"{file.path}: the block is damaged (it is compressed differently)"
+                )
+            for place, (row, column) in enumerate(np.ndindex(array.grid)):
+                stored, mask, digest = file.stored(array.first + place, name)
+                to = (key.rows[0] + row * grid.chunk[0], key.columns[0] + column * grid.chunk[1])
+                target.id.write_direct_chunk(to, stored, mask)
+                digests[to[0] // grid.chunk[0], to[1] // grid.chunk[1]] = digest
+    return digests
 
 
-def _copy(
-    plan: Plan, network: int, find: Find, group: h5py.Group, numbers: Numbers
-) -> tuple[Places, NDArray[np.float64]]:
-    """Copy the chunks of a network's blocks into its group."""
-    recipe, chunk = plan.recipe, plan.grids[network].chunk
-    shape = (recipe.dims.size, recipe.degrees.size)
-    called = {name: f"{group.name.strip('/')}/{name}" for name in NUMBERS}
-    numbers.names += called.values()
+def _refer(plan: Plan, blocks: Blocks, folder: Path, group: h5py.Group, out: Path) -> list[str]:
+    """Make the group's numbers virtual datasets over the files of its blocks; return the files."""
+    beside = Path(os.path.relpath(folder, followed(out).parent))
+    files = [block_path(beside, key).as_posix() for key, _, _ in blocks]
     for name in NUMBERS:
-        group.create_dataset(name, shape, "f8", chunks=chunk, **storage(recipe.compression))
-    places: Places = []
-    error = np.zeros(shape[0])
-    for key, readers, root, checksum in _blocks(plan, network, find):
-        for name in NUMBERS:
-            _copy_chunks(key, readers[name], group[name], called[name], numbers)
-        _raise_bounds(error, key, root)
-        places.append((*key.rows, *key.columns, checksum, "", ""))
-    return places, error
-
-
-def _copy_chunks(
-    key: BlockKey, reader: ChunkedReader, target: h5py.Dataset, name: str, numbers: Numbers
-) -> None:
-    """Copy the stored chunks and verify their checksums."""
-    array = reader.array
-    if array.chunk != target.chunks or array.filters != filters_of(target.id.get_create_plist()):
-        raise TableError(f"{reader.file.path}: the block is damaged (it is compressed differently)")
-    _, across = array.grid
-    for place in range(math.prod(array.grid)):
-        stored, mask, digest = reader.file.stored(array.first + place, reader.name)
-        row, column = divmod(place, across)
-        to = (key.rows[0] + row * array.chunk[0], key.columns[0] + column * array.chunk[1])
-        target.id.write_direct_chunk(to, stored, mask)
-        numbers.digests[name, to] = digest
-
-
-def _refer(
-    plan: Plan, network: int, find: Find, group: h5py.Group, out: Path
-) -> tuple[Places, NDArray[np.float64]]:
-    """Make the group's numbers a virtual dataset over the files of its blocks."""
-    recipe = plan.recipe
-    shape = (recipe.dims.size, recipe.degrees.size)
-    layouts = {name: h5py.VirtualLayout(shape, "f8") for name in NUMBERS}
-    places: Places = []
-    error = np.zeros(shape[0])
-    for key, readers, root, checksum in _blocks(plan, network, find):
-        where = Path(os.path.relpath(find(key), followed(out).parent)).as_posix()
-        for name in NUMBERS:
-            source = h5py.VirtualSource(where, name, key.shape, "f8")
-            layouts[name][slice(*key.rows), slice(*key.columns)] = source
-        _raise_bounds(error, key, root)
-        fingerprint = readers[NUMBERS[0]].file.seal.fingerprint
-        places.append((*key.rows, *key.columns, checksum, where, fingerprint))
-    for name in NUMBERS:
+        layout = h5py.VirtualLayout((plan.recipe.dims.size, plan.recipe.degrees.size), "f8")
+        for (key, _, _), file in zip(blocks, files, strict=True):
+            source = h5py.VirtualSource(file, name, key.shape, "f8")
+            layout[slice(*key.rows), slice(*key.columns)] = source
         # A missing block file must not read as zeros.
-        group.create_virtual_dataset(name, layouts[name], fillvalue=np.nan)
-    return places, error
-
-
-def _raise_bounds(error: NDArray[np.float64], key: BlockKey, root: Group) -> None:
-    """Combine the bounds; where several blocks cover the same rows, the largest counts."""
-    mine = slice(*key.rows)
-    np.maximum(error[mine], read_bounds(root, key), out=error[mine])
+        group.create_virtual_dataset(name, layout, fillvalue=np.nan)
+    return files
 
 
 def _group_bytes(plan: Plan, network: int) -> int:
@@ -217,18 +231,15 @@ def _group_bytes(plan: Plan, network: int) -> int:
     recipe = plan.recipe
     axes = 64 * (recipe.dims.size + recipe.degrees.size)
     return (
-        GROUP_HEAD
-        + axes
-        + BLOCK_ENTRY * len(plan.of_network(network))
-        + 2048 * recipe.checks.samples
+        GROUP_HEAD + axes + BLOCK_ENTRY * len(plan.of_network(network)) + 2048 * recipe.checks.most
     )
 
 
-def _stored_bytes(plan: Plan, find: Find) -> int:
+def _stored_bytes(plan: Plan, folder: Path) -> int:
     """Bound on the size of the numbers."""
     total = 0
     for key in plan:
-        path = find(key)
+        path = block_path(folder, key)
         try:
             total += path.stat().st_size
         except FileNotFoundError:

@@ -1,62 +1,47 @@
-"""Blocks: computed independently, each stored in its own file with checksum and key."""
+"""Blocks: computed independently, each stored in its own file or in its place in the table's."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ntkspec.errors import NtkspecError, TableError
+from ntkspec.errors import TableError
 from ntkspec.files.appearing import appearing_hdf5, check_part
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import Numbers
-from ntkspec.files.structure import Group, opened
+from ntkspec.files.structure import opened
 from ntkspec.sweeps.plan import BlockKey, Plan
-from ntkspec.sweeps.provenance import code_digest
-from ntkspec.tables.layout import NUMBERS, numbers_checksum, storage
+from ntkspec.sweeps.stored import BlockData, Stored, check_belongs, identity
+from ntkspec.sweeps.target import check_placed, has_record, read_placed, record_path, write_placed
+from ntkspec.tables.layout import NUMBERS, storage
 
 __all__ = [
-    "ADVICE",
-    "BlockData",
     "Ensured",
     "block_path",
+    "check_block",
     "compute_block",
     "ensure_block",
-    "opened_block",
+    "ensure_placed",
+    "find_block",
     "read_block",
-    "read_bounds",
+    "write_block",
 ]
 
 FORMAT = "ntkspec-block"
-#: Advice for blocks of another sweep.
-ADVICE = "`ntkspec sweep --restart` removes such blocks and computes them again"
 #: Overhead of HDF5 in bytes: for the file, and for each chunk.
 HEAD, ENTRY = 2**15, 320
-
-
-@dataclass(frozen=True)
-class BlockData:
-    """Arrays of a block: (D, K), (D, K) and (D,)."""
-
-    eigenvalue: NDArray[np.float64]
-    log_eigenvalue: NDArray[np.float64]
-    relative_error: NDArray[np.float64]
-
-    @property
-    def checksum(self) -> str:
-        """Checksum of the eigenvalues and their logarithms."""
-        return numbers_checksum(self.eigenvalue, self.log_eigenvalue)
 
 
 @dataclass(frozen=True)
 class Ensured:
     """Result of the task of a block, small enough to travel through the scheduler."""
 
+    stored: Stored
     computed: bool
     damaged: str = ""
 
@@ -66,49 +51,96 @@ def block_path(folder: Path, key: BlockKey) -> Path:
     return folder / f"{key.name}.h5"
 
 
-def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
-    """Verify the file of a block, or compute it if it is missing or damaged."""
-    damaged = ""
-    check_part(block_path(folder, key))
-    if block_path(folder, key).exists():
-        try:
-            read_block(plan, key, folder)
-            return Ensured(computed=False)
-        except TableError as error:
-            damaged = str(error)
-    compute_block(plan, key, folder)
-    return Ensured(computed=True, damaged=damaged)
-
-
 def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     """Compute a block and write its file; return its checksum."""
+    return write_block(plan, key, folder, _computed(plan, key)).checksum
+
+
+def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
+    """Verify the file of a block, or write it if it is missing or damaged."""
+    return _ensured(plan, key, folder, FILE)
+
+
+def ensure_placed(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
+    """Verify a block in the table's file, or write it there if it is missing or damaged."""
+    return _ensured(plan, key, folder, PLACE)
+
+
+def _ensured(plan: Plan, key: BlockKey, folder: Path, wanted: _Store) -> Ensured:
+    found = find_block(plan, key, folder, wanted is PLACE)
+    if isinstance(found, Stored):
+        return Ensured(found, computed=False)
+    stored = wanted.write(plan, key, folder, _computed(plan, key))
+    return Ensured(stored, computed=True, damaged=str(found or ""))
+
+
+def find_block(plan: Plan, key: BlockKey, folder: Path, placed: bool) -> Stored | TableError | None:
+    """Verify a block, in the table's file or in its own; copy it if only the other has it.
+
+    Returns the error if it is damaged, and None if it is missing.
+    """
+    wanted, other = (PLACE, FILE) if placed else (FILE, PLACE)
+    check_part(wanted.path(folder, key))
+    damaged: TableError | None = None
+    if wanted.has(folder, key):
+        try:
+            return wanted.check(plan, key, folder)
+        except TableError as error:
+            damaged = error
+    if other.has(folder, key):
+        try:
+            data = other.read(plan, key, folder)
+        except TableError as error:
+            return damaged or error
+        return wanted.write(plan, key, folder, data)
+    return damaged
+
+
+def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
+    """Read a block from its file, or from the table's."""
+    if PLACE.has(folder, key):
+        try:
+            return PLACE.read(plan, key, folder)
+        except TableError:
+            if not FILE.has(folder, key):
+                raise
+    return FILE.read(plan, key, folder)
+
+
+def _computed(plan: Plan, key: BlockKey) -> BlockData:
     from ntkspec.spectra.block import block_numbers
 
     recipe = plan.recipe
-    data = BlockData(*block_numbers(
+    return BlockData(*block_numbers(
         *recipe.networks[key.network],
         recipe.dims[slice(*key.rows)],
         recipe.degrees[slice(*key.columns)],
     ))  # fmt: skip
-    chunk = plan.grids[key.network].chunk
-    attributes = {
-        "format": FORMAT,
-        "key": json.dumps(key.as_dict()),
-        "recipe": recipe.digest,
-        "code": code_digest(),
-        "checksum": data.checksum,
-    }
+
+
+# --- files of blocks -----------------------------------------------------------------------------
+
+
+def write_block(plan: Plan, key: BlockKey, folder: Path, data: BlockData) -> Stored:
+    """Write the file of a block."""
+    chunk, compression = plan.grids[key.network].chunk, plan.recipe.compression
+    checksum = data.checksum
     path, numbers = block_path(folder, key), Numbers(list(NUMBERS))
     with appearing_hdf5(path, _bytes(key, chunk), numbers, follow=False) as file:
-        file.attrs.update(attributes)
+        file.attrs.update(identity(plan, key) | {"format": FORMAT, "checksum": checksum})
         for name in NUMBERS:
-            # No maximal shape, so that the chunks at the table's end are as large as the others.
-            file.create_dataset(
-                name, data=getattr(data, name), chunks=chunk, maxshape=(None, None),
-                **storage(recipe.compression),
-            )  # fmt: skip
+            values = getattr(data, name)
+            if compression == "none":
+                smaller = (min(chunk[0], key.shape[0]), min(chunk[1], key.shape[1]))
+                file.create_dataset(name, key.shape, "f8", chunks=smaller, **storage(compression))
+                numbers.contents[name] = values
+            else:
+                # No maximal shape, so that the chunks at the table's end are as large as others.
+                file.create_dataset(
+                    name, data=values, chunks=chunk, maxshape=(None, None), **storage(compression)
+                )
         file.create_dataset("relative_error", data=data.relative_error, fletcher32=True)
-    return data.checksum
+    return Stored(data.relative_error, checksum, seal=numbers.fingerprint)
 
 
 def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
@@ -118,55 +150,58 @@ def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
 
 
 @contextmanager
-def opened_block(
+def _opened_file(
     plan: Plan, key: BlockKey, path: Path
-) -> Iterator[tuple[dict[str, ChunkedReader], Group, str]]:
-    """Open a block's file; yield readers of its numbers, its root and its recorded checksum."""
+) -> Iterator[tuple[list[ChunkedReader], Stored]]:
+    """Open a block's file; yield readers of its numbers and what it says of them."""
     with opened(path, "block", FORMAT) as (file, root):
-        checksum = _wanted(plan, key, root, path)
+        said = root.attributes()
+        check_belongs(plan, key, said, path)
         root.expect((*NUMBERS, "relative_error"))
-        readers = {name: ChunkedReader(file, name) for name in NUMBERS}
-        for name, reader in readers.items():
+        readers = [ChunkedReader(file, name) for name in NUMBERS]
+        for reader in readers:
             described = (reader.array.chunk, reader.array.filters)
+            name = reader.name
             if reader.array.shape != key.shape or described != root.chunked(name, key.shape):
                 raise TableError(f"{path}: the block is damaged ({name} has the wrong shape)")
-        yield readers, root, checksum
+        bounds = root.read("relative_error", "f8", key.shape[:1])
+        yield readers, Stored(bounds, str(said.get("checksum")), seal=file.seal.fingerprint)
 
 
-def _wanted(plan: Plan, key: BlockKey, root: Group, path: Path) -> str:
-    """Check that a file belongs to a block; return its recorded checksum."""
-    attributes = root.attributes()
-    said = {name: str(attributes.get(name)) for name in ("key", "recipe", "code", "checksum")}
-    if (said["recipe"], said["code"]) != (plan.recipe.digest, code_digest()):
-        what = "recipe" if said["recipe"] != plan.recipe.digest else "version of the code"
-        raise NtkspecError(f"{path} was made by another {what}; {ADVICE}")
-    if said["key"] != json.dumps(key.as_dict()):
-        raise TableError(f"{path}: the block is damaged (it belongs to another block)")
-    return said["checksum"]
-
-
-def read_bounds(root: Group, key: BlockKey) -> NDArray[np.float64]:
-    """Read the bounds (D,) on the relative errors of a block."""
-    return root.read("relative_error", "f8", key.shape[:1])
-
-
-def check_block(plan: Plan, key: BlockKey, folder: Path) -> None:
+def check_block(plan: Plan, key: BlockKey, folder: Path) -> Stored:
     """Compare a block's file with its seal, without unpacking its numbers."""
-    with opened_block(plan, key, block_path(folder, key)) as (readers, root, _):
-        for reader in readers.values():
+    with _opened_file(plan, key, block_path(folder, key)) as (readers, stored):
+        for reader in readers:
             reader.check()
-        read_bounds(root, key)
+    return stored
 
 
-def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
-    """Read a block's file."""
+def _read_file(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
     path = block_path(folder, key)
     rows, columns = (np.arange(size) for size in key.shape)
-    with opened_block(plan, key, path) as (readers, root, checksum):
-        value, log = (np.empty(key.shape) for _ in NUMBERS)
-        for reader, array in zip(readers.values(), (value, log), strict=True):
+    with _opened_file(plan, key, path) as (readers, stored):
+        value, log = np.empty(key.shape), np.empty(key.shape)
+        for reader, array in zip(readers, (value, log), strict=True):
             reader.read(rows, columns, array)
-        data = BlockData(value, log, read_bounds(root, key))
-    if checksum != data.checksum:
+    data = BlockData(value, log, stored.relative_error)
+    if stored.checksum != data.checksum:
         raise TableError(f"{path}: the block is damaged (wrong checksum)")
     return data
+
+
+class _Store(NamedTuple):
+    """One of the two ways to store blocks."""
+
+    path: Callable[[Path, BlockKey], Path]
+    has: Callable[[Path, BlockKey], bool]
+    check: Callable[[Plan, BlockKey, Path], Stored]
+    read: Callable[[Plan, BlockKey, Path], BlockData]
+    write: Callable[[Plan, BlockKey, Path, BlockData], Stored]
+
+
+def _has_file(folder: Path, key: BlockKey) -> bool:
+    return block_path(folder, key).exists()
+
+
+FILE = _Store(block_path, _has_file, check_block, _read_file, write_block)
+PLACE = _Store(record_path, has_record, check_placed, read_placed, write_placed)

@@ -32,8 +32,12 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 30
 CLOSE_SECONDS = 5
-#: Workers that a task may lose; dask's default of 3 is soon reached where jobs are cancelled.
-ALLOWED_FAILURES = 10
+SCHEDULER = {
+    # Workers that a task may lose; dask's default of 3 is soon reached where jobs are cancelled.
+    "distributed.scheduler.allowed-failures": 10,
+    # Ticks are measured for the dashboard; dask's 20 ms take 2 % of a processor.
+    "distributed.admin.tick.interval": "1s",
+}
 CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs
 # Longer than the 15 s that dask gives workers to return, so that it does not end the new job.
@@ -44,6 +48,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 15.0, 600.0  # after a job that ended before its wo
 KEEP_PAGES = {
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**30,
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**32,
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
 }
 #: Without these a worker serves pages on all interfaces, even without a dashboard.
 NO_DASHBOARD = ("--no-dashboard", "--dashboard-address", LOOPBACK)
@@ -142,7 +147,7 @@ def dask_client(where: Where) -> Iterator[Client]:
         return
     with (
         steady_clock(),
-        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_FAILURES}),
+        dask.config.set(SCHEDULER),
         _local(where) if isinstance(where, Local) else _jobs(where) as cluster,
     ):
         client = Client(cluster)

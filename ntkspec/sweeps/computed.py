@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs import provenance
-from ntkspec.sweeps.blocks import BlockData
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe
+from ntkspec.sweeps.stored import BlockData
 from ntkspec.tables.layout import BLOCK_TYPE, CHECK_TYPE, FORMAT, FORMAT_VERSION, GroupKey
 
 __all__ = ["ComputedNetwork", "ComputedTable"]

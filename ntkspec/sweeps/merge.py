@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ from ntkspec.conventions import MAX_DEGREE
 from ntkspec.domains import last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_hdf5, check_outputs
-from ntkspec.files.seals import Numbers, chunk_digest
+from ntkspec.files.seals import Digests, Numbers, chunk_digest
 from ntkspec.jobs.parts import clear, is_locked, is_part, locked, sweep_up
 from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.assembly import (
     Layout,
+    Ledger,
     Places,
     assemble,
     check_layout,
@@ -31,11 +31,13 @@ from ntkspec.sweeps.assembly import (
     describe,
     finish_group,
 )
-from ntkspec.sweeps.blocks import block_path, check_block
-from ntkspec.sweeps.checks import compute_checks, draws, found_checks
-from ntkspec.sweeps.folder import PARTS, RECIPE, keep_recipe, remembered, survey
+from ntkspec.sweeps.blocks import block_path, check_block, find_block, read_block, write_block
+from ntkspec.sweeps.checks import compute_checks, draws
+from ntkspec.sweeps.folder import PARTS, SWEEPS, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Tally
+from ntkspec.sweeps.stored import Stored
+from ntkspec.sweeps.target import begin_target, has_record, is_placed
 from ntkspec.tables import Table, TableSlice, open_stored
 from ntkspec.tables.layout import NUMBERS, create_axes, numbers_checksum, storage
 from ntkspec.tables.part import Part
@@ -137,33 +139,39 @@ def _merge_into(
     own: Path, folders: Sequence[Path], out: Path, layout: Layout, observer: Observer
 ) -> None:
     plan = Plan(remembered(folders[0]))
-    tally = Tally(observer, len(plan))
-    whole = {key.name for folder in folders for key in _gather(plan, folder, own, tally)}
-    there = survey(plan, own)
-    if there.blocks < len(plan):
-        first = next(key for key in plan if not block_path(own, key).exists())
+    tally, ledger, placed = Tally(observer, len(plan)), Ledger(plan), is_placed(plan, layout)
+    gathered: dict[BlockKey, Stored] = {}
+    for folder in folders:
+        gathered |= _gather(plan, folder, own)
+    missing = [k for k in plan if not (block_path(own, k).exists() or has_record(own, k))]
+    if missing:
         raise TableError(
-            f"{len(plan) - there.blocks} of {len(plan)} blocks are missing, {first.name} the "
+            f"{len(missing)} of {len(plan)} blocks are missing, {missing[0].name} the "
             "first; run the missing shards, or `ntkspec sweep`, to the end"
         )
+    if placed:
+        begin_target(plan, own)
     for key in plan:
-        if key.name not in whole:
-            check_block(plan, key, own)
-            tally.done()
+        found = (None if placed else gathered.get(key)) or find_block(plan, key, own, placed)
+        if not isinstance(found, Stored):
+            raise found or TableError(f"{own}: the block {key.name} is missing")
+        ledger.note(key, found)
+        tally.done()
     entries = compute_checks(plan, draws(plan), own, tally)
-    assemble(plan, found_checks(plan, entries, own), partial(block_path, own), out, layout)
+    assemble(plan, ledger, entries, own, out, layout)
     if layout == "single":
         clear(own, PARTS)
 
 
-def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[BlockKey]:
+def _gather(plan: Plan, folder: Path, own: Path) -> dict[BlockKey, Stored]:
     """Link the files of a shard's folder into the target's folder, or copy them across disks.
 
     Blocks are verified in the source folder, so that an error names the original file; these
-    are returned.
+    are returned.  Blocks in the table's own file get files.
     """
+    found: dict[BlockKey, Stored] = {}
     if folder.samefile(own):
-        return
+        return found
     if is_locked(folder):
         raise NtkspecError(f"{folder}: a sweep is writing to it; wait until it ends")
     if remembered(folder).digest != plan.recipe.digest:
@@ -173,20 +181,21 @@ def _gather(plan: Plan, folder: Path, own: Path, tally: Tally) -> Iterator[Block
     survey(plan, folder)
     keep_recipe(plan, own)
     for path in sorted(folder.iterdir()):
-        target = own / path.name
-        if target.exists() or path.name == RECIPE or not is_part(path, PARTS):
+        target, key = own / path.name, BlockKey.from_name(path.stem)
+        if target.exists() or path.name in SWEEPS or not is_part(path, PARTS):
             continue
-        key = BlockKey.from_name(path.stem) if path.suffix == ".h5" else None
+        if key is not None and path.suffix == ".json":
+            if has_record(folder, key) and not block_path(folder, key).exists():
+                found[key] = write_block(plan, key, own, read_block(plan, key, folder))
+            continue
         if key is not None:
-            check_block(plan, key, folder)
+            found[key] = check_block(plan, key, folder)
         try:
             os.link(path, target)
         except OSError:
             with appearing(target, follow=False) as part:
                 shutil.copyfile(path, part)
-        if key is not None:
-            tally.done()
-            yield key
+    return found
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -285,13 +294,16 @@ def _fill(
     for dataset in NUMBERS:
         group.create_dataset(dataset, (dims.size, degrees.size), "f8", chunks=chunk, **options)
         numbers.names.append(f"{name}/{dataset}")
+        numbers.digests[f"{name}/{dataset}"] = np.zeros(
+            (-(-dims.size // chunk[0]), -(-degrees.size // chunk[1])), np.uint64
+        )
     places: Places = []
     for rows in _steps(dims.size, TILE[0] * chunk[0]):
         for columns in _steps(degrees.size, TILE[1] * chunk[1]):
             arrays = _tile(name, sources, dims[rows], degrees[columns])
             for dataset, array in zip(NUMBERS, arrays, strict=True):
                 group[dataset][rows, columns] = array
-                _note_digests(group[dataset], rows, columns, f"{name}/{dataset}", numbers)
+                _note_digests(group[dataset], rows, columns, numbers.digests[f"{name}/{dataset}"])
             checksum = numbers_checksum(*arrays)
             places.append((rows.start, rows.stop, columns.start, columns.stop, checksum, "", ""))
     error = np.zeros(dims.size)
@@ -304,14 +316,13 @@ def _fill(
     finish_group(group, places, error, [checks[place] for place in sorted(checks)])
 
 
-def _note_digests(
-    dataset: h5py.Dataset, rows: slice, columns: slice, name: str, numbers: Numbers
-) -> None:
+def _note_digests(dataset: h5py.Dataset, rows: slice, columns: slice, digests: Digests) -> None:
     """Record the checksums of the chunks of a tile while they are in memory."""
-    for row in range(rows.start, rows.stop, dataset.chunks[0]):
-        for column in range(columns.start, columns.stop, dataset.chunks[1]):
+    down, across = dataset.chunks
+    for row in range(rows.start, rows.stop, down):
+        for column in range(columns.start, columns.stop, across):
             _, stored = dataset.id.read_direct_chunk((row, column))
-            numbers.digests[name, (row, column)] = chunk_digest(stored)
+            digests[row // down, column // across] = chunk_digest(stored)
 
 
 def _steps(size: int, step: int) -> Iterator[slice]:

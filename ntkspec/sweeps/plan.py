@@ -18,7 +18,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.recipe import Recipe
 from ntkspec.tables.layout import GroupKey
 
-__all__ = ["NAME", "BlockKey", "Plan", "chunk_shape"]
+__all__ = ["BYTES", "NAME", "BlockKey", "Plan", "chunk_shape"]
 
 #: Largest rows and columns of a chunk in HDF5: 128 KiB are fast to read by row and by column.
 CHUNK_ROWS, CHUNK_COLUMNS = 64, 256
@@ -81,6 +81,11 @@ class Grid:
     def counts(self) -> tuple[int, int]:
         """Blocks along the dimensions and along the degrees."""
         return -(-self.dims // self.block[0]), -(-self.degrees // self.block[1])
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Chunks along the dimensions and along the degrees."""
+        return -(-self.dims // self.chunk[0]), -(-self.degrees // self.chunk[1])
 
     def key(self, network: int, number: int) -> BlockKey:
         """Return the block with a number, counted row by row."""

@@ -1,13 +1,22 @@
-"""Tasks on a dask cluster: a bounded number at a time, repeated if they fail."""
+"""Tasks on a dask cluster: a bounded number at a time, repeated if they fail.
+
+A task of the cluster runs as many tasks of the plan as fit into a second, because dask needs some
+milliseconds for each of its own.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, Self, TypeVar
 
@@ -20,7 +29,10 @@ from ntkspec.sweeps.recipe import parse_recipe
 
 __all__ = ["Pool"]
 
-IN_FLIGHT = 4  # tasks given to the scheduler for each worker
+IN_FLIGHT = 2  # tasks given to the scheduler for each worker
+SECONDS = 1.0  # after which a task begins no further key
+MOST_KEYS = 256  # of a task
+AT_ONCE = 3  # keys of a task at work: one is computed, the others wait for the disk
 ATTEMPTS = 4  # of a task that fails for a temporary reason: memory, a network file system
 HEARTBEAT = 5.0  # seconds
 
@@ -51,33 +63,46 @@ class Pool:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def threads(self) -> int:
+        """Number of tasks that run at the same time."""
+        return self._threads
+
     def __exit__(self, *error: object) -> None:
         self._client.unsubscribe_topic("all")
 
     def run(
-        self, function: Callable[[Plan, Key, Path], Result], keys: Iterable[Key]
+        self,
+        function: Callable[[Plan, Key, Path], Result],
+        keys: Iterable[Key],
+        *,
+        deadline: float = math.inf,
     ) -> Iterator[tuple[Key, Result]]:
-        """Run function(plan, key, folder) for all keys; yield results as they come."""
-        waiting = iter(keys)
-        flying: dict[str, tuple[Any, Key, int]] = {}
-        run = secrets.token_hex(4)
+        """Run function(plan, key, folder) for all keys; yield results as they come.
 
-        def submit(key: Key, attempt: int) -> None:
+        What is not finished at the deadline, by the monotonic clock, is given up.
+        """
+        waiting, returned = iter(keys), deque[Key]()
+        flying: dict[str, tuple[Any, list[Key], int]] = {}
+        run, size = secrets.token_hex(4), 1
+
+        def submit(keys: list[Key], attempt: int) -> None:
             future = self._client.submit(
-                _on_worker, function, self._plan.recipe.text, code_digest(), key, self._folder,
-                key=f"{function.__name__}-{key.name}-{run}-{attempt}", pure=False,
+                _on_worker, function, self._plan.recipe.text, code_digest(), keys, self._folder,
+                key=f"{function.__name__}-{keys[0].name}-{run}-{attempt}", pure=False,
             )  # fmt: skip
-            flying[future.key] = (future, key, attempt)
+            flying[future.key] = (future, keys, attempt)
             future.add_done_callback(self._finished.put)
+
+        def taken() -> list[Key]:
+            some = [returned.popleft() for _ in range(min(size, len(returned)))]
+            return some + list(islice(waiting, size - len(some)))
 
         try:
             while True:
-                while len(flying) < IN_FLIGHT * self._threads:
-                    key = next(waiting, None)
-                    if key is None:
-                        break
-                    submit(key, 1)
-                if not flying:
+                while len(flying) < IN_FLIGHT * self._threads and (some := taken()):
+                    submit(some, 1)
+                if not flying or time.monotonic() > deadline:
                     return
                 future = self._next()
                 if future is None or future.key not in flying:
@@ -86,12 +111,15 @@ class Pool:
                     # Its result was lost with its worker; the scheduler repeats it.
                     future.add_done_callback(self._finished.put)
                     continue
-                _, key, attempt = flying.pop(future.key)
+                _, some, attempt = flying.pop(future.key)
                 if future.status == "finished":
-                    yield key, self._result(future)
+                    results = self._result(future)
+                    returned += some[len(results) :]
+                    size = min(2 * len(results), MOST_KEYS)
+                    yield from zip(some, results, strict=False)
                 else:
-                    self._check_repeatable(future, key, attempt)
-                    submit(key, attempt + 1)
+                    self._check_repeatable(future, some[0], attempt)
+                    submit(some, attempt + 1)
         finally:
             self._client.cancel([future for future, _, _ in flying.values()])
 
@@ -176,29 +204,54 @@ def _plan(text: str) -> Plan:
 
 
 def _on_worker(
-    function: Callable[[Plan, Any, Path], Any], text: str, code: str, key: Any, folder: Path
-) -> Any:
-    """Run a task; the recipe travels as text, a few hundred bytes."""
+    function: Callable[[Plan, Any, Path], Any],
+    text: str,
+    code: str,
+    keys: Sequence[Any],
+    folder: Path,
+) -> list[Any]:
+    """Run the first of some keys, and more for a second; return the results in order.
+
+    The recipe travels as text, a few hundred bytes.  An error is that of the first key: results
+    end before any other that fails.
+    """
+    from distributed import secede
+
     if code != code_digest():
         raise NtkspecError("a worker runs another version of ntkspec, numpy, numba or python-flint")
     if not folder.is_dir():
         raise NtkspecError(
             f"a worker cannot access {folder}; use a file system that all workers share"
         )
-    token = waiting_for_disk.set(_secede_once())
+    plan, end = _plan(text), time.monotonic() + SECONDS
+    runs: list[Future[Any]] = []
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for key in keys:
+            next_may_begin = threading.Event()
+            runs.append(threads.submit(_run, function, plan, key, folder, next_may_begin))
+            next_may_begin.wait()
+            if time.monotonic() > end or (runs[-1].done() and runs[-1].exception()):
+                break
+        if not all(run.done() for run in runs):
+            secede()  # the worker starts its next task while these wait for the disk
+    results = [runs[0].result()]
+    for run in runs[1:]:
+        if run.exception():
+            break
+        results.append(run.result())
+    return results
+
+
+def _run(
+    function: Callable[[Plan, Any, Path], Any],
+    plan: Plan,
+    key: Any,
+    folder: Path,
+    next_may_begin: threading.Event,
+) -> Any:
+    """Run one key; the next may begin when it waits for the disk."""
+    waiting_for_disk.set(next_may_begin.set)
     try:
-        return function(_plan(text), key, folder)
+        return function(plan, key, folder)
     finally:
-        waiting_for_disk.reset(token)
-
-
-def _secede_once() -> Callable[[], None]:
-    """Return a function; its first call allows the worker to start its next task."""
-    from distributed import secede
-
-    left = iter([secede])
-    return lambda: next(left, _nothing)()
-
-
-def _nothing() -> None:
-    """Do nothing."""
+        next_may_begin.set()

@@ -45,9 +45,9 @@ def test_a_sweep_goes_on_after_a_typo_and_not_after_a_formula(tmp_path, monkeypa
     (tmp_path / "r.toml").write_text(SMALL_TABLE)
     files = (tmp_path / "r.toml", tmp_path / "t.h5")
     assert run_shard(*files, "1/1").computed == 1
-    monkeypatch.setattr("ntkspec.sweeps.blocks.code_digest", lambda: typo)
+    monkeypatch.setattr("ntkspec.sweeps.stored.code_digest", lambda: typo)
     assert run_shard(*files, "1/1").reused == 1
-    monkeypatch.setattr("ntkspec.sweeps.blocks.code_digest", lambda: formula)
+    monkeypatch.setattr("ntkspec.sweeps.stored.code_digest", lambda: formula)
     with pytest.raises(NtkspecError, match=r"another version of the code.*--restart"):
         run_shard(*files, "1/1")
 

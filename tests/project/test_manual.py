@@ -259,9 +259,11 @@ def test_every_module_with_formulas_is_mapped():
     assert kernels - mapped <= {"kernels.cache", "kernels.sigma", "kernels.legendre"}
 
 
+MACHINE = {"processor": "P", "cores": 2, "python": "3", "date": "2026-01-02T", "commit": "c"}
+
+
 def a_benchmark(folder, name, *goals):
-    machine = {"processor": "P", "cores": 2, "python": "3", "date": "2026-01-02T", "commit": "c"}
-    document = {"name": name, "machine": machine, "rows": [{"n": 1}] * 100, "goals": goals}
+    document = {"name": name, "machine": MACHINE, "rows": [{"n": 1}] * 100, "goals": goals}
     (folder / f"{name}.json").write_text(json.dumps(document))
 
 
@@ -303,6 +305,22 @@ def test_the_kept_results_make_a_page():
     text = "\n".join(measured.tables(kept(measured.RESULTS)))
     assert "relative error everywhere" in text and "PyTorch over ours" in text
     assert (DOCS / "measured.rst").read_text().count(".. measured::") == 1
+
+
+def test_the_rows_of_the_engine_make_a_page(tmp_path):
+    cells = {"depth": 2, "bias": 0.1, "d = 2": "closed form: 1.5, 0.2; 1e-16"}
+    rows = [{"activation": name, **cells} for name in ("relu", "leaky_relu")]
+    document = {"machine": MACHINE, "goals": [a_goal("a", 0.5, True)], "rows": rows}
+    (tmp_path / "engine.json").write_text(json.dumps(document))
+    results = tmp_path / "results.json"
+    assert measured.keep(tmp_path, results) == ["engine"]
+    assert kept(results)["engine"]["rows"] == rows
+    assert len(results.read_text().splitlines()) < 12
+    text = "\n".join(measured.rows_table(kept(results), "engine"))
+    assert text.count(".. list-table::") == 3 and "leaky\\_relu" in text
+    assert text.count("closed form: 1.5, 0.2; 1e-16") == 2
+    assert next(measured.rows_table({}, "engine")) == "Not measured yet."
+    assert (DOCS / "engine.rst").read_text().count(".. measured:: engine") == 1
 
 
 def test_without_a_benchmark_nothing_is_kept(tmp_path):

@@ -241,7 +241,7 @@ def test_blocks_of_another_recipe_or_code_are_refused(
     smaller.write_text(RECIPE.replace("samples = 2", "samples = 1"))
     with pytest.raises(NtkspecError, match="another recipe"):
         run_sweep(smaller, out, at_hand)
-    monkeypatch.setattr("ntkspec.sweeps.blocks.code_digest", lambda: "of other code")
+    monkeypatch.setattr("ntkspec.sweeps.stored.code_digest", lambda: "of other code")
     with pytest.raises(NtkspecError, match="another version of the code"):
         run_sweep(recipe_file, out, at_hand)
 

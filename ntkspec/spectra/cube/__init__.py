@@ -11,6 +11,9 @@ __all__ = ["cube_routes"]
 
 def cube_routes() -> Iterator[Route]:
     """Yield the routes in the order in which they are tried; each is imported when needed."""
+    from ntkspec.spectra.cube import taylor
+
+    yield taylor.ROUTE
     from ntkspec.spectra.cube import series
 
     yield series.ROUTE

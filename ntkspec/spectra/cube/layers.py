@@ -82,5 +82,7 @@ def _takes_layers(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "a network without a series of its own"
 
 
-ZONAL = cube_route("sums over the cube", _takes_zonal, ZonalValues)
-LAYERS = cube_route("sums over the cube", _takes_layers, LayerValues)
+ZONAL = cube_route("sums over the cube", _takes_zonal, ZonalValues, "kernels of a user")
+LAYERS = cube_route(
+    "sums over the cube", _takes_layers, LayerValues, "all networks with Gaussian weights"
+)

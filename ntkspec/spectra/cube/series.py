@@ -104,4 +104,6 @@ def _absolute_moment(dim: int, n: int) -> arb:
         return (2 * total / arb(2) ** dim).upper()
 
 
-ROUTE = cube_route("positive series", takes_series, PowerSeries)
+ROUTE = cube_route(
+    "positive series", takes_series, PowerSeries, "one layer of tanh or sigmoid without bias"
+)

@@ -56,6 +56,7 @@ def cube_route(
     name: str,
     takes: Callable[[Source, Domain, Kernel], str | None],
     values: Callable[[Any, Kernel], Values],
+    serves: str,
 ) -> Route:
     """Make a route from a function that returns the values of a source's kernel."""
 
@@ -64,7 +65,7 @@ def cube_route(
     ) -> Eigenvalues:
         return _rounded(values(source, kernel), parity(source, kernel), domain.dim, degrees)
 
-    return Route(name, takes, eigenvalues)
+    return Route(name, takes, eigenvalues, serves=serves)
 
 
 def _rounded(values: Values, zeros: Parity, dim: int, degrees: NDArray[np.int64]) -> Eigenvalues:

@@ -73,4 +73,6 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return None
 
 
-ROUTE = radial_route("Gram matrix of Hermite coefficients", _takes, Gram)
+ROUTE = radial_route(
+    "Gram matrix of Hermite coefficients", _takes, Gram, "one smooth layer without bias"
+)

@@ -59,4 +59,9 @@ def _eigenvalues(
     return mantissa, exponent, error
 
 
-ROUTE = Route("sphere times a moment of the radius", _takes, _eigenvalues)
+ROUTE = Route(
+    "sphere times a moment of the radius",
+    _takes,
+    _eigenvalues,
+    serves="homogeneous activations without bias",
+)

@@ -135,4 +135,4 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "smooth layers"
 
 
-ROUTE = radial_route("Gauss rules in radius and angle", _takes, Layered)
+ROUTE = radial_route("Gauss rules in radius and angle", _takes, Layered, "smooth networks and elu")

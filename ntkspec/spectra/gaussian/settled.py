@@ -95,6 +95,7 @@ def radial_route(
     name: str,
     takes: Callable[[Source, Domain, Kernel], str | None],
     operators: Callable[[Network, int, Kernel, Effort], Operators],
+    serves: str,
 ) -> Route:
     """Make a route from a function that returns the operators of a network at an effort."""
 
@@ -109,7 +110,7 @@ def radial_route(
 
         return settled(make, parity(source, kernel), domain, degrees.tolist())
 
-    return Route(name, takes, eigenvalues)
+    return Route(name, takes, eigenvalues, serves=serves)
 
 
 @exclusive()

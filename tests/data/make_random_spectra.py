@@ -1,0 +1,202 @@
+"""Write random_spectra.csv: eigenvalues of random networks by routes that are not the engine's.
+
+The cases are drawn in families that share the activation and its variances, because then they
+share most of the work: depths 1 to 4, the three kernels, dimensions of 2 to 10 and log-uniform to
+10^6, degrees to 500.  Every fourth family of the second kind (`far`) has degrees to 4096.  Kinked
+networks, and networks of tanh and its like below dimension 33, are computed by
+`ntkspec.reference.balls`, the others by `tests/cauchy.py`; in every seventh family
+values that both can compute are computed by both, and must agree to 19 digits.
+
+Run `python tests/data/make_random_spectra.py [FAMILIES]`: families already in the file are kept.
+A group of cases that takes more than LIMIT seconds of processor time is written with an empty
+value: not done.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+import signal
+import sys
+import time
+from bisect import bisect
+from pathlib import Path
+from types import SimpleNamespace
+
+import mpmath
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cauchy import NotReached, cauchy_spectra, terms_needed
+
+from ntkspec.errors import NtkspecError
+from ntkspec.reference.balls import Case, reference_spectra
+
+PATH = Path(__file__).with_name("random_spectra.csv")
+FIELDS = (
+    "family", "activation", "slope", "power", "weight_variance", "bias_variance", "depth",
+    "trained", "kernel", "dim", "degree", "value", "method",
+)  # fmt: skip
+SEED = 15
+FAMILIES = 42
+#: Seconds of processor time for one group of a family.
+LIMIT = 25
+DIGITS = 20
+#: Terms, or degrees plus dimensions, where a new group begins.
+STEPS = (40, 150, 400, 1000, 3000)
+ENTIRE = ("erf", "gelu", "sin", "cos", "gaussian")
+POLES = ("tanh", "sigmoid", "silu", "softplus")
+KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
+#: One of each kind in turn, so that the first families cover all kinds.
+TURNS = (
+    "relu", "tanh", "gelu", "elu", "silu", "sin", "leaky_relu", "sigmoid", "erf", "abs", "softplus",
+    "cos", "step", "gaussian", "relu_power",
+)  # fmt: skip
+
+
+class TooLong(Exception):
+    """The time for a group is over."""
+
+
+def drawn(family: int):
+    """Return the network and cases with their degrees: [(Case, degree)]."""
+    rng = random.Random(f"{SEED}/{family}")
+    name = TURNS[family % len(TURNS)]
+    power = rng.choice((2, 2, 3)) if name == "relu_power" else None
+    network = SimpleNamespace(
+        activation=name,
+        slope=round(rng.uniform(-0.5, 0.9), 3) if name == "leaky_relu" else None,
+        power=power,
+        weight_variance=float(f"{math.exp(rng.uniform(math.log(0.1), math.log(9))):.4g}"),
+        bias_variance=rng.choice((0.0, float(f"{10 ** rng.uniform(-6, 1):.4g}"))),
+    )
+    far = family % 12 == 11 and name not in ("elu",)
+    top = 4096 if far else math.exp(rng.uniform(math.log(8), math.log(501)))
+    cases = set()
+    while len(cases) < (6 if far else 34 if family < 6 else 60):
+        near = rng.random() < 0.5
+        dim = (
+            rng.randint(2, 10) if near else round(math.exp(rng.uniform(math.log(2), math.log(1e6))))
+        )
+        degree = int(math.exp(rng.uniform(0, math.log(top + 1)))) - rng.choice((0, 1))
+        if far:
+            degree = rng.randint(501, 4096)
+        kernel = "nngp" if name == "step" else rng.choice(("nngp", "ntk", "ntk"))
+        trained = rng.choice(("all", "hidden")) if kernel == "ntk" else "hidden"
+        depth = rng.randint(1, 4) if power is None else rng.randint(1, 2)
+        cases.add((Case(dim, kernel, depth, trained), degree))
+    return network, sorted(cases)
+
+
+def groups(network, cases):
+    """Split the cases into those for either route, and these by the work that they need."""
+    parts = {}
+    for case, degree in cases:
+        terms = terms_needed(network, case.dim, degree)
+        name = network.activation
+        cauchy = name in ENTIRE or (case.dim > 32 if name in POLES else terms < 700)
+        work = bisect(STEPS, terms if cauchy else degree + case.dim)
+        parts.setdefault(("cauchy" if cauchy else "balls", work), []).append((case, degree))
+    for (method, _), group in sorted(parts.items()):
+        yield group, method
+
+
+def values(network, cases, method):
+    degrees = {}
+    for case, degree in cases:
+        degrees.setdefault(case.dim, []).append(degree)
+    degrees = {dim: sorted(set(ks)) for dim, ks in degrees.items()}
+    kinds = sorted({case for case, _ in cases})
+    if method == "balls":
+        found = reference_spectra(network, kinds, degrees, digits=DIGITS + 1)
+        rows = {
+            case: [mpmath.mpf(0) if x.is_zero else x.value for x in row]
+            for case, row in found.items()
+        }
+    else:
+        rows = cauchy_spectra(network, kinds, degrees, digits=DIGITS + 1)
+    return {(case, degree): rows[case][degrees[case.dim].index(degree)] for case, degree in cases}
+
+
+def limited(network, cases, method):
+    """Values, or None for all where the time is over or the route gives up."""
+
+    def stop(*_):
+        raise TooLong
+
+    signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
+    try:
+        return values(network, cases, method)
+    except (TooLong, NotReached, NtkspecError, MemoryError):
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def compared(network, cases, method, found, family):
+    """Compare a family's values with the other route's, where that one finishes."""
+    other = "cauchy" if method == "balls" else "balls"
+    again = limited(network, cases, other)
+    if again is None:
+        return method
+    for key, value in found.items():
+        if abs(again[key] - value) > abs(value) * mpmath.mpf(10) ** -19:
+            raise SystemExit(f"family {family}: the two routes differ at {key}")
+    return "balls and cauchy"
+
+
+def main(families: int) -> None:
+    """Append what is missing to the file."""
+    done = set()
+    if PATH.exists():
+        with PATH.open() as file:
+            done = {int(row["family"]) for row in csv.DictReader(file)}
+    for family in range(families):
+        if family in done:
+            continue
+        network, cases = drawn(family)
+        rows = []
+        for group, method in groups(network, cases):
+            start = time.process_time()
+            found = limited(network, group, method)
+            print(
+                family,
+                network.activation,
+                method,
+                len(group),
+                max(k for _, k in group),
+                f"{time.process_time() - start:.1f} s",
+                "done" if found else "not done",
+                flush=True,
+            )
+            if (
+                found is not None
+                and family % 7 == 2
+                and (method == "cauchy" or network.activation in POLES)
+            ):
+                method = compared(network, group, method, found, family)
+            for case, degree in group:
+                text = ""
+                if found is not None:
+                    with mpmath.workdps(DIGITS + 10):
+                        value = found[case, degree]
+                        text = (
+                            mpmath.nstr(value, DIGITS, min_fixed=0, max_fixed=0) if value else "0"
+                        )
+                rows.append((
+                    family, network.activation, network.slope, network.power,
+                    network.weight_variance, network.bias_variance, case.depth, case.trained,
+                    case.kernel, case.dim, degree, text, method if text else "not done",
+                ))  # fmt: skip
+        new = not PATH.exists()
+        with PATH.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(FIELDS)
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else FAMILIES)
