@@ -43,7 +43,6 @@ ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)
 LACKING = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
 DIGITS, DIGIT_COUNT = np.uint64(0x000FFFFFFFFFFFFF), np.uint64(52)
 WHOLE_BITS, WHOLE = np.uint64(0x4330000000000000), 2.0**52 + 1023.0
-SMALLEST_NORMAL, TO_NORMAL, WHOLE_UP = 2.0**-1022, 2.0**54, WHOLE + 54.0
 #: Where tanh is 1 to the last bit.
 FLAT, FLAT_32 = 20.0, np.float32(10.0)
 #: Arguments of exp, so that neither the result nor its power of two overflows or underflows.
@@ -190,13 +189,12 @@ def logistic(x):
 
 @njit(error_model="numpy", cache=True)
 def logarithm(x, power):
-    """log(x * 2**power) of a positive double to one unit in the last place.
+    """log(x * 2**power) of a positive normal double to one unit in the last place.
 
     x = 2**k m with sqrt(1/2) <= m < sqrt(2), and log(m) by fdlibm's reduction and polynomial.
     """
-    subnormal = x < SMALLEST_NORMAL
-    bits = bits_of(x * TO_NORMAL if subnormal else x) + LACKING
-    k = from_bits((bits >> DIGIT_COUNT) | WHOLE_BITS) - (WHOLE_UP if subnormal else WHOLE) + power
+    bits = bits_of(x) + LACKING
+    k = from_bits((bits >> DIGIT_COUNT) | WHOLE_BITS) - WHOLE + power
     f = from_bits((bits & DIGITS) + ROOT_HALF) - 1.0
     s = f / (2.0 + f)
     z = s * s

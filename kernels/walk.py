@@ -22,7 +22,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ntkspec.kernels.elementary import SMALLEST_NORMAL, logarithm
+from ntkspec.kernels.elementary import logarithm
 from ntkspec.kernels.scaled import fma
 
 STRIDE = 512
@@ -30,6 +30,7 @@ HALF_UP = 2.0**256
 DOWN = 2.0**-512
 #: Rows that are filled between two choices of scales, a multiple of 4.
 BAND = 16
+SMALLEST_NORMAL = 2.0**-1022
 
 
 @njit(cache=True)
