@@ -30,7 +30,7 @@ HALF_UP = 2.0**256
 DOWN = 2.0**-512
 #: Rows that are filled between two choices of scales, a multiple of 4.
 BAND = 16
-SMALLEST_NORMAL = 2.2250738585072014e-308
+SMALLEST_NORMAL = 2.0**-1022
 
 
 @njit(cache=True)
@@ -191,7 +191,7 @@ def finish(value, scale, count, out, log_out, column, first, paired):
         shift = STRIDE * scale[stop - 1]
         # Both factors are normal numbers; a value that needs more than their product is 0 or inf.
         half = min(max(shift, -1000), 1000)
-        one, two = math.ldexp(1.0, half), math.ldexp(1.0, min(max(shift - half, -1000), 1000))
+        one, two = relative(1.0, half), relative(1.0, min(max(shift - half, -1000), 1000))
         extra = float(shift)
         for n in range(np.uint64(begin), np.uint64(min(stop, paired))):
             at = to + n + n

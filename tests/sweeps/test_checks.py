@@ -7,11 +7,11 @@ from click.testing import CliRunner
 
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError
+from ntkspec.opening import open_table
 from ntkspec.sweeps import Local, Observer, Plan, checks, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.checks import CheckKey, choose_checks, with_checks
 from ntkspec.sweeps.estimate import check_seconds, checks_seconds
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables import open_table
 
 AXES = 'dims = "2:6"\ndegrees = "0:12"\n'
 NETWORKS = '[[networks]]\nactivation = "relu"\n[[networks]]\nactivation = "gelu"\ndepth = 2\n'

@@ -18,6 +18,7 @@ from table_numbers import datasets
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.records import read_record, record
+from ntkspec.opening import open_table
 from ntkspec.sweeps import Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import ensure_placed, read_block
 from ntkspec.sweeps.folder import RECIPE
@@ -31,7 +32,6 @@ from ntkspec.sweeps.target import (
     record_path,
     write_placed,
 )
-from ntkspec.tables import open_table
 
 #: Blocks of two chunks of 26 x 150, the last ones with fewer rows.
 TEXT = """
