@@ -5,7 +5,7 @@ import pytest
 
 from ntkspec import Network
 from ntkspec.domains import Sphere
-from ntkspec.spectra.endpoint import ROUTE, Endpoints
+from ntkspec.spectra.endpoint import ROUTE, Kinked, has_parts
 from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
 
@@ -38,8 +38,8 @@ def gap(one, other):
 @pytest.mark.parametrize(("network", "kernel"), NETWORKS)
 @pytest.mark.parametrize("dim", [2, 9])
 def test_rows_agree_with_balls(network, kernel, dim):
-    assert ROUTE.takes(network, Sphere(dim), kernel)
-    rows, degrees = Endpoints(network, kernel), np.arange(81)
+    assert ROUTE.takes(network, Sphere(dim), kernel) and has_parts(network, kernel)
+    rows, degrees = Kinked(network, kernel), np.arange(81)
     known = both_parities(BallSeeds.of_network(network, kernel), dim, degrees)
     assert gap(both_parities(rows, dim, degrees), known) <= rows.relative_error
     assert rows.relative_error < 1e-15
@@ -47,7 +47,7 @@ def test_rows_agree_with_balls(network, kernel, dim):
 
 @pytest.mark.parametrize(("network", "kernel"), NETWORKS)
 def test_columns_are_those_of_rows(network, kernel):
-    rows = Endpoints(network, kernel)
+    rows = Kinked(network, kernel)
     for degree in (0, 3, 40, 101):
         dims = np.array([3, 5, 7, 65, 1001])
         column = rows.column(degree, dims)
