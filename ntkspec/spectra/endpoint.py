@@ -299,14 +299,21 @@ def _exponent(value: arb) -> int:
 # --- the parts of a kernel -----------------------------------------------------------------------
 
 
+class _HopelessError(Exception):
+    """More coefficients will not help: the sums cancel, or b_n does not fall."""
+
+
 @lru_cache(maxsize=256)
 @exclusive()
 def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     """The parts of a kernel, or None if no accurate ones are found."""
     for count in COUNTS:
         for bits in BITS:
-            with working_precision(bits):
-                found = _attempt(network, kernel, count)
+            try:
+                with working_precision(bits):
+                    found = _attempt(network, kernel, count)
+            except _HopelessError:
+                return None
             if found is not None:
                 break
         else:
@@ -332,17 +339,21 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
     size = arb(2) ** -scale
     taylor = [a * size for a in taylor_at_zero(layers, count)]
     sign = -size if zeros.main == 1 else size
-    found = None
+    hopeless = 0
     for reach in REACHES:
         near, far = _sum(at_one, size, reach + order), _sum(beyond, sign, reach + order)
-        if layers.has_bias:
-            z = 1 + 2 * layers.bias / layers.weight
-            found = _with_rest((near, near), far, z, taylor, zeros, scale)
-        else:
-            both = _merged(near, far, 1.0), _merged(near, far, -1.0)
-            found = _with_rest(both, None, arb(1), taylor, zeros, scale)
+        z, ends = 1 + 2 * layers.bias / layers.weight, (near, near)
+        if not layers.has_bias:
+            ends = _merged(near, far, 1.0), _merged(near, far, -1.0)
+        try:
+            found = _with_rest(ends, far if layers.has_bias else None, z, taylor, zeros, scale)
+        except _HopelessError:
+            hopeless += 1
+            continue
         if found is None or found.relative_error < MOST_ERROR:
             break
+    if hopeless == len(REACHES):
+        raise _HopelessError
     return found
 
 
@@ -384,12 +395,14 @@ def _with_rest(
         cancelled[n] = float(((ends[n % 2][n][1] + beyond[n][1]) / whole).upper())
     worst = np.maximum.accumulate(ratio[::-1])[::-1]
     kept = int(np.argmax(worst <= NEGLIGIBLE)) if worst[-1] <= NEGLIGIBLE else count
-    if 2 * kept > count:
-        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf)
     steps = np.minimum(8.0 * np.arange(count) + 200.0, MOST_STEPS)
     # Beyond, powers of 1 - t and z + t cancel less and less: at most as 1 / n, until they do not.
-    rounding = 2.0 * (float((steps * cancelled).max()) + MOST_STEPS)
-    error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + PAIR * rounding
+    rounding = PAIR * 2.0 * (float((steps * cancelled).max()) + MOST_STEPS)
+    if rounding > MOST_ERROR - 3.0 * UNIT or worst[count // 2] > 1.0:
+        raise _HopelessError
+    if 2 * kept > count:
+        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf)
+    error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + rounding
     high, low = _pairs(rest[:kept])
     if far is not None:
         # Where few Taylor coefficients of the powers of z + t count, they join the b_n.
