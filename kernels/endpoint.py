@@ -12,9 +12,7 @@ from numba import njit
 
 from ntkspec.kernels.scaled import HUGE, TINY, dd_div, dd_mul, scaled_times, two_prod, two_sum
 
-#: A term below this fraction of the sum is left out, and its successors in higher degrees are.
-NEGLIGIBLE = 2.0**-130
-#: Terms that have fallen this far below the first are left out.
+#: Terms that have fallen this far below the first one are left out.
 FALLEN = 2.0**-450
 
 
@@ -69,11 +67,12 @@ def _weighted(ch, cl, mh, ml, count):
 
 
 @njit(cache=True)
-def endpoint_row(degrees, dim, powers, ch, cl, mh, ml, e, high, low, exponent):
+def endpoint_row(degrees, dim, powers, ch, cl, mh, ml, e, negligible, high, low, exponent):
     """Add sum_i c_i M_i(k) for increasing degrees k of one parity, M_i of (1 - t)^s_i.
 
     mh, ml: M_i at the first degree, over 2^e; overwritten by those of the last one.
-    M(k + 1) / M(k) = (k - s) / (k + s + d - 1).
+    M(k + 1) / M(k) = (k - s) / (k + s + d - 1).  The last terms are left out from the degree on
+    where they are below `negligible` times the sum.
     """
     count = powers.size
     k = degrees[0]
@@ -93,7 +92,7 @@ def endpoint_row(degrees, dim, powers, ch, cl, mh, ml, e, high, low, exponent):
                 count -= 1
             k += 2
         hi, lo = _weighted(ch, cl, mh, ml, count)
-        while count > 1 and abs(ch[count - 1] * mh[count - 1]) < NEGLIGIBLE * abs(hi):
+        while count > 1 and abs(ch[count - 1] * mh[count - 1]) < negligible * abs(hi):
             count -= 1
         add(high, low, exponent, at, hi, lo, e)
 
@@ -215,21 +214,28 @@ def _descend(degrees, dim, s, ch, cl, top, fh, fl, gh, gl, e, zh, zl, yh, yl, hi
 
 
 @njit(cache=True)
-def beyond_row(degrees, dim, first, ch, cl, top, fh, fl, ph, pl, e, zh, zl, yh, yl, high, low,
-               exponent):  # fmt: skip
+def beyond_row(degrees, dim, first, ch, cl, top, fh, fl, ph, pl, e, zh, zl, yh, yl, negligible,
+               high, low, exponent):  # fmt: skip
     """Add sum_i c_i f_k^(first + i) for increasing degrees k, f^(s) the eigenvalue of (z - t)^s.
 
     f, p: f^(first) and f^(first - 1) at the degree `top`, above all powers, over 2^e; y = z^2 - 1.
     All terms have one sign where k > s, downwards in k and upwards in s:
     (k-s-1) (k+s+d-1) f^(s+1) = (s+1) (s y f^(s-1) - (2s+d-1) z f^(s)).
+    Terms below `negligible` times the largest are left out in all degrees; down to the degree
+    `top` / r they grow by less than (2 r)^2 beside those before.
     """
+    grows = (2.0 * top / max(degrees[0], 1)) ** 2
+    largest = 0.0
     for i in range(ch.size):
         s = first + i
-        gh, gl = dd_mul(ph, pl, -s, 0.0)
-        _descend(
-            degrees, dim, s, ch[i], cl[i], top, fh, fl, gh, gl, e, zh, zl, yh, yl, high, low,
-            exponent,
-        )  # fmt: skip
+        size = abs(ch[i] * fh) * grows**i
+        largest = max(largest, abs(ch[i] * fh))
+        if size >= negligible * largest:
+            gh, gl = dd_mul(ph, pl, -s, 0.0)
+            _descend(
+                degrees, dim, s, ch[i], cl[i], top, fh, fl, gh, gl, e, zh, zl, yh, yl, high, low,
+                exponent,
+            )  # fmt: skip
         ah, al = dd_mul(yh, yl, ph, pl)
         ah, al = dd_mul(ah, al, s, 0.0)
         bh, bl = dd_mul(zh, zl, fh, fl)

@@ -25,7 +25,7 @@ Normalization = Literal["probability", "surface", "poster"]
 
 #: The largest dimension and degree that the accurate routes are tested for.
 MAX_DIM = 10**6
-MAX_DEGREE = 10**5
+MAX_DEGREE = 10**6
 
 
 def check_dim(dim: int) -> int:
@@ -45,7 +45,7 @@ def check_degrees(degrees: int | str | Iterable[int]) -> NDArray[np.int64]:
     Raises
     ------
     NtkspecError
-        When there are none, or one is not a whole number from 0 to 100000.
+        When there are none, or one is not a whole number from 0 to 1000000.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from ntkspec.parameters import as_whole, shown, whole_number
 __all__ = ["MOST", "parse_range", "range_length", "whole_numbers"]
 
 #: Largest number of values that are listed; plain ranges may be longer.
-MOST_LISTED = 10**6
+MOST_LISTED = 10**6 + 1
 #: Largest absolute value in a range; larger numbers would not fit into 64 bits.
 MOST = 2**63 - 1
 INTEGER = re.compile(r"\s*[+-]?[0-9]+(?:_[0-9]+)*\s*", re.ASCII)
@@ -143,8 +143,8 @@ def whole_numbers(
 ) -> NDArray[np.int64]:
     """Check that whole numbers lie within bounds, and return them as an array.
 
-    Ranges of more than a million values are refused without listing them, and iterables without a
-    length are read up to a million values.
+    Ranges of more than 1,000,001 values are refused without listing them, and iterables without a
+    length are read up to that number.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np
     Parameters
     ----------
     degrees : int or iterable of int
-        To 10**5, in any order.
+        To 10**6, in any order.
     dim : int
     t : array_like, any shape
         In [-1, 1].

@@ -57,11 +57,23 @@ def direct_eigenvalues(
         return _of_kernel(source, dim, degrees)
     last = int(degrees[-1])
     nodes = max(96 + int(0.6 * (last + dim)), (_band(dim, last) + 130) // 2)
+    if nodes > 2 * MOST_ANGLES:
+        raise NtkspecError(
+            f"degree = {last} at dim = {dim} needs a rule of {nodes} nodes for a function of "
+            f"doubles, and at most {2 * MOST_ANGLES} are computed; lower the degree or the "
+            "dimension, or give the function for flint or mpmath numbers"
+        )
     return _by_angles(source, dim, degrees, kernel, nodes)
 
 
 def _of_kernel(source: ZonalKernel, dim: int, degrees: NDArray[np.int64]) -> tuple[Array, Array]:
     """By the rule in t or in theta, whichever has the smaller bound."""
+    if degrees[-1] >= 2 * MOST_NODES:
+        raise NtkspecError(
+            f"degree = {degrees[-1]} is beyond the rules of {MOST_NODES} nodes for a function of "
+            f"doubles; give degrees below {2 * MOST_NODES}, or give the function for flint or "
+            "mpmath numbers"
+        )
     nodes = int(min(max(LEAST_NODES, int(degrees[-1]) + 500), MOST_NODES))
     result = funk_hecke(source.in_doubles, dim, degrees, nodes)
     value, bound = result.eigenvalues, result.absolute_error

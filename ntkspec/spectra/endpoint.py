@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from flint import arb, fmpq
@@ -33,11 +33,13 @@ from ntkspec.kernels import endpoint as kernels
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.by_rows import row_route
-from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.parity import Parity
+from ntkspec.spectra.parity import parity as parity_of
 from ntkspec.spectra.route import Source
-from ntkspec.spectra.rows import Scaled, normalized
+from ntkspec.spectra.rows import Rows, Scaled, normalized
+from ntkspec.spectra.seeds import BallSeeds
 
-__all__ = ["ROUTE", "Endpoints"]
+__all__ = ["ROUTE", "Kinked", "has_parts"]
 
 UNIT = 2.0**-53
 MOST_ERROR = 4.0 * UNIT
@@ -52,10 +54,17 @@ NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
 PAIR, MOST_STEPS = 2.0**-103, 8.0e6
 #: Most Taylor coefficients of the powers of z + t that are summed instead of their eigenvalues.
 MOST_SUMMED = 2048
+#: Deepest network, and largest correlation of sigma(u) and sigma(-u): close to 1, and in great
+#: depth, the kernel has singularities close to t = 1 and -z.
+MOST_DEPTH, MOST_OPPOSITE = 12, 0.9
 #: Most roots of 1 - t that a power series is in: of step, to depth 6.
 MOST_ROOTS = 32
 #: From this degree on the recurrences of the powers of z + t have terms of one sign.
 ABOVE = 64
+#: Degrees of the powers of z + t are computed down to this fraction of the highest at a time.
+OCTAVES = 4
+#: Fraction of a sum that is nothing, though the powers of 1 - t and z + t may cancel.
+UNSEEN = 2.0**-115
 
 Array = NDArray[np.float64]
 #: Double-doubles and exponents of 2.
@@ -81,17 +90,57 @@ class _Parts:
     scale: int
     relative_error: float
 
+    @property
+    def unseen(self) -> float:
+        """Fraction of a sum of powers of 1 - t that is nothing beside the eigenvalue."""
+        return 2.0**-80 if self.far is None else UNSEEN
 
-class Endpoints:
-    """Rows and columns of eigenvalues."""
 
+class Kinked:
+    """Rows and columns of eigenvalues, from the first that is asked for.
+
+    By ball seeds where no accurate parts of the kernel are found.
+    """
+
+    relative_error = MOST_ERROR
     walks = True
     degrees_alone = True
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
-        parts = _parts(network, kernel)
-        assert parts is not None
-        self._parts, self._parity = parts, parity(network, kernel)
+        self._network, self._kernel = network, kernel
+
+    @cached_property
+    def _rows(self) -> Rows:
+        parts = _parts(self._network, self._kernel)
+        if parts is None:
+            return BallSeeds.of_network(self._network, self._kernel)
+        return Endpoints(self._network, self._kernel, parts)
+
+    def isolated(self, parity: int) -> tuple[int, ...] | None:
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
+        return parity_of(self._network, self._kernel).isolated(parity)
+
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
+        """Announce the dimensions and degrees to come."""
+        self._rows.prepare(low, high, last, wanted)
+
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
+        """Scaled eigenvalues of increasing degrees of one parity."""
+        return self._rows.row(dim, degrees)
+
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
+        """Scaled eigenvalues of one degree in increasing dimensions of one parity."""
+        return self._rows.column(degree, dims)
+
+
+class Endpoints:
+    """Rows and columns from the parts of a kernel."""
+
+    walks = True
+    degrees_alone = True
+
+    def __init__(self, network: Network, kernel: Kernel, parts: _Parts) -> None:
+        self._parts, self._parity = parts, parity_of(network, kernel)
         self._ratio = network.bias_variance, network.weight_variance
         self.relative_error = parts.relative_error
 
@@ -111,7 +160,7 @@ class Endpoints:
             high, low, exponent = _starts(near.powers, int(degrees[0]), dim)
             kernels.endpoint_row(
                 degrees, dim, near.powers, near.high, near.low, high, low,
-                exponent + parts.scale, *out,
+                exponent + parts.scale, parts.unseen, *out,
             )  # fmt: skip
         self._beyond(dim, degrees, out)
         return self._finished(out, degrees)
@@ -141,23 +190,34 @@ class Endpoints:
         return normalized(high + low, exponent)
 
     def _beyond(self, dim: int, degrees: NDArray[np.int64], out: _Sums) -> None:
-        """Add the eigenvalues of the powers of z + t."""
+        """Add the eigenvalues of the powers of z + t, for some octaves of degrees at a time."""
         far = self._parts.far
         if far is None:
             return
         with working_precision(192):
             b = arb(self._ratio[0]) / arb(self._ratio[1])
-            z, s = 1 + 2 * b, _fraction(far.powers[0])
-            top = _last_degree(s, z, dim, int(degrees[0]), int(degrees[-1]))
-            if top < degrees[0]:
-                return
-            values = [_eigenvalue(power, z, dim, top) for power in (s, s - 1)]
-            high, low, exponent = _scaled_pairs(values)
-            pairs = _pair(z), _pair(4 * b * (1 + b))
+            z, square = 1 + 2 * b, 4 * b * (1 + b)
+            first, last = int(degrees[0]), int(degrees[-1])
+            top = _last_degree(_fraction(far.powers[0]), z, dim, first, last)
+            while top >= first:
+                low = top // OCTAVES if top // OCTAVES >= ABOVE else 0
+                at = slice(*np.searchsorted(degrees, (low, top + 1)))
+                if at.start < at.stop:
+                    mine = out[0][at], out[1][at], out[2][at]
+                    self._add_beyond(far, dim, degrees[at], top, (z, square), mine)
+                top = low - 1
+
+    def _add_beyond(
+        self, far: _Sum, dim: int, degrees: NDArray[np.int64], top: int, z: tuple[arb, arb],
+        out: _Sums,
+    ) -> None:  # fmt: skip
+        s = _fraction(far.powers[0])
+        values = [_eigenvalue(power, z[0], dim, top) for power in (s, s - 1)]
+        high, low, exponent = _scaled_pairs(values)
         sign = -1.0 if degrees[0] % 2 else 1.0
         kernels.beyond_row(
             degrees, dim, far.powers[0], sign * far.high, sign * far.low, top, high[0], low[0],
-            high[1], low[1], exponent + self._parts.scale, *pairs[0], *pairs[1], *out,
+            high[1], low[1], exponent + self._parts.scale, *_pair(z[0]), *_pair(z[1]), UNSEEN, *out,
         )  # fmt: skip
 
 
@@ -239,16 +299,21 @@ def _exponent(value: arb) -> int:
 # --- the parts of a kernel -----------------------------------------------------------------------
 
 
+class _HopelessError(Exception):
+    """More coefficients will not help: the sums cancel, or b_n does not fall."""
+
+
 @lru_cache(maxsize=256)
 @exclusive()
 def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     """The parts of a kernel, or None if no accurate ones are found."""
-    if parity(network, kernel).last is not None:
-        return None
     for count in COUNTS:
         for bits in BITS:
-            with working_precision(bits):
-                found = _attempt(network, kernel, count)
+            try:
+                with working_precision(bits):
+                    found = _attempt(network, kernel, count)
+            except _HopelessError:
+                return None
             if found is not None:
                 break
         else:
@@ -263,7 +328,7 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
 
     The error is infinite if the number of coefficients does not suffice.
     """
-    layers, zeros = Layers(network, kernel), parity(network, kernel)
+    layers, zeros = Layers(network, kernel), parity_of(network, kernel)
     order = network.sigma.singularity.order
     at_one = powers_at_one(layers, root_at_one(network), REACHES[0] + order)
     even = network.sigma.symmetry == "even"
@@ -274,17 +339,21 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
     size = arb(2) ** -scale
     taylor = [a * size for a in taylor_at_zero(layers, count)]
     sign = -size if zeros.main == 1 else size
-    found = None
+    hopeless = 0
     for reach in REACHES:
         near, far = _sum(at_one, size, reach + order), _sum(beyond, sign, reach + order)
-        if layers.has_bias:
-            z = 1 + 2 * layers.bias / layers.weight
-            found = _with_rest((near, near), far, z, taylor, zeros, scale)
-        else:
-            both = _merged(near, far, 1.0), _merged(near, far, -1.0)
-            found = _with_rest(both, None, arb(1), taylor, zeros, scale)
+        z, ends = 1 + 2 * layers.bias / layers.weight, (near, near)
+        if not layers.has_bias:
+            ends = _merged(near, far, 1.0), _merged(near, far, -1.0)
+        try:
+            found = _with_rest(ends, far if layers.has_bias else None, z, taylor, zeros, scale)
+        except _HopelessError:
+            hopeless += 1
+            continue
         if found is None or found.relative_error < MOST_ERROR:
             break
+    if hopeless == len(REACHES):
+        raise _HopelessError
     return found
 
 
@@ -326,12 +395,14 @@ def _with_rest(
         cancelled[n] = float(((ends[n % 2][n][1] + beyond[n][1]) / whole).upper())
     worst = np.maximum.accumulate(ratio[::-1])[::-1]
     kept = int(np.argmax(worst <= NEGLIGIBLE)) if worst[-1] <= NEGLIGIBLE else count
-    if 2 * kept > count:
-        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf)
     steps = np.minimum(8.0 * np.arange(count) + 200.0, MOST_STEPS)
     # Beyond, powers of 1 - t and z + t cancel less and less: at most as 1 / n, until they do not.
-    rounding = 2.0 * (float((steps * cancelled).max()) + MOST_STEPS)
-    error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + PAIR * rounding
+    rounding = PAIR * 2.0 * (float((steps * cancelled).max()) + MOST_STEPS)
+    if rounding > MOST_ERROR - 3.0 * UNIT or worst[count // 2] > 1.0:
+        raise _HopelessError
+    if 2 * kept > count:
+        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf)
+    error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + rounding
     high, low = _pairs(rest[:kept])
     if far is not None:
         # Where few Taylor coefficients of the powers of z + t count, they join the b_n.
@@ -366,14 +437,24 @@ def _ball(pair: Sequence[float]) -> arb:
     return arb(pair[0]) + arb(pair[1])
 
 
+def has_parts(network: Network, kernel: Kernel) -> bool:
+    """Whether a network's spectrum is computed from the parts of its kernel."""
+    return _parts(network, kernel) is not None
+
+
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
+    """By what costs no time, as the plan of a sweep asks for each of its networks."""
     if not isinstance(source, Network) or source.weights != "gaussian" or source.sigma.user:
         return None
-    if source.sigma.singularity.kind != "kink" or root_at_one(source) > MOST_ROOTS:
+    if source.sigma.singularity.kind != "kink" or parity_of(source, kernel).last is not None:
         return None
-    if _parts(source, kernel) is None:
+    if source.depth > MOST_DEPTH or root_at_one(source) > MOST_ROOTS:
         return None
+    if source.depth > 1 and source.sigma.homogeneous and source.sigma.symmetry is None:
+        _, right, left = source.sigma.homogeneous
+        if 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left):
+            return None
     return "a kink at 0"
 
 
-ROUTE = row_route("endpoint series", _takes, Endpoints)
+ROUTE = row_route("endpoint series", _takes, Kinked)

@@ -118,11 +118,15 @@ class PositiveSeries:
 def _more(count: int, degree: int) -> int:
     """Twice as many coefficients."""
     if 2 * count > MOST_COEFFICIENTS:
-        raise NtkspecError(
-            f"degree = {degree} needs more than {MOST_COEFFICIENTS} coefficients at this "
-            "weight_variance; lower the degree or the weight_variance"
-        )
+        raise _too_many(degree)
     return 2 * count
+
+
+def _too_many(degree: int) -> NtkspecError:
+    return NtkspecError(
+        f"degree = {degree} needs more than {MOST_COEFFICIENTS} coefficients at this "
+        "weight_variance; lower the degree or the weight_variance"
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -130,6 +134,9 @@ def _coefficients_needed(
     variance: float, amplitude: float, dual: float, tangent: float, dim: int, degree: int
 ) -> int:
     """Number of coefficients that the eigenvalue of an odd degree needs."""
+    # The largest term is near n = (degree^2 / rate)^(2/3), rate = pi / sqrt(q).
+    if (degree * degree * math.sqrt(variance) / math.pi) ** (2 / 3) > 2 * MOST_COEFFICIENTS:
+        raise _too_many(degree)
     row: Callable[..., int] = series.row
     degrees, out = np.array([degree]), (np.empty(1), np.empty(1, np.int64))
     count = max(FIRST, degree)

@@ -26,9 +26,11 @@ def refused(call, *arguments, **options):
     "parameters, dim, degree, cause, size",
     [
         # lambda_2 is 2e-11: the dimension makes the number of nodes.
-        (dict(activation="relu", depth=2), 10**5, 2, "nodes", 100002),
-        (dict(activation="leaky_relu", depth=3, bias_variance=1.0), 90_000, 1, "nodes", 90001),
-        (dict(activation="relu", depth=2), 3, 10**5, "nodes", 100003),
+        (dict(activation="leaky_relu", depth=2, slope=0.99), 10**5, 2, "nodes", 100002),
+        (dict(activation="relu", depth=50, bias_variance=1.0), 90_000, 1, "nodes", 90001),
+        (dict(activation="leaky_relu", depth=2, slope=0.99), 3, 10**6, "nodes", 1000003),
+        (dict(activation="tanh"), 3, 999_999, "coefficients", 999_999),
+        (dict(activation="sigmoid"), 2, 999_999, "coefficients", 999_999),
         (dict(activation="erf", depth=2), 3, 99_999, "bits", 99_999),
         (dict(activation="gelu", depth=2), 3, 20_000, "bits", 20_000),
     ],

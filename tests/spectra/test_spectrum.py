@@ -1,6 +1,7 @@
 """Spectra: well-known values, invariants, normalizations, bad input."""
 
 import math
+import time
 from fractions import Fraction
 
 import mpmath
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from problems import POSTER
 
-from ntkspec.domains import multiplicity
+from ntkspec.domains import Sphere, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues, spectrum
@@ -168,6 +169,20 @@ def test_the_largest_degree_and_dimension(name):
         value = spectrum(name, dim, [degree, degree - 1])
         finite = np.isfinite(value.log_eigenvalues)
         assert finite.any() and value.relative_error.max() <= 1e-13
+
+
+@pytest.mark.parametrize("network", [Network("relu"), Network("relu", depth=3, bias_variance=0.1)])
+def test_a_million_degrees(network):
+    """Of any dimension, in a second; the last by itself is the same."""
+    for dim in (3, 10**6):
+        started = time.process_time()
+        value = spectrum(network, dim, range(10**6 + 1))
+        assert time.process_time() - started < 2.0
+        assert value.relative_error.max() <= 2e-15
+        last = spectrum(network, dim, [10**6]).log_eigenvalues[0]
+        assert value.log_eigenvalues[-1] == pytest.approx(last, rel=1e-15)
+    assert multiplicity(3, [10**6])[0] == 2 * 10**6 + 1
+    assert Sphere(4).log_multiplicity([10**6])[0] == pytest.approx(2 * np.log(10**6 + 1))
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,11 @@ def test_many_networks_take_no_time():
 
 
 def test_long_ranges_take_no_time():
-    text = f'dims = "2:1000001"\ndegrees = "0:100001"\n{NETWORK}'
+    text = f'dims = "2:1000001"\ndegrees = "0:1000001"\n{NETWORK}'
     started = time.process_time()
     recipe = parse_recipe(text)
     assert time.process_time() - started < 0.1
-    assert (recipe.dims.size, recipe.degrees.size) == (999_999, 100_001)
+    assert (recipe.dims.size, recipe.degrees.size) == (999_999, 1_000_001)
 
 
 def test_the_digest_is_of_what_the_recipe_means():
@@ -149,8 +149,8 @@ def test_the_cluster_table():
         ('dims = "2:40"', f"dims = {10**30}", 2, ["dims", "1000000"]),
         ('dims = "2:40"', 'dimms = "2:40"', 2, ["dimms", "dims"]),
         ('degrees = "0:120"', "", None, ["has no degrees; write"]),
-        ('degrees = "0:120"', 'degrees = "0:200000"', 3, ["degrees", "199999"]),
-        ('degrees = "0:120"', f'degrees = "0:{10**30}"', 3, ["degrees", "100000"]),
+        ('degrees = "0:120"', 'degrees = "0:2000000"', 3, ["degrees", "1999999"]),
+        ('degrees = "0:120"', f'degrees = "0:{10**30}"', 3, ["degrees", "1000000"]),
         ('degrees = "0:120"', 'degrees = ["0:3",\n"0:9:*2"]', 4, ["degrees", "a >= 1"]),
         ("dims", "name = 3\ndims", 2, ["name", "3"]),
         ("= 1000", "= 0", 4, ["block_eigenvalues", "0"]),

@@ -207,7 +207,7 @@ def test_slices_of_ten_gigabytes_take_little_memory(tmp_path, layout):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("dim", 10**6 + 1), ("dim", 2**53), ("degree", 10**5 + 1), ("degree", 2**53 - 1)],
+    [("dim", 10**6 + 1), ("dim", 2**53), ("degree", 10**6 + 1), ("degree", 2**53 - 1)],
 )
 def test_an_axis_beyond_what_recipes_allow(path, tmp_path, name, value):
     shutil.copy(path, tmp_path / "t.h5")
