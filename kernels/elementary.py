@@ -1,8 +1,8 @@
-"""exp, tanh and the logistic function in a form that the compiler can vectorize.
+"""exp, log, tanh and the logistic function in a form that the compiler can vectorize.
 
 Branches are selections, and a power of two is made of the bits of a sum, so that loops which call
 these functions become vector loops; the library's functions are called one number at a time.  All
-take float64 or float32 and keep to it.
+but the logarithm take float64 or float32 and keep to it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,19 @@ EXP = (
 EXP_32 = tuple(
     np.float32(c) for c in (0.0013926184, 0.008363179, 0.041666556, 0.16666576, 0.5)
 )  # fmt: skip
+#: ln 2 as the sum of two numbers, of which the first has 33 bits, and the coefficients of
+#: log((1 + s)/(1 - s)) = 2s + s R(s^2) (fdlibm e_log.c).
+LOG_HI, LOG_LO = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+LOG_ODD = (
+    1.479819860511658591e-01, 1.818357216161805012e-01, 2.857142874366239149e-01,
+    6.666666666666735130e-01,
+)  # fmt: skip
+LOG_EVEN = (1.531383769920937332e-01, 2.222219843214978396e-01, 3.999999999940941908e-01)
+#: Bits of sqrt(1/2) and what they lack to those of 1; those of the digits; those of 2**52.
+ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)
+LACKING = np.uint64(0x3FF0000000000000 - 0x3FE6A09E667F3BCD)
+DIGITS, DIGIT_COUNT = np.uint64(0x000FFFFFFFFFFFFF), np.uint64(52)
+WHOLE_BITS, WHOLE = np.uint64(0x4330000000000000), 2.0**52 + 1023.0
 #: Where tanh is 1 to the last bit.
 FLAT, FLAT_32 = 20.0, np.float32(10.0)
 #: Arguments of exp, so that neither the result nor its power of two overflows or underflows.
@@ -80,6 +93,26 @@ def power_of_two(typingctx, shifted):
         return builder.bitcast(bits, ir.DoubleType() if double else ir.FloatType())
 
     return shifted(shifted), codegen
+
+
+@intrinsic
+def bits_of(typingctx, x):
+    """The bits of a double as a whole number."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
+
+
+@intrinsic
+def from_bits(typingctx, bits):
+    """The double with these bits."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.uint64), codegen
 
 
 def exp_parts(y):
@@ -152,3 +185,20 @@ def logistic(x):
     """1 / (1 + exp(-x))."""
     one = type(x)(1)
     return one / (one + exp(-x))
+
+
+@njit(error_model="numpy", cache=True)
+def logarithm(x, power):
+    """log(x * 2**power) of a positive normal double to one unit in the last place.
+
+    x = 2**k m with sqrt(1/2) <= m < sqrt(2), and log(m) by fdlibm's reduction and polynomial.
+    """
+    bits = bits_of(x) + LACKING
+    k = from_bits((bits >> DIGIT_COUNT) | WHOLE_BITS) - WHOLE + power
+    f = from_bits((bits & DIGITS) + ROOT_HALF) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    r = fused(z, polynomial(LOG_ODD, w), w * polynomial(LOG_EVEN, w))
+    half = 0.5 * f * f
+    return fused(k, LOG_HI, f - (half - fused(s, half + r, k * LOG_LO)))

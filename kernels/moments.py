@@ -57,30 +57,41 @@ def _log_shape(x, n):
     return n * (log1pmx(x) - 0.5 * x * x)
 
 
+@njit(cache=True, inline="always")
+def _kernel(x, double):
+    """e^x / (2 sinh x), and for the double pole e^x cosh(x) / (2 sinh^2(x)), for x > 0."""
+    below = _one_minus_exp(2.0 * x)
+    return (2.0 - below) / (below * below) if double else 1.0 / below
+
+
 @njit(cache=True)
-def _anchored(n, b, peak, scale):
+def _anchored(n, b, peak, scale, double):
     """Int_0^inf s^n e^(-s^2/2) / sinh(b s) ds over e^(scale - b peak), nodes at multiples of h."""
     root = math.sqrt(n)
-    h = 0.3 * min(1.0, 0.5 * math.pi / b)
+    rest = -fma(root, root, -float(n)) / (2.0 * root)
+    # The nearest pole, at s = i pi / b, adds e^(-2 pi^2 / (b h)) times some 1 / h if double.
+    h = (0.25 if double else 0.3) * min(1.0, 0.5 * math.pi / b)
     first = max(1, int(peak / h))
     total = 0.0
     for step in (1, -1):
         j = first if step == 1 else first - 1
         while j > 0:
             s = j * h
-            exponent = _log_shape((s - root) / root, n) - scale - b * (s - peak)
-            term = math.exp(exponent) / _one_minus_exp(2.0 * b * s)
+            exponent = _log_shape(((s - root) - rest) / root, n) - scale - b * (s - peak)
+            term = math.exp(exponent) * _kernel(b * s, double)
             total += term
             j += step
             if term <= NEGLIGIBLE * total:
                 break
     if n == 1:  # the node at 0: s / sinh(b s) -> 1 / b, half weight
         total += 0.25 * math.exp(b * peak + 0.5 - scale) / b
+    if n == 2 and double:  # s^2 cosh(b s) / sinh^2(b s) -> 1 / b^2
+        total += 0.125 * math.exp(b * peak + 1.0 - scale) / (b * b)
     return 2.0 * h * total
 
 
 @njit(cache=True)
-def _centred(n, b, shift, scale):
+def _centred(n, b, shift, scale, double):
     """The same for large n, nodes around the peak at sqrt(n) + shift."""
     root = math.sqrt(n)
     peak = root + shift
@@ -90,7 +101,7 @@ def _centred(n, b, shift, scale):
         j = 0 if step == 1 else -1
         while peak + j * h > 0.0:
             exponent = _log_shape((shift + j * h) / root, n) - scale - b * (j * h)
-            term = math.exp(exponent) / _one_minus_exp(2.0 * b * (peak + j * h))
+            term = math.exp(exponent) * _kernel(b * (peak + j * h), double)
             total += term
             j += step
             if term <= NEGLIGIBLE * total:
@@ -99,15 +110,17 @@ def _centred(n, b, shift, scale):
 
 
 @njit(cache=True)
-def tanh_moment(n, variance):
-    """|E[tanh(sqrt(q) Z) He_n(Z)]| / sqrt(n!) for odd n, q = variance, as mantissa and exponent.
+def hermite_moment(n, variance, low, double):
+    """|E[sigma(sqrt(q) Z) He_n(Z)]| / sqrt(n!) as mantissa and exponent, q = variance + low.
 
-    q^(-1/2) (n!)^(-1/2) int_0^inf s^n e^(-s^2/2) / sinh(b s) ds with b = pi / (2 sqrt q): the
-    Fourier transform of tanh against that of the Gaussian.  The trapezoid rule converges
-    geometrically: the integrand is analytic in a strip, even for odd n, and of one sign.
+    Of tanh, for odd n: q^(-1/2) (n!)^(-1/2) int_0^inf s^n e^(-s^2/2) / sinh(b s) ds with
+    b = pi / (2 sqrt q), the Fourier transform of tanh against that of the Gaussian; and of
+    x tanh(x) / sqrt(q) for even n (`double`), with b cosh(b s) / sinh^2(b s) in its place.  The
+    trapezoid rule converges geometrically: the integrand is analytic in a strip, even, and of one
+    sign.
     """
     rh = math.sqrt(variance)
-    rl = -fma(rh, rh, -variance) / (2.0 * rh)
+    rl = (low - fma(rh, rh, -variance)) / (2.0 * rh)
     # b = (pi/2) / sqrt(q) as a double-double
     bh = PI_2_HI / rh
     bl = (-fma(bh, rh, -PI_2_HI) - bh * rl + PI_2_LO) / rh
@@ -118,21 +131,22 @@ def tanh_moment(n, variance):
     scale = _log_shape(shift / root, float(n))
     if n < SMALL:
         peak = root + shift
-        integral = _anchored(n, bh, peak, scale)
+        integral = _anchored(n, bh, peak, scale, double)
         ph, pl = dd_mul(bh, bl, peak, 0.0)
     else:
-        integral = _centred(n, bh, shift, scale)
+        integral = _centred(n, bh, shift, scale, double)
         rest = -fma(root, root, -float(n)) / (2.0 * root)
         sh, sl = two_sum(root, shift)
         ph, pl = dd_mul(bh, bl, sh, sl + rest)
     # exp(scale - b peak), taken out of the integral
     ph, e = two_sum(ph, -scale)
     m, exponent = exp_scaled(-ph, -(pl + e))
-    return normalized(m * integral * stirling_root(n) / rh, exponent)
+    factor = bh if double else 1.0
+    return normalized(m * integral * stirling_root(n) * factor / rh, exponent)
 
 
 @njit(cache=True)
-def tanh_moments(first, variance, mantissa, exponent):
-    """Fill `tanh_moment` for n = first, first + 2, ... (first odd) into the arrays."""
+def hermite_moments(first, variance, low, double, mantissa, exponent):
+    """Fill `hermite_moment` for n = first, first + 2, ... into the arrays."""
     for i in range(mantissa.size):
-        mantissa[i], exponent[i] = tanh_moment(first + 2 * i, variance)
+        mantissa[i], exponent[i] = hermite_moment(first + 2 * i, variance, low, double)

@@ -8,6 +8,8 @@ follows the largest terms as k grows.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -16,12 +18,17 @@ from ntkspec.kernels.scaled import dd_div, fma, normalized, scaled_times, two_su
 NEGLIGIBLE = 2.0**-58
 RUN = 64  # degrees or dimensions that share one set of terms
 CHUNK = 128
+#: Bits by which the largest terms of a run of degrees or dimensions may differ at its start.
+REACH = 700.0
 
 
 @njit(cache=True)
 def ratios(mantissa, exponent, high, low):
-    """a_(i+1) / a_i as double-doubles, for scaled a_i > 0."""
+    """a_(i+1) / a_i as double-doubles, for scaled a_i > 0; 0 where a_i = 0."""
     for i in range(mantissa.size - 1):
+        if mantissa[i] == 0.0:
+            high[i] = low[i] = 0.0
+            continue
         h, e = dd_div(mantissa[i + 1], 0.0, mantissa[i], 0.0)
         scale = 2.0 ** (exponent[i + 1] - exponent[i])
         high[i] = h * scale
@@ -301,3 +308,164 @@ def _raise_dim(k, m, parity, dim, rho, wh, wl, we):
     """The largest term in dimension dim + 2, from that in dimension dim."""
     wh, wl, we = scaled_times(wh, wl, we, float(dim), 2.0 * k + 2.0 * m + dim)
     return _climb(k, m, parity, dim + 2, rho, wh, wl, we)
+
+
+# --- any positive coefficients -------------------------------------------------------------------
+
+
+@njit(cache=True)
+def _log2(mantissa, exponent):
+    """Logarithms to base 2 of scaled numbers."""
+    out = np.full(mantissa.size, -np.inf)
+    for i in range(mantissa.size):
+        if mantissa[i] > 0.0:
+            out[i] = math.log2(mantissa[i]) + exponent[i]
+    return out
+
+
+@njit(cache=True)
+def _log2_tables(parity, dim, la, size):
+    """The parts of log2 of a_n w(k, m) that depend on n, on m, and on k + m, to about 1e-9."""
+    by_power = np.empty(la.size)
+    total, n = 0.0, 0
+    for i in range(la.size):
+        while n < parity + 2 * i:
+            n += 1
+            total += math.log2(n) - 1.0
+        by_power[i] = la[i] + total
+    by_m = np.zeros(la.size + 1)
+    for m in range(1, la.size + 1):
+        by_m[m] = by_m[m - 1] + math.log2(m)
+    by_sum = np.zeros(size)
+    for j in range(1, size):
+        by_sum[j] = by_sum[j - 1] + math.log2(0.5 * dim + j - 1.0)
+    return by_power, by_m, by_sum
+
+
+@njit(cache=True)
+def _window(k, parity, by_power, by_m, by_sum, bits):
+    """First and last power that count, and the largest term, of a degree: indices and log2."""
+    start = (k - parity) // 2
+    top, peak = -np.inf, start
+    for i in range(start, by_power.size):
+        x = by_power[i] - by_m[i - start] - by_sum[k + i - start]
+        if x > top:
+            top, peak = x, i
+    low, high = start, by_power.size - 1
+    while by_power[high] - by_m[high - start] - by_sum[k + high - start] < top - bits:
+        high -= 1
+    while by_power[low] - by_m[low - start] - by_sum[k + low - start] < top - bits:
+        low += 1
+    return low, peak, high, top
+
+
+@njit(cache=True, inline="always")
+def _moved(k, m, goal, dim, wh, wl, we):
+    """W(k, goal) from w(k, m)."""
+    while m < goal:
+        numerator, denominator = _above(k, m, dim)
+        wh, wl, we = scaled_times(wh, wl, we, numerator, denominator)
+        m += 1
+    while m > goal:
+        numerator, denominator = _above(k, m - 1, dim)
+        wh, wl, we = scaled_times(wh, wl, we, denominator, numerator)
+        m -= 1
+    return wh, wl, we
+
+
+@njit(cache=True)
+def any_row(degrees, parity, dim, am, ae, rho_high, rho_low, bits, mantissa, exponent):
+    """`row` for any a_n > 0; terms below 2^-bits of a degree's largest are left out."""
+    la = _log2(am, ae)
+    last = degrees[-1]
+    by_power, by_m, by_sum = _log2_tables(parity, dim, la, last + am.size + 2)
+    k, m = parity, 0
+    wh, wl, we = 1.0, 0.0, np.int64(0)
+    if parity == 1:
+        wh, wl = dd_div(1.0, 0.0, float(dim), 0.0)
+    at = 0
+    while at < degrees.size:
+        first = degrees[at]
+        low, peak, high, top = _window(first, parity, by_power, by_m, by_sum, bits)
+        count = 1
+        while (
+            count < RUN and at + count < degrees.size and degrees[at + count] == first + 2 * count
+        ):
+            degree = degrees[at + count]
+            i, j, h, _ = _window(degree, parity, by_power, by_m, by_sum, bits)
+            start = (first - parity) // 2
+            if by_power[j] - by_m[j - start] - by_sum[first + j - start] < top - REACH:
+                break
+            low, high = min(low, i), max(high, h)
+            count += 1
+        while k < first:
+            # By the same power where there is one, so that the path is short.
+            if m > 0:
+                wh, wl, we = scaled_times(wh, wl, we, 2.0 * m, 2.0 * k + 2.0 * m + dim)
+                m -= 1
+            else:
+                n = float(k)
+                wh, wl, we = scaled_times(
+                    wh, wl, we, (n + 1.0) * (n + 2.0), (2.0 * n + dim) * (2.0 * n + 2.0 + dim)
+                )
+            k += 2
+        start = (k - parity) // 2
+        wh, wl, we = _moved(k, m, peak - start, dim, wh, wl, we)
+        m = peak - start
+        done = slice(at, at + count)
+        _sums(
+            k, m, low - start, high - start, parity, dim, am, ae, rho_high, rho_low, wh, we,
+            2.0 * (low - start), 1, mantissa[done], exponent[done],
+        )  # fmt: skip
+        at += count
+
+
+@njit(cache=True)
+def any_column(degree, parity, dims, am, ae, rho_high, rho_low, bits, mantissa, exponent):
+    """`column` for any a_n > 0, as `any_row`."""
+    la = _log2(am, ae)
+    k, start = degree, (degree - parity) // 2
+    at, m, dim = 0, 0, dims[0]
+    wh, wl, we = 1.0, 0.0, np.int64(0)
+    for j in range(k):  # w(k, 0) = k! Gamma(d/2) / (2^k Gamma(k + d/2))
+        wh, wl, we = scaled_times(wh, wl, we, j + 1.0, 2.0 * j + dim)
+    while at < dims.size:
+        count = 1
+        while count < RUN and at + count < dims.size and dims[at + count] == dims[at] + 2 * count:
+            count += 1
+        by_power, by_m, by_sum = _log2_tables(parity, dims[at], la, k + am.size + 2)
+        low, peak, high, top = _window(k, parity, by_power, by_m, by_sum, bits)
+        while True:
+            end = dims[at + count - 1]
+            by_power, by_m, by_sum = _log2_tables(parity, end, la, k + am.size + 2)
+            i, j, h, _ = _window(k, parity, by_power, by_m, by_sum, bits)
+            by_power, by_m, by_sum = _log2_tables(parity, dims[at], la, k + am.size + 2)
+            x = by_power[j] - by_m[j - start] - by_sum[k + j - start]
+            if count == 1 or x >= top - REACH:
+                break
+            count = count // 2
+        low, high = min(low, i), max(high, h)
+        while dim < dims[at]:
+            wh, wl, we = scaled_times(wh, wl, we, float(dim), 2.0 * k + 2.0 * m + dim)
+            dim += 2
+        wh, wl, we = _moved(k, m, peak - start, dim, wh, wl, we)
+        m = peak - start
+        done = slice(at, at + count)
+        _sums(
+            k, m, low - start, high - start, parity, dim, am, ae, rho_high, rho_low, wh, we,
+            float(dim), 0, mantissa[done], exponent[done],
+        )  # fmt: skip
+        at += count
+
+
+@njit(cache=True)
+def log_weights(degrees, dim, power, out):
+    """Natural logarithms of w(k, n) at n = power or power + 1, whichever has the parity of k."""
+    for i in range(degrees.size):
+        k = degrees[i]
+        n = power + (power + k) % 2
+        m = (n - k) // 2
+        out[i] = (
+            math.lgamma(n + 1.0) + math.lgamma(0.5 * dim) - n * math.log(2.0)
+            - math.lgamma(m + 1.0) - math.lgamma(k + m + 0.5 * dim)
+        )  # fmt: skip

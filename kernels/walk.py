@@ -1,122 +1,214 @@
 """The dimension walk: lambda_k^(d) = lambda_(k+2)^(d) + (1 + 2k/d) lambda_k^(d+2).
 
-Both terms are >= 0, so walking down in d loses nothing.  Values are kept as m * 2**(512 e) with
-m in [2**-256, 2**256): the exponents of neighbours are mostly equal, and then a step is one
-multiply-add.  Zeros have the exponent of NOTHING, below all others.
+Both terms are >= 0, so walking down in d loses nothing.  A value is stored as m with the value
+m * 2**(512 e); e, the scale, is the same for all rows of a band in one column.  Where a band
+starts, m is below 2**256; a pair of rows multiplies it by less than 2**64, so that no band of
+BAND rows overflows.  Neither do values underflow, because they grow from row to row; what is lost
+of a right neighbor that underflows in the scale of its left one is below 2**-700 of the sum.
+
+Errors: write u = 2**-53.  The slope 2/d and the factor 1 + 2k/d carry one rounding each, the sum
+one more, since the product is fused with it.  Expanded down to the given rows and columns, a value
+is a sum of positive terms, one for each path of steps to the right and up.  A step to the right
+multiplies a term by one factor 1 + delta, |delta| <= u, a step up by three.  A path in a block of
+K columns has at most K steps to the right, and from a row that is p pairs of rows below the given
+ones at most p steps up.  So the relative error is at most (1 + s)(1 + u)**(K + 3p) - 1, where s
+bounds the error of the given values.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
-from ntkspec.kernels.scaled import LN2_HI, LN2_LO
+from ntkspec.kernels.elementary import logarithm
+from ntkspec.kernels.scaled import fma
 
 STRIDE = 512
-DOWN = 2.0**-512
 HALF_UP = 2.0**256
-NOTHING = -(2**30)
+DOWN = 2.0**-512
+#: Rows that are filled between two choices of scales, a multiple of 4.
+BAND = 16
+SMALLEST_NORMAL = 2.2250738585072014e-308
 
 
 @njit(cache=True)
-def coarse(mantissa, exponent, out, out_exponent):
-    """From mantissa * 2**exponent to the walk's own form, elementwise."""
-    for i in range(mantissa.size):
-        if mantissa[i] == 0.0:
-            out[i] = 0.0
-            out_exponent[i] = NOTHING
-        else:
-            e = (exponent[i] + STRIDE // 2) // STRIDE
-            out[i] = math.ldexp(mantissa[i], int(exponent[i] - STRIDE * e))
-            out_exponent[i] = e
+def start(mantissa, exponent, value, scale):
+    """Scales (K,) of two rows (2, K) of scaled numbers, and the rows in these scales."""
+    e = 0
+    for n in range(scale.size - 1, -1, -1):
+        top, some = 0, False
+        for i in range(2):
+            if mantissa[i, n] != 0.0 and (not some or exponent[i, n] > top):
+                top, some = exponent[i, n], True
+        if some:
+            e = (top + STRIDE // 2) // STRIDE
+        scale[n] = e
+        for i in range(2):
+            value[i, n] = math.ldexp(mantissa[i, n], int(exponent[i, n] - STRIDE * e))
 
 
-@njit(cache=True, inline="always")
-def _add(mx, ex, my, ey):
-    if ex == ey:
-        m = mx + my
-        e = ex
-    elif ex > ey:
-        m = mx + my * DOWN if ex == ey + 1 else mx
-        e = ex
-    else:
-        m = my + mx * DOWN if ey == ex + 1 else my
-        e = ey
-    if m >= HALF_UP:
-        m *= DOWN
-        e += 1
-    return m, e
+@njit(cache=True, nogil=True)
+def walk(
+    dims, first_degree, first, count, tail, tail_exponent, value, scale, out, log_out, row, column,
+    width,
+):  # fmt: skip
+    """Fill a part of two arrays with the eigenvalues and logarithms of D dimensions.
 
-
-@njit(cache=True, inline="always")
-def _step(m, e, relative, above, above_exponent, above_error, c):
-    """One eigenvalue from its right neighbour (m, e) and c times the one above it.
-
-    The relative error of the sum is the mean of those of its parts, weighted by them, and one
-    rounding more; c carries three roundings and its product one.
+    dims: D >= 3 consecutive dimensions, which are the rows of `out` and `log_out` from `row` on.
+    There are one or two chains, of the degrees of one parity each.  Chain p has the degrees
+    first_degree[p] + 2 j, j < count[p], which are the columns column + first[p] + 2 j, of
+    `width` columns in all; a single chain writes zeros into the others.
+    value (P, BAND + 2, K) holds the chain's rows of the last two dimensions as its last rows, in
+    the scales of scale (P, K); both are working memory.  tail, tail_exponent (P, D - 2): scaled
+    values of the degree after the chain's last in the other dimensions.
     """
-    step = c * above
-    inherited = above_error + 4.0
-    new, new_exponent = _add(m, e, step, above_exponent)
-    if new_exponent == above_exponent and new_exponent == e and new > 0.0:
-        share = step / new
-        relative = relative * (1.0 - share) + (inherited * share + 1.0)
-    else:
-        relative = max(relative, inherited) + 1.0
-    return new, new_exponent, relative
+    chains, stop = count.size, dims.size - 2
+    slope, ends, end_exponents = np.empty(BAND), np.empty(BAND), np.empty(BAND, np.int64)
+    paired = (width - first[0]) // 2 if chains == 1 else 0
+    if chains == 1 and first[0] == 1:
+        out[row : row + dims.size, column] = 0.0
+        log_out[row : row + dims.size, column] = -np.inf
+    for p in range(chains):
+        for i in range(2):
+            at = row + stop + i
+            finish(
+                value[p, BAND + i], scale[p], count[p], out[at], log_out[at], column, first[p],
+                paired,
+            )  # fmt: skip
+    while stop > 0:
+        size = min(BAND, stop)
+        for p in range(chains):
+            for i in range(BAND):
+                at = stop - BAND + i
+                # Rows below the first dimension complete a group of four; they are not used.
+                slope[i] = 2.0 / dims[at] if at >= 0 else 0.0
+                ends[i] = tail[p, at] if at >= 0 else 0.0
+                end_exponents[i] = tail_exponent[p, at] if at >= 0 else 0
+            fill(
+                slope, float(first_degree[p]), count[p], ends, end_exponents, value[p], scale[p],
+                size,
+            )  # fmt: skip
+            for i in range(BAND - size, BAND):
+                at = row + stop - BAND + i
+                finish(
+                    value[p, i], scale[p], count[p], out[at], log_out[at], column, first[p], paired
+                )
+            rescale(value[p], scale[p], count[p])
+        stop -= size
 
 
 @njit(cache=True)
-def walk(dims, first_degree, tail, tail_exponent, value, exponent, seed_error, error, bound):
-    """Fill rows D-3, ..., 0 of one parity of degrees from rows D-2, D-1 and one tail column.
+def fill(slope, first_degree, count, tail, tail_exponent, value, scale, size):
+    """Fill the last `size` rows of a band, and up to three more, from the two rows below it."""
+    for i in range(BAND - 1, BAND - 1 - size, -4):
+        e = scale[count - 1]
+        a = relative(tail[i], tail_exponent[i] - STRIDE * e)
+        b = relative(tail[i - 1], tail_exponent[i - 1] - STRIDE * e)
+        c = relative(tail[i - 2], tail_exponent[i - 2] - STRIDE * e)
+        d = relative(tail[i - 3], tail_exponent[i - 3] - STRIDE * e)
+        stop = count
+        while stop > 0:
+            if scale[stop - 1] != e:
+                shift = STRIDE * (e - scale[stop - 1])
+                a, b, c, d = (
+                    relative(a, shift), relative(b, shift), relative(c, shift), relative(d, shift)
+                )  # fmt: skip
+                e = scale[stop - 1]
+            begin = beginning(scale, stop)
+            a, b, c, d = four_rows(
+                slope[i], slope[i - 1], slope[i - 2], slope[i - 3],
+                first_degree + 2.0 * (stop - 1), begin, stop, value[i + 2], value[i + 1], value[i],
+                value[i - 1], value[i - 2], value[i - 3], a, b, c, d,
+            )  # fmt: skip
+            stop = begin
 
-    dims: D consecutive dimensions; column j of value, exponent (D, K) is the degree
-    first_degree + 2 j; tail: (D-2,) values of the degree after the last.  `seed_error` bounds
-    the tail's relative error, `error` (2, K) those of the two rows given, even rows first, and
-    then of the two last filled; `bound` (D-2,) receives the largest of each row: a running
-    error analysis (Higham 2002, section 3.3), all in units of the last place.  Rows i and i - 1
-    do not depend on each other and are filled together.
+
+@njit(cache=True)
+def relative(number, shift):
+    """Number * 2**shift."""
+    return math.ldexp(number, int(min(max(shift, -4000), 4000)))
+
+
+@njit(cache=True)
+def beginning(scale, stop):
+    """Return the first of the columns before `stop` that have the scale of the last of them."""
+    n = stop - 1
+    while n > 0 and scale[n - 1] == scale[stop - 1]:
+        n -= 1
+    return n
+
+
+@njit(cache=True)
+def four_rows(
+    slope_a, slope_b, slope_c, slope_d, degree, begin, stop, above_a, above_b, row_a, row_b, row_c,
+    row_d, a, b, c, d,
+):  # fmt: skip
+    """Fill four rows in columns of one scale; return their values in the first column.
+
+    Rows a and b do not depend on each other, nor do c and d, which follow one column behind.
     """
-    rows, columns = value.shape
-    for i in range(rows - 3, -1, -2):
-        j = max(i - 1, 0)  # a single last row is filled twice, with equal values
-        am, ae, ar, aw, aslope = tail[i], tail_exponent[i], seed_error, 0.0, 2.0 / dims[i]
-        bm, be, br, bw, bslope = tail[j], tail_exponent[j], seed_error, 0.0, 2.0 / dims[j]
-        above_a, above_b = error[(i + 2) % 2], error[(j + 2) % 2]
-        for n in range(columns - 1, -1, -1):
-            degree = float(first_degree + 2 * n)
-            am, ae, ar = _step(
-                am, ae, ar, value[i + 2, n], exponent[i + 2, n], above_a[n], 1.0 + aslope * degree
-            )
-            bm, be, br = _step(
-                bm, be, br, value[j + 2, n], exponent[j + 2, n], above_b[n], 1.0 + bslope * degree
-            )
-            value[i, n], exponent[i, n], above_a[n] = am, ae, ar
-            value[j, n], exponent[j, n] = bm, be
-            if j != i:
-                above_b[n] = br
-            aw, bw = max(aw, ar), max(bw, br)
-        bound[i], bound[j] = aw, bw
+    n = stop - 1
+    a = fma(fma(slope_a, degree, 1.0), above_a[n], a)
+    b = fma(fma(slope_b, degree, 1.0), above_b[n], b)
+    row_a[n], row_b[n] = a, b
+    for n in range(stop - 2, begin - 1, -1):
+        c = fma(fma(slope_c, degree, 1.0), a, c)
+        d = fma(fma(slope_d, degree, 1.0), b, d)
+        row_c[n + 1], row_d[n + 1] = c, d
+        degree -= 2.0
+        a = fma(fma(slope_a, degree, 1.0), above_a[n], a)
+        b = fma(fma(slope_b, degree, 1.0), above_b[n], b)
+        row_a[n], row_b[n] = a, b
+    c = fma(fma(slope_c, degree, 1.0), a, c)
+    d = fma(fma(slope_d, degree, 1.0), b, d)
+    row_c[begin], row_d[begin] = c, d
+    return a, b, c, d
 
 
 @njit(cache=True)
-def finish(value, exponent, log_mantissa, out, log_out, first):
-    """The walk's form (R, K) to doubles and logarithms, in columns first, first + 2, ... of out.
+def rescale(value, scale, count):
+    """Make the band's first two rows the last two, with scales in which they are below 2**256."""
+    for n in range(count):
+        x, y = value[0, n], value[1, n]
+        while max(x, y) >= HALF_UP:
+            x *= DOWN
+            y *= DOWN
+            scale[n] += 1
+        value[BAND, n], value[BAND + 1, n] = x, y
+
+
+@njit(cache=True, error_model="numpy")
+def finish(value, scale, count, out, log_out, column, first, paired):
+    """Write eigenvalues and logarithms of a row into columns column + first + 2 n.
 
     A value below the smallest normal double becomes 0, with its logarithm kept; an exact zero
-    has the logarithm -inf.
+    has the logarithm -inf.  The first `paired` of them have an exact zero on the right.
     """
-    for i in range(value.shape[0]):
-        for j in range(value.shape[1]):
-            e, v, log = exponent[i, j], value[i, j], log_mantissa[i, j]
-            if e != 0 and v != 0.0:
-                k = float(STRIDE) * e
-                log = k * LN2_HI + (k * LN2_LO + log)
-                if e > 0:
-                    v = math.ldexp(v, STRIDE * e)
-                else:
-                    v = v * DOWN if e == -1 else v * DOWN * DOWN if e == -2 else 0.0
-                    v = v if v >= 2.2250738585072014e-308 else 0.0
-            out[i, first + 2 * j] = v
-            log_out[i, first + 2 * j] = log
+    to = np.uint64(column + first)
+    stop = count
+    while stop > 0:
+        begin = beginning(scale, stop)
+        shift = STRIDE * scale[stop - 1]
+        # Both factors are normal numbers; a value that needs more than their product is 0 or inf.
+        half = min(max(shift, -1000), 1000)
+        one, two = math.ldexp(1.0, half), math.ldexp(1.0, min(max(shift - half, -1000), 1000))
+        extra = float(shift)
+        for n in range(np.uint64(begin), np.uint64(min(stop, paired))):
+            at = to + n + n
+            beside = at + np.uint64(1)
+            out[at], log_out[at] = converted(value[n], one, two, extra)
+            out[beside], log_out[beside] = 0.0, -np.inf
+        for n in range(np.uint64(max(begin, paired)), np.uint64(stop)):
+            at = to + n + n
+            out[at], log_out[at] = converted(value[n], one, two, extra)
+        stop = begin
+
+
+@njit(cache=True, error_model="numpy")
+def converted(x, one, two, extra):
+    """A value as a double, x times two powers of 2, and the logarithm of x * 2**extra."""
+    v = x * one * two
+    v = v if v >= SMALLEST_NORMAL else 0.0
+    return v, logarithm(x, extra) if x > 0.0 else -np.inf

@@ -27,7 +27,7 @@ from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
 from ntkspec.reference.balls import Reference
 from ntkspec.reference.balls.cube import cube_references as cube_by_balls
-from ntkspec.reference.balls.eigenvalue import reference_eigenvalue
+from ntkspec.reference.balls.eigenvalue import has_samples, reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
 from ntkspec.reference.description import checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
@@ -51,7 +51,7 @@ __all__ = [
 #: How an entry is recomputed.
 Method = Literal["balls", "mpmath"]
 #: Default digits of the references.
-DIGITS: dict[Method, int] = {"balls": 50, "mpmath": 20}
+DIGITS: dict[Method, int] = {"balls": 25, "mpmath": 20}
 
 #: A table stores what is below the smallest normal double as 0, with its logarithm.
 SMALLEST_NORMAL = 2.2250738585072014e-308
@@ -224,7 +224,7 @@ def check_entry(
     kernel : {"ntk", "nngp"}
     domain : {"sphere", "cube", "gaussian"}
     digits : int, optional
-        Digits of the reference; 50 if not given, 20 with "mpmath".
+        Digits of the reference; 25 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
         How the reference is computed: `ntkspec.reference.balls.reference_eigenvalue`, or
         `ntkspec.reference.mpmath.gauss_jacobi_spectrum`.
@@ -448,13 +448,14 @@ def verify_table(
     samples : int
         Number of entries, divided evenly among the table's networks, at least one for each.
     digits : int, optional
-        Digits of the references; 50 if not given, 20 with "mpmath".
+        Digits of the references; 25 if not given, 20 with "mpmath".
     seed : int
         The same seed draws the same entries.
     workers : int, optional
         Number of processes; one for each processor by default, 1 to stay in this process.
     progress : callable, optional
-        Called as ``progress(done, total)`` after each check.
+        Called as ``progress(done, total)`` after each check, or after those of a network that
+        share work.
     network, kernel, domain : optional
         As for `Table.names`; all networks if not given.
     max_dim, max_degree : int, optional
@@ -497,11 +498,7 @@ def verify_table(
     ]
     if not entries:
         raise TableError(f"{path}: the table has no entries to verify")
-    if method == "mpmath":
-        shares = [tuple(some) for _, some in groupby(entries, lambda entry: entry.name)]
-    else:
-        shares = [(entry,) for entry in entries]
-    batches = [_Batch(share, digits, method) for share in shares]
+    batches = [_Batch(share, digits, method) for share in _batches(entries, method)]
     checks = _check_all(batches, workers or os.cpu_count() or 1, progress or (lambda *_: None))
     rows = tuple((entry.name, check) for entry, check in zip(entries, checks, strict=True))
     return Verification(
@@ -509,6 +506,17 @@ def verify_table(
         worst=max(check.relative_error for check in checks),
         passed=all(check.passed for check in checks),
     )
+
+
+def _batches(entries: Sequence[_Entry], method: Method) -> Iterator[tuple[_Entry, ...]]:
+    """The entries of a network together where they share work, the others alone."""
+    for _, some in groupby(entries, lambda entry: entry.name):
+        group = tuple(some)
+        first = group[0]
+        if method == "mpmath" or (first.domain == Sphere.name and has_samples(first.network)):
+            yield group
+        else:
+            yield from ((entry,) for entry in group)
 
 
 def _shares(

@@ -99,7 +99,14 @@ class ClosedDual:
 
     def __call__(self, q: Any) -> tuple[Function, Function]:
         """Return both duals at the variance q."""
-        return (lambda point: self.form(point, q)[0]), (lambda point: self.form(point, q)[1])
+        last: list[Any] = [None, None]
+
+        def both(point: Any) -> Any:
+            if last[0] is not point:
+                last[:] = point, self.form(point, q)
+            return last[1]
+
+        return (lambda point: both(point)[0]), (lambda point: both(point)[1])
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ def show_plan(recipe: Recipe, layout: str) -> None:
     from ntkspec.cli.terminal import Grid, console, duration
     from ntkspec.sweeps import Plan
     from ntkspec.sweeps.assembly import check_layout
-    from ntkspec.sweeps.estimate import estimate_cost
+    from ntkspec.sweeps.checks import LEAST_SECONDS
+    from ntkspec.sweeps.estimate import checks_seconds, estimate_cost
 
     check_layout(layout)
     plan = Plan(recipe)
@@ -32,14 +33,22 @@ def show_plan(recipe: Recipe, layout: str) -> None:
             _megabytes(cost.memory), duration(cost.seconds),
         )  # fmt: skip
     console().print(shown)
-    checks = recipe.checks.samples * len(recipe.networks)
-    say(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues, at most {checks} checks")
+    say(f"{len(plan)} blocks, {plan.eigenvalues} eigenvalues")
     size = plan.bytes / 1e9
     once = layout == "virtual" or recipe.compression == "none"
     twice = "" if once else ", and the same again while the blocks are assembled"
     say(f"disk: {size:.3g} GB uncompressed (compression = {recipe.compression!r}){twice}")
     say(f"memory: {_megabytes(memory)} for a task, plus about 200 MB for each worker")
     say(f"time: about {duration(seconds)} on one core, without the checks and the disk")
+    most, checking = recipe.checks.most * len(recipe.networks), checks_seconds(plan)
+    limit = max(seconds, LEAST_SECONDS)
+    if recipe.checks.samples is not None or checking <= limit:
+        say(f"checks: at most {most}, about {duration(checking)} on one core")
+    else:
+        say(
+            f"checks: at most {most} ({duration(checking)} on one core), as many as take "
+            f"{duration(limit)}; --checks {recipe.checks.most} asks for all"
+        )
 
 
 def _megabytes(size: float) -> str:

@@ -29,6 +29,11 @@ BATCH = ("partition", "account", "memory", "walltime", "prologue", "jobs")
     help="A single file, or a file that refers to the block files next to it.",
 )  # fmt: skip
 @click.option("--restart", is_flag=True, help="Discard the work of an interrupted run.")
+@click.option(
+    "--checks", type=int, metavar="N",
+    help="Check N entries of each network.  [default: the recipe's number, or up to 6 that take no "
+    "longer than the sweep or a minute]",
+)  # fmt: skip
 @click.option("--log-json", is_flag=True, help="Report events and progress as lines of JSON.")
 @click.option("--workers", type=int, help="Local processes.  [default: one for each processor]")
 @click.option(
@@ -67,6 +72,7 @@ def sweep(
     plan: bool,
     layout: Any,
     restart: bool,
+    checks: int | None,
     log_json: bool,
     shard: str | None,
     dry_run: bool,
@@ -89,14 +95,15 @@ def sweep(
     where = _where(parsed, shard, **options)
     if plan:
         from ntkspec.cli.plan import show_plan
+        from ntkspec.sweeps.checks import with_checks
 
-        show_plan(parsed, layout)
+        show_plan(with_checks(parsed, checks), layout)
     elif dry_run:
         _print_job_script(where)
     elif output is None:
         raise click.UsageError("Missing option '-o' / '--output'.")
     else:
-        _run(ctx, recipe, output, where, shard, layout, restart, log_json)
+        _run(ctx, recipe, output, where, shard, layout, restart, checks, log_json)
 
 
 def _run(
@@ -107,6 +114,7 @@ def _run(
     shard: str | None,
     layout: Any,
     restart: bool,
+    checks: int | None,
     log_json: bool,
 ) -> None:
     import dask
@@ -121,10 +129,13 @@ def _run(
     with ending_soon(message), watching("blocks and checks", as_json=log_json) as observer:
         if shard is None:
             result = run_sweep(
-                recipe, output, where, layout=layout, restart=restart, observer=observer
-            )
+                recipe, output, where, layout=layout, restart=restart, checks=checks,
+                observer=observer,
+            )  # fmt: skip
         else:
-            result = run_shard(recipe, output, shard, restart=restart, observer=observer)
+            result = run_shard(
+                recipe, output, shard, restart=restart, checks=checks, observer=observer
+            )
     say(_outcome(result, shard))
 
 
@@ -187,7 +198,9 @@ def _outcome(result: SweepResult, shard: str | None) -> str:
     if not result.computed + result.reused:
         return f"{result.output} is complete already"
     earlier = f", {result.reused} by earlier runs" if result.reused else ""
-    return f"wrote {result.output}: {_blocks(result.computed + result.reused)}{earlier}"
+    left_out = f", {result.left_out} left out (--checks asks for all)" if result.left_out else ""
+    checks = f"; {result.checked} checks{left_out}" if result.checked or left_out else ""
+    return f"wrote {result.output}: {_blocks(result.computed + result.reused)}{earlier}{checks}"
 
 
 def _blocks(count: int) -> str:

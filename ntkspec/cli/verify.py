@@ -28,7 +28,7 @@ __all__ = ["verify"]
     show_default=True,
     help="How entries are recomputed: by ball arithmetic, or by Gauss-Jacobi rules in mpmath.",
 )
-@click.option("--digits", type=int, help="Digits of the references.  [default: 50; mpmath: 20]")
+@click.option("--digits", type=int, help="Digits of the references.  [default: 25; mpmath: 20]")
 @click.option(
     "--seed",
     type=int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flint import acb, arb
+from flint import acb, arb, arb_series
 
 __all__ = ["Correlation", "powers"]
 
@@ -53,6 +53,8 @@ class Correlation:
 
 def _arccos(cosine: Any) -> Any:
     """Arccos of a ball; the part of a real one outside [-1, 1] is rounding and is cut off."""
+    if isinstance(cosine, arb_series):
+        return cosine.acos()
     if isinstance(cosine, acb) or (cosine < 1 and cosine > -1):
         return cosine.acos()
     upper, lower = cosine.upper(), cosine.lower()

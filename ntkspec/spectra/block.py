@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from ntkspec.domains import DOMAINS, Sphere, existing_degrees
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.routes import chosen_route
-from ntkspec.spectra.walk import Numbers, sphere_block
+from ntkspec.spectra.routes import routed
+from ntkspec.spectra.walk import Numbers, Out, empty_arrays, sphere_block
 
 __all__ = ["block_numbers"]
 
@@ -20,8 +20,11 @@ def block_numbers(
     domain: str,
     dims: NDArray[np.int64],
     degrees: NDArray[np.int64],
+    out: Out | None = None,
 ) -> Numbers:
     """Eigenvalues for all pairs of some dimensions and degrees, logarithms and error bounds.
+
+    The first two are written into the arrays of `out`, if given.
 
     On the sphere by the dimension walk; on other domains every dimension is a spectrum of its own,
     of whose degrees the largest eigenvalue is taken; NaN where the domain does not have a degree.
@@ -35,14 +38,14 @@ def block_numbers(
     """
     kind = DOMAINS[domain]
     if kind is Sphere:
-        return sphere_block(network, kernel, dims, degrees)
-    value = np.full((dims.size, degrees.size), np.nan)
-    log, error = value.copy(), np.zeros(dims.size)
+        return sphere_block(network, kernel, dims, degrees, out)
+    value, log = out or empty_arrays(dims.size, degrees.size)
+    value[:] = log[:] = np.nan
+    error = np.zeros(dims.size)
     exist = existing_degrees(domain, dims, degrees)
     for i in np.flatnonzero(exist.any(axis=1)).tolist():
         where, at = kind(int(dims[i])), exist[i]
-        route, _ = chosen_route(network, where, kernel)
-        mantissa, exponent, bound = route.eigenvalues(network, where, degrees[at], kernel)
+        (mantissa, exponent, bound), _ = routed(network, where, degrees[at], kernel)
         if not kind.single:
             mantissa, exponent = mantissa[:, 0].copy(), exponent[:, 0].copy()
         row, log_row = np.empty(mantissa.size), np.empty(mantissa.size)

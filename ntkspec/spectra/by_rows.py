@@ -30,9 +30,8 @@ def row_route(
         made = rows(source, kernel)
         if made.degrees_alone or source.sigma.user:
             mantissa, exponent = both_parities(made, domain.dim, degrees)
-        else:
-            mantissa, exponent = _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
-        return mantissa, exponent, np.full(degrees.size, made.relative_error)
+            return mantissa, exponent, np.full(degrees.size, made.relative_error)
+        return _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
 
     return Route(name, takes, eigenvalues, rows)
 
@@ -44,9 +43,12 @@ def _remembered(
     kernel: Kernel,
     dim: int,
     degrees: bytes,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> Eigenvalues:
     """Cached read-only eigenvalues; each computation makes new rows."""
     wanted = np.frombuffer(degrees, np.int64)
-    mantissa, exponent = both_parities(rows(source, kernel), dim, wanted)
-    mantissa.flags.writeable = exponent.flags.writeable = False
-    return mantissa, exponent
+    made = rows(source, kernel)
+    mantissa, exponent = both_parities(made, dim, wanted)
+    error = np.full(wanted.size, made.relative_error)
+    for values in (mantissa, exponent, error):
+        values.flags.writeable = False
+    return mantissa, exponent, error

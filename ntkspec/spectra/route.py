@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
@@ -13,10 +13,19 @@ from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import one_of
-from ntkspec.spectra.rows import Rows
+from ntkspec.spectra.rows import Passed, Rows
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Eigenvalues", "Route", "Source", "as_source", "choose", "double_only"]
+__all__ = [
+    "Eigenvalues",
+    "Route",
+    "Source",
+    "as_source",
+    "candidates",
+    "choose",
+    "computed",
+    "double_only",
+]
 
 Source: TypeAlias = Network | ZonalKernel
 #: Mantissas in [1, 2) or 0, exponents of 2, and bounds on the relative errors.
@@ -66,15 +75,47 @@ def choose(
     NtkspecError
         When no route does, or the kernel's name is unknown.
     """
+    return next(candidates(routes, source, domain, kernel))
+
+
+def computed(
+    routes: Iterable[Route],
+    source: Source,
+    domain: Domain,
+    degrees: NDArray[np.int64],
+    kernel: Kernel,
+) -> tuple[Eigenvalues, str]:
+    """Eigenvalues of increasing degrees by the first route that serves them, and its name.
+
+    Raises
+    ------
+    NtkspecError
+        When no route does, or the kernel's name is unknown.
+    """
+    for route, why in candidates(routes, source, domain, kernel):
+        try:
+            return route.eigenvalues(source, domain, degrees, kernel), f"{route.name}: {why}"
+        except Passed:
+            continue
+    raise NtkspecError(f"no route computes these degrees of {source.name} {domain}")
+
+
+def candidates(
+    routes: Iterable[Route], source: Source, domain: Domain, kernel: Kernel
+) -> Iterator[tuple[Route, str]]:
+    """The routes that take a kernel on a domain, and the reasons; at least one."""
     if isinstance(source, Network):
         source.mixture(kernel)  # refuses a kernel that the network does not have
     else:
         one_of(kernel, "kernel", get_args(Kernel))
+    found = False
     for route in routes:
         why = route.takes(source, domain, kernel)
         if why is not None:
-            return route, why
-    raise NtkspecError(f"no route computes the spectrum of {source.name} {domain}")
+            found = True
+            yield route, why
+    if not found:
+        raise NtkspecError(f"no route computes the spectrum of {source.name} {domain}")
 
 
 def as_source(source: Source | str) -> Source:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ntkspec.domains import Domain
 from ntkspec.networks import Kernel
 from ntkspec.spectra.cube import cube_routes
 from ntkspec.spectra.gaussian import gaussian_routes
-from ntkspec.spectra.route import Route, Source, choose
+from ntkspec.spectra.route import Eigenvalues, Route, Source, choose, computed
 from ntkspec.spectra.sphere_routes import sphere_routes
 
-__all__ = ["ROUTES", "chosen_route"]
+__all__ = ["ROUTES", "chosen_route", "routed"]
 
 #: The routes of each domain, by its name, in the order in which they are tried.
 ROUTES: dict[str, Callable[[], Iterator[Route]]] = {
@@ -37,3 +40,22 @@ def chosen_route(source: Source, domain: Domain, kernel: Kernel) -> tuple[Route,
     ('closed form', 'one piecewise linear layer without bias')
     """
     return choose(ROUTES[domain.name](), source, domain, kernel)
+
+
+def routed(
+    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+) -> tuple[Eigenvalues, str]:
+    """Return eigenvalues of increasing degrees by the first route that serves, and its name.
+
+    Raises
+    ------
+    NtkspecError
+        When no route does, or the kernel's name is unknown.
+
+    Examples
+    --------
+    >>> from ntkspec import Network, Sphere
+    >>> routed(Network("relu"), Sphere(3), np.arange(3), "ntk")[1]
+    'closed form: one piecewise linear layer without bias'
+    """
+    return computed(ROUTES[domain.name](), source, domain, degrees, kernel)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "Scaled", "both_parities", "normalized"]
+__all__ = ["FirstRows", "Passed", "Rows", "Scaled", "both_parities", "normalized"]
 
 
 #: Mantissas in [1, 2) or 0, and exponents of 2.
@@ -43,6 +45,30 @@ class Rows(Protocol):
 
     def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Eigenvalues of one degree in increasing dimensions of one parity."""
+
+
+class Passed(Exception):
+    """Raised by a route that takes a kind of kernel, but not these degrees; with the reason."""
+
+
+class FirstRows:
+    """Rows of the first of several routes that serves the degrees that are announced."""
+
+    def __init__(self, makers: Sequence[Callable[[], Rows]]) -> None:
+        self._makers = makers
+        self._chosen = makers[0]()
+
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
+        """Announce dimensions and degrees to the first route that serves them."""
+        for maker in self._makers[:-1]:
+            self._chosen = maker()
+            with suppress(Passed):
+                return self._chosen.prepare(low, high, last, wanted)
+        self._chosen = self._makers[-1]()
+        self._chosen.prepare(low, high, last, wanted)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chosen, name)
 
 
 def normalized(mantissa: NDArray[np.float64], exponent: NDArray[np.int64] | np.int64) -> Scaled:

@@ -48,7 +48,7 @@ def _first_squares(variance: float, size: int) -> Scaled:
     if done:
         mantissa[:done], exponent[:done] = _first_squares(variance, done)
     m, e = mantissa[done:], exponent[done:]
-    moments.tanh_moments(2 * done + 1, variance, m, e)
+    moments.hermite_moments(2 * done + 1, variance, 0.0, False, m, e)
     m *= m
     e *= 2
     for values in (mantissa, exponent):

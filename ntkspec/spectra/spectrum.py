@@ -22,7 +22,7 @@ from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
 from ntkspec.spectra.route import Source, as_source, double_only
-from ntkspec.spectra.routes import chosen_route
+from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.table import TableSlice, table_block
 
@@ -264,9 +264,8 @@ def spectrum(
             f"normalization = {normalization!r} is not allowed{where.place}, whose measure is a "
             "probability; use normalization = 'probability'"
         )
-    route, why = chosen_route(known, where, kernel)
     unique, inverse = np.unique(wanted, return_inverse=True)
-    mantissa, exponent, error = route.eigenvalues(known, where, unique, kernel)
+    (mantissa, exponent, error), route = routed(known, where, unique, kernel)
     if normalization != "probability":
         mantissa, exponent = _renormalized(mantissa, exponent, where.dim, normalization)
         error = error + 4 * ROUNDING
@@ -274,7 +273,7 @@ def spectrum(
     _warn_of_negative(unique, mantissa, error)
     return Spectrum(
         known, where, kernel, normalization, wanted,
-        mantissa[inverse], exponent[inverse], error[inverse], f"{route.name}: {why}",
+        mantissa[inverse], exponent[inverse], error[inverse], route,
     )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.route import Route, choose
-from ntkspec.spectra.rows import Rows
+from ntkspec.spectra.route import Route, candidates
+from ntkspec.spectra.rows import FirstRows, Rows
 
 __all__ = ["row_provider", "sphere_routes"]
 
@@ -24,6 +25,9 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import series
 
     yield series.ROUTE
+    from ntkspec.spectra import taylor
+
+    yield taylor.ROUTE
     from ntkspec.spectra import direct
 
     yield direct.ROUTE
@@ -49,11 +53,15 @@ def row_provider(network: Network, kernel: Kernel) -> Rows:
     >>> row_provider(Network("relu"), "ntk").degrees_alone
     True
     """
-    route, _ = choose(sphere_routes(), network, Sphere(3), kernel)
-    if route.rows is None:
+    makers: list[Callable[[], Rows]] = []
+    for route, _ in candidates(sphere_routes(), network, Sphere(3), kernel):
+        if route.rows is None:
+            break
+        makers.append(partial(route.rows, network, kernel))
+    if not makers:
         raise NtkspecError(
             f"{network.sigma.name} is known in doubles only, which is not enough for tables; give "
             "the function for flint or mpmath numbers, or compute one dimension with "
             "ntkspec.spectrum and a tolerance"
         )
-    return route.rows(network, kernel)
+    return makers[0]() if len(makers) == 1 else FirstRows(makers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,26 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.rows import Rows, both_parities
 from ntkspec.spectra.sphere_routes import row_provider
 
-__all__ = ["Numbers", "is_walked", "sphere_block"]
+__all__ = ["Numbers", "Out", "empty_arrays", "is_walked", "sphere_block"]
 
 #: Eigenvalues (D, K), their logarithms (D, K) and bounds on the relative errors (D,).
 Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
-#: Values of a tile, so that it stays in the cache; rounding of a double.
-CACHED = 16384
-UNIT = 2.0**-53
+#: Eigenvalues and logarithms (D, K) to be written.
+Out = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+#: Dimensions and degrees that one walk fills, so that its bound stays below 1e-12.
+MOST_ROWS, MOST_COLUMNS = 2048, 8192
+#: Rounding of a double, and what terms of second order add to a bound at most.
+UNIT, SECOND_ORDER = 2.0**-53, 1.0 + 2.0**-20
 
 
 def sphere_block(
-    network: Network, kernel: Kernel, dims: NDArray[np.int64], degrees: NDArray[np.int64]
+    network: Network,
+    kernel: Kernel,
+    dims: NDArray[np.int64],
+    degrees: NDArray[np.int64],
+    out: Out | None = None,
 ) -> Numbers:
     """Eigenvalues on the sphere for all pairs of increasing dimensions and degrees.
 
@@ -41,16 +49,24 @@ def sphere_block(
            [0.0625  , 0.083333, 0.027344]])
     """
     source = row_provider(network, kernel)
+    out = out or empty_arrays(dims.size, degrees.size)
     if not is_walked(source, dims, degrees):
-        return _by_rows(source, dims, degrees)
+        return *out, _by_rows(source, dims, degrees, out)
     all_dims = np.arange(dims[0], dims[-1] + 1)
     all_degrees = np.arange(degrees[0], degrees[-1] + 1)
-    block = _by_walk(source, all_dims, all_degrees)
-    value, log, error = block.eigenvalues, block.log_eigenvalues, block.relative_error
     if all_dims.size == dims.size and all_degrees.size == degrees.size:
-        return value, log, error
+        return *out, _by_walk(source, all_dims, all_degrees, out)
+    whole = empty_arrays(all_dims.size, all_degrees.size)
+    error = _by_walk(source, all_dims, all_degrees, whole)
     at = np.ix_(dims - dims[0], degrees - degrees[0])
-    return value[at], log[at], error[dims - dims[0]]
+    for array, filled in zip(out, whole, strict=True):
+        array[:] = filled[at]
+    return *out, error[dims - dims[0]]
+
+
+def empty_arrays(rows: int, columns: int) -> Out:
+    """Two new arrays."""
+    return np.empty((rows, columns)), np.empty((rows, columns))
 
 
 def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> bool:
@@ -69,47 +85,41 @@ def is_walked(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64])
     return source.walks and dims.size > 3 and span <= 4 * dims.size * degrees.size
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A block that is being filled."""
-
-    dims: NDArray[np.int64]
-    degrees: NDArray[np.int64]
-    eigenvalues: NDArray[np.float64]
-    log_eigenvalues: NDArray[np.float64]
-    relative_error: NDArray[np.float64]
-
-
-def _by_rows(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> Numbers:
-    """Every dimension separately, by the network's route."""
-    value, log = np.empty((dims.size, degrees.size)), np.empty((dims.size, degrees.size))
+def _by_rows(
+    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out
+) -> NDArray[np.float64]:
+    """Every dimension separately, by the network's route; return the bounds."""
     if source.walks and dims[-1] - dims[0] <= 4 * dims.size:
         source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]))
-    for i, dim in enumerate(dims):
-        scaled.to_doubles(*both_parities(source, int(dim), degrees), value[i], log[i])
-    return value, log, np.full(dims.size, source.relative_error)
+    for dim, value, log in zip(dims, *out, strict=True):
+        scaled.to_doubles(*both_parities(source, int(dim), degrees), value, log)
+    return np.full(dims.size, source.relative_error)
 
 
-def _by_walk(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> _Block:
-    """Consecutive dimensions and degrees, each parity of the degrees separately."""
-    shape = (dims.size, degrees.size)
+def _by_walk(
+    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out
+) -> NDArray[np.float64]:
+    """Consecutive dimensions and degrees; return the bounds."""
     source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
-    block = _Block(dims, degrees, np.empty(shape), np.empty(shape), np.empty(dims.size))
-    block.relative_error[:] = source.relative_error
-    for first in range(min(2, degrees.size)):
-        mine = degrees[first::2]
-        isolated = source.isolated(int(mine[0]) % 2)
-        if isolated is None:
-            _walk_parity(source, block, first)
-            continue
-        block.eigenvalues[:, first::2] = 0.0
-        block.log_eigenvalues[:, first::2] = -np.inf
-        for degree in set(isolated) & set(mine[:2].tolist()):
+    error = np.full(dims.size, source.relative_error)
+    for rows in _parts(dims.size, MOST_ROWS):
+        for columns in _parts(degrees.size, MOST_COLUMNS):
+            bound = _walk(source, dims[rows], degrees[columns], out, rows.start, columns.start)
+            error[rows] = np.maximum(error[rows], bound)
+    for degree in (*(source.isolated(0) or ()), *(source.isolated(1) or ())):
+        if degrees[0] <= degree <= degrees[-1]:
+            column = degree - int(degrees[0])
             value, log = np.empty(dims.size), np.empty(dims.size)
             scaled.to_doubles(*_column(source, degree, dims), value, log)
-            block.eigenvalues[:, degree - degrees[0]] = value
-            block.log_eigenvalues[:, degree - degrees[0]] = log
-    return block
+            out[0][:, column], out[1][:, column] = value, log
+    return error
+
+
+def _parts(size: int, most: int) -> Iterator[slice]:
+    """Cut 0..size into nearly equal parts that are not larger than `most`."""
+    count = -(-size // most)
+    edges = [size * i // count for i in range(count + 1)]
+    return map(slice, edges[:-1], edges[1:])
 
 
 def _column(
@@ -122,53 +132,37 @@ def _column(
     return mantissa, exponent
 
 
-def _walk_parity(source: Rows, block: _Block, first: int) -> None:
-    """Fill columns first, first + 2, ... of a block of consecutive dimensions and degrees.
+def _walk(
+    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out, row: int,
+    column: int,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Fill the part of the arrays from a row and a column on; return the bounds.
 
-    Tiles of some rows, from the largest dimensions down, are computed and converted while they
-    are in the cache; the two lowest rows of a tile start the next.
+    Without the isolated degrees, for which zeros are written.
     """
-    dims, degrees = block.dims, block.degrees[first::2]
-    seed = source.relative_error / UNIT
-    size = max(2, CACHED // degrees.size // 2 * 2)
-    value = np.empty((size + 2, degrees.size))
-    exponent = np.empty(value.shape, np.int32)
-    log = np.empty(value.shape)
-    for i in (0, 1):
-        kernels.coarse(*source.row(int(dims[i - 2]), degrees), value[i], exponent[i])
-    _convert(block, dims.size - 2, first, value[:2], exponent[:2], log)
-    tail, tail_exponent = np.empty(dims.size - 2), np.empty(dims.size - 2, np.int32)
-    kernels.coarse(*_column(source, int(degrees[-1]) + 2, dims[:-2]), tail, tail_exponent)
-    error = np.full((2, degrees.size), seed)
-    stop = dims.size - 2
-    while stop > 0:
-        # The tile of odd size comes first, where both rows of `error` are equal.
-        count = stop % size or size
-        mine = np.s_[stop - count : stop]
-        value[count : count + 2], exponent[count : count + 2] = value[:2], exponent[:2]
-        tile = np.s_[: count + 2]
-        bound = np.empty(count)
-        kernels.walk(
-            dims[stop - count : stop + 2], degrees[0], tail[mine], tail_exponent[mine],
-            value[tile], exponent[tile], seed, error, bound,
+    start, size = int(degrees[0]), degrees.size
+    first = [p for p in range(min(2, size)) if source.isolated((start + p) % 2) is None]
+    if not first:
+        for array, zero in zip(out, (0.0, -np.inf), strict=True):
+            array[row : row + dims.size, column : column + size] = zero
+        return np.zeros(dims.size)
+    count = np.array([degrees[p::2].size for p in first])
+    value = np.empty((len(first), kernels.BAND + 2, count[0]))
+    scale = np.zeros((len(first), count[0]), np.int64)
+    tail, tail_exponent = np.empty((2, dims.size - 2)), np.empty((2, dims.size - 2), np.int64)
+    for i, p in enumerate(first):
+        mine = degrees[p::2]
+        top = [source.row(int(dim), mine) for dim in dims[-2:]]
+        kernels.start(
+            np.stack([mantissa for mantissa, _ in top]), np.stack([e for _, e in top]),
+            value[i, kernels.BAND :], scale[i, : mine.size],
         )  # fmt: skip
-        block.relative_error[mine] = np.maximum(block.relative_error[mine], bound * UNIT)
-        stop -= count
-        _convert(block, stop, first, value[:count], exponent[:count], log)
-
-
-def _convert(
-    block: _Block,
-    row: int,
-    first: int,
-    value: NDArray[np.float64],
-    exponent: NDArray[np.int32],
-    log: NDArray[np.float64],
-) -> None:
-    """Write rows in the walk's form into the block's rows from `row` on, every other column."""
-    rows = value.shape[0]
-    with np.errstate(divide="ignore"):
-        np.log(value, out=log[:rows])
-    to = np.s_[row : row + rows]
-    out, log_out = block.eigenvalues[to], block.log_eigenvalues[to]
-    kernels.finish(value, exponent, log[:rows], out, log_out, first)
+        tail[i], tail_exponent[i] = _column(source, int(mine[-1]) + 2, dims[:-2])
+    kernels.walk(
+        dims, start + np.array(first), np.array(first), count, tail, tail_exponent, value, scale,
+        *out, row, column, size,
+    )  # fmt: skip
+    # The kernel's module proves it; steps up from each row, at most three factors for each.
+    up = (dims.size - 1 - np.arange(dims.size)) // 2
+    steps = np.where(up > 0, count[0] + 3 * up, 0)
+    return (source.relative_error + steps * UNIT) * SECOND_ORDER

@@ -231,10 +231,7 @@ def _group_bytes(plan: Plan, network: int) -> int:
     recipe = plan.recipe
     axes = 64 * (recipe.dims.size + recipe.degrees.size)
     return (
-        GROUP_HEAD
-        + axes
-        + BLOCK_ENTRY * len(plan.of_network(network))
-        + 2048 * recipe.checks.samples
+        GROUP_HEAD + axes + BLOCK_ENTRY * len(plan.of_network(network)) + 2048 * recipe.checks.most
     )
 
 

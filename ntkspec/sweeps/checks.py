@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.domains import existing_degrees, last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
 from ntkspec.files.inputs import read_bounded
+from ntkspec.files.records import record
 from ntkspec.sweeps.blocks import read_block
+from ntkspec.sweeps.estimate import check_seconds
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.progress import Tally
-from ntkspec.sweeps.recipe import Recipe
+from ntkspec.sweeps.recipe import Recipe, parse_recipe
 from ntkspec.verification import Check, check_entry, sample_entries
 
 __all__ = [
+    "LEFT_OUT",
     "CheckKey",
+    "Choice",
     "Draw",
+    "choose_checks",
     "compute_check",
     "compute_checks",
     "draw_entries",
     "draws",
     "found_checks",
+    "with_checks",
 ]
 
 #: Largest size of a check's file, in bytes.
 MOST_BYTES = 2**14
+#: Seconds that checks may take, however short the sweep, where the recipe has no number of them.
+LEAST_SECONDS = 60.0
+#: Method of an entry that was drawn and not checked, in a table.
+LEFT_OUT = "left out: it would take longer than the sweep, or a minute"
+#: A recipe's number of checks, as a table and inline.
+CHECKS_TABLE = re.compile(r"^[ \t]*\[[ \t]*checks[ \t]*\][^\n]*(\n|$)", re.MULTILINE)
+CHECKS_INLINE = re.compile(r"^[ \t]*checks[ \t]*=[ \t]*\{", re.MULTILINE)
+SAMPLES_LINE = re.compile(r"^[ \t]*samples[ \t]*=[^\n]*(\n|$)", re.MULTILINE)
+SAMPLES_FIELD = re.compile(r"[ \t]*\bsamples[ \t]*=[ \t]*[0-9_+]+[ \t]*,?")
 #: Types of the fields of a check, and the form of its reference.
 TYPES = {
     "dim": int, "degree": int, "reference": str, "promised": float, "passed": bool, "method": str,
@@ -75,6 +91,58 @@ class CheckKey:
         return f"check-n{self.network:03d}-r{self.row:07d}-c{self.column:06d}"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Drawn entries whose checks are in the folder, and those that are to be checked.
+
+    The latter are in the order of computation, with their predicted processor times.
+    """
+
+    there: tuple[CheckKey, ...]
+    entries: tuple[CheckKey, ...]
+    seconds: tuple[float, ...]
+    deadline: float
+
+    @property
+    def left(self) -> float:
+        """Seconds to the deadline."""
+        return self.deadline - time.monotonic()
+
+
+def with_checks(recipe: Recipe, samples: int | None) -> Recipe:
+    """Return a recipe with another number of checks, in its text too; None leaves it.
+
+    Workers, folders and tables have the text.
+    """
+    if samples is None:
+        return recipe
+    wanted = replace(recipe, checks=replace(recipe.checks, samples=samples))
+    text, line = recipe.text, f"samples = {samples}"
+    if table := CHECKS_TABLE.search(text):
+        after = text[table.end() :]
+        end = re.search(r"^[ \t]*\[", after, re.MULTILINE)
+        section = after[: end.start()] if end else after
+        rest = after[len(section) :]
+        text = f"{text[: table.start()]}[checks]\n{line}\n{SAMPLES_LINE.sub('', section)}{rest}"
+    elif inline := CHECKS_INLINE.search(text):
+        head = text[inline.end() :].partition("}")[0]
+        rest = text[inline.end() + len(head) :]
+        others = SAMPLES_FIELD.sub("", head).strip().rstrip(",")
+        text = f"{text[: inline.end()]}{line}{', ' if others else ''}{others}{rest}"
+    else:
+        text = f"checks = {{{line}}}\n{text}"
+    try:
+        found = parse_recipe(text)
+    except NtkspecError:
+        found = None
+    if found is None or found.digest != wanted.digest:
+        raise NtkspecError(
+            f"checks = {samples} could not be written into the recipe; write samples = {samples} "
+            "into its table [checks]"
+        )
+    return found
+
+
 def draws(plan: Plan) -> Iterator[Draw]:
     """Draw blocks of each network, always including the last, with the smallest eigenvalues.
 
@@ -82,7 +150,7 @@ def draws(plan: Plan) -> Iterator[Draw]:
     domain, are skipped.
     """
     for network in range(len(plan.recipe.networks)):
-        mine, samples = _within(plan, plan.of_network(network)), plan.recipe.checks.samples
+        mine, samples = _within(plan, plan.of_network(network)), plan.recipe.checks.most
         random = np.random.default_rng([plan.recipe.checks.seed, network])
         others = random.integers(0, len(mine), max(0, samples - 1)).tolist()
         drawn = Counter([len(mine) - 1, *others] if samples else [])
@@ -156,20 +224,79 @@ def compute_check(plan: Plan, key: CheckKey, folder: Path) -> bool:
     return True
 
 
-def compute_checks(plan: Plan, drawn: Iterable[Draw], folder: Path, tally: Tally) -> list[CheckKey]:
-    """Check the drawn entries in this process; return them."""
+def choose_checks(
+    plan: Plan, entries: Iterable[CheckKey], folder: Path, seconds: float, workers: int = 1
+) -> Choice:
+    """Choose the entries to check, and their order.
+
+    All, where the recipe has a number of checks.  Otherwise those that come first by predicted
+    time, while the sum of all is below the time of the sweep in seconds (or a minute) on as many
+    workers.  The entries of a network that share samples are computed one after another, the
+    dearest first.
+    """
+    exact = plan.recipe.checks.samples is not None
+    limit = math.inf if exact else max(seconds, LEAST_SECONDS)
+    predicted = {}
+    for key in entries:
+        place = int(plan.recipe.dims[key.row]), int(plan.recipe.degrees[key.column])
+        predicted[key] = check_seconds(plan.recipe, plan.recipe.networks[key.network], *place)
+    there = tuple(key for key in predicted if _read(plan, key, folder) is not None)
+    taken: dict[CheckKey, float] = {}
+    total = 0.0
+    dearest: dict[int, float] = {}
+    missing = predicted.keys() - set(there)
+    for key in sorted(missing, key=lambda key: (predicted[key][0], _place(key))):
+        alone, again = predicted[key]
+        # Samples serve entries of similar size; of a dearer one only the difference counts.
+        cost = max(again, alone - dearest.get(key.network, 0.0))
+        if total + cost > limit * workers:
+            break
+        total, taken[key] = total + cost, cost
+        dearest[key.network] = max(alone, dearest.get(key.network, 0.0))
+    order = sorted(taken, key=lambda key: (key.network, -predicted[key][0], _place(key)))
+    times = tuple(taken[key] for key in order)
+    return Choice(there, tuple(order), times, time.monotonic() + limit)
+
+
+def _place(key: CheckKey) -> tuple[int, int, int]:
+    return key.network, key.row, key.column
+
+
+def compute_checks(
+    plan: Plan, drawn: Iterable[Draw], folder: Path, tally: Tally, seconds: float = 0.0
+) -> dict[int, list[Check]]:
+    """Check drawn entries in this process, for as long as a sweep of some seconds allows.
+
+    Returns what `found_checks` returns.
+    """
     entries = [entry for draw in drawn for entry in draw_entries(plan, draw, folder)]
-    tally.more(len(entries))
-    for entry in entries:
+    choice = choose_checks(plan, entries, folder, seconds)
+    tally.expect_checks(choice.seconds)
+    done = [*choice.there]
+    for entry in choice.entries:
+        if choice.left < 0:
+            break
         compute_check(plan, entry, folder)
-        tally.done()
-    return entries
+        done.append(entry)
+        tally.checked()
+    return found_checks(plan, done, folder, entries)
 
 
-def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int, list[Check]]:
-    """Read the checks of each network, by its index in the recipe."""
+def found_checks(
+    plan: Plan, done: Iterable[CheckKey], folder: Path, drawn: Iterable[CheckKey]
+) -> dict[int, list[Check]]:
+    """Read the checks of each network, by its index in the recipe.
+
+    Drawn entries that are not done are said to be left out.
+    """
     found: dict[int, list[Check]] = {}
-    for key in keys:
+    checked = set(done)
+    for key in sorted(drawn, key=_place):
+        if key not in checked:
+            dim, degree = int(plan.recipe.dims[key.row]), int(plan.recipe.degrees[key.column])
+            left_out = Check(dim, degree, "", math.nan, math.nan, key.promised, False, LEFT_OUT)
+            found.setdefault(key.network, []).append(left_out)
+            continue
         check = _read(plan, key, folder)
         if check is None:
             raise NtkspecError(f"{folder / key.name}.json: the check is missing")
@@ -186,9 +313,7 @@ def found_checks(plan: Plan, keys: Iterable[CheckKey], folder: Path) -> dict[int
 
 def _sealed(key: CheckKey, check: dict[str, Any]) -> str:
     """Text of a check's file: one line of JSON with a checksum."""
-    said = {"key": asdict(key), "check": check}
-    checksum = xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
-    return json.dumps(said | {"checksum": checksum}) + "\n"
+    return record({"key": asdict(key), "check": check})
 
 
 def _read(plan: Plan, key: CheckKey, folder: Path) -> Check | None:

@@ -19,14 +19,18 @@ from ntkspec.domains import Cube, Gaussian, Sphere
 from ntkspec.duals.hermite import MOST_MOMENTS, moments_needed
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.reference.balls.eigenvalue import has_samples
+from ntkspec.reference.balls.layered import reference_effort
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
 from ntkspec.spectra.series import PositiveSeries
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.walk import is_walked
 from ntkspec.sweeps.plan import Plan
+from ntkspec.sweeps.recipe import Recipe
+from ntkspec.tables.layout import GroupKey
 
-__all__ = ["Cost", "estimate_cost", "memory", "seconds"]
+__all__ = ["Cost", "check_seconds", "checks_seconds", "estimate_cost", "memory", "seconds"]
 
 Integers = NDArray[np.int64]
 
@@ -284,3 +288,61 @@ APART: dict[str, Callable[[Network, int, int], float]] = {
     Cube.name: _cube_seconds,
     Gaussian.name: _gaussian_seconds,
 }
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+#: Seconds of the samples of one layer at 256 bits in both passes, and the power of the bits.
+SAMPLES = {"pole": (0.85, 4.2), "entire": (0.75, 3.0), "kink": (0.08, 2.3), "elu": (0.9, 3.8)}
+
+
+def checks_seconds(plan: Plan) -> float:
+    """Estimate the processor time of the largest number of checks of a plan, in seconds.
+
+    Of each network the entry with the largest dimension and degree, which is mostly the dearest,
+    and others halfway.
+    """
+    checks, recipe = plan.recipe.checks, plan.recipe
+    if not checks.most:
+        return 0.0
+    ends = [
+        int(values[-1] if most is None else values[values <= most][-1])
+        for values, most in ((recipe.dims, checks.max_dim), (recipe.degrees, checks.max_degree))
+    ]
+    total = 0.0
+    for key in recipe.networks:
+        first, again = check_seconds(recipe, key, *ends)
+        halfway = check_seconds(recipe, key, (int(recipe.dims[0]) + ends[0]) // 2, ends[1] // 2)
+        other = min(halfway) if first > 2 * again else halfway[0]
+        total += first + (checks.most - 1) * max(again, other)
+    return total
+
+
+def check_seconds(recipe: Recipe, key: GroupKey, dim: int, degree: int) -> tuple[float, float]:
+    """Estimate the processor time of the check of one entry: alone, and after a similar one.
+
+    Mostly within a factor of 3.
+    """
+    method, digits = recipe.checks.method, recipe.checks.digits
+    network, size = key.network, float(dim + degree)
+    if key.domain == Cube.name:
+        alone = 0.02 + network.depth * (0.2 + 0.005 * dim) * (digits + 0.3 * dim) / 25
+        return alone, alone
+    if key.domain == Gaussian.name:
+        powers = network.sigma.homogeneous is not None and not network.bias_variance
+        alone = 0.02 if powers else 2.5 * (1.0 if network.depth == 1 else 10.0 * network.depth)
+        return alone, alone
+    if method == "mpmath":
+        alone = 0.5 + network.depth * (0.02 * size) ** 2
+        return alone, alone
+    if not has_samples(network):
+        scale = 1.0 if network.weights == "gaussian" else 5.0
+        alone = scale * (0.05 + 2e-6 * size**2) * digits / 25
+        return alone, alone
+    bits, _, bandwidth = reference_effort(network, dim, degree, kernel=key.kernel, digits=digits)
+    kind = "elu" if network.name == "elu" else network.sigma.singularity.kind
+    at_256, power = SAMPLES[kind]
+    variance = math.sqrt(max(network.weight_variance + network.bias_variance, 1.0))
+    first = network.depth * variance * at_256 * (bits / 256) ** power
+    again = (0.01 + 4e-5 * bandwidth**1.2) * (bits / 256)
+    return first + again + 3e-4 * network.depth * bandwidth * bits / 256, again

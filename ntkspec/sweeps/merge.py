@@ -32,7 +32,7 @@ from ntkspec.sweeps.assembly import (
     finish_group,
 )
 from ntkspec.sweeps.blocks import block_path, check_block, find_block, read_block, write_block
-from ntkspec.sweeps.checks import compute_checks, draws, found_checks
+from ntkspec.sweeps.checks import compute_checks, draws
 from ntkspec.sweeps.folder import PARTS, SWEEPS, keep_recipe, remembered, survey
 from ntkspec.sweeps.plan import BlockKey, Plan, chunk_shape
 from ntkspec.sweeps.progress import Tally
@@ -158,7 +158,7 @@ def _merge_into(
         ledger.note(key, found)
         tally.done()
     entries = compute_checks(plan, draws(plan), own, tally)
-    assemble(plan, ledger, found_checks(plan, entries, own), own, out, layout)
+    assemble(plan, ledger, entries, own, out, layout)
     if layout == "single":
         clear(own, PARTS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,10 @@ class SweepProgress(Progress):
         Computed by this process and its workers.
     retried : int
         Tasks repeated because they or their worker failed.
+    checks, all_checks : int
+        Checks done and planned; 0 until the blocks are done.
+    check_seconds : float
+        Predicted processor time of the checks that are left.
 
     Examples
     --------
@@ -31,17 +36,24 @@ class SweepProgress(Progress):
     ...         self.last = state
     >>> mine = Mine()
     >>> _ = run_shard(recipe_path, folder / "t.h5", "1/1", observer=mine)
-    >>> mine.last
-    SweepProgress(done=1, total=1, eigenvalues=10, retried=0)
+    >>> mine.last.done, mine.last.total, mine.last.eigenvalues, mine.last.checks
+    (1, 1, 10, 0)
     """
 
     eigenvalues: int
     retried: int
+    checks: int = 0
+    all_checks: int = 0
+    check_seconds: float = 0.0
 
     def details(self, seconds: float) -> str:
-        """Eigenvalues a second, and repeated tasks."""
+        """Eigenvalues a second, checks and their time, and repeated tasks."""
         speed = f"{self.eigenvalues / seconds:.3g} eigenvalues/s" if self.eigenvalues else ""
-        return ", ".join(filter(None, (speed, f"{self.retried} retried" if self.retried else "")))
+        checks = f"{self.checks} of {self.all_checks} checks" if self.all_checks else ""
+        if self.check_seconds >= 1.0:
+            checks += f" (about {self.check_seconds:.0f} s of processor time left)"
+        retried = f"{self.retried} retried" if self.retried else ""
+        return ", ".join(filter(None, (speed, checks, retried)))
 
     def facts(self, seconds: float) -> dict[str, Any]:
         """Return the fields for a JSON log."""
@@ -49,6 +61,9 @@ class SweepProgress(Progress):
             "eigenvalues": self.eigenvalues,
             "eigenvalues_per_second": self.eigenvalues / seconds,
             "retried": self.retried,
+            "checks": self.checks,
+            "all_checks": self.all_checks,
+            "check_seconds": self.check_seconds,
         }
 
 
@@ -58,16 +73,28 @@ class Tally:
     def __init__(self, observer: Observer, total: int) -> None:
         self.observer = observer
         self._done, self._total, self._eigenvalues, self._retried = 0, total, 0, 0
+        self._checks = 0
+        self._check_times: list[float] = []
         self.report()
 
     def report(self) -> None:
         """Report the counts."""
-        state = SweepProgress(self._done, self._total, self._eigenvalues, self._retried)
+        state = SweepProgress(
+            self._done, self._total, self._eigenvalues, self._retried,
+            self._checks, len(self._check_times), sum(self._check_times[self._checks :]),
+        )  # fmt: skip
         self.observer.progress(state)
 
-    def more(self, tasks: int) -> None:
-        """Add tasks that were found during the sweep."""
-        self._total += tasks
+    def expect_checks(self, seconds: Sequence[float]) -> None:
+        """Add checks with their predicted times."""
+        self._total += len(seconds)
+        self._check_times = list(seconds)
+        self._checks = 0
+
+    def checked(self) -> None:
+        """Count a check as done."""
+        self._checks += 1
+        self.done()
 
     def done(self, eigenvalues: int = 0) -> None:
         """Count a task as done, with the eigenvalues that it computed."""

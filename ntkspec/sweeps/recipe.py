@@ -196,18 +196,23 @@ AS_READ = Read(lambda value, _: value)
 # --- recipes --------------------------------------------------------------------------------------
 
 
+#: Entries of each network that are checked where a recipe has no number.
+SAMPLES = 6
+
+
 @dataclass(frozen=True)
 class Checks:
     """The entries that a sweep recomputes independently.
 
     Attributes
     ----------
-    samples : int
-        Entries of each network.
+    samples : int or None
+        Entries of each network; None for up to 6, as many as take no longer than the sweep or a
+        minute.
     method : {"balls", "mpmath"}
         How they are recomputed.
     digits : int
-        Digits of the recomputation; by default 50 with balls, 20 with mpmath.
+        Digits of the recomputation; by default 25 with balls, 20 with mpmath.
     seed : int
         Of the random choice.
     max_dim, max_degree : int or None
@@ -216,10 +221,10 @@ class Checks:
     Examples
     --------
     >>> Checks(samples=2).digits
-    50
+    25
     """
 
-    samples: Annotated[int, Between(0, 10**6)] = 6
+    samples: Annotated[int, Between(0, 10**6)] | None = None
     method: Method = "balls"
     digits: Annotated[int, Between(20, 1000)] = None  # type: ignore[assignment]
     seed: Annotated[int, Between(0, 2**31)] = 0
@@ -229,6 +234,11 @@ class Checks:
     def __post_init__(self) -> None:
         if self.digits is None:
             object.__setattr__(self, "digits", DIGITS[self.method])
+
+    @property
+    def most(self) -> int:
+        """Largest number of entries of each network."""
+        return SAMPLES if self.samples is None else self.samples
 
 
 @dataclass(frozen=True)
@@ -283,7 +293,7 @@ class Recipe:
                 check_existing(domain, self.dims, self.degrees)
             except NtkspecError as error:
                 raise Fault(str(error), ("dims",)) from None
-        for key in self.networks if self.checks.samples else ():
+        for key in self.networks if self.checks.most else ():
             if not has_reference(key.network, key.domain, self.checks.method):
                 raise Fault(
                     f"method = {self.checks.method!r} is not allowed for {key.name}; use 'balls'",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from ntkspec.sweeps.assembly import Layout, Ledger, assemble, check_layout, chec
 from ntkspec.sweeps.batch import Batch
 from ntkspec.sweeps.blocks import ensure_block, ensure_placed
 from ntkspec.sweeps.checks import (
+    LEFT_OUT,
     CheckKey,
+    choose_checks,
     compute_check,
     compute_checks,
     draw_entries,
     draws,
     found_checks,
+    with_checks,
 )
 from ntkspec.sweeps.clusters import External, Local, dask_client
 from ntkspec.sweeps.folder import PARTS, keep_recipe, survey
@@ -51,6 +55,9 @@ class SweepResult:
         The table; None for a shard, which assembles no table.
     computed, reused : int
         Blocks computed by this run, and reused from earlier ones.
+    checked, left_out : int
+        Entries that were recomputed independently, by this run or earlier ones, and drawn ones that
+        were not, since the recipe has no number of checks and they would take too long.
 
     Examples
     --------
@@ -63,6 +70,8 @@ class SweepResult:
     output: Path | None
     computed: int
     reused: int
+    checked: int = 0
+    left_out: int = 0
 
 
 def run_sweep(
@@ -72,6 +81,7 @@ def run_sweep(
     *,
     layout: Layout = "single",
     restart: bool = False,
+    checks: int | None = None,
     observer: Observer | None = None,
 ) -> SweepResult:
     """Compute the table of a recipe; after an interruption the same call resumes it.
@@ -85,6 +95,9 @@ def run_sweep(
         A single file, or a file that refers to the block files, which stay in their folder.
     restart : bool
         Discard the work of earlier runs.
+    checks : int, optional
+        Check exactly this many entries of each network; by default the recipe's number, and if it
+        has none up to 6, as many as take no longer than the sweep or a minute.
     observer : Observer, optional
         Receives progress and events.
 
@@ -114,7 +127,7 @@ def run_sweep(
     ...     print(table.select("relu", dim=3, degrees=2).eigenvalues)
     [[0.02734375]]
     """
-    plan, out = Plan(read_recipe(recipe_path)), Path(output)
+    plan, out = Plan(with_checks(read_recipe(recipe_path), checks)), Path(output)
     check_layout(layout, out)
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
@@ -138,13 +151,14 @@ def run_sweep(
                 dashboard=client.dashboard_link,
             )  # fmt: skip
             with Pool(client, plan, folder, tally) as pool:
+                start = time.monotonic()
                 computed = _complete_blocks(plan, layout, pool, tally, ledger)
-                found = _checked(plan, folder, pool, tally)
+                found = _checked(plan, folder, pool, tally, time.monotonic() - start)
         assemble(plan, ledger, found, folder, out, layout)
         sweep_up(folder, out, PARTS)  # from killed workers
         if layout == "single":
             clear(folder, PARTS)
-    return SweepResult(out, computed, len(plan) - computed)
+    return SweepResult(out, computed, len(plan) - computed, *_counts(found))
 
 
 def run_shard(
@@ -153,6 +167,7 @@ def run_shard(
     shard: str,
     *,
     restart: bool = False,
+    checks: int | None = None,
     observer: Observer | None = None,
 ) -> SweepResult:
     """Compute one part of a recipe's blocks and checks in this process, without dask.
@@ -165,6 +180,8 @@ def run_shard(
         "I/N": the I-th of N parts, from 1.
     restart : bool
         Discard the work of earlier runs, of all shards.
+    checks : int, optional
+        As for `run_sweep`; the same for all shards.
     observer : Observer, optional
 
     Returns
@@ -184,7 +201,7 @@ def run_shard(
     >>> (folder / "t.h5.parts").is_dir()
     True
     """
-    plan, out = Plan(read_recipe(recipe_path)), Path(output)
+    plan, out = Plan(with_checks(read_recipe(recipe_path), checks)), Path(output)
     index, count = _parsed_shard(shard)
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
@@ -194,15 +211,16 @@ def run_shard(
         _check_room(plan, folder, "virtual")
         keep_recipe(plan, folder)
         tally = Tally(observer, len(range(index, len(plan), count)))
-        computed = 0
+        computed, start = 0, time.monotonic()
         for key in plan.share(index, count):
             result = ensure_block(plan, key, folder)
             _say_damage(observer, result.damaged)
             computed += result.computed
             tally.done(key.size * result.computed)
         mine = [draw for draw in draws(plan) if draw.number % count == index]
-        compute_checks(plan, mine, folder, tally)
-    return SweepResult(None, computed, len(range(index, len(plan), count)) - computed)
+        found = compute_checks(plan, mine, folder, tally, time.monotonic() - start)
+    reused = len(range(index, len(plan), count)) - computed
+    return SweepResult(None, computed, reused, *_counts(found))
 
 
 def _complete_blocks(plan: Plan, layout: Layout, pool: Pool, tally: Tally, ledger: Ledger) -> int:
@@ -221,16 +239,26 @@ def _say_damage(observer: Observer, damaged: str) -> None:
         observer.note("damaged", f"{damaged}; computed it again", what=damaged)
 
 
-def _checked(plan: Plan, folder: Path, pool: Pool, tally: Tally) -> dict[int, list[Check]]:
+def _checked(
+    plan: Plan, folder: Path, pool: Pool, tally: Tally, seconds: float
+) -> dict[int, list[Check]]:
     """Check the drawn entries that are not checked yet; raise if a check fails."""
     entries: list[CheckKey] = []
     for _, found in pool.run(draw_entries, draws(plan)):
         entries += found
-    entries.sort(key=lambda entry: (entry.network, entry.row, entry.column))
-    tally.more(len(entries))
-    for _ in pool.run(compute_check, entries):
-        tally.done()
-    return found_checks(plan, entries, folder)
+    choice = choose_checks(plan, entries, folder, seconds, pool.threads)
+    tally.expect_checks(choice.seconds)
+    done = [*choice.there]
+    for key, _ in pool.run(compute_check, choice.entries, deadline=choice.deadline):
+        done.append(key)
+        tally.checked()
+    return found_checks(plan, done, folder, entries)
+
+
+def _counts(checks: dict[int, list[Check]]) -> tuple[int, int]:
+    """Numbers of entries that were checked and left out."""
+    left_out = [check.method == LEFT_OUT for some in checks.values() for check in some]
+    return len(left_out) - sum(left_out), sum(left_out)
 
 
 def _parsed_shard(shard: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ milliseconds for each of its own.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import secrets
 import threading
@@ -62,16 +63,30 @@ class Pool:
     def __enter__(self) -> Self:
         return self
 
+    @property
+    def threads(self) -> int:
+        """Number of tasks that run at the same time."""
+        return self._threads
+
     def __exit__(self, *error: object) -> None:
         self._client.unsubscribe_topic("all")
 
     def run(
-        self, function: Callable[[Plan, Key, Path], Result], keys: Iterable[Key]
+        self,
+        function: Callable[[Plan, Key, Path], Result],
+        keys: Iterable[Key],
+        *,
+        deadline: float = math.inf,
     ) -> Iterator[tuple[Key, Result]]:
-        """Run function(plan, key, folder) for all keys; yield results as they come."""
+        """Run function(plan, key, folder) for all keys; yield results as they come.
+
+        What is not finished at the deadline, by the monotonic clock, is given up; a task has one
+        key then, so that nothing waits for another.
+        """
         waiting, returned = iter(keys), deque[Key]()
         flying: dict[str, tuple[Any, list[Key], int]] = {}
         run, size = secrets.token_hex(4), 1
+        most = MOST_KEYS if deadline == math.inf else 1
 
         def submit(keys: list[Key], attempt: int) -> None:
             future = self._client.submit(
@@ -89,7 +104,7 @@ class Pool:
             while True:
                 while len(flying) < IN_FLIGHT * self._threads and (some := taken()):
                     submit(some, 1)
-                if not flying:
+                if not flying or time.monotonic() > deadline:
                     return
                 future = self._next()
                 if future is None or future.key not in flying:
@@ -102,7 +117,7 @@ class Pool:
                 if future.status == "finished":
                     results = self._result(future)
                     returned += some[len(results) :]
-                    size = min(2 * len(results), MOST_KEYS)
+                    size = min(2 * len(results), most)
                     yield from zip(some, results, strict=False)
                 else:
                     self._check_repeatable(future, some[0], attempt)

@@ -142,7 +142,11 @@ class Table:
         return self._network(network).relative_error.copy()
 
     def checks(self, network: Network | str) -> list[dict[str, Any]]:
-        """Entries that were recomputed independently when the table was made."""
+        """Entries that were recomputed independently when the table was made.
+
+        An entry that was drawn and left out, since its check would have taken too long, has an
+        empty reference, the error NaN and the method "left out: ...".
+        """
         rows = self._network(network).checks()
         names = rows.dtype.names or ()
         return [{name: self._plain(row[name]) for name in names} for row in rows]

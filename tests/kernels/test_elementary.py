@@ -129,3 +129,29 @@ def test_all_activations_have_a_formula():
     for name in ACTIVATIONS:
         found = _formula(activation(name), np.float64)
         assert type(found) in sigma.FORMULAS
+
+
+@njit(error_model="numpy")
+def logarithms(x, power, out):
+    for i in range(x.size):
+        out[i] = elementary.logarithm(x[i], power)
+
+
+@pytest.mark.parametrize("power", [0.0, 512.0, -1536.0, 2.0**21])
+def test_logarithms_are_right_to_one_unit(power):
+    rng = np.random.default_rng(1)
+    bits = rng.integers(0x0010 << 48, 0x7FF0 << 48, 3000, dtype=np.int64)  # all normal numbers
+    near = 1.0 + rng.choice([-1.0, 1.0], 3000) * 2.0 ** rng.uniform(-52, -1, 3000)
+    root = np.sqrt(0.5) * (1.0 + np.arange(-20, 21) * 2.0**-52)  # where the exponent changes
+    x = np.concatenate([bits.view(np.float64), near, root, 2 * root, [1.0, 2.0, 0.5]])
+    out = np.empty_like(x)
+    logarithms(x, power, out)
+    with mpmath.workdps(50):
+        for value, found in zip(x.tolist(), out.tolist()):
+            exact = mpmath.log(value) + power * mpmath.log(2)
+            assert abs(exact - found) <= np.spacing(abs(found)) * (exact != 0)
+
+
+def test_the_loop_of_logarithms_is_a_vector_loop():
+    body = next(iter(logarithms.inspect_llvm().values()))
+    assert any(f"<{n} x double> @llvm.fma" in body for n in (2, 4, 8))

@@ -35,7 +35,7 @@ def reference(n, variance):
 
 
 def scaled_value(n, variance):
-    mantissa, exponent = moments.tanh_moment(n, variance)
+    mantissa, exponent = moments.hermite_moment(n, variance, 0.0, False)
     return mpmath.ldexp(mpmath.mpf(mantissa), int(exponent))
 
 

@@ -18,14 +18,18 @@ from scipy import special
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
+from ntkspec.precision import working_precision
 from ntkspec.reference.balls import (
     Case,
     layered,
     reference_eigenvalue,
     reference_spectra,
     reference_spectrum,
+    sampled,
 )
 from ntkspec.reference.balls.expectations import PARTS, make_dual
+from ntkspec.reference.balls.interpolated import InterpolatedDual
+from ntkspec.reference.balls.legendre import cosine_means, cosine_series
 from ntkspec.reference.description import KINKED, SMOOTH, Description
 
 SLOPE, POWER = 0.25, 3
@@ -475,17 +479,70 @@ def test_working_precisions_are_left_alone():
 
 def test_passes_that_never_agree_raise(monkeypatch):
     nodes = iter(range(4, 100, 2))
-    monkeypatch.setattr(layered, "entire_rule_size", lambda *_: 0)
+    monkeypatch.setattr(sampled, "entire_rule_size", lambda *_: 0)
     monkeypatch.setattr(layered, "MAX_PASSES", 3)
-    rule = layered.gauss_legendre
-    monkeypatch.setattr(layered, "gauss_legendre", lambda _, bits: rule(next(nodes), bits))
+    rule = sampled.gauss_legendre
+    monkeypatch.setattr(sampled, "gauss_legendre", lambda _, bits: rule(next(nodes), bits))
     with pytest.raises(NtkspecError, match=r"digits = 20 was not reached for .*degree 12"):
         reference_spectrum(network("relu"), 3, [12], digits=20)
+
+
+def test_means_of_cosines_are_those_of_the_expansion_in_cosines():
+    with working_precision(200):
+        for dim, degree in itertools.product((2, 3, 4, 9, 64), (0, 1, 2, 7)):
+            moments = [arb(1)]
+            for j in range(0, 80, 2):
+                moments.append(moments[-1] * (j + 2 - dim) / (j + dim))
+            cosines = list(enumerate(cosine_series(dim, degree)))
+            found = cosine_means(dim, degree, 40)
+            for at, mean in enumerate(found):
+                j = degree + 2 * at
+                right = arb(0)
+                for i, c in cosines:
+                    n = 2 * i + degree % 2
+                    right += c * (moments[(j + n) // 2] + moments[abs(j - n) // 2]) / 2
+                assert mean.overlaps(right)
+                assert mean == 0 or mean.rel_accuracy_bits() > 150
+
+
+@pytest.mark.parametrize("activation", KINKED)
+def test_an_interpolated_dual_encloses_the_dual(activation):
+    with working_precision(160):
+        dual = make_dual(sigma_of(activation), arb("1.25"), 60.0)
+        points = [acb(arb(x).cos(), arb(x).sin()) for x in (1e-6, 0.4, 1.5, 2.9, 3.14159)]
+        for few in (40, 70):
+            pairs = zip(InterpolatedDual(dual, few).at(points), dual.at(points), strict=True)
+            for found, right in pairs:
+                for x, y in zip(found, right, strict=True):
+                    assert x.overlaps(y)
+                    assert x.rad() < arb(2) ** -120
+
+
+def test_entries_of_a_network_share_samples_and_do_not_depend_on_them(monkeypatch):
+    net = network("gelu", depth=2, bias_variance=0.1)
+    alone = []
+    for dim, degree in ((3, 7), (40, 4)):
+        sampled.forget_samples()
+        alone += reference_spectrum(net, dim, [degree], digits=20)
+    built = []
+    made = sampled.Samples.__init__
+    monkeypatch.setattr(
+        sampled.Samples, "__init__", lambda self, *args: (built.append(args), made(self, *args))[1]
+    )
+    sampled.forget_samples()
+    together = [reference_spectrum(net, dim, [degree], digits=20)[0]
+                for dim, degree in ((40, 4), (3, 7), (40, 4), (3, 7))]  # fmt: skip
+    assert together == alone[::-1] * 2
+    assert len(built) == 2 * len({one.method for one in alone})
+    monkeypatch.setattr(sampled, "MOST_REMEMBERED", 1)
+    reference_spectrum(network("sin", depth=2), 3, [1], digits=10)
+    assert len(sampled._remembered) == 1
 
 
 def test_too_few_bits_are_found_out(monkeypatch):
     (expected,) = reference_spectrum(network("relu", depth=2), 10, [12], digits=20)
     monkeypatch.setattr(layered, "GUARD_BITS", -20)
+    monkeypatch.setattr(layered, "on_ladder", int)
     (found,) = reference_spectrum(network("relu", depth=2), 10, [12], digits=20)
     with mp.workdps(40):
         assert relative(found.value, expected.value) < mp.mpf("2e-20")
@@ -495,7 +552,7 @@ def test_too_few_bits_are_found_out(monkeypatch):
 def test_too_few_nodes_are_found_out(monkeypatch):
     net = network("tanh", depth=2, bias_variance=0.3)
     (expected,) = reference_spectrum(net, 5, [12], digits=20)
-    monkeypatch.setattr(layered._Plan, "nats", lambda _: (25.0, 100.0))
+    monkeypatch.setattr(layered._Plan, "effort", lambda _: sampled.Effort(190, 25.0))
     (found,) = reference_spectrum(net, 5, [12], digits=20)
     with mp.workdps(40):
         assert relative(found.value, expected.value) < mp.mpf("2e-20")

@@ -50,7 +50,7 @@ def test_what_is_left_out_has_its_default():
     assert recipe.name == ""
     assert recipe.block_eigenvalues == 2**21
     assert recipe.compression == "gzip"
-    assert (recipe.checks.samples, recipe.checks.digits, recipe.checks.seed) == (6, 50, 0)
+    assert (recipe.checks.samples, recipe.checks.digits, recipe.checks.seed) == (None, 25, 0)
     assert recipe.cluster is None
     assert recipe.networks == ((Network("relu"), "ntk", "sphere"),)
 

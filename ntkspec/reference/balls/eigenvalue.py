@@ -26,10 +26,23 @@ from ntkspec.reference.balls.polar import TANH, PolarIntegral
 from ntkspec.reference.balls.sphere import SphereIntegral
 from ntkspec.reference.description import Kernel, Reference, checked_digits, describe
 
-__all__ = ["reference_eigenvalue"]
+__all__ = ["has_samples", "reference_eigenvalue"]
 
 #: Integrated by `angular`.
 ANGULAR = ("relu", "leaky_relu")
+
+
+def has_samples(network: Any) -> bool:
+    """Whether the eigenvalues of a network share the kernel's values at the nodes of a rule.
+
+    Examples
+    --------
+    >>> has_samples("gelu"), has_samples("relu")
+    (True, False)
+    """
+    net = describe(network)
+    shallow = net.depth == 1 and net.bias_variance == 0.0 and net.activation in (*ANGULAR, *TANH)
+    return net.weights == "gaussian" and not shallow
 
 
 @exclusive()
@@ -82,7 +95,7 @@ def reference_eigenvalue(
     constant, _ = net.mixture(kernel)
     if net.weights == "sphere":
         return agreed_value(SphereIntegral(net, kernel, dim, degree, digits), digits)
-    if net.depth > 1 or net.bias_variance > 0.0 or net.activation not in (*ANGULAR, *TANH):
+    if has_samples(net):
         return reference_spectrum(net, dim, [degree], kernel=kernel, digits=digits)[0]
     if net.activation in ANGULAR:
         return agreed_value(AngularIntegral(net, kernel, dim, degree, digits), digits)

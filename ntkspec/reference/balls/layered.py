@@ -2,15 +2,12 @@
 
 Only the definition is shared with the engine: the Gaussian expectations of each layer
 by two-dimensional quadrature (`expectations`), the layers composed at the nodes of a rule in
-theta = arccos t, and the Gegenbauer integral by that rule, all in balls (Arb) at a working
-precision set by the smallest result.  The rules:
+theta = arccos t (`sampled`), and the Gegenbauer integral by that rule, all in balls (Arb) at a
+working precision set by the smallest result:
 
-* smooth sigma: K is smooth and even on the circle; equal angles, with the weights that integrate
-  cos(n theta) sin(theta)^(d-2) exactly (Fejer's first rule, for the measure of dimension d);
-* sigma with a kink at 0: K is analytic in theta on [0, pi], the ends included; Gauss-Legendre in
-  theta, in panels where a small bias leaves a branch point close to theta = pi.  Only step, whose
-  dual is linear in theta, composes to theta^(1/2), theta^(1/4), ...: with
-  theta = pi y^(2^(depth-1)) the integrand is analytic in y.
+* smooth sigma: from the cosine coefficients c_j of K, lambda_k = sum_j c_j m_j with the mean m_j of
+  cos(j theta) P_k(cos theta) on the sphere, which is 0 for j < k;
+* sigma with a kink at 0: by the rule of the samples.
 
 One pass serves all depths, kernels, dimensions and degrees.  A value is accepted when its ball is
 small enough *and* a second pass with 1.2 times as many nodes everywhere agrees.
@@ -23,31 +20,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from flint import acb, arb, arb_mat, ctx, fmpq
+from flint import arb, arb_mat
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls.agreement import GROWTH, to_mpf
-from ntkspec.reference.balls.expectations import (
-    PARTS,
-    highest_frequency,
-    log_series_eigenvalue,
-)
-from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels, point_at
+from ntkspec.reference.balls.expectations import PARTS, log_series_eigenvalue
+from ntkspec.reference.balls.kernels import GUARD_BITS
 from ntkspec.reference.balls.legendre import (
-    cosine_series,
-    cosine_sums,
-    entire_rule_size,
-    fejer_series,
-    gauss_legendre,
+    cosine_means,
+    dot,
+    legendre,
     log_multiplicity,
     measure_constant,
-    powers_of,
 )
+from ntkspec.reference.balls.sampled import Effort, Samples, on_ladder, samples
 from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
 
-__all__ = ["Case", "reference_spectra", "reference_spectrum"]
+__all__ = ["Case", "reference_effort", "reference_spectra", "reference_spectrum"]
 
 MAX_PASSES = 14
 
@@ -106,6 +97,20 @@ def reference_spectrum(
     net = describe(network)
     case = Case(dim, kernel, net.depth, net.trained)  # type: ignore[arg-type]
     return reference_spectra(net, [case], degrees, digits=digits)[case]
+
+
+def reference_effort(
+    network: Any, dim: int, degree: int, *, kernel: Kernel = "ntk", digits: int = 25
+) -> Effort:
+    """Return the effort of the samples from which `reference_spectrum` begins.
+
+    Examples
+    --------
+    >>> reference_effort("gelu", 3, 10).bits
+    182
+    """
+    net = describe(network)
+    return _Plan(net, [Case(dim, kernel)], {dim: [degree]}, digits).effort()
 
 
 @exclusive()
@@ -189,20 +194,25 @@ class _Plan:
         power = -(2 * max(net.order, 1) + 3) * math.log1p(degree)
         return power - log_multiplicity(dim, degree) - 3.0
 
-    def nats(self) -> tuple[float, float]:
-        """Return -log of the absolute error allowed to the nodes, and to the rounding.
+    def effort(self) -> Effort:
+        """Return what the samples must serve.
 
-        What the nodes miss of K is rough, and the mean of abs(P_k) is at most N^(-1/2); rounding
-        shows with the sum of the absolute cosines in P_k, which is 1.
+        Errors in the values at nodes show with the sum of the absolute cosines in P_k, which is 1,
+        those in cosine coefficients with m_j, at most N^(-1/2).
         """
-        digits = self.digits * math.log(10.0)
-        nodes = rounding = 0.0
+        guard = GUARD_BITS * (1 if self.network.smooth else 2)
+        rounding = 0.0
         for dim, degrees in self.degrees.items():
             for k in degrees:
                 small = self.log_floor(dim, k)
-                rounding = max(rounding, digits - small)
-                nodes = max(nodes, digits - small - log_multiplicity(dim, k) / 2)
-        return nodes + 10.0, rounding
+                if self.network.smooth:
+                    small += log_multiplicity(dim, k) / 2
+                rounding = max(rounding, self.digits * math.log(10.0) - small)
+        bits = on_ladder(rounding / math.log(2.0) + guard)
+        nats = (bits - guard) * math.log(2.0) + 10.0
+        if self.network.smooth:
+            return Effort(bits, nats)
+        return Effort(bits, nats, on_ladder(max(max(self.computed(d)) + d for d in self.degrees)))
 
 
 # --- accepting values ---------------------------------------------------------------------------
@@ -214,33 +224,44 @@ _Values = dict[Case, _Row]
 
 def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
     """Pairs of passes with more nodes or bits, until all values are accepted."""
-    nats, rounding = plan.nats()
-    bits = int(rounding / math.log(2.0)) + GUARD_BITS * (1 if plan.network.smooth else 2)
+    effort, trouble = plan.effort(), ""
     before: _Values | None = None
-    effort, trouble = 1.0, ""
+    network = replace(plan.network, depth=plan.depth)
     for _ in range(MAX_PASSES):
-        with working_precision(bits):
-            passed = _Pass(plan, nats, effort)
-            after = passed.spectra()
+        found = samples(network, effort)
+        with working_precision(found.effort.bits):
+            after = _spectra(plan, found)
             if not all(x.is_finite() for row in after.values() for x in row.values()):
-                bits, before, trouble = bits + bits // 2, None, " (not finite)"
+                effort = effort._replace(bits=effort.bits + effort.bits // 2)
+                before, trouble = None, " (not finite)"
                 continue
             if before is not None:
                 wrong = _not_yet_right(plan, before, after)
                 if not wrong:
-                    method = passed.method()
+                    method = _method(found)
                     return {
                         c: _references(plan, c, before[c], after[c], method) for c in plan.cases
                     }
                 trouble = " for {}, degree {}".format(*max(wrong, key=lambda w: w.excess)[:2])
                 more = max(w.missing_bits for w in wrong)
                 if more:
-                    bits, nats, before = bits + more, nats + more * math.log(2.0), None
+                    effort = effort._replace(
+                        bits=effort.bits + more, nats=effort.nats + more * math.log(2.0)
+                    )
+                    before = None
                     continue
-            before, effort = after, effort * GROWTH
+            before, effort = after, effort.grown(GROWTH)
     raise NtkspecError(
         f"digits = {plan.digits} was not reached{trouble}: "
         "no two passes of the reference quadrature agreed"
+    )
+
+
+def _method(found: Samples) -> str:
+    """Describe the method."""
+    return (
+        "Gaussian expectation of every layer in polar form, "
+        f"{len(found.points)} nodes in theta, {found.effort.bits} bits"
     )
 
 
@@ -293,134 +314,46 @@ def _references(plan: _Plan, case: Case, before: _Row, after: _Row, method: str)
 # --- one pass -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """Nodes e^(i theta), 0 < theta < pi, and by dimension the weights of K P_k there."""
-
-    points: list[acb]
-    weights: dict[int, list[arb]]
-
-
-class _Pass:
-    """All requested values, with numbers of nodes that grow with the effort."""
-
-    def __init__(self, plan: _Plan, nats: float, effort: float) -> None:
-        self.plan, self.nats, self.effort = plan, nats, effort
-        self.kernels = LayeredKernels(plan.network, plan.depth, nats * effort)
-        self.weight, self.bias = self.kernels.weight, self.kernels.bias
-        self.layers = self.kernels.layers
-        self.grid = self._smooth_grid() if plan.network.smooth else self._kinked_grid()
-
-    def method(self) -> str:
-        """Describe the method."""
-        return (
-            "Gaussian expectation of every layer in polar form, "
-            f"{len(self.grid.points)} nodes in theta, {ctx.prec} bits"
-        )
-
-    def _smooth_grid(self) -> _Grid:
-        """Equal angles, as many as resolve the roughest layer and P_k."""
-        sigma = PARTS[self.plan.network.activation]
-        slope, highest = float(self.weight), 0.0
-        for _, dual in self.layers:
-            # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
-            highest = max(highest, highest_frequency(sigma, slope, self.nats))
-            slope *= float(self.weight * dual.at_zero()[1])
-        top = max(max(self.plan.computed(dim)) for dim in self.plan.degrees)
-        n = 2 * math.ceil((1.1 * highest + top + 8) * self.effort / 2)
-        points = []
-        for m in range(n):
-            sine, cosine = arb.sin_cos_pi_fmpq(fmpq(2 * m + 1, 2 * n))
-            points.append(acb(cosine, sine))
-        rows = {dim: fejer_series(dim, n) for dim in self.plan.degrees}
-        sums = cosine_sums(list(rows.values()), points)
-        return _Grid(points, dict(zip(rows, sums, strict=True)))
-
-    def _kinked_grid(self) -> _Grid:
-        """Gauss-Legendre in y, theta = pi y^power, in one panel or in some graded towards y = 1."""
-        power = 2 ** (self.plan.depth - 1) if self.plan.network.activation == "step" else 1
-        bandwidth = max(
-            (max(self.plan.computed(dim)) + dim) * math.pi / 2 * power for dim in self.plan.degrees
-        )
-        points, base = [], []
-        for low, width in _panels(self._distance_at_pi() / (math.pi * power)):
-            # Other singularities lie at about the distance of the interval's length, or farther.
-            wave, nats = bandwidth * width, self.nats
-            size = max(entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
-            for x, w in gauss_legendre(2 * math.ceil(size * self.effort / 2), ctx.prec):
-                y = arb(low) + arb(width) * (1 + x) / 2
-                sine, cosine = (arb.pi() * y**power).sin_cos()
-                points.append(acb(cosine, sine))
-                base.append(arb.pi() * power * y ** (power - 1) * w * arb(width) / 2)
-        weights = {}
-        for dim in self.plan.degrees:
-            constant = measure_constant(dim)
-            weights[dim] = [
-                constant * b * p.imag ** (dim - 2) for b, p in zip(base, points, strict=True)
-            ]
-        return _Grid(points, weights)
-
-    def _distance_at_pi(self) -> float:
-        """Estimate how near to theta = pi a layer's theta_l has a branch point, cos theta_l = +-1.
-
-        A small bias, or leaky_relu almost linear, puts one there; cos theta_l = +-1 at theta = pi
-        itself is none, for then theta_l is analytic.
-        """
-        nearest, q = math.inf, self.bias - self.weight
-        for variance, dual in self.layers:
-            cosine = q / variance
-            gap = 1 - abs(cosine)
-            point = acb(-1 if cosine < 0 else 1)
-            if gap > 0:
-                nearest = min(nearest, math.sqrt(2 * float(gap)))
-                point = point_at(cosine)
-            q = self.weight * dual.at([point])[0][0] + self.bias
-        return nearest
-
-    def spectra(self) -> _Values:
-        kernels = self.kernels.at(self.grid.points)
-        cosines = _cosine_table(self.grid.points, self.plan)
-        result: _Values = {}
-        for dim, weights in self.grid.weights.items():
-            cases = [case for case in self.plan.cases if case.dim == dim]
-            weighted = arb_mat(
-                [
-                    [
-                        w * x
-                        for w, x in zip(weights, kernels[c.kernel, c.depth, c.trained], strict=True)
-                    ]
-                    for c in cases
-                ]
-            )
-            degrees = self.plan.computed(dim)
-            rows = [_cosine_row(dim, k, cosines.nrows()) for k in degrees]
-            legendre = arb_mat(rows) * cosines
-            table = (weighted * legendre.transpose()).tolist()
-            for case, row in zip(cases, table, strict=True):
-                result[case] = dict(zip(degrees, row, strict=True))
-        return result
+def _spectra(plan: _Plan, found: Samples) -> _Values:
+    """All requested values, from the kernels at the nodes."""
+    result: _Values = {}
+    for dim in plan.degrees:
+        cases = [case for case in plan.cases if case.dim == dim]
+        numbers = found.coefficients if plan.network.smooth else found.values
+        rows = [numbers(c.kernel, c.depth, c.trained) for c in cases]
+        degrees = plan.computed(dim)
+        values = (_by_cosines if plan.network.smooth else _by_nodes)(found, dim, degrees, rows)
+        for case, row in zip(cases, values, strict=True):
+            result[case] = dict(zip(degrees, row, strict=True))
+    return result
 
 
-def _panels(distance: float) -> list[tuple[float, float]]:
-    """Start and width of intervals that make up [0, 1], halved towards a singularity near 1."""
-    panels, low, width = [], 0.0, 1.0
-    while width > 4 * distance and width > 1e-12:
-        width /= 2
-        panels.append((low, width))
-        low += width
-    return [*panels, (low, width)]
+def _by_cosines(
+    found: Samples, dim: int, degrees: list[int], rows: list[list[arb]]
+) -> list[list[arb]]:
+    """sum_j c_j m_j for each degree and each row of coefficients."""
+    values: list[list[arb]] = [[] for _ in rows]
+    for k in degrees:
+        means = cosine_means(dim, k, len(found.points))
+        for row, mine in zip(rows, values, strict=True):
+            mine.append(dot(row[k::2], means))
+    return values
 
 
-def _cosine_table(points: Sequence[acb], plan: _Plan) -> arb_mat:
-    """cos(j theta): row j, column theta."""
-    top = max(max(plan.computed(dim)) for dim in plan.degrees)
-    powers = [powers_of(p, top + 1) for p in points]
-    return arb_mat([[row[j].real for row in powers] for j in range(top + 1)])
-
-
-def _cosine_row(dim: int, degree: int, length: int) -> list[arb]:
-    """Coefficients of P_k in cos(j theta), j < length."""
-    row = [arb(0)] * length
-    for i, b in enumerate(cosine_series(dim, degree)):
-        row[2 * i + degree % 2] = b
-    return row
+def _by_nodes(
+    found: Samples, dim: int, degrees: list[int], rows: list[list[arb]]
+) -> list[list[arb]]:
+    """The rule of the samples, for each degree and each row of values."""
+    constant = measure_constant(dim)
+    weights = [
+        constant * b * p.imag ** (dim - 2) for b, p in zip(found.base, found.points, strict=True)
+    ]
+    weighted = arb_mat([[w * x for w, x in zip(weights, row, strict=True)] for row in rows])
+    by_degree: dict[int, list[arb]] = {}
+    for parity in (0, 1):
+        some = [k for k in degrees if k % 2 == parity]
+        if some:
+            polynomials = arb_mat(legendre(dim, some, found.points))
+            columns = (weighted * polynomials.transpose()).transpose().tolist()
+            by_degree |= dict(zip(some, columns, strict=True))
+    return [[by_degree[k][n] for k in degrees] for n in range(len(rows))]

@@ -11,6 +11,7 @@ from flint import acb, arb, arb_mat, fmpq
 from ntkspec.precision import working_precision
 
 __all__ = [
+    "cosine_means",
     "cosine_series",
     "cosine_sums",
     "dot",
@@ -46,6 +47,26 @@ def cosine_series(dim: int, degree: int) -> list[arb]:
             (j + 1) * max(twice_nu + 2 * (degree - j - 1), 1)
         )
     return series[::-1]
+
+
+def cosine_means(dim: int, degree: int, below: int) -> list[arb]:
+    """Means of cos(j x) P_k(cos x) on the sphere, j = k, k + 2, ... < below; 0 for smaller j.
+
+    The first is 1 / (b N) with the coefficient b of cos(k x) in P_k; the ratios are those of the
+    connection coefficients of Chebyshev to Gegenbauer polynomials, DLMF 18.18.16.
+    """
+    k, d = degree, dim
+    multiplicity = 1 if k == 0 else (2 * k + d - 2) * math.comb(k + d - 3, k - 1) // k
+    if k and d == 2:
+        multiplicity = 2
+    mean = 1 / (cosine_series(d, k)[-1] * multiplicity)
+    means = []
+    for j in range(k, below, 2):
+        means.append(mean)
+        n = (j - k) // 2
+        mean *= (j + 2) * (n + k) * (2 * n + 2 - d) if j else 2 - d
+        mean /= j * (n + 1) * (d + 2 * (n + k)) if j else d
+    return means
 
 
 def legendre(dim: int, degrees: Sequence[int], points: Sequence[acb]) -> list[list[arb]]:

@@ -1,0 +1,330 @@
+"""Taylor coefficients of deep kernels: positive series composed in doubles, with error bounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+from numpy.typing import NDArray
+
+from ntkspec.duals.squares import (
+    UNIT,
+    VARIANCE_BITS,
+    Squares,
+    double_double,
+    mean_square,
+    squares,
+)
+from ntkspec.duals.tails import ORDERS, log_binomials, log_bounds, log_derivatives, log_tail
+from ntkspec.kernels import taylor
+from ntkspec.precision import working_precision
+
+__all__ = ["Coefficients", "Composition", "OutOfRangeError", "frozen"]
+
+LN2 = math.log(2.0)
+#: Largest bound on the relative error of coefficients in doubles.
+MOST_ERROR = 9e-13
+#: Largest number of Hermite moments.
+MOST_SQUARES = 2**20
+
+Array = NDArray[np.float64]
+
+
+class OutOfRangeError(Exception):
+    """Doubles do not serve: a number out of their range, or too large a bound on the error."""
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Scaled Taylor coefficients, read-only: a_n = mantissa[n] 2**exponent[n], n < their number.
+
+    `relative_error` bounds the relative error of every one.
+    """
+
+    mantissa: Array
+    exponent: NDArray[np.int64]
+    relative_error: float
+
+
+def frozen(mantissa: Array, exponent: NDArray[np.int64], error: float) -> Coefficients:
+    """Coefficients whose arrays are read-only from now on."""
+    mantissa.flags.writeable = exponent.flags.writeable = False
+    return Coefficients(mantissa, exponent, error)
+
+
+class Composition:
+    """The composition in doubles; raises OutOfRangeError where they do not serve."""
+
+    def __init__(self, network: Any, kernel: str, count: int) -> None:
+        self.network, self.kernel = network, kernel
+        self.family = network.sigma.name
+        self.count, self.size = count, count + 1
+        self.weight, self.bias = network.weight_variance, network.bias_variance
+        self.odd = network.sigma.symmetry == "odd" and self.bias == 0.0
+        with working_precision(VARIANCE_BITS):
+            self.q = arb(self.weight) + arb(self.bias)
+
+    def result(self) -> Coefficients:
+        """The kernel's coefficients."""
+        mantissa, exponent, error = self._first()
+        if self.network.depth == 1:
+            return self._one_layer(mantissa, exponent, error)
+        return self._deeper(mantissa, exponent, error)
+
+    def _first(self) -> tuple[Array, NDArray[np.int64], float]:
+        """Scaled coefficients of F_1 in t, one more than `size`."""
+        with working_precision(VARIANCE_BITS):
+            c, p = double_double(arb(self.bias) / self.q), double_double(arb(self.weight) / self.q)
+        return self._shifted(c, p, self.size + 1, -np.inf)
+
+    def _shifted(
+        self, c: tuple[float, float], p: tuple[float, float], count: int, floor: float
+    ) -> tuple[Array, NDArray[np.int64], float]:
+        """Scaled b_0, ..., b_(count-1) of F(c + p y), and a bound on their relative errors."""
+        log_f = log_bounds(self.family, float(self.q.mid()) * (1.0 + UNIT), 400)
+        terms = count if c[0] == 0.0 else max(2 * count, 128)
+        while True:
+            found = squares(self.family, self.q, terms)
+            out = self._thinned(found, c, p, count)
+            if c[0] == 0.0 or self._enough(found, out, c[0], p[0], log_f, floor):
+                return out
+            terms *= 2
+            if terms > MOST_SQUARES:
+                raise OutOfRangeError
+
+    def _thinned(
+        self, found: Squares, c: tuple[float, float], p: tuple[float, float], count: int
+    ) -> tuple[Array, NDArray[np.int64], float]:
+        mantissa, exponent = np.zeros(count), np.zeros(count, np.int64)
+        roundings = 6.0
+        if c[0] == 0.0:
+            at = np.s_[found.first :: found.stride]
+            size = mantissa[at].size
+            mantissa[at], exponent[at] = found.mantissa[:size], found.exponent[:size]
+        else:
+            roundings += taylor.shifted(
+                found.mantissa, found.exponent, found.first, found.stride, *c, *p,
+                mantissa, exponent,
+            )  # fmt: skip
+        low = mantissa[:2] * np.exp2(exponent[:2].astype(np.float64))
+        low[0] += found.constant + found.linear * c[0]
+        low[1] += found.linear * p[0]
+        m, e = np.frexp(low)
+        mantissa[:2], exponent[:2] = m, e
+        return mantissa, exponent, found.relative_error + roundings * UNIT
+
+    def _enough(
+        self, found: Squares, out: tuple[Array, NDArray[np.int64], float], c: float, p: float,
+        log_f: Array, floor: float,
+    ) -> bool:  # fmt: skip
+        """Whether the moments left out are negligible in every b_j.
+
+        Their share is at most sum h_n^2, at most p^j sum h_n^2 C(n, j), and at most the sum of
+        the weights C(n, j) c^(n-j) p^j, which falls geometrically, times F(1).
+        """
+        n = found.first + found.stride * found.mantissa.size
+        whole = log_tail(log_f, n)
+        count = min(log_f.size, n + 1)
+        falls = log_f[:count] - log_binomials(n, count)
+        falls = np.minimum.accumulate(falls[::-1])[::-1]
+        j = np.arange(out[0].size)
+        shared = np.full(j.size, np.inf)
+        some = j[: min(count, j.size)]
+        shared[: some.size] = some * math.log(p) + log_binomials(n, some.size) + falls[: some.size]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_b = np.log(out[0]) + out[1] * LN2
+            fall = 1.0 - c * (n + 1.0) / (n + 1.0 - j)
+            geometric = log_f[0] + log_binomials(n, j.size) + (n - j) * math.log(c)
+            geometric += j * math.log(p) - np.log(np.maximum(fall, 0.0))
+        geometric[~(fall > 0.0) | (j >= n)] = np.inf
+        limit = np.maximum(log_b, floor) - 58.0 * LN2
+        return bool(np.all(np.minimum(np.minimum(shared, whole), geometric) <= limit))
+
+    def _one_layer(self, m: Array, e: NDArray[np.int64], error: float) -> Coefficients:
+        """Dual b_n + tangent (n b_n + (s_b / s_w) (n + 1) b_(n+1))."""
+        dual, tangent = self.network.mixture(self.kernel)
+        n = np.arange(self.count + 0.0)
+        here = (dual + tangent * n) * m[: self.count]
+        ahead = tangent * (self.bias / self.weight) * (n + 1.0) * m[1 : self.count + 1]
+        shift = np.where(
+            m[1 : self.count + 1] == 0.0, -1000, e[1 : self.count + 1] - e[: self.count]
+        )
+        total = here + np.ldexp(ahead, np.clip(shift, -1000, 900))
+        mantissa, extra = np.frexp(total)
+        exponent = np.where(total == 0.0, 0, e[: self.count] + extra - 1)
+        return frozen(2.0 * mantissa, exponent, error + 6.0 * UNIT)
+
+    def _deeper(self, m: Array, e: NDArray[np.int64], error: float) -> Coefficients:
+        """Layer by layer; series in t of `size` coefficients, the n-th times 2^(tilt n)."""
+        network, size = self.network, self.size
+        filled = np.flatnonzero(m)
+        last = int(filled[-1])
+        # An even tilt keeps the coefficients in the range of doubles.
+        tilt = max(0, round(-int(e[last]) / (2.0 * last)) if e[last] < -600 else 0)
+        n = np.arange(size + 1)
+        exponents = e + tilt * n
+        _check_range(m[filled], exponents[filled])
+        f = np.ldexp(m, exponents)
+        r = 2.0**tilt
+        d = (n[1:] * f[1:]) / (self.weight * r)  # d_j = (j + 1) b_(j+1) / s_w
+        f = f[:size]
+        ntk = self.kernel == "ntk"
+        start = np.zeros(size)
+        start[:2] = self.bias, self.weight * r
+        td = _first_products(start, d)
+        each = np.full(size, error)
+        bounds = _Errors(each, each + 3.0 * UNIT, each + 8.0 * UNIT)
+        for _ in range(1, network.depth):
+            with working_precision(VARIANCE_BITS):
+                square = mean_square(self.family, self.q)
+                self.q = self.weight * square + self.bias
+            f, d, td, bounds = self._layer(f, td, float(square.mid()), tilt, bounds)
+        kernel = f if not ntk else (f + td if network.trained == "all" else td)
+        worst = float(np.max(bounds.f if not ntk else np.maximum(bounds.f, bounds.td))) + UNIT
+        if not worst < MOST_ERROR:
+            raise OutOfRangeError
+        kernel = kernel[: self.count]
+        mantissa, extra = np.frexp(kernel)
+        exponent = extra.astype(np.int64) - 1 - tilt * np.arange(self.count)
+        return frozen(2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), worst)
+
+    def _layer(
+        self, before: Array, td: Array, square: float, tilt: int, bounds: _Errors
+    ) -> tuple[Array, Array, Array, _Errors]:
+        """F, D and T D of the next layer, from F and T D of a layer with F(1) = `square`.
+
+        The error of a power y^j is j times that of y, so the share of each power in a coefficient
+        weights it: [t^n](y F'(y)) / [t^n] F(y).
+        """
+        q, weight, bias = float(self.q.mid()), self.weight, self.bias
+        if self.odd:
+            c, p, pq = 0.0, 1.0, q
+        else:
+            c, pq = (weight * before[0] + bias) / q, weight * (square - before[0])
+            p = pq / q
+        y = weight * before / pq
+        y[0] = 0.0
+        e_y = np.maximum.accumulate(bounds.f) + 4.0 * UNIT
+        b, error = self._powers(y, c, p, pq, tilt)
+        j = np.arange(b.size)
+        d_terms = j[1:] * b[1:] / pq
+        outers = np.stack([b[:-2], d_terms[:-1], j[1:-1] * d_terms[1:]])  # F, D, dD/dy
+        if self.odd:
+            f, d, slope, roundings, added = _odd_composed(outers, y)
+        else:
+            out = np.empty((3, self.size))
+            roundings, added = taylor.compose(outers, y, out)
+            f, d, slope = out
+        far_f = pq * _product(y, d)  # y dF/dy, as dF/dy = p q D
+        far_d = _product(y, slope)
+        tangent = weight * (td + before)
+        tangent[0] += bias
+        step = e_y + roundings * UNIT
+        product = taylor.roundings(self.size) * UNIT
+        each = error + (added + 8.0) * UNIT + product
+        c_error = (weight * before[0] * float(bounds.f[0]) / q + 4.0 * UNIT * c) / p
+        if self.odd:
+            c_error = 0.0
+        e_f = _share(far_f, f) * step + each + c_error * _share(pq * d, f)
+        e_d = _share(far_d, d) * step + each + c_error * _share(slope, d)
+        e_t = np.maximum(bounds.f, bounds.td) + 3.0 * UNIT
+        new = _product(tangent, d)
+        e_td = _share(_product(tangent * e_t, d) + _product(tangent, d * e_d), new) + product
+        found = _Errors(e_f, e_d, 1.001 * e_td)
+        for values in (f, d, new):
+            _check_range(values[values != 0.0], 0)
+        return f, d, new, found
+
+    def _powers(self, y: Array, c: float, p: float, pq: float, tilt: int) -> tuple[Array, float]:
+        """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
+        n = np.flatnonzero(y)
+        log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
+        log_f = log_derivatives(self.family, self.q, ORDERS).copy()
+        log_f += np.arange(log_f.size) * math.log(p)
+        found = squares(self.family, self.q, 4)
+        low = _low_squares(found)
+        log_1 = math.log(p * low[1])
+        log_2 = math.log(max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3))
+        limit = log_y - 58.0 * LN2
+
+        def enough(terms: int) -> bool:
+            values = log_tail(log_f, terms) <= log_1 + limit
+            slopes = log_tail(log_f[2:], terms) + math.log(terms + 1.0) * 2.0
+            return values and slopes <= log_2 + limit
+
+        terms = self.size
+        low_end, high_end = 4, self.size
+        if enough(terms):
+            while high_end - low_end > 4:
+                middle = (low_end + high_end) // 2
+                low_end, high_end = (low_end, middle) if enough(middle) else (middle, high_end)
+            terms = high_end
+        floor = min(log_1, log_2) + log_y - 2.0 * math.log(terms + 1.0)
+        m, e, error = self._shifted((c, 0.0), (p, 0.0), terms + 2, floor)
+        return np.ldexp(m, np.maximum(e, -1100)), error
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """Bounds on the relative errors of the coefficients of F, D and T D."""
+
+    f: Array
+    d: Array
+    td: Array
+
+
+def _low_squares(found: Squares) -> Array:
+    """h_0^2, ..., h_3^2."""
+    low = np.zeros(4)
+    low[0], low[1] = found.constant, found.linear
+    at = np.arange(found.first, 4, found.stride)
+    low[at] += found.mantissa[: at.size] * np.exp2(found.exponent[: at.size] + 0.0)
+    return low
+
+
+def _check_range(values: Array, exponents: Any) -> None:
+    """Raise unless all values are well inside the range of doubles."""
+    with np.errstate(over="ignore", under="ignore"):
+        size = np.ldexp(values, exponents)
+    if not (np.all(size > 1e-250) and np.all(size < 1e250)):
+        raise OutOfRangeError
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Product of two series, truncated."""
+    out = np.empty(a.size)
+    taylor.multiply(a, 0, b, 0, a.size, out)
+    return out
+
+
+def _first_products(start: Array, d: Array) -> Array:
+    """Product with a series of two terms."""
+    out: Array = start[0] * d
+    out[1:] += start[1] * d[:-1]
+    return out
+
+
+def _odd_composed(outers: Array, y: Array) -> tuple[Array, Array, Array, float, float]:
+    """Rows F (odd), D (even) and D' (odd) composed with an odd y, as series in t^2."""
+    half = y[1::2].copy()
+    even = (y.size + 1) // 2
+    inner = np.zeros(even)
+    inner[1:] = _product(half, half)[: even - 1]
+    terms = outers.shape[1] // 2
+    rows = np.stack([outers[0, 1::2][:terms], outers[1, ::2][:terms], outers[2, 1::2][:terms]])
+    out = np.empty((3, even))
+    roundings, added = taylor.compose(rows, inner, out)
+    f, d, slope = np.zeros(y.size), np.zeros(y.size), np.zeros(y.size)
+    f[1::2] = _product(half, out[0][: half.size].copy())
+    d[::2] = out[1]
+    slope[1::2] = _product(half, out[2][: half.size].copy())
+    each = taylor.roundings(half.size)
+    return f, d, slope, 0.5 * (roundings + each) + 1.0, added + each
+
+
+def _share(part: Array, whole: Array) -> Array:
+    """Ratios of the coefficients of two series; 0 where they vanish."""
+    return np.divide(part, whole, out=np.zeros(part.size), where=whole > 0.0)

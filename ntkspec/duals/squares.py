@@ -1,0 +1,195 @@
+"""Squares of Hermite moments as scaled doubles, and the variances of the layers after them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+from numpy.typing import NDArray
+
+from ntkspec.duals.hermite import softplus_mean
+from ntkspec.kernels import moments
+from ntkspec.precision import extra_precision, working_precision
+
+__all__ = [
+    "FAMILIES",
+    "UNIT",
+    "VARIANCE_BITS",
+    "Squares",
+    "double_double",
+    "elu_squares",
+    "mean_square",
+    "scaled_double",
+    "squares",
+]
+
+#: Activations whose duals are series in Hermite moments.
+FAMILIES = ("tanh", "sigmoid", "silu", "softplus", "elu")
+UNIT = 2.0**-53
+#: Bits of the variances of the layers.
+VARIANCE_BITS = 112
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Squares:
+    """h_n^2 of an activation at a variance: those of n = 0 and 1, then n = first, first + stride...
+
+    `constant` and `linear` are 0 where the sequence holds them.
+    """
+
+    constant: float
+    linear: float
+    first: int
+    stride: int
+    mantissa: Array
+    exponent: NDArray[np.int64]
+    relative_error: float
+
+
+def squares(family: str, q: arb, count: int) -> Squares:
+    """h_n^2 for n below `count` at least."""
+    high, low = double_double(q)
+    size = 128
+    while size < count:
+        size *= 2
+    return squares_to(family, high, low, size)
+
+
+@lru_cache(maxsize=128)
+def squares_to(family: str, high: float, low: float, size: int) -> Squares:
+    if family == "elu":
+        return _elu_squares(high, low, size)
+    double = family == "silu"
+    scale = 1.0 if family == "tanh" else 0.25
+    n = (2 if double else 1) + 2.0 * np.arange((size + 1) // 2)
+    mantissa, exponent = np.empty(n.size), np.empty(n.size, np.int64)
+    moments.hermite_moments(int(n[0]), scale * high, scale * low, double, mantissa, exponent)
+    mantissa *= mantissa
+    exponent *= 2
+    b = 0.5 * math.pi / math.sqrt(scale * high)
+    error = (2.0 * (16.0 + 0.5 * b * b) + 4.0) * UNIT
+    constant = linear = 0.0
+    first = int(n[0])
+    if family == "sigmoid":
+        constant, mantissa = 0.25, 0.25 * mantissa
+    elif family == "softplus":
+        constant, linear, first = _softplus_mean(high, low) ** 2, 0.25 * high, 2
+        mantissa *= 0.25 * high / (n + 1.0)
+    elif family == "silu":
+        m, e = moments.hermite_moment(1, scale * high, scale * low, False)
+        constant, linear = 0.25 * high * (m * 2.0**e) ** 2, 0.25 * high
+        mantissa *= 0.25 * high
+    mantissa.flags.writeable = exponent.flags.writeable = False
+    return Squares(constant, linear, first, 2, mantissa, exponent, error)
+
+
+def _softplus_mean(high: float, low: float) -> float:
+    with working_precision(VARIANCE_BITS):
+        return float(softplus_mean(arb(high) + low, 0.7 * VARIANCE_BITS).mid())
+
+
+def _elu_squares(high: float, low: float, size: int) -> Squares:
+    with working_precision(VARIANCE_BITS):
+        balls = elu_squares(arb(high) + low, size)
+        pairs = [scaled_double(x) for x in balls]
+    mantissa = np.array([m for m, _ in pairs])
+    exponent = np.array([e for _, e in pairs], np.int64)
+    return Squares(0.0, 0.0, 0, 1, mantissa, exponent, 2.0 * UNIT)
+
+
+def elu_squares(q: arb, count: int) -> list[arb]:
+    """h_n^2 of elu as balls: docs, "Taylor series".
+
+    h_(2m+3) = q B_m / sqrt((2m+3)!), h_(2m+2) = q^(3/2) B_(m-1) / sqrt((2m+2)!) with
+    B_m = (1/pi) int_0^inf s^(2m+2) e^(-s^2/2) / (q + s^2) ds = M_m - q B_(m-1).
+    """
+    loss = 2 * int(float(q.upper())) + 2 * count.bit_length() + 64
+    with extra_precision(loss):
+        root, damping = q.sqrt(), (q / 2).exp()
+        below = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
+        mean = root / (2 * arb.pi()).sqrt() + damping * below - arb(1) / 2
+        h = [mean, root * (arb(1) / 2 + damping * below), q * damping * below / arb(2).sqrt()]
+        # M_m = (2m - 1)!! sqrt(pi / 2) / pi; B_(-1) = e^(q/2) P(Z < -sqrt q) / sqrt q
+        moment, before = 1 / (2 * arb.pi()).sqrt(), damping * below / root
+        factorial = arb(2).sqrt()  # sqrt((2m + 2)!)
+        for m in range(count // 2 + 1):
+            b = moment - q * before
+            if m:
+                factorial *= arb((2 * m + 1) * (2 * m + 2)).sqrt()
+                h.append(q * root * before / factorial)
+            h.append(q * b / (factorial * arb(2 * m + 3).sqrt()))
+            moment, before = moment * (2 * m + 1), b
+        return [x * x for x in h[:count]]
+
+
+def mean_square(family: str, q: arb) -> arb:
+    """E[sigma(sqrt(q) Z)^2] by the trapezoid rule, with a proven bound on its error.
+
+    On the line Im z = a the integrand is below what |tanh| <= max(1, tan a) gives.
+    """
+    root = q.sqrt()
+    if family == "elu":
+        with extra_precision(64):
+            two = arb(2)
+            below = (root / two.sqrt()).erfc() / 2
+            twice = (2 * root / two.sqrt()).erfc() / 2
+            square: arb = q / 2 + (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
+            return square
+    rate = 1 if family == "tanh" else arb(1) / 2
+    nats = ctx.prec * math.log(2.0)
+    strip = 0.8 * 0.5 * math.pi / float((rate * root).mid())
+    height = min(strip, math.sqrt(2.0 * nats))
+    h = arb(2.0 * math.pi * height / (nats + 0.5 * height * height + 8.0))
+    count = int((math.sqrt(2.0 * nats) + 4.0) / float(h)) + 1
+
+    def value(x: Any) -> Any:
+        if family == "tanh":
+            return x.tanh() ** 2
+        if family == "softplus":  # half of softplus(x)^2 + softplus(-x)^2
+            small = (-abs(x)).exp().log1p()
+            return ((abs(x) + small) ** 2 + small**2) / 2
+        near = (x / 2).tanh()
+        if family == "sigmoid":
+            return (1 + near**2) / 4
+        return x * x * (1 + near**2) / 4
+
+    total = value(arb(0)) / 2
+    for i in range(1, count + 1):
+        z = h * i
+        total += value(root * z) * (-z * z / 2).exp()
+    total = 2 * total * h / (2 * arb.pi()).sqrt()
+    a, r = arb(height), root * height
+    size = (rate * r).tan().max(arb(1))
+    if family == "softplus":  # |log(1 + e^x)| <= |Re x| + log 2 + |log cos(Im x / 2)| + pi
+        square = 2 * (q + (arb(2).log() + abs((r / 2).cos().log()) + arb.pi()) ** 2)
+    else:
+        square = size * size
+        if family == "silu":
+            square *= 2 * (q + r * r)
+    leak = 2 * square * (a * a / 2).exp() / ((2 * arb.pi() * a / h).exp() - 1)
+    end = h * count
+    tail = 2 * (2 + q * (end + 1) ** 2) * (-end * end / 2).exp()
+    found: arb = total + arb(0, (leak + tail).upper())
+    return found
+
+
+def double_double(x: arb) -> tuple[float, float]:
+    """A ball's midpoint as a double-double."""
+    with working_precision(VARIANCE_BITS):
+        high = float(x.mid())
+        return high, float((x - high).mid())
+
+
+def scaled_double(ball: arb) -> tuple[float, int]:
+    """Midpoint as a mantissa in [1, 2), rounded, and an exponent of 2."""
+    man, exp = (int(x) for x in ball.mid().man_exp())
+    size = abs(man).bit_length()
+    top = man >> (size - 64) if size > 64 else man << (64 - size)
+    m, e = math.frexp(float(top))
+    return 2.0 * m, exp + size - 64 + e - 1

@@ -1,0 +1,231 @@
+"""Proven bounds of what the Taylor coefficients of a kernel from any number on add.
+
+From derivatives at 1, all of them positive: F^(j)(1) / j! = sum_n C(n, j) h_n^2, composed through
+the layers; and from K(r) at r > 1 where K is entire.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from flint import arb
+from numpy.typing import NDArray
+
+from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.layers import Layers
+from ntkspec.duals.squares import (
+    FAMILIES,
+    UNIT,
+    VARIANCE_BITS,
+    double_double,
+    mean_square,
+    squares_to,
+)
+from ntkspec.kernels import taylor
+from ntkspec.precision import working_precision
+
+__all__ = [
+    "FEW_ORDERS",
+    "ORDERS",
+    "TailBounds",
+    "log_binomials",
+    "log_bounds",
+    "log_derivatives",
+    "log_tail",
+    "tail_bounds",
+]
+
+#: Orders of the derivatives at t = 1 that bound the tail.
+ORDERS, FEW_ORDERS = 160, 48
+#: Powers of two that keep derivatives in the range of doubles.
+SCALE = 4
+LN2 = math.log(2.0)
+
+Array = NDArray[np.float64]
+
+
+def log_bounds(family: str, q: float, count: int) -> Array:
+    """Logarithms of upper bounds of F^(j)(1) / j!, j < count: `growth.derivative_bound`.
+
+    For elu to j = 2, which is F''(1) / 2 = q^2 E[sigma''^2] / 2 <= q^2 / 4; infinite after that.
+    """
+    above = 1e-9
+    if family == "elu":
+        known = [math.log(q + 1.0), math.log(q), math.log(0.25 * q * q)]
+        return np.concatenate([known, np.full(max(count - 3, 0), np.inf)])[:count] + above
+    if family == "softplus":  # its derivative is the sigmoid
+        inner = log_bounds("sigmoid", q, count)
+        mean = 0.5 * math.log(q + 1.0) + 1.0  # softplus(x) <= |x| + log 2
+        j = np.arange(1.0, count)
+        return np.concatenate([[2.0 * mean], math.log(q) + inner[:-1] - np.log(j)]) + above
+    j = np.arange(1.0, count)
+    half = family != "tanh"
+    r = (math.pi if half else 0.5 * math.pi) * j / (j + 1.0)
+    size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
+    square = ((0.5 * (1.0 + size)) if half else size) ** 2
+    if family == "silu":
+        square *= 2.0 * (q + r * r)
+    factorials = np.cumsum(np.log(j))
+    rest = j * math.log(q) + factorials - 2.0 * j * np.log(r) + np.log(square)
+    start = math.log(q) if family == "silu" else 0.0
+    return np.concatenate([[start], rest]) + above
+
+
+def log_derivatives(family: str, q: arb, orders: int) -> Array:
+    """Logarithms of upper bounds of F^(j)(1) / j! = sum_n C(n, j) h_n^2, j < orders: almost sharp.
+
+    The sum over the first moments, and `log_bounds` for the others: C(n, j) / C(n, i) falls with n
+    for i >= j.
+    """
+    return _log_derivatives(family, *double_double(q), orders)
+
+
+@lru_cache(maxsize=256)
+def _log_derivatives(family: str, high: float, low: float, orders: int) -> Array:
+    rough = log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
+    if family == "elu":
+        return rough[:orders]
+    b = 0.5 * math.pi / math.sqrt(high if family == "tanh" else 0.25 * high)
+    size = 256
+    while size < min(2.5 * (orders / b) ** 2 + 2.0 * orders, 2**17):
+        size *= 2
+    found = squares_to(family, high, low, size)
+    mantissa, exponent = np.empty(orders), np.empty(orders, np.int64)
+    taylor.shifted(
+        found.mantissa, found.exponent, found.first, found.stride, 1.0, 0.0, 1.0, 0.0,
+        mantissa, exponent,
+    )  # fmt: skip
+    mantissa[0] += (found.constant + found.linear) * 2.0 ** -exponent[0]
+    mantissa[1] += found.linear * 2.0 ** -exponent[1]
+    n = found.first + found.stride * found.mantissa.size
+    falls = np.minimum.accumulate((rough - log_binomials(n, rough.size))[::-1])[::-1]
+    rest = log_binomials(n, orders) + falls[:orders]
+    known = np.log(mantissa) + exponent * LN2
+    sharp: Array = np.logaddexp(known, rest) + 1e-9
+    return np.minimum(sharp, rough[:orders])
+
+
+def log_binomials(n: int, count: int) -> Array:
+    """log C(n, j), j < count; -inf beyond n."""
+    j = np.arange(1.0, count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.log(np.maximum(n + 1.0 - j, 0.0)) - np.log(j)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def log_tail(log_f: Array, n: int) -> float:
+    """Bound of log sum_(m >= n) of the coefficients whose derivatives at 1 log_f bounds."""
+    count = min(log_f.size, n + 1)
+    return float(np.min(log_f[:count] - log_binomials(n, count)))
+
+
+@dataclass(frozen=True)
+class TailBounds:
+    """Bounds of the sum of a_n over n >= N, weighted by eigenvalues of t^n.
+
+    `log_f`: log of upper bounds of K^(j)(1) / j!; `log_r`, `log_k`: log r and log K(r), r > 1.
+    """
+
+    log_f: Array
+    log_r: Array
+    log_k: Array
+
+    def short(self, n: int) -> bool:
+        """Whether more derivatives would bound the tail from n on better."""
+        values = self.log_f - log_binomials(n, self.log_f.size)
+        return self.log_f.size >= FEW_ORDERS and bool(values[-1] <= values[:-1].min())
+
+    def log_coefficient(self, n: int) -> float:
+        """Upper bound of log a_n."""
+        return min(
+            log_tail(self.log_f, n), float(np.min(self.log_k - n * self.log_r, initial=np.inf))
+        )
+
+    def log_tail(self, first: int, degree: int, dim: int) -> float:
+        """Upper bound of log(sum_(n >= N) a_n w(k, n) / w(k, N)), N = first or first + 1.
+
+        Where a weight w(k, n) / C(n, j), or w(k, n) r^-n, is proved to fall from N on.
+        """
+        best = np.inf
+        j = np.arange(min(self.log_f.size, first + 1))
+        steep = first * (dim - 1.0 + 2.0 * j) > (j - 1.0) * (j - 2.0) + (degree - 2.0) * (
+            degree + dim
+        )
+        if steep.any():
+            terms = self.log_f[: j.size] - log_binomials(first, j.size)
+            best = float(np.min(terms[steep]))
+        r2 = np.exp(2.0 * self.log_r)
+        n = float(first)
+        value = r2 * (n - degree + 2.0) * (n + degree + dim) - (n + 1.0) * (n + 2.0)
+        slope = r2 * (2.0 * n + dim + 2.0) - (2.0 * n + 3.0)
+        falls = (value > 0.0) & (slope > 0.0)
+        return min(best, float(np.min((self.log_k - n * self.log_r)[falls], initial=np.inf)))
+
+
+@lru_cache(maxsize=64)
+def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
+    """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
+    none = np.empty(0)
+    if network.sigma.name in FAMILIES:
+        orders = 2 if network.sigma.name == "elu" else orders
+        while True:
+            log_f = _composed_derivatives(network, kernel, orders)
+            if np.all(np.isfinite(log_f)):
+                return TailBounds(log_f, none, none)
+            orders = orders * 3 // 4
+    with working_precision(VARIANCE_BITS):
+        layers = Layers(network, kernel)
+        log_f = np.array([float(layers.at_one().log().upper()) + 1e-9])
+        if network.sigma.singularity.kind != "entire":
+            return TailBounds(log_f, none, none)
+        log_r, log_k = [], []
+        for i in range(-40, 24):
+            r = (arb(2) ** (arb(i) / 4)).exp()
+            value = layers.at(Correlation(r))
+            if not (value.is_finite() and value > 0):
+                break
+            log_r.append(float(r.log().lower()))
+            log_k.append(float(value.log().upper()) + 1e-9)
+    return TailBounds(log_f, np.array(log_r), np.array(log_k))
+
+
+def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
+    """Logarithms of upper bounds of K^(j)(1) / j!, j < orders: the composition at t = 1.
+
+    All derivatives of the duals are positive, so that bounds of them compose to bounds.
+    """
+    weight, bias = network.weight_variance, network.bias_variance
+    family = network.sigma.name
+    j = np.arange(orders)
+    scale = 2.0**-SCALE
+    with np.errstate(over="ignore", invalid="ignore"), working_precision(VARIANCE_BITS):
+        ball = arb(weight) + arb(bias)
+        above, value, td = np.zeros(orders), np.zeros(orders), np.zeros(orders)
+        above[1] = weight * scale
+        tangent = above.copy()
+        tangent[0] = float(ball)
+        for layer in range(network.depth):
+            q = float(ball)
+            if layer:
+                ball = arb(weight) * mean_square(family, ball) + bias
+                q = float(ball)
+                above = weight * value
+                above[0] = 0.0
+                tangent = above + weight * td
+                tangent[0] += q
+            logs = log_derivatives(family, ball, orders + 1)
+            # Powers of (rho - 1) / scale, and of the variable of the composition.
+            f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
+            d = (j + 1.0) * f[1:] / (q * scale)
+            out = np.empty((2, orders))
+            taylor.compose(np.stack([f[:-1], d]), above / (q * scale), out)
+            value, slope = np.maximum(out, 1e-285)
+            taylor.multiply(tangent, 0, slope, 0, orders, out[1])
+            td = np.maximum(out[1], 1e-285)
+        kernel_f = value if kernel == "nngp" else td + (value if network.trained == "all" else 0.0)
+        log_f: Array = np.log(kernel_f) + j * math.log(1.0 / scale) + 1e-9
+        return log_f
