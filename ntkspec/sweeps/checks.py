@@ -14,13 +14,13 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from ntkspec.domains import existing_degrees, last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import write_whole
 from ntkspec.files.inputs import read_bounded
+from ntkspec.files.records import record
 from ntkspec.sweeps.blocks import read_block
 from ntkspec.sweeps.estimate import check_seconds
 from ntkspec.sweeps.plan import BlockKey, Plan
@@ -313,9 +313,7 @@ def found_checks(
 
 def _sealed(key: CheckKey, check: dict[str, Any]) -> str:
     """Text of a check's file: one line of JSON with a checksum."""
-    said = {"key": asdict(key), "check": check}
-    checksum = xxhash.xxh3_128_hexdigest(json.dumps(said).encode())
-    return json.dumps(said | {"checksum": checksum}) + "\n"
+    return record({"key": asdict(key), "check": check})
 
 
 def _read(plan: Plan, key: CheckKey, folder: Path) -> Check | None:

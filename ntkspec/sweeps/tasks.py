@@ -80,11 +80,13 @@ class Pool:
     ) -> Iterator[tuple[Key, Result]]:
         """Run function(plan, key, folder) for all keys; yield results as they come.
 
-        What is not finished at the deadline, by the monotonic clock, is given up.
+        What is not finished at the deadline, by the monotonic clock, is given up; a task has one
+        key then, so that nothing waits for another.
         """
         waiting, returned = iter(keys), deque[Key]()
         flying: dict[str, tuple[Any, list[Key], int]] = {}
         run, size = secrets.token_hex(4), 1
+        most = MOST_KEYS if deadline == math.inf else 1
 
         def submit(keys: list[Key], attempt: int) -> None:
             future = self._client.submit(
@@ -115,7 +117,7 @@ class Pool:
                 if future.status == "finished":
                     results = self._result(future)
                     returned += some[len(results) :]
-                    size = min(2 * len(results), MOST_KEYS)
+                    size = min(2 * len(results), most)
                     yield from zip(some, results, strict=False)
                 else:
                     self._check_repeatable(future, some[0], attempt)
