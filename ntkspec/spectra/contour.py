@@ -40,7 +40,7 @@ LN2 = math.log(2.0)
 #: Nats by which a contour's bound on an eigenvalue may exceed the best one.
 SLACK = 36.0
 #: Shifts at which the kernel's growth is known, and the largest.
-SHIFTS, FARTHEST = 48, 40.0
+SHIFTS, FARTHEST = 36, 40.0
 #: Nats that aliases must lie below an eigenvalue.
 ALIAS = 46.0
 #: Nats by which an eigenvalue lies below its bound: the first guess, and where to stop.
@@ -96,9 +96,11 @@ def growth_of(layers: Layers, last: int) -> Growth:
         value = layers.at(Correlation(arb(y).cosh()))
         return float(value.log().upper()) if value > 0 and value.is_finite() else math.inf
 
+    # Contours that serve a degree lie some SLACK / degree from the nearest singularity.
+    near = 2.0 / (last + 200.0)
     low, high = 0.0, FARTHEST
     if log_kernel(high) == math.inf:
-        while high - low > 1e-4 * high:
+        while high - low > near * high:
             middle = 0.5 * (low + high)
             low, high = (middle, high) if log_kernel(middle) < math.inf else (low, middle)
     else:
@@ -109,7 +111,7 @@ def growth_of(layers: Layers, last: int) -> Growth:
         log_kernel(top) - reach * top
     ):
         top *= 0.8
-    shifts = top * -np.expm1(np.linspace(0.0, math.log(1e-4), SHIFTS)[1:]) / (1.0 - 1e-4)
+    shifts = top * -np.expm1(np.linspace(0.0, math.log(near), SHIFTS)[1:]) / (1.0 - near)
     logs = np.array([log_kernel(y) for y in shifts.tolist()])
     known = np.isfinite(logs)
     return Growth(shifts[known], logs[known] + 1e-9 * (1.0 + np.abs(logs[known])))
@@ -157,7 +159,7 @@ def enclosed(layers: Layers, growth: Growth, contour: Contour, whole: int | None
     series = acb.dft([acb(z) for z in values])
     aliases = growth.log_aliases(contour.degrees, contour.shift, n)
     return [
-        series[-k % n].real / n * (-k * y).exp() + arb(0, arb(alias).exp().upper())
+        series[-k % n].real / n * (-k * y).exp() + arb(0, arb(alias + 1e-6).exp().upper())
         for k, alias in zip(contour.degrees.tolist(), aliases.tolist(), strict=True)
     ]
 

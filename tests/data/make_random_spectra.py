@@ -2,10 +2,11 @@
 
 The cases are drawn in families that share the activation and its variances, because then they
 share most of the work: depths 1 to 4, the three kernels, dimensions of 2 to 10 and log-uniform to
-10^6, degrees to 500.  Every fourth family of the second kind (`far`) has degrees to 4096.  Kinked
-networks, and networks of tanh and its like below dimension 33, are computed by
-`ntkspec.reference.balls`, the others by `tests/cauchy.py`; in every seventh family
-values that both can compute are computed by both, and must agree to 19 digits.
+10^6, degrees to 500.  The first six families have 34 cases each, the others 60, and every twelfth
+has six cases of degrees 501 to 4096.  The values come from `ntkspec.reference.balls`, and those of
+entire activations, of smooth ones beyond dimension 32 and of kinked ones where few terms count
+from `tests/cauchy.py`.  In every seventh family, values that both can compute are computed by
+both, and must agree to 19 digits.
 
 Run `python tests/data/make_random_spectra.py [FAMILIES]`: families already in the file are kept.
 A group of cases that takes more than LIMIT seconds of processor time is written with an empty

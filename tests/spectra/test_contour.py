@@ -55,7 +55,7 @@ def test_enclosures_hold_with_too_few_points(name):
     with working_precision(140):
         layers = Layers(network, "ntk")
         growth = contour.growth_of(layers, 39)
-        for shift in (5, 20, 35):
+        for shift in (5, 15, 28):
             for points in (48, 64, 96):
                 few = contour.Contour(shift, points, degrees)
                 balls = contour.enclosed(layers, growth, few, None)
