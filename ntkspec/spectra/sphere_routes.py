@@ -28,6 +28,9 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import endpoint
 
     yield endpoint.ROUTE
+    from ntkspec.spectra import contour
+
+    yield contour.ROUTE
     from ntkspec.spectra import taylor
 
     yield taylor.ROUTE
@@ -38,9 +41,6 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import sphere_weights
 
     yield sphere_weights.ROUTE
-    from ntkspec.spectra import contour
-
-    yield contour.ROUTE
     from ntkspec.spectra import seeds
 
     yield seeds.ROUTE

@@ -228,4 +228,9 @@ def takes_taylor(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "Taylor coefficients at t = 0, all positive"
 
 
-ROUTE = row_route("Taylor series", takes_taylor, TaylorRows)
+ROUTE = row_route(
+    "Taylor series",
+    takes_taylor,
+    TaylorRows,
+    serves="catalogued activations with Gaussian weights, where few enough coefficients count",
+)

@@ -86,4 +86,9 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return takes_taylor(source, domain, kernel) if domain.dim >= least else None
 
 
-ROUTE = Route("Taylor series", _takes, _eigenvalues)
+ROUTE = Route(
+    "Taylor series",
+    _takes,
+    _eigenvalues,
+    serves=f"catalogued activations from dimension {LEAST_DIM}, with a kink from {LEAST_KINKED}",
+)
