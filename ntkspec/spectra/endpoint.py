@@ -36,8 +36,7 @@ from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity
 from ntkspec.spectra.parity import parity as parity_of
 from ntkspec.spectra.route import Source
-from ntkspec.spectra.rows import Rows, Scaled, normalized
-from ntkspec.spectra.seeds import BallSeeds
+from ntkspec.spectra.rows import Passed, Scaled, normalized
 
 __all__ = ["ROUTE", "Kinked", "has_parts"]
 
@@ -97,10 +96,7 @@ class _Parts:
 
 
 class Kinked:
-    """Rows and columns of eigenvalues, from the first that is asked for.
-
-    By ball seeds where no accurate parts of the kernel are found.
-    """
+    """Rows and columns of eigenvalues; `prepare` finds the parts of the kernel."""
 
     relative_error = MOST_ERROR
     walks = True
@@ -110,10 +106,10 @@ class Kinked:
         self._network, self._kernel = network, kernel
 
     @cached_property
-    def _rows(self) -> Rows:
+    def _rows(self) -> Endpoints:
         parts = _parts(self._network, self._kernel)
         if parts is None:
-            return BallSeeds.of_network(self._network, self._kernel)
+            raise Passed("the kernel's powers at both ends cancel")
         return Endpoints(self._network, self._kernel, parts)
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
@@ -121,7 +117,7 @@ class Kinked:
         return parity_of(self._network, self._kernel).isolated(parity)
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
-        """Announce the dimensions and degrees to come."""
+        """Find the parts of the kernel, or raise Passed."""
         self._rows.prepare(low, high, last, wanted)
 
     def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
@@ -457,4 +453,6 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "a kink at 0"
 
 
-ROUTE = row_route("endpoint series", _takes, Kinked)
+ROUTE = row_route(
+    "endpoint series", _takes, Kinked, serves="catalogued activations with a kink at 0"
+)

@@ -22,7 +22,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.reference.balls.eigenvalue import has_samples
 from ntkspec.reference.balls.layered import reference_effort
 from ntkspec.spectra.closed_form import ClosedForm
-from ntkspec.spectra.endpoint import Endpoints
+from ntkspec.spectra.endpoint import Kinked
 from ntkspec.spectra.rows import FirstRows, Rows
 from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
 from ntkspec.spectra.series import PositiveSeries
@@ -87,7 +87,7 @@ def seconds(
         return BLOCK + dims.size * _sphere_row(network, kernel, degrees)
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
     shallow = isinstance(source, ClosedForm | PositiveSeries)
-    if isinstance(source, TaylorRows | Endpoints):
+    if isinstance(source, TaylorRows | Kinked):
         cost = BLOCK + _by_series(source, network, dims, degrees)
         return cost + (
             WALKED * _span(dims) * _span(degrees) if is_walked(source, dims, degrees) else 0
@@ -150,13 +150,13 @@ def _span(numbers: Integers) -> int:
 
 
 def _by_series(
-    source: TaylorRows | Endpoints, network: Network, dims: Integers, degrees: Integers
+    source: TaylorRows | Kinked, network: Network, dims: Integers, degrees: Integers
 ) -> float:
     """Cost of a block's rows and columns, and of the coefficients of its kernel."""
     walked = is_walked(source, dims, degrees)
     rows = 2 if walked else dims.size
     columns = 2 * _span(dims) if walked else 0
-    if isinstance(source, Endpoints):
+    if isinstance(source, Kinked):
         return rows * (ROW + 2e-8 * int(degrees[-1])) + columns * 5e-8
     low = int(dims[0]) if walked or dims.size == 1 else int(np.median(dims))
     count = source.series.predicted(low, int(degrees[-1]) + 2)
