@@ -11,6 +11,7 @@ from flint import arb
 from numpy.typing import NDArray
 
 from ntkspec.duals.squares import (
+    MOST_VARIANCE,
     UNIT,
     VARIANCE_BITS,
     Squares,
@@ -84,6 +85,8 @@ class Composition:
         self, c: tuple[float, float], p: tuple[float, float], count: int, floor: float
     ) -> tuple[Array, NDArray[np.int64], float]:
         """Scaled b_0, ..., b_(count-1) of F(c + p y), and a bound on their relative errors."""
+        if not self.q < MOST_VARIANCE:
+            raise OutOfRangeError
         log_f = log_bounds(self.family, float(self.q.mid()) * (1.0 + UNIT), 400)
         terms = count if c[0] == 0.0 else max(2 * count, 128)
         while True:

@@ -17,6 +17,7 @@ from ntkspec.precision import extra_precision, working_precision
 
 __all__ = [
     "FAMILIES",
+    "MOST_VARIANCE",
     "UNIT",
     "VARIANCE_BITS",
     "Squares",
@@ -32,6 +33,8 @@ FAMILIES = ("tanh", "sigmoid", "silu", "softplus", "elu")
 UNIT = 2.0**-53
 #: Bits of the variances of the layers.
 VARIANCE_BITS = 112
+#: Largest variance of the argument of an activation whose moments are computed.
+MOST_VARIANCE = 1e4
 
 Array = NDArray[np.float64]
 
@@ -129,19 +132,60 @@ def elu_squares(q: arb, count: int) -> list[arb]:
 
 
 def mean_square(family: str, q: arb) -> arb:
-    """E[sigma(sqrt(q) Z)^2] by the trapezoid rule, with a proven bound on its error.
+    """E[sigma(x)^2] for x = sqrt(q) Z, with a proven bound on the error of the trapezoid rule.
 
-    On the line Im z = a the integrand is below what |tanh| <= max(1, tan a) gives.
+    For q >= 1 as a limit for |x| -> inf and the expectation of a function that falls as e^-|x|:
+    tanh^2 = 1 - sech^2, silu(x)^2 + silu(-x)^2 = x^2 - x^2 sech^2(x/2) / 2, and
+    softplus(x)^2 + softplus(-x)^2 = x^2 + 2 softplus(x) softplus(-x).
     """
-    root = q.sqrt()
     if family == "elu":
         with extra_precision(64):
-            two = arb(2)
+            root, two = q.sqrt(), arb(2)
             below = (root / two.sqrt()).erfc() / 2
             twice = (2 * root / two.sqrt()).erfc() / 2
-            square: arb = q / 2 + (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
-            return square
-    rate = 1 if family == "tanh" else arb(1) / 2
+            exact: arb = q / 2 + (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
+            return exact
+    return _narrow(family, q) if q < 1 else _wide(family, q)
+
+
+def _wide(family: str, q: arb) -> arb:
+    """The limit, and nodes that do not depend on q."""
+    nats = ctx.prec * math.log(2.0)
+    rate = 2 if family == "tanh" else 1
+    # On the line Im x = a: |sech(y)|^2 <= sech(Re y)^2 / cos(Im y)^2, and
+    # |softplus(x) softplus(-x)| <= (|x| + a + 1) e^-|x| for a <= pi / 2.
+    a = arb(0.5 * math.pi if family == "softplus" else 0.8 * math.pi / rate)
+    h = 2 * math.pi * a / (nats + 8.0)
+    count = int((nats + 12.0 + 2.0 * math.log(nats)) / rate / float(h)) + 1
+
+    def value(x: arb) -> arb:
+        if family == "softplus":
+            small = (-x).exp().log1p()
+            return small * (x + small)
+        square = x.sech() if family == "tanh" else (x / 2).sech()
+        square *= square
+        return -square if family == "tanh" else -square * (x * x if family == "silu" else 1) / 4
+
+    total = value(arb(0)) / 2
+    for i in range(1, count + 1):
+        x = h * i
+        total += value(x) * (-x * x / (2 * q)).exp()
+    density = 1 / (2 * arb.pi() * q).sqrt()
+    if family == "softplus":
+        size = 2 * (2 + a)
+    else:
+        size = (4 * arb.pi() ** 2 / 3 + 4 * a * a + 4) / (rate * a / 2).cos() ** 2
+    leak = 2 * size * (a * a / (2 * q)).exp() / ((2 * arb.pi() * a / h).exp() - 1)
+    end = h * count
+    tail = 16 * (end + 2) ** 2 * (-rate * end).exp()
+    limit = {"tanh": arb(1), "sigmoid": arb(1) / 2, "silu": q / 2, "softplus": q / 2}[family]
+    found: arb = limit + density * (2 * h * total + arb(0, (leak + tail).upper()))
+    return found
+
+
+def _narrow(family: str, q: arb) -> arb:
+    """The trapezoid rule in Z; on Im Z = a the integrand is bounded by |tanh| <= max(1, tan a)."""
+    root, rate = q.sqrt(), 1 if family == "tanh" else arb(1) / 2
     nats = ctx.prec * math.log(2.0)
     strip = 0.8 * 0.5 * math.pi / float((rate * root).mid())
     height = min(strip, math.sqrt(2.0 * nats))

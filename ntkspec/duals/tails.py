@@ -19,6 +19,7 @@ from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
     FAMILIES,
+    MOST_VARIANCE,
     UNIT,
     VARIANCE_BITS,
     double_double,
@@ -87,7 +88,7 @@ def log_derivatives(family: str, q: arb, orders: int) -> Array:
 @lru_cache(maxsize=256)
 def _log_derivatives(family: str, high: float, low: float, orders: int) -> Array:
     rough = log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
-    if family == "elu":
+    if family == "elu" or high > MOST_VARIANCE:
         return rough[:orders]
     b = 0.5 * math.pi / math.sqrt(high if family == "tanh" else 0.25 * high)
     size = 256

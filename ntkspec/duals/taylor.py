@@ -32,8 +32,8 @@ LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
 KEPT = 62
 MOST_BITS = 4096
-#: Largest number of Hermite moments.
-MOST_SQUARES = 2**20
+#: Largest number of Hermite moments, and of coefficients that are composed in balls.
+MOST_SQUARES, MOST_IN_BALLS = 2**20, 1500
 
 Balls = list[arb]
 
@@ -67,6 +67,8 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     if network.sigma.name in FAMILIES:
         with suppress(OutOfRangeError):
             return Composition(network, kernel, count).result()
+        if count > MOST_IN_BALLS:
+            raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
 
 
@@ -150,6 +152,8 @@ def _shifted_balls(family: str, q: arb, c: arb, count: int) -> tuple[Balls, Ball
     if family == "elu":
         terms = count + 2
         fall = float(-c.log()) if c > 0 else math.inf
+        if not c < 1:
+            raise OutOfRangeError
         if c > 0:
             terms += int((nats + count * float((1 + p / c).log() + 2)) / max(fall, 1e-6)) + 8
         if terms > MOST_SQUARES:

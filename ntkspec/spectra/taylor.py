@@ -21,6 +21,7 @@ from ntkspec.domains import Domain
 from ntkspec.duals import taylor
 from ntkspec.duals.squares import FAMILIES
 from ntkspec.duals.tails import FEW_ORDERS, TailBounds, tail_bounds
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import series
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.by_rows import row_route
@@ -82,6 +83,8 @@ class Coefficients:
             return taylor.coefficients(self.network, self.kernel, count, self.zeros)
         except taylor.OutOfRangeError:
             raise Passed(f"needs {count} Taylor coefficients beyond the range of doubles") from None
+        except NtkspecError as error:
+            raise Passed(str(error)) from None
 
     def predicted(self, dim: int, degree: int) -> int:
         """A number of coefficients that is probably enough for a degree."""
