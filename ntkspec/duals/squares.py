@@ -107,7 +107,7 @@ def _elu_squares(high: float, low: float, size: int) -> Squares:
 
 
 def elu_squares(q: arb, count: int) -> list[arb]:
-    """h_n^2 of elu as balls: docs, "Taylor series".
+    """h_n^2 of elu as balls: docs/mathematics.rst, "Taylor series".
 
     h_(2m+3) = q B_m / sqrt((2m+3)!), h_(2m+2) = q^(3/2) B_(m-1) / sqrt((2m+2)!) with
     B_m = (1/pi) int_0^inf s^(2m+2) e^(-s^2/2) / (q + s^2) ds = M_m - q B_(m-1).

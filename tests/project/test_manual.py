@@ -205,8 +205,8 @@ def test_the_gallery_is_in_form():
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|jobs|kernels)(\.|$)|ntkspec\.(activations|networks)\."
-    r"|ntkspec\.spectra\.(block|by_rows|closed_form|direct|kernel_at_one|parity|route|rows"
-    r"|seeds|series|sphere_routes|sphere_weights|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
+    r"|ntkspec\.spectra\.(block|by_rows|closed_form|contour|direct|endpoint|kernel_at_one|parity|route|rows"
+    r"|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters)$"
