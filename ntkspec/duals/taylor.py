@@ -32,8 +32,8 @@ LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
 KEPT = 62
 MOST_BITS = 4096
-#: Largest number of Hermite moments.
-MOST_SQUARES = 2**20
+#: Largest number of Hermite moments of elu as balls: more take minutes.
+MOST_SQUARES = 2**14
 
 Balls = list[arb]
 
