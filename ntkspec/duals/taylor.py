@@ -32,8 +32,8 @@ LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
 KEPT = 62
 MOST_BITS = 4096
-#: Largest number of Hermite moments, and of coefficients that are composed in balls.
-MOST_SQUARES, MOST_IN_BALLS = 2**20, 1500
+#: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
+MOST_SQUARES, MOST_IN_BALLS = 2**14, 1500
 
 Balls = list[arb]
 

@@ -214,7 +214,13 @@ def _by_series(
                 f"{MOST_BITS} bits; lower degrees or digits, or take a higher dim"
             )
         with working_precision(bits):
-            a = taylor.in_balls(net, kernel, count)
+            try:
+                a = taylor.in_balls(net, kernel, count)
+            except taylor.OutOfRangeError:
+                raise NtkspecError(
+                    f"the Taylor coefficients of {net.name} need too many Hermite moments; lower "
+                    "bias_variance"
+                ) from None
             sums = {k: _series_sum(a, k, dim) for k in degrees}
             found, left = {}, False
             for k, (total, weight) in sums.items():

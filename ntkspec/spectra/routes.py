@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -43,9 +44,15 @@ def chosen_route(source: Source, domain: Domain, kernel: Kernel) -> tuple[Route,
 
 
 def routed(
-    source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
+    source: Source,
+    domain: Domain,
+    degrees: NDArray[np.int64],
+    kernel: Kernel,
+    tolerance: float = math.inf,
 ) -> tuple[Eigenvalues, str]:
     """Return eigenvalues of increasing degrees by the first route that serves, and its name.
+
+    The relative errors may exceed the tolerance where no route has smaller ones.
 
     Raises
     ------
@@ -58,4 +65,4 @@ def routed(
     >>> routed(Network("relu"), Sphere(3), np.arange(3), "ntk")[1]
     'closed form: one piecewise linear layer without bias'
     """
-    return computed(ROUTES[domain.name](), source, domain, degrees, kernel)
+    return computed(ROUTES[domain.name](), source, domain, degrees, kernel, tolerance)

@@ -265,10 +265,11 @@ def spectrum(
             "probability; use normalization = 'probability'"
         )
     unique, inverse = np.unique(wanted, return_inverse=True)
-    (mantissa, exponent, error), route = routed(known, where, unique, kernel)
+    scaling = 0.0 if normalization == "probability" else 4 * ROUNDING
+    (mantissa, exponent, error), route = routed(known, where, unique, kernel, limit - scaling)
     if normalization != "probability":
         mantissa, exponent = _renormalized(mantissa, exponent, where.dim, normalization)
-        error = error + 4 * ROUNDING
+        error = error + scaling
     _refuse_poor(known, unique, error, limit)
     _warn_of_negative(unique, mantissa, error)
     return Spectrum(

@@ -133,3 +133,9 @@ def test_without_a_proof_it_refuses(network, words):
 def test_digits_are_checked(digits):
     with pytest.raises(NtkspecError, match="digits"):
         certify("relu", digits=digits)
+
+
+def test_elu_with_a_large_bias_is_refused_at_once():
+    network = Network("elu", depth=2, weight_variance=0.011, bias_variance=0.13)
+    with pytest.raises(NtkspecError, match="Hermite moments"):
+        certify(network, 3000, degrees=[1])

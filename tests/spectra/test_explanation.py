@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from ntkspec import Cube, Gaussian, Network, Sphere, spectrum
+from ntkspec import Cube, Gaussian, Network, NtkspecError, Sphere, spectrum
 from ntkspec.cli import main
 from ntkspec.spectra.explanation import explain
 
@@ -53,3 +53,17 @@ def test_json_holds_the_routes():
     assert found["route"].startswith("closed form")
     assert {"route", "reason"} == set(found["other_routes"][0])
     assert found["seconds"] >= 0 and found["worst_relative_error"] < 1e-14
+
+
+def test_a_route_whose_bound_exceeds_the_tolerance_hands_on():
+    network = Network("silu", depth=2)
+    loose = spectrum(network, 5, [0, 1, 6])
+    bound = float(loose.relative_error.max())
+    tight = spectrum(network, 5, [0, 1, 6], tolerance=bound / 10)
+    assert tight.route != loose.route
+    assert tight.relative_error.max() <= bound / 10
+    assert abs(tight.eigenvalues / loose.eigenvalues - 1).max() <= bound
+    considered = {one.route: one for one in explain(tight)}
+    assert considered["Taylor series"].reason.endswith("passed these degrees on")
+    with pytest.raises(NtkspecError, match="exceeds tolerance"):
+        spectrum(network, 5, [0, 1, 6], tolerance=1e-17)
