@@ -34,6 +34,8 @@ KEPT = 62
 MOST_BITS = 4096
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
 MOST_SQUARES, MOST_IN_BALLS = 2**14, 1500
+#: Largest weight_variance of deep networks that are composed in balls: more takes minutes.
+MOST_BALL_VARIANCE = 6.0
 
 Balls = list[arb]
 
@@ -67,7 +69,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     if network.sigma.name in FAMILIES:
         with suppress(OutOfRangeError):
             return Composition(network, kernel, count).result()
-        if count > MOST_IN_BALLS:
+        if count > MOST_IN_BALLS or network.weight_variance > MOST_BALL_VARIANCE:
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
 

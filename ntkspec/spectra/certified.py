@@ -210,8 +210,8 @@ def _by_series(
     while True:
         if count > MOST_COEFFICIENTS or bits > MOST_BITS:
             raise NtkspecError(
-                f"the enclosures need more than {MOST_COEFFICIENTS} Taylor coefficients or "
-                f"{MOST_BITS} bits; lower degrees or digits, or take a higher dim"
+                f"the enclosures of {net.name} need more than {MOST_COEFFICIENTS} Taylor "
+                f"coefficients or {MOST_BITS} bits; lower degrees or digits, or take a higher dim"
             )
         with working_precision(bits):
             try:

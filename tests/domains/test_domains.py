@@ -198,7 +198,7 @@ def test_trace_and_bounds_in_high_dimension(network):
         for m, e, k in zip(found.mantissas, found.exponents, found.degrees)
     )
     assert float(abs(total / float(network.ntk(1.0)) - 1)) < 2e-14
-    assert found.relative_error.max() <= 1e-13
+    assert found.relative_error.max() <= 2e-13
     assert np.isfinite(found.log_eigenvalues[found.mantissas > 0]).all()
 
 
@@ -240,7 +240,7 @@ def refused(source, dim, degrees=None, kernel="ntk"):
     [
         (("relu", 0), "dim = 0 is not allowed on the cube; it must be a whole number from 1"),
         (("relu", 2.5), "dim = 2.5 is not allowed"),
-        (("relu", 10**5), "from 1 to 10000"),
+        (("relu", 10**7), "from 1 to 1000000"),
         (("relu", 4, [5]), "degree = 5 is not allowed; the cube of dimension 4 has degrees 0 to 4"),
         (("relu", 4, []), "is empty"),
         (("relu", 4, None, "kernel"), "kernel = 'kernel' is not allowed"),

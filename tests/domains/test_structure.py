@@ -79,7 +79,7 @@ def test_refusals_say_what_to_do(call, words):
     [
         (Network("relu"), Sphere(3), "closed form: one piecewise linear layer without bias"),
         (Network("tanh"), Sphere(3), "positive series: one layer of tanh or sigmoid"),
-        (Network("erf"), Sphere(3), "ball arithmetic: no closed form or series"),
+        (Network("erf"), Sphere(3), "Taylor series: Taylor coefficients at t = 0, all positive"),
         (Network("tanh", weights="sphere"), Sphere(3), "integrals of the activation"),
         (ZonalKernel(np.exp), Sphere(3), "quadrature in doubles: a function of doubles"),
         (Network("tanh"), Cube(3), "positive series"),

@@ -515,5 +515,5 @@ def test_a_method_of_a_recipe_that_is_none(tmp_path):
         parse_recipe(RECIPE.replace('"mpmath"', '"arb"'))
     assert parse_recipe(RECIPE).checks.digits == 20
     balls = parse_recipe(RECIPE.replace(', method = "mpmath"', ""))
-    assert (balls.checks.method, balls.checks.digits) == ("balls", 50)
+    assert (balls.checks.method, balls.checks.digits) == ("balls", 25)
     assert balls.digest != parse_recipe(RECIPE).digest

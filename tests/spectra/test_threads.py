@@ -286,14 +286,22 @@ NETWORKS = [
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_degrees_in_any_order_and_company(data):
-    """A ball is rounded to one double, so that neither order nor company of a degree counts."""
+    """A ball is rounded to one double; by a series, bits may depend on the last degree alone."""
     network = data.draw(st.sampled_from(NETWORKS))
     dim = data.draw(st.sampled_from([2, 3, 6]))
     degrees = data.draw(st.lists(st.integers(0, 40), min_size=1, max_size=8))
     together = ntkspec.spectrum(network, dim, degrees)
     all_of_them = ntkspec.spectrum(network, dim, range(41))
-    assert np.array_equal(together.mantissas, all_of_them.mantissas[degrees])
-    assert np.array_equal(together.exponents, all_of_them.exponents[degrees])
+    if "Taylor" not in together.route and "Taylor" not in all_of_them.route:
+        assert np.array_equal(together.mantissas, all_of_them.mantissas[degrees])
+        assert np.array_equal(together.exponents, all_of_them.exponents[degrees])
+    shuffled = data.draw(st.permutations(degrees))
+    again = ntkspec.spectrum(network, dim, shuffled)
+    assert [again[k] for k in degrees] == [together[k] for k in degrees]
+    near = np.ldexp(all_of_them.mantissas[degrees], all_of_them.exponents[degrees])
+    off = np.abs(together.eigenvalues - near)
+    bounds = together.relative_error + all_of_them.relative_error[degrees]
+    assert np.all(off <= bounds * np.abs(near))
 
 
 @given(data=st.data())
