@@ -173,11 +173,12 @@ def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     none = np.empty(0)
     if network.sigma.name in FAMILIES:
         orders = 2 if network.sigma.name == "elu" else orders
-        while True:
+        while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)
             if np.all(np.isfinite(log_f)):
                 return TailBounds(log_f, none, none)
             orders = orders * 3 // 4
+        return TailBounds(np.full(1, np.inf), none, none)
     with working_precision(VARIANCE_BITS):
         layers = Layers(network, kernel)
         log_f = np.array([float(layers.at_one().log().upper()) + 1e-9])

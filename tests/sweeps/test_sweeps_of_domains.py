@@ -306,8 +306,8 @@ NETWORK = '[[networks]]\nactivation = "relu"\n'
     [
         (f'dims = [1, 2]\ndegrees = "0:3"\n{NETWORK}', "line 1: dims: dim = 1 is not allowed; it"),
         (
-            f'dims = [\n  2,\n  20000]\ndegrees = 0\n{NETWORK}domain = "cube"',
-            "line 3: dims: dim = 20000 is not allowed on the cube; it must be a whole number",
+            f'dims = [\n  2,\n  2000000]\ndegrees = 0\n{NETWORK}domain = "cube"',
+            "line 3: dims: dim = 2000000 is not allowed on the cube; it must be a whole number",
         ),
         (
             f'dims = 3\ndegrees = "0:300"\n{NETWORK}domain = ["sphere", "gaussian"]',
