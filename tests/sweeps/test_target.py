@@ -269,7 +269,8 @@ def test_a_disk_that_fills_up(recipe, table, tmp_path, at_hand, monkeypatch, err
     folder = tmp_path / "t.h5.parts"
     kept = sum(path.stat().st_size > 0 for path in folder.glob("n0*.json"))
     assert 0 < kept < BLOCKS and not out.exists()
-    resumed(recipe, out, at_hand, table, kept)
+    # Blocks that are being flushed may still come to their ends.
+    resumed(recipe, out, at_hand, table)
 
 
 @pytest.mark.slow
