@@ -65,7 +65,7 @@ def test_certify_prints_enclosures() -> None:
     assert document["enclosure"][0] == "0"
     assert document["enclosure"][1].startswith("[0.139477224119675")
     for arguments, words in (
-        (["elu"], "no proof for elu"),
+        (["elu"], "the enclosures of elu need more"),
         (["relu", "--digits", "0"], "digits = 0"),
         (["relu", "--dim", "1"], "dim = 1"),
     ):
@@ -206,7 +206,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, at_hand: External) -> Path:
     (folder / "recipe.toml").write_text(RECIPE)
     result = sweep(folder, "--scheduler", at_hand.address)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == f"wrote {folder / 'table.h5'}: 2 blocks\n"
+    assert result.stdout == f"wrote {folder / 'table.h5'}: 2 blocks; 2 checks\n"
     assert "2/2 blocks and checks, " in result.stderr
     assert "eigenvalues/s" in result.stderr
     return folder
@@ -236,7 +236,7 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
         result = sweep(tmp_path, "--shard", shard)
         assert result.stdout == f"computed 1 block of shard {shard}\n", result.stderr
     result = sweep(tmp_path, "--scheduler", at_hand.address)
-    assert result.stdout == f"wrote {tmp_path / 'table.h5'}: 2 blocks, 2 by earlier runs\n"
+    assert result.stdout == f"wrote {tmp_path / 'table.h5'}: 2 blocks, 2 by earlier runs; 2 checks\n"
     with (
         ntkspec.open_table(swept / "table.h5") as one,
         ntkspec.open_table(tmp_path / "table.h5") as two,
