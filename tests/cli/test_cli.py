@@ -236,7 +236,9 @@ def test_sweep_of_shards(swept: Path, tmp_path: Path, at_hand: External) -> None
         result = sweep(tmp_path, "--shard", shard)
         assert result.stdout == f"computed 1 block of shard {shard}\n", result.stderr
     result = sweep(tmp_path, "--scheduler", at_hand.address)
-    assert result.stdout == f"wrote {tmp_path / 'table.h5'}: 2 blocks, 2 by earlier runs; 2 checks\n"
+    assert (
+        result.stdout == f"wrote {tmp_path / 'table.h5'}: 2 blocks, 2 by earlier runs; 2 checks\n"
+    )
     with (
         ntkspec.open_table(swept / "table.h5") as one,
         ntkspec.open_table(tmp_path / "table.h5") as two,
