@@ -64,7 +64,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     >>> network = Network("tanh")
     >>> a = coefficients(network, "nngp", 4, parity(network, "nngp"))
     >>> np.ldexp(a.mantissa, a.exponent).round(6)
-    array([0.      , 0.366879, 0.      , 0.020849])
+    array([0.      , 0.366879, 0.      , 0.022034])
     """
     if network.sigma.name in FAMILIES:
         with suppress(OutOfRangeError):

@@ -200,7 +200,7 @@ class Network:
         Examples
         --------
         >>> Network("relu").ntk([-1.0, 0.0, 1.0])
-        array([-0. ,  0. ,  0.5])
+        array([0. , 0. , 0.5])
         """
         from ntkspec.networks import pointwise
 
