@@ -60,6 +60,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
 
     Examples
     --------
+    >>> from ntkspec import Network
     >>> from ntkspec.spectra.parity import parity
     >>> network = Network("tanh")
     >>> a = coefficients(network, "nngp", 4, parity(network, "nngp"))
