@@ -77,15 +77,21 @@ def dd_div(ah, al, bh, bl):
 
 
 @njit(cache=True, inline="always")
-def scaled_times(wh, wl, we, numerator, denominator):
-    """A scaled double-double times the quotient of two exact doubles."""
-    h, e = dd_div(numerator, 0.0, denominator, 0.0)
-    wh, wl = dd_mul(wh, wl, h, e)
+def scaled_mul(wh, wl, we, fh, fl):
+    """A scaled double-double times a double-double."""
+    wh, wl = dd_mul(wh, wl, fh, fl)
     if wh < TINY:
         return wh * HUGE, wl * HUGE, we - 500
     if wh > HUGE:
         return wh * TINY, wl * TINY, we + 500
     return wh, wl, we
+
+
+@njit(cache=True, inline="always")
+def scaled_times(wh, wl, we, numerator, denominator):
+    """A scaled double-double times the quotient of two exact doubles."""
+    h, e = dd_div(numerator, 0.0, denominator, 0.0)
+    return scaled_mul(wh, wl, we, h, e)
 
 
 @njit(cache=True, inline="always")

@@ -184,17 +184,23 @@ def _run(terms, inverses, first, step, wh, we, mantissa, exponent):
             first -= 2.0
 
 
+@njit(cache=True, inline="always")
+def _next_degree(k, m, dim, wh, wl, we):
+    """W(k + 2, m - 1) from w(k, m), of the same power of t; w(k + 2, 0) from w(k, 0)."""
+    if m > 0:
+        wh, wl, we = scaled_times(wh, wl, we, 2.0 * m, 2.0 * k + 2.0 * m + dim)
+        return m - 1, wh, wl, we
+    n = float(k)
+    wh, wl, we = scaled_times(
+        wh, wl, we, (n + 1.0) * (n + 2.0), (2.0 * n + dim) * (2.0 * n + 2.0 + dim)
+    )
+    return m, wh, wl, we
+
+
 @njit(cache=True)
 def _raise_degree(k, m, parity, dim, rho, wh, wl, we):
     """The largest term of degree k + 2, from that of degree k."""
-    if m > 0:  # same power of t: w(k+2, m-1) / w(k, m)
-        wh, wl, we = scaled_times(wh, wl, we, 2.0 * m, 2.0 * k + 2.0 * m + dim)
-        m -= 1
-    else:
-        n = float(k)
-        wh, wl, we = scaled_times(
-            wh, wl, we, (n + 1.0) * (n + 2.0), (2.0 * n + dim) * (2.0 * n + 2.0 + dim)
-        )
+    m, wh, wl, we = _next_degree(k, m, dim, wh, wl, we)
     return _climb(k + 2, m, parity, dim, rho, wh, wl, we)
 
 
@@ -399,15 +405,7 @@ def any_row(degrees, parity, dim, am, ae, rho_high, rho_low, bits, mantissa, exp
             low, high = min(low, i), max(high, h)
             count += 1
         while k < first:
-            # By the same power where there is one, so that the path is short.
-            if m > 0:
-                wh, wl, we = scaled_times(wh, wl, we, 2.0 * m, 2.0 * k + 2.0 * m + dim)
-                m -= 1
-            else:
-                n = float(k)
-                wh, wl, we = scaled_times(
-                    wh, wl, we, (n + 1.0) * (n + 2.0), (2.0 * n + dim) * (2.0 * n + 2.0 + dim)
-                )
+            m, wh, wl, we = _next_degree(k, m, dim, wh, wl, we)
             k += 2
         start = (k - parity) // 2
         wh, wl, we = _moved(k, m, peak - start, dim, wh, wl, we)

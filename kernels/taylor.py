@@ -12,10 +12,8 @@ import math
 import numpy as np
 from numba import njit
 
-from ntkspec.kernels.scaled import dd_div, dd_mul, normalized, two_sum
+from ntkspec.kernels.scaled import HUGE, TINY, dd_div, normalized, scaled_mul, two_sum
 
-HUGE = 2.0**500
-TINY = 2.0**-500
 #: Bits below the largest term of a sum from which terms are left out.
 LEFT_OUT = 80.0
 #: Below, values are taken for 0: denormal numbers are slow.
@@ -23,17 +21,6 @@ FLOOR = 1e-290
 #: Rows that a product adds in one pass, and in one partial sum.
 UNROLLED = 8
 BLOCK = 64
-
-
-@njit(cache=True, inline="always")
-def _times(wh, wl, we, fh, fl):
-    """A scaled double-double times a double-double."""
-    wh, wl = dd_mul(wh, wl, fh, fl)
-    if wh < TINY:
-        return wh * HUGE, wl * HUGE, we - 500
-    if wh > HUGE:
-        return wh * TINY, wl * TINY, we + 500
-    return wh, wl, we
 
 
 @njit(cache=True)
@@ -92,17 +79,17 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
         while n < goal or (n == at and at < j):
             # n + 1 over n + 1 - at, times c
             h, e = dd_div(n + 1.0, 0.0, n + 1.0 - at, 0.0)
-            wh, wl, we = _times(wh, wl, we, h, e)
-            wh, wl, we = _times(wh, wl, we, ch, cl)
+            wh, wl, we = scaled_mul(wh, wl, we, h, e)
+            wh, wl, we = scaled_mul(wh, wl, we, ch, cl)
             n += 1
         while at < j:
             h, e = dd_div(float(n - at), 0.0, at + 1.0, 0.0)
-            wh, wl, we = _times(wh, wl, we, h, e)
-            wh, wl, we = _times(wh, wl, we, xh, xl)
+            wh, wl, we = scaled_mul(wh, wl, we, h, e)
+            wh, wl, we = scaled_mul(wh, wl, we, xh, xl)
             at += 1
         while n > goal:
             h, e = dd_div(float(n - at), 0.0, float(n), 0.0)
-            wh, wl, we = _times(wh, wl, we, h, e)
+            wh, wl, we = scaled_mul(wh, wl, we, h, e)
             h, e = dd_div(wh, wl, ch, cl)
             wh, wl = h, e
             if wh > HUGE:

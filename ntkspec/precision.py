@@ -7,6 +7,7 @@ does not release the global interpreter lock while it computes, so waiting here 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -14,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flint import ctx
+from flint import arb, ctx
 
 from ntkspec.locks import PROCESS_STATE
 
-__all__ = ["exclusive", "extra_precision", "working_precision"]
+__all__ = ["exclusive", "extra_precision", "split", "working_precision"]
 
 #: Default precision in bits and length of power series.
 BITS, LENGTH = 53, 10
@@ -115,3 +116,21 @@ def extra_precision(bits: int) -> Iterator[None]:
     """
     with working_precision(ctx.prec + bits):
         yield
+
+
+def split(ball: arb) -> tuple[float, int]:
+    """Midpoint of a ball as a mantissa in [1, 2), rounded, and an exponent of 2.
+
+    Examples
+    --------
+    >>> split(arb(10))
+    (1.25, 3)
+    """
+    man, exp = (int(x) for x in ball.mid().man_exp())
+    if man == 0:
+        return 0.0, 0
+    size = abs(man).bit_length()
+    shift = size - 64
+    top = man >> shift if shift > 0 else man << -shift
+    m, e = math.frexp(float(top))
+    return 2.0 * m, exp + shift + e - 1

@@ -11,10 +11,10 @@ import math
 from bisect import bisect_left
 from typing import Any
 
-from flint import arb, arb_series, ctx
+from flint import arb, arb_series
 
 from ntkspec.duals.correlation import Correlation
-from ntkspec.duals.layers import compose
+from ntkspec.duals.layers import compose, series_length
 from ntkspec.precision import working_precision
 
 __all__ = ["Growth", "derivative_bound", "series_tail"]
@@ -106,29 +106,25 @@ class Growth:
         All derivatives of the duals are positive, so that bounds of them compose to bounds.
         """
         layers, order = self.layers, ORDER
-        with working_precision(64):
-            before, ctx.cap = ctx.cap, order + 1
-            try:
-                coefficients = [arb(0)]
-                for k in range(1, order + 1):
-                    coefficients.append(1 / arb(2 * k).fac())
-                above = layers.weight * arb_series(coefficients, order + 1) / layers.variances[0]
-                start = layers.weight * arb_series(coefficients, order + 1) + layers.variances[0]
+        with working_precision(64), series_length(order + 1):
+            coefficients = [arb(0)]
+            for k in range(1, order + 1):
+                coefficients.append(1 / arb(2 * k).fac())
+            above = layers.weight * arb_series(coefficients, order + 1) / layers.variances[0]
+            start = layers.weight * arb_series(coefficients, order + 1) + layers.variances[0]
 
-                def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
-                    nonlocal above  # rho - 1 in powers of eta^2
-                    q = layers.variances[layer]
-                    bounds = [derivative_bound(self.family, q, j).upper() for j in range(order + 2)]
-                    full = layers.duals[layer][0](Correlation.full())
-                    value = arb_series([full.upper(), *bounds[1 : order + 1]], order + 1)(above)
-                    slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]
-                    slope = arb_series(slopes, order + 1)(above)
-                    above = layers.weight * (value - value[0]) / layers.variances[layer + 1]
-                    return value, slope if layers.kernel == "ntk" else None
+            def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
+                nonlocal above  # rho - 1 in powers of eta^2
+                q = layers.variances[layer]
+                bounds = [derivative_bound(self.family, q, j).upper() for j in range(order + 2)]
+                full = layers.duals[layer][0](Correlation.full())
+                value = arb_series([full.upper(), *bounds[1 : order + 1]], order + 1)(above)
+                slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]
+                slope = arb_series(slopes, order + 1)(above)
+                above = layers.weight * (value - value[0]) / layers.variances[layer + 1]
+                return value, slope if layers.kernel == "ntk" else None
 
-                depth = len(layers.duals)
-                *_, end = compose(layers.weight, layers.bias, start, duals, depth)
-                kernel = end.kernel(layers.trained)
-                return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]
-            finally:
-                ctx.cap = before
+            depth = len(layers.duals)
+            *_, end = compose(layers.weight, layers.bias, start, duals, depth)
+            kernel = end.kernel(layers.trained)
+            return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]

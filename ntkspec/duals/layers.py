@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from flint import arb
+from flint import arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
 
-__all__ = ["Layer", "Layers", "compose"]
+__all__ = ["Layer", "Layers", "compose", "series_length", "taylor_at_zero"]
 
 
 class Layer(NamedTuple):
@@ -104,3 +105,20 @@ class Layers:
 
         layers = compose(self.weight, self.bias, start, duals, last + 1)
         return deque(layers, 1).pop().kernel(self.trained)
+
+
+def taylor_at_zero(layers: Layers, count: int) -> list[arb]:
+    """The first Taylor coefficients of K at t = 0, where the duals take power series."""
+    with series_length(count):
+        series = layers.at(Correlation(arb_series([0, 1], count)))
+        return [series[n] for n in range(count)]
+
+
+@contextmanager
+def series_length(count: int) -> Iterator[None]:
+    """Number of coefficients that power series in balls keep, in a block."""
+    before, ctx.cap = ctx.cap, count
+    try:
+        yield
+    finally:
+        ctx.cap = before

@@ -8,16 +8,14 @@ t = -1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from flint import arb, arb_series, ctx, fmpq
+from flint import arb, arb_series, fmpq
 
 from ntkspec.duals.correlation import Correlation
-from ntkspec.duals.layers import Layers
+from ntkspec.duals.layers import Layers, series_length
 
-__all__ = ["Power", "powers_at_one", "powers_beyond", "root_at_one", "taylor_at_zero"]
+__all__ = ["Power", "powers_at_one", "powers_beyond", "root_at_one"]
 
 
 class Power(NamedTuple):
@@ -42,7 +40,7 @@ def powers_at_one(layers: Layers, root: int, below: int) -> list[Power]:
     last = 2 * root * below
     size = last + root + len(layers.duals)
     full = [value(Correlation.full()) for value, _ in layers.duals]
-    with _length(size):
+    with series_length(size):
         x = arb_series([0] * root + [1], size)  # its square is 1 - t
         lead = 2 * root  # of the series of 1 - rho in the variable
 
@@ -70,7 +68,7 @@ def powers_beyond(layers: Layers, below: int) -> list[Power]:
     For activations that are not even: with those |rho_2| = 1 again, and K is as at 1.
     """
     size = 2 * below
-    with _length(size):
+    with series_length(size):
         x = arb_series([0, 1], size)
 
         def place(layer: int, covariance: Any, dual: Any) -> Correlation:
@@ -86,21 +84,6 @@ def powers_beyond(layers: Layers, below: int) -> list[Power]:
         return _powers(kernel, 1, size)
 
 
-def taylor_at_zero(layers: Layers, count: int) -> list[arb]:
-    """The first Taylor coefficients of K at t = 0."""
-
-    def place(layer: int, covariance: Any, dual: Any) -> Correlation:
-        if layer == 0 and not layers.has_bias:
-            cosine = arb_series([0, 1], count)
-        else:
-            cosine = covariance / layers.variances[layer]
-        return Correlation(cosine, cosine.acos())
-
-    with _length(count):
-        kernel = layers.composed(arb_series([layers.bias, layers.weight], count), place)
-        return [kernel[n] for n in range(count)]
-
-
 def _twice_scale(layers: Layers) -> arb:
     """2 B, by which (1 - t) and (z + t) are the halves of 1 - rho and 1 + rho."""
     return 2 * layers.variances[0] / layers.weight
@@ -113,13 +96,3 @@ def _powers(kernel: Any, root: int, size: int) -> list[Power]:
 def _moved(series: Any, by: int, size: int) -> Any:
     """The series times the variable to a power, which may be negative."""
     return arb_series([series[i - by] if i >= by else 0 for i in range(size)], size)
-
-
-@contextmanager
-def _length(size: int) -> Iterator[None]:
-    """Compute with power series of this length."""
-    before, ctx.cap = ctx.cap, size
-    try:
-        yield
-    finally:
-        ctx.cap = before

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.duals.hermite import softplus_mean
 from ntkspec.kernels import moments
-from ntkspec.precision import extra_precision, working_precision
+from ntkspec.precision import extra_precision, split, working_precision
 
 __all__ = [
     "FAMILIES",
@@ -24,7 +24,6 @@ __all__ = [
     "double_double",
     "elu_squares",
     "mean_square",
-    "scaled_double",
     "squares",
 ]
 
@@ -100,7 +99,7 @@ def _softplus_mean(high: float, low: float) -> float:
 def _elu_squares(high: float, low: float, size: int) -> Squares:
     with working_precision(VARIANCE_BITS):
         balls = elu_squares(arb(high) + low, size)
-        pairs = [scaled_double(x) for x in balls]
+        pairs = [split(x) for x in balls]
     mantissa = np.array([m for m, _ in pairs])
     exponent = np.array([e for _, e in pairs], np.int64)
     return Squares(0.0, 0.0, 0, 1, mantissa, exponent, 2.0 * UNIT)
@@ -228,12 +227,3 @@ def double_double(x: arb) -> tuple[float, float]:
     with working_precision(VARIANCE_BITS):
         high = float(x.mid())
         return high, float((x - high).mid())
-
-
-def scaled_double(ball: arb) -> tuple[float, int]:
-    """Midpoint as a mantissa in [1, 2), rounded, and an exponent of 2."""
-    man, exp = (int(x) for x in ball.mid().man_exp())
-    size = abs(man).bit_length()
-    top = man >> (size - 64) if size > 64 else man << (64 - size)
-    m, e = math.frexp(float(top))
-    return 2.0 * m, exp + size - 64 + e - 1

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -19,14 +18,13 @@ import numpy as np
 from flint import arb, arb_poly, arb_series, ctx
 
 from ntkspec.duals.composition import Coefficients, Composition, OutOfRangeError, frozen
-from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import hermite_series
-from ntkspec.duals.layers import Layers, compose
-from ntkspec.duals.squares import FAMILIES, UNIT, elu_squares, mean_square, scaled_double
-from ntkspec.precision import working_precision
+from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
+from ntkspec.duals.squares import FAMILIES, UNIT, elu_squares, mean_square
+from ntkspec.precision import split, working_precision
 
-__all__ = ["Coefficients", "OutOfRangeError", "coefficients", "in_balls", "series_length"]
+__all__ = ["Coefficients", "OutOfRangeError", "coefficients", "in_balls"]
 
 LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
@@ -75,24 +73,11 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     return _from_balls(network, kernel, count, zeros)
 
 
-@contextmanager
-def series_length(count: int) -> Iterator[None]:
-    """Number of coefficients that power series in balls keep, in a block."""
-    before, ctx.cap = ctx.cap, count
-    try:
-        yield
-    finally:
-        ctx.cap = before
-
-
 def in_balls(network: Any, kernel: str, count: int) -> Balls:
     """The first coefficients as balls, at the working precision."""
     if network.sigma.name in FAMILIES:
         return _composed_balls(network, kernel, count)
-    with series_length(count):
-        layers = Layers(network, kernel)
-        series = layers.at(Correlation(arb_series([0, 1], count)))
-        return [series[n] for n in range(count)]
+    return taylor_at_zero(Layers(network, kernel), count)
 
 
 def _from_balls(network: Any, kernel: str, count: int, zeros: Zeros) -> Coefficients:
@@ -113,7 +98,7 @@ def _from_balls(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffici
                 mantissa, exponent = np.zeros(count), np.zeros(count, np.int64)
                 for n, ball in enumerate(balls):
                     if not zeros.vanishes(n):
-                        mantissa[n], exponent[n] = scaled_double(ball)
+                        mantissa[n], exponent[n] = split(ball)
                 return frozen(mantissa, exponent, 2.0 * UNIT)
         bits += max(missing + 16, 48) if missing < bits else bits
         if bits > MOST_BITS:

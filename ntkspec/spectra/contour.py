@@ -29,10 +29,10 @@ from ntkspec.domains import Domain
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import exclusive, working_precision
+from ntkspec.precision import exclusive, split, working_precision
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.seeds import KEPT, bits_kept, split
+from ntkspec.spectra.seeds import KEPT, bits_kept
 
 __all__ = ["ROUTE", "Contour", "Growth", "chosen_contours", "enclosed", "growth_of"]
 

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from ntkspec.conventions import MAX_DIM
 from ntkspec.domains import Domain
 from ntkspec.duals import Layers
+from ntkspec.duals.layers import taylor_at_zero
 from ntkspec.duals.singular import (
     Power,
     powers_at_one,
     powers_beyond,
     root_at_one,
-    taylor_at_zero,
 )
 from ntkspec.kernels import endpoint as kernels
 from ntkspec.networks import Kernel, Network

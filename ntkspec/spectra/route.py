@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
@@ -15,7 +13,7 @@ from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import one_of
-from ntkspec.spectra.rows import Passed, Rows
+from ntkspec.spectra.rows import Rows
 from ntkspec.zonal import ZonalKernel
 
 __all__ = [
@@ -24,8 +22,6 @@ __all__ = [
     "Source",
     "as_source",
     "candidates",
-    "choose",
-    "computed",
     "double_only",
 ]
 
@@ -68,54 +64,6 @@ class Route:
     eigenvalues: Callable[[Source, Domain, NDArray[np.int64], Kernel], Eigenvalues]
     rows: Callable[[Network, Kernel], Rows] | None = None
     serves: str = ""
-
-
-def choose(
-    routes: Iterable[Route], source: Source, domain: Domain, kernel: Kernel
-) -> tuple[Route, str]:
-    """Return the first route that takes a kernel on a domain, and the reason.
-
-    Raises
-    ------
-    NtkspecError
-        When no route does, or the kernel's name is unknown.
-    """
-    return next(candidates(routes, source, domain, kernel))
-
-
-def computed(
-    routes: Iterable[Route],
-    source: Source,
-    domain: Domain,
-    degrees: NDArray[np.int64],
-    kernel: Kernel,
-    tolerance: float = math.inf,
-) -> tuple[Eigenvalues, str]:
-    """Eigenvalues of increasing degrees by the first route that serves them, and its name.
-
-    A route whose bounds exceed the tolerance serves if no later one has smaller bounds.
-
-    Raises
-    ------
-    NtkspecError
-        When no route does, or the kernel's name is unknown.
-    """
-    least, best = math.inf, None
-    try:
-        for route, why in candidates(routes, source, domain, kernel):
-            with suppress(Passed):
-                found = route.eigenvalues(source, domain, degrees, kernel)
-                worst = float(found[2].max())
-                if best is None or worst < least:
-                    least, best = worst, (found, f"{route.name}: {why}")
-                if worst <= tolerance or double_only(source):
-                    break
-    except NtkspecError:
-        if best is None:
-            raise
-    if best is None:
-        raise NtkspecError(f"no route computes these degrees of {source.name} {domain}")
-    return best
 
 
 def candidates(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.spectra.cube import cube_routes
 from ntkspec.spectra.gaussian import gaussian_routes
-from ntkspec.spectra.route import Eigenvalues, Route, Source, choose, computed
+from ntkspec.spectra.route import Eigenvalues, Route, Source, candidates, double_only
+from ntkspec.spectra.rows import Passed
 from ntkspec.spectra.sphere_routes import sphere_routes
 
 __all__ = ["ROUTES", "chosen_route", "routed"]
@@ -40,7 +43,7 @@ def chosen_route(source: Source, domain: Domain, kernel: Kernel) -> tuple[Route,
     >>> route.name, why
     ('closed form', 'one piecewise linear layer without bias')
     """
-    return choose(ROUTES[domain.name](), source, domain, kernel)
+    return next(candidates(ROUTES[domain.name](), source, domain, kernel))
 
 
 def routed(
@@ -65,4 +68,19 @@ def routed(
     >>> routed(Network("relu"), Sphere(3), np.arange(3), "ntk")[1]
     'closed form: one piecewise linear layer without bias'
     """
-    return computed(ROUTES[domain.name](), source, domain, degrees, kernel, tolerance)
+    least, best = math.inf, None
+    try:
+        for route, why in candidates(ROUTES[domain.name](), source, domain, kernel):
+            with suppress(Passed):
+                found = route.eigenvalues(source, domain, degrees, kernel)
+                worst = float(found[2].max())
+                if best is None or worst < least:
+                    least, best = worst, (found, f"{route.name}: {why}")
+                if worst <= tolerance or double_only(source):
+                    break
+    except NtkspecError:
+        if best is None:
+            raise
+    if best is None:
+        raise NtkspecError(f"no route computes these degrees of {source.name} {domain}")
+    return best

@@ -28,7 +28,7 @@ from ntkspec.domains import Domain
 from ntkspec.duals import Layers, powers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import exclusive, working_precision
+from ntkspec.precision import exclusive, split, working_precision
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
@@ -536,18 +536,6 @@ def bits_kept(ball: arb) -> int:
     if KEPT <= bits < SETTLED and split(ball.lower()) != split(ball.upper()):
         return KEPT - 1
     return bits
-
-
-def split(ball: arb) -> tuple[float, int]:
-    """Midpoint as a mantissa in [1, 2), rounded, and an exponent of 2."""
-    man, exp = (int(x) for x in ball.mid().man_exp())
-    if man == 0:
-        return 0.0, 0
-    size = abs(man).bit_length()
-    shift = size - 64
-    top = man >> shift if shift > 0 else man << -shift
-    m, e = math.frexp(float(top))
-    return 2.0 * m, exp + shift + e - 1
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:

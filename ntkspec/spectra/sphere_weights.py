@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import exclusive, working_precision
+from ntkspec.precision import exclusive, split, working_precision
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
@@ -29,7 +29,6 @@ from ntkspec.spectra.seeds import (
     GaussMoments,
     base_row,
     bits_kept,
-    split,
 )
 
 __all__ = ["ROUTE", "SphereWeights"]

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.precision import exclusive, working_precision
+from ntkspec.precision import exclusive, split, working_precision
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros, split
+from ntkspec.spectra.seeds import KEPT, bits_kept, like_zeros, refuse_zeros
 
 __all__ = ["Values", "cube_route", "enclosed", "krawtchouk_sums"]
 

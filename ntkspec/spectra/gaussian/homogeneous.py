@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain, Gaussian
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import working_precision
+from ntkspec.precision import split, working_precision
 from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.rows import both_parities, normalized
-from ntkspec.spectra.seeds import split
 from ntkspec.spectra.sphere_routes import row_provider
 
 __all__ = ["ROUTE"]

@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain, Gaussian
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import exclusive, working_precision
+from ntkspec.precision import exclusive, split, working_precision
 from ntkspec.spectra.gaussian.radial import leading_eigenvalues
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.seeds import split
 
 __all__ = ["Effort", "Operators", "radial_route"]
 
