@@ -1,4 +1,4 @@
-"""Hermite moments of tanh as integrals of one sign."""
+"""Hermite moments of tanh as integrals of one sign, and sequences of known ratios."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import math
 
 from numba import njit
 
-from ntkspec.kernels.scaled import dd_mul, exp_scaled, fma, normalized, two_sum
+from ntkspec.kernels.scaled import (
+    dd_div,
+    dd_mul,
+    exp_scaled,
+    fma,
+    normalized,
+    scaled_mul,
+    two_sum,
+)
 
 PI_2_HI = 1.5707963267948966
 PI_2_LO = 6.123233995736766e-17
@@ -150,3 +158,15 @@ def hermite_moments(first, variance, low, double, mantissa, exponent):
     """Fill `hermite_moment` for n = first, first + 2, ... into the arrays."""
     for i in range(mantissa.size):
         mantissa[i], exponent[i] = hermite_moment(first + 2 * i, variance, low, double)
+
+
+@njit(cache=True)
+def hypergeometric(start, exponent, xh, xl, top, bottom, mantissa, exponents):
+    """Fill c_0 = start 2^exponent and c_(m+1) = c_m x top[m] / bottom[m] into the arrays."""
+    h, low, e = start, 0.0, exponent
+    for m in range(mantissa.size):
+        mantissa[m], exponents[m] = normalized(h, e)
+        if m < top.size:
+            h, low, e = scaled_mul(h, low, e, xh, xl)
+            a, b = dd_div(top[m], 0.0, bottom[m], 0.0)
+            h, low, e = scaled_mul(h, low, e, a, b)

@@ -12,12 +12,23 @@ import math
 import numpy as np
 from numba import njit
 
-from ntkspec.kernels.scaled import HUGE, TINY, dd_div, normalized, scaled_mul, two_sum
+from ntkspec.kernels.scaled import (
+    HUGE,
+    TINY,
+    dd_div,
+    dd_mul,
+    normalized,
+    scaled_mul,
+    two_prod,
+    two_sum,
+)
 
 #: Bits below the largest term of a sum from which terms are left out.
 LEFT_OUT = 80.0
 #: Below, values are taken for 0: denormal numbers are slow.
 FLOOR = 1e-290
+#: Roundings of a coefficient that `shifted` returns.
+ROUNDINGS = 8.0
 #: Rows that a product adds in one pass, and in one partial sum.
 UNROLLED = 8
 BLOCK = 64
@@ -32,48 +43,60 @@ def log2_factorials(size):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
     """Scaled b_j = sum_n a_n C(n, j) c^(n-j) p^j for j = 0, 1, ..., into bm and be.
 
-    am, ae: scaled a_n > 0 for n = first, first + stride, ...; c = ch + cl > 0, p = pl + ph > 0.
-    The weight of the largest term of each j is carried as a scaled double-double from that of the
-    j before; the other terms follow from it by plain products outwards.
+    am, ae: scaled a_n > 0 for n = first, first + stride, ..., stride 1 or 2; c = ch + cl > 0 and
+    p = pl + ph > 0.  The weight of the largest term of each j is carried as a scaled double-double
+    from that of the j before; the other terms follow from it by products outwards, and are
+    added from the smallest to the largest.  A b_j has at most ROUNDINGS roundings.
     """
     count = am.size
-    last = first + stride * (count - 1)
-    lf = log2_factorials(last + 1)
-    la = np.empty(count)
+    lf = log2_factorials(first + stride * count)
+    lc = math.log2(ch)
+    # log2 of a_n n! c^n; log2 of m! for m of either parity; a_(n+stride) / a_n times c^stride and
+    # (n + 1) ... (n + stride), and its inverse.
+    logs, falls = np.empty(count), np.empty((2, lf.size // stride + 1))
+    rise, sink, place = np.empty((2, count)), np.empty((2, count)), np.empty(count)
+    for s in range(stride):
+        for i in range(s, lf.size, stride):
+            falls[s, i // stride] = lf[i]
+    sh, sl = (ch, cl) if stride == 1 else dd_mul(ch, cl, ch, cl)
     for i in range(count):
-        la[i] = math.log2(am[i]) + ae[i]
-    lc, _lp = math.log2(ch), math.log2(ph)
+        n = first + stride * i
+        logs[i] = math.log2(am[i]) + ae[i] + lf[n] + n * lc
+        place[i] = n
+        if i + 1 < count:
+            h, e = dd_div(am[i + 1], 0.0, am[i], 0.0)
+            h, e = dd_mul(h, e, sh, sl)
+            h, e = dd_mul(h, e, (n + 1.0) if stride == 1 else (n + 1.0) * (n + 2.0), 0.0)
+            scale = 2.0 ** (ae[i + 1] - ae[i])
+            rise[0, i], rise[1, i] = h * scale, e * scale
+            h, e = dd_div(1.0, 0.0, h, e)
+            sink[0, i + 1], sink[1, i + 1] = h / scale, e / scale
+    sizes, steps, terms = np.empty(count), np.empty((2, count)), np.empty(count)
     xh, xl = dd_div(ph, pl, ch, cl)
     wh, wl, we = 1.0, 0.0, np.int64(0)
     n = 0
     at = 0
-    worst = 0.0
     for j in range(bm.size):
-        # The window of terms that count, by approximate logarithms.
-        low_i = 0 if j <= first else (j - first + stride - 1) // stride
-        if low_i >= count:
+        start = 0 if j <= first else (j - first + stride - 1) // stride
+        if start >= count:
             bm[j], be[j] = 0.0, 0
             continue
-        top, peak = -np.inf, low_i
-        for i in range(low_i, count):
-            m = first + stride * i
-            x = la[i] + lf[m] - lf[m - j] + (m - j) * lc
-            if x > top:
-                top, peak = x, i
-        high = count - 1
-        m = first + stride * high
-        while la[high] + lf[m] - lf[m - j] + (m - j) * lc < top - LEFT_OUT:
+        # The window of terms that count, by approximate logarithms.
+        rest = first + stride * start - j
+        size = _differences(logs[start:], falls[rest % stride, rest // stride :], sizes)
+        peak = np.argmax(sizes[:size])
+        floor = sizes[peak] - LEFT_OUT
+        high = size - 1
+        while sizes[high] < floor:
             high -= 1
-            m -= stride
-        low = low_i
-        m = first + stride * low
-        while la[low] + lf[m] - lf[m - j] + (m - j) * lc < top - LEFT_OUT:
+        low = 0
+        while sizes[low] < floor:
             low += 1
-            m += stride
+        low, peak, high = low + start, peak + start, high + start
         # The weight of the peak.
         goal = first + stride * peak
         while n < goal or (n == at and at < j):
@@ -95,29 +118,52 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
             if wh > HUGE:
                 wh, wl, we = wh * TINY, wl * TINY, we + 500
             n -= 1
-        total, rest, far = 1.0, 0.0, 0.0
-        t = 1.0
-        for i in range(peak, high):
-            m = first + stride * i
-            for s in range(1, stride + 1):
-                t *= (m + s) * ch / (m + s - j)
-            x = t * (am[i + 1] / am[peak]) * 2.0 ** (ae[i + 1] - ae[peak])
-            total, e = two_sum(total, x)
-            rest += e
-            far += x * (i + 1 - peak)
-        t = 1.0
-        for i in range(peak, low, -1):
-            m = first + stride * i
-            for s in range(stride):
-                t *= (m - s - j) / ((m - s) * ch)
-            x = t * (am[i - 1] / am[peak]) * 2.0 ** (ae[i - 1] - ae[peak])
-            total, e = two_sum(total, x)
-            rest += e
-            far += x * (peak - i + 1)
-        total += rest
-        worst = max(worst, 3.0 * stride * far / total + 6.0)
+        _risen(rise[:, peak:high], place[peak:high], j, stride, steps)
+        above = _outwards(steps, high - peak, terms)
+        _sunk(sink[:, low + 1 : peak + 1], place[low + 1 : peak + 1], j, stride, steps)
+        below = _outwards(steps, peak - low, terms)
+        total = 1.0 + (above + below)
         bm[j], be[j] = normalized(wh * am[peak] * total, we + ae[peak])
-    return worst
+
+
+@njit(cache=True, error_model="numpy")
+def _differences(a, b, out):
+    for i in range(a.size):
+        out[i] = a[i] - b[i]
+    return a.size
+
+
+@njit(cache=True, error_model="numpy")
+def _risen(rise, place, j, stride, out):
+    """Ratios of the terms after to those at these places, as double-doubles."""
+    for i in range(place.size):
+        m = place[i] - j
+        under = m + 1.0 if stride == 1 else (m + 1.0) * (m + 2.0)
+        out[0, i], out[1, i] = dd_div(rise[0, i], rise[1, i], under, 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _sunk(sink, place, j, stride, out):
+    """Ratios of the terms before to those at these places, from the last place on."""
+    last = place.size - 1
+    for i in range(place.size):
+        m = place[i] - j
+        over = m if stride == 1 else m * (m - 1.0)
+        out[0, last - i], out[1, last - i] = dd_mul(sink[0, i], sink[1, i], over, 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def _outwards(ratios, count, terms):
+    """Sum of the products of the first ratios, 1, 2, ..., from the last product on."""
+    h, low = 1.0, 0.0
+    for i in range(count):
+        h, low = dd_mul(h, low, ratios[0, i], ratios[1, i])
+        terms[i] = h
+    total = rest = 0.0
+    for i in range(count - 1, -1, -1):
+        total, e = two_sum(total, terms[i])
+        rest += e
+    return total + rest
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -131,8 +177,8 @@ def multiply(a, first_a, b, first_b, size, out):
     end = min(a.size, size)
     for i in range(first_a, end, BLOCK):
         _add_rows(a, i, min(i + BLOCK, end), b, first_b, size, part)
-        for n in range(min(i + first_b, size), size):
-            out[n] += part[n]
+        start = min(i + first_b, size)
+        _add_row(1.0, part[start:size], out[start:size])
     for n in range(size):
         if out[n] < FLOOR:
             out[n] = 0.0
@@ -140,41 +186,80 @@ def multiply(a, first_a, b, first_b, size, out):
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def _add_rows(a, i, end, b, first_b, size, out):
-    """Products of coefficients i to end of a with b into out, from power i on."""
-    for n in range(min(i + first_b, size), size):
-        out[n] = 0.0
+    """Products of coefficients i to end of a with b into out, from power i on.
+
+    Slices, since only indices that cannot be negative let the compiler use vector instructions.
+    """
+    out[min(i + first_b, size) : size] = 0.0
     while i + UNROLLED <= end:
-        a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
-        a4, a5, a6, a7 = a[i + 4], a[i + 5], a[i + 6], a[i + 7]
         start = min(i + 7 + first_b, size)
         for q in range(UNROLLED - 1):
-            for n in range(i + q + first_b, start):
-                out[n] += a[i + q] * b[n - i - q]
-        for n in range(start, size):
-            out[n] += (
-                (a0 * b[n - i] + a1 * b[n - i - 1]) + (a2 * b[n - i - 2] + a3 * b[n - i - 3])
-            ) + ((a4 * b[n - i - 4] + a5 * b[n - i - 5]) + (a6 * b[n - i - 6] + a7 * b[n - i - 7]))
+            _add_row(a[i + q], b[first_b:], out[min(i + q + first_b, start) : start])
+        a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
+        a4, a5, a6, a7 = a[i + 4], a[i + 5], a[i + 6], a[i + 7]
+        o, n = out[start:size], start - i
+        b0, b1, b2, b3 = b[n:], b[n - 1 :], b[n - 2 :], b[n - 3 :]
+        b4, b5, b6, b7 = b[n - 4 :], b[n - 5 :], b[n - 6 :], b[n - 7 :]
+        for m in range(o.size):
+            o[m] += ((a0 * b0[m] + a1 * b1[m]) + (a2 * b2[m] + a3 * b3[m])) + (
+                (a4 * b4[m] + a5 * b5[m]) + (a6 * b6[m] + a7 * b7[m])
+            )
         i += UNROLLED
     while i < end:
-        x = a[i]
-        for n in range(i + first_b, size):
-            out[n] += x * b[n - i]
+        _add_row(a[i], b[first_b:], out[min(i + first_b, size) : size])
         i += 1
 
 
-@njit(cache=True)
-def roundings(size):
-    """Roundings that a coefficient of a product of `size` coefficients has at most."""
-    return BLOCK // UNROLLED + UNROLLED + 4 + size // BLOCK
-
-
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def compose(outers, inner, out):
+def _add_row(x, b, out):
+    for m in range(out.size):
+        out[m] += x * b[m]
+
+
+@njit(cache=True, error_model="numpy")
+def multiply_exactly(a, first_a, b, first_b, size, out):
+    """The product with each coefficient rounded once: sums in double-doubles."""
+    out[:size] = 0.0
+    low = np.zeros(size)
+    end = min(a.size, size)
+    for i in range(first_a, end):
+        start = min(i + first_b, size)
+        _add_row_exactly(a[i], b[first_b:], out[start:size], low[start:])
+    for n in range(size):
+        out[n] += low[n]
+        if out[n] < FLOOR:
+            out[n] = 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _add_row_exactly(x, b, high, low):
+    for m in range(high.size):
+        p, e = two_prod(x, b[m])
+        high[m], d = two_sum(high[m], p)
+        low[m] += d + e
+
+
+@njit(cache=True)
+def _times(a, first_a, b, first_b, size, exactly, out):
+    if exactly:
+        multiply_exactly(a, first_a, b, first_b, size, out)
+    else:
+        multiply(a, first_a, b, first_b, size, out)
+
+
+@njit(cache=True)
+def roundings(size, exactly):
+    """Roundings that a coefficient of a product of `size` coefficients has at most."""
+    return 1.01 if exactly else BLOCK // UNROLLED + UNROLLED + 4.0 + size // BLOCK
+
+
+@njit(cache=True, error_model="numpy")
+def compose(outers, inner, exactly, out):
     """Rows of `outers` (R, J) composed with a series that begins at power 1, into out (R, N).
 
     Brent and Kung (1978): powers of the inner series to m, then Horner's rule in its m-th power.
     Returns two numbers of roundings: a term in the j-th power of `inner` has at most j times the
-    first plus the second.
+    first plus the second.  `exactly`: products and sums are rounded once.
     """
     rows, terms = outers.shape
     size = inner.size
@@ -184,9 +269,9 @@ def compose(outers, inner, out):
     powers[1] = inner
     for i in range(2, m + 1):
         half = i // 2
-        multiply(powers[half], half, powers[i - half], i - half, size, powers[i])
+        _times(powers[half], half, powers[i - half], i - half, size, exactly, powers[i])
     blocks = (terms + m - 1) // m
-    product, sums = np.empty(size), np.empty(size)
+    product, sums, low = np.empty(size), np.empty(size), np.empty(size)
     for r in range(rows):
         total = out[r]
         total[:] = 0.0
@@ -195,19 +280,20 @@ def compose(outers, inner, out):
             if need <= 0:
                 continue
             if s < blocks - 1:
-                multiply(total[:need], 0, powers[m], m, need, product)
+                _times(total[:need], 0, powers[m], m, need, exactly, product)
                 total[:need] = product[:need]
-            for first in range(0, min(m, terms - s * m), UNROLLED):
-                last = min(first + UNROLLED, m, terms - s * m)
-                for n in range(first, need):
-                    sums[n] = 0.0
-                for i in range(first, last):
-                    b = outers[r, s * m + i]
-                    p = powers[i]
-                    for n in range(i, need):
-                        sums[n] += b * p[n]
-                for n in range(first, need):
-                    total[n] += sums[n]
-    each = roundings(size)
-    added = m // UNROLLED + UNROLLED + 2.0
+            here = outers[r, s * m : min(s * m + min(m, need), terms)]
+            if exactly:
+                low[:need] = 0.0
+                for i in range(here.size):
+                    _add_row_exactly(here[i], powers[i, i:need], total[i:need], low[i:need])
+                _add_row(1.0, low[:need], total[:need])
+            else:
+                for first in range(0, here.size, UNROLLED):
+                    sums[first:need] = 0.0
+                    for i in range(first, min(first + UNROLLED, here.size)):
+                        _add_row(here[i], powers[i, i:need], sums[i:need])
+                    _add_row(1.0, sums[first:need], total[first:need])
+    each = roundings(size, exactly)
+    added = 2.0 if exactly else m // UNROLLED + UNROLLED + 2.0
     return each + (each + added) / m, added

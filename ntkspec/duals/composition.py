@@ -57,10 +57,13 @@ def frozen(mantissa: Array, exponent: NDArray[np.int64], error: float) -> Coeffi
 
 
 class Composition:
-    """The composition in doubles; raises OutOfRangeError where they do not serve."""
+    """The composition in doubles; raises OutOfRangeError where they do not serve.
 
-    def __init__(self, network: Any, kernel: str, count: int) -> None:
-        self.network, self.kernel = network, kernel
+    `exactly`: products and sums of series are rounded once, which takes several times as long.
+    """
+
+    def __init__(self, network: Any, kernel: str, count: int, exactly: bool) -> None:
+        self.network, self.kernel, self.exactly = network, kernel, exactly
         self.family = network.sigma.name
         self.count, self.size = count, count + 1
         self.weight, self.bias = network.weight_variance, network.bias_variance
@@ -108,7 +111,8 @@ class Composition:
             size = mantissa[at].size
             mantissa[at], exponent[at] = found.mantissa[:size], found.exponent[:size]
         else:
-            roundings += taylor.shifted(
+            roundings += taylor.ROUNDINGS
+            taylor.shifted(
                 found.mantissa, found.exponent, found.first, found.stride, *c, *p,
                 mantissa, exponent,
             )  # fmt: skip
@@ -164,9 +168,7 @@ class Composition:
         """Layer by layer; series in t of `size` coefficients, the n-th times 2^(tilt n)."""
         network, size = self.network, self.size
         filled = np.flatnonzero(m)
-        last = int(filled[-1])
-        # An even tilt keeps the coefficients in the range of doubles.
-        tilt = max(0, round(-int(e[last]) / (2.0 * last)) if e[last] < -600 else 0)
+        tilt = _tilt(filled, e[filled]) if e[filled].min() < -600 else 0
         n = np.arange(size + 1)
         exponents = e + tilt * n
         _check_range(m[filled], exponents[filled])
@@ -199,8 +201,9 @@ class Composition:
     ) -> tuple[Array, Array, Array, _Errors]:
         """F, D and T D of the next layer, from F and T D of a layer with F(1) = `square`.
 
-        The error of a power y^j is j times that of y, so the share of each power in a coefficient
-        weights it: [t^n](y F'(y)) / [t^n] F(y).
+        Where the error of the n-th coefficient of y is at most u + v n, that of the n-th one of
+        y^j is at most u j + v n.  So the share of each power in a coefficient weights u:
+        [t^n](y F'(y)) / [t^n] F(y).
         """
         q, weight, bias = float(self.q.mid()), self.weight, self.bias
         if self.odd:
@@ -210,36 +213,67 @@ class Composition:
             p = pq / q
         y = weight * before / pq
         y[0] = 0.0
-        e_y = np.maximum.accumulate(bounds.f) + 4.0 * UNIT
+        starts, slopes = _lines(bounds.f + 4.0 * UNIT)
         b, error = self._powers(y, c, p, pq, tilt)
         j = np.arange(b.size)
         d_terms = j[1:] * b[1:] / pq
-        outers = np.stack([b[:-2], d_terms[:-1], j[1:-1] * d_terms[1:]])  # F, D, dD/dy
-        if self.odd:
-            f, d, slope, roundings, added = _odd_composed(outers, y)
-        else:
-            out = np.empty((3, self.size))
-            roundings, added = taylor.compose(outers, y, out)
-            f, d, slope = out
-        far_f = pq * _product(y, d)  # y dF/dy, as dF/dy = p q D
-        far_d = _product(y, slope)
+        # dD/dy is composed, D and F = b_0 + p q int D dy are integrated.
+        slope, roundings, added = self._composed(j[1:-1] * d_terms[1:], y)
+        d = self._integrated(slope, y, d_terms[0])
+        f = self._integrated(pq * d, y, b[0])
         tangent = weight * (td + before)
         tangent[0] += bias
-        step = e_y + roundings * UNIT
-        product = taylor.roundings(self.size) * UNIT
-        each = error + (added + 8.0) * UNIT + product
+        new = self._times(tangent, d)
+        for values in (f, d, new):
+            _check_range(values[values != 0.0], 0)
+        far_f, far_d = _share(pq * _product(y, d), f), _share(_product(y, slope), d)
+        product = taylor.roundings(self.size, self.exactly) * UNIT
+        each = error + (added + 8.0) * UNIT + 3.0 * (product + 3.0 * UNIT)
         c_error = (weight * before[0] * float(bounds.f[0]) / q + 4.0 * UNIT * c) / p
         if self.odd:
             c_error = 0.0
-        e_f = _share(far_f, f) * step + each + c_error * _share(pq * d, f)
-        e_d = _share(far_d, d) * step + each + c_error * _share(slope, d)
+        n = np.arange(self.size)
+        from_y = [np.min(far * starts + slopes * n, axis=0) for far in (far_f, far_d)]
+        each_power = roundings * UNIT
+        e_f = from_y[0] + far_f * each_power + each + c_error * _share(pq * d, f)
+        e_d = from_y[1] + far_d * each_power + each + c_error * _share(slope, d)
         e_t = np.maximum(bounds.f, bounds.td) + 3.0 * UNIT
-        new = _product(tangent, d)
         e_td = _share(_product(tangent * e_t, d) + _product(tangent, d * e_d), new) + product
         found = _Errors(e_f, e_d, 1.001 * e_td)
-        for values in (f, d, new):
-            _check_range(values[values != 0.0], 0)
         return f, d, new, found
+
+    def _composed(self, outer: Array, y: Array) -> tuple[Array, float, float]:
+        """A series in y, and the roundings of a term in y^j: j times the first plus the second."""
+        if not self.odd:
+            out = np.empty((1, y.size))
+            roundings, added = taylor.compose(outer[np.newaxis], y, self.exactly, out)
+            return out[0], roundings, added
+        # Both are odd: series in t^2.
+        half = y[1::2].copy()
+        inner = np.zeros((y.size + 1) // 2)
+        inner[1:] = self._times(half, half)[: inner.size - 1]
+        out = np.empty((1, inner.size))
+        roundings, added = taylor.compose(outer[np.newaxis, 1::2], inner, self.exactly, out)
+        full = np.zeros(y.size)
+        full[1::2] = self._times(half, out[0, : half.size].copy())
+        each = taylor.roundings(half.size, self.exactly)
+        return full, 0.5 * (roundings + each) + 1.0, added + each
+
+    def _integrated(self, slope: Array, y: Array, start: float) -> Array:
+        """The series that is `start` at t = 0 and whose derivative in y is this one."""
+        n = np.arange(y.size - 1.0) + 1.0
+        out = np.empty(y.size)
+        out[0] = start
+        out[1:] = self._times(slope[:-1], n * y[1:]) / n
+        return out
+
+    def _times(self, a: Array, b: Array) -> Array:
+        """Product of two series, truncated."""
+        if not self.exactly:
+            return _product(a, b)
+        out = np.empty(a.size)
+        taylor.multiply_exactly(a, 0, b, 0, a.size, out)
+        return out
 
     def _powers(self, y: Array, c: float, p: float, pq: float, tilt: int) -> tuple[Array, float]:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
@@ -249,7 +283,7 @@ class Composition:
         log_f += np.arange(log_f.size) * math.log(p)
         found = squares(self.family, self.q, 4)
         low = _low_squares(found)
-        log_1 = math.log(p * low[1])
+        log_1 = math.log(p * max(low[1], 2.0 * c * low[2], 3.0 * c * c * low[3]))
         log_2 = math.log(max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3))
         limit = log_y - 58.0 * LN2
 
@@ -288,6 +322,16 @@ def _low_squares(found: Squares) -> Array:
     return low
 
 
+def _tilt(n: NDArray[np.int64], exponents: NDArray[np.int64]) -> int:
+    """The tilt that keeps coefficients of these exponents the nearest to 1."""
+    low, high = 0, int(np.max(-exponents / np.maximum(n, 1))) + 1
+    while low < high:  # the largest distance is convex in the tilt
+        middle = (low + high) // 2
+        here, ahead = (np.max(np.abs(exponents + tilt * n)) for tilt in (middle, middle + 1))
+        low, high = (low, middle) if here <= ahead else (middle + 1, high)
+    return low
+
+
 def _check_range(values: Array, exponents: Any) -> None:
     """Raise unless all values are well inside the range of doubles."""
     with np.errstate(over="ignore", under="ignore"):
@@ -296,8 +340,16 @@ def _check_range(values: Array, exponents: Any) -> None:
         raise OutOfRangeError
 
 
+def _lines(errors: Array) -> tuple[Array, Array]:
+    """Starts and slopes (m, 1) of lines above the errors of coefficients 1, 2, ..., for `min`."""
+    n = np.arange(1.0, errors.size)
+    mean = float(np.max(errors[1:])) / errors.size
+    slopes = mean * np.array([0.0, *(2.0 ** np.arange(-3, 6))])[:, np.newaxis]
+    return np.max(errors[1:] - slopes * n, axis=1, keepdims=True), slopes
+
+
 def _product(a: Array, b: Array) -> Array:
-    """Product of two series, truncated."""
+    """Product of two series, truncated, where some roundings do not matter."""
     out = np.empty(a.size)
     taylor.multiply(a, 0, b, 0, a.size, out)
     return out
@@ -308,24 +360,6 @@ def _first_products(start: Array, d: Array) -> Array:
     out: Array = start[0] * d
     out[1:] += start[1] * d[:-1]
     return out
-
-
-def _odd_composed(outers: Array, y: Array) -> tuple[Array, Array, Array, float, float]:
-    """Rows F (odd), D (even) and D' (odd) composed with an odd y, as series in t^2."""
-    half = y[1::2].copy()
-    even = (y.size + 1) // 2
-    inner = np.zeros(even)
-    inner[1:] = _product(half, half)[: even - 1]
-    terms = outers.shape[1] // 2
-    rows = np.stack([outers[0, 1::2][:terms], outers[1, ::2][:terms], outers[2, 1::2][:terms]])
-    out = np.empty((3, even))
-    roundings, added = taylor.compose(rows, inner, out)
-    f, d, slope = np.zeros(y.size), np.zeros(y.size), np.zeros(y.size)
-    f[1::2] = _product(half, out[0][: half.size].copy())
-    d[::2] = out[1]
-    slope[1::2] = _product(half, out[2][: half.size].copy())
-    each = taylor.roundings(half.size)
-    return f, d, slope, 0.5 * (roundings + each) + 1.0, added + each
 
 
 def _share(part: Array, whole: Array) -> Array:

@@ -11,13 +11,17 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
+from ntkspec.activations import activation
+from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import softplus_mean
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
 
 __all__ = [
     "FAMILIES",
+    "INTEGRALS",
     "MOST_VARIANCE",
+    "RATIOS",
     "UNIT",
     "VARIANCE_BITS",
     "Squares",
@@ -27,8 +31,10 @@ __all__ = [
     "squares",
 ]
 
-#: Activations whose duals are series in Hermite moments.
-FAMILIES = ("tanh", "sigmoid", "silu", "softplus", "elu")
+#: Activations whose Hermite moments are integrals, and those whose moments have known ratios.
+INTEGRALS = ("tanh", "sigmoid", "silu", "softplus", "elu")
+RATIOS = ("erf", "gelu", "sin", "cos", "gaussian")
+FAMILIES = INTEGRALS + RATIOS
 UNIT = 2.0**-53
 #: Bits of the variances of the layers.
 VARIANCE_BITS = 112
@@ -67,6 +73,8 @@ def squares(family: str, q: arb, count: int) -> Squares:
 def squares_to(family: str, high: float, low: float, size: int) -> Squares:
     if family == "elu":
         return _elu_squares(high, low, size)
+    if family in RATIOS:
+        return _ratio_squares(family, high, low, size)
     double = family == "silu"
     scale = 1.0 if family == "tanh" else 0.25
     n = (2 if double else 1) + 2.0 * np.arange((size + 1) // 2)
@@ -89,6 +97,38 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
         mantissa *= 0.25 * high
     mantissa.flags.writeable = exponent.flags.writeable = False
     return Squares(constant, linear, first, 2, mantissa, exponent, error)
+
+
+def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
+    """From the coefficients of the dual in closed form: docs/mathematics.rst, "Taylor series"."""
+    m = np.arange((size + 1) // 2, dtype=np.float64)
+    constant = linear = 0.0
+    with working_precision(VARIANCE_BITS):
+        q = arb(high) + low
+        x = q / (1 + q)
+        first = 1 if family in ("erf", "sin") else 0
+        if family == "erf":
+            x = 2 * q / (1 + 2 * q)
+            start, top, bottom = 2 * x / arb.pi(), (2 * m + 1) ** 2, (2 * m + 2) * (2 * m + 3)
+        elif family == "gelu":  # but for (q + n)^2
+            first, m = 2, m + 1.0
+            start = x * x / (4 * arb.pi() * (1 + q))
+            top, bottom = (2 * m - 1) ** 2, (2 * m + 1) * (2 * m + 2)
+            constant, linear = float((q * x / (2 * arb.pi())).mid()), float((q / 4).mid())
+        elif family == "gaussian":
+            start, top, bottom = 1 / (1 + q), 2 * m + 1, 2 * m + 2
+        else:
+            x = q
+            start, top = (-q).exp() * (q if first else 1), np.ones(m.size)
+            bottom = (2 * m + first + 1) * (2 * m + first + 2)
+        begin, exponent = split(start)
+        x2 = double_double(x * x)
+    mantissa, exponents = np.empty(m.size), np.empty(m.size, np.int64)
+    moments.hypergeometric(begin, exponent, *x2, top[:-1], bottom[:-1], mantissa, exponents)
+    if family == "gelu":
+        mantissa *= (high + (low + 2.0 * m)) ** 2
+    mantissa.flags.writeable = exponents.flags.writeable = False
+    return Squares(constant, linear, first, 2, mantissa, exponents, 8.0 * UNIT)
 
 
 def _softplus_mean(high: float, low: float) -> float:
@@ -137,6 +177,9 @@ def mean_square(family: str, q: arb) -> arb:
     tanh^2 = 1 - sech^2, silu(x)^2 + silu(-x)^2 = x^2 - x^2 sech^2(x/2) / 2, and
     softplus(x)^2 + softplus(-x)^2 = x^2 + 2 softplus(x) softplus(-x).
     """
+    if family in RATIOS:
+        value: arb = activation(family).dual(q)[0](Correlation.full())
+        return value
     if family == "elu":
         with extra_precision(64):
             root, two = q.sqrt(), arb(2)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
-    FAMILIES,
+    INTEGRALS,
     MOST_VARIANCE,
+    RATIOS,
     UNIT,
     VARIANCE_BITS,
     double_double,
@@ -64,6 +65,8 @@ def log_bounds(family: str, q: float, count: int) -> Array:
         j = np.arange(1.0, count)
         return np.concatenate([[2.0 * mean], math.log(q) + inner[:-1] - np.log(j)]) + above
     j = np.arange(1.0, count)
+    if family in RATIOS:
+        return _ratio_bounds(family, q, np.arange(count + 0.0)) + above
     half = family != "tanh"
     r = (math.pi if half else 0.5 * math.pi) * j / (j + 1.0)
     size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
@@ -74,6 +77,20 @@ def log_bounds(family: str, q: float, count: int) -> Array:
     rest = j * math.log(q) + factorials - 2.0 * j * np.log(r) + np.log(square)
     start = math.log(q) if family == "silu" else 0.0
     return np.concatenate([[start], rest]) + above
+
+
+def _ratio_bounds(family: str, q: float, j: Array) -> Array:
+    """From x / (1 - x) = q, x = q / (1 + q), and h_n^2 <= x^n times a constant.
+
+    erf: F is at most 1 up to its singularity at 1 + 1 / (2 q).
+    """
+    powers = j * math.log(2.0 * q if family == "erf" else q)
+    if family in ("sin", "cos"):
+        return powers - np.concatenate([[0.0], np.cumsum(np.log(j[1:]))])
+    if family == "gelu":
+        powers += math.log((2.0 + q) ** 2 / (2.0 * math.pi))
+        powers[:2] = np.logaddexp(powers[:2], math.log(q))
+    return powers
 
 
 def log_derivatives(family: str, q: arb, orders: int) -> Array:
@@ -90,9 +107,13 @@ def _log_derivatives(family: str, high: float, low: float, orders: int) -> Array
     rough = log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
     if family == "elu" or high > MOST_VARIANCE:
         return rough[:orders]
-    b = 0.5 * math.pi / math.sqrt(high if family == "tanh" else 0.25 * high)
+    if family in RATIOS:
+        enough = 3.0 * (orders + 20.0) * (1.0 + high)
+    else:
+        b = 0.5 * math.pi / math.sqrt(high if family == "tanh" else 0.25 * high)
+        enough = 2.5 * (orders / b) ** 2 + 2.0 * orders
     size = 256
-    while size < min(2.5 * (orders / b) ** 2 + 2.0 * orders, 2**17):
+    while size < min(enough, 2**17):
         size *= 2
     found = squares_to(family, high, low, size)
     mantissa, exponent = np.empty(orders), np.empty(orders, np.int64)
@@ -171,7 +192,7 @@ class TailBounds:
 def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
-    if network.sigma.name in FAMILIES:
+    if network.sigma.name in INTEGRALS:
         orders = 2 if network.sigma.name == "elu" else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)
@@ -224,7 +245,7 @@ def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
             f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
             d = (j + 1.0) * f[1:] / (q * scale)
             out = np.empty((2, orders))
-            taylor.compose(np.stack([f[:-1], d]), above / (q * scale), out)
+            taylor.compose(np.stack([f[:-1], d]), above / (q * scale), False, out)
             value, slope = np.maximum(out, 1e-285)
             taylor.multiply(tangent, 0, slope, 0, orders, out[1])
             td = np.maximum(out[1], 1e-285)

@@ -21,7 +21,7 @@ from ntkspec.duals.composition import Coefficients, Composition, OutOfRangeError
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import hermite_series
 from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
-from ntkspec.duals.squares import FAMILIES, UNIT, elu_squares, mean_square
+from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, mean_square
 from ntkspec.precision import split, working_precision
 
 __all__ = ["Coefficients", "OutOfRangeError", "coefficients", "in_balls"]
@@ -66,8 +66,9 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     array([0.      , 0.366879, 0.      , 0.022034])
     """
     if network.sigma.name in FAMILIES:
-        with suppress(OutOfRangeError):
-            return Composition(network, kernel, count).result()
+        for exactly in (False, True):
+            with suppress(OutOfRangeError):
+                return Composition(network, kernel, count, exactly).result()
         if count > MOST_IN_BALLS or network.weight_variance > MOST_BALL_VARIANCE:
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
@@ -75,7 +76,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
 
 def in_balls(network: Any, kernel: str, count: int) -> Balls:
     """The first coefficients as balls, at the working precision."""
-    if network.sigma.name in FAMILIES:
+    if network.sigma.name in INTEGRALS:
         return _composed_balls(network, kernel, count)
     return taylor_at_zero(Layers(network, kernel), count)
 
