@@ -80,12 +80,16 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
     both_negative = _Sector(_both_negative, _both_series, q)
     one_negative = _Sector(_one_negative, _one_series, q)
 
+    @lru_cache(maxsize=1)
+    def sectors(point: Correlation) -> tuple[Any, Any]:
+        return both_negative(point.angle), one_negative(point.angle)
+
     def slope(point: Correlation) -> Any:
-        step = (point.pi - point.angle) / (2 * point.pi)
-        return step + 2 * one_negative(point.angle) + both_negative(point.angle)
+        both, one = sectors(point)
+        return (point.pi - point.angle) / (2 * point.pi) + 2 * one + both
 
     def value(point: Correlation) -> Any:
-        both, one = both_negative(point.angle), one_negative(point.angle)
+        both, one = sectors(point)
         c = q * point.cosine
         angle, sine = point.angle, point.sine
         positive = q * ((point.pi - angle) * point.cosine + sine) / (2 * point.pi)

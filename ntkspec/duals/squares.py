@@ -11,8 +11,6 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
-from ntkspec.activations import activation
-from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import softplus_mean
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
@@ -178,8 +176,7 @@ def mean_square(family: str, q: arb) -> arb:
     softplus(x)^2 + softplus(-x)^2 = x^2 + 2 softplus(x) softplus(-x).
     """
     if family in RATIOS:
-        value: arb = activation(family).dual(q)[0](Correlation.full())
-        return value
+        return _mean_in_closed_form(family, q)
     if family == "elu":
         with extra_precision(64):
             root, two = q.sqrt(), arb(2)
@@ -188,6 +185,19 @@ def mean_square(family: str, q: arb) -> arb:
             exact: arb = q / 2 + (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
             return exact
     return _narrow(family, q) if q < 1 else _wide(family, q)
+
+
+def _mean_in_closed_form(family: str, q: arb) -> arb:
+    """The dual at t = 1."""
+    if family in ("sin", "cos"):
+        return (1 + (-1 if family == "sin" else 1) * (-2 * q).exp()) / 2
+    if family == "gaussian":
+        return 1 / (1 + 2 * q).sqrt()
+    if family == "erf":
+        return 2 * (2 * q / (1 + 4 * q).sqrt()).atan() / arb.pi()
+    root = (1 + 2 * q).sqrt()
+    angle = (1 + 2 * (q / root).atan() / arb.pi()) / 4
+    return q * angle + q * q / (arb.pi() * root * (1 + q))
 
 
 def _wide(family: str, q: arb) -> arb:

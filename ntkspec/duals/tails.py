@@ -66,7 +66,7 @@ def log_bounds(family: str, q: float, count: int) -> Array:
         return np.concatenate([[2.0 * mean], math.log(q) + inner[:-1] - np.log(j)]) + above
     j = np.arange(1.0, count)
     if family in RATIOS:
-        return _ratio_bounds(family, q, np.arange(count + 0.0)) + above
+        return _ratio_bounds(family, q, np.arange(count + 0.0))
     half = family != "tanh"
     r = (math.pi if half else 0.5 * math.pi) * j / (j + 1.0)
     size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
@@ -84,9 +84,10 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
 
     erf: F is at most 1 up to its singularity at 1 + 1 / (2 q).
     """
-    powers = j * math.log(2.0 * q if family == "erf" else q)
+    powers: Array = j * math.log(2.0 * q if family == "erf" else q) + 1e-9
     if family in ("sin", "cos"):
-        return powers - np.concatenate([[0.0], np.cumsum(np.log(j[1:]))])
+        powers[1:] -= np.cumsum(np.log(j[1:]))
+        return powers
     if family == "gelu":
         powers += math.log((2.0 + q) ** 2 / (2.0 * math.pi))
         powers[:2] = np.logaddexp(powers[:2], math.log(q))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -45,7 +45,7 @@ MOST_ERROR = 4.0 * UNIT
 #: Precisions and numbers of Taylor coefficients that are tried, and how far the powers go: more of
 #: them need fewer coefficients, but cancel more in low degrees.
 BITS = (256, 512)
-COUNTS = (128, 256, 512, 1024)
+COUNTS = (128, 192, 256, 384, 512, 768, 1024)
 REACHES = (16, 12, 9)
 #: Largest |b_n| / a_n that is left out, and the margin of the bound.
 NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
@@ -81,13 +81,17 @@ class _Sum:
 
 @dataclass(frozen=True)
 class _Parts:
-    """A kernel over 2^scale: powers of 1 - t for even and odd degrees, of z + t, and b_n."""
+    """A kernel over 2^scale: powers of 1 - t for even and odd degrees, of z + t, and b_n.
+
+    `needed` predicts the number of Taylor coefficients for a finite error.
+    """
 
     near: tuple[_Sum, _Sum]
     far: _Sum | None
     rest: tuple[Array, Array]
     scale: int
     relative_error: float
+    needed: int
 
     @property
     def unseen(self) -> float:
@@ -303,7 +307,10 @@ class _HopelessError(Exception):
 @exclusive()
 def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     """The parts of a kernel, or None if no accurate ones are found."""
+    enough = 0
     for count in COUNTS:
+        if count < enough:
+            continue
         for bits in BITS:
             try:
                 with working_precision(bits):
@@ -316,6 +323,7 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
             return None
         if found.relative_error < MOST_ERROR:
             return found
+        enough = min(found.needed, COUNTS[-1])
     return None
 
 
@@ -335,7 +343,7 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
     size = arb(2) ** -scale
     taylor = [a * size for a in taylor_at_zero(layers, count)]
     sign = -size if zeros.main == 1 else size
-    hopeless = 0
+    hopeless, needed, found = 0, COUNTS[-1], None
     for reach in REACHES:
         near, far = _sum(at_one, size, reach + order), _sum(beyond, sign, reach + order)
         z, ends = 1 + 2 * layers.bias / layers.weight, (near, near)
@@ -347,10 +355,11 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
             hopeless += 1
             continue
         if found is None or found.relative_error < MOST_ERROR:
-            break
-    if hopeless == len(REACHES):
+            return found
+        needed = min(needed, found.needed)
+    if found is None or hopeless == len(REACHES):
         raise _HopelessError
-    return found
+    return replace(found, needed=needed)
 
 
 def _sum(terms: list[Power], size: arb, below: int) -> _Sum:
@@ -397,7 +406,11 @@ def _with_rest(
     if rounding > MOST_ERROR - 3.0 * UNIT or worst[count // 2] > 1.0:
         raise _HopelessError
     if 2 * kept > count:
-        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf)
+        # |b_n| / a_n falls somewhat more slowly than a power of n does.
+        falls = math.log(worst[count // 2] / worst[-1])
+        more = math.log(worst[-1] / NEGLIGIBLE) / falls if falls > 0.0 else 1.0
+        needed = int(count * 2.0 ** min(1.0 + 1.5 * max(more, 0.0), 3.0))
+        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf, needed)
     error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + rounding
     high, low = _pairs(rest[:kept])
     if far is not None:
@@ -412,7 +425,7 @@ def _with_rest(
             )
             kernels.power_coefficients(far.powers, *sizes, *_pair(z), high, low)
             far = None
-    return _Parts(near, far, (high, low), scale, error)
+    return _Parts(near, far, (high, low), scale, error, count)
 
 
 def _coefficients(part: _Sum, z: arb, count: int) -> list[tuple[arb, arb]]:
