@@ -161,11 +161,20 @@ def hermite_moments(first, variance, low, double, mantissa, exponent):
 
 
 @njit(cache=True)
-def hypergeometric(start, exponent, xh, xl, top, bottom, mantissa, exponents):
-    """Fill c_0 = start 2^exponent and c_(m+1) = c_m x top[m] / bottom[m] into the arrays."""
+def hypergeometric(start, exponent, xh, xl, top, bottom, sh, sl, places, mantissa, exponents):
+    """Fill c_0 = start 2^exponent and c_(m+1) = c_m x top[m] / bottom[m] into the arrays.
+
+    For s = sh + sl > 0 times (s + places[m])^2.
+    """
     h, low, e = start, 0.0, exponent
     for m in range(mantissa.size):
-        mantissa[m], exponents[m] = normalized(h, e)
+        if sh > 0.0:
+            a, b = two_sum(sh, places[m])
+            a, b = dd_mul(a, b + sl, a, b + sl)
+            a, b = dd_mul(a, b, h, low)
+            mantissa[m], exponents[m] = normalized(a + b, e)
+        else:
+            mantissa[m], exponents[m] = normalized(h, e)
         if m < top.size:
             h, low, e = scaled_mul(h, low, e, xh, xl)
             a, b = dd_div(top[m], 0.0, bottom[m], 0.0)

@@ -28,7 +28,7 @@ LEFT_OUT = 80.0
 #: Below, values are taken for 0: denormal numbers are slow.
 FLOOR = 1e-290
 #: Roundings of a coefficient that `shifted` returns.
-ROUNDINGS = 8.0
+ROUNDINGS = 1.5
 #: Rows that a product adds in one pass, and in one partial sum.
 UNROLLED = 8
 BLOCK = 64
@@ -75,7 +75,7 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
             rise[0, i], rise[1, i] = h * scale, e * scale
             h, e = dd_div(1.0, 0.0, h, e)
             sink[0, i + 1], sink[1, i + 1] = h / scale, e / scale
-    sizes, steps, terms = np.empty(count), np.empty((2, count)), np.empty(count)
+    sizes, steps, terms = np.empty(count), np.empty((2, count)), np.empty((2, count))
     xh, xl = dd_div(ph, pl, ch, cl)
     wh, wl, we = 1.0, 0.0, np.int64(0)
     n = 0
@@ -119,11 +119,14 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
                 wh, wl, we = wh * TINY, wl * TINY, we + 500
             n -= 1
         _risen(rise[:, peak:high], place[peak:high], j, stride, steps)
-        above = _outwards(steps, high - peak, terms)
+        above, far_above = _outwards(steps, high - peak, terms)
         _sunk(sink[:, low + 1 : peak + 1], place[low + 1 : peak + 1], j, stride, steps)
-        below = _outwards(steps, peak - low, terms)
-        total = 1.0 + (above + below)
-        bm[j], be[j] = normalized(wh * am[peak] * total, we + ae[peak])
+        below, far_below = _outwards(steps, peak - low, terms)
+        total, e = two_sum(above, below)
+        total, d = two_sum(1.0, total)
+        h, e = dd_mul(total, d + (e + (far_above + far_below)), wh, wl)
+        h, e = dd_mul(h, e, am[peak], 0.0)
+        bm[j], be[j] = normalized(h + e, we + ae[peak])
 
 
 @njit(cache=True, error_model="numpy")
@@ -154,16 +157,16 @@ def _sunk(sink, place, j, stride, out):
 
 @njit(cache=True, error_model="numpy")
 def _outwards(ratios, count, terms):
-    """Sum of the products of the first ratios, 1, 2, ..., from the last product on."""
+    """Sum of the products of the first ratios, 1, 2, ..., as a sum of two doubles."""
     h, low = 1.0, 0.0
     for i in range(count):
         h, low = dd_mul(h, low, ratios[0, i], ratios[1, i])
-        terms[i] = h
+        terms[0, i], terms[1, i] = h, low
     total = rest = 0.0
     for i in range(count - 1, -1, -1):
-        total, e = two_sum(total, terms[i])
-        rest += e
-    return total + rest
+        total, e = two_sum(total, terms[0, i])
+        rest += e + terms[1, i]
+    return total, rest
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})

@@ -23,7 +23,7 @@ from ntkspec.duals.tails import ORDERS, log_binomials, log_bounds, log_derivativ
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 
-__all__ = ["Coefficients", "Composition", "OutOfRangeError", "frozen"]
+__all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "frozen"]
 
 LN2 = math.log(2.0)
 #: Largest bound on the relative error of coefficients in doubles.
@@ -35,7 +35,12 @@ Array = NDArray[np.float64]
 
 
 class OutOfRangeError(Exception):
-    """Doubles do not serve: a number out of their range, or too large a bound on the error."""
+    """Doubles do not serve: a number out of their range, or too large a bound on the error.
+
+    `relative_error` is that bound, if it is known.
+    """
+
+    relative_error: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ def frozen(mantissa: Array, exponent: NDArray[np.int64], error: float) -> Coeffi
     """Coefficients whose arrays are read-only from now on."""
     mantissa.flags.writeable = exponent.flags.writeable = False
     return Coefficients(mantissa, exponent, error)
+
+
+def _too_large(relative_error: float) -> OutOfRangeError:
+    error = OutOfRangeError()
+    error.relative_error = relative_error
+    return error
 
 
 class Composition:
@@ -105,7 +116,7 @@ class Composition:
         self, found: Squares, c: tuple[float, float], p: tuple[float, float], count: int
     ) -> tuple[Array, NDArray[np.int64], float]:
         mantissa, exponent = np.zeros(count), np.zeros(count, np.int64)
-        roundings = 6.0
+        roundings = 1.0
         if c[0] == 0.0:
             at = np.s_[found.first :: found.stride]
             size = mantissa[at].size
@@ -171,7 +182,7 @@ class Composition:
         tilt = _tilt(filled, e[filled]) if e[filled].min() < -600 else 0
         n = np.arange(size + 1)
         exponents = e + tilt * n
-        _check_range(m[filled], exponents[filled])
+        _check_range(m[filled], exponents[filled], tilt)
         f = np.ldexp(m, exponents)
         r = 2.0**tilt
         d = (n[1:] * f[1:]) / (self.weight * r)  # d_j = (j + 1) b_(j+1) / s_w
@@ -190,7 +201,7 @@ class Composition:
         kernel = f if not ntk else (f + td if network.trained == "all" else td)
         worst = float(np.max(bounds.f if not ntk else np.maximum(bounds.f, bounds.td))) + UNIT
         if not worst < MOST_ERROR:
-            raise OutOfRangeError
+            raise _too_large(worst)
         kernel = kernel[: self.count]
         mantissa, extra = np.frexp(kernel)
         exponent = extra.astype(np.int64) - 1 - tilt * np.arange(self.count)
@@ -206,56 +217,57 @@ class Composition:
         [t^n](y F'(y)) / [t^n] F(y).
         """
         q, weight, bias = float(self.q.mid()), self.weight, self.bias
-        if self.odd:
-            c, p, pq = 0.0, 1.0, q
-        else:
-            c, pq = (weight * before[0] + bias) / q, weight * (square - before[0])
-            p = pq / q
-        y = weight * before / pq
+        pq = q if self.odd else weight * (square - before[0])
+        with working_precision(VARIANCE_BITS):
+            c = (weight * arb(before[0]) + bias) / self.q if not self.odd else arb(0)
+            p = pq / self.q if not self.odd else arb(1)
+            high, low = double_double(arb(weight) / pq)
+        y = high * before + low * before
         y[0] = 0.0
-        starts, slopes = _lines(bounds.f + 4.0 * UNIT)
-        b, error = self._powers(y, c, p, pq, tilt)
+        starts, slopes = _lines(bounds.f + 2.0 * UNIT)
+        b, error = self._powers(y, double_double(c), double_double(p), tilt)
         j = np.arange(b.size)
         d_terms = j[1:] * b[1:] / pq
-        # dD/dy is composed, D and F = b_0 + p q int D dy are integrated.
-        slope, roundings, added = self._composed(j[1:-1] * d_terms[1:], y)
+        second = j[1:-1] * d_terms[1:]
+        # dD/dy is composed, and D integrated; F too, or composed, which leaves a smaller error.
+        terms = np.stack([second, b[: second.size]] if self.exactly else [second])
+        (slope, *first), roundings, added = self._composed(terms, y)
         d = self._integrated(slope, y, d_terms[0])
-        f = self._integrated(pq * d, y, b[0])
+        f = first[0] if first else self._integrated(pq * d, y, b[0])
         tangent = weight * (td + before)
         tangent[0] += bias
         new = self._times(tangent, d)
         for values in (f, d, new):
-            _check_range(values[values != 0.0], 0)
+            _check_range(values[values != 0.0], 0, tilt)
         far_f, far_d = _share(pq * _product(y, d), f), _share(_product(y, slope), d)
         product = taylor.roundings(self.size, self.exactly) * UNIT
-        each = error + (added + 8.0) * UNIT + 3.0 * (product + 3.0 * UNIT)
-        c_error = (weight * before[0] * float(bounds.f[0]) / q + 4.0 * UNIT * c) / p
-        if self.odd:
-            c_error = 0.0
+        integral = product + 3.0 * UNIT
+        each_d = error + (added + 4.0) * UNIT + integral
+        each_f = error + (added + 1.0) * UNIT if self.exactly else each_d + UNIT + integral
+        c_error = weight * before[0] * float(bounds.f[0]) / (q * float(p.mid()))
         n = np.arange(self.size)
         from_y = [np.min(far * starts + slopes * n, axis=0) for far in (far_f, far_d)]
         each_power = roundings * UNIT
-        e_f = from_y[0] + far_f * each_power + each + c_error * _share(pq * d, f)
-        e_d = from_y[1] + far_d * each_power + each + c_error * _share(slope, d)
+        e_f = from_y[0] + far_f * each_power + each_f + c_error * _share(pq * d, f)
+        e_d = from_y[1] + far_d * each_power + each_d + c_error * _share(slope, d)
         e_t = np.maximum(bounds.f, bounds.td) + 3.0 * UNIT
         e_td = _share(_product(tangent * e_t, d) + _product(tangent, d * e_d), new) + product
         found = _Errors(e_f, e_d, 1.001 * e_td)
         return f, d, new, found
 
-    def _composed(self, outer: Array, y: Array) -> tuple[Array, float, float]:
-        """A series in y, and the roundings of a term in y^j: j times the first plus the second."""
+    def _composed(self, outers: Array, y: Array) -> tuple[Array, float, float]:
+        """Series in y, and the roundings of a term in y^j: j times the first plus the second."""
+        full = np.zeros((outers.shape[0], y.size))
         if not self.odd:
-            out = np.empty((1, y.size))
-            roundings, added = taylor.compose(outer[np.newaxis], y, self.exactly, out)
-            return out[0], roundings, added
-        # Both are odd: series in t^2.
+            return full, *taylor.compose(outers, y, self.exactly, full)
+        # All are odd: series in t^2.
         half = y[1::2].copy()
         inner = np.zeros((y.size + 1) // 2)
         inner[1:] = self._times(half, half)[: inner.size - 1]
-        out = np.empty((1, inner.size))
-        roundings, added = taylor.compose(outer[np.newaxis, 1::2], inner, self.exactly, out)
-        full = np.zeros(y.size)
-        full[1::2] = self._times(half, out[0, : half.size].copy())
+        out = np.empty((outers.shape[0], inner.size))
+        roundings, added = taylor.compose(outers[:, 1::2].copy(), inner, self.exactly, out)
+        for row, found in zip(full, out, strict=True):
+            row[1::2] = self._times(half, found[: half.size])
         each = taylor.roundings(half.size, self.exactly)
         return full, 0.5 * (roundings + each) + 1.0, added + each
 
@@ -275,9 +287,11 @@ class Composition:
         taylor.multiply_exactly(a, 0, b, 0, a.size, out)
         return out
 
-    def _powers(self, y: Array, c: float, p: float, pq: float, tilt: int) -> tuple[Array, float]:
+    def _powers(
+        self, y: Array, center: tuple[float, float], part: tuple[float, float], tilt: int
+    ) -> tuple[Array, float]:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
-        n = np.flatnonzero(y)
+        c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
         log_f = log_derivatives(self.family, self.q, ORDERS).copy()
         log_f += np.arange(log_f.size) * math.log(p)
@@ -300,7 +314,7 @@ class Composition:
                 low_end, high_end = (low_end, middle) if enough(middle) else (middle, high_end)
             terms = high_end
         floor = min(log_1, log_2) + log_y - 2.0 * math.log(terms + 1.0)
-        m, e, error = self._shifted((c, 0.0), (p, 0.0), terms + 2, floor)
+        m, e, error = self._shifted(center, part, terms + 2, floor)
         return np.ldexp(m, np.maximum(e, -1100)), error
 
 
@@ -332,11 +346,15 @@ def _tilt(n: NDArray[np.int64], exponents: NDArray[np.int64]) -> int:
     return low
 
 
-def _check_range(values: Array, exponents: Any) -> None:
-    """Raise unless all values are well inside the range of doubles."""
+def _check_range(values: Array, exponents: Any, tilt: int) -> None:
+    """Raise unless all values are well inside the range of doubles.
+
+    Products below `taylor.FLOOR` are left out.  Without a tilt no factor exceeds 1.
+    """
     with np.errstate(over="ignore", under="ignore"):
         size = np.ldexp(values, exponents)
-    if not (np.all(size > 1e-250) and np.all(size < 1e250)):
+    least = 1e-130 if tilt else 1e-250
+    if not (np.all(size > least) and np.all(size < 1.0 / least)):
         raise OutOfRangeError
 
 

@@ -100,7 +100,7 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
 def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
     """From the coefficients of the dual in closed form: docs/mathematics.rst, "Taylor series"."""
     m = np.arange((size + 1) // 2, dtype=np.float64)
-    constant = linear = 0.0
+    constant, linear, shift = 0.0, 0.0, (0.0, 0.0)
     with working_precision(VARIANCE_BITS):
         q = arb(high) + low
         x = q / (1 + q)
@@ -109,7 +109,7 @@ def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
             x = 2 * q / (1 + 2 * q)
             start, top, bottom = 2 * x / arb.pi(), (2 * m + 1) ** 2, (2 * m + 2) * (2 * m + 3)
         elif family == "gelu":  # but for (q + n)^2
-            first, m = 2, m + 1.0
+            first, m, shift = 2, m + 1.0, (high, low)
             start = x * x / (4 * arb.pi() * (1 + q))
             top, bottom = (2 * m - 1) ** 2, (2 * m + 1) * (2 * m + 2)
             constant, linear = float((q * x / (2 * arb.pi())).mid()), float((q / 4).mid())
@@ -122,11 +122,11 @@ def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
         begin, exponent = split(start)
         x2 = double_double(x * x)
     mantissa, exponents = np.empty(m.size), np.empty(m.size, np.int64)
-    moments.hypergeometric(begin, exponent, *x2, top[:-1], bottom[:-1], mantissa, exponents)
-    if family == "gelu":
-        mantissa *= (high + (low + 2.0 * m)) ** 2
+    moments.hypergeometric(
+        begin, exponent, *x2, top[:-1], bottom[:-1], *shift, 2.0 * m, mantissa, exponents
+    )
     mantissa.flags.writeable = exponents.flags.writeable = False
-    return Squares(constant, linear, first, 2, mantissa, exponents, 8.0 * UNIT)
+    return Squares(constant, linear, first, 2, mantissa, exponents, 3.0 * UNIT)
 
 
 def _softplus_mean(high: float, low: float) -> float:

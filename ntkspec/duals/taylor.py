@@ -17,7 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 from flint import arb, arb_poly, arb_series, ctx
 
-from ntkspec.duals.composition import Coefficients, Composition, OutOfRangeError, frozen
+from ntkspec.duals.composition import (
+    MOST_ERROR,
+    Coefficients,
+    Composition,
+    OutOfRangeError,
+    frozen,
+)
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import hermite_series
 from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
@@ -30,6 +36,8 @@ LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
 KEPT = 62
 MOST_BITS = 4096
+#: Largest bound in doubles that rounding each coefficient of a product once may still mend.
+MOST_RETRIED = 16 * MOST_ERROR
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
 MOST_SQUARES, MOST_IN_BALLS = 2**14, 1500
 #: Largest weight_variance of deep networks that are composed in balls: more takes minutes.
@@ -66,9 +74,13 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     array([0.      , 0.366879, 0.      , 0.022034])
     """
     if network.sigma.name in FAMILIES:
-        for exactly in (False, True):
+        try:
+            return Composition(network, kernel, count, False).result()
+        except OutOfRangeError as error:
+            exactly = error.relative_error < MOST_RETRIED
+        if exactly:
             with suppress(OutOfRangeError):
-                return Composition(network, kernel, count, exactly).result()
+                return Composition(network, kernel, count, True).result()
         if count > MOST_IN_BALLS or network.weight_variance > MOST_BALL_VARIANCE:
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)

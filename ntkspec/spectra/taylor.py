@@ -37,7 +37,7 @@ BITS = 72.0
 #: The coefficients left out add at most this, relatively.
 LEFT_OUT = 2.0**-56
 #: Largest number of coefficients of deep networks, and of one layer.
-MOST_COMPOSED, MOST_DIRECT = 8000, 200_000
+MOST_COMPOSED, MOST_DIRECT = 20_000, 200_000
 #: Largest number of coefficients that come from balls.
 MOST_BALLS = 3000
 UNIT = 2.0**-53
