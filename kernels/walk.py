@@ -193,20 +193,23 @@ def finish(value, scale, count, out, log_out, column, first, paired):
         half = min(max(shift, -1000), 1000)
         one, two = relative(1.0, half), relative(1.0, min(max(shift - half, -1000), 1000))
         extra = float(shift)
+        least = relative(SMALLEST_NORMAL, -shift)
         for n in range(np.uint64(begin), np.uint64(min(stop, paired))):
             at = to + n + n
             beside = at + np.uint64(1)
-            out[at], log_out[at] = converted(value[n], one, two, extra)
+            out[at], log_out[at] = converted(value[n], least, one, two, extra)
             out[beside], log_out[beside] = 0.0, -np.inf
         for n in range(np.uint64(max(begin, paired)), np.uint64(stop)):
             at = to + n + n
-            out[at], log_out[at] = converted(value[n], one, two, extra)
+            out[at], log_out[at] = converted(value[n], least, one, two, extra)
         stop = begin
 
 
 @njit(cache=True, error_model="numpy")
-def converted(x, one, two, extra):
-    """A value as a double, x times two powers of 2, and the logarithm of x * 2**extra."""
-    v = x * one * two
-    v = v if v >= SMALLEST_NORMAL else 0.0
+def converted(x, least, one, two, extra):
+    """A value as a double, x times two powers of 2, and the logarithm of x * 2**extra.
+
+    Numbers below `least` become 0 before the products, as those that underflow take much time.
+    """
+    v = (x if x >= least else 0.0) * one * two
     return v, logarithm(x, extra) if x > 0.0 else -np.inf
