@@ -148,7 +148,8 @@ def _walk(
     tail_exponent = np.empty(tail.shape, np.int64)
     for i, mine in enumerate(chains):
         tail[i], tail_exponent[i] = _column(source, int(mine[-1]) + 2, dims[:-2])
-    value = np.empty((len(first), kernels.BAND + 2, count[0]))
+    # Rows of an odd length do not meet in the same lines of the cache.
+    value = np.empty((len(first), kernels.BAND + 2, int(count[0]) | 1))
     scale = np.zeros((len(first), count[0]), np.int64)
     steps = np.zeros(dims.size)
     for rows in _parts(dims.size, 2 * ((MOST_STEPS - int(count[0])) // 3)):
