@@ -99,8 +99,9 @@ def relu_row(dim, high, low, dual, tangent, mantissa, exponent):
 
 @njit(cache=True)
 def relu_column(degree, dims, dual, tangent, mantissa, exponent):
-    """One even degree >= 2 in increasing dimensions of one parity: mu times d/(d+k-1) a step."""
-    k = float(degree)
+    """One even degree in increasing dimensions of one parity: mu times d/(d+k-1) a step."""
+    # Degree 0 has the coefficient mu of degree 2.
+    k = max(float(degree), 2.0)
     dim = dims[0]
     high, low = _first_step(dim, *funk_hecke_constant(dim))
     e = np.int64(0)
@@ -112,4 +113,5 @@ def relu_column(degree, dims, dual, tangent, mantissa, exponent):
             high, low, e = scaled_times(high, low, e, float(dim), dim + k - 1.0)
             high, low, e = scaled_times(high, low, e, float(dim), dim + k - 1.0)
             dim += 2
-        mantissa[i], exponent[i] = normalized(high * _share(k, dim, dual, tangent), e)
+        share = _share(k, dim, dual, tangent) if degree > 0 else dual * dim + tangent
+        mantissa[i], exponent[i] = normalized(high * share, e)

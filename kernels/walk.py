@@ -3,8 +3,11 @@
 Both terms are >= 0, so walking down in d loses nothing.  A value is stored as m with the value
 m * 2**(512 e); e, the scale, is the same for all rows of a band in one column.  Where a band
 starts, m is below 2**256; a pair of rows multiplies it by less than 2**64, so that no band of
-BAND rows overflows.  Neither do values underflow, because they grow from row to row; what is lost
-of a right neighbor that underflows in the scale of its left one is below 2**-700 of the sum.
+BAND rows overflows.  Neither do values underflow, because they grow from row to row: a band starts
+from numbers of 2**-512 at least, or exact zeros, above which all are zeros.  So none is subnormal.
+What is lost of a right neighbor that underflows in the scale of its left one is below 2**-500 of
+the sum.  Both limits are checked where a band starts: in neighboring dimensions, terms of
+eigenvalues differ by a factor of sqrt(n + k + d) at most, where n is their power of t.
 
 Errors: write u = 2**-53.  The slope 2/d and the factor 1 + 2k/d carry one rounding each, the sum
 one more, since the product is fused with it.  Expanded down to the given rows and columns, a value
@@ -32,6 +35,8 @@ DOWN = 2.0**-512
 BAND = 16
 #: Columns of a tile that is written by columns.
 NARROW = 16
+#: The least number that starts a band.
+LEAST = 2.0**-512
 SMALLEST_NORMAL = 2.0**-1022
 
 
@@ -39,6 +44,14 @@ SMALLEST_NORMAL = 2.0**-1022
 def relative(number, shift):
     """Number * 2**shift."""
     return math.ldexp(number, int(min(max(shift, -4000), 4000)))
+
+
+@njit(cache=True)
+def checked(x, y, nonzero):
+    """The same two numbers in one scale, if they leave what follows in the range of doubles."""
+    if max(x, y) >= HALF_UP or (nonzero and min(x, y) < LEAST):
+        raise ValueError("eigenvalues of neighboring dimensions differ too much for a walk")
+    return x, y
 
 
 @njit(cache=True)
@@ -51,8 +64,9 @@ def start(low, low_exponent, high, high_exponent, value, scale):
             top = low_exponent[n] if from_low else high_exponent[n]
             e = (top + STRIDE // 2) // STRIDE
         scale[n] = e
-        value[0, n] = relative(low[n], low_exponent[n] - STRIDE * e)
-        value[1, n] = relative(high[n], high_exponent[n] - STRIDE * e)
+        x = relative(low[n], low_exponent[n] - STRIDE * e)
+        y = relative(high[n], high_exponent[n] - STRIDE * e)
+        value[0, n], value[1, n] = checked(x, y, low[n] != 0.0 and high[n] != 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -187,11 +201,11 @@ def rescale(value, scale, count):
     for p in range(count.size):
         for n in range(count[p]):
             x, y = value[p, 0, n], value[p, 1, n]
-            while max(x, y) >= HALF_UP:
+            while HALF_UP <= max(x, y) < np.inf:
                 x *= DOWN
                 y *= DOWN
                 scale[p, n] += 1
-            value[p, BAND, n], value[p, BAND + 1, n] = x, y
+            value[p, BAND, n], value[p, BAND + 1, n] = checked(x, y, value[p, 1, n] != 0.0)
 
 
 @njit(cache=True, error_model="numpy")
