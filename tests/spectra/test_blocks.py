@@ -115,7 +115,7 @@ def test_few_degrees_of_many_dimensions(network, degrees):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(blocks(90, 400), st.sampled_from(NETWORKS), *CHOICES)
 def test_any_larger_block(block, network, kernel, given, threads, split):
     assert_block_keeps_its_promises(network, kernel, *block, given, threads, split)
