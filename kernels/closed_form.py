@@ -14,16 +14,25 @@ TWO_PI_LO = 2.4492935982947064e-16
 
 
 @njit(cache=True)
-def funk_hecke_constant(dim):
-    """c_d = Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2)) as a double-double: c_(d+2) = c_d d/(d-1)."""
-    if dim % 2 == 0:
-        high, low, start = INV_PI_HI, INV_PI_LO, 2
-    else:
-        high, low, start = 0.5, 0.0, 3
-    for d in range(start, dim, 2):
+def first_constant(parity):
+    """The dimension 2 or 3, of a parity, and c_d there as a double-double."""
+    return (2, INV_PI_HI, INV_PI_LO) if parity == 0 else (3, 0.5, 0.0)
+
+
+@njit(cache=True)
+def raised_constant(dim, high, low, goal):
+    """c_d as a double-double from that of a smaller dimension: c_(d+2) = c_d d/(d-1)."""
+    for d in range(dim, goal, 2):
         h, e = dd_div(float(d), 0.0, d - 1.0, 0.0)
         high, low = dd_mul(high, low, h, e)
     return high, low
+
+
+@njit(cache=True)
+def funk_hecke_constant(dim):
+    """c_d = Gamma(d/2) / (sqrt(pi) Gamma((d-1)/2)) as a double-double."""
+    first, high, low = first_constant(dim % 2)
+    return raised_constant(first, high, low, dim)
 
 
 @njit(cache=True)
@@ -62,22 +71,21 @@ def _share(k, dim, dual, tangent):
 
 
 @njit(cache=True)
-def _first_step(dim):
-    """mu_1^2 of the step function in dimension d, as a double-double."""
-    high, low = funk_hecke_constant(dim)
+def _first_step(dim, high, low):
+    """mu_1^2 of the step function in dimension d, as a double-double, from c_d."""
     high, low = dd_div(high, low, dim - 1.0, 0.0)
     return dd_mul(high, low, high, low)
 
 
 @njit(cache=True)
-def relu_row(dim, dual, tangent, mantissa, exponent):
+def relu_row(dim, high, low, dual, tangent, mantissa, exponent):
     """Even degrees 0, 2, ... of dual F(t) + tangent t D(t), F and D those of relu, variance 1.
 
     From the step function's Funk-Hecke coefficients, mu_k = c_d/(d-1) P_(k-1)(0) in dimension
     d + 2 for odd k: lambda_k of E[1_u 1_v] is mu_k^2, of a kernel times t the mean of its two
-    neighbours, of F it is d (mu_(k-1) / (k+d-1))^2 (integration by parts).
+    neighbours, of F it is d (mu_(k-1) / (k+d-1))^2 (integration by parts).  high, low: c_d.
     """
-    high, low = _first_step(dim)
+    high, low = _first_step(dim, high, low)
     e = np.int64(0)
     for j in range(mantissa.size):
         k = 2.0 * j
@@ -91,10 +99,11 @@ def relu_row(dim, dual, tangent, mantissa, exponent):
 
 @njit(cache=True)
 def relu_column(degree, dims, dual, tangent, mantissa, exponent):
-    """One even degree >= 2 in increasing dimensions of one parity: mu times d/(d+k-1) a step."""
-    k = float(degree)
+    """One even degree in increasing dimensions of one parity: mu times d/(d+k-1) a step."""
+    # Degree 0 has the coefficient mu of degree 2.
+    k = max(float(degree), 2.0)
     dim = dims[0]
-    high, low = _first_step(dim)
+    high, low = _first_step(dim, *funk_hecke_constant(dim))
     e = np.int64(0)
     for j in range(2, degree, 2):
         high, low, e = scaled_times(high, low, e, j - 1.0, j + dim - 1.0)
@@ -104,4 +113,5 @@ def relu_column(degree, dims, dual, tangent, mantissa, exponent):
             high, low, e = scaled_times(high, low, e, float(dim), dim + k - 1.0)
             high, low, e = scaled_times(high, low, e, float(dim), dim + k - 1.0)
             dim += 2
-        mantissa[i], exponent[i] = normalized(high * _share(k, dim, dual, tangent), e)
+        share = _share(k, dim, dual, tangent) if degree > 0 else dual * dim + tangent
+        mantissa[i], exponent[i] = normalized(high * share, e)

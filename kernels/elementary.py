@@ -115,6 +115,20 @@ def from_bits(typingctx, bits):
     return types.float64(types.uint64), codegen
 
 
+@intrinsic
+def opaque(typingctx, x):
+    """X as a number the compiler does not know, so that a loop does not build it in every round."""
+
+    def codegen(context, builder, signature, arguments):
+        whole = ir.IntType(64)
+        same = ir.FunctionType(whole, [whole])
+        bits = builder.bitcast(arguments[0], whole)
+        bits = builder.asm(same, "", "=r,0", [bits], False)
+        return builder.bitcast(bits, arguments[0].type)
+
+    return x(x), codegen
+
+
 def exp_parts(y):
     """2**k and exp(r) - 1, where y = k ln 2 + r and |r| <= ln(2)/2."""
 
@@ -187,18 +201,30 @@ def logistic(x):
     return one / (one + exp(-x))
 
 
+@njit(cache=True)
+def logarithm_numbers():
+    """-inf and the constants of `logarithm`, hidden from the compiler: call it before a loop."""
+    return (
+        opaque(-np.inf), opaque(LACKING), opaque(WHOLE_BITS), opaque(DIGITS), opaque(ROOT_HALF),
+        opaque(1.0), opaque(2.0), opaque(0.5), opaque(LOG_HI), opaque(LOG_LO),
+        opaque(LOG_ODD[0]), opaque(LOG_ODD[1]), opaque(LOG_ODD[2]), opaque(LOG_ODD[3]),
+        opaque(LOG_EVEN[0]), opaque(LOG_EVEN[1]), opaque(LOG_EVEN[2]),
+    )  # fmt: skip
+
+
 @njit(error_model="numpy", cache=True)
-def logarithm(x, power):
+def logarithm(x, power, numbers):
     """log(x * 2**power) of a positive normal double to one unit in the last place.
 
     x = 2**k m with sqrt(1/2) <= m < sqrt(2), and log(m) by fdlibm's reduction and polynomial.
     """
-    bits = bits_of(x) + LACKING
-    k = from_bits((bits >> DIGIT_COUNT) | WHOLE_BITS) - WHOLE + power
-    f = from_bits((bits & DIGITS) + ROOT_HALF) - 1.0
-    s = f / (2.0 + f)
+    _, lacking, whole_bits, digits, root_half, one, two, half, high, low = numbers[:10]
+    bits = bits_of(x) + lacking
+    k = from_bits((bits >> DIGIT_COUNT) | whole_bits) - (WHOLE - power)
+    f = from_bits((bits & digits) + root_half) - one
+    s = f / (two + f)
     z = s * s
     w = z * z
-    r = fused(z, polynomial(LOG_ODD, w), w * polynomial(LOG_EVEN, w))
-    half = 0.5 * f * f
-    return fused(k, LOG_HI, f - (half - fused(s, half + r, k * LOG_LO)))
+    r = fused(z, polynomial(numbers[10:14], w), w * polynomial(numbers[14:], w))
+    square = half * f * f
+    return fused(k, high, f - (square - fused(s, square + r, k * low)))

@@ -161,6 +161,8 @@ def _run(terms, inverses, first, step, wh, we, mantissa, exponent):
     (step = 0), with the 1 / x in `inverses`, which shifts by one each time.
     """
     size = terms.size
+    # Whole numbers as doubles: processors have no vector conversion.
+    doubled = 2.0 * np.arange(size)
     for b in range(mantissa.size):
         s = _sum(terms)
         mantissa[b], exponent[b] = normalized(wh * s, we)
@@ -180,7 +182,7 @@ def _run(terms, inverses, first, step, wh, we, mantissa, exponent):
             first += 2.0
         else:
             for j in range(size):
-                terms[j] *= (scale * (first + 2.0 * j)) * shifted[j]
+                terms[j] *= (scale * (first + doubled[j])) * shifted[j]
             first -= 2.0
 
 

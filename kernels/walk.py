@@ -3,8 +3,11 @@
 Both terms are >= 0, so walking down in d loses nothing.  A value is stored as m with the value
 m * 2**(512 e); e, the scale, is the same for all rows of a band in one column.  Where a band
 starts, m is below 2**256; a pair of rows multiplies it by less than 2**64, so that no band of
-BAND rows overflows.  Neither do values underflow, because they grow from row to row; what is lost
-of a right neighbor that underflows in the scale of its left one is below 2**-700 of the sum.
+BAND rows overflows.  Neither do values underflow, because they grow from row to row: a band starts
+from numbers of 2**-512 at least, or exact zeros, above which all are zeros.  So none is subnormal.
+What is lost of a right neighbor that underflows in the scale of its left one is below 2**-500 of
+the sum.  Both limits are checked where a band starts: in neighboring dimensions, terms of
+eigenvalues differ by a factor of sqrt(n + k + d) at most, where n is their power of t.
 
 Errors: write u = 2**-53.  The slope 2/d and the factor 1 + 2k/d carry one rounding each, the sum
 one more, since the product is fused with it.  Expanded down to the given rows and columns, a value
@@ -22,7 +25,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ntkspec.kernels.elementary import logarithm
+from ntkspec.kernels.elementary import logarithm, logarithm_numbers
 from ntkspec.kernels.scaled import fma
 
 STRIDE = 512
@@ -30,6 +33,10 @@ HALF_UP = 2.0**256
 DOWN = 2.0**-512
 #: Rows that are filled between two choices of scales, a multiple of 4.
 BAND = 16
+#: Columns of a tile that is written by columns.
+NARROW = 16
+#: The least number that starts a band.
+LEAST = 2.0**-512
 SMALLEST_NORMAL = 2.0**-1022
 
 
@@ -37,6 +44,14 @@ SMALLEST_NORMAL = 2.0**-1022
 def relative(number, shift):
     """Number * 2**shift."""
     return math.ldexp(number, int(min(max(shift, -4000), 4000)))
+
+
+@njit(cache=True)
+def checked(x, y, nonzero):
+    """The same two numbers in one scale, if they leave what follows in the range of doubles."""
+    if max(x, y) >= HALF_UP or (nonzero and min(x, y) < LEAST):
+        raise ValueError("eigenvalues of neighboring dimensions differ too much for a walk")
+    return x, y
 
 
 @njit(cache=True)
@@ -49,8 +64,9 @@ def start(low, low_exponent, high, high_exponent, value, scale):
             top = low_exponent[n] if from_low else high_exponent[n]
             e = (top + STRIDE // 2) // STRIDE
         scale[n] = e
-        value[0, n] = relative(low[n], low_exponent[n] - STRIDE * e)
-        value[1, n] = relative(high[n], high_exponent[n] - STRIDE * e)
+        x = relative(low[n], low_exponent[n] - STRIDE * e)
+        y = relative(high[n], high_exponent[n] - STRIDE * e)
+        value[0, n], value[1, n] = checked(x, y, low[n] != 0.0 and high[n] != 0.0)
 
 
 @njit(cache=True, nogil=True)
@@ -68,145 +84,179 @@ def walk(
     the scales of scale (P, K); both are working memory.  tail, tail_exponent (P, D - 2): scaled
     values of the degree after the chain's last in the other dimensions.
     """
-    chains, stop = count.size, dims.size - 2
-    slope, ends, end_exponents = np.empty(BAND), np.empty(BAND), np.empty(BAND, np.int64)
-    paired = (width - first[0]) // 2 if chains == 1 else 0
-    if chains == 1 and first[0] == 1:
+    chains, numbers = count.size, logarithm_numbers()
+    slope, edge = np.zeros(BAND), np.zeros((chains, BAND))
+    # Degrees of the first chain that have a column of the other parity on their right.
+    paired = (width - first[0]) // 2
+    cuts, scaling = np.empty(count[0] + 2, np.int64), np.empty((chains, count[0] + 1, 4))
+    if first[0] == 1:
         out[row : row + dims.size, column] = 0.0
         log_out[row : row + dims.size, column] = -np.inf
-    for p in range(chains):
-        for i in range(2):
-            at = row + stop + i
-            finish(
-                value[p, BAND + i], scale[p], count[p], out[at], log_out[at], column, first[p],
-                paired,
-            )  # fmt: skip
-    while stop > 0:
-        size = min(BAND, stop)
-        for p in range(chains):
-            for i in range(BAND):
-                at = stop - BAND + i
-                # Rows below the first dimension complete a group of four; they are not used.
-                slope[i] = 2.0 / dims[at] if at >= 0 else 0.0
-                ends[i] = tail[p, at] if at >= 0 else 0.0
-                end_exponents[i] = tail_exponent[p, at] if at >= 0 else 0
-            fill(
-                slope, float(first_degree[p]), count[p], ends, end_exponents, value[p], scale[p],
-                size,
-            )  # fmt: skip
-            for i in range(BAND - size, BAND):
-                at = row + stop - BAND + i
-                finish(
-                    value[p, i], scale[p], count[p], out[at], log_out[at], column, first[p], paired
-                )
-            rescale(value[p], scale[p], count[p])
-        stop -= size
-
-
-@njit(cache=True)
-def fill(slope, first_degree, count, tail, tail_exponent, value, scale, size):
-    """Fill the last `size` rows of a band, and up to three more, from the two rows below it."""
-    for i in range(BAND - 1, BAND - 1 - size, -4):
-        e = scale[count - 1]
-        a = relative(tail[i], tail_exponent[i] - STRIDE * e)
-        b = relative(tail[i - 1], tail_exponent[i - 1] - STRIDE * e)
-        c = relative(tail[i - 2], tail_exponent[i - 2] - STRIDE * e)
-        d = relative(tail[i - 3], tail_exponent[i - 3] - STRIDE * e)
-        stop = count
-        while stop > 0:
-            if scale[stop - 1] != e:
-                shift = STRIDE * (e - scale[stop - 1])
-                a, b, c, d = (
-                    relative(a, shift), relative(b, shift), relative(c, shift), relative(d, shift)
+    todo, low, high = dims.size, BAND, BAND + 2
+    while True:
+        tiles = cut(scale, count[0], paired, cuts, scaling)
+        for p in range(chains if high == BAND else 0):
+            for i in range(low, BAND):
+                at = todo - BAND + i
+                slope[i] = 2.0 / dims[at]
+                e = tail_exponent[p, at] - STRIDE * scale[p, count[p] - 1]
+                edge[p, i] = relative(tail[p, at], e)
+            fill(value[p], scale[p], count[p], cuts, low, slope, first_degree[p], edge[p])
+        # Long rows are written one after the other, for the sake of memory.
+        size = high - low if count[0] < 4 * NARROW else 1
+        for i in range(low, high, size):
+            for j in range(tiles - 1, -1, -1):
+                write(
+                    value, (i, i + size), (cuts[j + 1], cuts[j]), paired, scaling[:, j], numbers,
+                    out, log_out, row + todo - high + i, column + first[0],
                 )  # fmt: skip
-                e = scale[stop - 1]
-            begin = beginning(scale, stop)
-            a, b, c, d = four_rows(
-                slope[i], slope[i - 1], slope[i - 2], slope[i - 3],
-                first_degree + 2.0 * (stop - 1), begin, stop, value[i + 2], value[i + 1], value[i],
-                value[i - 1], value[i - 2], value[i - 3], a, b, c, d,
-            )  # fmt: skip
-            stop = begin
+        todo -= high - low
+        if todo == 0:
+            break
+        if high == BAND:
+            rescale(value, scale, count)
+        low, high = max(BAND - todo, 0), BAND
 
 
 @njit(cache=True)
-def beginning(scale, stop):
-    """Return the first of the columns before `stop` that have the scale of the last of them."""
-    n = stop - 1
-    while n > 0 and scale[n - 1] == scale[stop - 1]:
-        n -= 1
-    return n
+def cut(scale, count, paired, cuts, scaling):
+    """Cut columns into tiles in which each chain has one scale; return their number.
 
-
-@njit(cache=True)
-def four_rows(
-    slope_a, slope_b, slope_c, slope_d, degree, begin, stop, above_a, above_b, row_a, row_b, row_c,
-    row_d, a, b, c, d,
-):  # fmt: skip
-    """Fill four rows in columns of one scale; return their values in the first column.
-
-    Rows a and b do not depend on each other, nor do c and d, which follow one column behind.
+    Tile j has the columns from cuts[j + 1] to cuts[j], from right to left, and in scaling (P, j)
+    what `converted` needs.  A column that lacks a neighbor on its right is a tile of its own.
     """
-    n = stop - 1
-    a = fma(fma(slope_a, degree, 1.0), above_a[n], a)
-    b = fma(fma(slope_b, degree, 1.0), above_b[n], b)
-    row_a[n], row_b[n] = a, b
-    for n in range(stop - 2, begin - 1, -1):
+    cuts[0], tiles, chains = count, 0, scale.shape[0]
+    while cuts[tiles] > 0:
+        n = cuts[tiles] - 1
+        while n > 0 and n != paired:
+            if scale[0, n - 1] != scale[0, n] or scale[chains - 1, n - 1] != scale[chains - 1, n]:
+                break
+            n -= 1
+        for p in range(chains):
+            # Both factors are normal numbers; what needs more than their product is 0 or inf.
+            shift = STRIDE * scale[p, n]
+            half = min(max(shift, -1000), 1000)
+            scaling[p, tiles, 0] = relative(SMALLEST_NORMAL, -shift)
+            scaling[p, tiles, 1] = relative(1.0, half)
+            scaling[p, tiles, 2] = relative(1.0, min(max(shift - half, -1000), 1000))
+            scaling[p, tiles, 3] = shift
+        tiles += 1
+        cuts[tiles] = n
+    return tiles
+
+
+@njit(cache=True)
+def fill(value, scale, count, cuts, low, slope, first_degree, edge):
+    """Fill the rows of a band from `low` on, and up to three more, from the two rows below it.
+
+    The additional ones complete a group of four and are not used.
+    """
+    for i in range(BAND - 1, low - 1, -4):
+        j, e = 0, scale[count - 1]
+        while cuts[j] > count:
+            j += 1
+        while cuts[j] > 0:
+            left, right = cuts[j + 1], cuts[j]
+            if scale[left] != e:
+                for n in range(i - 3, i + 1):
+                    edge[n] = relative(edge[n], STRIDE * (e - scale[left]))
+                e = scale[left]
+            four_rows(value, i, left, right, slope, first_degree + 2.0 * (right - 1), edge)
+            j += 1
+
+
+@njit(cache=True)
+def four_rows(value, i, left, right, slope, degree, edge):
+    """Fill row i and the three before it in columns of one scale, from the right.
+
+    Edge has the values on the right of the columns, then those of the first column.  Rows i and
+    i - 1 do not depend on each other, nor do those before them, which follow one column behind.
+    """
+    i, last = np.uint64(i), np.uint64(right - 1)
+    one, two, three = i - np.uint64(1), i - np.uint64(2), i - np.uint64(3)
+    above, beside = i + np.uint64(2), i + np.uint64(1)
+    slope_a, slope_b, slope_c, slope_d = slope[i], slope[one], slope[two], slope[three]
+    a, b, c, d = edge[i], edge[one], edge[two], edge[three]
+    a = fma(fma(slope_a, degree, 1.0), value[above, last], a)
+    b = fma(fma(slope_b, degree, 1.0), value[beside, last], b)
+    value[i, last], value[one, last] = a, b
+    for step in range(np.uint64(1), np.uint64(right - left)):
+        n = last - step
         c = fma(fma(slope_c, degree, 1.0), a, c)
         d = fma(fma(slope_d, degree, 1.0), b, d)
-        row_c[n + 1], row_d[n + 1] = c, d
+        value[two, n + np.uint64(1)], value[three, n + np.uint64(1)] = c, d
         degree -= 2.0
-        a = fma(fma(slope_a, degree, 1.0), above_a[n], a)
-        b = fma(fma(slope_b, degree, 1.0), above_b[n], b)
-        row_a[n], row_b[n] = a, b
+        a = fma(fma(slope_a, degree, 1.0), value[above, n], a)
+        b = fma(fma(slope_b, degree, 1.0), value[beside, n], b)
+        value[i, n], value[one, n] = a, b
     c = fma(fma(slope_c, degree, 1.0), a, c)
     d = fma(fma(slope_d, degree, 1.0), b, d)
-    row_c[begin], row_d[begin] = c, d
-    return a, b, c, d
+    value[two, left], value[three, left] = c, d
+    edge[i], edge[one], edge[two], edge[three] = a, b, c, d
 
 
 @njit(cache=True)
 def rescale(value, scale, count):
     """Make the band's first two rows the last two, with scales in which they are below 2**256."""
-    for n in range(count):
-        x, y = value[0, n], value[1, n]
-        while max(x, y) >= HALF_UP:
-            x *= DOWN
-            y *= DOWN
-            scale[n] += 1
-        value[BAND, n], value[BAND + 1, n] = x, y
+    for p in range(count.size):
+        for n in range(count[p]):
+            x, y = value[p, 0, n], value[p, 1, n]
+            while HALF_UP <= max(x, y) < np.inf:
+                x *= DOWN
+                y *= DOWN
+                scale[p, n] += 1
+            value[p, BAND, n], value[p, BAND + 1, n] = checked(x, y, value[p, 1, n] != 0.0)
 
 
 @njit(cache=True, error_model="numpy")
-def finish(value, scale, count, out, log_out, column, first, paired):
-    """Write eigenvalues and logarithms of a row into columns column + first + 2 n.
+def write(value, rows, columns, paired, scaling, numbers, out, log_out, row, column):
+    """Write rows of a tile into columns column + 2 n and, if there is one, the next.
+
+    The next is that of the second chain, or an exact zero.  The longer loop is the inner one.
+    """
+    low, high, left, right = (
+        np.uint64(rows[0]), np.uint64(rows[1]), np.uint64(columns[0]), np.uint64(columns[1])
+    )  # fmt: skip
+    row, column = np.uint64(row), np.uint64(column)
+    beside = 0 if columns[1] > paired else value.shape[0]
+    first, second = scaling[0], scaling[-1]
+    x, y = (first[0], first[1], first[2], first[3]), (second[0], second[1], second[2], second[3])
+    if right - left < np.uint64(NARROW):
+        for n in range(left, right):
+            for i in range(low, high):
+                at = row + (i - low)
+                put(value, i, n, beside, x, y, numbers, out, log_out, at, column + n + n)
+        return
+    for i in range(low, high):
+        at = row + (i - low)
+        if beside == 1:
+            for n in range(left, right):
+                put(value, i, n, 1, x, y, numbers, out, log_out, at, column + n + n)
+        else:
+            for n in range(left, right):
+                put(value, i, n, 2, x, y, numbers, out, log_out, at, column + n + n)
+
+
+@njit(cache=True, error_model="numpy")
+def put(value, i, n, beside, x, y, numbers, out, log_out, at, to):
+    """Write what is in row i and column n of one or two chains."""
+    out[at, to], log_out[at, to] = converted(value[0, i, n], x, numbers)
+    if beside == 1:
+        out[at, to + np.uint64(1)], log_out[at, to + np.uint64(1)] = 0.0, numbers[0]
+    elif beside == 2:
+        out[at, to + np.uint64(1)], log_out[at, to + np.uint64(1)] = converted(
+            value[1, i, n], y, numbers
+        )
+
+
+@njit(cache=True, error_model="numpy")
+def converted(x, scaling, numbers):
+    """A value as a double, x times two powers of 2, and the logarithm of x * 2**power.
 
     A value below the smallest normal double becomes 0, with its logarithm kept; an exact zero
-    has the logarithm -inf.  The first `paired` of them have an exact zero on the right.
+    has the logarithm -inf.  Numbers below `least` become 0 before the products, as those that
+    underflow take much time.
     """
-    to = np.uint64(column + first)
-    stop = count
-    while stop > 0:
-        begin = beginning(scale, stop)
-        shift = STRIDE * scale[stop - 1]
-        # Both factors are normal numbers; a value that needs more than their product is 0 or inf.
-        half = min(max(shift, -1000), 1000)
-        one, two = relative(1.0, half), relative(1.0, min(max(shift - half, -1000), 1000))
-        extra = float(shift)
-        for n in range(np.uint64(begin), np.uint64(min(stop, paired))):
-            at = to + n + n
-            beside = at + np.uint64(1)
-            out[at], log_out[at] = converted(value[n], one, two, extra)
-            out[beside], log_out[beside] = 0.0, -np.inf
-        for n in range(np.uint64(max(begin, paired)), np.uint64(stop)):
-            at = to + n + n
-            out[at], log_out[at] = converted(value[n], one, two, extra)
-        stop = begin
-
-
-@njit(cache=True, error_model="numpy")
-def converted(x, one, two, extra):
-    """A value as a double, x times two powers of 2, and the logarithm of x * 2**extra."""
-    v = x * one * two
-    v = v if v >= SMALLEST_NORMAL else 0.0
-    return v, logarithm(x, extra) if x > 0.0 else -np.inf
+    least, one, two, power = scaling
+    v = (x if x >= least else 0.0) * one * two
+    return v, logarithm(x, power, numbers) if x > 0.0 else numbers[0]

@@ -34,6 +34,8 @@ class ClosedForm:
         self._linear = variance * (1.0 + slope) ** 2
         self._dual = dual
         self._tangent = tangent
+        # Where the last constants were computed, by parity, and they themselves.
+        self._constants = [kernels.first_constant(parity) for parity in (0, 1)]
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
@@ -49,7 +51,8 @@ class ClosedForm:
             return normalized(mantissa, np.zeros(degrees.size, np.int64))
         size = int(degrees[-1]) // 2 + 1
         mantissa, exponent = np.empty(size), np.empty(size, np.int64)
-        kernels.relu_row(dim, self._dual, self._tangent, mantissa, exponent)
+        constant = self._constant(dim)
+        kernels.relu_row(dim, *constant, self._dual, self._tangent, mantissa, exponent)
         return normalized(self._kink * mantissa[degrees // 2], exponent[degrees // 2])
 
     def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
@@ -60,6 +63,16 @@ class ClosedForm:
         mantissa = np.empty(dims.size)
         kernels.relu_column(degree, dims, self._dual, self._tangent, mantissa, exponent)
         return normalized(self._kink * mantissa, exponent)
+
+    def _constant(self, dim: int) -> tuple[float, float]:
+        """The Funk-Hecke constant, from that of the last dimension of its parity, if smaller."""
+        known = self._constants[dim % 2]
+        if known[0] > dim:
+            known = kernels.first_constant(dim % 2)
+        start, high, low = known
+        high, low = kernels.raised_constant(start, high, low, dim)
+        self._constants[dim % 2] = dim, high, low
+        return high, low
 
     def _first(self, dim: Any) -> Any:
         return self._linear * (self._dual + self._tangent) / (4.0 * dim)

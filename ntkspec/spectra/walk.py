@@ -99,17 +99,24 @@ def _by_rows(
 def _by_walk(
     source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out
 ) -> NDArray[np.float64]:
-    """Consecutive dimensions and degrees; return the bounds."""
+    """Consecutive dimensions and degrees; return the bounds.
+
+    One degree of a parity is its own column: a walk would start from one as long.
+    """
     source.prepare(int(dims[0]), int(dims[-1]), int(degrees[-1]) + 2)
     error = np.full(dims.size, source.relative_error)
-    for columns in _parts(degrees.size, MOST_COLUMNS):
-        np.maximum(error, _walk(source, dims, degrees[columns], out, columns), out=error)
-    for degree in (*(source.isolated(0) or ()), *(source.isolated(1) or ())):
-        if degrees[0] <= degree <= degrees[-1]:
-            column = degree - int(degrees[0])
-            value, log = np.empty(dims.size), np.empty(dims.size)
-            scaled.to_doubles(*_column(source, degree, dims), value, log)
-            out[0][:, column], out[1][:, column] = value, log
+    alone = {*(source.isolated(0) or ()), *(source.isolated(1) or ())}
+    if degrees.size > 2:
+        for columns in _parts(degrees.size, MOST_COLUMNS):
+            np.maximum(error, _walk(source, dims, degrees[columns], out, columns), out=error)
+    else:
+        out[0][:], out[1][:] = 0.0, -np.inf
+        alone.update(int(k) for k in degrees if source.isolated(int(k) % 2) is None)
+    for degree in alone.intersection(degrees.tolist()):
+        column = degree - int(degrees[0])
+        value, log = np.empty(dims.size), np.empty(dims.size)
+        scaled.to_doubles(*_column(source, degree, dims), value, log)
+        out[0][:, column], out[1][:, column] = value, log
     return error
 
 
@@ -148,7 +155,8 @@ def _walk(
     tail_exponent = np.empty(tail.shape, np.int64)
     for i, mine in enumerate(chains):
         tail[i], tail_exponent[i] = _column(source, int(mine[-1]) + 2, dims[:-2])
-    value = np.empty((len(first), kernels.BAND + 2, count[0]))
+    # Rows of an odd length do not meet in the same lines of the cache.
+    value = np.empty((len(first), kernels.BAND + 2, int(count[0]) | 1))
     scale = np.zeros((len(first), count[0]), np.int64)
     steps = np.zeros(dims.size)
     for rows in _parts(dims.size, 2 * ((MOST_STEPS - int(count[0])) // 3)):

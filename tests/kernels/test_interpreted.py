@@ -35,6 +35,7 @@ INSTRUCTIONS = {
     "times": lambda a, b: a * b,
     "bits_of": lambda x: np.float64(x).view(np.uint64),
     "from_bits": lambda bits: bits.view(np.float64),
+    "opaque": lambda x: x,
     "power_of_two": lambda shifted: (
         (shifted.view(np.int64) + 1023 << 52).view(np.float64)
         if shifted.dtype == np.float64

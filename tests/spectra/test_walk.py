@@ -109,14 +109,15 @@ def walked(rows, tail, dims, degrees, first):
 @given(
     st.integers(3, 45), st.integers(1, 23), st.integers(2, 10**6), st.integers(0, 10**6),
     st.integers(0, 1), st.integers(0, 2**32), st.sampled_from([0, 3, 60, 700, 5000]),
+    st.integers(0, 200),
 )  # fmt: skip
-def test_any_walk_is_the_recurrence(rows, columns, dim, degree, first, seed, fall):
+def test_any_walk_is_the_recurrence(rows, columns, dim, degree, first, seed, fall, apart):
     """Random positive seeds, decreasing as fast as they like, against mpmath's recurrence."""
     rng = np.random.default_rng(seed)
     dims, degrees = dim + np.arange(rows), degree + 2 * np.arange(columns)
     powers = -np.cumsum(rng.integers(0, fall + 1, columns)) + rng.integers(-2000, 1500)
     mantissa = rng.uniform(1, 2, (2, columns))
-    exponent = np.tile(powers, (2, 1))
+    exponent = np.stack([powers, powers - apart])
     zero = rng.integers(0, columns + 1) if rng.random() < 0.2 else columns
     mantissa[:, zero:] = 0.0
     tail = normalized(rng.uniform(1, 2, rows - 2) * (zero == columns), powers[-1] - fall)
@@ -147,6 +148,15 @@ def test_any_walk_is_the_recurrence(rows, columns, dim, degree, first, seed, fal
                     assert found == 0
     others = np.arange(value.shape[1]) % 2 != first
     assert np.all(value[:, others] == 0) and np.all(log[:, others] == -np.inf)
+
+
+@pytest.mark.parametrize("low,high", [(0, -800), (-800, 0), (300, -300)])
+def test_rows_that_are_too_far_apart_are_refused(low, high):
+    """They would become subnormal; eigenvalues of neighboring dimensions are never so far apart."""
+    one, degrees = np.ones(3), np.arange(0, 6, 2)
+    rows = (one, one), (np.full(3, low), np.full(3, high))
+    with pytest.raises(ValueError, match="differ too much"):
+        walked(rows, normalized(np.ones(2), np.int64(-900)), np.arange(3, 7), degrees, 0)
 
 
 @pytest.mark.parametrize("shape", [(4, 2 * MOST_COLUMNS + 1), (MOST_STEPS, 3), (4, 1), (5, 2)])
