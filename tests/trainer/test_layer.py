@@ -59,7 +59,7 @@ def test_a_step_is_that_of_plain_numpy(name, readout_too):
     name=st.sampled_from(["relu", "tanh"]),
     n=st.integers(1, 600),
     width=st.integers(1, 600),
-    dim=st.sampled_from([2, 3, 16, 17, 40]),
+    dim=st.sampled_from([3, 16, 17, 40]),
     readout_too=st.booleans(),
     size=st.sampled_from([1e-3, 0.5, 30.0]),
 )
@@ -75,8 +75,8 @@ def test_any_shape(name, n, width, dim, readout_too, size):
     np.testing.assert_allclose(found, expected[2], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
-@pytest.mark.parametrize("dim", [2, 20])
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("dim", [3, 20])
 def test_single_precision(name, dim):
     sigma = activation(name)
     x, w, a, g = problem(100, 1000, dim, number=np.float32)
