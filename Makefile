@@ -11,8 +11,10 @@ OUT     := out
 TABLE   := $(OUT)/spectra.h5
 FIGURE  := $(OUT)/figure3.png
 SAMPLES ?= 24
+#: Two processes; a file's tests stay in one of them, with what they share.
+TWO := -n 2 --dist loadfile
 #: With numba's compiler off, so that the lines of compiled functions count; small problems only.
-INTERPRETED = NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-report= \
+INTERPRETED = NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report= \
 	tests/kernels/test_interpreted.py tests/kernels/test_scaled.py tests/kernels/test_moments.py
 #: What users may leave out, and what tests and lint need.
 EXTRAS  := clusters,compression,dashboard,explorer,tables,test,lint
@@ -35,15 +37,15 @@ spectra: $(OUT)/.verified $(FIGURE) ## Compute the default table, check it, draw
 	@echo "$(TABLE) is complete and checked; Figure 3 is in $(FIGURE) and $(FIGURE:.png=.svg)"
 
 test: $(ENV) ## Run the tests and the doctests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest $(TWO)
 
 test-all: $(ENV) ## Run the slow, wide tests too, and measure the coverage
 	$(INTERPRETED)
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile=thorough --cov --cov-append -m "not slurm and not browser and not readers and not release"
+	$(BIN)/python -m pytest $(TWO) --hypothesis-profile=thorough --cov --cov-append -m "not slurm and not browser and not readers and not release"
 
 coverage: $(ENV) ## Measure the coverage by `make test`, lines of compiled functions included
 	$(INTERPRETED)
-	$(BIN)/python -m pytest -n 2 --cov --cov-append
+	$(BIN)/python -m pytest $(TWO) --cov --cov-append
 
 test-slurm: $(ENV) ## Run sweeps on a SLURM that is installed and started for it; needs root
 	$(BIN)/python -m pytest -m slurm tests/sweeps

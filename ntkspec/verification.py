@@ -30,6 +30,7 @@ from ntkspec.reference.balls import Reference
 from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import has_samples, reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
+from ntkspec.reference.balls.layered import reference_effort
 from ntkspec.reference.description import checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
@@ -138,10 +139,14 @@ class Verification:
 def _sphere_by_balls(
     network: Network, degrees: dict[int, list[int]], *, kernel: Kernel, digits: int
 ) -> dict[tuple[int, int], Reference]:
+    places = [(dim, k) for dim, wanted in degrees.items() for k in wanted]
+    if has_samples(network):  # those of the dearest serve the others
+        places.sort(
+            key=lambda place: reference_effort(network, *place, digits=digits), reverse=True
+        )
     return {
         (dim, k): reference_eigenvalue(network, dim, k, kernel=kernel, digits=digits)
-        for dim, wanted in degrees.items()
-        for k in wanted
+        for dim, k in places
     }
 
 

@@ -27,6 +27,25 @@ settings.register_profile("thorough", deadline=None)
 settings.load_profile("quick")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once():
+    """Let one process of pytest-xdist compile what most tests use, half a minute, for all."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    import fcntl
+
+    import ntkspec
+    from ntkspec.kernels import CACHE_DIR
+
+    with (CACHE_DIR / "tests.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for name in ("relu", "tanh", "gelu"):
+            for depth in (1, 2):
+                network = ntkspec.Network(name, depth=depth)
+                ntkspec.spectrum(network, 3, range(9))
+                ntkspec.spectra.table_block(network, [2, 3, 4, 5], range(9))
+
+
 @pytest.fixture(scope="session")
 def at_hand():
     """A scheduler with one worker, in threads of this process: `where` of a sweep.

@@ -83,6 +83,8 @@ def _compiled_matrix(network: Network, x: Array, kernel: Kernel) -> Array:
     out = np.empty((x.shape[0], x.shape[0]))
     _, compiled, arguments = _compiled(network, kernel)
     threads = min(_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
+    # Zeros make the number of coordinates a multiple of 4, as the compiled loops need it.
+    x = np.pad(x, ((0, 0), (0, -x.shape[1] % 4)))
     columns = np.ascontiguousarray(x.T)
     jobs = [(x, columns, out, first, threads, *arguments) for first in range(threads)]
     if threads == 1:

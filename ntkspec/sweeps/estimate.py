@@ -57,13 +57,15 @@ def estimate_cost(plan: Plan, network: int) -> Cost:
     """Estimate the cost of a network's blocks; if there are many, from a sample."""
     numbers = plan.of_network(network)
     some = numbers[:: -(-len(numbers) // LOOKED_AT)]
-    times, sizes = [], []
+    times, sizes, kernels = [], [], [0.0]
     for key in (plan[number] for number in (*some, numbers[-1])):
         dims, degrees = plan.recipe.dims[slice(*key.rows)], plan.recipe.degrees[slice(*key.columns)]
         net, kernel, domain = plan.recipe.networks[network]
-        times.append(seconds(net, kernel, dims, degrees, domain))
+        block, once = _block_and_kernel(net, kernel, dims, degrees, domain)
+        times.append(block)
+        kernels.append(once)
         sizes.append(memory(net, kernel, dims, degrees, domain))
-    return Cost(len(numbers) * sum(times) / len(times), max(sizes))
+    return Cost(len(numbers) * sum(times) / len(times) + max(kernels), max(sizes))
 
 
 def seconds(
@@ -72,26 +74,44 @@ def seconds(
     """Estimate the processor time of a block with increasing dims and degrees, in seconds.
 
     Mostly within a factor of 2 for closed forms and series, and of 4 for seeds in ball arithmetic
-    and on other domains.  The coefficients of a series, which a process computes once for all
-    blocks, are not included.
+    and on other domains.
 
     Examples
     --------
     >>> seconds(Network("relu"), "ntk", np.arange(2, 1026), np.arange(2049)) < 0.1
     True
     """
-    if domain in APART:
+    return sum(_block_and_kernel(network, kernel, dims, degrees, domain))
+
+
+def _block_and_kernel(
+    network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str
+) -> tuple[float, float]:
+    """Seconds of a block, and of the kernel's series, computed once for all blocks."""
+    source = None if domain in APART else _source(network, kernel, dims, degrees)
+    if not isinstance(source, TaylorRows | Kinked):
+        return _other_block(source, network, kernel, dims, degrees, domain), 0.0
+    block, once = _by_series(source, network, dims, degrees)
+    if is_walked(source, dims, degrees):
+        block += WALKED * _span(dims) * _span(degrees)
+    return BLOCK + block, once
+
+
+def _other_block(
+    source: Rows | None,
+    network: Network,
+    kernel: Kernel,
+    dims: Integers,
+    degrees: Integers,
+    domain: str,
+) -> float:
+    """Seconds of a block whose rows are no series of the kernel."""
+    if source is None:
         return BLOCK + sum(APART[domain](network, int(dim), int(degrees[-1])) for dim in dims)
-    source = _source(network, kernel, dims, degrees)
     if not source.walks:
         return BLOCK + dims.size * _sphere_row(network, kernel, degrees)
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
     shallow = isinstance(source, ClosedForm | PositiveSeries)
-    if isinstance(source, TaylorRows | Kinked):
-        cost = BLOCK + _by_series(source, network, dims, degrees)
-        return cost + (
-            WALKED * _span(dims) * _span(degrees) if is_walked(source, dims, degrees) else 0
-        )
     if not is_walked(source, dims, degrees):
         if shallow:
             return BLOCK + _rows(network, dims, int(degrees[0]), last, degrees.size)
@@ -151,22 +171,29 @@ def _span(numbers: Integers) -> int:
 
 def _by_series(
     source: TaylorRows | Kinked, network: Network, dims: Integers, degrees: Integers
-) -> float:
+) -> tuple[float, float]:
     """Cost of a block's rows and columns, and of the coefficients of its kernel."""
     walked = is_walked(source, dims, degrees)
     rows = 2 if walked else dims.size
     columns = 2 * _span(dims) if walked else 0
     if isinstance(source, Kinked):
-        return rows * (ROW + 2e-8 * int(degrees[-1])) + columns * 5e-8
+        return rows * (ROW + 2e-8 * int(degrees[-1])) + columns * 5e-8, _ends(network)
     low = int(dims[0]) if walked or dims.size == 1 else int(np.median(dims))
     count = source.series.predicted(low, int(degrees[-1]) + 2)
     composed = 0.0
     if source.series.in_doubles:
         composed = 1e-6 * count + 3e-10 * (network.depth - 1) * count**2.5
     else:
-        composed = 4e-5 * network.depth * count
+        composed = (0.01 + 4e-5 * count) * network.depth
     sums = rows * (2 * ROW + 3e-9 * count * int(degrees[-1])) + columns * 3e-9 * count
-    return sums + composed * (1 if walked else min(dims.size, 8))
+    return sums, composed * (1 if walked else min(dims.size, 8))
+
+
+def _ends(network: Network) -> float:
+    """Cost of the expansions of a kinked kernel; elu's duals are interpolated in balls."""
+    if network.name != "elu":
+        return 0.01 * network.depth
+    return 0.06 if network.depth == 1 else 1.0 * network.depth
 
 
 def _cut(dims: Integers, degrees: Integers) -> bool:
@@ -334,7 +361,10 @@ APART: dict[str, Callable[[Network, int, int], float]] = {
 # --- checks --------------------------------------------------------------------------------------
 
 #: Seconds of the samples of one layer at 256 bits in both passes, and the power of the bits.
-SAMPLES = {"pole": (0.85, 4.2), "entire": (0.75, 3.0), "kink": (0.08, 2.3), "elu": (0.9, 3.8)}
+SAMPLES = {
+    "pole": (0.85, 4.2), "entire": (0.75, 3.0), "kink": (0.08, 2.3), "elu": (0.9, 3.8),
+    "sin": (0.1, 3.0), "cos": (0.1, 3.0),
+}  # fmt: skip
 
 
 def checks_seconds(plan: Plan) -> float:
@@ -378,10 +408,11 @@ def check_seconds(recipe: Recipe, key: GroupKey, dim: int, degree: int) -> tuple
         return alone, alone
     if not has_samples(network):
         scale = 1.0 if network.weights == "gaussian" else 5.0
-        alone = scale * (0.05 + 2e-6 * size**2) * digits / 25
+        start = 0.006 if network.sigma.homogeneous else 0.06
+        alone = scale * (start + 2e-6 * size**2) * digits / 25
         return alone, alone
     bits, _, bandwidth = reference_effort(network, dim, degree, kernel=key.kernel, digits=digits)
-    kind = "elu" if network.name == "elu" else network.sigma.singularity.kind
+    kind = network.name if network.name in SAMPLES else network.sigma.singularity.kind
     at_256, power = SAMPLES[kind]
     variance = math.sqrt(max(network.weight_variance + network.bias_variance, 1.0))
     first = network.depth * variance * at_256 * (bits / 256) ** power

@@ -47,8 +47,8 @@ def test_without_a_derivative_the_dual_is_differentiated():
 @pytest.mark.parametrize("derivative", [lambda x: x.sech() ** 2, None])
 def test_high_precision_activations_reach_every_digit(derivative):
     sigma = user_activation(lambda x: x.tanh(), derivative, arithmetic="flint", symmetry="odd")
-    got = ntkspec.eigenvalues(Network(sigma), 3, [1, 11, 41], log=True)
-    assert got == pytest.approx(ntkspec.eigenvalues("tanh", 3, [1, 11, 41], log=True), rel=1e-13)
+    got = ntkspec.eigenvalues(Network(sigma), 3, [1, 11, 21], log=True)
+    assert got == pytest.approx(ntkspec.eigenvalues("tanh", 3, [1, 11, 21], log=True), rel=1e-13)
 
 
 def test_a_pointwise_kernel_of_a_user_activation():

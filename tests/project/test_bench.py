@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
         (accuracy.run, ["accuracy"]),
         (lambda: spectra.run(((6, 40),)), ["spectra"]),
         (lambda: engine.run(("relu", "gelu"), (1,), (2, 3), 9, 5.0), ["engine"]),
-        (lambda: estimate.run(every=40, repeats=1), ["estimate"]),
+        (lambda: estimate.run(every=60, repeats=1), ["estimate"]),
         (lambda: growth.run((1,)), ["growth", "single"]),
         pytest.param(lambda: start.run(1), ["start"], marks=pytest.mark.slow),
         (lambda: kernels.run(100, 10), ["kernels"]),

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from ntkspec.cli import main
 from ntkspec.errors import NtkspecError
 from ntkspec.opening import open_table
-from ntkspec.sweeps import Local, Observer, Plan, checks, parse_recipe, run_shard, run_sweep
+from ntkspec.sweeps import Observer, Plan, checks, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.checks import CheckKey, choose_checks, with_checks
 from ntkspec.sweeps.estimate import check_seconds, checks_seconds
 from ntkspec.sweeps.merge import merge
@@ -122,8 +122,8 @@ def test_a_given_number_chooses_the_same_entries_however_short_the_time(tmp_path
     assert alone == sorted(alone, reverse=True)
 
 
-def test_sweeps_with_workers_and_the_command_line(recipe_file, tmp_path):
-    result = run_sweep(recipe_file, tmp_path / "t.h5", Local(1), checks=1)
+def test_sweeps_with_workers_and_the_command_line(recipe_file, tmp_path, at_hand):
+    result = run_sweep(recipe_file, tmp_path / "t.h5", at_hand, checks=1)
     assert (result.checked, result.left_out) == (2, 0)
     done = run("sweep", recipe_file, "-o", tmp_path / "t.h5", "--workers", 1, "--checks", 1)
     assert done.exit_code == 0

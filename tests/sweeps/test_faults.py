@@ -369,7 +369,9 @@ def test_a_worker_out_of_memory(tmp_path):
         source.verify_checksums()
 
 
-def test_no_worker_has_the_memory(tmp_path):
+def test_no_worker_has_the_memory(tmp_path, monkeypatch):
+    # The scheduler gives up at once, not after three other workers.
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
     (tmp_path / "r.toml").write_text(HEAVY)
     out = tmp_path / "t.h5"
     with Cluster(tmp_path) as cluster:

@@ -55,17 +55,16 @@ def test_a_step_is_that_of_plain_numpy(name, readout_too):
     np.testing.assert_allclose(found, expected[2], atol=3e-14)
 
 
-@given(
+SHAPES = dict(
     name=st.sampled_from(["relu", "tanh"]),
     n=st.integers(1, 600),
     width=st.integers(1, 600),
-    dim=st.sampled_from([2, 3, 16, 17, 40]),
     readout_too=st.booleans(),
     size=st.sampled_from([1e-3, 0.5, 30.0]),
 )
-@settings(max_examples=40)
-def test_any_shape(name, n, width, dim, readout_too, size):
-    """Blocks that are not full, groups that are not four, dimensions unrolled and not."""
+
+
+def agrees_in_shape(name, n, width, dim, readout_too, size):
     sigma = activation(name)
     x, w, a, g = problem(n, width, dim, seed=n)
     expected = plain_step(sigma, x, w, a, g, size, readout_too)
@@ -75,8 +74,22 @@ def test_any_shape(name, n, width, dim, readout_too, size):
     np.testing.assert_allclose(found, expected[2], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh", "silu"])
-@pytest.mark.parametrize("dim", [2, 20])
+@given(dim=st.sampled_from([3, 17, 40]), **SHAPES)
+@settings(max_examples=30)
+def test_any_shape(dim, **shape):
+    """Blocks that are not full, groups that are not four, dimensions unrolled and not."""
+    agrees_in_shape(dim=dim, **shape)
+
+
+@pytest.mark.slow  # compiled for half a minute; dimension 3 above is unrolled too
+@given(dim=st.sampled_from([2, layers.MOST_UNROLLED]), **SHAPES)
+@settings(max_examples=30)
+def test_any_shape_in_other_unrolled_dimensions(dim, **shape):
+    agrees_in_shape(dim=dim, **shape)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize("dim", [3, 20])
 def test_single_precision(name, dim):
     sigma = activation(name)
     x, w, a, g = problem(100, 1000, dim, number=np.float32)

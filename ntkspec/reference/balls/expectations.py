@@ -30,8 +30,8 @@ from ntkspec.reference.description import Description
 __all__ = [
     "PARTS",
     "Dual",
+    "FoldedCosines",
     "Smooth",
-    "folded_cosines",
     "highest_frequency",
     "log_series_eigenvalue",
     "make_dual",
@@ -187,7 +187,7 @@ class _SmoothDual:
         rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
         scales = [variance.sqrt() * r for r in radii]
         samples = [[sigma.parts(scale * c) for c in rows] for scale in scales]
-        even, odd = folded_cosines(quarter, 0), folded_cosines(quarter, 1)
+        even, odd = FoldedCosines(quarter, 0), FoldedCosines(quarter, 1)
         self.series = [
             _interleave(
                 *(
@@ -207,30 +207,49 @@ class _SmoothDual:
         return f, d
 
 
-def folded_cosines(quarter: int, parity: int) -> arb_mat:
-    """Mean over 4 quarter angles of g(a) cos(j a), from the values on a = 0 .. pi/2.
+class FoldedCosines:
+    """Means over 4 quarter equal angles of g(a) cos(j a), from g at a = 0 .. pi/2.
 
-    g of the parity of j about pi/2.  Row: angle; column: j = parity, parity + 2, ... < 2 quarter.
+    g has the parity of j about pi/2; j = parity, parity + 2, ... < 2 quarter.  The angles of even
+    and of odd numbers apart: j and 2 quarter - j differ in the sign of the odd ones alone.
     """
-    turn = 4 * quarter
-    cosines = [arb.cos_pi_fmpq(fmpq(2 * n, turn)) for n in range(turn)]
-    rows = []
-    for i in range(quarter + 1):
-        fold = fmpq(2 if i in (0, quarter) else 4, turn)
-        rows.append([cosines[i * j % turn] * arb(fold) for j in range(parity, 2 * quarter, 2)])
-    return arb_mat(rows)
+
+    def __init__(self, quarter: int, parity: int) -> None:
+        self.quarter, turn = quarter, 4 * quarter
+        self.orders = range(parity, 2 * quarter, 2)
+        self.low = range(parity, quarter + 1, 2)
+        cosines = [arb.cos_pi_fmpq(fmpq(2 * n, turn)) for n in range(turn)]
+        fold = [arb(fmpq(2 if i in (0, quarter) else 4, turn)) for i in range(quarter + 1)]
+        self.halves = [
+            arb_mat([[cosines[i * j % turn] * fold[i] for j in self.low] for i in angles])
+            for angles in (range(0, quarter + 1, 2), range(1, quarter + 1, 2))
+        ]
+
+    def __call__(self, rows: Sequence[Sequence[arb]]) -> list[list[arb]]:
+        """Return the means of every row of values."""
+        parts = [
+            (arb_mat([row[first::2] for row in rows]) * half).tolist()
+            for first, half in enumerate(self.halves)
+        ]
+        # Of the orders above the quarter, the last comes from the first.
+        mirrored = [
+            (2 * self.quarter - j - self.low.start) // 2 for j in self.orders[len(self.low) :]
+        ]
+        return [
+            [x + y for x, y in zip(even, odd, strict=True)] + [even[n] - odd[n] for n in mirrored]
+            for even, odd in zip(*parts, strict=True)
+        ]
 
 
 def _mean_squares(
-    samples: list[list[arb | None]], transform: arb_mat, weights: Sequence[arb]
+    samples: list[list[arb | None]], transform: FoldedCosines, weights: Sequence[arb]
 ) -> list[arb]:
     """sum_r weight psi_j(r)^2 for all j of one parity; zeros where that part is absent."""
     present = [[x for x in row if x is not None] for row in samples]
+    totals = [arb(0)] * len(transform.orders)
     if not present[0]:
-        return [arb(0)] * transform.ncols()
-    psi = (arb_mat(present) * transform).tolist()
-    totals = [arb(0)] * transform.ncols()
-    for weight, row in zip(weights, psi, strict=True):
+        return totals
+    for weight, row in zip(weights, transform(present), strict=True):
         for j, x in enumerate(row):
             totals[j] += weight * x * x
     return totals

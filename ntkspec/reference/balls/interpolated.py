@@ -16,7 +16,7 @@ from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 from ntkspec.precision import extra_precision
 from ntkspec.reference.balls.expectations import Dual
 
-__all__ = ["InterpolatedDual"]
+__all__ = ["InterpolatedDual", "cancelled_bits", "in_powers"]
 
 #: Bits that a Chebyshev coefficient of order j loses as powers of x: (1 + sqrt 2)^j.
 BITS_LOST = 1.28
@@ -32,10 +32,10 @@ class InterpolatedDual:
         while not all(map(_has_fallen, tables)) and points < MOST_POINTS:
             points = math.ceil(1.3 * points)
             tables = _chebyshev(dual, points)
-        self.polynomials = [_in_powers(row) for row in tables]
+        self.polynomials = [in_powers(row) for row in tables]
         self.errors = [arb(0, (_tail(row) + _radii(row)).upper()) for row in tables]
         #: Bits that cancel between the powers.
-        self.guard = 8 + max(map(_cancelled, self.polynomials))
+        self.guard = 8 + max(map(cancelled_bits, self.polynomials))
 
     def at_zero(self) -> tuple[arb, arb]:
         """Return both at theta = 0, integrated directly."""
@@ -83,7 +83,7 @@ def _chebyshev(dual: Dual, n: int) -> list[list[arb]]:
     return [[c * (2 if j else 1) / n for j, c in enumerate(row)] for row in rows]
 
 
-def _in_powers(series: Sequence[arb]) -> arb_poly:
+def in_powers(series: Sequence[arb]) -> arb_poly:
     """The midpoints' sum_j series[j] T_j(x) as a polynomial, by Clenshaw's recurrence."""
     with extra_precision(int(BITS_LOST * len(series))):
         twice = arb_poly([0, 2])
@@ -93,6 +93,7 @@ def _in_powers(series: Sequence[arb]) -> arb_poly:
         return arb_poly([series[0].mid()]) + arb_poly([0, 1]) * value - ahead
 
 
-def _cancelled(polynomial: arb_poly) -> int:
+def cancelled_bits(polynomial: arb_poly) -> int:
+    """Bits that cancel between the powers on [-1, 1], where the polynomial is about 1."""
     total = sum((abs(c) for c in polynomial.coeffs()), arb(0))
     return max(int(float(total.mid().log()) / math.log(2.0)) if total > 0 else 0, 0)

@@ -10,7 +10,9 @@ working precision set by the smallest result:
 * sigma with a kink at 0: by the rule of the samples.
 
 One pass serves all depths, kernels, dimensions and degrees.  A value is accepted when its ball is
-small enough *and* a second pass with 1.2 times as many nodes everywhere agrees.
+small enough *and* a second pass with 1.2 times as many nodes everywhere agrees.  It is rounded to
+the digits that are asked for and two more, so it does not depend on the samples, which may be those
+of a dearer entry.
 """
 
 from __future__ import annotations
@@ -181,6 +183,11 @@ class _Plan:
     def depth(self) -> int:
         return max(case.depth for case in self.cases)
 
+    @property
+    def bits_kept(self) -> int:
+        """Bits of the values: their digits and two more."""
+        return math.ceil((self.digits + 2) * math.log2(10.0))
+
     def computed(self, dim: int) -> list[int]:
         """All degrees and their neighbours, which give the scale for zeros."""
         around = {k + i for k in self.degrees[dim] for i in (-1, 0, 1)}
@@ -229,6 +236,7 @@ def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
     network = replace(plan.network, depth=plan.depth)
     for _ in range(MAX_PASSES):
         found = samples(network, effort)
+        effort = found.effort
         with working_precision(found.effort.bits):
             after = _spectra(plan, found)
             if not all(x.is_finite() for row in after.values() for x in row.values()):
@@ -238,10 +246,7 @@ def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
             if before is not None:
                 wrong = _not_yet_right(plan, before, after)
                 if not wrong:
-                    method = _method(found)
-                    return {
-                        c: _references(plan, c, before[c], after[c], method) for c in plan.cases
-                    }
+                    return {c: _references(plan, c, before[c], after[c]) for c in plan.cases}
                 trouble = " for {}, degree {}".format(*max(wrong, key=lambda w: w.excess)[:2])
                 more = max(w.missing_bits for w in wrong)
                 if more:
@@ -257,14 +262,6 @@ def _until_agreement(plan: _Plan) -> dict[Case, list[Reference]]:
     )
 
 
-def _method(found: Samples) -> str:
-    """Describe the method."""
-    return (
-        "Gaussian expectation of every layer in polar form, "
-        f"{len(found.points)} nodes in theta, {found.effort.bits} bits"
-    )
-
-
 class _Wrong(NamedTuple):
     case: Case
     degree: int
@@ -276,7 +273,7 @@ def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]
     """Positions of too large errors, their excess (log), and its part from rounding."""
     wrong = []
     for case, values in after.items():
-        errors = _errors(before[case], values)
+        errors = _errors(plan, before[case], values)
         allowed = _allowed(plan, case, values, errors)
         for k in plan.degrees[case.dim]:
             error, limit, radius = errors[k], allowed[k], values[k].rad()
@@ -288,13 +285,16 @@ def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]
     return wrong
 
 
-def _errors(before: _Row, after: _Row) -> _Row:
-    """Return the difference of two passes, both radii included."""
-    return {k: abs(value - before[k]).upper() for k, value in after.items()}
+def _errors(plan: _Plan, before: _Row, after: _Row) -> _Row:
+    """Return the difference of two passes, both radii and the rounding included."""
+    rounding = arb(2) ** -plan.bits_kept
+    return {
+        k: (abs(value - before[k]) + abs(value) * rounding).upper() for k, value in after.items()
+    }
 
 
 def _allowed(plan: _Plan, case: Case, values: _Row, errors: _Row) -> _Row:
-    """10^-digits of the value, or of the smaller neighbour of one that may be 0."""
+    """Half of 10^-digits of the value, or of the smaller neighbour of one that may be 0."""
     sizes = {k: abs(x.mid()) for k, x in values.items() if abs(x.mid()) > errors[k]}
     result = {}
     for k in values:
@@ -302,13 +302,23 @@ def _allowed(plan: _Plan, case: Case, values: _Row, errors: _Row) -> _Row:
         size = sizes.get(k)
         if size is None:
             size = min(near) if near else arb(plan.log_floor(case.dim, k)).exp()
-        result[k] = size / arb(10) ** plan.digits
+        result[k] = size / (2 * arb(10) ** plan.digits)
     return result
 
 
-def _references(plan: _Plan, case: Case, before: _Row, after: _Row, method: str) -> list[Reference]:
-    errors = _errors(before, after)
-    return [Reference(to_mpf(after[k]), to_mpf(errors[k]), method) for k in plan.degrees[case.dim]]
+def _references(plan: _Plan, case: Case, before: _Row, after: _Row) -> list[Reference]:
+    errors = _errors(plan, before, after)
+    allowed = _allowed(plan, case, after, errors)
+    method = f"Gaussian expectation of every layer in polar form, {plan.effort().bits} bits or more"
+    found = []
+    for k in plan.degrees[case.dim]:
+        value = after[k].mid() if abs(after[k].mid()) > errors[k] else arb(0)
+        with working_precision(plan.bits_kept):
+            value = (+value).mid()
+        with working_precision(53):
+            error = allowed[k].upper()
+        found.append(Reference(to_mpf(value), to_mpf(error), method))
+    return found
 
 
 # --- one pass -----------------------------------------------------------------------------------

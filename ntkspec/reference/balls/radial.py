@@ -13,21 +13,22 @@ The estimates in this file steer the effort, never the value.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from flint import acb, arb, arb_mat, ctx, fmpq
+from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
+from ntkspec.precision import extra_precision
 from ntkspec.reference.balls.agreement import Integral, Run
 from ntkspec.reference.balls.expectations import (
     PARTS,
+    FoldedCosines,
     Smooth,
-    folded_cosines,
     highest_frequency,
     log_series_eigenvalue,
     radial_rule,
 )
+from ntkspec.reference.balls.interpolated import cancelled_bits, in_powers
 from ntkspec.reference.balls.legendre import (
     cosine_series,
     cosine_sums,
@@ -156,21 +157,23 @@ class RadialOperator(Integral):
         matrix = arb_mat(n, n)
         for i in range(n):
             for j in range(i + 1):
-                series = [layer.pair(i, j) for layer in layers]
+                pairs = [layer.pair(i, j) for layer in layers]
+                guard = max(pair.guard for pair in pairs)
                 scale = arb(self.network.weight_variance) * radii[i] * radii[j]
                 total = arb(0)
-                for p, w in zip(points, weighted, strict=True):
-                    total += w * self._kernel(scale * p.real, series)
+                with extra_precision(guard):
+                    for p, w in zip(points, weighted, strict=True):
+                        total += w * self._kernel(scale * p.real, pairs)
                 matrix[i, j] = matrix[j, i] = total
         return matrix
 
-    def _kernel(self, inner: arb, series: list[tuple[arb, list[arb], list[arb]]]) -> arb:
+    def _kernel(self, inner: arb, layers: list[_Pair]) -> arb:
         weight, bias = arb(self.network.weight_variance), arb(self.network.bias_variance)
         covariance = tangent = inner + bias
         value = hidden = arb(0)
-        for size, of_value, of_slope in series:
-            cosine = (covariance / size).mid()
-            value, slope = _clenshaw(of_value, cosine), _clenshaw(of_slope, cosine)
+        for layer in layers:
+            cosine = (covariance / layer.size).mid()
+            value, slope = layer.value(cosine).mid(), layer.slope(cosine).mid()
             hidden = tangent * slope
             covariance = weight * value + bias
             tangent = covariance + weight * hidden
@@ -185,10 +188,20 @@ class _Layer:
     value: list[arb_mat]
     slope: list[arb_mat]
 
-    def pair(self, i: int, j: int) -> tuple[arb, list[arb], list[arb]]:
-        """The size sqrt(q q') and both series of a pair of radii."""
+    def pair(self, i: int, j: int) -> _Pair:
+        """Both expectations of a pair of radii."""
         size = (self.variances[i] * self.variances[j]).sqrt()
-        return size, [c[i, j].mid() for c in self.value], [c[i, j].mid() for c in self.slope]
+        value, slope = (in_powers([c[i, j] for c in series]) for series in (self.value, self.slope))
+        return _Pair(size, value, slope, 8 + max(map(cancelled_bits, (value, slope))))
+
+
+class _Pair(NamedTuple):
+    """The size sqrt(q q'), both expectations as polynomials, and the bits that these lose."""
+
+    size: arb
+    value: arb_poly
+    slope: arb_poly
+    guard: int
 
 
 @dataclass(frozen=True)
@@ -223,8 +236,8 @@ class _Psi:
         parts: list[list[arb_mat] | None] = []
         for part, mine in enumerate(rows):
             there = mine[0][0][0] is not None
-            transform = folded_cosines(quarter, part % 2)
-            parts.append([arb_mat(one) * transform for one in mine] if there else None)
+            transform = FoldedCosines(quarter, part % 2)
+            parts.append([arb_mat(transform(one)) for one in mine] if there else None)
         return cls(parts, weights, 2 * quarter)
 
     def product(self, part: int, j: int) -> arb_mat:
@@ -263,14 +276,6 @@ def _cosine_parts(dim: int, degree: int, count: int) -> list[arb]:
             total += b * (means[j + at] + means[abs(j - at)]) / 2
         parts.append(total)
     return parts
-
-
-def _clenshaw(series: Sequence[arb], x: arb) -> arb:
-    """sum_j series[j] T_j(x), in the midpoints: the recurrence inflates balls."""
-    ahead = value = arb(0)
-    for c in reversed(series[1:]):
-        value, ahead = (c + 2 * x * value - ahead).mid(), value
-    return series[0] + x * value - ahead
 
 
 def _largest(matrix: arb_mat, digits: int) -> arb:

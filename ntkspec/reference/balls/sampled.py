@@ -43,6 +43,10 @@ class Effort(NamedTuple):
     nats: float
     bandwidth: float = 0.0
 
+    def serves(self, other: Effort) -> bool:
+        """Whether it is as large in everything."""
+        return all(mine >= wanted for mine, wanted in zip(self, other, strict=True))
+
     def grown(self, factor: float) -> Effort:
         """More nodes at the same precision."""
         return Effort(self.bits, self.nats * factor, self.bandwidth * factor)
@@ -65,9 +69,11 @@ def forget_samples() -> None:
 
 
 def samples(network: Description, effort: Effort) -> Samples:
-    """Return the samples of an effort; they depend on nothing else."""
+    """Return samples of at least this effort: the least that are remembered, or new ones."""
     with exclusive():
-        key = (replace(network, trained="all"), effort)
+        network = replace(network, trained="all")
+        serving = [e for n, e in _remembered if n == network and e.serves(effort)]
+        key = (network, min(serving, default=effort))
         found = _remembered.pop(key, None) or Samples(*key)
         _remembered[key] = found
         while len(_remembered) > MOST_REMEMBERED:
