@@ -293,7 +293,7 @@ class Composition:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
-        log_f = log_derivatives(self.family, self.q, ORDERS).copy()
+        log_f = log_derivatives(self.family, self.q, ORDERS, self.network.depth).copy()
         log_f += np.arange(log_f.size) * math.log(p)
         found = squares(self.family, self.q, 4)
         low = _low_squares(found)

@@ -43,6 +43,8 @@ __all__ = [
 
 #: Orders of the derivatives at t = 1 that bound the tail.
 ORDERS, FEW_ORDERS = 160, 48
+#: Most Hermite moments that the bounds of all layers together are computed from.
+MOST_MOMENTS = 2**17
 #: Powers of two that keep derivatives in the range of doubles.
 SCALE = 4
 LN2 = math.log(2.0)
@@ -94,17 +96,18 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
-def log_derivatives(family: str, q: arb, orders: int) -> Array:
+def log_derivatives(family: str, q: arb, orders: int, depth: int) -> Array:
     """Logarithms of upper bounds of F^(j)(1) / j! = sum_n C(n, j) h_n^2, j < orders: almost sharp.
 
     The sum over the first moments, and `log_bounds` for the others: C(n, j) / C(n, i) falls with n
-    for i >= j.
+    for i >= j.  Of fewer moments in deep networks.
     """
-    return _log_derivatives(family, *double_double(q), orders)
+    most = max(MOST_MOMENTS // depth, 1024)
+    return _log_derivatives(family, *double_double(q), orders, most)
 
 
 @lru_cache(maxsize=256)
-def _log_derivatives(family: str, high: float, low: float, orders: int) -> Array:
+def _log_derivatives(family: str, high: float, low: float, orders: int, most: int) -> Array:
     rough = log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
     if family == "elu" or high > MOST_VARIANCE:
         return rough[:orders]
@@ -114,7 +117,7 @@ def _log_derivatives(family: str, high: float, low: float, orders: int) -> Array
         b = 0.5 * math.pi / math.sqrt(high if family == "tanh" else 0.25 * high)
         enough = 2.5 * (orders / b) ** 2 + 2.0 * orders
     size = 256
-    while size < min(enough, 2**17):
+    while size < min(enough, most):
         size *= 2
     found = squares_to(family, high, low, size)
     mantissa, exponent = np.empty(orders), np.empty(orders, np.int64)
@@ -241,7 +244,7 @@ def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
                 above[0] = 0.0
                 tangent = above + weight * td
                 tangent[0] += q
-            logs = log_derivatives(family, ball, orders + 1)
+            logs = log_derivatives(family, ball, orders + 1, network.depth)
             # Powers of (rho - 1) / scale, and of the variable of the composition.
             f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
             d = (j + 1.0) * f[1:] / (q * scale)
