@@ -124,23 +124,24 @@ def _computed(plan: Plan, key: BlockKey) -> BlockData:
 def write_block(plan: Plan, key: BlockKey, folder: Path, data: BlockData) -> Stored:
     """Write the file of a block."""
     chunk, compression = plan.grids[key.network].chunk, plan.recipe.compression
-    checksum = data.checksum
+    checksum, error = data.checksum, data.relative_error
     path, numbers = block_path(folder, key), Numbers(list(NUMBERS))
     with appearing_hdf5(path, _bytes(key, chunk), numbers, follow=False) as file:
         file.attrs.update(identity(plan, key) | {"format": FORMAT, "checksum": checksum})
         for name in NUMBERS:
-            values = getattr(data, name)
             if compression == "none":
                 smaller = (min(chunk[0], key.shape[0]), min(chunk[1], key.shape[1]))
                 file.create_dataset(name, key.shape, "f8", chunks=smaller, **storage(compression))
-                numbers.contents[name] = values
+                numbers.contents[name] = getattr(data, name)
             else:
                 # No maximal shape, so that the chunks at the table's end are as large as others.
                 file.create_dataset(
-                    name, data=values, chunks=chunk, maxshape=(None, None), **storage(compression)
-                )
-        file.create_dataset("relative_error", data=data.relative_error, fletcher32=True)
-    return Stored(data.relative_error, checksum, seal=numbers.fingerprint)
+                    name, data=getattr(data, name), chunks=chunk, maxshape=(None, None),
+                    **storage(compression),
+                )  # fmt: skip
+        file.create_dataset("relative_error", data=error, fletcher32=True)
+        del data  # `numbers` has what is still to be written
+    return Stored(error, checksum, seal=numbers.fingerprint)
 
 
 def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:
