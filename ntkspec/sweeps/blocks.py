@@ -53,7 +53,7 @@ def block_path(folder: Path, key: BlockKey) -> Path:
 
 def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     """Compute a block and write its file; return its checksum."""
-    return write_block(plan, key, folder, _computed(plan, key)).checksum
+    return write_block(plan, key, folder, BlockData.computed(plan, key)).checksum
 
 
 def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
@@ -70,7 +70,7 @@ def _ensured(plan: Plan, key: BlockKey, folder: Path, wanted: _Store) -> Ensured
     found = find_block(plan, key, folder, wanted is PLACE)
     if isinstance(found, Stored):
         return Ensured(found, computed=False)
-    stored = wanted.write(plan, key, folder, _computed(plan, key))
+    stored = wanted.write(plan, key, folder, BlockData.computed(plan, key))
     return Ensured(stored, computed=True, damaged=str(found or ""))
 
 
@@ -105,17 +105,6 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
             if not FILE.has(folder, key):
                 raise
     return FILE.read(plan, key, folder)
-
-
-def _computed(plan: Plan, key: BlockKey) -> BlockData:
-    from ntkspec.spectra.block import block_numbers
-
-    recipe = plan.recipe
-    return BlockData(*block_numbers(
-        *recipe.networks[key.network],
-        recipe.dims[slice(*key.rows)],
-        recipe.degrees[slice(*key.columns)],
-    ))  # fmt: skip
 
 
 # --- files of blocks -----------------------------------------------------------------------------

@@ -74,18 +74,11 @@ class ComputedTable:
 
     def block(self, key: BlockKey) -> BlockData:
         """Return a block, computed unless it was read a short time ago."""
-        from ntkspec.spectra.block import block_numbers
-
         with self._lock:
             if key in self._blocks:
                 self._blocks.move_to_end(key)
                 return self._blocks[key]
-        recipe = self.plan.recipe
-        found = BlockData(*block_numbers(
-            *recipe.networks[key.network],
-            recipe.dims[slice(*key.rows)],
-            recipe.degrees[slice(*key.columns)],
-        ))  # fmt: skip
+        found = BlockData.computed(self.plan, key)
         with self._lock:
             self._blocks[key] = found
             while len(self._blocks) > 1 and 16 * sum(one.size for one in self._blocks) > KEPT:
