@@ -333,10 +333,13 @@ def appearing_hdf5(
                 raise plain.error
         if numbers is not None:
             with part.open("r+b") as closed:
-                for name, values in numbers.contents.items():
-                    placed = Placed(int(chunks["offset"][arrays[name].first]), arrays[name])
-                    digests = placed.write(closed.fileno(), (0, 0), values).ravel()
-                    chunks["digest"][arrays[name].first :][: digests.size] = digests
+                for name, array in arrays.items():
+                    if name in numbers.contents:
+                        placed = Placed(int(chunks["offset"][array.first]), array)
+                        values = numbers.contents.pop(name)  # which frees their memory
+                        digests = placed.write(closed.fileno(), (0, 0), values).ravel()
+                        chunks["digest"][array.first :][: digests.size] = digests
+                        del values
             numbers.fingerprint = seal(part, kind, arrays, chunks)
 
 

@@ -8,7 +8,6 @@ many times faster than through HDF5.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,17 +44,14 @@ class Placed:
         Chunks that extend beyond the values are filled with zeros.
         """
         digests = np.empty(self._counts(values.shape), np.uint64)
-        width = digests.shape[1]
-        run = np.zeros((min(RUN, width), *self.array.chunk))
-        for at, piece, offset in self._chunks(corner, values):
-            place = at[1] % RUN
-            chunk = run[place]
-            if piece.shape != chunk.shape:
-                chunk[...] = 0.0
-            chunk[: piece.shape[0], : piece.shape[1]] = piece
-            digests[at] = chunk_digest(chunk)
-            if place == RUN - 1 or at[1] == width - 1:
-                write_all(handle, run[: place + 1].data, offset - place * self.array.bytes)
+        (down, across), width = self.array.chunk, digests.shape[1]
+        run = np.empty((min(RUN, width), down, across))
+        for i, j in np.ndindex(digests.shape[0], -(-width // RUN)):
+            places = slice(j * RUN, min((j + 1) * RUN, width))
+            piece = values[i * down : (i + 1) * down, places.start * across :]
+            chunks = _cut(piece, run[: places.stop - places.start])
+            digests[i, places] = [chunk_digest(chunk) for chunk in chunks]
+            write_all(handle, chunks.data, self._place(corner, i, places.start))
         return digests
 
     def read(
@@ -64,11 +60,13 @@ class Placed:
         """Read whole chunks from a corner on; return whether all have these checksums."""
         if digests.shape != self._counts(values.shape):
             return False
-        for at, piece, offset in self._chunks(corner, values):
-            stored = os.pread(handle, self.array.bytes, offset)
-            if chunk_digest(stored) != digests[at] or len(stored) != self.array.bytes:
+        down, across = self.array.chunk
+        for i, j in np.ndindex(digests.shape):
+            stored = os.pread(handle, self.array.bytes, self._place(corner, i, j))
+            if chunk_digest(stored) != digests[i, j] or len(stored) != self.array.bytes:
                 return False
             chunk = np.frombuffer(stored, "<f8").reshape(self.array.chunk)
+            piece = values[i * down : (i + 1) * down, j * across : (j + 1) * across]
             piece[...] = chunk[: piece.shape[0], : piece.shape[1]]
         return True
 
@@ -76,13 +74,22 @@ class Placed:
         (rows, columns), (down, across) = shape, self.array.chunk
         return -(-rows // down), -(-columns // across)
 
-    def _chunks(
-        self, corner: Corner, values: NDArray[np.float64]
-    ) -> Iterator[tuple[Corner, NDArray[np.float64], int]]:
-        """Chunks from a corner on: places among them, values, and offsets in the file."""
+    def _place(self, corner: Corner, i: int, j: int) -> int:
+        """Offset in the file of a chunk, counted from the one at a corner."""
         (down, across), width = self.array.chunk, self.array.grid[1]
-        top, left = corner[0] // down, corner[1] // across
-        for i, j in np.ndindex(self._counts(values.shape)):
-            piece = values[i * down : (i + 1) * down, j * across : (j + 1) * across]
-            place = (top + i) * width + left + j
-            yield (i, j), piece, self.offset + self.array.bytes * place
+        return self.offset + self.array.bytes * (
+            (corner[0] // down + i) * width + corner[1] // across + j
+        )
+
+
+def _cut(values: NDArray[np.float64], chunks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut at most `down` rows into chunks (n, down, across), filled with zeros; return these."""
+    count, down, across = chunks.shape
+    values = values[:, : count * across]
+    rows, columns = values.shape
+    whole = columns // across
+    if (rows, whole) != (down, count):
+        chunks[...] = 0.0
+        chunks[whole:, :rows, : columns % across] = values[:, whole * across :]
+    chunks[:whole, :rows] = values[:, : whole * across].reshape(rows, whole, across).swapaxes(0, 1)
+    return chunks

@@ -28,7 +28,7 @@ STORAGE = ("files", "jobs")
 
 def versions() -> dict[str, str]:
     """Versions of ntkspec, Python and the libraries."""
-    found = {library: version(library) for library in LIBRARIES}
+    found = {library: _installed(library) for library in LIBRARIES}
     return {"ntkspec": ntkspec.__version__, "python": platform.python_version(), **found}
 
 

@@ -20,7 +20,7 @@ from ntkspec.opening import open_table
 from ntkspec.parameters import one_of
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
 from ntkspec.spectra.quadrature import funk_hecke
-from ntkspec.tables import Table
+from ntkspec.tables import Table, TableSlice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ __all__ = ["figure3"]
 
 PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
+#: Largest degree that is read to find where a law begins to hold.
+MOST_FOR_LAW = 2**14
 #: Lower end of the axis (log10) if all eigenvalues are exact zeros.
 NOISE = -20.0
 LAW = "derived law, where within 10 %"
@@ -88,7 +90,7 @@ def figure3(
     paths, domain = checked_outputs(outputs, Path(table)), one_of(domain, "domain", DOMAINS)
     with open_table(table) as source:
         names = source.names(domain=domain)
-        panels = {dim: _curves(source, names, dim) for dim in _dims(source, names)}
+        panels = _panels(source, names, _dims(source, names))
     figure = _draw(panels)
     for path in paths:
         save(figure, path)
@@ -104,34 +106,48 @@ def _dims(table: Table, names: Sequence[str]) -> list[int]:
     return preferred or [ordered[0], *({ordered[-1]} - {ordered[0]})]
 
 
-def _curves(table: Table, names: Sequence[str], dim: int) -> list[Curve]:
-    curves = []
+def _panels(table: Table, names: Sequence[str], dims: list[int]) -> dict[int, list[Curve]]:
+    """The curves of each dimension; the dimensions are read together."""
+    panels: dict[int, list[Curve]] = {dim: [] for dim in dims}
     if len(names) > len(STYLES):
         raise NtkspecError(f"the table has {len(names)} networks; at most {len(STYLES)} are drawn")
     for name, style in zip(names, STYLES, strict=False):
-        network = table.key(name).network
-        degrees = _thinned(table.degrees(name))
-        part, whole = table.select(name, dim=dim, degrees=degrees), table.select(name, dim=dim)
-        model = known_law(network, named_domain(part.domain, dim), part.kernel)
-        label = name.removesuffix(f"(domain={part.domain})")
-        label = NAMES.get(label, label)
-        if name.startswith("leaky_relu(slope=") and "," not in name:
-            label = f"leaky ReLU (slope {network.slope:g})"
-        plain = np.full(degrees.size, np.nan)
-        if part.domain == "sphere":
-            with np.errstate(divide="ignore"):
-                plain = np.log10(np.abs(_plain(network, dim, degrees, part.kernel)))
-        exact = part.log_eigenvalues.ravel() / math.log(10.0)
-        law_degrees = drawn = np.empty(0)
-        if model is not None:
-            # Take from all degrees of the table where the law holds; otherwise it is computed.
-            log = whole.log_eigenvalues.ravel()
-            start = holds_within(model, whole.degrees, log) or model.holds_from
-            if start is not None and start <= degrees[-1]:
-                law_degrees = np.geomspace(start, float(degrees[-1]), 60)
-                drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
-        curves.append(Curve(label, style, degrees, exact, law_degrees, drawn, plain))
-    return curves
+        degrees = table.degrees(name)
+        part = table.select(name, dims, _thinned(degrees))
+        whole = table.select(name, dims, degrees[degrees <= MOST_FOR_LAW])
+        for row, dim in enumerate(dims):
+            logs = part.log_eigenvalues[row], whole.log_eigenvalues[row]
+            panels[dim].append(_curve(part, dim, style, logs[0], (whole.degrees, logs[1])))
+    return panels
+
+
+def _curve(
+    part: TableSlice,
+    dim: int,
+    style: tuple[str, str, float],
+    log: NDArray[np.float64],
+    whole: tuple[NDArray[np.int64], NDArray[np.float64]],
+) -> Curve:
+    """The curve of one dimension; `whole` has the degrees in which its law is looked for."""
+    network, degrees = part.network, part.degrees
+    model = known_law(network, named_domain(part.domain, dim), part.kernel)
+    label = part.name.removesuffix(f"(domain={part.domain})")
+    label = NAMES.get(label, label)
+    if part.name.startswith("leaky_relu(slope=") and "," not in part.name:
+        label = f"leaky ReLU (slope {network.slope:g})"
+    plain = np.full(degrees.size, np.nan)
+    if part.domain == "sphere":
+        few = degrees < 2 * QUADRATURE_NODES  # as many as the rule can resolve
+        with np.errstate(divide="ignore"):
+            plain[few] = np.log10(np.abs(_plain(network, dim, degrees[few], part.kernel)))
+    law_degrees = drawn = np.empty(0)
+    if model is not None:
+        # Take from the degrees of the table where the law holds; otherwise it is computed.
+        start = holds_within(model, *whole) or model.holds_from
+        if start is not None and start <= degrees[-1]:
+            law_degrees = np.geomspace(start, float(degrees[-1]), 60)
+            drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
+    return Curve(label, style, degrees, log / math.log(10.0), law_degrees, drawn, plain)
 
 
 def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -53,7 +53,7 @@ def block_path(folder: Path, key: BlockKey) -> Path:
 
 def compute_block(plan: Plan, key: BlockKey, folder: Path) -> str:
     """Compute a block and write its file; return its checksum."""
-    return write_block(plan, key, folder, _computed(plan, key)).checksum
+    return write_block(plan, key, folder, BlockData.computed(plan, key)).checksum
 
 
 def ensure_block(plan: Plan, key: BlockKey, folder: Path) -> Ensured:
@@ -70,7 +70,7 @@ def _ensured(plan: Plan, key: BlockKey, folder: Path, wanted: _Store) -> Ensured
     found = find_block(plan, key, folder, wanted is PLACE)
     if isinstance(found, Stored):
         return Ensured(found, computed=False)
-    stored = wanted.write(plan, key, folder, _computed(plan, key))
+    stored = wanted.write(plan, key, folder, BlockData.computed(plan, key))
     return Ensured(stored, computed=True, damaged=str(found or ""))
 
 
@@ -107,40 +107,30 @@ def read_block(plan: Plan, key: BlockKey, folder: Path) -> BlockData:
     return FILE.read(plan, key, folder)
 
 
-def _computed(plan: Plan, key: BlockKey) -> BlockData:
-    from ntkspec.spectra.block import block_numbers
-
-    recipe = plan.recipe
-    return BlockData(*block_numbers(
-        *recipe.networks[key.network],
-        recipe.dims[slice(*key.rows)],
-        recipe.degrees[slice(*key.columns)],
-    ))  # fmt: skip
-
-
 # --- files of blocks -----------------------------------------------------------------------------
 
 
 def write_block(plan: Plan, key: BlockKey, folder: Path, data: BlockData) -> Stored:
     """Write the file of a block."""
     chunk, compression = plan.grids[key.network].chunk, plan.recipe.compression
-    checksum = data.checksum
+    checksum, error = data.checksum, data.relative_error
     path, numbers = block_path(folder, key), Numbers(list(NUMBERS))
     with appearing_hdf5(path, _bytes(key, chunk), numbers, follow=False) as file:
         file.attrs.update(identity(plan, key) | {"format": FORMAT, "checksum": checksum})
         for name in NUMBERS:
-            values = getattr(data, name)
             if compression == "none":
                 smaller = (min(chunk[0], key.shape[0]), min(chunk[1], key.shape[1]))
                 file.create_dataset(name, key.shape, "f8", chunks=smaller, **storage(compression))
-                numbers.contents[name] = values
+                numbers.contents[name] = getattr(data, name)
             else:
                 # No maximal shape, so that the chunks at the table's end are as large as others.
                 file.create_dataset(
-                    name, data=values, chunks=chunk, maxshape=(None, None), **storage(compression)
-                )
-        file.create_dataset("relative_error", data=data.relative_error, fletcher32=True)
-    return Stored(data.relative_error, checksum, seal=numbers.fingerprint)
+                    name, data=getattr(data, name), chunks=chunk, maxshape=(None, None),
+                    **storage(compression),
+                )  # fmt: skip
+        file.create_dataset("relative_error", data=error, fletcher32=True)
+        del data  # `numbers` has what is still to be written
+    return Stored(error, checksum, seal=numbers.fingerprint)
 
 
 def _bytes(key: BlockKey, chunk: tuple[int, int]) -> int:

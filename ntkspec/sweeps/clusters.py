@@ -35,9 +35,11 @@ CLOSE_SECONDS = 5
 SCHEDULER = {
     # Workers that a task may lose; dask's default of 3 is soon reached where jobs are cancelled.
     "distributed.scheduler.allowed-failures": 10,
-    # For the dashboard; dask's 20 ms and 500 ms take 2 % of a processor.
+    # Dask's intervals of 10 to 500 ms take some percent of a processor.
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.worker.profile.enabled": False,
 }
 CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
@@ -26,6 +27,8 @@ __all__ = ["ComputedNetwork", "ComputedTable"]
 KEPT = 2**28
 #: Most eigenvalues of a network that are computed for their bounds alone.
 MOST_BOUNDED = 2**32
+#: Most blocks of a network that are listed.
+MOST_BLOCKS = 2**22
 Array = NDArray[np.float64]
 
 
@@ -71,18 +74,11 @@ class ComputedTable:
 
     def block(self, key: BlockKey) -> BlockData:
         """Return a block, computed unless it was read a short time ago."""
-        from ntkspec.spectra.block import block_numbers
-
         with self._lock:
             if key in self._blocks:
                 self._blocks.move_to_end(key)
                 return self._blocks[key]
-        recipe = self.plan.recipe
-        found = BlockData(*block_numbers(
-            *recipe.networks[key.network],
-            recipe.dims[slice(*key.rows)],
-            recipe.degrees[slice(*key.columns)],
-        ))  # fmt: skip
+        found = BlockData.computed(self.plan, key)
         with self._lock:
             self._blocks[key] = found
             while len(self._blocks) > 1 and 16 * sum(one.size for one in self._blocks) > KEPT:
@@ -97,6 +93,7 @@ class ComputedNetwork:
         recipe = table.plan.recipe
         self.name, self.key = name, recipe.networks[place]
         self.dims, self.degrees = recipe.dims, recipe.degrees
+        self.shape = self.dims.size, self.degrees.size
         self._table, self._place = table, place
 
     @property
@@ -120,8 +117,19 @@ class ComputedNetwork:
     @cached_property
     def blocks(self) -> NDArray[Any]:
         """Rectangles that are computed together; without checksums, because none is stored."""
-        rows = [(*key.rows, *key.columns, b"", "", b"") for key in self._keys()]
-        return np.array(rows, dtype=BLOCK_TYPE)
+        grid = self._table.plan.grids[self._place]
+        if (count := math.prod(grid.counts)) > MOST_BLOCKS:
+            raise NtkspecError(
+                f"{self.name} has {count} blocks, too many to list; a larger block_eigenvalues in "
+                "the recipe makes fewer"
+            )
+        found = np.zeros(grid.counts, BLOCK_TYPE)
+        found["file"] = ""
+        for axis, (start, end) in enumerate((("row", "row_end"), ("column", "column_end"))):
+            step, size = grid.block[axis], self.shape[axis]
+            starts = np.arange(0, size, step).reshape((-1, 1) if axis == 0 else (1, -1))
+            found[start], found[end] = starts, np.minimum(starts + step, size)
+        return found.ravel()
 
     def numbers(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64]

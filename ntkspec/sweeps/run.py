@@ -244,7 +244,7 @@ def _checked(
 ) -> dict[int, list[Check]]:
     """Check the drawn entries that are not checked yet; raise if a check fails."""
     entries: list[CheckKey] = []
-    for _, found in pool.run(draw_entries, draws(plan)):
+    for _, found in pool.run(draw_entries, list(draws(plan))):
         entries += found
     choice = choose_checks(plan, entries, folder, seconds, pool.threads)
     tally.expect_checks(choice.seconds)

@@ -30,6 +30,18 @@ class BlockData:
     log_eigenvalue: NDArray[np.float64]
     relative_error: NDArray[np.float64]
 
+    @classmethod
+    def computed(cls, plan: Plan, key: BlockKey) -> BlockData:
+        """Compute the block of a plan."""
+        from ntkspec.spectra.block import block_numbers
+
+        recipe = plan.recipe
+        return cls(*block_numbers(
+            *recipe.networks[key.network],
+            recipe.dims[slice(*key.rows)],
+            recipe.degrees[slice(*key.columns)],
+        ))  # fmt: skip
+
     @property
     def checksum(self) -> str:
         """Checksum of the eigenvalues and their logarithms."""

@@ -159,16 +159,16 @@ def write_placed(plan: Plan, key: BlockKey, folder: Path, data: BlockData) -> St
             with suppress(TableError):
                 return check_placed(plan, key, folder)
         os.ftruncate(journal, 0)
-        corner = key.rows[0], key.columns[0]
-        arrays = (data.eigenvalue, data.log_eigenvalue)
+        corner, checksum, error = (key.rows[0], key.columns[0]), data.checksum, data.relative_error
         with _opened(folder / TARGET) as handle:
             digests = tuple(
-                place.write(handle, corner, array)
-                for place, array in zip(_places(plan, key, folder), arrays, strict=True)
+                place.write(handle, corner, getattr(data, name))
+                for place, name in zip(_places(plan, key, folder), NUMBERS, strict=True)
             )
+            del data  # the next block, which begins now, takes its memory
             waiting_for_disk.get()()
             os.fsync(handle)
-        stored = Stored(data.relative_error, data.checksum, digests=digests)
+        stored = Stored(error, checksum, digests=digests)
         write_all(journal, _text(plan, key, stored).encode(), 0)
     return stored
 

@@ -1,7 +1,7 @@
 """Tasks on a dask cluster: a bounded number at a time, repeated if they fail.
 
-A task of the cluster runs as many tasks of the plan as fit into a second, because dask needs some
-milliseconds for each of its own.
+A task of the cluster runs as many tasks of the plan as fit into some seconds, because dask needs
+some milliseconds for each of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
@@ -30,7 +30,7 @@ from ntkspec.sweeps.recipe import parse_recipe
 __all__ = ["Pool"]
 
 IN_FLIGHT = 2  # tasks given to the scheduler for each worker
-SECONDS = 1.0  # after which a task begins no further key
+SECONDS = 3.0  # after which a task begins no further key
 MOST_KEYS = 256  # of a task
 AT_ONCE = 3  # keys of a task at work: one is computed, the others wait for the disk
 ATTEMPTS = 4  # of a task that fails for a temporary reason: memory, a network file system
@@ -74,7 +74,7 @@ class Pool:
     def run(
         self,
         function: Callable[[Plan, Key, Path], Result],
-        keys: Iterable[Key],
+        keys: Sequence[Key],
         *,
         deadline: float = math.inf,
     ) -> Iterator[tuple[Key, Result]]:
@@ -83,7 +83,7 @@ class Pool:
         What is not finished at the deadline, by the monotonic clock, is given up; a task has one
         key then, so that nothing waits for another.
         """
-        waiting, returned = iter(keys), deque[Key]()
+        waiting, returned, left = iter(keys), deque[Key](), len(keys)
         flying: dict[str, tuple[Any, list[Key], int]] = {}
         run, size = secrets.token_hex(4), 1
         most = MOST_KEYS if deadline == math.inf else 1
@@ -97,12 +97,15 @@ class Pool:
             future.add_done_callback(self._finished.put)
 
         def taken() -> list[Key]:
-            some = [returned.popleft() for _ in range(min(size, len(returned)))]
-            return some + list(islice(waiting, size - len(some)))
+            # At the end all workers get a share of the keys that are left.
+            count = min(size, max(1, left // (IN_FLIGHT * self._threads - 1)))
+            some = [returned.popleft() for _ in range(min(count, len(returned)))]
+            return some + list(islice(waiting, count - len(some)))
 
         try:
             while True:
                 while len(flying) < IN_FLIGHT * self._threads and (some := taken()):
+                    left -= len(some)
                     submit(some, 1)
                 if not flying or time.monotonic() > deadline:
                     return
@@ -117,6 +120,7 @@ class Pool:
                 if future.status == "finished":
                     results = self._result(future)
                     returned += some[len(results) :]
+                    left += len(some) - len(results)
                     size = min(2 * len(results), most)
                     yield from zip(some, results, strict=False)
                 else:
@@ -212,7 +216,7 @@ def _on_worker(
     keys: Sequence[Any],
     folder: Path,
 ) -> list[Any]:
-    """Run the first of some keys, and more for a second; return the results in order.
+    """Run the first of some keys, and more for some seconds; return the results in order.
 
     The recipe travels as text, a few hundred bytes.  An error is that of the first key: results
     end before any other that fails.

@@ -500,20 +500,7 @@ class Table:
 
 
 def open_stored(path: str | os.PathLike[str]) -> Table:
-    """Open a table in an HDF5 file; `ntkspec.open_table` opens recipes too.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    Table
-
-    Raises
-    ------
-    TableError
-        When the file is missing, damaged, or not a table of format version 2.
+    """Open a table in an HDF5 file; see `ntkspec.open_table`, which opens recipes too.
 
     Examples
     --------

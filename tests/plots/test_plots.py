@@ -43,10 +43,10 @@ def test_all_text_lies_inside_the_picture(table):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from ntkspec.opening import open_table
-    from ntkspec.plots.figure3 import _curves, _draw
+    from ntkspec.plots.figure3 import _draw, _panels
 
     with open_table(table) as source:
-        figure = _draw({dim: _curves(source, source.names(), dim) for dim in (3, 10)})
+        figure = _draw(_panels(source, source.names(), [3, 10]))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     frame = figure.bbox

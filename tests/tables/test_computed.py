@@ -57,6 +57,13 @@ def both(recipe):
         yield one, two
 
 
+def test_blocks_are_those_of_the_stored_table(both):
+    for name in both[0].names():
+        one, two = (table.blocks(name) for table in both)
+        for key in ("row", "row_end", "column", "column_end"):
+            np.testing.assert_array_equal(one[key], two[key])
+
+
 def test_every_number_is_the_stored_one(both):
     one, two = both
     assert one.names() == two.names()
@@ -211,6 +218,53 @@ def test_a_large_table_opens_at_once_and_refuses_what_does_not_fit(tmp_path):
     table.close()
     with pytest.raises(NtkspecError, match="closed"):
         table.select(name)
+
+
+#: 2 10^12 eigenvalues.
+LARGEST = """
+dims = "2:1000001"
+degrees = "0:1000001"
+block_eigenvalues = 16384
+networks = [{activation = ["relu", "abs"]}]
+"""
+
+
+def test_a_million_millions_open_in_milliseconds(tmp_path):
+    path = tmp_path / "largest.toml"
+    path.write_text(LARGEST)
+    open_table(path).close()
+    start = time.process_time()
+    table = open_table(path)
+    assert time.process_time() - start < 0.05
+    assert sum(table.size(name) for name in table.names()) > 10**12
+    with pytest.raises(NtkspecError, match="blocks, too many to list"):
+        table.blocks("relu")
+    far = table.select("relu", range(900_000, 900_128), range(10**6 - 128, 10**6))
+    row = table.select("relu", 10, range(2, 10**6, 99_998))
+    column = table.select("relu", range(2, 10**6 + 1, 99_999), 7)
+    for part, (i, j) in ((far, (5, 6)), (row, (0, -1)), (column, (-1, 0)), (column, (3, 0))):
+        dim, degree = int(part.dims[i]), int(part.degrees[j])
+        [log] = ntkspec.spectrum("relu", dim, [degree]).log_eigenvalues
+        assert part.log_eigenvalues[i, j] == pytest.approx(log, rel=1e-14, abs=1e-12)
+
+
+def test_small_parts_of_it_are_exported_and_explored(tmp_path):
+    path = tmp_path / "largest.toml"
+    path.write_text(LARGEST)
+    part = ("--network", "relu", "--dim", "3", "--degrees", "0:5")
+    found = invoke("export", path, "-o", "-", *part)
+    assert found.exit_code == 0 and found.output.count("\nrelu,3,") == 5
+    found = invoke("explore", path, "-o", tmp_path / "e.html", *part)
+    assert found.exit_code == 0, found.output
+    netcdf = ("export", path, "-o", tmp_path / "t.nc", "--format", "netcdf")
+    for command in (netcdf, ("explore", path, "-o", "e.html")):
+        found = invoke(*command)
+        assert found.exit_code in (2, 3) and "Traceback" not in found.output
+    with open_table(path) as table:
+        lazy = table.to_xarray("relu", dim=[3, 10], degrees="0:1000001:5000")
+        assert float(lazy.eigenvalue[0, 0]) == table.select("relu", 3, 0).eigenvalues[0, 0]
+        with pytest.raises(NtkspecError, match=r"GB of memory; select fewer"):
+            fit(table)
 
 
 def test_recipes_that_are_wrong_say_where(tmp_path):
