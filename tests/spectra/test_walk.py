@@ -173,11 +173,11 @@ def test_large_blocks_are_walked_in_parts(shape):
 
 def test_walks_leave_room_for_the_bound_of_their_first_rows():
     network = Network("tanh", depth=4, bias_variance=3.0)
-    dims, degrees = np.arange(1000, 6000), np.arange(6)
+    dims, degrees = np.arange(1000, 6450), np.arange(6)
     block = table_block(network, dims, degrees)
-    assert spectrum(network, 1000, degrees).relative_error.max() > 4e-13
+    assert spectrum(network, 1000, degrees).relative_error.max() > 1e-13
     assert block.relative_error.max() <= 1e-12
-    for i in (0, 2500, 4990):
+    for i in (0, 2700, 5440):
         single = spectrum(network, int(dims[i]), degrees)
         np.testing.assert_allclose(block.eigenvalues[i], single.eigenvalues, rtol=2e-12, atol=0)
 
