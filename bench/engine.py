@@ -1,6 +1,7 @@
 """One spectrum of each activation, depth, bias and dimension: route, time and error.
 
-Degrees 0 to 256, all layers trained (the NNGP kernel of step).  Each cell is a process of its own.
+Degrees 0 to 256, all layers trained (the NNGP kernel of step).  Each cell is a process of its own,
+after one for its activation that compiles.
 Cold is the first spectrum there: it loads modules and code that was compiled before.  Warm is the
 mean of the next ones, of networks whose weight variances differ a little, so that nothing of their
 numbers is known.  Both are processor time.
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -66,17 +68,20 @@ def run(
     rows: list[dict[str, Any]] = []
     cells: list[Cell] = []
     for name in activations:
-        for depth in depths:
-            for bias in BIASES:
-                network = Network(name, depth=depth, bias_variance=bias, trained="all")
-                row = [_cell(network, dim, degrees, limit, stored) for dim in dims]
-                cells += row
-                rows.append(
-                    {
-                        "activation": name, "depth": depth, "bias": bias,
-                        **{f"d = {cell.dim}": str(cell) for cell in row},
-                    }
-                )  # fmt: skip
+        networks = [
+            Network(name, depth=depth, bias_variance=bias, trained="all")
+            for depth in depths for bias in BIASES
+        ]  # fmt: skip
+        _apart(_compile, networks, dims, limit)
+        for network in networks:
+            row = [_cell(network, dim, degrees, limit, stored) for dim in dims]
+            cells += row
+            rows.append(
+                {
+                    "activation": name, "depth": network.depth, "bias": network.bias_variance,
+                    **{f"d = {cell.dim}": str(cell) for cell in row},
+                }
+            )  # fmt: skip
     goals = _goals(cells, limit)
     write("engine", rows, goals)
     return goals
@@ -107,7 +112,7 @@ def _goals(cells: Sequence[Cell], limit: float) -> list[dict[str, Any]]:
 def _cell(
     network: Network, dim: int, degrees: int, limit: float, stored: Sequence[Reference]
 ) -> Cell:
-    """Measure a cell in processes of its own: one that compiles, and one that is measured."""
+    """Measure a cell in a process of its own."""
     low = max([edge for edge in DIMS.values() if edge < dim], default=1)
     mine = [
         case for case in stored
@@ -115,29 +120,28 @@ def _cell(
         and bool(case.network.bias_variance) == bool(network.bias_variance)
         and low < case.dim <= DIMS.get(dim, dim)
     ]  # fmt: skip
-    _in_process(network, dim, min(degrees, 12), limit, [])
-    return _in_process(network, dim, degrees, limit, mine)
+    found = _apart(_measure, network, dim, degrees, limit, mine)
+    return found or Cell(dim, f"more than {limit:g} s")
 
 
-def _in_process(
-    network: Network, dim: int, degrees: int, limit: float, cases: Sequence[Reference]
-) -> Cell:
+def _apart(work: Callable[..., None], *arguments: Any) -> Any:
+    """Return the last of what a process sends in time, if anything."""
     context = get_context("fork")
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(there, network, dim, degrees, limit, cases))
+    process = context.Process(target=work, args=(there, *arguments))
     process.start()
     there.close()
-    cell = Cell(dim, f"more than {limit:g} s")
+    found = None
     start = time.monotonic()
     try:
         # Cold and warm spectrum and errors come one after the other, as far as the time suffices.
         while here.poll(max(0.0, PATIENCE - (time.monotonic() - start))):
-            cell = here.recv()
+            found = here.recv()
     except EOFError:
         pass
     process.kill()
     process.join()
-    return cell
+    return found
 
 
 class _TooLong(Exception):
@@ -148,21 +152,36 @@ def _stop(*_: Any) -> None:
     raise _TooLong
 
 
+def _seconds(network: Network, dim: int, degrees: int, limit: float) -> tuple[float, str]:
+    """Processor time of a spectrum, and its route."""
+    kernel: Any = "nngp" if network.activation == "step" else "ntk"
+    signal.signal(signal.SIGVTALRM, _stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
+    try:
+        start = time.process_time()
+        found = spectrum(network, dim, range(degrees), kernel=kernel)
+        return time.process_time() - start, found.route.partition(":")[0]
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _compile(
+    pipe: Connection, networks: Sequence[Network], dims: Sequence[int], limit: float
+) -> None:
+    """Compile what the spectra of some networks need, by a few of their degrees."""
+    for network in networks:
+        for dim in dims:
+            with suppress(_TooLong, NtkspecError):
+                _seconds(network, dim, 12, limit)
+    pipe.close()
+
+
 def _measure(
     pipe: Connection, network: Network, dim: int, degrees: int, limit: float,
     cases: Sequence[Reference],
 ) -> None:  # fmt: skip
-    signal.signal(signal.SIGVTALRM, _stop)
-    kernel: Any = "nngp" if network.activation == "step" else "ntk"
-
-    def seconds(of: Network) -> tuple[float, str]:
-        signal.setitimer(signal.ITIMER_VIRTUAL, limit)
-        start = time.process_time()
-        found = spectrum(of, dim, range(degrees), kernel=kernel)
-        return time.process_time() - start, found.route.partition(":")[0]
-
     try:
-        cold, route = seconds(network)
+        cold, route = _seconds(network, dim, degrees, limit)
         pipe.send(Cell(dim, route, cold))
         spent: list[float] = []
         while len(spent) < MOST_REPEATS and sum(spent) < ENOUGH:
@@ -170,7 +189,7 @@ def _measure(
                 network.activation, depth=network.depth, bias_variance=network.bias_variance,
                 trained=network.trained, weight_variance=1.0 + (len(spent) + 1) / 128,
             )  # fmt: skip
-            spent.append(seconds(other)[0])
+            spent.append(_seconds(other, dim, degrees, limit)[0])
         warm = sum(spent) / len(spent)
         pipe.send(Cell(dim, route, cold, warm))
         if cases:

@@ -3,12 +3,15 @@
 A second reference beside `ntkspec.reference.balls`, fast for smooth networks and in large
 dimensions.  It shares the definition alone with the engine:
 
-* the coefficients E[sigma(sqrt(q) Z) he_n(Z)] of every layer come from that definition, by a
-  quadrature over Z in fixed point with the recurrence of the orthonormal he_n; those of sigma'
-  from sigma' itself; and q_l(1) by the same quadrature of sigma^2;
-* by Mehler's formula the duals at complex correlations are sums of rho^n with the squares of these
-  coefficients; the layers are composed at points t on a circle of radius r < 1 (no power series is
-  composed), and a discrete Fourier transform gives a_n in K(t) = sum a_n t^n;
+* the duals of smooth activations at complex correlations rho are, by Mehler's formula, sums of
+  rho^n with the squares of E[sigma(sqrt(q) Z) he_n(Z)], which come from a quadrature over Z in
+  fixed point with the recurrence of the orthonormal he_n; those of sigma' from sigma' itself; and
+  q_l(1) from the same quadrature of sigma^2;
+* the duals of activations with a kink at 0 are integrals over the sectors in which the signs of
+  both arguments are constant, by Gauss-Legendre over the angle, whose limits arccos(rho) may be
+  complex;
+* the layers are composed at points t on a circle of radius r < 1 (no power series is composed),
+  and a discrete Fourier transform gives a_n in K(t) = sum a_n t^n;
 * by Rodrigues' formula and n partial integrations the eigenvalue of t^n is
   n!/(n-k)! Gamma(d/2) / (2^k Gamma(k+d/2)) times the mean of s^(n-k) over the coordinate s of a
   random unit vector in dimension d + 2k.
@@ -26,7 +29,7 @@ from dataclasses import dataclass
 import mpmath
 import numpy as np
 import scipy.special
-from flint import acb, acb_mat, arb, arb_mat, ctx, fmpq, fmpz
+from flint import acb, acb_mat, acb_poly, arb, arb_mat, ctx, fmpq, fmpz
 
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls import Case
@@ -37,7 +40,7 @@ from ntkspec.reference.description import Description, describe
 
 #: Nats by which aliases are smaller than the coefficient, and the circle's points per term.
 ALIAS, POINTS = 56.0, 1.5
-MOST_RUNS = 9
+MOST_RUNS = 12
 MOST_TERMS, MOST_HERMITE = 12_000, 16_000
 POINTS_AT_ONCE = 256
 
@@ -60,7 +63,7 @@ def cauchy_spectra(
         with working_precision(bits):
             run = _Run(net, cases, degrees, terms, nats)
         if run.cut_off:
-            terms, before = min(int(1.5 * terms), MOST_TERMS), None
+            terms, before = min(2 * terms, MOST_TERMS), None
             if run.terms >= MOST_TERMS:
                 raise NotReached(f"{MOST_TERMS} terms are too few")
             continue
@@ -187,8 +190,8 @@ def _kernels(net, depth, circle, radius: float, nats: float, wanted):
     modulus = radius * float(s_w / one) + float(s_b / one)
     kernels = {}
     for layer in range(1, depth + 1):
-        hermite = _Hermite(net, one, nats, modulus, "ntk" in wanted)
-        f, d = _sums(hermite.squares, [(x / one).mid() for x in q])
+        duals = _duals(net, one, nats, modulus, "ntk" in wanted)
+        f, d = duals.at([(x / one).mid() for x in q])
         kernels["nngp", layer, "hidden"] = f
         if "ntk" in wanted:
             hidden = [x * y for x, y in zip(tangent, d)]
@@ -198,9 +201,16 @@ def _kernels(net, depth, circle, radius: float, nats: float, wanted):
             q = [s_w * x + s_b for x in f]
             if "ntk" in wanted:
                 tangent = [x + s_w * y for x, y in zip(q, hidden)]
-            one = s_w * hermite.square + s_b
+            one = s_w * duals.square + s_b
             modulus = float(q[0].real / one)  # largest on the positive axis
     return kernels
+
+
+def _duals(net, variance: arb, nats: float, modulus: float, slopes: bool):
+    if net.smooth:
+        return _Hermite(net, variance, nats, modulus, slopes)
+    kind = _EluSectors if net.activation == "elu" else _PowerSectors
+    return kind(net, variance, nats)
 
 
 def _sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[list[acb]]:
@@ -225,12 +235,6 @@ def _sums(rows: Sequence[Sequence[arb]], points: Sequence[acb]) -> list[list[acb
     return result
 
 
-def _allowed(count: int) -> int:
-    if count > MOST_HERMITE:
-        raise NotReached(f"{count} Hermite coefficients are too many")
-    return count
-
-
 @dataclass(frozen=True)
 class _Rule:
     """Nodes z >= 0, and weights of a mean over both signs of the part of a function."""
@@ -247,7 +251,7 @@ class _Hermite:
         rule = _rule(net, float(variance), nats, count)
         bits = ctx.prec
         scale = variance.sqrt()
-        parts = [_parts(net, scale * z) for z in rule.nodes]
+        parts = [PARTS[net.activation].parts(scale * z) for z in rule.nodes]
         # psi_0 = (2 pi)^(-1/4) exp(-z^2/4)
         first = [(-z * z / 4).exp() / (2 * arb.pi()).root(4) for z in rule.nodes]
         kinds = range(4 if slopes else 2)
@@ -284,12 +288,14 @@ class _Hermite:
             psi, lower = ((ahead >> bits) * inverse) >> bits, psi
         self.squares = rows if slopes else [rows[0], [arb(0)]]
 
+    def at(self, points: Sequence[acb]) -> list[list[acb]]:
+        """Duals of sigma and sigma' at the correlations."""
+        return _sums(self.squares, points)
+
     @staticmethod
     def _count(net, variance: float, nats: float, modulus: float) -> int:
         """Number of terms for which the rest is negligible at this modulus of rho."""
         fall = -math.log(min(modulus, 1.0)) + 1e-300
-        if not net.smooth:
-            return _allowed(int(nats / fall) + 40)
         sigma = PARTS[net.activation]
 
         def missing(n: int) -> float:
@@ -305,20 +311,15 @@ class _Hermite:
         n = 40
         while missing(n) > 0:
             n += 1 + n // 50
-        return _allowed(n)
+        if n > MOST_HERMITE:
+            raise NotReached(f"{n} Hermite coefficients are too many")
+        return n
 
 
 def _rule(net, variance: float, nats: float, count: int) -> _Rule:
-    """The trapezoid rule for smooth sigma, Gauss-Legendre on the half line for one with a kink."""
+    """The trapezoid rule."""
     root = math.sqrt(variance)
     reach = 2.0 * math.sqrt(nats + 12.0)
-    if net.activation == "elu" or not net.smooth:
-        reach += 0.4 * net.order
-        n = entire_rule_size((math.sqrt(count) + 0.5 * root + 0.2 * reach) * reach / 2, nats)
-        n = 2 * math.ceil((1.1 * n + 0.1 * nats) / 2)
-        half = arb(reach) / 2
-        pairs = [(half * (1 + x), 2 * half * w) for x, w in gauss_legendre(n, ctx.prec)]
-        return _Rule([z for z, _ in pairs], [w for _, w in pairs])
     sigma = PARTS[net.activation]
     bend = 0.5 + sigma.growth * variance
     highest = min(0.97 * sigma.pole / root, math.sqrt(nats / bend))
@@ -328,17 +329,99 @@ def _rule(net, variance: float, nats: float, count: int) -> _Rule:
     return _Rule(nodes, [step, *[2 * step] * (len(nodes) - 1)])
 
 
-def _parts(net, x: arb):
-    """Even and odd part of sigma at x >= 0, then of sigma'."""
-    if net.smooth:
-        return PARTS[net.activation].parts(x)
-    if net.activation == "elu":
-        e = (-x).exp()
-        return (x + e - 1) / 2, (x - e + 1) / 2, (1 + e) / 2, (1 - e) / 2
-    p, left = net.order, arb(net.left)
-    value, slope = x**p, p * x ** max(p - 1, 0)
-    even, odd = (1 + left) / 2, (1 - left) / 2
-    return value * even, value * odd, slope * odd, slope * even
+class _Sectors:
+    """Duals of an activation with a kink at 0, by polar coordinates r and a of (u, v) / sqrt(q).
+
+    With u = r cos(b + theta/2), v = r cos(b - theta/2), both are positive on the sector
+    |b| < (pi - theta)/2, and both negative on its opposite; the signs differ on two sectors
+    |b| < theta/2, where the same holds with pi - theta for theta and -v for v.  On a sector the
+    mean over r is an entire function of b and theta, so the duals at complex theta = arccos(rho)
+    are integrals over the segment between complex limits.
+    """
+
+    def __init__(self, nats: float, bandwidth: float) -> None:
+        # |arccos(rho)| < pi + 1, and so many nats may be lost on complex segments.
+        n = 2 * math.ceil((entire_rule_size(4.5 * bandwidth, nats + 2 * bandwidth) + 4) / 2)
+        self.half_rule = [(x, w) for x, w in gauss_legendre(n, ctx.prec) if x > 0]
+
+    def sector(self, theta: acb):
+        """Pairs (cos(b + theta/2), cos(b - theta/2), weight), b > 0."""
+        width = (acb.pi() - theta) / 2
+        for x, w in self.half_rule:
+            yield (width * x + theta / 2).cos(), (width * x - theta / 2).cos(), width * w
+
+    def at(self, points: Sequence[acb]) -> list[list[acb]]:
+        """Duals of sigma and sigma' at the correlations."""
+        pairs = [self.at_angle(rho.acos()) for rho in points]
+        return [[f.mid() for f, _ in pairs], [d.mid() for _, d in pairs]]
+
+    def at_angle(self, theta: acb) -> tuple[acb, acb]:
+        raise NotImplementedError
+
+
+class _PowerSectors(_Sectors):
+    """sigma = x^p for x > 0 and left |x|^p for x < 0; E[r^(2p)] = 2^p p!."""
+
+    def __init__(self, net, variance: arb, nats: float) -> None:
+        super().__init__(nats, 2.0 * net.order + 1.0)
+        p = self.power = net.order
+        self.left = arb(net.left)
+        self.factors = [(2 * variance) ** e * arb(e).fac() / (2 * arb.pi()) for e in (p, p - 1)]
+        self.square = self.factors[0] * (1 + self.left**2) * self._moments(acb(0))[0].real
+
+    def at_angle(self, theta: acb) -> tuple[acb, acb]:
+        same, opposite = self._moments(theta), self._moments(acb.pi() - theta)
+        p, left = self.power, self.left
+        f = self.factors[0] * ((1 + left**2) * same[0] + 2 * left * opposite[0])
+        d = self.factors[1] * p**2 * ((1 + left**2) * same[1] - 2 * left * opposite[1])
+        return f, d
+
+    def _moments(self, theta: acb) -> tuple[acb, acb]:
+        """Integrals of (cos cos)^p and (cos cos)^(p - 1) over a sector; the latter 0 for p = 0."""
+        of_f = of_d = acb(0)
+        for x, y, w in self.sector(theta):
+            lower = 2 * w * (x * y) ** max(self.power - 1, 0)
+            of_f += lower * x * y if self.power else lower
+            of_d += lower if self.power else 0
+        return of_f, of_d
+
+
+class _EluSectors(_Sectors):
+    """sigma = x for x > 0, e^x - 1 for x < 0; the means over r are power series."""
+
+    def __init__(self, net, variance: arb, nats: float) -> None:
+        self.scale, self.variance = variance.sqrt(), variance
+        root = float(self.scale)
+        super().__init__(nats + 4 * float(variance), 1.0 + root)
+        # E[r^e exp(-z r)] = sum_j (-z)^j/j! E[r^(j+e)], |z| <= 3 sqrt(q), E[r^j] = 2^(j/2) (j/2)!
+        self.means = []
+        for e in (0, 1):
+            terms: list[arb] = []
+            j, size = 0, 1.0
+            while size > -nats - 20 - 5 * float(variance) or j < 40:
+                moment = arb(2) ** fmpq(j + e, 2) * (1 + arb(fmpq(j + e, 2))).gamma()
+                terms.append(moment * (-self.scale) ** j / arb(j).fac())
+                size = float(abs(terms[-1]).log()) + j * math.log(3.0)
+                j += 1
+            self.means.append(acb_poly(terms))
+        self.square = self.at_angle(acb(0))[0].real
+
+    def at_angle(self, theta: acb) -> tuple[acb, acb]:
+        mean, mean_r = self.means
+        f = d = acb(0)
+        for x, y, w in self.sector(theta):
+            # uv for both signs +, (e^u - 1)(e^v - 1) for both -
+            both = mean(x + y)
+            f += 2 * w * (2 * self.variance * x * y + both - mean(x) - mean(y) + 1)
+            d += 2 * w * (1 + both)
+        for x, y, w in self.sector(acb.pi() - theta):
+            # twice u (e^v - 1), and b < 0 changes x and y
+            f += 2 * w * self.scale * (
+                x * (mean_r(y) - mean_r(0)) + y * (mean_r(x) - mean_r(0))
+            )  # fmt: skip
+            d += 2 * w * (mean(x) + mean(y))
+        turn = 2 * arb.pi()
+        return f / turn, d / turn
 
 
 def _one_fixed(x: arb, bits: int) -> fmpz:

@@ -407,8 +407,9 @@ def _with_rest(
         raise _HopelessError
     if 2 * kept > count:
         # |b_n| / a_n falls somewhat more slowly than a power of n does.
-        falls = math.log(worst[count // 2] / worst[-1])
-        more = math.log(worst[-1] / NEGLIGIBLE) / falls if falls > 0.0 else 1.0
+        least = worst[-2]  # the last coefficient may be 0 by parity
+        falls = math.log(worst[count // 2] / least)
+        more = math.log(least / NEGLIGIBLE) / falls if falls > 0.0 else 1.0
         needed = int(count * 2.0 ** min(1.0 + 1.5 * max(more, 0.0), 3.0))
         return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf, needed)
     error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + rounding

@@ -21,8 +21,11 @@ Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 #: Eigenvalues and logarithms (D, K) to be written.
 Out = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-#: Degrees of one walk, and factors 1 + delta on a path, so that its bound stays below 1e-12.
-MOST_COLUMNS, MOST_STEPS = 8192, 8192
+#: Largest bound of a walk, if that of its first rows allows; then at least so many factors
+#: 1 + delta are allowed on a path.
+MOST_ERROR, LEAST_STEPS = 1e-12, 512
+#: Most degrees of one walk, and most factors on a path.
+MOST_STEPS = 8192
 #: Rounding of a double, and the most that terms of second order multiply a bound by.
 UNIT, SECOND_ORDER = 2.0**-53, 1.0 + 2.0**-20
 
@@ -107,8 +110,10 @@ def _by_walk(
     error = np.full(dims.size, source.relative_error)
     alone = {*(source.isolated(0) or ()), *(source.isolated(1) or ())}
     if degrees.size > 2:
-        for columns in _parts(degrees.size, MOST_COLUMNS):
-            np.maximum(error, _walk(source, dims, degrees[columns], out, columns), out=error)
+        left = int((MOST_ERROR - source.relative_error) / (UNIT * SECOND_ORDER))
+        most = min(max(left, LEAST_STEPS), MOST_STEPS)
+        for columns in _parts(degrees.size, most):
+            np.maximum(error, _walk(source, dims, degrees[columns], out, columns, most), out=error)
     else:
         out[0][:], out[1][:] = 0.0, -np.inf
         alone.update(int(k) for k in degrees if source.isolated(int(k) % 2) is None)
@@ -138,9 +143,10 @@ def _column(
 
 
 def _walk(
-    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out, columns: slice
-) -> NDArray[np.float64]:
-    """Fill some columns of the arrays; return the bounds.
+    source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out, columns: slice,
+    most: int,
+) -> NDArray[np.float64]:  # fmt: skip
+    """Fill some columns of the arrays, by paths of at most so many factors; return the bounds.
 
     Without the isolated degrees, for which zeros are written.
     """
@@ -159,7 +165,7 @@ def _walk(
     value = np.empty((len(first), kernels.BAND + 2, int(count[0]) | 1))
     scale = np.zeros((len(first), count[0]), np.int64)
     steps = np.zeros(dims.size)
-    for rows in _parts(dims.size, 2 * ((MOST_STEPS - int(count[0])) // 3)):
+    for rows in _parts(dims.size, 2 * ((most - int(count[0])) // 3)):
         some, below = dims[rows], slice(rows.start, rows.stop - 2)
         for mine, filled, scales in zip(chains, value, scale, strict=True):
             low, high = (source.row(int(dim), mine) for dim in some[-2:])

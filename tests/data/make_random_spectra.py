@@ -2,15 +2,14 @@
 
 The cases are drawn in families that share the activation and its variances, because then they
 share most of the work: depths 1 to 4, the three kernels, dimensions of 2 to 10 and log-uniform to
-10^6, degrees to 500.  The first six families have 34 cases each, the others 60, and every twelfth
-has six cases of degrees 501 to 4096.  The values come from `ntkspec.reference.balls`, and those of
-entire activations, of smooth ones beyond dimension 32 and of kinked ones where few terms count
-from `tests/cauchy.py`.  In every seventh family, values that both can compute are computed by
-both, and must agree to 19 digits.
+10^6, degrees to 500.  The first six families have 34 cases each, the others 60.  The last ten have
+six cases of degrees 501 to 4096.  The values come from `ntkspec.reference.balls`, and those of
+entire activations and of most dimensions beyond 32 from `tests/cauchy.py`.  In every seventh
+family, values that both can compute are computed by both, and must agree to 19 digits.
 
-Run `python tests/data/make_random_spectra.py [FAMILIES]`: families already in the file are kept.
-A group of cases that takes more than LIMIT seconds of processor time is written with an empty
-value: not done.
+Run `python tests/data/make_random_spectra.py`: families already in the file are kept.  A group of
+cases that takes more than LIMIT seconds of processor time is written with an empty value: not
+done.
 """
 
 from __future__ import annotations
@@ -40,15 +39,20 @@ FIELDS = (
     "trained", "kernel", "dim", "degree", "value", "method",
 )  # fmt: skip
 SEED = 15
+#: Activations of which degrees to 4096 are feasible, in the families after the others.
+FAR = (
+    "relu", "gelu", "leaky_relu", "tanh", "step", "silu", "abs", "erf", "relu_power", "gaussian",
+)  # fmt: skip
 FAMILIES = 42
-#: Seconds of processor time for one group of a family.
-LIMIT = 25
+#: Seconds of processor time for one group of a family, and for its comparison.
+LIMIT, COMPARISON = 150, 5
 DIGITS = 20
+#: Up to this dimension values are compared: the effort of balls grows with it.
+MOST_COMPARED = 400
 #: Terms, or degrees plus dimensions, where a new group begins.
-STEPS = (40, 150, 400, 1000, 3000)
+STEPS = (40, 150, 400, 1000, 2000, 3000, 4000, 6000)
 ENTIRE = ("erf", "gelu", "sin", "cos", "gaussian")
 POLES = ("tanh", "sigmoid", "silu", "softplus")
-KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
 #: One of each kind in turn, so that the first families cover all kinds.
 TURNS = (
     "relu", "tanh", "gelu", "elu", "silu", "sin", "leaky_relu", "sigmoid", "erf", "abs", "softplus",
@@ -63,7 +67,8 @@ class TooLong(Exception):
 def drawn(family: int):
     """Return the network and cases with their degrees: [(Case, degree)]."""
     rng = random.Random(f"{SEED}/{family}")
-    name = TURNS[family % len(TURNS)]
+    far = family >= FAMILIES
+    name = FAR[family - FAMILIES] if far else TURNS[family % len(TURNS)]
     power = rng.choice((2, 2, 3)) if name == "relu_power" else None
     network = SimpleNamespace(
         activation=name,
@@ -72,7 +77,6 @@ def drawn(family: int):
         weight_variance=float(f"{math.exp(rng.uniform(math.log(0.1), math.log(9))):.4g}"),
         bias_variance=rng.choice((0.0, float(f"{10 ** rng.uniform(-6, 1):.4g}"))),
     )
-    far = family % 12 == 11 and name not in ("elu",)
     top = 4096 if far else math.exp(rng.uniform(math.log(8), math.log(501)))
     cases = set()
     while len(cases) < (6 if far else 34 if family < 6 else 60):
@@ -96,7 +100,7 @@ def groups(network, cases):
     for case, degree in cases:
         terms = terms_needed(network, case.dim, degree)
         name = network.activation
-        cauchy = name in ENTIRE or (case.dim > 32 if name in POLES else terms < 700)
+        cauchy = name in ENTIRE or (terms < 700 if name == "elu" else case.dim > 32)
         work = bisect(STEPS, terms if cauchy else degree + case.dim)
         parts.setdefault(("cauchy" if cauchy else "balls", work), []).append((case, degree))
     for (method, _), group in sorted(parts.items()):
@@ -120,14 +124,14 @@ def values(network, cases, method):
     return {(case, degree): rows[case][degrees[case.dim].index(degree)] for case, degree in cases}
 
 
-def limited(network, cases, method):
+def limited(network, cases, method, limit=LIMIT):
     """Values, or None for all where the time is over or the route gives up."""
 
     def stop(*_):
         raise TooLong
 
     signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
+    signal.setitimer(signal.ITIMER_VIRTUAL, limit)
     try:
         return values(network, cases, method)
     except (TooLong, NotReached, NtkspecError, MemoryError):
@@ -136,68 +140,59 @@ def limited(network, cases, method):
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def compared(network, cases, method, found, family):
-    """Compare a family's values with the other route's, where that one finishes."""
+def compared(network, method, found, family):
+    """Compare a family's values with the other route's; return those it finishes in time."""
     other = "cauchy" if method == "balls" else "balls"
-    again = limited(network, cases, other)
-    if again is None:
-        return method
-    for key, value in found.items():
-        if abs(again[key] - value) > abs(value) * mpmath.mpf(10) ** -19:
+    cases = [case for case in found if case[0].dim <= MOST_COMPARED]
+    again = (limited(network, cases, other, COMPARISON) if cases else None) or {}
+    for key, value in again.items():
+        if abs(value - found[key]) > abs(value) * mpmath.mpf(10) ** -19:
             raise SystemExit(f"family {family}: the two routes differ at {key}")
-    return "balls and cauchy"
+    return set(again)
 
 
-def main(families: int) -> None:
+def text(value) -> str:
+    with mpmath.workdps(DIGITS + 10):
+        return mpmath.nstr(value, DIGITS, min_fixed=0, max_fixed=0) if value else "0"
+
+
+def rows(family: int):
+    """The rows of a family."""
+    network, cases = drawn(family)
+    for group, method in groups(network, cases):
+        start = time.process_time()
+        found = limited(network, group, method) or {}
+        seconds, last = time.process_time() - start, max(k for _, k in group)
+        state = "done" if found else "not done"
+        print(family, network.activation, method, len(group), last, f"{seconds:.1f} s", state)
+        sys.stdout.flush()
+        both = set()
+        if family % 7 == 2 and (method == "cauchy" or network.activation in POLES):
+            both = compared(network, method, found, family)
+        for case, degree in group:
+            key = case, degree
+            yield (
+                family, network.activation, network.slope, network.power,
+                network.weight_variance, network.bias_variance, case.depth, case.trained,
+                case.kernel, case.dim, degree, text(found[key]) if found else "",
+                "balls and cauchy" if key in both else method if found else "not done",
+            )  # fmt: skip
+
+
+def main() -> None:
     """Append what is missing to the file."""
     done = set()
     if PATH.exists():
         with PATH.open() as file:
             done = {int(row["family"]) for row in csv.DictReader(file)}
-    for family in range(families):
-        if family in done:
-            continue
-        network, cases = drawn(family)
-        rows = []
-        for group, method in groups(network, cases):
-            start = time.process_time()
-            found = limited(network, group, method)
-            print(
-                family,
-                network.activation,
-                method,
-                len(group),
-                max(k for _, k in group),
-                f"{time.process_time() - start:.1f} s",
-                "done" if found else "not done",
-                flush=True,
-            )
-            if (
-                found is not None
-                and family % 7 == 2
-                and (method == "cauchy" or network.activation in POLES)
-            ):
-                method = compared(network, group, method, found, family)
-            for case, degree in group:
-                text = ""
-                if found is not None:
-                    with mpmath.workdps(DIGITS + 10):
-                        value = found[case, degree]
-                        text = (
-                            mpmath.nstr(value, DIGITS, min_fixed=0, max_fixed=0) if value else "0"
-                        )
-                rows.append((
-                    family, network.activation, network.slope, network.power,
-                    network.weight_variance, network.bias_variance, case.depth, case.trained,
-                    case.kernel, case.dim, degree, text, method if text else "not done",
-                ))  # fmt: skip
-        new = not PATH.exists()
-        with PATH.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(FIELDS)
-            writer.writerows(rows)
+    for family in range(FAMILIES + len(FAR)):
+        if family not in done:
+            of_family = list(rows(family))
+            new = not PATH.exists()
+            with PATH.open("a", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerows([FIELDS, *of_family] if new else of_family)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else FAMILIES)
+    main()

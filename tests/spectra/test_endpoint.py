@@ -22,6 +22,7 @@ NETWORKS = [
     (Network("relu", bias_variance=1e3, weight_variance=0.01, trained="all"), "ntk"),
     (Network("leaky_relu", depth=4, weight_variance=2.0), "nngp"),
     (Network("abs", depth=2), "ntk"),
+    (Network("abs", depth=3), "ntk"),
     (Network("abs", depth=3, bias_variance=0.3, trained="all"), "ntk"),
     (Network("step", depth=2), "nngp"),
     (Network("step", depth=3, bias_variance=0.1), "nngp"),

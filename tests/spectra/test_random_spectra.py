@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.references import errors, references
+from ntkspec.activations import ACTIVATIONS
 
 #: Cases of the default suite.
 SAMPLE = 150
@@ -50,7 +51,8 @@ def test_every_case(family):
 
 
 def test_the_file_covers_what_it_should():
-    assert len(CASES) >= 2 * SAMPLE
+    assert len(CASES) >= 2000
+    assert {case.network.activation for case in CASES} == set(ACTIVATIONS)
     assert {case.network.depth for case in CASES} == {1, 2, 3, 4}
     dims = {case.dim for case in CASES}
     assert set(range(2, 11)) <= dims and max(dims) > 500_000

@@ -15,7 +15,7 @@ from ntkspec.kernels import walk
 from ntkspec.networks import Network
 from ntkspec.spectra import spectrum, table_block
 from ntkspec.spectra.rows import normalized
-from ntkspec.spectra.walk import MOST_COLUMNS, MOST_STEPS
+from ntkspec.spectra.walk import MOST_STEPS
 
 
 def assert_block_is_direct(block, net, kernel):
@@ -159,7 +159,7 @@ def test_rows_that_are_too_far_apart_are_refused(low, high):
         walked(rows, normalized(np.ones(2), np.int64(-900)), np.arange(3, 7), degrees, 0)
 
 
-@pytest.mark.parametrize("shape", [(4, 2 * MOST_COLUMNS + 1), (MOST_STEPS, 3), (4, 1), (5, 2)])
+@pytest.mark.parametrize("shape", [(4, 2 * MOST_STEPS + 1), (MOST_STEPS, 3), (4, 1), (5, 2)])
 def test_large_blocks_are_walked_in_parts(shape):
     name = "relu" if shape[1] > 10 else "tanh"
     dims, degrees = 7 + np.arange(shape[0]), 3 + np.arange(shape[1])
@@ -169,6 +169,17 @@ def test_large_blocks_are_walked_in_parts(shape):
         single = spectrum(name, int(dims[i]), degrees)
         bound = block.relative_error[i] + single.relative_error[0]
         np.testing.assert_allclose(block.eigenvalues[i], single.eigenvalues, rtol=bound, atol=0)
+
+
+def test_walks_leave_room_for_the_bound_of_their_first_rows():
+    network = Network("tanh", depth=4, bias_variance=3.0)
+    dims, degrees = np.arange(1000, 6450), np.arange(6)
+    block = table_block(network, dims, degrees)
+    assert spectrum(network, 1000, degrees).relative_error.max() > 1e-13
+    assert block.relative_error.max() <= 1e-12
+    for i in (0, 2700, 5440):
+        single = spectrum(network, int(dims[i]), degrees)
+        np.testing.assert_allclose(block.eigenvalues[i], single.eigenvalues, rtol=2e-12, atol=0)
 
 
 @pytest.mark.parametrize("network", [Network("tanh"), Network("relu", depth=2)])
