@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.duals.squares import (
     MOST_VARIANCE,
+    SHARP_ERROR,
     UNIT,
     VARIANCE_BITS,
     Squares,
@@ -89,7 +90,7 @@ class Composition:
             return self._one_layer(mantissa, exponent, error)
         return self._deeper(mantissa, exponent, error)
 
-    def _first(self) -> tuple[Array, NDArray[np.int64], float]:
+    def _first(self) -> tuple[Array, NDArray[np.int64], Array]:
         """Scaled coefficients of F_1 in t, one more than `size`."""
         with working_precision(VARIANCE_BITS):
             c, p = double_double(arb(self.bias) / self.q), double_double(arb(self.weight) / self.q)
@@ -97,14 +98,14 @@ class Composition:
 
     def _shifted(
         self, c: tuple[float, float], p: tuple[float, float], count: int, floor: float
-    ) -> tuple[Array, NDArray[np.int64], float]:
-        """Scaled b_0, ..., b_(count-1) of F(c + p y), and a bound on their relative errors."""
+    ) -> tuple[Array, NDArray[np.int64], Array]:
+        """Scaled b_0, ..., b_(count-1) of F(c + p y), and bounds on their relative errors."""
         if not self.q < MOST_VARIANCE:
             raise OutOfRangeError
         log_f = log_bounds(self.family, float(self.q.mid()) * (1.0 + UNIT), 400)
         terms = count if c[0] == 0.0 else max(2 * count, 128)
         while True:
-            found = squares(self.family, self.q, terms)
+            found = squares(self.family, self.q, terms, self.exactly)
             out = self._thinned(found, c, p, count)
             if c[0] == 0.0 or self._enough(found, out, c[0], p[0], log_f, floor):
                 return out
@@ -114,9 +115,9 @@ class Composition:
 
     def _thinned(
         self, found: Squares, c: tuple[float, float], p: tuple[float, float], count: int
-    ) -> tuple[Array, NDArray[np.int64], float]:
+    ) -> tuple[Array, NDArray[np.int64], Array]:
         mantissa, exponent = np.zeros(count), np.zeros(count, np.int64)
-        roundings = 1.0
+        roundings, errors = 1.0, np.full(count, found.relative_error)
         if c[0] == 0.0:
             at = np.s_[found.first :: found.stride]
             size = mantissa[at].size
@@ -127,15 +128,29 @@ class Composition:
                 found.mantissa, found.exponent, found.first, found.stride, *c, *p,
                 mantissa, exponent,
             )  # fmt: skip
+        if found.sharp:
+            errors = np.full(count, SHARP_ERROR)
+            errors[found.sharp :] = found.relative_error
+            if c[0] != 0.0:
+                # The error of a b_j is the mean of its terms'.
+                few = (found.sharp - found.first) // found.stride
+                rest, rest_exponent = np.empty(count), np.empty(count, np.int64)
+                taylor.shifted(
+                    found.mantissa[few:], found.exponent[few:], found.sharp, found.stride, *c, *p,
+                    rest, rest_exponent,
+                )  # fmt: skip
+                shift = np.exp2(np.clip(rest_exponent - exponent, -1000, 60) + 0.0)
+                share = np.divide(rest, mantissa, out=np.ones(count), where=mantissa > 0.0) * shift
+                errors = SHARP_ERROR + np.minimum(share, 1.0) * found.relative_error
         low = mantissa[:2] * np.exp2(exponent[:2].astype(np.float64))
         low[0] += found.constant + found.linear * c[0]
         low[1] += found.linear * p[0]
         m, e = np.frexp(low)
         mantissa[:2], exponent[:2] = m, e
-        return mantissa, exponent, found.relative_error + roundings * UNIT
+        return mantissa, exponent, errors + roundings * UNIT
 
     def _enough(
-        self, found: Squares, out: tuple[Array, NDArray[np.int64], float], c: float, p: float,
+        self, found: Squares, out: tuple[Array, NDArray[np.int64], Array], c: float, p: float,
         log_f: Array, floor: float,
     ) -> bool:  # fmt: skip
         """Whether the moments left out are negligible in every b_j.
@@ -161,7 +176,7 @@ class Composition:
         limit = np.maximum(log_b, floor) - 58.0 * LN2
         return bool(np.all(np.minimum(np.minimum(shared, whole), geometric) <= limit))
 
-    def _one_layer(self, m: Array, e: NDArray[np.int64], error: float) -> Coefficients:
+    def _one_layer(self, m: Array, e: NDArray[np.int64], errors: Array) -> Coefficients:
         """Dual b_n + tangent (n b_n + (s_b / s_w) (n + 1) b_(n+1))."""
         dual, tangent = self.network.mixture(self.kernel)
         n = np.arange(self.count + 0.0)
@@ -173,9 +188,9 @@ class Composition:
         total = here + np.ldexp(ahead, np.clip(shift, -1000, 900))
         mantissa, extra = np.frexp(total)
         exponent = np.where(total == 0.0, 0, e[: self.count] + extra - 1)
-        return frozen(2.0 * mantissa, exponent, error + 6.0 * UNIT)
+        return frozen(2.0 * mantissa, exponent, float(errors.max()) + 6.0 * UNIT)
 
-    def _deeper(self, m: Array, e: NDArray[np.int64], error: float) -> Coefficients:
+    def _deeper(self, m: Array, e: NDArray[np.int64], errors: Array) -> Coefficients:
         """Layer by layer; series in t of `size` coefficients, the n-th times 2^(tilt n)."""
         network, size = self.network, self.size
         filled = np.flatnonzero(m)
@@ -191,8 +206,9 @@ class Composition:
         start = np.zeros(size)
         start[:2] = self.bias, self.weight * r
         td = _first_products(start, d)
-        each = np.full(size, error)
-        bounds = _Errors(each, each + 3.0 * UNIT, each + 8.0 * UNIT)
+        errors = np.maximum.accumulate(errors)
+        each, ahead = errors[:size], errors[1 : size + 1]
+        bounds = _Errors(each, ahead + 3.0 * UNIT, ahead + 8.0 * UNIT)
         for _ in range(1, network.depth):
             with working_precision(VARIANCE_BITS):
                 square = mean_square(self.family, self.q)
@@ -224,8 +240,8 @@ class Composition:
             high, low = double_double(arb(weight) / pq)
         y = high * before + low * before
         y[0] = 0.0
-        starts, slopes = _lines(bounds.f + 2.0 * UNIT)
-        b, error = self._powers(y, double_double(c), double_double(p), tilt)
+        starts, slopes = _lines(np.append(0.0, bounds.f[1:] + 2.0 * UNIT))
+        b, errors = self._powers(y, double_double(c), double_double(p), tilt)
         j = np.arange(b.size)
         d_terms = j[1:] * b[1:] / pq
         second = j[1:-1] * d_terms[1:]
@@ -242,14 +258,19 @@ class Composition:
         far_f, far_d = _share(pq * _product(y, d), f), _share(_product(y, slope), d)
         product = taylor.roundings(self.size, self.exactly) * UNIT
         integral = product + 3.0 * UNIT
-        each_d = error + (added + 4.0) * UNIT + integral
-        each_f = error + (added + 1.0) * UNIT if self.exactly else each_d + UNIT + integral
+        each_d = (added + 4.0) * UNIT + integral
+        each_f = (added + 1.0) * UNIT if self.exactly else each_d + UNIT + integral
         c_error = weight * before[0] * float(bounds.f[0]) / (q * float(p.mid()))
         n = np.arange(self.size)
         from_y = [np.min(far * starts + slopes * n, axis=0) for far in (far_f, far_d)]
+        # The b_j: their errors are below lines in j, and far is the mean of j.
+        starts, slopes = _lines(errors)
+        from_b = [
+            np.min(starts + slopes * (far + i), axis=0) for i, far in enumerate((far_f, far_d))
+        ]
         each_power = roundings * UNIT
-        e_f = from_y[0] + far_f * each_power + each_f + c_error * _share(pq * d, f)
-        e_d = from_y[1] + far_d * each_power + each_d + c_error * _share(slope, d)
+        e_f = from_y[0] + from_b[0] + far_f * each_power + each_f + c_error * _share(pq * d, f)
+        e_d = from_y[1] + from_b[1] + far_d * each_power + each_d + c_error * _share(slope, d)
         e_t = np.maximum(bounds.f, bounds.td) + 3.0 * UNIT
         e_td = _share(_product(tangent * e_t, d) + _product(tangent, d * e_d), new) + product
         found = _Errors(e_f, e_d, 1.001 * e_td)
@@ -289,7 +310,7 @@ class Composition:
 
     def _powers(
         self, y: Array, center: tuple[float, float], part: tuple[float, float], tilt: int
-    ) -> tuple[Array, float]:
+    ) -> tuple[Array, Array]:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
@@ -314,8 +335,8 @@ class Composition:
                 low_end, high_end = (low_end, middle) if enough(middle) else (middle, high_end)
             terms = high_end
         floor = min(log_1, log_2) + log_y - 2.0 * math.log(terms + 1.0)
-        m, e, error = self._shifted(center, part, terms + 2, floor)
-        return np.ldexp(m, np.maximum(e, -1100)), error
+        m, e, errors = self._shifted(center, part, terms + 2, floor)
+        return np.ldexp(m, np.maximum(e, -1100)), errors
 
 
 @dataclass(frozen=True)
@@ -359,11 +380,11 @@ def _check_range(values: Array, exponents: Any, tilt: int) -> None:
 
 
 def _lines(errors: Array) -> tuple[Array, Array]:
-    """Starts and slopes (m, 1) of lines above the errors of coefficients 1, 2, ..., for `min`."""
-    n = np.arange(1.0, errors.size)
-    mean = float(np.max(errors[1:])) / errors.size
-    slopes = mean * np.array([0.0, *(2.0 ** np.arange(-3, 6))])[:, np.newaxis]
-    return np.max(errors[1:] - slopes * n, axis=1, keepdims=True), slopes
+    """Starts and slopes (m, 1) of lines above the errors of coefficients, for `min`."""
+    n = np.arange(errors.size)
+    mean = float(np.max(errors)) / errors.size
+    slopes = mean * np.array([0.0, *(2.0 ** np.arange(-3, 7))])[:, np.newaxis]
+    return np.max(errors - slopes * n, axis=1, keepdims=True), slopes
 
 
 def _product(a: Array, b: Array) -> Array:

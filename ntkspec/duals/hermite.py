@@ -208,11 +208,14 @@ class HermiteSeries:
     terms: list[arb]
 
 
-def hermite_series(q: arb, family: str, nats: float) -> HermiteSeries:
-    """Series of an activation's dual, until the rest is below e^-nats, as estimated."""
+def hermite_series(q: arb, family: str, nats: float, count: int = 0) -> HermiteSeries:
+    """Series of an activation's dual, of so many moments of tanh.
+
+    By default until the rest is below e^-nats, as estimated.
+    """
     inner = q if family == "tanh" else q / 4
     size = float(inner.mid())
-    count = (moments_needed(size, nats) + 1) // 2 + 8
+    count = count or (moments_needed(size, nats) + 1) // 2 + 8
     m = tanh_moments(inner, count, nats + 12.0)
     squares = [x * x for x in m]
     zero = arb(0)

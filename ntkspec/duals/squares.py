@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
-from ntkspec.duals.hermite import softplus_mean
+from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
 
@@ -20,6 +20,7 @@ __all__ = [
     "INTEGRALS",
     "MOST_VARIANCE",
     "RATIOS",
+    "SHARP_ERROR",
     "UNIT",
     "VARIANCE_BITS",
     "Squares",
@@ -34,6 +35,8 @@ INTEGRALS = ("tanh", "sigmoid", "silu", "softplus", "elu")
 RATIOS = ("erf", "gelu", "sin", "cos", "gaussian")
 FAMILIES = INTEGRALS + RATIOS
 UNIT = 2.0**-53
+#: Number of moments that are computed in balls if needed, and the error of their squares.
+SHARP, SHARP_ERROR = 128, 3.0 * UNIT
 #: Bits of the variances of the layers.
 VARIANCE_BITS = 112
 #: Largest variance of the argument of an activation whose moments are computed.
@@ -46,7 +49,8 @@ Array = NDArray[np.float64]
 class Squares:
     """h_n^2 of an activation at a variance: those of n = 0 and 1, then n = first, first + stride...
 
-    `constant` and `linear` are 0 where the sequence holds them.
+    `constant` and `linear` are 0 where the sequence holds them.  `relative_error` bounds the errors
+    of all, and that of n below `sharp` is at most SHARP_ERROR.
     """
 
     constant: float
@@ -56,15 +60,34 @@ class Squares:
     mantissa: Array
     exponent: NDArray[np.int64]
     relative_error: float
+    sharp: int = 0
 
 
-def squares(family: str, q: arb, count: int) -> Squares:
-    """h_n^2 for n below `count` at least."""
+def squares(family: str, q: arb, count: int, sharply: bool = False) -> Squares:
+    """h_n^2 for n below `count` at least; `sharply`: the first ones from balls."""
     high, low = double_double(q)
     size = 128
     while size < count:
         size *= 2
-    return squares_to(family, high, low, size)
+    found = squares_to(family, high, low, size)
+    if not sharply or found.relative_error <= SHARP_ERROR:
+        return found
+    mantissa, exponent = found.mantissa.copy(), found.exponent.copy()
+    few = _sharp_squares(family, high, low)
+    few = few[: mantissa.size]
+    mantissa[: len(few)], exponent[: len(few)] = zip(*few, strict=True)
+    sharp = found.first + found.stride * len(few)
+    return replace(found, mantissa=mantissa, exponent=exponent, sharp=sharp)
+
+
+@lru_cache(maxsize=32)
+def _sharp_squares(family: str, high: float, low: float) -> list[tuple[float, int]]:
+    """The first ones of the sequence, from moments in balls."""
+    size = high if family == "tanh" else 0.25 * high
+    with working_precision(VARIANCE_BITS):
+        nats = 45.0 - log_square(2.0 * SHARP, size)
+        series = hermite_series(arb(high) + low, family, nats, SHARP)
+        return [split(x) for x in series.terms]
 
 
 @lru_cache(maxsize=128)

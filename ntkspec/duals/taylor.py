@@ -37,7 +37,7 @@ LN2 = math.log(2.0)
 KEPT = 62
 MOST_BITS = 4096
 #: Largest bound in doubles that rounding each coefficient of a product once may still mend.
-MOST_RETRIED = 16 * MOST_ERROR
+MOST_RETRIED = 24 * MOST_ERROR
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
 MOST_SQUARES, MOST_IN_BALLS = 2**14, 1500
 #: Largest weight_variance of deep networks that are composed in balls: more takes minutes.

@@ -1,0 +1,77 @@
+"""Taylor coefficients composed in doubles, against the same series in balls."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from flint import arb
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from ntkspec import Network
+from ntkspec.duals import taylor
+from ntkspec.duals.composition import Composition, OutOfRangeError
+from ntkspec.duals.squares import FAMILIES
+from ntkspec.precision import working_precision
+
+NETWORKS = st.builds(
+    lambda name, depth, log_weight, bias, trained: Network(
+        name,
+        depth=depth,
+        weight_variance=round(math.exp(log_weight), 3),
+        bias_variance=bias,
+        trained=trained,
+    ),
+    st.sampled_from(FAMILIES),
+    st.integers(1, 3),
+    st.floats(-2.0, 1.2),
+    st.sampled_from([0.0, 1e-5, 0.1, 3.0]),
+    st.sampled_from(["all", "hidden"]),
+)
+
+
+def check(network, kernel, count, exactly):
+    """Every coefficient is within the bound that the composition states."""
+    try:
+        found = Composition(network, kernel, count, exactly).result()
+    except OutOfRangeError:
+        assume(False)
+    bits = 160 + count
+    while True:
+        with working_precision(bits):
+            balls = taylor.in_balls(network, kernel, count)
+            if all(x.rel_accuracy_bits() > 80 or x.contains(0) for x in balls) or bits > 1000:
+                break
+        bits *= 2
+    with working_precision(bits):
+        for m, e, exact in zip(found.mantissa, found.exponent, balls, strict=True):
+            if exact.contains(0):
+                assert m == 0.0 or abs(exact).upper() < 1e-25
+                continue
+            value = arb(float(m)) * arb(2) ** int(e)
+            assert abs(value / exact - 1).upper() <= found.relative_error
+
+
+@given(NETWORKS, st.sampled_from(["ntk", "nngp"]), st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_coefficients_are_within_their_bound(network, kernel, exactly):
+    check(network, kernel, 34, exactly)
+
+
+@pytest.mark.slow
+@given(NETWORKS, st.sampled_from(["ntk", "nngp"]), st.booleans(), st.sampled_from([129, 257]))
+@settings(max_examples=40, deadline=None)
+def test_many_coefficients_are_within_their_bound(network, kernel, exactly, count):
+    check(network, kernel, count, exactly)
+
+
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus"])
+def test_sharper_moments_lower_the_bound_of_large_variances(name):
+    network = Network(name, depth=2, weight_variance=3.0, bias_variance=0.1)
+    exact = Composition(network, "ntk", 480, True).result()
+    try:
+        plain = Composition(network, "ntk", 480, False).result().relative_error
+    except OutOfRangeError as error:
+        plain = error.relative_error
+    assert exact.relative_error < 0.2 * plain
