@@ -24,7 +24,7 @@ from ntkspec.duals.tails import ORDERS, log_binomials, log_bounds, log_derivativ
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 
-__all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "frozen"]
+__all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "frozen", "log_rests"]
 
 LN2 = math.log(2.0)
 #: Largest bound on the relative error of coefficients in doubles.
@@ -60,6 +60,29 @@ def frozen(mantissa: Array, exponent: NDArray[np.int64], error: float) -> Coeffi
     """Coefficients whose arrays are read-only from now on."""
     mantissa.flags.writeable = exponent.flags.writeable = False
     return Coefficients(mantissa, exponent, error)
+
+
+def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
+    """Logarithms of bounds of what the moments from the n-th on add to each b_j of F(c + p y).
+
+    Their sum is at most sum h_n^2, at most p^j sum h_n^2 C(n, j), and at most the sum of the
+    weights C(n, j) c^(n-j) p^j, which falls geometrically, times F(1).  `log_f`: `log_bounds`.
+    """
+    whole = log_tail(log_f, n)
+    orders = min(log_f.size, n + 1)
+    falls = log_f[:orders] - log_binomials(n, orders)
+    falls = np.minimum.accumulate(falls[::-1])[::-1]
+    j = np.arange(count)
+    shared = np.full(count, np.inf)
+    some = j[: min(orders, count)]
+    shared[: some.size] = some * math.log(p) + log_binomials(n, some.size) + falls[: some.size]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fall = 1.0 - c * (n + 1.0) / (n + 1.0 - j)
+        geometric = log_f[0] + log_binomials(n, count) + (n - j) * math.log(c)
+        geometric += j * math.log(p) - np.log(np.maximum(fall, 0.0))
+    geometric[~(fall > 0.0) | (j >= n)] = np.inf
+    rests: Array = np.minimum(np.minimum(shared, whole), geometric)
+    return rests
 
 
 def _too_large(relative_error: float) -> OutOfRangeError:
@@ -107,7 +130,13 @@ class Composition:
         while True:
             found = squares(self.family, self.q, terms, self.exactly)
             out = self._thinned(found, c, p, count)
-            if c[0] == 0.0 or self._enough(found, out, c[0], p[0], log_f, floor):
+            if c[0] == 0.0:
+                return out
+            with np.errstate(divide="ignore"):
+                log_b = np.log(out[0]) + out[1] * LN2
+            first = found.first + found.stride * found.mantissa.size
+            rests = log_rests(log_f, first, c[0], p[0], count)
+            if np.all(rests <= np.maximum(log_b, floor) - 58.0 * LN2):
                 return out
             terms *= 2
             if terms > MOST_SQUARES:
@@ -148,33 +177,6 @@ class Composition:
         m, e = np.frexp(low)
         mantissa[:2], exponent[:2] = m, e
         return mantissa, exponent, errors + roundings * UNIT
-
-    def _enough(
-        self, found: Squares, out: tuple[Array, NDArray[np.int64], Array], c: float, p: float,
-        log_f: Array, floor: float,
-    ) -> bool:  # fmt: skip
-        """Whether the moments left out are negligible in every b_j.
-
-        Their share is at most sum h_n^2, at most p^j sum h_n^2 C(n, j), and at most the sum of
-        the weights C(n, j) c^(n-j) p^j, which falls geometrically, times F(1).
-        """
-        n = found.first + found.stride * found.mantissa.size
-        whole = log_tail(log_f, n)
-        count = min(log_f.size, n + 1)
-        falls = log_f[:count] - log_binomials(n, count)
-        falls = np.minimum.accumulate(falls[::-1])[::-1]
-        j = np.arange(out[0].size)
-        shared = np.full(j.size, np.inf)
-        some = j[: min(count, j.size)]
-        shared[: some.size] = some * math.log(p) + log_binomials(n, some.size) + falls[: some.size]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_b = np.log(out[0]) + out[1] * LN2
-            fall = 1.0 - c * (n + 1.0) / (n + 1.0 - j)
-            geometric = log_f[0] + log_binomials(n, j.size) + (n - j) * math.log(c)
-            geometric += j * math.log(p) - np.log(np.maximum(fall, 0.0))
-        geometric[~(fall > 0.0) | (j >= n)] = np.inf
-        limit = np.maximum(log_b, floor) - 58.0 * LN2
-        return bool(np.all(np.minimum(np.minimum(shared, whole), geometric) <= limit))
 
     def _one_layer(self, m: Array, e: NDArray[np.int64], errors: Array) -> Coefficients:
         """Dual b_n + tangent (n b_n + (s_b / s_w) (n + 1) b_(n+1))."""

@@ -23,11 +23,12 @@ from ntkspec.duals.composition import (
     Composition,
     OutOfRangeError,
     frozen,
+    log_rests,
 )
-from ntkspec.duals.growth import series_tail
-from ntkspec.duals.hermite import hermite_series
+from ntkspec.duals.hermite import hermite_series, log_square
 from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
 from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, mean_square
+from ntkspec.duals.tails import log_bounds
 from ntkspec.precision import split, working_precision
 
 __all__ = ["Coefficients", "OutOfRangeError", "coefficients", "in_balls"]
@@ -39,9 +40,9 @@ MOST_BITS = 4096
 #: Largest bound in doubles that rounding each coefficient of a product once may still mend.
 MOST_RETRIED = 24 * MOST_ERROR
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
-MOST_SQUARES, MOST_IN_BALLS = 2**14, 1500
+MOST_SQUARES, MOST_IN_BALLS = 2**14, 3000
 #: Largest weight_variance of deep networks that are composed in balls: more takes minutes.
-MOST_BALL_VARIANCE = 6.0
+MOST_BALL_VARIANCE = 20.0
 
 Balls = list[arb]
 
@@ -95,7 +96,7 @@ def in_balls(network: Any, kernel: str, count: int) -> Balls:
 
 def _from_balls(network: Any, kernel: str, count: int, zeros: Zeros) -> Coefficients:
     """Coefficients from balls, at a precision that proves almost all of their bits."""
-    bits = 128 + count // 16
+    bits = 96 + count // 64 if network.sigma.name in INTEGRALS else 128 + count // 16
     while True:
         with working_precision(bits):
             balls = in_balls(network, kernel, count)
@@ -148,48 +149,65 @@ def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
 
 def _shifted_balls(family: str, q: arb, c: arb, count: int) -> tuple[Balls, Balls]:
     """Coefficients in y of F(c + p y) and D(c + p y), p = 1 - c, as balls."""
-    nats = ctx.prec * LN2
+    shifted = (
+        _shifted_elu(q, c, count + 1) if family == "elu" else _shifted_tanh(family, q, c, count + 1)
+    )
+    return shifted[:count], [(j + 1) * x / (q * (1 - c)) for j, x in enumerate(shifted[1:])]
+
+
+def _shifted_elu(q: arb, c: arb, count: int) -> Balls:
+    p, nats = 1 - c, ctx.prec * LN2
+    terms = count + 1
+    fall = float(-c.log()) if c > 0 else math.inf
+    if not c < 1:
+        raise OutOfRangeError
+    if c > 0:
+        terms += int((nats + count * float((1 + p / c).log() + 2)) / max(fall, 1e-6)) + 8
+    if terms > MOST_SQUARES:
+        raise OutOfRangeError
+    f = arb_poly(elu_squares(q, terms))(arb_poly([c, p]))
+    rests = _geometric_rests(q, c, p, terms, count)
+    return [f[j] + arb(0, rests[j].upper()) for j in range(count)]
+
+
+def _shifted_tanh(family: str, q: arb, c: arb, count: int) -> Balls:
+    """From as many moments of tanh as every coefficient needs at the precision."""
     p = 1 - c
-    if family == "elu":
-        terms = count + 2
-        fall = float(-c.log()) if c > 0 else math.inf
-        if not c < 1:
-            raise OutOfRangeError
-        if c > 0:
-            terms += int((nats + count * float((1 + p / c).log() + 2)) / max(fall, 1e-6)) + 8
-        if terms > MOST_SQUARES:
-            raise OutOfRangeError
-        a = elu_squares(q, terms)
-        rests = _geometric_rests(q, c, p, terms, count)
-    else:
-        series = hermite_series(q, family, nats)
+    inner = float(q.mid()) * (1.0 if family == "tanh" else 0.25)
+    log_f = log_bounds(family, float(q.upper()), 400)
+    terms = count + 1 if c == 0 else max(2 * count, 128)
+    while True:
+        nats = ctx.prec * LN2 - log_square(float(terms), inner)
+        series = hermite_series(q, family, nats, terms // 2 + 1)
         terms = series.first + 2 * len(series.terms)
         a = [arb(0)] * terms
         a[0], a[1] = series.constant, series.linear
         for i, x in enumerate(series.terms):
             a[series.first + 2 * i] += x
-        value, slope = series_tail(family, q, terms)
-        rests = [(value, slope)] * count
-    line = arb_poly([c, p])
-    f = arb_poly(a)(line)
-    d = arb_poly([n * x / q for n, x in enumerate(a)][1:])(line)
-    return (
-        [f[j] + arb(0, rests[j][0].upper()) for j in range(count)],
-        [d[j] + arb(0, rests[j][1].upper()) for j in range(count)],
-    )
+        f = a if c == 0 else list(arb_poly(a)(arb_poly([c, p])))
+        f = f[:count]
+        if c == 0:
+            return f
+        # 1e-6 is far above the rounding of these logarithms.
+        rests = log_rests(log_f, terms, float(c.upper()), float(p.upper()), count) + 1e-6
+        logs = np.array([float(abs(x).log().lower()) if x != 0 else -np.inf for x in f])
+        if np.all(rests <= logs - ctx.prec * LN2):
+            return [x + arb(0, arb(r).exp().upper()) for x, r in zip(f, rests, strict=True)]
+        terms *= 2
+        if terms > MOST_SQUARES:
+            raise OutOfRangeError
 
 
-def _geometric_rests(q: arb, c: arb, p: arb, first: int, count: int) -> list[tuple[arb, arb]]:
-    """Bounds of sum_(n >= N) C(n, j) c^(n-j) p^j, times F(1) and D(1), for elu."""
+def _geometric_rests(q: arb, c: arb, p: arb, first: int, count: int) -> Balls:
+    """Bounds of sum_(n >= N) C(n, j) c^(n-j) p^j, times F(1), for elu."""
     if not c > 0:
-        return [(arb(0), arb(0))] * count
+        return [arb(0)] * count
     rests = []
     weight = c ** (first - 1)
     for j in range(count):
         fall = 1 - c * first / (first - j)
         if not fall > 0:
             raise OutOfRangeError
-        rest = weight / fall
-        rests.append((rest * (q + 1), rest))
+        rests.append(weight / fall * (q + 1))
         weight = weight * (first - 1 - j) / (j + 1) * p / c
     return rests

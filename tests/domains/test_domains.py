@@ -198,7 +198,8 @@ def test_trace_and_bounds_in_high_dimension(network):
         for m, e, k in zip(found.mantissas, found.exponents, found.degrees)
     )
     assert float(abs(total / float(network.ntk(1.0)) - 1)) < 2e-14
-    assert found.relative_error.max() <= 2e-13
+    # Deep kernels are composed in doubles: their bound, not their error, may come near 1e-12.
+    assert found.relative_error.max() <= (2e-13 if network.depth == 1 else 1e-12)
     assert np.isfinite(found.log_eigenvalues[found.mantissas > 0]).all()
 
 

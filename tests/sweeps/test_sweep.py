@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -27,6 +28,7 @@ from ntkspec.sweeps import External, Local, Observer, Plan, parse_recipe, run_sh
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
 from ntkspec.sweeps.merge import merge
 from ntkspec.sweeps.plan import BlockKey
+from ntkspec.sweeps.stored import BlockData
 from ntkspec.trainer.runs import train_run
 
 RECIPE = """
@@ -275,10 +277,17 @@ def test_a_failing_check_leaves_no_table(recipe_file, tmp_path, monkeypatch, at_
     out = tmp_path / "t.h5"
     run_shard(recipe_file, out, "1/1")
     recipe = parse_recipe(RECIPE)
-    import ntkspec.sweeps.blocks as module
+    computed = BlockData.computed
 
-    real = module.BlockData
-    monkeypatch.setattr(module, "BlockData", lambda v, log, e: real(v * (1 + 1e-9), log + 1e-9, e))
+    def wrong(plan, key):
+        right = computed(plan, key)
+        return replace(
+            right,
+            eigenvalue=right.eigenvalue * (1 + 1e-9),
+            log_eigenvalue=right.log_eigenvalue + 1e-9,
+        )
+
+    monkeypatch.setattr(BlockData, "computed", wrong)
     plan = Plan(recipe)
     for key in plan:
         if key.network == 1:
