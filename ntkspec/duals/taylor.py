@@ -37,8 +37,9 @@ LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
 KEPT = 62
 MOST_BITS = 4096
-#: Largest bound in doubles that rounding each coefficient of a product once may still mend.
-MOST_RETRIED = 24 * MOST_ERROR
+#: Largest bound in doubles that rounding each coefficient of a product once may still mend, and
+#: the most coefficients for which that takes no longer than some seconds.
+MOST_RETRIED, MOST_EXACT = 24 * MOST_ERROR, 6000
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
 MOST_SQUARES, MOST_IN_BALLS = 2**14, 3000
 #: Largest weight_variance of deep networks that are composed in balls: more takes minutes.
@@ -78,7 +79,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
         try:
             return Composition(network, kernel, count, False).result()
         except OutOfRangeError as error:
-            exactly = error.relative_error < MOST_RETRIED
+            exactly = error.relative_error < MOST_RETRIED and count <= MOST_EXACT
         if exactly:
             with suppress(OutOfRangeError):
                 return Composition(network, kernel, count, True).result()
