@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from distributed import batched
 from tornado.ioloop import IOLoop
 
-from ntkspec.sweeps.steady import steady_clock
+import ntkspec.sweeps.steady
+
+
+@pytest.fixture
+def steady_clock():
+    """That of a new module: a worker in this process keeps the clock of its own for its life."""
+    source = Path(ntkspec.sweeps.steady.__file__)
+    spec = importlib.util.spec_from_file_location("steady", source)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.steady_clock
 
 
 def clocks():
     return IOLoop.time, batched.time
 
 
-def test_the_clock_is_restored_after_the_last_of_nested_and_parallel_users():
+def test_the_clock_is_restored_after_the_last_of_nested_and_parallel_users(steady_clock):
     before = clocks()
     entered, leave = threading.Event(), threading.Event()
 
@@ -38,14 +50,14 @@ def test_the_clock_is_restored_after_the_last_of_nested_and_parallel_users():
     assert clocks() == before
 
 
-def test_the_clock_is_restored_after_an_error():
+def test_the_clock_is_restored_after_an_error(steady_clock):
     before = clocks()
     with pytest.raises(KeyError), steady_clock():
         raise KeyError
     assert clocks() == before
 
 
-def test_the_clock_does_not_go_back_with_the_machines(monkeypatch):
+def test_the_clock_does_not_go_back_with_the_machines(monkeypatch, steady_clock):
     with steady_clock():
         early = batched.time()
         monkeypatch.setattr(time, "time", lambda: 0.0)
