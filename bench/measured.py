@@ -22,7 +22,7 @@ __all__ = ["RESULTS", "keep", "rows_table", "tables"]
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 #: Additional files of a benchmark.
-FURTHER = {"growth": ("single",), "scale": ("scale-inputs", "scale-blocks", "scale-validation")}
+FURTHER = {"growth": ("single",), "scale": ("scale-costs",)}
 #: Benchmarks whose rows are kept too, for pages of their own.
 WITH_ROWS = ("engine",)
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")
