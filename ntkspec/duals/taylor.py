@@ -25,7 +25,8 @@ from ntkspec.duals.composition import (
     frozen,
     log_rests,
 )
-from ntkspec.duals.hermite import hermite_series, log_square
+from ntkspec.duals.growth import series_tail
+from ntkspec.duals.hermite import HermiteSeries, hermite_series, log_square
 from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
 from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, mean_square
 from ntkspec.duals.tails import log_bounds
@@ -97,7 +98,7 @@ def in_balls(network: Any, kernel: str, count: int) -> Balls:
 
 def _from_balls(network: Any, kernel: str, count: int, zeros: Zeros) -> Coefficients:
     """Coefficients from balls, at a precision that proves almost all of their bits."""
-    bits = 96 + count // 64 if network.sigma.name in INTEGRALS else 128 + count // 16
+    bits = 128 + count // 16
     while True:
         with working_precision(bits):
             balls = in_balls(network, kernel, count)
@@ -171,20 +172,35 @@ def _shifted_elu(q: arb, c: arb, count: int) -> Balls:
     return [f[j] + arb(0, rests[j].upper()) for j in range(count)]
 
 
+def _shifted_few(family: str, q: arb, c: arb, count: int) -> Balls:
+    """The same for small variances, whose moments fall fast: all down to the precision."""
+    series = hermite_series(q, family, ctx.prec * LN2)
+    f = arb_poly(_moments(series))(arb_poly([c, 1 - c]))
+    rest, _ = series_tail(family, q, series.first + 2 * len(series.terms))
+    return [f[j] + arb(0, rest.upper()) for j in range(count)]
+
+
+def _moments(series: HermiteSeries) -> Balls:
+    a = [arb(0)] * (series.first + 2 * len(series.terms))
+    a[0], a[1] = series.constant, series.linear
+    for i, x in enumerate(series.terms):
+        a[series.first + 2 * i] += x
+    return a
+
+
 def _shifted_tanh(family: str, q: arb, c: arb, count: int) -> Balls:
     """From as many moments of tanh as every coefficient needs at the precision."""
     p = 1 - c
     inner = float(q.mid()) * (1.0 if family == "tanh" else 0.25)
+    if inner < 0.5:
+        return _shifted_few(family, q, c, count)
     log_f = log_bounds(family, float(q.upper()), 400)
     terms = count + 1 if c == 0 else max(2 * count, 128)
     while True:
         nats = ctx.prec * LN2 - log_square(float(terms), inner)
         series = hermite_series(q, family, nats, terms // 2 + 1)
-        terms = series.first + 2 * len(series.terms)
-        a = [arb(0)] * terms
-        a[0], a[1] = series.constant, series.linear
-        for i, x in enumerate(series.terms):
-            a[series.first + 2 * i] += x
+        a = _moments(series)
+        terms = len(a)
         f = a if c == 0 else list(arb_poly(a)(arb_poly([c, p])))
         f = f[:count]
         if c == 0:
