@@ -243,7 +243,8 @@ def _add_row_exactly(x, b, high, low):
 
 
 @njit(cache=True)
-def _times(a, first_a, b, first_b, size, exactly, out):
+def product(a, first_a, b, first_b, size, exactly, out):
+    """`multiply_exactly` or `multiply`."""
     if exactly:
         multiply_exactly(a, first_a, b, first_b, size, out)
     else:
@@ -272,9 +273,9 @@ def compose(outers, inner, exactly, out):
     powers[1] = inner
     for i in range(2, m + 1):
         half = i // 2
-        _times(powers[half], half, powers[i - half], i - half, size, exactly, powers[i])
+        product(powers[half], half, powers[i - half], i - half, size, exactly, powers[i])
     blocks = (terms + m - 1) // m
-    product, sums, low = np.empty(size), np.empty(size), np.empty(size)
+    moved, sums, low = np.empty(size), np.empty(size), np.empty(size)
     for r in range(rows):
         total = out[r]
         total[:] = 0.0
@@ -283,8 +284,8 @@ def compose(outers, inner, exactly, out):
             if need <= 0:
                 continue
             if s < blocks - 1:
-                _times(total[:need], 0, powers[m], m, need, exactly, product)
-                total[:need] = product[:need]
+                product(total[:need], 0, powers[m], m, need, exactly, moved)
+                total[:need] = moved[:need]
             here = outers[r, s * m : min(s * m + min(m, need), terms)]
             if exactly:
                 low[:need] = 0.0

@@ -254,7 +254,7 @@ class Composition:
         f = first[0] if first else self._integrated(pq * d, y, b[0])
         tangent = weight * (td + before)
         tangent[0] += bias
-        new = self._times(tangent, d)
+        new = _product(tangent, d, self.exactly)
         for values in (f, d, new):
             _check_range(values[values != 0.0], 0, tilt)
         far_f, far_d = _share(pq * _product(y, d), f), _share(_product(y, slope), d)
@@ -286,11 +286,11 @@ class Composition:
         # All are odd: series in t^2.
         half = y[1::2].copy()
         inner = np.zeros((y.size + 1) // 2)
-        inner[1:] = self._times(half, half)[: inner.size - 1]
+        inner[1:] = _product(half, half, self.exactly)[: inner.size - 1]
         out = np.empty((outers.shape[0], inner.size))
         roundings, added = taylor.compose(outers[:, 1::2].copy(), inner, self.exactly, out)
         for row, found in zip(full, out, strict=True):
-            row[1::2] = self._times(half, found[: half.size])
+            row[1::2] = _product(half, found[: half.size], self.exactly)
         each = taylor.roundings(half.size, self.exactly)
         return full, 0.5 * (roundings + each) + 1.0, added + each
 
@@ -299,15 +299,7 @@ class Composition:
         n = np.arange(y.size - 1.0) + 1.0
         out = np.empty(y.size)
         out[0] = start
-        out[1:] = self._times(slope[:-1], n * y[1:]) / n
-        return out
-
-    def _times(self, a: Array, b: Array) -> Array:
-        """Product of two series, truncated."""
-        if not self.exactly:
-            return _product(a, b)
-        out = np.empty(a.size)
-        taylor.multiply_exactly(a, 0, b, 0, a.size, out)
+        out[1:] = _product(slope[:-1], n * y[1:], self.exactly) / n
         return out
 
     def _powers(
@@ -389,10 +381,10 @@ def _lines(errors: Array) -> tuple[Array, Array]:
     return np.max(errors - slopes * n, axis=1, keepdims=True), slopes
 
 
-def _product(a: Array, b: Array) -> Array:
-    """Product of two series, truncated, where some roundings do not matter."""
+def _product(a: Array, b: Array, exactly: bool = False) -> Array:
+    """Product of two series, truncated."""
     out = np.empty(a.size)
-    taylor.multiply(a, 0, b, 0, a.size, out)
+    taylor.product(a, 0, b, 0, a.size, exactly, out)
     return out
 
 

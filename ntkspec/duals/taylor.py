@@ -173,7 +173,7 @@ def _shifted_elu(q: arb, c: arb, count: int) -> Balls:
 
 
 def _shifted_few(family: str, q: arb, c: arb, count: int) -> Balls:
-    """The same for small variances, whose moments fall fast: all down to the precision."""
+    """From all moments down to the precision: few where the variance is small."""
     series = hermite_series(q, family, ctx.prec * LN2)
     f = arb_poly(_moments(series))(arb_poly([c, 1 - c]))
     rest, _ = series_tail(family, q, series.first + 2 * len(series.terms))
@@ -212,7 +212,7 @@ def _shifted_tanh(family: str, q: arb, c: arb, count: int) -> Balls:
             return [x + arb(0, arb(r).exp().upper()) for x, r in zip(f, rests, strict=True)]
         terms *= 2
         if terms > MOST_SQUARES:
-            raise OutOfRangeError
+            return _shifted_few(family, q, c, count)
 
 
 def _geometric_rests(q: arb, c: arb, p: arb, first: int, count: int) -> Balls:
