@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 from ntkspec.kernels.dual import products
 
 COEFFICIENTS = 16
-#: Symmetries of sigma, as numbers.
+#: Symmetries of sigma, and kinds of a part's rule, as numbers.
 NONE, ODD, EVEN = 0, 1, 2
+AFFINE, ACTIVATE, SCALE, BRANCH, JOIN = 0, 1, 2, 3, 4
 
 
 @njit(cache=True, inline="always")
@@ -78,56 +80,61 @@ def layer(rho, minus, plus, table, levels, symmetry, root, far, line, variance, 
 
 
 @njit(cache=True)
-def kernel(t, minus, plus, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
-           far, line, dual, tangent):  # fmt: skip
-    """Dual F_L(t) + tangent T_L(t) D_L(t) of a network.
+def kernel(t, minus, plus, stack, steps, variances, fulls, tables, starts, levels, symmetry, root,
+           far, line, tangent):  # fmt: skip
+    """The NTK (`tangent`) or the NNGP kernel of a network.
 
-    variances: q_1(1), ..., q_(L+1)(1); fulls: F_l(1); tables: those of all layers one after the
-    other, that of layer l from starts[l] to starts[l + 1]; levels: (L,).
+    steps: the rules of the parts, a kind and its numbers in each row; variances, fulls: q(1) and
+    F(1) of every activation; tables: those of all activations one after the other, that of number
+    l from starts[l] to starts[l + 1]; levels, symmetry, root, far, line: of every activation;
+    stack: room for what residual branches are added to, (depth of branches, 4).
     """
-    depth = fulls.size
-    covariance = weight * t + bias
-    rho = covariance / variances[0]
-    if bias > 0.0:
-        minus = weight * minus / variances[0]
-        plus = (weight * plus + 2.0 * bias) / variances[0]
-    total = covariance
-    for i in range(depth):
-        value, deficit, slope, surplus = layer(
-            rho, minus, plus, tables[starts[i] : starts[i + 1]], levels[i], symmetry, root, far,
-            line, variances[i], fulls[i],
-        )  # fmt: skip
-        if i == depth - 1:
-            break
-        covariance = weight * value + bias
-        total = covariance + weight * total * slope
-        rho = covariance / variances[i + 1]
-        minus = weight * deficit / variances[i + 1]
-        plus = (weight * surplus + 2.0 * bias) / variances[i + 1]
-    return dual * value + tangent * total * slope
+    q, total, at, top = t, 0.0, 0, 0
+    for i in range(steps.shape[0]):
+        kind = steps[i, 0]
+        if kind == ACTIVATE:
+            size = variances[at]
+            q, minus, slope, plus = layer(
+                q / size, minus / size, plus / size, tables[starts[at] : starts[at + 1]],
+                levels[at], symmetry[at], root[at], far[at], line[at], size, fulls[at],
+            )  # fmt: skip
+            total *= slope
+            at += 1
+        elif kind == AFFINE:
+            weight, bias = steps[i, 1], steps[i, 2]
+            total = steps[i, 3] * q + steps[i, 4] + weight * total
+            q = weight * q + bias
+            minus *= weight
+            plus = weight * plus + 2.0 * bias
+        elif kind == SCALE:
+            factor = steps[i, 1]
+            q, total, minus, plus = q / factor, total / factor, minus / factor, plus / factor
+        elif kind == BRANCH:
+            stack[top, 0], stack[top, 1], stack[top, 2], stack[top, 3] = q, total, minus, plus
+            top += 1
+        else:
+            square = steps[i, 1]
+            top -= 1
+            q, total = stack[top, 0] + square * q, stack[top, 1] + square * total
+            minus, plus = stack[top, 2] + square * minus, stack[top, 3] + square * plus
+    return total if tangent else q
 
 
 @njit(nogil=True, cache=True)
-def layered_values(t, out, weight, bias, variances, fulls, tables, starts, levels, symmetry, root,
-                   far, line, dual, tangent):  # fmt: skip
+def layered_values(t, out, steps, *network):
     """`kernel` over a flat array."""
+    stack = np.empty((steps.shape[0], 4))
     for i in range(t.size):
         x = t[i]
-        out[i] = kernel(
-            x, 1.0 - x, 1.0 + x, weight, bias, variances, fulls, tables, starts, levels, symmetry,
-            root, far, line, dual, tangent,
-        )  # fmt: skip
+        out[i] = kernel(x, 1.0 - x, 1.0 + x, stack, steps, *network)
 
 
 @njit(nogil=True, cache=True)
-def layered_tiles(x, columns, out, first, step, weight, bias, variances, fulls, tables, starts,
-                  levels, symmetry, root, far, line, dual, tangent):  # fmt: skip
+def layered_tiles(x, columns, out, first, step, steps, *network):
     """`kernel` between every step-th row of x (unit vectors) and those before it."""
+    stack = np.empty((steps.shape[0], 4))
     for i in range(first, x.shape[0], step):
         for j in range(i + 1):
             t, minus, plus = products(x, i, j)
-            out[i, j] = kernel(
-                t, minus, plus, weight, bias, variances, fulls, tables, starts, levels,
-                symmetry, root, far, line, dual, tangent,
-            )  # fmt: skip
+            out[i, j] = kernel(t, minus, plus, stack, steps, *network)
             out[j, i] = out[i, j]

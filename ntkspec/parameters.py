@@ -144,6 +144,19 @@ def as_number(value: Any) -> float:
         return math.nan
 
 
+def truth(value: Any, name: str) -> bool:
+    """Return True or False; anything else raises NtkspecError.
+
+    Examples
+    --------
+    >>> truth(True, "trained")
+    True
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise NtkspecError(f"{name} = {shown(value)} is not allowed; use True or False")
+
+
 def number(value: Any, name: str, least: float, most: float) -> float:
     """Return a number within its bounds, which may be infinite.
 

@@ -7,12 +7,11 @@ formula, `layers` composes them through a network.
 from ntkspec.duals.correlation import Correlation, powers
 from ntkspec.duals.hermite import hermite_dual
 from ntkspec.duals.kinked import elu_dual, homogeneous_dual
-from ntkspec.duals.layers import Layers, compose
+from ntkspec.duals.layers import Layers
 
 __all__ = [
     "Correlation",
     "Layers",
-    "compose",
     "elu_dual",
     "hermite_dual",
     "homogeneous_dual",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
-from flint import arb
+from flint import acb, arb
 from numpy.typing import NDArray
 
 from ntkspec.duals.squares import (
@@ -19,10 +19,12 @@ from ntkspec.duals.squares import (
     double_double,
     mean_square,
     squares,
+    variances_of,
 )
 from ntkspec.duals.tails import ORDERS, log_binomials, log_bounds, log_derivatives, log_tail
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
+from ntkspec.rules import State, follow
 
 __all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "frozen", "log_rests"]
 
@@ -33,6 +35,8 @@ MOST_ERROR = 9e-13
 MOST_SQUARES = 2**20
 
 Array = NDArray[np.float64]
+#: A double-double.
+Pair: TypeAlias = tuple[float, float]
 
 
 class OutOfRangeError(Exception):
@@ -98,37 +102,122 @@ class Composition:
     """
 
     def __init__(self, network: Any, kernel: str, count: int, exactly: bool) -> None:
-        self.network, self.kernel, self.exactly = network, kernel, exactly
-        self.family = network.sigma.name
+        self.program, self.kernel, self.exactly = network.program, kernel, exactly
         self.count, self.size = count, count + 1
-        self.weight, self.bias = network.weight_variance, network.bias_variance
-        self.odd = network.sigma.symmetry == "odd" and self.bias == 0.0
+        self.tilt: int | None = None
         with working_precision(VARIANCE_BITS):
-            self.q = arb(self.weight) + arb(self.bias)
+            self.variances, self.sizes = variances_of(self.program)
 
     def result(self) -> Coefficients:
         """The kernel's coefficients."""
-        mantissa, exponent, error = self._first()
-        if self.network.depth == 1:
-            return self._one_layer(mantissa, exponent, error)
-        return self._deeper(mantissa, exponent, error)
-
-    def _first(self) -> tuple[Array, NDArray[np.int64], Array]:
-        """Scaled coefficients of F_1 in t, one more than `size`."""
+        ntk = self.kernel == "ntk"
+        if len(self.variances) == 1:
+            return self._one_layer()
         with working_precision(VARIANCE_BITS):
-            c, p = double_double(arb(self.bias) / self.q), double_double(arb(self.weight) / self.q)
-        return self._shifted(c, p, self.size + 1, -np.inf)
+            end = follow(
+                self.program, State(acb(0, 1)), self._activate,
+                lambda index, _: self.sizes[index], arb, ntk,
+            )  # fmt: skip
+        found = end.tangent if ntk else end.covariance
+        assert self.tilt is not None
+        values, errors = found.written()
+        worst = float(np.max(errors)) + UNIT
+        if not worst < MOST_ERROR:
+            raise _too_large(worst)
+        kernel = values[: self.count]
+        mantissa, extra = np.frexp(kernel)
+        exponent = extra.astype(np.int64) - 1 - self.tilt * np.arange(self.count)
+        return frozen(2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), worst)
+
+    def _activate(self, index: int, state: State) -> State:
+        if isinstance(state.covariance, acb):
+            return self._first(index, state)
+        return self._layer(index, state)
+
+    def _one_layer(self) -> Coefficients:
+        """Of one activation: k_0 + k_1 t + k_2 F + k_3 T D, with lines q = s t + c and T."""
+        lines: list[State] = []
+
+        def activate(index: int, state: State) -> State:
+            lines.append(state)
+            tangent = None if state.tangent is None else np.array([0.0, 0.0, 0.0, 1.0])
+            return State(np.array([0.0, 0.0, 1.0, 0.0]), tangent)
+
+        one, t = np.eye(4)[:2]
+        end = follow(
+            self.program, State(t), activate, lambda index, _: float(self.sizes[index]),
+            tangent=self.kernel == "ntk", constant=lambda bias: bias * one,
+        )  # fmt: skip
+        sums = end.tangent if self.kernel == "ntk" else end.covariance
+        tangent = np.zeros(4) if lines[0].tangent is None else lines[0].tangent
+        m, e, errors = self._shifted(0, *self._line(0), self.size + 1, -np.inf)
+        slope = lines[0].covariance[1]
+        n = np.arange(self.count + 0.0)
+        here = (sums[2] + sums[3] * (tangent[1] / slope) * n) * m[: self.count]
+        ahead = sums[3] * (tangent[0] / slope) * (n + 1.0) * m[1 : self.count + 1]
+        shift = np.where(
+            m[1 : self.count + 1] == 0.0, -1000, e[1 : self.count + 1] - e[: self.count]
+        )
+        total = here + np.ldexp(ahead, np.clip(shift, -1000, 900))
+        total[:2] += np.ldexp(sums[:2], -e[:2])[: self.count]
+        mantissa, extra = np.frexp(total)
+        exponent = np.where(total == 0.0, 0, e[: self.count] + extra - 1)
+        roundings = 6.0 + 4.0 * len(self.program.steps) * (self.program.normalizes)
+        return frozen(2.0 * mantissa, exponent, float(errors.max()) + roundings * UNIT)
+
+    def _line(self, index: int, line: acb | None = None) -> tuple[Pair, Pair]:
+        """c and p of F(c + p t), from q = s t + c."""
+        with working_precision(VARIANCE_BITS):
+            if line is None:
+                lines: list[acb] = []
+
+                def note(index: int, state: State) -> State:
+                    lines.append(state.covariance)
+                    return State(acb(0))
+
+                size = lambda index, _: self.sizes[index]  # noqa: E731
+                follow(self.program, State(acb(0, 1)), note, size, arb, tangent=False)
+                line = lines[index]
+            q = self.variances[index]
+            return double_double(line.real / q), double_double(line.imag / q)
+
+    def _first(self, index: int, state: State) -> State:
+        """F and T D of an activation whose q and T are lines in t."""
+        size = self.size
+        m, e, errors = self._shifted(index, *self._line(index, state.covariance), size + 1, -np.inf)
+        filled = np.flatnonzero(m)
+        if self.tilt is None:
+            self.tilt = _tilt(filled, e[filled]) if e[filled].min() < -600 else 0
+        tilt, n = self.tilt, np.arange(size + 1)
+        exponents = e + tilt * n
+        _check_range(m[filled], exponents[filled], tilt)
+        f = np.ldexp(m, exponents)
+        r = 2.0**tilt
+        errors = np.maximum.accumulate(errors)
+        each, ahead = errors[:size], errors[1 : size + 1]
+        tangent = None
+        if state.tangent is not None:
+            d = (n[1:] * f[1:]) / (float(state.covariance.imag) * r)  # (j + 1) b_(j+1) / s
+            start = np.zeros(size)
+            start[:2] = float(state.tangent.real), float(state.tangent.imag) * r
+            tangent = _Series(_first_products(start, d), ahead + 8.0 * UNIT, None, tilt)
+        return State(_Series(f[:size], each, self._top(index), tilt), tangent)
+
+    def _top(self, index: int) -> arb:
+        """F(1)."""
+        return mean_square(self.program.activations[index].name, self.variances[index])
 
     def _shifted(
-        self, c: tuple[float, float], p: tuple[float, float], count: int, floor: float
+        self, index: int, c: Pair, p: Pair, count: int, floor: float
     ) -> tuple[Array, NDArray[np.int64], Array]:
         """Scaled b_0, ..., b_(count-1) of F(c + p y), and bounds on their relative errors."""
-        if not self.q < MOST_VARIANCE:
+        family, q = self.program.activations[index].name, self.variances[index]
+        if not q < MOST_VARIANCE:
             raise OutOfRangeError
-        log_f = log_bounds(self.family, float(self.q.mid()) * (1.0 + UNIT), 400)
+        log_f = log_bounds(family, float(q.mid()) * (1.0 + UNIT), 400)
         terms = count if c[0] == 0.0 else max(2 * count, 128)
         while True:
-            found = squares(self.family, self.q, terms, self.exactly)
+            found = squares(family, q, terms, self.exactly)
             out = self._thinned(found, c, p, count)
             if c[0] == 0.0:
                 return out
@@ -143,7 +232,7 @@ class Composition:
                 raise OutOfRangeError
 
     def _thinned(
-        self, found: Squares, c: tuple[float, float], p: tuple[float, float], count: int
+        self, found: Squares, c: Pair, p: Pair, count: int
     ) -> tuple[Array, NDArray[np.int64], Array]:
         mantissa, exponent = np.zeros(count), np.zeros(count, np.int64)
         roundings, errors = 1.0, np.full(count, found.relative_error)
@@ -178,91 +267,41 @@ class Composition:
         mantissa[:2], exponent[:2] = m, e
         return mantissa, exponent, errors + roundings * UNIT
 
-    def _one_layer(self, m: Array, e: NDArray[np.int64], errors: Array) -> Coefficients:
-        """Dual b_n + tangent (n b_n + (s_b / s_w) (n + 1) b_(n+1))."""
-        dual, tangent = self.network.mixture(self.kernel)
-        n = np.arange(self.count + 0.0)
-        here = (dual + tangent * n) * m[: self.count]
-        ahead = tangent * (self.bias / self.weight) * (n + 1.0) * m[1 : self.count + 1]
-        shift = np.where(
-            m[1 : self.count + 1] == 0.0, -1000, e[1 : self.count + 1] - e[: self.count]
-        )
-        total = here + np.ldexp(ahead, np.clip(shift, -1000, 900))
-        mantissa, extra = np.frexp(total)
-        exponent = np.where(total == 0.0, 0, e[: self.count] + extra - 1)
-        return frozen(2.0 * mantissa, exponent, float(errors.max()) + 6.0 * UNIT)
-
-    def _deeper(self, m: Array, e: NDArray[np.int64], errors: Array) -> Coefficients:
-        """Layer by layer; series in t of `size` coefficients, the n-th times 2^(tilt n)."""
-        network, size = self.network, self.size
-        filled = np.flatnonzero(m)
-        tilt = _tilt(filled, e[filled]) if e[filled].min() < -600 else 0
-        n = np.arange(size + 1)
-        exponents = e + tilt * n
-        _check_range(m[filled], exponents[filled], tilt)
-        f = np.ldexp(m, exponents)
-        r = 2.0**tilt
-        d = (n[1:] * f[1:]) / (self.weight * r)  # d_j = (j + 1) b_(j+1) / s_w
-        f = f[:size]
-        ntk = self.kernel == "ntk"
-        start = np.zeros(size)
-        start[:2] = self.bias, self.weight * r
-        td = _first_products(start, d)
-        errors = np.maximum.accumulate(errors)
-        each, ahead = errors[:size], errors[1 : size + 1]
-        bounds = _Errors(each, ahead + 3.0 * UNIT, ahead + 8.0 * UNIT)
-        for _ in range(1, network.depth):
-            with working_precision(VARIANCE_BITS):
-                square = mean_square(self.family, self.q)
-                self.q = self.weight * square + self.bias
-            f, d, td, bounds = self._layer(f, td, float(square.mid()), tilt, bounds)
-        kernel = f if not ntk else (f + td if network.trained == "all" else td)
-        worst = float(np.max(bounds.f if not ntk else np.maximum(bounds.f, bounds.td))) + UNIT
-        if not worst < MOST_ERROR:
-            raise _too_large(worst)
-        kernel = kernel[: self.count]
-        mantissa, extra = np.frexp(kernel)
-        exponent = extra.astype(np.int64) - 1 - tilt * np.arange(self.count)
-        return frozen(2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), worst)
-
-    def _layer(
-        self, before: Array, td: Array, square: float, tilt: int, bounds: _Errors
-    ) -> tuple[Array, Array, Array, _Errors]:
-        """F, D and T D of the next layer, from F and T D of a layer with F(1) = `square`.
+    def _layer(self, index: int, state: State) -> State:
+        """F and T D of an activation, from the series of q and T.
 
         Where the error of the n-th coefficient of y is at most u + v n, that of the n-th one of
         y^j is at most u j + v n.  So the share of each power in a coefficient weights u:
         [t^n](y F'(y)) / [t^n] F(y).
         """
-        q, weight, bias = float(self.q.mid()), self.weight, self.bias
-        pq = q if self.odd else weight * (square - before[0])
+        found: _Series = state.covariance
+        ball, before, tilt = self.variances[index], found.base, found.tilt
+        sigma = self.program.activations[index]
+        q, weight = float(ball.mid()), float(found.factor.mid())
+        odd = sigma.symmetry == "odd" and found.is_odd
+        pq = q if odd else weight * (float(found.top.mid()) - before[0])
         with working_precision(VARIANCE_BITS):
-            c = (weight * arb(before[0]) + bias) / self.q if not self.odd else arb(0)
-            p = pq / self.q if not self.odd else arb(1)
-            high, low = double_double(arb(weight) / pq)
+            c = (found.factor * arb(before[0]) + found.start) / ball if not odd else arb(0)
+            p = pq / ball if not odd else arb(1)
+            high, low = double_double(found.factor / pq)
         y = high * before + low * before
         y[0] = 0.0
-        starts, slopes = _lines(np.append(0.0, bounds.f[1:] + 2.0 * UNIT))
-        b, errors = self._powers(y, double_double(c), double_double(p), tilt)
+        starts, slopes = _lines(np.append(0.0, found.errors[1:] + 2.0 * UNIT))
+        b, errors = self._powers(index, y, double_double(c), double_double(p), tilt)
         j = np.arange(b.size)
         d_terms = j[1:] * b[1:] / pq
         second = j[1:-1] * d_terms[1:]
         # dD/dy is composed, and D integrated; F too, or composed, which leaves a smaller error.
         terms = np.stack([second, b[: second.size]] if self.exactly else [second])
-        (slope, *first), roundings, added = self._composed(terms, y)
+        (slope, *first), roundings, added = self._composed(terms, y, odd)
         d = self._integrated(slope, y, d_terms[0])
         f = first[0] if first else self._integrated(pq * d, y, b[0])
-        tangent = weight * (td + before)
-        tangent[0] += bias
-        new = _product(tangent, d, self.exactly)
-        for values in (f, d, new):
-            _check_range(values[values != 0.0], 0, tilt)
         far_f, far_d = _share(pq * _product(y, d), f), _share(_product(y, slope), d)
         product = taylor.roundings(self.size, self.exactly) * UNIT
         integral = product + 3.0 * UNIT
         each_d = (added + 4.0) * UNIT + integral
         each_f = (added + 1.0) * UNIT if self.exactly else each_d + UNIT + integral
-        c_error = weight * before[0] * float(bounds.f[0]) / (q * float(p.mid()))
+        c_error = weight * before[0] * float(found.errors[0]) / (q * float(p.mid()))
         n = np.arange(self.size)
         from_y = [np.min(far * starts + slopes * n, axis=0) for far in (far_f, far_d)]
         # The b_j: their errors are below lines in j, and far is the mean of j.
@@ -273,15 +312,24 @@ class Composition:
         each_power = roundings * UNIT
         e_f = from_y[0] + from_b[0] + far_f * each_power + each_f + c_error * _share(pq * d, f)
         e_d = from_y[1] + from_b[1] + far_d * each_power + each_d + c_error * _share(slope, d)
-        e_t = np.maximum(bounds.f, bounds.td) + 3.0 * UNIT
-        e_td = _share(_product(tangent * e_t, d) + _product(tangent, d * e_d), new) + product
-        found = _Errors(e_f, e_d, 1.001 * e_td)
-        return f, d, new, found
+        _check_range(f[f != 0.0], 0, tilt)
+        _check_range(d[d != 0.0], 0, tilt)
+        after = None
+        if state.tangent is not None:
+            tangent, e_t = self._as_series(state.tangent, tilt).written()
+            new = _product(tangent, d, self.exactly)
+            _check_range(new[new != 0.0], 0, tilt)
+            e_td = _share(_product(tangent * e_t, d) + _product(tangent, d * e_d), new) + product
+            after = _Series(new, 1.001 * e_td, None, tilt)
+        return State(_Series(f, e_f, self._top(index), tilt), after)
 
-    def _composed(self, outers: Array, y: Array) -> tuple[Array, float, float]:
+    def _as_series(self, tangent: Any, tilt: int) -> _Series:
+        return tangent if isinstance(tangent, _Series) else _of_line(tangent, self.size, tilt)
+
+    def _composed(self, outers: Array, y: Array, odd: bool) -> tuple[Array, float, float]:
         """Series in y, and the roundings of a term in y^j: j times the first plus the second."""
         full = np.zeros((outers.shape[0], y.size))
-        if not self.odd:
+        if not odd:
             return full, *taylor.compose(outers, y, self.exactly, full)
         # All are odd: series in t^2.
         half = y[1::2].copy()
@@ -303,16 +351,17 @@ class Composition:
         return out
 
     def _powers(
-        self, y: Array, center: tuple[float, float], part: tuple[float, float], tilt: int
+        self, index: int, y: Array, center: Pair, part: Pair, tilt: int
     ) -> tuple[Array, Array]:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
-        log_f = log_derivatives(self.family, self.q, ORDERS, self.network.depth).copy()
+        family, q = self.program.activations[index].name, self.variances[index]
+        log_f = log_derivatives(family, q, ORDERS, len(self.variances)).copy()
         log_f += np.arange(log_f.size) * math.log(p)
-        found = squares(self.family, self.q, 4)
+        found = squares(family, q, 4)
         low = _low_squares(found)
-        log_1 = math.log(p * max(low[1], 2.0 * c * low[2], 3.0 * c * c * low[3]))
+        log_1 = math.log(max(p * max(low[1], 2.0 * c * low[2], 3.0 * c * c * low[3]), 1e-300))
         log_2 = math.log(max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3))
         limit = log_y - 58.0 * LN2
 
@@ -329,17 +378,74 @@ class Composition:
                 low_end, high_end = (low_end, middle) if enough(middle) else (middle, high_end)
             terms = high_end
         floor = min(log_1, log_2) + log_y - 2.0 * math.log(terms + 1.0)
-        m, e, errors = self._shifted(center, part, terms + 2, floor)
+        m, e, errors = self._shifted(index, center, part, terms + 2, floor)
         return np.ldexp(m, np.maximum(e, -1100)), errors
 
 
 @dataclass(frozen=True)
-class _Errors:
-    """Bounds on the relative errors of the coefficients of F, D and T D."""
+class _Series:
+    """factor base(t) + start: coefficients, the n-th times 2^(tilt n), and their relative errors.
 
-    f: Array
-    d: Array
-    td: Array
+    `errors` and `top`, the value at t = 1 (of a covariance), are those of the base.
+    """
+
+    base: Array
+    errors: Array
+    top: arb | None
+    tilt: int
+    factor: arb = field(default_factory=lambda: arb(1))
+    start: arb = field(default_factory=lambda: arb(0))
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether it is an odd function of t."""
+        return self.start.is_zero() and not np.any(self.base[::2])
+
+    def written(self) -> tuple[Array, Array]:
+        """The coefficients and bounds of their relative errors."""
+        factor, start = float(self.factor.mid()), float(self.start.mid())
+        values = self.base if factor == 1.0 else factor * self.base
+        errors = self.errors + (2.0 * UNIT if factor != 1.0 else 0.0)
+        if start:
+            values = values.copy()
+            values[0] += start
+            errors = errors + UNIT
+        return values, errors
+
+    def __mul__(self, number: arb) -> _Series:
+        return replace(self, factor=self.factor * number, start=self.start * number)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, size: arb) -> _Series:
+        return self * (1 / size)
+
+    def __add__(self, other: Any) -> _Series:
+        if isinstance(other, arb):
+            return replace(self, start=self.start + other)
+        if isinstance(other, acb):
+            other = _of_line(other, self.base.size, self.tilt)
+        start = self.start + other.start
+        if (self.factor - other.factor).is_zero():
+            factor = self.factor
+            mine, theirs = (self.base, self.errors), (other.base, other.errors)
+        else:
+            factor = arb(1)
+            mine, theirs = (replace(x, start=arb(0)).written() for x in (self, other))
+        top = None
+        if self.top is not None and other.top is not None:
+            top = (self.factor * self.top + other.factor * other.top) / factor
+        errors = np.maximum(mine[1], theirs[1]) + UNIT
+        return _Series(mine[0] + theirs[0], errors, top, self.tilt, factor, start)
+
+    __radd__ = __add__
+
+
+def _of_line(line: acb, size: int, tilt: int) -> _Series:
+    """The line s t + c, given as c + i s."""
+    base = np.zeros(size)
+    base[1] = float(line.imag.mid()) * 2.0**tilt
+    return _Series(base, np.full(size, UNIT), line.imag, tilt, start=line.real)
 
 
 def _low_squares(found: Squares) -> Array:

@@ -14,8 +14,9 @@ from typing import Any
 from flint import arb, arb_series
 
 from ntkspec.duals.correlation import Correlation
-from ntkspec.duals.layers import compose, series_length
+from ntkspec.duals.layers import series_length
 from ntkspec.precision import working_precision
+from ntkspec.rules import State, follow
 
 __all__ = ["Growth", "derivative_bound", "series_tail"]
 
@@ -59,8 +60,8 @@ class Growth:
 
     def __init__(self, network: Any, layers: Any) -> None:
         self.layers = layers
-        self.family = network.sigma.name
-        self.entire = network.sigma.singularity.kind == "entire"
+        self.families = [sigma.name for sigma in network.sigmas]
+        self.entire = all(sigma.singularity.kind == "entire" for sigma in network.sigmas)
         if self.entire:
             self.how = "K(cosh eta)"
             self._by_eta = self._continued()
@@ -107,24 +108,23 @@ class Growth:
         """
         layers, order = self.layers, ORDER
         with working_precision(64), series_length(order + 1):
-            coefficients = [arb(0)]
-            for k in range(1, order + 1):
-                coefficients.append(1 / arb(2 * k).fac())
-            above = layers.weight * arb_series(coefficients, order + 1) / layers.variances[0]
-            start = layers.weight * arb_series(coefficients, order + 1) + layers.variances[0]
+            rise = arb_series([0, *(1 / arb(2 * k).fac() for k in range(1, order + 1))], order + 1)
 
-            def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
-                nonlocal above  # rho - 1 in powers of eta^2
-                q = layers.variances[layer]
-                bounds = [derivative_bound(self.family, q, j).upper() for j in range(order + 2)]
-                full = layers.duals[layer][0](Correlation.full())
-                value = arb_series([full.upper(), *bounds[1 : order + 1]], order + 1)(above)
+            def activate(index: int, state: State) -> State:
+                q, family = layers.variances[index], self.families[index]
+                above = -state.gap / q  # rho - 1 in powers of eta^2
+                bounds = [derivative_bound(family, q, j).upper() for j in range(order + 2)]
+                full = layers.fulls[index].upper()
+                value = arb_series([full, *bounds[1 : order + 1]], order + 1)(above)
                 slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]
-                slope = arb_series(slopes, order + 1)(above)
-                above = layers.weight * (value - value[0]) / layers.variances[layer + 1]
-                return value, slope if layers.kernel == "ntk" else None
+                tangent = state.tangent
+                if tangent is not None:
+                    tangent = tangent * arb_series(slopes, order + 1)(above)
+                return State(value, tangent, value[0] - value)
 
-            depth = len(layers.duals)
-            *_, end = compose(layers.weight, layers.bias, start, duals, depth)
-            kernel = end.kernel(layers.trained)
+            end = follow(
+                layers.program, State(1 + rise, None, -rise), activate,
+                lambda index, _: layers.sizes[index], arb, layers.ntk,
+            )  # fmt: skip
+            kernel = end.tangent if layers.ntk else end.covariance
             return [(kernel[p] * arb(2 * p).fac()).upper() for p in range(order + 1)]

@@ -1,78 +1,69 @@
-"""Composition through the layers: the recursion for any arithmetic, and the kernels in balls."""
+"""The kernels of networks in balls: duals of the layers, composed by the rules of the parts."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
-from flint import arb, arb_series, ctx
+from flint import acb, arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.rules import Activate, Affine, Scale, State, follow
 
-__all__ = ["Layer", "Layers", "compose", "series_length", "taylor_at_zero"]
-
-
-class Layer(NamedTuple):
-    """One layer at some t: q_l, T_l, F_l and D_l, in the arithmetic of its network.
-
-    The slope D_l is None where it is not computed, and then the tangent after it.
-    """
-
-    covariance: Any
-    tangent: Any
-    dual: Any
-    slope: Any
-
-    def kernel(self, trained: str) -> Any:
-        """K of a network that ends here: the NNGP kernel without a slope, else the NTK."""
-        if self.slope is None:
-            return self.dual
-        hidden = self.tangent * self.slope
-        return self.dual + hidden if trained == "all" else hidden
-
-
-def compose(
-    weight: Any,
-    bias: Any,
-    covariance: Any,
-    duals: Callable[[int, Any], tuple[Any, Any]],
-    depth: int,
-) -> Iterator[Layer]:
-    """Follow a covariance through the layers of a network (Jacot et al. 2018, theorem 1).
-
-    q_(l+1) = s_w F_l + s_b, T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l, from q_1 = `covariance`.
-    duals(l, q) returns F and D of layer l = 0, 1, ... at the covariance q; D may be None.
-
-    Examples
-    --------
-    >>> identity = lambda layer, covariance: (covariance, 1.0)
-    >>> list(compose(1.0, 0.0, 0.5, identity, 2))[-1]
-    Layer(covariance=0.5, tangent=1.0, dual=0.5, slope=1.0)
-    """
-    tangent, dual, slope = covariance, None, None
-    for layer in range(depth):
-        if layer:
-            covariance = weight * dual + bias
-            tangent = None if slope is None else covariance + weight * tangent * slope
-        dual, slope = duals(layer, covariance)
-        yield Layer(covariance, tangent, dual, slope)
+__all__ = ["Layers", "series_length", "taylor_at_zero"]
 
 
 class Layers:
-    """The NTK or NNGP kernel K(cos theta) of a network, for balls: `compose` with its duals."""
+    """The NTK or NNGP kernel K(cos theta) of a network, for balls.
+
+    `variances` and `duals` have those of the activations in their order: q(1), and F and D as
+    functions of a correlation; `sizes` has q(1) at each normalization.
+    """
 
     def __init__(self, network: Any, kernel: str) -> None:
-        self.kernel, self.trained = kernel, network.trained
-        self.with_dual = kernel == "nngp" or network.trained == "all"
-        self.weight, self.bias = arb(network.weight_variance), arb(network.bias_variance)
-        self.has_bias = not self.bias.is_zero()
-        self.variances = [self.weight + self.bias]
-        self.duals = []
-        for _ in range(network.depth):
-            self.duals.append(network.sigma.dual(self.variances[-1]))
-            self.variances.append(self.weight * self.duals[-1][0](Correlation.full()) + self.bias)
+        self.program, self.ntk = network.program, kernel == "ntk"
+        self.needed = self.program.needed(not self.ntk)
+        self.variances: list[arb] = []
+        self.sizes: list[arb] = []
+        self.duals: list[Any] = []
+        #: The variance at the end.
+        self.last = follow(
+            self.program, State(arb(1)), self._prepare, self._measure, arb, tangent=False
+        ).covariance
+
+    def _prepare(self, index: int, state: State) -> State:
+        self.variances.append(state.covariance)
+        self.duals.append(self.program.activations[index].dual(state.covariance))
+        return State(self.duals[-1][0](Correlation.full()))
+
+    def _measure(self, index: int, state: State) -> Any:
+        self.sizes.append(state.covariance)
+        return state.covariance
+
+    @cached_property
+    def lines(self) -> list[tuple[arb, arb] | None]:
+        """(s, c) of each activation whose covariance is q = s t + c, else None."""
+        found: list[tuple[arb, arb] | None] = []
+
+        def note(index: int, state: State) -> State:
+            line = state.covariance  # c + i s
+            found.append((line.imag, line.real) if line.real.is_finite() else None)
+            return State(acb("nan", "nan"))
+
+        follow(
+            self.program, State(acb(0, 1)), note, lambda i, _: self.sizes[i], arb,
+            tangent=False,
+        )  # fmt: skip
+        return found
+
+    @property
+    def ratio(self) -> tuple[arb, arb]:
+        """(c, s) of the first activation, whose covariance is q = s t + c."""
+        line = self.lines[0]
+        assert line is not None
+        return line[1], line[0]
 
     def __call__(self, angle: Any) -> Any:
         """K at t = cos(angle), 0 <= angle <= pi for real balls."""
@@ -81,30 +72,59 @@ class Layers:
     def at(self, point: Correlation) -> Any:
         """K at the correlation of two inputs."""
 
-        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
-            if layer or self.has_bias:
-                return Correlation(covariance / self.variances[layer])
-            return point
+        def place(index: int, state: State) -> Correlation:
+            line = self.lines[index]
+            if line is not None and line[1].is_zero():
+                return point
+            return Correlation(state.covariance / self.variances[index])
 
-        return self.composed(self.weight * point.cosine + self.bias, place)
+        return self.composed(State(point.cosine), place)
 
     def at_one(self) -> Any:
         """K(1), the correlations kept at exactly 1: a ball around 1 loses half of its digits."""
-        return self.composed(self.variances[0], lambda *layer: Correlation.full())
+        return self.composed(State(arb(1)), lambda index, state: Correlation.full())
 
-    def composed(self, start: Any, place: Callable[[int, Any, Any], Correlation]) -> Any:
-        """K from q_1; `place` returns a layer's correlation from its number, q_l and F_(l-1)."""
-        last = len(self.duals) - 1
-        before: Any = None
+    def composed(self, start: State, place: Callable[[int, State], Correlation]) -> Any:
+        """K from t (and 1 - t); `place` returns the correlation of an activation's arguments."""
 
-        def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
-            nonlocal before
-            point, (value, slope) = place(layer, covariance, before), self.duals[layer]
-            before = value(point) if self.with_dual or layer < last else None
-            return before, slope(point) if self.kernel == "ntk" else None
+        def activate(index: int, state: State) -> State:
+            point, (value, slope) = place(index, state), self.duals[index]
+            dual = gap = tangent = None
+            if self.needed[index]:
+                dual = value(point)
+                gap = None if state.gap is None else self.fulls[index] - dual
+            if state.tangent is not None:
+                tangent = state.tangent * slope(point)
+            return State(dual, tangent, gap)
 
-        layers = compose(self.weight, self.bias, start, duals, last + 1)
-        return deque(layers, 1).pop().kernel(self.trained)
+        end = follow(
+            self.program, start, activate, lambda index, _: self.sizes[index], arb, self.ntk
+        )
+        if not self.ntk:
+            return end.covariance
+        return 0 * start.covariance if end.tangent is None else end.tangent
+
+    @cached_property
+    def between(self) -> list[arb]:
+        """Factors of the gap F(1) - F of an activation in that of the next one's covariance.
+
+        Without residual branches; the first is that of 1 - t.
+        """
+        factors, normalized = [arb(1)], 0
+        for step in self.program.steps:
+            if isinstance(step, Affine):
+                factors[-1] *= arb(step.weight)
+            elif isinstance(step, Scale):
+                factors[-1] /= self.sizes[normalized]
+                normalized += 1
+            elif isinstance(step, Activate):
+                factors.append(arb(1))
+        return factors[:-1]
+
+    @cached_property
+    def fulls(self) -> list[arb]:
+        """F(1) of each activation."""
+        return [value(Correlation.full()) for value, _ in self.duals]
 
 
 def taylor_at_zero(layers: Layers, count: int) -> list[arb]:

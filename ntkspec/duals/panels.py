@@ -14,8 +14,19 @@ from numpy.typing import NDArray
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.errors import NtkspecError
-from ntkspec.kernels.layers import COEFFICIENTS, EVEN, NONE, ODD
+from ntkspec.kernels.layers import (
+    ACTIVATE,
+    AFFINE,
+    BRANCH,
+    COEFFICIENTS,
+    EVEN,
+    JOIN,
+    NONE,
+    ODD,
+    SCALE,
+)
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.rules import Activate, Affine, Branch, Program, Scale
 
 __all__ = ["NetworkPanels", "network_panels"]
 
@@ -34,17 +45,16 @@ RANGE = 1e-290, 1e290
 class NetworkPanels(NamedTuple):
     """Arguments of `ntkspec.kernels.layers.kernel` that do not depend on t or the kernel."""
 
-    weight: float
-    bias: float
+    steps: NDArray[np.float64]
     variances: NDArray[np.float64]
     fulls: NDArray[np.float64]
     tables: NDArray[np.float64]
     starts: NDArray[np.int64]
     levels: NDArray[np.int64]
-    symmetry: int
-    root: int
-    far: int
-    line: float
+    symmetry: NDArray[np.int64]
+    root: NDArray[np.int64]
+    far: NDArray[np.int64]
+    line: NDArray[np.float64]
 
 
 @exclusive()
@@ -56,40 +66,73 @@ def network_panels(network: Any) -> NetworkPanels:
     NtkspecError
         When the variance of a layer leaves the range of doubles.
     """
-    sigma = network.sigma
-    symmetry = {"odd": ODD, "even": EVEN, None: NONE}[sigma.symmetry]
-    root = 1 if sigma.singularity.kind == "kink" and sigma.singularity.order == 0 else 2
-    far, line = _far_end(sigma)
-    tables: list[NDArray[np.float64]] = []
-    levels: list[int] = []
-    fulls: list[float] = []
-    formula = sigma.singularity.kind == "entire" or sigma.homogeneous is not None
-    extra = 8 * min(network.depth, 20) if sigma.singularity.kind == "kink" else 0
+    sigmas = network.sigmas
+    kinds = [sigma.singularity.kind for sigma in sigmas]
+    formula = all(s.singularity.kind == "entire" or s.homogeneous is not None for s in sigmas)
+    extra = 8 * min(len(sigmas), 20) if "kink" in kinds else 0
+    known: dict[Any, _Table] = {}
     with working_precision(BITS_OF_FORMULAS if formula else BITS + extra):
         layers = Layers(network, "nngp")
         variances = [float(q.mid()) for q in layers.variances]
-        for number, q in enumerate(variances):
+        for number, q in enumerate([*variances, float(layers.last.mid())], 1):
             if not RANGE[0] < q < RANGE[1]:
                 raise NtkspecError(
-                    f"the variance before layer {number + 1} is {q:.3g}, which is out of range; "
+                    f"the variance before layer {number} is {q:.3g}, which is out of range; "
                     "change weight_variance, bias_variance or depth"
                 )
-        for i, (value, slope) in enumerate(layers.duals):
-            known = next((j for j in range(i) if variances[j] == variances[i]), None)
-            if known is None:
-                flat = sigma.derivative is None
-                rest = partial(_without_line, value, slope, layers.variances[i], far, line, flat)
-                table, level, full = _layer(value, slope, symmetry, root, rest, flat)
-            else:
-                table, level, full = tables[known], levels[known], fulls[known]
-            tables.append(table)
-            levels.append(level)
-            fulls.append(full)
-    starts = np.cumsum([0, *(len(table) for table in tables)])
+        for sigma, q, ball, duals in zip(
+            sigmas, variances, layers.variances, layers.duals, strict=True
+        ):
+            if (sigma, q) not in known:
+                known[sigma, q] = _table(sigma, ball, *duals)
+    tables = [known[key] for key in zip(sigmas, variances, strict=True)]
+    sizes = [float(size.mid()) for size in layers.sizes]
     return NetworkPanels(
-        network.weight_variance, network.bias_variance, np.array(variances), np.array(fulls),
-        np.concatenate(tables), starts, np.array(levels), symmetry, root, far, line,
+        _steps(network.program, sizes), np.array(variances), np.array([t.full for t in tables]),
+        np.concatenate([np.zeros((0, 3, COEFFICIENTS)), *(t.table for t in tables)]),
+        np.cumsum([0, *(len(t.table) for t in tables)]),
+        *(np.array([getattr(t, name) for t in tables], np.int64)
+          for name in ("levels", "symmetry", "root", "far")),
+        np.array([t.line for t in tables], np.float64),
     )  # fmt: skip
+
+
+def _steps(program: Program, sizes: list[float]) -> NDArray[np.float64]:
+    """The rules of the parts as rows of numbers."""
+    rows = np.zeros((len(program.steps), 5))
+    for row, step in zip(rows, program.steps, strict=True):
+        if isinstance(step, Affine):
+            row[:] = AFFINE, *step
+        elif isinstance(step, Activate):
+            row[:2] = ACTIVATE, step.index
+        elif isinstance(step, Scale):
+            row[:2] = SCALE, sizes[step.index]
+        elif isinstance(step, Branch):
+            row[0] = BRANCH
+        else:
+            row[:2] = JOIN, step.square
+    return rows
+
+
+class _Table(NamedTuple):
+    """The panels of one activation at a variance, and what they need to be read."""
+
+    table: NDArray[np.float64]
+    levels: int
+    full: float
+    symmetry: int
+    root: int
+    far: int
+    line: float
+
+
+def _table(sigma: Any, q: arb, value: Any, slope: Any) -> _Table:
+    symmetry = {"odd": ODD, "even": EVEN, None: NONE}[sigma.symmetry]
+    root = 1 if sigma.singularity.kind == "kink" and sigma.singularity.order == 0 else 2
+    far, line = _far_end(sigma)
+    flat = sigma.derivative is None
+    rest = partial(_without_line, value, slope, q, far, line, flat)
+    return _Table(*_layer(value, slope, symmetry, root, rest, flat), symmetry, root, far, line)
 
 
 def _far_end(sigma: Any) -> tuple[int, float]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ntkspec.duals.pieces import ORDER, Pieces, check_square_integrable, resolve
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.pieces import hermite_sums
+from ntkspec.rules import Activate, Affine, Join, Program, State, follow
 
 __all__ = ["Expectation", "PlainKernel"]
 
@@ -65,7 +66,7 @@ class PlainKernel:
 
     def __init__(self, network: Any, kernel: str) -> None:
         self.network, self.kernel = network, kernel
-        self.duals: dict[float, _Duals] = {}
+        self.duals: dict[Any, _Duals] = {}
         with np.errstate(all="ignore"):
             self.top = abs(float(self._compose(np.zeros(1), np.ones(1), 0.0, 0.0)[0][0]))
 
@@ -73,69 +74,121 @@ class PlainKernel:
         """Return the values and bounds on their absolute errors."""
         with np.errstate(all="ignore"):
             value, error = self._compose(sine, cosine, 0.0, 0.0)
-            if self.network.depth > 1:
+            if len(self.network.sigmas) > 1:
                 # Errors of the hidden layers change the variances and the correlations of later
                 # layers; two runs with such errors measure by how much.
                 for scale, turn in ((1.0, 0.0), (0.0, 1.0)):
                     error = error + 2.0 * np.abs(
                         self._compose(sine, cosine, scale, turn)[0] - value
                     )
-        return value, error + FLOOR * self.network.depth * self.top
+        return value, error + FLOOR * len(self.network.sigmas) * self.top
 
     def _compose(
         self, sine: Array, cosine: Array, scale: float, turn: float
     ) -> tuple[Array, Array]:
-        """K with hidden layers changed by `scale` and `turn` of their bounds; the last's bound."""
-        net = self.network
-        weight, bias = net.weight_variance, net.bias_variance
-        variance = weight + bias
+        """K, and a bound from the errors of its last duals.
+
+        Those of the others are added, `scale` and `turn` times, to the variances and correlations.
+        """
+        program = self.network.program
         length = np.hypot(sine, cosine)
-        # E[(u - v)^2] / 4 and E[(u + v)^2] / 4: half of variance minus and plus covariance.
-        apart = weight * (sine / length) ** 2
-        along = weight * (cosine / length) ** 2 + bias
-        tangent = along - apart
-        theta = 2.0 * np.arctan2(np.sqrt(apart), np.sqrt(along))
-        for layer in range(net.depth):
-            dual = self._dual(variance)
+        last = len(program.activations) - 1
+        apart, along = (sine / length) ** 2, (cosine / length) ** 2
+        doubts = [np.zeros_like(apart), np.zeros_like(apart)]
+
+        def activate(index: int, state: State) -> State:
+            place = state.covariance
+            if not 1e-290 < place.variance < 1e290:
+                raise NtkspecError(
+                    f"the variance before layer {index + 1} is {place.variance:.3g}, which is out "
+                    "of range; change weight_variance, bias_variance or depth"
+                )
+            dual = self._dual(program.activations[index], place.variance)
+            theta = 2.0 * np.arctan2(
+                np.sqrt(np.maximum(place.apart, 0.0)), np.sqrt(np.maximum(place.along, 0.0))
+            )
             value, error = dual.function(theta)
-            slope, doubt = np.zeros_like(value), np.zeros_like(value)
-            if self.kernel == "ntk":
+            tangent = None
+            if state.tangent is not None:
+                before = np.asarray(getattr(state.tangent, "value", state.tangent))
                 slope, doubt = dual.slope(theta)
-            if layer == net.depth - 1:
-                break
+                tangent = before * (slope if index == last else slope + turn * doubt)
+                if index == last:
+                    doubts[1] = np.abs(before) * doubt
             full, at_one = dual.function.full, dual.function.floor
-            slope = slope + turn * doubt
-            before = variance
-            variance = weight * (full + scale * at_one) + bias
             odd, even, doubt = dual.halves(theta, value, error)
+            if index == last:
+                doubts[0] = error
+                return State(_Place(odd, even, full), tangent)
             larger = 1.0 + scale * at_one / full if full > 0.0 else 1.0
-            apart, along = weight * larger * odd, weight * larger * even + bias
+            apart, along = larger * odd, larger * even
             # Towards the nearer end, where the angle changes most, or away from it when the end
             # itself is within reach.
-            least, doubt = np.minimum(apart, along), turn * weight * doubt
+            least, doubt = np.minimum(apart, along), turn * doubt
             shift = np.where(least > doubt, -doubt, 2.0 * doubt)
             shift = np.where(apart <= along, shift, -shift)
-            apart, along = apart + shift, along - shift
-            tangent = along - apart + weight * tangent * slope
-            theta = 2.0 * np.arctan2(
-                np.sqrt(np.maximum(apart, 0.0)), np.sqrt(np.maximum(along, 0.0))
-            )
-            if not 1e-290 < variance < 1e290 or before <= 0.0:
-                raise NtkspecError(
-                    f"the variance before layer {layer + 2} is {variance:.3g}, which is out of "
-                    "range; change weight_variance, bias_variance or depth"
-                )
-        if self.kernel == "nngp":
-            return value, error
-        both = np.abs(tangent) * doubt
-        if net.trained == "all":
-            return value + tangent * slope, error + both
-        return tangent * slope, both
+            return State(_Place(apart + shift, along - shift, full + scale * at_one), tangent)
 
-    def _dual(self, variance: float) -> _Duals:
-        if variance not in self.duals:
-            self.duals[variance] = _Duals(self.network.sigma, variance)
-        return self.duals[variance]
+        end = follow(
+            program, State(_Place(apart, along, 1.0)), activate,
+            lambda index, state: state.covariance.variance, tangent=self.kernel == "ntk",
+        )  # fmt: skip
+        gain, own = _last_gains(program)
+        if self.kernel == "nngp":
+            return end.covariance.value, gain * doubts[0]
+        value = np.asarray(getattr(end.tangent, "value", end.tangent))
+        return value, gain * doubts[1] + own * doubts[0]
+
+    def _dual(self, sigma: Any, variance: float) -> _Duals:
+        key = sigma, variance
+        if key not in self.duals:
+            self.duals[key] = _Duals(sigma, variance)
+        return self.duals[key]
+
+
+class _Place:
+    """Halves of variance minus and plus covariance, E[(u - v)^2] / 4 and E[(u + v)^2] / 4."""
+
+    __array_ufunc__ = None  # numpy's operators leave sums with arrays to this class
+
+    def __init__(self, apart: Array, along: Array, variance: float) -> None:
+        self.apart, self.along, self.variance = apart, along, variance
+
+    @property
+    def value(self) -> Array:
+        """The covariance."""
+        return self.along - self.apart
+
+    def __mul__(self, factor: float) -> _Place:
+        return _Place(factor * self.apart, factor * self.along, factor * self.variance)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, size: float) -> _Place:
+        return self * (1.0 / size)
+
+    def __add__(self, other: Any) -> Any:
+        if isinstance(other, _Place):
+            return _Place(
+                self.apart + other.apart, self.along + other.along, self.variance + other.variance
+            )
+        if isinstance(other, float):
+            return _Place(self.apart, self.along + other, self.variance + other)
+        return self.value + other
+
+    __radd__ = __add__
+
+
+def _last_gains(program: Program) -> tuple[float, float]:
+    """Factors of the last activation's F in q, and of F in T beside T D, at the end."""
+    *_, after = (i for i, step in enumerate(program.steps) if isinstance(step, Activate))
+    gain, own = 1.0, 0.0
+    for step in program.steps[after + 1 :]:
+        if isinstance(step, Affine):
+            gain, own = step.weight * gain, step.own * gain + step.weight * own
+        elif isinstance(step, Join):
+            gain, own = step.square * gain, step.square * own
+    return gain, own
 
 
 class _Duals:

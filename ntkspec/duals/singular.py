@@ -8,12 +8,14 @@ t = -1.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from flint import arb, arb_series, fmpq
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers, series_length
+from ntkspec.rules import State
 
 __all__ = ["Power", "powers_at_one", "powers_beyond", "root_at_one"]
 
@@ -30,8 +32,11 @@ def root_at_one(network: Any) -> int:
 
     1 - rho_(l+1) = theta_l / pi for the step function, and the angle is the root of that.
     """
-    power = network.sigma.homogeneous[0] if network.sigma.homogeneous else 1
-    return int(2 ** (network.depth - 1)) if power == 0 else 1
+    steps = sum(
+        sigma.homogeneous is not None and sigma.homogeneous[0] == 0 for sigma in network.sigmas
+    )
+    last = network.sigmas[-1].homogeneous
+    return int(2 ** (steps - (last is not None and last[0] == 0)))
 
 
 def powers_at_one(layers: Layers, root: int, below: int) -> list[Power]:
@@ -39,54 +44,47 @@ def powers_at_one(layers: Layers, root: int, below: int) -> list[Power]:
     # A root needs the coefficients of half of its leading power beyond those it returns.
     last = 2 * root * below
     size = last + root + len(layers.duals)
-    full = [value(Correlation.full()) for value, _ in layers.duals]
     with series_length(size):
-        x = arb_series([0] * root + [1], size)  # its square is 1 - t
-        lead = 2 * root  # of the series of 1 - rho in the variable
-
-        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
-            nonlocal lead
-            if layer == 0:
-                half = (x / _twice_scale(layers).sqrt()).asin()
-                return Correlation((2 * half).cos(), 2 * half)
-            if root > 1:
-                lead //= 2
-            gap = (full[layer - 1] - dual) * layers.weight / layers.variances[layer]
-            gap = _moved(gap, -lead, size)  # the coefficients before are 0
-            half = _moved((gap / 2).sqrt(), lead // 2, size).asin()
-            return Correlation(1 - _moved(gap, lead, size), 2 * half)
-
-        kernel = layers.composed(
-            layers.variances[0] * (1 - 2 * x * x / _twice_scale(layers)), place
-        )
-        return _powers(kernel, root, last)
+        square = arb_series([0] * (2 * root) + [1], size)  # 1 - t
+        start = State(1 - square, None, square)
+        return _powers(layers.composed(start, partial(_near, layers, root, size)), root, last)
 
 
 def powers_beyond(layers: Layers, below: int) -> list[Power]:
     """The powers of z + t that are no whole numbers, below a whole one.
 
-    For activations that are not even: with those |rho_2| = 1 again, and K is as at 1.
+    For activations without a jump, or that are not even or odd.
     """
-    size = 2 * below
+    root, last = 1, 2 * below
+    size = last + root + len(layers.duals)
+    bias, weight = layers.ratio
+    z = 1 + 2 * bias / weight
     with series_length(size):
-        x = arb_series([0, 1], size)
-
-        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
-            if layer == 0:
-                angle = arb.pi() - 2 * (x / _twice_scale(layers).sqrt()).asin()
-                return Correlation(angle.cos(), angle)
-            cosine = covariance / layers.variances[layer]
-            return Correlation(cosine, cosine.acos())
-
-        kernel = layers.composed(
-            layers.variances[0] * (2 * x * x / _twice_scale(layers) - 1), place
-        )
-        return _powers(kernel, 1, size)
+        square = arb_series([0] * (2 * root) + [1], size)  # z + t
+        start = State(square - z, None, 1 + z - square)
+        return _powers(layers.composed(start, partial(_near, layers, root, size)), root, last)
 
 
-def _twice_scale(layers: Layers) -> arb:
-    """2 B, by which (1 - t) and (z + t) are the halves of 1 - rho and 1 + rho."""
-    return 2 * layers.variances[0] / layers.weight
+def _near(layers: Layers, root: int, size: int, index: int, state: State) -> Correlation:
+    """The correlation of an activation's arguments, which may tend to 1 or -1."""
+    variance = layers.variances[index]
+    gap = state.gap / variance
+    if gap[0].contains(0):
+        half = _half_angle(gap, root, size)
+        return Correlation(1 - gap, 2 * half)
+    rest = 2 - gap
+    if rest[0].contains(0):
+        half = _half_angle(rest, root, size)
+        return Correlation(rest - 1, arb.pi() - 2 * half)
+    cosine = 1 - gap
+    return Correlation(cosine, cosine.acos())
+
+
+def _half_angle(gap: Any, root: int, size: int) -> Any:
+    """arcsin((gap / 2)^(1/2) of a series that vanishes at 0."""
+    lead = next(i for i in range(size) if i == 2 * root or not gap[i].contains(0))
+    series = _moved(gap, -lead, size)
+    return _moved((series / 2).sqrt(), lead // 2, size).asin()
 
 
 def _powers(kernel: Any, root: int, size: int) -> list[Power]:

@@ -11,9 +11,11 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import NDArray
 
+from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
+from ntkspec.rules import Program, State, follow
 
 __all__ = [
     "FAMILIES",
@@ -28,6 +30,7 @@ __all__ = [
     "elu_squares",
     "mean_square",
     "squares",
+    "variances_of",
 ]
 
 #: Activations whose Hermite moments are integrals, and those whose moments have known ratios.
@@ -208,6 +211,26 @@ def mean_square(family: str, q: arb) -> arb:
             exact: arb = q / 2 + (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
             return exact
     return _narrow(family, q) if q < 1 else _wide(family, q)
+
+
+def variances_of(program: Program) -> tuple[list[arb], list[arb]]:
+    """q(1) at every activation and at every normalization of a network."""
+    variances: list[arb] = []
+    sizes: list[arb] = []
+
+    def activate(index: int, state: State) -> State:
+        variances.append(state.covariance)
+        sigma, q = program.activations[index], state.covariance
+        if sigma.name in FAMILIES:
+            return State(mean_square(sigma.name, q))
+        return State(sigma.dual(q)[0](Correlation.full()))
+
+    def size(index: int, state: State) -> arb:
+        sizes.append(state.covariance)
+        return sizes[-1]
+
+    follow(program, State(arb(1)), activate, size, arb, tangent=False)
+    return variances, sizes
 
 
 def _mean_in_closed_form(family: str, q: arb) -> arb:

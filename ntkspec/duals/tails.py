@@ -24,11 +24,12 @@ from ntkspec.duals.squares import (
     UNIT,
     VARIANCE_BITS,
     double_double,
-    mean_square,
     squares_to,
+    variances_of,
 )
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
+from ntkspec.rules import State, follow
 
 __all__ = [
     "FEW_ORDERS",
@@ -196,8 +197,9 @@ class TailBounds:
 def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
-    if network.sigma.name in INTEGRALS:
-        orders = 2 if network.sigma.name == "elu" else orders
+    names = {sigma.name for sigma in network.sigmas}
+    if names & set(INTEGRALS):
+        orders = 2 if "elu" in names else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)
             if np.all(np.isfinite(log_f)):
@@ -207,7 +209,7 @@ def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     with working_precision(VARIANCE_BITS):
         layers = Layers(network, kernel)
         log_f = np.array([float(layers.at_one().log().upper()) + 1e-9])
-        if network.sigma.singularity.kind != "entire":
+        if any(sigma.singularity.kind != "entire" for sigma in network.sigmas):
             return TailBounds(log_f, none, none)
         log_r, log_k = [], []
         for i in range(-40, 24):
@@ -225,34 +227,39 @@ def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
 
     All derivatives of the duals are positive, so that bounds of them compose to bounds.
     """
-    weight, bias = network.weight_variance, network.bias_variance
-    family = network.sigma.name
+    program, depth = network.program, len(network.sigmas)
     j = np.arange(orders)
     scale = 2.0**-SCALE
+    with working_precision(VARIANCE_BITS):
+        variances, sizes = variances_of(program)
+
+    def activate(index: int, state: State) -> State:
+        ball, family = variances[index], program.activations[index].name
+        q = float(ball)
+        above = state.covariance.copy()
+        above[0] = 0.0
+        logs = log_derivatives(family, ball, orders + 1, depth)
+        # Powers of (rho - 1) / scale, and of the variable of the composition.
+        f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
+        d = (j + 1.0) * f[1:] / (q * scale)
+        out = np.empty((2, orders))
+        taylor.compose(np.stack([f[:-1], d]), above / (q * scale), False, out)
+        value, slope = np.maximum(out, 1e-285)
+        if state.tangent is None:
+            return State(value)
+        product = np.empty(orders)
+        taylor.multiply(state.tangent, 0, slope, 0, orders, product)
+        return State(value, np.maximum(product, 1e-285))
+
+    start = np.zeros(orders)
+    start[:2] = 1.0, scale
+    one = np.zeros(orders)
+    one[0] = 1.0
     with np.errstate(over="ignore", invalid="ignore"), working_precision(VARIANCE_BITS):
-        ball = arb(weight) + arb(bias)
-        above, value, td = np.zeros(orders), np.zeros(orders), np.zeros(orders)
-        above[1] = weight * scale
-        tangent = above.copy()
-        tangent[0] = float(ball)
-        for layer in range(network.depth):
-            q = float(ball)
-            if layer:
-                ball = arb(weight) * mean_square(family, ball) + bias
-                q = float(ball)
-                above = weight * value
-                above[0] = 0.0
-                tangent = above + weight * td
-                tangent[0] += q
-            logs = log_derivatives(family, ball, orders + 1, network.depth)
-            # Powers of (rho - 1) / scale, and of the variable of the composition.
-            f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
-            d = (j + 1.0) * f[1:] / (q * scale)
-            out = np.empty((2, orders))
-            taylor.compose(np.stack([f[:-1], d]), above / (q * scale), False, out)
-            value, slope = np.maximum(out, 1e-285)
-            taylor.multiply(tangent, 0, slope, 0, orders, out[1])
-            td = np.maximum(out[1], 1e-285)
-        kernel_f = value if kernel == "nngp" else td + (value if network.trained == "all" else 0.0)
-        log_f: Array = np.log(kernel_f) + j * math.log(1.0 / scale) + 1e-9
+        end = follow(
+            program, State(start), activate, lambda index, _: float(sizes[index]),
+            tangent=kernel == "ntk", constant=lambda bias: bias * one,
+        )  # fmt: skip
+        found = end.tangent if kernel == "ntk" else end.covariance
+        log_f: Array = np.log(found) + j * math.log(1.0 / scale) + 1e-9
         return log_f

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Protocol
@@ -25,12 +24,14 @@ from ntkspec.duals.composition import (
     frozen,
     log_rests,
 )
+from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import HermiteSeries, hermite_series, log_square
-from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
-from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, mean_square
+from ntkspec.duals.layers import Layers, series_length, taylor_at_zero
+from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, variances_of
 from ntkspec.duals.tails import log_bounds
 from ntkspec.precision import split, working_precision
+from ntkspec.rules import Affine, State, follow
 
 __all__ = ["Coefficients", "OutOfRangeError", "coefficients", "in_balls"]
 
@@ -76,7 +77,8 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     >>> np.ldexp(a.mantissa, a.exponent).round(6)
     array([0.      , 0.366879, 0.      , 0.022034])
     """
-    if network.sigma.name in FAMILIES:
+    names = {sigma.name for sigma in network.sigmas}
+    if names <= set(FAMILIES):
         try:
             return Composition(network, kernel, count, False).result()
         except OutOfRangeError as error:
@@ -84,14 +86,19 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
         if exactly:
             with suppress(OutOfRangeError):
                 return Composition(network, kernel, count, True).result()
-        if count > MOST_IN_BALLS or network.weight_variance > MOST_BALL_VARIANCE:
+        if count > MOST_IN_BALLS or _largest_weight(network) > MOST_BALL_VARIANCE:
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
 
 
+def _largest_weight(network: Any) -> float:
+    return max(step.weight for step in network.program.steps if isinstance(step, Affine))
+
+
 def in_balls(network: Any, kernel: str, count: int) -> Balls:
     """The first coefficients as balls, at the working precision."""
-    if network.sigma.name in INTEGRALS:
+    names = {sigma.name for sigma in network.sigmas}
+    if names & set(INTEGRALS):
         return _composed_balls(network, kernel, count)
     return taylor_at_zero(Layers(network, kernel), count)
 
@@ -123,29 +130,37 @@ def _from_balls(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffici
 
 def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
     """Coefficients as balls, of activations whose duals are series in Hermite moments."""
-    weight, bias = arb(network.weight_variance), arb(network.bias_variance)
-    q = weight + bias
-    c = bias / q
+    program, ntk = network.program, kernel == "ntk"
+    variances, sizes = variances_of(program)
+    needed = program.needed(not ntk)
     with series_length(count):
-        y = arb_series([0, 1], count)
-        start = weight * y + bias
 
-        def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
-            nonlocal q, c, y
-            if layer:
-                q = weight * mean_square(network.sigma.name, q) + bias
-                c = covariance[0] / q
-                rest = [covariance[n] / (q * (1 - c)) for n in range(1, count)]
-                y = arb_series([arb(0), *rest], count)
-            f, d = _shifted_balls(network.sigma.name, q, c, count)
-            if layer == 0:
-                return arb_series(f, count), arb_series(d, count)
-            return arb_series(f, count)(y), arb_series(d, count)(y) if ntk else None
+        def activate(index: int, state: State) -> State:
+            q, family = variances[index], program.activations[index].name
+            covariance = state.covariance
+            c = covariance[0] / q
+            # Where q = s t + c, as for the first activation, the powers of y are those of t.
+            if family not in INTEGRALS:
+                value, slope = program.activations[index].dual(q)
+                point = Correlation(covariance / q)
+                tangent = None if state.tangent is None else state.tangent * slope(point)
+                return State(value(point) if needed[index] else None, tangent)
+            line = all(covariance[n].is_zero() for n in range(2, count))
+            y = [covariance[n] / (q * (1 - c)) for n in range(1, count)]
+            f, d = (
+                arb_series(b, count)
+                if line
+                else arb_series(b, count)(arb_series([arb(0), *y], count))
+                for b in _shifted_balls(family, q, c, count)
+            )
+            tangent = None if state.tangent is None else state.tangent * d
+            return State(f if needed[index] else None, tangent)
 
-        ntk = kernel == "ntk"
-        layers = compose(weight, bias, start, duals, network.depth)
-        end = deque(layers, 1).pop()
-        series = end.kernel(network.trained) if ntk else end.dual
+        end = follow(
+            program, State(arb_series([0, 1], count)), activate, lambda index, _: sizes[index], arb,
+            ntk,
+        )  # fmt: skip
+        series = end.tangent if ntk else end.covariance
         return [series[n] for n in range(count)]
 
 

@@ -9,7 +9,7 @@ from ntkspec.domains import Domain, Gaussian, Sphere, as_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
-from ntkspec.laws.kinks import kink_law
+from ntkspec.laws.kinks import general_kink_law, kink_law
 from ntkspec.laws.poles import pole_law
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import shown
@@ -86,20 +86,25 @@ def law(
     else:
         network, where = as_network(source), as_domain(domain, dim)
     dim, shift = where.dim, _log_factor(network, where, kernel)
-    network.mixture(kernel)  # raises if the network has no such kernel
-    kind = network.sigma.singularity.kind
-    if kind not in _DERIVED or network.sigma.user:
+    network.check_kernel(kernel)
+    derived = _DERIVED.get(network.kind)
+    if derived is None or network.user:
         raise NtkspecError(
-            f"activation {network.sigma.name!r} has no derived law: its singularities are unknown"
+            f"{network.name} has no derived law: the singularities of an activation are unknown"
         )
+    if not network.uniform:
+        if network.kind != "kink":
+            raise NtkspecError(
+                f"{network!r} has no derived law: with smooth activations laws are derived for "
+                "layers that are alike and a plain readout"
+            )
+        derived = general_kink_law
     try:
-        found = _DERIVED[kind](network, dim, kernel)
+        found = derived(network, dim, kernel)
     except (ArithmeticError, IndexError):
         # Kernels that are constant to all digits, or whose growth leaves the range of doubles.
         raise NtkspecError(
-            f"the law of {network.name} cannot be derived in doubles at weight_variance = "
-            f"{network.weight_variance}, bias_variance = {network.bias_variance}, depth = "
-            f"{network.depth}; use less extreme values"
+            f"the law of {network!r} cannot be derived in doubles; use less extreme values"
         ) from None
     other = None if found.other is None else _placed(found.other, network, where, kernel, shift)
     return replace(_placed(found, network, where, kernel, shift), other=other)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from ntkspec.duals import Layers
+from ntkspec.duals.singular import Power, powers_at_one, powers_beyond, root_at_one
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
 from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
+from ntkspec.precision import working_precision
 from ntkspec.spectra.parity import parity
 
-__all__ = ["kink_law"]
+__all__ = ["general_kink_law", "kink_law"]
+
+BITS = 192
 
 
 def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
@@ -34,6 +39,40 @@ def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
     if main is None and network.bias_variance == 0.0:
         last = _at_minus_one(network, order, kernel)
     return by_parity(angle_power(dim, 2 * order + 1), _signed(first, order), last, main)
+
+
+def general_kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
+    """Law of any network with kinks, from the leading powers of 1 - t and of 1 + t.
+
+    Raises
+    ------
+    NtkspecError
+        When there are no powers but whole ones: the kernel is a polynomial.
+    """
+    order = max(sigma.singularity.order for sigma in network.sigmas)
+    zeros = parity(network, kernel)
+    with working_precision(BITS):
+        layers, root = Layers(network, kernel), root_at_one(network)
+        near = _leading(powers_at_one(layers, root, order + 2))
+        far = None
+        if zeros.main is None and all(
+            line is None or not line[1] for line in network.program.lines()
+        ):
+            far = _leading(powers_beyond(layers, order + 2))
+    if near is None:
+        raise NtkspecError(f"{network!r} has a kernel without a kink; its spectrum has no law")
+    power, size = near
+    last = far[1] if far is not None and far[0] == power else 0.0
+    return by_parity(angle_power(dim, 2.0 * power), size, last, zeros.main)
+
+
+def _leading(powers: list[Power]) -> tuple[float, float] | None:
+    """The least power s whose coefficient is not 0, and the coefficient of theta^(2 s)."""
+    for power, coefficient in powers:
+        if not coefficient.contains(0):
+            s = float(power.p) / float(power.q)
+            return s, float(coefficient.mid()) * 2.0**-s
+    return None
 
 
 def angle_power(dim: int, m: float) -> Law:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flint import arb
 
-from ntkspec.duals import Correlation, compose
+from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.expectations import expectations
 from ntkspec.networks import Network
@@ -44,19 +44,13 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
     layers: list[Layer] = []
     with working_precision(BITS):
         weight, bias = arb(network.weight_variance), arb(network.bias_variance)
-        variances, growth = [weight + bias], weight
-
-        def duals(layer: int, covariance: arb) -> tuple[arb, arb]:
-            variance = variances[layer]
+        variance, growth = weight + bias, weight
+        covariance = tangent = weight * t + bias
+        for _ in range(network.depth if depth is None else depth):
             one = here = _duals(network, variance, arb(1))
             if t != 1.0:
                 here = _duals(network, variance, covariance / variance)
-            variances.append(weight * one[0] + bias)
-            return here
-
-        depth = network.depth if depth is None else depth
-        steps = compose(weight, bias, weight * t + bias, duals, depth)
-        for variance, (covariance, tangent, dual, slope) in zip(variances, steps, strict=False):
+            dual, slope = here
             layers.append(
                 Layer(*map(_number, (variance, covariance, tangent, dual, slope, growth)))
             )
@@ -69,6 +63,8 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
                     "no law is computed: lower its depth or its variances"
                 )
             growth = weight * slope * growth
+            variance, covariance = weight * one[0] + bias, weight * dual + bias
+            tangent = covariance + weight * tangent * slope
     return layers
 
 

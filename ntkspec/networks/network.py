@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations import ACTIVATIONS, Activation, activation, refuse_bare_function
+from ntkspec.activations import Activation, refuse_bare_function
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import number, one_of, shown, whole_number
+from ntkspec.networks.forms import Parameterization, canonical, layers_text
+from ntkspec.networks.parts import Part, program_of
+from ntkspec.parameters import one_of, shown
+from ntkspec.rules import Affine, Program
 
 __all__ = ["Kernel", "Network", "as_network"]
 
 Kernel = Literal["ntk", "nngp"]
 _KERNELS = get_args(Kernel)
 
-MOST_DEPTH = 100
 #: Default tolerance of the kernel of a user's activation, relative to K(1).
 TOLERANCE = 1e-12
 
@@ -28,27 +30,39 @@ class Network:
     """A wide network, f(x) = m^(-1/2) sum_r a_r sigma(w_r . x) or deeper.
 
     The inputs x lie on the unit sphere; weights and biases are Gaussian of the given variances in
-    the NTK parameterization; the readout has unit variance and no bias.
+    the NTK parameterization.  `Network.serial` describes networks that this form does not.
 
     Parameters
     ----------
-    activation : str or Activation
-        One of `ntkspec.activations.ACTIVATIONS`, or your own (`ntkspec.user_activation`).
+    activation : str, Activation, or sequence of them
+        Names of `ntkspec.activations.ACTIVATIONS`, or your own (`ntkspec.user_activation`); a
+        sequence, or names with commas between them, has one for each hidden layer.
     slope : float, optional
         Slope of leaky_relu for negative arguments (default 0.1); only for leaky_relu.
     power : int, optional
         Power of relu_power (default 2); only for relu_power.
-    weight_variance : float
-        s_w > 0, from 0.01 to 10000; 1 is the poster's.
-    bias_variance : float
-        s_b >= 0, to 10000.
+    weight_variance : float or sequence of float
+        s_w > 0, from 0.01 to 10000; 1 is the poster's.  A sequence: of each hidden layer.
+    bias_variance : float or sequence of float
+        s_b >= 0, to 10000; for bias = "zero" the square of the biases' scale.
     depth : int
-        Hidden layers, 1 to 100.
-    trained : {"hidden", "all"}
-        Trained parameters: all but the readout (the poster), or all.
+        Hidden layers, 1 to 100; by default as many as the longest sequence has.
+    trained : {"hidden", "all"} or set of int
+        Trained parameters: all but the readout (the poster), all, or layers by their numbers: 1
+        to depth, and depth + 1 is the readout.  The others are frozen.
     weights : {"gaussian", "sphere"}
         "sphere": w uniform on the sphere of radius sqrt(weight_variance * dim), for one hidden
         layer without bias; the kernel then depends on the dimension.
+    bias : {"gaussian", "zero"}
+        "zero": biases start at 0 and are trained.
+    readout_variance, readout_bias_variance : float
+        Variances of the readout's weights and bias.
+    normalize : bool
+        LayerNorm without trained parameters before each activation.
+    parameterization : {"ntk", "standard", "mean_field", "mup"}
+        What the learning rates are relative to; see Notes.
+    layers : sequence of parts, or str, optional
+        The parts of a general network, instead of all other parameters: `Network.serial`.
 
     Raises
     ------
@@ -60,7 +74,19 @@ class Network:
     q_1(t) = s_w t + s_b; F_l, D_l = E[sigma(u) sigma(v)], E[sigma'(u) sigma'(v)] for centred
     Gaussians of variance q_l(1) and covariance q_l(t); q_(l+1) = s_w F_l + s_b.  The NNGP kernel
     is F_L.  With T_1 = q_1, T_(l+1) = q_(l+1) + s_w T_l D_l the NTK is T_L D_L for "hidden" and
-    F_L + T_L D_L for "all" (Jacot et al. 2018, theorem 1).
+    F_L + T_L D_L for "all" (Jacot et al. 2018, theorem 1).  A readout of variance r and bias
+    variance b makes the NNGP kernel r F_L + b and multiplies T_L D_L by r.
+
+    With the summands u q + v of a layer in T, (u, v) is (s_w, s_b) in the NTK parameterization,
+    and (1, 1) (without bias (1, 0)) where gradients are taken with respect to the weights
+    themselves: under "mup" (Yang and Hu 2021, learning rates by their table 1), and under
+    "mean_field" for one hidden layer (Chizat and Bach 2018; Mei et al. 2018), whose kernel at
+    initialization it is after a rescaling of time by the width.  Under "standard" (W of
+    variance s_w / fan_in, one learning rate proportional to 1 / width for all parameters) the
+    first layer and the biases move by a vanishing part: (0, 0) for the first layer, (1, 0) for
+    the others (Sohl-Dickstein et al. 2020, with a base width that tends to infinity).
+
+    Networks that have the same rules are equal, however they are written.
 
     Examples
     --------
@@ -70,108 +96,210 @@ class Network:
     array([0.25789913, 0.85376409])
     >>> Network("leaky_relu", depth=2)
     Network('leaky_relu', slope=0.1, depth=2)
+    >>> Network(["tanh", "tanh"], weight_variance=[900.0, 1.0])
+    Network('tanh', weight_variance=(900.0, 1.0), depth=2)
     """
 
-    activation: str | Activation
+    activation: str | Activation | Sequence[str | Activation] | None = None
     slope: float | None = field(default=None, kw_only=True)
     power: int | None = field(default=None, kw_only=True)
-    weight_variance: float = field(default=1.0, kw_only=True)
-    bias_variance: float = field(default=0.0, kw_only=True)
+    weight_variance: float | Sequence[float] = field(default=1.0, kw_only=True)
+    bias_variance: float | Sequence[float] = field(default=0.0, kw_only=True)
     depth: int = field(default=1, kw_only=True)
-    trained: Literal["hidden", "all"] = field(default="hidden", kw_only=True)
+    trained: Literal["hidden", "all"] | Collection[int] = field(default="hidden", kw_only=True)
     weights: Literal["gaussian", "sphere"] = field(default="gaussian", kw_only=True)
+    bias: Literal["gaussian", "zero"] = field(default="gaussian", kw_only=True)
+    readout_variance: float = field(default=1.0, kw_only=True)
+    readout_bias_variance: float = field(default=0.0, kw_only=True)
+    normalize: bool = field(default=False, kw_only=True)
+    parameterization: Parameterization = field(default="ntk", kw_only=True)
+    layers: str | Sequence[Any] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        set_ = object.__setattr__
-        sigma = self.activation
-        if not isinstance(sigma, Activation):
-            sigma = activation(sigma, slope=self.slope, power=self.power)
-        for name in ("slope", "power"):
-            if isinstance(self.activation, Activation) and getattr(self, name) is not None:
-                raise NtkspecError(
-                    f"{name} = {shown(getattr(self, name))} is given with an Activation, which "
-                    "has its own; leave it out, or give the activation by its name"
-                )
-        power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
-        set_(self, "slope", 0.0 - left if sigma.name == "leaky_relu" else None)
-        set_(self, "power", power if sigma.name == "relu_power" else None)
-        if not isinstance(self.activation, Activation) or self._is_catalogued(sigma):
-            set_(self, "activation", sigma.name)
-        set_(self, "weight_variance", number(self.weight_variance, "weight_variance", 0.01, 1e4))
-        set_(self, "bias_variance", number(self.bias_variance, "bias_variance", 0.0, 1e4))
-        set_(self, "depth", whole_number(self.depth, "depth", 1, MOST_DEPTH))
-        one_of(self.trained, "trained", ("hidden", "all"))
-        one_of(self.weights, "weights", ("gaussian", "sphere"))
-        if self.weights == "sphere" and (self.depth > 1 or self.bias_variance > 0.0):
-            raise NtkspecError(
-                "weights = 'sphere' is for one hidden layer without bias; "
-                f"depth = {self.depth} and bias_variance = {self.bias_variance} are given"
-            )
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        parts, values = canonical(values)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "_program", program_of(parts))
+
+    @classmethod
+    def serial(cls, *parts: Any) -> Network:
+        """Make a network from parts, one after another; what stands last is the output.
+
+        Parameters
+        ----------
+        *parts : Linear, Residual, Normalize, activations
+            An activation is its name or an `Activation`.
+
+        Raises
+        ------
+        NtkspecError
+            When no rule covers the order of the parts.
+
+        Notes
+        -----
+        From q = t and T = 0 at the input: Linear makes q s_w q + s_b and adds that to s_w T; an
+        activation makes q F, and T T D; Residual adds scale^2 times the branch's q and T;
+        Normalize divides both by q(1).  NNGP = q and NTK = T at the end.
+
+        Examples
+        --------
+        >>> from ntkspec import Linear, Residual
+        >>> Network.serial(Linear(), "relu", Linear(trained=False))
+        Network('relu')
+        >>> Network.serial(Linear(), Residual("relu", Linear(2.0), scale=0.5), "gelu", Linear())
+        Network.serial(Linear(1.0), Residual('relu', Linear(2.0), scale=0.5), 'gelu', Linear(1.0))
+        """
+        return cls(layers=parts)
+
+    def __hash__(self) -> int:
+        found: int | None = self.__dict__.get("_hash")
+        if found is None:
+            found = hash(tuple(getattr(self, one.name) for one in fields(self)))
+            object.__setattr__(self, "_hash", found)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hashes of strings differ between processes.
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     def __repr__(self) -> str:
-        parts = [repr(self.name)]
+        if self.layers is not None:
+            return f"Network.serial({layers_text(self.parts)})"
+        parts = [repr(list(self.names) if len(self.names) > 1 else self.name)]
         for one in fields(self)[1:]:
             value = getattr(self, one.name)
             if value != one.default:
                 parts.append(f"{one.name}={value!r}")
         return f"Network({', '.join(parts)})"
 
-    def _is_catalogued(self, sigma: Activation) -> bool:
-        """Whether an activation is the catalogue's activation of its name."""
-        if sigma.name not in ACTIVATIONS:
-            return False
-        return sigma == activation(sigma.name, slope=self.slope, power=self.power)
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the network, in the order of `Network.serial`."""
+        return self._parts  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def program(self) -> Program:
+        """The rules of the parts, one after another."""
+        return self._program  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all hidden layers are alike, with Gaussian biases, and the readout is plain."""
+        return (
+            self.layers is None
+            and not isinstance(self.activation, tuple)
+            and isinstance(self.weight_variance, float)
+            and isinstance(self.bias_variance, float)
+            and isinstance(self.trained, str)
+            and (self.bias, self.readout_variance, self.readout_bias_variance)
+            == ("gaussian", 1.0, 0.0)
+            and not self.normalize
+            and self.parameterization == "ntk"
+        )
+
+    @property
+    def sigmas(self) -> tuple[Activation, ...]:
+        """The activations in the order of the parts."""
+        return self.program.activations
 
     @property
     def sigma(self) -> Activation:
-        """The activation with its parameters."""
-        if isinstance(self.activation, Activation):
-            return self.activation
-        return _catalogued(self.activation, self.slope, self.power)
+        """The activation with its parameters, where all layers have the same."""
+        first, *others = self.sigmas
+        if any(sigma != first for sigma in others):
+            raise NtkspecError(f"{self.name} has several activations; read `sigmas`")
+        return first
+
+    @property
+    def user(self) -> bool:
+        """Whether an activation is a user's function."""
+        return any(sigma.user for sigma in self.sigmas)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the activations' singularities that determines the decay: kinks, then poles."""
+        kinds = {sigma.singularity.kind for sigma in self.sigmas}
+        return next((kind for kind in ("kink", "unknown", "pole") if kind in kinds), "entire")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the activations: one where all layers have the same."""
+        names = tuple(sigma.name for sigma in self.sigmas)
+        return names[:1] if len(set(self.sigmas)) == 1 else names
 
     @property
     def name(self) -> str:
-        """Name of the activation."""
-        return self.sigma.name
+        """Name of the activation or activations, with commas between them; else the parts."""
+        return ",".join(self.names) if self.layers is None else layers_text(self.parts)
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters that make the network, by name.
 
-        Parameters that the activation does not have, and Gaussian weights, are omitted.
+        Parameters that the activation does not have, and those that the poster's networks have
+        not and that are at their defaults, are omitted.
 
         Examples
         --------
         >>> Network("tanh").parameters()["weight_variance"]
         1.0
         """
+        if self.layers is not None:
+            return {"layers": layers_text(self.parts)}
         names = ("slope", "power", "weight_variance", "bias_variance", "depth", "trained")
         values = {"activation": self.name, **{name: getattr(self, name) for name in names}}
-        if self.weights != "gaussian":
-            values["weights"] = self.weights
+        others = fields(self)[len(names) + 1 :]
+        differing = {one.name: getattr(self, one.name) for one in others}
+        values |= {
+            one.name: differing[one.name] for one in others if differing[one.name] != one.default
+        }
         return {name: value for name, value in values.items() if value is not None}
 
     def mixture(self, kernel: Kernel = "ntk") -> tuple[float, float]:
-        """Return (f, g) such that the kernel is f F_L(t) + g T_L(t) D_L(t).
+        """Return (f, g) such that the kernel is f F_L(t) + g T_L(t) D_L(t), with a plain readout.
 
         Raises
         ------
         NtkspecError
-            For another kernel's name, and for the NTK of an activation that has none.
+            As `check_kernel` raises.
 
         Examples
         --------
         >>> Network("tanh", trained="all").mixture("ntk")
         (1.0, 1.0)
         """
+        self.check_kernel(kernel)
+        return (1.0, 0.0) if kernel == "nngp" else (1.0 if self.trained == "all" else 0.0, 1.0)
+
+    def check_kernel(self, kernel: Kernel) -> None:
+        """Refuse a kernel that the network does not have.
+
+        Raises
+        ------
+        NtkspecError
+            For another kernel's name, for the NTK of an activation that has none, and for one
+            that is 0 because nothing is trained.
+
+        Examples
+        --------
+        >>> Network("step").check_kernel("nngp")
+        """
         one_of(kernel, "kernel", _KERNELS)
         if kernel == "nngp":
-            return 1.0, 0.0
-        if self.sigma.derivative is None:
+            return
+        if any(sigma.derivative is None for sigma in self.sigmas):
             raise NtkspecError(
                 f"{self.name} has no neural tangent kernel: its derivative is not square "
                 "integrable; use kernel = 'nngp'"
             )
-        return (1.0 if self.trained == "all" else 0.0), 1.0
+        if not any(
+            step.own or step.own_bias for step in self.program.steps if isinstance(step, Affine)
+        ):
+            raise NtkspecError(
+                f"the neural tangent kernel of {self.name} is 0: no layer is trained; use "
+                "kernel = 'nngp', or train one"
+            )
 
     def ntk(self, t: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
         """Neural tangent kernel K(t) at t = <x, x'>.
@@ -325,12 +453,6 @@ class Network:
         from ntkspec.networks import pointwise
 
         return pointwise.matrix_with_error(self, points, kernel)
-
-
-@lru_cache(maxsize=256)
-def _catalogued(name: str, slope: float | None, power: int | None) -> Activation:
-    """An activation of the catalogue; a spectrum asks for it several times."""
-    return activation(name, slope=slope, power=power)
 
 
 def as_network(network: Network | str) -> Network:

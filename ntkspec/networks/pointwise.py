@@ -40,7 +40,7 @@ OUTERMOST = 1.0 + 4 * 2.0**-52
 def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """K(t); raises if a user's activation cannot be computed to the tolerance."""
     limit, cosines = checked_tolerance(tolerance), _checked_cosine(t)
-    if network.sigma.user:
+    if network.user:
         return _accepted(network, limit, *_user_values(network, cosines, kernel))
     return _compiled_values(network, cosines, kernel)
 
@@ -48,7 +48,7 @@ def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> 
 def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """K(t) and bounds on its absolute error."""
     cosines = _checked_cosine(t)
-    if network.sigma.user:
+    if network.user:
         return _user_values(network, cosines, kernel)[:2]
     return _bounded(network, kernel, _compiled_values(network, cosines, kernel))
 
@@ -56,7 +56,7 @@ def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[A
 def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """Matrix of K between points; raises if it cannot be computed to the tolerance."""
     limit, x = checked_tolerance(tolerance), _checked_points(points)
-    if network.sigma.user:
+    if network.user:
         return _accepted(network, limit, *_user_matrix(network, x, kernel))
     return _compiled_matrix(network, x, kernel)
 
@@ -64,7 +64,7 @@ def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float
 def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """Matrix of K between points, and bounds on its absolute errors."""
     x = _checked_points(points)
-    if network.sigma.user:
+    if network.user:
         return _user_matrix(network, x, kernel)[:2]
     return _bounded(network, kernel, _compiled_matrix(network, x, kernel))
 
@@ -115,18 +115,20 @@ def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Arr
 @lru_cache(maxsize=256)
 def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
     """Compiled functions of cosines and of tiles of a matrix, and their further arguments."""
-    mixture, sigma = network.mixture(kernel), network.sigma
+    network.check_kernel(kernel)
     _refuse_sphere(network)
     from ntkspec.kernels import composed, dual, layers
 
-    found = composed_arguments(network)
-    if found is not None:
-        return composed.composed_values, composed.composed_tiles, (*found, *mixture)
-    shallow = network.depth == 1 and network.bias_variance == 0.0
-    if shallow and sigma.tanh and network.weight_variance * sigma.tanh[2] ** 2 > TABULATED:
-        arguments = (*sigma.tanh, network.weight_variance, *mixture)
-        return dual.sigmoidal_values, dual.sigmoidal_tiles, arguments
-    return layers.layered_values, layers.layered_tiles, (*_panels(network), *mixture)
+    if network.uniform:
+        mixture, sigma = network.mixture(kernel), network.sigma
+        found = composed_arguments(network)
+        if found is not None:
+            return composed.composed_values, composed.composed_tiles, (*found, *mixture)
+        shallow = network.depth == 1 and network.bias_variance == 0.0
+        if shallow and sigma.tanh and network.weight_variance * sigma.tanh[2] ** 2 > TABULATED:
+            arguments = (*sigma.tanh, network.weight_variance, *mixture)
+            return dual.sigmoidal_values, dual.sigmoidal_tiles, arguments
+    return layers.layered_values, layers.layered_tiles, (*_panels(network), kernel == "ntk")
 
 
 @lru_cache(maxsize=128)
@@ -172,7 +174,7 @@ def _user_matrix(network: Network, x: Array, kernel: Kernel) -> tuple[Array, Arr
 
 def _plain(network: Network, kernel: Kernel) -> Any:
     """The kernel with its bounds."""
-    network.mixture(kernel)
+    network.check_kernel(kernel)
     _refuse_sphere(network)
     from ntkspec.duals.plain import PlainKernel
 

@@ -398,7 +398,7 @@ def _computed(
 
 def _is_user(source: Source) -> bool:
     """Whether a spectrum would be computed from a user's function."""
-    return isinstance(source, ZonalKernel) or (isinstance(source, Network) and source.sigma.user)
+    return isinstance(source, ZonalKernel) or (isinstance(source, Network) and source.user)
 
 
 def _refuse_negative(source: Spectrum) -> None:
@@ -421,7 +421,7 @@ def _refuse_unknown_signs(source: Spectrum) -> None:
 
 def _is_summed(source: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> bool:
     """Whether the eigenvalues have a closed form or a positive series."""
-    if not isinstance(source, Network) or source.sigma.user or not isinstance(domain, Sphere):
+    if not isinstance(source, Network) or source.user or not isinstance(domain, Sphere):
         return False
     return row_provider(source, kernel).degrees_alone
 

@@ -29,7 +29,7 @@ def row_route(
     ) -> Eigenvalues:
         assert isinstance(source, Network)
         made = rows(source, kernel)
-        if made.degrees_alone or source.sigma.user:
+        if made.degrees_alone or source.user:
             mantissa, exponent = both_parities(made, domain.dim, degrees)
             return mantissa, exponent, np.full(degrees.size, made.relative_error)
         return _remembered(rows, source, kernel, domain.dim, degrees.tobytes())

@@ -31,6 +31,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.rules import State
 from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed
 from ntkspec.spectra.parity import Parity, parity
@@ -132,7 +133,7 @@ def certify(
     net = as_network(network)
     where = as_domain(domain, dim)
     wanted = where.check_degrees(degrees)
-    net.mixture(kernel)
+    net.check_kernel(kernel)
     _refuse(net, where, int(wanted.max()), digits)
     zeros = parity(net, kernel)
     nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
@@ -383,7 +384,6 @@ class _Ellipse:
 
     def __init__(self, layers: Layers, parts: int) -> None:
         self.layers, self.parts = layers, parts
-        self.fulls = [value(Correlation.full()) for value, _ in layers.duals]
         self.spreads: dict[int, arb] = {}
 
     def reach(self, rho: float) -> arb:
@@ -424,55 +424,59 @@ class _Ellipse:
     def _kernel(self, angle: Any) -> Any:
         """K on a box of angles; raises where the box may meet a branch cut."""
         net, cosine = self.layers, angle.cos()
-        start = net.weight * cosine + net.bias
-        if not net.bias.is_zero():
-            half = (angle / 2).sinc()
-            cosine = start / net.variances[0]
-            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)
 
-        def place(layer: int, covariance: Any, dual: Any) -> Correlation:
+        def place(index: int, state: State) -> Correlation:
             nonlocal angle
-            if layer == 0:
-                return Correlation(cosine, angle)
-            angle = _next_angle(angle, self._ratio(layer - 1, angle, dual))
-            return Correlation(covariance / net.variances[layer], angle)
+            if index == 0:
+                bias, weight = net.ratio
+                if bias.is_zero():
+                    return Correlation(cosine, angle)
+                half = (angle / 2).sinc()
+                angle = _next_angle(angle, weight / (weight + bias) * half * half / 2)
+            else:
+                angle = _next_angle(angle, self._ratio(index, angle, state.gap))
+            return Correlation(state.covariance / net.variances[index], angle)
 
-        return net.composed(start, place)
+        return net.composed(State(cosine, None, 1 - cosine), place)
 
-    def _ratio(self, layer: int, angle: acb, dual: acb) -> Any:
-        """(1 - rho') / angle^2, which is entire; near 0 by its middle and Cauchy's estimate."""
+    def _ratio(self, index: int, angle: acb, gap: acb) -> Any:
+        """(1 - rho) / angle^2 of an activation's arguments, `angle` that of the one before.
+
+        It is entire; near 0 by its middle and Cauchy's estimate.
+        """
         size = abs(angle).upper()
         if not size < 0.75 * CIRCLE:
-            return self._quotient(layer, angle, dual)
+            return gap / (self.layers.variances[index] * angle * angle)
         middle = angle.mid()
         if abs(middle) < 1e-3:
             middle = acb(1e-3)
-        value = self.layers.duals[layer][0]
-        here = self._quotient(layer, middle, value(Correlation(middle.cos(), middle)))
+        here = self._quotient(index, middle)
         # |h'(z)| <= V R / (R^2 - |z|^2) where |h - centre| <= V on the circle of radius R
-        slope = self._spread(layer) * CIRCLE / (arb(CIRCLE) ** 2 - size * size)
+        slope = self._spread(index) * CIRCLE / (arb(CIRCLE) ** 2 - size * size)
         reach = arb(0, (slope * abs(angle - middle)).upper())
         return here + acb(reach, reach)
 
-    def _quotient(self, layer: int, angle: acb, dual: acb) -> Any:
-        scale = self.layers.weight / self.layers.variances[layer + 1]
-        return scale * (self.fulls[layer] - dual) / (angle * angle)
+    def _quotient(self, index: int, angle: acb) -> Any:
+        """The ratio from the angle alone."""
+        layers = self.layers
+        dual = layers.duals[index - 1][0](Correlation(angle.cos(), angle))
+        scale = layers.between[index] / layers.variances[index]
+        return scale * (layers.fulls[index - 1] - dual) / (angle * angle)
 
-    def _spread(self, layer: int) -> arb:
+    def _spread(self, index: int) -> arb:
         """Largest distance of the ratio from a constant, on a circle around 0."""
-        if layer not in self.spreads:
-            value = self.layers.duals[layer][0]
+        if index not in self.spreads:
             pieces = []
             for i in range(ARCS):
                 turn = arb((2 * i + 1) / ARCS, 1.01 / ARCS)
                 z = CIRCLE * acb(turn.cos_pi(), turn.sin_pi())
-                pieces.append(self._quotient(layer, z, value(Correlation(z.cos(), z))))
+                pieces.append(self._quotient(index, z))
             centre = pieces[0].mid()
             spread = arb(0)
             for piece in pieces:
                 spread = spread.max(abs(piece - centre).upper())
-            self.spreads[layer] = spread.upper()
-        return self.spreads[layer]
+            self.spreads[index] = spread.upper()
+        return self.spreads[index]
 
 
 class _RootEllipse(_Ellipse):
@@ -500,11 +504,12 @@ class _RootEllipse(_Ellipse):
         """K times the derivative of theta; raises where the box may meet a branch cut."""
         net, power = self.layers, self.root
         h: Any = acb(arb.pi())
-        if not net.bias.is_zero():
+        bias, weight = net.ratio
+        if not bias.is_zero():
             half = (x**power * h / 2).sinc()
-            h = _next_angle(h, net.weight / net.variances[0] * half * half / 2, x**power)
-        for variance in net.variances[1:-1]:
-            kappa = net.weight / (2 * arb.pi() * variance)
+            h = _next_angle(h, weight / (weight + bias) * half * half / 2, x**power)
+        for variance, weight in zip(net.variances[1:], net.between[1:], strict=True):
+            kappa = weight / (2 * arb.pi() * variance)
             w = kappa * h * x**power / 2
             if not (h.real > 0 and (w.real < 1 or not w.imag.contains(0))):
                 raise _BranchCutError

@@ -81,6 +81,8 @@ class ClosedForm:
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
+    if not source.uniform:
+        return None
     homogeneous = source.sigma.homogeneous
     piecewise_linear = homogeneous is not None and homogeneous[:2] == (1, 1.0)
     if source.depth == 1 and source.bias_variance == 0.0 and piecewise_linear:

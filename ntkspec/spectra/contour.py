@@ -209,8 +209,8 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     """The reason for a shifted contour, if the kernel is analytic beyond t = 1."""
     if not isinstance(source, Network) or domain.dim != 2 or source.weights != "gaussian":
         return None
-    sigma = source.sigma
-    if sigma.singularity.kind == "entire" and isinstance(sigma.dual, ClosedDual):
+    sigmas = source.sigmas
+    if all(s.singularity.kind == "entire" and isinstance(s.dual, ClosedDual) for s in sigmas):
         return "the kernel on the circle is analytic beyond t = 1"
     return None
 

@@ -141,7 +141,9 @@ class Endpoints:
 
     def __init__(self, network: Network, kernel: Kernel, parts: _Parts) -> None:
         self._parts, self._parity = parts, parity_of(network, kernel)
-        self._ratio = network.bias_variance, network.weight_variance
+        line = network.program.lines()[0]
+        assert line is not None
+        self._ratio = line[1], line[0]
         self.relative_error = parts.relative_error
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
@@ -333,11 +335,10 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
     The error is infinite if the number of coefficients does not suffice.
     """
     layers, zeros = Layers(network, kernel), parity_of(network, kernel)
-    order = network.sigma.singularity.order
+    order = max(sigma.singularity.order for sigma in network.sigmas)
     at_one = powers_at_one(layers, root_at_one(network), REACHES[0] + order)
-    even = network.sigma.symmetry == "even"
     beyond = at_one
-    if not even and zeros.main is None:
+    if zeros.main is None:
         beyond = powers_beyond(layers, REACHES[0] + order)
     scale = _exponent(layers.at_one())
     size = arb(2) ** -scale
@@ -346,11 +347,12 @@ def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
     hopeless, needed, found = 0, COUNTS[-1], None
     for reach in REACHES:
         near, far = _sum(at_one, size, reach + order), _sum(beyond, sign, reach + order)
-        z, ends = 1 + 2 * layers.bias / layers.weight, (near, near)
-        if not layers.has_bias:
+        bias, weight = layers.ratio
+        z, ends = 1 + 2 * bias / weight, (near, near)
+        if bias.is_zero():
             ends = _merged(near, far, 1.0), _merged(near, far, -1.0)
         try:
-            found = _with_rest(ends, far if layers.has_bias else None, z, taylor, zeros, scale)
+            found = _with_rest(ends, None if bias.is_zero() else far, z, taylor, zeros, scale)
         except _HopelessError:
             hopeless += 1
             continue
@@ -454,16 +456,23 @@ def has_parts(network: Network, kernel: Kernel) -> bool:
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     """By what costs no time, as the plan of a sweep asks for each of its networks."""
-    if not isinstance(source, Network) or source.weights != "gaussian" or source.sigma.user:
+    if not isinstance(source, Network) or source.weights != "gaussian" or source.user:
         return None
-    if source.sigma.singularity.kind != "kink" or parity_of(source, kernel).last is not None:
+    sigmas = source.sigmas
+    if any(sigma.singularity.kind != "kink" for sigma in sigmas):
         return None
-    if source.depth > MOST_DEPTH or root_at_one(source) > MOST_ROOTS:
+    if not sigmas or parity_of(source, kernel).last is not None:
         return None
-    if source.depth > 1 and source.sigma.homogeneous and source.sigma.symmetry is None:
-        _, right, left = source.sigma.homogeneous
-        if 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left):
-            return None
+    if len(sigmas) > MOST_DEPTH or root_at_one(source) > MOST_ROOTS:
+        return None
+    for sigma in sigmas:
+        if len(sigmas) > 1 and sigma.homogeneous and sigma.symmetry is None:
+            _, right, left = sigma.homogeneous
+            if 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left):
+                return None
+    lines = [line for line in source.program.lines() if line is not None]
+    if len(lines) > 1 and any(start for _, start in lines):
+        return None  # the branch points may differ
     return "a kink at 0"
 
 

@@ -26,7 +26,7 @@ def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tu
     """K(1) and a bound on its error; only weights on a sphere depend on the dimension."""
     if isinstance(source, ZonalKernel):
         return _zonal(source)
-    if source.sigma.user:
+    if source.user:
         from ntkspec.duals.plain import PlainKernel
 
         value, error = (float(x[0]) for x in PlainKernel(source, kernel)(np.zeros(1), np.ones(1)))

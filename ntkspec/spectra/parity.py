@@ -1,10 +1,14 @@
-"""Exact zeros of a spectrum, from the symmetry of the activation."""
+"""Exact zeros of a spectrum, from the symmetry of the activations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
+from ntkspec.activations import Activation
 from ntkspec.networks import Kernel, Network
+from ntkspec.rules import State, follow
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Parity", "parity"]
@@ -40,14 +44,14 @@ class Parity:
         return None if self.main is None or self.main == parity else self.others
 
 
+@lru_cache(maxsize=1024)
 def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     """Zeros of a spectrum; none are known of a zonal kernel.
 
-    K is a power series in t whose terms are squares; without bias an odd sigma leaves odd powers
-    through all layers, an even one even powers (for the NTK too: t times the dual of an odd
-    derivative).  One layer of sigma = polynomial + function of the other parity has the
-    polynomial's few powers besides those of the function.  A sigma that has the symmetry of its
-    polynomial part is that polynomial, and its kernel is one in t.
+    K is a power series in t whose coefficients are sums of terms >= 0, so that the powers that it
+    has follow from those of the duals: odd ones for an odd sigma, even ones for an even one, few
+    of one parity for sigma = polynomial + function of the other parity.  Sums, products and
+    compositions of such series have the powers that the rules of the parts say.
 
     Examples
     --------
@@ -56,23 +60,126 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     """
     if isinstance(network, ZonalKernel):
         return Parity()
-    sigma = network.sigma
-    if sigma.homogeneous is not None and sigma.homogeneous == (1, 1.0, -1.0):
-        return Parity(None if network.bias_variance else 1, last=1)  # a linear network
-    if sigma.polynomial is not None and sigma.symmetry is not None:
-        odd = sigma.symmetry == "odd"
-        if sigma.polynomial % 2 == odd:  # no function of the other parity: a polynomial
-            constant = sigma.polynomial == 0 and kernel == "ntk" and network.trained == "hidden"
-            last = -1 if constant else sigma.polynomial**network.depth
-            return Parity(None if network.bias_variance else int(odd), last=last)
-    if network.bias_variance != 0.0:
-        return Parity()
+    program = network.program
+
+    def activate(index: int, state: State) -> State:
+        dual = _dual(program.activations[index])
+        tangent = None
+        if state.tangent is not None:
+            tangent = state.tangent.times(dual.shifted().of(state.covariance))
+        return State(dual.of(state.covariance), tangent)
+
+    end = follow(
+        program, State(_Powers((frozenset(), frozenset([1])))), activate, lambda index, state: 1.0,
+        tangent=kernel == "ntk", constant=lambda bias: _Powers((frozenset([0]), frozenset())),
+    )  # fmt: skip
+    found = end.covariance if kernel == "nngp" else end.tangent
+    return Parity(last=-1) if found is None else found.parity()
+
+
+#: Powers of one parity: None for all, or some.
+Some = frozenset[int] | None
+
+
+@dataclass(frozen=True)
+class _Powers:
+    """The even and the odd powers that a series in t may have.
+
+    The operators are those that `follow` uses; factors change nothing.
+    """
+
+    kinds: tuple[Some, Some]
+
+    def __add__(self, other: _Powers) -> _Powers:
+        pairs = zip(self.kinds, other.kinds, strict=True)
+        even, odd = (None if a is None or b is None else a | b for a, b in pairs)
+        return _Powers((even, odd))
+
+    def __rmul__(self, factor: Any) -> _Powers:
+        return self if factor else _Powers((frozenset(), frozenset()))
+
+    def __truediv__(self, size: Any) -> _Powers:
+        return self
+
+    def shifted(self) -> _Powers:
+        """Of the derivative."""
+        even, odd = self.kinds
+        lower = (
+            some if some is None else frozenset(n - 1 for n in some if n) for some in (odd, even)
+        )
+        return _Powers(tuple(lower))  # type: ignore[arg-type]
+
+    def times(self, other: _Powers) -> _Powers:
+        """Of the product of two series."""
+        total = _NONE
+        for i, mine in enumerate(self.kinds):
+            for j, theirs in enumerate(other.kinds):
+                total += _product(mine, theirs, (i + j) % 2)
+        return total
+
+    def of(self, inner: _Powers) -> _Powers:
+        """Of the composition with an inner series."""
+        if inner == _LINE:
+            return self
+        total = _NONE
+        for i, mine in enumerate(self.kinds):
+            if mine is None:
+                # High powers of the inner series: all powers of the parities that it gives.
+                even, odd = (some is None or bool(some) for some in inner.kinds)
+                kinds: list[Some] = [frozenset(), frozenset()]
+                if odd or even:
+                    kinds[i if odd and not even else 0] = None if inner != _ONE else frozenset([0])
+                if odd and even:
+                    kinds[1] = None
+                total += _Powers((kinds[0], kinds[1]))
+            else:
+                for n in mine:
+                    power = _ONE
+                    for _ in range(n):
+                        power = power.times(inner)
+                    total += power
+        return total
+
+    def parity(self) -> Parity:
+        """The zeros of a kernel of these powers: t^n has the degrees n, n - 2, ..."""
+        even, odd = self.kinds
+        if even is None and odd is None:
+            return Parity()
+        if even is None or odd is None:
+            few = odd if even is None else even
+            assert few is not None
+            others = range(min(few) % 2, max(few) + 1, 2) if few else ()
+            return Parity(0 if even is None else 1, tuple(others))
+        last = max(even | odd, default=-1)
+        return Parity(None if even and odd else int(bool(odd)), last=last)
+
+
+def _product(mine: Some, theirs: Some, kind: int) -> _Powers:
+    """Powers that are sums of two; `kind` is their parity."""
+    if mine is not None and theirs is not None:
+        some: Some = frozenset(m + n for m in mine for n in theirs)
+    else:
+        some = frozenset() if mine == frozenset() or theirs == frozenset() else None
+    return _Powers((some, frozenset()) if kind == 0 else (frozenset(), some))
+
+
+_NONE = _Powers((frozenset(), frozenset()))
+_ONE = _Powers((frozenset([0]), frozenset()))
+_LINE = _Powers((frozenset(), frozenset([1])))
+
+
+@lru_cache(maxsize=256)
+def _dual(sigma: Activation) -> _Powers:
+    """Powers of the dual F as a series in the correlation: its coefficients are squares."""
+    if sigma.homogeneous == (1, 1.0, -1.0):
+        return _LINE
+    few = None
+    if sigma.polynomial is not None:
+        few = frozenset(range(sigma.polynomial % 2, sigma.polynomial + 1, 2))
     if sigma.symmetry is not None:
-        return Parity(1 if sigma.symmetry == "odd" else 0)
-    if network.depth > 1 or sigma.polynomial is None:
-        return Parity()
-    degree = sigma.polynomial
-    others = tuple(range(degree % 2, degree + 1, 2))
-    if degree == 0 and kernel == "ntk" and network.trained == "hidden":
-        others = ()  # the derivative has lost the constant
-    return Parity((degree + 1) % 2, others)
+        odd = sigma.symmetry == "odd"
+        some = few if few is not None and sigma.polynomial % 2 == odd else None  # type: ignore[operator]
+        return _Powers((frozenset(), some) if odd else (some, frozenset()))
+    if few is None:
+        return _Powers((None, None))
+    return _Powers((few, None) if sigma.polynomial % 2 == 0 else (None, few))  # type: ignore[operator]

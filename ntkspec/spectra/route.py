@@ -71,7 +71,7 @@ def candidates(
 ) -> Iterator[tuple[Route, str]]:
     """The routes that take a kernel on a domain, and the reasons; at least one."""
     if isinstance(source, Network):
-        source.mixture(kernel)  # refuses a kernel that the network does not have
+        source.check_kernel(kernel)  # refuses a kernel that the network does not have
     else:
         one_of(kernel, "kernel", get_args(Kernel))
     found = False
@@ -93,4 +93,4 @@ def double_only(source: Source) -> bool:
     """Whether the source is a user's function of doubles."""
     if isinstance(source, ZonalKernel):
         return source.arithmetic == "double"
-    return source.sigma.arithmetic == "double"
+    return any(sigma.arithmetic == "double" for sigma in source.sigmas)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
 from ntkspec.duals import Layers, powers
+from ntkspec.duals.singular import root_at_one
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, split, working_precision
@@ -321,11 +322,10 @@ class BallSeeds:
     @classmethod
     def of_network(cls, network: Network, kernel: Kernel) -> BallSeeds:
         """Seeds of a network's kernel."""
-        sigma = network.sigma
         fall = partial(_network_fall, network, kernel)
         return cls(
-            lambda: Layers(network, kernel), parity(network, kernel), sigma.singularity.kind,
-            _root(network), proved=not sigma.user, fall=fall,
+            lambda: Layers(network, kernel), parity(network, kernel), network.kind,
+            root_at_one(network), proved=not network.user, fall=fall,
         )  # fmt: skip
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
@@ -474,15 +474,6 @@ def first_fall(kernel_function: Callable[[], Values], parity: int | None) -> Fal
 def _network_fall(network: Network, kernel: Kernel) -> Fall:
     """`first_fall` of a network's kernel."""
     return first_fall(lambda: Layers(network, kernel), parity(network, kernel).whole)
-
-
-def _root(network: Network) -> int:
-    """The kernel is analytic in theta^(1/root): each step but the last takes a square root.
-
-    arccos(1 - theta/pi) ~ sqrt(2 theta / pi), where 1 - theta/pi is the step function's dual.
-    """
-    power = network.sigma.homogeneous[0] if network.sigma.homogeneous else 1
-    return int(2 ** (network.depth - 1)) if power == 0 else 1
 
 
 def first_bits(dim: int, degree: int) -> int:

@@ -167,6 +167,8 @@ def takes_series(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     """The reason for a positive series, if the kernel has one."""
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
+    if not source.uniform:
+        return None
     if source.depth == 1 and source.bias_variance == 0.0 and source.sigma.tanh is not None:
         return "one layer of tanh or sigmoid without bias"
     return None

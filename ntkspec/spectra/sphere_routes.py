@@ -66,7 +66,7 @@ def row_provider(network: Network, kernel: Kernel) -> Rows:
         makers.append(partial(route.rows, network, kernel))
     if not makers:
         raise NtkspecError(
-            f"{network.sigma.name} is known in doubles only, which is not enough for tables; give "
+            f"{network.name} is known in doubles only, which is not enough for tables; give "
             "the function for flint or mpmath numbers, or compute one dimension with "
             "ntkspec.spectrum and a tolerance"
         )

@@ -150,7 +150,7 @@ class SphereWeights:
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if not isinstance(source, Network) or source.weights != "sphere":
         return None
-    if source.sigma.user:
+    if source.user:
         raise NtkspecError(
             f"weights = 'sphere' is not allowed with {source.name}; use it with an activation of "
             "the catalogue, or weights = 'gaussian'"

@@ -54,14 +54,14 @@ class Coefficients:
     @property
     def in_doubles(self) -> bool:
         """Whether they are composed in doubles, if these suffice, or in balls at once."""
-        return self.network.sigma.name in FAMILIES
+        return {sigma.name for sigma in self.network.sigmas} <= set(FAMILIES)
 
     @property
     def most(self) -> int:
         """Largest number of coefficients that are computed."""
         if not self.in_doubles:
             return MOST_BALLS
-        return MOST_DIRECT if self.network.depth == 1 else MOST_COMPOSED
+        return MOST_DIRECT if len(self.network.sigmas) == 1 else MOST_COMPOSED
 
     def bounds(self, count: int) -> TailBounds:
         """Bounds of what the coefficients from this number on add."""
@@ -98,7 +98,7 @@ class Coefficients:
         count = degree + 8
         peak = -np.inf
         # By how many powers of n the bound of a coefficient exceeds it.
-        slack = 4.0 if self.network.sigma.singularity.kind == "kink" else 1.2
+        slack = 4.0 if self.network.kind == "kink" else 1.2
         log_w = np.empty(1)
         while True:
             series.log_weights(np.array([degree]), dim, count, log_w)
@@ -224,7 +224,7 @@ def _stacked(values: list[tuple[float, int]]) -> Scaled:
 
 def takes_taylor(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     """The reason for a series, if the kernel has one."""
-    if not isinstance(source, Network) or source.weights != "gaussian" or source.sigma.user:
+    if not isinstance(source, Network) or source.weights != "gaussian" or source.user:
         return None
     if parity(source, kernel).last is not None:
         return None

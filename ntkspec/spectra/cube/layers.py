@@ -23,7 +23,7 @@ class LayerValues:
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self.network, self.kernel = network, kernel
-        self.proved = not network.sigma.user
+        self.proved = not network.user
 
     def at(self, dim: int, count: int) -> list[arb]:
         """K(1 - 2j/dim) for j < count."""

@@ -81,7 +81,7 @@ def _by_series(
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    kinked = isinstance(source, Network) and source.sigma.singularity.kind == "kink"
+    kinked = isinstance(source, Network) and source.kind == "kink"
     least = LEAST_KINKED if kinked else LEAST_DIM
     return takes_taylor(source, domain, kernel) if domain.dim >= least else None
 

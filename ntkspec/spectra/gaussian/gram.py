@@ -66,7 +66,7 @@ class Gram:
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    if not isinstance(source, Network) or source.weights != "gaussian" or source.sigma.user:
+    if not isinstance(source, Network) or source.weights != "gaussian" or not source.uniform:
         return None
     if source.name in FAMILIES and source.depth == 1 and source.bias_variance == 0.0:
         return "one smooth layer without bias"

@@ -26,6 +26,8 @@ MOST_POWER = 10_000
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
+    if not source.uniform:
+        return None
     if source.sigma.homogeneous is not None and source.bias_variance == 0.0:
         return "a homogeneous activation without bias"
     return None

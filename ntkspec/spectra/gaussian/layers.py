@@ -11,9 +11,9 @@ from functools import cached_property
 from flint import arb, arb_poly
 
 from ntkspec.domains import Domain
-from ntkspec.duals import compose
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.rules import State, follow
 from ntkspec.spectra.gaussian.hermite import FAMILIES, coefficients
 from ntkspec.spectra.gaussian.radial import angular_rule, radial_rule
 from ntkspec.spectra.gaussian.settled import Effort, radial_route
@@ -37,14 +37,18 @@ class Layered:
 
     def _prepared(self, squares: list[arb]) -> list[tuple[list[arb], list[list[arb]]]]:
         """Variances and Hermite coefficients of every node, layer by layer."""
-        net = self.network
-        weight, bias = arb(net.weight_variance), arb(net.bias_variance)
-        variances = [weight * x + bias for x in squares]
-        layers = []
-        for _ in range(net.depth):
-            table = [coefficients(net.name, q, self.effort.terms) for q in variances]
-            layers.append((variances, table))
-            variances = [weight * sum((h * h for h in row), arb(0)) + bias for row in table]
+        program = self.network.program
+        layers: list[tuple[list[arb], list[list[arb]]]] = [([], []) for _ in program.activations]
+        for square in squares:
+
+            def activate(index: int, state: State) -> State:
+                q, (variances, table) = state.covariance, layers[index]
+                row = coefficients(program.activations[index].name, q, self.effort.terms)
+                variances.append(q)
+                table.append(row)
+                return State(sum((h * h for h in row), arb(0)))
+
+            follow(program, State(square), activate, None, arb, tangent=False)
         return layers
 
     def _values(self, i: int, j: int) -> list[arb]:
@@ -55,24 +59,24 @@ class Layered:
         return self.known[key]
 
     def _through_layers(self, i: int, j: int) -> list[arb]:
-        net = self.network
-        weight, bias = arb(net.weight_variance), arb(net.bias_variance)
-        scale = weight * self.radii[i] * self.radii[j]
+        ntk, scale = self.kernel == "ntk", self.radii[i] * self.radii[j]
         steps = []
         for variances, table in self.layers:
             dual = arb_poly([x * y for x, y in zip(table[i], table[j], strict=True)])
             steps.append(((variances[i] * variances[j]).sqrt(), dual, dual.derivative()))
 
-        def duals(layer: int, covariance: arb) -> tuple[arb, arb | None]:
-            size, dual, derivative = steps[layer]
-            correlation = (covariance / size).mid()
-            slope = derivative(correlation) / size if self.kernel == "ntk" else None
-            return dual(correlation), slope
+        def activate(index: int, state: State) -> State:
+            size, dual, derivative = steps[index]
+            correlation = (state.covariance / size).mid()
+            tangent = state.tangent
+            if tangent is not None:
+                tangent = tangent * (derivative(correlation) / size)
+            return State(dual(correlation), tangent)
 
         values = []
         for t in self.cosines:
-            *_, end = compose(weight, bias, scale * t + bias, duals, net.depth)
-            values.append(end.kernel(net.trained))
+            end = follow(self.network.program, State(scale * t), activate, None, arb, ntk)
+            values.append(end.tangent if ntk else end.covariance)
         return values
 
     @cached_property
@@ -120,18 +124,24 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
         raise NtkspecError(
             "weights = 'sphere' is not allowed under the Gaussian measure; use weights = 'gaussian'"
         )
-    if source.sigma.homogeneous is not None:
+    if source.program.normalizes:
         raise NtkspecError(
-            f"bias_variance = {source.bias_variance:g} is not allowed with {source.name} under "
-            "the Gaussian measure: the kernel has a kink where x = x', which no route here "
-            "resolves; use bias_variance = 0"
+            "Normalize is not allowed under the Gaussian measure, where the norms of the inputs "
+            "differ; leave it out, or use a Sphere"
         )
-    if source.name not in FAMILIES or source.sigma.user:
-        known = ", ".join(FAMILIES)
-        raise NtkspecError(
-            f"activation {source.name!r} is not available under the Gaussian measure; use {known}"
-            " or a homogeneous one"
-        )
+    for sigma in source.sigmas:
+        if sigma.homogeneous is not None:
+            raise NtkspecError(
+                f"{source.name} is not allowed under the Gaussian measure: the kernel has a kink "
+                "where x = x', which no route here resolves; use one activation, "
+                "bias_variance = 0 and layers that are alike"
+            )
+        if sigma.name not in FAMILIES or sigma.user:
+            known = ", ".join(FAMILIES)
+            raise NtkspecError(
+                f"activation {sigma.name!r} is not available under the Gaussian measure; use "
+                f"{known} or a homogeneous one"
+            )
     return "smooth layers"
 
 

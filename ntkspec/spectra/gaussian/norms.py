@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.duals import compose
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
+from ntkspec.rules import State, follow
 from ntkspec.spectra.gaussian.radial import radial_rule
 from ntkspec.spectra.kernel_at_one import kernel_at_one
 
@@ -46,7 +46,7 @@ def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, floa
     >>> round(mean_square(Network("sin"), "nngp", 1000)[0], 6)  # (1 - 1.004^-500) / 2
     0.432062
     """
-    if network.sigma.homogeneous is not None and network.bias_variance == 0.0:
+    if network.uniform and network.sigma.homogeneous is not None and network.bias_variance == 0.0:
         value, error = kernel_at_one(network, kernel, dim)
         moment = 1.0
         for i in range(network.sigma.homogeneous[0] ** network.depth):
@@ -61,8 +61,7 @@ def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, floa
             return value, abs(value - before) + ROUNDING * value
         before = value
     raise NtkspecError(
-        f"weight_variance = {network.weight_variance:g}: E K(x, x) does not settle with "
-        f"{nodes} nodes; lower the variances"
+        f"E K(x, x) of {network.name} does not settle with {nodes} nodes; lower the variances"
     )
 
 
@@ -83,16 +82,18 @@ def _on_diagonal(
     step = 2.0 * REACH / nodes
     z = -REACH + step * (np.arange(nodes) + shift)
     density = np.exp(-0.5 * z * z) * step / math.sqrt(2.0 * math.pi)
-    dual, tangent_part = network.mixture(kernel)
+    program, ntk = network.program, kernel == "ntk"
 
     def mean(function: Callable[[Any], Any], variance: float) -> float:
         return float(density @ np.asarray(function(math.sqrt(variance) * z)) ** 2)
 
-    weight, bias, sigma = network.weight_variance, network.bias_variance, network.sigma
+    def activate(index: int, state: State) -> State:
+        sigma, tangent = program.activations[index], None
+        if state.tangent is not None:
+            tangent = state.tangent * mean(sigma.derivative, state.covariance)
+        return State(mean(sigma.value, state.covariance), tangent)
 
-    def duals(layer: int, variance: float) -> tuple[float, float]:
-        slope = mean(sigma.derivative, variance) if sigma.derivative and tangent_part else 0.0
-        return mean(sigma.value, variance), slope
-
-    *_, end = compose(weight, bias, weight * square + bias, duals, network.depth)
-    return float(dual * end.dual + tangent_part * end.tangent * end.slope)
+    end = follow(
+        program, State(square), activate, lambda index, state: state.covariance, tangent=ntk
+    )
+    return float(end.tangent if ntk else end.covariance)

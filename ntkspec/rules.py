@@ -1,0 +1,190 @@
+"""How the parts of a network change its covariance q and its tangent T, in any arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = ["Activate", "Affine", "Branch", "Join", "Program", "Scale", "State", "Step", "follow"]
+
+
+class Affine(NamedTuple):
+    """q becomes weight q + bias, T becomes own q + own_bias + weight T."""
+
+    weight: float
+    bias: float
+    own: float
+    own_bias: float
+
+
+class Activate(NamedTuple):
+    """An activation, counted from 0."""
+
+    index: int
+
+
+class Scale(NamedTuple):
+    """A normalization, counted from 0: q and T are divided by q(1)."""
+
+    index: int
+
+
+class Branch(NamedTuple):
+    """The start of a residual branch: what it is added to is kept."""
+
+
+class Join(NamedTuple):
+    """Its end: what was kept plus square times the branch."""
+
+    square: float
+
+
+Step: TypeAlias = Affine | Activate | Scale | Branch | Join
+
+
+@dataclass(frozen=True)
+class Program:
+    """The parts of a network as steps, one after another, and its activations in their order."""
+
+    steps: tuple[Step, ...]
+    activations: tuple[Any, ...]
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether there is a Normalize."""
+        return any(isinstance(step, Scale) for step in self.steps)
+
+    @property
+    def serial(self) -> bool:
+        """Whether there is no residual branch."""
+        return not any(isinstance(step, Branch) for step in self.steps)
+
+    @property
+    def first(self) -> Affine:
+        """The first layer."""
+        return next(step for step in self.steps if isinstance(step, Affine))
+
+    def lines(self) -> list[tuple[float, float] | None]:
+        """(s, c) of each activation whose covariance is q = s t + c, else None."""
+        found: list[tuple[float, float] | None] = []
+
+        def note(index: int, state: State) -> State:
+            line = state.covariance  # c + i s
+            found.append(None if math.isnan(line.real) else (line.imag, line.real))
+            return State(complex(math.nan, math.nan))
+
+        def size(index: int, state: State) -> float:
+            return float(state.covariance.real + state.covariance.imag)
+
+        follow(self, State(1j), note, size, tangent=False)
+        return found
+
+    def needed(self, dual: bool) -> tuple[bool, ...]:
+        """Whether the dual F of each activation enters the end's q (`dual`) or T (else)."""
+        wanted, kept, found = dual, list[bool](), list[bool]()
+        for step in reversed(self.steps):
+            if isinstance(step, Affine):
+                wanted = wanted or (not dual and step.own > 0.0)
+            elif isinstance(step, Activate):
+                found.append(wanted)
+                wanted = True
+            elif isinstance(step, Join):
+                kept.append(wanted)
+            elif isinstance(step, Branch):
+                wanted = kept.pop() or wanted
+        return tuple(reversed(found))
+
+
+class State(NamedTuple):
+    """q, T and q(1) - q at some t, in any arithmetic.
+
+    T is None where it is 0, and the others where they are not computed.
+    """
+
+    covariance: Any
+    tangent: Any = None
+    gap: Any = None
+
+
+def follow(
+    program: Program,
+    start: State,
+    activate: Callable[[int, State], State],
+    scale: Callable[[int, State], Any] | None = None,
+    number: Callable[[float], Any] = float,
+    tangent: bool = True,
+    constant: Callable[[float], Any] | None = None,
+) -> State:
+    """Follow the covariance and the tangent through the parts of a network.
+
+    activate(i, state) returns F, T D and F(1) - F of the i-th activation; scale(i, state) q(1) at
+    the i-th normalization.  `number` converts factors to the arithmetic, and `constant` what is
+    added, by default `number`; without `tangent` only q is followed.
+
+    Examples
+    --------
+    >>> linear = Affine(1.0, 0.0, 1.0, 0.0)
+    >>> program = Program((linear, Activate(0), linear), ("identity",))
+    >>> follow(program, State(0.5), lambda index, state: state)
+    State(covariance=0.5, tangent=1.0, gap=None)
+    """
+    numbers = number, constant or number
+    state, kept = start, list[State]()
+    for step in program.steps:
+        if isinstance(step, Affine):
+            state = _affine(step, state, numbers, tangent)
+        elif isinstance(step, Activate):
+            state = activate(step.index, state)
+        elif isinstance(step, Scale):
+            assert scale is not None
+            size = scale(step.index, state)
+            state = State(*(None if x is None else x / size for x in state))
+        elif isinstance(step, Branch):
+            kept.append(state)
+        else:
+            square = step.square
+            pairs = zip(kept.pop(), state, strict=True)
+            state = State(*(_sum(x, y, square, number) for x, y in pairs))
+    return state
+
+
+Numbers: TypeAlias = tuple[Callable[[float], Any], Callable[[float], Any]]
+
+
+def _affine(step: Affine, state: State, numbers: Numbers, tangent: bool) -> State:
+    weight, bias = step.weight, step.bias
+    number, constant = numbers
+    q = None if state.covariance is None else _line(weight, bias, state.covariance, numbers)
+    gap = None if state.gap is None else _times(weight, state.gap, number)
+    if not tangent:
+        return State(q, None, gap)
+    before = None if state.tangent is None else _times(weight, state.tangent, number)
+    own: Any = None
+    if (step.own, step.own_bias) == (weight, bias):
+        own = q
+    elif step.own:
+        own = _line(step.own, step.own_bias, state.covariance, numbers)
+    elif step.own_bias:
+        own = 0 * q + constant(step.own_bias)
+    if own is None or before is None:
+        return State(q, before if own is None else own, gap)
+    return State(q, own + before, gap)
+
+
+def _line(slope: float, start: float, x: Any, numbers: Numbers) -> Any:
+    number, constant = numbers
+    scaled = _times(slope, x, number)
+    return scaled + constant(start) if start else scaled
+
+
+def _times(factor: float, x: Any, number: Callable[[float], Any]) -> Any:
+    return x if factor == 1.0 else number(factor) * x
+
+
+def _sum(kept: Any, branch: Any, square: float, number: Callable[[float], Any]) -> Any:
+    if branch is None:
+        return kept
+    scaled = _times(square, branch, number)
+    return scaled if kept is None else kept + scaled
