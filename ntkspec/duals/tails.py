@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
+    FAMILIES,
     INTEGRALS,
     MOST_VARIANCE,
     RATIOS,
@@ -198,7 +199,7 @@ def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
     names = {sigma.name for sigma in network.sigmas}
-    if names & set(INTEGRALS):
+    if names <= set(FAMILIES) and names & set(INTEGRALS):
         orders = 2 if "elu" in names else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
@@ -16,9 +16,12 @@ from ntkspec.parameters import as_number, is_one_of, one_of, shown, whole_number
 __all__ = [
     "KINKED",
     "SMOOTH",
+    "Dense",
     "Description",
     "Kernel",
+    "Norm",
     "Reference",
+    "Sum",
     "checked_digits",
     "describe",
     "radial_moment",
@@ -48,11 +51,26 @@ class Description:
     depth: int = 1
     trained: str = "hidden"
     weights: str = "gaussian"
+    #: The parts of a network whose layers are not alike; then the other fields are those of its
+    #: first activation.
+    parts: tuple[Any, ...] | None = None
 
     @property
     def smooth(self) -> bool:
-        """Whether the activation has no kink."""
-        return self.activation in SMOOTH
+        """Whether no activation has a kink."""
+        return all(sigma.activation in SMOOTH for sigma in self.sigmas)
+
+    @property
+    def sigmas(self) -> tuple[Description, ...]:
+        """The activations, one for each layer."""
+        if self.parts is None:
+            return (self,) * self.depth
+        return tuple(_sigmas(self.parts))
+
+    @property
+    def steps(self) -> int:
+        """Layers whose activation jumps."""
+        return sum(sigma.activation == "step" for sigma in self.sigmas)
 
     @property
     def order(self) -> int:
@@ -67,7 +85,7 @@ class Description:
     @property
     def radial_power(self) -> int | None:
         """P where K(x, x') = (|x| |x'|)^P K(cos), for powers on either side of 0 without bias."""
-        if self.smooth or self.activation == "elu" or self.bias_variance:
+        if self.smooth or self.activation == "elu" or self.bias_variance or self.parts:
             return None
         return int(self.order**self.depth)
 
@@ -82,9 +100,59 @@ class Description:
         one_of(kernel, "kernel", get_args(Kernel))
         if kernel == "nngp":
             return 1, 0
-        if self.activation == "step":
+        if self.steps:
             raise NtkspecError("kernel = 'ntk' is not allowed for step; use 'nngp'")
         return (1 if self.trained == "all" else 0), 1
+
+
+@dataclass(frozen=True)
+class Dense:
+    """q becomes weight q + bias, T becomes own q + own_bias + weight T."""
+
+    weight: float
+    bias: float
+    own: float
+    own_bias: float
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A residual branch: q becomes q + square times the branch's, and T likewise."""
+
+    branch: tuple[Any, ...]
+    square: float
+
+
+@dataclass(frozen=True)
+class Norm:
+    """q and T are divided by q(1)."""
+
+
+def _sigmas(parts: tuple[Any, ...]) -> Iterator[Description]:
+    for part in parts:
+        if isinstance(part, Sum):
+            yield from _sigmas(part.branch)
+        elif isinstance(part, Description):
+            yield part
+
+
+def _read_parts(parts: Any) -> tuple[Any, ...]:
+    """The parts of an object with Network's attributes, read by their own attributes."""
+    found: list[Any] = []
+    for part in parts:
+        if hasattr(part, "weight_variance"):
+            weight, bias = float(part.weight_variance), float(part.bias_variance)
+            own = part.rates or (weight, bias) if part.trained else (0.0, 0.0)
+            found.append(Dense(weight, bias if part.bias == "gaussian" else 0.0, *own))
+        elif hasattr(part, "parts"):
+            found.append(Sum(_read_parts(part.parts), float(part.scale) ** 2))
+        elif hasattr(part, "name"):
+            power, _, left = part.homogeneous or (1, 0.0, 0.0)
+            slope = 0.0 - left if part.name == "leaky_relu" else 0.0
+            found.append(Description(part.name, slope, power if part.name == "relu_power" else 1))
+        else:
+            found.append(Norm())
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -153,6 +221,10 @@ def describe(network: Any) -> Description:
     NtkspecError
         For an activation that the references do not support, and for parameters out of range.
     """
+    if isinstance(network, Description) and network.parts is not None:
+        return network
+    if getattr(network, "uniform", True) is False:
+        return _describe_parts(network)
     sigma = network if isinstance(network, str) else getattr(network, "activation", network)
     name = getattr(sigma, "name", sigma)
     if getattr(sigma, "user", False):
@@ -167,7 +239,7 @@ def describe(network: Any) -> Description:
     given = {
         field: value
         for field in Description.__dataclass_fields__
-        if field not in ("activation", "slope", "power")
+        if field not in ("activation", "slope", "power", "parts")
         and (value := getattr(network, field, None)) is not None
     }
     for field, owner, default in (("slope", "leaky_relu", 0.1), ("power", "relu_power", 2)):
@@ -175,6 +247,22 @@ def describe(network: Any) -> Description:
             value = getattr(network, field, None)
             given[field] = default if value is None else value
     return _checked(Description(name, **given))
+
+
+def _describe_parts(network: Any) -> Description:
+    """A network whose layers are not alike."""
+    for sigma in network.sigmas:
+        describe(sigma)  # refuses what the references do not support
+    parts = _read_parts(network.parts)
+    sigmas = tuple(_sigmas(parts))
+    if not sigmas:
+        raise NtkspecError("the references take networks with an activation; this one is linear")
+    first = next(part for part in parts if isinstance(part, Dense))
+    bias = first.bias or first.own_bias
+    return replace(
+        sigmas[0], weight_variance=first.weight, bias_variance=bias, depth=len(sigmas),
+        parts=parts,
+    )  # fmt: skip
 
 
 def _checked(network: Description) -> Description:

@@ -11,7 +11,8 @@ from flint import acb, arb, fmpq
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls.agreement import GROWTH
-from ntkspec.reference.balls.kernels import GUARD_BITS, LayeredKernels
+from ntkspec.reference.balls.kernels import GUARD_BITS
+from ntkspec.reference.balls.parts import layers_of
 from ntkspec.reference.cube import cube_eigenvalues
 from ntkspec.reference.description import Kernel, Reference, describe
 
@@ -45,7 +46,7 @@ def cube_references(
             nats = working * math.log(10.0) + 10.0
             bits = int(nats / math.log(2.0)) + GUARD_BITS * (1 if net.smooth else 2)
             with working_precision(bits):
-                kernels = LayeredKernels(net, net.depth, nats * (GROWTH if second else 1.0))
+                kernels = layers_of(net, net.depth, nats * (GROWTH if second else 1.0))
                 row = kernels.at([_point(dim, j) for j in range(dim + 1)])
                 mine = row[kernel, net.depth, net.trained]
                 noise = max(_fixed(arb(x.rad()), bits) for x in mine) + 1

@@ -41,7 +41,8 @@ def has_samples(network: Any) -> bool:
     (True, False)
     """
     net = describe(network)
-    shallow = net.depth == 1 and net.bias_variance == 0.0 and net.activation in (*ANGULAR, *TANH)
+    plain = net.parts is None and net.depth == 1 and net.bias_variance == 0.0
+    shallow = plain and net.activation in (*ANGULAR, *TANH)
     return net.weights == "gaussian" and not shallow
 
 

@@ -10,9 +10,9 @@ from flint import acb, arb, ctx
 from ntkspec.reference.balls.expectations import Dual, make_dual
 from ntkspec.reference.balls.interpolated import InterpolatedDual
 from ntkspec.reference.balls.legendre import entire_rule_size
-from ntkspec.reference.description import Description
+from ntkspec.reference.description import SMOOTH, Description
 
-__all__ = ["GUARD_BITS", "LayeredKernels", "point_at"]
+__all__ = ["GUARD_BITS", "LayeredKernels", "point_at", "prepared_dual"]
 
 #: Additional bits for the radii, which grow through the layers.
 GUARD_BITS = 64
@@ -22,14 +22,13 @@ class LayeredKernels:
     """The kernels of every depth up to the largest, for one activation and its variances."""
 
     def __init__(self, network: Description, depth: int, nats: float) -> None:
+        self.network = network
         self.weight, self.bias = arb(network.weight_variance), arb(network.bias_variance)
         #: q_l(1) and the dual of every layer.
         self.layers: list[tuple[arb, Dual]] = []
         variance = self.weight + self.bias
         for _ in range(depth):
-            dual = make_dual(network, variance, nats)
-            if not network.smooth:
-                dual = InterpolatedDual(dual, _points_to_begin_with(network, variance, nats))
+            dual = prepared_dual(network, variance, nats)
             self.layers.append((variance, dual))
             variance = self.weight * dual.at_zero()[0] + self.bias
 
@@ -51,6 +50,26 @@ class LayeredKernels:
                 points = [point_at(x / self.layers[depth][0]) for x in q]
         return kernels
 
+    def steepness(self) -> list[tuple[Description, float]]:
+        """dq_l/dt at t = 1 of every layer, with its activation: how fast its argument turns."""
+        slope, found = float(self.weight), []
+        for _, dual in self.layers:
+            found.append((self.network, slope))
+            slope *= float(self.weight * dual.at_zero()[1])
+        return found
+
+    def at_minus_one(self) -> list[tuple[arb, arb]]:
+        """q_l(-1) and q_l(1) of every layer."""
+        q, found = self.bias - self.weight, []
+        for variance, dual in self.layers:
+            found.append((q, variance))
+            cosine = q / variance
+            point = acb(-1 if cosine < 0 else 1)
+            if abs(cosine) < 1:
+                point = point_at(cosine)
+            q = self.weight * dual.at([point])[0][0] + self.bias
+        return found
+
     def _first_points(self, points: Sequence[acb]) -> list[acb]:
         """e^(i theta_1), with a small relative error of its sine also near theta = 0."""
         if self.bias == 0:
@@ -62,6 +81,14 @@ class LayeredKernels:
             versine = share * (p.imag**2 / (1 + c) if c > 0 else 1 - c)
             found.append(acb(1 - versine, (versine * (2 - versine)).sqrt()))
         return found
+
+
+def prepared_dual(sigma: Description, variance: arb, nats: float) -> Dual:
+    """The dual of an activation at a variance; interpolated for one with a kink."""
+    dual = make_dual(sigma, variance, nats)
+    if sigma.activation in SMOOTH:
+        return dual
+    return InterpolatedDual(dual, _points_to_begin_with(sigma, variance, nats))
 
 
 def point_at(cosine: arb) -> acb:

@@ -198,7 +198,8 @@ class _Plan:
         net, s = self.network, self.network.weight_variance
         if net.smooth:
             return log_series_eigenvalue(PARTS[net.activation], s, dim, degree) - 3.0
-        power = -(2 * max(net.order, 1) + 3) * math.log1p(degree)
+        order = max(sigma.order for sigma in net.sigmas)
+        power = -(2 * max(order, 1) + 3) * math.log1p(degree)
         return power - log_multiplicity(dim, degree) - 3.0
 
     def effort(self) -> Effort:

@@ -22,8 +22,9 @@ from flint import acb, arb, ctx, fmpq
 
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls.expectations import PARTS, highest_frequency
-from ntkspec.reference.balls.kernels import LayeredKernels, point_at
+from ntkspec.reference.balls.kernels import LayeredKernels
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
+from ntkspec.reference.balls.parts import PartsKernels, layers_of
 from ntkspec.reference.description import Description
 
 __all__ = ["Effort", "Samples", "forget_samples", "on_ladder", "samples"]
@@ -95,7 +96,7 @@ class Samples:
     def __init__(self, network: Description, effort: Effort) -> None:
         self.network, self.effort = network, effort
         with working_precision(effort.bits):
-            layers = LayeredKernels(network, network.depth, effort.nats)
+            layers = layers_of(network, network.depth, effort.nats)
             self.points, self.base = (
                 (self._equal_angles(layers), ()) if network.smooth else self._panels(layers)
             )
@@ -114,14 +115,13 @@ class Samples:
                 self._coefficients[key] = _cosine_coefficients(self._values[key])
         return self._coefficients[key]
 
-    def _equal_angles(self, layers: LayeredKernels) -> tuple[acb, ...]:
+    def _equal_angles(self, layers: LayeredKernels | PartsKernels) -> tuple[acb, ...]:
         """As many as resolve the roughest layer."""
-        sigma = PARTS[self.network.activation]
-        slope, highest = float(layers.weight), 0.0
-        for _, dual in layers.layers:
-            # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
-            highest = max(highest, highest_frequency(sigma, slope, self.effort.nats))
-            slope *= float(layers.weight * dual.at_zero()[1])
+        # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
+        highest = max(
+            highest_frequency(PARTS[sigma.activation], slope, self.effort.nats)
+            for sigma, slope in layers.steepness()
+        )
         n = 2 * math.ceil((1.1 * highest + 8) / 2)
         points = []
         for m in range(n):
@@ -129,9 +129,11 @@ class Samples:
             points.append(acb(cosine, sine))
         return tuple(points)
 
-    def _panels(self, layers: LayeredKernels) -> tuple[tuple[acb, ...], tuple[arb, ...]]:
+    def _panels(
+        self, layers: LayeredKernels | PartsKernels
+    ) -> tuple[tuple[acb, ...], tuple[arb, ...]]:
         """Gauss-Legendre in y, theta = pi y^power, in one panel or in some graded towards y = 1."""
-        power = 2 ** (self.network.depth - 1) if self.network.activation == "step" else 1
+        power = 2 ** max(self.network.steps - 1, 0)
         points, base = [], []
         nats = self.effort.nats
         for low, width in _graded(_distance_at_pi(layers) / (math.pi * power)):
@@ -157,22 +159,14 @@ def _cosine_coefficients(values: Sequence[arb]) -> list[arb]:
     return [x * (2 if j else 1) / n for j, x in enumerate(sums)]
 
 
-def _distance_at_pi(layers: LayeredKernels) -> float:
+def _distance_at_pi(layers: LayeredKernels | PartsKernels) -> float:
     """Estimate how near to theta = pi a layer's theta_l has a branch point, cos theta_l = +-1.
 
     A small bias, or leaky_relu almost linear, puts one there; cos theta_l = +-1 at theta = pi
     itself is none, for then theta_l is analytic.
     """
-    nearest, q = math.inf, layers.bias - layers.weight
-    for variance, dual in layers.layers:
-        cosine = q / variance
-        gap = 1 - abs(cosine)
-        point = acb(-1 if cosine < 0 else 1)
-        if gap > 0:
-            nearest = min(nearest, math.sqrt(2 * float(gap)))
-            point = point_at(cosine)
-        q = layers.weight * dual.at([point])[0][0] + layers.bias
-    return nearest
+    gaps = (1 - abs(q / variance) for q, variance in layers.at_minus_one())
+    return min((math.sqrt(2 * float(gap)) for gap in gaps if gap > 0), default=math.inf)
 
 
 def _graded(distance: float) -> list[tuple[float, float]]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ntkspec.reference.description import Description, Kernel
+from ntkspec.reference.description import Dense, Description, Kernel, Norm, Sum
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.expectations import Dual, EluDual, PowersDual, SmoothDual
 from ntkspec.reference.mpmath.sigmas import SMOOTH, powers
@@ -28,15 +28,14 @@ class NetworkKernel:
     def __init__(
         self, precision: Precision, network: Description, kernel: Kernel, second: bool
     ) -> None:
-        self.precision, mp = precision, precision.mp
-        self.mixture = network.mixture(kernel)
-        self.weight, self.bias = mp.mpf(network.weight_variance), mp.mpf(network.bias_variance)
+        self.precision, self.kernel, self.second = precision, kernel, second
+        network.mixture(kernel)
+        self.parts = network.parts or _chain(network)
+        #: q(1) and the dual at every activation, and q(1) at every normalization.
         self.layers: list[tuple[Any, Dual]] = []
-        variance = self.weight + self.bias
-        for _ in range(network.depth):
-            dual = _dual(precision, network, variance, second)
-            self.layers.append((variance, dual))
-            variance = self.weight * dual.at(mp.one)[0] + self.bias
+        self.norms: list[Any] = []
+        mp = precision.mp
+        self._through(self.parts, mp.one, mp.zero, _Place(self, filling=True))
 
     def values(self, points: Sequence[Any]) -> list[Any]:
         """K at each of the points t."""
@@ -51,19 +50,61 @@ class NetworkKernel:
         return min((gap for gap in gaps if gap > 1e-14), default=2.0)
 
     def _walk(self, t: Any) -> tuple[Any, list[Any]]:
-        s_w, s_b, (of_f, of_d) = self.weight, self.bias, self.mixture
-        one = self.precision.mp.one
-        q = tangent = s_w * t + s_b
-        correlations, total = [], None
-        for variance, dual in self.layers:
-            r = max(min(q / variance, one), -one)
-            correlations.append(r)
-            f, d = dual.at(r)
-            hidden = tangent * d
-            total = of_f * f + of_d * hidden
-            q = s_w * f + s_b
-            tangent = q + s_w * hidden
-        return total, correlations
+        place = _Place(self, filling=False)
+        q, tangent = self._through(self.parts, t, self.precision.mp.zero, place)
+        return q if self.kernel == "nngp" else tangent, place.correlations
+
+    def _through(self, parts: Any, q: Any, tangent: Any, place: _Place) -> tuple[Any, Any]:
+        """q and T after the parts."""
+        for part in parts:
+            if isinstance(part, Dense):
+                tangent = part.own * q + part.own_bias + part.weight * tangent
+                q = part.weight * q + part.bias
+            elif isinstance(part, Sum):
+                branch_q, branch_tangent = self._through(part.branch, q, tangent, place)
+                q, tangent = q + part.square * branch_q, tangent + part.square * branch_tangent
+            elif isinstance(part, Norm):
+                size = place.norm(q)
+                q, tangent = q / size, tangent / size
+            else:
+                q, slope = place.dual(part, q)
+                tangent = tangent * slope
+        return q, tangent
+
+
+class _Place:
+    """A walk through the parts: at t = 1 it fills the kernel's duals, else it uses them in turn."""
+
+    def __init__(self, kernel: NetworkKernel, filling: bool) -> None:
+        self.kernel, self.filling = kernel, filling
+        self.correlations: list[Any] = []
+        self.layer = self.normalized = 0
+
+    def dual(self, sigma: Description, q: Any) -> tuple[Any, Any]:
+        """F and D of the next activation."""
+        kernel, one = self.kernel, self.kernel.precision.mp.one
+        if self.filling:
+            kernel.layers.append((q, _dual(kernel.precision, sigma, q, kernel.second)))
+        variance, dual = kernel.layers[self.layer]
+        self.layer += 1
+        r = max(min(q / variance, one), -one)
+        self.correlations.append(r)
+        return dual.at(r)
+
+    def norm(self, q: Any) -> Any:
+        """q(1) at the next normalization."""
+        if self.filling:
+            self.kernel.norms.append(q)
+        self.normalized += 1
+        return self.kernel.norms[self.normalized - 1]
+
+
+def _chain(network: Description) -> tuple[Any, ...]:
+    """The parts of a network whose layers are alike."""
+    weight, bias = network.weight_variance, network.bias_variance
+    own = 1.0 if network.trained == "all" else 0.0
+    layer = (Dense(weight, bias, weight, bias), network)
+    return (*layer * network.depth, Dense(1.0, 0.0, own, 0.0))
 
 
 def _dual(precision: Precision, network: Description, variance: Any, second: bool) -> Dual:
@@ -108,7 +149,7 @@ def root_order(network: Description) -> int:
     An expectation is analytic in the angle between u and v, which is the square root of 1 - r.
     Only for step, whose expectation falls by the angle itself, do the roots of the layers multiply.
     """
-    return 2**network.depth if network.activation == "step" else 2
+    return int(2 ** max(network.steps, 1))
 
 
 def lost_digits(network: Description) -> int:
