@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
     from ntkspec.laws import Law, law
     from ntkspec.laws.fit import fit
-    from ntkspec.networks import Network
+    from ntkspec.networks import Linear, Network, Normalize, Residual
     from ntkspec.opening import open_table
     from ntkspec.spectra.certified import Certificate, certify
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
@@ -41,9 +41,12 @@ __all__ = [
     "Cube",
     "Gaussian",
     "Law",
+    "Linear",
     "Network",
+    "Normalize",
     "NotPositiveDefiniteWarning",
     "NtkspecError",
+    "Residual",
     "Spectrum",
     "Sphere",
     "TableError",
@@ -67,9 +70,12 @@ _HOMES = {
     "Cube": "ntkspec.domains",
     "Gaussian": "ntkspec.domains",
     "Law": "ntkspec.laws",
+    "Linear": "ntkspec.networks",
     "Network": "ntkspec.networks",
+    "Normalize": "ntkspec.networks",
     "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
+    "Residual": "ntkspec.networks",
     "Spectrum": "ntkspec.spectra",
     "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",

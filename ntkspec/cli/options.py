@@ -49,6 +49,25 @@ class Range(click.ParamType):  # type: ignore[type-arg]
         return parse_range(value, param.name)
 
 
+class PerLayer(click.ParamType):  # type: ignore[type-arg]
+    """One number, or one for each layer with commas between them; or a word."""
+
+    name = "NUMBERS"
+
+    def __init__(self, kind: Callable[[str], Any] = float, words: bool = False) -> None:
+        self.kind, self.words = kind, words
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a number, a list, or the word."""
+        if not isinstance(value, str) or (self.words and value.isalpha()):
+            return value
+        try:
+            found = [self.kind(one) for one in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not allowed; give a number, or one for each layer: 2,1,1")
+        return found[0] if len(found) == 1 and not self.words else found
+
+
 PATH, TABLE, RANGE = click.Path(path_type=Path), TablePath(), Range()
 #: Options that choose dimensions and degrees of a table.
 DIM = click.option("--dim", type=RANGE, help="As --degrees.  [default: all]")
@@ -61,11 +80,30 @@ OPTIONS = (
     click.option("--slope", type=float, help="Slope of leaky_relu below 0.  [default: 0.1]"),
     click.option("--power", type=int, help="Power of relu_power.  [default: 2]"),
     click.option("--depth", type=int, default=1, show_default=True, help="Hidden layers."),
-    click.option("--weight-variance", type=float, default=1.0, show_default=True),
-    click.option("--bias-variance", type=float, default=0.0, show_default=True),
     click.option(
-        "--trained", default="hidden", show_default=True, metavar="hidden|all",
-        help="Trained parameters: without (hidden) or with (all) the readout.",
+        "--weight-variance", type=PerLayer(), default="1.0", show_default=True,
+        help="Of all hidden layers, or of each: 900,1,1.",
+    ),
+    click.option(
+        "--bias-variance", type=PerLayer(), default="0.0", show_default=True,
+        help="The same of the biases.",
+    ),
+    click.option(
+        "--trained", type=PerLayer(int, words=True), default="hidden", show_default=True,
+        metavar="hidden|all|LAYERS",
+        help="Trained parameters: without (hidden) or with (all) the readout, or layers by their "
+        "numbers: 1,3.",
+    ),
+    click.option(
+        "--bias", default="gaussian", show_default=True, metavar="gaussian|zero",
+        help="Biases at the start; zero: their variance is the square of their scale.",
+    ),
+    click.option("--readout-variance", type=float, default=1.0, show_default=True),
+    click.option("--readout-bias-variance", type=float, default=0.0, show_default=True),
+    click.option("--normalize", is_flag=True, help="LayerNorm before each activation."),
+    click.option(
+        "--parameterization", default="ntk", show_default=True,
+        metavar="ntk|standard|mean_field|mup",
     ),
     click.option(
         "--weights", default="gaussian", show_default=True, metavar="gaussian|sphere",
@@ -74,7 +112,10 @@ OPTIONS = (
 )  # fmt: skip
 
 
-NAMES = ("slope", "power", "depth", "weight_variance", "bias_variance", "trained", "weights")
+NAMES = (
+    "slope", "power", "depth", "weight_variance", "bias_variance", "trained", "weights", "bias",
+    "readout_variance", "readout_bias_variance", "normalize", "parameterization",
+)  # fmt: skip
 
 GROUPS = (
     click.option("--network", help="Its name in the table.  [default: all]"),
@@ -107,14 +148,38 @@ def format_option(
     )  # fmt: skip
 
 
+def _network(activation: str, given: dict[str, Any]) -> Any:
+    """A network from a TOML file, from its parts as text, or from its parameters."""
+    from ntkspec.networks import Network
+
+    context = click.get_current_context()
+    used = [
+        name
+        for name in given
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if not activation.endswith(".toml") and "(" in activation and "Linear" in activation:
+        values: dict[str, Any] = {"layers": activation}
+    elif activation.endswith(".toml"):
+        from ntkspec.sweeps.recipe import read_network
+
+        values = read_network(activation)
+    else:
+        return Network(activation, **given)
+    if used:
+        raise click.UsageError(
+            f"--{used[0].replace('_', '-')} is given with {activation}, which describes the whole "
+            "network; leave one of them out"
+        )
+    return Network(**values)
+
+
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that describe a network; the command gets it as `network`."""
 
     @wraps(command)
     def with_network(*, activation: str, **parameters: Any) -> Any:
-        from ntkspec.networks import Network
-
-        network = Network(activation, **{name: parameters.pop(name) for name in NAMES})
-        return command(network=network, **parameters)
+        given = {name: parameters.pop(name) for name in NAMES}
+        return command(network=_network(activation, given), **parameters)
 
     return added(OPTIONS, with_network)

@@ -296,6 +296,8 @@ class Composition:
         (slope, *first), roundings, added = self._composed(terms, y, odd)
         d = self._integrated(slope, y, d_terms[0])
         f = first[0] if first else self._integrated(pq * d, y, b[0])
+        _check_range(f[f != 0.0], 0, tilt)
+        _check_range(d[d != 0.0], 0, tilt)
         far_f, far_d = _share(pq * _product(y, d), f), _share(_product(y, slope), d)
         product = taylor.roundings(self.size, self.exactly) * UNIT
         integral = product + 3.0 * UNIT
@@ -312,8 +314,6 @@ class Composition:
         each_power = roundings * UNIT
         e_f = from_y[0] + from_b[0] + far_f * each_power + each_f + c_error * _share(pq * d, f)
         e_d = from_y[1] + from_b[1] + far_d * each_power + each_d + c_error * _share(slope, d)
-        _check_range(f[f != 0.0], 0, tilt)
-        _check_range(d[d != 0.0], 0, tilt)
         after = None
         if state.tangent is not None:
             tangent, e_t = self._as_series(state.tangent, tilt).written()

@@ -21,6 +21,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.reference.balls.eigenvalue import has_samples
 from ntkspec.reference.balls.layered import reference_effort
+from ntkspec.rules import Affine
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.endpoint import Kinked
 from ntkspec.spectra.rows import FirstRows, Rows
@@ -89,6 +90,7 @@ def _block_and_kernel(
 ) -> tuple[float, float]:
     """Seconds of a block, and of the kernel's series, computed once for all blocks."""
     source = None if domain in APART else _source(network, kernel, dims, degrees)
+    network = _alike(network)
     if not isinstance(source, TaylorRows | Kinked):
         return _other_block(source, network, kernel, dims, degrees, domain), 0.0
     block, once = _by_series(source, network, dims, degrees)
@@ -145,7 +147,7 @@ def memory(
         # On the cube numbers of about a bit for each dimension, at every point.
         return 16 * dims.size * degrees.size + 2 * min(high, last) * (high + 256) + 2**24
     source = _source(network, kernel, dims, degrees)
-    walked = is_walked(source, dims, degrees)
+    walked, network = is_walked(source, dims, degrees), _alike(network)
     size = 16 * dims.size * degrees.size
     if walked and _cut(dims, degrees):
         size += 16 * (high - low + 1) * (last - int(degrees[0]) + 1)
@@ -154,6 +156,25 @@ def memory(
         size += _plane(network, high if apart else low, high, last + 2)[1]
     coefficients = 45.0 * math.cbrt(_variance(network)) * last ** (4 / 3)
     return size + int(coefficients) + 2**22
+
+
+def _alike(network: Network) -> Network:
+    """A network of layers that are alike and that costs about as much."""
+    if network.uniform:
+        return network
+    dearest = max(network.sigmas, key=lambda sigma: _RANKS.get(sigma.singularity.kind, 0))
+    layers = [step for step in network.program.steps if isinstance(step, Affine)]
+    return Network(
+        dearest,
+        depth=min(len(network.sigmas), 100),
+        weight_variance=max(0.01, max(layer.weight for layer in layers)),
+        bias_variance=max(layer.bias for layer in layers),
+        weights=network.weights,
+    )
+
+
+#: Kinds of singularities, the dearest last.
+_RANKS = {"kink": 1, "entire": 2, "pole": 3, "unknown": 4}
 
 
 def _source(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> Rows:
@@ -395,7 +416,7 @@ def check_seconds(recipe: Recipe, key: GroupKey, dim: int, degree: int) -> tuple
     Mostly within a factor of 3.
     """
     method, digits = recipe.checks.method, recipe.checks.digits
-    network, size = key.network, float(dim + degree)
+    network, size = _alike(key.network), float(dim + degree)
     if key.domain == Cube.name:
         alone = 0.02 + network.depth * (0.2 + 0.005 * dim) * (digits + 0.3 * dim) / 25
         return alone, alone
@@ -406,12 +427,14 @@ def check_seconds(recipe: Recipe, key: GroupKey, dim: int, degree: int) -> tuple
     if method == "mpmath":
         alone = 0.5 + network.depth * (0.02 * size) ** 2
         return alone, alone
-    if not has_samples(network):
+    if not has_samples(key.network):
         scale = 1.0 if network.weights == "gaussian" else 5.0
         start = 0.006 if network.sigma.homogeneous else 0.06
         alone = scale * (start + 2e-6 * size**2) * digits / 25
         return alone, alone
-    bits, _, bandwidth = reference_effort(network, dim, degree, kernel=key.kernel, digits=digits)
+    bits, _, bandwidth = reference_effort(
+        key.network, dim, degree, kernel=key.kernel, digits=digits
+    )
     kind = network.name if network.name in SAMPLES else network.sigma.singularity.kind
     at_256, power = SAMPLES[kind]
     variance = math.sqrt(max(network.weight_variance + network.bias_variance, 1.0))

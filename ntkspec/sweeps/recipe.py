@@ -38,7 +38,7 @@ from ntkspec.sweeps.batch import Batch
 from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import DIGITS, Method, has_reference
 
-__all__ = ["NETWORK_KEYS", "Checks", "Recipe", "parse_recipe", "read_recipe"]
+__all__ = ["NETWORK_KEYS", "Checks", "Recipe", "parse_recipe", "read_network", "read_recipe"]
 
 MOST_NETWORKS = 10_000
 #: Keys of a network.
@@ -128,8 +128,8 @@ def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
     for number, entry in enumerate(entries):
         path = (*root, number)
         where = f"[[networks]] number {number + 1}"
-        if not isinstance(entry, dict) or "activation" not in entry:
-            raise Fault(f"{where} has no activation", path)
+        if not isinstance(entry, dict) or not {"activation", "layers"} & entry.keys():
+            raise Fault(f"{where} has no activation (and no layers)", path)
         if "radial" in entry:
             raise Fault(
                 f"{where}: radial is not allowed; a table has the largest eigenvalue of each "
@@ -340,6 +340,25 @@ def read_recipe(path: str | Path) -> Recipe:
     ntkspec.errors.TableError: missing.toml: the recipe cannot be read (No such file or directory)
     """
     return parse_recipe(read_text(path), str(path))
+
+
+def read_network(path: str | Path) -> dict[str, Any]:
+    """Read the parameters of one network from a TOML file with the keys of a recipe's network.
+
+    Raises
+    ------
+    TableError
+        When there is no such file.
+    NtkspecError
+        When it is no TOML or has another key; the message has file and line.
+    """
+    keys = [key for key in NETWORK_KEYS if key not in ("kernel", "domain")]
+
+    def make(table: dict[str, Any]) -> dict[str, Any]:
+        known_keys(table, keys, (), "a network")
+        return table
+
+    return parsed(read_text(path), str(path), make)
 
 
 def parse_recipe(text: str, source: str = "") -> Recipe:

@@ -1,4 +1,4 @@
-"""Layout of a table in HDF5, format version 2: names, types, checksums, filters.
+"""Layout of a table in HDF5, format version 3: names, types, checksums, filters.
 
 A group for each network, kernel and domain holds ``dim`` (D,), ``degree`` (K,), ``eigenvalue`` and
 ``log_eigenvalue`` (D, K), NaN where the domain does not have the degree, ``relative_error`` (D,),
@@ -32,6 +32,7 @@ __all__ = [
     "MEANINGS",
     "MEMBERS",
     "NUMBERS",
+    "READABLE",
     "GroupKey",
     "create_axes",
     "describe_numbers",
@@ -42,7 +43,9 @@ __all__ = [
 Axis = NDArray[np.int64]
 
 FORMAT = "ntkspec-spectra"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+#: Versions that are read: 2 has networks of alike layers only.
+READABLE = (2, 3)
 #: Datasets with an entry for each dimension and degree.
 NUMBERS = ("eigenvalue", "log_eigenvalue")
 #: All members of a network's group.

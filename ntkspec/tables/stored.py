@@ -29,10 +29,10 @@ from ntkspec.tables.layout import (
     CHECK_KIND,
     COMPRESSIONS,
     FORMAT,
-    FORMAT_VERSION,
     LAYOUTS,
     MEMBERS,
     NUMBERS,
+    READABLE,
     GroupKey,
 )
 
@@ -58,10 +58,10 @@ class StoredTable:
         self._recent: OrderedDict[str, StoredNetwork] = OrderedDict()
         with ExitStack() as stack:
             self._file, self._root = stack.enter_context(opened(path, "table", FORMAT))
-            if (version := self._root.attribute("format_version")) != FORMAT_VERSION:
+            if (version := self._root.attribute("format_version")) not in READABLE:
                 raise TableError(
-                    f"{path} is not a table of version {FORMAT_VERSION} (its version is "
-                    f"{version!r})"
+                    f"{path} is not a table of version {' or '.join(map(str, READABLE))} (its "
+                    f"version is {version!r})"
                 )
             layout = self._root.attribute("layout")
             if layout not in LAYOUTS:
@@ -123,7 +123,8 @@ class StoredTable:
             key = GroupKey(network, kernel, domain)
             called = key.name
             same = called == name and all(
-                attributes.get(key) == value for key, value in network.parameters().items()
+                attributes.get(key) == (list(value) if isinstance(value, tuple) else value)
+                for key, value in network.parameters().items()
             )
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise TableError(f"{self.path}: {name} does not describe a network ({error})") from None
