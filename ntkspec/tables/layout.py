@@ -173,7 +173,7 @@ class GroupKey(NamedTuple):
         differing = [
             f"{key}={value}"
             for key, value in self.parameters().items()
-            if key != "activation" and value != _usual().get(key)
+            if key not in ("activation", "layers") and value != _usual().get(key)
         ]
         return self.network.name + (f"({','.join(differing)})" if differing else "")
 
