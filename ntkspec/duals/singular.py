@@ -47,8 +47,8 @@ def powers_at_one(layers: Layers, root: int, below: int) -> list[Power]:
         def place(layer: int, covariance: Any, dual: Any) -> Correlation:
             nonlocal lead
             if layer == 0:
-                half = (x / _twice_scale(layers).sqrt()).asin()
-                return Correlation((2 * half).cos(), 2 * half)
+                half = x / _twice_scale(layers).sqrt()
+                return Correlation(1 - 2 * half * half, 2 * half.asin())
             if root > 1:
                 lead //= 2
             gap = (full[layer - 1] - dual) * layers.weight / layers.variances[layer]
@@ -73,10 +73,9 @@ def powers_beyond(layers: Layers, below: int) -> list[Power]:
 
         def place(layer: int, covariance: Any, dual: Any) -> Correlation:
             if layer == 0:
-                angle = arb.pi() - 2 * (x / _twice_scale(layers).sqrt()).asin()
-                return Correlation(angle.cos(), angle)
-            cosine = covariance / layers.variances[layer]
-            return Correlation(cosine, cosine.acos())
+                half = x / _twice_scale(layers).sqrt()
+                return Correlation(2 * half * half - 1, arb.pi() - 2 * half.asin())
+            return Correlation(covariance / layers.variances[layer])
 
         kernel = layers.composed(
             layers.variances[0] * (2 * x * x / _twice_scale(layers) - 1), place
