@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-from flint import arb, fmpq
+from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
 from ntkspec.conventions import MAX_DIM
@@ -52,14 +52,15 @@ REACHES = (16, 14, 12, 9)
 #: Largest |b_n| / a_n that is left out, and the margin of the bound.
 NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
 #: Largest relative error of Taylor coefficients, and the smallest ones that double-doubles serve.
-LOST, SMALLEST = 2.0**-62, 2.0**-700
+LOST, SMALLEST = 2.0**-56, 2.0**-700
 #: Errors in units of a double-double for one step of a sum's recurrences, and the most steps.
 PAIR, MOST_STEPS = 2.0**-103, 8.0e6
 #: Most Taylor coefficients of the powers of z + t that are summed instead of their eigenvalues.
 MOST_SUMMED = 2048
-#: Deepest network, and largest correlation of sigma(u) and sigma(-u): close to 1, and in great
-#: depth, the kernel has singularities close to t = 1 and -z.
-MOST_DEPTH, MOST_OPPOSITE = 12, 0.9
+#: Deepest network, and largest correlation of sigma(u) and sigma(-u), or minus that: close to 1,
+#: and in great depth, the kernel has singularities close to t = 1 and -z.  Where the correlation is
+#: negative, a bias of this fraction of the weight variance keeps them apart.
+MOST_DEPTH, MOST_OPPOSITE, LEAST_BIAS = 12, 0.9, 0.03
 #: Most roots of 1 - t that a power series is in: of step, to depth 6.
 MOST_ROOTS = 32
 #: From this degree on the recurrences of the powers of z + t have terms of one sign.
@@ -244,8 +245,27 @@ def _eigenvalue(s: fmpq, z: arb, dim: int, k: int) -> arb:
         value = half.gamma() * arb(s + fmpq(dim - 1, 2)).gamma() * rising
         value /= arb.pi().sqrt() * arb(s + k + dim - 1).gamma()
         return value * arb(2) ** arb(s + dim - 2)
-    series = (1 / (z * z)).hypgeom_2f1(arb(k - s) / 2, arb(k - s + 1) / 2, half + k)
+    first, last, x = (k - s) / 2, half + k, 1 / (z * z)
+    if first > 0 and dim >= max(4 * k, 256):
+        series = _hypergeometric(float(first.p) / float(first.q), 0.5 * dim + k, x)
+    else:
+        series = x.hypgeom_2f1(arb(first), arb(first + fmpq(1, 2)), last)
     return rising * half.gamma() / (half + k).gamma() * z ** arb(s - k) * series / arb(2) ** k
+
+
+def _hypergeometric(a: float, c: float, x: arb) -> arb:
+    """2F1(a, a + 1/2; c; x) for x < 1 and c >= max(6 a, 128), where few terms count, by their sum.
+
+    The terms fall from m on where m e >= a (a + 1/2) - c, with e = c + 1/2 - 2 a >= 4; from c on by
+    1 - e / (2 m + 2).  So all from m on are at most 3 (c + 1) times the m-th together.
+    """
+    total, term, m = arb(0), arb(1), 0
+    falls, least = a * (a + 0.5) - c, arb(2) ** (-ctx.prec - 20)
+    while m * (c + 0.5 - 2.0 * a) < falls or not term < least:
+        total += term
+        term = term * x * ((a + m) * (a + m + 0.5)) / ((c + m) * (1.0 + m))
+        m += 1
+    return total + arb(0, (3 * (c + 1) * term).upper())
 
 
 def _starts(powers: Array, degree: int, dim: int) -> tuple[Array, Array, int]:
@@ -503,7 +523,9 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
         return None
     if source.depth > 1 and source.sigma.homogeneous and source.sigma.symmetry is None:
         _, right, left = source.sigma.homogeneous
-        if 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left):
+        near = 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left)
+        apart = left < 0.0 and source.bias_variance >= LEAST_BIAS * source.weight_variance
+        if near and not apart:
             return None
     return "a kink at 0"
 
