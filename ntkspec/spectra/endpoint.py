@@ -44,10 +44,11 @@ __all__ = ["ROUTE", "Kinked", "has_parts"]
 
 UNIT = 2.0**-53
 MOST_ERROR = 4.0 * UNIT
-#: Precisions of balls that are tried, least and largest number of Taylor coefficients, and how far
-#: the powers go: more of them need fewer coefficients, but cancel more in low degrees.
+#: Precisions of balls that are tried, numbers of Taylor coefficients to begin with (of elu in depth
+#: with and without a bias), their largest number, and how far the powers go: more of them need
+#: fewer coefficients, but cancel more in low degrees.
 BITS = (128, 256, 512)
-LEAST_COUNT, MOST_COUNT = 128, 1024
+FEW, FEW_OF_ELU, MOST_COUNT = 128, (256, 576), 1024
 REACHES = (16, 14, 12, 9)
 #: Largest |b_n| / a_n that is left out, and the margin of the bound.
 NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
@@ -340,7 +341,9 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     with working_precision(BITS[0]):
         layers = Layers(network, kernel)
         ends = _Ends(network, layers, zeros)
-    count = LEAST_COUNT
+    count = FEW
+    if not network.sigma.homogeneous and network.depth > 1:
+        count = FEW_OF_ELU[not layers.has_bias]
     while True:
         taylor = _taylor(network, kernel, layers, count, zeros)
         if taylor is None:
