@@ -177,7 +177,7 @@ def taylor_column(degree, dims, bh, bl, scale, high, low, exponent):
 def power_coefficients(powers, ch, cl, zh, zl, high, low, moduli):
     """Add the Taylor coefficients of sum_i c_i (1 + t / z)^s_i, and their terms' moduli, to arrays.
 
-    The errors are at most 2^-100 (n + 8) times the moduli.
+    The errors are at most 2^-100 (n + 8 + number of powers / 16) times the moduli.
     """
     for i in range(powers.size):
         s = powers[i]

@@ -4,8 +4,9 @@ K(t) = S(t) + sum_n b_n t^n, where S is a sum of powers c (1 - t)^s and e (z + t
 eigenvalues are known (docs/mathematics.rst).  Let a_n >= 0 be the Taylor coefficients of K.  As the
 eigenvalues of t^n are positive, leaving out the b_n from N on costs a relative error of at most
 max |b_n| / a_n over n >= N in every eigenvalue of every dimension.  The powers left out of S and
-the singularities outside of |t| = 1 make that ratio fall with n; it is computed in ball arithmetic
-from N to 2 N, and its largest value there, with a margin, is the bound.
+the singularities outside of |t| = 1 make that ratio fall with n; it is computed from N to 2 N, and
+its largest value there, with a margin, is the bound.  All coefficients have bounds on their errors:
+they are double-doubles, or balls where these lose too many digits.
 """
 
 from __future__ import annotations
@@ -507,7 +508,7 @@ def _coefficients(part: _Sum, z: arb, count: int) -> tuple[Array, Array]:
     rows, moduli = np.zeros((3, count)), np.zeros(count)
     high, low = terms.T.copy()
     kernels.power_coefficients(part.powers, high, low, *_pair(z), rows[0], rows[1], moduli)
-    rows[2] = 8.0 * PAIR * (np.arange(count) + 8.0) * moduli
+    rows[2] = 8.0 * PAIR * (np.arange(count) + 8.0 + part.powers.size / 16.0) * moduli
     return rows, moduli
 
 
