@@ -6,11 +6,13 @@ from typing import Any
 
 from flint import acb, arb, arb_series
 
+from ntkspec.duals.pairs import PairSeries
+
 __all__ = ["Correlation", "powers"]
 
 
 class Correlation:
-    """Correlation cos(theta) of two Gaussians of equal variance, real or complex balls.
+    """Correlation cos(theta) of two Gaussians of equal variance: real or complex balls, or series.
 
     The angle is given where it is known without loss, and is otherwise the principal arccos.
     """
@@ -38,6 +40,16 @@ class Correlation:
         return self._sine
 
     @property
+    def is_series(self) -> bool:
+        """Whether this is a power series, and not a number."""
+        return isinstance(self.cosine, (arb_series, PairSeries))
+
+    @property
+    def start(self) -> Correlation:
+        """The first coefficients of a series."""
+        return Correlation(self.cosine[0], self.angle[0])
+
+    @property
     def minus(self) -> Any:
         """1 - cos(theta), without cancellation where the angle is known."""
         if self._angle is None:
@@ -53,8 +65,9 @@ class Correlation:
 
 def _arccos(cosine: Any) -> Any:
     """Arccos of a ball; the part of a real one outside [-1, 1] is rounding and is cut off."""
-    if isinstance(cosine, arb_series):
-        return cosine.acos()
+    if isinstance(cosine, (arb_series, PairSeries)):
+        slope = cosine.derivative() * (1 - cosine * cosine).rsqrt()
+        return cosine[0].acos() - slope.integral()
     if isinstance(cosine, acb) or (cosine < 1 and cosine > -1):
         return cosine.acos()
     upper, lower = cosine.upper(), cosine.lower()

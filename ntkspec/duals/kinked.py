@@ -7,36 +7,60 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from flint import arb, arb_mat, arb_poly, arb_series, ctx, fmpq
+import numpy as np
+from flint import arb, arb_mat, arb_poly, ctx, fmpq
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.memory import remembered
+from ntkspec.duals.pairs import PairSeries
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import extra_precision
 
 __all__ = ["Expansion", "elu_dual", "homogeneous_dual"]
 
+#: Numbers of nodes are multiples of this one, so that few rules are computed.
+STEP = 12
+
 Function = Callable[[Correlation], Any]
+Duals = tuple[Function, Function]
 
 
-def homogeneous_dual(q: Any, power: int, right: float, left: float) -> tuple[Function, Function]:
+def homogeneous_dual(q: Any, power: int, right: float, left: float) -> Duals:
     """Duals of right x^p for x > 0, left |x|^p for x < 0 (Cho and Saul 2009, eq. 3, by sectors).
 
     Both signs alike: J_p(theta) = q^p p! / (2 pi) int_0^(pi-theta) (cos theta + cos b)^p db, from
     polar coordinates and cos a cos(a - theta) = (cos theta + cos(2a - theta)) / 2; opposite
     signs: J_p(pi - theta).
     """
-    scale = q**power * math.factorial(power)
-    slope_scale = q ** (power - 1) * math.factorial(power - 1) if power else 0
 
-    def value(point: Correlation) -> Any:
-        return scale * _sectors(point, power, arb(right), arb(left))
+    def at(point: Correlation, power: int, right: arb, left: arb) -> Any:
+        return q**power * math.factorial(power) * _sectors(point, power, right, left)
 
-    def slope(point: Correlation) -> Any:
-        sides = power * arb(right), -power * arb(left)
-        return slope_scale * _sectors(point, power - 1, *sides)
+    def series(point: Correlation, power: int, right: arb, left: arb) -> tuple[Any, Any]:
+        """By integration from the power 0: each derivative is the dual of a power less."""
+        if power == 0:
+            part = (right - left) ** 2 / (2 * point.pi)  # of the angle that changes a sign
+            return (right * right + left * left) / 2 - part * point.angle, None
+        slope, _ = series(point, power - 1, power * right, -power * left)
+        start = at(point.start, power, right, left)
+        return start + (q * slope * point.cosine.derivative()).integral(), slope
 
-    return value, slope
+    return _duals(
+        lambda point: at(point, power, arb(right), arb(left)),
+        lambda point: at(point, power - 1, power * arb(right), -power * arb(left)) if power else 0,
+        lambda point: series(point, power, arb(right), arb(left)),
+    )
+
+
+def _duals(
+    value: Function, slope: Function, series: Callable[[Correlation], tuple[Any, Any]]
+) -> Duals:
+    """Duals from those of numbers, and from the function of both for a series."""
+    series = lru_cache(maxsize=1)(series)
+    return (
+        lambda point: series(point)[0] if point.is_series else value(point),
+        lambda point: series(point)[1] if point.is_series else slope(point),
+    )
 
 
 def _sectors(point: Correlation, power: int, right: arb, left: arb) -> Any:
@@ -66,7 +90,7 @@ def _same_sign(power: int, width: Any, cosine: Any, sine: Any) -> Any:
 
 
 @remembered
-def elu_dual(q: Any) -> tuple[Function, Function]:
+def elu_dual(q: Any) -> Duals:
     """Duals of elu = x for x > 0, e^x - 1 for x < 0, sector by sector in polar coordinates.
 
     With M(b) = int_0^inf s exp(b s - s^2/2) ds the radial integrals leave one over the angle:
@@ -77,19 +101,16 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
     damping = (q / 2).exp()
     half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
     root_2pi = (2 * arb.pi()).sqrt()
-    both_negative = _Sector(_both_negative, _both_series, q)
-    one_negative = _Sector(_one_negative, _one_series, q)
+    both_negative, one_negative = _Sector(_both_negative, q), _Sector(_one_negative, q)
 
     @lru_cache(maxsize=1)
     def sectors(point: Correlation) -> tuple[Any, Any]:
         return both_negative(point.angle), one_negative(point.angle)
 
-    def slope(point: Correlation) -> Any:
-        both, one = sectors(point)
+    def slope(point: Correlation, both: Any, one: Any) -> Any:
         return (point.pi - point.angle) / (2 * point.pi) + 2 * one + both
 
-    def value(point: Correlation) -> Any:
-        both, one = sectors(point)
+    def value(point: Correlation, both: Any, one: Any) -> Any:
         c = q * point.cosine
         angle, sine = point.angle, point.sine
         positive = q * ((point.pi - angle) * point.cosine + sine) / (2 * point.pi)
@@ -102,43 +123,66 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
         mixed = c * one + boundary - c / root / root_2pi / 2
         return positive + both + negative + 2 * (mixed - step - exp_step)
 
-    return value, slope
+    def series(point: Correlation) -> tuple[Any, Any]:
+        """By integration: D' = q B rho' with B = E[f(u) f(v)], f = e^u 1(u<0).
+
+        f' = f - delta gives B' = q rho' (B - 2 E[f delta] + E[delta delta]), whose second
+        expectation is w / (2 sqrt(2 pi q)), w = e^(z^2) erfc(z) with z = sqrt(q/2) sin(theta).
+        """
+        start, cosine = point.start, point.cosine
+        both, one = both_negative.alone(start.angle), one_negative.alone(start.angle)
+        turn, along = -point.angle.derivative(), cosine.derivative()
+        z = root * start.sine / arb(2).sqrt()
+        w = _solved(
+            -q * (cosine * along), root / root_2pi * 2 * (turn * cosine), (z * z).exp() * z.erfc()
+        )
+        b = _solved(q * along, turn / (2 * arb.pi()) - root / root_2pi * (w * along), both)
+        d = slope(start, both, one) + (q * b * along).integral()
+        return value(start, both, one) + (q * d * along).integral(), d
+
+    return _duals(
+        lambda point: value(point, *sectors(point)),
+        lambda point: slope(point, *sectors(point)),
+        series,
+    )
+
+
+def _solved(slope: Any, rest: Any, start: arb) -> Any:
+    """The series y with y' = slope y + rest, y_0 = start."""
+    if isinstance(rest, PairSeries):
+        return rest.solved(slope, start)
+    growth = slope.integral().exp()
+    return growth * (start + (rest / growth).integral())
 
 
 def _both_negative(angle: Any, root: Any) -> Any:
     """E[e^u 1(u<0) e^v 1(v<0)]."""
+    if angle.is_zero():
+        return (2 * root * root).exp() * (arb(2).sqrt() * root).erfc() / 2
     near = 2 * root * (angle / 2).cos()
-    return (
-        _integral(
-            lambda x: _radial(near * x.cos()),
-            (arb.pi() - angle) / 2,
-            4 * float((root * root).mid()),
-        )
-        / arb.pi()
-    )
+    found = _integral(lambda x: _radial(near * x.cos()), (arb.pi() - angle) / 2, near)
+    return found / arb.pi()
 
 
 def _one_negative(angle: Any, root: Any) -> Any:
     """E[1(u>0) e^v 1(v<0)]."""
-    return _integral(lambda x: _radial(root * x.sin()), angle, float((root * root).mid())) / (
-        2 * arb.pi()
-    )
+    if angle.is_zero():
+        return arb(0)
+    return _integral(lambda x: _radial(root * x.sin()), angle, root) / (2 * arb.pi())
 
 
 class _Sector:
-    """One of the integrals: an expansion for angles, once there are several, and for series."""
+    """One of the integrals: an expansion for angles, once there are several."""
 
-    def __init__(
-        self, integral: Callable[[Any, Any], Any], series: Callable[[Any, Any], Any], q: arb
-    ) -> None:
-        self.integral, self.series, self.q = integral, series, q
+    def __init__(self, integral: Callable[[Any, Any], Any], q: arb) -> None:
+        self.integral, self.q = integral, q
         self.expansion: Expansion | None = None
+        #: For one angle; the last ones are kept.
+        self.alone = remembered(lambda angle: integral(angle, q.sqrt()), 4)
 
     def __call__(self, angle: Any) -> Any:
-        if isinstance(angle, arb_series):
-            return self.series(angle, self.q)
         if angle.is_zero():
-            return self.integral(angle, self.q.sqrt())
+            return self.alone(angle)
         if self.expansion is None:
             self.expansion = self._expanded()
         return self.expansion(angle)
@@ -149,25 +193,6 @@ class _Sector:
         pieces = 1 + int(2.0 * math.log1p(float(q.mid()))) if q > 0.5 else 1
         blur = arb(0, (4 * q.rad() / q).upper())
         return Expansion(lambda angle: self.integral(angle, middle), pieces, q, blur)
-
-
-def _one_series(angle: Any, q: arb) -> Any:
-    """`_one_negative` of a series, from its derivative in the angle, M(-sqrt(q) sin x) / (2 pi)."""
-    slope = _radial(q.sqrt() * angle.sin()) / (2 * arb.pi()) * angle.derivative()
-    return _one_negative(angle[0], q.sqrt()) + slope.integral()
-
-
-def _both_series(angle: Any, q: arb) -> Any:
-    """`_both_negative` of a series, B(theta), from a linear differential equation.
-
-    dB/dc = E[f' f'] with f = e^u 1(u<0), f' = f - delta, gives B' + q sin(theta) B =
-    sqrt(2 q / pi) sin(theta) e^x erfc(sqrt x) / 2 - 1 / (2 pi), x = q sin(theta)^2 / 2.
-    """
-    sine, damping = angle.sin(), (q * angle.cos()).exp()
-    root = (q / 2).sqrt() * sine
-    right = root / arb.pi().sqrt() * (root * root).exp() * root.erfc() - 1 / (2 * arb.pi())
-    whole = (right / damping * angle.derivative()).integral()
-    return damping * (_both_negative(angle[0], q.sqrt()) / damping[0] + whole)
 
 
 class Expansion:
@@ -252,18 +277,32 @@ def _radial(b: Any) -> Any:
     return 1 - arb.pi().sqrt() * half * (half * half).exp() * half.erfc()
 
 
-def _integral(function: Callable[[Any], Any], end: Any, growth: float) -> Any:
-    """Int_0^end of an entire function that grows as exp(growth), by Gauss-Legendre."""
-    nodes = _nodes(ctx.prec + 16 * min(int(growth), 256), ctx.prec)
+def _integral(function: Callable[[Any], Any], end: Any, size: Any) -> Any:
+    """Int_0^end of M(-size cos x) or M(-size sin x), end <= pi / 2 or pi, by Gauss-Legendre."""
     middle = end / 2
-    total = arb(0)
-    for x, weight in nodes:
+    total = arb(0, arb(2) ** -ctx.prec)
+    for x, weight in _nodes(_node_count(float(middle.upper()), float(size.upper())), ctx.prec):
         total = total + weight * (function(middle * (1 + x)) + function(middle * (1 - x)))
     return middle * total
 
 
-@lru_cache(maxsize=8)
-def _nodes(bits: int, precision: int) -> list[tuple[arb, arb]]:
-    """Nodes and weights for an error of 2^-bits, at the working precision."""
-    n = 2 * (16 + bits // 5)
+def _node_count(middle: float, size: float) -> int:
+    """An even number of nodes for an error of less than 2^-(the working precision), relatively.
+
+    On an ellipse around the path where the function is at most m in modulus, whose axes have the
+    sum r times the path's half, n nodes have an error of at most (64 / 15) m r^-2n / (1 - r^-2).
+    There |M(-b)| <= 1 if Re b >= 0, and at most 1 + |Re b| sqrt(2 pi) e^(Re b^2 / 2) if not.
+    """
+    r = 1.0 + np.geomspace(0.01, 8.0, 60)
+    beyond = np.minimum(middle * (0.5 * (r + 1.0 / r) - 1.0), 0.5 * math.pi)
+    negative = size * np.sin(beyond) * np.cosh(middle * 0.5 * (r - 1.0 / r))
+    modulus = np.log(1.0 + 2.6 * negative) + 0.5 * negative**2
+    nats = (ctx.prec + 2.0) * math.log(2.0) + modulus + 1.5 - np.log(1.0 - r**-2.0)
+    least = float(np.min(nats / (2.0 * np.log(r))))
+    return STEP * (1 + int(least / STEP))
+
+
+@lru_cache(maxsize=64)
+def _nodes(n: int, precision: int) -> list[tuple[arb, arb]]:
+    """The positive ones of an even number of nodes, and weights, at the working precision."""
     return [arb.legendre_p_root(n, i, True) for i in range(n // 2)]

@@ -76,8 +76,7 @@ def _near(layers: Layers, root: int, size: int, index: int, state: State) -> Cor
     if rest[0].contains(0):
         half = _half_angle(rest, root, size)
         return Correlation(rest - 1, arb.pi() - 2 * half)
-    cosine = 1 - gap
-    return Correlation(cosine, cosine.acos())
+    return Correlation(1 - gap)
 
 
 def _half_angle(gap: Any, root: int, size: int) -> Any:

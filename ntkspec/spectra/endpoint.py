@@ -4,8 +4,9 @@ K(t) = S(t) + sum_n b_n t^n, where S is a sum of powers c (1 - t)^s and e (z + t
 eigenvalues are known (docs/mathematics.rst).  Let a_n >= 0 be the Taylor coefficients of K.  As the
 eigenvalues of t^n are positive, leaving out the b_n from N on costs a relative error of at most
 max |b_n| / a_n over n >= N in every eigenvalue of every dimension.  The powers left out of S and
-the singularities outside of |t| = 1 make that ratio fall with n; it is computed in ball arithmetic
-from N to 2 N, and its largest value there, with a margin, is the bound.
+the singularities outside of |t| = 1 make that ratio fall with n; it is computed from N to 2 N, and
+its largest value there, with a margin, is the bound.  All coefficients have bounds on their errors:
+they are double-doubles, or balls where these lose too many digits.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-from flint import arb, fmpq
+from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
 from ntkspec.conventions import MAX_DIM
 from ntkspec.domains import Domain
-from ntkspec.duals import Layers
+from ntkspec.duals import Correlation, Layers
 from ntkspec.duals.layers import taylor_at_zero
+from ntkspec.duals.pairs import PairSeries
 from ntkspec.duals.singular import (
     Power,
     powers_at_one,
@@ -30,6 +32,7 @@ from ntkspec.duals.singular import (
     root_at_one,
 )
 from ntkspec.kernels import endpoint as kernels
+from ntkspec.kernels.scaled import dd_mul
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.by_rows import row_route
@@ -42,20 +45,24 @@ __all__ = ["ROUTE", "Kinked", "has_parts"]
 
 UNIT = 2.0**-53
 MOST_ERROR = 4.0 * UNIT
-#: Precisions and numbers of Taylor coefficients that are tried, and how far the powers go: more of
-#: them need fewer coefficients, but cancel more in low degrees.
-BITS = (256, 512)
-COUNTS = (128, 192, 256, 384, 512, 768, 1024)
-REACHES = (16, 12, 9)
+#: Precisions of balls that are tried, numbers of Taylor coefficients to begin with (of elu in depth
+#: with and without a bias), their largest number, and how far the powers go: more of them need
+#: fewer coefficients, but cancel more in low degrees.
+BITS = (128, 256, 512)
+FEW, FEW_OF_ELU, MOST_COUNT = 128, (256, 576), 1024
+REACHES = (16, 14, 12, 9)
 #: Largest |b_n| / a_n that is left out, and the margin of the bound.
 NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
+#: Largest relative error of Taylor coefficients, and the smallest ones that double-doubles serve.
+LOST, SMALLEST = 2.0**-56, 2.0**-700
 #: Errors in units of a double-double for one step of a sum's recurrences, and the most steps.
 PAIR, MOST_STEPS = 2.0**-103, 8.0e6
 #: Most Taylor coefficients of the powers of z + t that are summed instead of their eigenvalues.
 MOST_SUMMED = 2048
-#: Deepest network, and largest correlation of sigma(u) and sigma(-u): close to 1, and in great
-#: depth, the kernel has singularities close to t = 1 and -z.
-MOST_DEPTH, MOST_OPPOSITE = 12, 0.9
+#: Deepest network, and largest correlation of sigma(u) and sigma(-u), or minus that: close to 1,
+#: and in great depth, the kernel has singularities close to t = 1 and -z.  Where the correlation is
+#: negative, a bias of this fraction of the weight variance keeps them apart.
+MOST_DEPTH, MOST_OPPOSITE, LEAST_BIAS = 12, 0.9, 0.03
 #: Most roots of 1 - t that a power series is in: of step, to depth 6.
 MOST_ROOTS = 32
 #: From this degree on the recurrences of the powers of z + t have terms of one sign.
@@ -77,6 +84,11 @@ class _Sum:
     powers: Array
     high: Array
     low: Array
+
+    def below(self, power: float) -> _Sum:
+        """The lower powers."""
+        some = self.powers < power
+        return _Sum(self.powers[some], self.high[some], self.low[some])
 
 
 @dataclass(frozen=True)
@@ -237,8 +249,27 @@ def _eigenvalue(s: fmpq, z: arb, dim: int, k: int) -> arb:
         value = half.gamma() * arb(s + fmpq(dim - 1, 2)).gamma() * rising
         value /= arb.pi().sqrt() * arb(s + k + dim - 1).gamma()
         return value * arb(2) ** arb(s + dim - 2)
-    series = (1 / (z * z)).hypgeom_2f1(arb(k - s) / 2, arb(k - s + 1) / 2, half + k)
+    first, last, x = (k - s) / 2, half + k, 1 / (z * z)
+    if first > 0 and dim >= max(4 * k, 256):
+        series = _hypergeometric(float(first.p) / float(first.q), 0.5 * dim + k, x)
+    else:
+        series = x.hypgeom_2f1(arb(first), arb(first + fmpq(1, 2)), last)
     return rising * half.gamma() / (half + k).gamma() * z ** arb(s - k) * series / arb(2) ** k
+
+
+def _hypergeometric(a: float, c: float, x: arb) -> arb:
+    """2F1(a, a + 1/2; c; x) for x < 1 and c >= max(6 a, 128), where few terms count, by their sum.
+
+    The terms fall from m on where m e >= a (a + 1/2) - c, with e = c + 1/2 - 2 a >= 4; from c on by
+    1 - e / (2 m + 2).  So all from m on are at most 3 (c + 1) times the m-th together.
+    """
+    total, term, m = arb(0), arb(1), 0
+    falls, least = a * (a + 0.5) - c, arb(2) ** (-ctx.prec - 20)
+    while m * (c + 0.5 - 2.0 * a) < falls or not term < least:
+        total += term
+        term = term * x * ((a + m) * (a + m + 0.5)) / ((c + m) * (1.0 + m))
+        m += 1
+    return total + arb(0, (3 * (c + 1) * term).upper())
 
 
 def _starts(powers: Array, degree: int, dim: int) -> tuple[Array, Array, int]:
@@ -309,65 +340,87 @@ class _HopelessError(Exception):
 @exclusive()
 def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     """The parts of a kernel, or None if no accurate ones are found."""
-    enough = 0
-    for count in COUNTS:
-        if count < enough:
-            continue
-        for bits in BITS:
+    zeros = parity_of(network, kernel)
+    with working_precision(BITS[0]):
+        layers = Layers(network, kernel)
+        ends = _Ends(network, layers, zeros)
+    count = FEW
+    if len(network.sigmas) > 1 and any(not sigma.homogeneous for sigma in network.sigmas):
+        count = FEW_OF_ELU[not ends.has_bias]
+    while True:
+        taylor = _taylor(network, kernel, layers, count, zeros)
+        if taylor is None:
+            return None
+        with working_precision(BITS[0]):
             try:
-                with working_precision(bits):
-                    found = _attempt(network, kernel, count)
+                found = _from_taylor(ends, taylor * 2.0**-ends.scale, zeros)
             except _HopelessError:
                 return None
-            if found is not None:
-                break
-        else:
-            return None
         if found.relative_error < MOST_ERROR:
             return found
-        enough = min(found.needed, COUNTS[-1])
+        if count == MOST_COUNT:
+            return None
+        count = min(max(found.needed, count + count // 4), MOST_COUNT)
+
+
+def _taylor(
+    network: Network, kernel: Kernel, layers: Layers, count: int, zeros: Parity
+) -> Array | None:
+    """The first Taylor coefficients of the kernel, as the rows of a `PairSeries`.
+
+    In double-doubles, or in balls where these lose too many digits.
+    """
+    with working_precision(BITS[0]):
+        rows: Array = layers.at(Correlation(PairSeries.variable(count))).rows
+    if _accurate(rows, zeros):
+        return rows
+    for bits in BITS[1:]:
+        with working_precision(bits):
+            rows = PairSeries.of_balls(taylor_at_zero(Layers(network, kernel), count)).rows
+        if _accurate(rows, zeros):
+            return rows
     return None
 
 
-def _attempt(network: Network, kernel: Kernel, count: int) -> _Parts | None:
-    """The parts from `count` Taylor coefficients; None if the precision does not suffice.
+def _accurate(rows: Array, zeros: Parity) -> bool:
+    """Whether the errors of the coefficients are negligible, and all in the range of doubles."""
+    high, _, error = rows
+    some = np.array([not zeros.vanishes(n) for n in range(high.size)])
+    some[:2] &= np.abs(high[:2]) > error[:2]  # 0 as t divides K
+    inside = (high > SMALLEST) & (error < LOST * high)
+    return bool(np.all(inside[some]) and np.all(np.isfinite(rows)))
 
-    The error is infinite if the number of coefficients does not suffice.
-    """
-    layers, zeros = Layers(network, kernel), parity_of(network, kernel)
-    order = max(sigma.singularity.order for sigma in network.sigmas)
-    at_one = powers_at_one(layers, root_at_one(network), REACHES[0] + order)
-    beyond = at_one
-    if zeros.main is None:
-        beyond = powers_beyond(layers, REACHES[0] + order)
-    scale = _exponent(layers.at_one())
-    size = arb(2) ** -scale
-    taylor = [a * size for a in taylor_at_zero(layers, count)]
-    sign = -size if zeros.main == 1 else size
-    hopeless, needed, found = 0, COUNTS[-1], None
-    for reach in REACHES:
-        near, far = _sum(at_one, size, reach + order), _sum(beyond, sign, reach + order)
+
+class _Ends:
+    """The powers of 1 - t and z + t over 2^scale, the lowest ones first."""
+
+    def __init__(self, network: Network, layers: Layers, zeros: Parity) -> None:
+        self.order = max(sigma.singularity.order for sigma in network.sigmas)
         bias, weight = layers.ratio
-        z, ends = 1 + 2 * bias / weight, (near, near)
-        if bias.is_zero():
-            ends = _merged(near, far, 1.0), _merged(near, far, -1.0)
-        try:
-            found = _with_rest(ends, None if bias.is_zero() else far, z, taylor, zeros, scale)
-        except _HopelessError:
-            hopeless += 1
-            continue
-        if found is None or found.relative_error < MOST_ERROR:
-            return found
-        needed = min(needed, found.needed)
-    if found is None or hopeless == len(REACHES):
-        raise _HopelessError
-    return replace(found, needed=needed)
+        self.has_bias = not bias.is_zero()
+        self.z = 1 + 2 * bias / weight
+        self.scale = _exponent(layers.at_one())
+        size = arb(2) ** -self.scale
+        most = REACHES[0] + self.order
+        self._near = _sum(powers_at_one(layers, root_at_one(network), most), size)
+        if zeros.main is not None:
+            sign = -1.0 if zeros.main == 1 else 1.0
+            self._far = replace(self._near, high=sign * self._near.high, low=sign * self._near.low)
+        else:
+            self._far = _sum(powers_beyond(layers, most), size)
+
+    def to(self, reach: int) -> tuple[tuple[_Sum, _Sum], _Sum | None]:
+        """The lower powers of 1 - t for even and odd degrees, and those of z + t."""
+        near, far = self._near.below(reach + self.order), self._far.below(reach + self.order)
+        if self.has_bias:
+            return (near, near), far
+        return (_merged(near, far, 1.0), _merged(near, far, -1.0)), None
 
 
-def _sum(terms: list[Power], size: arb, below: int) -> _Sum:
-    """The lower terms times a number, as double-doubles."""
-    kept = [(float(s.p) / float(s.q), c * size) for s, c in terms if s < below]
-    return _Sum(np.array([s for s, _ in kept]), *_pairs(c for _, c in kept))
+def _sum(terms: list[Power], size: arb) -> _Sum:
+    """The terms times a number, as double-doubles."""
+    powers = np.array([float(s.p) / float(s.q) for s, _ in terms])
+    return _Sum(powers, *_pairs(c * size for _, c in terms))
 
 
 def _merged(near: _Sum, far: _Sum, sign: float) -> _Sum:
@@ -380,73 +433,86 @@ def _merged(near: _Sum, far: _Sum, sign: float) -> _Sum:
     return _Sum(powers, high, low)
 
 
-def _with_rest(
-    near: tuple[_Sum, _Sum], far: _Sum | None, z: arb, taylor: list[arb], zeros: Parity, scale: int
-) -> _Parts | None:
-    """Add the b_n, up to where they can be left out, and the bound on all errors."""
-    count = len(taylor)
-    ends = [_coefficients(part, arb(1), count) for part in near]
-    beyond = _coefficients(far, -z, count) if far is not None else [(arb(0), arb(0))] * count
-    rest, ratio, cancelled = [arb(0)] * count, np.zeros(count), np.zeros(count)
-    for n in range(count):
-        if zeros.vanishes(n):
+def _from_taylor(ends: _Ends, taylor: Array, zeros: Parity) -> _Parts:
+    """The parts from some Taylor coefficients; an infinite error if more of them are needed."""
+    hopeless, needed, found = 0, MOST_COUNT, None
+    for reach in REACHES:
+        try:
+            found = _with_rest(*ends.to(reach), ends, taylor, zeros)
+        except _HopelessError:
+            hopeless += 1
             continue
-        rest[n] = taylor[n] - ends[n % 2][n][0] - beyond[n][0]
-        whole = taylor[n]
-        if whole.contains(0) and n < 2:  # 0 as t divides K: the next coefficient is compared with
-            ratio[n], whole = np.inf, taylor[n + 2] / MAX_DIM
-        else:
-            ratio[n] = float((abs(rest[n]) / whole).upper())
-        if not rest[n].rad() < whole * arb(2) ** -80:
-            return None
-        cancelled[n] = float(((ends[n % 2][n][1] + beyond[n][1]) / whole).upper())
+        if found.relative_error < MOST_ERROR:
+            return found
+        needed = min(needed, found.needed)
+    if found is None or hopeless == len(REACHES):
+        raise _HopelessError
+    return replace(found, needed=needed)
+
+
+def _with_rest(
+    near: tuple[_Sum, _Sum], far: _Sum | None, ends: _Ends, taylor: Array, zeros: Parity
+) -> _Parts:
+    """Add the b_n, up to where they can be left out, and the bound on all errors."""
+    count = taylor.shape[1]
+    powers, moduli = np.zeros((3, count)), np.zeros(count)
+    for parity in (0, 1):
+        if parity == 0 or near[1] is not near[0]:
+            rows, sizes = _coefficients(near[parity], arb(-1), count)
+        powers[:, parity::2], moduli[parity::2] = rows[:, parity::2], sizes[parity::2]
+    if far is not None:
+        rows, sizes = _coefficients(far, ends.z, count)
+        powers, moduli = (PairSeries(powers) + PairSeries(rows)).rows, moduli + sizes
+    rest = (PairSeries(taylor) - PairSeries(powers)).rows
+    vanishing = np.array([zeros.vanishes(n) for n in range(count)])
+    rest[:, vanishing] = 0.0
+    whole = taylor[0] - taylor[2]
+    ratio = np.zeros(count)
+    for n in range(2):
+        if not vanishing[n] and not whole[n] > 0.0:
+            # 0 as t divides K: the next coefficient is compared with
+            ratio[n], whole[n] = np.inf, whole[n + 2] / MAX_DIM
+    whole[vanishing] = 1.0
+    ratio = np.maximum(ratio, (np.abs(rest[0]) + rest[2]) / whole)
+    lost, cancelled = float(np.max(rest[2] / whole)), np.where(vanishing, 0.0, moduli / whole)
     worst = np.maximum.accumulate(ratio[::-1])[::-1]
     kept = int(np.argmax(worst <= NEGLIGIBLE)) if worst[-1] <= NEGLIGIBLE else count
     steps = np.minimum(8.0 * np.arange(count) + 200.0, MOST_STEPS)
     # Beyond, powers of 1 - t and z + t cancel less and less: at most as 1 / n, until they do not.
-    rounding = PAIR * 2.0 * (float((steps * cancelled).max()) + MOST_STEPS)
-    if rounding > MOST_ERROR - 3.0 * UNIT or worst[count // 2] > 1.0:
+    rounding = PAIR * 2.0 * (float((steps * cancelled).max()) + MOST_STEPS) + lost
+    if not rounding < MOST_ERROR - 3.0 * UNIT or worst[count // 2] > 1.0:
         raise _HopelessError
     if 2 * kept > count:
         # |b_n| / a_n falls somewhat more slowly than a power of n does.
         least = worst[-2]  # the last coefficient may be 0 by parity
         falls = math.log(worst[count // 2] / least)
         more = math.log(least / NEGLIGIBLE) / falls if falls > 0.0 else 1.0
-        needed = int(count * 2.0 ** min(1.0 + 1.5 * max(more, 0.0), 3.0))
-        return _Parts(near, far, (np.zeros(0), np.zeros(0)), scale, np.inf, needed)
+        needed = int(count * 2.0 ** min(1.0 + 1.1 * max(more, 0.0), 3.0))
+        return _Parts(near, far, (np.zeros(0), np.zeros(0)), ends.scale, np.inf, needed)
     error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + rounding
-    high, low = _pairs(rest[:kept])
+    high, low = rest[0, :kept].copy(), rest[1, :kept].copy()
     if far is not None:
         # Where few Taylor coefficients of the powers of z + t count, they join the b_n.
         bits = 60.0 + math.log2(max(float(cancelled[kept]), 1.0))
-        most = max(kept, kept + int(bits / math.log2(float(z))) + 1)
+        most = max(kept, kept + int(bits / math.log2(float(ends.z))) + 1)
         if most <= MOST_SUMMED:
-            high, low = np.pad(high, (0, most - kept)), np.pad(low, (0, most - kept))
-            powers = [z ** arb(_fraction(power)) for power in far.powers]
-            sizes = _pairs(
-                _ball(pair) * x for *pair, x in zip(far.high, far.low, powers, strict=True)
-            )
-            kernels.power_coefficients(far.powers, *sizes, *_pair(z), high, low)
-            far = None
-    return _Parts(near, far, (high, low), scale, error, count)
+            rows, _ = _coefficients(far, ends.z, most)
+            joined = (PairSeries(rows) + PairSeries(rest[:, :kept].copy())).rows
+            high, low, far = joined[0].copy(), joined[1].copy(), None
+    return _Parts(near, far, (high, low), ends.scale, error, count)
 
 
-def _coefficients(part: _Sum, z: arb, count: int) -> list[tuple[arb, arb]]:
-    """Taylor coefficients of sum c (|z| - sign(z) t)^s, and the sums of the moduli of its terms."""
-    powers = [_fraction(s) for s in part.powers]
-    terms = [
-        _ball(pair) * abs(z) ** arb(s) for *pair, s in zip(part.high, part.low, powers, strict=True)
-    ]
-    found, inverse = [], 1 / z
-    for n in range(count):
-        found.append((sum(terms, arb(0)), sum(map(abs, terms), arb(0))))
-        step = inverse / (n + 1)
-        terms = [x * ((n - s) * step) for x, s in zip(terms, powers, strict=True)]
-    return found
-
-
-def _ball(pair: Sequence[float]) -> arb:
-    return arb(pair[0]) + arb(pair[1])
+def _coefficients(part: _Sum, z: arb, count: int) -> tuple[Array, Array]:
+    """Taylor coefficients of sum c (|z| + sign(z) t)^s, and the sums of the moduli of its terms."""
+    scales = _pairs(abs(z) ** arb(_fraction(s)) for s in part.powers)
+    terms = np.array(
+        [dd_mul(*pairs) for pairs in zip(part.high, part.low, *scales, strict=True)]
+    ).reshape(-1, 2)
+    rows, moduli = np.zeros((3, count)), np.zeros(count)
+    high, low = terms.T.copy()
+    kernels.power_coefficients(part.powers, high, low, *_pair(z), rows[0], rows[1], moduli)
+    rows[2] = 8.0 * PAIR * (np.arange(count) + 8.0 + part.powers.size / 16.0) * moduli
+    return rows, moduli
 
 
 def has_parts(network: Network, kernel: Kernel) -> bool:
@@ -465,14 +531,17 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
         return None
     if len(sigmas) > MOST_DEPTH or root_at_one(source) > MOST_ROOTS:
         return None
-    for sigma in sigmas:
-        if len(sigmas) > 1 and sigma.homogeneous and sigma.symmetry is None:
-            _, right, left = sigma.homogeneous
-            if 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left):
-                return None
     lines = [line for line in source.program.lines() if line is not None]
     if len(lines) > 1 and any(start for _, start in lines):
         return None  # the branch points may differ
+    slope, start = lines[0]
+    for sigma in sigmas:
+        if len(sigmas) > 1 and sigma.homogeneous and sigma.symmetry is None:
+            _, right, left = sigma.homogeneous
+            near = 2.0 * abs(right * left) > MOST_OPPOSITE * (right * right + left * left)
+            apart = left < 0.0 and start >= LEAST_BIAS * slope
+            if near and not apart:
+                return None
     return "a kink at 0"
 
 

@@ -4,14 +4,16 @@ import time
 
 import numpy as np
 import pytest
+from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkspec import Network, eigenvalues
 from ntkspec.domains import Sphere
+from ntkspec.precision import working_precision
 from ntkspec.reference.balls import reference_spectrum
 from ntkspec.spectra import closed_form
-from ntkspec.spectra.endpoint import ROUTE, Kinked, has_parts
+from ntkspec.spectra.endpoint import ROUTE, Kinked, _hypergeometric, has_parts
 from ntkspec.spectra.rows import both_parities
 from ntkspec.spectra.seeds import BallSeeds
 
@@ -21,6 +23,7 @@ NETWORKS = [
     (Network("relu", depth=2, bias_variance=1e-6), "nngp"),
     (Network("relu", bias_variance=1e3, weight_variance=0.01, trained="all"), "ntk"),
     (Network("leaky_relu", depth=4, weight_variance=2.0), "nngp"),
+    (Network("leaky_relu", slope=0.9, depth=2, bias_variance=0.1), "ntk"),
     (Network("abs", depth=2), "ntk"),
     (Network("abs", depth=3), "ntk"),
     (Network("abs", depth=3, bias_variance=0.3, trained="all"), "ntk"),
@@ -36,6 +39,10 @@ SLOW = [
     (Network("step", depth=5), "nngp"),
     (Network("elu", bias_variance=0.2), "ntk"),
     (Network("elu", depth=3), "ntk"),
+    (Network("leaky_relu", slope=0.999, depth=3, bias_variance=0.03), "ntk"),
+    (Network("abs", depth=6, bias_variance=1e-3), "ntk"),
+    (Network("relu_power", power=16, bias_variance=0.1), "ntk"),
+    (Network("relu", depth=3, weight_variance=1e4, bias_variance=1e-3), "nngp"),
 ]
 
 
@@ -103,6 +110,16 @@ def test_every_degree_of_a_row_is_the_degree_alone(bias, dim):
             alone = rows.row(dim, degrees[at : degrees.size + at + 1 if at < 0 else at + 1])
             one = mantissa[at : at + 1 or None], exponent[at : at + 1 or None]
             assert gap(alone, one) <= 2.0 * rows.relative_error
+
+
+@pytest.mark.parametrize(("a", "dim"), [(32.25, 256), (64.0, 1024), (127.75, 1023), (50.0, 10**5)])
+@pytest.mark.parametrize("bias", [1e-9, 0.01, 100.0])
+def test_sums_of_hypergeometric_functions(a, dim, bias):
+    with working_precision(192):
+        x, c = 1 / (1 + 2 * arb(bias)) ** 2, 0.5 * dim + 2.0 * a
+        known = x.hypgeom_2f1(arb(a), arb(a + 0.5), arb(c))
+        found = _hypergeometric(a, c, x)
+        assert found.overlaps(known) and found.rel_accuracy_bits() > 160
 
 
 def test_continuity_in_the_bias():

@@ -131,11 +131,13 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
         )
     for sigma in source.sigmas:
         if sigma.homogeneous is not None:
-            what = f"bias_variance = {source.bias_variance:g} is not allowed with {source.name} "
+            what = f"{source.name} is not allowed"
+            if source.uniform:
+                what = f"bias_variance = {source.bias_variance:g} is not allowed with {source.name}"
             raise NtkspecError(
-                f"{what if source.uniform else source.name + ' is not allowed '}under the Gaussian measure: the kernel has a kink "
-                "where x = x', which no route here resolves; use one activation, "
-                "bias_variance = 0 and layers that are alike"
+                f"{what} under the Gaussian measure: the kernel has a kink where x = x', which no "
+                "route here resolves; use one activation, bias_variance = 0 and layers that are "
+                "alike"
             )
         if sigma.name not in FAMILIES or sigma.user:
             known = ", ".join(FAMILIES)
