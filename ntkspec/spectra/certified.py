@@ -7,7 +7,8 @@
 * Kinks at 0: Gauss-Legendre in theta on [0, pi]; the remainder is bounded by |K| on a Bernstein
   ellipse (Trefethen, Approximation Theory and Approximation Practice, theorem 19.3), and K is
   proved to be analytic and bounded there by evaluating it in balls that cover the ellipse.
-* High dimensions, and elu: Taylor coefficients in balls, all >= 0, and bounds of those left out
+* Dimensions beyond 2000, and those where few coefficients are enough for elu and deep step
+  functions: Taylor coefficients in balls, all >= 0, and bounds of those left out
   (`ntkspec.duals.tails`).
 """
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -24,8 +26,10 @@ import numpy as np
 from flint import acb, arb, ctx
 from numpy.typing import NDArray
 
+from ntkspec.activations import Singularity
 from ntkspec.domains import Cube, Domain, Sphere, as_domain
 from ntkspec.duals import Correlation, Layers, taylor
+from ntkspec.duals.elu import enclosed_elu_dual
 from ntkspec.duals.growth import Growth
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
@@ -43,10 +47,14 @@ LN2 = math.log(2.0)
 MOST_DEGREE = 2000
 MOST_BITS = 8000
 MOST_COEFFICIENTS = 4000
+#: Number of Taylor coefficients that take less time than quadrature.
+FEW_COEFFICIENTS = 800
+#: Depth to which the quadrature serves the step function.
+MOST_STEPS = 5
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
 CIRCLE = 1.5
-ELLIPSES = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03)
+ELLIPSES = (1.03, 1.05, 1.08, 1.12, 1.18, 1.25, 1.35, 1.5, 1.7, 2.0, 2.4, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -120,8 +128,8 @@ def certify(
     ------
     NtkspecError
         For a parameter that is not allowed; if nothing can be proved (a user's activation) or no
-        proof is known (elu in low dimensions; weights on a sphere; the Gaussian measure); if the
-        proof needs more than 8000 bits or 4000 Taylor coefficients.
+        proof is known (step of more than 5 layers in low dimensions; weights on a sphere; the
+        Gaussian measure); if the proof needs more than 8000 bits or 4000 Taylor coefficients.
 
     Examples
     --------
@@ -133,14 +141,14 @@ def certify(
     where = as_domain(domain, dim)
     wanted = where.check_degrees(degrees)
     net.mixture(kernel)
-    _refuse(net, where, int(wanted.max()), digits)
+    _refuse(net, where, kernel, int(wanted.max()), digits)
     zeros = parity(net, kernel)
     nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
     if not nonzero:
         found, method = dict[int, arb](), "zero by parity"
     elif isinstance(where, Cube):
         found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
-    elif _has_series(net, where.dim):
+    elif _has_series(net, where.dim, kernel, nonzero[-1]):
         found, method = _by_series(net, where.dim, kernel, nonzero, digits)
     else:
         found, method = _enclose(net, where.dim, kernel, nonzero, digits)
@@ -154,7 +162,7 @@ def certify(
         )  # fmt: skip
 
 
-def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
+def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int, digits: int) -> None:
     sigma = net.sigma
     whole_number(digits, "digits", 1, 500)
     if not isinstance(domain, (Sphere, Cube)):
@@ -176,11 +184,12 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
     if isinstance(domain, Cube):
         return
-    kinked = sigma.singularity.kind == "kink"
-    if _has_series(net, domain.dim):
-        return
-    if kinked and sigma.singularity.order == 0 and net.depth > 5:
-        raise NtkspecError(f"certify has a proof for {sigma.name} to depth 5; {net.depth} is given")
+    if _deep_step(net) and not _has_series(net, domain.dim, kernel, degree):
+        raise NtkspecError(
+            f"certify has no proof for {sigma.name} of depth = {net.depth} with dim = {domain.dim} "
+            f"and degree = {degree}: each layer halves the power of 1 - t in the kernel, and the "
+            f"quadrature serves to depth {MOST_STEPS}; take a higher dim, or a lower depth"
+        )
 
 
 def _on_the_cube(
@@ -189,14 +198,28 @@ def _on_the_cube(
     """By exact sums over balls that enclose the values of the kernel on the cube."""
     kept = int(digits / math.log10(2.0)) + 2
     found = enclosed(
-        LayerValues(net, kernel), zeros, dim, degrees, kept, lambda ball: ball.rel_accuracy_bits()
+        LayerValues(_proved(net), kernel),
+        zeros,
+        dim,
+        degrees,
+        kept,
+        lambda ball: ball.rel_accuracy_bits(),
     )
     return found, f"exact sums over the {dim + 1} values of K on the cube"
 
 
-def _has_series(net: Network, dim: int) -> bool:
+def _deep_step(net: Network) -> bool:
+    return net.sigma.singularity == Singularity("kink", 0) and net.depth > MOST_STEPS
+
+
+def _has_series(net: Network, dim: int, kernel: Kernel, degree: int) -> bool:
     """Whether the sum over Taylor coefficients is the proof."""
-    return dim > MOST_DEGREE or net.sigma.name == "elu"
+    if dim > MOST_DEGREE:
+        return True
+    if net.sigma.name != "elu" and not _deep_step(net):
+        return False
+    series = Coefficients(net, kernel, parity(net, kernel))
+    return series.predicted(dim, degree) <= FEW_COEFFICIENTS
 
 
 def _by_series(
@@ -261,7 +284,7 @@ def _enclose(
     bits = 64 + wanted + 2 * dim.bit_length() + 4 * max(degrees).bit_length()
     while bits <= MOST_BITS:
         with working_precision(bits):
-            layers = Layers(net, kernel)
+            layers = Layers(_proved(net), kernel)
             if proof is None:  # its bounds hold at any precision
                 kinked = net.sigma.singularity.kind == "kink"
                 proof = (_ByEllipse if kinked else _ByTail)(net, kernel, layers)
@@ -273,6 +296,16 @@ def _enclose(
     raise NtkspecError(
         f"the enclosures need more than {MOST_BITS} bits; lower degrees, dim or digits"
     )
+
+
+def _proved(net: Network) -> Any:
+    """The network with duals that are enclosures at all angles: those of elu have their own."""
+    if net.sigma.name != "elu":
+        return net
+    return SimpleNamespace(
+        sigma=replace(net.sigma, dual=enclosed_elu_dual), depth=net.depth, trained=net.trained,
+        weight_variance=net.weight_variance, bias_variance=net.bias_variance,
+    )  # fmt: skip
 
 
 def _mpf(ball: arb) -> mpmath.mpf:
@@ -337,8 +370,12 @@ class _ByEllipse:
         self.parity = whole if even else None
         self.root = 2 ** (net.depth - 1) if jump else 1
         ellipse = _RootEllipse(layers, self.root) if jump else _Ellipse(layers, 2 if even else 1)
-        sizes = ((rho, ellipse.bound(rho)) for rho in ELLIPSES)
-        self.bounds = [(rho, size, ellipse.reach(rho)) for rho, size in sizes if size is not None]
+        self.bounds = []
+        for rho in ELLIPSES:  # each holds those before it
+            size = ellipse.bound(rho)
+            if size is None:
+                break
+            self.bounds.append((rho, size, ellipse.reach(rho)))
         if not self.bounds:
             raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
 
@@ -398,19 +435,29 @@ class _Ellipse:
     def bound(self, rho: float) -> arb | None:
         """An upper bound of |K| inside, or None if analyticity is not proved."""
         with working_precision(64):
-            worst = arb(0)
-            for box in self.boxes(rho):
+            worst, boxes = arb(0), list(self.boxes(rho))
+            if any(self._value(box.mid()) is None for box in boxes):
+                return None
+            for box in boxes:
                 size = self._size(box, 5)
                 if size is None:
                     return None
                 worst = worst.max(size)
             return worst.upper()
 
-    def _size(self, box: acb, splits: int) -> arb | None:
+    def _value(self, box: acb) -> arb | None:
+        """A bound of |K| over a box that is small enough for one."""
         with suppress(_BranchCutError):
             value = self._kernel(box)
             if value.is_finite() and abs(value) < 1e30:
                 return arb(abs(value).upper())
+        return None
+
+    def _size(self, box: acb, splits: int) -> arb | None:
+        """The same, of parts of the box if need be."""
+        size = self._value(box)
+        if size is not None:
+            return size
         if splits == 0:
             return None
         worst = arb(0)
@@ -428,14 +475,16 @@ class _Ellipse:
         if not net.bias.is_zero():
             half = (angle / 2).sinc()
             cosine = start / net.variances[0]
-            angle = _next_angle(angle, net.weight / net.variances[0] * half * half / 2)
+            ratio = net.weight / net.variances[0] * half * half / 2
+            angle = _narrower(_next_angle(angle, ratio), cosine)
 
         def place(layer: int, covariance: Any, dual: Any) -> Correlation:
-            nonlocal angle
-            if layer == 0:
-                return Correlation(cosine, angle)
-            angle = _next_angle(angle, self._ratio(layer - 1, angle, dual))
-            return Correlation(covariance / net.variances[layer], angle)
+            nonlocal angle, cosine
+            if layer:
+                cosine = covariance / net.variances[layer]
+                ratio = self._ratio(layer - 1, angle, dual)
+                angle = _narrower(_next_angle(angle, ratio), cosine)
+            return Correlation(cosine, angle)
 
         return net.composed(start, place)
 
@@ -520,6 +569,19 @@ def _next_angle(angle: acb, ratio: acb, factor: Any = 1) -> acb:
         if not sure and box.imag.contains(0):
             raise _BranchCutError
     return angle * _root(2 * ratio) * _arcsin_ratio(w)
+
+
+def _narrower(angle: acb, cosine: acb) -> acb:
+    """A box of angles from the box of their cosines, where it is sure which arccos they are."""
+    flat = abs(1 - cosine * cosine).lower()
+    if not (flat > 0.01 and abs(angle.real) < 4):
+        return angle
+    middle = cosine.mid()
+    reach = arb(0, (abs(cosine - middle) / flat.sqrt()).upper())
+    found, turn = middle.acos() + acb(reach, reach), 2 * arb.pi()
+    # On the box, which is convex, each of these is an analytic function with that cosine.
+    others = (-found, turn - found, found - turn, found + turn)
+    return angle if any(angle.overlaps(other) for other in others) else found
 
 
 def _root(x: acb) -> acb:
