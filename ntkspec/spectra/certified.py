@@ -50,11 +50,11 @@ MOST_COEFFICIENTS = 4000
 #: Number of Taylor coefficients that take less time than quadrature.
 FEW_COEFFICIENTS = 800
 #: Depth to which the quadrature serves the step function.
-MOST_STEPS = 5
+MOST_STEPS = 8
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
 CIRCLE = 1.5
-ELLIPSES = (1.03, 1.05, 1.08, 1.12, 1.18, 1.25, 1.35, 1.5, 1.7, 2.0, 2.4, 3.0, 4.0, 6.0)
+ELLIPSES = (1.008, 1.015, 1.03, 1.05, 1.08, 1.12, 1.18, 1.25, 1.35, 1.5, 1.7, 2.0, 2.4, 3.0, 4.0, 6.0)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def certify(
     ------
     NtkspecError
         For a parameter that is not allowed; if nothing can be proved (a user's activation) or no
-        proof is known (step of more than 5 layers in low dimensions; weights on a sphere; the
+        proof is known (step of more than 8 layers in low dimensions; weights on a sphere; the
         Gaussian measure); if the proof needs more than 8000 bits or 4000 Taylor coefficients.
 
     Examples
@@ -377,7 +377,11 @@ class _ByEllipse:
                 break
             self.bounds.append((rho, size, ellipse.reach(rho)))
         if not self.bounds:
-            raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
+            raise NtkspecError(
+                f"no ellipse was found on which the kernel of {net.name} with depth = {net.depth} "
+                f"and bias_variance = {net.bias_variance:g} is proved to be analytic; take a lower "
+                "depth or variances, or a dim above 2000"
+            )
 
     def row(self, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
         """Enclosures at the working precision, and a description of the method."""
@@ -416,7 +420,10 @@ class _BranchCutError(Exception):
 
 
 class _Ellipse:
-    """Bounds of |K| on ellipses with foci 0 and pi / parts, for homogeneous activations."""
+    """Bounds of |K| on ellipses with foci 0 and pi / parts, for activations with a kink."""
+
+    #: How often a box is halved at most.
+    splits = 5
 
     def __init__(self, layers: Layers, parts: int) -> None:
         self.layers, self.parts = layers, parts
@@ -439,7 +446,7 @@ class _Ellipse:
             if any(self._value(box.mid()) is None for box in boxes):
                 return None
             for box in boxes:
-                size = self._size(box, 5)
+                size = self._size(box, self.splits)
                 if size is None:
                     return None
                 worst = worst.max(size)
@@ -534,6 +541,8 @@ class _RootEllipse(_Ellipse):
     def __init__(self, layers: Layers, root: int) -> None:
         super().__init__(layers, 1)
         self.root = root
+        if root > 8:  # x^root is steep
+            self.splits = 9
 
     def reach(self, rho: float) -> arb:
         """Bound of |Im theta| over the boxes."""

@@ -126,7 +126,7 @@ def test_parseval_bounds_what_is_left_out():
     ("network", "words"),
     [
         (Network(ntkspec.user_activation(np.tanh)), "callable"),
-        (Network("step", depth=6), "depth = 6"),
+        (Network("step", depth=9), "depth = 9"),
         (Network("tanh", weights="sphere"), "sphere"),
     ],
 )
@@ -163,7 +163,7 @@ def test_elu_of_depth_2_is_proved_in_low_and_in_high_dimensions():
 
 
 def test_a_deep_step_function_is_proved_where_few_coefficients_count():
-    network = Network("step", depth=6, bias_variance=0.1)
+    network = Network("step", depth=9, bias_variance=0.1)
     proof = certify(network, 100, [0, 3], digits=18, kernel="nngp")
     check_promise(proof, ntkspec.spectrum(network, 100, [0, 3], kernel="nngp"))
 
