@@ -54,7 +54,9 @@ MOST_STEPS = 8
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
 CIRCLE = 1.5
-ELLIPSES = (1.008, 1.015, 1.03, 1.05, 1.08, 1.12, 1.18, 1.25, 1.35, 1.5, 1.7, 2.0, 2.4, 3.0, 4.0, 6.0)
+ELLIPSES = (
+    1.008, 1.015, 1.03, 1.05, 1.08, 1.12, 1.18, 1.25, 1.35, 1.5, 1.7, 2.0, 2.4, 3.0, 4.0, 6.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ out are bounded by their sums and by c_(n,k), of which three bounds are known:
 
 * sum_n c_(n,k) x^n / n! = sinh(x/d)^k cosh(x/d)^(d-k), so that c_(n,k) <= n! x^-n times that, for
   every x > 0;
-* c_(n,k) <= E[|t|^n], which falls with n;
+* c_(n,k) <= E[|t|^n], which falls with n, and is c_(n,0) for even n;
 * sum_k binom(d, k) c_(n,k) = 1.
 """
 
@@ -31,7 +31,7 @@ from ntkspec.spectra.route import Eigenvalues, Route, Source
 from ntkspec.spectra.rows import Passed
 from ntkspec.spectra.taylor import LEFT_OUT, Coefficients, takes_taylor
 
-__all__ = ["ROUTE"]
+__all__ = ["ROUTE", "log_power"]
 
 #: Below, sums over all points of the cube take less time.
 LEAST_DIM = 64
@@ -121,12 +121,12 @@ class _Tails:
         for _ in range(BLOCKS):
             after = first + width
             log_sum = self._log_sum(first)
-            zero = np.zeros(1, np.int64)
-            fall = float(self._log_power(first - 1, first - 1, zero)[0])
+            even = first - first % 2
+            fall = float(log_power(self.dim, even, even, np.zeros(1, np.int64))[0])
             rest = log_sum + np.minimum(fall, -self.log_counts)
             if np.all(np.logaddexp(total, rest) <= allowed):
                 return True
-            block = log_sum + self._log_power(first, after - 1, self.degrees)
+            block = log_sum + log_power(self.dim, first, after - 1, self.degrees)
             total = np.logaddexp(total, np.minimum(block, rest))
             if np.any(total > allowed):
                 return False
@@ -137,26 +137,26 @@ class _Tails:
         bound = self.series.bounds(first).log_sum(first)
         return min(bound, float(np.min(self.log_k - first * self.log_r, initial=np.inf)))
 
-    def _log_power(self, first: int, last: int, degrees: NDArray[np.int64]) -> Array:
-        """Upper bounds of log c_(n,k) for all n from first to last, by one x for each k.
 
-        x = d u is the best for `last`: k u coth u + (d - k) u tanh u = n.  In n the bound is
-        convex, so that its largest value is at one of the ends.
-        """
-        k, dim = degrees.astype(np.float64), float(self.dim)
-        u = np.full(k.size, last / dim + 0.3)
-        for _ in range(NEWTON):
-            tanh = np.tanh(u)
-            gap = k * u / tanh + (dim - k) * u * tanh - last
-            slope = k * (1.0 / tanh + u * (1.0 - 1.0 / tanh**2))
-            slope += (dim - k) * (tanh + u * (1.0 - tanh**2))
-            u = np.maximum(u - gap / slope, 0.1 * u)
-        # log sinh u and log cosh u, for any u > 0.
-        both = k * np.log(-np.expm1(-2.0 * u)) + (dim - k) * np.log1p(np.exp(-2.0 * u))
-        both += dim * (u - LN2)
-        ends = [math.lgamma(n + 1.0) - n * np.log(dim * u) for n in (first, last)]
-        bound: Array = both + np.maximum(*ends)
-        return bound + 1e-6  # far above the rounding of these logarithms
+def log_power(dim: int, first: int, last: int, degrees: NDArray[np.int64]) -> Array:
+    """Upper bounds of log c_(n,k) for all n from first to last, by one x for each degree k.
+
+    x = d u is the best for `last`: k u coth u + (d - k) u tanh u = n.  In n the bound is convex,
+    so that its largest value is at one of the ends.
+    """
+    k, d = degrees.astype(np.float64), float(dim)
+    u = np.full(k.size, last / d + 0.3)
+    for _ in range(NEWTON):
+        tanh = np.tanh(u)
+        gap = k * u / tanh + (d - k) * u * tanh - last
+        slope = k * (1.0 / tanh + u * (1.0 - 1.0 / tanh**2))
+        slope += (d - k) * (tanh + u * (1.0 - tanh**2))
+        u = np.maximum(u - gap / slope, 0.1 * u)
+    # k log sinh u + (d - k) log cosh u, for any u > 0.
+    both = k * np.log(-np.expm1(-2.0 * u)) + (d - k) * np.log1p(np.exp(-2.0 * u)) + d * (u - LN2)
+    ends = [math.lgamma(n + 1.0) - n * np.log(d * u) for n in (first, last)]
+    bound: Array = both + np.maximum(*ends)
+    return bound + 1e-6  # far above the rounding of these logarithms
 
 
 def _near_the_singularity(
