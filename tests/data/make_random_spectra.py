@@ -50,7 +50,7 @@ FAMILIES = 42
 #: Activations of the last families, and the largest number of terms of their cases.
 FEASIBLE = (
     "step", "gelu", "erf", "relu", "gaussian", "sin", "leaky_relu", "cos", "silu", "elu",
-    "relu_power", "tanh", "sigmoid", "softplus",
+    "relu_power", "tanh", "sigmoid", "softplus", "abs", "relu",
 )  # fmt: skip
 MOST_TERMS, MOST_ELU = 2400, 700
 #: Seconds of processor time for one group of a family, and for its comparison.
