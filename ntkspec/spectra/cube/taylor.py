@@ -13,6 +13,7 @@ out are bounded by their sums and by c_(n,k), of which three bounds are known:
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 from flint import arb
@@ -42,6 +43,8 @@ MOST_POINTS = 10_000
 MOST_BALLS = 6000
 LN2 = math.log(2.0)
 UNIT = 2.0**-53
+#: Number of coefficients to which the simplest bound takes less time than it costs coefficients.
+FEW = 800
 #: Blocks of coefficients whose tails are bounded one by one, and Newton's steps in each.
 BLOCKS, NEWTON = 40, 12
 #: Largest log r at which kernels are evaluated beyond the bounds of `duals.tails`.
@@ -77,7 +80,7 @@ def _by_series(
     series = Coefficients(network, kernel, zeros, MOST_BALLS)
     last = int(wanted[-1])
     count = series.predicted(domain.dim, last)
-    tails = _Tails(series, network, kernel, domain, wanted)
+    tails = _Tails(series, domain, wanted)
     while True:
         found = series.first(count)
         sums, exponents = np.empty(last + 1), np.empty(last + 1, np.int64)
@@ -91,7 +94,7 @@ def _by_series(
         count = found.mantissa.size
         allowed = np.log(m) + e * LN2 + math.log(LEFT_OUT)
         while not tails.below(count, allowed) and count <= series.most:
-            count += 32 + count // 32
+            count += 32 + count // 32 if count > FEW else count // 4
         if count == found.mantissa.size:
             break
     at = np.searchsorted(degrees, wanted)
@@ -103,27 +106,17 @@ def _by_series(
 class _Tails:
     """Bounds of what the coefficients from any number on add to the eigenvalues."""
 
-    def __init__(
-        self,
-        series: Coefficients,
-        network: Network,
-        kernel: Kernel,
-        domain: Domain,
-        degrees: NDArray[np.int64],
-    ) -> None:
+    def __init__(self, series: Coefficients, domain: Domain, degrees: NDArray[np.int64]) -> None:
         self.series, self.dim, self.degrees = series, domain.dim, degrees
         self.log_counts = domain.log_multiplicity(degrees)
-        self.log_r, self.log_k = _near_the_singularity(network, kernel, series.bounds(1))
 
     def below(self, first: int, allowed: Array) -> bool:
         """Whether the tails from a coefficient on are below what is allowed, in logarithms."""
         width, total = 16, np.full(allowed.size, -np.inf)
-        for _ in range(BLOCKS):
+        for _ in range(BLOCKS if first > FEW else 1):
             after = first + width
             log_sum = self._log_sum(first)
-            even = first - first % 2
-            fall = float(log_power(self.dim, even, even, np.zeros(1, np.int64))[0])
-            rest = log_sum + np.minimum(fall, -self.log_counts)
+            rest = log_sum + np.minimum(self._log_moment(first), -self.log_counts)
             if np.all(np.logaddexp(total, rest) <= allowed):
                 return True
             block = log_sum + log_power(self.dim, first, after - 1, self.degrees)
@@ -133,9 +126,25 @@ class _Tails:
             first, width = after, width + width // 3
         return False
 
+    def _log_moment(self, first: int) -> float:
+        """Upper bound of log E[|t|^n] for n >= first, with about the best x = d u."""
+        n = first - first % 2
+        u = max(math.sqrt(n / self.dim), n / self.dim)
+        cosh = self.dim * (u - LN2 + math.log1p(math.exp(-2.0 * u)))
+        return math.lgamma(n + 1.0) - n * math.log(self.dim * u) + cosh + 1e-6
+
     def _log_sum(self, first: int) -> float:
         bound = self.series.bounds(first).log_sum(first)
-        return min(bound, float(np.min(self.log_k - first * self.log_r, initial=np.inf)))
+        if first <= FEW:
+            return bound
+        log_r, log_k = self.continued
+        return min(bound, float(np.min(log_k - first * log_r, initial=np.inf)))
+
+    @cached_property
+    def continued(self) -> tuple[Array, Array]:
+        """Logarithms of some r > 1 and of K(r)."""
+        series = self.series
+        return _near_the_singularity(series.network, series.kernel, series.bounds(1))
 
 
 def log_power(dim: int, first: int, last: int, degrees: NDArray[np.int64]) -> Array:
