@@ -7,7 +7,8 @@
 * Kinks at 0: Gauss-Legendre in theta on [0, pi]; the remainder is bounded by |K| on a Bernstein
   ellipse (Trefethen, Approximation Theory and Approximation Practice, theorem 19.3), and K is
   proved to be analytic and bounded there by evaluating it in balls that cover the ellipse.
-* High dimensions, and elu: Taylor coefficients in balls, all >= 0, and bounds of those left out
+* Dimensions beyond 2000, and those where few coefficients are enough for elu and deep step
+  functions: Taylor coefficients in balls, all >= 0, and bounds of those left out
   (`ntkspec.duals.tails`).
 """
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -24,14 +26,17 @@ import numpy as np
 from flint import acb, arb, ctx
 from numpy.typing import NDArray
 
+from ntkspec.activations import Singularity
 from ntkspec.domains import Cube, Domain, Sphere, as_domain
 from ntkspec.duals import Correlation, Layers, taylor
+from ntkspec.duals.elu import enclosed_elu_dual
 from ntkspec.duals.growth import Growth
+from ntkspec.duals.squares import FAMILIES
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.rules import State
+from ntkspec.rules import Program, State
 from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed
 from ntkspec.spectra.parity import Parity, parity
@@ -44,10 +49,16 @@ LN2 = math.log(2.0)
 MOST_DEGREE = 2000
 MOST_BITS = 8000
 MOST_COEFFICIENTS = 4000
+#: Number of Taylor coefficients that take less time than quadrature.
+FEW_COEFFICIENTS = 800
+#: Depth to which the quadrature serves the step function.
+MOST_STEPS = 8
 #: Arcs of the circle on which a removable singularity is enclosed.
 ARCS = 256
 CIRCLE = 1.5
-ELLIPSES = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.5, 1.35, 1.25, 1.18, 1.12, 1.08, 1.05, 1.03)
+ELLIPSES = (
+    1.008, 1.015, 1.03, 1.05, 1.08, 1.12, 1.18, 1.25, 1.35, 1.5, 1.7, 2.0, 2.4, 3.0, 4.0, 6.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,8 +132,8 @@ def certify(
     ------
     NtkspecError
         For a parameter that is not allowed; if nothing can be proved (a user's activation) or no
-        proof is known (elu in low dimensions; weights on a sphere; the Gaussian measure); if the
-        proof needs more than 8000 bits or 4000 Taylor coefficients.
+        proof is known (step of more than 8 layers in low dimensions; weights on a sphere; the
+        Gaussian measure); if the proof needs more than 8000 bits or 4000 Taylor coefficients.
 
     Examples
     --------
@@ -134,14 +145,14 @@ def certify(
     where = as_domain(domain, dim)
     wanted = where.check_degrees(degrees)
     net.check_kernel(kernel)
-    _refuse(net, where, int(wanted.max()), digits)
+    _refuse(net, where, kernel, int(wanted.max()), digits)
     zeros = parity(net, kernel)
     nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
     if not nonzero:
         found, method = dict[int, arb](), "zero by parity"
     elif isinstance(where, Cube):
         found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
-    elif _has_series(net, where.dim):
+    elif _has_series(net, where.dim, kernel, nonzero[-1]):
         found, method = _by_series(net, where.dim, kernel, nonzero, digits)
     else:
         found, method = _enclose(net, where.dim, kernel, nonzero, digits)
@@ -155,8 +166,7 @@ def certify(
         )  # fmt: skip
 
 
-def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
-    sigma = net.sigma
+def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int, digits: int) -> None:
     whole_number(digits, "digits", 1, 500)
     if not isinstance(domain, (Sphere, Cube)):
         raise NtkspecError(
@@ -168,20 +178,30 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
             f"dim = {domain.dim} with degree = {degree} is not allowed; certify takes degrees to "
             f"{MOST_DEGREE}, and on the cube dim to {MOST_DEGREE}"
         )
-    if sigma.user:
+    if net.user:
         raise NtkspecError(
-            f"nothing can be proved about {sigma.name}, a Python callable that is known "
+            f"nothing can be proved about {net.name}, a Python callable that is known "
             "at points only; use ntkspec.spectrum"
         )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
-    if isinstance(domain, Cube):
+    if isinstance(domain, Cube) or _has_series(net, domain.dim, kernel, degree):
         return
-    kinked = sigma.singularity.kind == "kink"
-    if _has_series(net, domain.dim):
-        return
-    if kinked and sigma.singularity.order == 0 and net.depth > 5:
-        raise NtkspecError(f"certify has a proof for {sigma.name} to depth 5; {net.depth} is given")
+    if not net.uniform:
+        kinds = {sigma.singularity == Singularity("kink", 0) for sigma in net.sigmas}
+        kinked = [sigma.singularity.kind == "kink" for sigma in net.sigmas]
+        if True in kinds or not (all(kinked) and net.program.serial):
+            raise NtkspecError(
+                f"no proof is known for {net!r} in dim = {domain.dim}; certify takes networks of "
+                "smooth activations, and those with kinks without residual branches; use "
+                "ntkspec.spectrum, or dim > 2000"
+            )
+    if _deep_step(net) and not _has_series(net, domain.dim, kernel, degree):
+        raise NtkspecError(
+            f"certify has no proof for {net.name} of depth = {net.depth} with dim = {domain.dim} "
+            f"and degree = {degree}: each layer halves the power of 1 - t in the kernel, and the "
+            f"quadrature serves to depth {MOST_STEPS}; take a higher dim, or a lower depth"
+        )
 
 
 def _on_the_cube(
@@ -190,14 +210,31 @@ def _on_the_cube(
     """By exact sums over balls that enclose the values of the kernel on the cube."""
     kept = int(digits / math.log10(2.0)) + 2
     found = enclosed(
-        LayerValues(net, kernel), zeros, dim, degrees, kept, lambda ball: ball.rel_accuracy_bits()
+        LayerValues(_proved(net), kernel),
+        zeros,
+        dim,
+        degrees,
+        kept,
+        lambda ball: ball.rel_accuracy_bits(),
     )
     return found, f"exact sums over the {dim + 1} values of K on the cube"
 
 
-def _has_series(net: Network, dim: int) -> bool:
+def _deep_step(net: Network) -> bool:
+    steps = (sigma.singularity == Singularity("kink", 0) for sigma in net.sigmas)
+    return all(steps) and len(net.sigmas) > MOST_STEPS
+
+
+def _has_series(net: Network, dim: int, kernel: Kernel, degree: int) -> bool:
     """Whether the sum over Taylor coefficients is the proof."""
-    return dim > MOST_DEGREE or net.sigma.name == "elu"
+    if dim > MOST_DEGREE:
+        return True
+    if not net.uniform and {sigma.name for sigma in net.sigmas} <= set(FAMILIES) - {"elu"}:
+        return True
+    if any(sigma.name != "elu" for sigma in net.sigmas) and not _deep_step(net):
+        return False
+    series = Coefficients(net, kernel, parity(net, kernel))
+    return series.predicted(dim, degree) <= FEW_COEFFICIENTS
 
 
 def _by_series(
@@ -262,9 +299,9 @@ def _enclose(
     bits = 64 + wanted + 2 * dim.bit_length() + 4 * max(degrees).bit_length()
     while bits <= MOST_BITS:
         with working_precision(bits):
-            layers = Layers(net, kernel)
+            layers = Layers(_proved(net), kernel)
             if proof is None:  # its bounds hold at any precision
-                kinked = net.sigma.singularity.kind == "kink"
+                kinked = net.kind == "kink"
                 proof = (_ByEllipse if kinked else _ByTail)(net, kernel, layers)
             row, method = proof.row(layers, dim, max(degrees))
             missing = max(wanted - row[k].rel_accuracy_bits() for k in degrees)
@@ -274,6 +311,17 @@ def _enclose(
     raise NtkspecError(
         f"the enclosures need more than {MOST_BITS} bits; lower degrees, dim or digits"
     )
+
+
+def _proved(net: Network) -> Any:
+    """The network with duals that are enclosures at all angles: those of elu have their own."""
+    if all(sigma.name != "elu" for sigma in net.sigmas):
+        return net
+    sigmas = tuple(
+        replace(sigma, dual=enclosed_elu_dual) if sigma.name == "elu" else sigma
+        for sigma in net.sigmas
+    )
+    return SimpleNamespace(program=Program(net.program.steps, sigmas), user=False)
 
 
 def _mpf(ball: arb) -> mpmath.mpf:
@@ -333,15 +381,23 @@ class _ByEllipse:
 
     def __init__(self, net: Network, kernel: Kernel, layers: Layers) -> None:
         whole = parity(net, kernel).whole
-        even = net.sigma.symmetry == "even" and whole is not None
-        jump = net.sigma.singularity.order == 0
+        even = whole == 0
+        jump = any(sigma.singularity.order == 0 for sigma in net.sigmas)
         self.parity = whole if even else None
-        self.root = 2 ** (net.depth - 1) if jump else 1
+        self.root = 2 ** (len(net.sigmas) - 1) if jump else 1
         ellipse = _RootEllipse(layers, self.root) if jump else _Ellipse(layers, 2 if even else 1)
-        sizes = ((rho, ellipse.bound(rho)) for rho in ELLIPSES)
-        self.bounds = [(rho, size, ellipse.reach(rho)) for rho, size in sizes if size is not None]
+        self.bounds = []
+        for rho in ELLIPSES:  # each holds those before it
+            size = ellipse.bound(rho)
+            if size is None:
+                break
+            self.bounds.append((rho, size, ellipse.reach(rho)))
         if not self.bounds:
-            raise NtkspecError("no ellipse was found on which the kernel is proved to be analytic")
+            raise NtkspecError(
+                f"no ellipse was found on which the kernel of {net!r} "
+                f"and bias_variance = {net.bias_variance:g} is proved to be analytic; take a lower "
+                "depth or variances, or a dim above 2000"
+            )
 
     def row(self, layers: Layers, dim: int, degree: int) -> tuple[list[arb], str]:
         """Enclosures at the working precision, and a description of the method."""
@@ -380,7 +436,10 @@ class _BranchCutError(Exception):
 
 
 class _Ellipse:
-    """Bounds of |K| on ellipses with foci 0 and pi / parts, for homogeneous activations."""
+    """Bounds of |K| on ellipses with foci 0 and pi / parts, for activations with a kink."""
+
+    #: How often a box is halved at most.
+    splits = 5
 
     def __init__(self, layers: Layers, parts: int) -> None:
         self.layers, self.parts = layers, parts
@@ -398,19 +457,29 @@ class _Ellipse:
     def bound(self, rho: float) -> arb | None:
         """An upper bound of |K| inside, or None if analyticity is not proved."""
         with working_precision(64):
-            worst = arb(0)
-            for box in self.boxes(rho):
-                size = self._size(box, 5)
+            worst, boxes = arb(0), list(self.boxes(rho))
+            if any(self._value(box.mid()) is None for box in boxes):
+                return None
+            for box in boxes:
+                size = self._size(box, self.splits)
                 if size is None:
                     return None
                 worst = worst.max(size)
             return worst.upper()
 
-    def _size(self, box: acb, splits: int) -> arb | None:
+    def _value(self, box: acb) -> arb | None:
+        """A bound of |K| over a box that is small enough for one."""
         with suppress(_BranchCutError):
             value = self._kernel(box)
             if value.is_finite() and abs(value) < 1e30:
                 return arb(abs(value).upper())
+        return None
+
+    def _size(self, box: acb, splits: int) -> arb | None:
+        """The same, of parts of the box if need be."""
+        size = self._value(box)
+        if size is not None:
+            return size
         if splits == 0:
             return None
         worst = arb(0)
@@ -426,16 +495,17 @@ class _Ellipse:
         net, cosine = self.layers, angle.cos()
 
         def place(index: int, state: State) -> Correlation:
-            nonlocal angle
-            if index == 0:
-                bias, weight = net.ratio
-                if bias.is_zero():
-                    return Correlation(cosine, angle)
-                half = (angle / 2).sinc()
-                angle = _next_angle(angle, weight / (weight + bias) * half * half / 2)
-            else:
-                angle = _next_angle(angle, self._ratio(index, angle, state.gap))
-            return Correlation(state.covariance / net.variances[index], angle)
+            nonlocal angle, cosine
+            if index or not net.ratio[0].is_zero():
+                cosine = state.covariance / net.variances[index]
+                if index:
+                    ratio = self._ratio(index, angle, state.gap)
+                else:
+                    bias, weight = net.ratio
+                    half = (angle / 2).sinc()
+                    ratio = weight / (weight + bias) * half * half / 2
+                angle = _narrower(_next_angle(angle, ratio), cosine)
+            return Correlation(cosine, angle)
 
         return net.composed(State(cosine, None, 1 - cosine), place)
 
@@ -489,6 +559,8 @@ class _RootEllipse(_Ellipse):
     def __init__(self, layers: Layers, root: int) -> None:
         super().__init__(layers, 1)
         self.root = root
+        if root > 8:  # x^root is steep
+            self.splits = 9
 
     def reach(self, rho: float) -> arb:
         """Bound of |Im theta| over the boxes."""
@@ -525,6 +597,19 @@ def _next_angle(angle: acb, ratio: acb, factor: Any = 1) -> acb:
         if not sure and box.imag.contains(0):
             raise _BranchCutError
     return angle * _root(2 * ratio) * _arcsin_ratio(w)
+
+
+def _narrower(angle: acb, cosine: acb) -> acb:
+    """A box of angles from the box of their cosines, where it is sure which arccos they are."""
+    flat = abs(1 - cosine * cosine).lower()
+    if not (flat > 0.01 and abs(angle.real) < 4):
+        return angle
+    middle = cosine.mid()
+    reach = arb(0, (abs(cosine - middle) / flat.sqrt()).upper())
+    found, turn = middle.acos() + acb(reach, reach), 2 * arb.pi()
+    # On the box, which is convex, each of these is an analytic function with that cosine.
+    others = (-found, turn - found, found - turn, found + turn)
+    return angle if any(angle.overlaps(other) for other in others) else found
 
 
 def _root(x: acb) -> acb:

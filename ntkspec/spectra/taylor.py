@@ -48,8 +48,11 @@ Array = NDArray[np.float64]
 class Coefficients:
     """Taylor coefficients of a kernel, and how many an eigenvalue needs."""
 
-    def __init__(self, network: Network, kernel: Kernel, zeros: Parity) -> None:
+    def __init__(
+        self, network: Network, kernel: Kernel, zeros: Parity, most_balls: int = MOST_BALLS
+    ) -> None:
         self.network, self.kernel, self.zeros = network, kernel, zeros
+        self.most_balls = most_balls
 
     @property
     def in_doubles(self) -> bool:
@@ -60,7 +63,7 @@ class Coefficients:
     def most(self) -> int:
         """Largest number of coefficients that are computed."""
         if not self.in_doubles:
-            return MOST_BALLS
+            return self.most_balls
         return MOST_DIRECT if len(self.network.sigmas) == 1 else MOST_COMPOSED
 
     def bounds(self, count: int) -> TailBounds:

@@ -2,14 +2,17 @@
 
 The cases are drawn in families that share the activation and its variances, because then they
 share most of the work: depths 1 to 4, the three kernels, dimensions of 2 to 10 and log-uniform to
-10^6, degrees to 500.  The first six families have 34 cases each, the others 60.  The last ten have
-six cases of degrees 501 to 4096.  The values come from `ntkspec.reference.balls`, and those of
-entire activations and of most dimensions beyond 32 from `tests/cauchy.py`.  In every seventh
-family, values that both can compute are computed by both, and must agree to 19 digits.
+10^6, degrees to 500.  The first six families have 34 cases each, the others 60.  The next ten have
+six cases of degrees 501 to 4096 in any dimension, and the last ones four cases of such degrees
+that take a minute or two: dimensions to 10 for kinks, few terms for the others.
 
-Run `python tests/data/make_random_spectra.py`: families already in the file are kept.  A group of
-cases that takes more than LIMIT seconds of processor time is written with an empty value: not
-done.
+The values come from `ntkspec.reference.balls`, and those of entire activations and of most
+dimensions beyond 32 from `tests/cauchy.py`.  In every seventh family, values that both can compute
+are computed by both, and must agree to 19 digits.
+
+Run `python tests/data/make_random_spectra.py`: families already in the file are kept.  With numbers
+of families as arguments it computes these only.  A group of cases that takes more than LIMIT
+seconds of processor time is written with an empty value: not done.
 """
 
 from __future__ import annotations
@@ -44,6 +47,12 @@ FAR = (
     "relu", "gelu", "leaky_relu", "tanh", "step", "silu", "abs", "erf", "relu_power", "gaussian",
 )  # fmt: skip
 FAMILIES = 42
+#: Activations of the last families, and the largest number of terms of their cases.
+FEASIBLE = (
+    "step", "gelu", "erf", "relu", "gaussian", "sin", "leaky_relu", "cos", "silu", "elu",
+    "relu_power", "tanh", "sigmoid", "softplus", "abs", "relu",
+)  # fmt: skip
+MOST_TERMS, MOST_ELU = 2400, 700
 #: Seconds of processor time for one group of a family, and for its comparison.
 LIMIT, COMPARISON = 150, 5
 DIGITS = 20
@@ -52,6 +61,7 @@ MOST_COMPARED = 400
 #: Terms, or degrees plus dimensions, where a new group begins.
 STEPS = (40, 150, 400, 1000, 2000, 3000, 4000, 6000)
 ENTIRE = ("erf", "gelu", "sin", "cos", "gaussian")
+KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power")
 POLES = ("tanh", "sigmoid", "silu", "softplus")
 #: One of each kind in turn, so that the first families cover all kinds.
 TURNS = (
@@ -68,7 +78,10 @@ def drawn(family: int):
     """Return the network and cases with their degrees: [(Case, degree)]."""
     rng = random.Random(f"{SEED}/{family}")
     far = family >= FAMILIES
-    name = FAR[family - FAMILIES] if far else TURNS[family % len(TURNS)]
+    feasible = family >= FAMILIES + len(FAR)
+    name = TURNS[family % len(TURNS)]
+    if far:
+        name = (*FAR, *FEASIBLE)[family - FAMILIES]
     power = rng.choice((2, 2, 3)) if name == "relu_power" else None
     network = SimpleNamespace(
         activation=name,
@@ -79,7 +92,7 @@ def drawn(family: int):
     )
     top = 4096 if far else math.exp(rng.uniform(math.log(8), math.log(501)))
     cases = set()
-    while len(cases) < (6 if far else 34 if family < 6 else 60):
+    while len(cases) < (4 if feasible else 6 if far else 34 if family < 6 else 60):
         near = rng.random() < 0.5
         dim = (
             rng.randint(2, 10) if near else round(math.exp(rng.uniform(math.log(2), math.log(1e6))))
@@ -87,6 +100,12 @@ def drawn(family: int):
         degree = int(math.exp(rng.uniform(0, math.log(top + 1)))) - rng.choice((0, 1))
         if far:
             degree = rng.randint(501, 4096)
+        if feasible and name in KINKED:
+            dim = rng.randint(2, 10)
+        elif feasible:
+            most = MOST_ELU if name == "elu" else MOST_TERMS
+            if terms_needed(network, dim, degree) >= most:
+                continue
         kernel = "nngp" if name == "step" else rng.choice(("nngp", "ntk", "ntk"))
         trained = rng.choice(("all", "hidden")) if kernel == "ntk" else "hidden"
         depth = rng.randint(1, 4) if power is None else rng.randint(1, 2)
@@ -100,7 +119,7 @@ def groups(network, cases):
     for case, degree in cases:
         terms = terms_needed(network, case.dim, degree)
         name = network.activation
-        cauchy = name in ENTIRE or (terms < 700 if name == "elu" else case.dim > 32)
+        cauchy = name in ENTIRE or (terms < MOST_ELU if name == "elu" else case.dim > 32)
         work = bisect(STEPS, terms if cauchy else degree + case.dim)
         parts.setdefault(("cauchy" if cauchy else "balls", work), []).append((case, degree))
     for (method, _), group in sorted(parts.items()):
@@ -185,7 +204,8 @@ def main() -> None:
     if PATH.exists():
         with PATH.open() as file:
             done = {int(row["family"]) for row in csv.DictReader(file)}
-    for family in range(FAMILIES + len(FAR)):
+    every = range(FAMILIES + len(FAR) + len(FEASIBLE))
+    for family in map(int, sys.argv[1:]) if sys.argv[1:] else every:
         if family not in done:
             of_family = list(rows(family))
             new = not PATH.exists()

@@ -22,6 +22,7 @@ from ntkspec.reference.balls.expectations import make_dual
 from ntkspec.reference.description import describe
 from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed, krawtchouk_sums
+from ntkspec.spectra.cube.taylor import log_power
 from ntkspec.spectra.parity import parity
 
 NATS = 80.0
@@ -134,6 +135,20 @@ def test_sums_are_those_of_krawtchouk_polynomials(values):
             for j, v in enumerate(values)
         )
         assert int(found) == total * math.comb(dim, k)
+
+
+@pytest.mark.parametrize("dim", [3, 40])
+def test_eigenvalues_of_powers_lie_below_their_bound(dim):
+    for n in (1, 2, 7, 30, 31, 200):
+        values = [fmpz((dim - 2 * j) ** n) for j in range(dim + 1)]
+        degrees = np.arange(min(dim, n) + 1)
+        bounds = log_power(dim, n, n, degrees)
+        wide = log_power(dim, n, n + 5, degrees)
+        for k, found in zip(degrees, krawtchouk_sums(values)):
+            exact = Fraction(int(found), 2**dim * math.comb(dim, int(k)) * dim**n)
+            assert exact == 0 or math.log(exact) <= min(bounds[k], wide[k])
+            # By a saddle point: not far above.
+            assert exact == 0 or bounds[k] <= math.log(exact) + math.log(10 * n)
 
 
 def test_powers_walk_like_ehrenfest():

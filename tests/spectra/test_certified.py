@@ -3,10 +3,12 @@
 import mpmath
 import numpy as np
 import pytest
-from flint import arb, ctx
+from flint import acb, arb, ctx
 
 import ntkspec
 from ntkspec import Network, NtkspecError, certify
+from ntkspec.duals import Correlation, elu_dual
+from ntkspec.duals.elu import enclosed_elu_dual
 from ntkspec.duals.hermite import hermite_series, tanh_moments
 from ntkspec.reference.balls import reference_spectrum
 
@@ -20,6 +22,7 @@ NETWORKS = [
     Network("step"),
     Network("step", depth=2, bias_variance=0.3),
     Network("step", depth=3),
+    Network("elu"),
     Network("erf", depth=2, weight_variance=3.0),
     Network("gelu", depth=3, bias_variance=0.1, trained="all"),
     Network("cos"),
@@ -123,13 +126,46 @@ def test_parseval_bounds_what_is_left_out():
     ("network", "words"),
     [
         (Network(ntkspec.user_activation(np.tanh)), "callable"),
-        (Network("elu"), "elu"),
+        (Network("step", depth=9), "depth = 9"),
         (Network("tanh", weights="sphere"), "sphere"),
     ],
 )
 def test_without_a_proof_it_refuses(network, words):
     with pytest.raises(NtkspecError, match=words):
-        certify(network)
+        certify(network, kernel="nngp")
+
+
+@pytest.mark.parametrize("q", ["0.02", "2"])
+def test_the_duals_of_elu_are_enclosed_at_all_angles(q):
+    with ctx.workprec(150):
+        q = arb(q)
+        value, slope = enclosed_elu_dual(q)
+        for angle in (arb(0), arb("0.001"), arb("0.7"), arb("2.9"), arb.pi()):
+            point = Correlation(angle.cos(), angle)
+            for found, other in zip((value, slope), elu_dual(q), strict=True):
+                ball = found(point)
+                assert ball.overlaps(other(point)) and ball.rad() < 1e-38 * (1 + q)
+        # Over a box that holds real angles.
+        box = Correlation(None, acb(arb(0.7, 0.01), arb(0, 0.01)))
+        for angle in ("0.6901", "0.7", "0.7099"):
+            point = Correlation(arb(angle).cos(), arb(angle))
+            assert value(box).contains(acb(value(point)))
+            assert slope(box).contains(acb(slope(point)))
+
+
+@pytest.mark.slow
+def test_elu_of_depth_2_is_proved_in_low_and_in_high_dimensions():
+    network = Network("elu", depth=2, trained="all")
+    for dim in (3, 100_000):
+        degrees = [0, 1, 6, 11]
+        proof = certify(network, dim, degrees, digits=18)
+        check_promise(proof, ntkspec.spectrum(network, dim, degrees))
+
+
+def test_a_deep_step_function_is_proved_where_few_coefficients_count():
+    network = Network("step", depth=9, bias_variance=0.1)
+    proof = certify(network, 100, [0, 3], digits=18, kernel="nngp")
+    check_promise(proof, ntkspec.spectrum(network, 100, [0, 3], kernel="nngp"))
 
 
 @pytest.mark.parametrize("digits", [0, 501, 2.5, True, "20"])

@@ -14,6 +14,8 @@ from ntkspec.activations import ACTIVATIONS
 
 #: Cases of the default suite.
 SAMPLE = 150
+#: Cases of degrees 501 to 4096.
+FAR = 40
 CASES = references()
 FAMILIES = sorted({case.family for case in CASES})
 
@@ -54,5 +56,6 @@ def test_the_file_covers_what_it_should():
     assert len(CASES) >= 2000
     assert {case.network.activation for case in CASES} == set(ACTIVATIONS)
     assert {case.network.depth for case in CASES} == {1, 2, 3, 4}
+    assert sum(case.degree > 500 for case in CASES) >= FAR
     dims = {case.dim for case in CASES}
     assert set(range(2, 11)) <= dims and max(dims) > 500_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flint import arb, fmpq
 
 from ntkspec.callables import ball_function
@@ -21,7 +23,7 @@ class LayerValues:
 
     relative_error = 0.0
 
-    def __init__(self, network: Network, kernel: Kernel) -> None:
+    def __init__(self, network: Any, kernel: Kernel) -> None:
         self.network, self.kernel = network, kernel
         self.proved = not network.user
 

@@ -137,8 +137,9 @@ def _eigenvalues(values: Values, zeros: Parity, dim: int, degrees: list[int]) ->
     sums = krawtchouk_sums(whole)
     slack = values.slack(dim)
     result = {}
+    counts = _binomials(dim)
     for k in degrees:
-        states = fmpz(math.comb(dim, k))
+        states = counts[k]
         middle = arb(sums[k]) * unit / (arb(states) * arb(2) ** dim)
         error = radius / arb(states).sqrt()
         if slack is not None:
@@ -160,11 +161,19 @@ def krawtchouk_sums(values: list[fmpz]) -> list[fmpz]:
     [0, 12, 0]
     """
     dim = len(values) - 1
-    weighted = fmpz_poly([math.comb(dim, j) * value for j, value in enumerate(values)])
+    weighted = fmpz_poly([c * value for c, value in zip(_binomials(dim), values, strict=True)])
     shifted = weighted(fmpz_poly([-1, 1]))
     homogeneous = fmpz_poly([shifted[dim - i] << (dim - i) for i in range(dim + 1)])
     result = homogeneous(fmpz_poly([1, 1]))
     return [result[k] for k in range(dim + 1)]
+
+
+def _binomials(dim: int) -> list[fmpz]:
+    """binom(d, k), k = 0..d."""
+    row = [fmpz(1)]
+    for k in range(dim):
+        row.append(row[-1] * (dim - k) // (k + 1))
+    return row
 
 
 def _nearest(ball: arb, shift: int) -> fmpz:
