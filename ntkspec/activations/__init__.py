@@ -5,7 +5,8 @@ One file for each family of activations; `catalogue` lists them and looks them u
 """
 
 from ntkspec.activations.activation import Activation, Singularity
-from ntkspec.activations.catalogue import ACTIVATIONS, activation
+from ntkspec.activations.catalogue import ACTIVATIONS, activation, is_catalogued
+from ntkspec.activations.powers import own_parameters
 from ntkspec.activations.user import refuse_bare_function, user_activation
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Activation",
     "Singularity",
     "activation",
+    "is_catalogued",
+    "own_parameters",
     "refuse_bare_function",
     "user_activation",
 ]

@@ -9,7 +9,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.activations import ACTIVATIONS, Activation, activation, refuse_bare_function
+from ntkspec.activations import (
+    Activation,
+    activation,
+    is_catalogued,
+    own_parameters,
+    refuse_bare_function,
+)
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, one_of, shown, whole_number
 
@@ -33,7 +39,8 @@ class Network:
     Parameters
     ----------
     activation : str or Activation
-        One of `ntkspec.activations.ACTIVATIONS`, or your own (`ntkspec.user_activation`).
+        One of `ntkspec.activations.ACTIVATIONS`, with its parameters if it has any, such as
+        "swish(2)", or your own (`ntkspec.user_activation`).
     slope : float, optional
         Slope of leaky_relu for negative arguments (default 0.1); only for leaky_relu.
     power : int, optional
@@ -92,10 +99,9 @@ class Network:
                     f"{name} = {shown(getattr(self, name))} is given with an Activation, which "
                     "has its own; leave it out, or give the activation by its name"
                 )
-        power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
-        set_(self, "slope", 0.0 - left if sigma.name == "leaky_relu" else None)
-        set_(self, "power", power if sigma.name == "relu_power" else None)
-        if not isinstance(self.activation, Activation) or self._is_catalogued(sigma):
+        for name, value in own_parameters(sigma).items():
+            set_(self, name, value)
+        if not isinstance(self.activation, Activation) or is_catalogued(sigma):
             set_(self, "activation", sigma.name)
         set_(self, "weight_variance", number(self.weight_variance, "weight_variance", 0.01, 1e4))
         set_(self, "bias_variance", number(self.bias_variance, "bias_variance", 0.0, 1e4))
@@ -115,12 +121,6 @@ class Network:
             if value != one.default:
                 parts.append(f"{one.name}={value!r}")
         return f"Network({', '.join(parts)})"
-
-    def _is_catalogued(self, sigma: Activation) -> bool:
-        """Whether an activation is the catalogue's activation of its name."""
-        if sigma.name not in ACTIVATIONS:
-            return False
-        return sigma == activation(sigma.name, slope=self.slope, power=self.power)
 
     @property
     def sigma(self) -> Activation:

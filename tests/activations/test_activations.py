@@ -1,11 +1,13 @@
 """What the activations say of themselves."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
 from flint import arb, ctx
 
+from ntkspec import Network
 from ntkspec.activations import ACTIVATIONS, activation
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
@@ -102,3 +104,32 @@ def test_activations_equal_their_pickled_copies(name):
     assert copy == sigma == activation(name)
     assert hash(copy) == hash(sigma)
     assert copy.value(X) == pytest.approx(sigma.value(X), rel=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("ReLU", "relu"), ("Tanh", "tanh"), ("GELU", "gelu"), ("SiLU", "silu"), ("sine", "sin"),
+        ("heaviside", "step"), ("LeakyReLU(0.2)", "leaky_relu(slope=0.2)"), ("prelu", "leaky_relu"),
+        ("squared_relu", "relu_power"), ("relu2", "relu**2"), (" relu_power( 3 ) ", "relu**3"),
+    ],
+)  # fmt: skip
+def test_other_names_give_the_same_activation(name, same):
+    assert activation(name) == activation(same)
+    assert Network(name) == Network(same)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("rleu", "did you mean relu"), ("relu(1)", "takes no parameters"), ("", "is unknown"),
+        ("leaky_relu(1, 2)", "takes only slope"), ("leaky_relu(nan)", "slope = nan"),
+        ("leaky_relu(beta=1)", "takes only slope"), ("relu_power(17)", "from 1 to 16"),
+        ("leaky_relu(slope=1, slope=2)", "twice"), ("leaky_relu(slope=1, 2)", "by name last"),
+        ("relu2(3)", "takes only power"), ("leaky_relu(x)", "slope = 'x'"),
+    ],
+)  # fmt: skip
+def test_names_that_are_not_allowed(name, message):
+    with pytest.raises(NtkspecError, match=re.escape(message)) as error:
+        activation(name)
+    assert len(str(error.value).splitlines()) == 1
