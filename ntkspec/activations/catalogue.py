@@ -11,6 +11,7 @@ from ntkspec.activations.gaussian import GAUSSIAN
 from ntkspec.activations.gelu import GELU
 from ntkspec.activations.names import Family, plain, read_call, similar
 from ntkspec.activations.powers import ABS, RELU, STEP, leaky_relu, own_parameters, relu_power
+from ntkspec.activations.scaled import celu, swish
 from ntkspec.activations.sigmoidal import SIGMOID, SILU, SOFTPLUS, TANH
 from ntkspec.activations.trigonometric import COS, SIN
 from ntkspec.activations.user import refuse_bare_function
@@ -29,9 +30,11 @@ FAMILIES = (
     Family("step", STEP),
     Family("relu_power", relu_power, (("power", 2, 1, MOST_POWER),)),
     Family("elu", ELU),
+    Family("celu", celu, (("alpha", 1.0, 1e-3, 1e3),)),
     Family("sigmoid", SIGMOID),
     Family("tanh", TANH),
     Family("silu", SILU),
+    Family("swish", swish, (("beta", 1.0, 1e-3, 1e3),)),
     Family("softplus", SOFTPLUS),
     Family("erf", ERF),
     Family("gelu", GELU),

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ntkspec.duals.squares import (
     MOST_VARIANCE,
-    SHARP_ERROR,
     UNIT,
     VARIANCE_BITS,
     Squares,
@@ -99,7 +98,7 @@ class Composition:
 
     def __init__(self, network: Any, kernel: str, count: int, exactly: bool) -> None:
         self.network, self.kernel, self.exactly = network, kernel, exactly
-        self.family = network.sigma.name
+        self.shape = network.sigma.shape
         self.count, self.size = count, count + 1
         self.weight, self.bias = network.weight_variance, network.bias_variance
         self.odd = network.sigma.symmetry == "odd" and self.bias == 0.0
@@ -125,10 +124,10 @@ class Composition:
         """Scaled b_0, ..., b_(count-1) of F(c + p y), and bounds on their relative errors."""
         if not self.q < MOST_VARIANCE:
             raise OutOfRangeError
-        log_f = log_bounds(self.family, float(self.q.mid()) * (1.0 + UNIT), 400)
+        log_f = log_bounds(self.shape, float(self.q.mid()) * (1.0 + UNIT), 400)
         terms = count if c[0] == 0.0 else max(2 * count, 128)
         while True:
-            found = squares(self.family, self.q, terms, self.exactly)
+            found = squares(self.shape, self.q, terms, self.exactly)
             out = self._thinned(found, c, p, count)
             if c[0] == 0.0:
                 return out
@@ -158,7 +157,7 @@ class Composition:
                 mantissa, exponent,
             )  # fmt: skip
         if found.sharp:
-            errors = np.full(count, SHARP_ERROR)
+            errors = np.full(count, found.sharp_error)
             errors[found.sharp :] = found.relative_error
             if c[0] != 0.0:
                 # The error of a b_j is the mean of its terms'.
@@ -170,7 +169,7 @@ class Composition:
                 )  # fmt: skip
                 shift = np.exp2(np.clip(rest_exponent - exponent, -1000, 60) + 0.0)
                 share = np.divide(rest, mantissa, out=np.ones(count), where=mantissa > 0.0) * shift
-                errors = SHARP_ERROR + np.minimum(share, 1.0) * found.relative_error
+                errors = found.sharp_error + np.minimum(share, 1.0) * found.relative_error
         low = mantissa[:2] * np.exp2(exponent[:2].astype(np.float64))
         low[0] += found.constant + found.linear * c[0]
         low[1] += found.linear * p[0]
@@ -213,7 +212,7 @@ class Composition:
         bounds = _Errors(each, ahead + 3.0 * UNIT, ahead + 8.0 * UNIT)
         for _ in range(1, network.depth):
             with working_precision(VARIANCE_BITS):
-                square = mean_square(self.family, self.q)
+                square = mean_square(self.shape, self.q)
                 self.q = self.weight * square + self.bias
             f, d, td, bounds = self._layer(f, td, float(square.mid()), tilt, bounds)
         kernel = f if not ntk else (f + td if network.trained == "all" else td)
@@ -308,9 +307,9 @@ class Composition:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
-        log_f = log_derivatives(self.family, self.q, ORDERS, self.network.depth).copy()
+        log_f = log_derivatives(self.shape, self.q, ORDERS, self.network.depth).copy()
         log_f += np.arange(log_f.size) * math.log(p)
-        found = squares(self.family, self.q, 4)
+        found = squares(self.shape, self.q, 4)
         low = _low_squares(found)
         log_1 = math.log(p * max(low[1], 2.0 * c * low[2], 3.0 * c * c * low[3]))
         log_2 = math.log(max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3))

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left
 from typing import Any
 
-from flint import arb, arb_series
+from flint import arb, arb_series, fmpq
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import compose, series_length
@@ -59,7 +59,7 @@ class Growth:
 
     def __init__(self, network: Any, layers: Any) -> None:
         self.layers = layers
-        self.family = network.sigma.name
+        self.shape = network.sigma.shape
         self.entire = network.sigma.singularity.kind == "entire"
         if self.entire:
             self.how = "K(cosh eta)"
@@ -100,6 +100,13 @@ class Growth:
                 found.append((eta, value.upper()))
         return found
 
+    def _bounds(self, q: arb, count: int) -> list[arb]:
+        """Upper bounds of F^(j)(1) / j! of a layer."""
+        base, inner, outer = self.shape
+        narrow = q * fmpq(inner.numerator, inner.denominator) ** 2
+        factor = fmpq(outer.numerator, outer.denominator) ** 2
+        return [(factor * derivative_bound(base, narrow, j)).upper() for j in range(count)]
+
     def _derivatives(self) -> list[arb]:
         """Bounds of sum c_j j^(2p): (2p)! times the coefficients of K(cosh eta) in eta^2.
 
@@ -116,7 +123,7 @@ class Growth:
             def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
                 nonlocal above  # rho - 1 in powers of eta^2
                 q = layers.variances[layer]
-                bounds = [derivative_bound(self.family, q, j).upper() for j in range(order + 2)]
+                bounds = self._bounds(q, order + 2)
                 full = layers.duals[layer][0](Correlation.full())
                 value = arb_series([full.upper(), *bounds[1 : order + 1]], order + 1)(above)
                 slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]

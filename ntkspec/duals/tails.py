@@ -15,6 +15,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
@@ -26,6 +27,7 @@ from ntkspec.duals.squares import (
     double_double,
     mean_square,
     squares_to,
+    times,
 )
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
@@ -52,8 +54,17 @@ LN2 = math.log(2.0)
 Array = NDArray[np.float64]
 
 
-def log_bounds(family: str, q: float, count: int) -> Array:
-    """Logarithms of upper bounds of F^(j)(1) / j!, j < count: `growth.derivative_bound`.
+def log_bounds(shape: Shape, q: float, count: int) -> Array:
+    """Logarithms of upper bounds of F^(j)(1) / j!, j < count: `growth.derivative_bound`."""
+    return _log_bounds(shape.base, q * float(shape.inner**2), count) + _log_factor(shape)
+
+
+def _log_factor(shape: Shape) -> float:
+    return 2.0 * math.log(shape.outer)
+
+
+def _log_bounds(family: str, q: float, count: int) -> Array:
+    """The bounds of an activation that is not scaled.
 
     For elu to j = 2, which is F''(1) / 2 = q^2 E[sigma''^2] / 2 <= q^2 / 4; infinite after that.
     """
@@ -62,7 +73,7 @@ def log_bounds(family: str, q: float, count: int) -> Array:
         known = [math.log(q + 1.0), math.log(q), math.log(0.25 * q * q)]
         return np.concatenate([known, np.full(max(count - 3, 0), np.inf)])[:count] + above
     if family == "softplus":  # its derivative is the sigmoid
-        inner = log_bounds("sigmoid", q, count)
+        inner = _log_bounds("sigmoid", q, count)
         mean = 0.5 * math.log(q + 1.0) + 1.0  # softplus(x) <= |x| + log 2
         j = np.arange(1.0, count)
         return np.concatenate([[2.0 * mean], math.log(q) + inner[:-1] - np.log(j)]) + above
@@ -96,19 +107,22 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
-def log_derivatives(family: str, q: arb, orders: int, depth: int) -> Array:
+def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
     """Logarithms of upper bounds of F^(j)(1) / j! = sum_n C(n, j) h_n^2, j < orders: almost sharp.
 
     The sum over the first moments, and `log_bounds` for the others: C(n, j) / C(n, i) falls with n
     for i >= j.  Of fewer moments in deep networks.
     """
     most = max(MOST_MOMENTS // depth, 1024)
-    return _log_derivatives(family, *double_double(q), orders, most)
+    with working_precision(VARIANCE_BITS):
+        inner = times(q, shape.inner**2)
+    found = _log_derivatives(shape.base, *double_double(inner), orders, most)
+    return found + _log_factor(shape)
 
 
 @lru_cache(maxsize=256)
 def _log_derivatives(family: str, high: float, low: float, orders: int, most: int) -> Array:
-    rough = log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
+    rough = _log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
     if family == "elu" or high > MOST_VARIANCE:
         return rough[:orders]
     if family in RATIOS:
@@ -196,8 +210,8 @@ class TailBounds:
 def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
-    if network.sigma.name in INTEGRALS:
-        orders = 2 if network.sigma.name == "elu" else orders
+    if network.sigma.shape.base in INTEGRALS:
+        orders = 2 if network.sigma.shape.base == "elu" else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)
             if np.all(np.isfinite(log_f)):
@@ -226,7 +240,7 @@ def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
     All derivatives of the duals are positive, so that bounds of them compose to bounds.
     """
     weight, bias = network.weight_variance, network.bias_variance
-    family = network.sigma.name
+    shape = network.sigma.shape
     j = np.arange(orders)
     scale = 2.0**-SCALE
     with np.errstate(over="ignore", invalid="ignore"), working_precision(VARIANCE_BITS):
@@ -238,13 +252,13 @@ def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
         for layer in range(network.depth):
             q = float(ball)
             if layer:
-                ball = arb(weight) * mean_square(family, ball) + bias
+                ball = arb(weight) * mean_square(shape, ball) + bias
                 q = float(ball)
                 above = weight * value
                 above[0] = 0.0
                 tangent = above + weight * td
                 tangent[0] += q
-            logs = log_derivatives(family, ball, orders + 1, network.depth)
+            logs = log_derivatives(shape, ball, orders + 1, network.depth)
             # Powers of (rho - 1) / scale, and of the variable of the composition.
             f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
             d = (j + 1.0) * f[1:] / (q * scale)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from flint import arb, arb_poly, arb_series, ctx
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.composition import (
     MOST_ERROR,
     Coefficients,
@@ -28,7 +29,7 @@ from ntkspec.duals.composition import (
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import HermiteSeries, hermite_series, log_square
 from ntkspec.duals.layers import Layers, compose, series_length, taylor_at_zero
-from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, mean_square
+from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, mean_square, times
 from ntkspec.duals.tails import log_bounds
 from ntkspec.precision import split, working_precision
 
@@ -76,7 +77,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     >>> np.ldexp(a.mantissa, a.exponent).round(6)
     array([0.      , 0.366879, 0.      , 0.022034])
     """
-    if network.sigma.name in FAMILIES:
+    if network.sigma.shape.base in FAMILIES:
         try:
             return Composition(network, kernel, count, False).result()
         except OutOfRangeError as error:
@@ -91,7 +92,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
 
 def in_balls(network: Any, kernel: str, count: int) -> Balls:
     """The first coefficients as balls, at the working precision."""
-    if network.sigma.name in INTEGRALS:
+    if network.sigma.shape.base in INTEGRALS:
         return _composed_balls(network, kernel, count)
     return taylor_at_zero(Layers(network, kernel), count)
 
@@ -133,11 +134,11 @@ def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
         def duals(layer: int, covariance: Any) -> tuple[Any, Any]:
             nonlocal q, c, y
             if layer:
-                q = weight * mean_square(network.sigma.name, q) + bias
+                q = weight * mean_square(network.sigma.shape, q) + bias
                 c = covariance[0] / q
                 rest = [covariance[n] / (q * (1 - c)) for n in range(1, count)]
                 y = arb_series([arb(0), *rest], count)
-            f, d = _shifted_balls(network.sigma.name, q, c, count)
+            f, d = _shifted_balls(network.sigma.shape, q, c, count)
             if layer == 0:
                 return arb_series(f, count), arb_series(d, count)
             return arb_series(f, count)(y), arb_series(d, count)(y) if ntk else None
@@ -149,11 +150,15 @@ def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
         return [series[n] for n in range(count)]
 
 
-def _shifted_balls(family: str, q: arb, c: arb, count: int) -> tuple[Balls, Balls]:
+def _shifted_balls(shape: Shape, q: arb, c: arb, count: int) -> tuple[Balls, Balls]:
     """Coefficients in y of F(c + p y) and D(c + p y), p = 1 - c, as balls."""
+    family, inner = shape.base, times(q, shape.inner**2)
     shifted = (
-        _shifted_elu(q, c, count + 1) if family == "elu" else _shifted_tanh(family, q, c, count + 1)
+        _shifted_elu(inner, c, count + 1)
+        if family == "elu"
+        else _shifted_tanh(family, inner, c, count + 1)
     )
+    shifted = [times(x, shape.outer**2) for x in shifted]
     return shifted[:count], [(j + 1) * x / (q * (1 - c)) for j, x in enumerate(shifted[1:])]
 
 
@@ -194,7 +199,7 @@ def _shifted_tanh(family: str, q: arb, c: arb, count: int) -> Balls:
     inner = float(q.mid()) * (1.0 if family == "tanh" else 0.25)
     if inner < 0.5:
         return _shifted_few(family, q, c, count)
-    log_f = log_bounds(family, float(q.upper()), 400)
+    log_f = log_bounds(Shape(family), float(q.upper()), 400)
     terms = count + 1 if c == 0 else max(2 * count, 128)
     while True:
         nats = ctx.prec * LN2 - log_square(float(terms), inner)

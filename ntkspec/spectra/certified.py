@@ -196,7 +196,7 @@ def _on_the_cube(
 
 def _has_series(net: Network, dim: int) -> bool:
     """Whether the sum over Taylor coefficients is the proof."""
-    return dim > MOST_DEGREE or net.sigma.name == "elu"
+    return dim > MOST_DEGREE or net.sigma.shape.base == "elu"
 
 
 def _by_series(

@@ -54,7 +54,7 @@ class Coefficients:
     @property
     def in_doubles(self) -> bool:
         """Whether they are composed in doubles, if these suffice, or in balls at once."""
-        return self.network.sigma.name in FAMILIES
+        return self.network.sigma.shape.base in FAMILIES
 
     @property
     def most(self) -> int:

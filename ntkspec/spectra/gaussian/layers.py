@@ -42,7 +42,7 @@ class Layered:
         variances = [weight * x + bias for x in squares]
         layers = []
         for _ in range(net.depth):
-            table = [coefficients(net.name, q, self.effort.terms) for q in variances]
+            table = [coefficients(net.sigma.shape, q, self.effort.terms) for q in variances]
             layers.append((variances, table))
             variances = [weight * sum((h * h for h in row), arb(0)) + bias for row in table]
         return layers
@@ -126,7 +126,7 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
             "the Gaussian measure: the kernel has a kink where x = x', which no route here "
             "resolves; use bias_variance = 0"
         )
-    if source.name not in FAMILIES or source.sigma.user:
+    if source.sigma.shape.base not in FAMILIES or source.sigma.user:
         known = ", ".join(FAMILIES)
         raise NtkspecError(
             f"activation {source.name!r} is not available under the Gaussian measure; use {known}"
