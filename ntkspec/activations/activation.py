@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ntkspec.conventions import Shape
 
-__all__ = ["Activation", "ClosedDual", "Function", "PreparedDual", "Singularity"]
+__all__ = ["Activation", "ClosedDual", "Fixed", "Function", "PreparedDual", "Singularity"]
 
 Function = Callable[[Any], Any]
 
@@ -100,6 +100,18 @@ class Activation:
     def shape(self) -> Shape:
         """The catalogued activation whose moments and duals it has, and the scale of both axes."""
         return self.scaled or Shape(self.name)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A function with its first arguments fixed; equal to another of the same parts."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def __call__(self, *others: Any) -> Any:
+        """Return its value."""
+        return self.function(*self.arguments, *others)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ntkspec.activations.activation import Activation
-from ntkspec.activations.elu import ELU
+from ntkspec.activations.elu import ELU, SELU
 from ntkspec.activations.erf import ERF
+from ntkspec.activations.exponential import EXP
+from ntkspec.activations.gabor import gabor
 from ntkspec.activations.gaussian import GAUSSIAN
 from ntkspec.activations.gelu import GELU
 from ntkspec.activations.names import Family, plain, read_call, similar
 from ntkspec.activations.powers import ABS, RELU, STEP, leaky_relu, own_parameters, relu_power
 from ntkspec.activations.scaled import celu, swish
 from ntkspec.activations.sigmoidal import SIGMOID, SILU, SOFTPLUS, TANH
+from ntkspec.activations.snake import snake
 from ntkspec.activations.trigonometric import COS, SIN
 from ntkspec.activations.user import refuse_bare_function
 from ntkspec.errors import NtkspecError
@@ -31,6 +34,7 @@ FAMILIES = (
     Family("relu_power", relu_power, (("power", 2, 1, MOST_POWER),)),
     Family("elu", ELU),
     Family("celu", celu, (("alpha", 1.0, 1e-3, 1e3),)),
+    Family("selu", SELU),
     Family("sigmoid", SIGMOID),
     Family("tanh", TANH),
     Family("silu", SILU),
@@ -41,6 +45,9 @@ FAMILIES = (
     Family("sin", SIN),
     Family("cos", COS),
     Family("gaussian", GAUSSIAN),
+    Family("exp", EXP),
+    Family("snake", snake, (("a", 1.0, 1e-3, 1e3),)),
+    Family("gabor", gabor, (("omega", 10.0, 0.0, 1e3), ("scale", 1.0, 0.0, 1e3))),
 )
 #: Other names: those of the literature and of PyTorch, JAX and Keras, and parameters they fix.
 ALIASES: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -51,6 +58,7 @@ ALIASES: dict[str, tuple[str, tuple[float, ...]]] = {
     "cosine": ("cos", ()),
     "heaviside": ("step", ()),
     "logistic": ("sigmoid", ()),
+    "exponential": ("exp", ()),
 }
 
 #: The names that `activation` knows.

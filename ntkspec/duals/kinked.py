@@ -66,13 +66,14 @@ def _same_sign(power: int, width: Any, cosine: Any, sine: Any) -> Any:
 
 
 @remembered
-def elu_dual(q: Any) -> tuple[Function, Function]:
-    """Duals of elu = x for x > 0, e^x - 1 for x < 0, sector by sector in polar coordinates.
+def elu_dual(q: Any, left: float = 1.0, factor: float = 1.0) -> tuple[Function, Function]:
+    """Duals of factor times x for x > 0, left (e^x - 1) for x < 0, sector by sector.
 
-    With M(b) = int_0^inf s exp(b s - s^2/2) ds the radial integrals leave one over the angle:
+    With M(b) = int_0^inf s exp(b s - s^2/2) ds, the radial integrals leave one over the angle:
     E[e^u 1(u<0, v<0) e^v] = (1/pi) int_0^((pi-theta)/2) M(-2 sqrt(q) cos(theta/2) cos x) dx and
     E[1(u>0) e^v 1(v<0)] = (1/2pi) int_0^theta M(-sqrt(q) sin x) dx.
     """
+    weight, scale = arb(left), arb(factor) ** 2
     root = q.sqrt()
     damping = (q / 2).exp()
     half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
@@ -86,7 +87,8 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
 
     def slope(point: Correlation) -> Any:
         both, one = sectors(point)
-        return (point.pi - point.angle) / (2 * point.pi) + 2 * one + both
+        right = (point.pi - point.angle) / (2 * point.pi)
+        return scale * (right + 2 * weight * one + weight * weight * both)
 
     def value(point: Correlation) -> Any:
         both, one = sectors(point)
@@ -100,7 +102,8 @@ def elu_dual(q: Any) -> tuple[Function, Function]:
         boundary = (root * sine / arb(2).sqrt()).erfc() / 2 * (-c * c / (2 * q)).exp()
         boundary = damping * root / root_2pi * boundary
         mixed = c * one + boundary - c / root / root_2pi / 2
-        return positive + both + negative + 2 * (mixed - step - exp_step)
+        of_left = both + negative - 2 * exp_step
+        return scale * (positive + 2 * weight * (mixed - step) + weight * weight * of_left)
 
     return value, slope
 
