@@ -11,7 +11,9 @@ from ntkspec.activations.exponential import EXP
 from ntkspec.activations.gabor import gabor
 from ntkspec.activations.gaussian import GAUSSIAN
 from ntkspec.activations.gelu import GELU
+from ntkspec.activations.mish import MISH
 from ntkspec.activations.names import Family, plain, read_call, similar
+from ntkspec.activations.odd import FINER, SOFTSIGN
 from ntkspec.activations.powers import ABS, RELU, STEP, leaky_relu, own_parameters, relu_power
 from ntkspec.activations.scaled import celu, swish
 from ntkspec.activations.sigmoidal import SIGMOID, SILU, SOFTPLUS, TANH
@@ -40,6 +42,8 @@ FAMILIES = (
     Family("silu", SILU),
     Family("swish", swish, (("beta", 1.0, 1e-3, 1e3),)),
     Family("softplus", SOFTPLUS),
+    Family("mish", MISH),
+    Family("softsign", SOFTSIGN),
     Family("erf", ERF),
     Family("gelu", GELU),
     Family("sin", SIN),
@@ -47,6 +51,7 @@ FAMILIES = (
     Family("gaussian", GAUSSIAN),
     Family("exp", EXP),
     Family("snake", snake, (("a", 1.0, 1e-3, 1e3),)),
+    Family("finer", FINER),
     Family("gabor", gabor, (("omega", 10.0, 0.0, 1e3), ("scale", 1.0, 0.0, 1e3))),
 )
 #: Other names: those of the literature and of PyTorch, JAX and Keras, and parameters they fix.

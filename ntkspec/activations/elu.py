@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations.activation import Activation, PreparedDual, Singularity
 
-__all__ = ["ELU", "SELU"]
+__all__ = ["ALPHA", "ELU", "LAMBDA", "SELU"]
 
 #: Of Klambauer et al. 2017, in doubles as libraries have them: selu(x) = LAMBDA x for x > 0, and
 #: LAMBDA ALPHA (e^x - 1) for x < 0.

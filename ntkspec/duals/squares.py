@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from ntkspec.conventions import Shape
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
+from ntkspec.duals.moments import mean_square as moments_mean_square
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
 
 __all__ = [
+    "BOUNDED",
     "FAMILIES",
     "INTEGRALS",
     "MOST_VARIANCE",
@@ -37,6 +39,8 @@ __all__ = [
 INTEGRALS = ("tanh", "sigmoid", "silu", "softplus", "elu")
 RATIOS = ("erf", "gelu", "sin", "cos", "gaussian")
 FAMILIES = INTEGRALS + RATIOS
+#: Activations whose derivatives `tails.log_bounds` bounds.
+BOUNDED = (*INTEGRALS, "mish")
 UNIT = 2.0**-53
 #: Number of moments that are computed in balls if needed, and the error of their squares.
 SHARP, SHARP_ERROR = 128, 3.0 * UNIT
@@ -231,6 +235,8 @@ def _mean_square(family: str, q: arb) -> arb:
     """
     if family in RATIOS:
         return _mean_in_closed_form(family, q)
+    if family == "mish":
+        return moments_mean_square(q, family)
     if family == "elu":
         with extra_precision(64):
             root, two = q.sqrt(), arb(2)

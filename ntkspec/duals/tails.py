@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from ntkspec.conventions import Shape
 from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.growth import DISTANCES, mish_factor
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
-    INTEGRALS,
+    BOUNDED,
     MOST_VARIANCE,
     RATIOS,
     UNIT,
@@ -81,14 +82,18 @@ def _log_bounds(family: str, q: float, count: int) -> Array:
     if family in RATIOS:
         return _ratio_bounds(family, q, np.arange(count + 0.0))
     half = family != "tanh"
-    r = (math.pi if half else 0.5 * math.pi) * j / (j + 1.0)
-    size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
-    square = ((0.5 * (1.0 + size)) if half else size) ** 2
-    if family == "silu":
+    r = math.pi * DISTANCES.get(family, 1.0) * j / (j + 1.0)
+    if family == "mish":
+        size = np.array([float(mish_factor(arb(x)).upper()) for x in r])
+        square = size**2
+    else:
+        size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
+        square = ((0.5 * (1.0 + size)) if half else size) ** 2
+    if family in ("silu", "mish"):
         square *= 2.0 * (q + r * r)
     factorials = np.cumsum(np.log(j))
     rest = j * math.log(q) + factorials - 2.0 * j * np.log(r) + np.log(square)
-    start = math.log(q) if family == "silu" else 0.0
+    start = math.log(q) if family in ("silu", "mish") else 0.0
     return np.concatenate([[start], rest]) + above
 
 
@@ -123,7 +128,7 @@ def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
 @lru_cache(maxsize=256)
 def _log_derivatives(family: str, high: float, low: float, orders: int, most: int) -> Array:
     rough = _log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
-    if family == "elu" or high > MOST_VARIANCE:
+    if family in ("elu", "mish") or high > MOST_VARIANCE:
         return rough[:orders]
     if family in RATIOS:
         enough = 3.0 * (orders + 20.0) * (1.0 + high)
@@ -210,7 +215,7 @@ class TailBounds:
 def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
-    if network.sigma.shape.base in INTEGRALS:
+    if network.sigma.shape.base in BOUNDED:
         orders = 2 if network.sigma.shape.base == "elu" else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)

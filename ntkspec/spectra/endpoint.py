@@ -47,6 +47,8 @@ MOST_ERROR = 4.0 * UNIT
 BITS = (256, 512)
 COUNTS = (128, 192, 256, 384, 512, 768, 1024)
 REACHES = (16, 12, 9)
+#: Those of activations whose kernels have singularities close to |t| = 1, where more are needed.
+ESSENTIAL = {"finer": (2048,)}
 #: Largest |b_n| / a_n that is left out, and the margin of the bound.
 NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
 #: Errors in units of a double-double for one step of a sum's recurrences, and the most steps.
@@ -308,7 +310,7 @@ class _HopelessError(Exception):
 def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     """The parts of a kernel, or None if no accurate ones are found."""
     enough = 0
-    for count in COUNTS:
+    for count in ESSENTIAL.get(network.sigma.name, COUNTS):
         if count < enough:
             continue
         for bits in BITS:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from flint import acb, arb, ctx, fmpq
 
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.reference.balls.expectations import PARTS, highest_frequency
+from ntkspec.reference.balls.expectations import highest_frequency, smooth_of
 from ntkspec.reference.balls.kernels import LayeredKernels, point_at
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description
@@ -116,7 +116,7 @@ class Samples:
 
     def _equal_angles(self, layers: LayeredKernels) -> tuple[acb, ...]:
         """As many as resolve the roughest layer."""
-        sigma = PARTS[self.network.activation]
+        sigma = smooth_of(self.network)
         slope, highest = float(layers.weight), 0.0
         for _, dual in layers.layers:
             # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
