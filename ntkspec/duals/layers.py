@@ -10,8 +10,13 @@ from typing import Any, NamedTuple
 from flint import arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.errors import NtkspecError
 
 __all__ = ["Layer", "Layers", "compose", "series_length", "taylor_at_zero"]
+
+
+#: Largest variance of the argument of a layer.
+LARGEST = 1e100
 
 
 class Layer(NamedTuple):
@@ -70,7 +75,12 @@ class Layers:
         self.has_bias = not self.bias.is_zero()
         self.variances = [self.weight + self.bias]
         self.duals = []
-        for _ in range(network.depth):
+        for number in range(network.depth):
+            if not self.variances[-1] < LARGEST:
+                raise NtkspecError(
+                    f"the variance before layer {number + 1} is beyond {LARGEST:g}; lower "
+                    "weight_variance, bias_variance or depth"
+                )
             self.duals.append(network.sigma.dual(self.variances[-1]))
             self.variances.append(self.weight * self.duals[-1][0](Correlation.full()) + self.bias)
 

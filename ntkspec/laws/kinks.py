@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from ntkspec.activations.elu import ALPHA, LAMBDA
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
 from ntkspec.laws.profile import Layer, gain, profile
@@ -60,8 +61,13 @@ def _signed(size: float, order: int) -> float:
 def _jump(network: Network, order: int) -> float:
     """Size of the jump of a derivative of sigma: the first that jumps, and the later ones of elu.
 
-    All jumps of elu from order 2 on are 1.
+    All jumps of elu from order 2 on are 1; those of softsign and finer are twice the derivatives of
+    order 2 at x > 0.
     """
+    if network.name == "selu":
+        return LAMBDA * (ALPHA - 1.0 if order == 1 else ALPHA)
+    if network.name in ("softsign", "finer"):
+        return 4.0
     if network.sigma.homogeneous is None:
         shape = network.sigma.shape
         return float(shape.outer * shape.inner**order)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Shape
+from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
 from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
@@ -31,7 +32,12 @@ class Series:
 
 
 def pole_law(network: Network, dim: int, kernel: Kernel) -> Law:
-    """Law of tanh, sigmoid, silu and softplus."""
+    """Law of tanh, sigmoid, silu, softplus and scaled ones."""
+    if network.name == "mish":
+        raise NtkspecError(
+            "activation 'mish' has no derived law: its poles nearest to the real line are not on "
+            "the imaginary axis, and its eigenvalues oscillate"
+        )
     if network.weights == "sphere":
         return _fixed_radius(network, dim, kernel)
     main, near = parity(network, kernel).main, profile(network, 1.0)
