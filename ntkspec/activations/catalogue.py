@@ -12,14 +12,13 @@ from ntkspec.activations.gabor import gabor
 from ntkspec.activations.gaussian import GAUSSIAN
 from ntkspec.activations.gelu import GELU
 from ntkspec.activations.mish import MISH
-from ntkspec.activations.names import Family, plain, read_call, similar
+from ntkspec.activations.names import Family, plain, read_call, refuse_bare_function, similar
 from ntkspec.activations.odd import FINER, SOFTSIGN
 from ntkspec.activations.powers import ABS, RELU, STEP, leaky_relu, own_parameters, relu_power
 from ntkspec.activations.scaled import celu, swish
 from ntkspec.activations.sigmoidal import SIGMOID, SILU, SOFTPLUS, TANH
 from ntkspec.activations.snake import snake
 from ntkspec.activations.trigonometric import COS, SIN
-from ntkspec.activations.user import refuse_bare_function
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import shown
 

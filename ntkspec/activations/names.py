@@ -12,7 +12,7 @@ from ntkspec.activations.activation import Activation
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, shown, whole_number
 
-__all__ = ["Family", "called", "plain", "read_call", "similar"]
+__all__ = ["Family", "called", "plain", "read_call", "refuse_bare_function", "similar"]
 
 CALL = re.compile(r"\s*([^()]*?)\s*(?:\(([^()]*)\)\s*)?")
 
@@ -110,6 +110,27 @@ def _read_number(text: str) -> Any:
         except ValueError:
             continue
     return text.strip()
+
+
+def refuse_bare_function(given: object, parameter: str) -> None:
+    """Raise when a Python function is given where it could be a kernel or an activation.
+
+    Examples
+    --------
+    >>> refuse_bare_function("tanh", "network")
+    >>> refuse_bare_function(abs, "network")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: network = <built-in function abs> is a bare function: it could \
+be an activation or a kernel; give Network(user_activation(function)) for the activation \
+sigma(x), or ZonalKernel(function) for the kernel K(t)
+    """
+    if callable(given):
+        raise NtkspecError(
+            f"{parameter} = {given!r} is a bare function: it could be an activation or a kernel; "
+            "give Network(user_activation(function)) for the activation sigma(x), or "
+            "ZonalKernel(function) for the kernel K(t)"
+        )
 
 
 def plain(name: str) -> str:
