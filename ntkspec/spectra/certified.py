@@ -172,6 +172,11 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
             f"nothing can be proved about {sigma.name}, a Python callable that is known "
             "at points only; use ntkspec.spectrum"
         )
+    if sigma.name in UNPROVED:
+        raise NtkspecError(
+            f"certify has no proof for {sigma.name}: the errors of the rules for its duals are not "
+            "bounded; use ntkspec.spectrum"
+        )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
     if isinstance(domain, Cube):
@@ -192,6 +197,10 @@ def _on_the_cube(
         LayerValues(net, kernel), zeros, dim, degrees, kept, lambda ball: ball.rel_accuracy_bits()
     )
     return found, f"exact sums over the {dim + 1} values of K on the cube"
+
+
+#: Activations whose duals come from rules without bounds on their errors.
+UNPROVED = ("selu", "softsign", "finer")
 
 
 def _has_series(net: Network, dim: int) -> bool:
