@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from ntkspec.activations import ACTIVATIONS, activation
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 
+#: Those whose duals take some seconds at 200 bits.
+BY_MOMENTS = ("mish", "softsign", "finer")
 X = np.array([-7.3, -1.2, -0.4, 0.3, 0.9, 2.5, 6.1])
+
+
+@lru_cache
+def gauss():
+    return np.polynomial.legendre.leggauss(400)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -37,7 +45,7 @@ def test_balls_and_doubles_agree(name):
             continue
         for x in X:
             ball = of_ball(arb(x), 1 if x > 0 else -1) if kinked else of_ball(arb(x))
-            rounding = 1e-15 * (1.0 + x * x if name == "finer" else 1.0)
+            rounding = 1e-15 * (1.0 + 4.0 * x * x if name == "finer" else 1.0)
             assert float(ball) == pytest.approx(float(function(x)), rel=1e-14, abs=rounding)
 
 
@@ -59,8 +67,10 @@ def test_symmetry_holds(name):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("q", [0.05, 1.0, 7.0])
 def test_dual_at_one_is_the_mean_square(name, q):
+    if name == "finer":
+        q = min(q, 2.0)  # it turns too fast for the rule below
     sigma = activation(name)
-    x, w = np.polynomial.legendre.leggauss(400)
+    x, w = gauss()
     z = np.concatenate([6.5 * (1 + x), -6.5 * (1 + x)])  # kinks are at 0 only
     density = np.tile(6.5 * w, 2) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     ctx.prec = 100
@@ -74,21 +84,25 @@ def test_dual_at_one_is_the_mean_square(name, q):
         ctx.prec = 53
 
 
-def test_slope_of_the_dual_is_its_derivative():
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in BY_MOMENTS else name
+        for name in ACTIVATIONS
+        if name != "step"
+    ],
+)
+def test_slope_of_the_dual_is_its_derivative(name):
     # Price's theorem: F'(rho) = q D(rho), for all with a derivative
-    for name in ACTIVATIONS:
-        sigma = activation(name)
-        if sigma.derivative is None:
-            continue
-        ctx.prec = 200
-        try:
-            q, h = arb(1.3), arb(2) ** -40
-            value, slope = sigma.dual(q)
-            for rho in (arb(-0.7), arb(0.1), arb(0.8)):
-                difference = (value(Correlation(rho + h)) - value(Correlation(rho - h))) / (2 * h)
-                assert abs(float(difference / (q * slope(Correlation(rho))) - 1)) < 1e-20
-        finally:
-            ctx.prec = 53
+    ctx.prec = 200
+    try:
+        q, h = arb(1.3), arb(2) ** -40
+        value, slope = activation(name).dual(q)
+        for rho in (arb(-0.7), arb(0.1), arb(0.8)):
+            difference = (value(Correlation(rho + h)) - value(Correlation(rho - h))) / (2 * h)
+            assert abs(float(difference / (q * slope(Correlation(rho))) - 1)) < 1e-20
+    finally:
+        ctx.prec = 53
 
 
 def test_powers_have_a_short_name():
