@@ -18,7 +18,7 @@ from numba import njit
 from ntkspec.kernels.elementary import exp_parts, polynomial
 
 #: The activations' numbers.
-LINEAR, STEP, ERF, SIN, COS, GAUSSIAN, GELU = 0, 1, 2, 3, 4, 5, 6
+LINEAR, STEP, ERF, SIN, COS, GAUSSIAN, GELU, EXP = 0, 1, 2, 3, 4, 5, 6, 7
 #: Entries that go through the layers together, and the side of a tile of a matrix.
 BLOCK = 256
 #: asin(y)/y as a polynomial in y^2 <= 1/2, and (sin x - x cos x)/x^3 in x^2 <= pi^2/4, the last
@@ -166,6 +166,19 @@ def _gaussian(n, rho, minus, plus, value, deficit, surplus, slope, variance, con
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True)
+def _exp(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
+    """F = D = exp(q + q rho)."""
+    full = constants[2]
+    for j in range(n):
+        less = _expm1(-variance * minus[j])
+        v = full * (1.0 + less)
+        value[j] = v
+        deficit[j] = -full * less
+        surplus[j] = full + v
+        slope[j] = v
+
+
+@njit(error_model="numpy", fastmath={"contract"}, cache=True)
 def _gelu(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
     """F = c (1/4 + asin(A rho)/(2 pi)) + M (q^2 + c^2 (1 - q)/(1 + q)), c = q rho, A = q/(1 + q).
 
@@ -221,6 +234,8 @@ def _through_layers(n, rho, minus, plus, out, work, sigma, weight, bias, varianc
             _wave(*arguments, False)
         elif sigma == GAUSSIAN:
             _gaussian(*arguments, constants[i])
+        elif sigma == EXP:
+            _exp(*arguments, constants[i])
         else:
             _gelu(*arguments, constants[i])
         if i == depth - 1:

@@ -43,6 +43,28 @@ class Tanh(NamedTuple):
     rate: float
 
 
+class Scaled(NamedTuple):
+    """base(rate x) / rate: swish, celu, snake."""
+
+    base: NamedTuple
+    rate: float
+    inverse: float
+
+
+class Gabor(NamedTuple):
+    """cos(omega x) exp(-(scale x)^2)."""
+
+    omega: float
+    scale: float
+
+
+class Selu(NamedTuple):
+    """right x for x > 0, left (e^x - 1) for x < 0."""
+
+    right: float
+    left: float
+
+
 #: Those without parameters; `one` gives the precision.
 Elu = namedtuple("Elu", "one")
 Silu = namedtuple("Silu", "one")
@@ -52,6 +74,11 @@ Gelu = namedtuple("Gelu", "one")
 Sin = namedtuple("Sin", "one")
 Cos = namedtuple("Cos", "one")
 Gaussian = namedtuple("Gaussian", "one")
+Exp = namedtuple("Exp", "one")
+Mish = namedtuple("Mish", "one")
+Softsign = namedtuple("Softsign", "one")
+Finer = namedtuple("Finer", "one")
+Snake = namedtuple("Snake", "one")
 
 
 def value(sigma, z):
@@ -176,6 +203,87 @@ def _gaussian_slope(sigma, z):
     return -z * exp(type(z)(-0.5) * z * z)
 
 
+def _scaled(sigma, z):
+    return sigma.inverse * value(sigma.base, sigma.rate * z)
+
+
+def _scaled_slope(sigma, z):
+    return slope(sigma.base, sigma.rate * z)
+
+
+def _gabor(sigma, z):
+    far = sigma.scale * z
+    return type(z)(math.cos(sigma.omega * z)) * exp(-far * far)
+
+
+def _gabor_slope(sigma, z):
+    far, angle = sigma.scale * z, sigma.omega * z
+    turn = sigma.omega * type(z)(math.sin(angle))
+    turn += type(z)(2) * sigma.scale * far * type(z)(math.cos(angle))
+    return -turn * exp(-far * far)
+
+
+def _selu(sigma, z):
+    if z > type(z)(0):
+        return sigma.right * z
+    return sigma.left * type(z)(math.expm1(min(z, type(z)(0))))
+
+
+def _selu_slope(sigma, z):
+    return sigma.right if z > type(z)(0) else sigma.left * exp(z)
+
+
+def _exp(sigma, z):
+    return exp(z)
+
+
+@njit(error_model="numpy", cache=True)
+def mish_share(z):
+    """tanh(log(1 + e^z)) and its derivative, from e^-|z|."""
+    one, two, e = type(z)(1), type(z)(2), exp(-abs(z))
+    if z > type(z)(0):
+        right = one + two * e * (one + e)
+        return (one + two * e) / right, type(z)(4) * e * e * (one + e) / (right * right)
+    left = e * (e + two) + two
+    return e * (e + two) / left, type(z)(4) * e * (one + e) / (left * left)
+
+
+def _mish(sigma, z):
+    return z * mish_share(z)[0]
+
+
+def _mish_slope(sigma, z):
+    share, rise = mish_share(z)
+    return share + z * rise
+
+
+def _softsign(sigma, z):
+    return z / (type(z)(1) + abs(z))
+
+
+def _softsign_slope(sigma, z):
+    share = type(z)(1) / (type(z)(1) + abs(z))
+    return share * share
+
+
+def _finer(sigma, z):
+    return type(z)(math.sin((abs(z) + type(z)(1)) * z))
+
+
+def _finer_slope(sigma, z):
+    rate = type(z)(2) * abs(z) + type(z)(1)
+    return rate * type(z)(math.cos((abs(z) + type(z)(1)) * z))
+
+
+def _snake(sigma, z):
+    sine = type(z)(math.sin(z))
+    return z + sine * sine
+
+
+def _snake_slope(sigma, z):
+    return type(z)(1) + type(z)(math.sin(z + z))
+
+
 #: Value and derivative of each.
 FORMULAS = {
     TwoSided: (_two_sided, _two_sided_slope),
@@ -189,6 +297,14 @@ FORMULAS = {
     Sin: (_sin, _cos),
     Cos: (_cos, _minus_sin),
     Gaussian: (_gaussian, _gaussian_slope),
+    Scaled: (_scaled, _scaled_slope),
+    Gabor: (_gabor, _gabor_slope),
+    Selu: (_selu, _selu_slope),
+    Exp: (_exp, _exp),
+    Mish: (_mish, _mish_slope),
+    Softsign: (_softsign, _softsign_slope),
+    Finer: (_finer, _finer_slope),
+    Snake: (_snake, _snake_slope),
 }
 
 

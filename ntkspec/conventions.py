@@ -1,9 +1,10 @@
-"""Ranges of dimension and degree, and the names of kernels and normalizations (checked here)."""
+"""Ranges of dimension and degree, names of normalizations, and shapes of activations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from fractions import Fraction
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ __all__ = [
     "MAX_DEGREE",
     "MAX_DIM",
     "Normalization",
+    "Shape",
     "check_degrees",
     "check_dim",
     "check_normalization",
@@ -26,6 +28,14 @@ Normalization = Literal["probability", "surface", "poster"]
 #: The largest dimension and degree that the accurate routes are tested for.
 MAX_DIM = 10**6
 MAX_DEGREE = 10**6
+
+
+class Shape(NamedTuple):
+    """sigma(x) = outer base(inner x), the base a catalogued activation by its name."""
+
+    base: str
+    inner: Fraction = Fraction(1)
+    outer: Fraction = Fraction(1)
 
 
 def check_dim(dim: int) -> int:

@@ -31,7 +31,7 @@ from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import has_samples, reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
 from ntkspec.reference.balls.layered import reference_effort
-from ntkspec.reference.description import checked_digits, describe
+from ntkspec.reference.description import BALLS_ONLY, checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
@@ -169,9 +169,12 @@ def has_reference(network: Network, domain: str, method: Method) -> bool:
     >>> has_reference(Network("tanh"), "gaussian", "mpmath")
     False
     """
-    if (method, domain) != ("mpmath", Gaussian.name):
+    if method != "mpmath":
         return True
-    return describe(network).radial_power is not None
+    known = describe(network)
+    return known.base not in BALLS_ONLY and (
+        domain != Gaussian.name or known.radial_power is not None
+    )
 
 
 def check_method(method: str) -> Method:

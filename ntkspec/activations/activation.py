@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-__all__ = ["Activation", "ClosedDual", "Function", "PreparedDual", "Singularity"]
+from ntkspec.conventions import Shape
+
+__all__ = ["Activation", "ClosedDual", "Fixed", "Function", "PreparedDual", "Singularity"]
 
 Function = Callable[[Any], Any]
 
@@ -64,6 +66,8 @@ class Activation:
         sigma(x) = right x^power for x > 0 and left (-x)^power for x < 0.
     tanh : (offset, amplitude, rate) or None
         sigma(x) = offset + amplitude tanh(rate x).
+    scaled : Shape or None
+        The catalogued activation that this one is, scaled.
     user : bool
         Made from a Python callable: nothing about it can be proved.
     arithmetic : {"double", "flint", "mpmath"}
@@ -88,8 +92,26 @@ class Activation:
     polynomial: int | None = None
     homogeneous: tuple[int, float, float] | None = None
     tanh: tuple[float, float, float] | None = None
+    scaled: Shape | None = None
     user: bool = False
     arithmetic: Literal["double", "flint", "mpmath"] = "flint"
+
+    @property
+    def shape(self) -> Shape:
+        """The catalogued activation whose moments and duals it has, and the scale of both axes."""
+        return self.scaled or Shape(self.name)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A function with its first arguments fixed; equal to another of the same parts."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def __call__(self, *others: Any) -> Any:
+        """Return its value."""
+        return self.function(*self.arguments, *others)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations.activation import Activation, PreparedDual, Singularity
 
-__all__ = ["ABS", "RELU", "STEP", "leaky_relu", "relu_power"]
+__all__ = ["ABS", "RELU", "STEP", "leaky_relu", "own_parameters", "relu_power"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,21 @@ def leaky_relu(slope: float = 0.1) -> Activation:
 def relu_power(power: int = 2) -> Activation:
     """max(x, 0)^power."""
     return homogeneous("relu_power", power, 1.0, 0.0, polynomial=power)
+
+
+def own_parameters(sigma: Activation) -> dict[str, Any]:
+    """Slope of leaky_relu and power of relu_power, which are no part of their names; else None.
+
+    Examples
+    --------
+    >>> own_parameters(leaky_relu(0.2))
+    {'slope': 0.2, 'power': None}
+    """
+    power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
+    return {
+        "slope": 0.0 - left if sigma.name == "leaky_relu" else None,
+        "power": power if sigma.name == "relu_power" else None,
+    }
 
 
 RELU = homogeneous("relu", 1, 1.0, 0.0, polynomial=1)

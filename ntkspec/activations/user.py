@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations.activation import Activation, Singularity
+from ntkspec.activations.recognized import recognized
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import is_one_of, shown, whole_number
 
-__all__ = ["refuse_bare_function", "user_activation"]
+__all__ = ["user_activation"]
 
 
 def user_activation(
@@ -65,6 +67,11 @@ def user_activation(
         function that returns NaN, returns another shape, or is not square integrable against the
         Gaussian is refused when a kernel is computed, since that depends on the variance.
 
+    Warns
+    -----
+    UserWarning
+        When a function of doubles has the values of a catalogued activation, which is exact.
+
     Examples
     --------
     >>> import numpy as np
@@ -82,6 +89,13 @@ def user_activation(
         )
     if polynomial is not None:
         polynomial = whole_number(polynomial, "polynomial", 0, 100)
+    if arithmetic == "double" and (known := recognized(function)) is not None:
+        warnings.warn(
+            f"the function of {name!r} has the values of the catalogue's {known}; "
+            f"Network({known!r}) is exact, and fast in every dimension",
+            UserWarning,
+            stacklevel=2,
+        )
     return Activation(
         name,
         InDoubles(function, arithmetic, name),
@@ -95,27 +109,6 @@ def user_activation(
         user=True,
         arithmetic=arithmetic,
     )
-
-
-def refuse_bare_function(given: object, parameter: str) -> None:
-    """Raise when a Python function is given where it could be a kernel or an activation.
-
-    Examples
-    --------
-    >>> refuse_bare_function("tanh", "network")
-    >>> refuse_bare_function(abs, "network")
-    Traceback (most recent call last):
-        ...
-    ntkspec.errors.NtkspecError: network = <built-in function abs> is a bare function: it could \
-be an activation or a kernel; give Network(user_activation(function)) for the activation \
-sigma(x), or ZonalKernel(function) for the kernel K(t)
-    """
-    if callable(given):
-        raise NtkspecError(
-            f"{parameter} = {given!r} is a bare function: it could be an activation or a kernel; "
-            "give Network(user_activation(function)) for the activation sigma(x), or "
-            "ZonalKernel(function) for the kernel K(t)"
-        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ntkspec.duals.correlation import Correlation, powers
 from ntkspec.duals.hermite import hermite_dual
 from ntkspec.duals.kinked import elu_dual, homogeneous_dual
 from ntkspec.duals.layers import Layers
+from ntkspec.duals.moments import moment_dual
 
 __all__ = [
     "Correlation",
@@ -15,5 +16,6 @@ __all__ = [
     "elu_dual",
     "hermite_dual",
     "homogeneous_dual",
+    "moment_dual",
     "powers",
 ]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ntkspec.duals.squares import (
     MOST_VARIANCE,
-    SHARP_ERROR,
     UNIT,
     VARIANCE_BITS,
     Squares,
@@ -205,19 +204,19 @@ class Composition:
 
     def _top(self, index: int) -> arb:
         """F(1)."""
-        return mean_square(self.program.activations[index].name, self.variances[index])
+        return mean_square(self.program.activations[index].shape, self.variances[index])
 
     def _shifted(
         self, index: int, c: Pair, p: Pair, count: int, floor: float
     ) -> tuple[Array, NDArray[np.int64], Array]:
         """Scaled b_0, ..., b_(count-1) of F(c + p y), and bounds on their relative errors."""
-        family, q = self.program.activations[index].name, self.variances[index]
+        shape, q = self.program.activations[index].shape, self.variances[index]
         if not q < MOST_VARIANCE:
             raise OutOfRangeError
-        log_f = log_bounds(family, float(q.mid()) * (1.0 + UNIT), 400)
+        log_f = log_bounds(shape, float(q.mid()) * (1.0 + UNIT), 400)
         terms = count if c[0] == 0.0 else max(2 * count, 128)
         while True:
-            found = squares(family, q, terms, self.exactly)
+            found = squares(shape, q, terms, self.exactly)
             out = self._thinned(found, c, p, count)
             if c[0] == 0.0:
                 return out
@@ -247,7 +246,7 @@ class Composition:
                 mantissa, exponent,
             )  # fmt: skip
         if found.sharp:
-            errors = np.full(count, SHARP_ERROR)
+            errors = np.full(count, found.sharp_error)
             errors[found.sharp :] = found.relative_error
             if c[0] != 0.0:
                 # The error of a b_j is the mean of its terms'.
@@ -259,7 +258,7 @@ class Composition:
                 )  # fmt: skip
                 shift = np.exp2(np.clip(rest_exponent - exponent, -1000, 60) + 0.0)
                 share = np.divide(rest, mantissa, out=np.ones(count), where=mantissa > 0.0) * shift
-                errors = SHARP_ERROR + np.minimum(share, 1.0) * found.relative_error
+                errors = found.sharp_error + np.minimum(share, 1.0) * found.relative_error
         low = mantissa[:2] * np.exp2(exponent[:2].astype(np.float64))
         low[0] += found.constant + found.linear * c[0]
         low[1] += found.linear * p[0]
@@ -356,10 +355,10 @@ class Composition:
         """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
-        family, q = self.program.activations[index].name, self.variances[index]
-        log_f = log_derivatives(family, q, ORDERS, len(self.variances)).copy()
+        shape, q = self.program.activations[index].shape, self.variances[index]
+        log_f = log_derivatives(shape, q, ORDERS, len(self.variances)).copy()
         log_f += np.arange(log_f.size) * math.log(p)
-        found = squares(family, q, 4)
+        found = squares(shape, q, 4)
         low = _low_squares(found)
         log_1 = math.log(max(p * max(low[1], 2.0 * c * low[2], 3.0 * c * c * low[3]), 1e-300))
         log_2 = math.log(max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3))

@@ -11,27 +11,43 @@ import math
 from bisect import bisect_left
 from typing import Any
 
-from flint import arb, arb_series
+from flint import arb, arb_series, fmpq
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import series_length
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
 
-__all__ = ["Growth", "derivative_bound", "series_tail"]
+__all__ = ["DISTANCES", "Growth", "derivative_bound", "mish_factor", "series_tail"]
 
+#: Distance of the nearest pole from the real line over pi, where it is not 1.
+DISTANCES = {"tanh": 0.5, "mish": 0.75}
 #: Derivatives that bounds use.
 ORDER = 400
 
 
+def mish_factor(y: arb) -> arb:
+    """Bound of |sigma(x) / x| of mish for |Im x| <= y < 3 pi / 4.
+
+    It is |1 - 2 / ((w + 1 - i) (w + 1 + i))|, w = e^x, whose zeros have the angles +- 3 pi / 4.
+    """
+    angle = 3 * arb.pi() / 4 - y
+    sine = angle.sin() if angle < arb.pi() / 2 else arb(1)
+    return 1 + 1 / (sine * sine)
+
+
 def derivative_bound(family: str, q: arb, j: int) -> arb:
-    """Upper bound of F^(j)(1) / j!, j >= 1, for tanh, sigmoid, silu and softplus."""
-    distance = arb.pi() / 2 if family == "tanh" else arb.pi()
+    """Upper bound of F^(j)(1) / j!, j >= 1, for tanh, sigmoid, silu, softplus and mish."""
+    distance = DISTANCES.get(family, 1.0) * arb.pi()
     if family == "softplus":  # its derivative is the sigmoid
         return q * derivative_bound("sigmoid", q, j - 1) / j if j > 1 else q
     if j == 0:
         return arb(1)
     r = distance * j / (j + 1)
+    if family == "mish":
+        square = 2 * (q + r * r) * mish_factor(r) ** 2
+        return (q**j * arb(j).fac() * r ** (-2 * j) * square).upper()
     # |tanh(x + iy)| <= max(1, tan|y|); sigmoid is (1 + tanh(x/2)) / 2
     of_tanh = (r if family == "tanh" else r / 2).tan().max(arb(1))
     size = of_tanh if family == "tanh" else (1 + of_tanh) / 2
@@ -46,7 +62,7 @@ def series_tail(family: str, q: arb, first: int) -> tuple[arb, arb]:
 
     sum a_n <= f_j / binom(first, j), since every binom(n, j) is at least that.
     """
-    distance = 0.5 * math.pi if family == "tanh" else math.pi
+    distance = DISTANCES.get(family, 1.0) * math.pi
     best = int(distance * math.sqrt(first / float(q.mid())))
     j = max(1, min(best, first - 1, 4000))
     value = derivative_bound(family, q, j) / arb.bin_uiui(first, j)
@@ -60,7 +76,7 @@ class Growth:
 
     def __init__(self, network: Any, layers: Any) -> None:
         self.layers = layers
-        self.families = [sigma.name for sigma in network.sigmas]
+        self.shapes = [sigma.shape for sigma in network.sigmas]
         self.entire = all(sigma.singularity.kind == "entire" for sigma in network.sigmas)
         if self.entire:
             self.how = "K(cosh eta)"
@@ -101,6 +117,14 @@ class Growth:
                 found.append((eta, value.upper()))
         return found
 
+    @staticmethod
+    def _bounds(shape: Shape, q: arb, count: int) -> list[arb]:
+        """Upper bounds of F^(j)(1) / j! of a layer."""
+        base, inner, outer = shape
+        narrow = q * fmpq(inner.numerator, inner.denominator) ** 2
+        factor = fmpq(outer.numerator, outer.denominator) ** 2
+        return [(factor * derivative_bound(base, narrow, j)).upper() for j in range(count)]
+
     def _derivatives(self) -> list[arb]:
         """Bounds of sum c_j j^(2p): (2p)! times the coefficients of K(cosh eta) in eta^2.
 
@@ -111,9 +135,9 @@ class Growth:
             rise = arb_series([0, *(1 / arb(2 * k).fac() for k in range(1, order + 1))], order + 1)
 
             def activate(index: int, state: State) -> State:
-                q, family = layers.variances[index], self.families[index]
+                q = layers.variances[index]
                 above = -state.gap / q  # rho - 1 in powers of eta^2
-                bounds = [derivative_bound(family, q, j).upper() for j in range(order + 2)]
+                bounds = self._bounds(self.shapes[index], q, order + 2)
                 full = layers.fulls[index].upper()
                 value = arb_series([full, *bounds[1 : order + 1]], order + 1)(above)
                 slopes = [(j + 1) * bounds[j + 1] / q for j in range(order + 1)]

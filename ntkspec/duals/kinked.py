@@ -90,13 +90,14 @@ def _same_sign(power: int, width: Any, cosine: Any, sine: Any) -> Any:
 
 
 @remembered
-def elu_dual(q: Any) -> Duals:
-    """Duals of elu = x for x > 0, e^x - 1 for x < 0, sector by sector in polar coordinates.
+def elu_dual(q: Any, left: float = 1.0, factor: float = 1.0) -> Duals:
+    """Duals of factor times x for x > 0, left (e^x - 1) for x < 0, sector by sector.
 
-    With M(b) = int_0^inf s exp(b s - s^2/2) ds the radial integrals leave one over the angle:
+    With M(b) = int_0^inf s exp(b s - s^2/2) ds, the radial integrals leave one over the angle:
     E[e^u 1(u<0, v<0) e^v] = (1/pi) int_0^((pi-theta)/2) M(-2 sqrt(q) cos(theta/2) cos x) dx and
     E[1(u>0) e^v 1(v<0)] = (1/2pi) int_0^theta M(-sqrt(q) sin x) dx.
     """
+    weight, scale = arb(left), arb(factor) ** 2
     root = q.sqrt()
     damping = (q / 2).exp()
     half_cdf = (root / arb(2).sqrt()).erfc() / 2  # P(Z < -sqrt q)
@@ -108,7 +109,8 @@ def elu_dual(q: Any) -> Duals:
         return both_negative(point.angle), one_negative(point.angle)
 
     def slope(point: Correlation, both: Any, one: Any) -> Any:
-        return (point.pi - point.angle) / (2 * point.pi) + 2 * one + both
+        right = (point.pi - point.angle) / (2 * point.pi)
+        return scale * (right + 2 * weight * one + weight * weight * both)
 
     def value(point: Correlation, both: Any, one: Any) -> Any:
         c = q * point.cosine
@@ -121,13 +123,15 @@ def elu_dual(q: Any) -> Duals:
         boundary = (root * sine / arb(2).sqrt()).erfc() / 2 * (-c * c / (2 * q)).exp()
         boundary = damping * root / root_2pi * boundary
         mixed = c * one + boundary - c / root / root_2pi / 2
-        return positive + both + negative + 2 * (mixed - step - exp_step)
+        of_left = both + negative - 2 * exp_step
+        return scale * (positive + 2 * weight * (mixed - step) + weight * weight * of_left)
 
     def series(point: Correlation) -> tuple[Any, Any]:
-        """By integration: D' = q B rho' with B = E[f(u) f(v)], f = e^u 1(u<0).
+        """By integration: D' = q B rho' with B = E[f(u) f(v)], f = e^u 1(u<0), for elu.
 
         f' = f - delta gives B' = q rho' (B - 2 E[f delta] + E[delta delta]), whose second
         expectation is w / (2 sqrt(2 pi q)), w = e^(z^2) erfc(z) with z = sqrt(q/2) sin(theta).
+        With another `left` sigma'' is left f + (1 - left) delta.
         """
         start, cosine = point.start, point.cosine
         both, one = both_negative.alone(start.angle), one_negative.alone(start.angle)
@@ -137,7 +141,11 @@ def elu_dual(q: Any) -> Duals:
             -q * (cosine * along), root / root_2pi * 2 * (turn * cosine), (z * z).exp() * z.erfc()
         )
         b = _solved(q * along, turn / (2 * arb.pi()) - root / root_2pi * (w * along), both)
-        d = slope(start, both, one) + (q * b * along).integral()
+        rise = weight * weight * q * (b * along)
+        if left != 1.0:
+            rise = rise + weight * (1 - weight) * root / root_2pi * (w * along)
+            rise = rise + (1 - weight) ** 2 / (2 * arb.pi()) * turn
+        d = slope(start, both, one) + (scale * rise).integral()
         return value(start, both, one) + (q * d * along).integral(), d
 
     return _duals(

@@ -10,9 +10,14 @@ from typing import Any
 from flint import acb, arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.errors import NtkspecError
 from ntkspec.rules import Activate, Affine, Scale, State, follow
 
 __all__ = ["Layers", "series_length", "taylor_at_zero"]
+
+
+#: Largest variance of the argument of a layer.
+LARGEST = 1e100
 
 
 class Layers:
@@ -34,6 +39,11 @@ class Layers:
         ).covariance
 
     def _prepare(self, index: int, state: State) -> State:
+        if not state.covariance < LARGEST:
+            raise NtkspecError(
+                f"the variance before layer {index + 1} is beyond {LARGEST:g}; lower "
+                "weight_variance, bias_variance or depth"
+            )
         self.variances.append(state.covariance)
         self.duals.append(self.program.activations[index].dual(state.covariance))
         return State(self.duals[-1][0](Correlation.full()))

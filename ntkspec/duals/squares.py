@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
+from ntkspec.duals.moments import mean_square as moments_mean_square
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
 from ntkspec.rules import Program, State, follow
 
 __all__ = [
+    "BOUNDED",
     "FAMILIES",
     "INTEGRALS",
     "MOST_VARIANCE",
@@ -30,6 +34,7 @@ __all__ = [
     "elu_squares",
     "mean_square",
     "squares",
+    "times",
     "variances_of",
 ]
 
@@ -37,6 +42,8 @@ __all__ = [
 INTEGRALS = ("tanh", "sigmoid", "silu", "softplus", "elu")
 RATIOS = ("erf", "gelu", "sin", "cos", "gaussian")
 FAMILIES = INTEGRALS + RATIOS
+#: Activations whose derivatives `tails.log_bounds` bounds.
+BOUNDED = (*INTEGRALS, "mish")
 UNIT = 2.0**-53
 #: Number of moments that are computed in balls if needed, and the error of their squares.
 SHARP, SHARP_ERROR = 128, 3.0 * UNIT
@@ -53,7 +60,7 @@ class Squares:
     """h_n^2 of an activation at a variance: those of n = 0 and 1, then n = first, first + stride...
 
     `constant` and `linear` are 0 where the sequence holds them.  `relative_error` bounds the errors
-    of all, and that of n below `sharp` is at most SHARP_ERROR.
+    of all, and `sharp_error` that of n below `sharp`.
     """
 
     constant: float
@@ -64,10 +71,33 @@ class Squares:
     exponent: NDArray[np.int64]
     relative_error: float
     sharp: int = 0
+    sharp_error: float = SHARP_ERROR
+
+    def scaled(self, by: Fraction) -> Squares:
+        """The same times a number."""
+        if by == 1:
+            return self
+        factor = float(by)
+        return replace(
+            self, constant=factor * self.constant, linear=factor * self.linear,
+            mantissa=factor * self.mantissa, relative_error=self.relative_error + 2.0 * UNIT,
+            sharp_error=self.sharp_error + 2.0 * UNIT,
+        )  # fmt: skip
 
 
-def squares(family: str, q: arb, count: int, sharply: bool = False) -> Squares:
+def times(x: arb, factor: Fraction) -> arb:
+    """A ball times a rational number."""
+    return x if factor == 1 else x * fmpq(factor.numerator, factor.denominator)
+
+
+def squares(shape: Shape, q: arb, count: int, sharply: bool = False) -> Squares:
     """h_n^2 for n below `count` at least; `sharply`: the first ones from balls."""
+    with working_precision(VARIANCE_BITS):
+        inner = times(q, shape.inner**2)
+    return _squares(shape.base, inner, count, sharply).scaled(shape.outer**2)
+
+
+def _squares(family: str, q: arb, count: int, sharply: bool) -> Squares:
     high, low = double_double(q)
     size = 128
     while size < count:
@@ -194,7 +224,12 @@ def elu_squares(q: arb, count: int) -> list[arb]:
         return [x * x for x in h[:count]]
 
 
-def mean_square(family: str, q: arb) -> arb:
+def mean_square(shape: Shape, q: arb) -> arb:
+    """E[sigma(x)^2] for x = sqrt(q) Z, as a ball."""
+    return times(_mean_square(shape.base, times(q, shape.inner**2)), shape.outer**2)
+
+
+def _mean_square(family: str, q: arb) -> arb:
     """E[sigma(x)^2] for x = sqrt(q) Z, with a proven bound on the error of the trapezoid rule.
 
     For q >= 1 as a limit for |x| -> inf and the expectation of a function that falls as e^-|x|:
@@ -203,6 +238,8 @@ def mean_square(family: str, q: arb) -> arb:
     """
     if family in RATIOS:
         return _mean_in_closed_form(family, q)
+    if family == "mish":
+        return moments_mean_square(q, family)
     if family == "elu":
         with extra_precision(64):
             root, two = q.sqrt(), arb(2)
@@ -221,8 +258,8 @@ def variances_of(program: Program) -> tuple[list[arb], list[arb]]:
     def activate(index: int, state: State) -> State:
         variances.append(state.covariance)
         sigma, q = program.activations[index], state.covariance
-        if sigma.name in FAMILIES:
-            return State(mean_square(sigma.name, q))
+        if sigma.shape.base in FAMILIES + BOUNDED:
+            return State(mean_square(sigma.shape, q))
         return State(sigma.dual(q)[0](Correlation.full()))
 
     def size(index: int, state: State) -> arb:

@@ -15,17 +15,20 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.growth import DISTANCES, mish_factor
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
+    BOUNDED,
     FAMILIES,
-    INTEGRALS,
     MOST_VARIANCE,
     RATIOS,
     UNIT,
     VARIANCE_BITS,
     double_double,
     squares_to,
+    times,
     variances_of,
 )
 from ntkspec.kernels import taylor
@@ -54,8 +57,17 @@ LN2 = math.log(2.0)
 Array = NDArray[np.float64]
 
 
-def log_bounds(family: str, q: float, count: int) -> Array:
-    """Logarithms of upper bounds of F^(j)(1) / j!, j < count: `growth.derivative_bound`.
+def log_bounds(shape: Shape, q: float, count: int) -> Array:
+    """Logarithms of upper bounds of F^(j)(1) / j!, j < count: `growth.derivative_bound`."""
+    return _log_bounds(shape.base, q * float(shape.inner**2), count) + _log_factor(shape)
+
+
+def _log_factor(shape: Shape) -> float:
+    return 2.0 * math.log(shape.outer)
+
+
+def _log_bounds(family: str, q: float, count: int) -> Array:
+    """The bounds of an activation that is not scaled.
 
     For elu to j = 2, which is F''(1) / 2 = q^2 E[sigma''^2] / 2 <= q^2 / 4; infinite after that.
     """
@@ -64,7 +76,7 @@ def log_bounds(family: str, q: float, count: int) -> Array:
         known = [math.log(q + 1.0), math.log(q), math.log(0.25 * q * q)]
         return np.concatenate([known, np.full(max(count - 3, 0), np.inf)])[:count] + above
     if family == "softplus":  # its derivative is the sigmoid
-        inner = log_bounds("sigmoid", q, count)
+        inner = _log_bounds("sigmoid", q, count)
         mean = 0.5 * math.log(q + 1.0) + 1.0  # softplus(x) <= |x| + log 2
         j = np.arange(1.0, count)
         return np.concatenate([[2.0 * mean], math.log(q) + inner[:-1] - np.log(j)]) + above
@@ -72,14 +84,18 @@ def log_bounds(family: str, q: float, count: int) -> Array:
     if family in RATIOS:
         return _ratio_bounds(family, q, np.arange(count + 0.0))
     half = family != "tanh"
-    r = (math.pi if half else 0.5 * math.pi) * j / (j + 1.0)
-    size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
-    square = ((0.5 * (1.0 + size)) if half else size) ** 2
-    if family == "silu":
+    r = math.pi * DISTANCES.get(family, 1.0) * j / (j + 1.0)
+    if family == "mish":
+        size = np.array([float(mish_factor(arb(x)).upper()) for x in r])
+        square = size**2
+    else:
+        size = np.maximum(np.tan(0.5 * r if half else r), 1.0)
+        square = ((0.5 * (1.0 + size)) if half else size) ** 2
+    if family in ("silu", "mish"):
         square *= 2.0 * (q + r * r)
     factorials = np.cumsum(np.log(j))
     rest = j * math.log(q) + factorials - 2.0 * j * np.log(r) + np.log(square)
-    start = math.log(q) if family == "silu" else 0.0
+    start = math.log(q) if family in ("silu", "mish") else 0.0
     return np.concatenate([[start], rest]) + above
 
 
@@ -98,20 +114,23 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
-def log_derivatives(family: str, q: arb, orders: int, depth: int) -> Array:
+def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
     """Logarithms of upper bounds of F^(j)(1) / j! = sum_n C(n, j) h_n^2, j < orders: almost sharp.
 
     The sum over the first moments, and `log_bounds` for the others: C(n, j) / C(n, i) falls with n
     for i >= j.  Of fewer moments in deep networks.
     """
     most = max(MOST_MOMENTS // depth, 1024)
-    return _log_derivatives(family, *double_double(q), orders, most)
+    with working_precision(VARIANCE_BITS):
+        inner = times(q, shape.inner**2)
+    found = _log_derivatives(shape.base, *double_double(inner), orders, most)
+    return found + _log_factor(shape)
 
 
 @lru_cache(maxsize=256)
 def _log_derivatives(family: str, high: float, low: float, orders: int, most: int) -> Array:
-    rough = log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
-    if family == "elu" or high > MOST_VARIANCE:
+    rough = _log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
+    if family in ("elu", "mish") or high > MOST_VARIANCE:
         return rough[:orders]
     if family in RATIOS:
         enough = 3.0 * (orders + 20.0) * (1.0 + high)
@@ -198,9 +217,9 @@ class TailBounds:
 def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
-    names = {sigma.name for sigma in network.sigmas}
-    if names <= set(FAMILIES) and names & set(INTEGRALS):
-        orders = 2 if "elu" in names else orders
+    bases = {sigma.shape.base for sigma in network.sigmas}
+    if bases <= set(FAMILIES + BOUNDED) and bases & set(BOUNDED):
+        orders = 2 if "elu" in bases else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)
             if np.all(np.isfinite(log_f)):
@@ -235,11 +254,11 @@ def _composed_derivatives(network: Any, kernel: str, orders: int) -> Array:
         variances, sizes = variances_of(program)
 
     def activate(index: int, state: State) -> State:
-        ball, family = variances[index], program.activations[index].name
+        ball, shape = variances[index], program.activations[index].shape
         q = float(ball)
         above = state.covariance.copy()
         above[0] = 0.0
-        logs = log_derivatives(family, ball, orders + 1, depth)
+        logs = log_derivatives(shape, ball, orders + 1, depth)
         # Powers of (rho - 1) / scale, and of the variable of the composition.
         f = np.exp(logs - np.arange(orders + 1) * math.log(1.0 / scale))
         d = (j + 1.0) * f[1:] / (q * scale)

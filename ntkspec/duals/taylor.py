@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from flint import arb, arb_poly, arb_series, ctx
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.composition import (
     MOST_ERROR,
     Coefficients,
@@ -28,7 +29,7 @@ from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import HermiteSeries, hermite_series, log_square
 from ntkspec.duals.layers import Layers, series_length, taylor_at_zero
-from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, variances_of
+from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, times, variances_of
 from ntkspec.duals.tails import log_bounds
 from ntkspec.precision import split, working_precision
 from ntkspec.rules import Affine, State, follow
@@ -77,8 +78,7 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     >>> np.ldexp(a.mantissa, a.exponent).round(6)
     array([0.      , 0.366879, 0.      , 0.022034])
     """
-    names = {sigma.name for sigma in network.sigmas}
-    if names <= set(FAMILIES):
+    if {sigma.shape.base for sigma in network.sigmas} <= set(FAMILIES):
         try:
             return Composition(network, kernel, count, False).result()
         except OutOfRangeError as error:
@@ -97,8 +97,7 @@ def _largest_weight(network: Any) -> float:
 
 def in_balls(network: Any, kernel: str, count: int) -> Balls:
     """The first coefficients as balls, at the working precision."""
-    names = {sigma.name for sigma in network.sigmas}
-    if names & set(INTEGRALS):
+    if {sigma.shape.base for sigma in network.sigmas} & set(INTEGRALS):
         return _composed_balls(network, kernel, count)
     return taylor_at_zero(Layers(network, kernel), count)
 
@@ -136,11 +135,11 @@ def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
     with series_length(count):
 
         def activate(index: int, state: State) -> State:
-            q, family = variances[index], program.activations[index].name
+            q, shape = variances[index], program.activations[index].shape
             covariance = state.covariance
             c = covariance[0] / q
             # Where q = s t + c, as for the first activation, the powers of y are those of t.
-            if family not in INTEGRALS:
+            if shape.base not in INTEGRALS:
                 value, slope = program.activations[index].dual(q)
                 point = Correlation(covariance / q)
                 tangent = None if state.tangent is None else state.tangent * slope(point)
@@ -151,7 +150,7 @@ def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
                 arb_series(b, count)
                 if line
                 else arb_series(b, count)(arb_series([arb(0), *y], count))
-                for b in _shifted_balls(family, q, c, count)
+                for b in _shifted_balls(shape, q, c, count)
             )
             tangent = None if state.tangent is None else state.tangent * d
             return State(f if needed[index] else None, tangent)
@@ -164,11 +163,15 @@ def _composed_balls(network: Any, kernel: str, count: int) -> Balls:
         return [series[n] for n in range(count)]
 
 
-def _shifted_balls(family: str, q: arb, c: arb, count: int) -> tuple[Balls, Balls]:
+def _shifted_balls(shape: Shape, q: arb, c: arb, count: int) -> tuple[Balls, Balls]:
     """Coefficients in y of F(c + p y) and D(c + p y), p = 1 - c, as balls."""
+    family, inner = shape.base, times(q, shape.inner**2)
     shifted = (
-        _shifted_elu(q, c, count + 1) if family == "elu" else _shifted_tanh(family, q, c, count + 1)
+        _shifted_elu(inner, c, count + 1)
+        if family == "elu"
+        else _shifted_tanh(family, inner, c, count + 1)
     )
+    shifted = [times(x, shape.outer**2) for x in shifted]
     return shifted[:count], [(j + 1) * x / (q * (1 - c)) for j, x in enumerate(shifted[1:])]
 
 
@@ -209,7 +212,7 @@ def _shifted_tanh(family: str, q: arb, c: arb, count: int) -> Balls:
     inner = float(q.mid()) * (1.0 if family == "tanh" else 0.25)
     if inner < 0.5:
         return _shifted_few(family, q, c, count)
-    log_f = log_bounds(family, float(q.upper()), 400)
+    log_f = log_bounds(Shape(family), float(q.upper()), 400)
     terms = count + 1 if c == 0 else max(2 * count, 128)
     while True:
         nats = ctx.prec * LN2 - log_square(float(terms), inner)

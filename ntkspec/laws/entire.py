@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, branch_point, by_parity
 from ntkspec.laws.profile import duals_at, profile
 from ntkspec.networks import Kernel, Network
@@ -23,9 +24,14 @@ BISECTIONS = 200
 
 
 def entire_law(network: Network, dim: int, kernel: Kernel) -> Law:
-    """Law of erf, gelu, gaussian, sin and cos."""
+    """Law of erf, gelu, gaussian, sin, cos, exp, snake and gabor."""
     main = parity(network, kernel).main
-    if network.sigma.name in ("sin", "cos"):
+    if network.name.startswith("gabor("):
+        raise NtkspecError(
+            f"activation {network.name!r} has no derived law: the nearest singularity of its "
+            "kernel is essential"
+        )
+    if network.sigma.shape.base in ("sin", "cos", "exp", "snake"):
         if network.depth == 1:
             return _bessel(network, dim, kernel, main)
         return Law("superexponential", math.nan, math.nan, math.nan, 1.0, main)
@@ -97,12 +103,17 @@ def _crossing(network: Network, layer: int, target: float, end: float) -> float:
 def _bessel(network: Network, dim: int, kernel: Kernel, main: int | None) -> Law:
     """One layer of sin or cos: e^(s t) has lambda_k = Gamma(d/2) (2/s)^(d/2-1) I_(k+d/2-1)(s).
 
-    With weights of fixed length R sin(R t) has J in the place of I, and lambda_k its square.
+    With weights of fixed length R sin(R t) has J in the place of I, and lambda_k its square.  exp
+    has the one exponential e^(q + c), and snake(a) is x + 1/(2 a) less cos(2 a x)/(2 a).
     """
-    weight, bias = network.weight_variance, network.bias_variance
+    shape = network.sigma.shape
+    rate = 2.0 * float(shape.inner) if shape.base == "snake" else 1.0
+    scale = -2.0 * math.log(rate)  # sigma' is that of sin or cos, sigma smaller by the rate
+    weight, bias = network.weight_variance * rate**2, network.bias_variance * rate**2
     if network.weights == "sphere":
         half = 0.5 * math.sqrt(weight * dim)
         form = _factorial(dim, half, 2.0)
+        form = replace(form, log_constant=form.log_constant + scale)
         if kernel == "ntk":  # times t: half the degree before
             form = replace(
                 form,
@@ -111,10 +122,12 @@ def _bessel(network: Network, dim: int, kernel: Kernel, main: int | None) -> Law
             )
         return replace(form, parity=main)
     form = _factorial(dim, 0.5 * weight, 1.0)
-    form = replace(form, log_constant=form.log_constant - math.log(2.0) - weight - bias)
     if kernel == "ntk":
         form = replace(form, power=form.power + 1.0)
-    odd = (network.sigma.name == "sin") == (kernel == "nngp")
+    if shape.base == "exp":
+        return replace(form, log_constant=form.log_constant + weight + 2.0 * bias)
+    form = replace(form, log_constant=form.log_constant + scale - math.log(2.0) - weight - bias)
+    odd = (shape.base == "sin") == (kernel == "nngp")
     last = math.exp(-bias) * (-1.0 if odd else 1.0) * (-1.0 if kernel == "ntk" else 1.0)
     return by_parity(form, math.exp(bias), last, main)
 

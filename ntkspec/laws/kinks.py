@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from ntkspec.activations.elu import ALPHA, LAMBDA
 from ntkspec.duals import Layers
 from ntkspec.duals.singular import Power, powers_at_one, powers_beyond, root_at_one
 from ntkspec.errors import NtkspecError
@@ -22,7 +23,7 @@ BITS = 192
 def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
     """Law of an activation whose derivative of some order jumps at 0."""
     order = network.sigma.singularity.order
-    if _jump(network) == 0.0:
+    if _jump(network, order) == 0.0:
         raise NtkspecError("slope = 1.0 makes the network linear; its spectrum has no law")
     if order == 0:
         return _step_law(network, dim)
@@ -96,10 +97,19 @@ def _signed(size: float, order: int) -> float:
     return -size if order % 2 == 0 else size
 
 
-def _jump(network: Network) -> float:
-    """Jump of the derivative that jumps first."""
+def _jump(network: Network, order: int) -> float:
+    """Size of the jump of a derivative of sigma: the first that jumps, and the later ones of elu.
+
+    All jumps of elu from order 2 on are 1; those of softsign and finer are twice the derivatives of
+    order 2 at x > 0.
+    """
+    if network.name == "selu":
+        return LAMBDA * (ALPHA - 1.0 if order == 1 else ALPHA)
+    if network.name in ("softsign", "finer"):
+        return 4.0
     if network.sigma.homogeneous is None:
-        return 1.0
+        shape = network.sigma.shape
+        return float(shape.outer * shape.inner**order)
     power, right, left = network.sigma.homogeneous
     return float(math.factorial(power) * (right - (-1) ** power * left))
 
@@ -115,7 +125,7 @@ def _at_one(network: Network, layers: list[Layer], order: int, kernel: Kernel) -
         here = odd_term(layer.variance, order) * angle ** (2 * order + 1)
         here *= layer.tangent if kernel == "ntk" else 1.0
         total += here * gain(network, layers, i)
-    return total * _jump(network) ** 2
+    return total * _jump(network, network.sigma.singularity.order) ** 2
 
 
 def _at_minus_one(network: Network, order: int, kernel: Kernel) -> float:
@@ -124,21 +134,20 @@ def _at_minus_one(network: Network, order: int, kernel: Kernel) -> float:
     relu^r(-x) = (-1)^r (x^r - relu^r(x)), so the dual's term is -(-1)^r times that at t = 1.
     """
     layers = profile(network, -1.0)
-    here = odd_term(layers[0].variance, order) * _jump(network) ** 2
+    here = odd_term(layers[0].variance, order)
+    here *= _jump(network, network.sigma.singularity.order) ** 2
     here *= layers[0].tangent if kernel == "ntk" else 1.0
     sign = 1 if order % 2 else -1
     return sign * _signed(here, order) * gain(network, layers, 0)
 
 
 def _two_laws(network: Network, dim: int, order: int, kernel: Kernel, first: float) -> Law:
-    """One layer of elu without bias: jumps of even and of odd order, each with its parity.
-
-    All jumps of elu from order 2 on are 1.
-    """
+    """One layer of elu without bias: jumps of even and of odd order, each with its parity."""
     main = (order + 1 + (kernel == "ntk")) % 2
     one = by_parity(angle_power(dim, 2 * order + 1), first, 0.0, main)
     variance = network.weight_variance
     following = odd_term(variance, order + 1) * (variance if kernel == "ntk" else 1.0)
+    following *= _jump(network, network.sigma.singularity.order + 1) ** 2
     if network.weights == "sphere":
         following *= _fixed_radius(dim, order + 1)
     two = by_parity(angle_power(dim, 2 * order + 3), following, 0.0, 1 - main)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.conventions import Shape
+from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
 from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
@@ -30,7 +32,12 @@ class Series:
 
 
 def pole_law(network: Network, dim: int, kernel: Kernel) -> Law:
-    """Law of tanh, sigmoid, silu and softplus."""
+    """Law of tanh, sigmoid, silu, softplus and scaled ones."""
+    if network.name == "mish":
+        raise NtkspecError(
+            "activation 'mish' has no derived law: its poles nearest to the real line are not on "
+            "the imaginary axis, and its eigenvalues oscillate"
+        )
     if network.weights == "sphere":
         return _fixed_radius(network, dim, kernel)
     main, near = parity(network, kernel).main, profile(network, 1.0)
@@ -61,7 +68,7 @@ def _singular(network: Network, layers: list[Layer], top: int, kernel: Kernel) -
     q = layer.variance
     c = 2.0 * network.sigma.singularity.distance / math.sqrt(q)
     growth = -0.5 if network.sigma.name != "softplus" else -1.5
-    size = RESIDUES[network.sigma.name] ** 2 * math.sqrt(2.0 * math.pi) / q
+    size = _residue(network) ** 2 * math.sqrt(2.0 * math.pi) / q
     size *= q if network.sigma.name == "softplus" else 1.0
     if kernel == "ntk":
         size, growth = size / q * layer.tangent, growth + 1.0
@@ -76,16 +83,23 @@ def _curvature(network: Network, layers: list[Layer], top: int) -> float:
     """Return q_l''(1), by q_(l+1)'' = s_w (E[sigma''^2] q_l'^2 + D_l q_l'')."""
     second = 0.0
     for layer in layers[:top]:
-        bend = _mean_square(network.sigma.name, layer.variance)
+        bend = _mean_square(network.sigma.shape, layer.variance)
         second = network.weight_variance * (bend * layer.growth**2 + layer.slope * second)
     return second
 
 
-def _mean_square(name: str, q: float) -> float:
+def _residue(network: Network) -> float:
+    shape = network.sigma.shape
+    return RESIDUES[shape.base] * float(shape.outer / shape.inner)
+
+
+def _mean_square(shape: Shape, q: float) -> float:
     """E[sigma''(sqrt(q) Z)^2], by the trapezoid rule."""
     z = np.linspace(-12.0, 12.0, 200_001)
-    values = _second_derivative(name, math.sqrt(q) * z) ** 2 * np.exp(-0.5 * z * z)
-    return float(values.sum() * (z[1] - z[0]) / math.sqrt(2.0 * math.pi))
+    x = float(shape.inner) * math.sqrt(q) * z
+    values = _second_derivative(shape.base, x) ** 2 * np.exp(-0.5 * z * z)
+    mean = float(values.sum() * (z[1] - z[0]) / math.sqrt(2.0 * math.pi))
+    return float(shape.outer * shape.inner**2) ** 2 * mean
 
 
 def _second_derivative(name: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,7 +139,7 @@ def _fixed_radius(network: Network, dim: int, kernel: Kernel) -> Law:
     height = network.sigma.singularity.distance / radius
     eta = math.asinh(height)
     order = (kernel == "ntk") - (network.sigma.name == "softplus")
-    constant = math.log(4.0 * RESIDUES[network.sigma.name] / radius) + math.lgamma(dim / 2)
+    constant = math.log(4.0 * _residue(network) / radius) + math.lgamma(dim / 2)
     constant += (dim / 2 - 2.0) * math.log1p(math.exp(-2.0 * eta)) - eta
     # sigma(R t) has the t-derivative R sigma'(R t)
     constant -= order * (0.5 * math.log1p(height * height) + math.log(radius))

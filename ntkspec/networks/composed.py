@@ -14,7 +14,7 @@ __all__ = ["composed_arguments"]
 
 #: Variance up to which F(1) - F of gelu keeps its digits: it loses a factor sqrt(q).
 WIDEST_GELU = 64.0
-SMOOTH = ("erf", "sin", "cos", "gaussian", "gelu")
+SMOOTH = ("erf", "sin", "cos", "gaussian", "gelu", "exp")
 
 
 def composed_arguments(network: Network) -> tuple[Any, ...] | None:
@@ -38,6 +38,8 @@ def composed_arguments(network: Network) -> tuple[Any, ...] | None:
     variances = [network.weight_variance + network.bias_variance]
     constants = []
     for _ in range(network.depth):
+        if not math.isfinite(variances[-1]):
+            return None
         mine, full = _layer(name, slope, variances[-1])
         constants.append((*mine, full))
         variances.append(network.weight_variance * full + network.bias_variance)
@@ -67,6 +69,8 @@ def _layer(name: str, slope: float, q: float) -> tuple[tuple[float, float], floa
         return (0.0, 0.0), 0.5 * (1.0 + math.exp(-2.0 * q))
     if name == "gaussian":
         return (0.0, 0.0), 1.0 / math.sqrt(1.0 + 2.0 * q)
+    if name == "exp":
+        return (0.0, 0.0), math.exp(2.0 * q) if q < 300.0 else math.inf
     if name == "step":
         return (0.0, 0.0), 0.5
     return (slope, 0.0), 0.5 * q * (1.0 + slope * slope)

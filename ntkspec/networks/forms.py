@@ -10,7 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from ntkspec.activations import ACTIVATIONS, Activation, activation, refuse_bare_function
+from ntkspec.activations import (
+    Activation,
+    activation,
+    is_catalogued,
+    own_parameters,
+    refuse_bare_function,
+)
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.parts import Linear, Normalize, Part, Residual, checked_parts, written
 from ntkspec.parameters import number, one_of, shown, truth, whole_number
@@ -164,8 +170,8 @@ def _split(names: str) -> list[str]:
 
 def _named(sigmas: tuple[Activation, ...]) -> Values:
     """activation, slope and power of the layers: names of the catalogue's activations."""
-    slopes = {0.0 - s.homogeneous[2] for s in sigmas if s.homogeneous and s.name == "leaky_relu"}
-    powers = {s.homogeneous[0] for s in sigmas if s.homogeneous and s.name == "relu_power"}
+    own = [own_parameters(sigma) for sigma in sigmas]
+    slopes, powers = ({x[name] for x in own} - {None} for name in ("slope", "power"))
     named = tuple(_by_name(sigma) for sigma in sigmas)
     return {
         "activation": named[0] if len(set(named)) == 1 else named,
@@ -176,18 +182,6 @@ def _named(sigmas: tuple[Activation, ...]) -> Values:
 
 def _by_name(sigma: Activation) -> str | Activation:
     return sigma.name if is_catalogued(sigma) else sigma
-
-
-def is_catalogued(sigma: Activation) -> bool:
-    """Whether an activation is the catalogue's activation of its name."""
-    if sigma.user or sigma.name not in ACTIVATIONS:
-        return False
-    power, _, left = sigma.homogeneous or (0, 0.0, 0.0)
-    return sigma == activation(
-        sigma.name,
-        slope=0.0 - left if sigma.name == "leaky_relu" else None,
-        power=power if sigma.name == "relu_power" else None,
-    )
 
 
 def _list(given: Any, name: str, least: float) -> tuple[float, ...]:

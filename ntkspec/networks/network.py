@@ -35,8 +35,9 @@ class Network:
     Parameters
     ----------
     activation : str, Activation, or sequence of them
-        Names of `ntkspec.activations.ACTIVATIONS`, or your own (`ntkspec.user_activation`); a
-        sequence, or names with commas between them, has one for each hidden layer.
+        Names of `ntkspec.activations.ACTIVATIONS`, with their parameters if they have any, such
+        as "swish(2)", or your own (`ntkspec.user_activation`); a sequence, or names with commas
+        between them, has one for each hidden layer.
     slope : float, optional
         Slope of leaky_relu for negative arguments (default 0.1); only for leaky_relu.
     power : int, optional

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from ntkspec.activations import Activation, activation
+from ntkspec.activations import Activation, activation, own_parameters
+from ntkspec.activations.names import called
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, one_of, shown, truth
 from ntkspec.rules import Activate, Affine, Branch, Join, Program, Scale, Step
@@ -168,7 +169,10 @@ def _call(part: Any, positional: Any, defaults: tuple[float, ...]) -> str:
 
 def written(part: Any) -> str:
     """A part as text: catalogued activations by their names."""
-    return repr(part.name) if isinstance(part, Activation) else repr(part)
+    if not isinstance(part, Activation):
+        return repr(part)
+    own = [x for x in own_parameters(part).values() if x is not None]
+    return repr(called(part.name, *own) if own else part.name)
 
 
 def _as_parts(parts: Any, where: str) -> tuple[Part, ...]:

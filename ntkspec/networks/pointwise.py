@@ -1,7 +1,7 @@
 """Kernels K(t) of networks in doubles: at cosines t = <x, x'>, and between points of the sphere.
 
-Catalogued activations have compiled kernels, accurate to `PROMISED` K(1); a user's activation has
-values with error bounds (`ntkspec.duals.plain`).
+Catalogued activations have compiled kernels, accurate to `PROMISED` K(1); a user's activation and
+some catalogued ones have values with error bounds (`ntkspec.duals.plain`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 
 #: Error of the compiled kernels, relative to K(1).
 PROMISED = 1e-14
+#: Catalogued activations whose kernels come from their values, with bounds, like a user's.
+BY_VALUES = ("softsign", "finer")
 #: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
 TABULATED = 64.0
 #: Rows of a matrix for which a further thread is started, and the most threads.
@@ -37,10 +39,14 @@ ROWS_OF_A_THREAD, MOST_THREADS = 192, 64
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
 
+def _by_values(network: Network) -> bool:
+    return network.user or any(sigma.name in BY_VALUES for sigma in network.sigmas)
+
+
 def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """K(t); raises if a user's activation cannot be computed to the tolerance."""
     limit, cosines = checked_tolerance(tolerance), _checked_cosine(t)
-    if network.user:
+    if _by_values(network):
         return _accepted(network, limit, *_user_values(network, cosines, kernel))
     return _compiled_values(network, cosines, kernel)
 
@@ -48,7 +54,7 @@ def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> 
 def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """K(t) and bounds on its absolute error."""
     cosines = _checked_cosine(t)
-    if network.user:
+    if _by_values(network):
         return _user_values(network, cosines, kernel)[:2]
     return _bounded(network, kernel, _compiled_values(network, cosines, kernel))
 
@@ -56,7 +62,7 @@ def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[A
 def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """Matrix of K between points; raises if it cannot be computed to the tolerance."""
     limit, x = checked_tolerance(tolerance), _checked_points(points)
-    if network.user:
+    if _by_values(network):
         return _accepted(network, limit, *_user_matrix(network, x, kernel))
     return _compiled_matrix(network, x, kernel)
 
@@ -64,7 +70,7 @@ def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float
 def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """Matrix of K between points, and bounds on its absolute errors."""
     x = _checked_points(points)
-    if network.user:
+    if _by_values(network):
         return _user_matrix(network, x, kernel)[:2]
     return _bounded(network, kernel, _compiled_matrix(network, x, kernel))
 

@@ -14,6 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, is_one_of, one_of, shown, whole_number
 
 __all__ = [
+    "BALLS_ONLY",
     "KINKED",
     "SMOOTH",
     "Dense",
@@ -24,6 +25,7 @@ __all__ = [
     "Sum",
     "checked_digits",
     "describe",
+    "describe_for_mpmath",
     "radial_moment",
     "scaled_exactly",
 ]
@@ -31,8 +33,17 @@ __all__ = [
 Kernel = Literal["ntk", "nngp"]
 
 #: The activations that the references support.
-KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
-SMOOTH = ("sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian")
+KINKED = (
+    "relu", "leaky_relu", "abs", "step", "relu_power", "elu", "celu", "selu", "softsign", "finer",
+)  # fmt: skip
+SMOOTH = (
+    "sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian", "swish", "mish",
+    "exp", "snake", "gabor",
+)  # fmt: skip
+#: Those that only the reference in balls knows.
+BALLS_ONLY = ("celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor")
+#: Of selu (Klambauer et al. 2017): the slope on the right, and the factor of e^x - 1 over it.
+SELU = 1.0507009873554805, 1.6732632423543772
 
 
 @dataclass(frozen=True)
@@ -56,9 +67,20 @@ class Description:
     parts: tuple[Any, ...] | None = None
 
     @property
+    def base(self) -> str:
+        """Name of the activation without its parameters."""
+        return self.activation.partition("(")[0]
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The parameters in the activation's name."""
+        inside = self.activation.partition("(")[2].rstrip(")")
+        return tuple(float(part) for part in inside.split(",") if part)
+
+    @property
     def smooth(self) -> bool:
         """Whether no activation has a kink."""
-        return all(sigma.activation in SMOOTH for sigma in self.sigmas)
+        return all(sigma.base in SMOOTH for sigma in self.sigmas)
 
     @property
     def sigmas(self) -> tuple[Description, ...]:
@@ -73,9 +95,27 @@ class Description:
         return sum(sigma.activation == "step" for sigma in self.sigmas)
 
     @property
+    def exponential(self) -> tuple[Fraction, Fraction, Fraction] | None:
+        """(a, b, c) of elu, celu and selu: a x for x > 0, b (e^(c x) - 1) for x < 0."""
+        if self.base == "elu":
+            return Fraction(1), Fraction(1), Fraction(1)
+        if self.base == "celu":
+            alpha = Fraction(self.numbers[0])
+            return Fraction(1), alpha, 1 / alpha
+        if self.base == "selu":
+            return Fraction(SELU[0]), Fraction(SELU[0]) * Fraction(SELU[1]), Fraction(1)
+        return None
+
+    @property
+    def odd(self) -> bool:
+        """Whether it is softsign or finer: odd, and analytic on either side of 0."""
+        return self.base in ("softsign", "finer")
+
+    @property
     def order(self) -> int:
         """Order of the first derivative that jumps, for an activation with a kink at 0."""
-        return {"step": 0, "elu": 2, "relu_power": self.power}.get(self.activation, 1)
+        orders = {"step": 0, "relu_power": self.power}
+        return 2 if self.base in ("elu", "celu") or self.odd else orders.get(self.activation, 1)
 
     @property
     def left(self) -> float:
@@ -85,7 +125,8 @@ class Description:
     @property
     def radial_power(self) -> int | None:
         """P where K(x, x') = (|x| |x'|)^P K(cos), for powers on either side of 0 without bias."""
-        if self.smooth or self.activation == "elu" or self.bias_variance or self.parts:
+        other = self.smooth or self.exponential or self.odd
+        if other or self.bias_variance or self.parts:
             return None
         return int(self.order**self.depth)
 
@@ -232,7 +273,7 @@ def describe(network: Any) -> Description:
             f"activation = {shown(name)} is a user's; the references take the activations that "
             "ntkspec knows"
         )
-    if not is_one_of(name, (*KINKED, *SMOOTH)):
+    if not isinstance(name, str) or not is_one_of(name.partition("(")[0], (*KINKED, *SMOOTH)):
         raise NtkspecError(
             f"activation = {shown(name)} is not allowed; use one of {', '.join(KINKED + SMOOTH)}"
         )
@@ -263,6 +304,18 @@ def _describe_parts(network: Any) -> Description:
         sigmas[0], weight_variance=first.weight, bias_variance=bias, depth=len(sigmas),
         parts=parts,
     )  # fmt: skip
+
+
+def describe_for_mpmath(network: Any) -> Description:
+    """`describe`, for the reference by mpmath, which knows fewer activations."""
+    found = describe(network)
+    wrong = next((sigma for sigma in found.sigmas if sigma.base in BALLS_ONLY), None)
+    if wrong is not None:
+        raise NtkspecError(
+            f"activation = {wrong.activation!r} is not allowed in the mpmath reference; use the "
+            "method 'balls'"
+        )
+    return found
 
 
 def _checked(network: Description) -> Description:

@@ -27,11 +27,12 @@ from flint import acb, arb, ctx
 from numpy.typing import NDArray
 
 from ntkspec.activations import Singularity
+from ntkspec.conventions import Shape
 from ntkspec.domains import Cube, Domain, Sphere, as_domain
 from ntkspec.duals import Correlation, Layers, taylor
 from ntkspec.duals.elu import enclosed_elu_dual
 from ntkspec.duals.growth import Growth
-from ntkspec.duals.squares import FAMILIES
+from ntkspec.duals.squares import FAMILIES, times
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
 from ntkspec.parameters import whole_number
@@ -183,6 +184,12 @@ def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int, digits: i
             f"nothing can be proved about {net.name}, a Python callable that is known "
             "at points only; use ntkspec.spectrum"
         )
+    for sigma in net.sigmas:
+        if sigma.name in UNPROVED:
+            raise NtkspecError(
+                f"certify has no proof for {sigma.name}: the errors of the rules for its duals are "
+                "not bounded; use ntkspec.spectrum"
+            )
     if net.weights == "sphere":
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
     if isinstance(domain, Cube) or _has_series(net, domain.dim, kernel, degree):
@@ -220,6 +227,10 @@ def _on_the_cube(
     return found, f"exact sums over the {dim + 1} values of K on the cube"
 
 
+#: Activations whose duals come from rules without bounds on their errors.
+UNPROVED = ("selu", "softsign", "finer")
+
+
 def _deep_step(net: Network) -> bool:
     steps = (sigma.singularity == Singularity("kink", 0) for sigma in net.sigmas)
     return all(steps) and len(net.sigmas) > MOST_STEPS
@@ -229,9 +240,10 @@ def _has_series(net: Network, dim: int, kernel: Kernel, degree: int) -> bool:
     """Whether the sum over Taylor coefficients is the proof."""
     if dim > MOST_DEGREE:
         return True
-    if not net.uniform and {sigma.name for sigma in net.sigmas} <= set(FAMILIES) - {"elu"}:
+    bases = {sigma.shape.base for sigma in net.sigmas}
+    if not net.uniform and bases <= set(FAMILIES) - {"elu"}:
         return True
-    if any(sigma.name != "elu" for sigma in net.sigmas) and not _deep_step(net):
+    if bases != {"elu"} and not _deep_step(net):
         return False
     series = Coefficients(net, kernel, parity(net, kernel))
     return series.predicted(dim, degree) <= FEW_COEFFICIENTS
@@ -315,13 +327,28 @@ def _enclose(
 
 def _proved(net: Network) -> Any:
     """The network with duals that are enclosures at all angles: those of elu have their own."""
-    if all(sigma.name != "elu" for sigma in net.sigmas):
+    if all(sigma.shape.base != "elu" for sigma in net.sigmas):
         return net
     sigmas = tuple(
-        replace(sigma, dual=enclosed_elu_dual) if sigma.name == "elu" else sigma
+        replace(sigma, dual=_enclosed(sigma.shape)) if sigma.shape.base == "elu" else sigma
         for sigma in net.sigmas
     )
     return SimpleNamespace(program=Program(net.program.steps, sigmas), user=False)
+
+
+def _enclosed(shape: Shape) -> Any:
+    """Duals of elu, or of a scaled one."""
+    if shape.inner == shape.outer == 1:
+        return enclosed_elu_dual
+
+    def dual(q: arb) -> tuple[Any, Any]:
+        value, slope = enclosed_elu_dual(times(q, shape.inner**2))
+        return (
+            lambda point: times(value(point), shape.outer**2),
+            lambda point: times(slope(point), (shape.inner * shape.outer) ** 2),
+        )
+
+    return dual
 
 
 def _mpf(ball: arb) -> mpmath.mpf:

@@ -24,7 +24,6 @@ import numpy as np
 from flint import acb, arb, fmpq
 from numpy.typing import NDArray
 
-from ntkspec.activations.activation import ClosedDual
 from ntkspec.domains import Domain
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
@@ -209,8 +208,7 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     """The reason for a shifted contour, if the kernel is analytic beyond t = 1."""
     if not isinstance(source, Network) or domain.dim != 2 or source.weights != "gaussian":
         return None
-    sigmas = source.sigmas
-    if all(s.singularity.kind == "entire" and isinstance(s.dual, ClosedDual) for s in sigmas):
+    if all(sigma.singularity.kind == "entire" for sigma in source.sigmas):
         return "the kernel on the circle is analytic beyond t = 1"
     return None
 
@@ -227,5 +225,5 @@ ROUTE = Route(
     "shifted contour",
     _takes,
     _eigenvalues,
-    serves="gelu, erf, sin, cos and gaussian on the circle, with Gaussian weights",
+    serves="entire activations on the circle, with Gaussian weights",
 )

@@ -51,6 +51,10 @@ MOST_ERROR = 4.0 * UNIT
 BITS = (128, 256, 512)
 FEW, FEW_OF_ELU, MOST_COUNT = 128, (256, 576), 1024
 REACHES = (16, 14, 12, 9)
+#: Activations whose duals, besides those of powers, take series of double-doubles.
+IN_PAIRS = ("elu", "selu")
+#: The number of those whose kernels have singularities close to |t| = 1.
+ESSENTIAL = {"finer": 2048}
 #: Largest |b_n| / a_n that is left out, and the margin of the bound.
 NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
 #: Largest relative error of Taylor coefficients, and the smallest ones that double-doubles serve.
@@ -344,9 +348,9 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     with working_precision(BITS[0]):
         layers = Layers(network, kernel)
         ends = _Ends(network, layers, zeros)
-    count = FEW
+    count = max(ESSENTIAL.get(sigma.name, FEW) for sigma in network.sigmas)
     if len(network.sigmas) > 1 and any(not sigma.homogeneous for sigma in network.sigmas):
-        count = FEW_OF_ELU[not ends.has_bias]
+        count = max(count, FEW_OF_ELU[not ends.has_bias])
     while True:
         taylor = _taylor(network, kernel, layers, count, zeros)
         if taylor is None:
@@ -358,7 +362,7 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
                 return None
         if found.relative_error < MOST_ERROR:
             return found
-        if count == MOST_COUNT:
+        if count >= MOST_COUNT:
             return None
         count = min(max(found.needed, count + count // 4), MOST_COUNT)
 
@@ -370,10 +374,11 @@ def _taylor(
 
     In double-doubles, or in balls where these lose too many digits.
     """
-    with working_precision(BITS[0]):
-        rows: Array = layers.at(Correlation(PairSeries.variable(count))).rows
-    if _accurate(rows, zeros):
-        return rows
+    if all(sigma.homogeneous or sigma.shape.base in IN_PAIRS for sigma in network.sigmas):
+        with working_precision(BITS[0]):
+            rows: Array = layers.at(Correlation(PairSeries.variable(count))).rows
+        if _accurate(rows, zeros):
+            return rows
     for bits in BITS[1:]:
         with working_precision(bits):
             rows = PairSeries.of_balls(taylor_at_zero(Layers(network, kernel), count)).rows

@@ -57,7 +57,7 @@ class Coefficients:
     @property
     def in_doubles(self) -> bool:
         """Whether they are composed in doubles, if these suffice, or in balls at once."""
-        return {sigma.name for sigma in self.network.sigmas} <= set(FAMILIES)
+        return {sigma.shape.base for sigma in self.network.sigmas} <= set(FAMILIES)
 
     @property
     def most(self) -> int:

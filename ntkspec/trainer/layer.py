@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ntkspec.activations import Activation
+from ntkspec.activations.elu import ALPHA, LAMBDA
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 
@@ -34,7 +35,8 @@ WORTH_A_THREAD = 2**17
 #: Activations that the compiled kernels identify by name.
 NAMED = {
     "elu": "Elu", "silu": "Silu", "softplus": "Softplus", "erf": "Erf", "gelu": "Gelu",
-    "sin": "Sin", "cos": "Cos", "gaussian": "Gaussian",
+    "sin": "Sin", "cos": "Cos", "gaussian": "Gaussian", "exp": "Exp", "mish": "Mish",
+    "softsign": "Softsign", "finer": "Finer", "snake": "Snake",
 }  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def _elementwise(sigma: Activation, z: Array, kernel: str, function: Callable[..
 
 
 def _formula(sigma: Activation, number: Any) -> Any:
-    """The kernels' named tuple for an activation and precision; None for a user's activation."""
+    """The kernels' named tuple for an activation and precision; None if they do not know it."""
     from ntkspec.kernels import sigma as kernels
 
     if sigma.user:
@@ -140,7 +142,16 @@ def _formula(sigma: Activation, number: Any) -> Any:
         return kernels.TwoSided(number(right), number(left), power)
     if sigma.tanh is not None:
         return kernels.Tanh(*map(number, sigma.tanh))
-    return getattr(kernels, NAMED[sigma.name])(number(1))
+    if sigma.name == "selu":
+        return kernels.Selu(number(LAMBDA), number(LAMBDA * ALPHA))
+    if sigma.name.startswith("gabor("):
+        return kernels.Gabor(*map(number, sigma.value.arguments))  # type: ignore[attr-defined]
+    if sigma.shape.base not in NAMED:
+        return None
+    base = getattr(kernels, NAMED[sigma.shape.base])(number(1))
+    if sigma.scaled is None:
+        return base
+    return kernels.Scaled(base, number(sigma.scaled.inner), number(sigma.scaled.outer))
 
 
 class _Compiled(Layer):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.activations import Activation, activation
+from ntkspec.activations import Activation, activation, own_parameters
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.jobs.recipes import (
@@ -160,7 +160,11 @@ class NetworkRecipe:
     precision: Precision = "float64"
 
     def __post_init__(self) -> None:
-        if self.sigma.derivative is None:
+        sigma = self.sigma
+        if self.activation != sigma.name:  # another name of it, or with parameters
+            for key, value in {"activation": sigma.name, **own_parameters(sigma)}.items():
+                object.__setattr__(self, key, value)
+        if sigma.derivative is None:
             raise Fault(
                 f"activation = {self.activation!r} is not allowed; it has no derivative, which "
                 "training needs",

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gaus
 from ntkspec.reference.description import Description
 
 __all__ = [
+    "ODD",
     "PARTS",
     "Dual",
     "FoldedCosines",
@@ -36,6 +38,7 @@ __all__ = [
     "log_series_eigenvalue",
     "make_dual",
     "radial_rule",
+    "smooth_of",
 ]
 
 
@@ -54,9 +57,11 @@ class Dual(Protocol):
 def make_dual(network: Description, variance: arb, nats: float) -> Dual:
     """Tabulate the duals of a layer of variance q > 0, to exp(-nats) times their size."""
     if network.smooth:
-        return _SmoothDual(PARTS[network.activation], variance, nats)
-    if network.activation == "elu":
-        return _EluDual(variance, nats)
+        return _SmoothDual(smooth_of(network), variance, nats)
+    if network.exponential:
+        return _EluDual(variance, nats, network.exponential)
+    if network.odd:
+        return _OddDual(variance, nats, network.base)
     return _PowerDual(network, variance, nats)
 
 
@@ -71,12 +76,15 @@ class Smooth:
     """A smooth activation by its parts, and what determines the effort.
 
     `pole` is the distance of the nearest singularity from the real axis; an entire function has
-    inf, and grows like exp(growth y^2) in the direction of the imaginary axis.
+    inf, and grows like exp(growth y^2 + rate |y|) in the direction of the imaginary axis; `rising`:
+    it grows as exp(rate x) on the real one too.
     """
 
     parts: Callable[[arb], Parts]
     pole: float = math.inf
     growth: float = 0.0
+    rate: float = 1.0
+    rising: bool = False
 
 
 def _tanh(x: arb) -> Parts:
@@ -127,6 +135,44 @@ def _gaussian(x: arb) -> Parts:
     return y, None, None, -x * y
 
 
+def _swish(beta: arb) -> Callable[[arb], Parts]:
+    def parts(x: arb) -> Parts:
+        h = (beta * x / 2).tanh() / 2
+        return x * h, x / 2, arb(0.5), h + beta * x * (arb(0.25) - h * h)
+
+    return parts
+
+
+def _mish(x: arb) -> Parts:
+    # x times tanh(log(1 + e^x)), whose even part is p and whose odd part is m
+    right, left = (y.exp().log1p().tanh() for y in (x, -x))
+    slope, other = ((1 - s * s) / (1 + (-y).exp()) for s, y in ((right, x), (left, -x)))
+    p, m = (right + left) / 2, (right - left) / 2
+    return x * m, x * p, p + x * (slope - other) / 2, m + x * (slope + other) / 2
+
+
+def _exp(x: arb) -> Parts:
+    return x.cosh(), x.sinh(), x.cosh(), x.sinh()
+
+
+def _snake(a: arb) -> Callable[[arb], Parts]:
+    def parts(x: arb) -> Parts:
+        sine = (a * x).sin()
+        return sine * sine / a, x, arb(1), (2 * a * x).sin()
+
+    return parts
+
+
+def _gabor(omega: arb, scale: arb) -> Callable[[arb], Parts]:
+    def parts(x: arb) -> Parts:
+        sine, cosine = (omega * x).sin_cos()
+        window = (-((scale * x) ** 2)).exp()
+        slope = -window * (omega * sine + 2 * scale**2 * x * cosine)
+        return cosine * window, None, None, slope
+
+    return parts
+
+
 PARTS = {
     "tanh": Smooth(_tanh, pole=math.pi / 2),
     "sigmoid": Smooth(_sigmoid, pole=math.pi),
@@ -137,7 +183,22 @@ PARTS = {
     "sin": Smooth(_sin),
     "cos": Smooth(_cos),
     "gaussian": Smooth(_gaussian, growth=0.5),
+    "mish": Smooth(_mish, pole=0.75 * math.pi),
+    "exp": Smooth(_exp, rising=True),
 }
+
+
+def smooth_of(network: Description) -> Smooth:
+    """A smooth activation with its parameters."""
+    if network.base in PARTS:
+        return PARTS[network.base]
+    numbers = network.numbers
+    exact = [arb(x) for x in numbers]
+    if network.base == "swish":
+        return Smooth(_swish(*exact), pole=math.pi / numbers[0])
+    if network.base == "snake":
+        return Smooth(_snake(*exact), rate=2.0 * numbers[0])
+    return Smooth(_gabor(*exact), growth=numbers[1] ** 2, rate=numbers[0])
 
 
 def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
@@ -152,7 +213,13 @@ def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
         width = np.arcsinh(sigma.pole / (math.sqrt(variance) * r))
         return float(np.max((nats - r * r / 2) / (2 * width)))
     if sigma.growth:
-        return nats / math.acosh(1 + 1 / (2 * sigma.growth * variance))
+        fall = math.acosh(1 + 1 / (2 * sigma.growth * variance))
+        if sigma.rate == 1.0:
+            return nats / fall
+        # Times exp(2 sqrt(c j)), of an essential singularity.
+        half = math.sqrt(sigma.rate**2 / (2 * sigma.growth * (1 + 2 * sigma.growth * variance)))
+        return ((half + math.sqrt(half * half + fall * nats)) / fall) ** 2
+    variance *= sigma.rate**2
     j = math.ceil(variance)
     while math.lgamma(j + 1) - j * math.log(variance / 2) < nats:
         j += 1
@@ -162,6 +229,8 @@ def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
 def log_series_eigenvalue(sigma: Smooth, variance: float, dim: int, degree: int) -> float:
     """max over n of a_n's estimate times the part of t^n in degree k; to steer only."""
     best = -math.inf
+    if not (math.isfinite(sigma.pole) or sigma.growth):
+        variance *= sigma.rate**2
     for m in range(10 * degree + 60):
         n = degree + 2 * m
         if math.isfinite(sigma.pole):
@@ -181,9 +250,10 @@ class _SmoothDual:
     def __init__(self, sigma: Smooth, variance: arb, nats: float) -> None:
         q = float(variance)
         quarter = math.ceil(highest_frequency(sigma, q, nats) / 2 + 0.05 * nats)
-        radii, weights = radial_rule(
-            nats, sigma.pole / math.sqrt(q), 2 * sigma.growth * q, math.sqrt(q)
-        )
+        rate = sigma.rate * math.sqrt(q)
+        # exp(2 rate r) moves the Gaussian by 2 rate.
+        more = (math.sqrt(2 * (nats + 12)) + 2 * rate) ** 2 / 2 - 12 if sigma.rising else nats
+        radii, weights = radial_rule(more, sigma.pole / math.sqrt(q), 2 * sigma.growth * q, rate)
         rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
         scales = [variance.sqrt() * r for r in radii]
         samples = [[sigma.parts(scale * c) for c in rows] for scale in scales]
@@ -366,14 +436,19 @@ class _PowerDual(_SectorDual):
 
 
 class _EluDual(_SectorDual):
-    """sigma = x for x > 0, e^x - 1 for x < 0; the radial sums are done first.
+    """sigma = a x for x > 0, b (e^(c x) - 1) for x < 0; the radial sums are done first.
 
-    On the negative side only E_r[r^e exp(-sqrt(q) r x)], e = 0 and 1, is needed, for x in [0, 2]:
+    On the negative side only E_r[r^e exp(-c sqrt(q) r x)], e = 0 and 1, is needed, for x in [0, 2]:
     the radial rule applied to the Taylor polynomial of the exponential about x = 1.
     """
 
-    def __init__(self, variance: arb, nats: float) -> None:
-        self.scale = variance.sqrt()
+    def __init__(
+        self, variance: arb, nats: float, sides: tuple[Fraction, Fraction, Fraction]
+    ) -> None:
+        right, left, rate = (arb(fmpq(x.numerator, x.denominator)) for x in sides)
+        self.squares, self.slopes = (right * right, left * left, right * left), left * rate
+        self.right = right
+        self.root, self.scale = variance.sqrt(), rate * variance.sqrt()
         # sqrt(q) r stands in the exponent: the angular integrand grows like the radial one.
         bandwidth = math.pi * (1 + float(self.scale)) + 0.12 * nats
         n = 2 * math.ceil((entire_rule_size(bandwidth, nats) + 0.05 * nats) / 2)
@@ -387,18 +462,61 @@ class _EluDual(_SectorDual):
     def _at_angle(self, angle: arb) -> tuple[arb, arb]:
         f = d = arb(0)
         r0, r1 = self.laplace
+        of_right, of_left, mixed = self.squares
+        slope, right = self.slopes, self.right
         none, none_r = r0(arb(-1)), r1(arb(-1))
         for x, y, w in _wedge(angle, self.rule):
             both = r0(x + y - 1)
             # (+,+), and (-,-) with (e^u - 1)(e^v - 1); the wedge is symmetric in x and y
-            f += w * (self.square * x * y + both - 2 * r0(x - 1) + none)
-            d += w * (none + both)
+            f += w * (of_right * self.square * x * y + of_left * (both - 2 * r0(x - 1) + none))
+            d += w * (right * right * none + slope * slope * both)
         for x, y, w in _wedge(arb.pi() - angle, self.rule):
             # (+,-) and (-,+): twice u (e^v - 1)
-            f += 2 * w * self.scale * x * (r1(y - 1) - none_r)
-            d += 2 * w * r0(y - 1)
+            f += 2 * w * mixed * self.root * x * (r1(y - 1) - none_r)
+            d += 2 * w * right * slope * r0(y - 1)
         turn = 2 * arb.pi()
         return f / turn, d / turn
+
+
+class _OddDual(_SectorDual):
+    """softsign and finer: both sums are done at every angle."""
+
+    def __init__(self, variance: arb, nats: float, name: str) -> None:
+        self.function = ODD[name]
+        size = float(variance)
+        self.scale = variance.sqrt()
+        n = 2 * math.ceil((entire_rule_size(math.pi, nats) + (0.3 + 0.5 * size) * nats) / 2)
+        self.rule = gauss_legendre(n, ctx.prec)
+        # The pole of softsign's right side is at -1, and finer's turns as exp(2 i q r^2).
+        self.radial = radial_rule((1.5 + 1.0 * size) * nats)
+
+    def _at_angle(self, angle: arb) -> tuple[arb, arb]:
+        (f, d), (of_f, of_d) = (self._moments(x) for x in (angle, arb.pi() - angle))
+        return (f - of_f) / arb.pi(), (d + of_d) / arb.pi()
+
+    def _moments(self, angle: arb) -> tuple[arb, arb]:
+        f = d = arb(0)
+        for x, y, w in _wedge(angle, self.rule):
+            for r, weight in zip(*self.radial, strict=True):
+                (first, slope), (second, other) = (
+                    self.function(self.scale * r * c) for c in (x, y)
+                )
+                f += w * weight * first * second
+                d += w * weight * slope * other
+        return f, d
+
+
+def _softsign(x: arb) -> tuple[arb, arb]:
+    return x / (x + 1), (x + 1) ** -2
+
+
+def _finer(x: arb) -> tuple[arb, arb]:
+    sine, cosine = (x * x + x).sin_cos()
+    return sine, (1 + 2 * x) * cosine
+
+
+#: Value and slope of those at x >= 0.
+ODD = {"softsign": _softsign, "finer": _finer}
 
 
 def _laplace(

@@ -86,7 +86,7 @@ class LayeredKernels:
 def prepared_dual(sigma: Description, variance: arb, nats: float) -> Dual:
     """The dual of an activation at a variance; interpolated for one with a kink."""
     dual = make_dual(sigma, variance, nats)
-    if sigma.activation in SMOOTH:
+    if sigma.base in SMOOTH:
         return dual
     return InterpolatedDual(dual, _points_to_begin_with(sigma, variance, nats))
 
@@ -102,7 +102,7 @@ def point_at(cosine: arb) -> acb:
 def _points_to_begin_with(network: Description, variance: arb, nats: float) -> int:
     """Points that interpolate a dual in theta to the working precision; more for more nats."""
     bits = ctx.prec + 0.3 * nats
-    if network.activation == "elu":
+    if network.exponential:
         # The coefficients were seen to fall by about 2 bits each, less for larger variances.
         return int(1.15 * bits / (2.1 - 0.08 * math.log2(max(float(variance), 1.0)))) + 8
     return 2 * entire_rule_size((network.order + 1) * math.pi / 2, bits * math.log(2.0))

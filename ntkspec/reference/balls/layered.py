@@ -28,7 +28,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls.agreement import GROWTH, to_mpf
-from ntkspec.reference.balls.expectations import PARTS, log_series_eigenvalue
+from ntkspec.reference.balls.expectations import log_series_eigenvalue, smooth_of
 from ntkspec.reference.balls.kernels import GUARD_BITS
 from ntkspec.reference.balls.legendre import (
     cosine_means,
@@ -197,7 +197,7 @@ class _Plan:
         """Estimate the log of a nonzero eigenvalue, preferably too small."""
         net, s = self.network, self.network.weight_variance
         if net.smooth:
-            return log_series_eigenvalue(PARTS[net.activation], s, dim, degree) - 3.0
+            return log_series_eigenvalue(smooth_of(net), s, dim, degree) - 3.0
         order = max(sigma.order for sigma in net.sigmas)
         power = -(2 * max(order, 1) + 3) * math.log1p(degree)
         return power - log_multiplicity(dim, degree) - 3.0

@@ -21,12 +21,12 @@ from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 from ntkspec.precision import extra_precision
 from ntkspec.reference.balls.agreement import Integral, Run
 from ntkspec.reference.balls.expectations import (
-    PARTS,
     FoldedCosines,
     Smooth,
     highest_frequency,
     log_series_eigenvalue,
     radial_rule,
+    smooth_of,
 )
 from ntkspec.reference.balls.interpolated import cancelled_bits, in_powers
 from ntkspec.reference.balls.legendre import (
@@ -52,7 +52,7 @@ class RadialOperator(Integral):
     ) -> None:
         super().__init__(network, kernel, dim, degree)
         self.digits = digits
-        self.sigma = PARTS[network.activation]
+        self.sigma = smooth_of(network)
         self.floor = log_series_eigenvalue(self.sigma, network.weight_variance, dim, degree) - 3.0
         self.nats = digits * math.log(10.0) - self.floor + 3.0
         self.bits = int(self.nats / math.log(2.0)) + 64

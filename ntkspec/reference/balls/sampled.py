@@ -21,7 +21,7 @@ from typing import NamedTuple
 from flint import acb, arb, ctx, fmpq
 
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.reference.balls.expectations import PARTS, highest_frequency
+from ntkspec.reference.balls.expectations import highest_frequency, smooth_of
 from ntkspec.reference.balls.kernels import LayeredKernels
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.balls.parts import PartsKernels, layers_of
@@ -119,7 +119,7 @@ class Samples:
         """As many as resolve the roughest layer."""
         # dq_l/dt at t = 1 stands for q_l(1): the layer's singularity as seen in t
         highest = max(
-            highest_frequency(PARTS[sigma.activation], slope, self.effort.nats)
+            highest_frequency(smooth_of(sigma), slope, self.effort.nats)
             for sigma, slope in layers.steepness()
         )
         n = 2 * math.ceil((1.1 * highest + 8) / 2)

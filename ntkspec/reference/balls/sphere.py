@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 
-from flint import acb, arb, ctx
+from flint import acb, arb, ctx, fmpq
 
 from ntkspec.reference.balls.agreement import Integral, Run
-from ntkspec.reference.balls.expectations import PARTS
+from ntkspec.reference.balls.expectations import ODD, smooth_of
 from ntkspec.reference.balls.legendre import dot, legendre, measure_constant
 from ntkspec.reference.description import Description, Kernel
 
@@ -74,10 +74,16 @@ class SphereIntegral(Integral):
     def _sigma(self, x: arb, side: int, derivative: int) -> arb:
         net = self.network
         if net.smooth:
-            parts = PARTS[net.activation].parts(x)[2 * derivative : 2 * derivative + 2]
+            parts = smooth_of(net).parts(x)[2 * derivative : 2 * derivative + 2]
             return sum((part for part in parts if part is not None), arb(0))
-        if net.activation == "elu":
-            return (arb(1) if derivative else x) if side > 0 else x.exp() - (1 - derivative)
+        if net.exponential:
+            right, left, rate = (arb(fmpq(c.numerator, c.denominator)) for c in net.exponential)
+            if side > 0:
+                return right if derivative else right * x
+            return left * (rate * (rate * x).exp() if derivative else (rate * x).exp() - 1)
+        if net.odd:
+            found: arb = side ** (1 - derivative) * ODD[net.base](side * x)[derivative]
+            return found
         power = net.order
         factor = arb(1) if side > 0 else (-1) ** power * arb(net.left)
         return factor * (power * x ** (power - 1) if derivative else x**power)

@@ -8,7 +8,7 @@ from typing import Any
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.reference.cube import cube_eigenvalues
-from ntkspec.reference.description import Kernel, describe
+from ntkspec.reference.description import Kernel, describe_for_mpmath
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.kernels import NetworkKernel, lost_digits
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue
@@ -31,7 +31,7 @@ def cube_references(
     >>> mpmath.nstr(cube_references("relu", {2: [1]})[2, 1].value, 10)
     '0.125'
     """
-    net = describe(network)
+    net = describe_for_mpmath(network)
     net.mixture(kernel)
     if net.weights != "gaussian":
         raise NtkspecError(f"weights = {net.weights!r} is not allowed on the cube")

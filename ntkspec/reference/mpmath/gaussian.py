@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ntkspec.errors import NtkspecError
-from ntkspec.reference.description import Kernel, describe, radial_moment, scaled_exactly
+from ntkspec.reference.description import Kernel, describe_for_mpmath, radial_moment, scaled_exactly
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
 
 __all__ = ["gaussian_references"]
@@ -28,7 +28,7 @@ def gaussian_references(
     >>> mpmath.nstr(gaussian_references("relu", {3: [1]})[3, 1].value, 10)
     '0.08333333333'
     """
-    net = describe(network)
+    net = describe_for_mpmath(network)
     power = net.radial_power
     if power is None:
         raise NtkspecError(

@@ -18,7 +18,13 @@ import mpmath
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.parameters import whole_number
-from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
+from ntkspec.reference.description import (
+    Description,
+    Kernel,
+    Reference,
+    checked_digits,
+    describe_for_mpmath,
+)
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.integrals import (
     coefficients,
@@ -143,7 +149,7 @@ def gauss_jacobi_spectra(
     >>> mpmath.nstr(found[3, 1].value, 12)
     '0.0833333333333'
     """
-    net = describe(network)
+    net = describe_for_mpmath(network)
     net.mixture(kernel)
     digits = checked_digits(digits)
     wanted = {

@@ -35,7 +35,7 @@ class Gram:
         self.rows = []
         for square, weight in zip(squares, weights, strict=True):
             root = weight.sqrt()
-            h = coefficients(network.name, variance * square, effort.terms)
+            h = coefficients(network.sigma.shape, variance * square, effort.terms)
             self.rows.append([root * x for x in h])
         self.degree, self.matrix = -1, arb_mat(0, 0)
 
@@ -68,7 +68,7 @@ class Gram:
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if not isinstance(source, Network) or source.weights != "gaussian" or not source.uniform:
         return None
-    if source.name in FAMILIES and source.depth == 1 and source.bias_variance == 0.0:
+    if source.sigma.shape.base in FAMILIES and source.depth == 1 and source.bias_variance == 0.0:
         return "one smooth layer without bias"
     return None
 

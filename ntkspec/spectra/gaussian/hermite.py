@@ -14,17 +14,19 @@ from functools import lru_cache
 
 from flint import arb, ctx, fmpq
 
+from ntkspec.conventions import Shape
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import log_square, moments_needed, softplus_mean, tanh_moments
+from ntkspec.duals.squares import times
 
 __all__ = ["FAMILIES", "coefficients"]
 
 LN2 = math.log(2.0)
 
 
-def coefficients(name: str, q: arb, count: int) -> list[arb]:
-    """h_0, ..., h_(count - 1) of one of `FAMILIES` at a variance, at the working precision."""
-    return FAMILIES[name](q, count)
+def coefficients(shape: Shape, q: arb, count: int) -> list[arb]:
+    """h_0, ..., h_(count - 1) at a variance, of an activation whose base is one of `FAMILIES`."""
+    return [times(h, shape.outer) for h in FAMILIES[shape.base](times(q, shape.inner**2), count)]
 
 
 def _interleaved(even: list[arb], odd: list[arb], count: int) -> list[arb]:

@@ -43,7 +43,7 @@ class Layered:
 
             def activate(index: int, state: State) -> State:
                 q, (variances, table) = state.covariance, layers[index]
-                row = coefficients(program.activations[index].name, q, self.effort.terms)
+                row = coefficients(program.activations[index].shape, q, self.effort.terms)
                 variances.append(q)
                 table.append(row)
                 return State(sum((h * h for h in row), arb(0)))
@@ -139,7 +139,7 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
                 "route here resolves; use one activation, bias_variance = 0 and layers that are "
                 "alike"
             )
-        if sigma.name not in FAMILIES or sigma.user:
+        if sigma.shape.base not in FAMILIES or sigma.user:
             known = ", ".join(FAMILIES)
             raise NtkspecError(
                 f"activation {sigma.name!r} is not available under the Gaussian measure; use "

@@ -1,0 +1,54 @@
+"""Whether a user's function of doubles is one of the catalogue's."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ntkspec.activations.catalogue import ACTIVATIONS, activation
+
+__all__ = ["recognized"]
+
+#: Where a function is compared with those of the catalogue.
+POINTS = np.append(np.linspace(-4.0, 4.0, 49) + 0.013, 1.0)
+#: Values at 1 of those that need scipy, which is imported only if these agree.
+AT_ONE = {"erf": math.erf(1.0), "gelu": 0.5 + 0.5 * math.erf(math.sqrt(0.5))}
+
+
+def recognized(function: Callable[[Any], Any]) -> str | None:
+    """Name of the catalogue's activation with the same values at 50 points, to rounding.
+
+    Examples
+    --------
+    >>> recognized(lambda x: np.where(x > 0, x, 0.01 * x))
+    'leaky_relu(0.01)'
+    >>> recognized(np.tan) is None
+    True
+    """
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            values = np.asarray(function(POINTS.copy()), np.float64)
+    except Exception:  # refused, with the reason, when a kernel is computed
+        return None
+    if values.shape != POINTS.shape or not np.isfinite(values).all():
+        return None
+    for name in _candidates(values):
+        if np.allclose(activation(name).value(POINTS), values, rtol=1e-13, atol=1e-15):
+            return name
+    return None
+
+
+def _candidates(values: Any) -> Iterator[str]:
+    """Names with their default parameters, and with those that the values suggest."""
+    for name in ACTIVATIONS:
+        if abs(AT_ONE.get(name, values[-1]) - values[-1]) < 1e-9:
+            yield name
+    slope = round(float(values[0] / POINTS[0]), 12)
+    if abs(slope) < 1e6:
+        yield f"leaky_relu({slope!r})"
+    yield from (f"relu_power({power})" for power in range(3, 6))
