@@ -35,7 +35,7 @@ from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
-from ntkspec.spectra.taylor import Coefficients
+from ntkspec.spectra.taylor import Coefficients, series_sum
 
 __all__ = ["Certificate", "certify"]
 
@@ -221,7 +221,7 @@ def _by_series(
                     f"the Taylor coefficients of {net.name} need too many Hermite moments; lower "
                     "bias_variance"
                 ) from None
-            sums = {k: _series_sum(a, k, dim) for k in degrees}
+            sums = {k: series_sum(a, k, dim) for k in degrees}
             found, left = {}, False
             for k, (total, weight) in sums.items():
                 log_tail = series.bounds(count).log_tail(count, k, dim)
@@ -235,21 +235,6 @@ def _by_series(
             count += count // 4
         else:
             bits += max(missing + 16, 32)
-
-
-def _series_sum(a: list[arb], degree: int, dim: int) -> tuple[arb, arb]:
-    """Sum of a_n w(k, n) over the coefficients, and the weight of the next one."""
-    weight = arb(1)
-    for j in range(degree):
-        weight = weight * (j + 1) / (2 * j + dim)
-    total = arb(0)
-    n = degree
-    while n < len(a):
-        total += a[n] * weight
-        m = (n - degree) // 2
-        weight = weight * ((n + 1) * (n + 2)) / (2 * (m + 1) * (2 * degree + 2 * m + dim))
-        n += 2
-    return total, weight
 
 
 def _enclose(

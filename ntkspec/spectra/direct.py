@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, next_fast_len
 
-from ntkspec.callables import ball_function
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.parity import parity
 from ntkspec.spectra.quadrature import (
     MOST_NODES,
     ROUNDING,
@@ -240,8 +239,10 @@ def _zonal_eigenvalues(
 
 def _seeds(source: ZonalKernel) -> BallSeeds:
     """Analytic in theta, like the kernel of an activation with a kink."""
-    function = ball_function(source.function, source.arithmetic, source.name)
-    return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)
+    function = source.in_balls(2)
+    return BallSeeds(
+        lambda: lambda angle: function(angle.cos()), parity(source, "ntk"), "kink", proved=False
+    )
 
 
 ZONAL = Route(

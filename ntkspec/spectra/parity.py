@@ -41,7 +41,7 @@ class Parity:
 
 
 def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
-    """Zeros of a spectrum; none are known of a zonal kernel.
+    """Zeros of a spectrum; of a zonal kernel those that are declared.
 
     K is a power series in t whose terms are squares; without bias an odd sigma leaves odd powers
     through all layers, an even one even powers (for the NTK too: t times the dual of an odd
@@ -55,7 +55,7 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     Parity(main=0, others=(1,), last=None)
     """
     if isinstance(network, ZonalKernel):
-        return Parity()
+        return Parity(*network.zeros)
     sigma = network.sigma
     if sigma.homogeneous is not None and sigma.homogeneous == (1, 1.0, -1.0):
         return Parity(None if network.bias_variance else 1, last=1)  # a linear network
