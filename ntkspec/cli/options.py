@@ -57,7 +57,11 @@ DEGREES = click.option(
 )
 
 OPTIONS = (
-    click.argument("activation"),
+    click.argument("activation", required=False),
+    click.option(
+        "--zonal", metavar="KERNEL",
+        help="Instead of a network: 'laplace(2)', another of ntkspec.zonal, or module:kernel.",
+    ),
     click.option("--slope", type=float, help="Slope of leaky_relu below 0.  [default: 0.1]"),
     click.option("--power", type=int, help="Power of relu_power.  [default: 2]"),
     click.option("--depth", type=int, default=1, show_default=True, help="Hidden layers."),
@@ -107,14 +111,32 @@ def format_option(
     )  # fmt: skip
 
 
+def _is_default(name: str) -> bool:
+    """Whether an option was not given."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
+
+
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that describe a network; the command gets it as `network`."""
+    """Add the options that describe a kernel; the command gets it as `network`."""
 
     @wraps(command)
-    def with_network(*, activation: str, **parameters: Any) -> Any:
+    def with_network(*, activation: str | None, zonal: str | None, **parameters: Any) -> Any:
+        given = {name: parameters.pop(name) for name in NAMES}
+        if activation is None and zonal is None:
+            raise click.UsageError("missing argument 'ACTIVATION', or --zonal KERNEL")
+        if activation is not None and zonal is not None:
+            raise click.UsageError("--zonal is instead of ACTIVATION; leave one of them out")
+        if activation is None:
+            if changed := [name for name in NAMES if not _is_default(name)]:
+                raise click.UsageError(
+                    f"--{changed[0].replace('_', '-')} is for networks; leave it out with --zonal"
+                )
+            from ntkspec.zonal import zonal_kernel
+
+            return command(network=zonal_kernel(zonal or ""), **parameters)
         from ntkspec.networks import Network
 
-        network = Network(activation, **{name: parameters.pop(name) for name in NAMES})
-        return command(network=network, **parameters)
+        return command(network=Network(activation, **given), **parameters)
 
     return added(OPTIONS, with_network)

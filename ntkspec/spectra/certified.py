@@ -28,14 +28,18 @@ from ntkspec.domains import Cube, Domain, Sphere, as_domain
 from ntkspec.duals import Correlation, Layers, taylor
 from ntkspec.duals.growth import Growth
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.spectra import zonal
 from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed
 from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Source, as_source
+from ntkspec.spectra.rows import Passed
 from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
 from ntkspec.spectra.taylor import Coefficients, series_sum
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Certificate", "certify"]
 
@@ -71,7 +75,7 @@ class Certificate:
     [0.00027847290039062500000000 +/- 3e-31]
     """
 
-    network: Network
+    network: Source
     domain: Domain
     kernel: Kernel
     degrees: NDArray[np.int64]
@@ -88,7 +92,7 @@ class Certificate:
 
 @exclusive()
 def certify(
-    network: Network | str,
+    network: Source | str,
     domain: Domain | int | None = None,
     degrees: int | str | Iterable[int] = range(11),
     *,
@@ -96,11 +100,13 @@ def certify(
     digits: int = 20,
     kernel: Kernel = "ntk",
 ) -> Certificate:
-    """Compute proven enclosures of a network's eigenvalues.
+    """Compute proven enclosures of a kernel's eigenvalues.
 
     Parameters
     ----------
-    network : Network or str
+    network : Network, ZonalKernel or str
+        Zonal kernels of `ntkspec.zonal`, and those with declared coefficients or, for functions of
+        balls, a declared radius: the proof is right if the declarations are.
     domain : Sphere, Cube or int, optional
         A sphere of any dimension, or a cube to 2000; an integer stands for `Sphere`.  By default
         `Sphere(3)`.
@@ -129,15 +135,19 @@ def certify(
     >>> print(proof.balls[1])
     [0.00410065302610278063 +/- 1.56e-21]
     """
-    net = as_network(network)
+    net = as_source(network)
     where = as_domain(domain, dim)
     wanted = where.check_degrees(degrees)
-    net.mixture(kernel)
-    _refuse(net, where, int(wanted.max()), digits)
+    whole_number(digits, "digits", 1, 500)
+    if isinstance(net, Network):
+        net.mixture(kernel)
+        _refuse(net, where, int(wanted.max()), digits)
     zeros = parity(net, kernel)
     nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
     if not nonzero:
         found, method = dict[int, arb](), "zero by parity"
+    elif isinstance(net, ZonalKernel):
+        found, method = _of_zonal(net, where, nonzero, digits)
     elif isinstance(where, Cube):
         found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
     elif _has_series(net, where.dim):
@@ -154,9 +164,34 @@ def certify(
         )  # fmt: skip
 
 
+def _of_zonal(
+    net: ZonalKernel, where: Domain, degrees: list[int], digits: int
+) -> tuple[dict[int, arb], str]:
+    """By the enclosures that the routes of zonal kernels start from."""
+    proofs = zonal.proofs(net)
+    if not isinstance(where, Sphere) or not proofs:
+        why = "no proof is known there" if proofs else "nothing is declared that proves it"
+        raise NtkspecError(
+            f"domain = {where!r} is not allowed for {net.name}: {why}; certify kernels of "
+            "ntkspec.zonal, or with declared coefficients or radius, on a Sphere"
+        )
+    wanted = int(digits / math.log10(2.0)) + 2
+    for method, enclosures in proofs:
+        bits = 96 + wanted
+        while bits <= 4 * MOST_BITS:
+            with working_precision(bits), suppress(Passed):
+                balls = enclosures(where.dim, degrees)
+                if all(ball.rel_accuracy_bits() >= wanted for ball in balls):
+                    return dict(zip(degrees, balls, strict=True)), f"{method}, {bits} bits"
+            bits *= 2
+    raise NtkspecError(
+        f"the enclosures of {net.name} need more than {4 * MOST_BITS} bits or too many terms; "
+        "lower degrees or digits"
+    )
+
+
 def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
     sigma = net.sigma
-    whole_number(digits, "digits", 1, 500)
     if not isinstance(domain, (Sphere, Cube)):
         raise NtkspecError(
             f"domain = {domain!r} is not allowed: no proof is known there; certify the spectrum on "

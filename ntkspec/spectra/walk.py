@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Kernel
+from ntkspec.spectra.route import Source
 from ntkspec.spectra.rows import Rows, both_parities
 from ntkspec.spectra.sphere_routes import row_provider
 
@@ -31,7 +32,7 @@ UNIT, SECOND_ORDER = 2.0**-53, 1.0 + 2.0**-20
 
 
 def sphere_block(
-    network: Network,
+    network: Source,
     kernel: Kernel,
     dims: NDArray[np.int64],
     degrees: NDArray[np.int64],
@@ -46,6 +47,7 @@ def sphere_block(
 
     Examples
     --------
+    >>> from ntkspec import Network
     >>> value, _, _ = sphere_block(Network("relu"), "ntk", np.array([2, 3]), np.arange(3))
     >>> value.round(6)
     array([[0.101321, 0.125   , 0.05629 ],

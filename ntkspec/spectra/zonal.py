@@ -20,6 +20,7 @@ import numpy as np
 from flint import acb, arb, ctx, fmpq
 from numpy.typing import NDArray
 
+from ntkspec.conventions import MAX_DIM
 from ntkspec.domains import Domain
 from ntkspec.duals import taylor
 from ntkspec.duals.composition import frozen
@@ -48,11 +49,7 @@ __all__ = [
     "GAPS",
     "POWERS",
     "SERIES",
-    "by_ellipse",
-    "by_powers",
-    "by_series",
-    "has_ellipse",
-    "has_series",
+    "proofs",
 ]
 
 UNIT = 2.0**-53
@@ -78,11 +75,10 @@ Enclosures = Callable[[int, list[int]], list[arb]]
 class BallRows:
     """Rows and columns from enclosures at any precision."""
 
-    relative_error = 2.0 * UNIT
     degrees_alone = True
 
     def __init__(self, source: ZonalKernel, enclosures: Enclosures, walks: bool = True) -> None:
-        self.walks = walks
+        self.walks, self.relative_error = walks, 2.0 * UNIT
         self._source, self._enclosures = source, enclosures
         self._parity: Parity = parity(source, "ntk")
 
@@ -106,7 +102,8 @@ class BallRows:
     def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of one degree in increasing dimensions of one parity."""
         rows = [self.row(int(dim), np.array([degree])) for dim in dims]
-        return np.array([m[0] for m, _ in rows]), np.array([e[0] for _, e in rows])
+        mantissa, exponent = (np.array([one[i][0] for one in rows]) for i in (0, 1))
+        return mantissa, exponent.astype(np.int64)
 
     @exclusive()
     def _settled(self, dim: int, degrees: list[int]) -> list[tuple[float, int]]:
@@ -267,11 +264,7 @@ class ZonalTaylor(TaylorRows):
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Find the coefficients that the lowest dimension and the last degree need."""
-        end, formula = self.parity.last, self.source.formula
-        if formula and formula.has_powers:
-            count = self.series.predicted(low, last)
-            if count > FEW + 2 * last:
-                raise Passed(f"needs {count} Taylor coefficients, more than powers of 1 - t cost")
+        end = self.parity.last
         super().prepare(low, high, last if end is None else min(last, end), wanted)
 
     def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
@@ -299,7 +292,9 @@ class ZonalTaylor(TaylorRows):
 
 
 def _takes_series(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    return "Taylor coefficients at t = 0, all positive" if has_series(source) else None
+    if _takes_powers(source, domain, kernel) is not None or not has_series(source):
+        return None
+    return "Taylor coefficients at t = 0, all positive"
 
 
 def has_series(source: Source) -> bool:
@@ -417,7 +412,7 @@ def by_ellipse(source: ZonalKernel, dim: int, degrees: list[int]) -> list[arb]:
 
 ANALYTIC = row_route(
     "trapezoid rule in balls", _takes_analytic,
-    lambda source, kernel: BallRows(source, partial(by_ellipse, source)),
+    lambda source, kernel: BallRows(source, partial(by_ellipse, source), source.positive),
     "zonal kernels of balls with a declared radius",
 )  # fmt: skip
 
@@ -537,8 +532,55 @@ def _slope(s: fmpq, value: arb, common: arb, dim: int, k: int) -> arb:
     return size
 
 
+class PowerRows(BallRows):
+    """Rows and columns by powers of 1 - t, and by Taylor series from a dimension on."""
+
+    def __init__(self, source: ZonalKernel, kernel: Kernel) -> None:
+        super().__init__(source, partial(by_powers, source))
+        self._taylor = ZonalTaylor(source, kernel)
+        self._from = MAX_DIM + 1
+
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
+        """Find the dimension from which few Taylor coefficients count."""
+        dim = low
+        while dim <= high and self._taylor.series.predicted(dim, last) > FEW + 2 * last:
+            dim *= 2
+        if dim <= high:
+            self._taylor.prepare(dim, high, last, wanted)
+            self._from, self.relative_error = dim, self._taylor.relative_error
+
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
+        """Scaled eigenvalues of increasing degrees of one parity."""
+        if dim >= self._from:
+            return self._taylor.row(dim, degrees)
+        return super().row(dim, degrees)
+
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
+        """Scaled eigenvalues of one degree in increasing dimensions of one parity."""
+        apart = int(np.searchsorted(dims, self._from))
+        below = super().column(degree, dims[:apart])
+        if apart == dims.size:
+            return below
+        above = self._taylor.column(degree, dims[apart:])
+        return np.append(below[0], above[0]), np.append(below[1], above[1])
+
+
 POWERS = row_route(
-    "powers of 1 - t", _takes_powers,
-    lambda source, kernel: BallRows(source, partial(by_powers, source)),
+    "powers of 1 - t and Taylor series", _takes_powers, PowerRows,
     "Laplace, Matern and gamma-exponential kernels",
 )  # fmt: skip
+
+
+def proofs(source: ZonalKernel) -> list[tuple[str, Enclosures]]:
+    """What encloses the eigenvalues of a kernel on spheres, with a description."""
+    formula = source.formula
+    found: list[tuple[str, Enclosures]] = []
+    if formula and formula.has_eigenvalues:
+        found.append(("closed form", formula.eigenvalues))
+    if formula and formula.has_powers:
+        found.append(("powers of 1 - t", partial(by_powers, source)))
+    if has_series(source):
+        found.append(("Taylor coefficients", partial(by_series, source)))
+    if has_ellipse(source):
+        found.append(("trapezoid rule, aliasing by |K| on an ellipse", partial(by_ellipse, source)))
+    return found

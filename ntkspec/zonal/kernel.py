@@ -238,6 +238,16 @@ is 0.150506 and -0.149494
             values = [*given[:count], *[0] * (count - len(given))]
         return [_ball(value, n) for n, value in enumerate(values)]
 
+    @property
+    def fixed(self) -> bool:
+        """Whether K is the same function of t in all dimensions."""
+        return self.formula is None or self.formula.fixed
+
+    @property
+    def positive(self) -> bool:
+        """Whether all Taylor coefficients at t = 0 are known to be >= 0, in all dimensions."""
+        return self.fixed and (self.formula is not None or self.coefficients is not None)
+
     def ends(self) -> dict[int, tuple[float, float]]:
         """Exponent and amplitude of the singularities at t = 1 and -1, as far as they are known."""
         if self.formula is not None:

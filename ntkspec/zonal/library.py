@@ -48,7 +48,7 @@ def gaussian(length: float = 1.0) -> ZonalKernel:
     --------
     >>> import ntkspec
     >>> ntkspec.eigenvalues(gaussian(0.5), dim=3, degrees=[0, 10])
-    array([1.24958067e-01, 1.96863413e-06])
+    array([1.24958067e-01, 1.96864491e-06])
     """
     return _kernel(formulas.Gaussian(number(length, "length", LEAST_LENGTH, MOST_LENGTH)))
 

@@ -16,12 +16,12 @@ from ntkspec.zonal.library import BUILT_IN
 __all__ = ["stored_kernel", "zonal_kernel"]
 
 
-def zonal_kernel(name: str | ZonalKernel) -> ZonalKernel:
+def zonal_kernel(zonal: str | ZonalKernel) -> ZonalKernel:
     """Return the kernel of a name.
 
     Parameters
     ----------
-    name : str or ZonalKernel
+    zonal : str or ZonalKernel
         The call of a built-in kernel, ``"laplace(2)"`` or ``"matern(nu=1.5, length=0.3)"``, or
         ``"package.module:kernel"`` for a `ZonalKernel` that a module has under this name; the
         module is imported, and the kernel bears this name.
@@ -40,24 +40,24 @@ def zonal_kernel(name: str | ZonalKernel) -> ZonalKernel:
     >>> zonal_kernel("matern(1.5, length=0.3)")
     matern(1.5, 0.3)
     """
-    if isinstance(name, ZonalKernel):
-        return name
-    if not isinstance(name, str):
-        raise NtkspecError(f"zonal = {shown(name)} is not allowed; {_WAYS}")
-    return _imported(name) if ":" in name else _built_in(name)
+    if isinstance(zonal, ZonalKernel):
+        return zonal
+    if not isinstance(zonal, str):
+        raise NtkspecError(f"zonal = {shown(zonal)} is not allowed; {_WAYS}")
+    return _imported(zonal) if ":" in zonal else _built_in(zonal)
 
 
-def stored_kernel(name: str) -> ZonalKernel:
+def stored_kernel(zonal: str) -> ZonalKernel:
     """Return the kernel of a name that a table has; a module is not imported before it is used.
 
     Reading a table never imports a module: its kernel can be compared and named, and is computed
     only after the user has imported that module.
     """
-    if isinstance(name, str) and ":" in name:
-        if name.partition(":")[0] in sys.modules:
-            return _imported(name)
-        return ZonalKernel(NotImported(name), arithmetic="flint", name=name)
-    return zonal_kernel(name)
+    if isinstance(zonal, str) and ":" in zonal:
+        if zonal.partition(":")[0] in sys.modules:
+            return _imported(zonal)
+        return ZonalKernel(NotImported(zonal), arithmetic="flint", name=zonal)
+    return zonal_kernel(zonal)
 
 
 @dataclass(frozen=True)
