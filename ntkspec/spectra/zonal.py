@@ -65,6 +65,8 @@ MOST_FALL = 16_000
 GAP = 64
 #: Arcs of an ellipse on which a kernel is bounded.
 ARCS = 128
+#: Intervals of a rule whose cosine coefficients are compared with a declared radius.
+TRIED = 96
 LN2 = math.log(2.0)
 
 Array = NDArray[np.float64]
@@ -376,6 +378,14 @@ def _largest(source: ZonalKernel) -> tuple[tuple[float, arb], ...]:
                 worst = worst.max(arb(abs(acb(source.function(angle.cos()))).upper()))
             if worst.is_finite():
                 found.append((part * top, worst))
+        rule = CosineMoments(lambda x: source.in_balls(2)(x.cos()), TRIED, None)
+        for eta, most in found:
+            for j, c in enumerate(rule.coefficients[: TRIED // 2]):
+                if abs(c) > 4 * most * arb(-j * eta).exp() + rule.coefficients[0].rad() * TRIED:
+                    raise NtkspecError(
+                        f"radius = {source.radius:g} is not that of {source.name}: its series in "
+                        "cos(k theta) falls more slowly; declare a smaller radius"
+                    )
     if not found:
         raise NtkspecError(
             f"radius = {source.radius:g}: {source.name} is not bounded on any ellipse inside; "

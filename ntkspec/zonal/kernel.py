@@ -14,6 +14,7 @@ from scipy.special import rgamma
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, number, one_of, shown
+from ntkspec.precision import working_precision
 from ntkspec.zonal.formulas import Formula
 
 __all__ = ["Singularity", "ZonalKernel"]
@@ -25,6 +26,8 @@ POINTS = np.array([0.0, 0.15, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0])
 CLOSE = 1e-9
 #: Coefficients that are compared with the function at |t| <= 1/2.
 COMPARED = 64
+#: Bits of functions in high precision that are rounded to doubles.
+POINTWISE_BITS = 128
 #: Distance from the end at which a singularity is compared, and the accuracy asked of it.
 NEAR, ROUGH = 1e-9, 0.05
 
@@ -203,7 +206,11 @@ is 0.150506 and -0.149494
         >>> ZonalKernel(lambda t: t * t, arithmetic="flint").in_doubles(np.array([0.5, -1.0]))
         array([0.25, 1.  ])
         """
-        return InDoubles(self.function, self.arithmetic, self.name)(t)
+        values = InDoubles(self.function, self.arithmetic, self.name)
+        if self.arithmetic == "double":
+            return values(t)
+        with working_precision(POINTWISE_BITS):
+            return values(t)
 
     def in_balls(self, dim: int) -> Callable[[Any], Any]:
         """K of a `flint.arb` in a dimension, for functions in high precision."""

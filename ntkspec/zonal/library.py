@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, whole_number
 from ntkspec.zonal import formulas
 from ntkspec.zonal.kernel import ZonalKernel
@@ -24,6 +26,18 @@ __all__ = [
 #: Lengths: of kernels that are analytic, and of those with a kink at t = 1.
 LEAST_LENGTH, LEAST_KINKED, MOST_LENGTH = 0.005, 0.01, 1e6
 MOST_DEGREE, MOST_ORDER, MOST_NU = 4096, 64, 100.0
+
+
+#: Largest logarithm of the terms of a series of powers of 1 - t, which cancel.
+MOST_CANCELLED = 600.0
+
+
+def _check_size(size: float, length: float, exact: str) -> None:
+    if size > MOST_CANCELLED:
+        raise NtkspecError(
+            f"length = {length:g} is not allowed here: {exact} = {size:.4g} must be at most "
+            f"{MOST_CANCELLED:g}; give a greater length"
+        )
 
 
 def _kernel(formula: formulas.Formula) -> ZonalKernel:
@@ -84,7 +98,8 @@ def matern(nu: float, length: float = 1.0) -> ZonalKernel:
         0.01 to 100, not only half of a whole number; 0.5 is `laplace`, and nu to infinity
         `gaussian`.
     length : float
-        0.01 to 1e6.  scikit-learn's ``Matern(length_scale=length, nu=nu)``.
+        0.01 to 1e6, and 2 sqrt(2 nu) / length at most 600.  scikit-learn's
+        ``Matern(length_scale=length, nu=nu)``.
 
     Returns
     -------
@@ -97,7 +112,9 @@ def matern(nu: float, length: float = 1.0) -> ZonalKernel:
     -5.0
     """
     nu = number(nu, "nu", 0.01, MOST_NU)
-    return _kernel(formulas.Matern(nu, number(length, "length", LEAST_KINKED, MOST_LENGTH)))
+    length = number(length, "length", LEAST_KINKED, MOST_LENGTH)
+    _check_size(2.0 * math.sqrt(2.0 * nu) / length, length, "2 sqrt(2 nu) / length")
+    return _kernel(formulas.Matern(nu, length))
 
 
 def gamma_exponential(gamma: float, length: float = 1.0) -> ZonalKernel:
@@ -108,7 +125,8 @@ def gamma_exponential(gamma: float, length: float = 1.0) -> ZonalKernel:
     gamma : float
         0.05 to 2; 1 is `laplace`, and 2 is ``gaussian(length / sqrt(2))``.
     length : float
-        0.01 to 1e6.  The convention of Rasmussen and Williams (2006), equation 4.18.
+        0.01 to 1e6, and (2 / length)^gamma at most 600 for gamma < 2.  The convention of
+        Rasmussen and Williams (2006), equation 4.18.
 
     Returns
     -------
@@ -122,6 +140,8 @@ def gamma_exponential(gamma: float, length: float = 1.0) -> ZonalKernel:
     """
     gamma = number(gamma, "gamma", 0.05, 2.0)
     length = number(length, "length", LEAST_KINKED, MOST_LENGTH)
+    if gamma < 2.0:
+        _check_size((2.0 / length) ** gamma, length, "(2 / length)^gamma")
     return _kernel(formulas.GammaExponential(gamma, length))
 
 
