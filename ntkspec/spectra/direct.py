@@ -211,7 +211,9 @@ ROUTE = Route(
 
 
 def _takes_zonal(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    return "a user's kernel in high precision" if isinstance(source, ZonalKernel) else None
+    if isinstance(source, ZonalKernel) and source.formula is None:
+        return "a user's kernel in high precision"
+    return None
 
 
 def _zonal_eigenvalues(

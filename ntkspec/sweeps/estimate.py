@@ -109,10 +109,10 @@ def _zonal_block(kernel: ZonalKernel, dims: Integers, degrees: Integers, domain:
     last = int(degrees[-1])
     if domain in APART:
         return BLOCK + 3e-7 * float(np.sum(dims.astype(np.float64) ** 2)) + 1e-3 * dims.size
-    row, column = 0.01 + 4e-5 * last, 0.005
+    row, column = 0.01 + 4e-5 * last, 4e-4
     if kernel.positive and is_walked(row_provider(kernel, "ntk"), dims, degrees):
         return BLOCK + 4 * row + 2 * column * dims.size + WALKED * _span(dims) * _span(degrees)
-    return BLOCK + dims.size * row * (1.0 if kernel.positive else 20.0)
+    return BLOCK + dims.size * row * (1.0 if kernel.positive or kernel.formula else 20.0)
 
 
 def _other_block(

@@ -26,6 +26,7 @@ from ntkspec.zonal import (
     matern,
     poisson,
     polynomial,
+    rational_quadratic,
     zonal_kernel,
 )
 
@@ -172,6 +173,18 @@ SENTENCES = [
     (
         lambda: spectrum(ZonalKernel(lambda t: 1 / (arb(6) / 5 - t), arithmetic="flint", radius=5)),
         "radius = 5 is not that of kernel: its series",
+    ),
+    (
+        lambda: spectrum(laplace(), 9000, [20000]),
+        r"no route .* \(degree = 20000 needs powers .*\); lower the degrees",
+    ),
+    (
+        lambda: ntkspec.spectra.table_block(laplace(), [9000], [20000]),
+        "laplace.* to degree 20000 in dimensions 9000 to 9000: degree = 20000 needs",
+    ),
+    (
+        lambda: spectrum(rational_quadratic(0.01, 0.005), 3),
+        "needs .* Taylor coefficients, and at most 200000 are computed",
     ),
     (lambda: certify(plain, 3), "nothing is declared that proves it"),
     (lambda: certify(laplace(), ntkspec.Cube(3), [1]), "no proof is known there"),
