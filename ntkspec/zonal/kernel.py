@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from flint import arb, fmpq
 from numpy.typing import NDArray
-from scipy.special import rgamma
 
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
@@ -80,7 +80,7 @@ class Singularity:
         """The factor c / Gamma(-exponent) of a law; NaN if c is not known."""
         if self.coefficient is None:
             return math.nan
-        return self.coefficient * float(rgamma(-self.exponent))
+        return self.coefficient * float(arb(-self.exponent).rgamma())
 
 
 @dataclass(frozen=True, repr=False)
@@ -389,8 +389,6 @@ def _all_coefficients(given: Any) -> tuple[Any, ...]:
 
 def _ball(value: Any, n: int) -> Any:
     """A coefficient as a ball that is not negative."""
-    from flint import arb, fmpq
-
     try:
         if hasattr(value, "numerator") and not isinstance(value, (float, arb)):
             ball = arb(fmpq(int(value.numerator), int(value.denominator)))
