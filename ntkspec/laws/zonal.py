@@ -9,6 +9,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, branch_point, by_parity
 from ntkspec.precision import working_precision
 from ntkspec.zonal import ZonalKernel, formulas
+from ntkspec.zonal.formula import Formula
 
 __all__ = ["zonal_law"]
 
@@ -44,7 +45,7 @@ def zonal_law(kernel: ZonalKernel, dim: int) -> Law:
     )
 
 
-def _of_formula(formula: formulas.Formula | None, dim: int) -> Law | None:
+def _of_formula(formula: Formula | None, dim: int) -> Law | None:
     """Closed forms, and those of branch points off [-1, 1]."""
     match formula:
         case formulas.Poisson(r=r):

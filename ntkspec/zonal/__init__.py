@@ -1,7 +1,8 @@
 """Zonal kernels K(t), t = <x, x'>: your own, and those of the literature.
 
 `kernel` has the class, `library` the built-in kernels, `formulas` what is known of each in closed
-form, `naming` kernels by their names in recipes, tables and on the command line.
+form (`formula` is their base), `naming` kernels by their names in recipes, tables and on the
+command line.
 """
 
 from ntkspec.zonal.kernel import Singularity, ZonalKernel

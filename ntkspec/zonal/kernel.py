@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from flint import arb, fmpq
 from numpy.typing import NDArray
 
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, number, one_of, shown
-from ntkspec.precision import working_precision
-from ntkspec.zonal.formulas import Formula
+from ntkspec.zonal.formula import Formula
 
 __all__ = ["Singularity", "ZonalKernel"]
 
@@ -80,6 +78,8 @@ class Singularity:
         """The factor c / Gamma(-exponent) of a law; NaN if c is not known."""
         if self.coefficient is None:
             return math.nan
+        from flint import arb
+
         return self.coefficient * float(arb(-self.exponent).rgamma())
 
 
@@ -209,6 +209,8 @@ is 0.150506 and -0.149494
         values = InDoubles(self.function, self.arithmetic, self.name)
         if self.arithmetic == "double":
             return values(t)
+        from ntkspec.precision import working_precision
+
         with working_precision(POINTWISE_BITS):
             return values(t)
 
@@ -389,6 +391,8 @@ def _all_coefficients(given: Any) -> tuple[Any, ...]:
 
 def _ball(value: Any, n: int) -> Any:
     """A coefficient as a ball that is not negative."""
+    from flint import arb, fmpq
+
     try:
         if hasattr(value, "numerator") and not isinstance(value, (float, arb)):
             ball = arb(fmpq(int(value.numerator), int(value.denominator)))

@@ -8,7 +8,6 @@ from typing import Any
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, whole_number
-from ntkspec.zonal import formulas
 from ntkspec.zonal.kernel import ZonalKernel
 
 __all__ = [
@@ -40,7 +39,10 @@ def _check_size(size: float, length: float, exact: str) -> None:
         )
 
 
-def _kernel(formula: formulas.Formula) -> ZonalKernel:
+def _kernel(name: str, *parameters: float) -> ZonalKernel:
+    from ntkspec.zonal import formulas
+
+    formula = getattr(formulas, name)(*parameters)
     return ZonalKernel(formula, arithmetic="flint", name=formula.name)
 
 
@@ -64,7 +66,7 @@ def gaussian(length: float = 1.0) -> ZonalKernel:
     >>> ntkspec.eigenvalues(gaussian(0.5), dim=3, degrees=[0, 10])
     array([1.24958067e-01, 1.96864491e-06])
     """
-    return _kernel(formulas.Gaussian(number(length, "length", LEAST_LENGTH, MOST_LENGTH)))
+    return _kernel("Gaussian", number(length, "length", LEAST_LENGTH, MOST_LENGTH))
 
 
 def laplace(length: float = 1.0) -> ZonalKernel:
@@ -86,7 +88,7 @@ def laplace(length: float = 1.0) -> ZonalKernel:
     >>> ntkspec.eigenvalues(laplace(), dim=3, degrees=[0, 1, 50])
     array([2.96997075e-01, 8.26822659e-02, 3.88159666e-06])
     """
-    return _kernel(formulas.Laplace(number(length, "length", LEAST_KINKED, MOST_LENGTH)))
+    return _kernel("Laplace", number(length, "length", LEAST_KINKED, MOST_LENGTH))
 
 
 def matern(nu: float, length: float = 1.0) -> ZonalKernel:
@@ -114,7 +116,7 @@ def matern(nu: float, length: float = 1.0) -> ZonalKernel:
     nu = number(nu, "nu", 0.01, MOST_NU)
     length = number(length, "length", LEAST_KINKED, MOST_LENGTH)
     _check_size(2.0 * math.sqrt(2.0 * nu) / length, length, "2 sqrt(2 nu) / length")
-    return _kernel(formulas.Matern(nu, length))
+    return _kernel("Matern", nu, length)
 
 
 def gamma_exponential(gamma: float, length: float = 1.0) -> ZonalKernel:
@@ -142,7 +144,7 @@ def gamma_exponential(gamma: float, length: float = 1.0) -> ZonalKernel:
     length = number(length, "length", LEAST_KINKED, MOST_LENGTH)
     if gamma < 2.0:
         _check_size((2.0 / length) ** gamma, length, "(2 / length)^gamma")
-    return _kernel(formulas.GammaExponential(gamma, length))
+    return _kernel("GammaExponential", gamma, length)
 
 
 def rational_quadratic(alpha: float = 1.0, length: float = 1.0) -> ZonalKernel:
@@ -167,7 +169,7 @@ def rational_quadratic(alpha: float = 1.0, length: float = 1.0) -> ZonalKernel:
     """
     alpha = number(alpha, "alpha", 0.01, 1000.0)
     length = number(length, "length", LEAST_LENGTH, MOST_LENGTH)
-    return _kernel(formulas.RationalQuadratic(alpha, length))
+    return _kernel("RationalQuadratic", alpha, length)
 
 
 def polynomial(degree: int, offset: float = 1.0) -> ZonalKernel:
@@ -192,7 +194,7 @@ def polynomial(degree: int, offset: float = 1.0) -> ZonalKernel:
     array([1.33333333, 0.66666667, 0.13333333, 0.        ])
     """
     degree = whole_number(degree, "degree", 1, MOST_DEGREE)
-    return _kernel(formulas.Polynomial(degree, number(offset, "offset", 0.0, 1e6)))
+    return _kernel("Polynomial", degree, number(offset, "offset", 0.0, 1e6))
 
 
 def arc_cosine(order: int = 1) -> ZonalKernel:
@@ -214,7 +216,7 @@ def arc_cosine(order: int = 1) -> ZonalKernel:
     >>> ntkspec.eigenvalues(arc_cosine(1), dim=3, degrees=[0, 1, 2, 3])
     array([0.375     , 0.16666667, 0.0234375 , 0.        ])
     """
-    return _kernel(formulas.ArcCosine(whole_number(order, "order", 0, MOST_ORDER)))
+    return _kernel("ArcCosine", whole_number(order, "order", 0, MOST_ORDER))
 
 
 def poisson(r: float) -> ZonalKernel:
@@ -236,7 +238,7 @@ def poisson(r: float) -> ZonalKernel:
     >>> ntkspec.eigenvalues(poisson(0.5), dim=7, degrees=[0, 1, 2])
     array([1.  , 0.5 , 0.25])
     """
-    return _kernel(formulas.Poisson(number(r, "r", 0.001, 0.999)))
+    return _kernel("Poisson", number(r, "r", 0.001, 0.999))
 
 
 #: The built-in kernels by their names.
