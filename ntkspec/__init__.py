@@ -20,7 +20,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ntkspec import domains, predict
+    from ntkspec import domains, predict, zonal
     from ntkspec.activations import Activation, user_activation
     from ntkspec.domains import Cube, Gaussian, Sphere
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
@@ -62,6 +62,7 @@ __all__ = [
     "predict",
     "spectrum",
     "user_activation",
+    "zonal",
 ]
 
 _HOMES = {
@@ -90,7 +91,7 @@ _HOMES = {
     "user_activation": "ntkspec.activations",
 }
 #: Modules that are reached as attributes.
-_MODULES = ("domains", "predict")
+_MODULES = ("domains", "predict", "zonal")
 
 
 def __getattr__(name: str) -> Any:

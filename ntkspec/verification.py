@@ -24,18 +24,21 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Gaussian, Sphere, existing_degrees, named_domain
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
-from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import whole_number
 from ntkspec.reference.balls import Reference
 from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import has_samples, reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
 from ntkspec.reference.balls.layered import reference_effort
+from ntkspec.reference.balls.zonal import zonal_references
 from ntkspec.reference.description import BALLS_ONLY, checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
+from ntkspec.spectra.route import Source, as_source
 from ntkspec.tables import Table, TableSlice, open_stored
+from ntkspec.zonal import ZonalKernel
 
 __all__ = [
     "DIGITS",
@@ -161,7 +164,7 @@ REFERENCES: dict[tuple[Method, str], Callable[..., dict[tuple[int, int], Any]]] 
 }
 
 
-def has_reference(network: Network, domain: str, method: Method) -> bool:
+def has_reference(network: Source, domain: str, method: Method) -> bool:
     """Whether a method recomputes eigenvalues of a network on a domain.
 
     Examples
@@ -169,6 +172,8 @@ def has_reference(network: Network, domain: str, method: Method) -> bool:
     >>> has_reference(Network("tanh"), "gaussian", "mpmath")
     False
     """
+    if isinstance(network, ZonalKernel):
+        return method == "balls"
     if method != "mpmath":
         return True
     known = describe(network)
@@ -205,7 +210,7 @@ def method_name(text: str) -> Method:
 
 
 def check_entry(
-    network: Network | str,
+    network: Source | str,
     dim: int,
     degree: int,
     eigenvalue: float,
@@ -226,7 +231,7 @@ def check_entry(
 
     Parameters
     ----------
-    network : Network or str
+    network : Network, ZonalKernel or str
     dim, degree : int
     eigenvalue, log_eigenvalue, promised : float
         As stored, in the probability normalization.
@@ -258,9 +263,16 @@ def check_entry(
     """
     (degree,) = named_domain(domain, dim).check_degrees([degree]).tolist()
     stored = float(eigenvalue), float(log_eigenvalue), float(promised)
-    entry = _Entry("", as_network(network), dim, degree, *stored, kernel, domain)
+    entry = _Entry("", as_source(network), dim, degree, *stored, kernel, domain)
     digits = DIGITS[check_method(method)] if digits is None else digits
+    _refuse_method(entry.network, method)
     return _Batch((entry,), digits, method).check()[0]
+
+
+def _refuse_method(network: Source, method: str) -> None:
+    """Zonal kernels have one reference."""
+    if isinstance(network, ZonalKernel) and method != "balls":
+        raise NtkspecError(f"method = {method!r} is not allowed for {network.name}; use 'balls'")
 
 
 @dataclass(frozen=True)
@@ -268,7 +280,7 @@ class _Entry:
     """An entry of a table; `name` is the network's there."""
 
     name: str
-    network: Network
+    network: Source
     dim: int
     degree: int
     eigenvalue: float
@@ -294,9 +306,10 @@ class _Batch:
         degrees: dict[int, list[int]] = {}
         for entry in self.entries:
             degrees.setdefault(entry.dim, []).append(entry.degree)
-        found = REFERENCES[self.method, first.domain](
-            first.network, degrees, kernel=first.kernel, digits=self.digits
-        )
+        by = REFERENCES[self.method, first.domain]
+        if isinstance(first.network, ZonalKernel):
+            by = zonal_references[first.domain]
+        found = by(first.network, degrees, kernel=first.kernel, digits=self.digits)
         checks = []
         for entry in self.entries:
             reference = found[entry.dim, entry.degree]
@@ -441,7 +454,7 @@ def verify_table(
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    network: Network | str | None = None,
+    network: Source | str | None = None,
     kernel: Kernel | None = None,
     domain: str | None = None,
     max_dim: int | None = None,
@@ -507,6 +520,8 @@ def verify_table(
     ]
     if not entries:
         raise TableError(f"{path}: the table has no entries to verify")
+    for entry in entries:
+        _refuse_method(entry.network, method)
     batches = [_Batch(share, digits, method) for share in _batches(entries, method)]
     checks = _check_all(batches, workers or os.cpu_count() or 1, progress or (lambda *_: None))
     rows = tuple((entry.name, check) for entry, check in zip(entries, checks, strict=True))
@@ -522,7 +537,8 @@ def _batches(entries: Sequence[_Entry], method: Method) -> Iterator[tuple[_Entry
     for _, some in groupby(entries, lambda entry: entry.name):
         group = tuple(some)
         first = group[0]
-        if method == "mpmath" or (first.domain == Sphere.name and has_samples(first.network)):
+        shares = isinstance(first.network, Network) and has_samples(first.network)
+        if method == "mpmath" or (first.domain == Sphere.name and shares):
             yield group
         else:
             yield from ((entry,) for entry in group)
@@ -532,7 +548,7 @@ def _shares(
     path: str | os.PathLike[str] | Table,
     samples: int,
     seed: int,
-    which: tuple[Network | str | None, Kernel | None, str | None],
+    which: tuple[Source | str | None, Kernel | None, str | None],
     most: tuple[int | None, int | None],
 ) -> Iterator[tuple[TableSlice, int]]:
     """Part of each network of the table with its number of samples, one in memory at a time."""

@@ -76,7 +76,11 @@ DEGREES = click.option(
 )
 
 OPTIONS = (
-    click.argument("activation"),
+    click.argument("activation", required=False),
+    click.option(
+        "--zonal", metavar="KERNEL",
+        help="Instead of a network: 'laplace(2)', another of ntkspec.zonal, or module:kernel.",
+    ),
     click.option("--slope", type=float, help="Slope of leaky_relu below 0.  [default: 0.1]"),
     click.option("--power", type=int, help="Power of relu_power.  [default: 2]"),
     click.option("--depth", type=int, default=1, show_default=True, help="Hidden layers."),
@@ -152,12 +156,6 @@ def _network(activation: str, given: dict[str, Any]) -> Any:
     """A network from a TOML file, from its parts as text, or from its parameters."""
     from ntkspec.networks import Network
 
-    context = click.get_current_context()
-    used = [
-        name
-        for name in given
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
     if not activation.endswith(".toml") and "(" in activation and "Linear" in activation:
         values: dict[str, Any] = {"layers": activation}
     elif activation.endswith(".toml"):
@@ -166,20 +164,38 @@ def _network(activation: str, given: dict[str, Any]) -> Any:
         values = read_network(activation)
     else:
         return Network(activation, **given)
-    if used:
+    if changed := [name for name in NAMES if not _is_default(name)]:
         raise click.UsageError(
-            f"--{used[0].replace('_', '-')} is given with {activation}, which describes the whole "
-            "network; leave one of them out"
+            f"--{changed[0].replace('_', '-')} is given with {activation}, which describes the "
+            "whole network; leave one of them out"
         )
     return Network(**values)
 
 
+def _is_default(name: str) -> bool:
+    """Whether an option was not given."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
+
+
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that describe a network; the command gets it as `network`."""
+    """Add the options that describe a kernel; the command gets it as `network`."""
 
     @wraps(command)
-    def with_network(*, activation: str, **parameters: Any) -> Any:
+    def with_network(*, activation: str | None, zonal: str | None, **parameters: Any) -> Any:
         given = {name: parameters.pop(name) for name in NAMES}
+        if activation is None and zonal is None:
+            raise click.UsageError("missing argument 'ACTIVATION', or --zonal KERNEL")
+        if activation is not None and zonal is not None:
+            raise click.UsageError("--zonal is instead of ACTIVATION; leave one of them out")
+        if activation is None:
+            if changed := [name for name in NAMES if not _is_default(name)]:
+                raise click.UsageError(
+                    f"--{changed[0].replace('_', '-')} is for networks; leave it out with --zonal"
+                )
+            from ntkspec.zonal import zonal_kernel
+
+            return command(network=zonal_kernel(zonal or ""), **parameters)
         return command(network=_network(activation, given), **parameters)
 
     return added(OPTIONS, with_network)

@@ -89,12 +89,12 @@ class Cube(Domain):
         return np.array(rows).reshape(len(rows), wanted.size).T
 
     def falls(self, source: Network | ZonalKernel) -> bool:
-        """True for networks, whose kernels have power series with terms >= 0.
+        """True for kernels whose power series have terms >= 0, such as those of networks.
 
         The walk of Ehrenfest gives each power of t eigenvalues that fall by twos (Yang and Salman
         2019, theorem 4.1): docs/domains.rst.
         """
-        return isinstance(source, Network)
+        return isinstance(source, Network) or source.positive
 
     def log_count_beyond(self, degrees: Degrees) -> float:
         """Logarithm of the number of parities of the omitted degrees, of 2^d in all."""

@@ -67,7 +67,9 @@ class Sphere(Harmonics):
 
         lambda_k = lambda_(k+2) + (1 + 2k/d) lambda_k^(d+2): docs/mathematics.rst.
         """
-        return isinstance(source, Network) and source.weights == "gaussian"
+        if isinstance(source, Network):
+            return source.weights == "gaussian"
+        return source.positive
 
     def laplacian(self, degrees: Degrees) -> Array:
         """(K,) k (k + d - 2)."""

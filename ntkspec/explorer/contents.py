@@ -18,6 +18,7 @@ from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.trace import trace
 from ntkspec.tables import Table, TableSlice
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["MOST_ENTRIES", "Contents", "encoded", "read_contents"]
 
@@ -180,7 +181,7 @@ def _numbers(part: TableSlice) -> NDArray[np.float64]:
 def _described(part: TableSlice) -> dict[str, Any]:
     """A network and its kernel as the page's header describes them."""
     network = part.network
-    parameters = {name: getattr(network, name) for name in PARAMETERS}
+    parameters = {name: getattr(network, name, None) for name in PARAMETERS}
     parameters |= {"kernel": part.kernel, "domain": part.domain}
     domains = [named_domain(part.domain, dim) for dim in part.dims.tolist()]
     return {
@@ -198,10 +199,10 @@ def _described(part: TableSlice) -> dict[str, Any]:
     }
 
 
-def _trace(network: Network, domain: Domain, kernel: Kernel) -> dict[str, Any]:
+def _trace(network: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> dict[str, Any]:
     """E K(x, x), or why it is unknown."""
     try:
-        if domain.unit:
+        if domain.unit and isinstance(network, Network):
             value = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
         else:
             value = trace(network, domain, kernel)[0]
@@ -211,7 +212,7 @@ def _trace(network: Network, domain: Domain, kernel: Kernel) -> dict[str, Any]:
 
 
 def _law(
-    network: Network,
+    network: Network | ZonalKernel,
     domain: Domain,
     kernel: Kernel,
     degrees: NDArray[np.int64],

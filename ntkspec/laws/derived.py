@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 from ntkspec.domains import Domain, Gaussian, Sphere, as_domain
 from ntkspec.errors import NtkspecError
@@ -11,10 +12,12 @@ from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
 from ntkspec.laws.kinks import general_kink_law, kink_law
 from ntkspec.laws.poles import pole_law
-from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import shown
+from ntkspec.laws.zonal import zonal_law
+from ntkspec.networks import Kernel, Network
+from ntkspec.parameters import one_of, shown
 from ntkspec.precision import exclusive
 from ntkspec.spectra.gaussian import homogeneous
+from ntkspec.spectra.route import Source, as_source
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.zonal import ZonalKernel
 
@@ -25,17 +28,17 @@ _DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
 
 @exclusive()
 def law(
-    source: Network | Spectrum | str,
+    source: Network | ZonalKernel | Spectrum | str,
     domain: Domain | int | None = None,
     *,
     dim: int | None = None,
     kernel: Kernel = "ntk",
 ) -> Law:
-    """Asymptotic law of a network's spectrum.
+    """Asymptotic law of a kernel's spectrum.
 
     Parameters
     ----------
-    source : Network, Spectrum or str
+    source : Network, ZonalKernel, Spectrum or str
         A string is the poster's network with that activation.  A spectrum has its domain and
         kernel.
     domain : Sphere, Gaussian or int, optional
@@ -51,14 +54,15 @@ def law(
     Law
         Numbers that are not derived are NaN: the constant and the power for deep tanh, sigmoid,
         silu and softplus if two layers tie; all numbers for decay faster than geometric, except
-        for one layer of sin or cos.
+        for one layer of sin or cos.  The same of entire zonal kernels that are not built in, and
+        the constant of a declared singularity without a coefficient.
 
     Raises
     ------
     NtkspecError
         For a domain without a derived law; for a linear network (slope 1), whose spectrum ends at
-        degree 1; for a user's activation, whose singularities are unknown; when variances leave
-        the range of doubles.
+        degree 1; for a user's activation or kernel whose singularities are unknown; when variances
+        leave the range of doubles.
 
     Notes
     -----
@@ -82,9 +86,16 @@ def law(
     if isinstance(source, Spectrum):
         if domain is not None or dim is not None:
             raise NtkspecError("domain and dim are those of the spectrum; leave them out")
-        network, where, kernel = _network_of(source), source.domain, source.kernel
+        known, where, kernel = source.network, source.domain, source.kernel
     else:
-        network, where = as_network(source), as_domain(domain, dim)
+        known, where = as_source(source), as_domain(domain, dim)
+    if isinstance(known, ZonalKernel):
+        _only_on_spheres(known, where)
+        one_of(kernel, "kernel", get_args(Kernel))
+        found = zonal_law(known, where.dim)
+        other = None if found.other is None else _placed(found.other, known, where, kernel, 0.0)
+        return replace(_placed(found, known, where, kernel, 0.0), other=other)
+    network = known
     dim, shift = where.dim, _log_factor(network, where, kernel)
     network.check_kernel(kernel)
     derived = _DERIVED.get(network.kind)
@@ -111,14 +122,14 @@ def law(
 
 
 def known_law(source: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> Law | None:
-    """The law of a network's spectrum, or None if none is derived."""
+    """The law of a kernel's spectrum, or None if none is derived."""
     try:
-        return None if isinstance(source, ZonalKernel) else law(source, domain, kernel=kernel)
+        return law(source, domain, kernel=kernel)
     except NtkspecError:
         return None
 
 
-def _placed(found: Law, network: Network, where: Domain, kernel: Kernel, shift: float) -> Law:
+def _placed(found: Law, network: Source, where: Domain, kernel: Kernel, shift: float) -> Law:
     constant = found.log_constant + shift
     return replace(found, log_constant=constant, spectrum=(network, where, kernel))
 
@@ -138,17 +149,18 @@ def _log_factor(network: Network, where: Domain, kernel: Kernel) -> float:
         assert network.sigma.homogeneous is not None
         power = network.sigma.homogeneous[0] ** network.depth
         return sum(math.log1p(2.0 * i / where.dim) for i in range(power))
+    raise _no_law(network, where, why)
+
+
+def _only_on_spheres(kernel: ZonalKernel, where: Domain) -> None:
+    if not isinstance(where, Sphere):
+        raise _no_law(kernel, where, "laws of zonal kernels are derived on the sphere")
+
+
+def _no_law(network: Source, where: Domain, why: str) -> NtkspecError:
     if where.last_degree is not None:
         why = f"its degrees end at {where.last_degree}, and laws are for large degrees"
-    raise NtkspecError(
+    return NtkspecError(
         f"domain = {shown(where)} has no derived law for {network.name}: {why}; on the sphere use "
         f"ntkspec.Sphere({max(where.dim, Sphere.least_dim)})"
-    )
-
-
-def _network_of(spectrum: Spectrum) -> Network:
-    if isinstance(spectrum.network, Network):
-        return spectrum.network
-    raise NtkspecError(
-        f"the spectrum is that of {shown(spectrum.network)}; laws are derived for networks"
     )

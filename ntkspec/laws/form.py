@@ -13,6 +13,7 @@ from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.results import axes_to_draw, html_table
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Kind", "Law", "branch_point", "by_parity"]
 
@@ -38,8 +39,8 @@ class Law:
         other degrees are 0 from some degree on.
     factorial : float
         Power of 1/k!; only for superexponential.
-    spectrum : (Network, Domain, kernel) or None
-        Network, domain and kernel with this law.  Laws with equal numbers are equal.
+    spectrum : (Network or ZonalKernel, Domain, kernel) or None
+        Source, domain and kernel with this law.  Laws with equal numbers are equal.
 
     Examples
     --------
@@ -61,7 +62,7 @@ class Law:
     parity: int | None = None
     other: Law | None = None
     factorial: float = 0.0
-    spectrum: tuple[Network, Domain, Kernel] | None = None
+    spectrum: tuple[Network | ZonalKernel, Domain, Kernel] | None = None
 
     @property
     def holds_from(self) -> int | None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Kernel
+from ntkspec.spectra.route import Source
 from ntkspec.spectra.spectrum import spectrum
 from ntkspec.spectra.sphere_routes import row_provider
 
@@ -50,7 +51,7 @@ def holds_within(law: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]
 
 
 @lru_cache(maxsize=256)
-def first_degree(network: Network, domain: Domain, kernel: Kernel, law: Law) -> int | None:
+def first_degree(network: Source, domain: Domain, kernel: Kernel, law: Law) -> int | None:
     """`holds_within` for the degrees that can be computed within some seconds."""
     most = MOST if row_provider(network, kernel).degrees_alone else MOST_BY_BALLS
     most, last, before = min(most, domain.most_degree), LEAST, math.inf

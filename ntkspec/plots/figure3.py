@@ -21,6 +21,7 @@ from ntkspec.parameters import one_of
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, TableSlice
+from ntkspec.zonal import ZonalKernel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,8 +134,9 @@ def _curve(
     model = known_law(network, named_domain(part.domain, dim), part.kernel)
     label = part.name.removesuffix(f"(domain={part.domain})")
     label = NAMES.get(label, label)
-    if part.name.startswith("leaky_relu(slope=") and "," not in part.name:
-        label = f"leaky ReLU (slope {network.slope:g})"
+    slope = getattr(network, "slope", None)
+    if slope is not None and "," not in part.name:
+        label = f"leaky ReLU (slope {slope:g})"
     plain = np.full(degrees.size, np.nan)
     if part.domain == "sphere":
         few = degrees < 2 * QUADRATURE_NODES  # as many as the rule can resolve
@@ -162,10 +164,10 @@ def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _plain(
-    network: Network, dim: int, degrees: NDArray[np.int64], kernel: str
+    network: Network | ZonalKernel, dim: int, degrees: NDArray[np.int64], kernel: str
 ) -> NDArray[np.float64]:
-    """Result of quadrature of the pointwise kernel; NaN for weights on a sphere."""
-    if network.weights == "sphere":
+    """Result of quadrature of the pointwise kernel; NaN without Gaussian weights."""
+    if not isinstance(network, Network) or network.weights == "sphere":
         return np.full(degrees.size, np.nan)
     pointwise = network.ntk if kernel == "ntk" else network.nngp
     return funk_hecke(pointwise, dim, degrees, nodes=QUADRATURE_NODES).eigenvalues

@@ -19,7 +19,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_whole, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
-from ntkspec.spectra.route import as_source, double_only
+from ntkspec.spectra.route import as_source, double_only, is_user
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
@@ -398,7 +398,7 @@ def _computed(
 
 def _is_user(source: Source) -> bool:
     """Whether a spectrum would be computed from a user's function."""
-    return isinstance(source, ZonalKernel) or (isinstance(source, Network) and source.user)
+    return isinstance(source, (Network, ZonalKernel)) and is_user(source)
 
 
 def _refuse_negative(source: Spectrum) -> None:
@@ -421,7 +421,7 @@ def _refuse_unknown_signs(source: Spectrum) -> None:
 
 def _is_summed(source: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> bool:
     """Whether the eigenvalues have a closed form or a positive series."""
-    if not isinstance(source, Network) or source.user or not isinstance(domain, Sphere):
+    if is_user(source) or not isinstance(domain, Sphere):
         return False
     return row_provider(source, kernel).degrees_alone
 

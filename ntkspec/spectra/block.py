@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import DOMAINS, Sphere, existing_degrees
 from ntkspec.kernels import scaled
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Kernel
+from ntkspec.spectra.route import Source
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.walk import Numbers, Out, empty_arrays, sphere_block
 
@@ -15,7 +16,7 @@ __all__ = ["block_numbers"]
 
 
 def block_numbers(
-    network: Network,
+    network: Source,
     kernel: Kernel,
     domain: str,
     dims: NDArray[np.int64],
@@ -31,6 +32,7 @@ def block_numbers(
 
     Examples
     --------
+    >>> from ntkspec import Network
     >>> dims, degrees = np.array([2, 3]), np.arange(4)
     >>> block_numbers(Network("relu"), "ntk", "cube", dims, degrees)[0].round(6)
     array([[0.125   , 0.125   , 0.125   ,      nan],

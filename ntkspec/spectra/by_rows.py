@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
-from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.route import Eigenvalues, Route, Source
+from ntkspec.networks import Kernel
+from ntkspec.spectra.route import Eigenvalues, Route, Source, is_user
 from ntkspec.spectra.rows import Rows, both_parities
 
 __all__ = ["row_route"]
@@ -19,7 +20,7 @@ __all__ = ["row_route"]
 def row_route(
     name: str,
     takes: Callable[[Source, Domain, Kernel], str | None],
-    rows: Callable[[Network, Kernel], Rows],
+    rows: Callable[[Any, Kernel], Rows],
     serves: str = "",
 ) -> Route:
     """Make a route from a function that computes rows; parameters as for `Route`."""
@@ -27,9 +28,8 @@ def row_route(
     def eigenvalues(
         source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
     ) -> Eigenvalues:
-        assert isinstance(source, Network)
         made = rows(source, kernel)
-        if made.degrees_alone or source.user:
+        if made.degrees_alone or is_user(source):
             mantissa, exponent = both_parities(made, domain.dim, degrees)
             return mantissa, exponent, np.full(degrees.size, made.relative_error)
         return _remembered(rows, source, kernel, domain.dim, degrees.tobytes())
@@ -39,8 +39,8 @@ def row_route(
 
 @lru_cache(maxsize=64)
 def _remembered(
-    rows: Callable[[Network, Kernel], Rows],
-    source: Network,
+    rows: Callable[[Any, Kernel], Rows],
+    source: Source,
     kernel: Kernel,
     dim: int,
     degrees: bytes,

@@ -34,15 +34,19 @@ from ntkspec.duals.elu import enclosed_elu_dual
 from ntkspec.duals.growth import Growth
 from ntkspec.duals.squares import FAMILIES, times
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.rules import Program, State
+from ntkspec.spectra import zonal
 from ntkspec.spectra.cube.layers import LayerValues
 from ntkspec.spectra.cube.sums import enclosed
 from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.route import Source, as_source
+from ntkspec.spectra.rows import Passed
 from ntkspec.spectra.seeds import CosineMoments, GaussMoments, base_row
-from ntkspec.spectra.taylor import Coefficients
+from ntkspec.spectra.taylor import Coefficients, series_sum
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Certificate", "certify"]
 
@@ -84,7 +88,7 @@ class Certificate:
     [0.00027847290039062500000000 +/- 3e-31]
     """
 
-    network: Network
+    network: Source
     domain: Domain
     kernel: Kernel
     degrees: NDArray[np.int64]
@@ -101,7 +105,7 @@ class Certificate:
 
 @exclusive()
 def certify(
-    network: Network | str,
+    network: Source | str,
     domain: Domain | int | None = None,
     degrees: int | str | Iterable[int] = range(11),
     *,
@@ -109,11 +113,13 @@ def certify(
     digits: int = 20,
     kernel: Kernel = "ntk",
 ) -> Certificate:
-    """Compute proven enclosures of a network's eigenvalues.
+    """Compute proven enclosures of a kernel's eigenvalues.
 
     Parameters
     ----------
-    network : Network or str
+    network : Network, ZonalKernel or str
+        Zonal kernels of `ntkspec.zonal`, and those with declared coefficients or, for functions of
+        balls, a declared radius: the proof is right if the declarations are.
     domain : Sphere, Cube or int, optional
         A sphere of any dimension, or a cube to 2000; an integer stands for `Sphere`.  By default
         `Sphere(3)`.
@@ -142,15 +148,19 @@ def certify(
     >>> print(proof.balls[1])
     [0.00410065302610278063 +/- 1.56e-21]
     """
-    net = as_network(network)
+    net = as_source(network)
     where = as_domain(domain, dim)
     wanted = where.check_degrees(degrees)
-    net.check_kernel(kernel)
-    _refuse(net, where, kernel, int(wanted.max()), digits)
+    whole_number(digits, "digits", 1, 500)
+    if isinstance(net, Network):
+        net.check_kernel(kernel)
+        _refuse(net, where, kernel, int(wanted.max()))
     zeros = parity(net, kernel)
     nonzero = sorted({int(k) for k in wanted if not zeros.vanishes(int(k))})
     if not nonzero:
         found, method = dict[int, arb](), "zero by parity"
+    elif isinstance(net, ZonalKernel):
+        found, method = _of_zonal(net, where, nonzero, digits)
     elif isinstance(where, Cube):
         found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
     elif _has_series(net, where.dim, kernel, nonzero[-1]):
@@ -167,8 +177,33 @@ def certify(
         )  # fmt: skip
 
 
-def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int, digits: int) -> None:
-    whole_number(digits, "digits", 1, 500)
+def _of_zonal(
+    net: ZonalKernel, where: Domain, degrees: list[int], digits: int
+) -> tuple[dict[int, arb], str]:
+    """By the enclosures that the routes of zonal kernels start from."""
+    proofs = zonal.proofs(net)
+    if not isinstance(where, Sphere) or not proofs:
+        why = "no proof is known there" if proofs else "nothing is declared that proves it"
+        raise NtkspecError(
+            f"domain = {where!r} is not allowed for {net.name}: {why}; certify kernels of "
+            "ntkspec.zonal, or with declared coefficients or radius, on a Sphere"
+        )
+    wanted = int(digits / math.log10(2.0)) + 2
+    for method, enclosures in proofs:
+        bits = 96 + wanted
+        while bits <= 4 * MOST_BITS:
+            with working_precision(bits), suppress(Passed):
+                balls = enclosures(where.dim, degrees)
+                if all(ball.rel_accuracy_bits() >= wanted for ball in balls):
+                    return dict(zip(degrees, balls, strict=True)), f"{method}, {bits} bits"
+            bits *= 2
+    raise NtkspecError(
+        f"the enclosures of {net.name} need more than {4 * MOST_BITS} bits or too many terms; "
+        "lower degrees or digits"
+    )
+
+
+def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int) -> None:
     if not isinstance(domain, (Sphere, Cube)):
         raise NtkspecError(
             f"domain = {domain!r} is not allowed: no proof is known there; certify the spectrum on "
@@ -271,7 +306,7 @@ def _by_series(
                     f"the Taylor coefficients of {net.name} need too many Hermite moments; lower "
                     "bias_variance"
                 ) from None
-            sums = {k: _series_sum(a, k, dim) for k in degrees}
+            sums = {k: series_sum(a, k, dim) for k in degrees}
             found, left = {}, False
             for k, (total, weight) in sums.items():
                 log_tail = series.bounds(count).log_tail(count, k, dim)
@@ -285,21 +320,6 @@ def _by_series(
             count += count // 4
         else:
             bits += max(missing + 16, 32)
-
-
-def _series_sum(a: list[arb], degree: int, dim: int) -> tuple[arb, arb]:
-    """Sum of a_n w(k, n) over the coefficients, and the weight of the next one."""
-    weight = arb(1)
-    for j in range(degree):
-        weight = weight * (j + 1) / (2 * j + dim)
-    total = arb(0)
-    n = degree
-    while n < len(a):
-        total += a[n] * weight
-        m = (n - degree) // 2
-        weight = weight * ((n + 1) * (n + 2)) / (2 * (m + 1) * (2 * degree + 2 * m + dim))
-        n += 2
-    return total, weight
 
 
 def _enclose(

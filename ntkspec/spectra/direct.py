@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, next_fast_len
 
-from ntkspec.callables import ball_function
-from ntkspec.domains import Domain
+from ntkspec.domains import Domain, Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.parity import Parity, parity
+from ntkspec.spectra.parity import parity as parity_of
 from ntkspec.spectra.quadrature import (
     MOST_NODES,
     ROUNDING,
@@ -31,7 +30,7 @@ from ntkspec.spectra.quadrature import (
     truncation,
 )
 from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
-from ntkspec.spectra.rows import both_parities, normalized
+from ntkspec.spectra.rows import Scaled, both_parities, normalized
 from ntkspec.spectra.seeds import BallSeeds
 from ntkspec.zonal import ZonalKernel
 
@@ -194,7 +193,7 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
 def _eigenvalues(
     source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
 ) -> Eigenvalues:
-    zeros = parity(source, kernel)
+    zeros = parity_of(source, kernel)
     value, bound = direct_eigenvalues(source, domain.dim, degrees, kernel)
     exact = np.array([zeros.vanishes(int(k)) for k in degrees])
     value[exact], bound[exact] = 0.0, 0.0
@@ -212,7 +211,9 @@ ROUTE = Route(
 
 
 def _takes_zonal(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    return "a user's kernel in high precision" if isinstance(source, ZonalKernel) else None
+    if isinstance(source, ZonalKernel) and source.formula is None:
+        return "a user's kernel in high precision"
+    return None
 
 
 def _zonal_eigenvalues(
@@ -240,13 +241,43 @@ def _zonal_eigenvalues(
 
 def _seeds(source: ZonalKernel) -> BallSeeds:
     """Analytic in theta, like the kernel of an activation with a kink."""
-    function = ball_function(source.function, source.arithmetic, source.name)
-    return BallSeeds(lambda: lambda angle: function(angle.cos()), Parity(), "kink", proved=False)
+    function = source.in_balls(2)
+    return BallSeeds(
+        lambda: lambda angle: function(angle.cos()), parity_of(source, "ntk"), "kink", proved=False
+    )
+
+
+class ZonalRows:
+    """Rows and columns of a user's kernel in high precision, each computed apart."""
+
+    relative_error = BallSeeds.relative_error
+    walks = False
+    degrees_alone = False
+
+    def __init__(self, source: ZonalKernel, kernel: Kernel) -> None:
+        self._source, self._kernel = source, kernel
+
+    def isolated(self, parity: int) -> tuple[int, ...] | None:
+        """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
+        return parity_of(self._source, self._kernel).isolated(parity)
+
+    def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
+        """Do nothing: rows are computed separately."""
+
+    def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
+        """Scaled eigenvalues of increasing degrees of one parity."""
+        return _zonal_eigenvalues(self._source, Sphere(dim), degrees, self._kernel)[:2]
+
+    def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
+        """Scaled eigenvalues of one degree in increasing dimensions."""
+        found = [self.row(int(dim), np.array([degree])) for dim in dims]
+        return np.concatenate([m for m, _ in found]), np.concatenate([e for _, e in found])
 
 
 ZONAL = Route(
     "ball arithmetic",
     _takes_zonal,
     _zonal_eigenvalues,
+    ZonalRows,
     serves="kernels of a user in high precision",
 )

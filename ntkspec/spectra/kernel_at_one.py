@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from ntkspec.callables import ball_function
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.zonal import ZonalKernel
@@ -25,7 +24,7 @@ FIRST_NODES, MOST_NODES = 100, 800
 def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tuple[float, float]:
     """K(1) and a bound on its error; only weights on a sphere depend on the dimension."""
     if isinstance(source, ZonalKernel):
-        return _zonal(source)
+        return _zonal(source, dim)
     if source.user:
         from ntkspec.duals.plain import PlainKernel
 
@@ -37,14 +36,14 @@ def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tu
     return value, error + POINTWISE_ERROR * abs(value)
 
 
-def _zonal(source: ZonalKernel) -> tuple[float, float]:
+def _zonal(source: ZonalKernel, dim: int) -> tuple[float, float]:
     if source.arithmetic != "double":
         from flint import arb
 
         from ntkspec.precision import working_precision
 
         with working_precision(BITS):
-            ball = ball_function(source.function, source.arithmetic, source.name)(arb(1))
+            ball = source.in_balls(dim)(arb(1))
             value, radius = float(ball.mid()), float(ball.rad())
         return value, radius + POINTWISE_ERROR * abs(value)
     value = float(source.in_doubles(np.ones(1)).reshape(-1)[0])

@@ -46,7 +46,7 @@ class Parity:
 
 @lru_cache(maxsize=1024)
 def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
-    """Zeros of a spectrum; none are known of a zonal kernel.
+    """Zeros of a spectrum; of a zonal kernel those that are declared.
 
     K is a power series in t whose coefficients are sums of terms >= 0, so that the powers that it
     has follow from those of the duals: odd ones for an odd sigma, even ones for an even one, few
@@ -59,7 +59,7 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     Parity(main=0, others=(1,), last=None)
     """
     if isinstance(network, ZonalKernel):
-        return Parity()
+        return Parity(*network.zeros)
     program = network.program
 
     def activate(index: int, state: State) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ __all__ = [
     "as_source",
     "candidates",
     "double_only",
+    "is_user",
 ]
 
 Source: TypeAlias = Network | ZonalKernel
@@ -62,7 +63,7 @@ class Route:
     name: str
     takes: Callable[[Source, Domain, Kernel], str | None]
     eigenvalues: Callable[[Source, Domain, NDArray[np.int64], Kernel], Eigenvalues]
-    rows: Callable[[Network, Kernel], Rows] | None = None
+    rows: Callable[[Any, Kernel], Rows] | None = None
     serves: str = ""
 
 
@@ -92,5 +93,12 @@ def as_source(source: Source | str) -> Source:
 def double_only(source: Source) -> bool:
     """Whether the source is a user's function of doubles."""
     if isinstance(source, ZonalKernel):
-        return source.arithmetic == "double"
+        return not source.in_high_precision
     return any(sigma.arithmetic == "double" for sigma in source.sigmas)
+
+
+def is_user(source: Source) -> bool:
+    """Whether the source is, or has, a user's function."""
+    if isinstance(source, ZonalKernel):
+        return source.formula is None
+    return source.user

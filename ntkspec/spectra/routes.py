@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,18 +68,25 @@ def routed(
     'closed form: one piecewise linear layer without bias'
     """
     least, best = math.inf, None
+    reasons: list[str] = []
     try:
         for route, why in candidates(ROUTES[domain.name](), source, domain, kernel):
-            with suppress(Passed):
+            try:
                 found = route.eigenvalues(source, domain, degrees, kernel)
-                worst = float(found[2].max())
-                if best is None or worst < least:
-                    least, best = worst, (found, f"{route.name}: {why}")
-                if worst <= tolerance or double_only(source):
-                    break
+            except Passed as passed:
+                reasons.append(str(passed))
+                continue
+            worst = float(found[2].max())
+            if best is None or worst < least:
+                least, best = worst, (found, f"{route.name}: {why}")
+            if worst <= tolerance or double_only(source):
+                break
     except NtkspecError:
         if best is None:
             raise
     if best is None:
-        raise NtkspecError(f"no route computes these degrees of {source.name} {domain}")
+        raise NtkspecError(
+            f"no route computes these degrees of {source.name} {domain} ({'; '.join(reasons)}); "
+            "lower the degrees"
+        )
     return best

@@ -16,7 +16,7 @@ from ntkspec.domains import Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import scaled
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
@@ -195,8 +195,8 @@ def spectrum(
         give `Network(user_activation(f))` or `ZonalKernel(f)`.
     domain : Domain, int or iterable of these, optional
         Domain of the inputs, `Sphere(3)` by default.  An integer stands for `Sphere`.  Several
-        domains of one kind, in increasing dimensions, give a `TableSlice` of a network's
-        eigenvalues on all of them.
+        domains of one kind, in increasing dimensions, give a `TableSlice` of the eigenvalues on
+        all of them.
     degrees : int, str or iterable of int, optional
         In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
         0 to 8 under the Gaussian measure.
@@ -283,11 +283,6 @@ def _of_domains(
     normalization: Normalization, tolerance: float,
 ) -> TableSlice:  # fmt: skip
     """Several domains of one kind at once."""
-    if not isinstance(source, Network):
-        raise NtkspecError(
-            f"dim = {shown(given)} is not allowed with {source.name}; tables are of networks: give "
-            "one dimension"
-        )
     if normalization != "probability":
         raise NtkspecError(
             f"normalization = {normalization!r} is not allowed with several dimensions; use "

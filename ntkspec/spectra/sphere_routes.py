@@ -7,8 +7,8 @@ from functools import partial
 
 from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.route import Route, candidates
+from ntkspec.networks import Kernel
+from ntkspec.spectra.route import Route, Source, candidates
 from ntkspec.spectra.rows import FirstRows, Rows
 
 __all__ = ["row_provider", "sphere_routes"]
@@ -34,6 +34,13 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import taylor
 
     yield taylor.ROUTE
+    from ntkspec.spectra import zonal
+
+    yield zonal.CLOSED
+    yield zonal.SERIES
+    yield zonal.POWERS
+    yield zonal.GAPS
+    yield zonal.ANALYTIC
     from ntkspec.spectra import direct
 
     yield direct.ROUTE
@@ -46,27 +53,28 @@ def sphere_routes() -> Iterator[Route]:
     yield seeds.ROUTE
 
 
-def row_provider(network: Network, kernel: Kernel) -> Rows:
-    """Return a new provider of rows and columns of a network's eigenvalues.
+def row_provider(source: Source, kernel: Kernel) -> Rows:
+    """Return a new provider of rows and columns of a kernel's eigenvalues.
 
     Raises
     ------
     NtkspecError
-        When the network's eigenvalues can only be computed in single dimensions.
+        When the eigenvalues can only be computed in single dimensions.
 
     Examples
     --------
+    >>> from ntkspec import Network
     >>> row_provider(Network("relu"), "ntk").degrees_alone
     True
     """
     makers: list[Callable[[], Rows]] = []
-    for route, _ in candidates(sphere_routes(), network, Sphere(3), kernel):
+    for route, _ in candidates(sphere_routes(), source, Sphere(3), kernel):
         if route.rows is None:
             break
-        makers.append(partial(route.rows, network, kernel))
+        makers.append(partial(route.rows, source, kernel))
     if not makers:
         raise NtkspecError(
-            f"{network.name} is known in doubles only, which is not enough for tables; give "
+            f"{source.name} is known in doubles only, which is not enough for tables; give "
             "the function for flint or mpmath numbers, or compute one dimension with "
             "ntkspec.spectrum and a tolerance"
         )

@@ -1,4 +1,4 @@
-"""Spectra of one network in several dimensions of one domain."""
+"""Spectra of one kernel in several dimensions of one domain."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import DOMAINS, check_existing, existing_degrees
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.networks import Kernel
 from ntkspec.parameters import is_one_of, shown
 from ntkspec.ranges import whole_numbers
 from ntkspec.results import Result
 from ntkspec.spectra.block import block_numbers
+from ntkspec.spectra.route import Source, as_source
 
 __all__ = ["TableSlice", "table_block"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TableSlice(Result):
-    """Eigenvalues of one network in some dimensions of a domain, under its probability measure.
+    """Eigenvalues of one kernel in some dimensions of a domain, under its probability measure.
 
     Returned by `Table.select`, and by `ntkspec.spectrum` for several domains.  ``len(part)``
     is the number of dimensions, ``part[3]`` the row of eigenvalues in dimension 3, and iteration
@@ -32,7 +33,7 @@ class TableSlice(Result):
     ----------
     name : str
         The network's group in a table, or its activation.
-    network : Network
+    network : Network or ZonalKernel
     kernel : str
     domain : {"sphere", "cube", "gaussian"}
     dims : (D,) int64 array
@@ -59,7 +60,7 @@ class TableSlice(Result):
     main: ClassVar[str] = "eigenvalue"
 
     name: str
-    network: Network
+    network: Source
     kernel: Kernel
     domain: str
     dims: NDArray[np.int64]
@@ -106,7 +107,7 @@ class TableSlice(Result):
 
 
 def table_block(
-    network: Network | str,
+    network: Source | str,
     dims: int | str | Iterable[int],
     degrees: int | str | Iterable[int],
     *,
@@ -118,7 +119,7 @@ def table_block(
 
     Parameters
     ----------
-    network : Network or str
+    network : Network, ZonalKernel or str
     dims, degrees : iterable of int
         Both increasing.
     kernel : {"ntk", "nngp"}
@@ -155,7 +156,7 @@ def table_block(
       2       1       0.125        -2.07944     2.22045e-16
       2       2       0.125        -2.07944     2.22045e-16
     """
-    network = as_network(network)
+    network = as_source(network)
     if not is_one_of(domain, DOMAINS):
         raise NtkspecError(
             f"domain = {shown(domain)} is not allowed; use one of {', '.join(DOMAINS)}"

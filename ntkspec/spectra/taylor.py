@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from flint import arb
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
@@ -29,7 +30,16 @@ from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
 from ntkspec.spectra.rows import Passed, Scaled, normalized
 
-__all__ = ["LEFT_OUT", "ROUTE", "Coefficients", "TaylorRows", "takes_taylor"]
+__all__ = [
+    "LEFT_OUT",
+    "MOST_DIRECT",
+    "ROUTE",
+    "Coefficients",
+    "TaylorRows",
+    "predicted_count",
+    "series_sum",
+    "takes_taylor",
+]
 
 LN2 = math.log(2.0)
 #: Bits of a degree's largest term below which its terms are left out.
@@ -92,24 +102,29 @@ class Coefficients:
     def predicted(self, dim: int, degree: int) -> int:
         """A number of coefficients that is probably enough for a degree."""
         few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
-        count = self._predicted(few, dim, degree)
+        slack = 4.0 if self.network.kind == "kink" else 1.2
+        count = predicted_count(few, slack, dim, degree)
         if few.short(count):
-            count = self._predicted(tail_bounds(self.network, self.kernel), dim, degree)
+            bounds = tail_bounds(self.network, self.kernel)
+            count = predicted_count(bounds, slack, dim, degree)
         return count
 
-    def _predicted(self, bounds: TailBounds, dim: int, degree: int) -> int:
-        count = degree + 8
-        peak = -np.inf
-        # By how many powers of n the bound of a coefficient exceeds it.
-        slack = 4.0 if self.network.kind == "kink" else 1.2
-        log_w = np.empty(1)
-        while True:
-            series.log_weights(np.array([degree]), dim, count, log_w)
-            tail = bounds.log_sum(count) + log_w[0]
-            peak = max(peak, tail - slack * math.log(count))
-            if tail < peak - 41.0 or count > 2 * MOST_DIRECT:
-                return count
-            count += max(8, count // 24)
+
+def predicted_count(bounds: TailBounds, slack: float, dim: int, degree: int) -> int:
+    """A number of coefficients that is probably enough for a degree.
+
+    slack: by how many powers of n the bound of a coefficient exceeds it.
+    """
+    count = degree + 8
+    peak = -np.inf
+    log_w = np.empty(1)
+    while True:
+        series.log_weights(np.array([degree]), dim, count, log_w)
+        tail = bounds.log_sum(count) + log_w[0]
+        peak = max(peak, tail - slack * math.log(count))
+        if tail < peak - 41.0 or count > 2 * MOST_DIRECT:
+            return count
+        count += max(8, count // 24)
 
 
 class TaylorRows:
@@ -223,6 +238,21 @@ class TaylorRows:
 
 def _stacked(values: list[tuple[float, int]]) -> Scaled:
     return np.array([m for m, _ in values]), np.array([e for _, e in values], np.int64)
+
+
+def series_sum(a: list[arb], degree: int, dim: int) -> tuple[arb, arb]:
+    """Sum of a_n w(k, n) over coefficients in balls, and the weight of the next one."""
+    weight = arb(1)
+    for j in range(degree):
+        weight = weight * (j + 1) / (2 * j + dim)
+    total = arb(0)
+    n = degree
+    while n < len(a):
+        total += a[n] * weight
+        m = (n - degree) // 2
+        weight = weight * ((n + 1) * (n + 2)) / (2 * (m + 1) * (2 * degree + 2 * m + dim))
+        n += 2
+    return total, weight
 
 
 def takes_taylor(source: Source, domain: Domain, kernel: Kernel) -> str | None:

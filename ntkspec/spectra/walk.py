@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.kernels import walk as kernels
-from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.rows import Rows, both_parities
+from ntkspec.networks import Kernel
+from ntkspec.spectra.route import Source
+from ntkspec.spectra.rows import Passed, Rows, both_parities
 from ntkspec.spectra.sphere_routes import row_provider
 
 __all__ = ["Numbers", "Out", "empty_arrays", "is_walked", "sphere_block"]
@@ -31,7 +33,7 @@ UNIT, SECOND_ORDER = 2.0**-53, 1.0 + 2.0**-20
 
 
 def sphere_block(
-    network: Network,
+    network: Source,
     kernel: Kernel,
     dims: NDArray[np.int64],
     degrees: NDArray[np.int64],
@@ -46,6 +48,7 @@ def sphere_block(
 
     Examples
     --------
+    >>> from ntkspec import Network
     >>> value, _, _ = sphere_block(Network("relu"), "ntk", np.array([2, 3]), np.arange(3))
     >>> value.round(6)
     array([[0.101321, 0.125   , 0.05629 ],
@@ -53,6 +56,17 @@ def sphere_block(
     """
     source = row_provider(network, kernel)
     out = out or empty_arrays(dims.size, degrees.size)
+    try:
+        return _block(source, dims, degrees, out)
+    except Passed as reason:
+        raise NtkspecError(
+            f"{network.name} to degree {degrees[-1]} in dimensions {dims[0]} to {dims[-1]}: "
+            f"{reason}; lower the degrees or the dimensions"
+        ) from None
+
+
+def _block(source: Rows, dims: NDArray[np.int64], degrees: NDArray[np.int64], out: Out) -> Numbers:
+    """By the walk, or every dimension apart."""
     if not is_walked(source, dims, degrees):
         return *out, _by_rows(source, dims, degrees, out)
     all_dims = np.arange(dims[0], dims[-1] + 1)

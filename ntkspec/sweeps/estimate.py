@@ -33,6 +33,7 @@ from ntkspec.spectra.walk import is_walked
 from ntkspec.sweeps.plan import Plan
 from ntkspec.sweeps.recipe import Recipe
 from ntkspec.tables.layout import GroupKey
+from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Cost", "check_seconds", "checks_seconds", "estimate_cost", "memory", "seconds"]
 
@@ -70,7 +71,11 @@ def estimate_cost(plan: Plan, network: int) -> Cost:
 
 
 def seconds(
-    network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str = Sphere.name
+    network: Network | ZonalKernel,
+    kernel: Kernel,
+    dims: Integers,
+    degrees: Integers,
+    domain: str = Sphere.name,
 ) -> float:
     """Estimate the processor time of a block with increasing dims and degrees, in seconds.
 
@@ -86,9 +91,11 @@ def seconds(
 
 
 def _block_and_kernel(
-    network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str
+    network: Network | ZonalKernel, kernel: Kernel, dims: Integers, degrees: Integers, domain: str
 ) -> tuple[float, float]:
     """Seconds of a block, and of the kernel's series, computed once for all blocks."""
+    if isinstance(network, ZonalKernel):
+        return _zonal_block(network, dims, degrees, domain), 0.0
     source = None if domain in APART else _source(network, kernel, dims, degrees)
     network = _alike(network)
     if not isinstance(source, TaylorRows | Kinked):
@@ -97,6 +104,17 @@ def _block_and_kernel(
     if is_walked(source, dims, degrees):
         block += WALKED * _span(dims) * _span(degrees)
     return BLOCK + block, once
+
+
+def _zonal_block(kernel: ZonalKernel, dims: Integers, degrees: Integers, domain: str) -> float:
+    """Rows in balls, or two rows and two columns that a walk starts from."""
+    last = int(degrees[-1])
+    if domain in APART:
+        return BLOCK + 3e-7 * float(np.sum(dims.astype(np.float64) ** 2)) + 1e-3 * dims.size
+    row, column = 0.01 + 4e-5 * last, 4e-4
+    if kernel.positive and is_walked(row_provider(kernel, "ntk"), dims, degrees):
+        return BLOCK + 4 * row + 2 * column * dims.size + WALKED * _span(dims) * _span(degrees)
+    return BLOCK + dims.size * row * (1.0 if kernel.positive or kernel.formula else 20.0)
 
 
 def _other_block(
@@ -133,7 +151,11 @@ def _other_block(
 
 
 def memory(
-    network: Network, kernel: Kernel, dims: Integers, degrees: Integers, domain: str = Sphere.name
+    network: Network | ZonalKernel,
+    kernel: Kernel,
+    dims: Integers,
+    degrees: Integers,
+    domain: str = Sphere.name,
 ) -> int:
     """Estimate the peak memory of a block in bytes, without that of the imports.
 
@@ -146,6 +168,8 @@ def memory(
     if domain in APART:
         # On the cube numbers of about a bit for each dimension, at every point.
         return 16 * dims.size * degrees.size + 2 * min(high, last) * (high + 256) + 2**24
+    if isinstance(network, ZonalKernel):
+        return 16 * (_span(dims) + 4) * (_span(degrees) + 4) + 2**24
     source = _source(network, kernel, dims, degrees)
     walked, network = is_walked(source, dims, degrees), _alike(network)
     size = 16 * dims.size * degrees.size
@@ -416,7 +440,11 @@ def check_seconds(recipe: Recipe, key: GroupKey, dim: int, degree: int) -> tuple
     Mostly within a factor of 3.
     """
     method, digits = recipe.checks.method, recipe.checks.digits
-    network, size = _alike(key.network), float(dim + degree)
+    network, size = key.network, float(dim + degree)
+    if isinstance(network, ZonalKernel):
+        alone = 0.2 + 2e-3 * size * digits / 25
+        return alone, alone
+    network = _alike(network)
     if key.domain == Cube.name:
         alone = 0.02 + network.depth * (0.2 + 0.005 * dim) * (digits + 0.3 * dim) / 25
         return alone, alone

@@ -37,12 +37,15 @@ from ntkspec.spectra.routes import chosen_route
 from ntkspec.sweeps.batch import Batch
 from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import DIGITS, Method, has_reference
+from ntkspec.zonal import ZonalKernel, zonal_kernel
 
 __all__ = ["NETWORK_KEYS", "Checks", "Recipe", "parse_recipe", "read_network", "read_recipe"]
 
 MOST_NETWORKS = 10_000
 #: Keys of a network.
 NETWORK_KEYS = (*(field.name for field in dataclasses.fields(Network)), "kernel", "domain")
+#: Keys of a zonal kernel.
+ZONAL_KEYS = ("zonal", "domain")
 
 #: Domains whose limits dimensions and degrees must keep.
 Kinds = Sequence[type[Domain]]
@@ -128,15 +131,15 @@ def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
     for number, entry in enumerate(entries):
         path = (*root, number)
         where = f"[[networks]] number {number + 1}"
-        if not isinstance(entry, dict) or not {"activation", "layers"} & entry.keys():
-            raise Fault(f"{where} has no activation (and no layers)", path)
+        if not isinstance(entry, dict) or not {"activation", "layers", "zonal"} & entry.keys():
+            raise Fault(f"{where} has no activation", path)
         if "radial" in entry:
             raise Fault(
                 f"{where}: radial is not allowed; a table has the largest eigenvalue of each "
                 "degree: for more use ntkspec.spectrum(network, ntkspec.Gaussian(dim, radial=2))",
                 (*path, "radial"),
             )
-        known_keys(entry, NETWORK_KEYS, path, where)
+        known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, where)
         for values, paths in _products(entry, path, where):
             network = _network(values, paths, path, where)
             if network in networks:
@@ -182,7 +185,12 @@ def _network(
             paths["domain"],
         )
     try:
-        network = Network(**values)
+        network = zonal_kernel(**values) if "zonal" in values else Network(**values)
+        if isinstance(network, ZonalKernel) and not network.in_high_precision:
+            raise NtkspecError(
+                f"zonal = {network.name} is known in doubles only; tables need a kernel of "
+                "arithmetic = 'flint' or 'mpmath'"
+            )
         chosen_route(network, DOMAINS[domain](3), kernel)
     except NtkspecError as error:
         raise Fault(f"{where}: {error}", paths.get(str(error).split(" ", 1)[0], path)) from None

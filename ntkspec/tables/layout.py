@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.zonal import ZonalKernel
 
 __all__ = [
     "BLOCK_KIND",
@@ -159,12 +160,12 @@ class GroupKey(NamedTuple):
     'tanh(kernel=nngp,domain=cube)'
     """
 
-    network: Network
+    network: Network | ZonalKernel
     kernel: Kernel = "ntk"
     domain: str = Sphere.name
 
     def parameters(self) -> dict[str, Any]:
-        """Return the attributes of the group: the network's parameters, kernel and domain."""
+        """Return the attributes of the group: the parameters of the network, kernel and domain."""
         return {**self.network.parameters(), "kernel": self.kernel, "domain": self.domain}
 
     @property
@@ -173,7 +174,7 @@ class GroupKey(NamedTuple):
         differing = [
             f"{key}={value}"
             for key, value in self.parameters().items()
-            if key not in ("activation", "layers") and value != _usual().get(key)
+            if key not in ("activation", "layers", "zonal") and value != _usual().get(key)
         ]
         return self.network.name + (f"({','.join(differing)})" if differing else "")
 

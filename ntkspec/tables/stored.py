@@ -35,6 +35,7 @@ from ntkspec.tables.layout import (
     READABLE,
     GroupKey,
 )
+from ntkspec.zonal.naming import stored_kernel
 
 __all__ = ["StoredNetwork", "StoredTable"]
 
@@ -115,11 +116,13 @@ class StoredTable:
             raise TableError(f"{self.path}: {name} has the domain {domain!r}, which is unknown")
         if (found := attributes.pop("normalization", None)) != "probability":
             raise TableError(f"{self.path}: {name} has the normalization {found!r}")
-        known = {field.name for field in fields(Network)}
+        known = {"zonal"} if "zonal" in attributes else {field.name for field in fields(Network)}
         if unknown := sorted(attributes.keys() - known):
             raise TableError(f"{self.path}: attribute {unknown[0]} of {name} is unknown")
         try:
-            network = Network(**attributes)
+            network = (
+                stored_kernel(**attributes) if "zonal" in attributes else Network(**attributes)
+            )
             key = GroupKey(network, kernel, domain)
             called = key.name
             same = called == name and all(

@@ -26,6 +26,7 @@ from ntkspec.tables.layout import GroupKey
 from ntkspec.tables.part import Part
 from ntkspec.tables.source import NetworkSource, TableSource
 from ntkspec.tables.stored import StoredTable
+from ntkspec.zonal import ZonalKernel
 
 if TYPE_CHECKING:
     import pandas
@@ -83,12 +84,15 @@ class Table:
         return dict(self._source.attributes)
 
     @property
-    def networks(self) -> dict[str, Network]:
+    def networks(self) -> dict[str, Network | ZonalKernel]:
         """The networks by name, in the table's order."""
         return {name: self._source.facts(name).network for name in self._source.names}
 
     def name(
-        self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
+        self,
+        network: Network | ZonalKernel | str,
+        kernel: Kernel | None = None,
+        domain: str | None = None,
     ) -> str:
         """Return the name of a network's group; parameters as for `select`.
 
@@ -101,7 +105,7 @@ class Table:
         """
         _check_choice(kernel, domain)
         refuse_bare_function(network, "network")
-        if isinstance(network, Network):
+        if isinstance(network, (Network, ZonalKernel)):
             found = self._of_network(network, kernel, domain)
         elif isinstance(network, str):
             found = self._of_name(network, kernel, domain)
@@ -112,37 +116,37 @@ class Table:
             raise NtkspecError(f"network = {network!r} {which}is not in the table; {self._holds()}")
         return found
 
-    def key(self, network: Network | str) -> GroupKey:
+    def key(self, network: Network | ZonalKernel | str) -> GroupKey:
         """Network, kernel and domain of a group."""
         return self._source.facts(self.name(network))
 
-    def kernel(self, network: Network | str) -> Kernel:
+    def kernel(self, network: Network | ZonalKernel | str) -> Kernel:
         """Kernel of a network's spectrum, "ntk" or "nngp"."""
         return self.key(network).kernel
 
-    def domain(self, network: Network | str) -> str:
+    def domain(self, network: Network | ZonalKernel | str) -> str:
         """Name of the domain of a network's spectrum: "sphere", "cube" or "gaussian"."""
         return self.key(network).domain
 
-    def dims(self, network: Network | str) -> NDArray[np.int64]:
+    def dims(self, network: Network | ZonalKernel | str) -> NDArray[np.int64]:
         """Dimensions of a network, increasing."""
         return self._network(network).dims.copy()
 
-    def degrees(self, network: Network | str) -> NDArray[np.int64]:
+    def degrees(self, network: Network | ZonalKernel | str) -> NDArray[np.int64]:
         """Degrees of a network, increasing."""
         return self._network(network).degrees.copy()
 
-    def size(self, network: Network | str) -> int:
+    def size(self, network: Network | ZonalKernel | str) -> int:
         """Number of a network's eigenvalues."""
         found = self._network(network)
         last = last_degrees(found.key.domain, found.dims)
         return int(np.searchsorted(found.degrees, last, "right").sum())
 
-    def relative_error(self, network: Network | str) -> NDArray[np.float64]:
+    def relative_error(self, network: Network | ZonalKernel | str) -> NDArray[np.float64]:
         """Bound on the relative error of a network's eigenvalues, for each dimension."""
         return self._network(network).relative_error.copy()
 
-    def checks(self, network: Network | str) -> list[dict[str, Any]]:
+    def checks(self, network: Network | ZonalKernel | str) -> list[dict[str, Any]]:
         """Entries that were recomputed independently when the table was made.
 
         An entry that was drawn and left out, since its check would have taken too long, has an
@@ -161,7 +165,7 @@ class Table:
 
     def select(
         self,
-        network: Network | str,
+        network: Network | ZonalKernel | str,
         dim: Choice = None,
         degrees: Choice = None,
         *,
@@ -214,7 +218,7 @@ class Table:
         numbers = found.numbers(rows, columns)
         return TableSlice(found.name, *found.key, dims.copy(), wanted.copy(), *numbers)
 
-    def blocks(self, network: Network | str) -> NDArray[Any]:
+    def blocks(self, network: Network | ZonalKernel | str) -> NDArray[Any]:
         """The blocks of a network, the rectangles that were computed together.
 
         Returns
@@ -239,7 +243,7 @@ class Table:
 
     def names(
         self,
-        network: Network | str | None = None,
+        network: Network | ZonalKernel | str | None = None,
         *,
         kernel: Kernel | None = None,
         domain: str | None = None,
@@ -267,7 +271,7 @@ class Table:
 
     def parts(
         self,
-        network: Network | str | None = None,
+        network: Network | ZonalKernel | str | None = None,
         dim: Choice = None,
         degrees: Choice = None,
         *,
@@ -287,7 +291,7 @@ class Table:
         return [Part(self, name, dim, degrees) for name in names]
 
     def rows(
-        self, network: Network | str | None = None, **selection: Any
+        self, network: Network | ZonalKernel | str | None = None, **selection: Any
     ) -> Iterator[tuple[Any, ...]]:
         """Yield the entries: network, dim, degree, eigenvalue, logarithm, error.
 
@@ -304,7 +308,7 @@ class Table:
         self,
         file: TextIO,
         layout: str = "csv",
-        network: Network | str | None = None,
+        network: Network | ZonalKernel | str | None = None,
         **selection: Any,
     ) -> None:
         """Write entries as text, with the digits of `repr`.
@@ -334,7 +338,9 @@ class Table:
             before = ",\n"
         file.write("\n]\n")
 
-    def to_xarray(self, network: Network | str | None = None, **selection: Any) -> xarray.Dataset:
+    def to_xarray(
+        self, network: Network | ZonalKernel | str | None = None, **selection: Any
+    ) -> xarray.Dataset:
         """Read a part as an `xarray.Dataset`.
 
         Parameters
@@ -372,7 +378,9 @@ class Table:
 
         return to_xarray(self.parts(network, **selection), network is None)
 
-    def to_pandas(self, network: Network | str | None = None, **selection: Any) -> pandas.DataFrame:
+    def to_pandas(
+        self, network: Network | ZonalKernel | str | None = None, **selection: Any
+    ) -> pandas.DataFrame:
         """Read a part as a `pandas.DataFrame`, with one row per eigenvalue.
 
         Parameters
@@ -397,7 +405,7 @@ class Table:
     def to_netcdf(
         self,
         path: str | os.PathLike[str],
-        network: Network | str | None = None,
+        network: Network | ZonalKernel | str | None = None,
         **selection: Any,
     ) -> None:
         """Write a part as a netCDF4 file, some rows at a time.
@@ -422,7 +430,7 @@ class Table:
     def to_parquet(
         self,
         path: str | os.PathLike[str],
-        network: Network | str | None = None,
+        network: Network | ZonalKernel | str | None = None,
         **selection: Any,
     ) -> None:
         """Write a part as a Parquet file, with one row per eigenvalue, some rows at a time.
@@ -444,19 +452,22 @@ class Table:
         write_parquet(self, Path(path), self.parts(network, **selection))
 
     def _network(
-        self, network: Network | str, kernel: Kernel | None = None, domain: str | None = None
+        self,
+        network: Network | ZonalKernel | str,
+        kernel: Kernel | None = None,
+        domain: str | None = None,
     ) -> NetworkSource:
         return self._source.network(self.name(network, kernel, domain))
 
     def _of_network(
-        self, network: Network, kernel: Kernel | None, domain: str | None
+        self, network: Network | ZonalKernel, kernel: Kernel | None, domain: str | None
     ) -> str | None:
         """Name of a network's group; of several, the first kernel on the first domain."""
         for where in DOMAINS if domain is None else (domain,):
             for one in get_args(Kernel) if kernel is None else (kernel,):
                 # The readout is no part of the NNGP kernel.
-                same = [network]
-                if one == "nngp":
+                same: list[Network | ZonalKernel] = [network]
+                if one == "nngp" and isinstance(network, Network):
                     same += [replace(network, trained=trained) for trained in ("hidden", "all")]
                 for key in (GroupKey(net, one, where) for net in same):
                     if key.name in self._source.names and self._source.facts(key.name) == key:

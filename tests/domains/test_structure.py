@@ -51,7 +51,7 @@ def test_domains_are_values():
         (lambda: named_domain("torus", 3), "use one of sphere, cube, gaussian"),
         (lambda: named_domain("cube", 3, radial=2), "radial = 2 is not a parameter of"),
         (lambda: spectrum(ZonalKernel(np.exp), Gaussian(3)), "has no values off the sphere"),
-        (lambda: spectrum(ZonalKernel(np.exp), [2, 3]), "tables are of networks"),
+        (lambda: spectrum(ZonalKernel(np.exp), [2, 3]), "which is not enough for tables"),
         (lambda: spectrum("relu", [2, 3], normalization="surface"), "with several dimensions"),
         (lambda: spectrum("relu", Cube(3), normalization="surface"), "not allowed on the cube"),
         (lambda: Cube(4).zonal([1], [0.3]), "it must be 1 - 2j/4"),

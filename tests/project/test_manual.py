@@ -32,7 +32,8 @@ ROOT = DOCS.parent
 SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
-    "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst"
+    "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
+    "zonal.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
@@ -209,7 +210,7 @@ INSIDE = re.compile(
     r"|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|\w+\.)"
-    r"|ntkspec\.(callables|locks|parameters)$"
+    r"|ntkspec\.(callables|locks|parameters)$|ntkspec\.zonal\."
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|source|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(checks|designs|layer))$"
 )

@@ -6,7 +6,6 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from ntkspec.callables import ball_function
 from ntkspec.domains import Domain
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
@@ -52,11 +51,12 @@ class ZonalValues:
     proved = False
 
     def __init__(self, source: ZonalKernel, kernel: Kernel) -> None:
-        self.function = ball_function(source.function, source.arithmetic, source.name)
+        self.function = source.in_balls
 
     def at(self, dim: int, count: int) -> list[arb]:
         """K(1 - 2j/dim) for j < count."""
-        return [self.function(arb(fmpq(dim - 2 * j, dim))) for j in range(count)]
+        function = self.function(dim)
+        return [function(arb(fmpq(dim - 2 * j, dim))) for j in range(count)]
 
     def slack(self, dim: int) -> arb | None:
         """None: other errors are not known."""

@@ -1,0 +1,65 @@
+"""What the formula of a built-in zonal kernel offers; importing it does not import flint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from flint import arb
+
+    from ntkspec.zonal.formulas import Power
+
+__all__ = ["Formula"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A zonal kernel in closed form, a function of balls."""
+
+    #: K is analytic for complex t with |t| below this, and its Taylor coefficients are >= 0.
+    radius: ClassVar[Any] = math.inf
+    #: Whether the kernel is the same function of t in all dimensions.
+    fixed: ClassVar[bool] = True
+    #: Parity of the degrees that may all be nonzero, or None for both; the degrees of the other
+    #: parity that do not vanish; and the last degree of a polynomial.
+    zeros: ClassVar[Any] = (None, (), None)
+    has_coefficients: ClassVar[bool] = False
+    has_powers: ClassVar[Any] = False
+    has_eigenvalues: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The call that makes the kernel."""
+        values = ", ".join(repr(getattr(self, one.name)) for one in fields(self))
+        return f"{self.maker}({values})"
+
+    maker: ClassVar[str] = ""
+
+    def __call__(self, t: Any) -> Any:
+        """K(t) of a ball."""
+        raise NotImplementedError
+
+    def in_dim(self, dim: int) -> Any:
+        """The kernel in a dimension, as a function of t."""
+        return self
+
+    def coefficients(self, count: int) -> list[arb]:
+        """The first Taylor coefficients at t = 0."""
+        raise NotImplementedError
+
+    def powers(self, goal: int) -> tuple[list[Power], arb]:
+        """Terms whose exponents increase, and a bound, below 2^-goal, of the rest on [-1, 1]."""
+        raise NotImplementedError
+
+    def eigenvalues(self, dim: int, degrees: list[int]) -> list[arb]:
+        """Eigenvalues of increasing degrees."""
+        raise NotImplementedError
+
+    def ends(self) -> dict[int, tuple[float, float]]:
+        """Exponents of the first singular terms at t = 1 and -1, and their amplitudes."""
+        if not self.has_powers:
+            return {}
+        lead = next(one for one in self.powers(16)[0] if not one.polynomial)
+        return {1: (float(lead.exponent), lead.amplitude)}
