@@ -22,13 +22,13 @@ class Affine(NamedTuple):
 class Activate(NamedTuple):
     """An activation, counted from 0."""
 
-    index: int
+    number: int
 
 
 class Scale(NamedTuple):
     """A normalization, counted from 0: q and T are divided by q(1)."""
 
-    index: int
+    number: int
 
 
 class Branch(NamedTuple):
@@ -136,10 +136,10 @@ def follow(
         if isinstance(step, Affine):
             state = _affine(step, state, numbers, tangent)
         elif isinstance(step, Activate):
-            state = activate(step.index, state)
+            state = activate(step.number, state)
         elif isinstance(step, Scale):
             assert scale is not None
-            size = scale(step.index, state)
+            size = scale(step.number, state)
             state = State(*(None if x is None else x / size for x in state))
         elif isinstance(step, Branch):
             kept.append(state)
@@ -167,6 +167,7 @@ def _affine(step: Affine, state: State, numbers: Numbers, tangent: bool) -> Stat
     elif step.own:
         own = _line(step.own, step.own_bias, state.covariance, numbers)
     elif step.own_bias:
+        assert q is not None
         own = 0 * q + constant(step.own_bias)
     if own is None or before is None:
         return State(q, before if own is None else own, gap)

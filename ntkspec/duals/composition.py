@@ -278,6 +278,7 @@ class Composition:
         sigma = self.program.activations[index]
         q, weight = float(ball.mid()), float(found.factor.mid())
         odd = sigma.symmetry == "odd" and found.is_odd
+        assert found.top is not None
         pq = q if odd else weight * (float(found.top.mid()) - before[0])
         with working_precision(VARIANCE_BITS):
             c = (found.factor * arb(before[0]) + found.start) / ball if not odd else arb(0)

@@ -91,8 +91,10 @@ def network_panels(network: Any) -> NetworkPanels:
         _steps(network.program, sizes), np.array(variances), np.array([t.full for t in tables]),
         np.concatenate([np.zeros((0, 3, COEFFICIENTS)), *(t.table for t in tables)]),
         np.cumsum([0, *(len(t.table) for t in tables)]),
-        *(np.array([getattr(t, name) for t in tables], np.int64)
-          for name in ("levels", "symmetry", "root", "far")),
+        np.array([t.levels for t in tables], np.int64),
+        np.array([t.symmetry for t in tables], np.int64),
+        np.array([t.root for t in tables], np.int64),
+        np.array([t.far for t in tables], np.int64),
         np.array([t.line for t in tables], np.float64),
     )  # fmt: skip
 
@@ -104,9 +106,9 @@ def _steps(program: Program, sizes: list[float]) -> NDArray[np.float64]:
         if isinstance(step, Affine):
             row[:] = AFFINE, *step
         elif isinstance(step, Activate):
-            row[:2] = ACTIVATE, step.index
+            row[:2] = ACTIVATE, step.number
         elif isinstance(step, Scale):
-            row[:2] = SCALE, sizes[step.index]
+            row[:2] = SCALE, sizes[step.number]
         elif isinstance(step, Branch):
             row[0] = BRANCH
         else:

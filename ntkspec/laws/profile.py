@@ -70,7 +70,8 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
 
 def gain(network: Network, layers: list[Layer], layer: int) -> float:
     """Return dF_L / dF_l at a profile, `layer` = l - 1: how a change of F_l reaches the end."""
-    return math.prod(network.weight_variance * later.slope for later in layers[layer + 1 :])
+    weight: float = network.weight_variance
+    return math.prod(weight * later.slope for later in layers[layer + 1 :])
 
 
 def duals_at(network: Network, variance: float, covariance: float) -> tuple[float, float]:

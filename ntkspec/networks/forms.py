@@ -244,7 +244,7 @@ def _parts_of(values: Values) -> tuple[Part, ...]:
 
 
 def _linear(weight: float, bias: float, trained: bool, first: bool, values: Values) -> Linear:
-    kind = values["bias"] if bias else "gaussian"
+    kind: Any = values["bias"] if bias else "gaussian"
     if not trained:
         return Linear(weight, bias if kind == "gaussian" else 0.0, trained=False)
     rates = {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +19,8 @@ __all__ = ["Kernel", "Network", "as_network"]
 
 Kernel = Literal["ntk", "nngp"]
 _KERNELS = get_args(Kernel)
+#: One value for all layers, or a tuple with one for each.
+PerLayer: TypeAlias = Any
 
 #: Default tolerance of the kernel of a user's activation, relative to K(1).
 TOLERANCE = 1e-12
@@ -101,20 +102,20 @@ class Network:
     Network('tanh', weight_variance=(900.0, 1.0), depth=2)
     """
 
-    activation: str | Activation | Sequence[str | Activation] | None = None
+    activation: PerLayer = None
     slope: float | None = field(default=None, kw_only=True)
     power: int | None = field(default=None, kw_only=True)
-    weight_variance: float | Sequence[float] = field(default=1.0, kw_only=True)
-    bias_variance: float | Sequence[float] = field(default=0.0, kw_only=True)
+    weight_variance: PerLayer = field(default=1.0, kw_only=True)
+    bias_variance: PerLayer = field(default=0.0, kw_only=True)
     depth: int = field(default=1, kw_only=True)
-    trained: Literal["hidden", "all"] | Collection[int] = field(default="hidden", kw_only=True)
+    trained: PerLayer = field(default="hidden", kw_only=True)
     weights: Literal["gaussian", "sphere"] = field(default="gaussian", kw_only=True)
     bias: Literal["gaussian", "zero"] = field(default="gaussian", kw_only=True)
     readout_variance: float = field(default=1.0, kw_only=True)
     readout_bias_variance: float = field(default=0.0, kw_only=True)
     normalize: bool = field(default=False, kw_only=True)
     parameterization: Parameterization = field(default="ntk", kw_only=True)
-    layers: str | Sequence[Any] | None = field(default=None, kw_only=True)
+    layers: Any = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         values = {one.name: getattr(self, one.name) for one in fields(self)}

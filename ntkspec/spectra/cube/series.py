@@ -36,7 +36,7 @@ class PowerSeries:
         assert network.sigma.tanh is not None
         offset, amplitude, rate = network.sigma.tanh
         self.family = network.name
-        self.variance = network.weight_variance
+        self.variance: float = network.weight_variance
         self.dual, self.tangent = network.mixture(kernel)
         self.constant = self.dual * offset**2
         self.amplitude = amplitude
