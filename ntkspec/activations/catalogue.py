@@ -6,6 +6,7 @@ import difflib
 from typing import Any
 
 from ntkspec.activations.activation import Activation
+from ntkspec.activations.clipped import HARD_SIGMOID, HARD_SWISH, HARD_TANH, RELU6
 from ntkspec.activations.elu import ELU
 from ntkspec.activations.erf import ERF
 from ntkspec.activations.gaussian import GAUSSIAN
@@ -35,6 +36,10 @@ _CATALOGUE = {
     "sin": SIN,
     "cos": COS,
     "gaussian": GAUSSIAN,
+    "hard_tanh": HARD_TANH,
+    "relu6": RELU6,
+    "hard_sigmoid": HARD_SIGMOID,
+    "hard_swish": HARD_SWISH,
 }
 
 #: The names that `activation` knows.

@@ -128,10 +128,10 @@ def _elementwise(sigma: Activation, z: Array, kernel: str, function: Callable[..
 
 
 def _formula(sigma: Activation, number: Any) -> Any:
-    """The kernels' named tuple for an activation and precision; None for a user's activation."""
+    """The kernels' named tuple for an activation and precision; None if they have no formula."""
     from ntkspec.kernels import sigma as kernels
 
-    if sigma.user:
+    if sigma.user or sigma.kinks:
         return None
     if sigma.homogeneous is not None:
         power, right, left = sigma.homogeneous
