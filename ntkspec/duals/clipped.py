@@ -30,13 +30,15 @@ __all__ = ["Coefficients", "coefficients"]
 
 #: Bits of places and weights, and the first coefficients that come from power series in balls.
 BITS, FIRST = 128, 4
+#: Most bits for the first coefficients in balls, and the radius that they should have.
+MOST_BITS, SHARP = 512, 2.0**-56
 #: Error of one step of a recurrence in double-doubles.
 PAIR = 2.0**-98
 #: Relative error of the coefficients from a circle for each layer, beside the noise of the
 #: transforms: of so many times its root mean square, measured in the last part of the circle.
 EACH, NOISE, PART = 1e-15, 8.0, 32
 #: Relative error from which the first coefficients, at most so many, are computed in balls.
-POOR, MOST_POOR = 2e-14, 256
+POOR, MOST_POOR = 2e-14, 64
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -86,15 +88,24 @@ def _one_layer(network: Any, kernel: str, count: int) -> Coefficients:
         error = (dual + tangent * n) * (2.0 * np.abs(high) + error) * error
         kernels.squared(dual, tangent, high, low)
         found = Coefficients(high, low, error + 2.0**-100 * np.abs(high))
-        _enclose(found, taylor_at_zero(Layers(network, kernel), FIRST))
+    _enclose(found, network, kernel, FIRST)
     return found
 
 
-def _enclose(found: Coefficients, balls: list[arb]) -> None:
-    """Replace the first coefficients by balls."""
-    for n, ball in enumerate(balls[: found.high.size]):
+def _enclose(found: Coefficients, network: Any, kernel: str, few: int) -> None:
+    """Replace the first coefficients by balls, but for those that are 0."""
+    few, bits = min(few, found.high.size), BITS
+    while True:
+        with working_precision(bits):
+            balls = taylor_at_zero(Layers(network, kernel), few)
+        missing = [i for i, x in enumerate(balls) if x.rad() > SHARP * abs(x.mid())]
+        if bits >= MOST_BITS or not any(found.high[i] for i in missing):
+            break
+        bits *= 2
+    for n, ball in enumerate(balls):
         found.high[n], found.low[n] = double_double(ball)
         found.error[n] = float(ball.rad()) + 2.0**-100 * abs(found.high[n])
+    found.high[missing] = found.low[missing] = 0.0
 
 
 # --- on the circle -------------------------------------------------------------------------------
@@ -172,7 +183,7 @@ def _composed(network: Any, kernel: str, count: int) -> Coefficients:
         few = max(shift + 1, int(poor[-1]) + 1 if poor.size else 0)
         error += EACH * network.depth * np.abs(high)
         found = Coefficients(high, np.zeros(count), error)
-        _enclose(found, taylor_at_zero(layers, few))
+    _enclose(found, network, kernel, few)
     return found
 
 

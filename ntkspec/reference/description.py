@@ -14,6 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, is_one_of, one_of, shown, whole_number
 
 __all__ = [
+    "CLIPPED",
     "KINKED",
     "SMOOTH",
     "Description",
@@ -27,8 +28,20 @@ __all__ = [
 
 Kernel = Literal["ntk", "nngp"]
 
+
+def _pieces(breaks: Sequence[int], *pieces: Sequence[int | Fraction]) -> Any:
+    return tuple(map(Fraction, breaks)), tuple(tuple(map(Fraction, piece)) for piece in pieces)
+
+
 #: The activations that the references support.
 KINKED = ("relu", "leaky_relu", "abs", "step", "relu_power", "elu")
+#: Polynomials between kinks away from 0: the breaks, and the coefficients of each piece.
+CLIPPED: dict[str, tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...]]] = {
+    "hard_tanh": _pieces((-1, 1), (-1,), (0, 1), (1,)),
+    "relu6": _pieces((0, 6), (0,), (0, 1), (6,)),
+    "hard_sigmoid": _pieces((-3, 3), (0,), (Fraction(1, 2), Fraction(1, 6)), (1,)),
+    "hard_swish": _pieces((-3, 3), (0,), (0, Fraction(1, 2), Fraction(1, 6)), (0, 1)),
+}
 SMOOTH = ("sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian")
 
 
@@ -55,8 +68,13 @@ class Description:
         return self.activation in SMOOTH
 
     @property
+    def clipped(self) -> bool:
+        """Whether the activation is a polynomial between kinks away from 0."""
+        return self.activation in CLIPPED
+
+    @property
     def order(self) -> int:
-        """Order of the first derivative that jumps, for an activation with a kink at 0."""
+        """Order of the first derivative that jumps, for an activation with kinks."""
         return {"step": 0, "elu": 2, "relu_power": self.power}.get(self.activation, 1)
 
     @property
@@ -67,7 +85,7 @@ class Description:
     @property
     def radial_power(self) -> int | None:
         """P where K(x, x') = (|x| |x'|)^P K(cos), for powers on either side of 0 without bias."""
-        if self.smooth or self.activation == "elu" or self.bias_variance:
+        if self.smooth or self.clipped or self.activation == "elu" or self.bias_variance:
             return None
         return int(self.order**self.depth)
 
@@ -160,9 +178,10 @@ def describe(network: Any) -> Description:
             f"activation = {shown(name)} is a user's; the references take the activations that "
             "ntkspec knows"
         )
-    if not is_one_of(name, (*KINKED, *SMOOTH)):
+    names = (*KINKED, *CLIPPED, *SMOOTH)
+    if not is_one_of(name, names):
         raise NtkspecError(
-            f"activation = {shown(name)} is not allowed; use one of {', '.join(KINKED + SMOOTH)}"
+            f"activation = {shown(name)} is not allowed; use one of {', '.join(names)}"
         )
     given = {
         field: value

@@ -40,7 +40,7 @@ ROUNDING = 2.0**-88
 #: Largest number of coefficients.
 MOST = 400_000
 #: Largest relative error that is accepted.
-MOST_ERROR = 2e-13
+MOST_ERROR = 9e-13
 #: Degrees at which what chi leaves is measured.
 PROBES = 5
 #: Degrees between two values of Gamma functions.

@@ -28,7 +28,7 @@ class LayeredKernels:
         variance = self.weight + self.bias
         for _ in range(depth):
             dual = make_dual(network, variance, nats)
-            if not network.smooth:
+            if not (network.smooth or network.clipped):
                 dual = InterpolatedDual(dual, _points_to_begin_with(network, variance, nats))
             self.layers.append((variance, dual))
             variance = self.weight * dual.at_zero()[0] + self.bias

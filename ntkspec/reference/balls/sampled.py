@@ -24,7 +24,7 @@ from ntkspec.precision import exclusive, working_precision
 from ntkspec.reference.balls.expectations import PARTS, highest_frequency
 from ntkspec.reference.balls.kernels import LayeredKernels, point_at
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
-from ntkspec.reference.description import Description
+from ntkspec.reference.description import CLIPPED, Description
 
 __all__ = ["Effort", "Samples", "forget_samples", "on_ladder", "samples"]
 
@@ -138,6 +138,8 @@ class Samples:
             # Other singularities lie at about the distance of the interval's length, or farther.
             wave = self.effort.bandwidth * math.pi / 2 * power * width
             size = max(entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
+            if self.network.clipped:
+                size += 0.6 * nats**1.5 * _flatness(self.network, layers) ** (1.0 / 3.0)
             for x, w in gauss_legendre(2 * math.ceil(size / 2), ctx.prec):
                 y = arb(low) + arb(width) * (1 + x) / 2
                 sine, cosine = (arb.pi() * y**power).sin_cos()
@@ -173,6 +175,13 @@ def _distance_at_pi(layers: LayeredKernels) -> float:
             point = point_at(cosine)
         q = layers.weight * dual.at([point])[0][0] + layers.bias
     return nearest
+
+
+def _flatness(network: Description, layers: LayeredKernels) -> float:
+    """Variances over the least square distance of two kinks: K has terms like exp(-1/theta^2)."""
+    breaks, _ = CLIPPED[network.activation]
+    distances = {float(abs(a + s * b)) for a in breaks for b in breaks for s in (1, -1)} - {0.0}
+    return max(float(variance) for variance, _ in layers.layers) / min(distances) ** 2
 
 
 def _graded(distance: float) -> list[tuple[float, float]]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ntkspec.errors import NtkspecError
 from ntkspec.reference.description import Description, Kernel
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.expectations import Dual, EluDual, PowersDual, SmoothDual
@@ -68,6 +69,10 @@ class NetworkKernel:
 
 def _dual(precision: Precision, network: Description, variance: Any, second: bool) -> Dual:
     name = network.activation
+    if network.clipped:
+        raise NtkspecError(
+            f"activation = {name!r} is not allowed with method = 'mpmath'; use 'balls'"
+        )
     homogeneous = powers(network)
     if homogeneous is not None:
         return PowersDual(precision, homogeneous, variance)
