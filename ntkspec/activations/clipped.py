@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations.activation import Activation, Kink, PreparedDual, Singularity
-from ntkspec.parameters import number
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import number, shown
 
 __all__ = [
     "HARD_SIGMOID",
@@ -80,11 +81,44 @@ class BallPieces:
 def piecewise_polynomial(
     name: str, left: Sequence[Fraction | int], kinks: Sequence[Kink], **known: Any
 ) -> Activation:
-    """Describe a continuous activation that is a polynomial between its kinks.
+    """Make a continuous activation that is a line or a parabola between kinks.
 
-    left: its coefficients before the first kink, the constant first, at most two.
-    kinks: jumps of its derivatives, by increasing places.
+    Parameters
+    ----------
+    name : str
+    left : sequence of Fraction or int
+        Constant and slope before the first kink.
+    kinks : sequence of Kink
+        The jumps of its first (order 1) and second derivative (order 2).
+    **known
+        `symmetry` and `polynomial`, as attributes of `Activation`.
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    NtkspecError
+        For no kinks, or jumps of another order.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from ntkspec import Network
+    >>> from ntkspec.activations import Kink, piecewise_polynomial
+    >>> kinks = [Kink(Fraction(-1), 1, Fraction(1)), Kink(Fraction(2), 1, Fraction(-1))]
+    >>> clip = piecewise_polynomial("clip", [-1], kinks)
+    >>> clip.value([-3.0, 0.5, 4.0])
+    array([-1. ,  0.5,  2. ])
+    >>> round(float(Network(clip).ntk(1.0)), 6)
+    0.818595
     """
+    if not kinks or any(kink.order not in (1, 2) for kink in kinks) or len(left) > 2:
+        raise NtkspecError(
+            f"kinks = {shown(list(kinks))} of {name} are not allowed; give at least one, of "
+            "order 1 (the slope jumps) or 2, and at most a constant and a slope before the first"
+        )
     start = tuple(Fraction(c) for c in left)
     order = min(kink.order for kink in kinks)
     slope_left = tuple(n * c for n, c in enumerate(start))[1:]
