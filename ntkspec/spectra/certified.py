@@ -176,6 +176,11 @@ def _refuse(net: Network, domain: Domain, degree: int, digits: int) -> None:
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
     if isinstance(domain, Cube):
         return
+    if sigma.kinks:
+        raise NtkspecError(
+            f"certify has no proof for {sigma.name}, which has kinks away from 0; use "
+            "ntkspec.spectrum"
+        )
     kinked = sigma.singularity.kind == "kink"
     if _has_series(net, domain.dim):
         return
