@@ -28,6 +28,8 @@ from ntkspec.precision import exclusive, working_precision
 
 __all__ = ["Coefficients", "coefficients"]
 
+#: Least number of coefficients that are computed together.
+LEAST = 512
 #: Bits of places and weights, and the first coefficients that come from power series in balls.
 BITS, FIRST = 128, 4
 #: Most bits for the first coefficients in balls, and the radius that they should have.
@@ -53,10 +55,18 @@ class Coefficients:
     error: Array
 
 
-@lru_cache(maxsize=32)
-@exclusive()
 def coefficients(network: Any, kernel: str, count: int) -> Coefficients:
     """The first `count` Taylor coefficients of a network's kernel."""
+    size = LEAST
+    while size < count:
+        size += size // 2
+    found = _coefficients(network, kernel, size)
+    return Coefficients(found.high[:count], found.low[:count], found.error[:count])
+
+
+@lru_cache(maxsize=32)
+@exclusive()
+def _coefficients(network: Any, kernel: str, count: int) -> Coefficients:
     shallow = network.depth == 1 and network.bias_variance == 0.0
     found = (_one_layer if shallow else _composed)(network, kernel, count)
     for values in (found.high, found.low, found.error):
@@ -132,6 +142,9 @@ class Duals(NamedTuple):
 
 def _composed(network: Any, kernel: str, count: int) -> Coefficients:
     """Layer by layer on a circle."""
+    before = [ends(replace(network, depth=i + 1), "nngp") for i in range(network.depth - 1)]
+    # The tails of F need half of the circle's coefficients.
+    count = max([count, *(-(-known.needed // 4) for known in before)])
     circle = Circle(count)
     weight, bias = network.weight_variance, network.bias_variance
     odd = network.sigma.symmetry == "odd" and bias == 0.0
@@ -156,11 +169,10 @@ def _composed(network: Any, kernel: str, count: int) -> Coefficients:
             if i == network.depth - 1:
                 break
             covariance = layers.weight * layers.duals[i][0](Correlation(centre)) + layers.bias
-            known = ends(replace(network, depth=i + 1), "nngp")
-            place = _next(circle, duals, known, weight / q[i + 1], odd)
+            place = _next(circle, duals, before[i], weight / q[i + 1], odd)
             hidden = tangent * duals.slope
-            before = weight * circle.values(duals.series) + bias
-            tangent = before + weight * hidden
+            covariances = weight * circle.values(duals.series) + bias
+            tangent = covariances + weight * hidden
             tangent_first = weight * (duals.value_first + hidden_first)
         if ntk:
             raw = circle.damped(

@@ -88,8 +88,15 @@ class Ends:
         )
         return high, low, size
 
+    @property
+    def needed(self) -> int:
+        """How many coefficients `tail` needs."""
+        last = math.sqrt(max(self.regular, 200.0)) + (2.0 * ENDS + 1.0) * self.width
+        return int(last * last) + 1
+
     def tail(self, coefficients: Array) -> tuple[int, float]:
-        """Some n, and the sum of all coefficients after the n-th; many are given."""
+        """Some n, and the sum of all coefficients after the n-th; `needed` are given."""
+        assert coefficients.size >= self.needed
         first = int(max(self.regular, 200.0))
         middle = math.sqrt(first) + (ENDS + 1.0) * self.width
         high, _, _ = self.rest(coefficients, np.zeros(coefficients.size))

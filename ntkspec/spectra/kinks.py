@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.duals.clipped import coefficients
 from ntkspec.duals.darboux import BITS, Ends, ends
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import kinks as kernels
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, split, working_precision
@@ -41,6 +42,8 @@ ROUNDING = 2.0**-88
 MOST = 400_000
 #: Largest relative error that is accepted.
 MOST_ERROR = 9e-13
+#: Margin of the error in dimensions between those where it is known.
+MARGIN = 3.0
 #: Degrees at which what chi leaves is measured.
 PROBES = 5
 #: Degrees between two values of Gamma functions.
@@ -96,29 +99,50 @@ class KinkedRows:
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self.network, self.kernel = network, kernel
         self.parity: Parity = parity(network, kernel)
-        self.relative_error = 0.0
+        self.relative_error = MOST_ERROR
+        self._kept: dict[int, tuple[NDArray[np.int64], Scaled]] = {}
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         return self.parity.isolated(parity)
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
-        """Compute the row of the lowest dimension, or raise Passed."""
+        """Bound the errors by rows of some of the dimensions, or raise Passed."""
         degrees = np.arange(last + 1) if wanted is None else np.array(sorted(wanted))
-        self.row(low, degrees)
+        between = {2**i for i in range(1, 21) if low < 2**i < high}
+        self._kept, worst = {}, 0.0
+        for dim in sorted({low, max(low, high - 1), high} | between):
+            mantissa, exponent, error = self._checked(dim, degrees)
+            self._kept[dim] = degrees, (mantissa, exponent)
+            worst = max(worst, error)
+            if not worst < MOST_ERROR:
+                raise Passed(f"the sums at dim = {dim} have errors up to {worst:.1e}")
+        self.relative_error = worst if low == high else min(MARGIN * worst, MOST_ERROR)
 
     def row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of increasing degrees."""
+        known, (mantissa, exponent) = self._kept.get(dim, (degrees[:0], (np.zeros(0), degrees[:0])))
+        if np.isin(degrees, known).all():
+            at = np.searchsorted(known, degrees)
+            return mantissa[at], exponent[at]
+        mantissa, exponent, error = self._checked(dim, degrees)
+        if not error <= self.relative_error:
+            raise NtkspecError(
+                f"the eigenvalues at dim = {dim} are known to {error:.1e} only, beside "
+                f"{self.relative_error:.1e} in neighbouring dimensions; compute this one apart"
+            )
+        return mantissa, exponent
+
+    def _checked(
+        self, dim: int, degrees: NDArray[np.int64]
+    ) -> tuple[Array, NDArray[np.int64], float]:
+        """Scaled eigenvalues and a bound on all errors."""
         mantissa, exponent = np.zeros(degrees.size), np.zeros(degrees.size, np.int64)
         there = np.flatnonzero([not self.parity.vanishes(int(k)) for k in degrees])
-        if there.size:
-            found = self._row(dim, degrees[there])
-            mantissa[there], exponent[there] = found[0], found[1]
-            worst = float(np.max(found[2]))
-            if not worst < MOST_ERROR:
-                raise Passed(f"the sums at dim = {dim} have errors up to {worst:.1e}")
-            self.relative_error = max(self.relative_error, worst)
-        return mantissa, exponent
+        if not there.size:
+            return mantissa, exponent, 0.0
+        mantissa[there], exponent[there], error = self._row(dim, degrees[there])
+        return mantissa, exponent, float(np.max(error))
 
     def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
         """Scaled eigenvalues of one degree in increasing dimensions."""
