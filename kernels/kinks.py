@@ -13,8 +13,8 @@ from ntkspec.kernels.scaled import dd_div, dd_mul, fma, two_sum
 
 #: Weights are rescaled beyond 2**BIG; steps between two looks at a sum's rest.
 BIG, LOOK = 300, 16
-#: Fraction of a sum that the rest may be.
-NOTHING = 2.0**-62
+#: Fraction of a sum that the rest may be; an eigenvalue is much smaller where powers cancel it.
+NOTHING = 2.0**-112
 
 
 @njit(cache=True, inline="always")
@@ -137,5 +137,5 @@ def weighted_row(degrees, dim, terms, bounds, rest, weights, exponents, sums, er
                 h, low, e = h * 2.0**BIG, low * 2.0**BIG, e - BIG
                 total, lost, error = total * 2.0**BIG, lost * 2.0**BIG, error * 2.0**BIG
         sums[0, at], sums[1, at] = two_sum(total, lost)
-        errors[at], exponents[at] = error, e
+        errors[at], exponents[at] = error + NOTHING * abs(total), e
         weights[at] = h

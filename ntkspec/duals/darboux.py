@@ -66,8 +66,8 @@ class Ends:
     def middle(self, degree: int) -> float:
         """Square root of the n where the cut-off is a half, for degrees up to this one."""
         beyond: float = (degree * degree / self.frequency) ** (1.0 / 3.0)
-        wide = 6.0 * self.width
-        return max((ENDS + 1.0) * self.width, max(beyond, math.sqrt(self.regular)) + wide)
+        wide, whole = 6.0 * self.width, (ENDS + 1.0) * self.width
+        return max(whole, beyond + wide, math.sqrt(self.regular) + ENDS * self.width)
 
     def count(self, degree: int) -> int:
         """Number of coefficients for degrees up to this one."""

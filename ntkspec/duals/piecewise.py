@@ -141,7 +141,7 @@ class _Place:
         if isinstance(angle, arb):
             if self.zero and not angle.is_zero():
                 self.near, self.distance = Correlation.full(), abs(angle)
-            elif self.pi and self.cosine != -1:
+            elif self.pi and not (self.cosine.is_exact() and self.cosine == -1):
                 self.near = Correlation(arb(-1), arb.pi())
                 self.distance = abs(angle - arb.pi())
 

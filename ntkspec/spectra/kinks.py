@@ -219,7 +219,8 @@ class KinkedRows:
             leak = max(leak, float(np.max(relative(change, scale, at))))
         error[: some.size] += 2.0 * leak
         if some.size < every.size:
-            error[some.size :] += float(np.max(relative(sums[0], exponents)[-2:]))
+            last = relative(sums[0], exponents)[some >= near - 1]
+            error[some.size :] += float(np.max(last))
         here = np.searchsorted(every, degrees)
         return mantissa[here], exponent[here], error[here]
 

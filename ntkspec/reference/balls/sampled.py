@@ -139,7 +139,7 @@ class Samples:
             wave = self.effort.bandwidth * math.pi / 2 * power * width
             size = max(entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
             if self.network.clipped:
-                size += 0.6 * nats**1.5 * _flatness(self.network, layers) ** (1.0 / 3.0)
+                size += 0.3 * nats**1.5 * _flatness(self.network, layers) ** (1.0 / 3.0)
             for x, w in gauss_legendre(2 * math.ceil(size / 2), ctx.prec):
                 y = arb(low) + arb(width) * (1 + x) / 2
                 sine, cosine = (arb.pi() * y**power).sin_cos()
