@@ -48,7 +48,8 @@ def double_doubles(balls: Any) -> Array:
 class Ends:
     """Coefficients of powers of 1 - t (`near`) and of 1 + t (`far`), and the least frequency f.
 
-    Beyond the coefficient `regular` the last powers are negligible.  `at_one` is K(1).
+    Beyond the coefficient `regular` the last powers are negligible.  `at_one` is K(1).  With a
+    bias, opposite kinks leave coefficients that fall as exp(-fall n), not among the powers.
     """
 
     powers: Array
@@ -57,6 +58,7 @@ class Ends:
     frequency: float
     regular: float
     at_one: float
+    fall: float
 
     @property
     def width(self) -> float:
@@ -129,7 +131,10 @@ def ends(network: Any, kernel: str) -> Ends:
         parities = [[abs(c + sign * e) for c, e in zip(near, far, strict=True)] for sign in (1, -1)]
         regular = max(_regular([float(x.upper()) for x in sizes]) for sizes in parities)
     powers = np.arange(len(near), dtype=np.float64) + 0.5
-    return Ends(powers, tuple(near), tuple(far), frequency, regular, at_one)
+    fall, places = math.inf, {kink.place for kink in network.sigma.kinks}
+    if network.bias_variance > 0.0 and any(-place in places for place in places):
+        fall = math.log1p(2.0 * network.bias_variance / network.weight_variance)
+    return Ends(powers, tuple(near), tuple(far), frequency, regular, at_one, fall)
 
 
 def _regular(sizes: list[float]) -> float:

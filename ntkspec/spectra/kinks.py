@@ -79,6 +79,9 @@ def _damped(network: Network, kernel: Kernel, degree: int, shift: float) -> Sums
     found = coefficients(network, kernel, known.count(degree))
     high, low, size = known.rest(found.high, found.low)
     chi = known.cut_off(known.middle(degree) + shift * math.pi / known.frequency, high.size)
+    n = np.arange(chi.size, dtype=np.float64)
+    if float(np.max((1.0 - chi[1:]) * np.exp(-known.fall * n[1:]))) > UNIT:
+        raise Passed("a small bias_variance leaves a singularity too near to t = -1")
     errors = found.error + ROUNDING * size + np.where(chi < 1.0, 2.0 * UNIT * np.abs(high), 0.0)
     return _prepared(high * chi, low * chi, errors * chi)
 
