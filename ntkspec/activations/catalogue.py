@@ -55,7 +55,8 @@ def activation(name: str, *, slope: float | None = None, power: int | None = Non
     ----------
     name : str
         relu, leaky_relu, abs, step, relu_power, elu, sigmoid, tanh, silu, softplus, erf, gelu,
-        sin, cos or gaussian (which is exp(-x^2/2)); "relu**3" is relu_power with power 3.
+        sin, cos, gaussian (which is exp(-x^2/2)), hard_tanh, relu6, hard_sigmoid or hard_swish;
+        "relu**3" is relu_power with power 3.
     slope : float, optional
         Slope of leaky_relu for negative arguments, default 0.1; no other activation has one.
     power : int, optional
