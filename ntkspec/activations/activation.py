@@ -5,12 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ntkspec.conventions import Shape
 
-__all__ = ["Activation", "ClosedDual", "Fixed", "Function", "PreparedDual", "Singularity"]
+__all__ = [
+    "Activation",
+    "ClosedDual",
+    "Fixed",
+    "Function",
+    "Kink",
+    "PreparedDual",
+    "Singularity",
+]
 
 Function = Callable[[Any], Any]
 
@@ -21,9 +30,10 @@ class Singularity:
 
     Attributes
     ----------
-    kind : {"kink", "pole", "entire", "unknown"}
+    kind : {"kink", "kinks", "pole", "entire", "unknown"}
+        A kink at 0, kinks of which one at least is not at 0, or no kink.
     order : int
-        Of a kink at 0: the first derivative that jumps there (0: sigma itself).
+        Of kinks: the first derivative that jumps there (0: sigma itself).
     distance : float
         Of a pole or branch point: its distance from the real line.
 
@@ -34,9 +44,24 @@ class Singularity:
     Singularity(kind='kink', order=1, distance=inf)
     """
 
-    kind: Literal["kink", "pole", "entire", "unknown"]
+    kind: Literal["kink", "kinks", "pole", "entire", "unknown"]
     order: int = 0
     distance: float = math.inf
+
+
+class Kink(NamedTuple):
+    """A jump of the derivative of some order (1: of the slope) at a place.
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> activation("relu6").kinks[1]
+    Kink(place=Fraction(6, 1), order=1, jump=Fraction(-1, 1))
+    """
+
+    place: Fraction
+    order: int
+    jump: Fraction
 
 
 @dataclass(frozen=True)
@@ -54,7 +79,7 @@ class Activation:
         `derivative` is None where sigma' is not square integrable: there is no NTK then.
     ball, ball_derivative : callable
         The same for a python-flint ball, real or complex, and for a kink at 0 with the sign of
-        the argument as a second one.
+        the argument as a second one; for kinks elsewhere, for a real ball.
     dual : callable
         dual(q) returns two functions of a `ntkspec.duals.Correlation`: the dual of sigma, and
         that of sigma'.
@@ -68,6 +93,8 @@ class Activation:
         sigma(x) = offset + amplitude tanh(rate x).
     scaled : Shape or None
         The catalogued activation that this one is, scaled.
+    kinks : tuple of Kink
+        All kinks of a polynomial between kinks of which one at least is not at 0; else empty.
     user : bool
         Made from a Python callable: nothing about it can be proved.
     arithmetic : {"double", "flint", "mpmath"}
@@ -93,6 +120,7 @@ class Activation:
     homogeneous: tuple[int, float, float] | None = None
     tanh: tuple[float, float, float] | None = None
     scaled: Shape | None = None
+    kinks: tuple[Kink, ...] = ()
     user: bool = False
     arithmetic: Literal["double", "flint", "mpmath"] = "flint"
 

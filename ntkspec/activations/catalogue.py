@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ntkspec.activations.activation import Activation
+from ntkspec.activations.clipped import HARD_SIGMOID, HARD_SWISH, HARD_TANH, RELU6, shifted_relu
 from ntkspec.activations.elu import ELU, SELU
 from ntkspec.activations.erf import ERF
 from ntkspec.activations.exponential import EXP
@@ -43,6 +44,11 @@ FAMILIES = (
     Family("softplus", SOFTPLUS),
     Family("mish", MISH),
     Family("softsign", SOFTSIGN),
+    Family("hard_tanh", HARD_TANH),
+    Family("relu6", RELU6),
+    Family("hard_sigmoid", HARD_SIGMOID),
+    Family("hard_swish", HARD_SWISH),
+    Family("shifted_relu", shifted_relu, (("threshold", 1.0, -1e3, 1e3),)),
     Family("erf", ERF),
     Family("gelu", GELU),
     Family("sin", SIN),

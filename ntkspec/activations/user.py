@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from ntkspec.activations.activation import Activation, Singularity
 from ntkspec.activations.recognized import recognized
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import is_one_of, shown, whole_number
+from ntkspec.parameters import is_one_of, number, shown, whole_number
 
 __all__ = ["user_activation"]
 
@@ -26,7 +26,7 @@ def user_activation(
     *,
     name: str = "user",
     arithmetic: Arithmetic = "double",
-    kink: bool = False,
+    kinks: Iterable[float] = (),
     symmetry: Literal["odd", "even"] | None = None,
     polynomial: int | None = None,
 ) -> Activation:
@@ -43,10 +43,10 @@ def user_activation(
     arithmetic : {"double", "flint", "mpmath"}
         The numbers that the functions take.  In doubles only eigenvalues above the rounding are
         computed.
-    kink : bool
-        Whether sigma or a derivative of it jumps at 0, for flint and mpmath numbers: it must be
-        smooth elsewhere, or the spectrum is refused.  In doubles kinks and jumps are found
-        anywhere.
+    kinks : iterable of float
+        Where sigma or a derivative of it jumps.  In doubles kinks and jumps are found anywhere; a
+        function of flint or mpmath numbers must be smooth but for these, and may have one at 0
+        only.
     symmetry : {"odd", "even"}, optional
         Declare it to make the zeros that it forces exact.
     polynomial : int, optional
@@ -63,7 +63,8 @@ def user_activation(
     Raises
     ------
     NtkspecError
-        When a function is not callable, an option is unknown or the name not printable.  A
+        When a function is not callable, an option is unknown or the name not printable, and for
+        kinks away from 0 of a function of flint or mpmath numbers.  A
         function that returns NaN, returns another shape, or is not square integrable against the
         Gaussian is refused when a kernel is computed, since that depends on the variance.
 
@@ -87,6 +88,13 @@ def user_activation(
         raise NtkspecError(
             f"symmetry = {shown(symmetry)} is not allowed; use 'odd', 'even' or None"
         )
+    places = checked_kinks(kinks)
+    if arithmetic != "double" and any(places):
+        raise NtkspecError(
+            f"kinks = {list(places)} are not allowed with arithmetic = {arithmetic!r}: there a "
+            "kink must be at 0; give a function of doubles, or ntkspec.activations."
+            "piecewise_polynomial for a polynomial between kinks"
+        )
     if polynomial is not None:
         polynomial = whole_number(polynomial, "polynomial", 0, 100)
     if arithmetic == "double" and (known := recognized(function)) is not None:
@@ -102,13 +110,24 @@ def user_activation(
         _NoDerivative(name) if derivative is None else InDoubles(derivative, arithmetic, name),
         function,
         derivative,
-        _SampledDual(function, derivative, name, arithmetic, kink),
-        Singularity("kink", 1) if kink else Singularity("unknown"),
+        _SampledDual(function, derivative, name, arithmetic, bool(places)),
+        Singularity("kinks" if any(places) else "kink", 1) if places else Singularity("unknown"),
         symmetry=symmetry,
         polynomial=polynomial,
         user=True,
         arithmetic=arithmetic,
     )
+
+
+def checked_kinks(kinks: Iterable[float]) -> tuple[float, ...]:
+    """Return the places of kinks, increasing."""
+    try:
+        given = list(kinks)
+    except TypeError:
+        raise NtkspecError(
+            f"kinks = {shown(kinks)} is not allowed; give a list of numbers, such as [0.0]"
+        ) from None
+    return tuple(sorted({number(place, "kinks", -1e100, 1e100) for place in given}))
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def eig(
     """Print the eigenvalues of one network's kernel on one domain.
 
     ACTIVATION is relu, leaky_relu, abs, step, relu_power, elu, sigmoid, tanh, silu, softplus,
-    erf, gelu, sin, cos or gaussian (exp(-x^2/2)); relu**3 is relu_power with power 3.
+    erf, gelu, sin, cos, gaussian (exp(-x^2/2)), hard_tanh, relu6, hard_sigmoid or hard_swish;
+    relu**3 is relu_power with power 3.
 
     An eigenvalue below the range of doubles is printed as 0.0; its logarithm is correct.  The
     logarithm of an exact zero is -inf.

@@ -68,7 +68,9 @@ def network_panels(network: Any) -> NetworkPanels:
     """
     sigmas = network.sigmas
     kinds = [sigma.singularity.kind for sigma in sigmas]
-    formula = all(s.singularity.kind == "entire" or s.homogeneous is not None for s in sigmas)
+    formula = all(
+        s.singularity.kind == "entire" or s.homogeneous is not None or s.kinks for s in sigmas
+    )
     extra = 8 * min(len(sigmas), 20) if "kink" in kinds else 0
     known: dict[Any, _Table] = {}
     with working_precision(BITS_OF_FORMULAS if formula else BITS + extra):
@@ -134,7 +136,10 @@ def _table(sigma: Any, q: arb, value: Any, slope: Any) -> _Table:
     far, line = _far_end(sigma)
     flat = sigma.derivative is None
     rest = partial(_without_line, value, slope, q, far, line, flat)
-    return _Table(*_layer(value, slope, symmetry, root, rest, flat), symmetry, root, far, line)
+    # Beyond kinks away from 0 the duals may be far below their values at 1.
+    floor = 1.0 if sigma.kinks else NOISE
+    layer = _layer(value, slope, symmetry, root, rest, flat, floor)
+    return _Table(*layer, symmetry, root, far, line)
 
 
 def _far_end(sigma: Any) -> tuple[int, float]:
@@ -163,7 +168,7 @@ def _without_line(
 
 
 def _layer(
-    value: Any, slope: Any, symmetry: int, root: int, far: Any, no_slope: bool
+    value: Any, slope: Any, symmetry: int, root: int, far: Any, no_slope: bool, floor: float
 ) -> tuple[NDArray[np.float64], int, float]:
     """Table, levels and F(1) of one layer: more levels until the polynomials fit."""
     full = value(Correlation.full())
@@ -179,26 +184,30 @@ def _layer(
             d = d / point.cosine
         return [deficit, f, d]
 
+    steep = full if no_slope else slope(Correlation.full())
+    least = floor * np.array([NOISE / floor * float(full.mid()), *map(_double, (full, steep))])
     sides = [near] if symmetry != NONE else [near, far]
     for levels in LEVELS:
-        tables = [_panels(side, levels, float(full.mid())) for side in sides]
+        tables = [_panels(side, levels, least) for side in sides]
         if all(table is not None for table in tables):
             return np.concatenate(tables), levels, float(full.mid())  # type: ignore[arg-type]
     raise NtkspecError("the duals of this activation could not be tabulated to double precision")
 
 
 def _panels(
-    function: Callable[[arb], list[arb]], levels: int, full: float
+    function: Callable[[arb], list[arb]], levels: int, scale: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    """Polynomials on [0, 2^-levels] and four panels per octave up to 1; None if inaccurate."""
+    """Polynomials on [0, 2^-levels] and four panels per octave up to 1; None if inaccurate.
+
+    scale: the least sizes of the functions; a part that vanishes, like the curved part of a linear
+    sigma, is only rounding.
+    """
     edges = [(0.0, 2.0**-levels)]
     for octave in range(levels, 0, -1):
         low = 2.0**-octave
         edges += [(low * (1 + i / 4), low * (1 + (i + 1) / 4)) for i in range(4)]
     edges = edges[:-2]  # values beyond sqrt(1/2) are not needed
     table = np.zeros((len(edges), 3, COEFFICIENTS))
-    # A part that vanishes, like the curved part of a linear sigma, is only rounding.
-    scale = np.full(3, NOISE * full)
     errors = np.zeros(3)
     for at, (low, high) in enumerate(edges):
         table[at], error, size = _fit(function, low, high)

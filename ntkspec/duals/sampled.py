@@ -84,7 +84,7 @@ def resolved(q: float, function: Function, kink: bool, name: str) -> Expectation
     bad = known.pieces.breaks if not kink else known.pieces.breaks[known.pieces.breaks != 0.0]
     if bad.size or known.pieces.graded or known.missed > AGREED * known.norm:
         at = f" near {root * bad[np.argmin(np.abs(bad))]:.6g}" if bad.size else ""
-        allowed = "be smooth apart from 0" if kink else "be smooth, or say kink=True for one at 0"
+        allowed = "be smooth apart from 0" if kink else "be smooth, or say kinks=[0.0] for one at 0"
         raise NtkspecError(
             f"{name} has a kink, a jump or too narrow a feature{at}: a function of flint or mpmath "
             f"numbers must {allowed}; give a function of doubles instead"

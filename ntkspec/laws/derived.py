@@ -10,7 +10,7 @@ from ntkspec.domains import Domain, Gaussian, Sphere, as_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
-from ntkspec.laws.kinks import general_kink_law, kink_law
+from ntkspec.laws.kinks import general_kink_law, kink_law, kinks_law
 from ntkspec.laws.poles import pole_law
 from ntkspec.laws.zonal import zonal_law
 from ntkspec.networks import Kernel, Network
@@ -23,7 +23,7 @@ from ntkspec.zonal import ZonalKernel
 
 __all__ = ["known_law", "law"]
 
-_DERIVED = {"kink": kink_law, "pole": pole_law, "entire": entire_law}
+_DERIVED = {"kink": kink_law, "kinks": kinks_law, "pole": pole_law, "entire": entire_law}
 
 
 @exclusive()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ntkspec.activations.elu import ALPHA, LAMBDA
 from ntkspec.duals import Layers
+from ntkspec.duals.darboux import ends
 from ntkspec.duals.singular import Power, powers_at_one, powers_beyond, root_at_one
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
@@ -15,7 +16,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.spectra.parity import parity
 
-__all__ = ["general_kink_law", "kink_law"]
+__all__ = ["general_kink_law", "kink_law", "kinks_law"]
 
 BITS = 192
 
@@ -74,6 +75,28 @@ def _leading(powers: list[Power]) -> tuple[float, float] | None:
             s = float(power.p) / float(power.q)
             return s, float(coefficient.mid()) * 2.0**-s
     return None
+
+
+def kinks_law(network: Network, dim: int, kernel: Kernel) -> Law:
+    """Law of an activation with kinks away from 0, from the first powers of 1 - t and 1 + t.
+
+    Essential singularities, from pairs of kinks that are neither equal nor opposite, fall faster.
+    """
+    known, main = ends(network, kernel), parity(network, kernel).main
+    near, far = ([float(c.mid()) for c in end] for end in (known.near, known.far))
+
+    def first(sign: int) -> tuple[int, float]:
+        sizes = [c + sign * e for c, e in zip(near, far, strict=True)]
+        at = next(i for i, x in enumerate(sizes) if x != 0.0)
+        return at, sizes[at] * 2.0 ** -known.powers[at]  # of the angle: theta^2 ~ 2 (1 - t)
+
+    if main is not None:
+        at, size = first(1 - 2 * main)
+        return by_parity(angle_power(dim, 2.0 * known.powers[at]), 0.5 * size, 0.0, main)
+    (at, even), (_, odd) = first(1), first(-1)
+    return by_parity(
+        angle_power(dim, 2.0 * known.powers[at]), 0.5 * (even + odd), 0.5 * (even - odd), None
+    )
 
 
 def angle_power(dim: int, m: float) -> Law:

@@ -223,7 +223,9 @@ class Network:
     def kind(self) -> str:
         """Kind of the activations' singularities that determines the decay: kinks, then poles."""
         kinds = {sigma.singularity.kind for sigma in self.sigmas}
-        return next((kind for kind in ("kink", "unknown", "pole") if kind in kinds), "entire")
+        return next(
+            (kind for kind in ("kinks", "kink", "unknown", "pole") if kind in kinds), "entire"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from ntkspec.parameters import as_number, is_one_of, one_of, shown, whole_number
 
 __all__ = [
     "BALLS_ONLY",
+    "CLIPPED",
     "KINKED",
     "SMOOTH",
     "Dense",
@@ -32,16 +33,30 @@ __all__ = [
 
 Kernel = Literal["ntk", "nngp"]
 
+
+def _pieces(breaks: Sequence[int], *pieces: Sequence[int | Fraction]) -> Any:
+    return tuple(map(Fraction, breaks)), tuple(tuple(map(Fraction, piece)) for piece in pieces)
+
+
 #: The activations that the references support.
 KINKED = (
     "relu", "leaky_relu", "abs", "step", "relu_power", "elu", "celu", "selu", "softsign", "finer",
 )  # fmt: skip
+#: Polynomials between kinks away from 0: the breaks, and the coefficients of each piece.
+CLIPPED: dict[str, tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...]]] = {
+    "hard_tanh": _pieces((-1, 1), (-1,), (0, 1), (1,)),
+    "relu6": _pieces((0, 6), (0,), (0, 1), (6,)),
+    "hard_sigmoid": _pieces((-3, 3), (0,), (Fraction(1, 2), Fraction(1, 6)), (1,)),
+    "hard_swish": _pieces((-3, 3), (0,), (0, Fraction(1, 2), Fraction(1, 6)), (0, 1)),
+}
 SMOOTH = (
     "sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian", "swish", "mish",
     "exp", "snake", "gabor",
 )  # fmt: skip
 #: Those that only the reference in balls knows.
-BALLS_ONLY = ("celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor")
+BALLS_ONLY = (
+    "celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor", *CLIPPED,
+)  # fmt: skip
 #: Of selu (Klambauer et al. 2017): the slope on the right, and the factor of e^x - 1 over it.
 SELU = 1.0507009873554805, 1.6732632423543772
 
@@ -112,8 +127,13 @@ class Description:
         return self.base in ("softsign", "finer")
 
     @property
+    def clipped(self) -> bool:
+        """Whether the activation is a polynomial between kinks away from 0."""
+        return self.activation in CLIPPED
+
+    @property
     def order(self) -> int:
-        """Order of the first derivative that jumps, for an activation with a kink at 0."""
+        """Order of the first derivative that jumps, for an activation with kinks."""
         orders = {"step": 0, "relu_power": self.power}
         return 2 if self.base in ("elu", "celu") or self.odd else orders.get(self.activation, 1)
 
@@ -125,7 +145,7 @@ class Description:
     @property
     def radial_power(self) -> int | None:
         """P where K(x, x') = (|x| |x'|)^P K(cos), for powers on either side of 0 without bias."""
-        other = self.smooth or self.exponential or self.odd
+        other = self.smooth or self.clipped or self.exponential or self.odd
         if other or self.bias_variance or self.parts:
             return None
         return int(self.order**self.depth)
@@ -273,9 +293,10 @@ def describe(network: Any) -> Description:
             f"activation = {shown(name)} is a user's; the references take the activations that "
             "ntkspec knows"
         )
-    if not isinstance(name, str) or not is_one_of(name.partition("(")[0], (*KINKED, *SMOOTH)):
+    names = (*KINKED, *CLIPPED, *SMOOTH)
+    if not isinstance(name, str) or not is_one_of(name.partition("(")[0], names):
         raise NtkspecError(
-            f"activation = {shown(name)} is not allowed; use one of {', '.join(KINKED + SMOOTH)}"
+            f"activation = {shown(name)} is not allowed; use one of {', '.join(names)}"
         )
     given = {
         field: value

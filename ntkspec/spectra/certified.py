@@ -229,6 +229,12 @@ def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int) -> None:
         raise NtkspecError("certify takes Gaussian weights; weights = 'sphere' has no proof here")
     if isinstance(domain, Cube) or _has_series(net, domain.dim, kernel, degree):
         return
+    for sigma in net.sigmas:
+        if sigma.kinks:
+            raise NtkspecError(
+                f"certify has no proof for {sigma.name}, which has kinks away from 0; use "
+                "ntkspec.spectrum"
+            )
     if not net.uniform:
         kinds = {sigma.singularity == Singularity("kink", 0) for sigma in net.sigmas}
         kinked = [sigma.singularity.kind == "kink" for sigma in net.sigmas]

@@ -402,7 +402,7 @@ class BallSeeds:
     def _start(self, task: _Plane) -> int:
         """The first precision: for power laws, or for the fall of a smooth kernel's spectrum."""
         bits = first_bits(task.high, task.last)
-        if self.proved and self.kind != "kink":
+        if self.proved and not self.kinked:
             last, nats = self._fall()
             fallen = nats * (task.last / last) ** self._stretch / LN2
             if bits + fallen > 1.5 * MOST_BITS:
@@ -415,13 +415,18 @@ class BallSeeds:
         return -(-bits // STEP) * STEP
 
     @property
+    def kinked(self) -> bool:
+        """Whether the activation has kinks; with one at 0 alone the kernel is analytic in theta."""
+        return self.kind in ("kink", "kinks")
+
+    @property
     def _stretch(self) -> float:
         """Power of the degree in the logarithm of the cosine coefficients of a smooth kernel."""
         return 1.0 if self.kind == "entire" else 2.0 / 3.0
 
     def _settled(self, task: _Plane) -> _Plane:
         kernel = self.kernel_function()
-        if self.kind == "kink":
+        if self.kinked:
             return self._by_gauss(kernel, task)
         return self._by_cosines(kernel, task)
 

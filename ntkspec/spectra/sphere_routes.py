@@ -28,6 +28,9 @@ def sphere_routes() -> Iterator[Route]:
     from ntkspec.spectra import endpoint
 
     yield endpoint.ROUTE
+    from ntkspec.spectra import kinks
+
+    yield kinks.ROUTE
     from ntkspec.spectra import contour
 
     yield contour.ROUTE

@@ -155,6 +155,11 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
             f"weights = 'sphere' is not allowed with {source.name}; use it with an activation of "
             "the catalogue, or weights = 'gaussian'"
         )
+    if source.sigma.kinks:
+        raise NtkspecError(
+            f"weights = 'sphere' is not allowed with {source.name}: it has kinks away from 0; use "
+            "weights = 'gaussian'"
+        )
     return "weights on a sphere"
 
 

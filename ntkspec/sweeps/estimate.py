@@ -24,6 +24,7 @@ from ntkspec.reference.balls.layered import reference_effort
 from ntkspec.rules import Affine
 from ntkspec.spectra.closed_form import ClosedForm
 from ntkspec.spectra.endpoint import Kinked
+from ntkspec.spectra.kinks import KinkedRows
 from ntkspec.spectra.rows import FirstRows, Rows
 from ntkspec.spectra.seeds import KEPT, LN2, MOST_BITS, MOST_NODES, BallSeeds, first_bits
 from ntkspec.spectra.series import PositiveSeries
@@ -98,6 +99,11 @@ def _block_and_kernel(
         return _zonal_block(network, dims, degrees, domain), 0.0
     source = None if domain in APART else _source(network, kernel, dims, degrees)
     network = _alike(network)
+    if isinstance(source, KinkedRows):
+        # A column of the walk costs some milliseconds, a row as much for each hundred degrees.
+        rows = 2 if is_walked(source, dims, degrees) else dims.size
+        block = 4e-3 * dims.size + 1e-4 * rows * _span(degrees)
+        return BLOCK + block + WALKED * _span(dims) * _span(degrees), 0.15 * network.depth
     if not isinstance(source, TaylorRows | Kinked):
         return _other_block(source, network, kernel, dims, degrees, domain), 0.0
     block, once = _by_series(source, network, dims, degrees)
@@ -198,7 +204,7 @@ def _alike(network: Network) -> Network:
 
 
 #: Kinds of singularities, the dearest last.
-_RANKS = {"kink": 1, "entire": 2, "pole": 3, "unknown": 4}
+_RANKS = {"kink": 1, "kinks": 2, "entire": 3, "pole": 4, "unknown": 5}
 
 
 def _source(network: Network, kernel: Kernel, dims: Integers, degrees: Integers) -> Rows:
@@ -408,7 +414,7 @@ APART: dict[str, Callable[[Network, int, int], float]] = {
 #: Seconds of the samples of one layer at 256 bits in both passes, and the power of the bits.
 SAMPLES = {
     "pole": (0.85, 4.2), "entire": (0.75, 3.0), "kink": (0.08, 2.3), "elu": (0.9, 3.8),
-    "sin": (0.1, 3.0), "cos": (0.1, 3.0),
+    "sin": (0.1, 3.0), "cos": (0.1, 3.0), "kinks": (3.0, 2.5),
 }  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def _formula(sigma: Activation, number: Any) -> Any:
     """The kernels' named tuple for an activation and precision; None if they do not know it."""
     from ntkspec.kernels import sigma as kernels
 
-    if sigma.user:
+    if sigma.user or sigma.kinks:
         return None
     if sigma.homogeneous is not None:
         power, right, left = sigma.homogeneous

@@ -11,7 +11,7 @@ import ntkspec
 from ntkspec import Network, NtkspecError, ZonalKernel, user_activation
 
 TANH = user_activation(np.tanh, lambda x: 1 / np.cosh(x) ** 2, symmetry="odd")
-RELU = user_activation(lambda x: np.maximum(x, 0), lambda x: np.heaviside(x, 0.5), kink=True)
+RELU = user_activation(lambda x: np.maximum(x, 0), lambda x: np.heaviside(x, 0.5), kinks=[0.0])
 
 
 def test_a_user_activation_in_doubles_keeps_its_bound():

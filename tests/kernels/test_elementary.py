@@ -126,7 +126,7 @@ def test_all_activations_have_a_formula():
     from ntkspec.activations import ACTIVATIONS, activation
     from ntkspec.trainer.layer import _formula
 
-    for name in ACTIVATIONS:
+    for name in (name for name in ACTIVATIONS if not activation(name).kinks):
         found = _formula(activation(name), np.float64)
         assert type(found) in sigma.FORMULAS
 

@@ -234,9 +234,9 @@ def leaky(x):
     return np.where(x > 0, x, 0.3 * x)
 
 
-@pytest.mark.parametrize("kink", [True, False])
-def test_a_users_activation_has_no_law(kink):
-    mine = ntkspec.user_activation(leaky, derivative=np.ones_like, name="mine", kink=kink)
+@pytest.mark.parametrize("kinks", [[0.0], [-1.0, 1.0], []])
+def test_a_users_activation_has_no_law(kinks):
+    mine = ntkspec.user_activation(leaky, derivative=np.ones_like, name="mine", kinks=kinks)
     with pytest.raises(NtkspecError, match="mine"):
         law(Network(mine))
 

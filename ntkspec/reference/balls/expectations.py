@@ -25,6 +25,7 @@ from typing import Protocol
 import numpy as np
 from flint import acb, arb, arb_mat, arb_poly, ctx, fmpq
 
+from ntkspec.reference.balls.clipped import ClippedDual
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.description import Description
 
@@ -58,6 +59,8 @@ def make_dual(network: Description, variance: arb, nats: float) -> Dual:
     """Tabulate the duals of a layer of variance q > 0, to exp(-nats) times their size."""
     if network.smooth:
         return _SmoothDual(smooth_of(network), variance, nats)
+    if network.clipped:
+        return ClippedDual(network, variance, nats)
     if network.exponential:
         return _EluDual(variance, nats, network.exponential)
     if network.odd:

@@ -86,7 +86,7 @@ class LayeredKernels:
 def prepared_dual(sigma: Description, variance: arb, nats: float) -> Dual:
     """The dual of an activation at a variance; interpolated for one with a kink."""
     dual = make_dual(sigma, variance, nats)
-    if sigma.base in SMOOTH:
+    if sigma.base in SMOOTH or sigma.clipped:
         return dual
     return InterpolatedDual(dual, _points_to_begin_with(sigma, variance, nats))
 

@@ -25,7 +25,7 @@ from ntkspec.reference.balls.expectations import highest_frequency, smooth_of
 from ntkspec.reference.balls.kernels import LayeredKernels
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.balls.parts import PartsKernels, layers_of
-from ntkspec.reference.description import Description
+from ntkspec.reference.description import CLIPPED, Description
 
 __all__ = ["Effort", "Samples", "forget_samples", "on_ladder", "samples"]
 
@@ -140,6 +140,7 @@ class Samples:
             # Other singularities lie at about the distance of the interval's length, or farther.
             wave = self.effort.bandwidth * math.pi / 2 * power * width
             size = max(entire_rule_size(wave + 1.0, nats), wave / 4 + nats / 1.4)
+            size += 0.3 * nats**1.5 * _flatness(layers) ** (1.0 / 3.0)
             for x, w in gauss_legendre(2 * math.ceil(size / 2), ctx.prec):
                 y = arb(low) + arb(width) * (1 + x) / 2
                 sine, cosine = (arb.pi() * y**power).sin_cos()
@@ -167,6 +168,20 @@ def _distance_at_pi(layers: LayeredKernels | PartsKernels) -> float:
     """
     gaps = (1 - abs(q / variance) for q, variance in layers.at_minus_one())
     return min((math.sqrt(2 * float(gap)) for gap in gaps if gap > 0), default=math.inf)
+
+
+def _flatness(layers: LayeredKernels | PartsKernels) -> float:
+    """Variances over the least square distance of two kinks: K has terms like exp(-1/theta^2).
+
+    0 without kinks away from 0.
+    """
+    found = [0.0]
+    for (sigma, _), (_, variance) in zip(layers.steepness(), layers.at_minus_one(), strict=True):
+        if sigma.clipped:
+            breaks, _ = CLIPPED[sigma.activation]
+            distances = {float(abs(a + s * b)) for a in breaks for b in breaks for s in (1, -1)}
+            found.append(float(variance) / min(distances - {0.0}) ** 2)
+    return max(found)
 
 
 def _graded(distance: float) -> list[tuple[float, float]]:

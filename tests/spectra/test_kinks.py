@@ -1,0 +1,199 @@
+"""Activations with kinks away from 0: duals, spectra, laws and refusals.
+
+The references integrate truncated moments and Owen's function (`ntkspec.reference.balls`), or the
+plane by mpmath; they share no formula with the engine.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from flint import acb, arb, arb_series
+
+import ntkspec
+from ntkspec import Network, NtkspecError
+from ntkspec.activations import Kink, activation, piecewise_polynomial, shifted_relu
+from ntkspec.duals import Correlation, Layers
+from ntkspec.duals.clipped import coefficients
+from ntkspec.duals.layers import series_length, taylor_at_zero
+from ntkspec.precision import working_precision
+from ntkspec.reference.balls import Case, reference_spectra
+from ntkspec.spectra import table_block
+from ntkspec.spectra.kinks import KinkedRows
+from ntkspec.spectra.rows import both_parities
+from ntkspec.spectra.seeds import BallSeeds
+
+NAMES = ["hard_tanh", "relu6", "hard_sigmoid", "hard_swish"]
+SHIFTED = shifted_relu(0.5)
+
+
+def panels(edges):
+    """Gauss-Legendre nodes and weights of the normal density between increasing edges."""
+    x, w = np.polynomial.legendre.leggauss(60)
+    half = 0.5 * np.diff(np.clip(edges, -9, 9))[:, None]
+    nodes = np.clip(edges, -9, 9)[:-1, None] + half * (1 + x)
+    weights = half * w * np.exp(-0.5 * nodes**2) / np.sqrt(2 * np.pi)
+    return nodes.ravel(), weights.ravel()
+
+
+def plane(function, breaks, q, angle):
+    """E[f(u) f(v)]: over u, and over v given u, both split at the breaks."""
+    a, r, s = np.array(breaks) / np.sqrt(q), np.cos(angle), np.sin(angle)
+    total = 0.0
+    for x, weight in zip(*panels([-9.0, *a, 9.0]), strict=True):
+        y, inner = panels([-9.0, *sorted((a - r * x) / s), 9.0])
+        total += (
+            weight * function(np.sqrt(q) * x) * (inner @ function(np.sqrt(q) * (r * x + s * y)))
+        )
+    return total
+
+
+@pytest.mark.parametrize("angle", [0.7, 2.1])
+@pytest.mark.parametrize("sigma", [*map(activation, NAMES), SHIFTED], ids=lambda x: x.name)
+def test_duals_are_integrals_over_the_plane(sigma, angle):
+    breaks = sorted({float(kink.place) for kink in sigma.kinks})
+    with working_precision(80):
+        for dual, function in zip(sigma.dual(arb(2)), (sigma.value, sigma.derivative), strict=True):
+            found = float(dual(Correlation(arb(angle).cos(), arb(angle))))
+            assert found == pytest.approx(plane(function, breaks, 2.0, angle), rel=1e-11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_duals_of_series_and_complex_balls_continue_those_of_balls(name):
+    with working_precision(128), series_length(60):
+        for dual in activation(name).dual(arb(1.5)):
+            angle = arb_series([1.2, 1], 60)
+            series = dual(Correlation(angle.cos(), angle))
+            for step in (acb(0.1), acb(0.05, 0.08)):
+                point = Correlation((acb(1.2) + step).cos(), acb(1.2) + step)
+                total = sum((acb(series[n]) * step**n for n in range(60)), acb(0))
+                assert abs(dual(point) - total) < 1e-20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dual_at_an_end_encloses_its_neighbours(name):
+    with working_precision(100):
+        for dual in activation(name).dual(arb(2)):
+            for end in (arb(0), arb.pi()):
+                wide = end + arb(0, 1e-6)
+                inside = abs(end - arb(5e-7))
+                found = dual(Correlation(wide.cos(), wide))
+                assert found.contains(dual(Correlation(inside.cos(), inside)))
+
+
+def worst(network, kernel, dims, degrees, digits=18):
+    """Largest relative error of the fast route against the reference."""
+    case = [Case(dim, kernel, network.depth, network.trained) for dim in dims]
+    found = reference_spectra(network, case, degrees, digits=digits)
+    error = 0.0
+    for dim, one in zip(dims, case, strict=True):
+        rows = KinkedRows(network, kernel)
+        mantissa, exponent = both_parities(rows, dim, np.array(degrees))
+        for m, e, reference in zip(mantissa, exponent, found[one], strict=True):
+            assert reference.is_zero == (m == 0.0)
+            if m:
+                off = abs(float(m / (reference.value * 2 ** -int(e)) - 1))
+                assert off <= rows.relative_error
+                error = max(error, off)
+    return error
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network("relu6", trained="all"),
+        Network("hard_tanh", depth=2, bias_variance=0.1),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_eigenvalues_of_the_reference(network):
+    assert worst(network, "ntk", (3,), [0, 1, 2, 5], digits=15) < 1e-13
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bias", [0.0, 0.1])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_wide_family(name, bias, depth):
+    network = Network(name, depth=depth, bias_variance=bias, weight_variance=4.0, trained="all")
+    degrees = [*range(12), 30, 31, 200, 201]
+    for kernel in ("ntk", "nngp"):
+        assert worst(network, kernel, (2, 3, 5, 16, 64), degrees) < 1e-12
+
+
+@pytest.mark.parametrize("depth,bias", [(1, 0.0), (2, 0.0), (2, 0.2)])
+def test_a_shifted_relu_by_two_routes(depth, bias):
+    network = Network(SHIFTED, depth=depth, bias_variance=bias)
+    for dim in (2, 9):
+        degrees = np.arange(9)
+        fast, slow = (
+            np.ldexp(*both_parities(rows, dim, degrees))
+            for rows in (KinkedRows(network, "ntk"), BallSeeds.of_network(network, "ntk"))
+        )
+        np.testing.assert_allclose(fast, slow, rtol=2e-14)
+
+
+@pytest.mark.parametrize("network", [Network("hard_tanh", depth=2), Network(SHIFTED, depth=2)])
+def test_coefficients_from_the_circle_keep_their_bounds(network):
+    found = coefficients(network, "nngp", 600)
+    with working_precision(300):
+        balls = taylor_at_zero(Layers(network, "nngp"), 160)
+    for n, ball in enumerate(balls):
+        if found.high[n]:
+            assert abs(found.high[n] - ball) <= found.error[n] + 1e-16 * abs(found.high[n])
+
+
+def test_far_degrees_follow_the_law():
+    for network in (Network("hard_swish"), Network("relu6", depth=2), Network(SHIFTED)):
+        law = ntkspec.law(network, 3)
+        spectrum = ntkspec.spectrum(network, 3, [4000, 4001])
+        for degree, value in zip((4000, 4001), spectrum.log_eigenvalues, strict=True):
+            mine = law.of_parity(degree % 2)
+            if mine is None:
+                assert value == -np.inf
+            else:
+                assert value == pytest.approx(mine.log_eigenvalue(degree), abs=1e-3)
+
+
+def test_tables_hold_the_spectra():
+    network = Network("relu6", bias_variance=0.1)
+    block = table_block(network, [2, 3, 4, 5, 6, 7, 8, 9], range(20))
+    for i in (0, 1, 4, 7):
+        row = ntkspec.eigenvalues(network, int(2 + i), range(20))
+        np.testing.assert_allclose(block.eigenvalues[i], row, rtol=3e-14)
+
+
+def test_high_dimensions_and_degrees():
+    for dim, degrees in ((1000, [0, 3, 41]), (10**6, [1, 201]), (3, [1, 5001, 10**6 - 1])):
+        spectrum = ntkspec.spectrum("hard_tanh", dim, degrees)
+        assert "kinks" in spectrum.route
+        assert np.all(spectrum.relative_error < 1e-13)
+        assert np.all(np.isfinite(spectrum.log_eigenvalues[1:]))
+
+
+def test_the_pointwise_kernel_of_a_user_in_doubles():
+    mine = ntkspec.user_activation(
+        lambda x: np.clip(x, -1, 1), lambda x: 1.0 * (np.abs(x) < 1), kinks=[-1.0, 1.0]
+    )
+    t = np.linspace(-1, 1, 9)
+    known = Network("hard_tanh", depth=2)
+    assert Network(mine, depth=2).ntk(t) == pytest.approx(known.ntk(t), abs=1e-12)
+
+
+def test_what_is_refused():
+    with pytest.raises(NtkspecError, match="no proof"):
+        ntkspec.certify("hard_tanh", 3, [1])
+    with pytest.raises(NtkspecError, match="kinks"):
+        ntkspec.user_activation(lambda x: x, arithmetic="flint", kinks=[1.0])
+    with pytest.raises(NtkspecError, match="list of numbers"):
+        ntkspec.user_activation(np.abs, kinks=0.0)
+    with pytest.raises(NtkspecError, match="order 1"):
+        piecewise_polynomial("jump", (), [Kink(Fraction(1), 0, Fraction(1))])
+    with pytest.raises(NtkspecError, match="threshold"):
+        shifted_relu(float("nan"))
+
+
+def test_a_shift_of_0_is_the_relu():
+    assert shifted_relu(0.0) is activation("relu")
+    assert shifted_relu(-1.5).name == "shifted_relu(-1.5)"
