@@ -15,7 +15,7 @@ from ntkspec.errors import NtkspecError
 __all__ = ["Layer", "Layers", "compose", "series_length", "taylor_at_zero"]
 
 
-#: Largest variance of the argument of a layer.
+#: Largest variance after a layer that is no power on either side of 0.
 LARGEST = 1e100
 
 
@@ -76,13 +76,13 @@ class Layers:
         self.variances = [self.weight + self.bias]
         self.duals = []
         for number in range(network.depth):
-            if not self.variances[-1] < LARGEST:
-                raise NtkspecError(
-                    f"the variance before layer {number + 1} is beyond {LARGEST:g}; lower "
-                    "weight_variance, bias_variance or depth"
-                )
             self.duals.append(network.sigma.dual(self.variances[-1]))
             self.variances.append(self.weight * self.duals[-1][0](Correlation.full()) + self.bias)
+            if network.sigma.homogeneous is None and self.variances[-1] > LARGEST:
+                raise NtkspecError(
+                    f"the variance after layer {number + 1} is beyond {LARGEST:g}; lower "
+                    "weight_variance, bias_variance or depth"
+                )
 
     def __call__(self, angle: Any) -> Any:
         """K at t = cos(angle), 0 <= angle <= pi for real balls."""
