@@ -15,8 +15,8 @@ from ntkspec.errors import NtkspecError
 __all__ = ["Layer", "Layers", "compose", "series_length", "taylor_at_zero"]
 
 
-#: Largest variance after a layer that is no power on either side of 0.
-LARGEST = 1e100
+#: Largest power of 10 of the variance after a layer that is no power on either side of 0.
+LARGEST = 1000
 
 
 class Layer(NamedTuple):
@@ -78,9 +78,9 @@ class Layers:
         for number in range(network.depth):
             self.duals.append(network.sigma.dual(self.variances[-1]))
             self.variances.append(self.weight * self.duals[-1][0](Correlation.full()) + self.bias)
-            if network.sigma.homogeneous is None and self.variances[-1] > LARGEST:
+            if network.sigma.homogeneous is None and self.variances[-1] > arb(10) ** LARGEST:
                 raise NtkspecError(
-                    f"the variance after layer {number + 1} is beyond {LARGEST:g}; lower "
+                    f"the variance after layer {number + 1} is beyond 1e{LARGEST}; lower "
                     "weight_variance, bias_variance or depth"
                 )
 

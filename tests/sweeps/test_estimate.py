@@ -18,7 +18,7 @@ BLOCKS = [(np.arange(2, 40), np.arange(100)), (np.array([3]), np.array([0, 7, 50
 
 
 #: Those whose layers take long in great depth, and exp, whose variances leave any range.
-SLOW = ("mish", "softsign", "finer", "exp", "selu", "gabor", "snake")
+SLOW = ("mish", "softsign", "finer", "exp", "selu", "celu", "gabor", "snake")
 
 
 @given(
