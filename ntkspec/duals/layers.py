@@ -16,8 +16,8 @@ from ntkspec.rules import Activate, Affine, Scale, State, follow
 __all__ = ["Layers", "series_length", "taylor_at_zero"]
 
 
-#: Largest variance of the argument of a layer.
-LARGEST = 1e100
+#: Largest power of 10 of the variance after a layer that is no power on either side of 0.
+LARGEST = 1000
 
 
 class Layers:
@@ -39,9 +39,10 @@ class Layers:
         ).covariance
 
     def _prepare(self, index: int, state: State) -> State:
-        if not state.covariance < LARGEST:
+        sigma = self.program.activations[index]
+        if sigma.homogeneous is None and not state.covariance < arb(10) ** LARGEST:
             raise NtkspecError(
-                f"the variance before layer {index + 1} is beyond {LARGEST:g}; lower "
+                f"the variance before layer {index + 1} is beyond 1e{LARGEST}; lower "
                 "weight_variance, bias_variance or depth"
             )
         self.variances.append(state.covariance)

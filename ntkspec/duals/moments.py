@@ -37,6 +37,10 @@ ELLIPSE, BEYOND, OFF = 4.0, 0.5625, 0.9375
 MOST_MOMENTS = 2**14
 #: Correlation up to which a dual with a kink is summed from its moments.
 INSIDE = 0.9
+#: Bits of the precision that the rules over sectors may miss; their refinements, the correlation at
+#: which they are checked, and by how much they are finer elsewhere.
+AGREED = 12
+REFINEMENTS, CHECKED, MARGIN = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0), 0.75, 1.3
 
 
 @dataclass(frozen=True)
@@ -121,8 +125,11 @@ class _Rule:
     end: arb
 
 
-def _rule(formula: _Formula, root: arb, count: int) -> _Rule:
-    """A rule for moments below `count`: its error is `leak` times `_growth`, and the tail's."""
+def _rule(formula: _Formula, root: arb, count: int, power: int = 1) -> _Rule:
+    """A rule for moments below `count`: its error is `leak` times `_growth`, and the tail's.
+
+    `power`: 2 for the squares of sigma and its derivatives.
+    """
     nats = ctx.prec * LN2
     size = float(root.mid())
     panel = formula.panel(size)
@@ -136,9 +143,9 @@ def _rule(formula: _Formula, root: arb, count: int) -> _Rule:
         low, high = arb(i * panel), arb((i + 1) * panel) + beyond
         near = (low - beyond).max(arb(0))
         value = formula.size(root * high, root * off, root * beyond)
-        total += value.upper() * (-near * near / 4).exp().upper()
+        total += value.upper() ** power * (-near * near / 4).exp().upper()
     growth = float((total * _growth(count, off)).log().upper())
-    n = 2 * math.ceil((nats + max(growth, 0.0) + 8.0) / (4.0 * math.log(ELLIPSE)))
+    n = 2 * math.ceil(power * (nats + max(growth, 0.0) + 8.0) / (4.0 * math.log(ELLIPSE)))
     constant = (2 * arb.pi()).sqrt()
     nodes = []
     for i in range(panels):
@@ -261,6 +268,7 @@ class _MomentDual:
         self._full: dict[int, arb] = {}
         self._expanded: list[arb_series] = []
         self._sectors: tuple[Any, ...] = (None,)
+        self._finer: float | None = None
 
     def at(self, point: Correlation, order: int) -> Any:
         cosine = point.cosine
@@ -376,7 +384,7 @@ class _MomentDual:
     def _squares(self, count: int) -> list[arb]:
         """E[sigma^(j)(x)^2], j < count, of the derivatives without the jumps at 0."""
         with extra_precision(GUARD):
-            rule = _rule(self.formula, self.q.sqrt(), 2 * count)
+            rule = _rule(self.formula, self.q.sqrt(), 2 * count, 2)
             totals = [arb(0)] * count
             with series_length(count):
                 for z, weight in rule.nodes:
@@ -426,24 +434,50 @@ class _MomentDual:
 
     def _by_sectors(self, angle: arb) -> tuple[arb, arb]:
         """F and D at an angle, over the sectors where both arguments are positive, or one is."""
-        (f, d), (of, od) = (self._wedge(one) for one in (angle, arb.pi() - angle))
+        if self._finer is None:
+            self._finer = self._fine_enough()
+        f, d = self._at_angle(angle, MARGIN * self._finer)
+        unit = arb(2) ** (AGREED - ctx.prec)
+        return (
+            f + arb(0, (unit * self._at_one(0)).upper()),
+            d + arb(0, (unit * self._at_one(1)).upper()),
+        )
+
+    def _fine_enough(self) -> float:
+        """Refinement of the rules at which they agree with the sum over the moments."""
+        cosine = arb(CHECKED)
+        known = [self._summed(cosine, order, cosine) for order in (0, 1)]
+        for finer in REFINEMENTS:
+            found = self._at_angle(cosine.acos(), finer)
+            if all(
+                abs(x - y) < arb(2) ** (AGREED - ctx.prec) * self._at_one(order)
+                for order, (x, y) in enumerate(zip(found, known, strict=True))
+            ):
+                return finer
+        raise NtkspecError(
+            f"{self.name} varies too fast for the rules of its dual; lower weight_variance, "
+            "bias_variance or depth"
+        )
+
+    def _at_angle(self, angle: arb, finer: float) -> tuple[arb, arb]:
+        (f, d), (of, od) = (self._wedge(one, finer) for one in (angle, arb.pi() - angle))
         return (f - of) / arb.pi(), (d + od) / arb.pi()
 
-    def _wedge(self, angle: arb) -> tuple[arb, arb]:
+    def _wedge(self, angle: arb, finer: float) -> tuple[arb, arb]:
         """Int r e^(-r^2/2) g(root r cos(b + angle/2)) g(root r cos(b - angle/2)) dr db, and of g'.
 
-        By Gauss's rules, whose errors are not bounded.
+        By Gauss's rules, whose errors are not bounded: `_fine_enough` checks them.
         """
         assert self.formula.both is not None
         bits, root, both = ctx.prec, self.q.sqrt(), self.formula.both
         end = arb(2.0 * bits * LN2 + 20.0).sqrt()
         radial = []
-        for y, density in _gauss(24 + int(0.9 * bits * LN2), bits):
+        for y, density in _gauss(24 + int(0.9 * finer * bits * LN2), bits):
             r = end * (1 + y) / 2
             radial.append((r, density * end / 2 * r * (-r * r / 2).exp()))
         half, width = angle / 2, (arb.pi() - angle) / 2
         value, slope = arb(0), arb(0)
-        for x, weight in _gauss(2 * (8 + bits // 12), bits):
+        for x, weight in _gauss(2 * (8 + int(finer * bits / 12)), bits):
             b = width * (1 + x) / 2
             u, v = root * (b + half).cos(), root * (b - half).cos()
             f, d = arb(0), arb(0)

@@ -22,6 +22,7 @@ from ntkspec.rules import Program, State, follow
 
 __all__ = [
     "BOUNDED",
+    "EXPONENTIAL",
     "FAMILIES",
     "INTEGRALS",
     "MOST_VARIANCE",
@@ -43,7 +44,9 @@ INTEGRALS = ("tanh", "sigmoid", "silu", "softplus", "elu")
 RATIOS = ("erf", "gelu", "sin", "cos", "gaussian")
 FAMILIES = INTEGRALS + RATIOS
 #: Activations whose derivatives `tails.log_bounds` bounds.
-BOUNDED = (*INTEGRALS, "mish")
+BOUNDED = (*INTEGRALS, "mish", "selu")
+#: (factor, left) of elu and selu: factor times x for x > 0, left (e^x - 1) for x < 0.
+EXPONENTIAL = {"elu": (1.0, 1.0), "selu": (1.0507009873554805, 1.6732632423543772)}
 UNIT = 2.0**-53
 #: Number of moments that are computed in balls if needed, and the error of their squares.
 SHARP, SHARP_ERROR = 128, 3.0 * UNIT
@@ -240,12 +243,14 @@ def _mean_square(family: str, q: arb) -> arb:
         return _mean_in_closed_form(family, q)
     if family == "mish":
         return moments_mean_square(q, family)
-    if family == "elu":
+    if family in EXPONENTIAL:
+        factor, left = map(arb, EXPONENTIAL[family])
         with extra_precision(64):
             root, two = q.sqrt(), arb(2)
             below = (root / two.sqrt()).erfc() / 2
             twice = (2 * root / two.sqrt()).erfc() / 2
-            exact: arb = q / 2 + (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
+            of_left = (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
+            exact: arb = factor * factor * (q / 2 + left * left * of_left)
             return exact
     return _narrow(family, q) if q < 1 else _wide(family, q)
 

@@ -21,6 +21,7 @@ from ntkspec.duals.growth import DISTANCES, mish_factor
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.squares import (
     BOUNDED,
+    EXPONENTIAL,
     FAMILIES,
     MOST_VARIANCE,
     RATIOS,
@@ -75,6 +76,9 @@ def _log_bounds(family: str, q: float, count: int) -> Array:
     if family == "elu":
         known = [math.log(q + 1.0), math.log(q), math.log(0.25 * q * q)]
         return np.concatenate([known, np.full(max(count - 3, 0), np.inf)])[:count] + above
+    if family == "selu":  # |selu(x)| <= bound |x|, |selu'(x)| <= bound; F''(1) is infinite
+        bound = 2.0 * math.log(math.prod(EXPONENTIAL[family])) + math.log(q)
+        return np.concatenate([[bound, bound], np.full(max(count - 2, 0), np.inf)])[:count] + above
     if family == "softplus":  # its derivative is the sigmoid
         inner = _log_bounds("sigmoid", q, count)
         mean = 0.5 * math.log(q + 1.0) + 1.0  # softplus(x) <= |x| + log 2
@@ -130,7 +134,7 @@ def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
 @lru_cache(maxsize=256)
 def _log_derivatives(family: str, high: float, low: float, orders: int, most: int) -> Array:
     rough = _log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
-    if family in ("elu", "mish") or high > MOST_VARIANCE:
+    if family in (*EXPONENTIAL, "mish") or high > MOST_VARIANCE:
         return rough[:orders]
     if family in RATIOS:
         enough = 3.0 * (orders + 20.0) * (1.0 + high)
@@ -219,7 +223,7 @@ def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     none = np.empty(0)
     bases = {sigma.shape.base for sigma in network.sigmas}
     if bases <= set(FAMILIES + BOUNDED) and bases & set(BOUNDED):
-        orders = 2 if "elu" in bases else orders
+        orders = 2 if bases & set(EXPONENTIAL) else orders
         while orders > 1:
             log_f = _composed_derivatives(network, kernel, orders)
             if np.all(np.isfinite(log_f)):

@@ -92,7 +92,13 @@ def assert_right(network, kernel, dim):
                 assert reference < 1e-13
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("finer", "softsign") else name
+        for name in ACTIVATIONS
+    ],
+)
 def test_one_layer_against_all_points_of_the_cube(name):
     assert_right(Network(name), "nngp", 6)
     if name != "step":

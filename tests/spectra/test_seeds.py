@@ -126,9 +126,13 @@ def test_a_table_of_a_deep_tanh_network_takes_no_hour():
     assert block.relative_error.max() < 1e-13
 
 
+#: Those whose duals take long in balls, without a derivative, or beyond doubles in depth.
+SLOW = ("elu", "celu", "selu", "mish", "softsign", "finer", "step", "exp", "gabor")
+
+
 @settings(max_examples=25, deadline=None)
 @given(
-    name=st.sampled_from([name for name in ACTIVATIONS if name not in ("elu", "step")]),
+    name=st.sampled_from([name for name in ACTIVATIONS if name not in SLOW]),
     depth=st.integers(1, 3),
     weight=st.floats(0.2, 4.0),
     bias=st.sampled_from([0.0, 0.05, 1.0]),

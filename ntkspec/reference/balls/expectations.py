@@ -488,10 +488,12 @@ class _OddDual(_SectorDual):
         self.function = ODD[name]
         size = float(variance)
         self.scale = variance.sqrt()
-        n = 2 * math.ceil((entire_rule_size(math.pi, nats) + (0.3 + 0.5 * size) * nats) / 2)
+        n = 2 * math.ceil((entire_rule_size(math.pi, nats) + (0.3 + 1.5 * size) * nats) / 2)
         self.rule = gauss_legendre(n, ctx.prec)
-        # The pole of softsign's right side is at -1, and finer's turns as exp(2 i q r^2).
-        self.radial = radial_rule((1.5 + 1.0 * size) * nats)
+        if name == "softsign":  # the pole of its right side is at -1
+            self.radial = radial_rule(nats, pole=0.7 / math.sqrt(size))
+        else:  # it grows as exp(2 |x y|) off the real line, up to x = sqrt(2 nats)
+            self.radial = radial_rule(nats, rate=2.0 * size * math.sqrt(2.0 * nats))
 
     def _at_angle(self, angle: arb) -> tuple[arb, arb]:
         (f, d), (of_f, of_d) = (self._moments(x) for x in (angle, arb.pi() - angle))
