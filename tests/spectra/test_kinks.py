@@ -117,9 +117,9 @@ def test_eigenvalues_of_the_reference(network):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_wide_family(name, bias, depth):
     network = Network(name, depth=depth, bias_variance=bias, weight_variance=4.0, trained="all")
-    degrees = [*range(12), 30, 31, 200, 201]
+    degrees = [*range(12), 30, 31]
     for kernel in ("ntk", "nngp"):
-        assert worst(network, kernel, (2, 3, 5, 16, 64), degrees) < 1e-12
+        assert worst(network, kernel, (2, 3, 5, 16), degrees) < 1e-12
 
 
 @pytest.mark.parametrize("depth,bias", [(1, 0.0), (2, 0.0), (2, 0.2)])
