@@ -30,7 +30,7 @@ from ntkspec.precision import exclusive, working_precision
 __all__ = ["Coefficients", "coefficients"]
 
 #: Least number of coefficients that are computed together, and the most on a circle.
-LEAST, MOST = 512, 60_000
+LEAST, MOST = 512, 100_000
 #: Bits of places and weights, and the first coefficients that come from power series in balls.
 BITS, FIRST = 128, 4
 #: Most bits for the first coefficients in balls, and the radius that they should have.

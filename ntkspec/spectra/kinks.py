@@ -39,7 +39,7 @@ UNIT = 2.0**-53
 #: Relative rounding of the terms of a sum in double-doubles.
 ROUNDING = 2.0**-88
 #: Largest number of coefficients, of one layer without bias and of other networks.
-MOST, MOST_COMPOSED = 400_000, 40_000
+MOST, MOST_COMPOSED = 400_000, 60_000
 #: Largest relative error that is accepted.
 MOST_ERROR = 9e-13
 #: Margin of the error in dimensions between those where it is known.
