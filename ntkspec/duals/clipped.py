@@ -23,13 +23,14 @@ from ntkspec.duals.darboux import Ends, double_doubles, ends
 from ntkspec.duals.layers import Layers, taylor_at_zero
 from ntkspec.duals.piecewise import exact, regular_curvature
 from ntkspec.duals.squares import double_double
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import kinks as kernels
 from ntkspec.precision import exclusive, working_precision
 
 __all__ = ["Coefficients", "coefficients"]
 
-#: Least number of coefficients that are computed together.
-LEAST = 512
+#: Least number of coefficients that are computed together, and the most on a circle.
+LEAST, MOST = 512, 100_000
 #: Bits of places and weights, and the first coefficients that come from power series in balls.
 BITS, FIRST = 128, 4
 #: Most bits for the first coefficients in balls, and the radius that they should have.
@@ -145,6 +146,8 @@ def _composed(network: Any, kernel: str, count: int) -> Coefficients:
     before = [ends(replace(network, depth=i + 1), "nngp") for i in range(network.depth - 1)]
     # The tails of F need half of the circle's coefficients.
     count = max([count, *(-(-known.needed // 4) for known in before)])
+    if count > MOST:
+        raise NtkspecError(f"needs {count} Taylor coefficients, and at most {MOST} are computed")
     circle = Circle(count)
     weight, bias = network.weight_variance, network.bias_variance
     odd = network.sigma.symmetry == "odd" and bias == 0.0

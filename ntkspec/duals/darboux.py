@@ -22,6 +22,7 @@ from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.layers import Layers
 from ntkspec.duals.singular import powers_at_one, powers_beyond
 from ntkspec.duals.squares import double_double
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import kinks as kernels
 from ntkspec.precision import exclusive, working_precision
 
@@ -33,6 +34,8 @@ POWERS = 8
 #: Width of the cut-off in waves of the slowest oscillation, and how many widths from its middle it
 #: is 1 or 0: it leaves 2e-16 of an oscillation.
 WAVES, ENDS = 1.35, 8.2
+#: Least variance of a layer.
+LEAST = 1e-100
 #: Fraction of the coefficients that the last powers may be.
 NEGLIGIBLE = 2.0**-56
 
@@ -119,6 +122,9 @@ def ends(network: Any, kernel: str) -> Ends:
     """Find the powers at t = 1 and -1 and the slowest oscillation of a network's kernel."""
     with working_precision(BITS):
         layers = Layers(network, kernel)
+        least, most = (choice(float(q.mid()) for q in layers.variances) for choice in (min, max))
+        if not (least > LEAST and most < 1.0 / LEAST):
+            raise NtkspecError(f"the variances of {network.name} leave the range of doubles")
         near = [c for _, c in powers_at_one(layers, 1, POWERS)]
         far = [arb(0)] * len(near)
         if network.bias_variance == 0.0 and network.sigma.symmetry == "odd":

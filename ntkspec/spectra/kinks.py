@@ -38,8 +38,8 @@ __all__ = ["ROUTE", "KinkedRows"]
 UNIT = 2.0**-53
 #: Relative rounding of the terms of a sum in double-doubles.
 ROUNDING = 2.0**-88
-#: Largest number of coefficients.
-MOST = 400_000
+#: Largest number of coefficients, of one layer without bias and of other networks.
+MOST, MOST_COMPOSED = 400_000, 60_000
 #: Largest relative error that is accepted.
 MOST_ERROR = 9e-13
 #: Margin of the error in dimensions between those where it is known.
@@ -144,7 +144,10 @@ class KinkedRows:
         there = np.flatnonzero([not self.parity.vanishes(int(k)) for k in degrees])
         if not there.size:
             return mantissa, exponent, 0.0
-        mantissa[there], exponent[there], error = self._row(dim, degrees[there])
+        try:
+            mantissa[there], exponent[there], error = self._row(dim, degrees[there])
+        except NtkspecError as problem:
+            raise Passed(str(problem)) from None
         return mantissa, exponent, float(np.max(error))
 
     def column(self, degree: int, dims: NDArray[np.int64]) -> Scaled:
@@ -157,11 +160,13 @@ class KinkedRows:
         known, last = ends(self.network, self.kernel), int(degrees[-1])
         near = min(last, _last_degree(known, dim))
         count = known.count(near)
-        few = self._few(dim, degrees, min(count, MOST))
+        shallow = self.network.depth == 1 and self.network.bias_variance == 0.0
+        most = MOST if shallow else MOST_COMPOSED
+        few = self._few(dim, degrees, min(count, most))
         if few is not None:
             return few
-        if count > MOST:
-            raise Passed(f"needs {count} Taylor coefficients, and at most {MOST} are computed")
+        if count > most:
+            raise Passed(f"needs {count} Taylor coefficients, and at most {most} are computed")
         return self._by_powers(known, dim, degrees, near)
 
     def _few(self, dim: int, degrees: NDArray[np.int64], most: int) -> _Found | None:

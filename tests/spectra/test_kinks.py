@@ -82,18 +82,19 @@ def test_a_dual_at_an_end_encloses_its_neighbours(name):
 
 
 def worst(network, kernel, dims, degrees, digits=18):
-    """Largest relative error of the fast route against the reference."""
+    """Largest relative error against the reference."""
     case = [Case(dim, kernel, network.depth, network.trained) for dim in dims]
     found = reference_spectra(network, case, degrees, digits=digits)
     error = 0.0
     for dim, one in zip(dims, case, strict=True):
-        rows = KinkedRows(network, kernel)
-        mantissa, exponent = both_parities(rows, dim, np.array(degrees))
-        for m, e, reference in zip(mantissa, exponent, found[one], strict=True):
+        spectrum = ntkspec.spectrum(network, dim, degrees, kernel=kernel)
+        for m, e, bound, reference in zip(
+            spectrum.mantissas, spectrum.exponents, spectrum.relative_error, found[one], strict=True
+        ):
             assert reference.is_zero == (m == 0.0)
             if m:
                 off = abs(float(m / (reference.value * 2 ** -int(e)) - 1))
-                assert off <= rows.relative_error
+                assert off <= bound
                 error = max(error, off)
     return error
 
@@ -117,9 +118,9 @@ def test_eigenvalues_of_the_reference(network):
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_wide_family(name, bias, depth):
     network = Network(name, depth=depth, bias_variance=bias, weight_variance=4.0, trained="all")
-    degrees = [*range(12), 30, 31, 200, 201]
+    degrees = [*range(12), 30, 31]
     for kernel in ("ntk", "nngp"):
-        assert worst(network, kernel, (2, 3, 5, 16, 64), degrees) < 1e-12
+        assert worst(network, kernel, (2, 3, 5, 16), degrees) < 1e-12
 
 
 @pytest.mark.parametrize("depth,bias", [(1, 0.0), (2, 0.0), (2, 0.2)])
