@@ -286,6 +286,8 @@ def _short_form(parts: tuple[Part, ...]) -> Values | None:
         return None
     if not layers or not isinstance(last, Linear) or len(layers) > MOST_DEPTH:
         return None
+    if not any(part.trained for part in parts if isinstance(part, Linear)):
+        return None
     if len({layer.normalize for layer in layers}) > 1:
         return None
     named = _named(tuple(layer.sigma for layer in layers))
