@@ -149,7 +149,7 @@ def test_parameterizations_weigh_the_layers():
     assert Network("relu", depth=3, parameterization="mup") == Network("relu", depth=3)
 
 
-# --- what is refused -------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

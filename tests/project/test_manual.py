@@ -43,7 +43,7 @@ ELSEWHERE = {
     "elsewhere.rst": "tables/test_ways_in.py",
 }
 #: Run from the first block to the last; what they print is in the tests of their modules.
-RUN = ("atlas.rst", "checks.rst", "domains.rst", "predictions.rst", "tables.rst")
+RUN = ("atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "tables.rst")
 
 
 def run_command(line, shown, scheduler):
@@ -206,11 +206,11 @@ def test_the_gallery_is_in_form():
 #: What users do not import; docs/formulas.rst says what the modules compute.
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|jobs|kernels)(\.|$)|ntkspec\.(activations|networks)\."
-    r"|ntkspec\.spectra\.(block|by_rows|closed_form|contour|direct|endpoint|kernel_at_one|parity|route|rows"
-    r"|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
+    r"|ntkspec\.spectra\.(block|by_rows|closed_form|contour|direct|endpoint|kernel_at_one|kinks|parity|route"
+    r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|\w+\.)"
-    r"|ntkspec\.(callables|locks|parameters)$|ntkspec\.zonal\."
+    r"|ntkspec\.(callables|locks|parameters|rules)$|ntkspec\.zonal\."
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|source|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(checks|designs|layer))$"
 )
