@@ -21,7 +21,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks.parts import Linear, Normalize, Part, Residual, checked_parts, written
 from ntkspec.parameters import number, one_of, shown, truth, whole_number
 
-__all__ = ["Parameterization", "canonical", "layers_text"]
+__all__ = ["Parameterization", "canonical", "layers_text", "parts_of", "sigmas_of"]
 
 Parameterization: TypeAlias = Literal["ntk", "standard", "mean_field", "mup"]
 PARAMETERIZATIONS = ("ntk", "standard", "mean_field", "mup")
@@ -38,8 +38,8 @@ DEFAULTS: Values = {
 }  # fmt: skip
 
 
-def canonical(given: Mapping[str, Any]) -> tuple[tuple[Part, ...], Values]:
-    """The parts of a network from its parameters, and the parameters that describe those parts.
+def canonical(given: Mapping[str, Any]) -> Values:
+    """The simplest parameters that describe the same network.
 
     Raises
     ------
@@ -54,14 +54,12 @@ def canonical(given: Mapping[str, Any]) -> tuple[tuple[Part, ...], Values]:
                     "whole network; leave it out"
                 )
         parts = checked_parts(_read_layers(given["layers"]))
-        return parts, _short_form(parts) or {**DEFAULTS, "layers": parts}
+        return _short_form(parts) or {**DEFAULTS, "layers": parts}
     values = _checked(given)
-    parts = _parts_of(values)
     plain = all(values[name] == DEFAULTS[name] for name in list(DEFAULTS)[8:])
     if plain and isinstance(values["trained"], str):
-        return parts, values
-    weights = values["weights"]
-    return checked_parts(parts), {**(_short_form(parts) or values), "weights": weights}
+        return values
+    return {**(_short_form(parts_of(values)) or values), "weights": values["weights"]}
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -186,7 +184,8 @@ def _by_name(sigma: Activation) -> str | Activation:
 
 def _list(given: Any, name: str, least: float) -> tuple[float, ...]:
     """One variance or one for each layer."""
-    if isinstance(given, str) or not hasattr(given, "__len__") or getattr(given, "ndim", 1) == 0:
+    several = isinstance(given, (list, tuple)) or getattr(given, "ndim", 0) == 1
+    if not several:
         return (number(given, name, least, 1e4),)
     if len(given) == 0:
         raise NtkspecError(f"{name} = {shown(given)} is empty; give one for each hidden layer")
@@ -225,17 +224,23 @@ def _trained(given: Any, depth: int) -> Any:
     return "hidden" if layers == tuple(range(1, depth + 1)) else layers
 
 
-def _parts_of(values: Values) -> tuple[Part, ...]:
+def parts_of(values: Mapping[str, Any]) -> tuple[Part, ...]:
     """The parts of a network of checked parameters."""
+    if values["layers"] is not None:
+        return tuple(values["layers"])
     depth = values["depth"]
     weight, bias = (_each(values[name], depth) for name in ("weight_variance", "bias_variance"))
     trained = values["trained"]
     if isinstance(trained, str):
         trained = range(1, depth + 1 + (trained == "all"))
-    sigmas = _each_sigma(values)
+    sigmas = sigmas_of(values)
     parts: list[Part] = []
+    made: dict[Any, Linear] = {}
     for layer in range(depth):
-        parts.append(_linear(weight[layer], bias[layer], layer + 1 in trained, layer == 0, values))
+        key = weight[layer], bias[layer], layer + 1 in trained, layer == 0
+        if key not in made:
+            made[key] = _linear(*key, values)
+        parts.append(made[key])
         parts += [Normalize()] if values["normalize"] else []
         parts.append(sigmas[layer])
     last = values["readout_variance"], values["readout_bias_variance"]
@@ -243,7 +248,9 @@ def _parts_of(values: Values) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _linear(weight: float, bias: float, trained: bool, first: bool, values: Values) -> Linear:
+def _linear(
+    weight: float, bias: float, trained: bool, first: bool, values: Mapping[str, Any]
+) -> Linear:
     kind: Any = values["bias"] if bias else "gaussian"
     if not trained:
         return Linear(weight, bias if kind == "gaussian" else 0.0, trained=False)
@@ -260,13 +267,15 @@ def _each(value: Any, depth: int) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,) * depth
 
 
-def _each_sigma(values: Values) -> tuple[Activation, ...]:
-    each = _each(values["activation"], values["depth"])
+def sigmas_of(values: Mapping[str, Any]) -> tuple[Activation, ...]:
+    """The activations of the layers, of checked parameters of the short form."""
+    given = values["activation"]
     owned = {"leaky_relu": {"slope": values["slope"]}, "relu_power": {"power": values["power"]}}
-    return tuple(
-        one if isinstance(one, Activation) else activation(one, **owned.get(one, {}))
-        for one in each
-    )
+    known = {
+        one: one if isinstance(one, Activation) else activation(one, **owned.get(one, {}))
+        for one in set(_each(given, 1))
+    }
+    return tuple(known[one] for one in _each(given, values["depth"]))
 
 
 # --- parts ---------------------------------------------------------------------------------------
@@ -306,7 +315,7 @@ def _short_form(parts: tuple[Part, ...]) -> Values | None:
                 }  # fmt: skip
                 if parameterization == "mean_field" and len(layers) > 1:
                     continue
-                if _parts_of(values) == parts:
+                if parts_of(values) == parts:
                     return values
     return None
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations import Activation, refuse_bare_function
 from ntkspec.errors import NtkspecError
-from ntkspec.networks.forms import Parameterization, canonical, layers_text
+from ntkspec.networks.forms import Parameterization, canonical, layers_text, parts_of, sigmas_of
 from ntkspec.networks.parts import Part, program_of
 from ntkspec.parameters import one_of, shown
 from ntkspec.rules import Affine, Program
@@ -119,11 +119,8 @@ class Network:
 
     def __post_init__(self) -> None:
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        parts, values = canonical(values)
-        for name, value in values.items():
+        for name, value in canonical(values).items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_parts", parts)
-        object.__setattr__(self, "_program", program_of(parts))
 
     @classmethod
     def serial(cls, *parts: Any) -> Network:
@@ -163,8 +160,8 @@ class Network:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        # Hashes of strings differ between processes.
-        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+        # Hashes of strings differ between processes; the others are made again.
+        return {name: value for name, value in self.__dict__.items() if name[0] != "_"}
 
     def __repr__(self) -> str:
         if self.layers is not None:
@@ -179,12 +176,20 @@ class Network:
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts of the network, in the order of `Network.serial`."""
-        return self._parts  # type: ignore[attr-defined, no-any-return]
+        found: tuple[Part, ...] | None = self.__dict__.get("_parts")
+        if found is None:
+            found = parts_of({one.name: getattr(self, one.name) for one in fields(self)})
+            object.__setattr__(self, "_parts", found)
+        return found
 
     @property
     def program(self) -> Program:
         """The rules of the parts, one after another."""
-        return self._program  # type: ignore[attr-defined, no-any-return]
+        found: Program | None = self.__dict__.get("_program")
+        if found is None:
+            found = program_of(self.parts)
+            object.__setattr__(self, "_program", found)
+        return found
 
     @property
     def uniform(self) -> bool:
@@ -204,13 +209,18 @@ class Network:
     @property
     def sigmas(self) -> tuple[Activation, ...]:
         """The activations in the order of the parts."""
-        return self.program.activations
+        found: tuple[Activation, ...] | None = self.__dict__.get("_sigmas")
+        if found is None:
+            values = {one.name: getattr(self, one.name) for one in fields(self)}
+            found = sigmas_of(values) if self.layers is None else self.program.activations
+            object.__setattr__(self, "_sigmas", found)
+        return found
 
     @property
     def sigma(self) -> Activation:
         """The activation with its parameters, where all layers have the same."""
-        first, *others = self.sigmas
-        if any(sigma != first for sigma in others):
+        first = self.sigmas[0] if self.sigmas else None
+        if first is None or any(s is not first and s != first for s in self.sigmas):
             raise NtkspecError(f"{self.name} has several activations; read `sigmas`")
         return first
 
@@ -230,8 +240,9 @@ class Network:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the activations: one where all layers have the same."""
-        names = tuple(sigma.name for sigma in self.sigmas)
-        return names[:1] if len(set(self.sigmas)) == 1 else names
+        first, *others = self.sigmas
+        alike = all(sigma is first or sigma == first for sigma in others)
+        return (first.name,) if alike else tuple(sigma.name for sigma in self.sigmas)
 
     @property
     def name(self) -> str:
@@ -297,7 +308,7 @@ class Network:
                 f"{self.name} has no neural tangent kernel: its derivative is not square "
                 "integrable; use kernel = 'nngp'"
             )
-        if not any(
+        if not self.uniform and not any(
             step.own or step.own_bias for step in self.program.steps if isinstance(step, Affine)
         ):
             raise NtkspecError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -60,6 +61,8 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     """
     if isinstance(network, ZonalKernel):
         return Parity(*network.zeros)
+    if network.uniform and network.depth > 3 and _dual(network.sigma).endless:
+        return parity(replace(network, depth=3), kernel)  # deeper layers change nothing
     program = network.program
 
     def activate(index: int, state: State) -> State:
@@ -70,102 +73,94 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
         return State(dual.of(state.covariance), tangent)
 
     end = follow(
-        program, State(_Powers((frozenset(), frozenset([1])))), activate, lambda index, state: 1.0,
-        tangent=kernel == "ntk", constant=lambda bias: _Powers((frozenset([0]), frozenset())),
+        program, State(_LINE), activate, lambda index, state: 1.0,
+        tangent=kernel == "ntk", constant=lambda bias: _ONE,
     )  # fmt: skip
     found = end.covariance if kernel == "nngp" else end.tangent
     return Parity(last=-1) if found is None else found.parity()
 
 
-#: Powers of one parity: None for all, or some.
-Some = frozenset[int] | None
-
-
 @dataclass(frozen=True)
 class _Powers:
-    """The even and the odd powers that a series in t may have.
+    """The largest even and odd powers of a series in t: infinite for all, -inf for none.
 
-    The operators are those that `follow` uses; factors change nothing.
+    As t^n has the degrees n, n - 2, ..., the smaller powers do not matter.  The operators are those
+    that `follow` uses; factors change nothing.
     """
 
-    kinds: tuple[Some, Some]
+    even: float
+    odd: float
+
+    @property
+    def endless(self) -> bool:
+        """Whether it is no polynomial."""
+        return max(self.even, self.odd) == math.inf
 
     def __add__(self, other: _Powers) -> _Powers:
-        pairs = zip(self.kinds, other.kinds, strict=True)
-        even, odd = (None if a is None or b is None else a | b for a, b in pairs)
-        return _Powers((even, odd))
+        return _Powers(max(self.even, other.even), max(self.odd, other.odd))
 
     def __rmul__(self, factor: Any) -> _Powers:
-        return self if factor else _Powers((frozenset(), frozenset()))
+        return self if factor else _NONE
 
     def __truediv__(self, size: Any) -> _Powers:
         return self
 
     def shifted(self) -> _Powers:
         """Of the derivative."""
-        even, odd = self.kinds
-        lower = (
-            some if some is None else frozenset(n - 1 for n in some if n) for some in (odd, even)
-        )
-        return _Powers(tuple(lower))  # type: ignore[arg-type]
+        return _Powers(self.odd - 1.0, self.even - 1.0 if self.even > 0.0 else -math.inf)
 
     def times(self, other: _Powers) -> _Powers:
         """Of the product of two series."""
-        total = _NONE
-        for i, mine in enumerate(self.kinds):
-            for j, theirs in enumerate(other.kinds):
-                total += _product(mine, theirs, (i + j) % 2)
-        return total
+        even = max(_sum(self.even, other.even), _sum(self.odd, other.odd))
+        return _Powers(even, max(_sum(self.even, other.odd), _sum(self.odd, other.even)))
 
     def of(self, inner: _Powers) -> _Powers:
         """Of the composition with an inner series."""
         if inner == _LINE:
             return self
         total = _NONE
-        for i, mine in enumerate(self.kinds):
-            if mine is None:
-                # High powers of the inner series: all powers of the parities that it gives.
-                even, odd = (some is None or bool(some) for some in inner.kinds)
-                kinds: list[Some] = [frozenset(), frozenset()]
-                if odd or even:
-                    kinds[i if odd and not even else 0] = None if inner != _ONE else frozenset([0])
-                if odd and even:
-                    kinds[1] = None
-                total += _Powers((kinds[0], kinds[1]))
-            else:
-                for n in mine:
-                    power = _ONE
-                    for _ in range(n):
-                        power = power.times(inner)
-                    total += power
+        for kind, last in enumerate((self.even, self.odd)):
+            if last == math.inf:
+                total += _endless(inner, kind)
+            elif last >= 0.0:
+                total += _ONE if kind == 0 else inner
+                power = _ONE
+                for _ in range(int(last)):
+                    power = power.times(inner)
+                total += power
         return total
 
     def parity(self) -> Parity:
-        """The zeros of a kernel of these powers: t^n has the degrees n, n - 2, ..."""
-        even, odd = self.kinds
-        if even is None and odd is None:
+        """The zeros of a kernel of these powers."""
+        if self.even == self.odd == math.inf:
             return Parity()
-        if even is None or odd is None:
-            few = odd if even is None else even
-            assert few is not None
-            others = range(min(few) % 2, max(few) + 1, 2) if few else ()
-            return Parity(0 if even is None else 1, tuple(others))
-        last = max(even | odd, default=-1)
-        return Parity(None if even and odd else int(bool(odd)), last=last)
+        if self.endless:
+            main = 0 if self.even == math.inf else 1
+            few = min(self.even, self.odd)
+            return Parity(main, tuple(range(1 - main, int(few) + 1, 2)) if few >= 0.0 else ())
+        last = int(max(self.even, self.odd, -1.0))
+        both = min(self.even, self.odd) >= 0.0
+        return Parity(None if both else int(self.odd >= 0.0), last=last)
 
 
-def _product(mine: Some, theirs: Some, kind: int) -> _Powers:
-    """Powers that are sums of two; `kind` is their parity."""
-    if mine is not None and theirs is not None:
-        some: Some = frozenset(m + n for m in mine for n in theirs)
-    else:
-        some = frozenset() if mine == frozenset() or theirs == frozenset() else None
-    return _Powers((some, frozenset()) if kind == 0 else (frozenset(), some))
+def _sum(a: float, b: float) -> float:
+    """Power of a product; none where a factor has none."""
+    return -math.inf if min(a, b) == -math.inf else a + b
 
 
-_NONE = _Powers((frozenset(), frozenset()))
-_ONE = _Powers((frozenset([0]), frozenset()))
-_LINE = _Powers((frozenset(), frozenset([1])))
+def _endless(inner: _Powers, kind: int) -> _Powers:
+    """Of the sum of all even or odd powers of a series."""
+    even, odd = inner.even >= 0.0, inner.odd >= 0.0
+    if even and odd:
+        return _Powers(math.inf, math.inf)
+    if odd:
+        return _Powers(math.inf, -math.inf) if kind == 0 else _Powers(-math.inf, math.inf)
+    return _ONE if inner == _ONE else _Powers(math.inf if even else 0.0, -math.inf)
+
+
+_NONE = _Powers(-math.inf, -math.inf)
+_ONE = _Powers(0.0, -math.inf)
+_LINE = _Powers(-math.inf, 1.0)
 
 
 @lru_cache(maxsize=256)
@@ -173,13 +168,11 @@ def _dual(sigma: Activation) -> _Powers:
     """Powers of the dual F as a series in the correlation: its coefficients are squares."""
     if sigma.homogeneous == (1, 1.0, -1.0):
         return _LINE
-    few = None
-    if sigma.polynomial is not None:
-        few = frozenset(range(sigma.polynomial % 2, sigma.polynomial + 1, 2))
+    few: float | None = sigma.polynomial
     if sigma.symmetry is not None:
-        odd = sigma.symmetry == "odd"
-        some = few if few is not None and sigma.polynomial % 2 == odd else None  # type: ignore[operator]
-        return _Powers((frozenset(), some) if odd else (some, frozenset()))
+        kind = int(sigma.symmetry == "odd")
+        last = few if few is not None and few % 2 == kind else math.inf
+        return _Powers(-math.inf, last) if kind else _Powers(last, -math.inf)
     if few is None:
-        return _Powers((None, None))
-    return _Powers((few, None) if sigma.polynomial % 2 == 0 else (None, few))  # type: ignore[operator]
+        return _Powers(math.inf, math.inf)
+    return _Powers(few, math.inf) if few % 2 == 0 else _Powers(math.inf, few)

@@ -167,7 +167,7 @@ def test_the_cluster_table():
         ('"relu"', '"rleu"', 13, ["number 1", "rleu", "relu"]),
         ('"relu"', '["abs",\n "rleu"]', 14, ["number 1", "rleu", "relu"]),
         ('"relu"', "3", 13, ["number 1", "activation", "3"]),
-        ('"relu"', '[["relu"]]', 13, ["number 1", "activation", "['relu']"]),
+        ('"relu"', '[[["relu"]]]', 13, ["number 1", "activation", "['relu']"]),
         ('"relu"', "[]", 13, ["number 1", "activation", "empty"]),
         ('activation = "relu"', "slope = 1.0", 12, ["number 1", "activation"]),
         ('activation = "relu"', 'activation = "relu"\nslope = 1.0', 14, ["slope"]),
