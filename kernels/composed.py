@@ -107,7 +107,7 @@ def _step(n, rho, minus, plus, value, deficit, surplus, slope, variance, constan
 def _erf(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
     """Williams 1997, eq. 11: F is the arcsine of A rho, A = 2 q / (1 + 2 q)."""
     a, root, full = constants[0], constants[1], constants[2]
-    steep = 2.0 * (1.0 - a)  # 2 / (1 + 2 q)
+    steep = 2.0 / (1.0 + 2.0 * variance)
     for j in range(n):
         r = rho[j]
         both, size = minus[j] * plus[j], abs(r)

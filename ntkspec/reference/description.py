@@ -55,7 +55,8 @@ SMOOTH = (
 )  # fmt: skip
 #: Those that only the reference in balls knows.
 BALLS_ONLY = (
-    "celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor", *CLIPPED,
+    "celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor", "shifted_relu",
+    *CLIPPED,
 )  # fmt: skip
 #: Of selu (Klambauer et al. 2017): the slope on the right, and the factor of e^x - 1 over it.
 SELU = 1.0507009873554805, 1.6732632423543772
@@ -129,7 +130,15 @@ class Description:
     @property
     def clipped(self) -> bool:
         """Whether the activation is a polynomial between kinks away from 0."""
-        return self.activation in CLIPPED
+        return self.base in CLIPPED or self.base == "shifted_relu"
+
+    @property
+    def pieces(self) -> tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...]]:
+        """Of a clipped activation: the breaks, and the coefficients of each piece."""
+        if self.base == "shifted_relu":
+            place = Fraction(self.numbers[0])
+            return (place,), ((Fraction(0),), (-place, Fraction(1)))
+        return CLIPPED[self.base]
 
     @property
     def order(self) -> int:
@@ -293,7 +302,7 @@ def describe(network: Any) -> Description:
             f"activation = {shown(name)} is a user's; the references take the activations that "
             "ntkspec knows"
         )
-    names = (*KINKED, *CLIPPED, *SMOOTH)
+    names = (*KINKED, *CLIPPED, "shifted_relu", *SMOOTH)
     if not isinstance(name, str) or not is_one_of(name.partition("(")[0], names):
         raise NtkspecError(
             f"activation = {shown(name)} is not allowed; use one of {', '.join(names)}"

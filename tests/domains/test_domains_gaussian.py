@@ -116,7 +116,7 @@ def test_coefficients_against_quadrature(name):
     for q in (0.003, 0.1, 0.4):
         values = sigma.value(math.sqrt(q) * z)
         with ctx.workprec(100):
-            found = [float(h) for h in coefficients(name, arb(q), 9)]
+            found = [float(h) for h in coefficients(sigma.shape, arb(q), 9)]
         for n in range(9):
             hermite = np.polynomial.hermite_e.hermeval(z, [0.0] * n + [1.0])
             direct = weights @ (values * hermite) / math.sqrt(math.factorial(n))

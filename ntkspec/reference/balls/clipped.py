@@ -16,7 +16,7 @@ from itertools import pairwise
 from flint import acb, arb, ctx, fmpq
 
 from ntkspec.reference.balls.legendre import gauss_legendre
-from ntkspec.reference.description import CLIPPED, Description
+from ntkspec.reference.description import Description
 
 __all__ = ["ClippedDual"]
 
@@ -28,7 +28,7 @@ class ClippedDual:
     """Both expectations at every angle."""
 
     def __init__(self, network: Description, variance: arb, nats: float) -> None:
-        breaks, pieces = CLIPPED[network.activation]
+        breaks, pieces = network.pieces
         slopes = tuple(tuple(n * c for n, c in enumerate(p))[1:] or (Fraction(0),) for p in pieces)
         root = variance.sqrt()
         places = [None, *(_exact(x) / root for x in breaks)]

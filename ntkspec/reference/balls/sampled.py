@@ -25,7 +25,7 @@ from ntkspec.reference.balls.expectations import highest_frequency, smooth_of
 from ntkspec.reference.balls.kernels import LayeredKernels
 from ntkspec.reference.balls.legendre import cosine_sums, entire_rule_size, gauss_legendre
 from ntkspec.reference.balls.parts import PartsKernels, layers_of
-from ntkspec.reference.description import CLIPPED, Description
+from ntkspec.reference.description import Description
 
 __all__ = ["Effort", "Samples", "forget_samples", "on_ladder", "samples"]
 
@@ -178,7 +178,7 @@ def _flatness(layers: LayeredKernels | PartsKernels) -> float:
     found = [0.0]
     for (sigma, _), (_, variance) in zip(layers.steepness(), layers.at_minus_one(), strict=True):
         if sigma.clipped:
-            breaks, _ = CLIPPED[sigma.activation]
+            breaks, _ = sigma.pieces
             distances = {float(abs(a + s * b)) for a in breaks for b in breaks for s in (1, -1)}
             found.append(float(variance) / min(distances - {0.0}) ** 2)
     return max(found)
