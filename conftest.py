@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # Its doctests need PyTorch; tests/networks/test_torch.py then says that it is skipped.
-collect_ignore = [] if find_spec("torch") else ["ntkspec/torch.py"]
+collect_ignore = [] if find_spec("torch") else ["ntkspec/torch"]
 
 RECIPE = """
 dims = [2, 3]
