@@ -31,7 +31,13 @@ MAX_DEGREE = 10**6
 
 
 class Shape(NamedTuple):
-    """sigma(x) = outer base(inner x), the base a catalogued activation by its name."""
+    """sigma(x) = outer base(inner x), the base a catalogued activation by its name.
+
+    Examples
+    --------
+    >>> Shape("silu", Fraction(2), Fraction(1, 2)).inner  # swish(2)
+    Fraction(2, 1)
+    """
 
     base: str
     inner: Fraction = Fraction(1)

@@ -159,7 +159,13 @@ def _kinks(order: int, *pairs: tuple[int | Fraction, int | Fraction]) -> list[Ki
 
 @lru_cache(maxsize=64)
 def shifted_relu(threshold: float = 1.0) -> Activation:
-    """max(x - threshold, 0); the relu for a threshold of 0."""
+    """max(x - threshold, 0); the relu for a threshold of 0.
+
+    Examples
+    --------
+    >>> shifted_relu(0.5).name, shifted_relu(0.5).value([0.0, 2.0])
+    ('shifted_relu(0.5)', array([0. , 1.5]))
+    """
     place = number(threshold, "threshold", -1e100, 1e100)
     if place == 0.0:
         from ntkspec.activations.powers import RELU
