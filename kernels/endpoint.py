@@ -10,19 +10,10 @@ import math
 import numpy as np
 from numba import njit
 
-from ntkspec.kernels.scaled import HUGE, TINY, dd_div, dd_mul, scaled_times, two_prod, two_sum
+from ntkspec.kernels.scaled import HUGE, TINY, dd_add, dd_div, dd_mul, scaled_times, two_prod
 
 #: Terms that have fallen this far below the first one are left out.
 FALLEN = 2.0**-450
-
-
-@njit(cache=True, inline="always")
-def dd_add(ah, al, bh, bl):
-    """Sum of two double-doubles."""
-    s, e = two_sum(ah, bh)
-    e += al + bl
-    hi = s + e
-    return hi, e - (hi - s)
 
 
 @njit(cache=True)

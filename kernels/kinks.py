@@ -9,7 +9,7 @@ import math
 
 from numba import njit
 
-from ntkspec.kernels.scaled import dd_div, dd_mul, fma, two_sum
+from ntkspec.kernels.scaled import dd_add, dd_div, dd_mul, fma, two_sum
 
 #: Weights are rescaled beyond 2**BIG; steps between two looks at a sum's rest.
 BIG, LOOK = 300, 16
@@ -24,14 +24,6 @@ def _root(x):
         return 0.0, 0.0
     s = math.sqrt(x)
     return s, fma(-s, s, x) / (2.0 * s)
-
-
-@njit(cache=True, inline="always")
-def _plus(ah, al, bh, bl):
-    s, e = two_sum(ah, bh)
-    e += al + bl
-    h = s + e
-    return h, e - (h - s)
 
 
 @njit(cache=True)
@@ -53,16 +45,16 @@ def moments(places, slopes, curvatures, high, low, size):
                 rh, rl = _root(m)
                 uh, ul = dd_mul(curvatures[0, i], curvatures[1, i], before_h, before_l)
                 uh, ul = dd_div(uh, ul, rh, rl)
-            th, tl = _plus(th, tl, uh, ul)
+            th, tl = dd_add(th, tl, uh, ul)
             rh, rl = _root((m + 1.0) * (m + 2.0))
             th, tl = dd_div(th, tl, rh, rl)
-            high[n], low[n] = _plus(high[n], low[n], th, tl)
+            high[n], low[n] = dd_add(high[n], low[n], th, tl)
             size[n] += abs(th) + abs(uh) / rh
             # sqrt(m + 1) p_(m+1) = x p_m - sqrt(m) p_(m-1)
             ah, al = dd_mul(xh, xl, ph, pl)
             sh, sl = _root(m)
             bh, bl = dd_mul(sh, sl, before_h, before_l)
-            ah, al = _plus(ah, al, -bh, -bl)
+            ah, al = dd_add(ah, al, -bh, -bl)
             sh, sl = _root(m + 1.0)
             before_h, before_l = ph, pl
             ph, pl = dd_div(ah, al, sh, sl)
@@ -88,8 +80,8 @@ def darboux(powers, coefficients, far, high, low, size):
         fh, fl = far[0, i], far[1, i]
         for n in range(high.size):
             sign = -1.0 if n % 2 else 1.0
-            uh, ul = _plus(th, tl, sign * fh, sign * fl)
-            high[n], low[n] = _plus(high[n], low[n], -uh, -ul)
+            uh, ul = dd_add(th, tl, sign * fh, sign * fl)
+            high[n], low[n] = dd_add(high[n], low[n], -uh, -ul)
             size[n] += abs(uh)
             rh, rl = dd_div(n - s, 0.0, n + 1.0, 0.0)
             th, tl = dd_mul(th, tl, rh, rl)

@@ -57,6 +57,15 @@ def two_prod(a, b):
 
 
 @njit(cache=True, inline="always")
+def dd_add(ah, al, bh, bl):
+    """Sum of two double-doubles."""
+    s, e = two_sum(ah, bh)
+    e += al + bl
+    hi = s + e
+    return hi, e - (hi - s)
+
+
+@njit(cache=True, inline="always")
 def dd_mul(ah, al, bh, bl):
     """Product of two double-doubles."""
     p, e = two_prod(ah, bh)

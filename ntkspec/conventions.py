@@ -16,6 +16,8 @@ from ntkspec.ranges import whole_numbers
 __all__ = [
     "MAX_DEGREE",
     "MAX_DIM",
+    "SELU_ALPHA",
+    "SELU_LAMBDA",
     "Normalization",
     "Shape",
     "check_degrees",
@@ -28,6 +30,10 @@ Normalization = Literal["probability", "surface", "poster"]
 #: The largest dimension and degree that the accurate routes are tested for.
 MAX_DIM = 10**6
 MAX_DEGREE = 10**6
+
+#: Of Klambauer et al. 2017, in doubles as libraries have them: selu(x) = SELU_LAMBDA x for x > 0,
+#: and SELU_LAMBDA SELU_ALPHA (e^x - 1) for x < 0.
+SELU_LAMBDA, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 class Shape(NamedTuple):

@@ -66,19 +66,24 @@ class Program:
         """The first layer."""
         return next(step for step in self.steps if isinstance(step, Affine))
 
-    def lines(self) -> list[tuple[float, float] | None]:
-        """(s, c) of each activation whose covariance is q = s t + c, else None."""
-        found: list[tuple[float, float] | None] = []
+    def lines(
+        self, unit: Any = 1j, number: Callable[[float], Any] = float
+    ) -> list[tuple[Any, Any] | None]:
+        """(s, c) of each activation whose covariance is q = s t + c, else None.
+
+        `unit` is i in the complex numbers of an arithmetic, and `number` makes its real ones.
+        """
+        found: list[tuple[Any, Any] | None] = []
 
         def note(index: int, state: State) -> State:
             line = state.covariance  # c + i s
-            found.append(None if math.isnan(line.real) else (line.imag, line.real))
-            return State(complex(math.nan, math.nan))
+            found.append((line.imag, line.real) if abs(line.real) < math.inf else None)
+            return State(line * math.nan)
 
-        def size(index: int, state: State) -> float:
-            return float(state.covariance.real + state.covariance.imag)
+        def size(index: int, state: State) -> Any:
+            return state.covariance.real + state.covariance.imag
 
-        follow(self, State(1j), note, size, tangent=False)
+        follow(self, State(unit), note, size, number, tangent=False)
         return found
 
     def needed(self, dual: bool) -> tuple[bool, ...]:

@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.activations.activation import Activation, PreparedDual, Singularity
+from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
 
-__all__ = ["ALPHA", "ELU", "LAMBDA", "SELU"]
-
-#: Of Klambauer et al. 2017, in doubles as libraries have them: selu(x) = LAMBDA x for x > 0, and
-#: LAMBDA ALPHA (e^x - 1) for x < 0.
-LAMBDA, ALPHA = 1.0507009873554805, 1.6732632423543772
+__all__ = ["ELU", "SELU"]
 
 
 def value(x: ArrayLike) -> NDArray[np.float64]:
@@ -35,21 +32,21 @@ def ball_derivative(x: Any, sign: int) -> Any:
 
 def selu(x: ArrayLike) -> NDArray[np.float64]:
     x = np.asarray(x, dtype=np.float64)
-    return LAMBDA * np.where(x > 0, x, ALPHA * np.expm1(np.minimum(x, 0.0)))
+    return SELU_LAMBDA * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0.0)))
 
 
 def selu_derivative(x: ArrayLike) -> NDArray[np.float64]:
     x = np.asarray(x, dtype=np.float64)
-    left = ALPHA * np.exp(np.minimum(x, 0.0))
-    return LAMBDA * np.where(x > 0, 1.0, np.where(x < 0, left, 0.5 * (1.0 + ALPHA)))
+    left = SELU_ALPHA * np.exp(np.minimum(x, 0.0))
+    return SELU_LAMBDA * np.where(x > 0, 1.0, np.where(x < 0, left, 0.5 * (1.0 + SELU_ALPHA)))
 
 
 def selu_ball(x: Any, sign: int) -> Any:
-    return x * LAMBDA if sign > 0 else (x.exp() - 1) * ALPHA * LAMBDA
+    return x * SELU_LAMBDA if sign > 0 else (x.exp() - 1) * SELU_ALPHA * SELU_LAMBDA
 
 
 def selu_ball_derivative(x: Any, sign: int) -> Any:
-    return LAMBDA + 0 * x if sign > 0 else x.exp() * ALPHA * LAMBDA
+    return SELU_LAMBDA + 0 * x if sign > 0 else x.exp() * SELU_ALPHA * SELU_LAMBDA
 
 
 ELU = Activation(
@@ -67,6 +64,6 @@ SELU = Activation(
     selu_derivative,
     selu_ball,
     selu_ball_derivative,
-    PreparedDual("elu_dual", (ALPHA, LAMBDA)),
+    PreparedDual("elu_dual", (SELU_ALPHA, SELU_LAMBDA)),
     Singularity("kink", 1),
 )

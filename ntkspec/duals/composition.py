@@ -168,15 +168,9 @@ class Composition:
         """c and p of F(c + p t), from q = s t + c."""
         with working_precision(VARIANCE_BITS):
             if line is None:
-                lines: list[acb] = []
-
-                def note(index: int, state: State) -> State:
-                    lines.append(state.covariance)
-                    return State(acb(0))
-
-                size = lambda index, _: self.sizes[index]  # noqa: E731
-                follow(self.program, State(acb(0, 1)), note, size, arb, tangent=False)
-                line = lines[index]
+                found = self.program.lines(acb(0, 1), arb)[index]
+                assert found is not None
+                line = acb(found[1], found[0])
             q = self.variances[index]
             return double_double(line.real / q), double_double(line.imag / q)
 

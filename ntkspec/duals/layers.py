@@ -56,18 +56,8 @@ class Layers:
     @cached_property
     def lines(self) -> list[tuple[arb, arb] | None]:
         """(s, c) of each activation whose covariance is q = s t + c, else None."""
-        found: list[tuple[arb, arb] | None] = []
-
-        def note(index: int, state: State) -> State:
-            line = state.covariance  # c + i s
-            found.append((line.imag, line.real) if line.real.is_finite() else None)
-            return State(acb("nan", "nan"))
-
-        follow(
-            self.program, State(acb(0, 1)), note, lambda i, _: self.sizes[i], arb,
-            tangent=False,
-        )  # fmt: skip
-        return found
+        lines: list[tuple[arb, arb] | None] = self.program.lines(acb(0, 1), arb)
+        return lines
 
     @property
     def ratio(self) -> tuple[arb, arb]:

@@ -12,7 +12,7 @@ import numpy as np
 from flint import arb, ctx, fmpq
 from numpy.typing import NDArray
 
-from ntkspec.conventions import Shape
+from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA, Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
 from ntkspec.duals.moments import mean_square as moments_mean_square
@@ -46,7 +46,7 @@ FAMILIES = INTEGRALS + RATIOS
 #: Activations whose derivatives `tails.log_bounds` bounds.
 BOUNDED = (*INTEGRALS, "mish", "selu")
 #: (factor, left) of elu and selu: factor times x for x > 0, left (e^x - 1) for x < 0.
-EXPONENTIAL = {"elu": (1.0, 1.0), "selu": (1.0507009873554805, 1.6732632423543772)}
+EXPONENTIAL = {"elu": (1.0, 1.0), "selu": (SELU_LAMBDA, SELU_ALPHA)}
 UNIT = 2.0**-53
 #: Number of moments that are computed in balls if needed, and the error of their squares.
 SHARP, SHARP_ERROR = 128, 3.0 * UNIT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ntkspec.activations.elu import ALPHA, LAMBDA
+from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
 from ntkspec.duals import Layers
 from ntkspec.duals.darboux import ends
 from ntkspec.duals.singular import Power, powers_at_one, powers_beyond, root_at_one
@@ -127,7 +127,7 @@ def _jump(network: Network, order: int) -> float:
     order 2 at x > 0.
     """
     if network.name == "selu":
-        return LAMBDA * (ALPHA - 1.0 if order == 1 else ALPHA)
+        return SELU_LAMBDA * (SELU_ALPHA - 1.0 if order == 1 else SELU_ALPHA)
     if network.name in ("softsign", "finer"):
         return 4.0
     if network.sigma.homogeneous is None:

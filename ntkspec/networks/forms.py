@@ -100,7 +100,8 @@ def _check_combination(values: Values) -> None:
                 f"depth = {depth} and bias_variance = {bias} are given"
             )
         for name in (*others, "trained"):
-            if values[name] != DEFAULTS[name] and not is_known(values["trained"], name):
+            word = name == "trained" and isinstance(values[name], str)
+            if values[name] != DEFAULTS[name] and not word:
                 raise NtkspecError(
                     f"{name} = {shown(values[name])} is not allowed with weights = 'sphere'; "
                     "leave it out"
@@ -115,11 +116,6 @@ def _check_combination(values: Values) -> None:
             "bias = 'zero' is given with bias_variance = 0, which has no bias; give the square of "
             "the biases' scale, such as bias_variance = 1.0"
         )
-
-
-def is_known(trained: Any, name: str) -> bool:
-    """Whether `name` is "trained" and its value one of the words."""
-    return name == "trained" and isinstance(trained, str)
 
 
 def _sigmas(values: Values) -> tuple[Activation, ...]:

@@ -32,7 +32,7 @@ from ntkspec.duals.singular import (
     root_at_one,
 )
 from ntkspec.kernels import endpoint as kernels
-from ntkspec.kernels.scaled import dd_mul
+from ntkspec.kernels.scaled import dd_add, dd_mul
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.by_rows import row_route
@@ -41,7 +41,7 @@ from ntkspec.spectra.parity import parity as parity_of
 from ntkspec.spectra.route import Source
 from ntkspec.spectra.rows import Passed, Scaled, normalized
 
-__all__ = ["ROUTE", "Kinked", "has_parts"]
+__all__ = ["ROUTE", "Kinked", "has_parts", "power_eigenvalue"]
 
 UNIT = 2.0**-53
 MOST_ERROR = 4.0 * UNIT
@@ -230,7 +230,7 @@ class Endpoints:
         out: _Sums,
     ) -> None:  # fmt: skip
         s = _fraction(far.powers[0])
-        values = [_eigenvalue(power, z[0], dim, top) for power in (s, s - 1)]
+        values = [power_eigenvalue(power, z[0], dim, top) for power in (s, s - 1)]
         high, low, exponent = _scaled_pairs(values)
         sign = -1.0 if degrees[0] % 2 else 1.0
         kernels.beyond_row(
@@ -246,7 +246,7 @@ def _zeros(size: int) -> _Sums:
 # --- eigenvalues of powers -----------------------------------------------------------------------
 
 
-def _eigenvalue(s: fmpq, z: arb, dim: int, k: int) -> arb:
+def power_eigenvalue(s: fmpq, z: arb, dim: int, k: int) -> arb:
     """Eigenvalue of (z - t)^s, z >= 1, of a degree."""
     half, rising = arb(fmpq(dim, 2)), arb(k - s).gamma() / arb(-s).gamma()
     if z == 1:
@@ -286,15 +286,15 @@ def _starts(powers: Array, degree: int, dim: int) -> tuple[Array, Array, int]:
 def _kept_starts(powers: bytes, degree: int, dim: int) -> tuple[Array, Array, int]:
     with working_precision(160):
         fractions = map(_fraction, np.frombuffer(powers))
-        return _scaled_pairs([_eigenvalue(s, arb(1), dim, degree) for s in fractions])
+        return _scaled_pairs([power_eigenvalue(s, arb(1), dim, degree) for s in fractions])
 
 
 def _last_degree(s: fmpq, z: arb, dim: int, first: int, last: int) -> int:
     """A degree from which (z + t)^s is negligible beside (1 - t)^s, or at least the last one."""
 
     def counts(k: int) -> bool:
-        least = abs(_eigenvalue(s, arb(1), dim, k)) * arb(2) ** -120
-        return not abs(_eigenvalue(s, z, dim, k)) < least
+        least = abs(power_eigenvalue(s, arb(1), dim, k)) * arb(2) ** -120
+        return not abs(power_eigenvalue(s, z, dim, k)) < least
 
     top = max(first, ABOVE)
     if not counts(top):
@@ -432,7 +432,7 @@ def _merged(near: _Sum, far: _Sum, sign: float) -> _Sum:
     """One sum with the powers of both, those that cancel left out."""
     total = {s: (hi, lo) for s, hi, lo in zip(near.powers, near.high, near.low, strict=True)}
     for s, hi, lo in zip(far.powers, far.high, far.low, strict=True):
-        total[s] = kernels.dd_add(*total.get(s, (0.0, 0.0)), sign * hi, sign * lo)
+        total[s] = dd_add(*total.get(s, (0.0, 0.0)), sign * hi, sign * lo)
     kept = sorted((s, *pair) for s, pair in total.items() if pair[0] != 0.0)
     powers, high, low = np.array(kept).reshape(-1, 3).T.copy()
     return _Sum(powers, high, low)

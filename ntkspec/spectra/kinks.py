@@ -29,6 +29,7 @@ from ntkspec.kernels import kinks as kernels
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, split, working_precision
 from ntkspec.spectra.by_rows import row_route
+from ntkspec.spectra.endpoint import power_eigenvalue
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
 from ntkspec.spectra.rows import Passed, Scaled, normalized
@@ -263,7 +264,7 @@ def _of_powers(known: Ends, dim: int, degrees: NDArray[np.int64]) -> list[arb]:
         at, values = -STRIDE, [arb(0)] * len(powers)
         for degree in degrees.tolist():
             if degree - at >= STRIDE:
-                values, at = [_of_power(s, dim, degree) for s in powers], degree
+                values, at = [power_eigenvalue(s, arb(1), dim, degree) for s in powers], degree
             for k in range(at, degree):
                 values = [
                     x * ((k - s) / (k + s + dim - 1)) for x, s in zip(values, powers, strict=True)
@@ -273,14 +274,6 @@ def _of_powers(known: Ends, dim: int, degrees: NDArray[np.int64]) -> list[arb]:
             terms = [(c + sign * e) * x for (c, e), x in zip(ends, values, strict=True)]
             totals.append(sum(terms, arb(0)))
     return totals
-
-
-def _of_power(s: fmpq, dim: int, k: int) -> arb:
-    """Eigenvalue of (1 - t)^s."""
-    value = arb(fmpq(dim, 2)).gamma() * arb(s + fmpq(dim - 1, 2)).gamma()
-    value *= arb(-s).rising(arb(k)) if k < STRIDE else arb(k - s).gamma() / arb(-s).gamma()
-    value /= arb.pi().sqrt() * arb(s + k + dim - 1).gamma()
-    return value * arb(2) ** arb(s + dim - 2)
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:

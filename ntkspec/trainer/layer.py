@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ntkspec.activations import Activation
-from ntkspec.activations.elu import ALPHA, LAMBDA
+from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
 
@@ -143,7 +143,7 @@ def _formula(sigma: Activation, number: Any) -> Any:
     if sigma.tanh is not None:
         return kernels.Tanh(*map(number, sigma.tanh))
     if sigma.name == "selu":
-        return kernels.Selu(number(LAMBDA), number(LAMBDA * ALPHA))
+        return kernels.Selu(number(SELU_LAMBDA), number(SELU_LAMBDA * SELU_ALPHA))
     if sigma.name.startswith("gabor("):
         return kernels.Gabor(*map(number, sigma.value.arguments))  # type: ignore[attr-defined]
     if sigma.shape.base not in NAMED:
