@@ -57,14 +57,17 @@ class Cell:
 
 
 def run(
-    activations: Sequence[str] = ACTIVATIONS,
+    activations: Sequence[str] | None = None,
     depths: Sequence[int] = DEPTHS,
     dims: Sequence[int] = tuple(DIMS),
     degrees: int = DEGREES,
     limit: float = LIMIT,
 ) -> list[dict[str, Any]]:
-    """Measure, print, write; return the goals."""
+    """Measure, by default activations with stored references, print, write; return the goals."""
     stored = references()
+    if activations is None:
+        known = {case.network.activation for case in stored}
+        activations = [name for name in ACTIVATIONS if name in known]
     rows: list[dict[str, Any]] = []
     cells: list[Cell] = []
     for name in activations:

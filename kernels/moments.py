@@ -20,6 +20,7 @@ PI_2_HI = 1.5707963267948966
 PI_2_LO = 6.123233995736766e-17
 SMALL = 100  # below, the nodes are anchored at s = 0, where the integrand is even
 NEGLIGIBLE = 1e-19
+STEEP = 1e4  # pi / (2 sqrt q) from which on the integrals are scaled by their peaks
 
 
 @njit(cache=True)
@@ -89,7 +90,7 @@ def _anchored(n, b, peak, scale, double):
             term = math.exp(exponent) * _kernel(b * s, double)
             total += term
             j += step
-            if term <= NEGLIGIBLE * total:
+            if not term > NEGLIGIBLE * total:  # or no number
                 break
     if n == 1:  # the node at 0: s / sinh(b s) -> 1 / b, half weight
         total += 0.25 * math.exp(b * peak + 0.5 - scale) / b
@@ -112,9 +113,42 @@ def _centred(n, b, shift, scale, double):
             term = math.exp(exponent) * _kernel(b * (peak + j * h), double)
             total += term
             j += step
-            if term <= NEGLIGIBLE * total:
+            if not term > NEGLIGIBLE * total:  # or no number
                 break
     return 2.0 * h * total
+
+
+@njit(cache=True)
+def _steep_moment(n, b, double):
+    """The moment times sqrt(q) where b is large, as mantissa and exponent.
+
+    For s = peak (1 + y) the logarithm of s^n e^(-s^2/2 - b s) falls from its top by
+    n (y - log(1 + y)) + (peak y)^2 / 2, which does not cancel for any b.
+    """
+    root = math.sqrt(float(n))
+    peak = 2.0 * n / (b + math.hypot(b, 2.0 * root))
+    near = 0.3 * 0.5 * math.pi / (b * peak)
+    h = near if n < SMALL else 0.5 / math.sqrt(n + peak * peak)
+    first = int(1.0 / h) if n < SMALL else 0
+    start = first * h - 1.0 if n < SMALL else 0.0
+    total = 0.0
+    for step in (1, -1):
+        j = 0 if step == 1 else -1
+        while start + j * h > 0.5 * h - 1.0:
+            y = start + j * h
+            term = math.exp(n * log1pmx(y) - 0.5 * (peak * y) * (peak * y))
+            term *= _kernel(b * peak * (1.0 + y), double)
+            total += term
+            j += step
+            if not term > NEGLIGIBLE * total:  # or no number
+                break
+    if n == 1 or (n == 2 and double):  # the node at 0, half weight
+        total += 0.25 * math.exp(b * peak + 0.5 * peak * peak) / (b * peak) ** n
+    ratio, power = math.frexp(peak / root)
+    log = n * math.log(ratio) - 0.5 * (peak * peak - n) - b * peak
+    m, exponent = exp_scaled(log, 0.0)
+    m *= 2.0 * h * total * stirling_root(n)
+    return normalized(m * peak * (b if double else 1.0), exponent + n * power)
 
 
 @njit(cache=True)
@@ -132,6 +166,9 @@ def hermite_moment(n, variance, low, double):
     # b = (pi/2) / sqrt(q) as a double-double
     bh = PI_2_HI / rh
     bl = (-fma(bh, rh, -PI_2_HI) - bh * rl + PI_2_LO) / rh
+    if bh > STEEP:
+        m, exponent = _steep_moment(n, bh, double)
+        return normalized(m / rh, exponent)
     # The peak at sqrt(n) + shift solves n/s - s - b = 0.
     root = math.sqrt(float(n))
     width = math.sqrt(bh * bh + 4.0 * n)
@@ -161,10 +198,12 @@ def hermite_moments(first, variance, low, double, mantissa, exponent):
 
 
 @njit(cache=True)
-def hypergeometric(start, exponent, xh, xl, top, bottom, sh, sl, places, mantissa, exponents):
+def hypergeometric(
+    start, exponent, xh, xl, power, top, bottom, sh, sl, places, mantissa, exponents
+):
     """Fill c_0 = start 2^exponent and c_(m+1) = c_m x top[m] / bottom[m] into the arrays.
 
-    For s = sh + sl > 0 times (s + places[m])^2.
+    x = (xh + xl) 2^power, and for s = sh + sl > 0 times (s + places[m])^2.
     """
     h, low, e = start, 0.0, exponent
     for m in range(mantissa.size):
@@ -176,6 +215,6 @@ def hypergeometric(start, exponent, xh, xl, top, bottom, sh, sl, places, mantiss
         else:
             mantissa[m], exponents[m] = normalized(h, e)
         if m < top.size:
-            h, low, e = scaled_mul(h, low, e, xh, xl)
+            h, low, e = scaled_mul(h, low, e + power, xh, xl)
             a, b = dd_div(top[m], 0.0, bottom[m], 0.0)
             h, low, e = scaled_mul(h, low, e, a, b)

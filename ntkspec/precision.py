@@ -17,12 +17,15 @@ from typing import Any
 
 from flint import arb, ctx
 
+from ntkspec.errors import NtkspecError
 from ntkspec.locks import PROCESS_STATE
 
 __all__ = ["exclusive", "extra_precision", "split", "working_precision"]
 
 #: Default precision in bits and length of power series.
 BITS, LENGTH = 53, 10
+#: Largest exponent of 2 of a number that is split into a mantissa and an exponent.
+LARGEST_EXPONENT = 2**62
 
 
 class _Holder:
@@ -133,4 +136,9 @@ def split(ball: arb) -> tuple[float, int]:
     shift = size - 64
     top = man >> shift if shift > 0 else man << -shift
     m, e = math.frexp(float(top))
+    if abs(exp) > LARGEST_EXPONENT:
+        raise NtkspecError(
+            f"a number near 2^{exp} is beyond the range of exponents, 2^(+-2^62); change "
+            "weight_variance, bias_variance or depth"
+        )
     return 2.0 * m, exp + shift + e - 1

@@ -274,6 +274,8 @@ class Composition:
         odd = sigma.symmetry == "odd" and found.is_odd
         assert found.top is not None
         pq = q if odd else weight * (float(found.top.mid()) - before[0])
+        if not pq > 0.0:
+            raise OutOfRangeError  # K(1) - K(0) is lost
         with working_precision(VARIANCE_BITS):
             c = (found.factor * arb(before[0]) + found.start) / ball if not odd else arb(0)
             p = pq / ball if not odd else arb(1)
@@ -356,7 +358,10 @@ class Composition:
         found = squares(shape, q, 4)
         low = _low_squares(found)
         log_1 = math.log(max(p * max(low[1], 2.0 * c * low[2], 3.0 * c * c * low[3]), 1e-300))
-        log_2 = math.log(max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3))
+        second = max(low[2] * p * p, 3.0 * low[3] * c * p * p, low[3] * p**3)
+        if not second > 0.0:
+            raise OutOfRangeError
+        log_2 = math.log(second)
         limit = log_y - 58.0 * LN2
 
         def enough(terms: int) -> bool:

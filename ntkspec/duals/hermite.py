@@ -69,6 +69,9 @@ def tanh_moments(q: arb, count: int, nats: float) -> list[arb]:
     """m_n for n = 1, 3, ..., 2 count - 1, enclosed; the error allowed in m_n^2 is e^-nats."""
     size = float(q.mid())
     with extra_precision(32 + 2 * count.bit_length()):
+        powers = _powers_needed(size, 2 * count - 1, nats + 12.0)
+        if powers is not None:
+            return _by_powers(q, count, powers)
         rule = _Rule(q, nats + 12.0)
         moments: list[arb] = []
         for first in range(0, count, BLOCK):
@@ -76,6 +79,43 @@ def tanh_moments(q: arb, count: int, nats: float) -> list[arb]:
             wanted = max(nats + 12.0 + log_square(n, size), 24.0)
             moments += rule.block(n, wanted)
     return moments[:count]
+
+
+def _powers_needed(q: float, n: int, nats: float) -> int | None:
+    """Number of powers of q that give m_n to e^-nats of itself; None if no number does."""
+    log_q = math.log(8.0 * q / math.pi**2)
+    size, count = 0.0, 0
+    while size > -nats:
+        falls = log_q - math.log(2.0 * (count + 1.0))
+        falls += math.log(n + 2.0 * count + 1.0) + math.log(n + 2.0 * count + 2.0)
+        if falls > -LN2:
+            return None
+        size, count = size + falls, count + 1
+    return count
+
+
+def _by_powers(q: arb, count: int, powers: int) -> list[arb]:
+    """m_1, m_3, ..., from the powers of q in c^(n+1) int_0^inf s^n e^(-s^2/2) / sinh(c s) ds.
+
+    With I_p = int_0^inf u^p / sinh(u) du = 2 (1 - 2^(-p-1)) p! zeta(p+1) it is the sum of
+    (-1)^m I_(n+2m) / (m! (2 c^2)^m), and at most the first term that is left out from it, as
+    e^(-x) is from its Taylor polynomial for x > 0.
+    """
+    c = arb.pi() / (2 * q.sqrt())
+    shares = [
+        (1 - arb(2) ** -(p + 1)) * arb(p + 1).zeta() for p in range(1, 2 * (count + powers), 2)
+    ]
+    found, start = [], 2 / (q.sqrt() * c * c)  # 2 n! / (sqrt(q n!) c^(n+1)) at n = 1
+    for i in range(count):
+        n = 2 * i + 1
+        term, total = arb(1), arb(0)
+        for m in range(powers):
+            total += term * shares[i + m]
+            term *= -arb((n + 2 * m + 1) * (n + 2 * m + 2)) / (2 * (m + 1) * c * c)
+        rest = abs(term * shares[i + powers]).upper()
+        found.append(start * (total + arb(0, rest)))
+        start *= arb((n + 1) * (n + 2)).sqrt() / (c * c)
+    return found
 
 
 class _Rule:

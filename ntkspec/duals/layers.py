@@ -40,6 +40,11 @@ class Layers:
 
     def _prepare(self, index: int, state: State) -> State:
         sigma = self.program.activations[index]
+        if not state.covariance > 0:
+            raise NtkspecError(
+                f"the variance before layer {index + 1} is lost to rounding; raise "
+                "weight_variance or bias_variance, or lower depth"
+            )
         if sigma.homogeneous is None and not state.covariance < arb(10) ** LARGEST:
             raise NtkspecError(
                 f"the variance before layer {index + 1} is beyond 1e{LARGEST}; lower "

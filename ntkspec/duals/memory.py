@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from flint import arb, ctx
 
+from ntkspec.errors import NtkspecError
+
 __all__ = ["remembered"]
 
 Result = TypeVar("Result")
@@ -23,6 +25,11 @@ def remembered(maker: Callable[..., Result], size: int = 64) -> Callable[..., Re
 
     @wraps(maker)
     def cached(q: arb, *arguments: Any) -> Result:
+        if not q.is_finite():
+            raise NtkspecError(
+                "a variance is lost to rounding; raise weight_variance or bias_variance, or lower "
+                "depth"
+            )
         parts = (*q.mid().man_exp(), *q.rad().man_exp())
         key = (ctx.prec, *(int(part) for part in parts), *arguments)
         if key in kept:

@@ -140,7 +140,7 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
     mantissa *= mantissa
     exponent *= 2
     b = 0.5 * math.pi / math.sqrt(scale * high)
-    error = (2.0 * (16.0 + 0.5 * b * b) + 4.0) * UNIT
+    error = (2.0 * (16.0 + (8.0 * n[-1] if b > moments.STEEP else 0.5 * b * b)) + 4.0) * UNIT
     constant = linear = 0.0
     first = int(n[0])
     if family == "sigmoid":
@@ -179,10 +179,11 @@ def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
             start, top = (-q).exp() * (q if first else 1), np.ones(m.size)
             bottom = (2 * m + first + 1) * (2 * m + first + 2)
         begin, exponent = split(start)
-        x2 = double_double(x * x)
+        power = split(x * x)[1]
+        x2 = double_double(x * x * arb(2) ** -power)
     mantissa, exponents = np.empty(m.size), np.empty(m.size, np.int64)
     moments.hypergeometric(
-        begin, exponent, *x2, top[:-1], bottom[:-1], *shift, 2.0 * m, mantissa, exponents
+        begin, exponent, *x2, power, top[:-1], bottom[:-1], *shift, 2.0 * m, mantissa, exponents
     )
     mantissa.flags.writeable = exponents.flags.writeable = False
     return Squares(constant, linear, first, 2, mantissa, exponents, 3.0 * UNIT)
@@ -245,13 +246,17 @@ def _mean_square(family: str, q: arb) -> arb:
         return moments_mean_square(q, family)
     if family in EXPONENTIAL:
         factor, left = map(arb, EXPONENTIAL[family])
-        with extra_precision(64):
-            root, two = q.sqrt(), arb(2)
+        middle = q.mid()
+        lost = max(0.0, -float(middle.log().mid()) / math.log(2.0))
+        with extra_precision(64 + int(lost)):
+            root, two = middle.sqrt(), arb(2)
             below = (root / two.sqrt()).erfc() / 2
             twice = (2 * root / two.sqrt()).erfc() / 2
-            of_left = (2 * q).exp() * twice - 2 * (q / 2).exp() * below + arb(1) / 2
-            exact: arb = factor * factor * (q / 2 + left * left * of_left)
-            return exact
+            of_left = (2 * middle).exp() * twice - 2 * (middle / 2).exp() * below + arb(1) / 2
+            exact: arb = factor * factor * (middle / 2 + left * left * of_left)
+        # Its derivative in q is E[sigma'^2 + sigma sigma''], at most the largest slope's square.
+        slope = factor * factor * (left * left).max(arb(1))
+        return exact + arb(0, (slope * q.rad()).upper())
     return _narrow(family, q) if q < 1 else _wide(family, q)
 
 
@@ -277,8 +282,10 @@ def variances_of(program: Program) -> tuple[list[arb], list[arb]]:
 
 def _mean_in_closed_form(family: str, q: arb) -> arb:
     """The dual at t = 1."""
-    if family in ("sin", "cos"):
-        return (1 + (-1 if family == "sin" else 1) * (-2 * q).exp()) / 2
+    if family == "sin":
+        return -(-2 * q).expm1() / 2
+    if family == "cos":
+        return (1 + (-2 * q).exp()) / 2
     if family == "gaussian":
         return 1 / (1 + 2 * q).sqrt()
     if family == "erf":
@@ -324,7 +331,10 @@ def _wide(family: str, q: arb) -> arb:
 
 
 def _narrow(family: str, q: arb) -> arb:
-    """The trapezoid rule in Z; on Im Z = a the integrand is bounded by |tanh| <= max(1, tan a)."""
+    """The trapezoid rule in Z; on Im Z = a the integrand is bounded by |tanh| <= max(1, tan a).
+
+    And of tanh by |tanh(w)| <= |w| tan(Im w) / Im w: the error is small beside small q.
+    """
     root, rate = q.sqrt(), 1 if family == "tanh" else arb(1) / 2
     nats = ctx.prec * math.log(2.0)
     strip = 0.8 * 0.5 * math.pi / float((rate * root).mid())
@@ -356,9 +366,12 @@ def _narrow(family: str, q: arb) -> arb:
         square = size * size
         if family == "silu":
             square *= 2 * (q + r * r)
+        if family == "tanh":
+            square = square.min((r.tan() / r) ** 2 * (q + r * r))
     leak = 2 * square * (a * a / 2).exp() / ((2 * arb.pi() * a / h).exp() - 1)
     end = h * count
-    tail = 2 * (2 + q * (end + 1) ** 2) * (-end * end / 2).exp()
+    least = 0 if family in ("tanh", "silu") else 2
+    tail = 2 * (least + q * (end + 1) ** 2) * (-end * end / 2).exp()
     found: arb = total + arb(0, (leak + tail).upper())
     return found
 

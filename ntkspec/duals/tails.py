@@ -150,8 +150,8 @@ def _log_derivatives(family: str, high: float, low: float, orders: int, most: in
         found.mantissa, found.exponent, found.first, found.stride, 1.0, 0.0, 1.0, 0.0,
         mantissa, exponent,
     )  # fmt: skip
-    mantissa[0] += (found.constant + found.linear) * 2.0 ** -exponent[0]
-    mantissa[1] += found.linear * 2.0 ** -exponent[1]
+    lower = np.array([found.constant + found.linear, found.linear])
+    mantissa[:2] += np.ldexp(lower, np.minimum(-exponent[:2], 2000))
     n = found.first + found.stride * found.mantissa.size
     falls = np.minimum.accumulate((rough - log_binomials(n, rough.size))[::-1])[::-1]
     rest = log_binomials(n, orders) + falls[:orders]

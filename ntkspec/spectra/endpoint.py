@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -31,6 +32,7 @@ from ntkspec.duals.singular import (
     powers_beyond,
     root_at_one,
 )
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import endpoint as kernels
 from ntkspec.kernels.scaled import dd_add, dd_mul
 from ntkspec.networks import Kernel, Network
@@ -375,10 +377,10 @@ def _taylor(
     In double-doubles, or in balls where these lose too many digits.
     """
     if all(sigma.homogeneous or sigma.shape.base in IN_PAIRS for sigma in network.sigmas):
-        with working_precision(BITS[0]):
+        with working_precision(BITS[0]), suppress(NtkspecError):
             rows: Array = layers.at(Correlation(PairSeries.variable(count))).rows
-        if _accurate(rows, zeros):
-            return rows
+            if _accurate(rows, zeros):
+                return rows
     for bits in BITS[1:]:
         with working_precision(bits):
             rows = PairSeries.of_balls(taylor_at_zero(Layers(network, kernel), count)).rows
