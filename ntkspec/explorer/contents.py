@@ -28,8 +28,9 @@ MOST_ENTRIES = 2_000_000
 SMALLEST = float(np.finfo(np.float64).tiny)
 #: Parameters that distinguish networks, in the order in which a page asks for them.
 PARAMETERS = (
-    "activation", "slope", "power", "depth", "bias_variance", "weight_variance", "trained",
-    "weights",
+    "activation", "slope", "power", "depth", "bias_variance", "bias", "weight_variance",
+    "readout_variance", "readout_bias_variance", "normalize", "trained", "weights",
+    "parameterization",
 )  # fmt: skip
 
 Selection = int | str | Iterable[int] | None
@@ -181,7 +182,10 @@ def _numbers(part: TableSlice) -> NDArray[np.float64]:
 def _described(part: TableSlice) -> dict[str, Any]:
     """A network and its kernel as the page's header describes them."""
     network = part.network
-    parameters = {name: getattr(network, name, None) for name in PARAMETERS}
+    short = "layers" not in network.parameters()
+    parameters = {
+        name: _plain(getattr(network, name, None)) if short else None for name in PARAMETERS
+    }
     parameters |= {"kernel": part.kernel, "domain": part.domain}
     domains = [named_domain(part.domain, dim) for dim in part.dims.tolist()]
     return {
@@ -197,6 +201,13 @@ def _described(part: TableSlice) -> dict[str, Any]:
             for domain, logs in zip(domains, part.log_eigenvalues, strict=True)
         ],
     }
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as a number, truth value or text."""
+    if isinstance(value, (tuple, frozenset)):
+        return ", ".join(str(one) for one in (value if isinstance(value, tuple) else sorted(value)))
+    return value
 
 
 def _trace(network: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> dict[str, Any]:

@@ -70,6 +70,26 @@ def test_the_page_asks_nothing_of_a_network_and_is_the_same_each_time(path, tmp_
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", one)
 
 
+def test_networks_of_all_forms_are_described(tmp_path):
+    recipe = """
+    dims = 3
+    degrees = "0:6"
+    [[networks]]
+    activation = "relu"
+    depth = 2
+    bias = "zero"
+    bias_variance = 1.0
+    weight_variance = [[2.0, 1.0]]
+    [[networks]]
+    layers = "Linear(1.0), Residual('relu', Linear(2.0)), 'relu', Linear(1.0)"
+    """
+    header, _ = parts(write_page(table_of(recipe, tmp_path), tmp_path / "e.html"))
+    layers, short = (entry["parameters"] for entry in header["networks"])
+    assert layers["activation"].startswith("Linear(1.0), Residual('relu'")
+    assert layers["depth"] is None and layers["trained"] is None
+    assert (short["bias"], short["weight_variance"]) == ("zero", "2.0, 1.0")
+
+
 def test_names_are_no_html(path, tmp_path):
     evil = tmp_path / "evil.h5"
     evil.write_bytes(path.read_bytes())

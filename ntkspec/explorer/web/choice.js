@@ -86,18 +86,27 @@ function readPin(store, text) {
   return { network, dim: Number(dim) };
 }
 
+const TRAINED = { all: "NTK, all trained", hidden: "NTK" };
+
 /** A short description of a network. */
 export function label(entry) {
-  const { activation, slope, power, depth, bias_variance: bias, weight_variance: weight, trained,
-    weights, kernel, domain } = entry.parameters;
+  const { activation, slope, power, depth, bias_variance: variance, bias, weight_variance: weight,
+    readout_variance: readout, readout_bias_variance: readoutBias, normalize, trained, weights,
+    parameterization, kernel, domain } = entry.parameters;
   const words = [activation];
   if (slope !== null) words.push(`slope ${slope}`);
   if (power !== null) words.push(`power ${power}`);
-  words.push(`depth ${depth}`);
-  if (bias !== 0) words.push(`bias ${bias}`);
-  if (weight !== 1) words.push(`weight variance ${weight}`);
-  if (weights !== "gaussian") words.push("weights on a sphere");
+  if (depth !== null) {
+    words.push(`depth ${depth}`);
+    if (variance !== 0) words.push(`bias ${variance}${bias === "zero" ? " from zero" : ""}`);
+    if (weight !== 1) words.push(`weight variance ${weight}`);
+    if (readout !== 1) words.push(`readout variance ${readout}`);
+    if (readoutBias !== 0) words.push(`readout bias ${readoutBias}`);
+    if (normalize) words.push("normalized layers");
+    if (weights !== "gaussian") words.push("weights on a sphere");
+    if (parameterization !== "ntk") words.push(`${parameterization} parameterization`);
+  }
   if (domain !== "sphere") words.push(domain === "cube" ? "on the cube" : `${domain} inputs`);
-  words.push(kernel === "nngp" ? "NNGP" : trained === "all" ? "NTK, all trained" : "NTK");
+  words.push(kernel === "nngp" ? "NNGP" : TRAINED[trained] ?? (trained === null ? "NTK" : `NTK, trained ${trained}`));
   return words.join(", ");
 }

@@ -5,17 +5,25 @@ import { hasLaplacian } from "explorer/spectra.js";
 
 const NAMES = {
   activation: "Activation", slope: "Slope", power: "Power", depth: "Hidden layers (depth)",
-  bias_variance: "Bias variance", weight_variance: "Weight variance", trained: "Trained",
-  weights: "Inner weights", kernel: "Kernel", domain: "Inputs", name: "Entry of the table",
+  bias_variance: "Bias variance", bias: "Bias at the start", weight_variance: "Weight variance",
+  readout_variance: "Readout variance", readout_bias_variance: "Readout bias variance",
+  normalize: "Layers", trained: "Trained", weights: "Inner weights",
+  parameterization: "Parameterization", kernel: "Kernel", domain: "Inputs", name: "Entry of the table",
 };
 const VALUES = {
   trained: { hidden: "hidden layers", all: "all, readout too" },
   weights: { gaussian: "Gaussian", sphere: "on a sphere" },
+  bias: { gaussian: "Gaussian", zero: "zero" },
+  normalize: { true: "normalized", false: "not normalized" },
   kernel: { ntk: "NTK", nngp: "NNGP" },
   domain: { sphere: "on the sphere", cube: "on the cube", gaussian: "Gaussian" },
 };
 /** Defaults that are not mentioned if they are the same for all networks. */
-const PLAIN = { bias_variance: 0, weight_variance: 1, weights: "gaussian", domain: "sphere" };
+const PLAIN = {
+  bias_variance: 0, bias: "gaussian", weight_variance: 1, readout_variance: 1,
+  readout_bias_variance: 0, normalize: false, weights: "gaussian", parameterization: "ntk",
+  domain: "sphere",
+};
 
 const element = (id) => document.getElementById(id);
 const shown = (key, value) =>
