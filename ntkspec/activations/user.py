@@ -48,7 +48,8 @@ def user_activation(
         function of flint or mpmath numbers must be smooth but for these, and may have one at 0
         only.
     symmetry : {"odd", "even"}, optional
-        Declare it to make the zeros that it forces exact.
+        Declare it to make the zeros that it forces exact: values alone prove no symmetry.  A
+        spectrum with zeros that are not declared is refused, and the message says what to declare.
     polynomial : int, optional
         sigma is a polynomial of this degree and parity plus a function of the other parity, as
         swish is x/2 plus an even one (1): declare it to make the zeros that it forces exact.  With
@@ -63,10 +64,11 @@ def user_activation(
     Raises
     ------
     NtkspecError
-        When a function is not callable, an option is unknown or the name not printable, and for
-        kinks away from 0 of a function of flint or mpmath numbers.  A
-        function that returns NaN, returns another shape, or is not square integrable against the
-        Gaussian is refused when a kernel is computed, since that depends on the variance.
+        When a function is not callable, an option is unknown or the name not printable, for
+        kinks away from 0 of a function of flint or mpmath numbers, and when values of the function
+        contradict its symmetry or polynomial part.  A function that returns NaN, returns another
+        shape, or is not square integrable against the Gaussian is refused when a kernel is
+        computed, since that depends on the variance.
 
     Warns
     -----
@@ -104,7 +106,7 @@ def user_activation(
             UserWarning,
             stacklevel=2,
         )
-    return Activation(
+    sigma = Activation(
         name,
         InDoubles(function, arithmetic, name),
         _NoDerivative(name) if derivative is None else InDoubles(derivative, arithmetic, name),
@@ -117,6 +119,11 @@ def user_activation(
         user=True,
         arithmetic=arithmetic,
     )
+    if symmetry is not None or polynomial is not None:
+        from ntkspec.activations.declared import check_declared
+
+        check_declared(sigma)
+    return sigma
 
 
 def checked_kinks(kinks: Iterable[float]) -> tuple[float, ...]:

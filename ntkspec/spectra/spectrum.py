@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
+from ntkspec.spectra.parity import refuse_undeclared
 from ntkspec.spectra.route import Source, as_source, double_only
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
@@ -265,6 +267,8 @@ def spectrum(
             "probability; use normalization = 'probability'"
         )
     unique, inverse = np.unique(wanted, return_inverse=True)
+    if limit < math.inf or not double_only(known):
+        refuse_undeclared(known, unique, kernel)
     scaling = 0.0 if normalization == "probability" else 4 * ROUNDING
     (mantissa, exponent, error), route = routed(known, where, unique, kernel, limit - scaling)
     if normalization != "probability":

@@ -1,0 +1,119 @@
+"""What is declared about a user's function, against its values."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from flint import arb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ntkspec
+from ntkspec import Cube, Network, NtkspecError, user_activation
+from ntkspec.activations import ACTIVATIONS, activation
+from ntkspec.activations.declared import advice, seen_parts
+from ntkspec.spectra import table_block
+
+#: Functions of doubles, of flint and of mpmath numbers without symmetry or polynomial part.
+WITHOUT = {
+    "double": lambda x: np.exp(np.sin(x)),
+    "flint": lambda x: x.sin().exp(),
+    "mpmath": lambda x: mpmath.exp(mpmath.sin(x)),
+}
+coefficients = st.lists(st.floats(-2, 2).filter(lambda c: abs(c) > 0.1), min_size=1, max_size=4)
+
+
+def polynomial(c, odd):
+    """The sum of c_i x^(2i) or c_i x^(2i + 1), for any numbers, and its degree."""
+    return (lambda x: sum(a * x ** (2 * i + odd) for i, a in enumerate(c))), 2 * len(c) - 2 + odd
+
+
+@settings(max_examples=30, deadline=None)
+@given(c=coefficients, odd=st.integers(0, 1), arithmetic=st.sampled_from(list(WITHOUT)))
+def test_right_declarations_are_taken_and_wrong_ones_refused(c, odd, arithmetic):
+    """A polynomial of one parity, alone and with a function of the other parity."""
+    few, degree = polynomial(c, odd)
+    symmetry, other = ("odd", "even") if odd else ("even", "odd")
+    bell = WITHOUT[arithmetic]
+
+    def mixed(x):
+        return few(x) + bell(x) - (-1) ** odd * bell(-x)
+
+    given = {"arithmetic": arithmetic}
+    user_activation(few, symmetry=symmetry, polynomial=degree, **given)
+    user_activation(mixed, polynomial=degree, **given)
+    user_activation(mixed, polynomial=degree + 2, **given)
+    with pytest.raises(NtkspecError, match=f"symmetry = '{other}' is not that of user: its"):
+        user_activation(few, symmetry=other, **given)
+    with pytest.raises(NtkspecError, match="symmetry = "):
+        user_activation(mixed, symmetry=symmetry, **given)
+    for wrong in (degree - 2, degree + 1):
+        if wrong >= 0:
+            with pytest.raises(NtkspecError, match=f"polynomial = {wrong} is not the degree"):
+                user_activation(mixed, polynomial=wrong, **given)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    size=st.floats(1e-7, 1.0), power=st.integers(0, 5), scale=st.floats(0.2, 3.0),
+    arithmetic=st.sampled_from(["double", "flint"]),
+)  # fmt: skip
+def test_a_small_part_of_the_other_parity_refutes(size, power, scale, arithmetic):
+    """In high precision a part of 1e-35 does, too."""
+    small = size if arithmetic == "double" else arb(size) * arb(10) ** -28
+    odd = (lambda x: np.tanh(scale * x)) if arithmetic == "double" else lambda x: (scale * x).tanh()
+    user_activation(odd, symmetry="odd", arithmetic=arithmetic)
+    with pytest.raises(NtkspecError, match="its even part at x = "):
+        user_activation(
+            lambda x: odd(x) + small * x ** (2 * power), symmetry="odd", arithmetic=arithmetic
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "polynomial"])
+def test_the_parts_of_the_catalogue_are_seen(name):
+    sigma = activation(name)
+    with pytest.warns(UserWarning, match="catalogue"):
+        assert seen_parts(user_activation(sigma.value)) == sigma.parts
+
+
+def test_symmetry_and_polynomial_part_may_contradict_each_other():
+    with pytest.raises(NtkspecError, match="polynomial = 1 contradicts symmetry = 'even'"):
+        user_activation(np.cosh, symmetry="even", polynomial=1)
+
+
+@pytest.mark.parametrize("function", [lambda x: 1 / 0, np.log, lambda x: x[:1]])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_has_no_values_is_not_checked(function):
+    sigma = user_activation(function, symmetry="odd", polynomial=3)
+    assert seen_parts(sigma) == sigma.parts == (-math.inf, 3)
+
+
+def test_a_function_of_doubles_is_asked_for_its_declaration():
+    """On all domains and for tables too, before anything is computed; not for all tolerances."""
+    swish = Network(user_activation(lambda x: x / (1 + np.exp(-1.5 * x)), name="swish"))
+    text = r"degrees 3, 5: .* swish is a polynomial plus an even function; declare polynomial=1"
+    for domain in (3, Cube(7)):
+        with pytest.raises(NtkspecError, match=text):
+            ntkspec.spectrum(swish, domain, range(6), tolerance=1e-6)
+    with pytest.raises(NtkspecError, match=text):
+        table_block(swish, [3, 4], [0, 1, 3, 5])
+    assert ntkspec.eigenvalues(swish, 3, [0, 1, 2], tolerance=1e-9).all()
+    found = ntkspec.spectrum(swish, 3, range(6), tolerance=np.inf)
+    assert np.all(found.relative_error[[3, 5]] > 0.1)
+    declared = user_activation(lambda x: x / (1 + np.exp(-1.5 * x)), name="swish", polynomial=1)
+    found = ntkspec.eigenvalues(Network(declared), 3, range(6), tolerance=1e-6)
+    assert np.flatnonzero(found == 0.0).tolist() == [3, 5]
+
+
+def test_layers_of_several_activations_are_asked_for_each():
+    network = Network([user_activation(np.arctan, name="one"), "tanh"], bias_variance=0.0)
+    with pytest.raises(NtkspecError, match="by its values one is an odd function"):
+        ntkspec.eigenvalues(network, 3, [0, 1])
+    biased = Network([user_activation(np.arctan, name="one"), "tanh"], bias_variance=0.1)
+    assert ntkspec.eigenvalues(biased, 3, [0, 1], tolerance=1e-6).all()
+
+
+def test_advice():
+    assert advice((2, 1)).startswith("a polynomial; give Network('polynomial(")
+    assert advice((-math.inf, math.inf)) == "an odd function; declare symmetry='odd'"
