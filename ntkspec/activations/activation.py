@@ -133,6 +133,11 @@ class Activation:
         return self.scaled or Shape(self.name)
 
     @property
+    def in_doubles(self) -> bool:
+        """Whether its duals are known in doubles only."""
+        return self.user and (self.arithmetic == "double" or self.singularity.kind == "kinks")
+
+    @property
     def parts(self) -> tuple[float, float]:
         """Degrees of the even and the odd part: infinite for no polynomial, -inf for 0."""
         if self.homogeneous == (1, 1.0, -1.0):

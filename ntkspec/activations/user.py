@@ -45,8 +45,8 @@ def user_activation(
         computed.
     kinks : iterable of float
         Where sigma or a derivative of it jumps.  In doubles kinks and jumps are found anywhere; a
-        function of flint or mpmath numbers must be smooth but for these, and may have one at 0
-        only.
+        function of flint or mpmath numbers must be smooth but for these.  With kinks away from 0
+        its kernels are computed in doubles.
     symmetry : {"odd", "even"}, optional
         Declare it to make the zeros that it forces exact: values alone prove no symmetry.  A
         spectrum with zeros that are not declared is refused, and the message says what to declare.
@@ -64,11 +64,10 @@ def user_activation(
     Raises
     ------
     NtkspecError
-        When a function is not callable, an option is unknown or the name not printable, for
-        kinks away from 0 of a function of flint or mpmath numbers, and when values of the function
-        contradict its symmetry or polynomial part.  A function that returns NaN, returns another
-        shape, or is not square integrable against the Gaussian is refused when a kernel is
-        computed, since that depends on the variance.
+        When a function is not callable, an option is unknown or the name not printable, and when
+        values of the function contradict its symmetry or polynomial part.  A function that
+        returns NaN, returns another shape, or is not square integrable against the Gaussian is
+        refused when a kernel is computed, since that depends on the variance.
 
     Warns
     -----
@@ -91,12 +90,6 @@ def user_activation(
             f"symmetry = {shown(symmetry)} is not allowed; use 'odd', 'even' or None"
         )
     places = checked_kinks(kinks)
-    if arithmetic != "double" and any(places):
-        raise NtkspecError(
-            f"kinks = {list(places)} are not allowed with arithmetic = {arithmetic!r}: there a "
-            "kink must be at 0; give a function of doubles, or ntkspec.activations."
-            "piecewise_polynomial for a polynomial between kinks"
-        )
     if polynomial is not None:
         polynomial = whole_number(polynomial, "polynomial", 0, 100)
     if arithmetic == "double" and (known := recognized(function)) is not None:

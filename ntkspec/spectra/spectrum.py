@@ -23,7 +23,7 @@ from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
 from ntkspec.spectra.parity import refuse_undeclared
-from ntkspec.spectra.route import Source, as_source, double_only
+from ntkspec.spectra.route import Source, as_source, better_than_doubles, double_only
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.table import TableSlice, table_block
@@ -330,7 +330,7 @@ def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
         what = "a function of doubles gives this eigenvalue to"
-        way = "raise the tolerance, or give the function for flint or mpmath numbers"
+        way = f"raise the tolerance, or {better_than_doubles(source)}"
     raise NtkspecError(
         f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {error[tuple(poor[0])]:.2g} "
         f"only, which exceeds tolerance = {limit:g}, as for {count} of "

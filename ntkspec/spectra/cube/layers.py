@@ -11,7 +11,7 @@ from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.cube.sums import cube_route
-from ntkspec.spectra.route import Source, double_only
+from ntkspec.spectra.route import Source, better_than_doubles, double_only
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LAYERS", "ZONAL", "LayerValues"]
@@ -73,7 +73,7 @@ def _takes_layers(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if double_only(source):
         raise NtkspecError(
             f"{source.name} is known in doubles only, which cannot give eigenvalues on the cube; "
-            "give the function for flint or mpmath numbers"
+            f"{better_than_doubles(source)}"
         )
     if not isinstance(source, Network):
         return None
