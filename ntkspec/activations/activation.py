@@ -138,19 +138,19 @@ class Activation:
         return self.user and (self.arithmetic == "double" or self.singularity.kind == "kinks")
 
     @property
-    def parts(self) -> tuple[float, float]:
+    def degrees(self) -> tuple[float, float]:
         """Degrees of the even and the odd part: infinite for no polynomial, -inf for 0."""
         if self.homogeneous == (1, 1.0, -1.0):
             return -math.inf, 1.0
-        degrees: list[float] = [math.inf, math.inf]
+        found: list[float] = [math.inf, math.inf]
         if self.polynomial is not None:
-            degrees[self.polynomial % 2] = self.polynomial
+            found[self.polynomial % 2] = self.polynomial
         if self.symmetry is not None:
-            degrees[int(self.symmetry == "even")] = -math.inf
+            found[int(self.symmetry == "even")] = -math.inf
         if self.coefficients:
             powers = [n for n, c in enumerate(self.coefficients) if c]
-            degrees = [max((n for n in powers if n % 2 == k), default=-math.inf) for k in (0, 1)]
-        return degrees[0], degrees[1]
+            found = [max((n for n in powers if n % 2 == k), default=-math.inf) for k in (0, 1)]
+        return found[0], found[1]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ntkspec.callables import ball_function
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
 
-__all__ = ["advice", "check_declared", "seen_parts"]
+__all__ = ["advice", "check_declared", "seen_degrees"]
 
 #: Ranges of the points, and how many points a polynomial is compared at.
 REACHES, COMPARED = (4.0, 12.5, 100.0), 9
@@ -40,7 +40,7 @@ def check_declared(sigma: Activation) -> None:
             f"polynomial = {degree} contradicts symmetry = {sigma.symmetry!r}, which has no powers "
             "of the other parity; leave one of them out"
         )
-    for odd, most in enumerate(sigma.parts):
+    for odd, most in enumerate(sigma.degrees):
         found = None if most == math.inf else _misfit(sigma, odd, most)
         if not found:
             continue
@@ -58,10 +58,10 @@ def check_declared(sigma: Activation) -> None:
 
 
 @lru_cache(maxsize=64)
-def seen_parts(sigma: Activation) -> tuple[float, float]:
-    """Degrees of the even and the odd part as values show them: see `Activation.parts`."""
+def seen_degrees(sigma: Activation) -> tuple[float, float]:
+    """Degrees of the even and the odd part as values show them: see `Activation.degrees`."""
     found = []
-    for odd, declared in enumerate(sigma.parts):
+    for odd, declared in enumerate(sigma.degrees):
         degrees = [-math.inf, *range(odd, MOST_SEEN + 1, 2)]
         found.append(next((p for p in degrees if _misfit(sigma, odd, p) == ()), declared))
     return found[0], found[1]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations import Activation
-from ntkspec.activations.declared import advice, seen_parts
+from ntkspec.activations.declared import advice, seen_degrees
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.rules import State, follow
@@ -100,9 +100,9 @@ def refuse_undeclared(
     zeros = [k for k in degrees.tolist() if found.vanishes(k) and not declared.vanishes(k)]
     if not zeros:
         return
-    wrong = [one for one in source.sigmas if one.user and seen_parts(one) != one.parts]
+    wrong = [one for one in source.sigmas if one.user and seen_degrees(one) != one.degrees]
     some = ", ".join(map(str, zeros[:6])) + (", ..." if len(zeros) > 6 else "")
-    ways = "; ".join(f"by its values {one.name} is {advice(seen_parts(one))}" for one in wrong)
+    ways = "; ".join(f"by its values {one.name} is {advice(seen_degrees(one))}" for one in wrong)
     raise NtkspecError(
         f"degrees {some}: these eigenvalues cannot be distinguished from 0; {ways}, or leave "
         "these degrees out"
@@ -111,7 +111,7 @@ def refuse_undeclared(
 
 def _dual(sigma: Activation, seen: bool) -> _Powers:
     """Powers of the dual F as a series in the correlation: its coefficients are squares."""
-    return _Powers(*(seen_parts(sigma) if seen and sigma.user else sigma.parts))
+    return _Powers(*(seen_degrees(sigma) if seen and sigma.user else sigma.degrees))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import ntkspec
 from ntkspec import Cube, Network, NtkspecError, user_activation
 from ntkspec.activations import ACTIVATIONS, activation
-from ntkspec.activations.declared import advice, seen_parts
+from ntkspec.activations.declared import advice, seen_degrees
 from ntkspec.spectra import table_block
 
 #: Functions of doubles, of flint and of mpmath numbers without symmetry or polynomial part.
@@ -74,7 +74,7 @@ def test_a_small_part_of_the_other_parity_refutes(size, power, scale, arithmetic
 def test_the_parts_of_the_catalogue_are_seen(name):
     sigma = activation(name)
     with pytest.warns(UserWarning, match="catalogue"):
-        assert seen_parts(user_activation(sigma.value)) == sigma.parts
+        assert seen_degrees(user_activation(sigma.value)) == sigma.degrees
 
 
 def test_symmetry_and_polynomial_part_may_contradict_each_other():
@@ -86,7 +86,7 @@ def test_symmetry_and_polynomial_part_may_contradict_each_other():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_has_no_values_is_not_checked(function):
     sigma = user_activation(function, symmetry="odd", polynomial=3)
-    assert seen_parts(sigma) == sigma.parts == (-math.inf, 3)
+    assert seen_degrees(sigma) == sigma.degrees == (-math.inf, 3)
 
 
 def test_a_function_of_doubles_is_asked_for_its_declaration():
