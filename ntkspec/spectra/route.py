@@ -25,6 +25,7 @@ __all__ = [
     "candidates",
     "double_only",
     "is_user",
+    "qualified",
 ]
 
 Source: TypeAlias = Network | ZonalKernel
@@ -89,6 +90,18 @@ def candidates(
 def as_source(source: Source | str) -> Source:
     """Return a network or a zonal kernel; a name stands for the poster's network."""
     return source if isinstance(source, ZonalKernel) else as_network(source)
+
+
+def qualified(source: Source, kernel: Kernel, *others: str) -> str:
+    """What follows a name in titles: the kernel of a network, which a zonal kernel is itself.
+
+    Examples
+    --------
+    >>> qualified(as_source("relu"), "ntk", "probability")
+    ' (ntk, probability)'
+    """
+    words = (*(() if isinstance(source, ZonalKernel) else (kernel,)), *others)
+    return f" ({', '.join(words)})" if words else ""
 
 
 def double_only(source: Source) -> bool:

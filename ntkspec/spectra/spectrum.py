@@ -23,7 +23,7 @@ from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
 from ntkspec.spectra.parity import refuse_undeclared
-from ntkspec.spectra.route import Source, as_source, better_than_doubles, double_only
+from ntkspec.spectra.route import Source, as_source, better_than_doubles, double_only, qualified
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.table import TableSlice, table_block
@@ -142,9 +142,8 @@ class Spectrum(Result):
 
     def title(self) -> str:
         """Return a one-line description."""
-        return (
-            f"Spectrum of {self.network.name} {self.domain} ({self.kernel}, {self.normalization})"
-        )
+        kind = qualified(self.network, self.kernel, self.normalization)
+        return f"Spectrum of {self.network.name} {self.domain}{kind}"
 
     def _doubles(self) -> tuple[Array, Array]:
         value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)

@@ -275,3 +275,15 @@ def test_the_command_line_takes_them():
     assert "missing argument" in run("eig").output
     assert "leave one of them out" in run("eig", "relu", "--zonal", "laplace(2)").output
     assert run("eig", "--zonal", "nonsense").exit_code == 2
+
+
+def test_titles_name_the_kernel_of_networks_alone():
+    kernel = laplace()
+    found = spectrum(kernel, 3, range(1, 60))
+    assert found.title() == "Spectrum of laplace(1.0) on the sphere, dim = 3 (probability)"
+    assert spectrum("relu", 3, [0]).title().endswith("dim = 3 (ntk, probability)")
+    several = spectrum(kernel, [3, 4], [0, 1])
+    assert several.title() == "TableSlice of laplace(1.0): dims 3, 4, degrees 0, 1"
+    assert repr(law(kernel)).startswith("Law of laplace(1.0), dim = 3: ")
+    (even, *_) = ntkspec.fit(found)
+    assert repr(even).startswith("Fit of laplace(1.0), dim = 3, ")
