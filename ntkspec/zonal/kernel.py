@@ -228,7 +228,8 @@ is 0.150506 and -0.149494
             When one is negative or no number.
         """
         if self.formula is not None:
-            return self.formula.coefficients(count)
+            known: list[Any] = self.formula.coefficients(count)
+            return known
         given = self.coefficients
         if callable(given):
             values = []
