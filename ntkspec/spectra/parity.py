@@ -168,13 +168,10 @@ class _Powers:
         """The zeros of a kernel of these powers."""
         if self.even == self.odd == math.inf:
             return Parity()
-        if self.endless:
-            main = 0 if self.even == math.inf else 1
-            few = min(self.even, self.odd)
-            return Parity(main, tuple(range(1 - main, int(few) + 1, 2)) if few >= 0.0 else ())
-        last = int(max(self.even, self.odd, -1.0))
-        both = min(self.even, self.odd) >= 0.0
-        return Parity(None if both else int(self.odd >= 0.0), last=last)
+        most, few = max(self.even, self.odd, -1.0), min(self.even, self.odd)
+        main = int(self.odd == most)
+        others = tuple(range(1 - main, int(few) + 1, 2)) if few >= 0.0 else ()
+        return Parity(main, others, None if self.endless else int(most))
 
 
 def _sum(a: float, b: float) -> float:

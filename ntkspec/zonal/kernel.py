@@ -190,8 +190,9 @@ is 0.150506 and -0.149494
         main = None if self.symmetry is None else int(self.symmetry == "odd")
         if not isinstance(self.coefficients, tuple):
             return main, (), None
-        powers = {n % 2 for n, a in enumerate(self.coefficients) if a}
-        return powers.pop() if len(powers) == 1 else None, (), len(self.coefficients) - 1
+        last = len(self.coefficients) - 1
+        others = [n for n in range(last - 1, -1, -2) if self.coefficients[n]]
+        return last % 2, tuple(range(1 - last % 2, max(others, default=-1) + 1, 2)), last
 
     @property
     def in_high_precision(self) -> bool:

@@ -12,7 +12,7 @@ from flint import arb
 from sweeping import table_of
 
 import ntkspec
-from ntkspec import Gaussian, NtkspecError, ZonalKernel, certify, law, spectrum
+from ntkspec import Gaussian, NtkspecError, ZonalKernel, certify, law, precision, spectrum
 from ntkspec.sweeps.recipe import parse_recipe
 from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import check_entry, verify_table
@@ -187,7 +187,9 @@ SENTENCES = [
         "needs .* Taylor coefficients, and at most 200000 are computed",
     ),
     (lambda: certify(plain, 3), "nothing is declared that proves it"),
-    (lambda: certify(laplace(), ntkspec.Cube(3), [1]), "no proof is known there"),
+    (lambda: certify(laplace(), Gaussian(3), [1]), "no proof is known there"),
+    (lambda: certify(laplace(), ntkspec.Cube(3000), [1]), "on the cube dim to 2000"),
+    (lambda: certify(plain, ntkspec.Cube(3), [1]), "nothing is declared that proves it"),
     (lambda: spectrum(laplace(), Gaussian(3)), "which has no values off the sphere"),
     (lambda: spectrum(poisson(0.5), ntkspec.Cube(0)), "dim = 0 is not allowed"),
     (lambda: zonal_kernel("laplac(2)"), "use one of gaussian, laplace"),
@@ -287,3 +289,46 @@ def test_titles_name_the_kernel_of_networks_alone():
     assert repr(law(kernel)).startswith("Law of laplace(1.0), dim = 3: ")
     (even, *_) = ntkspec.fit(found)
     assert repr(even).startswith("Fit of laplace(1.0), dim = 3, ")
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        laplace(), matern(1.2, 0.5), gaussian(0.5), poisson(0.5), arc_cosine(2), polynomial(3, 0),
+        own, ZonalKernel(lambda t: 1 + t + t**3, coefficients=[1, 1, 0, 1]),
+        ZonalKernel(
+            geometric, arithmetic="flint", coefficients=lambda n: Fraction(1, 2 ** (n + 1))
+        ),
+    ],
+)  # fmt: skip
+def test_certificates_on_the_cube(kernel):
+    """Against sums over the 2^d points in fractions, or in 50 digits."""
+    dim, degrees = 6, range(7)
+    proof = certify(kernel, ntkspec.Cube(dim), degrees, digits=25)
+    function = kernel.in_balls(dim) if kernel.arithmetic == "flint" else kernel.function
+    with precision.working_precision(200):
+        values = [function(arb(dim - 2 * j) / dim) for j in range(dim + 1)]
+        for k, lower, upper in zip(degrees, proof.lower, proof.upper, strict=True):
+            # The product of the first k coordinates at points with j of them -1.
+            total = sum(
+                value * sum((-1) ** i * math.comb(k, i) * math.comb(dim - k, j - i)
+                            for i in range(max(0, j - dim + k), min(k, j) + 1))
+                for j, value in enumerate(values)
+            ) / 2**dim  # fmt: skip
+            right = float(total)
+            assert float(upper - lower) <= 1e-24 * float(upper)
+            assert float(lower) == pytest.approx(right, rel=1e-14, abs=1e-50)
+    found = spectrum(kernel, ntkspec.Cube(dim), degrees).eigenvalues
+    assert found == pytest.approx([float(x) for x in proof.lower], rel=1e-15, abs=0.0)
+
+
+def test_a_polynomial_with_gaps_has_exact_zeros():
+    kernel = ZonalKernel(lambda t: 1 + t + t**3, coefficients=[1, 1, 0, 1])
+    for domain in (2, 3, 10, ntkspec.Cube(5)):
+        found = spectrum(kernel, domain, range(6)).eigenvalues
+        assert np.flatnonzero(found).tolist() == [0, 1, 3]
+    network = ntkspec.Network("polynomial(0, 1, 0, 0, 0.5)")
+    for domain in (2, 3, ntkspec.Cube(5)):
+        assert np.flatnonzero(spectrum(network, domain, range(6)).eigenvalues).tolist() == [
+            0, 1, 2, 4,
+        ]  # fmt: skip
