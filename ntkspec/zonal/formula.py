@@ -21,6 +21,8 @@ class Formula(ABC):
     #: Parity of the degrees that may all be nonzero, or None for both; the degrees of the other
     #: parity that do not vanish; and the last degree of a polynomial.
     zeros: ClassVar[Any] = (None, (), None)
+    #: P where the literature has (|x| |x'|)^P K(t) off the unit sphere.
+    radial_power: ClassVar[Any] = None
     #: `coefficients(count)` returns the first Taylor coefficients at t = 0 as balls; `powers(goal)`
     #: terms whose exponents increase, and a bound, below 2^-goal, of the rest on [-1, 1];
     #: `eigenvalues(dim, degrees)` those of increasing degrees.  None where they are not known.

@@ -139,6 +139,11 @@ class Polynomial(Formula):
     maker: ClassVar[str] = "polynomial"
 
     @property
+    def radial_power(self) -> int | None:
+        """The degree, without an offset."""
+        return self.degree if self.offset == 0.0 else None
+
+    @property
     def zeros(self) -> Any:
         """Of degrees after its own, and of the other parity without an offset."""
         return (None if self.offset else self.degree % 2, (), self.degree)
@@ -387,6 +392,11 @@ class ArcCosine(Formula):
     order: int
     maker: ClassVar[str] = "arc_cosine"
     radius: ClassVar[Any] = 1.0
+
+    @property
+    def radial_power(self) -> int:
+        """The order (Cho and Saul 2009, equation 3)."""
+        return self.order
 
     @property
     def zeros(self) -> Any:

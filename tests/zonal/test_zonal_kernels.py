@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from command_line import ntkspec as run
 from flint import arb
+from scipy import stats
 from sweeping import table_of
 
 import ntkspec
 from ntkspec import Gaussian, NtkspecError, ZonalKernel, certify, law, precision, spectrum
+from ntkspec.reference.balls.zonal import zonal_references
 from ntkspec.sweeps.recipe import parse_recipe
 from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import check_entry, verify_table
@@ -190,7 +192,12 @@ SENTENCES = [
     (lambda: certify(laplace(), Gaussian(3), [1]), "no proof is known there"),
     (lambda: certify(laplace(), ntkspec.Cube(3000), [1]), "on the cube dim to 2000"),
     (lambda: certify(plain, ntkspec.Cube(3), [1]), "nothing is declared that proves it"),
-    (lambda: spectrum(laplace(), Gaussian(3)), "which has no values off the sphere"),
+    (lambda: spectrum(laplace(), Gaussian(3)), "which has no values off the sphere.*radial_power"),
+    (lambda: ZonalKernel(np.exp, radial_power=-1), "radial_power = -1 is not allowed"),
+    (
+        lambda: spectrum(ZonalKernel(np.exp, radial_power=1), Gaussian(3)),
+        "in doubles only, which cannot give eigenvalues under the Gaussian measure; give the func",
+    ),
     (lambda: spectrum(poisson(0.5), ntkspec.Cube(0)), "dim = 0 is not allowed"),
     (lambda: zonal_kernel("laplac(2)"), "use one of gaussian, laplace"),
     (lambda: zonal_kernel("laplace(__import__('os'))"), "use one of gaussian, laplace"),
@@ -332,3 +339,34 @@ def test_a_polynomial_with_gaps_has_exact_zeros():
         assert np.flatnonzero(spectrum(network, domain, range(6)).eigenvalues).tolist() == [
             0, 1, 2, 4,
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 3])
+def test_a_radial_power_serves_the_gaussian_measure(power):
+    """E[r^(2 P)] of r^2 = |x|^2 / d by the chi distribution, times the sphere's eigenvalues."""
+    kernel = ZonalKernel(lambda t: (4 * (t - 1)).exp(), arithmetic="flint", radius=math.inf,
+                         radial_power=power)  # fmt: skip
+    for dim in (2, 7, 1000):
+        found = spectrum(kernel, Gaussian(dim, radial=2), range(6))
+        moment = stats.chi2.expect(lambda u, d=dim: (u / d) ** power, args=(dim,), epsrel=1e-12)
+        right = spectrum(kernel, dim, range(6)).eigenvalues * moment
+        assert found.eigenvalues[:, 0] == pytest.approx(right, rel=1e-9)
+        assert np.all(found.eigenvalues[:, 1] == 0.0)
+        for degree in (0, 5):
+            reference = zonal_references["gaussian"](
+                kernel, {dim: [degree]}, kernel="ntk", digits=20
+            )
+            assert found.eigenvalues[degree, 0] == pytest.approx(
+                float(reference[dim, degree].value), rel=1e-14
+            )
+
+
+def test_arc_cosine_and_polynomial_kernels_are_homogeneous():
+    relu = spectrum("relu", Gaussian(4), range(6), kernel="nngp").eigenvalues
+    assert spectrum(arc_cosine(1), Gaussian(4), range(6)).eigenvalues == pytest.approx(
+        2 * relu, rel=1e-15
+    )
+    assert polynomial(3, 0.0).radial_power == 3 and polynomial(3, 1.0).radial_power is None
+    recipe = 'dims = "3:4"\ndegrees = "0:3"\n[[networks]]\nzonal = "arc_cosine(1)"\n'
+    (key,) = parse_recipe(recipe + 'domain = "gaussian"\n').networks
+    assert key.domain == "gaussian"
