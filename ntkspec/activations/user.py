@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.activations.activation import Activation, Singularity
 from ntkspec.activations.recognized import recognized
+from ntkspec.activations.traced import traced_symmetry
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import is_one_of, number, shown, whole_number
@@ -48,8 +49,9 @@ def user_activation(
         function of flint or mpmath numbers must be smooth but for these.  With kinks away from 0
         its kernels are computed in doubles.
     symmetry : {"odd", "even"}, optional
-        Declare it to make the zeros that it forces exact: values alone prove no symmetry.  A
-        spectrum with zeros that are not declared is refused, and the message says what to declare.
+        Declare it to make the zeros that it forces exact.  It is found where sums, products and
+        elementary functions show it, as for ``lambda x: x * np.exp(-x * x)``; values alone prove
+        no symmetry.  A spectrum with other zeros is refused, and the message says what to declare.
     polynomial : int, optional
         sigma is a polynomial of this degree and parity plus a function of the other parity, as
         swish is x/2 plus an even one (1): declare it to make the zeros that it forces exact.  With
@@ -99,6 +101,9 @@ def user_activation(
             UserWarning,
             stacklevel=2,
         )
+    proved = symmetry, polynomial
+    if proved == (None, None):
+        proved = traced_symmetry(function)
     sigma = Activation(
         name,
         InDoubles(function, arithmetic, name),
@@ -107,15 +112,20 @@ def user_activation(
         derivative,
         _SampledDual(function, derivative, name, arithmetic, bool(places)),
         Singularity("kinks" if any(places) else "kink", 1) if places else Singularity("unknown"),
-        symmetry=symmetry,
-        polynomial=polynomial,
+        symmetry=proved[0],
+        polynomial=proved[1],
         user=True,
         arithmetic=arithmetic,
     )
-    if symmetry is not None or polynomial is not None:
+    if proved != (None, None):
         from ntkspec.activations.declared import check_declared
 
-        check_declared(sigma)
+        try:
+            check_declared(sigma)
+        except NtkspecError:
+            if proved == (symmetry, polynomial):
+                raise
+            return replace(sigma, symmetry=None, polynomial=None)
     return sigma
 
 

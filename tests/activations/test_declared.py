@@ -8,11 +8,13 @@ import pytest
 from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 import ntkspec
 from ntkspec import Cube, Network, NtkspecError, user_activation
 from ntkspec.activations import ACTIVATIONS, activation
 from ntkspec.activations.declared import advice, seen_degrees
+from ntkspec.activations.traced import traced_degrees, traced_symmetry
 from ntkspec.spectra import table_block
 
 #: Functions of doubles, of flint and of mpmath numbers without symmetry or polynomial part.
@@ -107,13 +109,85 @@ def test_a_function_of_doubles_is_asked_for_its_declaration():
 
 
 def test_layers_of_several_activations_are_asked_for_each():
-    network = Network([user_activation(np.arctan, name="one"), "tanh"], bias_variance=0.0)
+    one = user_activation(lambda x: np.arctan(x.astype(float)), name="one")
+    network = Network([one, "tanh"], bias_variance=0.0)
     with pytest.raises(NtkspecError, match="by its values one is an odd function"):
         ntkspec.eigenvalues(network, 3, [0, 1])
-    biased = Network([user_activation(np.arctan, name="one"), "tanh"], bias_variance=0.1)
+    biased = Network([one, "tanh"], bias_variance=0.1)
     assert ntkspec.eigenvalues(biased, 3, [0, 1], tolerance=1e-6).all()
 
 
 def test_advice():
     assert advice((2, 1)).startswith("a polynomial; give Network('polynomial(")
     assert advice((-math.inf, math.inf)) == "an odd function; declare symmetry='odd'"
+
+
+# --- what the operations of a function show ------------------------------------------------------
+
+FOLLOWED = [
+    (np.arctan, (-math.inf, math.inf)),
+    (special.erf, (-math.inf, math.inf)),
+    (lambda x: x * np.exp(-x * x), (-math.inf, math.inf)),
+    (lambda x: np.power(x, 3) - 2 * x, (-math.inf, 3)),
+    (lambda x: np.sqrt(1 + x**2) / np.float64(3), (math.inf, -math.inf)),
+    (lambda x: x + np.abs(np.sin(x)), (math.inf, 1)),
+    (lambda x: 1 / x + x**-2, (math.inf, math.inf)),
+    (lambda x: x.tanh() * arb.pi(), (-math.inf, math.inf)),
+    (lambda x: (-x * x / 2).exp(), (math.inf, -math.inf)),
+    (lambda x: mpmath.mpf(2) / (1 + x * x), (math.inf, -math.inf)),
+]
+#: Functions that look at their argument.
+LOOKING = [
+    lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, x, 0.0), lambda x: np.clip(x, -1, 1),
+    lambda x: x if x == 0 else -x, lambda x: x if x else 1, lambda x: np.asarray(x, float) ** 3,
+    lambda x: x[0] * x, math.tanh, len, lambda x: 2.0, lambda x: x.mid(), mpmath.sin,
+    lambda x: np.sin(x, where=np.array([True])), np.add.reduce, lambda x: np.ones(2) * x,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "degrees"), FOLLOWED)
+def test_operations_are_followed(function, degrees):
+    assert traced_degrees(function) == degrees
+
+
+@pytest.mark.parametrize("function", LOOKING)
+def test_functions_that_look_at_their_argument_are_not_followed(function):
+    assert traced_degrees(function) == (math.inf, math.inf)
+
+
+expressions = st.recursive(
+    st.sampled_from(["x", "2.0", "-0.5", "x * x"]),
+    lambda parts: st.one_of(
+        st.tuples(parts, st.sampled_from("+-*"), parts).map(lambda e: f"({' '.join(e)})"),
+        st.tuples(st.sampled_from(["sin", "cos", "tanh", "arctan", "abs", "exp"]), parts).map(
+            lambda e: f"np.{e[0]}({'np.sin' if e[0] == 'exp' else ''}({e[1]}))"
+        ),
+        parts.map(lambda e: f"({e}) ** 2"),
+        parts.map(lambda e: f"1 / (2 + np.sin({e}))"),
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(expression=expressions)
+def test_what_is_followed_agrees_with_values(expression):
+    """No value of any expression contradicts the symmetry and the polynomial part."""
+    function = eval(f"lambda x: {expression}", {"np": np})
+    symmetry, degree = traced_symmetry(function)
+    if (symmetry, degree) != (None, None):
+        user_activation(function, symmetry=symmetry, polynomial=degree)
+
+
+def test_zeros_that_operations_show_are_exact():
+    for function in (np.arctan, lambda x: x / np.sqrt(1 + x * x)):
+        network = Network(user_activation(function))
+        found = ntkspec.eigenvalues(network, 3, range(6), tolerance=1e-6)
+        assert np.flatnonzero(found).tolist() == [1, 3, 5]
+    cubic = Network(user_activation(lambda x: x * x * x, arithmetic="flint"))
+    assert np.flatnonzero(ntkspec.eigenvalues(cubic, 3, range(8))).tolist() == [1, 3]
+
+
+def test_values_overrule_operations():
+    sigma = user_activation(lambda x: np.exp(x) if isinstance(x, np.ndarray) else x)
+    assert sigma.symmetry is None and sigma.polynomial is None

@@ -142,7 +142,7 @@ def test_a_table_of_doubles_is_refused():
 
 
 def test_zeros_that_are_not_declared_are_reported():
-    sigma = user_activation(lambda x: (-x * x / 2).exp(), arithmetic="flint")
+    sigma = user_activation(lambda x: (-arb(x) * x / 2).exp(), arithmetic="flint")
     with pytest.raises(NtkspecError, match="cannot be distinguished from 0"):
         ntkspec.eigenvalues(Network(sigma), 3, [1, 2])
     # asked for by themselves, or declared, the others can be had
