@@ -70,6 +70,8 @@ def seen_degrees(sigma: Activation) -> tuple[float, float]:
 def advice(parts: tuple[float, float]) -> str:
     """What a function with these parts is, and how to declare it."""
     even, odd = parts
+    if max(parts) == -math.inf:
+        return "0 everywhere, which has no spectrum; give another function"
     if max(parts) < math.inf and min(parts) >= 0:
         return "a polynomial; give Network('polynomial(c0, c1, ...)') with its coefficients"
     if min(parts) == -math.inf:

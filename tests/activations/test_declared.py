@@ -120,6 +120,10 @@ def test_layers_of_several_activations_are_asked_for_each():
 def test_advice():
     assert advice((2, 1)).startswith("a polynomial; give Network('polynomial(")
     assert advice((-math.inf, math.inf)) == "an odd function; declare symmetry='odd'"
+    for zero, arithmetic in ((lambda x: 0 * x, "flint"), (np.zeros_like, "double")):
+        sigma = user_activation(zero, arithmetic=arithmetic)
+        with pytest.raises(NtkspecError, match="by its values user is 0 everywhere"):
+            ntkspec.spectrum(Network(sigma), 3, range(3))
 
 
 # --- what the operations of a function show ------------------------------------------------------
