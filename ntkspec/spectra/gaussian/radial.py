@@ -19,8 +19,8 @@ def radial_moment(dim: int, power: float) -> arb:
 
     Examples
     --------
-    >>> float(radial_moment(3, 2))
-    1.6666666666666667
+    >>> round(float(radial_moment(3, 2)), 12)
+    1.666666666667
     """
     half = arb(fmpq(dim, 2))
     with extra_precision(64):
