@@ -20,7 +20,7 @@ BLOCK = 16
 
 @njit(cache=True)
 def powers_sum(dim, am, ae, mantissa, exponent, roundings):
-    """Scaled sum_n a_n c_(n,k) for k = 0, 1, ..., and log2 of c_(N,0) or c_(N+1,0), N = am.size.
+    """Scaled sum_n a_n c_(n,k) for k = 0, 1, ...
 
     am, ae: scaled a_n >= 0; the sums go into mantissa and exponent, and the number of roundings
     of each into the last argument: a step up has one, a step down three, so that c_(n,k) has
@@ -91,8 +91,6 @@ def powers_sum(dim, am, ae, mantissa, exponent, roundings):
             mean = math.ldexp(steps[k] / sums[k], int(step_exponents[k] - sum_exponents[k]))
         roundings[k] = 2.0 * mean - k + am.size / BLOCK + BLOCK + 4.0
         mantissa[k], exponent[k] = normalized(wh * sums[k], we + sum_exponents[k])
-    even = g[0] if am.size % 2 == 0 else down[0] * g[1]
-    return math.log2(even) + shift[0] if even > 0.0 else -np.inf
 
 
 @njit(cache=True, inline="always")

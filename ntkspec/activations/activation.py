@@ -95,6 +95,8 @@ class Activation:
         The catalogued activation that this one is, scaled.
     kinks : tuple of Kink
         All kinks of a polynomial between kinks of which one at least is not at 0; else empty.
+    coefficients : tuple of float
+        Of a polynomial, the constant first; else empty.
     user : bool
         Made from a Python callable: nothing about it can be proved.
     arithmetic : {"double", "flint", "mpmath"}
@@ -121,6 +123,7 @@ class Activation:
     tanh: tuple[float, float, float] | None = None
     scaled: Shape | None = None
     kinks: tuple[Kink, ...] = ()
+    coefficients: tuple[float, ...] = ()
     user: bool = False
     arithmetic: Literal["double", "flint", "mpmath"] = "flint"
 
@@ -128,6 +131,26 @@ class Activation:
     def shape(self) -> Shape:
         """The catalogued activation whose moments and duals it has, and the scale of both axes."""
         return self.scaled or Shape(self.name)
+
+    @property
+    def in_doubles(self) -> bool:
+        """Whether its duals are known in doubles only."""
+        return self.user and (self.arithmetic == "double" or self.singularity.kind == "kinks")
+
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """Degrees of the even and the odd part: infinite for no polynomial, -inf for 0."""
+        if self.homogeneous == (1, 1.0, -1.0):
+            return -math.inf, 1.0
+        found: list[float] = [math.inf, math.inf]
+        if self.polynomial is not None:
+            found[self.polynomial % 2] = self.polynomial
+        if self.symmetry is not None:
+            found[int(self.symmetry == "even")] = -math.inf
+        if self.coefficients:
+            powers = [n for n, c in enumerate(self.coefficients) if c]
+            found = [max((n for n in powers if n % 2 == k), default=-math.inf) for k in (0, 1)]
+        return found[0], found[1]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ntkspec.activations.gelu import GELU
 from ntkspec.activations.mish import MISH
 from ntkspec.activations.names import Family, plain, read_call, refuse_bare_function, similar
 from ntkspec.activations.odd import FINER, SOFTSIGN
+from ntkspec.activations.polynomial import polynomial
 from ntkspec.activations.powers import ABS, RELU, STEP, leaky_relu, own_parameters, relu_power
 from ntkspec.activations.scaled import celu, swish
 from ntkspec.activations.sigmoidal import SIGMOID, SILU, SOFTPLUS, TANH
@@ -58,6 +59,7 @@ FAMILIES = (
     Family("snake", snake, (("a", 1.0, 1e-3, 1e3),)),
     Family("finer", FINER),
     Family("gabor", gabor, (("omega", 10.0, 0.0, 1e3), ("scale", 1.0, 0.0, 1e3))),
+    Family("polynomial", polynomial, several=("coefficient", -1e6, 1e6)),
 )
 #: Other names: those of the literature and of PyTorch, JAX and Keras, and parameters they fix.
 ALIASES: dict[str, tuple[str, tuple[float, ...]]] = {
@@ -69,6 +71,8 @@ ALIASES: dict[str, tuple[str, tuple[float, ...]]] = {
     "heaviside": ("step", ()),
     "logistic": ("sigmoid", ()),
     "exponential": ("exp", ()),
+    "square": ("polynomial", (0, 0, 1)),
+    "quadratic": ("polynomial", (0, 0, 1)),
 }
 
 #: The names that `activation` knows.
@@ -87,7 +91,8 @@ def activation(name: str, **parameters: Any) -> Activation:
         One of `ACTIVATIONS`, with its parameters if it has any: "leaky_relu(0.2)" or
         "relu_power(power=3)", for which "relu**3" is another name.  Case and underscores do not
         matter, so that the class names of PyTorch, JAX and Keras are understood, and prelu,
-        squared_relu, relu2, sine, cosine, heaviside and logistic are other names.
+        squared_relu, relu2, sine, cosine, heaviside, logistic, exponential and square are other
+        names.
     **parameters : float
         Parameters by name; None for the default.
 

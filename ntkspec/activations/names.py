@@ -21,12 +21,14 @@ CALL = re.compile(r"\s*([^()]*?)\s*(?:\(([^()]*)\)\s*)?")
 class Family:
     """Activations of one name: what makes them, and (name, default, least, most) of parameters.
 
-    A parameter whose default is an int takes whole numbers.
+    A parameter whose default is an int takes whole numbers.  `several`: the name, least and largest
+    of parameters of which there may be any number, in their order.
     """
 
     name: str
     make: Activation | Callable[..., Activation]
     parameters: tuple[tuple[str, float, float, float], ...] = ()
+    several: tuple[str, float, float] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -36,6 +38,8 @@ class Family:
     def of(self, given: tuple[Any, ...], named: dict[str, Any]) -> Activation:
         """The activation with parameters in their order, by name, or the default ones."""
         names = self.names
+        if self.several and not named and not isinstance(self.make, Activation):
+            return self.make(*(number(value, *self.several) for value in given))
         if len(given) > len(names) or any(name not in names for name in named):
             wrong = [f"{name} = {shown(value)}" for name, value in named.items()]
             raise NtkspecError(

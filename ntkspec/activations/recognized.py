@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 
 from ntkspec.activations.catalogue import ACTIVATIONS, activation
+from ntkspec.activations.names import called
 
 __all__ = ["recognized"]
+
+#: Largest degree of polynomials that are recognized.
+MOST_FITTED = 6
 
 #: Where a function is compared with those of the catalogue.
 POINTS = np.append(np.linspace(-4.0, 4.0, 49) + 0.013, 1.0)
@@ -52,3 +56,7 @@ def _candidates(values: Any) -> Iterator[str]:
     if abs(slope) < 1e6:
         yield f"leaky_relu({slope!r})"
     yield from (f"relu_power({power})" for power in range(3, 6))
+    fit = np.polynomial.Polynomial.fit(POINTS, values, MOST_FITTED).convert().coef
+    coefficients = np.trim_zeros(np.round(fit, 10), "b")
+    if coefficients.size > 1 and np.abs(coefficients).max() < 1e6:
+        yield called("polynomial", *coefficients.tolist())

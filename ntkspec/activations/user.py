@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.activations.activation import Activation, Singularity
 from ntkspec.activations.recognized import recognized
+from ntkspec.activations.traced import traced_symmetry
 from ntkspec.callables import Arithmetic, InDoubles, ball_function, checked_function, checked_name
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import is_one_of, number, shown, whole_number
@@ -45,10 +46,12 @@ def user_activation(
         computed.
     kinks : iterable of float
         Where sigma or a derivative of it jumps.  In doubles kinks and jumps are found anywhere; a
-        function of flint or mpmath numbers must be smooth but for these, and may have one at 0
-        only.
+        function of flint or mpmath numbers must be smooth but for these.  With kinks away from 0
+        its kernels are computed in doubles.
     symmetry : {"odd", "even"}, optional
-        Declare it to make the zeros that it forces exact.
+        Declare it to make the zeros that it forces exact.  It is found where sums, products and
+        elementary functions show it, as for ``lambda x: x * np.exp(-x * x)``; values alone prove
+        no symmetry.  A spectrum with other zeros is refused, and the message says what to declare.
     polynomial : int, optional
         sigma is a polynomial of this degree and parity plus a function of the other parity, as
         swish is x/2 plus an even one (1): declare it to make the zeros that it forces exact.  With
@@ -63,10 +66,10 @@ def user_activation(
     Raises
     ------
     NtkspecError
-        When a function is not callable, an option is unknown or the name not printable, and for
-        kinks away from 0 of a function of flint or mpmath numbers.  A
-        function that returns NaN, returns another shape, or is not square integrable against the
-        Gaussian is refused when a kernel is computed, since that depends on the variance.
+        When a function is not callable, an option is unknown or the name not printable, and when
+        values of the function contradict its symmetry or polynomial part.  A function that
+        returns NaN, returns another shape, or is not square integrable against the Gaussian is
+        refused when a kernel is computed, since that depends on the variance.
 
     Warns
     -----
@@ -89,12 +92,6 @@ def user_activation(
             f"symmetry = {shown(symmetry)} is not allowed; use 'odd', 'even' or None"
         )
     places = checked_kinks(kinks)
-    if arithmetic != "double" and any(places):
-        raise NtkspecError(
-            f"kinks = {list(places)} are not allowed with arithmetic = {arithmetic!r}: there a "
-            "kink must be at 0; give a function of doubles, or ntkspec.activations."
-            "piecewise_polynomial for a polynomial between kinks"
-        )
     if polynomial is not None:
         polynomial = whole_number(polynomial, "polynomial", 0, 100)
     if arithmetic == "double" and (known := recognized(function)) is not None:
@@ -104,7 +101,10 @@ def user_activation(
             UserWarning,
             stacklevel=2,
         )
-    return Activation(
+    proved = symmetry, polynomial
+    if proved == (None, None):
+        proved = traced_symmetry(function)
+    sigma = Activation(
         name,
         InDoubles(function, arithmetic, name),
         _NoDerivative(name) if derivative is None else InDoubles(derivative, arithmetic, name),
@@ -112,11 +112,21 @@ def user_activation(
         derivative,
         _SampledDual(function, derivative, name, arithmetic, bool(places)),
         Singularity("kinks" if any(places) else "kink", 1) if places else Singularity("unknown"),
-        symmetry=symmetry,
-        polynomial=polynomial,
+        symmetry=proved[0],
+        polynomial=proved[1],
         user=True,
         arithmetic=arithmetic,
     )
+    if proved != (None, None):
+        from ntkspec.activations.declared import check_declared
+
+        try:
+            check_declared(sigma)
+        except NtkspecError:
+            if proved == (symmetry, polynomial):
+                raise
+            return replace(sigma, symmetry=None, polynomial=None)
+    return sigma
 
 
 def checked_kinks(kinks: Iterable[float]) -> tuple[float, ...]:

@@ -55,11 +55,11 @@ class Gaussian(Harmonics):
         return range(9)
 
     def falls(self, source: Network | ZonalKernel) -> bool:
-        """True for networks.
+        """True for networks, and for zonal kernels whose power series have terms >= 0.
 
         K is a power series in the cosine whose coefficients are positive semidefinite kernels of
         the two radii.  By the dimension walk on the sphere, the difference of the operators of
         degrees l and l + 2 is positive semidefinite too, so no eigenvalue of the second exceeds
         that of the same rank of the first.
         """
-        return isinstance(source, Network)
+        return isinstance(source, Network) or source.positive

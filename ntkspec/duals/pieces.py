@@ -119,14 +119,17 @@ class Pieces:
         last = self.series.shape[1] - np.argmax(kept[:, ::-1], axis=1)
         short = np.where(np.arange(self.series.shape[1]) < last[:, np.newaxis], self.series, 0.0)
         slopes = np.polynomial.chebyshev.chebder(short, axis=1) * 2.0 / width
+        return lambda x: self._sums(x, slopes)
 
-        def slope(x: Array) -> Array:
-            flat = np.ascontiguousarray(x, dtype=np.float64).ravel()
-            out = np.empty(flat.size)
-            piecewise(flat, self.edges, slopes, out)
-            return out.reshape(np.shape(x))
+    def values(self, x: Array) -> Array:
+        """The function, by its series."""
+        return self._sums(x, self.series)
 
-        return slope
+    def _sums(self, x: Array, series: Array) -> Array:
+        flat = np.ascontiguousarray(x, dtype=np.float64).ravel()
+        out = np.empty(flat.size)
+        piecewise(flat, self.edges, series, out)
+        return out.reshape(np.shape(x))
 
     def derivative_noise(self) -> Array:
         """Uncertainty of the derivative on each panel from rounding."""

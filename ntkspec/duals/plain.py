@@ -198,12 +198,8 @@ class _Duals:
         self.sigma, self.variance = sigma, variance
         self.root = math.sqrt(variance)
         check_square_integrable(self._log_size, variance, sigma.name)
-        self.function = Expectation(self._scaled(sigma.value), self._probes)
-
-    @property
-    def _probes(self) -> int:
-        """Points to evaluate in a panel; fewer in high precision, which is slow."""
-        return 1024 if self.sigma.arithmetic == "double" else 64
+        self.slow = sigma.arithmetic != "double"
+        self.function = Expectation(self._scaled(sigma.value), self.slow)
 
     def _log_size(self, x: float) -> float:
         size = abs(float(self._call(self.sigma.value, np.array([x]))[0]))
@@ -259,7 +255,7 @@ class _Duals:
     def _derivative(self) -> Expectation:
         """Use sigma' or, if not given, d/dz sigma(root z) from the series of sigma."""
         if self.sigma.ball_derivative is not None:
-            return Expectation(self._scaled(self.sigma.derivative), self._probes)
+            return Expectation(self._scaled(self.sigma.derivative), self.slow)
         pieces = self.function.pieces
         jumps = pieces.jumps()
         size = np.abs(pieces.series).sum(axis=1)
@@ -279,12 +275,13 @@ class _Duals:
 class Expectation:
     """E[f(u) f(v)] of two standard Gaussians of correlation cos(theta), and its error.
 
-    `probes` is the number of points evaluated in each of the first panels.  `full` and `mirror` are
-    the values at correlations 1 and -1, `squares` the h_n^2, `missed` bounds the part of f that the
-    panels miss in the norm sqrt(E[f^2]), and `floor` is an error of all values.
+    A slow function, as those of high precision are, is evaluated at fewer points, and replaced by
+    its polynomials on the panels.  `full` and `mirror` are the values at correlations 1 and -1,
+    `squares` the h_n^2, `missed` bounds the part of f that the panels miss in the norm
+    sqrt(E[f^2]), and `floor` is an error of all values.
     """
 
-    def __init__(self, function: Function, probes: int) -> None:
+    def __init__(self, function: Function, slow: bool = False) -> None:
         self.function = function
         self.reach, outside = _reach(function)
         count = 2 * math.ceil(self.reach) + 1
@@ -296,7 +293,9 @@ class Expectation:
         def negligible(low: Array, high: Array) -> Array:
             return np.asarray(2e-17 * rough * np.exp(0.25 * _inner(low, high) ** 2))
 
-        self.pieces = resolve(function, first, negligible, probes)
+        self.pieces = resolve(function, first, negligible, 64 if slow else 1024)
+        if slow:
+            self.function = self.pieces.values
         self._integrate(self.pieces, np.zeros(self.pieces.misfit.size), outside)
         self._displace(self.pieces.misplaced(self.norm))
 

@@ -80,14 +80,13 @@ def resolved(q: float, function: Function, kink: bool, name: str) -> Expectation
         return np.array(flat).reshape(z.shape)
 
     with np.errstate(all="ignore"), working_precision(64):
-        known = Expectation(in_doubles, probes=64)
+        known = Expectation(in_doubles, slow=True)
     bad = known.pieces.breaks if not kink else known.pieces.breaks[known.pieces.breaks != 0.0]
     if bad.size or known.pieces.graded or known.missed > AGREED * known.norm:
         at = f" near {root * bad[np.argmin(np.abs(bad))]:.6g}" if bad.size else ""
-        allowed = "be smooth apart from 0" if kink else "be smooth, or say kinks=[0.0] for one at 0"
         raise NtkspecError(
-            f"{name} has a kink, a jump or too narrow a feature{at}: a function of flint or mpmath "
-            f"numbers must {allowed}; give a function of doubles instead"
+            f"{name} has a kink, a jump or too narrow a feature{at} that is not declared: give the "
+            "places of all kinks as kinks=[0.0, ...], or a function of doubles"
         )
     return known
 

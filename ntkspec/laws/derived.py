@@ -17,6 +17,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import one_of, shown
 from ntkspec.precision import exclusive
 from ntkspec.spectra.gaussian import homogeneous
+from ntkspec.spectra.parity import parity
 from ntkspec.spectra.route import Source, as_source
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.zonal import ZonalKernel
@@ -98,6 +99,9 @@ def law(
     network = known
     dim, shift = where.dim, _log_factor(network, where, kernel)
     network.check_kernel(kernel)
+    last = parity(network, kernel).last
+    if network.kind == "entire" and last is not None:
+        raise NtkspecError(f"{network.name} has no law: all eigenvalues beyond degree {last} are 0")
     derived = _DERIVED.get(network.kind)
     if derived is None or network.user:
         raise NtkspecError(

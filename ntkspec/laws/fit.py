@@ -27,6 +27,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
 from ntkspec.results import Value, axes_to_draw, html_table
+from ntkspec.spectra.route import qualified
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
 from ntkspec.zonal import ZonalKernel
@@ -241,9 +242,8 @@ class FittedSpectrum(Value):
 
     def _title(self) -> str:
         degrees = ("even", "odd")[self.parity]
-        return (
-            f"Fit of {self.name}{self.domain.place}, dim = {self.dim} ({self.kernel}), {degrees} k"
-        )
+        kind = qualified(self.network, self.kernel)
+        return f"Fit of {self.name}{self.domain.place}, dim = {self.dim}{kind}, {degrees} k"
 
 
 def fit_law(degrees: ArrayLike, log_eigenvalues: ArrayLike, *, dim: int = 2) -> Fit:

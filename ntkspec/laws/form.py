@@ -13,6 +13,7 @@ from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.results import axes_to_draw, html_table
+from ntkspec.spectra.route import qualified
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Kind", "Law", "branch_point", "by_parity"]
@@ -157,7 +158,9 @@ class Law:
         if self.spectrum is None:
             return "Law"
         network, domain, kernel = self.spectrum
-        return f"Law of {network.name}{domain.place}, dim = {domain.dim} ({kernel})"
+        return (
+            f"Law of {network.name}{domain.place}, dim = {domain.dim}{qualified(network, kernel)}"
+        )
 
     def __repr__(self) -> str:
         degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]

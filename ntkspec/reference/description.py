@@ -51,12 +51,12 @@ CLIPPED: dict[str, tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...]]
 }
 SMOOTH = (
     "sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian", "swish", "mish",
-    "exp", "snake", "gabor",
+    "exp", "snake", "gabor", "polynomial",
 )  # fmt: skip
 #: Those that only the reference in balls knows.
 BALLS_ONLY = (
     "celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor", "shifted_relu",
-    *CLIPPED,
+    "polynomial", *CLIPPED,
 )  # fmt: skip
 #: Of selu (Klambauer et al. 2017): the slope on the right, and the factor of e^x - 1 over it.
 SELU = 1.0507009873554805, 1.6732632423543772

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import DOMAINS, Sphere, existing_degrees
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel
+from ntkspec.spectra.parity import refuse_undeclared
 from ntkspec.spectra.route import Source
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.walk import Numbers, Out, empty_arrays, sphere_block
@@ -39,6 +40,7 @@ def block_numbers(
            [0.076022, 0.083333, 0.057993, 0.      ]])
     """
     kind = DOMAINS[domain]
+    refuse_undeclared(network, degrees, kernel)
     if kind is Sphere:
         return sphere_block(network, kernel, dims, degrees, out)
     value, log = out or empty_arrays(dims.size, degrees.size)

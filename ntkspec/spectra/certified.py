@@ -39,8 +39,8 @@ from ntkspec.parameters import whole_number
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.rules import Program, State
 from ntkspec.spectra import zonal
-from ntkspec.spectra.cube.layers import LayerValues
-from ntkspec.spectra.cube.sums import enclosed
+from ntkspec.spectra.cube.layers import LayerValues, ZonalValues
+from ntkspec.spectra.cube.sums import Values, enclosed
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source, as_source
 from ntkspec.spectra.rows import Passed
@@ -160,9 +160,11 @@ def certify(
     if not nonzero:
         found, method = dict[int, arb](), "zero by parity"
     elif isinstance(net, ZonalKernel):
-        found, method = _of_zonal(net, where, nonzero, digits)
+        found, method = _of_zonal(net, where, zeros, nonzero, digits)
     elif isinstance(where, Cube):
-        found, method = _on_the_cube(net, where.dim, kernel, zeros, nonzero, digits)
+        found, method = _on_the_cube(
+            LayerValues(_proved(net), kernel), where.dim, zeros, nonzero, digits
+        )
     elif _has_series(net, where.dim, kernel, nonzero[-1]):
         found, method = _by_series(net, where.dim, kernel, nonzero, digits)
     else:
@@ -178,16 +180,19 @@ def certify(
 
 
 def _of_zonal(
-    net: ZonalKernel, where: Domain, degrees: list[int], digits: int
+    net: ZonalKernel, where: Domain, zeros: Parity, degrees: list[int], digits: int
 ) -> tuple[dict[int, arb], str]:
-    """By the enclosures that the routes of zonal kernels start from."""
+    """By the enclosures that the routes of zonal kernels start from, or values on the cube."""
     proofs = zonal.proofs(net)
-    if not isinstance(where, Sphere) or not proofs:
+    if not isinstance(where, (Sphere, Cube)) or not proofs:
         why = "no proof is known there" if proofs else "nothing is declared that proves it"
         raise NtkspecError(
             f"domain = {where!r} is not allowed for {net.name}: {why}; certify kernels of "
-            "ntkspec.zonal, or with declared coefficients or radius, on a Sphere"
+            "ntkspec.zonal, or with declared coefficients or radius, on a Sphere or a Cube"
         )
+    if isinstance(where, Cube):
+        _refuse_large(where, degrees[-1])
+        return _on_the_cube(ZonalValues(net, "ntk", True), where.dim, zeros, degrees, digits)
     wanted = int(digits / math.log10(2.0)) + 2
     for method, enclosures in proofs:
         bits = 96 + wanted
@@ -209,11 +214,7 @@ def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int) -> None:
             f"domain = {domain!r} is not allowed: no proof is known there; certify the spectrum on "
             "a Sphere or a Cube, or use ntkspec.spectrum, whose relative_error is an estimate"
         )
-    if degree > MOST_DEGREE or (isinstance(domain, Cube) and domain.dim > MOST_DEGREE):
-        raise NtkspecError(
-            f"dim = {domain.dim} with degree = {degree} is not allowed; certify takes degrees to "
-            f"{MOST_DEGREE}, and on the cube dim to {MOST_DEGREE}"
-        )
+    _refuse_large(domain, degree)
     if net.user:
         raise NtkspecError(
             f"nothing can be proved about {net.name}, a Python callable that is known "
@@ -252,19 +253,20 @@ def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int) -> None:
         )
 
 
+def _refuse_large(domain: Domain, degree: int) -> None:
+    if degree > MOST_DEGREE or (isinstance(domain, Cube) and domain.dim > MOST_DEGREE):
+        raise NtkspecError(
+            f"dim = {domain.dim} with degree = {degree} is not allowed; certify takes degrees to "
+            f"{MOST_DEGREE}, and on the cube dim to {MOST_DEGREE}"
+        )
+
+
 def _on_the_cube(
-    net: Network, dim: int, kernel: Kernel, zeros: Parity, degrees: list[int], digits: int
+    values: Values, dim: int, zeros: Parity, degrees: list[int], digits: int
 ) -> tuple[dict[int, arb], str]:
     """By exact sums over balls that enclose the values of the kernel on the cube."""
     kept = int(digits / math.log10(2.0)) + 2
-    found = enclosed(
-        LayerValues(_proved(net), kernel),
-        zeros,
-        dim,
-        degrees,
-        kept,
-        lambda ball: ball.rel_accuracy_bits(),
-    )
+    found = enclosed(values, zeros, dim, degrees, kept, lambda ball: ball.rel_accuracy_bits())
     return found, f"exact sums over the {dim + 1} values of K on the cube"
 
 

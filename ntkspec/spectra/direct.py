@@ -29,7 +29,7 @@ from ntkspec.spectra.quadrature import (
     gauss_gegenbauer,
     truncation,
 )
-from ntkspec.spectra.route import Eigenvalues, Route, Source, double_only
+from ntkspec.spectra.route import Eigenvalues, Route, Source, better_than_doubles, double_only
 from ntkspec.spectra.rows import Scaled, both_parities, normalized
 from ntkspec.spectra.seeds import BallSeeds
 from ntkspec.zonal import ZonalKernel
@@ -60,7 +60,7 @@ def direct_eigenvalues(
         raise NtkspecError(
             f"degree = {last} at dim = {dim} needs a rule of {nodes} nodes for a function of "
             f"doubles, and at most {2 * MOST_ANGLES} are computed; lower the degree or the "
-            "dimension, or give the function for flint or mpmath numbers"
+            f"dimension, or {better_than_doubles(source)}"
         )
     return _by_angles(source, dim, degrees, kernel, nodes)
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ntkspec.activations import Activation
+from ntkspec.activations.declared import advice, seen_degrees
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.rules import State, follow
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Parity", "parity"]
+__all__ = ["Parity", "parity", "refuse_undeclared"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,10 @@ class Parity:
 
 
 @lru_cache(maxsize=1024)
-def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
+def parity(network: Network | ZonalKernel, kernel: Kernel, seen: bool = False) -> Parity:
     """Zeros of a spectrum; of a zonal kernel those that are declared.
+
+    seen: with the symmetries and polynomial parts that users' activations have by their values.
 
     K is a power series in t whose coefficients are sums of terms >= 0, so that the powers that it
     has follow from those of the duals: odd ones for an odd sigma, even ones for an even one, few
@@ -61,12 +68,12 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     """
     if isinstance(network, ZonalKernel):
         return Parity(*network.zeros)
-    if network.uniform and network.depth > 3 and _dual(network.sigma).endless:
-        return parity(replace(network, depth=3), kernel)  # deeper layers change nothing
+    if network.uniform and network.depth > 3 and _dual(network.sigma, seen).endless:
+        return parity(replace(network, depth=3), kernel, seen)  # deeper layers change nothing
     program = network.program
 
     def activate(index: int, state: State) -> State:
-        dual = _dual(program.activations[index])
+        dual = _dual(program.activations[index], seen)
         tangent = None
         if state.tangent is not None:
             tangent = state.tangent.times(dual.shifted().of(state.covariance))
@@ -78,6 +85,33 @@ def parity(network: Network | ZonalKernel, kernel: Kernel) -> Parity:
     )  # fmt: skip
     found = end.covariance if kernel == "nngp" else end.tangent
     return Parity(last=-1) if found is None else found.parity()
+
+
+def refuse_undeclared(
+    source: Network | ZonalKernel, degrees: NDArray[np.int64], kernel: Kernel
+) -> None:
+    """Raise where eigenvalues look like zeros that nobody declared, before any is computed.
+
+    Values of a user's function cannot prove that it is odd, say: the user must declare it.
+    """
+    if isinstance(source, ZonalKernel) or not source.user:
+        return
+    declared, found = parity(source, kernel), parity(source, kernel, seen=True)
+    zeros = [k for k in degrees.tolist() if found.vanishes(k) and not declared.vanishes(k)]
+    if not zeros:
+        return
+    wrong = [one for one in source.sigmas if one.user and seen_degrees(one) != one.degrees]
+    some = ", ".join(map(str, zeros[:6])) + (", ..." if len(zeros) > 6 else "")
+    ways = "; ".join(f"by its values {one.name} is {advice(seen_degrees(one))}" for one in wrong)
+    raise NtkspecError(
+        f"degrees {some}: these eigenvalues cannot be distinguished from 0; {ways}, or leave "
+        "these degrees out"
+    )
+
+
+def _dual(sigma: Activation, seen: bool) -> _Powers:
+    """Powers of the dual F as a series in the correlation: its coefficients are squares."""
+    return _Powers(*(seen_degrees(sigma) if seen and sigma.user else sigma.degrees))
 
 
 @dataclass(frozen=True)
@@ -134,13 +168,10 @@ class _Powers:
         """The zeros of a kernel of these powers."""
         if self.even == self.odd == math.inf:
             return Parity()
-        if self.endless:
-            main = 0 if self.even == math.inf else 1
-            few = min(self.even, self.odd)
-            return Parity(main, tuple(range(1 - main, int(few) + 1, 2)) if few >= 0.0 else ())
-        last = int(max(self.even, self.odd, -1.0))
-        both = min(self.even, self.odd) >= 0.0
-        return Parity(None if both else int(self.odd >= 0.0), last=last)
+        most, few = max(self.even, self.odd, -1.0), min(self.even, self.odd)
+        main = int(self.odd == most)
+        others = tuple(range(1 - main, int(few) + 1, 2)) if few >= 0.0 else ()
+        return Parity(main, others, None if self.endless else int(most))
 
 
 def _sum(a: float, b: float) -> float:
@@ -161,18 +192,3 @@ def _endless(inner: _Powers, kind: int) -> _Powers:
 _NONE = _Powers(-math.inf, -math.inf)
 _ONE = _Powers(0.0, -math.inf)
 _LINE = _Powers(-math.inf, 1.0)
-
-
-@lru_cache(maxsize=256)
-def _dual(sigma: Activation) -> _Powers:
-    """Powers of the dual F as a series in the correlation: its coefficients are squares."""
-    if sigma.homogeneous == (1, 1.0, -1.0):
-        return _LINE
-    few: float | None = sigma.polynomial
-    if sigma.symmetry is not None:
-        kind = int(sigma.symmetry == "odd")
-        last = few if few is not None and few % 2 == kind else math.inf
-        return _Powers(-math.inf, last) if kind else _Powers(last, -math.inf)
-    if few is None:
-        return _Powers(math.inf, math.inf)
-    return _Powers(few, math.inf) if few % 2 == 0 else _Powers(math.inf, few)

@@ -21,9 +21,11 @@ __all__ = [
     "Route",
     "Source",
     "as_source",
+    "better_than_doubles",
     "candidates",
     "double_only",
     "is_user",
+    "qualified",
 ]
 
 Source: TypeAlias = Network | ZonalKernel
@@ -90,11 +92,32 @@ def as_source(source: Source | str) -> Source:
     return source if isinstance(source, ZonalKernel) else as_network(source)
 
 
+def qualified(source: Source, kernel: Kernel, *others: str) -> str:
+    """What follows a name in titles: the kernel of a network, which a zonal kernel is itself.
+
+    Examples
+    --------
+    >>> qualified(as_source("relu"), "ntk", "probability")
+    ' (ntk, probability)'
+    """
+    words = (*(() if isinstance(source, ZonalKernel) else (kernel,)), *others)
+    return f" ({', '.join(words)})" if words else ""
+
+
 def double_only(source: Source) -> bool:
-    """Whether the source is a user's function of doubles."""
+    """Whether the source is a user's function that is known in doubles only."""
     if isinstance(source, ZonalKernel):
         return not source.in_high_precision
-    return any(sigma.arithmetic == "double" for sigma in source.sigmas)
+    return any(sigma.in_doubles for sigma in source.sigmas)
+
+
+def better_than_doubles(source: Source) -> str:
+    """What to give instead of a function that is known in doubles only."""
+    if isinstance(source, Network) and all(one.arithmetic != "double" for one in source.sigmas):
+        return (
+            "give ntkspec.activations.piecewise_polynomial, as the activation has kinks away from 0"
+        )
+    return "give the function for flint or mpmath numbers"
 
 
 def is_user(source: Source) -> bool:

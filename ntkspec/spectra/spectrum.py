@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
-from ntkspec.spectra.route import Source, as_source, double_only
+from ntkspec.spectra.parity import refuse_undeclared
+from ntkspec.spectra.route import Source, as_source, better_than_doubles, double_only, qualified
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.table import TableSlice, table_block
@@ -140,9 +142,8 @@ class Spectrum(Result):
 
     def title(self) -> str:
         """Return a one-line description."""
-        return (
-            f"Spectrum of {self.network.name} {self.domain} ({self.kernel}, {self.normalization})"
-        )
+        kind = qualified(self.network, self.kernel, self.normalization)
+        return f"Spectrum of {self.network.name} {self.domain}{kind}"
 
     def _doubles(self) -> tuple[Array, Array]:
         value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
@@ -265,6 +266,8 @@ def spectrum(
             "probability; use normalization = 'probability'"
         )
     unique, inverse = np.unique(wanted, return_inverse=True)
+    if limit < math.inf or not double_only(known):
+        refuse_undeclared(known, unique, kernel)
     scaling = 0.0 if normalization == "probability" else 4 * ROUNDING
     (mantissa, exponent, error), route = routed(known, where, unique, kernel, limit - scaling)
     if normalization != "probability":
@@ -326,7 +329,7 @@ def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
         what = "a function of doubles gives this eigenvalue to"
-        way = "raise the tolerance, or give the function for flint or mpmath numbers"
+        way = f"raise the tolerance, or {better_than_doubles(source)}"
     raise NtkspecError(
         f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {error[tuple(poor[0])]:.2g} "
         f"only, which exceeds tolerance = {limit:g}, as for {count} of "

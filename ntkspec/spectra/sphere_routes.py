@@ -8,7 +8,7 @@ from functools import partial
 from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.spectra.route import Route, Source, candidates
+from ntkspec.spectra.route import Route, Source, better_than_doubles, candidates
 from ntkspec.spectra.rows import FirstRows, Rows
 
 __all__ = ["row_provider", "sphere_routes"]
@@ -77,8 +77,8 @@ def row_provider(source: Source, kernel: Kernel) -> Rows:
         makers.append(partial(route.rows, source, kernel))
     if not makers:
         raise NtkspecError(
-            f"{source.name} is known in doubles only, which is not enough for tables; give "
-            "the function for flint or mpmath numbers, or compute one dimension with "
-            "ntkspec.spectrum and a tolerance"
+            f"{source.name} is known in doubles only, which is not enough for tables; "
+            f"{better_than_doubles(source)}, or compute one dimension with ntkspec.spectrum and a "
+            "tolerance"
         )
     return makers[0]() if len(makers) == 1 else FirstRows(makers)

@@ -16,7 +16,7 @@ from ntkspec.parameters import is_one_of, shown
 from ntkspec.ranges import whole_numbers
 from ntkspec.results import Result
 from ntkspec.spectra.block import block_numbers
-from ntkspec.spectra.route import Source, as_source
+from ntkspec.spectra.route import Source, as_source, qualified
 
 __all__ = ["TableSlice", "table_block"]
 
@@ -101,7 +101,8 @@ class TableSlice(Result):
         """Return a one-line description."""
         where = DOMAINS[self.domain].place
         return (
-            f"TableSlice of {self.name}{where} ({self.kernel}): dims {_span(self.dims)}, "
+            f"TableSlice of {self.name}{where}{qualified(self.network, self.kernel)}: "
+            f"dims {_span(self.dims)}, "
             f"degrees {_span(self.degrees)}"
         )
 

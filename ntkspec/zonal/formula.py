@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from flint import arb
-
-    from ntkspec.zonal.formulas import Power
+from typing import Any, ClassVar
 
 __all__ = ["Formula"]
 
 
 @dataclass(frozen=True)
-class Formula:
+class Formula(ABC):
     """A zonal kernel in closed form, a function of balls."""
 
     #: K is analytic for complex t with |t| below this, and its Taylor coefficients are >= 0.
@@ -25,9 +21,15 @@ class Formula:
     #: Parity of the degrees that may all be nonzero, or None for both; the degrees of the other
     #: parity that do not vanish; and the last degree of a polynomial.
     zeros: ClassVar[Any] = (None, (), None)
-    has_coefficients: ClassVar[bool] = False
-    has_powers: ClassVar[Any] = False
-    has_eigenvalues: ClassVar[bool] = False
+    #: P where the literature has (|x| |x'|)^P K(t) off the unit sphere.
+    radial_power: ClassVar[Any] = None
+    #: `coefficients(count)` returns the first Taylor coefficients at t = 0 as balls; `powers(goal)`
+    #: terms whose exponents increase, and a bound, below 2^-goal, of the rest on [-1, 1];
+    #: `eigenvalues(dim, degrees)` those of increasing degrees.  None where they are not known.
+    coefficients: ClassVar[Any] = None
+    powers: ClassVar[Any] = None
+    eigenvalues: ClassVar[Any] = None
+    maker: ClassVar[str] = ""
 
     @property
     def name(self) -> str:
@@ -35,27 +37,18 @@ class Formula:
         values = ", ".join(repr(getattr(self, one.name)) for one in fields(self))
         return f"{self.maker}({values})"
 
-    maker: ClassVar[str] = ""
+    @property
+    def has_powers(self) -> bool:
+        """Whether `powers` is known for these parameters."""
+        return self.powers is not None
 
+    @abstractmethod
     def __call__(self, t: Any) -> Any:
         """K(t) of a ball."""
-        raise NotImplementedError
 
     def in_dim(self, dim: int) -> Any:
         """The kernel in a dimension, as a function of t."""
         return self
-
-    def coefficients(self, count: int) -> list[arb]:
-        """The first Taylor coefficients at t = 0."""
-        raise NotImplementedError
-
-    def powers(self, goal: int) -> tuple[list[Power], arb]:
-        """Terms whose exponents increase, and a bound, below 2^-goal, of the rest on [-1, 1]."""
-        raise NotImplementedError
-
-    def eigenvalues(self, dim: int, degrees: list[int]) -> list[arb]:
-        """Eigenvalues of increasing degrees."""
-        raise NotImplementedError
 
     def ends(self) -> dict[int, tuple[float, float]]:
         """Exponents of the first singular terms at t = 1 and -1, and their amplitudes."""

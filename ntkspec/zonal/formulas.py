@@ -76,7 +76,6 @@ class Gaussian(Formula):
 
     length: float
     maker: ClassVar[str] = "gaussian"
-    has_coefficients: ClassVar[bool] = True
 
     @property
     def rate(self) -> arb:
@@ -107,7 +106,6 @@ class RationalQuadratic(Formula):
     alpha: float
     length: float
     maker: ClassVar[str] = "rational_quadratic"
-    has_coefficients: ClassVar[bool] = True
 
     @property
     def rate(self) -> arb:
@@ -139,7 +137,11 @@ class Polynomial(Formula):
     degree: int
     offset: float
     maker: ClassVar[str] = "polynomial"
-    has_coefficients: ClassVar[bool] = True
+
+    @property
+    def radial_power(self) -> int | None:
+        """The degree, without an offset."""
+        return self.degree if self.offset == 0.0 else None
 
     @property
     def zeros(self) -> Any:
@@ -169,8 +171,6 @@ class Matern(Formula):
     length: float
     maker: ClassVar[str] = "matern"
     radius: ClassVar[Any] = 1.0
-    has_coefficients: ClassVar[bool] = True
-    has_powers: ClassVar[bool] = True
 
     @property
     def rate(self) -> arb:
@@ -262,8 +262,6 @@ class Laplace(Formula):
     length: float
     maker: ClassVar[str] = "laplace"
     radius: ClassVar[Any] = 1.0
-    has_coefficients: ClassVar[bool] = True
-    has_powers: ClassVar[bool] = True
 
     def __call__(self, t: Any) -> Any:
         """K(t)."""
@@ -285,7 +283,6 @@ class GammaExponential(Formula):
     gamma: float
     length: float
     maker: ClassVar[str] = "gamma_exponential"
-    has_coefficients: ClassVar[bool] = True
 
     @property
     def radius(self) -> float:
@@ -361,7 +358,6 @@ class Poisson(Formula):
     r: float
     maker: ClassVar[str] = "poisson"
     fixed: ClassVar[bool] = False
-    has_eigenvalues: ClassVar[bool] = True
 
     @property
     def radius(self) -> float:
@@ -396,7 +392,11 @@ class ArcCosine(Formula):
     order: int
     maker: ClassVar[str] = "arc_cosine"
     radius: ClassVar[Any] = 1.0
-    has_eigenvalues: ClassVar[bool] = True
+
+    @property
+    def radial_power(self) -> int:
+        """The order (Cho and Saul 2009, equation 3)."""
+        return self.order
 
     @property
     def zeros(self) -> Any:

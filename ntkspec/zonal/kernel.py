@@ -26,6 +26,8 @@ CLOSE = 1e-9
 COMPARED = 64
 #: Bits of functions in high precision that are rounded to doubles.
 POINTWISE_BITS = 128
+#: Largest power of |x| and |x'|.
+MOST_POWER = 1e4
 #: Distance from the end at which a singularity is compared, and the accuracy asked of it.
 NEAR, ROUGH = 1e-9, 0.05
 
@@ -111,6 +113,10 @@ class ZonalKernel:
         of n that returns an int, a `fractions.Fraction` or a `flint.arb` (an exact float counts
         as itself).  A function needs arithmetic = "flint": K(1), or K(radius), bounds the rest.
 
+    radial_power : float, optional
+        P >= 0: off the unit sphere the kernel is (|x| |x'|)^P K(t), t the cosine.  The Gaussian
+        measure needs it, where inputs have all norms.
+
     Raises
     ------
     NtkspecError
@@ -145,6 +151,7 @@ is 0.150506 and -0.149494
     singularities: tuple[Singularity, ...] = field(default=(), kw_only=True)
     radius: float | None = field(default=None, kw_only=True)
     coefficients: tuple[Any, ...] | Callable[[int], Any] | None = field(default=None, kw_only=True)
+    radial_power: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -174,8 +181,12 @@ is 0.150506 and -0.149494
                 "coefficients; use 'flint', as K(1) in balls bounds the coefficients left out, or "
                 "give all coefficients as a list"
             )
-        if self.formula is None:
-            self._check_declarations()
+        if self.formula is not None:
+            set_(self, "radial_power", self.formula.radial_power)
+            return
+        if self.radial_power is not None:
+            set_(self, "radial_power", number(self.radial_power, "radial_power", 0.0, MOST_POWER))
+        self._check_declarations()
 
     @property
     def formula(self) -> Formula | None:
@@ -190,8 +201,9 @@ is 0.150506 and -0.149494
         main = None if self.symmetry is None else int(self.symmetry == "odd")
         if not isinstance(self.coefficients, tuple):
             return main, (), None
-        powers = {n % 2 for n, a in enumerate(self.coefficients) if a}
-        return powers.pop() if len(powers) == 1 else None, (), len(self.coefficients) - 1
+        last = len(self.coefficients) - 1
+        others = [n for n in range(last - 1, -1, -2) if self.coefficients[n]]
+        return last % 2, tuple(range(1 - last % 2, max(others, default=-1) + 1, 2)), last
 
     @property
     def in_high_precision(self) -> bool:
@@ -228,7 +240,8 @@ is 0.150506 and -0.149494
             When one is negative or no number.
         """
         if self.formula is not None:
-            return self.formula.coefficients(count)
+            known: list[Any] = self.formula.coefficients(count)
+            return known
         given = self.coefficients
         if callable(given):
             values = []
@@ -357,7 +370,7 @@ is 0.150506 and -0.149494
 
 _USUAL = {
     "arithmetic": "double", "name": "kernel", "symmetry": None, "singularities": (),
-    "radius": None, "coefficients": None,
+    "radius": None, "coefficients": None, "radial_power": None,
 }  # fmt: skip
 
 

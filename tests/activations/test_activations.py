@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 
-from ntkspec import Network
+from ntkspec import Cube, Network, certify, eigenvalues, spectrum, user_activation
 from ntkspec.activations import ACTIVATIONS, activation
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
+from ntkspec.laws import law
+from ntkspec.reference.balls import reference_spectrum
 
 #: Those whose duals take some seconds at 200 bits.
 BY_MOMENTS = ("mish", "softsign", "finer")
@@ -153,3 +155,71 @@ def test_names_that_are_not_allowed(name, message):
     with pytest.raises(NtkspecError, match=re.escape(message)) as error:
         activation(name)
     assert len(str(error.value).splitlines()) == 1
+
+
+# --- polynomials ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("polynomial(0,1,0.5)", "polynomial(0, 1, 0.5)"), ("square", "polynomial(0, 0, 1)"),
+        ("polynomial(1, 2, 0, 0)", "polynomial(1, 2)"), ("polynomial", "polynomial(0, 0, 1)"),
+        ("polynomial(0, 1)", "leaky_relu"),
+    ],
+)  # fmt: skip
+def test_polynomials_have_canonical_names(name, canonical):
+    sigma = activation(name)
+    assert sigma.name == canonical
+    assert eval(repr(Network(name))) == Network(sigma)
+
+
+@pytest.mark.parametrize(
+    "name", ["polynomial(3)", "polynomial(0, 0)", "polynomial(c=1)", "polynomial(x, 1)",
+             "polynomial(1e9, 1)", f"polynomial({', '.join(18 * ['1'])})"],
+)  # fmt: skip
+def test_polynomials_that_are_not_allowed(name):
+    with pytest.raises(NtkspecError, match=r"not allowed|takes no parameters"):
+        activation(name)
+
+
+def test_the_square_has_exact_eigenvalues():
+    """T D = 4 t^2, whose parts are 4/d and 8 / (d (d + 2)), and F = 2 t^2 + 1."""
+    for dim in (2, 3, 64, 10**6):
+        found = spectrum("square", dim, range(5))
+        assert found.eigenvalues.tolist() == [4 / dim, 0, 8 / (dim * (dim + 2)), 0, 0]
+        nngp = eigenvalues("square", dim, range(5), kernel="nngp")
+        assert nngp == pytest.approx([1 + 2 / dim, 0, 4 / (dim * (dim + 2)), 0, 0], rel=1e-15)
+    # On the cube t^2 = 1/d + the sum of products of two coordinates, each 2/d^2.
+    assert eigenvalues("square", Cube(6)).tolist() == pytest.approx([4 / 6, 0, 8 / 36, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("network", "last"),
+    [
+        (Network("polynomial(0, 1, 0.5)", depth=2, bias_variance=0.1, trained="all"), 4),
+        (Network("polynomial(0, -3, 0, 1)", depth=3), 27),
+        (Network("polynomial(1, -1, 0.5, 2, 0.1)"), 4),
+        (Network(["square", "polynomial(0, 1, 1)"], bias_variance=0.1), 4),
+    ],
+)
+def test_polynomials_in_depth_have_finitely_many_eigenvalues(network, last):
+    for kernel in ("ntk", "nngp"):
+        for dim in (2, 3, 10):
+            found = spectrum(network, dim, range(last + 6), kernel=kernel)
+            right = reference_spectrum(network, dim, range(last + 6), kernel=kernel, digits=20)
+            assert np.all(found.eigenvalues[last + 1 :] == 0.0) and found.eigenvalues[last] > 0.0
+            for one, known in zip(found.eigenvalues, right, strict=True):
+                assert one == pytest.approx(float(known.value), rel=3e-16, abs=0.0) or (
+                    one == 0.0 and known.is_zero
+                )
+    with pytest.raises(NtkspecError, match=r"all eigenvalues beyond degree|alike"):
+        law(network)
+    if network.uniform:
+        (lower,) = certify(network, 3, [last]).lower
+        assert float(lower) == pytest.approx(eigenvalues(network, 3, [last])[0], rel=1e-15)
+
+
+def test_a_polynomial_of_doubles_is_recognized():
+    with pytest.warns(UserWarning, match=r"polynomial\(0.25, 1, 0.1\)"):
+        user_activation(lambda x: 0.25 + x + 0.1 * x**2)

@@ -90,7 +90,7 @@ def test_functions_of_a_module_pickle_and_reach_another_process():
         again = pickle.loads(pickle.dumps(thing))
         assert again == thing and hash(again) == hash(thing)
     assert user_activation(bend, bend_slope, symmetry="odd") == sigma
-    assert user_activation(bend, bend_slope) != sigma
+    assert user_activation(bend) != sigma
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(_at_one, (Network(sigma),)) == _at_one(Network(sigma))
 

@@ -11,6 +11,7 @@ import pytest
 
 import ntkspec
 from ntkspec import Network, NtkspecError, user_activation
+from ntkspec.spectra import table_block
 
 #: sigma for flint and mpmath numbers, sigma and sigma' in doubles, symmetry.
 FAMILY = {
@@ -122,9 +123,50 @@ def test_a_singularity_too_near_the_real_axis_is_refused_quickly():
 @pytest.mark.slow
 def test_a_polynomial_that_is_not_declared_is_refused_with_advice():
     sigma = user_activation(lambda x: x * x * x, arithmetic="flint", symmetry="odd")
-    with pytest.raises(NtkspecError, match=r"degree 5 keeps fewer than 60 bits.*polynomial"):
+    with pytest.raises(NtkspecError, match=r"degrees 5: .*symmetry='odd' and polynomial=3"):
         ntkspec.spectrum(Network(sigma), 3, [1, 3, 5])
     declared = user_activation(
         lambda x: x * x * x, arithmetic="flint", symmetry="odd", polynomial=3
     )
     assert ntkspec.eigenvalues(Network(declared), 3, [1, 3, 5])[-1] == 0.0
+
+
+def clip_of_mpmath(x):
+    return x if abs(x) < 1 else mpmath.sign(x)
+
+
+CLIPS = {"flint": lambda x: x if abs(x) < 1 else x / abs(x), "mpmath": clip_of_mpmath}
+
+
+@pytest.mark.parametrize("arithmetic", CLIPS)
+@pytest.mark.parametrize(
+    ("network", "kernel", "degrees"),
+    [
+        ({}, "ntk", ()),
+        pytest.param({}, "nngp", range(8), marks=pytest.mark.slow),
+        pytest.param({"depth": 2, "bias_variance": 0.1}, "ntk", range(8), marks=pytest.mark.slow),
+    ],
+)
+def test_kinks_away_from_0_keep_their_bounds(arithmetic, network, kernel, degrees):
+    """Against hard_tanh of the catalogue."""
+    sigma = user_activation(
+        CLIPS[arithmetic], arithmetic=arithmetic, kinks=[-1, 1], symmetry="odd", name="clip"
+    )
+    mine, known = Network(sigma, **network), Network("hard_tanh", **network)
+    t = np.array([-1.0, 0.3, 1.0])
+    assert getattr(mine, kernel)(t) == pytest.approx(getattr(known, kernel)(t), abs=1e-12)
+    with pytest.raises(NtkspecError, match=r"doubles only.*give .*piecewise_polynomial"):
+        table_block(mine, [3, 4], [1])
+    if degrees:
+        got = ntkspec.spectrum(mine, 3, degrees, kernel=kernel, tolerance=1e-6)
+        right = ntkspec.eigenvalues(known, 3, degrees, kernel=kernel)
+        some = right != 0.0
+        assert np.array_equal(got.eigenvalues != 0.0, some)
+        error = np.abs(got.eigenvalues[some] / right[some] - 1)
+        assert np.all(error <= got.relative_error[some]) and error[0] < 1e-13
+
+
+def test_a_kink_that_is_not_declared_is_refused():
+    sigma = user_activation(CLIPS["flint"], arithmetic="flint", kinks=[0.0], symmetry="odd")
+    with pytest.raises(NtkspecError, match=r"near -?1 that is not declared: give the places"):
+        ntkspec.spectrum(Network(sigma), 3, [1])

@@ -78,6 +78,18 @@ def test_edited_callee_in_another_file_is_seen(checkout: Path) -> None:
     assert probe(checkout) == (1.0, 1)
 
 
+def test_all_kernels_are_imported_while_the_cache_folder_is_set() -> None:
+    """A module that is imported later would be cached in the folder of others."""
+    files = {path.stem for path in (ROOT / "kernels").glob("*.py")} - {"__init__"}
+    code = (
+        "import ntkspec.kernels as k; import sys; "
+        "print(*(name.split('.')[2] for name in sys.modules if name.startswith(k.__name__ + '.')))"
+    )
+    result = run(code, ROOT)
+    assert result.returncode == 0, result.stderr
+    assert set(result.stdout.split()) == files
+
+
 def test_kernels_from_the_root_are_refused() -> None:
     result = run("import kernels", ROOT)
     assert result.returncode == 1

@@ -34,7 +34,8 @@ from ntkspec.reference.description import KINKED, SMOOTH, Description
 
 SLOPE, POWER = 0.25, 3
 #: Those with a plain formula in doubles here; the others are compared on the diagonal below.
-OTHERS = ("celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor")
+OTHERS = ("celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor",
+          "polynomial")  # fmt: skip
 ACTIVATIONS = [name for name in (*SMOOTH, *KINKED) if name not in OTHERS]
 
 
@@ -86,6 +87,7 @@ SIGMA = {
     "exp": mp.exp,
     "snake(1)": lambda x: x + mp.sin(x) ** 2,
     "gabor(2, 1)": lambda x: mp.cos(2 * x) * mp.exp(-x * x),
+    "polynomial(0.5, -1, 0, 2)": lambda x: mp.mpf("0.5") - x + 2 * x**3,
 }
 
 

@@ -17,8 +17,9 @@ from ntkspec.sweeps.estimate import memory, seconds
 BLOCKS = [(np.arange(2, 40), np.arange(100)), (np.array([3]), np.array([0, 7, 50]))]
 
 
-#: Those whose layers take long in great depth, and exp, whose variances leave any range.
-SLOW = ("mish", "softsign", "finer", "exp", "selu", "celu", "gabor", "snake")
+#: Those whose layers take long in great depth, and exp and polynomial, whose variances leave any
+#: range.
+SLOW = ("mish", "softsign", "finer", "exp", "selu", "celu", "gabor", "snake", "polynomial")
 
 
 @given(

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from command_line import ntkspec as run
 from flint import arb
+from scipy import stats
 from sweeping import table_of
 
 import ntkspec
-from ntkspec import Gaussian, NtkspecError, ZonalKernel, certify, law, spectrum
+from ntkspec import Gaussian, NtkspecError, ZonalKernel, certify, law, precision, spectrum
+from ntkspec.reference.balls.zonal import zonal_references
 from ntkspec.sweeps.recipe import parse_recipe
 from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import check_entry, verify_table
@@ -187,8 +189,15 @@ SENTENCES = [
         "needs .* Taylor coefficients, and at most 200000 are computed",
     ),
     (lambda: certify(plain, 3), "nothing is declared that proves it"),
-    (lambda: certify(laplace(), ntkspec.Cube(3), [1]), "no proof is known there"),
-    (lambda: spectrum(laplace(), Gaussian(3)), "which has no values off the sphere"),
+    (lambda: certify(laplace(), Gaussian(3), [1]), "no proof is known there"),
+    (lambda: certify(laplace(), ntkspec.Cube(3000), [1]), "on the cube dim to 2000"),
+    (lambda: certify(plain, ntkspec.Cube(3), [1]), "nothing is declared that proves it"),
+    (lambda: spectrum(laplace(), Gaussian(3)), "which has no values off the sphere.*radial_power"),
+    (lambda: ZonalKernel(np.exp, radial_power=-1), "radial_power = -1 is not allowed"),
+    (
+        lambda: spectrum(ZonalKernel(np.exp, radial_power=1), Gaussian(3)),
+        "in doubles only, which cannot give eigenvalues under the Gaussian measure; give the func",
+    ),
     (lambda: spectrum(poisson(0.5), ntkspec.Cube(0)), "dim = 0 is not allowed"),
     (lambda: zonal_kernel("laplac(2)"), "use one of gaussian, laplace"),
     (lambda: zonal_kernel("laplace(__import__('os'))"), "use one of gaussian, laplace"),
@@ -275,3 +284,89 @@ def test_the_command_line_takes_them():
     assert "missing argument" in run("eig").output
     assert "leave one of them out" in run("eig", "relu", "--zonal", "laplace(2)").output
     assert run("eig", "--zonal", "nonsense").exit_code == 2
+
+
+def test_titles_name_the_kernel_of_networks_alone():
+    kernel = laplace()
+    found = spectrum(kernel, 3, range(1, 60))
+    assert found.title() == "Spectrum of laplace(1.0) on the sphere, dim = 3 (probability)"
+    assert spectrum("relu", 3, [0]).title().endswith("dim = 3 (ntk, probability)")
+    several = spectrum(kernel, [3, 4], [0, 1])
+    assert several.title() == "TableSlice of laplace(1.0): dims 3, 4, degrees 0, 1"
+    assert repr(law(kernel)).startswith("Law of laplace(1.0), dim = 3: ")
+    (even, *_) = ntkspec.fit(found)
+    assert repr(even).startswith("Fit of laplace(1.0), dim = 3, ")
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        laplace(), matern(1.2, 0.5), gaussian(0.5), poisson(0.5), arc_cosine(2), polynomial(3, 0),
+        own, ZonalKernel(lambda t: 1 + t + t**3, coefficients=[1, 1, 0, 1]),
+        ZonalKernel(
+            geometric, arithmetic="flint", coefficients=lambda n: Fraction(1, 2 ** (n + 1))
+        ),
+    ],
+)  # fmt: skip
+def test_certificates_on_the_cube(kernel):
+    """Against sums over the 2^d points in fractions, or in 50 digits."""
+    dim, degrees = 6, range(7)
+    proof = certify(kernel, ntkspec.Cube(dim), degrees, digits=25)
+    function = kernel.in_balls(dim) if kernel.arithmetic == "flint" else kernel.function
+    with precision.working_precision(200):
+        values = [function(arb(dim - 2 * j) / dim) for j in range(dim + 1)]
+        for k, lower, upper in zip(degrees, proof.lower, proof.upper, strict=True):
+            # The product of the first k coordinates at points with j of them -1.
+            total = sum(
+                value * sum((-1) ** i * math.comb(k, i) * math.comb(dim - k, j - i)
+                            for i in range(max(0, j - dim + k), min(k, j) + 1))
+                for j, value in enumerate(values)
+            ) / 2**dim  # fmt: skip
+            right = float(total)
+            assert float(upper - lower) <= 1e-24 * float(upper)
+            assert float(lower) == pytest.approx(right, rel=1e-14, abs=1e-50)
+    found = spectrum(kernel, ntkspec.Cube(dim), degrees).eigenvalues
+    assert found == pytest.approx([float(x) for x in proof.lower], rel=1e-15, abs=0.0)
+
+
+def test_a_polynomial_with_gaps_has_exact_zeros():
+    kernel = ZonalKernel(lambda t: 1 + t + t**3, coefficients=[1, 1, 0, 1])
+    for domain in (2, 3, 10, ntkspec.Cube(5)):
+        found = spectrum(kernel, domain, range(6)).eigenvalues
+        assert np.flatnonzero(found).tolist() == [0, 1, 3]
+    network = ntkspec.Network("polynomial(0, 1, 0, 0, 0.5)")
+    for domain in (2, 3, ntkspec.Cube(5)):
+        assert np.flatnonzero(spectrum(network, domain, range(6)).eigenvalues).tolist() == [
+            0, 1, 2, 4,
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 3])
+def test_a_radial_power_serves_the_gaussian_measure(power):
+    """E[r^(2 P)] of r^2 = |x|^2 / d by the chi distribution, times the sphere's eigenvalues."""
+    kernel = ZonalKernel(lambda t: (4 * (t - 1)).exp(), arithmetic="flint", radius=math.inf,
+                         radial_power=power)  # fmt: skip
+    for dim in (2, 7, 1000):
+        found = spectrum(kernel, Gaussian(dim, radial=2), range(6))
+        moment = stats.chi2.expect(lambda u, d=dim: (u / d) ** power, args=(dim,), epsrel=1e-12)
+        right = spectrum(kernel, dim, range(6)).eigenvalues * moment
+        assert found.eigenvalues[:, 0] == pytest.approx(right, rel=1e-9)
+        assert np.all(found.eigenvalues[:, 1] == 0.0)
+        for degree in (0, 5):
+            reference = zonal_references["gaussian"](
+                kernel, {dim: [degree]}, kernel="ntk", digits=20
+            )
+            assert found.eigenvalues[degree, 0] == pytest.approx(
+                float(reference[dim, degree].value), rel=1e-14
+            )
+
+
+def test_arc_cosine_and_polynomial_kernels_are_homogeneous():
+    relu = spectrum("relu", Gaussian(4), range(6), kernel="nngp").eigenvalues
+    assert spectrum(arc_cosine(1), Gaussian(4), range(6)).eigenvalues == pytest.approx(
+        2 * relu, rel=1e-15
+    )
+    assert polynomial(3, 0.0).radial_power == 3 and polynomial(3, 1.0).radial_power is None
+    recipe = 'dims = "3:4"\ndegrees = "0:3"\n[[networks]]\nzonal = "arc_cosine(1)"\n'
+    (key,) = parse_recipe(recipe + 'domain = "gaussian"\n').networks
+    assert key.domain == "gaussian"

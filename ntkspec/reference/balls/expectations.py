@@ -80,7 +80,7 @@ class Smooth:
 
     `pole` is the distance of the nearest singularity from the real axis; an entire function has
     inf, and grows like exp(growth y^2 + rate |y|) in the direction of the imaginary axis; `rising`:
-    it grows as exp(rate x) on the real one too.
+    it grows as exp(rate x) on the real one too.  Of a polynomial `degree` is the degree.
     """
 
     parts: Callable[[arb], Parts]
@@ -88,6 +88,7 @@ class Smooth:
     growth: float = 0.0
     rate: float = 1.0
     rising: bool = False
+    degree: int = 0
 
 
 def _tanh(x: arb) -> Parts:
@@ -176,6 +177,20 @@ def _gabor(omega: arb, scale: arb) -> Callable[[arb], Parts]:
     return parts
 
 
+def _polynomial(coefficients: Sequence[arb]) -> Callable[[arb], Parts]:
+    def parts(x: arb) -> Parts:
+        found: list[arb | None] = [None] * 4
+        for n, c in enumerate(coefficients):
+            if c != 0:
+                found[n % 2] = (found[n % 2] or arb(0)) + c * x**n
+                if n:
+                    slope = 2 + (n - 1) % 2
+                    found[slope] = (found[slope] or arb(0)) + n * c * x ** (n - 1)
+        return found[0], found[1], found[2], found[3]
+
+    return parts
+
+
 PARTS = {
     "tanh": Smooth(_tanh, pole=math.pi / 2),
     "sigmoid": Smooth(_sigmoid, pole=math.pi),
@@ -201,6 +216,8 @@ def smooth_of(network: Description) -> Smooth:
         return Smooth(_swish(*exact), pole=math.pi / numbers[0])
     if network.base == "snake":
         return Smooth(_snake(*exact), rate=2.0 * numbers[0])
+    if network.base == "polynomial":
+        return Smooth(_polynomial(exact), degree=len(exact) - 1)
     return Smooth(_gabor(*exact), growth=numbers[1] ** 2, rate=numbers[0])
 
 
@@ -209,8 +226,10 @@ def highest_frequency(sigma: Smooth, variance: float, nats: float) -> float:
 
     With a pole they fall like exp(-min_r(r^2/2 + 2 j w(r))), w(r) the width of the strip in which
     sigma(sqrt(q) r cos a) is analytic; with Gaussian growth geometrically, since the dual has its
-    singularity at t = 1 + 1/(2 growth q); else like the Bessel functions I_j(q).
+    singularity at t = 1 + 1/(2 growth q); else like the Bessel functions I_j(q), or they end.
     """
+    if sigma.degree:
+        return sigma.degree + 1.0
     if math.isfinite(sigma.pole):
         r = np.linspace(0.05, math.sqrt(2 * nats), 2000)
         width = np.arcsinh(sigma.pole / (math.sqrt(variance) * r))
@@ -256,6 +275,8 @@ class _SmoothDual:
         rate = sigma.rate * math.sqrt(q)
         # exp(2 rate r) moves the Gaussian by 2 rate.
         more = (math.sqrt(2 * (nats + 12)) + 2 * rate) ** 2 / 2 - 12 if sigma.rising else nats
+        # r^(2p) adds at most 2 p log r.
+        more += 2 * sigma.degree * math.log(math.sqrt(2 * nats) + 4 * sigma.degree)
         radii, weights = radial_rule(more, sigma.pole / math.sqrt(q), 2 * sigma.growth * q, rate)
         rows = [arb.cos_pi_fmpq(fmpq(i, 2 * quarter)) for i in range(quarter + 1)]
         scales = [variance.sqrt() * r for r in radii]

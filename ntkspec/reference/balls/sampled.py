@@ -122,7 +122,9 @@ class Samples:
             highest_frequency(smooth_of(sigma), slope, self.effort.nats)
             for sigma, slope in layers.steepness()
         )
-        n = 2 * math.ceil((1.1 * highest + 8) / 2)
+        # The degree of composed polynomials is the product of theirs.
+        composed = math.prod(max(smooth_of(one).degree, 1) for one, _ in layers.steepness())
+        n = 2 * math.ceil((1.1 * max(highest, composed) + 8) / 2)
         points = []
         for m in range(n):
             sine, cosine = arb.sin_cos_pi_fmpq(fmpq(2 * m + 1, 2 * n))

@@ -194,6 +194,21 @@ def _on_cubes(
     return found
 
 
+def _under_gaussian(
+    network: Any, degrees: dict[int, list[int]], *, kernel: str, digits: int
+) -> dict[tuple[int, int], Reference]:
+    """Those of the sphere times E[(|x|^2 / d)^P] = (2/d)^P Gamma(d/2 + P) / Gamma(d/2)."""
+    found = _on_spheres(network, degrees, kernel=kernel, digits=digits + 2)
+    with working_precision(64 + 4 * digits):
+        for (dim, k), one in found.items():
+            half, power = arb(dim) / 2, arb(network.radial_power)
+            moment = (half + power).gamma() / half.gamma() / half**power
+            value, error = (_mpf(arb(x) * moment) for x in (one.value, one.error))
+            method = f"{one.method}, times a moment of the radius"
+            found[dim, k] = Reference(value, error, method)
+    return found
+
+
 def _zero(method: str) -> Reference:
     return Reference(mpmath.mpf(0), mpmath.mpf(0), method)
 
@@ -206,4 +221,5 @@ def _mpf(ball: arb) -> mpmath.mpf:
 zonal_references: dict[str, Callable[..., dict[tuple[int, int], Reference]]] = {
     "sphere": _on_spheres,
     "cube": _on_cubes,
+    "gaussian": _under_gaussian,
 }

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flint import arb, fmpq
+from flint import arb, arb_poly, fmpq
 
 from ntkspec.domains import Domain
 from ntkspec.duals import Correlation, Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.cube.sums import cube_route
-from ntkspec.spectra.route import Source, double_only
+from ntkspec.spectra.route import Source, better_than_doubles, double_only
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["LAYERS", "ZONAL", "LayerValues"]
+__all__ = ["LAYERS", "ZONAL", "LayerValues", "ZonalValues"]
 
 
 class LayerValues:
@@ -45,17 +45,24 @@ def _correlation(dim: int, j: int) -> Correlation:
 
 
 class ZonalValues:
-    """A user's kernel in high precision."""
+    """A zonal kernel, by all of its Taylor coefficients or by its function.
+
+    Balls of a user's function are taken for enclosures where something else is `declared` too.
+    """
 
     relative_error = 0.0
-    proved = False
 
-    def __init__(self, source: ZonalKernel, kernel: Kernel) -> None:
-        self.function = source.in_balls
+    def __init__(self, source: ZonalKernel, kernel: Kernel, declared: bool = False) -> None:
+        self.source = source
+        given = source.coefficients
+        self.count = len(given) if isinstance(given, tuple) else 0
+        self.proved = declared or self.count > 0 or source.formula is not None
 
     def at(self, dim: int, count: int) -> list[arb]:
         """K(1 - 2j/dim) for j < count."""
-        function = self.function(dim)
+        function: Any = self.source.in_balls(dim)
+        if self.count:
+            function = arb_poly(self.source.first_coefficients(self.count))
         return [function(arb(fmpq(dim - 2 * j, dim))) for j in range(count)]
 
     def slack(self, dim: int) -> arb | None:
@@ -65,7 +72,7 @@ class ZonalValues:
 
 def _takes_zonal(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if isinstance(source, ZonalKernel) and not double_only(source):
-        return "a user's kernel in high precision"
+        return "a zonal kernel in high precision"
     return None
 
 
@@ -73,7 +80,7 @@ def _takes_layers(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if double_only(source):
         raise NtkspecError(
             f"{source.name} is known in doubles only, which cannot give eigenvalues on the cube; "
-            "give the function for flint or mpmath numbers"
+            f"{better_than_doubles(source)}"
         )
     if not isinstance(source, Network):
         return None
@@ -84,7 +91,7 @@ def _takes_layers(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     return "a network without a series of its own"
 
 
-ZONAL = cube_route("sums over the cube", _takes_zonal, ZonalValues, "kernels of a user")
+ZONAL = cube_route("sums over the cube", _takes_zonal, ZonalValues, "zonal kernels")
 LAYERS = cube_route(
     "sums over the cube", _takes_layers, LayerValues, "all networks with Gaussian weights"
 )

@@ -1,19 +1,26 @@
-"""Homogeneous activations without bias, of any depth: one eigenvalue for each degree.
+"""Homogeneous activations without bias and zonal kernels times powers of the norms.
 
-K = (r r')^P K(t), so the eigenvalue is that of the sphere times E[(|x|^2/d)^P].
+K = (r r')^P K(t), so each degree has one eigenvalue, that of the sphere times E[(|x|^2/d)^P].
 """
 
 from __future__ import annotations
 
 import numpy as np
-from flint import arb
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain, Gaussian
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import split, working_precision
-from ntkspec.spectra.route import Eigenvalues, Route, Source
+from ntkspec.spectra.gaussian.norms import radial_power
+from ntkspec.spectra.gaussian.radial import radial_moment
+from ntkspec.spectra.route import (
+    Eigenvalues,
+    Route,
+    Source,
+    better_than_doubles,
+    double_only,
+)
 from ntkspec.spectra.rows import both_parities, normalized
 from ntkspec.spectra.sphere_routes import row_provider
 
@@ -24,35 +31,34 @@ MOST_POWER = 10_000
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    if not isinstance(source, Network) or source.weights != "gaussian":
+    if radial_power(source) is None:
         return None
-    if not source.uniform:
-        return None
-    if source.sigma.homogeneous is not None and source.bias_variance == 0.0:
+    if isinstance(source, Network):
         return "a homogeneous activation without bias"
-    return None
+    if double_only(source):
+        raise NtkspecError(
+            f"{source.name} is known in doubles only, which cannot give eigenvalues under the "
+            f"Gaussian measure; {better_than_doubles(source)}"
+        )
+    return "a zonal kernel times powers of the norms"
 
 
 def _eigenvalues(
     source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
 ) -> Eigenvalues:
     """Eigenvalue of the sphere times E[(|x|^2/d)^P]; the others are exact zeros."""
-    assert isinstance(source, Network)
-    assert source.sigma.homogeneous is not None
     assert isinstance(domain, Gaussian)
-    dim, power = domain.dim, source.sigma.homogeneous[0] ** source.depth
+    dim, power = domain.dim, radial_power(source)
+    assert power is not None
     if power > MOST_POWER:
         raise NtkspecError(
-            f"depth = {source.depth} makes a kernel of power {power} in |x|, more than "
-            f"{MOST_POWER}; lower the depth or the power"
+            f"{source.name} has a kernel of power {power:g} in |x|, more than {MOST_POWER}; lower "
+            "the depth or the power"
         )
     rows = row_provider(source, kernel)
     sphere, sphere_exponent = both_parities(rows, dim, degrees)
     with working_precision(128):
-        moment = arb(1)
-        for i in range(power):
-            moment = moment * (dim + 2 * i) / dim
-        factor, shift = split(moment)
+        factor, shift = split(radial_moment(dim, power))
     shape = (degrees.size, domain.radial)
     mantissa, exponent = np.zeros(shape), np.zeros(shape, np.int64)
     mantissa[:, 0], exponent[:, 0] = normalized(sphere * factor, sphere_exponent + shift)
@@ -64,5 +70,5 @@ ROUTE = Route(
     "sphere times a moment of the radius",
     _takes,
     _eigenvalues,
-    serves="homogeneous activations without bias",
+    serves="homogeneous activations without bias, zonal kernels with a radial power",
 )

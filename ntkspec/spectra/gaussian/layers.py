@@ -118,7 +118,8 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if not isinstance(source, Network):
         raise NtkspecError(
             f"{source.name} is a function of the cosine alone, which has no values off the sphere; "
-            "under the Gaussian measure give a Network"
+            "under the Gaussian measure declare it as (|x| |x'|)^P K(t) with radial_power=P, or "
+            "give a Network"
         )
     if source.weights == "sphere":
         raise NtkspecError(

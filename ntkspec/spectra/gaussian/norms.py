@@ -19,10 +19,12 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
-from ntkspec.spectra.gaussian.radial import radial_rule
+from ntkspec.spectra.gaussian.radial import radial_moment, radial_rule
 from ntkspec.spectra.kernel_at_one import kernel_at_one
+from ntkspec.spectra.route import Source
+from ntkspec.zonal import ZonalKernel
 
-__all__ = ["mean_square"]
+__all__ = ["mean_square", "radial_power"]
 
 Array = NDArray[np.float64]
 
@@ -36,7 +38,17 @@ REACH = 13.0
 FIRST, MOST_Z = (48, 256), 1 << 15
 
 
-def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, float]:
+def radial_power(source: Source) -> float | None:
+    """P where K(x, x') = (|x| |x'| / d)^P K(t), or None."""
+    if isinstance(source, ZonalKernel):
+        return source.radial_power
+    if source.weights != "gaussian" or not source.uniform or source.bias_variance != 0.0:
+        return None
+    homogeneous = source.sigma.homogeneous
+    return None if homogeneous is None else homogeneous[0] ** source.depth
+
+
+def mean_square(source: Source, kernel: Kernel, dim: int) -> tuple[float, float]:
     """E K(x, x) over x ~ N(0, I_dim), which enters as x / sqrt(dim), and a bound on its error.
 
     Raises NtkspecError when the rules do not converge.
@@ -46,12 +58,14 @@ def mean_square(network: Network, kernel: Kernel, dim: int) -> tuple[float, floa
     >>> round(mean_square(Network("sin"), "nngp", 1000)[0], 6)  # (1 - 1.004^-500) / 2
     0.432062
     """
-    if network.uniform and network.sigma.homogeneous is not None and network.bias_variance == 0.0:
-        value, error = kernel_at_one(network, kernel, dim)
-        moment = 1.0
-        for i in range(network.sigma.homogeneous[0] ** network.depth):
-            moment *= 1.0 + 2.0 * i / dim
+    power = radial_power(source)
+    if power is not None:
+        value, error = kernel_at_one(source, kernel, dim)
+        with working_precision(128):
+            moment = float(radial_moment(dim, power))
         return value * moment, error * moment + ROUNDING * value * moment
+    assert isinstance(source, Network)
+    network = source
     radial, nodes = FIRST
     before = _mean(network, kernel, dim, radial, nodes, shift=0.5)
     while nodes <= MOST_Z:

@@ -9,9 +9,23 @@ from functools import lru_cache
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
-from ntkspec.precision import working_precision
+from ntkspec.precision import extra_precision, working_precision
 
-__all__ = ["angular_rule", "leading_eigenvalues", "radial_rule", "series_weights"]
+__all__ = ["angular_rule", "leading_eigenvalues", "radial_moment", "radial_rule", "series_weights"]
+
+
+def radial_moment(dim: int, power: float) -> arb:
+    """E[(|x|^2 / d)^power] for x ~ N(0, I_d).
+
+    Examples
+    --------
+    >>> round(float(radial_moment(3, 2)), 12)
+    1.666666666667
+    """
+    half = arb(fmpq(dim, 2))
+    with extra_precision(64):
+        ratio = ((half + power).lgamma() - half.lgamma()).exp()
+    return ratio / half ** arb(power)
 
 
 def radial_rule(dim: int, count: int, nats: float) -> tuple[list[arb], list[arb]]:
