@@ -75,7 +75,7 @@ def test_belfer_2021_residual_networks_keep_the_exponent(scale):
     assert residual.log_constant != plain.log_constant
 
 
-def test_takeishi_and_takeuchi_2021_three_eigenspaces():
+def test_ho_takeishi_and_takeuchi_2025_three_eigenspaces():
     """Degrees 0, 1 and 2 hold 97.7 % of the trace in high dimensions: 1/2 + 3/(2 pi) there."""
     found = spectrum("relu", 10**6, range(3), kernel="nngp")
     share = np.sum(found.eigenvalues * found.multiplicities) / Network("relu").nngp(1.0)
