@@ -1,4 +1,4 @@
-"""Spectra of networks with kinks away from 0.
+"""Spectra of networks with kinks away from 0, and of kinks at 0 with smooth activations.
 
 K(t) = sum_n a_n t^n, a_n >= 0, and b_n are the coefficients of the powers of 1 - t and 1 + t in K
 (`ntkspec.duals.darboux`), whose eigenvalues M are known:
@@ -198,6 +198,10 @@ class KinkedRows:
 
     def _by_powers(self, known: Ends, dim: int, degrees: NDArray[np.int64], near: int) -> _Found:
         """By the powers at both ends and, to the degree `near`, a damped sum."""
+        for odd in set((degrees % 2).tolist()):
+            ends = zip(known.near, known.far, strict=True)
+            if all((c - e if odd else c + e).contains(0) for c, e in ends):
+                raise Passed("the powers at both ends cancel in one parity")
         close = degrees[degrees <= near]
         probes = close[:: max(1, -(-close.size // PROBES))]
         if close.size < degrees.size:
@@ -285,11 +289,18 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
     sigmas = source.sigmas
-    if not any(sigma.kinks for sigma in sigmas) or parity(source, kernel).last is not None:
+    away, smooth, at_0 = (
+        [f(sigma) for sigma in sigmas]
+        for f in (lambda x: bool(x.kinks), lambda x: x.shape.base in SMOOTH, _has_one)
+    )
+    if not all(map(any, zip(away, smooth, at_0, strict=True))):
         return None
-    if not all(sigma.kinks or _has_one(sigma) or sigma.shape.base in SMOOTH for sigma in sigmas):
+    # Networks whose kinks are all at 0 have endpoint series.
+    if not any(away) and not (any(smooth) and any(at_0)):
         return None
-    return "kinks away from 0"
+    if parity(source, kernel).last is not None:
+        return None
+    return "kinks away from 0" if any(away) else "kinks at 0 and smooth activations"
 
 
 def _has_one(sigma: Activation) -> bool:
@@ -303,5 +314,5 @@ ROUTE = row_route(
     "series at kinks",
     _takes,
     KinkedRows,
-    serves="polynomials between kinks away from 0, with activations whose duals are elementary",
+    serves="kinks away from 0, and kinks with smooth activations whose duals are elementary",
 )
