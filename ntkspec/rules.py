@@ -86,6 +86,39 @@ class Program:
         follow(self, State(unit), note, size, number, tangent=False)
         return found
 
+    def until(self, number: int) -> Program:
+        """The parts before an activation and it: the end's q is its dual F."""
+        found: list[Step] = []
+        branches: list[int] = []
+        for step in self.steps[: self._place(number) + 1]:
+            if isinstance(step, Branch):
+                branches.append(len(found))
+            elif isinstance(step, Join):
+                branches.pop()
+            found.append(step)
+        # Branches that are not joined change nothing.
+        kept = tuple(step for i, step in enumerate(found) if i not in branches)
+        return Program(kept, self.activations[: number + 1])
+
+    def parities(self) -> list[int | None]:
+        """Parities in t of the covariances before the activations: 0, 1 or None."""
+        found: list[_Parity] = []
+
+        def activate(index: int, state: State) -> State:
+            found.append(state.covariance)
+            return State(state.covariance.through(self.activations[index].symmetry))
+
+        start = State(_Parity(False, True))
+        even = _Parity(True, False)
+        follow(self, start, activate, lambda *_: 1.0, tangent=False, constant=lambda _: even)
+        return [None if one.even and one.odd else int(one.odd) for one in found]
+
+    def _place(self, number: int) -> int:
+        return next(
+            i for i, step in enumerate(self.steps)
+            if isinstance(step, Activate) and step.number == number
+        )  # fmt: skip
+
     def needed(self, dual: bool) -> tuple[bool, ...]:
         """Whether the dual F of each activation enters the end's q (`dual`) or T (else)."""
         wanted, kept, found = dual, list[bool](), list[bool]()
@@ -100,6 +133,29 @@ class Program:
             elif isinstance(step, Branch):
                 wanted = kept.pop() or wanted
         return tuple(reversed(found))
+
+
+@dataclass(frozen=True)
+class _Parity:
+    """Whether a function of t has an even and an odd part; factors change nothing."""
+
+    even: bool
+    odd: bool
+
+    def __add__(self, other: _Parity) -> _Parity:
+        return _Parity(self.even or other.even, self.odd or other.odd)
+
+    def __rmul__(self, factor: float) -> _Parity:
+        return self
+
+    def __truediv__(self, size: float) -> _Parity:
+        return self
+
+    def through(self, symmetry: str | None) -> _Parity:
+        """Of the dual of an activation."""
+        if self.even:
+            return self
+        return _Parity(symmetry != "odd", symmetry != "even")
 
 
 class State(NamedTuple):

@@ -154,13 +154,13 @@ class Composition:
         n = np.arange(self.count + 0.0)
         here = (sums[2] + sums[3] * (tangent[1] / slope) * n) * m[: self.count]
         ahead = sums[3] * (tangent[0] / slope) * (n + 1.0) * m[1 : self.count + 1]
-        shift = np.where(
-            m[1 : self.count + 1] == 0.0, -1000, e[1 : self.count + 1] - e[: self.count]
-        )
+        # A coefficient that is 0 has no exponent of its own.
+        scale = np.where(m[: self.count] == 0.0, e[1 : self.count + 1], e[: self.count])
+        shift = np.where(m[1 : self.count + 1] == 0.0, -1000, e[1 : self.count + 1] - scale)
         total = here + np.ldexp(ahead, np.clip(shift, -1000, 900))
-        total[:2] += np.ldexp(sums[:2], -e[:2])[: self.count]
+        total[:2] += np.ldexp(sums[:2], -scale[:2])[: self.count]
         mantissa, extra = np.frexp(total)
-        exponent = np.where(total == 0.0, 0, e[: self.count] + extra - 1)
+        exponent = np.where(total == 0.0, 0, scale + extra - 1)
         roundings = 6.0 + 4.0 * len(self.program.steps) * (self.program.normalizes)
         return frozen(2.0 * mantissa, exponent, float(errors.max()) + roundings * UNIT)
 

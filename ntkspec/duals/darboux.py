@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -25,8 +26,9 @@ from ntkspec.duals.squares import double_double
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import kinks as kernels
 from ntkspec.precision import exclusive, working_precision
+from ntkspec.rules import Affine, Program, State, follow
 
-__all__ = ["BITS", "Ends", "double_doubles", "ends"]
+__all__ = ["BITS", "Ends", "double_doubles", "ends", "kinks_of"]
 
 BITS = 192
 #: Powers 1/2, 3/2, ... of both ends.
@@ -34,10 +36,14 @@ POWERS = 8
 #: Width of the cut-off in waves of the slowest oscillation, and how many widths from its middle it
 #: is 1 or 0: it leaves 2e-16 of an oscillation.
 WAVES, ENDS = 1.35, 8.2
+#: Frequency that stands for none.
+SLOWEST = 4.0
 #: Least variance of a layer.
 LEAST = 1e-100
 #: Fraction of the coefficients that the last powers may be.
 NEGLIGIBLE = 2.0**-56
+#: Largest part of a derivative at t = 1 that the cut-off may leave, times the coefficients.
+LEAK = 2.0**-46
 
 Array = NDArray[np.float64]
 
@@ -105,8 +111,19 @@ class Ends:
         first = int(max(self.regular, 200.0))
         middle = math.sqrt(first) + (ENDS + 1.0) * self.width
         high, _, _ = self.rest(coefficients, np.zeros(coefficients.size))
-        some = slice(first + 1, None)
-        total = float(np.sum((high * self.cut_off(middle, high.size))[some]))
+        some, n = slice(first + 1, None), np.arange(high.size, dtype=np.float64)
+        chi = self.cut_off(middle, high.size)
+        near = (1.0 - chi[some]) * np.exp(-self.fall * n[some])
+        if float(np.max(near)) > NEGLIGIBLE:
+            raise NtkspecError("a small bias_variance leaves a singularity too near to t = -1")
+        total = float(np.sum((high * chi)[some]))
+        # What the cut-off leaves, from falls a quarter and a half of a wave nearer.
+        for shift in (0.5, 1.0):
+            other = self.cut_off(middle - shift * math.pi / self.frequency, high.size)
+            leak = abs(float(np.sum((high * (chi - other))[some])))
+            # Each of so many sums over the later coefficients has this error.
+            if leak * high.size > LEAK * float(np.sum(n * np.abs(coefficients))):
+                raise NtkspecError("the coefficients of a layer do not follow its singularities")
         minus_high, minus_low, _ = self.rest(np.zeros(first + 1), np.zeros(first + 1))
         at_one = sum(
             (e * arb(2) ** arb(float(s)) for s, e in zip(self.powers, self.far, strict=True)),
@@ -116,30 +133,39 @@ class Ends:
         return first, total + math.fsum(parts)
 
 
+def kinks_of(sigma: Any) -> tuple[tuple[Fraction, int, Fraction], ...]:
+    """Place, order and jump of the kinks of a polynomial between kinks, at 0 or elsewhere."""
+    if sigma.homogeneous is None:
+        return tuple(sigma.kinks)
+    power, right, left = sigma.homogeneous
+    jump = math.factorial(power) * (Fraction(right) - (-1) ** power * Fraction(left))
+    return ((Fraction(0), power, jump),)
+
+
 @lru_cache(maxsize=128)
 @exclusive()
-def ends(network: Any, kernel: str) -> Ends:
-    """Find the powers at t = 1 and -1 and the slowest oscillation of a network's kernel."""
+def ends(program: Program, kernel: str) -> Ends:
+    """Find the powers at t = 1 and -1 and the slowest oscillation of a kernel."""
     with working_precision(BITS):
-        layers = Layers(network, kernel)
+        layers = Layers(program, kernel)
         least, most = (choice(float(q.mid()) for q in layers.variances) for choice in (min, max))
         if not (least > LEAST and most < 1.0 / LEAST):
-            raise NtkspecError(f"the variances of {network.name} leave the range of doubles")
+            raise NtkspecError("the variances of the layers leave the range of doubles")
         near = [c for _, c in powers_at_one(layers, 1, POWERS)]
         far = [arb(0)] * len(near)
-        if network.bias_variance == 0.0 and network.sigma.symmetry == "odd":
-            far = [-c for c in near]
-        elif network.bias_variance == 0.0:
-            far = [c for _, c in powers_beyond(layers, POWERS)]
+        if layers.ratio[0].is_zero():
+            odd = all(sigma.symmetry == "odd" for sigma in program.activations)
+            affine = [step for step in program.steps if isinstance(step, Affine)]
+            if odd and not any(step.bias or step.own_bias for step in affine):
+                far = [-c for c in near]
+            else:
+                far = [c for _, c in powers_beyond(layers, POWERS)]
         at_one = float(layers.at_one().mid())
-        frequency = _frequency(network, layers)
+        frequency, fall = _frequency(layers)
         near, far = ([arb(0) if c.contains(0) else c for c in end] for end in (near, far))
         parities = [[abs(c + sign * e) for c, e in zip(near, far, strict=True)] for sign in (1, -1)]
         regular = max(_regular([float(x.upper()) for x in sizes]) for sizes in parities)
     powers = np.arange(len(near), dtype=np.float64) + 0.5
-    fall, places = math.inf, {kink.place for kink in network.sigma.kinks}
-    if network.bias_variance > 0.0 and any(-place in places for place in places):
-        fall = math.log1p(2.0 * network.bias_variance / network.weight_variance)
     return Ends(powers, tuple(near), tuple(far), frequency, regular, at_one, fall)
 
 
@@ -153,21 +179,63 @@ def _regular(sizes: list[float]) -> float:
     return math.exp(fall / (there[-1] - there[0]))
 
 
-def _frequency(network: Any, layers: Layers) -> float:
-    """The least nonzero |a - b| / sqrt(q rho'(1)) of all layers and |a + b| / sqrt(q) of the first.
+def _frequency(layers: Layers) -> tuple[float, float]:
+    """The least frequency of the oscillations, and how fast the terms of opposite kinks fall.
 
-    Networks of odd activations have those of t = 1 at t = -1 too.
+    The first is the least nonzero |a - b| / sqrt(c'(1)) of all activations, c their covariances,
+    and |a + b| of those with c(-1) = -c(1) or nearly so: of the first ones with kinks.  There
+    opposite kinks are singular at t = -1, or beyond it where 1 + rho reaches 0.
     """
-    places = sorted({float(kink.place) for kink in network.sigma.kinks})
-    apart = [b - a for a in places for b in places if b > a]
-    sums = [abs(a + b) for a in places for b in places if a + b != 0.0]
-    q = float(layers.variances[0].mid())
-    growth = network.weight_variance / q
-    found = [x / math.sqrt(q) for x in sums]
-    for i, (_, slope) in enumerate(layers.duals):
-        q = float(layers.variances[i].mid())
-        found += [x / math.sqrt(q * growth) for x in apart]
-        ahead = layers.variances[i + 1] if i + 1 < len(layers.variances) else layers.last
-        following = float(ahead.mid())
-        growth *= network.weight_variance * q * float(slope(Correlation.full()).mid()) / following
-    return min(found)
+    found, fall, smooth = [], math.inf, True
+    parities = layers.program.parities()
+    for i, (c, last) in enumerate(zip(_slopes(layers), _opposites(layers), strict=True)):
+        places = sorted({float(place) for place, _, _ in kinks_of(layers.program.activations[i])})
+        found += [(b - a) / math.sqrt(c) for a in places for b in places if b > a]
+        if places and (smooth or parities[i] == 1):
+            q = float(layers.variances[i].mid())
+            sums = [abs(a + b) for a in places for b in places if a + b != 0.0]
+            found += [x / math.sqrt(max(q, c)) for x in sums]
+            if last > 0.0 and any(-place in places for place in places):
+                fall = min(fall, math.log1p(last))
+        smooth = smooth and not places
+    # Without an oscillation the rest falls geometrically.
+    return min(found, default=SLOWEST), fall
+
+
+def _slopes(layers: Layers) -> list[float]:
+    """c'(1) of the activations."""
+    found: list[float] = []
+
+    def activate(index: int, state: State) -> State:
+        found.append(state.covariance.imag)
+        _, slope = layers.duals[index]
+        return State(1j * state.covariance.imag * float(slope(Correlation.full()).mid()))
+
+    sizes = [float(x.mid()) for x in layers.sizes]
+    follow(layers.program, State(1j), activate, lambda index, _: sizes[index], tangent=False)
+    return found
+
+
+def _opposites(layers: Layers) -> list[float]:
+    """(1 + rho(-1)) / rho'(1) of the activations: how far beyond -1 rho reaches it, about."""
+    found: list[float] = []
+
+    def activate(index: int, state: State) -> State:
+        q = layers.variances[index]
+        line, rho = layers.lines[index], state.covariance / q
+        if parities[index] == 1:
+            found.append(0.0)
+            point = Correlation(arb(-1), arb.pi())
+        else:
+            found.append(float((1 + rho).mid()) * float(q.mid()) / slopes[index])
+            point = Correlation(rho)
+            if line is not None:
+                found[-1] = float((2 * line[1] / line[0]).mid())
+        return State(layers.duals[index][0](point))
+
+    slopes, parities = _slopes(layers), layers.program.parities()
+    follow(
+        layers.program, State(arb(-1)), activate, lambda index, _: layers.sizes[index], arb,
+        tangent=False,
+    )  # fmt: skip
+    return found

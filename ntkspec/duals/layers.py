@@ -11,7 +11,7 @@ from flint import acb, arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.errors import NtkspecError
-from ntkspec.rules import Activate, Affine, Scale, State, follow
+from ntkspec.rules import Activate, Affine, Program, Scale, State, follow
 
 __all__ = ["Layers", "series_length", "taylor_at_zero"]
 
@@ -21,14 +21,15 @@ LARGEST = 1000
 
 
 class Layers:
-    """The NTK or NNGP kernel K(cos theta) of a network, for balls.
+    """The NTK or NNGP kernel K(cos theta) of a network or a program, for balls.
 
     `variances` and `duals` have those of the activations in their order: q(1), and F and D as
     functions of a correlation; `sizes` has q(1) at each normalization.
     """
 
     def __init__(self, network: Any, kernel: str) -> None:
-        self.program, self.ntk = network.program, kernel == "ntk"
+        self.program: Program = network if isinstance(network, Program) else network.program
+        self.ntk = kernel == "ntk"
         self.needed = self.program.needed(not self.ntk)
         self.variances: list[arb] = []
         self.sizes: list[arb] = []
@@ -70,6 +71,21 @@ class Layers:
         line = self.lines[0]
         assert line is not None
         return line[1], line[0]
+
+    @cached_property
+    def centres(self) -> list[Correlation]:
+        """The correlations of the activations' arguments at t = 0."""
+        found: list[Correlation] = []
+
+        def activate(index: int, state: State) -> State:
+            found.append(Correlation(state.covariance / self.variances[index]))
+            return State(self.duals[index][0](found[-1]))
+
+        follow(
+            self.program, State(arb(0)), activate, lambda index, _: self.sizes[index], arb,
+            tangent=False,
+        )  # fmt: skip
+        return found
 
     def __call__(self, angle: Any) -> Any:
         """K at t = cos(angle), 0 <= angle <= pi for real balls."""

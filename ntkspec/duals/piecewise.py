@@ -34,7 +34,7 @@ Function = Callable[[Correlation], Any]
 #: Place of a kink, order of the derivative that jumps there, and its jump.
 Kink = tuple[Fraction, int, Fraction]
 
-__all__ = ["exact", "piecewise_dual", "regular_curvature"]
+__all__ = ["Kink", "exact", "piecewise_dual", "regular_curvature"]
 
 #: Ratio of the distances of a panel's ends from the singular end, and the radius, in halves of a
 #: panel, of the disc on which the integrand is bounded; on so many arcs of its edge.

@@ -10,7 +10,7 @@ from ntkspec.domains import Domain, Gaussian, Sphere, as_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
-from ntkspec.laws.kinks import general_kink_law, kink_law, kinks_law
+from ntkspec.laws.kinks import general_kink_law, kink_law
 from ntkspec.laws.poles import pole_law
 from ntkspec.laws.zonal import zonal_law
 from ntkspec.networks import Kernel, Network
@@ -24,7 +24,9 @@ from ntkspec.zonal import ZonalKernel
 
 __all__ = ["known_law", "law"]
 
-_DERIVED = {"kink": kink_law, "kinks": kinks_law, "pole": pole_law, "entire": entire_law}
+_DERIVED = {
+    "kink": kink_law, "kinks": general_kink_law, "pole": pole_law, "entire": entire_law,
+}  # fmt: skip
 
 
 @exclusive()
@@ -55,20 +57,23 @@ def law(
     Law
         Numbers that are not derived are NaN: the constant and the power for deep tanh, sigmoid,
         silu and softplus if two layers tie; all numbers for decay faster than geometric, except
-        for one layer of sin or cos.  The same of entire zonal kernels that are not built in, and
-        the constant of a declared singularity without a coefficient.
+        for one layer of sin, cos, exp or snake, and of a parity whose leading singularities
+        cancel.  The same of entire zonal kernels that are not built in, and the constant of a
+        declared singularity without a coefficient.
 
     Raises
     ------
     NtkspecError
         For a domain without a derived law; for a linear network (slope 1), whose spectrum ends at
-        degree 1; for a user's activation or kernel whose singularities are unknown; when variances
-        leave the range of doubles.
+        degree 1; for a user's activation or kernel whose singularities are unknown; for mish and
+        gabor, and where sin, cos or another entire activation follows gelu or gaussian, whose
+        variance is infinite at the nearest singularity; when variances leave the range of doubles.
 
     Notes
     -----
     The nearest singularity of the activation determines the law: a kink gives a power of k, a
-    pole exp(-3/2 (c k)^(2/3)), and an entire activation a geometric or faster law.
+    pole exp(-3/2 (c k)^(2/3)), and an entire activation a geometric or faster law.  Where layers
+    differ, kinks come before poles, and poles before entire activations.
 
     Examples
     --------
@@ -107,16 +112,13 @@ def law(
         raise NtkspecError(
             f"{network.name} has no derived law: the singularities of an activation are unknown"
         )
-    if not network.uniform:
-        if network.kind != "kink":
-            raise NtkspecError(
-                f"{network!r} has no derived law: with smooth activations laws are derived for "
-                "layers that are alike and a plain readout"
-            )
+    if network.kind == "kink" and not network.uniform:
         derived = general_kink_law
     try:
         found = derived(network, dim, kernel)
-    except (ArithmeticError, IndexError):
+    except NtkspecError:
+        raise
+    except (ArithmeticError, IndexError, ValueError):
         # Kernels that are constant to all digits, or whose growth leaves the range of doubles.
         raise NtkspecError(
             f"the law of {network!r} cannot be derived in doubles; use less extreme values"

@@ -1,4 +1,4 @@
-"""E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] in doubles, for any variance, at a few points.
+"""E[f(u) f(v)] for sigma and its derivatives in doubles, for any variance, at a few points.
 
 Laws need the duals to about ten digits only, also where the engine does not compute them.
 """
@@ -6,42 +6,58 @@ Laws need the duals to about ten digits only, also where the engine does not com
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.activations import Activation
+from ntkspec.conventions import Shape
 
-__all__ = ["expectations"]
+__all__ = ["curvature", "expectations"]
 
 Vector = NDArray[np.float64]
+Function = Callable[[Vector], Vector]
 
 NODES = 16
 REACH = 12.0
 ROOT_2PI = math.sqrt(2.0 * math.pi)
 
 
-def expectations(sigma: Activation, q: float, rho: float) -> tuple[float, float]:
-    """Both duals at variance q and correlation rho in [-1, 1]; Gauss-Legendre on panels.
+def expectations(functions: Sequence[Function], q: float, rho: float) -> list[float]:
+    """E[f(u) f(v)] at variance q and correlation rho in [-1, 1]; Gauss-Legendre on panels.
 
     The panels are graded towards 0, where sigma has its kink or comes nearest to a pole.
     """
-    assert sigma.derivative is not None
     root = math.sqrt(q)
     u, weight = _nodes(_graded(root)[np.newaxis])
     u, weight = u[0], weight[0] * np.exp(-0.5 * (u[0] / root) ** 2) / (root * ROOT_2PI)
     if abs(rho) == 1.0:
-        pairs = [(f(u) * f(rho * u), weight) for f in (sigma.value, sigma.derivative)]
-    else:
-        spread = root * math.sqrt((1.0 - rho) * (1.0 + rho))
-        v, inner = _nodes(_around(rho * u, spread, root))
-        inner *= np.exp(-0.5 * ((v - rho * u[:, np.newaxis]) / spread) ** 2) / (spread * ROOT_2PI)
-        pairs = [
-            (f(u) * np.sum(f(v) * inner, axis=1), weight) for f in (sigma.value, sigma.derivative)
-        ]
-    value, slope = (float(np.sum(values * by)) for values, by in pairs)
-    return value, slope
+        return [float(np.sum(f(u) * f(rho * u) * weight)) for f in functions]
+    spread = root * math.sqrt((1.0 - rho) * (1.0 + rho))
+    v, inner = _nodes(_around(rho * u, spread, root))
+    inner *= np.exp(-0.5 * ((v - rho * u[:, np.newaxis]) / spread) ** 2) / (spread * ROOT_2PI)
+    return [float(np.sum(f(u) * np.sum(f(v) * inner, axis=1) * weight)) for f in functions]
+
+
+def curvature(shape: Shape) -> Function:
+    """The second derivative of tanh, sigmoid, silu or softplus, of scaled axes."""
+    inner, factor = float(shape.inner), float(shape.outer * shape.inner**2)
+
+    def of(x: Vector) -> Vector:
+        x = inner * x
+        th = np.tanh(x if shape.base == "tanh" else 0.5 * x)
+        slope = 1.0 - th * th
+        if shape.base == "tanh":
+            return np.asarray(-2.0 * factor * th * slope)
+        first, second = 0.25 * slope, -0.25 * th * slope
+        if shape.base == "sigmoid":
+            return np.asarray(factor * second)
+        if shape.base == "silu":
+            first = 2.0 * first + x * second
+        return np.asarray(factor * first)
+
+    return of
 
 
 def _graded(root: float) -> Vector:

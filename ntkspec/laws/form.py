@@ -16,7 +16,10 @@ from ntkspec.results import axes_to_draw, html_table
 from ntkspec.spectra.route import qualified
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Kind", "Law", "branch_point", "by_parity"]
+__all__ = ["Kind", "Law", "branch_point", "by_parity", "of_parities"]
+
+#: Fraction of the sizes of two singularities to which they cancel.
+CANCELS = 1e-10
 
 Kind = Literal["power", "stretched", "geometric", "superexponential"]
 
@@ -199,9 +202,22 @@ def by_parity(form: Law, first: float, last: float, main: int | None) -> Law:
         return _times(form, 2.0 * first, main)
     if last == 0.0:
         return _times(form, first, None)
-    even, odd = _times(form, first + last, 0), _times(form, first - last, 1)
-    larger, smaller = (even, odd) if abs(first + last) >= abs(first - last) else (odd, even)
-    return replace(larger, other=smaller)
+    parts = (first + last, first - last)
+    none = replace(form, log_constant=math.nan, power=math.nan, rate=math.nan if form.rate else 0.0)
+    # The other parity decays faster where they cancel, by a law that is not derived.
+    return of_parities(
+        *(none if abs(x) <= CANCELS * abs(first) else _times(form, x, None) for x in parts)
+    )
+
+
+def of_parities(even: Law | None, odd: Law | None) -> Law:
+    """The law of even and of odd degrees, None if these end; the larger one first."""
+    both = [None if x is None else replace(x, parity=i) for i, x in enumerate((even, odd))]
+    known = [x for x in both if x is not None]
+    if even is not None and even == odd:
+        return even
+    known.sort(key=lambda x: (math.isnan(x.log_constant), -x.power, -x.log_constant), reverse=True)
+    return replace(known[-1], other=known[0] if len(known) > 1 else None)
 
 
 def _times(form: Law, factor: float, parity: int | None) -> Law:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
+
+from flint import arb
 
 from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
 from ntkspec.duals import Layers
-from ntkspec.duals.darboux import ends
-from ntkspec.duals.singular import Power, powers_at_one, powers_beyond, root_at_one
+from ntkspec.duals.singular import powers_at_one, powers_beyond, root_at_one
 from ntkspec.errors import NtkspecError
-from ntkspec.laws.form import Law, by_parity
+from ntkspec.laws.form import Law, by_parity, of_parities
 from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.spectra.parity import parity
 
-__all__ = ["general_kink_law", "kink_law", "kinks_law"]
+__all__ = ["general_kink_law", "kink_law"]
 
 BITS = 192
 
@@ -46,57 +48,45 @@ def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
 def general_kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
     """Law of any network with kinks, from the leading powers of 1 - t and of 1 + t.
 
+    Essential singularities, from pairs of kinks that are neither equal nor opposite, fall faster.
+
     Raises
     ------
     NtkspecError
-        When there are no powers but whole ones: the kernel is a polynomial.
+        When there are no powers but whole ones.
     """
-    order = max(sigma.singularity.order for sigma in network.sigmas)
+    below = max(sigma.singularity.order for sigma in network.sigmas) + 2
     zeros = parity(network, kernel)
     with working_precision(BITS):
         layers, root = Layers(network, kernel), root_at_one(network)
-        near = _leading(powers_at_one(layers, root, order + 2))
-        far = None
-        if zeros.main is None and all(
-            line is None or not line[1] for line in network.program.lines()
-        ):
-            far = _leading(powers_beyond(layers, order + 2))
-    if near is None:
+        near = dict(powers_at_one(layers, root, below))
+        far: dict[Any, arb] = {}
+        if zeros.main is None and layers.ratio[0].is_zero():
+            far = dict(powers_beyond(layers, below))
+
+        def leading(sign: int) -> Law | None:
+            for power in sorted({*near, *far}):
+                size = near.get(power, arb(0)) + sign * far.get(power, arb(0))
+                if not size.contains(0):
+                    m = 2.0 * float(power.p) / float(power.q)  # theta^2 ~ 2 (1 - t)
+                    return _scaled(angle_power(dim, m), float(size.mid()) * 2.0 ** (-0.5 * m))
+            return None
+
+        if zeros.main is not None:
+            found = leading(1)
+            both: list[Law | None] = [None, None]
+            both[zeros.main] = None if found is None else _scaled(found, 2.0)
+        else:
+            both = [leading(1), leading(-1)]
+    if both == [None, None]:
         raise NtkspecError(f"{network!r} has a kernel without a kink; its spectrum has no law")
-    power, size = near
-    last = far[1] if far is not None and far[0] == power else 0.0
-    return by_parity(angle_power(dim, 2.0 * power), size, last, zeros.main)
+    if zeros.main is None:  # without a power a parity decays faster, by a law that is not derived
+        both = [law or Law("power", math.nan, math.nan, 0.0, 1.0) for law in both]
+    return of_parities(*both)
 
 
-def _leading(powers: list[Power]) -> tuple[float, float] | None:
-    """The least power s whose coefficient is not 0, and the coefficient of theta^(2 s)."""
-    for power, coefficient in powers:
-        if not coefficient.contains(0):
-            s = float(power.p) / float(power.q)
-            return s, float(coefficient.mid()) * 2.0**-s
-    return None
-
-
-def kinks_law(network: Network, dim: int, kernel: Kernel) -> Law:
-    """Law of an activation with kinks away from 0, from the first powers of 1 - t and 1 + t.
-
-    Essential singularities, from pairs of kinks that are neither equal nor opposite, fall faster.
-    """
-    known, main = ends(network, kernel), parity(network, kernel).main
-    near, far = ([float(c.mid()) for c in end] for end in (known.near, known.far))
-
-    def first(sign: int) -> tuple[int, float]:
-        sizes = [c + sign * e for c, e in zip(near, far, strict=True)]
-        at = next(i for i, x in enumerate(sizes) if x != 0.0)
-        return at, sizes[at] * 2.0 ** -known.powers[at]  # of the angle: theta^2 ~ 2 (1 - t)
-
-    if main is not None:
-        at, size = first(1 - 2 * main)
-        return by_parity(angle_power(dim, 2.0 * known.powers[at]), 0.5 * size, 0.0, main)
-    (at, even), (_, odd) = first(1), first(-1)
-    return by_parity(
-        angle_power(dim, 2.0 * known.powers[at]), 0.5 * (even + odd), 0.5 * (even - odd), None
-    )
+def _scaled(law: Law, size: float) -> Law:
+    return replace(law, log_constant=law.log_constant + math.log(abs(size)))
 
 
 def angle_power(dim: int, m: float) -> Law:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ntkspec.conventions import Shape
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
-from ntkspec.laws.profile import Layer, gain, profile
+from ntkspec.laws.germs import Germ, Germs
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.parity import parity
 
@@ -19,6 +16,8 @@ __all__ = ["pole_law"]
 
 #: Size of the residue at the nearest pole; for softplus that of its derivative.
 RESIDUES = {"tanh": 1.0, "sigmoid": 1.0, "silu": math.pi, "softplus": 1.0}
+#: Relative distance of covariances that are taken to be equal.
+NEAR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -32,85 +31,70 @@ class Series:
 
 
 def pole_law(network: Network, dim: int, kernel: Kernel) -> Law:
-    """Law of tanh, sigmoid, silu, softplus and scaled ones."""
-    if network.name == "mish":
+    """Law of tanh, sigmoid, silu, softplus and scaled ones, and of these with entire ones."""
+    if "mish" in network.names:
         raise NtkspecError(
             "activation 'mish' has no derived law: its poles nearest to the real line are not on "
             "the imaginary axis, and its eigenvalues oscillate"
         )
     if network.weights == "sphere":
         return _fixed_radius(network, dim, kernel)
-    main, near = parity(network, kernel).main, profile(network, 1.0)
-    growths = [layer.growth for layer in near]
-    top = int(np.argmax(growths))
-    first = _singular(network, near, top, kernel)
-    form = _peak(replace(first, size=1.0), dim)
-    if sum(math.isclose(one, growths[top], rel_tol=1e-9) for one in growths) > 1:  # layers tie
+    main, germs = parity(network, kernel).main, Germs(network, kernel)
+    near, sigmas = germs.covariances(1.0), network.sigmas
+    rates = [
+        2.0 * sigma.singularity.distance / math.sqrt(c.first)
+        for sigma, c in zip(sigmas, near, strict=True)
+    ]
+    least = min(rates)
+    if math.isnan(sum(rates)):
+        raise ArithmeticError
+    top = rates.index(least)
+    q, sigma = germs.variances[top], sigmas[top]
+
+    def duals(index: int, c: Germ) -> tuple[Germ, Germ] | None:
+        # -1 is reached by odd covariances alone.
+        if index == top and math.isclose(abs(c.value), q, rel_tol=NEAR):
+            return _dual(germs, top, c)
+        return None
+
+    end, last = germs.at(1.0, duals), 0.0
+    if not math.isfinite(end.size) or end.size == 0.0:
+        raise ArithmeticError
+    c, g = 2.0 * sigma.singularity.distance / math.sqrt(q), near[top].first / q
+    shift = c * c * near[top].second / q / (8.0 * g * g)
+    form = _peak(Series(1.0, end.order, least, shift), dim)
+    if sum(math.isclose(one, least, rel_tol=1e-9) for one in rates) > 1:  # layers tie
         return replace(form, log_constant=math.nan, power=math.nan, parity=main)
-    last = 0.0
-    if top == 0 and network.bias_variance == 0.0 and network.depth > 1:
-        far = profile(network, -1.0)
-        last = first.size / gain(network, near, 0) * gain(network, far, 0)
-        # The sign of the dual's singular part at -1; for the NTK sigma' and T_1(-1) = -s_w turn it.
-        last *= -1 if network.sigma.name in ("tanh", "sigmoid") else 1
-    return by_parity(form, first.size, last, main)
+    if main is None:
+        there = germs.at(-1.0, duals)
+        last = there.size if there.order == end.order else 0.0
+    return by_parity(form, end.size, last, main)
 
 
-def _singular(network: Network, layers: list[Layer], top: int, kernel: Kernel) -> Series:
-    """Singular part of K at t = 1, from the layer with the largest q_l'(1).
+def _dual(germs: Germs, index: int, c: Germ) -> tuple[Germ, Germ]:
+    """F and D of a layer at the correlation 1 or -1; the order is the power of n.
 
     In the correlation rho of the layer F has the coefficients
     |residue|^2 (4 pi / q) (2 pi n)^(-1/2) e^(c^2/8 - c sqrt(n)), c = 2 y_0 / sqrt(q), in every
     second n; D has n/q times those.  rho - 1 = g y + g_2 y^2 / 2, y = t - 1, turns
     n^a e^(c^2/8 - c sqrt(n)) into g^(-a-1) e^(c^2 g_2 / (8 g^2)) of the same with c / sqrt(g).
     """
-    layer = layers[top]
-    q = layer.variance
-    c = 2.0 * network.sigma.singularity.distance / math.sqrt(q)
-    growth = -0.5 if network.sigma.name != "softplus" else -1.5
-    size = _residue(network) ** 2 * math.sqrt(2.0 * math.pi) / q
-    size *= q if network.sigma.name == "softplus" else 1.0
-    if kernel == "ntk":
-        size, growth = size / q * layer.tangent, growth + 1.0
-    g = layer.growth / q
-    shift = c * c * _curvature(network, layers, top) / q / (8.0 * g * g)
-    return Series(
-        size * g ** (-growth - 1.0) * gain(network, layers, top), growth, c / math.sqrt(g), shift
+    sigma, q = germs.program.activations[index], germs.variances[index]
+    size, order = _residue(sigma.shape) ** 2 * math.sqrt(2.0 * math.pi) / q, -0.5
+    if sigma.shape.base == "softplus":
+        size, order = size * q, -1.5
+    g, dual, slope = abs(c.first) / q, 1.0, 1.0
+    if c.value < 0.0:  # tanh and sigmoid are odd but for a constant; silu and softplus even but x/2
+        dual, slope = (-1.0, 1.0) if sigma.shape.base in ("tanh", "sigmoid") else (1.0, -1.0)
+    value, derivative = germs.regular(index, c)
+    return (
+        replace(value, size=dual * size * g ** (-order - 1.0), order=order),
+        replace(derivative, size=slope * size / q * g ** (-order - 2.0), order=order + 1.0),
     )
 
 
-def _curvature(network: Network, layers: list[Layer], top: int) -> float:
-    """Return q_l''(1), by q_(l+1)'' = s_w (E[sigma''^2] q_l'^2 + D_l q_l'')."""
-    second = 0.0
-    for layer in layers[:top]:
-        bend = _mean_square(network.sigma.shape, layer.variance)
-        second = network.weight_variance * (bend * layer.growth**2 + layer.slope * second)
-    return second
-
-
-def _residue(network: Network) -> float:
-    shape = network.sigma.shape
+def _residue(shape: Shape) -> float:
     return RESIDUES[shape.base] * float(shape.outer / shape.inner)
-
-
-def _mean_square(shape: Shape, q: float) -> float:
-    """E[sigma''(sqrt(q) Z)^2], by the trapezoid rule."""
-    z = np.linspace(-12.0, 12.0, 200_001)
-    x = float(shape.inner) * math.sqrt(q) * z
-    values = _second_derivative(shape.base, x) ** 2 * np.exp(-0.5 * z * z)
-    mean = float(values.sum() * (z[1] - z[0]) / math.sqrt(2.0 * math.pi))
-    return float(shape.outer * shape.inner**2) ** 2 * mean
-
-
-def _second_derivative(name: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    th = np.tanh(x if name == "tanh" else 0.5 * x)
-    slope = 1.0 - th * th
-    if name == "tanh":
-        return np.asarray(-2.0 * th * slope)
-    first, second = 0.25 * slope, -0.25 * th * slope
-    if name == "sigmoid":
-        return np.asarray(second)
-    return np.asarray(first if name == "softplus" else 2.0 * first + x * second)
 
 
 def _peak(series: Series, dim: int) -> Law:
@@ -139,7 +123,7 @@ def _fixed_radius(network: Network, dim: int, kernel: Kernel) -> Law:
     height = network.sigma.singularity.distance / radius
     eta = math.asinh(height)
     order = (kernel == "ntk") - (network.sigma.name == "softplus")
-    constant = math.log(4.0 * _residue(network) / radius) + math.lgamma(dim / 2)
+    constant = math.log(4.0 * _residue(network.sigma.shape) / radius) + math.lgamma(dim / 2)
     constant += (dim / 2 - 2.0) * math.log1p(math.exp(-2.0 * eta)) - eta
     # sigma(R t) has the t-derivative R sigma'(R t)
     constant -= order * (0.5 * math.log1p(height * height) + math.log(radius))

@@ -14,7 +14,7 @@ from ntkspec.laws.expectations import expectations
 from ntkspec.networks import Network
 from ntkspec.precision import working_precision
 
-__all__ = ["Layer", "duals_at", "gain", "profile"]
+__all__ = ["Layer", "gain", "profile"]
 
 BITS = 96
 NEAR = 1e-14
@@ -74,18 +74,13 @@ def gain(network: Network, layers: list[Layer], layer: int) -> float:
     return math.prod(weight * later.slope for later in layers[layer + 1 :])
 
 
-def duals_at(network: Network, variance: float, covariance: float) -> tuple[float, float]:
-    """F and D of a layer at a variance and a covariance, NaN where they are infinite."""
-    with working_precision(BITS):
-        dual, slope = _duals(network, arb(variance), arb(covariance) / arb(variance))
-    return _number(dual), _number(slope)
-
-
 def _duals(network: Network, variance: arb, ratio: arb) -> tuple[arb, arb]:
     sigma, point = network.sigma, _correlation(ratio)
     if sigma.singularity.kind != "entire" and sigma.homogeneous is None:
         rho = min(max(float(point.cosine.mid()), -1.0), 1.0)
-        value, slope = expectations(sigma, float(variance.mid()), rho)
+        assert sigma.derivative is not None
+        functions = sigma.value, sigma.derivative
+        value, slope = expectations(functions, float(variance.mid()), rho)
         return arb(value), arb(slope)
     dual, derivative = sigma.dual(variance)
     return dual(point), derivative(point) if sigma.derivative is not None else arb("nan")

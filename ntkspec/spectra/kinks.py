@@ -1,4 +1,4 @@
-"""Spectra of networks with kinks away from 0.
+"""Spectra of networks with kinks away from 0, and of kinks at 0 with smooth activations.
 
 K(t) = sum_n a_n t^n, a_n >= 0, and b_n are the coefficients of the powers of 1 - t and 1 + t in K
 (`ntkspec.duals.darboux`), whose eigenvalues M are known:
@@ -21,8 +21,9 @@ import numpy as np
 from flint import arb, fmpq
 from numpy.typing import NDArray
 
+from ntkspec.activations import Activation
 from ntkspec.domains import Domain
-from ntkspec.duals.clipped import coefficients
+from ntkspec.duals.clipped import SMOOTH, Coefficients, coefficients, single
 from ntkspec.duals.darboux import BITS, Ends, ends
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import kinks as kernels
@@ -73,11 +74,15 @@ def _prepared(high: Array, low: Array, errors: Array) -> Sums:
     return Sums(np.stack([high, low]), errors + ROUNDING * size, rest)
 
 
+def _found(network: Network, kernel: Kernel, count: int) -> Coefficients:
+    return coefficients(network, kernel, count, parity(network, kernel).main)
+
+
 @lru_cache(maxsize=64)
 def _damped(network: Network, kernel: Kernel, degree: int, shift: float) -> Sums:
     """(a_n - b_n) chi(sqrt(n)) for degrees up to this one; chi moved by a part of a wave."""
-    known = ends(network, kernel)
-    found = coefficients(network, kernel, known.count(degree))
+    known = ends(network.program, kernel)
+    found = _found(network, kernel, known.count(degree))
     high, low, size = known.rest(found.high, found.low)
     chi = known.cut_off(known.middle(degree) + shift * math.pi / known.frequency, high.size)
     n = np.arange(chi.size, dtype=np.float64)
@@ -90,7 +95,7 @@ def _damped(network: Network, kernel: Kernel, degree: int, shift: float) -> Sums
 @lru_cache(maxsize=32)
 def _whole(network: Network, kernel: Kernel, count: int) -> Sums:
     """All coefficients."""
-    found = coefficients(network, kernel, count)
+    found = _found(network, kernel, count)
     return _prepared(found.high, found.low, found.error)
 
 
@@ -158,11 +163,10 @@ class KinkedRows:
 
     def _row(self, dim: int, degrees: NDArray[np.int64]) -> _Found:
         """Mantissas, exponents and bounds of the relative errors."""
-        known, last = ends(self.network, self.kernel), int(degrees[-1])
+        known, last = ends(self.network.program, self.kernel), int(degrees[-1])
         near = min(last, _last_degree(known, dim))
         count = known.count(near)
-        shallow = self.network.depth == 1 and self.network.bias_variance == 0.0
-        most = MOST if shallow else MOST_COMPOSED
+        most = MOST if single(self.network) else MOST_COMPOSED
         few = self._few(dim, degrees, min(count, most))
         if few is not None:
             return few
@@ -178,7 +182,7 @@ class KinkedRows:
         """
         last = int(degrees[-1])
         count = 2 * last + 64 + 8 * last * last // dim
-        at_one = ends(self.network, self.kernel).at_one
+        at_one = ends(self.network.program, self.kernel).at_one
         while count < most:
             sums, errors, weights, exponents = _weighted(
                 degrees, dim, _whole(self.network, self.kernel, count)
@@ -194,6 +198,10 @@ class KinkedRows:
 
     def _by_powers(self, known: Ends, dim: int, degrees: NDArray[np.int64], near: int) -> _Found:
         """By the powers at both ends and, to the degree `near`, a damped sum."""
+        for odd in set((degrees % 2).tolist()):
+            ends = zip(known.near, known.far, strict=True)
+            if all((c - e if odd else c + e).contains(0) for c, e in ends):
+                raise Passed("the powers at both ends cancel in one parity")
         close = degrees[degrees <= near]
         probes = close[:: max(1, -(-close.size // PROBES))]
         if close.size < degrees.size:
@@ -280,11 +288,31 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
     """By what costs no time, as the plan of a sweep asks for each of its networks."""
     if not isinstance(source, Network) or source.weights != "gaussian":
         return None
-    if not source.uniform or not source.sigma.kinks or parity(source, kernel).last is not None:
+    sigmas = source.sigmas
+    away, smooth, at_0 = (
+        [f(sigma) for sigma in sigmas]
+        for f in (lambda x: bool(x.kinks), lambda x: x.shape.base in SMOOTH, _has_one)
+    )
+    if not all(map(any, zip(away, smooth, at_0, strict=True))):
         return None
-    return "kinks away from 0"
+    # Networks whose kinks are all at 0 have endpoint series.
+    if not any(away) and not (any(smooth) and any(at_0)):
+        return None
+    if parity(source, kernel).last is not None:
+        return None
+    return "kinks away from 0" if any(away) else "kinks at 0 and smooth activations"
+
+
+def _has_one(sigma: Activation) -> bool:
+    """Whether the only kink is at 0, and sigma a line before it and a polynomial of order 2."""
+    return sigma.homogeneous is not None and (
+        sigma.homogeneous[0] == 1 or (sigma.homogeneous[0] == 2 and sigma.homogeneous[2] == 0.0)
+    )
 
 
 ROUTE = row_route(
-    "series at kinks", _takes, KinkedRows, serves="polynomials between kinks away from 0"
+    "series at kinks",
+    _takes,
+    KinkedRows,
+    serves="kinks away from 0, and kinks with smooth activations whose duals are elementary",
 )

@@ -73,3 +73,11 @@ def test_belfer_2021_residual_networks_keep_the_exponent(scale):
     plain = law(Network("relu", depth=3, weight_variance=2.0, trained="all"), dim=5)
     assert residual.power == plain.power == -5.0
     assert residual.log_constant != plain.log_constant
+
+
+def test_ho_takeishi_and_takeuchi_2025_three_eigenspaces():
+    """Degrees 0, 1 and 2 hold 97.7 % of the trace in high dimensions: 1/2 + 3/(2 pi) there."""
+    found = spectrum("relu", 10**6, range(3), kernel="nngp")
+    share = np.sum(found.eigenvalues * found.multiplicities) / Network("relu").nngp(1.0)
+    assert round(100.0 * share, 1) == 97.7
+    assert share == pytest.approx(0.5 + 1.5 / math.pi, abs=1e-6)

@@ -106,6 +106,32 @@ def test_neural_tangents_has_no_number_where_ours_has():
         assert np.isfinite(network(row).nngp(float(row["t"])))
 
 
+GENERAL = {}
+for row in rows("neural_tangents_general.csv"):
+    GENERAL.setdefault(row["layers"], []).append(row)
+
+
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+@pytest.mark.parametrize("layers", GENERAL)
+def test_networks_of_parts_agree_with_neural_tangents(layers, kernel):
+    """Variances of each layer, readouts, LayerNorm, residual sums and its standard rates."""
+    ours = getattr(Network(layers=layers), kernel)([float(row["t"]) for row in GENERAL[layers]])
+    theirs = np.array([float(row[kernel]) for row in GENERAL[layers]])
+    assert np.abs(ours - theirs).max() < 2e-15 * ours[-1]
+
+
+def test_its_standard_parameterization_tends_to_ours_over_the_width():
+    """n q and 1 of a Dense of n inputs, over n: the first layer (4 inputs) and biases vanish."""
+    (layers,) = [key for key in GENERAL if "'erf'" in key and "rates" in key]
+    network = Network(
+        "relu,erf", weight_variance=2.0, bias_variance=0.1, readout_variance=1.0,
+        readout_bias_variance=0.5, trained="all", parameterization="standard",
+    )  # fmt: skip
+    ours = network.ntk([float(row["t"]) for row in GENERAL[layers]])
+    theirs = np.array([float(row["ntk"]) for row in GENERAL[layers]]) / 1024.0
+    assert np.all(theirs > ours) and np.all(theirs - ours < 15.0 / 1024.0)
+
+
 def theirs(activation, depth, weight_variance, x64):
     wanted = activation, str(depth), str(weight_variance), str(int(x64))
     names = "activation", "depth", "weight_variance", "x64"

@@ -14,6 +14,7 @@ from ntkspec.duals import taylor
 from ntkspec.duals.composition import Composition, OutOfRangeError
 from ntkspec.duals.squares import FAMILIES
 from ntkspec.precision import working_precision
+from ntkspec.spectra.parity import parity
 
 NETWORKS = st.builds(
     lambda name, depth, log_weight, bias, trained: Network(
@@ -75,3 +76,12 @@ def test_sharper_moments_lower_the_bound_of_large_variances(name):
     except OutOfRangeError as error:
         plain = error.relative_error
     assert exact.relative_error < 0.2 * plain
+
+
+def test_zeros_among_tiny_coefficients():
+    """(1 + t) cosh(t) / e: a_n comes from F of the next order alone where its own moment is 0."""
+    network = Network("sin", bias="zero", bias_variance=1.0)
+    found = taylor.coefficients(network, "ntk", 260, parity(network, "ntk"))
+    for n in (0, 3, 128, 201, 250):
+        log = math.log(found.mantissa[n]) + found.exponent[n] * math.log(2.0)
+        assert log == pytest.approx(-1.0 - math.lgamma(n + 1 - n % 2), rel=1e-14)

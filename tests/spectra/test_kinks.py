@@ -11,7 +11,7 @@ import pytest
 from flint import acb, arb, arb_series
 
 import ntkspec
-from ntkspec import Network, NtkspecError
+from ntkspec import Linear, Network, Normalize, NtkspecError, Residual
 from ntkspec.activations import Kink, activation, piecewise_polynomial, shifted_relu
 from ntkspec.duals import Correlation, Layers
 from ntkspec.duals.clipped import coefficients
@@ -83,7 +83,8 @@ def test_a_dual_at_an_end_encloses_its_neighbours(name):
 
 def worst(network, kernel, dims, degrees, digits=18):
     """Largest relative error against the reference."""
-    case = [Case(dim, kernel, network.depth, network.trained) for dim in dims]
+    trained = network.trained if network.uniform else "hidden"
+    case = [Case(dim, kernel, len(network.sigmas), trained) for dim in dims]
     found = reference_spectra(network, case, degrees, digits=digits)
     error = 0.0
     for dim, one in zip(dims, case, strict=True):
@@ -109,6 +110,53 @@ def worst(network, kernel, dims, degrees, digits=18):
 )  # fmt: skip
 def test_eigenvalues_of_the_reference(network):
     assert worst(network, "ntk", (3,), [0, 1, 2, 5], digits=15) < 1e-13
+
+
+GENERAL = [
+    Network(["hard_tanh", "relu6"]),
+    Network(["hard_tanh", "gelu"], bias_variance=0.1),
+    Network(["gaussian", "hard_tanh"]),
+    Network(["relu", "gelu"]),
+    Network(["relu", "hard_tanh"], bias="zero", bias_variance=1.0, readout_variance=2.0),
+    Network("relu6", depth=2, normalize=True),
+    Network("hard_tanh", depth=2, trained={3}),
+]
+MORE = [
+    Network("hard_tanh", weight_variance=[2.0, 1.0], bias_variance=[0.1, 0.3]),
+    Network("hard_tanh", readout_variance=2.0, readout_bias_variance=0.3),
+    Network(["erf", "hard_tanh"]),
+    Network(["sin", "hard_sigmoid"]),
+    Network(["erf", "relu"]),
+    Network(["relu", "erf"], bias_variance=1e-3),
+    Network(["gaussian", "leaky_relu(0.3)"]),
+    Network(["relu", "sin", "relu"], bias="zero", bias_variance=1.0),
+    Network(["leaky_relu(-0.9)", "erf", "relu"]),
+    Network(["gelu", "hard_swish"], bias_variance=0.2),
+    Network(["snake(0.5)", "hard_tanh"], weight_variance=[1.0, 2.0], bias_variance=[0.0, 0.2]),
+    Network(["relu_power(2)", "hard_tanh"]),
+    Network(["abs", "abs", "hard_tanh"]),
+    Network(["hard_tanh", "erf", "relu"], bias_variance=[0.1, 0.0, 0.0], trained={1, 4}),
+    Network(["erf", "hard_tanh"], bias_variance=1e-6),
+    Network(["leaky_relu(-0.95)", "hard_tanh"]),
+    Network.serial(
+        Linear(1.0, 0.1), Residual("hard_tanh", Linear(2.0), scale=0.5), Normalize(), "hard_tanh",
+        Linear(1.0),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("network", GENERAL, ids=str)
+def test_layers_that_differ(network):
+    assert "kinks" in ntkspec.spectrum(network, 3, [5], kernel="nngp").route
+    assert worst(network, "ntk", (3,), [0, 1, 2, 31], digits=15) < 1e-14
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("network", [*GENERAL, *MORE], ids=str)
+def test_layers_that_differ_far_out(network, kernel):
+    assert worst(network, kernel, (2, 3, 16), [0, 1, 5, 60, 99, 100, 199, 200, 256]) < 1e-13
 
 
 @pytest.mark.slow
