@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 
 from ntkspec.kernels.scaled import (
+    HUGE,
+    TINY,
     dd_add,
     dd_div,
     dd_mul,
@@ -22,6 +24,7 @@ PI_2_HI = 1.5707963267948966
 PI_2_LO = 6.123233995736766e-17
 SMALL = 100  # below, the nodes are anchored at s = 0, where the integrand is even
 NEGLIGIBLE = 1e-19
+SMALLEST = 2.0**-250
 
 
 @njit(cache=True)
@@ -259,3 +262,38 @@ def _hermite_step(nodes, here, before, a, b):
         uh, ul = dd_mul(bh, bl, qh[j], ql[j])
         ph[j], pl[j] = dd_add(sh, sl, uh, ul)
         qh[j], ql[j] = h, e
+
+
+@njit(cache=True, error_model="numpy")
+def fourier_moments(squares, terms, exponents, first, mantissa, exponent, lost):
+    """Sums over nodes w_i > 0 of g_i w_i^n / sqrt(n!), n = first, first + 2, ..., scaled.
+
+    Squares of increasing nodes and terms (2, N), times 2^(500 exponents), are double-doubles; the
+    terms are those of n = first, and overwritten.  Into `lost`: the sums of the moduli over those
+    of the sums.  Terms that have become too small on the left of the peak do so for good.
+    """
+    begin = 0
+    high, low = terms[0], terms[1]
+    for i in range(mantissa.size):
+        n = first + 2.0 * i
+        top = np.max(exponents[begin:])
+        while exponents[begin] < top - 1:
+            begin += 1
+        total, rest, size = 0.0, 0.0, 0.0
+        for j in range(begin, exponents.size):
+            if exponents[j] >= top - 1:
+                scale = 1.0 if exponents[j] == top else TINY
+                total, rest = dd_add(total, rest, high[j] * scale, low[j] * scale)
+                size += abs(high[j]) * scale
+        mantissa[i], exponent[i] = normalized(total, 500 * top)
+        lost[i] = size / abs(total)
+        rh, rl = _dd_root((n + 1.0) * (n + 2.0))
+        rh, rl = dd_div(1.0, 0.0, rh, rl)
+        for j in range(begin, exponents.size):
+            h, e = dd_mul(squares[0, j], squares[1, j], rh, rl)
+            high[j], low[j] = dd_mul(high[j], low[j], h, e)
+        for j in range(begin, exponents.size):
+            if abs(high[j]) < SMALLEST:
+                high[j], low[j], exponents[j] = high[j] * HUGE, low[j] * HUGE, exponents[j] - 1
+            elif abs(high[j]) > 1.0 / SMALLEST:
+                high[j], low[j], exponents[j] = high[j] * TINY, low[j] * TINY, exponents[j] + 1

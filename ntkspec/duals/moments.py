@@ -24,9 +24,9 @@ from ntkspec.duals.memory import remembered
 from ntkspec.duals.pairs import PairSeries
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import moments as kernels
-from ntkspec.precision import extra_precision
+from ntkspec.precision import extra_precision, working_precision
 
-__all__ = ["mean_square", "moment_dual", "moments"]
+__all__ = ["mean_square", "mish_moments", "moment_dual", "moments"]
 
 Function = Callable[[Correlation], Any]
 
@@ -40,6 +40,10 @@ ELLIPSE, BEYOND, OFF = 4.0, 0.5625, 0.9375
 MOST_MOMENTS, MOST_PAIRS = 2**14, 2**17
 #: Nodes that are summed side by side; the error of a step of a double-double recurrence.
 LANES, PAIR = 32, 2.0**-102
+#: The moments of mish: bits of the weights, the share of the strip around the real line that bounds
+#: the rule's error, that error as e^-nats, and the error of all relative to the sum of moduli.
+MISH_BITS, STRIP, MISH_NATS, MISH_ERROR = 128, 0.75, 72.0, 2.0**-84
+UNIT = 2.0**-53
 #: Standard deviations by which sums over binomial weights reach beyond their mean.
 REACH = 12.0
 #: Correlation up to which a dual with a kink is summed from its moments.
@@ -263,6 +267,58 @@ def pair_moments(q: arb, name: str, count: int) -> NDArray[np.float64]:
             rows[:2, side::2] = out
             rows[2, side::2] = (2.0 * bounds + PAIR * (n + 16.0) * mass)[side::2]
     return rows
+
+
+def mish_moments(q: arb, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    """Compute h_2, ..., h_(count-1) of mish, scaled, and a bound on their relative errors.
+
+    mish(x) = x/2 + int_0^inf (A(s) x sin(s x) - B(s) x cos(s x)) / sinh(pi s) ds, of which
+    h_n = +- q^(-1/2) int_0^inf g(w / sqrt(q)) w^n e^(-w^2/2) / sqrt(n!) dw, g the derivative of
+    A / sinh(pi s) for even n and of B / sinh(pi s) for odd n.  By the trapezoid rule with nodes
+    between the multiples of its step.
+    """
+    with working_precision(MISH_BITS):
+        root = q.sqrt()
+        size = float(root)
+        off = min(STRIP * size, 6.0)
+        step = 2.0 * math.pi * off / (MISH_NATS + off * off)
+        rate = 0.75 * math.pi / size
+        peak = 2.0 * count / (rate + math.sqrt(rate * rate + 4.0 * count))
+        beyond = min(
+            math.sqrt(2.0 * MISH_NATS), (math.sqrt(2.0 * MISH_NATS * count) + MISH_NATS) / rate
+        )
+        nodes = [step * (i + arb(0.5)) for i in range(int((peak + beyond) / step) + 1)]
+        exponents = [int(float(-w * w / 2) / (500.0 * LN2)) for w in nodes]
+        rows: list[list[arb]] = [[], []]
+        for w, e in zip(nodes, exponents, strict=True):
+            factor = step / (2 * q).sqrt() * w * w * (-w * w / 2 - 500 * e * arb(2).log()).exp()
+            even, odd = _mish_transforms(w / root)
+            rows[0].append(factor * even)
+            rows[1].append(factor * odd * w / arb(3).sqrt())
+        squares = PairSeries.of_balls([w * w for w in nodes]).rows[:2]
+        terms = [PairSeries.of_balls(row).rows[:2] for row in rows]
+    mantissa, lost = np.empty((2, count - 2))
+    exponent = np.empty(count - 2, np.int64)
+    for side in (0, 1):
+        kernels.fourier_moments(
+            squares, terms[side], np.array(exponents, np.int64), 2 + side,
+            mantissa[side::2], exponent[side::2], lost[side::2],
+        )  # fmt: skip
+    return mantissa, exponent, float((UNIT + MISH_ERROR * lost).max())
+
+
+def _mish_transforms(s: arb) -> tuple[arb, arb]:
+    """The derivatives of A / sinh(pi s) and B / sinh(pi s)."""
+    u, v = s * arb(2).log() / 2, s * arb.pi() / 4
+    du, dv = arb(2).log() / 2, arb.pi() / 4
+    sin, cos = u.sin_cos()
+    sinh, cosh = v.sinh_cosh()
+    a, b = cos * cosh + sin * sinh, sin * cosh - cos * sinh
+    da = (du + dv) * cos * sinh + (dv - du) * sin * cosh
+    db = (du - dv) * cos * cosh + (du + dv) * sin * sinh
+    sinh, cosh = (arb.pi() * s).sinh_cosh()
+    square = sinh * sinh
+    return (da * sinh - arb.pi() * a * cosh) / square, (db * sinh - arb.pi() * b * cosh) / square
 
 
 def _blocks(balls: list[arb]) -> NDArray[np.float64]:
