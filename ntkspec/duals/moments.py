@@ -447,7 +447,7 @@ class _MomentDual:
         c = rho[0] if rho.rows[0, 0] else arb(0)
         p = 1 - c
         mean = float((count + REACH**2 * c) / p)
-        terms = count if c.is_zero() else int(mean + REACH * math.sqrt(mean * float(c / p))) + 8
+        terms = count if c.is_zero() else int(mean + REACH * math.sqrt(mean * float(c / p))) + 64
         if terms >= MOST_PAIRS:
             raise NtkspecError(f"{self.name} needs more than {MOST_PAIRS} Hermite moments here")
         squares = PairSeries(pair_moments(self.q, self.name, terms + 1)).squared()
