@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 from ntkspec.kernels.scaled import (
+    HUGE,
+    TINY,
+    dd_add,
     dd_div,
     dd_mul,
     exp_scaled,
@@ -21,6 +25,7 @@ PI_2_LO = 6.123233995736766e-17
 SMALL = 100  # below, the nodes are anchored at s = 0, where the integrand is even
 NEGLIGIBLE = 1e-19
 STEEP = 1e4  # pi / (2 sqrt q) from which on the integrals are scaled by their peaks
+SMALLEST = 2.0**-250
 
 
 @njit(cache=True)
@@ -218,3 +223,116 @@ def hypergeometric(
             h, low, e = scaled_mul(h, low, e + power, xh, xl)
             a, b = dd_div(top[m], 0.0, bottom[m], 0.0)
             h, low, e = scaled_mul(h, low, e, a, b)
+
+
+@njit(cache=True, inline="always")
+def _dd_root(x):
+    """The square root of a double as a double-double."""
+    h = math.sqrt(x)
+    return h, -fma(h, h, -x) / (2.0 * h)
+
+
+@njit(cache=True, error_model="numpy")
+def hermite_sums(nodes, weights, starts, first, out):
+    """Sums sum_i w_i psi_n(z_i) for n = first, first + 2, ..., first 0 or 1, as double-doubles.
+
+    psi_n(z) = He_n(z) e^(-z^2/4) / sqrt(n!).  Double-doubles are two rows; nodes z, weights and
+    starts psi_0 are (2, B, L) arrays, whose blocks of L nodes are summed element by element, for
+    the vector instructions.
+    """
+    lanes = nodes.shape[2]
+    here, before = starts.copy(), np.zeros_like(starts)
+    high, low = np.empty(lanes), np.empty(lanes)
+    steps = np.zeros((4, 2))
+    if first == 1:
+        _rise(0.0, steps[:2])
+        for block in range(nodes.shape[1]):
+            _hermite_step(nodes[:, block], here[:, block], before[:, block], steps[0], steps[1])
+    for i in range(out.shape[1]):
+        n = first + 2.0 * i
+        _rise(n, steps[:2])
+        _rise(n + 1.0, steps[2:])
+        high[:] = 0.0
+        low[:] = 0.0
+        for block in range(nodes.shape[1]):
+            _add_products(weights[:, block], here[:, block], high, low)
+            for s in (0, 2):
+                _hermite_step(
+                    nodes[:, block], here[:, block], before[:, block], steps[s], steps[s + 1]
+                )
+        th, tl = 0.0, 0.0
+        for j in range(lanes):
+            th, tl = dd_add(th, tl, high[j], low[j])
+        out[0, i], out[1, i] = th, tl
+
+
+@njit(cache=True, error_model="numpy")
+def _rise(n, out):
+    """1 / sqrt(n + 1) and -sqrt(n / (n + 1)), the factors of psi_(n+1)."""
+    rh, rl = _dd_root(n + 1.0)
+    ah, al = dd_div(1.0, 0.0, rh, rl)
+    out[0, 0], out[0, 1] = ah, al
+    if n > 0.0:
+        rh, rl = _dd_root(n)
+        out[1, 0], out[1, 1] = dd_mul(-rh, -rl, ah, al)
+    else:
+        out[1, 0], out[1, 1] = 0.0, 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _add_products(weights, here, high, low):
+    wh, wl, ph, pl = weights[0], weights[1], here[0], here[1]
+    for j in range(high.size):
+        p = wh[j] * ph[j]
+        d = fma(wh[j], ph[j], -p) + (wh[j] * pl[j] + wl[j] * ph[j])
+        high[j], c = two_sum(high[j], p)
+        low[j] += c + d
+
+
+@njit(cache=True, error_model="numpy")
+def _hermite_step(nodes, here, before, a, b):
+    """psi_(n+1) and psi_n from psi_n and psi_(n-1)."""
+    zh, zl, ph, pl, qh, ql = nodes[0], nodes[1], here[0], here[1], before[0], before[1]
+    ah, al, bh, bl = a[0], a[1], b[0], b[1]
+    for j in range(zh.size):
+        h, e = ph[j], pl[j]
+        sh, sl = dd_mul(zh[j], zl[j], h, e)
+        sh, sl = dd_mul(sh, sl, ah, al)
+        uh, ul = dd_mul(bh, bl, qh[j], ql[j])
+        ph[j], pl[j] = dd_add(sh, sl, uh, ul)
+        qh[j], ql[j] = h, e
+
+
+@njit(cache=True, error_model="numpy")
+def fourier_moments(squares, terms, exponents, first, mantissa, exponent, lost):
+    """Sums over nodes w_i > 0 of g_i w_i^n / sqrt(n!), n = first, first + 2, ..., scaled.
+
+    Squares of increasing nodes and terms (2, N), times 2^(500 exponents), are double-doubles; the
+    terms are those of n = first, and overwritten.  Into `lost`: the sums of the moduli over those
+    of the sums.  Terms that have become too small on the left of the peak do so for good.
+    """
+    begin = 0
+    high, low = terms[0], terms[1]
+    for i in range(mantissa.size):
+        n = first + 2.0 * i
+        top = np.max(exponents[begin:])
+        while exponents[begin] < top - 1:
+            begin += 1
+        total, rest, size = 0.0, 0.0, 0.0
+        for j in range(begin, exponents.size):
+            if exponents[j] >= top - 1:
+                scale = 1.0 if exponents[j] == top else TINY
+                total, rest = dd_add(total, rest, high[j] * scale, low[j] * scale)
+                size += abs(high[j]) * scale
+        mantissa[i], exponent[i] = normalized(total, 500 * top)
+        lost[i] = size / abs(total)
+        rh, rl = _dd_root((n + 1.0) * (n + 2.0))
+        rh, rl = dd_div(1.0, 0.0, rh, rl)
+        for j in range(begin, exponents.size):
+            h, e = dd_mul(squares[0, j], squares[1, j], rh, rl)
+            high[j], low[j] = dd_mul(high[j], low[j], h, e)
+        for j in range(begin, exponents.size):
+            if abs(high[j]) < SMALLEST:
+                high[j], low[j], exponents[j] = high[j] * HUGE, low[j] * HUGE, exponents[j] - 1
+            elif abs(high[j]) > 1.0 / SMALLEST:
+                high[j], low[j], exponents[j] = high[j] * TINY, low[j] * TINY, exponents[j] + 1

@@ -7,6 +7,8 @@ of the sum of their moduli.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -16,6 +18,8 @@ from ntkspec.kernels.scaled import dd_div, dd_mul, fma, two_sum
 SQUARE = 1.01 * 2.0**-106
 #: Bound on the relative error of a quotient, or of a few sums and products.
 ROUNDING = 2.0**-101
+#: Numbers below are taken for 0.
+FLOOR = 2.0**-900
 
 
 @njit(cache=True, error_model="numpy")
@@ -74,6 +78,15 @@ def total(a, b, out):
 
 
 @njit(cache=True, error_model="numpy")
+def squares(a, out):
+    """The squares of the coefficients of a series."""
+    for n in range(a.shape[1]):
+        size = abs(a[0, n])
+        out[0, n], out[1, n] = dd_mul(a[0, n], a[1, n], a[0, n], a[1, n])
+        out[2, n] = 1.01 * (2.0 * size + a[2, n]) * a[2, n] + ROUNDING * size * size
+
+
+@njit(cache=True, error_model="numpy")
 def derivative(a, out):
     """The derivative of a series, its last coefficient unknown: 0."""
     out[:] = 0.0
@@ -126,3 +139,72 @@ def solution(f, p, out):
                 h, e, 1.01 * n * error[n] + ROUNDING * abs(h), f[:, 1:],
                 high[n + 1 : end], low[n + 1 : end], error[n + 1 : end], moduli[n + 1 : end],
             )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def shifted(a, c, p, out):
+    """Coefficients in y of sum_n a_n (c + p y)^n, a_n >= 0; double-doubles c, p >= 0, c + p <= 1.
+
+    By Horner's rule: sums of positive terms.  What c + p lacks or exceeds 1 by is a rounding.
+    """
+    size = out.shape[1]
+    ch, cl, ph, pl = c[0], c[1], p[0], p[1]
+    old = np.zeros((3, size))
+    out[:] = 0.0
+    count = a.shape[1]
+    for n in range(count - 1, -1, -1):
+        end = min(size, count - n)
+        old[:, :end] = out[:, :end]
+        _horner_step(old[:, :end], ch, cl, ph, pl, out[:, :end])
+        h, e = two_sum(out[0, 0], a[0, n])
+        out[0, 0], out[1, 0] = two_sum(h, e + (out[1, 0] + a[1, n]))
+        out[2, 0] += a[2, n]
+    for j in range(size):
+        out[2, j] = (1.0 + 1e-9 * count) * out[2, j] + ROUNDING * (count + 4.0) * out[0, j]
+
+
+@njit(cache=True, error_model="numpy")
+def _horner_step(old, ch, cl, ph, pl, out):
+    """Multiply a series by c + p y; its smallest numbers become 0, as denormal ones are slow."""
+    oh, ol, oe, h, low, e = old[0], old[1], old[2], out[0], out[1], out[2]
+    h[0], low[0] = dd_mul(oh[0], ol[0], ch, cl)
+    e[0] = ch * oe[0]
+    before_h, before_l, before_e = oh[:-1], ol[:-1], oe[:-1]
+    oh, ol, oe, h, low, e = oh[1:], ol[1:], oe[1:], h[1:], low[1:], e[1:]
+    for j in range(h.size):
+        xh, xl = dd_mul(oh[j], ol[j], ch, cl)
+        yh, yl = dd_mul(before_h[j], before_l[j], ph, pl)
+        s, d = two_sum(xh, yh)
+        d += xl + yl
+        whole = 1.0 if s > FLOOR else 0.0
+        h[j], low[j] = whole * s, whole * d
+        error = ch * oe[j] + ph * before_e[j]
+        e[j] = error if error > FLOOR else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def composed(outer, inner, out):
+    """The series `outer` of a series that begins at power 1, by Brent and Kung (1978)."""
+    size = out.shape[1]
+    terms = min(_length(outer, size), size)
+    m = max(1, int(math.sqrt(float(terms))))
+    powers = np.zeros((m + 1, 3, size))
+    powers[0, 0, 0] = 1.0
+    powers[1] = inner
+    for i in range(2, m + 1):
+        product(powers[i // 2], powers[i - i // 2], powers[i])
+    out[:] = 0.0
+    moved, moduli = np.empty_like(out), np.empty(size)
+    for s in range((terms + m - 1) // m - 1, -1, -1):
+        product(out, powers[m], moved)
+        out[:] = moved
+        moduli[:] = np.abs(out[0])
+        first, last = s * m, min(s * m + m, terms)
+        for i in range(first, last):
+            _add_multiple(
+                outer[0, i], outer[1, i], outer[2, i], powers[i - first],
+                out[0], out[1], out[2], moduli,
+            )  # fmt: skip
+        for n in range(size):
+            out[0, n], out[1, n] = two_sum(out[0, n], out[1, n])
+            out[2, n] = 1.01 * out[2, n] + (m + 5.0) ** 2 * SQUARE * moduli[n]

@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 from flint import acb, arb, arb_poly, arb_series, ctx
+from numpy.typing import NDArray
 
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.growth import mish_factor, series_tail
 from ntkspec.duals.layers import series_length
 from ntkspec.duals.memory import remembered
+from ntkspec.duals.pairs import PairSeries
 from ntkspec.errors import NtkspecError
-from ntkspec.precision import extra_precision
+from ntkspec.kernels import moments as kernels
+from ntkspec.precision import extra_precision, working_precision
 
-__all__ = ["mean_square", "moment_dual", "moments"]
+__all__ = ["mean_square", "mish_moments", "moment_dual", "moments"]
 
 Function = Callable[[Correlation], Any]
 
@@ -33,8 +36,16 @@ GUARD = 64
 #: Sum of the semi-axes of the ellipses around panels, in units of half a panel; its semi-axes, in
 #: panels: how far it reaches beyond the ends, and off the real line.
 ELLIPSE, BEYOND, OFF = 4.0, 0.5625, 0.9375
-#: Largest number of moments.
-MOST_MOMENTS = 2**14
+#: Largest number of moments in balls, and in double-doubles.
+MOST_MOMENTS, MOST_PAIRS = 2**14, 2**17
+#: Nodes that are summed side by side; the error of a step of a double-double recurrence.
+LANES, PAIR = 32, 2.0**-102
+#: The moments of mish: bits of the weights, the share of the strip around the real line that bounds
+#: the rule's error, that error as e^-nats, and the error of all relative to the sum of moduli.
+MISH_BITS, STRIP, MISH_NATS, MISH_ERROR = 128, 0.75, 72.0, 2.0**-84
+UNIT = 2.0**-53
+#: Standard deviations by which sums over binomial weights reach beyond their mean.
+REACH = 12.0
 #: Correlation up to which a dual with a kink is summed from its moments.
 INSIDE = 0.9
 #: Bits of the precision that the rules over sectors may miss; their refinements, the correlation at
@@ -113,6 +124,14 @@ def _growth(n: int, off: arb) -> arb:
     """
     r = 1 / (1 + (off + arb(1) / 4) / arb(n + 1).sqrt())
     return r ** (-arb(n) / 2) / (1 - r * r).root(4) * (off * off / (2 * (1 - r))).exp()
+
+
+def _log_growth(n: NDArray[np.float64], off: float) -> NDArray[np.float64]:
+    """Logarithms of the same bounds."""
+    far = (off + 0.25) / np.sqrt(n + 1.0)
+    r = 1.0 / (1.0 + far)
+    found: NDArray[np.float64] = 0.5 * n * np.log1p(far) - 0.25 * np.log1p(-r * r)
+    return found + 0.5 * off * off / (1.0 - r) + 1e-6
 
 
 @dataclass(frozen=True)
@@ -225,6 +244,90 @@ def moments(q: arb, name: str, count: int) -> list[arb]:
     return found
 
 
+@remembered
+def pair_moments(q: arb, name: str, count: int) -> NDArray[np.float64]:
+    """h_0, ..., h_(count-1) of softsign or finer as double-doubles, and bounds on their errors."""
+    formula, root = FORMULAS[name], q.sqrt()
+    rule = _rule(formula, root, count)
+    halves = [(-z * z / 4).exp() for z, _ in rule.nodes]
+    rows, n = np.zeros((3, count)), np.arange(count + 0.0)
+    bounds = np.exp(_log_growth(n, float(rule.off)) + float(rule.leak.log().upper()))
+    bounds += float(_beyond(0, rule.end, root).upper()) * (n + 2.0) ** 0.25
+    for side in (0, 1):
+        weights = []
+        for (z, weight), half in zip(rule.nodes, halves, strict=True):
+            part = formula.parts(root * z)[side]
+            if part is not None:
+                weights.append(2 * weight / half * part)
+        if weights:
+            mass = sum(abs(float(w)) for w in weights)
+            points = _blocks([z for z, _ in rule.nodes])
+            out = np.empty((2, (count + 1 - side) // 2))
+            kernels.hermite_sums(points, _blocks(weights), _blocks(halves), side, out)
+            rows[:2, side::2] = out
+            rows[2, side::2] = (2.0 * bounds + PAIR * (n + 16.0) * mass)[side::2]
+    return rows
+
+
+def mish_moments(q: arb, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    """Compute h_2, ..., h_(count-1) of mish, scaled, and a bound on their relative errors.
+
+    mish(x) = x/2 + int_0^inf (A(s) x sin(s x) - B(s) x cos(s x)) / sinh(pi s) ds, of which
+    h_n = +- q^(-1/2) int_0^inf g(w / sqrt(q)) w^n e^(-w^2/2) / sqrt(n!) dw, g the derivative of
+    A / sinh(pi s) for even n and of B / sinh(pi s) for odd n.  By the trapezoid rule with nodes
+    between the multiples of its step.
+    """
+    with working_precision(MISH_BITS):
+        root = q.sqrt()
+        size = float(root)
+        off = min(STRIP * size, 6.0)
+        step = 2.0 * math.pi * off / (MISH_NATS + off * off)
+        rate = 0.75 * math.pi / size
+        peak = 2.0 * count / (rate + math.sqrt(rate * rate + 4.0 * count))
+        beyond = min(
+            math.sqrt(2.0 * MISH_NATS), (math.sqrt(2.0 * MISH_NATS * count) + MISH_NATS) / rate
+        )
+        nodes = [step * (i + arb(0.5)) for i in range(int((peak + beyond) / step) + 1)]
+        exponents = [int(float(-w * w / 2) / (500.0 * LN2)) for w in nodes]
+        rows: list[list[arb]] = [[], []]
+        for w, e in zip(nodes, exponents, strict=True):
+            factor = step / (2 * q).sqrt() * w * w * (-w * w / 2 - 500 * e * arb(2).log()).exp()
+            even, odd = _mish_transforms(w / root)
+            rows[0].append(factor * even)
+            rows[1].append(factor * odd * w / arb(3).sqrt())
+        squares = PairSeries.of_balls([w * w for w in nodes]).rows[:2]
+        terms = [PairSeries.of_balls(row).rows[:2] for row in rows]
+    mantissa, lost = np.empty((2, count - 2))
+    exponent = np.empty(count - 2, np.int64)
+    for side in (0, 1):
+        kernels.fourier_moments(
+            squares, terms[side], np.array(exponents, np.int64), 2 + side,
+            mantissa[side::2], exponent[side::2], lost[side::2],
+        )  # fmt: skip
+    return mantissa, exponent, float((UNIT + MISH_ERROR * lost).max())
+
+
+def _mish_transforms(s: arb) -> tuple[arb, arb]:
+    """The derivatives of A / sinh(pi s) and B / sinh(pi s)."""
+    u, v = s * arb(2).log() / 2, s * arb.pi() / 4
+    du, dv = arb(2).log() / 2, arb.pi() / 4
+    sin, cos = u.sin_cos()
+    sinh, cosh = v.sinh_cosh()
+    a, b = cos * cosh + sin * sinh, sin * cosh - cos * sinh
+    da = (du + dv) * cos * sinh + (dv - du) * sin * cosh
+    db = (du - dv) * cos * cosh + (du + dv) * sin * sinh
+    sinh, cosh = (arb.pi() * s).sinh_cosh()
+    square = sinh * sinh
+    return (da * sinh - arb.pi() * a * cosh) / square, (db * sinh - arb.pi() * b * cosh) / square
+
+
+def _blocks(balls: list[arb]) -> NDArray[np.float64]:
+    """Double-doubles in blocks of LANES, filled up with zeros."""
+    rows = PairSeries.of_balls(balls).rows[:2]
+    size = -(-len(balls) // LANES) * LANES
+    return np.pad(rows, ((0, 0), (0, size - len(balls)))).reshape(2, -1, LANES)
+
+
 def _whole(x: arb) -> int:
     """The whole number below an exact ball."""
     man, exp = (int(part) for part in x.man_exp())
@@ -268,10 +371,15 @@ class _MomentDual:
         self._full: dict[int, arb] = {}
         self._expanded: list[arb_series] = []
         self._sectors: tuple[Any, ...] = (None,)
+        self._pairs: tuple[Any, ...] = (None,)
         self._finer: float | None = None
 
     def at(self, point: Correlation, order: int) -> Any:
         cosine = point.cosine
+        if isinstance(cosine, PairSeries):
+            if self._pairs[0] is not cosine:
+                self._pairs = cosine, *self._at_pairs(cosine)
+            return self._pairs[1 + order]
         if isinstance(cosine, arb_series):
             return self._at_series(point, order)
         if isinstance(cosine, acb):
@@ -328,6 +436,36 @@ class _MomentDual:
         return total + (acb(rest, rest) if isinstance(cosine, acb) else rest)
 
     # --- power series
+
+    def _at_pairs(self, rho: PairSeries) -> tuple[PairSeries, PairSeries]:
+        """F and D of a series with terms >= 0 that is 1 at t = 1: D composed, F by integration.
+
+        In y = (rho - c) / p, c the first term and p = 1 - c.  The moments left out count as errors:
+        all that D(1) bounds is put on the first of them.
+        """
+        count = rho.rows.shape[1]
+        c = rho[0] if rho.rows[0, 0] else arb(0)
+        p = 1 - c
+        mean = float((count + REACH**2 * c) / p)
+        terms = count if c.is_zero() else int(mean + REACH * math.sqrt(mean * float(c / p))) + 64
+        if terms >= MOST_PAIRS:
+            raise NtkspecError(f"{self.name} needs more than {MOST_PAIRS} Hermite moments here")
+        squares = PairSeries(pair_moments(self.q, self.name, terms + 1)).squared()
+        slopes = squares.derivative() / self.q
+        along = rho.derivative()
+        if not c.is_zero():
+            for rows, order in ((squares.rows, 0), (slopes.rows, 1)):
+                rows[:, terms] = 0.0, 0.0, float(self._at_one(order).upper())
+            start = squares.shifted(c, p, 1)[0]
+            slopes = slopes.shifted(c, p, count)
+        else:
+            start = squares[0]
+        if rho.rows[0, 2:].any():
+            rho = rho - c
+            rho.rows[:, 0] = 0.0
+            slopes = slopes.of(rho / p)
+        slopes = PairSeries(slopes.rows[:, :count].copy())
+        return start + (self.q * slopes * along).integral(), slopes
 
     def _at_series(self, point: Correlation, order: int) -> Any:
         start = point.cosine[0]

@@ -65,6 +65,10 @@ class PairSeries:
     def __truediv__(self, number: Any) -> PairSeries:
         return self * (1 / arb(number))
 
+    def squared(self) -> PairSeries:
+        """The squares of the coefficients."""
+        return self._new(pairs.squares, self.rows)
+
     def derivative(self) -> PairSeries:
         """The derivative, its last coefficient unknown."""
         return self._new(pairs.derivative, self.rows)
@@ -85,6 +89,29 @@ class PairSeries:
         found = np.empty_like(self.rows)
         found[:, :1], found[:, 1:] = _constant(start), self.rows[:, :-1]
         pairs.solution(_ONE, slope.rows, found)
+        return PairSeries(found)
+
+    def shifted(self, start: arb, part: arb, count: int) -> PairSeries:
+        """The first coefficients in y of this series of start + part y; both add up to 1."""
+        out = np.empty((3, count))
+        pairs.shifted(self.rows, _constant(start)[:, 0].copy(), _constant(part)[:, 0].copy(), out)
+        return PairSeries(out)
+
+    def of(self, inner: PairSeries) -> PairSeries:
+        """Compose with a series that has no constant term; with an odd one, in t^2."""
+        if inner.rows[:, ::2].any():
+            return inner._new(pairs.composed, self.rows, inner.rows)
+        found = np.zeros_like(inner.rows)
+        half = PairSeries(inner.rows[:, 1::2].copy())
+        square = np.zeros((3, found[:, ::2].shape[1]))
+        square[:, 1:] = (half * half).rows[:, : square.shape[1] - 1]
+        for parity in (0, 1):
+            outer = self.rows[:, parity::2].copy()
+            if outer.any():
+                part = np.empty_like(square)
+                pairs.composed(outer, square, part)
+                some = PairSeries(part[:, : found[:, parity::2].shape[1]].copy())
+                found[:, parity::2] = (some * half if parity else some).rows
         return PairSeries(found)
 
     def _new(self, operation: Any, *arguments: NDArray[np.float64]) -> PairSeries:

@@ -16,6 +16,8 @@ from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA, Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
 from ntkspec.duals.moments import mean_square as moments_mean_square
+from ntkspec.duals.moments import mish_moments
+from ntkspec.duals.moments import moments as moments_in_balls
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
 from ntkspec.rules import Program, State, follow
@@ -42,7 +44,7 @@ __all__ = [
 #: Activations whose Hermite moments are integrals, and those whose moments have known ratios.
 INTEGRALS = ("tanh", "sigmoid", "silu", "softplus", "elu")
 RATIOS = ("erf", "gelu", "sin", "cos", "gaussian")
-FAMILIES = INTEGRALS + RATIOS
+FAMILIES = (*INTEGRALS, *RATIOS, "mish")
 #: Activations whose derivatives `tails.log_bounds` bounds.
 BOUNDED = (*INTEGRALS, "mish", "selu")
 #: (factor, left) of elu and selu: factor times x for x > 0, left (e^x - 1) for x < 0.
@@ -106,7 +108,7 @@ def _squares(family: str, q: arb, count: int, sharply: bool) -> Squares:
     while size < count:
         size *= 2
     found = squares_to(family, high, low, size)
-    if not sharply or found.relative_error <= SHARP_ERROR:
+    if not sharply or found.relative_error <= SHARP_ERROR or family == "mish":
         return found
     mantissa, exponent = found.mantissa.copy(), found.exponent.copy()
     few = _sharp_squares(family, high, low)
@@ -132,6 +134,8 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
         return _elu_squares(high, low, size)
     if family in RATIOS:
         return _ratio_squares(family, high, low, size)
+    if family == "mish":
+        return _mish_squares(high, low, size)
     double = family == "silu"
     scale = 1.0 if family == "tanh" else 0.25
     n = (2 if double else 1) + 2.0 * np.arange((size + 1) // 2)
@@ -201,6 +205,15 @@ def _elu_squares(high: float, low: float, size: int) -> Squares:
     mantissa = np.array([m for m, _ in pairs])
     exponent = np.array([e for _, e in pairs], np.int64)
     return Squares(0.0, 0.0, 0, 1, mantissa, exponent, 2.0 * UNIT)
+
+
+def _mish_squares(high: float, low: float, size: int) -> Squares:
+    with working_precision(VARIANCE_BITS):
+        q = arb(high) + low
+        constant, linear = (float((h * h).mid()) for h in moments_in_balls(q, "mish", 2))
+        mantissa, exponent, error = mish_moments(q, size)
+    error = 2.0 * error + UNIT
+    return Squares(constant, linear, 2, 1, mantissa * mantissa, 2 * exponent, error)
 
 
 def elu_squares(q: arb, count: int) -> list[arb]:

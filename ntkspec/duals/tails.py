@@ -134,12 +134,12 @@ def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
 @lru_cache(maxsize=256)
 def _log_derivatives(family: str, high: float, low: float, orders: int, most: int) -> Array:
     rough = _log_bounds(family, high * (1.0 + 2.0 * UNIT), 2 * orders)
-    if family in (*EXPONENTIAL, "mish") or high > MOST_VARIANCE:
+    if family in EXPONENTIAL or high > MOST_VARIANCE:
         return rough[:orders]
     if family in RATIOS:
         enough = 3.0 * (orders + 20.0) * (1.0 + high)
     else:
-        b = 0.5 * math.pi / math.sqrt(high if family == "tanh" else 0.25 * high)
+        b = math.pi * DISTANCES.get(family, 1.0) / math.sqrt(high)
         enough = 2.5 * (orders / b) ** 2 + 2.0 * orders
     size = 256
     while size < min(enough, most):

@@ -284,7 +284,7 @@ def _has_series(net: Network, dim: int, kernel: Kernel, degree: int) -> bool:
     if dim > MOST_DEGREE:
         return True
     bases = {sigma.shape.base for sigma in net.sigmas}
-    if not net.uniform and bases <= set(FAMILIES) - {"elu"}:
+    if not net.uniform and bases <= set(FAMILIES) - {"elu", "mish"}:
         return True
     if bases != {"elu"} and not _deep_step(net):
         return False

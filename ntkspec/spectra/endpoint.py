@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from flint import arb, ctx, fmpq
@@ -46,7 +47,6 @@ from ntkspec.spectra.rows import Passed, Scaled, normalized
 __all__ = ["ROUTE", "Kinked", "has_parts", "power_eigenvalue"]
 
 UNIT = 2.0**-53
-MOST_ERROR = 4.0 * UNIT
 #: Precisions of balls that are tried, numbers of Taylor coefficients to begin with (of elu in depth
 #: with and without a bias), their largest number, and how far the powers go: more of them need
 #: fewer coefficients, but cancel more in low degrees.
@@ -54,11 +54,14 @@ BITS = (128, 256, 512)
 FEW, FEW_OF_ELU, MOST_COUNT = 128, (256, 576), 1024
 REACHES = (16, 14, 12, 9)
 #: Activations whose duals, besides those of powers, take series of double-doubles.
-IN_PAIRS = ("elu", "selu")
-#: The number of those whose kernels have singularities close to |t| = 1.
-ESSENTIAL = {"finer": 2048}
-#: Largest |b_n| / a_n that is left out, and the margin of the bound.
-NEGLIGIBLE, MARGIN = 2.0**-58, 4.0
+IN_PAIRS = ("elu", "selu", "softsign", "finer")
+#: Those whose powers of 1 - t diverge, and how far these go where they must not cancel much.
+DIVERGENT, SHORT = ("softsign", "finer"), (12, 9, 8, 7, 6, 5)
+#: For those: the number of coefficients to begin with, the most of them for one layer and for more,
+#: and how many follow from the powers.
+FIRST_COUNT, MOST_DIVERGENT, LONGER, LONGEST = 512, (2**16, 2**13), 2**14, 2**20
+#: The margin of the bound on what is left out.
+MARGIN = 4.0
 #: Largest relative error of Taylor coefficients, and the smallest ones that double-doubles serve.
 LOST, SMALLEST = 2.0**-56, 2.0**-700
 #: Errors in units of a double-double for one step of a sum's recurrences, and the most steps.
@@ -79,6 +82,17 @@ OCTAVES = 4
 UNSEEN = 2.0**-115
 
 Array = NDArray[np.float64]
+
+
+class _Budget(NamedTuple):
+    """Largest relative error of eigenvalues, and largest |b_n| / a_n that is left out."""
+
+    error: float
+    negligible: float
+
+
+FINE, COARSE = _Budget(4.0 * UNIT, 2.0**-58), _Budget(32.0 * UNIT, 2.0**-52)
+
 #: Double-doubles and exponents of 2.
 _Sums = tuple[Array, Array, NDArray[np.int64]]
 
@@ -120,12 +134,16 @@ class _Parts:
 class Kinked:
     """Rows and columns of eigenvalues; `prepare` finds the parts of the kernel."""
 
-    relative_error = MOST_ERROR
     walks = True
     degrees_alone = True
 
     def __init__(self, network: Network, kernel: Kernel) -> None:
         self._network, self._kernel = network, kernel
+
+    @property
+    def relative_error(self) -> float:
+        """Bound on the relative error of all eigenvalues."""
+        return _budget(self._network).error
 
     @cached_property
     def _rows(self) -> Endpoints:
@@ -350,23 +368,57 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     with working_precision(BITS[0]):
         layers = Layers(network, kernel)
         ends = _Ends(network, layers, zeros)
-    count = max(ESSENTIAL.get(sigma.name, FEW) for sigma in network.sigmas)
-    if len(network.sigmas) > 1 and any(not sigma.homogeneous for sigma in network.sigmas):
-        count = max(count, FEW_OF_ELU[not ends.has_bias])
+    divergent = ends.budget is COARSE
+    count, most = FEW, MOST_COUNT
+    if divergent:
+        count, most = _first_count(layers), MOST_DIVERGENT[len(network.sigmas) > 1]
+    elif len(network.sigmas) > 1 and any(not sigma.homogeneous for sigma in network.sigmas):
+        count = FEW_OF_ELU[not ends.has_bias]
     while True:
         taylor = _taylor(network, kernel, layers, count, zeros)
         if taylor is None:
             return None
+        taylor *= 2.0**-ends.scale
         with working_precision(BITS[0]):
-            try:
-                found = _from_taylor(ends, taylor * 2.0**-ends.scale, zeros)
-            except _HopelessError:
-                return None
-        if found.relative_error < MOST_ERROR:
+            if divergent:
+                found = _continued(ends, taylor, zeros)
+            else:
+                try:
+                    found = _from_taylor(ends, taylor, zeros, REACHES)
+                except _HopelessError:
+                    return None
+        if found.relative_error < ends.budget.error:
             return found
-        if count >= MOST_COUNT:
+        if count >= most:
             return None
-        count = min(max(found.needed, count + count // 4), MOST_COUNT)
+        count = min(max(found.needed, count + count // 4), most)
+
+
+def _budget(network: Network) -> _Budget:
+    divergent = any(sigma.shape.base in DIVERGENT for sigma in network.sigmas)
+    return COARSE if divergent else FINE
+
+
+def _first_count(layers: Layers) -> int:
+    """Prediction of the number of coefficients, from the slopes q'(1) of the layers' covariances.
+
+    Powers of softsign's fit from about 2000 q'(1) on, and of finer's from about 800 q(1) q'(1).
+    """
+    count = float(FIRST_COUNT)
+    if not layers.program.serial:
+        return FIRST_COUNT
+    slope = 1.0
+    with working_precision(BITS[0]):
+        for sigma, factor, q, (_, dual) in zip(
+            layers.program.activations, layers.between, layers.variances, layers.duals, strict=True
+        ):
+            slope *= float(factor)
+            if sigma.shape.base == "softsign":
+                count = max(count, 4000.0 * slope)
+            elif sigma.shape.base == "finer":
+                count = max(count, 1600.0 * slope * float(q))
+            slope *= float(dual(Correlation.full()))
+    return int(min(count, LONGEST))
 
 
 def _taylor(
@@ -377,10 +429,15 @@ def _taylor(
     In double-doubles, or in balls where these lose too many digits.
     """
     if all(sigma.homogeneous or sigma.shape.base in IN_PAIRS for sigma in network.sigmas):
-        with working_precision(BITS[0]), suppress(NtkspecError):
-            rows: Array = layers.at(Correlation(PairSeries.variable(count))).rows
-            if _accurate(rows, zeros):
-                return rows
+        with working_precision(BITS[0]):
+            try:
+                rows: Array = layers.at(Correlation(PairSeries.variable(count))).rows
+            except NtkspecError:
+                return None
+        if _accurate(rows, zeros):
+            return rows
+    if count > MOST_COUNT:
+        return None
     for bits in BITS[1:]:
         with working_precision(bits):
             rows = PairSeries.of_balls(taylor_at_zero(Layers(network, kernel), count)).rows
@@ -403,6 +460,7 @@ class _Ends:
 
     def __init__(self, network: Network, layers: Layers, zeros: Parity) -> None:
         self.order = max(sigma.singularity.order for sigma in network.sigmas)
+        self.budget = _budget(network)
         bias, weight = layers.ratio
         self.has_bias = not bias.is_zero()
         self.z = 1 + 2 * bias / weight
@@ -440,71 +498,123 @@ def _merged(near: _Sum, far: _Sum, sign: float) -> _Sum:
     return _Sum(powers, high, low)
 
 
-def _from_taylor(ends: _Ends, taylor: Array, zeros: Parity) -> _Parts:
+def _from_taylor(ends: _Ends, taylor: Array, zeros: Parity, reaches: Sequence[int]) -> _Parts:
     """The parts from some Taylor coefficients; an infinite error if more of them are needed."""
-    hopeless, needed, found = 0, MOST_COUNT, None
-    for reach in REACHES:
+    hopeless, needed, found = 0, LONGEST, None
+    for reach in reaches:
         try:
-            found = _with_rest(*ends.to(reach), ends, taylor, zeros)
+            found = _with_rest(_Fit(ends, reach, taylor, zeros))
         except _HopelessError:
             hopeless += 1
             continue
-        if found.relative_error < MOST_ERROR:
+        if found.relative_error < ends.budget.error:
             return found
         needed = min(needed, found.needed)
-    if found is None or hopeless == len(REACHES):
+    if found is None or hopeless == len(reaches):
         raise _HopelessError
     return replace(found, needed=needed)
 
 
-def _with_rest(
-    near: tuple[_Sum, _Sum], far: _Sum | None, ends: _Ends, taylor: Array, zeros: Parity
-) -> _Parts:
-    """Add the b_n, up to where they can be left out, and the bound on all errors."""
-    count = taylor.shape[1]
-    powers, moduli = np.zeros((3, count)), np.zeros(count)
-    for parity in (0, 1):
-        if parity == 0 or near[1] is not near[0]:
-            rows, sizes = _coefficients(near[parity], arb(-1), count)
-        powers[:, parity::2], moduli[parity::2] = rows[:, parity::2], sizes[parity::2]
-    if far is not None:
-        rows, sizes = _coefficients(far, ends.z, count)
-        powers, moduli = (PairSeries(powers) + PairSeries(rows)).rows, moduli + sizes
-    rest = (PairSeries(taylor) - PairSeries(powers)).rows
-    vanishing = np.array([zeros.vanishes(n) for n in range(count)])
-    rest[:, vanishing] = 0.0
-    whole = taylor[0] - taylor[2]
-    ratio = np.zeros(count)
-    for n in range(2):
-        if not vanishing[n] and not whole[n] > 0.0:
-            # 0 as t divides K: the next coefficient is compared with
-            ratio[n], whole[n] = np.inf, whole[n + 2] / MAX_DIM
-    whole[vanishing] = 1.0
-    ratio = np.maximum(ratio, (np.abs(rest[0]) + rest[2]) / whole)
-    lost, cancelled = float(np.max(rest[2] / whole)), np.where(vanishing, 0.0, moduli / whole)
-    worst = np.maximum.accumulate(ratio[::-1])[::-1]
-    kept = int(np.argmax(worst <= NEGLIGIBLE)) if worst[-1] <= NEGLIGIBLE else count
+def _continued(ends: _Ends, taylor: Array, zeros: Parity) -> _Parts:
+    """The parts where the powers diverge: many of them go on with the Taylor coefficients.
+
+    From where on they fit; then few powers, which cancel less in low degrees, fit later ones.
+    """
+    fits = [_Fit(ends, reach, taylor, zeros) for reach in REACHES]
+    fit = min(fits, key=lambda fit: fit.kept)
+    failed = _Parts(fit.near, fit.far, (np.zeros(0), np.zeros(0)), ends.scale, np.inf, fit.needed)
+    with suppress(_HopelessError):
+        found = _from_taylor(ends, taylor, zeros, SHORT)
+        if found.relative_error < ends.budget.error:
+            return found
+    if 2 * fit.kept > fit.count:
+        return failed
+    count = LONGER
+    while count <= LONGEST:
+        whole = np.concatenate([taylor, fit.powers(count)[0][:, fit.count :]], axis=1)
+        try:
+            found = _from_taylor(ends, whole, zeros, SHORT)
+        except _HopelessError:
+            break
+        if found.relative_error < ends.budget.error:
+            return found
+        count = max(2 * count, found.needed)
+    return replace(failed, needed=2 * fit.count)
+
+
+class _Fit:
+    """Some powers beside Taylor coefficients: the differences b_n, and max |b_m| / a_m, m >= n."""
+
+    def __init__(self, ends: _Ends, reach: int, taylor: Array, zeros: Parity) -> None:
+        self.ends, self.zeros, self.count = ends, zeros, taylor.shape[1]
+        self.near, self.far = ends.to(reach)
+        powers, moduli = self.powers(self.count)
+        self.rest = (PairSeries(taylor) - PairSeries(powers)).rows
+        vanishing = np.array([zeros.vanishes(n) for n in range(self.count)])
+        self.rest[:, vanishing] = 0.0
+        whole = taylor[0] - taylor[2]
+        ratio = np.zeros(self.count)
+        for n in range(2):
+            if not vanishing[n] and not whole[n] > 0.0:
+                # 0 as t divides K: the next coefficient is compared with
+                ratio[n], whole[n] = np.inf, whole[n + 2] / MAX_DIM
+        whole[vanishing] = 1.0
+        ratio = np.maximum(ratio, (np.abs(self.rest[0]) + self.rest[2]) / whole)
+        self.lost = float(np.max(self.rest[2] / whole))
+        self.cancelled = np.where(vanishing, 0.0, moduli / whole)
+        self.worst = np.maximum.accumulate(ratio[::-1])[::-1]
+
+    def powers(self, count: int) -> tuple[Array, Array]:
+        """The first Taylor coefficients of the powers, and the moduli of their terms."""
+        rows, moduli = np.zeros((3, count)), np.zeros(count)
+        for parity in (0, 1):
+            if parity == 0 or self.near[1] is not self.near[0]:
+                found, sizes = _coefficients(self.near[parity], arb(-1), count)
+            rows[:, parity::2], moduli[parity::2] = found[:, parity::2], sizes[parity::2]
+        if self.far is not None:
+            found, sizes = _coefficients(self.far, self.ends.z, count)
+            rows, moduli = (PairSeries(rows) + PairSeries(found)).rows, moduli + sizes
+        return rows, moduli
+
+    @property
+    def kept(self) -> int:
+        """Number of b_n that count."""
+        small = self.worst <= self.ends.budget.negligible
+        return int(np.argmax(small)) if small[-1] else self.count
+
+    @property
+    def needed(self) -> int:
+        """Prediction of the number of coefficients of which half count.
+
+        |b_n| / a_n falls somewhat more slowly than a power of n does.
+        """
+        least = self.worst[-2]  # the last coefficient may be 0 by parity
+        falls = math.log(self.worst[self.count // 2] / least)
+        more = math.log(least / self.ends.budget.negligible) / falls if falls > 0.0 else 1.0
+        return int(self.count * 2.0 ** min(1.0 + 1.1 * max(more, 0.0), 3.0))
+
+
+def _with_rest(fit: _Fit) -> _Parts:
+    """Keep the b_n up to where they can be left out, and bound all errors."""
+    ends, count, kept, near, far = fit.ends, fit.count, fit.kept, fit.near, fit.far
     steps = np.minimum(8.0 * np.arange(count) + 200.0, MOST_STEPS)
     # Beyond, powers of 1 - t and z + t cancel less and less: at most as 1 / n, until they do not.
-    rounding = PAIR * 2.0 * (float((steps * cancelled).max()) + MOST_STEPS) + lost
-    if not rounding < MOST_ERROR - 3.0 * UNIT or worst[count // 2] > 1.0:
+    rounding = PAIR * 2.0 * (float((steps * fit.cancelled).max()) + MOST_STEPS) + fit.lost
+    budget = ends.budget
+    if not rounding < 0.25 * budget.error or fit.worst[count // 2] > 1.0:
         raise _HopelessError
     if 2 * kept > count:
-        # |b_n| / a_n falls somewhat more slowly than a power of n does.
-        least = worst[-2]  # the last coefficient may be 0 by parity
-        falls = math.log(worst[count // 2] / least)
-        more = math.log(least / NEGLIGIBLE) / falls if falls > 0.0 else 1.0
-        needed = int(count * 2.0 ** min(1.0 + 1.1 * max(more, 0.0), 3.0))
-        return _Parts(near, far, (np.zeros(0), np.zeros(0)), ends.scale, np.inf, needed)
-    error = 2.0 * UNIT + MARGIN * (float(worst[kept]) + NEGLIGIBLE) + rounding
-    high, low = rest[0, :kept].copy(), rest[1, :kept].copy()
+        return _Parts(near, far, (np.zeros(0), np.zeros(0)), ends.scale, np.inf, fit.needed)
+    left_out = MARGIN * (float(fit.worst[kept]) + budget.negligible)
+    error = 2.0 * UNIT + left_out + rounding
+    high, low = fit.rest[0, :kept].copy(), fit.rest[1, :kept].copy()
     if far is not None:
         # Where few Taylor coefficients of the powers of z + t count, they join the b_n.
-        bits = 60.0 + math.log2(max(float(cancelled[kept]), 1.0))
+        bits = 60.0 + math.log2(max(float(fit.cancelled[kept]), 1.0))
         most = max(kept, kept + int(bits / math.log2(float(ends.z))) + 1)
         if most <= MOST_SUMMED:
             rows, _ = _coefficients(far, ends.z, most)
-            joined = (PairSeries(rows) + PairSeries(rest[:, :kept].copy())).rows
+            joined = (PairSeries(rows) + PairSeries(fit.rest[:, :kept].copy())).rows
             high, low, far = joined[0].copy(), joined[1].copy(), None
     return _Parts(near, far, (high, low), ends.scale, error, count)
 

@@ -1,4 +1,4 @@
-"""Hermite moments of tanh against the same expectation integrated another way."""
+"""Hermite moments against the same expectations integrated another way."""
 
 import math
 
@@ -6,7 +6,10 @@ import mpmath
 import pytest
 from flint import arb, ctx
 
+from ntkspec.duals.moments import mish_moments, pair_moments
+from ntkspec.duals.moments import moments as moments_in_balls
 from ntkspec.kernels import moments
+from ntkspec.precision import working_precision
 
 
 def reference(n, variance):
@@ -66,3 +69,26 @@ def test_large_degrees_against_their_asymptotics():
             ratios.append(float(scaled_value(n, 1.0) ** 2 / law - 1))
         assert abs(ratios[1]) < 2e-3
         assert ratios[0] / ratios[1] == pytest.approx(10, rel=0.02)
+
+
+@pytest.mark.parametrize("variance", [0.3, 1.0, 9.0])
+def test_moments_of_mish_are_within_their_bound(variance):
+    with working_precision(400):
+        exact = moments_in_balls(arb(variance), "mish", 100)
+        mantissa, exponent, bound = mish_moments(arb(variance), 100)
+        assert bound < 2e-16
+        for n, m, e in zip(range(2, 100), mantissa, exponent):
+            value = abs(arb(float(m))) * arb(2) ** int(e)
+            assert abs(value / abs(exact[n]) - 1).upper() <= bound
+
+
+@pytest.mark.parametrize("name", ["softsign", "finer"])
+@pytest.mark.parametrize("variance", [0.3, 4.0])
+def test_moments_in_double_doubles_are_within_their_bounds(name, variance):
+    with working_precision(128):
+        rows = pair_moments(arb(variance), name, 160)
+    with working_precision(200):
+        exact = moments_in_balls(arb(variance), name, 160)
+        for n, (high, low, error) in enumerate(rows.T.tolist()):
+            assert abs(arb(high) + low - exact[n]).upper() <= error
+            assert error < 1e-26

@@ -24,7 +24,7 @@ NETWORKS = st.builds(
         bias_variance=bias,
         trained=trained,
     ),
-    st.sampled_from(FAMILIES),
+    st.sampled_from([name for name in FAMILIES if name != "mish"]),  # its balls take minutes
     st.integers(1, 3),
     st.floats(-2.0, 1.2),
     st.sampled_from([0.0, 1e-5, 0.1, 3.0]),
