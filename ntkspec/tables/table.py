@@ -506,7 +506,8 @@ class Table:
         names = list(self._source.names)
         if len(names) <= MOST_NAMED:
             return f"it has {', '.join(names)}"
-        activations = dict.fromkeys(name.partition("(")[0] for name in names)
+        heads = (name.partition("(")[0] for name in names)
+        activations = dict.fromkeys(head for head in heads if head != "Linear")
         return f"it has {len(names)} networks of {', '.join(activations)}"
 
 
