@@ -198,7 +198,7 @@ class _Duals:
         self.sigma, self.variance = sigma, variance
         self.root = math.sqrt(variance)
         check_square_integrable(self._log_size, variance, sigma.name)
-        self.slow = sigma.arithmetic != "double"
+        self.slow = sigma.user and sigma.arithmetic != "double"
         self.function = Expectation(self._scaled(sigma.value), self.slow)
 
     def _log_size(self, x: float) -> float:
