@@ -126,8 +126,10 @@ def test_all_activations_have_a_formula():
     from ntkspec.activations import ACTIVATIONS, activation
     from ntkspec.trainer.layer import _formula
 
-    for name in (name for name in ACTIVATIONS if not activation(name).kinks):
-        found = _formula(activation(name), np.float64)
+    # Pieces of lines and parabolas, and polynomials, are trained in numpy.
+    compiled = (s for s in map(activation, ACTIVATIONS) if not s.kinks and not s.coefficients)
+    for one in compiled:
+        found = _formula(one, np.float64)
         assert type(found) in sigma.FORMULAS
 
 
