@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+# A program for the interpreter of neural-tangents; its numbers are stored.
+collect_ignore = ["tests/data/make_neural_tangents_general.py"]
 # Its doctests need PyTorch; tests/networks/test_torch.py then says that it is skipped.
-collect_ignore = [] if find_spec("torch") else ["ntkspec/torch"]
+if not find_spec("torch"):
+    collect_ignore.append("ntkspec/torch")
 
 RECIPE = """
 dims = [2, 3]

@@ -15,7 +15,7 @@ def trace(source: Source, domain: Domain, kernel: Kernel) -> tuple[float, float]
 
     Examples
     --------
-    >>> from ntkspec.domains import Cube
+    >>> from ntkspec import Cube, Network
     >>> trace(Network("relu"), Cube(30), "ntk")[0]
     0.5
     """
