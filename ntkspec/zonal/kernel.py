@@ -114,8 +114,8 @@ class ZonalKernel:
         as itself).  A function needs arithmetic = "flint": K(1), or K(radius), bounds the rest.
 
     radial_power : float, optional
-        P >= 0: off the unit sphere the kernel is ``(|x| |x'|)**P K(t)``, t the cosine.  The Gaussian
-        measure needs it, where inputs have all norms.
+        P >= 0: off the unit sphere the kernel is ``(|x| |x'|)**P K(t)``, t the cosine.  The
+        Gaussian measure needs it, where inputs have all norms.
 
     Raises
     ------
