@@ -42,6 +42,8 @@ UNIT = 2.0**-53
 ROUNDING = 2.0**-88
 #: Largest number of coefficients, of one layer without bias and of other networks.
 MOST, MOST_COMPOSED = 400_000, 60_000
+#: Roundings of sums, powers and scales, which the estimates of errors do not count.
+ROUNDINGS = 6.0 * UNIT
 #: Largest relative error that is accepted.
 MOST_ERROR = 9e-13
 #: Margin of the error in dimensions between those where it is known.
@@ -192,7 +194,7 @@ class KinkedRows:
             rest = at_one * weights
             if falls and np.all(rest <= 2.0**-56 * sums):
                 mantissa, exponent = normalized(sums, exponents)
-                return mantissa, exponent, (errors + rest) / sums + 6.0 * UNIT
+                return mantissa, exponent, (errors + rest) / sums + ROUNDINGS
             count += count // 2
         return None
 
@@ -224,7 +226,7 @@ class KinkedRows:
                 found: Array = np.ldexp(np.abs(x), shift) / size[at]
             return found
 
-        error = np.full(every.size, 2.0 * UNIT)
+        error = np.full(every.size, ROUNDINGS)
         error[: some.size] += relative(errors, exponents)
         # What chi leaves of the oscillations, from falls a quarter and a half of a wave farther.
         at = np.searchsorted(some, probes)
