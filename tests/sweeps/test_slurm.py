@@ -17,21 +17,21 @@ from ntkspec.sweeps.clusters import dask_client
 
 pytestmark = pytest.mark.slurm
 
-# Some tenths of a second a block: time to kill it in the middle.
+# Hundreds of small blocks: seconds of work, to be killed in the middle.
 RECIPE = """
 dims = "2:32"
 degrees = "0:200"
-block_eigenvalues = 400
+block_eigenvalues = 50
 [checks]
 samples = 1
 digits = 20
 [[networks]]
 activation = "tanh"
 [[networks]]
-activation = "gelu"
+activation = "relu"
 depth = 2
 """
-BLOCKS = 35
+BLOCKS = 290
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 
 
@@ -70,7 +70,7 @@ class Slurm:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, self.report()
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     def wait_for(self, job):
         self.wait(lambda: set(self.states(job)) <= ENDED)
