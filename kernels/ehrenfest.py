@@ -16,6 +16,8 @@ from ntkspec.kernels.scaled import normalized, scaled_times
 
 #: Steps between two renewals of the exponents.
 BLOCK = 16
+#: Largest difference of the exponents of the coefficients between them: no term is denormal.
+SPREAD = 500
 
 
 @njit(cache=True)
@@ -39,14 +41,12 @@ def powers_sum(dim, am, ae, mantissa, exponent, roundings):
     steps, step_exponents = np.zeros(degrees), np.zeros(degrees, np.int64)
     alpha = np.empty(BLOCK)
     g[0] = 1.0
-    for first in range(0, am.size, BLOCK):
-        last = min(first + BLOCK, am.size)
-        base = ae[first]
+    last = 0
+    while last < am.size:
+        first = last
+        last, base = _block(am, ae, first)
         for n in range(first, last):
-            base = max(base, ae[n]) if am[n] > 0.0 else base
-        for n in range(first, last):
-            x = ae[n] - base
-            alpha[n - first] = math.ldexp(am[n], int(max(x, -2000))) if am[n] > 0.0 else 0.0
+            alpha[n - first] = math.ldexp(am[n], int(ae[n] - base)) if am[n] > 0.0 else 0.0
         part[:] = 0.0
         moments[:] = 0.0
         reached = min(last + 1, width)
@@ -91,6 +91,21 @@ def powers_sum(dim, am, ae, mantissa, exponent, roundings):
             mean = math.ldexp(steps[k] / sums[k], int(step_exponents[k] - sum_exponents[k]))
         roundings[k] = 2.0 * mean - k + am.size / BLOCK + BLOCK + 4.0
         mantissa[k], exponent[k] = normalized(wh * sums[k], we + sum_exponents[k])
+
+
+@njit(cache=True)
+def _block(am, ae, first):
+    """The end of a block of coefficients of like exponents, and the largest of these."""
+    last, base, low, found = first, np.int64(0), np.int64(0), False
+    while last < min(first + BLOCK, am.size):
+        if am[last] > 0.0:
+            high = max(base, ae[last]) if found else ae[last]
+            low = min(low, ae[last]) if found else ae[last]
+            if high - low > SPREAD:
+                break
+            base, found = high, True
+        last += 1
+    return last, base
 
 
 @njit(cache=True, inline="always")

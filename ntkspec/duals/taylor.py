@@ -43,10 +43,11 @@ MOST_BITS = 4096
 #: Largest bound in doubles that rounding each coefficient of a product once may still mend, and
 #: the most coefficients for which that takes no longer than some seconds.
 MOST_RETRIED, MOST_EXACT = 24 * MOST_ERROR, 6000
-#: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls.
-MOST_SQUARES, MOST_IN_BALLS = 2**14, 3000
-#: Largest weight_variance of deep networks that are composed in balls: more takes minutes.
-MOST_BALL_VARIANCE = 20.0
+#: Largest number of coefficients in balls of duals in closed form: some seconds.
+MOST_IN_BALLS = 6000
+#: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls from
+#: moments, with the largest weight_variance: more takes minutes.
+MOST_SQUARES, MOST_FROM_MOMENTS, MOST_VARIANCE = 2**14, 3000, 20.0
 
 Balls = list[arb]
 
@@ -78,7 +79,8 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     >>> np.ldexp(a.mantissa, a.exponent).round(6)
     array([0.      , 0.366879, 0.      , 0.022034])
     """
-    if {sigma.shape.base for sigma in network.sigmas} <= set(FAMILIES):
+    bases = {sigma.shape.base for sigma in network.sigmas}
+    if bases <= set(FAMILIES):
         try:
             return Composition(network, kernel, count, False).result()
         except OutOfRangeError as error:
@@ -86,7 +88,10 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
         if exactly:
             with suppress(OutOfRangeError):
                 return Composition(network, kernel, count, True).result()
-        if count > MOST_IN_BALLS or _largest_weight(network) > MOST_BALL_VARIANCE:
+        from_moments = bases & set(INTEGRALS)
+        if count > (MOST_FROM_MOMENTS if from_moments else MOST_IN_BALLS) or (
+            from_moments and _largest_weight(network) > MOST_VARIANCE
+        ):
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
 

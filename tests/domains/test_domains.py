@@ -17,6 +17,7 @@ import ntkspec
 from ntkspec import Cube, Network, NtkspecError, ZonalKernel, spectrum
 from ntkspec.activations import ACTIVATIONS
 from ntkspec.cli import main
+from ntkspec.kernels.ehrenfest import powers_sum
 from ntkspec.predict import fractional_variances
 from ntkspec.reference.balls.expectations import make_dual
 from ntkspec.reference.description import describe
@@ -170,6 +171,49 @@ def test_powers_walk_like_ehrenfest():
             + Fraction(dim - k, dim) * (exact[k + 1] if k < dim else 0)
             for k in range(dim + 1)
         ]
+
+
+@given(data=st.data(), dim=st.integers(1, 40))
+def test_sums_of_powers_with_coefficients_of_any_size(data, dim):
+    """In whole numbers: gaps, and exponents that jump or fall beyond those of doubles."""
+    steps = st.one_of(st.integers(-90, 10), st.integers(-3000, 300))
+    fall = data.draw(st.lists(steps, min_size=1, max_size=60))
+    exponent = np.cumsum(np.array(fall, np.int64))
+    present = data.draw(st.lists(st.booleans(), min_size=exponent.size, max_size=exponent.size))
+    odd = data.draw(st.sampled_from([None, 0, 1]))
+    kept = np.array(present) & (True if odd is None else np.arange(exponent.size) % 2 == odd)
+    mantissa = np.where(kept, np.linspace(1.0, 1.9, exponent.size), 0.0)
+    exponent[~kept] = 0
+    degrees = min(dim, exponent.size - 1) + 1
+    found = np.empty(degrees), np.empty(degrees, np.int64)
+    roundings = np.empty(degrees)
+    powers_sum(dim, mantissa, exponent, *found, roundings)
+    total = [Fraction(0)] * degrees
+    for n in np.flatnonzero(kept):
+        values = [fmpz((dim - 2 * j) ** int(n)) for j in range(dim + 1)]
+        a = Fraction(mantissa[n]) * Fraction(2) ** int(exponent[n])
+        for k, x in enumerate(krawtchouk_sums(values)[:degrees]):
+            total[k] += a * Fraction(int(x), 2**dim * math.comb(dim, k) * dim ** int(n))
+    for k, exact in enumerate(total):
+        ours = Fraction(found[0][k]) * Fraction(2) ** int(found[1][k])
+        assert abs(ours - exact) <= Fraction(roundings[k] * 2.0**-53) * exact, k
+
+
+@pytest.mark.parametrize("name", ["erf", "sin", "cos", "gaussian", "tanh"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_coefficients_below_the_range_of_doubles(name, depth):
+    """By the series, against sums over the points; half of the coefficients are 0."""
+    network, dim = Network(name, depth=depth, weight_variance=0.02), 500
+    degrees = np.arange(250, 300)
+    found = spectrum(network, Cube(dim), degrees)
+    assert found.route.startswith("Taylor series")
+    zeros = parity(network, "ntk")
+    exact = enclosed(LayerValues(network, "ntk"), zeros, dim, degrees.tolist())
+    assert len(exact) == 25
+    for k, value in exact.items():
+        log, error = float(value.log()), found.relative_error[0]
+        at = int(np.flatnonzero(degrees == k)[0])
+        assert abs(found.log_eigenvalues[at] - log) <= error + 4e-16 * abs(log)
 
 
 def test_walk_in_the_dimension():
