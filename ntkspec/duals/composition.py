@@ -30,6 +30,8 @@ __all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "froz
 LN2 = math.log(2.0)
 #: Largest bound on the relative error of coefficients in doubles.
 MOST_ERROR = 9e-13
+#: Largest exponent of a coefficient with a tilt.
+LARGEST = 432
 #: Largest number of Hermite moments.
 MOST_SQUARES = 2**20
 
@@ -283,7 +285,11 @@ class Composition:
         y = high * before + low * before
         y[0] = 0.0
         starts, slopes = _lines(np.append(0.0, found.errors[1:] + 2.0 * UNIT))
-        b, errors = self._powers(index, y, double_double(c), double_double(p), tilt)
+        # y in a unit of which no power has a coefficient above 1, as without a tilt.
+        unit = math.frexp(float(np.sum(y)))[1] if tilt else 0
+        b, errors = self._powers(index, y, double_double(c), double_double(p), tilt, unit)
+        y = np.ldexp(y, -unit)
+        pq = math.ldexp(pq, unit)
         j = np.arange(b.size)
         d_terms = j[1:] * b[1:] / pq
         second = j[1:-1] * d_terms[1:]
@@ -299,7 +305,7 @@ class Composition:
         integral = product + 3.0 * UNIT
         each_d = (added + 4.0) * UNIT + integral
         each_f = (added + 1.0) * UNIT if self.exactly else each_d + UNIT + integral
-        c_error = weight * before[0] * float(found.errors[0]) / (q * float(p.mid()))
+        c_error = weight * before[0] * float(found.errors[0]) / pq
         n = np.arange(self.size)
         from_y = [np.min(far * starts + slopes * n, axis=0) for far in (far_f, far_d)]
         # The b_j: their errors are below lines in j, and far is the mean of j.
@@ -347,9 +353,12 @@ class Composition:
         return out
 
     def _powers(
-        self, index: int, y: Array, center: Pair, part: Pair, tilt: int
+        self, index: int, y: Array, center: Pair, part: Pair, tilt: int, unit: int
     ) -> tuple[Array, Array]:
-        """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D."""
+        """b_j of F(c + p y), as many as count in the first `size` coefficients of F and D.
+
+        In powers of y / 2**unit.
+        """
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
         shape, q = self.program.activations[index].shape, self.variances[index]
@@ -378,6 +387,9 @@ class Composition:
             terms = high_end
         floor = min(log_1, log_2) + log_y - 2.0 * math.log(terms + 1.0)
         m, e, errors = self._shifted(index, center, part, terms + 2, floor)
+        e += unit * np.arange(m.size)
+        if not np.all(e[m > 0.0] < LARGEST):
+            raise OutOfRangeError
         return np.ldexp(m, np.maximum(e, -1100)), errors
 
 
@@ -469,11 +481,12 @@ def _tilt(n: NDArray[np.int64], exponents: NDArray[np.int64]) -> int:
 def _check_range(values: Array, exponents: Any, tilt: int) -> None:
     """Raise unless all values are well inside the range of doubles.
 
-    Products below `taylor.FLOOR` are left out.  Without a tilt no factor exceeds 1.
+    Products below `taylor.FLOOR` are left out.  Without a tilt no factor exceeds 1; with one, those
+    of the outer series do not exceed 2**LARGEST.
     """
     with np.errstate(over="ignore", under="ignore"):
         size = np.ldexp(values, exponents)
-    least = 1e-130 if tilt else 1e-250
+    least = 2.0**-LARGEST if tilt else 1e-250
     if not (np.all(size > least) and np.all(size < 1.0 / least)):
         raise OutOfRangeError
 

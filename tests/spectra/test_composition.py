@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from flint import arb
+from flint import acb, arb
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ntkspec import Network
 from ntkspec.duals import taylor
 from ntkspec.duals.composition import Composition, OutOfRangeError
-from ntkspec.duals.squares import FAMILIES
+from ntkspec.duals.squares import FAMILIES, RATIOS
 from ntkspec.precision import working_precision
 from ntkspec.spectra.parity import parity
 
@@ -67,6 +67,20 @@ def test_many_coefficients_are_within_their_bound(network, kernel, exactly, coun
     check(network, kernel, count, exactly)
 
 
+@pytest.mark.slow
+@given(
+    st.builds(
+        Network, st.sampled_from(RATIOS), depth=st.integers(1, 3),
+        weight_variance=st.sampled_from([0.1, 0.3, 1.0, 4.0, 10.0]),
+        bias_variance=st.sampled_from([0.0, 0.1, 1.0]),
+    ),
+    st.booleans(), st.sampled_from([700, 1500, 2200]),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_coefficients_that_fall_far_are_within_their_bound(network, exactly, count):
+    check(network, "ntk", count, exactly)
+
+
 @pytest.mark.parametrize("name", ["tanh", "silu", "softplus"])
 def test_sharper_moments_lower_the_bound_of_large_variances(name):
     network = Network(name, depth=2, weight_variance=3.0, bias_variance=0.1)
@@ -85,3 +99,35 @@ def test_zeros_among_tiny_coefficients():
     for n in (0, 3, 128, 201, 250):
         log = math.log(found.mantissa[n]) + found.exponent[n] * math.log(2.0)
         assert log == pytest.approx(-1.0 - math.lgamma(n + 1 - n % 2), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "dual"),
+    [
+        ("erf", lambda q, x: (2 * q * x / (1 + 2 * q)).asin() * 2 / arb.pi()),
+        ("sin", lambda q, x: (-q).exp() * (q * x).sinh()),
+        ("gaussian", lambda q, x: 1 / (1 + 2 * q + q * q * (1 - x * x)).sqrt()),
+    ],
+)
+def test_coefficients_beyond_the_range_of_doubles(name, dual):
+    """4,200 of two layers, by Cauchy's integral over the kernel of the plane (NNGP)."""
+    network, count = Network(name, depth=2, bias_variance=0.1), 4200
+    found = taylor.coefficients(network, "nngp", count, parity(network, "nngp"))
+    assert found.exponent[-1] < -2400
+    assert found.relative_error < 1e-12
+    points, bias = 8192, arb(0.1)
+    with working_precision(600):
+        q = 1 + bias
+        second = dual(q, acb(1)).real + bias
+        for n in (3000, count - 1):
+            # By how much the coefficients fall, less e^100 over the points for those aliased.
+            fall = int(found.exponent[n] - found.exponent[n - 200])
+            r = arb(2) ** (-arb(fall) / 200) * (-arb(100) / points).exp()
+            total = acb(0)
+            for j in range(points):
+                z = (2 * acb(0, 1) * acb.pi() * j / points).exp()
+                first = dual(q, (r * z + bias) / q)
+                total += dual(second, (first + bias) / second) / z**n
+            exact = (total / points).real / r**n
+            ours = arb(float(found.mantissa[n])) * arb(2) ** int(found.exponent[n])
+            assert abs(ours / exact - 1) < found.relative_error, n
