@@ -206,10 +206,10 @@ def sources(folder):
 
     (folder / "sweep.toml").write_text(SWEEP)
     (folder / "run.toml").write_text(RUN)
-    for name, layout in (("single.h5", "single"), ("virtual.h5", "virtual")):
-        run_shard(folder / "sweep.toml", folder / name, "1/1")
-        merge([folder / f"{name}.parts"], folder / name, layout=layout)
     run_shard(folder / "sweep.toml", folder / "sweep.h5", "1/1")
+    for name, layout in (("single.h5", "single"), ("virtual.h5", "virtual")):
+        shutil.copytree(folder / "sweep.h5.parts", folder / f"{name}.parts")
+        merge([folder / f"{name}.parts"], folder / name, layout=layout)
     train_run(folder / "run.toml", folder / "run.h5", threads=1)
     keep = run.assemble
     run.assemble = lambda *_: 1 / 0  # killed just before it is complete

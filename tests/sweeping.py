@@ -47,7 +47,7 @@ def until(condition, seconds=60, process=None):
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         assert process is None or process.poll() is None or condition(), "it has ended"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 class Sweep:

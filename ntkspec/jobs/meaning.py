@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 __all__ = ["imported_sources", "meaning", "meaning_digest"]
 
 #: Fields of the syntax tree without effect: contexts of names, spellings and comments.
 IDLE = ("ctx", "kind", "type_comment")
+#: Fields that hold the statements within a statement.
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def meaning(source: str | ast.Module) -> str:
@@ -75,32 +78,49 @@ def _has_docstring(node: ast.AST) -> bool:
     return isinstance(node, named) and ast.get_docstring(node, clean=False) is not None
 
 
-def meaning_digest(folder: Path, sources: Mapping[Path, ast.Module]) -> str:
-    """SHA-256 of the meaning of several parsed sources, with their names within a folder."""
+def meaning_digest(folder: Path, meanings: Mapping[Path, str]) -> str:
+    """SHA-256 of the meaning of several sources, with their names within a folder."""
     digest = hashlib.sha256()
-    for path in sorted(sources):
+    for path in sorted(meanings):
         name = path.relative_to(folder).as_posix()
-        digest.update(f"{name}\0{meaning(sources[path])}\0".encode())
+        digest.update(f"{name}\0{meanings[path]}\0".encode())
     return digest.hexdigest()
 
 
-def imported_sources(package: Path, start: str) -> dict[Path, ast.Module]:
-    """Syntax trees of the sources that a module imports, directly or not, itself among them.
+def imported_sources(package: Path, start: str) -> dict[Path, str]:
+    """Meanings of the sources that a module imports, directly or not, itself among them.
 
     Imports within functions count.  A package's ``__init__`` counts if a name that is not a
     module is imported from it.
     """
-    found: dict[Path, ast.Module] = {}
+    found: dict[Path, str] = {}
     waiting = [_source(package, start.split("."))]
     while waiting:
         path = waiting.pop()
         if path is None or path in found:
             continue
-        found[path] = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(found[path]):
-            for name in _imports(node, package.name):
-                waiting.append(_source(package, name))
+        found[path], imports = _read(path.read_text(encoding="utf-8"), package.name)
+        waiting.extend(_source(package, name) for name in imports)
     return found
+
+
+#: The digests of sweeps, of trainings and of the atlas have most sources in common.
+@lru_cache(maxsize=256)
+def _read(source: str, package: str) -> tuple[str, list[list[str]]]:
+    """The meaning of a source, and what it imports from the package; its tree is not kept."""
+    tree = ast.parse(source)
+    imports = [name for node in _statements(tree) for name in _imports(node, package)]
+    return meaning(tree), imports
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """All statements of a module; expressions, nine tenths of the tree, are not looked at."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in BLOCKS:
+            waiting.extend(getattr(node, name, ()))
 
 
 def _imports(node: ast.AST, package: str) -> Iterator[list[str]]:

@@ -69,8 +69,8 @@ def _digest_here(start: str) -> str:
 
 def _sources_digest(start: str, package: Path) -> str:
     sources = {
-        path: tree
-        for path, tree in imported_sources(package, start).items()
+        path: text
+        for path, text in imported_sources(package, start).items()
         if path.relative_to(package).parts[0] not in STORAGE
     }
     return meaning_digest(package, sources)

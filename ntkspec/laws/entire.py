@@ -9,7 +9,7 @@ from dataclasses import replace
 from ntkspec.conventions import Shape
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, branch_point, by_parity, of_parities
-from ntkspec.laws.germs import Germ, Germs
+from ntkspec.laws.germs import Germ, Germs, germs_of
 from ntkspec.networks import Kernel, Network
 from ntkspec.rules import State
 from ntkspec.spectra.parity import parity
@@ -45,7 +45,7 @@ def entire_law(network: Network, dim: int, kernel: Kernel) -> Law:
         return _bessel(network, dim, kernel, main)
     if network.weights == "sphere" or not singular:
         return Law("superexponential", math.nan, math.nan, math.nan, 1.0, main)
-    germs = Germs(network, kernel)
+    germs = germs_of(network, kernel)
     radius, near = _nearest(germs, shapes)
 
     def duals(index: int, c: Germ) -> tuple[Germ, Germ] | None:
@@ -129,7 +129,7 @@ def _bessel(network: Network, dim: int, kernel: Kernel, main: int | None) -> Law
     sin has the duals e^(-q) sinh c and e^(-q) cosh c, cos those exchanged, exp e^(q + c) twice, and
     snake(a) is x + 1/(2 a) less cos(2 a x)/(2 a).
     """
-    shape, germs = network.sigma.shape, Germs(network, kernel)
+    shape, germs = network.sigma.shape, germs_of(network, kernel)
     before: list[State] = []
 
     def unit(dual: float, slope: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from flint import arb, arb_series
@@ -16,7 +17,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.rules import Program, State, follow
 
-__all__ = ["BITS", "Germ", "Germs"]
+__all__ = ["BITS", "Germ", "Germs", "germs_of"]
 
 BITS = 96
 #: Correlations this close to 1 or -1 are rounded to it.
@@ -72,6 +73,12 @@ def _leading(one: tuple[float, float], two: tuple[float, float]) -> tuple[float,
 Singular = Callable[[int, Germ], tuple[Germ, Germ] | None]
 
 
+@lru_cache(maxsize=8)
+def germs_of(network: Network, kernel: Kernel) -> Germs:
+    """Return the germs of a kernel, which its laws in all dimensions have in common."""
+    return Germs(network, kernel)
+
+
 class Germs:
     """Germs of a kernel and of the covariances of its activations."""
 
@@ -82,6 +89,7 @@ class Germs:
         self._balls: list[arb] = []
         self._duals: list[Any] = []
         self._sizes: list[float] = []
+        self._found: dict[tuple[int, float], tuple[float, float, float]] = {}
 
         def prepare(index: int, state: State) -> State:
             sigma, q = network.sigmas[index], state.covariance
@@ -141,7 +149,10 @@ class Germs:
 
     def regular(self, index: int, c: Germ) -> tuple[Germ, Germ]:
         """F and D of the activation at a covariance, where they are analytic."""
-        value, slope, bend = self._at(index, c.value)
+        at = index, c.value
+        if at not in self._found:
+            self._found[at] = self._at(*at)
+        value, slope, bend = self._found[at]
         second = bend * c.first**2 + slope * c.second
         dual = Germ(value, slope * c.first, second, slope * c.size, c.order)
         return dual, Germ(slope, bend * c.first, math.nan, bend * c.size, c.order)

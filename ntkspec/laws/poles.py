@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ntkspec.conventions import Shape
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.form import Law, by_parity
-from ntkspec.laws.germs import Germ, Germs
+from ntkspec.laws.germs import Germ, Germs, germs_of
 from ntkspec.networks import Kernel, Network
 from ntkspec.spectra.parity import parity
 
@@ -39,7 +39,7 @@ def pole_law(network: Network, dim: int, kernel: Kernel) -> Law:
         )
     if network.weights == "sphere":
         return _fixed_radius(network, dim, kernel)
-    main, germs = parity(network, kernel).main, Germs(network, kernel)
+    main, germs = parity(network, kernel).main, germs_of(network, kernel)
     near, sigmas = germs.covariances(1.0), network.sigmas
     rates = [
         2.0 * sigma.singularity.distance / math.sqrt(c.first)

@@ -73,7 +73,7 @@ def test_large_degrees_against_their_asymptotics():
 
 @pytest.mark.parametrize("variance", [0.3, 1.0, 9.0])
 def test_moments_of_mish_are_within_their_bound(variance):
-    with working_precision(400):
+    with working_precision(160):
         exact = moments_in_balls(arb(variance), "mish", 100)
         mantissa, exponent, bound = mish_moments(arb(variance), 100)
         assert bound < 2e-16
@@ -87,7 +87,7 @@ def test_moments_of_mish_are_within_their_bound(variance):
 def test_moments_in_double_doubles_are_within_their_bounds(name, variance):
     with working_precision(128):
         rows = pair_moments(arb(variance), name, 160)
-    with working_precision(200):
+    with working_precision(150):
         exact = moments_in_balls(arb(variance), name, 160)
         for n, (high, low, error) in enumerate(rows.T.tolist()):
             assert abs(arb(high) + low - exact[n]).upper() <= error

@@ -63,8 +63,8 @@ def check_promise(proof, result):
 @pytest.mark.parametrize("network", [NETWORKS[1], NETWORKS[10], NETWORKS[16]])
 def test_the_independent_reference_lies_inside(network):
     degrees = [0, 3, 8]
-    proof = certify(network, 3, degrees, digits=25)
-    for i, reference in enumerate(reference_spectrum(network, 3, degrees, digits=32)):
+    proof = certify(network, 3, degrees, digits=18)
+    for i, reference in enumerate(reference_spectrum(network, 3, degrees, digits=24)):
         # The interval may be narrower than the reference's own error.
         with mpmath.workdps(50):
             low, high = proof.lower[i] - reference.error, proof.upper[i] + reference.error

@@ -32,6 +32,7 @@ def integral(function, dim, degree, radius):
     return constant * mpmath.quad(
         lambda a: function(radius * mpmath.cos(a)) * weight(a),
         [0, mpmath.pi / 4, mpmath.pi / 2, 3 * mpmath.pi / 4, mpmath.pi],
+        method="gauss-legendre",
     )
 
 

@@ -39,87 +39,6 @@ def running(*command, **options):
         process.wait(20)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """An authority, a certificate by it, and one by another authority that nobody trusts."""
-    folder = tmp_path_factory.mktemp("tls")
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    for name in ("ours", "strange"):
-        new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        authority = ["-keyout", f"{name}-ca-key.pem", "-out", f"{name}-ca.pem"]
-        openssl("req", "-x509", *new, "-subj", f"/CN={name}-ca", *authority)
-        request = ["-keyout", f"{name}-key.pem", "-out", f"{name}.csr"]
-        openssl("req", *new[:3], "-subj", f"/CN={name}", *request)
-        by = ["-CA", f"{name}-ca.pem", "-CAkey", f"{name}-ca-key.pem", "-CAcreateserial"]
-        openssl("x509", "-req", "-in", f"{name}.csr", *by, "-days", "2", "-out", f"{name}.pem")
-    return folder
-
-
-def tls(folder, name="ours"):
-    return dict(
-        tls_ca=folder / f"{name}-ca.pem",
-        tls_cert=folder / f"{name}.pem",
-        tls_key=folder / f"{name}-key.pem",
-    )
-
-
-@pytest.fixture(scope="module")
-def tls_scheduler(certificates, tmp_path_factory):
-    """A scheduler and a worker that talk TLS only, as the commands of dask start them."""
-    file = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
-    options = [
-        *("--tls-ca-file", str(certificates / "ours-ca.pem")),
-        *("--tls-cert", str(certificates / "ours.pem")),
-        *("--tls-key", str(certificates / "ours-key.pem")),
-        *("--scheduler-file", str(file)),
-    ]
-    here = ["--protocol", "tls", "--host", "127.0.0.1"]
-    with running("dask", "scheduler", *here, "--port", "0", "--dashboard-address", ":0", *options):
-        deadline = time.monotonic() + 20
-        while not file.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        with running("dask", "worker", "--nthreads", "1", "--no-dashboard", *here, *options):
-            yield file
-
-
-@pytest.mark.parametrize("how", ["address", "file"])
-def test_a_scheduler_with_tls(tls_scheduler, certificates, how):
-    address = json.loads(tls_scheduler.read_text())["address"]
-    assert address.startswith("tls://")
-    where = dict(address=address) if how == "address" else dict(file=tls_scheduler)
-    for _ in range(2):  # the first client leaves it running
-        with dask_client(External(**where, **tls(certificates))) as client:
-            assert client.submit(pow, 7, 2).result(timeout=20) == 49
-
-
-def test_a_scheduler_with_tls_refuses_others(tls_scheduler, certificates, monkeypatch):
-    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 2)
-    address = json.loads(tls_scheduler.read_text())["address"]
-    ours = tls(certificates)
-    not_ours = tls(certificates, "strange")
-    for where, word in [
-        (External(address), "tls_ca"),
-        (External(file=tls_scheduler), "tls_ca"),
-        (External(address, **not_ours), address),
-        (External(address.replace("tls:", "tcp:"), **ours), "begin with tls://"),
-        (External(address, **{**ours, "tls_key": not_ours["tls_key"]}), "tls_key"),
-        (External(address, **{**ours, "tls_ca": ours["tls_key"]}), "tls_ca"),
-        (External(address, **{**ours, "tls_cert": tls_scheduler}), "tls_cert"),
-    ]:
-        refused(where, word)
-
-
-def test_certificates_are_given_together_and_are_there(certificates, tmp_path):
-    with pytest.raises(NtkspecError, match="not given: tls_cert, tls_key"):
-        External("tls://127.0.0.1:1", tls_ca=certificates / "ours-ca.pem")
-    with pytest.raises(NtkspecError, match=r"tls_key = .*none.pem.* does not exist"):
-        External("tls://127.0.0.1:1", **{**tls(certificates), "tls_key": tmp_path / "none.pem"})
-
-
 def test_a_scheduler_is_named_once(tmp_path):
     with pytest.raises(NtkspecError, match=r"scheduler_file = .*none\.json.* does not exist"):
         External(file=tmp_path / "none.json")
@@ -357,3 +276,87 @@ def test_lists_become_tuples():
 def test_no_batch_system_here(monkeypatch):
     monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
     refused(Batch(), "cluster = 'slurm': no job could be submitted ([Errno 2]")
+
+
+# Last, so that the scheduler is idle for no other test.
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, a certificate by it, and one by another authority that nobody trusts."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    for name in ("ours", "strange"):
+        new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        authority = ["-keyout", f"{name}-ca-key.pem", "-out", f"{name}-ca.pem"]
+        openssl("req", "-x509", *new, "-subj", f"/CN={name}-ca", *authority)
+        request = ["-keyout", f"{name}-key.pem", "-out", f"{name}.csr"]
+        openssl("req", *new[:3], "-subj", f"/CN={name}", *request)
+        by = ["-CA", f"{name}-ca.pem", "-CAkey", f"{name}-ca-key.pem", "-CAcreateserial"]
+        openssl("x509", "-req", "-in", f"{name}.csr", *by, "-days", "2", "-out", f"{name}.pem")
+    return folder
+
+
+def tls(folder, name="ours"):
+    return dict(
+        tls_ca=folder / f"{name}-ca.pem",
+        tls_cert=folder / f"{name}.pem",
+        tls_key=folder / f"{name}-key.pem",
+    )
+
+
+@pytest.fixture(scope="module")
+def tls_scheduler(certificates, tmp_path_factory):
+    """A scheduler and a worker that talk TLS only, as the commands of dask start them."""
+    file = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
+    options = [
+        *("--tls-ca-file", str(certificates / "ours-ca.pem")),
+        *("--tls-cert", str(certificates / "ours.pem")),
+        *("--tls-key", str(certificates / "ours-key.pem")),
+        *("--scheduler-file", str(file)),
+    ]
+    here = ["--protocol", "tls", "--host", "127.0.0.1"]
+    with running("dask", "scheduler", *here, "--port", "0", "--dashboard-address", ":0", *options):
+        deadline = time.monotonic() + 20
+        while not file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with running("dask", "worker", "--nthreads", "1", "--no-dashboard", *here, *options):
+            yield file
+
+
+@pytest.mark.parametrize("how", ["address", "file"])
+def test_a_scheduler_with_tls(tls_scheduler, certificates, how):
+    address = json.loads(tls_scheduler.read_text())["address"]
+    assert address.startswith("tls://")
+    where = dict(address=address) if how == "address" else dict(file=tls_scheduler)
+    for _ in range(2):  # the first client leaves it running
+        with dask_client(External(**where, **tls(certificates))) as client:
+            assert client.submit(pow, 7, 2).result(timeout=20) == 49
+
+
+def test_a_scheduler_with_tls_refuses_others(tls_scheduler, certificates, monkeypatch):
+    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 2)
+    address = json.loads(tls_scheduler.read_text())["address"]
+    ours = tls(certificates)
+    not_ours = tls(certificates, "strange")
+    for where, word in [
+        (External(address), "tls_ca"),
+        (External(file=tls_scheduler), "tls_ca"),
+        (External(address, **not_ours), address),
+        (External(address.replace("tls:", "tcp:"), **ours), "begin with tls://"),
+        (External(address, **{**ours, "tls_key": not_ours["tls_key"]}), "tls_key"),
+        (External(address, **{**ours, "tls_ca": ours["tls_key"]}), "tls_ca"),
+        (External(address, **{**ours, "tls_cert": tls_scheduler}), "tls_cert"),
+    ]:
+        refused(where, word)
+
+
+def test_certificates_are_given_together_and_are_there(certificates, tmp_path):
+    with pytest.raises(NtkspecError, match="not given: tls_cert, tls_key"):
+        External("tls://127.0.0.1:1", tls_ca=certificates / "ours-ca.pem")
+    with pytest.raises(NtkspecError, match=r"tls_key = .*none.pem.* does not exist"):
+        External("tls://127.0.0.1:1", **{**tls(certificates), "tls_key": tmp_path / "none.pem"})

@@ -161,6 +161,8 @@ def test_compressions_hold_the_same_numbers(whole, tmp_path, compression):
         assert (file["relu/eigenvalue"].id.get_storage_size() < 29 * 100 * 8) == (
             compression != "none"
         )
+    if compression == "none":
+        return
     # A fresh process has to find the filter by itself.
     code = (
         f"import ntkspec; print(ntkspec.open_table({str(out)!r}).select('relu').eigenvalues.sum())"

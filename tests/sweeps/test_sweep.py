@@ -37,7 +37,7 @@ degrees = "0:120"
 block_eigenvalues = 1000
 [checks]
 samples = 2
-digits = 30
+digits = 20
 [[networks]]
 activation = "relu"
 [[networks]]
@@ -54,10 +54,10 @@ def recipe_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def table(recipe_file, tmp_path_factory):
+def table(recipe_file, tmp_path_factory, at_hand):
     """A table made in one go, by one worker."""
     out = tmp_path_factory.mktemp("table") / "small.h5"
-    result = run_sweep(recipe_file, out, Local(1))
+    result = run_sweep(recipe_file, out, at_hand)
     assert result.output == out
     assert result.computed == len(Plan(parse_recipe(RECIPE)))
     return out

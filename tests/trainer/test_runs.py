@@ -422,16 +422,22 @@ def command(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory):
-    """A recipe of some seconds, and its run, which nobody disturbed."""
-    folder = tmp_path_factory.mktemp("long")
-    (folder / "r.toml").write_text(LONG)
-    train_run(folder / "r.toml", folder / "run.h5")
-    return folder / "r.toml", folder / "run.h5"
+    """A recipe of some seconds."""
+    path = tmp_path_factory.mktemp("long") / "r.toml"
+    path.write_text(LONG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def long_whole(long):
+    """Its run, which nobody disturbed."""
+    train_run(long, long.with_name("run.h5"))
+    return long.with_name("run.h5")
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_ends_in_the_same_bits(long, tmp_path, kills):
-    recipe, whole = long
+def test_killed_at_random_moments_it_ends_in_the_same_bits(long, long_whole, tmp_path, kills):
+    recipe, whole = long, long_whole
     chance, out = random.Random(kills), tmp_path / "run.h5"
     for _ in range(kills):
         with command("train", recipe, "-o", out, "--checkpoint", "0.1") as process:
@@ -451,9 +457,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(long, tmp_path, kills
     [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
 )
 def test_interrupts_keep_what_is_there(long, tmp_path, number, code):
-    recipe, _ = long
     out = tmp_path / "run.h5"
-    with command("train", recipe, "-o", out, "--checkpoint", "0.1") as process:
+    with command("train", long, "-o", out, "--checkpoint", "0.1") as process:
         until(lambda: list(out.with_name("run.h5.parts").glob("member-*.h5")), process=process)
         process.send_signal(number)
         errors = process.communicate(timeout=30)[1]
@@ -515,14 +520,13 @@ def test_interrupts_wait_for_hdf5(tmp_path, who, count):
 
 
 def test_a_second_training_stops_with_a_message(long, tmp_path):
-    recipe, _ = long
     out = tmp_path / "run.h5"
-    with command("train", recipe, "-o", out, "--checkpoint", "0.1") as first:
+    with command("train", long, "-o", out, "--checkpoint", "0.1") as first:
         until(lambda: list(out.with_name("run.h5.parts").glob("member-*.h5")), process=first)
         with pytest.raises(
             NtkspecError, match=f"another training is writing it.*process {first.pid}"
         ):
-            train_run(recipe, out)
+            train_run(long, out)
         first.kill()
 
 
