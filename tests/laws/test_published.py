@@ -124,10 +124,7 @@ def yu_yang_and_townsend(degree, dim):
     total = 0.0
     for p in range((degree + 1) // 2, degree + half + 1):
         n = 2 * p - degree + (2 if degree % 2 == 0 else 1)
-        if degree == 1:
-            term = 0.5 / (2 * p + 1)
-        else:
-            term = -0.5 / (n - 1) if degree % 2 == 0 else 0.0
+        term = {0: -0.5 / (n - 1), 1: 0.0}[degree % 2] if degree > 1 else 0.5 / (2 * p + 1)
         term += 0.5 / n * (1.0 - math.comb(n, n // 2) / 2.0**n)
         falling = math.factorial(2 * p) // math.factorial(2 * p - degree)
         total += (-1) ** p * math.comb(degree + half, p) * falling * term
