@@ -50,8 +50,9 @@ def profile(network: Network, t: float, depth: int | None = None, last: bool = T
         covariance = tangent = weight * t + bias
         for left in reversed(range(network.depth if depth is None else depth)):
             if not left and not last:
-                known = map(_number, (variance, covariance, tangent, growth))
-                layers.append(Layer(*known, dual=math.nan, slope=math.nan))
+                unknown = arb("nan")
+                known = variance, covariance, tangent, growth, unknown, unknown
+                layers.append(Layer(*map(_number, known)))
                 break
             one = here = _duals(network, variance, arb(1))
             if t != 1.0:
