@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 __all__ = ["Activate", "Affine", "Branch", "Join", "Program", "Scale", "State", "Step", "follow"]
 
 
-class Affine(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Affine:
     """q becomes weight q + bias, T becomes own q + own_bias + weight T."""
 
     weight: float
@@ -19,23 +20,27 @@ class Affine(NamedTuple):
     own_bias: float
 
 
-class Activate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Activate:
     """An activation, counted from 0."""
 
     number: int
 
 
-class Scale(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Scale:
     """A normalization, counted from 0: q and T are divided by q(1)."""
 
     number: int
 
 
-class Branch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Branch:
     """The start of a residual branch: what it is added to is kept."""
 
 
-class Join(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Join:
     """Its end: what was kept plus square times the branch."""
 
     square: float

@@ -47,7 +47,7 @@ def certify(
 
 
 def _print_text(result: Certificate) -> None:
-    print_heading(result.network.parameters(), result.kernel, result.domain, "probability")
+    print_heading(result.network, result.kernel, result.domain, "probability")
     say(f"# {result.method}")
     width = len(str(result.degrees.max()))
     for degree, ball in zip(result.degrees.tolist(), result.balls, strict=True):
@@ -55,11 +55,13 @@ def _print_text(result: Certificate) -> None:
 
 
 def _print_json(result: Certificate) -> None:
+    from ntkspec.spectra.route import which_kernel
+
     document = {
         "network": result.network.parameters(),
         "domain": result.domain.name,
         "dim": result.dim,
-        "kernel": result.kernel,
+        **which_kernel(result.network, result.kernel),
         "method": result.method,
         "degree": result.degrees.tolist(),
         "enclosure": list(result.balls),

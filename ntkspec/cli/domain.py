@@ -13,6 +13,8 @@ from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
+    from ntkspec.networks import Kernel
+    from ntkspec.spectra.route import Source
 
 __all__ = ["domain_options", "print_heading", "spectrum_options"]
 
@@ -66,9 +68,12 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
     return add
 
 
-def print_heading(parameters: dict[str, Any], kernel: str, domain: Domain, measure: str) -> None:
+def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) -> None:
     """Print the comment lines above a listing."""
-    named = ", ".join(f"{key} = {value}" for key, value in parameters.items())
+    from ntkspec.spectra.route import which_kernel
+
+    named = ", ".join(f"{key} = {value}" for key, value in source.parameters().items())
+    of = "".join(f"{key} = {value}, " for key, value in which_kernel(source, kernel).items())
     where = "" if domain.name == "sphere" else f"{domain.name}, "
     say(f"# {named}")
-    say(f"# kernel = {kernel}, dim = {domain.dim}, {where}{measure} measure")
+    say(f"# {of}dim = {domain.dim}, {where}{measure} measure")

@@ -65,12 +65,13 @@ def eig(
     from ntkspec.ranges import parse_range
     from ntkspec.spectra import spectrum
     from ntkspec.spectra.explanation import explain as considered
+    from ntkspec.spectra.route import which_kernel
 
     wanted = None if degrees is None else parse_range(degrees, "degrees")
     start = time.process_time()
     found = spectrum(network, domain, wanted, kernel=kernel, normalization=normalization)
     seconds = time.process_time() - start
-    heading = {"network": network.parameters(), "dim": domain.dim, "kernel": kernel}
+    heading = {"network": network.parameters(), "dim": domain.dim, **which_kernel(network, kernel)}
     if domain.name != "sphere":
         heading["domain"] = domain.name
     heading["normalization"] = normalization
@@ -81,7 +82,7 @@ def eig(
         heading["seconds"], heading["worst_relative_error"] = seconds, worst
         heading["other_routes"] = [{"route": name, "reason": why} for name, why in others]
     if layout == "text":
-        print_heading(heading["network"], kernel, domain, normalization)
+        print_heading(network, kernel, domain, normalization)
         if explain:
             say(f"# {found.route}")
             say(f"# {seconds:.2g} s of processor time; relative errors are at most {worst:.2g}")

@@ -10,6 +10,7 @@ from typing import Any
 from flint import acb, arb, arb_series, ctx
 
 from ntkspec.duals.correlation import Correlation
+from ntkspec.duals.memory import lost
 from ntkspec.errors import NtkspecError
 from ntkspec.rules import Activate, Affine, Program, Scale, State, follow
 
@@ -42,10 +43,7 @@ class Layers:
     def _prepare(self, index: int, state: State) -> State:
         sigma = self.program.activations[index]
         if not state.covariance > 0:
-            raise NtkspecError(
-                f"the variance before layer {index + 1} is lost to rounding; raise "
-                "weight_variance or bias_variance, or lower depth"
-            )
+            raise lost(f"the variance before layer {index + 1}")
         if sigma.homogeneous is None and not state.covariance < arb(10) ** LARGEST:
             raise NtkspecError(
                 f"the variance before layer {index + 1} is beyond 1e{LARGEST}; lower "

@@ -14,9 +14,16 @@ from flint import arb, ctx
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["remembered"]
+__all__ = ["lost", "remembered"]
 
 Result = TypeVar("Result")
+
+
+def lost(variance: str) -> NtkspecError:
+    """The error of a variance whose ball holds no digit."""
+    return NtkspecError(
+        f"{variance} is lost to rounding; raise weight_variance or bias_variance, or lower depth"
+    )
 
 
 def remembered(maker: Callable[..., Result], size: int = 64) -> Callable[..., Result]:
@@ -26,10 +33,7 @@ def remembered(maker: Callable[..., Result], size: int = 64) -> Callable[..., Re
     @wraps(maker)
     def cached(q: arb, *arguments: Any) -> Result:
         if not q.is_finite():
-            raise NtkspecError(
-                "a variance is lost to rounding; raise weight_variance or bias_variance, or lower "
-                "depth"
-            )
+            raise lost("a variance")
         parts = (*q.mid().man_exp(), *q.rad().man_exp())
         key = (ctx.prec, *(int(part) for part in parts), *arguments)
         if key in kept:

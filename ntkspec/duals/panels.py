@@ -106,7 +106,7 @@ def _steps(program: Program, sizes: list[float]) -> NDArray[np.float64]:
     rows = np.zeros((len(program.steps), 5))
     for row, step in zip(rows, program.steps, strict=True):
         if isinstance(step, Affine):
-            row[:] = AFFINE, *step
+            row[:] = AFFINE, step.weight, step.bias, step.own, step.own_bias
         elif isinstance(step, Activate):
             row[:2] = ACTIVATE, step.number
         elif isinstance(step, Scale):

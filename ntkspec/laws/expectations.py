@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Shape
+from ntkspec.errors import NtkspecError
 
 __all__ = ["curvature", "expectations"]
 
@@ -21,23 +22,43 @@ Function = Callable[[Vector], Vector]
 
 NODES = 16
 REACH = 12.0
+#: Relative difference of two rules that both hold the digits of laws.
+SETTLED = 1e-11
+#: Most parts of a panel.
+MOST = 8192
 ROOT_2PI = math.sqrt(2.0 * math.pi)
 
 
 def expectations(functions: Sequence[Function], q: float, rho: float) -> list[float]:
     """E[f(u) f(v)] at variance q and correlation rho in [-1, 1]; Gauss-Legendre on panels.
 
-    The panels are graded towards 0, where sigma has its kink or comes nearest to a pole.
+    The panels are graded towards 0, where sigma has its kink or comes nearest to a pole, and split
+    until the values at rho = 1 settle: finer oscillates far from 0.
     """
+    parts, before = 1, _by_panels(functions, q, 1.0, 1)
+    while parts < MOST:
+        found = _by_panels(functions, q, 1.0, 2 * parts)
+        if np.all(np.abs(found - before) <= SETTLED * np.abs(found)):
+            here = before if rho == 1.0 else _by_panels(functions, q, rho, parts)
+            return [float(x) for x in here]
+        parts, before = 2 * parts, found
+    raise NtkspecError(
+        f"E[f(u) f(v)] at variance {q:.3g} is not computed: the "
+        "function oscillates too fast; lower weight_variance, bias_variance or depth"
+    )
+
+
+def _by_panels(functions: Sequence[Function], q: float, rho: float, parts: int) -> Vector:
+    """The same by panels that are split into equal parts."""
     root = math.sqrt(q)
-    u, weight = _nodes(_graded(root)[np.newaxis])
+    u, weight = _nodes(_split(_graded(root), parts)[np.newaxis])
     u, weight = u[0], weight[0] * np.exp(-0.5 * (u[0] / root) ** 2) / (root * ROOT_2PI)
     if abs(rho) == 1.0:
-        return [float(np.sum(f(u) * f(rho * u) * weight)) for f in functions]
+        return np.array([np.sum(f(u) * f(rho * u) * weight) for f in functions])
     spread = root * math.sqrt((1.0 - rho) * (1.0 + rho))
-    v, inner = _nodes(_around(rho * u, spread, root))
+    v, inner = _nodes(_around(rho * u, spread, _split(_graded(2.0 * root), parts)))
     inner *= np.exp(-0.5 * ((v - rho * u[:, np.newaxis]) / spread) ** 2) / (spread * ROOT_2PI)
-    return [float(np.sum(f(u) * np.sum(f(v) * inner, axis=1) * weight)) for f in functions]
+    return np.array([np.sum(f(u) * np.sum(f(v) * inner, axis=1) * weight) for f in functions])
 
 
 def curvature(shape: Shape) -> Function:
@@ -67,10 +88,16 @@ def _graded(root: float) -> Vector:
     return np.concatenate([-side[::-1], [0.0], side])
 
 
-def _around(centres: Vector, spread: float, root: float) -> Vector:
+def _split(ends: Vector, parts: int) -> Vector:
+    """Ends of panels split into equal parts."""
+    inner = ends[:-1, np.newaxis] + np.diff(ends)[:, np.newaxis] * np.arange(parts) / parts
+    return np.append(inner, ends[-1])
+
+
+def _around(centres: Vector, spread: float, graded: Vector) -> Vector:
     """Ends of panels for each centre: those graded towards 0 and the Gaussian's, merged."""
     near = centres[:, np.newaxis] + spread * np.linspace(-REACH, REACH, 13)
-    shared = np.broadcast_to(_graded(2.0 * root), (centres.size, _graded(2.0 * root).size))
+    shared = np.broadcast_to(graded, (centres.size, graded.size))
     ends = np.concatenate([near, shared], axis=1)
     return np.sort(np.clip(ends, near[:, :1], near[:, -1:]), axis=1)
 

@@ -32,7 +32,7 @@ def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
         return _step_law(network, dim)
     main = parity(network, kernel).main
     shallow = network.depth == 1 and network.bias_variance == 0.0
-    near = profile(network, 1.0)
+    near = profile(network, 1.0, last=network.depth > 1)
     order -= kernel == "ntk"
     first = _at_one(network, near, order, kernel)
     if network.weights == "sphere":

@@ -22,7 +22,7 @@ NEAR = 1e-14
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer at some t: q_l(1), q_l(t), T_l(t), F_l(t), D_l(t) and dq_l / dt; l counts from 1.
+    """One layer at some t: q_l(1), q_l(t), T_l(t), dq_l / dt, F_l(t) and D_l(t); l counts from 1.
 
     The slope D_l is NaN for a step.
     """
@@ -30,13 +30,15 @@ class Layer:
     variance: float
     covariance: float
     tangent: float
+    growth: float
     dual: float
     slope: float
-    growth: float
 
 
-def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]:
+def profile(network: Network, t: float, depth: int | None = None, last: bool = True) -> list[Layer]:
     """Layers of a network at t; |t| > 1 where the duals are closed forms.
+
+    Without `last` the duals of the last layer are not computed, but NaN.
 
     Stops before the first layer whose dual is not finite there, beyond |t| = 1; at other t a
     variance beyond doubles raises NtkspecError.
@@ -46,13 +48,18 @@ def profile(network: Network, t: float, depth: int | None = None) -> list[Layer]
         weight, bias = arb(network.weight_variance), arb(network.bias_variance)
         variance, growth = weight + bias, weight
         covariance = tangent = weight * t + bias
-        for _ in range(network.depth if depth is None else depth):
+        for left in reversed(range(network.depth if depth is None else depth)):
+            if not left and not last:
+                unknown = arb("nan")
+                known = variance, covariance, tangent, growth, unknown, unknown
+                layers.append(Layer(*map(_number, known)))
+                break
             one = here = _duals(network, variance, arb(1))
             if t != 1.0:
                 here = _duals(network, variance, covariance / variance)
             dual, slope = here
             layers.append(
-                Layer(*map(_number, (variance, covariance, tangent, dual, slope, growth)))
+                Layer(*map(_number, (variance, covariance, tangent, growth, dual, slope)))
             )
             smooth = network.sigma.derivative is not None
             if not math.isfinite(layers[-1].dual * (layers[-1].growth if smooth else 1.0)):

@@ -26,6 +26,7 @@ __all__ = [
     "double_only",
     "is_user",
     "qualified",
+    "which_kernel",
 ]
 
 Source: TypeAlias = Network | ZonalKernel
@@ -92,6 +93,17 @@ def as_source(source: Source | str) -> Source:
     return source if isinstance(source, ZonalKernel) else as_network(source)
 
 
+def which_kernel(source: Source, kernel: Kernel) -> dict[str, str]:
+    """The kernel of a network, to name a spectrum by; nothing for a zonal kernel.
+
+    Examples
+    --------
+    >>> which_kernel(as_source("relu"), "ntk")
+    {'kernel': 'ntk'}
+    """
+    return {} if isinstance(source, ZonalKernel) else {"kernel": kernel}
+
+
 def qualified(source: Source, kernel: Kernel, *others: str) -> str:
     """What follows a name in titles: the kernel of a network, which a zonal kernel is itself.
 
@@ -100,7 +112,7 @@ def qualified(source: Source, kernel: Kernel, *others: str) -> str:
     >>> qualified(as_source("relu"), "ntk", "probability")
     ' (ntk, probability)'
     """
-    words = (*(() if isinstance(source, ZonalKernel) else (kernel,)), *others)
+    words = (*which_kernel(source, kernel).values(), *others)
     return f" ({', '.join(words)})" if words else ""
 
 

@@ -535,7 +535,9 @@ def bits_kept(ball: arb) -> int:
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    return "no closed form or series" if isinstance(source, Network) else None
+    return (
+        "quadrature at a precision that the result decides" if isinstance(source, Network) else None
+    )
 
 
 ROUTE = row_route(

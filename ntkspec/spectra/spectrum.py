@@ -23,7 +23,14 @@ from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.results import Result
 from ntkspec.spectra.parity import refuse_undeclared
-from ntkspec.spectra.route import Source, as_source, better_than_doubles, double_only, qualified
+from ntkspec.spectra.route import (
+    Source,
+    as_source,
+    better_than_doubles,
+    double_only,
+    qualified,
+    which_kernel,
+)
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.table import TableSlice, table_block
@@ -135,7 +142,7 @@ class Spectrum(Result):
             **self.network.parameters(),
             "domain": self.domain.name,
             "dim": self.dim,
-            "kernel": self.kernel,
+            **which_kernel(self.network, self.kernel),
             "normalization": self.normalization,
             "route": self.route,
         }

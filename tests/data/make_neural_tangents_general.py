@@ -11,6 +11,8 @@ the covariance before it, and 1 for its bias, also where b_std = 0: rates (n, 1)
 from __future__ import annotations
 
 import csv
+import sys
+import types
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ import jax
 import numpy as np
 
 jax.config.update("jax_enable_x64", True)
+# Its experiments import TensorFlow, which is not installed.
+sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
 
 from neural_tangents import stax  # noqa: E402
 

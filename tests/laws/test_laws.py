@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 from problems import POSTER
+from scipy import integrate
 
 import ntkspec
 from ntkspec import Linear, Normalize, Residual
-from ntkspec.activations import activation
+from ntkspec.activations import ACTIVATIONS, activation
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
 from ntkspec.laws.expectations import expectations
+from ntkspec.laws.kinks import general_kink_law, kink_law
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
 
@@ -203,6 +205,31 @@ def test_laws_that_set_in_late(parameters):
     near, far = distances(net, 3, "ntk", 401, 1201).max(axis=1)
     assert far < 0.4
     assert far < near
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in ACTIVATIONS if name != "step" and Network(name).kind == "kink"],
+)
+@pytest.mark.parametrize("bias_variance", [0.0, 0.1])
+def test_laws_in_doubles_agree_with_those_in_balls(name, bias_variance):
+    """Their expectations are quadrature; balls have the exact duals."""
+    network = Network(name, depth=3, bias_variance=bias_variance)
+    one, other = (derive(network, 3, "ntk") for derive in (kink_law, general_kink_law))
+    assert one.log_constant == pytest.approx(other.log_constant, rel=1e-10)
+    assert (one.power, one.parity) == (other.power, other.parity)
+
+
+def test_expectations_of_a_function_that_oscillates():
+    """E[finer'(u)^2] at variance 2, by scipy's adaptive rule."""
+    sigma = activation("finer")
+
+    def density(x):
+        return sigma.derivative(np.array([x]))[0] ** 2 * math.exp(-x * x / 4) / math.sqrt(math.pi)
+
+    right = integrate.quad(density, 0.0, 14.0, limit=2000, epsabs=1e-13)[0]
+    (found,) = expectations([sigma.derivative], 2.0, 1.0)
+    assert found == pytest.approx(right, rel=1e-10)
 
 
 def test_the_step_in_depth():

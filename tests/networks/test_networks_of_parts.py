@@ -13,6 +13,7 @@ from paths import DATA
 
 import ntkspec
 from ntkspec import Linear, Network, Normalize, NtkspecError, Residual, spectrum
+from ntkspec.rules import Activate, Affine, Branch, Join, Scale
 
 
 def stored():
@@ -258,3 +259,10 @@ def test_certificates_of_networks_of_parts():
         ntkspec.certify(
             Network.serial(Linear(), Residual("relu", Linear()), "relu", Linear()), dim=3
         )
+
+
+def test_steps_of_different_kinds_are_not_equal():
+    """An activation and a normalization of one number, or a layer and a tuple of its numbers."""
+    numbered = [Activate(0), Scale(0), Join(0.0), Branch(), Affine(1.0, 0.0, 1.0, 0.0)]
+    assert len({*numbered, (0,), (), (1.0, 0.0, 1.0, 0.0)}) == 8
+    assert Activate(0) == Activate(0) != Activate(1)

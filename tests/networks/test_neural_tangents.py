@@ -5,6 +5,7 @@ data/make_neural_tangents.py, with 30 digits by a quadrature that uses no dual.
 """
 
 import csv
+import itertools
 import math
 
 import numpy as np
@@ -130,6 +131,29 @@ def test_its_standard_parameterization_tends_to_ours_over_the_width():
     ours = network.ntk([float(row["t"]) for row in GENERAL[layers]])
     theirs = np.array([float(row["ntk"]) for row in GENERAL[layers]]) / 1024.0
     assert np.all(theirs > ours) and np.all(theirs - ours < 15.0 / 1024.0)
+
+
+FROZEN = {}
+for row in rows("neural_tangents_frozen.csv"):
+    key = tuple(row[name] for name in ("activation", "depth", "weight_variance", "bias_variance"))
+    FROZEN.setdefault(key, {}).setdefault(int(row["layer"]), []).append(row)
+
+
+@pytest.mark.parametrize("key", FROZEN, ids="-".join)
+def test_frozen_layers_add_nothing(key):
+    """Each set of trained layers against neural-tangents' NNGP kernel, differentiated by JAX."""
+    activation, *numbers = key
+    depth, weight, bias = int(numbers[0]), *map(float, numbers[1:])
+    at = [float(row["t"]) for row in FROZEN[key][1]]
+    shares = {layer: np.array([float(r["ntk"]) for r in of]) for layer, of in FROZEN[key].items()}
+    for count in range(1, depth + 2):
+        for trained in itertools.combinations(range(1, depth + 2), count):
+            ours = Network(
+                activation, depth=depth, weight_variance=weight, bias_variance=bias,
+                trained=set(trained),
+            )  # fmt: skip
+            found = ours.ntk(at) - sum(shares[layer] for layer in trained)
+            assert np.abs(found).max() < 4e-15 * ours.ntk(1.0), trained
 
 
 def theirs(activation, depth, weight_variance, x64):

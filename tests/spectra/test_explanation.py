@@ -34,7 +34,9 @@ def test_one_route_is_taken_and_it_is_that_of_the_spectrum(network, domain):
 def test_a_route_that_passed_the_degrees_on_says_so():
     """The route of the spectrum is not the first that takes its kernel."""
     found = spectrum(Network("gelu"), 2, [1])
-    object.__setattr__(found, "route", "ball arithmetic: no closed form or series")
+    object.__setattr__(
+        found, "route", "ball arithmetic: quadrature at a precision that the result decides"
+    )
     reasons = {one.route: one.reason for one in explain(found)}
     assert reasons["shifted contour"] == "serves this kernel, but passed these degrees on"
 

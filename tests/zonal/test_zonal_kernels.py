@@ -279,7 +279,13 @@ def test_names_of_groups():
 def test_the_command_line_takes_them():
     found = run("eig", "--zonal", "laplace(2)", "--dim", 3, "--degrees", "0:2")
     assert "# zonal = laplace(2.0)" in found.output
-    assert run("certify", "--zonal", "gaussian", "--degrees", "0:2").exit_code == 0
+    assert "# dim = 3, probability measure" in found.output
+    enclosed = run("certify", "--zonal", "gaussian", "--degrees", "0:2")
+    assert enclosed.exit_code == 0
+    # a zonal kernel is neither the NTK nor the NNGP kernel of a network
+    as_json = run("eig", "--zonal", "laplace(2)", "--degrees", "0:2", "--format", "json").output
+    heading = ntkspec.spectrum(laplace(2), 3, [0]).heading()
+    assert "ntk" not in found.output + enclosed.output + as_json + repr(heading)
     assert "is for networks" in run("eig", "--zonal", "laplace(2)", "--depth", 2).output
     assert "missing argument" in run("eig").output
     assert "leave one of them out" in run("eig", "relu", "--zonal", "laplace(2)").output
