@@ -350,7 +350,7 @@ def describe_for_mpmath(network: Any) -> Description:
     if wrong is not None:
         raise NtkspecError(
             f"activation = {wrong.activation!r} is not allowed in the mpmath reference, which "
-            "takes smooth activations and those that are powers or exponentials on either side of 0; "
+            "takes smooth activations, and powers or exponentials on either side of 0; "
             "use the method 'balls'"
         )
     return found

@@ -19,7 +19,8 @@ from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 
 NAMES = [
     *sorted(set(ntkspec.activations.ACTIVATIONS) - {"gabor", "leaky_relu", "polynomial"}),
-    "gabor(2, 0.5)", "leaky_relu(0.3)", "leaky_relu(1)", "leaky_relu(-1)", "relu_power(3)", "celu(0.5)", "swish(2)",
+    "gabor(2, 0.5)", "leaky_relu(0.3)", "leaky_relu(1)", "leaky_relu(-1)", "relu_power(3)",
+    "celu(0.5)", "swish(2)",
     "polynomial(1, 0, 2)", "polynomial(0, 1, 0, -1)", "polynomial(0, 1, 0, 0, 3)",
 ]  # fmt: skip
 #: Powers that are looked at.
@@ -130,8 +131,8 @@ def test_the_zeros_of_a_network_are_those_of_its_series(network, kernel):
         assert zeros.is_zero(known, kernel, degree) == (series[degree::2].max() < 1e-20), degree
 
 
-#: Of (erf, relu) the odd eigenvalues fall geometrically, the even ones as a power: relu is x / 2 and
-#: an even function.
+#: Of (erf, relu) the odd eigenvalues fall geometrically, the even ones as a power: relu is x / 2
+#: and an even function.
 STEEP = Network(["erf", "relu"])
 
 
