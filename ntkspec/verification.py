@@ -177,7 +177,7 @@ def has_reference(network: Source, domain: str, method: Method) -> bool:
     if method != "mpmath":
         return True
     known = describe(network)
-    return known.base not in BALLS_ONLY and (
+    return all(sigma.base not in BALLS_ONLY for sigma in known.sigmas) and (
         domain != Gaussian.name or known.radial_power is not None
     )
 

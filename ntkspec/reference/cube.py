@@ -53,13 +53,12 @@ def parity_weights(dim: int, degree: int) -> list[int]:
 
 
 def cube_eigenvalues(
-    values: Values, dim: int, degrees: Iterable[int], digits: int
+    values: Values, dim: int, degrees: Iterable[int], digits: int, is_zero: Callable[[int], bool]
 ) -> dict[int, CubeValue]:
     """Raise the precision until two runs agree in the digits of every eigenvalue.
 
     By Cauchy and Schwarz an error of K changes an eigenvalue by at most that over the square root
-    of binom(d, k).  A value that stays below its error is measured by its smaller neighbour, and
-    is 0 if that shows nothing either at the largest precision.
+    of binom(d, k).  That of an eigenvalue which `is_zero` is measured by the smaller neighbour.
     """
     wanted = sorted(set(degrees))
     around = sorted({k + i for k in wanted for i in (-1, 0, 1) if 0 <= k + i <= dim})
@@ -69,11 +68,11 @@ def cube_eigenvalues(
         row, noise, bits = values(working, False)
         noise += max(map(abs, row)) // 10**working + 1
         sums = {k: sum(w * v for w, v in zip(weights[k], row, strict=True)) for k in around}
-        missing, change = _missing(sums, wanted, dim, noise, digits), 0
+        missing, change = _missing(sums, wanted, dim, noise, digits, is_zero), 0
         if not missing or working >= MOST_DIGITS:
             other, _, _ = values(working, True)
             change = max(abs(x - y) for x, y in zip(row, other, strict=True))
-            missing = _missing(sums, wanted, dim, noise + change, digits)
+            missing = _missing(sums, wanted, dim, noise + change, digits, is_zero)
         if not missing or working >= MOST_DIGITS:
             unit = -(bits + dim)
             return {
@@ -91,13 +90,24 @@ def _error(dim: int, degree: int, noise: int) -> int:
     return (noise << dim) // math.isqrt(math.comb(dim, degree)) + 1
 
 
-def _missing(sums: dict[int, int], wanted: Sequence[int], dim: int, noise: int, digits: int) -> int:
+def _missing(
+    sums: dict[int, int],
+    wanted: Sequence[int],
+    dim: int,
+    noise: int,
+    digits: int,
+    is_zero: Callable[[int], bool],
+) -> int:
     """Digits that the least accurate eigenvalue lacks."""
     seen = {k: abs(x) for k, x in sums.items() if abs(x) > 2 * _error(dim, k, noise)}
     most = 0
     for k in wanted:
-        near = [seen[i] for i in (k - 1, k + 1) if i in seen]
-        size = seen.get(k) or min(near, default=0)
+        size = seen.get(k, 0)
+        if not size and is_zero(k):
+            near = [seen[i] for i in (k - 1, k + 1) if i in seen]
+            if not near:
+                continue
+            size = min(near)
         if not size:
             return digits + 20
         excess = _error(dim, k, noise) * 10**digits // size

@@ -24,6 +24,7 @@ __all__ = [
     "Norm",
     "Reference",
     "Sum",
+    "chain",
     "checked_digits",
     "describe",
     "describe_for_mpmath",
@@ -53,11 +54,9 @@ SMOOTH = (
     "sigmoid", "tanh", "silu", "softplus", "erf", "gelu", "sin", "cos", "gaussian", "swish", "mish",
     "exp", "snake", "gabor", "polynomial",
 )  # fmt: skip
-#: Those that only the reference in balls knows.
-BALLS_ONLY = (
-    "celu", "selu", "softsign", "finer", "swish", "mish", "exp", "snake", "gabor", "shifted_relu",
-    "polynomial", *CLIPPED,
-)  # fmt: skip
+#: Those that only the reference in balls knows: kinks away from 0, and kinks between functions that
+#: are no powers or exponentials.
+BALLS_ONLY = ("softsign", "finer", "shifted_relu", *CLIPPED)
 #: Of selu (Klambauer et al. 2017): the slope on the right, and the factor of e^x - 1 over it.
 SELU = 1.0507009873554805, 1.6732632423543772
 
@@ -196,6 +195,14 @@ class Sum:
 @dataclass(frozen=True)
 class Norm:
     """q and T are divided by q(1)."""
+
+
+def chain(network: Description) -> tuple[Any, ...]:
+    """The parts of a network whose layers are alike."""
+    weight, bias = network.weight_variance, network.bias_variance
+    own = 1.0 if network.trained == "all" else 0.0
+    layer = (Dense(weight, bias, weight, bias), network)
+    return (*layer * network.depth, Dense(1.0, 0.0, own, 0.0))
 
 
 def _sigmas(parts: tuple[Any, ...]) -> Iterator[Description]:
@@ -342,8 +349,9 @@ def describe_for_mpmath(network: Any) -> Description:
     wrong = next((sigma for sigma in found.sigmas if sigma.base in BALLS_ONLY), None)
     if wrong is not None:
         raise NtkspecError(
-            f"activation = {wrong.activation!r} is not allowed in the mpmath reference; use the "
-            "method 'balls'"
+            f"activation = {wrong.activation!r} is not allowed in the mpmath reference, which "
+            "takes smooth activations, and powers or exponentials on either side of 0; "
+            "use the method 'balls'"
         )
     return found
 

@@ -21,6 +21,7 @@ from ntkspec.domains import legendre as in_doubles
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.reference.balls import reference_eigenvalue
+from ntkspec.reference.description import BALLS_ONLY, describe
 from ntkspec.reference.mpmath import (
     gauss_gegenbauer,
     gauss_jacobi,
@@ -29,12 +30,18 @@ from ntkspec.reference.mpmath import (
     legendre,
 )
 from ntkspec.reference.mpmath.arithmetic import Precision
-from ntkspec.reference.mpmath.expectations import EluDual, PowersDual, SmoothDual
-from ntkspec.reference.mpmath.sigmas import SMOOTH, Powers
+from ntkspec.reference.mpmath.expectations import (
+    EluDual,
+    ExpDual,
+    PolynomialDual,
+    PowersDual,
+    SmoothDual,
+)
+from ntkspec.reference.mpmath.sigmas import SMOOTH, Powers, smooth
 from ntkspec.spectra import quadrature
 from ntkspec.sweeps import parse_recipe
 from ntkspec.tables import Table
-from ntkspec.verification import check_entry, verify_table
+from ntkspec.verification import check_entry, has_reference, verify_table
 
 FOUR = ("relu", "leaky_relu", "sigmoid", "tanh")
 
@@ -184,12 +191,17 @@ def test_the_trapezoid_rule_in_the_plane_against_closed_forms(name, second):
             assert max(errors) < 1e-22, (q, r)
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "silu", "softplus", "gelu"])
+@pytest.mark.parametrize(
+    "name",
+    ["tanh", "sigmoid", "silu", "softplus", "gelu", "mish", "swish(0.5)", "snake(0.7)",
+     "gabor(2, 0.5)", "gabor(3, 0)"],
+)  # fmt: skip
 def test_two_rules_in_the_plane_and_a_double_sum(name):
     """Other steps, offsets and Chebyshev points; Gauss-Hermite in doubles for the definition."""
     precision = Precision(20)
     q, sigma = precision.mp.mpf("1.3"), Network(name).sigma
-    first, other = (SmoothDual(precision, SMOOTH[name], q, second) for second in (False, True))
+    known = smooth(describe(Network(name)))
+    first, other = (SmoothDual(precision, known, q, second) for second in (False, True))
     x, w = special.roots_hermitenorm(150)
     x, w = x * math.sqrt(1.3), w / w.sum()
     for r in CORRELATIONS:
@@ -200,6 +212,29 @@ def test_two_rules_in_the_plane_and_a_double_sum(name):
         for value, function in zip(found, (sigma.value, sigma.derivative)):
             assert float(value) == pytest.approx(w @ (function(x)[:, np.newaxis] * function(v)) @ w,
                                                  abs=1e-9)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "dual"),
+    [
+        ("polynomial(1, 2, 0, 0.5)", lambda p, q: PolynomialDual(p, (1.0, 2.0, 0.0, 0.5), q)),
+        ("polynomial(0, 0, 1)", lambda p, q: PolynomialDual(p, (0.0, 0.0, 1.0), q)),
+        ("exp", ExpDual),
+    ],
+)
+def test_moments_of_gaussians_against_a_double_sum(name, dual):
+    """Gauss-Hermite rules are exact for polynomials."""
+    precision, sigma = Precision(20), Network(name).sigma
+    mine = dual(precision, precision.mp.mpf("1.3"))
+    x, w = special.roots_hermitenorm(60)
+    x, w = x * math.sqrt(1.3), w / w.sum()
+    for r in CORRELATIONS:
+        v = float(r) * x[:, np.newaxis] + math.sqrt(1 - float(r) ** 2) * x
+        for value, function in zip(
+            mine.at(precision.mp.mpf(r)), (sigma.value, sigma.derivative), strict=True
+        ):
+            right = w @ (function(x)[:, np.newaxis] * function(v)) @ w
+            assert float(value) == pytest.approx(right, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize(("power", "left"), [(0, 0.0), (1, 0.0), (1, -0.25), (1, 1.0), (3, 0.0)])
@@ -234,11 +269,13 @@ def test_powers_at_the_ends():
         assert max(abs(x) for x in dual.at(-precision.mp.one)) < 1e-30
 
 
-@pytest.mark.parametrize("second", [False, True])
-def test_elu_against_a_double_integral(second):
+@pytest.mark.parametrize(
+    ("name", "second"), [("elu", False), ("elu", True), ("celu(0.5)", False), ("selu", False)]
+)
+def test_elu_against_a_double_integral(name, second):
     precision, q = Precision(15), 1.7
-    dual = EluDual(precision, precision.mp.mpf(q), second)
-    sigma = Network("elu").sigma
+    dual = EluDual(precision, describe(Network(name)).exponential, precision.mp.mpf(q), second)
+    sigma = Network(name).sigma
     # Gauss-Legendre on both sides of the kinks of u and v: u = s x, v = s (r x + c y).
     nodes, weights = special.roots_legendre(60)
     for r in (-0.9, 0.0, 0.6):
@@ -326,13 +363,24 @@ def any_network(rng, name):
         parameters["slope"] = rng.choice([-1.0, -0.5, 0.25, 0.99, 1.0])
     if name == "relu_power":
         parameters["power"] = rng.choice([1, 2, 3, 5])
+    if name in ("celu", "swish", "snake"):
+        parameters[{"celu": "alpha", "swish": "beta", "snake": "a"}[name]] = rng.choice([0.5, 1.5])
+    if name == "gabor":
+        parameters |= {"omega": rng.choice([0.5, 2.0]), "scale": rng.choice([0.25, 1.0])}
+    if name == "polynomial":
+        name = f"polynomial({rng.choice(['0, 1, 0, -0.5', '1, 0, 0.5', '0.3, 1, 0.2, 0, 0.1'])})"
+    if name == "exp":  # its kernel grows as exp(exp(...)) with the depth
+        parameters["weight_variance"] = rng.choice([0.25, 0.5])
+        parameters["bias_variance"] = rng.choice([0.0, 0.1])
     kernel = "nngp" if name == "step" else rng.choice(["ntk", "ntk", "nngp"])
     return Network(name, **parameters), kernel
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", ntkspec.activations.ACTIVATIONS)
+@pytest.mark.parametrize(
+    "name", [name for name in ntkspec.activations.ACTIVATIONS if name not in BALLS_ONLY]
+)
 def test_random_networks_agree_with_balls_and_the_engine(name):
     rng = random.Random(name)
     for _ in range(3):
@@ -340,6 +388,32 @@ def test_random_networks_agree_with_balls_and_the_engine(name):
         dims = rng.sample([2, 3, 4, 5, 8, 16], 2)
         degrees = {dim: [rng.randint(0, 5), rng.randint(6, 24)] for dim in dims}
         assert compare(network, kernel, degrees, 15) == 4
+
+
+def slow(*arguments):
+    return pytest.param(*arguments, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        slow("celu(0.5)", "gaussian"), ("selu", "gaussian"), slow("swish(2)", "gaussian"),
+        slow("mish", "gaussian"), ("snake", "gaussian"), ("gabor(2, 0.5)", "gaussian"),
+        ("exp", "gaussian"), ("polynomial(0, 1, 0, -0.5)", "gaussian"), ("celu(0.5)", "sphere"),
+        ("selu", "sphere"), ("swish(2)", "sphere"), ("mish", "sphere"), ("snake", "sphere"),
+        ("gabor(2, 0.5)", "sphere"), ("exp", "sphere"), ("polynomial(0, 1, 0, -0.5)", "sphere"),
+    ],
+)  # fmt: skip
+def test_activations_with_parameters_agree_with_balls_and_the_engine(name, weights):
+    assert compare(Network(name, weights=weights, weight_variance=0.5), "ntk", {3: [1, 4]}, 10) == 2
+
+
+@pytest.mark.parametrize("name", BALLS_ONLY)
+def test_activations_without_a_rule_in_mpmath_are_refused_with_the_reason(name):
+    for network in (Network(name), Network(["relu", name])):
+        with pytest.raises(NtkspecError, match=r"powers or exponentials on either side of 0"):
+            gauss_jacobi_spectrum(network, 3, [1])
+        assert not has_reference(network, "sphere", "mpmath")
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,29 @@ def test_the_cause_is_named(parameters, dim, degree, cause, size):
 
 @pytest.mark.slow
 def test_too_many_cosine_coefficients():
-    """lambda_1 is 6e-5 K(1): not small, but the kernel varies fast near t = 1."""
+    """lambda_1 is not small, but the kernel varies fast near t = 1.
+
+    On the circle a shifted contour gives it; the integral is that of the closed dual of sin,
+    E[sin u sin v] = e^(-q) sinh(q r), by tanh-sinh in panels that shrink towards t = 1.
+    """
     network = Network("sin", depth=3, weight_variance=900, trained="all")
-    text = refused(ntkspec.eigenvalues, network, 2, [1])
+    text = refused(ntkspec.eigenvalues, network, 3, [1])
     assert "cosine coefficients" in text and "weight_variance" in text
+    with mpmath.workdps(40):
+
+        def kernel(x):
+            variance, q = mpmath.mpf(900), 900 * mpmath.cos(x)
+            tangent = q
+            for _ in range(3):
+                value = mpmath.exp(-variance) * mpmath.sinh(q)
+                tangent *= mpmath.exp(-variance) * mpmath.cosh(q)
+                variance = 900 * mpmath.exp(-variance) * mpmath.sinh(variance)
+                q, tangent = 900 * value, 900 * (value + tangent)
+            return tangent / 900  # the readout
+
+        panels = [0, *(mpmath.mpf(10) ** (-k / 3) for k in range(24, 0, -1)), mpmath.pi / 2]
+        right = mpmath.quad(lambda x: kernel(x) * mpmath.cos(x), panels) * 2 / mpmath.pi
+    assert ntkspec.eigenvalues(network, 2, [1])[0] == pytest.approx(float(right), rel=1e-14)
 
 
 def square(x):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from flint import acb, arb, fmpq
@@ -15,6 +16,7 @@ from ntkspec.reference.balls.kernels import GUARD_BITS
 from ntkspec.reference.balls.parts import layers_of
 from ntkspec.reference.cube import cube_eigenvalues
 from ntkspec.reference.description import Kernel, Reference, describe
+from ntkspec.reference.zeros import is_zero
 
 __all__ = ["cube_references"]
 
@@ -40,6 +42,7 @@ def cube_references(
     if net.weights != "gaussian":
         raise NtkspecError(f"weights = {net.weights!r} is not allowed on the cube")
     found = {}
+    zero = partial(is_zero, net, kernel)
     for dim, wanted in degrees.items():
 
         def values(working: int, second: bool, dim: int = dim) -> tuple[list[int], int, int]:
@@ -52,7 +55,7 @@ def cube_references(
                 noise = max(_fixed(arb(x.rad()), bits) for x in mine) + 1
                 return [_fixed(x, bits) for x in mine], noise, bits
 
-        for k, one in cube_eigenvalues(values, dim, wanted, digits).items():
+        for k, one in cube_eigenvalues(values, dim, wanted, digits, zero).items():
             method = f"Gaussian expectation of every layer in polar form, {dim + 1} cosines"
             found[dim, k] = Reference(one.value, one.error, method)
     return found

@@ -10,7 +10,8 @@ working precision set by the smallest result:
 * sigma with a kink at 0: by the rule of the samples.
 
 One pass serves all depths, kernels, dimensions and degrees.  A value is accepted when its ball is
-small enough *and* a second pass with 1.2 times as many nodes everywhere agrees.  It is rounded to
+small enough *and* a second pass with 1.2 times as many nodes everywhere agrees.  One that is not 0
+(`ntkspec.reference.zeros`) but cannot be distinguished from it takes more bits.  It is rounded to
 the digits that are asked for and two more, so it does not depend on the samples, which may be those
 of a dearer entry.
 """
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from flint import arb, arb_mat
+from flint import arb, arb_mat, ctx
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import whole_number
@@ -39,6 +40,7 @@ from ntkspec.reference.balls.legendre import (
 )
 from ntkspec.reference.balls.sampled import Effort, Samples, on_ladder, samples
 from ntkspec.reference.description import Description, Kernel, Reference, checked_digits, describe
+from ntkspec.reference.zeros import is_zero
 
 __all__ = ["Case", "reference_effort", "reference_spectra", "reference_spectrum"]
 
@@ -193,6 +195,11 @@ class _Plan:
         around = {k + i for k in self.degrees[dim] for i in (-1, 0, 1)}
         return sorted(k for k in around if k >= 0)
 
+    def is_zero(self, case: Case, degree: int) -> bool:
+        """Whether a value is 0."""
+        network = replace(self.network, depth=case.depth, trained=case.trained)
+        return is_zero(network, case.kernel, degree)
+
     def log_floor(self, dim: int, degree: int) -> float:
         """Estimate the log of a nonzero eigenvalue, preferably too small."""
         net, s = self.network, self.network.weight_variance
@@ -277,6 +284,9 @@ def _not_yet_right(plan: _Plan, before: _Values, after: _Values) -> list[_Wrong]
         errors = _errors(plan, before[case], values)
         allowed = _allowed(plan, case, values, errors)
         for k in plan.degrees[case.dim]:
+            if k not in allowed:
+                wrong.append(_Wrong(case, k, math.inf, ctx.prec // 2))
+                continue
             error, limit, radius = errors[k], allowed[k], values[k].rad()
             if not error < limit:
                 bits = 0
@@ -295,13 +305,18 @@ def _errors(plan: _Plan, before: _Row, after: _Row) -> _Row:
 
 
 def _allowed(plan: _Plan, case: Case, values: _Row, errors: _Row) -> _Row:
-    """Half of 10^-digits of the value, or of the smaller neighbour of one that may be 0."""
+    """Half of 10^-digits of the value, or of the smaller neighbour of one that is 0.
+
+    None for one that is not 0 but cannot be distinguished from it.
+    """
     sizes = {k: abs(x.mid()) for k, x in values.items() if abs(x.mid()) > errors[k]}
     result = {}
     for k in values:
-        near = [sizes[i] for i in (k - 1, k + 1) if i in sizes]
         size = sizes.get(k)
+        if size is None and not plan.is_zero(case, k):
+            continue
         if size is None:
+            near = [sizes[i] for i in (k - 1, k + 1) if i in sizes]
             size = min(near) if near else arb(plan.log_floor(case.dim, k)).exp()
         result[k] = size / (2 * arb(10) ** plan.digits)
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ntkspec.errors import NtkspecError
@@ -12,6 +13,7 @@ from ntkspec.reference.description import Kernel, describe_for_mpmath
 from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.kernels import NetworkKernel, lost_digits
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue
+from ntkspec.reference.zeros import is_zero
 
 __all__ = ["cube_references"]
 
@@ -36,6 +38,7 @@ def cube_references(
     if net.weights != "gaussian":
         raise NtkspecError(f"weights = {net.weights!r} is not allowed on the cube")
     found = {}
+    zero = partial(is_zero, net, kernel)
     for dim, wanted in degrees.items():
 
         def values(working: int, second: bool, dim: int = dim) -> tuple[list[int], int, int]:
@@ -45,7 +48,7 @@ def cube_references(
             return [precision.fixed(x) for x in row], 0, precision.bits
 
         with PROCESS_STATE:
-            for k, one in cube_eigenvalues(values, dim, wanted, digits).items():
+            for k, one in cube_eigenvalues(values, dim, wanted, digits, zero).items():
                 method = f"sum over the {dim + 1} cosines of the cube"
                 found[dim, k] = GaussJacobiValue(one.value, one.error, method, one.change, dim + 1)
     return found

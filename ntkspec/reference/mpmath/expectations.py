@@ -13,14 +13,17 @@
   coefficients that follow must fall below the error aimed at.
 * sigma = x^p on either side of 0: by Stein's lemma a recursion between the moments
   E[u^a v^b; u > 0, v > 0]; the result is the arc-cosine kernel (Cho and Saul 2009, section 2.1).
-* elu: the plane is cut at u = 0 and v = 0; in each sector the radius is integrated in closed form
-  by the complementary error function, the angle by a Gauss-Legendre rule.
+* Polynomials: the same recursion without the edges, between the moments E[u^a v^b].
+* exp: E[e^(u + v)], the moment generating function of a Gaussian, which is sigma' too.
+* elu, celu and selu: the plane is cut at u = 0 and v = 0; in each sector the radius is integrated
+  in closed form by the complementary error function, the angle by a Gauss-Legendre rule.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
 from ntkspec.errors import NtkspecError
@@ -28,7 +31,7 @@ from ntkspec.reference.mpmath.arithmetic import Precision
 from ntkspec.reference.mpmath.jacobi import jacobi_rule
 from ntkspec.reference.mpmath.sigmas import Powers, Smooth
 
-__all__ = ["Dual", "EluDual", "PowersDual", "SmoothDual"]
+__all__ = ["Dual", "EluDual", "ExpDual", "PolynomialDual", "PowersDual", "SmoothDual"]
 
 Pair = tuple[Any, Any]
 
@@ -146,7 +149,7 @@ def _expected_points(nats: float, sigma: Smooth, variance: float) -> int:
 
     With a pole they fall like exp(-3/2 (c j)^(2/3)), c = 2 strip / sqrt(q); with growth y^2 (or
     y^2 / 2) the dual has its nearest singularity at r = 1 + 1 / (2 q) (or 1 + 1 / q); for sin and
-    cos they fall like the Bessel functions I_j(q).
+    cos they fall like the Bessel functions I_j(q), for growth c |y| like I_j(c^2 q).
     """
     if math.isfinite(sigma.strip):
         n = (nats / 1.5) ** 1.5 * math.sqrt(variance) / (2 * sigma.strip)
@@ -154,6 +157,7 @@ def _expected_points(nats: float, sigma: Smooth, variance: float) -> int:
     square = sigma.growth(1000.0) / 1000.0**2
     if square > 0.1:
         return int(1.1 * nats / math.acosh(1 + 1 / (2 * square * variance))) + 12
+    variance *= sigma.growth(1.0) ** 2
     j = math.ceil(variance)
     while math.lgamma(j + 1) - j * math.log(variance / 2) < nats:
         j += 1
@@ -339,20 +343,81 @@ class PowersDual:
         return [table[a, a] for a in range(p + 1)]
 
 
+# --- polynomials and exp -------------------------------------------------------------------------
+
+
+class PolynomialDual:
+    """sigma(x) = c_0 + c_1 x + c_2 x^2 + ..."""
+
+    def __init__(self, precision: Precision, coefficients: Sequence[float], variance: Any) -> None:
+        self.mp, root = precision.mp, precision.mp.sqrt(variance)
+        #: Of sigma and sigma' as polynomials in x / sqrt(q).
+        self.value = [c * root**n for n, c in enumerate(coefficients)]
+        self.slope = [n * c * root ** (n - 1) for n, c in enumerate(coefficients) if n]
+
+    def at(self, cosine: Any) -> Pair:
+        """Both at the correlation r."""
+        moments = self._moments(cosine, len(self.value))
+        value, slope = (
+            self.mp.fsum(
+                x * y * moments[a, b] for a, x in enumerate(row) for b, y in enumerate(row)
+            )
+            for row in (self.value, self.slope)
+        )
+        return value, slope
+
+    def _moments(self, r: Any, count: int) -> dict[tuple[int, int], Any]:
+        """E[u^a v^b], a, b < count, for standard normals of correlation r, by Stein's lemma."""
+        mp = self.mp
+        table: dict[tuple[int, int], Any] = {(0, 0): mp.one}
+        for b in range(count):
+            for a in range(b + 1):
+                if a == b == 0:
+                    continue
+                # E[v^b u^a] = (b-1) E[v^(b-2) u^a] + a r E[v^(b-1) u^(a-1)]
+                found = mp.zero
+                if b > 1:
+                    found += (b - 1) * table[a, b - 2]
+                if a:
+                    found += a * r * table[a - 1, b - 1]
+                table[a, b] = table[b, a] = found
+        return table
+
+
+class ExpDual:
+    """sigma(x) = e^x."""
+
+    def __init__(self, precision: Precision, variance: Any) -> None:
+        self.mp, self.variance = precision.mp, variance
+
+    def at(self, cosine: Any) -> Pair:
+        """Both at the correlation r."""
+        value = self.mp.exp(self.variance * (1 + cosine))
+        return value, value
+
+
 # --- elu -----------------------------------------------------------------------------------------
 
 
 class EluDual:
-    """sigma(x) = x for x > 0, exp(x) - 1 for x < 0, in polar coordinates.
+    """sigma(x) = a x for x > 0, b (exp(c x) - 1) for x < 0, in polar coordinates.
 
     Along a ray sqrt(q) r (x, y) the means over the density r exp(-r^2/2) of exp(-a r) and
     r exp(-a r) are 1 - a M(a) and (1 + a^2) M(a) - a, M(a) = sqrt(pi/2) exp(a^2/2) erfc(a/sqrt 2)
     (DLMF 7.7.1 and 7.2.2).  The dual is tabulated as a Chebyshev series in the angle theta.
     """
 
-    def __init__(self, precision: Precision, variance: Any, second: bool) -> None:
+    def __init__(
+        self,
+        precision: Precision,
+        sides: tuple[Fraction, Fraction, Fraction],
+        variance: Any,
+        second: bool,
+    ) -> None:
         self.precision, self.mp, self.variance = precision, precision.mp, variance
-        self.scale = self.mp.sqrt(variance)
+        self.right, self.left, self.rate = (self.mp.mpf(x.numerator) / x.denominator for x in sides)
+        self.root = self.mp.sqrt(variance)
+        self.scale = self.rate * self.root
         size = float(self.scale)
         n = int(precision.digits * (0.6 + 0.1 * math.log1p(size)) + 3 * size + 12)
         n = int(1.3 * n) + 1 if second else n
@@ -386,21 +451,22 @@ class EluDual:
                 )
 
     def _at_angle(self, angle: Any) -> Pair:
-        mp, scale, q = self.mp, self.scale, self.variance
+        mp, root, q = self.mp, self.root, self.variance
+        right, left, steep = self.right, self.left, self.left * self.rate
         pi = mp.pi
         positive = q * (mp.sin(angle) + (pi - angle) * mp.cos(angle))
-        value, slope = positive, pi - angle
+        value, slope = right**2 * positive, right**2 * (pi - angle)
         for x, y, weight in self._sector(pi - angle):
             # u < 0 and v < 0
             both, alone = self._mean(x + y)[0], self._mean(x)[0] + self._mean(y)[0]
-            value += weight * (both - alone + 1)
-            slope += weight * both
+            value += left**2 * weight * (both - alone + 1)
+            slope += steep**2 * weight * both
         none = mp.sqrt(pi / 2)
         for x, y, weight in self._sector(angle):
             # u > 0 and v < 0, or the other way round
             mean, weighted = self._mean(y)
-            value += 2 * weight * scale * x * (weighted - none)
-            slope += 2 * weight * mean
+            value += 2 * right * left * weight * root * x * (weighted - none)
+            slope += 2 * right * steep * weight * mean
         return value / (2 * pi), slope / (2 * pi)
 
     def _sector(self, opening: Any) -> Iterator[tuple[Any, Any, Any]]:

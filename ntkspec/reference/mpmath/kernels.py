@@ -11,12 +11,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ntkspec.reference.description import Dense, Description, Kernel, Norm, Sum
+from ntkspec.reference.description import Dense, Description, Kernel, Norm, Sum, chain
 from ntkspec.reference.mpmath.arithmetic import Precision
-from ntkspec.reference.mpmath.expectations import Dual, EluDual, PowersDual, SmoothDual
-from ntkspec.reference.mpmath.sigmas import SMOOTH, powers
+from ntkspec.reference.mpmath.expectations import (
+    Dual,
+    EluDual,
+    ExpDual,
+    PolynomialDual,
+    PowersDual,
+    SmoothDual,
+)
+from ntkspec.reference.mpmath.sigmas import powers, smooth
 
-__all__ = ["NetworkKernel", "sigma_values"]
+__all__ = ["NetworkKernel", "expectations_of", "sigma_values"]
 
 
 class NetworkKernel:
@@ -30,7 +37,7 @@ class NetworkKernel:
     ) -> None:
         self.precision, self.kernel, self.second = precision, kernel, second
         network.mixture(kernel)
-        self.parts = network.parts or _chain(network)
+        self.parts = network.parts or chain(network)
         #: q(1) and the dual at every activation, and q(1) at every normalization.
         self.layers: list[tuple[Any, Dual]] = []
         self.norms: list[Any] = []
@@ -99,41 +106,56 @@ class _Place:
         return self.kernel.norms[self.normalized - 1]
 
 
-def _chain(network: Description) -> tuple[Any, ...]:
-    """The parts of a network whose layers are alike."""
-    weight, bias = network.weight_variance, network.bias_variance
-    own = 1.0 if network.trained == "all" else 0.0
-    layer = (Dense(weight, bias, weight, bias), network)
-    return (*layer * network.depth, Dense(1.0, 0.0, own, 0.0))
-
-
 def _dual(precision: Precision, network: Description, variance: Any, second: bool) -> Dual:
-    name = network.activation
     homogeneous = powers(network)
     if homogeneous is not None:
         return PowersDual(precision, homogeneous, variance)
-    if name == "elu":
-        return EluDual(precision, variance, second)
-    return SmoothDual(precision, SMOOTH[name], variance, second)
+    if network.exponential:
+        return EluDual(precision, network.exponential, variance, second)
+    if network.base == "polynomial":
+        return PolynomialDual(precision, network.numbers, variance)
+    if network.base == "exp":
+        return ExpDual(precision, variance)
+    return SmoothDual(precision, smooth(network), variance, second)
+
+
+def expectations_of(network: Description) -> str:
+    """How the expectations of a network's activations are computed."""
+    return " and ".join(dict.fromkeys(_expectation(sigma) for sigma in network.sigmas))
+
+
+def _expectation(sigma: Description) -> str:
+    if sigma.exponential:
+        return "Gauss-Legendre in sectors of the plane"
+    if sigma.base in ("polynomial", "exp"):
+        return "moments of Gaussians"
+    return "trapezoid rule in the plane" if sigma.smooth else "arc-cosine kernels"
 
 
 def sigma_values(
     precision: Precision, network: Description, scale: Any, points: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     """sigma and sigma' at scale t for each of the points t != 0."""
-    mp, name = precision.mp, network.activation
+    mp, sides = precision.mp, network.exponential
     values, slopes = [], []
     homogeneous = powers(network)
+    right, left, rate = (mp.mpf(y.numerator) / y.denominator for y in sides or (0, 0, 0))
     for t in points:
         x = scale * t
         if homogeneous is not None:
             p, side = homogeneous.power, mp.one if t > 0 else mp.mpf(homogeneous.left)
             value = side * abs(x) ** p
             slope = p * value / x if p else mp.zero
-        elif name == "elu":
-            value, slope = (x, mp.one) if t > 0 else (mp.expm1(x), mp.exp(x))
+        elif sides:
+            value, slope = right * x, right
+            if t < 0:
+                value, slope = left * mp.expm1(rate * x), left * rate * mp.exp(rate * x)
+        elif network.base == "polynomial":
+            value, slope = mp.polyval(network.numbers[::-1], x, derivative=True)
+        elif network.base == "exp":
+            value = slope = mp.exp(x)
         else:
-            sigma, size = SMOOTH[name], abs(x)
+            sigma, size = smooth(network), abs(x)
             pair = sigma.pair(precision, size, sigma.companion(precision, size))
             if t < 0:
                 pair = sigma.opposite(precision, size, *pair)

@@ -36,19 +36,20 @@ from ntkspec.reference.mpmath.integrals import (
 from ntkspec.reference.mpmath.jacobi import MOST_NODES
 from ntkspec.reference.mpmath.kernels import (
     NetworkKernel,
+    expectations_of,
     lost_digits,
     root_order,
     sigma_values,
 )
+from ntkspec.reference.zeros import is_zero
 
 __all__ = ["GaussJacobiValue", "gauss_jacobi_spectra", "gauss_jacobi_spectrum"]
 
 #: Digits of the first kernel beyond the requested ones; small eigenvalues take more.
 FIRST_DIGITS = 8
 MOST_DIGITS = 2000
-#: A degree that shows nothing when the precision is raised by so many digits, while no other new
-#: degree shows anything either, is 0: what is left of the kernel is a polynomial.
-SILENT_DIGITS = 40
+#: More digits for a degree whose size the previous ones do not tell.
+UNSEEN_DIGITS = 40
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,10 @@ class _Problem(ABC):
         self.network, self.kernel = network, kernel
         self.rules = _Rules(network, kink_inside=bool(self.more))
 
+    def is_zero(self, degree: int) -> bool:
+        """Whether lambda_k is 0."""
+        return is_zero(self.network, self.kernel, degree)
+
     @abstractmethod
     def prepare(self, digits: int) -> None:
         """Prepare the shared part of all dimensions, to some digits of the kernel's size."""
@@ -254,13 +259,8 @@ class _Layered(_Problem):
         return _Run(values, _noise(self.precision, self.digits, self.size, dim, top), len(row))
 
     def method(self, dim: int, top: int) -> str:
-        expectation = "arc-cosine kernels"
-        if self.rules.smooth:
-            expectation = "trapezoid rule in the plane"
-        elif self.network.activation == "elu":
-            expectation = "Gauss-Legendre in sectors of the plane"
         where = f"u^{self.rules.order} = 1 -+ t" if self.is_cut(dim, top) else "t"
-        return f"Gauss-Jacobi in {where}, {expectation}"
+        return f"Gauss-Jacobi in {where}, {expectations_of(self.network)}"
 
 
 class _SphereWeights(_Problem):
@@ -329,22 +329,16 @@ class _Doubled(NamedTuple):
         value = abs(self.run.values[k])
         return value if value > 2 * self.error(k) else 0
 
-    def scale(self, k: int) -> Any:
+    def scale(self, k: int, is_zero: bool) -> Any:
         """Scale for the error: the value's size, or that of a zero's smaller neighbour."""
-        near = [x for x in (self.size(k - 1), self.size(k + 1)) if x]
+        near = [x for x in (self.size(k - 1), self.size(k + 1)) if x and is_zero]
         return self.size(k) or (min(near) if near else 0)
-
-    def seen(self) -> int:
-        """Number of degrees that can be distinguished from 0."""
-        return sum(1 for k in range(len(self.change)) if self.size(k))
 
 
 def _until_agreement(
     problem: _Problem, wanted: Mapping[int, list[int]], digits: int
 ) -> dict[tuple[int, int], GaussJacobiValue]:
-    working, silent = digits + FIRST_DIGITS, 0
-    seen: dict[int, int] = {}
-    smallest = ""
+    working, smallest = digits + FIRST_DIGITS, ""
     for dim, ks in wanted.items():
         _check_size(ks[-1], dim, ks[-1])
     while wanted and working <= MOST_DIGITS:
@@ -354,16 +348,13 @@ def _until_agreement(
             raise NtkspecError(f"{smallest}{error}") from None
         # One rule shows how small the values are; two are made when the precision is enough.
         found = {dim: _first(problem, dim, ks) for dim, ks in wanted.items()}
-        now = {dim: one.seen() for dim, one in found.items()}
         missing = 0
         for stage in (1, 2):
             for dim, ks in wanted.items():
-                quiet = now[dim] == seen.get(dim) and silent >= SILENT_DIGITS
                 for k in ks:
-                    if found[dim].scale(k) or not quiet:
-                        more = _missing(found[dim], k, digits, working)
-                        if more > missing:
-                            missing, smallest = more, f"dim = {dim}, degree = {k}: "
+                    more = _missing(found[dim], k, problem.is_zero(k), digits, working)
+                    if more > missing:
+                        missing, smallest = more, f"dim = {dim}, degree = {k}: "
             if missing or stage == 2:
                 break
             found = {
@@ -375,8 +366,7 @@ def _until_agreement(
                 for dim, ks in wanted.items()
                 for k in ks
             }
-        silent = silent + missing if now == seen else missing
-        seen, working = now, working + missing
+        working += missing
     if not wanted:
         return {}
     raise NtkspecError(
@@ -404,7 +394,8 @@ def _doubled(problem: _Problem, dim: int, ks: list[int], first: _Doubled, digits
         after = problem.run(dim, top, n, second)
         change = [abs(y - x) for x, y in zip(before.values, after.values, strict=True)]
         doubled = _Doubled(after, change)
-        if all(change[k] <= max(after.noise[k], doubled.scale(k) / 10 ** (digits + 1)) for k in ks):
+        scales = {k: doubled.scale(k, problem.is_zero(k)) for k in ks}
+        if all(change[k] <= max(after.noise[k], scales[k] / 10 ** (digits + 1)) for k in ks):
             return doubled
         before = after
 
@@ -417,18 +408,22 @@ def _check_size(n: int, dim: int, degree: int) -> None:
         )
 
 
-def _missing(doubled: _Doubled, k: int, digits: int, working: int) -> int:
+def _missing(doubled: _Doubled, k: int, is_zero: bool, digits: int, working: int) -> int:
     """Additional digits of the kernel for lambda_k."""
-    scale = doubled.scale(k)
+    scale = doubled.scale(k, is_zero)
     if scale:
         excess = doubled.run.noise[k] * 10**digits * 4 / scale
         return math.ceil(_log10(excess)) if excess > 1 else 0
-    # Its size is unknown: extrapolate the decay of the previous degrees.
+    if is_zero:
+        return 0
+    # Its size is unknown: extrapolate the decay of the previous degrees of its parity.
     known = [
-        (j, _log10(doubled.size(j) / doubled.run.noise[j])) for j in range(k) if doubled.size(j)
+        (j, _log10(doubled.size(j) / doubled.run.noise[j]))
+        for j in range(k % 2, k, 2)
+        if doubled.size(j)
     ]
     if len(known) < 3:
-        return SILENT_DIGITS
+        return UNSEEN_DIGITS
     (j0, s0), (j1, s1) = known[len(known) // 2], known[-1]
     fall = (s0 - s1) / max(j1 - j0, 1)
     predicted = digits + 3 + fall * (k - j1) - s1
