@@ -20,7 +20,7 @@ from ntkspec.duals.squares import (
     squares,
     variances_of,
 )
-from ntkspec.duals.tails import ORDERS, log_binomials, log_bounds, log_derivatives, log_tail
+from ntkspec.duals.tails import LEAST, ORDERS, log_binomials, log_bounds, log_derivatives, log_tail
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
@@ -108,6 +108,8 @@ class Composition:
         self.tilt: int | None = None
         with working_precision(VARIANCE_BITS):
             self.variances, self.sizes = variances_of(self.program)
+        if not all(q > LEAST for q in self.variances):
+            raise OutOfRangeError
 
     def result(self) -> Coefficients:
         """The kernel's coefficients."""

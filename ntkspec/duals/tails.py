@@ -53,6 +53,8 @@ ORDERS, FEW_ORDERS = 160, 48
 MOST_MOMENTS = 2**17
 #: Powers of two that keep derivatives in the range of doubles.
 SCALE = 4
+#: Least variance before an activation for which bounds are known, and the inverse of the largest.
+LEAST = 1e-280
 LN2 = math.log(2.0)
 
 Array = NDArray[np.float64]
@@ -74,7 +76,7 @@ def _log_bounds(family: str, q: float, count: int) -> Array:
     """
     above = 1e-9
     if family == "elu":
-        known = [math.log(q + 1.0), math.log(q), math.log(0.25 * q * q)]
+        known = [math.log(q + 1.0), math.log(q), 2.0 * math.log(0.5 * q)]
         return np.concatenate([known, np.full(max(count - 3, 0), np.inf)])[:count] + above
     if family == "selu":  # |selu(x)| <= bound |x|, |selu'(x)| <= bound; F''(1) is infinite
         bound = 2.0 * math.log(math.prod(EXPONENTIAL[family])) + math.log(q)
@@ -222,6 +224,10 @@ def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
     bases = {sigma.shape.base for sigma in network.sigmas}
+    with working_precision(VARIANCE_BITS):
+        doubles = all(LEAST < float(q) < 1.0 / LEAST for q in variances_of(network.program)[0])
+    if not doubles:
+        return TailBounds(np.full(1, np.inf), none, none)
     if bases <= set(FAMILIES + BOUNDED) and bases & set(BOUNDED):
         orders = 2 if bases & set(EXPONENTIAL) else orders
         while orders > 1:

@@ -19,6 +19,9 @@ from ntkspec.zonal import ZonalKernel
 
 __all__ = ["Parity", "parity", "refuse_undeclared"]
 
+#: Largest degree of a kernel, or of its part of one parity, that is a polynomial.
+MOST_POWER = 10**6
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -169,6 +172,11 @@ class _Powers:
         if self.even == self.odd == math.inf:
             return Parity()
         most, few = max(self.even, self.odd, -1.0), min(self.even, self.odd)
+        if MOST_POWER < few < math.inf or (not self.endless and most > MOST_POWER):
+            raise NtkspecError(
+                f"the kernel is a polynomial of degree {most:.3g} in t, and at most {MOST_POWER} "
+                "is allowed; lower the depth"
+            )
         main = int(self.odd == most)
         others = tuple(range(1 - main, int(few) + 1, 2)) if few >= 0.0 else ()
         return Parity(main, others, None if self.endless else int(most))

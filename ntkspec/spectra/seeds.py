@@ -467,12 +467,13 @@ def first_fall(kernel_function: Callable[[], Values], parity: int | None) -> Fal
     """A low degree, and by how many nats the cosine coefficients have fallen there."""
     with working_precision(128):
         probe = CosineMoments(kernel_function(), 192, parity)
-        sizes = [abs(float(x)) for x in probe.coefficients]
-    top = max(sizes)
+        sizes = [abs(x.mid()) for x in probe.coefficients]
+        top = max(sizes)
+        shares = [float(x / top) for x in sizes]  # they themselves may be beyond doubles
     last = max(
-        (j for j in range(1, 170) if sizes[j] > 1e-28 * top), default=1
+        (j for j in range(1, 170) if shares[j] > 1e-28), default=1
     )  # the coefficients before are above the noise
-    return last, max(math.log(top / max(sizes[last], 1e-28 * top)), 1.0)
+    return last, max(-math.log(max(shares[last], 1e-28)), 1.0)
 
 
 @lru_cache(maxsize=128)

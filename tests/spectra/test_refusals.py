@@ -1,14 +1,17 @@
 """Refusals state the true cause; zeros of users' activations are settled or refused at once."""
 
+import math
 import time
 
 import flint
 import mpmath
 import numpy as np
 import pytest
+from flint import arb, fmpq, fmpq_poly
 
 import ntkspec
-from ntkspec import Cube, Network, NtkspecError, ZonalKernel, spectrum, user_activation
+from ntkspec import Cube, Network, NtkspecError, Sphere, ZonalKernel, spectrum, user_activation
+from ntkspec.precision import working_precision
 from ntkspec.spectra.parity import parity
 
 
@@ -206,3 +209,31 @@ def test_small_eigenvalues_are_not_taken_for_zeros():
         right = [float(factor * mpmath.besseli(k + mpmath.mpf(0.5), s)) for k in range(12)]
     assert found == pytest.approx(np.array(right), rel=1e-12)
     assert flint.ctx.prec == 53
+
+
+@pytest.mark.parametrize("domain", [Sphere(3), Sphere(10**5), Cube(500)])
+@pytest.mark.parametrize("name", ["elu", "selu", "polynomial(0, 1, 0.5)"])
+@pytest.mark.parametrize(("depth", "variance"), [(100, 0.01), (30, 1e4), (100, 1e4)])
+def test_variances_beyond_doubles_end_in_a_sentence(name, depth, variance, domain):
+    network = Network(name, depth=depth, weight_variance=variance)
+    with pytest.raises(NtkspecError, match="depth"):
+        spectrum(network, domain, 6)
+
+
+def test_a_kernel_beyond_doubles():
+    """K(1) of 10 squares is 2^1627: in rational numbers, K' = w (q^2 + 2 K^2)."""
+    covariance, q = fmpq_poly([0, 1]), fmpq(1)
+    for _ in range(10):
+        covariance, q = q * q + 2 * covariance * covariance, 3 * q * q
+    found = spectrum(Network("square", depth=10), 3, [0, 6, 400], kernel="nngp")
+    for i, k in enumerate((0, 6, 400)):
+        # <t^n, P_k> for d = 3: n! / (2^m m! (2k + 2m + 1)!!), n = k + 2m.
+        weight = fmpq(math.factorial(k), math.prod(range(1, 2 * k + 2, 2)))
+        total = fmpq(0)
+        for n in range(k, 1025, 2):
+            total += covariance[n] * weight
+            m = (n - k) // 2 + 1
+            weight *= fmpq((n + 1) * (n + 2), 2 * m * (2 * k + 2 * m + 1))
+        with working_precision(128):
+            log = float((arb(total.numer()) / arb(total.denom())).log())
+        assert abs(found.log_eigenvalues[i] - log) <= found.relative_error[i] + 4e-16 * abs(log)
