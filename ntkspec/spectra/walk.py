@@ -152,7 +152,7 @@ def _column(
     """One degree in consecutive dimensions."""
     mantissa, exponent = np.empty(dims.size), np.empty(dims.size, np.int64)
     for i in range(min(2, dims.size)):
-        mantissa[i::2], exponent[i::2] = source.column(degree, dims[i::2])
+        mantissa[i::2], exponent[i::2] = source.column(degree, np.ascontiguousarray(dims[i::2]))
     return mantissa, exponent
 
 
@@ -169,7 +169,7 @@ def _walk(
     if not first:
         out[0][:, columns], out[1][:, columns] = 0.0, -np.inf
         return np.zeros(dims.size)
-    chains = [degrees[p::2] for p in first]
+    chains = [np.ascontiguousarray(degrees[p::2]) for p in first]
     count = np.array([mine.size for mine in chains])
     tail = np.empty((len(first), dims.size - 2))
     tail_exponent = np.empty(tail.shape, np.int64)

@@ -123,7 +123,7 @@ def test_a_table_of_a_deep_tanh_network_takes_no_hour():
     start = time.process_time()
     block = table_block(Network("tanh", depth=3), range(2, 129), range(1001))
     assert time.process_time() - start < 600.0  # 40 to 60 when nothing else runs
-    assert block.relative_error.max() < 1e-13
+    assert block.relative_error.max() < 1e-12
 
 
 #: Those whose duals take long in balls, without a derivative, or beyond doubles in depth.
