@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 # A program for the interpreter of neural-tangents; its numbers are stored.
-collect_ignore = ["tests/data/make_neural_tangents_general.py"]
+collect_ignore = [
+    "tests/data/make_neural_tangents_frozen.py",
+    "tests/data/make_neural_tangents_general.py",
+]
 # Its doctests need PyTorch; tests/networks/test_torch.py then says that it is skipped.
 if not find_spec("torch"):
     collect_ignore.append("ntkspec/torch")

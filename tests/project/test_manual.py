@@ -209,7 +209,7 @@ INSIDE = re.compile(
     r"|ntkspec\.spectra\.(block|by_rows|closed_form|contour|direct|endpoint|kernel_at_one|kinks|parity|route"
     r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
-    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|\w+\.)"
+    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|zeros|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters|rules)$|ntkspec\.zonal\."
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|source|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(checks|designs|layer))$"
