@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bench.report import goal, write
+from bench.report import OUT, goal, write
 from ntkspec.sweeps import External, Local, run_sweep
 from ntkspec.sweeps.clusters import dask_client
 from ntkspec.sweeps.plan import chunk_shape
@@ -69,7 +69,8 @@ def run(top: int = TOP, compressed: int = TOP_COMPRESSED) -> list[dict[str, Any]
 
 def _places(top: int) -> list[tuple[str, Path]]:
     """The disk, and memory if there is room, since the disk's speed is not ours."""
-    places = [("disk", Path.cwd())]
+    OUT.mkdir(parents=True, exist_ok=True)  # git ignores what a killed run leaves there
+    places = [("disk", OUT.resolve())]
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * _bytes(top):
         places.append(("memory", MEMORY))
     return places
