@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from bench.report import goal, write
+from bench.report import goal, scratch, write
 
 RECIPE = """
 dims = "2:{top}"
@@ -30,7 +29,7 @@ SAMPLED_EVERY = 0.02
 
 def run(tops: tuple[int, int] = TOPS, planned: int = PLANNED) -> list[dict[str, Any]]:
     """Measure, print, write; return the goals."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as there:
+    with scratch() as there:
         rows = [_sweep(Path(there), top, "--workers", "1", "--layout", "virtual") for top in tops]
         rows.append(_sweep(Path(there), planned, "--plan"))
     goals = []

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,12 @@ from rich.table import Table
 
 OUT = Path("out/bench")
 console = Console(width=None if os.isatty(1) else 130)
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder on the disk of this one, where git does not look if a run is killed."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=OUT.resolve())
 
 
 def seconds(function: Callable[[], Any], repeats: int = 7) -> float:

@@ -9,14 +9,13 @@ longest of the three, and the start.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.report import write
+from bench.report import scratch, write
 from ntkspec.files.appearing import appearing
 from ntkspec.sweeps import External, Local, Plan, parse_recipe, run_sweep
 from ntkspec.sweeps.blocks import compute_block
@@ -52,7 +51,7 @@ def block_seconds(plan: Plan, samples: int) -> tuple[float, float]:
     """
     drawn = np.random.default_rng(0).integers(0, len(plan), samples).tolist()
     spent = []
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with scratch() as folder:
         for number in (drawn[0], *drawn):
             start = time.process_time()
             compute_block(plan, plan[number], Path(folder))
@@ -68,7 +67,7 @@ def sweep_costs(few: int, many: int) -> tuple[float, float]:
     The latter is processor time, the difference of two sweeps of small blocks.
     """
     spent = []
-    with tempfile.TemporaryDirectory(dir=".") as there:
+    with scratch() as there:
         folder, begun = Path(there), time.perf_counter()
         with dask_client(Local(1)) as client:
             for count in (1, few, many):
@@ -86,7 +85,7 @@ def sweep_costs(few: int, many: int) -> tuple[float, float]:
 def disk_rate(size: int) -> float:
     """Bytes a second that this machine's disk takes in files of 32 MB, each flushed."""
     data = np.random.default_rng(0).bytes(min(size, 2**25))
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with scratch() as folder:
         start = time.perf_counter()
         for number in range(size // len(data)):
             with appearing(Path(folder) / str(number)) as part:
