@@ -22,10 +22,10 @@ OUT = Path("out/bench")
 console = Console(width=None if os.isatty(1) else 130)
 
 
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder on the disk of this one, where git does not look if a run is killed."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=OUT.resolve())
+def scratch(folder: Path = OUT) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder; git does not look below OUT, should a run be killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=folder.resolve())
 
 
 def seconds(function: Callable[[], Any], repeats: int = 7) -> float:

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bench.report import OUT, goal, write
+from bench.report import OUT, goal, scratch, write
 from ntkspec.sweeps import External, Local, run_sweep
 from ntkspec.sweeps.clusters import dask_client
 from ntkspec.sweeps.plan import chunk_shape
@@ -69,8 +68,7 @@ def run(top: int = TOP, compressed: int = TOP_COMPRESSED) -> list[dict[str, Any]
 
 def _places(top: int) -> list[tuple[str, Path]]:
     """The disk, and memory if there is room, since the disk's speed is not ours."""
-    OUT.mkdir(parents=True, exist_ok=True)  # git ignores what a killed run leaves there
-    places = [("disk", OUT.resolve())]
+    places = [("disk", OUT)]
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * _bytes(top):
         places.append(("memory", MEMORY))
     return places
@@ -126,7 +124,7 @@ def _plain(folder: Path, top: int, chunks: tuple[int, int] | None) -> tuple[floa
     band = np.random.default_rng(0).random((step, 10_000))
     best = []
     for _ in range(2):
-        with tempfile.TemporaryDirectory(dir=folder) as there:
+        with scratch(folder) as there:
             path = Path(there) / "plain.h5"
             start, processor = time.perf_counter(), time.process_time()
             with h5py.File(path, "w") as file:
@@ -147,7 +145,7 @@ def _sweep(
     top: int,
 ) -> dict[str, Any]:  # fmt: skip
     """One sweep in a new process, without compilation and the start of workers."""
-    with tempfile.TemporaryDirectory(dir=folder) as there:
+    with scratch(folder) as there:
         recipe = Path(there) / "recipe.toml"
         recipe.write_text(
             RECIPE.format(

@@ -48,13 +48,10 @@ class Ends(NamedTuple):
                 continue
             # Every second power has the powers of those before it, and higher ones.
             power = Ends(0, NONE)
-            for _ in range(int(min(end, 2 + parity))):
+            for _ in range(2 + parity if end == INF else int(end)):
                 power = power.times(inner)
             if end == INF:
                 power = Ends(*(INF if x > 0 else x for x in power))
-            elif end > 2 + parity:
-                for _ in range(int(end) - 2 - parity):
-                    power = power.times(inner)
             found = found.plus(power)
         return found
 
