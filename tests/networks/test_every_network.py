@@ -7,6 +7,7 @@ import ntkspec
 from ntkspec import Network
 from ntkspec.activations import ACTIVATIONS
 from ntkspec.reference.balls import Case, reference_spectra
+from ntkspec.reference.mpmath import gauss_jacobi_spectrum
 
 DEGREES = [0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 28, 37, 49, 50, 64, 79, 91, 99, 100]
 
@@ -74,6 +75,21 @@ def test_every_activation_at_depth_one_and_two(name):
 def test_activations_by_moments(name):
     dims = (64,) if name == "softsign" else (2, 3, 5, 16, 64)
     assert worst_error(name, 0.0, (1,), dims, [1, 2, 3, 7, 12, 31]) < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("dim", [2, 3, 5, 16, 64])
+def test_deep_networks_of_mish_against_the_trapezoid_rule_in_the_plane(dim, depth):
+    """softsign and finer: spectra/test_odd_spectra.py."""
+    network = Network("mish", depth=depth, bias_variance=0.2, trained="all")
+    degrees = [0, 1, 2, 7, 15, 30, 31]
+    found = ntkspec.spectrum(network, dim, degrees)
+    exact = gauss_jacobi_spectrum(network, dim, degrees, digits=16)
+    for m, e, bound, right in zip(
+        found.mantissas, found.exponents, found.relative_error, exact, strict=True
+    ):
+        assert abs(float(right.value * 2 ** -int(e)) / m - 1) <= bound < 1e-12
 
 
 @pytest.mark.slow

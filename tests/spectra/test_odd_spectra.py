@@ -1,4 +1,8 @@
-"""softsign and finer against data/odd_spectra.csv, whose generator is data/make_odd_spectra.py."""
+"""softsign and finer against stored integrals.
+
+One layer without a bias is in data/odd_spectra.csv, deep networks with a bias in
+data/deep_odd_spectra.csv; data/make_odd_spectra.py and data/make_deep_odd_spectra.py wrote them.
+"""
 
 import csv
 from collections import defaultdict
@@ -9,34 +13,48 @@ import pytest
 
 from ntkspec import Network, spectrum
 
-PATH = Path(__file__).parents[1] / "data/odd_spectra.csv"
+DATA = Path(__file__).parents[1] / "data"
 
 
-def cases():
-    """Degrees and values by (activation, weight variance, kernel, trained, dimension)."""
+def cases(file, *names):
+    """Degrees and values by what the columns of these names hold, and the dimension."""
     found = defaultdict(list)
-    with PATH.open() as file:
-        for row in csv.DictReader(file):
-            key = tuple(
-                row[name] for name in ("activation", "weight_variance", "kernel", "trained")
-            )
+    with (DATA / file).open() as rows:
+        for row in csv.DictReader(rows):
+            key = tuple(row[name] for name in names)
             found[*key, int(row["dim"])].append((int(row["degree"]), mpmath.mpf(row["value"])))
     return found
 
 
-CASES = cases()
+CASES = cases("odd_spectra.csv", "activation", "weight_variance", "kernel", "trained")
+DEEP = cases("deep_odd_spectra.csv", "activation", "bias_variance", "depth", "kernel")
+
+
+def check(found, values, rounding, most):
+    """Assert that eigenvalues are as near to the stored ones as they say."""
+    with mpmath.workdps(30):
+        for m, e, value, bound in zip(
+            found.mantissas, found.exponents, values, found.relative_error, strict=True
+        ):
+            error = abs(mpmath.ldexp(float(m), int(e)) / value - 1)
+            assert error <= bound + rounding
+            assert bound < most
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_eigenvalues_agree_with_integrals_over_the_radius(case):
     name, weight, kernel, trained, dim = case
     network = Network(name, weight_variance=float(weight), trained=trained)
-    degrees, values = zip(*CASES[case])
-    found = spectrum(network, dim, degrees, kernel=kernel)
-    with mpmath.workdps(30):
-        for m, e, value, bound in zip(
-            found.mantissas, found.exponents, values, found.relative_error
-        ):
-            # The references have 20 digits, and a mantissa is rounded.
-            assert abs(mpmath.ldexp(float(m), int(e)) / value - 1) <= bound
-    assert found.relative_error.max() < 1e-13
+    degrees, values = zip(*CASES[case], strict=True)
+    # The stored values have 20 digits, and a mantissa is rounded.
+    check(spectrum(network, dim, degrees, kernel=kernel), values, 0, 1e-13)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", DEEP, ids=str)
+def test_deep_networks_agree_with_integrals_in_the_plane(case):
+    name, bias, depth, kernel, dim = case
+    network = Network(name, depth=int(depth), bias_variance=float(bias), trained="all")
+    degrees, values = zip(*DEEP[case], strict=True)
+    # The stored values have 15 digits.
+    check(spectrum(network, dim, degrees, kernel=kernel), values, 2e-15, 1e-12)
