@@ -43,6 +43,7 @@ try:
     from ntkspec.kernels import (  # noqa: F401
         closed_form,
         composed,
+        density,
         descent,
         dual,
         ehrenfest,

@@ -22,7 +22,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ntkspec import domains, predict, zonal
     from ntkspec.activations import Activation, user_activation
-    from ntkspec.domains import Cube, Gaussian, Sphere
+    from ntkspec.domains import (
+        Cap,
+        Cube,
+        DensityFunction,
+        Gaussian,
+        Pieces,
+        Sphere,
+        VonMises,
+    )
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
     from ntkspec.laws import Law, law
     from ntkspec.laws.fit import fit
@@ -37,8 +45,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Activation",
+    "Cap",
     "Certificate",
     "Cube",
+    "DensityFunction",
     "Gaussian",
     "Law",
     "Linear",
@@ -46,10 +56,12 @@ __all__ = [
     "Normalize",
     "NotPositiveDefiniteWarning",
     "NtkspecError",
+    "Pieces",
     "Residual",
     "Spectrum",
     "Sphere",
     "TableError",
+    "VonMises",
     "ZonalKernel",
     "__version__",
     "atlas",
@@ -67,8 +79,10 @@ __all__ = [
 
 _HOMES = {
     "Activation": "ntkspec.activations",
+    "Cap": "ntkspec.domains",
     "Certificate": "ntkspec.spectra.certified",
     "Cube": "ntkspec.domains",
+    "DensityFunction": "ntkspec.domains",
     "Gaussian": "ntkspec.domains",
     "Law": "ntkspec.laws",
     "Linear": "ntkspec.networks",
@@ -76,10 +90,12 @@ _HOMES = {
     "Normalize": "ntkspec.networks",
     "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
+    "Pieces": "ntkspec.domains",
     "Residual": "ntkspec.networks",
     "Spectrum": "ntkspec.spectra",
     "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",
+    "VonMises": "ntkspec.domains",
     "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",

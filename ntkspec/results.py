@@ -46,6 +46,8 @@ MEANINGS = {
     "dim": "dimension of the inputs",
     "degree": "degree of the harmonics",
     "radial": "rank of the eigenvalue in its degree",
+    "rank": "rank of the eigenvalue, from the largest",
+    "azimuthal": "azimuthal degree of the eigenfunctions",
     "samples": "number of training points",
     "ridge": "ridge",
     "eigenvalue": "eigenvalue of the kernel's integral operator",

@@ -20,16 +20,23 @@ from ntkspec.domains.choice import (
     one_given,
 )
 from ntkspec.domains.cube import Cube
+from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMises
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
-from ntkspec.domains.sphere import Sphere, legendre, log_multiplicity, multiplicity
+from ntkspec.domains.sphere import DensitySphere, Sphere, legendre, log_multiplicity, multiplicity
 
 __all__ = [
     "DOMAINS",
+    "Cap",
     "Cube",
+    "Density",
+    "DensityFunction",
+    "DensitySphere",
     "Domain",
     "Gaussian",
+    "Pieces",
     "Sphere",
+    "VonMises",
     "as_domain",
     "check_existing",
     "existing_degrees",

@@ -1,27 +1,35 @@
-"""The unit sphere S^(d-1), and the multiplicities of its harmonics."""
+"""The unit sphere S^(d-1), uniform or with a density, and the multiplicities of its harmonics."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterable
+from dataclasses import InitVar, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.conventions import MAX_DIM, check_degrees, check_dim
+from ntkspec.domains.density import Density, as_density
 from ntkspec.domains.domain import Array, Degrees, Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import legendre as legendre_kernels
 from ntkspec.networks import Network
-from ntkspec.parameters import numbers
+from ntkspec.parameters import numbers, shown
 
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Harmonics", "Sphere", "legendre", "log_multiplicity", "multiplicity"]
+__all__ = [
+    "DensitySphere",
+    "Harmonics",
+    "Sphere",
+    "legendre",
+    "log_multiplicity",
+    "multiplicity",
+]
 
 
 @dataclass(frozen=True)
@@ -47,20 +55,39 @@ class Harmonics(Domain):
 class Sphere(Harmonics):
     """The unit sphere S^(d-1) with the uniform measure; degrees of spherical harmonics.
 
+    With a density it is a `DensitySphere`, whose eigenvalues have no degrees.
+
     Parameters
     ----------
     dim : int
-        2 to 10**6; inputs are unit vectors in R^dim.
+        2 to 10**6; inputs are unit vectors in R^dim.  With a density, to 1000.
+    density : Density or callable, optional
+        `VonMises`, `Pieces`, `Cap`, `DensityFunction`, or a function for the last.  It is divided
+        by its mean.
 
     Examples
     --------
     >>> Sphere(3).multiplicity(np.arange(4)), Sphere(3).laplacian(np.arange(4))
     (array([1., 3., 5., 7.]), array([ 0.,  2.,  6., 12.]))
+    >>> from ntkspec.domains import VonMises
+    >>> Sphere(2, density=VonMises(2.0))
+    Sphere(dim=2, density=VonMises(concentration=2.0))
     """
 
+    density: InitVar[Density | Callable[[Array], Any] | None] = None
     name: ClassVar[str] = "sphere"
     measure: ClassVar[str] = "x uniform on the unit sphere"
     place: ClassVar[str] = ""
+
+    def __new__(
+        cls, dim: Any = None, density: Density | Callable[[Array], Any] | None = None
+    ) -> Any:
+        """Make a `DensitySphere` where a density is given."""
+        # Without arguments, as pickle and copy call it, an instance to be filled.
+        return object.__new__(cls) if density is None else DensitySphere(dim, as_density(density))
+
+    def __post_init__(self, density: None) -> None:  # type: ignore[override]
+        super().__post_init__()
 
     def falls(self, source: Network | ZonalKernel) -> bool:
         """True for kernels that are positive in all dimensions and do not depend on the dimension.
@@ -75,6 +102,86 @@ class Sphere(Harmonics):
         """(K,) k (k + d - 2)."""
         k = np.asarray(degrees, dtype=np.float64)
         return np.asarray(k * (k + self.dim - 2))
+
+
+@dataclass(frozen=True, repr=False)
+class DensitySphere(Domain):
+    """The unit sphere with a density that is not uniform; made by ``Sphere(dim, density=...)``.
+
+    Eigenfunctions mix degrees, so that eigenvalues have none: they come in falling order.
+
+    Attributes
+    ----------
+    dim : int
+        2 to 1000.
+    density : Density
+
+    Examples
+    --------
+    >>> from ntkspec.domains import Pieces
+    >>> Sphere(3, density=Pieces([1, 2])).density.weights
+    (1.0, 2.0)
+    """
+
+    density: Density
+    name: ClassVar[str] = "sphere with a density"
+    measure: ClassVar[str] = "x on the unit sphere with a density"
+    place: ClassVar[str] = " on the sphere with a density"
+    most_dim: ClassVar[int] = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "density", as_density(self.density))
+        self.density.check(self.dim)
+
+    def __repr__(self) -> str:
+        return f"Sphere(dim={self.dim}, density={shown(self.density)})"
+
+    def __str__(self) -> str:
+        return f"on the sphere, dim = {self.dim}, density = {shown(self.density)}"
+
+    @property
+    def uniform(self) -> Sphere:
+        """The same sphere without the density."""
+        return Sphere(self.dim)
+
+    @property
+    def default_degrees(self) -> range:
+        """None: see `check_degrees`."""
+        raise self._no_degrees("degrees")
+
+    def check_degrees(self, degrees: int | str | Iterable[int] | None) -> Degrees:
+        """Refuse all degrees.
+
+        Raises
+        ------
+        NtkspecError
+            Always.
+        """
+        raise self._no_degrees("degrees" if degrees is None else f"degrees = {shown(degrees)}")
+
+    def multiplicity(self, degrees: Degrees) -> Array:
+        """Refuse, as `check_degrees` does."""
+        raise self._no_degrees("multiplicity")
+
+    def log_multiplicity(self, degrees: Degrees) -> Array:
+        """Refuse, as `check_degrees` does."""
+        raise self._no_degrees("log_multiplicity")
+
+    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
+        """Refuse, as `check_degrees` does."""
+        raise self._no_degrees("zonal")
+
+    def falls(self, source: Network | ZonalKernel) -> bool:
+        """Whether the eigenvalues of the uniform sphere fall in the degree."""
+        return self.uniform.falls(source)
+
+    def _no_degrees(self, what: str) -> NtkspecError:
+        return NtkspecError(
+            f"{what} is not allowed{self.place}: its eigenvalues belong to no degree; "
+            "ntkspec.spectrum gives the largest, count = 100 of them, and Sphere("
+            f"{self.dim}) has degrees"
+        )
 
 
 def legendre(degrees: int | Iterable[int], dim: int, t: ArrayLike) -> NDArray[np.float64]:

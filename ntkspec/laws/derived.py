@@ -16,6 +16,7 @@ from ntkspec.laws.zonal import zonal_law
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import one_of, shown
 from ntkspec.precision import exclusive
+from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.gaussian import homogeneous
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.route import Source, as_source
@@ -89,6 +90,7 @@ def law(
     >>> law("relu", ntkspec.Gaussian(5))
     Law of relu under the Gaussian measure, dim = 5 (ntk): 1.432 k^-5, even k
     """
+    refuse_density("law", source, domain)
     if isinstance(source, Spectrum):
         if domain is not None or dim is not None:
             raise NtkspecError("domain and dim are those of the spectrum; leave them out")

@@ -27,6 +27,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
 from ntkspec.results import Value, axes_to_draw, html_table
+from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.route import qualified
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
@@ -326,6 +327,7 @@ def fit(
     >>> [one.fit.supported for one in found]
     ['stretched']
     """
+    refuse_density("fit", source)
     if isinstance(source, Table):
         dims = parse_range(dim, "dim") if isinstance(dim, str) else dim
         if isinstance(dims, Iterable) and not isinstance(dims, range):

@@ -19,6 +19,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_whole, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
+from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.route import as_source, double_only, is_user
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace
@@ -308,6 +309,7 @@ def modes(
     (0.0, 0.0)
     """
     where = one_given(domain, dim)
+    refuse_density("a prediction", source, where)
     if (
         isinstance(source, (Modes, Spectrum))
         and where is not None

@@ -41,6 +41,7 @@ from ntkspec.rules import Program, State
 from ntkspec.spectra import zonal
 from ntkspec.spectra.cube.layers import LayerValues, ZonalValues
 from ntkspec.spectra.cube.sums import Values, enclosed
+from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source, as_source
 from ntkspec.spectra.rows import Passed
@@ -150,6 +151,7 @@ def certify(
     """
     net = as_source(network)
     where = as_domain(domain, dim)
+    refuse_density("certify", where)
     wanted = where.check_degrees(degrees)
     whole_number(digits, "digits", 1, 500)
     if isinstance(net, Network):

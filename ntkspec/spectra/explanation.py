@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ntkspec.errors import NtkspecError
+from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.route import Route
 from ntkspec.spectra.routes import ROUTES
 from ntkspec.spectra.spectrum import Spectrum
@@ -50,6 +51,7 @@ bias')
     Considered(route='positive series', taken=True, reason='one layer of tanh or sigmoid without \
 bias')
     """
+    refuse_density("explain", found)
     considered: list[Considered] = []
     for route in ROUTES[found.domain.name]():
         taken = any(one.taken for one in considered)

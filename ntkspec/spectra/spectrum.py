@@ -7,21 +7,21 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Normalization, check_normalization
-from ntkspec.domains import Domain, Sphere, as_domain, one_given
+from ntkspec.domains import DensitySphere, Domain, Sphere, as_domain, one_given
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
-from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
-from ntkspec.results import Result
+from ntkspec.spectra.density.compute import density_spectrum
+from ntkspec.spectra.density.result import DensitySpectrum
 from ntkspec.spectra.parity import refuse_undeclared
 from ntkspec.spectra.route import (
     Source,
@@ -33,6 +33,7 @@ from ntkspec.spectra.route import (
 )
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
+from ntkspec.spectra.scaled_result import ScaledResult
 from ntkspec.spectra.table import TableSlice, table_block
 
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
@@ -46,7 +47,7 @@ Degrees = int | str | Iterable[int] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Spectrum(Result):
+class Spectrum(ScaledResult):
     """The spectrum of a kernel on a domain.
 
     ``len(s)`` counts the degrees, ``s[5]`` is the eigenvalue of degree 5, and iteration goes over
@@ -82,8 +83,6 @@ class Spectrum(Result):
          2   0.0273438        -3.59927             5     1.77636e-15
     """
 
-    main: ClassVar[str] = "eigenvalue"
-
     network: Source
     domain: Domain
     kernel: Kernel
@@ -93,21 +92,6 @@ class Spectrum(Result):
     exponents: NDArray[np.int64]
     relative_error: Array
     route: str
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    @property
-    def eigenvalues(self) -> Array:
-        """Float64 array; 0 below the smallest normal double (the logarithm is still accurate)."""
-        return self._doubles()[0]
-
-    @property
-    def log_eigenvalues(self) -> Array:
-        """Natural logarithms; -inf for exact zeros."""
-        return self._doubles()[1]
 
     @property
     def multiplicities(self) -> Array:
@@ -127,7 +111,7 @@ class Spectrum(Result):
 
     def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
         """Eigenvalues, logarithms, multiplicities and bounds on the errors."""
-        value, log = self._doubles()
+        value, log = self.doubles()
         along = tuple(self.axes())
         return {
             "eigenvalue": (along, value),
@@ -152,10 +136,20 @@ class Spectrum(Result):
         kind = qualified(self.network, self.kernel, self.normalization)
         return f"Spectrum of {self.network.name} {self.domain}{kind}"
 
-    def _doubles(self) -> tuple[Array, Array]:
-        value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
-        scaled.to_doubles(self.mantissas.ravel(), self.exponents.ravel(), value, log)
-        return value.reshape(self.mantissas.shape), log.reshape(self.mantissas.shape)
+
+@overload
+def spectrum(  # type: ignore[overload-overlap]
+    source: Source | str,
+    domain: DensitySphere,
+    degrees: None = None,
+    *,
+    dim: None = None,
+    kernel: Kernel = "ntk",
+    normalization: Normalization = "probability",
+    tolerance: float | None = None,
+    count: int | None = None,
+    max_degree: int | None = None,
+) -> DensitySpectrum: ...
 
 
 @overload
@@ -167,7 +161,9 @@ def spectrum(
     dim: int | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
+    count: int | None = None,
+    max_degree: int | None = None,
 ) -> Spectrum: ...
 
 
@@ -180,7 +176,9 @@ def spectrum(
     dim: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
+    count: int | None = None,
+    max_degree: int | None = None,
 ) -> TableSlice: ...
 
 
@@ -192,8 +190,10 @@ def spectrum(
     dim: int | Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
-) -> Spectrum | TableSlice:
+    tolerance: float | None = None,
+    count: int | None = None,
+    max_degree: int | None = None,
+) -> Spectrum | TableSlice | DensitySpectrum:
     """Eigenvalues of a kernel on a domain, with logarithms, multiplicities and error bounds.
 
     Parameters
@@ -215,12 +215,20 @@ def spectrum(
     normalization : {"probability", "surface", "poster"}
         The measure of the sphere: uniform probability, surface measure, or the poster's
         formula (1) as printed.  Other domains have only the first.
-    tolerance : float
-        Largest relative error accepted.  Functions given in doubles usually need a larger one.
+    tolerance : float, optional
+        Largest relative error accepted; by default 1e-12, and 1e-2 with a density.  Functions given
+        in doubles usually need a larger one.
+    count : int, optional
+        With a density, instead of degrees: how many of the largest eigenvalues; by default 100 or,
+        with `max_degree`, all that are known to the tolerance.
+    max_degree : int, optional
+        With a density: largest degree of the harmonics that represent eigenfunctions, to 599 where
+        a density on the circle is not even, else to 1023.  By default it grows to 255 until the
+        errors are below 1e-12, and beyond until they are below the tolerance.
 
     Returns
     -------
-    Spectrum or TableSlice
+    Spectrum, TableSlice or, with a density, DensitySpectrum
 
     Raises
     ------
@@ -236,7 +244,8 @@ def spectrum(
     Notes
     -----
     On the sphere lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt, by closed forms or sums of
-    positive terms (docs/mathematics.rst); the other domains: docs/domains.rst.
+    positive terms (docs/mathematics.rst); the other domains: docs/domains.rst; densities:
+    docs/density.rst.
 
     Examples
     --------
@@ -259,19 +268,27 @@ def spectrum(
            [0.076022, 0.083333, 0.057993, 0.      ]])
     """
     known = as_source(source)
-    limit = checked_tolerance(tolerance)
+    limit = TOLERANCE if tolerance is None else checked_tolerance(tolerance)
     normalization = check_normalization(normalization)
     given = one_given(domain, dim)
+    if isinstance(given, DensitySphere):
+        if degrees is not None:
+            given.check_degrees(degrees)
+        _refuse_normalization(normalization, given)
+        return density_spectrum(
+            known, given, count, max_degree, kernel, None if tolerance is None else limit
+        )
+    for name, value in (("count", count), ("max_degree", max_degree)):
+        if value is not None:
+            raise NtkspecError(
+                f"{name} = {shown(value)} is not allowed without a density; give degrees"
+            )
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     if several and as_whole(given) is None:
         return _of_domains(known, given, degrees, kernel, normalization, limit)
     where = as_domain(given)
     wanted = where.check_degrees(degrees)
-    if normalization != "probability" and not isinstance(where, Sphere):
-        raise NtkspecError(
-            f"normalization = {normalization!r} is not allowed{where.place}, whose measure is a "
-            "probability; use normalization = 'probability'"
-        )
+    _refuse_normalization(normalization, where)
     unique, inverse = np.unique(wanted, return_inverse=True)
     if limit < math.inf or not double_only(known):
         refuse_undeclared(known, unique, kernel)
@@ -286,6 +303,14 @@ def spectrum(
         known, where, kernel, normalization, wanted,
         mantissa[inverse], exponent[inverse], error[inverse], route,
     )  # fmt: skip
+
+
+def _refuse_normalization(normalization: Normalization, where: Domain) -> None:
+    if normalization != "probability" and not isinstance(where, Sphere):
+        raise NtkspecError(
+            f"normalization = {normalization!r} is not allowed{where.place}, whose measure is a "
+            "probability; use normalization = 'probability'"
+        )
 
 
 def _of_domains(
@@ -319,7 +344,8 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
     if first is None:
         return Sphere.name, domains, Sphere(3).default_degrees
     for one in domains:
-        if type(one) is not type(first) or one != type(first)(one.dim):
+        kind = type(one)
+        if kind is DensitySphere or kind is not type(first) or one != kind(one.dim):
             raise NtkspecError(
                 f"domain = {shown(one)} is not allowed with others; several domains must be of one "
                 "kind, with one eigenvalue for each degree"
@@ -366,14 +392,17 @@ def eigenvalues(
     dim: int | Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
+    count: int | None = None,
+    max_degree: int | None = None,
     log: bool = False,
 ) -> Array:
     """Eigenvalues (or their natural logarithms) as an array; parameters as for `spectrum`.
 
     Returns
     -------
-    (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions
+    (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions,
+    (C,) with a density
         An eigenvalue below the smallest normal double is 0; its logarithm is still accurate.
 
     Examples
@@ -381,10 +410,10 @@ def eigenvalues(
     >>> eigenvalues("tanh", 3, degrees=[1, 2, 2001], log=True)
     array([  -1.96985396,          -inf, -506.83761159])
     """
-    compute: Callable[..., Spectrum | TableSlice] = spectrum
+    compute: Callable[..., Spectrum | TableSlice | DensitySpectrum] = spectrum
     result = compute(
         source, domain, degrees, dim=dim, kernel=kernel, normalization=normalization,
-        tolerance=tolerance,
+        tolerance=tolerance, count=count, max_degree=max_degree,
     )  # fmt: skip
     return result.log_eigenvalues if log else result.eigenvalues
 
