@@ -34,6 +34,7 @@ from ntkspec.kernels.composed import (
     products_of,
     step_dual,
 )
+from ntkspec.kernels.elementary import exp
 from ntkspec.kernels.layers import ACTIVATE, AFFINE, BRANCH, NONE, ODD, SCALE, layer
 
 #: Further activations: a power from its panels, the Hermite series, the same with a kink at 0,
@@ -47,6 +48,8 @@ INV_ROOT_2PI = 0.3989422804014327
 NEAR, NEAR_KINKS = 2.5e-5, 2.5e-6
 #: 1 - rho below which differences of what a kink at 0 adds come from its slope.
 CLOSE = 1e-4
+#: Exponents below which an exponential is left out, negative.
+FAINT = 42.0
 #: Most kinks, and most powers of what is taken off at a kink at 0.
 MOST_KINKS, MOST_POWERS = 8, 16
 #: Gauss-Legendre rules on [0, 1].
@@ -246,17 +249,17 @@ def _part(n, i, left, start, count, fx, fy, taken, square, value, steep, sums):
     for j in range(n):
         value[j], steep[j], sums[j] = 0.0, 0.0, 0.0
     for k in range(count - 1, -1, -1):
-        f, column = fx[start + k, i], fy[start + k]
+        f, column = fx[start + k, i], fy[start + k, left : left + n]
         if taken < 0:
             for j in range(n):
-                p = f * column[left + j]
+                p = f * column[j]
                 steep[j] = steep[j] * square[j] + sums[j]
                 sums[j] += p
                 value[j] = value[j] * square[j] + p
         else:
-            g, other = fx[taken + k, i], fy[taken + k]
+            g, other = fx[taken + k, i], fy[taken + k, left : left + n]
             for j in range(n):
-                p = f * column[left + j] - g * other[left + j]
+                p = f * column[j] - g * other[j]
                 steep[j] = steep[j] * square[j] + sums[j]
                 sums[j] += p
                 value[j] = value[j] * square[j] + p
@@ -268,14 +271,14 @@ def _part_value(n, i, left, start, count, fx, fy, taken, square, value):
     for j in range(n):
         value[j] = 0.0
     for k in range(count - 1, -1, -1):
-        f, column = fx[start + k, i], fy[start + k]
+        f, column = fx[start + k, i], fy[start + k, left : left + n]
         if taken < 0:
             for j in range(n):
-                value[j] = value[j] * square[j] + f * column[left + j]
+                value[j] = value[j] * square[j] + f * column[j]
         else:
-            g, other = fx[taken + k, i], fy[taken + k]
+            g, other = fx[taken + k, i], fy[taken + k, left : left + n]
             for j in range(n):
-                p = f * column[left + j] - g * other[left + j]
+                p = f * column[j] - g * other[j]
                 value[j] = value[j] * square[j] + p
 
 
@@ -489,35 +492,48 @@ def at_one(count, base, kinks, other_base, others, p, q, sums):
                 sums[2] += half * two[SLOPE] * two[DENSITY] * one[WAY] * one[CURVE]
 
 
-@njit(error_model="numpy", cache=True)
-def _pair_of_kinks(p, q, theta, near, c, d, e, f, sums):
+@njit(error_model="numpy", fastmath={"contract"}, cache=True)
+def _pair_of_kinks(one, two, top, near, sums, room):
     """Add the integrals over angles up to theta that one pair of kinks gives.
 
-    p, q: the kinks; near: 1 - cos(theta); c, d and e, f: jumps of the first and second derivatives
-    of p and of q.  exp(-(p - q)^2 / (8 sin^2(x/2)) - (p + q)^2 / (8 cos^2(x/2))) / (2 pi) dx is
-    the density at the kinks times the differential of the correlation cos(x).
+    top: sin(theta/2); near: 1 - cos(theta).  With p, q the kinks,
+    exp(-(p - q)^2 / (8 sin^2(x/2)) - (p + q)^2 / (8 cos^2(x/2))) / (2 pi) dx is the density at them
+    times the differential of the correlation cos(x).  The variable is r = sin(x/2), on panels that
+    shrink towards 0, where the exponential vanishes with all derivatives unless p = q.
     """
+    p, q, c, d, e, f = one[PLACE], two[PLACE], one[SLOPE], one[CURVE], two[SLOPE], two[CURVE]
+    curved = d != 0.0 or f != 0.0
     alpha, beta = 0.125 * (p - q) * (p - q), 0.125 * (p + q) * (p + q)
-    # Below `least` the exponential is negligible, or alpha is.
-    least = 2.0 * math.sqrt(alpha / 45.0)
-    high = theta
     straight = alpha < 1e-34
-    while high > least and high > 0.0:
-        low = 0.0 if straight else (0.5 * high if high > 2.0 * least else least)
-        if straight and high > 0.8:
-            low = 0.5 * high
-        for i in range(NODES.size):
-            x = low + (high - low) * NODES[i]
-            s = math.sin(0.5 * x)
-            s *= s
-            bell = math.exp(-(0.0 if alpha == 0.0 else alpha / s) - beta / (1.0 - s))
-            bell *= HALF_INV_PI * (high - low) * WEIGHTS[i]
-            over = near - 2.0 * s  # cos(x) - cos(theta)
-            sums[0] += c * e * bell
-            sums[1] += c * e * bell * over
-            if d != 0.0 or f != 0.0:
-                apart, along = 0.25 * (p - q) / s, 0.25 * (p + q) / (1.0 - s)
-                steep = (c * f * (along + apart) + d * e * (along - apart) + d * f) * bell
+    least = 0.0 if straight else math.sqrt(alpha / FAINT)
+    high = top
+    size = NODES.size
+    square, bells = room[0], room[1]
+    while high > least:
+        low = 0.5 * high if high > 2.0 * least and not (straight and high < 0.5) else least
+        width = high - low
+        for i in range(size):
+            r = low + width * NODES[i]
+            square[i] = r * r
+        if straight:
+            for i in range(size):
+                bells[i] = exp(-beta / (1.0 - square[i]))
+        else:
+            for i in range(size):
+                bells[i] = exp(-alpha / square[i] - beta / (1.0 - square[i]))
+        flat, turned = 0.0, 0.0
+        for i in range(size):
+            bells[i] *= (INV_PI * width) * WEIGHTS[i] / math.sqrt(1.0 - square[i])
+        for i in range(size):
+            flat += bells[i]
+            turned += bells[i] * (near - 2.0 * square[i])  # cos(x) - cos(theta)
+        sums[0] += c * e * flat
+        sums[1] += c * e * turned
+        if curved:
+            for i in range(size):
+                over = near - 2.0 * square[i]
+                apart, along = 0.25 * (p - q) / square[i], 0.25 * (p + q) / (1.0 - square[i])
+                steep = (c * f * (along + apart) + d * e * (along - apart) + d * f) * bells[i]
                 sums[2] += steep * over
                 sums[3] += 0.5 * steep * over * over
         high = low
@@ -533,7 +549,7 @@ def _kinked(n, i, left, ra, rb, start, fx, fy, rho, minus, plus, value, top, def
     count = int(constants[0])
     mine, others = np.empty((count, COLUMNS)), np.empty((count, COLUMNS))
     base, other_base, p, q = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
-    ends, sums = np.empty(3), np.empty(4)
+    ends, sums, room = np.empty(3), np.empty(4), np.empty((2, NODES.size))
     of_x, of_y = fx[start : start + 6 * count], fy[start : start + 6 * count]
     side_kinks(ra, count, constants, of_x, i, False, base, mine)
     for j in range(n):
@@ -543,13 +559,10 @@ def _kinked(n, i, left, ra, rb, start, fx, fy, rho, minus, plus, value, top, def
         at_one(count, base, mine, other_base, others, p, q, ends)
         v, s, curve = ends[0], ends[1], ends[2]
         sums[:] = 0.0
-        theta = 2.0 * math.asin(math.sqrt(min(0.5 * near, 1.0)))
+        sine = math.sqrt(0.5 * near)
         for m in range(count):
             for k in range(count):
-                _pair_of_kinks(
-                    mine[m, PLACE], others[k, PLACE], theta, near, mine[m, SLOPE], mine[m, CURVE],
-                    others[k, SLOPE], others[k, CURVE], sums,
-                )  # fmt: skip
+                _pair_of_kinks(mine[m], others[k], sine, near, sums, room)
         less = near * (s - 0.5 * near * curve) - sums[1] + sums[3]
         steep = (s - sums[0] - near * curve + sums[2]) / (ra * rb[j])
         value[j] = v - less
@@ -849,8 +862,9 @@ def vector_tiles(x, y, columns, out, mirror, first, step, tangent, steps, kinds,
             for i in range(low, high):
                 n = (min(right, i + 1) if mirror else right) - left
                 products_of(x[i], columns, left, n, place)
+                norm, norms = norms_x[i], norms_y[left : left + n]
                 for j in range(n):
-                    rr = norms_x[i] * norms_y[left + j]
+                    rr = norm * norms[j]
                     place[0, j], place[1, j], place[2, j] = (
                         rr * place[0, j], rr * place[1, j], rr * place[2, j],
                     )  # fmt: skip
@@ -858,9 +872,9 @@ def vector_tiles(x, y, columns, out, mirror, first, step, tangent, steps, kinds,
                     n, i, left, place[0], place[1], place[2], total, work, stack, tangent, steps,
                     kinds, symmetry, gaps, constants, rows, table, of_x, of_y,
                 )  # fmt: skip
-                values = total if tangent else place[0]
+                values, row = total if tangent else place[0], out[i, left : left + n]
                 for j in range(n):
-                    out[i, left + j] = values[j]
+                    row[j] = values[j]
             if mirror:
                 for j in range(left, right):
                     for i in range(max(low, j + 1), high):

