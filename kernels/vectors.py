@@ -682,7 +682,7 @@ def _finished(n, ra, rb, root, roots, metric, metrics, near_by, rho, value, top,
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True)
-def _sides(n, rb, flat_row, flat, mean, means, rise, rises, root, roots, value, slope, c, g, h):
+def _sides(n, flat_row, flat, mean, means, rise, rises, root, roots, value, slope, c, g, h):
     """Where a variance is 0 both factors are independent."""
     for j in range(n):
         if flat_row or flat[j]:
@@ -812,7 +812,7 @@ def _through(n, i, left, c, g, h, total, work, stack, tangent, steps, kinds, sym
                         c[j] = value[j]
             if any_flat:
                 _sides(
-                    n, sb, flat_row, flat, means_x[at, i], means_y[at, left:right], rises_x[at, i],
+                    n, flat_row, flat, means_x[at, i], means_y[at, left:right], rises_x[at, i],
                     rises_y[at, left:right], ra_new, rb_new, value, slope, c, g, h,
                 )  # fmt: skip
             if tangent:

@@ -156,9 +156,9 @@ def vector_tables(network: Any, squares: Array, others: Array | None, kernel: st
         q = np.where(q < LEAST, 0.0, q)
         roots.append(np.sqrt(q))
     side = _side(roots, flat, layers, values.size)
-    sides = [Side(*(np.ascontiguousarray(x[:, places[: squares.size]]) for x in side))]
+    sides = [_columns(side, places[: squares.size])]
     if others is not None:
-        sides.append(Side(*(np.ascontiguousarray(x[:, places[squares.size :]]) for x in side)))
+        sides.append(_columns(side, places[squares.size :]))
     tables = _program(steps, program.activations, layers)
     return VectorTables(tables, sides[0], sides[-1], max((x.left_out for x in layers), default=0.0))
 
@@ -173,9 +173,15 @@ def _lay_flat(layer: _Layer, sigma: Any, flat: NDArray[np.bool_]) -> None:
     layer.rise = np.where(flat, slope, layer.rise)
 
 
+def _columns(side: Side, places: NDArray[np.intp]) -> Side:
+    """Tables of these columns, in this order."""
+    parts: list[Any] = [np.ascontiguousarray(x[:, places]) for x in side]
+    return Side(*parts)
+
+
 def _side(roots: list[Array], flat: list[Any], layers: list[_Layer], count: int) -> Side:
     def rows(parts: list[Any], kind: type) -> Any:
-        table = np.zeros((len(parts), count), kind)
+        table: Any = np.zeros((len(parts), count), kind)
         for row, part in zip(table, parts, strict=True):
             row[:] = part
         return table
@@ -600,7 +606,7 @@ def _metric(found: _Found, sigma: Any, q: Array, rule: _Rule) -> Array:
         h = found.moments
         along = 0.5 * (n * h[:-2] + np.sqrt((n + 1.0) * (n + 2.0)) * h[2:])
         size, share = np.sum(along**2, axis=0), np.sum(along * h[:-2], axis=0)
-        return np.maximum(size / found.full - (share / found.full) ** 2, 0.0)
+        return np.asarray(np.maximum(size / found.full - (share / found.full) ** 2, 0.0))
     bell = np.tile(np.exp(-0.25 * rule.nodes * rule.nodes) * rule.weights, 2)
     nodes = np.concatenate([rule.nodes, -rule.nodes])[:, np.newaxis]
     for low in range(0, q.size, POINTS):

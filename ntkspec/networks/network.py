@@ -447,9 +447,9 @@ class Network:
         for polynomials between kinks, and else the series sum_n h_n(a) h_n(b) rho^n of Hermite
         moments, with what a kink at 0 makes of it taken off.  Errors are about 1e-14
         sqrt(K(x, x) K(y, y)), and 1e-12 a layer with a kink at 0 that is no power (elu, celu,
-        selu, softsign, finer).  The series need the more terms the larger the variance: beyond 4096,
-        for tanh beyond a variance of about 35, the message says what to do.  Vectors of one norm
-        have no such limit.
+        selu, softsign, finer).  The series need the more terms the larger the variance: beyond
+        4096 terms, for tanh beyond a variance of about 30 and for softsign and finer of about 2,
+        the message says what to do.  Vectors of one norm have no such limit.
 
         At a kink the slope is the mean of both sides; this shows at vectors whose argument is 0.
 

@@ -19,6 +19,9 @@ __all__ = ["NTKClassifier", "NTKRegressor"]
 
 Array = NDArray[np.float64]
 
+#: Error of the kernel that regression can bear, relative to its diagonal.
+ENOUGH = 1e-8
+
 
 class _KernelEstimator(BaseEstimator):
     """What regression and classification share: the kernel, its ridge, and the solution."""
@@ -60,7 +63,7 @@ class _KernelEstimator(BaseEstimator):
         network = _DEFAULT if self.network is None else as_network(self.network)
         one_of(self.kernel, "kernel", ("ntk", "nngp"))
         matrix = network.ntk_matrix if self.kernel == "ntk" else network.nngp_matrix
-        return np.asarray(matrix(x, others, fan_in=self.fan_in), np.float64)
+        return np.asarray(matrix(x, others, fan_in=self.fan_in, tolerance=ENOUGH), np.float64)
 
     def _outputs(self, given: ArrayLike) -> Array:
         """Values at vectors, (n, outputs)."""
