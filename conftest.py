@@ -9,6 +9,7 @@ import pytest
 collect_ignore = [
     "tests/data/make_neural_tangents_frozen.py",
     "tests/data/make_neural_tangents_general.py",
+    "tests/data/make_neural_tangents_vectors.py",
 ]
 # Its doctests need PyTorch; tests/networks/test_torch.py then says that it is skipped.
 if not find_spec("torch"):

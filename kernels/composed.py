@@ -48,7 +48,7 @@ def _small_angle(small):
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True, inline="always")
-def _angle(sine, cosine):
+def angle_of(sine, cosine):
     """The angle in [0, pi/2] of this sine and cosine."""
     low = min(sine, cosine)
     angle = low * polynomial(ASIN, low * low)
@@ -56,14 +56,14 @@ def _angle(sine, cosine):
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True, inline="always")
-def _expm1(y):
+def expm1_down(y):
     """exp(y) - 1 for y <= 0."""
     power, rest = exp_parts(max(y, LEAST))
     return power * rest + (power - 1.0)
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True)
-def _linear(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
+def linear_dual(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
     """Power 1 with slope a for x < 0 (Cho and Saul 2009).
 
     With the smaller angle x of the two points and g = sin x - x cos x, the terms of F, F(1) - F and
@@ -92,7 +92,7 @@ def _linear(n, rho, minus, plus, value, deficit, surplus, slope, variance, const
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True)
-def _step(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
+def step_dual(n, rho, minus, plus, value, deficit, surplus, slope, variance, constants):
     """1 for x > 0."""
     for j in range(n):
         ahead = rho[j] >= 0.0
@@ -114,8 +114,8 @@ def _erf(n, rho, minus, plus, value, deficit, surplus, slope, variance, constant
         cosine = math.sqrt(root * root + (a * a) * both)
         sine = a * size
         # The angle between those of A and A |rho|.
-        gap = _angle(a * both / (cosine + size * root), root * cosine + a * sine)
-        v, d = (2.0 * INV_PI) * _angle(sine, cosine), (2.0 * INV_PI) * gap
+        gap = angle_of(a * both / (cosine + size * root), root * cosine + a * sine)
+        v, d = (2.0 * INV_PI) * angle_of(sine, cosine), (2.0 * INV_PI) * gap
         ahead = r >= 0.0
         value[j] = v if ahead else -v
         deficit[j] = d if ahead else full + v
@@ -131,8 +131,8 @@ def _wave(n, rho, minus, plus, value, deficit, surplus, slope, variance, odd):
     for j in range(n):
         r = rho[j]
         ahead = r >= 0.0
-        less = _expm1(-variance * (minus[j] if ahead else plus[j]))
-        ratio = _expm1(-2.0 * variance * abs(r))
+        less = expm1_down(-variance * (minus[j] if ahead else plus[j]))
+        ratio = expm1_down(-2.0 * variance * abs(r))
         large = 1.0 + less
         sinh, cosh = -0.5 * large * ratio, 0.5 * (large + large * (1.0 + ratio))
         other = less + ratio + less * ratio  # exp(-q (1 + |rho|)) - 1
@@ -170,7 +170,7 @@ def _exp(n, rho, minus, plus, value, deficit, surplus, slope, variance, constant
     """F = D = exp(q + q rho)."""
     full = constants[2]
     for j in range(n):
-        less = _expm1(-variance * minus[j])
+        less = expm1_down(-variance * minus[j])
         v = full * (1.0 + less)
         value[j] = v
         deficit[j] = -full * less
@@ -194,12 +194,12 @@ def _gelu(n, rho, minus, plus, value, deficit, surplus, slope, variance, constan
         both, size, c = minus[j] * plus[j], abs(r), q * r
         cosine = math.sqrt(root * root + (a * a) * both)
         sine = a * size
-        angle = (0.5 * INV_PI) * _angle(sine, cosine)
+        angle = (0.5 * INV_PI) * angle_of(sine, cosine)
         of_both = 0.25 + (angle if ahead else -angle)
         m = (0.5 * INV_PI) * hat / cosine
         value[j] = c * of_both + m * (q * q) * (both + r * r * (2.0 * hat))
         slope[j] = of_both + m * c * hat * (2.0 + hat / (cosine * cosine))
-        gap = _angle(a * both / (cosine + size * root), root * cosine + a * sine)
+        gap = angle_of(a * both / (cosine + size * root), root * cosine + a * sine)
         less = q * minus[j] * at_one + c * ((0.5 * INV_PI) * gap)
         of_density = density * ((a * a) * both) / (cosine * (cosine + root))
         less += (q * q) * (of_density * (2.0 * hat) + m * both * share)
@@ -223,9 +223,9 @@ def _through_layers(n, rho, minus, plus, out, work, sigma, weight, bias, varianc
     for i in range(depth):
         arguments = (n, rho, minus, plus, value, deficit, surplus, slope, variances[i])
         if sigma == LINEAR:
-            _linear(*arguments, constants[i])
+            linear_dual(*arguments, constants[i])
         elif sigma == STEP:
-            _step(*arguments, constants[i])
+            step_dual(*arguments, constants[i])
         elif sigma == ERF:
             _erf(*arguments, constants[i])
         elif sigma == SIN:
@@ -265,7 +265,7 @@ def composed_values(t, out, *network):
 
 
 @njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)
-def _products(point, columns, start, n, place):
+def products_of(point, columns, start, n, place):
     """<x, y> with 1 - t and 1 + t from the difference and the sum, for n points y.
 
     Four coordinates in one pass, so that the sums are loaded and stored a quarter as often.
@@ -287,30 +287,32 @@ def _products(point, columns, start, n, place):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def composed_tiles(x, columns, out, first, step, *network):
-    """Every step-th tile of the matrix between all rows of x, with its mirror image.
+def composed_tiles(x, y, columns, out, mirror, first, step, *network):
+    """Every step-th tile of the matrix between the rows of x and of y, unit vectors.
 
-    columns: x transposed, the number of coordinates a multiple of 4; first: the number of the first
-    tile.
+    columns: y transposed, the number of coordinates a multiple of 4; mirror: y is x, and tiles are
+    copied to their mirror images; first: the number of the first tile.
     """
     place, work = np.empty((3, BLOCK)), np.empty((5, BLOCK))
-    size = x.shape[0]
-    sides = (size + BLOCK - 1) // BLOCK
+    height, width = out.shape
+    wide = (width + BLOCK - 1) // BLOCK
     number = 0
-    for down in range(sides):
-        for across in range(down + 1):
+    for down in range((height + BLOCK - 1) // BLOCK):
+        for across in range(down + 1 if mirror else wide):
             number += 1
             if (number - 1) % step != first:
                 continue
             left = across * BLOCK
-            rows, right = range(down * BLOCK, min((down + 1) * BLOCK, size)), left + BLOCK
+            rows = range(down * BLOCK, min((down + 1) * BLOCK, height))
+            right = min(left + BLOCK, width)
             for i in rows:
-                n = min(right, i + 1) - left
-                _products(x[i], columns, left, n, place)
+                n = (min(right, i + 1) if mirror else right) - left
+                products_of(x[i], columns, left, n, place)
                 _through_layers(
                     n, place[0], place[1], place[2], out[i, left : left + n], work, *network
                 )
-            for j in range(left, min(right, size)):
-                for i in rows:
-                    if i > j:
-                        out[j, i] = out[i, j]
+            if mirror:
+                for j in range(left, right):
+                    for i in rows:
+                        if i > j:
+                            out[j, i] = out[i, j]

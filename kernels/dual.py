@@ -110,11 +110,11 @@ def sigmoidal_values(t, out, *network):
 
 
 @njit(cache=True, inline="always")
-def products(x, i, j):
-    """<x_i, x_j> with 1 - t and 1 + t from the difference and the sum of the points."""
+def products(x, y, i, j):
+    """<x_i, y_j> with 1 - t and 1 + t from the difference and the sum of the points."""
     t, minus, plus = 0.0, 0.0, 0.0
     for c in range(x.shape[1]):
-        a, b = x[i, c], x[j, c]
+        a, b = x[i, c], y[j, c]
         t += a * b
         minus += (a - b) * (a - b)
         plus += (a + b) * (a + b)
@@ -122,8 +122,13 @@ def products(x, i, j):
 
 
 @njit(nogil=True, cache=True)
-def sigmoidal_tiles(x, columns, out, first, step, *network):
-    """`sigmoidal_kernel` between every step-th row of x (unit vectors) and those before it."""
-    for i in range(first, x.shape[0], step):
-        for j in range(i + 1):
-            out[i, j] = out[j, i] = sigmoidal_kernel(*products(x, i, j), *network)
+def sigmoidal_tiles(x, y, columns, out, mirror, first, step, *network):
+    """`sigmoidal_kernel` between every step-th row of x and those of y, unit vectors.
+
+    mirror: y is x, and entries are copied to their mirror images.
+    """
+    for i in range(first, out.shape[0], step):
+        for j in range(i + 1 if mirror else out.shape[1]):
+            out[i, j] = sigmoidal_kernel(*products(x, y, i, j), *network)
+            if mirror:
+                out[j, i] = out[i, j]

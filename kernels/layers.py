@@ -130,11 +130,15 @@ def layered_values(t, out, steps, *network):
 
 
 @njit(nogil=True, cache=True)
-def layered_tiles(x, columns, out, first, step, steps, *network):
-    """`kernel` between every step-th row of x (unit vectors) and those before it."""
+def layered_tiles(x, y, columns, out, mirror, first, step, steps, *network):
+    """`kernel` between every step-th row of x and those of y, unit vectors.
+
+    mirror: y is x, and entries are copied to their mirror images.
+    """
     stack = np.empty((steps.shape[0], 4))
-    for i in range(first, x.shape[0], step):
-        for j in range(i + 1):
-            t, minus, plus = products(x, i, j)
+    for i in range(first, out.shape[0], step):
+        for j in range(i + 1 if mirror else out.shape[1]):
+            t, minus, plus = products(x, y, i, j)
             out[i, j] = kernel(t, minus, plus, stack, steps, *network)
-            out[j, i] = out[i, j]
+            if mirror:
+                out[j, i] = out[i, j]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from ntkspec.kernels.layers import (
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.rules import Activate, Affine, Branch, Program, Scale
 
-__all__ = ["NetworkPanels", "network_panels"]
+__all__ = ["NetworkPanels", "homogeneous_panels", "network_panels", "step_rows"]
 
 #: Bits: few where the duals are series whose length grows with them (elu's lose some each layer),
 #: many where they are formulas and panels may reach close to 0: F(1) - F is small there.
@@ -90,7 +90,7 @@ def network_panels(network: Any) -> NetworkPanels:
     tables = [known[key] for key in zip(sigmas, variances, strict=True)]
     sizes = [float(size.mid()) for size in layers.sizes]
     return NetworkPanels(
-        _steps(network.program, sizes), np.array(variances), np.array([t.full for t in tables]),
+        step_rows(network.program, sizes), np.array(variances), np.array([t.full for t in tables]),
         np.concatenate([np.zeros((0, 3, COEFFICIENTS)), *(t.table for t in tables)]),
         np.cumsum([0, *(len(t.table) for t in tables)]),
         np.array([t.levels for t in tables], np.int64),
@@ -101,10 +101,11 @@ def network_panels(network: Any) -> NetworkPanels:
     )  # fmt: skip
 
 
-def _steps(program: Program, sizes: list[float]) -> NDArray[np.float64]:
-    """The rules of the parts as rows of numbers."""
+def step_rows(program: Program, sizes: Sequence[float]) -> NDArray[np.float64]:
+    """The rules of the parts as rows of numbers; a join has the place of its branch's start."""
     rows = np.zeros((len(program.steps), 5))
-    for row, step in zip(rows, program.steps, strict=True):
+    begun: list[int] = []
+    for at, (row, step) in enumerate(zip(rows, program.steps, strict=True)):
         if isinstance(step, Affine):
             row[:] = AFFINE, step.weight, step.bias, step.own, step.own_bias
         elif isinstance(step, Activate):
@@ -113,9 +114,20 @@ def _steps(program: Program, sizes: list[float]) -> NDArray[np.float64]:
             row[:2] = SCALE, sizes[step.number]
         elif isinstance(step, Branch):
             row[0] = BRANCH
+            begun.append(at)
         else:
-            row[:2] = JOIN, step.square
+            row[:3] = JOIN, step.square, begun.pop()
     return rows
+
+
+@exclusive()
+def homogeneous_panels(sigma: Any) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """The panels of a power at variance 1, and levels, symmetry, root, far, line and F(1)."""
+    with working_precision(BITS_OF_FORMULAS):
+        table = _table(sigma, arb(1), *sigma.dual(arb(1)))
+    return table.table, (
+        table.levels, table.symmetry, table.root, table.far, table.line, table.full,
+    )  # fmt: skip
 
 
 class _Table(NamedTuple):

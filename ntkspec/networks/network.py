@@ -399,61 +399,103 @@ class Network:
 
         return pointwise.values_with_error(self, t, kernel)
 
-    def ntk_matrix(self, points: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
-        """Matrix of the NTK between points of the sphere.
+    def ntk_matrix(
+        self,
+        points: ArrayLike,
+        others: ArrayLike | None = None,
+        *,
+        fan_in: bool = False,
+        tolerance: float = TOLERANCE,
+    ) -> NDArray[np.floating[Any]]:
+        """Matrix of the neural tangent kernel between vectors of any norm.
 
         Parameters
         ----------
         points : (n, dim) array_like
-            Unit vectors (to 1e-8; they are normalized to the last digit).
+            Vectors in rows.
+        others : (m, dim) array_like, optional
+            Other vectors; by default the same.
+        fan_in : bool
+            Divide the weight variance of the first layer by dim, as neural networks are
+            initialized: the same as vectors divided by sqrt(dim).  Vectors whose coordinates are
+            of size 1 then have arguments of size 1 in the first layer.
         tolerance : float
-            As for `ntk`.
+            Largest error accepted, relative to sqrt(K(x, x) K(y, y)).  It matters only for
+            functions given by their values and, between vectors of different norms, for those
+            that are summed as Hermite series; see Notes.
 
         Returns
         -------
-        (n, n) ndarray of float64
-            Symmetric.  Close and opposite points keep their digits: 1 -+ t is computed from their
-            difference and sum.
+        (n, m) ndarray
+            float32 where all vectors are, computed in doubles, and else float64.  Symmetric
+            without `others`.  Close and opposite directions keep their digits.  There is no other
+            array of this size.
 
         Raises
         ------
         NtkspecError
-            When a point is not on the sphere, the shape is wrong, or as for `ntk`.
+            When the shape is wrong, a number is not finite, or there is no vector; when a variance
+            leaves the range of doubles; when a vector of norm 0 meets a Normalize; when the
+            tolerance is not reached; and for weights = "sphere".
+
+        Notes
+        -----
+        q = <x, y> at the input, with <x, x> and <y, y> for the variances, and then the rules of
+        the parts; Normalize divides q(x, y) and T(x, y) by sqrt(q(x, x) q(y, y)).  The duals of
+        two variances are formulas for powers on either side of 0 (Cho and Saul 2009), erf
+        (Williams 1997), gelu, sin, cos, exp, gaussian, gabor and snake, integrals over an angle
+        for polynomials between kinks, and else the series sum_n h_n(a) h_n(b) rho^n of Hermite
+        moments, with what a kink at 0 makes of it taken off.  Errors are about 1e-14
+        sqrt(K(x, x) K(y, y)), and 1e-12 a layer with a kink at 0 that is no power (elu, celu,
+        selu, softsign, finer).  The series need the more terms the larger the variance: beyond
+        4096 terms, for tanh beyond a variance of about 30 and for softsign and finer of about 2,
+        the message says what to do.  Vectors of one norm have no such limit.
+
+        At a kink the slope is the mean of both sides; this shows at vectors whose argument is 0.
 
         Examples
         --------
         >>> Network("relu").ntk_matrix([[1.0, 0.0], [0.0, 1.0]])
         array([[0.5, 0. ],
                [0. , 0.5]])
+        >>> Network("tanh", depth=2).ntk_matrix([[1.0, 2.0], [0.0, 0.0]], [[3.0, 0.0]]).round(6)
+        array([[0.109588],
+               [0.      ]])
         """
         from ntkspec.networks import pointwise
 
-        return pointwise.matrix(self, points, "ntk", tolerance)
+        return pointwise.matrix(self, points, others, "ntk", tolerance, fan_in)
 
     def nngp_matrix(
-        self, points: ArrayLike, *, tolerance: float = TOLERANCE
-    ) -> NDArray[np.float64]:
-        """Matrix of the NNGP kernel between points of the sphere, as `ntk_matrix`.
+        self,
+        points: ArrayLike,
+        others: ArrayLike | None = None,
+        *,
+        fan_in: bool = False,
+        tolerance: float = TOLERANCE,
+    ) -> NDArray[np.floating[Any]]:
+        """Matrix of the NNGP kernel between vectors of any norm, as `ntk_matrix`.
 
         Examples
         --------
-        >>> Network("relu").nngp_matrix([[1.0, 0.0], [-1.0, 0.0]])
+        >>> Network("relu").nngp_matrix([[1.0, 0.0], [-2.0, 0.0]])
         array([[0.5, 0. ],
-               [0. , 0.5]])
+               [0. , 2. ]])
         """
         from ntkspec.networks import pointwise
 
-        return pointwise.matrix(self, points, "nngp", tolerance)
+        return pointwise.matrix(self, points, others, "nngp", tolerance, fan_in)
 
     def matrix_with_error(
         self, points: ArrayLike, *, kernel: Kernel = "ntk"
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Matrix of a kernel between points, and bounds on its absolute errors.
+        """Matrix of a kernel between points of the sphere, and bounds on its absolute errors.
 
         Parameters
         ----------
-        points, kernel
-            As for `ntk_matrix` and `with_error`, and so are the errors raised.
+        points : (n, dim) array_like
+            Unit vectors (to 1e-8; they are normalized to the last digit).
+        kernel : {"ntk", "nngp"}
 
         Returns
         -------

@@ -1,7 +1,8 @@
-"""Kernels K(t) of networks in doubles: at cosines t = <x, x'>, and between points of the sphere.
+"""Kernels of networks in doubles: K(t) at cosines t = <x, x'>, and between vectors.
 
 Catalogued activations have compiled kernels, accurate to `PROMISED` K(1); a user's activation and
-some catalogued ones have values with error bounds (`ntkspec.duals.plain`).
+some catalogued ones have values with error bounds (`ntkspec.duals.plain`).  Between vectors of one
+norm the kernel is K(t) too; between vectors of different norms see `ntkspec.duals.norms`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.composed import composed_arguments
-from ntkspec.parameters import as_number, numbers, shown
+from ntkspec.parameters import as_number, numbers, shown, truth
 
 if TYPE_CHECKING:
     from ntkspec.duals.panels import NetworkPanels
@@ -35,6 +36,8 @@ BY_VALUES = ("softsign", "finer")
 TABULATED = 64.0
 #: Rows of a matrix for which a further thread is started, and the most threads.
 ROWS_OF_A_THREAD, MOST_THREADS = 192, 64
+#: Relative difference of norms that is rounding.
+ONE_NORM = 4e-15
 #: Largest |t| that is rounded to 1: 4 units in the last place above it.
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
@@ -59,20 +62,110 @@ def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[A
     return _bounded(network, kernel, _compiled_values(network, cosines, kernel))
 
 
-def matrix(network: Network, points: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
-    """Matrix of K between points; raises if it cannot be computed to the tolerance."""
-    limit, x = checked_tolerance(tolerance), _checked_points(points)
+def matrix(
+    network: Network, points: ArrayLike, others: ArrayLike | None, kernel: Kernel,
+    tolerance: float, fan_in: bool,
+) -> NDArray[Any]:  # fmt: skip
+    """Matrix of a kernel between vectors; raises if it cannot be computed to the tolerance."""
+    limit = checked_tolerance(tolerance)
+    network.check_kernel(kernel)
+    _refuse_sphere(network)
+    x = _vectors(points, "points", truth(fan_in, "fan_in"))
+    y = x if others is None else _vectors(others, "others", fan_in)
+    if x.directions.shape[1] != y.directions.shape[1]:
+        raise NtkspecError(
+            f"points have {x.directions.shape[1]} coordinates and others {y.directions.shape[1]}; "
+            "give vectors of one dimension"
+        )
+    single = np.float32 if x.single and y.single else np.float64
+    alike = _on_one_sphere(network, x, y)
+    if alike is None:
+        return _between_norms(network, x, y, kernel, limit, single)
     if _by_values(network):
-        return _accepted(network, limit, *_user_matrix(network, x, kernel))
-    return _compiled_matrix(network, x, kernel)
+        found = _user_matrix(alike, x.directions, y.directions, kernel)
+        return _accepted(network, limit, *found).astype(single, copy=False)
+    return _compiled_matrix(alike, x.directions, y.directions, kernel).astype(single, copy=False)
 
 
 def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
-    """Matrix of K between points, and bounds on its absolute errors."""
+    """Matrix of K between points of the sphere, and bounds on its absolute errors."""
     x = _checked_points(points)
     if _by_values(network):
-        return _user_matrix(network, x, kernel)[:2]
-    return _bounded(network, kernel, _compiled_matrix(network, x, kernel))
+        return _user_matrix(network, x, x, kernel)[:2]
+    return _bounded(network, kernel, _compiled_matrix(network, x, x, kernel))
+
+
+# --- vectors of any norm -------------------------------------------------------------------------
+
+
+class _Vectors(NamedTuple):
+    """Norms and directions of vectors, and whether they came in single precision."""
+
+    norms: Array
+    directions: Array
+    single: bool
+
+
+def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
+    """Vectors in rows, checked; with fan_in divided by the root of their dimension."""
+    x = numbers(points, name)
+    if x.ndim != 2 or 0 in x.shape:
+        raise NtkspecError(
+            f"{name} of shape {x.shape} are not allowed; give at least one vector, as an array "
+            "(n, dim)"
+        )
+    if not np.isfinite(x).all():
+        i, j = (int(at) for at in np.argwhere(~np.isfinite(x))[0])
+        raise NtkspecError(
+            f"{name}[{i}, {j}] = {x[i, j]} is not allowed; fill in or leave out what is not finite"
+        )
+    # Squares of the largest coordinates neither overflow nor vanish.
+    size = np.abs(x).max(axis=1)
+    scaled = x / np.where(size > 0.0, size, 1.0)[:, np.newaxis]
+    lengths = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+    scaled /= np.where(lengths > 0.0, lengths, 1.0)[:, np.newaxis]
+    norms = size * lengths
+    if fan_in:
+        norms = norms / math.sqrt(x.shape[1])
+    single = getattr(points, "dtype", None) == np.float32
+    return _Vectors(norms, np.ascontiguousarray(scaled), single)
+
+
+def _on_one_sphere(network: Network, x: _Vectors, y: _Vectors) -> Network | None:
+    """The network whose kernel K(t) is the kernel of vectors that have one norm; else None."""
+    low = min(x.norms.min(), y.norms.min())
+    high = max(x.norms.max(), y.norms.max())
+    if not (low > 0.0 and high - low <= ONE_NORM * high):
+        return None
+    if abs(high - 1.0) <= ONE_NORM:
+        return network
+    square = float(0.5 * (low + high)) ** 2
+    from ntkspec.networks.parts import Linear
+
+    try:
+        return type(network).serial(Linear(square, trained=False), *network.parts)
+    except NtkspecError:  # the norm is out of a variance's range
+        return None
+
+
+def _between_norms(
+    network: Network, x: _Vectors, y: _Vectors, kernel: Kernel, limit: float, kind: Any
+) -> NDArray[Any]:
+    from ntkspec.duals.norms import vector_tables
+    from ntkspec.kernels.vectors import vector_tiles
+
+    with np.errstate(over="ignore", under="ignore"):
+        squares = x.norms**2
+        tables = vector_tables(network, squares, None if y is x else y.norms**2, kernel)
+    if not tables.left_out <= limit:
+        raise NtkspecError(
+            f"the kernel of {network.name} between vectors of different norms is known to "
+            f"{tables.left_out:.2g} only, which exceeds tolerance = {limit:g}: raise the "
+            "tolerance, scale the vectors down (fan_in=True divides by the root of their "
+            "dimension), lower weight_variance, or scale all vectors to one norm"
+        )
+    arguments = (kernel == "ntk", *tables.program, tuple(tables.rows), tuple(tables.columns))
+    return _tiled(vector_tiles, x.directions, y.directions, arguments, kind)
 
 
 # --- catalogued activations ----------------------------------------------------------------------
@@ -85,14 +178,23 @@ def _compiled_values(network: Network, t: Array, kernel: Kernel) -> Array:
     return row.reshape(t.shape)
 
 
-def _compiled_matrix(network: Network, x: Array, kernel: Kernel) -> Array:
-    out = np.empty((x.shape[0], x.shape[0]))
+def _compiled_matrix(network: Network, x: Array, y: Array, kernel: Kernel) -> Array:
     _, compiled, arguments = _compiled(network, kernel)
+    return _tiled(compiled, x, y, arguments)
+
+
+def _tiled(
+    compiled: Any, x: Array, y: Array, arguments: tuple[Any, ...], kind: Any = np.float64
+) -> NDArray[Any]:
+    """The matrix between rows of x and of y, its tiles on several threads."""
+    out = np.empty((x.shape[0], y.shape[0]), kind)
+    mirror = x is y
     threads = min(_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
     # Zeros make the number of coordinates a multiple of 4, as the compiled loops need it.
     x = np.pad(x, ((0, 0), (0, -x.shape[1] % 4)))
-    columns = np.ascontiguousarray(x.T)
-    jobs = [(x, columns, out, first, threads, *arguments) for first in range(threads)]
+    y = x if mirror else np.pad(y, ((0, 0), (0, -y.shape[1] % 4)))
+    columns = np.ascontiguousarray(y.T)
+    jobs = [(x, y, columns, out, mirror, first, threads, *arguments) for first in range(threads)]
     if threads == 1:
         compiled(*jobs[0])
     else:
@@ -163,18 +265,22 @@ def _user_values(network: Network, t: Array, kernel: Kernel) -> tuple[Array, Arr
     return value.reshape(t.shape), error.reshape(t.shape), plain.top
 
 
-def _user_matrix(network: Network, x: Array, kernel: Kernel) -> tuple[Array, Array, float]:
+def _user_matrix(
+    network: Network, x: Array, y: Array, kernel: Kernel
+) -> tuple[Array, Array, float]:
     """Matrix, bounds on its absolute errors, and K(1)."""
-    plain = _plain(network, kernel)
-    out = np.empty((x.shape[0], x.shape[0]))
+    plain, mirror = _plain(network, kernel), x is y
+    out = np.empty((x.shape[0], y.shape[0]))
     error = np.empty_like(out)
     for i in range(x.shape[0]):
+        some = y[: i + 1] if mirror else y
         # Distances keep the digits of close and of nearly opposite points.
-        near = np.linalg.norm(x[: i + 1] - x[i], axis=1)
-        far = np.linalg.norm(x[: i + 1] + x[i], axis=1)
+        near = np.linalg.norm(some - x[i], axis=1)
+        far = np.linalg.norm(some + x[i], axis=1)
         value, bound = plain(near, far)
-        out[i, : i + 1] = out[: i + 1, i] = value
-        error[i, : i + 1] = error[: i + 1, i] = bound
+        out[i, : len(some)], error[i, : len(some)] = value, bound
+        if mirror:
+            out[: i + 1, i], error[: i + 1, i] = value, bound
     return out, error, plain.top
 
 

@@ -222,7 +222,7 @@ def test_bad_cosines(t):
 )
 def test_bad_points(points):
     with pytest.raises(NtkspecError, match="points"):
-        Network("relu").ntk_matrix(points)
+        Network("relu").matrix_with_error(points)
 
 
 def exactly(network, kernel, t):

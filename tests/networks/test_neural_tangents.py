@@ -35,7 +35,7 @@ def groups():
 
 
 def network(row):
-    parameters = {name: kind(row[name]) for name, kind in PARAMETERS.items() if row[name]}
+    parameters = {name: kind(row[name]) for name, kind in PARAMETERS.items() if row.get(name)}
     return Network(row["activation"], trained="all", **parameters)
 
 
@@ -198,3 +198,22 @@ def test_our_matrices_are_positive(row):
     assert np.array_equal(gram, gram.T)
     eigenvalues = np.linalg.eigvalsh(gram)
     assert eigenvalues[0] > -1e-14 * points * eigenvalues[-1]
+
+
+VECTORS = rows("neural_tangents_vectors.csv")
+
+
+@pytest.mark.parametrize("name", sorted({row["activation"] for row in VECTORS}))
+def test_kernels_between_vectors_agree(name):
+    some = [row for row in VECTORS if row["activation"] == name]
+    x = np.array([[row[key].split() for key in ("x", "y")] for row in some], float)
+    for kernel in ("nngp", "ntk"):
+        matrix = getattr(network(some[0]), f"{kernel}_matrix")
+        right = np.array([float(row[kernel]) for row in some])
+        found = [matrix(pair, fan_in=True)[0, 1] for pair in x]
+        # At x = y its angle has an error of 1e-8.
+        np.testing.assert_allclose(found, right, rtol=1e-6, atol=0.0)
+        apart = np.abs(x[:, 0] - x[:, 1]).max(axis=1) > 0.0
+        parallel = np.isclose(*np.linalg.norm([x[:, 0] * 2, x[:, 1]], axis=2))
+        few = apart & ~parallel
+        np.testing.assert_allclose(np.array(found)[few], right[few], rtol=1e-12)

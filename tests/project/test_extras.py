@@ -16,7 +16,7 @@ from ntkspec.sweeps.merge import merge
 from ntkspec.tables.layout import storage
 
 #: Distributions that have another name than the module that is imported.
-DISTRIBUTIONS = {"flint": "python-flint"}
+DISTRIBUTIONS = {"flint": "python-flint", "sklearn": "scikit-learn"}
 #: What a required distribution is made of, and always brings.
 BROUGHT = {"llvmlite": "numba", "tornado": "distributed"}
 RECIPE = """

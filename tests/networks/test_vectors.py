@@ -1,0 +1,381 @@
+"""Kernel matrices between vectors of any norm, against double integrals that use no dual."""
+
+import math
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntkspec import Linear, Network, Normalize, Residual, user_activation
+from ntkspec.activations import Kink, activation, piecewise_polynomial
+from ntkspec.activations.catalogue import ACTIVATIONS
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import pointwise
+
+#: Every name of the catalogue, with other parameters too.
+NAMES = (
+    *ACTIVATIONS[:-1], "polynomial(0.5, -1, 0.25, 0.1)", "leaky_relu(-0.7)", "relu_power(3)",
+    "swish(2)", "celu(0.5)", "shifted_relu(-0.5)", "snake(0.7)", "gabor(3, 0.5)",
+)  # fmt: skip
+#: sqrt(a), sqrt(b), rho.
+PAIRS = [(1.0, 1.0, 0.3), (0.5, 1.2, 0.9), (1.2, 0.7, -0.8), (0.9, 1.1, 0.999), (0.05, 1.0, 0.0)]
+#: Those of every test run; the others are slow.
+FEW = [
+    pair if i in (1, 2) else pytest.param(pair, marks=pytest.mark.slow)
+    for i, pair in enumerate(PAIRS)
+]
+#: What is promised, relative to sqrt(K(x, x) K(y, y)).
+ROUNDING, CORNER = 2e-14, 1e-12
+CORNERS = ("elu", "celu", "selu", "softsign", "finer")
+
+
+def allowed(name):
+    return CORNER if name.split("(")[0] in CORNERS else ROUNDING
+
+
+def legendre(edges, width):
+    """Gauss-Legendre on panels of at most a width between the edges of each row."""
+    x, w = np.polynomial.legendre.leggauss(20)
+    low, high = edges[..., :-1], edges[..., 1:]
+    count = max(1, math.ceil(float((high - low).max()) / width))
+    at = np.arange(count) / count
+    starts = low[..., None] + (high - low)[..., None] * at
+    half = 0.5 * (high - low)[..., None, None] / count
+    nodes = starts[..., None] + half * (1.0 + x)
+    shape = (*edges.shape[:-1], -1)
+    return nodes.reshape(shape), (half * w * np.ones_like(nodes)).reshape(shape)
+
+
+def places(sigma):
+    """Kinks of an activation."""
+    if sigma.kinks:
+        return sorted({float(kink.place) for kink in sigma.kinks})
+    return [0.0] if sigma.singularity.kind == "kink" else []
+
+
+def double_integral(sigma, function, a, b, rho):
+    """E[f(u) f(v)], u = a x, v = b (rho x + sqrt(1 - rho^2) y), with kinks as edges of panels."""
+    density = lambda z: np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)  # noqa: E731
+    kinks, reach = np.array(places(sigma)), 11.0
+    rest = math.sqrt((1.0 - rho) * (1.0 + rho))
+    edges = np.clip(np.concatenate([[-reach], kinks / a, [reach]]), -reach, reach)
+    # Near a kink of v the inner integral changes fast in x where rho is close to 1.
+    meet = np.concatenate([kinks / (b * rho) + s * rest * reach for s in (-1, -0.3, 0, 0.3, 1)])\
+        if abs(rho) > 0.5 else np.zeros(0)  # fmt: skip
+    edges = np.unique(np.clip(np.concatenate([edges, meet]), -reach, reach))
+    x, wx = legendre(edges, 1.0 if rest else 0.2)
+    if rest == 0.0:
+        return float(np.sum(wx * density(x) * function(a * x) * function(b * rho * x)))
+    total = 0.0
+    for part in np.array_split(np.arange(x.size), 8):
+        start = rho * x[part, None]
+        inside = np.sort(np.clip((kinks / b - start) / rest, -reach, reach), axis=1)
+        ends = np.full((part.size, 1), reach)
+        y, wy = legendre(np.concatenate([-ends, inside, ends], axis=1), 1.0)
+        inner = np.sum(wy * density(y) * function(b * (start + rest * y)), axis=1)
+        total += float(np.sum(wx[part] * density(x[part]) * function(a * x[part]) * inner))
+    return total
+
+
+def vectors(a, b, rho):
+    """Two vectors of norms a and b at the correlation rho."""
+    return np.array([[a, 0.0], [b * rho, b * math.sqrt((1.0 - rho) * (1.0 + rho))]])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pair", FEW, ids=str)
+def test_one_layer_is_the_double_integral(name, pair):
+    a, b, rho = pair
+    sigma = activation(name)
+    network = Network(name)
+    x = vectors(*pair)
+    found = network.nngp_matrix(x)
+    size = math.sqrt(found[0, 0] * found[1, 1])
+    value = double_integral(sigma, sigma.value, a, b, rho)
+    assert abs(found[0, 1] - value) <= allowed(name) * size
+    if name == "step":
+        return
+    found = network.ntk_matrix(x)
+    slope = double_integral(sigma, sigma.derivative, a, b, rho)
+    size = math.sqrt(found[0, 0] * found[1, 1])
+    assert abs(found[0, 1] - a * b * rho * slope) <= allowed(name) * size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_diagonals_are_single_integrals(name):
+    sigma = activation(name)
+    for a in (0.3, 1.0, 1.2):
+        x = np.array([[a, 0.0], [0.0, 0.8]])
+        value = double_integral(sigma, sigma.value, a, a, 1.0)
+        assert Network(name).nngp_matrix(x)[0, 0] == pytest.approx(value, rel=allowed(name))
+        if name != "step":
+            slope = double_integral(sigma, sigma.derivative, a, a, 1.0)
+            found = Network(name).ntk_matrix(x)[0, 0]
+            assert found == pytest.approx(a * a * slope, rel=allowed(name))
+
+
+def test_a_user_made_polynomial_with_jumps_of_both_kinds_at_and_off_zero():
+    kinks = [Kink(0, 1, 1), Kink(0, 2, -1), Kink(-1, 2, 2), Kink(1, 1, -2), Kink(1, 2, -1)]
+    sigma = piecewise_polynomial("jumps", [0.5, -1], kinks)
+    for a, b, rho in PAIRS:
+        x = vectors(a, b, rho)
+        for found, function, factor in (
+            (Network(sigma).nngp_matrix(x), sigma.value, 1.0),
+            (Network(sigma).ntk_matrix(x), sigma.derivative, a * b * rho),
+        ):
+            right = factor * double_integral(sigma, function, a, b, rho)
+            assert abs(found[0, 1] - right) <= 2e-14 * math.sqrt(found[0, 0] * found[1, 1])
+
+
+def points(size=30, dim=5, seed=0):
+    """Vectors of norms from 0.1 to 2."""
+    x = np.random.default_rng(seed).standard_normal((size, dim))
+    return x * np.linspace(0.1, 2.0, size)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+#: Networks of all parts.
+DEEP = {
+    "bias": dict(depth=3, bias_variance=0.3, trained="all"),
+    "zero": dict(depth=2, bias_variance=0.5, bias="zero", trained="all"),
+    "normalize": dict(depth=2, bias_variance=0.1, normalize=True, trained="all"),
+    "layers": dict(depth=2, weight_variance=[1.5, 0.5], bias_variance=[0.0, 0.2], trained={1, 3}),
+    "readout": dict(readout_variance=2.0, readout_bias_variance=0.3, trained="all"),
+    "standard": dict(depth=2, parameterization="standard", trained="all"),
+}
+
+
+@pytest.mark.parametrize("name", ["relu", "erf", "gelu", "tanh", "hard_tanh", "elu", "silu", "sin"])
+@pytest.mark.parametrize("form", DEEP)
+def test_deep_networks_are_the_rules_of_their_parts(name, form):
+    """By the rules in plain numpy with duals from networks of one layer and two points each."""
+    network = Network(name, **DEEP[form])
+    x = np.array([[0.8, 0.1], [-0.3, 1.1]])
+    assert network.ntk_matrix(x) == pytest.approx(by_rules(network, x)[1], rel=3e-13, abs=1e-14)
+    assert network.nngp_matrix(x) == pytest.approx(by_rules(network, x)[0], rel=3e-13, abs=1e-14)
+
+
+def duals(sigma, q):
+    """F and D at a covariance matrix of two points, by a network of one layer."""
+    a, b = math.sqrt(q[0, 0]), math.sqrt(q[1, 1])
+    x = vectors(a, b, min(q[0, 1] / (a * b), 1.0))
+    one = Network(sigma)
+    return one.nngp_matrix(x), one.ntk_matrix(x) / (x @ x.T)
+
+
+def by_rules(network, x):
+    """q and T at the end, from the rules of the parts as `Network.serial` states them."""
+    q, total = x @ x.T, np.zeros((2, 2))
+
+    def through(parts, q, total):
+        for part in parts:
+            if isinstance(part, Linear):
+                w, b, own, own_bias = part.rule
+                q, total = w * q + b, own * q + own_bias + w * total
+            elif isinstance(part, Normalize):
+                size = np.sqrt(np.outer(np.diag(q), np.diag(q)))
+                q, total = q / size, total / size
+            elif isinstance(part, Residual):
+                inner = through(part.parts, q, total)
+                q, total = (y + part.scale**2 * z for y, z in zip((q, total), inner))
+            else:
+                f, d = duals(part, q)
+                q, total = f, total * d
+        return q, total
+
+    return through(network.parts, q, total)
+
+
+def test_residual_networks_are_the_rules_of_their_parts():
+    network = Network.serial(
+        Linear(1.2, 0.1), Residual("relu", Linear(2.0), Residual("gelu", Linear(0.5, 0.2)), scale=0.5),  # noqa: E501
+        Normalize(), "tanh", Linear(1.0, 0.3),
+    )  # fmt: skip
+    x = np.array([[0.8, 0.1], [-0.3, 1.1]])
+    value, tangent = by_rules(network, x)
+    assert network.nngp_matrix(x) == pytest.approx(value, rel=1e-13)
+    assert network.ntk_matrix(x) == pytest.approx(tangent, rel=1e-13)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("more", [{"depth": 2, "bias_variance": 0.1, "trained": "all"}])
+def test_vectors_of_nearly_one_norm_have_the_kernel_of_the_sphere(name, more):
+    """Two routes: of K(t), and of two variances, which nearly agree."""
+    if name == "step" or (name == "exp" and more):
+        return
+    network = Network(name, **more)
+    x = points(12)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    x = np.concatenate([x, -x[:2], x[:2] + 1e-7 * x[2:4]])
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    on_sphere = network.ntk_matrix(x)
+    x[0] *= 1.0 + 1e-14
+    close = network.ntk_matrix(x)
+    assert not np.array_equal(on_sphere, close)
+    # The norm's change itself is 1e-14, times the degree of a homogeneous kernel: 18 at most.
+    # Errors of a corner's first layer grow in the second; finer's kernel on the sphere comes with a
+    # bound of 1e-12.
+    limit = 5e-12 if name.split("(")[0] in CORNERS else 4e-13
+    assert np.abs(close - on_sphere).max() <= limit * on_sphere.max()
+
+
+@pytest.mark.parametrize("name", ["tanh", "elu", "relu", "user"])
+@pytest.mark.parametrize("norm", [0.3, 60.0])
+def test_one_norm_is_a_variance_of_the_first_layer(name, norm):
+    sigma = user_activation(lambda x: np.abs(np.tanh(x)), name="u") if name == "user" else name
+    x = points(8)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    found = Network(sigma, depth=2).nngp_matrix(norm * x)
+    scaled = Network(sigma, depth=2, weight_variance=[norm**2, 1.0])
+    np.testing.assert_allclose(found, scaled.nngp_matrix(x), rtol=1e-11, atol=1e-13)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(["relu", "gelu", "tanh", "hard_swish", "elu", "gabor(2, 1)", "snake"]),
+    st.integers(1, 3), st.sampled_from([0.0, 0.3]), st.integers(0, 10**6),
+)  # fmt: skip
+def test_matrices_are_symmetric_positive_and_do_not_turn(name, depth, bias, seed):
+    network = Network(name, depth=depth, bias_variance=bias, trained="all")
+    x = points(20, 4, seed)
+    turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((4, 4)))[0]
+    for kernel in (network.ntk_matrix, network.nngp_matrix):
+        found = kernel(x)
+        assert np.array_equal(found, found.T)
+        size = np.sqrt(np.outer(np.diag(found), np.diag(found)))
+        assert np.linalg.eigvalsh(found / size).min() > -1e-11
+        assert np.abs(kernel(x @ turn) / size - found / size).max() < 1e-11
+        assert np.abs(kernel(x[:7], x) / size[:7] - found[:7] / size[:7]).max() < 1e-13
+
+
+@pytest.mark.parametrize("name, degree", [("relu", 2), ("abs", 2), ("relu_power(3)", 6)])
+def test_homogeneous_networks_scale(name, degree):
+    network = Network(name)
+    x, factor = points(), np.linspace(1e-3, 1e3, 30)
+    found = network.ntk_matrix(factor[:, None] * x)
+    right = network.ntk_matrix(x) * np.outer(factor, factor) ** (degree // 2)
+    np.testing.assert_allclose(found, right, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "relu6", "elu", "erf"])
+def test_the_same_direction_and_close_vectors_keep_their_digits(name):
+    """K(x, (1 + e) x) and K(x, x + e y) come near K(x, x) as e does, also in later layers."""
+    network = Network(name, depth=3, bias_variance=0.2)
+    x = np.array([0.8, 0.5])
+    for e in (1e-6, 1e-8, 1e-10):
+        for other in ((1.0 + e) * x, x + e * np.array([-0.5, 0.8])):
+            found = network.ntk_matrix(np.stack([x, other, 0.1 * x]))
+            assert abs(found[0, 1] / found[0, 0] - 1.0) < 30 * e
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vectors_of_norm_zero(name):
+    """Their argument is constant: 0, or the bias, which all vectors share."""
+    sigma = activation(name)
+    x = np.array([[0.0, 0.0], [0.7, 0.2], [0.0, 0.0], [-1.1, 0.9]])
+    at_zero = float(sigma.value(np.zeros(1))[0])
+    found = Network(name).nngp_matrix(x)
+    assert found[0, 0] == found[0, 2] == at_zero**2
+    mean = double_integral(sigma, sigma.value, math.hypot(0.7, 0.2), 1.0, 0.0)
+    mean /= double_integral(sigma, sigma.value, 1.0, 1.0, 0.0) ** 0.5 or 1.0
+    if at_zero:
+        assert abs(found[0, 1]) == pytest.approx(abs(at_zero * mean), rel=1e-12)
+    else:
+        assert found[0, 1] == 0.0
+    if name == "step":
+        return
+    assert (Network(name).ntk_matrix(x)[0] == 0.0).all()
+    zero_bias = Network(name, bias_variance=0.5, bias="zero").ntk_matrix(x)
+    slope = float(sigma.derivative(np.zeros(1))[0])
+    assert zero_bias[0, 0] == pytest.approx(0.5 * slope**2, rel=1e-14, abs=0.0)
+    with_bias = Network(name, bias_variance=0.5, trained="all").ntk_matrix(x)
+    assert np.linalg.eigvalsh(with_bias).min() > -1e-12 * with_bias.max()
+    # The bias alone is an argument of variance 0.5 at vectors of norm 0.
+    alone = Network(name, weight_variance=0.5, trained="all").nngp_matrix([[1.0, 0.0]])
+    assert Network(name, bias_variance=0.5).nngp_matrix(x)[0, 0] == pytest.approx(alone[0, 0])
+
+
+def test_vectors_divided_by_the_root_of_their_dimension():
+    x = points()
+    network = Network("gelu", depth=2)
+    np.testing.assert_allclose(
+        network.ntk_matrix(x, fan_in=True), network.ntk_matrix(x / math.sqrt(5)), rtol=1e-13
+    )
+
+
+def test_single_precision_gives_single_precision():
+    x = points()
+    for network in (Network("relu"), Network("tanh")):
+        double = network.ntk_matrix(x.astype(np.float32).astype(float))
+        single = network.ntk_matrix(x.astype(np.float32))
+        assert single.dtype == np.float32 and double.dtype == np.float64
+        np.testing.assert_allclose(single, double, rtol=1e-7)
+        assert network.ntk_matrix(x.astype(np.float32), x).dtype == np.float64
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "relu6"])
+@pytest.mark.parametrize("size", [1, 257, 600])
+def test_matrices_do_not_depend_on_threads(name, size, monkeypatch):
+    x, found = points(size), []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(pointwise, "_threads", lambda threads=threads: threads)
+        found.append((Network(name).ntk_matrix(x), Network(name).ntk_matrix(x, x[:300])))
+    for whole, part in found[1:]:
+        assert np.array_equal(whole, found[0][0]) and np.array_equal(part, found[0][1])
+
+
+def test_a_matrix_takes_no_temporary_of_its_size():
+    x, network = points(1500), Network("relu", depth=2)
+    network.ntk_matrix(x[:300])
+    tracemalloc.start()
+    network.ntk_matrix(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.05 * 8 * 1500**2
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ([1.0, 2.0], "shape"), (np.zeros((0, 3)), "shape"), (np.zeros((3, 0)), "shape"),
+        ([["a", "b"]], "numbers"), ([[1.0], [2.0, 3.0]], "numbers"), ([[1.0, math.nan]], "0, 1"),
+        ([[math.inf, 1.0]], "finite"), (np.zeros((2, 2, 2)), "shape"), ([[1 + 2j]], "numbers"),
+    ],
+)  # fmt: skip
+def test_what_are_no_vectors(given, words):
+    with pytest.raises(NtkspecError, match=words):
+        Network("relu").ntk_matrix(given)
+    with pytest.raises(NtkspecError, match="others"):
+        Network("relu").ntk_matrix([[1.0, 0.0]], given)
+
+
+def test_refusals_say_what_to_do():
+    x = points()
+    with pytest.raises(NtkspecError, match="one dimension"):
+        Network("relu").ntk_matrix(x, x[:, :2])
+    with pytest.raises(NtkspecError, match="fan_in=True"):
+        Network("tanh").ntk_matrix(100.0 * x)
+    with pytest.raises(NtkspecError, match="Normalize"):
+        Network("relu", normalize=True).ntk_matrix(np.concatenate([x, 0.0 * x[:1]]))
+    with pytest.raises(NtkspecError, match="out of range"):
+        Network("relu", depth=3).ntk_matrix(1e200 * x)
+    with pytest.raises(NtkspecError, match="weights = 'sphere'"):
+        Network("relu", weights="sphere").ntk_matrix(x)
+    with pytest.raises(NtkspecError, match="fan_in"):
+        Network("relu").ntk_matrix(x, fan_in="yes")
+    with pytest.raises(NtkspecError, match="one norm"):
+        Network(user_activation(lambda x: np.maximum(x, 0.3 * x * x), kinks=[0.0])).nngp_matrix(x)
+
+
+def test_a_smooth_function_of_a_user():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sigma = user_activation(np.tanh, lambda x: np.cosh(x) ** -2.0)
+    x = points()
+    for kernel in ("ntk_matrix", "nngp_matrix"):
+        mine, ours = (getattr(Network(s, depth=2), kernel)(x) for s in (sigma, "tanh"))
+        np.testing.assert_allclose(mine, ours, rtol=1e-12, atol=1e-13)
+    with pytest.raises(NtkspecError, match="derivative"):
+        Network(user_activation(lambda x: np.tanh(x) ** 2)).ntk_matrix(x)
