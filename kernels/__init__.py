@@ -60,6 +60,7 @@ try:
         series,
         sigma,
         taylor,
+        torus,
         walk,
     )
 finally:

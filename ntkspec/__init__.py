@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ntkspec import domains, predict, zonal
     from ntkspec.activations import Activation, user_activation
-    from ntkspec.domains import Cube, Gaussian, Sphere
+    from ntkspec.domains import Cube, Gaussian, Sphere, Torus
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
     from ntkspec.laws import Law, law
     from ntkspec.laws.fit import fit
@@ -50,6 +50,7 @@ __all__ = [
     "Spectrum",
     "Sphere",
     "TableError",
+    "Torus",
     "ZonalKernel",
     "__version__",
     "atlas",
@@ -80,6 +81,7 @@ _HOMES = {
     "Spectrum": "ntkspec.spectra",
     "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",
+    "Torus": "ntkspec.domains",
     "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",

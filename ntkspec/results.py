@@ -45,6 +45,7 @@ MOST_COLUMNS = 8
 MEANINGS = {
     "dim": "dimension of the inputs",
     "degree": "degree of the harmonics",
+    "frequency": "frequency",
     "radial": "rank of the eigenvalue in its degree",
     "samples": "number of training points",
     "ridge": "ridge",

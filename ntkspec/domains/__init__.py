@@ -23,6 +23,7 @@ from ntkspec.domains.cube import Cube
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import Sphere, legendre, log_multiplicity, multiplicity
+from ntkspec.domains.torus import Torus
 
 __all__ = [
     "DOMAINS",
@@ -30,6 +31,7 @@ __all__ = [
     "Domain",
     "Gaussian",
     "Sphere",
+    "Torus",
     "as_domain",
     "check_existing",
     "existing_degrees",

@@ -7,21 +7,19 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Normalization, check_normalization
-from ntkspec.domains import Domain, Sphere, as_domain, one_given
+from ntkspec.domains import Domain, Sphere, Torus, as_domain, one_given
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
-from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
-from ntkspec.results import Result
 from ntkspec.spectra.parity import refuse_undeclared
 from ntkspec.spectra.route import (
     Source,
@@ -33,7 +31,11 @@ from ntkspec.spectra.route import (
 )
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
+from ntkspec.spectra.scaled_result import ScaledResult
 from ntkspec.spectra.table import TableSlice, table_block
+from ntkspec.spectra.torus.compute import TOLERANCE as TORUS_TOLERANCE
+from ntkspec.spectra.torus.compute import torus_spectrum
+from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
@@ -46,7 +48,7 @@ Degrees = int | str | Iterable[int] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Spectrum(Result):
+class Spectrum(ScaledResult):
     """The spectrum of a kernel on a domain.
 
     ``len(s)`` counts the degrees, ``s[5]`` is the eigenvalue of degree 5, and iteration goes over
@@ -82,8 +84,6 @@ class Spectrum(Result):
          2   0.0273438        -3.59927             5     1.77636e-15
     """
 
-    main: ClassVar[str] = "eigenvalue"
-
     network: Source
     domain: Domain
     kernel: Kernel
@@ -93,21 +93,6 @@ class Spectrum(Result):
     exponents: NDArray[np.int64]
     relative_error: Array
     route: str
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs."""
-        return self.domain.dim
-
-    @property
-    def eigenvalues(self) -> Array:
-        """Float64 array; 0 below the smallest normal double (the logarithm is still accurate)."""
-        return self._doubles()[0]
-
-    @property
-    def log_eigenvalues(self) -> Array:
-        """Natural logarithms; -inf for exact zeros."""
-        return self._doubles()[1]
 
     @property
     def multiplicities(self) -> Array:
@@ -127,7 +112,7 @@ class Spectrum(Result):
 
     def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
         """Eigenvalues, logarithms, multiplicities and bounds on the errors."""
-        value, log = self._doubles()
+        value, log = self.doubles()
         along = tuple(self.axes())
         return {
             "eigenvalue": (along, value),
@@ -152,10 +137,18 @@ class Spectrum(Result):
         kind = qualified(self.network, self.kernel, self.normalization)
         return f"Spectrum of {self.network.name} {self.domain}{kind}"
 
-    def _doubles(self) -> tuple[Array, Array]:
-        value, log = np.empty(self.mantissas.size), np.empty(self.mantissas.size)
-        scaled.to_doubles(self.mantissas.ravel(), self.exponents.ravel(), value, log)
-        return value.reshape(self.mantissas.shape), log.reshape(self.mantissas.shape)
+
+@overload
+def spectrum(
+    source: Source | str,
+    domain: Torus,
+    degrees: int | None = None,
+    *,
+    kernel: Kernel = "ntk",
+    normalization: Normalization = "probability",
+    tolerance: float | None = None,
+    size: int | None = None,
+) -> TorusSpectrum: ...
 
 
 @overload
@@ -167,7 +160,7 @@ def spectrum(
     dim: int | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> Spectrum: ...
 
 
@@ -180,7 +173,7 @@ def spectrum(
     dim: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
 ) -> TableSlice: ...
 
 
@@ -192,8 +185,9 @@ def spectrum(
     dim: int | Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
-) -> Spectrum | TableSlice:
+    tolerance: float | None = None,
+    size: int | None = None,
+) -> Spectrum | TableSlice | TorusSpectrum:
     """Eigenvalues of a kernel on a domain, with logarithms, multiplicities and error bounds.
 
     Parameters
@@ -207,7 +201,7 @@ def spectrum(
         all of them.
     degrees : int, str or iterable of int, optional
         In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
-        0 to 8 under the Gaussian measure.
+        0 to 8 under the Gaussian measure.  On the torus a whole number here is the size.
     dim : int or iterable of int, optional
         Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
@@ -215,12 +209,16 @@ def spectrum(
     normalization : {"probability", "surface", "poster"}
         The measure of the sphere: uniform probability, surface measure, or the poster's
         formula (1) as printed.  Other domains have only the first.
-    tolerance : float
-        Largest relative error accepted.  Functions given in doubles usually need a larger one.
+    tolerance : float, optional
+        Largest relative error accepted, by default 1e-12.  Functions given in doubles usually need
+        a larger one.  On the torus, by default 1e-2, and eigenvalues with larger ones are NaN.
+    size : int, optional
+        On the torus, instead of degrees: the frequencies m with all abs(m_i) <= size, by default
+        64, 32 and 8 in dimensions 1, 2 and 3.
 
     Returns
     -------
-    Spectrum or TableSlice
+    Spectrum, TableSlice or, on the torus, TorusSpectrum
 
     Raises
     ------
@@ -236,7 +234,8 @@ def spectrum(
     Notes
     -----
     On the sphere lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt, by closed forms or sums of
-    positive terms (docs/mathematics.rst); the other domains: docs/domains.rst.
+    positive terms (docs/mathematics.rst); the other domains: docs/domains.rst; the torus:
+    docs/torus.rst.
 
     Examples
     --------
@@ -257,21 +256,32 @@ def spectrum(
     >>> spectrum("relu", [Cube(2), Cube(3)]).eigenvalues.round(6)
     array([[0.125   , 0.125   , 0.125   ,      nan],
            [0.076022, 0.083333, 0.057993, 0.      ]])
+    >>> from ntkspec import Torus
+    >>> spectrum("tanh", Torus([[1], [4]]), 5).eigenvalues.round(6)
+    array([0.000437, 0.103711, 0.004561, 0.001853, 0.10371 , 0.000451])
     """
     known = as_source(source)
-    limit = checked_tolerance(tolerance)
+    limit = TOLERANCE if tolerance is None else checked_tolerance(tolerance)
     normalization = check_normalization(normalization)
     given = one_given(domain, dim)
+    if isinstance(given, Torus):
+        _refuse_normalization(normalization, given)
+        if size is not None and degrees is not None:
+            raise NtkspecError(f"size = {shown(size)} is given twice; give it once")
+        return torus_spectrum(
+            known, given, degrees if size is None else size,  # type: ignore[arg-type]
+            kernel, TORUS_TOLERANCE if tolerance is None else limit,
+        )  # fmt: skip
+    if size is not None:
+        raise NtkspecError(
+            f"size = {shown(size)} is allowed on the torus only; give degrees, or ntkspec.Torus"
+        )
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     if several and as_whole(given) is None:
         return _of_domains(known, given, degrees, kernel, normalization, limit)
     where = as_domain(given)
     wanted = where.check_degrees(degrees)
-    if normalization != "probability" and not isinstance(where, Sphere):
-        raise NtkspecError(
-            f"normalization = {normalization!r} is not allowed{where.place}, whose measure is a "
-            "probability; use normalization = 'probability'"
-        )
+    _refuse_normalization(normalization, where)
     unique, inverse = np.unique(wanted, return_inverse=True)
     if limit < math.inf or not double_only(known):
         refuse_undeclared(known, unique, kernel)
@@ -286,6 +296,14 @@ def spectrum(
         known, where, kernel, normalization, wanted,
         mantissa[inverse], exponent[inverse], error[inverse], route,
     )  # fmt: skip
+
+
+def _refuse_normalization(normalization: Normalization, where: Domain) -> None:
+    if normalization != "probability" and not isinstance(where, Sphere):
+        raise NtkspecError(
+            f"normalization = {normalization!r} is not allowed{where.place}, whose measure is a "
+            "probability; use normalization = 'probability'"
+        )
 
 
 def _of_domains(
@@ -319,7 +337,8 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
     if first is None:
         return Sphere.name, domains, Sphere(3).default_degrees
     for one in domains:
-        if type(one) is not type(first) or one != type(first)(one.dim):
+        kind = type(one)
+        if kind is Torus or kind is not type(first) or one != kind(one.dim):
             raise NtkspecError(
                 f"domain = {shown(one)} is not allowed with others; several domains must be of one "
                 "kind, with one eigenvalue for each degree"
@@ -366,14 +385,16 @@ def eigenvalues(
     dim: int | Iterable[int] | None = None,
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
+    size: int | None = None,
     log: bool = False,
 ) -> Array:
     """Eigenvalues (or their natural logarithms) as an array; parameters as for `spectrum`.
 
     Returns
     -------
-    (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions
+    (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions,
+    on the torus with an axis for each coordinate of the frequencies
         An eigenvalue below the smallest normal double is 0; its logarithm is still accurate.
 
     Examples
@@ -381,10 +402,10 @@ def eigenvalues(
     >>> eigenvalues("tanh", 3, degrees=[1, 2, 2001], log=True)
     array([  -1.96985396,          -inf, -506.83761159])
     """
-    compute: Callable[..., Spectrum | TableSlice] = spectrum
+    compute: Callable[..., Spectrum | TableSlice | TorusSpectrum] = spectrum
     result = compute(
         source, domain, degrees, dim=dim, kernel=kernel, normalization=normalization,
-        tolerance=tolerance,
+        tolerance=tolerance, size=size,
     )  # fmt: skip
     return result.log_eigenvalues if log else result.eigenvalues
 
