@@ -65,16 +65,16 @@ def by_grid(network: Network, torus: Torus, size: int, kernel: Kernel) -> Eigenv
             f"most {MOST[dim - 1]}^{dim} are computed; lower the size or the frequencies"
         )
     values, top, rounding = _values(network, torus, points, kernel)
+    depth = len(network.sigmas)
     columns = [_coefficients(values, size)]
     levels = 4 if dim == 1 and network.kind == "kink" else 2
     for level in range(1, levels):
         columns.append(_coefficients(values[(slice(None, None, 2**level),) * dim], size))
-    found, errors = (_extrapolated if levels == 4 else _plain)(columns)
-    depth = len(network.sigmas)
     if rounding is None:
         # Every value is rounded on its own, and so are the sums of the transform.
         each = UNIT * (ROUNDINGS * depth + 0.5 * math.log2(values.size)) * top
         rounding = DEVIATIONS * each / math.sqrt(0.5 * values.size)
+    found, errors = _extrapolated(columns, rounding) if levels == 4 else _plain(columns)
     errors = errors + 2.0 * rounding + STEADY * depth * np.abs(found)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(errors < np.abs(found), errors / (np.abs(found) - errors), np.inf)
@@ -140,11 +140,11 @@ def _plain(columns: list[Array]) -> tuple[Array, Array]:
     return fine, np.abs(coarse - fine)
 
 
-def _extrapolated(columns: list[Array]) -> tuple[Array, Array]:
+def _extrapolated(columns: list[Array], rounding: float) -> tuple[Array, Array]:
     """Richardson's last column, and how much it changes the one before.
 
     The changes are the largest of neighbouring frequencies, so that none is small by accident;
-    where they do not fall from column to column, the one before counts.
+    where they do not fall from column to column down to the rounding, the ones before count.
     """
     table, changes = [columns], []
     for power in (2, 4, 6):
@@ -155,5 +155,5 @@ def _extrapolated(columns: list[Array]) -> tuple[Array, Array]:
         padded = np.pad(change, 4, mode="edge")
         changes.append(np.max([padded[i : i + change.size] for i in range(9)], axis=0))
     first, second, third = changes
-    good = third <= second / FALL
+    good = third <= np.maximum(second / FALL, 4.0 * rounding)
     return table[-1][0], np.where(good, third, third + second + np.where(good, 0.0, first))

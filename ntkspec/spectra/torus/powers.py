@@ -13,6 +13,7 @@ beyond the distance V.  The terms that are left out add at most the sum of their
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,11 @@ from ntkspec.domains import Torus
 from ntkspec.duals import taylor
 from ntkspec.kernels import torus as kernels
 from ntkspec.networks import Kernel, Network
-from ntkspec.spectra.parity import parity
+from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Eigenvalues, Source
 from ntkspec.spectra.rows import Passed
 from ntkspec.spectra.taylor import Coefficients
+from ntkspec.spectra.torus.reach import box, reached
 from ntkspec.spectra.zonal import PositiveCoefficients, has_series
 
 __all__ = ["by_powers", "takes_powers"]
@@ -35,6 +37,8 @@ LN2 = math.log(2.0)
 UNIT = 2.0**-53
 #: What is left out, and what shares a place, is wanted to add at most this, relatively.
 LEFT_OUT = 1e-14
+#: Bound on the relative error with which no further run is made.
+ENOUGH = 1e-12
 #: K(1) is scaled to this power of 2; what falls below the other is not normal.
 TOP, BOTTOM = 960, -1022
 #: Most products of places, features and powers, and most places: some 10 s.
@@ -66,6 +70,21 @@ def by_powers(source: Source, torus: Torus, size: int, kernel: Kernel) -> Eigenv
         if isinstance(source, Network)
         else PositiveCoefficients(source)
     )
+    found, least = _summed(coefficients, zeros, torus, size, math.inf)
+    known = reached(torus, zeros, box(torus.dim, size)) & (found[0] > 0.0)
+    smallest = float(np.min(np.log(found[0][known]) + found[1][known] * LN2, initial=math.inf))
+    if smallest < least and found[2][known].max() > ENOUGH:
+        # The corners of the box did not have the smallest.
+        with suppress(Passed):
+            found, _ = _summed(coefficients, zeros, torus, size, smallest)
+    return found
+
+
+def _summed(
+    coefficients: Coefficients | PositiveCoefficients, zeros: Parity, torus: Torus, size: int,
+    smallest: float,
+) -> tuple[Eigenvalues, float]:  # fmt: skip
+    """Eigenvalues, and the logarithm down to which they have all digits: `smallest`, or a guess."""
     steps, weights = torus.distinct
     count = 32
     while True:
@@ -75,25 +94,29 @@ def by_powers(source: Source, torus: Torus, size: int, kernel: Kernel) -> Eigenv
         tail = -math.inf
         if zeros.last is None:
             tail = coefficients.bounds(logs.size).log_sum(logs.size)
-        found = _Walk(logs, steps, weights, size)
-        if tail <= found.least + math.log(LEFT_OUT) or zeros.last is not None:
+        walk = _Walk(logs, steps, weights, size, smallest)
+        if tail <= walk.least + math.log(LEFT_OUT) or zeros.last is not None:
             break
-        if 2 * logs.size * steps.shape[0] * found.inner > MOST_WORK:
+        if 2 * logs.size * steps.shape[0] * walk.inner > MOST_WORK:
             raise Passed(f"needs more than {logs.size} Taylor coefficients")
         count = logs.size + max(32, logs.size // 3)
-    sides, crossing = found.sides()
+    sides, crossing = walk.sides()
     places = int(np.prod(2 * sides + 1))
     if places > MOST_PLACES or 0.5 * places * steps.shape[0] * logs.size > MOST_WORK:
         raise Passed(f"needs {logs.size} Taylor coefficients on {places} frequencies")
     shift = TOP - math.ceil(np.logaddexp.reduce(logs) / LN2)
     values = _walked(first, shift, steps, weights, sides, size)
-    return _with_bounds(values, shift, first.relative_error, logs, tail, crossing, steps.shape[0])
+    error = first.relative_error
+    found = _with_bounds(values, shift, error, logs, tail, crossing, steps.shape[0])
+    return found, walk.least
 
 
 class _Walk:
     """Estimates and bounds of sum_n a_n P_n(m), to choose a number of powers and a box."""
 
-    def __init__(self, logs: Array, steps: NDArray[np.int64], weights: Array, size: int) -> None:
+    def __init__(
+        self, logs: Array, steps: NDArray[np.int64], weights: Array, size: int, smallest: float
+    ) -> None:
         self.steps, self.weights, self.size = steps, weights, size
         self.widest = np.abs(steps).max(axis=0)
         self.inner = 0.5 * float(np.prod(2.0 * (size + self.widest) + 1.0))
@@ -101,7 +124,7 @@ class _Walk:
         first = np.unique(np.geomspace(1, logs.size, BLOCKS).astype(np.int64)) - 1
         self.log_sums = np.logaddexp.reduceat(logs, first)
         self.last = np.append(first[1:] - 1, logs.size - 1).astype(np.float64)
-        self.least = self._least()
+        self.least = min(self._least(), smallest)
 
     def log_reached(self, steps: Array, distance: float, tilts: tuple[Array, Array]) -> float:
         """Chernoff's bound of log sum_n a_n P(S_n >= distance), S_n along projected steps."""
