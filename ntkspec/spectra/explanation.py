@@ -8,6 +8,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.spectra.route import Route
 from ntkspec.spectra.routes import ROUTES
 from ntkspec.spectra.spectrum import Spectrum
+from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["Considered", "explain"]
 
@@ -27,7 +28,7 @@ class Considered:
     reason: str
 
 
-def explain(found: Spectrum) -> list[Considered]:
+def explain(found: Spectrum | TorusSpectrum) -> list[Considered]:
     """The routes of a spectrum's domain in the order in which they are tried.
 
     Parameters
@@ -50,6 +51,9 @@ bias')
     Considered(route='positive series', taken=True, reason='one layer of tanh or sigmoid without \
 bias')
     """
+    if isinstance(found, TorusSpectrum):
+        name, _, why = found.route.partition(": ")
+        return [Considered(name, True, why)]
     considered: list[Considered] = []
     for route in ROUTES[found.domain.name]():
         taken = any(one.taken for one in considered)

@@ -139,7 +139,7 @@ class Spectrum(ScaledResult):
 
 
 @overload
-def spectrum(
+def spectrum(  # type: ignore[overload-overlap]  # a Torus is a Domain, with another result
     source: Source | str,
     domain: Torus,
     degrees: int | None = None,

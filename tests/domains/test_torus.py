@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import command_line
 import numpy as np
 import pytest
 from flint import arb, ctx
@@ -353,6 +354,14 @@ def test_refusals_are_one_sentence(make, words):
     with pytest.raises(NtkspecError, match=words) as refusal:
         make()
     assert "\n" not in str(refusal.value)
+
+
+def test_the_command_line_prints_the_same():
+    text = command_line.ntkspec("eig", "erf", "--domain", "torus", "--frequencies", "1,2,4",
+                           "--size", "3", "--format", "csv").stdout  # fmt: skip
+    rows = [line.split(",") for line in text.splitlines() if not line.startswith(("#", "freq"))]
+    found = spectrum("erf", Torus([1, 2, 4]), 3)
+    assert [float(row[1]) for row in rows] == found.eigenvalues.tolist()
 
 
 @pytest.mark.parametrize("call", [ntkspec.law, ntkspec.fit, ntkspec.predict.modes])

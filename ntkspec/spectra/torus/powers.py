@@ -152,7 +152,8 @@ class _Walk:
             found.append(self.log_reached(steps, float(along @ corner), self.tilts(steps)))
         # The saddle point's factor, of some (2 pi n)^(-1/2) in each dimension.
         volume = 2.0 * math.pi * (self.last[-1] + 1.0) * float(self.widest.max()) ** 2
-        return float(min(found, default=0.0)) - 0.5 * dim * math.log(volume + 1.0)
+        least: float = min(found, default=0.0)
+        return float(least - 0.5 * dim * math.log(volume + 1.0))
 
     def sides(self) -> tuple[NDArray[np.int64], float]:
         """Half sides of the box, and the logarithm of what leaves it."""
