@@ -161,6 +161,7 @@ def spectrum(
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     tolerance: float | None = None,
+    size: int | None = None,
 ) -> Spectrum: ...
 
 
