@@ -61,6 +61,7 @@ try:
         series,
         sigma,
         taylor,
+        torus,
         vectors,
         walk,
     )

@@ -264,6 +264,18 @@ def composed_values(t, out, *network):
         _through_layers(n, place[0], place[1], place[2], out[start : start + n], work, *network)
 
 
+@njit(error_model="numpy", nogil=True, cache=True)
+def composed_apart(minus, plus, out, *network):
+    """The kernel over flat arrays of 1 - t and 1 + t."""
+    place, work = np.empty((3, BLOCK)), np.empty((5, BLOCK))
+    for start in range(0, minus.size, BLOCK):
+        n = min(BLOCK, minus.size - start)
+        for j in range(n):
+            apart, along = minus[start + j], plus[start + j]
+            place[0, j], place[1, j], place[2, j] = 0.5 * (along - apart), apart, along
+        _through_layers(n, place[0], place[1], place[2], out[start : start + n], work, *network)
+
+
 @njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)
 def products_of(point, columns, start, n, place):
     """<x, y> with 1 - t and 1 + t from the difference and the sum, for n points y.

@@ -109,6 +109,13 @@ def sigmoidal_values(t, out, *network):
         out[i] = sigmoidal_kernel(t[i], 1.0 - t[i], 1.0 + t[i], *network)
 
 
+@njit(nogil=True, cache=True)
+def sigmoidal_apart(minus, plus, out, *network):
+    """`sigmoidal_kernel` over flat arrays of 1 - t and 1 + t."""
+    for i in range(minus.size):
+        out[i] = sigmoidal_kernel(0.5 * (plus[i] - minus[i]), minus[i], plus[i], *network)
+
+
 @njit(cache=True, inline="always")
 def products(x, y, i, j):
     """<x_i, y_j> with 1 - t and 1 + t from the difference and the sum of the points."""

@@ -130,6 +130,15 @@ def layered_values(t, out, steps, *network):
 
 
 @njit(nogil=True, cache=True)
+def layered_apart(minus, plus, out, steps, *network):
+    """`kernel` over flat arrays of 1 - t and 1 + t."""
+    stack = np.empty((steps.shape[0], 4))
+    for i in range(minus.size):
+        apart, along = minus[i], plus[i]
+        out[i] = kernel(0.5 * (along - apart), apart, along, stack, steps, *network)
+
+
+@njit(nogil=True, cache=True)
 def layered_tiles(x, y, columns, out, mirror, first, step, steps, *network):
     """`kernel` between every step-th row of x and those of y, unit vectors.
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Gaussian,
         Pieces,
         Sphere,
+        Torus,
         VonMises,
     )
     from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError, TableError
@@ -61,6 +62,7 @@ __all__ = [
     "Spectrum",
     "Sphere",
     "TableError",
+    "Torus",
     "VonMises",
     "ZonalKernel",
     "__version__",
@@ -95,6 +97,7 @@ _HOMES = {
     "Spectrum": "ntkspec.spectra",
     "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",
+    "Torus": "ntkspec.domains",
     "VonMises": "ntkspec.domains",
     "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",

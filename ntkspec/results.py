@@ -45,6 +45,7 @@ MOST_COLUMNS = 8
 MEANINGS = {
     "dim": "dimension of the inputs",
     "degree": "degree of the harmonics",
+    "frequency": "frequency",
     "radial": "rank of the eigenvalue in its degree",
     "rank": "rank of the eigenvalue, from the largest",
     "azimuthal": "azimuthal degree of the eigenfunctions",

@@ -10,6 +10,8 @@ import click
 
 from ntkspec.cli.options import network_options
 from ntkspec.cli.streams import say
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import shown
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -20,8 +22,9 @@ __all__ = ["domain_options", "print_heading", "spectrum_options"]
 
 OPTIONS = (
     click.option(
-        "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian",
-        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d, or x ~ N(0, I_d).",
+        "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian|torus",
+        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d, x ~ N(0, I_d), or Fourier "
+        "features.",
     ),
     click.option(
         "--dim", type=int, default=3, show_default=True, help="Dimension d of the inputs."
@@ -30,6 +33,10 @@ OPTIONS = (
         "--radial", type=int,
         help="Eigenvalues of each degree, from the largest; for --domain gaussian.  [default: 1]",
     ),
+    click.option(
+        "--frequencies", metavar="1,2,4|1,0;0,1",
+        help="Frequency vectors of the features; for --domain torus.",
+    ),
 )  # fmt: skip
 
 
@@ -37,9 +44,17 @@ def domain_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose a domain; the command gets it as `domain`."""
 
     @wraps(command)
-    def with_domain(*, domain: str, dim: int, radial: int | None, **parameters: Any) -> Any:
+    def with_domain(
+        *, domain: str, dim: int, radial: int | None, frequencies: str | None, **parameters: Any
+    ) -> Any:
         from ntkspec.domains import named_domain
 
+        if domain == "torus":
+            return command(domain=_torus(frequencies), **parameters)
+        if frequencies is not None:
+            raise NtkspecError(
+                "--frequencies are those of --domain torus; add it or leave them out"
+            )
         ranks = {} if radial is None else {"radial": radial}
         return command(domain=named_domain(domain, dim, **ranks), **parameters)
 
@@ -47,6 +62,26 @@ def domain_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         found = option(found)
     return found
+
+
+def _torus(frequencies: str | None) -> Domain:
+    """The torus with these frequency vectors, in lists with semicolons between them."""
+    from ntkspec.domains import Torus
+
+    if frequencies is None:
+        raise NtkspecError("--domain torus needs --frequencies, such as 1,2,4 or '1,0;0,1'")
+    vectors = [part.split(",") for part in frequencies.split(";")]
+    rows = vectors if len(vectors) > 1 else [[one] for one in vectors[0]]
+    try:
+        numbers = [[float(one) for one in row] for row in rows]
+    except ValueError:
+        numbers = []
+    if len({len(row) for row in numbers}) != 1:
+        raise NtkspecError(
+            f"--frequencies {shown(frequencies)} is not allowed; give vectors of one length, such "
+            "as 1,2,4 or '1,0;0,1'"
+        )
+    return Torus(numbers)
 
 
 def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

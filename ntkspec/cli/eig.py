@@ -27,6 +27,11 @@ __all__ = ["eig"]
     metavar="probability|surface|poster", help="Measure of the operator.",
 )  # fmt: skip
 @click.option(
+    "--size",
+    type=int,
+    help="Frequencies of --domain torus: those up to this in all coordinates, instead of degrees.",
+)
+@click.option(
     "--explain",
     is_flag=True,
     help="Print the route that computed the spectrum, why, at what cost and accuracy, and why the "
@@ -39,6 +44,7 @@ def eig(
     degrees: str | None,
     kernel: Any,
     normalization: Any,
+    size: int | None,
     explain: bool,
     layout: str,
 ) -> None:
@@ -52,8 +58,9 @@ def eig(
     logarithm of an exact zero is -inf.
 
     The default degrees are 0 to 100 on the sphere, all sizes k of the parities x^S with --domain
-    cube, and 0 to 8 with --domain gaussian, where a degree may have several eigenvalues.  The cube
-    and the Gaussian measure have the probability measure only.
+    cube, and 0 to 8 with --domain gaussian, where a degree may have several eigenvalues.  The
+    torus has frequencies up to --size instead of degrees.  The cube, the Gaussian measure and the
+    torus have the probability measure only.
 
     \b
     Examples: tanh at odd degrees; three hidden layers with biases, all trained; other domains
@@ -61,6 +68,7 @@ def eig(
       ntkspec eig gelu --depth 3 --bias-variance 0.1 --trained all --degrees 0:20
       ntkspec eig relu --dim 100 --domain cube --degrees 0:9
       ntkspec eig erf --dim 10 --domain gaussian --degrees 0:4 --radial 2
+      ntkspec eig erf --domain torus --frequencies 1,2,4 --size 8
     """
     from ntkspec.ranges import parse_range
     from ntkspec.spectra import spectrum
@@ -69,7 +77,7 @@ def eig(
 
     wanted = None if degrees is None else parse_range(degrees, "degrees")
     start = time.process_time()
-    found = spectrum(network, domain, wanted, kernel=kernel, normalization=normalization)
+    found = spectrum(network, domain, wanted, kernel=kernel, normalization=normalization, size=size)
     seconds = time.process_time() - start
     heading = {"network": network.parameters(), "dim": domain.dim, **which_kernel(network, kernel)}
     if domain.name != "sphere":

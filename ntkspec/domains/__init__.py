@@ -24,6 +24,7 @@ from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMi
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import DensitySphere, Sphere, legendre, log_multiplicity, multiplicity
+from ntkspec.domains.torus import Torus
 
 __all__ = [
     "DOMAINS",
@@ -36,6 +37,7 @@ __all__ = [
     "Gaussian",
     "Pieces",
     "Sphere",
+    "Torus",
     "VonMises",
     "as_domain",
     "check_existing",

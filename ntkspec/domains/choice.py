@@ -11,6 +11,7 @@ from ntkspec.domains.cube import Cube
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import Sphere
+from ntkspec.domains.torus import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import shown
 
@@ -39,7 +40,8 @@ def as_domain(domain: Domain | int | None = None, dim: int | None = None) -> Dom
     Raises
     ------
     NtkspecError
-        When both are given, or neither a domain nor a dimension.
+        When both are given, or neither a domain nor a dimension, and for a `Torus`, which has no
+        degrees.
 
     Examples
     --------
@@ -47,6 +49,12 @@ def as_domain(domain: Domain | int | None = None, dim: int | None = None) -> Dom
     (Sphere(dim=5), Sphere(dim=5), Cube(dim=30), Sphere(dim=3))
     """
     given = one_given(domain, dim)
+    if isinstance(given, Torus):
+        raise NtkspecError(
+            f"domain = {shown(given)} is not allowed here, where eigenvalues go by degree; on the "
+            "torus they go by frequency: ntkspec.spectrum(network, torus, size) and "
+            "ntkspec.predict.choose_features take it"
+        )
     if isinstance(given, Domain):
         return given
     if (isinstance(given, str) and given in DOMAINS) or isinstance(given, type):

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from ntkspec.duals.panels import NetworkPanels
     from ntkspec.networks.network import Kernel, Network
 
-__all__ = ["checked_tolerance", "matrix", "matrix_with_error", "values", "values_with_error"]
+__all__ = [
+    "by_values",
+    "checked_tolerance",
+    "matrix",
+    "matrix_with_error",
+    "values",
+    "values_apart",
+    "values_with_error",
+]
 
 Array = NDArray[np.float64]
 
@@ -42,14 +50,15 @@ ONE_NORM = 4e-15
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
 
-def _by_values(network: Network) -> bool:
+def by_values(network: Network) -> bool:
+    """Whether the kernel comes from values of an activation, with bounds, which takes longer."""
     return network.user or any(sigma.name in BY_VALUES for sigma in network.sigmas)
 
 
 def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
     """K(t); raises if a user's activation cannot be computed to the tolerance."""
     limit, cosines = checked_tolerance(tolerance), _checked_cosine(t)
-    if _by_values(network):
+    if by_values(network):
         return _accepted(network, limit, *_user_values(network, cosines, kernel))
     return _compiled_values(network, cosines, kernel)
 
@@ -57,9 +66,28 @@ def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> 
 def values_with_error(network: Network, t: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """K(t) and bounds on its absolute error."""
     cosines = _checked_cosine(t)
-    if _by_values(network):
+    if by_values(network):
         return _user_values(network, cosines, kernel)[:2]
     return _bounded(network, kernel, _compiled_values(network, cosines, kernel))
+
+
+def values_apart(
+    network: Network, minus: Array, plus: Array, kernel: Kernel
+) -> tuple[Array, Array | None]:
+    """K of points with these 1 - t and 1 + t, so that t near 1 and -1 keeps its digits.
+
+    The bounds on the absolute error are None where each value is rounded on its own, by closed
+    forms, to `PROMISED` K(1).
+    """
+    if by_values(network):
+        value, error, _ = _plain_apart(network, kernel, minus, plus)
+        return value, error
+    out = np.empty(minus.size)
+    (_, _, compiled), arguments = _compiled_all(network, kernel)
+    compiled(minus, plus, out, *arguments)
+    if network.uniform and composed_arguments(network) is not None:
+        return out, None
+    return _bounded(network, kernel, out)
 
 
 def matrix(
@@ -81,7 +109,7 @@ def matrix(
     alike = _on_one_sphere(network, x, y)
     if alike is None:
         return _between_norms(network, x, y, kernel, limit, single)
-    if _by_values(network):
+    if by_values(network):
         found = _user_matrix(alike, x.directions, y.directions, kernel)
         return _accepted(network, limit, *found).astype(single, copy=False)
     return _compiled_matrix(alike, x.directions, y.directions, kernel).astype(single, copy=False)
@@ -90,7 +118,7 @@ def matrix(
 def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
     """Matrix of K between points of the sphere, and bounds on its absolute errors."""
     x = _checked_points(points)
-    if _by_values(network):
+    if by_values(network):
         return _user_matrix(network, x, x, kernel)[:2]
     return _bounded(network, kernel, _compiled_matrix(network, x, x, kernel))
 
@@ -220,9 +248,15 @@ def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Arr
     return value, np.broadcast_to(bound, value.shape)
 
 
-@lru_cache(maxsize=256)
 def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
     """Compiled functions of cosines and of tiles of a matrix, and their further arguments."""
+    (of_cosines, of_tiles, _), arguments = _compiled_all(network, kernel)
+    return of_cosines, of_tiles, arguments
+
+
+@lru_cache(maxsize=256)
+def _compiled_all(network: Network, kernel: Kernel) -> tuple[tuple[Any, Any, Any], tuple[Any, ...]]:
+    """Compiled functions of cosines, of tiles, of 1 - t and 1 + t, and their further arguments."""
     network.check_kernel(kernel)
     _refuse_sphere(network)
     from ntkspec.kernels import composed, dual, layers
@@ -231,12 +265,15 @@ def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ..
         mixture, sigma = network.mixture(kernel), network.sigma
         found = composed_arguments(network)
         if found is not None:
-            return composed.composed_values, composed.composed_tiles, (*found, *mixture)
+            functions = composed.composed_values, composed.composed_tiles, composed.composed_apart
+            return functions, (*found, *mixture)
         shallow = network.depth == 1 and network.bias_variance == 0.0
         if shallow and sigma.tanh and network.weight_variance * sigma.tanh[2] ** 2 > TABULATED:
             arguments = (*sigma.tanh, network.weight_variance, *mixture)
-            return dual.sigmoidal_values, dual.sigmoidal_tiles, arguments
-    return layers.layered_values, layers.layered_tiles, (*_panels(network), kernel == "ntk")
+            functions = dual.sigmoidal_values, dual.sigmoidal_tiles, dual.sigmoidal_apart
+            return functions, arguments
+    functions = layers.layered_values, layers.layered_tiles, layers.layered_apart
+    return functions, (*_panels(network), kernel == "ntk")
 
 
 @lru_cache(maxsize=128)
@@ -260,9 +297,17 @@ def _refuse_sphere(network: Network) -> None:
 
 def _user_values(network: Network, t: Array, kernel: Kernel) -> tuple[Array, Array, float]:
     """Values, bounds on their absolute errors, and K(1)."""
-    plain, flat = _plain(network, kernel), t.ravel()
-    value, error = plain(np.sqrt(1.0 - flat), np.sqrt(1.0 + flat))
-    return value.reshape(t.shape), error.reshape(t.shape), plain.top
+    flat = t.ravel()
+    value, error, top = _plain_apart(network, kernel, 1.0 - flat, 1.0 + flat)
+    return value.reshape(t.shape), error.reshape(t.shape), top
+
+
+def _plain_apart(
+    network: Network, kernel: Kernel, minus: Array, plus: Array
+) -> tuple[Array, Array, float]:
+    """Values, bounds on their absolute errors, and K(1), from 1 - t and 1 + t."""
+    plain = _plain(network, kernel)
+    return *plain(np.sqrt(minus), np.sqrt(plus)), plain.top
 
 
 def _user_matrix(

@@ -1,10 +1,12 @@
 """Predictions from a spectrum: learning times, degrees of freedom, learning curves.
 
 Each takes a network or a kernel and a domain, or a spectrum.  `modes` gathers the eigenvalues,
-`regularization` solves for kappa; `times`, `freedom`, `curves` and `shares` are the predictions.
+`regularization` solves for kappa; `times`, `freedom`, `curves`, `shares` and `features` are
+the predictions.
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn
+from ntkspec.predict.features import FeatureChoices, choose_features
 from ntkspec.predict.freedom import EffectiveDimension, effective_dimension
 from ntkspec.predict.modes import Modes, modes
 from ntkspec.predict.shares import fractional_variances
@@ -12,10 +14,12 @@ from ntkspec.predict.times import LearningTimes, learning_times
 
 __all__ = [
     "EffectiveDimension",
+    "FeatureChoices",
     "LearningCurve",
     "LearningTimes",
     "Modes",
     "SampleSizes",
+    "choose_features",
     "effective_dimension",
     "fractional_variances",
     "learning_curve",

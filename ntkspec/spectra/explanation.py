@@ -9,6 +9,7 @@ from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.route import Route
 from ntkspec.spectra.routes import ROUTES
 from ntkspec.spectra.spectrum import Spectrum
+from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["Considered", "explain"]
 
@@ -28,7 +29,7 @@ class Considered:
     reason: str
 
 
-def explain(found: Spectrum) -> list[Considered]:
+def explain(found: Spectrum | TorusSpectrum) -> list[Considered]:
     """The routes of a spectrum's domain in the order in which they are tried.
 
     Parameters
@@ -52,6 +53,9 @@ bias')
 bias')
     """
     refuse_density("explain", found)
+    if isinstance(found, TorusSpectrum):
+        name, _, why = found.route.partition(": ")
+        return [Considered(name, True, why)]
     considered: list[Considered] = []
     for route in ROUTES[found.domain.name]():
         taken = any(one.taken for one in considered)

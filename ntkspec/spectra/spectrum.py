@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Normalization, check_normalization
-from ntkspec.domains import DensitySphere, Domain, Sphere, as_domain, one_given
+from ntkspec.domains import DensitySphere, Domain, Sphere, Torus, as_domain, one_given
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.networks import Kernel
@@ -35,6 +35,9 @@ from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.scaled_result import ScaledResult
 from ntkspec.spectra.table import TableSlice, table_block
+from ntkspec.spectra.torus.compute import TOLERANCE as TORUS_TOLERANCE
+from ntkspec.spectra.torus.compute import torus_spectrum
+from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
@@ -153,6 +156,19 @@ def spectrum(  # type: ignore[overload-overlap]
 
 
 @overload
+def spectrum(  # type: ignore[overload-overlap]  # a Torus is a Domain, with another result
+    source: Source | str,
+    domain: Torus,
+    degrees: int | None = None,
+    *,
+    kernel: Kernel = "ntk",
+    normalization: Normalization = "probability",
+    tolerance: float | None = None,
+    size: int | None = None,
+) -> TorusSpectrum: ...
+
+
+@overload
 def spectrum(
     source: Source | str,
     domain: Domain | int | None = None,
@@ -164,6 +180,7 @@ def spectrum(
     tolerance: float | None = None,
     count: int | None = None,
     max_degree: int | None = None,
+    size: int | None = None,
 ) -> Spectrum: ...
 
 
@@ -177,8 +194,6 @@ def spectrum(
     kernel: Kernel = "ntk",
     normalization: Normalization = "probability",
     tolerance: float | None = None,
-    count: int | None = None,
-    max_degree: int | None = None,
 ) -> TableSlice: ...
 
 
@@ -193,7 +208,8 @@ def spectrum(
     tolerance: float | None = None,
     count: int | None = None,
     max_degree: int | None = None,
-) -> Spectrum | TableSlice | DensitySpectrum:
+    size: int | None = None,
+) -> Spectrum | TableSlice | DensitySpectrum | TorusSpectrum:
     """Eigenvalues of a kernel on a domain, with logarithms, multiplicities and error bounds.
 
     Parameters
@@ -207,7 +223,7 @@ def spectrum(
         all of them.
     degrees : int, str or iterable of int, optional
         In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
-        0 to 8 under the Gaussian measure.
+        0 to 8 under the Gaussian measure.  On the torus a whole number here is the size.
     dim : int or iterable of int, optional
         Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
@@ -216,8 +232,9 @@ def spectrum(
         The measure of the sphere: uniform probability, surface measure, or the poster's
         formula (1) as printed.  Other domains have only the first.
     tolerance : float, optional
-        Largest relative error accepted; by default 1e-12, and 1e-2 with a density.  Functions given
-        in doubles usually need a larger one.
+        Largest relative error accepted, by default 1e-12.  Functions given in doubles usually need
+        a larger one.  With a density and on the torus, by default 1e-2; on the torus eigenvalues
+        with larger ones are NaN.
     count : int, optional
         With a density, instead of degrees: how many of the largest eigenvalues; by default 100 or,
         with `max_degree`, all that are known to the tolerance.
@@ -225,10 +242,13 @@ def spectrum(
         With a density: largest degree of the harmonics that represent eigenfunctions, to 599 where
         a density on the circle is not even, else to 1023.  By default it grows to 255 until the
         errors are below 1e-12, and beyond until they are below the tolerance.
+    size : int, optional
+        On the torus, instead of degrees: the frequencies m with all abs(m_i) <= size, by default
+        64, 32 and 8 in dimensions 1, 2 and 3.
 
     Returns
     -------
-    Spectrum, TableSlice or, with a density, DensitySpectrum
+    Spectrum, TableSlice, with a density DensitySpectrum, or on the torus TorusSpectrum
 
     Raises
     ------
@@ -245,7 +265,7 @@ def spectrum(
     -----
     On the sphere lambda_k = c_d int K(t) P_k(t) (1-t^2)^((d-3)/2) dt, by closed forms or sums of
     positive terms (docs/mathematics.rst); the other domains: docs/domains.rst; densities:
-    docs/density.rst.
+    docs/density.rst; the torus: docs/torus.rst.
 
     Examples
     --------
@@ -266,6 +286,9 @@ def spectrum(
     >>> spectrum("relu", [Cube(2), Cube(3)]).eigenvalues.round(6)
     array([[0.125   , 0.125   , 0.125   ,      nan],
            [0.076022, 0.083333, 0.057993, 0.      ]])
+    >>> from ntkspec import Torus
+    >>> spectrum("tanh", Torus([[1], [4]]), 5).eigenvalues.round(6)
+    array([0.000437, 0.103711, 0.004561, 0.001853, 0.10371 , 0.000451])
     """
     known = as_source(source)
     limit = TOLERANCE if tolerance is None else checked_tolerance(tolerance)
@@ -278,11 +301,23 @@ def spectrum(
         return density_spectrum(
             known, given, count, max_degree, kernel, None if tolerance is None else limit
         )
+    if isinstance(given, Torus):
+        _refuse_normalization(normalization, given)
+        if size is not None and degrees is not None:
+            raise NtkspecError(f"size = {shown(size)} is given twice; give it once")
+        return torus_spectrum(
+            known, given, degrees if size is None else size,  # type: ignore[arg-type]
+            kernel, TORUS_TOLERANCE if tolerance is None else limit,
+        )  # fmt: skip
     for name, value in (("count", count), ("max_degree", max_degree)):
         if value is not None:
             raise NtkspecError(
                 f"{name} = {shown(value)} is not allowed without a density; give degrees"
             )
+    if size is not None:
+        raise NtkspecError(
+            f"size = {shown(size)} is allowed on the torus only; give degrees, or ntkspec.Torus"
+        )
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     if several and as_whole(given) is None:
         return _of_domains(known, given, degrees, kernel, normalization, limit)
@@ -345,7 +380,7 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
         return Sphere.name, domains, Sphere(3).default_degrees
     for one in domains:
         kind = type(one)
-        if kind is DensitySphere or kind is not type(first) or one != kind(one.dim):
+        if kind in (DensitySphere, Torus) or kind is not type(first) or one != kind(one.dim):
             raise NtkspecError(
                 f"domain = {shown(one)} is not allowed with others; several domains must be of one "
                 "kind, with one eigenvalue for each degree"
@@ -395,6 +430,7 @@ def eigenvalues(
     tolerance: float | None = None,
     count: int | None = None,
     max_degree: int | None = None,
+    size: int | None = None,
     log: bool = False,
 ) -> Array:
     """Eigenvalues (or their natural logarithms) as an array; parameters as for `spectrum`.
@@ -402,7 +438,7 @@ def eigenvalues(
     Returns
     -------
     (K,) float64 array, (K, J) where degrees have several, (D, K) of several dimensions,
-    (C,) with a density
+    (C,) with a density, on the torus with an axis for each coordinate of the frequencies
         An eigenvalue below the smallest normal double is 0; its logarithm is still accurate.
 
     Examples
@@ -410,10 +446,10 @@ def eigenvalues(
     >>> eigenvalues("tanh", 3, degrees=[1, 2, 2001], log=True)
     array([  -1.96985396,          -inf, -506.83761159])
     """
-    compute: Callable[..., Spectrum | TableSlice | DensitySpectrum] = spectrum
+    compute: Callable[..., Spectrum | TableSlice | DensitySpectrum | TorusSpectrum] = spectrum
     result = compute(
         source, domain, degrees, dim=dim, kernel=kernel, normalization=normalization,
-        tolerance=tolerance, count=count, max_degree=max_degree,
+        tolerance=tolerance, count=count, max_degree=max_degree, size=size,
     )  # fmt: skip
     return result.log_eigenvalues if log else result.eigenvalues
 

@@ -33,7 +33,7 @@ SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
     "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
-    "vectors.rst", "zonal.rst", "density.rst",
+    "vectors.rst", "zonal.rst", "density.rst", "torus.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
@@ -207,7 +207,7 @@ def test_the_gallery_is_in_form():
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|jobs|kernels)(\.|$)|ntkspec\.(activations|networks)\."
     r"|ntkspec\.spectra\.(block|by_rows|closed_form|contour|direct|endpoint|kernel_at_one|kinks|parity|route"
-    r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian)(\.|$)"
+    r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian|torus|scaled_result)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|zeros|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters|rules)$|ntkspec\.zonal\."

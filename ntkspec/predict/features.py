@@ -1,0 +1,243 @@
+"""Which input features learn a band of frequencies fastest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.domains import Torus
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel
+from ntkspec.parameters import as_number, number, one_of, shown
+from ntkspec.results import Result
+from ntkspec.spectra import spectrum
+from ntkspec.spectra.route import Source, as_source
+from ntkspec.spectra.torus.result import TorusSpectrum
+
+__all__ = ["FeatureChoices", "choose_features"]
+
+Array = NDArray[np.float64]
+
+#: The parameter that is scanned, and the features that have it.
+FEATURES: dict[str, Callable[..., Torus]] = {
+    "sigma": Torus.random_features,
+    "bands": Torus.positional_encoding,
+    "omega_0": Torus.siren,
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureChoices(Result):
+    """What several input features do for a band of frequencies.
+
+    ``len`` counts the choices, and indexing by a value of the parameter gives the time.
+
+    Attributes
+    ----------
+    parameter : str
+    values : (C,) array
+        Values of the parameter.
+    band : tuple of float
+        The frequencies m that are wanted have band[0] <= abs(m) <= band[1], Euclidean.
+    error : float
+    eigenvalues : (C,) float64 array
+        The smallest eigenvalue in the band; 0 where one is exactly 0, and NaN where one is not
+        known, which is then at most `floors`.
+    floors : (C,) float64 array
+    frequencies : (C, dim) int64 array
+        The frequency of that eigenvalue, or one that is not known.
+    collapsed : (C,) int64 array
+        Features that add nothing: `Torus.collapsed`.
+    best : scalar
+        The value whose smallest eigenvalue is largest.
+
+    Examples
+    --------
+    >>> found = choose_features("relu", "bands", [1, 3, 5], band=(1, 10))
+    >>> found.best, found.eigenvalues.round(6)
+    (np.int64(5), array([0.      , 0.001465, 0.004373]))
+    """
+
+    main: ClassVar[str] = "time"
+
+    network: Source
+    kernel: Kernel
+    parameter: str
+    values: NDArray[Any]
+    band: tuple[float, float]
+    error: float
+    eigenvalues: Array
+    floors: Array
+    frequencies: NDArray[np.int64]
+    collapsed: NDArray[np.int64]
+
+    @property
+    def times(self) -> Array:
+        """(C,) times of gradient flow until every component in the band is `error` of its start."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(-math.log(self.error) / self.eigenvalues)
+
+    @property
+    def best(self) -> Any:
+        """The value of the parameter that learns the band fastest.
+
+        Raises
+        ------
+        NtkspecError
+            When none learns all of it.
+        """
+        known = np.nan_to_num(self.eigenvalues)
+        if not np.any(known > 0.0):
+            raise NtkspecError(
+                f"no {self.parameter} of {shown(self.values.tolist())} is known to learn all "
+                f"frequencies from {self.band[0]:g} to {self.band[1]:g}; try larger values, more "
+                "features, or a network with a bias, without which half of the frequencies may "
+                "be missing"
+            )
+        return self.values[int(np.argmax(known))]
+
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """The parameter's values."""
+        return {self.parameter: self.values}
+
+    def variables(self) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
+        """Times, smallest eigenvalues and collapsed features."""
+        along = (self.parameter,)
+        return {
+            "time": (along, self.times),
+            "smallest_eigenvalue": (along, self.eigenvalues),
+            "floor": (along, self.floors),
+            "collapsed": (along, self.collapsed),
+        }
+
+    def heading(self) -> dict[str, Any]:
+        """The network's parameters, the kernel, the band and the error."""
+        return {
+            **self.network.parameters(),
+            "kernel": self.kernel,
+            "band": f"{self.band[0]:g} to {self.band[1]:g}",
+            "error": self.error,
+        }
+
+
+def choose_features(
+    source: Source | str,
+    parameter: str,
+    values: Iterable[Any],
+    *,
+    band: tuple[float, float],
+    error: float = 0.01,
+    kernel: Kernel = "ntk",
+    **features: Any,
+) -> FeatureChoices:
+    """Compare input features by how fast a network on them learns a band of frequencies.
+
+    Parameters
+    ----------
+    source : Network, ZonalKernel or str
+    parameter : {"sigma", "bands", "omega_0"}
+        What is scanned: the deviation of `Torus.random_features`, the number of bands of
+        `Torus.positional_encoding`, or the first layer's factor of `Torus.siren`.
+    values : iterable
+        Its values.
+    band : tuple of two numbers
+        The lowest and the highest wanted frequency, in periods per unit length: all m with
+        band[0] <= abs(m) <= band[1].
+    error : float
+        The part of a component that may be left.
+    kernel : {"ntk", "nngp"}
+    **features
+        The other parameters of those features, such as ``count=64, dim=2, seed=0``.
+
+    Returns
+    -------
+    FeatureChoices
+
+    Raises
+    ------
+    NtkspecError
+        For parameters that are not allowed.
+
+    Notes
+    -----
+    Under gradient flow a component of frequency m falls as exp(-lambda_m t) (Tancik et al. 2020,
+    section 4), so that the smallest eigenvalue of a band decides.  Rounding random frequencies
+    makes different sigma comparable only where few features collapse.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> network = ntkspec.Network("gelu", bias_variance=0.1)
+    >>> found = choose_features(
+    ...     network, "sigma", [1.0, 3.0, 9.0], band=(1, 6), count=32, dim=1, seed=1
+    ... )
+    >>> float(found.best)
+    3.0
+    """
+    network = as_source(source)
+    make = FEATURES[one_of(parameter, "parameter", tuple(FEATURES))]
+    low, high = _band(band)
+    left = number(error, "error", 1e-300, 1.0)
+    given = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    if not given:
+        raise NtkspecError(f"values = {shown(values)} is not allowed; give at least one number")
+    found = [
+        spectrum(network, _made(make, parameter, value, features), math.floor(high), kernel=kernel)
+        for value in given
+    ]
+    smallest = [_smallest(one, low, high) for one in found]
+    return FeatureChoices(
+        network,
+        kernel,
+        parameter,
+        np.array(given),
+        (low, high),
+        left,
+        np.array([value for value, _ in smallest]),
+        np.array([one.floor for one in found]),
+        np.array([place for _, place in smallest], np.int64),
+        np.array([one.domain.collapsed for one in found], np.int64),
+    )
+
+
+def _made(make: Callable[..., Torus], name: str, value: Any, features: dict[str, Any]) -> Torus:
+    try:
+        return make(**{name: value, **features})
+    except TypeError as problem:
+        raise NtkspecError(
+            f"{shown(features)} are not the other parameters of features with {name}: {problem}"
+        ) from None
+
+
+def _band(band: Any) -> tuple[float, float]:
+    ends = [as_number(end) for end in band] if isinstance(band, (tuple, list)) else []
+    if len(ends) != 2 or not 0.0 <= ends[0] <= ends[1] or not 0.0 < ends[1] < math.inf:
+        raise NtkspecError(
+            f"band = {shown(band)} is not allowed; give the lowest and the highest frequency, "
+            "such as (1, 16)"
+        )
+    return ends[0], ends[1]
+
+
+def _smallest(found: TorusSpectrum, low: float, high: float) -> tuple[float, NDArray[np.int64]]:
+    """The smallest eigenvalue of a band, NaN if one may be smaller, and its frequency."""
+    frequencies = found.frequencies.reshape(-1, found.dim)
+    squares = np.sum(frequencies**2, axis=1)
+    inside = np.flatnonzero((squares >= low * low) & (squares <= high * high))
+    if not inside.size:
+        raise NtkspecError(
+            f"band = {(low, high)} has no frequency; give one that holds whole numbers"
+        )
+    values = found.eigenvalues.ravel()[inside]
+    logs = found.log_eigenvalues.ravel()[inside]
+    unknown = np.isnan(values)
+    # An exact zero is the smallest, whatever is not known.
+    if unknown.any() and not np.any(np.isneginf(logs)):
+        return math.nan, frequencies[inside[np.argmax(unknown)]]
+    at = int(np.nanargmin(logs))
+    return float(values[at]), frequencies[inside[at]]
