@@ -665,6 +665,8 @@ def _finished(n, ra, rb, root, roots, metric, metrics, near_by, rho, value, top,
     """The covariance after an activation and its distances from the ends.
 
     sqrt(F(a, a) F(b, b)) - F(a, b) at rho = 1 comes from the metric where a and b nearly agree.
+    Near an end the covariance comes from its distance, so that they agree: what a series leaves out
+    would else be a correlation of a little more than 1, which a later layer multiplies.
     """
     for j in range(n):
         rr = root * roots[j]
@@ -672,13 +674,13 @@ def _finished(n, ra, rb, root, roots, metric, metrics, near_by, rho, value, top,
         ratio = 4.0 * turn * (1.0 + turn * turn / 3.0)
         small = 0.25 * (metric + metrics[j]) * ratio * ratio * rr
         apart = small if abs(turn) < near_by else max(rr - top[j], 0.0)
-        v = value[j]
         near = apart + deficit[j]
-        c[j] = v
         if symmetry == ODD and rho[j] < 0.0:
-            g[j], h[j] = rr - v, near
+            c[j] = near - rr if near < 0.5 * rr else value[j]
+            g[j], h[j] = rr - c[j], near
         else:
-            g[j], h[j] = near, rr + v
+            c[j] = rr - near if near < 0.5 * rr else value[j]
+            g[j], h[j] = near, rr + c[j]
 
 
 @njit(error_model="numpy", fastmath={"contract"}, cache=True)
