@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import operator
 from collections.abc import Collection
@@ -19,6 +20,7 @@ __all__ = [
     "number",
     "numbers",
     "one_of",
+    "read_literal_call",
     "shown",
     "whole_number",
 ]
@@ -193,3 +195,29 @@ def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     except (TypeError, ValueError, OverflowError):
         pass
     raise NtkspecError(f"{name} = {shown(values)} is not allowed; give numbers")
+
+
+def read_literal_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Read a name, or a call of a name with literals, as Python writes them.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> read_literal_call("matern(1.5, length=0.3)"), read_literal_call("laplace")
+    (('matern', [1.5], {'length': 0.3}), ('laplace', [], {}))
+    """
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        if isinstance(call, ast.Name):
+            return call.id, [], {}
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            arguments = [ast.literal_eval(one) for one in call.args]
+            options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+            return call.func.id, arguments, options
+    except (SyntaxError, RecursionError, MemoryError):
+        pass
+    raise ValueError(f"{shown(text)} is no call of a name")

@@ -105,10 +105,13 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
 
 def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) -> None:
     """Print the comment lines above a listing."""
+    from ntkspec.domains import DensitySphere
     from ntkspec.spectra.route import which_kernel
 
     named = ", ".join(f"{key} = {value}" for key, value in source.parameters().items())
     of = "".join(f"{key} = {value}, " for key, value in which_kernel(source, kernel).items())
     where = "" if domain.name == "sphere" else f"{domain.name}, "
+    if isinstance(domain, DensitySphere):
+        where = f"density = {shown(domain.density)}, "
     say(f"# {named}")
     say(f"# {of}dim = {domain.dim}, {where}{measure} measure")

@@ -11,11 +11,14 @@ from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import print_heading, spectrum_options
 from ntkspec.cli.options import format_option
 from ntkspec.cli.streams import say
+from ntkspec.errors import NtkspecError
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
     from ntkspec.networks import Network
     from ntkspec.spectra import Spectrum
+    from ntkspec.spectra.density.result import DensitySpectrum
+    from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["eig"]
 
@@ -26,6 +29,20 @@ __all__ = ["eig"]
     "--normalization", default="probability", show_default=True,
     metavar="probability|surface|poster", help="Measure of the operator.",
 )  # fmt: skip
+@click.option(
+    "--density",
+    metavar="DENSITY",
+    help="Of inputs on the sphere that are not uniform: 'von_mises(2)', 'pieces(1, 2, 4)' or "
+    "'cap(1.0, outside=0.1)'; instead of degrees it has --count.",
+)
+@click.option(
+    "--count", type=int, help="With --density: the largest eigenvalues, so many.  [default: 100]"
+)
+@click.option(
+    "--max-degree",
+    type=int,
+    help="With --density: largest degree of the harmonics that eigenfunctions consist of.",
+)
 @click.option(
     "--size",
     type=int,
@@ -44,6 +61,9 @@ def eig(
     degrees: str | None,
     kernel: Any,
     normalization: Any,
+    density: str | None,
+    count: int | None,
+    max_degree: int | None,
     size: int | None,
     explain: bool,
     layout: str,
@@ -59,8 +79,8 @@ def eig(
 
     The default degrees are 0 to 100 on the sphere, all sizes k of the parities x^S with --domain
     cube, and 0 to 8 with --domain gaussian, where a degree may have several eigenvalues.  The
-    torus has frequencies up to --size instead of degrees.  The cube, the Gaussian measure and the
-    torus have the probability measure only.
+    torus has frequencies up to --size instead of degrees, and a density the largest eigenvalues, in
+    falling order.  All but the uniform sphere have the probability measure only.
 
     \b
     Examples: tanh at odd degrees; three hidden layers with biases, all trained; other domains
@@ -69,6 +89,7 @@ def eig(
       ntkspec eig relu --dim 100 --domain cube --degrees 0:9
       ntkspec eig erf --dim 10 --domain gaussian --degrees 0:4 --radial 2
       ntkspec eig erf --domain torus --frequencies 1,2,4 --size 8
+      ntkspec eig erf --dim 2 --density "von_mises(2)" --count 10
     """
     from ntkspec.ranges import parse_range
     from ntkspec.spectra import spectrum
@@ -76,12 +97,19 @@ def eig(
     from ntkspec.spectra.route import which_kernel
 
     wanted = None if degrees is None else parse_range(degrees, "degrees")
+    if density is not None:
+        domain = _with_density(domain, density)
     start = time.process_time()
-    found = spectrum(network, domain, wanted, kernel=kernel, normalization=normalization, size=size)
+    found = spectrum(
+        network, domain, wanted, kernel=kernel, normalization=normalization, count=count,
+        max_degree=max_degree, size=size,
+    )  # fmt: skip
     seconds = time.process_time() - start
     heading = {"network": network.parameters(), "dim": domain.dim, **which_kernel(network, kernel)}
     if domain.name != "sphere":
         heading["domain"] = domain.name
+    if density is not None:
+        heading["density"] = density
     heading["normalization"] = normalization
     if explain:
         others = [(one.route, one.reason) for one in considered(found) if not one.taken]
@@ -99,7 +127,17 @@ def eig(
     print_columns(layout, _columns(found), about=heading)
 
 
-def _columns(found: Spectrum) -> dict[str, list[Any]]:
+def _with_density(domain: Domain, density: str) -> Domain:
+    from ntkspec.domains import Sphere
+
+    if not isinstance(domain, Sphere):
+        raise NtkspecError(
+            f"--density is for --domain sphere, not for {domain.name}; leave one of them out"
+        )
+    return Sphere(domain.dim, density=density)
+
+
+def _columns(found: Spectrum | DensitySpectrum | TorusSpectrum) -> dict[str, list[Any]]:
     """Columns by their names, one row for every eigenvalue."""
     columns = {name: values.tolist() for name, values in found.columns().items()}
     columns["multiplicity"] = [_whole(n) for n in columns["multiplicity"]]

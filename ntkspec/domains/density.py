@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ntkspec.callables import checked_function
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import number, numbers, shown
+from ntkspec.parameters import number, numbers, read_literal_call, shown
 
 __all__ = ["Cap", "Density", "DensityFunction", "Pieces", "VonMises", "as_density"]
 
@@ -336,8 +336,19 @@ class DensityFunction(Density):
         return 4.0 * ROUNDING, 4.0 * ROUNDING
 
 
+#: What makes a density of each name that is written as text.
+NAMED: dict[str, Callable[..., Density]] = {
+    "von_mises": VonMises,
+    "pieces": lambda *weights, edges=None: Pieces(weights, edges),
+    "cap": Cap,
+}
+
+
 def as_density(density: Any) -> Density:
     """Return a density; a bare function stands for `DensityFunction`.
+
+    Text is the name of one with its numbers: "von_mises(2)", "pieces(1, 2, 4)", with `edges` as a
+    list, or "cap(1.0, outside=0.1)".
 
     Raises
     ------
@@ -348,15 +359,41 @@ def as_density(density: Any) -> Density:
     --------
     >>> as_density(VonMises(1)), as_density(np.cosh).breaks
     (VonMises(concentration=1.0), ())
+    >>> as_density("pieces(1, 2, edges=[-1, 0.5, 1])")
+    Pieces(weights=(1.0, 2.0), edges=(-1.0, 0.5, 1.0))
     """
     if isinstance(density, Density):
         return density
+    if isinstance(density, str):
+        return _named(density)
     if callable(density) and not isinstance(density, type):
         return DensityFunction(density)
     raise NtkspecError(
         f"density = {shown(density)} is not allowed; give ntkspec.VonMises(1.0), "
         "ntkspec.Pieces([1, 2, 4]), ntkspec.Cap(1.0) or a function"
     )
+
+
+def _named(text: str) -> Density:
+    try:
+        name, given, options = read_literal_call(text)
+        make = NAMED[name]
+    except (ValueError, KeyError):
+        raise NtkspecError(
+            f"density = {shown(text)} is not allowed; write 'von_mises(2)', 'pieces(1, 2, 4)' or "
+            "'cap(1.0, outside=0.1)'"
+        ) from None
+    try:
+        return make(*given, **options)
+    except TypeError:
+        takes = {
+            "von_mises": "the concentration: 'von_mises(2)'",
+            "pieces": "weights, and edges in a list: 'pieces(1, 2, edges=[-1, 0.5, 1])'",
+            "cap": "the angle and the density outside: 'cap(1.0, outside=0.1)'",
+        }[name]
+        raise NtkspecError(
+            f"density = {shown(text)} is not allowed; {name} takes {takes}"
+        ) from None
 
 
 def _listed(values: Any, name: str) -> tuple[float, ...]:

@@ -61,9 +61,9 @@ class Sphere(Harmonics):
     ----------
     dim : int
         2 to 10**6; inputs are unit vectors in R^dim.  With a density, to 1000.
-    density : Density or callable, optional
-        `VonMises`, `Pieces`, `Cap`, `DensityFunction`, or a function for the last.  It is divided
-        by its mean.
+    density : Density, callable or str, optional
+        `VonMises`, `Pieces`, `Cap`, `DensityFunction`, or a function for the last; as text
+        "von_mises(2)", "pieces(1, 2, 4)" or "cap(1.0, outside=0.1)".  It is divided by its mean.
 
     Examples
     --------
@@ -74,13 +74,13 @@ class Sphere(Harmonics):
     Sphere(dim=2, density=VonMises(concentration=2.0))
     """
 
-    density: InitVar[Density | Callable[[Array], Any] | None] = None
+    density: InitVar[Density | Callable[[Array], Any] | str | None] = None
     name: ClassVar[str] = "sphere"
     measure: ClassVar[str] = "x uniform on the unit sphere"
     place: ClassVar[str] = ""
 
     def __new__(
-        cls, dim: Any = None, density: Density | Callable[[Array], Any] | None = None
+        cls, dim: Any = None, density: Density | Callable[[Array], Any] | str | None = None
     ) -> Any:
         """Make a `DensitySphere` where a density is given."""
         # Without arguments, as pickle and copy call it, an instance to be filled.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ntkspec.errors import NtkspecError
-from ntkspec.spectra.density.result import refuse_density
+from ntkspec.spectra.density.result import DensitySpectrum
 from ntkspec.spectra.route import Route
 from ntkspec.spectra.routes import ROUTES
 from ntkspec.spectra.spectrum import Spectrum
@@ -29,12 +29,12 @@ class Considered:
     reason: str
 
 
-def explain(found: Spectrum | TorusSpectrum) -> list[Considered]:
+def explain(found: Spectrum | DensitySpectrum | TorusSpectrum) -> list[Considered]:
     """The routes of a spectrum's domain in the order in which they are tried.
 
     Parameters
     ----------
-    found : Spectrum
+    found : Spectrum, DensitySpectrum or TorusSpectrum
 
     Returns
     -------
@@ -52,8 +52,7 @@ bias')
     Considered(route='positive series', taken=True, reason='one layer of tanh or sigmoid without \
 bias')
     """
-    refuse_density("explain", found)
-    if isinstance(found, TorusSpectrum):
+    if isinstance(found, (DensitySpectrum, TorusSpectrum)):
         name, _, why = found.route.partition(": ")
         return [Considered(name, True, why)]
     considered: list[Considered] = []

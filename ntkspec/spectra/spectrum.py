@@ -294,6 +294,17 @@ def spectrum(
     limit = TOLERANCE if tolerance is None else checked_tolerance(tolerance)
     normalization = check_normalization(normalization)
     given = one_given(domain, dim)
+    for name, value in (("count", count), ("max_degree", max_degree)):
+        if value is not None and not isinstance(given, DensitySphere):
+            raise NtkspecError(
+                f"{name} = {shown(value)} is not allowed without a density; give "
+                + ("size" if isinstance(given, Torus) else "degrees")
+            )
+    if size is not None and not isinstance(given, Torus):
+        raise NtkspecError(
+            f"size = {shown(size)} is allowed on the torus only; give "
+            + ("count" if isinstance(given, DensitySphere) else "degrees, or ntkspec.Torus")
+        )
     if isinstance(given, DensitySphere):
         if degrees is not None:
             given.check_degrees(degrees)
@@ -309,15 +320,6 @@ def spectrum(
             known, given, degrees if size is None else size,  # type: ignore[arg-type]
             kernel, TORUS_TOLERANCE if tolerance is None else limit,
         )  # fmt: skip
-    for name, value in (("count", count), ("max_degree", max_degree)):
-        if value is not None:
-            raise NtkspecError(
-                f"{name} = {shown(value)} is not allowed without a density; give degrees"
-            )
-    if size is not None:
-        raise NtkspecError(
-            f"size = {shown(size)} is allowed on the torus only; give degrees, or ntkspec.Torus"
-        )
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     if several and as_whole(given) is None:
         return _of_domains(known, given, degrees, kernel, normalization, limit)

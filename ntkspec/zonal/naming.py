@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import shown
+from ntkspec.parameters import read_literal_call, shown
 from ntkspec.zonal.kernel import ZonalKernel
 from ntkspec.zonal.library import BUILT_IN
 
@@ -83,17 +82,9 @@ _WAYS = (
 
 def _built_in(name: str) -> ZonalKernel:
     try:
-        call = ast.parse(name.strip(), mode="eval").body
-        if isinstance(call, ast.Name):
-            called, arguments, options = call.id, [], {}
-        elif isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-            called = call.func.id
-            arguments = [ast.literal_eval(one) for one in call.args]
-            options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
-        else:
-            raise ValueError
+        called, arguments, options = read_literal_call(name)
         make = BUILT_IN[called]
-    except (SyntaxError, ValueError, KeyError, RecursionError, MemoryError):
+    except (ValueError, KeyError):
         raise NtkspecError(f"zonal = {shown(name)} is not allowed; {_WAYS}") from None
     try:
         return make(*arguments, **options)  # type: ignore[no-any-return]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import math
 import pickle
 from itertools import groupby
 
+import command_line
 import mpmath
 import numpy as np
 import pytest
@@ -31,7 +33,6 @@ from ntkspec import (
 from ntkspec.domains import DensitySphere, named_domain
 from ntkspec.spectra.density import solver
 from ntkspec.spectra.density.compute import density_spectrum
-from ntkspec.spectra.explanation import explain
 
 RELU = Network("relu", bias_variance=0.1)
 #: The kernel of tests/data/make_density_spectra.py.
@@ -347,6 +348,51 @@ NEGATIVE = ZonalKernel(lambda t: t.exp() - 2 * t, arithmetic="flint")
 
 
 @pytest.mark.parametrize(
+    "text, density",
+    [
+        ("von_mises(2)", VonMises(2.0)), ("cap(1.0, outside=0.1)", Cap(1.0, 0.1)),
+        ("cap(1.5)", Cap(1.5)), ("pieces(1, 2, 4)", Pieces([1, 2, 4])),
+        ("pieces(1, 2, edges=[0, 1, 6.283185307179586])", Pieces([1, 2], [0, 1, 2 * math.pi])),
+    ],
+)  # fmt: skip
+def test_the_command_line_takes_densities_by_name(text, density):
+    sphere = Sphere(2, density=density)
+    assert Sphere(2, density=text) == sphere
+    call = ["eig", "erf", "--dim", 2, "--density", text, "--count", 3, "--format", "csv"]
+    head, *rows = (row.split(",") for row in command_line.ntkspec(*call).stdout.splitlines())
+    found = spectrum("erf", sphere, count=3)
+    assert head == list(found.columns())
+    assert [float(row[head.index("eigenvalue")]) for row in rows] == found.eigenvalues.tolist()
+
+
+def test_the_command_line_says_what_a_density_was_and_how_it_was_computed():
+    call = ["eig", "erf", "--dim", 3, "--density", "cap(2)", "--count", 2, "--explain"]
+    text = command_line.ntkspec(*call).stdout
+    assert "# density: singular values of each azimuthal degree" in text
+    assert "density = Cap(angle=2.0, outside=0.0)" in text and "probability measure" in text
+    told = json.loads(command_line.ntkspec(*call, "--format", "json").stdout)
+    assert told["density"] == "cap(2)" and told["domain"] == "sphere with a density"
+    assert len(told["eigenvalue"]) == 2 and told["other_routes"] == []
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--domain", "cube", "--density", "cap(1)"], "--density is for --domain sphere, not for"),
+        (["--density", "cap"], "cap takes the angle and the density outside"),
+        (["--density", "bump(1)"], "write 'von_mises(2)', 'pieces(1, 2, 4)'"),
+        (["--density", "cap(1)", "--degrees", "0:4"], "belong to no degree"),
+        (["--density", "cap(1)", "--size", "4"], "give count"),
+        (["--count", "4"], "count = 4 is not allowed without a density; give degrees"),
+        (["--domain", "torus", "--frequencies", "1", "--count", "4"], "density; give size"),
+    ],
+)
+def test_the_command_line_refuses_in_a_sentence(options, words):
+    result = command_line.ntkspec("eig", "erf", *options)
+    assert result.exit_code == 2 and words in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: Sphere(2, density=3), r"density = 3 is not allowed; give ntkspec.VonMises"),
@@ -397,7 +443,13 @@ NEGATIVE = ZonalKernel(lambda t: t.exp() - 2 * t, arithmetic="flint")
         (lambda: ntkspec.law(spectrum(RELU, SPHERE, count=2)), "law does not take a density"),
         (lambda: ntkspec.fit(spectrum(RELU, SPHERE, count=2)), "fit does not take a density"),
         (lambda: ntkspec.certify(RELU, SPHERE), "certify does not take a density"),
-        (lambda: explain(spectrum(RELU, SPHERE, count=2)), "explain does not take a density"),
+        (lambda: spectrum(RELU, SPHERE, size=3), "size = 3 is .* torus only; give count"),
+        (lambda: Sphere(2, density="von_mises"), "takes the concentration: 'von_mises"),
+        (lambda: Sphere(2, density="uniform(1)"), r"density = 'uniform\(1\)' is .*; write 'von_mi"),
+        (lambda: Sphere(2, density="cap(1.0"), "is not allowed; write"),
+        (lambda: Sphere(2, density="cap(1.0, 0.1, 2)"), "cap takes the angle"),
+        (lambda: Sphere(2, density="pieces(1, ends=[0])"), "pieces takes weights, and edges"),
+        (lambda: Sphere(2, density="von_mises('2')"), "concentration = '2' is not allowed"),
         (lambda: SPHERE.multiplicity([1]), "multiplicity is not allowed"),
         (lambda: spectrum(RELU, SPHERE, count=2).eigenfunctions([[1.0, 1.0]]), "norm of point 0"),
         (lambda: spectrum(RELU, SPHERE, count=2).eigenfunctions(np.ones((2, 3))), r"\(P, 2\) unit"),
