@@ -38,8 +38,8 @@ class Solved:
     coefficients : (n, n) float64 array
         Columns c of eigenfunctions of norm 1 under the density: R c is a left vector.
     conditions : (n,) float64 array
-        kappa_i = |diag(|B_k|) c_i|: a relative error eps of the columns of B changes eigenvalue i
-        by 2 eps kappa_i.
+        kappa_i, the norm of the coefficients c_i, each times the norm of its column of B: a
+        relative error eps of those columns changes eigenvalue i by 2 eps kappa_i.
     """
 
     mantissas: Array
