@@ -85,12 +85,17 @@ def test_multiplicities_of_a_degree_add_up():
         assert s.multiplicities[first].sum() == dim
 
 
+def few(network, sphere):
+    """Twenty eigenvalues of few degrees, with errors of truncation of some percent."""
+    return spectrum(network, sphere, count=20, max_degree=60, tolerance=0.5)
+
+
 def test_turning_a_density_changes_no_eigenvalue():
-    one = spectrum(RELU, Sphere(2, density=Pieces([1, 2, 4])), count=40)
+    one = few(RELU, Sphere(2, density=Pieces([1, 2, 4])))
     edges = np.linspace(0.0, 2.0 * math.pi, 4) - 0.7
-    turned = spectrum(RELU, Sphere(2, density=Pieces([1, 2, 4], edges)), count=40)
-    scaled = spectrum(RELU, Sphere(2, density=Pieces([3, 6, 12])), count=40)
-    mirrored = spectrum(RELU, Sphere(2, density=Pieces([4, 2, 1])), count=40)
+    turned = few(RELU, Sphere(2, density=Pieces([1, 2, 4], edges)))
+    scaled = few(RELU, Sphere(2, density=Pieces([3, 6, 12])))
+    mirrored = few(RELU, Sphere(2, density=Pieces([4, 2, 1])))
     for other in (turned, scaled, mirrored):
         np.testing.assert_allclose(other.eigenvalues, one.eigenvalues, rtol=1e-12)
         np.testing.assert_allclose(other.truncation, one.truncation, rtol=0.1)
@@ -117,7 +122,7 @@ def test_a_density_may_be_given_in_several_ways(dim):
         [VonMises(3.0), bump],
         [Cap(1.2, outside=1 / 3), Pieces(weights, edges), DensityFunction(step, breaks)],
     ):
-        found = [spectrum(RELU, Sphere(dim, density=one), count=20) for one in several]
+        found = [few(RELU, Sphere(dim, density=one)) for one in several]
         for other in found[1:]:
             np.testing.assert_allclose(other.eigenvalues, found[0].eigenvalues, rtol=2e-12)
 
@@ -158,15 +163,15 @@ def test_bounds_of_few_degrees_hold_against_more(density, dim, network):
 
 
 def test_eigenvalues_of_a_kink_are_those_of_a_matrix():
-    """The matrix of the kernel on 1200 points, whose error is of the order of their distance^2."""
+    """The matrix of the kernel on 900 points, whose error is of the order of their distance^2."""
     s = spectrum(RELU, Sphere(2, density=Pieces([1, 2, 4])), count=12)
-    n = 1200
+    n = 900
     angles = 2.0 * math.pi * (np.arange(n) + 0.5) / n
     weights = np.sqrt(s.density(angles) / n)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     matrix = RELU.ntk(np.clip(points @ points.T, -1.0, 1.0)) * np.outer(weights, weights)
     found = np.linalg.eigvalsh(matrix)[::-1][:12]
-    np.testing.assert_allclose(s.eigenvalues, found, rtol=3e-4)
+    np.testing.assert_allclose(s.eigenvalues, found, rtol=6e-4)
 
 
 @pytest.mark.parametrize(
