@@ -51,10 +51,11 @@ def test_eigenvalues_agree_with_integrals_over_the_radius(case):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("case", DEEP, ids=str)
 def test_deep_networks_agree_with_integrals_in_the_plane(case):
     name, bias, depth, kernel, dim = case
     network = Network(name, depth=int(depth), bias_variance=float(bias), trained="all")
     degrees, values = zip(*DEEP[case], strict=True)
-    # The stored values have 15 digits.
-    check(spectrum(network, dim, degrees, kernel=kernel), values, 2e-15, 1e-12)
+    # The stored values have 15 digits: half a unit of the last is up to 5e-15 of a value.
+    check(spectrum(network, dim, degrees, kernel=kernel), values, 5e-15, 1e-12)

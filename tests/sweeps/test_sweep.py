@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pytest
 from problems import SMALL_RUN
-from sweeping import assert_same_bits, make_table
+from sweeping import assert_same_bits, make_table, until
 from table_numbers import datasets
 from training import run_of
 
@@ -181,7 +181,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(recipe_file, table, t
 def test_interrupt_ends_at_once_and_says_how_to_go_on(recipe_file, tmp_path, at_hand):
     out = tmp_path / "t.h5"
     process = sweep_process(recipe_file, out)
-    time.sleep(2.2)
+    until((tmp_path / "t.h5.parts").is_dir, process=process)
     started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
