@@ -70,7 +70,36 @@ def piecewise_dual(
             else:
                 steepness += share * q
     slope = _Dual(q, tuple(n * c for n, c in enumerate(left))[1:], slopes, pairs, steepness)
-    return _Dual(q, left, kinks, pairs, q * slope(Correlation.full())), slope
+    at_one = slope(Correlation.full())
+    value = _Dual(q, left, kinks, pairs, q * at_one)
+    if not q.is_exact() and all(order > 0 for _, order, _ in kinks):
+        # By the mean value theorem, so that the ball does not grow from layer to layer.
+        exactly = piecewise_dual(q.mid(), left, kinks)[0](Correlation.full())
+        growth = at_one + _with_curvature(q, left, kinks, pairs)
+        value.at_one = exactly + arb(0, (abs(growth) * q.rad()).upper())
+    return value, slope
+
+
+def _with_curvature(
+    q: arb, left: Sequence[Fraction], kinks: Sequence[Kink], pairs: list[_Pair]
+) -> arb:
+    """E[sigma(u) sigma''(u)] of a continuous activation."""
+    constant, linear = (exact(c) for c in (*left, NONE, NONE)[:2])
+    place, total = _Place(Correlation.full()), arb(0)
+    known = {pair.places: _Moments(q, pair, place) for pair in pairs}
+    for b, n, second in kinks:
+        x = exact(b)
+        density = (-x * x / (2 * q)).exp() / (2 * arb.pi() * q).sqrt()
+        # E[f_i(u - b)] from i = -1 on.
+        means = [density, *_means(-x, q.sqrt(), n)]
+        expected = constant * means[n - 1]
+        expected += linear * (x * density if n == 1 else q * means[n - 2])
+        for a, m, first in kinks:
+            moments = known[min(a, b), max(a, b)]
+            at = (m, n - 2) if a <= b else (n - 2, m)
+            expected += exact(first) * moments(*at)
+        total += exact(second) * expected
+    return total
 
 
 def regular_curvature(q: arb, kinks: Sequence[Kink], point: Correlation) -> arb:
@@ -94,6 +123,7 @@ class _Dual:
         steepness: arb,
     ) -> None:  # fmt: skip
         self.q, self.pairs, self.steepness = q, pairs, steepness
+        self.at_one: arb | None = None
         self.jumps: dict[Fraction, dict[int, arb]] = {}
         for at, order, jump in kinks:
             orders = self.jumps.setdefault(at, {})
@@ -113,6 +143,8 @@ class _Dual:
         if place.near is not None:
             value = self(place.near)
             return value + arb(0, (self.steepness * place.distance).upper())
+        if self.at_one is not None and isinstance(point.angle, arb) and point.angle.is_zero():
+            return self.at_one
         total = self.constant + self.linear * self.q * point.cosine
         for pair in self.pairs:
             moments = _Moments(self.q, pair, place)

@@ -84,6 +84,30 @@ def test_a_dual_at_an_end_encloses_its_neighbours(name):
                 assert found.contains(dual(Correlation(inside.cos(), inside)))
 
 
+@pytest.mark.parametrize("q", [0.01, 0.7, 3.0, 400.0])
+@pytest.mark.parametrize("sigma", [*map(activation, NAMES), SHIFTED], ids=lambda x: x.name)
+def test_a_mean_square_widens_as_its_slope_says(sigma, q):
+    full, radius = Correlation.full(), 1e-9 * q
+    with working_precision(100):
+        found = sigma.dual(arb(q, radius))[0](full)
+        inside = [sigma.dual(arb(q + x * radius))[0](full) for x in (-0.99, -0.3, 0.5, 0.99)]
+    assert all(found.contains(x) for x in inside)
+    assert float(found.rad()) < 1.03 * max(abs(float((x - found.mid()).mid())) for x in inside)
+
+
+@pytest.mark.parametrize("sigma", [*map(activation, NAMES), SHIFTED], ids=lambda x: x.name)
+def test_no_variance_is_lost_in_great_depth(sigma):
+    breaks = np.array(sorted({float(kink.place) for kink in sigma.kinks}))
+    with working_precision(112):
+        layers = Layers(Network(sigma, depth=60, weight_variance=2.0, bias_variance=0.1), "nngp")
+    q = 2.1
+    for found in layers.variances:
+        assert found.rel_accuracy_bits() > 90
+        assert float(found) == pytest.approx(q, rel=1e-11)
+        z, weights = panels(np.array([-9.0, *breaks / np.sqrt(q), 9.0]))
+        q = 2.0 * float(weights @ sigma.value(np.sqrt(q) * z) ** 2) + 0.1
+
+
 def worst(network, kernel, dims, degrees, digits=18):
     """Largest relative error against the reference."""
     trained = network.trained if network.uniform else "hidden"
