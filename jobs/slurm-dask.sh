@@ -25,6 +25,8 @@ if [[ $# -ne 2 ]]; then
     exit 2
 fi
 dask=${DASK:-dask}
+# Its workers' profile costs time, and can deadlock a worker on Python 3.11.
+export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False
 mkdir -p "$(dirname "$2")"
 # Beside the table, as every node sees it there.
 file="$2.scheduler-$SLURM_JOB_ID.json"

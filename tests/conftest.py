@@ -53,14 +53,18 @@ def at_hand():
     Tests that are not of processes need none: a client and a worker of their own spend five seconds
     of processor time on their imports.
     """
+    import dask
     from distributed import LocalCluster
 
     from ntkspec.sweeps import External
+    from ntkspec.sweeps.clusters import SCHEDULER
 
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address="127.0.0.1:0", silence_logs=50, memory_limit=0,
-    ) as cluster:  # fmt: skip
+    with dask.config.set(SCHEDULER):
+        cluster = LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
+            dashboard_address="127.0.0.1:0", silence_logs=50, memory_limit=0,
+        )  # fmt: skip
+    with cluster:
         yield External(cluster.scheduler_address)
 
 

@@ -41,6 +41,10 @@ SCHEDULER = {
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.worker.profile.enabled": False,
 }
+#: A line of a job's script for the same.  With the profile on, a worker on Python 3.11 can
+#: deadlock: a thread that starts waits for `sys._current_frames`, whose garbage collection waits
+#: for the thread.
+NO_PROFILE = "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False"
 CANCEL_SECONDS = 60  # for all jobs
 KEEP_SECONDS = 5  # between two looks after the jobs
 # Longer than the 15 s that dask gives workers to return, so that it does not end the new job.
@@ -350,7 +354,7 @@ def _options(batch: Batch) -> dict[str, Any]:
         "queue": batch.partition or None,
         account: batch.account or None,
         "interface": batch.interface or None,
-        "job_script_prologue": list(batch.prologue),
+        "job_script_prologue": [NO_PROFILE, *batch.prologue],
         "job_extra_directives": list(batch.directives),
         "worker_extra_args": [*_lifetime(batch.seconds), *NO_DASHBOARD],
     }

@@ -194,7 +194,8 @@ def test_the_job_script(kind, tmp_path, monkeypatch):
     lines = script.splitlines()
     for directive in [*DIRECTIVES[kind], "--qos=low"]:
         assert f"{MARKS.get(kind, '#OAR')} {directive}" in lines
-    first, second, command = lines[-3:]
+    quick, first, second, command = lines[-4:]
+    assert quick == "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False"
     assert (first, second) == ASKED.prologue
     assert command.startswith(f"{sys.executable} -m distributed.cli.dask_worker ")
     for option in ["--nthreads 1", "--nworkers 2", "--memory-limit 2.79GiB", "--interface lo"]:
