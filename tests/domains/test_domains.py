@@ -131,7 +131,7 @@ def test_the_matrix_of_the_kernel_has_these_eigenvalues():
     np.testing.assert_allclose(measured, np.sort(each), rtol=0, atol=1e-15 * each.max() * 8)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(-(2**40), 2**40), min_size=2, max_size=24))
 def test_sums_are_those_of_krawtchouk_polynomials(values):
     dim = len(values) - 1

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkspec.activations import ACTIVATIONS
@@ -22,6 +22,7 @@ BLOCKS = [(np.arange(2, 40), np.arange(100)), (np.array([3]), np.array([0, 7, 50
 SLOW = ("mish", "softsign", "finer", "exp", "selu", "celu", "gabor", "snake", "polynomial")
 
 
+@settings(max_examples=12)
 @given(
     st.sampled_from([name for name in ACTIVATIONS if name not in SLOW]),
     st.integers(1, 100),
