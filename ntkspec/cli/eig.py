@@ -44,9 +44,11 @@ def eig(
 ) -> None:
     """Print the eigenvalues of one network's kernel on one domain.
 
-    ACTIVATION is relu, leaky_relu, abs, step, relu_power, elu, sigmoid, tanh, silu, softplus,
-    erf, gelu, sin, cos, gaussian (exp(-x^2/2)), hard_tanh, relu6, hard_sigmoid or hard_swish;
-    relu**3 is relu_power with power 3.
+    ACTIVATION is relu, leaky_relu, abs, step, relu_power, elu, celu, selu, sigmoid, tanh, silu,
+    swish, softplus, mish, softsign, hard_tanh, relu6, hard_sigmoid, hard_swish, shifted_relu, erf,
+    gelu, sin, cos, gaussian (exp(-x^2/2)), exp, snake, finer, gabor or polynomial, with its
+    parameters in parentheses: 'swish(2)', 'leaky_relu(0.2)', 'polynomial(0, 1, 0.5)'.  relu**3 is
+    relu_power with power 3.
 
     An eigenvalue below the range of doubles is printed as 0.0; its logarithm is correct.  The
     logarithm of an exact zero is -inf.

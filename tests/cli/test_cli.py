@@ -23,6 +23,7 @@ from command_line import ntkspec as run
 from table_numbers import altered, reseal
 
 import ntkspec
+from ntkspec.activations import ACTIVATIONS
 from ntkspec.sweeps import External
 
 COMMANDS = (
@@ -55,6 +56,11 @@ def test_every_command_is_among_them_and_its_summary_is_whole() -> None:
     lines = run("--help").output.split("Commands:\n")[1].splitlines()
     assert {line.split()[0] for line in lines} == set(COMMANDS)
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def test_the_help_of_eig_names_every_activation() -> None:
+    words = set(run("eig", "--help").output.replace(",", " ").split())
+    assert set(ACTIVATIONS) <= words
 
 
 def test_certify_prints_enclosures() -> None:
