@@ -364,9 +364,9 @@ def any_network(rng, name):
     if name == "relu_power":
         parameters["power"] = rng.choice([1, 2, 3, 5])
     if name in ("celu", "swish", "snake"):
-        parameters[{"celu": "alpha", "swish": "beta", "snake": "a"}[name]] = rng.choice([0.5, 1.5])
+        name = f"{name}({rng.choice([0.5, 1.5])})"
     if name == "gabor":
-        parameters |= {"omega": rng.choice([0.5, 2.0]), "scale": rng.choice([0.25, 1.0])}
+        name = f"gabor({rng.choice([0.5, 2.0])}, {rng.choice([0.25, 1.0])})"
     if name == "polynomial":
         name = f"polynomial({rng.choice(['0, 1, 0, -0.5', '1, 0, 0.5', '0.3, 1, 0.2, 0, 0.1'])})"
     if name == "exp":  # its kernel grows as exp(exp(...)) with the depth
