@@ -38,6 +38,7 @@ Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 CLOSED = ("erf", "sin", "cos", "gaussian", "gelu", "exp", "gabor", "snake")
+UNIT = 2.0**-53
 #: Variances below, which underflow, are 0; above, they are refused.
 LEAST, MOST = 1e-290, 1e290
 #: Terms of a Hermite series that are tried, and the remainder allowed, relative to the whole; with
@@ -85,7 +86,8 @@ class Side(NamedTuple):
 class VectorTables(NamedTuple):
     """Arguments of `ntkspec.kernels.vectors.vector_tiles` after `tangent`, and what is left out.
 
-    left_out: bound of the error that series leave, relative to the size of their layer.
+    left_out: bound of the error that series leave, or kinks by cancellation, relative to the size
+    of their layer.
     """
 
     program: tuple[Any, ...]
@@ -334,7 +336,18 @@ def _kinked(sigma: Any, q: Array, gaps: bool) -> _Layer:
         few = [_apart(lambda a, b: found(a, b)[0], root, s * STEP_OF_KINKS) for s in (1.0, 0.5)]
         metric = np.maximum(2.0 * few[1] - few[0], 0.0)
     features = _beyond(where, root)
-    return _Layer(vectors.KINKS, full, tuple(constants), mean, rise / root, metric, features)
+    # The polynomial around 0 and what the kinks add cancel, the more the wider the inputs.
+    constant, linear, quadratic = np.abs(constants[1:4])
+    _, slopes, curves = np.abs(constants[4:]).reshape(-1, 3).T
+    moments = features.reshape(len(places), 6, -1)
+    with np.errstate(over="ignore"):
+        size = constant + root * (linear + slopes @ np.sqrt(moments[:, 3]))
+        size += q * (2.0 * quadratic + 0.5 * curves @ np.sqrt(moments[:, 5]))
+        left_out = 2.0 * UNIT * _largest(size * size, full)
+    return _Layer(
+        vectors.KINKS, full, tuple(constants), mean, rise / root, metric, features,
+        left_out=left_out,
+    )  # fmt: skip
 
 
 def _pieces(sigma: Any, places: list[Fraction]) -> list[float]:
@@ -574,7 +587,7 @@ def _checked_rule(
         finer = _rule(reach, width)
         found = _integrated(functions, probes, terms, finer)
         change = max(
-            float(np.max(np.linalg.norm(x.moments - y.moments, axis=0) / np.sqrt(y.full)))
+            _largest(np.linalg.norm(x.moments - y.moments, axis=0), np.sqrt(y.full))
             for x, y in zip(known, found, strict=True)
         )
         # Below 1e-12 a change that falls no more is rounding.
@@ -585,6 +598,12 @@ def _checked_rule(
         f"{sigma.name} varies too fast for its Hermite moments at the variance "
         f"{probes.max():.4g}; scale the vectors down, or lower weight_variance"
     )
+
+
+def _largest(part: Array, whole: Array) -> float:
+    """The largest ratio; infinite where a rule has missed all of a function."""
+    ratios = np.divide(part, whole, out=np.full(part.shape, np.inf), where=whole > 0.0)
+    return float(np.max(ratios))
 
 
 def _left_out(found: list[_Found], less: list[_Found], corner: _Corner | None, q: Array) -> float:
@@ -598,7 +617,7 @@ def _left_out(found: list[_Found], less: list[_Found], corner: _Corner | None, q
         whole = np.sum(one.moments**2, axis=0) + known[at]
         if less:
             whole = whole - np.sum(less[at].moments ** 2, axis=0)
-        worst = max(worst, float(np.max(np.abs(one.full - whole) / one.full)))
+        worst = max(worst, _largest(np.abs(one.full - whole), one.full))
     return worst
 
 
@@ -635,7 +654,7 @@ def _features(found: list[_Found], less: list[_Found]) -> tuple[Array, tuple[int
         size = one.moments**2
         if less:
             size = np.abs(size - less[at].moments ** 2)
-        share = np.max(size / full, axis=1)
+        share = np.max(np.divide(size, full, out=np.ones_like(size), where=full > 0.0), axis=1)
         counts = []
         for parity in (0, 1):
             tail = np.cumsum(share[parity::2][::-1])[::-1]

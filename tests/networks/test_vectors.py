@@ -1,5 +1,6 @@
 """Kernel matrices between vectors of any norm, against double integrals that use no dual."""
 
+import contextlib
 import math
 import tracemalloc
 import warnings
@@ -7,15 +8,18 @@ import warnings
 import mpmath as mp
 import numpy as np
 import pytest
+from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkspec import Linear, Network, Normalize, Residual, user_activation
 from ntkspec.activations import Kink, activation, piecewise_polynomial
 from ntkspec.activations.catalogue import ACTIVATIONS
+from ntkspec.duals import Correlation
 from ntkspec.duals.norms import _beyond
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import pointwise
+from ntkspec.precision import working_precision
 
 #: Every name of the catalogue, with other parameters too.
 NAMES = (
@@ -258,6 +262,34 @@ def test_kinks_far_out_keep_their_digits(a):
         found = Network("shifted_relu").nngp_matrix(vectors(a, b, rho))
         size = math.sqrt(found[0, 0] * found[1, 1])
         assert abs(found[0, 1] - beyond_kinks(a, b, rho)) <= ROUNDING * size
+
+
+@pytest.mark.parametrize("norm", [0.03, 1.0, 12.0, 1e3, 1e5, 1e10])
+@pytest.mark.parametrize(
+    "name",
+    ["hard_tanh", "relu6", "hard_sigmoid", "hard_swish", "shifted_relu(0.5)", "shifted_relu(-2)"],
+)
+def test_between_kinks_wide_vectors_are_refused_before_they_lose_digits(name, norm):
+    """Against the duals in balls of many digits, by bivariate normal probabilities."""
+    network, angles = Network(name), np.array([0.0, 0.4, 1.5, 2.9])
+    points = norm * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points = np.concatenate([points, 2.0 * points[:1]])
+    for kernel in ("ntk", "nngp"):
+        with working_precision(250):
+            q = arb(norm) ** 2
+            value, slope = network.sigmas[0].dual(q)
+            expected = []
+            for angle in angles:
+                at = Correlation(arb(angle).cos(), arb(angle)) if angle else Correlation.full()
+                found = value(at) if kernel == "nngp" else q * at.cosine * slope(at)
+                expected.append(float(found.mid()))
+        known = []
+        for tolerance in (1e-12, 1e-8, 1e-3, 1.0):
+            with contextlib.suppress(NtkspecError):
+                matrix = getattr(network, f"{kernel}_matrix")(points, tolerance=tolerance)
+                known.append(tolerance)
+                assert np.abs(matrix[0, :4] - expected).max() <= tolerance * expected[0]
+        assert norm > 12.0 or known[0] == 1e-12
 
 
 def test_integrals_beyond_a_kink_have_all_digits():
