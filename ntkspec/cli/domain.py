@@ -11,7 +11,6 @@ import click
 from ntkspec.cli.options import network_options
 from ntkspec.cli.streams import say
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import shown
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -66,6 +65,8 @@ def domain_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _torus(frequencies: str | None) -> Domain:
     """The torus with these frequency vectors, in lists with semicolons between them."""
+    from ntkspec.parameters import shown
+
     from ntkspec.domains import Torus
 
     if frequencies is None:

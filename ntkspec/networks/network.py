@@ -459,7 +459,7 @@ class Network:
         array([[0.5, 0. ],
                [0. , 0.5]])
         >>> Network("tanh", depth=2).ntk_matrix([[1.0, 2.0], [0.0, 0.0]], [[3.0, 0.0]]).round(6)
-        array([[0.109588],
+        array([[0.244338],
                [0.      ]])
         """
         from ntkspec.networks import pointwise

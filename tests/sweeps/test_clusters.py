@@ -124,7 +124,8 @@ def test_the_scheduler_of_jobs_is_at_one_address(monkeypatch, wish):
     from distributed.utils import get_ip
 
     options = clusters._options
-    unknown = ("walltime", "queue", "account")
+    # That class starts the worker itself, without a shell for the prologue.
+    unknown = ("walltime", "queue", "account", "job_script_prologue")
     monkeypatch.setattr(clusters, "_cluster_class", lambda batch: LocalCluster)
     monkeypatch.setattr(
         clusters, "_options",

@@ -33,6 +33,11 @@ class Block:
         Degree of each function.
     functions : (M, K) float64 array
         Their values at the nodes, times the roots of the weights.
+
+    Examples
+    --------
+    >>> Block(0, 1.0, np.arange(2), np.ones((5, 2))).functions.shape
+    (5, 2)
     """
 
     azimuthal: int
@@ -42,7 +47,16 @@ class Block:
 
 
 def blocks(rule: Rule, size: int) -> Iterator[Block]:
-    """Yield the blocks of harmonics of degrees below `size`, by azimuthal degree."""
+    """Yield the blocks of harmonics of degrees below `size`, by azimuthal degree.
+
+    Examples
+    --------
+    >>> from ntkspec import Sphere
+    >>> from ntkspec.spectra.density.rule import profile, rule
+    >>> found = rule(profile(Sphere(3, density="von_mises(2)")), 4)
+    >>> [block.degrees.size for block in blocks(found, 4)]
+    [4, 3, 2, 1]
+    """
     dim = rule.profile.sphere.dim
     if rule.profile.around:
         at = np.sqrt(rule.weights / (2.0 * math.pi))
@@ -59,6 +73,11 @@ def circular(angles: Array, size: int) -> Array:
     """(T, 2 size - 1) values of 1, sqrt(2) cos, sqrt(2) sin, sqrt(2) cos 2, ... at angles.
 
     The angle is split, so that its products with the degree do not round.
+
+    Examples
+    --------
+    >>> circular(np.array([0.0]), 2).round(6)
+    array([[1.      , 1.414214, 0.      ]])
     """
     high = np.asarray(angles.astype(np.float32), dtype=np.float64)
     low = angles - high
@@ -78,6 +97,13 @@ def angular(angles: Array, dim: int, size: int, first: Array) -> Array:
 
     By b_n Q_n = t Q_(n-1) - b_(n-1) Q_(n-2), b_1^2 = 1/d,
     b_n^2 = n (n + d - 3) / ((2n + d - 2) (2n + d - 4)) (DLMF 18.9.1).
+
+    Examples
+    --------
+    At t = 1 they are the roots of the numbers of harmonics:
+
+    >>> (angular(np.array([0.0]), 3, 3, np.ones(1)) ** 2).round(6)
+    array([[1., 3., 5.]])
     """
     t = np.cos(angles)
     out = np.empty((size, angles.size))

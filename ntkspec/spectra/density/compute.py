@@ -58,6 +58,13 @@ def density_spectrum(
     NtkspecError
         For parameters that are not allowed, a kernel that is not positive definite, and
         eigenvalues that are not known to the tolerance.
+
+    Examples
+    --------
+    >>> from ntkspec import Network, Sphere
+    >>> crowded = Sphere(2, density="von_mises(2)")
+    >>> density_spectrum(Network("erf"), crowded, 2, None, "ntk", None).eigenvalues.round(6)
+    array([0.343346, 0.185533])
     """
     limit = TOLERANCE if tolerance is None else tolerance
     wanted = None if count is None else whole_number(count, "count", 1, MOST_COUNT)

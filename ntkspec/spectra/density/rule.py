@@ -41,6 +41,12 @@ class Profile:
     degrees : list of int
     most : float
         Bound on the values, before normalization.
+
+    Examples
+    --------
+    >>> from ntkspec import Sphere
+    >>> profile(Sphere(2, density="pieces(1, 3)")).degrees
+    [0, 0]
     """
 
     sphere: DensitySphere
@@ -63,6 +69,13 @@ class Rule:
         Bound on the density.
     mean : float
         The mean by which the density was divided.
+
+    Examples
+    --------
+    >>> from ntkspec import Sphere
+    >>> found = rule(profile(Sphere(2, density="pieces(1, 3)")), 4)
+    >>> round(float(found.weights @ found.density / found.weights.sum()), 12)
+    1.0
     """
 
     profile: Profile
@@ -80,6 +93,12 @@ def profile(sphere: DensitySphere) -> Profile:
     ------
     NtkspecError
         When a piece of a function is not smooth.
+
+    Examples
+    --------
+    >>> from ntkspec import Sphere
+    >>> profile(Sphere(3, density="cap(1.0)")).ends.round(6)
+    array([0.      , 1.      , 3.141593])
     """
     density, dim = sphere.density, sphere.dim
     around = dim == 2 and not density.even
@@ -105,6 +124,12 @@ def rule(found: Profile, size: int) -> Rule:
     ------
     NtkspecError
         When the density leaves (almost) no inputs.
+
+    Examples
+    --------
+    >>> from ntkspec import Sphere
+    >>> rule(profile(Sphere(2, density="pieces(1, 3)")), 4).mean
+    2.0
     """
     sphere = found.sphere
     angles, weights = [], []

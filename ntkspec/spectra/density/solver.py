@@ -40,6 +40,12 @@ class Solved:
     conditions : (n,) float64 array
         kappa_i, the norm of the coefficients c_i, each times the norm of its column of B: a
         relative error eps of those columns changes eigenvalue i by 2 eps kappa_i.
+
+    Examples
+    --------
+    >>> found = solved(np.eye(2), np.ones(2), np.array([0, -4]))
+    >>> np.ldexp(found.mantissas, found.exponents)
+    array([1.    , 0.0625])
     """
 
     mantissas: Array
@@ -56,6 +62,11 @@ def solved(triangle: Array, mantissas: Array, exponents: NDArray[np.int64]) -> S
     ------
     NtkspecError
         When LAPACK fails.
+
+    Examples
+    --------
+    >>> solved(np.eye(2), np.ones(2), np.array([0, -4])).conditions
+    array([1., 1.])
     """
     odd = exponents & 1
     roots, powers = np.sqrt(np.ldexp(mantissas, odd)), (exponents - odd) // 2
@@ -75,7 +86,13 @@ def solved(triangle: Array, mantissas: Array, exponents: NDArray[np.int64]) -> S
 
 
 def log2(mantissas: Array, exponents: NDArray[np.int64]) -> Array:
-    """Logarithms to base 2 of scaled numbers; -inf for 0."""
+    """Logarithms to base 2 of scaled numbers; -inf for 0.
+
+    Examples
+    --------
+    >>> log2(np.array([1.0, 0.0]), np.array([-3, 0]))
+    array([ -3., -inf])
+    """
     with np.errstate(divide="ignore"):
         return np.asarray(np.log2(mantissas) + exponents)
 
