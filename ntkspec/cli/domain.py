@@ -65,9 +65,8 @@ def domain_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _torus(frequencies: str | None) -> Domain:
     """The torus with these frequency vectors, in lists with semicolons between them."""
-    from ntkspec.parameters import shown
-
     from ntkspec.domains import Torus
+    from ntkspec.parameters import shown
 
     if frequencies is None:
         raise NtkspecError("--domain torus needs --frequencies, such as 1,2,4 or '1,0;0,1'")
@@ -113,6 +112,8 @@ def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) 
     of = "".join(f"{key} = {value}, " for key, value in which_kernel(source, kernel).items())
     where = "" if domain.name == "sphere" else f"{domain.name}, "
     if isinstance(domain, DensitySphere):
+        from ntkspec.parameters import shown
+
         where = f"density = {shown(domain.density)}, "
     say(f"# {named}")
     say(f"# {of}dim = {domain.dim}, {where}{measure} measure")
