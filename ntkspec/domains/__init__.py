@@ -21,7 +21,7 @@ from ntkspec.domains.choice import (
 )
 from ntkspec.domains.cube import Cube
 from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMises
-from ntkspec.domains.domain import Domain
+from ntkspec.domains.domain import Domain, WithoutDegrees
 from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import DensitySphere, Sphere, legendre, log_multiplicity, multiplicity
 from ntkspec.domains.torus import Torus
@@ -39,6 +39,7 @@ __all__ = [
     "Sphere",
     "Torus",
     "VonMises",
+    "WithoutDegrees",
     "as_domain",
     "check_existing",
     "existing_degrees",

@@ -22,7 +22,7 @@ from ntkspec.parameters import as_whole, shown
 if TYPE_CHECKING:
     from ntkspec.zonal import ZonalKernel
 
-__all__ = ["Array", "Degrees", "Domain"]
+__all__ = ["Array", "Degrees", "Domain", "WithoutDegrees"]
 
 Array = NDArray[np.float64]
 Degrees = NDArray[np.int64]
@@ -151,3 +151,45 @@ class Domain(ABC):
     def log_count_beyond(self, degrees: Degrees) -> float:
         """Logarithm of the number of eigenvalues, with multiplicity, of the omitted degrees."""
         return math.inf
+
+
+class WithoutDegrees(Domain):
+    """A domain whose eigenvalues have another index; `no_degrees` says which.
+
+    Examples
+    --------
+    >>> from ntkspec.domains import Torus
+    >>> isinstance(Torus([[1]]), WithoutDegrees)
+    True
+    """
+
+    @property
+    def default_degrees(self) -> range:
+        """None: see `check_degrees`."""
+        raise self.no_degrees("degrees")
+
+    def check_degrees(self, degrees: int | str | Iterable[int] | None) -> Degrees:
+        """Refuse all degrees.
+
+        Raises
+        ------
+        NtkspecError
+            Always.
+        """
+        raise self.no_degrees("degrees" if degrees is None else f"degrees = {shown(degrees)}")
+
+    def multiplicity(self, degrees: Degrees) -> Array:
+        """Refuse, as `check_degrees` does."""
+        raise self.no_degrees("multiplicity")
+
+    def log_multiplicity(self, degrees: Degrees) -> Array:
+        """Refuse, as `check_degrees` does."""
+        raise self.no_degrees("log_multiplicity")
+
+    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
+        """Refuse, as `check_degrees` does."""
+        raise self.no_degrees("zonal")
+
+    @abstractmethod
+    def no_degrees(self, what: str) -> NtkspecError:
+        """The error of a parameter or method that needs degrees."""

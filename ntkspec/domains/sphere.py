@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.conventions import MAX_DIM, check_degrees, check_dim
 from ntkspec.domains.density import Density, as_density
-from ntkspec.domains.domain import Array, Degrees, Domain
+from ntkspec.domains.domain import Array, Degrees, Domain, WithoutDegrees
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.kernels import legendre as legendre_kernels
@@ -105,7 +105,7 @@ class Sphere(Harmonics):
 
 
 @dataclass(frozen=True, repr=False)
-class DensitySphere(Domain):
+class DensitySphere(WithoutDegrees):
     """The unit sphere with a density that is not uniform; made by ``Sphere(dim, density=...)``.
 
     Eigenfunctions mix degrees, so that eigenvalues have none: they come in falling order.
@@ -145,38 +145,12 @@ class DensitySphere(Domain):
         """The same sphere without the density."""
         return Sphere(self.dim)
 
-    @property
-    def default_degrees(self) -> range:
-        """None: see `check_degrees`."""
-        raise self._no_degrees("degrees")
-
-    def check_degrees(self, degrees: int | str | Iterable[int] | None) -> Degrees:
-        """Refuse all degrees.
-
-        Raises
-        ------
-        NtkspecError
-            Always.
-        """
-        raise self._no_degrees("degrees" if degrees is None else f"degrees = {shown(degrees)}")
-
-    def multiplicity(self, degrees: Degrees) -> Array:
-        """Refuse, as `check_degrees` does."""
-        raise self._no_degrees("multiplicity")
-
-    def log_multiplicity(self, degrees: Degrees) -> Array:
-        """Refuse, as `check_degrees` does."""
-        raise self._no_degrees("log_multiplicity")
-
-    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
-        """Refuse, as `check_degrees` does."""
-        raise self._no_degrees("zonal")
-
     def falls(self, source: Network | ZonalKernel) -> bool:
         """Whether the eigenvalues of the uniform sphere fall in the degree."""
         return self.uniform.falls(source)
 
-    def _no_degrees(self, what: str) -> NtkspecError:
+    def no_degrees(self, what: str) -> NtkspecError:
+        """The error of a parameter or method that needs degrees."""
         return NtkspecError(
             f"{what} is not allowed{self.place}: its eigenvalues belong to no degree; "
             "ntkspec.spectrum gives the largest, count = 100 of them, and Sphere("

@@ -6,7 +6,6 @@ t(z) = sum_j w_j cos(2 pi b_j.z), z = x - x', w_j = a_j^2 / sum a^2.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains.domain import Array, Degrees, Domain
+from ntkspec.domains.domain import Array, WithoutDegrees
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.parameters import number, numbers, shown, whole_number
@@ -30,7 +29,7 @@ MOST_SEED = 2**63
 
 
 @dataclass(frozen=True)
-class Torus(Domain):
+class Torus(WithoutDegrees):
     """Points x of [0, 1)^m, m = 1, 2 or 3, that enter a network by Fourier features.
 
     The features are (a_j cos 2 pi b_j.x, a_j sin 2 pi b_j.x), divided by their common norm.  A
@@ -229,38 +228,12 @@ class Torus(Domain):
         """Half the side of the box of frequencies of a spectrum, by default."""
         return (64, 32, 8)[self.dim - 1]
 
-    @property
-    def default_degrees(self) -> range:
-        """None: see `check_degrees`."""
-        raise self._no_degrees("degrees")
-
-    def check_degrees(self, degrees: int | str | Iterable[int] | None) -> Degrees:
-        """Refuse all degrees.
-
-        Raises
-        ------
-        NtkspecError
-            Always.
-        """
-        raise self._no_degrees("degrees" if degrees is None else f"degrees = {shown(degrees)}")
-
-    def multiplicity(self, degrees: Degrees) -> Array:
-        """Refuse, as `check_degrees` does."""
-        raise self._no_degrees("multiplicity")
-
-    def log_multiplicity(self, degrees: Degrees) -> Array:
-        """Refuse, as `check_degrees` does."""
-        raise self._no_degrees("log_multiplicity")
-
-    def zonal(self, degrees: Iterable[int], t: ArrayLike) -> Array:
-        """Refuse, as `check_degrees` does."""
-        raise self._no_degrees("zonal")
-
     def falls(self, source: Network | ZonalKernel) -> bool:
         """Return False: eigenvalues need not fall with the frequency."""
         return False
 
-    def _no_degrees(self, what: str) -> NtkspecError:
+    def no_degrees(self, what: str) -> NtkspecError:
+        """The error of a parameter or method that needs degrees."""
         return NtkspecError(
             f"{what} is not allowed{self.place}: its eigenvalues belong to frequency vectors; "
             "ntkspec.spectrum(network, torus, size) gives those of a box"

@@ -71,13 +71,13 @@ def piecewise_dual(
                 steepness += share * q
     slope = _Dual(q, tuple(n * c for n, c in enumerate(left))[1:], slopes, pairs, steepness)
     at_one = slope(Correlation.full())
-    value = _Dual(q, left, kinks, pairs, q * at_one)
+    square = None
     if not q.is_exact() and all(order > 0 for _, order, _ in kinks):
         # By the mean value theorem, so that the ball does not grow from layer to layer.
         exactly = piecewise_dual(q.mid(), left, kinks)[0](Correlation.full())
         growth = at_one + _with_curvature(q, left, kinks, pairs)
-        value.at_one = exactly + arb(0, (abs(growth) * q.rad()).upper())
-    return value, slope
+        square = exactly + arb(0, (abs(growth) * q.rad()).upper())
+    return _Dual(q, left, kinks, pairs, q * at_one, square), slope
 
 
 def _with_curvature(
@@ -116,14 +116,16 @@ def regular_curvature(q: arb, kinks: Sequence[Kink], point: Correlation) -> arb:
 
 
 class _Dual:
-    """One dual, as a function of a Correlation; steepness bounds its derivative in theta."""
+    """One dual, as a function of a Correlation; steepness bounds its derivative in theta.
+
+    at_one: the value at correlation 1, where it is known more sharply.
+    """
 
     def __init__(
         self, q: arb, left: Sequence[Fraction], kinks: Sequence[Kink], pairs: list[_Pair],
-        steepness: arb,
+        steepness: arb, at_one: arb | None = None,
     ) -> None:  # fmt: skip
-        self.q, self.pairs, self.steepness = q, pairs, steepness
-        self.at_one: arb | None = None
+        self.q, self.pairs, self.steepness, self.at_one = q, pairs, steepness, at_one
         self.jumps: dict[Fraction, dict[int, arb]] = {}
         for at, order, jump in kinks:
             orders = self.jumps.setdefault(at, {})

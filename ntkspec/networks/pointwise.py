@@ -83,7 +83,7 @@ def values_apart(
         value, error, _ = _plain_apart(network, kernel, minus, plus)
         return value, error
     out = np.empty(minus.size)
-    (_, _, compiled), arguments = _compiled_all(network, kernel)
+    (_, _, compiled), arguments = _compiled(network, kernel)
     compiled(minus, plus, out, *arguments)
     if network.uniform and composed_arguments(network) is not None:
         return out, None
@@ -201,13 +201,13 @@ def _between_norms(
 
 def _compiled_values(network: Network, t: Array, kernel: Kernel) -> Array:
     row = np.empty(t.size)
-    compiled, _, arguments = _compiled(network, kernel)
+    (compiled, _, _), arguments = _compiled(network, kernel)
     compiled(t.ravel(), row, *arguments)
     return row.reshape(t.shape)
 
 
 def _compiled_matrix(network: Network, x: Array, y: Array, kernel: Kernel) -> Array:
-    _, compiled, arguments = _compiled(network, kernel)
+    (_, compiled, _), arguments = _compiled(network, kernel)
     return _tiled(compiled, x, y, arguments)
 
 
@@ -248,14 +248,8 @@ def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Arr
     return value, np.broadcast_to(bound, value.shape)
 
 
-def _compiled(network: Network, kernel: Kernel) -> tuple[Any, Any, tuple[Any, ...]]:
-    """Compiled functions of cosines and of tiles of a matrix, and their further arguments."""
-    (of_cosines, of_tiles, _), arguments = _compiled_all(network, kernel)
-    return of_cosines, of_tiles, arguments
-
-
 @lru_cache(maxsize=256)
-def _compiled_all(network: Network, kernel: Kernel) -> tuple[tuple[Any, Any, Any], tuple[Any, ...]]:
+def _compiled(network: Network, kernel: Kernel) -> tuple[tuple[Any, Any, Any], tuple[Any, ...]]:
     """Compiled functions of cosines, of tiles, of 1 - t and 1 + t, and their further arguments."""
     network.check_kernel(kernel)
     _refuse_sphere(network)

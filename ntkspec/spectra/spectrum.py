@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Normalization, check_normalization
-from ntkspec.domains import DensitySphere, Domain, Sphere, Torus, as_domain, one_given
+from ntkspec.domains import (
+    DensitySphere,
+    Domain,
+    Sphere,
+    Torus,
+    WithoutDegrees,
+    as_domain,
+    one_given,
+)
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.networks import Kernel
@@ -382,7 +390,7 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
         return Sphere.name, domains, Sphere(3).default_degrees
     for one in domains:
         kind = type(one)
-        if kind in (DensitySphere, Torus) or kind is not type(first) or one != kind(one.dim):
+        if issubclass(kind, WithoutDegrees) or kind is not type(first) or one != kind(one.dim):
             raise NtkspecError(
                 f"domain = {shown(one)} is not allowed with others; several domains must be of one "
                 "kind, with one eigenvalue for each degree"
