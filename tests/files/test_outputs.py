@@ -279,8 +279,8 @@ def test_a_link_stays_and_its_target_is_written(written, there):
     target = written.folder / "elsewhere" / "target"
     target.parent.mkdir()
     if there and written.words[0] != "train":
-        # Merging replaces tables and empty files only.
-        target.write_text("" if written.words[0] == "merge" else "old")
+        # Sweeping and merging replace tables and empty files only.
+        target.write_text("" if written.words[0] in ("merge", "sweep") else "old")
         target.chmod(0o640)
     path = written.path()
     path.symlink_to("elsewhere/target")
