@@ -55,7 +55,7 @@ def check(network, kernel, count, exactly):
 
 
 @given(NETWORKS, st.sampled_from(["ntk", "nngp"]), st.booleans())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_coefficients_are_within_their_bound(network, kernel, exactly):
     check(network, kernel, 34, exactly)
 

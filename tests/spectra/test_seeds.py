@@ -130,7 +130,7 @@ def test_a_table_of_a_deep_tanh_network_takes_no_hour():
 SLOW = ("elu", "celu", "selu", "mish", "softsign", "finer", "step", "exp", "gabor")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     name=st.sampled_from([name for name in ACTIVATIONS if name not in SLOW]),
     depth=st.integers(1, 3),

@@ -73,7 +73,7 @@ def legendre(dim, degrees, t):
     return p
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(networks_of(20.0), st.integers(8, 40), st.sampled_from(["ntk", "nngp"]))
 def test_the_kernel_is_rebuilt_from_its_spectrum(net, dim, kernel):
     """Trace K(1), alternating trace K(-1), and points between: sums of N lambda P_k."""
