@@ -18,6 +18,7 @@ from ntkspec.domains.choice import (
     last_degrees,
     named_domain,
     one_given,
+    refuse_density,
 )
 from ntkspec.domains.cube import Cube
 from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMises
@@ -49,4 +50,5 @@ __all__ = [
     "multiplicity",
     "named_domain",
     "one_given",
+    "refuse_density",
 ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ntkspec.domains.cube import Cube
 from ntkspec.domains.domain import Domain
 from ntkspec.domains.gaussian import Gaussian
-from ntkspec.domains.sphere import Sphere
+from ntkspec.domains.sphere import DensitySphere, Sphere
 from ntkspec.domains.torus import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import shown
@@ -23,6 +23,7 @@ __all__ = [
     "last_degrees",
     "named_domain",
     "one_given",
+    "refuse_density",
 ]
 
 
@@ -156,3 +157,25 @@ def check_existing(name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64
             f"dims: dim = {dim} has none of the degrees; the {name} of dimension {dim} has degrees "
             f"0 to {DOMAINS[name](dim).last_degree}: leave out the dimension or add lower degrees"
         )
+
+
+def refuse_density(what: str, *given: Any) -> None:
+    """Raise where a spectrum or a domain with a density is given to what works by degree.
+
+    Raises
+    ------
+    NtkspecError
+        With what to use instead.
+
+    Examples
+    --------
+    >>> refuse_density("law", 3)
+    """
+    for one in given:
+        sphere = getattr(one, "domain", one)
+        if isinstance(sphere, DensitySphere):
+            raise NtkspecError(
+                f"{what} does not take a density, {sphere}: it works by degree, and these "
+                f"eigenvalues have none; use the eigenvalues of ntkspec.spectrum(network, sphere, "
+                f"count=100), or ntkspec.Sphere({sphere.dim}) without a density"
+            )

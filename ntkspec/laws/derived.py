@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import get_args
 
-from ntkspec.domains import Domain, Gaussian, Sphere, as_domain
+from ntkspec.domains import Domain, Gaussian, Sphere, as_domain, refuse_density
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.entire import entire_law
 from ntkspec.laws.form import Law
@@ -16,7 +16,6 @@ from ntkspec.laws.zonal import zonal_law
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import one_of, shown
 from ntkspec.precision import exclusive
-from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.gaussian import homogeneous
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.route import Source, as_source

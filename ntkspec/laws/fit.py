@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Domain, named_domain
+from ntkspec.domains import Domain, named_domain, refuse_density
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.derived import known_law
 from ntkspec.laws.form import Law
@@ -27,7 +27,6 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
 from ntkspec.results import Value, axes_to_draw, html_table
-from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.route import qualified
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice

@@ -13,13 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from ntkspec.conventions import MAX_DEGREE
-from ntkspec.domains import Domain, Sphere, as_domain, named_domain, one_given
+from ntkspec.domains import (
+    Domain,
+    Sphere,
+    as_domain,
+    named_domain,
+    one_given,
+    refuse_density,
+)
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_whole, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
-from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.route import as_source, double_only, is_user
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace

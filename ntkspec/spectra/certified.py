@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ntkspec.activations import Singularity
 from ntkspec.conventions import Shape
-from ntkspec.domains import Cube, Domain, Sphere, as_domain
+from ntkspec.domains import Cube, Domain, Sphere, as_domain, refuse_density
 from ntkspec.duals import Correlation, Layers, taylor
 from ntkspec.duals.elu import enclosed_elu_dual
 from ntkspec.duals.growth import Growth
@@ -41,7 +41,6 @@ from ntkspec.rules import Program, State
 from ntkspec.spectra import zonal
 from ntkspec.spectra.cube.layers import LayerValues, ZonalValues
 from ntkspec.spectra.cube.sums import Values, enclosed
-from ntkspec.spectra.density.result import refuse_density
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source, as_source
 from ntkspec.spectra.rows import Passed

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,6 @@ from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
-from ntkspec.spectra.density.compute import density_spectrum
-from ntkspec.spectra.density.result import DensitySpectrum
 from ntkspec.spectra.parity import refuse_undeclared
 from ntkspec.spectra.route import (
     Source,
@@ -43,9 +41,10 @@ from ntkspec.spectra.routes import routed
 from ntkspec.spectra.rows import Scaled, normalized
 from ntkspec.spectra.scaled_result import ScaledResult
 from ntkspec.spectra.table import TableSlice, table_block
-from ntkspec.spectra.torus.compute import TOLERANCE as TORUS_TOLERANCE
-from ntkspec.spectra.torus.compute import torus_spectrum
-from ntkspec.spectra.torus.result import TorusSpectrum
+
+if TYPE_CHECKING:
+    from ntkspec.spectra.density.result import DensitySpectrum
+    from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
@@ -317,6 +316,8 @@ def spectrum(
         if degrees is not None:
             given.check_degrees(degrees)
         _refuse_normalization(normalization, given)
+        from ntkspec.spectra.density.compute import density_spectrum
+
         return density_spectrum(
             known, given, count, max_degree, kernel, None if tolerance is None else limit
         )
@@ -324,9 +325,11 @@ def spectrum(
         _refuse_normalization(normalization, given)
         if size is not None and degrees is not None:
             raise NtkspecError(f"size = {shown(size)} is given twice; give it once")
+        from ntkspec.spectra.torus.compute import torus_spectrum
+
         return torus_spectrum(
             known, given, degrees if size is None else size,  # type: ignore[arg-type]
-            kernel, TORUS_TOLERANCE if tolerance is None else limit,
+            kernel, None if tolerance is None else limit,
         )  # fmt: skip
     several = isinstance(given, Iterable) and not isinstance(given, (str, bytes))
     if several and as_whole(given) is None:

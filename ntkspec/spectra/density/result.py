@@ -20,7 +20,7 @@ from ntkspec.spectra.route import Source, qualified, which_kernel
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.scaled_result import ScaledResult
 
-__all__ = ["DensitySpectrum", "refuse_density"]
+__all__ = ["DensitySpectrum"]
 
 Array = NDArray[np.float64]
 
@@ -322,28 +322,6 @@ class DensitySpectrum(ScaledResult):
         first = np.exp(0.5 * log + (n * sine if j else 0.0 * angles))
         values = angular(angles, self.dim + 2 * j, size, first)
         return np.asarray(self.coefficients[at, -size:] @ values.T)
-
-
-def refuse_density(what: str, *given: Any) -> None:
-    """Raise where a spectrum or a domain with a density is given to what works by degree.
-
-    Raises
-    ------
-    NtkspecError
-        With what to use instead.
-
-    Examples
-    --------
-    >>> refuse_density("law", 3)
-    """
-    for one in given:
-        if isinstance(one, (DensitySphere, DensitySpectrum)):
-            sphere = one if isinstance(one, DensitySphere) else one.domain
-            raise NtkspecError(
-                f"{what} does not take a density, {sphere}: it works by degree, and these "
-                f"eigenvalues have none; use the eigenvalues of ntkspec.spectrum(network, sphere, "
-                f"count=100), or ntkspec.Sphere({sphere.dim}) without a density"
-            )
 
 
 def _harmonic(j: int, dim: int, around: Array) -> Array:

@@ -19,7 +19,7 @@ from ntkspec.spectra.torus.powers import by_powers, takes_powers
 from ntkspec.spectra.torus.reach import box, reached
 from ntkspec.spectra.torus.result import TorusSpectrum
 
-__all__ = ["TOLERANCE", "torus_spectrum"]
+__all__ = ["torus_spectrum"]
 
 #: Default bound on the relative error up to which an eigenvalue is given.
 TOLERANCE = 1e-2
@@ -28,7 +28,7 @@ MOST_BOX = 2**22
 
 
 def torus_spectrum(
-    source: Source, torus: Torus, size: int | None, kernel: Kernel, tolerance: float
+    source: Source, torus: Torus, size: int | None, kernel: Kernel, tolerance: float | None
 ) -> TorusSpectrum:
     """Eigenvalues of a box of frequencies; see `ntkspec.spectrum`.
 
@@ -62,7 +62,7 @@ def torus_spectrum(
     (mantissas, exponents, errors), route = _routed(source, torus, wanted, kernel)
     zero = ~reached(torus, parity(source, kernel), box(torus.dim, wanted))
     mantissas[zero], exponents[zero], errors[zero] = 0.0, 0, 0.0
-    unknown = ~(errors <= tolerance)
+    unknown = ~(errors <= (TOLERANCE if tolerance is None else tolerance))
     floor = -math.inf
     if unknown.any():
         # Below this, bounds are too large; each is less than what it is known to be at most.
