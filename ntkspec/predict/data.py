@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
@@ -21,8 +22,8 @@ __all__ = ["DataCurve", "DataModes", "from_data"]
 
 Method = Literal["eigenvectors", "hermite"]
 
-#: Largest number of points whose kernel matrix is diagonalized: a minute and a gigabyte.
-MOST_POINTS = 6000
+#: Largest number of points whose kernel matrix is diagonalized: a minute of one processor, 1.5 GB.
+MOST_POINTS = 5000
 #: Error of the kernel that regression can bear, relative to its diagonal.
 ENOUGH = 1e-8
 #: Eigenvalues below this part of the largest are rounding.
@@ -277,7 +278,7 @@ def from_data(
     error : float
         The part of a mode that is left when it counts as learned, for the times.
     method : {"eigenvectors", "hermite"}
-        The eigenvectors of the points' kernel matrix, for up to 6000 points; or the Hermite
+        The eigenvectors of the points' kernel matrix, for up to 5000 points; or the Hermite
         eigenstructure ansatz from the covariance of the points, which goes beyond n.
     kernel : {"ntk", "nngp"}
     centre : bool
@@ -357,15 +358,16 @@ def from_data(
         raise NtkspecError("all points are equal; give points that differ")
     repeated = n - np.unique(x, axis=0).shape[0]
     variances = np.zeros(0)
-    if way == "eigenvectors":
-        modes, found = _by_eigenvectors(source, kernel, x, y, sizes, deltas, left, repeated)
-    else:
-        axes = principal_axes(x)
-        known = ansatz(source, kernel, axes.variances, most)
-        power, rest = powers(axes.whitened, known.products, y)
-        ranks, variances = np.arange(1, known.eigenvalues.size + 1), axes.variances
-        modes = DataModes(way, ranks, known.eigenvalues, power, rest, left, known.products)
-        found = _by_ansatz(known.eigenvalues, known.rest, power, rest, sizes, deltas)
+    with threadpool_limits(1, "blas"):  # results would depend on the number of BLAS threads
+        if way == "eigenvectors":
+            modes, found = _by_eigenvectors(source, kernel, x, y, sizes, deltas, left, repeated)
+        else:
+            axes = principal_axes(x)
+            known = ansatz(source, kernel, axes.variances, most)
+            power, rest = powers(axes.whitened, known.products, y)
+            ranks, variances = np.arange(1, known.eigenvalues.size + 1), axes.variances
+            modes = DataModes(way, ranks, known.eigenvalues, power, rest, left, known.products)
+            found = _by_ansatz(known.eigenvalues, known.rest, power, rest, sizes, deltas)
     kappa, bare, second = found
     with np.errstate(divide="ignore", invalid="ignore"):
         overfitting = sizes / (sizes - second)

@@ -16,6 +16,7 @@ from ntkspec.predict.data import MOST_POINTS
 
 NETWORK = Network("relu", trained="all", bias_variance=0.1)
 METHODS = ["eigenvectors", "hermite"]
+SLOW = pytest.mark.slow
 
 
 def sphere(rng, n, dim):
@@ -47,39 +48,42 @@ def prepared(x):
 # --- data whose answer is known ------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def modes_of_the_sphere():
-    return modes(NETWORK, 30, max_degree=24)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.25])
 @pytest.mark.parametrize("method", METHODS)
-def test_uniform_points_have_the_learning_curve_of_the_sphere(method, noise, modes_of_the_sphere):
-    """The exact spectrum in 30 dimensions.  1200 points leave 6 % of the powers to chance."""
-    rng, dim, sizes = np.random.default_rng(1), 30, [30, 100, 300, 1000]
-    x = sphere(rng, 1200, dim)
+def test_uniform_points_have_the_learning_curve_of_the_sphere(method):
+    """The exact spectrum in 30 dimensions; 1100 points leave some 6 % to chance.
+
+    Half of them find the power in all 495 harmonics of degrees 1 and 2.
+    """
+    rng, dim, sizes = np.random.default_rng(1), 30, [30, 100, 500]
+    x = sphere(rng, 1100, dim)
     parts = math.sqrt(dim) * x[:, 0], math.sqrt(dim * (dim + 2)) * x[:, 1] * x[:, 2]
     y = sum(part / np.sqrt(np.mean(part**2)) for part in parts)
-    y = y + math.sqrt(noise) * rng.standard_normal(1200)
-    found = from_data(NETWORK, x, y, samples=sizes, ridge=1e-2, noise=noise, method=method)
-    power = {1: 1.0, 2: 1.0}
-    exact = learning_curve(modes_of_the_sphere, None, sizes, power, ridge=1e-2, noise=noise)
-    assert_allclose(found.test_error, exact.test_error, rtol=0.12)
-    assert_allclose(found.noisy_test_error, exact.noisy_test_error, rtol=0.12)
-    assert_allclose(found.train_error, exact.train_error, rtol=0.15)
+    y = np.stack([y, y + 0.5 * rng.standard_normal(1100)], axis=1)
+    found = from_data(NETWORK, x, y, samples=sizes, ridge=1e-2, method=method)
+    known, power = modes(NETWORK, dim, max_degree=12), {1: 1.0, 2: 1.0}
+    for i, noise in enumerate((0.0, 0.25)):
+        exact = learning_curve(known, None, sizes, power, ridge=1e-2, noise=noise)
+        assert_allclose(found.noisy_test_error[:, i], exact.noisy_test_error, rtol=0.15)
+        assert_allclose(found.train_error[:, i], exact.train_error, rtol=0.2)
     assert_allclose(found.overfitting, exact.overfitting, rtol=0.08)
-    # Of the ansatz, 2 / d times the degree's square, relatively.
+    # The ansatz has k! / d^k for k! / (d (d + 2) ...).
     assert_allclose(found.kappa, exact.kappa, rtol=0.003 if method == "eigenvectors" else 0.06)
+    known = from_data(NETWORK, x, y, samples=sizes, ridge=1e-2, noise=0.25, method=method)
+    assert_allclose(known.test_error, found.noisy_test_error - 0.25)
 
 
-def test_the_ansatz_holds_for_gaussian_data():
-    """Eigenvalues of a matrix of 1500 points, as figure 2 of the paper has them: within 10 %."""
+@pytest.mark.parametrize(
+    ("points", "count", "bound"), [(1000, 6, 0.1), pytest.param(4000, 120, 0.15, marks=SLOW)]
+)
+def test_the_ansatz_holds_for_gaussian_data(points, count, bound):
+    """Eigenvalues of a kernel matrix; a finite one exceeds the limit where they are small."""
     rng, dim = np.random.default_rng(2), 200
     variances = 1.0 / (np.arange(dim) + 6.0)
     variances /= variances.sum()
-    x = rng.standard_normal((1500, dim)) * np.sqrt(variances)
-    right = np.linalg.eigvalsh(NETWORK.ntk_matrix(x))[::-1][:60] / 1500
-    assert_allclose(ansatz(NETWORK, "ntk", variances, 60).eigenvalues, right, rtol=0.1)
+    x = rng.standard_normal((points, dim)) * np.sqrt(variances)
+    right = np.linalg.eigvalsh(NETWORK.ntk_matrix(x))[::-1][:count] / points
+    found = ansatz(NETWORK, "ntk", variances, count).eigenvalues
+    assert_allclose(found, right, rtol=bound)
 
 
 def test_powers_of_gaussian_data_are_those_of_the_polynomial():
@@ -252,7 +256,8 @@ def real(name):
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [
-        ("digits", [50, 200, 600]),
+        ("digits", [50, 200]),
+        pytest.param("digits", [100, 600], marks=SLOW),
         ("breast_cancer", [50, 200]),
         ("diabetes", [50, 200]),
         ("wine", [40, 80]),
@@ -265,6 +270,8 @@ def test_measured_over_predicted_errors(name, sizes):
     """
     pytest.importorskip("sklearn")
     x, y = real(name)
+    if max(sizes) <= 200:
+        x, y = x[:800], y[:800]
     found = measured(prepared(x), y, sizes, 1e-3, 6)
     for method, least, most in (("eigenvectors", 0.75, 1.3), ("hermite", 0.55, 1.25)):
         foretold = []
