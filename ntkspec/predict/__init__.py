@@ -2,7 +2,8 @@
 
 Each takes a network or a kernel and a domain, or a spectrum.  `modes` gathers the eigenvalues,
 `regularization` solves for kappa; `times`, `freedom`, `curves`, `shares` and `features` are
-the predictions.  `data` predicts from points and targets, with or without the `ansatz`.
+the predictions.  `data` predicts from points and targets, with or without the `ansatz`;
+`targets` has the powers of a function.
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn
@@ -11,6 +12,7 @@ from ntkspec.predict.features import FeatureChoices, choose_features
 from ntkspec.predict.freedom import EffectiveDimension, effective_dimension
 from ntkspec.predict.modes import Modes, modes
 from ntkspec.predict.shares import fractional_variances
+from ntkspec.predict.targets import TargetPower, power
 from ntkspec.predict.times import LearningTimes, learning_times
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "LearningTimes",
     "Modes",
     "SampleSizes",
+    "TargetPower",
     "choose_features",
     "effective_dimension",
     "fractional_variances",
@@ -29,5 +32,6 @@ __all__ = [
     "learning_curve",
     "learning_times",
     "modes",
+    "power",
     "samples_to_learn",
 ]
