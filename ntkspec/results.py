@@ -60,6 +60,7 @@ MEANINGS = {
     "test_error": "expected error on new points",
     "train_error": "expected error on the training points",
     "effective_dimension": "degrees of freedom",
+    "power": "power of the target",
     "learnability": "fraction of the degree that is learned",
 }
 

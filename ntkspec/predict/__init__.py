@@ -2,28 +2,36 @@
 
 Each takes a network or a kernel and a domain, or a spectrum.  `modes` gathers the eigenvalues,
 `regularization` solves for kappa; `times`, `freedom`, `curves`, `shares` and `features` are
-the predictions.
+the predictions.  `data` predicts from points and targets, with or without the `ansatz`;
+`targets` has the powers of a function.
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn
+from ntkspec.predict.data import DataCurve, DataModes, from_data
 from ntkspec.predict.features import FeatureChoices, choose_features
 from ntkspec.predict.freedom import EffectiveDimension, effective_dimension
 from ntkspec.predict.modes import Modes, modes
 from ntkspec.predict.shares import fractional_variances
+from ntkspec.predict.targets import TargetPower, power
 from ntkspec.predict.times import LearningTimes, learning_times
 
 __all__ = [
+    "DataCurve",
+    "DataModes",
     "EffectiveDimension",
     "FeatureChoices",
     "LearningCurve",
     "LearningTimes",
     "Modes",
     "SampleSizes",
+    "TargetPower",
     "choose_features",
     "effective_dimension",
     "fractional_variances",
+    "from_data",
     "learning_curve",
     "learning_times",
     "modes",
+    "power",
     "samples_to_learn",
 ]

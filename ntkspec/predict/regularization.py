@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from scipy.optimize import brentq
 
 from ntkspec.predict.modes import Modes
 
-__all__ = ["Regularization", "RidgeScale", "doubt_at", "regularization"]
+__all__ = ["Regularization", "RidgeScale", "doubt_at", "log_root", "regularization"]
 
 Array = NDArray[np.float64]
 RidgeScale = Literal["matrix", "operator"]
@@ -75,7 +76,11 @@ def _root(known: Modes, n: float, ridge: float, part: int) -> float:
     # The eigenvalues may exceed the trace by its error.
     most = max(known.trace * (1.0 + 1e-9), float(known.shares.sum()) * known.trace + known.rest[1])
     # A little more, so that the sum is below n in spite of rounding.
-    highest = math.log(most + ridge) - math.log(n) + 1e-9
+    return log_root(excess, math.log(most + ridge) - math.log(n) + 1e-9)
+
+
+def log_root(excess: Callable[[float], float], highest: float) -> float:
+    """Return the logarithm where a falling function is 0, at most `highest`; -inf if nowhere."""
     fall = 1.0
     while excess(highest - fall) <= 0.0:
         fall *= 2.0

@@ -1,0 +1,434 @@
+"""The power of a function in each degree or frequency, by quadrature.
+
+On the sphere the points are those of a product rule: x = (t, sqrt(1 - t^2) w), Gauss in t, w on the
+sphere of one dimension less, down to equispaced points of the circle.  The coefficients of the
+harmonics follow one dimension after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, roots_genlaguerre
+
+from ntkspec.domains import Domain, Gaussian, Sphere, Torus, as_domain, one_given
+from ntkspec.errors import NtkspecError
+from ntkspec.parameters import number, numbers, shown, whole_number
+from ntkspec.predict.by_degree import Array, Variables, along
+from ntkspec.results import Result
+from ntkspec.spectra.quadrature import gauss_gegenbauer
+
+__all__ = ["TargetPower", "power"]
+
+Function = Callable[[Array], Any]
+
+#: Largest number of points of a rule: their coordinates take some hundred megabytes.
+MOST_POINTS = 3_000_000
+#: Largest number of nodes of a rule in one coordinate.
+MOST_NODES = 4096
+#: Radii of the Gaussian measure.
+RADII = 24
+#: Rounding of a power, relative to the whole.
+ROUNDING = 1e-14
+#: Error of the finer of two rules over what they differ by, at most: for a jump on the sphere they
+#: agreed to half of the error in one of five cases.
+DOUBT = 4.0
+#: Angle by which the second rule is turned in each plane of neighbouring coordinates.
+TURN = 0.7
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TargetPower(Result):
+    """Power of a function in each degree or frequency, by `power`.
+
+    It can be given to `learning_curve` as `power`, except on the torus.
+
+    Attributes
+    ----------
+    domain : Domain
+    max_degree : int
+        The last degree, or the largest modulus of the coordinates of a frequency.
+    power : (K,) float64 array
+        E f_k(x)^2 for degrees 0 to max_degree.  On the torus the square of the Fourier coefficient,
+        an axis for each coordinate, m from -max_degree to max_degree.
+    errors : float64 array
+        Errors of the powers, from two rules with different points, and rounding.
+    total : float
+        E f(x)^2, over all degrees.
+    total_error : float
+        Its error.
+    points : int
+        Number of points of the finer rule.
+
+    Examples
+    --------
+    >>> found = power(lambda x: x[:, 0] * x[:, 1], dim=3, max_degree=4)
+    >>> found.power.round(12), round(found.rest, 12)
+    (array([0.        , 0.        , 0.06666667, 0.        , 0.        ]), 0.0)
+    """
+
+    main: ClassVar[str] = "power"
+
+    domain: Domain
+    max_degree: int
+    power: Array
+    errors: Array
+    total: float
+    total_error: float
+    points: int
+
+    @property
+    def rest(self) -> float:
+        """Power in all other degrees or frequencies; at least 0."""
+        return max(0.0, self.total - float(self.power.sum()))
+
+    @property
+    def rest_error(self) -> float:
+        """Error of the rest."""
+        return self.total_error + float(self.errors.sum())
+
+    def axes(self) -> dict[str, NDArray[Any]]:
+        """Degrees, or coordinates of frequencies."""
+        if not isinstance(self.domain, Torus):
+            return {"degree": np.arange(self.max_degree + 1)}
+        values = np.arange(-self.max_degree, self.max_degree + 1)
+        if self.domain.dim == 1:
+            return {"frequency": values}
+        return {f"frequency_{i + 1}": values for i in range(self.domain.dim)}
+
+    def variables(self) -> Variables:
+        """Powers and their errors."""
+        return along(*self.axes(), power=self.power, absolute_error=self.errors)
+
+    def heading(self) -> dict[str, Any]:
+        """The domain, the whole power and the rest."""
+        return {
+            "domain": self.domain.name,
+            "dim": self.domain.dim,
+            "total": self.total,
+            "rest": self.rest,
+        }
+
+
+def power(
+    function: Function,
+    domain: Domain | int | None = None,
+    *,
+    dim: int | None = None,
+    max_degree: int = 16,
+    axis: ArrayLike | None = None,
+    tolerance: float = 1e-8,
+) -> TargetPower:
+    """Power of a function in each degree or frequency, so that predictions can be made for it.
+
+    Parameters
+    ----------
+    function : callable
+        Takes points in rows, (n, dim), and returns (n,) real numbers.
+    domain : Domain or int
+        Sphere, Gaussian (whose points are x / sqrt(d)) or Torus; an integer stands for `Sphere`.
+    dim : int, optional
+        Dimension of the sphere, instead of `domain`.
+    max_degree : int
+        The last degree; on the torus the largest modulus of the coordinates of a frequency.
+    axis : (dim,) array_like, optional
+        The function depends on <x, axis> only, on the sphere: then any dimension and degrees in the
+        thousands can be had.
+    tolerance : float
+        Largest error accepted, relative to the whole power.
+
+    Returns
+    -------
+    TargetPower
+
+    Raises
+    ------
+    NtkspecError
+        For parameters that are not allowed, a function that does not return finite real numbers,
+        or is not a function of <x, axis>, and when the tolerance is not reached.
+
+    Notes
+    -----
+    On the circle and the torus by FFT, on the sphere by Gauss's rules and an FFT, one coordinate
+    after another, with numbers of nodes that are doubled until the tolerance is reached.  Errors
+    are four times what two rules differ by, the second with half as many nodes again, for the
+    function turned, or shifted on the torus, which changes no power.  The root of each power is
+    taken to be as uncertain as the worst of them, so that no two agree by accident.  Features that
+    are too narrow for the points of both rules are missed.  At kinks and jumps errors fall slowly;
+    give a larger tolerance then.
+
+    Under the Gaussian measure the power of a degree is that of harmonics of x / abs(x), whatever
+    their factor in abs(x); `learning_curve` takes it as that of the largest eigenvalue.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> target = power(lambda x: np.exp(x[:, 0]), dim=3, max_degree=6)
+    >>> found = ntkspec.predict.learning_curve("relu", dim=3, samples=[100], power=target)
+    >>> round(float(found.test_error[0]), 3)
+    0.001
+    >>> torus = ntkspec.Torus.plain(1)
+    >>> wave = power(lambda x: np.sin(6 * np.pi * x[:, 0]), torus, max_degree=3)
+    >>> wave.power.round(6)
+    array([0.25, 0.  , 0.  , 0.  , 0.  , 0.  , 0.25])
+    """
+    chosen = one_given(domain, dim)
+    where = chosen if isinstance(chosen, Torus) else as_domain(chosen)
+    if not callable(function):
+        raise NtkspecError(
+            f"function = {shown(function)} is not allowed; give a function of points"
+        )
+    limit = number(tolerance, "tolerance", 1e-15, 1.0)
+    line = None if axis is None else _checked_axis(axis, where)
+    last = whole_number(max_degree, "max_degree", 0, MOST_NODES // 3 - 2)
+    compute = _chosen(function, where, line)
+    nodes, worst = last + 1, math.inf
+    while True:
+        nodes = max(2 * nodes, 16)
+        finer = nodes + nodes // 2 + 1
+        if finer > MOST_NODES or compute.count(finer) > MOST_POINTS:
+            raise _refusal(where, last, worst, limit, line)
+        one, other = compute(nodes, last, False), compute(finer, last, True)
+        apart = max(
+            float(np.abs(np.sqrt(one[0]) - np.sqrt(other[0])).max()),
+            abs(math.sqrt(one[1]) - math.sqrt(other[1])),
+        )
+        errors, total_error = (_error(found, apart, other[1]) for found in other)
+        worst = max(float(errors.max()), total_error) / (other[1] or 1.0)
+        if worst <= limit:
+            return TargetPower(
+                where, last, other[0], errors, other[1], total_error, compute.count(finer)
+            )
+
+
+def _error(found: Any, apart: float, whole: float) -> Any:
+    """Error of powers, whose roots differ by at most that much between two rules."""
+    return DOUBT * apart * (2.0 * np.sqrt(found) + apart) + ROUNDING * whole
+
+
+class _Rule:
+    """Powers by a rule with a number of nodes in each coordinate, plain or turned."""
+
+    def __init__(self, function: Function, dim: int) -> None:
+        self.function, self.dim = function, dim
+
+    def count(self, nodes: int) -> int:
+        """Number of points."""
+        return 2 * math.prod([nodes] * (self.dim - 1))
+
+    def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
+        """Powers, and the whole."""
+        points = _sphere_points(self.dim, nodes) @ _turn(self.dim, turned)
+        return _by_degree(_values(self.function, points), self.dim, nodes, last)
+
+
+class _Zonal(_Rule):
+    """Functions of <x, axis>: one coordinate, with two points at each t, which must agree."""
+
+    def __init__(self, function: Function, axis: Array) -> None:
+        super().__init__(function, axis.size)
+        self.axis = axis
+
+    def count(self, nodes: int) -> int:
+        return 2 * nodes
+
+    def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
+        t, weights = gauss_gegenbauer(nodes, self.dim)
+        rng = np.random.default_rng(nodes)
+        both = []
+        for _ in range(2):
+            aside = rng.standard_normal((nodes, self.dim))
+            aside -= np.outer(aside @ self.axis, self.axis)
+            aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+            points = np.outer(t, self.axis) + np.sqrt(1.0 - t * t)[:, np.newaxis] * aside
+            both.append(_values(self.function, points))
+        size = float(np.abs(both[0]).max())
+        apart = float(np.abs(both[0] - both[1]).max())
+        if apart > 1e-9 * size:
+            raise NtkspecError(
+                f"the function differs by {apart:.3g} between points of the same <x, axis>, so it "
+                "is no function of that; leave axis out, or give the right one"
+            )
+        squares = (_orthonormal(t, self.dim, last + 1) * weights) @ both[0]
+        return squares**2, float(weights @ both[0] ** 2)
+
+
+class _Radial(_Rule):
+    """The Gaussian measure: rules of the sphere at radii of Gauss and Laguerre."""
+
+    def count(self, nodes: int) -> int:
+        return (RADII + 1) * super().count(nodes)
+
+    def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
+        halves, weights = roots_genlaguerre(RADII + turned, 0.5 * self.dim - 1.0)
+        points = _sphere_points(self.dim, nodes) @ _turn(self.dim, turned)
+        powers, total = np.zeros(last + 1), 0.0
+        for half, weight in zip(halves, weights / weights.sum(), strict=True):
+            radius = math.sqrt(2.0 * half / self.dim)
+            some, whole = _by_degree(_values(self.function, radius * points), self.dim, nodes, last)
+            powers, total = powers + weight * some, total + float(weight) * whole
+        return powers, total
+
+
+class _Periodic(_Rule):
+    """The torus: equispaced points, shifted for the second rule."""
+
+    def count(self, nodes: int) -> int:
+        return math.prod([nodes] * self.dim)
+
+    def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
+        places = np.mod(np.arange(nodes) / nodes + (TURN / nodes if turned else 0.0), 1.0)
+        grid = np.stack(np.meshgrid(*[places] * self.dim, indexing="ij"), axis=-1)
+        values = _values(self.function, grid.reshape(-1, self.dim)).reshape((nodes,) * self.dim)
+        found = np.abs(np.fft.fftn(values) / values.size) ** 2
+        for along_axis in range(self.dim):
+            found = np.take(found, np.arange(-last, last + 1), axis=along_axis)
+        return found, float(np.mean(values**2))
+
+
+def _chosen(function: Function, where: Domain, axis: Array | None) -> _Rule:
+    if axis is not None:
+        return _Zonal(function, axis)
+    if isinstance(where, Torus):
+        return _Periodic(function, where.dim)
+    if isinstance(where, Gaussian):
+        return _Radial(function, where.dim)
+    if isinstance(where, Sphere):
+        return _Rule(function, where.dim)
+    raise NtkspecError(
+        f"domain = {where} is not allowed; powers are for Sphere without a density, Gaussian and "
+        "Torus"
+    )
+
+
+def _checked_axis(axis: ArrayLike, where: Domain) -> Array:
+    found = numbers(axis, "axis")
+    size = float(np.linalg.norm(found))
+    if not (isinstance(where, Sphere) and found.shape == (where.dim,) and 0.0 < size < math.inf):
+        raise NtkspecError(
+            f"axis = {shown(axis)} is not allowed; give {where.dim} coordinates of a vector "
+            "that is not 0, on the sphere"
+        )
+    return np.asarray(found / size)
+
+
+def _refusal(
+    where: Domain, last: int, worst: float, limit: float, axis: Array | None
+) -> NtkspecError:
+    reached = (
+        "needs more points than are allowed"
+        if math.isinf(worst)
+        else f"is known to {worst:.2g} of the whole only, which exceeds tolerance = {limit:g}"
+    )
+    hint = "; if the function depends on one direction, give axis" if axis is None else ""
+    return NtkspecError(
+        f"the power to degree {last} in dimension {where.dim} {reached}: raise the tolerance or "
+        f"lower max_degree{hint}"
+    )
+
+
+def _values(function: Function, points: Array) -> Array:
+    """Values of a user's function, checked."""
+    try:
+        found = np.asarray(function(points))
+    except Exception as error:
+        raise NtkspecError(
+            f"function failed at an array of points of shape {points.shape}: "
+            f"{type(error).__name__}: {error}; give a function of points in rows"
+        ) from error
+    if found.dtype.kind not in "iufb" or found.shape != points.shape[:1]:
+        raise NtkspecError(
+            f"function returned an array of {found.dtype} of shape {found.shape} for "
+            f"{points.shape[0]} points; it must return a real number for each"
+        )
+    values = found.astype(np.float64)
+    bad = np.flatnonzero(~(np.abs(values) <= 1e100))
+    if bad.size:
+        raise NtkspecError(
+            f"function is {values[bad[0]]:.6g} at {shown(points[bad[0]].tolist())}; it must be "
+            "finite everywhere"
+        )
+    return values
+
+
+def _turn(dim: int, turned: bool) -> Array:
+    """A rotation that mixes all coordinates, or none."""
+    found = np.eye(dim)
+    for i in range(dim - 1 if turned else 0):
+        plane = np.eye(dim)
+        c, s = math.cos(TURN + i), math.sin(TURN + i)
+        plane[i : i + 2, i : i + 2] = [[c, -s], [s, c]]
+        found = found @ plane
+    return found
+
+
+def _off_diagonal(count: int, dim: int) -> Array:
+    """Coefficients b_1, b_2, ... of t Q_n = b_(n+1) Q_(n+1) + b_n Q_(n-1)."""
+    n = np.arange(1.0, count + 1.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.sqrt(n * (n + dim - 3.0) / ((2.0 * n + dim - 2.0) * (2.0 * n + dim - 4.0)))
+    found[:1] = math.sqrt(1.0 / dim)
+    return np.asarray(found)
+
+
+def _orthonormal(t: Array, dim: int, count: int) -> Array:
+    """(count, T) orthonormal Gegenbauer polynomials under the measure of a coordinate."""
+    b = _off_diagonal(count, dim)
+    found = np.ones((count, t.size))
+    for n in range(1, count):
+        found[n] = t * found[n - 1]
+        if n > 1:
+            found[n] -= b[n - 2] * found[n - 2]
+        found[n] /= b[n - 1]
+    return found
+
+
+def _angles(nodes: int) -> Array:
+    return 2.0 * math.pi * np.arange(2 * nodes) / (2 * nodes)
+
+
+def _sphere_points(dim: int, nodes: int) -> Array:
+    """Points of the product rule, the first coordinate slowest."""
+    angles = _angles(nodes)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for d in range(3, dim + 1):
+        t, _ = gauss_gegenbauer(nodes, d)
+        scaled = np.sqrt(1.0 - t * t)[:, np.newaxis, np.newaxis] * points
+        first = np.broadcast_to(t[:, np.newaxis, np.newaxis], (nodes, points.shape[0], 1))
+        points = np.concatenate([first, scaled], axis=2).reshape(-1, d)
+    return points
+
+
+def _by_degree(values: Array, dim: int, nodes: int, last: int) -> tuple[Array, float]:
+    """Powers of degrees, and the mean square, of values at the points of the product rule."""
+    grid = values.reshape(*[nodes] * (dim - 2), 2 * nodes)
+    squares = (grid**2).mean(axis=-1)
+    found = np.fft.rfft(grid, axis=-1)[..., : last + 1] / (2 * nodes)
+    coefficients = [found[..., k] * (1.0 if k == 0 else math.sqrt(2.0)) for k in range(last + 1)]
+    # Of each degree, real coefficients along the first axis.
+    parts = [
+        np.stack([one.real, one.imag] if k else [one.real]) for k, one in enumerate(coefficients)
+    ]
+    for d in range(3, dim + 1):
+        t, weights = gauss_gegenbauer(nodes, d)
+        squares = squares @ weights
+        above: list[list[Array]] = [[] for _ in range(last + 1)]
+        for j, part in enumerate(parts):
+            # (1 - t^2)^(j/2) Q_n of dimension d + 2 j, orthonormal under the measure of d.
+            scale = np.exp(0.5 * (_log_constant(d + 2 * j) - _log_constant(d)))
+            factor = scale * np.exp(0.5 * j * np.log1p(-t * t)) * weights
+            functions = _orthonormal(t, d + 2 * j, last + 1 - j) * factor
+            for n, one in enumerate(np.moveaxis(part @ functions.T, -1, 0)):
+                above[j + n].append(one)
+        parts = [np.concatenate(some) for some in above]
+    return np.array([float(np.sum(part**2)) for part in parts]), float(squares)
+
+
+def _log_constant(dim: int) -> float:
+    """ln c_d, c_d (1 - t^2)^((d - 3)/2) being the density of a coordinate."""
+    return float(gammaln(0.5 * dim) - gammaln(0.5 * (dim - 1)) - 0.5 * math.log(math.pi))
