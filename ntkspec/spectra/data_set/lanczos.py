@@ -1,0 +1,217 @@
+"""Leading eigenvalues by the block Lanczos method with thick restarts, and bounds on their errors.
+
+All vectors are orthogonalized against all others, twice, and the matrix in their basis is taken from
+the products themselves, so that it is right for any orthonormal basis, also where a block is
+deficient and rounding fills it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+
+__all__ = ["Solved", "error_bounds", "leading", "ritz"]
+
+Array = NDArray[np.float64]
+
+#: Part of the tolerance that estimates of residuals must reach.
+SAFETY = 0.5
+#: Products with K after which it is given up.
+MOST_PRODUCTS = 300
+#: Products of orthogonal unit vectors, by rounding, and attempts to reach them.
+ORTHOGONAL, MOST_TURNS = 1e-14, 4
+
+
+class Solved(NamedTuple):
+    """Ritz values in falling order, their vectors in columns, and the norms of the residuals."""
+
+    values: Array
+    vectors: Array
+    residuals: Array
+
+
+def leading(
+    times: Callable[[Array], Array],
+    size: int,
+    counts: tuple[int, int],
+    shape: tuple[int, int],
+    tolerance: float,
+    floor: Callable[[], float],
+    rng: np.random.Generator,
+    told: Callable[[float], None],
+) -> Solved:
+    """Leading eigenpairs of a symmetric positive semidefinite operator.
+
+    Parameters
+    ----------
+    times : callable
+        The operator, of arrays of columns.
+    size : int
+        Its dimension.
+    counts : (int, int)
+        Eigenpairs that must reach the tolerance, and eigenpairs in all.
+    shape : (int, int)
+        Columns of a block, and of the basis at most.
+    tolerance : float
+        Norm of a residual, relative to the eigenvalue.
+    floor : callable
+        Residuals that rounding leaves, known after the first product.
+    rng : numpy.random.Generator
+    told : callable
+        Told the largest relative residual among those that must reach the tolerance.
+
+    Examples
+    --------
+    >>> matrix = np.diag(0.5 ** np.arange(100))
+    >>> found = leading(lambda v: matrix @ v, 100, (2, 3), (8, 40), 1e-8, lambda: 1e-15,
+    ...                 np.random.default_rng(0), lambda worst: None)
+    >>> found.values.round(8)
+    array([1.  , 0.5 , 0.25])
+    """
+    count, every = counts
+    width, most = shape
+    basis: list[Array] = []
+    small = np.empty((0, 0))
+    fresh = _orthonormal(rng.standard_normal((size, width)))
+    worst = np.inf
+    for _ in range(MOST_PRODUCTS):
+        product = times(fresh)
+        basis.append(fresh)
+        column, fresh, rest = _next_block(basis, product)
+        small = _grown(small, column)
+        values, inner = _falling(small)
+        left = np.sqrt(np.sum((rest @ inner[-width:]) ** 2, axis=0))
+        worst = _largest(left[:count], values[:count], floor())
+        told(worst)
+        if small.shape[0] >= every and worst <= SAFETY * tolerance:
+            return ritz(times, _combined(basis, inner[:, :every]))
+        if small.shape[0] + 2 * width > most:
+            kept = min(most - 2 * width, every + width)
+            basis = [_combined(basis, inner[:, :kept])]
+            small = np.diag(values[:kept])
+    raise NtkspecError(
+        f"after {MOST_PRODUCTS} products with the matrix a residual is still {worst:.2g} of its "
+        f"eigenvalue, above tolerance = {tolerance:g}: raise the tolerance or the memory, or ask "
+        "for fewer eigenvalues"
+    )
+
+
+def ritz(times: Callable[[Array], Array], vectors: Array) -> Solved:
+    """Eigenpairs of the operator within the span of orthonormal columns, from one product."""
+    product = times(vectors)
+    values, turn = _falling(vectors.T @ product)
+    vectors, product = vectors @ turn, product @ turn
+    rest = product - vectors * values
+    return Solved(values, vectors, np.sqrt(np.einsum("ij,ij->j", rest, rest)))
+
+
+def error_bounds(values: Array, residuals: Array, size: int) -> Array:
+    """How much larger than each Ritz value the eigenvalue of its rank may be.
+
+    Parameters
+    ----------
+    values, residuals : (p,) arrays
+        In falling order; norms of residuals of orthonormal vectors.
+    size : int
+        Dimension of the operator.
+
+    Notes
+    -----
+    Let V be the first s vectors, r the norm of their residuals and g = theta_k - theta_(s+1) -
+    r_(s+1), for k <= s.  Without V the operator has no eigenvalue above theta_k - g, if no
+    eigenvalue was missed above the Ritz values that are known, as theta_(s+1) and its residual
+    raise them by at most r_(s+1).  Then lambda_k - theta_k is at most 2 r^2 / (g + sqrt(g^2 + 4
+    r^2)) for g >= 0 (Li and Li 2005), and r - g else (Weyl).  The least of all s holds.  Frobenius
+    norms stand for r.
+
+    Examples
+    --------
+    >>> error_bounds(np.array([1.0, 0.5]), np.array([1e-3, 1e-3]), 3).round(8)
+    array([2.000e-06, 1.414e-03])
+    """
+    count = values.size
+    if count == size:
+        return np.zeros(count)
+    whole = np.sqrt(np.cumsum(residuals**2))
+    after = np.append(values[1:] + residuals[1:], values[-1])
+    out = np.empty(count)
+    for k in range(count):
+        r, g = whole[k:], values[k] - after[k:]
+        positive = np.maximum(g, 0.0)
+        most = np.maximum(positive + np.sqrt(positive**2 + 4.0 * r * r), 1e-300)
+        out[k] = np.min(np.where(g >= 0.0, 2.0 * r * (r / most), r - g))
+    return out
+
+
+def _next_block(basis: list[Array], product: Array) -> tuple[Array, Array, Array]:
+    """Coefficients of a product in the basis, the rest as orthonormal columns, and its factor."""
+    column = _coefficients(basis, product)
+    rest = _less(basis, product, column)
+    again = _coefficients(basis, rest)
+    rest = _less(basis, rest, again)
+    fresh, factor = np.linalg.qr(rest)
+    # Columns that rounding has filled are not orthogonal to the basis yet.
+    for _ in range(MOST_TURNS):
+        inside = _coefficients(basis, fresh)
+        if np.abs(inside).max() <= ORTHOGONAL:
+            break
+        fresh = _orthonormal(_less(basis, fresh, inside))
+    return column + again, fresh, factor
+
+
+def _coefficients(basis: list[Array], block: Array) -> Array:
+    return np.concatenate([part.T @ block for part in basis])
+
+
+def _less(basis: list[Array], block: Array, coefficients: Array) -> Array:
+    """The block less what the basis has of it."""
+    out, first = block.copy(), 0
+    for part in basis:
+        out -= part @ coefficients[first : first + part.shape[1]]
+        first += part.shape[1]
+    return out
+
+
+def _combined(basis: list[Array], coefficients: Array) -> Array:
+    out: Any = 0.0
+    first = 0
+    for part in basis:
+        out = out + part @ coefficients[first : first + part.shape[1]]
+        first += part.shape[1]
+    return _orthonormal(out)
+
+
+def _orthonormal(block: Array) -> Array:
+    """Orthonormal columns of the same span, each as close to its own as possible."""
+    factor, turned = np.linalg.qr(block)
+    return np.ascontiguousarray(factor * np.where(np.diag(turned) < 0.0, -1.0, 1.0))
+
+
+def _grown(small: Array, column: Array) -> Array:
+    """The matrix in the basis, with the columns of a new block."""
+    total, width = column.shape
+    out = np.zeros((total, total))
+    old = total - width
+    out[:old, :old] = small
+    out[:, old:] = column
+    out[old:, :old] = column[:old].T
+    out[old:, old:] = 0.5 * (column[old:] + column[old:].T)
+    return out
+
+
+def _falling(matrix: Array) -> tuple[Array, Array]:
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    return values[::-1].copy(), np.ascontiguousarray(vectors[:, ::-1])
+
+
+def _largest(residuals: Array, values: Array, floor: float) -> float:
+    """Largest residual relative to its value; those that rounding leaves do not count."""
+    counted = residuals > floor
+    if not counted.any():
+        return 0.0
+    return float(np.max(residuals[counted] / np.maximum(values[counted], 1e-300)))
