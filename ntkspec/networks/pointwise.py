@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.composed import composed_arguments
-from ntkspec.parameters import as_number, numbers, shown, truth
+from ntkspec.parameters import as_number, numbers, shown, truth, vectors
 
 if TYPE_CHECKING:
     from ntkspec.duals.norms import VectorTables
@@ -141,17 +141,8 @@ class _Vectors(NamedTuple):
 
 def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     """Vectors in rows, checked; with fan_in divided by the root of their dimension."""
-    x = numbers(points, name)
-    if x.ndim != 2 or 0 in x.shape:
-        raise NtkspecError(
-            f"{name} of shape {x.shape} are not allowed; give at least one vector, as an array "
-            "(n, dim)"
-        )
-    if not np.isfinite(x).all():
-        i, j = (int(at) for at in np.argwhere(~np.isfinite(x))[0])
-        raise NtkspecError(
-            f"{name}[{i}, {j}] = {x[i, j]} is not allowed; fill in or leave out what is not finite"
-        )
+    given = vectors(points, name)
+    x = np.asarray(given, np.float64)
     # Squares of the largest coordinates neither overflow nor vanish.
     size = np.abs(x).max(axis=1)
     scaled = x / np.where(size > 0.0, size, 1.0)[:, np.newaxis]
@@ -160,7 +151,7 @@ def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     norms = size * lengths
     if fan_in:
         norms = norms / math.sqrt(x.shape[1])
-    single = getattr(points, "dtype", None) == np.float32
+    single = given.dtype == np.float32
     return _Vectors(norms, np.ascontiguousarray(scaled), single)
 
 

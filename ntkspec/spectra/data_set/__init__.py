@@ -6,6 +6,10 @@ blocks of vectors, on threads or on dask's workers; `lanczos` has the eigenvalue
 """
 
 from ntkspec.spectra.data_set.compute import data_spectrum
-from ntkspec.spectra.data_set.result import DataSpectrum, SpectralDensity
+from ntkspec.spectra.data_set.result import (
+    DataSpectrum,
+    SpectralDensity,
+    check_spectrum_file,
+)
 
-__all__ = ["DataSpectrum", "SpectralDensity", "data_spectrum"]
+__all__ = ["DataSpectrum", "SpectralDensity", "check_spectrum_file", "data_spectrum"]

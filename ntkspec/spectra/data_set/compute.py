@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.progress import Observer
-from ntkspec.networks import Kernel, Network
+from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import available_threads
-from ntkspec.parameters import number, numbers, shown, truth, whole_number
+from ntkspec.parameters import number, shown, size_of, truth, vectors, whole_number
 from ntkspec.spectra.data_set.lanczos import Solved, error_bounds, leading, ritz
 from ntkspec.spectra.data_set.operator import ENTRIES, DataMatrix, Operator, one_blas_thread
 from ntkspec.spectra.data_set.progress import Tally
@@ -28,18 +28,17 @@ Array = NDArray[np.float64]
 
 TOLERANCE, LEAST_TOLERANCE = 1e-6, 1e-13
 DEFAULT_MEMORY = "256MB"
-#: Errors of entries that are accepted, relative to the tolerance; where they can be 1e-12, they are.
-OF_ENTRIES = 1e-2
+#: Errors of entries that are accepted, relative to the tolerance, and at most; bounds have them.
+OF_ENTRIES, MOST_OF_ENTRIES = 1e-2, 1e-8
 #: Vectors below which all eigenvalues are computed.
 FEW = 512
-#: Columns of a block: most eigenvalues for which so many are taken.
-WIDTHS = ((8, 32), (40, 64), (200, 128), (10**9, 256))
+#: Columns of a block: more than eigenvalues, so that a random start misses none of the largest,
+#: however often it is repeated; a multiple of the least, twice that beyond few eigenvalues.
+LEAST_WIDTH, FEW_EIGENVALUES = 32, 8
 #: Columns of the basis in units of a block's, at most.
 BLOCKS = 10
 #: Rounding of a product with the matrix, relative to sqrt(n) and the Frobenius norm.
 ROUNDING = 4 * 2.0**-53
-#: Rows that are checked together.
-CHECKED = 4096
 TOO_MANY = 10**9
 
 
@@ -102,6 +101,9 @@ def data_spectrum(
 
     Notes
     -----
+    A random start of more vectors than eigenvalues finds all of the largest, multiple ones too,
+    with probability 1; no residual can prove it.
+
     The eigenvalues of K / n are those of the integral operator under the empirical measure, and
     for uniform points of the sphere they tend to those of `spectrum`, each as often as its
     multiplicity.
@@ -123,7 +125,7 @@ def data_spectrum(
     room = _bytes(memory)
     start = whole_number(seed, "seed", 0)
     scaled = truth(fan_in, "fan_in")
-    points = _points(X)
+    points = vectors(X, "X")
     _check_client(client)
     n = len(points)
     wanted = whole_number(count, "count", 1)
@@ -134,7 +136,7 @@ def data_spectrum(
         )
     every = min(n, wanted + whole_number(further, "further", 0, TOO_MANY))
     plan = _planned(n, points.shape[1], every, room, client is not None)
-    entries = min(1e-8, OF_ENTRIES * limit) if _is_user(source) else 1e-12
+    entries = min(MOST_OF_ENTRIES, OF_ENTRIES * limit)
     repeated = _repeated(points)
     tally = Tally(observer or Observer(), n, limit)
     matrix = DataMatrix(source, points, kernel, entries, scaled)
@@ -177,7 +179,8 @@ class _Plan(NamedTuple):
 def _planned(n: int, dim: int, every: int, memory: int, far: bool) -> _Plan:
     """Choose the method; raise if the memory is not enough."""
     whole = 8 * n * n
-    width = next(columns for most, columns in WIDTHS if every <= most)
+    width = LEAST_WIDTH * -(-(every + 1) // LEAST_WIDTH)
+    width = max(width, 2 * LEAST_WIDTH) if every > FEW_EIGENVALUES else width
     threads = available_threads()
     height = min(n, max(1, ENTRIES // n))
     fixed = 8 * n * (5 * width + 3 * every) + (0 if far else 8 * threads * height * n)
@@ -187,16 +190,16 @@ def _planned(n: int, dim: int, every: int, memory: int, far: bool) -> _Plan:
     if direct:
         if 5 * whole > memory:
             raise NtkspecError(
-                f"{every} eigenvalues of {n} need the whole matrix, {_size(5 * whole)} in all, and "
-                f"memory = {_size(memory)}: raise memory, or lower count"
+                f"{every} eigenvalues of {n} need the whole matrix, {size_of(5 * whole)} in all, "
+                f"and memory = {size_of(memory)}: raise memory, or lower count"
             )
         return _Plan(True, True, n, n)
     column = 8 * n
     if fixed + least * column > memory:
         raise NtkspecError(
             f"{n} vectors of dimension {dim} and {every} eigenvalues need at least "
-            f"{_size(fixed + least * column)} to work in, and memory = {_size(memory)}; raise "
-            f"memory, or lower count (the whole matrix, {_size(whole)}, is not needed)"
+            f"{size_of(fixed + least * column)} to work in, and memory = {size_of(memory)}; raise "
+            f"memory, or lower count (the whole matrix, {size_of(whole)}, is not needed)"
         )
     most = min((memory - fixed) // column, max(least, BLOCKS * width + every), n - width)
     keep = not far and fixed + most * column + whole <= memory
@@ -250,37 +253,6 @@ def _result(
 # --- arguments -----------------------------------------------------------------------------------
 
 
-def _points(X: ArrayLike) -> NDArray[Any]:
-    """Vectors in rows, checked, in the precision in which they came."""
-    given = X if isinstance(X, np.ndarray) else np.asarray(X) if _is_table(X) else X
-    if not (isinstance(given, np.ndarray) and given.dtype in (np.float32, np.float64)):
-        given = numbers(given, "X")
-    if given.ndim != 2 or 0 in given.shape:
-        how = ""
-        if given.ndim == 1 and given.size:
-            how = "; X[:, numpy.newaxis] has one number in each row, X[numpy.newaxis] is one vector"
-        elif given.ndim > 2 and given.size:
-            how = "; X.reshape(len(X), -1) has one vector in each row"
-        raise NtkspecError(
-            f"X of shape {given.shape} is not allowed; give at least one vector, as an array "
-            f"(n, dim){how}"
-        )
-    for first in range(0, len(given), CHECKED):
-        part = given[first : first + CHECKED]
-        if not np.isfinite(part).all():
-            i, j = (int(at) for at in np.argwhere(~np.isfinite(part))[0])
-            raise NtkspecError(
-                f"X[{first + i}, {j}] = {part[i, j]} is not allowed; fill in or leave out what is "
-                "not finite"
-            )
-    return given
-
-
-def _is_table(X: Any) -> bool:
-    """Whether it says itself how it becomes an array, as data frames and tensors do."""
-    return hasattr(X, "__array__")
-
-
 def _repeated(points: NDArray[Any]) -> int:
     """Number of vectors that equal an earlier one."""
     seen = {
@@ -290,14 +262,12 @@ def _repeated(points: NDArray[Any]) -> int:
     return len(points) - len(seen)
 
 
-def _is_user(source: Source) -> bool:
-    return isinstance(source, Network) and source.user
-
-
 def _check_client(client: Any) -> None:
     if client is None:
         return
-    if not (hasattr(client, "submit") and hasattr(client, "scatter") and hasattr(client, "nthreads")):
+    if not (
+        hasattr(client, "submit") and hasattr(client, "scatter") and hasattr(client, "nthreads")
+    ):
         raise NtkspecError(
             f"client = {shown(client)} is not allowed; give a dask.distributed.Client"
         )
@@ -321,19 +291,3 @@ def _bytes(memory: int | str) -> int:
             )
         return found
     return whole_number(memory, "memory", 1)
-
-
-def _size(count: int) -> str:
-    """Bytes for people.
-
-    Examples
-    --------
-    >>> _size(800_000_000), _size(12_340)
-    ('800 MB', '12.3 kB')
-    """
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.3g} {name}"
-    return f"{count} bytes"
-
-

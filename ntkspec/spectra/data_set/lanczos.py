@@ -1,7 +1,7 @@
-"""Leading eigenvalues by the block Lanczos method with thick restarts, and bounds on their errors.
+"""Leading eigenvalues by block Lanczos with thick restarts, and bounds on their errors.
 
-All vectors are orthogonalized against all others, twice, and the matrix in their basis is taken from
-the products themselves, so that it is right for any orthonormal basis, also where a block is
+All vectors are orthogonalized against all others, twice, and the matrix in their basis is taken
+from the products themselves, so that it is right for any orthonormal basis, also where a block is
 deficient and rounding fills it up.
 """
 

@@ -103,7 +103,8 @@ class DataMatrix:
             if measure:
                 some = np.arange(end - begin)
                 diagonal[begin - first : end - first] = block[some, begin + some]
-                norm = math.hypot(norm, float(np.linalg.norm(block.ravel())))
+                with np.errstate(over="ignore"):  # what is out of range is refused later
+                    norm = math.hypot(norm, float(np.linalg.norm(block.ravel())))
         return _Share(first, product, Sizes(diagonal, norm) if measure else None)
 
 
@@ -228,7 +229,11 @@ def _checked(sizes: Sizes) -> Sizes:
     if top == 0.0 and sizes.frobenius == 0.0:
         return sizes
     if not (LEAST <= top <= MOST and math.isfinite(sizes.frobenius)):
-        at = int(np.argmax(sizes.diagonal)) if top == top else int(np.argmax(np.isnan(sizes.diagonal)))
+        at = (
+            int(np.argmax(sizes.diagonal))
+            if top == top
+            else int(np.argmax(np.isnan(sizes.diagonal)))
+        )
         raise NtkspecError(
             f"the kernel of X[{at}] with itself is {sizes.diagonal[at]:.3g}, which is out of "
             f"range; scale X so that the largest is between {LEAST:g} and {MOST:g}"

@@ -52,8 +52,8 @@ def measures(
     >>> found.nodes.round(6), found.weights.round(6)
     (array([[1., 2.]]), array([[1., 2.]]))
     """
-    now = rng.integers(0, 2, (len(vectors), probes)) * 2.0 - 1.0
-    now -= vectors @ (vectors.T @ now)
+    signs = np.where(rng.integers(0, 2, (len(vectors), probes)) == 1, 1.0, -1.0)
+    now: Array = signs - vectors @ (vectors.T @ signs)
     size = np.sqrt(np.einsum("ij,ij->j", now, now))
     now /= np.where(size > 0.0, size, 1.0)
     before = np.zeros_like(now)

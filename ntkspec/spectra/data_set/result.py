@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.appearing import appearing, appearing_text
+from ntkspec.files.text import CsvWriter
 from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
 from ntkspec.parameters import numbers, shown, whole_number
@@ -21,7 +24,7 @@ from ntkspec.spectra.route import Source, qualified, which_kernel
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["DataSpectrum", "SpectralDensity"]
+__all__ = ["DataSpectrum", "SpectralDensity", "check_spectrum_file"]
 
 Array = NDArray[np.float64]
 
@@ -53,7 +56,8 @@ class DataSpectrum(Result):
         Norm of K v / n - eigenvalue v, relative to the eigenvalue.
     relative_error : (C,) float64 array
         Bound on the relative error of each eigenvalue, from the residuals and for rounding; it
-        takes for granted that no eigenvalue was missed, which no residual can show.
+        takes for granted that no larger eigenvalue was missed, which no residual can show, and
+        the random start makes as good as certain.
     count : int
         How many have residuals within the tolerance; those of the ranks after them are as they
         came.
@@ -95,7 +99,7 @@ class DataSpectrum(Result):
     seed: int
     route: str
     #: Largest error of an entry of the matrix that was accepted.
-    entries_tolerance: float = field(default=1e-12)
+    entries_tolerance: float = field(default=1e-8)
 
     @property
     def size(self) -> int:
@@ -162,6 +166,42 @@ class DataSpectrum(Result):
             f"Spectrum of {self.network.name} on {self.size} vectors of dimension {self.dim}"
             f"{kind}, {100.0 * self.explained:.3g} % of the trace{singular}"
         )
+
+    def save(self, path: Path) -> None:
+        """Write the columns to a .csv file, or all variables and the heading to a .npz file.
+
+        The file appears complete under its name or not at all.  `numpy.load` reads a .npz file.
+
+        Parameters
+        ----------
+        path : Path
+
+        Raises
+        ------
+        NtkspecError
+            For a file of another kind; TableError when it cannot be written.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import ntkspec
+        >>> ntkspec.data_spectrum("relu", np.eye(3), count=2).save(folder / "s.npz")
+        >>> np.load(folder / "s.npz")["eigenvalue"].round(6)
+        array([0.166667, 0.166667])
+        """
+        path = Path(path)
+        check_spectrum_file(path)
+        if path.suffix == ".csv":
+            with appearing_text(path) as text:
+                writer = CsvWriter(text)
+                columns = self.columns()
+                writer.row(columns)
+                writer.rows(zip(*(values.tolist() for values in columns.values()), strict=True))
+            return
+        arrays: dict[str, Any] = {name: one for name, (_, one) in self.variables().items()}
+        arrays |= {name: np.array(one) for name, one in self.heading().items()}
+        with appearing(path) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
 
     def density(
         self,
@@ -254,6 +294,24 @@ class DataSpectrum(Result):
         return at
 
 
+def check_spectrum_file(path: Path) -> None:
+    """Refuse a name that `DataSpectrum.save` does not write.
+
+    Raises
+    ------
+    NtkspecError
+
+    Examples
+    --------
+    >>> check_spectrum_file(Path("spectrum.npz"))
+    """
+    if path.suffix not in (".csv", ".npz"):
+        raise NtkspecError(
+            f"output = {str(path)!r} is not allowed; give a name that ends with .csv, or with .npz "
+            "for the eigenvectors too"
+        )
+
+
 def _error(value: Array) -> Array:
     """Standard error of the mean over probes."""
     return np.asarray(value.std(axis=0, ddof=1) / np.sqrt(len(value)))
@@ -325,6 +383,4 @@ class SpectralDensity(Result):
 
     def title(self) -> str:
         """Return a one-line description."""
-        return (
-            f"Density of {self.size} eigenvalues by {self.probes} probes with {self.steps} nodes"
-        )
+        return f"Density of {self.size} eigenvalues by {self.probes} probes with {self.steps} nodes"
