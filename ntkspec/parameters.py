@@ -16,6 +16,7 @@ from ntkspec.errors import NtkspecError
 __all__ = [
     "as_number",
     "as_whole",
+    "check_finite",
     "is_one_of",
     "number",
     "numbers",
@@ -209,18 +210,12 @@ def vectors(values: ArrayLike, name: str) -> NDArray[Any]:
     Raises
     ------
     NtkspecError
-        For another shape, no vector, what is no number, and numbers that are not finite, with the
-        place of the first.
+        For another shape, no vector, and what is no number.
 
     Examples
     --------
     >>> vectors([[1, 2]], "X")
     array([[1., 2.]])
-    >>> vectors([[1.0, 2.0], [3.0, np.nan]], "X")
-    Traceback (most recent call last):
-        ...
-    ntkspec.errors.NtkspecError: X[1, 1] = nan is not allowed; fill in or leave out what is not \
-finite
     """
     given = np.asarray(values) if hasattr(values, "__array__") else values
     if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.dtype.itemsize <= 8:
@@ -238,15 +233,33 @@ finite
             f"{name} of shape {found.shape} cannot be used; give at least one vector, as an array "
             f"(n, dim){how}"
         )
-    for first in range(0, len(found), CHECKED):
-        part = found[first : first + CHECKED]
+    return found
+
+
+def check_finite(values: NDArray[Any], name: str) -> None:
+    """Refuse vectors with a number that is not finite, some rows at a time.
+
+    Raises
+    ------
+    NtkspecError
+        With the place of the first.
+
+    Examples
+    --------
+    >>> check_finite(np.array([[1.0, 2.0], [3.0, np.nan]]), "X")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: X[1, 1] = nan is not allowed; fill in or leave out what is not \
+finite
+    """
+    for first in range(0, len(values), CHECKED):
+        part = values[first : first + CHECKED]
         if not np.isfinite(part).all():
             i, j = (int(at) for at in np.argwhere(~np.isfinite(part))[0])
             raise NtkspecError(
                 f"{name}[{first + i}, {j}] = {part[i, j]} is not allowed; fill in or leave out "
                 "what is not finite"
             )
-    return found
 
 
 def size_of(count: int) -> str:

@@ -67,15 +67,13 @@ def data(
     """
     from ntkspec.cli.watchers import watching
     from ntkspec.files.appearing import check_outputs
-    from ntkspec.files.vectors import read_vectors
     from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
 
     if output is not None:
         check_spectrum_file(output)
         check_outputs([output], [vectors])
-    points = read_vectors(vectors)
     with watching("rows", as_json=log_json) as observer:
-        found = data_spectrum(network, points, observer=observer, **options)
+        found = data_spectrum(network, vectors, observer=observer, **options)
     if output is not None:
         found.save(output)
     if layout == "text":

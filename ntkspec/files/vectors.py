@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.inputs import opened_regular
-from ntkspec.parameters import size_of, vectors
+from ntkspec.parameters import size_of
 
 __all__ = ["read_vectors"]
 
@@ -22,24 +22,29 @@ MOST_CSV = 2 * 10**9
 MOST_HEADER = 2**20
 
 
-def read_vectors(path: Path) -> NDArray[Any]:
-    r"""Read vectors in rows from a .npy file, by parts when they are used, or a .csv file.
+def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
+    r"""Read an array from a .npy file, by parts when they are used, or a .csv file.
 
     A CSV file may have a line of names at the top.
+
+    Returns
+    -------
+    array : ndarray
+    name : str
+        The path with the size of the file, for messages.
 
     Raises
     ------
     TableError
-        For a file that is missing, damaged, empty, of another shape, or that has anything but
-        finite numbers: with its size.
+        For a file that is missing, damaged, empty, or has anything but numbers: with its size.
     NtkspecError
         For a file of another kind.
 
     Examples
     --------
     >>> path = folder / "x.csv"
-    >>> _ = path.write_text("height,width\\n1,2\\n3,4\\n")
-    >>> read_vectors(path)
+    >>> _ = path.write_text("height,width\n1,2\n3,4\n")
+    >>> read_vectors(path)[0]
     array([[1., 2.],
            [3., 4.]])
     """
@@ -55,12 +60,8 @@ def read_vectors(path: Path) -> NDArray[Any]:
         if size == 0:
             raise TableError(f"{name} is empty; give vectors in rows")
         try:
-            if kind == ".csv":
-                return vectors(_from_csv(file, size), name)
-            return vectors(_from_numpy(path, file), name)
+            return (_from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)), name
         except (EOFError, MemoryError, OSError, SyntaxError, TypeError, ValueError) as error:
-            if isinstance(error, NtkspecError):
-                raise TableError(str(error)) from None
             raise TableError(f"{name} cannot be read: {_reason(error)}") from None
 
 

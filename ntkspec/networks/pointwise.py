@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.composed import composed_arguments
-from ntkspec.parameters import as_number, numbers, shown, truth, vectors
+from ntkspec.parameters import as_number, check_finite, numbers, shown, truth, vectors
 
 if TYPE_CHECKING:
     from ntkspec.duals.norms import VectorTables
@@ -142,6 +142,7 @@ class _Vectors(NamedTuple):
 def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     """Vectors in rows, checked; with fan_in divided by the root of their dimension."""
     given = vectors(points, name)
+    check_finite(given, name)
     x = np.asarray(given, np.float64)
     # Squares of the largest coordinates neither overflow nor vanish.
     size = np.abs(x).max(axis=1)

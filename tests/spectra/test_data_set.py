@@ -115,7 +115,7 @@ def test_points_of_the_sphere_tend_to_its_spectrum():
 
 @settings(max_examples=20, deadline=None)
 @given(
-    st.integers(0, 10**6), st.integers(30, 60), st.integers(1, 6), st.integers(1, 5),
+    st.integers(0, 10**6), st.integers(80, 110), st.integers(1, 6), st.integers(1, 3),
     st.sampled_from(["fast", "slow", "multiple", "low rank", "flat"]),
 )  # fmt: skip
 def test_true_errors_are_within_the_bounds(seed, size, count, times, kind):
@@ -132,10 +132,11 @@ def test_true_errors_are_within_the_bounds(seed, size, count, times, kind):
     matrix = (turn * true) @ turn.T
     found = lanczos.leading(
         lambda v: matrix @ v, size, (count, count + 1),
-        (count + times, size - count - times),
+        (count + times, min(size // 2 + 5, size - count - times)),
         10.0 ** rng.uniform(-8, -1), lambda: 1e-14, rng, lambda worst: None,
     )  # fmt: skip
-    bounds = lanczos.error_bounds(found.values, found.residuals, size)
+    norm = np.linalg.norm(true)
+    bounds = lanczos.error_bounds(found.values, found.residuals, size, 1e-14, norm)
     error = true[: count + 1] - found.values
     assert np.all(error >= -1e-13)
     assert np.all(error <= bounds + 1e-13)
@@ -219,9 +220,7 @@ def test_a_zonal_kernel_with_a_radial_power_takes_any_norm():
     kernel = ntkspec.ZonalKernel(lambda t: t + t**2, radial_power=2.0)
     t = (x @ x.T) / np.outer(norms, norms)
     true = np.linalg.eigvalsh(np.outer(norms, norms) ** 2 * (t + t**2) / 40)[::-1]
-    np.testing.assert_allclose(
-        data_spectrum(kernel, x, count=4).eigenvalues, true[:4], rtol=1e-11
-    )
+    np.testing.assert_allclose(data_spectrum(kernel, x, count=4).eigenvalues, true[:4], rtol=1e-11)
 
 
 @pytest.fixture(scope="module")
@@ -255,9 +254,12 @@ def test_processes_of_workers_give_the_same_bits():
 
     x = cloud(3000, 5)
     here = data_spectrum("relu", x, count=4)
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-    ) as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         there = data_spectrum("relu", x, count=4, client=client)
     assert np.array_equal(here.eigenvectors, there.eigenvectors)
     assert np.array_equal(here.eigenvalues, there.eigenvalues)
@@ -407,5 +409,5 @@ def test_results_are_like_the_others(tmp_path):
     with np.load(tmp_path / "s.npz", allow_pickle=False) as file:
         assert np.array_equal(file["eigenvector"], s.eigenvectors)
         assert float(file["trace"]) == s.trace
-    with pytest.raises(NtkspecError, match="ends with .csv"):
+    with pytest.raises(NtkspecError, match=r"ends with \.csv"):
         s.save(tmp_path / "s.txt")

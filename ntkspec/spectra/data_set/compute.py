@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.errors import NtkspecError
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.vectors import read_vectors
 from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import available_threads
-from ntkspec.parameters import number, shown, size_of, truth, vectors, whole_number
+from ntkspec.parameters import check_finite, number, shown, size_of, truth, vectors, whole_number
 from ntkspec.spectra.data_set.lanczos import Solved, error_bounds, leading, ritz
 from ntkspec.spectra.data_set.operator import ENTRIES, DataMatrix, Operator, one_blas_thread
 from ntkspec.spectra.data_set.progress import Tally
@@ -35,6 +37,8 @@ FEW = 512
 #: Columns of a block: more than eigenvalues, so that a random start misses none of the largest,
 #: however often it is repeated; a multiple of the least, twice that beyond few eigenvalues.
 LEAST_WIDTH, FEW_EIGENVALUES = 32, 8
+#: Eigenvalues that are computed beyond those asked for: they show gaps, which bounds need.
+MORE = 4
 #: Columns of the basis in units of a block's, at most.
 BLOCKS = 10
 #: Rounding of a product with the matrix, relative to sqrt(n) and the Frobenius norm.
@@ -44,7 +48,7 @@ TOO_MANY = 10**9
 
 def data_spectrum(
     network: Source | str,
-    X: ArrayLike,
+    X: ArrayLike | str | Path,
     *,
     count: int = 20,
     further: int = 0,
@@ -65,8 +69,8 @@ def data_spectrum(
     ----------
     network : Network, ZonalKernel or str
         A zonal kernel needs unit vectors, unless it has a radial_power.
-    X : (n, dim) array_like
-        Vectors in rows, of any norm, float32 or float64.  A `numpy.memmap` is read in parts.
+    X : (n, dim) array_like, or path
+        Vectors in rows, of any norm, float32 or float64; or a .npy or .csv file of them.
         Repeated vectors are allowed, and counted in the result.
     count : int
         Eigenvalues that reach the tolerance.
@@ -98,6 +102,8 @@ def data_spectrum(
         When `X` is empty, not numeric, of the wrong shape or not finite; when count exceeds n; when
         the memory is not enough, with what is needed, before the work starts; and as
         `Network.ntk_matrix`.
+    TableError
+        When a file is missing, damaged, or one of these; with its size.
 
     Notes
     -----
@@ -125,7 +131,12 @@ def data_spectrum(
     room = _bytes(memory)
     start = whole_number(seed, "seed", 0)
     scaled = truth(fan_in, "fan_in")
-    points = vectors(X, "X")
+    given, name = read_vectors(Path(X)) if isinstance(X, (str, Path)) else (X, "X")
+    blamed = TableError if given is not X else NtkspecError
+    try:
+        points = vectors(given, name)
+    except NtkspecError as error:
+        raise blamed(str(error)) from None
     _check_client(client)
     n = len(points)
     wanted = whole_number(count, "count", 1)
@@ -137,13 +148,17 @@ def data_spectrum(
     every = min(n, wanted + whole_number(further, "further", 0, TOO_MANY))
     plan = _planned(n, points.shape[1], every, room, client is not None)
     entries = min(MOST_OF_ENTRIES, OF_ENTRIES * limit)
+    try:
+        check_finite(points, name)
+    except NtkspecError as error:
+        raise blamed(str(error)) from None
     repeated = _repeated(points)
     tally = Tally(observer or Observer(), n, limit)
     matrix = DataMatrix(source, points, kernel, entries, scaled)
     rng = np.random.default_rng(start)
     with one_blas_thread():
         operator = Operator(matrix, keep=plan.keep, client=client, done=tally.rows)
-        known = min(n, every + 1)  # the next one shows the gap
+        known = min(n, every + MORE)
         if plan.direct:
             solved = _direct(operator, known)
         else:
@@ -179,13 +194,13 @@ class _Plan(NamedTuple):
 def _planned(n: int, dim: int, every: int, memory: int, far: bool) -> _Plan:
     """Choose the method; raise if the memory is not enough."""
     whole = 8 * n * n
-    width = LEAST_WIDTH * -(-(every + 1) // LEAST_WIDTH)
+    width = LEAST_WIDTH * -(-(every + MORE) // LEAST_WIDTH)
     width = max(width, 2 * LEAST_WIDTH) if every > FEW_EIGENVALUES else width
     threads = available_threads()
     height = min(n, max(1, ENTRIES // n))
     fixed = 8 * n * (5 * width + 3 * every) + (0 if far else 8 * threads * height * n)
     fixed += 32 * n * (dim + 4)
-    least = every + 1 + 4 * width
+    least = every + MORE + 4 * width
     direct = n <= FEW or least > n // 2
     if direct:
         if 5 * whole > memory:
@@ -226,7 +241,9 @@ def _result(
     entries: float, **given: Any,
 ) -> DataSpectrum:  # fmt: skip
     n = operator.size
-    bounds = error_bounds(solved.values, solved.residuals + rounding, n)[:every] + rounding
+    frobenius = operator.sizes.frobenius / n
+    bounds = error_bounds(solved.values, solved.residuals + rounding, n, rounding, frobenius)
+    bounds = bounds[:every] + rounding
     # The bounds hold for values that are 0 or more, too: the matrix has no others.
     values = np.maximum(solved.values[:every], 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -243,7 +260,7 @@ def _result(
         residuals=np.zeros(every) if zero else residuals,
         relative_error=np.zeros(every) if zero else errors,
         trace=float(np.sum(operator.sizes.diagonal)) / n,
-        frobenius_norm=operator.sizes.frobenius / n,
+        frobenius_norm=frobenius,
         products=operator.products,
         entries_tolerance=entries,
         **given,

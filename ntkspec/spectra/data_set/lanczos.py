@@ -25,6 +25,10 @@ SAFETY = 0.5
 MOST_PRODUCTS = 300
 #: Products of orthogonal unit vectors, by rounding, and attempts to reach them.
 ORTHOGONAL, MOST_TURNS = 1e-14, 4
+#: Residual, relative to its eigenvalue, from which on a pair is among the leading ones.
+SETTLED = 1e-3
+#: Rounding of a sum of squares, relative to it.
+SQUARES = 1e-12
 
 
 class Solved(NamedTuple):
@@ -110,7 +114,9 @@ def ritz(times: Callable[[Array], Array], vectors: Array) -> Solved:
     return Solved(values, vectors, np.sqrt(np.einsum("ij,ij->j", rest, rest)))
 
 
-def error_bounds(values: Array, residuals: Array, size: int) -> Array:
+def error_bounds(
+    values: Array, residuals: Array, size: int, floor: float, frobenius: float
+) -> Array:
     """How much larger than each Ritz value the eigenvalue of its rank may be.
 
     Parameters
@@ -119,32 +125,52 @@ def error_bounds(values: Array, residuals: Array, size: int) -> Array:
         In falling order; norms of residuals of orthonormal vectors.
     size : int
         Dimension of the operator.
+    floor : float
+        Residuals that rounding leaves.
+    frobenius : float
+        Frobenius norm of the operator.
 
     Notes
     -----
-    Let V be the first s vectors, r the norm of their residuals and g = theta_k - theta_(s+1) -
-    r_(s+1), for k <= s.  Without V the operator has no eigenvalue above theta_k - g, if no
-    eigenvalue was missed above the Ritz values that are known, as theta_(s+1) and its residual
-    raise them by at most r_(s+1).  Then lambda_k - theta_k is at most 2 r^2 / (g + sqrt(g^2 + 4
-    r^2)) for g >= 0 (Li and Li 2005), and r - g else (Weyl).  The least of all s holds.  Frobenius
-    norms stand for r.
+    The first c pairs, with residuals of at most 1e-3 of their values, are taken to be the leading
+    ones: without their vectors the operator has no eigenvalue above theta_c.  For s <= c, without
+    the first s it has none above theta_(s+1) + r', r' the norm of the residuals s + 1, ..., c, or
+    above theta_c for s = c.  Let r be the norm of the first s residuals and g what theta_k exceeds
+    that by, k <= s.  Then lambda_k - theta_k is at most 2 r^2 / (g + sqrt(g^2 + 4 r^2)) for g >= 0
+    (Li and Li 2005), and r - g else (Weyl).  The least of all s holds.  Frobenius norms stand for
+    norms.
+
+    Residuals of other pairs do not show their ranks: lambda_k is at most lambda_c, and k - c times
+    its square at most what the first c leave of the operator's Frobenius norm.
 
     Examples
     --------
-    >>> error_bounds(np.array([1.0, 0.5]), np.array([1e-3, 1e-3]), 3).round(8)
-    array([2.000e-06, 1.414e-03])
+    >>> values, residuals = np.array([1.0, 0.5, 0.4]), np.array([1e-5, 1e-4, 0.1])
+    >>> error_bounds(values, residuals, 9, 0.0, 1.3)
+    array([2.00040004e-10, 1.00498756e-04, 1.00100499e-01])
     """
     count = values.size
     if count == size:
         return np.zeros(count)
-    whole = np.sqrt(np.cumsum(residuals**2))
-    after = np.append(values[1:] + residuals[1:], values[-1])
+    good = (residuals <= SETTLED * values) | (residuals <= 2.0 * floor)
+    settled = count if good.all() else int(np.argmin(good))
+    squares = residuals[:settled] ** 2
+    whole = np.sqrt(np.cumsum(squares))
+    rest = np.sqrt(np.cumsum(squares[::-1])[::-1])
+    after = np.append(values[1:settled] + rest[1:], values[settled - 1 : settled])
     out = np.empty(count)
-    for k in range(count):
+    for k in range(settled):
         r, g = whole[k:], values[k] - after[k:]
         positive = np.maximum(g, 0.0)
         most = np.maximum(positive + np.sqrt(positive**2 + 4.0 * r * r), 1e-300)
         out[k] = np.min(np.where(g >= 0.0, 2.0 * r * (r / most), r - g))
+    if settled < count:
+        left = max(frobenius**2 - float(np.sum(values[:settled] ** 2)), 0.0)
+        left += SQUARES * frobenius**2
+        top = np.sqrt(left / np.arange(1, count - settled + 1))
+        if settled:
+            top = np.minimum(top, values[settled - 1] + out[settled - 1])
+        out[settled:] = np.maximum(top - values[settled:], residuals[settled:])
     return out
 
 
