@@ -122,9 +122,9 @@ def data_spectrum(
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> s = ntkspec.data_spectrum("relu", circle, count=5)
     >>> s.eigenvalues.round(6)
-    array([0.125   , 0.125   , 0.101321, 0.050661, 0.050661])
+    array([0.125   , 0.125   , 0.101322, 0.05629 , 0.05629 ])
     >>> ntkspec.spectrum("relu", 2, degrees=[0, 1, 2]).eigenvalues.round(6)
-    array([0.101321, 0.125   , 0.050661])
+    array([0.101321, 0.125   , 0.05629 ])
     """
     source = as_source(network)
     limit = number(tolerance, "tolerance", LEAST_TOLERANCE, 1.0)
@@ -224,8 +224,9 @@ def _planned(n: int, dim: int, every: int, memory: int, far: bool) -> _Plan:
 def _direct(operator: Operator, known: int) -> Solved:
     """All eigenvalues of a matrix that is kept, of which the leading ones are returned."""
     operator.times(np.zeros((operator.size, 1)))
-    _, vectors = np.linalg.eigh(operator.whole())
-    return ritz(operator.times, np.ascontiguousarray(vectors[:, : -known - 1 : -1]))
+    values, vectors = np.linalg.eigh(operator.whole())
+    leading_ones = np.ascontiguousarray(vectors[:, : -known - 1 : -1])
+    return ritz(operator.times, leading_ones, float(values[0]))
 
 
 def _rounding(operator: Operator, matrix: DataMatrix) -> float:
@@ -242,7 +243,7 @@ def _result(
 ) -> DataSpectrum:  # fmt: skip
     n = operator.size
     frobenius = operator.sizes.frobenius / n
-    bounds = error_bounds(solved.values, solved.residuals + rounding, n, rounding, frobenius)
+    bounds = error_bounds(solved, solved.residuals + rounding, n, rounding, frobenius)
     bounds = bounds[:every] + rounding
     # The bounds hold for values that are 0 or more, too: the matrix has no others.
     values = np.maximum(solved.values[:every], 0.0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["Solved", "error_bounds", "leading", "ritz"]
+__all__ = ["Solved", "are_settled", "error_bounds", "leading", "ritz"]
 
 Array = NDArray[np.float64]
 
@@ -25,18 +25,22 @@ SAFETY = 0.5
 MOST_PRODUCTS = 300
 #: Products of orthogonal unit vectors, by rounding, and attempts to reach them.
 ORTHOGONAL, MOST_TURNS = 1e-14, 4
-#: Residual, relative to its eigenvalue, from which on a pair is among the leading ones.
+#: Residual from which on a pair is among the leading ones, relative to the spread of the values.
 SETTLED = 1e-3
 #: Rounding of a sum of squares, relative to it.
 SQUARES = 1e-12
 
 
 class Solved(NamedTuple):
-    """Ritz values in falling order, their vectors in columns, and the norms of the residuals."""
+    """Ritz values in falling order, their vectors in columns, and the norms of the residuals.
+
+    least: the smallest Ritz value of the basis from which they are.
+    """
 
     values: Array
     vectors: Array
     residuals: Array
+    least: float
 
 
 def leading(
@@ -83,7 +87,7 @@ def leading(
     small = np.empty((0, 0))
     fresh = _orthonormal(rng.standard_normal((size, width)))
     worst = np.inf
-    for _ in range(MOST_PRODUCTS):
+    for number in range(MOST_PRODUCTS):
         product = times(fresh)
         basis.append(fresh)
         column, fresh, rest = _next_block(basis, product)
@@ -93,7 +97,9 @@ def leading(
         worst = _largest(left[:count], values[:count], floor())
         told(worst)
         if small.shape[0] >= every and worst <= SAFETY * tolerance:
-            return ritz(times, _combined(basis, inner[:, :every]))
+            known = are_settled(values[:count], 2.0 * left[:count], values[-1], floor()).all()
+            if known or number == MOST_PRODUCTS - 1:
+                return ritz(times, _combined(basis, inner[:, :every]), values[-1])
         if small.shape[0] + 2 * width > most:
             kept = min(most - 2 * width, every + width)
             basis = [_combined(basis, inner[:, :kept])]
@@ -105,24 +111,41 @@ def leading(
     )
 
 
-def ritz(times: Callable[[Array], Array], vectors: Array) -> Solved:
+def ritz(times: Callable[[Array], Array], vectors: Array, least: float) -> Solved:
     """Eigenpairs of the operator within the span of orthonormal columns, from one product."""
     product = times(vectors)
     values, turn = _falling(vectors.T @ product)
     vectors, product = vectors @ turn, product @ turn
     rest = product - vectors * values
-    return Solved(values, vectors, np.sqrt(np.einsum("ij,ij->j", rest, rest)))
+    return Solved(values, vectors, np.sqrt(np.einsum("ij,ij->j", rest, rest)), least)
+
+
+def are_settled(values: Array, residuals: Array, least: float, floor: float) -> NDArray[np.bool_]:
+    """Whether residuals are so small that the pairs must be the leading ones.
+
+    They are compared with the distance from the smallest Ritz value: where all eigenvalues nearly
+    agree, any vector has a small residual.  Those that rounding leaves count as small.
+
+    Examples
+    --------
+    >>> are_settled(np.array([1.0, 0.9999]), np.array([1e-4, 1e-4]), 0.0, 0.0)
+    array([ True,  True])
+    >>> are_settled(np.array([1.0, 0.9999]), np.array([1e-4, 1e-4]), 0.999, 0.0)
+    array([False, False])
+    """
+    return (residuals <= SETTLED * (values - least)) | (residuals <= 2.0 * floor)
 
 
 def error_bounds(
-    values: Array, residuals: Array, size: int, floor: float, frobenius: float
+    solved: Solved, residuals: Array, size: int, floor: float, frobenius: float
 ) -> Array:
     """How much larger than each Ritz value the eigenvalue of its rank may be.
 
     Parameters
     ----------
-    values, residuals : (p,) arrays
-        In falling order; norms of residuals of orthonormal vectors.
+    solved : Solved
+    residuals : (p,) array
+        Norms of its residuals, with what rounding may have changed.
     size : int
         Dimension of the operator.
     floor : float
@@ -132,8 +155,7 @@ def error_bounds(
 
     Notes
     -----
-    The first c pairs, with residuals of at most 1e-3 of their values, are taken to be the leading
-    ones: without their vectors the operator has no eigenvalue above theta_c.  For s <= c, without
+    The first c pairs that `are_settled` are taken to be the leading ones: without their vectors the operator has no eigenvalue above theta_c.  For s <= c, without
     the first s it has none above theta_(s+1) + r', r' the norm of the residuals s + 1, ..., c, or
     above theta_c for s = c.  Let r be the norm of the first s residuals and g what theta_k exceeds
     that by, k <= s.  Then lambda_k - theta_k is at most 2 r^2 / (g + sqrt(g^2 + 4 r^2)) for g >= 0
@@ -146,13 +168,13 @@ def error_bounds(
     Examples
     --------
     >>> values, residuals = np.array([1.0, 0.5, 0.4]), np.array([1e-5, 1e-4, 0.1])
-    >>> error_bounds(values, residuals, 9, 0.0, 1.3)
-    array([2.00040004e-10, 1.00498756e-04, 1.00100499e-01])
+    >>> error_bounds(Solved(values, np.eye(9)[:, :3], residuals, 0.0), residuals, 9, 0.0, 1.3)
+    array([2.00040008e-10, 1.00498756e-04, 1.00100499e-01])
     """
-    count = values.size
+    values, count = solved.values, solved.values.size
     if count == size:
         return np.zeros(count)
-    good = (residuals <= SETTLED * values) | (residuals <= 2.0 * floor)
+    good = are_settled(values, residuals, solved.least, floor)
     settled = count if good.all() else int(np.argmin(good))
     squares = residuals[:settled] ** 2
     whole = np.sqrt(np.cumsum(squares))

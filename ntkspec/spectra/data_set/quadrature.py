@@ -43,7 +43,7 @@ def measures(
     -------
     Measures
         The mean weight of what lies above a level is the number of eigenvalues there, but for
-        those of the known eigenvectors.
+        those of the known eigenvectors.  The weights of each probe are scaled to n - c.
 
     Examples
     --------
@@ -73,12 +73,13 @@ def measures(
         after *= np.where(live, 1.0 / np.where(live, left, 1.0), 0.0)
         before, now = now, after
     nodes, weights = np.empty((probes, steps)), np.empty((probes, steps))
+    left_over = len(vectors) - vectors.shape[1]
     for i in range(probes):
         matrix = np.diag(diagonal[:, i])
         some = np.arange(steps - 1)
         matrix[some, some + 1] = matrix[some + 1, some] = beside[:-1, i]
         nodes[i], inner = np.linalg.eigh(matrix)
-        weights[i] = (size[i] * inner[0]) ** 2
+        weights[i] = left_over * inner[0] ** 2 if size[i] > 0.0 else 0.0
     return Measures(nodes, weights)
 
 

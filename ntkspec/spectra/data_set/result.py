@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 #: Levels of a density that are chosen, and the smallest of them relative to the mean eigenvalue.
 LEVELS, LOWEST = 25, 1e-3
 MOST_PROBES, MOST_STEPS = 10_000, 1000
+#: Standard errors that the bounds on a number of eigenvalues take up.
+SURE = 3.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -252,9 +254,11 @@ class DataSpectrum(Result):
         >>> import numpy as np
         >>> import ntkspec
         >>> x = np.random.default_rng(0).standard_normal((300, 5))
-        >>> density = ntkspec.data_spectrum("erf", x, count=10).density([1e-6, 1e-3])
-        >>> density.above.round()
-        array([282.,  49.])
+        >>> density = ntkspec.data_spectrum("erf", x, count=10).density([1e-4, 1e-3])
+        >>> density.above.round()  # all eigenvalues of the matrix: 262 and 128
+        array([253., 126.])
+        >>> density.at_least.round(), density.at_most.round()
+        (array([204.,  83.]), array([300., 162.]))
         """
         number = whole_number(probes, "probes", 2, MOST_PROBES)
         nodes = min(whole_number(steps, "steps", 2, MOST_STEPS), self.size)
@@ -276,7 +280,8 @@ class DataSpectrum(Result):
         ladder = -np.gradient(known.astype(float), np.log(at)) if at.size > 1 else 0.0 * known
         return SpectralDensity(
             at, known + value.mean(axis=0), _error(value), ladder + falls.mean(axis=0),
-            _error(falls), known + least.mean(axis=0), known + most.mean(axis=0), self.size,
+            _error(falls), known + np.maximum(least.mean(axis=0) - SURE * _error(least), 0.0),
+            np.minimum(known + most.mean(axis=0) + SURE * _error(most), self.size), self.size,
             number, nodes, seed,
         )  # fmt: skip
 
@@ -327,11 +332,13 @@ class SpectralDensity(Result):
     above : (L,) float64 array
         Estimated number of eigenvalues that are at least each level.
     above_error : (L,) float64 array
-        Standard error of `above` from the scatter of the probes.
+        Standard error of `above` from the scatter of the probes.  It does not tell that their nodes
+        resolve a level only so far: at_least and at_most do, and are wider.
     densities, density_error : (L,) float64 arrays
-        Eigenvalues for a change of the logarithm by 1, and its standard error.
+        Eigenvalues for a change of the logarithm by 1, and the standard error of the scatter.
     at_least, at_most : (L,) float64 arrays
-        Between these the Gauss rules of the probes leave `above`; the standard error comes on top.
+        What the Gauss rules of the probes prove of `above`, and three standard errors of it.  More
+        steps bring them together.
     size : int
         Number of all eigenvalues, n.
     probes, steps, seed : int
