@@ -258,7 +258,7 @@ class DataSpectrum(Result):
         >>> density.above.round()  # all eigenvalues of the matrix: 262 and 128
         array([253., 126.])
         >>> density.at_least.round(), density.at_most.round()
-        (array([204.,  83.]), array([300., 162.]))
+        (array([201.,  82.]), array([300., 161.]))
         """
         number = whole_number(probes, "probes", 2, MOST_PROBES)
         nodes = min(whole_number(steps, "steps", 2, MOST_STEPS), self.size)
