@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ntkspec.networks import Linear, Network, Normalize, Residual
     from ntkspec.opening import open_table
     from ntkspec.spectra.certified import Certificate, certify
+    from ntkspec.spectra.data_set import DataSpectrum, data_spectrum
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables.atlas import atlas
     from ntkspec.zonal import ZonalKernel
@@ -49,6 +50,7 @@ __all__ = [
     "Cap",
     "Certificate",
     "Cube",
+    "DataSpectrum",
     "DensityFunction",
     "Gaussian",
     "Law",
@@ -68,6 +70,7 @@ __all__ = [
     "__version__",
     "atlas",
     "certify",
+    "data_spectrum",
     "domains",
     "eigenvalues",
     "fit",
@@ -84,6 +87,7 @@ _HOMES = {
     "Cap": "ntkspec.domains",
     "Certificate": "ntkspec.spectra.certified",
     "Cube": "ntkspec.domains",
+    "DataSpectrum": "ntkspec.spectra.data_set",
     "DensityFunction": "ntkspec.domains",
     "Gaussian": "ntkspec.domains",
     "Law": "ntkspec.laws",
@@ -102,6 +106,7 @@ _HOMES = {
     "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
+    "data_spectrum": "ntkspec.spectra.data_set",
     "eigenvalues": "ntkspec.spectra",
     "fit": "ntkspec.laws.fit",
     "law": "ntkspec.laws",

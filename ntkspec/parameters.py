@@ -16,17 +16,22 @@ from ntkspec.errors import NtkspecError
 __all__ = [
     "as_number",
     "as_whole",
+    "check_finite",
     "is_one_of",
     "number",
     "numbers",
     "one_of",
     "read_literal_call",
     "shown",
+    "size_of",
+    "vectors",
     "whole_number",
 ]
 
 #: Largest number of characters of a value in a message.
 MOST_SHOWN = 80
+#: Rows of an array that are checked together.
+CHECKED = 4096
 
 
 def shown(value: Any) -> str:
@@ -195,6 +200,80 @@ def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     except (TypeError, ValueError, OverflowError):
         pass
     raise NtkspecError(f"{name} = {shown(values)} is not allowed; give numbers")
+
+
+def vectors(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return vectors in rows as a float32 array if they are one, and else as a float64 array.
+
+    Arrays of these types are not copied.
+
+    Raises
+    ------
+    NtkspecError
+        For another shape, no vector, and what is no number.
+
+    Examples
+    --------
+    >>> vectors([[1, 2]], "X")
+    array([[1., 2.]])
+    """
+    given = np.asarray(values) if hasattr(values, "__array__") else values
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.dtype.itemsize <= 8:
+        given = values  # a numpy.memmap stays one
+    found: NDArray[Any] = given  # type: ignore[assignment]
+    if not (isinstance(given, np.ndarray) and given.dtype in (np.float32, np.float64)):
+        found = numbers(given, name)
+    if found.ndim != 2 or 0 in found.shape:
+        how = ""
+        if found.ndim == 1 and found.size:
+            how = "; [:, numpy.newaxis] makes vectors of the numbers, [numpy.newaxis] one vector"
+        elif found.ndim > 2 and found.size:
+            how = "; reshape(n, -1) makes one vector of each entry"
+        raise NtkspecError(
+            f"{name} of shape {found.shape} cannot be used; give at least one vector, as an array "
+            f"(n, dim){how}"
+        )
+    return found
+
+
+def check_finite(values: NDArray[Any], name: str) -> None:
+    """Refuse vectors with a number that is not finite, some rows at a time.
+
+    Raises
+    ------
+    NtkspecError
+        With the place of the first.
+
+    Examples
+    --------
+    >>> check_finite(np.array([[1.0, 2.0], [3.0, np.nan]]), "X")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.NtkspecError: X[1, 1] = nan is not allowed; fill in or leave out what is not \
+finite
+    """
+    for first in range(0, len(values), CHECKED):
+        part = values[first : first + CHECKED]
+        if not np.isfinite(part).all():
+            i, j = (int(at) for at in np.argwhere(~np.isfinite(part))[0])
+            raise NtkspecError(
+                f"{name}[{first + i}, {j}] = {part[i, j]} is not allowed; fill in or leave out "
+                "what is not finite"
+            )
+
+
+def size_of(count: int) -> str:
+    """Return a number of bytes as people read it.
+
+    Examples
+    --------
+    >>> size_of(800_000_000), size_of(12_340), size_of(0)
+    ('800 MB', '12.3 kB', '0 bytes')
+    """
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count} bytes"
 
 
 def read_literal_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:

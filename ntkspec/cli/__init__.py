@@ -8,6 +8,7 @@ import click
 import ntkspec
 from ntkspec.cli.certify import certify
 from ntkspec.cli.compare import compare
+from ntkspec.cli.data import data
 from ntkspec.cli.eig import eig
 from ntkspec.cli.explore import explore
 from ntkspec.cli.export import export
@@ -35,6 +36,7 @@ def main() -> None:
     \b
     Examples to begin with:
       ntkspec eig relu --dim 3 --degrees 0:5           # eigenvalues, with error bounds
+      ntkspec data X.npy --network relu                # eigenvalues on your own vectors
       ntkspec explore atlas -o explorer.html           # a page about the installed table
       ntkspec export atlas --network tanh --dim 3 -o - # its numbers
       ntkspec predict times tanh --degrees 1:12:2      # time to learn each degree
@@ -48,6 +50,7 @@ def main() -> None:
 
 
 for _command in (
-    eig, certify, predict, sweep, merge, verify, info, export, fit, train, compare, plot, explore
+    eig, data, certify, predict, sweep, merge, verify, info, export, fit, train, compare, plot,
+    explore,
 ):  # fmt: skip
     main.add_command(_command)

@@ -17,6 +17,7 @@ __all__ = [
     "TABLE",
     "added",
     "format_option",
+    "named_network_options",
     "network_options",
     "table_options",
 ]
@@ -76,7 +77,6 @@ DEGREES = click.option(
 )
 
 OPTIONS = (
-    click.argument("activation", required=False),
     click.option(
         "--zonal", metavar="KERNEL",
         help="Instead of a network: 'laplace(2)', another of ntkspec.zonal, or module:kernel.",
@@ -180,14 +180,29 @@ def _is_default(name: str) -> bool:
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that describe a kernel; the command gets it as `network`."""
+    argument = click.argument("activation", required=False)
+    return added((argument, *OPTIONS), _with_network(command, "argument 'ACTIVATION'"))
+
+
+def named_network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add these options where the argument is a file: the activation is an option, too."""
+    option = click.option(
+        "--network", "activation", metavar="ACTIVATION",
+        help="An activation's name, a network's parts, or a TOML file, as for ntkspec eig.",
+    )  # fmt: skip
+    return added((option, *OPTIONS), _with_network(command, "option '--network ACTIVATION'"))
+
+
+def _with_network(command: Callable[..., Any], needed: str) -> Callable[..., Any]:
+    name = needed.split("'")[1].partition(" ")[0]
 
     @wraps(command)
     def with_network(*, activation: str | None, zonal: str | None, **parameters: Any) -> Any:
         given = {name: parameters.pop(name) for name in NAMES}
         if activation is None and zonal is None:
-            raise click.UsageError("missing argument 'ACTIVATION', or --zonal KERNEL")
+            raise click.UsageError(f"missing {needed}, or --zonal KERNEL")
         if activation is not None and zonal is not None:
-            raise click.UsageError("--zonal is instead of ACTIVATION; leave one of them out")
+            raise click.UsageError(f"--zonal is instead of {name}; leave one of them out")
         if activation is None:
             if changed := [name for name in NAMES if not _is_default(name)]:
                 raise click.UsageError(
@@ -198,4 +213,4 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(network=zonal_kernel(zonal or ""), **parameters)
         return command(network=_network(activation, given), **parameters)
 
-    return added(OPTIONS, with_network)
+    return with_network

@@ -18,13 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.composed import composed_arguments
-from ntkspec.parameters import as_number, numbers, shown, truth
+from ntkspec.parameters import as_number, check_finite, numbers, shown, truth, vectors
 
 if TYPE_CHECKING:
+    from ntkspec.duals.norms import VectorTables
     from ntkspec.duals.panels import NetworkPanels
     from ntkspec.networks.network import Kernel, Network
 
 __all__ = [
+    "Rows",
+    "available_threads",
     "by_values",
     "checked_tolerance",
     "matrix",
@@ -38,6 +41,8 @@ Array = NDArray[np.float64]
 
 #: Error of the compiled kernels, relative to K(1).
 PROMISED = 1e-14
+#: Error between vectors of different norms for each layer that is summed as a series.
+SUMMED = 1e-12
 #: Catalogued activations whose kernels come from their values, with bounds, like a user's.
 BY_VALUES = ("softsign", "finer")
 #: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
@@ -136,17 +141,9 @@ class _Vectors(NamedTuple):
 
 def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     """Vectors in rows, checked; with fan_in divided by the root of their dimension."""
-    x = numbers(points, name)
-    if x.ndim != 2 or 0 in x.shape:
-        raise NtkspecError(
-            f"{name} of shape {x.shape} are not allowed; give at least one vector, as an array "
-            "(n, dim)"
-        )
-    if not np.isfinite(x).all():
-        i, j = (int(at) for at in np.argwhere(~np.isfinite(x))[0])
-        raise NtkspecError(
-            f"{name}[{i}, {j}] = {x[i, j]} is not allowed; fill in or leave out what is not finite"
-        )
+    given = vectors(points, name)
+    check_finite(given, name)
+    x = np.asarray(given, np.float64)
     # Squares of the largest coordinates neither overflow nor vanish.
     size = np.abs(x).max(axis=1)
     scaled = x / np.where(size > 0.0, size, 1.0)[:, np.newaxis]
@@ -155,7 +152,7 @@ def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     norms = size * lengths
     if fan_in:
         norms = norms / math.sqrt(x.shape[1])
-    single = getattr(points, "dtype", None) == np.float32
+    single = given.dtype == np.float32
     return _Vectors(norms, np.ascontiguousarray(scaled), single)
 
 
@@ -176,11 +173,71 @@ def _on_one_sphere(network: Network, x: _Vectors, y: _Vectors) -> Network | None
         return None
 
 
-def _between_norms(
-    network: Network, x: _Vectors, y: _Vectors, kernel: Kernel, limit: float, kind: Any
-) -> NDArray[Any]:
+class Rows:
+    """Rows of the matrix of a kernel between vectors and themselves, computed where asked for.
+
+    Each entry is computed for itself: it does not depend on which rows are asked for together.
+    The rows of different calls may be computed on different threads.
+
+    Attributes
+    ----------
+    error : float
+        Bound on the errors of the entries, relative to sqrt(K(x, x) K(y, y)).
+    """
+
+    def __init__(
+        self, network: Network, points: ArrayLike, kernel: Kernel, tolerance: float, fan_in: bool
+    ) -> None:
+        limit = checked_tolerance(tolerance)
+        network.check_kernel(kernel)
+        _refuse_sphere(network)
+        x = _vectors(points, "points", truth(fan_in, "fan_in"))
+        alike = _on_one_sphere(network, x, x)
+        self.error = PROMISED
+        self._sides: tuple[Any, ...] = ()
+        self._by_values: tuple[Network, Network, Kernel, float] | None = None
+        if alike is None:
+            from ntkspec.kernels.vectors import vector_tiles
+
+            tables = _tables(network, x, x, kernel, limit)
+            self._compiled = vector_tiles
+            self._arguments: tuple[Any, ...] = (kernel == "ntk", *tables.program)
+            self._sides = (tables.rows, tables.columns)
+            if tables.left_out > 0.0:
+                self.error = max(tables.left_out, SUMMED * len(network.sigmas))
+        elif by_values(network):
+            self._by_values = network, alike, kernel, limit
+            self.error = limit
+        else:
+            (_, self._compiled, _), self._arguments = _compiled(alike, kernel)
+        self._vectors, self._columns = _padded(x.directions)
+
+    def fill(self, first: int, last: int, out: Array) -> None:
+        """Write the rows from first to before last into a contiguous float64 array."""
+        x, y = self._vectors[first:last], self._vectors
+        if self._by_values is not None:
+            network, alike, kernel, limit = self._by_values
+            out[:] = _accepted(network, limit, *_user_matrix(alike, x, y, kernel))
+            return
+        arguments = self._arguments
+        if self._sides:
+            rows, columns = self._sides
+            mine = tuple(np.ascontiguousarray(part[:, first:last]) for part in rows)
+            arguments = (*arguments, mine, tuple(columns))
+        self._compiled(x, y, self._columns, out, False, 0, 1, *arguments)
+
+
+def _padded(x: Array) -> tuple[Array, Array]:
+    """Vectors in rows and in columns; zeros make the number of coordinates a multiple of 4."""
+    padded = np.pad(x, ((0, 0), (0, -x.shape[1] % 4)))
+    return padded, np.ascontiguousarray(padded.T)
+
+
+def _tables(
+    network: Network, x: _Vectors, y: _Vectors, kernel: Kernel, limit: float
+) -> VectorTables:
+    """What `vector_tiles` needs of the norms, to the tolerance."""
     from ntkspec.duals.norms import vector_tables
-    from ntkspec.kernels.vectors import vector_tiles
 
     with np.errstate(over="ignore", under="ignore"):
         squares = x.norms**2
@@ -192,6 +249,15 @@ def _between_norms(
             "tolerance, scale the vectors down (fan_in=True divides by the root of their "
             "dimension), lower weight_variance, or scale all vectors to one norm"
         )
+    return tables
+
+
+def _between_norms(
+    network: Network, x: _Vectors, y: _Vectors, kernel: Kernel, limit: float, kind: Any
+) -> NDArray[Any]:
+    from ntkspec.kernels.vectors import vector_tiles
+
+    tables = _tables(network, x, y, kernel, limit)
     arguments = (kernel == "ntk", *tables.program, tuple(tables.rows), tuple(tables.columns))
     return _tiled(vector_tiles, x.directions, y.directions, arguments, kind)
 
@@ -217,11 +283,9 @@ def _tiled(
     """The matrix between rows of x and of y, its tiles on several threads."""
     out = np.empty((x.shape[0], y.shape[0]), kind)
     mirror = x is y
-    threads = min(_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
-    # Zeros make the number of coordinates a multiple of 4, as the compiled loops need it.
-    x = np.pad(x, ((0, 0), (0, -x.shape[1] % 4)))
-    y = x if mirror else np.pad(y, ((0, 0), (0, -y.shape[1] % 4)))
-    columns = np.ascontiguousarray(y.T)
+    threads = min(available_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
+    y, columns = _padded(y)
+    x = y if mirror else _padded(x)[0]
     jobs = [(x, y, columns, out, mirror, first, threads, *arguments) for first in range(threads)]
     if threads == 1:
         compiled(*jobs[0])
@@ -232,7 +296,7 @@ def _tiled(
     return out
 
 
-def _threads() -> int:
+def available_threads() -> int:
     """Threads of a matrix: the processors of this process, or what the environment allows.
 
     Workers of a cluster have OMP_NUM_THREADS = 1, since each of them has a processor.

@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("streams")
     table_of(SMALL_TABLE, made)
     run_of(SMALL_RUN, made)
+    (made / "x.csv").write_text("1,0\n0,1\n1,1\n")
     return made
 
 
@@ -46,6 +47,8 @@ CALLS = {
     "eig": ["relu", "--degrees", "0:40"],
     "eig csv": ["relu", "--degrees", "0:40", "--format", "csv"],
     "eig json": ["relu", "--degrees", "0:40", "--format", "json"],
+    "data": ["x.csv", "--network", "relu", "--count", "2"],
+    "data csv": ["x.csv", "--network", "relu", "--count", "2", "--format", "csv"],
     "certify": ["relu", "--degrees", "0:3", "--digits", "5"],
     "predict times": ["relu", "--degrees", "0:3"],
     "predict curve": ["relu", "--target", "1:1"],

@@ -33,7 +33,7 @@ SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
     "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
-    "vectors.rst", "zonal.rst", "density.rst", "torus.rst", "from_data.rst",
+    "vectors.rst", "data.rst", "from_data.rst", "zonal.rst", "density.rst", "torus.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {

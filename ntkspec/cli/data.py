@@ -1,0 +1,87 @@
+"""``ntkspec data``: the leading eigenvalues of a kernel on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ntkspec.cli.columns import print_columns
+from ntkspec.cli.options import PATH, format_option, named_network_options
+from ntkspec.cli.streams import say
+
+if TYPE_CHECKING:
+    from ntkspec.spectra.route import Source
+
+__all__ = ["data"]
+
+
+@click.command()
+@click.argument("vectors", type=PATH, metavar="X")
+@named_network_options
+@click.option(
+    "--fan-in", is_flag=True, help="Divide the weight variance of the first layer by the dimension."
+)
+@click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
+@click.option("--count", type=int, default=20, show_default=True, help="Eigenvalues.")
+@click.option(
+    "--further", type=int, default=0, show_default=True,
+    help="So many more, with the residuals that they have.",
+)  # fmt: skip
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="Largest residual |K v - eigenvalue v| / eigenvalue.",
+)
+@click.option(
+    "--memory", default="256MB", show_default=True, help="To work in, besides the data: 2GB."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random start.")
+@click.option(
+    "-o", "--output", type=PATH, metavar="FILE",
+    help="Write the numbers to a .csv file, or with the eigenvectors to a .npz file.",
+)  # fmt: skip
+@click.option("--log-json", is_flag=True, help="Report progress as lines of JSON.")
+@format_option(help="In JSON null stands for what is not finite.")
+def data(
+    network: Source,
+    vectors: Path,
+    output: Path | None,
+    log_json: bool,
+    layout: str,
+    **options: Any,
+) -> None:
+    """Print the leading eigenvalues of a kernel's matrix of vectors.
+
+    They are those of K / n, for n vectors, and comparable with ntkspec eig.  X is a .npy or .csv file with vectors in rows, of any norm; a CSV file may have a line of names
+    at the top.  The matrix is not stored unless it fits in the memory.  share is the fraction of
+    the trace, the sum of all eigenvalues.
+
+    \b
+    Examples:
+      ntkspec data X.npy --network relu --count 10
+      ntkspec data X.csv --network gelu --depth 2 --fan-in --trained all -o spectrum.npz
+    """
+    from ntkspec.cli.watchers import watching
+    from ntkspec.files.appearing import check_outputs
+    from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
+
+    if output is not None:
+        check_spectrum_file(output)
+        check_outputs([output], [vectors])
+    with watching("rows", as_json=log_json) as observer:
+        found = data_spectrum(network, vectors, observer=observer, **options)
+    if output is not None:
+        found.save(output)
+    if layout == "text":
+        say(f"# {found.title()}")
+        say(f"# {found.route}; {found.products} products")
+    columns = {name: values.tolist() for name, values in found.columns().items()}
+    print_columns(layout, columns, about=found.heading(), text=_cell)
+
+
+def _cell(value: float) -> str:
+    return repr(value) if isinstance(value, int) else f"{value:.10g}"

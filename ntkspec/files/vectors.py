@@ -1,0 +1,103 @@
+"""Vectors from files that people have: arrays of numpy and CSV."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError, TableError
+from ntkspec.files.inputs import opened_regular
+from ntkspec.parameters import size_of
+
+__all__ = ["read_vectors"]
+
+#: Bytes of a CSV file that are read; an array of numpy is read in parts and may be larger.
+MOST_CSV = 2 * 10**9
+#: Characters of a line that are looked at for a header.
+MOST_HEADER = 2**20
+
+
+def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
+    r"""Read an array from a .npy file, by parts when they are used, or a .csv file.
+
+    A CSV file may have a line of names at the top.
+
+    Returns
+    -------
+    array : ndarray
+    name : str
+        The path with the size of the file, for messages.
+
+    Raises
+    ------
+    TableError
+        For a file that is missing, damaged, empty, or has anything but numbers: with its size.
+    NtkspecError
+        For a file of another kind.
+
+    Examples
+    --------
+    >>> path = folder / "x.csv"
+    >>> _ = path.write_text("height,width\n1,2\n3,4\n")
+    >>> read_vectors(path)[0]
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    kind = path.suffix.lower()
+    if kind not in (".npy", ".csv"):
+        raise NtkspecError(
+            f"{path} is no .npy or .csv file; numpy.save('X.npy', X) writes an array of numpy"
+        )
+    with io.FileIO(opened_regular(path, "file")) as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        name = f"{path} ({size_of(size)})"
+        if size == 0:
+            raise TableError(f"{name} is empty; give vectors in rows")
+        try:
+            return (_from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)), name
+        except (EOFError, MemoryError, OSError, SyntaxError, TypeError, ValueError) as error:
+            raise TableError(f"{name} cannot be read: {_reason(error)}") from None
+
+
+def _from_numpy(path: Path, file: io.FileIO) -> NDArray[Any]:
+    if file.read(6) != b"\x93NUMPY":
+        raise ValueError("it is no array that numpy.save wrote")
+    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"it holds an array of {found.dtype}; give numbers")
+    return np.asanyarray(found)
+
+
+def _from_csv(file: io.FileIO, size: int) -> NDArray[Any]:
+    if size > MOST_CSV:
+        raise ValueError(
+            f"CSV files of at most {size_of(MOST_CSV)} are read; numpy.save('X.npy', X) writes a "
+            "file that is read in parts"
+        )
+    text = io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig")
+    named = not _are_numbers(text.readline(MOST_HEADER))
+    text.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a file without data
+        found = np.loadtxt(text, delimiter=",", ndmin=2, skiprows=int(named))
+    text.detach()
+    return found
+
+
+def _are_numbers(line: str) -> bool:
+    try:
+        return bool([float(cell) for cell in line.split(",")])
+    except ValueError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    """What numpy says, without its advice to programmers."""
+    said = str(error).partition(";")[0] if str(error).startswith("the number") else str(error)
+    return " ".join(said.split()).rstrip(".") or type(error).__name__

@@ -1,0 +1,269 @@
+"""Products of a data set's kernel matrix with blocks of vectors, its rows computed anew each time.
+
+A block of rows is computed, multiplied and forgotten.  Every block has the same height whoever
+computes it, and is multiplied on one BLAS thread: the products have the same bits on one thread, on
+several, and on the workers of a cluster.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel
+from ntkspec.networks.pointwise import available_threads
+from ntkspec.spectra.data_set.rows import MatrixRows, matrix_rows
+from ntkspec.spectra.route import Source
+
+__all__ = ["DataMatrix", "Operator", "Sizes", "one_blas_thread"]
+
+Array = NDArray[np.float64]
+
+#: Entries of a block of rows.
+ENTRIES = 2**21
+#: Tasks of a product for each thread of a cluster.
+TASKS = 4
+#: Diagonal entries whose squares, and sums of them, neither overflow nor vanish.
+LEAST, MOST = 1e-140, 1e140
+
+
+class Sizes(NamedTuple):
+    """Diagonal of the matrix, and its Frobenius norm, of the whole matrix or of some rows."""
+
+    diagonal: Array
+    frobenius: float
+
+
+class _Share(NamedTuple):
+    """Product of some rows of the matrix with vectors."""
+
+    first: int
+    product: Array
+    sizes: Sizes | None
+
+
+class DataMatrix:
+    """The kernel matrix of a data set: a description that can be sent to workers.
+
+    Examples
+    --------
+    >>> from ntkspec import Network
+    >>> matrix = DataMatrix(Network("relu"), np.eye(3), "ntk", 1e-12, False)
+    >>> matrix.size, matrix.height
+    (3, 3)
+    """
+
+    def __init__(
+        self, source: Source, points: NDArray[Any], kernel: Kernel, tolerance: float, fan_in: bool
+    ) -> None:
+        self._given = source, points, kernel, tolerance, fan_in
+        self.size = len(points)
+        self.height = min(self.size, max(1, ENTRIES // self.size))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "rows"}
+
+    @cached_property
+    def rows(self) -> MatrixRows:
+        """The rows, prepared once in each process."""
+        return matrix_rows(*self._given)
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """First row and end of each block."""
+        starts = range(0, self.size, self.height)
+        return [(first, min(first + self.height, self.size)) for first in starts]
+
+    def share(
+        self, blocks: list[tuple[int, int]], vectors: Array, measure: bool, kept: Array | None
+    ) -> _Share:
+        """Multiply some blocks, one after another; with `measure` also their sizes.
+
+        kept: the whole matrix, whose rows are filled in with `measure` and read without.
+        """
+        first, last = blocks[0][0], blocks[-1][1]
+        product = np.empty((last - first, vectors.shape[1]))
+        diagonal, norm = np.empty(last - first), 0.0
+        room = np.empty((self.height, self.size)) if kept is None else None
+        for begin, end in blocks:
+            block = room[: end - begin] if room is not None else kept[begin:end]  # type: ignore[index]
+            if measure or kept is None:
+                self.rows.fill(begin, end, block)
+            np.matmul(block, vectors, out=product[begin - first : end - first])
+            if measure:
+                some = np.arange(end - begin)
+                diagonal[begin - first : end - first] = block[some, begin + some]
+                with np.errstate(over="ignore"):  # what is out of range is refused later
+                    norm = math.hypot(norm, float(np.linalg.norm(block.ravel())))
+        return _Share(first, product, Sizes(diagonal, norm) if measure else None)
+
+
+def _task(matrix: DataMatrix, blocks: list[tuple[int, int]], vectors: Array, measure: bool) -> Any:
+    """Work of a worker."""
+    with one_blas_thread():
+        return matrix.share(blocks, vectors, measure, None)
+
+
+class Operator:
+    """K / n as a function of blocks of vectors.
+
+    Parameters
+    ----------
+    matrix : DataMatrix
+    keep : bool
+        Keep the matrix in memory once it is computed.
+    client : distributed.Client, optional
+        Where blocks of rows are computed; by default on the threads of this process.
+    done : callable, optional
+        Called with the number of rows after each share of a product.
+
+    Examples
+    --------
+    >>> from ntkspec import Network
+    >>> matrix = DataMatrix(Network("relu"), np.eye(2), "ntk", 1e-12, False)
+    >>> operator = Operator(matrix)
+    >>> operator.times(np.ones((2, 1))).ravel(), operator.sizes.diagonal
+    (array([0.25, 0.25]), array([0.5, 0.5]))
+    """
+
+    def __init__(
+        self, matrix: DataMatrix, *, keep: bool = False, client: Any = None, done: Any = None
+    ) -> None:
+        self.matrix, self.size = matrix, matrix.size
+        self.products = 0
+        self._client, self._done = client, done or (lambda rows: None)
+        self._kept = np.empty((self.size, self.size)) if keep else None
+        self._sizes: Sizes | None = None
+        self._far: Any = None
+
+    @property
+    def sizes(self) -> Sizes:
+        """Diagonal and Frobenius norm of K, known after the first product."""
+        assert self._sizes is not None
+        return self._sizes
+
+    def times(self, vectors: Array) -> Array:
+        """Multiply K / n by the columns of an array.
+
+        Raises
+        ------
+        NtkspecError
+            When an entry is too large or too small to compute with.
+        """
+        measure = self._sizes is None
+        vectors = np.ascontiguousarray(vectors)
+        out = np.empty(vectors.shape)
+        diagonal, norms = np.empty(self.size), dict[int, float]()
+        shares = self._over_threads if self._client is None else self._over_workers
+        for first, product, sizes in shares(vectors, measure):
+            out[first : first + len(product)] = product
+            if sizes is not None:
+                diagonal[first : first + len(product)] = sizes.diagonal
+                norms[first] = sizes.frobenius
+            self._done(len(product))
+        if measure:
+            frobenius = float(np.linalg.norm([norms[first] for first in sorted(norms)]))
+            self._sizes = _checked(Sizes(diagonal, frobenius))
+        self.products += 1
+        out /= self.size
+        return out
+
+    def whole(self) -> Array:
+        """The matrix K / n itself, symmetric to the last bit; it must be kept, and known."""
+        assert self._kept is not None
+        found = self._kept + self._kept.T
+        found *= 0.5 / self.size
+        return found
+
+    def _over_threads(self, vectors: Array, measure: bool) -> Iterator[_Share]:
+        _ = self.matrix.rows  # prepared once, and its errors raised here
+        blocks = self.matrix.blocks
+        with ThreadPoolExecutor(min(available_threads(), len(blocks))) as pool:
+            jobs = [
+                pool.submit(self.matrix.share, [block], vectors, measure, self._kept)
+                for block in blocks
+            ]
+            try:
+                for job in jobs:
+                    yield job.result()
+            finally:
+                for job in jobs:
+                    job.cancel()
+
+    def _over_workers(self, vectors: Array, measure: bool) -> Iterator[_Share]:
+        from distributed import as_completed
+
+        if self._far is None:
+            self._far = self._client.scatter(self.matrix, broadcast=True, hash=False)
+        threads = max(1, sum(self._client.nthreads().values()))
+        blocks = self.matrix.blocks
+        many = max(1, len(blocks) // (TASKS * threads))
+        there = self._client.scatter(vectors, broadcast=True, hash=False)
+        jobs = [
+            self._client.submit(
+                _task, self._far, blocks[i : i + many], there, measure, pure=False
+            )
+            for i in range(0, len(blocks), many)
+        ]  # fmt: skip
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:
+            for job in jobs:
+                job.cancel()
+
+
+def _checked(sizes: Sizes) -> Sizes:
+    """Refuse a matrix whose numbers leave the range in which sums of squares are known."""
+    top = float(np.max(sizes.diagonal))
+    if top == 0.0 and sizes.frobenius == 0.0:
+        return sizes
+    if not (LEAST <= top <= MOST and math.isfinite(sizes.frobenius)):
+        at = (
+            int(np.argmax(sizes.diagonal))
+            if top == top
+            else int(np.argmax(np.isnan(sizes.diagonal)))
+        )
+        raise NtkspecError(
+            f"the kernel of X[{at}] with itself is {sizes.diagonal[at]:.3g}, which is out of "
+            f"range; scale X so that the largest is between {LEAST:g} and {MOST:g}"
+        )
+    return sizes
+
+
+_lock = threading.Lock()
+_limits: list[Any] = []
+_users = 0
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Have BLAS use one thread until the last of the threads that asked for it is done.
+
+    Examples
+    --------
+    >>> with one_blas_thread():
+    ...     _ = np.eye(2) @ np.eye(2)
+    """
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _limits.append(threadpool_limits(1, "blas"))
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limits.pop().restore_original_limits()

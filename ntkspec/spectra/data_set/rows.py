@@ -1,0 +1,106 @@
+"""Rows of the matrix of a network's or a zonal kernel between the vectors of a data set."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Kernel
+from ntkspec.networks.pointwise import Rows
+from ntkspec.spectra.route import Source
+from ntkspec.zonal import ZonalKernel
+
+__all__ = ["MatrixRows", "ZonalRows", "matrix_rows"]
+
+Array = NDArray[np.float64]
+
+#: Distance from norm 1 that unit vectors may have by rounding.
+UNIT = 1e-8
+#: Bound on the error of a zonal kernel's values, relative to K(1).
+ZONAL_ERROR = 1e-14
+#: Cosines above which the distance of two points gives them, so that repeated points have t = 1.
+CLOSE = 0.999
+
+
+class MatrixRows(Protocol):
+    """Rows of a symmetric matrix, computed where asked for."""
+
+    #: Bound on the errors of the entries, relative to sqrt(K(x, x) K(y, y)).
+    error: float
+
+    def fill(self, first: int, last: int, out: Array) -> None:
+        """Write the rows from first to before last into a contiguous array."""
+
+
+def matrix_rows(
+    source: Source, points: NDArray[Any], kernel: Kernel, tolerance: float, fan_in: bool
+) -> MatrixRows:
+    """Prepare the rows of the matrix of a kernel between vectors.
+
+    Raises
+    ------
+    NtkspecError
+        As `Network.ntk_matrix`; for a zonal kernel also for vectors that are no unit vectors,
+        unless it has a radial_power.
+
+    Examples
+    --------
+    >>> from ntkspec import Network
+    >>> out = np.empty((1, 2))
+    >>> matrix_rows(Network("relu"), np.eye(2), "ntk", 1e-12, False).fill(0, 1, out)
+    >>> out
+    array([[0.5, 0. ]])
+    """
+    if isinstance(source, ZonalKernel):
+        return ZonalRows(source, points, fan_in)
+    return Rows(source, points, kernel, tolerance, fan_in)
+
+
+class ZonalRows:
+    """Rows of (|x| |y|)^P K(t), t the cosine between x and y.
+
+    Examples
+    --------
+    >>> from ntkspec.zonal import gaussian
+    >>> rows, out = ZonalRows(gaussian(1.0), np.eye(2), False), np.empty((1, 2))
+    >>> rows.fill(1, 2, out)
+    >>> out.round(6)
+    array([[0.367879, 1.      ]])
+    """
+
+    def __init__(self, source: ZonalKernel, points: NDArray[Any], fan_in: bool) -> None:
+        x = np.asarray(points, np.float64)
+        if fan_in:
+            raise NtkspecError(
+                f"fan_in = True is not allowed for {source.name}; it is for networks"
+            )
+        norms = np.sqrt(np.einsum("ij,ij->i", x, x))
+        power = source.radial_power
+        off = np.flatnonzero(~(np.abs(norms - 1.0) <= UNIT) if power is None else norms == 0.0)
+        if off.size:
+            raise NtkspecError(
+                f"X[{off[0]}] has norm {norms[off[0]]:.10g}, and {source.name} is a kernel of "
+                f"{'unit' if power is None else 'nonzero'} vectors; "
+                + ("give X / numpy.linalg.norm(X, axis=1, keepdims=True)" if power is None
+                   else "leave it out")
+            )  # fmt: skip
+        self.error = ZONAL_ERROR
+        self._source = source
+        self._radial = None if not power else norms**power
+        self._directions = x / norms[:, np.newaxis]
+
+    def fill(self, first: int, last: int, out: Array) -> None:
+        """Write the rows from first to before last into a contiguous array."""
+        mine, every = self._directions[first:last], self._directions
+        np.matmul(mine, every.T, out=out)
+        i, j = np.nonzero(out > CLOSE)
+        apart = mine[i] - every[j]
+        out[i, j] = 1.0 - 0.5 * np.einsum("ij,ij->i", apart, apart)
+        np.clip(out, -1.0, 1.0, out=out)
+        out[:] = self._source.in_doubles(out)
+        if self._radial is not None:
+            out *= self._radial
+            out *= self._radial[first:last, np.newaxis]
