@@ -183,6 +183,14 @@ class Rows:
     ----------
     error : float
         Bound on the errors of the entries, relative to sqrt(K(x, x) K(y, y)).
+
+    Examples
+    --------
+    >>> from ntkspec import Network
+    >>> out = np.empty((1, 2))
+    >>> Rows(Network("relu"), np.eye(2), "ntk", 1e-12, False).fill(1, 2, out)
+    >>> out
+    array([[0. , 0.5]])
     """
 
     def __init__(

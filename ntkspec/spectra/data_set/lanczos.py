@@ -35,6 +35,11 @@ class Solved(NamedTuple):
     """Ritz values in falling order, their vectors in columns, and the norms of the residuals.
 
     least: the smallest Ritz value of the basis from which they are.
+
+    Examples
+    --------
+    >>> Solved(np.array([1.0]), np.ones((1, 1)), np.zeros(1), 1.0).values
+    array([1.])
     """
 
     values: Array

@@ -38,7 +38,13 @@ LEAST, MOST = 1e-140, 1e140
 
 
 class Sizes(NamedTuple):
-    """Diagonal of the matrix, and its Frobenius norm, of the whole matrix or of some rows."""
+    """Diagonal of the matrix, and its Frobenius norm, of the whole matrix or of some rows.
+
+    Examples
+    --------
+    >>> Sizes(np.ones(4), 2.0).frobenius
+    2.0
+    """
 
     diagonal: Array
     frobenius: float

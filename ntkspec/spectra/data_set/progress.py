@@ -60,6 +60,14 @@ class Tally:
         Residual at which the products end.
     products : int, optional
         Products that there will be, instead.
+
+    Examples
+    --------
+    >>> class Mine(Observer):
+    ...     def progress(self, state):
+    ...         print(state.done, state.total)
+    >>> Tally(Mine(), 10, products=2).rows(5)
+    5 20
     """
 
     def __init__(

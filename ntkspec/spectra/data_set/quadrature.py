@@ -17,7 +17,13 @@ EXHAUSTED = 1e-13
 
 
 class Measures(NamedTuple):
-    """Nodes in rising order and weights of the spectral measure of each probe."""
+    """Nodes in rising order and weights of the spectral measure of each probe.
+
+    Examples
+    --------
+    >>> Measures(np.array([[1.0, 2.0]]), np.array([[3.0, 1.0]])).weights.sum()
+    np.float64(4.0)
+    """
 
     nodes: Array
     weights: Array

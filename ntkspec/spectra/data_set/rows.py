@@ -26,7 +26,14 @@ CLOSE = 0.999
 
 
 class MatrixRows(Protocol):
-    """Rows of a symmetric matrix, computed where asked for."""
+    """Rows of a symmetric matrix, computed where asked for.
+
+    Examples
+    --------
+    >>> from ntkspec import Network
+    >>> matrix_rows(Network("relu"), np.eye(2), "ntk", 1e-12, False).error
+    1e-14
+    """
 
     #: Bound on the errors of the entries, relative to sqrt(K(x, x) K(y, y)).
     error: float
