@@ -44,42 +44,68 @@ __all__ = ["data"]
     "-o", "--output", type=PATH, metavar="FILE",
     help="Write the numbers to a .csv file, or with the eigenvectors to a .npz file.",
 )  # fmt: skip
+@click.option(
+    "--target", type=PATH, metavar="Y",
+    help="A .npy or .csv file with a target for each vector: how much of it lies along each "
+    "eigenvector, and when that is learned.",
+)  # fmt: skip
+@click.option(
+    "--error", type=float, help="Fraction left when it counts as learned.  [default: 0.01]"
+)
 @click.option("--log-json", is_flag=True, help="Report progress as lines of JSON.")
 @format_option(help="In JSON null stands for what is not finite.")
 def data(
     network: Source,
     vectors: Path,
     output: Path | None,
+    target: Path | None,
+    error: float | None,
     log_json: bool,
     layout: str,
     **options: Any,
 ) -> None:
     """Print the leading eigenvalues of a kernel's matrix of vectors.
 
-    They are those of K / n, for n vectors, and comparable with ntkspec eig.  X is a .npy or .csv file with vectors in rows, of any norm; a CSV file may have a line of names
-    at the top.  The matrix is not stored unless it fits in the memory.  share is the fraction of
-    the trace, the sum of all eigenvalues.
+    They are those of K / n, for n vectors, and comparable with ntkspec eig.  X is a .npy or .csv
+    file with vectors in rows, of any norm; a CSV file may have a line of names at the top.  The
+    matrix is not stored unless it fits in the memory.  share is the fraction of the trace, the sum
+    of all eigenvalues.
+
+    With --target, power is the mean square of the target along the eigenvector, cumulative its
+    fraction up to there, and time that of gradient flow until the error is left.
 
     \b
     Examples:
       ntkspec data X.npy --network relu --count 10
+      ntkspec data X.npy --network relu --target y.npy --error 0.1
       ntkspec data X.csv --network gelu --depth 2 --fan-in --trained all -o spectrum.npz
     """
     from ntkspec.cli.watchers import watching
+    from ntkspec.errors import NtkspecError
     from ntkspec.files.appearing import check_outputs
+    from ntkspec.files.vectors import read_targets
     from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
 
     if output is not None:
         check_spectrum_file(output)
-        check_outputs([output], [vectors])
+        check_outputs([output], [vectors, *([target] if target else [])])
+    if error is not None and target is None:
+        raise NtkspecError(f"error = {error} is for --target; leave it out without one")
+    wanted = None if target is None else read_targets(target, vectors)
     with watching("rows", as_json=log_json) as observer:
         found = data_spectrum(network, vectors, observer=observer, **options)
+    more: dict[str, Any] = {}
+    if wanted is not None:
+        from ntkspec.predict import target_modes
+
+        modes = target_modes(found, wanted, **({} if error is None else {"error": error}))
+        more = modes.by_rank()
     if output is not None:
-        found.save(output)
+        found.save(output, more)
     if layout == "text":
         say(f"# {found.title()}")
         say(f"# {found.route}; {found.products} products")
-    columns = {name: values.tolist() for name, values in found.columns().items()}
+    columns = {name: values.tolist() for name, values in (found.columns() | more).items()}
     print_columns(layout, columns, about=found.heading(), text=_cell)
 
 

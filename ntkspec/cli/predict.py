@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import domain_options
 from ntkspec.cli.group import ErrorsAsMessages
-from ntkspec.cli.options import added, format_option, network_options
+from ntkspec.cli.options import PATH, added, format_option, network_options
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -61,6 +62,7 @@ def predict() -> None:
       ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --samples 10:2001:*2
       ntkspec predict freedom gelu --depth 3 --ridge 1e-2 --ridge 1e-4
       ntkspec predict curve relu --domain cube --dim 30 --target 1:1
+      ntkspec predict data relu X.npy y.npy --samples 50,200,800
     """
 
 
@@ -167,6 +169,54 @@ def curve(
         "bias": found.bias[:, at].ravel(),
         "variance": found.variance[:, at].ravel(),
     }
+
+
+@predict.command()
+@network_options
+@click.argument("points", type=PATH, metavar="X")
+@click.argument("targets", type=PATH, metavar="Y")
+@click.option(
+    "--samples", "sizes", metavar="RANGE",
+    help="Numbers of training points.  [default: 12 from 10 to those in X]",
+)  # fmt: skip
+@click.option(
+    "--method", default="eigenvectors", show_default=True, metavar="eigenvectors|hermite",
+    help="eigenvectors: up to 5000 points and as many samples; hermite: beyond, from covariances.",
+)  # fmt: skip
+@click.option("--ridge", type=float, default=1e-3, show_default=True)
+@_ridge_scale("matrix", "operator")
+@click.option("--noise", type=float, default=0.0, show_default=True, help="Variance of targets.")
+@click.option("--as-given", is_flag=True, help="Do not centre the points and scale them.")
+@click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
+@format_option(help="In JSON null stands for what is not finite.")
+def data(
+    network: Network,
+    points: Path,
+    targets: Path,
+    sizes: str | None,
+    as_given: bool,
+    layout: str,
+    **options: Any,
+) -> None:
+    """Learning curve of kernel regression on your own vectors and targets.
+
+    X and Y are .npy or .csv files, with vectors in rows and a target, or several, for each.  The
+    points are centred and divided by their root mean square norm.
+
+    \b
+    Examples:
+      ntkspec predict data relu X.npy y.npy --samples 50,200,800
+      ntkspec predict data gelu X.csv y.csv --method hermite --samples 100:100001:*10
+    """
+    from ntkspec.files.vectors import read_finite, read_targets
+    from ntkspec.predict import from_data
+    from ntkspec.ranges import MOST, whole_numbers
+
+    number = None if sizes is None else whole_numbers(sizes, "samples", 1, MOST, "samples")
+    x, y = read_finite(points), read_targets(targets, points)
+    found = from_data(network, x, y, samples=number, centre=not as_given, **options)
+    columns = {name: values.tolist() for name, values in found.columns().items()}
+    print_columns(layout, columns, about=found.heading(), text="{:.6g}".format)
 
 
 @_prediction(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.inputs import opened_regular
-from ntkspec.parameters import size_of
+from ntkspec.parameters import check_finite, size_of
 
-__all__ = ["read_vectors"]
+__all__ = ["read_finite", "read_targets", "read_vectors"]
 
 #: Bytes of a CSV file that are read; an array of numpy is read in parts and may be larger.
 MOST_CSV = 2 * 10**9
@@ -63,6 +63,56 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
             return (_from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)), name
         except (EOFError, MemoryError, OSError, SyntaxError, TypeError, ValueError) as error:
             raise TableError(f"{name} cannot be read: {_reason(error)}") from None
+
+
+def read_finite(path: Path) -> NDArray[Any]:
+    r"""Read an array as `read_vectors` does, and check that all numbers are finite.
+
+    Raises
+    ------
+    TableError
+        Also for no number, and for one that is not finite, with its place.
+
+    Examples
+    --------
+    >>> path = folder / "x.csv"
+    >>> _ = path.write_text("1,2\n3,4\n")
+    >>> read_finite(path)
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    found, name = read_vectors(path)
+    if found.size == 0:
+        raise TableError(f"{name} holds an array of shape {found.shape}; give at least one number")
+    try:
+        check_finite(found.reshape(len(found), -1), name)
+    except NtkspecError as error:
+        raise TableError(str(error)) from None
+    return found
+
+
+def read_targets(path: Path, vectors: Path) -> NDArray[Any]:
+    r"""Read targets for the vectors of another file; a single column has one axis.
+
+    Raises
+    ------
+    TableError
+        As `read_finite`, and for another number of targets.
+
+    Examples
+    --------
+    >>> x, y = folder / "x.csv", folder / "y.csv"
+    >>> _ = x.write_text("1,2\n3,4\n"), y.write_text("height\n1\n3\n")
+    >>> read_targets(y, x)
+    array([1., 3.])
+    """
+    found, count = read_finite(path), len(read_vectors(vectors)[0])
+    if len(found) != count:
+        raise TableError(
+            f"{path} has {len(found)} targets and {vectors} has {count} vectors; give one target "
+            "for each vector"
+        )
+    return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
 
 def _from_numpy(path: Path, file: io.FileIO) -> NDArray[Any]:

@@ -7,7 +7,7 @@ the predictions.  `data` predicts from points and targets, with or without the `
 """
 
 from ntkspec.predict.curves import LearningCurve, SampleSizes, learning_curve, samples_to_learn
-from ntkspec.predict.data import DataCurve, DataModes, from_data
+from ntkspec.predict.data import DataCurve, DataModes, from_data, target_modes
 from ntkspec.predict.features import FeatureChoices, choose_features
 from ntkspec.predict.freedom import EffectiveDimension, effective_dimension
 from ntkspec.predict.modes import Modes, modes
@@ -34,4 +34,5 @@ __all__ = [
     "modes",
     "power",
     "samples_to_learn",
+    "target_modes",
 ]

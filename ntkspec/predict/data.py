@@ -17,8 +17,9 @@ from ntkspec.predict.ansatz import Product, ansatz, powers, principal_axes
 from ntkspec.predict.by_degree import Array, Variables, along
 from ntkspec.predict.regularization import RidgeScale, log_root
 from ntkspec.results import Result
+from ntkspec.spectra.data_set import DataSpectrum
 
-__all__ = ["DataCurve", "DataModes", "from_data"]
+__all__ = ["DataCurve", "DataModes", "from_data", "target_modes"]
 
 Method = Literal["eigenvectors", "hermite"]
 
@@ -33,19 +34,21 @@ LEAST_POINTS = 10
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DataModes(Result):
-    """What a network learns of a target on given data, and when, by `from_data`.
+    """What a network learns of a target on given data, and when.
+
+    By `from_data` or `target_modes`.
 
     Attributes
     ----------
     method : {"eigenvectors", "hermite"}
     ranks : (M,) int64 array
-        From 1 on, in falling order of the eigenvalues.
+        From 0 on, in falling order of the eigenvalues.
     eigenvalues : (M,) float64 array
         Of the kernel matrix over n, or by the ansatz.
     power : (M,) or (M, outputs) float64 array
         Mean square of the target's part along each eigenvector or eigenfunction.
     rest : (outputs,) float64 array
-        Power of the target outside of all of them; 0 for eigenvectors.
+        Power of the target outside of all of them; 0 for all eigenvectors.
     error : float
     products : tuple of tuples
         Eigenfunctions by the ansatz: (0, 0, 3) is h_2(z_0) h_1(z_3) of the principal coordinates
@@ -135,6 +138,16 @@ class DataModes(Result):
                 for name, (axes, array) in self.variables().items()
             },
         }
+
+    def by_rank(self) -> dict[str, NDArray[Any]]:
+        """Times, powers and cumulative fractions, a number for each rank and output."""
+        found = {"time": self.times}
+        for name, array in (("power", self.power), ("cumulative", self.cumulative)):
+            if array.ndim == 1:
+                found[name] = array
+            else:
+                found |= {f"{name}_{i}": column for i, column in enumerate(array.T)}
+        return found
 
     def heading(self) -> dict[str, Any]:
         """The method, and the error."""
@@ -258,7 +271,7 @@ def from_data(
     centre: bool = True,
     count: int = 20_000,
 ) -> DataCurve:
-    """Foretell what a network learns of a target on given data, and from how many points.
+    """Predict what a network learns of a target on given data, and from how many points.
 
     Parameters
     ----------
@@ -268,7 +281,7 @@ def from_data(
     targets : (n,) or (n, outputs) array_like
         What is to be learned, at the points.
     samples : array_like, optional
-        Numbers of training points; by default from 10 to n.  "eigenvectors" foretells up to n.
+        Numbers of training points; by default from 10 to n.  "eigenvectors" goes up to n.
     ridge : float
         delta >= 0 of K(x, X) (K + delta I)^-1 y.
     ridge_scale : {"matrix", "operator"}
@@ -365,7 +378,7 @@ def from_data(
             axes = principal_axes(x)
             known = ansatz(source, kernel, axes.variances, most)
             power, rest = powers(axes.whitened, known.products, y)
-            ranks, variances = np.arange(1, known.eigenvalues.size + 1), axes.variances
+            ranks, variances = np.arange(known.eigenvalues.size), axes.variances
             modes = DataModes(way, ranks, known.eigenvalues, power, rest, left, known.products)
             found = _by_ansatz(known.eigenvalues, known.rest, power, rest, sizes, deltas)
     kappa, bare, second = found
@@ -382,6 +395,50 @@ def from_data(
     return DataCurve(
         source, kernel, way, n, x.shape[1], repeated, mean, norm, sizes, noise, deltas, kappa,
         overfitting, noisy - noise, noisy, train, variances, modes,
+    )  # fmt: skip
+
+
+def target_modes(spectrum: DataSpectrum, targets: ArrayLike, *, error: float = 0.01) -> DataModes:
+    """What gradient flow learns of targets on data whose spectrum is known, and when.
+
+    Parameters
+    ----------
+    spectrum : DataSpectrum
+        Of `ntkspec.data_spectrum`, with any number of eigenvalues.
+    targets : (n,) or (n, outputs) array_like
+        What is to be learned, at the vectors of the spectrum.
+    error : float
+        The part of a mode that is left when it counts as learned, for the times.
+
+    Returns
+    -------
+    DataModes
+        `rest` is the power outside of the eigenvectors of the spectrum, which takes longer.
+
+    Raises
+    ------
+    NtkspecError
+        For targets of another length, or that are not finite numbers.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> angles = 2 * np.pi * np.arange(1000) / 1000
+    >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> s = ntkspec.data_spectrum("relu", circle, count=5)
+    >>> modes = target_modes(s, circle[:, 0] + 0.1 * np.cos(9 * angles))
+    >>> modes.times.round(1), modes.power.sum().round(3), modes.rest.round(3)
+    (array([36.8, 36.8, 45.5, 90.9, 90.9]), np.float64(0.5), array([0.005]))
+    """
+    y = _checked_targets(targets, spectrum.size)
+    left = number(error, "error", 1e-300, 1.0)
+    columns = y.reshape(spectrum.size, -1)
+    parts = spectrum.eigenvectors.T @ columns
+    rest = np.mean((columns - spectrum.eigenvectors @ parts) ** 2, axis=0)
+    power = parts**2 / spectrum.size
+    return DataModes(
+        "eigenvectors", np.arange(len(spectrum)), spectrum.eigenvalues,
+        power[:, 0] if y.ndim == 1 else power, rest, left, (),
     )  # fmt: skip
 
 
@@ -404,7 +461,7 @@ def _by_eigenvectors(
             "allowed then; give a ridge, such as 1e-3"
         )
     modes = DataModes(
-        "eigenvectors", np.arange(1, n + 1), values / n, parts**2 / n, np.zeros(y.shape[1]),
+        "eigenvectors", np.arange(n), values / n, parts**2 / n, np.zeros(y.shape[1]),
         error, (),
     )  # fmt: skip
     shares = vectors**2
@@ -454,28 +511,35 @@ def _by_ansatz(
 
 def _checked(points: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
     """Points and targets, refused where they do not fit."""
-    x, y = numbers(points, "points"), numbers(targets, "targets")
+    x = numbers(points, "points")
     if x.ndim != 2 or x.shape[0] < LEAST_POINTS or x.shape[1] < 1:
         raise NtkspecError(
             f"points of shape {x.shape} are not allowed; give at least {LEAST_POINTS} vectors, as "
             "an array (n, dim)"
         )
+    _check_finite(x, "points")
+    return x, _checked_targets(targets, x.shape[0])
+
+
+def _checked_targets(targets: ArrayLike, n: int) -> Array:
+    y = numbers(targets, "targets")
     if y.ndim not in (1, 2) or y.size == 0:
         raise NtkspecError(
             f"targets of shape {y.shape} are not allowed; give an array (n,) or (n, outputs)"
         )
-    if y.shape[0] != x.shape[0]:
+    if y.shape[0] != n:
+        raise NtkspecError(f"{n} points have {y.shape[0]} targets; give one for each point")
+    _check_finite(y, "targets")
+    return y
+
+
+def _check_finite(array: Array, name: str) -> None:
+    if not np.isfinite(array).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise NtkspecError(
-            f"{x.shape[0]} points have {y.shape[0]} targets; give one for each point"
+            f"{name}[{', '.join(map(str, at))}] = {array[at]} is not allowed; fill in or leave "
+            "out what is not finite"
         )
-    for name, array in (("points", x), ("targets", y)):
-        if not np.isfinite(array).all():
-            at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise NtkspecError(
-                f"{name}[{', '.join(map(str, at))}] = {array[at]} is not allowed; fill in or leave "
-                "out what is not finite"
-            )
-    return x, y
 
 
 def _sizes(samples: ArrayLike | None, n: int, method: Method) -> Array:
@@ -489,7 +553,7 @@ def _sizes(samples: ArrayLike | None, n: int, method: Method) -> Array:
         )
     if method == "eigenvectors" and sizes.max() > n:
         raise NtkspecError(
-            f"samples = {shown(samples)} is not allowed; {n} points foretell up to {n} samples "
+            f"samples = {shown(samples)} is not allowed; {n} points predict up to {n} samples "
             "with method = 'eigenvectors'; use method = 'hermite' to go beyond"
         )
     return sizes

@@ -1,16 +1,18 @@
-"""What data foretell, held against kernel regression that is really done on parts of them."""
+"""What data predict, held against kernel regression that is really done on parts of them."""
 
 import math
 from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import eval_hermitenorm
 from scipy.stats import ortho_group
 
-from ntkspec import Network, NtkspecError, user_activation
-from ntkspec.predict import from_data, learning_curve, modes
+from ntkspec import Network, NtkspecError, data_spectrum, user_activation
+from ntkspec.predict import from_data, learning_curve, modes, target_modes
 from ntkspec.predict.ansatz import ansatz, hermite_products, powers, principal_axes
 from ntkspec.predict.data import MOST_POINTS
 
@@ -264,7 +266,7 @@ def real(name):
     ],
 )
 def test_measured_over_predicted_errors(name, sizes):
-    """Random halves of the points foretell; regression is done on random parts of all.
+    """Random halves of the points predict; regression is done on random parts of all.
 
     The ranges are those of docs/from_data.rst, and the spread of a few repetitions.
     """
@@ -361,3 +363,26 @@ def test_estimated_powers_fall_and_add_up():
     found, rest = powers(z, ((), (0,), (1,), (2,), (0, 0), (0, 1)), y)
     assert np.all(found >= 0.0)
     assert_allclose(found.sum(axis=0) + rest, np.mean(y**2, axis=0))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(10, 60), st.integers(1, 8), st.integers(1, 3))
+def test_targets_have_their_power_along_eigenvectors_or_in_the_rest(seed, size, count, outputs):
+    """Parseval, and the loss of gradient flow for all eigenvectors."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((size, 4)), rng.standard_normal((size, outputs))
+    found = target_modes(data_spectrum("relu", x, count=count), y)
+    assert_allclose(found.power.sum(axis=0) + found.rest, np.mean(y**2, axis=0), rtol=1e-12)
+    whole = target_modes(data_spectrum("relu", x, count=size), y[:, 0])
+    matrix = Network("relu").ntk_matrix(x) / size
+    values, vectors = np.linalg.eigh(matrix)
+    left = vectors @ (np.exp(-3.0 * values) * (vectors.T @ y[:, 0]))
+    assert_allclose(whole.loss([3.0]), [np.mean(left**2)], rtol=1e-9)
+    assert_allclose(whole.rest, 0.0, atol=1e-20)
+
+
+def test_wrong_targets_of_a_spectrum():
+    s = data_spectrum("relu", np.eye(5), count=2)
+    for y, words in ((np.ones(4), "5 points have 4 targets"), (np.full(5, np.inf), "= inf is not")):
+        with pytest.raises(NtkspecError, match=words):
+            target_modes(s, y)

@@ -1,4 +1,4 @@
-"""What spectra foretell, held against kernel regression that is really done on random points."""
+"""What spectra predict, held against kernel regression that is really done on random points."""
 
 from __future__ import annotations
 

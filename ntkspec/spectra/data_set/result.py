@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -169,7 +170,7 @@ class DataSpectrum(Result):
             f"{kind}, {100.0 * self.explained:.3g} % of the trace{singular}"
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, more: Mapping[str, ArrayLike] | None = None) -> None:
         """Write the columns to a .csv file, or all variables and the heading to a .npz file.
 
         The file appears complete under its name or not at all.  `numpy.load` reads a .npz file.
@@ -177,6 +178,8 @@ class DataSpectrum(Result):
         Parameters
         ----------
         path : Path
+        more : mapping, optional
+            Further columns by name, a number for each rank.
 
         Raises
         ------
@@ -193,15 +196,16 @@ class DataSpectrum(Result):
         """
         path = Path(path)
         check_spectrum_file(path)
+        added = {name: np.asarray(values) for name, values in (more or {}).items()}
         if path.suffix == ".csv":
             with appearing_text(path) as text:
                 writer = CsvWriter(text)
-                columns = self.columns()
+                columns = self.columns() | added
                 writer.row(columns)
                 writer.rows(zip(*(values.tolist() for values in columns.values()), strict=True))
             return
         arrays: dict[str, Any] = {name: one for name, (_, one) in self.variables().items()}
-        arrays |= {name: np.array(one) for name, one in self.heading().items()}
+        arrays |= added | {name: np.array(one) for name, one in self.heading().items()}
         with appearing(path) as part, part.open("wb") as file:
             np.savez(file, **arrays)
 
