@@ -372,7 +372,9 @@ def from_data(
     with np.errstate(divide="ignore", invalid="ignore"):
         overfitting = sizes / (sizes - second)
         noisy = overfitting[:, np.newaxis] * bare
-        train = np.nan_to_num(deltas / (sizes * kappa))[:, np.newaxis] ** 2 * noisy
+        # delta / kappa, or where both are 0 its limit: samples less functions.
+        ridged = np.where(kappa > 0.0, deltas / kappa, np.maximum(sizes - second, 0.0))
+        train = (ridged / sizes)[:, np.newaxis] ** 2 * noisy
     if single:
         noisy, train = noisy[:, 0], train[:, 0]
         modes = DataModes(
@@ -429,7 +431,7 @@ def _own_ridge(values: Array, fewer: float, ridge: float) -> float:
         more = math.exp(-log_inverse)
         return float((more / (values + ridge + more)).sum()) - fewer
 
-    # more / (value + ridge + more) sums to at least n more / (largest + ridge + more).
+    # more / (value + ridge + more) sums to at most n more / (smallest + ridge + more).
     size = values.size
     least = math.log((values[-1] + ridge) + 1e-300) + math.log(fewer / size) - 1e-9
     return ridge + math.exp(-log_root(excess, -least))
@@ -445,7 +447,8 @@ def _by_ansatz(
 
         def excess(log_kappa: float, flat: float = flat, size: float = size) -> float:
             k = math.exp(log_kappa)
-            return float((values / (values + k)).sum() + flat / k) - size
+            of_rest = flat / k if flat else 0.0
+            return float((values / (values + k)).sum()) + of_rest - size
 
         kappa[at] = math.exp(log_root(excess, math.log((values.sum() + flat) / size) + 1e-9))
     learned = values / (values + kappa[:, np.newaxis])

@@ -234,6 +234,21 @@ def test_samples_that_grow_make_kappa_fall_and_the_ridge_scales():
     assert 0.0 < beyond.test_error[0] < one.test_error[0]
 
 
+def test_linear_regression_is_least_squares():
+    """K = <x, y> without a ridge: noise n / (n - d) on new points, and (n - d) / n on the old."""
+    rng = np.random.default_rng(17)
+    x = rng.standard_normal((500, 8))
+    y = x @ rng.standard_normal(8) + rng.standard_normal(500)
+    found = from_data("polynomial(0, 1)", x, y, samples=[20, 400], ridge=0.0, kernel="nngp",
+                      method="hermite")  # fmt: skip
+    noise = found.modes.rest[0]
+    n = found.samples
+    assert noise == pytest.approx(1.0, abs=0.15)
+    assert_allclose(found.kappa, 0.0)
+    assert_allclose(found.noisy_test_error, noise * n / (n - 8.0), rtol=1e-12)
+    assert_allclose(found.train_error, noise * (n - 8.0) / n, rtol=1e-12)
+
+
 # --- real data -----------------------------------------------------------------------------------
 
 
