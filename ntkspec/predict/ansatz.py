@@ -217,7 +217,7 @@ def powers(whitened: Array, products: tuple[Product, ...], targets: Array) -> tu
     free[0] *= CERTAIN
     falling = np.stack([_falling(column, free) for column in left.T], axis=1)
     found = np.zeros((len(products), targets.shape[1]))
-    found[: len(fitted)] = -np.diff(falling, axis=0)
+    found[: len(fitted)] = falling[:-1] - falling[1:]
     return found, falling[-1]
 
 

@@ -355,7 +355,8 @@ Y = X[:, 0]
         (X, Y, {"kernel": "rbf"}, "kernel = 'rbf'"),
         (X, Y, {"method": "hermite", "centre": False}, "centre = False"),
         (X, Y, {"centre": 1}, "centre = 1"),
-        (np.ones((20, 3)), Y, {}, "all points are equal"),
+        (np.full((20, 3), 0.1), Y, {}, "all points are equal"),
+        (np.where(X[4, 1] == X, 1e200, X), Y, {}, r"points\[4, 1\] = 1e\+200"),
         (np.ones((MOST_POINTS + 1, 1)), np.ones(MOST_POINTS + 1), {}, "use method = 'hermite'"),
     ],
 )
