@@ -32,6 +32,8 @@ Product = tuple[int, ...]
 #: Largest degree of a product, and the most that the eigenvalues of a degree add up to, over the
 #: degree's part of the trace.
 MOST_DEGREE, MOST_EXCESS = 32, 2.0
+#: What is left of the trace by rounding alone.
+ROUNDING = 1e-13
 #: Variances below this part of the largest are rounding.
 FLAT = 1e-12
 #: Largest number of products whose coefficients are estimated, and of entries of their matrix.
@@ -107,7 +109,7 @@ def ansatz(network: Network, kernel: Kernel, variances: Array, count: int) -> An
     sums = np.zeros(last + 1)
     np.add.at(sums, [len(product) for product in products], eigenvalues)
     rest = trace - float(coefficients.sum()) + float(np.maximum(coefficients - sums, 0.0).sum())
-    return Ansatz(eigenvalues, products, max(rest, 0.0))
+    return Ansatz(eigenvalues, products, rest if rest > ROUNDING * trace else 0.0)
 
 
 def _coefficients(network: Network, kernel: Kernel, count: int) -> Array:
@@ -215,7 +217,7 @@ def powers(whitened: Array, products: tuple[Product, ...], targets: Array) -> tu
     free[0] *= CERTAIN
     falling = np.stack([_falling(column, free) for column in left.T], axis=1)
     found = np.zeros((len(products), targets.shape[1]))
-    found[: len(fitted)] = -np.diff(falling, axis=0)
+    found[: len(fitted)] = falling[:-1] - falling[1:]
     return found, falling[-1]
 
 

@@ -236,6 +236,21 @@ def test_samples_that_grow_make_kappa_fall_and_the_ridge_scales():
     assert 0.0 < beyond.test_error[0] < one.test_error[0]
 
 
+def test_linear_regression_is_least_squares():
+    """K = <x, y> without a ridge: noise n / (n - d) on new points, and (n - d) / n on the old."""
+    rng = np.random.default_rng(17)
+    x = rng.standard_normal((500, 8))
+    y = x @ rng.standard_normal(8) + rng.standard_normal(500)
+    found = from_data("polynomial(0, 1)", x, y, samples=[20, 400], ridge=0.0, kernel="nngp",
+                      method="hermite")  # fmt: skip
+    noise = found.modes.rest[0]
+    n = found.samples
+    assert noise == pytest.approx(1.0, abs=0.15)
+    assert_allclose(found.kappa, 0.0)
+    assert_allclose(found.noisy_test_error, noise * n / (n - 8.0), rtol=1e-12)
+    assert_allclose(found.train_error, noise * (n - 8.0) / n, rtol=1e-12)
+
+
 # --- real data -----------------------------------------------------------------------------------
 
 
@@ -342,7 +357,8 @@ Y = X[:, 0]
         (X, Y, {"kernel": "rbf"}, "kernel = 'rbf'"),
         (X, Y, {"method": "hermite", "centre": False}, "centre = False"),
         (X, Y, {"centre": 1}, "centre = 1"),
-        (np.ones((20, 3)), Y, {}, "all points are equal"),
+        (np.full((20, 3), 0.1), Y, {}, "all points are equal"),
+        (np.where(X[4, 1] == X, 1e200, X), Y, {}, r"points\[4, 1\] = 1e\+200"),
         (np.ones((MOST_POINTS + 1, 1)), np.ones(MOST_POINTS + 1), {}, "use method = 'hermite'"),
     ],
 )
