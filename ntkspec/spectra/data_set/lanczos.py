@@ -117,7 +117,14 @@ def leading(
 
 
 def ritz(times: Callable[[Array], Array], vectors: Array, least: float) -> Solved:
-    """Eigenpairs of the operator within the span of orthonormal columns, from one product."""
+    """Eigenpairs of the operator within the span of orthonormal columns, from one product.
+
+    Examples
+    --------
+    >>> found = ritz(lambda v: np.diag([1.0, 3.0, 2.0]) @ v, np.eye(3)[:, :2], 1.0)
+    >>> found.values, found.residuals
+    (array([3., 1.]), array([0., 0.]))
+    """
     product = times(vectors)
     values, turn = _falling(vectors.T @ product)
     vectors, product = vectors @ turn, product @ turn
