@@ -56,9 +56,10 @@ def data(
 ) -> None:
     """Print the leading eigenvalues of a kernel's matrix of vectors.
 
-    They are those of K / n, for n vectors, and comparable with ntkspec eig.  X is a .npy or .csv file with vectors in rows, of any norm; a CSV file may have a line of names
-    at the top.  The matrix is not stored unless it fits in the memory.  share is the fraction of
-    the trace, the sum of all eigenvalues.
+    They are those of K / n, for n vectors, and comparable with ntkspec eig.  X is a .npy or .csv
+    file with vectors in rows, of any norm; a CSV file may have a line of names at the top.  The
+    matrix is not stored unless it fits in the memory.  share is the fraction of the trace, the sum
+    of all eigenvalues.
 
     \b
     Examples:
