@@ -65,7 +65,7 @@ def test_matrices_do_not_depend_on_threads(name, size, monkeypatch):
     network = Network(name, depth=2, bias_variance=0.1)
     found = []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(pointwise, "_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(pointwise, "available_threads", lambda threads=threads: threads)
         found.append(network.ntk_matrix(x))
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
@@ -76,9 +76,9 @@ def test_matrices_do_not_depend_on_threads(name, size, monkeypatch):
 
 def test_threads_follow_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert pointwise._threads() == 1
+    assert pointwise.available_threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "several")
-    assert pointwise._threads() >= 1
+    assert pointwise.available_threads() >= 1
 
 
 def test_a_matrix_takes_no_temporary_of_its_size():

@@ -432,7 +432,7 @@ def test_single_precision_gives_single_precision():
 def test_matrices_do_not_depend_on_threads(name, size, monkeypatch):
     x, found = 0.5 * points(size), []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(pointwise, "_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(pointwise, "available_threads", lambda threads=threads: threads)
         found.append((Network(name).nngp_matrix(x), Network(name).nngp_matrix(x, x[:300])))
     for whole, part in found[1:]:
         assert np.array_equal(whole, found[0][0]) and np.array_equal(part, found[0][1])

@@ -38,6 +38,9 @@ def folder(tmp_path_factory):
     recipe.write_text(RECIPE)
     (path / "out").mkdir()
     make_table(recipe, path / "out" / "spectra.h5")
+    x = np.random.default_rng(0).standard_normal((60, 4))
+    np.save(path / "X.npy", x)
+    np.save(path / "y.npy", x[:, 0])
     for name, run in (("figure2", "figure2"), ("rates-circle", "rates")):
         (recipe.parent / f"{name}.toml").write_text(RUN_RECIPE)
         train_run(recipe.parent / f"{name}.toml", path / "out" / f"{run}.h5", threads=1)
@@ -88,8 +91,18 @@ def test_what_needs_no_computing_is_there(capsys):
     assert "25" in capsys.readouterr().out
 
 
-def test_the_training_by_hand_learns(capsys):
+def test_what_is_learned_of_own_inputs(capsys):
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[3]
+    scope = {"ntkspec": ntkspec}
+    exec(compile(code, "README.md", "exec"), scope)
+    matrix = ntkspec.Network("relu").ntk_matrix(scope["x"], fan_in=True)
+    right = np.linalg.eigvalsh(matrix / 500)[:-11:-1]
+    np.testing.assert_allclose(scope["s"].eigenvalues, right, rtol=1e-10)
+    assert capsys.readouterr().out.count("[") == 4
+
+
+def test_the_training_by_hand_learns(capsys):
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[4]
     exec(compile(code, "README.md", "exec"), {})
     assert float(capsys.readouterr().out.split()[1]) < 1e-4
 

@@ -117,7 +117,14 @@ def leading(
 
 
 def ritz(times: Callable[[Array], Array], vectors: Array, least: float) -> Solved:
-    """Eigenpairs of the operator within the span of orthonormal columns, from one product."""
+    """Eigenpairs of the operator within the span of orthonormal columns, from one product.
+
+    Examples
+    --------
+    >>> found = ritz(lambda v: np.diag([1.0, 3.0, 2.0]) @ v, np.eye(3)[:, :2], 1.0)
+    >>> found.values, found.residuals
+    (array([3., 1.]), array([0., 0.]))
+    """
     product = times(vectors)
     values, turn = _falling(vectors.T @ product)
     vectors, product = vectors @ turn, product @ turn
@@ -160,12 +167,12 @@ def error_bounds(
 
     Notes
     -----
-    The first c pairs that `are_settled` are taken to be the leading ones: without their vectors the operator has no eigenvalue above theta_c.  For s <= c, without
-    the first s it has none above theta_(s+1) + r', r' the norm of the residuals s + 1, ..., c, or
-    above theta_c for s = c.  Let r be the norm of the first s residuals and g what theta_k exceeds
-    that by, k <= s.  Then lambda_k - theta_k is at most 2 r^2 / (g + sqrt(g^2 + 4 r^2)) for g >= 0
-    (Li and Li 2005), and r - g else (Weyl).  The least of all s holds.  Frobenius norms stand for
-    norms.
+    The first c pairs that `are_settled` are taken to be the leading ones: without their vectors the
+    operator has no eigenvalue above theta_c.  For s <= c, without the first s it has none above
+    theta_(s+1) + r', r' the norm of the residuals s + 1, ..., c, or above theta_c for s = c.  Let r
+    be the norm of the first s residuals and g what theta_k exceeds that by, k <= s.  Then
+    lambda_k - theta_k is at most 2 r^2 / (g + sqrt(g^2 + 4 r^2)) for g >= 0 (Li and Li 2005), and
+    r - g else (Weyl).  The least of all s holds.  Frobenius norms stand for norms.
 
     Residuals of other pairs do not show their ranks: lambda_k is at most lambda_c, and k - c times
     its square at most what the first c leave of the operator's Frobenius norm.
