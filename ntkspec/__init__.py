@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ntkspec.networks import Linear, Network, Normalize, Residual
     from ntkspec.opening import open_table
     from ntkspec.spectra.certified import Certificate, certify
+    from ntkspec.spectra.patches.compute import patches_spectrum
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables.atlas import atlas
     from ntkspec.zonal import ZonalKernel
@@ -73,6 +74,7 @@ __all__ = [
     "fit",
     "law",
     "open_table",
+    "patches_spectrum",
     "predict",
     "spectrum",
     "user_activation",
@@ -106,6 +108,7 @@ _HOMES = {
     "fit": "ntkspec.laws.fit",
     "law": "ntkspec.laws",
     "open_table": "ntkspec.opening",
+    "patches_spectrum": "ntkspec.spectra.patches.compute",
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.activations",
 }

@@ -23,6 +23,7 @@ from ntkspec.domains.cube import Cube
 from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMises
 from ntkspec.domains.domain import Domain, WithoutDegrees
 from ntkspec.domains.gaussian import Gaussian
+from ntkspec.domains.patches import Patches
 from ntkspec.domains.sphere import DensitySphere, Sphere, legendre, log_multiplicity, multiplicity
 from ntkspec.domains.torus import Torus
 
@@ -35,6 +36,7 @@ __all__ = [
     "DensitySphere",
     "Domain",
     "Gaussian",
+    "Patches",
     "Pieces",
     "Sphere",
     "Torus",
