@@ -33,7 +33,7 @@ SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
     "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
-    "vectors.rst", "zonal.rst", "density.rst", "torus.rst",
+    "vectors.rst", "zonal.rst", "density.rst", "torus.rst", "patches.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {

@@ -253,7 +253,7 @@ TARGETS = {
 @pytest.mark.parametrize("target", ["one", "two", "mean"])
 def test_learning_curves_against_regression(target):
     rng = np.random.default_rng(0)
-    ridge, sizes, goal = 1e-2, [60, 240], TARGETS[target]
+    ridge, sizes, goal = 1e-2, [40, 120], TARGETS[target]
     network = Network("erf", depth=2, bias_variance=0.3, trained="all")
     if target == "mean":
         network = Network("erf", bias_variance=0.3)
@@ -274,10 +274,10 @@ def test_learning_curves_against_regression(target):
         x = rng.standard_normal((size, COUNT, DIM))
         return x / np.linalg.norm(x, axis=2, keepdims=True)
 
-    new = points(250)
+    new = points(400)
     for size, predicted in zip(sizes, curve.test_error, strict=True):
         errors = []
-        for _ in range(16 if size < 100 else 8):
+        for _ in range(16):
             x = points(size)
             weights = np.linalg.solve(kernel(x, x) + ridge * np.eye(size), goal(x))
             errors.append(np.mean((kernel(new, x) @ weights - goal(new)) ** 2))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import numbers, shown
 
-__all__ = ["NAMES", "Pooling", "pooling_of"]
+__all__ = ["Pooling", "pooling_of"]
 
 Array = NDArray[np.float64]
 
@@ -36,6 +36,13 @@ class Pooling:
         Eigenvalues, how often each occurs, and bounds on their relative errors.
     total : float
         The sum of the entries of A.
+    name : str
+        "none", "sum", "mean" or "matrix".
+
+    Examples
+    --------
+    >>> pooling_of("sum", 3).total, pooling_of("sum", 3).counts
+    (9.0, array([1., 2.]))
     """
 
     eigenvalues: Array
