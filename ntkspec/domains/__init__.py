@@ -10,6 +10,7 @@ Examples
 array([4.27271175e-03, 0.00000000e+00, 5.85102892e-07])
 """
 
+from ntkspec.domains.ball import Ball
 from ntkspec.domains.choice import (
     DOMAINS,
     as_domain,
@@ -29,6 +30,7 @@ from ntkspec.domains.torus import Torus
 
 __all__ = [
     "DOMAINS",
+    "Ball",
     "Cap",
     "Cube",
     "Density",
