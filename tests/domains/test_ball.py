@@ -33,14 +33,12 @@ def erf_ntk(a, b, c):
 
 def nystrom(radii, weights, degree, count):
     """Eigenvalues of a degree for d = 3, from the pointwise kernel alone."""
-    angles = gauss_legendre(44)
+    angles = [(t, w * mpmath.legendre(degree, t)) for t, w in gauss_legendre(40)]
     size = len(radii)
     matrix = mpmath.matrix(size, size)
     for i, r in enumerate(radii):
         for j, s in enumerate(radii[: i + 1]):
-            value = sum(
-                w * erf_ntk(r * r, s * s, r * s * t) * mpmath.legendre(degree, t) for t, w in angles
-            )
+            value = sum(w * erf_ntk(r * r, s * s, r * s * t) for t, w in angles)
             matrix[i, j] = matrix[j, i] = value * mpmath.sqrt(weights[i] * weights[j])
     found = mpmath.eigsy(matrix, eigvals_only=True)
     return sorted(found, reverse=True)[:count]
@@ -51,7 +49,7 @@ def test_against_nystrom(law):
     with mpmath.workdps(30):
         if law == "uniform":
             ball = Ball(3, radial=3)
-            rule = [((1 + x) / 2, w) for x, w in gauss_legendre(26)]
+            rule = [((1 + x) / 2, w) for x, w in gauss_legendre(20)]
             radii, weights = [r for r, _ in rule], [3 * r * r * w for r, w in rule]
         else:
             ball = Ball(3, [0.5, 1.0, 1.75], weights=[0.25, 0.25, 0.5], radial=4)
@@ -70,8 +68,8 @@ def test_against_nystrom(law):
 @pytest.mark.parametrize(("activation", "dim"), [("sin", 3), ("sin", 10), ("gelu", 10)])
 def test_the_gaussian_law(activation, dim):
     # By balls and another rule: `ntkspec.Gaussian`.
-    found = spectrum(activation, Ball(dim, "gaussian", radial=3), range(5))
-    known = spectrum(activation, Gaussian(dim, radial=3), range(5))
+    found = spectrum(activation, Ball(dim, "gaussian", radial=3), range(4))
+    known = spectrum(activation, Gaussian(dim, radial=3), range(4))
     assert np.array_equal(found.eigenvalues == 0.0, known.eigenvalues == 0.0)
     some = known.eigenvalues > 0.0
     apart = np.abs(found.eigenvalues[some] / known.eigenvalues[some] - 1.0)
