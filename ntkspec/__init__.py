@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ntkspec.opening import open_table
     from ntkspec.spectra.certified import Certificate, certify
     from ntkspec.spectra.data_set import DataSpectrum, data_spectrum
+    from ntkspec.spectra.patches.compute import patches_spectrum
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.tables.atlas import atlas
     from ntkspec.zonal import ZonalKernel
@@ -76,6 +77,7 @@ __all__ = [
     "fit",
     "law",
     "open_table",
+    "patches_spectrum",
     "predict",
     "spectrum",
     "user_activation",
@@ -111,6 +113,7 @@ _HOMES = {
     "fit": "ntkspec.laws.fit",
     "law": "ntkspec.laws",
     "open_table": "ntkspec.opening",
+    "patches_spectrum": "ntkspec.spectra.patches.compute",
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.activations",
 }

@@ -10,6 +10,7 @@ Examples
 array([4.27271175e-03, 0.00000000e+00, 5.85102892e-07])
 """
 
+from ntkspec.domains.ball import Ball
 from ntkspec.domains.choice import (
     DOMAINS,
     as_domain,
@@ -24,11 +25,13 @@ from ntkspec.domains.cube import Cube
 from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMises
 from ntkspec.domains.domain import Domain, WithoutDegrees
 from ntkspec.domains.gaussian import Gaussian
+from ntkspec.domains.patches import Patches
 from ntkspec.domains.sphere import DensitySphere, Sphere, legendre, log_multiplicity, multiplicity
 from ntkspec.domains.torus import Torus
 
 __all__ = [
     "DOMAINS",
+    "Ball",
     "Cap",
     "Cube",
     "Density",
@@ -36,6 +39,7 @@ __all__ = [
     "DensitySphere",
     "Domain",
     "Gaussian",
+    "Patches",
     "Pieces",
     "Sphere",
     "Torus",

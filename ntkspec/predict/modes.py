@@ -17,6 +17,7 @@ from ntkspec.domains import (
     Domain,
     Sphere,
     as_domain,
+    log_multiplicity,
     named_domain,
     one_given,
     refuse_density,
@@ -26,6 +27,8 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_whole, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
+from ntkspec.spectra.patches.result import PatchesSpectrum
+from ntkspec.spectra.patches.tree import partitions
 from ntkspec.spectra.route import as_source, double_only, is_user
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace
@@ -256,7 +259,7 @@ def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
     return np.asarray(np.where(np.isneginf(above), 0.0, np.exp(gap)))
 
 
-Source: TypeAlias = Network | ZonalKernel | str | Spectrum | TableSlice | Modes
+Source: TypeAlias = Network | ZonalKernel | str | Spectrum | PatchesSpectrum | TableSlice | Modes
 
 
 def modes(
@@ -271,7 +274,7 @@ def modes(
 
     Parameters
     ----------
-    source : Network, ZonalKernel, str, Spectrum, TableSlice or Modes
+    source : Network, ZonalKernel, str, Spectrum, PatchesSpectrum, TableSlice or Modes
         A name stands for the poster's network.  A spectrum is taken as it is (normalization
         "probability"), a table's slice in one of its dimensions; their degrees in any order.
     domain : Domain or int, optional
@@ -317,7 +320,7 @@ def modes(
     where = one_given(domain, dim)
     refuse_density("a prediction", source, where)
     if (
-        isinstance(source, (Modes, Spectrum))
+        isinstance(source, (Modes, Spectrum, PatchesSpectrum))
         and where is not None
         and as_domain(where) != source.domain
     ):
@@ -325,10 +328,15 @@ def modes(
         raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {source.domain}")
     if isinstance(source, Modes):
         return source
-    if isinstance(source, (Spectrum, TableSlice)) and kernel not in ("ntk", source.kernel):
+    if isinstance(source, (Spectrum, PatchesSpectrum, TableSlice)) and kernel not in (
+        "ntk",
+        source.kernel,
+    ):
         raise NtkspecError(
             f"kernel = {shown(kernel)} is not allowed; what is given has kernel = {source.kernel!r}"
         )
+    if isinstance(source, PatchesSpectrum):
+        return _of_patches(source)
     if max_degree is None and isinstance(source, (Network, ZonalKernel, str)):
         where = as_domain(where)
         return modes_to(source, where, kernel, first_degree(where))
@@ -513,6 +521,49 @@ def _gathered(
     return Modes(
         domain, *flat, logs.ravel(), counts.ravel(), total, rest, log_count, tail, largest,
         np.where(errors > FELT, errors, 0.0).ravel(),
+    )  # fmt: skip
+
+
+def _of_patches(source: PatchesSpectrum) -> Modes:
+    """Modes on patches: those of kappa for each eigenvalue of the pooling, or of a tree."""
+    where, degrees = source.domain, source.degrees
+    last = int(degrees[-1])
+    if np.unique(degrees).size != last + 1:
+        raise NtkspecError(
+            f"the degrees of a spectrum on patches must be all from 0 to the last, {last}; give "
+            f"patches_spectrum degrees = range({last + 1})"
+        )
+    logs, errors = source.log_eigenvalues, source.relative_error
+    counts = source.log_multiplicities
+    felt = np.where(errors > FELT, errors, 0.0)
+    if source.patch is not None:
+        kappa = modes(source.patch)
+        some = source.pooling_eigenvalues > 0.0
+        factors, each = source.pooling_eigenvalues[some], source.pooling_counts[some]
+        whole = float(factors @ each)
+        rest = whole * kappa.rest[0], whole * kappa.rest[1]
+        tail = np.concatenate(
+            [kappa.likely_tail + np.log([a * n, a]) for a, n in zip(factors, each, strict=True)]
+        )
+        log_count, largest = math.inf, kappa.log_largest_beyond + math.log(factors[0])
+    else:
+        terms = np.exp(counts + logs)
+        known = math.fsum(terms.tolist())
+        doubt = source.trace_error + float(terms @ errors) + known * FELT
+        left = source.trace - known
+        rest = max(0.0, left - doubt), max(0.0, left + doubt, -left)
+        # Any eigenvalue of a higher total degree occurs at least as often as the fewest products
+        # of harmonics of the next degree.
+        fewest = min(
+            float(log_multiplicity(where.dim, list(one)).sum())
+            for one in partitions(last + 1, where.count)
+        )
+        log_count, largest = math.inf, math.log(rest[1]) - fewest if rest[1] else -math.inf
+        likely = math.log(left) if left > 4.0 * doubt else -math.inf
+        tail = np.array([[likely, min(largest, float(logs[degrees == last].min()))]])
+    return Modes(
+        where, degrees, source.radial, logs, counts, source.trace, rest, log_count, tail, largest,
+        felt,
     )  # fmt: skip
 
 

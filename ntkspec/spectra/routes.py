@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.spectra.ball import ball_routes
 from ntkspec.spectra.cube import cube_routes
 from ntkspec.spectra.gaussian import gaussian_routes
 from ntkspec.spectra.route import Eigenvalues, Route, Source, candidates, double_only
@@ -24,6 +25,7 @@ ROUTES: dict[str, Callable[[], Iterator[Route]]] = {
     "sphere": sphere_routes,
     "cube": cube_routes,
     "gaussian": gaussian_routes,
+    "ball": ball_routes,
 }
 
 

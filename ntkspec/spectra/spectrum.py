@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ntkspec.conventions import Normalization, check_normalization
 from ntkspec.domains import (
+    Ball,
     DensitySphere,
     Domain,
     Sphere,
@@ -51,6 +52,8 @@ __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 ROUNDING = 2.0**-53
 #: Default bound on the relative error of every eigenvalue.
 TOLERANCE = 1e-12
+#: The same in a ball.
+BALL_TOLERANCE = 1e-2
 
 Array = NDArray[np.float64]
 Degrees = int | str | Iterable[int] | None
@@ -240,8 +243,8 @@ def spectrum(
         formula (1) as printed.  Other domains have only the first.
     tolerance : float, optional
         Largest relative error accepted, by default 1e-12.  Functions given in doubles usually need
-        a larger one.  With a density and on the torus, by default 1e-2; on the torus eigenvalues
-        with larger ones are NaN.
+        a larger one.  With a density, in a ball and on the torus, by default 1e-2; on the torus
+        eigenvalues with larger ones are NaN.
     count : int, optional
         With a density, instead of degrees: how many of the largest eigenvalues; by default 100 or,
         with `max_degree`, all that are known to the tolerance.
@@ -335,6 +338,8 @@ def spectrum(
     if several and as_whole(given) is None:
         return _of_domains(known, given, degrees, kernel, normalization, limit)
     where = as_domain(given)
+    if isinstance(where, Ball) and tolerance is None:
+        limit = BALL_TOLERANCE
     wanted = where.check_degrees(degrees)
     _refuse_normalization(normalization, where)
     unique, inverse = np.unique(wanted, return_inverse=True)

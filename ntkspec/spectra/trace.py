@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ntkspec.domains import Domain
+from ntkspec.domains import Ball, Domain
 from ntkspec.networks import Kernel
 from ntkspec.spectra.kernel_at_one import kernel_at_one
 from ntkspec.spectra.route import Source
@@ -21,6 +21,10 @@ def trace(source: Source, domain: Domain, kernel: Kernel) -> tuple[float, float]
     """
     if domain.unit:
         return kernel_at_one(source, kernel, domain.dim)
+    if isinstance(domain, Ball):
+        from ntkspec.spectra.ball.norms import ball_mean
+
+        return ball_mean(source, kernel, domain)
     from ntkspec.spectra.gaussian.norms import mean_square
 
     return mean_square(source, kernel, domain.dim)

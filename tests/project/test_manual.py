@@ -34,6 +34,7 @@ SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 FOLLOWED = (
     "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
     "vectors.rst", "data.rst", "from_data.rst", "zonal.rst", "density.rst", "torus.rst",
+    "patches.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
@@ -207,7 +208,8 @@ def test_the_gallery_is_in_form():
 INSIDE = re.compile(
     r"ntkspec\.(__main__|cli|duals|files|jobs|kernels)(\.|$)|ntkspec\.(activations|networks)\."
     r"|ntkspec\.spectra\.(block|by_rows|closed_form|contour|direct|endpoint|kernel_at_one|kinks|parity|route"
-    r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$|ntkspec\.spectra\.(cube|gaussian|torus|scaled_result)(\.|$)"
+    r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$"
+    r"|ntkspec\.spectra\.(ball|cube|gaussian|patches|torus|scaled_result)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|zeros|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters|rules)$|ntkspec\.zonal\."

@@ -1,0 +1,194 @@
+"""Laws of the norm: against Nystrom in many digits over radius and direction, and the Gaussian."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+import ntkspec
+from ntkspec import Gaussian, Network, NtkspecError, spectrum
+from ntkspec.domains import Ball
+
+
+def gauss_legendre(nodes):
+    """Nodes and weights on [-1, 1] of sum 1, by Newton's method."""
+    found = []
+    for i in range(nodes):
+        x = mpmath.cos(mpmath.pi * (i + mpmath.mpf(3) / 4) / (nodes + mpmath.mpf(1) / 2))
+        for _ in range(8):
+            before, value = mpmath.mpf(1), x
+            for n in range(2, nodes + 1):
+                before, value = value, ((2 * n - 1) * x * value - (n - 1) * before) / n
+            slope = nodes * (x * value - before) / (x * x - 1)
+            x -= value / slope
+        found.append((x, 1 / ((1 - x * x) * slope * slope)))
+    return found
+
+
+def erf_ntk(a, b, c):
+    """q D at variances a, b and covariance c, of one trained layer of erf (Williams 1997)."""
+    return c * 4 / mpmath.pi / mpmath.sqrt((1 + 2 * a) * (1 + 2 * b) - 4 * c * c)
+
+
+def nystrom(radii, weights, degree, count):
+    """Eigenvalues of a degree for d = 3, from the pointwise kernel alone."""
+    angles = [(t, w * mpmath.legendre(degree, t)) for t, w in gauss_legendre(40)]
+    size = len(radii)
+    matrix = mpmath.matrix(size, size)
+    for i, r in enumerate(radii):
+        for j, s in enumerate(radii[: i + 1]):
+            value = sum(w * erf_ntk(r * r, s * s, r * s * t) for t, w in angles)
+            matrix[i, j] = matrix[j, i] = value * mpmath.sqrt(weights[i] * weights[j])
+    found = mpmath.eigsy(matrix, eigvals_only=True)
+    return sorted(found, reverse=True)[:count]
+
+
+@pytest.mark.parametrize("law", ["uniform", "discrete"])
+def test_against_nystrom(law):
+    with mpmath.workdps(30):
+        if law == "uniform":
+            ball = Ball(3, radial=3)
+            rule = [((1 + x) / 2, w) for x, w in gauss_legendre(20)]
+            radii, weights = [r for r, _ in rule], [3 * r * r * w for r, w in rule]
+        else:
+            ball = Ball(3, [0.5, 1.0, 1.75], weights=[0.25, 0.25, 0.5], radial=4)
+            radii = [mpmath.mpf(r) for r in ball.radii]
+            weights = [mpmath.mpf(w) for w in ball.weights]
+        s = spectrum("erf", ball, [1, 2, 5], tolerance=1e-10)
+        for i, k in enumerate((1, 5)):
+            true = nystrom(radii, weights, k, 3)
+            for j, value in enumerate(true):
+                got = s.eigenvalues[2 * i, j]
+                assert abs(got / value - 1) <= min(float(s.relative_error[2 * i, j]), 1e-12)
+        assert np.all(s.eigenvalues[1] == 0.0)
+        assert law == "uniform" or np.all(s.eigenvalues[:, 3] == 0.0)
+
+
+@pytest.mark.parametrize(("activation", "dim"), [("sin", 3), ("sin", 10), ("gelu", 10)])
+def test_the_gaussian_law(activation, dim):
+    # By balls and another rule: `ntkspec.Gaussian`.
+    found = spectrum(activation, Ball(dim, "gaussian", radial=3), range(4))
+    known = spectrum(activation, Gaussian(dim, radial=3), range(4))
+    assert np.array_equal(found.eigenvalues == 0.0, known.eigenvalues == 0.0)
+    some = known.eigenvalues > 0.0
+    apart = np.abs(found.eigenvalues[some] / known.eigenvalues[some] - 1.0)
+    assert apart.max() <= 5e-12
+    assert np.all(apart <= found.relative_error[some] + known.relative_error[some])
+    assert found.relative_error.max() < 5e-12
+
+
+def test_one_norm_is_the_sphere():
+    for activation in ("tanh", "silu", "relu"):
+        found = spectrum(activation, Ball(5, [1.0]), range(6))
+        sphere = spectrum(activation, 5, range(6))
+        assert found.eigenvalues[:, 0] == pytest.approx(sphere.eigenvalues, rel=1e-12)
+        wide = spectrum(activation, Ball(5, [0.75], radius=2.0), range(6))
+        scaled = spectrum(Network(activation, weight_variance=2.25), 5, range(6))
+        assert wide.eigenvalues[:, 0] == pytest.approx(scaled.eigenvalues, rel=1e-12)
+
+
+def test_a_rule_of_ones_own_is_the_law():
+    # Norms uniform in [1, 2], by Gauss's rule of more and of fewer nodes.
+    found = []
+    for nodes in (10, 14):
+        x, w = np.polynomial.legendre.leggauss(nodes)
+        ball = Ball(4, 1.5 + 0.5 * x, weights=0.5 * w, radial=2)
+        found.append(spectrum("erf", ball, [1, 3]).eigenvalues)
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def test_homogeneous_networks_have_one_eigenvalue_a_degree():
+    network = Network("relu", depth=3, trained="all")
+    found = spectrum(network, Ball(6, radius=2.0, radial=2), range(5))
+    sphere = spectrum(network, 6, range(5))
+    # E |x|^2 = 4 d / (d + 2) in the ball of radius 2.
+    assert found.eigenvalues[:, 0] == pytest.approx(3.0 * sphere.eigenvalues, rel=1e-13)
+    assert np.all(found.eigenvalues[:, 1] == 0.0)
+
+
+@pytest.mark.parametrize("ball", [Ball(3, radial=6), Ball(3, [0.5, 1.5], radial=2)])
+@pytest.mark.parametrize("activation", ["gelu", "relu", "erf"])
+def test_all_eigenvalues_sum_to_the_trace(activation, ball):
+    modes = ntkspec.predict.modes(activation, ball, max_degree=16)
+    x = ball.points(40_000, seed=1)
+    norms = np.linalg.norm(x, axis=1)
+    known = Network(activation).ntk_matrix(np.unique(norms.round(2))[:, np.newaxis])
+    sampled = np.interp(norms, np.unique(norms.round(2)), np.diag(known))
+    assert modes.trace == pytest.approx(sampled.mean(), abs=5.0 * sampled.std() / 200.0)
+    assert 0.95 < modes.shares.sum() <= 1.0 + 1e-12
+
+
+def test_learning_curve_against_regression():
+    ball, ridge, sizes = Ball(6, [0.9, 1.2], radial=2), 1e-2, [40, 80, 120]
+    network = Network("erf")
+    curve = ntkspec.predict.learning_curve(
+        network, ball, samples=sizes, power={3: 1.0}, ridge=ridge, max_degree=9
+    )
+    # The leading eigenfunction of degree 3 takes a value at either norm: from the 2 x 2 matrix.
+    t, w = np.polynomial.legendre.leggauss(60)
+    w = w * (1.0 - t * t) ** 1.5
+    w /= w.sum()
+    p = (8.0 * t**3 - 3.0 * t) / 5.0
+    r = np.array([0.9, 1.2])
+    c = r[:, None, None] * r[:, None] * t
+    a = 1.0 + 2.0 * r**2
+    radial = 4.0 / np.pi * c / np.sqrt(a[:, None, None] * a[:, None] - 4.0 * c * c) @ (w * p)
+    profile = np.linalg.eigh(0.5 * radial)[1][:, -1] * math.sqrt(2.0)
+
+    def target(x):
+        norms = np.linalg.norm(x, axis=1)
+        harmonic = math.sqrt(6.0 * 8.0 * 10.0) * np.prod(x[:, :3], axis=1) / norms**3
+        return profile[(norms > 1.0).astype(int)] * harmonic
+
+    new = ball.points(600, seed=99)
+    for size, predicted in zip(sizes, curve.test_error, strict=True):
+        errors = []
+        for seed in range(12):
+            x = ball.points(size, seed=seed)
+            inner = network.ntk_matrix(x) + ridge * np.eye(size)
+            found = network.ntk_matrix(new, x) @ np.linalg.solve(inner, target(x))
+            errors.append(np.mean((found - target(new)) ** 2))
+        assert np.mean(errors) == pytest.approx(predicted, rel=0.2), size
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"radii": "normal"}, "'uniform', 'gaussian'"),
+        ({"radii": [1.0, 1.0]}, "equal"),
+        ({"radii": [0.0, 1.0]}, "must be from 0.001"),
+        ({"radii": [1.0, np.nan]}, "must be from"),
+        ({"radii": [1.0, 2.0], "weights": [0.5, 0.6]}, "sum 1.1"),
+        ({"radii": [1.0, 2.0], "weights": [1.0]}, "each of the 2 radii"),
+        ({"radii": [1.0, 2.0], "weights": [1.0, 0.0]}, "number > 0"),
+        ({"weights": [1.0]}, "not allowed with radii"),
+        ({"radius": 0.0}, "radius"),
+        ({"radial": 13}, "radial"),
+    ],
+)
+def test_refused_laws(given, words):
+    with pytest.raises(NtkspecError, match=words):
+        Ball(3, **given)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (Network("erf", bias_variance=0.1), "one hidden layer without bias"),
+        (Network("erf", depth=2), "one hidden layer without bias"),
+        (Network("elu"), "not available"),
+        (ntkspec.zonal.gaussian(), "no values off the sphere"),
+    ],
+)
+def test_refused_networks(source, words):
+    with pytest.raises(NtkspecError, match=words):
+        spectrum(source, Ball(3))
+
+
+def test_bounds_grow_until_they_refuse():
+    # Two norms that hardly differ: the second eigenvalue is what they differ by.
+    s = spectrum("erf", Ball(3, [1.0, 1.0 + 2.0**-14], radial=2), [1])
+    assert 1e-14 < s.relative_error[0, 1] < 1e-2
+    with pytest.raises(NtkspecError, match="raise the tolerance"):
+        spectrum("erf", Ball(3, [1.0, 1.0 + 2.0**-50], radial=2), [1])
