@@ -434,7 +434,7 @@ def target_modes(spectrum: DataSpectrum, targets: ArrayLike, *, error: float = 0
     >>> s = ntkspec.data_spectrum("relu", circle, count=5)
     >>> modes = target_modes(s, circle[:, 0] + 0.1 * np.cos(9 * angles))
     >>> modes.times.round(1), modes.power.sum().round(3), modes.rest.round(3)
-    (array([36.8, 36.8, 45.5, 90.9, 90.9]), np.float64(0.5), array([0.005]))
+    (array([36.8, 36.8, 45.5, 81.8, 81.8]), np.float64(0.5), array([0.005]))
     """
     y = _checked_targets(targets, spectrum.size)
     left = number(error, "error", 1e-300, 1.0)

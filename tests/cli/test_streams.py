@@ -39,6 +39,8 @@ def folder(tmp_path_factory):
     table_of(SMALL_TABLE, made)
     run_of(SMALL_RUN, made)
     (made / "x.csv").write_text("1,0\n0,1\n1,1\n")
+    (made / "x12.csv").write_text("".join(f"{i},{i * i % 5}\n" for i in range(12)))
+    (made / "y12.csv").write_text("".join(f"{i % 3}\n" for i in range(12)))
     return made
 
 
@@ -54,6 +56,7 @@ CALLS = {
     "predict curve": ["relu", "--target", "1:1"],
     "predict samples": ["relu", "--degrees", "0:3"],
     "predict freedom": ["relu"],
+    "predict data": ["relu", "x12.csv", "y12.csv"],
     "sweep": ["r.toml", "--plan"],
     "train": ["run.toml", "--plan"],
     "merge": ["t.h5", "-o", "merged.h5"],

@@ -39,6 +39,9 @@ FINE, RESOLVED = 4, 8
 ROUNDINGS, DEVIATIONS = 8.0, 8.0
 #: Relative error of values that rounding cannot average.
 STEADY = 1e-14
+#: Roundings that the values of a layer have in common, relative to K(1), at the frequency 0.  They
+#: change with t as smoothly as the formulas do, or jump between two of them: 1 / m at frequency m.
+COMMON = 2.0
 #: Points that are evaluated at once.
 CHUNK = 2**20
 #: How much less Richardson's next column must change.
@@ -75,7 +78,8 @@ def by_grid(network: Network, torus: Torus, size: int, kernel: Kernel) -> Eigenv
         each = UNIT * (ROUNDINGS * depth + 0.5 * math.log2(values.size)) * top
         rounding = DEVIATIONS * each / math.sqrt(0.5 * values.size)
     found, errors = _extrapolated(columns, rounding) if levels == 4 else _plain(columns)
-    errors = errors + 2.0 * rounding + STEADY * depth * np.abs(found)
+    common = COMMON * UNIT * depth * top / (1.0 + _largest_of_each(size, dim))
+    errors = errors + 2.0 * rounding + common + STEADY * depth * np.abs(found)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(errors < np.abs(found), errors / (np.abs(found) - errors), np.inf)
     mantissas, exponents = normalized(found, np.zeros(found.shape, np.int64))
@@ -132,6 +136,16 @@ def _coefficients(values: Array, size: int) -> Array:
     transformed = np.fft.rfftn(values, axes=(*range(1, dim), 0)).real / values.size
     around = np.arange(-size, size + 1)
     return np.asarray(transformed[np.ix_(np.arange(size + 1), *[around] * (dim - 1))])
+
+
+def _largest_of_each(size: int, dim: int) -> Array:
+    """max |m_i| of half a box of frequencies."""
+    first, around = np.arange(size + 1.0), np.abs(np.arange(-size, size + 1.0))
+    parts = np.meshgrid(first, *[around] * (dim - 1), indexing="ij", sparse=True)
+    largest = parts[0]
+    for part in parts[1:]:
+        largest = np.maximum(largest, part)
+    return np.asarray(largest)
 
 
 def _plain(columns: list[Array]) -> tuple[Array, Array]:
