@@ -16,18 +16,18 @@ from ntkspec import Network, Sphere, Torus, spectrum
 from ntkspec.domains import Cap, Pieces, VonMises
 
 #: A process of its own, whose peak of memory is that of the data set's spectrum.
-DATA = """
-import json, resource, time
+DATA = r"""
+import json, re, time
 import numpy as np
 from ntkspec import data_spectrum
 x = np.random.default_rng(0).standard_normal(({n}, {dim}))
 data_spectrum("relu", x[:600], count=2)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024
+before = peak()
 wall, start = time.perf_counter(), time.process_time()
 s = data_spectrum("relu", x, count=20, further={further})
 spent = time.process_time() - start, time.perf_counter() - wall
-peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-print(json.dumps([*spent, peak, float(s.residuals[:20].max())]))
+print(json.dumps([*spent, peak() - before, float(s.residuals[:20].max())]))
 """
 CIRCLE = Sphere(2, density=Pieces([1, 2, 4]))
 
