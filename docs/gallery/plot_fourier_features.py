@@ -23,6 +23,8 @@ for ax, sigma in zip(axes, (1, 4, 16), strict=True):
     torus = ntkspec.Torus.random_features(128, sigma=sigma, dim=2, seed=0)
     ntkspec.spectrum(network, torus, size=12).plot(ax=ax, vmin=-5, vmax=-1.5)
     ax.set_title(f"$\\sigma$ = {sigma}")
+for ax in axes[:2]:
+    ax.images[0].colorbar.remove()
 
 # %%
 # The time until the slowest frequency of a band is learned to 1 %, against sigma.  Rings mark the
