@@ -84,6 +84,7 @@ def data(
     from ntkspec.errors import NtkspecError
     from ntkspec.files.appearing import check_outputs
     from ntkspec.files.vectors import read_targets
+    from ntkspec.parameters import number
     from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
 
     if output is not None:
@@ -92,6 +93,8 @@ def data(
     if error is not None and target is None:
         raise NtkspecError(f"error = {error} is for --target; leave it out without one")
     wanted = None if target is None else read_targets(target, vectors)
+    if error is not None:
+        number(error, "error", 1e-300, 1.0)
     with watching("rows", as_json=log_json) as observer:
         found = data_spectrum(network, vectors, observer=observer, **options)
     more: dict[str, Any] = {}
