@@ -337,6 +337,7 @@ SPOILT[3, 1] = math.nan
         (cloud(700, 3), {"memory": 10**6}, r"at least \d+\.?\d* MB to work in, and memory = 1 MB"),
         (cloud(700, 3), {"count": 400, "memory": "1MB"}, "need the whole matrix, 19.6 MB in all"),
         (1e-90 * np.eye(3), {"count": 1}, r"kernel of X\[0\] with itself is .* out of range"),
+        (1e-150 * np.eye(3), {"count": 1}, r"X\[0\] is so short that its kernel leaves the range"),
         (1e90 * np.eye(3), {"count": 1}, r"kernel of X\[0\] with itself is .* out of range"),
     ],
 )
