@@ -352,6 +352,10 @@ Y = X[:, 0]
         (X, Y, {"samples": [0]}, "at least 1"),
         (X, Y, {"samples": [21]}, "up to 20 samples"),
         (X, Y, {"ridge": -1.0}, "ridge = -1.0"),
+        (X, Y, {"noise": math.inf}, "noise = inf"),
+        (1e-150 * X, Y, {}, "largest modulus of points is"),
+        (X, 1e-150 * Y, {}, "largest modulus of targets is"),
+        (X, Y, {"samples": np.array([5, 21])}, "samples = 21 is not allowed"),
         (X, Y, {"noise": math.nan}, "noise = nan"),
         (X, Y, {"error": 0.0}, "error = 0.0"),
         (X, Y, {"kernel": "rbf"}, "kernel = 'rbf'"),
@@ -395,6 +399,22 @@ def test_targets_have_their_power_along_eigenvectors_or_in_the_rest(seed, size, 
     left = vectors @ (np.exp(-3.0 * values) * (vectors.T @ y[:, 0]))
     assert_allclose(whole.loss([3.0]), [np.mean(left**2)], rtol=1e-9)
     assert_allclose(whole.rest, 0.0, atol=1e-20)
+
+
+@pytest.mark.parametrize("unit", [1e-90, 1e90])
+def test_units_do_not_matter_as_far_as_points_are_accepted(unit):
+    """A homogeneous kernel is that of points in another unit, times its square."""
+    x, y = X * unit, Y
+    expected = from_data("relu", X, y, samples=[5, 20], centre=False, ridge=0.0)
+    found = from_data("relu", x, y, samples=[5, 20], centre=False, ridge=0.0)
+    assert_allclose(found.test_error, expected.test_error, rtol=1e-6)
+    assert_allclose(found.kappa, expected.kappa * unit**2, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_ridge_beside_which_the_kernel_is_nothing_learns_nothing():
+    found = from_data("relu", X, Y, samples=[5, 20], ridge=1e300)
+    assert_allclose(found.test_error[1], np.mean(Y**2), rtol=1e-9)
 
 
 def test_wrong_targets_of_a_spectrum():
