@@ -114,7 +114,8 @@ class DataModes(Result):
         if not (t.ndim == 1 and np.all(t >= 0.0)):
             raise NtkspecError(f"times = {shown(times)} is not allowed; give numbers >= 0")
         with np.errstate(invalid="ignore"):
-            decay = np.exp(-2.0 * np.multiply.outer(t, self.eigenvalues))
+            exponents = -2.0 * np.multiply.outer(t, self.eigenvalues)
+        decay = np.exp(np.where(self.eigenvalues > 0.0, exponents, 0.0))
         return np.asarray(decay @ self.power + self.rest.reshape(self.power.shape[1:]))
 
     def axes(self) -> dict[str, NDArray[Any]]:
@@ -425,7 +426,7 @@ def target_modes(spectrum: DataSpectrum, targets: ArrayLike, *, error: float = 0
     Raises
     ------
     NtkspecError
-        For targets of another length, or that are not finite numbers.
+        For another spectrum, and targets of another length, or that are not finite numbers.
 
     Examples
     --------
@@ -437,6 +438,10 @@ def target_modes(spectrum: DataSpectrum, targets: ArrayLike, *, error: float = 0
     >>> modes.times.round(1), modes.power.sum().round(3), modes.rest.round(3)
     (array([36.8, 36.8, 45.5, 81.8, 81.8]), np.float64(0.5), array([0.005]))
     """
+    if not isinstance(spectrum, DataSpectrum):
+        raise NtkspecError(
+            f"spectrum = {shown(spectrum)} is not allowed; give what ntkspec.data_spectrum returns"
+        )
     y = _checked_targets(targets, spectrum.size)
     left = number(error, "error", 1e-300, 1.0)
     columns = y.reshape(spectrum.size, -1)

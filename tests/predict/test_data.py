@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.special import eval_hermitenorm
 from scipy.stats import ortho_group
 
-from ntkspec import Network, NtkspecError, data_spectrum, user_activation
+from ntkspec import Network, NtkspecError, data_spectrum, spectrum, user_activation
 from ntkspec.predict import from_data, learning_curve, modes, target_modes
 from ntkspec.predict.ansatz import ansatz, hermite_products, powers, principal_axes
 from ntkspec.predict.data import MOST_POINTS
@@ -415,6 +415,19 @@ def test_units_do_not_matter_as_far_as_points_are_accepted(unit):
 def test_a_ridge_beside_which_the_kernel_is_nothing_learns_nothing():
     found = from_data("relu", X, Y, samples=[5, 20], ridge=1e300)
     assert_allclose(found.test_error[1], np.mean(Y**2), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_has_the_eigenvalue_0_is_left_for_ever():
+    s = data_spectrum("relu", np.zeros((20, 2)), count=3)
+    found = target_modes(s, Y)
+    assert_allclose(found.loss([0.0, 1.0, math.inf]), np.mean(Y**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("other", [5, spectrum("relu", 3, degrees=[0, 1])])
+def test_modes_of_another_spectrum_are_refused(other):
+    with pytest.raises(NtkspecError, match=r"give what ntkspec\.data_spectrum returns"):
+        target_modes(other, Y)
 
 
 def test_wrong_targets_of_a_spectrum():
