@@ -81,7 +81,7 @@ def data(
       ntkspec data X.csv --network gelu --depth 2 --fan-in --trained all -o spectrum.npz
     """
     from ntkspec.cli.watchers import watching
-    from ntkspec.errors import NtkspecError
+    from ntkspec.errors import NtkspecError, TableError
     from ntkspec.files.appearing import check_outputs
     from ntkspec.files.vectors import read_targets
     from ntkspec.parameters import number
@@ -90,6 +90,8 @@ def data(
     if output is not None:
         check_spectrum_file(output)
         check_outputs([output], [vectors, *([target] if target else [])])
+        if not output.parent.is_dir():  # said before the work, which may take long
+            raise TableError(f"{output}: the folder {output.parent} does not exist")
     if error is not None and target is None:
         raise NtkspecError(f"error = {error} is for --target; leave it out without one")
     wanted = None if target is None else read_targets(target, vectors)

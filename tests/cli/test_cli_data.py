@@ -152,6 +152,21 @@ def test_targets_of_another_shape_get_a_sentence_before_the_work(shape, tmp_path
         assert line.startswith("Error: ") and "y.npy" in line
 
 
+@pytest.mark.parametrize("shape", [(40,), (40, 2, 2)])
+def test_points_of_another_shape_are_a_bad_file_for_predictions_too(shape, tmp_path):
+    np.save(tmp_path / "X.npy", np.ones(shape))
+    np.save(tmp_path / "y.npy", np.ones(40))
+    result = run("predict", "data", "relu", tmp_path / "X.npy", tmp_path / "y.npy")
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 3 and "X.npy of shape (40," in line
+
+
+def test_a_folder_that_does_not_exist_is_said_before_the_work(file, tmp_path):
+    result = run("data", file, "--network", "relu", "-o", tmp_path / "none" / "s.csv")
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 3 and line.endswith("none does not exist")
+
+
 def test_an_error_that_is_not_allowed_is_said_before_the_work(file, tmp_path):
     np.save(tmp_path / "y.npy", np.ones(90))
     result = run("data", file, "--network", "relu", "--target", tmp_path / "y.npy", "--error", 0)
