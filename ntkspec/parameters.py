@@ -186,16 +186,21 @@ def number(value: Any, name: str, least: float, most: float) -> float:
 def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """Return real numbers as a float64 array of their shape.
 
-    Anything else, such as strings, booleans, complex numbers, dates or None, raises NtkspecError.
+    Anything else, such as strings, booleans, complex numbers, dates or masked entries, raises
+    NtkspecError.
 
     Examples
     --------
     >>> numbers([[1, 0.5]], "t")
     array([[1. , 0.5]])
     """
+    _check_unmasked(values, name)
     try:
         given = np.asarray(values)
-        if given.dtype.kind in "iufO":
+        words = given.dtype == object and any(
+            isinstance(one, (str, bytes, bool, np.bool_)) for one in given.flat
+        )
+        if given.dtype.kind in "iufO" and not words:
             return np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         pass
@@ -210,16 +215,17 @@ def vectors(values: ArrayLike, name: str) -> NDArray[Any]:
     Raises
     ------
     NtkspecError
-        For another shape, no vector, and what is no number.
+        For another shape, no vector, masked entries, and what is no number.
 
     Examples
     --------
     >>> vectors([[1, 2]], "X")
     array([[1., 2.]])
     """
+    _check_unmasked(values, name)
     given = np.asarray(values) if hasattr(values, "__array__") else values
-    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and values.dtype.itemsize <= 8:
-        given = values  # a numpy.memmap stays one
+    if isinstance(values, np.memmap) and values.dtype.kind == "f" and values.dtype.itemsize <= 8:
+        given = values  # it stays one
     found: NDArray[Any] = given  # type: ignore[assignment]
     if not (isinstance(given, np.ndarray) and given.dtype in (np.float32, np.float64)):
         found = numbers(given, name)
@@ -234,6 +240,14 @@ def vectors(values: ArrayLike, name: str) -> NDArray[Any]:
             f"(n, dim){how}"
         )
     return found
+
+
+def _check_unmasked(values: Any, name: str) -> None:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        at = ", ".join(str(int(i)) for i in np.argwhere(np.ma.getmaskarray(values))[0])
+        raise NtkspecError(
+            f"{name}[{at}] is masked, which is not allowed; fill in or leave out what is masked"
+        )
 
 
 def check_finite(values: NDArray[Any], name: str) -> None:

@@ -81,17 +81,22 @@ def data(
       ntkspec data X.csv --network gelu --depth 2 --fan-in --trained all -o spectrum.npz
     """
     from ntkspec.cli.watchers import watching
-    from ntkspec.errors import NtkspecError
+    from ntkspec.errors import NtkspecError, TableError
     from ntkspec.files.appearing import check_outputs
     from ntkspec.files.vectors import read_targets
+    from ntkspec.parameters import number
     from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
 
     if output is not None:
         check_spectrum_file(output)
         check_outputs([output], [vectors, *([target] if target else [])])
+        if not output.parent.is_dir():  # said before the work, which may take long
+            raise TableError(f"{output}: the folder {output.parent} does not exist")
     if error is not None and target is None:
         raise NtkspecError(f"error = {error} is for --target; leave it out without one")
     wanted = None if target is None else read_targets(target, vectors)
+    if error is not None:
+        number(error, "error", 1e-300, 1.0)
     with watching("rows", as_json=log_json) as observer:
         found = data_spectrum(network, vectors, observer=observer, **options)
     more: dict[str, Any] = {}

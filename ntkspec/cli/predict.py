@@ -208,12 +208,18 @@ def data(
       ntkspec predict data relu X.npy y.npy --samples 50,200,800
       ntkspec predict data gelu X.csv y.csv --method hermite --samples 100:100001:*10
     """
+    from ntkspec.errors import NtkspecError, TableError
     from ntkspec.files.vectors import read_finite, read_targets
+    from ntkspec.parameters import vectors
     from ntkspec.predict import from_data
     from ntkspec.ranges import MOST, whole_numbers
 
     number = None if sizes is None else whole_numbers(sizes, "samples", 1, MOST, "samples")
     x, y = read_finite(points), read_targets(targets, points)
+    try:
+        vectors(x, str(points))
+    except NtkspecError as error:
+        raise TableError(str(error)) from None
     found = from_data(network, x, y, samples=number, centre=not as_given, **options)
     columns = {name: values.tolist() for name, values in found.columns().items()}
     print_columns(layout, columns, about=found.heading(), text="{:.6g}".format)

@@ -19,6 +19,8 @@ def opened_regular(path: Path, what: str) -> int:
         if not stat.S_ISREG(kind):
             raise TableError(f"{path}: the {what} must be a regular file")
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except TableError:
+        raise
     except (FileNotFoundError, NotADirectoryError):
         raise TableError(f"{path}: the {what} is missing") from None
     except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.inputs import opened_regular
-from ntkspec.parameters import check_finite, size_of
+from ntkspec.parameters import check_finite, shown, size_of
 
 __all__ = ["read_finite", "read_targets", "read_vectors"]
 
@@ -20,12 +21,17 @@ __all__ = ["read_finite", "read_targets", "read_vectors"]
 MOST_CSV = 2 * 10**9
 #: Characters of a line that are looked at for a header.
 MOST_HEADER = 2**20
+#: What numpy raises for files that are damaged.
+UNREADABLE = (
+    EOFError, MemoryError, OSError, SyntaxError, TypeError, ValueError, tokenize.TokenError,
+)  # fmt: skip
 
 
 def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
     r"""Read an array from a .npy file, by parts when they are used, or a .csv file.
 
-    A CSV file may have a line of names at the top.
+    A CSV file may have a line of names at the top.  A first line with numbers and other cells is
+    refused: it may be vectors with a number that is missing.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
             raise TableError(f"{name} is empty; give vectors in rows")
         try:
             return (_from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)), name
-        except (EOFError, MemoryError, OSError, SyntaxError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise TableError(f"{name} cannot be read: {_reason(error)}") from None
 
 
@@ -82,8 +88,8 @@ def read_finite(path: Path) -> NDArray[Any]:
            [3., 4.]])
     """
     found, name = read_vectors(path)
-    if found.size == 0:
-        raise TableError(f"{name} holds an array of shape {found.shape}; give at least one number")
+    if found.ndim == 0 or found.size == 0:
+        raise TableError(f"{name} holds an array of shape {found.shape}; give vectors in rows")
     try:
         check_finite(found.reshape(len(found), -1), name)
     except NtkspecError as error:
@@ -106,7 +112,13 @@ def read_targets(path: Path, vectors: Path) -> NDArray[Any]:
     >>> read_targets(y, x)
     array([1., 3.])
     """
-    found, count = read_finite(path), len(read_vectors(vectors)[0])
+    found, points = read_finite(path), read_vectors(vectors)[0]
+    if found.ndim > 2:
+        raise TableError(
+            f"{path} holds an array of shape {found.shape}; give targets as an array (n,) or "
+            "(n, outputs)"
+        )
+    count = len(points) if points.ndim else 0
     if len(found) != count:
         raise TableError(
             f"{path} has {len(found)} targets and {vectors} has {count} vectors; give one target "
@@ -118,7 +130,9 @@ def read_targets(path: Path, vectors: Path) -> NDArray[Any]:
 def _from_numpy(path: Path, file: io.FileIO) -> NDArray[Any]:
     if file.read(6) != b"\x93NUMPY":
         raise ValueError("it is no array that numpy.save wrote")
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a shape that overflows
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
     if found.dtype.kind not in "iuf":
         raise ValueError(f"it holds an array of {found.dtype}; give numbers")
     return np.asanyarray(found)
@@ -131,7 +145,7 @@ def _from_csv(file: io.FileIO, size: int) -> NDArray[Any]:
             "file that is read in parts"
         )
     text = io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig")
-    named = not _are_numbers(text.readline(MOST_HEADER))
+    named = _are_names(text.readline(MOST_HEADER))
     text.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a file without data
@@ -140,11 +154,25 @@ def _from_csv(file: io.FileIO, size: int) -> NDArray[Any]:
     return found
 
 
-def _are_numbers(line: str) -> bool:
+def _are_names(line: str) -> bool:
+    """Whether no cell of the first line is a number; a line with both is refused."""
+    if len(line) == MOST_HEADER and not line.endswith("\n"):
+        line = line.rpartition(",")[0] or line  # its last cell may be cut
+    others = [cell for cell in line.split(",") if not _is_number(cell)]
+    if others and len(others) <= line.count(","):
+        raise ValueError(
+            f"line 1 has numbers and {shown(others[0].strip())}; fill in what is no number, or "
+            "give names without numbers"
+        )
+    return bool(others)
+
+
+def _is_number(cell: str) -> bool:
     try:
-        return bool([float(cell) for cell in line.split(",")])
+        float(cell)
     except ValueError:
         return False
+    return True
 
 
 def _reason(error: Exception) -> str:

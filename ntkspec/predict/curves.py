@@ -28,6 +28,7 @@ from ntkspec.predict.regularization import (
     doubt_at,
     regularization,
 )
+from ntkspec.predict.targets import TargetPower
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
@@ -184,8 +185,10 @@ def learning_curve(
         As for `ntkspec.predict.modes`.
     samples : array_like, (S,) or scalar
         Numbers of training points, independent and from the domain's measure; at least 1.
-    power : mapping or array_like
-        Degree -> power E f_k(x)^2 of the target's component of that degree under the domain's
+    power : TargetPower, mapping or array_like
+        By `ntkspec.predict.power`, for the same domain; its rest, beyond its last degree, counts as
+        never learned in the errors, and is left out of their lower bounds.  Or
+        degree -> power E f_k(x)^2 of the target's component of that degree under the domain's
         probability measure, or an array of them from degree 0 on.  Under the Gaussian measure a
         degree is that of its largest eigenvalue, and (degree, radial) that of any.
     noise : float
@@ -247,7 +250,11 @@ def learning_curve(
     for (degree, radial), value in target.items():
         if value > 0.0:
             powers[known.place(degree, radial, "degree of the target")] = value
-    return _errors(known, regularization(known, sizes, deltas), powers, noise)
+    beyond = 0.0
+    if isinstance(power, TargetPower):
+        _check_domain(power.domain, known.domain)
+        beyond = power.rest
+    return _errors(known, regularization(known, sizes, deltas), powers, noise, beyond)
 
 
 def samples_to_learn(
@@ -344,8 +351,19 @@ def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
     return known.doubt(logs[np.isfinite(logs)].min() + odds)
 
 
-def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) -> LearningCurve:
-    """All errors at kappa."""
+def _check_domain(target: Domain, domain: Domain) -> None:
+    """Refuse the power of a target on another domain."""
+    if (target.name, target.dim) != (domain.name, domain.dim):
+        raise NtkspecError(
+            f"power is that of a target {target}, and the spectrum is {domain}; give the target's "
+            "power there"
+        )
+
+
+def _errors(
+    known: Modes, kappa: Regularization, powers: Array, noise: float, beyond: float
+) -> LearningCurve:
+    """All errors at kappa; power beyond the degrees of the target is never learned."""
     n, at = kappa.samples, kappa.log_kappa
     log_learned = known.log_learnability(at)
     learned = np.exp(log_learned)
@@ -353,12 +371,14 @@ def _errors(known: Modes, kappa: Regularization, powers: Array, noise: float) ->
     likely = known.rest_freedom(at)[1]
     free = _unspent(known, log_learned).sum(axis=1) + likely - known.rest_second(at)[0] + ridged
     bias = (1.0 - learned) ** 2 * powers
-    noisy, overfitting = _product(bias.sum(axis=1) + noise, n, free)
+    noisy, overfitting = _product(bias.sum(axis=1) + (beyond + noise), n, free)
     with np.errstate(invalid="ignore"):
         variance = known.freedom(at, 2) * (noisy / n)[:, None]
         train = np.where(ridged > 0.0, (ridged / n) ** 2 * noisy, 0.0)
     variance[np.isnan(variance)] = 0.0
-    bounds = np.stack(_error_bounds(known, kappa, powers, noise), axis=1)
+    least = _error_bounds(known, kappa, powers, noise)[0]
+    most = _error_bounds(known, kappa, powers, noise + beyond)[1]
+    bounds = np.stack([least, most], axis=1)
     return LearningCurve(
         known.domain, known.degrees, known.radial, n, powers, noise, kappa.ridge, np.exp(at),
         np.exp(np.stack([kappa.least, kappa.most], axis=1)), learned, overfitting,

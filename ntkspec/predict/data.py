@@ -30,9 +30,10 @@ ENOUGH = 1e-8
 #: Eigenvalues below this part of the largest are rounding.
 ROUNDING = 1e-14
 LEAST_POINTS = 10
-#: Largest modulus of points and targets, whose squares are summed, and the deviation of points that
-#: is rounding, relative to their size.
-LARGEST, EQUAL = 1e100, 1e-13
+#: Moduli of points and targets, whose squares are summed: that of the largest is in this range.
+SMALLEST, LARGEST = 1e-100, 1e100
+#: The deviation of points that is rounding, relative to their size.
+EQUAL = 1e-13
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +114,8 @@ class DataModes(Result):
         if not (t.ndim == 1 and np.all(t >= 0.0)):
             raise NtkspecError(f"times = {shown(times)} is not allowed; give numbers >= 0")
         with np.errstate(invalid="ignore"):
-            decay = np.exp(-2.0 * np.multiply.outer(t, self.eigenvalues))
+            exponents = -2.0 * np.multiply.outer(t, self.eigenvalues)
+        decay = np.exp(np.where(self.eigenvalues > 0.0, exponents, 0.0))
         return np.asarray(decay @ self.power + self.rest.reshape(self.power.shape[1:]))
 
     def axes(self) -> dict[str, NDArray[Any]]:
@@ -360,7 +362,7 @@ def from_data(
             f"{MOST_POINTS}; give a random part of them, or use method = 'hermite'"
         )
     sizes = _sizes(samples, n, way)
-    noise, ridge = number(noise, "noise", 0.0, math.inf), number(ridge, "ridge", 0.0, 1e300)
+    noise, ridge = number(noise, "noise", 0.0, LARGEST**2), number(ridge, "ridge", 0.0, 1e300)
     left, most = number(error, "error", 1e-300, 1.0), whole_number(count, "count", 1, 10**6)
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
@@ -424,7 +426,7 @@ def target_modes(spectrum: DataSpectrum, targets: ArrayLike, *, error: float = 0
     Raises
     ------
     NtkspecError
-        For targets of another length, or that are not finite numbers.
+        For another spectrum, and targets of another length, or that are not finite numbers.
 
     Examples
     --------
@@ -436,6 +438,10 @@ def target_modes(spectrum: DataSpectrum, targets: ArrayLike, *, error: float = 0
     >>> modes.times.round(1), modes.power.sum().round(3), modes.rest.round(3)
     (array([36.8, 36.8, 45.5, 81.8, 81.8]), np.float64(0.5), array([0.005]))
     """
+    if not isinstance(spectrum, DataSpectrum):
+        raise NtkspecError(
+            f"spectrum = {shown(spectrum)} is not allowed; give what ntkspec.data_spectrum returns"
+        )
     y = _checked_targets(targets, spectrum.size)
     left = number(error, "error", 1e-300, 1.0)
     columns = y.reshape(spectrum.size, -1)
@@ -474,9 +480,10 @@ def _by_eigenvectors(
     kappa, second = np.empty(sizes.size), np.empty(sizes.size)
     bare = np.empty((sizes.size, y.shape[1]))
     for at, (size, ridge) in enumerate(zip(sizes.tolist(), deltas.tolist(), strict=True)):
-        inverse = 1.0 / (values + _own_ridge(values, n - size, ridge))
+        damped = values + _own_ridge(values, n - size, ridge)
+        inverse = damped[-1] / damped  # in units in which squares are in range
         first, two = inverse.sum(), (inverse**2).sum()
-        kappa[at], second[at] = 1.0 / first, n - first**2 / two
+        kappa[at], second[at] = damped[-1] / first, n - first**2 / two
         # The error at each point when it is left out.
         missed = (vectors @ (inverse[:, np.newaxis] * parts)) / (shares @ inverse)[:, np.newaxis]
         bare[at] = np.mean(missed**2, axis=0) * first**2 / (n * two)
@@ -548,6 +555,12 @@ def _check_finite(array: Array, name: str) -> None:
             f"{name}[{', '.join(map(str, at))}] = {array[at]} is not allowed; fill in or leave "
             f"out what is not a number to {LARGEST:g}"
         )
+    top = float(np.abs(array).max())
+    if 0.0 < top < SMALLEST:
+        raise NtkspecError(
+            f"the largest modulus of {name} is {top:.3g}, whose square is out of range; scale "
+            f"{name} so that it is at least {SMALLEST:g}"
+        )
 
 
 def _sizes(samples: ArrayLike | None, n: int, method: Method) -> Array:
@@ -561,7 +574,7 @@ def _sizes(samples: ArrayLike | None, n: int, method: Method) -> Array:
         )
     if method == "eigenvectors" and sizes.max() > n:
         raise NtkspecError(
-            f"samples = {shown(samples)} is not allowed; {n} points predict up to {n} samples "
+            f"samples = {sizes.max():.10g} is not allowed; {n} points predict up to {n} samples "
             "with method = 'eigenvectors'; use method = 'hermite' to go beyond"
         )
     return sizes

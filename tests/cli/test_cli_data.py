@@ -10,6 +10,7 @@ import pytest
 from command_line import ntkspec as run
 
 from ntkspec import Network, data_spectrum
+from ntkspec.files import vectors
 
 RNG = np.random.default_rng(0)
 
@@ -99,6 +100,20 @@ BAD = {
     "ragged.csv": (b"1,2\n3\n", "the number of columns changed from 2 to 1"),
     "words.csv": (b"1,2\nx,3\n", "could not convert string 'x'"),
     "nan.csv": (b"1,nan\n", "[0, 1] = nan is not allowed"),
+    "tokens.npy": (WHOLE[:10] + b"{" * 118 + WHOLE[128:], "cannot be read"),
+    "overflow.npy": (
+        WHOLE[:10]
+        + b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999, 99999999), }".ljust(
+            117
+        )
+        + b"\n"
+        + WHOLE[128:],
+        "cannot be read",
+    ),
+    "hole.csv": (b"1,,2\n3,4,5\n", "line 1 has numbers and ''"),
+    "na.csv": (b"1,NA,2\n3,4,5\n", "line 1 has numbers and 'NA'"),
+    "hex.csv": (b"0x10,2\n3,4\n", "line 1 has numbers and '0x10'"),
+    "complex.csv": (b"1+2j,3\n3,4\n", "line 1 has numbers and '1+2j'"),
     "bytes.csv": (b"\xff\xfe\x00" * 9, "(27 bytes) cannot be read"),
 }
 
@@ -113,12 +128,58 @@ def test_bad_files_get_a_sentence_with_their_size(name, tmp_path):
     assert line.startswith("Error: ") and words in line and f"{name} (" in line
 
 
+def test_a_first_line_that_is_longer_than_what_is_looked_at_is_a_vector(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "MOST_HEADER", 8)
+    (tmp_path / "X.csv").write_text("12,34,56,78\n1,2,3,4\n")
+    assert vectors.read_vectors(tmp_path / "X.csv")[0].tolist() == [[12, 34, 56, 78], [1, 2, 3, 4]]
+    (tmp_path / "X.csv").write_text("height,width,depth,mass\n1,2,3,4\n")
+    assert vectors.read_vectors(tmp_path / "X.csv")[0].tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("shape", [(), (40, 1, 1), (0,), (39,)])
+def test_targets_of_another_shape_get_a_sentence_before_the_work(shape, tmp_path):
+    np.save(tmp_path / "X.npy", np.ones((40, 2)))
+    np.save(tmp_path / "y.npy", np.ones(shape))
+    x, y = tmp_path / "X.npy", tmp_path / "y.npy"
+    commands = [
+        ("data", x, "--network", "relu", "--count", 1, "--target", y),
+        ("predict", "data", "relu", x, y),
+    ]
+    for command in commands:
+        result = run(*command)
+        assert result.exit_code == 3
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("Error: ") and "y.npy" in line
+
+
+@pytest.mark.parametrize("shape", [(40,), (40, 2, 2)])
+def test_points_of_another_shape_are_a_bad_file_for_predictions_too(shape, tmp_path):
+    np.save(tmp_path / "X.npy", np.ones(shape))
+    np.save(tmp_path / "y.npy", np.ones(40))
+    result = run("predict", "data", "relu", tmp_path / "X.npy", tmp_path / "y.npy")
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 3 and "X.npy of shape (40," in line
+
+
+def test_a_folder_that_does_not_exist_is_said_before_the_work(file, tmp_path):
+    result = run("data", file, "--network", "relu", "-o", tmp_path / "none" / "s.csv")
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 3 and line.endswith("none does not exist")
+
+
+def test_an_error_that_is_not_allowed_is_said_before_the_work(file, tmp_path):
+    np.save(tmp_path / "y.npy", np.ones(90))
+    result = run("data", file, "--network", "relu", "--target", tmp_path / "y.npy", "--error", 0)
+    assert result.exit_code == 2 and result.stderr.startswith("Error: error = 0.0")
+
+
 def test_missing_files_pipes_and_other_kinds(tmp_path):
     missing = run("data", tmp_path / "no.npy", "--network", "relu")
     assert missing.exit_code == 3 and "missing" in missing.stderr
     os.mkfifo(tmp_path / "pipe.npy")
     pipe = run("data", tmp_path / "pipe.npy", "--network", "relu")
-    assert pipe.exit_code == 3 and "must be a regular file" in pipe.stderr
+    assert pipe.exit_code == 3
+    assert pipe.stderr == f"Error: {tmp_path / 'pipe.npy'}: the file must be a regular file\n"
     other = run("data", tmp_path / "X.txt", "--network", "relu")
     assert other.exit_code == 2 and "is no .npy or .csv file" in other.stderr
 
@@ -130,6 +191,7 @@ def test_refused_arguments(file, tmp_path):
         (["--network", "relu", "--count", 91], "90 vectors have no more than 90 eigenvalues"),
         (["--network", "relu", "-o", tmp_path / "s.txt"], "ends with .csv"),
         (["--network", "relu", "--memory", "1kB"], "and memory = 1 kB"),
+        (["--network", "relu", "--memory", "1e400GB"], "memory = '1e400GB' is not allowed"),
     ):
         result = run("data", file, *arguments)
         assert result.exit_code == 2 and words in result.stderr, result.stderr

@@ -23,7 +23,15 @@ from ntkspec import (
 from ntkspec.activations import activation
 from ntkspec.explorer.contents import read_contents
 from ntkspec.opening import open_table
-from ntkspec.parameters import as_number, as_whole, number, shown, whole_number
+from ntkspec.parameters import (
+    as_number,
+    as_whole,
+    number,
+    numbers,
+    shown,
+    vectors,
+    whole_number,
+)
 from ntkspec.ranges import whole_numbers
 from ntkspec.spectra import table_block
 from ntkspec.sweeps import Batch, Local
@@ -36,6 +44,19 @@ from ntkspec.trainer.targets import Term
 from ntkspec.verification import sample_entries
 
 LOGS = np.zeros((2, 3))
+
+
+@pytest.mark.parametrize("check", [numbers, vectors])
+def test_masked_entries_and_words_are_no_numbers(check):
+    given = np.ma.masked_array(np.ones((3, 2)), np.arange(6).reshape(3, 2) == 3)
+    with pytest.raises(NtkspecError, match=r"X\[1, 1\] is masked"):
+        check(given, "X")
+    plain = check(np.ma.masked_array(np.ones((3, 2)), False), "X")
+    assert type(plain) is np.ndarray and plain.tolist() == [[1.0, 1.0]] * 3
+    for one in ("1", True):
+        with pytest.raises(NtkspecError, match="give numbers"):
+            check(np.array([[1.0, one]], object), "X")
+
 
 #: Whole numbers, each by what takes it; 4 is allowed for all.
 WHOLE = {

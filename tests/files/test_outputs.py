@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import h5py
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from problems import SMALL_RUN, SMALL_TABLE
@@ -37,6 +38,7 @@ def sources(tmp_path_factory):
     shutil.copytree(folder / "blocks.h5.parts", folder / "t.h5.parts")
     merge([folder / "t.h5.parts"], folder / "t.h5")
     run_of(SMALL_RUN, folder)
+    np.save(folder / "X.npy", np.eye(3))
     return folder
 
 
@@ -58,6 +60,18 @@ OUTPUTS = [
     command("plot", "run.h5", "-o", "OUT", ending=".svg", source="run.h5"),
     command("plot", "run.h5", "-o", "p.png", "--numbers", "OUT", text=True, source="run.h5"),
     command("compare", "run.h5", "--no-finite", "-o", "OUT", ending=".pdf", source="run.h5"),
+    command(
+        "data",
+        "X.npy",
+        "--network",
+        "relu",
+        "--count",
+        "1",
+        "-o",
+        "OUT",
+        ending=".csv",
+        source="X.npy",
+    ),
     command("merge", "t.h5", "-o", "OUT"),
     command("merge", "blocks.h5.parts", "-o", "OUT", source="blocks.h5.parts"),
     command("sweep", "r.toml", "--workers", "1", "-o", "OUT", source="r.toml"),
@@ -119,7 +133,7 @@ class Output:
         """Whether a file holds what this output writes."""
         start = path.read_bytes()[:8]
         if self.ending:
-            return start[:4] in (b"\x89PNG", b"<?xm", b"%PDF")
+            return start[:4] in (b"\x89PNG", b"<?xm", b"%PDF", b"rank")
         if self.text:
             return start[:1] in b"n[l<"
         return start == b"\x89HDF\r\n\x1a\n" or start[:4] == b"PAR1"
@@ -149,7 +163,7 @@ def test_every_output_of_every_command_is_here():
         paths = [
             p for p in one.params if isinstance(p, click.Option) and isinstance(p.type, click.Path)
         ]
-        read = {"table", "scheduler_file", "tls_ca", "tls_cert", "tls_key"}
+        read = {"table", "target", "scheduler_file", "tls_ca", "tls_cert", "tls_key"}
         assert {p.name for p in paths} - read == {p.name for p in outputs_of(one)}, name
 
 

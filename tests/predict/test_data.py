@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.special import eval_hermitenorm
 from scipy.stats import ortho_group
 
-from ntkspec import Network, NtkspecError, data_spectrum, user_activation
+from ntkspec import Network, NtkspecError, data_spectrum, spectrum, user_activation
 from ntkspec.predict import from_data, learning_curve, modes, target_modes
 from ntkspec.predict.ansatz import ansatz, hermite_products, powers, principal_axes
 from ntkspec.predict.data import MOST_POINTS
@@ -352,6 +352,10 @@ Y = X[:, 0]
         (X, Y, {"samples": [0]}, "at least 1"),
         (X, Y, {"samples": [21]}, "up to 20 samples"),
         (X, Y, {"ridge": -1.0}, "ridge = -1.0"),
+        (X, Y, {"noise": math.inf}, "noise = inf"),
+        (1e-150 * X, Y, {}, "largest modulus of points is"),
+        (X, 1e-150 * Y, {}, "largest modulus of targets is"),
+        (X, Y, {"samples": np.array([5, 21])}, "samples = 21 is not allowed"),
         (X, Y, {"noise": math.nan}, "noise = nan"),
         (X, Y, {"error": 0.0}, "error = 0.0"),
         (X, Y, {"kernel": "rbf"}, "kernel = 'rbf'"),
@@ -395,6 +399,35 @@ def test_targets_have_their_power_along_eigenvectors_or_in_the_rest(seed, size, 
     left = vectors @ (np.exp(-3.0 * values) * (vectors.T @ y[:, 0]))
     assert_allclose(whole.loss([3.0]), [np.mean(left**2)], rtol=1e-9)
     assert_allclose(whole.rest, 0.0, atol=1e-20)
+
+
+@pytest.mark.parametrize("unit", [1e-90, 1e90])
+def test_units_do_not_matter_as_far_as_points_are_accepted(unit):
+    """A homogeneous kernel is that of points in another unit, times its square."""
+    x, y = X * unit, Y
+    expected = from_data("relu", X, y, samples=[5, 20], centre=False, ridge=0.0)
+    found = from_data("relu", x, y, samples=[5, 20], centre=False, ridge=0.0)
+    assert_allclose(found.test_error, expected.test_error, rtol=1e-6)
+    assert_allclose(found.kappa, expected.kappa * unit**2, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_ridge_beside_which_the_kernel_is_nothing_learns_nothing():
+    found = from_data("relu", X, Y, samples=[5, 20], ridge=1e300)
+    assert_allclose(found.test_error[1], np.mean(Y**2), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_has_the_eigenvalue_0_is_left_for_ever():
+    s = data_spectrum("relu", np.zeros((20, 2)), count=3)
+    found = target_modes(s, Y)
+    assert_allclose(found.loss([0.0, 1.0, math.inf]), np.mean(Y**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize("other", [5, spectrum("relu", 3, degrees=[0, 1])])
+def test_modes_of_another_spectrum_are_refused(other):
+    with pytest.raises(NtkspecError, match=r"give what ntkspec\.data_spectrum returns"):
+        target_modes(other, Y)
 
 
 def test_wrong_targets_of_a_spectrum():

@@ -151,6 +151,30 @@ def test_powers_add_up_and_do_not_turn(dim, exponents, seed):
     assert_allclose(turned.power, plain.power, atol=1e-12 * whole)
 
 
+def test_power_beyond_the_last_degree_is_never_learned():
+    """Half of the power of x + sqrt(7/3) P_3(x) is in degree 3: E P_3^2 = 1/7."""
+
+    def function(x):
+        t = x[:, 0]
+        return t + math.sqrt(7 / 3) * (2.5 * t**3 - 1.5 * t)
+
+    target = power(function, dim=3, max_degree=1)
+    assert_allclose([target.power[1], target.rest], 1 / 3, rtol=1e-12)
+    found = learning_curve("gelu", 3, [1000], target)
+    alone = learning_curve("gelu", 3, [1000], {1: 1 / 3})
+    whole = learning_curve("gelu", 3, [1000], {1: 1 / 3, 3: 1 / 3})
+    assert found.test_error[0] >= 1 / 3 > 1e3 * alone.test_error[0]
+    least, most = found.test_error_bounds[0]
+    assert least <= whole.test_error[0] <= most and least <= found.test_error[0] <= most
+
+
+@pytest.mark.parametrize("other", [4, Cube(3), Gaussian(3)])
+def test_the_power_of_a_target_on_another_domain_is_refused(other):
+    target = power(lambda x: x[:, 0], dim=3, max_degree=2)
+    with pytest.raises(NtkspecError, match="power is that of a target on the sphere, dim = 3"):
+        learning_curve("erf", other, [10], target)
+
+
 def test_learning_curves_take_it():
     target = power(lambda x: x[:, 0] + x[:, 1] * x[:, 2], dim=3, max_degree=4)
     found = learning_curve("relu", 3, [10, 100], target)

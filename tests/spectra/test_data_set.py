@@ -337,6 +337,7 @@ SPOILT[3, 1] = math.nan
         (cloud(700, 3), {"memory": 10**6}, r"at least \d+\.?\d* MB to work in, and memory = 1 MB"),
         (cloud(700, 3), {"count": 400, "memory": "1MB"}, "need the whole matrix, 19.6 MB in all"),
         (1e-90 * np.eye(3), {"count": 1}, r"kernel of X\[0\] with itself is .* out of range"),
+        (1e-150 * np.eye(3), {"count": 1}, r"X\[0\] is so short that its kernel leaves the range"),
         (1e90 * np.eye(3), {"count": 1}, r"kernel of X\[0\] with itself is .* out of range"),
     ],
 )
@@ -410,3 +411,12 @@ def test_results_are_like_the_others(tmp_path):
         assert float(file["trace"]) == s.trace
     with pytest.raises(NtkspecError, match=r"ends with \.csv"):
         s.save(tmp_path / "s.txt")
+
+
+@pytest.mark.parametrize("more", [{"a": [1.0]}, {"a": 1.0}, {"eigenvalue": [1.0, 2.0]}])
+@pytest.mark.parametrize("name", ["s.csv", "s.npz"])
+def test_further_columns_have_a_number_for_each_rank_and_names_of_their_own(more, name, tmp_path):
+    s = data_spectrum("relu", np.eye(3), count=2)
+    with pytest.raises(NtkspecError, match=r"more\['.*'\] of shape"):
+        s.save(tmp_path / name, more)
+    assert not (tmp_path / name).exists()

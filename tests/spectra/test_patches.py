@@ -302,6 +302,8 @@ def test_pooling_shares_samples():
         ({"pooling": "max"}, "pooling that is trained"),
         ({"pooling": [[1.0]]}, "a row for each patch"),
         ({"pooling": [[1.0, 2.0], [2.0, 1.0]]}, "positive semidefinite"),
+        ({"pooling": [[1e308, 1e308], [1e308, 1e308]]}, "of modulus up to"),
+        ({"pooling": [[1.0, 0.0], [0.0, np.nan]]}, r"pooling\[1, 1\] = nan"),
         ({"pooling": [[1.0, 0.0], [0.5, 1.0]]}, "not symmetric"),
         ({"pooling": "sum", "depth": 2}, "leave it out"),
         ({"depth": 3}, "depth"),

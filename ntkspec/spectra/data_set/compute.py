@@ -301,7 +301,7 @@ def _bytes(memory: int | str) -> int:
     if isinstance(memory, str):
         try:
             found = int(parse_bytes(memory))
-        except ValueError:
+        except (ValueError, OverflowError):
             found = 0
         if found < 1:
             raise NtkspecError(

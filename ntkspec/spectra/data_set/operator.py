@@ -85,6 +85,14 @@ class DataMatrix:
         return matrix_rows(*self._given)
 
     @property
+    def longest(self) -> int:
+        """Row of the vector with the largest coordinate; -1 if all are 0."""
+        points = self._given[1]
+        tops = np.array([np.abs(row).max() for row in points])
+        at = int(np.argmax(tops))
+        return at if tops[at] > 0.0 else -1
+
+    @property
     def blocks(self) -> list[tuple[int, int]]:
         """First row and end of each block."""
         starts = range(0, self.size, self.height)
@@ -179,7 +187,7 @@ class Operator:
             self._done(len(product))
         if measure:
             frobenius = float(np.linalg.norm([norms[first] for first in sorted(norms)]))
-            self._sizes = _checked(Sizes(diagonal, frobenius))
+            self._sizes = _checked(Sizes(diagonal, frobenius), self.matrix)
         self.products += 1
         out /= self.size
         return out
@@ -229,11 +237,17 @@ class Operator:
                 job.cancel()
 
 
-def _checked(sizes: Sizes) -> Sizes:
+def _checked(sizes: Sizes, matrix: DataMatrix) -> Sizes:
     """Refuse a matrix whose numbers leave the range in which sums of squares are known."""
     top = float(np.max(sizes.diagonal))
     if top == 0.0 and sizes.frobenius == 0.0:
-        return sizes
+        longest = matrix.longest
+        if longest < 0:
+            return sizes
+        raise NtkspecError(
+            f"X[{longest}] is so short that its kernel leaves the range of doubles; scale X so "
+            f"that the largest is between {LEAST:g} and {MOST:g}"
+        )
     if not (LEAST <= top <= MOST and math.isfinite(sizes.frobenius)):
         at = (
             int(np.argmax(sizes.diagonal))

@@ -197,6 +197,12 @@ class DataSpectrum(Result):
         path = Path(path)
         check_spectrum_file(path)
         added = {name: np.asarray(values) for name, values in (more or {}).items()}
+        for name, values in added.items():
+            if values.shape != self.eigenvalues.shape or name in self.variables():
+                raise NtkspecError(
+                    f"more[{name!r}] of shape {values.shape} is not allowed; give columns of "
+                    f"{len(self)} numbers, of other names than {', '.join(self.variables())}"
+                )
         if path.suffix == ".csv":
             with appearing_text(path) as text:
                 writer = CsvWriter(text)

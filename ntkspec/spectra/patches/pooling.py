@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 UNIT = 2.0**-53
 NAMES = ("sum", "mean")
+#: Largest modulus of its entries, whose sums stay in the range of doubles.
+LARGEST = 1e290
 #: Most patches with a pooling matrix of the user's own.
 MOST_PATCHES = 512
 #: Bounds on the errors of eigenvalues beyond which they are computed with more digits, for
@@ -88,10 +90,16 @@ def pooling_of(given: Any, count: int) -> Pooling:
 
 def _of_matrix(given: ArrayLike, count: int) -> Pooling:
     a = numbers(given, "pooling")
-    if a.shape != (count, count) or not np.all(np.isfinite(a)):
+    if a.shape != (count, count):
         raise NtkspecError(
-            f"pooling of shape {a.shape} is not allowed; give a matrix of finite numbers of shape "
+            f"pooling of shape {a.shape} is not allowed; give a matrix of numbers of shape "
             f"({count}, {count}), a row for each patch"
+        )
+    if not np.all(np.abs(a) <= LARGEST):
+        i, j = np.argwhere(~(np.abs(a) <= LARGEST))[0].tolist()
+        raise NtkspecError(
+            f"pooling[{i}, {j}] = {a[i, j]:g} is not allowed; give numbers of modulus up to "
+            f"{LARGEST:g}"
         )
     if count > MOST_PATCHES:
         raise NtkspecError(
