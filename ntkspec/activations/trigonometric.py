@@ -37,11 +37,13 @@ def ball_cos_derivative(x: Any) -> Any:
 
 
 def sin_dual(point: Any, q: Any) -> tuple[Any, Any]:
-    c, damping = q * point.cosine, (-q).exp()
-    if hasattr(c, "sinh"):
+    c = q * point.cosine
+    if hasattr(c, "sinh") and abs(c) < 1:
+        damping = (-q).exp()
         return damping * c.sinh(), damping * c.cosh()
-    up, down = c.exp() / 2, (-c).exp() / 2  # a power series in balls
-    return damping * (up - down), damping * (up + down)
+    # One exponential each: products of a large and a small one would know q twice.
+    up, down = (-q * point.minus).exp() / 2, (-q * (1 + point.cosine)).exp() / 2
+    return up - down, up + down
 
 
 def cos_dual(point: Any, q: Any) -> tuple[Any, Any]:

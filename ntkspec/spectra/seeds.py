@@ -47,6 +47,8 @@ STEP = 32
 MOST_BITS = 24_000
 MOST_BITS_UNPROVED = 900
 MOST_NODES = 40_000
+#: Bits at which the fall of a kernel is looked for.
+PROBED = 128
 ROUNDING = 2.0**-53
 
 Values = Callable[[Any], Any]
@@ -464,12 +466,23 @@ class BallSeeds:
 
 
 def first_fall(kernel_function: Callable[[], Values], parity: int | None) -> Fall:
-    """A low degree, and by how many nats the cosine coefficients have fallen there."""
-    with working_precision(128):
+    """A low degree, and by how many nats the cosine coefficients have fallen there.
+
+    Raises
+    ------
+    NtkspecError
+        For a kernel of which `PROBED` bits give no digit; its spectrum has very many degrees.
+    """
+    with working_precision(PROBED):
         probe = CosineMoments(kernel_function(), 192, parity)
         sizes = [abs(x.mid()) for x in probe.coefficients]
         top = max(sizes)
         shares = [float(x / top) for x in sizes]  # they themselves may be beyond doubles
+    if not all(map(math.isfinite, shares)):
+        raise NtkspecError(
+            f"{PROBED} bits give no digit of the kernel: each layer multiplies the error of the "
+            "one before; lower the weight_variance or the depth"
+        )
     last = max(
         (j for j in range(1, 170) if shares[j] > 1e-28), default=1
     )  # the coefficients before are above the noise

@@ -237,3 +237,10 @@ def test_a_kernel_beyond_doubles():
         with working_precision(128):
             log = float((arb(total.numer()) / arb(total.denom())).log())
         assert abs(found.log_eigenvalues[i] - log) <= found.relative_error[i] + 4e-16 * abs(log)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "gaussian"])
+def test_networks_that_multiply_errors_are_refused_in_a_sentence(name):
+    """Each layer multiplies the angle between two inputs by some hundred."""
+    with pytest.raises(NtkspecError, match="lower the weight_variance"):
+        ntkspec.spectrum(Network(name, depth=20, weight_variance=1e4), 3, [1, 2])
