@@ -34,7 +34,7 @@ __all__ = ["data"]
     type=float,
     default=1e-6,
     show_default=True,
-    help="Largest residual |K v - eigenvalue v| / eigenvalue.",
+    help="Largest norm of K v / n - eigenvalue v, divided by the eigenvalue.",
 )
 @click.option(
     "--memory", default="256MB", show_default=True, help="To work in, besides the data: 2GB."

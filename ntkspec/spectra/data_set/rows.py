@@ -67,7 +67,7 @@ def matrix_rows(
 
 
 class ZonalRows:
-    """Rows of (|x| |y|)^P K(t), t the cosine between x and y.
+    """Rows of ``(|x| |y|)^P K(t)``, t the cosine between x and y.
 
     Examples
     --------
