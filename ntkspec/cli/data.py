@@ -83,7 +83,7 @@ def data(
     from ntkspec.cli.watchers import watching
     from ntkspec.errors import NtkspecError, TableError
     from ntkspec.files.appearing import check_outputs
-    from ntkspec.files.vectors import read_targets
+    from ntkspec.files.vectors import read_targets, read_vectors
     from ntkspec.parameters import number
     from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
 
@@ -94,7 +94,9 @@ def data(
             raise TableError(f"{output}: the folder {output.parent} does not exist")
     if error is not None and target is None:
         raise NtkspecError(f"error = {error} is for --target; leave it out without one")
-    wanted = None if target is None else read_targets(target, vectors)
+    wanted = None
+    if target is not None:
+        wanted = read_targets(target, read_vectors(vectors)[0], vectors)
     if error is not None:
         number(error, "error", 1e-300, 1.0)
     with watching("rows", as_json=log_json) as observer:

@@ -215,7 +215,8 @@ def data(
     from ntkspec.ranges import MOST, whole_numbers
 
     number = None if sizes is None else whole_numbers(sizes, "samples", 1, MOST, "samples")
-    x, y = read_finite(points), read_targets(targets, points)
+    x = read_finite(points)
+    y = read_targets(targets, x, points)
     try:
         vectors(x, str(points))
     except NtkspecError as error:

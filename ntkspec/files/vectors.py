@@ -97,8 +97,8 @@ def read_finite(path: Path) -> NDArray[Any]:
     return found
 
 
-def read_targets(path: Path, vectors: Path) -> NDArray[Any]:
-    r"""Read targets for the vectors of another file; a single column has one axis.
+def read_targets(path: Path, points: NDArray[Any], vectors: Path) -> NDArray[Any]:
+    r"""Read targets for the points of another file, vectors; a single column has one axis.
 
     Raises
     ------
@@ -107,12 +107,12 @@ def read_targets(path: Path, vectors: Path) -> NDArray[Any]:
 
     Examples
     --------
-    >>> x, y = folder / "x.csv", folder / "y.csv"
-    >>> _ = x.write_text("1,2\n3,4\n"), y.write_text("height\n1\n3\n")
-    >>> read_targets(y, x)
+    >>> y = folder / "y.csv"
+    >>> _ = y.write_text("height\n1\n3\n")
+    >>> read_targets(y, np.eye(2), Path("x.csv"))
     array([1., 3.])
     """
-    found, points = read_finite(path), read_vectors(vectors)[0]
+    found = read_finite(path)
     if found.ndim > 2:
         raise TableError(
             f"{path} holds an array of shape {found.shape}; give targets as an array (n,) or "

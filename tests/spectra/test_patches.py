@@ -6,6 +6,7 @@ from itertools import permutations
 import mpmath
 import numpy as np
 import pytest
+from mpmath_rules import gauss_legendre
 
 import ntkspec
 from ntkspec import Linear, Network, NtkspecError, patches_spectrum
@@ -18,18 +19,8 @@ def rule(dim, nodes=28):
     if dim == 2:
         t = [mpmath.cos(mpmath.pi * (2 * i + 1) / (2 * nodes)) for i in range(nodes)]
         return t, [mpmath.mpf(1) / nodes] * nodes
-    t = [mpmath.mpf(0)] * nodes
-    w = list(t)
-    for i in range(nodes):
-        x = mpmath.cos(mpmath.pi * (i + mpmath.mpf(3) / 4) / (nodes + mpmath.mpf(1) / 2))
-        for _ in range(8):
-            before, value = mpmath.mpf(1), x
-            for n in range(2, nodes + 1):
-                before, value = value, ((2 * n - 1) * x * value - (n - 1) * before) / n
-            slope = nodes * (x * value - before) / (x * x - 1)
-            x -= value / slope
-        t[i], w[i] = x, 1 / ((1 - x * x) * slope * slope)
-    return t, w
+    t, w = zip(*gauss_legendre(nodes), strict=True)
+    return list(t), list(w)
 
 
 def zonal(dim, degree, x):
