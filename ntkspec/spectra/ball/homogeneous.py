@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.domains import Ball, Domain
-from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import split, working_precision
 from ntkspec.spectra.ball.norms import BITS, norm_moment
 from ntkspec.spectra.gaussian.norms import radial_power
+from ntkspec.spectra.moment import sphere_times_moment
 from ntkspec.spectra.route import Eigenvalues, Route, Source
-from ntkspec.spectra.rows import both_parities, normalized
-from ntkspec.spectra.sphere_routes import row_provider
 
 __all__ = ["ROUTE"]
 
@@ -31,22 +30,17 @@ def _eigenvalues(
     source: Source, domain: Domain, degrees: NDArray[np.int64], kernel: Kernel
 ) -> Eigenvalues:
     assert isinstance(domain, Ball)
-    power = radial_power(source)
-    assert power is not None
-    if power > MOST_POWER:
-        raise NtkspecError(
-            f"{source.name} has a kernel of power {power:g} in |x|, more than {MOST_POWER}; lower "
-            "the depth or the power"
-        )
-    rows = row_provider(source, kernel)
-    sphere, sphere_exponents = both_parities(rows, domain.dim, degrees)
-    with working_precision(BITS):
-        factor, shift = split(norm_moment(domain, power))
-    shape = (degrees.size, domain.radial)
-    mantissas, exponents = np.zeros(shape), np.zeros(shape, np.int64)
-    mantissas[:, 0], exponents[:, 0] = normalized(sphere * factor, sphere_exponents + shift)
-    errors = np.where(mantissas == 0.0, 0.0, rows.relative_error + ROUNDINGS)
-    return mantissas, exponents, errors
+    return sphere_times_moment(
+        source,
+        domain,
+        degrees,
+        kernel,
+        radial_power(source),
+        partial(norm_moment, domain),
+        BITS,
+        MOST_POWER,
+        ROUNDINGS,
+    )
 
 
 ROUTE = Route(

@@ -5,15 +5,17 @@ K = (r r')^P K(t), so each degree has one eigenvalue, that of the sphere times E
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.domains import Domain, Gaussian
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.precision import split, working_precision
 from ntkspec.spectra.gaussian.norms import radial_power
 from ntkspec.spectra.gaussian.radial import radial_moment
+from ntkspec.spectra.moment import sphere_times_moment
 from ntkspec.spectra.route import (
     Eigenvalues,
     Route,
@@ -21,13 +23,11 @@ from ntkspec.spectra.route import (
     better_than_doubles,
     double_only,
 )
-from ntkspec.spectra.rows import both_parities, normalized
-from ntkspec.spectra.sphere_routes import row_provider
 
 __all__ = ["ROUTE"]
 
 ROUNDING = 2.0**-53
-MOST_POWER = 10_000
+MOST_POWER, BITS = 10_000, 128
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
@@ -48,22 +48,18 @@ def _eigenvalues(
 ) -> Eigenvalues:
     """Eigenvalue of the sphere times E[(|x|^2/d)^P]; the others are exact zeros."""
     assert isinstance(domain, Gaussian)
-    dim, power = domain.dim, radial_power(source)
-    assert power is not None
-    if power > MOST_POWER:
-        raise NtkspecError(
-            f"{source.name} has a kernel of power {power:g} in |x|, more than {MOST_POWER}; lower "
-            "the depth or the power"
-        )
-    rows = row_provider(source, kernel)
-    sphere, sphere_exponent = both_parities(rows, dim, degrees)
-    with working_precision(128):
-        factor, shift = split(radial_moment(dim, power))
-    shape = (degrees.size, domain.radial)
-    mantissa, exponent = np.zeros(shape), np.zeros(shape, np.int64)
-    mantissa[:, 0], exponent[:, 0] = normalized(sphere * factor, sphere_exponent + shift)
-    error = np.where(mantissa == 0.0, 0.0, rows.relative_error + 3.0 * ROUNDING)
-    return mantissa, exponent, error
+    moment = partial(radial_moment, domain.dim)
+    return sphere_times_moment(
+        source,
+        domain,
+        degrees,
+        kernel,
+        radial_power(source),
+        moment,
+        BITS,
+        MOST_POWER,
+        3.0 * ROUNDING,
+    )
 
 
 ROUTE = Route(
