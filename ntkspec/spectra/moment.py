@@ -39,6 +39,20 @@ def sphere_times_moment(
     ------
     NtkspecError
         For a power above the largest.
+
+    Examples
+    --------
+    A kernel |x| |x'| K(t) of vectors of norm 2 has 4 times the eigenvalues of unit vectors.
+
+    >>> from flint import arb
+    >>> import ntkspec
+    >>> from ntkspec import Network
+    >>> relu, ball, degrees = Network("relu"), Ball(3, radii=[2.0]), np.array([0, 1])
+    >>> m, e, _ = sphere_times_moment(
+    ...     relu, ball, degrees, "ntk", 1.0, lambda power: arb(4) ** power, 64, 9, 0.0
+    ... )
+    >>> np.ldexp(m, e).ravel() / ntkspec.eigenvalues(relu, 3, degrees)
+    array([4., 4.])
     """
     assert power is not None
     if power > most_power:
