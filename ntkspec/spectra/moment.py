@@ -42,7 +42,7 @@ def sphere_times_moment(
 
     Examples
     --------
-    A kernel |x| |x'| K(t) of vectors of norm 2 has 4 times the eigenvalues of unit vectors.
+    The kernel of vectors of norm 2 is 4 times that of unit vectors, and so are its eigenvalues.
 
     >>> from flint import arb
     >>> import ntkspec
