@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import inspect
 import io
 import json
 import pkgutil
@@ -251,6 +252,22 @@ def test_every_public_name_is_in_the_reference(name):
             continue  # its own names are looked at
         known = f"{name}.{public}" in there or any(value is other for other in objects)
         assert known or public == "__version__", f"{name}.{public} is not in docs/api"
+
+
+@pytest.mark.parametrize("name", sorted(documented()))
+def test_sphinx_reads_no_bars_as_a_substitution(name):
+    if name.startswith("ntkspec.torch"):
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    value = resolved(name)
+    if not inspect.isclass(value) and not inspect.isroutine(value):
+        return
+    members = vars(value).values() if inspect.isclass(value) else ()
+    for one in (value, *members):
+        prose = re.sub(
+            r"(?m)^\s*(>>>|\.\.\. ).*$|``[^`]*``|:math:`[^`]*`", "", inspect.getdoc(one) or ""
+        )
+        bars = re.search(r"(?<![\w|])\|[^|\s]([^|\n]*[^|\s])?\|(?!\w)", prose)
+        assert bars is None, f"{name} has {bars[0]} outside double backticks: Sphinx fails"
 
 
 def test_every_module_with_formulas_is_mapped():
