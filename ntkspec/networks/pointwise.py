@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Rows",
     "available_threads",
+    "between_norms",
     "by_values",
     "checked_tolerance",
     "matrix",
@@ -173,6 +174,55 @@ def _on_one_sphere(network: Network, x: _Vectors, y: _Vectors) -> Network | None
         return None
 
 
+def between_norms(
+    network: Network, norms: Array, directions: Array, kernel: Kernel
+) -> tuple[Array, float, int]:
+    """K between r_i (1, 0, ...) and r_j u for norms r and unit vectors u: (norms, norms, u).
+
+    Returns
+    -------
+    values : (R, R, M) float64 array
+    error : float
+        Bound on their errors, relative to sqrt(K(x, x) K(y, y)).
+    terms : int
+        How many terms series have in all layers together, which the time of a value grows with.
+
+    Examples
+    --------
+    >>> from ntkspec import Network
+    >>> between_norms(Network("relu"), np.array([1.0, 2.0]), np.eye(2)[:1], "ntk")[0]
+    array([[[0.5],
+            [1. ]],
+    <BLANKLINE>
+           [[1. ],
+            [2. ]]])
+    """
+    from ntkspec.kernels.vectors import vector_tiles
+
+    network.check_kernel(kernel)
+    _refuse_sphere(network)
+    size, count = norms.size, directions.shape[0]
+    first = np.zeros((size, directions.shape[1]))
+    first[:, 0] = 1.0
+    x = _Vectors(norms, first, False)
+    tables = _tables(network, x, x, kernel, math.inf)
+    program = (kernel == "ntk", *tables.program)
+    (rows, _), (columns, across) = _padded(first), _padded(directions)
+    values = np.empty((size, size, count))
+
+    def fill(j: int) -> None:
+        mine = tuple(np.ascontiguousarray(part[:, : j + 1]) for part in tables.rows)
+        theirs = tuple(np.repeat(part[:, j : j + 1], count, axis=1) for part in tables.rows)
+        arguments = (False, 0, 1, *program, mine, theirs)
+        vector_tiles(rows[: j + 1], columns, across, values[j, : j + 1], *arguments)
+        values[: j + 1, j] = values[j, : j + 1]
+
+    with ThreadPoolExecutor(available_threads()) as pool:
+        for job in [pool.submit(fill, j) for j in range(size)]:
+            job.result()
+    return values, _error(network, tables), len(tables.rows.features)
+
+
 class Rows:
     """Rows of the matrix of a kernel between vectors and themselves, computed where asked for.
 
@@ -211,8 +261,7 @@ class Rows:
             self._compiled = vector_tiles
             self._arguments: tuple[Any, ...] = (kernel == "ntk", *tables.program)
             self._sides = (tables.rows, tables.columns)
-            if tables.left_out > 0.0:
-                self.error = max(tables.left_out, SUMMED * len(network.sigmas))
+            self.error = _error(network, tables)
         elif by_values(network):
             self._by_values = network, alike, kernel, limit
             self.error = limit
@@ -258,6 +307,11 @@ def _tables(
             "dimension), lower weight_variance, or scale all vectors to one norm"
         )
     return tables
+
+
+def _error(network: Network, tables: VectorTables) -> float:
+    """Bound on the errors between vectors, relative to sqrt(K(x, x) K(y, y))."""
+    return max(tables.left_out, SUMMED * len(network.sigmas)) if tables.left_out else PROMISED
 
 
 def _between_norms(

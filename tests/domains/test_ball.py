@@ -1,14 +1,17 @@
 """Laws of the norm: against Nystrom in many digits over radius and direction, and the Gaussian."""
 
+import itertools
 import math
+from functools import partial
 
 import mpmath
 import numpy as np
 import pytest
 from mpmath_rules import gauss_legendre
+from scipy.special import roots_jacobi
 
 import ntkspec
-from ntkspec import Gaussian, Network, NtkspecError, spectrum
+from ntkspec import Gaussian, Linear, Network, NtkspecError, spectrum
 from ntkspec.domains import Ball
 
 
@@ -82,6 +85,86 @@ def test_a_rule_of_ones_own_is_the_law():
         ball = Ball(4, 1.5 + 0.5 * x, weights=0.5 * w, radial=2)
         found.append(spectrum("erf", ball, [1, 3]).eigenvalues)
     assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+def relu_bias_ntk(a, b, c):
+    """f F + g q D of one layer of ReLU: Cho and Saul 2009, eqs. 3 to 6, both layers trained."""
+    size = mpmath.sqrt(a * b)
+    angle = mpmath.acos(max(-1, min(1, c / size)))
+    rise = mpmath.sin(angle) + (mpmath.pi - angle) * mpmath.cos(angle)
+    return size * rise / (2 * mpmath.pi) + c * (mpmath.pi - angle) / (2 * mpmath.pi)
+
+
+@pytest.mark.parametrize("dim", [2, 5])
+def test_bias_against_adaptive_integrals(dim):
+    network = Network("relu", bias_variance=0.25, trained="all")
+    ball = Ball(dim, [0.5, 1.0, 1.03], weights=[0.25, 0.5, 0.25], radial=3)
+    s = spectrum(network, ball, [1, 8], tolerance=1e-6)
+    norm = mpmath.quad(lambda x: mpmath.sin(x) ** (dim - 2), [0, 1, mpmath.pi])
+
+    def integrand(x, r, q, k):
+        t = mpmath.cos(x)
+        value = relu_bias_ntk(r * r + 0.25, q * q + 0.25, r * q * t + 0.25)
+        if dim == 2:
+            return value * mpmath.cos(k * x)
+        top = mpmath.binomial(k + dim - 3, k)
+        return value * mpmath.gegenbauer(k, dim / 2 - 1, t) / top * mpmath.sin(x) ** (dim - 2)
+
+    for row, k in enumerate((1, 8)):
+        matrix = np.empty((3, 3))
+        for i, j in itertools.combinations_with_replacement(range(3), 2):
+            edges = [0, 0.01, 0.1, 1, mpmath.pi]
+            value = mpmath.quad(partial(integrand, r=ball.radii[i], q=ball.radii[j], k=k), edges)
+            weight = math.sqrt(ball.weights[i] * ball.weights[j])
+            matrix[i, j] = matrix[j, i] = float(value / norm) * weight
+        true = np.linalg.eigvalsh(matrix)[::-1]
+        apart = np.abs(s.eigenvalues[row] - true)
+        assert np.all(apart <= s.relative_error[row] * true + 1e-15 * true[0])
+
+
+@pytest.mark.parametrize(
+    ("network", "dim"),
+    [
+        (Network("erf", depth=2, bias_variance=0.1), 3),
+        (Network("relu", bias_variance=0.1), 2),
+        (Network("relu", bias_variance=0.1), 3),
+        (Network("relu6", depth=2), 4),
+        (Network("elu"), 3),
+        (Network("tanh", bias_variance=1.0), 8),
+    ],
+)
+def test_one_norm_of_any_network_is_the_sphere(network, dim):
+    # The sphere's routes are series, whose first layer takes the norm as a variance.
+    found = spectrum(network, Ball(dim, [0.5], radius=3.0), range(7))
+    first = Linear(2.25, trained=False)
+    sphere = spectrum(Network.serial(first, *network.parts), dim, range(7))
+    apart = np.abs(found.eigenvalues[:, 0] - sphere.eigenvalues)
+    assert np.all(apart <= found.relative_error[:, 0] * sphere.eigenvalues)
+    assert found.relative_error.max() < 1e-4
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_bounds_of_laws_with_a_density_hold_at_kinks(dim):
+    # Against a rule of another family in the norm, with many more nodes.
+    network = Network("relu", weight_variance=0.04, bias_variance=0.01)
+    s = spectrum(network, Ball(dim, radius=5.0, radial=3), range(9))
+    x, w = roots_jacobi(100, 0.0, dim - 1.0)
+    fine = Ball(dim, 0.5 * (1.0 + x), weights=w / w.sum(), radius=5.0, radial=3)
+    known = spectrum(network, fine, range(9))
+    apart = np.abs(s.eigenvalues / known.eigenvalues - 1.0)
+    assert np.all(apart <= s.relative_error)
+    assert s.relative_error.max() < 1e-2
+    assert np.median(s.relative_error / apart) < 100.0
+
+
+@pytest.mark.slow
+def test_the_gaussian_law_of_deep_networks():
+    # By balls, and rules in a logarithm: `ntkspec.Gaussian`.
+    network = Network("erf", depth=2)
+    found = spectrum(network, Ball(4, "gaussian"), [1])
+    known = spectrum(network, Gaussian(4), [1]).eigenvalues
+    assert np.all(np.abs(found.eigenvalues / known - 1.0) <= found.relative_error)
+    assert found.relative_error.max() < 1e-11
 
 
 def test_homogeneous_networks_have_one_eigenvalue_a_degree():
@@ -161,15 +244,19 @@ def test_refused_laws(given, words):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (Network("erf", bias_variance=0.1), "one hidden layer without bias"),
-        (Network("erf", depth=2), "one hidden layer without bias"),
-        (Network("elu"), "not available"),
+        (Network("relu", weights="sphere"), "weights = 'gaussian'"),
         (ntkspec.zonal.gaussian(), "no values off the sphere"),
     ],
 )
 def test_refused_networks(source, words):
     with pytest.raises(NtkspecError, match=words):
         spectrum(source, Ball(3))
+
+
+def test_a_ball_too_large_for_a_series_is_refused():
+    network = Network("tanh", bias_variance=0.1)
+    with pytest.raises(NtkspecError, match=r"norms to 99.* is known to .* lower the radius"):
+        spectrum(network, Ball(3, radius=100.0))
 
 
 def test_bounds_grow_until_they_refuse():

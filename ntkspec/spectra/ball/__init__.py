@@ -17,3 +17,6 @@ def ball_routes() -> Iterator[Route]:
     from ntkspec.spectra.ball import factors
 
     yield factors.ROUTE
+    from ntkspec.spectra.ball import angles
+
+    yield angles.ROUTE

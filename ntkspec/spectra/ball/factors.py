@@ -222,25 +222,12 @@ def _tails(layer: _Layer, table: _Table, degree: int, terms: int, dim: int, top:
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
-    if not isinstance(source, Network):
-        raise NtkspecError(
-            f"{source.name} is a function of the cosine alone, which has no values off the sphere; "
-            "give a Network"
-        )
-    if source.weights == "sphere":
-        raise NtkspecError("weights = 'sphere' is not allowed in a ball; use weights = 'gaussian'")
-    if not source.uniform or source.depth != 1 or source.bias_variance != 0.0:
-        raise NtkspecError(
-            f"{source!r} is not allowed in a ball, where bounded eigenvalues are known for one "
-            "hidden layer without bias, and for homogeneous activations; for the Gaussian law "
-            "give ntkspec.Gaussian, or take the eigenvalues of ntk_matrix"
-        )
-    if source.user or source.sigma.shape.base not in FAMILIES:
-        raise NtkspecError(
-            f"activation {source.name!r} is not available in a ball; use "
-            f"{', '.join(FAMILIES)} or a homogeneous one"
-        )
-    return "one smooth layer without bias"
+    if not isinstance(source, Network) or source.weights != "gaussian" or source.user:
+        return None
+    single = source.uniform and source.depth == 1 and source.bias_variance == 0.0
+    if single and source.sigma.shape.base in FAMILIES:
+        return "one smooth layer without bias"
+    return None
 
 
 ROUTE = Route(

@@ -136,15 +136,16 @@ def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:
             if source.uniform:
                 what = f"bias_variance = {source.bias_variance:g} is not allowed with {source.name}"
             raise NtkspecError(
-                f"{what} under the Gaussian measure: the kernel has a kink where x = x', which no "
-                "route here resolves; use one activation, bias_variance = 0 and layers that are "
-                "alike"
+                f"{what} under the Gaussian measure: the kernel has a kink where x = x'; give the "
+                f"domain Ball({domain.dim}, 'gaussian'), with larger errors, or one activation, "
+                "bias_variance = 0 and layers that are alike"
             )
         if sigma.shape.base not in FAMILIES or sigma.user:
             known = ", ".join(FAMILIES)
             raise NtkspecError(
-                f"activation {sigma.name!r} is not available under the Gaussian measure; use "
-                f"{known} or a homogeneous one"
+                f"activation {sigma.name!r} is not available under the Gaussian measure; give the "
+                f"domain Ball({domain.dim}, 'gaussian'), with larger errors, or use {known} or a "
+                "homogeneous one"
             )
     return "smooth layers"
 
