@@ -13,7 +13,7 @@ from numba import njit
 
 #: Places that are summed in one pass over the features, so that they stay in the nearest cache.
 BLOCK = 2048
-#: Features that one pass adds.
+#: Features that one pass adds; two that are left over have a pass of their own.
 FEATURES = 4
 
 
@@ -22,20 +22,31 @@ def horner(coefficients, offsets, halves, half, out):
     """Sum_n a_n t^n on the cycle, at the places 0 to `half`, by P <- t P + a_n.
 
     coefficients: a_0, a_1, ...; offsets, halves: the places of b_j, from 0 to `half`, and w_j / 2,
-    a multiple of FEATURES in number.  A term has FEATURES / 2 + 1 roundings from w_j, and one
-    more for every FEATURES features.
+    an even number.  A term has FEATURES / 2 + 1 roundings from w_j, and one more for every FEATURES
+    features.
     """
     widest = 0
     for j in range(offsets.size):
         widest = max(widest, offsets[j])
     size = half + 1 + 2 * widest
+    quads = offsets.size // FEATURES * FEATURES
     before, after = np.zeros(size), np.zeros(size)
     for n in range(coefficients.size - 1, -1, -1):
-        for first in range(widest, widest + half + 1, BLOCK):
-            end = min(first + BLOCK, widest + half + 1)
+        # What so many steps reach; beyond it all is 0 still.
+        last = widest + min(half, (coefficients.size - 1 - n) * widest) + 1
+        for first in range(widest, last, BLOCK):
+            end = min(first + BLOCK, last)
             place = after[first:end]
-            place[:] = 0.0
-            for j in range(0, offsets.size, FEATURES):
+            if quads < offsets.size:
+                g, h = halves[quads], halves[quads + 1]
+                p, q = offsets[quads], offsets[quads + 1]
+                a, b = before[first - p : end - p], before[first + p : end + p]
+                c, d = before[first - q : end - q], before[first + q : end + q]
+                for i in range(place.size):
+                    place[i] = g * (a[i] + b[i]) + h * (c[i] + d[i])
+            else:
+                place[:] = 0.0
+            for j in range(0, quads, FEATURES):
                 g, h, k, m = halves[j], halves[j + 1], halves[j + 2], halves[j + 3]
                 p, q, r, s = offsets[j], offsets[j + 1], offsets[j + 2], offsets[j + 3]
                 a, b = before[first - p : end - p], before[first + p : end + p]

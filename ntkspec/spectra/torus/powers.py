@@ -44,7 +44,11 @@ TOP, BOTTOM = 960, -1022
 #: Most products of places, features and powers, and most places: some 10 s.
 MOST_WORK, MOST_PLACES = 3e10, 2**23
 #: Tilts s at which bounds are tried, in units of the longest step, and blocks of powers.
-TILTS, BLOCKS = np.geomspace(1e-5, 50.0, 400), 200
+TILTS, BLOCKS = np.geomspace(1e-5, 50.0, 400), 1000
+#: Taken off the logarithm of the smallest eigenvalue, which is a guess.
+MARGIN = 3.0
+#: Sizes of eigenvalues, on a logarithmic scale, whose roundings are counted.
+SIZES = 2000
 
 
 def takes_powers(source: Source, kernel: Kernel) -> bool:
@@ -124,7 +128,7 @@ class _Walk:
         first = np.unique(np.geomspace(1, logs.size, BLOCKS).astype(np.int64)) - 1
         self.log_sums = np.logaddexp.reduceat(logs, first)
         self.last = np.append(first[1:] - 1, logs.size - 1).astype(np.float64)
-        self.least = min(self._least(), smallest)
+        self.least = min(self._least() - MARGIN, smallest)
 
     def log_reached(self, steps: Array, distance: float, tilts: tuple[Array, Array]) -> float:
         """Chernoff's bound of log sum_n a_n P(S_n >= distance), S_n along projected steps."""
@@ -190,7 +194,7 @@ def _walked(
     total = int(np.prod(widths))
     half = (total - 1) // 2
     offsets = np.abs(steps @ strides)
-    missing = -offsets.size % kernels.FEATURES
+    missing = offsets.size % 2
     offsets = np.append(offsets, np.zeros(missing, np.int64))
     halves = np.append(0.5 * weights, np.zeros(missing))
     out = np.empty(half + 1)
@@ -202,6 +206,23 @@ def _walked(
         for d, (axis, stride) in enumerate(zip(axes, strides.tolist(), strict=True))
     )
     return np.asarray(out[np.abs(places)])
+
+
+def _roundings(log_values: Array, rests: Array) -> Array:
+    """How many powers' roundings count: those of n steps n times, and of those beyond at most N.
+
+    The number falls with the value, and is that of the next smaller value of a scale.
+    """
+    finite = log_values[np.isfinite(log_values)]
+    if not finite.size:
+        return np.full(log_values.shape, float(rests.size))
+    low, high = float(finite.min()) - 1e-9, float(finite.max())
+    scale, step = np.linspace(low, high, SIZES, retstep=True)
+    n = np.unique(np.geomspace(1, rests.size - 1, SIZES).astype(np.int64))
+    beyond = np.exp(np.minimum(np.subtract.outer(rests[n], scale), 1.0))
+    least = np.minimum(float(rests.size), np.min(n[:, np.newaxis] + rests.size * beyond, axis=0))
+    at = np.clip(np.nan_to_num((log_values - low) / step - 0.5, neginf=0.0), 0, SIZES - 1)
+    return np.asarray(least[at.astype(np.int64)])
 
 
 def _with_bounds(
@@ -216,11 +237,7 @@ def _with_bounds(
     lost = logs.size * (2.0 * count + 3.0) * 2.0**-1074
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         log_values = np.log(values)
-        # Products of n steps have n roundings: of those beyond some power, all have at most N.
-        effective = np.full(values.shape, float(logs.size))
-        for n in np.unique(np.geomspace(1, logs.size - 1, 80).astype(int)):
-            beyond = np.exp(np.minimum(rests[n] - log_values, 1.0))
-            effective = np.minimum(effective, n + logs.size * beyond)
+        effective = _roundings(log_values, rests)
         more = np.exp(np.logaddexp(tail, crossing) + scale - log_values) + lost / values
         errors = error + per_power * (effective + 1.0) + more
         errors = np.where(errors < 0.5, errors / (1.0 - errors), np.inf)
