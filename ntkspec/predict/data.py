@@ -189,7 +189,8 @@ class DataCurve(Result):
     overfitting : (S,) float64 array
         E_0 = n / (n - sum L^2), the overfitting coefficient.
     test_error : (S,) or (S, outputs) float64 array
-        Expected mean square on new points, against the targets without their noise.
+        Expected mean square on new points, against the targets without their noise; 0 where the
+        noise is all of it.
     noisy_test_error : (S,) or (S, outputs) float64 array
         The same against the targets as they are.
     train_error : (S,) or (S, outputs) float64 array
@@ -363,6 +364,12 @@ def from_data(
         )
     sizes = _sizes(samples, n, way)
     noise, ridge = number(noise, "noise", 0.0, LARGEST**2), number(ridge, "ridge", 0.0, 1e300)
+    square = float(np.mean(y * y, axis=0).max())
+    if noise > square:
+        raise NtkspecError(
+            f"noise = {noise:g} is more than the mean square {square:.4g} of the targets, and is "
+            "a part of it; give the variance of the noise that the targets have"
+        )
     left, most = number(error, "error", 1e-300, 1.0), whole_number(count, "count", 1, 10**6)
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
@@ -402,7 +409,7 @@ def from_data(
         )  # fmt: skip
     return DataCurve(
         source, kernel, way, n, x.shape[1], repeated, mean, norm, sizes, noise, deltas, kappa,
-        overfitting, noisy - noise, noisy, train, variances, modes,
+        overfitting, np.maximum(noisy - noise, 0.0), noisy, train, variances, modes,
     )  # fmt: skip
 
 

@@ -352,6 +352,7 @@ Y = X[:, 0]
         (X, Y, {"samples": [0]}, "at least 1"),
         (X, Y, {"samples": [21]}, "up to 20 samples"),
         (X, Y, {"ridge": -1.0}, "ridge = -1.0"),
+        (X, Y, {"noise": 1e3}, "noise = 1000 is more than the mean square"),
         (X, Y, {"noise": math.inf}, "noise = inf"),
         (1e-150 * X, Y, {}, "largest modulus of points is"),
         (X, 1e-150 * Y, {}, "largest modulus of targets is"),
