@@ -53,7 +53,14 @@ class RadialOperator(Integral):
         super().__init__(network, kernel, dim, degree)
         self.digits = digits
         self.sigma = smooth_of(network)
-        self.floor = log_series_eigenvalue(self.sigma, network.weight_variance, dim, degree) - 3.0
+        self.floor = (
+            max(
+                log_series_eigenvalue(self.sigma, network.weight_variance * r * r, dim, degree)
+                + share
+                for r, share in self.typical()
+            )
+            - 3.0
+        )
         self.nats = digits * math.log(10.0) - self.floor + 3.0
         self.bits = int(self.nats / math.log(2.0)) + 64
 
@@ -63,7 +70,7 @@ class RadialOperator(Integral):
 
     def run(self, effort: float) -> Run:
         """Return the eigenvalue of the matrix, with all numbers of nodes grown by the effort."""
-        radii, weights = self._rule(effort)
+        radii, weights = self.rule(effort)
         if self.network.depth == 1 and self.network.bias_variance == 0.0:
             matrix = self._one_layer(radii, effort)
         else:
@@ -78,7 +85,11 @@ class RadialOperator(Integral):
         value = _largest(arb_mat([[x.mid() for x in row] for row in rows]), self.digits)
         return Run(value + arb(0, tail.upper()), arb(0), method)
 
-    def _rule(self, effort: float) -> tuple[list[arb], list[arb]]:
+    def typical(self) -> list[tuple[float, float]]:
+        """Radii with the logarithms of their shares, one of which has most of the eigenvalue."""
+        return [(1.0, 0.0)]
+
+    def rule(self, effort: float) -> tuple[list[arb], list[arb]]:
         """Radii and weights for x ~ N(0, I_d): the density is ~ r^(d-1) e^(-d r^2 / 2)."""
         d, nats = self.dim, self.digits * math.log(10.0) + 14.0
 
