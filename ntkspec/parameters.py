@@ -310,6 +310,8 @@ def read_literal_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             arguments = [ast.literal_eval(one) for one in call.args]
             options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+            if len(options) < len(call.keywords):
+                raise ValueError(f"{shown(text)} gives a parameter twice")
             return call.func.id, arguments, options
     except (SyntaxError, RecursionError, MemoryError):
         pass

@@ -21,7 +21,7 @@ import mpmath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Gaussian, Sphere, existing_degrees, named_domain
+from ntkspec.domains import Ball, Gaussian, Sphere, existing_degrees, family
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import PROCESS_STATE
 from ntkspec.networks import Kernel, Network
@@ -31,10 +31,12 @@ from ntkspec.reference.balls.cube import cube_references as cube_by_balls
 from ntkspec.reference.balls.eigenvalue import has_samples, reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
 from ntkspec.reference.balls.layered import reference_effort
+from ntkspec.reference.balls.norms import ball_references as ball_by_balls
 from ntkspec.reference.balls.zonal import zonal_references
 from ntkspec.reference.description import BALLS_ONLY, checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
 from ntkspec.reference.mpmath.gaussian import gaussian_references as gaussian_by_mpmath
+from ntkspec.reference.mpmath.norms import ball_references as ball_by_mpmath
 from ntkspec.reference.mpmath.spectrum import GaussJacobiValue, gauss_jacobi_spectra
 from ntkspec.spectra.route import Source, as_source
 from ntkspec.tables import Table, TableSlice, open_stored
@@ -161,6 +163,8 @@ REFERENCES: dict[tuple[Method, str], Callable[..., dict[tuple[int, int], Any]]] 
     ("mpmath", "cube"): cube_by_mpmath,
     ("balls", "gaussian"): gaussian_by_balls,
     ("mpmath", "gaussian"): gaussian_by_mpmath,
+    ("balls", "ball"): ball_by_balls,
+    ("mpmath", "ball"): ball_by_mpmath,
 }
 
 
@@ -178,7 +182,7 @@ def has_reference(network: Source, domain: str, method: Method) -> bool:
         return True
     known = describe(network)
     return all(sigma.base not in BALLS_ONLY for sigma in known.sigmas) and (
-        domain != Gaussian.name or known.radial_power is not None
+        family(domain).name not in (Gaussian.name, Ball.name) or known.radial_power is not None
     )
 
 
@@ -236,7 +240,9 @@ def check_entry(
     eigenvalue, log_eigenvalue, promised : float
         As stored, in the probability normalization.
     kernel : {"ntk", "nngp"}
-    domain : {"sphere", "cube", "gaussian"}
+    domain : str
+        "sphere", "cube", "gaussian", "ball" or "ball(radius=2.0)", as `ntkspec.domains.family`
+        reads it.
     digits : int, optional
         Digits of the reference; 25 if not given, 20 with "mpmath".
     method : {"balls", "mpmath"}
@@ -261,9 +267,10 @@ def check_entry(
     >>> check_entry("relu", 3, 1, 1 / 12, -2.4849066497880004, 1e-13, method="mpmath").nodes
     170
     """
-    (degree,) = named_domain(domain, dim).check_degrees([degree]).tolist()
+    known = family(domain)
+    (degree,) = known(dim).check_degrees([degree]).tolist()
     stored = float(eigenvalue), float(log_eigenvalue), float(promised)
-    entry = _Entry("", as_source(network), dim, degree, *stored, kernel, domain)
+    entry = _Entry("", as_source(network), dim, degree, *stored, kernel, str(known))
     digits = DIGITS[check_method(method)] if digits is None else digits
     _refuse_method(entry.network, method)
     return _Batch((entry,), digits, method).check()[0]
@@ -306,10 +313,14 @@ class _Batch:
         degrees: dict[int, list[int]] = {}
         for entry in self.entries:
             degrees.setdefault(entry.dim, []).append(entry.degree)
-        by = REFERENCES[self.method, first.domain]
+        domain = family(first.domain)
+        by = REFERENCES[self.method, domain.name]
         if isinstance(first.network, ZonalKernel):
-            by = zonal_references[first.domain]
-        found = by(first.network, degrees, kernel=first.kernel, digits=self.digits)
+            by = zonal_references[domain.name]
+        found = by(
+            first.network, degrees, kernel=first.kernel, digits=self.digits,
+            **dict(domain.parameters),
+        )  # fmt: skip
         checks = []
         for entry in self.entries:
             reference = found[entry.dim, entry.degree]

@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from ntkspec.networks import Kernel
     from ntkspec.spectra.route import Source
 
-__all__ = ["domain_options", "print_heading", "spectrum_options"]
+__all__ = ["domain_options", "domain_text", "print_heading", "spectrum_options"]
 
 OPTIONS = (
     click.option(
-        "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian|torus",
-        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d, x ~ N(0, I_d), or Fourier "
-        "features.",
+        "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian|ball|torus",
+        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d, x ~ N(0, I_d), a ball "
+        "('ball(radius=2)'), or Fourier features.",
     ),
     click.option(
         "--dim", type=int, default=3, show_default=True, help="Dimension d of the inputs."
     ),
     click.option(
         "--radial", type=int,
-        help="Eigenvalues of each degree, from the largest; for --domain gaussian.  [default: 1]",
+        help="Eigenvalues of each degree, from the largest; for --domain gaussian and ball.  "
+        "[default: 1]",
     ),
     click.option(
         "--frequencies", metavar="1,2,4|1,0;0,1",
@@ -103,6 +104,13 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
     return add
 
 
+def domain_text(domain: Domain) -> str:
+    """A domain as the option takes it: its name, with parameters other than the dimension."""
+    from ntkspec.domains import Family, WithoutDegrees
+
+    return domain.name if isinstance(domain, WithoutDegrees) else str(Family.containing(domain))
+
+
 def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) -> None:
     """Print the comment lines above a listing."""
     from ntkspec.domains import DensitySphere
@@ -110,7 +118,7 @@ def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) 
 
     named = ", ".join(f"{key} = {value}" for key, value in source.parameters().items())
     of = "".join(f"{key} = {value}, " for key, value in which_kernel(source, kernel).items())
-    where = "" if domain.name == "sphere" else f"{domain.name}, "
+    where = "" if domain.name == "sphere" else f"{domain_text(domain)}, "
     if isinstance(domain, DensitySphere):
         from ntkspec.parameters import shown
 

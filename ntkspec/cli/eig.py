@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.domain import print_heading, spectrum_options
+from ntkspec.cli.domain import domain_text, print_heading, spectrum_options
 from ntkspec.cli.options import format_option
 from ntkspec.cli.streams import say
 from ntkspec.errors import NtkspecError
@@ -90,6 +90,7 @@ def eig(
       ntkspec eig gelu --depth 3 --bias-variance 0.1 --trained all --degrees 0:20
       ntkspec eig relu --dim 100 --domain cube --degrees 0:9
       ntkspec eig erf --dim 10 --domain gaussian --degrees 0:4 --radial 2
+      ntkspec eig gelu --dim 10 --domain 'ball(radius=2)' --degrees 0:4 --radial 2
       ntkspec eig erf --domain torus --frequencies 1,2,4 --size 8
       ntkspec eig erf --dim 2 --density "von_mises(2)" --count 10
     """
@@ -109,7 +110,7 @@ def eig(
     seconds = time.process_time() - start
     heading = {"network": network.parameters(), "dim": domain.dim, **which_kernel(network, kernel)}
     if domain.name != "sphere":
-        heading["domain"] = domain.name
+        heading["domain"] = domain_text(domain)
     if density is not None:
         heading["density"] = density
     heading["normalization"] = normalization

@@ -125,7 +125,9 @@ GROUPS = (
     click.option("--network", help="Its name in the table.  [default: all]"),
     click.option("--kernel", metavar="ntk|nngp", help="Of the networks.  [default: all]"),
     click.option(
-        "--domain", metavar="sphere|cube|gaussian", help="Of the networks.  [default: all]"
+        "--domain",
+        metavar="sphere|cube|gaussian|ball|'ball(radius=2)'",
+        help="Of the networks.  [default: all]",
     ),
 )
 

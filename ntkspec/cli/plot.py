@@ -22,7 +22,7 @@ __all__ = ["plot"]
     "--numbers", type=PATH, help="For a run: also write the plotted numbers to this file (CSV)."
 )
 @click.option(
-    "--domain", metavar="sphere|cube|gaussian", default="sphere", show_default=True,
+    "--domain", metavar="sphere|cube|gaussian|ball", default="sphere", show_default=True,
     help="Of a table's networks.",
 )  # fmt: skip
 def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None, domain: str) -> None:

@@ -13,9 +13,11 @@ array([4.27271175e-03, 0.00000000e+00, 5.85102892e-07])
 from ntkspec.domains.ball import Ball
 from ntkspec.domains.choice import (
     DOMAINS,
+    Family,
     as_domain,
     check_existing,
     existing_degrees,
+    family,
     last_degrees,
     named_domain,
     one_given,
@@ -38,6 +40,7 @@ __all__ = [
     "DensityFunction",
     "DensitySphere",
     "Domain",
+    "Family",
     "Gaussian",
     "Patches",
     "Pieces",
@@ -48,6 +51,7 @@ __all__ = [
     "as_domain",
     "check_existing",
     "existing_degrees",
+    "family",
     "last_degrees",
     "legendre",
     "log_multiplicity",

@@ -102,7 +102,9 @@ class Ball(Harmonics):
         if not abs(total - 1.0) <= 1e-9:
             raise NtkspecError(f"weights have the sum {total:.9g}; divide them by it")
         set_(self, "radii", tuple(radii.tolist()))
-        set_(self, "weights", tuple((weights / total).tolist()))
+        if abs(total - 1.0) > 2.0**-52:  # beyond the rounding of this division
+            weights = weights / total
+        set_(self, "weights", tuple(weights.tolist()))
 
     @property
     def continuous(self) -> bool:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.domains.ball import Ball
 from ntkspec.domains.cube import Cube
-from ntkspec.domains.domain import Domain
+from ntkspec.domains.domain import Domain, WithoutDegrees
 from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import DensitySphere, Sphere
 from ntkspec.domains.torus import Torus
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import shown
+from ntkspec.parameters import read_literal_call, shown
 
 __all__ = [
     "DOMAINS",
+    "Family",
     "as_domain",
     "check_existing",
     "existing_degrees",
+    "family",
     "last_degrees",
     "named_domain",
     "one_given",
@@ -32,7 +38,10 @@ DOMAINS: dict[str, type[Domain]] = {
     "sphere": Sphere,
     "cube": Cube,
     "gaussian": Gaussian,
+    "ball": Ball,
 }
+#: Longest text of a family, which is part of the names in a table.
+MOST_TEXT = 1000
 
 
 def as_domain(domain: Domain | int | None = None, dim: int | None = None) -> Domain:
@@ -89,6 +98,8 @@ def one_given(domain: Any, dim: Any) -> Any:
 def named_domain(name: str, dim: int, **parameters: Any) -> Domain:
     """Return a domain from its name and parameters, as given on the command line or in recipes.
 
+    The name may be a call with parameters, as `family` reads it.
+
     Raises
     ------
     NtkspecError
@@ -98,36 +109,224 @@ def named_domain(name: str, dim: int, **parameters: Any) -> Domain:
     --------
     >>> named_domain("gaussian", 10, radial=2)
     Gaussian(dim=10, radial=2)
+    >>> named_domain("ball(radius=2)", 3, radial=4)
+    Ball(dim=3, radii='uniform', weights=None, radius=2.0, radial=4)
     """
-    if not isinstance(name, str) or name not in DOMAINS:
-        raise NtkspecError(
-            f"domain = {shown(name)} is not allowed; use one of {', '.join(DOMAINS)}"
+    known, given = _read(name)
+    return _made(known, dim, {**given, **parameters})
+
+
+@dataclass(frozen=True)
+class Family:
+    """The domains of a kind and its parameters, in all dimensions, with one eigenvalue a degree.
+
+    Where a degree has several it is the largest.  `str` returns the text that `family` reads.
+
+    Parameters
+    ----------
+    name : str
+        A name of `DOMAINS`.
+    parameters : tuple of (str, value)
+        Those that are not the defaults, as text has them.
+
+    Examples
+    --------
+    >>> ball = Family.of("ball", {"radius": 2})
+    >>> str(ball), ball(10).radius
+    ('ball(radius=2.0)', 2.0)
+    """
+
+    name: str
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, name: str, parameters: Mapping[str, Any]) -> Family:
+        """Check a name and parameters, which may be the defaults.
+
+        Raises
+        ------
+        NtkspecError
+            For an unknown name, parameters that are not allowed, and domains without degrees.
+
+        Examples
+        --------
+        >>> Family.of("ball", {"radius": 1.0, "radii": "gaussian"})
+        Family(name='ball', parameters=(('radii', 'gaussian'),))
+        """
+        kind = _kind(name)
+        if not parameters:
+            return cls(name)
+        if "radial" in parameters and "radial" in kind.__dataclass_fields__:
+            raise NtkspecError(
+                "radial is not allowed here, where a degree has its largest eigenvalue only: for "
+                f"more use ntkspec.spectrum(network, ntkspec.{kind.__name__}(dim, radial=2))"
+            )
+        dim = max(kind.least_dim, 2)
+        domain = _made(name, dim, parameters)
+        if isinstance(domain, WithoutDegrees):
+            raise NtkspecError(
+                f"{', '.join(parameters)} is not allowed here, where eigenvalues go by degree, and "
+                f"{domain.place.strip()} they have none: ntkspec.scan takes such domains"
+            )
+        known = {
+            key: _literal(parameters[key], getattr(domain, key))
+            for key in kind.__dataclass_fields__
+            if key in parameters
+        }
+        for key in list(known):
+            others = {one: value for one, value in known.items() if one != key}
+            if _equals(domain, name, others):
+                known = others
+        found = cls(name, tuple(known.items()))
+        if len(str(found)) > MOST_TEXT:
+            raise NtkspecError(
+                f"{', '.join(known)} would make a name of {len(str(found))} characters; at most "
+                f"{MOST_TEXT} are allowed in a table: give fewer numbers, or shorter ones"
+            )
+        return found
+
+    @classmethod
+    def containing(cls, domain: Domain) -> Family:
+        """The family of a domain, of which `radial` is no parameter.
+
+        Examples
+        --------
+        >>> str(Family.containing(Ball(3, "gaussian", radius=0.5, radial=2)))
+        "ball(radii='gaussian',radius=0.5)"
+        """
+        given = {one.name: getattr(domain, one.name) for one in fields(domain)}
+        return cls.of(
+            domain.name,
+            {
+                key: value
+                for key, value in given.items()
+                if key not in ("dim", "radial") and value is not None
+            },
         )
-    kind = DOMAINS[name]
+
+    @property
+    def kind(self) -> type[Domain]:
+        """The class of the domains."""
+        return DOMAINS[self.name]
+
+    def __call__(self, dim: int) -> Domain:
+        """Return the domain of a dimension."""
+        return self.kind(dim, **dict(self.parameters))
+
+    def __str__(self) -> str:
+        if not self.parameters:
+            return self.name
+        return f"{self.name}({','.join(f'{key}={_text(value)}' for key, value in self.parameters)})"
+
+
+def family(text: Any) -> Family:
+    """Read a family of domains: a name, or a call with parameters by name.
+
+    Raises
+    ------
+    NtkspecError
+        For an unknown name, parameters that are not allowed, and domains without degrees.
+
+    Examples
+    --------
+    >>> family("cube")
+    Family(name='cube', parameters=())
+    >>> str(family("ball(radii=[1, 2], weights=[0.25, 0.75], radius=1)"))
+    'ball(radii=[1.0,2.0],weights=[0.25,0.75])'
+    """
+    return Family.of(*_read(text))
+
+
+def _read(text: Any) -> tuple[str, dict[str, Any]]:
+    """A name and its parameters."""
+    if isinstance(text, str) and text in DOMAINS:
+        return text, {}
+    try:
+        if not isinstance(text, str):
+            raise ValueError
+        name, given, parameters = read_literal_call(text)
+    except ValueError:
+        raise _unknown(text) from None
+    if given:
+        raise NtkspecError(
+            f"domain = {shown(text)} is not allowed; give parameters by name, as in "
+            "ball(radius=2.0)"
+        )
+    _kind(name)
+    return name, parameters
+
+
+def _kind(name: Any) -> type[Domain]:
+    if not isinstance(name, str) or name not in DOMAINS:
+        raise _unknown(name)
+    return DOMAINS[name]
+
+
+def _unknown(given: Any) -> NtkspecError:
+    return NtkspecError(
+        f"domain = {shown(given)} is not allowed; use one of {', '.join(DOMAINS)}"
+        + _nearest(given, DOMAINS)
+    )
+
+
+def _nearest(given: Any, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given, list(known), n=1) if isinstance(given, str) else ()
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _made(name: str, dim: int, parameters: Mapping[str, Any]) -> Domain:
+    kind = _kind(name)
+    known = [key for key in kind.__dataclass_fields__ if key != "dim"]
     for key, value in parameters.items():
-        if key not in kind.__dataclass_fields__:
-            raise NtkspecError(f"{key} = {shown(value)} is not a parameter of the domain {name!r}")
+        if key not in known:
+            raise NtkspecError(
+                f"{key} = {shown(value)} is not a parameter of the domain {name!r}"
+                + _nearest(key, known)
+            )
     return kind(dim, **parameters)
 
 
+def _equals(domain: Domain, name: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether other parameters make the same domain."""
+    try:
+        return _made(name, domain.dim, parameters) == domain
+    except NtkspecError:
+        return False
+
+
+def _literal(given: Any, kept: Any) -> Any:
+    """A parameter as Python's literals have it: a text, a number, or a tuple of numbers."""
+    if isinstance(given, str):
+        return given
+    if isinstance(kept, tuple):
+        return tuple(np.atleast_1d(np.asarray(given, np.float64)).tolist())
+    return kept
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{','.join(map(repr, value))}]"
+    return repr(value)
+
+
 def last_degrees(name: str, dims: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(D,) last degree of a named domain in each dimension, inf if there are infinitely many.
+    """(D,) last degree of a family in each dimension, inf if there are infinitely many.
 
     Examples
     --------
     >>> last_degrees("cube", np.array([1, 2])), last_degrees("sphere", np.array([3]))
     (array([1., 2.]), array([inf]))
     """
-    kind = DOMAINS[name]
-    if kind(int(dims[0])).last_degree is None:
+    make = family(name)
+    if make(int(dims[0])).last_degree is None:
         return np.full(dims.size, np.inf)
-    return np.array([kind(dim).last_degree for dim in dims.tolist()], np.float64)
+    return np.array([make(dim).last_degree for dim in dims.tolist()], np.float64)
 
 
 def existing_degrees(
     name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """(D, K) mask: whether a named domain of each dimension has each degree.
+    """(D, K) mask: whether a family has each degree in each dimension.
 
     Examples
     --------
@@ -139,7 +338,7 @@ def existing_degrees(
 
 
 def check_existing(name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64]) -> None:
-    """Raise unless a named domain has at least one of the degrees in every dimension.
+    """Raise unless a family has at least one of the degrees in every dimension.
 
     Raises
     ------
@@ -155,7 +354,7 @@ def check_existing(name: str, dims: NDArray[np.int64], degrees: NDArray[np.int64
         dim = int(empty[0])
         raise NtkspecError(
             f"dims: dim = {dim} has none of the degrees; the {name} of dimension {dim} has degrees "
-            f"0 to {DOMAINS[name](dim).last_degree}: leave out the dimension or add lower degrees"
+            f"0 to {family(name)(dim).last_degree}: leave out the dimension or add lower degrees"
         )
 
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import DOMAINS, named_domain
+from ntkspec.domains import family, named_domain
 from ntkspec.errors import NtkspecError
 from ntkspec.laws.derived import known_law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
 from ntkspec.opening import open_table
-from ntkspec.parameters import one_of
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, TableSlice
@@ -88,7 +87,7 @@ def figure3(
     >>> figure3(table_path, [folder / "figure3.png"])[0].name
     'figure3.png'
     """
-    paths, domain = checked_outputs(outputs, Path(table)), one_of(domain, "domain", DOMAINS)
+    paths, domain = checked_outputs(outputs, Path(table)), str(family(domain))
     with open_table(table) as source:
         names = source.names(domain=domain)
         panels = _panels(source, names, _dims(source, names))

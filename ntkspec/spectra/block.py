@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import DOMAINS, Sphere, existing_degrees
+from ntkspec.domains import Sphere, existing_degrees, family
+from ntkspec.errors import NtkspecError
 from ntkspec.kernels import scaled
 from ntkspec.networks import Kernel
 from ntkspec.spectra.parity import refuse_undeclared
@@ -39,19 +40,25 @@ def block_numbers(
     array([[0.125   , 0.125   , 0.125   ,      nan],
            [0.076022, 0.083333, 0.057993, 0.      ]])
     """
-    kind = DOMAINS[domain]
+    make = family(domain)
     refuse_undeclared(network, degrees, kernel)
-    if kind is Sphere:
+    if make.kind is Sphere:
         return sphere_block(network, kernel, dims, degrees, out)
     value, log = out or empty_arrays(dims.size, degrees.size)
     value[:] = log[:] = np.nan
     error = np.zeros(dims.size)
     exist = existing_degrees(domain, dims, degrees)
     for i in np.flatnonzero(exist.any(axis=1)).tolist():
-        where, at = kind(int(dims[i])), exist[i]
+        where, at = make(int(dims[i])), exist[i]
         (mantissa, exponent, bound), _ = routed(network, where, degrees[at], kernel)
-        if not kind.single:
+        if not where.single:
             mantissa, exponent = mantissa[:, 0].copy(), exponent[:, 0].copy()
+            bound = bound if bound.ndim == 1 else bound[:, 0]
+        if not np.all(np.isfinite(bound)):
+            raise NtkspecError(
+                f"{network.name} {where}: the largest eigenvalues of degrees to "
+                f"{degrees[at][-1]} have no bound on their errors; lower the degrees"
+            )
         row, log_row = np.empty(mantissa.size), np.empty(mantissa.size)
         scaled.to_doubles(mantissa, exponent, row, log_row)
         value[i, at], log[i, at], error[i] = row, log_row, bound.max()

@@ -17,6 +17,7 @@ from ntkspec.domains import (
     Ball,
     DensitySphere,
     Domain,
+    Family,
     Sphere,
     Torus,
     WithoutDegrees,
@@ -389,21 +390,22 @@ def _of_domains(
 
 
 def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
-    """Name, dimensions and default degrees of several domains that differ in dimension only."""
+    """Family, dimensions and default degrees of several domains that differ in dimension only."""
     if isinstance(given, range) or (isinstance(given, np.ndarray) and given.dtype != object):
         return Sphere.name, given, Sphere(3).default_degrees
     domains: list[Any] = list(islice(given, MOST_LISTED + 1))
     first = next((one for one in domains if isinstance(one, Domain)), None)
     if first is None:
         return Sphere.name, domains, Sphere(3).default_degrees
+    known = None if isinstance(first, WithoutDegrees) else Family.containing(first)
     for one in domains:
-        kind = type(one)
-        if issubclass(kind, WithoutDegrees) or kind is not type(first) or one != kind(one.dim):
+        # With several eigenvalues a degree, a domain is not that of its family.
+        if known is None or type(one) is not type(first) or one != known(one.dim):
             raise NtkspecError(
                 f"domain = {shown(one)} is not allowed with others; several domains must be of one "
                 "kind, with one eigenvalue for each degree"
             )
-    return first.name, [one.dim for one in domains], domains[-1].default_degrees
+    return str(known), [one.dim for one in domains], domains[-1].default_degrees
 
 
 def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit: float) -> None:

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import DOMAINS, check_existing, existing_degrees
+from ntkspec.domains import check_existing, existing_degrees, family
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import is_one_of, shown
+from ntkspec.parameters import shown
 from ntkspec.ranges import whole_numbers
 from ntkspec.results import Result
 from ntkspec.spectra.block import block_numbers
@@ -35,13 +35,16 @@ class TableSlice(Result):
         The network's group in a table, or its activation.
     network : Network or ZonalKernel
     kernel : str
-    domain : {"sphere", "cube", "gaussian"}
+    domain : str
+        "sphere", "cube", "gaussian", "ball", or one with parameters, "ball(radius=2.0)": the text
+        of a `ntkspec.domains.Family`.
     dims : (D,) int64 array
     degrees : (K,) int64 array
     eigenvalues : (D, K) float64 array
         0 for exact zeros and below the smallest normal double.  NaN where the domain does not
         have the degree: on the cube, degrees above the dimension; `columns` and data frames have
-        no row for it.  Under the Gaussian measure, the largest eigenvalue of each degree.
+        no row for it.  Under the Gaussian measure and in balls, the largest
+        eigenvalue of each degree.
     log_eigenvalues : (D, K) float64 array
         Natural logarithm, accurate even if the eigenvalue underflows; -inf for exact zeros.
     relative_error : (D,) float64 array
@@ -99,7 +102,8 @@ class TableSlice(Result):
 
     def title(self) -> str:
         """Return a one-line description."""
-        where = DOMAINS[self.domain].place
+        known = family(self.domain)
+        where = known.kind.place + (f" {known}" if known.parameters else "")
         return (
             f"TableSlice of {self.name}{where}{qualified(self.network, self.kernel)}: "
             f"dims {_span(self.dims)}, "
@@ -124,7 +128,9 @@ def table_block(
     dims, degrees : iterable of int
         Both increasing.
     kernel : {"ntk", "nngp"}
-    domain : {"sphere", "cube", "gaussian"}
+    domain : str
+        "sphere", "cube", "gaussian", "ball" or "ball(radius=2.0)", as `ntkspec.domains.family`
+        reads it.
     out : pair of (D, K) float64 arrays, optional
         Receives the eigenvalues and their logarithms; both are then the arrays of the result.
         Memory that was written before takes a fraction of the time of new memory.
@@ -158,11 +164,8 @@ def table_block(
       2       2       0.125        -2.07944     2.22045e-16
     """
     network = as_source(network)
-    if not is_one_of(domain, DOMAINS):
-        raise NtkspecError(
-            f"domain = {shown(domain)} is not allowed; use one of {', '.join(DOMAINS)}"
-        )
-    kind = DOMAINS[domain]
+    known = family(domain)
+    domain, kind = str(known), known.kind
     d = whole_numbers(dims, "dim", kind.least_dim, kind.most_dim)
     k = whole_numbers(degrees, "degree", 0, kind.most_degree)
     for name, values in (("dims", d), ("degrees", k)):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import Cube, Gaussian, Sphere
+from ntkspec.domains import Ball, Cube, Gaussian, Sphere, family
 from ntkspec.duals.hermite import MOST_MOMENTS, moments_needed
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
@@ -97,6 +97,7 @@ def _block_and_kernel(
     """Seconds of a block, and of the kernel's series, computed once for all blocks."""
     if isinstance(network, ZonalKernel):
         return _zonal_block(network, dims, degrees, domain), 0.0
+    domain = family(domain).name
     source = None if domain in APART else _source(network, kernel, dims, degrees)
     network = _alike(network)
     if isinstance(source, KinkedRows):
@@ -171,7 +172,7 @@ def memory(
     36
     """
     low, high, last = int(dims[0]), int(dims[-1]), int(degrees[-1])
-    if domain in APART:
+    if family(domain).name in APART:
         # On the cube numbers of about a bit for each dimension, at every point.
         return 16 * dims.size * degrees.size + 2 * min(high, last) * (high + 256) + 2**24
     if isinstance(network, ZonalKernel):
@@ -402,10 +403,19 @@ def _gaussian_seconds(network: Network, dim: int, last: int) -> float:
     return layers * rate * (1.0 + 7.0 / math.sqrt(dim)) * (1.0 + last / 8.0) / 2.0
 
 
+def _ball_seconds(network: Network, dim: int, last: int) -> float:
+    """Factors of two rules, by nodes and terms: the more, the wider the law of the norm is."""
+    if network.sigma.homogeneous is not None:
+        return ROW + 1e-6 * last
+    rate = 1.5 if network.sigma.singularity.kind == "pole" else 0.15
+    return rate * (1.0 + 3.0 / math.sqrt(dim)) * (1.0 + last / 12.0)
+
+
 #: Seconds of a spectrum: of a network, in a dimension, to a last degree.
 APART: dict[str, Callable[[Network, int, int], float]] = {
     Cube.name: _cube_seconds,
     Gaussian.name: _gaussian_seconds,
+    Ball.name: _ball_seconds,
 }
 
 
@@ -454,7 +464,7 @@ def check_seconds(recipe: Recipe, key: GroupKey, dim: int, degree: int) -> tuple
     if key.domain == Cube.name:
         alone = 0.02 + network.depth * (0.2 + 0.005 * dim) * (digits + 0.3 * dim) / 25
         return alone, alone
-    if key.domain == Gaussian.name:
+    if family(key.domain).name in (Gaussian.name, Ball.name):
         powers = network.sigma.homogeneous is not None and not network.bias_variance
         alone = 0.02 if powers else 2.5 * (1.0 if network.depth == 1 else 10.0 * network.depth)
         return alone, alone

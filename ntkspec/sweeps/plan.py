@@ -13,7 +13,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from ntkspec.domains import DOMAINS, Sphere, last_degrees
+from ntkspec.domains import Sphere, last_degrees
 from ntkspec.errors import NtkspecError
 from ntkspec.sweeps.recipe import Recipe
 from ntkspec.tables.layout import GroupKey
@@ -203,7 +203,7 @@ def _costs(key: GroupKey, dims: int) -> tuple[bool, int]:
 
     Off the sphere every dimension is a spectrum of its own: they are spread over many blocks.
     """
-    if DOMAINS[key.domain] is not Sphere:
+    if key.domain != Sphere.name:
         return False, -(-dims // SPREAD)
     from ntkspec.spectra.sphere_routes import row_provider
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import MAX_DEGREE, MAX_DIM
-from ntkspec.domains import DOMAINS, Domain, Sphere, check_existing
+from ntkspec.domains import DOMAINS, Domain, Family, Sphere, check_existing, family
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.jobs.recipes import (
@@ -31,7 +31,7 @@ from ntkspec.jobs.recipes import (
     structured,
 )
 from ntkspec.networks import Network
-from ntkspec.parameters import is_one_of, shown
+from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
 from ntkspec.spectra.routes import chosen_route
 from ntkspec.sweeps.batch import Batch
@@ -117,9 +117,47 @@ def _domains(entries: Any) -> Kinds:
     """The domains that the networks of a recipe name; none if one is unknown, refused later."""
     given = [entry.get("domain", Sphere.name) for entry in entries if isinstance(entry, dict)]
     names = [name for one in given for name in (one if isinstance(one, list) else [one])]
-    if not all(is_one_of(name, DOMAINS) for name in names):
+    try:
+        kinds = {_without_parameters(name).kind for name in names}
+    except NtkspecError:
         return []
-    return [kind for name, kind in DOMAINS.items() if name in names]
+    return sorted(kinds, key=lambda kind: kind.name)
+
+
+def _without_parameters(given: Any) -> Family:
+    """The family of a domain's name, its text, or its table."""
+    return family(given.get("name") if isinstance(given, dict) else given)
+
+
+def _texts(given: Any, path: KeyPath, where: str) -> Iterator[tuple[str, KeyPath]]:
+    """The domains that a value of the key stands for, as their texts, and the path of each."""
+    if not isinstance(given, dict):
+        try:
+            yield str(family(given)), path
+        except NtkspecError as error:
+            raise Fault(f"{where}: {error}", path) from None
+        return
+    if "name" not in given:
+        raise Fault(
+            f"{where}: domain = {shown(given)} is not allowed; use one of {', '.join(DOMAINS)}, or "
+            'a name and parameters: {name = "ball", radius = 2.0}',
+            path,
+        )
+    for values, paths in _products(given, path, f"{where}: domain", "domains"):
+        try:
+            yield str(Family.of(values.pop("name"), values)), path
+        except NtkspecError as error:
+            at = paths.get(str(error).split(maxsplit=1)[0].rstrip(":"), path)
+            hint = _about_lists(given, at)
+            raise Fault(f"{where}: domain: {error}{hint}", at) from None
+
+
+def _about_lists(given: dict[str, Any], at: KeyPath) -> str:
+    """What to add to an error about a value of a list that may have been meant as one value."""
+    key = at[-2] if isinstance(at[-1], int) else ""
+    if key not in ("radii", "weights") or not isinstance(given[key][0], float | int):
+        return ""
+    return f"; a list is several values: one law of several norms is {key} = [[...]]"
 
 
 def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
@@ -156,21 +194,23 @@ def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
 
 
 def _products(
-    entry: dict[str, Any], path: KeyPath, where: str
+    entry: dict[str, Any], path: KeyPath, where: str, what: str = "networks"
 ) -> Iterator[tuple[dict[str, Any], dict[str, KeyPath]]]:
     """Every combination of one value per key, the last key varying fastest, and their paths."""
     choices: list[list[tuple[str, Any, KeyPath]]] = []
     for key, value in entry.items():
         at = (*path, key)
+        values = [(value, at)]
         if isinstance(value, list):
-            choices.append([(key, one, (*at, i)) for i, one in enumerate(value)])
-        else:
-            choices.append([(key, value, at)])
-        if not choices[-1]:
+            values = [(one, (*at, i)) for i, one in enumerate(value)]
+        if not values:
             raise Fault(f"{where}: {key} = [] is empty; write at least one value", at)
+        if key == "domain":
+            values = [text for one, of in values for text in _texts(one, of, where)]
+        choices.append([(key, one, of) for one, of in values])
     count = math.prod(map(len, choices))
     if count > MOST_NETWORKS:
-        raise Fault(f"{where} would be {count} networks; at most {MOST_NETWORKS} are allowed", path)
+        raise Fault(f"{where} would be {count} {what}; at most {MOST_NETWORKS} are allowed", path)
     for chosen in itertools.product(*choices):
         yield {key: one for key, one, _ in chosen}, {key: at for key, _, at in chosen}
 
@@ -179,11 +219,6 @@ def _network(
     values: dict[str, Any], paths: dict[str, KeyPath], path: KeyPath, where: str
 ) -> GroupKey:
     kernel, domain = values.pop("kernel", "ntk"), values.pop("domain", Sphere.name)
-    if not is_one_of(domain, DOMAINS):
-        raise Fault(
-            f"{where}: domain = {shown(domain)} is not allowed; use one of {', '.join(DOMAINS)}",
-            paths["domain"],
-        )
     try:
         network = zonal_kernel(**values) if "zonal" in values else Network(**values)
         if isinstance(network, ZonalKernel) and not network.in_high_precision:
@@ -191,7 +226,7 @@ def _network(
                 f"zonal = {network.name} is known in doubles only; tables need a kernel of "
                 "arithmetic = 'flint' or 'mpmath'"
             )
-        chosen_route(network, DOMAINS[domain](3), kernel)
+        chosen_route(network, family(domain)(3), kernel)
     except NtkspecError as error:
         raise Fault(f"{where}: {error}", paths.get(str(error).split(" ", 1)[0], path)) from None
     return GroupKey(network, kernel, domain)

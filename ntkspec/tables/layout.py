@@ -158,6 +158,8 @@ class GroupKey(NamedTuple):
     'leaky_relu(slope=0.2,trained=all)'
     >>> GroupKey(Network("tanh"), "nngp", "cube").name
     'tanh(kernel=nngp,domain=cube)'
+    >>> GroupKey(Network("relu"), "ntk", "ball(radius=2.0)").name
+    'relu(domain=ball(radius=2.0))'
     """
 
     network: Network | ZonalKernel

@@ -15,15 +15,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ntkspec.domains import DOMAINS, Sphere, existing_degrees
-from ntkspec.errors import TableError
+from ntkspec.domains import Sphere, existing_degrees, family
+from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import followed
 from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.files.text import printable
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import is_one_of
 from ntkspec.tables.layout import (
     BLOCK_KIND,
     CHECK_KIND,
@@ -112,7 +111,11 @@ class StoredTable:
         if kernel not in get_args(Kernel):
             raise TableError(f"{self.path}: {name} has no kernel {kernel!r}")
         domain = attributes.pop("domain", Sphere.name)
-        if not is_one_of(domain, DOMAINS):
+        try:
+            known = str(family(domain)) == domain
+        except NtkspecError:
+            known = False
+        if not known:
             raise TableError(f"{self.path}: {name} has the domain {domain!r}, which is unknown")
         if (found := attributes.pop("normalization", None)) != "probability":
             raise TableError(f"{self.path}: {name} has the normalization {found!r}")
@@ -174,7 +177,7 @@ class StoredNetwork:
         self.name, self.key, self.virtual = name, key, virtual
         self._file, self._group, self._path = file, group, file.path
         group.expect(MEMBERS)
-        domain = DOMAINS[key.domain]
+        domain = family(key.domain).kind
         self.dims = self._axis("dim", domain.least_dim, domain.most_dim)
         self.degrees = self._axis("degree", 0, domain.most_degree)
         self.shape = (self.dims.size, self.degrees.size)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations import refuse_bare_function
-from ntkspec.domains import DOMAINS, last_degrees
+from ntkspec.domains import DOMAINS, family, last_degrees
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.structure import reading
 from ntkspec.files.text import CsvWriter
@@ -103,7 +103,7 @@ class Table:
         ...     table.name("leaky_relu", kernel="nngp")
         'leaky_relu(slope=0.1,kernel=nngp)'
         """
-        _check_choice(kernel, domain)
+        domain = _checked_choice(kernel, domain)
         refuse_bare_function(network, "network")
         if isinstance(network, (Network, ZonalKernel)):
             found = self._of_network(network, kernel, domain)
@@ -125,7 +125,7 @@ class Table:
         return self.key(network).kernel
 
     def domain(self, network: Network | ZonalKernel | str) -> str:
-        """Name of the domain of a network's spectrum: "sphere", "cube" or "gaussian"."""
+        """The domain of a network's spectrum: "sphere", "cube", "ball(radius=2.0)" and so on."""
         return self.key(network).domain
 
     def dims(self, network: Network | ZonalKernel | str) -> NDArray[np.int64]:
@@ -184,8 +184,9 @@ class Table:
         kernel : {"ntk", "nngp"}, optional
             By default that of the named group, or "ntk" if the table has both.
             The NNGP kernel does not depend on what is trained.
-        domain : {"sphere", "cube", "gaussian"}, optional
-            By default that of the named group, or the first of these that the table has.
+        domain : str, optional
+            "sphere", "cube", "gaussian", "ball", or with parameters, "ball(radius=2.0)".  By
+            default that of the named group, or the first of these that the table has.
 
         Returns
         -------
@@ -261,7 +262,7 @@ class Table:
         """
         if network is not None:
             return [self.name(network, kernel, domain)]
-        _check_choice(kernel, domain)
+        domain = _checked_choice(kernel, domain)
         names = list(self._source.names)
         if kernel is not None or domain is not None:
             names = [name for name in names if self._fits(name, kernel, domain)]
@@ -463,7 +464,7 @@ class Table:
         self, network: Network | ZonalKernel, kernel: Kernel | None, domain: str | None
     ) -> str | None:
         """Name of a network's group; of several, the first kernel on the first domain."""
-        for where in DOMAINS if domain is None else (domain,):
+        for where in self._domains() if domain is None else (domain,):
             for one in get_args(Kernel) if kernel is None else (kernel,):
                 # The readout is no part of the NNGP kernel.
                 same: list[Network | ZonalKernel] = [network]
@@ -473,6 +474,15 @@ class Table:
                     if key.name in self._source.names and self._source.facts(key.name) == key:
                         return key.name
         return None
+
+    def _domains(self) -> Iterator[str]:
+        """The domains without parameters, and then those of the table with parameters."""
+        yield from DOMAINS
+        yield from dict.fromkeys(
+            where
+            for where in (self._source.facts(name).domain for name in self._source.names)
+            if where not in DOMAINS
+        )
 
     def _of_name(self, name: str, kernel: Kernel | None, domain: str | None) -> str | None:
         """Name of the group of that name, or of an activation."""
@@ -544,10 +554,11 @@ def _rows(parts: Iterable[Part]) -> Iterator[tuple[Any, ...]]:
                 yield part.name, *row
 
 
-def _check_choice(kernel: Kernel | None, domain: str | None) -> None:
-    for name, value, known in (("kernel", kernel, get_args(Kernel)), ("domain", domain, DOMAINS)):
-        if value is not None:
-            one_of(value, name, known)
+def _checked_choice(kernel: Kernel | None, domain: str | None) -> str | None:
+    """Check a kernel and a domain; return the domain as tables write it."""
+    if kernel is not None:
+        one_of(kernel, "kernel", get_args(Kernel))
+    return None if domain is None else str(family(domain))
 
 
 def _named(kernel: Kernel | None, domain: str | None) -> str:

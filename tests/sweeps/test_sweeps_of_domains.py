@@ -1,4 +1,4 @@
-"""Tables on the cube and under the Gaussian measure, from the recipe to the readers."""
+"""Tables on the cube, under the Gaussian measure and in balls, from the recipe to the readers."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from table_numbers import altered, reseal
 import ntkspec
 from ntkspec import Cube, Gaussian, Network, NtkspecError, Sphere, spectrum
 from ntkspec.cli import main
-from ntkspec.domains import DOMAINS
+from ntkspec.domains import DOMAINS, Ball, Family, family
 from ntkspec.errors import TableError
 from ntkspec.explorer import read_contents
 from ntkspec.opening import open_table
@@ -108,7 +108,7 @@ def test_choosing_a_domain(table):
     assert table.size(CUBE) == 3 + 4 + 8 and table.size("relu") == 24
     for wrong, words in (
         (lambda: table.select("tanh", domain="gaussian"), "domain = 'gaussian' is not in"),
-        (lambda: table.select("tanh", domain="ball"), "domain = 'ball' is not allowed"),
+        (lambda: table.select("tanh", domain="bal"), "domain = 'bal' is not allowed"),
         (lambda: table.names(kernel="nngp", domain="sphere"), "is not in the table"),
     ):
         with pytest.raises(NtkspecError, match=words):
@@ -163,8 +163,8 @@ def test_missing_numbers_are_damage_where_entries_exist(made, tmp_path):
     path = tmp_path / "domain.h5"
     path.write_bytes(made.read_bytes())
     with altered(path) as file:
-        file["relu"].attrs["domain"] = "ball"
-    with open_table(path) as damaged, pytest.raises(TableError, match="domain 'ball'"):
+        file["relu"].attrs["domain"] = "bal"
+    with open_table(path) as damaged, pytest.raises(TableError, match="domain 'bal'"):
         damaged.select("relu")
     with altered(path) as file:
         del file["relu"].attrs["domain"]  # an older table
@@ -226,7 +226,7 @@ def test_tables_on_the_cube_are_merged(tmp_path):
 def test_entries_are_recomputed_independently(made, method):
     found = verify_table(made, samples=15, digits=20, workers=1, method=method, max_dim=3)
     assert found.passed and found.worst < 1e-14
-    for domain in DOMAINS:
+    for domain in ("sphere", "cube", "gaussian"):
         some = verify_table(made, samples=3, digits=20, workers=1, network="relu", domain=domain)
         assert {name for name, _ in some.rows} == {GroupKey(Network("relu"), "ntk", domain).name}
 
@@ -317,7 +317,7 @@ NETWORK = '[[networks]]\nactivation = "relu"\n'
             f'dims = [2, 9]\ndegrees = "4:9"\n{NETWORK}domain = "cube"',
             "line 1: dims: dim = 2 has none of the degrees; the cube of dimension 2",
         ),
-        (f'dims = 3\ndegrees = 0\n{NETWORK}domain = "ball"', "line 5: [[networks]] number 1: do"),
+        (f'dims = 3\ndegrees = 0\n{NETWORK}domain = "bal"', "line 5: [[networks]] number 1: do"),
         (f"dims = 3\ndegrees = 0\n{NETWORK}domain = 3", "domain = 3 is not allowed; use one of"),
         (f"dims = 3\ndegrees = 0\n{NETWORK}radial = 2", "line 5: [[networks]] number 1: radial is"),
         (
@@ -426,3 +426,186 @@ def test_several_domains_from_any_iterable(gather):
     wanted = ntkspec.spectrum("relu", [Cube(2), Cube(3)])
     assert ntkspec.spectrum("relu", gather([Cube(2), Cube(3)])) == wanted
     assert ntkspec.spectrum("relu", gather([2, 3]), range(3)).dims.tolist() == [2, 3]
+
+
+# --- domains with parameters ----------------------------------------------------------------------
+
+BALLS = """
+dims = [3, 10]
+degrees = "0:6"
+checks = {samples = 2, digits = 20}
+[[networks]]
+activation = "relu"
+domain = [
+  "sphere",
+  {name = "ball", radius = [1.0, 2]},
+  {name = "ball", radii = ["gaussian", [1.5], [0.5, 2.0]], radius = 0.5},
+  "ball(radii=[1, 2], weights=[0.25, 0.75])",
+]
+[[networks]]
+activation = "gelu"
+kernel = ["ntk", "nngp"]
+domain = {name = "ball", radii = [[0.5, 2.0]], weights = [[0.25, 0.75]], radius = [1.0, 0.5]}
+"""
+TWICE = "relu(domain=ball(radius=2.0))"
+FAMILIES = {
+    TWICE: lambda dim: Ball(dim, radius=2.0),
+    "relu(domain=ball)": Ball,
+    "relu(domain=ball(radii='gaussian',radius=0.5))": lambda dim: Ball(dim, "gaussian", radius=0.5),
+    "relu(domain=ball(radii=[1.5],radius=0.5))": lambda dim: Ball(dim, 1.5, radius=0.5),
+    "gelu(kernel=nngp,domain=ball(radii=[0.5,2.0],weights=[0.25,0.75],radius=0.5))": (
+        lambda dim: Ball(dim, [0.5, 2.0], [0.25, 0.75], 0.5)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def balls_recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("balls") / "balls.toml"
+    path.write_text(BALLS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def balls(balls_recipe):
+    return make_table(balls_recipe, balls_recipe.with_name("balls.h5"))
+
+
+def test_a_grid_of_parameters_is_the_spectra_of_its_domains(balls, balls_recipe):
+    with open_table(balls) as table, open_table(balls_recipe) as computed:
+        assert len(table.networks) == 11
+        for name, make in FAMILIES.items():
+            key, part = table.key(name), table.select(name)
+            for i, dim in enumerate((3, 10)):
+                direct = spectrum(key.network, make(dim), range(6), kernel=key.kernel)
+                np.testing.assert_array_equal(part.eigenvalues[i], direct.eigenvalues[:, 0])
+                np.testing.assert_array_equal(part.log_eigenvalues[i], direct.log_eigenvalues[:, 0])
+                assert part.relative_error[i] == direct.relative_error.max() > 0
+            assert len(table.checks(name)) == 2
+        for name in table.networks:
+            assert computed.select(name) == table.select(name)
+        # E |x|^2 = 4 d / (d + 2) in the ball of radius 2.
+        unit, twice = table.select("relu").eigenvalues, table.select(TWICE).eigenvalues
+        assert twice == pytest.approx(unit * np.array([[12 / 5], [40 / 12]]), rel=1e-14)
+        assert table.select("relu", domain="ball( radius = 2 )").name == TWICE
+        assert (
+            table.select("gelu", domain="ball(radii=[0.5,2],weights=[0.25,0.75])").kernel == "ntk"
+        )
+
+
+def test_readers_know_domains_with_parameters(balls, tmp_path):
+    done = run("export", balls, "-o", "-", "--domain", "ball(radius=2)")
+    read = list(csv.DictReader(io.StringIO(done.output)))
+    assert len(read) == 12 and {one["network"] for one in read} == {TWICE}
+    done = run("fit", balls, "--network", "relu", "--domain", "ball(radius=2)")
+    assert done.exit_code == 0, done.output
+    assert "radius=2.0" in run("info", balls).output
+    with open_table(balls) as table:
+        joined = table.to_xarray()
+        assert "ball(radius=2.0)" in joined.domain.values.tolist()
+        table.to_netcdf(tmp_path / "t.nc", TWICE)
+        found = read_contents(table)
+        page = {one["name"]: one for one in found.header["networks"]}
+        assert page[TWICE]["parameters"]["domain"] == "ball(radius=2.0)"
+        # Half of E |x|^2, for relu.
+        traces = [one["value"] for one in page[TWICE]["traces"]]
+        assert traces == pytest.approx([6 / 5, 20 / 12])
+        with pytest.raises(NtkspecError, match="domain = 'bal' is not allowed"):
+            table.names(domain="bal")
+        with pytest.raises(NtkspecError, match="is not in the table"):
+            table.names(domain="ball(radius=3)")
+
+
+@pytest.mark.parametrize("method", ["balls", "mpmath"])
+def test_entries_in_balls_are_recomputed_independently(balls, method):
+    chosen = {} if method == "balls" else {"network": TWICE}
+    found = verify_table(balls, samples=8, digits=20, workers=1, method=method, **chosen)
+    assert found.passed and found.worst < 1e-14
+
+
+def test_sweeps_in_balls_are_resumed_sharded_and_merged(balls_recipe, balls, tmp_path):
+    out = tmp_path / "again.h5"
+    run_shard(balls_recipe, out, "1/2")
+    assert run_shard(balls_recipe, out, "1/2").computed == 0
+    run_shard(balls_recipe, out, "2/2")
+    merge([Path(f"{out}.parts")], out)
+    assert_same_bits(balls, out)
+
+
+@pytest.mark.parametrize(
+    "law", ["radius=1.5", "radii='gaussian',radius=0.7", "radii=[0.01,2.0],weights=[0.9,0.1]"]
+)
+def test_ball_references_agree_with_the_engine(law):
+    part = table_block("sin", [4], [3], domain=f"ball({law})")
+    value, log = part.eigenvalues[0, 0], part.log_eigenvalues[0, 0]
+    known = {"promised": part.relative_error[0], "domain": part.domain}
+    assert check_entry("sin", 4, 3, value, log, **known).passed
+    wrong = check_entry("sin", 4, 3, value * (1 + 1e-10), log, **known)
+    assert not wrong.passed
+
+
+def test_several_balls_give_a_table():
+    several = [Ball(3, radius=2.0), Ball(5, radius=2.0)]
+    part = spectrum("relu", several)
+    assert part.domain == "ball(radius=2.0)"
+    assert "in a ball" in part.title() and "radius=2.0" in part.title()
+    assert part == table_block("relu", [3, 5], range(9), domain="ball(radius=2)")
+    for wrong in ([*several[:1], Ball(5)], [Ball(3, radial=2), Ball(5, radial=2)]):
+        with pytest.raises(NtkspecError, match="is not allowed with others"):
+            spectrum("relu", wrong)
+
+
+@given(
+    st.lists(st.floats(0.01, 10.0), min_size=1, max_size=4, unique=True), st.floats(0.1, 5.0),
+    st.data(),
+)  # fmt: skip
+def test_texts_of_families_are_read_as_they_are_written(radii, radius, data):
+    sizes = st.lists(st.floats(0.1, 1.0), min_size=len(radii), max_size=len(radii))
+    weights = np.array(data.draw(sizes))
+    ball = Ball(3, radii, weights / weights.sum(), radius)
+    known = Family.containing(ball)
+    assert family(str(known)) == known and known(3) == ball
+    assert Family.containing(Ball(7)) == family("ball") == Family("ball")
+
+
+@pytest.mark.parametrize(
+    "domain, words",
+    [
+        ('{name = "bal"}', "line 4: [[networks]] number 1: domain: domain = 'bal' is not allowed; "
+         "use one of sphere, cube, gaussian, ball; did you mean 'ball'?"),
+        ('{radius = 2}', "line 4: [[networks]] number 1: domain = {'radius': 2} is not "
+         "allowed; use one of"),
+        ('{name = "ball", radus = 2}', "radus = 2 is not a parameter of the domain 'ball'; did you "
+         "mean 'radius'?"),
+        ('{name = "ball", radius = [1,\n  -1]}', "line 5: [[networks]] number 1: domain: radius = "
+         "-1 is not allowed"),
+        ('{name = "ball", radius = []}', "domain: radius = [] is empty"),
+        ('{name = "ball", radial = 2}', "radial is not allowed here, where a degree has its"),
+        ('{name = "ball", radii = [1.0, 2.0], weights = [0.5, 0.5]}', "weights have the sum 0.5; "
+         "divide them by it; a list is several values: one law of several norms is weights = [["),
+        ('{name = "ball", radii = "normal"}', "radii = 'normal' is not allowed; give 'uniform'"),
+        ('{name = "sphere", density = "von_mises(2)"}', "density is not allowed here, where"),
+        ('{name = "cube", radius = 2}', "radius = 2 is not a parameter of the domain 'cube'"),
+        ('"ball(2)"', "give parameters by name"),
+        ('"ball(radius=2, radius=3)"', "is not allowed; use one of"),
+        ('["ball", {name = "ball", radius = 1.0}]', "makes relu(domain=ball), as does"),
+        ('{name = "ball", radius = "0:9"}', "radius = '0:9' is not allowed"),
+        ('{name = "ball", dim = 4}', "dim = 4 is not a parameter"),
+    ],
+)  # fmt: skip
+def test_faults_of_domains_with_parameters(domain, words):
+    text = f'dims = 3\ndegrees = 0\n[[networks]]\ndomain = {domain}\nactivation = "relu"'
+    if "\n" in domain:
+        text = text.replace("{name", "[{name").replace("]}", "]}]")
+    with pytest.raises(NtkspecError) as caught:
+        parse_recipe(text)
+    assert words in str(caught.value)
+
+
+def test_networks_that_balls_do_not_take():
+    text = 'dims = 3\ndegrees = 0\nnetworks = [{activation = "tanh", depth = 2, domain = "ball"}]'
+    with pytest.raises(NtkspecError, match="in a ball, where bounded eigenvalues are"):
+        parse_recipe(text)
+    text = 'dims = 3\ndegrees = "0:300"\nnetworks = [{activation = "relu", domain = "ball"}]'
+    with pytest.raises(NtkspecError, match="degree = 299 is not allowed in a ball"):
+        parse_recipe(text)

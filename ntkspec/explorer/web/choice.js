@@ -106,7 +106,7 @@ export function label(entry) {
     if (weights !== "gaussian") words.push("weights on a sphere");
     if (parameterization !== "ntk") words.push(`${parameterization} parameterization`);
   }
-  if (domain !== "sphere") words.push(domain === "cube" ? "on the cube" : `${domain} inputs`);
+  if (domain !== "sphere") words.push(domain === "cube" ? "on the cube" : domain === "gaussian" ? "gaussian inputs" : `inputs in ${domain}`);
   words.push(kernel === "nngp" ? "NNGP" : TRAINED[trained] ?? (trained === null ? "NTK" : `NTK, trained ${trained}`));
   return words.join(", ");
 }

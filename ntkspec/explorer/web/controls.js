@@ -16,7 +16,7 @@ const VALUES = {
   bias: { gaussian: "Gaussian", zero: "zero" },
   normalize: { true: "normalized", false: "not normalized" },
   kernel: { ntk: "NTK", nngp: "NNGP" },
-  domain: { sphere: "on the sphere", cube: "on the cube", gaussian: "Gaussian" },
+  domain: { sphere: "on the sphere", cube: "on the cube", gaussian: "Gaussian", ball: "in the unit ball" },
 };
 /** Defaults that are not mentioned if they are the same for all networks. */
 const PLAIN = {

@@ -20,7 +20,7 @@ export function spectrum(store, network, dim) {
   const trace = found.value === undefined ? null : ofValue(found.value);
   return {
     network, dim, degrees, eigenvalues, multiplicities, law, laws, held, trace, entry,
-    noTrace: found.unknown, traceName: grid.domain === "gaussian" ? "E K(x, x)" : "K(1)",
+    noTrace: found.unknown, traceName: /^(gaussian|ball)/.test(grid.domain) ? "E K(x, x)" : "K(1)",
     laplacian: hasLaplacian(grid, dim),
     relativeError: entry.relative_error[place],
     shares: trace && eigenvalues.map((value, i) => quotient([multiplicities[i], value], [trace])),
