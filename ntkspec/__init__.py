@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ntkspec.spectra.data_set import DataSpectrum, data_spectrum
     from ntkspec.spectra.patches.compute import patches_spectrum
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
+    from ntkspec.sweeps.scans import scan
     from ntkspec.tables.atlas import atlas
     from ntkspec.zonal import ZonalKernel
 
@@ -79,6 +80,7 @@ __all__ = [
     "open_table",
     "patches_spectrum",
     "predict",
+    "scan",
     "spectrum",
     "user_activation",
     "zonal",
@@ -114,6 +116,7 @@ _HOMES = {
     "law": "ntkspec.laws",
     "open_table": "ntkspec.opening",
     "patches_spectrum": "ntkspec.spectra.patches.compute",
+    "scan": "ntkspec.sweeps.scans",
     "spectrum": "ntkspec.spectra",
     "user_activation": "ntkspec.activations",
 }

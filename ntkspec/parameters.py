@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import math
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "as_whole",
     "check_finite",
     "is_one_of",
+    "nearest",
     "number",
     "numbers",
     "one_of",
@@ -65,6 +67,18 @@ def is_one_of(value: Any, allowed: Collection[str]) -> bool:
     (True, False)
     """
     return isinstance(value, str) and value in allowed
+
+
+def nearest(given: Any, known: Iterable[str]) -> str:
+    """Return the end of a message that names the allowed text nearest to a wrong one, if any.
+
+    Examples
+    --------
+    >>> nearest("radus", ["radii", "radius"]), nearest(3, ["radius"])
+    ("; did you mean 'radius'?", '')
+    """
+    near = difflib.get_close_matches(given, list(known), n=1) if isinstance(given, str) else ()
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def one_of(value: Any, name: str, allowed: Collection[str]) -> Any:

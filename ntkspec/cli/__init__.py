@@ -18,6 +18,7 @@ from ntkspec.cli.info import info
 from ntkspec.cli.merge import merge
 from ntkspec.cli.plot import plot
 from ntkspec.cli.predict import predict
+from ntkspec.cli.scan import scan
 from ntkspec.cli.sweep import sweep
 from ntkspec.cli.train import train
 from ntkspec.cli.verify import verify
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 for _command in (
-    eig, data, certify, predict, sweep, merge, verify, info, export, fit, train, compare, plot,
-    explore,
+    eig, data, certify, predict, sweep, scan, merge, verify, info, export, fit, train, compare,
+    plot, explore,
 ):  # fmt: skip
     main.add_command(_command)

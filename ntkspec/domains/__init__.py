@@ -24,7 +24,15 @@ from ntkspec.domains.choice import (
     refuse_density,
 )
 from ntkspec.domains.cube import Cube
-from ntkspec.domains.density import Cap, Density, DensityFunction, Pieces, VonMises
+from ntkspec.domains.density import (
+    Cap,
+    Density,
+    DensityFunction,
+    Pieces,
+    VonMises,
+    density_parameters,
+    named_density,
+)
 from ntkspec.domains.domain import Domain, WithoutDegrees
 from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.patches import Patches
@@ -50,12 +58,14 @@ __all__ = [
     "WithoutDegrees",
     "as_domain",
     "check_existing",
+    "density_parameters",
     "existing_degrees",
     "family",
     "last_degrees",
     "legendre",
     "log_multiplicity",
     "multiplicity",
+    "named_density",
     "named_domain",
     "one_given",
     "refuse_density",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,7 +16,7 @@ from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import DensitySphere, Sphere
 from ntkspec.domains.torus import Torus
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import read_literal_call, shown
+from ntkspec.parameters import nearest, read_literal_call, shown
 
 __all__ = [
     "DOMAINS",
@@ -265,13 +264,8 @@ def _kind(name: Any) -> type[Domain]:
 def _unknown(given: Any) -> NtkspecError:
     return NtkspecError(
         f"domain = {shown(given)} is not allowed; use one of {', '.join(DOMAINS)}"
-        + _nearest(given, DOMAINS)
+        + nearest(given, DOMAINS)
     )
-
-
-def _nearest(given: Any, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(given, list(known), n=1) if isinstance(given, str) else ()
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _made(name: str, dim: int, parameters: Mapping[str, Any]) -> Domain:
@@ -281,7 +275,7 @@ def _made(name: str, dim: int, parameters: Mapping[str, Any]) -> Domain:
         if key not in known:
             raise NtkspecError(
                 f"{key} = {shown(value)} is not a parameter of the domain {name!r}"
-                + _nearest(key, known)
+                + nearest(key, known)
             )
     return kind(dim, **parameters)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -20,9 +20,18 @@ from numpy.typing import NDArray
 
 from ntkspec.callables import checked_function
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import number, numbers, read_literal_call, shown
+from ntkspec.parameters import is_one_of, nearest, number, numbers, read_literal_call, shown
 
-__all__ = ["Cap", "Density", "DensityFunction", "Pieces", "VonMises", "as_density"]
+__all__ = [
+    "Cap",
+    "Density",
+    "DensityFunction",
+    "Pieces",
+    "VonMises",
+    "as_density",
+    "density_parameters",
+    "named_density",
+]
 
 Array = NDArray[np.float64]
 
@@ -336,12 +345,54 @@ class DensityFunction(Density):
         return 4.0 * ROUNDING, 4.0 * ROUNDING
 
 
-#: What makes a density of each name that is written as text.
-NAMED: dict[str, Callable[..., Density]] = {
-    "von_mises": VonMises,
-    "pieces": lambda *weights, edges=None: Pieces(weights, edges),
-    "cap": Cap,
-}
+#: The densities that have names in texts and recipes.
+NAMED: dict[str, type[Density]] = {"von_mises": VonMises, "pieces": Pieces, "cap": Cap}
+
+
+def named_density(name: str, **parameters: Any) -> Density:
+    """Return a density from its name and parameters, as given in recipes.
+
+    Raises
+    ------
+    NtkspecError
+        When the name is unknown, or a parameter is missing or not one of the density's.
+
+    Examples
+    --------
+    >>> named_density("cap", angle=1.0)
+    Cap(angle=1.0, outside=0.0)
+    """
+    if not is_one_of(name, NAMED):
+        raise NtkspecError(
+            f"density = {shown(name)} is not allowed; use one of {', '.join(NAMED)}"
+            + nearest(name, NAMED)
+        )
+    known = {one.name: one for one in fields(NAMED[name])}  # type: ignore[arg-type]
+    for key, value in parameters.items():
+        if key not in known:
+            raise NtkspecError(
+                f"{key} = {shown(value)} is not a parameter of the density {name!r}"
+                + nearest(key, known)
+            )
+    needed = next(iter(known))
+    if needed not in parameters:
+        raise NtkspecError(f"density = {name!r} is not allowed alone; give its {needed}")
+    return NAMED[name](**parameters)
+
+
+def density_parameters(density: Density) -> dict[str, Any]:
+    """The name and parameters of a density; of a function what Python shows of it.
+
+    Examples
+    --------
+    >>> density_parameters(VonMises(2.0))
+    {'density': 'von_mises', 'concentration': 2.0}
+    """
+    for name, kind in NAMED.items():
+        if type(density) is kind:
+            given = {one.name: getattr(density, one.name) for one in fields(kind)}  # type: ignore[arg-type]
+            return {"density": name, **given}
+    return {"density": shown(density)}
 
 
 def as_density(density: Any) -> Density:
@@ -384,7 +435,7 @@ def _named(text: str) -> Density:
             "'cap(1.0, outside=0.1)'"
         ) from None
     try:
-        return make(*given, **options)
+        return make(given, **options) if make is Pieces else make(*given, **options)
     except TypeError:
         takes = {
             "von_mises": "the concentration: 'von_mises(2)'",

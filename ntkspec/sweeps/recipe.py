@@ -39,13 +39,28 @@ from ntkspec.tables.layout import GroupKey
 from ntkspec.verification import DIGITS, Method, has_reference
 from ntkspec.zonal import ZonalKernel, zonal_kernel
 
-__all__ = ["NETWORK_KEYS", "Checks", "Recipe", "parse_recipe", "read_network", "read_recipe"]
+__all__ = [
+    "NETWORK_KEYS",
+    "ZONAL_KEYS",
+    "Checks",
+    "Recipe",
+    "about_lists",
+    "increasing",
+    "parse_recipe",
+    "products",
+    "read_network",
+    "read_recipe",
+    "source_of",
+]
 
 MOST_NETWORKS = 10_000
 #: Keys of a network.
 NETWORK_KEYS = (*(field.name for field in dataclasses.fields(Network)), "kernel", "domain")
 #: Keys of a zonal kernel.
 ZONAL_KEYS = ("zonal", "domain")
+
+#: Parameters of domains whose values may be lists.
+LISTS = ("radii", "weights", "edges", "frequencies", "amplitudes")
 
 #: Domains whose limits dimensions and degrees must keep.
 Kinds = Sequence[type[Domain]]
@@ -54,7 +69,7 @@ Kinds = Sequence[type[Domain]]
 # --- readers of single keys ----------------------------------------------------------------------
 
 
-def _increasing(given: Any, path: KeyPath, kinds: Kinds) -> NDArray[np.int64]:
+def increasing(given: Any, path: KeyPath, kinds: Kinds) -> NDArray[np.int64]:
     """Read dims or degrees: a whole number, a range or a list of both."""
     key = str(path[-1])
     items: list[Any] = given if isinstance(given, list) else [given]
@@ -143,21 +158,21 @@ def _texts(given: Any, path: KeyPath, where: str) -> Iterator[tuple[str, KeyPath
             'a name and parameters: {name = "ball", radius = 2.0}',
             path,
         )
-    for values, paths in _products(given, path, f"{where}: domain", "domains"):
+    for values, paths in products(given, path, f"{where}: domain", "domains"):
         try:
             yield str(Family.of(values.pop("name"), values)), path
         except NtkspecError as error:
             at = paths.get(str(error).split(maxsplit=1)[0].rstrip(":"), path)
-            hint = _about_lists(given, at)
+            hint = about_lists(given, at)
             raise Fault(f"{where}: domain: {error}{hint}", at) from None
 
 
-def _about_lists(given: dict[str, Any], at: KeyPath) -> str:
+def about_lists(given: dict[str, Any], at: KeyPath) -> str:
     """What to add to an error about a value of a list that may have been meant as one value."""
     key = at[-2] if isinstance(at[-1], int) else ""
-    if key not in ("radii", "weights") or not isinstance(given[key][0], float | int):
+    if key not in LISTS or not isinstance(given[key][0], float | int):
         return ""
-    return f"; a list is several values: one law of several norms is {key} = [[...]]"
+    return f"; a list is several values: one value of several numbers is {key} = [[...]]"
 
 
 def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
@@ -178,7 +193,7 @@ def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
                 (*path, "radial"),
             )
         known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, where)
-        for values, paths in _products(entry, path, where):
+        for values, paths in products(entry, path, where):
             network = _network(values, paths, path, where)
             if network in networks:
                 first = networks[network]
@@ -193,8 +208,16 @@ def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
     return tuple(networks)
 
 
-def _products(
-    entry: dict[str, Any], path: KeyPath, where: str, what: str = "networks"
+#: Reads the domains that a value of the key stands for, and the path of each.
+Reader = Callable[[Any, KeyPath, str], Iterator[tuple[Any, KeyPath]]]
+
+
+def products(
+    entry: dict[str, Any],
+    path: KeyPath,
+    where: str,
+    what: str = "networks",
+    domains: Reader = _texts,
 ) -> Iterator[tuple[dict[str, Any], dict[str, KeyPath]]]:
     """Every combination of one value per key, the last key varying fastest, and their paths."""
     choices: list[list[tuple[str, Any, KeyPath]]] = []
@@ -206,7 +229,7 @@ def _products(
         if not values:
             raise Fault(f"{where}: {key} = [] is empty; write at least one value", at)
         if key == "domain":
-            values = [text for one, of in values for text in _texts(one, of, where)]
+            values = [text for one, of in values for text in domains(one, of, where)]
         choices.append([(key, one, of) for one, of in values])
     count = math.prod(map(len, choices))
     if count > MOST_NETWORKS:
@@ -220,7 +243,7 @@ def _network(
 ) -> GroupKey:
     kernel, domain = values.pop("kernel", "ntk"), values.pop("domain", Sphere.name)
     try:
-        network = zonal_kernel(**values) if "zonal" in values else Network(**values)
+        network = source_of(values)
         if isinstance(network, ZonalKernel) and not network.in_high_precision:
             raise NtkspecError(
                 f"zonal = {network.name} is known in doubles only; tables need a kernel of "
@@ -230,6 +253,11 @@ def _network(
     except NtkspecError as error:
         raise Fault(f"{where}: {error}", paths.get(str(error).split(" ", 1)[0], path)) from None
     return GroupKey(network, kernel, domain)
+
+
+def source_of(values: dict[str, Any]) -> Network | ZonalKernel:
+    """The network or zonal kernel of a table's values."""
+    return zonal_kernel(**values) if "zonal" in values else Network(**values)
 
 
 #: Values that `parse_recipe` has read.
@@ -430,7 +458,7 @@ def parse_recipe(text: str, source: str = "") -> Recipe:
         networks = raw.get("networks")
         kinds = _domains(networks if isinstance(networks, list) else [])
         read = {
-            key: _increasing(raw[key], (key,), kinds) for key in ("dims", "degrees") if key in raw
+            key: increasing(raw[key], (key,), kinds) for key in ("dims", "degrees") if key in raw
         }
         return dataclasses.replace(structured(Recipe, raw | read, (), "the recipe"), text=text)
 

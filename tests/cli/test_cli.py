@@ -27,8 +27,8 @@ from ntkspec.activations import ACTIVATIONS
 from ntkspec.sweeps import External
 
 COMMANDS = (
-    "eig", "data", "certify", "predict", "sweep", "merge", "verify", "info", "export", "fit",
-    "plot", "train", "compare", "explore",
+    "eig", "data", "certify", "predict", "sweep", "scan", "merge", "verify", "info", "export",
+    "fit", "plot", "train", "compare", "explore",
 )  # fmt: skip
 
 

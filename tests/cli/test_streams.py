@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("streams")
     table_of(SMALL_TABLE, made)
     run_of(SMALL_RUN, made)
+    (made / "scan.toml").write_text('dims = 3\nnetworks = [{activation = "relu", domain = "cube"}]')
     (made / "x.csv").write_text("1,0\n0,1\n1,1\n")
     (made / "x12.csv").write_text("".join(f"{i},{i * i % 5}\n" for i in range(12)))
     (made / "y12.csv").write_text("".join(f"{i % 3}\n" for i in range(12)))
@@ -58,6 +59,8 @@ CALLS = {
     "predict freedom": ["relu"],
     "predict data": ["relu", "x12.csv", "y12.csv"],
     "sweep": ["r.toml", "--plan"],
+    "scan": ["scan.toml", "-o", "-"],
+    "scan json": ["scan.toml", "-o", "-", "--format", "json"],
     "train": ["run.toml", "--plan"],
     "merge": ["t.h5", "-o", "merged.h5"],
     "verify": ["t.h5", "--samples", "1", "--digits", "20"],

@@ -582,7 +582,7 @@ def test_texts_of_families_are_read_as_they_are_written(radii, radius, data):
         ('{name = "ball", radius = []}', "domain: radius = [] is empty"),
         ('{name = "ball", radial = 2}', "radial is not allowed here, where a degree has its"),
         ('{name = "ball", radii = [1.0, 2.0], weights = [0.5, 0.5]}', "weights have the sum 0.5; "
-         "divide them by it; a list is several values: one law of several norms is weights = [["),
+         "divide them by it; a list is several values: one value of several numbers is weights"),
         ('{name = "ball", radii = "normal"}', "radii = 'normal' is not allowed; give 'uniform'"),
         ('{name = "sphere", density = "von_mises(2)"}', "density is not allowed here, where"),
         ('{name = "cube", radius = 2}', "radius = 2 is not a parameter of the domain 'cube'"),
