@@ -55,11 +55,12 @@ def _print_text(result: Certificate) -> None:
 
 
 def _print_json(result: Certificate) -> None:
+    from ntkspec.domains import domain_text
     from ntkspec.spectra.route import which_kernel
 
     document = {
         "network": result.network.parameters(),
-        "domain": result.domain.name,
+        "domain": domain_text(result.domain),
         "dim": result.dim,
         **which_kernel(result.network, result.kernel),
         "method": result.method,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ntkspec.networks import Kernel
     from ntkspec.spectra.route import Source
 
-__all__ = ["domain_options", "domain_text", "print_heading", "spectrum_options"]
+__all__ = ["domain_options", "print_heading", "spectrum_options"]
 
 OPTIONS = (
     click.option(
@@ -104,16 +104,9 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
     return add
 
 
-def domain_text(domain: Domain) -> str:
-    """A domain as the option takes it: its name, with parameters other than the dimension."""
-    from ntkspec.domains import Family, WithoutDegrees
-
-    return domain.name if isinstance(domain, WithoutDegrees) else str(Family.containing(domain))
-
-
 def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) -> None:
     """Print the comment lines above a listing."""
-    from ntkspec.domains import DensitySphere
+    from ntkspec.domains import DensitySphere, domain_text
     from ntkspec.spectra.route import which_kernel
 
     named = ", ".join(f"{key} = {value}" for key, value in source.parameters().items())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.domain import domain_text, print_heading, spectrum_options
+from ntkspec.cli.domain import print_heading, spectrum_options
 from ntkspec.cli.options import format_option
 from ntkspec.cli.streams import say
 from ntkspec.errors import NtkspecError
@@ -94,6 +94,7 @@ def eig(
       ntkspec eig erf --domain torus --frequencies 1,2,4 --size 8
       ntkspec eig erf --dim 2 --density "von_mises(2)" --count 10
     """
+    from ntkspec.domains import domain_text
     from ntkspec.ranges import parse_range
     from ntkspec.spectra import spectrum
     from ntkspec.spectra.explanation import explain as considered

@@ -68,8 +68,10 @@ def fit(table: Path, layout: str, **selection: Any) -> None:
 
 def _rows(one: FittedSpectrum) -> list[list[Any]]:
     """A row for each fitted law; None for values that are not finite or not known."""
+    from ntkspec.domains import domain_text
+
     start = [
-        one.name, one.domain.name, one.kernel, one.dim, one.parity, one.fit.supported,
+        one.name, domain_text(one.domain), one.kernel, one.dim, one.parity, one.fit.supported,
         one.fit.from_degree,
     ]  # fmt: skip
     end: list[Any] = [None] * 5

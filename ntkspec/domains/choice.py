@@ -23,6 +23,7 @@ __all__ = [
     "Family",
     "as_domain",
     "check_existing",
+    "domain_text",
     "existing_degrees",
     "family",
     "last_degrees",
@@ -234,6 +235,18 @@ def family(text: Any) -> Family:
     'ball(radii=[1.0,2.0],weights=[0.25,0.75])'
     """
     return Family.of(*_read(text))
+
+
+def domain_text(domain: Domain) -> str:
+    """The name of a domain, with its parameters but the dimension and `radial`.
+
+    Examples
+    --------
+    >>> domain_text(Ball(3, radius=2.0, radial=2)), domain_text(Cube(3))
+    ('ball(radius=2.0)', 'cube')
+    """
+    known = DOMAINS.get(domain.name) is type(domain)
+    return str(Family.containing(domain)) if known else domain.name
 
 
 def _read(text: Any) -> tuple[str, dict[str, Any]]:

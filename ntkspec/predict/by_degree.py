@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import Domain
+from ntkspec.domains import Domain, domain_text
 from ntkspec.results import Result
 
 __all__ = ["Array", "ByDegree", "Variables", "along"]
@@ -44,7 +44,7 @@ class ByDegree(Result):
 
     def heading(self) -> dict[str, Any]:
         """The domain."""
-        return {"domain": self.domain.name, "dim": self.dim}
+        return {"domain": domain_text(self.domain), "dim": self.dim}
 
     def ranks(self) -> Variables:
         """The variable `radial` where a degree has several eigenvalues."""

@@ -22,6 +22,7 @@ from ntkspec.domains import (
     Torus,
     WithoutDegrees,
     as_domain,
+    domain_text,
     one_given,
 )
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
@@ -138,7 +139,7 @@ class Spectrum(ScaledResult):
         """The network's parameters, the domain, the kernel, the normalization and the route."""
         return {
             **self.network.parameters(),
-            "domain": self.domain.name,
+            "domain": domain_text(self.domain),
             "dim": self.dim,
             **which_kernel(self.network, self.kernel),
             "normalization": self.normalization,
