@@ -45,7 +45,10 @@ ELSEWHERE = {
     "elsewhere.rst": "tables/test_ways_in.py",
 }
 #: Run from the first block to the last; what they print is in the tests of their modules.
-RUN = ("atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "tables.rst")
+RUN = (
+    "atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "recipes.rst",
+    "tables.rst",
+)  # fmt: skip
 
 
 def run_command(line, shown, scheduler):
@@ -212,7 +215,7 @@ INSIDE = re.compile(
     r"|rows|seeds|series|sphere_routes|sphere_weights|taylor|walk|zonal)$"
     r"|ntkspec\.spectra\.(ball|cube|gaussian|patches|torus|scaled_result)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
-    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|zeros|\w+\.)"
+    r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|norms|zeros|\w+\.)"
     r"|ntkspec\.(callables|locks|parameters|rules)$|ntkspec\.zonal\."
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|source|stored)$)"
     r"|ntkspec\.(plots\.(figure3|pictures|training)|trainer\.(checks|designs|layer))$"

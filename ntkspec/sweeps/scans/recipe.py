@@ -102,7 +102,7 @@ class ScanRecipe:
 
 
 def read_scan(path: str | Path) -> ScanRecipe:
-    """Read the recipe of a scan from a file.
+    r"""Read the recipe of a scan from a file.
 
     Raises
     ------
@@ -110,6 +110,13 @@ def read_scan(path: str | Path) -> ScanRecipe:
         When there is no such file.
     NtkspecError
         When something in it is not allowed; the message has file, line, key and allowed values.
+
+    Examples
+    --------
+    >>> recipe = folder / "scan.toml"
+    >>> _ = recipe.write_text('dims = [2, 3]\nnetworks = [{activation = "relu"}]')
+    >>> read_scan(recipe).items[1].domain
+    Sphere(dim=3)
     """
     return parse_scan(read_text(path), str(path))
 
