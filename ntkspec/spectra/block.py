@@ -50,7 +50,10 @@ def block_numbers(
     exist = existing_degrees(domain, dims, degrees)
     for i in np.flatnonzero(exist.any(axis=1)).tolist():
         where, at = make(int(dims[i])), exist[i]
-        (mantissa, exponent, bound), _ = routed(network, where, degrees[at], kernel)
+        try:
+            (mantissa, exponent, bound), _ = routed(network, where, degrees[at], kernel)
+        except NtkspecError as error:
+            raise NtkspecError(f"{network.name} {where}: {error}") from None
         if not where.single:
             mantissa, exponent = mantissa[:, 0].copy(), exponent[:, 0].copy()
             bound = bound if bound.ndim == 1 else bound[:, 0]

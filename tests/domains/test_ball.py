@@ -67,6 +67,21 @@ def test_the_gaussian_law(activation, dim):
     assert found.relative_error.max() < 5e-12
 
 
+def test_norms_whose_part_is_lost_count_for_nothing():
+    # Nodes near 0 have norms of 1e-10: their part of degree 7 is below the balls' precision.
+    found = spectrum("tanh", Ball(3, "gaussian", radius=0.5), [7])
+    # Gauss-Legendre in the radius: ntkspec.reference.balls.norms, 25 digits.
+    assert found.eigenvalues[0, 0] == pytest.approx(2.576257867581989098820216e-6, rel=1e-14)
+    assert found.relative_error.max() < 1e-13
+
+
+def test_a_rank_that_is_lost_is_refused():
+    # The second eigenvalue of degree 81 is 1e-324 of the first.
+    assert spectrum("erf", Ball(3, [0.01, 1.0]), [81]).relative_error.max() < 1e-13
+    with pytest.raises(NtkspecError, match=r"relative error of|the range of doubles"):
+        spectrum("erf", Ball(3, [0.01, 1.0], radial=2), [81])
+
+
 def test_one_norm_is_the_sphere():
     for activation in ("tanh", "silu", "relu"):
         found = spectrum(activation, Ball(5, [1.0]), range(6))

@@ -161,12 +161,21 @@ def _of_degree(
     places = np.maximum(exponents[:, kept] - top, -1070).astype(np.int32)
     matrix = np.ldexp(mantissas[:, kept], places)
     shifts = np.clip(roots[:, 1].astype(np.int64) - top, -1070, 1000).astype(np.int32)
-    radii = np.ldexp(table.radii[:, n] * roots[:, 0], shifts)[:, kept]
+    radii = np.ldexp(table.radii[:, n] * roots[:, 0], shifts)
+    # What is dropped adds at most the sum of its squares to any eigenvalue.
+    dropped = radii[:, ~kept].ravel()
+    radii = radii[:, kept]
+    held = np.linalg.norm(matrix, axis=1) > 0.0
+    if not held.all():
+        dropped = np.append(dropped, np.abs(matrix[~held]) + radii[~held] + 2.0**-1070)
+        if np.count_nonzero(held) < min(ball.radial, *matrix.shape):
+            raise _out_of_range()
+        matrix, radii = matrix[held], radii[held]
     sigma, across, along = _singular(matrix)
     ranks = min(ball.radial, sigma.size)
     # Entries are rounded three times; those below 2^-1070 are lost.
     unsure = radii + 3.0 * UNIT * np.abs(matrix) + 2.0**-1070
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         columns = np.linalg.norm(across, axis=0)[:, np.newaxis]
         kappa = np.sqrt(np.sum((columns * along) ** 2, axis=0))
         each = 2.0 * across.shape[1] * UNIT * kappa / sigma
@@ -174,6 +183,7 @@ def _of_degree(
         laid = unsure if unsure.shape == across.shape else unsure.T
         entries = np.sum((others.T @ laid) * np.abs(along.T), axis=1) / sigma
         left_out = _tails(layer, table, degree, terms, ball.dim, top) / sigma**2
+        left_out += dropped.size * (np.max(dropped, initial=0.0) / sigma) ** 2
         errors = 2.0 * (each + entries) + left_out
     errors[~(each <= LOST)] = np.inf
     mantissa, shift = np.frexp(sigma)
@@ -183,6 +193,13 @@ def _of_degree(
     return out, float(np.max(left_out[:ranks], initial=0.0))
 
 
+def _out_of_range() -> NtkspecError:
+    return NtkspecError(
+        "some norms are so small beside others that their part leaves the range of doubles; give "
+        "radii closer to each other, or lower degrees"
+    )
+
+
 def _singular(
     matrix: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -190,10 +207,7 @@ def _singular(
     across = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     norms = np.linalg.norm(across, axis=0)
     if not np.all(norms > 0.0):
-        raise NtkspecError(
-            "some norms are so small beside others that their part leaves the range of doubles; "
-            "give radii closer to each other, or lower degrees"
-        )
+        raise _out_of_range()
     sigma, _, along, work, _, info = lapack.dgejsv(
         across, joba=0, jobu=3, jobv=0, jobr=0, jobt=0, jobp=1
     )
