@@ -275,9 +275,12 @@ def _kind(name: Any) -> type[Domain]:
 
 
 def _unknown(given: Any) -> NtkspecError:
+    name = str(given).partition("(")[0]
+    hint = nearest(name, DOMAINS) if isinstance(given, str) else ""
+    if name == Torus.name:
+        hint = ", or ntkspec.Torus for ntkspec.spectrum, and ntkspec.scan"
     return NtkspecError(
-        f"domain = {shown(given)} is not allowed; use one of {', '.join(DOMAINS)}"
-        + nearest(given, DOMAINS)
+        f"domain = {shown(given)} is not allowed; use one of {', '.join(DOMAINS)}{hint}"
     )
 
 

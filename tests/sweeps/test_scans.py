@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from distributed import Client
 
 import ntkspec
 from ntkspec import Cube, Network, NtkspecError, Pieces, Sphere, Torus, VonMises, spectrum
@@ -136,10 +137,13 @@ def test_an_interrupted_scan_is_resumed(recipe, made, tmp_path, monkeypatch):
     assert out.read_bytes() == recipe.with_name("made.csv").read_bytes()
 
 
-@pytest.mark.slow
-def test_worker_processes_give_the_same_file(recipe, made, tmp_path):
-    run.run_scan(recipe, tmp_path / "more.csv", Local(1))
-    assert (tmp_path / "more.csv").read_bytes() == recipe.with_name("made.csv").read_bytes()
+def test_workers_give_the_same_file(recipe, made, tmp_path, at_hand):
+    out = tmp_path / "more.csv"
+    assert command(recipe, "-o", out, "--scheduler", at_hand.address).exit_code == 0
+    assert out.read_bytes() == recipe.with_name("made.csv").read_bytes()
+    with Client(at_hand.address) as client:
+        found = ntkspec.scan("relu", [Cube(2), Cube(3)], client=client)
+    assert found == ntkspec.scan("relu", [Cube(2), Cube(3)])
 
 
 DENSITY = '{name = "sphere", density = %s}'
