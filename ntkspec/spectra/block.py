@@ -52,8 +52,8 @@ def block_numbers(
         where, at = make(int(dims[i])), exist[i]
         try:
             (mantissa, exponent, bound), _ = routed(network, where, degrees[at], kernel)
-        except NtkspecError as error:
-            raise NtkspecError(f"{network.name} {where}: {error}") from None
+        except NtkspecError as refused:
+            raise NtkspecError(f"{network.name} {where}: {refused}") from None
         if not where.single:
             mantissa, exponent = mantissa[:, 0].copy(), exponent[:, 0].copy()
             bound = bound if bound.ndim == 1 else bound[:, 0]
