@@ -32,6 +32,7 @@ from ntkspec.reference.balls.eigenvalue import has_samples, reference_eigenvalue
 from ntkspec.reference.balls.gaussian import gaussian_references as gaussian_by_balls
 from ntkspec.reference.balls.layered import reference_effort
 from ntkspec.reference.balls.norms import ball_references as ball_by_balls
+from ntkspec.reference.balls.norms import in_a_ball
 from ntkspec.reference.balls.zonal import zonal_references
 from ntkspec.reference.description import BALLS_ONLY, checked_digits, describe
 from ntkspec.reference.mpmath.cube import cube_references as cube_by_mpmath
@@ -178,11 +179,11 @@ def has_reference(network: Source, domain: str, method: Method) -> bool:
     """
     if isinstance(network, ZonalKernel):
         return method == "balls"
+    known, name = describe(network), family(domain).name
     if method != "mpmath":
-        return True
-    known = describe(network)
+        return name != Ball.name or in_a_ball(known)
     return all(sigma.base not in BALLS_ONLY for sigma in known.sigmas) and (
-        family(domain).name not in (Gaussian.name, Ball.name) or known.radial_power is not None
+        name not in (Gaussian.name, Ball.name) or known.radial_power is not None
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -250,6 +250,11 @@ def _network(
                 "arithmetic = 'flint' or 'mpmath'"
             )
         chosen_route(network, family(domain)(3), kernel)
+        if not any(has_reference(network, domain, method) for method in get_args(Method)):
+            raise NtkspecError(
+                f"domain = {shown(domain)} is not allowed with {network!r}: tables are checked "
+                "by a second computation, and there is none; use ntkspec.scan"
+            )
     except NtkspecError as error:
         raise Fault(f"{where}: {error}", paths.get(str(error).split(" ", 1)[0], path)) from None
     return GroupKey(network, kernel, domain)

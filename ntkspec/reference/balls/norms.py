@@ -19,7 +19,19 @@ from ntkspec.reference.balls.radial import RadialOperator
 from ntkspec.reference.description import Description, Kernel, Reference, describe, scaled_exactly
 from ntkspec.reference.norms import NormLaw
 
-__all__ = ["ball_references"]
+__all__ = ["ball_references", "in_a_ball"]
+
+
+def in_a_ball(network: Description) -> bool:
+    """Whether `ball_references` takes a network.
+
+    Examples
+    --------
+    >>> in_a_ball(describe("gelu")), in_a_ball(describe("elu"))
+    (True, False)
+    """
+    known = network.smooth or network.radial_power is not None
+    return known and network.weights == "gaussian"
 
 
 @exclusive()
@@ -43,7 +55,7 @@ def ball_references(
     '0.2'
     """
     net = describe(network)
-    if net.weights != "gaussian" or not (net.smooth or net.radial_power is not None):
+    if not in_a_ball(net):
         raise NtkspecError(
             f"activation = {net.activation!r} with weights = {net.weights!r} and bias_variance = "
             f"{net.bias_variance} is not allowed in a ball; use a smooth activation or powers "
