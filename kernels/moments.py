@@ -304,8 +304,10 @@ def _hermite_step(nodes, here, before, a, b):
 
 
 @njit(cache=True, error_model="numpy")
-def fourier_moments(squares, terms, exponents, first, mantissa, exponent, lost):
+def fourier_moments(squares, terms, exponents, first, mantissa, low_part, exponent, lost):
     """Sums over nodes w_i > 0 of g_i w_i^n / sqrt(n!), n = first, first + 2, ..., scaled.
+
+    A sum is (mantissa + low_part) 2^exponent.
 
     Squares of increasing nodes and terms (2, N), times 2^(500 exponents), are double-doubles; the
     terms are those of n = first, and overwritten.  Into `lost`: the sums of the moduli over those
@@ -325,6 +327,7 @@ def fourier_moments(squares, terms, exponents, first, mantissa, exponent, lost):
                 total, rest = dd_add(total, rest, high[j] * scale, low[j] * scale)
                 size += abs(high[j]) * scale
         mantissa[i], exponent[i] = normalized(total, 500 * top)
+        low_part[i] = rest * (mantissa[i] / total)
         lost[i] = size / abs(total)
         rh, rl = _dd_root((n + 1.0) * (n + 2.0))
         rh, rl = dd_div(1.0, 0.0, rh, rl)

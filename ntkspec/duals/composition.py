@@ -41,30 +41,32 @@ Pair: TypeAlias = tuple[float, float]
 
 
 class OutOfRangeError(Exception):
-    """Doubles do not serve: a number out of their range, or too large a bound on the error.
-
-    `relative_error` is that bound, if it is known.
-    """
-
-    relative_error: float = math.inf
+    """Doubles do not serve: a number out of their range, or too large a bound on the error."""
 
 
 @dataclass(frozen=True)
 class Coefficients:
     """Scaled Taylor coefficients, read-only: a_n = mantissa[n] 2**exponent[n], n < their number.
 
-    `relative_error` bounds the relative error of every one.
+    `errors` bounds the relative error of each, and does not fall with n.
     """
 
     mantissa: Array
     exponent: NDArray[np.int64]
-    relative_error: float
+    errors: Array
+
+    @property
+    def relative_error(self) -> float:
+        """Bound on the relative error of every one."""
+        return float(self.errors[-1])
 
 
-def frozen(mantissa: Array, exponent: NDArray[np.int64], error: float) -> Coefficients:
+def frozen(mantissa: Array, exponent: NDArray[np.int64], errors: float | Array) -> Coefficients:
     """Coefficients whose arrays are read-only from now on."""
-    mantissa.flags.writeable = exponent.flags.writeable = False
-    return Coefficients(mantissa, exponent, error)
+    errors = np.maximum.accumulate(np.broadcast_to(errors, mantissa.shape))
+    for array in (mantissa, exponent, errors):
+        array.flags.writeable = False
+    return Coefficients(mantissa, exponent, errors)
 
 
 def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
@@ -88,12 +90,6 @@ def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
     geometric[~(fall > 0.0) | (j >= n)] = np.inf
     rests: Array = np.minimum(np.minimum(shared, whole), geometric)
     return rests
-
-
-def _too_large(relative_error: float) -> OutOfRangeError:
-    error = OutOfRangeError()
-    error.relative_error = relative_error
-    return error
 
 
 class Composition:
@@ -124,13 +120,12 @@ class Composition:
         found = end.tangent if ntk else end.covariance
         assert self.tilt is not None
         values, errors = found.written()
-        worst = float(np.max(errors)) + UNIT
-        if not worst < MOST_ERROR:
-            raise _too_large(worst)
         kernel = values[: self.count]
         mantissa, extra = np.frexp(kernel)
         exponent = extra.astype(np.int64) - 1 - self.tilt * np.arange(self.count)
-        return frozen(2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), worst)
+        return frozen(
+            2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), errors[: self.count] + UNIT
+        )
 
     def _activate(self, index: int, state: State) -> State:
         if isinstance(state.covariance, acb):
