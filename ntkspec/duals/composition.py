@@ -20,7 +20,7 @@ from ntkspec.duals.squares import (
     squares,
     variances_of,
 )
-from ntkspec.duals.tails import LEAST, ORDERS, log_binomials, log_bounds, log_derivatives, log_tail
+from ntkspec.duals.tails import LEAST, enough_derivatives, log_binomials, log_bounds, log_tail
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
@@ -359,7 +359,7 @@ class Composition:
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
         shape, q = self.program.activations[index].shape, self.variances[index]
-        log_f = log_derivatives(shape, q, ORDERS, len(self.variances)).copy()
+        log_f = enough_derivatives(shape, q, len(self.variances), self.size).copy()
         log_f += np.arange(log_f.size) * math.log(p)
         found = squares(shape, q, 4)
         low = _low_squares(found)

@@ -43,6 +43,8 @@ LANES, PAIR = 32, 2.0**-102
 #: The moments of mish: bits of the weights, the share of the strip around the real line that bounds
 #: the rule's error, that error as e^-nats, and the error of all relative to the sum of moduli.
 MISH_BITS, STRIP, MISH_NATS, MISH_ERROR = 128, 0.75, 72.0, 2.0**-84
+#: How far beyond its peak the integrand of a Fourier integral is negligible.
+NEAR = 14.0
 UNIT = 2.0**-53
 #: Standard deviations by which sums over binomial weights reach beyond their mean.
 REACH = 12.0
@@ -305,23 +307,29 @@ def fourier_moments(q: arb, name: str, count: int) -> ScaledMoments:
             math.sqrt(2.0 * MISH_NATS), (math.sqrt(2.0 * MISH_NATS * count) + MISH_NATS) / rate
         )
         nodes = [step * (i + arb(0.5)) for i in range(int((peak + beyond) / step) + 1)]
+        squares = _pairs([w * w for w in nodes])
+        # The peak of w^n e^(-w^2/2) is at sqrt(n), and falls as e^(-x^2/2) at least from there.
+        near = np.maximum(np.array([float(w) for w in nodes]) - NEAR, 0.0)
         rows: list[list[arb]] = [[] for _ in range(2 // stride)]
-        power = 1 if name == "tanh" else 2
-        scales = [step / (arb(power) * q).sqrt(), step / (6 * q).sqrt()]
-        for w in nodes:
-            factor = w**power * (-w * w / 2).exp()
+        starts = [
+            np.maximum((near**2 - first - side) / 2.0, 0.0).astype(np.int64)
+            for side in range(2 // stride)
+        ]
+        for i, w in enumerate(nodes):
+            log, square = w.log(), w * w / 2
             for side, value in enumerate(_transforms(name, w / root)):
-                rows[side].append(scales[side] * factor * (value * w if side else value))
-        squares = PairSeries.of_balls([w * w for w in nodes]).rows[:2]
-        parts = [_scaled_pairs(row) for row in rows]
+                n = first + side + 2 * int(starts[side][i])
+                rows[side].append(value * (n * log - square - arb(n + 1).lgamma() / 2).exp())
+        parts = [_scaled_pairs([step / root * x for x in row]) for row in rows]
     number = (count - first + stride - 1) // stride
     high, low, lost = np.empty((3, number))
     exponent = np.empty(number, np.int64)
     for side, (terms, exponents) in enumerate(parts):
         at = np.s_[side :: 2 // stride]
         kernels.fourier_moments(
-            squares, terms, exponents, first + side, high[at], low[at], exponent[at], lost[at]
-        )
+            squares, terms, exponents, starts[side], first + side,
+            high[at], low[at], exponent[at], lost[at],
+        )  # fmt: skip
     error = float((MISH_ERROR * lost).max())
     return ScaledMoments(first, stride, high, low, exponent, error)
 
@@ -330,7 +338,14 @@ def _scaled_pairs(balls: list[arb]) -> tuple[NDArray[np.float64], NDArray[np.int
     """Double-doubles, and the exponents of 2**500 that they are without."""
     exponents = [int(float(abs(x).log()) / (500.0 * LN2)) for x in balls]
     scaled = [x * arb(2) ** (-500 * e) for x, e in zip(balls, exponents, strict=True)]
-    return PairSeries.of_balls(scaled).rows[:2], np.array(exponents, np.int64)
+    return _pairs(scaled), np.array(exponents, np.int64)
+
+
+def _pairs(balls: list[arb]) -> NDArray[np.float64]:
+    """Middles of balls as double-doubles."""
+    high = [float(x) for x in balls]
+    low = [float(x - h) for x, h in zip(balls, high, strict=True)]
+    return np.array([high, low])
 
 
 def _transforms(name: str, s: arb) -> tuple[arb, ...]:
@@ -357,7 +372,7 @@ def _mish_transforms(s: arb) -> tuple[arb, arb]:
 
 def _blocks(balls: list[arb]) -> NDArray[np.float64]:
     """Double-doubles in blocks of LANES, filled up with zeros."""
-    rows = PairSeries.of_balls(balls).rows[:2]
+    rows = _pairs(balls)
     size = -(-len(balls) // LANES) * LANES
     return np.pad(rows, ((0, 0), (0, size - len(balls)))).reshape(2, -1, LANES)
 

@@ -24,7 +24,7 @@ from ntkspec.duals.squares import (
     squares,
     variances_of,
 )
-from ntkspec.duals.tails import LEAST, ORDERS, log_bounds, log_derivatives, log_tail
+from ntkspec.duals.tails import LEAST, enough_derivatives, log_bounds, log_tail
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
@@ -85,7 +85,7 @@ def _duals(
         return PairSeries(b.rows[:, :count].copy()), slopes
     y = rho / p
     y.rows[:, 0] = 0.0
-    slope = _composed(slopes, y, log_derivatives(shape, q, ORDERS, depth), q, p)
+    slope = _composed(slopes, y, enough_derivatives(shape, q, depth, count), q, p)
     return b[0] + (slope * covariance.derivative()).integral(), slope
 
 

@@ -37,9 +37,9 @@ from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
 
 __all__ = [
-    "FEW_ORDERS",
     "ORDERS",
     "TailBounds",
+    "enough_derivatives",
     "log_binomials",
     "log_bounds",
     "log_derivatives",
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 #: Orders of the derivatives at t = 1 that bound the tail.
-ORDERS, FEW_ORDERS = 160, 48
+ORDERS = (48, 96, 160)
 #: Most Hermite moments that the bounds of all layers together are computed from.
 MOST_MOMENTS = 2**17
 #: Powers of two that keep derivatives in the range of doubles.
@@ -120,6 +120,21 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
+def _short(log_f: Array, n: int) -> bool:
+    """Whether derivatives of higher orders would bound the moments from n on better."""
+    values = log_f - log_binomials(n, log_f.size)
+    return bool(values[-1] <= values[:-1].min())
+
+
+def enough_derivatives(shape: Shape, q: arb, depth: int, count: int) -> Array:
+    """`log_derivatives` of as many orders as bound the moments from number `count` on best."""
+    for orders in ORDERS[1:]:
+        found = log_derivatives(shape, q, orders, depth)
+        if not _short(found, count):
+            break
+    return found
+
+
 def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
     """Logarithms of upper bounds of F^(j)(1) / j! = sum_n C(n, j) h_n^2, j < orders: almost sharp.
 
@@ -189,8 +204,7 @@ class TailBounds:
 
     def short(self, n: int) -> bool:
         """Whether more derivatives would bound the tail from n on better."""
-        values = self.log_f - log_binomials(n, self.log_f.size)
-        return self.log_f.size >= FEW_ORDERS and bool(values[-1] <= values[:-1].min())
+        return self.log_f.size >= ORDERS[0] and _short(self.log_f, n)
 
     def log_sum(self, n: int) -> float:
         """Upper bound of the logarithm of the sum of the coefficients from a_n on."""
@@ -220,7 +234,7 @@ class TailBounds:
 
 
 @lru_cache(maxsize=64)
-def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
+def tail_bounds(network: Any, kernel: str, orders: int = ORDERS[-1]) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
     bases = {sigma.shape.base for sigma in network.sigmas}

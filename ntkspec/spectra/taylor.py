@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.duals import taylor
 from ntkspec.duals.squares import FAMILIES
-from ntkspec.duals.tails import FEW_ORDERS, TailBounds, tail_bounds
+from ntkspec.duals.tails import ORDERS, TailBounds, tail_bounds
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import series
 from ntkspec.networks import Kernel, Network
@@ -79,8 +79,11 @@ class Coefficients:
 
     def bounds(self, count: int) -> TailBounds:
         """Bounds of what the coefficients from this number on add."""
-        few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
-        return tail_bounds(self.network, self.kernel) if few.short(count) else few
+        for orders in ORDERS:
+            found = tail_bounds(self.network, self.kernel, orders)
+            if not found.short(count):
+                break
+        return found
 
     def first(
         self, count: int, error: Callable[[taylor.Coefficients], float] = taylor.LARGEST
@@ -107,12 +110,12 @@ class Coefficients:
 
     def predicted(self, dim: int, degree: int) -> int:
         """A number of coefficients that is probably enough for a degree."""
-        few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
         slack = 4.0 if self.network.kind == "kink" else 1.2
-        count = predicted_count(few, slack, dim, degree)
-        if few.short(count):
-            bounds = tail_bounds(self.network, self.kernel)
+        for orders in ORDERS:
+            bounds = tail_bounds(self.network, self.kernel, orders)
             count = predicted_count(bounds, slack, dim, degree)
+            if not bounds.short(count):
+                break
         return count
 
 
