@@ -351,7 +351,7 @@ def _scale(high, low, exponents, top, out):
 
 @njit(cache=True, error_model="numpy")
 def _dd_sum(parts):
-    """Sums of double-doubles and of their moduli: of halves again and again, which is overwritten."""
+    """Sums of double-doubles and of their moduli, by halves; `parts` is overwritten."""
     size = parts.shape[1]
     while size > 1:
         half = (size + 1) // 2

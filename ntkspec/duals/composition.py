@@ -25,7 +25,15 @@ from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
 
-__all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "frozen", "log_rests"]
+__all__ = [
+    "MOST_ERROR",
+    "Coefficients",
+    "Composition",
+    "OutOfRangeError",
+    "first_terms",
+    "frozen",
+    "log_rests",
+]
 
 LN2 = math.log(2.0)
 #: Largest bound on the relative error of coefficients in doubles.
@@ -90,6 +98,14 @@ def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
     geometric[~(fall > 0.0) | (j >= n)] = np.inf
     rests: Array = np.minimum(np.minimum(shared, whole), geometric)
     return rests
+
+
+def first_terms(count: int, p: float) -> int:
+    """A number of moments that may be enough for b_j, j < count: the largest terms are at j / p."""
+    terms = max(2 * count, 128)
+    while terms < count / p:
+        terms *= 2
+    return terms
 
 
 class Composition:
@@ -207,7 +223,7 @@ class Composition:
         if not q < MOST_VARIANCE:
             raise OutOfRangeError
         log_f = log_bounds(shape, float(q.mid()) * (1.0 + UNIT), 400)
-        terms = count if c[0] == 0.0 else max(2 * count, 128)
+        terms = count if c[0] == 0.0 else first_terms(count, p[0])
         while True:
             found = squares(shape, q, terms, self.exactly)
             out = self._thinned(found, c, p, count)

@@ -14,7 +14,7 @@ from flint import arb
 from numpy.typing import NDArray
 
 from ntkspec.conventions import Shape
-from ntkspec.duals.composition import LN2, MOST_SQUARES, OutOfRangeError, log_rests
+from ntkspec.duals.composition import LN2, MOST_SQUARES, OutOfRangeError, first_terms, log_rests
 from ntkspec.duals.pairs import PairSeries
 from ntkspec.duals.squares import (
     MOST_VARIANCE,
@@ -94,16 +94,35 @@ def _shifted(shape: Shape, q: arb, c: arb, p: arb, count: int) -> PairSeries:
     if c.is_zero():
         return pair_squares(shape, q, count)
     terms, rests = _enough_squares(shape, q, c, p, count)
-    found = pair_squares(shape, q, terms).shifted(c, p, count)
+    found = _shifted_series(pair_squares(shape, q, terms), c, p, count)
     found.rows[2] += rests
     return found
+
+
+def _shifted_series(series: PairSeries, c: arb, p: arb, count: int) -> PairSeries:
+    """The first coefficients in y of a series of c + p y, with all powers or those of one parity."""
+    rows = series.rows
+    first = 2 if rows[0, 2] > 0.0 else 3
+    stride = 1 if rows[0, first + 1] > 0.0 else 2
+    high, low, error = rows[:, first::stride]
+    size = int(np.argmin(np.append(high, 0.0) > 0.0))
+    high, low, error = high[:size], low[:size], error[:size]
+    mantissa, exponent = np.frexp(high)
+    found, numbers = np.zeros((3, count)), np.empty(count, np.int64)
+    taylor.shifted_pairs(
+        mantissa, np.ldexp(low, -exponent), exponent.astype(np.int64), first, stride,
+        *double_double(c), *double_double(p), found[0], found[1], numbers,
+    )  # fmt: skip
+    found[:2] = np.ldexp(found[:2], numbers)
+    found[2] = (float((error / high).max()) + taylor.PAIR_ERROR) * found[0]
+    return PairSeries(found) + PairSeries.of_balls([series[0] + series[1] * c, series[1] * p])
 
 
 def _enough_squares(shape: Shape, q: arb, c: arb, p: arb, count: int) -> tuple[int, Array]:
     """How many moments count in these coefficients, and bounds of what the others add."""
     log_f = log_bounds(shape, float(q.upper()), 400)
     parts = double_double(c), double_double(p)
-    least, terms = None, max(2 * count, 128)
+    terms = first_terms(count, parts[1][0])
     while True:
         few = squares(shape, q, terms)
         mantissa, exponent = np.empty(count), np.empty(count, np.int64)

@@ -44,11 +44,14 @@ __all__ = [
     "log_bounds",
     "log_derivatives",
     "log_tail",
+    "more_orders",
     "tail_bounds",
 ]
 
 #: Orders of the derivatives at t = 1 that bound the tail.
 ORDERS = (48, 96, 160)
+#: By how much the order that bounds best may exceed its estimate.
+SPARE = 1.15
 #: Most Hermite moments that the bounds of all layers together are computed from.
 MOST_MOMENTS = 2**17
 #: Powers of two that keep derivatives in the range of doubles.
@@ -120,18 +123,25 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
-def _short(log_f: Array, n: int) -> bool:
-    """Whether derivatives of higher orders would bound the moments from n on better."""
+def more_orders(log_f: Array, n: int) -> int | None:
+    """How many derivatives bound the moments from n on better; None where these are enough.
+
+    The last ones grow as c j, so that f_j / C(n, j) falls to about j = sqrt(n / c).
+    """
     values = log_f - log_binomials(n, log_f.size)
-    return bool(values[-1] <= values[:-1].min())
+    if log_f.size < ORDERS[0] or values[-1] > values[:-1].min():
+        return None
+    best = math.sqrt(n * (log_f.size - 1.0) * math.exp(log_f[-2] - log_f[-1]))
+    more = [orders for orders in ORDERS if orders > log_f.size]
+    return next((orders for orders in more if orders > SPARE * best), max(more, default=None))
 
 
 def enough_derivatives(shape: Shape, q: arb, depth: int, count: int) -> Array:
     """`log_derivatives` of as many orders as bound the moments from number `count` on best."""
-    for orders in ORDERS[1:]:
+    orders: int | None = ORDERS[0]
+    while orders is not None:
         found = log_derivatives(shape, q, orders, depth)
-        if not _short(found, count):
-            break
+        orders = more_orders(found, count)
     return found
 
 
@@ -201,10 +211,6 @@ class TailBounds:
     log_f: Array
     log_r: Array
     log_k: Array
-
-    def short(self, n: int) -> bool:
-        """Whether more derivatives would bound the tail from n on better."""
-        return self.log_f.size >= ORDERS[0] and _short(self.log_f, n)
 
     def log_sum(self, n: int) -> float:
         """Upper bound of the logarithm of the sum of the coefficients from a_n on."""

@@ -45,7 +45,7 @@ KEPT = 62
 MOST_BITS = 4096
 #: Largest bound in doubles that rounding each coefficient of a product once may still mend, and
 #: the most coefficients for which that takes no longer than some seconds.
-MOST_RETRIED, MOST_EXACT = 24 * MOST_ERROR, 6000
+MOST_RETRIED, MOST_EXACT = 10 * MOST_ERROR, 6000
 #: Activations whose moments are known as double-doubles; the most coefficients that are composed
 #: from them, and the smallest, so that their errors are in the range of doubles.
 PAIRED = (*INTEGRALS, "mish")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.duals import taylor
 from ntkspec.duals.squares import FAMILIES
-from ntkspec.duals.tails import ORDERS, TailBounds, tail_bounds
+from ntkspec.duals.tails import ORDERS, TailBounds, more_orders, tail_bounds
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import series
 from ntkspec.networks import Kernel, Network
@@ -79,10 +79,10 @@ class Coefficients:
 
     def bounds(self, count: int) -> TailBounds:
         """Bounds of what the coefficients from this number on add."""
-        for orders in ORDERS:
+        orders: int | None = ORDERS[0]
+        while orders is not None:
             found = tail_bounds(self.network, self.kernel, orders)
-            if not found.short(count):
-                break
+            orders = more_orders(found.log_f, count)
         return found
 
     def first(
@@ -111,11 +111,11 @@ class Coefficients:
     def predicted(self, dim: int, degree: int) -> int:
         """A number of coefficients that is probably enough for a degree."""
         slack = 4.0 if self.network.kind == "kink" else 1.2
-        for orders in ORDERS:
+        orders: int | None = ORDERS[0]
+        while orders is not None:
             bounds = tail_bounds(self.network, self.kernel, orders)
             count = predicted_count(bounds, slack, dim, degree)
-            if not bounds.short(count):
-                break
+            orders = more_orders(bounds.log_f, count)
         return count
 
 
