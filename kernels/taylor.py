@@ -60,8 +60,8 @@ def shifted_pairs(am, al, ae, first, stride, ch, cl, ph, pl, bm, bl, be):
     am + al, ae: scaled a_n > 0 for n = first, first + stride, ..., stride 1 or 2; c = ch + cl > 0
     and p = pl + ph > 0.  The weight of the largest term of each j is carried as a scaled
     double-double from that of the j before; the other terms follow from it by products outwards,
-    and are added from the smallest to the largest.  The error of a b_j as a double-double is at most
-    PAIR_ERROR for 2^14 terms.
+    and are added from the smallest to the largest.  The error of a b_j as a double-double is at
+    most PAIR_ERROR for 2^16 terms.
     """
     count = am.size
     lf = log2_factorials(first + stride * count)

@@ -100,7 +100,7 @@ def _shifted(shape: Shape, q: arb, c: arb, p: arb, count: int) -> PairSeries:
 
 
 def _shifted_series(series: PairSeries, c: arb, p: arb, count: int) -> PairSeries:
-    """The first coefficients in y of a series of c + p y, with all powers or those of one parity."""
+    """The first coefficients in y of a series of c + p y, with all powers or of one parity."""
     rows = series.rows
     first = 2 if rows[0, 2] > 0.0 else 3
     stride = 1 if rows[0, first + 1] > 0.0 else 2

@@ -47,9 +47,10 @@ MOST_BITS = 4096
 #: the most coefficients for which that takes no longer than some seconds.
 MOST_RETRIED, MOST_EXACT = 10 * MOST_ERROR, 6000
 #: Activations whose moments are known as double-doubles; the most coefficients that are composed
-#: from them, and the smallest, so that their errors are in the range of doubles.
+#: from them, for mish and by the work of the others, the powers N^(5/2) of their numbers; and the
+#: smallest, so that their errors are in the range of doubles.
 PAIRED = (*INTEGRALS, "mish")
-MOST_PAIRED, LEAST_PAIR = 8192, 2.0**-830
+MOST_PAIRED, MOST_WORK, LEAST_PAIR = 8192, 4e9, 2.0**-830
 #: Largest number of coefficients in balls of duals in closed form: some seconds.
 MOST_IN_BALLS = 6000
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls from
@@ -108,7 +109,7 @@ def coefficients(
                 exact = _in_doubles(network, kernel, count, True)
                 if exact is not None and error(exact) < MOST_ERROR:
                     return exact
-            if bases <= set(PAIRED) and count <= MOST_PAIRED:
+            if bases <= set(PAIRED) and count <= _most_paired(network, bases):
                 paired = _in_pairs(network, kernel, count, zeros)
                 if paired is not None and error(paired) < MOST_ERROR:
                     return paired
@@ -118,6 +119,15 @@ def coefficients(
         ):
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
+
+
+def _most_paired(network: Any, bases: set[str]) -> float:
+    """Number of coefficients to which double-doubles serve.
+
+    Beyond, balls on the real line are faster, but those of mish, which take minutes.
+    """
+    compositions = max(len(network.sigmas) - 1, 1)
+    return MOST_PAIRED if "mish" in bases else (MOST_WORK / compositions) ** 0.4
 
 
 @lru_cache(maxsize=64)
