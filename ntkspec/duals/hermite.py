@@ -58,8 +58,8 @@ def moments_needed(q: float, nats: float, family: str = "tanh") -> int:
         if high > MOST_MOMENTS:
             variance = q if family == "tanh" else 4.0 * q
             raise NtkspecError(
-                f"the variance before a layer of {family} is {variance:.6g}, at which it is so steep "
-                f"that it needs more than {MOST_MOMENTS} Hermite moments for "
+                f"the variance before a layer of {family} is {variance:.6g}, at which it is so "
+                f"steep that it needs more than {MOST_MOMENTS} Hermite moments for "
                 f"{nats / LN2:.0f} bits; lower weight_variance, bias_variance or depth, or the "
                 "degree and dimension, which set the bits"
             )
