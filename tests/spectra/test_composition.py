@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from flint import acb, arb
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ntkspec import Network
+from ntkspec import Network, spectrum
 from ntkspec.duals import taylor
 from ntkspec.duals.composition import Composition, OutOfRangeError
 from ntkspec.duals.paired import composed_pairs
 from ntkspec.duals.squares import FAMILIES, RATIOS
 from ntkspec.precision import working_precision
+from ntkspec.reference.mpmath import gauss_jacobi_spectrum
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.taylor import TaylorRows, series_sum
 
@@ -189,3 +191,20 @@ def test_coefficients_beyond_the_range_of_doubles(name, dual):
             exact = (total / points).real / r**n
             ours = arb(float(found.mantissa[n])) * arb(2) ** int(found.exponent[n])
             assert abs(ours / exact - 1) < found.relative_error, n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "depth", "bias", "dim"),
+    [("mish", 3, 0.1, 3), ("silu", 3, 3.0, 4), ("mish", 2, 0.0, 10)],
+)
+def test_deep_networks_of_he_variance_against_the_reference(name, depth, bias, dim):
+    """Coefficients whose errors in doubles are too large, with their count set by degree 256."""
+    network = Network(name, depth=depth, weight_variance=2.0, bias_variance=bias)
+    degrees = [0, 1, 7, 24]
+    found = spectrum(network, dim, [*degrees, 256])
+    exact = gauss_jacobi_spectrum(network, dim, degrees, digits=16)
+    for m, e, value in zip(found.mantissas, found.exponents, exact):
+        assert float(mpmath.ldexp(mpmath.mpf(float(m)), int(e)) / value.value - 1) == pytest.approx(
+            0.0, abs=1e-13
+        )
