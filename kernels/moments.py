@@ -26,6 +26,7 @@ SMALL = 100  # below, the nodes are anchored at s = 0, where the integrand is ev
 NEGLIGIBLE = 1e-19
 STEEP = 1e4  # pi / (2 sqrt q) from which on the integrals are scaled by their peaks
 SMALLEST = 2.0**-250
+DROPPED = 2.0**-140  # of the sum of the moduli
 
 
 @njit(cache=True)
@@ -304,35 +305,74 @@ def _hermite_step(nodes, here, before, a, b):
 
 
 @njit(cache=True, error_model="numpy")
-def fourier_moments(squares, terms, exponents, first, mantissa, exponent, lost):
+def fourier_moments(squares, terms, exponents, starts, first, mantissa, low_part, exponent, lost):
     """Sums over nodes w_i > 0 of g_i w_i^n / sqrt(n!), n = first, first + 2, ..., scaled.
 
-    Squares of increasing nodes and terms (2, N), times 2^(500 exponents), are double-doubles; the
-    terms are those of n = first, and overwritten.  Into `lost`: the sums of the moduli over those
-    of the sums.  Terms that have become too small on the left of the peak do so for good.
+    A sum is (mantissa + low_part) 2^exponent.  Squares of increasing nodes and terms (2, N), times
+    2^(500 exponents), are double-doubles; the terms are those of n = first + 2 starts, which
+    increase, and overwritten.  Before they are negligible; those that have become so on the left of
+    the peak are for good.  Into `lost`: the sums of the moduli over those of the sums.
     """
-    begin = 0
+    begin, end = 0, 0
     high, low = terms[0], terms[1]
+    parts = np.empty((3, exponents.size))
     for i in range(mantissa.size):
         n = first + 2.0 * i
-        top = np.max(exponents[begin:])
-        while exponents[begin] < top - 1:
-            begin += 1
-        total, rest, size = 0.0, 0.0, 0.0
-        for j in range(begin, exponents.size):
-            if exponents[j] >= top - 1:
-                scale = 1.0 if exponents[j] == top else TINY
-                total, rest = dd_add(total, rest, high[j] * scale, low[j] * scale)
-                size += abs(high[j]) * scale
+        while end < exponents.size and starts[end] <= i:
+            end += 1
+        now = slice(begin, end)
+        top = np.max(exponents[now])
+        _scale(high[now], low[now], exponents[now], top, parts)
+        least = parts[2, 0]
+        total, rest, size = _dd_sum(parts[:, : end - begin])
         mantissa[i], exponent[i] = normalized(total, 500 * top)
+        low_part[i] = rest * (mantissa[i] / total)
         lost[i] = size / abs(total)
+        if least < DROPPED * size and begin + 1 < end:
+            begin += 1
+            now = slice(begin, end)
         rh, rl = _dd_root((n + 1.0) * (n + 2.0))
         rh, rl = dd_div(1.0, 0.0, rh, rl)
-        for j in range(begin, exponents.size):
-            h, e = dd_mul(squares[0, j], squares[1, j], rh, rl)
-            high[j], low[j] = dd_mul(high[j], low[j], h, e)
-        for j in range(begin, exponents.size):
+        _multiply(squares[:, now], rh, rl, high[now], low[now])
+        for j in range(begin, end):
             if abs(high[j]) < SMALLEST:
                 high[j], low[j], exponents[j] = high[j] * HUGE, low[j] * HUGE, exponents[j] - 1
             elif abs(high[j]) > 1.0 / SMALLEST:
                 high[j], low[j], exponents[j] = high[j] * TINY, low[j] * TINY, exponents[j] + 1
+
+
+@njit(cache=True, error_model="numpy")
+def _scale(high, low, exponents, top, out):
+    """Double-doubles and their moduli, in units of 2^(500 top)."""
+    for j in range(high.size):
+        scale = 1.0 if exponents[j] == top else TINY if exponents[j] == top - 1 else 0.0
+        out[0, j], out[1, j], out[2, j] = high[j] * scale, low[j] * scale, abs(high[j]) * scale
+
+
+@njit(cache=True, error_model="numpy")
+def _dd_sum(parts):
+    """Sums of double-doubles and of their moduli, by halves; `parts` is overwritten."""
+    size = parts.shape[1]
+    while size > 1:
+        half = (size + 1) // 2
+        _add_half(parts[:, : size - half], parts[:, half:size])
+        size = half
+    return parts[0, 0], parts[1, 0], parts[2, 0]
+
+
+@njit(cache=True, error_model="numpy")
+def _add_half(parts, others):
+    ah, al, bh, bl = parts[0], parts[1], others[0], others[1]
+    for j in range(ah.size):
+        ah[j], al[j] = dd_add(ah[j], al[j], bh[j], bl[j])
+    am, bm = parts[2], others[2]
+    for j in range(am.size):
+        am[j] += bm[j]
+
+
+@njit(cache=True, error_model="numpy")
+def _multiply(factors, rh, rl, high, low):
+    fh, fl = factors[0], factors[1]
+    for j in range(high.size):
+        h, e = dd_mul(fh[j], fl[j], rh, rl)
+        high[j], low[j] = dd_mul(high[j], low[j], h, e)

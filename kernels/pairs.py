@@ -196,15 +196,16 @@ def composed(outer, inner, out):
     out[:] = 0.0
     moved, moduli = np.empty_like(out), np.empty(size)
     for s in range((terms + m - 1) // m - 1, -1, -1):
-        product(out, powers[m], moved)
-        out[:] = moved
-        moduli[:] = np.abs(out[0])
+        need = size - s * m  # what is multiplied by the m-th power s times more
+        product(out[:, :need], powers[m], moved[:, :need])
+        out[:, :need] = moved[:, :need]
+        moduli[:need] = np.abs(out[0, :need])
         first, last = s * m, min(s * m + m, terms)
         for i in range(first, last):
             _add_multiple(
                 outer[0, i], outer[1, i], outer[2, i], powers[i - first],
-                out[0], out[1], out[2], moduli,
+                out[0, :need], out[1, :need], out[2, :need], moduli[:need],
             )  # fmt: skip
-        for n in range(size):
+        for n in range(need):
             out[0, n], out[1, n] = two_sum(out[0, n], out[1, n])
             out[2, n] = 1.01 * out[2, n] + (m + 5.0) ** 2 * SQUARE * moduli[n]

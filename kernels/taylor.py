@@ -27,8 +27,10 @@ from ntkspec.kernels.scaled import (
 LEFT_OUT = 80.0
 #: Below, values are taken for 0: denormal numbers are slow.
 FLOOR = 1e-290
-#: Roundings of a coefficient that `shifted` returns.
-ROUNDINGS = 1.5
+#: How many terms beyond the last window are looked at for those that count.
+STEP = 128
+#: Roundings of a coefficient that `shifted` returns, and the error of one of `shifted_pairs`.
+ROUNDINGS, PAIR_ERROR = 1.5, 2.0**-64
 #: Rows that a product adds in one pass, and in one partial sum.
 UNROLLED = 8
 BLOCK = 64
@@ -45,12 +47,21 @@ def log2_factorials(size):
 
 @njit(cache=True, error_model="numpy")
 def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
-    """Scaled b_j = sum_n a_n C(n, j) c^(n-j) p^j for j = 0, 1, ..., into bm and be.
+    """`shifted_pairs` of doubles.  A b_j has at most ROUNDINGS roundings."""
+    shifted_pairs(
+        am, np.zeros(am.size), ae, first, stride, ch, cl, ph, pl, bm, np.empty(bm.size), be
+    )
 
-    am, ae: scaled a_n > 0 for n = first, first + stride, ..., stride 1 or 2; c = ch + cl > 0 and
-    p = pl + ph > 0.  The weight of the largest term of each j is carried as a scaled double-double
-    from that of the j before; the other terms follow from it by products outwards, and are
-    added from the smallest to the largest.  A b_j has at most ROUNDINGS roundings.
+
+@njit(cache=True, error_model="numpy")
+def shifted_pairs(am, al, ae, first, stride, ch, cl, ph, pl, bm, bl, be):
+    """Scaled b_j = sum_n a_n C(n, j) c^(n-j) p^j for j = 0, 1, ..., into bm, bl and be.
+
+    am + al, ae: scaled a_n > 0 for n = first, first + stride, ..., stride 1 or 2; c = ch + cl > 0
+    and p = pl + ph > 0.  The weight of the largest term of each j is carried as a scaled
+    double-double from that of the j before; the other terms follow from it by products outwards,
+    and are added from the smallest to the largest.  The error of a b_j as a double-double is at
+    most PAIR_ERROR for 2^16 terms.
     """
     count = am.size
     lf = log2_factorials(first + stride * count)
@@ -68,7 +79,7 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
         logs[i] = math.log2(am[i]) + ae[i] + lf[n] + n * lc
         place[i] = n
         if i + 1 < count:
-            h, e = dd_div(am[i + 1], 0.0, am[i], 0.0)
+            h, e = dd_div(am[i + 1], al[i + 1], am[i], al[i])
             h, e = dd_mul(h, e, sh, sl)
             h, e = dd_mul(h, e, (n + 1.0) if stride == 1 else (n + 1.0) * (n + 2.0), 0.0)
             scale = 2.0 ** (ae[i + 1] - ae[i])
@@ -80,19 +91,26 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
     wh, wl, we = 1.0, 0.0, np.int64(0)
     n = 0
     at = 0
+    low = high = 0
     for j in range(bm.size):
         start = 0 if j <= first else (j - first + stride - 1) // stride
         if start >= count:
-            bm[j], be[j] = 0.0, 0
+            bm[j], bl[j], be[j] = 0.0, 0.0, 0
             continue
-        # The window of terms that count, by approximate logarithms.
+        # The window of terms that count, by approximate logarithms: it moves up with j.
+        start = max(start, low)
         rest = first + stride * start - j
-        size = _differences(logs[start:], falls[rest % stride, rest // stride :], sizes)
-        peak = np.argmax(sizes[:size])
-        floor = sizes[peak] - LEFT_OUT
-        high = size - 1
-        while sizes[high] < floor:
-            high -= 1
+        end = min(max(high, start) + STEP, count)
+        while True:
+            size = _differences(logs[start:end], falls[rest % stride, rest // stride :], sizes)
+            peak = np.argmax(sizes[:size])
+            floor = sizes[peak] - LEFT_OUT
+            high = size - 1
+            while sizes[high] < floor:
+                high -= 1
+            if end == count or high + STEP // 2 < size:
+                break
+            end = min(2 * end, count)
         low = 0
         while sizes[low] < floor:
             low += 1
@@ -125,8 +143,10 @@ def shifted(am, ae, first, stride, ch, cl, ph, pl, bm, be):
         total, e = two_sum(above, below)
         total, d = two_sum(1.0, total)
         h, e = dd_mul(total, d + (e + (far_above + far_below)), wh, wl)
-        h, e = dd_mul(h, e, am[peak], 0.0)
-        bm[j], be[j] = normalized(h + e, we + ae[peak])
+        h, e = dd_mul(h, e, am[peak], al[peak])
+        high_part = h + e
+        bm[j], be[j] = normalized(high_part, we + ae[peak])
+        bl[j] = (e - (high_part - h)) * (bm[j] / high_part)
 
 
 @njit(cache=True, error_model="numpy")

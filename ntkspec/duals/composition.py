@@ -20,12 +20,20 @@ from ntkspec.duals.squares import (
     squares,
     variances_of,
 )
-from ntkspec.duals.tails import LEAST, ORDERS, log_binomials, log_bounds, log_derivatives, log_tail
+from ntkspec.duals.tails import LEAST, enough_derivatives, log_binomials, log_bounds, log_tail
 from ntkspec.kernels import taylor
 from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
 
-__all__ = ["MOST_ERROR", "Coefficients", "Composition", "OutOfRangeError", "frozen", "log_rests"]
+__all__ = [
+    "MOST_ERROR",
+    "Coefficients",
+    "Composition",
+    "OutOfRangeError",
+    "first_terms",
+    "frozen",
+    "log_rests",
+]
 
 LN2 = math.log(2.0)
 #: Largest bound on the relative error of coefficients in doubles.
@@ -41,30 +49,32 @@ Pair: TypeAlias = tuple[float, float]
 
 
 class OutOfRangeError(Exception):
-    """Doubles do not serve: a number out of their range, or too large a bound on the error.
-
-    `relative_error` is that bound, if it is known.
-    """
-
-    relative_error: float = math.inf
+    """Doubles do not serve: a number out of their range, or too large a bound on the error."""
 
 
 @dataclass(frozen=True)
 class Coefficients:
     """Scaled Taylor coefficients, read-only: a_n = mantissa[n] 2**exponent[n], n < their number.
 
-    `relative_error` bounds the relative error of every one.
+    `errors` bounds the relative error of each, and does not fall with n.
     """
 
     mantissa: Array
     exponent: NDArray[np.int64]
-    relative_error: float
+    errors: Array
+
+    @property
+    def relative_error(self) -> float:
+        """Bound on the relative error of every one."""
+        return float(self.errors[-1])
 
 
-def frozen(mantissa: Array, exponent: NDArray[np.int64], error: float) -> Coefficients:
+def frozen(mantissa: Array, exponent: NDArray[np.int64], errors: float | Array) -> Coefficients:
     """Coefficients whose arrays are read-only from now on."""
-    mantissa.flags.writeable = exponent.flags.writeable = False
-    return Coefficients(mantissa, exponent, error)
+    errors = np.maximum.accumulate(np.broadcast_to(errors, mantissa.shape))
+    for array in (mantissa, exponent, errors):
+        array.flags.writeable = False
+    return Coefficients(mantissa, exponent, errors)
 
 
 def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
@@ -90,10 +100,12 @@ def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
     return rests
 
 
-def _too_large(relative_error: float) -> OutOfRangeError:
-    error = OutOfRangeError()
-    error.relative_error = relative_error
-    return error
+def first_terms(count: int, p: float) -> int:
+    """A number of moments that may be enough for b_j, j < count: the largest terms are at j / p."""
+    terms = max(2 * count, 128)
+    while terms < count / p:
+        terms *= 2
+    return terms
 
 
 class Composition:
@@ -124,13 +136,12 @@ class Composition:
         found = end.tangent if ntk else end.covariance
         assert self.tilt is not None
         values, errors = found.written()
-        worst = float(np.max(errors)) + UNIT
-        if not worst < MOST_ERROR:
-            raise _too_large(worst)
         kernel = values[: self.count]
         mantissa, extra = np.frexp(kernel)
         exponent = extra.astype(np.int64) - 1 - self.tilt * np.arange(self.count)
-        return frozen(2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), worst)
+        return frozen(
+            2.0 * mantissa, np.where(kernel == 0.0, 0, exponent), errors[: self.count] + UNIT
+        )
 
     def _activate(self, index: int, state: State) -> State:
         if isinstance(state.covariance, acb):
@@ -212,7 +223,7 @@ class Composition:
         if not q < MOST_VARIANCE:
             raise OutOfRangeError
         log_f = log_bounds(shape, float(q.mid()) * (1.0 + UNIT), 400)
-        terms = count if c[0] == 0.0 else max(2 * count, 128)
+        terms = count if c[0] == 0.0 else first_terms(count, p[0])
         while True:
             found = squares(shape, q, terms, self.exactly)
             out = self._thinned(found, c, p, count)
@@ -364,7 +375,7 @@ class Composition:
         c, p, n = center[0], part[0], np.flatnonzero(y)
         log_y = float(np.min(np.log(y[n]) - n * (tilt * LN2)))
         shape, q = self.program.activations[index].shape, self.variances[index]
-        log_f = log_derivatives(shape, q, ORDERS, len(self.variances)).copy()
+        log_f = enough_derivatives(shape, q, len(self.variances), self.size).copy()
         log_f += np.arange(log_f.size) * math.log(p)
         found = squares(shape, q, 4)
         low = _low_squares(found)

@@ -47,16 +47,21 @@ def log_square(n: float, q: float) -> float:
     return 2.0 * log_integral - math.lgamma(n + 1.0) - math.log(q)
 
 
-def moments_needed(q: float, nats: float) -> int:
-    """Estimate of the odd n from which the sum of n m_n^2 is below e^-nats."""
+def moments_needed(q: float, nats: float, family: str = "tanh") -> int:
+    """Estimate of the odd n from which the sum of n m_n^2 is below e^-nats.
+
+    q is the variance before tanh; a refusal says that before an activation of the family.
+    """
     low, high = 1.0, 2.0
     while log_square(high, q) + 1.5 * math.log(high) > -nats - 16.0:
         low, high = high, 2.0 * high
         if high > MOST_MOMENTS:
+            variance = q if family == "tanh" else 4.0 * q
             raise NtkspecError(
-                f"a variance of {q:.6g} of the argument of tanh needs more "
-                f"than {MOST_MOMENTS} Hermite moments for {nats / LN2:.0f} bits; lower "
-                "weight_variance and bias_variance, or the degree and dimension, which set the bits"
+                f"the variance before a layer of {family} is {variance:.6g}, at which it is so "
+                f"steep that it needs more than {MOST_MOMENTS} Hermite moments for "
+                f"{nats / LN2:.0f} bits; lower weight_variance, bias_variance or depth, or the "
+                "degree and dimension, which set the bits"
             )
     while high - low > 2.0:
         middle = 0.5 * (low + high)
@@ -255,7 +260,7 @@ def hermite_series(q: arb, family: str, nats: float, count: int = 0) -> HermiteS
     """
     inner = q if family == "tanh" else q / 4
     size = float(inner.mid())
-    count = count or (moments_needed(size, nats) + 1) // 2 + 8
+    count = count or (moments_needed(size, nats, family) + 1) // 2 + 8
     m = tanh_moments(inner, count, nats + 12.0)
     squares = [x * x for x in m]
     zero = arb(0)

@@ -26,7 +26,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels import moments as kernels
 from ntkspec.precision import extra_precision, working_precision
 
-__all__ = ["mean_square", "mish_moments", "moment_dual", "moments"]
+__all__ = ["ScaledMoments", "fourier_moments", "mean_square", "moment_dual", "moments"]
 
 Function = Callable[[Correlation], Any]
 
@@ -43,6 +43,8 @@ LANES, PAIR = 32, 2.0**-102
 #: The moments of mish: bits of the weights, the share of the strip around the real line that bounds
 #: the rule's error, that error as e^-nats, and the error of all relative to the sum of moduli.
 MISH_BITS, STRIP, MISH_NATS, MISH_ERROR = 128, 0.75, 72.0, 2.0**-84
+#: How far beyond its peak the integrand of a Fourier integral is negligible.
+NEAR = 14.0
 UNIT = 2.0**-53
 #: Standard deviations by which sums over binomial weights reach beyond their mean.
 REACH = 12.0
@@ -269,42 +271,89 @@ def pair_moments(q: arb, name: str, count: int) -> NDArray[np.float64]:
     return rows
 
 
-def mish_moments(q: arb, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-    """Compute h_2, ..., h_(count-1) of mish, scaled, and a bound on their relative errors.
+@dataclass(frozen=True)
+class ScaledMoments:
+    """Moments of number first, first + stride, ...: (high + low) 2^exponent.
+
+    `error` bounds the relative errors.
+    """
+
+    first: int
+    stride: int
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+    exponent: NDArray[np.int64]
+    error: float
+
+
+def fourier_moments(q: arb, name: str, count: int) -> ScaledMoments:
+    """Compute moments h_n, n < count, of mish from n = 2 on, tanh and x tanh(x).
 
     mish(x) = x/2 + int_0^inf (A(s) x sin(s x) - B(s) x cos(s x)) / sinh(pi s) ds, of which
     h_n = +- q^(-1/2) int_0^inf g(w / sqrt(q)) w^n e^(-w^2/2) / sqrt(n!) dw, g the derivative of
-    A / sinh(pi s) for even n and of B / sinh(pi s) for odd n.  By the trapezoid rule with nodes
-    between the multiples of its step.
+    A / sinh(pi s) for even n and of B / sinh(pi s) for odd n.  Of tanh g(s) = 1 / sinh(pi s / 2)
+    for odd n, and of x tanh(x) minus its derivative for even n.  By the trapezoid rule with nodes
+    between the multiples of its step, in double-doubles.
     """
+    first, stride = (2, 1) if name == "mish" else (1 if name == "tanh" else 2, 2)
     with working_precision(MISH_BITS):
         root = q.sqrt()
-        size = float(root)
+        size = float(root) if name == "mish" else 2.0 * float(root)  # the distance of the poles
         off = min(STRIP * size, 6.0)
         step = 2.0 * math.pi * off / (MISH_NATS + off * off)
-        rate = 0.75 * math.pi / size
+        rate = (0.75 if name == "mish" else 1.0) * math.pi / size
         peak = 2.0 * count / (rate + math.sqrt(rate * rate + 4.0 * count))
         beyond = min(
             math.sqrt(2.0 * MISH_NATS), (math.sqrt(2.0 * MISH_NATS * count) + MISH_NATS) / rate
         )
         nodes = [step * (i + arb(0.5)) for i in range(int((peak + beyond) / step) + 1)]
-        exponents = [int(float(-w * w / 2) / (500.0 * LN2)) for w in nodes]
-        rows: list[list[arb]] = [[], []]
-        for w, e in zip(nodes, exponents, strict=True):
-            factor = step / (2 * q).sqrt() * w * w * (-w * w / 2 - 500 * e * arb(2).log()).exp()
-            even, odd = _mish_transforms(w / root)
-            rows[0].append(factor * even)
-            rows[1].append(factor * odd * w / arb(3).sqrt())
-        squares = PairSeries.of_balls([w * w for w in nodes]).rows[:2]
-        terms = [PairSeries.of_balls(row).rows[:2] for row in rows]
-    mantissa, lost = np.empty((2, count - 2))
-    exponent = np.empty(count - 2, np.int64)
-    for side in (0, 1):
+        squares = _pairs([w * w for w in nodes])
+        # The peak of w^n e^(-w^2/2) is at sqrt(n), and falls as e^(-x^2/2) at least from there.
+        near = np.maximum(np.array([float(w) for w in nodes]) - NEAR, 0.0)
+        rows: list[list[arb]] = [[] for _ in range(2 // stride)]
+        starts = [
+            np.maximum((near**2 - first - side) / 2.0, 0.0).astype(np.int64)
+            for side in range(2 // stride)
+        ]
+        for i, w in enumerate(nodes):
+            log, square = w.log(), w * w / 2
+            for side, value in enumerate(_transforms(name, w / root)):
+                n = first + side + 2 * int(starts[side][i])
+                rows[side].append(value * (n * log - square - arb(n + 1).lgamma() / 2).exp())
+        parts = [_scaled_pairs([step / root * x for x in row]) for row in rows]
+    number = (count - first + stride - 1) // stride
+    high, low, lost = np.empty((3, number))
+    exponent = np.empty(number, np.int64)
+    for side, (terms, exponents) in enumerate(parts):
+        at = np.s_[side :: 2 // stride]
         kernels.fourier_moments(
-            squares, terms[side], np.array(exponents, np.int64), 2 + side,
-            mantissa[side::2], exponent[side::2], lost[side::2],
+            squares, terms, exponents, starts[side], first + side,
+            high[at], low[at], exponent[at], lost[at],
         )  # fmt: skip
-    return mantissa, exponent, float((UNIT + MISH_ERROR * lost).max())
+    error = float((MISH_ERROR * lost).max())
+    return ScaledMoments(first, stride, high, low, exponent, error)
+
+
+def _scaled_pairs(balls: list[arb]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Double-doubles, and the exponents of 2**500 that they are without."""
+    exponents = [int(float(abs(x).log()) / (500.0 * LN2)) for x in balls]
+    scaled = [x * arb(2) ** (-500 * e) for x, e in zip(balls, exponents, strict=True)]
+    return _pairs(scaled), np.array(exponents, np.int64)
+
+
+def _pairs(balls: list[arb]) -> NDArray[np.float64]:
+    """Middles of balls as double-doubles."""
+    high = [float(x) for x in balls]
+    low = [float(x - h) for x, h in zip(balls, high, strict=True)]
+    return np.array([high, low])
+
+
+def _transforms(name: str, s: arb) -> tuple[arb, ...]:
+    """g of one parity of n, or of both."""
+    if name == "mish":
+        return _mish_transforms(s)
+    sinh, cosh = (arb.pi() * s / 2).sinh_cosh()
+    return (1 / sinh if name == "tanh" else arb.pi() / 2 * cosh / (sinh * sinh),)
 
 
 def _mish_transforms(s: arb) -> tuple[arb, arb]:
@@ -323,7 +372,7 @@ def _mish_transforms(s: arb) -> tuple[arb, arb]:
 
 def _blocks(balls: list[arb]) -> NDArray[np.float64]:
     """Double-doubles in blocks of LANES, filled up with zeros."""
-    rows = PairSeries.of_balls(balls).rows[:2]
+    rows = _pairs(balls)
     size = -(-len(balls) // LANES) * LANES
     return np.pad(rows, ((0, 0), (0, size - len(balls)))).reshape(2, -1, LANES)
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA, Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
+from ntkspec.duals.moments import fourier_moments
 from ntkspec.duals.moments import mean_square as moments_mean_square
-from ntkspec.duals.moments import mish_moments
 from ntkspec.duals.moments import moments as moments_in_balls
+from ntkspec.duals.pairs import PairSeries
 from ntkspec.kernels import moments
 from ntkspec.precision import extra_precision, split, working_precision
 from ntkspec.rules import Program, State, follow
@@ -36,6 +37,7 @@ __all__ = [
     "double_double",
     "elu_squares",
     "mean_square",
+    "pair_squares",
     "squares",
     "times",
     "variances_of",
@@ -211,9 +213,48 @@ def _mish_squares(high: float, low: float, size: int) -> Squares:
     with working_precision(VARIANCE_BITS):
         q = arb(high) + low
         constant, linear = (float((h * h).mid()) for h in moments_in_balls(q, "mish", 2))
-        mantissa, exponent, error = mish_moments(q, size)
-    error = 2.0 * error + UNIT
-    return Squares(constant, linear, 2, 1, mantissa * mantissa, 2 * exponent, error)
+        found = fourier_moments(q, "mish", size)
+    error = 2.0 * (UNIT + found.error) + UNIT
+    return Squares(constant, linear, 2, 1, found.high * found.high, 2 * found.exponent, error)
+
+
+def pair_squares(shape: Shape, q: arb, count: int) -> PairSeries:
+    """h_n^2 of an activation of INTEGRALS or mish for n < count, as double-doubles.
+
+    Those below 2^-1022 are 0.
+    """
+    inner, size = times(q, shape.inner**2), max(count, 8)
+    if shape.base == "elu":
+        squared = PairSeries.of_balls(elu_squares(inner, size))
+    elif shape.base == "mish":
+        squared = _pair_moments(inner, "mish", size).squared()
+        squared += PairSeries.of_balls([h * h for h in moments_in_balls(inner, "mish", 2)])
+    elif shape.base == "tanh":
+        squared = _pair_moments(inner, "tanh", size).squared()
+    elif shape.base == "silu":  # x + x tanh(x) for x of variance q / 4
+        mean = inner / 4 * _pair_moments(inner / 4, "tanh", 8).squared()[1]
+        squared = _pair_moments(inner / 4, "x tanh(x)", size).squared()
+        squared += PairSeries.of_balls([mean, inner / 4])
+    else:
+        squared = _pair_moments(inner / 4, "tanh", size).squared() / 4
+        if shape.base == "sigmoid":
+            squared += arb(1) / 4
+        else:  # n h_n^2 / q are the squares of the sigmoid
+            mean = softplus_mean(inner, 0.7 * VARIANCE_BITS)
+            squared = squared.integral() * inner + PairSeries.of_balls([mean * mean, inner / 4])
+    return PairSeries(squared.rows[:, :count].copy()) * times(arb(1), shape.outer**2)
+
+
+def _pair_moments(q: arb, name: str, count: int) -> PairSeries:
+    """The moments that `fourier_moments` computes, the others 0."""
+    found = fourier_moments(q, name, count)
+    rows, at = np.zeros((3, count)), np.s_[found.first :: found.stride]
+    rows[0, at] = np.ldexp(found.high, found.exponent)
+    rows[1, at] = np.ldexp(found.low, found.exponent)
+    # h_n changes with q by at most (n + 2) / q times its change.
+    spread = (count + 2.0) * float((q.rad() / q).upper())
+    rows[2] = (found.error + spread) * np.abs(rows[0])
+    return PairSeries(rows)
 
 
 def elu_squares(q: arb, count: int) -> list[arb]:

@@ -37,18 +37,21 @@ from ntkspec.precision import working_precision
 from ntkspec.rules import State, follow
 
 __all__ = [
-    "FEW_ORDERS",
     "ORDERS",
     "TailBounds",
+    "enough_derivatives",
     "log_binomials",
     "log_bounds",
     "log_derivatives",
     "log_tail",
+    "more_orders",
     "tail_bounds",
 ]
 
 #: Orders of the derivatives at t = 1 that bound the tail.
-ORDERS, FEW_ORDERS = 160, 48
+ORDERS = (48, 96, 160)
+#: By how much the order that bounds best may exceed its estimate.
+SPARE = 1.15
 #: Most Hermite moments that the bounds of all layers together are computed from.
 MOST_MOMENTS = 2**17
 #: Powers of two that keep derivatives in the range of doubles.
@@ -120,6 +123,28 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
+def more_orders(log_f: Array, n: int) -> int | None:
+    """How many derivatives bound the moments from n on better; None where these are enough.
+
+    The last ones grow as c j, so that f_j / C(n, j) falls to about j = sqrt(n / c).
+    """
+    values = log_f - log_binomials(n, log_f.size)
+    if log_f.size < ORDERS[0] or values[-1] > values[:-1].min():
+        return None
+    best = math.sqrt(n * (log_f.size - 1.0) * math.exp(log_f[-2] - log_f[-1]))
+    more = [orders for orders in ORDERS if orders > log_f.size]
+    return next((orders for orders in more if orders > SPARE * best), max(more, default=None))
+
+
+def enough_derivatives(shape: Shape, q: arb, depth: int, count: int) -> Array:
+    """`log_derivatives` of as many orders as bound the moments from number `count` on best."""
+    orders: int | None = ORDERS[0]
+    while orders is not None:
+        found = log_derivatives(shape, q, orders, depth)
+        orders = more_orders(found, count)
+    return found
+
+
 def log_derivatives(shape: Shape, q: arb, orders: int, depth: int) -> Array:
     """Logarithms of upper bounds of F^(j)(1) / j! = sum_n C(n, j) h_n^2, j < orders: almost sharp.
 
@@ -187,11 +212,6 @@ class TailBounds:
     log_r: Array
     log_k: Array
 
-    def short(self, n: int) -> bool:
-        """Whether more derivatives would bound the tail from n on better."""
-        values = self.log_f - log_binomials(n, self.log_f.size)
-        return self.log_f.size >= FEW_ORDERS and bool(values[-1] <= values[:-1].min())
-
     def log_sum(self, n: int) -> float:
         """Upper bound of the logarithm of the sum of the coefficients from a_n on."""
         return min(
@@ -220,7 +240,7 @@ class TailBounds:
 
 
 @lru_cache(maxsize=64)
-def tail_bounds(network: Any, kernel: str, orders: int = ORDERS) -> TailBounds:
+def tail_bounds(network: Any, kernel: str, orders: int = ORDERS[-1]) -> TailBounds:
     """Proven bounds of what the Taylor coefficients from any N on add to an eigenvalue."""
     none = np.empty(0)
     bases = {sigma.shape.base for sigma in network.sigmas}

@@ -3,14 +3,16 @@
 * Duals in closed form: power series in balls, at a precision that leaves enough digits.
 * tanh, sigmoid, silu, softplus and elu: Hermite moments as positive numbers, and the composition
   of positive series in doubles, with a bound on the rounding that is carried through the layers;
-  in balls where that bound is too large.
+  in double-doubles where that bound is too large, and in balls where they leave their range.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,12 +31,13 @@ from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.growth import series_tail
 from ntkspec.duals.hermite import HermiteSeries, hermite_series, log_square
 from ntkspec.duals.layers import Layers, series_length, taylor_at_zero
+from ntkspec.duals.paired import composed_pairs
 from ntkspec.duals.squares import FAMILIES, INTEGRALS, UNIT, elu_squares, times, variances_of
 from ntkspec.duals.tails import log_bounds
 from ntkspec.precision import split, working_precision
 from ntkspec.rules import Affine, State, follow
 
-__all__ = ["Coefficients", "OutOfRangeError", "coefficients", "in_balls"]
+__all__ = ["LARGEST", "Coefficients", "OutOfRangeError", "coefficients", "in_balls"]
 
 LN2 = math.log(2.0)
 #: Bits that coefficients from balls keep, and bits to compute them with at most.
@@ -42,28 +45,44 @@ KEPT = 62
 MOST_BITS = 4096
 #: Largest bound in doubles that rounding each coefficient of a product once may still mend, and
 #: the most coefficients for which that takes no longer than some seconds.
-MOST_RETRIED, MOST_EXACT = 24 * MOST_ERROR, 6000
+MOST_RETRIED, MOST_EXACT = 10 * MOST_ERROR, 6000
+#: Activations whose moments are known as double-doubles; the most coefficients that are composed
+#: from them, for mish and by the work of the others, the powers N^(5/2) of their numbers; and the
+#: smallest, so that their errors are in the range of doubles.
+PAIRED = (*INTEGRALS, "mish")
+MOST_PAIRED, MOST_WORK, LEAST_PAIR = 8192, 4e9, 2.0**-830
 #: Largest number of coefficients in balls of duals in closed form: some seconds.
 MOST_IN_BALLS = 6000
 #: Largest number of Hermite moments of elu as balls, and of coefficients composed in balls from
 #: moments, with the largest weight_variance: more takes minutes.
 MOST_SQUARES, MOST_FROM_MOMENTS, MOST_VARIANCE = 2**14, 3000, 20.0
 
+#: The largest error of any coefficient.
+LARGEST: Callable[[Coefficients], float] = attrgetter("relative_error")
+
 Balls = list[arb]
 
 
 class Zeros(Protocol):
-    """Knowledge of the coefficients that are exactly 0; hashable."""
+    """Knowledge of the coefficients that are exactly 0."""
+
+    def __hash__(self) -> int: ...
 
     def vanishes(self, degree: int) -> bool:
         """Whether the coefficient of a power is 0."""
 
 
-@lru_cache(maxsize=64)
-def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coefficients:
+def coefficients(
+    network: Any,
+    kernel: str,
+    count: int,
+    zeros: Zeros,
+    error: Callable[[Coefficients], float] = LARGEST,
+) -> Coefficients:
     """The first `count` Taylor coefficients of a network's kernel, to the accuracy of doubles.
 
-    `zeros` knows those that are exactly 0.
+    `zeros` knows those that are exactly 0, and `error` returns how large the relative errors are
+    where they count.
 
     Raises
     ------
@@ -81,19 +100,60 @@ def coefficients(network: Any, kernel: str, count: int, zeros: Zeros) -> Coeffic
     """
     bases = {sigma.shape.base for sigma in network.sigmas}
     if bases <= set(FAMILIES):
-        try:
-            return Composition(network, kernel, count, False).result()
-        except OutOfRangeError as error:
-            exactly = error.relative_error < MOST_RETRIED and count <= MOST_EXACT
-        if exactly:
-            with suppress(OutOfRangeError):
-                return Composition(network, kernel, count, True).result()
+        found = _in_doubles(network, kernel, count, False)
+        if found is not None:
+            known = error(found)
+            if known < MOST_ERROR:
+                return found
+            if known < MOST_RETRIED and count <= MOST_EXACT:
+                exact = _in_doubles(network, kernel, count, True)
+                if exact is not None and error(exact) < MOST_ERROR:
+                    return exact
+            if bases <= set(PAIRED) and count <= _most_paired(network, bases):
+                paired = _in_pairs(network, kernel, count, zeros)
+                if paired is not None and error(paired) < MOST_ERROR:
+                    return paired
         from_moments = bases & set(INTEGRALS)
         if count > (MOST_FROM_MOMENTS if from_moments else MOST_IN_BALLS) or (
             from_moments and _largest_weight(network) > MOST_VARIANCE
         ):
             raise OutOfRangeError
     return _from_balls(network, kernel, count, zeros)
+
+
+def _most_paired(network: Any, bases: set[str]) -> float:
+    """Number of coefficients to which double-doubles serve.
+
+    Beyond, balls on the real line are faster, but those of mish, which take minutes.
+    """
+    compositions = max(len(network.sigmas) - 1, 1)
+    return MOST_PAIRED if "mish" in bases else (MOST_WORK / compositions) ** 0.4
+
+
+@lru_cache(maxsize=64)
+def _in_doubles(network: Any, kernel: str, count: int, exactly: bool) -> Coefficients | None:
+    """From doubles, or None where a number leaves their range."""
+    with suppress(OutOfRangeError):
+        return Composition(network, kernel, count, exactly).result()
+    return None
+
+
+@lru_cache(maxsize=64)
+def _in_pairs(network: Any, kernel: str, count: int, zeros: Zeros) -> Coefficients | None:
+    """From double-doubles, or None where a number leaves their range."""
+    try:
+        high, _, error = composed_pairs(network, kernel, count).rows
+    except OutOfRangeError:
+        return None
+    null = np.array([zeros.vanishes(n) for n in range(count)])
+    values = np.where(null, 0.0, high)
+    if not np.all(values[~null] > LEAST_PAIR):
+        return None
+    mantissa, exponent = np.frexp(values)
+    errors = np.divide(error, values, out=np.zeros(count), where=~null)
+    return frozen(
+        2.0 * mantissa, np.where(null, 0, exponent.astype(np.int64) - 1), 1.01 * errors + 2.0 * UNIT
+    )
 
 
 def _largest_weight(network: Any) -> float:
@@ -107,6 +167,7 @@ def in_balls(network: Any, kernel: str, count: int) -> Balls:
     return taylor_at_zero(Layers(network, kernel), count)
 
 
+@lru_cache(maxsize=64)
 def _from_balls(network: Any, kernel: str, count: int, zeros: Zeros) -> Coefficients:
     """Coefficients from balls, at a precision that proves almost all of their bits."""
     bits = 128 + count // 16

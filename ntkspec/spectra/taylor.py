@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Domain
 from ntkspec.duals import taylor
 from ntkspec.duals.squares import FAMILIES
-from ntkspec.duals.tails import FEW_ORDERS, TailBounds, tail_bounds
+from ntkspec.duals.tails import ORDERS, TailBounds, more_orders, tail_bounds
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import series
 from ntkspec.networks import Kernel, Network
@@ -78,11 +79,19 @@ class Coefficients:
 
     def bounds(self, count: int) -> TailBounds:
         """Bounds of what the coefficients from this number on add."""
-        few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
-        return tail_bounds(self.network, self.kernel) if few.short(count) else few
+        orders: int | None = ORDERS[0]
+        while orders is not None:
+            found = tail_bounds(self.network, self.kernel, orders)
+            orders = more_orders(found.log_f, count)
+        return found
 
-    def first(self, count: int) -> taylor.Coefficients:
+    def first(
+        self, count: int, error: Callable[[taylor.Coefficients], float] = taylor.LARGEST
+    ) -> taylor.Coefficients:
         """The first coefficients: so many, or a few more.
+
+        `error` returns how large their relative errors are where they count: by default the
+        largest.
 
         Raises
         ------
@@ -93,7 +102,7 @@ class Coefficients:
         if count > self.most:
             raise Passed(f"needs {count} Taylor coefficients, and at most {self.most} are computed")
         try:
-            return taylor.coefficients(self.network, self.kernel, count, self.zeros)
+            return taylor.coefficients(self.network, self.kernel, count, self.zeros, error)
         except taylor.OutOfRangeError:
             raise Passed(f"needs {count} Taylor coefficients beyond the range of doubles") from None
         except NtkspecError as error:
@@ -101,12 +110,12 @@ class Coefficients:
 
     def predicted(self, dim: int, degree: int) -> int:
         """A number of coefficients that is probably enough for a degree."""
-        few = tail_bounds(self.network, self.kernel, FEW_ORDERS)
         slack = 4.0 if self.network.kind == "kink" else 1.2
-        count = predicted_count(few, slack, dim, degree)
-        if few.short(count):
-            bounds = tail_bounds(self.network, self.kernel)
+        orders: int | None = ORDERS[0]
+        while orders is not None:
+            bounds = tail_bounds(self.network, self.kernel, orders)
             count = predicted_count(bounds, slack, dim, degree)
+            orders = more_orders(bounds.log_f, count)
         return count
 
 
@@ -137,12 +146,12 @@ class TaylorRows:
         self.parity: Parity = parity(network, kernel)
         self.series = Coefficients(network, kernel, self.parity)
         self.found: taylor.Coefficients | None = None
+        self.error = math.inf
 
     @property
     def relative_error(self) -> float:
         """Bound on the relative error of all eigenvalues."""
-        assert self.found is not None
-        return self.found.relative_error + (3.0 * series.RUN + series.CHUNK + 10.0) * UNIT
+        return self.error + (3.0 * series.RUN + series.CHUNK + 10.0) * UNIT
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
@@ -155,10 +164,32 @@ class TaylorRows:
             degree = max(last - 1, self.parity.main)
         count = self.series.predicted(low, degree)
         while True:
-            self.found = self.series.first(count)
+            self.found = self.series.first(count, lambda found: self._error(found, low, degree))
             if self._proved(low, degree):
+                self.error = self._error(self.found, low, degree)
                 return
             count += count // 8 + 8
+
+    def _error(self, found: taylor.Coefficients, dim: int, degree: int) -> float:
+        """Bound on what the errors of the coefficients add to the degrees 0 to `degree`.
+
+        That is their mean with the weights a_n w(k, n).  It is the largest for the highest degree
+        and the lowest dimension, as the errors grow with n, and as w(k, n + 2) / w(k, n) does with
+        k, and falls with the dimension.
+        """
+        worst = 0.0
+        for k in (degree, degree - 1):
+            if k < 0:
+                continue
+            single = self.isolated(k % 2)
+            if single is not None:
+                worst = max(worst, float(found.errors[max(single, default=0)]))
+            elif not self.parity.vanishes(k):
+                weighted = replace(found, mantissa=found.mantissa * found.errors)
+                whole, e = _row(found, dim, np.array([k]))
+                part, f = _row(weighted, dim, np.array([k]))
+                worst = max(worst, 1.001 * math.ldexp(part[0] / whole[0], int(f[0] - e[0])))
+        return worst
 
     def _proved(self, dim: int, degree: int) -> bool:
         """Whether the coefficients left out are negligible for the degrees 0 to `degree`.
@@ -200,26 +231,15 @@ class TaylorRows:
                 [self._isolated(degree, int(d)) if degree in single else (0.0, 0) for d in dims]
             )
         mantissa, exponent = np.empty(dims.size), np.empty(dims.size, np.int64)
-        a = self._coefficients(degree % 2)
+        assert self.found is not None
+        a = _of_parity(self.found, degree % 2)
         any_column: Callable[..., None] = series.any_column
         any_column(degree, degree % 2, dims, *a, BITS, mantissa, exponent)
         return mantissa, exponent
 
     def _row(self, dim: int, degrees: NDArray[np.int64]) -> Scaled:
-        mantissa, exponent = np.empty(degrees.size), np.empty(degrees.size, np.int64)
-        first = int(degrees[0]) % 2
-        a = self._coefficients(first)
-        any_row: Callable[..., None] = series.any_row
-        any_row(degrees, first, dim, *a, BITS, mantissa, exponent)
-        return mantissa, exponent
-
-    def _coefficients(self, first: int) -> tuple[NDArray[Any], ...]:
         assert self.found is not None
-        mantissa = self.found.mantissa[first::2].copy()
-        exponent = self.found.exponent[first::2].copy()
-        high, low = np.empty(mantissa.size - 1), np.empty(mantissa.size - 1)
-        series.ratios(mantissa, exponent, high, low)
-        return mantissa, exponent, high, low
+        return _row(self.found, dim, degrees)
 
     def _isolated(self, degree: int, dim: int) -> tuple[float, int]:
         """An eigenvalue from the few coefficients of a polynomial part, in exact weights."""
@@ -234,6 +254,23 @@ class TaylorRows:
             total += a * weight
         mantissa, exponent = normalized(np.array([float(total)]), np.int64(0))
         return float(mantissa[0]), int(exponent[0])
+
+
+def _row(found: taylor.Coefficients, dim: int, degrees: NDArray[np.int64]) -> Scaled:
+    """Sums over the coefficients for degrees of one parity."""
+    mantissa, exponent = np.empty(degrees.size), np.empty(degrees.size, np.int64)
+    first = int(degrees[0]) % 2
+    any_row: Callable[..., None] = series.any_row
+    any_row(degrees, first, dim, *_of_parity(found, first), BITS, mantissa, exponent)
+    return mantissa, exponent
+
+
+def _of_parity(found: taylor.Coefficients, first: int) -> tuple[NDArray[Any], ...]:
+    """Coefficients of a parity, and their ratios as double-doubles."""
+    mantissa, exponent = found.mantissa[first::2].copy(), found.exponent[first::2].copy()
+    high, low = np.empty(mantissa.size - 1), np.empty(mantissa.size - 1)
+    series.ratios(mantissa, exponent, high, low)
+    return mantissa, exponent, high, low
 
 
 def _stacked(values: list[tuple[float, int]]) -> Scaled:

@@ -165,7 +165,9 @@ class PositiveCoefficients(Coefficients):
         """Whether it is not known how the coefficients of a user's kernel fall."""
         return callable(self.source.coefficients) and self.source.radius is None
 
-    def first(self, count: int) -> taylor.Coefficients:
+    def first(
+        self, count: int, error: Callable[[taylor.Coefficients], float] = taylor.LARGEST
+    ) -> taylor.Coefficients:
         """The first coefficients, or a few more."""
         count = -(-count // 32) * 32
         if count > self.most:
@@ -262,7 +264,7 @@ class ZonalTaylor(TaylorRows):
         self.parity = parity(source, kernel)
         self.series = PositiveCoefficients(source)
         self.source = source
-        self.found = None
+        self.found, self.error = None, math.inf
 
     def prepare(self, low: int, high: int, last: int, wanted: frozenset[int] | None = None) -> None:
         """Find the coefficients that the lowest dimension and the last degree need."""

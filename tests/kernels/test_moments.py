@@ -6,7 +6,8 @@ import mpmath
 import pytest
 from flint import arb, ctx
 
-from ntkspec.duals.moments import mish_moments, pair_moments
+from ntkspec.duals.hermite import hermite_series
+from ntkspec.duals.moments import fourier_moments, pair_moments
 from ntkspec.duals.moments import moments as moments_in_balls
 from ntkspec.kernels import moments
 from ntkspec.precision import working_precision
@@ -75,11 +76,40 @@ def test_large_degrees_against_their_asymptotics():
 def test_moments_of_mish_are_within_their_bound(variance):
     with working_precision(160):
         exact = moments_in_balls(arb(variance), "mish", 100)
-        mantissa, exponent, bound = mish_moments(arb(variance), 100)
-        assert bound < 2e-16
-        for n, m, e in zip(range(2, 100), mantissa, exponent):
-            value = abs(arb(float(m))) * arb(2) ** int(e)
-            assert abs(value / abs(exact[n]) - 1).upper() <= bound
+        found = fourier_moments(arb(variance), "mish", 100)
+        assert found.error < 1e-20
+        for n, value in enumerate(balls(found), 2):
+            assert abs(abs(value) / abs(exact[n]) - 1).upper() <= found.error
+
+
+def balls(found):
+    return [
+        (arb(float(high)) + float(low)) * arb(2) ** int(e)
+        for high, low, e in zip(found.high, found.low, found.exponent)
+    ]
+
+
+@pytest.mark.parametrize("variance", [0.01, 0.3, 4.0, 100.0])
+def test_moments_by_fourier_integrals_against_the_residues(variance):
+    """Of tanh(x), and of x tanh(x) = silu(2x) - x, by rules in balls on lines between the poles."""
+    with working_precision(400):
+        for name, family, q in (("tanh", "tanh", 1), ("x tanh(x)", "silu", 4)):
+            exact = hermite_series(arb(variance) * q, family, 900.0, 60).terms
+            found = fourier_moments(arb(variance), name, 120)
+            for mine, square in zip(balls(found), exact):
+                assert abs(mine * mine / square - 1).upper() <= 2.001 * found.error
+
+
+@pytest.mark.parametrize("variance", [1e-4, 0.01, 0.3])
+def test_many_moments_by_fourier_integrals(variance):
+    """The integrand at the nodes of the last moments is far below the range of doubles at n = 1."""
+    found = fourier_moments(arb(variance), "tanh", 4096)
+    for i in (0, 500, 1500, 2047):
+        n = 2 * i + 1
+        m, e = moments.hermite_moment(n, variance, 0.0, False)
+        b = math.pi / 2 / math.sqrt(variance)
+        ratio = math.ldexp(found.high[i] / m, int(found.exponent[i] - e))
+        assert abs(ratio - 1) < 2.0**-53 * (16 + 8 * n + b * b / 2)
 
 
 @pytest.mark.parametrize("name", ["softsign", "finer"])

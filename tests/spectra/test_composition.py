@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 
+import mpmath
+import numpy as np
 import pytest
 from flint import acb, arb
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ntkspec import Network
+from ntkspec import Network, spectrum
 from ntkspec.duals import taylor
 from ntkspec.duals.composition import Composition, OutOfRangeError
+from ntkspec.duals.paired import composed_pairs
 from ntkspec.duals.squares import FAMILIES, RATIOS
 from ntkspec.precision import working_precision
+from ntkspec.reference.mpmath import gauss_jacobi_spectrum
 from ntkspec.spectra.parity import parity
+from ntkspec.spectra.taylor import TaylorRows, series_sum
 
 NETWORKS = st.builds(
     lambda name, depth, log_weight, bias, trained: Network(
@@ -38,20 +43,29 @@ def check(network, kernel, count, exactly):
         found = Composition(network, kernel, count, exactly).result()
     except OutOfRangeError:
         assume(False)
+    compare(found, network, kernel, count)
+
+
+def compare(found, network, kernel, count):
     bits = 160 + count
     while True:
         with working_precision(bits):
-            balls = taylor.in_balls(network, kernel, count)
+            try:
+                balls = taylor.in_balls(network, kernel, count)
+            except OutOfRangeError:
+                assume(False)  # no value to compare with
             if all(x.rel_accuracy_bits() > 80 or x.contains(0) for x in balls) or bits > 1000:
                 break
         bits *= 2
     with working_precision(bits):
-        for m, e, exact in zip(found.mantissa, found.exponent, balls, strict=True):
+        for m, e, exact, error in zip(
+            found.mantissa, found.exponent, balls, found.errors, strict=True
+        ):
             if exact.contains(0):
                 assert m == 0.0 or abs(exact).upper() < 1e-25
                 continue
             value = arb(float(m)) * arb(2) ** int(e)
-            assert abs(value / exact - 1).upper() <= found.relative_error
+            assert abs(value / exact - 1).upper() <= error
 
 
 @given(NETWORKS, st.sampled_from(["ntk", "nngp"]), st.booleans())
@@ -84,12 +98,58 @@ def test_coefficients_that_fall_far_are_within_their_bound(network, exactly, cou
 @pytest.mark.parametrize("name", ["tanh", "silu", "softplus"])
 def test_sharper_moments_lower_the_bound_of_large_variances(name):
     network = Network(name, depth=2, weight_variance=3.0, bias_variance=0.1)
-    exact = Composition(network, "ntk", 480, True).result()
-    try:
-        plain = Composition(network, "ntk", 480, False).result().relative_error
-    except OutOfRangeError as error:
-        plain = error.relative_error
-    assert exact.relative_error < 0.2 * plain
+    exact, plain = (Composition(network, "ntk", 480, exactly).result() for exactly in (True, False))
+    assert exact.relative_error < 0.2 * plain.relative_error
+
+
+@pytest.mark.parametrize(
+    ("name", "bias"),
+    [
+        ("tanh", 0.0),
+        ("tanh", 0.1),
+        ("sigmoid", 0.0),
+        ("silu", 0.0),
+        ("softplus", 0.1),
+        ("elu", 0.1),
+    ],
+)
+def test_coefficients_in_double_doubles_are_within_their_bounds(name, bias):
+    network = Network(name, depth=3, weight_variance=2.0, bias_variance=bias)
+    found = composed_pairs(network, "ntk", 24)
+    with working_precision(256):
+        for n, exact in enumerate(taylor.in_balls(network, "ntk", 24)):
+            assert found[n].overlaps(exact)
+            assert float(found[n].rad()) <= 1e-15 * abs(float(exact)) + 1e-30
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.1])
+def test_coefficients_of_mish_in_double_doubles_and_doubles(bias):
+    network = Network("mish", depth=2, weight_variance=2.0, bias_variance=bias)
+    found = composed_pairs(network, "ntk", 300)
+    plain = Composition(network, "ntk", 300, False).result()
+    values = np.ldexp(plain.mantissa, plain.exponent)
+    assert np.all(np.abs(found.rows[0] - values) <= plain.errors * values)
+    assert np.all(found.rows[2] < 1e-16 * values)
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "weight", "dim"),
+    [("gelu", 3, 2.0, 3), ("gelu", 2, 3.0, 10), ("erf", 3, 2.0, 4), ("gaussian", 2, 1.0, 3)],
+)
+def test_errors_count_where_the_coefficients_do(name, depth, weight, dim):
+    """Eigenvalues from doubles are within their bound of those of the duals in closed form."""
+    network = Network(name, depth=depth, weight_variance=weight, bias_variance=0.1)
+    rows = TaylorRows(network, "ntk")
+    rows.prepare(dim, dim, 120)
+    assert rows.error <= rows.found.relative_error
+    count = rows.found.mantissa.size
+    with working_precision(160 + count):
+        balls = taylor.in_balls(network, "ntk", count)
+        for k in (0, 1, 20, 119, 120):
+            (m,), (e,) = rows.row(dim, np.array([k]))
+            exact, _ = series_sum(balls, k, dim)
+            value = arb(float(m)) * arb(2) ** int(e)
+            assert abs(value / exact - 1).upper() <= rows.relative_error
 
 
 def test_zeros_among_tiny_coefficients():
@@ -131,3 +191,20 @@ def test_coefficients_beyond_the_range_of_doubles(name, dual):
             exact = (total / points).real / r**n
             ours = arb(float(found.mantissa[n])) * arb(2) ** int(found.exponent[n])
             assert abs(ours / exact - 1) < found.relative_error, n
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "depth", "bias", "dim"),
+    [("mish", 3, 0.1, 3), ("silu", 3, 3.0, 4), ("mish", 2, 0.0, 10)],
+)
+def test_deep_networks_of_he_variance_against_the_reference(name, depth, bias, dim):
+    """Coefficients whose errors in doubles are too large, with their count set by degree 256."""
+    network = Network(name, depth=depth, weight_variance=2.0, bias_variance=bias)
+    degrees = [0, 1, 7, 24]
+    found = spectrum(network, dim, [*degrees, 256])
+    exact = gauss_jacobi_spectrum(network, dim, degrees, digits=16)
+    for m, e, value in zip(found.mantissas, found.exponents, exact):
+        assert float(mpmath.ldexp(mpmath.mpf(float(m)), int(e)) / value.value - 1) == pytest.approx(
+            0.0, abs=1e-13
+        )

@@ -40,6 +40,14 @@ def test_the_cause_is_named(parameters, dim, degree, cause, size):
     assert cause in text and str(size) in text and "lower" in text
 
 
+@pytest.mark.parametrize("name", ["silu", "softplus"])
+def test_too_steep_a_layer_is_named_as_the_user_wrote_it(name):
+    """Before, the words were about the argument of tanh, which the network does not have."""
+    network = Network(name, depth=1, weight_variance=1e4)
+    text = refused(ntkspec.spectrum, network, 3, 64)
+    assert f"the variance before a layer of {name} is 10000" in text and "tanh" not in text
+
+
 @pytest.mark.slow
 def test_too_many_cosine_coefficients():
     """lambda_1 is not small, but the kernel varies fast near t = 1.
