@@ -20,6 +20,8 @@ INTERPRETED = NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "slow or not slow" 
 EXTRAS  := clusters,compression,dashboard,explorer,sklearn,tables,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
 TRAINED := figure1 figure2 sphere ten cloud-uniform cloud-quadrature
+#: The tests start many processes, and each would compile all modules that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := $(wildcard kernels/*.py) $(shell find ntkspec -name '*.py')
 
 .DEFAULT_GOAL := help

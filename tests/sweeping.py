@@ -136,6 +136,20 @@ def session_is_alive(process):
     return False
 
 
+def listening():
+    """Addresses at which this process, and those that it started, wait for connections."""
+    me = psutil.Process()
+    sockets = set()
+    for process in (me, *me.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            sockets |= {
+                (process.pid, *one.laddr)
+                for one in process.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN
+            }
+    return sockets
+
+
 class Cluster:
     """A dask scheduler and workers, as started by someone else."""
 

@@ -7,21 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 
-import psutil
 import pytest
 from paths import JOBS
+from sweeping import listening
 
 from ntkspec.errors import NtkspecError
 from ntkspec.sweeps import clusters
 from ntkspec.sweeps.batch import KINDS, Batch
 from ntkspec.sweeps.clusters import External, Local, dask_client, job_script
-
-
-def threads(dask_worker):
-    return dask_worker.state.nthreads, os.getpid()
 
 
 @contextmanager
@@ -69,35 +65,6 @@ def refused(where, word):
         pass
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_local_workers_have_one_thread_each_listen_here_alone_and_go_at_the_end():
-    before = listening()
-    with dask_client(Local(2)) as client:
-        client.wait_for_workers(2, timeout=60)
-        assert {host for _, host, _ in listening() - before} == {"127.0.0.1"}
-        found = client.run(threads).values()
-        assert [nthreads for nthreads, _ in found] == [1, 1]
-        pids = {pid for _, pid in found}
-        assert len(pids) == 2 and os.getpid() not in pids
-    deadline = time.monotonic() + 10
-    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def listening():
-    """Addresses at which this process, and those that it started, wait for connections."""
-    me = psutil.Process()
-    sockets = set()
-    for process in (me, *me.children(recursive=True)):
-        with suppress(psutil.Error):
-            sockets |= {
-                (process.pid, *one.laddr)
-                for one in process.net_connections("inet")
-                if one.status == psutil.CONN_LISTEN
-            }
-    return sockets
 
 
 def hosts(where, workers):
@@ -292,11 +259,12 @@ def certificates(tmp_path_factory):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     for name in ("ours", "strange"):
-        new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]  # made at once
+        new = [*curve, "-nodes", "-days", "2"]
         authority = ["-keyout", f"{name}-ca-key.pem", "-out", f"{name}-ca.pem"]
         openssl("req", "-x509", *new, "-subj", f"/CN={name}-ca", *authority)
         request = ["-keyout", f"{name}-key.pem", "-out", f"{name}.csr"]
-        openssl("req", *new[:3], "-subj", f"/CN={name}", *request)
+        openssl("req", *curve, "-nodes", "-subj", f"/CN={name}", *request)
         by = ["-CA", f"{name}-ca.pem", "-CAkey", f"{name}-ca-key.pem", "-CAcreateserial"]
         openssl("x509", "-req", "-in", f"{name}.csr", *by, "-days", "2", "-out", f"{name}.pem")
     return folder

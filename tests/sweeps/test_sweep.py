@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 from problems import SMALL_RUN
-from sweeping import assert_same_bits, make_table, until
+from sweeping import assert_same_bits, listening, make_table, until
 from table_numbers import datasets
 from training import run_of
 
@@ -26,6 +28,7 @@ from ntkspec.opening import open_table
 from ntkspec.spectra import spectrum
 from ntkspec.sweeps import External, Local, Observer, Plan, parse_recipe, run_shard, run_sweep
 from ntkspec.sweeps.blocks import block_path, compute_block, read_block
+from ntkspec.sweeps.clusters import dask_client
 from ntkspec.sweeps.merge import merge
 from ntkspec.sweeps.plan import BlockKey
 from ntkspec.sweeps.stored import BlockData
@@ -87,9 +90,24 @@ def test_a_finished_sweep_has_nothing_to_do(recipe_file, table, at_hand):
     assert table.stat().st_mtime_ns == before
 
 
-def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path):
-    watcher = Watcher()
+def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path, monkeypatch):
+    """They have one thread each, listen here alone, and go at the end."""
+    watcher, before, seen = Watcher(), listening(), {}
+
+    @contextmanager
+    def watched(where):
+        with dask_client(where) as client:
+            client.wait_for_workers(2, timeout=60)
+            seen["hosts"] = {host for _, host, _ in listening() - before}
+            seen["threads"], seen["pids"] = zip(*client.run(threads).values())
+            yield client
+
+    monkeypatch.setattr("ntkspec.sweeps.run.dask_client", watched)
     run_sweep(recipe_file, tmp_path / "t.h5", Local(2), observer=watcher)
+    until(lambda: not any(map(psutil.pid_exists, seen["pids"])), seconds=10)
+    assert seen["hosts"] == {"127.0.0.1"}
+    assert seen["threads"] == (1, 1)
+    assert len({os.getpid(), *seen["pids"]}) == 3
     assert_same_bits(table, tmp_path / "t.h5")
     last = watcher.seen[-1]
     assert last.done == last.total > 10
@@ -97,6 +115,10 @@ def test_two_workers_make_the_same_bits(recipe_file, table, tmp_path):
     assert last.retried == 0
     assert "http" in watcher.notes["cluster"]
     assert b"Dask Diagnostic UI" in watcher.dashboard
+
+
+def threads(dask_worker):
+    return dask_worker.state.nthreads, os.getpid()
 
 
 class Watcher(Observer):

@@ -188,7 +188,7 @@ def test_a_state_that_does_not_fit(change, message):
 
 
 @pytest.mark.parametrize("s", [None, 1.0])
-@pytest.mark.parametrize("points", [circle(12), circle(64), random_points(40, 3, seed=0)])
+@pytest.mark.parametrize("points", [circle(12), random_points(40, 3, seed=0), circle(300)])
 def test_the_largest_stable_step_is_two_over_the_largest_eigenvalue(points, s):
     """Few points and many go different ways; rounded down to three digits."""
     loss = L2Loss(points) if s is None else SobolevLoss(points, s)

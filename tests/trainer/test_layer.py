@@ -160,7 +160,7 @@ def test_what_is_not_allowed():
 
 
 def test_plain_and_compiled_agree(monkeypatch):
-    x, w, a, g = problem(90, 520, 4)
+    x, w, a, g = problem(90, 520, 3)
     compiled = layer_at(activation("tanh"), x).step(w.copy(), a.copy(), g, 0.5, False)
     monkeypatch.setattr(layers, "MOST_UNROLLED", 1)
     plain = layer_at(activation("tanh"), x).step(w.copy(), a.copy(), g, 0.5, False)
