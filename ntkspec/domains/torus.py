@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.domains.domain import Array, WithoutDegrees
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.networks import Network
 from ntkspec.parameters import number, numbers, shown, whole_number
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 from flint import acb, arb, arb_series, ctx
@@ -12,6 +11,7 @@ from flint import acb, arb, arb_series, ctx
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.memory import lost
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.rules import Activate, Affine, Program, Scale, State, follow
 
 __all__ = ["Layers", "series_length", "taylor_at_zero"]

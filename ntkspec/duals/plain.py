@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ntkspec.duals.pieces import ORDER, Pieces, check_square_integrable, resolve
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.pieces import hermite_sums
+from ntkspec.locks import cached_property
 from ntkspec.rules import Activate, Affine, Join, Program, State, follow
 
 __all__ = ["Expectation", "PlainKernel"]

@@ -6,7 +6,6 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import TableError
 from ntkspec.files.seals import SealedFile
+from ntkspec.locks import cached_property
 
 __all__ = ["ChunkedReader", "runs"]
 

@@ -19,7 +19,6 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import TableError
 from ntkspec.files.inputs import opened_regular
+from ntkspec.locks import cached_property
 
 __all__ = [
     "Numbers",

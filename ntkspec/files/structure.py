@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.seals import MOST_CHUNK, Filters, SealedFile, filters_of
+from ntkspec.locks import cached_property
 
 __all__ = ["Group", "Kind", "opened", "reading"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -23,6 +22,7 @@ from ntkspec.domains import (
     refuse_density,
 )
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_whole, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along

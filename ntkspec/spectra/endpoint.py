@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +36,7 @@ from ntkspec.duals.singular import (
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import endpoint as kernels
 from ntkspec.kernels.scaled import dd_add, dd_mul
+from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra.by_rows import row_route

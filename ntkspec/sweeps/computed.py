@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs import provenance
+from ntkspec.locks import cached_property
 from ntkspec.sweeps.plan import BlockKey, Plan
 from ntkspec.sweeps.recipe import Recipe
 from ntkspec.sweeps.stored import BlockData

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from itertools import accumulate
 from typing import Any, overload
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from ntkspec.domains import Sphere, last_degrees
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.sweeps.recipe import Recipe
 from ntkspec.tables.layout import GroupKey
 

@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -30,6 +29,7 @@ from ntkspec.jobs.recipes import (
     read_text,
     structured,
 )
+from ntkspec.locks import cached_property
 from ntkspec.networks import Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
@@ -22,6 +21,7 @@ from ntkspec.files.chunks import ChunkedReader
 from ntkspec.files.seals import SealedFile
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.files.text import printable
+from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
 from ntkspec.tables.layout import (
     BLOCK_KIND,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.parameters import number, whole_number
 from ntkspec.trainer.checks import checked_dim, checked_values, checked_vectors, function_values
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights

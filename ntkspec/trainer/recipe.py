@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +26,7 @@ from ntkspec.jobs.recipes import (
     structured,
     structured_value,
 )
+from ntkspec.locks import cached_property
 from ntkspec.ranges import whole_numbers
 from ntkspec.trainer.network import Precision, Trained
 from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.parameters import number, one_of, whole_number
 from ntkspec.trainer.checks import (
     checked_degree,

@@ -22,6 +22,7 @@ import ntkspec
 from ntkspec import Cube, Gaussian, Network, ZonalKernel, precision, spectrum
 from ntkspec.activations import user_activation
 from ntkspec.laws import law
+from ntkspec.locks import cached_property
 from ntkspec.predict import fractional_variances
 from ntkspec.reference.balls import reference_eigenvalue
 from ntkspec.spectra import table_block
@@ -147,6 +148,34 @@ def bits_of_a_new_process(names):
         [sys.executable, "-c", script, folder, *names], capture_output=True, text=True, check=True
     )
     return json.loads(done.stdout)
+
+
+def test_a_property_that_is_computed_keeps_no_other_thread_waiting():
+    """As functools.cached_property of Python 3.11 does, in threads and in forked children."""
+    begun, finish = threading.Event(), threading.Event()
+
+    class Number:
+        def __init__(self, slow):
+            self.slow = slow
+
+        @cached_property
+        def value(self):
+            if self.slow:
+                begun.set()
+                finish.wait(60)
+            return 7
+
+    slow, found = Number(True), []
+    thread = threading.Thread(target=lambda: found.append(slow.value), daemon=True)
+    other = threading.Thread(target=lambda: found.append(Number(False).value), daemon=True)
+    thread.start()
+    assert begun.wait(60)
+    other.start()
+    other.join(60)
+    assert found == [7]
+    finish.set()
+    thread.join(60)
+    assert found == [7, 7] and slow.__dict__["value"] == 7
 
 
 @pytest.fixture(scope="module")

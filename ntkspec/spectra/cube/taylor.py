@@ -13,7 +13,6 @@ out are bounded by their sums and by c_(n,k), of which three bounds are known:
 from __future__ import annotations
 
 import math
-from functools import cached_property
 
 import numpy as np
 from flint import arb
@@ -25,6 +24,7 @@ from ntkspec.duals.squares import VARIANCE_BITS
 from ntkspec.duals.tails import TailBounds
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import ehrenfest
+from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.spectra.parity import parity

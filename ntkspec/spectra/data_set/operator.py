@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import available_threads
 from ntkspec.spectra.data_set.rows import MatrixRows, matrix_rows

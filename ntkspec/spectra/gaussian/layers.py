@@ -6,12 +6,11 @@ coefficients.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from flint import arb, arb_poly
 
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
+from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
 from ntkspec.rules import State, follow
 from ntkspec.spectra.gaussian.hermite import FAMILIES, coefficients

@@ -7,7 +7,6 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ntkspec.files.seals import Numbers, sealed_kind
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
+from ntkspec.locks import cached_property
 from ntkspec.trainer.recipe import MemberKey, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint

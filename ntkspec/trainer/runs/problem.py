@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.locks import cached_property
 from ntkspec.trainer.energy import degree_energy
 from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import WideNetwork, start
