@@ -231,7 +231,7 @@ def tables(one_table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("count", "each"), [(2, 1), pytest.param(500, "all", marks=pytest.mark.slow)]
+    ("count", "each"), [(2, 1), pytest.param(100, "all", marks=pytest.mark.slow)]
 )
 @pytest.mark.timeout(7200)
 def test_commands_on_hostile_files(count, each):
