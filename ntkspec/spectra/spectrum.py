@@ -419,8 +419,13 @@ def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit
     if double_only(source):
         what = "a function of doubles gives this eigenvalue to"
         way = f"raise the tolerance, or {better_than_doubles(source)}"
+    worst = float(error[tuple(poor[0])])
+    if rank := max(poor[0, 1:].tolist(), default=0):
+        way = f"raise the tolerance, or give radial = {rank}"
+    elif math.isinf(worst):
+        way = "leave these degrees out, or give tolerance = inf to see the others"
     raise NtkspecError(
-        f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {error[tuple(poor[0])]:.2g} "
+        f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {worst:.2g} "
         f"only, which exceeds tolerance = {limit:g}, as for {count} of "
         f"{degrees.size} degrees; {way}"
     )

@@ -13,6 +13,7 @@ from scipy.special import roots_jacobi
 import ntkspec
 from ntkspec import Gaussian, Linear, Network, NtkspecError, spectrum
 from ntkspec.domains import Ball
+from ntkspec.spectra.ball import angles
 
 
 def erf_ntk(a, b, c):
@@ -170,6 +171,33 @@ def test_bounds_of_laws_with_a_density_hold_at_kinks(dim):
     assert np.all(apart <= s.relative_error)
     assert s.relative_error.max() < 1e-2
     assert np.median(s.relative_error / apart) < 100.0
+
+
+def test_angles_without_weight_take_no_time():
+    # Of the law of the cosine: variance 1/d, fourth moment 3 / (d (d + 2)).
+    for dim in (2, 3, 1000, 10**6):
+        theta, weights = angles._angles(dim, 4, 12, 0.25)
+        assert theta.size < 3000
+        for power, moment in ((0, 1.0), (2, 1.0 / dim), (4, 3.0 / (dim * (dim + 2.0)))):
+            assert weights @ np.cos(theta) ** power == pytest.approx(moment, rel=1e-9)
+
+
+def test_blocks_of_angles(monkeypatch):
+    network, ball = Network("relu", bias_variance=0.1), Ball(3, [0.5, 1.0, 1.5], radial=3)
+    whole = spectrum(network, ball, range(5)).eigenvalues
+    monkeypatch.setattr(angles, "MOST_VALUES", 100)
+    assert spectrum(network, ball, range(5)).eigenvalues == pytest.approx(whole, rel=1e-12)
+
+
+def test_messages_say_how_to_have_what_is_known():
+    network = Network("relu", bias_variance=0.25)
+    close = [1.0, 1.0 + 1e-6]
+    with pytest.raises(NtkspecError, match=r"radial = 1$"):
+        spectrum(network, Ball(3, close, radial=2), [0, 1])
+    assert spectrum(network, Ball(3, close, radial=1), [0, 1]).relative_error.max() < 1e-9
+    with pytest.raises(NtkspecError, match="leave these degrees out, or give tolerance = inf"):
+        spectrum(network, Ball(2), [1, 200])
+    assert math.isinf(spectrum(network, Ball(2), [200], tolerance=math.inf).relative_error[0, 0])
 
 
 @pytest.mark.slow

@@ -196,6 +196,7 @@ def test_faults_of_recipes(domain, words):
          "has a density; leave it out"),
         ('dims = 3\ncounts = 2\n[[networks]]\nactivation = "relu"', "did you mean 'count'?"),
         ("dims = 3", "has no networks"),
+        ('[[networks]]\nactivation = "relu"\ndomain = "torus(frequencies=[1])"', "has no text"),
         ('dims = 1\n[[networks]]\nactivation = "relu"', "dim = 1 is not allowed"),
     ],
 )  # fmt: skip
@@ -224,6 +225,24 @@ def test_faults_of_scans(recipe, tmp_path):
     ):
         done = command(recipe, *arguments)
         assert done.exit_code == 2 and words in done.output
+
+
+def test_a_grid_of_ranks(tmp_path):
+    path = tmp_path / "ranks.toml"
+    path.write_text(
+        'dims = 3\ndegrees = [1]\n[[networks]]\nactivation = "erf"\n'
+        'domain = {name = "ball", radial = [1, 3]}'
+    )
+    found = run.run_scan(path, tmp_path / "ranks.csv").columns()
+    known = [spectrum("erf", Ball(3, radial=n), [1]).eigenvalues[0] for n in (1, 3)]
+    assert np.array_equal(found["eigenvalue"], np.concatenate(known))
+
+
+def test_errors_name_the_spectrum_of_a_grid():
+    networks = [Network("relu", bias_variance=b) for b in (0.0, 0.25)]
+    words = r"relu\(bias_variance=0.25\) in a ball, dim = 2, .*radius = 1.0: degree = 200"
+    with pytest.raises(NtkspecError, match=words):
+        ntkspec.scan(networks, [Ball(2)], [200])
 
 
 def test_densities_by_name():

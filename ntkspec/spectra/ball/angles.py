@@ -49,8 +49,10 @@ NODES = (12, 15)
 #: Width of the panels over the wavelength of P_k or the width of the measure; of the least over the
 #: least difference of the logarithms of two norms.
 WIDTH, LEAST_WIDTH = 0.4, 0.25
-#: Natural logarithm of the weight that panels need not resolve.
-FAINT = -46.0
+#: Natural logarithm of the weight that panels need not resolve, and of that which may be left out.
+FAINT, NOTHING = -46.0, -120.0
+#: Most values of the kernel at once: 256 MB.
+MOST_VALUES = 2**25
 #: Difference of two rules from which there are no more, and beyond which an eigenvalue is lost.
 GOOD, LOST = 1e-13, 1e-2
 #: Largest error of the kernel that is accepted, relative to its diagonal.
@@ -111,32 +113,38 @@ def _with_rules(
     gap = float(np.min(np.diff(np.sort(np.log(norms))), initial=1.0))
     angles, measure = _angles(ball.dim, int(degrees[-1]), nodes, LEAST_WIDTH * gap)
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    values, error, terms = between_norms(network, norms, directions, kernel)
-    if error > KERNEL:
-        raise NtkspecError(
-            f"the kernel of {network.name} between vectors of norms to {norms.max():.3g} is known "
-            f"to {error:.2g} only; lower the radius, or weight_variance"
-        )
+    polynomials = legendre(degrees, ball.dim, directions[:, 0]) * measure
+    means = np.zeros((norms.size, norms.size, degrees.size))
+    step = max(1, MOST_VALUES // norms.size**2)
+    for first in range(0, angles.size, step):
+        some = slice(first, first + step)
+        values, error, terms = between_norms(network, norms, directions[some], kernel)
+        if error > KERNEL:
+            raise NtkspecError(
+                f"the kernel of {network.name} between vectors of norms to {norms.max():.3g} is "
+                f"known to {error:.2g} only; lower the radius, or weight_variance"
+            )
+        means += values @ polynomials[:, some].T
     diagonal = between_norms(network, norms, np.array([[1.0, 0.0]]), kernel)[0]
     mean = float(weights @ np.diag(diagonal[:, :, 0]))
     roots = np.sqrt(np.outer(weights, weights))
-    polynomials = legendre(degrees, ball.dim, directions[:, 0]) * measure
     found = np.zeros((degrees.size, ball.radial))
     ranks = min(ball.radial, norms.size)
-    for row, polynomial in enumerate(polynomials):
-        matrix = (values @ polynomial) * roots
+    for row in range(degrees.size):
+        matrix = means[:, :, row] * roots
         found[row, :ranks] = np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[::-1][:ranks]
     share = np.exp(-0.5 * log_multiplicity(ball.dim, degrees))
     rounding = UNIT * (4.0 * math.sqrt(angles.size) + degrees)
     absolute = ((error + rounding) * mean * share)[:, np.newaxis]
-    work = 0.5 * values.size * max(1, terms)
+    work = 0.5 * norms.size**2 * angles.size * max(1, terms)
     return found, absolute + norms.size * UNIT * found[:, :1], work
 
 
 def _angles(dim: int, degree: int, nodes: int, least: float) -> tuple[Array, Array]:
     """Angles in [0, pi], and weights of the law of the angle of two directions.
 
-    The panels at 0 and pi are the `least` wide.
+    The panels at 0 and pi are the `least` wide.  Without angles whose weight is below e^NOTHING:
+    an eigenvalue above UNIT E[K(x, x)] N^(-1/2) has N(d, k) < 1e32, and they add below 1e-50.
     """
     constant = gammaln(0.5 * dim) - gammaln(0.5 * (dim - 1)) - 0.5 * math.log(math.pi)
     # Angles outside of (low, pi - low) have a weight below e^FAINT.
@@ -150,8 +158,9 @@ def _angles(dim: int, degree: int, nodes: int, least: float) -> tuple[Array, Arr
     half = 0.5 * np.diff(edges)[:, np.newaxis]
     angles = (edges[:-1, np.newaxis] + half * (1.0 + x)).ravel()
     with np.errstate(divide="ignore"):
-        measure = np.exp((dim - 2.0) * np.log(np.sin(angles)) + constant)
-    return angles, (half * w).ravel() * measure
+        log_measure = (dim - 2.0) * np.log(np.sin(angles)) + constant
+    some = log_measure > NOTHING
+    return angles[some], (half * w).ravel()[some] * np.exp(log_measure[some])
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:

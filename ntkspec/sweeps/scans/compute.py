@@ -167,11 +167,14 @@ def check_options(options: Options, domains: Iterable[Domain]) -> None:
 def part_of(item: Item, options: Options) -> Part:
     """Compute a spectrum; raise NtkspecError with its network and domain."""
     source, kernel, domain = item
+    about = item.about()
     try:
         found = spectrum(source, domain, kernel=kernel, **options.of(domain))
     except NtkspecError as error:
-        raise NtkspecError(f"{source.name} {domain}: {error}") from None
-    return item.about(), {name: column.tolist() for name, column in found.columns().items()}
+        given = {name: _plain(value) for name, value in _parameters(domain).items()}
+        text = "".join(f", {name} = {x}" for name, x in given.items() if x is not None)
+        raise NtkspecError(f"{about['network']} {domain}{text}: {error}") from None
+    return about, {name: column.tolist() for name, column in found.columns().items()}
 
 
 def _taken(domain: Domain) -> tuple[str, ...]:

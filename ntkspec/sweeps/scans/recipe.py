@@ -190,6 +190,12 @@ def _torus(given: dict[str, Any]) -> Torus:
 def _named(given: Any, path: KeyPath, where: str) -> Iterator[tuple[Named, KeyPath]]:
     """The domains that a value of the key stands for."""
     if not isinstance(given, dict):
+        if isinstance(given, str) and given.startswith(f"{Torus.name}("):
+            raise Fault(
+                f"{where}: domain = {shown(given)} is not allowed, since a torus has no text; "
+                'write a table, such as {name = "torus", frequencies = [[1, 2, 4]]}',
+                path,
+            )
         yield (given, {}, {}), path
         return
     if given.get("name") not in NAMES and not isinstance(given.get("name"), list):

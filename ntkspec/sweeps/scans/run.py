@@ -123,7 +123,9 @@ def _compute(item: Item, options: Options, path: Path, code: str) -> None:
 
 def _name(item: Item, options: Options) -> str:
     """Name of a part's file, by all that its numbers depend on."""
-    meaning = [item.source.parameters(), item.about(), asdict(options), code_digest()]
+    meaning = [
+        item.source.parameters(), item.about(), repr(item.domain), asdict(options), code_digest()
+    ]  # fmt: skip
     return f"scan-{xxhash.xxh3_128_hexdigest(json.dumps(meaning).encode())}.json"
 
 
