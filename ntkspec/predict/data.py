@@ -32,6 +32,8 @@ ROUNDING = 1e-14
 LEAST_POINTS = 10
 #: Moduli of points and targets, whose squares are summed: that of the largest is in this range.
 SMALLEST, LARGEST = 1e-100, 1e100
+#: Standard deviations by which the mean square of Gaussian noise may be below its variance.
+MOST_SPREAD = 5.0
 #: The deviation of points that is rounding, relative to their size.
 EQUAL = 1e-13
 
@@ -364,12 +366,7 @@ def from_data(
         )
     sizes = _sizes(samples, n, way)
     noise, ridge = number(noise, "noise", 0.0, LARGEST**2), number(ridge, "ridge", 0.0, 1e300)
-    square = float(np.mean(y * y, axis=0).max())
-    if noise > square:
-        raise NtkspecError(
-            f"noise = {noise:g} is more than the mean square {square:.4g} of the targets, and is "
-            "a part of it; give the variance of the noise that the targets have"
-        )
+    _check_noise(noise, y)
     left, most = number(error, "error", 1e-300, 1.0), whole_number(count, "count", 1, 10**6)
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
@@ -567,6 +564,18 @@ def _check_finite(array: Array, name: str) -> None:
         raise NtkspecError(
             f"the largest modulus of {name} is {top:.3g}, whose square is out of range; scale "
             f"{name} so that it is at least {SMALLEST:g}"
+        )
+
+
+def _check_noise(noise: float, targets: Array) -> None:
+    """Refuse more noise than targets of noise alone would show: their mean square varies."""
+    n = targets.shape[0]
+    squares = np.mean(targets * targets, axis=0)
+    for output in np.flatnonzero(noise > squares * (1.0 + MOST_SPREAD * math.sqrt(2.0 / n))):
+        of = f" of output {output}" if squares.size > 1 else ""
+        raise NtkspecError(
+            f"noise = {noise:g} is more than the mean square {squares[output]:.4g} of the "
+            f"targets{of}, and is a part of it; give the variance of the noise that they have"
         )
 
 

@@ -353,6 +353,7 @@ Y = X[:, 0]
         (X, Y, {"samples": [21]}, "up to 20 samples"),
         (X, Y, {"ridge": -1.0}, "ridge = -1.0"),
         (X, Y, {"noise": 1e3}, "noise = 1000 is more than the mean square"),
+        (X, np.stack([Y, 1e-3 * Y], 1), {"noise": 1e-2}, "of the targets of output 1"),
         (X, Y, {"noise": math.inf}, "noise = inf"),
         (1e-150 * X, Y, {}, "largest modulus of points is"),
         (X, 1e-150 * Y, {}, "largest modulus of targets is"),
@@ -436,3 +437,11 @@ def test_wrong_targets_of_a_spectrum():
     for y, words in ((np.ones(4), "5 points have 4 targets"), (np.full(5, np.inf), "= inf is not")):
         with pytest.raises(NtkspecError, match=words):
             target_modes(s, y)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_variance_of_targets_that_are_noise_is_allowed(seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((60, 4)), 0.5 * rng.standard_normal(60)
+    found = from_data("relu", x, y, noise=0.25, samples=[20])
+    assert 0.0 <= found.test_error[0] < 1.0
