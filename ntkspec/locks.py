@@ -42,7 +42,8 @@ class cached_property(functools.cached_property[T]):  # noqa: TID251
         """Return the value, computed if it is asked for the first time."""
         if instance is None:
             return self
-        known, name = instance.__dict__, self.func.__name__
+        known, name = instance.__dict__, self.attrname
+        assert name is not None  # by __set_name__
         if name not in known:
             known.setdefault(name, self.func(instance))
         return known[name]

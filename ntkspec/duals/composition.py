@@ -101,10 +101,18 @@ def log_rests(log_f: Array, n: int, c: float, p: float, count: int) -> Array:
 
 
 def first_terms(count: int, p: float) -> int:
-    """A number of moments that may be enough for b_j, j < count: the largest terms are at j / p."""
+    """A number of moments that may be enough for b_j, j < count: the largest terms are at j / p.
+
+    Raises
+    ------
+    OutOfRangeError
+        For more than MOST_SQUARES.
+    """
     terms = max(2 * count, 128)
     while terms < count / p:
         terms *= 2
+    if terms > MOST_SQUARES:
+        raise OutOfRangeError
     return terms
 
 

@@ -39,6 +39,7 @@ def sources(tmp_path_factory):
     merge([folder / "t.h5.parts"], folder / "t.h5")
     run_of(SMALL_RUN, folder)
     np.save(folder / "X.npy", np.eye(3))
+    (folder / "s.toml").write_text('dims = 2\ndegrees = 1\nnetworks = [{activation = "relu"}]')
     return folder
 
 
@@ -72,6 +73,10 @@ OUTPUTS = [
         ending=".csv",
         source="X.npy",
     ),
+    command("scan", "s.toml", "-o", "OUT", text=True, source="s.toml"),
+    command("scan", "s.toml", "--format", "json", "-o", "OUT", text=True, source="s.toml"),
+    command("scan", "s.toml", "--format", "netcdf", "-o", "OUT", source="s.toml"),
+    command("scan", "s.toml", "--format", "parquet", "-o", "OUT", source="s.toml"),
     command("merge", "t.h5", "-o", "OUT"),
     command("merge", "blocks.h5.parts", "-o", "OUT", source="blocks.h5.parts"),
     command("sweep", "r.toml", "--workers", "1", "-o", "OUT", source="r.toml"),

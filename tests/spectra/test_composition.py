@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ntkspec import Network, spectrum
 from ntkspec.duals import taylor
-from ntkspec.duals.composition import Composition, OutOfRangeError
+from ntkspec.duals.composition import Composition, OutOfRangeError, first_terms
 from ntkspec.duals.paired import composed_pairs
 from ntkspec.duals.squares import FAMILIES, RATIOS
 from ntkspec.precision import working_precision
@@ -208,3 +208,10 @@ def test_deep_networks_of_he_variance_against_the_reference(name, depth, bias, d
         assert float(mpmath.ldexp(mpmath.mpf(float(m)), int(e)) / value.value - 1) == pytest.approx(
             0.0, abs=1e-13
         )
+
+
+@pytest.mark.parametrize("part", [1e-4, 1e-7, 1e-300])
+def test_a_layer_that_is_almost_constant_is_left_to_balls_before_it_fills_the_memory(part):
+    # Correlations that begin at 1 - part need as many moments as coefficients over the part.
+    with pytest.raises(OutOfRangeError):
+        first_terms(256, part)

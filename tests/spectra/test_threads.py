@@ -150,6 +150,18 @@ def bits_of_a_new_process(names):
     return json.loads(done.stdout)
 
 
+def test_properties_made_by_one_function_have_values_of_their_own():
+    def made(number):
+        return cached_property(lambda self: number)
+
+    class Several:
+        one, two = made(1), made(2)
+
+    several = Several()
+    assert (several.one, several.two, several.one) == (1, 2, 1)
+    assert several.__dict__ == {"one": 1, "two": 2}
+
+
 def test_a_property_that_is_computed_keeps_no_other_thread_waiting():
     """As functools.cached_property of Python 3.11 does, in threads and in forked children."""
     begun, finish = threading.Event(), threading.Event()
