@@ -97,7 +97,7 @@ def test_a_picture_of_another_domain(tmp_path, domain):
     assert ElementTree.fromstring(text).tag.endswith("svg")
     assert "plain double quadrature" not in text and "ReLU" in text
     assert ("derived law" in text) == (domain == "gaussian")
-    with pytest.raises(NtkspecError, match="'circle' is not allowed; use 'sphere', 'cube' or"):
+    with pytest.raises(NtkspecError, match="'circle' is not allowed; use one of sphere, cube"):
         figure3(table, [tmp_path / "f.svg"], domain="circle")
 
 
