@@ -13,8 +13,7 @@ DEGREES = [0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 28, 37, 49, 50, 64, 79, 91, 99, 1
 
 
 #: Those whose duals take minutes in balls.
-BY_MOMENTS = ("mish", "softsign", "finer")
-SLOW = (*BY_MOMENTS, "celu", "swish", "gabor")
+SLOW = ("mish", "softsign", "finer", "celu", "swish", "gabor")
 PARAMETERS = (
     "swish(0.5)",
     "swish(3)",
@@ -70,18 +69,15 @@ def test_every_activation_at_depth_one_and_two(name):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", BY_MOMENTS)
-def test_activations_by_moments(name):
-    dims = (64,) if name == "softsign" else (2, 3, 5, 16, 64)
-    assert worst_error(name, 0.0, (1,), dims, [1, 2, 3, 7, 12, 31]) < 1e-12
+def test_mish():
+    """softsign and finer take ten minutes here: spectra/test_odd_spectra.py has stored values."""
+    assert worst_error("mish", 0.0, (1,), (2, 3, 5, 16, 64), [1, 2, 3, 7, 12, 31]) < 1e-12
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [2, 3])
 @pytest.mark.parametrize("dim", [2, 3, 5, 16, 64])
 def test_deep_networks_of_mish_against_the_trapezoid_rule_in_the_plane(dim, depth):
-    """softsign and finer: spectra/test_odd_spectra.py."""
     network = Network("mish", depth=depth, bias_variance=0.2, trained="all")
     degrees = [0, 1, 2, 7, 15, 30, 31]
     found = ntkspec.spectrum(network, dim, degrees)
