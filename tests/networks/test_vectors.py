@@ -557,7 +557,7 @@ FAR_NORMS = (1e-160, 3e-100, 1.0, 1e40, 1e100, 1e160)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-@pytest.mark.parametrize("bias", [0.0, 0.125])
+@pytest.mark.parametrize("bias", [0.0, pytest.param(0.125, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("depth", [1, 3])
 def test_vectors_of_all_norms_are_right_or_refused(name, bias, depth):
     network = Network(name, depth=depth, bias_variance=bias)
