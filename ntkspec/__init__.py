@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ntkspec import domains, predict, zonal
     from ntkspec.activations import Activation, user_activation
     from ntkspec.domains import (
+        Ball,
         Cap,
         Cube,
         DensityFunction,
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Activation",
+    "Ball",
     "Cap",
     "Certificate",
     "Cube",
@@ -88,6 +90,7 @@ __all__ = [
 
 _HOMES = {
     "Activation": "ntkspec.activations",
+    "Ball": "ntkspec.domains",
     "Cap": "ntkspec.domains",
     "Certificate": "ntkspec.spectra.certified",
     "Cube": "ntkspec.domains",

@@ -264,8 +264,8 @@ def _check_unmasked(values: Any, name: str) -> None:
         )
 
 
-def check_finite(values: NDArray[Any], name: str) -> None:
-    """Refuse vectors with a number that is not finite, some rows at a time.
+def check_finite(values: NDArray[Any], name: str, most: float = math.inf) -> None:
+    """Refuse rows with a number that is not finite, or beyond `most`, some rows at a time.
 
     Raises
     ------
@@ -282,11 +282,13 @@ finite
     """
     for first in range(0, len(values), CHECKED):
         part = values[first : first + CHECKED]
-        if not np.isfinite(part).all():
-            i, j = (int(at) for at in np.argwhere(~np.isfinite(part))[0])
+        allowed = np.isfinite(part) if most == math.inf else np.abs(part) <= most
+        if not allowed.all():
+            at = tuple(np.argwhere(~allowed)[0].tolist())
+            place = ", ".join(map(str, (first + at[0], *at[1:])))
+            what = "not finite" if most == math.inf else f"not a number to {most:g}"
             raise NtkspecError(
-                f"{name}[{first + i}, {j}] = {part[i, j]} is not allowed; fill in or leave out "
-                "what is not finite"
+                f"{name}[{place}] = {part[at]} is not allowed; fill in or leave out what is {what}"
             )
 
 

@@ -7,7 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Activate", "Affine", "Branch", "Join", "Program", "Scale", "State", "Step", "follow"]
+import numpy as np
+
+__all__ = [
+    "Activate",
+    "Affine",
+    "Branch",
+    "Degrees",
+    "Join",
+    "Program",
+    "Scale",
+    "State",
+    "Step",
+    "follow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,30 @@ class Program:
         follow(self, start, activate, lambda *_: 1.0, tangent=False, constant=lambda _: even)
         return [None if one.even and one.odd else int(one.odd) for one in found]
 
+    def degrees(self, tangent: bool) -> Degrees:
+        """Degrees of the end's T (`tangent`) or q in the norm of one of the two vectors.
+
+        Examples
+        --------
+        >>> from ntkspec import Network
+        >>> Network("relu_power", power=2, depth=2).program.degrees(False)
+        Degrees(least=4, most=4, turns=False)
+        >>> Network("tanh", bias_variance=0.1).program.degrees(False)
+        Degrees(least=0, most=inf, turns=False)
+        """
+
+        def activate(index: int, state: State) -> State:
+            value, slope = state.covariance.through(self.activations[index])
+            return State(value, None if state.tangent is None else state.tangent * slope)
+
+        start, constant = State(Degrees(1, 1)), Degrees(0, 0)
+        found = follow(
+            self, start, activate, lambda _, state: state.covariance, tangent=tangent,
+            constant=lambda _: constant,
+        )  # fmt: skip
+        whole = found.tangent if tangent else found.covariance
+        return NOTHING if whole is None else whole
+
     def _place(self, number: int) -> int:
         return next(
             i for i, step in enumerate(self.steps)
@@ -161,6 +198,60 @@ class _Parity:
         if self.even:
             return self
         return _Parity(symmetry != "odd", symmetry != "even")
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """Degrees of a function of two vectors in the norm of one of them.
+
+    It is a sum of powers of the norm from at least `least` to `most`, which is inf where it is no
+    such sum.  `least` is 0 only where the function does not vanish with the norm, and `turns` is
+    whether its limit there depends on the direction.
+    """
+
+    least: float
+    most: float
+    turns: bool = False
+
+    def __add__(self, other: Degrees) -> Degrees:
+        least, most = min(self.least, other.least), max(self.most, other.most)
+        return Degrees(least, most, self.turns or other.turns)
+
+    def __mul__(self, other: Degrees) -> Degrees:
+        least, turns = self.least + other.least, self.turns or other.turns
+        return Degrees(least, self.most + other.most, turns and least == 0)
+
+    def __rmul__(self, factor: float) -> Degrees:
+        return self if factor else NOTHING
+
+    def __truediv__(self, size: Degrees) -> Degrees:
+        least, turns = self.least - size.least, self.turns or size.least > 0
+        most = self.most - size.least if size.least == size.most else math.inf
+        return Degrees(least, most, turns and least <= 0)
+
+    def through(self, sigma: Any) -> tuple[Degrees, Degrees]:
+        """Those of the dual of an activation, and of the dual of its slope."""
+        if sigma.homogeneous is not None:
+            power = sigma.homogeneous[0]
+            return self._raised(power, power == 0), self._raised(max(power - 1, 0), power == 1)
+        zero = np.zeros(1)
+        rises = sigma.derivative is not None and sigma.derivative(zero)[0] != 0.0
+        kept = self.least if sigma.value(zero)[0] == 0.0 else 0
+        turned = self.turns or (self.least > 0 and bool(sigma.kinks))
+        slope = 0 if rises else self.least
+        return (
+            Degrees(kept, math.inf, self.turns and kept == 0),
+            Degrees(slope, math.inf, turned and slope == 0),
+        )
+
+    def _raised(self, power: int, jumps: bool) -> Degrees:
+        """Those of a power, which may jump at 0."""
+        least, most = (power * self.least, power * self.most) if power else (0, 0)
+        return Degrees(least, most, least == 0 and (self.turns or (jumps and self.least > 0)))
+
+
+#: Those of 0.
+NOTHING = Degrees(math.inf, -math.inf)
 
 
 class State(NamedTuple):

@@ -94,13 +94,12 @@ def data(
             raise TableError(f"{output}: the folder {output.parent} does not exist")
     if error is not None and target is None:
         raise NtkspecError(f"error = {error} is for --target; leave it out without one")
-    wanted = None
-    if target is not None:
-        wanted = read_targets(target, read_vectors(vectors)[0], vectors)
+    read = read_vectors(vectors)
+    wanted = None if target is None else read_targets(target, read.array, vectors)
     if error is not None:
         number(error, "error", 1e-300, 1.0)
     with watching("rows", as_json=log_json) as observer:
-        found = data_spectrum(network, vectors, observer=observer, **options)
+        found = data_spectrum(network, read, observer=observer, **options)
     more: dict[str, Any] = {}
     if wanted is not None:
         from ntkspec.predict import target_modes

@@ -39,8 +39,10 @@ Function = Callable[[Array], Array]
 
 CLOSED = ("erf", "sin", "cos", "gaussian", "gelu", "exp", "gabor", "snake")
 UNIT = 2.0**-53
-#: Variances below, which underflow, are 0; above, they are refused.
+#: Variances below are 0, or refused where the kernel would be; above, they are refused.
 LEAST, MOST = 1e-290, 1e290
+#: Closed forms with products of two variances, and the variances from which these are refused.
+SQUARED, MOST_SQUARED = (composed.ERF, composed.GAUSSIAN, vectors.GABOR), 1e145
 #: Terms of a Hermite series that are tried, and the remainder allowed, relative to the whole; with
 #: a kink at 0.
 TERMS = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -125,7 +127,7 @@ def vector_tables(network: Any, squares: Array, others: Array | None, kernel: st
     values, places = np.unique(both, return_inverse=True)
     program, tangent = network.program, kernel == "ntk"
     steps = step_rows(program, [1.0] * sum(isinstance(x, Scale) for x in program.steps))
-    q = np.where(values < LEAST, 0.0, values)
+    q = _settled(values, network, kernel)
     roots, flat, kept, layers = [np.sqrt(q)], list[Any](), list[Any](), list[_Layer]()
     last = len(program.activations) - 1
     for step in program.steps:
@@ -152,11 +154,8 @@ def vector_tables(network: Any, squares: Array, others: Array | None, kernel: st
         else:
             q = kept.pop() + step.square * q
         if not (q < MOST).all():
-            raise NtkspecError(
-                f"the variance of the longest vector grows to {q.max():.3g} in {network.name}, "
-                "which is out of range; scale the vectors down, or lower weight_variance or depth"
-            )
-        q = np.where(q < LEAST, 0.0, q)
+            raise _too_long(q, network.name)
+        q = _settled(q, network, kernel)
         roots.append(np.sqrt(q))
     side = _side(roots, flat, layers, values.size)
     sides = [_columns(side, places[: squares.size])]
@@ -164,6 +163,28 @@ def vector_tables(network: Any, squares: Array, others: Array | None, kernel: st
         sides.append(_columns(side, places[squares.size :]))
     tables = _program(steps, program.activations, layers)
     return VectorTables(tables, sides[0], sides[-1], max((x.left_out for x in layers), default=0.0))
+
+
+def _too_long(q: Array, name: str) -> NtkspecError:
+    return NtkspecError(
+        f"the variance of the longest vector grows to {q.max():.3g} in {name}, which is out of "
+        "range; scale the vectors down, or lower weight_variance or depth"
+    )
+
+
+def _settled(q: Array, network: Any, kernel: str) -> Array:
+    """Variances, those below `LEAST` as 0 where the kernel keeps its digits without them."""
+    faint = (q > 0.0) & (q < LEAST)
+    if not faint.any():
+        return q
+    degrees = network.program.degrees(kernel == "ntk")
+    if degrees.least > 0 or degrees.turns:
+        raise NtkspecError(
+            f"the variance of the shortest vector falls to {q[faint].min():.3g} in "
+            f"{network.name}, which is out of range; scale the vectors up, or give vectors of "
+            "norm 0 as zeros"
+        )
+    return np.where(faint, 0.0, q)
 
 
 def _lay_flat(layer: _Layer, sigma: Any, flat: NDArray[np.bool_]) -> None:
@@ -259,6 +280,8 @@ def _homogeneous(sigma: Any, q: Array) -> _Layer:
 def _closed(sigma: Any, q: Array, gaps: bool) -> _Layer:
     root = np.sqrt(q)
     number, constants = _formula(sigma)
+    if number in SQUARED and not q.max() < MOST_SQUARED:
+        raise _too_long(q, sigma.name)
 
     def at_one(a: Array, b: Array) -> Array:
         out = np.empty_like(a)
@@ -340,7 +363,7 @@ def _kinked(sigma: Any, q: Array, gaps: bool) -> _Layer:
     constant, linear, quadratic = np.abs(constants[1:4])
     _, slopes, curves = np.abs(constants[4:]).reshape(-1, 3).T
     moments = features.reshape(len(places), 6, -1)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         size = constant + root * (linear + slopes @ np.sqrt(moments[:, 3]))
         size += q * (2.0 * quadratic + 0.5 * curves @ np.sqrt(moments[:, 5]))
         left_out = 2.0 * UNIT * _largest(size * size, full)
@@ -664,8 +687,8 @@ def _features(found: list[_Found], less: list[_Found]) -> tuple[Array, tuple[int
         for source in [one, *less[at : at + 1]]:
             for parity in (0, 1):
                 kept = source.moments[parity::2][: counts[parity]]
-                # Products of tiny numbers would be denormal, and slow.
-                parts.append(np.where(np.abs(kept) < 1e-30, 0.0, kept))
+                # Products of numbers that count for nothing would be denormal, and slow.
+                parts.append(np.where(np.abs(kept) < 1e-30 * np.sqrt(full), 0.0, kept))
             first += sum(counts)
         rows += [start, *counts, start + sum(counts) if less else -1]
     return np.concatenate(parts), tuple(rows)

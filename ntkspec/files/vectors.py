@@ -6,7 +6,7 @@ import io
 import tokenize
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.inputs import opened_regular
 from ntkspec.parameters import check_finite, shown, size_of
 
-__all__ = ["read_finite", "read_targets", "read_vectors"]
+__all__ = ["FileVectors", "read_finite", "read_targets", "read_vectors"]
 
 #: Bytes of a CSV file that are read; an array of numpy is read in parts and may be larger.
 MOST_CSV = 2 * 10**9
@@ -27,7 +27,14 @@ UNREADABLE = (
 )  # fmt: skip
 
 
-def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
+class FileVectors(NamedTuple):
+    """An array that was read, and the path with the size of the file, for messages."""
+
+    array: NDArray[Any]
+    name: str
+
+
+def read_vectors(path: Path) -> FileVectors:
     r"""Read an array from a .npy file, by parts when they are used, or a .csv file.
 
     A CSV file may have a line of names at the top.  A first line with numbers and other cells is
@@ -35,9 +42,7 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
 
     Returns
     -------
-    array : ndarray
-    name : str
-        The path with the size of the file, for messages.
+    FileVectors
 
     Raises
     ------
@@ -50,7 +55,7 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
     --------
     >>> path = folder / "x.csv"
     >>> _ = path.write_text("height,width\n1,2\n3,4\n")
-    >>> read_vectors(path)[0]
+    >>> read_vectors(path).array
     array([[1., 2.],
            [3., 4.]])
     """
@@ -66,7 +71,8 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], str]:
         if size == 0:
             raise TableError(f"{name} is empty; give vectors in rows")
         try:
-            return (_from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)), name
+            found = _from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)
+            return FileVectors(found, name)
         except UNREADABLE as error:
             raise TableError(f"{name} cannot be read: {_reason(error)}") from None
 

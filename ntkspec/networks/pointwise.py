@@ -50,8 +50,12 @@ BY_VALUES = ("softsign", "finer")
 TABULATED = 64.0
 #: Rows of a matrix for which a further thread is started, and the most threads.
 ROWS_OF_A_THREAD, MOST_THREADS = 192, 64
+#: Norms beyond, and below the inverse, are taken out of a homogeneous kernel.
+FAR = 2.0**32
 #: Relative difference of norms that is rounding.
 ONE_NORM = 4e-15
+#: The square of a norm whose square vanishes.
+TINY = 5e-324
 #: Largest |t| that is rounded to 1: 4 units in the last place above it.
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
@@ -113,12 +117,18 @@ def matrix(
         )
     single = np.float32 if x.single and y.single else np.float64
     alike = _on_one_sphere(network, x, y)
-    if alike is None:
-        return _between_norms(network, x, y, kernel, limit, single)
-    if by_values(network):
-        found = _user_matrix(alike, x.directions, y.directions, kernel)
-        return _accepted(network, limit, *found).astype(single, copy=False)
-    return _compiled_matrix(alike, x.directions, y.directions, kernel).astype(single, copy=False)
+    with np.errstate(over="ignore"):
+        if alike is None:
+            found = _between_norms(network, x, y, kernel, limit, single)
+        elif by_values(network):
+            bounded = _user_matrix(alike, x.directions, y.directions, kernel)
+            found = _accepted(network, limit, *bounded).astype(single, copy=False)
+        else:
+            found = _compiled_matrix(alike, x.directions, y.directions, kernel)
+            found = found.astype(single, copy=False)
+    # Between vectors and themselves the largest value is on the diagonal.
+    _check_range(network, found.diagonal() if x is y else found)
+    return found
 
 
 def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tuple[Array, Array]:
@@ -155,6 +165,46 @@ def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
         norms = norms / math.sqrt(x.shape[1])
     single = given.dtype == np.float32
     return _Vectors(norms, np.ascontiguousarray(scaled), single)
+
+
+class _Powers(NamedTuple):
+    """The matrix is that of vectors of moderate norms times 2^(rows + columns)."""
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    def apply(self, out: NDArray[Any], first: int = 0) -> None:
+        """Multiply the rows from the first on."""
+        with np.errstate(over="ignore", under="ignore"):
+            for row, exponent in zip(out, self.rows[first:], strict=False):
+                np.ldexp(row, exponent + self.columns, out=row)
+
+
+def _moderate(
+    network: Network, x: _Vectors, y: _Vectors, kernel: Kernel
+) -> tuple[_Vectors, _Vectors, _Powers | None]:
+    """Vectors with norms from 1/2 to 1 where some are far from 1 and the kernel is homogeneous."""
+    norms = np.concatenate([x.norms, y.norms])
+    if np.all((norms == 0.0) | ((norms > 1.0 / FAR) & (norms < FAR))):
+        return x, y, None
+    degrees = network.program.degrees(kernel == "ntk")
+    if degrees.least != degrees.most:
+        return x, y, None
+    sides = [x] if y is x else [x, y]
+    mantissas, exponents = zip(*(np.frexp(side.norms) for side in sides), strict=True)
+    scaled = [side._replace(norms=part) for side, part in zip(sides, mantissas, strict=True)]
+    powers = [int(degrees.least) * part.astype(np.int64) for part in exponents]
+    return scaled[0], scaled[-1], _Powers(powers[0], powers[-1])
+
+
+def _check_range(network: Network, found: NDArray[Any]) -> None:
+    """Refuse values that are too large."""
+    if not (math.isfinite(found.max()) and math.isfinite(found.min())):
+        wider = ", or give float64" if found.dtype == np.float32 else ""
+        raise NtkspecError(
+            f"values of the kernel of {network.name} leave the range of {found.dtype}; scale the "
+            f"vectors down{wider}"
+        )
 
 
 def _on_one_sphere(network: Network, x: _Vectors, y: _Vectors) -> Network | None:
@@ -252,11 +302,14 @@ class Rows:
         x = _vectors(points, "points", truth(fan_in, "fan_in"))
         alike = _on_one_sphere(network, x, x)
         self.error = PROMISED
+        self._network = network
+        self._powers: _Powers | None = None
         self._sides: tuple[Any, ...] = ()
         self._by_values: tuple[Network, Network, Kernel, float] | None = None
         if alike is None:
             from ntkspec.kernels.vectors import vector_tiles
 
+            x, _, self._powers = _moderate(network, x, x, kernel)
             tables = _tables(network, x, x, kernel, limit)
             self._compiled = vector_tiles
             self._arguments: tuple[Any, ...] = (kernel == "ntk", *tables.program)
@@ -282,6 +335,9 @@ class Rows:
             mine = tuple(np.ascontiguousarray(part[:, first:last]) for part in rows)
             arguments = (*arguments, mine, tuple(columns))
         self._compiled(x, y, self._columns, out, False, 0, 1, *arguments)
+        if self._powers is not None:
+            self._powers.apply(out, first)
+        _check_range(self._network, out)
 
 
 def _padded(x: Array) -> tuple[Array, Array]:
@@ -297,8 +353,8 @@ def _tables(
     from ntkspec.duals.norms import vector_tables
 
     with np.errstate(over="ignore", under="ignore"):
-        squares = x.norms**2
-        tables = vector_tables(network, squares, None if y is x else y.norms**2, kernel)
+        squares = [np.where(v.norms > 0.0, np.maximum(v.norms**2, TINY), 0.0) for v in (x, y)]
+        tables = vector_tables(network, squares[0], None if y is x else squares[1], kernel)
     if not tables.left_out <= limit:
         raise NtkspecError(
             f"the kernel of {network.name} between vectors of different norms is known to "
@@ -319,9 +375,13 @@ def _between_norms(
 ) -> NDArray[Any]:
     from ntkspec.kernels.vectors import vector_tiles
 
+    x, y, powers = _moderate(network, x, y, kernel)
     tables = _tables(network, x, y, kernel, limit)
     arguments = (kernel == "ntk", *tables.program, tuple(tables.rows), tuple(tables.columns))
-    return _tiled(vector_tiles, x.directions, y.directions, arguments, kind)
+    out = _tiled(vector_tiles, x.directions, y.directions, arguments, kind)
+    if powers is not None:
+        powers.apply(out)
+    return out
 
 
 # --- catalogued activations ----------------------------------------------------------------------

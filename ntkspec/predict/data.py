@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import number, numbers, one_of, shown, truth, whole_number
+from ntkspec.parameters import check_finite, number, numbers, one_of, shown, truth, whole_number
 from ntkspec.predict.ansatz import Product, ansatz, powers, principal_axes
 from ntkspec.predict.by_degree import Array, Variables, along
 from ntkspec.predict.regularization import RidgeScale, log_root
@@ -535,7 +535,7 @@ def _checked(points: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
             f"points of shape {x.shape} are not allowed; give at least {LEAST_POINTS} vectors, as "
             "an array (n, dim)"
         )
-    _check_finite(x, "points")
+    _check_size(x, "points")
     return x, _checked_targets(targets, x.shape[0])
 
 
@@ -547,18 +547,13 @@ def _checked_targets(targets: ArrayLike, n: int) -> Array:
         )
     if y.shape[0] != n:
         raise NtkspecError(f"{n} points have {y.shape[0]} targets; give one for each point")
-    _check_finite(y, "targets")
+    _check_size(y, "targets")
     return y
 
 
-def _check_finite(array: Array, name: str) -> None:
-    bad = np.argwhere(~(np.abs(array) <= LARGEST))
-    if bad.size:
-        at = tuple(bad[0].tolist())
-        raise NtkspecError(
-            f"{name}[{', '.join(map(str, at))}] = {array[at]} is not allowed; fill in or leave "
-            f"out what is not a number to {LARGEST:g}"
-        )
+def _check_size(array: Array, name: str) -> None:
+    """Refuse numbers whose squares are out of range."""
+    check_finite(array, name, LARGEST)
     top = float(np.abs(array).max())
     if 0.0 < top < SMALLEST:
         raise NtkspecError(

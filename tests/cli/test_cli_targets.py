@@ -8,6 +8,7 @@ from command_line import ntkspec as run
 from numpy.testing import assert_allclose
 
 from ntkspec import Network
+from ntkspec.files import vectors
 from ntkspec.predict import from_data
 
 
@@ -30,8 +31,8 @@ def read(result):
 
 def test_targets_along_eigenvectors(files):
     folder, x, y = files
-    values, vectors = np.linalg.eigh(Network("relu").ntk_matrix(x) / 40)
-    parts = (vectors.T @ y)[::-1][:6] ** 2 / 40
+    values, v = np.linalg.eigh(Network("relu").ntk_matrix(x) / 40)
+    parts = (v.T @ y)[::-1][:6] ** 2 / 40
     rest = np.mean(y**2, axis=0) - parts.sum(axis=0)
     told = ("data", folder / "X.npy", "--network", "relu", "--count", 6, "--format", "json")
     one = read(run(*told, "--target", folder / "y.npy", "--error", 0.1))
@@ -79,6 +80,17 @@ def test_wrong_targets(files, content, words):
         result = run(*told)
         assert result.exit_code == 3 and "Traceback" not in result.output
         assert words in result.output
+
+
+def test_vectors_are_read_once(files, monkeypatch):
+    folder, x, _ = files
+    np.savetxt(folder / "X.csv", x, delimiter=",")
+    reads = []
+    whole = vectors._from_csv
+    monkeypatch.setattr(vectors, "_from_csv", lambda *given: reads.append(given) or whole(*given))
+    told = ("data", folder / "X.csv", "--network", "relu", "--count", 2)
+    assert run(*told, "--target", folder / "y.npy").exit_code == 0
+    assert len(reads) == 1
 
 
 def test_an_error_needs_a_target(files):

@@ -491,3 +491,135 @@ def test_a_smooth_function_of_a_user():
         np.testing.assert_allclose(mine, ours, rtol=1e-12, atol=1e-13)
     with pytest.raises(NtkspecError, match="derivative"):
         Network(user_activation(lambda x: np.tanh(x) ** 2)).ntk_matrix(x)
+
+
+def _of_angles(value, slope):
+    """Duals that are sqrt(a b)^p times functions of the angle: (power, value, slope)."""
+
+    def dual(a, b, c):
+        size = mp.sqrt(a * b)
+        angle = mp.acos(max(min(c / size, mp.mpf(1)), mp.mpf(-1)))
+        return value(size, angle), slope(size, angle)
+
+    return dual
+
+
+def _ramp(angle):
+    return (mp.sin(angle) + (mp.pi - angle) * mp.cos(angle)) / (2 * mp.pi)
+
+
+def _half(angle):
+    return (mp.pi - angle) / (2 * mp.pi)
+
+
+def _parabola(angle):
+    return (3 * mp.sin(angle) * mp.cos(angle) + (mp.pi - angle) * (1 + 2 * mp.cos(angle) ** 2)) / (
+        2 * mp.pi
+    )
+
+
+def _erf(a, b, c):
+    whole = (1 + 2 * a) * (1 + 2 * b)
+    return 2 / mp.pi * mp.asin(2 * c / mp.sqrt(whole)), 4 / mp.pi / mp.sqrt(whole - 4 * c * c)
+
+
+#: E[sigma(u) sigma(v)] and E[sigma'(u) sigma'(v)] (Cho and Saul 2009, Williams 1997).
+FORMULAS = {
+    "relu": _of_angles(lambda size, t: size * _ramp(t), lambda size, t: _half(t)),
+    "leaky_relu(0.5)": _of_angles(
+        lambda size, t: size * (1.25 * _ramp(t) - _ramp(mp.pi - t)),
+        lambda size, t: 1.25 * _half(t) + _half(mp.pi - t),
+    ),
+    "relu_power(2)": _of_angles(
+        lambda size, t: size**2 * _parabola(t), lambda size, t: 4 * size * _ramp(t)
+    ),
+    "erf": _erf,
+}
+
+
+def _both_kernels(name, depth, bias, x, y):
+    """The tangent kernel and the other by the rules of the layers."""
+
+    def inner(u, v):
+        return sum(mp.mpf(float(p)) * mp.mpf(float(q)) for p, q in zip(u, v, strict=True))
+
+    a, b, c, total = inner(x, x), inner(y, y), inner(x, y), mp.mpf(0)
+    for _ in range(depth):
+        a, b, c = a + bias, b + bias, c + bias
+        total += c
+        (_, of_a), (_, of_b) = FORMULAS[name](a, a, a)[::-1], FORMULAS[name](b, b, b)[::-1]
+        c, slope = FORMULAS[name](a, b, c)
+        a, b, total = of_a, of_b, total * slope
+    return total, c
+
+
+FAR_NORMS = (1e-160, 3e-100, 1.0, 1e40, 1e100, 1e160)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("bias", [0.0, pytest.param(0.125, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_vectors_of_all_norms_are_right_or_refused(name, bias, depth):
+    network = Network(name, depth=depth, bias_variance=bias)
+    directions = np.array([[0.6, 0.8, 0.0], [0.28, -0.1, 0.95]])
+    right = 0
+    for i, first in enumerate(FAR_NORMS):
+        for second in FAR_NORMS[i:]:
+            x = directions * np.array([[first], [second]])
+            with mp.workdps(700):
+                pairs = ((x[0], x[0]), (x[0], x[1]), (x[1], x[1]))
+                known = [_both_kernels(name, depth, bias, *pair) for pair in pairs]
+            for at, matrix in enumerate((network.ntk_matrix, network.nngp_matrix)):
+                own, cross, other = (both[at] for both in known)
+                try:
+                    found = matrix(x)
+                except NtkspecError:
+                    continue
+                right += 1
+                for value, exact, size in (
+                    (found[0, 0], own, own), (found[1, 1], other, other),
+                    (found[0, 1], cross, mp.sqrt(own * other)),
+                ):  # fmt: skip
+                    error = abs(mp.mpf(float(value)) - exact)
+                    assert error <= ROUNDING * size + mp.mpf(5e-324), (first, second, at)
+    assert right >= 12
+
+
+@pytest.mark.parametrize("name", ["tanh", "softsign", "elu", "hard_tanh", "snake(0.7)", "finer"])
+def test_short_vectors_see_the_slope_at_0(name):
+    x = vectors(1e-100, 3e-60, 0.7)
+    for depth in (1, 2):
+        network = Network(name, depth=depth)
+        np.testing.assert_allclose(network.nngp_matrix(x), x @ x.T, rtol=1e-12)
+        np.testing.assert_allclose(network.ntk_matrix(x), depth * (x @ x.T), rtol=1e-12)
+        for matrix in (network.ntk_matrix, network.nngp_matrix):
+            with pytest.raises(NtkspecError, match="scale the vectors up"):
+                matrix(vectors(1e-150, 1.0, 0.7))
+
+
+def test_limits_that_depend_on_the_direction_are_refused():
+    x = vectors(1e-150, 1.0, 0.7)
+    step = Network.serial(Linear(), Residual(Linear(), "step", Linear()))
+    late = Network.serial(Linear(bias_variance=1.0, bias="zero"), "relu", Linear())
+    for network, kernel in ((step, "nngp_matrix"), (late, "ntk_matrix")):
+        with pytest.raises(NtkspecError, match="scale the vectors up"):
+            getattr(network, kernel)(x)
+
+
+def test_single_precision_has_its_range():
+    x = np.array([[1e30, 0.0], [0.0, 1.0]], np.float32)
+    with pytest.raises(NtkspecError, match=r"leave the range of float32; .*, or give float64"):
+        Network("relu").ntk_matrix(x)
+    assert Network("relu").ntk_matrix(np.float64(x))[0, 0] == pytest.approx(5e59)
+
+
+def test_rows_have_the_values_of_the_matrix_at_all_norms():
+    x = np.random.default_rng(0).standard_normal((5, 3)) * np.geomspace(1e-150, 1e150, 5)[:, None]
+    for network in (Network("relu"), Network("relu_power(2)")):
+        try:
+            known = network.ntk_matrix(x)
+        except NtkspecError:
+            continue
+        out = np.empty((3, 5))
+        pointwise.Rows(network, x, "ntk", 1e-12, False).fill(1, 4, out)
+        assert np.array_equal(out, known[1:4])

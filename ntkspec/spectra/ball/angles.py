@@ -119,14 +119,14 @@ def _with_rules(
     for first in range(0, angles.size, step):
         some = slice(first, first + step)
         values, error, terms = between_norms(network, norms, directions[some], kernel)
+        if first == 0:
+            mean = float(weights @ np.diag(values[:, :, 0]))
         if error > KERNEL:
             raise NtkspecError(
                 f"the kernel of {network.name} between vectors of norms to {norms.max():.3g} is "
                 f"known to {error:.2g} only; lower the radius, or weight_variance"
             )
         means += values @ polynomials[:, some].T
-    diagonal = between_norms(network, norms, np.array([[1.0, 0.0]]), kernel)[0]
-    mean = float(weights @ np.diag(diagonal[:, :, 0]))
     roots = np.sqrt(np.outer(weights, weights))
     found = np.zeros((degrees.size, ball.radial))
     ranks = min(ball.radial, norms.size)
@@ -141,7 +141,7 @@ def _with_rules(
 
 
 def _angles(dim: int, degree: int, nodes: int, least: float) -> tuple[Array, Array]:
-    """Angles in [0, pi], and weights of the law of the angle of two directions.
+    """Angles in [0, pi], the first 0 of weight 0, and weights of the law of two directions' angle.
 
     The panels at 0 and pi are the `least` wide.  Without angles whose weight is below e^NOTHING:
     an eigenvalue above UNIT E[K(x, x)] N^(-1/2) has N(d, k) < 1e32, and they add below 1e-50.
@@ -160,7 +160,8 @@ def _angles(dim: int, degree: int, nodes: int, least: float) -> tuple[Array, Arr
     with np.errstate(divide="ignore"):
         log_measure = (dim - 2.0) * np.log(np.sin(angles)) + constant
     some = log_measure > NOTHING
-    return angles[some], (half * w).ravel()[some] * np.exp(log_measure[some])
+    weights = (half * w).ravel()[some] * np.exp(log_measure[some])
+    return np.append(0.0, angles[some]), np.append(0.0, weights)
 
 
 def _takes(source: Source, domain: Domain, kernel: Kernel) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.vectors import read_vectors
+from ntkspec.files.vectors import FileVectors, read_vectors
 from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
 from ntkspec.networks.pointwise import available_threads
@@ -48,7 +48,7 @@ TOO_MANY = 10**9
 
 def data_spectrum(
     network: Source | str,
-    X: ArrayLike | str | Path,
+    X: ArrayLike | str | Path | FileVectors,
     *,
     count: int = 20,
     further: int = 0,
@@ -131,8 +131,10 @@ def data_spectrum(
     room = _bytes(memory)
     start = whole_number(seed, "seed", 0)
     scaled = truth(fan_in, "fan_in")
-    given, name = read_vectors(Path(X)) if isinstance(X, (str, Path)) else (X, "X")
-    blamed = TableError if given is not X else NtkspecError
+    if isinstance(X, (str, Path)):
+        X = read_vectors(Path(X))
+    given, name = X if isinstance(X, FileVectors) else (X, "X")
+    blamed = TableError if isinstance(X, FileVectors) else NtkspecError
     try:
         points = vectors(given, name)
     except NtkspecError as error:

@@ -54,8 +54,8 @@ class Scan(Tabular):
     Examples
     --------
     >>> import ntkspec
-    >>> from ntkspec.domains import Ball
-    >>> found = ntkspec.scan("relu", [Ball(3, radius=r) for r in (1.0, 2.0)], degrees=[1])
+    >>> balls = [ntkspec.Ball(3, radius=r) for r in (1.0, 2.0)]
+    >>> found = ntkspec.scan("relu", balls, degrees=[1])
     >>> found.entries["radius"], found.entries["eigenvalue"].round(6)
     (array([1., 2.]), array([0.05, 0.2 ]))
     """
