@@ -13,7 +13,8 @@ import command_line
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from draws import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import DATA
 
@@ -145,7 +146,7 @@ densities = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, 25)
 @given(densities, st.sampled_from([2, 3, 5]), st.sampled_from(["relu", RELU, "tanh", "erf"]))
 def test_bounds_of_few_degrees_hold_against_more(density, dim, network):
     """Eigenvalues grow with the degrees, by no more than the bound says."""

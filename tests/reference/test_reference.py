@@ -143,6 +143,7 @@ def test_printed_values(activation, dim, degree, expected, tolerance):
         assert relative(value, mp.mpf(expected)) < tolerance
 
 
+@pytest.mark.slow
 def test_logarithm_printed_for_degree_2001():
     value = reference_eigenvalue("tanh", 3, 2001, digits=10).value
     assert mp.nstr(mp.log(value), 5) == "-506.84"

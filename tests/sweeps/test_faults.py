@@ -72,8 +72,9 @@ def command(*arguments):
 # --- kills ---------------------------------------------------------------------------------------
 
 
-def test_the_client_is_killed(recipe, table, tmp_path, at_hand):
-    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_client_is_killed(recipe, table, tmp_path, at_hand, workers):
+    with Sweep(recipe, tmp_path / "t.h5", "--workers", workers) as sweep:
         sweep.until(lambda: len(sweep.blocks) > 5)
         sweep.process.kill()
         until(lambda: not session_is_alive(sweep.process), 30)  # its workers go with it

@@ -1,11 +1,14 @@
 """Merging: shards to their table, and tables into a larger one."""
 
+import functools
 import json
 import math
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -36,12 +39,25 @@ def sharded(
     folder, name, dims="2:30", degrees="0:100", networks=f"{RELU}, {TANH}", shards=2, **other
 ):
     """Blocks of a small recipe, by shards."""
-    recipe = folder / f"{name}.toml"
-    text = dict(dims=dims, degrees=degrees, networks=networks, compression="gzip") | other
-    recipe.write_text(RECIPE.format(**text))
-    for i in range(shards):
-        run_shard(recipe, folder / f"{name}.h5", f"{i + 1}/{shards}")
-    return folder / f"{name}.h5.parts"
+    fields = dict(dims=dims, degrees=degrees, networks=networks, compression="gzip") | other
+    text = RECIPE.format(**fields)
+    (folder / f"{name}.toml").write_text(text)
+    parts = folder / f"{name}.h5.parts"
+    parts.mkdir()
+    for file, data in files_of_shards(text, shards).items():
+        (parts / file).write_bytes(data)
+    return parts
+
+
+@functools.cache
+def files_of_shards(text, shards):
+    """What shards write into their folder, by name; several tests begin with the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe, out = Path(folder, "r.toml"), Path(folder, "t.h5")
+        recipe.write_text(text)
+        for i in range(shards):
+            run_shard(recipe, out, f"{i + 1}/{shards}")
+        return {path.name: path.read_bytes() for path in Path(f"{out}.parts").iterdir()}
 
 
 def made(folder, name, **options):
