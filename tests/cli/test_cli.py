@@ -63,6 +63,7 @@ def test_the_help_of_eig_names_every_activation() -> None:
     assert set(ACTIVATIONS) <= words
 
 
+@pytest.mark.slow
 def test_certify_prints_enclosures() -> None:
     result = run("certify", "relu", "--depth", "2", "--degrees", "0:3", "--digits", "15")
     assert result.exit_code == 0
@@ -70,6 +71,9 @@ def test_certify_prints_enclosures() -> None:
     document = json.loads(run("certify", "tanh", "--degrees", "0:2", "--format", "json").output)
     assert document["enclosure"][0] == "0"
     assert document["enclosure"][1].startswith("[0.139477224119675")
+
+
+def test_certify_refuses_in_a_sentence() -> None:
     for arguments, words in (
         (["selu"], "certify has no proof for selu"),
         (["relu", "--digits", "0"], "digits = 0"),
@@ -348,6 +352,7 @@ def test_info_on_an_unfinished_sweep(tmp_path: Path) -> None:
     assert run("info", str(tmp_path)).exit_code == 3
 
 
+@pytest.mark.slow
 def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = RECIPE.replace("0:12", "0:4001").replace("2:5", "2:1000")
     (tmp_path / "recipe.toml").write_text("block_eigenvalues = 16384" + recipe)

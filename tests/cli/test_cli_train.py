@@ -189,7 +189,7 @@ def test_compare_in_three_formats(circle):
 
 RATES = """
 steps = 600
-network = {activation = "relu", width = [256, 1024], seeds = 3}
+network = {activation = "relu", width = [256, 4096], seeds = 3}
 data = {kind = "circle", points = 16}
 target = {kind = "sine", degrees = [1, 2, 3, 4], amplitudes = 0.02}
 loss = {s = ["l2", 1], step_size = 0.5}
@@ -213,7 +213,7 @@ def test_a_real_run_agrees_with_its_predictions(rates):
     run = open_run(rates)
     found = compare(run)
     assert [(row.loss, row.width, row.degree) for row in found.rows] == [
-        (loss, width, k) for loss in ("l2", "s=1") for width in (256, 1024) for k in (1, 2, 3, 4)
+        (loss, width, k) for loss in ("l2", "s=1") for width in (256, 4096) for k in (1, 2, 3, 4)
     ]
     for row in found.rows:
         weight = 1.0 if row.loss == "l2" else (1.0 + row.degree) ** 2

@@ -218,6 +218,7 @@ def test_eigenfunctions_solve_the_equation(dim, density):
     np.testing.assert_allclose(s.eigenfunction(3, at), s.eigenfunctions(at)[3], rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_weyls_law_gives_the_zeros_and_the_ranks():
     """Basri et al. 2020: the local frequency goes as the root of the density."""
     sphere = Sphere(2, density=Pieces([1, 2, 4]))

@@ -185,7 +185,7 @@ def test_the_cube_of_the_issue():
         for k in range(31):
             value = (
                 sum(
-                    (-1) ** i * mpmath.binomial(k, i) * mpmath.binomial(30 - k, j - i) * kernel(j)
+                    (-1) ** i * math.comb(k, i) * math.comb(30 - k, j - i) * kernel(j)
                     for j in range(31)
                     for i in range(min(j, k) + 1)
                 )

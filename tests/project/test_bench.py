@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     "run,names",
     [
         (accuracy.run, ["accuracy"]),
-        (lambda: spectra.run(((4, 20),)), ["spectra"]),
+        (lambda: spectra.run(((6, 40),)), ["spectra"]),
         (lambda: engine.run(("relu", "gelu"), (1,), (2, 3), 9, 5.0), ["engine"]),
         (lambda: estimate.run(every=60, repeats=1), ["estimate"]),
         (lambda: growth.run((1,)), ["growth", "single"]),

@@ -176,6 +176,7 @@ def test_dimensions_fit_together_far_below_the_doubles(activation, dim, degree):
     assert walk_residual(activation, dim, degree, 30) < mp.mpf("1e-29")
 
 
+@pytest.mark.slow
 def test_trace_of_tanh_is_the_fourth_moment_of_sech():
     """Sum N lambda_k = K(1) = E[sech(Z)^4], d = 3, N = 2k + 1."""
     with mp.workdps(25):
