@@ -103,6 +103,7 @@ def test_singularities_in_deep_and_wide_ranging_networks(network):
     check("root", "flint", 3, "ntk", "bias_variance" not in network, **network)
 
 
+@pytest.mark.slow
 def test_the_trace_is_the_expectation_at_one():
     """The sum of N lambda is K(1) = E[sigma'^2], here of x/sqrt(1 + x^2), by mpmath."""
     sigma = user_activation(FAMILY["root"][0], arithmetic="flint", symmetry="even")

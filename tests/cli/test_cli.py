@@ -63,6 +63,7 @@ def test_the_help_of_eig_names_every_activation() -> None:
     assert set(ACTIVATIONS) <= words
 
 
+@pytest.mark.slow
 def test_certify_prints_enclosures() -> None:
     result = run("certify", "relu", "--depth", "2", "--degrees", "0:3", "--digits", "15")
     assert result.exit_code == 0
@@ -70,6 +71,9 @@ def test_certify_prints_enclosures() -> None:
     document = json.loads(run("certify", "tanh", "--degrees", "0:2", "--format", "json").output)
     assert document["enclosure"][0] == "0"
     assert document["enclosure"][1].startswith("[0.139477224119675")
+
+
+def test_certify_refuses_in_a_sentence() -> None:
     for arguments, words in (
         (["selu"], "certify has no proof for selu"),
         (["relu", "--digits", "0"], "digits = 0"),
@@ -348,6 +352,7 @@ def test_info_on_an_unfinished_sweep(tmp_path: Path) -> None:
     assert run("info", str(tmp_path)).exit_code == 3
 
 
+@pytest.mark.slow
 def test_interrupted_sweep_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = RECIPE.replace("0:12", "0:4001").replace("2:5", "2:1000")
     (tmp_path / "recipe.toml").write_text("block_eigenvalues = 16384" + recipe)
@@ -452,7 +457,7 @@ def test_verify_exits_1_for_a_wrong_entry(table: str, tmp_path: Path) -> None:
     assert result.stdout.count(" OFF ") == 1
     assert "worst relative error 1.0e-09" in result.stdout
     assert "1 of 72 entries differ by more than their error bounds" in result.stderr
-    assert run("verify", table, *arguments).exit_code == 0
+    assert run("verify", table, "--samples", "4", *arguments[2:]).exit_code == 0
 
 
 def test_damaged_table_exits_3_and_says_where(table: str, tmp_path: Path) -> None:
@@ -518,6 +523,7 @@ def test_output_that_cannot_be_written_exits_3(table: str, tmp_path: Path) -> No
     assert "no folder" in result.stderr
 
 
+@pytest.mark.slow
 def test_plot(table: str, tmp_path: Path) -> None:
     outputs = [str(tmp_path / name) for name in ("figure.svg", "figure.png")]
     result = run("plot", table, "-o", outputs[0], "-o", outputs[1])

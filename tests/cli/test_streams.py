@@ -177,7 +177,7 @@ def test_the_help_too(arguments, monkeypatch, capsys):
     [
         (">&-", 3, "the standard output is closed"),
         ("> /dev/full", 3, "the standard output cannot be written (No space left on device)"),
-        ("2>&-", 0, ""),
+        pytest.param("2>&-", 0, "", marks=pytest.mark.slow),
         pytest.param("<&- 2>&-", 0, "", marks=pytest.mark.slow),
     ],
 )
@@ -345,7 +345,10 @@ def test_no_cell_is_a_formula(cells):
 def test_all_that_is_printed_goes_through_one_place():
     """No module of the command line prints by itself, and none writes CSV by itself."""
     for path in PACKAGE.rglob("*.py"):
-        tree = ast.parse(path.read_text())
+        text = path.read_text()
+        if not any(word in text for word in ("csv", "print", "click", "Table")):
+            continue
+        tree = ast.parse(text)
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         names = [ast.unparse(call.func) for call in calls]
         if path.name != "text.py":

@@ -228,7 +228,10 @@ def test_a_killed_training_is_compared_for_what_it_is(tmp_path):
     (tmp_path / "r.toml").write_text(long)
     out = tmp_path / "run.h5"
     process = subprocess.Popen(
-        [sys.executable, "-m", "ntkspec", "train", str(tmp_path / "r.toml"), "-o", str(out)],
+        [
+            *(sys.executable, "-m", "ntkspec", "train", str(tmp_path / "r.toml")),
+            *("-o", str(out), "--checkpoint", "0.1"),
+        ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     parts = tmp_path / "run.h5.parts"

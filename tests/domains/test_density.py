@@ -13,7 +13,8 @@ import command_line
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from draws import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import DATA
 
@@ -145,7 +146,7 @@ densities = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, 25)
 @given(densities, st.sampled_from([2, 3, 5]), st.sampled_from(["relu", RELU, "tanh", "erf"]))
 def test_bounds_of_few_degrees_hold_against_more(density, dim, network):
     """Eigenvalues grow with the degrees, by no more than the bound says."""
@@ -217,6 +218,7 @@ def test_eigenfunctions_solve_the_equation(dim, density):
     np.testing.assert_allclose(s.eigenfunction(3, at), s.eigenfunctions(at)[3], rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_weyls_law_gives_the_zeros_and_the_ranks():
     """Basri et al. 2020: the local frequency goes as the root of the density."""
     sphere = Sphere(2, density=Pieces([1, 2, 4]))

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from draws import examples
 from flint import acb, arb, ctx, fmpz
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,6 +174,7 @@ def test_powers_walk_like_ehrenfest():
         ]
 
 
+@examples(10, 100)
 @given(data=st.data(), dim=st.integers(1, 40))
 def test_sums_of_powers_with_coefficients_of_any_size(data, dim):
     """In whole numbers: gaps, and exponents that jump or fall beyond those of doubles."""

@@ -157,6 +157,7 @@ def test_trace():
     assert total == pytest.approx(trace, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_tanh_by_sampling():
     """Rayleigh quotient of x_1 by Monte Carlo: below the largest eigenvalue of degree 1."""
     dim, rng = 20, np.random.default_rng(3)

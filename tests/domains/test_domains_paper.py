@@ -57,6 +57,7 @@ def test_optimal_depth_of_relu_grows_with_the_degree(kernel, best):
     assert max(optimal) < depths[-1]  # "but not too deep"
 
 
+@pytest.mark.slow
 def test_optimal_depth_of_erf_grows_over_odd_degrees():
     """(b) and (d) of the same figure: s_w = 1, s_b = 0, odd degrees; much deeper than ReLU."""
     depths = [1, 2, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90]

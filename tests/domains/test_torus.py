@@ -8,6 +8,7 @@ import math
 import command_line
 import numpy as np
 import pytest
+from draws import examples
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -204,7 +205,7 @@ def test_zeros_of_finite_classes_by_hand():
     assert found[10] == 0.0 and found[1] == 0.0 and found[3] == 0.0
 
 
-@settings(max_examples=12, deadline=None)
+@examples(5, 12)
 @given(
     st.lists(st.integers(-6, 6), min_size=1, max_size=4),
     st.data(),

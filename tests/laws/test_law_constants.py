@@ -7,7 +7,8 @@ duals and the recursion over the layers in mpmath; the eigenvalues from the refe
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from draws import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
@@ -76,7 +77,7 @@ def singularity(network, kernel):
     trained=st.sampled_from(["all", "hidden"]),
     kernel=st.sampled_from(["ntk", "nngp"]),
 )
-@settings(max_examples=20, deadline=None)
+@examples(6, 20)
 def test_constants_in_depth(name, depth, weight, bias, trained, kernel):
     network = Network(
         name, depth=depth, weight_variance=weight, bias_variance=bias, trained=trained

@@ -6,6 +6,7 @@ import pickle
 import mpmath
 import numpy as np
 import pytest
+from draws import examples
 from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +109,7 @@ def test_tanh_near_zero_keeps_relative_digits():
     assert value / 1e-200 == pytest.approx(0.60570550960215882558**2, rel=1e-14)
 
 
+@examples(10, 100)
 @given(st.floats(-1, 1), st.floats(0.01, 1e4), st.sampled_from(["tanh", "sigmoid"]))
 def test_tangent_is_odd_and_grows(t, variance, name):
     net = Network(name, weight_variance=variance)

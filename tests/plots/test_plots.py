@@ -28,6 +28,7 @@ def table(tmp_path_factory):
     return table_of(RECIPE, tmp_path_factory.mktemp("plots"))
 
 
+@pytest.mark.slow
 def test_png_and_svg_are_whole_pictures(table, tmp_path):
     written = figure3(table, [tmp_path / "f.png", tmp_path / "sub" / "f.svg"])
     data = written[0].read_bytes()

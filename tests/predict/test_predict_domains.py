@@ -13,8 +13,9 @@ from functools import cache
 
 import numpy as np
 import pytest
+from draws import examples
 from flint import arb
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import integrate, linalg, optimize
@@ -144,7 +145,7 @@ def seven(name: str) -> tuple[Truth, dict[int, float]]:
     return on_cube(CUBES[name], 7)
 
 
-@settings(max_examples=20)
+@examples(8, 20)
 @given(
     name=st.sampled_from(list(CUBES)),
     degrees=st.sets(st.integers(0, 7), min_size=1).map(lambda some: sorted({1, *some})),
@@ -184,7 +185,7 @@ def test_the_cube_of_the_issue():
         for k in range(31):
             value = (
                 sum(
-                    (-1) ** i * mpmath.binomial(k, i) * mpmath.binomial(30 - k, j - i) * kernel(j)
+                    (-1) ** i * math.comb(k, i) * math.comb(30 - k, j - i) * kernel(j)
                     for j in range(31)
                     for i in range(min(j, k) + 1)
                 )

@@ -143,6 +143,7 @@ def test_printed_values(activation, dim, degree, expected, tolerance):
         assert relative(value, mp.mpf(expected)) < tolerance
 
 
+@pytest.mark.slow
 def test_logarithm_printed_for_degree_2001():
     value = reference_eigenvalue("tanh", 3, 2001, digits=10).value
     assert mp.nstr(mp.log(value), 5) == "-506.84"
@@ -175,6 +176,7 @@ def test_dimensions_fit_together_far_below_the_doubles(activation, dim, degree):
     assert walk_residual(activation, dim, degree, 30) < mp.mpf("1e-29")
 
 
+@pytest.mark.slow
 def test_trace_of_tanh_is_the_fourth_moment_of_sech():
     """Sum N lambda_k = K(1) = E[sech(Z)^4], d = 3, N = 2k + 1."""
     with mp.workdps(25):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from draws import examples
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,7 +138,7 @@ def test_ten_thousand_nodes(bits, dim):
         assert abs(float(node - arb(x[-1]))) < 2e-16
 
 
-@settings(deadline=None)
+@examples(10, 100)
 @given(st.integers(2, 200), st.integers(0, 30), st.integers(0, 30))
 def test_orthogonality(dim, j, k):
     x, w = gauss_gegenbauer(40, dim)

@@ -13,7 +13,7 @@ from bench.references import errors, references
 from ntkspec.activations import ACTIVATIONS
 
 #: Cases of the default suite.
-SAMPLE = 150
+SAMPLE = 75
 #: Cases of degrees 501 to 4096.
 FAR = 40
 CASES = references()

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from draws import examples
 from flint import ctx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import POSTER
 
@@ -130,7 +131,7 @@ def test_a_table_of_a_deep_tanh_network_takes_no_hour():
 SLOW = ("elu", "celu", "selu", "mish", "softsign", "finer", "step", "exp", "gabor")
 
 
-@settings(max_examples=6, deadline=None)
+@examples(2, 6)
 @given(
     name=st.sampled_from([name for name in ACTIVATIONS if name not in SLOW]),
     depth=st.integers(1, 3),

@@ -7,6 +7,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from draws import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from problems import POSTER
@@ -73,7 +74,7 @@ def legendre(dim, degrees, t):
     return p
 
 
-@settings(deadline=None, max_examples=8)
+@examples(3, 8)
 @given(networks_of(20.0), st.integers(8, 40), st.sampled_from(["ntk", "nngp"]))
 def test_the_kernel_is_rebuilt_from_its_spectrum(net, dim, kernel):
     """Trace K(1), alternating trace K(-1), and points between: sums of N lambda P_k."""

@@ -5,7 +5,8 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from draws import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ntkspec.activations import ACTIVATIONS
@@ -22,7 +23,7 @@ BLOCKS = [(np.arange(2, 40), np.arange(100)), (np.array([3]), np.array([0, 7, 50
 SLOW = ("mish", "softsign", "finer", "exp", "selu", "celu", "gabor", "snake", "polynomial")
 
 
-@settings(max_examples=6)
+@examples(2, 6)
 @example("sin", 11, 1e4, 0.0, [2], [0])  # each layer knows its variance once
 @given(
     st.sampled_from([name for name in ACTIVATIONS if name not in SLOW]),

@@ -72,8 +72,10 @@ def command(*arguments):
 # --- kills ---------------------------------------------------------------------------------------
 
 
-def test_the_client_is_killed(recipe, table, tmp_path, at_hand):
-    with Sweep(recipe, tmp_path / "t.h5", "--workers", "2") as sweep:
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_client_is_killed(recipe, table, tmp_path, at_hand, workers):
+    with Sweep(recipe, tmp_path / "t.h5", "--workers", workers) as sweep:
         sweep.until(lambda: len(sweep.blocks) > 5)
         sweep.process.kill()
         until(lambda: not session_is_alive(sweep.process), 30)  # its workers go with it
@@ -146,7 +148,7 @@ def test_the_scheduler_is_killed(recipe, table, tmp_path):
     [
         (["--workers", "1"], signal.SIGTERM, 143),
         (["--shard", "1/1"], signal.SIGINT, 130),
-        # The other signals; test_cli.py interrupts one with a worker.
+        # The other signals; test_cli.py interrupts one with a worker, among the slow tests.
         pytest.param(["--workers", "2"], signal.SIGINT, 130, marks=pytest.mark.slow),
         pytest.param(["--shard", "1/1"], signal.SIGTERM, 143, marks=pytest.mark.slow),
     ],

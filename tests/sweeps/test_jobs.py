@@ -61,7 +61,7 @@ def test_the_shell_loop(folder):
 
 def test_the_shell_loop_says_where_a_shard_failed(folder):
     (folder / "small.toml").write_text(RECIPE.replace("relu", "rleu"))
-    done = run("shell-loop.sh", folder / "small.toml", folder / "t.h5", 2)
+    done = run("shell-loop.sh", folder / "small.toml", folder / "t.h5", 1)
     assert done.returncode == 2
     assert "rleu" in done.stderr
     assert "the same command again" in done.stderr

@@ -354,7 +354,7 @@ def test_blocks_cover_the_table_once_within_their_bound(size):
 
 def test_blocks_beside_each_other_in_degree_fit_together(tmp_path, recipe_file, table):
     narrow = tmp_path / "narrow.toml"
-    narrow.write_text(RECIPE.replace("= 1000", "= 90"))
+    narrow.write_text(RECIPE.replace("= 1000", "= 250"))
     make_table(narrow, tmp_path / "t.h5")
     for name, values in datasets(table).items():
         if name.endswith("/eigenvalue"):

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 from command_line import ntkspec as invoke
-from hypothesis import given, settings
+from draws import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from paths import ROOT
 from problems import POSTER
@@ -160,6 +161,7 @@ def test_rows_against_the_engine_now(table, activation, kernel):
 # --- a stale or altered one ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_copy_is_as_good(copy):
     check_atlas(copy)
 
@@ -317,7 +319,7 @@ def test_names_of_files_count(tmp_path):
 # --- selecting -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@examples(12, 40)
 @given(st.data())
 def test_every_network_is_found_by_itself(table, data):
     recipe = read_recipe(recipe_path())

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from draws import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkspec
@@ -139,7 +140,7 @@ def test_descent_is_that_of_plain_numpy(name, s, trained):
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.sampled_from(["relu", "tanh"]))
-@settings(max_examples=10)
+@examples(4, 10)
 def test_interrupted_it_goes_on_to_the_same_bits(first, second, name):
     points = product_rule(4, 3)
     y = points.x[:, 0] * points.x[:, 2]

@@ -460,6 +460,10 @@ def test_interrupts_keep_what_is_there(long, tmp_path, number, code):
     out = tmp_path / "run.h5"
     with command("train", long, "-o", out, "--checkpoint", "0.1") as process:
         until(lambda: list(out.with_name("run.h5.parts").glob("member-*.h5")), process=process)
+        with pytest.raises(
+            NtkspecError, match=f"another training is writing it.*process {process.pid}"
+        ):
+            train_run(long, out)
         process.send_signal(number)
         errors = process.communicate(timeout=30)[1]
         assert process.returncode == code
@@ -519,6 +523,7 @@ def test_interrupts_wait_for_hdf5(tmp_path, who, count):
         assert file["4"][0, -1] == 9999.0
 
 
+@pytest.mark.slow
 def test_a_second_training_stops_with_a_message(long, tmp_path):
     out = tmp_path / "run.h5"
     with command("train", long, "-o", out, "--checkpoint", "0.1") as first:
