@@ -309,11 +309,12 @@ def compare_model(
     described = describe(model, variances=variances, parameterization="pytorch")
     if variances == "initial":
         _check_initial(model)
-    own = empirical_ntk(model, X, memory=memory)
-    x = rows_of(X, "X", own.dtype, own.device)
+    parameter = next(model.parameters())
+    x = rows_of(X, "X", parameter.dtype, parameter.device)
     vectors = x.reshape(len(x), -1).double().cpu().numpy()
     _check_inputs(model, vectors)
     n = len(vectors)
+    own = empirical_ntk(model, x, memory=memory)
     infinite = KernelMatrix.of(
         described.network.ntk_matrix(vectors, fan_in=True, tolerance=ENOUGH).astype(np.float64)
     )
@@ -332,7 +333,9 @@ def compare_model(
     labels, groups = _groups(directions, infinite, own_kernel, vectors)
     both = (infinite, own_kernel)
     predicted = [_decay(kernel, speed, start, at, groups) for kernel in both]
-    along = [np.array([np.sum(b * (kernel.matrix @ b)) / b.shape[1] for b in groups]) for kernel in both]
+    along = [
+        np.array([np.sum(b * (kernel.matrix @ b)) / b.shape[1] for b in groups]) for kernel in both
+    ]
     rates = [speed * one for one in along]
     measured = np.full(len(groups), np.nan)
     begin = np.array([np.linalg.norm(b.T @ start) for b in groups])
@@ -347,7 +350,7 @@ def compare_model(
                 rates[k][i] = _rate(at, decays[i], window)
     movement = math.nan
     if trained is not None:
-        later = _array(empirical_ntk(trained, X, memory=memory))
+        later = _array(empirical_ntk(trained, x, memory=memory))
         movement = _apart(later, own_kernel.matrix)
     whole = float(np.sum(start**2))
     return ModelComparison(

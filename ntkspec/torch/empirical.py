@@ -60,8 +60,8 @@ def empirical_ntk(
         For a model with several outputs: the mean of their matrices, the matrix of each, or all
         entries.  A model with one output has one matrix.
     memory : float
-        Bytes that the blocks may take, besides the model, one gradient of it for one row, and the
-        result with a copy of it in float64.
+        Bytes that the blocks may take, besides one gradient of the model, three times the size of
+        its largest weight, and the result with a copy of it in float64.
 
     Returns
     -------
