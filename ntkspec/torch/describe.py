@@ -255,8 +255,8 @@ class _Reader:
             "standard": (0.0 if first else 1.0, 0.0),
             "pytorch": (scale * fan_in if first else float(fan_in), 1.0),
         }[self.parameterization]
-        trained = [p is not None and p.requires_grad for p in (layer.weight, layer.bias)]
-        if not any(trained):
+        moves = [p is not None and p.requires_grad for p in (layer.weight, layer.bias)]
+        if not any(moves):
             return Linear(weight, bias, trained=False)
-        rates = tuple(rate if moves else 0.0 for rate, moves in zip(own, trained, strict=True))
+        rates = own[0] if moves[0] else 0.0, own[1] if moves[1] else 0.0
         return Linear(weight, bias, rates=rates)
