@@ -41,7 +41,7 @@ class Trained:
         self.start = network(outputs)
         angle = 2 * torch.pi * torch.arange(POINTS, dtype=torch.float64) / POINTS
         self.x = math.sqrt(2.0) * torch.stack((angle.cos(), angle.sin()), dim=1)
-        self.residual = 1e-3 * (1.0 + angle.cos() + (2 * angle).sin() + (3 * angle).cos())
+        self.residual = 1e-5 * (1.0 + angle.cos() + (2 * angle).sin() + (3 * angle).cos())
         with torch.no_grad():
             self.y = self.start(self.x) - torch.stack([self.residual] * outputs, dim=1)
         factor = 2.0 / (POINTS * outputs) if loss == "mean" else 2.0
@@ -72,13 +72,13 @@ def one():
 def test_own_directions_decay_by_the_own_eigenvalues(one):
     found = one.compare(one.residuals, directions="own", trained=one.model)
     seen = found.power > 1e-4
-    assert seen.sum() >= 7
-    # Residuals of 1e-3 move the kernel by about a hundredth of a per cent.
-    assert found.movement < 1e-3
+    assert seen.sum() >= 4
+    # The kernel moves with the size of the residuals, 1e-5.
+    assert 0.0 < found.movement < 1e-4
     expected = one.speed * found.own_eigenvalues
     assert found.own_rates[seen] == pytest.approx(expected[seen], rel=1e-9)
     assert found.measured_rates[seen] == pytest.approx(expected[seen], rel=2e-3)
-    assert found.own_losses == pytest.approx(one.losses, rel=1e-3)
+    assert found.own_losses == pytest.approx(one.losses, rel=1e-3, abs=0.0)
     own = found.own.eigenvectors.T @ one.kernel @ found.own.eigenvectors
     assert np.diag(own) == pytest.approx(found.own.eigenvalues, rel=1e-9)
     assert found.own_eigenvalues == pytest.approx(found.own.eigenvalues, rel=1e-9)
@@ -105,7 +105,7 @@ def test_infinite_directions_and_the_distance(one):
 def test_degrees_are_those_of_the_target(one):
     found = one.compare(one.residuals, directions="degrees")
     assert list(found.labels) == list(range(6))  # 1 + 5 * 2 harmonics on 12 points
-    assert found.power == pytest.approx([0.4, 0.2, 0.2, 0.2, 0.0, 0.0], abs=1e-12)
+    assert found.power == pytest.approx([0.4, 0.2, 0.2, 0.2, 0.0, 0.0], abs=1e-9)
     # On equispaced points harmonics are eigenvectors of the infinite network's matrix.
     angle = 2 * np.pi * np.arange(POINTS) / POINTS
     for k in range(4):
@@ -126,19 +126,18 @@ def test_histories_in_other_forms(one):
     assert some.measured_rates[known] == pytest.approx(full.measured_rates[known], rel=1e-3)
     losses = one.compare(one.losses)
     assert np.isnan(losses.measured_rates).all()
-    assert losses.own_losses == pytest.approx(losses.losses, rel=1e-3)
+    assert losses.own_losses == pytest.approx(losses.losses, rel=1e-3, abs=0.0)
     nothing = one.compare(steps=[0, 10])
-    assert nothing.own_losses == pytest.approx(losses.own_losses[[0, 10]], rel=1e-12)
+    assert nothing.own_losses == pytest.approx(losses.own_losses[[0, 10]], rel=1e-12, abs=0.0)
     assert nothing.own_rates == pytest.approx(one.speed * nothing.own_eigenvalues, rel=1e-12)
 
 
 def test_sums_and_several_outputs():
     several = Trained("sum", outputs=3, steps=10)
     found = several.compare(several.residuals, loss="sum", directions="own")
-    assert found.losses == pytest.approx(several.losses, rel=1e-12)
+    assert found.losses == pytest.approx(several.losses, rel=1e-9, abs=0.0)
     # Products of two outputs, left out, are of the order of the root of 1 / width.
-    seen = found.power > 1e-2
-    assert found.measured_rates[seen] == pytest.approx(found.own_rates[seen], rel=0.3, abs=2e-3)
+    assert found.measured_rates[0] == pytest.approx(found.own_rates[0], rel=0.4)
 
 
 def test_a_picture_of_the_rates(one):
