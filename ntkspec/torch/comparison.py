@@ -499,7 +499,7 @@ def _groups(
     cosines = np.clip(unit @ unit.T, -1.0, 1.0)
     groups: list[Array] = []
     basis = np.zeros((n, 0))
-    while (size := int(multiplicity(dim, len(groups)))) + basis.shape[1] <= n:
+    while (size := int(multiplicity(dim, len(groups))[0])) + basis.shape[1] <= n:
         zonal = legendre(len(groups), dim, cosines)[0] * (size / n)
         # Of lower degrees' complement: harmonics are not orthogonal on arbitrary points.
         zonal = zonal - basis @ (basis.T @ zonal)
