@@ -70,7 +70,7 @@ def describe(
     *,
     variances: Literal["initial", "weights"] = "initial",
     input_norm: float | None = None,
-    parameterization: Literal["ntk", "standard", "mup"] = "ntk",
+    parameterization: Literal["ntk", "standard", "mup", "pytorch"] = "ntk",
 ) -> Described:
     """Describe a model of dense layers as the network of its infinite width.
 
@@ -84,8 +84,9 @@ def describe(
         squares found in the model.
     input_norm : float, optional
         Norm of the inputs; default sqrt(fan_in), that of standardized inputs.
-    parameterization : {"ntk", "standard", "mup"}
-        As for `Network`; what PyTorch's optimizers train is "standard".
+    parameterization : {"ntk", "standard", "mup", "pytorch"}
+        As for `Network`; what PyTorch's optimizers train is "standard" in the limit of infinite
+        width, and "pytorch" at the widths of the model; see Notes.
 
     Returns
     -------
@@ -96,6 +97,14 @@ def describe(
     NtkspecError
         When the model has a part that no rule covers; the message names it.
 
+    Notes
+    -----
+    With "pytorch" the tangent kernel is that of gradients by the parameters as PyTorch holds them,
+    and has the scale of `empirical_ntk`: a layer adds fan_in q + 1 to it, the weights fan_in q and
+    the bias 1, where the NTK parameterization has s_w q + s_b.  It grows with the width; "standard"
+    is its limit, divided by the width.  With the default `input_norm` it takes vectors of any norm
+    by ``network.ntk_matrix(X, fan_in=True)``.
+
     Examples
     --------
     >>> from torch import nn
@@ -105,7 +114,7 @@ def describe(
     if not isinstance(model, nn.Module):
         raise NtkspecError(f"model = {shown(model)} is not allowed; give a torch.nn.Module")
     one_of(variances, "variances", ("initial", "weights"))
-    one_of(parameterization, "parameterization", ("ntk", "standard", "mup"))
+    one_of(parameterization, "parameterization", ("ntk", "standard", "mup", "pytorch"))
     if input_norm is not None:
         input_norm = number(input_norm, "input_norm", 1e-6, 1e6)
     reader = _Reader(model, variances, input_norm, parameterization)
@@ -228,6 +237,11 @@ class _Reader:
         if first:
             norm = math.sqrt(fan_in) if self.norm is None else self.norm
             scale = norm * norm / fan_in
+            if self.variances == "initial":
+                self.left_out.append(
+                    f"the uniform distribution of the {fan_in} weights of each unit of the first "
+                    "layer, for which a Gaussian one of the same variance stands"
+                )
         weight = scale / 3.0
         bias = 0.0 if layer.bias is None else 1.0 / (3.0 * fan_in)
         if self.variances == "weights":
@@ -235,10 +249,14 @@ class _Reader:
                 weight = scale * fan_in * float((layer.weight.double() ** 2).mean())
                 if layer.bias is not None:
                     bias = float((layer.bias.double() ** 2).mean())
-        trained = layer.weight.requires_grad
-        rates = None
-        if trained and self.parameterization == "mup":
-            rates = (scale if first else 1.0, 1.0 if layer.bias is not None else 0.0)
-        elif trained and self.parameterization == "standard":
-            rates = (0.0, 0.0) if first else (1.0, 0.0)
-        return Linear(weight, bias, trained=trained, rates=rates)
+        own = {
+            "ntk": (weight, bias),
+            "mup": (scale if first else 1.0, 1.0),
+            "standard": (0.0 if first else 1.0, 0.0),
+            "pytorch": (scale * fan_in if first else float(fan_in), 1.0),
+        }[self.parameterization]
+        moves = [p is not None and p.requires_grad for p in (layer.weight, layer.bias)]
+        if not any(moves):
+            return Linear(weight, bias, trained=False)
+        rates = own[0] if moves[0] else 0.0, own[1] if moves[1] else 0.0
+        return Linear(weight, bias, rates=rates)

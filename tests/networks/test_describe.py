@@ -13,6 +13,8 @@ torch = pytest.importorskip(
 nn = torch.nn
 describe = pytest.importorskip("ntkspec.torch").describe
 
+UNIFORM = "the uniform distribution of the 3 weights of each unit of the first layer"
+
 
 class Block(nn.Module):
     def __init__(self, width, scale=1.0):
@@ -38,7 +40,7 @@ def test_a_sequential_has_pytorchs_variances():
     assert found.network == Network.serial(
         Linear(third, 1.0 / 9.0), "tanh", Linear(third, 1.0 / (3.0 * 512))
     )
-    assert found.left_out == ()
+    assert [text.split(",")[0] for text in found.left_out] == [UNIFORM]
 
 
 def test_residual_blocks_and_normalization():
@@ -55,7 +57,7 @@ def test_residual_blocks_and_normalization():
         Normalize(), "gelu", Linear(third),
     )  # fmt: skip
     assert [text.split(",")[0] for text in found.left_out] == [
-        "the scale and shift of LayerNorm", "Dropout",
+        UNIFORM, "the scale and shift of LayerNorm", "Dropout",
     ]  # fmt: skip
 
 
@@ -66,6 +68,30 @@ def test_functions_and_frozen_layers():
     assert network == Network.serial(
         Linear(1.0 / 3.0, trained=False), "sin", Linear(1.0 / 3.0, rates=(1.0, 0.0))
     )
+
+
+def test_biases_and_weights_are_frozen_one_by_one():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    model[0].weight.requires_grad_(False)
+    model[2].bias.requires_grad_(False)
+    third = 1.0 / 3.0
+    rates = {"ntk": (third, 0.0), "mup": (1.0, 0.0), "pytorch": (4.0, 0.0)}
+    firsts = {"ntk": (0.0, 1.0 / 9.0), "mup": (0.0, 1.0), "pytorch": (0.0, 1.0)}
+    for kind, last in rates.items():
+        assert describe(model, parameterization=kind).network == Network.serial(
+            Linear(third, 1.0 / 9.0, rates=firsts[kind]), "relu",
+            Linear(third, 1.0 / 12.0, rates=last),
+        )  # fmt: skip
+
+
+def test_pytorchs_own_rates_tend_to_the_standard_ones():
+    width = 10**6
+    layers = [Linear(1.0 / 3.0, rates=(3.0, 1.0)), "tanh", Linear(1.0 / 3.0, rates=(width, 1.0))]
+    found = Network.serial(*layers).ntk([0.0, 1.0]) / width
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(3, width, bias=False), nn.Tanh(), nn.Linear(width, 1))
+    standard = describe(model, parameterization="standard").network.ntk([0.0, 1.0])
+    assert found == pytest.approx(standard, abs=1e-5)
 
 
 def test_variances_found_in_the_weights():

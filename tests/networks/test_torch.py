@@ -186,10 +186,10 @@ def test_training_goes_the_trainers_way_step_by_step(points, name, s):
         ),
         (lambda loss: loss(torch.ones(8, 2)), r"prediction of shape \(8, 2\) is not allowed"),
         (lambda loss: loss(torch.tensor(1.0)), r"prediction of shape \(\) is not allowed"),
-        (lambda loss: loss(np.ones(8)), "prediction is a ndarray; it must be a tensor"),
+        (lambda loss: loss(np.ones(8)), "prediction is a ndarray; it must be a torch.Tensor"),
         (
             lambda loss: loss(torch.ones(8, dtype=torch.float16)),
-            "prediction is of torch.float16; it must be of float32 or float64",
+            "prediction has dtype torch.float16; it must be float32 or float64",
         ),
         (lambda loss: loss(torch.ones(8), torch.ones(9)), r"target of shape \(9,\) is not allowed"),
         (
