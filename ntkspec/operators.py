@@ -82,7 +82,7 @@ class Operator:
         """
         k = np.asarray(degrees, dtype=np.float64)
         if self.name == "laplace":
-            return self._of(-k * (np.abs(k) + dim - 2))
+            return self._of(-np.abs(k) * (np.abs(k) + dim - 2))
         if dim != 2:
             raise NtkspecError(
                 f"operator = {str(self)!r} is not allowed for dim = {dim}; the derivative along "
