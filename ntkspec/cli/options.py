@@ -17,6 +17,7 @@ __all__ = [
     "TABLE",
     "added",
     "format_option",
+    "is_given",
     "named_network_options",
     "network_options",
     "table_options",
@@ -166,7 +167,7 @@ def _network(activation: str, given: dict[str, Any]) -> Any:
         values = read_network(activation)
     else:
         return Network(activation, **given)
-    if changed := [name for name in NAMES if not _is_default(name)]:
+    if changed := [name for name in NAMES if is_given(name)]:
         raise click.UsageError(
             f"--{changed[0].replace('_', '-')} is given with {activation}, which describes the "
             "whole network; leave one of them out"
@@ -174,10 +175,10 @@ def _network(activation: str, given: dict[str, Any]) -> Any:
     return Network(**values)
 
 
-def _is_default(name: str) -> bool:
-    """Whether an option was not given."""
+def is_given(name: str) -> bool:
+    """Whether an option of the current command was given."""
     source = click.get_current_context().get_parameter_source(name)
-    return source is None or source.name == "DEFAULT"
+    return source is not None and source.name != "DEFAULT"
 
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -206,7 +207,7 @@ def _with_network(command: Callable[..., Any], needed: str) -> Callable[..., Any
         if activation is not None and zonal is not None:
             raise click.UsageError(f"--zonal is instead of {name}; leave one of them out")
         if activation is None:
-            if changed := [name for name in NAMES if not _is_default(name)]:
+            if changed := [name for name in NAMES if is_given(name)]:
                 raise click.UsageError(
                     f"--{changed[0].replace('_', '-')} is for networks; leave it out with --zonal"
                 )

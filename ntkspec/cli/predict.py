@@ -12,7 +12,7 @@ import click
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import domain_options
 from ntkspec.cli.group import ErrorsAsMessages
-from ntkspec.cli.options import PATH, added, format_option, network_options
+from ntkspec.cli.options import PATH, added, format_option, is_given, network_options
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -35,6 +35,39 @@ MAX_DEGREE = click.option(
     "--max-degree", type=int,
     help="Largest degree that is treated separately.  [default: as many as needed]",
 )  # fmt: skip
+
+
+OPTIMIZER = click.option(
+    "--optimizer", default="gd", show_default=True,
+    help="gd, gradient descent; others are not predicted.",
+)  # fmt: skip
+SOBOLEV = click.option(
+    "--s", type=float, default=0.0, show_default=True, help="Sobolev exponent; 0: L2."
+)
+
+
+class Best(click.ParamType):  # type: ignore[type-arg]
+    """A number, or the word best."""
+
+    name = "NUMBER|best"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number, or the text for the function to judge."""
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
+DESCENT = (
+    click.option(
+        "--step-size", type=Best(), help="Step size; without it the time of gradient flow."
+    ),
+    click.option(
+        "--momentum", type=Best(), default=0.0, show_default=True, help="Of the heavy ball."
+    ),
+    OPTIMIZER,
+)
 
 
 def _error(default: float) -> Option:
@@ -63,6 +96,8 @@ def predict() -> None:
       ntkspec predict freedom gelu --depth 3 --ridge 1e-2 --ridge 1e-4
       ntkspec predict curve relu --domain cube --dim 30 --target 1:1
       ntkspec predict data relu X.npy y.npy --samples 50,200,800
+      ntkspec predict pinn tanh --operator 'laplace(shift=-1)' --degrees 1:14:2
+      ntkspec predict minibatch tanh --samples 1000 --batch 32 --target 1:1 --step-size 2
     """
 
 
@@ -85,13 +120,9 @@ def _prediction(*options: Option) -> Callable[[Callable[..., Mapping[str, Any]]]
 @_prediction(
     DEGREES,
     _error(0.01),
-    click.option(
-        "--s", type=float, default=0.0, show_default=True, help="Sobolev exponent; 0: L2."
-    ),
+    SOBOLEV,
     click.option("--weight", default="power", show_default=True, metavar="power|laplacian"),
-    click.option(
-        "--step-size", type=float, help="Step size; without it the time of gradient flow."
-    ),
+    *DESCENT,
 )
 def times(
     network: Network, domain: Domain, degrees: str | None, **options: Any
@@ -99,12 +130,124 @@ def times(
     """Time to learn each degree to an error, under L2 or a Sobolev loss.
 
     \b
-    Example:
+    Examples:
       ntkspec predict times relu --dim 2 --degrees 1,2,4,8 --error 0.1 --s 1
+      ntkspec predict times tanh --degrees 1:12:2 --error 0.1 --momentum best
     """
     from ntkspec.predict import learning_times
 
     return learning_times(network, domain, degrees=_degrees(degrees, domain), **options).columns()
+
+
+@_prediction(
+    click.option(
+        "--operator", default="laplace", show_default=True,
+        help="A of the residual A u - g: 'laplace(shift=-1)', 'laplace(power=2)', and on the "
+        "circle or a torus of one dimension derivative.",
+    ),
+    click.option(
+        "--degrees", metavar="RANGE",
+        help="As for the other predictions; on a torus of one dimension frequencies.",
+    ),
+    click.option(
+        "--size", type=int,
+        help="Frequencies of --domain torus: those up to this in all coordinates.",
+    ),
+    _error(0.01),
+    SOBOLEV,
+    click.option(
+        "--weight", default="power", show_default=True, metavar="power|laplacian|inverse"
+    ),
+    click.option(
+        "--residual-weight", type=float, default=1.0, show_default=True,
+        help="alpha of the loss alpha/2 (A u - g)^2 + beta/2 (u - y)^2.",
+    ),
+    click.option("--data-weight", type=float, help="beta, on the same points.  [default: 0]"),
+    click.option(
+        "--data-s", type=float, help="Sobolev exponent of the data.  [default: 0]"
+    ),
+    click.option(
+        "--points", type=int, help="Equispaced points of the circle, where degrees alias."
+    ),
+    click.option(
+        "--boundary-weight", type=float,
+        help="beta of a single point of data: prints the rates with it, without times.",
+    ),
+    *DESCENT,
+)  # fmt: skip
+def pinn(
+    network: Network,
+    domain: Domain,
+    degrees: str | None,
+    operator: str,
+    boundary_weight: float | None,
+    **options: Any,
+) -> Mapping[str, Any]:
+    """Time in which each degree of a PINN's residual A u - g falls to an error.
+
+    \b
+    Examples:
+      ntkspec predict pinn tanh --operator 'laplace(shift=-1)' --degrees 1:14:2 --error 0.1
+      ntkspec predict pinn relu_power --power 3 --dim 2 --points 64 --s 1
+      ntkspec predict pinn gelu --bias-variance 0.1 --boundary-weight 10
+    """
+    from ntkspec.predict import boundary_rates
+    from ntkspec.predict import pinn as of_residual
+    from ntkspec.ranges import parse_range
+
+    wanted = None if degrees is None else parse_range(degrees, "degrees")
+    if boundary_weight is None:
+        given = {name: value for name, value in options.items() if value is not None}
+        return of_residual(network, domain, operator, degrees=wanted, **given).columns()
+    kept = {name: options.pop(name) for name in ("s", "weight", "residual_weight", "kernel")}
+    changed = [name for name in options if is_given(name)]
+    if changed:
+        raise click.UsageError(
+            f"--{changed[0].replace('_', '-')} has no effect with --boundary-weight, which prints "
+            "rates; leave one of them out"
+        )
+    return boundary_rates(
+        network, domain, operator, boundary_weight, degrees=wanted, **kept
+    ).columns()
+
+
+@_prediction(
+    click.option(
+        "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
+        help="Energy of the residual at the start in a degree; may be given several times.",
+    ),
+    click.option("--samples", type=int, required=True, help="Number of points."),
+    click.option("--batch", type=int, required=True, help="Points in a step, at most as many."),
+    click.option("--step-size", type=float, default=1.0, show_default=True),
+    click.option("--steps", default="0,1,10,100", show_default=True, metavar="RANGE"),
+    OPTIMIZER,
+    click.option(
+        "--max-degree", type=int, help="Largest degree that is treated separately."
+    ),
+)  # fmt: skip
+def minibatch(
+    network: Network, domain: Domain, target: Sequence[str], steps: str, **options: Any
+) -> Mapping[str, Any]:
+    """Energies of a target's degrees in minibatch descent on an L2 loss.
+
+    \b
+    Example:
+      ntkspec predict minibatch tanh --samples 1000 --batch 32 --target 1:1 --step-size 2
+
+    most_step_size is that from which on they grow.
+    """
+    from ntkspec.predict import minibatch_curve
+
+    found = minibatch_curve(network, domain, power=_powers(target), steps=steps, **options)
+    at = found.power.nonzero()[0]
+    return {
+        "step": found.steps.repeat(at.size),
+        "degree": found.degrees[list(at) * found.steps.size],
+        "energy": found.energy[:, at].ravel(),
+        "mean_energy": found.mean_energy[:, at].ravel(),
+        "loss": found.loss.repeat(at.size),
+        "most_step_size": found.steps.repeat(at.size) * 0.0 + found.most_step_size,
+    }
 
 
 @_prediction(DEGREES, _error(0.5), RIDGE, _ridge_scale("matrix", "operator"))

@@ -31,7 +31,7 @@ from ntkspec.predict.regularization import (
 from ntkspec.predict.targets import TargetPower
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["LearningCurve", "SampleSizes", "learning_curve", "samples_to_learn"]
+__all__ = ["LearningCurve", "SampleSizes", "checked_power", "learning_curve", "samples_to_learn"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -241,7 +241,7 @@ def learning_curve(
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
-    target = _checked_power(power)
+    target = checked_power(power)
     known = resolved(
         source, where, kernel, max_degree, max(k for k, _ in target),
         lambda m: doubt_at(m, sizes, deltas),
@@ -456,7 +456,7 @@ def _checked_degrees(
     return [int(k) for k in check_degrees(degrees)]
 
 
-def _checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int], float]:
+def checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int], float]:
     """(degree, radial) -> power, as numbers that are not negative."""
     refusal = NtkspecError(
         f"power = {shown(power)} is not allowed; give a power >= 0 for each degree >= 0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -16,6 +15,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import as_number, one_of, shown
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
+from ntkspec.predict.descent import Best, check_optimizer, log_times_to, settled
 from ntkspec.predict.modes import Source, first_degree, modes, modes_to
 
 __all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
@@ -40,8 +40,11 @@ class LearningTimes(ByDegree):
         Natural logarithm of the times, accurate beyond the range of doubles too.
     error : float
         Fraction of the component that is left after this time.
-    s, weight, step_size
+    s, weight
         As given.
+    step_size : float or None
+    momentum : float
+        As given, or the best ones.
 
     Examples
     --------
@@ -59,6 +62,7 @@ class LearningTimes(ByDegree):
     s: float
     weight: Weight
     step_size: float | None
+    momentum: float
 
     def variables(self) -> Variables:
         """Ranks, logarithms of the rates, times and their logarithms."""
@@ -73,6 +77,8 @@ class LearningTimes(ByDegree):
             about["weight"] = self.weight
         if self.step_size is not None:
             about["step_size"] = self.step_size
+        if self.momentum:
+            about["momentum"] = self.momentum
         return about
 
 
@@ -94,7 +100,9 @@ def learning_times(
     dim: int | None = None,
     s: float = 0.0,
     weight: Weight = "power",
-    step_size: float | None = None,
+    step_size: float | Best | None = None,
+    momentum: float | Best = 0.0,
+    optimizer: str = "gd",
     degrees: Iterable[int] | None = None,
     kernel: Kernel = "ntk",
 ) -> LearningTimes:
@@ -110,8 +118,14 @@ def learning_times(
         Exponent of the Sobolev loss; 0 is L2.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s) or, on the sphere, (1 + k(k+d-2))^s.
-    step_size : float, optional
+    step_size : float or "best", optional
         Of gradient descent; without it the time is that of gradient flow.
+    momentum : float or "best"
+        beta of the heavy ball, w' = w - step_size * gradient + beta * (w - the w before), as
+        PyTorch's SGD has it; 0 is plain descent.  The best step size and momentum are those for
+        which the slowest of the degrees is fastest.
+    optimizer : {"gd"}
+        Gradient descent.  Adam and others have no rates by degree, and are refused.
     degrees : iterable of int, optional
         By default 0 to 100 (0 to 8 under the Gaussian measure), or all degrees of the spectrum.
 
@@ -122,9 +136,9 @@ def learning_times(
     Raises
     ------
     NtkspecError
-        For an error outside (0, 1), an s or a step size that is not allowed: a step size must leave
-        no degree diverging, step_size * lambda_k mu_k < 2.  For the weight "laplacian" off the
-        sphere.
+        For an error outside (0, 1), an s, a momentum or a step size that is not allowed: a step
+        size must leave no degree diverging, step_size * lambda_k mu_k < 2 (1 + momentum).  For the
+        weight "laplacian" off the sphere.
 
     Notes
     -----
@@ -133,6 +147,12 @@ def learning_times(
     t_k = ln(1/error) / (lambda_k mu_k), and with steps ln(error) / ln|1 - step_size lambda_k mu_k|.
     A degree with a zero eigenvalue is not learned for any s.
 
+    With momentum a component falls as abs(z)^t, z being the larger root of z^2 - (1 + beta - x) z +
+    beta = 0, x = step_size * lambda_k mu_k (Polyak 1964), and it oscillates from x = (1 - sqrt
+    beta)^2 on, where abs(z) = sqrt(beta); a factor that does not depend on the error, and adds a
+    few steps, is left out.  The best ones are for the smallest and the largest of the rates; a
+    larger rate of a degree that is not given could diverge.
+
     Examples
     --------
     >>> t = learning_times("relu", dim=3, error=0.1, degrees=[1, 2, 3, 4])
@@ -140,7 +160,11 @@ def learning_times(
     array([  27.6,   84.2,    inf, 1010.5])
     >>> learning_times("relu", dim=3, error=0.1, s=1.5, degrees=[1, 2, 4]).times.round(2)
     array([3.45, 3.12, 8.08])
+    >>> best = learning_times("relu", dim=3, error=0.1, degrees=[1, 2, 4], momentum="best")
+    >>> round(best.step_size, 1), round(best.momentum, 3), best.times.round(1)
+    (35.3, 0.513, array([6.9, 6.9, 6.9]))
     """
+    check_optimizer(optimizer)
     where = one_given(domain, dim)
     left = _checked(error, "error", 0.0, 1.0)
     s = _checked(s, "s", -1e3, 1e3)
@@ -153,32 +177,13 @@ def learning_times(
         at = np.array([place for k in wanted for place in known.places(int(k))])
     chosen = known.degrees[at]
     logs = known.log_eigenvalues[at] + sobolev_weights(known.domain, chosen, s, weight)
-    with np.errstate(divide="ignore", over="ignore"):
-        if step_size is None:
-            log_times = math.log(-math.log(left)) - logs
-        else:
-            log_times = math.log(-math.log(left)) - _log_decay(logs, chosen, step_size)
+    step, beta = settled(logs, step_size, momentum)
+    log_times = log_times_to(left, logs, chosen, step, beta)
+    with np.errstate(over="ignore"):
         times = np.exp(log_times)
     return LearningTimes(
-        known.domain, chosen, known.radial[at], logs, times, log_times, left, s, weight, step_size
+        known.domain, chosen, known.radial[at], logs, times, log_times, left, s, weight, step, beta
     )
-
-
-def _log_decay(log_rates: Array, degrees: NDArray[np.int64], step_size: float) -> Array:
-    """ln(-ln|1 - eta lambda mu|): logarithm of the decay in a step."""
-    step = _checked(step_size, "step_size", 0.0, math.inf)
-    fall = np.exp(log_rates + math.log(step))
-    worst = int(np.argmax(fall))
-    if fall[worst] >= 2.0:
-        raise NtkspecError(
-            f"step_size = {step:g} is not allowed; degree {degrees[worst]} diverges, it must be "
-            f"below {2.0 * math.exp(-float(log_rates[worst])):.6g}"
-        )
-    decay = np.where(fall < 1.0, -np.log1p(-np.minimum(fall, 0.5)), 0.0)
-    large = fall >= 0.5
-    decay[large] = -np.log(np.abs(1.0 - fall[large]))
-    # ln(-log1p(-x)) is ln x where x is below the range of doubles
-    return np.where(fall > 1e-300, np.log(np.maximum(decay, 1e-320)), log_rates + math.log(step))
 
 
 def _checked(value: float, name: str, low: float, high: float) -> float:

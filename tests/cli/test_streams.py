@@ -57,6 +57,8 @@ CALLS = {
     "predict curve": ["relu", "--target", "1:1"],
     "predict samples": ["relu", "--degrees", "0:3"],
     "predict freedom": ["relu"],
+    "predict pinn": ["tanh", "--degrees", "0:3"],
+    "predict minibatch": ["relu", "--samples", "9", "--batch", "3", "--target", "1:1"],
     "predict data": ["relu", "x12.csv", "y12.csv"],
     "sweep": ["r.toml", "--plan"],
     "scan": ["scan.toml", "-o", "-"],

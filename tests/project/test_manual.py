@@ -34,8 +34,8 @@ SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
     "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
-    "vectors.rst", "data.rst", "from_data.rst", "zonal.rst", "density.rst", "torus.rst",
-    "patches.rst",
+    "vectors.rst", "data.rst", "from_data.rst", "pinns.rst", "zonal.rst", "density.rst",
+    "torus.rst", "patches.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
