@@ -337,9 +337,9 @@ def _lengths(
 
 def _without_zeros(zonal: Zonal, sigma: Activation, degrees: tuple[int, ...]) -> Zonal:
     """Exact zeros where sigma's part of the degree's parity is a polynomial of lower degree."""
-    zero = np.array([k > sigma.degrees[k % 2] for k in degrees])
-    for array in zonal:
-        array[zero] = 0.0
+    flat = np.array([max(k, 1) > sigma.degrees[k % 2] for k in degrees])
+    zonal.slope[flat] = zonal.over_length[flat] = zonal.error[flat] = 0.0
+    zonal.value[[k > sigma.degrees[k % 2] for k in degrees]] = 0.0
     return zonal
 
 
