@@ -125,6 +125,10 @@ def kernel_scatter(
     E[q q'] is a sum of products of expectations over r and integrals over the sphere, which
     `angular_integrals` computes exactly.  The readouts enter by their squares, which are 1.
 
+    The gradients are with respect to the weights themselves, as the trainer takes its steps; with
+    respect to weights over sqrt(weight_variance), as in `ntkspec.Network`, the part of the hidden
+    layer is weight_variance times as large.
+
     Examples
     --------
     >>> kernel_scatter("tanh", 2, [1, 3, 5, 7]).relative_variances.round(2)

@@ -148,10 +148,10 @@ def own_rates(
         )
         return np.array([decay_rate(steps, curve).rate for curve in curves.T])
 
-    network = Network(sigma, weight_variance=weight_variance, trained=trained)
+    kernel = _infinite(sigma, points.x, weight_variance, trained)
     ratios = np.empty((count, len(degrees)))
     with threadpool_limits(1, "blas"):  # the matrices are small: more threads take longer
-        infinite = rates(np.asarray(network.ntk_matrix(points.x), dtype=np.float64))
+        infinite = rates(kernel)
         for i in range(count):
             # The kernel of antisymmetric pairs is that of one neuron of each.
             one = start(
@@ -160,3 +160,13 @@ def own_rates(
             )  # fmt: skip
             ratios[i] = rates(one.tangent_matrix(points.x)) / infinite
     return OwnRates(degrees, width, infinite, ratios)
+
+
+def _infinite(sigma: Activation, x: Array, variance: float, trained: Trained) -> Array:
+    """The mean of the networks' kernels: gradients with respect to the weights themselves.
+
+    The engine's kernel is that of weights divided by the root of their variance.
+    """
+    hidden = Network(sigma, weight_variance=variance, trained="hidden")
+    kernel = np.asarray(hidden.ntk_matrix(x), dtype=np.float64) / variance
+    return kernel + np.asarray(hidden.nngp_matrix(x)) if trained == "all" else kernel

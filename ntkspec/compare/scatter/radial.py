@@ -293,10 +293,7 @@ def radial_rule(
                 break
             above += STRETCH
             if above > MOST_ABOVE:
-                raise NtkspecError(
-                    f"{sigma.name}: the variance of the tangent kernel is infinite at "
-                    f"weight_variance = {weight_variance:g}, or beyond the range of doubles"
-                )
+                raise _unbounded(sigma, r)
         now = np.array(rule.moments(trained))
         size = np.array([_beside(moments, own) for moments in now])
         _check_rounding(rule, size, sigma)
@@ -344,11 +341,16 @@ def _without_zeros(zonal: Zonal, sigma: Activation, degrees: tuple[int, ...]) ->
 
 
 def _check_finite(rule: Radial, sigma: Activation, trained: str) -> None:
-    if not np.isfinite(rule._squares(trained) ** 2).all():
-        raise NtkspecError(
-            f"{sigma.name} or its derivative is not finite, or its fourth power overflows, at "
-            f"preactivations up to {rule.length[-1]:.3g}"
-        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(rule._squares(trained) ** 2).all():
+            raise _unbounded(sigma, rule.length)
+
+
+def _unbounded(sigma: Activation, length: Array) -> NtkspecError:
+    return NtkspecError(
+        f"{sigma.name}: the variance of the tangent kernel is infinite, or its values overflow or "
+        f"are not numbers at preactivations up to {length[-1]:.3g}; lower weight_variance"
+    )
 
 
 def _beside(moments: Array, own: int) -> Array:
