@@ -19,7 +19,7 @@ from ntkspec.trainer.checks import (
     checked_vectors,
     function_values,
 )
-from ntkspec.trainer.harmonics import Basis, count, harmonic, zonal
+from ntkspec.trainer.harmonics import Basis, count, harmonic, multiplicity, zonal
 from ntkspec.trainer.points import Points
 
 __all__ = ["FunctionTarget", "Kind", "SampledTarget", "Target", "Term", "target_of"]
@@ -263,6 +263,21 @@ class SampledTarget:
         """Norm of the component of each degree, in L2 of the uniform probability measure."""
         return tuple(float(np.linalg.norm(part)) for part in self._parts.values())
 
+    def coefficients(self, degree: int) -> Array:
+        """Coefficients of one degree in the basis, (N(dim, degree),), by index.
+
+        All are 0 if the samples have no component of that degree.
+
+        Examples
+        --------
+        >>> from ntkspec.trainer.points import circle
+        >>> points = circle(16)
+        >>> SampledTarget(points, points.x[:, 1], last=3).coefficients(1).round(6) + 0.0
+        array([0.      , 0.707107])
+        """
+        part = self._parts.get(checked_degree(degree))
+        return np.zeros(multiplicity(self.points.dim, degree)) if part is None else part.copy()
+
     def values(self, x: ArrayLike) -> Array:
         """The samples if x are their points, (n, dim) -> (n,); NaN otherwise."""
         array = checked_vectors(x, self.points.dim)
@@ -273,8 +288,8 @@ class SampledTarget:
     def component(self, degree: int, x: ArrayLike) -> Array | None:
         """Values of the component of one degree, scaled to unit norm, or None if it is 0."""
         degree, array = checked_degree(degree), checked_vectors(x, self.points.dim)
-        part = self._parts.get(degree)
-        if part is None:
+        part = self.coefficients(degree)
+        if not part.any():
             return None
         values = np.empty(array.shape[0])
         some = max(1, BLOCK // count(self.points.dim, degree))
