@@ -8,7 +8,6 @@ norm the kernel is K(t) too; between vectors of different norms see `ntkspec.dua
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.composed import composed_arguments
 from ntkspec.parameters import as_number, check_finite, numbers, shown, truth, vectors
+from ntkspec.threads import available_threads
 
 if TYPE_CHECKING:
     from ntkspec.duals.norms import VectorTables
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Rows",
-    "available_threads",
     "between_norms",
     "by_values",
     "checked_tolerance",
@@ -49,7 +48,7 @@ BY_VALUES = ("softsign", "finer")
 #: Variance of the argument of tanh up to which its duals are tabulated for single evaluations.
 TABULATED = 64.0
 #: Rows of a matrix for which a further thread is started, and the most threads.
-ROWS_OF_A_THREAD, MOST_THREADS = 192, 64
+ROWS_OF_A_THREAD = 192
 #: Norms beyond, and below the inverse, are taken out of a homogeneous kernel.
 FAR = 2.0**32
 #: Relative difference of norms that is rounding.
@@ -416,16 +415,6 @@ def _tiled(
             for job in [pool.submit(compiled, *job) for job in jobs]:
                 job.result()
     return out
-
-
-def available_threads() -> int:
-    """Threads of a matrix: the processors of this process, or what the environment allows.
-
-    Workers of a cluster have OMP_NUM_THREADS = 1, since each of them has a processor.
-    """
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(there or 1, int(allowed) if allowed.isdecimal() else MOST_THREADS))
 
 
 def _bounded(network: Network, kernel: Kernel, value: Array) -> tuple[Array, Array]:

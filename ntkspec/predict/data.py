@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
@@ -18,6 +17,7 @@ from ntkspec.predict.by_degree import Array, Variables, along
 from ntkspec.predict.regularization import RidgeScale, log_root
 from ntkspec.results import Result
 from ntkspec.spectra.data_set import DataSpectrum
+from ntkspec.threads import one_blas_thread
 
 __all__ = ["DataCurve", "DataModes", "from_data", "target_modes"]
 
@@ -381,7 +381,7 @@ def from_data(
         x = x / norm
     repeated = n - np.unique(x, axis=0).shape[0]
     variances = np.zeros(0)
-    with threadpool_limits(1, "blas"):  # results would depend on the number of BLAS threads
+    with one_blas_thread():  # results would depend on the number of BLAS threads
         if way == "eigenvectors":
             modes, found = _by_eigenvectors(source, kernel, x, y, sizes, deltas, left, repeated)
         else:

@@ -13,13 +13,13 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.vectors import FileVectors, read_vectors
 from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
-from ntkspec.networks.pointwise import available_threads
 from ntkspec.parameters import check_finite, number, shown, size_of, truth, vectors, whole_number
 from ntkspec.spectra.data_set.lanczos import Solved, error_bounds, leading, ritz
-from ntkspec.spectra.data_set.operator import ENTRIES, DataMatrix, Operator, one_blas_thread
+from ntkspec.spectra.data_set.operator import ENTRIES, DataMatrix, Operator
 from ntkspec.spectra.data_set.progress import Tally
 from ntkspec.spectra.data_set.result import DataSpectrum
 from ntkspec.spectra.route import Source, as_source
+from ntkspec.threads import available_threads, one_blas_thread
 
 if TYPE_CHECKING:
     from distributed import Client

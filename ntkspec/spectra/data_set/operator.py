@@ -8,24 +8,21 @@ several, and on the workers of a cluster.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel
-from ntkspec.networks.pointwise import available_threads
 from ntkspec.spectra.data_set.rows import MatrixRows, matrix_rows
 from ntkspec.spectra.route import Source
+from ntkspec.threads import available_threads, one_blas_thread
 
-__all__ = ["DataMatrix", "Operator", "Sizes", "one_blas_thread"]
+__all__ = ["DataMatrix", "Operator", "Sizes"]
 
 Array = NDArray[np.float64]
 
@@ -259,31 +256,3 @@ def _checked(sizes: Sizes, matrix: DataMatrix) -> Sizes:
             f"range; scale X so that the largest is between {LEAST:g} and {MOST:g}"
         )
     return sizes
-
-
-_lock = threading.Lock()
-_limits: list[Any] = []
-_users = 0
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Have BLAS use one thread until the last of the threads that asked for it is done.
-
-    Examples
-    --------
-    >>> with one_blas_thread():
-    ...     _ = np.eye(2) @ np.eye(2)
-    """
-    global _users
-    with _lock:
-        _users += 1
-        if _users == 1:
-            _limits.append(threadpool_limits(1, "blas"))
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                _limits.pop().restore_original_limits()

@@ -17,10 +17,11 @@ from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
 from ntkspec.parameters import numbers, shown, whole_number
 from ntkspec.results import Result
-from ntkspec.spectra.data_set.operator import DataMatrix, Operator, one_blas_thread
+from ntkspec.spectra.data_set.operator import DataMatrix, Operator
 from ntkspec.spectra.data_set.progress import Tally
 from ntkspec.spectra.data_set.quadrature import counted, measures
 from ntkspec.spectra.route import Source, qualified, which_kernel
+from ntkspec.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkspec.domains import DensitySphere, Sphere
 from ntkspec.errors import NtkspecError
@@ -22,6 +21,7 @@ from ntkspec.spectra.density.solver import log2, solved
 from ntkspec.spectra.route import Source, double_only
 from ntkspec.spectra.routes import routed
 from ntkspec.spectra.trace import trace
+from ntkspec.threads import one_blas_thread
 
 __all__ = ["density_spectrum"]
 
@@ -70,7 +70,7 @@ def density_spectrum(
     wanted = None if count is None else whole_number(count, "count", 1, MOST_COUNT)
     found = profile(sphere)
     most = MOST[found.around]
-    with threadpool_limits(1, "blas"):  # results would depend on the number of BLAS threads
+    with one_blas_thread():  # results would depend on the number of BLAS threads
         if max_degree is not None:
             size = 1 + whole_number(max_degree, "max_degree", 1, most - 1)
             return _chosen(_leading(source, found, size, wanted, kernel, limit), wanted, limit)
