@@ -16,7 +16,8 @@ steps = {steps}
 network = {{activation = "{activation}", width = {widths}, seeds = {seeds}}}
 data = {data}
 target = {{kind = "{kind}", degrees = {degrees}, amplitudes = {amplitude}}}
-loss = {{s = {s}, step_size = {step}, weight = "{weight}"}}
+loss = {{s = {s}, weight = "{weight}"}}
+optimizer = {{step_size = {step}}}
 """
 CIRCLE = '{kind = "circle", points = 64}'
 SPHERE = '{kind = "product", degree = 13, dim = 3}'

@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit
 
 from bench.report import goal, write
-from ntkspec.activations import activation
 from ntkspec.kernels.elementary import fused
 from ntkspec.trainer.descent import Descent
 from ntkspec.trainer.network import start
@@ -105,7 +104,7 @@ def _ours(
     name: str, precision: str, dim: int, n: int, width: int, threads: int
 ) -> Callable[[], Any]:
     points, target = _problem(dim, n)
-    network = start(activation(name), width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
+    network = start(name, width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
     descent = Descent(network, points.x, target, L2Loss(points), step_size=STEP, threads=threads)
     return descent.advance
 
@@ -120,11 +119,11 @@ def _torch(
         return None
     torch.set_num_threads(threads)
     points, target = _problem(dim, n)
-    network = start(activation(name), width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
+    network = start(name, width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
     number = getattr(torch, precision)
     x, y = torch.tensor(points.x, dtype=number), torch.tensor(target, dtype=number)
-    weights = torch.tensor(network.weights, requires_grad=True)
-    readout = torch.tensor(network.readout)
+    weights = torch.tensor(network.parameters["weights_1"], requires_grad=True)
+    readout = torch.tensor(network.parameters["weights_2"][0])
     optimizer = torch.optim.SGD([weights], lr=STEP)
     function = getattr(torch, name)
 

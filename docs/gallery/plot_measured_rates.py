@@ -12,7 +12,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ntkspec
-from ntkspec.activations import activation
 from ntkspec.plots.pictures import STYLES
 from ntkspec.trainer.descent import Descent
 from ntkspec.trainer.network import start
@@ -27,7 +26,7 @@ EVERY, RECORDS, POINTS = 5, 300, 64
 
 points = circle(POINTS)
 target = Target([Term(k, 0.03, "cosine") for k in DEGREES])
-network = start(activation("relu"), 8192, dim=2, seed=0)
+network = start("relu", 8192, dim=2, seed=0)
 descent = Descent(network, points.x, target.values(points.x), L2Loss(points), step_size=STEP)
 
 # %%

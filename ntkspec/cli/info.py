@@ -87,7 +87,7 @@ def _show_run(path: Path) -> None:
         for message in run.damaged.values():
             say(f"damaged, to be trained again: {message}")
     say(
-        f"{recipe.network.activation}, {run.points.n} points ({run.points.kind}) in dimension "
+        f"{recipe.network.network}, {run.points.n} points ({run.points.kind}) in dimension "
         f"{run.points.dim}, target: {named_target(run.target)}"
     )
     shown = Grid("training", "s", "step size", "steps", "loss", "kernel moved", "status")

@@ -18,13 +18,11 @@ from numpy.typing import NDArray
 
 from ntkspec.compare.results import Curves
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.networks import Network
 from ntkspec.opening import open_table
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table
-from ntkspec.trainer.linear import LinearTraining, loss_factor
+from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
 from ntkspec.trainer.rates import DecayRate, decay_rate
-from ntkspec.trainer.recipe import RunRecipe
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 if TYPE_CHECKING:
@@ -82,6 +80,7 @@ class Predictions:
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
         target, one = run.target, run.points.x[:1]
         self.run = run
+        self._momentum = run.recipe.optimizer.momentum
         self.degrees = [k for k in target.degrees if target.component(k, one) is not None]
         if not self.degrees:
             raise NtkspecError(
@@ -104,11 +103,16 @@ class Predictions:
                 f"{self.run.path}: {member.name} has step_size = {step_size:g}, which is too small "
                 f"to compare rates; the least is {LEAST_STEP_SIZE:g}"
             )
-        continuum = step_size * self.eigenvalues * self._loss(member.s).multiplier(self.degrees)
+        decrement = step_size * self.eigenvalues * self._loss(member.s).multiplier(self.degrees)
         amplitude = member.amplitude[:, self._columns]
         grid = member.grid_amplitude[:, self._columns]
         with np.errstate(over="ignore"):
-            continuum_curve = (1.0 - continuum) ** steps[:, np.newaxis].astype(np.float64)
+            times = steps[:, np.newaxis].astype(np.float64)
+            continuum_curve = (1.0 - decrement) ** times
+            continuum = decrement
+            if self._momentum:
+                continuum_curve = 1.0 - heavy_ball(decrement, times, self._momentum)
+                continuum = _slow_rate(decrement, self._momentum)
         points_curve, points = self._predict(self._training_at_infinite_width(member.s), member)
         own = None
         if start is not None:
@@ -140,7 +144,7 @@ class Predictions:
         if not self.is_dense:
             return None
         if s not in self._infinite_width:
-            kernel = _network(self.run.recipe).ntk_matrix(self.run.points.x)
+            kernel = self.run.recipe.network.network.ntk_matrix(self.run.points.x)
             self._infinite_width[s] = LinearTraining(kernel, self._factor(s))
         return self._infinite_width[s]
 
@@ -157,14 +161,24 @@ class Predictions:
             residual = start.values + residual
         late_steps = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
         arguments = (residual, self._functionals)
-        amplitude = training.amplitudes(member.step_size, steps, *arguments)
-        late = training.amplitudes(member.step_size, late_steps, *arguments)
+        amplitude = training.amplitudes(member.step_size, steps, *arguments, self._momentum)
+        late = training.amplitudes(member.step_size, late_steps, *arguments, self._momentum)
         rates = [
             rate.rate if rate.status == "measured" else _late_rate(late_steps, late[:, j])
             for j, rate in enumerate(_rates(steps, amplitude))
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
             return amplitude / amplitude[0], np.array(rates)
+
+
+def _slow_rate(decrement: Array, momentum: float) -> Array:
+    """Rates of a heavy ball: 1 - |z|, z the larger root, for step size times eigenvalue."""
+    total = 1.0 - momentum + decrement
+    square = total * total - 4.0 * decrement
+    slow = 2.0 * decrement / (total + np.sqrt(np.maximum(square, 0.0)))
+    fast = total - slow
+    real = np.where(fast > 1.0, 1.0 - np.maximum(np.abs(1.0 - slow), fast - 1.0), slow)
+    return np.where(square < 0.0, 1.0 - math.sqrt(momentum), real)
 
 
 def _late_rate(steps: Array, amplitude: Array) -> float:
@@ -181,19 +195,11 @@ def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
     return [decay_rate(steps, column) for column in amplitude.T]
 
 
-def _network(recipe: RunRecipe) -> Network:
-    network = recipe.network
-    return Network(
-        network.activation, slope=network.slope, power=network.power,
-        weight_variance=network.weight_variance, trained=network.trained,
-    )  # fmt: skip
-
-
 def _eigenvalues(
     run: Run, degrees: list[int], table: str | os.PathLike[str] | Table | None
 ) -> tuple[Array, Array]:
     """Eigenvalues of the target's degrees and bounds on their relative errors."""
-    network, dim = _network(run.recipe), run.points.dim
+    network, dim = run.recipe.network.network, run.points.dim
     if table is None:
         part = spectrum(network, dim, degrees)
         return part.eigenvalues, part.relative_error

@@ -109,8 +109,12 @@ def parsed(text: str, source: str, make: Callable[[dict[str, Any]], Recipe]) -> 
         raise fault.located(text, source) from None
 
 
-def structured(kind: Callable[..., Recipe], table: Any, path: KeyPath, where: str) -> Recipe:
+def structured(
+    kind: Callable[..., Recipe], table: Any, path: KeyPath, where: str, **given: Any
+) -> Recipe:
     """Make a dataclass from a TOML table, whose name in messages is `where`.
+
+    Fields without keys may be given.
 
     An error of the dataclass's ``__post_init__`` is attributed to the key with which the message
     begins; the path of a Fault is relative to the table.
@@ -129,7 +133,7 @@ def structured(kind: Callable[..., Recipe], table: Any, path: KeyPath, where: st
         raise Fault(f"{path[-1]} = {table!r} is not allowed; it must be a table {where}", path)
     fields = _fields(kind)
     known_keys(table, fields, path, where)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(given)
     for name, (field, annotation, example) in fields.items():
         if name in table:
             values[field.name] = structured_value(annotation, table[name], (*path, name))

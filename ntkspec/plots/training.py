@@ -169,13 +169,8 @@ def _learned(x: Array, y: Array, member: Member) -> Curve:
 
 
 def _values(run: Run, member: Member, x: Array) -> Array:
-    """Values of a trained network, m^(-1/2) sum_r a_r sigma(w_r . x), in blocks of neurons."""
-    sigma, total = run.recipe.network.sigma, np.zeros(x.shape[0])
-    some = max(1, BLOCK // x.shape[0])
-    for start in range(0, member.width, some):
-        part = slice(start, start + some)
-        total += sigma.value(x @ member.weights[part].T) @ member.readout[part]
-    return np.asarray(total / np.sqrt(member.width))
+    """Values of a trained network."""
+    return run.network(member).values(x)
 
 
 def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
@@ -278,7 +273,8 @@ def _widths(panels: list[list[Panel]]) -> set[int]:
 def _title(run: Run, panels: list[list[Panel]]) -> str:
     """The run's name, activation, width (if there is one), points, steps, loss (if one)."""
     recipe = run.recipe
-    parts = [NAMES.get(recipe.network.activation, recipe.network.activation)]
+    network = recipe.network.network
+    parts = [NAMES.get(network.name, network.name)]
     if len(_widths(panels)) == 1:
         parts += [f"width {width}" for width in _widths(panels)]
     if run.points.dim > 2:

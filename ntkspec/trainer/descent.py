@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on 1/2 r' P r, and its largest stable step size."""
+"""Gradient descent on 1/2 r' P r, with momentum or on batches, and its largest stable step."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import as_number, number, shown, whole_number
+from ntkspec.threads import checked_threads
 from ntkspec.trainer.checks import checked_values, checked_vectors
-from ntkspec.trainer.layer import layer_at
-from ntkspec.trainer.network import WideNetwork
+from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.points import Points
+from ntkspec.trainer.sobolev import L2Loss
+from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["Descent", "Diverged", "Loss", "flattening_exponent", "largest_stable_step"]
 
 #: A loss that exceeds the initial loss by this factor has diverged.
 GROWN = 100.0
-#: Names in a state.
-STATE = (
-    "weights", "readout", "residual", "steps", "step_size", "largest_stable_step", "first_loss",
-)  # fmt: skip
+#: Numbers in a state, beside its arrays.
+STATE_NUMBERS = ("steps", "step_size", "largest_stable_step", "first_loss")
 #: Relative accuracy of the largest eigenvalue of K P, and digits to which step sizes are rounded
 #: down.
 EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
@@ -34,6 +34,8 @@ EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
 FEW_POINTS = 256
 #: Distance from the sphere of points that were rounded to single precision.
 SINGLE = 1e-6
+#: With more momentum a component takes thousands of steps to answer.
+LARGEST_MOMENTUM = 0.9999
 #: Default step size as a fraction of the largest stable one: no component overshoots.
 SHARE = 0.5
 
@@ -68,11 +70,11 @@ class Diverged(NtkspecError):
 
 
 class Descent:
-    """Gradient descent W <- W - eta dLoss/dW, which updates a network in place.
+    """Gradient descent theta <- theta - eta dLoss/dtheta, which updates a network in place.
 
     Parameters
     ----------
-    network : WideNetwork
+    network : FiniteNetwork
         Updated in place.
     x : (n, dim) array_like
         Training points.
@@ -87,10 +89,17 @@ class Descent:
     state : mapping, optional
         A `state` of an earlier descent, which is continued bit for bit, with its step size; sets
         the weights of the network.
+    momentum : float
+        beta in [0, 1): a step is beta times the last one less eta times the gradient (heavy ball).
+    batch : int, optional
+        Points in each step, drawn without replacement; by default all.  Needs a loss that is a sum
+        over points (`L2Loss`).
+    seed : int
+        Of the batches.
 
     Attributes
     ----------
-    network : WideNetwork
+    network : FiniteNetwork
     step_size, largest_stable_step : float
     steps : int
         Number of steps done.
@@ -104,12 +113,11 @@ class Descent:
 
     Examples
     --------
-    >>> from ntkspec.activations import activation
     >>> from ntkspec.trainer.network import start
     >>> from ntkspec.trainer.points import circle
     >>> from ntkspec.trainer.sobolev import L2Loss
     >>> points = circle(16)
-    >>> network = start(activation("relu"), 1024, 2, seed=0)
+    >>> network = start("relu", 1024, 2, seed=0)
     >>> descent = Descent(network, points.x, points.x[:, 0], L2Loss(points))
     >>> before = descent.loss
     >>> descent.advance(100)
@@ -119,40 +127,66 @@ class Descent:
 
     def __init__(
         self,
-        network: WideNetwork,
+        network: FiniteNetwork,
         x: ArrayLike,
         target: ArrayLike,
         loss: Loss,
         step_size: float | None = None,
         threads: int | None = None,
         state: Mapping[str, Any] | None = None,
+        *,
+        momentum: float = 0.0,
+        batch: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.network, self._loss = network, loss
         self._x = checked_vectors(x, network.dim, SINGLE)
         self._y = checked_values(target, len(self._x), "target", finite=True)
-        points = np.ascontiguousarray(self._x, dtype=network.weights.dtype)
-        self._layer = layer_at(network.sigma, points, threads)
+        self._points = np.ascontiguousarray(self._x, dtype=network.dtype)
+        self._threads = checked_threads(threads)
+        self._momentum = number(momentum, "momentum", 0.0, LARGEST_MOMENTUM)
+        self._seed = whole_number(seed, "seed", 0)
+        self._batch = self._checked_batch(batch)
+        self._at_start = (
+            np.zeros(len(self._x)) if network.origin is None
+            else network.origin.values(self._points, self._threads)
+        )  # fmt: skip
         if state is not None:
             if step_size is not None:
                 raise NtkspecError("step_size is that of the state; leave it out")
             self._restore(state)
-        else:
-            self.largest_stable_step = largest_stable_step(network, self._x, loss)
+        self._steps = steps_at(network, self._points, self._threads, self._momentum)
+        if state is None:
+            self.largest_stable_step = largest_stable_step(
+                network, self._x, loss, momentum=self._momentum, threads=self._threads
+            )
             self.step_size = self._checked_step_size(step_size)
             self.steps = 0
-            self._set_residual(self._layer.values(network.weights, network.readout) - self._y)
+            self._measure(self._steps.values())
             self._first_loss = self.loss
+
+    def _checked_batch(self, batch: int | None) -> int | None:
+        if batch is None:
+            return None
+        count = whole_number(batch, "batch", 1, len(self._x))
+        if not isinstance(self._loss, L2Loss):
+            raise NtkspecError(
+                f"batch = {count} is not allowed with this loss, which couples all points; use L2"
+            )
+        return None if count == len(self._x) else count
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         known = state if isinstance(state, Mapping) else {}
-        if missing := [name for name in STATE if name not in known]:
+        likes = {**self.network.parameters, "residual": self._y}
+        if self._momentum:
+            likes |= {f"velocity_{name}": one for name, one in self.network.parameters.items()}
+        if missing := [name for name in (*likes, *STATE_NUMBERS) if name not in known]:
             raise NtkspecError(
                 f"state is not allowed; it has no {', '.join(missing)}: give what Descent.state() "
                 "returned"
             )
-        likes = {"weights": self.network.weights, "readout": self.network.readout}
         arrays = {}
-        for name, like in {**likes, "residual": self._y}.items():
+        for name, like in likes.items():
             arrays[name] = found = np.array(state[name])
             if (
                 found.shape != like.shape
@@ -168,15 +202,20 @@ class Descent:
             for name in ("step_size", "largest_stable_step", "first_loss")
         )
         self.steps = whole_number(state["steps"], "steps", 0)
-        for name, like in likes.items():
-            like[...] = arrays[name]
+        for name, one in self.network.parameters.items():
+            one[...] = arrays[name]
+        if self._momentum:
+            for name, one in self.network.velocity.items():
+                one[...] = arrays[f"velocity_{name}"]
         self._set_residual(arrays["residual"].astype(np.float64))
 
     def state(self) -> dict[str, Any]:
         """Copies of everything that a later `Descent` needs to go on."""
-        return {
-            "weights": self.network.weights.copy(),
-            "readout": self.network.readout.copy(),
+        arrays = dict(self.network.parameters)
+        if self._momentum:
+            velocity = self.network.velocity
+            arrays |= {f"velocity_{name}": one for name, one in velocity.items()}
+        return {name: one.copy() for name, one in arrays.items()} | {
             "residual": self.residual.copy(),
             "steps": self.steps,
             "step_size": self.step_size,
@@ -193,15 +232,39 @@ class Descent:
             If the loss is no longer finite or has grown a hundredfold.  The message names the
             step, the cause and the largest stable step size.
         """
-        network, everything = self.network, self.network.trained == "all"
+        if self._batch is not None:
+            self._advance_by_batches(count)
+            return
         for _ in range(count):
-            values = self._layer.step(
-                network.weights, network.readout, self._derivative, self.step_size, everything
-            )
+            values = self._steps.step(self._derivative, self.step_size)
             self.steps += 1
-            self._set_residual(values - self._y)
-            if not self.loss <= GROWN * self._first_loss:
-                raise Diverged(self._divergence())
+            self._measure(values)
+            self._check()
+
+    def _advance_by_batches(self, count: int) -> None:
+        n, batch = len(self._x), self._batch
+        assert batch is not None
+        for _ in range(count):
+            # Of the step alone, so that an interrupted descent goes on with the same batches.
+            chosen = np.random.default_rng([self._seed, self.steps]).permutation(n)[:batch]
+            chosen.sort()
+            steps = steps_at(self.network, self._points[chosen], self._threads, self._momentum)
+            residual = np.zeros(n)
+            residual[chosen] = steps.values() - self._at_start[chosen] - self._y[chosen]
+            derivative = self._loss.apply(residual)[chosen] * (n / batch)
+            steps.step(derivative, self.step_size)
+            self.steps += 1
+            if not np.isfinite(derivative).all():
+                break
+        self._measure(self._steps.values())
+        self._check()
+
+    def _check(self) -> None:
+        if not self.loss <= GROWN * self._first_loss:
+            raise Diverged(self._divergence())
+
+    def _measure(self, values: NDArray[np.float64]) -> None:
+        self._set_residual(values - self._at_start - self._y)
 
     def _set_residual(self, residual: NDArray[np.float64]) -> None:
         self.residual = residual
@@ -221,7 +284,8 @@ class Descent:
         if asked > most:
             raise NtkspecError(
                 f"step_size = {asked:g} is not allowed; the largest stable step size is "
-                f"{most:.4g} (2 over the largest eigenvalue of K P)"
+                f"{most:.4g} ({'2' if not self._momentum else '2 (1 + momentum)'} over the largest "
+                "eigenvalue of K P)"
             )
         return asked
 
@@ -238,8 +302,15 @@ class Descent:
         )
 
 
-def largest_stable_step(network: WideNetwork, x: ArrayLike, loss: Loss) -> float:
-    """2 over the largest eigenvalue of K P, where K is the network's own tangent kernel.
+def largest_stable_step(
+    network: FiniteNetwork,
+    x: ArrayLike,
+    loss: Loss,
+    *,
+    momentum: float = 0.0,
+    threads: int | None = None,
+) -> float:
+    """2 (1 + momentum) over the largest eigenvalue of K P, K the network's own tangent kernel.
 
     Rounded down to three digits, so that it does not depend on the order of sums.
 
@@ -250,24 +321,24 @@ def largest_stable_step(network: WideNetwork, x: ArrayLike, loss: Loss) -> float
 
     Examples
     --------
-    >>> from ntkspec.activations import activation
     >>> from ntkspec.trainer.network import start
     >>> from ntkspec.trainer.points import circle
     >>> from ntkspec.trainer.sobolev import L2Loss
-    >>> network = start(activation("relu"), 2**16, 2, seed=0)
+    >>> network = start("relu", 2**16, 2, seed=0)
     >>> largest_stable_step(network, circle(32).x, L2Loss(circle(32)))  # 2 / lambda_1, about
     15.9
     """
     points = np.asarray(x)
     n = len(points)
     if n <= FEW_POINTS:
-        product = network.tangent_matrix(points) @ np.stack([loss.apply(e) for e in np.eye(n)])
+        kernel = network.tangent_matrix(points, threads)
+        product = kernel @ np.stack([loss.apply(e) for e in np.eye(n)])
         largest = float(np.max(np.abs(np.linalg.eigvals(product))))
     else:
-        largest = _largest_eigenvalue(network.tangent_operator(points), loss, n)
+        largest = _largest_eigenvalue(network.tangent_operator(points, threads), loss, n)
     if not largest > 0.0 or not math.isfinite(largest):
         raise NtkspecError("K P is zero at the start: this network learns nothing with this loss")
-    return _rounded_down(2.0 / largest)
+    return _rounded_down(2.0 * (1.0 + momentum) / largest)
 
 
 def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
@@ -290,7 +361,7 @@ def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
 
 
 def flattening_exponent(
-    network: WideNetwork, points: Points, target: Target | SampledTarget, weight: str = "power"
+    network: FiniteNetwork, points: Points, target: Target | SampledTarget, weight: str = "power"
 ) -> float:
     """The exponent s that makes the rates of a target's degrees as equal as possible.
 
@@ -301,7 +372,7 @@ def flattening_exponent(
 
     Parameters
     ----------
-    network : WideNetwork
+    network : FiniteNetwork
     points : Points
     target : Target or SampledTarget
     weight : {"power", "laplacian"}
@@ -318,17 +389,17 @@ def flattening_exponent(
 
     Examples
     --------
-    >>> from ntkspec.activations import activation
     >>> from ntkspec.trainer.network import start
     >>> from ntkspec.trainer.points import circle
     >>> from ntkspec.trainer.targets import Target, Term
-    >>> network = start(activation("relu"), 64, 2, seed=0)
+    >>> network = start("relu", 64, 2, seed=0)
     >>> flattening_exponent(network, circle(32), Target((Term(1, 1.0, "sine"),)))
     1.0
     """
-    singularity = network.sigma.singularity
-    if singularity.kind == "kink" and singularity.order is not None:
-        return 0.5 * points.dim + singularity.order - 1
+    sigmas = network.network.sigmas
+    orders = [sigma.singularity.order for sigma in sigmas if sigma.singularity.kind == "kink"]
+    if orders and None not in orders:
+        return 0.5 * points.dim + min(orders) - 1
     degrees = np.array(sorted(target.degrees))
     rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
     learned = rates > 1e-6 * rates.max(initial=0.0)
@@ -344,7 +415,7 @@ def flattening_exponent(
 
 
 def _own_rate(
-    network: WideNetwork, points: Points, target: Target | SampledTarget, degree: int
+    network: FiniteNetwork, points: Points, target: Target | SampledTarget, degree: int
 ) -> float:
     """<Y, H Y> for the target's component of a degree, by the quadrature rule of the points."""
     part = target.component(degree, points.x)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from ntkspec.activations import Activation
 from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import whole_number
+from ntkspec.threads import checked_threads, one_blas_thread, thread_pool
 
 __all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
 
@@ -87,7 +83,7 @@ class Layer:
             work(0, slabs)
             return
         ends = [slabs * part // count for part in range(count + 1)]
-        list(_pool(count).map(work, ends[:-1], ends[1:]))
+        list(thread_pool(count).map(work, ends[:-1], ends[1:]))
 
 
 def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
@@ -96,7 +92,7 @@ def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> La
     By default there is one thread for each processor.  Raises an NtkspecError if the activation has
     no derivative.
     """
-    count = _checked_threads(threads)
+    count = checked_threads(threads)
     if sigma.derivative is None:
         raise NtkspecError(
             f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
@@ -228,7 +224,7 @@ class _Plain(Layer):
             for s in range(first, last):
                 sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
 
-        with threadpool_limits(1, "blas"):  # results depend on the number of BLAS threads
+        with one_blas_thread():  # results depend on the number of BLAS threads
             self._over_slabs(work, slabs)
         return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
 
@@ -241,14 +237,3 @@ def _padded(rows: Array) -> Array:
     if not rest and rows.flags.c_contiguous:
         return rows
     return np.concatenate((rows, np.zeros((rest, *rows.shape[1:]), rows.dtype)))
-
-
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return whole_number(threads, "threads", least=1)
-
-
-@lru_cache(maxsize=8)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="ntkspec-layer")

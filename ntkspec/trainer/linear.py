@@ -1,4 +1,4 @@
-"""Training with a constant kernel, solved exactly: r <- (1 - eta K P) r."""
+"""Training with a constant kernel, solved exactly: r <- (1 - eta K P) r, also with momentum."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["LinearTraining", "loss_factor"]
+__all__ = ["LinearTraining", "heavy_ball", "loss_factor"]
 
 Array = NDArray[np.float64]
 
 #: Eigenvalues of P below this fraction of the largest are rounding errors.
 NEGLIGIBLE = 1e-14
+#: Relative distance of the two roots of a heavy ball below which they are taken apart.
+DOUBLE = 1e-7
 
 
 def loss_factor(matrix: ArrayLike) -> Array:
@@ -98,7 +100,12 @@ class LinearTraining:
         self._factor: Array = b @ vectors
 
     def amplitudes(
-        self, step_size: float, steps: ArrayLike, start: ArrayLike, functionals: ArrayLike
+        self,
+        step_size: float,
+        steps: ArrayLike,
+        start: ArrayLike,
+        functionals: ArrayLike,
+        momentum: float = 0.0,
     ) -> Array:
         """Linear functionals of the residual after given numbers of steps.
 
@@ -111,6 +118,8 @@ class LinearTraining:
         start : (n,) array_like
             r_0.
         functionals : (K, n) array_like
+        momentum : float
+            Of the heavy ball, whose first step has none.
 
         Returns
         -------
@@ -122,20 +131,63 @@ class LinearTraining:
         t = np.asarray(steps, dtype=np.float64)[:, np.newaxis]
         along = (rows @ self._moved) * (self._factor.T @ r)
         with np.errstate(over="ignore", invalid="ignore"):
-            found = rows @ r - self._learned(step_size, t) @ along.T
+            found = rows @ r - self._learned(step_size, t, momentum) @ along.T
         return np.where(np.isnan(found), np.inf, found)
 
-    def _learned(self, step_size: float, t: Array) -> Array:
-        """(R, rank) of (1 - (1 - eta a)^t) / a."""
+    def _learned(self, step_size: float, t: Array, momentum: float) -> Array:
+        """(R, rank) of what is learned of each component after t steps, over its eigenvalue."""
         z = step_size * self.eigenvalues
-        small = z < 0.5
-        found = np.empty((t.shape[0], z.size))
-        found[:, small] = -np.expm1(t * np.log1p(-z[small]))
-        found[:, ~small] = 1.0 - (1.0 - z[~small]) ** t
         tiny = z < 1e-300
+        found = np.empty((t.shape[0], z.size))
+        if momentum:
+            found[:, ~tiny] = heavy_ball(z[~tiny], t, momentum)
+        else:
+            small = z < 0.5
+            found[:, small] = -np.expm1(t * np.log1p(-z[small]))
+            found[:, ~small] = 1.0 - (1.0 - z[~small]) ** t
         found[:, ~tiny] /= self.eigenvalues[~tiny]
-        found[:, tiny] = step_size * t
+        # Without decay the steps add up, each momentum / (1 - momentum) times the first at the end.
+        late = (1.0 - momentum**t) * momentum / (1.0 - momentum)
+        found[:, tiny] = step_size * (t - late) / (1.0 - momentum)
         return found
+
+
+def heavy_ball(z: ArrayLike, t: ArrayLike, momentum: float) -> Array:
+    """What is learned of a component after t steps: 1 at last.
+
+    Parameters
+    ----------
+    z : array_like
+        Step size times eigenvalue, > 0.
+    t : array_like
+        Numbers of steps, >= 0.
+    momentum : float
+
+    Returns
+    -------
+    ndarray of float64
+
+    Notes
+    -----
+    What is left obeys x_(t+1) = (1 + beta - z) x_t - beta x_(t-1), x_0 = 1, x_1 = 1 - z (Polyak
+    1964).  With the roots 1 - p and 1 - q, p q = z and p + q = 1 - beta + z, it is
+    A (1 - p)^t + B (1 - q)^t, A = (q - z)/(q - p), B = (z - p)/(q - p).
+
+    Examples
+    --------
+    >>> heavy_ball(0.1, [0, 1, 2], 0.9).round(6)
+    array([0.  , 0.1 , 0.28])
+    """
+    z, t = np.asarray(z, dtype=np.complex128), np.asarray(t, dtype=np.float64)
+    total = 1.0 - momentum + z
+    root = np.sqrt(total * total - 4.0 * z)
+    root = np.where(np.abs(root) < DOUBLE * np.abs(total), DOUBLE * np.abs(total), root)
+    q = 0.5 * (total + root)
+    p = z / q
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        left = [np.where(p == 1.0, t > 0, -np.expm1(t * np.log1p(-p))) for p in (p, q)]
+    found = ((q - z) * left[0] + (z - p) * left[1]) / (q - p)
+    return np.asarray(found.real)
 
 
 def _symmetric(matrix: ArrayLike, name: str) -> Array:

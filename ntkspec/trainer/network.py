@@ -1,66 +1,105 @@
-"""Finite networks with one hidden layer: random start, values, own tangent kernel."""
+"""Networks of finite width: random start, values, own tangent kernel."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import as_number, one_of, shown, whole_number
-from ntkspec.trainer.layer import layer_at, slopes_of, values_of
+from ntkspec.networks import Network, as_network
+from ntkspec.parameters import one_of, whole_number
+from ntkspec.rules import Activate, Affine, Branch, Program, Scale
+from ntkspec.threads import checked_threads, one_blas_thread
+from ntkspec.trainer.passes import Dense, Gradient, Passes
 
-__all__ = ["WideNetwork", "start"]
+__all__ = [
+    "FiniteNetwork",
+    "Precision",
+    "Start",
+    "check_trainable",
+    "check_width",
+    "is_shallow",
+    "parameter_shapes",
+    "start",
+]
 
-Trained = Literal["hidden", "all"]
+Array = NDArray[Any]
 Precision = Literal["float64", "float32"]
+Start = Literal["zero", "random"]
 
-#: Most numbers in an array of a pass over the neurons.
+#: Most numbers in an array of a pass over the neurons of one hidden layer.
 MOST_NUMBERS = 2**21
 MOST_WIDTH = 2**28
+#: Most bytes of the weights of a network.
+MOST_BYTES = 2**36
 
 
-@dataclass(eq=False)
-class WideNetwork:
-    """f(x) = m^(-1/2) sum_r a_r sigma(w_r . x), the poster's network, of finite width m.
+class FiniteNetwork:
+    """A `Network` of finite width.
 
     Parameters
     ----------
-    sigma : Activation
-    weights : (m, dim) ndarray of float64 or float32
-        Inner weights w_r.
-    readout : (m,) ndarray in the same precision
-        Outer weights a_r.
-    trained : {"hidden", "all"}
-        Whether only the inner weights are trained (the poster) or the outer ones too.
+    network : Network
+        The description.
+    layers : list of Dense
+        In the order of the description's Linear parts.
+    origin : FiniteNetwork, optional
+        What is subtracted, so that f = 0 at the start.
 
     Examples
     --------
-    >>> from ntkspec.activations import activation
-    >>> network = start(activation("relu"), 64, 2, seed=0)
+    >>> network = start("relu", 64, 2, seed=0)
     >>> network.values([[1.0, 0.0]])
     array([0.])
     """
 
-    sigma: Activation
-    weights: NDArray[Any]
-    readout: NDArray[Any]
-    trained: Trained = "hidden"
+    def __init__(
+        self, network: Network, layers: list[Dense], origin: FiniteNetwork | None = None
+    ) -> None:
+        self.network, self.layers, self.origin = network, layers, origin
+        self._known: tuple[Array, NDArray[np.float64]] | None = None
+        hidden = layers[0]
+        #: Inner weights of one hidden layer with the biases as the last column, for the kernels.
+        self.joint: Array | None = None
+        if hidden.bias is not None and is_shallow(network.program):
+            self.joint = np.column_stack((hidden.weights, hidden.bias))
+            hidden.weights, hidden.bias = self.joint[:, :-1], self.joint[:, -1]
 
     @property
     def width(self) -> int:
-        """Number of neurons m."""
-        return int(self.weights.shape[0])
+        """Neurons of each hidden layer."""
+        return self.layers[0].width
 
     @property
     def dim(self) -> int:
         """Dimension of the inputs."""
-        return int(self.weights.shape[1])
+        return int(self.layers[0].weights.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the weights."""
+        return self.layers[0].weights.dtype
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All weights and biases by their names, of which changes are seen by the network."""
+        found = {}
+        for number, layer in enumerate(self.layers, 1):
+            found[f"weights_{number}"] = layer.weights
+            if layer.bias is not None:
+                found[f"bias_{number}"] = layer.bias
+        return found
+
+    @property
+    def velocity(self) -> dict[str, Array]:
+        """Last steps of all weights and biases, by their names, of a descent with momentum."""
+        steps = [one for layer in self.layers for one in layer.steps]
+        return dict(zip(self.parameters, steps, strict=True))
 
     def values(self, x: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
         """f at points: (n, dim) -> (n,).
@@ -71,59 +110,78 @@ class WideNetwork:
             If x is not of shape (n, dim).
         """
         points = self._points(x)
-        return layer_at(self.sigma, points, threads).values(self.weights, self.readout)
+        found = self._values(points, checked_threads(threads))
+        if self.origin is not None:
+            known = self._known
+            if known is None or not np.array_equal(known[0], points):
+                known = points, self.origin.values(points, threads)
+                self._known = known
+            found = found - known[1]
+        return found
 
-    def tangent_matrix(self, x: ArrayLike) -> NDArray[np.float64]:
+    def _values(self, points: Array, threads: int) -> NDArray[np.float64]:
+        total = np.zeros(len(points))
+        with one_blas_thread():
+            for layers in self._blocks(len(points)):
+                total += Passes(self.network.program, layers, points, threads).forward()
+        return total
+
+    def tangent_matrix(self, x: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
         """The network's own tangent kernel between points: (n, dim) -> (n, n).
 
-        H_ij = 1/m sum_r [a_r^2 sigma'(w_r . x_i) sigma'(w_r . x_j) <x_i, x_j>
-        + sigma(w_r . x_i) sigma(w_r . x_j)], with the second term only if the readout is trained
-        (Jacot et al. 2018).  As m goes to infinity this converges to the NTK.
+        The sum over all trained parameters of df(x_i) df(x_j) in the NTK parameterization (Jacot
+        et al. 2018).  As the width goes to infinity it converges to `Network.ntk_matrix`.
 
         Examples
         --------
-        >>> from ntkspec.activations import activation
-        >>> start(activation("cos"), 4096, 3, seed=0).tangent_matrix(np.eye(3)).shape
+        >>> start("cos", 4096, 3, seed=0).tangent_matrix(np.eye(3)).shape
         (3, 3)
         """
         points = self._points(x)
-        n = len(points)
-        slopes, values = np.zeros((n, n)), np.zeros((n, n))
-        for z, readout in self._parts(points):
-            rows = slopes_of(self.sigma, z) * readout
-            slopes += rows @ rows.T
-            if self.trained == "all":
-                rows = values_of(self.sigma, z)
-                values += rows @ rows.T
-        inner = points.astype(np.float64) @ points.astype(np.float64).T
-        return np.asarray((slopes * inner + values) / self.width)
+        out = np.zeros((len(points), len(points)))
+        for gradient in self._gradients(points, threads):
+            gradient.layer.add_tangent(gradient.delta, gradient.inputs, out)
+        return out
 
-    def tangent_operator(self, x: ArrayLike) -> LinearOperator:
+    def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
         """`tangent_matrix` as an operator, without forming the matrix."""
         points = self._points(x)
 
         def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
-            out = np.zeros(len(points))
-            for z, readout in self._parts(points):
-                rows = slopes_of(self.sigma, z) * readout
-                back = (rows * v.reshape(-1, 1).astype(z.dtype)).T @ points
-                out += np.sum(rows * (points @ back.T), axis=1)
-                if self.trained == "all":
-                    rows = values_of(self.sigma, z)
-                    out += rows @ (rows.T @ v.ravel().astype(z.dtype))
-            return out / self.width
+            out, given = np.zeros(len(points)), np.ravel(v).astype(points.dtype)
+            for gradient in self._gradients(points, threads):
+                gradient.layer.add_tangent_times(gradient.delta, gradient.inputs, given, out)
+            return out
 
         return LinearOperator((len(points), len(points)), matvec=apply, dtype=np.float64)
 
-    def _parts(self, points: NDArray[Any]) -> Any:
-        """Preactivations at all points, and readouts, for a block of neurons at a time."""
-        count = max(1, MOST_NUMBERS // len(points))
+    def _gradients(self, points: Array, threads: int | None) -> Iterator[Gradient]:
+        """Gradients of f at each point, for a block of neurons at a time."""
+        count = checked_threads(threads)
+        with one_blas_thread():
+            for layers in self._blocks(len(points)):
+                passes = Passes(self.network.program, layers, points, count)
+                passes.forward()
+                yield from passes.backward(np.ones(len(points), points.dtype))
+
+    def _blocks(self, points: int) -> Iterator[list[Dense]]:
+        """The layers; of a wide network with one hidden layer some neurons after others."""
+        count = max(1, MOST_NUMBERS // points)
+        if not is_shallow(self.network.program) or self.width <= count:
+            yield self.layers
+            return
+        hidden, out = self.layers
         for first in range(0, self.width, count):
             mine = slice(first, first + count)
-            yield points @ self.weights[mine].T, self.readout[mine]
+            bias = None if hidden.bias is None else hidden.bias[mine]
+            yield [
+                Dense(hidden.weights[mine], bias, hidden.scale, hidden.bias_scale,
+                      hidden.trained, hidden.bias_trained),
+                Dense(out.weights[:, mine], None, out.scale, 0.0, out.trained, False),
+            ]  # fmt: skip
 
-    def _points(self, x: ArrayLike) -> NDArray[Any]:
-        points = np.asarray(x, dtype=self.weights.dtype)
+    def _points(self, x: ArrayLike) -> Array:
+        points = np.asarray(x, dtype=self.dtype)
         if points.ndim != 2 or points.shape[1] != self.dim or not len(points):
             raise NtkspecError(
                 f"x of shape {points.shape} is not allowed; it must be (n, {self.dim})"
@@ -131,67 +189,193 @@ class WideNetwork:
         return points
 
 
+def is_shallow(program: Program) -> bool:
+    """Whether there is one hidden layer, and f is a sum over its neurons.
+
+    Examples
+    --------
+    >>> is_shallow(Network("relu", bias_variance=1.0).program)
+    True
+    >>> is_shallow(Network("relu", depth=2).program)
+    False
+    """
+    kinds = [type(step) for step in program.steps]
+    if kinds != [Affine, Activate, Affine]:
+        return False
+    out = program.steps[-1]
+    return isinstance(out, Affine) and out.bias == out.own_bias == 0.0
+
+
 def start(
-    sigma: Activation,
+    network: Network | str,
     width: int,
     dim: int,
     seed: int,
     *,
-    antisymmetric: bool = True,
-    weight_variance: float = 1.0,
-    trained: Trained = "hidden",
+    start: Start = "zero",
     precision: Precision = "float64",
-) -> WideNetwork:
+) -> FiniteNetwork:
     """Return a network with random weights.
 
     Parameters
     ----------
-    sigma : Activation
+    network : Network or str
     width, dim : int
-        Neurons m, and dimension of the inputs.
+        Neurons of each hidden layer, and dimension of the inputs.
     seed : int
         The same seed gives the same network; float32 weights are the float64 ones rounded.
-    antisymmetric : bool
-        Whether neurons come in pairs with the same inner weights and opposite readouts, so that
-        f = 0 at the start.  The tangent kernel is then that of m/2 independent neurons.
-    weight_variance : float
-        Variance of each component of the inner weights, which are normal.
-    trained : {"hidden", "all"}
+    start : {"zero", "random"}
+        "zero": f = 0 at the start.  With one hidden layer neurons come in pairs with the same
+        inner weights and opposite readouts, so that the tangent kernel is that of width/2
+        independent neurons; else f at the start is subtracted, since pairs would cancel gradients.
     precision : {"float64", "float32"}
 
     Returns
     -------
-    WideNetwork
-        Readouts are +1 or -1, each with probability 1/2.
+    FiniteNetwork
+        Weights and biases are normal; those of the readout have random signs and one size, which
+        halves the scatter of the kernel and leaves its limit.
 
     Raises
     ------
     NtkspecError
-        If a parameter is not allowed.
+        If a parameter is not allowed, or a network has no finite width: one that cannot be trained
+        or whose residual branch starts at the inputs.
 
     Examples
     --------
-    >>> from ntkspec.activations import activation
-    >>> start(activation("tanh"), 4, 3, seed=1).readout
-    array([-1.,  1.,  1., -1.])
+    >>> start("tanh", 4, 3, seed=1).parameters["weights_2"]
+    array([[-1.,  1.,  1., -1.]])
     """
+    description = as_network(network)
+    program = description.program
     m, d = whole_number(width, "width", 1, MOST_WIDTH), whole_number(dim, "dim", 2, 10**6)
-    seed = whole_number(seed, "seed", 0, 2**63)
-    if antisymmetric and m % 2:
-        raise NtkspecError(
-            f"width = {m} is not allowed; an antisymmetric start needs an even width"
-        )
-    if not 0.0 < as_number(weight_variance) < math.inf:
-        raise NtkspecError(
-            f"weight_variance = {shown(weight_variance)} is not allowed; it must be > 0"
-        )
-    one_of(trained, "trained", get_args(Trained))
+    one_of(start, "start", get_args(Start))
     one_of(precision, "precision", get_args(Precision))
-    rng = np.random.default_rng(seed)
-    free = m // 2 if antisymmetric else m
-    weights = math.sqrt(weight_variance) * rng.standard_normal((free, d))
-    readout = np.where(rng.random(free) < 0.5, 1.0, -1.0)
-    if antisymmetric:  # adjacent pairs cancel exactly
-        weights = np.repeat(weights, 2, axis=0)
-        readout = np.column_stack((readout, -readout)).ravel()
-    return WideNetwork(sigma, weights.astype(precision), readout.astype(precision), trained)
+    check_trainable(description)
+    check_width(description, m, start)
+    pairs = start == "zero" and is_shallow(program)
+    fan_ins = _fan_ins(program, m, d)
+    if (size := 8 * m * sum(fan_ins)) > MOST_BYTES:
+        raise NtkspecError(f"width = {m} is not allowed; the weights would take {size:.3g} bytes")
+    rng = np.random.default_rng(whole_number(seed, "seed", 0, 2**63))
+    affine = [step for step in program.steps if isinstance(step, Affine)]
+    layers = []
+    ends_wide = not isinstance(program.steps[-1], Affine)
+    for number, (step, fan_in) in enumerate(zip(affine, fan_ins, strict=True)):
+        first, last = number == 0, number == len(affine) - 1 and not ends_wide
+        out = 1 if last else m
+        if pairs:
+            out, fan_in = (out, fan_in // 2) if last else (out // 2, fan_in)
+        layer = _drawn(step, (out, fan_in), first, last, description.weights == "sphere", rng)
+        if pairs:
+            layer = _paired(layer, last)
+        # The inputs of the first layer have norm 1, not one number of size 1 for each neuron.
+        layer.scale = math.sqrt((step.own or step.weight) / (1 if first else fan_ins[number]))
+        layer.weights = layer.weights.astype(precision)
+        layer.bias = None if layer.bias is None else layer.bias.astype(precision)
+        layers.append(layer)
+    found = FiniteNetwork(description, layers)
+    if start == "zero" and not pairs:
+        copies = [
+            Dense(one.weights.copy(), None if one.bias is None else one.bias.copy(),
+                  one.scale, one.bias_scale, one.trained, one.bias_trained)
+            for one in layers
+        ]  # fmt: skip
+        found.origin = FiniteNetwork(description, copies)
+    return found
+
+
+def check_width(network: Network, width: int, start: Start) -> None:
+    """Raise unless a width is allowed: pairs of neurons need an even one.
+
+    Examples
+    --------
+    >>> check_width(Network("relu", depth=2), 63, "zero")
+    """
+    if start == "zero" and is_shallow(network.program) and width % 2:
+        raise NtkspecError(
+            f"width = {width} is not allowed; a start at f = 0 needs an even one here, or write "
+            "start = 'random'"
+        )
+
+
+def check_trainable(network: Network) -> None:
+    """Raise unless networks of finite width can be trained.
+
+    Examples
+    --------
+    >>> check_trainable(Network("relu", depth=2))
+    """
+    program = network.program
+    for sigma in program.activations:
+        if sigma.derivative is None:
+            raise NtkspecError(
+                f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
+                "at the kink"
+            )
+    if not isinstance(program.steps[0], Affine):
+        what = {Branch: "a residual branch", Scale: "Normalize"}.get(type(program.steps[0]), "")
+        raise NtkspecError(
+            f"{network.name} starts with {what}; a network of finite width starts with a Linear"
+        )
+    if not any(step.own or step.own_bias for step in program.steps if isinstance(step, Affine)):
+        raise NtkspecError(f"{network.name} has no trained layer; there is nothing to train")
+
+
+def parameter_shapes(network: Network, width: int, dim: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of `FiniteNetwork.parameters`.
+
+    Examples
+    --------
+    >>> parameter_shapes(Network("relu", bias_variance=1.0), 64, 3)
+    {'weights_1': (64, 3), 'bias_1': (64,), 'weights_2': (1, 64)}
+    """
+    steps = network.program.steps
+    affine = [step for step in steps if isinstance(step, Affine)]
+    found: dict[str, tuple[int, ...]] = {}
+    fan_ins = _fan_ins(network.program, width, dim)
+    for number, (step, fan_in) in enumerate(zip(affine, fan_ins, strict=True), 1):
+        out = 1 if number == len(affine) and isinstance(steps[-1], Affine) else width
+        found[f"weights_{number}"] = (out, fan_in)
+        if step.bias or step.own_bias:
+            found[f"bias_{number}"] = (out,)
+    return found
+
+
+def _fan_ins(program: Program, width: int, dim: int) -> list[int]:
+    """Inputs of each Linear."""
+    count = sum(isinstance(step, Affine) for step in program.steps)
+    return [dim] + [width] * (count - 1)
+
+
+def _drawn(
+    step: Affine, shape: tuple[int, int], first: bool, last: bool, sphere: bool,
+    rng: np.random.Generator,
+) -> Dense:  # fmt: skip
+    """A layer with random weights, in units of its scales."""
+    if last and not first:
+        weights = np.where(rng.random(shape) < 0.5, 1.0, -1.0)
+    else:
+        weights = rng.standard_normal(shape)
+    if first and sphere:
+        weights *= math.sqrt(shape[1]) / np.linalg.norm(weights, axis=1, keepdims=True)
+    if step.own:
+        weights *= math.sqrt(step.weight / step.own)
+    bias, scale = None, math.sqrt(step.own_bias or step.bias)
+    if scale:
+        bias = np.zeros(shape[0])
+        if step.bias:
+            bias = math.sqrt(step.bias) / scale * rng.standard_normal(shape[0])
+    return Dense(weights, bias, 1.0, scale, step.own > 0.0, step.own_bias > 0.0)
+
+
+def _paired(layer: Dense, last: bool) -> Dense:
+    """Each neuron twice, with opposite readouts: adjacent pairs cancel exactly."""
+    if last:
+        layer.weights = np.stack((layer.weights, -layer.weights), axis=2).reshape(1, -1)
+        return layer
+    layer.weights = np.repeat(layer.weights, 2, axis=0)
+    if layer.bias is not None:
+        layer.bias = np.repeat(layer.bias, 2)
+    return layer

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.activations import Activation, activation, own_parameters
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.jobs.recipes import (
@@ -21,14 +20,18 @@ from ntkspec.jobs.recipes import (
     Between,
     Key,
     Read,
+    known_keys,
     parsed,
     read_text,
+    recipe_keys,
     structured,
     structured_value,
 )
 from ntkspec.locks import cached_property
+from ntkspec.networks import Network
 from ntkspec.ranges import whole_numbers
-from ntkspec.trainer.network import Precision, Trained
+from ntkspec.trainer.descent import LARGEST_MOMENTUM
+from ntkspec.trainer.network import Precision, Start, check_trainable, check_width
 from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, Weight
 from ntkspec.trainer.targets import Kind
@@ -39,6 +42,7 @@ __all__ = [
     "LossRecipe",
     "MemberKey",
     "NetworkRecipe",
+    "OptimizerRecipe",
     "RunRecipe",
     "TargetRecipe",
     "parse_run_recipe",
@@ -124,63 +128,62 @@ def _step_size(value: Any, path: KeyPath) -> float | None:
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """The networks: f(x) = m^(-1/2) sum_r a_r sigma(w_r . x), m the width.
+    """The networks that are trained: one description at several widths and seeds.
 
     Attributes
     ----------
-    activation : str
+    network : Network
+        Its own parameters are keys of the same table.
     widths : tuple of int
     seeds : tuple of int
-    slope, power : float and int, or None
-        Of leaky_relu and relu_power.
-    antisymmetric : bool
-        Whether the network starts at f = 0.
-    weight_variance : float
-    trained : {"hidden", "all"}
+    start : {"zero", "random"}
+        Whether f = 0 at the start; see `ntkspec.trainer.network.start`.
     precision : {"float64", "float32"}
 
     Examples
     --------
-    >>> NetworkRecipe("relu", widths=(64, 128), seeds=(0, 1)).precision
+    >>> NetworkRecipe(Network("relu", depth=2), widths=(64, 128), seeds=(0, 1)).precision
     'float64'
     """
 
-    activation: Annotated[str, Key(example='activation = "relu"')]
+    network: Annotated[Network, NO_KEY]
     widths: Annotated[
         tuple[Annotated[int, Between(1, 2**26)], ...],
         DISTINCT,
         Key("width", example="width = 4096"),
     ]
     seeds: Annotated[tuple[int, ...], Read(_seeds)] = (0,)
-    slope: float | None = None
-    power: int | None = None
-    antisymmetric: bool = True
-    weight_variance: Annotated[float, Between(0.01, 10000.0)] = 1.0
-    trained: Trained = "hidden"
+    start: Start = "zero"
     precision: Precision = "float64"
 
     def __post_init__(self) -> None:
-        sigma = self.sigma
-        if self.activation != sigma.name:  # another name of it, or with parameters
-            for key, value in {"activation": sigma.name, **own_parameters(sigma)}.items():
-                object.__setattr__(self, key, value)
-        if sigma.derivative is None:
-            raise Fault(
-                f"activation = {self.activation!r} is not allowed; it has no derivative, which "
-                "training needs",
-                ("activation",),
-            )
-        for i, width in enumerate(self.widths):
-            if self.antisymmetric and width % 2:
-                raise Fault(
-                    f"width = {width} is not allowed; an antisymmetric start needs an even one",
-                    ("width", i),
-                )
+        path: KeyPath = ("activation",)
+        try:
+            check_trainable(self.network)
+            for i, width in enumerate(self.widths):
+                path = ("width", i)
+                check_width(self.network, width, self.start)
+        except NtkspecError as error:
+            raise Fault(str(error), path) from None
 
-    @property
-    def sigma(self) -> Activation:
-        """The activation with its parameters."""
-        return activation(self.activation, slope=self.slope, power=self.power)
+
+def _networks(value: Any, path: KeyPath) -> NetworkRecipe:
+    """Read the table of the network: its own parameters, and what is trained of it."""
+    where = f"[{path[-1]}]"
+    if not isinstance(value, dict):
+        raise Fault(f"{path[-1]} = {value!r} is not allowed; it must be a table {where}", path)
+    sizes = recipe_keys(NetworkRecipe)
+    own = {field.name for field in fields(Network)}
+    known_keys(value, (*sizes, *own), path, where)
+    if "activation" not in value and "layers" not in value:
+        raise Fault(f'{where} has no activation; write activation = "relu"', path)
+    try:
+        network = Network(**{key: one for key, one in value.items() if key in own})
+    except NtkspecError as error:
+        named = str(error).split(" ", 1)[0]
+        raise Fault(f"{where}: {error}", (*path, named) if named in value else path) from None
+    rest = {key: one for key, one in value.items() if key in sizes}
+    return structured(NetworkRecipe, rest, path, where, network=network)
 
 
 @dataclass(frozen=True)
@@ -323,7 +326,7 @@ class TargetRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """The losses and the step size of gradient descent.
+    """The losses.
 
     Attributes
     ----------
@@ -333,8 +336,6 @@ class LossRecipe:
         mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s.
     max_degree : int or None
         Largest degree that the loss weighs.
-    step_size : float or None
-        None for one that is stable.
 
     Examples
     --------
@@ -347,13 +348,36 @@ class LossRecipe:
     )
     weight: Weight = "power"
     max_degree: Degree | None = None
-    step_size: Annotated[float | None, Read(_step_size)] = None
 
     def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss:
         """Return the loss with an exponent at points; None is plain L2."""
         if s is None:
             return L2Loss(points)
         return SobolevLoss(points, s, self.weight, self.max_degree)
+
+
+@dataclass(frozen=True)
+class OptimizerRecipe:
+    """Gradient descent.
+
+    Attributes
+    ----------
+    step_size : float or None
+        None for half the largest stable one.
+    momentum : float
+        Of the heavy ball.
+    batch : int or None
+        Points of a step, drawn without replacement; None for all.
+
+    Examples
+    --------
+    >>> OptimizerRecipe(momentum=0.9).step_size is None
+    True
+    """
+
+    step_size: Annotated[float | None, Read(_step_size)] = None
+    momentum: Annotated[float, Between(0.0, LARGEST_MOMENTUM)] = 0.0
+    batch: Annotated[int, Between(1, 10**6)] | None = None
 
 
 @dataclass(frozen=True)
@@ -394,6 +418,7 @@ class RunRecipe:
     data : DataRecipe
     target : TargetRecipe
     loss : LossRecipe
+    optimizer : OptimizerRecipe
     name : str
     records : int
         How many times the residual is recorded, start and end included.
@@ -413,10 +438,11 @@ class RunRecipe:
     """
 
     steps: Annotated[int, Between(1, 10**9), Key(example="steps = 4000")]
-    network: Annotated[NetworkRecipe, Key(example="a table [network]")]
+    network: Annotated[NetworkRecipe, Key(example="a table [network]"), Read(_networks)]
     data: Annotated[DataRecipe, Key(example="a table [data]")]
     target: Annotated[TargetRecipe, Key(example="a table [target]")]
     loss: LossRecipe = LossRecipe()
+    optimizer: OptimizerRecipe = OptimizerRecipe()
     name: str = ""
     records: int = 0
     spacing: Literal["geometric", "even"] = "geometric"
@@ -479,9 +505,12 @@ class RunRecipe:
     @cached_property
     def digest(self) -> str:
         """Digest of what the recipe means; comments, layout and names do not change it."""
-        meaning = asdict(self)
-        for key in ("name", "text", "source"):
-            del meaning[key]
+        meaning: dict[str, Any] = {
+            "steps": self.steps, "records": self.records, "spacing": self.spacing,
+            "data": asdict(self.data), "target": asdict(self.target),
+            "loss": asdict(self.loss), "optimizer": asdict(self.optimizer),
+        }  # fmt: skip
+        meaning["network"] = vars(self.network) | {"network": repr(self.network.network)}
         for part in ("data", "target"):
             del meaning[part]["file"]  # its contents have a digest of their own
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()

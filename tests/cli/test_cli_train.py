@@ -129,7 +129,7 @@ def test_divergence_is_kept_and_exits_1(tmp_path, monkeypatch):
     [
         (None, 3, "the recipe cannot be read"),
         (SPHERE.replace("width = 64", "width = -1"), 2, "r.toml:5: width = -1 is not allowed"),
-        (SPHERE + "loss = {step_size = 1e9}", 2, "the largest stable step size is"),
+        (SPHERE + "optimizer = {step_size = 1e9}", 2, "the largest stable step size is"),
     ],
 )
 def test_errors_are_messages(tmp_path, text, code, words):
@@ -146,7 +146,7 @@ def test_errors_are_messages(tmp_path, text, code, words):
 
 def test_info_of_a_run(circle):
     text = ntkspec("info", circle).stdout
-    assert "ntkspec-run, version 2" in text and "s=-1,width=256,seed=0" in text
+    assert "ntkspec-run, version 3" in text and "s=-1,width=256,seed=0" in text
     assert "400/400" in text and "finished" in text
 
 
@@ -192,7 +192,8 @@ steps = 600
 network = {activation = "relu", width = [256, 4096], seeds = 3}
 data = {kind = "circle", points = 16}
 target = {kind = "sine", degrees = [1, 2, 3, 4], amplitudes = 0.02}
-loss = {s = ["l2", 1], step_size = 0.5}
+loss = {s = ["l2", 1]}
+optimizer = {step_size = 0.5}
 """
 
 

@@ -20,7 +20,6 @@ from ntkspec import (
     predict,
     spectrum,
 )
-from ntkspec.activations import activation
 from ntkspec.explorer.contents import read_contents
 from ntkspec.opening import open_table
 from ntkspec.parameters import (
@@ -72,9 +71,9 @@ WHOLE = {
     "samples": lambda v: predict.effective_dimension("relu", 3, samples=v).of_samples[0],
     "samples of checks": lambda v: sample_entries(LOGS, [2, 3], [0, 1, 2], samples=v, seed=0),
     "seed of checks": lambda v: sample_entries(LOGS, [2, 3], [0, 1, 2], samples=2, seed=v),
-    "width": lambda v: start(activation("relu"), v, 3, seed=0).weights.shape,
-    "dim of a start": lambda v: start(activation("relu"), 4, v, seed=0).weights.shape,
-    "seed": lambda v: start(activation("relu"), 4, 3, seed=v).weights.tolist(),
+    "width": lambda v: start("relu", v, 3, seed=0).width,
+    "dim of a start": lambda v: start("relu", 4, v, seed=0).dim,
+    "seed": lambda v: start("relu", 4, 3, seed=v).values(np.eye(3)).tolist(),
     "n": lambda v: circle(v).n,
     "n of fibonacci": lambda v: fibonacci(v).n,
     "n of random points": lambda v: random_points(v, 3, 0).n,
@@ -97,9 +96,6 @@ NUMBERS = {
     "amplitude": lambda v: Term(1, v, "sine"),
     "s of a loss": lambda v: SobolevLoss(circle(8), v).s,
     "concentration": lambda v: cloud(4, 3, 0, concentration=v).x.tolist(),
-    "weight_variance of a start": lambda v: start(
-        activation("relu"), 4, 3, seed=0, weight_variance=v
-    ).weights.tolist(),
 }
 WORDS = {
     "activation": lambda v: Network(v),
@@ -114,8 +110,8 @@ WORDS = {
     "normalization": lambda v: spectrum("relu", 3, [1], normalization=v),
     "weight": lambda v: predict.learning_times("relu", 3, weight=v, degrees=[1]),
     "ridge_scale": lambda v: predict.effective_dimension("relu", 3, ridge_scale=v),
-    "trained at a start": lambda v: start(activation("relu"), 4, 3, seed=0, trained=v),
-    "precision": lambda v: start(activation("relu"), 4, 3, seed=0, precision=v),
+    "start": lambda v: start("relu", 4, 3, seed=0, start=v),
+    "precision": lambda v: start("relu", 4, 3, seed=0, precision=v),
     "kind": lambda v: Term(1, 1.0, v),
 }
 

@@ -235,7 +235,7 @@ def test_networks_are_started_again_from_their_seeds(monkeypatch):
             return np.zeros(len(x))
 
     def start(recipe, dim, width, seed):
-        asked.append((recipe.network.activation, dim, width, seed))
+        asked.append((recipe.network.network.name, dim, width, seed))
         return Network(1 + seed)
 
     monkeypatch.setattr("ntkspec.compare.comparison.start_network", start)

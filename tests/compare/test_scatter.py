@@ -225,13 +225,13 @@ def test_monte_carlo_over_neurons_on_spheres(name, dim, terms, trained):
     """The same by random neurons, their gradients by a cubature over the inputs."""
     sigma, count = activation(name), 8_000
     rule = product_rule(24 if dim == 3 else 9, dim)
-    network = start(sigma, count, dim, seed=5, antisymmetric=False, trained=trained)
+    network = start(Network(sigma, trained=trained), count, dim, seed=5, start="random")
     y = np.array([harmonic(dim, *at, rule.x) for at in terms]) * rule.weights
     along = np.einsum("kx,xc->xkc", y, rule.x).reshape(len(rule.x), -1)
     q = np.empty((count, len(terms), len(terms)))
     for first in range(0, count, 500):
         part = slice(first, first + 500)
-        z = network.weights[part] @ rule.x.T
+        z = network.parameters["weights_1"][part] @ rule.x.T
         v = (sigma.derivative(z) @ along).reshape(len(z), len(terms), dim)
         if trained == "all":
             v = np.concatenate([v, (sigma.value(z) @ y.T)[..., np.newaxis]], axis=2)
@@ -364,7 +364,14 @@ def predicted_and_own(name, degrees, s, trained, networks, width=1024, n=64):
     steps = np.unique(np.r_[0, np.rint(np.geomspace(1, last, 100))]).astype(int)
     found = rate_scatter(kernel, step, steps, multipliers=mu)
     own = own_rates(
-        name, points, target, width, step, steps, loss=loss, networks=networks, trained=trained
+        Network(name, trained=trained),
+        points,
+        target,
+        width,
+        step,
+        steps,
+        loss=loss,
+        networks=networks,
     )
     assert found.rates == pytest.approx(own.infinite, rel=0.01)
     return found.deviations(width), own
@@ -396,7 +403,7 @@ def test_own_elements_of_1200_kernels_scatter_as_predicted(name, degrees):
     values = np.empty((1200, len(degrees)))
     with threadpool_limits(1, "blas"):
         for seed in range(1200):
-            network = start(activation(name), width // 2, 2, seed, antisymmetric=False)
+            network = start(name, width // 2, 2, seed, start="random")
             z = network.weights @ x.T
             v = [(activation(name).derivative(z) * row) @ x for row in y]
             values[seed] = [np.sum(one**2) / len(z) for one in v]
@@ -426,12 +433,12 @@ def test_own_rates_of_pairs_are_those_of_the_paired_network():
 @pytest.mark.parametrize("trained", ["hidden", "all"])
 def test_own_rates_of_weights_of_another_variance(trained):
     points, target = circle(16), Target([Term(1, 0.1, "sine")])
-    options = {"networks": 20, "weight_variance": 4.0, "trained": trained}
-    own = own_rates("tanh", points, target, 2048, 0.5, np.arange(0, 200, 4), **options)
+    network = Network("tanh", weight_variance=4.0, trained=trained)
+    own = own_rates(network, points, target, 2048, 0.1, np.arange(0, 200, 4), networks=20)
     assert abs(own.bias[0]) < 0.02 + 4.0 * own.error[0]
     part = components_of(target, 2)
     kernel = kernel_scatter("tanh", 2, part, weight_variance=4.0, trained=trained)
-    assert own.infinite == pytest.approx(0.5 * kernel.eigenvalues, rel=1e-3)
+    assert own.infinite == pytest.approx(0.1 * kernel.eigenvalues, rel=1e-3)
 
 
 def test_own_rates_on_points_of_a_sphere():

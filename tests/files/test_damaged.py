@@ -57,8 +57,8 @@ def run_contents(path):
     shared = [found.points.x, found.grid.x, found.target_values, found.grid_target, found.degrees]
     contents = [repr(found.attributes), found.points.weights.tobytes(), *map(bytes_of, shared)]
     for one in found.members:
-        arrays = (one.steps, one.loss, one.energy, one.amplitude, one.grid_energy, one.weights)
-        arrays += (one.grid_amplitude, one.learned, one.grid_learned, one.readout)
+        arrays = (one.steps, one.loss, one.energy, one.amplitude, one.grid_energy)
+        arrays += (one.grid_amplitude, one.learned, one.grid_learned, *one.parameters.values())
         contents += [repr(one), repr((one.s, one.step_size, one.seconds)), *map(bytes_of, arrays)]
     return contents
 

@@ -94,15 +94,15 @@ def test_an_exponential_kernel_by_a_gauss_rule():
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_a_step_of_descent_is_that_of_numpy(name, precision):
     known, points = activation(name), random_points(5, 3, seed=1)
-    network = start(known, 8, 3, seed=0, precision=precision)
-    weights, readout = network.weights.astype(float), network.readout.astype(float)
+    network = start(name, 8, 3, seed=0, precision=precision)
+    weights, readout = (one.astype(float) for one in network.parameters.values())
     target = points.x[:, 0]
     trained = Descent(network, points.x, target, L2Loss(points), step_size=0.01)
     trained.advance(1)
-    slope = known.derivative(points.x @ weights.T) * readout / np.sqrt(8)
+    slope = known.derivative(points.x @ weights.T) * readout[0] / np.sqrt(8)
     gradient = -(slope * target[:, None]).T @ points.x / 5  # the start is zero
     np.testing.assert_allclose(
-        trained.network.weights, weights - 0.01 * gradient,
+        trained.network.parameters["weights_1"], weights - 0.01 * gradient,
         rtol=1e-12 if precision == "float64" else 1e-5, atol=1e-7,
     )  # fmt: skip
 

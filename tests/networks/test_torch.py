@@ -9,7 +9,6 @@ import pytest
 from paths import ROOT
 
 from ntkspec import NtkspecError
-from ntkspec.activations import activation
 from ntkspec.trainer import interval, sobolev
 from ntkspec.trainer.descent import Descent
 from ntkspec.trainer.network import start
@@ -146,8 +145,8 @@ class PosterNetwork(torch.nn.Module):
     def __init__(self, network, sigma):
         super().__init__()
         self.inner = torch.nn.Linear(network.dim, network.width, bias=False, dtype=torch.float64)
-        self.inner.weight.data = torch.tensor(network.weights)
-        self.readout = torch.tensor(network.readout) / network.width**0.5
+        self.inner.weight.data = torch.tensor(network.parameters["weights_1"])
+        self.readout = torch.tensor(network.parameters["weights_2"][0]) / network.width**0.5
         self.sigma = sigma
 
     def forward(self, x):
@@ -159,13 +158,14 @@ class PosterNetwork(torch.nn.Module):
 @pytest.mark.parametrize("s", [-1.0, 0.0, 1.0])
 def test_training_goes_the_trainers_way_step_by_step(points, name, s):
     rule = RULES[points]
-    network = start(activation(name), 256, rule.dim, seed=3)
+    network = start(name, 256, rule.dim, seed=3)
     model = PosterNetwork(network, getattr(torch, name))
     y = np.sin(2.0 * rule.x[:, 0]) + rule.x[:, 1] ** 3
     descent = Descent(network, rule.x, y, sobolev.SobolevLoss(rule, s), threads=1)
     optimizer = torch.optim.SGD(model.parameters(), lr=descent.step_size)
     loss, x, target = SobolevLoss(rule, None, s), torch.tensor(rule.x), torch.tensor(y)
-    begin = network.weights.copy()
+    weights = network.parameters["weights_1"]
+    begin = weights.copy()
     for _ in range(50):
         optimizer.zero_grad()
         value = loss(model(x), target)
@@ -173,8 +173,8 @@ def test_training_goes_the_trainers_way_step_by_step(points, name, s):
         value.backward()
         optimizer.step()
         descent.advance(1)
-        apart = np.linalg.norm(model.inner.weight.detach().numpy() - network.weights)
-        assert apart < 1e-10 * np.linalg.norm(network.weights - begin)
+        apart = np.linalg.norm(model.inner.weight.detach().numpy() - weights)
+        assert apart < 1e-10 * np.linalg.norm(weights - begin)
 
 
 @pytest.mark.parametrize(

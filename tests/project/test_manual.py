@@ -219,9 +219,10 @@ INSIDE = re.compile(
     r"|ntkspec\.spectra\.(ball|cube|gaussian|patches|torus|scaled_result)(\.|$)"
     r"|ntkspec\.(laws|sweeps|trainer\.runs)\.(?!(merge|fit)$)"
     r"|ntkspec\.(compare|domains|predict)\.|ntkspec\.reference\.(cube|description|norms|zeros|\w+\.)"
-    r"|ntkspec\.(callables|locks|parameters|rules)$|ntkspec\.zonal\."
+    r"|ntkspec\.(callables|locks|parameters|rules|threads)$|ntkspec\.zonal\."
     r"|ntkspec\.(explorer\.|tables\.(choice|exports|labelled|layout|source|stored)$)"
-    r"|ntkspec\.(plots\.(figure3|pictures|training)|torch\.(comparison|empirical)|trainer\.(checks|designs|layer))$"
+    r"|ntkspec\.(plots\.(figure3|pictures|training)|torch\.(comparison|empirical))$"
+    r"|ntkspec\.trainer\.(checks|designs|layer|passes|steps)$"
 )
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paths import ROOT
 
+from ntkspec import Network
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.jobs.recipes import recipe_keys
 from ntkspec.trainer.recipe import (
@@ -18,6 +19,7 @@ from ntkspec.trainer.recipe import (
     DataRecipe,
     LossRecipe,
     NetworkRecipe,
+    OptimizerRecipe,
     RunRecipe,
     TargetRecipe,
     parse_run_recipe,
@@ -43,6 +45,7 @@ degrees = [1, 4, 8]
 amplitudes = [1, 0.5, 2]
 [loss]
 s = [-1, "l2", "auto"]
+[optimizer]
 step_size = 0.5
 """
 
@@ -51,19 +54,15 @@ def test_everything_is_read():
     recipe = parse_run_recipe(RECIPE)
     assert (recipe.name, recipe.steps, recipe.records) == ("Figure 2", 4000, 201)
     network = recipe.network
-    assert network.sigma.name == "leaky_relu" and network.slope == 0.2
+    assert network.network == Network("leaky_relu", slope=0.2)
     assert (network.widths, network.seeds) == ((1024, 4096), (0, 1))
-    assert (network.antisymmetric, network.weight_variance) == (True, 1.0)
-    assert (network.trained, network.precision) == ("hidden", "float64")
+    assert (network.start, network.precision) == ("zero", "float64")
     assert (recipe.data.kind, recipe.data.dim, recipe.data.points) == ("circle", 2, 64)
     assert recipe.target.degrees == (1, 4, 8)
     assert recipe.target.amplitudes == (1.0, 0.5, 2.0)
     assert recipe.loss.exponents == (-1.0, "l2", "auto")
-    assert (recipe.loss.weight, recipe.loss.max_degree, recipe.loss.step_size) == (
-        "power",
-        None,
-        0.5,
-    )
+    assert (recipe.loss.weight, recipe.loss.max_degree) == ("power", None)
+    assert recipe.optimizer == OptimizerRecipe(step_size=0.5)
 
 
 def test_members_are_the_product_and_seeds_change_fastest():
@@ -135,18 +134,18 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("records = 201", "recrods = 201", 4, "did you mean 'records'?"),
         ("slope = 0.2", "slop = 0.2", 7, "did you mean 'slope'?"),
         ('"leaky_relu"', '"leaky"', 6, "leaky_relu"),
-        ('"leaky_relu"\nslope = 0.2', '"step"', 6, "no derivative"),
+        ('"leaky_relu"\nslope = 0.2', '"step"', 6, "cannot be trained"),
         ("slope = 0.2", 'slope = "steep"', 7, "slope"),
         ("[1024, 4096]", "[1024, -2]", 8, "width = -2 is not allowed"),
-        ("[1024, 4096]", "[1024, 4095]", 8, "antisymmetric start needs an even one"),
+        ("[1024, 4096]", "[1024, 4095]", 8, "a start at f = 0 needs an even one"),
         ("[1024, 4096]", "[1024, 1024]", 8, "width: 1024 is written twice"),
         ("[1024, 4096]", "[\n1024,\n4095]", 10, "width = 4095"),
         ("seeds = 2", "seeds = 0", 9, "seeds = 0"),
         ("seeds = 2", "seeds = []", 9, "is empty"),
-        ("seeds = 2", "antisymmetric = 1", 9, "true or false"),
-        ("seeds = 2", 'trained = "readout"', 9, "'hidden', 'all'"),
+        ("seeds = 2", 'start = "one"', 9, "'zero', 'random'"),
+        ("seeds = 2", 'trained = "readout"', 9, "trained = 'readout' is not allowed"),
         ("seeds = 2", 'precision = "float16"', 9, "'float64', 'float32'"),
-        ("seeds = 2", "weight_variance = 0", 9, "from 0.01 to 10000"),
+        ("seeds = 2", "weight_variance = 0", 9, "weight_variance = 0"),
         ('"circle"', '"torus"', 11, "one of 'circle'"),
         ("points = 64", "degree = 64", 10, "has no points"),
         ("points = 64", "points = 64\ndim = 3", 13, "dim = 3 is not allowed with kind = 'circle'"),
@@ -161,9 +160,11 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("[1, 0.5, 2]", "[1, 0, 2]", 16, "a number other than 0"),
         ('"auto"]', '"off"]', 18, "a number from -100 to 100, 'l2' or 'auto'"),
         ('"auto"]', "-1.0]", 18, "s: -1.0 is written twice"),
-        ("step_size = 0.5", "step_size = -1", 19, "positive number or 'auto'"),
-        ("step_size = 0.5", 'weight = "gauss"', 19, "'power', 'laplacian'"),
-        ("step_size = 0.5", "max_degree = -1", 19, "max_degree = -1"),
+        ("step_size = 0.5", "step_size = -1", 20, "positive number or 'auto'"),
+        ("step_size = 0.5", "momentum = 1", 20, "momentum = 1"),
+        ("step_size = 0.5", "batch = 0", 20, "batch = 0"),
+        ('"auto"]', '"auto"]\nweight = "gauss"', 19, "'power', 'laplacian'"),
+        ('"auto"]', '"auto"]\nmax_degree = -1', 19, "max_degree = -1"),
         ("[loss]", "[lost]", 17, "did you mean 'loss'?"),
         ("[data]", "[data", 10, "not valid TOML"),
     ],
@@ -258,11 +259,12 @@ def test_the_manual_shows_a_recipe_with_every_key():
     raw = tomllib.loads(text)
     assert set(raw) == set(recipe_keys(RunRecipe))
     tables = {
-        "network": recipe_keys(NetworkRecipe), "data": recipe_keys(DataRecipe),
-        "target": recipe_keys(TargetRecipe), "loss": recipe_keys(LossRecipe),
+        "data": recipe_keys(DataRecipe), "target": recipe_keys(TargetRecipe),
+        "loss": recipe_keys(LossRecipe), "optimizer": recipe_keys(OptimizerRecipe),
     }  # fmt: skip
-    # One recipe cannot show what belongs to other kinds of activations, points and targets.
-    others = {"power", "degree", "file", "index"}
+    # One recipe cannot show what belongs to other kinds of points, targets and losses.
+    others = {"degree", "file", "index", "batch"}
+    assert set(recipe_keys(NetworkRecipe)) <= raw["network"].keys()
     assert {key for name in tables for key in raw[name]} == {*sum(tables.values(), ())} - others
     for key in ("name", "steps", "records", "spacing", *sum(tables.values(), ())):
         assert f"``{key}``" in page, key

@@ -97,7 +97,7 @@ def test_the_file_holds_what_the_recipe_says(whole):
         assert m.status == "finished" and m.message == "" and m.steps_done == 60
         np.testing.assert_array_equal(m.steps, 5 * np.arange(13))
         assert m.energy.shape == m.amplitude.shape == m.grid_energy.shape == (13, 8)
-        assert m.weights.shape == (64, 2) and m.learned.shape == (16,)
+        assert m.parameters["weights_1"].shape == (64, 2) and m.learned.shape == (16,)
         assert math.isnan(m.s) if m.name.startswith("l2") else m.s == 1.0
         assert 0 < m.step_size <= m.largest_stable_step
 
@@ -122,7 +122,11 @@ def test_records_begin_with_the_target_and_end_with_what_was_learned(whole):
 def test_learned_values_are_those_of_the_weights(whole):
     run = open_run(whole)
     m = run.member("s=1,width=64,seed=1")
-    values = np.maximum(run.grid.x @ m.weights.T, 0.0) @ m.readout / 8.0
+    values = (
+        np.maximum(run.grid.x @ m.parameters["weights_1"].T, 0.0)
+        @ m.parameters["weights_2"][0]
+        / 8.0
+    )
     np.testing.assert_allclose(m.grid_learned, values, atol=1e-12)
     assert 0.0 < m.start_kernel_movement < 1.0
     with pytest.raises(NtkspecError, match="s=1,width=64,seed=0"):
@@ -401,7 +405,7 @@ def test_a_member_that_diverges_is_kept_and_the_others_go_on(recipe, whole, tmp_
 
 def test_a_step_that_is_not_stable_is_refused_before_any_training(tmp_path, monkeypatch):
     """L2 would be stable, s = 1 is not: nothing is trained."""
-    text = RECIPE + "step_size = 10.0\n"
+    text = RECIPE + "[optimizer]\nstep_size = 10.0\n"
     (tmp_path / "r.toml").write_text(text)
     monkeypatch.setattr(training.Training, "run", None)
     words = r"s=1,width=64,seed=0: step_size = 10 .*stable step size is \d"

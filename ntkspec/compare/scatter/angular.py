@@ -37,6 +37,11 @@ class Angular(NamedTuple):
 
     `products[p, q]` is int Y_a Y_b Y_c Y_e for the pairs p = (a, b) and q = (c, e), `mixed[p, q]`
     is int Y_a Y_b (grad Y_c . grad Y_e), and `gradients[p, q]` that of both gradients' products.
+
+    Examples
+    --------
+    >>> angular_integrals(2, [(3, 1)], [(0, 0)]).mixed.shape
+    (1, 1)
     """
 
     products: Array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,9 +125,8 @@ def kernel_scatter(
     E[q q'] is a sum of products of expectations over r and integrals over the sphere, which
     `angular_integrals` computes exactly.  The readouts enter by their squares, which are 1.
 
-    The gradients are with respect to the weights themselves, as the trainer takes its steps; with
-    respect to weights over sqrt(weight_variance), as in `ntkspec.Network`, the part of the hidden
-    layer is weight_variance times as large.
+    The gradients are with respect to weights over sqrt(weight_variance), as in `ntkspec.Network`:
+    the first two terms are multiplied by the variance.
 
     Examples
     --------
@@ -149,6 +148,9 @@ def kernel_scatter(
         sigma, dim, sorted(degrees), small=sorted({k for k, _ in functions} - degrees),
         weight_variance=weight_variance, trained=trained,
     )  # fmt: skip
+    root, zonal = math.sqrt(weight_variance), rule.zonal
+    scaled = zonal._replace(slope=root * zonal.slope, over_length=root * zonal.over_length)
+    rule = replace(rule, zonal=scaled)
     return _scatter(chosen, functions, rule, trained)
 
 

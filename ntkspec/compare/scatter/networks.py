@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
-from ntkspec.activations import Activation, activation
 from ntkspec.compare.scatter.kernel import independent_neurons
 from ntkspec.errors import NtkspecError
-from ntkspec.networks import Network
+from ntkspec.networks import Network, as_network
 from ntkspec.parameters import whole_number
+from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.linear import LinearTraining, loss_factor
-from ntkspec.trainer.network import Trained, start
+from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
@@ -70,7 +69,7 @@ class OwnRates:
 
 
 def own_rates(
-    sigma: Activation | str,
+    network: Network | str,
     points: Points,
     target: Target | SampledTarget,
     width: int,
@@ -81,14 +80,12 @@ def own_rates(
     networks: int = NETWORKS,
     first_seed: int = 0,
     antisymmetric: bool = True,
-    weight_variance: float = 1.0,
-    trained: Trained = "hidden",
 ) -> OwnRates:
     """Rates that random networks would show if their kernels stayed as at the start.
 
     Parameters
     ----------
-    sigma : Activation or str
+    network : Network or str
     points : Points
     target : Target or SampledTarget
     width : int
@@ -101,8 +98,8 @@ def own_rates(
         At least 2.
     first_seed : int
         The networks are `ntkspec.trainer.network.start` with the seeds from this on.
-    antisymmetric, weight_variance, trained
-        As for `ntkspec.trainer.network.start`.
+    antisymmetric : bool
+        Whether the neurons of one hidden layer come in pairs, so that f = 0 at the start.
 
     Returns
     -------
@@ -128,8 +125,9 @@ def own_rates(
     >>> bool((abs(found.bias) < 4 * found.error + 0.05).all())
     True
     """
-    sigma = activation(sigma) if isinstance(sigma, str) else sigma
-    neurons = independent_neurons(width, antisymmetric)
+    network = as_network(network)
+    pairs = antisymmetric and is_shallow(network.program)
+    neurons = independent_neurons(width, pairs)
     count = whole_number(networks, "networks", least=2)
     degrees = tuple(target.degrees)
     components = [target.component(k, points.x) for k in degrees]
@@ -148,25 +146,12 @@ def own_rates(
         )
         return np.array([decay_rate(steps, curve).rate for curve in curves.T])
 
-    kernel = _infinite(sigma, points.x, weight_variance, trained)
+    kernel = np.asarray(network.ntk_matrix(points.x), dtype=np.float64)
     ratios = np.empty((count, len(degrees)))
-    with threadpool_limits(1, "blas"):  # the matrices are small: more threads take longer
+    with one_blas_thread():  # the matrices are small: more threads take longer
         infinite = rates(kernel)
         for i in range(count):
             # The kernel of antisymmetric pairs is that of one neuron of each.
-            one = start(
-                sigma, neurons, points.dim, first_seed + i,
-                antisymmetric=False, weight_variance=weight_variance, trained=trained,
-            )  # fmt: skip
+            one = start(network, neurons, points.dim, first_seed + i, start="random")
             ratios[i] = rates(one.tangent_matrix(points.x)) / infinite
     return OwnRates(degrees, width, infinite, ratios)
-
-
-def _infinite(sigma: Activation, x: Array, variance: float, trained: Trained) -> Array:
-    """The mean of the networks' kernels: gradients with respect to the weights themselves.
-
-    The engine's kernel is that of weights divided by the root of their variance.
-    """
-    hidden = Network(sigma, weight_variance=variance, trained="hidden")
-    kernel = np.asarray(hidden.ntk_matrix(x), dtype=np.float64) / variance
-    return kernel + np.asarray(hidden.nngp_matrix(x)) if trained == "all" else kernel

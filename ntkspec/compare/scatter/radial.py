@@ -55,6 +55,12 @@ class Zonal(NamedTuple):
 
     `over_length` is 0 for degree 0.  `error`, (K, R), bounds the rounding errors of
     sqrt(b_k'^2 + kappa (b_k/r)^2).
+
+    Examples
+    --------
+    >>> from ntkspec.activations import activation
+    >>> zonal_functions(activation("relu"), 3, [1, 2], [1.0]).value.shape
+    (2, 1)
     """
 
     value: Array

@@ -18,7 +18,6 @@ from ntkspec.files.structure import Group, opened
 from ntkspec.jobs import provenance
 from ntkspec.trainer.runs.stored import (
     RECORDS,
-    RESULTS,
     Facts,
     Sizes,
     check_arrays,
@@ -128,5 +127,5 @@ def opened_checkpoint(path: Path, sizes: Sizes) -> Iterator[tuple[Group, Facts, 
         facts = read_facts(root, sizes)
         check_arrays(root.group("records"), RECORDS, facts, sizes)
         if (results := root.group("results")).names():
-            check_arrays(results, RESULTS, facts, sizes)
+            check_arrays(results, sizes.results(facts.width), facts, sizes)
         yield root, facts, file.seal.fingerprint

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ntkspec.trainer.layer import layer_at
+from ntkspec.threads import checked_threads
 from ntkspec.trainer.recipe import MemberKey
 from ntkspec.trainer.runs.problem import Problem, start_network
+from ntkspec.trainer.steps import steps_at
 
 __all__ = ["Cost", "estimate_cost"]
 
@@ -42,11 +43,13 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     """
     recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.points.n)
     network = start_network(recipe, points.dim, key.width, key.seed)
-    layer = layer_at(network.sigma, points.x.astype(network.weights.dtype), threads)
+    batch = recipe.optimizer.batch or points.n
+    x = points.x[:batch].astype(network.dtype)
+    steps = steps_at(network, x, checked_threads(threads), recipe.optimizer.momentum)
     loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
 
     def step() -> None:
-        layer.step(network.weights, network.readout, zero, 0.0, network.trained == "all")
+        steps.step(zero[:batch], 0.0)
         loss.apply(zero)
 
     def record() -> None:

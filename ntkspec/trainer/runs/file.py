@@ -1,4 +1,4 @@
-"""The file of a run, format version 2: writing, and reading of finished and unfinished runs."""
+"""The file of a run, format version 3: writing, and reading of finished and unfinished runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
 from ntkspec.locks import cached_property
+from ntkspec.trainer.network import FiniteNetwork, parameter_shapes
 from ntkspec.trainer.recipe import MemberKey, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
-from ntkspec.trainer.runs.problem import Problem, recipe_target
+from ntkspec.trainer.runs.problem import Problem, recipe_target, start_network
 from ntkspec.trainer.runs.stored import (
     RECORDS,
-    RESULTS,
     Facts,
     check_arrays,
     read_array,
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 FORMAT = "ntkspec-run"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 #: File in a folder of parts that holds the run without its members.
 HEAD_FILE = "ntkspec-run.h5"
 #: Names of the files of a training in its folder.
@@ -104,6 +104,7 @@ class Member(Facts):
     _file: Path
     _whole: bool
     _seal: str
+    _names: tuple[str, ...]
 
     steps = _stored("step", "Steps (R,) of the records.")
     loss = _stored("loss", "Loss (R,).")
@@ -121,8 +122,11 @@ class Member(Facts):
     grid_amplitude = _stored("grid_amplitude", "Like `amplitude`, on the finer grid.")
     learned = _stored("learned", "Final values (n,) of the network at the training points.")
     grid_learned = _stored("grid_learned", "Final values (g,) of the network on the finer grid.")
-    weights = _stored("weights", "Final inner weights (m, d).")
-    readout = _stored("readout", "Final outer weights (m,).")
+
+    @cached_property
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Final weights and biases; see `ntkspec.trainer.network.FiniteNetwork.parameters`."""
+        return {name: self._read(name) for name in self._names}
 
     def __repr__(self) -> str:
         return f"Member({self.name!r}, {self.status}, {self.steps_done} steps)"
@@ -131,7 +135,7 @@ class Member(Facts):
         what, kind, place = "run", FORMAT, self.name
         if not self._whole:
             what, kind = "checkpoint", CHECKPOINT
-            place = "results" if name in RESULTS else "records"
+            place = "records" if name in RECORDS else "results"
         with opened(self._file, what, kind, known=self._seal) as (_, root):
             group = root.group(place)
             if name not in group.names():
@@ -228,6 +232,19 @@ class Run(Problem):
                 found.append(Missing(key.name, *at))
         return found
 
+    def network(self, member: Member) -> FiniteNetwork:
+        """Return the trained network of a member.
+
+        Raises
+        ------
+        NtkspecError
+            When the member has not finished.
+        """
+        found = start_network(self.recipe, self.points.dim, member.width, member.seed)
+        for name, one in member.parameters.items():
+            found.parameters[name][...] = one
+        return found
+
     def member(self, name: str) -> Member:
         """Return the member with a name.
 
@@ -259,7 +276,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Raises
     ------
     TableError
-        When it is missing, damaged or not a run of format version 2.
+        When it is missing, damaged or not a run of format version 3.
 
     Examples
     --------
@@ -287,8 +304,9 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         for key in keys:
             group = root.group(key.name)
             facts = read_facts(group, problem.sizes)
-            check_arrays(group, (*RECORDS, *RESULTS), facts, problem.sizes)
-            members.append(_member(path, key, facts, seal, whole=True))
+            names = (*RECORDS, *problem.sizes.results(facts.width))
+            check_arrays(group, names, facts, problem.sizes)
+            members.append(_member(path, key, facts, seal, problem, whole=True))
     return Run(
         **vars(problem), path=path, attributes=attributes, members=members, finished=True,
         damaged={},
@@ -327,14 +345,16 @@ def _open_unfinished(folder: Path) -> Run:
         except TableError as error:  # it will be trained again; the others are kept
             damaged[key.name] = str(error)
         else:
-            members.append(_member(path, key, *found, whole=False))
+            members.append(_member(path, key, *found, problem, whole=False))
     return Run(
         **vars(problem), path=folder, attributes=attributes, members=members, finished=False,
         damaged=damaged,
     )  # fmt: skip
 
 
-def _member(path: Path, key: MemberKey, facts: Facts, seal: str, *, whole: bool) -> Member:
+def _member(
+    path: Path, key: MemberKey, facts: Facts, seal: str, problem: Problem, *, whole: bool
+) -> Member:
     """Return a member; raise unless it is that of the recipe."""
     if key.exponent == "l2":
         same = math.isnan(facts.s)
@@ -342,7 +362,8 @@ def _member(path: Path, key: MemberKey, facts: Facts, seal: str, *, whole: bool)
         same = math.isfinite(facts.s) and key.exponent in ("auto", facts.s)
     if not same or (facts.width, facts.seed) != (key.width, key.seed):
         raise TableError(f"{path}: {key.name} is damaged (it belongs to another training)")
-    return Member(name=key.name, **vars(facts), _file=path, _whole=whole, _seal=seal)
+    names = tuple(parameter_shapes(problem.sizes.network, facts.width, problem.points.dim))
+    return Member(name=key.name, **vars(facts), _file=path, _whole=whole, _seal=seal, _names=names)
 
 
 def _read_shared(root: Group, path: Path) -> tuple[dict[str, Any], Problem]:
@@ -391,7 +412,12 @@ def run_bytes(problem: Problem) -> int:
     recipe = problem.recipe
     n, g, dim = problem.points.n, problem.grid.n, problem.points.dim
     rows = recipe.records * (2 + 4 * problem.degrees.size) + n + g
-    weights = sum(key.width * (dim + 1) for key in recipe.members)
+    network = recipe.network.network
+    weights = sum(
+        math.prod(shape)
+        for key in recipe.members
+        for shape in parameter_shapes(network, key.width, dim).values()
+    )
     members = len(recipe.members) * (8 * rows + MEMBER)
     return HEAD + 8 * (n + g) * (dim + 2) + 4 * len(recipe.text) + members + 8 * weights
 
@@ -411,7 +437,8 @@ def assemble(problem: Problem, folder: Path, out: Path) -> None:
             path, group = member_path(folder, number), file.create_group(key.name)
             with opened_checkpoint(path, problem.sizes) as (source, facts, _):
                 group.attrs.update(vars(facts))
-                for part, names in (("records", RECORDS), ("results", RESULTS)):
+                results = problem.sizes.results(facts.width)
+                for part, names in (("records", RECORDS), ("results", results)):
                     theirs = source.group(part)
                     for name in names:
                         group[name] = read_array(theirs, name)

@@ -15,7 +15,7 @@ from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.locks import cached_property
 from ntkspec.trainer.energy import degree_energy
 from ntkspec.trainer.harmonics import Basis, count
-from ntkspec.trainer.network import WideNetwork, start
+from ntkspec.trainer.network import FiniteNetwork, start
 from ntkspec.trainer.points import (
     Points,
     circle,
@@ -129,7 +129,11 @@ class Problem:
     def sizes(self) -> Sizes:
         """Sizes of the run, which determine the shapes of its arrays."""
         points = self.points
-        return Sizes(points.n, self.grid.n, points.dim, self.degrees.size, self.recipe.steps)
+        recipe = self.recipe
+        return Sizes(
+            points.n, self.grid.n, points.dim, self.degrees.size, recipe.steps,
+            recipe.network.network, recipe.optimizer.momentum > 0.0,
+        )  # fmt: skip
 
 
 def make_problem(recipe: RunRecipe) -> Problem:
@@ -246,7 +250,7 @@ def recipe_target(
     )
 
 
-def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNetwork:
+def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> FiniteNetwork:
     """Make the network of a member before its first step; calls are reproducible.
 
     Parameters
@@ -262,14 +266,13 @@ def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> WideNet
     >>> from ntkspec.trainer.runs import open_run
     >>> run = open_run(run_path)
     >>> member = run.members[0]
-    >>> start_network(run.recipe, run.points.dim, member.width, member.seed).readout[:4]
+    >>> network = start_network(run.recipe, run.points.dim, member.width, member.seed)
+    >>> network.parameters["weights_2"][0, :4]
     array([ 1., -1., -1.,  1.])
     """
     network = recipe.network
     return start(
-        network.sigma, width, dim, seed,
-        antisymmetric=network.antisymmetric, weight_variance=network.weight_variance,
-        trained=network.trained, precision=network.precision,
+        network.network, width, dim, seed, start=network.start, precision=network.precision
     )  # fmt: skip
 
 

@@ -191,7 +191,7 @@ class _Work:
     def train(self) -> int:
         """Train the unfinished members; return their number."""
         left = [n for n, one in enumerate(self._checkpoints) if one is None or not one.ended]
-        if self.problem.recipe.loss.step_size is not None:
+        if self.problem.recipe.optimizer.step_size is not None:
             for number in left:
                 if self._checkpoints[number] is None:
                     self._begin(number)  # refuse an unstable step size before any training

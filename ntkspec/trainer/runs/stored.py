@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import TableError
 from ntkspec.files.structure import Group
+from ntkspec.networks import Network
+from ntkspec.trainer.network import parameter_shapes
 from ntkspec.trainer.points import Points
 
 __all__ = [
     "RECORDS",
-    "RESULTS",
     "Facts",
     "Sizes",
     "Status",
@@ -30,8 +31,6 @@ __all__ = [
 Status = Literal["training", "interrupted", "finished", "diverged"]
 #: Recorded arrays, with a row for each record.
 RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
-RESULTS = ("learned", "grid_learned", "weights", "readout")
-STATE = ("weights", "readout", "residual")
 STATE_NUMBERS = ("steps", "step_size", "largest_stable_step", "first_loss")
 #: Type and axes of each array.
 ARRAYS = {
@@ -40,9 +39,9 @@ ARRAYS = {
     **dict.fromkeys(RECORDS[2:], ("f8", ("records", "degrees"))),
     **dict.fromkeys(("learned", "residual"), ("f8", ("points",))),
     "grid_learned": ("f8", ("grid",)),
-    "weights": ("real", ("width", "dim")),
-    "readout": ("real", ("width",)),
 }
+#: Begins the name of the last step of a parameter, of a descent with momentum.
+VELOCITY = "velocity_"
 #: Types of the attributes of a member, by their annotations; the others are strings.
 KINDS = {"int": int, "float": float}
 #: Tolerated difference from 1 of a point's norm and of the sum of the weights.
@@ -74,6 +73,27 @@ class Sizes:
     dim: int
     degrees: int
     steps: int
+    network: Network
+    momentum: bool
+
+    def results(self, width: int) -> tuple[str, ...]:
+        """Names of the results of a member."""
+        return ("learned", "grid_learned", *self._parameters(width))
+
+    def state(self, width: int) -> tuple[str, ...]:
+        """Names of the arrays from which a member resumes."""
+        names = list(self._parameters(width))
+        return (*names, *(VELOCITY + name for name in names if self.momentum), "residual")
+
+    def array(self, name: str, width: int) -> tuple[str, tuple[int | None, ...]]:
+        """Type and shape of an array of a member; None for the number of records."""
+        if name not in ARRAYS:
+            return "real", self._parameters(width)[name.removeprefix(VELOCITY)]
+        kind, axes = ARRAYS[name]
+        return kind, tuple(getattr(self, axis, None) for axis in axes)
+
+    def _parameters(self, width: int) -> dict[str, tuple[int, ...]]:
+        return parameter_shapes(self.network, width, self.dim)
 
 
 def read_facts(group: Group, sizes: Sizes) -> Facts:
@@ -104,30 +124,33 @@ def _bad(group: Group, name: str, value: Any) -> TableError:
 def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes) -> None:
     """Raise TableError unless a group has exactly these arrays of a member."""
     group.expect(names)
-    lengths: dict[str, int | None] = {**asdict(sizes), "width": facts.width}
+    records: int | None = None
     if "step" in names:
-        (lengths["records"],) = group.check("step", "i8", (None,))
+        (records,) = group.check("step", "i8", (None,))
         steps = group.read("step", "i8")
         if steps.size and (
             steps[0] != 0 or steps[-1] > sizes.steps or (steps[1:] <= steps[:-1]).any()
         ):
             raise group.bad("step", "is damaged (its steps do not increase from 0 to the last)")
     for name in names:
-        kind, axes = ARRAYS[name]
-        group.check(name, kind, tuple(lengths[axis] for axis in axes))
+        kind, shape = sizes.array(name, facts.width)
+        group.check(name, kind, tuple(records if size is None else size for size in shape))
 
 
 def read_array(group: Group, name: str) -> NDArray[Any]:
     """Read an array of a member, whose shape has been checked."""
-    kind, axes = ARRAYS[name]
-    return group.read(name, kind, (None,) * len(axes))
+    if name in ARRAYS:
+        kind, axes = ARRAYS[name]
+        return group.read(name, kind, (None,) * len(axes))
+    return group.read(name, "real", (None,) * (1 if "bias" in name else 2))
 
 
 def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
     """Read the state to resume from; empty if the group has none."""
     if not group.names():
         return {}
-    check_arrays(group, STATE, facts, sizes)
+    names = sizes.state(facts.width)
+    check_arrays(group, names, facts, sizes)
     attributes = group.attributes()
     numbers: dict[str, Any] = {}
     for name in STATE_NUMBERS:
@@ -136,7 +159,7 @@ def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
             raise _bad(group, name, numbers[name])
     if not 0 <= numbers["steps"] <= sizes.steps:
         raise _bad(group, "steps", numbers["steps"])
-    return {name: read_array(group, name) for name in STATE} | numbers
+    return {name: read_array(group, name) for name in names} | numbers
 
 
 def read_points(root: Group, name: str, weights: str) -> Points:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
-from ntkspec.trainer.network import WideNetwork
+from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.recipe import Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
@@ -48,7 +48,7 @@ class Training:
         self.kept = self._snapshot()
 
     @property
-    def network(self) -> WideNetwork:
+    def network(self) -> FiniteNetwork:
         """The current network."""
         return self._descent.network
 
@@ -124,8 +124,7 @@ class Training:
             results = {
                 "learned": network.values(problem.points.x),
                 "grid_learned": network.values(problem.grid.x),
-                "weights": np.array(network.weights),
-                "readout": np.array(network.readout),
+                **{name: np.array(one) for name, one in network.parameters.items()},
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
@@ -143,10 +142,9 @@ def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Train
     """
     network = _start(problem, key)
     loss = _loss(problem, network, key.exponent)
-    descent = Descent(
-        network, problem.points.x, problem.target_values, loss,
-        step_size=problem.recipe.loss.step_size, threads=threads,
-    )  # fmt: skip
+    descent = _descent(
+        problem, key, network, loss, step_size=problem.recipe.optimizer.step_size, threads=threads
+    )
     facts = Facts(
         s=math.nan if loss.s is None else float(loss.s),
         width=key.width,
@@ -163,14 +161,26 @@ def resume(
     """Resume a member from its checkpoint, to the same bits as without interruption."""
     network = _start(problem, key)
     loss = _loss(problem, network, "l2" if key.exponent == "l2" else earlier.facts.s)
-    descent = Descent(
-        network, problem.points.x, problem.target_values, loss, threads=threads, state=earlier.state
-    )
+    descent = _descent(problem, key, network, loss, threads=threads, state=earlier.state)
     facts = replace(earlier.facts, status="training", message="")
     return Training(problem, descent, facts, earlier.records)
 
 
-def _start(problem: Problem, member: MemberKey | Facts) -> WideNetwork:
+def _descent(
+    problem: Problem,
+    key: MemberKey,
+    network: FiniteNetwork,
+    loss: L2Loss | SobolevLoss,
+    **rest: Any,
+) -> Descent:
+    optimizer = problem.recipe.optimizer
+    return Descent(
+        network, problem.points.x, problem.target_values, loss,
+        momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed, **rest,
+    )  # fmt: skip
+
+
+def _start(problem: Problem, member: MemberKey | Facts) -> FiniteNetwork:
     return start_network(problem.recipe, problem.points.dim, member.width, member.seed)
 
 
@@ -183,7 +193,7 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _loss(problem: Problem, network: WideNetwork, s: Exponent) -> L2Loss | SobolevLoss:
+def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> L2Loss | SobolevLoss:
     points, loss = problem.points, problem.recipe.loss
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)

@@ -1,0 +1,282 @@
+"""Forward and backward passes of a network of finite width, by matrix products in place.
+
+Arrays have a row for each neuron and a column for each point.  A product is split into slabs of
+rows that are each computed on one BLAS thread, so that no number depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import blas
+
+from ntkspec.activations import Activation
+from ntkspec.rules import Activate, Affine, Branch, Join, Program, Scale
+from ntkspec.threads import thread_pool
+from ntkspec.trainer.layer import slopes_of, values_of
+
+__all__ = ["Dense", "Gradient", "Passes"]
+
+Array = NDArray[Any]
+
+#: Rows of a product that a thread computes at a time.
+ROWS = 256
+#: Multiplications of a product below which a second thread costs more than it saves.
+WORTH_A_THREAD = 2**21
+
+
+@dataclass(eq=False)
+class Dense:
+    """A dense layer of finite width in the NTK parameterization: z = scale W h + bias_scale b.
+
+    Attributes
+    ----------
+    weights : (out, in) ndarray
+    bias : (out,) ndarray or None
+    scale, bias_scale : float
+    trained, bias_trained : bool
+        Whether descent moves the weights, and the biases.
+
+    Examples
+    --------
+    >>> Dense(np.ones((2, 3)), None, 0.5, 0.0, True, False).width
+    2
+    """
+
+    weights: Array
+    bias: Array | None
+    scale: float
+    bias_scale: float
+    trained: bool
+    bias_trained: bool
+    _velocity: list[Array] = field(default_factory=list, repr=False)
+
+    @property
+    def width(self) -> int:
+        """Number of neurons."""
+        return len(self.weights)
+
+    def values(self, inputs: Array, threads: int) -> Array:
+        """z for inputs in columns."""
+        z = _product(self.weights, inputs, threads)
+        if self.scale != 1.0:
+            z *= z.dtype.type(self.scale)
+        if self.bias is not None:
+            z += (z.dtype.type(self.bias_scale) * self.bias)[:, np.newaxis]
+        return z
+
+    def back(self, delta: Array, threads: int) -> Array:
+        """The derivative by the inputs from the one by z."""
+        below = _product(self.weights.T, delta, threads)
+        if self.scale != 1.0:
+            below *= below.dtype.type(self.scale)
+        return below
+
+    def move(
+        self, delta: Array, inputs: Array, step_size: float, momentum: float, threads: int
+    ) -> None:
+        """Do a step of descent in place, from the derivative by z.
+
+        With momentum the step is added to momentum times the last one.
+        """
+        if self.trained:
+            target = self.steps[0] if momentum else self.weights
+            _add_product(target, -step_size * self.scale, delta, inputs, momentum or 1.0, threads)
+            if momentum:
+                self.weights += target
+        if self.bias_trained:
+            assert self.bias is not None
+            moved = delta.dtype.type(-step_size * self.bias_scale) * delta.sum(axis=1)
+            if momentum:
+                moved += delta.dtype.type(momentum) * self.steps[1]
+                self.steps[1][:] = moved
+            self.bias += moved
+
+    @property
+    def steps(self) -> list[Array]:
+        """Last steps of the weights and the biases, of a descent with momentum."""
+        if not self._velocity:
+            arrays = [self.weights] if self.bias is None else [self.weights, self.bias]
+            self._velocity = [np.zeros_like(one, order="C") for one in arrays]
+        return self._velocity
+
+    def add_tangent(self, delta: Array, inputs: Array, out: NDArray[np.float64]) -> None:
+        """Add what the layer contributes to the tangent kernel between the points, (n, n)."""
+        if not (self.trained or self.bias_trained):
+            return
+        slopes = (delta.T @ delta).astype(np.float64)
+        if self.trained:
+            out += self.scale**2 * slopes * (inputs.T @ inputs)
+        if self.bias_trained:
+            out += self.bias_scale**2 * slopes
+
+    def add_tangent_times(self, delta: Array, inputs: Array, v: Array, out: Array) -> None:
+        """Add that matrix times a vector, without the matrix."""
+        if self.trained:
+            weighed = (delta * v) @ inputs.T
+            out += self.scale**2 * np.sum(delta * (weighed @ inputs), axis=0)
+        if self.bias_trained:
+            out += self.bias_scale**2 * ((delta @ v) @ delta)
+
+
+class Gradient(NamedTuple):
+    """A layer, the derivative by its z, (out, n), and its inputs, (in, n).
+
+    Examples
+    --------
+    >>> layer = Dense(np.ones((2, 3)), None, 1.0, 0.0, True, False)
+    >>> Gradient(layer, np.ones((2, 5)), np.ones((3, 5))).delta.shape
+    (2, 5)
+    """
+
+    layer: Dense
+    delta: Array
+    inputs: Array
+
+
+class Passes:
+    """Passes through the parts of a network at fixed points.
+
+    Parameters
+    ----------
+    program : Program
+    layers : sequence of Dense
+        In the order of the program.
+    points : (n, dim) ndarray
+        In the precision of the weights.
+    threads : int
+
+    Examples
+    --------
+    >>> linear = Affine(1.0, 0.0, 1.0, 0.0)
+    >>> layer = Dense(np.array([[2.0, 0.0]]), None, 1.0, 0.0, True, False)
+    >>> Passes(Program((linear,), ()), [layer], np.eye(2), 1).forward()
+    array([2., 0.])
+    """
+
+    def __init__(self, program: Program, layers: list[Dense], points: Array, threads: int) -> None:
+        self._program, self._layers = program, layers
+        self._inputs = np.ascontiguousarray(points.T)
+        self._threads = threads
+        self._tape: list[Any] = []
+
+    def forward(self) -> Array:
+        """f at the points, (n,), in the precision of the weights."""
+        h, kept, tape = self._inputs, list[Array](), list[Any]()
+        dense = iter(self._layers)
+        for step in self._program.steps:
+            if isinstance(step, Affine):
+                layer = next(dense)
+                tape.append((layer, h))
+                h = layer.values(h, self._threads)
+            elif isinstance(step, Activate):
+                sigma = self._program.activations[step.number]
+                tape.append((sigma, h))
+                h = self._elementwise(values_of, sigma, h)
+            elif isinstance(step, Scale):
+                h = h - h.mean(axis=0)
+                size = np.sqrt(np.mean(h * h, axis=0))
+                h /= size
+                tape.append((size, h))
+            elif isinstance(step, Branch):
+                kept.append(h)
+                tape.append(None)
+            else:
+                factor = h.dtype.type(math.sqrt(step.square))
+                h = kept.pop() + factor * h
+                tape.append(factor)
+        self._tape = tape
+        found: Array = h[0]
+        return found
+
+    def backward(self, derivative: Array) -> Iterator[Gradient]:
+        """Gradients of the layers, the last first, for dLoss/df at the points, (n,).
+
+        At the weights of the last `forward`.  A layer may be moved as soon as it is there.
+        """
+        if not self._tape:
+            self.forward()
+        last = self._layers[-1]
+        width = last.weights.shape[0]
+        delta = np.zeros((width, len(derivative)), last.weights.dtype)
+        delta[0] = derivative
+        kept: list[Array] = []
+        first = next(i for i, step in enumerate(self._program.steps) if isinstance(step, Affine))
+        for number in reversed(range(len(self._tape))):
+            step, known = self._program.steps[number], self._tape[number]
+            if isinstance(step, Affine):
+                layer, inputs = known
+                below = layer.back(delta, self._threads) if number > first else None
+                yield Gradient(layer, delta, inputs)
+                if below is None:
+                    return
+                delta = below
+            elif isinstance(step, Activate):
+                sigma, z = known
+                delta *= self._elementwise(slopes_of, sigma, z)
+            elif isinstance(step, Scale):
+                size, h = known
+                delta -= delta.mean(axis=0)
+                delta -= h * np.mean(delta * h, axis=0)
+                delta /= size
+            elif isinstance(step, Join):
+                kept.append(delta)
+                delta = delta * known
+            else:
+                delta = delta + kept.pop()
+
+    def _elementwise(self, function: Callable[..., Array], sigma: Activation, z: Array) -> Array:
+        if sigma.user:  # a Python function may not be safe to call from several threads
+            return function(sigma, z)
+        out = np.empty_like(z)
+
+        def slab(rows: slice) -> None:
+            out[rows] = function(sigma, z[rows])
+
+        _over_rows(slab, len(z), 64 * z.size, self._threads)
+        return out
+
+
+def _product(matrix: Array, columns: Array, threads: int) -> Array:
+    """matrix @ columns, slab by slab."""
+    out = np.empty((len(matrix), columns.shape[1]), columns.dtype)
+
+    def slab(rows: slice) -> None:
+        np.matmul(matrix[rows], columns, out=out[rows])
+
+    _over_rows(slab, len(matrix), matrix.size * columns.shape[1], threads)
+    return out
+
+
+def _add_product(
+    target: Array, factor: float, delta: Array, inputs: Array, keep: float, threads: int
+) -> None:
+    """Make an array keep times itself plus factor delta inputs', in its place."""
+    if not target.flags.c_contiguous:
+        target *= target.dtype.type(keep)
+        target += target.dtype.type(factor) * (delta @ inputs.T)
+        return
+    product = blas.sgemm if target.dtype == np.float32 else blas.dgemm
+
+    def slab(rows: slice) -> None:
+        # The transposed product, in Fortran's order.
+        product(
+            factor, inputs.T, delta[rows].T, beta=keep, c=target[rows].T, trans_a=1, overwrite_c=1
+        )
+
+    _over_rows(slab, len(target), target.size * delta.shape[1], threads)
+
+
+def _over_rows(work: Callable[[slice], None], rows: int, cost: float, threads: int) -> None:
+    """Call `work` for slabs of rows, on threads if that is faster."""
+    slabs = [slice(first, min(first + ROWS, rows)) for first in range(0, rows, ROWS)]
+    if threads == 1 or len(slabs) == 1 or cost < WORTH_A_THREAD:
+        for one in slabs:
+            work(one)
+    else:
+        list(thread_pool(threads).map(work, slabs))

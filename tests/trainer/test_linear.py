@@ -1,0 +1,81 @@
+"""Training with a constant kernel and momentum, against the steps themselves."""
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ntkspec
+from ntkspec.compare import compare
+from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
+from ntkspec.trainer.points import circle
+from ntkspec.trainer.runs import open_run, train_run
+from ntkspec.trainer.sobolev import SobolevLoss
+
+
+def simulated(z, steps, momentum):
+    """What is learned after each step, by the steps in 40 digits."""
+    with mpmath.workdps(40):
+        left, last, found = mpmath.mpf(1), mpmath.mpf(0), [mpmath.mpf(0)]
+        for _ in range(steps):
+            last = mpmath.mpf(momentum) * last - mpmath.mpf(z) * left
+            left += last
+            found.append(1 - left)
+        return np.array([float(x) for x in found])
+
+
+@given(st.floats(-12.0, 0.0), st.floats(0.0, 0.99))
+def test_the_heavy_ball_is_its_recursion(place, momentum):
+    z = 10.0**place * 1.99 * (1 + momentum)
+    exact = simulated(z, 40, momentum)
+    found = heavy_ball(z, np.arange(41), momentum)
+    # Where the roots are equal they are taken 1e-7 apart, which changes steps by its square.
+    np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.5, 0.9])
+def test_equal_roots(momentum):
+    z = (1.0 - np.sqrt(momentum)) ** 2
+    for one in (z * (1 - 1e-9), z, z * (1 + 1e-9)):
+        found = heavy_ball(one, np.arange(101), momentum)
+        np.testing.assert_allclose(found, simulated(one, 100, momentum), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_descent_with_a_kernel_is_its_steps(momentum):
+    """With eigenvalues that are 0, and from steps by plain numpy."""
+    points = circle(16)
+    loss = SobolevLoss(points, 0.5, max_degree=3)
+    kernel = ntkspec.Network("relu").ntk_matrix(points.x)
+    training = LinearTraining(kernel, loss_factor(loss.matrix()))
+    r, rows = points.x[:, 0] ** 3 + 0.5, np.eye(16)
+    residual, last, found = r.copy(), 0.0, [r]
+    for _ in range(50):
+        last = momentum * last - 0.4 * kernel @ (loss.matrix() @ residual)
+        residual = residual + last
+        found.append(residual)
+    ours = training.amplitudes(0.4, range(51), r, rows, momentum)
+    np.testing.assert_allclose(ours, found, atol=1e-10)
+    directions = LinearTraining([[2.0, 0.0], [0.0, 0.0]], np.eye(2))
+    ours = directions.amplitudes(0.1, range(4), [1.0, 1.0], np.eye(2), momentum)
+    np.testing.assert_allclose(ours[:, 1], 1.0)
+
+
+RECIPE = """
+steps = 400
+network = {{activation = "tanh", depth = {depth}, width = 512, seeds = 2, trained = "all"}}
+data = {{kind = "circle", points = 24}}
+target = {{kind = "cosine", degrees = [1, 3], amplitudes = 0.02}}
+optimizer = {{momentum = {momentum}, step_size = 0.5}}
+"""
+
+
+@pytest.mark.parametrize(("depth", "momentum"), [(1, 0.9), (2, 0.9), (2, 0.0)])
+def test_trained_networks_go_their_own_kernels_way(tmp_path, depth, momentum):
+    (tmp_path / "r.toml").write_text(RECIPE.format(depth=depth, momentum=momentum))
+    train_run(tmp_path / "r.toml", tmp_path / "run.h5")
+    rows = compare(open_run(tmp_path / "run.h5")).rows
+    measured = [row.finite.ratio for row in rows if row.finite.ratio is not None]
+    assert len(measured) >= 1
+    assert measured == pytest.approx([1.0] * len(measured), abs=0.01)
