@@ -41,6 +41,14 @@ class MadeRun:
     path: Path = field(default_factory=lambda: Path("made.h5"))
 
     @property
+    def observed(self):
+        return self.target
+
+    @property
+    def observations(self):
+        return self.target_values
+
+    @property
     def target(self):
         return recipe_target(self.recipe.target, self.points, self.target_values)
 

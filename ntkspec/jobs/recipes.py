@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import tomllib
 from collections.abc import Callable, Iterable
@@ -28,12 +29,15 @@ __all__ = [
     "Between",
     "Key",
     "Read",
+    "check_values",
     "known_keys",
     "parsed",
     "read_text",
     "recipe_keys",
     "structured",
     "structured_value",
+    "toml_value",
+    "written",
 ]
 
 Recipe = TypeVar("Recipe")
@@ -148,6 +152,67 @@ def structured(
         raise Fault(f"{where}: {error}", (*path, named) if named in fields else path) from None
 
 
+def check_values(recipe: Any) -> None:
+    """Check the values of a dataclass as `structured` checks those of a table.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Data:
+    ...     points: Annotated[int, Between(1, 64)]
+    >>> check_values(Data(65))
+    Traceback (most recent call last):
+        ...
+    ntkspec.jobs.lines.Fault: points = 65 is not allowed; it must be a whole number from 1 to 64
+    """
+    for key, (field, annotation, _) in _fields(_kind(recipe)).items():
+        value = getattr(recipe, field.name)
+        if dataclasses.is_dataclass(value):
+            check_values(value)
+        elif value is not None and value != field.default:
+            plain = list(value) if isinstance(value, tuple) else value
+            structured_value(annotation, plain, (key,))
+
+
+def written(recipe: Any, heading: str = "") -> str:
+    """Return the TOML from which `structured` makes a dataclass: keys that differ from defaults.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Data:
+    ...     points: int
+    ...     dims: Annotated[tuple[int, ...], Key("dim")] = (3,)
+    >>> print(written(Data(64, (2, 3)), "data"), end="")
+    [data]
+    points = 64
+    dim = [2, 3]
+    """
+    lines, tables = [f"[{heading}]"] if heading else [], list[str]()
+    for key, (field, _, _) in _fields(_kind(recipe)).items():
+        value = getattr(recipe, field.name)
+        if value is None or value == field.default:
+            continue
+        if dataclasses.is_dataclass(value):
+            tables.append(written(value, f"{heading}.{key}" if heading else key))
+        else:
+            lines.append(f"{key} = {toml_value(value)}")
+    return "\n".join([*lines, ""]) + "".join("\n" + table for table in tables)
+
+
+def toml_value(value: Any) -> str:
+    """A bool, number, string, or sequence of them in TOML.
+
+    Examples
+    --------
+    >>> toml_value((1, 2.5, "a", True))
+    '[1, 2.5, "a", true]'
+    """
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return json.dumps(value) if isinstance(value, (bool, str)) else repr(value)
+
+
 def structured_value(kind: Any, value: Any, path: KeyPath) -> Any:
     """Convert the value of a key to the annotated type, or raise a Fault."""
     if get_origin(kind) is Annotated:
@@ -166,6 +231,10 @@ def known_keys(table: dict[str, Any], keys: Iterable[str], path: KeyPath, where:
             near = difflib.get_close_matches(name, keys, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(keys))}"
             raise Fault(f"key {name!r} is unknown in {where}; {hint}", (*path, name))
+
+
+def _kind(recipe: Any) -> Any:
+    return type(recipe)
 
 
 @cache

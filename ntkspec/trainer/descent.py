@@ -11,16 +11,25 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ntkspec.errors import NtkspecError
+from ntkspec.operators import Operator
 from ntkspec.parameters import as_number, number, shown, whole_number
 from ntkspec.threads import checked_threads
 from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.points import Points
+from ntkspec.trainer.residual import ResidualSteps
 from ntkspec.trainer.sobolev import L2Loss
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
-__all__ = ["Descent", "Diverged", "Loss", "flattening_exponent", "largest_stable_step"]
+__all__ = [
+    "Descent",
+    "Diverged",
+    "Loss",
+    "flattening_exponent",
+    "largest_stable_step",
+    "own_kernel",
+]
 
 #: A loss that exceeds the initial loss by this factor has diverged.
 GROWN = 100.0
@@ -96,6 +105,8 @@ class Descent:
         over points (`L2Loss`).
     seed : int
         Of the batches.
+    operator : Operator, optional
+        A: the residual is A f(x) - y, as of a PDE; see `ntkspec.trainer.residual`.
 
     Attributes
     ----------
@@ -138,6 +149,7 @@ class Descent:
         momentum: float = 0.0,
         batch: int | None = None,
         seed: int = 0,
+        operator: Operator | None = None,
     ) -> None:
         self.network, self._loss = network, loss
         self._x = checked_vectors(x, network.dim, SINGLE)
@@ -155,11 +167,12 @@ class Descent:
             if step_size is not None:
                 raise NtkspecError("step_size is that of the state; leave it out")
             self._restore(state)
-        self._steps = steps_at(network, self._points, self._threads, self._momentum)
+        self._steps = steps_at(network, self._points, self._threads, self._momentum, operator)
         if state is None:
             self.largest_stable_step = largest_stable_step(
-                network, self._x, loss, momentum=self._momentum, threads=self._threads
-            )
+                network, self._x, loss, momentum=self._momentum, threads=self._threads,
+                operator=operator,
+            )  # fmt: skip
             self.step_size = self._checked_step_size(step_size)
             self.steps = 0
             self._measure(self._steps.values())
@@ -309,6 +322,7 @@ def largest_stable_step(
     *,
     momentum: float = 0.0,
     threads: int | None = None,
+    operator: Operator | None = None,
 ) -> float:
     """2 (1 + momentum) over the largest eigenvalue of K P, K the network's own tangent kernel.
 
@@ -330,8 +344,8 @@ def largest_stable_step(
     """
     points = np.asarray(x)
     n = len(points)
-    if n <= FEW_POINTS:
-        kernel = network.tangent_matrix(points, threads)
+    if operator is not None or n <= FEW_POINTS:
+        kernel = own_kernel(network, points, operator, threads)
         product = kernel @ np.stack([loss.apply(e) for e in np.eye(n)])
         largest = float(np.max(np.abs(np.linalg.eigvals(product))))
     else:
@@ -339,6 +353,27 @@ def largest_stable_step(
     if not largest > 0.0 or not math.isfinite(largest):
         raise NtkspecError("K P is zero at the start: this network learns nothing with this loss")
     return _rounded_down(2.0 * (1.0 + momentum) / largest)
+
+
+def own_kernel(
+    network: FiniteNetwork,
+    points: ArrayLike,
+    operator: Operator | None = None,
+    threads: int | None = None,
+) -> NDArray[np.float64]:
+    """The kernel (n, n) of what a descent observes: of f, or of A f.
+
+    Examples
+    --------
+    >>> from ntkspec.operators import Operator
+    >>> from ntkspec.trainer.network import start
+    >>> own_kernel(start("tanh", 64, 2, seed=0), np.eye(2), Operator("laplace")).shape
+    (2, 2)
+    """
+    if operator is None:
+        return network.tangent_matrix(points, threads)
+    x = np.ascontiguousarray(points, dtype=network.dtype)
+    return ResidualSteps(network, x, operator).tangent_matrix()
 
 
 def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:

@@ -26,13 +26,17 @@ from ntkspec.jobs.recipes import (
     recipe_keys,
     structured,
     structured_value,
+    toml_value,
+    written,
 )
 from ntkspec.locks import cached_property
 from ntkspec.networks import Network
+from ntkspec.operators import Operator, as_operator
 from ntkspec.ranges import whole_numbers
 from ntkspec.trainer.descent import LARGEST_MOMENTUM
 from ntkspec.trainer.network import Precision, Start, check_trainable, check_width
 from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
+from ntkspec.trainer.residual import check_residual
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, Weight
 from ntkspec.trainer.targets import Kind
 
@@ -47,6 +51,7 @@ __all__ = [
     "TargetRecipe",
     "parse_run_recipe",
     "read_run_recipe",
+    "recipe_text",
 ]
 
 #: Sobolev exponent of a loss: a number, "l2" for plain L2, or "auto" for the one that makes the
@@ -113,6 +118,14 @@ def _exponent(value: Any, path: KeyPath) -> Exponent:
             f"s = {value!r} is not allowed; it must be a number from -100 to 100, 'l2' or 'auto'",
             path,
         ) from None
+
+
+def _operator(value: Any, path: KeyPath) -> str:
+    """Read an operator; the text of the simplest form."""
+    try:
+        return str(as_operator(value))
+    except NtkspecError as error:
+        raise Fault(str(error), path) from None
 
 
 def _step_size(value: Any, path: KeyPath) -> float | None:
@@ -336,6 +349,9 @@ class LossRecipe:
         mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s.
     max_degree : int or None
         Largest degree that the loss weighs.
+    operator : str
+        A of the residual A f - A u of a PDE, as `ntkspec.operators.as_operator` reads it; empty for
+        the residual f - u itself.
 
     Examples
     --------
@@ -348,6 +364,7 @@ class LossRecipe:
     )
     weight: Weight = "power"
     max_degree: Degree | None = None
+    operator: Annotated[str, Read(_operator)] = ""
 
     def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss:
         """Return the loss with an exponent at points; None is plain L2."""
@@ -464,6 +481,40 @@ class RunRecipe:
                 ("network",),
             )
         self._check_target()
+        if self.loss.operator:
+            self._check_operator()
+
+    @property
+    def operator(self) -> Operator | None:
+        """A of the residual A f - A u; None for the residual itself."""
+        return as_operator(self.loss.operator) if self.loss.operator else None
+
+    def _check_operator(self) -> None:
+        """Refuse what is not trained on the residual of a PDE."""
+        operator, path = as_operator(self.loss.operator), ("loss", "operator")
+        try:
+            check_residual(self.network.network, operator)
+        except NtkspecError as error:
+            raise Fault(str(error), path) from None
+        where = f"with operator = {self.loss.operator!r}"
+        if self.target.kind == "samples":
+            raise Fault(
+                f"kind = 'samples' is not allowed {where}; A u must be known, so the target must "
+                "be a sum of harmonics",
+                ("target", "kind"),
+            )
+        if operator.name == "derivative" and self.target.kind not in ("sine", "cosine"):
+            raise Fault(
+                f"kind = {self.target.kind!r} is not allowed {where}; write 'sine' or 'cosine'",
+                ("target", "kind"),
+            )
+        if "auto" in self.loss.exponents:
+            raise Fault(f"s = 'auto' is not allowed {where}; write a number or 'l2'", ("loss", "s"))
+        for name in ("momentum", "batch"):
+            if value := getattr(self.optimizer, name):
+                raise Fault(
+                    f"{name} = {value} is not allowed {where}; leave it out", ("optimizer", name)
+                )
 
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""
@@ -514,6 +565,57 @@ class RunRecipe:
         for part in ("data", "target"):
             del meaning[part]["file"]  # its contents have a digest of their own
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def recipe_text(recipe: RunRecipe) -> str:
+    r"""Return the recipe in TOML.
+
+    Raises
+    ------
+    NtkspecError
+        When its network cannot be written: an activation is a user's function.
+
+    Examples
+    --------
+    >>> recipe = parse_run_recipe('''
+    ... steps = 20
+    ... network = {activation = "tanh", depth = 2, width = 64}
+    ... data = {kind = "circle", points = 16}
+    ... target = {kind = "sine", degrees = 1}''')
+    >>> print(recipe_text(recipe), end="")
+    steps = 20
+    records = 21
+    <BLANKLINE>
+    [network]
+    activation = "tanh"
+    depth = 2
+    width = [64]
+    <BLANKLINE>
+    [data]
+    kind = "circle"
+    points = 16
+    dim = 2
+    <BLANKLINE>
+    [target]
+    kind = "sine"
+    degrees = [1]
+    amplitudes = [1.0]
+    index = [0]
+    """
+    network = recipe.network.network
+    keys = network.parameters()
+    usual = {field.name: field.default for field in fields(Network)}
+    try:
+        known = Network(**keys) == network
+    except NtkspecError:
+        known = False
+    if not known:
+        raise NtkspecError(
+            f"{network!r} cannot be written into a recipe, since an activation of it is a "
+            "function of yours; train it by ntkspec.trainer.descent.Descent"
+        )
+    lines = [f"{key} = {toml_value(value)}" for key, value in keys.items() if value != usual[key]]
+    return written(recipe).replace("[network]", "\n".join(["[network]", *lines]), 1)
 
 
 def _geometric(steps: int, records: int) -> NDArray[np.int64]:

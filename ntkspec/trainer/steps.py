@@ -7,10 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.operators import Operator
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import FiniteNetwork, is_shallow
 from ntkspec.trainer.passes import Passes
+from ntkspec.trainer.residual import ResidualSteps
 
 __all__ = ["Steps", "steps_at"]
 
@@ -30,12 +32,21 @@ class Steps(Protocol):
         ...
 
 
-def steps_at(network: FiniteNetwork, points: Array, threads: int, momentum: float = 0.0) -> Steps:
+def steps_at(
+    network: FiniteNetwork,
+    points: Array,
+    threads: int,
+    momentum: float = 0.0,
+    operator: Operator | None = None,
+) -> Steps:
     """Return what moves a network: compiled loops over its neurons where there is one hidden layer.
 
     `points`, (n, dim), are in the precision of the weights.  With momentum the update of all
-    weights is momentum times the last one, less the gradient times the step size.
+    weights is momentum times the last one, less the gradient times the step size.  With an operator
+    A the values are those of A f.
     """
+    if operator is not None:
+        return ResidualSteps(network, points, operator)
     if momentum == 0.0 and is_shallow(network.network.program):
         hidden = network.layers[0]
         if hidden.trained and (hidden.bias is None or hidden.bias_trained):

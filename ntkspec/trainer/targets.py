@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
+from ntkspec.operators import Operator
 from ntkspec.parameters import number, one_of, whole_number
 from ntkspec.trainer.checks import (
     checked_degree,
@@ -22,7 +23,15 @@ from ntkspec.trainer.checks import (
 from ntkspec.trainer.harmonics import Basis, count, harmonic, multiplicity, zonal
 from ntkspec.trainer.points import Points
 
-__all__ = ["FunctionTarget", "Kind", "SampledTarget", "Target", "Term", "target_of"]
+__all__ = [
+    "FunctionTarget",
+    "Kind",
+    "SampledTarget",
+    "Target",
+    "Term",
+    "applied",
+    "target_of",
+]
 
 Array = NDArray[np.float64]
 Kind = Literal["sine", "cosine", "zonal", "basis"]
@@ -174,6 +183,28 @@ class Target:
 
     def _of(self, degree: int) -> tuple[Term, ...]:
         return tuple(term for term in self.terms if term.degree == degree)
+
+
+def applied(target: Target, operator: Operator, dim: int) -> Target:
+    """A u for a sum of harmonics u, an operator A, and the sphere S^(dim-1).
+
+    Examples
+    --------
+    >>> from ntkspec.operators import Operator
+    >>> applied(Target([Term(2, 1.0, "sine")]), Operator("derivative"), 2).terms[1]
+    Term(degree=2, amplitude=2.0, kind='cosine', index=0, pole=None)
+    """
+    terms: list[Term] = []
+    for term in target.terms:
+        (symbol,) = operator.symbol([term.degree], dim)
+        terms.append(replace(term, amplitude=term.amplitude * float(symbol.real)))
+        if operator.name == "derivative":
+            # d/dphi of sin(k phi) is k cos(k phi), and of cos(k phi) -k sin(k phi).
+            size = float(symbol.imag) * (1.0 if term.kind == "sine" else -1.0)
+            other: Kind = "cosine" if term.kind == "sine" else "sine"
+            if term.degree:
+                terms.append(replace(term, amplitude=term.amplitude * size, kind=other))
+    return Target(terms)
 
 
 def _sum(terms: tuple[Term, ...], x: ArrayLike) -> Array:

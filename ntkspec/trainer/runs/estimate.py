@@ -45,7 +45,9 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     network = start_network(recipe, points.dim, key.width, key.seed)
     batch = recipe.optimizer.batch or points.n
     x = points.x[:batch].astype(network.dtype)
-    steps = steps_at(network, x, checked_threads(threads), recipe.optimizer.momentum)
+    steps = steps_at(
+        network, x, checked_threads(threads), recipe.optimizer.momentum, recipe.operator
+    )
     loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
 
     def step() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
@@ -29,9 +29,17 @@ from ntkspec.trainer.points import (
 from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
-from ntkspec.trainer.targets import SampledTarget, Target, Term
+from ntkspec.trainer.targets import SampledTarget, Target, Term, applied, target_of
 
-__all__ = ["Measure", "Problem", "make_problem", "recipe_target", "start_network"]
+__all__ = [
+    "Measure",
+    "Problem",
+    "make_problem",
+    "problem_of",
+    "recipe_target",
+    "sampled",
+    "start_network",
+]
 
 Array = NDArray[np.float64]
 
@@ -116,9 +124,25 @@ class Problem:
     degrees: NDArray[np.int64]
 
     @cached_property
+    def observed(self) -> Target | SampledTarget:
+        """What the network's observations are compared with: the target u, or A u."""
+        operator = self.recipe.operator
+        if operator is None:
+            return self.target
+        assert isinstance(self.target, Target)
+        return applied(self.target, operator, self.points.dim)
+
+    @cached_property
+    def observations(self) -> Array:
+        """Its values (n,) at the training points."""
+        if self.recipe.operator is None:
+            return self.target_values
+        return self.observed.values(self.points.x)
+
+    @cached_property
     def on_points(self) -> Measure:
         """Measures residuals at the training points."""
-        return _measure(self.points, self.target, self.degrees)
+        return _measure(self.points, self.observed, self.degrees)
 
     @cached_property
     def on_grid(self) -> Measure:
@@ -160,12 +184,55 @@ def make_problem(recipe: RunRecipe) -> Problem:
 
 def _made_problem(recipe: RunRecipe) -> Problem:
     points = _points(recipe.data)
-    grid = _grid(recipe.data, points)
     samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
-    target = recipe_target(recipe.target, points, samples)
+    return problem_of(recipe, points, recipe_target(recipe.target, points, samples))
+
+
+def problem_of(
+    recipe: RunRecipe,
+    points: Points,
+    target: Target | SampledTarget,
+    function: Callable[[Array], ArrayLike] | None = None,
+) -> Problem:
+    """Make the problem of given points and a target, which the recipe describes.
+
+    Parameters
+    ----------
+    recipe : RunRecipe
+    points : Points
+    target : Target or SampledTarget
+    function : callable, optional
+        Gives the target's values on the grid, where the target is samples of it.
+
+    Raises
+    ------
+    NtkspecError
+        When the target does not fit the points or the losses.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import read_run_recipe
+    >>> problem = make_problem(read_run_recipe(run_recipe_path))
+    >>> problem_of(problem.recipe, problem.points, problem.target).grid.n
+    64
+    """
+    grid = _grid(recipe.data, points)
     _check_weighed(recipe, points, target)
-    values, on_grid = target.values(points.x), target.values(grid.x)
+    on_grid = target.values(grid.x) if function is None else target_of(function).values(grid.x)
+    values = target.values(points.x)
     return Problem(recipe, points, grid, target, values, on_grid, _recorded(points, target))
+
+
+def sampled(points: Points, samples: ArrayLike) -> SampledTarget:
+    """The target of values at the points, with the degrees that the points resolve.
+
+    Examples
+    --------
+    >>> points = circle(16)
+    >>> sampled(points, points.x[:, 0]).degrees
+    (1,)
+    """
+    return SampledTarget(points, samples, min(_resolvable(points), MOST_RECORDED))
 
 
 def _points(data: DataRecipe) -> Points:
@@ -242,7 +309,7 @@ def recipe_target(
     """Make the target of a recipe; one of samples needs its values at the points."""
     if target.kind == "samples":
         assert samples is not None
-        return SampledTarget(points, samples, min(_resolvable(points), MOST_RECORDED))
+        return sampled(points, samples)
     terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
     return Target(
         Term(degree, amplitude, target.kind, index, target.pole)

@@ -175,8 +175,9 @@ def _descent(
 ) -> Descent:
     optimizer = problem.recipe.optimizer
     return Descent(
-        network, problem.points.x, problem.target_values, loss,
-        momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed, **rest,
+        network, problem.points.x, problem.observations, loss,
+        momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed,
+        operator=problem.recipe.operator, **rest,
     )  # fmt: skip
 
 
