@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ntkspec import domains, predict, zonal
     from ntkspec.activations import Activation, user_activation
+    from ntkspec.compare import plan
     from ntkspec.domains import (
         Ball,
         Cap,
@@ -44,11 +45,16 @@ if TYPE_CHECKING:
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.sweeps.scans import scan
     from ntkspec.tables.atlas import atlas
+    from ntkspec.trainer.front import GD, PDE, Sobolev, harmonics, points, train
+    from ntkspec.trainer.points import circle
+    from ntkspec.trainer.runs.file import open_run
     from ntkspec.zonal import ZonalKernel
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GD",
+    "PDE",
     "Activation",
     "Ball",
     "Cap",
@@ -65,6 +71,7 @@ __all__ = [
     "NtkspecError",
     "Pieces",
     "Residual",
+    "Sobolev",
     "Spectrum",
     "Sphere",
     "TableError",
@@ -74,16 +81,22 @@ __all__ = [
     "__version__",
     "atlas",
     "certify",
+    "circle",
     "data_spectrum",
     "domains",
     "eigenvalues",
     "fit",
+    "harmonics",
     "law",
+    "open_run",
     "open_table",
     "patches_spectrum",
+    "plan",
+    "points",
     "predict",
     "scan",
     "spectrum",
+    "train",
     "user_activation",
     "zonal",
 ]
@@ -96,6 +109,7 @@ _HOMES = {
     "Cube": "ntkspec.domains",
     "DataSpectrum": "ntkspec.spectra.data_set",
     "DensityFunction": "ntkspec.domains",
+    "GD": "ntkspec.trainer.front",
     "Gaussian": "ntkspec.domains",
     "Law": "ntkspec.laws",
     "Linear": "ntkspec.networks",
@@ -103,8 +117,10 @@ _HOMES = {
     "Normalize": "ntkspec.networks",
     "NotPositiveDefiniteWarning": "ntkspec.errors",
     "NtkspecError": "ntkspec.errors",
+    "PDE": "ntkspec.trainer.front",
     "Pieces": "ntkspec.domains",
     "Residual": "ntkspec.networks",
+    "Sobolev": "ntkspec.trainer.front",
     "Spectrum": "ntkspec.spectra",
     "Sphere": "ntkspec.domains",
     "TableError": "ntkspec.errors",
@@ -113,14 +129,20 @@ _HOMES = {
     "ZonalKernel": "ntkspec.zonal",
     "atlas": "ntkspec.tables.atlas",
     "certify": "ntkspec.spectra.certified",
+    "circle": "ntkspec.trainer.points",
     "data_spectrum": "ntkspec.spectra.data_set",
     "eigenvalues": "ntkspec.spectra",
     "fit": "ntkspec.laws.fit",
+    "harmonics": "ntkspec.trainer.front",
     "law": "ntkspec.laws",
+    "open_run": "ntkspec.trainer.runs.file",
     "open_table": "ntkspec.opening",
     "patches_spectrum": "ntkspec.spectra.patches.compute",
+    "plan": "ntkspec.compare",
+    "points": "ntkspec.trainer.front",
     "scan": "ntkspec.sweeps.scans",
     "spectrum": "ntkspec.spectra",
+    "train": "ntkspec.trainer.front",
     "user_activation": "ntkspec.activations",
 }
 #: Modules that are reached as attributes.

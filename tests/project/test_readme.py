@@ -103,10 +103,13 @@ def test_what_is_learned_of_own_inputs(capsys):
     assert capsys.readouterr().out.count("[") == 4
 
 
-def test_the_training_by_hand_learns(capsys):
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[4]
-    exec(compile(code, "README.md", "exec"), {})
-    assert float(capsys.readouterr().out.split()[1]) < 1e-4
+def test_the_training_from_python_learns(capsys):
+    code, scope = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[4], {}
+    exec(compile(code, "README.md", "exec"), scope)
+    (member,) = scope["run"].members
+    assert member.status == "finished" and member.loss[-1] < 1e-2 * member.loss[0]
+    printed = capsys.readouterr().out
+    assert all(f"{name}(" in printed for name in ("TrainingPlan", "History", "Comparison"))
 
 
 def blocks_of(name, language="python"):
@@ -124,16 +127,19 @@ def test_the_manual_on_activations_runs():
     assert scope["s"].relative_error.max() < 1e-6
 
 
-def test_the_manual_on_training_runs(capsys):
+def test_the_manual_on_training_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     blocks, scope, printed = blocks_of("training.rst"), {}, []
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "training.rst", "exec"), scope)
         printed.append(capsys.readouterr().out.split())
     assert scope["descent"].steps == 120
-    assert printed[1] == ["0", "5", "True"]
-    assert [float(x) for x in printed[2]] == pytest.approx([140.5642023346303, 4.377431906614786])
-    assert float(printed[3][0]) == pytest.approx(1.0, abs=0.05)
+    assert ntkspec.open_run("depth.h5").finished and "Comparison(4" in " ".join(printed[0])
+    assert float(printed[1][0]) < 0.1
+    assert printed[3] == ["0", "5", "True"]
+    assert [float(x) for x in printed[4]] == pytest.approx([140.5642023346303, 4.377431906614786])
+    assert float(printed[5][0]) == pytest.approx(1.0, abs=0.05)
 
 
 SPHERES = {"circle": 2, ":math:`S^2`": 3, ":math:`d = 10`": 10}

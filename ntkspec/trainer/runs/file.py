@@ -6,16 +6,17 @@ import json
 import math
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.files.appearing import appearing_hdf5
+from ntkspec.files.appearing import appearing, appearing_hdf5
 from ntkspec.files.seals import Numbers, sealed_kind
 from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
@@ -25,6 +26,7 @@ from ntkspec.trainer.network import FiniteNetwork, parameter_shapes
 from ntkspec.trainer.recipe import MemberKey, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
+from ntkspec.trainer.runs.history import History
 from ntkspec.trainer.runs.problem import Problem, recipe_target, start_network
 from ntkspec.trainer.runs.stored import (
     RECORDS,
@@ -34,6 +36,9 @@ from ntkspec.trainer.runs.stored import (
     read_facts,
     read_points,
 )
+
+if TYPE_CHECKING:
+    from ntkspec.compare import Comparison
 
 __all__ = [
     "FORMAT",
@@ -231,6 +236,67 @@ class Run(Problem):
                 at = (key.loss, key.width, key.seed, status, done, self.recipe.steps)
                 found.append(Missing(key.name, *at))
         return found
+
+    def __repr__(self) -> str:
+        count, steps = len(self.recipe.members), self.recipe.steps
+        how = "" if self.finished else f", {len(self.missing)} unfinished"
+        return (
+            f"Run({self.recipe.network.network!r}, {count} training{'s' * (count != 1)} of {steps} "
+            f"steps on {self.points.n} points{how})"
+        )
+
+    @property
+    def history(self) -> History:
+        """How the residuals fell, as columns, for pandas and as a picture."""
+        return History(self)
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Draw the history; see `ntkspec.trainer.runs.history.History.plot`."""
+        return self.history.plot(ax, **style)
+
+    def compare(self, **options: Any) -> Comparison:
+        """Compare measured with predicted rates; see `ntkspec.compare.compare`."""
+        from ntkspec.compare import compare
+
+        return compare(self, **options)
+
+    def predict(self, x: ArrayLike, name: str = "") -> NDArray[np.float64]:
+        """Return the values (n,) of a trained network at points (n, dim).
+
+        Parameters
+        ----------
+        x : (n, dim) array_like
+        name : str
+            Of the member; it may be left out where there is only one.
+
+        Raises
+        ------
+        NtkspecError
+            When there is no such member, it has not finished, or x has another shape.
+        """
+        if not name and len(self.members) > 1:
+            known = "; ".join(member.name for member in self.members)
+            raise NtkspecError(f"name is needed; the run has the members {known}")
+        member = self.member(name) if name else self.members[0]
+        return self.network(member).values(x)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run's file to another place, which must not exist.
+
+        Raises
+        ------
+        NtkspecError
+            When the run is unfinished.
+        TableError
+            When the file exists, or cannot be written.
+        """
+        if not self.finished:
+            raise NtkspecError(f"{self.path} is unfinished; finish it by the same training")
+        out = Path(path)
+        if os.path.lexists(out):
+            raise TableError(f"{out} exists; give another name, or remove it")
+        with appearing(out) as hidden:
+            shutil.copyfile(self.path, hidden)
 
     def network(self, member: Member) -> FiniteNetwork:
         """Return the trained network of a member.

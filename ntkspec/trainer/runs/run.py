@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,7 +36,7 @@ from ntkspec.trainer.runs.problem import Problem, make_problem
 from ntkspec.trainer.runs.progress import TrainingProgress
 from ntkspec.trainer.runs.training import Training, begin, resume
 
-__all__ = ["RunResult", "train_run"]
+__all__ = ["RunResult", "train_problem", "train_run"]
 
 #: Seconds between checkpoints.
 CHECKPOINT = 5.0
@@ -116,9 +117,50 @@ def train_run(
     >>> result.trained
     2
     """
-    recipe, out, observer = read_run_recipe(recipe_path), Path(output), observer or Observer()
-    files = [recipe.data.file, recipe.target.file]
-    check_outputs([out], map(Path, [recipe_path, *filter(None, files)]))
+    recipe = read_run_recipe(recipe_path)
+    inputs = [Path(one) for one in (recipe_path, recipe.data.file, recipe.target.file) if one]
+    check_outputs([Path(output)], inputs)
+    return _trained(
+        recipe, lambda: make_problem(recipe), Path(output), threads=threads, restart=restart,
+        checkpoint=checkpoint, observer=observer or Observer(),
+    )  # fmt: skip
+
+
+def train_problem(
+    problem: Problem,
+    output: str | Path,
+    *,
+    threads: int | None = None,
+    restart: bool = False,
+    checkpoint: float = CHECKPOINT,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Train the networks of a problem, as `train_run` does.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import read_run_recipe
+    >>> from ntkspec.trainer.runs import make_problem
+    >>> problem = make_problem(read_run_recipe(run_recipe_path))
+    >>> train_problem(problem, folder / "run.h5").trained
+    2
+    """
+    return _trained(
+        problem.recipe, lambda: problem, Path(output), threads=threads, restart=restart,
+        checkpoint=checkpoint, observer=observer or Observer(),
+    )  # fmt: skip
+
+
+def _trained(
+    recipe: RunRecipe,
+    make: Callable[[], Problem],
+    out: Path,
+    *,
+    threads: int | None,
+    restart: bool,
+    checkpoint: float,
+    observer: Observer,
+) -> RunResult:
     with locked(out, "training", "run", together=False) as folder:
         if restart:
             _forget(out)
@@ -127,7 +169,7 @@ def train_run(
             clear(folder, PARTS)  # a kill may have left parts that are in the file
             return _finished(recipe, out, observer)
         sweep_up(folder, out, PARTS)
-        work = _Work(make_problem(recipe), folder, threads, checkpoint, observer)
+        work = _Work(make(), folder, threads, checkpoint, observer)
         trained = work.train()
         assemble(work.problem, folder, out)
         clear(folder, PARTS)

@@ -1,0 +1,302 @@
+"""Widths, seeds, steps and time at which measured rates have a given accuracy."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.compare.scatter import (
+    Choice,
+    choices,
+    components_of,
+    kernel_scatter,
+    own_rates,
+    rate_scatter,
+)
+from ntkspec.errors import NtkspecError
+from ntkspec.networks import Network, as_network
+from ntkspec.parameters import number
+from ntkspec.results import Tabular
+from ntkspec.threads import checked_threads
+from ntkspec.trainer.descent import Loss
+from ntkspec.trainer.front import Sobolev, as_points, as_target
+from ntkspec.trainer.linear import LinearTraining, loss_factor
+from ntkspec.trainer.network import is_shallow, start
+from ntkspec.trainer.points import Points
+from ntkspec.trainer.rates import decay_rate
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.steps import steps_at
+from ntkspec.trainer.targets import SampledTarget, Target
+
+__all__ = ["TrainingPlan", "plan"]
+
+Array = NDArray[np.float64]
+
+ACCURACY = 0.03
+#: Largest rate of a degree of the target: the records of a faster one are too few for a fit.
+FASTEST = 0.2
+#: Part of a component that is left at the end: the window in which a rate is fitted ends there.
+LEFT = 0.08
+MOST_STEPS = 10**7
+RECORDS = 201
+#: Widths and numbers of the random networks whose own kernels give the bias, and the scatter where
+#: it has no formula.
+WIDTHS, NETWORKS = (256, 1024), 50
+#: Width at which a step is timed.
+TIMED = 1024
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingPlan(Tabular):
+    """Widths and seeds that give an accuracy, and what they cost.
+
+    Attributes
+    ----------
+    network : Network
+    accuracy : float
+        Two standard errors of the mean over the seeds and the bias, relative to the rate.
+    degrees : (K,) tuple of int
+        Of the target.
+    rates : (K,) ndarray of float64
+        At infinite width on the points; 0 for degrees that are not learned.
+    relative_variances : (K,) ndarray of float64
+        Of the rates, times the width; NaN for degrees that measure no rate.
+    bias : (K,) ndarray of float64
+        Relative bias of the rates, times the width.
+    source : {"exact", "random networks"}
+        Of the variances.
+    step_size : float
+    steps : int
+        Until the slowest degree has fallen to 8 %.
+    options : list of Choice
+        Widths and seeds, the cheapest first.
+    seconds : (C,) ndarray of float64
+        Time of each, from steps measured on this machine.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> found = plan("relu", ntkspec.circle(32), ntkspec.harmonics([2, 4], 0.05), accuracy=0.1)
+    >>> found.source, found.steps, 100 < found.width < 3000
+    ('exact', 89, True)
+    """
+
+    network: Network
+    accuracy: float
+    degrees: tuple[int, ...]
+    rates: Array
+    relative_variances: Array
+    bias: Array
+    source: Literal["exact", "random networks"]
+    step_size: float
+    steps: int
+    options: list[Choice]
+    seconds: Array
+
+    @property
+    def width(self) -> int:
+        """Width of the cheapest choice."""
+        return self.options[0].width
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds of the cheapest choice."""
+        return self.options[0].seeds
+
+    def title(self) -> str:
+        """Return one line on the plan."""
+        return (
+            f"TrainingPlan({self.accuracy:.2g} for degrees "
+            f"{', '.join(map(str, self.degrees))}: {self.steps} steps of size "
+            f"{self.step_size:.4g})"
+        )
+
+    def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
+        """Return the columns: a row for each choice."""
+        return {
+            "width": [one.width for one in self.options],
+            "seeds": [one.seeds for one in self.options],
+            "steps": [self.steps] * len(self.options),
+            "seconds": self.seconds,
+        }
+
+
+def plan(
+    network: Network | str,
+    data: Points | ArrayLike,
+    target: Target | ArrayLike | Callable[[Array], ArrayLike],
+    *,
+    accuracy: float = ACCURACY,
+    loss: Sobolev | Literal["l2"] = "l2",
+    step_size: float | None = None,
+    steps: int | None = None,
+    threads: int | None = None,
+) -> TrainingPlan:
+    """Plan a training whose measured rates are to have an accuracy.
+
+    Parameters
+    ----------
+    network, data, target
+        As for `ntkspec.train`.
+    accuracy : float
+        Two standard errors of the mean rate over the seeds, and its bias, relative to the rate.
+    loss : Sobolev or "l2"
+    step_size : float, optional
+        By default half of the largest stable one at infinite width, or less, so that no degree of
+        the target loses more than a fifth in a step, which its records could not show.
+    steps : int, optional
+        By default so many that the slowest degree of the target falls to 8 %.
+    threads : int, optional
+        Of the training.
+
+    Returns
+    -------
+    TrainingPlan
+
+    Raises
+    ------
+    NtkspecError
+        If something is not allowed, the target has no known degrees, or none is learned.
+
+    Notes
+    -----
+    With one hidden layer and no bias the scatter is exact at first order
+    (`ntkspec.compare.scatter`); else it is that of 50 random networks' own kernels at two widths,
+    of which the larger one is taken.  The bias is theirs in both cases.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> found = plan("tanh", ntkspec.circle(32), ntkspec.harmonics([1, 3], 0.05), accuracy=0.1)
+    >>> found.degrees, found.relative_variances.round(1)
+    ((1, 3), array([1.8, 1.3]))
+    """
+    network = as_network(network)
+    wanted = number(accuracy, "accuracy", 1e-6, 10.0)
+    points = as_points(data)
+    chosen = as_target(target, points)
+    norm = _loss(loss, points)
+    kernel = np.asarray(network.ntk_matrix(points.x), dtype=np.float64)
+    training = LinearTraining(kernel, loss_factor(norm.matrix()))
+    components = [chosen.component(k, points.x) for k in chosen.degrees]
+    if not components or any(one is None for one in components):
+        raise NtkspecError(
+            "the target has no known degrees, so there are no rates to plan for; use a target "
+            "made of harmonics, or samples"
+        )
+    parts = np.array(components, dtype=np.float64)
+
+    def alone(size: float) -> Array:
+        """Rate of each degree's component alone: others leak into it later."""
+        pairs = zip(parts, parts * points.weights, strict=True)
+        return np.array([_rate(training, size, part, row) for part, row in pairs])
+
+    size = 1.0 / float(training.eigenvalues.max()) if step_size is None else step_size
+    rates = alone(size)
+    if step_size is None and rates.max() > FASTEST:
+        size *= FASTEST / float(rates.max())
+        rates = alone(size)
+    learned = rates[rates > 0.0]
+    if not learned.size:
+        raise NtkspecError("no degree of the target is learned by this network")
+    count = steps or math.ceil(math.log(LEFT) / math.log1p(-min(learned.min(), 0.9)))
+    if count > MOST_STEPS:
+        raise NtkspecError(
+            f"the slowest degree, of rate {learned.min():.2g}, takes {count:.2g} steps; leave it "
+            "out, or give steps"
+        )
+    records = _records(count)
+    variances, bias, source = _scatter(network, points, chosen, norm, size, records)
+    options = choices(variances, wanted, antisymmetric=False, bias=bias)
+    if _pairs(network):
+        options = [Choice(one.width + one.width % 2, one.seeds) for one in options]
+    power = 1 if is_shallow(network.program) else 2
+    a_step = _seconds(network, points, norm, threads)
+    seconds = [one.seeds * count * a_step * (one.width / TIMED) ** power for one in options]
+    order = np.argsort(seconds, kind="stable")
+    return TrainingPlan(
+        network, wanted, tuple(chosen.degrees), rates, variances, bias, source, size, count,
+        [options[i] for i in order], np.array(seconds)[order],
+    )  # fmt: skip
+
+
+def _pairs(network: Network) -> bool:
+    """Whether half of the neurons are drawn independently."""
+    return is_shallow(network.program)
+
+
+def _loss(given: Any, points: Points) -> L2Loss | SobolevLoss:
+    if given == "l2":
+        return L2Loss(points)
+    if isinstance(given, Sobolev) and given.s != "auto":
+        return SobolevLoss(points, float(given.s), given.weight, given.max_degree)
+    raise NtkspecError(
+        f"loss = {given!r:.60} is not allowed in a plan; give 'l2' or ntkspec.Sobolev(s)"
+    )
+
+
+def _rate(training: LinearTraining, size: float, component: Array, functional: Array) -> float:
+    """Rate of a component alone; 0 if it does not fall by a quarter in ten million steps."""
+    late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
+    curve = training.amplitudes(size, late, component, functional[np.newaxis])[:, 0]
+    found = decay_rate(late, curve)
+    if found.status == "measured":
+        return found.rate
+    if found.status in ("too short", "not decaying"):
+        return 0.0
+    return float(1.0 - curve[1] / curve[0])
+
+
+def _records(steps: int) -> NDArray[np.int64]:
+    late = np.rint(np.geomspace(1.0, steps, RECORDS)).astype(np.int64)
+    return np.unique(np.r_[np.arange(min(steps, 20) + 1), late])
+
+
+def _scatter(
+    network: Network,
+    points: Points,
+    target: Target | SampledTarget,
+    loss: L2Loss | SobolevLoss,
+    size: float,
+    records: NDArray[np.int64],
+) -> tuple[Array, Array, Literal["exact", "random networks"]]:
+    """Relative variances and biases of the measured rates, both times the width."""
+    found = [
+        own_rates(network, points, target, width, size, records, loss=loss, networks=NETWORKS)
+        for width in WIDTHS
+    ]
+    bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
+    steps = network.program.steps
+    plain = is_shallow(network.program) and not (steps[0].bias or steps[0].own_bias)  # type: ignore[union-attr]
+    if plain and network.weights == "gaussian" and network.parameterization == "ntk":
+        parts = components_of(target, points.dim)
+        kernel = kernel_scatter(
+            network.sigma, points.dim, parts, weight_variance=float(network.weight_variance),
+            trained=str(network.trained),
+        )  # fmt: skip
+        rates = rate_scatter(
+            kernel, size, records, multipliers=loss.multiplier([one.degree for one in parts])
+        )
+        if len(parts) == len(target.degrees):
+            return 2.0 * rates.relative_variances, bias, "exact"
+    variances = [one.deviations**2 * width for one, width in zip(found, WIDTHS, strict=True)]
+    return np.fmax(*variances), bias, "random networks"
+
+
+def _seconds(network: Network, points: Points, loss: Loss, threads: int | None) -> float:
+    """Time of a step at the width at which steps are timed."""
+    made = start(network, TIMED, points.dim, 0)
+    steps = steps_at(made, np.ascontiguousarray(points.x), checked_threads(threads))
+    zero = np.zeros(points.n)
+    best = math.inf
+    for _ in range(4):  # the first may compile
+        begun = time.perf_counter()
+        steps.step(loss.apply(zero), 0.0)
+        best = min(best, time.perf_counter() - begun)
+    return best

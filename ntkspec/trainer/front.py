@@ -1,0 +1,389 @@
+"""Training from Python: points, a target, a loss and an optimizer, and a run in one call."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.errors import NtkspecError
+from ntkspec.jobs.progress import Observer
+from ntkspec.jobs.recipes import check_values
+from ntkspec.networks import Network, as_network
+from ntkspec.operators import Operator
+from ntkspec.parameters import one_of, shown, whole_number
+from ntkspec.trainer.network import Precision, Start
+from ntkspec.trainer.points import Points, from_array
+from ntkspec.trainer.recipe import (
+    DataRecipe,
+    Exponent,
+    LossRecipe,
+    NetworkRecipe,
+    OptimizerRecipe,
+    RunRecipe,
+    TargetRecipe,
+    recipe_text,
+)
+from ntkspec.trainer.runs.file import Run, open_run
+from ntkspec.trainer.runs.problem import Problem, problem_of, sampled
+from ntkspec.trainer.runs.run import train_problem
+from ntkspec.trainer.sobolev import Weight
+from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
+
+__all__ = ["GD", "PDE", "Sobolev", "as_points", "as_target", "harmonics", "points", "train"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sobolev:
+    """A Sobolev loss: the residual's component of degree k has the weight mu_k.
+
+    Parameters
+    ----------
+    s : float or "auto"
+        Exponent; "auto" makes the rates of the target's degrees as equal as possible.
+    weight : {"power", "laplacian"}
+        mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s.
+    max_degree : int, optional
+        Largest degree with a weight; by default the largest that the points resolve.
+
+    Examples
+    --------
+    >>> Sobolev(1.0)
+    Sobolev(s=1.0, weight='power', max_degree=None)
+    """
+
+    s: float | Literal["auto"] = 1.0
+    weight: Weight = "power"
+    max_degree: int | None = None
+
+
+@dataclass(frozen=True)
+class PDE:
+    """The residual A f - A u of a partial differential equation, whose solution is the target u.
+
+    Parameters
+    ----------
+    operator : {"laplace", "derivative"}
+        Laplace-Beltrami on the sphere, or d/dphi on the circle.
+    shift : float
+        A is the operator plus the shift: -1 makes the screened Poisson equation.
+    s : float or "l2"
+        Exponent of a Sobolev loss of the residual; "l2" is plain.
+    weight, max_degree
+        As for `Sobolev`.
+
+    Examples
+    --------
+    >>> PDE("laplace", shift=-1.0)
+    PDE(operator='laplace', shift=-1.0, s='l2', weight='power', max_degree=None)
+    """
+
+    operator: Literal["laplace", "derivative"] = "laplace"
+    shift: float = 0.0
+    s: float | Literal["l2"] = "l2"
+    weight: Weight = "power"
+    max_degree: int | None = None
+
+
+@dataclass(frozen=True)
+class GD:
+    """Gradient descent.
+
+    Parameters
+    ----------
+    step_size : float or "auto"
+        "auto": half of the largest stable one of each training.
+    momentum : float
+        Of the heavy ball, in [0, 1).
+    batch : int, optional
+        Points of each step, drawn without replacement; by default all.
+
+    Examples
+    --------
+    >>> GD(momentum=0.9)
+    GD(step_size='auto', momentum=0.9, batch=None)
+    """
+
+    step_size: float | Literal["auto"] = "auto"
+    momentum: float = 0.0
+    batch: int | None = None
+
+
+def points(X: ArrayLike, *, weights: Literal["uniform", "quadrature"] = "uniform") -> Points:
+    """Make training points from unit vectors.
+
+    Parameters
+    ----------
+    X : (n, dim) array_like
+        Of norm 1.
+    weights : {"uniform", "quadrature"}
+        Of the points in the loss: 1/n, or those of a quadrature rule on the sphere (Yu, Yang and
+        Townsend 2023), which a Sobolev loss on points that are not uniform needs.
+
+    Returns
+    -------
+    Points
+
+    Raises
+    ------
+    NtkspecError
+        If the vectors are not of norm 1, or two are equal.
+
+    Examples
+    --------
+    >>> points([[1.0, 0.0], [0.0, 1.0]]).weights
+    array([0.5, 0.5])
+    """
+    one_of(weights, "weights", ("uniform", "quadrature"))
+    made = from_array(X)
+    return made.with_quadrature_weights() if weights == "quadrature" else made
+
+
+def harmonics(
+    degrees: int | Sequence[int],
+    amplitude: float | Sequence[float] = 1.0,
+    *,
+    kind: Literal["zonal", "sine", "cosine"] = "zonal",
+) -> Target:
+    """Make a target: a sum of harmonics.
+
+    Parameters
+    ----------
+    degrees : int or sequence of int
+    amplitude : float or sequence of float
+        Of all, or of each.
+    kind : {"zonal", "sine", "cosine"}
+        See `ntkspec.trainer.targets.Term`, which has more.
+
+    Returns
+    -------
+    Target
+
+    Examples
+    --------
+    >>> harmonics([1, 4, 8], 0.1).degrees
+    (1, 4, 8)
+    """
+    chosen = [degrees] if isinstance(degrees, (int, np.integer)) else list(degrees)
+    sizes = np.broadcast_to(np.asarray(amplitude, dtype=np.float64), (len(chosen),))
+    return Target(
+        Term(degree, float(size), kind) for degree, size in zip(chosen, sizes, strict=True)
+    )
+
+
+def train(
+    network: Network | str,
+    data: Points | ArrayLike,
+    target: Target | ArrayLike | Callable[[Array], ArrayLike],
+    *,
+    width: int | Sequence[int] = 1024,
+    seeds: int | Sequence[int] = 1,
+    steps: int = 1000,
+    loss: Sobolev | PDE | Literal["l2"] | Sequence[Sobolev | Literal["l2"]] = "l2",
+    optimizer: GD | None = None,
+    start: Start = "zero",
+    precision: Precision = "float64",
+    records: int = 0,
+    spacing: Literal["geometric", "even"] = "geometric",
+    save: str | Path | None = None,
+    restart: bool = False,
+    threads: int | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Train networks and measure how fast each degree of the target is learned.
+
+    Parameters
+    ----------
+    network : Network or str
+        Of any depth; not a user's activation, which `ntkspec.trainer.descent.Descent` takes.
+    data : Points or (n, dim) array_like
+        Training points on the sphere, such as `ntkspec.circle`(64).
+    target : Target, (n,) array_like or callable
+        A sum of harmonics, values at the points, or a function of points (n, dim).
+    width, seeds : int or sequence of int
+        Every width is trained from every seed; a number of seeds counts them from 0.
+    steps : int
+    loss : Sobolev, "l2", a sequence of them, or PDE
+        Every loss is trained; Sobolev losses then differ in s alone.  A PDE's residual needs one
+        hidden layer without biases, of which the inner weights are trained.
+    optimizer : GD, optional
+    start : {"zero", "random"}
+        "zero": f = 0 at the start; see `ntkspec.trainer.network.start`.
+    precision : {"float64", "float32"}
+    records : int
+        How many times the residual is recorded; by default at most 201.
+    spacing : {"geometric", "even"}
+    save : path, optional
+        File of the run, which `ntkspec.open_run` opens.  An interrupted training goes on with the
+        same call.  By default the run is kept in a temporary file as long as it is used.
+    restart : bool
+        Discard what an earlier call left in `save`.
+    threads : int, optional
+        The result does not depend on it.
+    observer : Observer, optional
+        Receives the progress.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    NtkspecError
+        If something is not allowed, or the step size is not stable.
+    TableError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> run = ntkspec.train(
+    ...     ntkspec.Network("tanh", depth=2), ntkspec.circle(32), ntkspec.harmonics([1, 3], 0.1),
+    ...     width=64, steps=20,
+    ... )
+    >>> run.members[0].status, run.members[0].energy.shape
+    ('finished', (21, 16))
+    """
+    at = as_points(data)
+    wanted = as_target(target, at)
+    recipe = RunRecipe(
+        whole_number(steps, "steps", 1, 10**9),
+        NetworkRecipe(
+            as_network(network), widths=_whole(width, "width"), seeds=_seeds(seeds),
+            start=start, precision=precision,
+        ),
+        _data(at),
+        _described(wanted, at),
+        _loss(loss),
+        _optimizer(GD() if optimizer is None else optimizer),
+        records=records,
+        spacing=spacing,
+    )  # fmt: skip
+    check_values(recipe)
+    recipe = replace(recipe, text=recipe_text(recipe))
+    problem = problem_of(recipe, at, wanted, function=target if callable(target) else None)
+    if save is not None:
+        train_problem(problem, save, restart=restart, threads=threads, observer=observer)
+        return open_run(save)
+    return _kept(problem, threads, observer)
+
+
+def _kept(problem: Problem, threads: int | None, observer: Observer | None) -> Run:
+    """The run in a temporary folder, which goes with it."""
+    folder = tempfile.TemporaryDirectory(prefix="ntkspec-run-")
+    try:
+        out = Path(folder.name) / "run.h5"
+        train_problem(problem, out, threads=threads, observer=observer)
+        run = open_run(out)
+    except BaseException:
+        folder.cleanup()
+        raise
+    weakref.finalize(run, folder.cleanup)
+    return run
+
+
+# --- arguments -----------------------------------------------------------------------------------
+
+
+def as_points(data: Points | ArrayLike) -> Points:
+    """Return points, made from an array if need be.
+
+    Examples
+    --------
+    >>> as_points([[1.0, 0.0], [0.0, 1.0]]).n
+    2
+    """
+    return data if isinstance(data, Points) else points(data)
+
+
+def as_target(given: Any, at: Points) -> Target | SampledTarget:
+    """Return a target, from a function or from values at points if need be.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> as_target(lambda x: x[:, 0], circle(8)).degrees
+    (1,)
+    """
+    if isinstance(given, (Target, SampledTarget)):
+        return given
+    return sampled(at, target_of(given).values(at.x) if callable(given) else given)
+
+
+def _data(at: Points) -> DataRecipe:
+    if at.equispaced:
+        return DataRecipe("circle", points=at.n)
+    return DataRecipe("file", file="points.npy", file_digest=_digest(at.x, at.weights))
+
+
+def _described(target: Target | SampledTarget, at: Points) -> TargetRecipe:
+    """The target in a recipe: a sum of harmonics of one kind, or its values at the points."""
+    if isinstance(target, Target):
+        kinds = {(term.kind, term.pole) for term in target.terms}
+        degrees = tuple(term.degree for term in target.terms)
+        if len(kinds) == 1 and len(set(degrees)) == len(degrees):
+            ((kind, pole),) = kinds
+            amplitudes = tuple(term.amplitude for term in target.terms)
+            index = tuple(term.index for term in target.terms)
+            return TargetRecipe(kind, degrees, amplitudes, index, pole)
+    values = target.values(at.x)
+    return TargetRecipe("samples", file="target.npy", file_digest=_digest(values))
+
+
+def _digest(*arrays: Array) -> str:
+    found = hashlib.sha256()
+    for one in arrays:
+        found.update(np.ascontiguousarray(one).tobytes())
+    return found.hexdigest()
+
+
+def _loss(given: Any) -> LossRecipe:
+    if isinstance(given, PDE):
+        operator = str(Operator(given.operator, given.shift))
+        return LossRecipe((given.s,), given.weight, given.max_degree, operator)
+    losses = list(given) if isinstance(given, (list, tuple)) else [given]
+    exponents: list[Exponent] = []
+    for one in losses:
+        if one != "l2" and not isinstance(one, Sobolev):
+            raise NtkspecError(
+                f"loss = {shown(one)} is not allowed; give 'l2', ntkspec.Sobolev(s), a list of "
+                "them, or ntkspec.PDE(operator)"
+            )
+        exponents.append("l2" if one == "l2" else one.s)
+    rest = {(one.weight, one.max_degree) for one in losses if one != "l2"}
+    if len(rest) > 1:
+        raise NtkspecError(
+            "the Sobolev losses of one run differ in s alone; train others by calls of their own"
+        )
+    first = next((one for one in losses if one != "l2"), Sobolev())
+    return LossRecipe(tuple(exponents), first.weight, first.max_degree)
+
+
+def _optimizer(given: GD) -> OptimizerRecipe:
+    if not isinstance(given, GD):
+        raise NtkspecError(
+            f"optimizer = {shown(given)} is not allowed; give ntkspec.GD(step_size=, momentum=, "
+            "batch=)"
+        )
+    size = None if given.step_size == "auto" else given.step_size
+    return OptimizerRecipe(size, given.momentum, given.batch)
+
+
+def _whole(values: Any, name: str) -> tuple[int, ...]:
+    several = [values] if np.ndim(values) == 0 else list(values)
+    return tuple(whole_number(one, name, 1) for one in several)
+
+
+def _seeds(values: Any) -> tuple[int, ...]:
+    if np.ndim(values) == 0:
+        return tuple(range(whole_number(values, "seeds", 1, 10_000)))
+    return tuple(whole_number(one, "seeds", 0) for one in values)

@@ -1,0 +1,95 @@
+"""How the residual of a run's trainings fell, as columns and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ntkspec.results import Tabular, axes_to_draw
+
+if TYPE_CHECKING:
+    from ntkspec.trainer.runs.file import Run
+
+__all__ = ["History"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class History(Tabular):
+    """Energy of the residual at each degree of the target, at the recorded steps.
+
+    Attributes
+    ----------
+    run : Run
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.runs import open_run
+    >>> found = open_run(run_path).history
+    >>> found.title()
+    'History(2 trainings, 2 degrees)'
+    >>> list(found.columns())
+    ['loss', 'width', 'seed', 'step', 'value', 'degree', 'energy']
+    """
+
+    run: Run
+
+    def title(self) -> str:
+        """Return one line on what the history has."""
+        count, degrees = len(self.run.members), len(self.run.target.degrees)
+        return (
+            f"History({count} training{'s' * (count != 1)}, {degrees} degree{'s' * (degrees != 1)})"
+        )
+
+    def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
+        """Return the columns: a row for each training, recorded step and degree of the target.
+
+        loss is its name, value the loss at the step, and energy the squared norm of the residual's
+        component of the degree.
+        """
+        run = self.run
+        degrees = np.array(run.target.degrees, dtype=np.int64)
+        at = np.searchsorted(run.degrees, degrees)
+        names: list[str] = []
+        parts: dict[str, list[NDArray[Any]]] = {
+            name: [] for name in ("width", "seed", "step", "value", "degree", "energy")
+        }
+        for member in run.members:
+            count = member.steps.size * degrees.size
+            names += [member.name.partition(",")[0]] * count
+            rows = {
+                "width": np.full(count, member.width),
+                "seed": np.full(count, member.seed),
+                "step": np.repeat(member.steps, degrees.size),
+                "value": np.repeat(member.loss, degrees.size),
+                "degree": np.tile(degrees, member.steps.size),
+                "energy": member.energy[:, at].ravel(),
+            }
+            for name, row in rows.items():
+                parts[name].append(row)
+        return {"loss": names, **{name: np.concatenate(rows) for name, rows in parts.items()}}
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Draw the energies over those of the start against the steps, a line for each degree.
+
+        In the axes given or the current ones, by `matplotlib.axes.Axes.plot` with the style given;
+        returns the axes.  Trainings of one degree have one color.
+        """
+        ax, run = axes_to_draw(ax), self.run
+        for number, degree in enumerate(run.target.degrees):
+            column = int(np.searchsorted(run.degrees, degree))
+            for place, member in enumerate(run.members):
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    left = member.energy[:, column] / member.energy[0, column]
+                drawn = {"color": f"C{number % 10}", "linewidth": 1.2, **style}
+                label = f"degree {degree}" if place == 0 else None
+                ax.plot(member.steps, left, label=label, **drawn)
+        ax.set_yscale("log")
+        ax.set_xlabel("step")
+        ax.set_ylabel("energy of the residual / at the start")
+        if run.target.degrees and run.members:
+            ax.legend()
+        return ax

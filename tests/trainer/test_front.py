@@ -1,0 +1,187 @@
+"""Training from Python: the same as recipes do, from arrays, functions and targets."""
+
+import gc
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ntkspec
+from ntkspec import GD, Linear, Network, NtkspecError, Residual, Sobolev, TableError
+from ntkspec.trainer.points import random_points
+from ntkspec.trainer.recipe import parse_run_recipe, recipe_text
+from ntkspec.trainer.runs import train_run
+from ntkspec.trainer.targets import Target, Term
+
+RECIPE = """
+steps = 30
+network = {activation = "tanh", depth = 2, bias_variance = 0.1, width = [32, 64], seeds = 2}
+data = {kind = "circle", points = 24}
+target = {kind = "cosine", degrees = [1, 3], amplitudes = [0.1, 0.2]}
+loss = {s = ["l2", 1]}
+optimizer = {momentum = 0.5}
+"""
+
+
+def trained(**options):
+    options = {"width": 32, "steps": 20, **options}
+    return ntkspec.train("tanh", ntkspec.circle(24), ntkspec.harmonics([1, 3], 0.1), **options)
+
+
+def test_a_call_is_a_recipe(tmp_path):
+    (tmp_path / "r.toml").write_text(RECIPE)
+    train_run(tmp_path / "r.toml", tmp_path / "a.h5")
+    theirs = ntkspec.open_run(tmp_path / "a.h5")
+    ours = ntkspec.train(
+        Network("tanh", depth=2, bias_variance=0.1), ntkspec.circle(24),
+        ntkspec.harmonics([1, 3], [0.1, 0.2], kind="cosine"), width=[32, 64], seeds=2, steps=30,
+        loss=["l2", Sobolev(1.0)], optimizer=GD(momentum=0.5), save=tmp_path / "b.h5",
+    )  # fmt: skip
+    assert ours.recipe.digest == theirs.recipe.digest
+    for one, other in zip(ours.members, theirs.members, strict=True):
+        assert one.name == other.name
+        assert one.energy.tobytes() == other.energy.tobytes()
+        for name, values in one.parameters.items():
+            assert values.tobytes() == other.parameters[name].tobytes()
+    assert "8 trainings of 30 steps on 24 points" in repr(ours)
+
+
+NETWORKS = st.sampled_from(
+    [
+        Network("relu"),
+        Network("leaky_relu", slope=0.2, trained="all"),
+        Network(["tanh", "swish(2)"], weight_variance=[9.0, 1.0], bias_variance=0.1),
+        Network("relu", depth=3, bias="zero", bias_variance=1.0, trained={1, 3}),
+        Network("gelu", depth=2, normalize=True, readout_variance=2.0),
+        Network.serial(Linear(), Residual("relu", Linear(2.0), scale=0.5), "gelu", Linear()),
+    ]
+)
+
+
+@given(
+    NETWORKS, st.lists(st.integers(1, 50).map(lambda m: 2 * m), min_size=1, unique=True),
+    st.lists(st.sampled_from(["l2", "auto", -1.0, 0.5]), min_size=1, unique=True),
+    st.sampled_from(["zero", "random"]), st.floats(0.0, 0.99), st.sampled_from([None, 0.5]),
+    st.sampled_from(["geometric", "even"]),
+)  # fmt: skip
+def test_the_text_of_a_recipe_reads_back(network, widths, losses, start, momentum, size, spacing):
+    from ntkspec.trainer import recipe as kinds
+
+    made = kinds.RunRecipe(
+        50,
+        kinds.NetworkRecipe(network, tuple(widths), (3, 1), start, "float32"),
+        kinds.DataRecipe("circle", points=24),
+        kinds.TargetRecipe("basis", (1, 3), (0.1, 2.0), (1, 0)),
+        kinds.LossRecipe(tuple(losses), "laplacian", 5),
+        kinds.OptimizerRecipe(size, momentum),
+        spacing=spacing,
+    )
+    assert parse_run_recipe(recipe_text(made)).digest == made.digest
+
+
+def test_arrays_and_functions_are_targets():
+    x = random_points(60, 3, seed=0).x
+    rule = ntkspec.points(x, weights="quadrature")
+
+    def target(x):
+        return x[:, 0] ** 2
+
+    by_function = ntkspec.train("tanh", rule, target, width=32, steps=5)
+    by_values = ntkspec.train("tanh", rule, target(rule.x), width=32, steps=5)
+    mine, other = by_function.members[0], by_values.members[0]
+    assert mine.energy.tobytes() == other.energy.tobytes()
+    digests = [run.attributes["recipe_digest"] for run in (by_function, by_values)]
+    assert digests[0] == digests[1]
+    np.testing.assert_allclose(by_function.grid_target, target(by_function.grid.x))
+    assert np.isnan(by_values.grid_target).all()
+    uniform = ntkspec.train("tanh", x, target(x), width=32, steps=5)
+    assert uniform.attributes["recipe_digest"] != digests[0]
+    # Terms of several kinds have no recipe: their values at the points stand in it.
+    mixed = Target([Term(1, 0.1, "zonal", pole=(1.0, 0.0, 0.0)), Term(2, 0.1)])
+    run = ntkspec.train("tanh", rule, mixed, width=32, steps=5)
+    assert run.recipe.target.kind == "samples"
+
+
+def test_what_a_run_gives(tmp_path):
+    run = trained(seeds=2)
+    frame = run.history.to_pandas()
+    assert list(frame.columns)[:4] == ["loss", "width", "seed", "step"]
+    one = run.members[1]
+    last = frame[(frame.seed == 1) & (frame.step == 20) & (frame.degree == 3)]
+    assert last.energy.item() == one.energy[-1, 3] and last.value.item() == one.loss[-1]
+    plt.figure()
+    ax = run.plot()
+    assert len(ax.lines) == 4 and ax.get_yscale() == "log"
+    plt.close("all")
+    assert [row.degree for row in run.compare()] == [1, 3]
+    with pytest.raises(NtkspecError, match="name is needed; the run has the members"):
+        run.predict(run.points.x)
+    np.testing.assert_allclose(run.predict(run.points.x, one.name), one.learned, atol=1e-12)
+    single = trained(seeds=[5])
+    np.testing.assert_allclose(single.predict(single.points.x), single.members[0].learned)
+
+
+def test_a_run_is_kept_as_long_as_it_is_used(tmp_path):
+    run = trained()
+    path = Path(run.path)
+    run.save(tmp_path / "kept.h5")
+    with pytest.raises(TableError, match="exists; give another name"):
+        run.save(tmp_path / "kept.h5")
+    assert path.exists()
+    energy = run.members[0].energy
+    del run
+    gc.collect()
+    assert not path.parent.exists()
+    assert ntkspec.open_run(tmp_path / "kept.h5").members[0].energy.tobytes() == energy.tobytes()
+
+
+def test_a_saved_run_is_not_trained_again(tmp_path):
+    first = trained(save=tmp_path / "run.h5")
+    before = (tmp_path / "run.h5").stat().st_mtime_ns
+    again = trained(save=tmp_path / "run.h5")
+    assert (tmp_path / "run.h5").stat().st_mtime_ns == before
+    assert again.members[0].loss.tobytes() == first.members[0].loss.tobytes()
+    with pytest.raises(NtkspecError, match="was trained by another recipe"):
+        trained(save=tmp_path / "run.h5", steps=10)
+    assert trained(save=tmp_path / "run.h5", steps=10, restart=True).recipe.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 0}, "width = 0"),
+        ({"width": 33}, "width = 33 is not allowed; a start at f = 0 needs an even one"),
+        ({"width": [32, 32]}, "width: 32 is written twice"),
+        ({"seeds": 0}, "seeds = 0"),
+        ({"seeds": [1, -1]}, "seeds = -1"),
+        ({"steps": 0}, "steps = 0"),
+        ({"loss": "l1"}, "loss = 'l1' is not allowed; give 'l2', ntkspec.Sobolev"),
+        ({"loss": [Sobolev(1.0), Sobolev(0.0, "laplacian")]}, "differ in s alone"),
+        ({"loss": Sobolev("most")}, "s = 'most' is not allowed"),
+        ({"optimizer": "adam"}, "optimizer = 'adam' is not allowed; give ntkspec.GD"),
+        ({"optimizer": GD(momentum=1.0)}, "momentum = 1.0 is not allowed"),
+        ({"optimizer": GD(step_size=-1.0)}, "step_size = -1.0 is not allowed"),
+        ({"optimizer": GD(batch=25)}, "batch = 25 is not allowed"),
+        ({"optimizer": GD(batch=4), "loss": Sobolev(1.0)}, "batch = 4 is not allowed with this"),
+        ({"start": "one"}, "start = 'one' is not allowed"),
+        ({"precision": "half"}, "precision = 'half' is not allowed"),
+        ({"records": 10**9}, "records = 1000000000 is not allowed"),
+        ({"spacing": "odd"}, "spacing = 'odd' is not allowed"),
+    ],
+)
+def test_nonsense_gets_one_sentence(options, words):
+    with pytest.raises(NtkspecError, match=words):
+        trained(**options)
+
+
+def test_what_has_no_recipe_is_refused():
+    mine = ntkspec.user_activation(np.tanh, np.vectorize(lambda z: 1 - np.tanh(z) ** 2))
+    with pytest.raises(NtkspecError, match="an activation of it is a function of yours"):
+        ntkspec.train(Network(mine), ntkspec.circle(8), ntkspec.harmonics(1), width=4, steps=1)
+    with pytest.raises(NtkspecError, match=r"target of shape|samples of shape"):
+        ntkspec.train("tanh", ntkspec.circle(8), np.zeros(7), width=4, steps=1)
+    with pytest.raises(NtkspecError, match="norm"):
+        ntkspec.train("tanh", np.ones((4, 2)), np.zeros(4), width=4, steps=1)
