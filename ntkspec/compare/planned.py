@@ -214,7 +214,7 @@ def plan(
     records = _records(count)
     variances, bias, source = _scatter(network, points, chosen, norm, size, records)
     options = choices(variances, wanted, antisymmetric=False, bias=bias)
-    if _pairs(network):
+    if is_shallow(network.program):  # half of the neurons are drawn independently
         options = [Choice(one.width + one.width % 2, one.seeds) for one in options]
     power = 1 if is_shallow(network.program) else 2
     a_step = _seconds(network, points, norm, threads)
@@ -224,11 +224,6 @@ def plan(
         network, wanted, tuple(chosen.degrees), rates, variances, bias, source, size, count,
         [options[i] for i in order], np.array(seconds)[order],
     )  # fmt: skip
-
-
-def _pairs(network: Network) -> bool:
-    """Whether half of the neurons are drawn independently."""
-    return is_shallow(network.program)
 
 
 def _loss(given: Any, points: Points) -> L2Loss | SobolevLoss:

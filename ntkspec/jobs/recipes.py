@@ -165,7 +165,7 @@ def check_values(recipe: Any) -> None:
         ...
     ntkspec.jobs.lines.Fault: points = 65 is not allowed; it must be a whole number from 1 to 64
     """
-    for key, (field, annotation, _) in _fields(_kind(recipe)).items():
+    for key, (field, annotation, _) in _fields(recipe.__class__).items():
         value = getattr(recipe, field.name)
         if dataclasses.is_dataclass(value):
             check_values(value)
@@ -189,7 +189,7 @@ def written(recipe: Any, heading: str = "") -> str:
     dim = [2, 3]
     """
     lines, tables = [f"[{heading}]"] if heading else [], list[str]()
-    for key, (field, _, _) in _fields(_kind(recipe)).items():
+    for key, (field, _, _) in _fields(recipe.__class__).items():
         value = getattr(recipe, field.name)
         if value is None or value == field.default:
             continue
@@ -231,10 +231,6 @@ def known_keys(table: dict[str, Any], keys: Iterable[str], path: KeyPath, where:
             near = difflib.get_close_matches(name, keys, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(keys))}"
             raise Fault(f"key {name!r} is unknown in {where}; {hint}", (*path, name))
-
-
-def _kind(recipe: Any) -> Any:
-    return type(recipe)
 
 
 @cache

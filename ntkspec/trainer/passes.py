@@ -206,12 +206,11 @@ class Passes:
         delta = np.zeros((width, len(derivative)), last.weights.dtype)
         delta[0] = derivative
         kept: list[Array] = []
-        first = next(i for i, step in enumerate(self._program.steps) if isinstance(step, Affine))
         for number in reversed(range(len(self._tape))):
             step, known = self._program.steps[number], self._tape[number]
             if isinstance(step, Affine):
                 layer, inputs = known
-                below = layer.back(delta, self._threads) if number > first else None
+                below = layer.back(delta, self._threads) if number else None
                 yield Gradient(layer, delta, inputs)
                 if below is None:
                     return
