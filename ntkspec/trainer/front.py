@@ -206,7 +206,7 @@ def train(
     network : Network or str
         Of any depth; not a user's activation, which `ntkspec.trainer.descent.Descent` takes.
     data : Points or (n, dim) array_like
-        Training points on the sphere, such as `ntkspec.circle`(64).
+        Training points on the sphere, such as ``ntkspec.circle(64)``.
     target : Target, (n,) array_like or callable
         A sum of harmonics, values at the points, or a function of points (n, dim).
     width, seeds : int or sequence of int
