@@ -276,7 +276,7 @@ def test_sphinx_reads_the_docstring(name):
         )
         bars = re.search(r"(?<![\w|])\|[^|\s]([^|\n]*[^|\s])?\|(?!\w)", prose)
         assert bars is None, f"{name} has {bars[0]} outside double backticks: Sphinx fails"
-        ends = re.search(r"(?<!`)`[^`\n]+`[\w(]", prose)
+        ends = re.search(r"(?<![`\w)])`(?=\S)[^`\n]*[^`\s]`[\w(]", prose)
         assert ends is None, f"{name} has {ends[0]}: Sphinx needs a space or ``...`` for all of it"
 
 
