@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.compare.predicted import late_rate
 from ntkspec.compare.scatter import (
     Choice,
     choices,
@@ -29,7 +30,6 @@ from ntkspec.trainer.front import Sobolev, as_points, as_target
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
@@ -240,12 +240,7 @@ def _rate(training: LinearTraining, size: float, component: Array, functional: A
     """Rate of a component alone; 0 if it does not fall by a quarter in ten million steps."""
     late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
     curve = training.amplitudes(size, late, component, functional[np.newaxis])[:, 0]
-    found = decay_rate(late, curve)
-    if found.status == "measured":
-        return found.rate
-    if found.status in ("too short", "not decaying"):
-        return 0.0
-    return float(1.0 - curve[1] / curve[0])
+    return late_rate(late, curve)
 
 
 def _records(steps: int) -> NDArray[np.int64]:

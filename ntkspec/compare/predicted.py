@@ -31,7 +31,7 @@ from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
 
-__all__ = ["ComparedMember", "NetworkAtStart", "Predictions", "residual_kernel"]
+__all__ = ["ComparedMember", "NetworkAtStart", "Predictions", "late_rate", "residual_kernel"]
 
 Array = NDArray[np.float64]
 
@@ -176,7 +176,7 @@ class Predictions:
         amplitude = training.amplitudes(member.step_size, steps, *arguments, self._momentum)
         late = training.amplitudes(member.step_size, late_steps, *arguments, self._momentum)
         rates = [
-            rate.rate if rate.status == "measured" else _late_rate(late_steps, late[:, j])
+            rate.rate if rate.status == "measured" else late_rate(late_steps, late[:, j])
             for j, rate in enumerate(_rates(steps, amplitude))
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -219,8 +219,14 @@ def _slow_rate(decrement: Array, momentum: float) -> Array:
     return np.where(square < 0.0, 1.0 - math.sqrt(momentum), real)
 
 
-def _late_rate(steps: Array, amplitude: Array) -> float:
-    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1."""
+def late_rate(steps: Array, amplitude: Array) -> float:
+    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1.
+
+    Examples
+    --------
+    >>> round(late_rate(np.arange(100.0), 0.9 ** np.arange(100.0)), 12)
+    0.1
+    """
     found = decay_rate(steps, amplitude)
     if found.status in ("too short", "not decaying"):
         return 0.0
