@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,11 @@ from ntkspec.verification import DIGITS, Method, has_reference
 from ntkspec.zonal import ZonalKernel, zonal_kernel
 
 __all__ = [
-    "NETWORK_KEYS",
-    "ZONAL_KEYS",
     "Checks",
+    "Place",
     "Recipe",
     "about_lists",
+    "combinations",
     "increasing",
     "parse_recipe",
     "products",
@@ -176,35 +176,26 @@ def about_lists(given: dict[str, Any], at: KeyPath) -> str:
 
 
 def _networks(entries: Any, root: KeyPath) -> tuple[GroupKey, ...]:
-    if not isinstance(entries, list) or not entries:
-        raise Fault(
-            f"networks = {entries!r} is not allowed; write at least one table [[networks]]", root
-        )
-    networks: dict[GroupKey, int] = {}
-    for number, entry in enumerate(entries):
-        path = (*root, number)
-        where = f"[[networks]] number {number + 1}"
-        if not isinstance(entry, dict) or not {"activation", "layers", "zonal"} & entry.keys():
-            raise Fault(f"{where} has no activation", path)
-        if "radial" in entry:
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict) and "radial" in entry:
             raise Fault(
-                f"{where}: radial is not allowed; a table has the largest eigenvalue of each "
-                "degree: for more use ntkspec.spectrum(network, ntkspec.Gaussian(dim, radial=2))",
-                (*path, "radial"),
+                f"[[networks]] number {number + 1}: radial is not allowed; a table has the largest "
+                "eigenvalue of each degree: for more use "
+                "ntkspec.spectrum(network, ntkspec.Gaussian(dim, radial=2))",
+                (*root, number, "radial"),
             )
-        known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, where)
-        for values, paths in products(entry, path, where):
-            network = _network(values, paths, path, where)
-            if network in networks:
-                first = networks[network]
-                raise Fault(
-                    f"{where} makes {network.name}, as does [[networks]] number "
-                    f"{first + 1}",
-                    path, (*root, first),
-                )  # fmt: skip
-            networks[network] = number
+    networks: dict[GroupKey, Place] = {}
+    for place, values in combinations(entries, root):
+        network = _network(values, place)
+        if network in networks:
+            first = networks[network]
+            raise Fault(
+                f"{place} makes {network.name}, as does {first}",
+                place.path, first.path,
+            )  # fmt: skip
+        networks[network] = place
         if len(networks) > MOST_NETWORKS:
-            raise Fault(f"there are more than {MOST_NETWORKS} networks", path)
+            raise Fault(f"there are more than {MOST_NETWORKS} networks", place.path)
     return tuple(networks)
 
 
@@ -238,10 +229,42 @@ def products(
         yield {key: one for key, one, _ in chosen}, {key: at for key, _, at in chosen}
 
 
-def _network(
-    values: dict[str, Any], paths: dict[str, KeyPath], path: KeyPath, where: str
-) -> GroupKey:
-    kernel, domain = values.pop("kernel", "ntk"), values.pop("domain", Sphere.name)
+class Place(NamedTuple):
+    """Where the values of a network stand in a recipe; its text begins error messages."""
+
+    number: int
+    path: KeyPath
+    paths: dict[str, KeyPath]
+
+    def __str__(self) -> str:
+        return f"[[networks]] number {self.number + 1}"
+
+    def of(self, error: Exception) -> KeyPath:
+        """The path of the key with which an error's text begins."""
+        return self.paths.get(str(error).split(maxsplit=1)[0].rstrip(":"), self.path)
+
+
+def combinations(
+    entries: Any, root: KeyPath, domains: Reader = _texts
+) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Every combination of values that the tables [[networks]] stand for, and its place."""
+    if not isinstance(entries, list) or not entries:
+        raise Fault(
+            f"networks = {entries!r} is not allowed; write at least one table [[networks]]", root
+        )
+    for number, entry in enumerate(entries):
+        path = (*root, number)
+        where = str(Place(number, path, {}))
+        if not isinstance(entry, dict) or not {"activation", "layers", "zonal"} & entry.keys():
+            raise Fault(f"{where} has no activation", path)
+        known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, where)
+        given = {"domain": Sphere.name, **entry}
+        for values, paths in products(given, path, where, domains=domains):
+            yield Place(number, path, paths), values
+
+
+def _network(values: dict[str, Any], place: Place) -> GroupKey:
+    kernel, domain = values.pop("kernel", "ntk"), values.pop("domain")
     try:
         network = source_of(values)
         if isinstance(network, ZonalKernel) and not network.in_high_precision:
@@ -256,7 +279,7 @@ def _network(
                 "by a second computation, and there is none; use ntkspec.scan"
             )
     except NtkspecError as error:
-        raise Fault(f"{where}: {error}", paths.get(str(error).split(" ", 1)[0], path)) from None
+        raise Fault(f"{place}: {error}", place.of(error)) from None
     return GroupKey(network, kernel, domain)
 
 

@@ -97,6 +97,12 @@ def test_python_takes_several_networks_and_kinds():
     assert found == ntkspec.scan(networks, iter([Cube(2), 3, Ball(3, radius=2.0)]), range(4))
 
 
+def test_equal_spectra_are_taken_once():
+    assert ntkspec.scan(["relu", "ReLU"], [3, Sphere(3), Cube(2)], range(3)).spectra == 2
+    text = 'dims = [3]\nnetworks = [{activation = ["relu", "ReLU"], domain = ["sphere", "cube"]}]'
+    assert len(parse_scan(text).items) == 2
+
+
 def test_formats_have_the_same_rows(recipe, made, tmp_path):
     done = command(recipe, "-o", "-", "--format", "json")
     rows = json.loads(done.output)
@@ -188,7 +194,7 @@ def test_faults_of_recipes(domain, words):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("networks = []", "networks is no list of tables"),
+        ("networks = []", "networks = [] is not allowed; write at least one table"),
         ('[[networks]]\nactivation = "relu"', "line 1: [[networks]] number 1: sphere needs dims"),
         ('dims = 3\n[[networks]]\nactivation = "rel"', "line 3: [[networks]] number 1: activation"),
         ('dims = 3\n[[networks]]\nactivation = "relu"\ndepht = 2', "line 4: key 'depht' is"),

@@ -135,7 +135,9 @@ def scan(
             "[ntkspec.Sphere(3), ntkspec.Cube(10)]"
         )
     places = [one if isinstance(one, Torus | DensitySphere) else as_domain(one) for one in domains]
-    items = [Item(as_source(one), kernel, place) for one in networks for place in places]
+    items = list(
+        dict.fromkeys(Item(as_source(one), kernel, place) for one in networks for place in places)
+    )
     wanted = None if degrees is None else tuple(check_degrees(degrees).tolist())
     options = Options(wanted, count, max_degree, size, tolerance)
     check_items(items)

@@ -16,16 +16,15 @@ from ntkspec.jobs.recipes import (
     Between,
     Key,
     Read,
-    known_keys,
     parsed,
     read_text,
     structured,
 )
 from ntkspec.parameters import nearest, shown
 from ntkspec.sweeps.recipe import (
-    NETWORK_KEYS,
-    ZONAL_KEYS,
+    Place,
     about_lists,
+    combinations,
     increasing,
     products,
     source_of,
@@ -84,13 +83,7 @@ class ScanRecipe:
     items: Annotated[tuple[Item, ...], NO_KEY] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.networks, list) or not self.networks:
-            raise Fault("networks is no list of tables [[networks]]", ("networks",))
-        items = [
-            item
-            for number, entry in enumerate(self.networks)
-            for item in _items(entry, ("networks", number), number, self.dims)
-        ]
+        items = list(dict.fromkeys(_items(self.networks, ("networks",), self.dims)))
         object.__setattr__(self, "items", tuple(items))
         check_items(items)
         check_options(self.options, [item.domain for item in items])
@@ -126,47 +119,31 @@ def parse_scan(text: str, source: str = "") -> ScanRecipe:
     return parsed(text, source, lambda raw: structured(ScanRecipe, raw, (), "the recipe"))
 
 
-def _items(entry: Any, path: KeyPath, number: int, dims: tuple[int, ...]) -> Iterator[Item]:
-    where = f"[[networks]] number {number + 1}"
-    if not isinstance(entry, dict) or not {"activation", "layers", "zonal"} & entry.keys():
-        raise Fault(f"{where} has no activation", path)
-    known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, where)
-    given = {"domain": "sphere", **entry}
-    for values, paths in products(given, path, where, domains=_named):
+def _items(entries: Any, root: KeyPath, dims: tuple[int, ...]) -> Iterator[Item]:
+    for place, values in combinations(entries, root, _named):
         name, parameters, of = values.pop("domain")
         kernel = values.pop("kernel", "ntk")
         try:
             source = source_of(values)
         except NtkspecError as error:
-            raise Fault(f"{where}: {error}", _at(error, paths, path)) from None
+            raise Fault(f"{place}: {error}", place.of(error)) from None
         if name != Torus.name and not dims:
-            raise Fault(f"{where}: {name} needs dims; write dims = [3, 10]", path)
+            raise Fault(f"{place}: {name} needs dims; write dims = [3, 10]", place.path)
+        at = Place(place.number, place.paths["domain"], of)
         for dim in dims if name != Torus.name else (0,):
-            yield Item(source, kernel, _domain(name, dim, parameters, of, paths["domain"], where))
+            yield Item(source, kernel, _domain(name, dim, parameters, at))
 
 
-def _at(error: Exception, paths: dict[str, KeyPath], path: KeyPath) -> KeyPath:
-    """The path of the key with which an error begins."""
-    return paths.get(str(error).split(maxsplit=1)[0].rstrip(":"), path)
-
-
-def _domain(
-    name: str,
-    dim: int,
-    parameters: dict[str, Any],
-    paths: dict[str, KeyPath],
-    path: KeyPath,
-    where: str,
-) -> Domain:
+def _domain(name: str, dim: int, parameters: dict[str, Any], place: Place) -> Domain:
     given = dict(parameters)
     try:
         if isinstance(given.get("density"), dict):
             given["density"] = named_density(**given["density"])
         return _torus(given) if name == Torus.name else named_domain(name, dim, **given)
     except NtkspecError as error:
-        at = _at(error, paths, path)
+        at = place.of(error)
         lists = {key: [value] for key, value in {**parameters, **_inner(parameters)}.items()}
-        raise Fault(f"{where}: domain: {error}{about_lists(lists, at)}", at) from None
+        raise Fault(f"{place}: domain: {error}{about_lists(lists, at)}", at) from None
 
 
 def _inner(parameters: dict[str, Any]) -> dict[str, Any]:
