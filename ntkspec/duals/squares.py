@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA, Shape
 from ntkspec.duals.correlation import Correlation
 from ntkspec.duals.hermite import hermite_series, log_square, softplus_mean
+from ntkspec.duals.memory import remembered
 from ntkspec.duals.moments import fourier_moments
 from ntkspec.duals.moments import mean_square as moments_mean_square
 from ntkspec.duals.moments import moments as moments_in_balls
@@ -145,8 +146,7 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
     moments.hermite_moments(int(n[0]), scale * high, scale * low, double, mantissa, exponent)
     mantissa *= mantissa
     exponent *= 2
-    b = 0.5 * math.pi / math.sqrt(scale * high)
-    error = (2.0 * (16.0 + (8.0 * n[-1] if b > moments.STEEP else 0.5 * b * b)) + 4.0) * UNIT
+    error = (2.0 * moments.moment_error(scale * high, n[-1]) + 4.0) * UNIT
     constant = linear = 0.0
     first = int(n[0])
     if family == "sigmoid":
@@ -284,10 +284,11 @@ def elu_squares(q: arb, count: int) -> list[arb]:
 
 def mean_square(shape: Shape, q: arb) -> arb:
     """E[sigma(x)^2] for x = sqrt(q) Z, as a ball."""
-    return times(_mean_square(shape.base, times(q, shape.inner**2)), shape.outer**2)
+    return times(_mean_square(times(q, shape.inner**2), shape.base), shape.outer**2)
 
 
-def _mean_square(family: str, q: arb) -> arb:
+@remembered
+def _mean_square(q: arb, family: str) -> arb:
     """E[sigma(x)^2] for x = sqrt(q) Z, with a proven bound on the error of the trapezoid rule.
 
     For q >= 1 as a limit for |x| -> inf and the expectation of a function that falls as e^-|x|:

@@ -73,10 +73,9 @@ class PositiveSeries:
         self._dual = dual
         self._tangent = tangent
         self._variance = variance
-        # Squared moments: the exponent pi sqrt(n/q)/2 is kept in double-double, the shift of the
-        # peak costs b^2/4 units; then the moves of a run and one chunk of its sum.
-        b = 0.5 * math.pi / math.sqrt(variance)
-        units = 2.0 * (16.0 + 0.5 * b * b) + 3.0 * series.RUN + series.CHUNK + 8.0
+        # Squared moments, then the moves of a run and one chunk of its sum.
+        units = 2.0 * moments.moment_error(variance, MOST_COEFFICIENTS)
+        units += 3.0 * series.RUN + series.CHUNK + 8.0
         self.relative_error = units * 2.0**-53
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:

@@ -3,6 +3,7 @@
 import math
 
 import mpmath
+import numpy as np
 import pytest
 from flint import arb, ctx
 
@@ -53,10 +54,9 @@ def test_mean_of_sech_squared():
 @pytest.mark.parametrize("n", [1, 3, 17, 19, 99, 101, 151])
 def test_against_the_real_line(n, variance):
     # 99 | 101 and 17 | 19 are the switches of the nodes and of Stirling's formula
-    b = math.pi / 2 / math.sqrt(variance)
     with mpmath.workdps(30):
         ratio = abs(scaled_value(n, variance) / reference(n, variance))
-        assert abs(ratio - 1) < 2.0**-53 * (16 + b * b / 2)
+        assert abs(ratio - 1) < 2.0**-53 * moments.moment_error(variance, n)
 
 
 def test_large_degrees_against_their_asymptotics():
@@ -100,16 +100,21 @@ def test_moments_by_fourier_integrals_against_the_residues(variance):
                 assert abs(mine * mine / square - 1).upper() <= 2.001 * found.error
 
 
-@pytest.mark.parametrize("variance", [1e-4, 0.01, 0.3])
-def test_many_moments_by_fourier_integrals(variance):
+@pytest.mark.parametrize("variance", [1e-4, 0.01, 0.3, 30.0])
+@pytest.mark.parametrize("name, first", [("tanh", 1), ("x tanh(x)", 2)])
+def test_many_moments_against_fourier_integrals(name, first, variance):
     """The integrand at the nodes of the last moments is far below the range of doubles at n = 1."""
-    found = fourier_moments(arb(variance), "tanh", 4096)
-    for i in (0, 500, 1500, 2047):
-        n = 2 * i + 1
-        m, e = moments.hermite_moment(n, variance, 0.0, False)
-        b = math.pi / 2 / math.sqrt(variance)
-        ratio = math.ldexp(found.high[i] / m, int(found.exponent[i] - e))
-        assert abs(ratio - 1) < 2.0**-53 * (16 + 8 * n + b * b / 2)
+    right = fourier_moments(arb(variance), name, 4096)
+    double, unit = first == 2, 1.0 if first == 1 else math.sqrt(variance)
+    n = np.arange(first, 4096, 2)
+    mantissa, exponent = np.empty(n.size), np.empty(n.size, np.int64)
+    moments.hermite_moments(first, variance, 0.0, double, mantissa, exponent)
+    apart = np.abs(np.ldexp(right.high, right.exponent - exponent)) / (unit * mantissa) - 1.0
+    bound = 2.0**-53 * (moments.moment_error(variance, n[-1]) + 4.0)
+    assert np.abs(apart).max() < bound
+    for i in (0, 40, 60, 1500):
+        m, e = moments.hermite_moment(int(n[i]), variance, 0.0, double)
+        assert math.ldexp(m, int(e - exponent[i])) == pytest.approx(mantissa[i], rel=2e-15)
 
 
 @pytest.mark.parametrize("name", ["softsign", "finer"])
