@@ -404,7 +404,7 @@ def test_own_elements_of_1200_kernels_scatter_as_predicted(name, degrees):
     with threadpool_limits(1, "blas"):
         for seed in range(1200):
             network = start(name, width // 2, 2, seed, start="random")
-            z = network.weights @ x.T
+            z = network.layers[0].weights @ x.T
             v = [(activation(name).derivative(z) * row) @ x for row in y]
             values[seed] = [np.sum(one**2) / len(z) for one in v]
     aliased = [with_aliases(Component(k, {(k, 1): 1.0}), n) for k in degrees]
