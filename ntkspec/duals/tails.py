@@ -140,7 +140,7 @@ def enough_derivatives(shape: Shape, q: arb, depth: int, count: int) -> Array:
     """`log_derivatives` of as many orders as bound the moments from number `count` on best."""
     orders: int | None = ORDERS[0]
     while orders is not None:
-        found = log_derivatives(shape, q, orders, depth)
+        found = log_derivatives(shape, q, orders + 1, depth)  # as many as `tail_bounds` asks for
         orders = more_orders(found, count)
     return found
 
