@@ -31,6 +31,8 @@ FLOOR = 1e-290
 STEP = 128
 #: Roundings of a coefficient that `shifted` returns, and the error of one of `shifted_pairs`.
 ROUNDINGS, PAIR_ERROR = 1.5, 2.0**-64
+#: Terms beside the largest that logarithms leave out.
+NOTHING = 1e-14
 #: Rows that a product adds in one pass, and in one partial sum.
 UNROLLED = 8
 BLOCK = 64
@@ -147,6 +149,50 @@ def shifted_pairs(am, al, ae, first, stride, ch, cl, ph, pl, bm, bl, be):
         high_part = h + e
         bm[j], be[j] = normalized(high_part, we + ae[peak])
         bl[j] = (e - (high_part - h)) * (bm[j] / high_part)
+
+
+@njit(cache=True, error_model="numpy")
+def log_derivatives(am, ae, first, stride, out):
+    """Logarithms of sum_n a_n C(n, j) for j = 0, 1, ..., to about 1e-10; -inf where there is none.
+
+    am, ae: scaled a_n > 0 for n = first, first + stride, ..., stride 1 or 2, such that the terms of
+    each j rise to one peak and fall.
+    """
+    count = am.size
+    lf = log2_factorials(first + stride * count)
+    rise, fall = np.empty(count), np.empty(count)
+    for i in range(count - 1):
+        n = first + stride * i
+        rise[i] = am[i + 1] / am[i] * 2.0 ** (ae[i + 1] - ae[i]) * (n + 1.0)
+        rise[i] *= 1.0 if stride == 1 else n + 2.0
+        fall[i] = 1.0 / rise[i]
+    peak = 0
+    for j in range(out.size):
+        start = 0 if j <= first else (j - first + stride - 1) // stride
+        if start >= count:
+            out[j] = -np.inf
+            continue
+        peak = max(peak, start)
+        m = first + stride * peak - j
+        while peak < count - 1 and rise[peak] > (m + 1.0) * (1.0 if stride == 1 else m + 2.0):
+            peak += 1
+            m += stride
+        total, term = 1.0, 1.0
+        for i in range(peak, count - 1):
+            rest = first + stride * i - j + 1.0
+            term *= rise[i] / (rest if stride == 1 else rest * (rest + 1.0))
+            total += term
+            if term < NOTHING:
+                break
+        term = 1.0
+        for i in range(peak - 1, start - 1, -1):
+            rest = first + stride * i - j + 1.0
+            term *= fall[i] * (rest if stride == 1 else rest * (rest + 1.0))
+            total += term
+            if term < NOTHING:
+                break
+        size = math.log2(am[peak] * total) + ae[peak] + lf[m + j] - lf[m] - lf[j]
+        out[j] = math.log(2.0) * size
 
 
 @njit(cache=True, error_model="numpy")

@@ -172,17 +172,13 @@ def _log_derivatives(family: str, high: float, low: float, orders: int, most: in
     while size < min(enough, most):
         size *= 2
     found = squares_to(family, high, low, size)
-    mantissa, exponent = np.empty(orders), np.empty(orders, np.int64)
-    taylor.shifted(
-        found.mantissa, found.exponent, found.first, found.stride, 1.0, 0.0, 1.0, 0.0,
-        mantissa, exponent,
-    )  # fmt: skip
-    lower = np.array([found.constant + found.linear, found.linear])
-    mantissa[:2] += np.ldexp(lower, np.minimum(-exponent[:2], 2000))
+    known = np.empty(orders)
+    taylor.log_derivatives(found.mantissa, found.exponent, found.first, found.stride, known)
+    with np.errstate(divide="ignore"):
+        known[:2] = np.logaddexp(known[:2], np.log([found.constant + found.linear, found.linear]))
     n = found.first + found.stride * found.mantissa.size
     falls = np.minimum.accumulate((rough - log_binomials(n, rough.size))[::-1])[::-1]
     rest = log_binomials(n, orders) + falls[:orders]
-    known = np.log(mantissa) + exponent * LN2
     sharp: Array = np.logaddexp(known, rest) + 1e-9
     return np.minimum(sharp, rough[:orders])
 
