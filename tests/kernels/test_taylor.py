@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from math import comb
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,6 +40,29 @@ def test_shifted_series(values, first, stride, c, exponent):
         )
         found = Fraction(float(m[j])) * Fraction(2) ** int(e[j] - exponent)
         assert abs(found - exact) <= exact * Fraction(taylor.ROUNDINGS * UNIT)
+
+
+@pytest.mark.parametrize("first, stride", [(0, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("rate, root", [(0.02, False), (3.0, False), (0.5, True), (40.0, True)])
+def test_logarithms_of_derivatives_at_one(rate, root, first, stride):
+    """Of e^(-rate n), below the range of doubles, and of e^(-rate sqrt(n))."""
+    n = np.arange(first, 700, stride)
+    logs = -rate * (np.sqrt(n) if root else n)
+    exponents = np.floor(logs / math.log(2.0)).astype(np.int64)
+    a = np.exp(logs - exponents * math.log(2.0))
+    found = np.empty(120)
+    taylor.log_derivatives(a, exponents, first, stride, found)
+    for j in (0, 1, 2, 7, 50, 119):
+        exact = sum(
+            Fraction(float(x)) * Fraction(2) ** int(e) * comb(int(i), j)
+            for i, x, e in zip(n, a, exponents, strict=True)
+        )
+        assert found[j] == pytest.approx(
+            float(mpmath.log(mpmath.mpf(exact.numerator) / exact.denominator)), abs=1e-10
+        )
+    few = np.empty(6)
+    taylor.log_derivatives(a[:2], exponents[:2], first, stride, few)
+    assert np.all(np.isneginf(few[first + stride + 1 :]))
 
 
 @pytest.mark.parametrize("size", [1, 2, 8, 9, 65])
