@@ -1,7 +1,9 @@
 """Spectra of kernel matrices on data: eigenvalues, bounds, memory, workers, densities."""
 
 import math
+import os
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -262,6 +264,48 @@ def test_processes_of_workers_give_the_same_bits():
         Client(cluster) as client,
     ):
         there = data_spectrum("relu", x, count=4, client=client)
+    assert np.array_equal(here.eigenvectors, there.eigenvectors)
+    assert np.array_equal(here.eigenvalues, there.eigenvalues)
+
+
+class Killer(Observer):
+    """Ends workers, or the scheduler, at some of the reports."""
+
+    def __init__(self, cluster, client, which):
+        self.cluster, self.client, self.which, self.reports = cluster, client, which, 0
+
+    def progress(self, state):
+        self.reports += 1
+        if self.reports not in (3, 40):
+            return
+        if self.which == "scheduler":
+            self.cluster.close()
+            return
+        workers = list(self.client.run(os.getpid).values())
+        for process in workers if self.which == "all" else workers[:1]:
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["one", "all", "scheduler"])
+def test_workers_that_are_killed(which):
+    from distributed import Client, LocalCluster
+
+    x = cloud(6000, 5)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=60
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        killer = Killer(cluster, client, which)
+        if which == "scheduler":
+            with pytest.raises(NtkspecError, match="scheduler is gone"):
+                data_spectrum("relu", x, count=4, client=client, observer=killer)
+            return
+        there = data_spectrum("relu", x, count=4, client=client, observer=killer)
+    here = data_spectrum("relu", x, count=4)
+    assert killer.reports > 3
     assert np.array_equal(here.eigenvectors, there.eigenvectors)
     assert np.array_equal(here.eigenvalues, there.eigenvalues)
 

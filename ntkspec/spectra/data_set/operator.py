@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ Array = NDArray[np.float64]
 ENTRIES = 2**21
 #: Tasks of a product for each thread of a cluster.
 TASKS = 4
+#: How often blocks are sent again that were lost with their workers, and seconds without workers.
+ATTEMPTS, PATIENCE = 4, 60
 #: Diagonal entries whose squares, and sums of them, neither overflow nor vanish.
 LEAST, MOST = 1e-140, 1e140
 
@@ -212,26 +215,79 @@ class Operator:
                     job.cancel()
 
     def _over_workers(self, vectors: Array, measure: bool) -> Iterator[_Share]:
-        from distributed import as_completed
-
-        if self._far is None:
-            self._far = self._client.scatter(self.matrix, broadcast=True, hash=False)
+        """The shares of the workers; what is lost with all that had the points is sent again."""
         threads = max(1, sum(self._client.nthreads().values()))
         blocks = self.matrix.blocks
         many = max(1, len(blocks) // (TASKS * threads))
-        there = self._client.scatter(vectors, broadcast=True, hash=False)
-        jobs = [
-            self._client.submit(
-                _task, self._far, blocks[i : i + many], there, measure, pure=False
-            )
-            for i in range(0, len(blocks), many)
-        ]  # fmt: skip
+        left = [blocks[i : i + many] for i in range(0, len(blocks), many)]
+        for _ in range(ATTEMPTS):
+            lost = []
+            for some, share in self._tried(left, vectors, measure):
+                if share is None:
+                    lost.append(some)
+                else:
+                    yield share
+            if not lost:
+                return
+            left, self._far = lost, None
+        raise NtkspecError(
+            f"client: all workers that had the vectors were lost, {ATTEMPTS} times; start workers "
+            "that live longer, or with more memory"
+        )
+
+    def _tried(
+        self, left: list[list[tuple[int, int]]], vectors: Array, measure: bool
+    ) -> Iterator[tuple[list[tuple[int, int]], _Share | None]]:
+        """Blocks and their share; None if it is lost."""
+        from distributed import as_completed
+
         try:
-            for job in as_completed(jobs):
-                yield job.result()
+            self._client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            self._check_scheduler()
+            raise NtkspecError(
+                f"client: no worker is left after {PATIENCE} s; start some"
+            ) from None
+        try:
+            if self._far is None:
+                self._far = self._client.scatter(self.matrix, broadcast=True, hash=False)
+            there = self._client.scatter(vectors, broadcast=True, hash=False)
+        except (OSError, TimeoutError):
+            self._check_scheduler()
+            yield from ((some, None) for some in left)
+            return
+        jobs = {
+            self._client.submit(_task, self._far, some, there, measure, pure=False): some
+            for some in left
+        }
+        try:
+            for job in as_completed(list(jobs)):
+                yield jobs[job], self._result(job)
         finally:
-            for job in jobs:
-                job.cancel()
+            if self._client.status == "running":
+                self._client.cancel(list(jobs))
+
+    def _result(self, job: Any) -> _Share | None:
+        """Result of a task that has ended; None if it is lost with its worker."""
+        if job.status == "finished":
+            with suppress(OSError):
+                found: _Share = job.result()
+                return found
+        elif job.status == "error":
+            error = job.exception()
+            if type(error).__name__ == "KilledWorker":
+                raise NtkspecError(
+                    "client: the workers that tried a block of rows died (out of memory? killed?); "
+                    "give them more memory"
+                )
+            if not isinstance(error, OSError):
+                raise error
+        self._check_scheduler()
+        return None
+
+    def _check_scheduler(self) -> None:
+        if self._client.status != "running":
+            raise NtkspecError("client: the dask scheduler is gone; start it, and compute again")
 
 
 def _checked(sizes: Sizes, matrix: DataMatrix) -> Sizes:
