@@ -15,36 +15,29 @@ from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.sobolev import L2Loss
 
 POINTS = {
-    "circle": ntkspec.circle(32),
-    "sphere": product_rule(8, 3),
-    "ten": random_points(120, 10, seed=0),
+    "circle": ntkspec.circle(16),
+    "sphere": product_rule(4, 3),
+    "ten": random_points(40, 10, seed=0),
 }
 BIASES = {
-    "random": {"bias_variance": 0.1},
-    "zero": {"bias_variance": 0.1, "bias": "zero"},
+    "random": {"bias_variance": 0.5},
+    "zero": {"bias_variance": 0.5, "bias": "zero"},
     "none": {},
 }
 
 
-def planned_and_trained(activation, depth, bias, points, degrees, accuracy, seeds=5):
-    """The comparison of a training at the width that the plan has for a number of seeds."""
-    network = Network(activation, depth=depth, trained="all", **BIASES[bias])
-    data, target = POINTS[points], ntkspec.harmonics(degrees, 0.005)
-    plan = ntkspec.plan(network, data, target, accuracy=accuracy)
-    width = next(one.width for one in plan.options if one.seeds == seeds)
-    assert width <= 4096
-    run = ntkspec.train(
-        network, data, target, width=width, seeds=seeds, steps=plan.steps,
-        optimizer=GD(step_size=plan.step_size),
-    )  # fmt: skip
-    return run.compare()
-
-
 def test_a_deep_network_agrees_with_infinite_width():
-    for row in planned_and_trained("tanh", 2, "random", "circle", [1, 2], 0.15, seeds=3):
-        assert row.points.ratio == pytest.approx(1.0, abs=0.15)
+    run = ntkspec.train(
+        Network("tanh", depth=2, trained="all", bias_variance=0.1), POINTS["circle"],
+        ntkspec.harmonics([1, 2], 0.005), width=256, seeds=3, steps=100,
+        optimizer=GD(step_size=0.5), threads=1,
+    )  # fmt: skip
+    found = run.compare()
+    assert len(found) == 2
+    for row in found:
+        assert row.error_source == "random networks" and 0.01 < row.predicted_error < 0.05
+        assert abs(row.points.ratio - 1.0) < 3.0 * row.predicted_error
         assert row.finite.ratio == pytest.approx(1.0, abs=0.005)
-        assert row.error_source == "random networks" and row.predicted_error < 0.1
 
 
 @pytest.mark.slow
@@ -52,11 +45,11 @@ def test_a_deep_network_agrees_with_infinite_width():
     ("activation", "depth", "bias", "points", "degrees"),
     [
         ("tanh", 2, "random", "circle", [1, 2]),
-        ("tanh", 3, "zero", "sphere", [1, 2]),
+        ("tanh", 3, "zero", "sphere", [1]),
         ("tanh", 2, "none", "ten", [1]),
         ("gelu", 2, "random", "sphere", [1, 2]),
-        ("gelu", 2, "zero", "ten", [1, 2]),
-        ("gelu", 3, "none", "circle", [1, 2]),
+        ("gelu", 2, "zero", "ten", [1]),
+        ("gelu", 3, "none", "circle", [2]),
         ("relu", 3, "random", "ten", [1]),
         ("relu", 2, "zero", "circle", [1, 2]),
         ("relu", 2, "none", "sphere", [1, 2]),
@@ -69,7 +62,16 @@ def test_at_the_planned_width_rates_are_within_three_percent(
     activation, depth, bias, points, degrees
 ):
     """Of the points' rates; and within 0.5 % of those by each network's own kernel."""
-    found = planned_and_trained(activation, depth, bias, points, degrees, 0.03)
+    network = Network(activation, depth=depth, trained="all", **BIASES[bias])
+    data, target = POINTS[points], ntkspec.harmonics(degrees, 0.005)
+    plan = ntkspec.plan(network, data, target, accuracy=0.03, threads=1)
+    width = next(one.width for one in plan.options if one.seeds == 5)
+    assert width <= 4096
+    run = ntkspec.train(
+        network, data, target, width=width, seeds=5, steps=plan.steps,
+        optimizer=GD(step_size=plan.step_size), threads=1,
+    )  # fmt: skip
+    found = run.compare()
     assert len(found) == len(degrees)
     for row in found:
         assert row.points.ratio == pytest.approx(1.0, abs=0.03)

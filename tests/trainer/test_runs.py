@@ -453,11 +453,12 @@ def written(parts):
 def test_killed_at_random_moments_it_ends_in_the_same_bits(text, tmp_path, kills):
     recipe, whole, out = tmp_path / "r.toml", tmp_path / "whole.h5", tmp_path / "run.h5"
     recipe.write_text(text)
-    train_run(recipe, whole)
+    train_run(recipe, whole, threads=1)
     parts, chance, done = tmp_path / "run.h5.parts", random.Random(kills), 0
     while done < kills:
         before = written(parts)
-        with command("train", recipe, "-o", out, "--checkpoint", "0.1") as process:
+        options = ("--checkpoint", "0.1", "--threads", "1")
+        with command("train", recipe, "-o", out, *options) as process:
             # It trains: it has written what was not there.
             until(lambda p=process, b=before: p.poll() is not None or written(parts) - b)
             time.sleep(chance.uniform(0.0, 1.0))
@@ -466,7 +467,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(text, tmp_path, kills
         if out.exists():
             assert_same_bits(whole, out)
             out.unlink()
-    train_run(recipe, out)
+    train_run(recipe, out, threads=1)
     assert_same_bits(whole, out)
     assert not list(tmp_path.glob("*.part*-*")) and not list(tmp_path.glob("*.parts"))
 
