@@ -54,14 +54,20 @@ class MadeRun:
 
 
 def recipe(
-    degrees=(1, 4, 8), *, points=64, amplitude=1.0, s='"l2"', activation="relu", kind="sine"
-):
+    degrees=(1, 4, 8), *, points=64, amplitude=1.0, s='"l2"', activation="relu", kind="sine",
+    start="zero", network="", more="",
+):  # fmt: skip
     return parse_run_recipe(f"""
         steps = 1000
-        network = {{activation = "{activation}", width = 64}}
         data = {{kind = "circle", points = {points}}}
         target = {{kind = "{kind}", degrees = {list(degrees)}, amplitudes = {amplitude}}}
-        loss = {{s = {s}}}""")
+        loss = {{s = {s}}}
+        [network]
+        activation = "{activation}"
+        width = 64
+        start = "{start}"
+        {network}
+        {more}""")
 
 
 def made_run(degrees=(1, 4, 8), **options):

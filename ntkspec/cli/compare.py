@@ -46,8 +46,10 @@ def compare(
     There is a row for each loss, width (and infinite width) and degree k of the target, with the
     mean over seeds and its 95 % interval.  Rates are per step.  Ratios are measured / predicted, at
     three levels: the continuum (eta lambda_k mu_k), the n training points, and the kernels of the
-    finite networks; "moved" is the relative change of these kernels.  The predicted rates and the
-    verdicts shown are those for the points.  Reasons for "no verdict" follow the table.
+    finite networks; "moved" is the relative change of these kernels.  "error" is the standard error
+    of the mean from the scatter over seeds, and in brackets as predicted without training, where it
+    is known.  The predicted rates and the verdicts shown are those for the points.  Reasons for "no
+    verdict" follow the table.
 
     Only finished trainings are compared.  If some are missing or diverged, they are listed, seeds
     are shown as 3/5, the rows concerned get no verdict, and the exit code is 1.
@@ -102,23 +104,26 @@ def _print_text(found: Comparison) -> None:
     from ntkspec.cli.terminal import Grid, console, number
 
     shown = Grid(
-        "loss", "width", "k", "seeds", "measured", "predicted", "/ continuum", "/ points",
-        "/ finite", "moved", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
+        "loss", "width", "k", "seeds", "measured", "predicted", "error (pred.)", "/ continuum",
+        "/ points", "/ finite", "moved", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for row in found.rows:
         shown.add_row(
             row.loss, str(row.width), str(row.degree), _seeds(row), _measured(row),
-            number(row.points.rate, ".4g"), *map(_ratio, (row.continuum, row.points, row.finite)),
+            number(row.points.rate, ".4g"), _errors(row),
+            *map(_ratio, (row.continuum, row.points, row.finite)),
             number(row.kernel_movement, ".2g"), row.verdict,
         )  # fmt: skip
     for limit in found.extrapolated:
         shown.add_row(
             limit.loss, "inf", str(limit.degree), "", _measured(limit),
-            f"{limit.points.rate:.4g}", *map(_ratio, (limit.continuum, limit.points)), "", "",
+            f"{limit.points.rate:.4g}", "", *map(_ratio, (limit.continuum, limit.points)), "", "",
             limit.verdict,
         )  # fmt: skip
     console().print(shown)
     _print_reasons(found)
+    for loss in dict.fromkeys(one.loss for one in found.extrapolated if one.scatter == "predicted"):
+        say(f"{loss}: intervals at infinite width are from the predicted scatter")
     for loss, power in found.powers.items():
         if not math.isnan(power.power):
             say(
@@ -153,6 +158,14 @@ def _measured(row: Row | ExtrapolatedRow) -> str:
         bound = getattr(row, "bound", None)
         return "" if bound is None else f"< {bound:.2g}"
     return _interval(row.measured, row, ".4g", ".1g")
+
+
+def _errors(row: Row) -> str:
+    """Relative standard errors of the mean: over seeds, and predicted."""
+    found = [] if row.error is None else [f"{row.error:.1%}"]
+    if row.predicted_error is not None:
+        found.append(f"({row.predicted_error:.1%})")
+    return " ".join(found)
 
 
 def _ratio(level: Level) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.compare.predicted import ComparedMember, NetworkAtStart, Predictions
+from ntkspec.compare.predicted import ComparedMember, NetworkAtStart, Predictions, Scatter
 from ntkspec.compare.results import TOLERANCE, Comparison, ExtrapolatedRow, Row
 from ntkspec.compare.verdicts import (
     MOST_RATIO,
@@ -22,7 +22,14 @@ from ntkspec.compare.verdicts import (
     withhold,
 )
 from ntkspec.tables import Table
-from ntkspec.trainer.rates import SeedSummary, WidthPower, infinite_width, summarize, width_power
+from ntkspec.trainer.rates import (
+    DecayRate,
+    SeedSummary,
+    WidthPower,
+    infinite_width,
+    summarize,
+    width_power,
+)
 from ntkspec.trainer.residual import ResidualSteps
 from ntkspec.trainer.runs import start_network
 
@@ -54,7 +61,8 @@ def compare(
     start : callable, optional
         Returns a member's network at its start; by default it is rebuilt from the seed.
     finite : bool
-        Whether to predict from the finite networks' own kernels too, which takes the longest.
+        Whether to predict from the finite networks' own kernels too, which takes the longest, and
+        the scatter from random networks where it has no formula.
     tolerance : float
         Relative difference up to which rates agree.
     progress : callable, optional
@@ -85,12 +93,11 @@ def compare(
 
     Examples
     --------
-    With one seed a mean has no interval, and so its row no verdict:
+    With one seed the predicted scatter judges:
 
     >>> from ntkspec.trainer.runs import open_run
     >>> found = compare(open_run(run_path))
-    >>> [(row.loss, row.degree, row.verdict) for row in found][:2]
-    [('s=0', 1, 'no verdict'), ('s=0', 2, 'no verdict')]
+    >>> [(row.loss, row.degree, round(row.predicted_error, 2), row.verdict) for row in found][:2]
     """
     predictions = Predictions(run, table)
     missing: list[Missing] = run.missing
@@ -104,7 +111,7 @@ def compare(
         found.setdefault(key, []).append(predictions.compare_member(member, network))
         if progress is not None:
             progress(done + 1, len(members))
-    return _collect(predictions, found, missing, tolerance)
+    return _collect(predictions, found, missing, tolerance, sampled=finite)
 
 
 def _rebuild(run: Run, member: Member) -> NetworkAtStart:
@@ -122,6 +129,8 @@ def _collect(
     found: Mapping[tuple[str, int], list[ComparedMember]],
     missing: list[Missing],
     tolerance: float,
+    *,
+    sampled: bool,
 ) -> Comparison:
     absent: dict[tuple[str, int], list[Missing]] = {key: [] for key in found}
     for one in missing:
@@ -129,10 +138,14 @@ def _collect(
     rows, curves, powers = [], {}, {}
     extrapolated: list[ExtrapolatedRow] = []
     for loss in dict.fromkeys(loss for loss, _ in absent):
+        of_loss = [
+            one.member for (name, _), seeds in found.items() if name == loss for one in seeds
+        ]
+        scatter = predictions.scatter(of_loss, sampled=sampled)
         for width in sorted(width for name, width in absent if name == loss):
             seeds, without = found.get((loss, width), []), absent[loss, width]
             for j, degree in enumerate(predictions.degrees):
-                rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance))
+                rows.append(_row(predictions, (loss, width), seeds, j, without, tolerance, scatter))
                 if seeds:  # the measured curves of all, with the predictions of the first
                     measured = [curve for one in seeds for curve in one.curves[j].measured]
                     curves[loss, width, degree] = replace(seeds[0].curves[j], measured=measured)
@@ -142,14 +155,14 @@ def _collect(
             series = _ratios_by_width(by_width, len(predictions.degrees))
             powers[loss] = width_power(list(series.values()))
             extrapolated += _extrapolate(
-                predictions, loss, by_width, series, powers[loss], without, tolerance
+                predictions, loss, by_width, series, powers[loss], without, tolerance, scatter
             )
     return Comparison(rows, extrapolated, powers, curves, tolerance, missing)
 
 
 def _row(
     predictions: Predictions, key: tuple[str, int], seeds: list[ComparedMember], j: int,
-    missing: list[Missing], tolerance: float,
+    missing: list[Missing], tolerance: float, scatter: Scatter,
 ) -> Row:  # fmt: skip
     members = [one.member for one in seeds]
     rates = [one.measured[j] for one in seeds]
@@ -158,10 +171,15 @@ def _row(
     grid = [one.grid[j].rate for one in seeds if one.grid[j].status == "measured"]
     bounds = [rate.bound for rate in rates if not math.isnan(rate.bound)]
     reason = why_unmeasured(seeds, j)
+    error = float(scatter.errors(key[1], max(len(measured), 1))[j])
+    known = None if math.isnan(error) else error
     levels = {}
     for name in ("continuum", "points", "finite"):
         predicted = np.array([getattr(one, name)[j] for one in seeds])
-        level = judge(rates, predicted, reason, tolerance, per_network=name == "finite")
+        own = name == "finite"  # its prediction has no scatter
+        level = judge(
+            rates, predicted, reason, tolerance, per_network=own, error=None if own else known
+        )
         levels[name] = withhold(level, missing, "this width")
     return Row(
         loss=key[0],
@@ -172,6 +190,9 @@ def _row(
         measured=summary.mean if measured else None,
         low=summary.low,
         high=summary.high,
+        error=_relative_error(members, rates),
+        predicted_error=known,
+        error_source=scatter.source if known is not None else "",
         bound=max(bounds) if bounds else None,
         grid=float(np.mean(grid)) if grid else None,
         **levels,
@@ -180,6 +201,18 @@ def _row(
         expected=len({member.name for member in members} | {one.name for one in missing}),
         missing=tuple(map(str, missing)),
     )
+
+
+def _relative_error(members: Sequence[Member], rates: Sequence[DecayRate]) -> float | None:
+    """The standard error of the mean rate, over it; step sizes may differ between seeds."""
+    found = [
+        rate.rate / member.step_size
+        for member, rate in zip(members, rates, strict=True)
+        if rate.status == "measured"
+    ]
+    if len(found) < 2:
+        return None
+    return float(np.std(found, ddof=1) / (math.sqrt(len(found)) * np.mean(found)))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -213,9 +246,12 @@ def _extrapolate(
     power: WidthPower,
     missing: list[Missing],
     tolerance: float,
+    scatter: Scatter,
 ) -> Iterator[ExtrapolatedRow]:
     for j, by_degree in series.items():
-        limit = infinite_width(by_degree, power)
+        deviation = float(np.sqrt(scatter.variances[j]))
+        known = None if math.isnan(deviation) else deviation
+        limit = infinite_width(by_degree, power, known)
         if math.isnan(limit.rate):
             continue
         widest = by_width[max(by_degree)]
@@ -231,6 +267,7 @@ def _extrapolate(
             low=values[1],
             high=values[2],
             trend=limit.trend,
+            scatter="observed" if known is None else "predicted",
             continuum=withhold(judge_limit(continuum, values, tolerance), missing, "this loss"),
             points=withhold(judge_limit(points, values, tolerance), missing, "this loss"),
         )

@@ -15,8 +15,7 @@ from ntkspec.compare.predicted import late_rate
 from ntkspec.compare.scatter import (
     Choice,
     choices,
-    components_of,
-    kernel_scatter,
+    exact_scatter,
     own_rates,
     rate_scatter,
 )
@@ -262,19 +261,10 @@ def _scatter(
         for width in WIDTHS
     ]
     bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
-    steps = network.program.steps
-    plain = is_shallow(network.program) and not (steps[0].bias or steps[0].own_bias)  # type: ignore[union-attr]
-    if plain and network.weights == "gaussian" and network.parameterization == "ntk":
-        parts = components_of(target, points.dim)
-        kernel = kernel_scatter(
-            network.sigma, points.dim, parts, weight_variance=float(network.weight_variance),
-            trained=str(network.trained),
-        )  # fmt: skip
-        rates = rate_scatter(
-            kernel, size, records, multipliers=loss.multiplier([one.degree for one in parts])
-        )
-        if len(parts) == len(target.degrees):
-            return 2.0 * rates.relative_variances, bias, "exact"
+    kernel = exact_scatter(network, target, points.dim)
+    if kernel is not None and len(kernel.components) == len(target.degrees):
+        rates = rate_scatter(kernel, size, records, multipliers=loss.multiplier(kernel.degrees))
+        return 2.0 * rates.relative_variances, bias, "exact"
     variances = [one.deviations**2 * width for one, width in zip(found, WIDTHS, strict=True)]
     return np.fmax(*variances), bias, "random networks"
 

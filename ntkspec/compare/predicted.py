@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare.results import Curves
+from ntkspec.compare.scatter import exact_scatter, own_rates, rate_scatter
 from ntkspec.domains import legendre
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
@@ -25,13 +27,21 @@ from ntkspec.operators import Operator
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table
 from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
+from ntkspec.trainer.network import is_shallow
 from ntkspec.trainer.rates import DecayRate, decay_rate
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
 
-__all__ = ["ComparedMember", "NetworkAtStart", "Predictions", "late_rate", "residual_kernel"]
+__all__ = [
+    "ComparedMember",
+    "NetworkAtStart",
+    "Predictions",
+    "Scatter",
+    "late_rate",
+    "residual_kernel",
+]
 
 Array = NDArray[np.float64]
 
@@ -43,6 +53,9 @@ MOST_POINTS = 8192
 #: not fallen by a quarter by then counts as not decaying: later, rounding errors of zero
 #: eigenvalues would show.
 MOST_STEPS = 1e9
+#: Width and number of the random networks that give the scatter where it has no formula, and most
+#: points for which they do.
+WIDTH, NETWORKS, FEW_POINTS = 256, 50, 512
 #: Degrees of a residual's kernel that are added at a time, at most, and the part that is left out.
 TERMS, MOST_TERMS, SMALL = 256, 2**14, 1e-12
 
@@ -59,6 +72,26 @@ class NetworkAtStart:
 
     kernel: Array
     values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Relative variances (K,) of one network's rates times the width, and where they are from.
+
+    NaN where they are not known.
+
+    Examples
+    --------
+    >>> Scatter(np.array([0.36]), "exact").errors(1024, 4).round(4)
+    array([0.0094])
+    """
+
+    variances: Array
+    source: str
+
+    def errors(self, width: int, seeds: int) -> Array:
+        """(K,) relative standard errors of the mean over seeds."""
+        return np.asarray(np.sqrt(self.variances / (width * seeds)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +171,38 @@ class Predictions:
         return ComparedMember(
             member, _rates(steps, amplitude), _rates(steps, grid), continuum, points, finite, curves
         )
+
+    def scatter(self, members: Sequence[Member], *, sampled: bool) -> Scatter:
+        """Scatter of the rates of trainings with one loss, from random networks if need be.
+
+        It is not known for residuals of differential equations, momentum and batches.
+        """
+        run, optimizer = self.run, self.run.recipe.optimizer
+        unknown = Scatter(np.full(len(self.degrees), np.nan), "")
+        if not members or self._operator is not None or optimizer.momentum or optimizer.batch:
+            return unknown
+        steps = max((one.steps for one in members), key=len)
+        network, loss = run.recipe.network.network, self._loss(members[0].s)
+        size = float(np.mean([one.step_size for one in members]))
+        pairs = run.recipe.network.start == "zero" and is_shallow(network.program)
+        try:
+            kernel = exact_scatter(network, run.observed, run.points.dim)
+            if kernel is not None:
+                mu = loss.multiplier(kernel.degrees)
+                rates = rate_scatter(kernel, size, steps, multipliers=mu)
+                known = dict(zip(rates.degrees, rates.relative_variances, strict=True))
+                found = np.array([known.get(k, np.nan) for k in self.degrees])
+                return Scatter((2.0 if pairs else 1.0) * found, "exact")
+        except NtkspecError:  # no formula for this activation, target or degree
+            pass
+        count = len(run.observed.degrees)
+        if not sampled or run.points.n > FEW_POINTS or count != len(self.degrees):
+            return unknown
+        own = own_rates(
+            network, run.points, run.observed, WIDTH, size, steps, loss=loss, networks=NETWORKS,
+            antisymmetric=pairs,
+        )  # fmt: skip
+        return Scatter(own.deviations**2 * WIDTH, "random networks")
 
     def _loss(self, s: float) -> L2Loss | SobolevLoss:
         """The loss with exponent s; NaN is plain L2."""

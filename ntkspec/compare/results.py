@@ -80,6 +80,12 @@ class Row(Value):
         Number of finished trainings whose rate was measured.
     measured, low, high : float or None
         Rate per step: the mean over seeds and its 95 % interval.
+    error, predicted_error : float or None
+        Relative standard error of the mean over seeds: from their scatter, and as predicted without
+        training; None where it is not known.
+    error_source : {"exact", "random networks", ""}
+        Of the predicted error: `ntkspec.compare.scatter.rate_scatter`, or the own kernels of 50
+        random networks of width 256.
     bound : float or None
         Upper bound on the rate, where no decay was seen.
     grid : float or None
@@ -113,6 +119,9 @@ class Row(Value):
     measured: float | None
     low: float | None
     high: float | None
+    error: float | None
+    predicted_error: float | None
+    error_source: str
     bound: float | None
     grid: float | None
     continuum: Level
@@ -143,6 +152,8 @@ class ExtrapolatedRow(Value):
         Extrapolated rate per step and its 95 % interval.
     trend : bool
         Whether the rate changes significantly with the width.
+    scatter : {"predicted", "observed"}
+        What the interval is from: the predicted scatter, or the observed one and its power.
     continuum, points : Level
         Comparison with the two predictions that do not depend on the width.
 
@@ -162,6 +173,7 @@ class ExtrapolatedRow(Value):
     low: float
     high: float
     trend: bool
+    scatter: str
     continuum: Level
     points: Level
 
@@ -264,7 +276,7 @@ class Comparison(Tabular):
         """Return the columns that are shown, without extrapolated rows."""
         shown = {
             name: [getattr(row, name) for row in self.rows]
-            for name in ("loss", "width", "degree", "measured")
+            for name in ("loss", "width", "degree", "measured", "error", "predicted_error")
         }
         levels = [row.points for row in self.rows]
         shown["predicted"] = [None if math.isnan(level.rate) else level.rate for level in levels]

@@ -30,8 +30,12 @@ Array = NDArray[np.float64]
 
 #: Largest ratio of rates that is given: its square must not overflow.
 MOST_RATIO = 1e150
-#: With a 95 % interval wider than this to either side, relative, rates cannot be said to agree.
+#: With an interval wider than this to either side, relative, rates cannot be said to agree.
 MOST_SCATTER = 0.1
+#: Predicted standard errors that make an interval, as those of a plan's accuracy.
+ERRORS = 2.0
+#: Seeds that scatter more than so many times as predicted show that the prediction does not hold.
+MOST_EXCESS = 3.0
 
 AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
 
@@ -51,11 +55,13 @@ def judge(
     tolerance: float,
     *,
     per_network: bool,
+    error: float | None = None,
 ) -> Level:
     """Compare the rates of all seeds with those predicted at one level.
 
-    `reason` tells why some seeds have no rate; it is empty where all have one.  With `per_network`
-    each network has a prediction of its own, so that one seed suffices for a verdict.
+    `error` is the predicted relative standard error of their mean, if known.  `reason` tells why
+    some seeds have no rate; it is empty where all have one.  With `per_network` each network has a
+    prediction of its own, so that one seed suffices for a verdict.
     """
     rate = float(predicted.mean()) if predicted.size else math.nan
     if math.isnan(rate):
@@ -70,7 +76,7 @@ def judge(
     if values.max() > MOST_RATIO:
         return Level(rate, None, None, None, DIFFERS, "")
     ratio = summarize(values)
-    verdict, reason = _verdict(ratio, tolerance)
+    verdict, reason = _verdict(ratio, tolerance, error)
     if per_network and ratio.count == 1:
         verdict, reason = (AGREES if abs(ratio.mean - 1.0) <= tolerance else DIFFERS), ""
     return Level(rate, ratio.mean, ratio.low, ratio.high, verdict, reason)
@@ -123,15 +129,21 @@ def _judge_zero(rates: Sequence[DecayRate], reason: str) -> Level:
     return Level(0.0, None, None, None, DIFFERS, "")
 
 
-def _verdict(ratio: SeedSummary, tolerance: float) -> tuple[str, str]:
-    if ratio.low is None or ratio.high is None:
-        return NO_VERDICT, "one seed has no interval"
-    half = (ratio.high - ratio.low) / 2.0
-    if half > MOST_SCATTER * abs(ratio.mean) and ratio.low <= 1.0 <= ratio.high:
+def _verdict(ratio: SeedSummary, tolerance: float, error: float | None = None) -> tuple[str, str]:
+    """Judge a mean by its interval over seeds and by two predicted errors, where they hold."""
+    halves = []
+    if error is not None:
+        seen = 0.0 if ratio.deviation is None else ratio.deviation / math.sqrt(ratio.count)
+        halves = [ERRORS * error] * (seen <= MOST_EXCESS * error)
+    if ratio.low is not None and ratio.high is not None:
+        halves.append((ratio.high - ratio.low) / 2.0)
+    if not halves:
+        return NO_VERDICT, "one seed has no interval, and its scatter is not predicted"
+    apart = abs(ratio.mean - 1.0)
+    around = [half for half in halves if apart <= half]
+    if around and min(around) > MOST_SCATTER * abs(ratio.mean):
         most = f"{100.0 * MOST_SCATTER:.0f} %"
         return NO_VERDICT, (
             f"the scatter over seeds exceeds {most} of the ratio; take more seeds or a larger width"
         )
-    if ratio.low <= 1.0 <= ratio.high or abs(ratio.mean - 1.0) <= tolerance:
-        return AGREES, ""
-    return DIFFERS, ""
+    return (AGREES if around or apart <= tolerance else DIFFERS), ""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ntkspec.compare import Comparison, Curves, Row
 from ntkspec.compare.results import intervals_of
+from ntkspec.compare.verdicts import ERRORS
 from ntkspec.errors import NtkspecError
 from ntkspec.plots.pictures import STYLES, checked_outputs, name_missing, save
 
@@ -30,6 +31,8 @@ LOWEST = 3e-3
 MARKERS = 18
 #: Largest ratio drawn.
 MOST_RATIO = 2.5
+#: Lines of predicted errors.
+PREDICTED: dict[str, Any] = {"linewidth": 6.0, "alpha": 0.2, "solid_capstyle": "butt"}
 Line = Literal["-", "--", ":"]
 LEVELS: tuple[tuple[str, Line, float], ...] = (
     ("continuum", ":", 1.4), ("points", "--", 1.1), ("finite", "-", 0.9),
@@ -44,7 +47,8 @@ def comparison_picture(
 
     The left panel shows the amplitudes of the widest networks, divided by those at the start.  The
     right panel shows the ratio of measured rates to those predicted for the training points, with
-    95 % intervals, against the width and extrapolated to infinite width.
+    95 % intervals, against the width and extrapolated to infinite width; pale bars about 1 are two
+    predicted standard errors to either side.
 
     Parameters
     ----------
@@ -184,6 +188,11 @@ def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[flo
     """Ratios with their intervals; returns the values drawn."""
     colour, marker, size = style
     ratio, halves = intervals_of([row.points for row in rows])
+    for row in rows:
+        if row.predicted_error is not None:
+            half = ERRORS * row.predicted_error
+            x = [row.width * aside] * 2
+            axes.plot(x, [1.0 - half, 1.0 + half], color=colour, zorder=2, **PREDICTED)
     axes.errorbar(
         [row.width * aside for row in rows], ratio, yerr=halves,
         linestyle="none", marker=marker, markersize=size + 0.5, color=colour,
@@ -248,6 +257,9 @@ def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n:
         for name, line, thick in LEVELS
         if any(np.isfinite(getattr(one, name)).any() for one in comparison.curves.values())
     ]
+    if any(row.predicted_error is not None for row in comparison.rows):
+        label = "two predicted standard errors"
+        lines.append(Line2D([], [], color="0.3", label=label, **PREDICTED))
     layout: dict[str, Any] = {
         "frameon": False, "fontsize": 9, "handletextpad": 0.4, "columnspacing": 1.5
     }  # fmt: skip

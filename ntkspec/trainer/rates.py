@@ -48,6 +48,8 @@ FLOOR_MARGIN = 3.0
 #: extrapolation.
 EXPECTED_POWER = 0.5
 LEAST_POWER = 0.1
+#: Half of the normal distribution's 95 % interval.
+NORMAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -384,7 +386,7 @@ def width_power(series: Sequence[Mapping[int, ArrayLike]]) -> WidthPower:
                 shift = float(digamma(half)) - math.log(half)
                 rows.append((place, math.log(width), log - shift, float(polygamma(1, half))))
     slope, variance = _common_slope(np.array(rows).reshape(-1, 4))
-    p, half = -slope / 2.0, 1.96 * math.sqrt(variance) / 2.0
+    p, half = -slope / 2.0, NORMAL * math.sqrt(variance) / 2.0
     return WidthPower(p, p - half, p + half, len(rows))
 
 
@@ -413,7 +415,9 @@ def _checked_series(one: Mapping[int, ArrayLike]) -> dict[float, Vector]:
     return {float(width): _finite(rates, "rates") for width, rates in one.items()}
 
 
-def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> InfiniteWidth:
+def infinite_width(
+    rates: Mapping[int, ArrayLike], power: WidthPower, deviation: float | None = None
+) -> InfiniteWidth:
     """Extrapolate a rate to infinite width.
 
     Parameters
@@ -422,12 +426,14 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
         Rates over seeds.
     power : WidthPower
         From `width_power`.
+    deviation : float, optional
+        Standard deviation of a rate times the root of its width, if it is known.
 
     Returns
     -------
     InfiniteWidth
-        NaN with fewer than two widths or three rates, or if the scatter does not fall with the
-        width.
+        NaN with fewer than two widths; and, where the deviation is not known, with fewer than three
+        rates or if the scatter does not fall with the width.
 
     Raises
     ------
@@ -439,6 +445,8 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
     rate(width) = a + b width^-p + noise of deviation ~ width^-p, by least squares with weights
     width^2p.  The deviation is estimated from the residuals and the interval is Student's; if p is
     fitted, the change of a between the ends of p's interval is added in squares.
+
+    Where the deviation is known, p is 1/2 and the interval is the normal distribution's with it.
 
     The trend b is kept even if it is not significant: dropping it below its standard error makes
     intervals up to a third narrower, but in simulations with b near its standard error 95 %
@@ -455,6 +463,11 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
     groups = _checked_series(rates)
     width = np.concatenate([np.full(v.size, w) for w, v in groups.items()] or [np.empty(0)])
     y = np.concatenate([*groups.values(), np.empty(0)])
+    if len(groups) >= 2 and deviation is not None:
+        value, error, slope, slope_error = _line(width, y, EXPECTED_POWER, deviation)
+        half = NORMAL * error
+        trend = abs(slope) > NORMAL * slope_error
+        return InfiniteWidth(value, value - half, value + half, trend, slope, y.size)
     if len(groups) < 2 or y.size < 3 or power.used < LEAST_POWER:
         return InfiniteWidth(math.nan, math.nan, math.nan, False, 0.0, y.size)
     p = power.used
@@ -468,14 +481,20 @@ def infinite_width(rates: Mapping[int, ArrayLike], power: WidthPower) -> Infinit
     return InfiniteWidth(value, value - half, value + half, trend, slope, y.size)
 
 
-def _line(width: Vector, y: Vector, p: float) -> tuple[float, float, float, float]:
+def _line(
+    width: Vector, y: Vector, p: float, deviation: float | None = None
+) -> tuple[float, float, float, float]:
     """Intercept and slope of y in width^-p, with their standard errors."""
     # Widths relative to the smallest, so that the columns have similar sizes.
     root = (width / width.min()) ** p
     columns = np.stack([root, np.ones_like(root)], axis=1)
     (a, b), *_ = np.linalg.lstsq(columns, root * y, rcond=None)
     residual = root * y - columns @ (a, b)
-    variance = np.linalg.inv(columns.T @ columns).diagonal() * (residual @ residual) / (y.size - 2)
+    if deviation is None:
+        noise = (residual @ residual) / (y.size - 2)
+    else:
+        noise = deviation**2 / width.min()
+    variance = np.linalg.inv(columns.T @ columns).diagonal() * noise
     error, slope_error = np.sqrt(variance).tolist()
     scale = float(width.min() ** p)
     return float(a), error, float(b) * scale, slope_error * scale

@@ -89,7 +89,7 @@ def test_an_agreeing_and_a_differing_rate():
         ({"rates": [1e-5]}, "too short: the amplitude has not fallen to 3/4"),
         ({"rates": [0.0]}, "too short: the amplitude has not fallen"),
         ({"rates": [0.6]}, "records are too coarse"),
-        ({"rates": [0.005], "count": 1}, "one seed has no interval"),
+        ({"rates": [0.0057], "count": 1}, "scatter over seeds exceeds 10 %"),
         ({"rates": [0.0055], "count": 3, "scatter": 0.4}, "scatter over seeds exceeds 10 %"),
         ({"rates": [0.0057], "status": "diverged"}, r"l2,width=64,seed=0 diverged"),
     ],
@@ -251,7 +251,84 @@ def test_a_single_network_is_judged_by_its_own_kernel():
     run = made_run((2, 4), amplitude=0.05)
     train(run, 1024, 0, 4.0, 300, 2)
     for row in compare(run, start=start_of).rows:
-        assert row.verdict == "no verdict" and row.finite.verdict == "agrees"
+        assert row.finite.verdict == "agrees" and row.error is None
+        near = abs(row.points.ratio - 1.0) <= max(0.03, 2.0 * row.predicted_error)
+        assert row.verdict == ("agrees" if near else "differs")
+
+
+# --- the scatter that is predicted ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start", "independent"), [("zero", 512), ("random", 1024)])
+def test_the_predicted_error_is_that_of_independent_neurons(start, independent):
+    """One degree has no leaks: the relative variance is ((k^2-1)/(k^2+1))^2 / 2."""
+    run = made_run((4,), start=start)
+    seeds_near(run, 1024, [0.1 * aliased(4, 64)], eta=0.1, count=4)
+    (row,) = compare(run, finite=False).rows
+    right = math.sqrt((15 / 17) ** 2 / 2 / independent / 4)
+    assert row.predicted_error == pytest.approx(right, rel=1e-6) and row.error_source == "exact"
+    rates = [decay_rate(one.steps, one.amplitude[:, 4]).rate for one in run.members]
+    assert row.error == pytest.approx(np.std(rates, ddof=1) / 2 / np.mean(rates))
+
+
+@pytest.mark.parametrize(
+    ("errors", "scatter", "seeds", "verdict"),
+    [
+        (1.9, 0.0, 1, "agrees"),
+        (2.1, 0.0, 1, "differs"),
+        (-1.9, 1e-4, 5, "agrees"),  # the interval over these seeds does not contain 1
+        (-2.1, 1e-4, 5, "differs"),
+        (5.0, 1e-4, 1, "differs"),
+    ],
+)
+def test_two_predicted_errors_agree(errors, scatter, seeds, verdict):
+    run = made_run((4,))
+    width = 1024 if seeds == 1 else 256
+    error = math.sqrt((15 / 17) ** 2 / 2 / (width / 2) / seeds)
+    rate = 0.1 * aliased(4, 64) * (1 + errors * error)
+    seeds_near(run, width, [rate], eta=0.1, count=seeds, scatter=scatter)
+    (row,) = compare(run, finite=False).rows
+    assert abs(row.points.ratio - 1.0) > 0.03 and row.verdict == verdict
+
+
+def test_seeds_that_scatter_far_more_than_predicted_judge_alone():
+    run = made_run((2,))
+    seeds_near(run, 4096, [0.1 * aliased(2, 64)], eta=0.1, count=3, scatter=0.3)
+    (row,) = compare(run, finite=False).rows
+    assert row.error > 10 * row.predicted_error and row.verdict == "no verdict"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"more": "[optimizer]\nmomentum = 0.5"},
+        {"more": "[optimizer]\nbatch = 8"},
+        {"activation": "tanh", "network": "depth = 2"},
+        {"activation": "tanh", "network": "bias_variance = 0.1"},
+    ],
+)
+def test_where_the_scatter_is_not_known_one_seed_has_no_verdict(changed):
+    run = made_run((1,), **changed)
+    add(run, 64, 0, [0.01], eta=0.1)
+    (row,) = compare(run, finite=False).rows
+    assert row.predicted_error is None and row.error_source == ""
+    assert row.verdict == "no verdict" and "its scatter is not predicted" in row.points.reason
+
+
+def test_two_seeds_of_two_widths_have_a_limit_by_the_predicted_scatter():
+    """Student's interval of two degrees of freedom is twice as wide, and of any width."""
+    run = made_run((2, 4))
+    for width in (1024, 4096):
+        rates = [0.1 * aliased(k, 64) for k in (2, 4)]
+        seeds_near(run, width, rates, eta=0.1, count=2, scatter=0.6 / math.sqrt(width))
+    found = compare(run, finite=False)
+    for limit in found.extrapolated:
+        assert limit.scatter == "predicted" and limit.verdict == "agrees"
+    # By hand: the estimate is 2 y(4096) - y(1024), of variance (4/4096 + 1/1024) v / 2.
+    row = row_of(found, 1024, 4)
+    variance = 2 * 1024 * row.predicted_error**2
+    half = 1.96 * math.sqrt((4 / 4096 + 1 / 1024) / 2 * variance)
+    assert limit.points.high - limit.points.ratio == pytest.approx(half, rel=1e-6)
 
 
 def test_step_sizes_may_differ_between_seeds():

@@ -135,6 +135,24 @@ def test_the_extrapolations_interval_covers(widths, seeds, trend):
     assert (hits > 900).all() and (hits < 990).all()
 
 
+@pytest.mark.parametrize("widths", [(1024, 4096, 16384, 65536), (256, 2048)])
+@pytest.mark.parametrize("seeds", [1, 2, 8])
+def test_with_a_known_deviation_it_covers_from_one_seed_on(widths, seeds):
+    """And is shorter than with an observed one, by half with four rates."""
+    draw = np.random.default_rng([seeds, len(widths)]).standard_normal
+    hits, power, known, observed = 0, width_power([]), [], []
+    for _ in range(1000):
+        rates, _ = made(draw, widths, seeds, trend=3.0)
+        found, other = infinite_width(rates, power, deviation=1e-2), infinite_width(rates, power)
+        hits += found.low < 1e-2 < found.high
+        known.append(found.high - found.low)
+        observed.append(other.high - other.low)
+    assert 930 < hits < 970 and np.ptp(known) < 1e-12
+    count, gain = seeds * len(widths), np.mean(observed) / known[0]
+    assert math.isnan(gain) if count == 2 else gain > 1.5 if count == 4 else gain < 1.4
+    assert math.isnan(infinite_width({256: [1.0]}, power, deviation=1.0).rate)
+
+
 @pytest.mark.parametrize("power", [0.25, 0.5, 1.0])
 def test_the_power_of_the_width_is_seen_and_its_interval_covers(power):
     draw = np.random.default_rng(3).standard_normal

@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from ntkspec import Network, spectrum, user_activation
+from ntkspec import Linear, Network, spectrum, user_activation
 from ntkspec.activations import activation
 from ntkspec.activations.catalogue import ACTIVATIONS
 from ntkspec.compare.scatter import (
@@ -15,6 +15,7 @@ from ntkspec.compare.scatter import (
     accuracy_of,
     choices,
     components_of,
+    exact_scatter,
     independent_neurons,
     kernel_scatter,
     own_rates,
@@ -446,6 +447,45 @@ def test_own_rates_on_points_of_a_sphere():
     target = Target([Term(1, 0.1), Term(2, 0.1)])
     own = own_rates("gelu", points, target, 2048, 1.0, np.arange(0, 800, 8), networks=20)
     assert np.all(np.abs(own.bias) < 0.05) and np.all(own.deviations < 0.1)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network("tanh", readout_variance=3.0, trained="all"),
+        Network("tanh", weight_variance=2.0, readout_variance=0.5, trained={1}),
+        Network.serial(Linear(2.0), "tanh", Linear(0.5)),
+    ],
+    ids=str,
+)
+def test_the_exact_scatter_has_the_kernel_of_the_network(network):
+    """However its layers are given: eigenvalues by sums over points, the scatter by networks."""
+    points, target = circle(64), Target([Term(k, 0.1, "sine") for k in (1, 3)])
+    found = exact_scatter(network, target, 2)
+    angle = 2.0 * np.pi * np.arange(64) / 64
+    row = network.ntk_matrix(points.x)[0]
+    right = [np.mean(row * np.cos(k * angle)) for k in (1, 3)]
+    assert found.eigenvalues == pytest.approx(right, rel=1e-6)
+    y = np.sqrt(2.0) * np.sin(np.outer([1, 3], angle)) / 64
+    kernels = [
+        start(network, 256, 2, i, start="random").tangent_matrix(points.x) for i in range(60)
+    ]
+    own = np.array([np.einsum("ki,ij,kj->k", y, one, y) for one in kernels]) / right
+    spread = own.std(axis=0, ddof=1)
+    assert spread == pytest.approx(found.deviations(256, False), rel=4.0 / math.sqrt(120.0))
+
+
+def test_other_networks_have_no_exact_scatter():
+    target = Target([Term(1, 0.1, "sine")])
+    for network in (
+        Network("tanh", depth=2),
+        Network("tanh", bias_variance=0.1),
+        Network("tanh", bias="zero", bias_variance=0.1),
+        Network("tanh", weights="sphere"),
+        Network("tanh", trained={2}),
+        Network("tanh", parameterization="standard", weight_variance=4.0, trained="all"),
+    ):
+        assert exact_scatter(network, target, 2) is None, network
 
 
 # ---------------------------------------------------------------- plans

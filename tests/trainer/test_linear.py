@@ -64,18 +64,37 @@ def test_descent_with_a_kernel_is_its_steps(momentum):
 
 RECIPE = """
 steps = 400
-network = {{activation = "tanh", depth = {depth}, width = 512, seeds = 2, trained = "all"}}
+network = {{activation = "{activation}", depth = {depth}, width = 256, seeds = 2, trained = "all"}}
 data = {{kind = "circle", points = 24}}
-target = {{kind = "cosine", degrees = [1, 3], amplitudes = 0.02}}
-optimizer = {{momentum = {momentum}, step_size = 0.5}}
+target = {{kind = "cosine", degrees = [1, {degree}], amplitudes = 0.003}}
+optimizer = {{momentum = {momentum}, step_size = {step_size}}}
 """
 
 
-@pytest.mark.parametrize(("depth", "momentum"), [(1, 0.9), (2, 0.9), (2, 0.0)])
-def test_trained_networks_go_their_own_kernels_way(tmp_path, depth, momentum):
-    (tmp_path / "r.toml").write_text(RECIPE.format(depth=depth, momentum=momentum))
+@pytest.mark.parametrize(
+    ("activation", "depth", "momentum", "step_size"),
+    [("tanh", 1, 0.9, 0.5), ("relu", 1, 0.9, 0.05), ("tanh", 2, 0.9, 0.05), ("tanh", 2, 0.0, 0.5)],
+)
+def test_trained_networks_go_their_own_kernels_way(
+    tmp_path, activation, depth, momentum, step_size
+):
+    """Rates and curves to 0.1 %, also where they swing.
+
+    What is left is the kernel's movement, in proportion to the amplitude or its square: at 0.02 and
+    width 128 the slower rate of two layers of tanh is off by 0.18 %, at 0.005 by 0.05 %.
+    """
+    degree = 3 if activation == "tanh" else 2
+    text = RECIPE.format(
+        activation=activation, depth=depth, degree=degree, momentum=momentum, step_size=step_size
+    )
+    (tmp_path / "r.toml").write_text(text)
     train_run(tmp_path / "r.toml", tmp_path / "run.h5")
-    rows = compare(open_run(tmp_path / "run.h5")).rows
-    measured = [row.finite.ratio for row in rows if row.finite.ratio is not None]
+    run = open_run(tmp_path / "run.h5")
+    found = compare(run)
+    measured = [row.finite.ratio for row in found if row.finite.ratio is not None]
     assert len(measured) >= 1
-    assert measured == pytest.approx([1.0] * len(measured), abs=0.01)
+    assert measured == pytest.approx([1.0] * len(measured), abs=1e-3)
+    for (_, _, degree), curves in found.curves.items():
+        (_, amplitude), _ = curves.measured  # `finite` is that of the first seed
+        assert amplitude == pytest.approx(curves.finite, abs=1e-3)
+        assert degree > 1 or (amplitude.min() < -0.1) == (momentum > 0.0)

@@ -37,8 +37,12 @@ amplitudes = [1, 0.5]
 [loss]
 s = ["l2", 1]
 """
-#: Several seconds of work.
+#: Several seconds of work, with one hidden layer and with three.
 LONG = RECIPE.replace("steps = 60", "steps = 6000").replace("width = 64", "width = 2048")
+DEEP = RECIPE.replace("steps = 60", "steps = 3000").replace(
+    'activation = "relu"', 'activation = "tanh"\ndepth = 3\nbias_variance = 0.1\ntrained = "all"'
+)
+DEEP += "[optimizer]\nmomentum = 0.5\n"
 
 
 @pytest.fixture(scope="module")
@@ -432,26 +436,38 @@ def long(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def long_whole(long):
-    """Its run, which nobody disturbed."""
-    train_run(long, long.with_name("run.h5"))
-    return long.with_name("run.h5")
+def written(parts):
+    """Checkpoints in a folder, which another process replaces meanwhile."""
+    found = set()
+    for one in parts.glob("member-*.h5"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add((one.name, one.stat().st_mtime_ns))
+    return found
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_ends_in_the_same_bits(long, long_whole, tmp_path, kills):
-    recipe, whole = long, long_whole
-    chance, out = random.Random(kills), tmp_path / "run.h5"
-    for _ in range(kills):
-        with command("train", recipe, "-o", out, "--checkpoint", "0.1") as process:
-            until(lambda p=process: out.with_name("run.h5.parts").exists() or p.poll() is not None)
-            time.sleep(chance.uniform(0.0, 2.0))
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(LONG, id="one-layer"), pytest.param(DEEP, id="three-layers")],
+)
+@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_in_the_same_bits(text, tmp_path, kills):
+    recipe, whole, out = tmp_path / "r.toml", tmp_path / "whole.h5", tmp_path / "run.h5"
+    recipe.write_text(text)
+    train_run(recipe, whole, threads=1)
+    parts, chance, done = tmp_path / "run.h5.parts", random.Random(kills), 0
+    while done < kills:
+        before = written(parts)
+        options = ("--checkpoint", "0.1", "--threads", "1")
+        with command("train", recipe, "-o", out, *options) as process:
+            # It trains: it has written what was not there.
+            until(lambda p=process, b=before: p.poll() is not None or written(parts) - b)
+            time.sleep(chance.uniform(0.0, 1.0))
             process.kill()
+        done += process.returncode == -signal.SIGKILL
         if out.exists():
             assert_same_bits(whole, out)
             out.unlink()
-    train_run(recipe, out)
+    train_run(recipe, out, threads=1)
     assert_same_bits(whole, out)
     assert not list(tmp_path.glob("*.part*-*")) and not list(tmp_path.glob("*.parts"))
 

@@ -1,16 +1,18 @@
-"""Rates by the own kernels of random networks: their bias and scatter, without training."""
+"""Scatter of a network's kernels and rates: exact where it is known, else by random networks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.compare.scatter.kernel import independent_neurons
+from ntkspec.compare.scatter.harmonics import components_of
+from ntkspec.compare.scatter.kernel import KernelScatter, independent_neurons, kernel_scatter
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
 from ntkspec.parameters import whole_number
+from ntkspec.rules import Affine
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
@@ -19,12 +21,56 @@ from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 from ntkspec.trainer.targets import SampledTarget, Target
 
-__all__ = ["OwnRates", "own_rates"]
+__all__ = ["OwnRates", "exact_scatter", "own_rates"]
 
 Array = NDArray[np.float64]
 
 #: Networks by default: they give a bias to a fourteenth of the scatter of one.
 NETWORKS = 200
+
+
+def exact_scatter(
+    network: Network, target: Target | SampledTarget, dim: int
+) -> KernelScatter | None:
+    """`kernel_scatter` of a network for a target; None if it has more layers, or biases.
+
+    Parameters
+    ----------
+    network : Network
+    target : Target or SampledTarget
+    dim : int
+
+    Returns
+    -------
+    KernelScatter or None
+
+    Raises
+    ------
+    NtkspecError
+        As by `components_of` and `kernel_scatter`.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.targets import Term
+    >>> exact_scatter(Network("relu"), Target([Term(2)]), 2).relative_variances.round(2)
+    array([0.18])
+    >>> exact_scatter(Network("relu", depth=2), Target([Term(2)]), 2) is None
+    True
+    """
+    if not is_shallow(network.program) or network.weights != "gaussian":
+        return None
+    inner, out = (one for one in network.program.steps if isinstance(one, Affine))
+    biased, plain = inner.bias or inner.own_bias, inner.own == inner.weight
+    if biased or not plain or out.own not in (0.0, out.weight):
+        return None
+    found = kernel_scatter(
+        network.sigma, dim, components_of(target, dim), weight_variance=inner.weight,
+        trained="all" if out.own else "hidden",
+    )  # fmt: skip
+    return replace(
+        found, eigenvalues=out.weight * found.eigenvalues,
+        covariance=out.weight**2 * found.covariance,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,136 @@
+"""Predicted and measured rates of networks that train, at the width that a plan names."""
+
+import math
+
+import numpy as np
+import pytest
+
+import ntkspec
+from ntkspec import GD, Network
+from ntkspec.trainer.descent import Descent
+from ntkspec.trainer.linear import LinearTraining, loss_factor
+from ntkspec.trainer.network import start
+from ntkspec.trainer.points import product_rule, random_points
+from ntkspec.trainer.rates import decay_rate
+from ntkspec.trainer.sobolev import L2Loss
+
+POINTS = {
+    "circle": ntkspec.circle(16),
+    "sphere": product_rule(4, 3),
+    "ten": random_points(40, 10, seed=0),
+}
+BIASES = {
+    "random": {"bias_variance": 0.5},
+    "zero": {"bias_variance": 0.5, "bias": "zero"},
+    "none": {},
+}
+
+
+def test_a_deep_network_agrees_with_infinite_width():
+    run = ntkspec.train(
+        Network("tanh", depth=2, trained="all", bias_variance=0.1), POINTS["circle"],
+        ntkspec.harmonics([1, 2], 0.005), width=256, seeds=3, steps=100,
+        optimizer=GD(step_size=0.5), threads=1,
+    )  # fmt: skip
+    found = run.compare()
+    assert len(found) == 2
+    for row in found:
+        assert row.error_source == "random networks" and 0.01 < row.predicted_error < 0.05
+        assert abs(row.points.ratio - 1.0) < 3.0 * row.predicted_error
+        assert row.finite.ratio == pytest.approx(1.0, abs=0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("activation", "depth", "bias", "points", "degrees"),
+    [
+        ("tanh", 2, "random", "circle", [1, 2]),
+        ("tanh", 3, "zero", "sphere", [1]),
+        ("tanh", 2, "none", "ten", [1]),
+        ("gelu", 2, "random", "sphere", [1, 2]),
+        ("gelu", 2, "zero", "ten", [1]),
+        ("gelu", 3, "none", "circle", [2]),
+        ("relu", 3, "random", "ten", [1]),
+        ("relu", 2, "zero", "circle", [1, 2]),
+        ("relu", 2, "none", "sphere", [1, 2]),
+        ("tanh", 3, "random", "ten", [1]),
+        ("gelu", 3, "zero", "circle", [1, 2]),
+        ("relu", 3, "none", "circle", [1, 2]),
+    ],
+)
+def test_at_the_planned_width_rates_are_within_three_percent(
+    activation, depth, bias, points, degrees
+):
+    """Of the points' rates; and within 0.5 % of those by each network's own kernel."""
+    network = Network(activation, depth=depth, trained="all", **BIASES[bias])
+    data, target = POINTS[points], ntkspec.harmonics(degrees, 0.005)
+    plan = ntkspec.plan(network, data, target, accuracy=0.03, threads=1)
+    width = next(one.width for one in plan.options if one.seeds == 5)
+    assert width <= 4096
+    run = ntkspec.train(
+        network, data, target, width=width, seeds=5, steps=plan.steps,
+        optimizer=GD(step_size=plan.step_size), threads=1,
+    )  # fmt: skip
+    found = run.compare()
+    assert len(found) == len(degrees)
+    for row in found:
+        assert row.points.ratio == pytest.approx(1.0, abs=0.03)
+        assert row.finite.ratio == pytest.approx(1.0, abs=0.005)
+        assert row.verdict == row.finite.verdict == "agrees"
+
+
+# --- minibatches ---------------------------------------------------------------------------------
+
+
+def of_batches(kernel, residual, rows, batch, steps):
+    """Variances (steps + 1, K) of linear functionals over the draws of the batches, exactly.
+
+    With S the points drawn, E S = B/n and E S M S = pairs * M, so that the second moment M of the
+    residual becomes E (1 - K S) M (1 - K S)'.
+    """
+    once, n = batch / len(residual), len(residual)
+    pairs = np.full((n, n), once * (batch - 1) / (n - 1))
+    np.fill_diagonal(pairs, once)
+    mean, moment, found = residual, np.outer(residual, residual), []
+    for _ in range(steps + 1):
+        found.append(np.einsum("ki,ij,kj->k", rows, moment, rows) - (rows @ mean) ** 2)
+        mean = mean - once * kernel @ mean
+        mixed = once * kernel @ moment
+        moment = moment - mixed - mixed.T + kernel @ (pairs * moment) @ kernel.T
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("depth", "draws"),
+    [(1, 30), *[pytest.param(depth, 500, marks=pytest.mark.slow) for depth in (1, 2)]],
+)
+def test_the_mean_over_batches_falls_as_full_descent_does(depth, draws):
+    """Of one network under its own kernel, within its exact error bars at each step."""
+    data, batch, size, last = ntkspec.circle(24), 6, 0.5, 60
+    target, loss = ntkspec.harmonics([1, 3], 0.003, kind="sine"), L2Loss(data)
+    network = Network("tanh", depth=depth, trained="all")
+    y = target.values(data.x)
+    rows = np.array([target.component(k, data.x) for k in target.degrees]) * data.weights
+    found = np.empty((draws, last + 1, 2))
+    for draw in range(draws):
+        made = start(network, 128, 2, seed=0)
+        descent = Descent(made, data.x, y, loss, step_size=size, batch=batch, seed=draw, threads=1)
+        for step in range(last + 1):
+            found[draw, step] = rows @ descent.residual
+            descent.advance(1)
+    kernel = start(network, 128, 2, seed=0).tangent_matrix(data.x)
+    training = LinearTraining(kernel, loss_factor(np.diag(data.weights)))
+    mean = training.amplitudes(size, range(last + 1), -y, rows)
+    variance = of_batches(size / batch * kernel, -y, rows, batch, last)
+    error = np.sqrt(variance[1:] / draws)
+    assert np.abs((found.mean(axis=0) - mean)[1:] / error).max() < 4.0
+    spread = found.var(axis=0, ddof=1)[1:] / variance[1:]
+    assert np.abs(spread.mean(axis=0) - 1.0).max() < 6.0 * math.sqrt(2.0 / draws)
+    # The rate of the mean curve, with the error by leaving out a tenth after another.
+    for k, exact in enumerate(mean.T):
+        right = decay_rate(range(last + 1), exact)
+        parts = [np.delete(found[..., k], np.s_[i::10], axis=0).mean(axis=0) for i in range(10)]
+        rates = np.array([decay_rate(range(last + 1), one).rate for one in parts])
+        measured = decay_rate(range(last + 1), found[..., k].mean(axis=0)).rate
+        assert right.status == "measured"
+        assert abs(measured - right.rate) < 3.0 * math.sqrt(9.0 * rates.var())
