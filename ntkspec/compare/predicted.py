@@ -16,22 +16,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.compare.boundary import boundary_training
 from ntkspec.compare.results import Curves
 from ntkspec.domains import legendre
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.networks import Network
 from ntkspec.opening import open_table
-from ntkspec.operators import Operator
+from ntkspec.operators import as_operator
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table
 from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
+from ntkspec.trainer.points import Points
 from ntkspec.trainer.rates import DecayRate, decay_rate
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
 
-__all__ = ["ComparedMember", "NetworkAtStart", "Predictions", "late_rate", "residual_kernel"]
+__all__ = ["ComparedMember", "NetworkAtStart", "Predictions", "infinite_kernel", "late_rate"]
 
 Array = NDArray[np.float64]
 
@@ -45,6 +48,8 @@ MOST_POINTS = 8192
 MOST_STEPS = 1e9
 #: Degrees of a residual's kernel that are added at a time, at most, and the part that is left out.
 TERMS, MOST_TERMS, SMALL = 256, 2**14, 1e-12
+#: Numbers in an array of them.
+NUMBERS = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,8 @@ class Predictions:
         self.is_dense = run.points.n <= MOST_POINTS
         self._columns = np.searchsorted(run.degrees, self.degrees)
         components = [np.asarray(target.component(k, run.points.x)) for k in self.degrees]
-        self._functionals = np.array(components) * run.points.weights
+        self._functionals = np.zeros((len(self.degrees), run.observations.size))
+        self._functionals[:, : run.points.n] = np.array(components) * run.points.weights
         self._factors: dict[float, Array] = {}
         self._infinite_width: dict[float, LinearTraining] = {}
 
@@ -109,23 +115,18 @@ class Predictions:
                 f"{self.run.path}: {member.name} has step_size = {step_size:g}, which is too small "
                 f"to compare rates; the least is {LEAST_STEP_SIZE:g}"
             )
-        decrement = step_size * self.eigenvalues * self._loss(member.s).multiplier(self.degrees)
-        if self._operator is not None:
-            decrement *= np.abs(self._operator.symbol(self.degrees, self.run.points.dim)) ** 2
         amplitude = member.amplitude[:, self._columns]
         grid = member.grid_amplitude[:, self._columns]
-        with np.errstate(over="ignore"):
-            times = steps[:, np.newaxis].astype(np.float64)
-            continuum_curve = (1.0 - decrement) ** times
-            continuum = decrement
-            if self._momentum:
-                continuum_curve = 1.0 - heavy_ball(decrement, times, self._momentum)
-                continuum = _slow_rate(decrement, self._momentum)
-        points_curve, points = self._predict(self._training_at_infinite_width(member.s), member)
+        continuum_curve, continuum = self._continuum(member)
+        ends = -self.run.observations, self._functionals
+        points_curve, points = self._predict(
+            member, self._training_at_infinite_width(member.s), *ends
+        )
         own = None
         if start is not None:
             own = LinearTraining(start.kernel, self._factor(member.s))
-        finite_curve, finite = self._predict(own, member, start)
+            ends = start.values + ends[0], ends[1]
+        finite_curve, finite = self._predict(member, own, *ends)
         with np.errstate(invalid="ignore", divide="ignore"):
             measured = amplitude / amplitude[0]
         curves = [
@@ -139,7 +140,26 @@ class Predictions:
             member, _rates(steps, amplitude), _rates(steps, grid), continuum, points, finite, curves
         )
 
-    def _loss(self, s: float) -> L2Loss | SobolevLoss:
+    def _continuum(self, member: Member) -> tuple[Array, Array]:
+        """Amplitudes and rates from the operator's eigenvalues; with a boundary degrees mix."""
+        recipe, loss, operator = self.run.recipe.loss, self._loss(member.s), self._operator
+        if recipe.boundary:
+            if operator is None or operator.name != "laplace":
+                return self._predict(member, None, np.empty(0), self._functionals)
+            return self._predict(member, *boundary_training(self.run, self.degrees, loss))
+        multipliers = loss.multiplier(self.degrees)
+        if operator is not None:
+            symbols = operator.symbol(self.degrees, self.run.points.dim)
+            multipliers = multipliers * np.abs(symbols) ** 2 + recipe.data_weight
+        decrement = member.step_size * self.eigenvalues * multipliers
+        times = member.steps[:, np.newaxis].astype(np.float64)
+        with np.errstate(over="ignore"):
+            if self._momentum:
+                left = 1.0 - heavy_ball(decrement, times, self._momentum)
+                return left, _slow_rate(decrement, self._momentum)
+            return (1.0 - decrement) ** times, decrement
+
+    def _loss(self, s: float) -> L2Loss | SobolevLoss | SumLoss:
         """The loss with exponent s; NaN is plain L2."""
         return self.run.recipe.loss.at(self.run.points, None if math.isnan(s) else s)
 
@@ -152,27 +172,21 @@ class Predictions:
         if not self.is_dense:
             return None
         if s not in self._infinite_width:
-            network, x = self.run.recipe.network.network, self.run.points.x
-            if self._operator is None:
-                kernel = network.ntk_matrix(x)
-            else:
-                kernel = residual_kernel(network, self._operator, x)
+            recipe = self.run.recipe
+            kernel = infinite_kernel(recipe.network.network, recipe.loss, self.run.points)
             self._infinite_width[s] = LinearTraining(kernel, self._factor(s))
         return self._infinite_width[s]
 
     def _predict(
-        self, training: LinearTraining | None, member: Member, start: NetworkAtStart | None = None
+        self, member: Member, training: LinearTraining | None, residual: Array, functionals: Array
     ) -> tuple[Array, Array]:
         """Amplitudes (R, K) divided by those of the start, and fitted rates (K,)."""
         steps = member.steps
         if training is None:
             unknown = np.full((steps.size, len(self.degrees)), np.nan)
             return unknown, unknown[0]
-        residual = -self.run.observations
-        if start is not None:
-            residual = start.values + residual
         late_steps = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
-        arguments = (residual, self._functionals)
+        arguments = (residual, functionals)
         amplitude = training.amplitudes(member.step_size, steps, *arguments, self._momentum)
         late = training.amplitudes(member.step_size, late_steps, *arguments, self._momentum)
         rates = [
@@ -183,29 +197,52 @@ class Predictions:
             return amplitude / amplitude[0], np.array(rates)
 
 
-def residual_kernel(network: Network, operator: Operator, x: Array) -> Array:
-    """The kernel of A f between points of the sphere, (n, n), from the spectrum.
+def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array:
+    """The kernel matrix of what a loss observes, (n, n), at infinite width.
 
-    The sum over degrees of abs(a)^2 N lambda P_k ends where a degree adds 1e-12 of it, or at degree
-    16,384, where kinked activations have 1e-4 of it left.
+    That of A f, and of f at the data of a PDE, is a sum over degrees of a^q N lambda P_k, q = 2, 1
+    or 0.  It ends where a degree adds 1e-12 of it, or at degree 16,384, where kinked activations
+    have 1e-4 of it left.
 
     Examples
     --------
-    >>> residual_kernel(Network("tanh"), Operator("laplace"), np.eye(2)).round(4)
-    array([[5.6735, 0.    ],
-           [0.    , 5.6735]])
+    >>> from ntkspec.trainer.points import from_array
+    >>> laplace = LossRecipe(operator="laplace", boundary=((1.0, 0.0),))
+    >>> infinite_kernel(Network("tanh"), laplace, from_array(np.eye(2))).round(4)
+    array([[ 5.6735,  0.    , -1.1838],
+           [ 0.    ,  5.6735,  0.    ],
+           [-1.1838,  0.    ,  0.5635]])
     """
-    dim, out = x.shape[1], np.zeros((len(x), len(x)))
-    t = np.clip(x @ x.T, -1.0, 1.0)
-    for first in range(0, MOST_TERMS, TERMS):
-        degrees = np.arange(first, first + TERMS)
+    x, data = points.x, loss.data(points)
+    if not loss.operator:
+        return np.asarray(network.ntk_matrix(x), dtype=np.float64)
+    operator, dim, n = as_operator(loss.operator), points.dim, points.n
+    every = x if data is None else np.concatenate((x, data))
+    t = np.clip(every @ every.T, -1.0, 1.0)
+    angle = np.arctan2(every[:, 1], every[:, 0])
+    apart = angle[:, np.newaxis] - angle
+    blocks = [
+        (slice(n), slice(n), 2),
+        (slice(n), slice(n, None), 1),
+        (slice(n, None), slice(n, None), 0),
+    ]
+    out, terms = np.zeros(t.shape), max(16, min(TERMS, NUMBERS // t.size))
+    for first in range(0, MOST_TERMS, terms):
+        degrees = np.arange(first, first + terms)
         part = spectrum(network, dim, degrees)
         with np.errstate(over="ignore"):
-            logs = part.log_eigenvalues + part.log_multiplicities
-        weights = np.abs(operator.symbol(degrees, dim)) ** 2 * np.exp(logs)
-        out += np.tensordot(weights, legendre(degrees, dim, t), 1)
-        if first and weights.sum() <= SMALL * out[0, 0]:
+            weights = np.exp(part.log_eigenvalues + part.log_multiplicities)
+        symbols = operator.symbol(degrees, dim)
+        waves = legendre(degrees, dim, t)
+        for rows, columns, power in blocks:
+            factors = weights * (np.abs(symbols) ** 2 if power == 2 else symbols**power)
+            out[rows, columns] += np.tensordot(factors.real, waves[:, rows, columns], 1)
+            if power == 1 and operator.name == "derivative":
+                sines = np.sin(np.multiply.outer(degrees, apart[rows, columns]))
+                out[rows, columns] -= np.tensordot(factors.imag, sines, 1)
+        if first and (weights * np.abs(symbols) ** 2).sum() <= SMALL * out[0, 0]:
             break
+    out[n:, :n] = out[:n, n:].T
     return out
 
 
