@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import nearest, number, one_of, read_literal_call, shown, whole_number
 
-__all__ = ["Operator", "as_operator"]
+__all__ = ["Operator", "as_operator", "refused_kink"]
 
 Name = Literal["laplace", "derivative"]
 MOST_POWER, MOST_SHIFT = 16, 1e100
@@ -145,3 +145,21 @@ def as_operator(given: Operator | str) -> Operator:
             f"'laplace', 'laplace(shift=-1)', 'laplace(power=2)' or 'derivative'{hint}"
         )
     return Operator(name, **options)  # type: ignore[arg-type]
+
+
+def refused_kink(operator: Operator, name: str, order: float, needed: int) -> str:
+    """Why an activation with a kink of an order has no residual of an operator.
+
+    Examples
+    --------
+    >>> print(refused_kink(Operator("derivative"), "relu", 1, 2))
+    operator = 'derivative' of order 1 is not allowed for relu: its kink of order 1 makes the \
+residual's kernel infinite, by deltas that automatic differentiation drops; use a smooth \
+activation, or a kink of order 2 or more, such as 'relu_power' with power = 2
+    """
+    return (
+        f"operator = {str(operator)!r} of order {operator.order} is not allowed for {name}: its "
+        f"kink of order {order:g} makes the residual's kernel infinite, by deltas that automatic "
+        f"differentiation drops; use a smooth activation, or a kink of order {needed} or more, "
+        f"such as 'relu_power' with power = {needed}"
+    )

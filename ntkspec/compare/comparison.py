@@ -30,7 +30,6 @@ from ntkspec.trainer.rates import (
     summarize,
     width_power,
 )
-from ntkspec.trainer.residual import ResidualSteps
 from ntkspec.trainer.runs import start_network
 
 if TYPE_CHECKING:
@@ -117,11 +116,8 @@ def compare(
 def _rebuild(run: Run, member: Member) -> NetworkAtStart:
     """Rebuild a member's network at its start from its seed."""
     network = start_network(run.recipe, run.points.dim, member.width, member.seed)
-    operator, x = run.recipe.operator, run.points.x
-    if operator is None:
-        return NetworkAtStart(network.tangent_matrix(x), network.values(x))
-    steps = ResidualSteps(network, np.ascontiguousarray(x, dtype=network.dtype), operator)
-    return NetworkAtStart(steps.tangent_matrix(), steps.values())
+    seen, x = run.recipe.loss.of(network, run.points), run.points.x
+    return NetworkAtStart(seen.tangent_matrix(x), seen.values(x))
 
 
 def _collect(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.compare.kernels import infinite_kernel
 from ntkspec.compare.predicted import late_rate
 from ntkspec.compare.scatter import (
     Choice,
@@ -21,15 +22,17 @@ from ntkspec.compare.scatter import (
 )
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
+from ntkspec.operators import as_operator
 from ntkspec.parameters import number
 from ntkspec.results import Tabular
 from ntkspec.threads import checked_threads
-from ntkspec.trainer.descent import Loss
-from ntkspec.trainer.front import Sobolev, as_points, as_target
+from ntkspec.trainer.front import PDE, Sobolev, as_loss, as_points, as_target
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.residual import check_residual
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
@@ -132,7 +135,7 @@ def plan(
     target: Target | ArrayLike | Callable[[Array], ArrayLike],
     *,
     accuracy: float = ACCURACY,
-    loss: Sobolev | Literal["l2"] = "l2",
+    loss: Sobolev | PDE | Literal["l2"] = "l2",
     step_size: float | None = None,
     steps: int | None = None,
     threads: int | None = None,
@@ -145,7 +148,7 @@ def plan(
         As for `ntkspec.train`.
     accuracy : float
         Two standard errors of the mean rate over the seeds, and its bias, relative to the rate.
-    loss : Sobolev or "l2"
+    loss : Sobolev, PDE or "l2"
     step_size : float, optional
         By default half of the largest stable one at infinite width, or less, so that no degree of
         the target loses more than a fifth in a step, which its records could not show.
@@ -180,21 +183,36 @@ def plan(
     wanted = number(accuracy, "accuracy", 1e-6, 10.0)
     points = as_points(data)
     chosen = as_target(target, points)
-    norm = _loss(loss, points)
-    kernel = np.asarray(network.ntk_matrix(points.x), dtype=np.float64)
-    training = LinearTraining(kernel, loss_factor(norm.matrix()))
-    components = [chosen.component(k, points.x) for k in chosen.degrees]
-    if not components or any(one is None for one in components):
+    recipe = as_loss(loss)
+    if len(recipe.exponents) > 1 or recipe.exponents[0] == "auto":
+        raise NtkspecError(
+            f"loss = {loss!r:.60} is not allowed in a plan; give 'l2', ntkspec.Sobolev(s) or "
+            "ntkspec.PDE(operator)"
+        )
+    if recipe.operator:
+        check_residual(network, as_operator(recipe.operator))
+    kernel = infinite_kernel(network, recipe, points)
+    training = LinearTraining(kernel, loss_factor(_at(recipe, points).matrix()))
+    observed = recipe.observed(chosen, points.dim)
+    found = {k: observed.component(k, points.x) for k in observed.degrees}
+    parts = {k: one for k, one in found.items() if one is not None}
+    if not parts:
         raise NtkspecError(
             "the target has no known degrees, so there are no rates to plan for; use a target "
             "made of harmonics, or samples"
         )
-    parts = np.array(components, dtype=np.float64)
+    starts = dict(parts)
+    if isinstance(chosen, Target):
+        for k in parts:
+            only = Target(term for term in chosen.terms if term.degree == k)
+            starts[k] = recipe.observations(only, points)
 
     def alone(size: float) -> Array:
         """Rate of each degree's component alone: others leak into it later."""
-        pairs = zip(parts, parts * points.weights, strict=True)
-        return np.array([_rate(training, size, part, row) for part, row in pairs])
+        rows = {k: np.zeros(one.size) for k, one in starts.items()}
+        for k, part in parts.items():
+            rows[k][: points.n] = points.weights * part
+        return np.array([_rate(training, size, starts[k], rows[k]) for k in parts])
 
     size = 1.0 / float(training.eigenvalues.max()) if step_size is None else step_size
     rates = alone(size)
@@ -211,28 +229,23 @@ def plan(
             "out, or give steps"
         )
     records = _records(count)
-    variances, bias, source = _scatter(network, points, chosen, norm, size, records)
+    variances, bias, source = _scatter(network, points, chosen, recipe, size, records)
     options = choices(variances, wanted, antisymmetric=False, bias=bias)
     if is_shallow(network.program):  # half of the neurons are drawn independently
         options = [Choice(one.width + one.width % 2, one.seeds) for one in options]
     power = 1 if is_shallow(network.program) else 2
-    a_step = _seconds(network, points, norm, threads)
+    a_step = _seconds(network, points, recipe, threads)
     seconds = [one.seeds * count * a_step * (one.width / TIMED) ** power for one in options]
     order = np.argsort(seconds, kind="stable")
     return TrainingPlan(
-        network, wanted, tuple(chosen.degrees), rates, variances, bias, source, size, count,
+        network, wanted, tuple(parts), rates, variances, bias, source, size, count,
         [options[i] for i in order], np.array(seconds)[order],
     )  # fmt: skip
 
 
-def _loss(given: Any, points: Points) -> L2Loss | SobolevLoss:
-    if given == "l2":
-        return L2Loss(points)
-    if isinstance(given, Sobolev) and given.s != "auto":
-        return SobolevLoss(points, float(given.s), given.weight, given.max_degree)
-    raise NtkspecError(
-        f"loss = {given!r:.60} is not allowed in a plan; give 'l2' or ntkspec.Sobolev(s)"
-    )
+def _at(recipe: LossRecipe, points: Points) -> L2Loss | SobolevLoss | SumLoss:
+    (s,) = recipe.exponents
+    return recipe.at(points, None if s == "l2" else float(s))
 
 
 def _rate(training: LinearTraining, size: float, component: Array, functional: Array) -> float:
@@ -251,17 +264,20 @@ def _scatter(
     network: Network,
     points: Points,
     target: Target | SampledTarget,
-    loss: L2Loss | SobolevLoss,
+    recipe: LossRecipe,
     size: float,
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
     """Relative variances and biases of the measured rates, both times the width."""
+    loss = _at(recipe, points)
     found = [
-        own_rates(network, points, target, width, size, records, loss=loss, networks=NETWORKS)
-        for width in WIDTHS
-    ]
+        own_rates(
+            network, points, target, width, size, records,
+            loss=loss, recipe=recipe, networks=NETWORKS,
+        ) for width in WIDTHS
+    ]  # fmt: skip
     bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
-    kernel = exact_scatter(network, target, points.dim)
+    kernel = None if recipe.operator else exact_scatter(network, target, points.dim)
     if kernel is not None and len(kernel.components) == len(target.degrees):
         rates = rate_scatter(kernel, size, records, multipliers=loss.multiplier(kernel.degrees))
         return 2.0 * rates.relative_variances, bias, "exact"
@@ -269,11 +285,11 @@ def _scatter(
     return np.fmax(*variances), bias, "random networks"
 
 
-def _seconds(network: Network, points: Points, loss: Loss, threads: int | None) -> float:
+def _seconds(network: Network, points: Points, recipe: LossRecipe, threads: int | None) -> float:
     """Time of a step at the width at which steps are timed."""
-    made = start(network, TIMED, points.dim, 0)
+    made, loss = recipe.of(start(network, TIMED, points.dim, 0), points), _at(recipe, points)
     steps = steps_at(made, np.ascontiguousarray(points.x), checked_threads(threads))
-    zero = np.zeros(points.n)
+    zero = steps.values()
     best = math.inf
     for _ in range(4):  # the first may compile
         begun = time.perf_counter()

@@ -17,31 +17,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ntkspec.compare.boundary import boundary_training
+from ntkspec.compare.kernels import infinite_kernel
 from ntkspec.compare.results import Curves
 from ntkspec.compare.scatter import exact_scatter, own_rates, rate_scatter
-from ntkspec.domains import legendre
 from ntkspec.errors import NtkspecError, TableError
-from ntkspec.networks import Network
 from ntkspec.opening import open_table
-from ntkspec.operators import Operator
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table
 from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
 from ntkspec.trainer.network import is_shallow
 from ntkspec.trainer.rates import DecayRate, decay_rate
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
 
-__all__ = [
-    "ComparedMember",
-    "NetworkAtStart",
-    "Predictions",
-    "Scatter",
-    "late_rate",
-    "residual_kernel",
-]
+__all__ = ["ComparedMember", "NetworkAtStart", "Predictions", "Scatter", "late_rate"]
 
 Array = NDArray[np.float64]
 
@@ -56,8 +48,6 @@ MOST_STEPS = 1e9
 #: Width and number of the random networks that give the scatter where it has no formula, and most
 #: points for which they do.
 WIDTH, NETWORKS, FEW_POINTS = 256, 50, 512
-#: Degrees of a residual's kernel that are added at a time, at most, and the part that is left out.
-TERMS, MOST_TERMS, SMALL = 256, 2**14, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +120,8 @@ class Predictions:
         self.is_dense = run.points.n <= MOST_POINTS
         self._columns = np.searchsorted(run.degrees, self.degrees)
         components = [np.asarray(target.component(k, run.points.x)) for k in self.degrees]
-        self._functionals = np.array(components) * run.points.weights
+        self._functionals = np.zeros((len(self.degrees), run.observations.size))
+        self._functionals[:, : run.points.n] = np.array(components) * run.points.weights
         self._factors: dict[float, Array] = {}
         self._infinite_width: dict[float, LinearTraining] = {}
 
@@ -142,23 +133,18 @@ class Predictions:
                 f"{self.run.path}: {member.name} has step_size = {step_size:g}, which is too small "
                 f"to compare rates; the least is {LEAST_STEP_SIZE:g}"
             )
-        decrement = step_size * self.eigenvalues * self._loss(member.s).multiplier(self.degrees)
-        if self._operator is not None:
-            decrement *= np.abs(self._operator.symbol(self.degrees, self.run.points.dim)) ** 2
         amplitude = member.amplitude[:, self._columns]
         grid = member.grid_amplitude[:, self._columns]
-        with np.errstate(over="ignore"):
-            times = steps[:, np.newaxis].astype(np.float64)
-            continuum_curve = (1.0 - decrement) ** times
-            continuum = decrement
-            if self._momentum:
-                continuum_curve = 1.0 - heavy_ball(decrement, times, self._momentum)
-                continuum = _slow_rate(decrement, self._momentum)
-        points_curve, points = self._predict(self._training_at_infinite_width(member.s), member)
+        continuum_curve, continuum = self._continuum(member)
+        ends = -self.run.observations, self._functionals
+        points_curve, points = self._predict(
+            member, self._training_at_infinite_width(member.s), *ends
+        )
         own = None
         if start is not None:
             own = LinearTraining(start.kernel, self._factor(member.s))
-        finite_curve, finite = self._predict(own, member, start)
+            ends = start.values + ends[0], ends[1]
+        finite_curve, finite = self._predict(member, own, *ends)
         with np.errstate(invalid="ignore", divide="ignore"):
             measured = amplitude / amplitude[0]
         curves = [
@@ -204,7 +190,26 @@ class Predictions:
         )  # fmt: skip
         return Scatter(own.deviations**2 * WIDTH, "random networks")
 
-    def _loss(self, s: float) -> L2Loss | SobolevLoss:
+    def _continuum(self, member: Member) -> tuple[Array, Array]:
+        """Amplitudes and rates from the operator's eigenvalues; with a boundary degrees mix."""
+        recipe, loss, operator = self.run.recipe.loss, self._loss(member.s), self._operator
+        if recipe.boundary:
+            if operator is None or operator.name != "laplace":
+                return self._predict(member, None, np.empty(0), self._functionals)
+            return self._predict(member, *boundary_training(self.run, self.degrees, loss))
+        multipliers = loss.multiplier(self.degrees)
+        if operator is not None:
+            symbols = operator.symbol(self.degrees, self.run.points.dim)
+            multipliers = multipliers * np.abs(symbols) ** 2 + recipe.data_weight
+        decrement = member.step_size * self.eigenvalues * multipliers
+        times = member.steps[:, np.newaxis].astype(np.float64)
+        with np.errstate(over="ignore"):
+            if self._momentum:
+                left = 1.0 - heavy_ball(decrement, times, self._momentum)
+                return left, _slow_rate(decrement, self._momentum)
+            return (1.0 - decrement) ** times, decrement
+
+    def _loss(self, s: float) -> L2Loss | SobolevLoss | SumLoss:
         """The loss with exponent s; NaN is plain L2."""
         return self.run.recipe.loss.at(self.run.points, None if math.isnan(s) else s)
 
@@ -217,27 +222,21 @@ class Predictions:
         if not self.is_dense:
             return None
         if s not in self._infinite_width:
-            network, x = self.run.recipe.network.network, self.run.points.x
-            if self._operator is None:
-                kernel = network.ntk_matrix(x)
-            else:
-                kernel = residual_kernel(network, self._operator, x)
+            recipe = self.run.recipe
+            kernel = infinite_kernel(recipe.network.network, recipe.loss, self.run.points)
             self._infinite_width[s] = LinearTraining(kernel, self._factor(s))
         return self._infinite_width[s]
 
     def _predict(
-        self, training: LinearTraining | None, member: Member, start: NetworkAtStart | None = None
+        self, member: Member, training: LinearTraining | None, residual: Array, functionals: Array
     ) -> tuple[Array, Array]:
         """Amplitudes (R, K) divided by those of the start, and fitted rates (K,)."""
         steps = member.steps
         if training is None:
             unknown = np.full((steps.size, len(self.degrees)), np.nan)
             return unknown, unknown[0]
-        residual = -self.run.observations
-        if start is not None:
-            residual = start.values + residual
         late_steps = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
-        arguments = (residual, self._functionals)
+        arguments = (residual, functionals)
         amplitude = training.amplitudes(member.step_size, steps, *arguments, self._momentum)
         late = training.amplitudes(member.step_size, late_steps, *arguments, self._momentum)
         rates = [
@@ -246,32 +245,6 @@ class Predictions:
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
             return amplitude / amplitude[0], np.array(rates)
-
-
-def residual_kernel(network: Network, operator: Operator, x: Array) -> Array:
-    """The kernel of A f between points of the sphere, (n, n), from the spectrum.
-
-    The sum over degrees of abs(a)^2 N lambda P_k ends where a degree adds 1e-12 of it, or at degree
-    16,384, where kinked activations have 1e-4 of it left.
-
-    Examples
-    --------
-    >>> residual_kernel(Network("tanh"), Operator("laplace"), np.eye(2)).round(4)
-    array([[5.6735, 0.    ],
-           [0.    , 5.6735]])
-    """
-    dim, out = x.shape[1], np.zeros((len(x), len(x)))
-    t = np.clip(x @ x.T, -1.0, 1.0)
-    for first in range(0, MOST_TERMS, TERMS):
-        degrees = np.arange(first, first + TERMS)
-        part = spectrum(network, dim, degrees)
-        with np.errstate(over="ignore"):
-            logs = part.log_eigenvalues + part.log_multiplicities
-        weights = np.abs(operator.symbol(degrees, dim)) ** 2 * np.exp(logs)
-        out += np.tensordot(weights, legendre(degrees, dim, t), 1)
-        if first and weights.sum() <= SMALL * out[0, 0]:
-            break
-    return out
 
 
 def _slow_rate(decrement: Array, momentum: float) -> Array:

@@ -295,11 +295,12 @@ def _is_finite(value: Any) -> bool:
 
 def _several(kind: Any, value: Any, path: KeyPath, distinct: bool) -> tuple[Any, ...]:
     """A list of values, or one value."""
-    listed = value if isinstance(value, list) else [value]
+    several = isinstance(value, (list, tuple))
+    listed = value if several else [value]
     found: dict[Any, None] = {}
     every: list[Any] = []
     for i, one in enumerate(listed):
-        at = (*path, i) if listed is value else path
+        at = (*path, i) if several else path
         every.append(structured_value(kind, one, at))
         if distinct and every[-1] in found:
             raise Fault(f"{path[-1]}: {one} is written twice", at)

@@ -218,9 +218,9 @@ def _of(
             f"source = {shown(source)} is not allowed; energies are predicted for the loss L2 of "
             "the residual alone: on the sphere, without s, data_weight and points"
         )
-    radial = np.zeros(source.index.size, np.int64)
     return (
-        source.domain, source.index, radial, source.log_rates, source.log_multiplicities, 0.0,
+        source.domain, source.degrees, source.radial, source.log_rates,
+        source.log_multiplicities, 0.0,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ from ntkspec.predict.by_degree import Array, Variables, along
 from ntkspec.predict.descent import Best, check_optimizer, log_times_to, settled
 from ntkspec.predict.modes import Source, modes
 from ntkspec.predict.smoothness import check_valid
-from ntkspec.predict.times import sobolev_weights
-from ntkspec.results import Result
+from ntkspec.predict.times import LearningTimes, sobolev_weights
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.route import as_source
 from ntkspec.spectra.torus.result import TorusSpectrum
@@ -80,26 +79,22 @@ class ResidualModes:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PinnTimes(Result):
+class PinnTimes(LearningTimes):
     """Rates and times of the degrees of a residual, by `pinn`.
 
     Attributes
     ----------
     domain : Sphere or Torus
-    operator : Operator
-    index : (K,) or (K, dim) int64 array
+    degrees : (K,) or (K, dim) int64 array
         Degrees, or on the torus frequencies.
+    log_rates, times, log_times, error, s, weight, step_size, momentum
+        As `ntkspec.predict.LearningTimes`.
+    operator : Operator
     log_symbols : (K,) float64 array
         Natural logarithm of abs(a_k).
-    log_rates : (K,) float64 array
-        Natural logarithm of the rate; -inf for degrees that are not learned.
     slow_rates : (K,) float64 array
         With data, the other rate of a degree, at which parts of the residual and the data fall that
         no function has together: 0, or on points next to it.
-    times, log_times : (K,) float64 arrays
-        As `ntkspec.predict.LearningTimes`.
-    error, s, weight, step_size, momentum
-        As there.
     residual_weight, data_weight, data_s, points
         As given.
     relative_error : float
@@ -113,7 +108,7 @@ class PinnTimes(Result):
     --------
     >>> found = pinn("tanh", 3, "laplace(shift=-1)", error=0.1, degrees=[1, 3, 5])
     >>> found
-    PinnTimes: domain = sphere, dim = 3, operator = laplace(shift=-1.0), error = 0.1, s = 0.0, \
+    PinnTimes: domain = sphere, dim = 3, error = 0.1, s = 0.0, operator = laplace(shift=-1.0), \
 flattening = none
     degree  log_symbol   log_rate     time  log_time
          1     1.09861   0.227371   1.8343  0.606662
@@ -121,21 +116,9 @@ flattening = none
          5     3.43399  -0.795476  5.10137   1.62951
     """
 
-    main: ClassVar[str] = "time"
-
-    domain: Domain
     operator: Operator
-    index: NDArray[np.int64]
     log_symbols: Array
-    log_rates: Array
     slow_rates: Array
-    times: Array
-    log_times: Array
-    error: float
-    s: float
-    weight: Weight
-    step_size: float | None
-    momentum: float
     residual_weight: float
     data_weight: float
     data_s: float
@@ -144,21 +127,16 @@ flattening = none
     flattening: float | None
     log_multiplicities: Array
 
-    @property
-    def dim(self) -> int:
-        """Dimension of the inputs, or on the torus of the coordinates."""
-        return self.domain.dim
-
     def axes(self) -> dict[str, NDArray[Any]]:
         """Degrees, frequencies, or on a torus of several dimensions numbers of rows."""
-        if self.index.ndim == 2:
-            return {"row": np.arange(self.index.shape[0])}
-        return {"frequency" if isinstance(self.domain, Torus) else "degree": self.index}
+        if self.degrees.ndim == 2:
+            return {"row": np.arange(self.degrees.shape[0])}
+        return {"frequency" if isinstance(self.domain, Torus) else "degree": self.degrees}
 
     def variables(self) -> Variables:
         """Frequencies, symbols, rates, times and their logarithms."""
         (axis,) = self.axes()
-        several = self.index.T if self.index.ndim == 2 else ()
+        several = self.degrees.T if self.degrees.ndim == 2 else ()
         return {
             **along(axis, **{f"frequency_{i + 1}": m for i, m in enumerate(several)}),
             **along(axis, log_symbol=self.log_symbols, log_rate=self.log_rates),
@@ -167,23 +145,14 @@ flattening = none
         }
 
     def heading(self) -> dict[str, Any]:
-        """The domain, the operator, the loss and the descent."""
-        about = {
-            "domain": self.domain.name, "dim": self.dim, "operator": str(self.operator),
-            "error": self.error, "s": self.s,
-        }  # fmt: skip
-        if self.s or self.weight == "inverse":
-            about["weight"] = self.weight
+        """The domain, the descent, the operator and the loss."""
+        about = {**super().heading(), "operator": str(self.operator)}
         if self.data_weight or self.residual_weight != 1.0:
             about |= {"residual_weight": self.residual_weight, "data_weight": self.data_weight}
         if self.data_s:
             about["data_s"] = self.data_s
         if self.points is not None:
             about["points"] = self.points
-        if self.step_size is not None:
-            about["step_size"] = self.step_size
-        if self.momentum:
-            about["momentum"] = self.momentum
         known = "not known" if self.flattening != self.flattening else self.flattening
         return {**about, "flattening": "none" if known is None else known}
 
@@ -422,9 +391,9 @@ drops; use a smooth activation, or a kink of order 3 or more, such as 'relu_powe
     with np.errstate(over="ignore"):
         times = np.exp(log_times)
     return PinnTimes(
-        known.domain, applied, known.index, known.log_symbols, logs, slow, times, log_times, left,
-        s, kind, step, velocity, alpha, beta, data_s, count, doubt, _flattening(known, applied),
-        known.log_multiplicities,
+        known.domain, known.index, np.zeros(len(known.index), np.int64), logs, times, log_times,
+        left, s, kind, step, velocity, applied, known.log_symbols, slow, alpha, beta, data_s, count,
+        doubt, _flattening(known, applied), known.log_multiplicities,
     )  # fmt: skip
 
 

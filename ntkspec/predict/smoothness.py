@@ -12,7 +12,7 @@ from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
 from ntkspec.networks import Kernel, Network
-from ntkspec.operators import Operator
+from ntkspec.operators import Operator, refused_kink
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["check_valid", "leading_power"]
@@ -65,11 +65,7 @@ def check_valid(source: Network | ZonalKernel, kernel: Kernel, operator: Operato
     m = leading_power(source, kernel)
     if m > 2.0 * operator.order or math.isnan(m):
         return m
-    order, needed = operator.order, math.floor(operator.order + 1.5 - (kernel == "nngp"))
-    has = (m - 1.0) / 2.0 if kernel == "nngp" else (m + 1.0) / 2.0
-    raise NtkspecError(
-        f"operator = {str(operator)!r} of order {order} is not allowed for {source.name}: its kink "
-        f"of order {has:g} makes the residual's kernel infinite, by deltas that automatic "
-        f"differentiation drops; use a smooth activation, or a kink of order {needed} or more, "
-        f"such as 'relu_power' with power = {needed}"
-    )
+    nngp = kernel == "nngp"
+    has = (m - 1.0) / 2.0 if nngp else (m + 1.0) / 2.0
+    needed = math.floor(operator.order + 1.5 - nngp)
+    raise NtkspecError(refused_kink(operator, source.name, has, needed))

@@ -60,7 +60,7 @@ class LearningTimes(ByDegree):
     log_times: Array
     error: float
     s: float
-    weight: Weight
+    weight: str
     step_size: float | None
     momentum: float
 
@@ -73,7 +73,7 @@ class LearningTimes(ByDegree):
     def heading(self) -> dict[str, Any]:
         """The domain, the error and the parameters of the descent."""
         about = {**super().heading(), "error": self.error, "s": self.s}
-        if self.s:
+        if self.s or self.weight == "inverse":
             about["weight"] = self.weight
         if self.step_size is not None:
             about["step_size"] = self.step_size

@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ntkspec.errors import NtkspecError
-from ntkspec.operators import Operator
 from ntkspec.parameters import as_number, number, shown, whole_number
 from ntkspec.threads import checked_threads
 from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.residual import ResidualSteps
+from ntkspec.trainer.residual import Applied
 from ntkspec.trainer.sobolev import L2Loss
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
@@ -28,7 +27,6 @@ __all__ = [
     "Loss",
     "flattening_exponent",
     "largest_stable_step",
-    "own_kernel",
 ]
 
 #: A loss that exceeds the initial loss by this factor has diverged.
@@ -84,11 +82,11 @@ class Descent:
     Parameters
     ----------
     network : FiniteNetwork
-        Updated in place.
+        Updated in place.  `ntkspec.trainer.residual.Applied` trains on A f, as of a PDE.
     x : (n, dim) array_like
         Training points.
     target : (n,) array_like
-        y.
+        y; for `Applied` that of A f at the points and then of f at its data.
     loss : Loss
         1/2 r' P r of the residual r = f(x) - y.
     step_size : float, optional
@@ -105,8 +103,6 @@ class Descent:
         over points (`L2Loss`).
     seed : int
         Of the batches.
-    operator : Operator, optional
-        A: the residual is A f(x) - y, as of a PDE; see `ntkspec.trainer.residual`.
 
     Attributes
     ----------
@@ -149,29 +145,28 @@ class Descent:
         momentum: float = 0.0,
         batch: int | None = None,
         seed: int = 0,
-        operator: Operator | None = None,
     ) -> None:
         self.network, self._loss = network, loss
         self._x = checked_vectors(x, network.dim, SINGLE)
-        self._y = checked_values(target, len(self._x), "target", finite=True)
+        extra = len(network.data) if isinstance(network, Applied) else 0
+        self._y = checked_values(target, len(self._x) + extra, "target", finite=True)
         self._points = np.ascontiguousarray(self._x, dtype=network.dtype)
         self._threads = checked_threads(threads)
         self._momentum = number(momentum, "momentum", 0.0, LARGEST_MOMENTUM)
         self._seed = whole_number(seed, "seed", 0)
         self._batch = self._checked_batch(batch)
         self._at_start = (
-            np.zeros(len(self._x)) if network.origin is None
+            np.zeros(len(self._y)) if network.origin is None
             else network.origin.values(self._points, self._threads)
         )  # fmt: skip
         if state is not None:
             if step_size is not None:
                 raise NtkspecError("step_size is that of the state; leave it out")
             self._restore(state)
-        self._steps = steps_at(network, self._points, self._threads, self._momentum, operator)
+        self._steps = steps_at(network, self._points, self._threads, self._momentum)
         if state is None:
             self.largest_stable_step = largest_stable_step(
-                network, self._x, loss, momentum=self._momentum, threads=self._threads,
-                operator=operator,
+                network, self._x, loss, momentum=self._momentum, threads=self._threads
             )  # fmt: skip
             self.step_size = self._checked_step_size(step_size)
             self.steps = 0
@@ -182,6 +177,8 @@ class Descent:
         if batch is None:
             return None
         count = whole_number(batch, "batch", 1, len(self._x))
+        if isinstance(self.network, Applied):
+            raise NtkspecError(f"batch = {count} is not allowed with an operator; leave it out")
         if not isinstance(self._loss, L2Loss):
             raise NtkspecError(
                 f"batch = {count} is not allowed with this loss, which couples all points; use L2"
@@ -322,7 +319,6 @@ def largest_stable_step(
     *,
     momentum: float = 0.0,
     threads: int | None = None,
-    operator: Operator | None = None,
 ) -> float:
     """2 (1 + momentum) over the largest eigenvalue of K P, K the network's own tangent kernel.
 
@@ -343,40 +339,20 @@ def largest_stable_step(
     15.9
     """
     points = np.asarray(x)
-    n = len(points)
-    if operator is not None or n <= FEW_POINTS:
-        kernel = own_kernel(network, points, operator, threads)
-        product = kernel @ np.stack([loss.apply(e) for e in np.eye(n)])
+    if len(points) <= FEW_POINTS:
+        kernel = network.tangent_matrix(points, threads)
+        product = kernel @ np.stack([loss.apply(e) for e in np.eye(len(kernel))])
         largest = float(np.max(np.abs(np.linalg.eigvals(product))))
     else:
-        largest = _largest_eigenvalue(network.tangent_operator(points, threads), loss, n)
+        largest = _largest_eigenvalue(network.tangent_operator(points, threads), loss)
     if not largest > 0.0 or not math.isfinite(largest):
         raise NtkspecError("K P is zero at the start: this network learns nothing with this loss")
     return _rounded_down(2.0 * (1.0 + momentum) / largest)
 
 
-def own_kernel(
-    network: FiniteNetwork,
-    points: ArrayLike,
-    operator: Operator | None = None,
-    threads: int | None = None,
-) -> NDArray[np.float64]:
-    """The kernel (n, n) of what a descent observes: of f, or of A f.
+def _largest_eigenvalue(kernel: LinearOperator, loss: Loss) -> float:
+    n = kernel.shape[0]
 
-    Examples
-    --------
-    >>> from ntkspec.operators import Operator
-    >>> from ntkspec.trainer.network import start
-    >>> own_kernel(start("tanh", 64, 2, seed=0), np.eye(2), Operator("laplace")).shape
-    (2, 2)
-    """
-    if operator is None:
-        return network.tangent_matrix(points, threads)
-    x = np.ascontiguousarray(points, dtype=network.dtype)
-    return ResidualSteps(network, x, operator).tangent_matrix()
-
-
-def _largest_eigenvalue(kernel: LinearOperator, loss: Loss, n: int) -> float:
     def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(kernel.matvec(loss.apply(np.ravel(v))))
 

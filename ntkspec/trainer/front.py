@@ -37,7 +37,17 @@ from ntkspec.trainer.runs.run import train_problem
 from ntkspec.trainer.sobolev import Weight
 from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
 
-__all__ = ["GD", "PDE", "Sobolev", "as_points", "as_target", "harmonics", "points", "train"]
+__all__ = [
+    "GD",
+    "PDE",
+    "Sobolev",
+    "as_loss",
+    "as_points",
+    "as_target",
+    "harmonics",
+    "points",
+    "train",
+]
 
 Array = NDArray[np.float64]
 
@@ -80,11 +90,18 @@ class PDE:
         Exponent of a Sobolev loss of the residual; "l2" is plain.
     weight, max_degree
         As for `Sobolev`.
+    residual_weight, data_weight : float
+        alpha and beta of the loss alpha/2 (A f - A u)^2 + beta/2 (f - u)^2, mean squares over the
+        same points.
+    boundary : (m, dim) array_like, optional
+        Unit vectors where f - u has a loss of its own.
+    boundary_weight : float
+        gamma of gamma/2 (f - u)^2, the mean square over the boundary.
 
     Examples
     --------
-    >>> PDE("laplace", shift=-1.0)
-    PDE(operator='laplace', shift=-1.0, s='l2', weight='power', max_degree=None)
+    >>> PDE("laplace", shift=-1.0, data_weight=0.5).data_weight
+    0.5
     """
 
     operator: Literal["laplace", "derivative"] = "laplace"
@@ -92,6 +109,10 @@ class PDE:
     s: float | Literal["l2"] = "l2"
     weight: Weight = "power"
     max_degree: int | None = None
+    residual_weight: float = 1.0
+    data_weight: float = 0.0
+    boundary: ArrayLike | None = None
+    boundary_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -263,7 +284,7 @@ def train(
         ),
         _data(at),
         _described(wanted, at),
-        _loss(loss),
+        as_loss(loss),
         _optimizer(GD() if optimizer is None else optimizer),
         records=records,
         spacing=spacing,
@@ -346,10 +367,21 @@ def _digest(*arrays: Array) -> str:
     return found.hexdigest()
 
 
-def _loss(given: Any) -> LossRecipe:
+def as_loss(given: Any) -> LossRecipe:
+    """Return the losses of a recipe, from the argument of `train`.
+
+    Examples
+    --------
+    >>> as_loss([Sobolev(0.5), "l2"]).exponents
+    (0.5, 'l2')
+    """
     if isinstance(given, PDE):
         operator = str(Operator(given.operator, given.shift))
-        return LossRecipe((given.s,), given.weight, given.max_degree, operator)
+        boundary = () if given.boundary is None else np.asarray(given.boundary).tolist()
+        return LossRecipe(
+            (given.s,), given.weight, given.max_degree, operator, given.residual_weight,
+            given.data_weight, tuple(map(tuple, boundary)), given.boundary_weight,
+        )  # fmt: skip
     losses = list(given) if isinstance(given, (list, tuple)) else [given]
     exponents: list[Exponent] = []
     for one in losses:

@@ -33,12 +33,19 @@ from ntkspec.locks import cached_property
 from ntkspec.networks import Network
 from ntkspec.operators import Operator, as_operator
 from ntkspec.ranges import whole_numbers
+from ntkspec.trainer.checks import checked_vectors
 from ntkspec.trainer.descent import LARGEST_MOMENTUM
-from ntkspec.trainer.network import Precision, Start, check_trainable, check_width
-from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
-from ntkspec.trainer.residual import check_residual
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, Weight
-from ntkspec.trainer.targets import Kind
+from ntkspec.trainer.network import (
+    FiniteNetwork,
+    Precision,
+    Start,
+    check_trainable,
+    check_width,
+)
+from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points, from_array
+from ntkspec.trainer.residual import Applied, check_residual
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss, Weight
+from ntkspec.trainer.targets import Kind, SampledTarget, Target, applied
 
 __all__ = [
     "DataRecipe",
@@ -352,11 +359,18 @@ class LossRecipe:
     operator : str
         A of the residual A f - A u of a PDE, as `ntkspec.operators.as_operator` reads it; empty for
         the residual f - u itself.
+    residual_weight, data_weight, boundary_weight : float
+        With an operator: factors of the losses of A f - A u, of f - u at the same points, and of
+        f - u at the boundary.  Each is 1/2 of a mean square, or of a Sobolev norm for the first.
+    boundary : tuple of tuple of float
+        Unit vectors.
 
     Examples
     --------
-    >>> LossRecipe((0.0, 1.0)).weight
-    'power'
+    >>> loss = LossRecipe(operator="laplace", boundary=((1.0, 0.0),))
+    >>> from ntkspec.trainer.points import circle
+    >>> loss.data(circle(8)), loss.at(circle(8), None).matrix().shape
+    (array([[1., 0.]]), (9, 9))
     """
 
     exponents: Annotated[tuple[Annotated[Exponent, Read(_exponent)], ...], DISTINCT, Key("s")] = (
@@ -365,12 +379,62 @@ class LossRecipe:
     weight: Weight = "power"
     max_degree: Degree | None = None
     operator: Annotated[str, Read(_operator)] = ""
+    residual_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
+    data_weight: Annotated[float, Between(0.0, 1e100)] = 0.0
+    boundary: tuple[tuple[float, ...], ...] = ()
+    boundary_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
 
-    def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss:
+    def __post_init__(self) -> None:
+        for field in fields(self)[4:]:
+            if not self.operator and getattr(self, field.name) != field.default:
+                raise Fault(
+                    f"{field.name} is for the residual of a PDE; give an operator, or leave it out",
+                    (field.name,),
+                )
+
+    def data(self, points: Points) -> NDArray[np.float64] | None:
+        """Unit vectors (m, dim) where f itself is observed beside A f; None where it is not."""
+        rules = self._data(points)
+        return np.concatenate([rule.x for _, rule in rules]) if rules else None
+
+    def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss | SumLoss:
         """Return the loss with an exponent at points; None is plain L2."""
-        if s is None:
-            return L2Loss(points)
-        return SobolevLoss(points, s, self.weight, self.max_degree)
+        first: L2Loss | SobolevLoss = L2Loss(points)
+        if s is not None:
+            first = SobolevLoss(points, s, self.weight, self.max_degree)
+        rules = self._data(points)
+        if not rules and self.residual_weight == 1.0:
+            return first
+        others = [(factor, L2Loss(rule)) for factor, rule in rules]
+        return SumLoss([(self.residual_weight, first), *others])
+
+    def of(self, network: FiniteNetwork, points: Points) -> FiniteNetwork:
+        """Return what the loss observes of a network: itself, or A f and f at the data."""
+        if not self.operator:
+            return network
+        return Applied(network, as_operator(self.operator), self.data(points))
+
+    def observed(self, target: Target | SampledTarget, dim: int) -> Target | SampledTarget:
+        """Return what is observed of a target u at the points: u, or A u."""
+        if not self.operator:
+            return target
+        return applied(target, as_operator(self.operator), dim)
+
+    def observations(self, target: Target | SampledTarget, points: Points) -> NDArray[np.float64]:
+        """Return the values of what is observed of a target, (n + m,)."""
+        values, data = self.observed(target, points.dim).values(points.x), self.data(points)
+        return values if data is None else np.concatenate((values, target.values(data)))
+
+    def _data(self, points: Points) -> list[tuple[float, Points]]:
+        found = [(self.data_weight, points)] if self.data_weight else []
+        if self.boundary:
+            try:
+                rule = from_array(self.boundary)
+                checked_vectors(rule.x, points.dim)
+            except NtkspecError as error:
+                raise Fault(f"boundary: {error}", ("loss", "boundary")) from None
+            found.append((self.boundary_weight, rule))
+        return found
 
 
 @dataclass(frozen=True)
@@ -510,11 +574,10 @@ class RunRecipe:
             )
         if "auto" in self.loss.exponents:
             raise Fault(f"s = 'auto' is not allowed {where}; write a number or 'l2'", ("loss", "s"))
-        for name in ("momentum", "batch"):
-            if value := getattr(self.optimizer, name):
-                raise Fault(
-                    f"{name} = {value} is not allowed {where}; leave it out", ("optimizer", name)
-                )
+        if batch := self.optimizer.batch:
+            raise Fault(
+                f"batch = {batch} is not allowed {where}; leave it out", ("optimizer", "batch")
+            )
 
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""

@@ -4,150 +4,300 @@ On the sphere, with z = w . x,
 
     Laplace-Beltrami sigma(z) = (|w|^2 - z^2) sigma''(z) - (d - 1) z sigma'(z),
 
-and on the circle d/dphi sigma(z) = sigma'(z) w . x', x' the unit tangent.
+on the circle d/dphi sigma(z) = sigma'(z) w . x', x' the unit tangent, and on a torus, x being its
+features and t_i their slopes,
+
+    Laplacian sigma(z) = sum_i (w . t_i)^2 sigma''(z) + w . Laplacian(x) sigma'(z).
+
+Beside A f at the points of a descent f itself may be observed, at points of data.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
-from ntkspec.operators import Operator
-from ntkspec.threads import one_blas_thread
+from ntkspec.operators import Operator, refused_kink
+from ntkspec.threads import checked_threads, one_blas_thread, thread_pool
 from ntkspec.trainer.network import FiniteNetwork, is_shallow
 
-__all__ = ["ResidualSteps", "check_residual", "slopes_of"]
+__all__ = ["Applied", "ResidualSteps", "check_residual", "derivatives_of"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
-Slopes = tuple[Array, Array, Array]
+#: sigma and its derivatives up to an order, at most the third.
+Derivatives = Callable[[Array, int], tuple[Array, ...]]
 
-#: Most numbers in an array of a pass over the neurons.
-MOST_NUMBERS = 2**21
+#: Numbers in an array of a slab of neurons, which fits the second-level cache.
+NUMBERS = 2**14
+#: Slabs below which a second thread costs more than it saves.
+FEW_SLABS = 4
 
 
-class ResidualSteps:
-    """A f at fixed points, and steps that move the inner weights in place.
+class Applied(FiniteNetwork):
+    """A f, and f at points of data, of a network, whose weights it shares.
 
     Parameters
     ----------
     network : FiniteNetwork
         With one hidden layer, without biases, only the inner weights trained.
-    points : (n, dim) ndarray
-        In the precision of the weights.
     operator : Operator
-        Of power 1.
+        A, of power 1.
+    data : (m, dim) array_like, optional
+        Unit vectors.  `values` and `tangent_matrix` have f there after A f at the points.
+    frequencies : (J, m) array_like, optional
+        Of a torus, on which A then acts; points are its features, cosines first.
+
+    Raises
+    ------
+    NtkspecError
+        If the network cannot be trained on residuals of the operator.
 
     Examples
     --------
     >>> from ntkspec.trainer.network import start
-    >>> network = start("tanh", 64, 2, seed=0)
-    >>> ResidualSteps(network, np.eye(2), Operator("laplace", shift=-1.0)).values()
+    >>> network = Applied(start("tanh", 64, 2, seed=0), Operator("laplace"), [[0.6, 0.8]])
+    >>> network.values(np.eye(2)), network.tangent_matrix(np.eye(2)).shape
+    (array([0., 0., 0.]), (3, 3))
+    """
+
+    def __init__(
+        self, network: FiniteNetwork, operator: Operator, data: ArrayLike | None = None,
+        frequencies: ArrayLike | None = None,
+    ) -> None:  # fmt: skip
+        check_residual(network.network, operator)
+        super().__init__(network.network, network.layers)
+        self.operator = operator
+        self.frequencies = None if frequencies is None else np.asarray(frequencies, np.float64)
+        self._check_domain()
+        self.data = self._points(data) if data is not None else np.empty((0, self.dim), self.dtype)
+
+    def _check_domain(self) -> None:
+        known, dim = self.frequencies, self.dim
+        if known is not None and (known.ndim != 2 or 2 * len(known) != dim):
+            raise NtkspecError(
+                f"frequencies of shape {known.shape} are not allowed with points of dimension "
+                f"{dim}; give (J, m) for features of dimension 2 J"
+            )
+        coordinates = dim - 1 if known is None else known.shape[1]
+        if self.operator.name == "derivative" and coordinates != 1:
+            raise NtkspecError(
+                f"operator = {str(self.operator)!r} is not allowed here; the derivative needs the "
+                "circle or a torus of one dimension, and 'laplace' takes any"
+            )
+
+    def values(self, x: ArrayLike, threads: int | None = None) -> Vector:
+        """A f at points (n, dim), then f at the data: (n + m,)."""
+        return ResidualSteps(self, self._points(x), checked_threads(threads)).values()
+
+    def tangent_matrix(self, x: ArrayLike, threads: int | None = None) -> Vector:
+        """Kernel of these values, (n + m, n + m), of the network's own gradients."""
+        return ResidualSteps(self, self._points(x), checked_threads(threads)).tangent_matrix()
+
+    def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
+        """`tangent_matrix` as an operator."""
+        return aslinearoperator(self.tangent_matrix(x, threads))
+
+
+class ResidualSteps:
+    """Values of an `Applied` network at fixed points, and steps that move its weights in place.
+
+    Sums over the neurons are split into slabs that are added in order, so that no number depends
+    on the number of threads.
+
+    Parameters
+    ----------
+    network : Applied
+    points : (n, dim) ndarray
+        In the precision of the weights.
+    threads : int
+    momentum : float
+        Of the heavy ball.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.network import start
+    >>> network = Applied(start("tanh", 64, 2, seed=0), Operator("laplace", shift=-1.0))
+    >>> ResidualSteps(network, np.eye(2)).values()
     array([0., 0.])
     """
 
-    def __init__(self, network: FiniteNetwork, points: Array, operator: Operator) -> None:
-        check_residual(network.network, operator)
-        self._network, self._points, self._operator = network, points, operator
-        self._slopes = slopes_of(network.network.sigmas[0])
-        self._tangents = np.stack((-points[:, 1], points[:, 0]), axis=1)
+    def __init__(
+        self, network: Applied, points: Array, threads: int = 1, momentum: float = 0.0
+    ) -> None:
+        self._hidden, self._out = network.layers
+        self._threads, self._momentum = threads, momentum
+        derivatives = derivatives_of(network.network.sigmas[0])
+        n, self._count = len(points), len(points) + len(network.data)
+        #: What is observed, and its places among the values.
+        applied = _Part(derivatives, points, network.operator, network.frequencies)
+        self._parts = [(applied, slice(n))]
+        if len(network.data):
+            self._parts.append((_Part(derivatives, network.data, None, None), slice(n, None)))
+        neurons = max(16, NUMBERS // self._count)
+        width = network.width
+        self._slabs = [slice(i, min(i + neurons, width)) for i in range(0, width, neurons)]
 
     def values(self) -> Vector:
-        """A f at the points, (n,)."""
-        out = np.zeros(len(self._points))
-        with one_blas_thread():
-            for mine in self._blocks():
-                w, a = self._part(mine)
-                out += self._applied(w) @ a
-        return out
+        """A f at the points, then f at the data."""
+        return self._over_slabs(lambda mine: None)
 
     def step(self, derivative: Vector, step_size: float) -> Vector:
-        """Do one step against the derivative of the loss by A f; return the new A f."""
-        hidden = self._network.layers[0]
+        """Do one step against the derivative of the loss by the values; return the new values."""
+        hidden = self._hidden
         g = derivative.astype(hidden.weights.dtype)
-        out = np.zeros(len(self._points))
-        with one_blas_thread():
-            for mine in self._blocks():
-                w, a = self._part(mine)
-                moved = self._back(w, a, g) * w.dtype.type(step_size * hidden.scale)
-                hidden.weights[mine] -= moved
-                w, _ = self._part(mine)
-                out += self._applied(w) @ a
-        return out
+        size = hidden.weights.dtype.type(step_size * hidden.scale)
+        beta = hidden.weights.dtype.type(self._momentum)
+        last = hidden.steps[0] if self._momentum else None
+
+        def move(mine: slice) -> None:
+            w, a = self._neurons(mine)
+            moved = np.sum([part.back(w, g[at]) for part, at in self._parts], axis=0)
+            moved *= (size * a)[:, np.newaxis]
+            if last is not None:
+                moved -= beta * last[mine]
+                last[mine] = -moved
+            hidden.weights[mine] -= moved
+
+        return self._over_slabs(move)
 
     def tangent_matrix(self) -> Vector:
-        """Kernel of A f between the points, (n, n), of the network's own gradients."""
-        x, n = self._points, len(self._points)
-        out = np.zeros((n, n))
-        scale = self._network.layers[0].scale
+        """Kernel of the values, of the network's own gradients."""
+        out = np.zeros((self._count, self._count))
         with one_blas_thread():
-            for mine in self._blocks():
-                w, a = self._part(mine)
-                along, across = self._gradients(w)
-                along, across = along * a, across * a
-                t = self._tangents if self._operator.name == "derivative" else None
-                parts = [(along, x)] + ([] if t is None else [(across, t)])
-                for u, p in parts:
-                    for v, q in parts:
-                        out += (u @ v.T) * (p @ q.T)
-                if t is None:  # the second part of a gradient is along the neuron's own weights
-                    sizes = np.sum(w * w, axis=1)
-                    out += (across * sizes) @ across.T
-                    z = x @ w.T
-                    mixed = (along * z) @ across.T
-                    out += mixed + mixed.T
-        return out * scale**2
+            for mine in self._slabs:
+                w, a = self._neurons(mine)
+                found = [(part, part.gradients(w)) for part, _ in self._parts]
+                for i in range(w.shape[1]):
+                    slopes = [part.coordinate(i, w, *both) for part, both in found]
+                    slope = np.concatenate(slopes, axis=1) * a[:, np.newaxis]
+                    out += slope.T @ slope
+        return out * self._hidden.scale**2
 
-    def _blocks(self) -> list[slice]:
-        count, width = max(1, MOST_NUMBERS // len(self._points)), self._network.width
-        return [slice(first, first + count) for first in range(0, width, count)]
+    def _over_slabs(self, before: Callable[[slice], None]) -> Vector:
+        """Values, after a piece of work on each slab."""
+        sums = np.empty((len(self._slabs), self._count))
 
-    def _part(self, mine: slice) -> tuple[Array, Array]:
+        def work(number: int) -> None:
+            before(self._slabs[number])
+            w, a = self._neurons(self._slabs[number])
+            for part, at in self._parts:
+                sums[number, at] = a @ part.values(w)
+
+        with one_blas_thread():
+            if self._threads == 1 or len(self._slabs) < FEW_SLABS:
+                for number in range(len(self._slabs)):
+                    work(number)
+            else:
+                list(thread_pool(self._threads).map(work, range(len(self._slabs))))
+        return np.asarray(sums.sum(axis=0))
+
+    def _neurons(self, mine: slice) -> tuple[Array, Array]:
         """Inner weights w of some neurons, and the factors of sigma(w . x) in f."""
-        hidden, out = self._network.layers
-        scale = hidden.weights.dtype.type
-        return hidden.weights[mine] * scale(hidden.scale), out.weights[0, mine] * scale(out.scale)
+        scale = self._hidden.weights.dtype.type
+        w = self._hidden.weights[mine] * scale(self._hidden.scale)
+        return w, self._out.weights[0, mine] * scale(self._out.scale)
 
-    def _applied(self, w: Array) -> Array:
-        """A sigma(w . x) at the points, (n, neurons)."""
-        x, shift = self._points, w.dtype.type(self._operator.shift)
-        z = x @ w.T
-        value = np.asarray(self._network.network.sigmas[0].value(z), dtype=z.dtype)
-        first, second, _ = self._slopes(z)
-        if self._operator.name == "derivative":
-            return np.asarray(first * (self._tangents @ w.T) + shift * value)
-        sizes = np.sum(w * w, axis=1)
-        return np.asarray((sizes - z * z) * second - (x.shape[1] - 1) * z * first + shift * value)
 
-    def _gradients(self, w: Array) -> tuple[Array, Array]:
-        """p and q, (n, neurons): the gradient of A sigma(w . x) by w is p x + q w.
+class _Part:
+    """A sigma(w . x), or without an operator sigma(w . x), at points; neurons x points.
 
-        For the derivative along the circle it is p x + q x'.
-        """
-        x, shift = self._points, w.dtype.type(self._operator.shift)
-        z = x @ w.T
-        first, second, third = self._slopes(z)
-        if self._operator.name == "derivative":
-            return second * (self._tangents @ w.T) + shift * first, first
-        sizes, d = np.sum(w * w, axis=1), x.shape[1]
-        along = (sizes - z * z) * third - (d - 1) * (first + z * second) - 2.0 * z * second
-        return along + shift * first, 2.0 * second
+    The gradient by w is p x plus products q c: c is w on the sphere, where it is given as None, and
+    else a derivative of x.
+    """
 
-    def _back(self, w: Array, a: Array, g: Array) -> Array:
-        """Derivative of the loss by w, (neurons, dim)."""
-        along, across = self._gradients(w)
-        moved = (along * g[:, np.newaxis]).T @ self._points
-        if self._operator.name == "derivative":
-            moved += (across * g[:, np.newaxis]).T @ self._tangents
+    def __init__(
+        self, derivatives: Derivatives, points: Array, operator: Operator | None,
+        frequencies: Array | None,
+    ) -> None:  # fmt: skip
+        self._derivatives, self._x = derivatives, points
+        self._name: str = "value" if operator is None else operator.name
+        self._shift = points.dtype.type(operator.shift if operator is not None else 0.0)
+        if self._name == "laplace" and frequencies is None:
+            self._name = "sphere"
+        #: First derivatives of x, and its Laplacian.
+        self._slopes, self._bend = [np.stack((-points[:, 1], points[:, 0]), axis=1)], points
+        if frequencies is not None:
+            cosines, sines = np.split(points, 2, axis=1)
+            rates = (2.0 * math.pi * frequencies.T).astype(points.dtype)
+            self._slopes = [np.hstack((-rate * sines, rate * cosines)) for rate in rates]
+            self._bend = -np.tile(np.sum(rates**2, axis=0), 2) * points
+
+    def values(self, w: Array) -> Array:
+        z = w @ self._x.T
+        if self._name == "value":
+            return self._derivatives(z, 0)[0]
+        if self._name == "derivative":
+            value, first = self._derivatives(z, 1)
+            first *= w @ self._slopes[0].T
         else:
-            moved += (g @ across)[:, np.newaxis] * w
-        return np.asarray(moved * a[:, np.newaxis])
+            value, first, second = self._derivatives(z, 2)
+            if self._name == "sphere":
+                first *= z
+                first *= -(w.shape[1] - 1)
+                z *= z
+                second *= np.sum(w * w, axis=1)[:, np.newaxis] - z
+            else:
+                first *= w @ self._bend.T
+                second *= self._square(w)
+            first += second
+        if self._shift:
+            first += self._shift * value
+        return first
+
+    def gradients(self, w: Array) -> tuple[Array, list[tuple[Array, Array | None]]]:
+        """p, and pairs of q and c."""
+        z = w @ self._x.T
+        if self._name == "value":
+            return self._derivatives(z, 1)[1], []
+        if self._name == "derivative":
+            _, first, second = self._derivatives(z, 2)
+            second *= w @ self._slopes[0].T
+            second += self._shift * first
+            return second, [(first, self._slopes[0])]
+        _, first, second, third = self._derivatives(z, 3)
+        if self._name == "sphere":
+            d = w.shape[1]
+            third *= np.sum(w * w, axis=1)[:, np.newaxis] - z * z
+            z *= second
+            z *= d + 1
+            third -= z
+            third += (self._shift - (d - 1)) * first
+            second *= 2.0
+            return third, [(second, None)]
+        third *= self._square(w)
+        third += second * (w @ self._bend.T) + self._shift * first
+        across = [(2.0 * second * (w @ slope.T), slope) for slope in self._slopes]
+        return third, [*across, (first, self._bend)]
+
+    def back(self, w: Array, g: Array) -> Array:
+        """Derivative of the loss by w, (neurons, dim), without the neurons' factors."""
+        along, across = self.gradients(w)
+        moved = along @ (g[:, np.newaxis] * self._x)
+        for q, c in across:
+            moved += (q @ g)[:, np.newaxis] * w if c is None else q @ (g[:, np.newaxis] * c)
+        return np.asarray(moved)
+
+    def coordinate(
+        self, i: int, w: Array, along: Array, across: list[tuple[Array, Array | None]]
+    ) -> Array:
+        """A coordinate of the gradients."""
+        found = along * self._x[:, i]
+        for q, c in across:
+            found += q * (w[:, i, np.newaxis] if c is None else c[:, i])
+        return np.asarray(found)
+
+    def _square(self, w: Array) -> Array:
+        """Square of the slope of z."""
+        return np.asarray(sum((w @ slope.T) ** 2 for slope in self._slopes))
 
 
 def check_residual(network: Any, operator: Operator) -> None:
@@ -170,22 +320,19 @@ def check_residual(network: Any, operator: Operator) -> None:
             "layer without biases"
         )
     sigma = network.sigmas[0]
-    slopes_of(sigma)
-    kink = sigma.singularity
-    order = kink.order if kink.kind == "kink" else None
-    if order is not None and not order > operator.order + 0.5:
-        raise NtkspecError(
-            f"{sigma.name} is not allowed with an operator of order {operator.order}: its kink has "
-            f"the order {order}, which must be above {operator.order + 0.5:g}, or the residual's "
-            "kernel is infinite; use relu_power with a larger power, or a smooth activation"
-        )
+    order, needed = sigma.singularity.order, math.floor(operator.order + 1.5)
+    if sigma.singularity.kind in ("kink", "kinks") and order < needed:
+        raise NtkspecError(refused_kink(operator, network.name, order, needed))
+    derivatives_of(sigma)
 
 
-# --- slopes of activations -----------------------------------------------------------------------
+# --- derivatives of activations ------------------------------------------------------------------
 
 
-def slopes_of(sigma: Activation) -> Callable[[Array], Slopes]:
-    """First, second and third derivative of an activation, in the precision of their argument.
+def derivatives_of(sigma: Activation) -> Derivatives:
+    """Return a function of z and an order, at most 3, for sigma(z) and its derivatives up to it.
+
+    In the precision of z, in new arrays.
 
     Raises
     ------
@@ -195,8 +342,8 @@ def slopes_of(sigma: Activation) -> Callable[[Array], Slopes]:
     Examples
     --------
     >>> from ntkspec.activations import activation
-    >>> [float(one[0]) for one in slopes_of(activation("sin"))(np.zeros(1))]
-    [1.0, -0.0, -1.0]
+    >>> [float(one[0]) for one in derivatives_of(activation("sin"))(np.zeros(1), 3)]
+    [0.0, 1.0, -0.0, -1.0]
     """
     if sigma.homogeneous is not None:
         return _of_powers(*sigma.homogeneous)
@@ -211,80 +358,92 @@ def slopes_of(sigma: Activation) -> Callable[[Array], Slopes]:
     return known
 
 
-def _of_powers(power: int, right: float, left: float) -> Callable[[Array], Slopes]:
-    def slopes(z: Array) -> Slopes:
-        found, factor = [], 1.0
-        for order in range(1, 4):
-            factor *= power - order + 1
-            side = np.where(z > 0, right, left * (-1.0) ** power)
-            rest = power - order
-            found.append((factor * side * z**rest if rest >= 0 else 0.0 * z).astype(z.dtype))
-        return found[0], found[1], found[2]
-
-    return slopes
-
-
-def _of_tanh(shift: float, height: float, rate: float) -> Callable[[Array], Slopes]:
-    def slopes(z: Array) -> Slopes:
+def _of_powers(power: int, right: float, left: float) -> Derivatives:
+    def derivatives(z: Array, order: int) -> tuple[Array, ...]:
         number = z.dtype.type
-        t = np.tanh(number(rate) * z)
-        s = 1 - t * t
-        first = number(height * rate) * s
-        second = number(-2.0 * height * rate**2) * t * s
-        third = number(-2.0 * height * rate**3) * s * (1 - 3 * t * t)
-        return first, second, third
+        side = np.where(z > 0, number(right), number(left * (-1.0) ** power))
+        powers = [side]
+        for _ in range(power):
+            powers.append(powers[-1] * z)
+        return tuple(
+            number(math.perm(power, k)) * powers[power - k] if k <= power else np.zeros_like(z)
+            for k in range(order + 1)
+        )
 
-    return slopes
-
-
-def _logistic(z: Array) -> tuple[Array, Slopes]:
-    value = special.expit(z)
-    return value, _of_tanh(0.5, 0.5, 0.5)(z)
+    return derivatives
 
 
-def _silu(z: Array) -> Slopes:
-    s, (first, second, third) = _logistic(z)
-    return s + z * first, 2 * first + z * second, 3 * second + z * third
+def _of_tanh(shift: float, height: float, rate: float) -> Derivatives:
+    def derivatives(z: Array, order: int) -> tuple[Array, ...]:
+        number = z.dtype.type
+        t = np.tanh(number(rate) * z if rate != 1.0 else z)
+        found = [number(shift) + number(height) * t]
+        if order:
+            square = t * t
+            s = 1 - square
+            found.append(number(height * rate) * s)
+        if order > 1:
+            found.append(number(-2.0 * height * rate**2) * t)
+            found[2] *= s
+        if order > 2:
+            square *= 3
+            square -= 1
+            square *= number(2.0 * height * rate**3) * s
+            found.append(square)
+        return tuple(found)
+
+    return derivatives
 
 
-def _softplus(z: Array) -> Slopes:
-    s, (first, second, _) = _logistic(z)
-    return s, first, second
+_logistic = _of_tanh(0.5, 0.5, 0.5)
+
+
+def _silu(z: Array, order: int) -> tuple[Array, ...]:
+    s, first, second, third = _logistic(z, 3)
+    found = (z * s, s + z * first, 2 * first + z * second, 3 * second + z * third)
+    return found[: order + 1]
+
+
+def _softplus(z: Array, order: int) -> tuple[Array, ...]:
+    return (np.logaddexp(z, z.dtype.type(0)), *_logistic(z, 2))[: order + 1]
+
+
+def _gelu(z: Array, order: int) -> tuple[Array, ...]:
+    below, density = special.ndtr(z), _density(z)
+    found = (z * below, below + z * density, (2 - z * z) * density, (z**3 - 4 * z) * density)
+    return found[: order + 1]
 
 
 def _density(z: Array) -> Array:
     return np.asarray(np.exp(-0.5 * z * z) * z.dtype.type(0.3989422804014327))
 
 
-def _gelu(z: Array) -> Slopes:
-    density = _density(z)
-    return special.ndtr(z) + z * density, (2 - z * z) * density, (z**3 - 4 * z) * density
-
-
-def _erf(z: Array) -> Slopes:
+def _erf(z: Array, order: int) -> tuple[Array, ...]:
     first = np.exp(-z * z) * z.dtype.type(1.1283791670955126)
-    return first, -2 * z * first, (4 * z * z - 2) * first
+    return (special.erf(z), first, -2 * z * first, (4 * z * z - 2) * first)[: order + 1]
 
 
-def _gaussian(z: Array) -> Slopes:
+def _gaussian(z: Array, order: int) -> tuple[Array, ...]:
     value = np.exp(-0.5 * z * z)
-    return -z * value, (z * z - 1) * value, (3 * z - z**3) * value
+    return (value, -z * value, (z * z - 1) * value, (3 * z - z**3) * value)[: order + 1]
 
 
-def _exp(z: Array) -> Slopes:
+def _exp(z: Array, order: int) -> tuple[Array, ...]:
     value = np.exp(z)
-    return value, value, value
+    return tuple(value.copy() for _ in range(order + 1))
 
 
-def _sin(z: Array) -> Slopes:
-    return np.cos(z), -np.sin(z), -np.cos(z)
+def _sin(z: Array, order: int) -> tuple[Array, ...]:
+    sine, cosine = np.sin(z), np.cos(z)
+    return (sine, cosine, -sine, -cosine)[: order + 1]
 
 
-def _cos(z: Array) -> Slopes:
-    return -np.sin(z), -np.cos(z), np.sin(z)
+def _cos(z: Array, order: int) -> tuple[Array, ...]:
+    sine, cosine = np.sin(z), np.cos(z)
+    return (cosine, -sine, -cosine, sine.copy())[: order + 1]
 
 
-KNOWN: dict[str, Callable[[Array], Slopes]] = {
+KNOWN: dict[str, Derivatives] = {
     "gelu": _gelu, "silu": _silu, "softplus": _softplus, "erf": _erf, "gaussian": _gaussian,
     "exp": _exp, "sin": _sin, "cos": _cos,
 }  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft
+from scipy import fft, linalg
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
@@ -16,7 +17,15 @@ from ntkspec.trainer.checks import checked_values
 from ntkspec.trainer.harmonics import Basis, count, largest_degree, multiplicity
 from ntkspec.trainer.points import Points
 
-__all__ = ["Factored", "Fourier", "L2Loss", "SobolevLoss", "Weight", "resolved_degree"]
+__all__ = [
+    "Factored",
+    "Fourier",
+    "L2Loss",
+    "SobolevLoss",
+    "SumLoss",
+    "Weight",
+    "resolved_degree",
+]
 
 Array = NDArray[np.float64]
 Weight = Literal["power", "laplacian"]
@@ -148,6 +157,48 @@ class SobolevLoss(_Quadratic):
                 f"{MOST_WEIGHT:g}; lower s or max_degree"
             )
         return np.where(k <= self.max_degree, np.minimum(base, top) ** exponent, 0.0)
+
+
+class SumLoss(_Quadratic):
+    """Sum of losses of the parts of r, one after another, each times a factor.
+
+    Parameters
+    ----------
+    parts : sequence of (float, L2Loss or SobolevLoss)
+        Factors and losses.
+
+    Attributes
+    ----------
+    s : float or None
+        Of the first.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> loss = SumLoss([(1.0, SobolevLoss(circle(4), s=1.0)), (3.0, L2Loss(circle(1)))])
+    >>> loss.value([1.0, 1.0, 1.0, 1.0, 2.0]), loss.multiplier([1])
+    (6.5, array([4.]))
+    """
+
+    def __init__(self, parts: Sequence[tuple[float, L2Loss | SobolevLoss]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([loss.points.n for _, loss in parts])
+        self.s = parts[0][1].s
+
+    def apply(self, r: ArrayLike) -> Array:
+        """P r: (n,) -> (n,)."""
+        parts = np.split(checked_values(r, self._ends[-1], "r"), self._ends[:-1])
+        pairs = zip(self._parts, parts, strict=True)
+        return np.concatenate([factor * loss.apply(part) for (factor, loss), part in pairs])
+
+    def matrix(self) -> Array:
+        """P, (n, n), symmetric."""
+        return np.asarray(linalg.block_diag(*(f * loss.matrix() for f, loss in self._parts)))
+
+    def multiplier(self, degrees: ArrayLike) -> Array:
+        """mu_k of the first, times its factor."""
+        factor, loss = self._parts[0]
+        return factor * loss.multiplier(degrees)
 
 
 class Fourier:

@@ -7,12 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.operators import Operator
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import FiniteNetwork, is_shallow
 from ntkspec.trainer.passes import Passes
-from ntkspec.trainer.residual import ResidualSteps
+from ntkspec.trainer.residual import Applied, ResidualSteps
 
 __all__ = ["Steps", "steps_at"]
 
@@ -37,16 +36,14 @@ def steps_at(
     points: Array,
     threads: int,
     momentum: float = 0.0,
-    operator: Operator | None = None,
 ) -> Steps:
     """Return what moves a network: compiled loops over its neurons where there is one hidden layer.
 
     `points`, (n, dim), are in the precision of the weights.  With momentum the update of all
-    weights is momentum times the last one, less the gradient times the step size.  With an operator
-    A the values are those of A f.
+    weights is momentum times the last one, less the gradient times the step size.
     """
-    if operator is not None:
-        return ResidualSteps(network, points, operator)
+    if isinstance(network, Applied):
+        return ResidualSteps(network, points, threads, momentum)
     if momentum == 0.0 and is_shallow(network.network.program):
         hidden = network.layers[0]
         if hidden.trained and (hidden.bias is None or hidden.bias_trained):

@@ -185,8 +185,13 @@ class Target:
         return tuple(term for term in self.terms if term.degree == degree)
 
 
-def applied(target: Target, operator: Operator, dim: int) -> Target:
+def applied(target: Target | SampledTarget, operator: Operator, dim: int) -> Target:
     """A u for a sum of harmonics u, an operator A, and the sphere S^(dim-1).
+
+    Raises
+    ------
+    NtkspecError
+        For samples, and under the derivative for other harmonics than sines and cosines.
 
     Examples
     --------
@@ -194,8 +199,16 @@ def applied(target: Target, operator: Operator, dim: int) -> Target:
     >>> applied(Target([Term(2, 1.0, "sine")]), Operator("derivative"), 2).terms[1]
     Term(degree=2, amplitude=2.0, kind='cosine', index=0, pole=None)
     """
+    waves = ("sine", "cosine")
+    if isinstance(target, SampledTarget):
+        raise NtkspecError("A u must be known, so the target must be a sum of harmonics")
     terms: list[Term] = []
     for term in target.terms:
+        if operator.name == "derivative" and term.kind not in waves:
+            raise NtkspecError(
+                f"kind = {term.kind!r} is not allowed with operator = {str(operator)!r}; take "
+                "'sine' or 'cosine'"
+            )
         (symbol,) = operator.symbol([term.degree], dim)
         terms.append(replace(term, amplitude=term.amplitude * float(symbol.real)))
         if operator.name == "derivative":

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from paths import ROOT
 
+import ntkspec
 from ntkspec import NtkspecError
 from ntkspec.trainer import interval, sobolev
 from ntkspec.trainer.descent import Descent
+from ntkspec.trainer.front import as_loss
 from ntkspec.trainer.network import start
 from ntkspec.trainer.points import circle, cloud, from_array, product_rule, random_points
 
@@ -235,3 +237,35 @@ def test_the_package_itself_does_not_import_torch():
     code = "import sys, ntkspec.cli, ntkspec.trainer.descent; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.stdout == "False\n", result.stderr
+
+
+@pytest.mark.parametrize(("s", "data", "boundary"), [(0.0, 0.0, 4.0), (0.5, 2.0, 0.0)])
+def test_a_pinn_by_automatic_differentiation_takes_the_trainers_steps(s, data, boundary):
+    """u'' - u = g on the circle with data and a boundary point, from the same weights."""
+    rule, step_size = circle(24), 0.05
+    made = start("tanh", 64, 2, seed=0)
+    target = ntkspec.harmonics([1, 3], [0.1, 0.05], kind="cosine")
+    options = {"data_weight": data, "boundary": [[1.0, 0.0]] if boundary else None}
+    recipe = as_loss(ntkspec.PDE(shift=-1.0, s=s, boundary_weight=boundary or 1.0, **options))
+    weights = torch.tensor(made.parameters["weights_1"], requires_grad=True)
+    readout = torch.tensor(made.parameters["weights_2"][0]) / 8.0
+    descent = Descent(
+        recipe.of(made, rule), rule.x, recipe.observations(target, rule), recipe.at(rule, s),
+        step_size=step_size,
+    )  # fmt: skip
+    angle = (2 * torch.pi * torch.arange(24, dtype=torch.float64) / 24).requires_grad_()
+    solution = torch.tensor(target.values(rule.x))
+    source = torch.tensor(recipe.observed(target, 2).values(rule.x))
+    loss = SobolevLoss(rule, None, s)
+    for _ in range(5):
+        u = torch.tanh(torch.stack((angle.cos(), angle.sin()), 1) @ weights.T) @ readout
+        (slope,) = torch.autograd.grad(u.sum(), angle, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope.sum(), angle, create_graph=True)
+        total = loss(curvature - u, source) + 0.5 * boundary * (u[0] - solution[0]) ** 2
+        total = total + 0.5 * data * ((u - solution) ** 2).mean()
+        assert descent.loss == pytest.approx(total.item(), rel=1e-10)
+        (gradient,) = torch.autograd.grad(total, weights)
+        weights.data -= step_size * gradient
+        descent.advance()
+    found = made.parameters["weights_1"]
+    np.testing.assert_allclose(found, weights.detach().numpy(), rtol=0.0, atol=1e-12)

@@ -253,7 +253,7 @@ def test_the_torus_with_features_against_differences():
     t = np.cos(2 * np.pi * grid).sum(-1) + np.cos(2 * np.pi * grid.sum(-1))
     values = np.fft.fft2(t / 3 * math.exp(-1.0) * np.cosh(t / 3)).real / n**2
     found = predict.pinn("sin", torus, f"laplace(shift={c})", size=3)
-    m = found.index
+    m = found.degrees
     a = -4 * np.pi**2 * (m**2).sum(axis=1) + c
     wanted = a**2 * values[m[:, 0], m[:, 1]]
     seen = wanted > 1e-12 * wanted.max()

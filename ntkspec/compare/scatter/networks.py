@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ntkspec.compare.kernels import infinite_kernel
 from ntkspec.compare.scatter.harmonics import components_of
 from ntkspec.compare.scatter.kernel import KernelScatter, independent_neurons, kernel_scatter
 from ntkspec.errors import NtkspecError
@@ -18,7 +19,8 @@ from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.rates import decay_rate
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["OwnRates", "exact_scatter", "own_rates"]
@@ -122,7 +124,8 @@ def own_rates(
     step_size: float,
     steps: ArrayLike,
     *,
-    loss: L2Loss | SobolevLoss | None = None,
+    loss: L2Loss | SobolevLoss | SumLoss | None = None,
+    recipe: LossRecipe | None = None,
     networks: int = NETWORKS,
     first_seed: int = 0,
     antisymmetric: bool = True,
@@ -138,8 +141,10 @@ def own_rates(
     step_size : float
     steps : (R,) array_like of int
         The records, from 0 on.
-    loss : L2Loss or SobolevLoss, optional
+    loss : L2Loss, SobolevLoss or SumLoss, optional
         On the points; by default L2.
+    recipe : LossRecipe, optional
+        Of the residual of a PDE, of which the rates then are; `loss` is `LossRecipe.at`.
     networks : int
         At least 2.
     first_seed : int
@@ -175,16 +180,20 @@ def own_rates(
     pairs = antisymmetric and is_shallow(network.program)
     neurons = independent_neurons(width, pairs)
     count = whole_number(networks, "networks", least=2)
-    degrees = tuple(target.degrees)
-    components = [target.component(k, points.x) for k in degrees]
-    if not degrees or any(one is None for one in components):
+    recipe = LossRecipe() if recipe is None else recipe
+    observed = recipe.observed(target, points.dim)
+    found = {k: observed.component(k, points.x) for k in observed.degrees}
+    parts = {k: one for k, one in found.items() if one is not None}
+    degrees = tuple(parts)
+    if not degrees:
         raise NtkspecError(
             "the target has no known degrees, so there are no rates; use a target made of "
             "harmonics, or samples"
         )
-    factor = loss_factor((L2Loss(points) if loss is None else loss).matrix())
-    functionals = np.array(components, dtype=np.float64) * points.weights
-    start_of_residual = -target.values(points.x)
+    factor = loss_factor((recipe.at(points, None) if loss is None else loss).matrix())
+    start_of_residual = -recipe.observations(target, points)
+    functionals = np.array(list(parts.values())) * points.weights
+    functionals = np.pad(functionals, ((0, 0), (0, start_of_residual.size - points.n)))
 
     def rates(kernel: Array) -> Array:
         curves = LinearTraining(kernel, factor).amplitudes(
@@ -192,12 +201,12 @@ def own_rates(
         )
         return np.array([decay_rate(steps, curve).rate for curve in curves.T])
 
-    kernel = np.asarray(network.ntk_matrix(points.x), dtype=np.float64)
+    kernel = infinite_kernel(network, recipe, points)
     ratios = np.empty((count, len(degrees)))
     with one_blas_thread():  # the matrices are small: more threads take longer
         infinite = rates(kernel)
         for i in range(count):
             # The kernel of antisymmetric pairs is that of one neuron of each.
             one = start(network, neurons, points.dim, first_seed + i, start="random")
-            ratios[i] = rates(one.tangent_matrix(points.x)) / infinite
+            ratios[i] = rates(recipe.of(one, points).tangent_matrix(points.x)) / infinite
     return OwnRates(degrees, width, infinite, ratios)

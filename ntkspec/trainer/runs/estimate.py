@@ -41,22 +41,21 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     >>> 0.0 < cost.step < cost.whole < 1.0
     True
     """
-    recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.points.n)
+    recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.observations.size)
     network = start_network(recipe, points.dim, key.width, key.seed)
-    batch = recipe.optimizer.batch or points.n
+    seen, batch = recipe.loss.of(network, points), recipe.optimizer.batch or points.n
     x = points.x[:batch].astype(network.dtype)
-    steps = steps_at(
-        network, x, checked_threads(threads), recipe.optimizer.momentum, recipe.operator
-    )
+    steps = steps_at(seen, x, checked_threads(threads), recipe.optimizer.momentum)
+    some = zero if batch == points.n else zero[:batch]
     loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
 
     def step() -> None:
-        steps.step(zero[:batch], 0.0)
+        steps.step(some, 0.0)
         loss.apply(zero)
 
     def record() -> None:
-        problem.on_points.energy(zero)
-        problem.on_points.amplitude(zero)
+        problem.on_points.energy(zero[: points.n])
+        problem.on_points.amplitude(zero[: points.n])
         residual = network.values(problem.grid.x, threads)
         problem.on_grid.energy(residual)
         problem.on_grid.amplitude(residual)

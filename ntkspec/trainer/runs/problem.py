@@ -29,7 +29,7 @@ from ntkspec.trainer.points import (
 from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
-from ntkspec.trainer.targets import SampledTarget, Target, Term, applied, target_of
+from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
 
 __all__ = [
     "Measure",
@@ -125,19 +125,15 @@ class Problem:
 
     @cached_property
     def observed(self) -> Target | SampledTarget:
-        """What the network's observations are compared with: the target u, or A u."""
-        operator = self.recipe.operator
-        if operator is None:
-            return self.target
-        assert isinstance(self.target, Target)
-        return applied(self.target, operator, self.points.dim)
+        """What the network's observations at the points are compared with: u, or A u."""
+        return self.recipe.loss.observed(self.target, self.points.dim)
 
     @cached_property
     def observations(self) -> Array:
-        """Its values (n,) at the training points."""
+        """Its values (n,) at the training points; then those of u at the data of a PDE."""
         if self.recipe.operator is None:
             return self.target_values
-        return self.observed.values(self.points.x)
+        return self.recipe.loss.observations(self.target, self.points)
 
     @cached_property
     def on_points(self) -> Measure:
@@ -152,10 +148,11 @@ class Problem:
     @property
     def sizes(self) -> Sizes:
         """Sizes of the run, which determine the shapes of its arrays."""
-        points = self.points
-        recipe = self.recipe
+        points, recipe = self.points, self.recipe
+        data = recipe.loss.data(points)
+        observations = points.n + (0 if data is None else len(data))
         return Sizes(
-            points.n, self.grid.n, points.dim, self.degrees.size, recipe.steps,
+            points.n, observations, self.grid.n, points.dim, self.degrees.size, recipe.steps,
             recipe.network.network, recipe.optimizer.momentum > 0.0,
         )  # fmt: skip
 

@@ -37,7 +37,8 @@ ARRAYS = {
     "step": ("i8", ("records",)),
     "loss": ("f8", ("records",)),
     **dict.fromkeys(RECORDS[2:], ("f8", ("records", "degrees"))),
-    **dict.fromkeys(("learned", "residual"), ("f8", ("points",))),
+    "learned": ("f8", ("points",)),
+    "residual": ("f8", ("observations",)),
     "grid_learned": ("f8", ("grid",)),
 }
 #: Begins the name of the last step of a parameter, of a descent with momentum.
@@ -69,6 +70,7 @@ class Sizes:
     """Numbers of points, recorded degrees, ... of a run, which determine the shapes of arrays."""
 
     points: int
+    observations: int
     grid: int
     dim: int
     degrees: int

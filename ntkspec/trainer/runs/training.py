@@ -17,7 +17,7 @@ from ntkspec.trainer.recipe import Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.runs.stored import RECORDS, Facts
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 
 __all__ = ["Training", "begin", "resume"]
 
@@ -35,11 +35,13 @@ class Training:
     def __init__(
         self,
         problem: Problem,
+        network: FiniteNetwork,
         descent: Descent,
         facts: Facts,
         records: Mapping[str, NDArray[Any]],
     ) -> None:
-        self._problem, self._descent, self._facts = problem, descent, facts
+        self._problem, self._network = problem, network
+        self._descent, self._facts = descent, facts
         self._due = problem.recipe.record_steps
         self._recorded = len(records["step"]) if records else 0
         self._records = _room(self._due.size, problem.degrees.size)
@@ -50,7 +52,7 @@ class Training:
     @property
     def network(self) -> FiniteNetwork:
         """The current network."""
-        return self._descent.network
+        return self._network
 
     @property
     def loss(self) -> float:
@@ -94,12 +96,13 @@ class Training:
         problem, descent = self._problem, self._descent
         if self._recorded == self._due.size or descent.steps != self._due[self._recorded]:
             return
-        on_grid = descent.network.values(problem.grid.x) - problem.grid_target
+        on_grid = self.network.values(problem.grid.x) - problem.grid_target
+        on_points = descent.residual[: problem.points.n]
         row = {
             "step": descent.steps,
             "loss": descent.loss,
-            "energy": problem.on_points.energy(descent.residual),
-            "amplitude": problem.on_points.amplitude(descent.residual),
+            "energy": problem.on_points.energy(on_points),
+            "amplitude": problem.on_points.amplitude(on_points),
             "grid_energy": problem.on_grid.energy(on_grid),
             "grid_amplitude": problem.on_grid.amplitude(on_grid),
         }
@@ -128,8 +131,9 @@ class Training:
             }
         facts = replace(self._facts, steps_done=self._descent.steps)
         if facts.status == "finished":
-            before = _start(problem, facts).tangent_matrix(problem.points.x)
-            moved = network.tangent_matrix(problem.points.x) - before
+            loss, points = problem.recipe.loss, problem.points
+            before = loss.of(_start(problem, facts), points).tangent_matrix(points.x)
+            moved = self._descent.network.tangent_matrix(points.x) - before
             movement = float(np.linalg.norm(moved) / np.linalg.norm(before))
             facts = replace(facts, start_kernel_movement=movement)
         return Checkpoint(facts, self._so_far(), results=results)
@@ -152,7 +156,7 @@ def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Train
         step_size=float(descent.step_size),
         largest_stable_step=float(descent.largest_stable_step),
     )
-    return Training(problem, descent, facts, {})
+    return Training(problem, network, descent, facts, {})
 
 
 def resume(
@@ -163,21 +167,20 @@ def resume(
     loss = _loss(problem, network, "l2" if key.exponent == "l2" else earlier.facts.s)
     descent = _descent(problem, key, network, loss, threads=threads, state=earlier.state)
     facts = replace(earlier.facts, status="training", message="")
-    return Training(problem, descent, facts, earlier.records)
+    return Training(problem, network, descent, facts, earlier.records)
 
 
 def _descent(
     problem: Problem,
     key: MemberKey,
     network: FiniteNetwork,
-    loss: L2Loss | SobolevLoss,
+    loss: L2Loss | SobolevLoss | SumLoss,
     **rest: Any,
 ) -> Descent:
     optimizer = problem.recipe.optimizer
     return Descent(
-        network, problem.points.x, problem.observations, loss,
-        momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed,
-        operator=problem.recipe.operator, **rest,
+        problem.recipe.loss.of(network, problem.points), problem.points.x, problem.observations,
+        loss, momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed, **rest,
     )  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> L2Loss | SobolevLoss:
+def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> L2Loss | SobolevLoss | SumLoss:
     points, loss = problem.points, problem.recipe.loss
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)
