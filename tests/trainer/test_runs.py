@@ -460,7 +460,10 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(text, tmp_path, kills
         options = ("--checkpoint", "0.1", "--threads", "1")
         with command("train", recipe, "-o", out, *options) as process:
             # It trains: it has written what was not there.
-            until(lambda p=process, b=before: p.poll() is not None or written(parts) - b)
+            until(
+                lambda p=process, b=before: p.poll() is not None or written(parts) - b,
+                seconds=300,
+            )
             time.sleep(chance.uniform(0.0, 1.0))
             process.kill()
         done += process.returncode == -signal.SIGKILL
