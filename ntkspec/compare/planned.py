@@ -30,6 +30,7 @@ from ntkspec.trainer.front import Sobolev, as_points, as_target
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
+from ntkspec.trainer.runs.estimate import TINY
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
@@ -287,6 +288,6 @@ def _seconds(network: Network, points: Points, loss: Loss, threads: int | None) 
     best = math.inf
     for _ in range(4):  # the first may compile
         begun = time.perf_counter()
-        steps.step(loss.apply(zero), 0.0)
+        steps.step(loss.apply(zero), TINY)
         best = min(best, time.perf_counter() - begun)
     return best

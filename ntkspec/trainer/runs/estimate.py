@@ -13,10 +13,12 @@ from ntkspec.trainer.recipe import MemberKey
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.steps import steps_at
 
-__all__ = ["Cost", "estimate_cost"]
+__all__ = ["TINY", "Cost", "estimate_cost"]
 
 #: Measurements of a step, after a first one that is ignored.
 TIMES = 3
+#: Step size that moves nothing; BLAS does not multiply by 0.
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
 
     def step() -> None:
-        steps.step(zero[:batch], 0.0)
+        steps.step(zero[:batch], TINY)
         loss.apply(zero)
 
     def record() -> None:
