@@ -25,7 +25,7 @@ __all__ = ["Dense", "Gradient", "Passes"]
 Array = NDArray[Any]
 
 #: Rows of a product that a thread computes at a time.
-ROWS = 256
+ROWS = 512
 #: Multiplications of a product below which a second thread costs more than it saves.
 WORTH_A_THREAD = 2**21
 
