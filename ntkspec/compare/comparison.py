@@ -162,6 +162,8 @@ def _row(
     for name in ("continuum", "points", "finite"):
         predicted = np.array([getattr(one, name)[j] for one in seeds])
         level = judge(rates, predicted, reason, tolerance, per_network=name == "finite")
+        if predictions.unpredicted:
+            level = replace(level, reason=predictions.unpredicted)
         levels[name] = withhold(level, missing, "this width")
     return Row(
         loss=key[0],

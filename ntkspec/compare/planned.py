@@ -26,12 +26,13 @@ from ntkspec.parameters import number
 from ntkspec.results import Tabular
 from ntkspec.threads import checked_threads
 from ntkspec.trainer.descent import Loss
-from ntkspec.trainer.front import Sobolev, as_points, as_target
+from ntkspec.trainer.eigenvectors import KernelLoss
+from ntkspec.trainer.front import KernelPower, Sobolev, as_loss, as_points, as_target
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
+from ntkspec.trainer.recipe import AnyLoss
 from ntkspec.trainer.runs.estimate import TINY
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
@@ -134,7 +135,7 @@ def plan(
     target: Target | ArrayLike | Callable[[Array], ArrayLike],
     *,
     accuracy: float = ACCURACY,
-    loss: Sobolev | Literal["l2"] = "l2",
+    loss: Sobolev | KernelPower | Literal["l2"] = "l2",
     step_size: float | None = None,
     steps: int | None = None,
     threads: int | None = None,
@@ -147,7 +148,7 @@ def plan(
         As for `ntkspec.train`.
     accuracy : float
         Two standard errors of the mean rate over the seeds, and its bias, relative to the rate.
-    loss : Sobolev or "l2"
+    loss : Sobolev, KernelPower or "l2"
     step_size : float, optional
         By default half of the largest stable one at infinite width, or less, so that no degree of
         the target loses more than a fifth in a step, which its records could not show.
@@ -182,7 +183,14 @@ def plan(
     wanted = number(accuracy, "accuracy", 1e-6, 10.0)
     points = as_points(data)
     chosen = as_target(target, points)
-    norm = _loss(loss, points)
+    recipe = as_loss(loss)
+    (s, *others), by_degree = recipe.exponents, recipe.weight != "kernel" and points.on_sphere
+    if others or s == "auto" or recipe.operator or not (by_degree or isinstance(chosen, Target)):
+        raise NtkspecError(
+            f"loss = {loss!r:.60} is not allowed in a plan of these points and this target; give "
+            "'l2' or ntkspec.Sobolev(s) on the sphere, or a sum of harmonics"
+        )
+    norm = recipe.at(points, None if s == "l2" else float(s), network)
     kernel = np.asarray(network.ntk_matrix(points.x), dtype=np.float64)
     training = LinearTraining(kernel, loss_factor(norm.matrix()))
     components = [chosen.component(k, points.x) for k in chosen.degrees]
@@ -227,16 +235,6 @@ def plan(
     )  # fmt: skip
 
 
-def _loss(given: Any, points: Points) -> L2Loss | SobolevLoss:
-    if given == "l2":
-        return L2Loss(points)
-    if isinstance(given, Sobolev) and given.s != "auto":
-        return SobolevLoss(points, float(given.s), given.weight, given.max_degree)
-    raise NtkspecError(
-        f"loss = {given!r:.60} is not allowed in a plan; give 'l2' or ntkspec.Sobolev(s)"
-    )
-
-
 def _rate(training: LinearTraining, size: float, component: Array, functional: Array) -> float:
     """Rate of a component alone; 0 if it does not fall by a quarter in ten million steps."""
     late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
@@ -253,7 +251,7 @@ def _scatter(
     network: Network,
     points: Points,
     target: Target | SampledTarget,
-    loss: L2Loss | SobolevLoss,
+    loss: AnyLoss,
     size: float,
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
@@ -264,7 +262,8 @@ def _scatter(
     ]
     bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
     steps = network.program.steps
-    plain = is_shallow(network.program) and not (steps[0].bias or steps[0].own_bias)  # type: ignore[union-attr]
+    plain = is_shallow(network.program) and not isinstance(loss, KernelLoss)
+    plain = plain and not (steps[0].bias or steps[0].own_bias)  # type: ignore[union-attr]
     if plain and network.weights == "gaussian" and network.parameterization == "ntk":
         parts = components_of(target, points.dim)
         kernel = kernel_scatter(

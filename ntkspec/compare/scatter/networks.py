@@ -16,7 +16,8 @@ from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.rates import decay_rate
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
+from ntkspec.trainer.recipe import AnyLoss
+from ntkspec.trainer.sobolev import L2Loss
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["OwnRates", "own_rates"]
@@ -76,7 +77,7 @@ def own_rates(
     step_size: float,
     steps: ArrayLike,
     *,
-    loss: L2Loss | SobolevLoss | None = None,
+    loss: AnyLoss | None = None,
     networks: int = NETWORKS,
     first_seed: int = 0,
     antisymmetric: bool = True,
@@ -92,7 +93,7 @@ def own_rates(
     step_size : float
     steps : (R,) array_like of int
         The records, from 0 on.
-    loss : L2Loss or SobolevLoss, optional
+    loss : L2Loss, SobolevLoss or KernelLoss, optional
         On the points; by default L2.
     networks : int
         At least 2.

@@ -48,9 +48,11 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     batch = recipe.optimizer.batch or points.n
     x = points.x[:batch].astype(network.dtype)
     steps = steps_at(
-        network, x, checked_threads(threads), recipe.optimizer.momentum, recipe.operator
-    )
-    loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
+        network, x, checked_threads(threads), recipe.optimizer.momentum, recipe.operator,
+        recipe.optimizer.adam,
+    )  # fmt: skip
+    exponent = None if key.exponent == "l2" else 0.0  # all s cost the same
+    loss = recipe.loss.at(points, exponent, network.network)
 
     def step() -> None:
         steps.step(zero[:batch], TINY)

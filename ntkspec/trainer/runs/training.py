@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import FiniteNetwork
-from ntkspec.trainer.recipe import Exponent, MemberKey
+from ntkspec.trainer.recipe import AnyLoss, Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.runs.stored import RECORDS, Facts
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss
 
 __all__ = ["Training", "begin", "resume"]
 
@@ -170,14 +169,14 @@ def _descent(
     problem: Problem,
     key: MemberKey,
     network: FiniteNetwork,
-    loss: L2Loss | SobolevLoss,
+    loss: AnyLoss,
     **rest: Any,
 ) -> Descent:
     optimizer = problem.recipe.optimizer
     return Descent(
         network, problem.points.x, problem.observations, loss,
         momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed,
-        operator=problem.recipe.operator, **rest,
+        operator=problem.recipe.operator, adam=optimizer.adam, **rest,
     )  # fmt: skip
 
 
@@ -194,8 +193,8 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> L2Loss | SobolevLoss:
+def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> AnyLoss:
     points, loss = problem.points, problem.recipe.loss
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)
-    return loss.at(points, None if s == "l2" else float(s))
+    return loss.at(points, None if s == "l2" else float(s), network.network)
