@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy.linalg import blas
 
 from bench.report import goal, write
+from ntkspec import Network
 from ntkspec.kernels.elementary import fused
+from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.descent import Descent
 from ntkspec.trainer.network import start
 from ntkspec.trainer.points import random_points
@@ -24,6 +27,9 @@ WANTED = {"relu": 15.0, "tanh": 10.0}
 DIMS, PRECISIONS = (2, 3, 10), ("float64", "float32")
 SECONDS, MOST_STEPS = 1.0, 200
 STEP = 0.1
+#: Widths and numbers of points of networks with two hidden layers, and how long a step may take,
+#: in units of the time of its matrix products.
+DEEP, DEEP_WANTED = ((1024, 64), (1024, 256), (4096, 64), (4096, 256)), 1.2
 
 
 def run(
@@ -41,7 +47,82 @@ def run(
                     rows.append(row)
                     goals += _goal(row)
     write("training", rows, goals)
+    return goals + deep()
+
+
+def deep(
+    sizes: tuple[tuple[int, int], ...] = DEEP, names: tuple[str, ...] = ("tanh", "gelu")
+) -> list[dict[str, Any]]:
+    """A step of two hidden layers over its matrix products and over PyTorch's, on one thread."""
+    rows, goals = [], []
+    for name in names:
+        for width, n in sizes:
+            theirs = _torch(name, "float32", 3, n, width, 1, depth=2)
+            works = [
+                _ours(name, "float32", 3, n, width, 1, depth=2), _products(width, n), theirs,
+            ]  # fmt: skip
+            ours, products, torch = _alternately([work for work in works if work], len(works))
+            rows.append({
+                "network": name, "width": width, "n": n, "ms a step": 1e3 * ours,
+                "over products": ours / products,
+                "PyTorch over ours": torch / ours if theirs else "not installed",
+            })  # fmt: skip
+            what = f"deep step over its products, {name}, width = {width}, n = {n}"
+            ratio = ours / products
+            goals.append(goal(what, f"<= {DEEP_WANTED}", ratio, ratio <= DEEP_WANTED, "times"))
+            if theirs:
+                what = f"PyTorch over ours, deep, {name}, width = {width}, n = {n}"
+                goals.append(goal(what, ">= 1", torch / ours, torch >= ours, "times"))
+    write("deep", rows, goals)
     return goals
+
+
+def _alternately(works: list[Callable[[], Any]], count: int) -> list[float]:
+    """Shortest time of each, taken in turns, so that all see the same state of the machine."""
+    best = [float("inf")] * count
+    with one_blas_thread():
+        for work in works:
+            work()
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < SECONDS * len(works):
+            for number, work in enumerate(works):
+                at = time.perf_counter()
+                work()
+                best[number] = min(best[number], time.perf_counter() - at)
+    return best
+
+
+def _products(width: int, n: int) -> Callable[[], Any]:
+    """The products of the wide layer in a step, in place: its values, what goes back, the update.
+
+    By numpy's or scipy's BLAS, of which the faster one counts.
+    """
+    rng = np.random.default_rng(0)
+    weights, values, delta = (
+        rng.standard_normal(shape).astype(np.float32)
+        for shape in ((width, width), (width, n), (width, n))
+    )
+    out = np.empty_like(values)
+
+    def by_numpy() -> None:
+        np.matmul(weights, values, out=out)
+        np.matmul(weights.T, delta, out=out)
+
+    def by_scipy() -> None:
+        blas.sgemm(1.0, values.T, weights.T, beta=0.0, c=out.T, overwrite_c=1)
+        blas.sgemm(1.0, delta.T, weights.T, trans_b=1, beta=0.0, c=out.T, overwrite_c=1)
+
+    def update() -> None:
+        blas.sgemm(1e-9, values.T, delta.T, beta=1.0, c=weights.T, trans_a=1, overwrite_c=1)
+
+    with one_blas_thread():
+        forward = by_numpy if _timed(by_numpy) < _timed(by_scipy) else by_scipy
+
+    def products() -> None:
+        forward()
+        update()
+
+    return products
 
 
 def _row(
@@ -100,17 +181,27 @@ def _problem(dim: int, n: int) -> tuple[Any, np.ndarray[Any, Any]]:
     return points, 0.1 * points.x[:, 0]
 
 
+def _network(name: str, precision: str, dim: int, width: int, depth: int) -> Any:
+    return start(
+        Network(name, depth=depth),
+        width,
+        dim,
+        seed=0,
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
 def _ours(
-    name: str, precision: str, dim: int, n: int, width: int, threads: int
+    name: str, precision: str, dim: int, n: int, width: int, threads: int, depth: int = 1
 ) -> Callable[[], Any]:
     points, target = _problem(dim, n)
-    network = start(name, width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
+    network = _network(name, precision, dim, width, depth)
     descent = Descent(network, points.x, target, L2Loss(points), step_size=STEP, threads=threads)
     return descent.advance
 
 
 def _torch(
-    name: str, precision: str, dim: int, n: int, width: int, threads: int
+    name: str, precision: str, dim: int, n: int, width: int, threads: int, depth: int = 1
 ) -> Callable[[], Any] | None:
     """The same step as a PyTorch user writes it; None where PyTorch is not installed."""
     try:
@@ -119,17 +210,21 @@ def _torch(
         return None
     torch.set_num_threads(threads)
     points, target = _problem(dim, n)
-    network = start(name, width, dim, seed=0, precision=precision)  # type: ignore[arg-type]
+    network = _network(name, precision, dim, width, depth)
     number = getattr(torch, precision)
     x, y = torch.tensor(points.x, dtype=number), torch.tensor(target, dtype=number)
-    weights = torch.tensor(network.parameters["weights_1"], requires_grad=True)
-    readout = torch.tensor(network.parameters["weights_2"][0])
-    optimizer = torch.optim.SGD([weights], lr=STEP)
-    function = getattr(torch, name)
+    *hidden, last = (torch.tensor(one) for one in network.parameters.values())
+    for weights in hidden:
+        weights.requires_grad = True
+    readout, optimizer = last[0], torch.optim.SGD(hidden, lr=STEP)
+    function = getattr(torch, name, None) or getattr(torch.nn.functional, name)
 
     def step() -> None:
         optimizer.zero_grad()
-        residual = function(x @ weights.T) @ readout / width**0.5 - y
+        h = function(x @ hidden[0].T)
+        for weights in hidden[1:]:
+            h = function(h @ weights.T / width**0.5)
+        residual = h @ readout / width**0.5 - y
         loss = 0.5 * (residual @ residual) / n
         loss.backward()
         optimizer.step()
@@ -144,18 +239,18 @@ def _peak(precision: str, threads: int) -> float:
     number = np.dtype(precision).type
     arrays = [np.ones(512, number) for _ in range(threads)]
     count = 20_000
-    _products(arrays[0], number(0.999), number(1e-3), 1)
+    _multiply(arrays[0], number(0.999), number(1e-3), 1)
     best = float("inf")
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(5):
             begun = time.perf_counter()
-            list(pool.map(lambda v: _products(v, number(0.999), number(1e-3), count), arrays))
+            list(pool.map(lambda v: _multiply(v, number(0.999), number(1e-3), count), arrays))
             best = min(best, time.perf_counter() - begun)
     return threads * count * 16 * 512 * 2 / best
 
 
 @njit(error_model="numpy", nogil=True)
-def _products(v, a, b, count):  # type: ignore[no-untyped-def]
+def _multiply(v, a, b, count):  # type: ignore[no-untyped-def]
     for _ in range(count):
         for i in range(v.size):
             y = v[i]

@@ -10,12 +10,23 @@ import math
 from collections import namedtuple
 from typing import NamedTuple
 
-from numba import njit
+import numpy as np
+from numba import njit, types
 from numba.extending import overload
 
-from ntkspec.kernels.elementary import exp, fused, logistic, tanh
+from ntkspec.kernels.elementary import exp, fused, logistic, polynomial, tanh
 
 ROOT_HALF = math.sqrt(0.5)
+HALF_32, ONE_32, ROOT_HALF_32 = np.float32(0.5), np.float32(1.0), np.float32(ROOT_HALF)
+#: log(erfc(x) e^(x^2) / t) in t = 1/(1 + x/2), x >= 0, the last coefficient first, with errors of
+#: 1.2e-7 (Press et al., Numerical Recipes, section 6.2).
+ERFC_32 = tuple(
+    np.float32(c)
+    for c in (
+        0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418,
+        0.37409196, 1.00002368, -1.26551223,
+    )
+)  # fmt: skip
 DENSITY = 1.0 / math.sqrt(2.0 * math.pi)
 ERF_SLOPE = 2.0 / math.sqrt(math.pi)
 
@@ -108,10 +119,22 @@ def power(x, n):
     return product
 
 
-@njit(error_model="numpy", cache=True)
 def normal_cdf(z):
     """Phi(z), without cancellation on the left."""
-    return type(z)(0.5) * type(z)(math.erfc(-z * type(z)(ROOT_HALF)))
+
+
+@overload(normal_cdf, jit_options={"error_model": "numpy"})
+def _normal_cdf(z):
+    if z == types.float64:
+        return lambda z: 0.5 * math.erfc(-z * ROOT_HALF)
+
+    def single(z):
+        x = abs(z) * ROOT_HALF_32
+        t = ONE_32 / fused(HALF_32, x, ONE_32)
+        tail = HALF_32 * t * exp(polynomial(ERFC_32, t) - x * x)
+        return ONE_32 - tail if z > type(z)(0) else tail
+
+    return single
 
 
 def _two_sided(sigma, z):

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ntkspec.spectra.spectrum import Spectrum, eigenvalues, spectrum
     from ntkspec.sweeps.scans import scan
     from ntkspec.tables.atlas import atlas
-    from ntkspec.trainer.front import GD, PDE, Sobolev, harmonics, points, train
+    from ntkspec.trainer.front import GD, PDE, Adam, KernelPower, Sobolev, harmonics, points, train
     from ntkspec.trainer.points import circle
     from ntkspec.trainer.runs.file import open_run
     from ntkspec.zonal import ZonalKernel
@@ -56,6 +56,7 @@ __all__ = [
     "GD",
     "PDE",
     "Activation",
+    "Adam",
     "Ball",
     "Cap",
     "Certificate",
@@ -63,6 +64,7 @@ __all__ = [
     "DataSpectrum",
     "DensityFunction",
     "Gaussian",
+    "KernelPower",
     "Law",
     "Linear",
     "Network",
@@ -103,6 +105,7 @@ __all__ = [
 
 _HOMES = {
     "Activation": "ntkspec.activations",
+    "Adam": "ntkspec.trainer.front",
     "Ball": "ntkspec.domains",
     "Cap": "ntkspec.domains",
     "Certificate": "ntkspec.spectra.certified",
@@ -111,6 +114,7 @@ _HOMES = {
     "DensityFunction": "ntkspec.domains",
     "GD": "ntkspec.trainer.front",
     "Gaussian": "ntkspec.domains",
+    "KernelPower": "ntkspec.trainer.front",
     "Law": "ntkspec.laws",
     "Linear": "ntkspec.networks",
     "Network": "ntkspec.networks",

@@ -22,8 +22,9 @@ def named_target(target: Target | SampledTarget) -> str:
 
     degrees = [str(degree) for degree in target.degrees]
     if len(degrees) > FEW:
-        degrees = [*degrees[:3], "...", f"{degrees[-1]} ({len(degrees)} degrees)"]
-    named = f"degrees {', '.join(degrees)}" if degrees else "no degrees"
+        degrees = [*degrees[:3], "...", f"{degrees[-1]} ({len(degrees)} {target.part}s)"]
+    part = target.part
+    named = f"{part}s {', '.join(degrees)}" if degrees else f"no {part}s"
     return f"samples with {named}" if isinstance(target, SampledTarget) else named
 
 
@@ -51,7 +52,9 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     say(f"{count} of {recipe.steps} steps each, {recipe.records} records")
     say(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
     say(f"target: {named_target(problem.target)}")
-    say(f"recorded degrees: {problem.degrees[0]} to {problem.degrees[-1]}")
+    if recipe.optimizer.name == "adam":
+        say("optimizer: Adam, whose rates are not predicted")
+    say(f"recorded {problem.target.part}s: {problem.degrees[0]} to {problem.degrees[-1]}")
     size = run_bytes(problem) / 1e6
     say(f"disk: at most {2 * size:.3g} MB during training, half of that at the end")
     say(f"time: about {duration(seconds)}, from steps measured on this machine")

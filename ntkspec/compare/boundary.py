@@ -16,7 +16,7 @@ from ntkspec.domains import legendre
 from ntkspec.operators import as_operator
 from ntkspec.spectra import spectrum
 from ntkspec.trainer.linear import LinearTraining, loss_factor
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
+from ntkspec.trainer.recipe import AnyLoss
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs.problem import Problem
@@ -30,7 +30,7 @@ MORE, SMALL = 128, 1e-14
 
 
 def boundary_training(
-    problem: Problem, degrees: list[int], loss: L2Loss | SobolevLoss | SumLoss
+    problem: Problem, degrees: list[int], loss: AnyLoss
 ) -> tuple[LinearTraining, Array, Array]:
     """Training, residual at the start (R,), and functionals (K, R) of the target's components.
 
@@ -48,7 +48,8 @@ def boundary_training(
     ... target = {kind = "zonal", degrees = 1}
     ... loss = {operator = "laplace(shift=-1)", boundary = [[1.0, 0.0]]}''')
     >>> problem = make_problem(recipe)
-    >>> training, _, _ = boundary_training(problem, [1], recipe.loss.at(problem.points, None))
+    >>> training, _, _ = boundary_training(problem, [1], recipe.loss.at(
+    ...     problem.points, None, recipe.network.network))
     >>> rates = predict.boundary_rates("tanh", 2, "laplace(shift=-1)", degrees=range(40)).rates
     >>> bool(np.isclose(training.eigenvalues[-1], rates.max(), rtol=1e-12))
     True

@@ -177,6 +177,8 @@ def _row(
         level = judge(
             rates, predicted, reason, tolerance, per_network=own, error=None if own else known
         )
+        if predictions.unpredicted:
+            level = replace(level, reason=predictions.unpredicted)
         levels[name] = withhold(level, missing, "this width")
     return Row(
         loss=key[0],

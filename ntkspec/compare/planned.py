@@ -26,13 +26,13 @@ from ntkspec.operators import as_operator
 from ntkspec.parameters import number
 from ntkspec.results import Tabular
 from ntkspec.threads import checked_threads
-from ntkspec.trainer.front import PDE, Sobolev, as_loss, as_points, as_target
+from ntkspec.trainer.front import PDE, KernelPower, Sobolev, as_loss, as_points, as_target
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.recipe import AnyLoss, LossRecipe
 from ntkspec.trainer.residual import check_residual
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
+from ntkspec.trainer.runs.estimate import TINY
 from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
@@ -135,7 +135,7 @@ def plan(
     target: Target | ArrayLike | Callable[[Array], ArrayLike],
     *,
     accuracy: float = ACCURACY,
-    loss: Sobolev | PDE | Literal["l2"] = "l2",
+    loss: Sobolev | KernelPower | PDE | Literal["l2"] = "l2",
     step_size: float | None = None,
     steps: int | None = None,
     threads: int | None = None,
@@ -148,7 +148,7 @@ def plan(
         As for `ntkspec.train`.
     accuracy : float
         Two standard errors of the mean rate over the seeds, and its bias, relative to the rate.
-    loss : Sobolev, PDE or "l2"
+    loss : Sobolev, KernelPower, PDE or "l2"
     step_size : float, optional
         By default half of the largest stable one at infinite width, or less, so that no degree of
         the target loses more than a fifth in a step, which its records could not show.
@@ -184,15 +184,17 @@ def plan(
     points = as_points(data)
     chosen = as_target(target, points)
     recipe = as_loss(loss)
-    if len(recipe.exponents) > 1 or recipe.exponents[0] == "auto":
+    by_degree = recipe.weight != "kernel" and points.on_sphere
+    single = len(recipe.exponents) == 1 and recipe.exponents[0] != "auto"
+    if not single or not (by_degree or isinstance(chosen, Target)):
         raise NtkspecError(
-            f"loss = {loss!r:.60} is not allowed in a plan; give 'l2', ntkspec.Sobolev(s) or "
-            "ntkspec.PDE(operator)"
+            f"loss = {loss!r:.60} is not allowed in a plan of these points and this target; give "
+            "'l2', ntkspec.Sobolev(s) or ntkspec.PDE(operator) on the sphere, or a sum of harmonics"
         )
     if recipe.operator:
         check_residual(network, as_operator(recipe.operator))
     kernel = infinite_kernel(network, recipe, points)
-    training = LinearTraining(kernel, loss_factor(_at(recipe, points).matrix()))
+    training = LinearTraining(kernel, loss_factor(_at(recipe, points, network).matrix()))
     observed = recipe.observed(chosen, points.dim)
     found = {k: observed.component(k, points.x) for k in observed.degrees}
     parts = {k: one for k, one in found.items() if one is not None}
@@ -243,9 +245,9 @@ def plan(
     )  # fmt: skip
 
 
-def _at(recipe: LossRecipe, points: Points) -> L2Loss | SobolevLoss | SumLoss:
+def _at(recipe: LossRecipe, points: Points, network: Network) -> AnyLoss:
     (s,) = recipe.exponents
-    return recipe.at(points, None if s == "l2" else float(s))
+    return recipe.at(points, None if s == "l2" else float(s), network)
 
 
 def _rate(training: LinearTraining, size: float, component: Array, functional: Array) -> float:
@@ -269,7 +271,7 @@ def _scatter(
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
     """Relative variances and biases of the measured rates, both times the width."""
-    loss = _at(recipe, points)
+    loss = _at(recipe, points, network)
     found = [
         own_rates(
             network, points, target, width, size, records,
@@ -277,7 +279,8 @@ def _scatter(
         ) for width in WIDTHS
     ]  # fmt: skip
     bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
-    kernel = None if recipe.operator else exact_scatter(network, target, points.dim)
+    plain = not recipe.operator and recipe.weight != "kernel"
+    kernel = exact_scatter(network, target, points.dim) if plain else None
     if kernel is not None and len(kernel.components) == len(target.degrees):
         rates = rate_scatter(kernel, size, records, multipliers=loss.multiplier(kernel.degrees))
         return 2.0 * rates.relative_variances, bias, "exact"
@@ -287,12 +290,13 @@ def _scatter(
 
 def _seconds(network: Network, points: Points, recipe: LossRecipe, threads: int | None) -> float:
     """Time of a step at the width at which steps are timed."""
-    made, loss = recipe.of(start(network, TIMED, points.dim, 0), points), _at(recipe, points)
+    made = recipe.of(start(network, TIMED, points.dim, 0), points)
+    loss = _at(recipe, points, network)
     steps = steps_at(made, np.ascontiguousarray(points.x), checked_threads(threads))
     zero = steps.values()
     best = math.inf
     for _ in range(4):  # the first may compile
         begun = time.perf_counter()
-        steps.step(loss.apply(zero), 0.0)
+        steps.step(loss.apply(zero), TINY)
         best = min(best, time.perf_counter() - begun)
     return best

@@ -25,10 +25,11 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.opening import open_table
 from ntkspec.spectra import spectrum
 from ntkspec.tables import Table
+from ntkspec.trainer.eigenvectors import EigenvectorTarget
 from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
 from ntkspec.trainer.network import is_shallow
 from ntkspec.trainer.rates import DecayRate, decay_rate
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
+from ntkspec.trainer.recipe import AnyLoss
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Run
@@ -39,6 +40,8 @@ Array = NDArray[np.float64]
 
 #: Smallest step size: the squares of rates must not underflow.
 LEAST_STEP_SIZE = 1e-100
+#: Why a rate is not predicted at any level.
+NOT_ADAM = "Adam's rates are not predicted: it scales each coordinate of the gradient"
 #: Most points for which kernel matrices are computed: their eigenvectors take n^3 operations.
 MOST_POINTS = 8192
 #: Steps up to which a rate is looked for that the run is too short to show.  A component that has
@@ -102,22 +105,26 @@ class Predictions:
 
     `degrees` are those of the target, `eigenvalues` and `errors`, (K,), the operator's eigenvalues
     of these degrees and bounds on their relative errors, from a table or computed.  `is_dense`
-    tells whether the points are few enough for kernel matrices.
+    tells whether the points are few enough for kernel matrices, `unpredicted` why nothing is
+    predicted.
     """
 
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
-        target, one = run.observed, run.points.x[:1]
+        target, x = run.observed, run.points.x
         self.run = run
         self._momentum = run.recipe.optimizer.momentum
         self._operator = run.recipe.operator
-        self.degrees = [k for k in target.degrees if target.component(k, one) is not None]
+        found = {k: target.component(k, x) for k in target.degrees}
+        components = [one for one in found.values() if one is not None]
+        self.degrees = [k for k, one in found.items() if one is not None]
         if not self.degrees:
             raise NtkspecError(
                 "the target has no known degrees, so there are no rates to compare; use a target "
                 "made of harmonics, or samples"
             )
         self.eigenvalues, self.errors = _eigenvalues(run, self.degrees, table)
-        self.is_dense = run.points.n <= MOST_POINTS
+        self.unpredicted = NOT_ADAM if run.recipe.optimizer.adam else ""
+        self.is_dense = run.points.n <= MOST_POINTS and not self.unpredicted
         self._columns = np.searchsorted(run.degrees, self.degrees)
         components = [np.asarray(target.component(k, run.points.x)) for k in self.degrees]
         self._functionals = np.zeros((len(self.degrees), run.observations.size))
@@ -161,11 +168,13 @@ class Predictions:
     def scatter(self, members: Sequence[Member], *, sampled: bool) -> Scatter:
         """Scatter of the rates of trainings with one loss, from random networks if need be.
 
-        It is not known for residuals of differential equations, momentum and batches.
+        It is not known for residuals of differential equations, losses in the kernel's
+        eigenvectors, momentum, batches and Adam.
         """
         run, optimizer = self.run, self.run.recipe.optimizer
         unknown = Scatter(np.full(len(self.degrees), np.nan), "")
-        if not members or self._operator is not None or optimizer.momentum or optimizer.batch:
+        special = self._operator is not None or run.recipe.loss.weight == "kernel"
+        if not members or special or self.unpredicted or optimizer.momentum or optimizer.batch:
             return unknown
         steps = max((one.steps for one in members), key=len)
         network, loss = run.recipe.network.network, self._loss(members[0].s)
@@ -202,6 +211,8 @@ class Predictions:
             symbols = operator.symbol(self.degrees, self.run.points.dim)
             multipliers = multipliers * np.abs(symbols) ** 2 + recipe.data_weight
         decrement = member.step_size * self.eigenvalues * multipliers
+        if self.unpredicted:
+            decrement = np.full(decrement.shape, np.nan)
         times = member.steps[:, np.newaxis].astype(np.float64)
         with np.errstate(over="ignore"):
             if self._momentum:
@@ -209,9 +220,11 @@ class Predictions:
                 return left, _slow_rate(decrement, self._momentum)
             return (1.0 - decrement) ** times, decrement
 
-    def _loss(self, s: float) -> L2Loss | SobolevLoss | SumLoss:
+    def _loss(self, s: float) -> AnyLoss:
         """The loss with exponent s; NaN is plain L2."""
-        return self.run.recipe.loss.at(self.run.points, None if math.isnan(s) else s)
+        recipe = self.run.recipe
+        exponent = None if math.isnan(s) else s
+        return recipe.loss.at(self.run.points, exponent, recipe.network.network)
 
     def _factor(self, s: float) -> Array:
         if s not in self._factors:
@@ -280,7 +293,12 @@ def _rates(steps: NDArray[np.int64], amplitude: Array) -> list[DecayRate]:
 def _eigenvalues(
     run: Run, degrees: list[int], table: str | os.PathLike[str] | Table | None
 ) -> tuple[Array, Array]:
-    """Eigenvalues of the target's degrees and bounds on their relative errors."""
+    """Eigenvalues of the target's degrees and bounds on their relative errors.
+
+    NaN where the parts of the target are not degrees.
+    """
+    if isinstance(run.target, EigenvectorTarget):
+        return np.full(len(degrees), np.nan), np.full(len(degrees), np.nan)
     network, dim = run.recipe.network.network, run.points.dim
     if table is None:
         part = spectrum(network, dim, degrees)

@@ -76,6 +76,7 @@ class Row(Value):
     s : float
         Sobolev exponent, the mean over seeds; NaN for plain L2.
     width, degree : int
+        Where a run records parts along eigenvectors, their rank stands for the degree.
     seeds : int
         Number of finished trainings whose rate was measured.
     measured, low, high : float or None
@@ -263,6 +264,8 @@ class Comparison(Tabular):
         parts.append(f"{len(self.extrapolated)} extrapolated")
         if self.missing:
             parts.append(f"{len(self.missing)} trainings missing")
+        if self.rows and all(math.isnan(row.points.rate) for row in self.rows):
+            parts.append(self.rows[0].points.reason)
         return f"Comparison({', '.join(parts)})"
 
     def columns(self) -> dict[str, list[Any]]:

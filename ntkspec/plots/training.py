@@ -118,8 +118,13 @@ def run_picture(
 def run_panels(run: Run) -> list[list[Panel]]:
     """The three panels of a run's picture for each loss.
 
-    Raises an NtkspecError if no training of the run is finished.
+    Raises an NtkspecError if no training of the run is finished, or its target has no degrees.
     """
+    if run.target.part != "degree":
+        raise NtkspecError(
+            f"{run.path}: the target of this run is known along eigenvectors, not as a function on "
+            "a sphere; draw its history: ntkspec.open_run(path).plot()"
+        )
     found: dict[str, list[Member]] = {}
     for member in run.members:
         if member.status in ("finished", "diverged"):

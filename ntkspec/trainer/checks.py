@@ -29,7 +29,10 @@ def checked_degree(degree: int) -> int:
 
 
 def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF_SPHERE) -> Array:
-    """Return points on the sphere as an (n, dim) array of float64, not normalized, or raise."""
+    """Return points on the sphere as an (n, dim) array of float64, not normalized, or raise.
+
+    An infinite tolerance allows vectors of any finite norm.
+    """
     try:
         array = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError):
@@ -41,11 +44,12 @@ def checked_vectors(x: ArrayLike, dim: int | None = None, tolerance: float = OFF
     if dim is not None and array.shape[1] != dim:
         raise NtkspecError(f"points have dimension {array.shape[1]}; dim = {dim} is needed")
     norms = np.linalg.norm(array, axis=1)
-    off = ~(np.abs(norms - 1.0) <= tolerance)
+    off = ~(np.abs(norms - 1.0) <= tolerance) | ~np.isfinite(norms)
     if off.any():
         i = int(np.flatnonzero(off)[0])
         raise NtkspecError(
-            f"points[{i}] has norm {norms[i]:.10g}; all norms must be 1 to {tolerance:g}"
+            f"points[{i}] has norm {norms[i]:.10g}; "
+            + (f"all norms must be 1 to {tolerance:g}" if tolerance < np.inf else "give numbers")
         )
     return array
 

@@ -15,10 +15,11 @@ from ntkspec.parameters import as_number, number, shown, whole_number
 from ntkspec.threads import checked_threads
 from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.network import FiniteNetwork
+from ntkspec.trainer.passes import AdamRule, memory_kinds
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.residual import Applied
 from ntkspec.trainer.sobolev import L2Loss
-from ntkspec.trainer.steps import steps_at
+from ntkspec.trainer.steps import Steps, steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = [
@@ -39,12 +40,12 @@ EIGENVALUE_TOLERANCE, STEP_DIGITS = 1e-4, 3
 #: Up to this many points the matrix is formed, once, instead of some twenty products with it: five
 #: to forty times as fast for wide networks, a few hundredths of a second for narrow ones.
 FEW_POINTS = 256
-#: Distance from the sphere of points that were rounded to single precision.
-SINGLE = 1e-6
 #: With more momentum a component takes thousands of steps to answer.
 LARGEST_MOMENTUM = 0.9999
 #: Default step size as a fraction of the largest stable one: no component overshoots.
 SHARE = 0.5
+#: Default step size of Adam.
+ADAM_STEP = 1e-3
 
 
 class Loss(Protocol):
@@ -84,13 +85,13 @@ class Descent:
     network : FiniteNetwork
         Updated in place.  `ntkspec.trainer.residual.Applied` trains on A f, as of a PDE.
     x : (n, dim) array_like
-        Training points.
+        Training points, of any norm.
     target : (n,) array_like
         y; for `Applied` that of A f at the points and then of f at its data.
     loss : Loss
         1/2 r' P r of the residual r = f(x) - y.
     step_size : float, optional
-        eta; by default half the largest stable one.
+        eta; by default half the largest stable one, and 0.001 for Adam.
     threads : int, optional
         By default one for each processor; the result does not depend on their number.
     state : mapping, optional
@@ -103,11 +104,14 @@ class Descent:
         over points (`L2Loss`).
     seed : int
         Of the batches.
+    adam : AdamRule, optional
+        Adam instead of gradient descent.  Nothing predicts its rates.
 
     Attributes
     ----------
     network : FiniteNetwork
     step_size, largest_stable_step : float
+        The second is infinite for Adam, where it is not known.
     steps : int
         Number of steps done.
     residual : (n,) ndarray of float64
@@ -145,14 +149,19 @@ class Descent:
         momentum: float = 0.0,
         batch: int | None = None,
         seed: int = 0,
+        adam: AdamRule | None = None,
     ) -> None:
         self.network, self._loss = network, loss
-        self._x = checked_vectors(x, network.dim, SINGLE)
+        self._x = checked_vectors(x, network.dim, math.inf)
         extra = len(network.data) if isinstance(network, Applied) else 0
         self._y = checked_values(target, len(self._x) + extra, "target", finite=True)
         self._points = np.ascontiguousarray(self._x, dtype=network.dtype)
         self._threads = checked_threads(threads)
         self._momentum = number(momentum, "momentum", 0.0, LARGEST_MOMENTUM)
+        self._adam = adam
+        if adam and isinstance(network, Applied):
+            raise NtkspecError("adam is not allowed with an operator; leave it out")
+        self._kinds = memory_kinds(self._momentum, adam)
         self._seed = whole_number(seed, "seed", 0)
         self._batch = self._checked_batch(batch)
         self._at_start = (
@@ -163,15 +172,19 @@ class Descent:
             if step_size is not None:
                 raise NtkspecError("step_size is that of the state; leave it out")
             self._restore(state)
-        self._steps = steps_at(network, self._points, self._threads, self._momentum)
+        else:
+            self.steps = 0
+        self._steps = self._steps_at(self._points)
         if state is None:
-            self.largest_stable_step = largest_stable_step(
+            self.largest_stable_step = math.inf if adam else largest_stable_step(
                 network, self._x, loss, momentum=self._momentum, threads=self._threads
             )  # fmt: skip
             self.step_size = self._checked_step_size(step_size)
-            self.steps = 0
             self._measure(self._steps.values())
             self._first_loss = self.loss
+
+    def _steps_at(self, points: NDArray[Any]) -> Steps:
+        return steps_at(self.network, points, self._threads, self._momentum, self._adam, self.steps)
 
     def _checked_batch(self, batch: int | None) -> int | None:
         if batch is None:
@@ -187,9 +200,8 @@ class Descent:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         known = state if isinstance(state, Mapping) else {}
-        likes = {**self.network.parameters, "residual": self._y}
-        if self._momentum:
-            likes |= {f"velocity_{name}": one for name, one in self.network.parameters.items()}
+        memory = self.network.memory(self._kinds)
+        likes = {**self.network.parameters, **memory, "residual": self._y}
         if missing := [name for name in (*likes, *STATE_NUMBERS) if name not in known]:
             raise NtkspecError(
                 f"state is not allowed; it has no {', '.join(missing)}: give what Descent.state() "
@@ -212,19 +224,13 @@ class Descent:
             for name in ("step_size", "largest_stable_step", "first_loss")
         )
         self.steps = whole_number(state["steps"], "steps", 0)
-        for name, one in self.network.parameters.items():
+        for name, one in (self.network.parameters | memory).items():
             one[...] = arrays[name]
-        if self._momentum:
-            for name, one in self.network.velocity.items():
-                one[...] = arrays[f"velocity_{name}"]
         self._set_residual(arrays["residual"].astype(np.float64))
 
     def state(self) -> dict[str, Any]:
         """Copies of everything that a later `Descent` needs to go on."""
-        arrays = dict(self.network.parameters)
-        if self._momentum:
-            velocity = self.network.velocity
-            arrays |= {f"velocity_{name}": one for name, one in velocity.items()}
+        arrays = self.network.parameters | self.network.memory(self._kinds)
         return {name: one.copy() for name, one in arrays.items()} | {
             "residual": self.residual.copy(),
             "steps": self.steps,
@@ -258,7 +264,7 @@ class Descent:
             # Of the step alone, so that an interrupted descent goes on with the same batches.
             chosen = np.random.default_rng([self._seed, self.steps]).permutation(n)[:batch]
             chosen.sort()
-            steps = steps_at(self.network, self._points[chosen], self._threads, self._momentum)
+            steps = self._steps_at(self._points[chosen])
             residual = np.zeros(n)
             residual[chosen] = steps.values() - self._at_start[chosen] - self._y[chosen]
             derivative = self._loss.apply(residual)[chosen] * (n / batch)
@@ -285,7 +291,7 @@ class Descent:
     def _checked_step_size(self, step_size: float | None) -> float:
         most = self.largest_stable_step
         if step_size is None:
-            return _rounded_down(SHARE * most)
+            return ADAM_STEP if self._adam else _rounded_down(SHARE * most)
         asked = as_number(step_size)
         if not asked > 0.0:
             raise NtkspecError(
@@ -305,10 +311,13 @@ class Descent:
             if math.isfinite(self.loss)
             else f"the loss became {self.loss}"
         )
+        most = (
+            "take a smaller one" if self._adam
+            else f"and {self.largest_stable_step:.4g} was the largest stable one at the start"
+        )  # fmt: skip
         return (
             f"training diverged at step {self.steps}: {cause}; the step size is "
-            f"{self.step_size:.4g}, and {self.largest_stable_step:.4g} was the largest stable one "
-            "at the start"
+            f"{self.step_size:.4g}, {most}"
         )
 
 

@@ -18,7 +18,10 @@ from ntkspec.jobs.progress import Observer
 from ntkspec.jobs.recipes import check_values
 from ntkspec.networks import Network, as_network
 from ntkspec.operators import Operator
-from ntkspec.parameters import one_of, shown, whole_number
+from ntkspec.parameters import number, one_of, shown, whole_number
+from ntkspec.trainer.checks import function_values
+from ntkspec.trainer.descent import ADAM_STEP
+from ntkspec.trainer.eigenvectors import FLOOR
 from ntkspec.trainer.network import Precision, Start
 from ntkspec.trainer.points import Points, from_array
 from ntkspec.trainer.recipe import (
@@ -33,13 +36,15 @@ from ntkspec.trainer.recipe import (
 )
 from ntkspec.trainer.runs.file import Run, open_run
 from ntkspec.trainer.runs.problem import Problem, problem_of, sampled
-from ntkspec.trainer.runs.run import train_problem
+from ntkspec.trainer.runs.run import train_run
 from ntkspec.trainer.sobolev import Weight
-from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
+from ntkspec.trainer.targets import SampledTarget, Target, Term
 
 __all__ = [
     "GD",
     "PDE",
+    "Adam",
+    "KernelPower",
     "Sobolev",
     "as_loss",
     "as_points",
@@ -74,6 +79,32 @@ class Sobolev:
     s: float | Literal["auto"] = 1.0
     weight: Weight = "power"
     max_degree: int | None = None
+
+
+@dataclass(frozen=True)
+class KernelPower:
+    """A loss in the eigenvectors of the network's own kernel at the points, whatever they are.
+
+    1/2 r' P r with P a power of the kernel: the residual's component along the j-th eigenvector
+    has the weight max(lambda_j / lambda_0, floor)^power, so that a power of -1/2 turns rates
+    lambda_j into sqrt(lambda_0 lambda_j) above the floor.  It fits the training points sooner;
+    that says nothing of other points.
+
+    Parameters
+    ----------
+    power : float
+        -0.5 is the square root of the inverse kernel.
+    floor : float
+        Smaller eigenvalues, relative to the largest, count as this.
+
+    Examples
+    --------
+    >>> KernelPower(-0.5)
+    KernelPower(power=-0.5, floor=0.0001)
+    """
+
+    power: float = -0.5
+    floor: float = FLOOR
 
 
 @dataclass(frozen=True)
@@ -139,13 +170,43 @@ class GD:
     batch: int | None = None
 
 
+@dataclass(frozen=True)
+class Adam:
+    """Adam, which may be run and is not predicted: it scales each coordinate of the gradient.
+
+    Parameters
+    ----------
+    step_size : float
+        Of each weight; in the NTK parameterization they are of size 1.
+    betas : (float, float)
+        What the means of the gradients and of their squares keep in a step.
+    epsilon : float
+        Added to the root of the mean of the squares.
+    batch : int, optional
+        Points of each step, drawn without replacement; by default all.
+
+    Examples
+    --------
+    >>> Adam(1e-2)
+    Adam(step_size=0.01, betas=(0.9, 0.999), epsilon=1e-08, batch=None)
+    """
+
+    step_size: float = ADAM_STEP
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    batch: int | None = None
+
+
+Loss = Sobolev | KernelPower | Literal["l2"]
+
+
 def points(X: ArrayLike, *, weights: Literal["uniform", "quadrature"] = "uniform") -> Points:
-    """Make training points from unit vectors.
+    """Make training points from vectors.
 
     Parameters
     ----------
     X : (n, dim) array_like
-        Of norm 1.
+        Of norm 1 for harmonics, Sobolev losses and quadrature weights; else of any norm.
     weights : {"uniform", "quadrature"}
         Of the points in the loss: 1/n, or those of a quadrature rule on the sphere (Yu, Yang and
         Townsend 2023), which a Sobolev loss on points that are not uniform needs.
@@ -157,7 +218,7 @@ def points(X: ArrayLike, *, weights: Literal["uniform", "quadrature"] = "uniform
     Raises
     ------
     NtkspecError
-        If the vectors are not of norm 1, or two are equal.
+        If two vectors are equal, or quadrature weights are asked for other norms than 1.
 
     Examples
     --------
@@ -209,8 +270,8 @@ def train(
     width: int | Sequence[int] = 1024,
     seeds: int | Sequence[int] = 1,
     steps: int = 1000,
-    loss: Sobolev | PDE | Literal["l2"] | Sequence[Sobolev | Literal["l2"]] = "l2",
-    optimizer: GD | None = None,
+    loss: Loss | PDE | Sequence[Loss] = "l2",
+    optimizer: GD | Adam | None = None,
     start: Start = "zero",
     precision: Precision = "float64",
     records: int = 0,
@@ -225,18 +286,23 @@ def train(
     Parameters
     ----------
     network : Network or str
-        Of any depth; not a user's activation, which `ntkspec.trainer.descent.Descent` takes.
+        Of any depth.  A run with a user's activation is opened with its network again:
+        ``ntkspec.open_run(path, network)``.
     data : Points or (n, dim) array_like
-        Training points on the sphere, such as ``ntkspec.circle(64)``.
+        Training points: on the sphere, such as ``ntkspec.circle(64)``, or vectors of any norm.
     target : Target, (n,) array_like or callable
-        A sum of harmonics, values at the points, or a function of points (n, dim).
+        A sum of harmonics, values at the points, or a function of points (n, dim).  Off the sphere,
+        and with `KernelPower`, values are recorded along the leading eigenvectors of the kernel
+        instead of by degree.
     width, seeds : int or sequence of int
         Every width is trained from every seed; a number of seeds counts them from 0.
     steps : int
-    loss : Sobolev, "l2", a sequence of them, or PDE
-        Every loss is trained; Sobolev losses then differ in s alone.  A PDE's residual needs one
-        hidden layer without biases, of which the inner weights are trained.
-    optimizer : GD, optional
+    loss : Sobolev, KernelPower, "l2", a sequence of them, or PDE
+        Every loss is trained; all but "l2" are then of one kind and differ in s, or in the power,
+        alone.  The power -s of a `KernelPower` has the name ``"s=..."`` in the run.  A PDE's
+        residual needs one hidden layer without biases, of which the inner weights are trained.
+    optimizer : GD or Adam, optional
+        Nothing predicts what Adam does: its runs have rates, and no predictions to compare.
     start : {"zero", "random"}
         "zero": f = 0 at the start; see `ntkspec.trainer.network.start`.
     precision : {"float64", "float32"}
@@ -293,8 +359,8 @@ def train(
     recipe = replace(recipe, text=recipe_text(recipe))
     problem = problem_of(recipe, at, wanted, function=target if callable(target) else None)
     if save is not None:
-        train_problem(problem, save, restart=restart, threads=threads, observer=observer)
-        return open_run(save)
+        train_run(problem, save, restart=restart, threads=threads, observer=observer)
+        return open_run(save, recipe.network.network)
     return _kept(problem, threads, observer)
 
 
@@ -303,8 +369,8 @@ def _kept(problem: Problem, threads: int | None, observer: Observer | None) -> R
     folder = tempfile.TemporaryDirectory(prefix="ntkspec-run-")
     try:
         out = Path(folder.name) / "run.h5"
-        train_problem(problem, out, threads=threads, observer=observer)
-        run = open_run(out)
+        train_run(problem, out, threads=threads, observer=observer)
+        run = open_run(out, problem.recipe.network.network)
     except BaseException:
         folder.cleanup()
         raise
@@ -337,7 +403,7 @@ def as_target(given: Any, at: Points) -> Target | SampledTarget:
     """
     if isinstance(given, (Target, SampledTarget)):
         return given
-    return sampled(at, target_of(given).values(at.x) if callable(given) else given)
+    return sampled(at, function_values(given, at.x, "target") if callable(given) else given)
 
 
 def _data(at: Points) -> DataRecipe:
@@ -379,32 +445,41 @@ def as_loss(given: Any) -> LossRecipe:
         operator = str(Operator(given.operator, given.shift))
         boundary = () if given.boundary is None else np.asarray(given.boundary).tolist()
         return LossRecipe(
-            (given.s,), given.weight, given.max_degree, operator, given.residual_weight,
+            (given.s,), given.weight, given.max_degree, FLOOR, operator, given.residual_weight,
             given.data_weight, tuple(map(tuple, boundary)), given.boundary_weight,
         )  # fmt: skip
     losses = list(given) if isinstance(given, (list, tuple)) else [given]
-    exponents: list[Exponent] = []
+    kinds, exponents = set[tuple[Any, ...]](), list[Exponent]()
     for one in losses:
-        if one != "l2" and not isinstance(one, Sobolev):
+        if isinstance(one, Sobolev):
+            exponents.append(one.s)
+            kinds.add((one.weight, one.max_degree, FLOOR))
+        elif isinstance(one, KernelPower):
+            exponents.append(-number(one.power, "power", -100.0, 100.0))
+            kinds.add(("kernel", None, one.floor))
+        elif isinstance(one, str) and one == "l2":
+            exponents.append("l2")
+        else:
             raise NtkspecError(
-                f"loss = {shown(one)} is not allowed; give 'l2', ntkspec.Sobolev(s), a list of "
-                "them, or ntkspec.PDE(operator)"
+                f"loss = {shown(one)} is not allowed; give 'l2', ntkspec.Sobolev(s), "
+                "ntkspec.KernelPower(power), a list of them, or ntkspec.PDE(operator)"
             )
-        exponents.append("l2" if one == "l2" else one.s)
-    rest = {(one.weight, one.max_degree) for one in losses if one != "l2"}
-    if len(rest) > 1:
+    if len(kinds) > 1:
         raise NtkspecError(
-            "the Sobolev losses of one run differ in s alone; train others by calls of their own"
+            "the losses of one run are of one kind and differ in s, or in the power, alone; train "
+            "others by calls of their own"
         )
-    first = next((one for one in losses if one != "l2"), Sobolev())
-    return LossRecipe(tuple(exponents), first.weight, first.max_degree)
+    return LossRecipe(tuple(exponents), *(kinds.pop() if kinds else ()))
 
 
-def _optimizer(given: GD) -> OptimizerRecipe:
+def _optimizer(given: GD | Adam) -> OptimizerRecipe:
+    if isinstance(given, Adam):
+        betas = tuple(number(one, "betas", 0.0, 1.0) for one in given.betas)
+        return OptimizerRecipe(given.step_size, 0.0, given.batch, "adam", betas, given.epsilon)
     if not isinstance(given, GD):
         raise NtkspecError(
             f"optimizer = {shown(given)} is not allowed; give ntkspec.GD(step_size=, momentum=, "
-            "batch=)"
+            "batch=), or ntkspec.Adam(step_size=)"
         )
     size = None if given.step_size == "auto" else given.step_size
     return OptimizerRecipe(size, given.momentum, given.batch)

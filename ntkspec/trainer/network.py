@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -95,11 +95,14 @@ class FiniteNetwork:
                 found[f"bias_{number}"] = layer.bias
         return found
 
-    @property
-    def velocity(self) -> dict[str, Array]:
-        """Last steps of all weights and biases, by their names, of a descent with momentum."""
-        steps = [one for layer in self.layers for one in layer.steps]
-        return dict(zip(self.parameters, steps, strict=True))
+    def memory(self, kinds: Iterable[str]) -> dict[str, Array]:
+        """What an optimizer keeps of all weights and biases, by kind and name."""
+        found: dict[str, Array] = {}
+        for kind in kinds:
+            arrays = [one for layer in self.layers for one in layer.memory(kind)]
+            names = [f"{kind}_{name}" for name in self.parameters]
+            found |= dict(zip(names, arrays, strict=True))
+        return found
 
     def values(self, x: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
         """f at points: (n, dim) -> (n,).
@@ -314,6 +317,14 @@ def check_trainable(network: Network) -> None:
                 f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
                 "at the kink"
             )
+        if sigma.user:
+            try:
+                sigma.derivative(np.zeros(1))
+            except NtkspecError as error:
+                raise NtkspecError(
+                    f"{sigma.name} cannot be trained ({error}); write user_activation(function, "
+                    "derivative)"
+                ) from None
     if not isinstance(program.steps[0], Affine):
         what = {Branch: "a residual branch", Scale: "Normalize"}.get(type(program.steps[0]), "")
         raise NtkspecError(

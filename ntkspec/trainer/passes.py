@@ -20,14 +20,46 @@ from ntkspec.rules import Activate, Affine, Branch, Join, Program, Scale
 from ntkspec.threads import thread_pool
 from ntkspec.trainer.layer import slopes_of, values_of
 
-__all__ = ["Dense", "Gradient", "Passes"]
+__all__ = ["AdamRule", "Dense", "Gradient", "Passes", "memory_kinds"]
 
 Array = NDArray[Any]
 
 #: Rows of a product that a thread computes at a time.
-ROWS = 256
+ROWS = 512
 #: Multiplications of a product below which a second thread costs more than it saves.
 WORTH_A_THREAD = 2**21
+
+
+@dataclass(frozen=True)
+class AdamRule:
+    """The numbers of Adam (Kingma and Ba 2015), beside its step size.
+
+    Parameters
+    ----------
+    betas : (float, float)
+        What the means of the gradients and of their squares keep in a step.
+    epsilon : float
+        Added to the root of the mean of the squares.
+
+    Examples
+    --------
+    >>> AdamRule().betas
+    (0.9, 0.999)
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+
+
+def memory_kinds(momentum: float, adam: AdamRule | None) -> tuple[str, ...]:
+    """Kinds of arrays that an optimizer keeps for each parameter.
+
+    Examples
+    --------
+    >>> memory_kinds(0.0, None), memory_kinds(0.9, None), memory_kinds(0.0, AdamRule())
+    ((), ('velocity',), ('velocity', 'square'))
+    """
+    return ("velocity", "square") if adam else ("velocity",) * (momentum > 0.0)
 
 
 @dataclass(eq=False)
@@ -54,7 +86,7 @@ class Dense:
     bias_scale: float
     trained: bool
     bias_trained: bool
-    _velocity: list[Array] = field(default_factory=list, repr=False)
+    _memory: dict[str, list[Array]] = field(default_factory=dict, repr=False)
 
     @property
     def width(self) -> int:
@@ -85,7 +117,7 @@ class Dense:
         With momentum the step is added to momentum times the last one.
         """
         if self.trained:
-            target = self.steps[0] if momentum else self.weights
+            target = self.memory("velocity")[0] if momentum else self.weights
             _add_product(target, -step_size * self.scale, delta, inputs, momentum or 1.0, threads)
             if momentum:
                 self.weights += target
@@ -93,17 +125,44 @@ class Dense:
             assert self.bias is not None
             moved = delta.dtype.type(-step_size * self.bias_scale) * delta.sum(axis=1)
             if momentum:
-                moved += delta.dtype.type(momentum) * self.steps[1]
-                self.steps[1][:] = moved
+                last = self.memory("velocity")[1]
+                moved += delta.dtype.type(momentum) * last
+                last[:] = moved
             self.bias += moved
 
-    @property
-    def steps(self) -> list[Array]:
-        """Last steps of the weights and the biases, of a descent with momentum."""
-        if not self._velocity:
+    def adapt(
+        self,
+        delta: Array,
+        inputs: Array,
+        step_size: float,
+        adam: AdamRule,
+        steps: int,
+        threads: int,
+    ) -> None:
+        """Do a step of Adam in place, after so many earlier ones."""
+        means, squares = self.memory("velocity"), self.memory("square")
+        root = math.sqrt(1.0 - adam.betas[1] ** (steps + 1))
+        sizes = step_size * root / (1.0 - adam.betas[0] ** (steps + 1)), adam.epsilon * root
+
+        def slab(rows: slice) -> None:
+            gradient = delta[rows] @ inputs.T
+            gradient *= gradient.dtype.type(self.scale)
+            _adapt(self.weights[rows], gradient, means[0][rows], squares[0][rows], adam, *sizes)
+
+        if self.trained:
+            cost = self.weights.size * delta.shape[1]
+            _over_rows(slab, len(self.weights), cost, threads)
+        if self.bias_trained:
+            assert self.bias is not None
+            gradient = delta.dtype.type(self.bias_scale) * delta.sum(axis=1)
+            _adapt(self.bias, gradient, means[1], squares[1], adam, *sizes)
+
+    def memory(self, kind: str) -> list[Array]:
+        """What an optimizer keeps of the weights and the biases, 0 at first."""
+        if kind not in self._memory:
             arrays = [self.weights] if self.bias is None else [self.weights, self.bias]
-            self._velocity = [np.zeros_like(one, order="C") for one in arrays]
-        return self._velocity
+            self._memory[kind] = [np.zeros_like(one, order="C") for one in arrays]
+        return self._memory[kind]
 
     def add_tangent(self, delta: Array, inputs: Array, out: NDArray[np.float64]) -> None:
         """Add what the layer contributes to the tangent kernel between the points, (n, n)."""
@@ -239,6 +298,26 @@ class Passes:
 
         _over_rows(slab, len(z), 64 * z.size, self._threads)
         return out
+
+
+def _adapt(
+    values: Array, gradient: Array, mean: Array, square: Array, adam: AdamRule, size: float,
+    epsilon: float,
+) -> None:  # fmt: skip
+    """Move values by Adam, in place; the gradient is overwritten."""
+    number = values.dtype.type
+    first, second = adam.betas
+    mean *= number(first)
+    mean += number(1.0 - first) * gradient
+    gradient *= gradient
+    gradient *= number(1.0 - second)
+    square *= number(second)
+    square += gradient
+    np.sqrt(square, out=gradient)
+    gradient += number(epsilon)
+    np.divide(mean, gradient, out=gradient)
+    gradient *= number(size)
+    values -= gradient
 
 
 def _product(matrix: Array, columns: Array, threads: int) -> Array:

@@ -14,7 +14,13 @@ from scipy import special, stats
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
 from ntkspec.parameters import number, whole_number
-from ntkspec.trainer.checks import checked_dim, checked_values, checked_vectors, function_values
+from ntkspec.trainer.checks import (
+    OFF_SPHERE,
+    checked_dim,
+    checked_values,
+    checked_vectors,
+    function_values,
+)
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights
 from ntkspec.trainer.designs import design_points, spiral
 from ntkspec.trainer.harmonics import axis
@@ -48,12 +54,12 @@ PROPOSALS, MOST_PROPOSED = 1 << 14, 10**4
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Points on the sphere and the weights of their quadrature rule.
+    """Training points, mostly on the sphere, and the weights of their quadrature rule.
 
     Parameters
     ----------
     x : (n, dim) ndarray of float64
-        Unit vectors.
+        Unit vectors, or vectors of any norm.
     weights : (n,) ndarray of float64
         Non-negative, with sum 1.
     kind : str
@@ -95,8 +101,23 @@ class Points:
         >>> rule.exact_degree, bool(rule.weights.min() >= 0.0)
         (5, True)
         """
+        self.check_on_sphere("quadrature weights are")
         weights, reached = quadrature_weights(self.x, degree)
         return replace(self, weights=weights, exact_degree=reached)
+
+    @cached_property
+    def on_sphere(self) -> bool:
+        """Whether all are unit vectors."""
+        return bool(np.all(np.abs(np.linalg.norm(self.x, axis=1) - 1.0) <= OFF_SPHERE))
+
+    def check_on_sphere(self, what: str) -> None:
+        """Raise unless all are unit vectors, which `what` needs."""
+        if not self.on_sphere:
+            norms = np.linalg.norm(self.x, axis=1)
+            raise NtkspecError(
+                f"{what} for points on the sphere, and these have norms from {norms.min():.6g} to "
+                f"{norms.max():.6g}; divide each by its norm"
+            )
 
     @cached_property
     def equispaced(self) -> bool:
@@ -332,29 +353,32 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
     Parameters
     ----------
     x : (n, dim) array_like
-        Unit vectors, to 1e-8; they are normalized.
+        Where all norms are 1 to 1e-8, the vectors are normalized, and are points on the sphere.
     weights : (n,) array_like, optional
         Non-negative, with sum 1 (to 1e-8); by default 1/n.
 
     Raises
     ------
     NtkspecError
-        If points are off the sphere or given twice, shapes do not fit, or weights are negative or
-        do not sum to 1.
+        If a point is given twice, shapes do not fit, or weights are negative or do not sum to 1.
 
     Notes
     -----
-    exact_degree is measured, by `ntkspec.trainer.cubature.exact_degree`.
+    exact_degree is measured, by `ntkspec.trainer.cubature.exact_degree`; off the sphere it is 0.
 
     Examples
     --------
     >>> from_array([[1.0, 0.0], [0.0, 1.0]]).weights
     array([0.5, 0.5])
     """
-    array = _unit(checked_vectors(x))
+    array = checked_vectors(x, None, math.inf)
     n = array.shape[0]
-    _check_distinct(array)
     given = np.full(n, 1.0 / n) if weights is None else _checked_weights(weights, n)
+    made = Points(np.ascontiguousarray(array), given, "array", 0)
+    _check_distinct(array / max(1.0, np.abs(array).max()))
+    if not made.on_sphere:
+        return made
+    array = _unit(array)
     return Points(array, given, "array", exact_degree(array, given))
 
 

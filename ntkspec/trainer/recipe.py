@@ -35,6 +35,7 @@ from ntkspec.operators import Operator, as_operator
 from ntkspec.ranges import whole_numbers
 from ntkspec.trainer.checks import checked_vectors
 from ntkspec.trainer.descent import LARGEST_MOMENTUM
+from ntkspec.trainer.eigenvectors import FLOOR, KernelLoss
 from ntkspec.trainer.network import (
     FiniteNetwork,
     Precision,
@@ -42,9 +43,10 @@ from ntkspec.trainer.network import (
     check_trainable,
     check_width,
 )
+from ntkspec.trainer.passes import AdamRule
 from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points, from_array
 from ntkspec.trainer.residual import Applied, check_residual
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss, Weight
+from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 from ntkspec.trainer.targets import Kind, SampledTarget, Target, applied
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "OptimizerRecipe",
     "RunRecipe",
     "TargetRecipe",
+    "function_digest",
     "parse_run_recipe",
     "read_run_recipe",
     "recipe_text",
@@ -64,6 +67,8 @@ __all__ = [
 #: Sobolev exponent of a loss: a number, "l2" for plain L2, or "auto" for the one that makes the
 #: rates of all degrees equal.
 Exponent = float | Literal["l2", "auto"]
+
+AnyLoss = L2Loss | SobolevLoss | SumLoss | KernelLoss
 
 MOST_RECORDS = 10**5
 MOST_MEMBERS = 10_000
@@ -352,10 +357,13 @@ class LossRecipe:
     ----------
     exponents : tuple
         Sobolev exponents s; "l2" is plain L2, "auto" the s that makes the rates equal.
-    weight : {"power", "laplacian"}
-        mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s.
+    weight : {"power", "laplacian", "kernel"}
+        mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s; "kernel": of the kernel's eigenvectors at
+        the points, max(lambda_j / lambda_0, floor)^-s.
     max_degree : int or None
         Largest degree that the loss weighs.
+    floor : float
+        Of the weight "kernel".
     operator : str
         A of the residual A f - A u of a PDE, as `ntkspec.operators.as_operator` reads it; empty for
         the residual f - u itself.
@@ -369,15 +377,16 @@ class LossRecipe:
     --------
     >>> loss = LossRecipe(operator="laplace", boundary=((1.0, 0.0),))
     >>> from ntkspec.trainer.points import circle
-    >>> loss.data(circle(8)), loss.at(circle(8), None).matrix().shape
+    >>> loss.data(circle(8)), loss.at(circle(8), None, Network()).matrix().shape
     (array([[1., 0.]]), (9, 9))
     """
 
     exponents: Annotated[tuple[Annotated[Exponent, Read(_exponent)], ...], DISTINCT, Key("s")] = (
         "l2",
     )
-    weight: Weight = "power"
+    weight: Literal["power", "laplacian", "kernel"] = "power"
     max_degree: Degree | None = None
+    floor: Annotated[float, Between(1e-12, 1.0)] = FLOOR
     operator: Annotated[str, Read(_operator)] = ""
     residual_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
     data_weight: Annotated[float, Between(0.0, 1e100)] = 0.0
@@ -385,7 +394,17 @@ class LossRecipe:
     boundary_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
 
     def __post_init__(self) -> None:
-        for field in fields(self)[4:]:
+        kernel = self.weight == "kernel"
+        for name, usual, ok in (("floor", FLOOR, kernel), ("max_degree", None, not kernel)):
+            if not ok and (value := getattr(self, name)) != usual:
+                raise Fault(
+                    f"{name} = {value} is not allowed with weight = {self.weight!r}", (name,)
+                )
+        if kernel and (self.operator or "auto" in self.exponents):
+            raise Fault(
+                "weight = 'kernel' needs a number or 'l2' for s, and no operator", ("weight",)
+            )
+        for field in fields(self)[5:]:
             if not self.operator and getattr(self, field.name) != field.default:
                 raise Fault(
                     f"{field.name} is for the residual of a PDE; give an operator, or leave it out",
@@ -397,10 +416,12 @@ class LossRecipe:
         rules = self._data(points)
         return np.concatenate([rule.x for _, rule in rules]) if rules else None
 
-    def at(self, points: Points, s: float | None) -> L2Loss | SobolevLoss | SumLoss:
+    def at(self, points: Points, s: float | None, network: Network) -> AnyLoss:
         """Return the loss with an exponent at points; None is plain L2."""
+        if s is not None and self.weight == "kernel":
+            return KernelLoss(network, points, s, self.floor)
         first: L2Loss | SobolevLoss = L2Loss(points)
-        if s is not None:
+        if s is not None and self.weight != "kernel":
             first = SobolevLoss(points, s, self.weight, self.max_degree)
         rules = self._data(points)
         if not rules and self.residual_weight == 1.0:
@@ -439,16 +460,22 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class OptimizerRecipe:
-    """Gradient descent.
+    """Gradient descent, or Adam.
 
     Attributes
     ----------
     step_size : float or None
-        None for half the largest stable one.
+        None for half the largest stable one; for Adam, 0.001.
     momentum : float
         Of the heavy ball.
     batch : int or None
         Points of a step, drawn without replacement; None for all.
+    name : {"gd", "adam"}
+        Of Adam nothing is predicted.
+    betas : (float, float)
+        Of Adam.
+    epsilon : float
+        Of Adam.
 
     Examples
     --------
@@ -459,6 +486,25 @@ class OptimizerRecipe:
     step_size: Annotated[float | None, Read(_step_size)] = None
     momentum: Annotated[float, Between(0.0, LARGEST_MOMENTUM)] = 0.0
     batch: Annotated[int, Between(1, 10**6)] | None = None
+    name: Literal["gd", "adam"] = "gd"
+    betas: tuple[Annotated[float, Between(0.0, 0.999999)], ...] = AdamRule.betas
+    epsilon: Annotated[float, Between(1e-30, 1.0)] = AdamRule.epsilon
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2:
+            raise Fault(f"betas = {list(self.betas)} is not allowed; write two", ("betas",))
+        names = ("momentum",) if self.name == "adam" else ("betas", "epsilon")
+        usual = {field.name: field.default for field in fields(self)}
+        for name in names:
+            if (value := getattr(self, name)) != usual[name]:
+                raise Fault(f"{name} = {value} is not allowed with name = {self.name!r}", (name,))
+
+    @property
+    def adam(self) -> AdamRule | None:
+        """Adam's numbers; None for gradient descent."""
+        if self.name == "gd":
+            return None
+        return AdamRule((self.betas[0], self.betas[1]), self.epsilon)
 
 
 @dataclass(frozen=True)
@@ -574,10 +620,11 @@ class RunRecipe:
             )
         if "auto" in self.loss.exponents:
             raise Fault(f"s = 'auto' is not allowed {where}; write a number or 'l2'", ("loss", "s"))
-        if batch := self.optimizer.batch:
-            raise Fault(
-                f"batch = {batch} is not allowed {where}; leave it out", ("optimizer", "batch")
-            )
+        for name, usual in (("batch", None), ("name", "gd")):
+            if (value := getattr(self.optimizer, name)) != usual:
+                raise Fault(
+                    f"{name} = {value} is not allowed {where}; leave it out", ("optimizer", name)
+                )
 
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""
@@ -624,19 +671,43 @@ class RunRecipe:
             "data": asdict(self.data), "target": asdict(self.target),
             "loss": asdict(self.loss), "optimizer": asdict(self.optimizer),
         }  # fmt: skip
+        if self.loss.weight != "kernel":
+            del meaning["loss"]["floor"]
+        if self.optimizer.name == "gd":
+            for name in ("name", "betas", "epsilon"):
+                del meaning["optimizer"][name]
         meaning["network"] = vars(self.network) | {"network": repr(self.network.network)}
+        if functions := function_digest(self.network.network):
+            meaning["functions"] = functions
         for part in ("data", "target"):
             del meaning[part]["file"]  # its contents have a digest of their own
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 
+def function_digest(network: Network) -> str:
+    """Digest of a network with a user's activations, from their values; else an empty string.
+
+    Examples
+    --------
+    >>> function_digest(Network("tanh"))
+    ''
+    """
+    if not network.user:
+        return ""
+    found = hashlib.sha256(repr(network).encode())
+    x = np.linspace(-4.0, 4.0, 33)
+    for sigma in network.sigmas:
+        for function in (sigma.value, sigma.derivative):
+            if sigma.user and function is not None:
+                # In single precision: the last digits may differ between machines.
+                found.update((np.asarray(function(x)).astype(np.float32) + 0.0).tobytes())
+    return found.hexdigest()
+
+
 def recipe_text(recipe: RunRecipe) -> str:
     r"""Return the recipe in TOML.
 
-    Raises
-    ------
-    NtkspecError
-        When its network cannot be written: an activation is a user's function.
+    Of a user's activation it has the name, which reads back only with the network itself.
 
     Examples
     --------
@@ -668,15 +739,6 @@ def recipe_text(recipe: RunRecipe) -> str:
     network = recipe.network.network
     keys = network.parameters()
     usual = {field.name: field.default for field in fields(Network)}
-    try:
-        known = Network(**keys) == network
-    except NtkspecError:
-        known = False
-    if not known:
-        raise NtkspecError(
-            f"{network!r} cannot be written into a recipe, since an activation of it is a "
-            "function of yours; train it by ntkspec.trainer.descent.Descent"
-        )
     lines = [f"{key} = {toml_value(value)}" for key, value in keys.items() if value != usual[key]]
     return written(recipe).replace("[network]", "\n".join(["[network]", *lines]), 1)
 
@@ -714,7 +776,9 @@ def read_run_recipe(path: str | Path) -> RunRecipe:
     return parse_run_recipe(read_text(path), str(path))
 
 
-def parse_run_recipe(text: str, source: str = "", *, files: bool = True) -> RunRecipe:
+def parse_run_recipe(
+    text: str, source: str = "", *, files: bool = True, network: Network | None = None
+) -> RunRecipe:
     r"""Read the recipe of a run from its text.
 
     Parameters
@@ -725,6 +789,8 @@ def parse_run_recipe(text: str, source: str = "", *, files: bool = True) -> RunR
         folder.
     files : bool
         False ignores those files; the digest is then not that of the run.
+    network : Network, optional
+        That of the recipe, where an activation is a user's function.
 
     Raises
     ------
@@ -744,6 +810,9 @@ def parse_run_recipe(text: str, source: str = "", *, files: bool = True) -> RunR
     """
 
     def make(raw: dict[str, Any]) -> RunRecipe:
+        if network is not None and isinstance(raw.get("network"), dict):
+            own = {one.name: getattr(network, one.name) for one in fields(Network)}
+            raw["network"] = {k: v for k, v in raw["network"].items() if k not in own} | own
         recipe = structured(RunRecipe, raw, (), "the recipe")
         data, target = recipe.data, recipe.target
         if files and data.file:

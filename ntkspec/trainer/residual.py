@@ -156,7 +156,7 @@ class ResidualSteps:
         g = derivative.astype(hidden.weights.dtype)
         size = hidden.weights.dtype.type(step_size * hidden.scale)
         beta = hidden.weights.dtype.type(self._momentum)
-        last = hidden.steps[0] if self._momentum else None
+        last = hidden.memory("velocity")[0] if self._momentum else None
 
         def move(mine: slice) -> None:
             w, a = self._neurons(mine)

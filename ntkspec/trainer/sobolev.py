@@ -124,6 +124,7 @@ class SobolevLoss(_Quadratic):
     def __init__(
         self, points: Points, s: float, weight: Weight = "power", max_degree: int | None = None
     ) -> None:
+        points.check_on_sphere("a Sobolev loss is")
         self.points = points
         self.s = as_number(s)
         if not math.isfinite(self.s):

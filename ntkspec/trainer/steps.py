@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import FiniteNetwork, is_shallow
-from ntkspec.trainer.passes import Passes
+from ntkspec.trainer.passes import AdamRule, Passes
 from ntkspec.trainer.residual import Applied, ResidualSteps
 
 __all__ = ["Steps", "steps_at"]
@@ -36,19 +36,22 @@ def steps_at(
     points: Array,
     threads: int,
     momentum: float = 0.0,
+    adam: AdamRule | None = None,
+    done: int = 0,
 ) -> Steps:
     """Return what moves a network: compiled loops over its neurons where there is one hidden layer.
 
     `points`, (n, dim), are in the precision of the weights.  With momentum the update of all
-    weights is momentum times the last one, less the gradient times the step size.
+    weights is momentum times the last one, less the gradient times the step size.  Adam needs to
+    know how many steps have been done.
     """
     if isinstance(network, Applied):
         return ResidualSteps(network, points, threads, momentum)
-    if momentum == 0.0 and is_shallow(network.network.program):
+    if momentum == 0.0 and adam is None and is_shallow(network.network.program):
         hidden = network.layers[0]
         if hidden.trained and (hidden.bias is None or hidden.bias_trained):
             return _Shallow(network, points, threads)
-    return _Deep(network, points, threads, momentum)
+    return _Deep(network, points, threads, momentum, adam, done)
 
 
 class _Shallow:
@@ -82,10 +85,11 @@ class _Deep:
     """Any network, by matrix products."""
 
     def __init__(
-        self, network: FiniteNetwork, points: Array, threads: int, momentum: float
-    ) -> None:
+        self, network: FiniteNetwork, points: Array, threads: int, momentum: float,
+        adam: AdamRule | None, done: int,
+    ) -> None:  # fmt: skip
         self._passes = Passes(network.network.program, network.layers, points, threads)
-        self._threads, self._momentum = threads, momentum
+        self._threads, self._momentum, self._adam, self._done = threads, momentum, adam, done
 
     def values(self) -> Vector:
         with one_blas_thread():
@@ -94,5 +98,9 @@ class _Deep:
     def step(self, derivative: Vector, step_size: float) -> Vector:
         with one_blas_thread():
             for layer, delta, inputs in self._passes.backward(derivative):
-                layer.move(delta, inputs, step_size, self._momentum, self._threads)
+                if self._adam is None:
+                    layer.move(delta, inputs, step_size, self._momentum, self._threads)
+                else:
+                    layer.adapt(delta, inputs, step_size, self._adam, self._done, self._threads)
+            self._done += 1
             return self._passes.forward().astype(np.float64)

@@ -141,6 +141,7 @@ class Target:
     (array([1.]), (1, 4, 8))
     """
 
+    part = "degree"
     terms: tuple[Term, ...]
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -277,6 +278,7 @@ class SampledTarget:
     array([1.414214])
     """
 
+    part = "degree"
     points: Points
     samples: Array
     last: int
@@ -324,7 +326,7 @@ class SampledTarget:
 
     def values(self, x: ArrayLike) -> Array:
         """The samples if x are their points, (n, dim) -> (n,); NaN otherwise."""
-        array = checked_vectors(x, self.points.dim)
+        array = checked_vectors(x, self.points.dim, math.inf)
         if np.array_equal(array, self.points.x):
             return self.samples.copy()
         return np.full(array.shape[0], np.nan)
@@ -358,8 +360,9 @@ class FunctionTarget:
     amplitudes: tuple[float, ...] = ()
 
     def values(self, x: ArrayLike) -> Array:
-        """Values at points on the sphere, (n, dim) -> (n,)."""
-        return function_values(self.function, checked_vectors(x), "the target's function")
+        """Values at points of any norm, (n, dim) -> (n,)."""
+        array = checked_vectors(x, None, math.inf)
+        return function_values(self.function, array, "the target's function")
 
     def component(self, degree: int, x: ArrayLike) -> None:
         """None: the components of a user's function are not known."""

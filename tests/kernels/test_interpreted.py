@@ -25,7 +25,7 @@ from ntkspec.trainer.sobolev import L2Loss
 #: What numba has instead of Python: overloads by types, and instructions of the processor.
 OVERLOADS = {
     elementary: ["exp_parts", "polynomial", "constant"],
-    sigma: ["value", "slope"],
+    sigma: ["value", "slope", "normal_cdf"],
     composed: [],
     descent: ["dot", "add_scaled", "row", "move", "square"],
 }

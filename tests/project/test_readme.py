@@ -130,7 +130,7 @@ def test_the_manual_on_activations_runs():
 def test_the_manual_on_training_runs(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks, scope, printed = blocks_of("training.rst"), {}, []
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(compile(block, "training.rst", "exec"), scope)
         printed.append(capsys.readouterr().out.split())
@@ -138,8 +138,9 @@ def test_the_manual_on_training_runs(capsys, tmp_path, monkeypatch):
     assert ntkspec.open_run("depth.h5").finished and "Comparison(4" in " ".join(printed[0])
     assert float(printed[1][0]) < 0.1
     assert printed[3] == ["0", "5", "True"]
-    assert [float(x) for x in printed[4]] == pytest.approx([140.5642023346303, 4.377431906614786])
-    assert float(printed[5][0]) == pytest.approx(1.0, abs=0.05)
+    assert printed[4][0].startswith("l2,") and float(printed[4][3]) < float(printed[4][1])
+    assert [float(x) for x in printed[5]] == pytest.approx([140.5642023346303, 4.377431906614786])
+    assert float(printed[6][0]) == pytest.approx(1.0, abs=0.05)
 
 
 SPHERES = {"circle": 2, ":math:`S^2`": 3, ":math:`d = 10`": 10}

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ntkspec
-from ntkspec import GD, Linear, Network, NtkspecError, Residual, Sobolev, TableError
+from ntkspec import (
+    GD,
+    Adam,
+    KernelPower,
+    Linear,
+    Network,
+    NtkspecError,
+    Residual,
+    Sobolev,
+    TableError,
+)
 from ntkspec.trainer.points import random_points
 from ntkspec.trainer.recipe import parse_run_recipe, recipe_text
 from ntkspec.trainer.runs import train_run
@@ -159,9 +169,16 @@ def test_a_saved_run_is_not_trained_again(tmp_path):
         ({"seeds": [1, -1]}, "seeds = -1"),
         ({"steps": 0}, "steps = 0"),
         ({"loss": "l1"}, "loss = 'l1' is not allowed; give 'l2', ntkspec.Sobolev"),
-        ({"loss": [Sobolev(1.0), Sobolev(0.0, "laplacian")]}, "differ in s alone"),
+        ({"loss": [Sobolev(1.0), Sobolev(0.0, "laplacian")]}, "of one kind and differ in s"),
         ({"loss": Sobolev("most")}, "s = 'most' is not allowed"),
         ({"optimizer": "adam"}, "optimizer = 'adam' is not allowed; give ntkspec.GD"),
+        ({"optimizer": Adam(step_size=0.0)}, "step_size = 0.0 is not allowed"),
+        ({"optimizer": Adam(betas=(0.9,))}, r"betas = \[0.9\] is not allowed; write two"),
+        ({"optimizer": Adam(betas=(0.9, 1.0))}, "betas = 1.0 is not allowed"),
+        ({"loss": [Sobolev(1.0), KernelPower()]}, "of one kind and differ in s"),
+        ({"loss": KernelPower("most")}, "power = 'most' is not allowed"),
+        ({"loss": KernelPower(floor=0.0)}, "floor = 0.0 is not allowed"),
+        ({"loss": KernelPower(), "optimizer": GD(batch=4)}, "batch = 4 is not allowed with this"),
         ({"optimizer": GD(momentum=1.0)}, "momentum = 1.0 is not allowed"),
         ({"optimizer": GD(step_size=-1.0)}, "step_size = -1.0 is not allowed"),
         ({"optimizer": GD(batch=25)}, "batch = 25 is not allowed"),
@@ -177,11 +194,63 @@ def test_nonsense_gets_one_sentence(options, words):
         trained(**options)
 
 
-def test_what_has_no_recipe_is_refused():
-    mine = ntkspec.user_activation(np.tanh, np.vectorize(lambda z: 1 - np.tanh(z) ** 2))
-    with pytest.raises(NtkspecError, match="an activation of it is a function of yours"):
-        ntkspec.train(Network(mine), ntkspec.circle(8), ntkspec.harmonics(1), width=4, steps=1)
+SWISH = ntkspec.user_activation(
+    lambda x: x / (1 + np.exp(-1.5 * x)),
+    lambda x: (1 + 1.5 * x * (1 - 1 / (1 + np.exp(-1.5 * x)))) / (1 + np.exp(-1.5 * x)),
+    name="mine",
+)
+
+
+def test_a_users_activation_is_trained_and_kept(tmp_path):
+    """As the catalogue's swish(1.5) is; the file opens with the network, and only with it."""
+
+    def runs(activation, out):
+        return ntkspec.train(
+            Network(activation, depth=2), ntkspec.circle(8), ntkspec.harmonics(1), width=32,
+            steps=10, save=tmp_path / out,
+        )  # fmt: skip
+
+    mine, known = runs(SWISH, "mine.h5"), runs("swish(1.5)", "known.h5")
+    np.testing.assert_allclose(mine.members[0].energy, known.members[0].energy, rtol=1e-9)
+    assert mine.compare().rows[0].points.rate == pytest.approx(
+        known.compare().rows[0].points.rate, rel=1e-6
+    )
+    runs(SWISH, "mine.h5")  # is complete already
+    mine.save(tmp_path / "copy.h5")
+    again = ntkspec.open_run(tmp_path / "copy.h5", Network(SWISH, depth=2))
+    np.testing.assert_array_equal(again.predict(mine.points.x), mine.predict(mine.points.x))
+    words = "is a function of a user; give the network that was trained"
+    with pytest.raises(NtkspecError, match=words):
+        ntkspec.open_run(tmp_path / "copy.h5")
+    other = ntkspec.user_activation(np.sin, np.cos, name="mine")
+    for network in (Network(other, depth=2), Network(SWISH)):
+        with pytest.raises(NtkspecError, match="has other values; give the network"):
+            ntkspec.open_run(tmp_path / "copy.h5", network)
+
+
+def test_nothing_is_predicted_of_adam():
+    run = ntkspec.train(
+        Network("tanh", depth=2), ntkspec.circle(8), ntkspec.harmonics(1, 0.1), width=32, steps=60,
+        optimizer=Adam(0.002),
+    )  # fmt: skip
+    assert "60 steps of Adam" in repr(run) and "by Adam, not predicted" in run.history.title()
+    assert parse_run_recipe(run.recipe.text).digest == run.recipe.digest
+    found = run.compare()
+    (row,) = found.rows
+    assert row.measured > 0.0 and "Adam's rates are not predicted" in found.title()
+    for level in (row.continuum, row.points, row.finite):
+        assert level.verdict == "no verdict" and level.reason.startswith("Adam's rates")
+
+
+def test_what_makes_no_run_is_refused():
+    bare = ntkspec.user_activation(np.sin, name="bare")
+    with pytest.raises(NtkspecError, match=r"bare cannot be trained .*write user_activation"):
+        ntkspec.train(Network(bare), ntkspec.circle(8), ntkspec.harmonics(1), width=4, steps=1)
     with pytest.raises(NtkspecError, match=r"target of shape|samples of shape"):
         ntkspec.train("tanh", ntkspec.circle(8), np.zeros(7), width=4, steps=1)
-    with pytest.raises(NtkspecError, match="norm"):
+    with pytest.raises(NtkspecError, match="same as"):
         ntkspec.train("tanh", np.ones((4, 2)), np.zeros(4), width=4, steps=1)
+    away = 2.0 * ntkspec.circle(8).x
+    for options in ({"loss": Sobolev(1.0)}, {"target": ntkspec.harmonics(1)}):
+        with pytest.raises(NtkspecError, match="for points on the sphere, and these have norms"):
+            ntkspec.train("tanh", away, **{"target": away[:, 0], "width": 4, **options})

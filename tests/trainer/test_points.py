@@ -224,7 +224,11 @@ SQUARE = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]
         (lambda: cloud(5, 3, 0, lambda x: x[:, 0]), "density is -.* not be negative"),
         (lambda: cloud(5, 3, 0, lambda x: 0 * x[:, 0]), "density is too narrow"),
         (lambda: cloud(5, 3, 0, lambda x: float("a")), "density failed on an .* array"),
-        (lambda: from_array([[1.0, 0.1], [0.0, 1.0]]), r"points\[0\] has norm 1.00498"),
+        (
+            lambda: from_array([[1.0, 0.1], [0.0, 1.0]]).with_quadrature_weights(),
+            "quadrature weights are for points on the sphere, and these have norms from 1 to 1.00",
+        ),
+        (lambda: from_array([[3.0, 1.0], [0.0, 1.0], [3.0, 1.0]]), r"points\[2\] is the same as"),
         (lambda: from_array([[0.0, 1.0], [np.nan, 1.0]]), r"points\[1\] has norm nan"),
         (lambda: from_array([*SQUARE, SQUARE[1]]), r"points\[4\] is the same as points\[1\]"),
         (lambda: from_array(np.ones((3, 1))), r"points of shape \(3, 1\) are not allowed"),

@@ -19,8 +19,7 @@ from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.rates import decay_rate
-from ntkspec.trainer.recipe import LossRecipe
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
+from ntkspec.trainer.recipe import AnyLoss, LossRecipe
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["OwnRates", "exact_scatter", "own_rates"]
@@ -124,7 +123,7 @@ def own_rates(
     step_size: float,
     steps: ArrayLike,
     *,
-    loss: L2Loss | SobolevLoss | SumLoss | None = None,
+    loss: AnyLoss | None = None,
     recipe: LossRecipe | None = None,
     networks: int = NETWORKS,
     first_seed: int = 0,
@@ -141,7 +140,7 @@ def own_rates(
     step_size : float
     steps : (R,) array_like of int
         The records, from 0 on.
-    loss : L2Loss, SobolevLoss or SumLoss, optional
+    loss : L2Loss, SobolevLoss, SumLoss or KernelLoss, optional
         On the points; by default L2.
     recipe : LossRecipe, optional
         Of the residual of a PDE, of which the rates then are; `loss` is `LossRecipe.at`.
@@ -190,7 +189,7 @@ def own_rates(
             "the target has no known degrees, so there are no rates; use a target made of "
             "harmonics, or samples"
         )
-    factor = loss_factor((recipe.at(points, None) if loss is None else loss).matrix())
+    factor = loss_factor((recipe.at(points, None, network) if loss is None else loss).matrix())
     start_of_residual = -recipe.observations(target, points)
     functionals = np.array(list(parts.values())) * points.weights
     functionals = np.pad(functionals, ((0, 0), (0, start_of_residual.size - points.n)))

@@ -13,10 +13,12 @@ from ntkspec.trainer.recipe import MemberKey
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.steps import steps_at
 
-__all__ = ["Cost", "estimate_cost"]
+__all__ = ["TINY", "Cost", "estimate_cost"]
 
 #: Measurements of a step, after a first one that is ignored.
 TIMES = 3
+#: Step size that moves nothing; BLAS does not multiply by 0.
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     network = start_network(recipe, points.dim, key.width, key.seed)
     seen, batch = recipe.loss.of(network, points), recipe.optimizer.batch or points.n
     x = points.x[:batch].astype(network.dtype)
-    steps = steps_at(seen, x, checked_threads(threads), recipe.optimizer.momentum)
+    steps = steps_at(
+        seen, x, checked_threads(threads), recipe.optimizer.momentum, recipe.optimizer.adam
+    )
     some = zero if batch == points.n else zero[:batch]
-    loss = recipe.loss.at(points, None if key.exponent == "l2" else 0.0)  # all s cost the same
+    exponent = None if key.exponent == "l2" else 0.0  # all s cost the same
+    loss = recipe.loss.at(points, exponent, network.network)
 
     def step() -> None:
-        steps.step(some, 0.0)
+        steps.step(some, TINY)
         loss.apply(zero)
 
     def record() -> None:

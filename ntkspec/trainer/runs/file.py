@@ -22,12 +22,13 @@ from ntkspec.files.structure import Group, opened, reading
 from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
 from ntkspec.locks import cached_property
+from ntkspec.networks import Network
 from ntkspec.trainer.network import FiniteNetwork, parameter_shapes
-from ntkspec.trainer.recipe import MemberKey, parse_run_recipe
+from ntkspec.trainer.recipe import MemberKey, function_digest, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
 from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
 from ntkspec.trainer.runs.history import History
-from ntkspec.trainer.runs.problem import Problem, recipe_target, start_network
+from ntkspec.trainer.runs.problem import Problem, known_target, recipe_target, start_network
 from ntkspec.trainer.runs.stored import (
     RECORDS,
     Facts,
@@ -242,7 +243,8 @@ class Run(Problem):
         how = "" if self.finished else f", {len(self.missing)} unfinished"
         return (
             f"Run({self.recipe.network.network!r}, {count} training{'s' * (count != 1)} of {steps} "
-            f"steps on {self.points.n} points{how})"
+            f"steps{' of Adam' * (self.recipe.optimizer.name == 'adam')} on {self.points.n} "
+            f"points{how})"
         )
 
     @property
@@ -326,7 +328,7 @@ class Run(Problem):
         raise NtkspecError(f"member = {name!r} is not in the run; its members are {known}")
 
 
-def open_run(path: str | os.PathLike[str]) -> Run:
+def open_run(path: str | os.PathLike[str], network: Network | None = None) -> Run:
     """Open a run for reading, finished or not.
 
     Parameters
@@ -334,6 +336,8 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     path : path
         The file of the run, or the folder of its parts.  If the file does not exist yet, the folder
         of its parts is read.
+    network : Network, optional
+        Needed where an activation is a user's function: the network that was trained.
 
     Returns
     -------
@@ -341,6 +345,8 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
     Raises
     ------
+    NtkspecError
+        When the network is needed, and is not given or is another one.
     TableError
         When it is missing, damaged or not a run of format version 3.
 
@@ -356,14 +362,14 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     path = Path(path)
     folder = path if path.is_dir() else parts_folder(path)
     if not path.is_file() and (folder / HEAD_FILE).is_file():
-        return _open_unfinished(folder)
+        return _open_unfinished(folder, network)
     if path.is_dir():
         raise TableError(f"{path} is not the folder of a run (it has no {HEAD_FILE})")
     if not os.path.exists(path):
         raise TableError(f"{path} does not exist")
     with opened(path, "run", FORMAT) as (file, root):
         seal = file.seal.fingerprint
-        attributes, problem = _read_shared(root, path)
+        attributes, problem = _read_shared(root, path, network)
         keys = problem.recipe.members
         root.expect((*SHARED, *(key.name for key in keys)))
         members = []
@@ -394,10 +400,10 @@ def is_run(path: str | os.PathLike[str]) -> bool:
     return sealed_kind(path) == FORMAT
 
 
-def _open_unfinished(folder: Path) -> Run:
+def _open_unfinished(folder: Path, network: Network | None) -> Run:
     head = folder / HEAD_FILE
     with opened(head, "head of the run", FORMAT) as (_, root):
-        attributes, problem = _read_shared(root, head)
+        attributes, problem = _read_shared(root, head, network)
         root.expect(SHARED)
     members: list[Member] = []
     damaged: dict[str, str] = {}
@@ -432,7 +438,9 @@ def _member(
     return Member(name=key.name, **vars(facts), _file=path, _whole=whole, _seal=seal, _names=names)
 
 
-def _read_shared(root: Group, path: Path) -> tuple[dict[str, Any], Problem]:
+def _read_shared(
+    root: Group, path: Path, network: Network | None
+) -> tuple[dict[str, Any], Problem]:
     """Attributes of a run's file, and what its members share."""
     attributes = root.attributes()
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
@@ -448,8 +456,17 @@ def _read_shared(root: Group, path: Path) -> tuple[dict[str, Any], Problem]:
             isinstance(versions, dict) and all(isinstance(one, str) for one in versions.values())
         ):
             raise TableError(f"{path}: attribute versions is invalid")
+    functions = attributes.get("functions", "")
+    if functions and (network is None or function_digest(network) != functions):
+        raise NtkspecError(
+            f"{path}: an activation of the network is a function of a user; "
+            + ("" if network is None else f"{network!r} has other values; ")
+            + "give the network that was trained: ntkspec.open_run(path, network)"
+        )
     try:
-        recipe = parse_run_recipe(attributes["recipe"], files=False)
+        recipe = parse_run_recipe(
+            attributes["recipe"], files=False, network=network if functions else None
+        )
     except NtkspecError as error:
         raise TableError(f"{path}: its recipe is damaged ({error})") from None
     points = read_points(root, "points", "point_weights")
@@ -464,7 +481,7 @@ def _read_shared(root: Group, path: Path) -> tuple[dict[str, Any], Problem]:
     values = root.read("target", "f8", (points.n,))
     on_grid = root.read("grid_target", "f8", (grid.n,))
     try:
-        target = recipe_target(recipe.target, points, values)
+        target = known_target(recipe, points, recipe_target(recipe.target, points, values))
     except NtkspecError as error:
         raise root.bad("target", f"is damaged ({error})") from None
     return attributes, Problem(recipe, points, grid, target, values, on_grid, degrees)
@@ -516,6 +533,8 @@ def _describe(file: h5py.File, problem: Problem) -> None:
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["recipe"] = recipe.text
     file.attrs["recipe_digest"] = recipe.digest
+    if functions := function_digest(recipe.network.network):
+        file.attrs["functions"] = functions
     file.attrs["code_digest"] = code_digest()
     provenance.describe(file)
     for name, weights, points in (

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["History"]
 
 
+#: Most degrees that are drawn.
+MOST_DRAWN = 10
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class History(Tabular):
     """Energy of the residual at each degree of the target, at the recorded steps.
+
+    For a target along eigenvectors their ranks stand for the degrees.
 
     Attributes
     ----------
@@ -39,10 +45,10 @@ class History(Tabular):
 
     def title(self) -> str:
         """Return one line on what the history has."""
-        count, degrees = len(self.run.members), len(self.run.target.degrees)
-        return (
-            f"History({count} training{'s' * (count != 1)}, {degrees} degree{'s' * (degrees != 1)})"
-        )
+        count, parts = len(self.run.members), len(self.run.target.degrees)
+        by = " by Adam, not predicted" * (self.run.recipe.optimizer.name == "adam")
+        part = self.run.target.part + "s" * (parts != 1)
+        return f"History({count} training{'s' * (count != 1)}{by}, {parts} {part})"
 
     def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
         """Return the columns: a row for each training, recorded step and degree of the target.
@@ -75,17 +81,20 @@ class History(Tabular):
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the energies over those of the start against the steps, a line for each degree.
 
+        Of the degrees those of the ten largest components are drawn.
         In the axes given or the current ones, by `matplotlib.axes.Axes.plot` with the style given;
         returns the axes.  Trainings of one degree have one color.
         """
         ax, run = axes_to_draw(ax), self.run
-        for number, degree in enumerate(run.target.degrees):
+        sizes = np.argsort(-np.array(run.target.amplitudes), kind="stable")[:MOST_DRAWN]
+        for number, place in enumerate(sorted(sizes.tolist())):
+            degree = run.target.degrees[place]
             column = int(np.searchsorted(run.degrees, degree))
-            for place, member in enumerate(run.members):
+            for first, member in enumerate(run.members):
                 with np.errstate(invalid="ignore", divide="ignore"):
                     left = member.energy[:, column] / member.energy[0, column]
                 drawn = {"color": f"C{number % 10}", "linewidth": 1.2, **style}
-                label = f"degree {degree}" if place == 0 else None
+                label = f"{run.target.part} {degree}" if first == 0 else None
                 ax.plot(member.steps, left, label=label, **drawn)
         ax.set_yscale("log")
         ax.set_xlabel("step")

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.locks import cached_property
+from ntkspec.trainer.eigenvectors import EigenvectorTarget
 from ntkspec.trainer.energy import degree_energy
 from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import FiniteNetwork, start
+from ntkspec.trainer.passes import memory_kinds
 from ntkspec.trainer.points import (
     Points,
     circle,
@@ -34,6 +36,7 @@ from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
 __all__ = [
     "Measure",
     "Problem",
+    "known_target",
     "make_problem",
     "problem_of",
     "recipe_target",
@@ -64,12 +67,13 @@ class Measure:
     """Measures a residual at points.
 
     `parts`, (K, n), holds the target's harmonic of each degree, normalized; NaN for degrees that
-    are not in the target.
+    are not in the target.  `rows` holds eigenvectors, where the degrees are ranks of these.
     """
 
     points: Points
     degrees: NDArray[np.int64]
     parts: Array
+    rows: Array | None = None
 
     @cached_property
     def _basis(self) -> Array | None:
@@ -81,6 +85,8 @@ class Measure:
 
     def energy(self, residual: Array) -> Array:
         """Energy of the residual at each degree, (K,); see `degree_energy`."""
+        if self.rows is not None:
+            return np.asarray(np.add.reduceat((self.rows @ residual) ** 2, self.degrees))
         if self._basis is None:
             return degree_energy(residual, self.points, self.degrees.tolist())
         squares = (self._basis @ (self.points.weights * residual)) ** 2
@@ -153,7 +159,8 @@ class Problem:
         observations = points.n + (0 if data is None else len(data))
         return Sizes(
             points.n, observations, self.grid.n, points.dim, self.degrees.size, recipe.steps,
-            recipe.network.network, recipe.optimizer.momentum > 0.0,
+            recipe.network.network,
+            memory_kinds(recipe.optimizer.momentum, recipe.optimizer.adam),
         )  # fmt: skip
 
 
@@ -175,7 +182,8 @@ def make_problem(recipe: RunRecipe) -> Problem:
     """
     try:
         return _made_problem(recipe)
-    except Fault as fault:
+    except NtkspecError as error:
+        fault = error if isinstance(error, Fault) else Fault(str(error), ("data",))
         raise fault.located(recipe.text, recipe.source) from None
 
 
@@ -213,11 +221,38 @@ def problem_of(
     >>> problem_of(problem.recipe, problem.points, problem.target).grid.n
     64
     """
+    target = known_target(recipe, points, target)
+    if isinstance(target, EigenvectorTarget):
+        values = target.samples
+        return Problem(recipe, points, points, target, values, values, target.ranks)
+    points.check_on_sphere("a PDE is" if recipe.loss.operator else "a target of harmonics is")
     grid = _grid(recipe.data, points)
     _check_weighed(recipe, points, target)
     on_grid = target.values(grid.x) if function is None else target_of(function).values(grid.x)
     values = target.values(points.x)
     return Problem(recipe, points, grid, target, values, on_grid, _recorded(points, target))
+
+
+def known_target(
+    recipe: RunRecipe, points: Points, target: Target | SampledTarget
+) -> Target | SampledTarget:
+    """The target in the parts that are recorded: samples along eigenvectors where degrees say less.
+
+    So for points off the sphere, and for a loss in the kernel's eigenvectors.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.recipe import read_run_recipe
+    >>> problem = make_problem(read_run_recipe(run_recipe_path))
+    >>> known_target(problem.recipe, problem.points, problem.target).part
+    'degree'
+    """
+    if isinstance(target, SampledTarget) and (
+        recipe.loss.weight == "kernel" or not points.on_sphere
+    ):
+        network = recipe.network.network
+        return EigenvectorTarget(points, target.samples, MOST_RECORDED - 1, network)
+    return target
 
 
 def sampled(points: Points, samples: ArrayLike) -> SampledTarget:
@@ -343,7 +378,7 @@ def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> FiniteN
 def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTarget) -> None:
     """Refuse a target of higher degree than a Sobolev loss weighs by default."""
     most, degree = resolved_degree(points), max(target.degrees, default=0)
-    sobolev = any(s != "l2" for s in recipe.loss.exponents)
+    sobolev = recipe.loss.weight != "kernel" and any(s != "l2" for s in recipe.loss.exponents)
     if sobolev and recipe.loss.max_degree is None and degree > most:
         raise Fault(
             f"degrees: {degree} is not allowed with a Sobolev loss, which on these {points.n} "
@@ -368,4 +403,4 @@ def _measure(points: Points, target: Target | SampledTarget, degrees: NDArray[np
     for row, degree in zip(parts, degrees.tolist(), strict=True):
         if (part := target.component(degree, points.x)) is not None:
             row[:] = part
-    return Measure(points, degrees, parts)
+    return Measure(points, degrees, parts, getattr(target, "rows", None))

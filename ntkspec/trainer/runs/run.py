@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +35,7 @@ from ntkspec.trainer.runs.problem import Problem, make_problem
 from ntkspec.trainer.runs.progress import TrainingProgress
 from ntkspec.trainer.runs.training import Training, begin, resume
 
-__all__ = ["RunResult", "train_problem", "train_run"]
+__all__ = ["RunResult", "train_run"]
 
 #: Seconds between checkpoints.
 CHECKPOINT = 5.0
@@ -70,7 +69,7 @@ class RunResult:
 
 
 def train_run(
-    recipe_path: str | Path,
+    recipe: str | Path | Problem,
     output: str | Path,
     *,
     threads: int | None = None,
@@ -82,7 +81,8 @@ def train_run(
 
     Parameters
     ----------
-    recipe_path, output : path
+    recipe : path or Problem
+    output : path
     threads : int, optional
         The results do not depend on it.
     restart : bool
@@ -117,63 +117,27 @@ def train_run(
     >>> result.trained
     2
     """
-    recipe = read_run_recipe(recipe_path)
-    inputs = [Path(one) for one in (recipe_path, recipe.data.file, recipe.target.file) if one]
-    check_outputs([Path(output)], inputs)
-    return _trained(
-        recipe, lambda: make_problem(recipe), Path(output), threads=threads, restart=restart,
-        checkpoint=checkpoint, observer=observer or Observer(),
-    )  # fmt: skip
-
-
-def train_problem(
-    problem: Problem,
-    output: str | Path,
-    *,
-    threads: int | None = None,
-    restart: bool = False,
-    checkpoint: float = CHECKPOINT,
-    observer: Observer | None = None,
-) -> RunResult:
-    """Train the networks of a problem, as `train_run` does.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.recipe import read_run_recipe
-    >>> from ntkspec.trainer.runs import make_problem
-    >>> problem = make_problem(read_run_recipe(run_recipe_path))
-    >>> train_problem(problem, folder / "run.h5").trained
-    2
-    """
-    return _trained(
-        problem.recipe, lambda: problem, Path(output), threads=threads, restart=restart,
-        checkpoint=checkpoint, observer=observer or Observer(),
-    )  # fmt: skip
-
-
-def _trained(
-    recipe: RunRecipe,
-    make: Callable[[], Problem],
-    out: Path,
-    *,
-    threads: int | None,
-    restart: bool,
-    checkpoint: float,
-    observer: Observer,
-) -> RunResult:
+    problem: Problem | None = None
+    if isinstance(recipe, Problem):
+        problem, known = recipe, recipe.recipe
+    else:
+        known = read_run_recipe(recipe)
+        inputs = [Path(one) for one in (recipe, known.data.file, known.target.file) if one]
+        check_outputs([Path(output)], inputs)
+    out, watcher = Path(output), observer or Observer()
     with locked(out, "training", "run", together=False) as folder:
         if restart:
             _forget(out)
             clear(folder, PARTS)
         elif out.exists():
             clear(folder, PARTS)  # a kill may have left parts that are in the file
-            return _finished(recipe, out, observer)
+            return _finished(known, out, watcher)
         sweep_up(folder, out, PARTS)
-        work = _Work(make(), folder, threads, checkpoint, observer)
+        work = _Work(problem or make_problem(known), folder, threads, checkpoint, watcher)
         trained = work.train()
         assemble(work.problem, folder, out)
         clear(folder, PARTS)
-    return RunResult(out, trained, len(recipe.members) - trained, tuple(work.diverged.items()))
+    return RunResult(out, trained, len(known.members) - trained, tuple(work.diverged.items()))
 
 
 def _forget(out: Path) -> None:
@@ -189,7 +153,7 @@ def _forget(out: Path) -> None:
 def _finished(recipe: RunRecipe, out: Path, observer: Observer) -> RunResult:
     """Result for an existing file; raise unless it is a run of this recipe."""
     try:
-        run = open_run(out)
+        run = open_run(out, recipe.network.network)
     except TableError as error:
         if not may_be(followed(out), FORMAT):
             raise TableError(f"{out} is not a run; give another name") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -41,8 +42,8 @@ ARRAYS = {
     "residual": ("f8", ("observations",)),
     "grid_learned": ("f8", ("grid",)),
 }
-#: Begins the name of the last step of a parameter, of a descent with momentum.
-VELOCITY = "velocity_"
+#: Begins the name of what an optimizer keeps of a parameter.
+MEMORY = re.compile(r"(velocity|square)_")
 #: Types of the attributes of a member, by their annotations; the others are strings.
 KINDS = {"int": int, "float": float}
 #: Tolerated difference from 1 of a point's norm and of the sum of the weights.
@@ -76,7 +77,7 @@ class Sizes:
     degrees: int
     steps: int
     network: Network
-    momentum: bool
+    memory: tuple[str, ...]
 
     def results(self, width: int) -> tuple[str, ...]:
         """Names of the results of a member."""
@@ -85,12 +86,12 @@ class Sizes:
     def state(self, width: int) -> tuple[str, ...]:
         """Names of the arrays from which a member resumes."""
         names = list(self._parameters(width))
-        return (*names, *(VELOCITY + name for name in names if self.momentum), "residual")
+        return (*names, *(f"{kind}_{name}" for kind in self.memory for name in names), "residual")
 
     def array(self, name: str, width: int) -> tuple[str, tuple[int | None, ...]]:
         """Type and shape of an array of a member; None for the number of records."""
         if name not in ARRAYS:
-            return "real", self._parameters(width)[name.removeprefix(VELOCITY)]
+            return "real", self._parameters(width)[MEMORY.sub("", name)]
         kind, axes = ARRAYS[name]
         return kind, tuple(getattr(self, axis, None) for axis in axes)
 
@@ -108,7 +109,8 @@ def read_facts(group: Group, sizes: Sizes) -> Facts:
             raise _bad(group, one.name, value)
         found[one.name] = value
     for name in ("step_size", "largest_stable_step", "seconds"):
-        if not (math.isfinite(found[name]) and found[name] >= 0.0):
+        finite = math.isfinite(found[name]) or name == "largest_stable_step"  # Adam has none
+        if not (finite and found[name] >= 0.0):
             raise _bad(group, name, found[name])
     if found["status"] not in get_args(Status) or found["width"] < 1:
         raise _bad(group, "status", found["status"])
@@ -172,10 +174,11 @@ def read_points(root: Group, name: str, weights: str) -> Points:
     kind, degree = about.get("kind"), about.get("exact_degree")
     with np.errstate(all="ignore"):
         off = np.abs(np.sqrt((x * x).sum(axis=1)) - 1.0).max(initial=0.0)
-        sound = off <= ROUNDING and w.min(initial=1.0) >= -ROUNDING
+        sound = off <= ROUNDING or (kind == "array" and np.isfinite(off))
+        sound = sound and w.min(initial=1.0) >= -ROUNDING
         sound = sound and abs(w.sum() - 1.0) <= ROUNDING and x.shape[1] >= 2
     if not sound:
-        raise root.bad(name, "is damaged (they are not points of a sphere with weights of sum 1)")
+        raise root.bad(name, "is damaged (they are not points with weights of sum 1)")
     if not isinstance(kind, str) or type(degree) is not int or degree < 0:
         raise root.bad(name, "is damaged (its attributes kind and exact_degree are invalid)")
     return Points(x, w, kind, degree)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import FiniteNetwork
-from ntkspec.trainer.recipe import Exponent, MemberKey
+from ntkspec.trainer.recipe import AnyLoss, Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.runs.stored import RECORDS, Facts
-from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 
 __all__ = ["Training", "begin", "resume"]
 
@@ -174,13 +173,14 @@ def _descent(
     problem: Problem,
     key: MemberKey,
     network: FiniteNetwork,
-    loss: L2Loss | SobolevLoss | SumLoss,
+    loss: AnyLoss,
     **rest: Any,
 ) -> Descent:
     optimizer = problem.recipe.optimizer
     return Descent(
         problem.recipe.loss.of(network, problem.points), problem.points.x, problem.observations,
-        loss, momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed, **rest,
+        loss, momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed,
+        adam=optimizer.adam, **rest,
     )  # fmt: skip
 
 
@@ -197,8 +197,8 @@ def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> L2Loss | SobolevLoss | SumLoss:
+def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> AnyLoss:
     points, loss = problem.points, problem.recipe.loss
     if s == "auto":
         s = flattening_exponent(network, points, problem.target, loss.weight)
-    return loss.at(points, None if s == "l2" else float(s))
+    return loss.at(points, None if s == "l2" else float(s), network.network)
