@@ -377,7 +377,7 @@ class LossRecipe:
     --------
     >>> loss = LossRecipe(operator="laplace", boundary=((1.0, 0.0),))
     >>> from ntkspec.trainer.points import circle
-    >>> loss.data(circle(8)), loss.at(circle(8), None, Network()).matrix().shape
+    >>> loss.data(circle(8)), loss.at(circle(8), None, Network("tanh")).matrix().shape
     (array([[1., 0.]]), (9, 9))
     """
 
