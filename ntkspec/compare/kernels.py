@@ -34,9 +34,9 @@ def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array
     >>> from ntkspec.trainer.points import from_array
     >>> laplace = LossRecipe(operator="laplace", boundary=((1.0, 0.0),))
     >>> infinite_kernel(Network("tanh"), laplace, from_array(np.eye(2))).round(4)
-    array([[ 5.6735,  0.    , -1.1838],
+    array([[ 5.6735,  0.    , -0.7646],
            [ 0.    ,  5.6735,  0.    ],
-           [-1.1838,  0.    ,  0.5635]])
+           [-0.7646,  0.    ,  0.4644]])
     """
     x, data = points.x, loss.data(points)
     if not loss.operator:

@@ -264,6 +264,7 @@ def test_the_manual_shows_a_recipe_with_every_key():
     }  # fmt: skip
     # One recipe cannot show what belongs to other kinds of points, targets and losses.
     others = {"degree", "file", "index", "batch", "operator", "floor", "betas", "epsilon"}
+    others |= {"residual_weight", "data_weight", "boundary", "boundary_weight"}
     assert set(recipe_keys(NetworkRecipe)) <= raw["network"].keys()
     assert {key for name in tables for key in raw[name]} == {*sum(tables.values(), ())} - others
     for key in ("name", "steps", "records", "spacing", *sum(tables.values(), ())):
