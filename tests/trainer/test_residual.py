@@ -347,9 +347,12 @@ def test_plans_of_residuals_are_kept():
     [*(("tanh", 2, k) for k in (1, 3, 5, 7)), *(("gelu", 3, k) for k in (1, 2, 4))],
 )
 def test_wide_networks_go_their_own_kernels_way(name, dim, degree):
-    """u'' - u = g on circle and S^2 at width 16384: 1.5 %, each degree alone, amplitude 0.1."""
+    """u'' - u = g on circle and S^2 at width 16384: 1.5 %, each degree alone.
+
+    The kernel moves with the square of the amplitude; at 0.1 degree 7 is 3 % away.
+    """
     run = ntkspec.train(
-        name, circle(32) if dim == 2 else product_rule(10, 3), ntkspec.harmonics(degree, 0.1),
+        name, circle(32) if dim == 2 else product_rule(10, 3), ntkspec.harmonics(degree, 0.05),
         loss=ntkspec.PDE(shift=-1.0), width=16384, steps=100, spacing="even", records=101,
     )  # fmt: skip
     (row,) = run.compare().rows
