@@ -10,13 +10,12 @@ from ntkspec import GD, Network
 from ntkspec.trainer.descent import Descent
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import start
-from ntkspec.trainer.points import product_rule, random_points
+from ntkspec.trainer.points import random_points
 from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.sobolev import L2Loss
 
 POINTS = {
     "circle": ntkspec.circle(16),
-    "sphere": product_rule(4, 3),
     "ten": random_points(40, 10, seed=0),
 }
 BIASES = {
@@ -45,17 +44,8 @@ def test_a_deep_network_agrees_with_infinite_width():
     ("activation", "depth", "bias", "points", "degrees"),
     [
         ("tanh", 2, "random", "circle", [1, 2]),
-        ("tanh", 3, "zero", "sphere", [2]),
         ("tanh", 2, "none", "ten", [1]),
-        ("gelu", 2, "random", "sphere", [1]),
-        ("gelu", 2, "zero", "ten", [1]),
-        ("gelu", 3, "none", "circle", [2]),
-        ("relu", 3, "random", "ten", [1]),
         ("relu", 2, "zero", "circle", [2]),
-        ("relu", 2, "none", "sphere", [2]),
-        ("tanh", 3, "random", "ten", [1]),
-        ("gelu", 3, "zero", "circle", [1]),
-        ("relu", 3, "none", "circle", [1]),
     ],
 )
 def test_at_the_planned_width_rates_are_within_three_percent(

@@ -450,6 +450,7 @@ def written(parts):
     [pytest.param(LONG, id="one-layer"), pytest.param(DEEP, id="three-layers")],
 )
 @pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.timeout(1800)
 def test_killed_at_random_moments_it_ends_in_the_same_bits(text, tmp_path, kills):
     recipe, whole, out = tmp_path / "r.toml", tmp_path / "whole.h5", tmp_path / "run.h5"
     recipe.write_text(text)
