@@ -160,6 +160,7 @@ def test_the_parity_of_digits_is_fitted_sooner_and_predicted_no_better():
         assert np.mean(np.sign(run.predict(x[500:])) == y[500:]) == pytest.approx(0.984, abs=0.001)
 
 
+@pytest.mark.slow
 def test_digits_in_three_dimensions_by_degree():
     """Sobolev loss and quadrature weights: each degree goes its own kernel's way."""
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
