@@ -100,4 +100,6 @@ def test_activations_with_parameters(name, bias):
 @pytest.mark.parametrize("bias", [0.0, 0.3])
 @pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name not in SLOW])
 def test_every_network(name, bias):
-    assert worst_error(name, bias, (1, 2, 3, 4), (2, 3, 10, 64), DEGREES) < 1e-13
+    # References of these take more than 20 minutes of processor time from depth 3 on.
+    depths = (1, 2) if name in ("exp", "shifted_relu") else (1, 2, 3, 4)
+    assert worst_error(name, bias, depths, (2, 3, 10, 64), DEGREES) < 1e-13
