@@ -89,7 +89,7 @@ def test_xarray_needs_nothing_of_ours(folder):
         "print(float(d.eigenvalue.sel(dim=3, degree=11)), 'ntkspec' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == [repr(1.0015151875313503e-06), "False"]
+    assert found.stdout.split() == [repr(1.00151518753135e-06), "False"]
 
 
 def test_all_groups_as_a_tree(folder, table):
@@ -274,5 +274,5 @@ def test_the_manual_runs(tmp_path, monkeypatch, capsys):
                 words = line.removeprefix("$ ntkspec ").split()
                 result = CliRunner().invoke(main, words)
                 assert result.exit_code == 0, (line, result.output)
-    assert capsys.readouterr().out.startswith("1.0015151875313503e-06\n1.0 (3, 60)\n")
+    assert capsys.readouterr().out.startswith("1.00151518753135e-06\n1.0 (3, 60)\n")
     assert len(scope["rows"]) == 2 * 2 * 60
