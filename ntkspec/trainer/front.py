@@ -365,7 +365,7 @@ def train(
 
 
 def _kept(problem: Problem, threads: int | None, observer: Observer | None) -> Run:
-    """The run in a temporary folder, which goes with it."""
+    """The run in a temporary folder, which goes with the run and its last member."""
     folder = tempfile.TemporaryDirectory(prefix="ntkspec-run-")
     try:
         out = Path(folder.name) / "run.h5"
@@ -374,8 +374,15 @@ def _kept(problem: Problem, threads: int | None, observer: Observer | None) -> R
     except BaseException:
         folder.cleanup()
         raise
-    weakref.finalize(run, folder.cleanup)
+    owner = _Owner()
+    weakref.finalize(owner, folder.cleanup)
+    for one in (run, *run.members):
+        vars(one)["_owner"] = owner
     return run
+
+
+class _Owner:
+    """Has a folder as long as anything has it."""
 
 
 # --- arguments -----------------------------------------------------------------------------------

@@ -145,6 +145,9 @@ def test_a_run_is_kept_as_long_as_it_is_used(tmp_path):
     del run
     gc.collect()
     assert not path.parent.exists()
+    member = trained().members[0]
+    gc.collect()
+    assert member.learned.ndim == 1  # read now, while only the member is left
     assert ntkspec.open_run(tmp_path / "kept.h5").members[0].energy.tobytes() == energy.tobytes()
 
 
