@@ -44,7 +44,9 @@ for ax, loss, title in zip(axes, ("l2", "s=1"), ("$L^2$", "Sobolev, $s = 1$"), s
         ax.plot(steps, np.abs(curves.points), color=color, lw=1, label=f"degree {degree}")
     ax.set(xscale="symlog", yscale="log", ylim=(1e-3, 1.5), xlabel="step", title=title)
 axes[0].set_ylabel("component of the residual / start")
-axes[0].legend(frameon=False)
+axes[1].plot([], [], "k-", lw=1, label="predicted")
+axes[1].plot([], [], "ko", ms=3.5, mfc="none", label="trained")
+axes[1].legend(frameon=False, loc="upper right")
 
 # %%
 # All 64 pixels of 500 images have no rule of a useful degree, but a kernel.  A power of -1/2 of it
