@@ -254,13 +254,13 @@ def combinations(
         )
     for number, entry in enumerate(entries):
         path = (*root, number)
-        where = str(Place(number, path, {}))
+        place = Place(number, path, {})
         if not isinstance(entry, dict) or not {"activation", "layers", "zonal"} & entry.keys():
-            raise Fault(f"{where} has no activation", path)
-        known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, where)
+            raise Fault(f"{place} has no activation", path)
+        known_keys(entry, ZONAL_KEYS if "zonal" in entry else NETWORK_KEYS, path, str(place))
         given = {"domain": Sphere.name, **entry}
-        for values, paths in products(given, path, where, domains=domains):
-            yield Place(number, path, paths), values
+        for values, paths in products(given, path, str(place), domains=domains):
+            yield place._replace(paths=paths), values
 
 
 def _network(values: dict[str, Any], place: Place) -> GroupKey:

@@ -418,10 +418,12 @@ class LossRecipe:
 
     def at(self, points: Points, s: float | None, network: Network) -> AnyLoss:
         """Return the loss with an exponent at points; None is plain L2."""
-        if s is not None and self.weight == "kernel":
+        first: L2Loss | SobolevLoss
+        if s is None:
+            first = L2Loss(points)
+        elif self.weight == "kernel":
             return KernelLoss(network, points, s, self.floor)
-        first: L2Loss | SobolevLoss = L2Loss(points)
-        if s is not None and self.weight != "kernel":
+        else:
             first = SobolevLoss(points, s, self.weight, self.max_degree)
         rules = self._data(points)
         if not rules and self.residual_weight == 1.0:
