@@ -15,12 +15,11 @@ import math
 import numpy as np
 from numba import njit
 
+from ntkspec.kernels.cosines import BLOCK, ROWS, cosines
 from ntkspec.kernels.elementary import exp_parts, polynomial
 
 #: The activations' numbers.
 LINEAR, STEP, ERF, SIN, COS, GAUSSIAN, GELU, EXP = 0, 1, 2, 3, 4, 5, 6, 7
-#: Entries that go through the layers together, and the side of a tile of a matrix.
-BLOCK = 256
 #: asin(y)/y as a polynomial in y^2 <= 1/2, and (sin x - x cos x)/x^3 in x^2 <= pi^2/4, the last
 #: coefficient first: Chebyshev fits of 50 digits (mpmath.chebyfit), with errors of 6e-19, 1e-20.
 ASIN = (
@@ -276,28 +275,6 @@ def composed_apart(minus, plus, out, *network):
         _through_layers(n, place[0], place[1], place[2], out[start : start + n], work, *network)
 
 
-@njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)
-def products_of(point, columns, start, n, place):
-    """<x, y> with 1 - t and 1 + t from the difference and the sum, for n points y.
-
-    Four coordinates in one pass, so that the sums are loaded and stored a quarter as often.
-    """
-    t, minus, plus = place[0], place[1], place[2]
-    for j in range(n):
-        minus[j], plus[j] = 0.0, 0.0
-    for c in range(0, point.size, 4):
-        a, b, d, e = point[c], point[c + 1], point[c + 2], point[c + 3]
-        first, second, third, fourth = columns[c], columns[c + 1], columns[c + 2], columns[c + 3]
-        for j in range(n):
-            x, y, z, w = first[start + j], second[start + j], third[start + j], fourth[start + j]
-            minus[j] += (a - x) ** 2 + (b - y) ** 2 + ((d - z) ** 2 + (e - w) ** 2)
-            plus[j] += (a + x) ** 2 + (b + y) ** 2 + ((d + z) ** 2 + (e + w) ** 2)
-    for j in range(n):
-        t[j] = 0.25 * (plus[j] - minus[j])
-        minus[j] *= 0.5
-        plus[j] *= 0.5
-
-
 @njit(error_model="numpy", nogil=True, cache=True)
 def composed_tiles(x, y, columns, out, mirror, first, step, *network):
     """Every step-th tile of the matrix between the rows of x and of y, unit vectors.
@@ -306,6 +283,7 @@ def composed_tiles(x, y, columns, out, mirror, first, step, *network):
     copied to their mirror images; first: the number of the first tile.
     """
     place, work = np.empty((3, BLOCK)), np.empty((5, BLOCK))
+    products = np.empty((ROWS, BLOCK))
     height, width = out.shape
     wide = (width + BLOCK - 1) // BLOCK
     number = 0
@@ -314,17 +292,15 @@ def composed_tiles(x, y, columns, out, mirror, first, step, *network):
             number += 1
             if (number - 1) % step != first:
                 continue
-            left = across * BLOCK
-            rows = range(down * BLOCK, min((down + 1) * BLOCK, height))
-            right = min(left + BLOCK, width)
-            for i in rows:
+            left, right = across * BLOCK, min((across + 1) * BLOCK, width)
+            low, high = down * BLOCK, min((down + 1) * BLOCK, height)
+            for i in range(low, high):
+                cosines(i, low, high, x, y, columns, left, right, products, place)
                 n = (min(right, i + 1) if mirror else right) - left
-                products_of(x[i], columns, left, n, place)
                 _through_layers(
                     n, place[0], place[1], place[2], out[i, left : left + n], work, *network
                 )
             if mirror:
                 for j in range(left, right):
-                    for i in rows:
-                        if i > j:
-                            out[j, i] = out[i, j]
+                    for i in range(max(low, j + 1), high):
+                        out[j, i] = out[i, j]

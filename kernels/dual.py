@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
+from ntkspec.kernels.cosines import BLOCK, ROWS, cosines
+
 REACH = 8.8  # standard deviations kept: exp(-8.8^2/2) = 1.5e-17
 DECAY = 22.0  # 4 / (cosh p + cosh m)^2 has lost exp(-44) at |p| = DECAY
 COARSEST = 0.66
@@ -116,26 +118,22 @@ def sigmoidal_apart(minus, plus, out, *network):
         out[i] = sigmoidal_kernel(0.5 * (plus[i] - minus[i]), minus[i], plus[i], *network)
 
 
-@njit(cache=True, inline="always")
-def products(x, y, i, j):
-    """<x_i, y_j> with 1 - t and 1 + t from the difference and the sum of the points."""
-    t, minus, plus = 0.0, 0.0, 0.0
-    for c in range(x.shape[1]):
-        a, b = x[i, c], y[j, c]
-        t += a * b
-        minus += (a - b) * (a - b)
-        plus += (a + b) * (a + b)
-    return t, 0.5 * minus, 0.5 * plus
-
-
 @njit(nogil=True, cache=True)
 def sigmoidal_tiles(x, y, columns, out, mirror, first, step, *network):
-    """`sigmoidal_kernel` between every step-th row of x and those of y, unit vectors.
+    """`sigmoidal_kernel` between the rows of x and of y: every step-th group of rows.
 
-    mirror: y is x, and entries are copied to their mirror images.
+    columns, mirror: as for `composed.composed_tiles`.
     """
-    for i in range(first, out.shape[0], step):
-        for j in range(i + 1 if mirror else out.shape[1]):
-            out[i, j] = sigmoidal_kernel(*products(x, y, i, j), *network)
-            if mirror:
-                out[j, i] = out[i, j]
+    place, products = np.empty((3, BLOCK)), np.empty((ROWS, BLOCK))
+    for low in range(ROWS * first, out.shape[0], ROWS * step):
+        high = min(low + ROWS, out.shape[0])
+        width = high if mirror else out.shape[1]
+        for left in range(0, width, BLOCK):
+            right = min(left + BLOCK, width)
+            for i in range(low, high):
+                cosines(i, low, high, x, y, columns, left, right, products, place)
+                for j in range(left, min(right, i + 1) if mirror else right):
+                    t, minus, plus = place[0, j - left], place[1, j - left], place[2, j - left]
+                    out[i, j] = sigmoidal_kernel(t, minus, plus, *network)
+                    if mirror:
+                        out[j, i] = out[i, j]

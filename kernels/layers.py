@@ -19,7 +19,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ntkspec.kernels.dual import products
+from ntkspec.kernels.cosines import BLOCK, ROWS, cosines
 
 COEFFICIENTS = 16
 #: Symmetries of sigma, and kinds of a part's rule, as numbers.
@@ -140,14 +140,21 @@ def layered_apart(minus, plus, out, steps, *network):
 
 @njit(nogil=True, cache=True)
 def layered_tiles(x, y, columns, out, mirror, first, step, steps, *network):
-    """`kernel` between every step-th row of x and those of y, unit vectors.
+    """`kernel` between the rows of x and of y: every step-th group of rows.
 
-    mirror: y is x, and entries are copied to their mirror images.
+    columns, mirror: as for `composed.composed_tiles`.
     """
     stack = np.empty((steps.shape[0], 4))
-    for i in range(first, out.shape[0], step):
-        for j in range(i + 1 if mirror else out.shape[1]):
-            t, minus, plus = products(x, y, i, j)
-            out[i, j] = kernel(t, minus, plus, stack, steps, *network)
-            if mirror:
-                out[j, i] = out[i, j]
+    place, products = np.empty((3, BLOCK)), np.empty((ROWS, BLOCK))
+    for low in range(ROWS * first, out.shape[0], ROWS * step):
+        high = min(low + ROWS, out.shape[0])
+        width = high if mirror else out.shape[1]
+        for left in range(0, width, BLOCK):
+            right = min(left + BLOCK, width)
+            for i in range(low, high):
+                cosines(i, low, high, x, y, columns, left, right, products, place)
+                for j in range(left, min(right, i + 1) if mirror else right):
+                    t, minus, plus = place[0, j - left], place[1, j - left], place[2, j - left]
+                    out[i, j] = kernel(t, minus, plus, stack, steps, *network)
+                    if mirror:
+                        out[j, i] = out[i, j]

@@ -19,7 +19,6 @@ import numpy as np
 from numba import njit
 
 from ntkspec.kernels.composed import (
-    BLOCK,
     COS,
     ERF,
     EXP,
@@ -31,9 +30,9 @@ from ntkspec.kernels.composed import (
     angle_of,
     expm1_down,
     linear_dual,
-    products_of,
     step_dual,
 )
+from ntkspec.kernels.cosines import BLOCK, ROWS, cosines
 from ntkspec.kernels.elementary import exp
 from ntkspec.kernels.layers import ACTIVATE, AFFINE, BRANCH, NONE, ODD, SCALE, layer
 
@@ -847,7 +846,7 @@ def vector_tiles(x, y, columns, out, mirror, first, step, tangent, steps, kinds,
     columns, mirror, first: as for `composed.composed_tiles`.
     """
     place, work = np.empty((3, BLOCK)), np.empty((12, BLOCK))
-    total = np.empty(BLOCK)
+    total, products = np.empty(BLOCK), np.empty((ROWS, BLOCK))
     stack = np.empty((steps.shape[0], 4, BLOCK))
     norms_x, norms_y = of_x[0][0], of_y[0][0]
     height, width = out.shape
@@ -862,8 +861,8 @@ def vector_tiles(x, y, columns, out, mirror, first, step, tangent, steps, kinds,
             low, high = down * BLOCK, min((down + 1) * BLOCK, height)
             right = min(left + BLOCK, width)
             for i in range(low, high):
+                cosines(i, low, high, x, y, columns, left, right, products, place)
                 n = (min(right, i + 1) if mirror else right) - left
-                products_of(x[i], columns, left, n, place)
                 norm, norms = norms_x[i], norms_y[left : left + n]
                 for j in range(n):
                     rr = norm * norms[j]

@@ -55,6 +55,7 @@ FAR = 2.0**32
 ONE_NORM = 4e-15
 #: The square of a norm whose square vanishes.
 TINY = 5e-324
+ALL = slice(None)
 #: Largest |t| that is rounded to 1: 4 units in the last place above it.
 OUTERMOST = 1.0 + 4 * 2.0**-52
 
@@ -172,11 +173,11 @@ class _Powers(NamedTuple):
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
 
-    def apply(self, out: NDArray[Any], first: int = 0) -> None:
-        """Multiply the rows from the first on."""
+    def apply(self, out: NDArray[Any], rows: slice = ALL, columns: slice = ALL) -> None:
+        """Multiply some rows and columns."""
         with np.errstate(over="ignore", under="ignore"):
-            for row, exponent in zip(out, self.rows[first:], strict=False):
-                np.ldexp(row, exponent + self.columns, out=row)
+            for row, exponent in zip(out, self.rows[rows], strict=True):
+                np.ldexp(row, exponent + self.columns[columns], out=row)
 
 
 def _moderate(
@@ -256,7 +257,8 @@ def between_norms(
     x = _Vectors(norms, first, False)
     tables = _tables(network, x, x, kernel, math.inf)
     program = (kernel == "ntk", *tables.program)
-    (rows, _), (columns, across) = _padded(first), _padded(directions)
+    rows, columns = _padded(first), _padded(directions)
+    across = _columns(columns)
     values = np.empty((size, size, count))
 
     def fill(j: int) -> None:
@@ -273,10 +275,10 @@ def between_norms(
 
 
 class Rows:
-    """Rows of the matrix of a kernel between vectors and themselves, computed where asked for.
+    """Parts of the matrix of a kernel between vectors and themselves, computed where asked for.
 
-    Each entry is computed for itself: it does not depend on which rows are asked for together.
-    The rows of different calls may be computed on different threads.
+    Each entry is computed for itself: it does not depend on what is asked for together.
+    Different threads may compute different parts.
 
     Attributes
     ----------
@@ -287,7 +289,8 @@ class Rows:
     --------
     >>> from ntkspec import Network
     >>> out = np.empty((1, 2))
-    >>> Rows(Network("relu"), np.eye(2), "ntk", 1e-12, False).fill(1, 2, out)
+    >>> rows = Rows(Network("relu"), np.eye(2), "ntk", 1e-12, False)
+    >>> rows.fill(slice(1, 2), slice(0, 2), out)
     >>> out
     array([[0. , 0.5]])
     """
@@ -319,30 +322,34 @@ class Rows:
             self.error = limit
         else:
             (_, self._compiled, _), self._arguments = _compiled(alike, kernel)
-        self._vectors, self._columns = _padded(x.directions)
+        self._vectors = _padded(x.directions)
 
-    def fill(self, first: int, last: int, out: Array) -> None:
-        """Write the rows from first to before last into a contiguous float64 array."""
-        x, y = self._vectors[first:last], self._vectors
+    def fill(self, rows: slice, columns: slice, out: Array) -> None:
+        """Write the entries of some rows and columns into a contiguous float64 array."""
+        x, y = self._vectors[rows], self._vectors[columns]
         if self._by_values is not None:
             network, alike, kernel, limit = self._by_values
             out[:] = _accepted(network, limit, *_user_matrix(alike, x, y, kernel))
             return
         arguments = self._arguments
         if self._sides:
-            rows, columns = self._sides
-            mine = tuple(np.ascontiguousarray(part[:, first:last]) for part in rows)
-            arguments = (*arguments, mine, tuple(columns))
-        self._compiled(x, y, self._columns, out, False, 0, 1, *arguments)
+            sides = zip(self._sides, (rows, columns), strict=True)
+            parts = ([np.ascontiguousarray(part[:, some]) for part in side] for side, some in sides)
+            arguments = (*arguments, *(tuple(part) for part in parts))
+        self._compiled(x, y, _columns(y), out, False, 0, 1, *arguments)
         if self._powers is not None:
-            self._powers.apply(out, first)
+            self._powers.apply(out, rows, columns)
         _check_range(self._network, out)
 
 
-def _padded(x: Array) -> tuple[Array, Array]:
-    """Vectors in rows and in columns; zeros make the number of coordinates a multiple of 4."""
-    padded = np.pad(x, ((0, 0), (0, -x.shape[1] % 4)))
-    return padded, np.ascontiguousarray(padded.T)
+def _padded(x: Array) -> Array:
+    """Vectors in rows; zeros make the number of coordinates a multiple of 4."""
+    left = -x.shape[1] % 4
+    return np.pad(x, ((0, 0), (0, left))) if left else x
+
+
+def _columns(x: Array) -> Array:
+    return np.ascontiguousarray(x.T)
 
 
 def _tables(
@@ -405,8 +412,8 @@ def _tiled(
     out = np.empty((x.shape[0], y.shape[0]), kind)
     mirror = x is y
     threads = min(available_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
-    y, columns = _padded(y)
-    x = y if mirror else _padded(x)[0]
+    y = _padded(y)
+    x, columns = y if mirror else _padded(x), _columns(y)
     jobs = [(x, y, columns, out, mirror, first, threads, *arguments) for first in range(threads)]
     if threads == 1:
         compiled(*jobs[0])

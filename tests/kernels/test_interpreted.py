@@ -172,11 +172,12 @@ def test_duals_of_tanh_by_a_product_rule(variance):
 
 
 def test_values_and_matrices_of_kernels_are_those_of_single_numbers():
-    points = np.stack([np.cos(T), np.sin(T)], axis=1)
+    points = np.stack([np.cos(T), np.sin(T), 0.0 * T, 0.0 * T], axis=1)
+    columns = np.ascontiguousarray(points.T)
     network = (0.5, 0.5, 0.5, 1.5, 1.0, 0.5)
     matrix, values = np.empty((T.size, T.size)), np.empty(T.size)
     for first in (0, 1):
-        dual.sigmoidal_tiles(points, points, points.T, matrix, True, first, 2, *network)
+        dual.sigmoidal_tiles(points, points, columns, matrix, True, first, 2, *network)
     dual.sigmoidal_values(T, values, *network)
     for i, t in enumerate(T):
         single = dual.sigmoidal_kernel(t, 1 - t, 1 + t, *network)

@@ -87,6 +87,28 @@ def without_matrix(make):
     return lambda cls, direct, keep, width, most: make(cls, direct, False, width, most)
 
 
+@pytest.mark.parametrize("entries", [1, 64 * 13, 2**21])
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "anew"])
+@pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 129, 700, 800])
+def test_products_by_tiles_are_those_of_the_matrix(size, kept, entries, monkeypatch):
+    """Sizes at the edges of tiles; 13 rows of a tile at a time, and tiles of two sizes."""
+    monkeypatch.setattr("ntkspec.spectra.data_set.operator.ENTRIES", entries)
+    monkeypatch.setattr("ntkspec.spectra.data_set.operator.TILES", 3)
+    x, v = cloud(size, 3), np.random.default_rng(1).standard_normal((size, 2))
+    matrix = matrix_of("relu", x)
+    rows = []
+    operator = Operator(
+        DataMatrix(Network("relu"), x, "ntk", 1e-12, False), keep=kept, done=rows.append
+    )
+    for _ in range(2):
+        np.testing.assert_allclose(operator.times(v), matrix @ v, rtol=1e-12, atol=1e-13)
+    assert sum(rows) == 2 * size
+    np.testing.assert_allclose(operator.sizes.diagonal, size * np.diagonal(matrix), rtol=1e-13)
+    assert operator.sizes.frobenius == pytest.approx(size * np.linalg.norm(matrix), rel=1e-12)
+    if kept:
+        np.testing.assert_allclose(np.tril(operator.lower()), np.tril(matrix), rtol=1e-12)
+
+
 def test_equally_spaced_points_of_the_circle(monkeypatch):
     """A circulant matrix, whose eigenvalues are the Fourier transform of the closed form's row."""
     iterated(monkeypatch)
@@ -240,7 +262,7 @@ def two_workers():
 
 @pytest.mark.parametrize("name", ["relu", "erf"])
 def test_workers_give_the_same_bits(name, two_workers, monkeypatch):
-    monkeypatch.setattr("ntkspec.spectra.data_set.operator.ENTRIES", 600 * 50)
+    monkeypatch.setattr("ntkspec.spectra.data_set.operator.ENTRIES", 64 * 50)
     x = cloud(600, 5)
     here = data_spectrum(NETWORKS[name], x, count=4)
     there = data_spectrum(NETWORKS[name], x, count=4, client=two_workers)
@@ -321,16 +343,16 @@ def test_errors_of_workers_and_wrong_clients(two_workers):
 
 def test_the_number_of_threads_and_other_rows_change_no_bit(monkeypatch):
     x = cloud(600, 5)
-    monkeypatch.setattr("ntkspec.spectra.data_set.operator.ENTRIES", 600 * 7)
+    monkeypatch.setattr("ntkspec.spectra.data_set.operator.ENTRIES", 64 * 7)
     one = data_spectrum("relu", x, count=4)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     other = data_spectrum("relu", x, count=4)
     assert one == other
     matrix = DataMatrix(Network("erf"), x, "ntk", 1e-12, False)
-    whole, part = np.empty((600, 600)), np.empty((13, 600))
-    matrix.rows.fill(0, 600, whole)
-    matrix.rows.fill(201, 214, part)
-    assert np.array_equal(whole[201:214], part)
+    whole, part = np.empty((600, 600)), np.empty((13, 331))
+    matrix.rows.fill(slice(0, 600), slice(0, 600), whole)
+    matrix.rows.fill(slice(201, 214), slice(70, 401), part)
+    assert np.array_equal(whole[201:214, 70:401], part)
     np.testing.assert_allclose(whole, Network("erf").ntk_matrix(x), rtol=1e-13)
 
 

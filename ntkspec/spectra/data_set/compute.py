@@ -15,7 +15,7 @@ from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
 from ntkspec.parameters import check_finite, number, shown, size_of, truth, vectors, whole_number
 from ntkspec.spectra.data_set.lanczos import Solved, error_bounds, leading, ritz
-from ntkspec.spectra.data_set.operator import ENTRIES, DataMatrix, Operator
+from ntkspec.spectra.data_set.operator import AHEAD, ENTRIES, DataMatrix, Operator, side_of
 from ntkspec.spectra.data_set.progress import Tally
 from ntkspec.spectra.data_set.result import DataSpectrum
 from ntkspec.spectra.route import Source, as_source
@@ -62,8 +62,8 @@ def data_spectrum(
 ) -> DataSpectrum:
     """Leading eigenvalues and eigenvectors of K / n, K the kernel's matrix of n vectors.
 
-    The matrix is never stored unless it fits in `memory`: blocks of its rows are computed,
-    multiplied with a block of vectors and forgotten, some eight times.
+    The matrix is never stored unless it fits in `memory`: tiles of one half of it, which is
+    symmetric, are computed, multiplied with a block of vectors and forgotten, some eight times.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def data_spectrum(
     fan_in : bool
         Divide the weight variance of the first layer by dim; see `Network.ntk_matrix`.
     client : distributed.Client, optional
-        Workers of dask that compute the blocks of rows.  `X` is sent to each of them.  The result
+        Workers of dask that compute the tiles.  `X` is sent to each of them.  The result
         has the same bits as without, on processors of one kind.
     observer : Observer, optional
         Receives the progress; see `ntkspec.jobs.progress`.
@@ -189,7 +189,7 @@ class _Plan(NamedTuple):
     def route(self) -> str:
         if self.direct:
             return "all eigenvalues of the matrix, which is kept"
-        kept = "the matrix is kept" if self.keep else "rows are computed anew for each product"
+        kept = "the matrix is kept" if self.keep else "entries are computed anew for each product"
         return f"block Lanczos, {self.width} vectors; {kept}"
 
 
@@ -198,10 +198,10 @@ def _planned(n: int, dim: int, every: int, memory: int, far: bool) -> _Plan:
     whole = 8 * n * n
     width = LEAST_WIDTH * -(-(every + MORE) // LEAST_WIDTH)
     width = max(width, 2 * LEAST_WIDTH) if every > FEW_EIGENVALUES else width
-    threads = available_threads()
-    height = min(n, max(1, ENTRIES // n))
-    fixed = 8 * n * (5 * width + 3 * every) + (0 if far else 8 * threads * height * n)
-    fixed += 32 * n * (dim + 4)
+    side = min(n, side_of(n))
+    tiles = min(ENTRIES, side**2) + side * (dim + 4) + 3 * (1 + AHEAD) * side * width
+    fixed = 8 * n * (5 * width + 3 * every) + (0 if far else 8 * available_threads() * tiles)
+    fixed += 16 * n * (dim + 4)
     least = every + MORE + 4 * width
     direct = n <= FEW or least > n // 2
     if direct:
@@ -226,7 +226,7 @@ def _planned(n: int, dim: int, every: int, memory: int, far: bool) -> _Plan:
 def _direct(operator: Operator, known: int) -> Solved:
     """All eigenvalues of a matrix that is kept, of which the leading ones are returned."""
     operator.times(np.zeros((operator.size, 1)))
-    values, vectors = np.linalg.eigh(operator.whole())
+    values, vectors = np.linalg.eigh(operator.lower())
     leading_ones = np.ascontiguousarray(vectors[:, : -known - 1 : -1])
     return ritz(operator.times, leading_ones, float(values[0]))
 

@@ -1,15 +1,17 @@
-"""Products of a data set's kernel matrix with blocks of vectors, its rows computed anew each time.
+"""Products of a data set's kernel matrix with blocks of vectors, its entries computed each time.
 
-A block of rows is computed, multiplied and forgotten.  Every block has the same height whoever
-computes it, and is multiplied on one BLAS thread: the products have the same bits on one thread, on
-several, and on the workers of a cluster.
+A tile of the matrix is computed, multiplied from both sides, since the matrix is symmetric, and
+forgotten.  Tiles are the same whoever computes them, are multiplied on one BLAS thread, and their
+products are summed in one order: the products have the same bits on one thread, on several, and on
+the workers of a cluster.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -23,22 +25,25 @@ from ntkspec.spectra.data_set.rows import MatrixRows, matrix_rows
 from ntkspec.spectra.route import Source
 from ntkspec.threads import available_threads, one_blas_thread
 
-__all__ = ["DataMatrix", "Operator", "Sizes"]
+__all__ = ["DataMatrix", "Operator", "Sizes", "side_of"]
 
 Array = NDArray[np.float64]
 
-#: Entries of a block of rows.
+#: Rows and columns of a tile at most, a multiple of the kernels' own blocks; tiles of a column at
+#: least, so that few of them lie on the diagonal, where all entries are computed.
+SIDE, ALIGNED, TILES = 6144, 64, 12
+#: Entries that are computed before they are multiplied.
 ENTRIES = 2**21
-#: Tasks of a product for each thread of a cluster.
-TASKS = 4
-#: How often blocks are sent again that were lost with their workers, and seconds without workers.
+#: Tiles for each thread whose products may wait to be summed.
+AHEAD = 2
+#: How often tiles are sent again that were lost with their workers, and seconds without workers.
 ATTEMPTS, PATIENCE = 4, 60
 #: Diagonal entries whose squares, and sums of them, neither overflow nor vanish.
 LEAST, MOST = 1e-140, 1e140
 
 
 class Sizes(NamedTuple):
-    """Diagonal of the matrix, and its Frobenius norm, of the whole matrix or of some rows.
+    """Diagonal of the matrix, and its Frobenius norm.
 
     Examples
     --------
@@ -50,12 +55,33 @@ class Sizes(NamedTuple):
     frobenius: float
 
 
-class _Share(NamedTuple):
-    """Product of some rows of the matrix with vectors."""
+class _Tile(NamedTuple):
+    """Rows and columns of a part of the matrix, on or below its diagonal."""
 
-    first: int
+    rows: slice
+    columns: slice
+
+    @property
+    def entries(self) -> int:
+        high, wide = (part.stop - part.start for part in self)
+        return int(high * wide)
+
+    @property
+    def central(self) -> bool:
+        """Whether the tile lies on the diagonal, and is its own mirror image."""
+        return self.rows == self.columns
+
+
+class _Share(NamedTuple):
+    """Products of a tile with vectors, and of its mirror image unless that is the tile itself.
+
+    norm: the Frobenius norm of both; diagonal: of a tile on the diagonal.
+    """
+
     product: Array
-    sizes: Sizes | None
+    mirrored: Array | None
+    norm: float
+    diagonal: Array | None
 
 
 class DataMatrix:
@@ -64,9 +90,8 @@ class DataMatrix:
     Examples
     --------
     >>> from ntkspec import Network
-    >>> matrix = DataMatrix(Network("relu"), np.eye(3), "ntk", 1e-12, False)
-    >>> matrix.size, matrix.height
-    (3, 3)
+    >>> DataMatrix(Network("relu"), np.eye(300), "ntk", 1e-12, False).side
+    64
     """
 
     def __init__(
@@ -74,7 +99,7 @@ class DataMatrix:
     ) -> None:
         self._given = source, points, kernel, tolerance, fan_in
         self.size = len(points)
-        self.height = min(self.size, max(1, ENTRIES // self.size))
+        self.side = side_of(self.size)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "rows"}
@@ -93,39 +118,61 @@ class DataMatrix:
         return at if tops[at] > 0.0 else -1
 
     @property
-    def blocks(self) -> list[tuple[int, int]]:
-        """First row and end of each block."""
-        starts = range(0, self.size, self.height)
-        return [(first, min(first + self.height, self.size)) for first in starts]
+    def tiles(self) -> list[_Tile]:
+        """The tiles on and below the diagonal, row by row."""
+        starts = range(0, self.size, self.side)
+        bands = [slice(first, min(first + self.side, self.size)) for first in starts]
+        return [_Tile(rows, bands[j]) for i, rows in enumerate(bands) for j in range(i + 1)]
 
-    def share(
-        self, blocks: list[tuple[int, int]], vectors: Array, measure: bool, kept: Array | None
-    ) -> _Share:
-        """Multiply some blocks, one after another; with `measure` also their sizes.
+    def share(self, tile: _Tile, vectors: Array, measure: bool, kept: Array | None) -> _Share:
+        """Multiply a tile and its mirror image; with `measure` also give their sizes.
 
-        kept: the whole matrix, whose rows are filled in with `measure` and read without.
+        kept: the whole matrix, whose tile is filled in with `measure` and read without.
         """
-        first, last = blocks[0][0], blocks[-1][1]
+        (first, last), columns = (tile.rows.start, tile.rows.stop), tile.columns
+        wide = columns.stop - columns.start
+        high = min(last - first, max(1, ENTRIES // wide))
         product = np.empty((last - first, vectors.shape[1]))
-        diagonal, norm = np.empty(last - first), 0.0
-        room = np.empty((self.height, self.size)) if kept is None else None
-        for begin, end in blocks:
-            block = room[: end - begin] if room is not None else kept[begin:end]  # type: ignore[index]
-            if measure or kept is None:
-                self.rows.fill(begin, end, block)
-            np.matmul(block, vectors, out=product[begin - first : end - first])
+        mirrored = None if tile.central else np.zeros((wide, vectors.shape[1]))
+        norm, diagonal = 0.0, np.empty(last - first) if measure and tile.central else None
+        room = np.empty((high, wide)) if measure or kept is None else None
+        for begin in range(first, last, high):
+            rows = slice(begin, min(begin + high, last))
+            here = slice(rows.start - first, rows.stop - first)
+            if room is None:
+                block = kept[rows, columns]  # type: ignore[index]
+            else:
+                block = room[: rows.stop - begin]
+                self.rows.fill(rows, columns, block)
+                if kept is not None:
+                    kept[rows, columns] = block
+            np.matmul(block, vectors[columns], out=product[here])
+            if mirrored is not None:
+                mirrored += block.T @ vectors[rows]
+            if diagonal is not None:
+                diagonal[here] = block.diagonal(begin - first)
             if measure:
-                some = np.arange(end - begin)
-                diagonal[begin - first : end - first] = block[some, begin + some]
                 with np.errstate(over="ignore"):  # what is out of range is refused later
-                    norm = math.hypot(norm, float(np.linalg.norm(block.ravel())))
-        return _Share(first, product, Sizes(diagonal, norm) if measure else None)
+                    norm = math.hypot(norm, float(np.linalg.norm(block)))
+        return _Share(product, mirrored, norm if tile.central else math.sqrt(2.0) * norm, diagonal)
 
 
-def _task(matrix: DataMatrix, blocks: list[tuple[int, int]], vectors: Array, measure: bool) -> Any:
+def side_of(size: int) -> int:
+    """Rows and columns of the tiles of a matrix.
+
+    Examples
+    --------
+    >>> side_of(100), side_of(10_000), side_of(100_000)
+    (64, 896, 5888)
+    """
+    side = -(-size // max(TILES, -(-size // SIDE)))
+    return -(-side // ALIGNED) * ALIGNED
+
+
+def _task(matrix: DataMatrix, tile: _Tile, vectors: Array, measure: bool) -> _Share:
     """Work of a worker."""
     with one_blas_thread():
-        return matrix.share(blocks, vectors, measure, None)
+        return matrix.share(tile, vectors, measure, None)
 
 
 class Operator:
@@ -137,9 +184,9 @@ class Operator:
     keep : bool
         Keep the matrix in memory once it is computed.
     client : distributed.Client, optional
-        Where blocks of rows are computed; by default on the threads of this process.
+        Where tiles are computed; by default on the threads of this process.
     done : callable, optional
-        Called with the number of rows after each share of a product.
+        Called after each tile with a number of rows: so many have as many entries.
 
     Examples
     --------
@@ -156,7 +203,7 @@ class Operator:
         self.matrix, self.size = matrix, matrix.size
         self.products = 0
         self._client, self._done = client, done or (lambda rows: None)
-        self._kept = np.empty((self.size, self.size)) if keep else None
+        self._kept = np.zeros((self.size, self.size)) if keep else None
         self._sizes: Sizes | None = None
         self._far: Any = None
 
@@ -176,70 +223,69 @@ class Operator:
         """
         measure = self._sizes is None
         vectors = np.ascontiguousarray(vectors)
-        out = np.empty(vectors.shape)
-        diagonal, norms = np.empty(self.size), dict[int, float]()
+        out = np.zeros(vectors.shape)
+        diagonal, norm = np.empty(self.size), 0.0
+        tiles = self.matrix.tiles
+        entries, known, rows = sum(tile.entries for tile in tiles), 0, 0
         shares = self._over_threads if self._client is None else self._over_workers
-        for first, product, sizes in shares(vectors, measure):
-            out[first : first + len(product)] = product
-            if sizes is not None:
-                diagonal[first : first + len(product)] = sizes.diagonal
-                norms[first] = sizes.frobenius
-            self._done(len(product))
+        for tile, share in zip(tiles, shares(tiles, vectors, measure), strict=True):
+            out[tile.rows] += share.product
+            if share.mirrored is not None:
+                out[tile.columns] += share.mirrored
+            if share.diagonal is not None:
+                diagonal[tile.rows] = share.diagonal
+            norm = math.hypot(norm, share.norm)
+            known += tile.entries
+            done = known * self.size // entries
+            self._done(done - rows)
+            rows = done
         if measure:
-            frobenius = float(np.linalg.norm([norms[first] for first in sorted(norms)]))
-            self._sizes = _checked(Sizes(diagonal, frobenius), self.matrix)
+            self._sizes = _checked(Sizes(diagonal, norm), self.matrix)
         self.products += 1
         out /= self.size
         return out
 
-    def whole(self) -> Array:
-        """The matrix K / n itself, symmetric to the last bit; it must be kept, and known."""
+    def lower(self) -> Array:
+        """K / n itself on and below the diagonal; it must be kept, and known."""
         assert self._kept is not None
-        found = self._kept + self._kept.T
-        found *= 0.5 / self.size
-        return found
+        return self._kept / self.size
 
-    def _over_threads(self, vectors: Array, measure: bool) -> Iterator[_Share]:
+    def _over_threads(self, tiles: list[_Tile], vectors: Array, measure: bool) -> Iterator[_Share]:
+        """The shares in order, some tiles ahead of the one that is waited for."""
         _ = self.matrix.rows  # prepared once, and its errors raised here
-        blocks = self.matrix.blocks
-        with ThreadPoolExecutor(min(available_threads(), len(blocks))) as pool:
-            jobs = [
-                pool.submit(self.matrix.share, [block], vectors, measure, self._kept)
-                for block in blocks
-            ]
+        threads = min(available_threads(), len(tiles))
+        ahead: deque[Future[_Share]] = deque()
+        with ThreadPoolExecutor(threads) as pool:
             try:
-                for job in jobs:
-                    yield job.result()
+                for tile in tiles:
+                    ahead.append(pool.submit(self.matrix.share, tile, vectors, measure, self._kept))
+                    if len(ahead) > AHEAD * threads:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
             finally:
-                for job in jobs:
+                for job in ahead:
                     job.cancel()
 
-    def _over_workers(self, vectors: Array, measure: bool) -> Iterator[_Share]:
-        """The shares of the workers; what is lost with all that had the points is sent again."""
-        threads = max(1, sum(self._client.nthreads().values()))
-        blocks = self.matrix.blocks
-        many = max(1, len(blocks) // (TASKS * threads))
-        left = [blocks[i : i + many] for i in range(0, len(blocks), many)]
-        for _ in range(ATTEMPTS):
-            lost = []
-            for some, share in self._tried(left, vectors, measure):
-                if share is None:
-                    lost.append(some)
-                else:
-                    yield share
-            if not lost:
-                return
-            left, self._far = lost, None
-        raise NtkspecError(
-            f"client: all workers that had the vectors were lost, {ATTEMPTS} times; start workers "
-            "that live longer, or with more memory"
-        )
+    def _over_workers(self, tiles: list[_Tile], vectors: Array, measure: bool) -> Iterator[_Share]:
+        """The shares in order; what is lost with all that had the points is sent again."""
+        done = attempts = 0
+        while done < len(tiles):
+            before = done
+            for share in self._tried(tiles[done:], vectors, measure):
+                yield share
+                done += 1
+            attempts = 0 if done > before else attempts + 1
+            if attempts == ATTEMPTS:
+                raise NtkspecError(
+                    f"client: all workers that had the vectors were lost, {ATTEMPTS} times; start "
+                    "workers that live longer, or with more memory"
+                )
+            self._far = self._far if done == len(tiles) else None
 
-    def _tried(
-        self, left: list[list[tuple[int, int]]], vectors: Array, measure: bool
-    ) -> Iterator[tuple[list[tuple[int, int]], _Share | None]]:
-        """Blocks and their share; None if it is lost."""
-        from distributed import as_completed
+    def _tried(self, tiles: list[_Tile], vectors: Array, measure: bool) -> Iterator[_Share]:
+        """The shares of the first tiles, up to one that is lost."""
+        from distributed import CancelledError, wait
 
         try:
             self._client.wait_for_workers(1, timeout=PATIENCE)
@@ -254,15 +300,20 @@ class Operator:
             there = self._client.scatter(vectors, broadcast=True, hash=False)
         except (OSError, TimeoutError):
             self._check_scheduler()
-            yield from ((some, None) for some in left)
             return
-        jobs = {
-            self._client.submit(_task, self._far, some, there, measure, pure=False): some
-            for some in left
-        }
+        jobs = deque(
+            self._client.submit(_task, self._far, tile, there, measure, pure=False)
+            for tile in tiles
+        )
         try:
-            for job in as_completed(list(jobs)):
-                yield jobs[job], self._result(job)
+            while jobs:
+                with suppress(CancelledError):
+                    wait(jobs[0])
+                share = self._result(jobs[0])
+                if share is None:
+                    return
+                jobs.popleft()
+                yield share
         finally:
             if self._client.status == "running":
                 self._client.cancel(list(jobs))
@@ -277,8 +328,8 @@ class Operator:
             error = job.exception()
             if type(error).__name__ == "KilledWorker":
                 raise NtkspecError(
-                    "client: the workers that tried a block of rows died (out of memory? killed?); "
-                    "give them more memory"
+                    "client: the workers that tried a tile of the matrix died (out of memory? "
+                    "killed?); give them more memory"
                 )
             if not isinstance(error, OSError):
                 raise error

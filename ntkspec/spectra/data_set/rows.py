@@ -26,7 +26,7 @@ CLOSE = 0.999
 
 
 class MatrixRows(Protocol):
-    """Rows of a symmetric matrix, computed where asked for.
+    """Parts of a symmetric matrix, computed where asked for.
 
     Examples
     --------
@@ -38,14 +38,14 @@ class MatrixRows(Protocol):
     #: Bound on the errors of the entries, relative to sqrt(K(x, x) K(y, y)).
     error: float
 
-    def fill(self, first: int, last: int, out: Array) -> None:
-        """Write the rows from first to before last into a contiguous array."""
+    def fill(self, rows: slice, columns: slice, out: Array) -> None:
+        """Write the entries of some rows and columns into a contiguous array."""
 
 
 def matrix_rows(
     source: Source, points: NDArray[Any], kernel: Kernel, tolerance: float, fan_in: bool
 ) -> MatrixRows:
-    """Prepare the rows of the matrix of a kernel between vectors.
+    """Prepare the matrix of a kernel between vectors.
 
     Raises
     ------
@@ -56,8 +56,8 @@ def matrix_rows(
     Examples
     --------
     >>> from ntkspec import Network
-    >>> out = np.empty((1, 2))
-    >>> matrix_rows(Network("relu"), np.eye(2), "ntk", 1e-12, False).fill(0, 1, out)
+    >>> rows, out = matrix_rows(Network("relu"), np.eye(2), "ntk", 1e-12, False), np.empty((1, 2))
+    >>> rows.fill(slice(0, 1), slice(0, 2), out)
     >>> out
     array([[0.5, 0. ]])
     """
@@ -73,7 +73,7 @@ class ZonalRows:
     --------
     >>> from ntkspec.zonal import gaussian
     >>> rows, out = ZonalRows(gaussian(1.0), np.eye(2), False), np.empty((1, 2))
-    >>> rows.fill(1, 2, out)
+    >>> rows.fill(slice(1, 2), slice(0, 2), out)
     >>> out.round(6)
     array([[0.367879, 1.      ]])
     """
@@ -99,15 +99,15 @@ class ZonalRows:
         self._radial = None if not power else norms**power
         self._directions = x / norms[:, np.newaxis]
 
-    def fill(self, first: int, last: int, out: Array) -> None:
-        """Write the rows from first to before last into a contiguous array."""
-        mine, every = self._directions[first:last], self._directions
-        np.matmul(mine, every.T, out=out)
+    def fill(self, rows: slice, columns: slice, out: Array) -> None:
+        """Write the entries of some rows and columns into a contiguous array."""
+        mine, others = self._directions[rows], self._directions[columns]
+        np.matmul(mine, others.T, out=out)
         i, j = np.nonzero(out > CLOSE)
-        apart = mine[i] - every[j]
+        apart = mine[i] - others[j]
         out[i, j] = 1.0 - 0.5 * np.einsum("ij,ij->i", apart, apart)
         np.clip(out, -1.0, 1.0, out=out)
         out[:] = self._source.in_doubles(out)
         if self._radial is not None:
-            out *= self._radial
-            out *= self._radial[first:last, np.newaxis]
+            out *= self._radial[columns]
+            out *= self._radial[rows, np.newaxis]
