@@ -227,6 +227,7 @@ def walked(steps, powers, size, most=40, room=24):
                      Parity(0, (1, 3), 4), Parity(1, (), 5), Parity(None, (), 4)]),
 )  # fmt: skip
 def test_exact_zeros_are_those_of_walks(steps, powers):
+    assert powers.vanishing(9).tolist() == [powers.vanishes(n) for n in range(9)]
     torus = Torus(steps)
     found = reached(torus, powers, box(torus.dim, 4))
     assert np.array_equal(found, walked(torus.distinct[0].tolist(), powers, 4))
