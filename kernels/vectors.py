@@ -348,7 +348,8 @@ def _corner(ra, rb, rho, minus, plus, width, first, second, count, moments):
     apart = (rr * minus) * (rr * plus)  # a b - c^2
     whole = 1.0 + width * (a + b) + width * width * apart
     a_new, b_new = (a + width * apart) / whole, (b + width * apart) / whole
-    c_new, sine = rr * rho / whole, math.sqrt(apart / whole)
+    # The product of two variances may vanish where its root does not.
+    c_new, sine = rr * rho / whole, rr * math.sqrt(minus * plus / whole)
     root_a, root_b = math.sqrt(a_new), math.sqrt(b_new)
     both = root_a * root_b
     angle = math.atan2(sine, c_new)

@@ -112,6 +112,23 @@ class Ball(Harmonics):
         return isinstance(self.radii, str)
 
     @property
+    def spread(self) -> float:
+        """Standard deviation of |x|^2 over twice its mean: nearly that of the norm over its mean.
+
+        Examples
+        --------
+        >>> round(Ball(10**6, "gaussian").spread, 6), round(Ball(98).spread, 4)
+        (0.000707, 0.01)
+        """
+        if self.radii == "gaussian":
+            return math.sqrt(0.5 / self.dim)
+        if self.radii == "uniform":
+            return 1.0 / math.sqrt(self.dim * (self.dim + 4.0))
+        squares, weights = np.array(self.radii) ** 2, np.array(self.weights)
+        mean = float(weights @ squares)
+        return 0.5 * math.sqrt(float(weights @ (squares - mean) ** 2)) / mean
+
+    @property
     def default_degrees(self) -> range:
         """0 to 8."""
         return range(9)

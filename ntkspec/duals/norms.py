@@ -156,7 +156,8 @@ def vector_tables(network: Any, squares: Array, others: Array | None, kernel: st
         if not (q < MOST).all():
             raise _too_long(q, network.name)
         q = _settled(q, network, kernel)
-        roots.append(np.sqrt(q))
+        # What cancellation made negative is refused by the bound.
+        roots.append(np.sqrt(np.maximum(q, 0.0)))
     side = _side(roots, flat, layers, values.size)
     sides = [_columns(side, places[: squares.size])]
     if others is not None:
@@ -166,8 +167,10 @@ def vector_tables(network: Any, squares: Array, others: Array | None, kernel: st
 
 
 def _too_long(q: Array, name: str) -> NtkspecError:
+    size = float(q.max())
+    grows = f"to {size:.3g}" if math.isfinite(size) else "beyond doubles"
     return NtkspecError(
-        f"the variance of the longest vector grows to {q.max():.3g} in {name}, which is out of "
+        f"the variance of the longest vector grows {grows} in {name}, which is out of "
         "range; scale the vectors down, or lower weight_variance or depth"
     )
 
@@ -605,6 +608,13 @@ def _checked_rule(
     width, before = WIDTHS[terms], math.inf
     rule = _rule(reach, width)
     known = _integrated(functions, probes, terms, rule)
+    full = known[0].full
+    if not np.all((full > 0.0) & np.isfinite(full)):
+        way = "up" if np.any(full == 0.0) else "down"
+        raise NtkspecError(
+            f"squares of {sigma.name} leave the range of doubles at variances from "
+            f"{probes.min():.3g} to {probes.max():.3g}; scale the vectors {way}"
+        )
     while width > LEAST_WIDTH:
         width *= 0.5
         finer = _rule(reach, width)

@@ -181,15 +181,16 @@ def resolve(
     negligible: Callable[[Array, Array], Array],
     probes: int = 1024,
     most: int = MOST_PANELS,
+    known: tuple[float, ...] = (),
 ) -> Pieces:
     """Resolve a function of float64 arrays, from first panels with these edges.
 
     negligible(low, high) returns the negligible misfit of each panel.  In each first panel `probes`
     points are evaluated besides its nodes; halves get half of them, to 16.  If `most` panels do not
-    suffice, the misfit is large.
+    suffice, the misfit is large.  Breaks that are known are not searched for.
     """
     edges = np.asarray(edges, dtype=np.float64)
-    breaks, loose, beside = np.empty(0), np.empty(0), 1.0
+    breaks, loose, beside = np.array(known), np.zeros(len(known)), 1.0
     for attempt in range(ATTEMPTS):
         found = _halve(function, _with_breaks(edges, breaks), negligible, probes, most, beside)
         narrow = _narrow(found[0], found[1], float(np.diff(edges).max()))

@@ -36,6 +36,8 @@ Function = Callable[[Array], Array]
 ROUNDING = 2.0**-53
 #: Rounding of a layer's dual, relative to its value at correlation 1.
 FLOOR = 2e-15
+#: Errors of the polar rule, in the same measure, with which it is used, and of the coarser one.
+ACCURATE, BESIDE = 5.0 * FLOOR, 1e-13
 #: Terms of the Hermite series, and width of the panels that integrate them; more for a smooth
 #: function whose series is longer.
 TERMS = ((400, 0.5), (1600, 0.25), (4000, 0.15))
@@ -47,8 +49,10 @@ REACHES = (9.5, 12.5, 17.0, 23.0, 31.0, 38.0)
 FINITE = 12.5
 #: Correlations at which the rules in the plane are measured.
 CHECKS = (1.0, -1.0, 0.8, -0.8)
-#: Nodes of the polar rules in a sector and in the radius.
-FINE, COARSE = (48, 96), (36, 72)
+#: Nodes of the polar rules in a sector and in the radius, until one is accurate; of the coarser one
+#: that is compared, the share.  Rules of more nodes than LONG are those of panels of half of it.
+LONG = 96
+POLAR, COARSE = ((48, 96), (96, 192), (192, 384), (384, 768)), 0.75
 POLAR_REACH = 12.5
 #: Nodes of the inner rule on a panel in the plane, and panels of the outer one.
 INNER = 24
@@ -200,7 +204,9 @@ class _Duals:
         self.root = math.sqrt(variance)
         check_square_integrable(self._log_size, variance, sigma.name)
         self.slow = sigma.user and sigma.arithmetic != "double"
-        self.function = Expectation(self._scaled(sigma.value), self.slow)
+        # A kink that is known is where it is, however smooth the function is there.
+        self.known = (0.0,) if sigma.singularity.kind == "kink" else ()
+        self.function = Expectation(self._scaled(sigma.value), self.slow, self.known)
 
     def _log_size(self, x: float) -> float:
         size = abs(float(self._call(self.sigma.value, np.array([x]))[0]))
@@ -256,7 +262,7 @@ class _Duals:
     def _derivative(self) -> Expectation:
         """Use sigma' or, if not given, d/dz sigma(root z) from the series of sigma."""
         if self.sigma.ball_derivative is not None:
-            return Expectation(self._scaled(self.sigma.derivative), self.slow)
+            return Expectation(self._scaled(self.sigma.derivative), self.slow, self.known)
         pieces = self.function.pieces
         jumps = pieces.jumps()
         size = np.abs(pieces.series).sum(axis=1)
@@ -277,12 +283,14 @@ class Expectation:
     """E[f(u) f(v)] of two standard Gaussians of correlation cos(theta), and its error.
 
     A slow function, as those of high precision are, is evaluated at fewer points, and replaced by
-    its polynomials on the panels.  `full` and `mirror` are the values at correlations 1 and -1,
-    `squares` the h_n^2, `missed` bounds the part of f that the panels miss in the norm
-    sqrt(E[f^2]), and `floor` is an error of all values.
+    its polynomials on the panels.  `known` are its breaks, as far as they are known.  `full` and
+    `mirror` are the values at correlations 1 and -1, `squares` the h_n^2, `missed` bounds the part
+    of f that the panels miss in the norm sqrt(E[f^2]), and `floor` is an error of all values.
     """
 
-    def __init__(self, function: Function, slow: bool = False) -> None:
+    def __init__(
+        self, function: Function, slow: bool = False, known: tuple[float, ...] = ()
+    ) -> None:
         self.function = function
         self.reach, outside = _reach(function)
         count = 2 * math.ceil(self.reach) + 1
@@ -294,7 +302,7 @@ class Expectation:
         def negligible(low: Array, high: Array) -> Array:
             return np.asarray(2e-17 * rough * np.exp(0.25 * _inner(low, high) ** 2))
 
-        self.pieces = resolve(function, first, negligible, 64 if slow else 1024)
+        self.pieces = resolve(function, first, negligible, 64 if slow else 1024, known=known)
         if slow:
             self.function = self.pieces.values
         self._integrate(self.pieces, np.zeros(self.pieces.misfit.size), outside)
@@ -366,7 +374,7 @@ class Expectation:
         value[theta == 0.0], error[theta == 0.0] = self.full, 0.0
         value[theta == math.pi], error[theta == math.pi] = self.mirror, 0.0
         poor = np.flatnonzero(error > FLOOR * self.full)
-        if poor.size and self._polar_error <= 5.0 * FLOOR * self.full:
+        if poor.size and self._polar_error <= ACCURATE * self.full:
             for i in poor:
                 value[i], error[i] = self._polar(float(theta[i]))
         elif poor.size and self._followed:
@@ -394,17 +402,29 @@ class Expectation:
     @cached_property
     def _polar_error(self) -> float:
         """Error of the polar rule at known values; infinite if the rule does not apply."""
+        return self._polar_choice[0]
+
+    @cached_property
+    def _polar_choice(self) -> tuple[float, tuple[int, int]]:
+        """That error, and the first rule that is accurate beside a coarser one, or the last."""
         if self.pieces.graded or np.any(self.pieces.breaks != 0.0) or self.reach > POLAR_REACH:
-            return math.inf
-        return max(
-            abs(_polar_rule(self.function, math.acos(rho), FINE) - self._known(rho))
-            for rho in CHECKS
-        )
+            return math.inf, POLAR[0]
+        for rule in POLAR:
+            error, beside = (
+                max(
+                    abs(_polar_rule(self.function, math.acos(rho), one) - self._known(rho))
+                    for rho in CHECKS
+                )
+                for one in (rule, _coarser(rule))
+            )
+            if error <= ACCURATE * self.full and beside <= BESIDE * self.full:
+                break
+        return error, rule
 
     def _polar(self, theta: float) -> tuple[float, float]:
-        fine = _polar_rule(self.function, theta, FINE)
-        coarse = _polar_rule(self.function, theta, COARSE)
-        return fine, abs(fine - coarse) + self._polar_error
+        error, rule = self._polar_choice
+        fine = _polar_rule(self.function, theta, rule)
+        return fine, abs(fine - _polar_rule(self.function, theta, _coarser(rule))) + error
 
     # --- the coordinates u + v and u - v ---------------------------------------------------------
 
@@ -529,10 +549,24 @@ def _rule(edges: Array) -> tuple[Array, Array]:
     return (middle + half * x).ravel(), (half * w).ravel()
 
 
+def _coarser(rule: tuple[int, int]) -> tuple[int, int]:
+    return int(COARSE * rule[0]), int(COARSE * rule[1])
+
+
+def _in_parts(count: int) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes on [-1, 1], many of them on panels, as long rules round too much."""
+    if count <= LONG:
+        return _legendre(count)
+    panels = math.ceil(2 * count / LONG)
+    x, w = _legendre(LONG // 2)
+    middle = (2.0 * np.arange(panels) + 1.0) / panels - 1.0
+    return (middle[:, np.newaxis] + x / panels).ravel(), np.tile(w / panels, panels)
+
+
 def _polar_rule(function: Function, theta: float, rule: tuple[int, int]) -> float:
     """Gauss-Legendre in the radius and in the sectors between the rays u = 0 and v = 0."""
-    x, w = _legendre(rule[0])
-    radial, radial_weights = _legendre(rule[1])
+    x, w = _in_parts(rule[0])
+    radial, radial_weights = _in_parts(rule[1])
     r = 0.5 * POLAR_REACH * (radial + 1.0)
     density = 0.5 * POLAR_REACH * radial_weights * r * np.exp(-0.5 * r**2) / (2.0 * math.pi)
     edges = np.array([-0.5, theta / np.pi - 0.5, 0.5, theta / np.pi + 0.5, 1.5]) * np.pi

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import Domain, domain_text
+from ntkspec.domains import DensitySphere, Domain, domain_text
 from ntkspec.results import Result
 
 __all__ = ["Array", "ByDegree", "Variables", "along"]
@@ -20,6 +20,8 @@ Variables = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
 @dataclass(frozen=True, eq=False, repr=False)
 class ByDegree(Result):
     """A result by degree, and by rank where a degree has several eigenvalues.
+
+    Under a density eigenvalues have no degree: their ranks in falling order stand for it.
 
     Attributes
     ----------
@@ -39,8 +41,13 @@ class ByDegree(Result):
         return self.domain.dim
 
     def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees."""
-        return {"degree": self.degrees}
+        """Degrees, or ranks under a density."""
+        return {self.index: self.degrees}
+
+    @property
+    def index(self) -> str:
+        """Name of the axis: "rank" under a density, and "degree" elsewhere."""
+        return "rank" if isinstance(self.domain, DensitySphere) else "degree"
 
     def heading(self) -> dict[str, Any]:
         """The domain."""
@@ -48,7 +55,7 @@ class ByDegree(Result):
 
     def ranks(self) -> Variables:
         """The variable `radial` where a degree has several eigenvalues."""
-        return {} if self.domain.single else along("degree", radial=self.radial)
+        return {} if self.domain.single else along(self.index, radial=self.radial)
 
 
 def along(*axes: str, **arrays: NDArray[Any]) -> Variables:

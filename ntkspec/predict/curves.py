@@ -103,8 +103,8 @@ class LearningCurve(ByDegree):
         return self.bias + self.variance
 
     def axes(self) -> dict[str, NDArray[Any]]:
-        """Numbers of samples and degrees."""
-        return {"samples": self.samples, "degree": self.degrees}
+        """Numbers of samples and degrees, or ranks under a density."""
+        return {"samples": self.samples, self.index: self.degrees}
 
     def variables(self) -> Variables:
         """Errors with bounds by number of samples, and their parts by degree."""
@@ -113,9 +113,9 @@ class LearningCurve(ByDegree):
             **along("samples", test_error=self.test_error, at_least=at_least, at_most=at_most),
             **along("samples", train_error=self.train_error, kappa=self.kappa),
             **along("samples", overfitting=self.overfitting),
-            **along("degree", power=self.power),
-            **along("samples", "degree", learnability=self.learnability),
-            **along("samples", "degree", bias=self.bias, variance=self.variance),
+            **along(self.index, power=self.power),
+            **along("samples", self.index, learnability=self.learnability),
+            **along("samples", self.index, bias=self.bias, variance=self.variance),
             **self.ranks(),
         }
 
@@ -156,7 +156,7 @@ class SampleSizes(ByDegree):
         """Ranks, numbers of samples and their bounds."""
         at_least, at_most = self.bounds.T
         return self.ranks() | along(
-            "degree", samples=self.samples, at_least=at_least, at_most=at_most
+            self.index, samples=self.samples, at_least=at_least, at_most=at_most
         )
 
     def heading(self) -> dict[str, Any]:
@@ -186,11 +186,13 @@ def learning_curve(
     samples : array_like, (S,) or scalar
         Numbers of training points, independent and from the domain's measure; at least 1.
     power : TargetPower, mapping or array_like
-        By `ntkspec.predict.power`, for the same domain; its rest, beyond its last degree, counts as
-        never learned in the errors, and is left out of their lower bounds.  Or
+        By `ntkspec.predict.power`, for the same domain, and under a density for the spectrum that
+        is the source; its rest, beyond its last degree, counts as never learned in the errors, and
+        is left out of their lower bounds.  Or
         degree -> power E f_k(x)^2 of the target's component of that degree under the domain's
         probability measure, or an array of them from degree 0 on.  Under the Gaussian measure a
-        degree is that of its largest eigenvalue, and (degree, radial) that of any.
+        degree is that of its largest eigenvalue, and (degree, radial) that of any.  Under a density
+        degrees are ranks, here and in the result.
     noise : float
         Variance of independent noise on the labels.
     ridge : float
@@ -252,7 +254,7 @@ def learning_curve(
             powers[known.place(degree, radial, "degree of the target")] = value
     beyond = 0.0
     if isinstance(power, TargetPower):
-        _check_domain(power.domain, known.domain)
+        _check_domain(power, source, known.domain)
         beyond = power.rest
     return _errors(known, regularization(known, sizes, deltas), powers, noise, beyond)
 
@@ -351,8 +353,14 @@ def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
     return known.doubt(logs[np.isfinite(logs)].min() + odds)
 
 
-def _check_domain(target: Domain, domain: Domain) -> None:
-    """Refuse the power of a target on another domain."""
+def _check_domain(power: TargetPower, source: Source, domain: Domain) -> None:
+    """Refuse the power of a target on another domain, or in other eigenfunctions."""
+    target = power.domain
+    if power.spectrum is not None and power.spectrum is not source:
+        raise NtkspecError(
+            "power is that of a target in the eigenfunctions of a spectrum under a density; give "
+            "that spectrum as the source"
+        )
     if (target.name, target.dim) != (domain.name, domain.dim):
         raise NtkspecError(
             f"power is that of a target {target}, and the spectrum is {domain}; give the target's "

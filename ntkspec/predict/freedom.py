@@ -66,7 +66,7 @@ class EffectiveDimension(ByDegree):
 
     def axes(self) -> dict[str, NDArray[Any]]:
         """Ridges and degrees."""
-        return {"ridge": self.ridge, "degree": self.degrees}
+        return {"ridge": self.ridge, self.index: self.degrees}
 
     def variables(self) -> Variables:
         """Degrees of freedom with bounds, their parts by degree, and those in the variance."""
@@ -74,7 +74,7 @@ class EffectiveDimension(ByDegree):
         return {
             **along("ridge", effective_dimension=self.effective_dimension),
             **along("ridge", at_least=at_least, at_most=at_most, second=self.second),
-            **along("ridge", "degree", of_degree=self.of_degree),
+            **along("ridge", self.index, of_degree=self.of_degree),
             **self.ranks(),
             **({} if self.of_samples is None else along("ridge", of_samples=self.of_samples)),
         }

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.domains import Domain, Sphere, one_given
+from ntkspec.domains import Domain, Sphere, one_given, refuse_density
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import number, shown, whole_number
@@ -202,6 +202,7 @@ def _of(
 ) -> tuple[Domain, NDArray[np.int64], NDArray[np.int64], Array, Array, float]:  # fmt: skip
     """Domain, degrees, ranks, logarithms of rates and multiplicities, and the rest."""
     if not isinstance(source, PinnTimes):
+        refuse_density("minibatch_curve", source, domain)
         known = modes(source, domain, dim=dim, kernel=kernel, max_degree=max_degree)
         rest = 0.5 * (known.rest[0] + known.rest[1])
         return (

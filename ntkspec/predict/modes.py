@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,13 +13,13 @@ from scipy.special import gammaln
 
 from ntkspec.conventions import MAX_DEGREE
 from ntkspec.domains import (
+    DensitySphere,
     Domain,
     Sphere,
     as_domain,
     log_multiplicity,
     named_domain,
     one_given,
-    refuse_density,
 )
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
@@ -34,9 +34,12 @@ from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
 
+if TYPE_CHECKING:
+    from ntkspec.spectra.density.result import DensitySpectrum
+
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 
-ROUNDING = 2.0**-53
+ROUNDING, LN2 = 2.0**-53, math.log(2.0)
 #: Largest relative error of eigenvalues of functions of doubles that are treated separately.
 ACCURATE = 1e-6
 #: Smallest relative errors of eigenvalues that enter the bounds of sums.
@@ -52,6 +55,9 @@ MOST_DEGREE, MOST_SEEDED_DEGREE = 32768, 512
 TAIL_BLOCKS, LEAST_FALL = 80, 1.05
 #: Accepted relative uncertainty from the omitted degrees.
 ENOUGH = 1e-3
+#: Degrees of harmonics that eigenfunctions under a density are made of: at first, and at most on
+#: the circle and on other spheres.
+FIRST_HARMONICS, MOST_HARMONICS = 32, {True: 256, False: 128}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +69,7 @@ class Modes(ByDegree):
     domain : Domain
     degrees, radial : (K,) int64 arrays
         Degree of each eigenvalue, nondecreasing, and its rank in the degree, which is 0 except
-        under the Gaussian measure.
+        under the Gaussian measure.  Under a density, ranks in falling order stand for degrees.
     log_eigenvalues : (K,) float64 array
         Natural logarithm of lambda_k; -inf for an exact zero.
     log_multiplicities : (K,) float64 array
@@ -105,8 +111,8 @@ class Modes(ByDegree):
         """Ranks, logarithms of eigenvalues and multiplicities, and shares in the trace."""
         return {
             **self.ranks(),
-            **along("degree", log_eigenvalue=self.log_eigenvalues),
-            **along("degree", log_multiplicity=self.log_multiplicities, share=self.shares),
+            **along(self.index, log_eigenvalue=self.log_eigenvalues),
+            **along(self.index, log_multiplicity=self.log_multiplicities, share=self.shares),
         }
 
     def heading(self) -> dict[str, Any]:
@@ -259,7 +265,10 @@ def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
     return np.asarray(np.where(np.isneginf(above), 0.0, np.exp(gap)))
 
 
-Source: TypeAlias = Network | ZonalKernel | str | Spectrum | PatchesSpectrum | TableSlice | Modes
+Source: TypeAlias = (
+    "Network | ZonalKernel | str | Spectrum | DensitySpectrum | PatchesSpectrum | TableSlice"
+    " | Modes"
+)
 
 
 def modes(
@@ -274,9 +283,10 @@ def modes(
 
     Parameters
     ----------
-    source : Network, ZonalKernel, str, Spectrum, PatchesSpectrum, TableSlice or Modes
-        A name stands for the poster's network.  A spectrum is taken as it is (normalization
-        "probability"), a table's slice in one of its dimensions; their degrees in any order.
+    source : Network, ZonalKernel, str, Modes, TableSlice, or a spectrum
+        Spectra are Spectrum, DensitySpectrum and PatchesSpectrum.  A name stands for the poster's
+        network.  A spectrum is taken as it is (normalization "probability"), a table's slice in
+        one of its dimensions; their degrees in any order.
     domain : Domain or int, optional
         An integer stands for `Sphere`.  By default `Sphere(3)` for a network or a kernel, the
         domain of a spectrum, and the only dimension of a slice.
@@ -287,7 +297,8 @@ def modes(
     max_degree : int, optional
         Largest degree of the spectrum of a network or a kernel; by default 128, 8 under the
         Gaussian measure, or less for a user's function (`modes_to`).  For functions of doubles,
-        only degrees with eigenvalues known to 1e-6 are used.
+        only degrees with eigenvalues known to 1e-6 are used.  Under a density the largest rank; by
+        default that of the last eigenvalue that harmonics of degrees to 32 give to 1 %.
 
     Returns
     -------
@@ -318,17 +329,13 @@ def modes(
     (0.0, 0.0)
     """
     where = one_given(domain, dim)
-    refuse_density("a prediction", source, where)
-    if (
-        isinstance(source, (Modes, Spectrum, PatchesSpectrum))
-        and where is not None
-        and as_domain(where) != source.domain
-    ):
+    given = getattr(source, "domain", None)
+    if isinstance(given, Domain) and where is not None and as_domain(where) != given:
         name = "domain" if isinstance(where, Domain) else "dim"
-        raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {source.domain}")
+        raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {given}")
     if isinstance(source, Modes):
         return source
-    if isinstance(source, (Spectrum, PatchesSpectrum, TableSlice)) and kernel not in (
+    if not isinstance(source, (Network, ZonalKernel, str)) and kernel not in (
         "ntk",
         source.kernel,
     ):
@@ -337,6 +344,13 @@ def modes(
         )
     if isinstance(source, PatchesSpectrum):
         return _of_patches(source)
+    if isinstance(given, DensitySphere):
+        return _of_density(source)  # type: ignore[arg-type]
+    if isinstance(where, DensitySphere) and isinstance(source, (Network, ZonalKernel, str)):
+        if max_degree is None:
+            return _of_harmonics(source, where, kernel, FIRST_HARMONICS)
+        count = whole_number(max_degree, "max_degree", 0, MAX_DEGREE) + 1
+        return _of_density(spectrum(source, where, kernel=kernel, count=count))
     if max_degree is None and isinstance(source, (Network, ZonalKernel, str)):
         where = as_domain(where)
         return modes_to(source, where, kernel, first_degree(where))
@@ -351,7 +365,7 @@ def modes(
     if not isinstance(source, Spectrum):
         where = as_domain(where)
         last = first_degree(where) if max_degree is None else max_degree
-        source = _computed(source, where, kernel, last)
+        source = _computed(source, where, kernel, last)  # type: ignore[arg-type]
     if source.normalization != "probability":
         raise NtkspecError(
             f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "
@@ -455,11 +469,21 @@ def resolved(
     Without a max_degree the degrees of a network or a kernel are doubled until the doubt, the
     relative uncertainty from the omitted degrees, is at most 1e-3 or stops falling, or 32768
     degrees are reached (512 where the eigenvalues have neither a closed form nor a positive series;
-    functions of doubles and the Gaussian measure keep those of `modes`).
+    functions of doubles and the Gaussian measure keep those of `modes`).  Under a density the
+    degrees of the harmonics are, to 256 on the circle and 128 on spheres.
     """
     if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
         return modes(source, domain, kernel=kernel, max_degree=max_degree)
     network, where = as_source(source), as_domain(domain)
+    if isinstance(where, DensitySphere):
+        size = FIRST_HARMONICS
+        while True:
+            known = _of_harmonics(network, where, kernel, size)
+            size *= 2
+            if size > MOST_HARMONICS[where.dim == 2] or (
+                known.degrees.size > least and doubt(known) <= ENOUGH
+            ):
+                return known
     last, most = max(first_degree(where), least), MOST_SEEDED_DEGREE
     if double_only(network) or not where.single:
         most = last
@@ -488,23 +512,10 @@ def _gathered(
     errors: Array,
 ) -> Modes:
     """Modes of eigenvalues given by degree and rank, (K, J), and bounds on their errors."""
-    total, total_error = trace(source, domain, kernel)
-    if not total > total_error:
-        raise NtkspecError(
-            f"the kernel is not positive definite: its trace is {total:.6g}; predictions need a "
-            "positive definite kernel"
-        )
     counts = np.broadcast_to(domain.log_multiplicity(degrees)[:, np.newaxis], logs.shape)
-    terms = np.exp(counts + logs)
-    known = math.fsum(terms.ravel().tolist())
     # Large logarithms of N and lambda are added before the exponential.
     rounding = 8 * ROUNDING * float(gammaln(degrees[-1] + domain.dim + 2.0))
-    doubt = total_error + float(np.sum(terms * errors)) + known * rounding
-    if total - known < -(doubt + EXCESS * total):
-        raise NtkspecError(
-            f"the eigenvalues sum to {known:.9g}, more than the trace {total:.9g} of the kernel, "
-            "which is therefore not positive definite; predictions need a positive definite kernel"
-        )
+    total, known, doubt = _traced(source, domain, kernel, counts + logs, errors, rounding)
     falls = domain.falls(source)
     missing = domain.missing(degrees, falls)
     flat = np.repeat(degrees, logs.shape[1]), np.tile(np.arange(logs.shape[1]), degrees.size)
@@ -521,6 +532,69 @@ def _gathered(
     return Modes(
         domain, *flat, logs.ravel(), counts.ravel(), total, rest, log_count, tail, largest,
         np.where(errors > FELT, errors, 0.0).ravel(),
+    )  # fmt: skip
+
+
+def _traced(
+    source: Network | ZonalKernel, domain: Domain, kernel: Kernel, log_terms: Array, errors: Array,
+    rounding: float,
+) -> tuple[float, float, float]:  # fmt: skip
+    """The trace, the sum of N lambda over known eigenvalues, and what their difference may err by.
+
+    Raises
+    ------
+    NtkspecError
+        Where they show that the kernel is not positive definite.
+    """
+    total, total_error = trace(source, domain, kernel)
+    if not total > total_error:
+        raise NtkspecError(
+            f"the kernel is not positive definite: its trace is {total:.6g}; predictions need a "
+            "positive definite kernel"
+        )
+    terms = np.exp(log_terms)
+    known = math.fsum(terms.ravel().tolist())
+    doubt = total_error + float(np.sum(terms * errors)) + known * rounding
+    if total - known < -(doubt + EXCESS * total):
+        raise NtkspecError(
+            f"the eigenvalues sum to {known:.9g}, more than the trace {total:.9g} of the kernel, "
+            "which is therefore not positive definite; predictions need a positive definite kernel"
+        )
+    return total, known, doubt
+
+
+def _of_harmonics(
+    source: Network | ZonalKernel | str, sphere: DensitySphere, kernel: Kernel, last: int
+) -> Modes:
+    """Modes under a density: all eigenvalues that harmonics to a degree give."""
+    return _of_density(spectrum(source, sphere, kernel=kernel, max_degree=last))
+
+
+def _of_density(source: DensitySpectrum) -> Modes:
+    """Modes under a density, by ranks; those beyond the last are at most the last."""
+    logs, errors = source.log_eigenvalues, source.relative_error
+    counts = np.zeros(logs.size)
+    if source.dim > 2:
+        counts = log_multiplicity(source.dim - 1, source.azimuthal)
+    total, known, doubt = _traced(
+        source.network, source.domain, source.kernel, counts + logs, errors, FELT
+    )
+    rest = max(0.0, total - known - doubt), max(0.0, total - known + doubt, known - total)
+    with np.errstate(divide="ignore"):
+        largest = float(min(logs[-1] + np.log1p(errors[-1]), np.log(rest[1])))
+    # lambda continues as a power of the number of eigenvalues that are larger, as from half of it.
+    many = np.logaddexp.accumulate(counts)
+    half = int(np.searchsorted(many, many[-1] - LN2))
+    q = LEAST_FALL
+    if many[-1] > many[half]:
+        q = max(q, float((logs[half] - logs[-1]) / (many[-1] - many[half])))
+    beyond = float(logs[-1] + many[-1]) - math.log(q - 1.0)
+    log_rest = math.log(total - known) if total - known > 4.0 * doubt else beyond
+    tail = _power_blocks(log_rest, float(logs[-1]), q, q, 0.0)
+    ranks = np.arange(logs.size)
+    return Modes(
+        source.domain, ranks, np.zeros_like(ranks), logs, counts, total, rest, math.inf, tail,
+        largest, np.where(errors > FELT, errors, 0.0),
     )  # fmt: skip
 
 
@@ -607,11 +681,16 @@ def _tail_blocks(degrees: NDArray[np.int64], logs: Array, counts: Array, total: 
     apart = math.log(k / (k - 2.0))
     q = max(0.0, float(logs[before[0]] - logs[last]) / apart)
     p = max(LEAST_FALL, q - float(counts[last] - counts[before[0]]) / apart)
+    return _power_blocks(total, float(logs[last]), p, q, 1.0 / k)
+
+
+def _power_blocks(total: float, log_last: float, p: float, q: float, step: float) -> Array:
+    """Blocks of N lambda = x^-p of the given sum and lambda = x^-q, x > 1 + step over the last."""
     edges = np.append(2.0 ** (np.arange(TAIL_BLOCKS) / 4.0), math.inf)
     with np.errstate(divide="ignore", under="ignore"):
         sums = np.log(edges[:-1] ** (1.0 - p) - edges[1:] ** (1.0 - p))
-    middles = (1.0 + 1.0 / k) * edges[:-1] * 2.0**0.125
-    return np.stack([total + sums, float(logs[last]) - q * np.log(middles)], axis=1)
+    middles = (1.0 + step) * edges[:-1] * 2.0**0.125
+    return np.stack([total + sums, log_last - q * np.log(middles)], axis=1)
 
 
 def _log_largest_beyond(

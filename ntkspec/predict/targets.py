@@ -1,8 +1,9 @@
-"""The power of a function in each degree or frequency, by quadrature.
+"""The power of a function in each degree, frequency or eigenfunction, by quadrature.
 
 On the sphere the points are those of a product rule: x = (t, sqrt(1 - t^2) w), Gauss in t, w on the
 sphere of one dimension less, down to equispaced points of the circle.  The coefficients of the
-harmonics follow one dimension after the other.
+harmonics follow one dimension after the other.  Under a zonal density t has the rule of the
+density, and w the others.
 """
 
 from __future__ import annotations
@@ -10,18 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, roots_genlaguerre
 
-from ntkspec.domains import Domain, Gaussian, Sphere, Torus, as_domain, one_given
+from ntkspec.domains import DensitySphere, Domain, Gaussian, Sphere, Torus, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.parameters import number, numbers, shown, whole_number
 from ntkspec.predict.by_degree import Array, Variables, along
 from ntkspec.results import Result
 from ntkspec.spectra.quadrature import gauss_gegenbauer
+
+if TYPE_CHECKING:
+    from ntkspec.spectra.density.result import DensitySpectrum
+    from ntkspec.spectra.density.rule import Rule
 
 __all__ = ["TargetPower", "power"]
 
@@ -44,7 +49,7 @@ TURN = 0.7
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TargetPower(Result):
-    """Power of a function in each degree or frequency, by `power`.
+    """Power of a function in each degree, frequency or eigenfunction, by `power`.
 
     It can be given to `learning_curve` as `power`, except on the torus.
 
@@ -52,10 +57,10 @@ class TargetPower(Result):
     ----------
     domain : Domain
     max_degree : int
-        The last degree, or the largest modulus of the coordinates of a frequency.
+        The last degree, the largest modulus of the coordinates of a frequency, or the last rank.
     power : (K,) float64 array
-        E f_k(x)^2 for degrees 0 to max_degree.  On the torus the square of the Fourier coefficient,
-        an axis for each coordinate, m from -max_degree to max_degree.
+        E f_k(x)^2 for degrees or ranks 0 to max_degree.  On the torus the square of the Fourier
+        coefficient, an axis for each coordinate, m from -max_degree to max_degree.
     errors : float64 array
         Errors of the powers, from two rules with different points, and rounding.
     total : float
@@ -64,6 +69,8 @@ class TargetPower(Result):
         Its error.
     points : int
         Number of points of the finer rule.
+    spectrum : DensitySpectrum, optional
+        Whose eigenfunctions they are, under a density.
 
     Examples
     --------
@@ -81,6 +88,7 @@ class TargetPower(Result):
     total: float
     total_error: float
     points: int
+    spectrum: DensitySpectrum | None = None
 
     @property
     def rest(self) -> float:
@@ -93,7 +101,9 @@ class TargetPower(Result):
         return self.total_error + float(self.errors.sum())
 
     def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees, or coordinates of frequencies."""
+        """Degrees, ranks, or coordinates of frequencies."""
+        if self.spectrum is not None:
+            return self.spectrum.axes()
         if not isinstance(self.domain, Torus):
             return {"degree": np.arange(self.max_degree + 1)}
         values = np.arange(-self.max_degree, self.max_degree + 1)
@@ -117,28 +127,30 @@ class TargetPower(Result):
 
 def power(
     function: Function,
-    domain: Domain | int | None = None,
+    domain: Domain | DensitySpectrum | int | None = None,
     *,
     dim: int | None = None,
-    max_degree: int = 16,
+    max_degree: int | None = None,
     axis: ArrayLike | None = None,
     tolerance: float = 1e-8,
 ) -> TargetPower:
-    """Power of a function in each degree or frequency, so that predictions can be made for it.
+    """Power of a function in each degree, frequency or eigenfunction, for predictions.
 
     Parameters
     ----------
     function : callable
         Takes points in rows, (n, dim), and returns (n,) real numbers.
-    domain : Domain or int
+    domain : Domain, int or DensitySpectrum
         Sphere, Gaussian (whose points are x / sqrt(d)) or Torus; an integer stands for `Sphere`.
+        Under a density, the spectrum whose eigenfunctions count.
     dim : int, optional
         Dimension of the sphere, instead of `domain`.
-    max_degree : int
-        The last degree; on the torus the largest modulus of the coordinates of a frequency.
+    max_degree : int, optional
+        The last degree, by default 16; on the torus the largest modulus of the coordinates of a
+        frequency.  A spectrum under a density has its own ranks.
     axis : (dim,) array_like, optional
         The function depends on <x, axis> only, on the sphere: then any dimension and degrees in the
-        thousands can be had.
+        thousands can be had.  Under a zonal density only the first coordinate's axis is one.
     tolerance : float
         Largest error accepted, relative to the whole power.
 
@@ -165,6 +177,10 @@ def power(
     Under the Gaussian measure the power of a degree is that of harmonics of x / abs(x), whatever
     their factor in abs(x); `learning_curve` takes it as that of the largest eigenvalue.
 
+    Under a density the power of a rank is that in its eigenfunctions, all of a multiple eigenvalue
+    together, as the spectrum has them: errors are of the quadrature, and not of eigenfunctions that
+    the spectrum's last degree of harmonics cuts off.
+
     Examples
     --------
     >>> import ntkspec
@@ -176,8 +192,21 @@ def power(
     >>> wave = power(lambda x: np.sin(6 * np.pi * x[:, 0]), torus, max_degree=3)
     >>> wave.power.round(6)
     array([0.25, 0.  , 0.  , 0.  , 0.  , 0.  , 0.25])
+    >>> crowded = ntkspec.Sphere(2, density=ntkspec.VonMises(1.0))
+    >>> s = ntkspec.spectrum("relu", crowded, count=4)
+    >>> power(lambda x: x[:, 1], s).power.round(4)
+    array([0.    , 0.4163, 0.    , 0.0301])
     """
-    chosen = one_given(domain, dim)
+    spectrum: Any = None
+    given: Any = domain
+    if isinstance(getattr(given, "domain", None), DensitySphere):
+        spectrum, given = given, given.domain
+        if max_degree is not None:
+            raise NtkspecError(
+                f"max_degree = {shown(max_degree)} is not allowed with a spectrum, whose ranks "
+                "count; give ntkspec.spectrum the count that you want"
+            )
+    chosen = one_given(given, dim)
     where = chosen if isinstance(chosen, Torus) else as_domain(chosen)
     if not callable(function):
         raise NtkspecError(
@@ -185,9 +214,15 @@ def power(
         )
     limit = number(tolerance, "tolerance", 1e-15, 1.0)
     line = None if axis is None else _checked_axis(axis, where)
-    last = whole_number(max_degree, "max_degree", 0, MOST_NODES // 3 - 2)
-    compute = _chosen(function, where, line)
-    nodes, worst = last + 1, math.inf
+    compute: _Rule
+    if spectrum is not None:
+        last = spectrum.mantissas.size - 1
+        compute, nodes = _Density(function, spectrum, line is not None), 0
+    else:
+        wanted = 16 if max_degree is None else max_degree
+        last = whole_number(wanted, "max_degree", 0, MOST_NODES // 3 - 2)
+        compute, nodes = _chosen(function, where, line), last + 1
+    worst = math.inf
     while True:
         nodes = max(2 * nodes, 16)
         finer = nodes + nodes // 2 + 1
@@ -202,8 +237,9 @@ def power(
         worst = max(float(errors.max()), total_error) / (other[1] or 1.0)
         if worst <= limit:
             return TargetPower(
-                where, last, other[0], errors, other[1], total_error, compute.count(finer)
-            )
+                where, last, other[0], errors, other[1], total_error, compute.count(finer),
+                spectrum,
+            )  # fmt: skip
 
 
 def _error(found: Any, apart: float, whole: float) -> Any:
@@ -239,23 +275,9 @@ class _Zonal(_Rule):
 
     def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
         t, weights = gauss_gegenbauer(nodes, self.dim)
-        rng = np.random.default_rng(nodes)
-        both = []
-        for _ in range(2):
-            aside = rng.standard_normal((nodes, self.dim))
-            aside -= np.outer(aside @ self.axis, self.axis)
-            aside /= np.linalg.norm(aside, axis=1, keepdims=True)
-            points = np.outer(t, self.axis) + np.sqrt(1.0 - t * t)[:, np.newaxis] * aside
-            both.append(_values(self.function, points))
-        size = float(np.abs(both[0]).max())
-        apart = float(np.abs(both[0] - both[1]).max())
-        if apart > 1e-9 * size:
-            raise NtkspecError(
-                f"the function differs by {apart:.3g} between points of the same <x, axis>, so it "
-                "is no function of that; leave axis out, or give the right one"
-            )
-        squares = (_orthonormal(t, self.dim, last + 1) * weights) @ both[0]
-        return squares**2, float(weights @ both[0] ** 2)
+        values = _along_axis(self.function, self.axis, t)
+        squares = (_orthonormal(t, self.dim, last + 1) * weights) @ values
+        return squares**2, float(weights @ values**2)
 
 
 class _Radial(_Rule):
@@ -291,6 +313,89 @@ class _Periodic(_Rule):
         return found, float(np.mean(values**2))
 
 
+class _Density(_Rule):
+    """A density: its rule in the angle, and for each angle that of the sphere of other coordinates.
+
+    A function of t alone has the eigenfunctions of azimuthal degree 0 alone.
+    """
+
+    def __init__(self, function: Function, spectrum: DensitySpectrum, zonal: bool) -> None:
+        from ntkspec.spectra.density.rule import profile
+
+        super().__init__(function, spectrum.dim)
+        self.spectrum, self.zonal = spectrum, zonal
+        self.profile = profile(spectrum.domain)
+
+    def _rule(self, nodes: int) -> Rule:
+        from ntkspec.spectra.density.rule import rule
+
+        return rule(self.profile, nodes + self.spectrum.max_degree)
+
+    def _around(self, nodes: int) -> int:
+        return nodes + int(self.spectrum.azimuthal.max())
+
+    def count(self, nodes: int) -> int:
+        angles = self._rule(nodes).angles.size
+        if self.zonal or self.dim == 2:
+            return 2 * angles
+        return angles * 2 * math.prod([self._around(nodes)] * (self.dim - 2))
+
+    def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
+        found, dim, s = self._rule(nodes), self.dim, self.spectrum
+        angles = found.angles
+        measure = found.weights * np.sin(angles) ** (0 if dim == 2 else dim - 2)
+        masses = measure / measure.sum() * found.density
+        masses /= masses.sum()
+        if dim == 2:
+            if not found.profile.around:
+                angles, masses = np.append(angles, -angles), 0.5 * np.append(masses, masses)
+            points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            values = _values(self.function, points)
+            squares = s.eigenfunctions(points) @ (masses * values)
+            return squares**2, float(masses @ values**2)
+        if self.zonal:
+            axis = np.eye(dim)[0]
+            values = _along_axis(self.function, axis, np.cos(angles))
+            parts, means = [values[np.newaxis]], values**2
+        else:
+            around = self._around(nodes)
+            others = _sphere_points(dim - 1, around) @ _turn(dim - 1, turned)
+            points = np.empty((angles.size, others.shape[0], dim))
+            points[..., 0] = np.cos(angles)[:, np.newaxis]
+            points[..., 1:] = np.sin(angles)[:, np.newaxis, np.newaxis] * others
+            values = _values(self.function, points.reshape(-1, dim))
+            parts, means = _parts(
+                values.reshape(angles.size, -1), dim - 1, around, int(s.azimuthal.max())
+            )
+        powers = np.zeros(last + 1)
+        for j, part in enumerate(parts):
+            at = np.flatnonzero(s.azimuthal == j)
+            if at.size:
+                factors = s.radial_factors(at, angles)
+                powers[at] = np.sum((factors @ (masses * part).T) ** 2, axis=1)
+        return powers, float(masses @ means)
+
+
+def _along_axis(function: Function, axis: Array, t: Array) -> Array:
+    """Values at given <x, axis>, each at two points, which must agree."""
+    rng = np.random.default_rng(t.size)
+    both = []
+    for _ in range(2):
+        aside = rng.standard_normal((t.size, axis.size))
+        aside -= np.outer(aside @ axis, axis)
+        aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+        points = np.outer(t, axis) + np.sqrt(1.0 - t * t)[:, np.newaxis] * aside
+        both.append(_values(function, points))
+    size = float(np.abs(both[0]).max())
+    apart = float(np.abs(both[0] - both[1]).max())
+    if apart > 1e-9 * size:
+        raise NtkspecError(
+            f"the function differs by {apart:.3g} between points of the same <x, axis>, so it "
+            "is no function of that; leave axis out, or give the right one"
+        )
+    return both[0]
+
+
 def _chosen(function: Function, where: Domain, axis: Array | None) -> _Rule:
     if axis is not None:
         return _Zonal(function, axis)
@@ -301,15 +406,24 @@ def _chosen(function: Function, where: Domain, axis: Array | None) -> _Rule:
     if isinstance(where, Sphere):
         return _Rule(function, where.dim)
     raise NtkspecError(
-        f"domain = {where} is not allowed; powers are for Sphere without a density, Gaussian and "
-        "Torus"
+        f"domain = {where} is not allowed; powers are for Sphere, Gaussian and Torus, and under a "
+        "density for a spectrum: power(function, ntkspec.spectrum(network, sphere, count=100))"
     )
 
 
 def _checked_axis(axis: ArrayLike, where: Domain) -> Array:
     found = numbers(axis, "axis")
     size = float(np.linalg.norm(found))
-    if not (isinstance(where, Sphere) and found.shape == (where.dim,) and 0.0 < size < math.inf):
+    if isinstance(where, DensitySphere) and found.shape == (where.dim,) and found[1:].any():
+        raise NtkspecError(
+            f"axis = {shown(axis)} is not allowed under a density; give the first coordinate's, "
+            "about which the density is symmetric"
+        )
+    if not (
+        isinstance(where, (Sphere, DensitySphere))
+        and found.shape == (where.dim,)
+        and 0.0 < size < math.inf
+    ):
         raise NtkspecError(
             f"axis = {shown(axis)} is not allowed; give {where.dim} coordinates of a vector "
             "that is not 0, on the sphere"
@@ -406,7 +520,13 @@ def _sphere_points(dim: int, nodes: int) -> Array:
 
 def _by_degree(values: Array, dim: int, nodes: int, last: int) -> tuple[Array, float]:
     """Powers of degrees, and the mean square, of values at the points of the product rule."""
-    grid = values.reshape(*[nodes] * (dim - 2), 2 * nodes)
+    parts, squares = _parts(values, dim, nodes, last)
+    return np.array([float(np.sum(part**2)) for part in parts]), float(squares)
+
+
+def _parts(values: Array, dim: int, nodes: int, last: int) -> tuple[list[Array], Array]:
+    """Coefficients of each degree, (M, ...), and mean squares, of (..., P) values at the points."""
+    grid = values.reshape(*values.shape[:-1], *[nodes] * (dim - 2), 2 * nodes)
     squares = (grid**2).mean(axis=-1)
     found = np.fft.rfft(grid, axis=-1)[..., : last + 1] / (2 * nodes)
     coefficients = [found[..., k] * (1.0 if k == 0 else math.sqrt(2.0)) for k in range(last + 1)]
@@ -426,7 +546,7 @@ def _by_degree(values: Array, dim: int, nodes: int, last: int) -> tuple[Array, f
             for n, one in enumerate(np.moveaxis(part @ functions.T, -1, 0)):
                 above[j + n].append(one)
         parts = [np.concatenate(some) for some in above]
-    return np.array([float(np.sum(part**2)) for part in parts]), float(squares)
+    return parts, squares
 
 
 def _log_constant(dim: int) -> float:

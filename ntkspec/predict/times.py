@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import check_degrees
-from ntkspec.domains import Domain, as_domain, one_given
+from ntkspec.domains import DensitySphere, Domain, as_domain, one_given, refuse_density
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import as_number, one_of, shown
@@ -67,7 +67,7 @@ class LearningTimes(ByDegree):
     def variables(self) -> Variables:
         """Ranks, logarithms of the rates, times and their logarithms."""
         return self.ranks() | along(
-            "degree", log_rate=self.log_rates, time=self.times, log_time=self.log_times
+            self.index, log_rate=self.log_rates, time=self.times, log_time=self.log_times
         )
 
     def heading(self) -> dict[str, Any]:
@@ -128,6 +128,7 @@ def learning_times(
         Gradient descent.  Adam and others have no rates by degree, and are refused.
     degrees : iterable of int, optional
         By default 0 to 100 (0 to 8 under the Gaussian measure), or all degrees of the spectrum.
+        Under a density they are ranks, by default those of `ntkspec.predict.modes`.
 
     Returns
     -------
@@ -169,7 +170,12 @@ def learning_times(
     left = _checked(error, "error", 0.0, 1.0)
     s = _checked(s, "s", -1e3, 1e3)
     wanted = None if degrees is None else check_degrees(degrees)
-    if wanted is None:
+    if s:
+        refuse_density("a Sobolev loss", source, where)
+    if wanted is None and isinstance(where, DensitySphere):
+        known = modes(source, where, kernel=kernel)
+        at = np.arange(known.degrees.size)
+    elif wanted is None:
         known = modes_to(source, where, kernel, first_degree(as_domain(where), 100))
         at = np.arange(known.degrees.size)
     else:

@@ -450,7 +450,7 @@ def _taylor(
 def _accurate(rows: Array, zeros: Parity) -> bool:
     """Whether the errors of the coefficients are negligible, and all in the range of doubles."""
     high, _, error = rows
-    some = np.array([not zeros.vanishes(n) for n in range(high.size)])
+    some = ~zeros.vanishing(high.size)
     some[:2] &= np.abs(high[:2]) > error[:2]  # 0 as t divides K
     inside = (high > SMALLEST) & (error < LOST * high)
     return bool(np.all(inside[some]) and np.all(np.isfinite(rows)))
@@ -551,7 +551,7 @@ class _Fit:
         self.near, self.far = ends.to(reach)
         powers, moduli = self.powers(self.count)
         self.rest = (PairSeries(taylor) - PairSeries(powers)).rows
-        vanishing = np.array([zeros.vanishes(n) for n in range(self.count)])
+        vanishing = zeros.vanishing(self.count)
         self.rest[:, vanishing] = 0.0
         whole = taylor[0] - taylor[2]
         ratio = np.zeros(self.count)

@@ -46,6 +46,22 @@ class Parity:
             return True
         return self.main is not None and degree % 2 != self.main and degree not in self.others
 
+    def vanishing(self, count: int) -> NDArray[np.bool_]:
+        """Whether the eigenvalues of degrees below `count` are exactly 0.
+
+        Examples
+        --------
+        >>> Parity(0, (1,), 4).vanishing(6)
+        array([False, False, False,  True, False,  True])
+        """
+        degrees = np.arange(count)
+        found = np.zeros(count, np.bool_) if self.main is None else degrees % 2 != self.main
+        if self.main is not None:
+            found[[k for k in self.others if k < count]] = False
+        if self.last is not None:
+            found |= degrees > self.last
+        return found
+
     def isolated(self, parity: int) -> tuple[int, ...] | None:
         """Degrees of a parity with nonzero eigenvalues, or None if all may be nonzero."""
         if self.last is not None:

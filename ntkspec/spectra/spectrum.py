@@ -352,7 +352,7 @@ def spectrum(
     if normalization != "probability":
         mantissa, exponent = _renormalized(mantissa, exponent, where.dim, normalization)
         error = error + scaling
-    _refuse_poor(known, unique, error, limit)
+    _refuse_poor(known, where, unique, error, limit)
     _warn_of_negative(unique, mantissa, error)
     return Spectrum(
         known, where, kernel, normalization, wanted,
@@ -409,7 +409,9 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
     return str(known), [one.dim for one in domains], domains[-1].default_degrees
 
 
-def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit: float) -> None:
+def _refuse_poor(
+    source: Source, domain: Domain, degrees: NDArray[np.int64], error: Array, limit: float
+) -> None:
     known = error <= limit
     if known.all():
         return
@@ -422,6 +424,11 @@ def _refuse_poor(source: Source, degrees: NDArray[np.int64], error: Array, limit
     worst = float(error[tuple(poor[0])])
     if rank := max(poor[0, 1:].tolist(), default=0):
         way = f"raise the tolerance, or give radial = {rank}"
+        if isinstance(domain, Ball) and domain.continuous:
+            way += (
+                f" (norms spread by a share of {domain.spread:.1g}, and each further eigenvalue of "
+                "a degree falls by the square of that or more, below the rounding of the first)"
+            )
     elif math.isinf(worst):
         way = "leave these degrees out, or give tolerance = inf to see the others"
     raise NtkspecError(

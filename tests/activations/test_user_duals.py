@@ -1,8 +1,12 @@
-"""Sums over many Chebyshev polynomials in balls, as the duals of a user's function need them."""
+"""Duals of functions that are known by their values, in balls and in doubles."""
+
+import math
 
 import numpy as np
+import pytest
 from flint import arb
 
+from ntkspec import Network, user_activation
 from ntkspec.duals import Correlation, sampled
 from ntkspec.duals.plain import Expectation
 from ntkspec.precision import working_precision
@@ -38,3 +42,56 @@ def test_a_dual_that_is_a_long_series_in_the_angle():
         assert all(ball.rad() < arb(2) ** -30 for ball in balls)
     found = [float(ball.mid()) for ball in balls]
     assert np.all(np.abs(found - expected) < bounds + 1e-10)
+
+
+def in_the_plane(function, variance, t, nodes=700):
+    """E[f(u) f(v)] as an integral over u and the part of v that is independent, both cut at 0."""
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    reach, rest = 13.0, math.sqrt(1.0 - t * t)
+    total = 0.0
+    for sign in (1.0, -1.0):
+        u, weights = sign * 0.5 * reach * (1.0 + x), 0.5 * reach * w
+        cut = np.clip(-t * u / rest, -reach, reach)[:, np.newaxis]
+        inner = 0.0
+        for low, high in ((-reach, cut), (cut, reach)):
+            half = 0.5 * (high - low)
+            z = low + half * (1.0 + x)
+            v = t * u[:, np.newaxis] + rest * z
+            values = function(math.sqrt(variance) * v) * np.exp(-0.5 * z * z)
+            inner = inner + (values * half) @ w
+        values = function(math.sqrt(variance) * u) * np.exp(-0.5 * u * u)
+        total += float((weights * values) @ inner) / (2.0 * math.pi)
+    return total
+
+
+@pytest.mark.parametrize("variance", [0.5, 2.0, 4.0])
+def test_finer_keeps_its_digits_at_large_variances(variance):
+    # Its slope oscillates the faster the larger the argument, and it has a kink in its second
+    # derivative that no search finds to more than half of the digits.
+    network = Network("finer", weight_variance=variance)
+    sigma = network.sigma
+    for kernel in ("nngp", "ntk"):
+        cosines = np.array([1.0, 1.0 - 1e-9, 0.999, 0.95, -0.9])
+        values, bounds = network.with_error(cosines, kernel=kernel)
+        assert np.all(bounds <= 2e-13 * values[0])
+        function = sigma.value if kernel == "nngp" else sigma.derivative
+        for t, value in zip(cosines[2:], values[2:], strict=True):
+            factor = 1.0 if kernel == "nngp" else variance * t
+            true = factor * in_the_plane(function, variance, t)
+            assert abs(value - true) <= 2e-13 * values[0], (kernel, t)
+    assert network.ntk_matrix(np.eye(2)).shape == (2, 2)
+
+
+def test_a_declared_kink_at_zero_is_not_searched_for():
+    # Of the fifth derivative: a search would place it a part in a hundred off.
+    sigma = user_activation(
+        lambda x: np.abs(x) ** 5, lambda x: 5.0 * np.abs(x) ** 3 * x, name="fifth", kinks=[0.0],
+        arithmetic="double",
+    )  # fmt: skip
+    cosines = np.array([0.9999, 0.9, 0.3])
+    for kernel, function in (("nngp", sigma.value), ("ntk", sigma.derivative)):
+        values, bounds = Network(sigma).with_error(cosines, kernel=kernel)
+        top = Network(sigma).with_error(np.ones(1), kernel=kernel)[0][0]
+        for t, value, bound in zip(cosines, values, bounds, strict=True):
+            true = (t if kernel == "ntk" else 1.0) * in_the_plane(function, 1.0, t)
+            assert abs(value - true) <= bound + 1e-14 * top and bound <= 1e-13 * top

@@ -308,3 +308,21 @@ def test_bounds_grow_until_they_refuse():
     assert 1e-14 < s.relative_error[0, 1] < 1e-2
     with pytest.raises(NtkspecError, match="raise the tolerance"):
         spectrum("erf", Ball(3, [1.0, 1.0 + 2.0**-50], radial=2), [1])
+
+
+@pytest.mark.parametrize("law, share", [("gaussian", "0.0007"), ("uniform", "1e-06")])
+def test_a_lost_rank_is_refused_with_the_spread_of_the_norms(law, share):
+    ball = Ball(10**6, law, radial=3)
+    with pytest.raises(NtkspecError, match=rf"give radial = \d \(norms spread by .* of {share},"):
+        spectrum(Network("erf", bias_variance=0.1), ball, [1])
+    norms = np.linalg.norm(Ball(50, law).points(20_000), axis=1)
+    assert abs(norms.std() / norms.mean() / Ball(50, law).spread - 1.0) < 0.05
+
+
+def test_ranks_in_many_dimensions_follow_the_spread():
+    # Of erf under the Gaussian law: eigenvalues of each rank fall as a power of the spread.
+    found = [
+        spectrum(Network("erf"), Ball(dim, "gaussian", radial=3), [1]) for dim in (10**5, 10**6)
+    ]
+    ratios = found[1].eigenvalues[0] / found[0].eigenvalues[0]
+    np.testing.assert_allclose(ratios, [1e-1, 1e-3, 1e-5], rtol=1e-3)

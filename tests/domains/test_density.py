@@ -28,7 +28,6 @@ from ntkspec import (
     Sphere,
     VonMises,
     ZonalKernel,
-    predict,
     spectrum,
 )
 from ntkspec.domains import DensitySphere, named_domain
@@ -441,11 +440,6 @@ def test_the_command_line_refuses_in_a_sentence(options, words):
         (lambda: spectrum(NEGATIVE, SPHERE), "not positive definite: its eigenvalue of degree 1"),
         (lambda: spectrum(RELU, Sphere(900, density=VonMises(1e4))), "leaves a share of"),
         (lambda: spectrum(RELU, Sphere(100, density=Cap(0.01)), count=2), "first 0 eigenvalues"),
-        (lambda: predict.learning_times(RELU, SPHERE), "a prediction does not take a density"),
-        (lambda: predict.learning_curve(RELU, SPHERE, [9]), "a prediction does not take a density"),
-        (lambda: predict.effective_dimension(RELU, SPHERE, ridge=1), "does not take a density"),
-        (lambda: predict.samples_to_learn(RELU, SPHERE), "does not take a density"),
-        (lambda: predict.modes(spectrum(RELU, SPHERE, count=2)), "does not take a density"),
         (lambda: ntkspec.law(RELU, SPHERE), "law does not take a density"),
         (lambda: ntkspec.law(spectrum(RELU, SPHERE, count=2)), "law does not take a density"),
         (lambda: ntkspec.fit(spectrum(RELU, SPHERE, count=2)), "fit does not take a density"),

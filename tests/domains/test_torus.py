@@ -101,6 +101,40 @@ def test_two_dimensions_to_all_digits():
             assert error <= bound + 1e-15 and bound < 1e-12, m
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 3).flatmap(
+        lambda dim: st.lists(
+            st.tuples(st.tuples(*[st.integers(-3, 3)] * dim), st.floats(0.1, 3.0)),
+            min_size=1, max_size=4,
+        )
+    ),
+    st.booleans(), st.integers(1, 5),
+)  # fmt: skip
+def test_powers_are_those_of_enumerated_walks(features, mirrored, power):
+    # Features with their mirror images along the last coordinate are walked on half of it.
+    if mirrored:
+        features = [*features, *[((*b[:-1], -b[-1]), a) for b, a in features]]
+    torus = Torus([b for b, _ in features], [a for _, a in features])
+    found = spectrum(ntkspec.zonal.polynomial(power, 0.5), torus, 4)
+    steps, weights = torus.distinct
+    there = {(0,) * torus.dim: 1.0}
+    for _ in range(power):
+        after = {m: 0.5 * p for m, p in there.items()}
+        for m, p in there.items():
+            for b, w in zip(steps.tolist(), weights.tolist(), strict=True):
+                for sign in (1, -1):
+                    moved = tuple(x + sign * y for x, y in zip(m, b, strict=True))
+                    after[moved] = after.get(moved, 0.0) + 0.5 * w * p
+        there = after
+    true = np.array(
+        [there.get(m, 0.0) for m in map(tuple, box(torus.dim, 4).reshape(-1, torus.dim).tolist())]
+    )
+    values = found.eigenvalues.ravel()
+    assert np.array_equal(values > 0.0, true > 0.0)
+    assert np.all(np.abs(values - true) <= (found.relative_error.ravel() + 1e-14) * true)
+
+
 def test_exponential_of_a_sum_is_a_product():
     # exp(t) on the plain torus is the product of modified Bessel functions I_m(1/2).
     kernel = ntkspec.ZonalKernel(
@@ -190,9 +224,10 @@ def walked(steps, powers, size, most=40, room=24):
         lambda dim: st.lists(st.tuples(*[st.integers(-4, 4)] * dim), min_size=1, max_size=3)
     ),
     st.sampled_from([Parity(), Parity(0), Parity(1), Parity(0, (1,)), Parity(1, (0, 2)),
-                     Parity(0, (1, 3), 4), Parity(1, (), 5)]),
+                     Parity(0, (1, 3), 4), Parity(1, (), 5), Parity(None, (), 4)]),
 )  # fmt: skip
 def test_exact_zeros_are_those_of_walks(steps, powers):
+    assert powers.vanishing(9).tolist() == [powers.vanishes(n) for n in range(9)]
     torus = Torus(steps)
     found = reached(torus, powers, box(torus.dim, 4))
     assert np.array_equal(found, walked(torus.distinct[0].tolist(), powers, 4))

@@ -1,6 +1,7 @@
 """Kernel matrices between vectors of any norm, against double integrals that use no dual."""
 
 import contextlib
+import itertools
 import math
 import tracemalloc
 import warnings
@@ -624,3 +625,73 @@ def test_rows_have_the_values_of_the_matrix_at_all_norms():
         rows = pointwise.Rows(network, x, "ntk", 1e-12, False)
         rows.fill(slice(1, 4), slice(2, 4), out)
         assert np.array_equal(out, known[1:4, 2:4])
+
+
+def near_zero(name):
+    """Power series of sigma at 0, to the right and to the left."""
+    elu = mp.taylor(lambda x: mp.exp(x) - 1, 0, 5)
+    scale, alpha = mp.mpf("1.0507009873554804934193349852946"), mp.mpf("1.67326324235437728481704")
+    logistic = mp.taylor(lambda x: mp.log(1 + mp.exp(x)), 0, 5)
+    line, nothing = [0, 1, 0, 0, 0, 0], [0] * 6
+    return {
+        "selu": ([scale * x for x in line], [scale * alpha * x for x in elu]),
+        "elu": (line, elu),
+        "tanh": (mp.taylor(mp.tanh, 0, 5),) * 2,
+        "softplus": (logistic, logistic),
+        "relu6": (line, nothing),
+        "hard_swish": ([0, 0.5, mp.mpf(1) / 6, 0, 0, 0],) * 2,
+        "snake": (mp.taylor(lambda x: x + mp.sin(x) ** 2, 0, 5),) * 2,
+        "gelu": (mp.taylor(lambda x: x * mp.ncdf(x), 0, 5),) * 2,
+        "cos": (mp.taylor(mp.cos, 0, 5),) * 2,
+    }[name]
+
+
+def by_powers(right_and_left, a, b, theta):
+    """E[f(u) f(v)] of functions with these power series, in polar coordinates: small a and b."""
+    ends = [-mp.pi / 2, theta - mp.pi / 2, mp.pi / 2, theta + mp.pi / 2, 3 * mp.pi / 2]
+    total = mp.mpf(0)
+    for low, high in itertools.pairwise(ends):
+        middle = (low + high) / 2
+        first = right_and_left[0 if mp.cos(middle) > 0 else 1]
+        second = right_and_left[0 if mp.cos(middle - theta) > 0 else 1]
+        for (i, x), (j, y) in itertools.product(enumerate(first), enumerate(second)):
+            if x and y and i + j <= 5:
+                angle = mp.quad(
+                    lambda z, i=i, j=j: mp.cos(z) ** i * mp.cos(z - theta) ** j, [low, high]
+                )
+                radius = mp.mpf(2) ** (mp.mpf(i + j) / 2) * mp.gamma(mp.mpf(i + j) / 2 + 1)
+                total += x * y * a**i * b**j * radius * angle / (2 * mp.pi)
+    return total
+
+
+@pytest.mark.parametrize("norm, other", [(1e-100, 2e-100), (1e-100, 1e-50), (1e-8, 3e-8)])
+@pytest.mark.parametrize(
+    "name", ["selu", "elu", "tanh", "softplus", "relu6", "hard_swish", "snake", "gelu", "cos"]
+)
+def test_small_norms_are_those_of_the_power_series_at_zero(name, norm, other):
+    with mp.workdps(40):
+        theta = mp.acos(mp.mpf("0.6"))
+        series = near_zero(name)
+        slopes = tuple([k * part[k] for k in range(1, 6)] for part in series)
+        x = [[norm, 0.0], [0.6 * other, 0.8 * other]]
+        network = Network(name)
+        for matrix, parts in ((network.nngp_matrix, series), (network.ntk_matrix, slopes)):
+            found = matrix(x)
+            true = by_powers(parts, mp.mpf(norm), mp.mpf(other), theta)
+            if parts is slopes:
+                true *= mp.mpf(norm) * mp.mpf(other) * mp.cos(theta)
+            size = math.sqrt(found[0, 0]) * math.sqrt(found[1, 1])
+            # cos has no slope at 0: its kernel falls below the doubles, and is 0.
+            assert abs(found[0, 1] - float(true)) <= 2e-14 * size + 1e-300, matrix
+
+
+@pytest.mark.parametrize("norm, way", [(1e-100, "up"), (1e100, "down")])
+def test_squares_beyond_doubles_are_refused_with_the_reason(norm, way):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for matrix in (Network("polynomial").ntk_matrix, Network("polynomial").nngp_matrix):
+            with pytest.raises(NtkspecError, match=f"leave the range of doubles.*vectors {way}"):
+                matrix([[norm, 0.0], [0.6 * norm, 2.0 * norm]])
+        for name in ("hard_tanh", "gelu", "erf", "tanh"):
+            with pytest.raises(NtkspecError):
+                Network(name).ntk_matrix([[1e100, 0.0], [0.0, 2e100]])

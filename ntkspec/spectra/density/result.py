@@ -300,15 +300,26 @@ class DensitySpectrum(ScaledResult):
         out = np.empty((ranks.size, angles.size))
         for j in np.unique(self.azimuthal[ranks]).tolist():
             at = np.flatnonzero(self.azimuthal[ranks] == j)
-            out[at] = self._radial(ranks[at], angles) * _harmonic(j, self.dim, around)
+            out[at] = self.radial_factors(ranks[at], angles) * _harmonic(j, self.dim, around)
         return out
 
     @property
     def _circular(self) -> bool:
         return self.dim == 2 and not self.domain.density.even
 
-    def _radial(self, at: NDArray[np.intp], angles: Array) -> Array:
-        """Factors of t, for eigenvalues of one azimuthal degree."""
+    def radial_factors(self, at: NDArray[np.intp], angles: Array) -> Array:
+        """(R, P) factors of t of eigenfunctions, for ranks of one azimuthal degree.
+
+        The other factor is a harmonic of the other coordinates, of mean square 1.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> sphere = ntkspec.Sphere(3, density=ntkspec.VonMises(1.0))
+        >>> s = ntkspec.spectrum("erf", sphere, count=1)
+        >>> s.radial_factors(np.array([0]), np.array([0.0])).round(4)
+        array([[1.6488]])
+        """
         j = int(self.azimuthal[at[0]])
         size = self.max_degree + 1 - j
         # Under the uniform measure, the square of sin^j has this mean in dimension d.

@@ -189,23 +189,34 @@ def _walked(
     """Half a box of sum_n a_n P_n, times 2^shift."""
     exponents = np.clip(first.exponent + shift, -2000, 2000).astype(np.int32)
     a = np.ldexp(first.mantissa, exponents)
+    # Rows of the last coordinate, folded where its sign does not matter and the places beyond their
+    # ends are few; else all in one column.
+    folded = bool(2 * np.abs(steps[:, -1]).max() < sides[-1]) and _is_mirrored(steps, weights)
     widths = 2 * sides + 1
-    strides = np.append(np.cumprod(widths[::-1])[::-1][1:], 1)
-    total = int(np.prod(widths))
-    half = (total - 1) // 2
-    offsets = np.abs(steps @ strides)
-    missing = offsets.size % 2
-    offsets = np.append(offsets, np.zeros(missing, np.int64))
-    halves = np.append(0.5 * weights, np.zeros(missing))
-    out = np.empty(half + 1)
-    kernels.horner(a, offsets, halves, half, out)
-    dim = sides.size
-    axes = [np.arange(size + 1), *[np.arange(-size, size + 1)] * (dim - 1)]
-    places = sum(
-        (axis * stride).reshape([-1 if i == d else 1 for i in range(dim)])
-        for d, (axis, stride) in enumerate(zip(axes, strides.tolist(), strict=True))
-    )
-    return np.asarray(out[np.abs(places)])
+    along = widths[:-1] if folded else widths
+    strides = np.append(np.cumprod(along[::-1])[::-1][1:], 1)
+    half = (int(np.prod(along)) - 1) // 2
+    places = steps[:, : along.size] @ strides
+    columns = steps[:, -1] * np.where(places < 0, -1, 1) if folded else np.zeros_like(places)
+    missing = [0] * (places.size % 2)
+    out = np.empty((half + 1, int(sides[-1]) + 1 if folded else 1))
+    kernels.horner(
+        a, np.append(np.abs(places), missing).astype(np.int64),
+        np.append(columns, missing).astype(np.int64), np.append(0.5 * weights, missing), half,
+        out.shape[1], out,
+    )  # fmt: skip
+    wanted = box(sides.size, size)
+    rows = np.abs(wanted[..., : along.size] @ strides)
+    return np.asarray(out[rows, np.abs(wanted[..., -1]) if folded else 0])
+
+
+def _is_mirrored(steps: NDArray[np.int64], weights: Array) -> bool:
+    """Whether each step has a mirror image along the last of several coordinates, as likely."""
+    if steps.shape[1] == 1:
+        return False
+    likely = {tuple(b): w for b, w in zip(steps.tolist(), weights.tolist(), strict=True)}
+    likely |= {tuple(-x for x in b): w for b, w in likely.items()}
+    return all(likely.get((*b[:-1], -b[-1])) == w for b, w in likely.items())
 
 
 def _roundings(log_values: Array, rests: Array) -> Array:

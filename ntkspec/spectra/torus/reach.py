@@ -2,8 +2,8 @@
 
 t^n has the frequencies that n steps b_j or -b_j reach.  Of infinitely many powers of one parity,
 these are the m with (m, parity) in the lattice that (b_j, 1) and (0, 2) generate, since a step and
-its opposite add two to n.  For the same reason the last one of finitely many powers reaches all
-that the others do.
+its opposite add two to n.  For the same reason the last one of finitely many powers of a parity
+reaches all that the others do.
 """
 
 from __future__ import annotations
@@ -50,15 +50,14 @@ def reached(torus: Torus, powers: Parity, frequencies: Whole) -> NDArray[np.bool
     steps = torus.distinct[0]
     flat = frequencies.reshape(-1, torus.dim)
     found = np.zeros(flat.shape[0], np.bool_)
-    if powers.last is None:
-        form = hermite_form([*[[*b, 1] for b in steps.tolist()], [0] * torus.dim + [2]])
-        for parity in (0, 1) if powers.main is None else (powers.main,):
+    form = hermite_form([*[[*b, 1] for b in steps.tolist()], [0] * torus.dim + [2]])
+    for parity in (0, 1):
+        finite = powers.isolated(parity)
+        if finite is None:
             ends = np.full((flat.shape[0], 1), parity)
             found |= in_lattice(form, np.concatenate([flat, ends], axis=1))
-    elif powers.last >= 0:
-        found |= _after(powers.last, steps, flat)
-    if powers.others:
-        found |= _after(max(powers.others), steps, flat)
+        elif finite:
+            found |= _after(max(finite), steps, flat)
     return found.reshape(frequencies.shape[:-1])
 
 
