@@ -694,7 +694,7 @@ def _sides(n, flat_row, flat, mean, means, rise, rises, root, roots, value, slop
             g[j] = 0.0 if flat_row and flat[j] else max(root * roots[j] - v, 0.0)
 
 
-@njit(error_model="numpy", nogil=True, fastmath={"contract"}, cache=True)
+@njit(error_model="numpy", nogil=True, fastmath={"contract"}, cache=True, inline="always")
 def _through(n, i, left, c, g, h, total, work, stack, tangent, steps, kinds, symmetry, gaps,
              constants, rows, table, of_x, of_y):  # fmt: skip
     """Follow n entries of the row i, from the column `left` on, through the parts.
@@ -838,7 +838,7 @@ def _through(n, i, left, c, g, h, total, work, stack, tangent, steps, kinds, sym
                 total[j] = kept[3, j] + square * total[j]
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@njit(error_model="numpy", nogil=True, fastmath={"contract"}, cache=True)
 def vector_tiles(x, y, columns, out, mirror, first, step, tangent, steps, kinds, symmetry, gaps,
                  constants, rows, table, of_x, of_y):  # fmt: skip
     """Every step-th tile of the matrix between the rows of x and of y, unit vectors or 0.

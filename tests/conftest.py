@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tomllib
@@ -29,21 +30,38 @@ settings.load_profile("quick")
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once():
-    """Let one process of pytest-xdist compile what most tests use, half a minute, for all."""
+    """Let one process of pytest-xdist compile a function, and the others take it from the cache.
+
+    The processes that tests start do without the lock.
+    """
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
         return
     import fcntl
 
-    import ntkspec
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.dispatcher import Dispatcher
+
     from ntkspec.kernels import CACHE_DIR
 
-    with (CACHE_DIR / "tests.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        for name in ("relu", "tanh", "gelu"):
-            for depth in (1, 2):
-                network = ntkspec.Network(name, depth=depth)
-                ntkspec.spectrum(network, 3, range(9))
-                ntkspec.spectra.table_block(network, [2, 3, 4, 5], range(9))
+    compiled, depth = Dispatcher.compile, 0
+
+    def compile_or_wait(self, signature):
+        nonlocal depth
+        with global_compiler_lock:  # first, as a thread that compiles has it already
+            if depth == 0:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            depth += 1
+            try:
+                return compiled(self, signature)
+            finally:
+                depth -= 1
+                if depth == 0:
+                    fcntl.flock(file, fcntl.LOCK_UN)
+
+    with (CACHE_DIR / "tests.lock").open("w") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dispatcher, "compile", compile_or_wait)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +84,12 @@ def at_hand():
         )  # fmt: skip
     with cluster:
         yield External(cluster.scheduler_address)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the garbage collector leave modules and tests alone, and run less often."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 LOST_TWINS = pytest.StashKey[list[str]]()

@@ -322,14 +322,16 @@ def fourier_moments(q: arb, name: str, count: int) -> ScaledMoments:
                 rows[side].append(value * (n * log - square - arb(n + 1).lgamma() / 2).exp())
         parts = [_scaled_pairs([step / root * x for x in row]) for row in rows]
     number = (count - first + stride - 1) // stride
-    high, low, lost = np.empty((3, number))
-    exponent = np.empty(number, np.int64)
+    values, exponent = np.empty((3, number)), np.empty(number, np.int64)
     for side, (terms, exponents) in enumerate(parts):
         at = np.s_[side :: 2 // stride]
+        found, found_exponent = np.empty_like(values[:, at]), np.empty_like(exponent[at])
         kernels.fourier_moments(
             squares, terms, exponents, starts[side], first + side,
-            high[at], low[at], exponent[at], lost[at],
+            found[0], found[1], found_exponent, found[2],
         )  # fmt: skip
+        values[:, at], exponent[at] = found, found_exponent
+    high, low, lost = values
     error = float((MISH_ERROR * lost).max())
     return ScaledMoments(first, stride, high, low, exponent, error)
 

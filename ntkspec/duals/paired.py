@@ -108,9 +108,12 @@ def _shifted_series(series: PairSeries, c: arb, p: arb, count: int) -> PairSerie
     size = int(np.argmin(np.append(high, 0.0) > 0.0))
     high, low, error = high[:size], low[:size], error[:size]
     mantissa, exponent = np.frexp(high)
+    exponent = exponent.astype(np.int64)
+    # Of one type with the moments, so that `shifted` compiles it once.
+    mantissa.flags.writeable = exponent.flags.writeable = False
     found, numbers = np.zeros((3, count)), np.empty(count, np.int64)
     taylor.shifted_pairs(
-        mantissa, np.ldexp(low, -exponent), exponent.astype(np.int64), first, stride,
+        mantissa, np.ldexp(low, -exponent), exponent, first, stride,
         *double_double(c), *double_double(p), found[0], found[1], numbers,
     )  # fmt: skip
     found[:2] = np.ldexp(found[:2], numbers)

@@ -128,7 +128,7 @@ class Pieces:
     def _sums(self, x: Array, series: Array) -> Array:
         flat = np.ascontiguousarray(x, dtype=np.float64).ravel()
         out = np.empty(flat.size)
-        piecewise(flat, self.edges, series, out)
+        piecewise(flat, self.edges, np.ascontiguousarray(series), out)
         return out.reshape(np.shape(x))
 
     def derivative_noise(self) -> Array:

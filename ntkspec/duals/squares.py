@@ -68,7 +68,8 @@ class Squares:
     """h_n^2 of an activation at a variance: those of n = 0 and 1, then n = first, first + stride...
 
     `constant` and `linear` are 0 where the sequence holds them.  `relative_error` bounds the errors
-    of all, and `sharp_error` that of n below `sharp`.
+    of all, and `sharp_error` that of n below `sharp`.  The arrays are read-only, so that callers
+    share them and compiled functions meet one type.
     """
 
     constant: float
@@ -80,6 +81,9 @@ class Squares:
     relative_error: float
     sharp: int = 0
     sharp_error: float = SHARP_ERROR
+
+    def __post_init__(self) -> None:
+        self.mantissa.flags.writeable = self.exponent.flags.writeable = False
 
     def scaled(self, by: Fraction) -> Squares:
         """The same times a number."""
@@ -158,7 +162,6 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
         m, e = moments.hermite_moment(1, scale * high, scale * low, False)
         constant, linear = 0.25 * high * (m * 2.0**e) ** 2, 0.25 * high
         mantissa *= 0.25 * high
-    mantissa.flags.writeable = exponent.flags.writeable = False
     return Squares(constant, linear, first, 2, mantissa, exponent, error)
 
 
@@ -191,7 +194,6 @@ def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
     moments.hypergeometric(
         begin, exponent, *x2, power, top[:-1], bottom[:-1], *shift, 2.0 * m, mantissa, exponents
     )
-    mantissa.flags.writeable = exponents.flags.writeable = False
     return Squares(constant, linear, first, 2, mantissa, exponents, 3.0 * UNIT)
 
 

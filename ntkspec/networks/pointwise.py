@@ -394,9 +394,10 @@ def _between_norms(
 
 
 def _compiled_values(network: Network, t: Array, kernel: Kernel) -> Array:
-    row = np.empty(t.size)
+    flat, row = t.ravel().view(), np.empty(t.size)
     (compiled, _, _), arguments = _compiled(network, kernel)
-    compiled(t.ravel(), row, *arguments)
+    flat.flags.writeable = False  # of one type, so that nothing is compiled twice
+    compiled(flat, row, *arguments)
     return row.reshape(t.shape)
 
 

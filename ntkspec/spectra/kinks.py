@@ -253,6 +253,7 @@ def _weighted(
     """Sums, bounds of their errors and weights at the end, over 2**exponents."""
     sums, (errors, weights) = np.empty((2, degrees.size)), np.empty((2, degrees.size))
     exponents = np.empty(degrees.size, np.int64)
+    degrees = np.ascontiguousarray(degrees)
     kernels.weighted_row(
         degrees, dim, of.terms, of.errors, of.rest, weights, exponents, sums, errors
     )

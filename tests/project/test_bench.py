@@ -35,7 +35,7 @@ def folder(tmp_path, monkeypatch):
         (lambda: estimate.run(every=60, repeats=1), ["estimate"]),
         (lambda: growth.run((1,)), ["growth", "single"]),
         pytest.param(lambda: start.run(1), ["start"], marks=pytest.mark.slow),
-        (lambda: inputs.run(20, 16, 30, 700), ["inputs"]),
+        pytest.param(lambda: inputs.run(20, 16, 30, 700), ["inputs"], marks=pytest.mark.slow),
         (lambda: kernels.run(100, 10), ["kernels"]),
         pytest.param(lambda: memory.run((10, 20), 30), ["memory"], marks=pytest.mark.slow),
         pytest.param(
