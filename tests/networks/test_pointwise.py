@@ -111,9 +111,11 @@ def check(network, kernel, t):
         found = (network.ntk if kernel == "ntk" else network.nngp)(t)
         # Less what the reference itself and the smallest double leave open.
         error = abs(mpf(float(found)) - value) - top * mpf(10) ** (20 - digits) - mpf("1e-300")
-        assert error <= 1e-14 * top, (network, kernel, t, float(error / top))
+        # Rounding adds up with the layers.
+        limit = max(1e-14, 2e-15 * network.depth)
+        assert error <= limit * top, (network, kernel, t, float(error / top))
         if network.name in KINKED:
-            assert error <= 1e-14 * size, (network, kernel, t, float(error / size))
+            assert error <= limit * size, (network, kernel, t, float(error / size))
 
 
 cosines = st.one_of(
@@ -158,6 +160,8 @@ def test_values(name, depth, weight, bias, trained, kernel, t):
     t=cosines,
 )
 @settings(max_examples=800, deadline=None)
+@example("erf", 17, 2.3057, 0.0, "nngp", 1.0 - 2.0**-52)
+@example("erf", 19, 10.0**0.375, 0.0, "nngp", -1.0 + 2.0**-53)
 def test_values_of_deep_and_wide_networks(name, depth, weight, bias, kernel, t):
     kernel = "nngp" if name == "step" else kernel
     if name == "relu_power":

@@ -1,8 +1,10 @@
-"""Eigenvalues of every route, activation and domain, to the bit, whatever is built around them.
+"""Eigenvalues of every route, activation and domain, whatever is built around them.
 
 `data/eigenvalues.json` holds what the engine gave when the other tests of accuracy, whose values
-come from independent routes, had passed; a change of a formula may change it, a change of names
-and rooms may not.
+come from independent routes, had passed; a change of a formula may change its last digits, a
+change of names and rooms may not.  Processors with wider vectors and other mathematical libraries
+give other last bits (seen: 4.4e-16), and values of functions of doubles, which are known to some
+digits only, other digits within their bounds.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from paths import DATA
 
 from ntkspec import Cube, Gaussian, Network, Sphere, ZonalKernel, spectrum, user_activation
 
+#: Relative difference of last digits.
+SAME = 2e-15
 CASES = json.loads((DATA / "eigenvalues.json").read_text())
 USERS = {
     "exp flint": lambda: ZonalKernel(lambda t: (t - 1).exp(), arithmetic="flint"),
@@ -52,7 +56,10 @@ def named(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_bits_stay(case):
+def test_values_stay(case):
     found = computed(case)
-    assert [float(m).hex() for m in found.mantissas.ravel()] == case["mantissas"]
-    assert found.exponents.ravel().tolist() == case["exponents"]
+    stored = [float.fromhex(m) for m in case["mantissas"]]
+    value = np.ldexp(found.mantissas.ravel(), found.exponents.ravel() - case["exponents"])
+    bound = np.where(found.relative_error.ravel() > 1e-12, 2 * found.relative_error.ravel(), 0.0)
+    assert np.array_equal(value == 0.0, np.array(stored) == 0.0)
+    assert np.all(np.abs(value - stored) <= np.maximum(SAME, bound) * np.abs(stored))
