@@ -113,7 +113,7 @@ class Ball(Harmonics):
 
     @property
     def spread(self) -> float:
-        """Standard deviation of |x|^2 over twice its mean: nearly that of the norm over its mean.
+        """Relative spread of the norm: the standard deviation of its square over twice the mean.
 
         Examples
         --------

@@ -68,7 +68,7 @@ def promised(network: Network) -> float:
     Examples
     --------
     >>> from ntkspec import Network
-    >>> promised(Network("erf")), promised(Network("erf", depth=20))
+    >>> promised(Network("erf")), round(promised(Network("erf", depth=20)), 15)
     (1e-14, 4e-14)
     """
     return max(PROMISED, PROMISED_A_LAYER * len(network.sigmas))
