@@ -335,12 +335,10 @@ def modes(
         raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {given}")
     if isinstance(source, Modes):
         return source
-    if not isinstance(source, (Network, ZonalKernel, str)) and kernel not in (
-        "ntk",
-        source.kernel,
-    ):
+    its = getattr(source, "kernel", "ntk")
+    if not isinstance(source, (Network, ZonalKernel, str)) and kernel not in ("ntk", its):
         raise NtkspecError(
-            f"kernel = {shown(kernel)} is not allowed; what is given has kernel = {source.kernel!r}"
+            f"kernel = {shown(kernel)} is not allowed; what is given has kernel = {its!r}"
         )
     if isinstance(source, PatchesSpectrum):
         return _of_patches(source)
