@@ -455,18 +455,18 @@ class Network:
         Norms between which one layer of weight variance 1 without bias serves vectors, some of them
         of half of the norm; variances of the weights count as squares of norms:
 
-        ===========================================  ==========  =================
-        activation                                   from        to
-        ===========================================  ==========  =================
-        relu, leaky_relu, abs, step, relu_power      any         where values are doubles
-        sin, cos, snake                              1e-144      1e144
-        erf, gelu, gaussian, gabor                   1e-144      1e72
-        polynomials of degree p                      10^(-144/p) 10^(144/p)
-        hard_tanh, relu6, hard_sigmoid, hard_swish   1e-144      20 to 100
-        exp, softplus, silu, swish, sigmoid, mish    1e-144      8 to 16
-        tanh, elu, celu, selu                        1e-144      3 to 5
-        softsign, finer                              1e-144      1.4
-        ===========================================  ==========  =================
+        ===========================================  ===========  =================
+        activation                                   from         to
+        ===========================================  ===========  =================
+        relu, leaky_relu, abs, step, relu_power      any          where values are doubles
+        sin, cos, snake                              1e-144       1e144
+        erf, gelu, gaussian, gabor                   1e-144       1e72
+        polynomials of degree p                      10^(-144/p)  10^(144/p)
+        hard_tanh, relu6, hard_sigmoid, hard_swish   1e-144       20 to 100
+        exp, softplus, silu, swish, sigmoid, mish    1e-144       8 to 16
+        tanh, elu, celu, selu                        1e-144       3 to 5
+        softsign, finer                              1e-144       1.4
+        ===========================================  ===========  =================
 
         Vectors of norm 0 are allowed.  Other norms are refused, but for relu with a threshold above
         0, which is refused where the norms are so small that its kernel leaves the doubles.
