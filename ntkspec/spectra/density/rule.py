@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.fft import dct
 
 from ntkspec.domains import DensitySphere
 from ntkspec.errors import NtkspecError
@@ -160,7 +160,7 @@ def _resolved(sphere: DensitySphere, a: float, b: float) -> tuple[int, float]:
     while count <= MOST:
         at = np.cos(np.pi * (np.arange(count) + 0.5) / count)
         values = density.values(dim, a + 0.5 * (b - a) * (1.0 + at))
-        sizes = np.abs(dct(values)) / count
+        sizes = np.abs(scipy.fft.dct(values)) / count
         largest = float(sizes.max())
         seen = np.flatnonzero(sizes > RESOLVED * largest)
         degree = int(seen[-1]) if seen.size else 0
