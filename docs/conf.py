@@ -1,7 +1,6 @@
 """Sphinx configuration of the manual."""
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -12,6 +11,9 @@ from ntkspec import __version__
 
 # The benchmarks are in the checkout and are not installed.
 sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent))
+from help_text import plain_help
+
 from bench.measured import RESULTS, rows_table, tables
 
 project = "ntkspec"
@@ -28,6 +30,8 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+# "--depth" is an option, not a dash, and output has straight quotes.
+smartquotes = False
 html_theme = "furo"
 html_title = f"ntkspec {version}"
 html_static_path = ["_static"]
@@ -71,23 +75,6 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "plot_gallery": "True",
 }
-
-
-def plain_help(app, ctx, lines):
-    """Help texts of commands hold no markup but `code`; their examples are shown as code."""
-    marked = [re.sub(r"`([^`]+)`", r"``\1``", re.sub(r"\*", r"\\*", line)) for line in lines]
-    shown, literal = [], False
-    for line in marked:
-        if not line.startswith("| "):
-            literal = False
-            shown.append(line)
-        elif line.startswith("|   "):
-            shown += [] if literal else ["", ".. code-block:: console", ""]
-            literal = True
-            shown.append("    $ " + line[2:].strip().replace(r"\*", "*").replace("``", "`"))
-        else:
-            shown += [line[2:]]
-    lines[:] = shown
 
 
 class Measured(SphinxDirective):

@@ -3,7 +3,7 @@ Predicted and measured learning curves
 ======================================
 
 Kernel regression on :math:`n` random points on the sphere, compared with predictions from the
-spectrum (:doc:`/predictions`): the test error for targets of a single degree, and the learned
+spectrum (:doc:`/theory`): the test error for targets of a single degree, and the learned
 fraction of the target.  Lines are predictions; markers are means of ten repetitions, with bars of
 two standard deviations.
 """

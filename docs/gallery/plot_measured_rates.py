@@ -5,7 +5,7 @@ A network that really trains
 The spectrum predicts that under gradient descent with step size :math:`\eta` the component of the
 residual of degree :math:`k` decays as :math:`(1 - \eta\lambda_k)^t`.  Here a ReLU network of width
 8192 is trained on 64 points on the circle, and the amplitude of each degree is recorded
-(:doc:`/training`).
+(:doc:`/rates`).
 """
 
 import matplotlib.pyplot as plt

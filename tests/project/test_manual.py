@@ -17,7 +17,7 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from manual import DOCS, PAGES, alike, blocks, commands
+from manual import DOCS, PAGES, README, alike, blocks, commands
 from matplotlib.image import imread
 from paths import TESTS
 
@@ -29,24 +29,28 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.spectra.routes import ROUTES
 
 ROOT = DOCS.parent
+TORCH = ("pytorch.rst", "pytorch_examples.rst", "pytorch_models.rst")
 #: Commands that set up what the tests have already; the slow test runs them too.
-SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
+SET_UP = ("git clone", "cd ntkspec", "make ", ". .venv", "pip ", "conda ")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
-    "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
-    "vectors.rst", "data.rst", "from_data.rst", "pinns.rst", "zonal.rst", "density.rst",
+    README, "installation.rst", "tour.rst", "start/theorist.rst", "start/practitioner.rst",
+    "start/kernels.rst", "start/cluster.rst", "tutorial.rst", "tasks.rst", "howto/index.rst",
+    "neural_tangents.rst", "extending.rst", "vectors.rst", "data.rst", "from_data.rst", "pinns.rst", "zonal.rst", "density.rst",
     "torus.rst", "patches.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
     "activations.rst": "project/test_readme.py",
     "training.rst": "project/test_readme.py",
-    "runs.rst": "project/test_readme.py",
+    "losses.rst": "project/test_readme.py",
+    "rates.rst": "project/test_readme.py",
+    "run_files.rst": "project/test_readme.py",
     "elsewhere.rst": "tables/test_ways_in.py",
 }
 #: Run from the first block to the last; what they print is in the tests of their modules.
 RUN = (
-    "atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "recipes.rst",
+    "atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "scans.rst",
     "tables.rst",
 )  # fmt: skip
 
@@ -159,12 +163,12 @@ def test_the_first_page_prints_what_it_says(capsys):
 def test_the_manual_on_pytorch_runs():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     scope = {"f": lambda x: torch.sin(torch.pi * x[:, 0])}
-    for i, block in enumerate(blocks("pytorch.rst", "python")):
+    for i, block in enumerate(block for page in TORCH for block in blocks(page, "python")):
         width = {0: 2, 2: 1}.get(i)
         if width:
             layers = torch.nn.Linear(width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
             scope |= {"model": torch.nn.Sequential(*layers), "y": torch.ones(64)}
-        exec(compile(block.text, f"pytorch.rst:{block.line}", "exec"), scope)
+        exec(compile(block.text, f"{block.page}:{block.line}", "exec"), scope)
         if width:
             assert scope["model"][0].weight.grad.abs().max() > 0
     assert scope["found"].distance < 0.3 and scope["found"].movement < 0.3
@@ -173,7 +177,7 @@ def test_the_manual_on_pytorch_runs():
 @pytest.mark.parametrize("page", PAGES)
 def test_no_python_is_left_out(page):
     """A page with Python is followed here, or run by the test that names it."""
-    if not blocks(page, "python") or page in (*FOLLOWED, *RUN, "index.rst", "pytorch.rst"):
+    if not blocks(page, "python") or page in (*FOLLOWED, *RUN, *TORCH, "index.rst"):
         return
     assert page in ELSEWHERE, f"{page} has Python that no test runs"
     assert f'"{page}"' in (TESTS / ELSEWHERE[page]).read_text(encoding="utf-8")
