@@ -12,7 +12,7 @@ from ntkspec import __version__
 # The benchmarks are in the checkout and are not installed.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
-from help_text import plain_help
+from help_text import plain_help, summary
 
 from bench.measured import RESULTS, rows_table, tables
 
@@ -36,6 +36,8 @@ html_theme = "furo"
 html_title = f"ntkspec {version}"
 html_static_path = ["_static"]
 html_css_files = ["manual.css"]
+# Tasks before lists of options.
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")
 html_copy_source = False
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
@@ -90,8 +92,18 @@ class Measured(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Summary(SphinxDirective):
+    """The names that this page documents, as a table."""
+
+    def run(self):
+        """Return the table."""
+        page = Path(self.env.doc2path(self.env.docname)).read_text(encoding="utf-8")
+        return self.parse_text_to_nodes("\n".join(summary(page)))
+
+
 def setup(app):
-    """Connect to what sphinx-click reads, and add the directive of the measured figures."""
+    """Connect to what sphinx-click reads, and add the directives of tables."""
     app.add_directive("measured", Measured)
+    app.add_directive("summary", Summary)
     for part in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{part}", plain_help)

@@ -1,9 +1,13 @@
-"""Help texts of commands as reStructuredText."""
+"""Help texts of commands and tables of names as reStructuredText."""
 
+import importlib
+import inspect
 import re
 
-__all__ = ["marked", "plain_help"]
+__all__ = ["marked", "plain_help", "summary"]
 
+#: A name that a page documents.
+DOCUMENTED = re.compile(r"^\.\. auto(class|function|exception|data):: (\S+)", re.MULTILINE)
 #: What is literal already, `code`, and an asterisk.
 MARKS = re.compile(r"(``.+?``)|`([^`]+)`|(\*)")
 
@@ -25,3 +29,16 @@ def plain_help(app, ctx, lines):
             literal = True
             shown.append("    $ " + line[2:].strip())
     lines[:] = shown
+
+
+def summary(page):
+    """Lines of a table of the names that a page documents, with the first sentence of each."""
+    lines = [".. list-table::", "   :widths: 40 60", ""]
+    for kind, name in DOCUMENTED.findall(page):
+        module, _, attribute = name.rpartition(".")
+        value = getattr(importlib.import_module(module), attribute)
+        text = (inspect.getdoc(value) or "") if kind != "data" else ""
+        role = {"function": "func", "exception": "exc"}.get(kind, kind)
+        first = " ".join(text.partition("\n\n")[0].split())
+        lines += [f"   * - :{role}:`~{name}`", f"     - {first}".rstrip()]
+    return [*lines, ""]

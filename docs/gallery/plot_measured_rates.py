@@ -54,6 +54,7 @@ for i, (k, (colour, marker, _)) in enumerate(zip(DEGREES, STYLES)):
         markerfacecolor="white", label=f"k = {k}",
     )  # fmt: skip
     axes.semilogy(steps, (1 - predicted[i]) ** steps, color=colour, linewidth=1.2)
+axes.plot([], [], color="0.3", linewidth=1.2, label="predicted")
 axes.set(
     xlabel="step", ylabel="part of the residual that is left", ylim=(3e-4, 1.6), xlim=(-20, 1520)
 )
