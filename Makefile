@@ -17,7 +17,7 @@ TWO := -n 2 --dist loadfile
 INTERPRETED = NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report= \
 	tests/kernels/test_interpreted.py tests/kernels/test_scaled.py tests/kernels/test_moments.py
 #: What users may leave out, and what tests and lint need.
-EXTRAS  := clusters,compression,dashboard,explorer,sklearn,tables,test,lint
+EXTRAS  := all,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
 TRAINED := figure1 figure2 sphere ten cloud-uniform cloud-quadrature
 #: The tests start many processes, and each would compile all modules that it imports.

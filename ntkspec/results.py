@@ -322,19 +322,19 @@ def axes_to_draw(ax: Any = None) -> Any:
         When matplotlib is not installed, or ax is something else.
     """
     if ax is None:
-        return library("matplotlib.pyplot", "plot").gca()
+        return library("matplotlib.pyplot", "plot", "plots").gca()
     if not callable(getattr(ax, "plot", None)):
         raise NtkspecError(f"ax = {shown(ax)} is not allowed; give axes of matplotlib")
     return ax
 
 
-def library(name: str, purpose: str) -> Any:
+def library(name: str, purpose: str, extra: str = "tables") -> Any:
     """Import a library that only some users need.
 
     Raises
     ------
     NtkspecError
-        When it is not installed: how to install it.
+        When it is not installed: which extra installs it.
 
     Examples
     --------
@@ -347,7 +347,7 @@ def library(name: str, purpose: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         package = name.partition(".")[0]
-        raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[tables]'") from None
+        raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[{extra}]'") from None
 
 
 def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing, check_outputs
 from ntkspec.files.text import printable
+from ntkspec.results import library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +33,14 @@ MOST_NAMED = 3
 
 
 def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
-    """Return the paths of pictures of a file, after checking that they can be written."""
+    """Return the paths of pictures of a file, after checking that they can be drawn and written."""
     paths = [Path(path) for path in outputs]
     for path in paths:
         if path.suffix not in (".png", ".svg", ".pdf"):
             raise NtkspecError(
                 f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
             )
+    library("matplotlib", "a picture", "plots")
     check_outputs(paths, [source])
     return paths
 
