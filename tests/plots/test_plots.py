@@ -9,9 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from sweeping import make_table, table_of
 
+import ntkspec
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots import figure3, run_picture
-from ntkspec.plots.pictures import plain, save
+from ntkspec.plots.pictures import STYLES, plain, save
 from ntkspec.plots.training import _spectrum
 from ntkspec.trainer.runs import open_run, train_run
 
@@ -59,6 +60,19 @@ def test_all_text_lies_inside_the_picture(table):
         box = text.get_window_extent(canvas.get_renderer())
         assert box.x0 >= 0 and box.y0 >= 0
         assert box.x1 <= frame.x1 and box.y1 <= frame.y1, text.get_text()
+
+
+def test_lines_of_python_look_like_those_of_the_command_line():
+    axes = Figure().subplots()
+    for name in ("relu", "tanh", "gelu"):
+        ntkspec.spectrum(name, 3, range(1, 9)).plot(ax=axes)
+    ntkspec.law("relu", 3).plot(ax=axes, c="red", ls=":")
+    looks = [(one.get_color(), one.get_marker()) for one in axes.lines]
+    assert looks == [*(style[:2] for style in STYLES[:3]), ("red", "none")]
+    assert axes.lines[-1].get_linestyle() == ":"
+    (one,) = ntkspec.fit(ntkspec.spectrum("relu", 3, range(0, 101, 2)))
+    legend = one.plot(ax=Figure().subplots()).get_legend()
+    assert [text.get_text() for text in legend.texts] == ["relu", "supported law", "derived law"]
 
 
 @pytest.fixture(scope="module")
