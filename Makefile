@@ -62,8 +62,8 @@ test-release: $(ENV) ## Build wheel and sdist, install each into an empty enviro
 	$(BIN)/python -m pytest -m release tests/project
 
 # Each has an environment of its own; the suite is the same.
-test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is installed
-	@for version in 3.11 3.12 3.13; do \
+test-pythons: ## Run the tests with each of Python 3.11 to 3.14 that is installed
+	@for version in 3.11 3.12 3.13 3.14; do \
 	  if python$$version -c '' 2>/dev/null; then \
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; done

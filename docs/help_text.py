@@ -6,8 +6,8 @@ import re
 
 __all__ = ["marked", "plain_help", "summary"]
 
-#: A name that a page documents.
-DOCUMENTED = re.compile(r"^\.\. auto(class|function|exception|data):: (\S+)", re.MULTILINE)
+#: A name with a docstring that a page documents.
+DOCUMENTED = re.compile(r"^\.\. auto(class|function|exception):: (\S+)", re.MULTILINE)
 #: What is literal already, `code`, and an asterisk.
 MARKS = re.compile(r"(``.+?``)|`([^`]+)`|(\*)")
 
@@ -37,8 +37,7 @@ def summary(page):
     for kind, name in DOCUMENTED.findall(page):
         module, _, attribute = name.rpartition(".")
         value = getattr(importlib.import_module(module), attribute)
-        text = (inspect.getdoc(value) or "") if kind != "data" else ""
         role = {"function": "func", "exception": "exc"}.get(kind, kind)
-        first = " ".join(text.partition("\n\n")[0].split())
-        lines += [f"   * - :{role}:`~{name}`", f"     - {first}".rstrip()]
+        first = " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+        lines += [f"   * - :{role}:`~{name}`", f"     - {first}"]
     return [*lines, ""]

@@ -36,6 +36,12 @@ def test_kernels_symlink_is_relative() -> None:
 
 def test_versions_agree() -> None:
     assert importlib.metadata.version("ntkspec") == ntkspec.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == ntkspec.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(\d.*)\] - (.*)$", changes, re.MULTILINE)
+    assert newest[1] == ntkspec.__version__
+    assert f"date-released: {newest[2]}\n" in citation
 
 
 def test_every_package_is_installed() -> None:
