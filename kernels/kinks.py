@@ -1,6 +1,6 @@
 """Loops for networks with kinks away from 0: Hermite moments, Darboux's coefficients, sums.
 
-Double-doubles where sums cancel; `docs/mathematics.rst`, "Kinks away from 0".
+Double-doubles where sums cancel; `docs/kinks.rst`, "Kinks away from 0".
 """
 
 from __future__ import annotations
