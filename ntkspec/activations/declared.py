@@ -83,8 +83,8 @@ def check_derivative(sigma: Activation) -> None:
     if differs.size >= MANY:
         at = differs[np.argmax(np.abs(given - narrow)[differs])]
         raise NtkspecError(
-            f"derivative is not that of {sigma.name}: at x = {x[at]:.6g} it is {given[at]:.6g}, and "
-            f"the slope of the function is {narrow[at]:.6g}"
+            f"derivative is not that of {sigma.name}: at x = {x[at]:.6g} it is {given[at]:.6g}, "
+            f"and the slope of the function is {narrow[at]:.6g}"
         )
 
 
