@@ -40,6 +40,8 @@ BITS, FIRST = 128, 4
 MOST_BITS, SHARP = 512, 2.0**-56
 #: Error of one step of a recurrence in double-doubles.
 PAIR = 2.0**-98
+#: Absolute error of a coefficient, for n <= 10^6, from what falls below the range of doubles.
+UNDERFLOW = 2.0**-1000
 #: Relative error of the coefficients from a circle for each layer, beside the noise of the
 #: transforms: of so many times its root mean square, measured in the last part of the circle.
 EACH, NOISE, PART = 1e-15, 8.0, 32
@@ -113,7 +115,7 @@ def _one_layer(network: Any, kernel: str, count: int) -> Coefficients:
         error = PAIR * (n + 8.0) * size
         error = (dual + tangent * n) * (2.0 * np.abs(high) + error) * error
         kernels.squared(dual, tangent, high, low)
-        found = Coefficients(high, low, error + 2.0**-100 * np.abs(high))
+        found = Coefficients(high, low, error + 2.0**-100 * np.abs(high) + UNDERFLOW)
     _enclose(found, network, kernel, FIRST)
     return found
 
@@ -130,7 +132,7 @@ def _enclose(found: Coefficients, network: Any, kernel: str, few: int) -> None:
         bits *= 2
     for n, ball in enumerate(balls):
         found.high[n], found.low[n] = double_double(ball)
-        found.error[n] = float(ball.rad()) + 2.0**-100 * abs(found.high[n])
+        found.error[n] = float(ball.rad()) + 2.0**-100 * abs(found.high[n]) + UNDERFLOW
     found.high[missing] = found.low[missing] = 0.0
 
 
@@ -222,7 +224,7 @@ def _composed(network: Any, kernel: str, count: int, parity: int | None) -> Coef
             high[1 - parity :: 2] = error[1 - parity :: 2] = 0.0
         poor = np.flatnonzero(error[:MOST_POOR] > POOR * np.abs(high[:MOST_POOR]))
         few = max(shift + 1, int(poor[-1]) + 1 if poor.size else 0)
-        error += EACH * len(sigmas) * np.abs(high)
+        error += EACH * len(sigmas) * np.abs(high) + UNDERFLOW
         found = Coefficients(high, np.zeros(count), error)
     _enclose(found, network, kernel, few)
     return found

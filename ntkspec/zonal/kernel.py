@@ -30,6 +30,8 @@ POINTWISE_BITS = 128
 MOST_POWER = 1e4
 #: Distance from the end at which a singularity is compared, and the accuracy asked of it.
 NEAR, ROUGH = 1e-9, 0.05
+#: Change near the end, relative to the value there, that is no rounding.
+VISIBLE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -327,19 +329,26 @@ is 0.150506 and -0.149494
                 )
 
     def _check_singularity(self, one: Singularity) -> None:
-        """Compare an exponent below 1 with the function near the end, and its coefficient."""
-        if one.exponent >= 1.0:
-            return
+        """Compare an exponent below 1 with the function near the end, and its coefficient.
+
+        Beside one above 1 no power below 1 may be there.
+        """
         near = NEAR * np.array([0.0, 1.0, 16.0])
         end, first, second = self.in_doubles(one.at * (1.0 - near)).tolist()
         fall = math.inf
         if first != end != second:
             fall = math.log(abs((second - end) / (first - end)), 16)
-        if not abs(fall - one.exponent) < ROUGH:
+        if one.exponent >= 1.0:
+            lower = abs(first - end) > VISIBLE * abs(end) and fall < 1.0 - ROUGH
+        else:
+            lower = not abs(fall - one.exponent) < ROUGH
+        if lower:
             raise NtkspecError(
                 f"exponent = {one.exponent:g} at t = {one.at} is not that of {self.name}: near "
                 f"there it changes as a power {fall:.3g} of the distance"
             )
+        if one.exponent >= 1.0:
+            return
         # 1 - NEAR is rounded.
         found = (first - end) / (1.0 - (1.0 - NEAR)) ** one.exponent
         if one.coefficient is not None and not abs(found / one.coefficient - 1.0) < ROUGH:
