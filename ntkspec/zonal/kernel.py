@@ -220,13 +220,28 @@ is 0.150506 and -0.149494
         >>> ZonalKernel(lambda t: t * t, arithmetic="flint").in_doubles(np.array([0.5, -1.0]))
         array([0.25, 1.  ])
         """
+        return self._in_doubles(t, 0.0)
+
+    def apart(self, minus: Array, plus: Array) -> Array:
+        """K of points with these 1 - t and 1 + t; in flint and mpmath t near +-1 keeps its digits.
+
+        Examples
+        --------
+        >>> kernel = ZonalKernel(lambda t: (1 - t).sqrt(), arithmetic="flint")
+        >>> kernel.apart(np.array([1e-20]), np.array([2.0]))
+        array([1.e-10])
+        """
+        right = minus <= plus
+        return self._in_doubles(np.where(right, -minus, plus), np.where(right, 1.0, -1.0))
+
+    def _in_doubles(self, x: Array, base: Any) -> Array:
         values = InDoubles(self.function, self.arithmetic, self.name)
         if self.arithmetic == "double":
-            return values(t)
+            return values(x, base)
         from ntkspec.precision import working_precision
 
         with working_precision(POINTWISE_BITS):
-            return values(t)
+            return values(x, base)
 
     def in_balls(self, dim: int) -> Callable[[Any], Any]:
         """K of a `flint.arb` in a dimension, for functions in high precision."""
