@@ -153,14 +153,12 @@ class Descent:
     ) -> None:
         self.network, self._loss = network, loss
         self._x = checked_vectors(x, network.dim, math.inf)
-        extra = len(network.data) if isinstance(network, Applied) else 0
-        self._y = checked_values(target, len(self._x) + extra, "target", finite=True)
+        seen = network.observations(len(self._x))
+        self._y = checked_values(target, seen, "target", finite=True)
         self._points = np.ascontiguousarray(self._x, dtype=network.dtype)
         self._threads = checked_threads(threads)
         self._momentum = number(momentum, "momentum", 0.0, LARGEST_MOMENTUM)
         self._adam = adam
-        if adam and isinstance(network, Applied):
-            raise NtkspecError("adam is not allowed with an operator; leave it out")
         self._kinds = memory_kinds(self._momentum, adam)
         self._seed = whole_number(seed, "seed", 0)
         self._batch = self._checked_batch(batch)

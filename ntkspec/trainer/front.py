@@ -300,7 +300,7 @@ def train(
     loss : Sobolev, KernelPower, "l2", a sequence of them, or PDE
         Every loss is trained; all but "l2" are then of one kind and differ in s, or in the power,
         alone.  The power -s of a `KernelPower` has the name ``"s=..."`` in the run.  A PDE's
-        residual needs one hidden layer without biases, of which the inner weights are trained.
+        residual needs activations with known derivatives, see `ntkspec.trainer.residual`.
     optimizer : GD or Adam, optional
         Nothing predicts what Adam does: its runs have rates, and no predictions to compare.
     start : {"zero", "random"}
