@@ -202,7 +202,8 @@ def test_what_is_refused(call, words):
 @pytest.mark.parametrize(
     ("options", "call"),
     [
-        (["times", "--degrees", "0:3"], lambda s: predict.learning_times("erf", s, degrees=range(3))),
+        (["times", "--degrees", "0:3"],
+         lambda s: predict.learning_times("erf", s, degrees=range(3))),
         (["samples", "--degrees", "0:3"],
          lambda s: predict.samples_to_learn("erf", s, degrees=range(3))),
         (["curve", "--target", "1:1", "--samples", "10,20"],
