@@ -55,10 +55,11 @@ class _KernelEstimator(BaseEstimator):
                     f"the kernel of all {x.shape[0]} vectors is 0; give vectors that are not 0, or "
                     "a network with biases"
                 )
+            enough = ", such as 1e-8" if self.ridge < 1e-8 else ""
             raise NtkspecError(
                 f"the kernel matrix of {x.shape[0]} vectors is singular to rounding with ridge = "
                 f"{self.ridge}: vectors are repeated, or too close for the kernel; give a larger "
-                f"ridge, such as {max(1e-8, 1e2 * self.ridge):g}"
+                f"ridge{enough}"
             )
         self.mean_ = targets.mean(axis=0)
         self.dual_coef_ = lapack.dpotrs(factor, targets - self.mean_, lower=1)[0]
