@@ -165,7 +165,7 @@ def ends(program: Program, kernel: str) -> Ends:
         at_one = float(layers.at_one().mid())
         frequency, fall = _frequency(layers)
         near, far = ([arb(0) if c.contains(0) else c for c in end] for end in (near, far))
-        parities = [[abs(c + sign * e) for c, e in zip(near, far, strict=True)] for sign in (1, -1)]
+        parities = [[c + sign * e for c, e in zip(near, far, strict=True)] for sign in (1, -1)]
         regular = max(map(_regular, parities))
     powers = np.arange(len(near), dtype=np.float64) + 0.5
     return Ends(powers, tuple(near), tuple(far), frequency, regular, at_one, fall)
@@ -174,7 +174,7 @@ def ends(program: Program, kernel: str) -> Ends:
 def _regular(sizes: list[arb]) -> float:
     """The n from which on the last of the powers 1/2, 3/2, ... is negligible beside the first."""
     # Kinks far out leave powers below the range of doubles.
-    logs = {i: float(x.upper().log()) for i, x in enumerate(sizes) if x.upper() > 0}
+    logs = {i: float(abs(x).upper().log()) for i, x in enumerate(sizes) if not x.contains(0)}
     there = [i for i, x in logs.items() if x > max(logs.values()) - NOTHING]
     if len(there) < 2:
         return 0.0

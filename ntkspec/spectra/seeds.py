@@ -32,6 +32,7 @@ from ntkspec.duals.singular import root_at_one
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, split, working_precision
+from ntkspec.rules import Affine
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
@@ -514,14 +515,15 @@ def _beyond_kinks(network: Network, degrees: Sequence[int]) -> float:
     """
     if not single(network):
         return 0.0
-    worst = 0.0
+    hidden, worst = network.program.steps[0], 0.0
+    assert isinstance(hidden, Affine)
     for odd in {k % 2 for k in degrees if k >= 2}:
         squares = [
             float(place) ** 2
             for place, order, _ in kinks_of(network.sigma)
             if place or (order + odd) % 2
         ]
-        worst = max(worst, min(squares, default=0.0) / (2.0 * network.weight_variance))
+        worst = max(worst, min(squares, default=0.0) / (2.0 * hidden.weight))
     return worst
 
 

@@ -269,6 +269,30 @@ def test_what_is_refused():
         shifted_relu(float("nan"))
 
 
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("name", ["relu6", "shifted_relu(-2)", "shifted_relu(0.7)"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trained": "all", "readout_variance": 1 / 3, "readout_bias_variance": 0.3},
+        {"trained": {2}, "readout_variance": 0.7},
+        {"trained": "all", "parameterization": "mup", "readout_variance": 1.3},
+    ],
+)
+def test_readouts_of_one_layer_by_two_routes(name, options, kernel):
+    network = Network(name, weight_variance=0.6, **options)
+    rows, balls = KinkedRows(network, kernel), BallSeeds.of_network(network, kernel)
+    degrees = np.array([0, 1, 2, 3, 8, 13, 20])
+    for provider in (rows, balls):
+        provider.prepare(3, 3, 20, frozenset(degrees.tolist()))
+    (m, e), (n, f) = both_parities(rows, 3, degrees), both_parities(balls, 3, degrees)
+    assert np.array_equal(m == 0.0, n == 0.0)
+    there = m != 0.0
+    ratio = np.ldexp(m[there] / n[there], (e - f)[there])
+    assert np.abs(ratio - 1.0).max() <= rows.relative_error + 4e-16
+    assert rows.relative_error < 1e-13
+
+
 @pytest.mark.parametrize("place", [39.0, -39.0])
 def test_a_kink_far_out_leaves_no_range(place):
     # K(t) = t P(t), P'(s) = exp(-x^2 / (1 + s)) / (2 pi sqrt(1 - s^2)): by parts, s = 1 - v^2.
