@@ -391,6 +391,15 @@ def test_sphinx_reads_the_docstring(name):
         assert ends is None, f"{name} has {ends[0]}: Sphinx needs a space or ``...`` for all of it"
 
 
+def test_pages_that_modules_name_are_there():
+    folders = (ROOT / "ntkspec", ROOT / "kernels", ROOT / "bench", ROOT / "tests")
+    texts = [
+        path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")
+    ]
+    named = set(re.findall(r"docs/([a-z_/]+\.rst)", "\n".join(texts)))
+    assert len(named) > 10 and named <= set(PAGES)
+
+
 def test_every_module_with_formulas_is_mapped():
     text = (DOCS / "formulas.rst").read_text(encoding="utf-8")
     mapped = set(re.findall(r"``([a-z0-9_.]+)``", text)) - {"ntkspec.kernels"}
