@@ -455,6 +455,7 @@ def test_tables_show_what_was_measured(tmp_path):
 
 def test_the_kept_results_make_a_page():
     text = "\n".join(measured.tables(kept(measured.RESULTS)))
+    assert "``ntkspec.sweeps.estimate``" in text
     assert "relative error everywhere" in text and "PyTorch over ours" in text
     assert (DOCS / "measured.rst").read_text().count(".. measured::") == 1
 
