@@ -167,7 +167,7 @@ def _benchmark_row(name: str, machine: dict[str, Any]) -> dict[str, str]:
     versions = ", ".join(f"{one} {machine[one]}" for one in VERSIONS if one in machine)
     return {
         "benchmark": name,
-        "what it measures": _escaped(_purpose(name)),
+        "what it measures": _marked(_purpose(name)),
         "date": machine["date"][:10],
         "commit": machine.get("commit", ""),
         "machine": _escaped(f"{machine['processor']}, {machine['cores']} cores; {versions}"),
@@ -200,6 +200,12 @@ def _cell(value: Any) -> str:
 def _escaped(text: str) -> str:
     """Return the text with all markup escaped."""
     return "".join(f"\\{c}" if c in "\\*`|_<>" else c for c in text)
+
+
+def _marked(text: str) -> str:
+    """Return the text of a docstring: what stands in backticks is code."""
+    parts = text.split("`")
+    return "".join(f"``{part}``" if i % 2 else _escaped(part) for i, part in enumerate(parts))
 
 
 @click.command()

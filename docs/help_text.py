@@ -39,5 +39,6 @@ def summary(page):
         value = getattr(importlib.import_module(module), attribute)
         role = {"function": "func", "exception": "exc"}.get(kind, kind)
         first = " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
-        lines += [f"   * - :{role}:`~{name}`", f"     - {first}"]
+        shown = name.removeprefix("ntkspec.")
+        lines += [f"   * - :{role}:`{shown} <{name}>`", f"     - {first}"]
     return [*lines, ""]

@@ -99,7 +99,15 @@ class Value:
 
 
 class Tabular(Value, ABC):
-    """A value with columns of equal length, shown in the terminal and in notebooks."""
+    """A value with columns of equal length, shown in the terminal and in notebooks.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> plan = ntkspec.plan("relu", ntkspec.circle(16), ntkspec.harmonics([1]), accuracy=0.5)
+    >>> isinstance(plan, Tabular), list(plan.columns())[:2]
+    (True, ['width', 'seeds'])
+    """
 
     @abstractmethod
     def columns(self) -> Mapping[str, Sequence[Any] | NDArray[Any]]:

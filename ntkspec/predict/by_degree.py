@@ -29,6 +29,13 @@ class ByDegree(Result):
     degrees, radial : (K,) int64 arrays
         Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
         Gaussian measure.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> found = ntkspec.predict.learning_times("relu", 3, 0.1, degrees=[1, 2])
+    >>> isinstance(found, ByDegree), found.index, found.dim
+    (True, 'degree', 3)
     """
 
     domain: Domain

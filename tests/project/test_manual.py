@@ -279,7 +279,11 @@ def test_help_texts_and_summaries_as_markup(monkeypatch):
         "    $ eig `x` --k 1:9:*2", "end",
     ]  # fmt: skip
     table = summary(".. autofunction:: ntkspec.law\n.. autodata:: ntkspec.ranges.MOST\n")
-    assert table[3] == "   * - :func:`~ntkspec.law`" and table[4].endswith(".") and len(table) == 6
+    assert (
+        table[3] == "   * - :func:`law <ntkspec.law>`"
+        and table[4].endswith(".")
+        and len(table) == 6
+    )
     assert "smartquotes = False" in (DOCS / "conf.py").read_text(encoding="utf-8")
 
 
@@ -391,6 +395,15 @@ def test_sphinx_reads_the_docstring(name):
         assert ends is None, f"{name} has {ends[0]}: Sphinx needs a space or ``...`` for all of it"
 
 
+def test_pages_that_modules_name_are_there():
+    folders = (ROOT / "ntkspec", ROOT / "kernels", ROOT / "bench", ROOT / "tests")
+    texts = [
+        path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")
+    ]
+    named = set(re.findall(r"docs/([a-z_/]+\.rst)", "\n".join(texts)))
+    assert len(named) > 10 and named <= set(PAGES)
+
+
 def test_every_module_with_formulas_is_mapped():
     text = (DOCS / "formulas.rst").read_text(encoding="utf-8")
     mapped = set(re.findall(r"``([a-z0-9_.]+)``", text)) - {"ntkspec.kernels"}
@@ -447,6 +460,7 @@ def test_tables_show_what_was_measured(tmp_path):
 
 def test_the_kept_results_make_a_page():
     text = "\n".join(measured.tables(kept(measured.RESULTS)))
+    assert "``ntkspec.sweeps.estimate``" in text
     assert "relative error everywhere" in text and "PyTorch over ours" in text
     assert (DOCS / "measured.rst").read_text().count(".. measured::") == 1
 
