@@ -113,9 +113,9 @@ class Predictions:
         self.run = run
         self._momentum = run.recipe.optimizer.momentum
         self._operator = run.recipe.operator
-        found = {k: target.component(k, x) for k in target.degrees}
-        components = [one for one in found.values() if one is not None]
-        self.degrees = [k for k, one in found.items() if one is not None]
+        every = {k: target.component(k, x) for k in target.degrees}
+        found = {k: one for k, one in every.items() if one is not None}
+        self.degrees = list(found)
         if not self.degrees:
             raise NtkspecError(
                 "the target has no known degrees, so there are no rates to compare; use a target "
@@ -125,9 +125,8 @@ class Predictions:
         self.unpredicted = NOT_ADAM if run.recipe.optimizer.adam else ""
         self.is_dense = run.points.n <= MOST_POINTS and not self.unpredicted
         self._columns = np.searchsorted(run.degrees, self.degrees)
-        components = [np.asarray(target.component(k, x)) for k in self.degrees]
         self._functionals = np.zeros((len(self.degrees), run.observations.size))
-        self._functionals[:, : run.points.n] = np.array(components) * run.points.weights
+        self._functionals[:, : run.points.n] = np.array(list(found.values())) * run.points.weights
         self._factors: dict[float, Array] = {}
         self._infinite_width: dict[float, LinearTraining] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -153,6 +153,12 @@ def _step_size(value: Any, path: KeyPath) -> float | None:
     return float(value)
 
 
+def _given(table: Any) -> dict[str, Any]:
+    """What differs from the defaults in a table."""
+    values = {field.name: (getattr(table, field.name), field.default) for field in fields(table)}
+    return {name: value for name, (value, usual) in values.items() if value != usual}
+
+
 @dataclass(frozen=True)
 class NetworkRecipe:
     """The networks that are trained: one description at several widths and seeds.
@@ -264,16 +270,14 @@ class DataRecipe:
     file_digest: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
-        required, optional = DATA_KEYS[self.kind]
-        usual = {field.name: field.default for field in fields(self)}
+        (required, optional), given = DATA_KEYS[self.kind], _given(self)
         for name in required:
-            if getattr(self, name) == usual[name]:
+            if name not in given:
                 raise Fault(f"[data] of kind {self.kind!r} has no {name}; write {name} = ...")
-        for name in {name for both in DATA_KEYS.values() for keys in both for name in keys}:
-            value = getattr(self, name)
-            if name in (*required, *optional) or value == usual[name]:
-                continue
-            if name != "dim" or value != ONLY_DIM.get(self.kind):
+        known = {name for both in DATA_KEYS.values() for keys in both for name in keys}
+        for name in known - {*required, *optional}:
+            value = given.get(name)
+            if value is not None and (name != "dim" or value != ONLY_DIM.get(self.kind)):
                 raise Fault(
                     f"{name} = {value!r} is not allowed with kind = {self.kind!r}, which takes "
                     f"{', '.join((*required, *optional))}",
@@ -419,21 +423,21 @@ class LossRecipe:
 
     def __post_init__(self) -> None:
         kernel = self.weight == "kernel"
-        for name, usual, ok in (("floor", FLOOR, kernel), ("max_degree", None, not kernel)):
-            if not ok and (value := getattr(self, name)) != usual:
-                raise Fault(
-                    f"{name} = {value} is not allowed with weight = {self.weight!r}", (name,)
-                )
+        given, other = _given(self), "max_degree" if kernel else "floor"
+        if other in given:
+            raise Fault(
+                f"{other} = {given[other]} is not allowed with weight = {self.weight!r}", (other,)
+            )
         if kernel and (self.operator or "auto" in self.exponents):
             raise Fault(
                 "weight = 'kernel' needs a number or 'l2' for s, and no operator", ("weight",)
             )
-        for field in fields(self)[5:]:
-            if not self.operator and getattr(self, field.name) != field.default:
-                raise Fault(
-                    f"{field.name} is for the residual of a PDE; give an operator, or leave it out",
-                    (field.name,),
-                )
+        names = [field.name for field in fields(self)[5:] if field.name in given]
+        if names and not self.operator:
+            raise Fault(
+                f"{names[0]} is for the residual of a PDE; give an operator, or leave it out",
+                (names[0],),
+            )
 
     def data(self, points: Points) -> NDArray[np.float64] | None:
         """Inputs (m, dim) where f itself is observed beside A f; None where it is not."""
@@ -524,10 +528,10 @@ class OptimizerRecipe:
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
             raise Fault(f"betas = {list(self.betas)} is not allowed; write two", ("betas",))
-        names = ("momentum",) if self.name == "adam" else ("betas", "epsilon")
-        usual = {field.name: field.default for field in fields(self)}
-        for name in names:
-            if (value := getattr(self, name)) != usual[name]:
+        given = _given(self)
+        for name in ("momentum",) if self.name == "adam" else ("betas", "epsilon"):
+            if name in given:
+                value = given[name]
                 raise Fault(f"{name} = {value} is not allowed with name = {self.name!r}", (name,))
 
     @property
@@ -702,21 +706,14 @@ class RunRecipe:
     @cached_property
     def digest(self) -> str:
         """Digest of what the recipe means; comments, layout and names do not change it."""
-        meaning: dict[str, Any] = {
+        tables = ("data", "target", "loss", "optimizer")
+        meaning: dict[str, Any] = {name: _given(getattr(self, name)) for name in tables} | {
             "steps": self.steps, "records": self.records, "spacing": self.spacing,
-            "data": asdict(self.data), "target": asdict(self.target),
-            "loss": asdict(self.loss), "optimizer": asdict(self.optimizer),
+            "network": vars(self.network) | {"network": repr(self.network.network)},
+            "functions": function_digest(self.network.network),
         }  # fmt: skip
-        if self.loss.weight != "kernel":
-            del meaning["loss"]["floor"]
-        if self.optimizer.name == "gd":
-            for name in ("name", "betas", "epsilon"):
-                del meaning["optimizer"][name]
-        meaning["network"] = vars(self.network) | {"network": repr(self.network.network)}
-        if functions := function_digest(self.network.network):
-            meaning["functions"] = functions
         for part in ("data", "target"):
-            del meaning[part]["file"]  # its contents have a digest of their own
+            meaning[part].pop("file", None)  # its contents have a digest of their own
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 

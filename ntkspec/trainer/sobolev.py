@@ -227,10 +227,7 @@ class Fourier:
 
     def matrix(self) -> Array:
         """P, (n, n)."""
-        column = fft.irfft(self.factor, self.n)
-        i = np.arange(self.n)
-        apart = np.abs(i[:, np.newaxis] - i)
-        return np.asarray(column[np.minimum(apart, self.n - apart)])
+        return np.asarray(linalg.toeplitz(fft.irfft(self.factor, self.n)))
 
 
 class Factored:
