@@ -54,12 +54,14 @@ def test_a_sobolev_loss_weighs_waves_by_their_lengths():
         assert loss.multiplier(frequency_number((5, 5))) == 0.0
 
 
-@pytest.mark.parametrize("network", [Network("tanh"), DEEP], ids=str)
+@pytest.mark.parametrize("network", [Network("tanh"), DEEP], ids=["one", "deep"])
 @pytest.mark.parametrize(
     ("torus", "degrees"), [(LINE, [1, 3]), (PLANE, [[1, 0], [1, -2]])], ids=["line", "plane"]
 )
 @pytest.mark.parametrize(
-    "loss", ["l2", Sobolev(0.5), PDE(shift=-1.0), PDE(shift=-1.0, data_weight=9.0)], ids=str
+    "loss",
+    ["l2", Sobolev(0.5), PDE(shift=-1.0), PDE(shift=-1.0, data_weight=9.0)],
+    ids=["l2", "sobolev", "pde", "data"],
 )
 def test_rates_are_those_of_own_kernels_and_near_the_predicted(network, torus, degrees, loss):
     side = 24 if torus is LINE else 9
