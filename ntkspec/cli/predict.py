@@ -202,7 +202,8 @@ def pinn(
     if boundary_weight is None:
         given = {name: value for name, value in options.items() if value is not None}
         return of_residual(network, domain, operator, degrees=wanted, **given).columns()
-    kept = {name: options.pop(name) for name in ("s", "weight", "residual_weight", "kernel")}
+    names = ("s", "weight", "residual_weight", "kernel", "size")
+    kept = {name: options.pop(name) for name in names}
     changed = [name for name in options if is_given(name)]
     if changed:
         raise click.UsageError(

@@ -127,18 +127,11 @@ flattening = none
     flattening: float | None
     log_multiplicities: Array
 
-    def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees, frequencies, or on a torus of several dimensions numbers of rows."""
-        if self.degrees.ndim == 2:
-            return {"row": np.arange(self.degrees.shape[0])}
-        return {"frequency" if isinstance(self.domain, Torus) else "degree": self.degrees}
-
     def variables(self) -> Variables:
         """Frequencies, symbols, rates, times and their logarithms."""
-        (axis,) = self.axes()
-        several = self.degrees.T if self.degrees.ndim == 2 else ()
+        axis = self.index
         return {
-            **along(axis, **{f"frequency_{i + 1}": m for i, m in enumerate(several)}),
+            **self.frequencies(),
             **along(axis, log_symbol=self.log_symbols, log_rate=self.log_rates),
             **(along(axis, slow_rate=self.slow_rates) if self.data_weight else {}),
             **along(axis, time=self.times, log_time=self.log_times),
