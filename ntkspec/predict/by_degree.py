@@ -59,7 +59,7 @@ class ByDegree(Result):
             return "row" if self.degrees.ndim == 2 else "frequency"
         return "rank" if isinstance(self.domain, DensitySphere) else "degree"
 
-    def frequencies(self) -> Variables:
+    def _frequencies(self) -> Variables:
         """The coordinates of the frequencies, where there are several."""
         several = self.degrees.T if self.degrees.ndim == 2 else ()
         return along(self.index, **{f"frequency_{i + 1}": m for i, m in enumerate(several)})

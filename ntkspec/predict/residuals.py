@@ -131,7 +131,7 @@ flattening = none
         """Frequencies, symbols, rates, times and their logarithms."""
         axis = self.index
         return {
-            **self.frequencies(),
+            **self._frequencies(),
             **along(axis, log_symbol=self.log_symbols, log_rate=self.log_rates),
             **(along(axis, slow_rate=self.slow_rates) if self.data_weight else {}),
             **along(axis, time=self.times, log_time=self.log_times),

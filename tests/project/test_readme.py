@@ -106,7 +106,7 @@ def test_the_manual_on_training_runs(capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     assert scope["descent"].steps == 200
     assert ntkspec.open_run("depth.h5").finished and "Comparison(4" in printed
-    assert printed.splitlines()[-2:] == ["0 5", "True"]
+    assert printed.splitlines()[-3:] == ["0 5", "True", "['2: 1.00', '7: 1.00']"]
 
 
 def test_the_manual_on_losses_runs(capsys):

@@ -250,7 +250,7 @@ def test_missing_files(tmp_path):
 
 
 def test_the_manual_shows_a_recipe_with_every_key():
-    page = (ROOT / "docs" / "runs.rst").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "run_recipes.rst").read_text(encoding="utf-8")
     block = re.search(r"\.\. code-block:: toml\n\n((?:   .*\n|\n)+)", page).group(1)
     text = textwrap.dedent(block)
     recipe = parse_run_recipe(text)
