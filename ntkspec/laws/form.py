@@ -145,6 +145,8 @@ class Law:
 
     def _formula(self) -> str:
         """The law as text; "C", "p" and "r" are not derived."""
+        if self.kind == "power" and math.isnan(self.power):
+            return "a faster decay, not derived"
         log = self.log_constant
         constant = "C" if math.isnan(log) else f"exp({log:.4g})"
         if abs(log) < 600.0:
