@@ -55,6 +55,8 @@ TABULATED = 64.0
 ROWS_OF_A_THREAD = 192
 #: Norms beyond, and below the inverse, are taken out of a homogeneous kernel.
 FAR = 2.0**32
+#: Default tolerances, relative to K(1): of catalogued activations, and of a user's.
+TOLERANCE, OF_USERS = 1e-12, 1e-6
 #: Relative difference of norms that is rounding.
 ONE_NORM = 4e-15
 #: The square of a norm whose square vanishes.
@@ -81,9 +83,9 @@ def by_values(network: Network) -> bool:
     return network.user or any(sigma.name in BY_VALUES for sigma in network.sigmas)
 
 
-def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
+def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float | None) -> Array:
     """K(t); raises if a user's activation cannot be computed to the tolerance."""
-    limit, cosines = checked_tolerance(tolerance), _checked_cosine(t)
+    limit, cosines = _limit(network, tolerance), _checked_cosine(t)
     if by_values(network):
         return _accepted(network, limit, *_user_values(network, cosines, kernel))
     return _compiled_values(network, cosines, kernel)
@@ -118,10 +120,10 @@ def values_apart(
 
 def matrix(
     network: Network, points: ArrayLike, others: ArrayLike | None, kernel: Kernel,
-    tolerance: float, fan_in: bool,
+    tolerance: float | None, fan_in: bool,
 ) -> NDArray[Any]:  # fmt: skip
     """Matrix of a kernel between vectors; raises if it cannot be computed to the tolerance."""
-    limit = checked_tolerance(tolerance)
+    limit = _limit(network, tolerance)
     network.check_kernel(kernel)
     _refuse_sphere(network)
     x = polar(points, "points", truth(fan_in, "fan_in"))
@@ -558,6 +560,12 @@ def _accepted(network: Network, limit: float, value: Array, error: Array, top: f
 
 
 # --- arguments -----------------------------------------------------------------------------------
+
+
+def _limit(network: Network, tolerance: float | None) -> float:
+    if tolerance is None:
+        return OF_USERS if network.user else TOLERANCE
+    return checked_tolerance(tolerance)
 
 
 def checked_tolerance(tolerance: float) -> float:
