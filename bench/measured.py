@@ -88,7 +88,7 @@ def _lines(values: Sequence[Any]) -> str:
 
 
 def rows_table(results: dict[str, Any], name: str) -> Iterator[str]:
-    """Lines of reStructuredText: the rows of a benchmark, in tables by activation if rows have one."""
+    """Lines of reStructuredText: the rows of a benchmark, a table for each activation they have."""
     if name not in results:
         yield from ("Not measured yet.", "")
         return

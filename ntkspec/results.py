@@ -323,9 +323,10 @@ class Result(Tabular):
         return next(iter(self.axes().items()))
 
     def _places(self, value: Any) -> NDArray[np.intp]:
-        """Places of a value on the first axis; none for what is no single number."""
-        number = as_number(value)
-        return np.flatnonzero(self._first()[1] == number)
+        """Places of a value on the first axis; none for what is no single number or name."""
+        axis = self._first()[1]
+        wanted = str(value) if axis.dtype.kind == "U" else as_number(value)
+        return np.flatnonzero(axis == wanted)
 
 
 def axes_to_draw(ax: Any = None) -> Any:
