@@ -121,6 +121,10 @@ class Tabular(Value, ABC):
         """Return the columns that are shown, by default the first eight."""
         return dict(list(self.columns().items())[:MOST_COLUMNS])
 
+    def notes(self) -> list[str]:
+        """Return the lines that are shown below the table."""
+        return []
+
     def __repr__(self) -> str:
         names, rows = self._shown()
         cells = [names, *rows]
@@ -129,10 +133,10 @@ class Tabular(Value, ABC):
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
             for row in cells
         )
-        return "\n".join([self.title(), *lines])
+        return "\n".join([self.title(), *lines, *self.notes()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.title(), *self._shown())
+        return html_table(self.title(), *self._shown(), self.notes())
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
         """Names of columns, and rows as text with an ellipsis in the middle."""
@@ -381,8 +385,10 @@ def library(name: str, purpose: str, extra: str = "tables") -> Any:
         raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[{extra}]'") from None
 
 
-def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return an HTML table of strings with a caption, escaped, for notebooks.
+def html_table(
+    title: str, names: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()
+) -> str:
+    """Return an HTML table of strings with a caption, escaped, for notebooks; notes follow it.
 
     Examples
     --------
@@ -396,6 +402,7 @@ def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) 
     return (
         f"<table><caption>{escape(title)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + "".join(f"<div>{escape(note)}</div>" for note in notes)
     )
 
 

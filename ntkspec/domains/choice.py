@@ -67,7 +67,8 @@ def as_domain(domain: Domain | int | None = None, dim: int | None = None) -> Dom
         )
     if isinstance(given, Domain):
         return given
-    if isinstance(given, (str, type)):
+    named = isinstance(given, str) and given.partition("(")[0].strip().isidentifier()
+    if named or isinstance(given, type):
         raise NtkspecError(
             f"domain = {shown(given)} is not allowed; give a dimension, which stands for the "
             f"sphere, or a domain such as {_written(given, 30)}"
@@ -98,10 +99,10 @@ def one_given(domain: Any, dim: Any) -> Any:
 
 def _written(given: Any, dim: Any) -> str:
     """How the domain is written that was given by its name or type, with these dimensions."""
-    named = given.strip().lower() if isinstance(given, str) else given
+    named: Any = given.strip().lower() if isinstance(given, str) else given
     if named in (Torus, Torus.name):
         return "ntkspec.Torus([[1], [2], [4]]), by its frequencies"
-    kind = DOMAINS.get(named) if isinstance(named, str) else named
+    kind = DOMAINS.get(named, Cube) if isinstance(named, str) else named
     name = (kind if kind in DOMAINS.values() else Cube).__name__
     if isinstance(dim, Iterable) and not isinstance(dim, (str, bytes)):
         return f"[ntkspec.{name}(d) for d in {shown(dim)}]"

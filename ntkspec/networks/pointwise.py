@@ -161,11 +161,12 @@ def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tu
 
 
 class _Vectors(NamedTuple):
-    """Norms and directions of vectors, and whether they came in single precision."""
+    """Norms and directions of vectors; in single precision as given, and divided by sqrt(dim)."""
 
     norms: Array
     directions: Array
     single: bool
+    fan_in: bool = False
 
 
 def polar(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
@@ -188,7 +189,7 @@ def polar(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     if fan_in:
         norms = norms / math.sqrt(x.shape[1])
     single = given.dtype == np.float32
-    return _Vectors(norms, np.ascontiguousarray(scaled), single)
+    return _Vectors(norms, np.ascontiguousarray(scaled), single, fan_in)
 
 
 class _Powers(NamedTuple):
@@ -392,11 +393,12 @@ def _tables(
         squares = [np.where(v.norms > 0.0, np.maximum(v.norms**2, TINY), 0.0) for v in (x, y)]
         tables = vector_tables(network, squares[0], None if y is x else squares[1], kernel)
     if not tables.left_out <= limit:
+        hint = "" if x.fan_in else " (fan_in=True divides by the root of their dimension)"
         raise NtkspecError(
             f"the kernel of {network.name} between vectors of different norms is known to "
             f"{tables.left_out:.2g} only, which exceeds tolerance = {limit:g}: raise the "
-            "tolerance, scale the vectors down (fan_in=True divides by the root of their "
-            "dimension), lower weight_variance, or scale all vectors to one norm"
+            f"tolerance, scale the vectors down{hint}, lower weight_variance, or scale all vectors "
+            "to one norm"
         )
     return tables
 

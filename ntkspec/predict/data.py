@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
+from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import (
     check_finite,
     number,
@@ -263,7 +264,7 @@ class DataCurve(Result):
     def heading(self) -> dict[str, Any]:
         """The network, the method, the size of the data, and repeated points if there are any."""
         found = {
-            "activation": self.network.name,
+            "network": full_name(self.network),
             "kernel": self.kernel,
             "method": self.method,
             "points": self.points,

@@ -28,6 +28,7 @@ from ntkspec.domains import (
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
@@ -148,7 +149,7 @@ class Spectrum(ScaledResult):
     def title(self) -> str:
         """Return a one-line description."""
         kind = qualified(self.network, self.kernel, self.normalization)
-        return f"Spectrum of {self.network.name} {self.domain}{kind}"
+        return f"Spectrum of {full_name(self.network)} {self.domain}{kind}"
 
 
 @overload

@@ -316,7 +316,7 @@ def test_results_are_tables_and_pictures(method):
     assert found.to_xarray()["test_error"].shape == (2, 2)
     assert found.modes.to_xarray()["power"].dims == ("rank", "output")
     assert len(found) == 2 and found[10].shape == (2,)
-    assert "DataCurve: activation = relu" in repr(found)
+    assert "DataCurve: network = relu" in repr(found)
     from matplotlib.figure import Figure
 
     assert len(found.plot(Figure().subplots()).lines) == 2

@@ -238,6 +238,14 @@ def test_a_page_is_no_longer_than_a_person_reads(page):
     assert len(lines) <= 285, f"{page} has {len(lines)} lines: split it"
 
 
+@pytest.mark.parametrize("page", sorted({*PAGES, "gallery/GALLERY_HEADER.rst"} - {"explorer.rst"}))
+def test_a_page_begins_with_a_sentence(page):
+    """Not with a heading, a table, code or another directive."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    first = re.split(r"^=+\n+(?:\.\. currentmodule.*\n+)?", text, maxsplit=1, flags=re.MULTILINE)[1]
+    assert re.match(r"[\w:*`](?!.*\n[=-]+$)", first, re.MULTILINE), first[:100]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_row_of_a_table_is_broken_in_two(page):
     """In a simple table a line with a first cell begins a row, so that no first cell goes on."""
@@ -343,7 +351,7 @@ def test_every_member_of_a_documented_class_is_in_the_reference():
 
 def test_pages_of_the_reference_begin_with_a_summary():
     for path in (DOCS / "api").glob("*.rst"):
-        assert ".. summary::" in "".join(path.read_text(encoding="utf-8")[:200]), path.name
+        assert ".. summary::" in "".join(path.read_text(encoding="utf-8")[:400]), path.name
 
 
 def resolved(name):
