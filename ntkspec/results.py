@@ -121,7 +121,7 @@ class Tabular(Value, ABC):
         """Return the columns that are shown, by default the first eight."""
         return dict(list(self.columns().items())[:MOST_COLUMNS])
 
-    def notes(self) -> list[str]:
+    def _notes(self) -> list[str]:
         """Return the lines that are shown below the table."""
         return []
 
@@ -133,10 +133,10 @@ class Tabular(Value, ABC):
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
             for row in cells
         )
-        return "\n".join([self.title(), *lines, *self.notes()])
+        return "\n".join([self.title(), *lines, *self._notes()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.title(), *self._shown(), self.notes())
+        return html_table(self.title(), *self._shown(), self._notes())
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
         """Names of columns, and rows as text with an ellipsis in the middle."""

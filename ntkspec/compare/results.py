@@ -323,6 +323,9 @@ class Comparison(Tabular):
         ]
         return lines
 
+    def _notes(self) -> list[str]:
+        return self.notes()
+
     @property
     def is_complete(self) -> bool:
         """Whether every training that the recipe asks for is finished."""

@@ -10,6 +10,10 @@ from ntkspec.networks.network import Network
 __all__ = ["full_name"]
 
 
+#: Parameters that `name` has already.
+IN_NAME = ("activation", "layers", "zonal", "name", "arithmetic")
+
+
 class Named(Protocol):
     """A network or a zonal kernel."""
 
@@ -34,7 +38,7 @@ def full_name(source: Named, **others: Any) -> str:
     differing = [
         f"{key}={value}"
         for key, value in {**source.parameters(), **others}.items()
-        if key not in ("activation", "layers", "zonal") and value != _usual().get(key)
+        if key not in IN_NAME and value != _usual().get(key)
     ]
     return source.name + (f"({','.join(differing)})" if differing else "")
 
