@@ -28,6 +28,8 @@ from ntkspec.domains import DOMAINS
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import cached_property
 from ntkspec.spectra.routes import ROUTES
+from ntkspec.tables import layout
+from ntkspec.trainer.runs import file
 
 ROOT = DOCS.parent
 TORCH = ("pytorch.rst", "pytorch_examples.rst", "pytorch_models.rst")
@@ -244,6 +246,19 @@ def test_a_page_begins_with_a_sentence(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     first = re.split(r"^=+\n+(?:\.\. currentmodule.*\n+)?", text, maxsplit=1, flags=re.MULTILINE)[1]
     assert re.match(r"[\w:*`](?!.*\n[=-]+$)", first, re.MULTILINE), first[:100]
+
+
+def test_pages_state_the_versions_of_the_formats():
+    versions = {"ntkspec-spectra": layout.FORMAT_VERSION, "ntkspec-run": file.FORMAT_VERSION}
+    found = []
+    for page in PAGES:
+        text = " ".join((DOCS / page).read_text(encoding="utf-8").split())
+        found += re.findall(r"version (\d+) of the format ``([\w-]+)``", text)
+        found += [
+            (number, name) for name, number in re.findall(r"(ntkspec-\w+), version (\d+)", text)
+        ]
+    assert {name for _, name in found} == set(versions)
+    assert all(versions[name] == int(number) for number, name in found), found
 
 
 @pytest.mark.parametrize("page", PAGES)
