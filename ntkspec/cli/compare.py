@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,30 +120,8 @@ def _print_text(found: Comparison) -> None:
             limit.verdict,
         )  # fmt: skip
     console().print(shown)
-    _print_reasons(found)
-    for loss in dict.fromkeys(one.loss for one in found.extrapolated if one.scatter == "predicted"):
-        say(f"{loss}: intervals at infinite width are from the predicted scatter")
-    for loss, power in found.powers.items():
-        if not math.isnan(power.power):
-            say(
-                f"{loss}: scatter over seeds ~ width^-p, p = {power.power:.2f} "
-                f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
-            )
-
-
-def _print_reasons(found: Comparison) -> None:
-    """List the rows without a verdict, with the reasons."""
-    rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in found.rows]
-    rows += [(limit, "inf") for limit in found.extrapolated]
-    reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for row, width in rows:
-        if row.points.reason:
-            where = reasons.setdefault(row.points.reason, {})
-            where.setdefault((row.loss, width), []).append(str(row.degree))
-    for reason, places in reasons.items():
-        say(f"no verdict: {reason}")
-        for (loss, width), degrees in places.items():
-            say(f"  {loss}, width {width}: k = {', '.join(degrees)}")
+    for line in found.notes():
+        say(line)
 
 
 def _seeds(row: Row) -> str:

@@ -266,8 +266,6 @@ class Comparison(Tabular):
         parts.append(f"{len(self.extrapolated)} extrapolated")
         if self.missing:
             parts.append(f"{len(self.missing)} trainings missing")
-        if self.rows and all(math.isnan(row.points.rate) for row in self.rows):
-            parts.append(self.rows[0].points.reason)
         return f"Comparison({', '.join(parts)})"
 
     def columns(self) -> dict[str, list[Any]]:
@@ -288,6 +286,45 @@ class Comparison(Tabular):
         return shown | {
             name: [getattr(level, name) for level in levels] for name in ("ratio", "verdict")
         }
+
+    def notes(self) -> list[str]:
+        """Return why rows have no verdict, and what is known of the scatter over seeds.
+
+        Examples
+        --------
+        >>> from ntkspec.compare import compare
+        >>> from ntkspec.trainer.runs import open_run
+        >>> first, where = compare(open_run(run_path)).notes()
+        >>> first[:56], where
+        ('no verdict: the scatter over seeds exceeds 10 % of the r', '  s=1, width 64: k = 1')
+        """
+        rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in self.rows]
+        rows += [(limit, "inf") for limit in self.extrapolated]
+        reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
+        for row, width in rows:
+            if row.points.reason:
+                where = reasons.setdefault(row.points.reason, {})
+                where.setdefault((row.loss, width), []).append(str(row.degree))
+        lines = []
+        for reason, places in reasons.items():
+            lines.append(f"no verdict: {reason}")
+            for (loss, width), degrees in places.items():
+                lines.append(f"  {loss}, width {width}: k = {', '.join(degrees)}")
+        predicted = [one.loss for one in self.extrapolated if one.scatter == "predicted"]
+        lines += [
+            f"{loss}: intervals at infinite width are from the predicted scatter"
+            for loss in dict.fromkeys(predicted)
+        ]
+        lines += [
+            f"{loss}: scatter over seeds ~ width^-p, p = {power.power:.2f} "
+            f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
+            for loss, power in self.powers.items()
+            if not math.isnan(power.power)
+        ]
+        return lines
+
+    def _notes(self) -> list[str]:
+        return self.notes()
 
     @property
     def is_complete(self) -> bool:

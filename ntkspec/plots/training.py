@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.files.text import CsvWriter
+from ntkspec.networks.full_name import full_name
 from ntkspec.plots.pictures import NAMES, checked_outputs, name_missing, plain, save
 from ntkspec.trainer.runs import Member, Run
 from ntkspec.trainer.targets import SampledTarget
@@ -279,7 +280,7 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
     """The run's name, activation, width (if there is one), points, steps, loss (if one)."""
     recipe = run.recipe
     network = recipe.network.network
-    parts = [NAMES.get(network.name, network.name)]
+    parts = [NAMES.get(network.name, network.name) + full_name(network)[len(network.name) :]]
     if len(_widths(panels)) == 1:
         parts += [f"width {width}" for width in _widths(panels)]
     if run.points.dim > 2:

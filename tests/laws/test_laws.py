@@ -397,9 +397,24 @@ def test_a_law_takes_a_domain_or_a_spectrum():
 def test_laws_that_are_not_derived_compare_print_and_are_not_drawn():
     network = Network("sin", depth=2)
     assert law(network) == law(network) != law("sin")
-    assert repr(law(network)) == "Law of sin, dim = 3 (ntk): C k^p exp(-r k), odd k"
+    title = "Law of sin(depth=2), dim = 3 (ntk)"
+    assert repr(law(network)) == f"{title}: faster than exp(-r k) for every r, odd k"
+    assert "<td>faster than exp(-r k) for every r</td>" in law(network)._repr_html_()
     with pytest.raises(NtkspecError, match="not derived"):
         law(network).plot()
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "exp", "erf", "tanh", "relu", "snake"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_form_that_is_printed_is_that_of_the_kind(name, depth):
+    found = law(Network(name, depth=depth))
+    form = {
+        "power": "exp(" not in repr(found),
+        "stretched": "exp(-" in repr(found) and " k^" in repr(found).split("exp(-")[1],
+        "geometric": " k)" in repr(found) and "k!" not in repr(found),
+        "superexponential": "k!" in repr(found) or "for every r" in repr(found),
+    }
+    assert form[found.kind], found
 
 
 @pytest.mark.parametrize(
