@@ -3,6 +3,9 @@
 import mpmath
 import numpy as np
 import pytest
+from draws import examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ntkspec
 from ntkspec import Linear, Network, NtkspecError, Residual, Torus, predict
@@ -187,6 +190,34 @@ def test_steps_and_kernels_are_those_of_differences(network, dim, operator, freq
             atol=1e-8 * max(np.abs(exact).max(), 0.01),
         )  # fmt: skip
     np.testing.assert_allclose(new, steps.values(), rtol=1e-12, atol=1e-12)
+
+
+@examples(30, 300)
+@given(
+    st.sampled_from([*SMOOTH, CUBE]), st.integers(2, 12), st.floats(-5.0, 5.0),
+    st.sampled_from([0.0, 0.7]), st.sampled_from(["hidden", "all"]), st.integers(0, 2),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_one_layer_on_the_sphere_needs_no_tangents(
+    name, dim, shift, bias_variance, trained, data, seed
+):
+    """Values and steps are those of the jets, to rounding."""
+    base = Network(name, bias_variance=bias_variance, trained=trained) if name is not CUBE else name
+    made = start(base, 7, dim, seed=seed, start="random")
+    extra = random_points(data, dim, seed=seed + 1).x if data else None
+    seen = Applied(made, Operator("laplace", shift), extra)
+    points, g = random_points(5, dim, seed=seed).x, np.linspace(-1.0, 2.0, 5 + data)
+    short, jets = (seen.passes(seen.layers, points, 1, apart) for apart in (False, True))
+    assert type(short) is not type(jets)
+    size = dim * max(1.0, np.abs(made.layers[0].weights).max()) ** 3
+    np.testing.assert_allclose(short.forward(), jets.forward(), rtol=1e-12, atol=1e-13 * size)
+    for one, other in zip(short.backward(g), jets.backward(g), strict=True):
+        assert one.layer is other.layer
+        found, exact = (each.delta @ each.inputs.T for each in (one, other))
+        np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-12 * size)
+        if one.layer.bias_trained:
+            found, exact = (each.by_bias(0.3) for each in (one, other))
+            np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-12 * size)
 
 
 @pytest.mark.parametrize(
