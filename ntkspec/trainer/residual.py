@@ -348,7 +348,8 @@ def check_residual(network: Any, operator: Operator) -> None:
     """
     if operator.power != 1:
         raise NtkspecError(
-            f"operator = {str(operator)!r} is not allowed in training; its power must be 1"
+            f"operator = {str(operator)!r} is not allowed in training; its power must be 1, as "
+            "activations have three derivatives here"
         )
     if network.program.normalizes:
         raise NtkspecError(f"{network!r} is not allowed with an operator; leave Normalize out")
