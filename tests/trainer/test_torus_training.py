@@ -1,5 +1,6 @@
 """Training on a torus with features: predicted by frequency, measured, stored and read back."""
 
+import command_line
 import numpy as np
 import pytest
 
@@ -185,6 +186,18 @@ def test_what_a_torus_has_not():
         on_torus(Target([Term(1, pole=(1.0, 0.0))]), Features([[1]]))
     with pytest.raises(NtkspecError, match="have not the 1 coordinates"):
         trained("tanh", LINE, [[1, 0]], 0.1, "l2", width=8, steps=1)
+
+
+def test_commands_name_frequency_vectors(tmp_path):
+    recipe, run = tmp_path / "r.toml", tmp_path / "r.h5"
+    recipe.write_text(RECIPE)
+    plan = command_line.ntkspec("train", recipe, "--plan").stdout
+    assert "target: frequencies (1, 0), (1, -2)" in plan
+    assert "recorded frequencies: (0, 0) to " in plan
+    train_run(recipe, run)
+    assert "target: frequencies (1, 0), (1, -2)" in command_line.ntkspec("info", run).stdout
+    shown = command_line.ntkspec("compare", run, "--no-finite").stdout
+    assert "(1, 0)" in shown and "(1, -2)" in shown
 
 
 @pytest.mark.parametrize(

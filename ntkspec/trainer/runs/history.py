@@ -14,8 +14,9 @@ from ntkspec.trainer.waves import frequencies_to
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs.file import Run
+    from ntkspec.trainer.runs.problem import Problem
 
-__all__ = ["History", "degree_name", "part_name"]
+__all__ = ["History", "degree_name", "part_name", "plural"]
 
 
 #: Most degrees that are drawn.
@@ -50,9 +51,7 @@ class History(Tabular):
         """Return one line on what the history has."""
         count, parts = len(self.run.members), len(self.run.target.degrees)
         by = " by Adam, not predicted" * (self.run.recipe.optimizer.name == "adam")
-        part = self.run.target.part
-        if parts != 1:
-            part = "frequencies" if part == "frequency" else f"{part}s"
+        part = self.run.target.part if parts == 1 else plural(self.run.target.part)
         return f"History({count} training{'s' * (count != 1)}{by}, {parts} {part})"
 
     def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
@@ -110,7 +109,18 @@ class History(Tabular):
         return ax
 
 
-def degree_name(run: Run, degree: int) -> str:
+def plural(part: str) -> str:
+    """Several of what a target's parts are.
+
+    Examples
+    --------
+    >>> plural("degree"), plural("frequency")
+    ('degrees', 'frequencies')
+    """
+    return "frequencies" if part == "frequency" else f"{part}s"
+
+
+def degree_name(run: Problem, degree: int) -> str:
     """The degree, or on a torus of several dimensions the frequency vector of this number.
 
     Examples
@@ -125,7 +135,7 @@ def degree_name(run: Run, degree: int) -> str:
     return str(tuple(frequencies_to(features.dim, degree)[degree].tolist()))
 
 
-def part_name(run: Run, degree: int) -> str:
+def part_name(run: Problem, degree: int) -> str:
     """What a part of a run's target is, and which.
 
     Examples
