@@ -312,6 +312,8 @@ class Descent:
             "take a smaller one" if self._adam
             else f"and {self.largest_stable_step:.4g} was the largest stable one at the start"
         )  # fmt: skip
+        if self._batch is not None and not self._adam:
+            most += " for all points; that of batches is smaller (predict.minibatch_curve)"
         return (
             f"training diverged at step {self.steps}: {cause}; the step size is "
             f"{self.step_size:.4g}, {most}"

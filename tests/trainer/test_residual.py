@@ -324,6 +324,10 @@ def test_batches_are_of_the_points_of_the_residual():
         moved.append(network.parameters)
     for name, one in moved[0].items():
         np.testing.assert_allclose(one, moved[1][name], rtol=1e-12, atol=1e-14)
+    one, wide = Applied(start("tanh", 256, 2, seed=0), Operator("laplace", -1.0)), circle(64)
+    fast = Descent(one, wide.x, 0.1 * wide.x[:, 0], L2Loss(wide), batch=1, step_size=0.9)
+    with pytest.raises(NtkspecError, match="that of batches is smaller"):
+        fast.advance(400)
     with pytest.raises(NtkspecError, match="batch = 5 is not allowed with this loss"):
         solved(
             "tanh", 2, ntkspec.PDE(s=1.0), [1], 0.05, width=8, steps=1,
@@ -370,19 +374,20 @@ def test_momentum_on_residuals_has_its_rates():
         assert row.finite.ratio == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize(("network", "momentum"), [("tanh", 0.0), ("tanh", 0.5), (DEEP, 0.5)])
-def test_an_interrupted_descent_on_a_residual_goes_on_to_the_same_bits(network, momentum):
+@pytest.mark.parametrize(
+    ("network", "optimizer"),
+    [("tanh", {}), ("tanh", {"momentum": 0.5}), (DEEP, {"momentum": 0.5}), ("tanh", {"batch": 5})],
+)
+def test_an_interrupted_descent_on_a_residual_goes_on_to_the_same_bits(network, optimizer):
     """With data, and with other numbers of threads."""
-    width = 3000 if network == "tanh" else 600
+    width = 9000 if network == "tanh" else 600
     points = circle(16)
     y = np.append(points.x[:, 0], 0.5)
     loss = SumLoss([(1.0, L2Loss(points)), (2.0, L2Loss(circle(1)))])
 
     def descent(threads, **options):
         made = Applied(start(network, width, 2, seed=7), HELMHOLTZ, [[1.0, 0.0]])
-        return Descent(
-            made, points.x, y, loss, threads=threads, momentum=momentum, **options
-        )  # fmt: skip
+        return Descent(made, points.x, y, loss, threads=threads, **optimizer, **options)
 
     whole = descent(1)
     whole.advance(9)
