@@ -39,7 +39,7 @@ ROWS = (
      "rates", "measured over predicted for the points", "{:.1%}"),
 )  # fmt: skip
 #: Additional files of a benchmark.
-FURTHER = {"growth": ("single",), "scale": ("scale-costs",), "training": ("deep",)}
+FURTHER = {"growth": ("single",), "scale": ("scale-costs",), "training": ("deep", "pinn")}
 #: Benchmarks whose rows are kept too, for pages of their own.
 WITH_ROWS = ("engine", "data")
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -287,8 +287,11 @@ class Comparison(Tabular):
             name: [getattr(level, name) for level in levels] for name in ("ratio", "verdict")
         }
 
-    def notes(self) -> list[str]:
+    def notes(self, names: Mapping[int, str] | None = None) -> list[str]:
         """Return why rows have no verdict, and what is known of the scatter over seeds.
+
+        `names` has the text for each degree: on a torus, where it is the number of a frequency
+        vector.
 
         Examples
         --------
@@ -304,7 +307,9 @@ class Comparison(Tabular):
         for row, width in rows:
             if row.points.reason:
                 where = reasons.setdefault(row.points.reason, {})
-                where.setdefault((row.loss, width), []).append(str(row.degree))
+                where.setdefault((row.loss, width), []).append(
+                    names[row.degree] if names else str(row.degree)
+                )
         lines = []
         for reason, places in reasons.items():
             lines.append(f"no verdict: {reason}")

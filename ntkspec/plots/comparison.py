@@ -16,6 +16,7 @@ from ntkspec.compare.results import intervals_of
 from ntkspec.compare.verdicts import ERRORS
 from ntkspec.errors import NtkspecError
 from ntkspec.plots.pictures import STYLES, checked_outputs, name_missing, save
+from ntkspec.trainer.runs.history import degree_name
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -98,7 +99,7 @@ def _draw(comparison: Comparison, run: Run) -> Figure:
     for (left, right), loss in zip(grid, losses, strict=True):
         _amplitudes(left, comparison, loss, styles)
         _ratios(right, comparison, loss, styles)
-    _legend(figure, comparison, styles, run.points.n)
+    _legend(figure, comparison, styles, run)
     name_missing(figure, comparison.missing)
     return figure
 
@@ -236,7 +237,7 @@ def _named(loss: str) -> str:
     return "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
 
 
-def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:
+def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], run: Run) -> None:
     """Legend of degrees above the panels, of lines below."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -245,11 +246,13 @@ def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n:
     degrees = [
         Line2D([], [], linestyle="none", marker=marker, markersize=size, color=colour,
                markerfacecolor="white",
-               label=f"$k = {degree}$" + ", predicted rate 0" * (degree not in moving))
+               label=f"$k = {degree_name(run, degree)}$"
+                     + ", predicted rate 0" * (degree not in moving))
         for degree, (colour, marker, size) in styles.items()
     ]  # fmt: skip
     names = {
-        "continuum": "continuum", "points": f"{n} points", "finite": "own kernel of the first seed"
+        "continuum": "continuum", "points": f"{run.points.n} points",
+        "finite": "own kernel of the first seed",
     }  # fmt: skip
     lines: list[Artist] = [
         Line2D([], [], linestyle="none", marker="o", markersize=4.5, color="0.3",

@@ -17,6 +17,7 @@ from ntkspec.files.text import CsvWriter
 from ntkspec.networks.full_name import full_name
 from ntkspec.plots.pictures import NAMES, checked_outputs, name_missing, plain, save
 from ntkspec.trainer.runs import Member, Run
+from ntkspec.trainer.runs.history import part_name
 from ntkspec.trainer.targets import SampledTarget
 
 if TYPE_CHECKING:
@@ -71,11 +72,12 @@ def run_picture(
     """Draw what the networks of a run learned, and how fast, for each loss.
 
     On the circle the first panel shows the target and the learned functions against
-    x = angle / 2 pi, and the second the absolute values of their discrete Fourier transforms.  On
-    other spheres they show the functions along a great circle and the energy of each degree.  The
-    third panel shows the energy of the residual at the target's degrees against steps.  If there
-    are several widths, the largest is drawn.  If the run is unfinished, its finished trainings are
-    drawn and the others named.
+    x = angle / 2 pi, and the second the absolute values of their discrete Fourier transforms; on a
+    torus of one dimension against its coordinate.  On other spheres they show the functions along a
+    great circle and the energy of each degree, on other tori along the line (t, 2 t, 4 t) and of
+    each frequency vector, by their lengths.  The third panel shows the energy of the residual at
+    the target's degrees against steps.  If there are several widths, the largest is drawn.  If the
+    run is unfinished, its finished trainings are drawn and the others named.
 
     Parameters
     ----------
@@ -121,9 +123,9 @@ def run_panels(run: Run) -> list[list[Panel]]:
 
     Raises an NtkspecError if no training of the run is finished, or its target has no degrees.
     """
-    if run.target.part != "degree":
+    if run.target.part not in ("degree", "frequency"):
         raise NtkspecError(
-            f"{run.path}: the target of this run has no degrees on a sphere; draw its history: "
+            f"{run.path}: the target of this run has no degrees; draw its history: "
             "ntkspec.open_run(path).plot()"
         )
     found: dict[str, list[Member]] = {}
@@ -136,7 +138,7 @@ def run_panels(run: Run) -> list[list[Panel]]:
     for loss, members in found.items():
         widest = max(member.width for member in members)
         shown = [member for member in members if member.width == widest]
-        second = _dft if run.points.dim == 2 else _bars
+        second = _dft if closed(run) else _bars
         panels.append(
             [_function(run, loss, shown), second(run, loss, shown), _energy(run, loss, shown)]
         )
@@ -144,18 +146,31 @@ def run_panels(run: Run) -> list[list[Panel]]:
 
 
 def _function(run: Run, loss: str, members: list[Member]) -> Panel:
-    """Target and learned functions, around the circle or along a great circle."""
-    if run.points.dim == 2:
+    """Target and learned functions, around the circle or along a closed line."""
+    features = run.points.features
+    if closed(run):
         x = np.arange(run.grid.n) / run.grid.n
         curves = [_samples(run) if sampled(run) else Curve("target", x, run.grid_target)]
         curves += [_learned(x, m.grid_learned, m) for m in members]
         return Panel("function", loss, curves)
-    angle = np.linspace(0.0, 2.0 * np.pi, ARC)
-    arc = np.zeros((ARC, run.points.dim))
-    arc[:, -1], arc[:, 0] = np.cos(angle), np.sin(angle)
-    curves = [Curve("target", angle, run.target.values(arc))]
-    curves += [_learned(angle, _values(run, m, arc), m) for m in members]
+    if features is None:
+        along = np.linspace(0.0, 2.0 * np.pi, ARC)
+        at = np.zeros((ARC, run.points.dim))
+        at[:, -1], at[:, 0] = np.cos(along), np.sin(along)
+        inputs = at
+    else:
+        along = np.linspace(0.0, 1.0, ARC)
+        at = np.outer(along, 2 ** np.arange(features.dim))
+        inputs = features.of(at)
+    curves = [Curve("target", along, run.target.values(at))]
+    curves += [_learned(along, _values(run, m, inputs), m) for m in members]
     return Panel("function", loss, curves)
+
+
+def closed(run: Run) -> bool:
+    """Whether the domain is one closed line: the circle, or a torus of one dimension."""
+    features = run.points.features
+    return run.points.dim == 2 if features is None else features.dim == 1
 
 
 def sampled(run: Run) -> bool:
@@ -164,8 +179,11 @@ def sampled(run: Run) -> bool:
 
 
 def _samples(run: Run) -> Curve:
-    """The target at the training points on the circle, in order of angle."""
-    x = np.arctan2(run.points.x[:, 1], run.points.x[:, 0]) / (2.0 * np.pi) % 1.0
+    """The target at the training points of a closed line, in their order along it."""
+    if run.points.features is None:
+        x = np.arctan2(run.points.x[:, 1], run.points.x[:, 0]) / (2.0 * np.pi) % 1.0
+    else:
+        x = run.points.at[:, 0] % 1.0
     order = np.argsort(x)
     return Curve("target", x[order], run.target_values[order])
 
@@ -181,7 +199,7 @@ def _values(run: Run, member: Member, x: Array) -> Array:
 
 def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
     """Absolute values of the DFT, scaled so that sin(2 pi k x) gives 1 at k."""
-    points = run.points.equispaced
+    points = run.points.equispaced or run.points.kind == "torus"
     target = run.target_values if points else run.grid_target
     curves = [Curve("target", *_spectrum(target))]
     for m in members:
@@ -217,7 +235,7 @@ def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
         for m in members:
             part = m.energy[:, column] / m.energy[0, column]
             steps = m.steps.astype(np.float64)
-            curves.append(Curve(f"degree {degree}", steps, part, m.width, m.seed))
+            curves.append(Curve(part_name(run, degree), steps, part, m.width, m.seed))
     return Panel("energy", loss, curves)
 
 
@@ -283,9 +301,14 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
     parts = [NAMES.get(network.name, network.name) + full_name(network)[len(network.name) :]]
     if len(_widths(panels)) == 1:
         parts += [f"width {width}" for width in _widths(panels)]
-    if run.points.dim > 2:
+    features = run.points.features
+    if features is not None:
+        parts.append(f"torus, {len(features.frequencies)} features")
+    elif run.points.dim > 2:
         parts.append(f"$d = {run.points.dim}$")
     parts += [f"{run.points.n} points", f"{recipe.steps} steps"]
+    if recipe.operator is not None:
+        parts.append(f"residual of {recipe.operator}")
     if len(panels) == 1:
         parts.append(_loss_name(run, panels[0][0].loss))
     return "\n".join(filter(None, (plain(recipe.name), ", ".join(parts))))
@@ -328,9 +351,13 @@ def _draw_function(run: Run, panel: Panel, axes: Axes) -> None:
         axes.plot(curve.x, curve.y, color=OTHERS, linewidth=0.8, label="other seeds")
     axes.plot(first.x, first.y, color=LEARNED, linewidth=1.1, label="learned")
     axes.set_ylabel("function")
-    if run.points.dim == 2:
+    features = run.points.features
+    if closed(run):
         axes.set_xlim(0.0, 1.0)
         axes.set_xlabel("$x$")
+    elif features is not None:
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xlabel(f"$t$, at $x = ({', '.join(['t', '2t', '4t'][: features.dim])})$")
     else:
         axes.set_xlim(0.0, 2.0 * np.pi)
         axes.set_xticks(np.pi * np.arange(0.0, 2.1, 0.5), ["0", "π/2", "π", "3π/2", "2π"])
@@ -361,7 +388,9 @@ def _draw_degrees(run: Run, panel: Panel, axes: Axes) -> None:
     else:
         axes.bar(first.x, first.y, width=0.4, color=LEARNED, label="residual")
         top = float(panel.curves[0].y.max())
-        axes.set(yscale="log", ylim=(LOWEST_BAR * top, 3.0 * top), xlabel="degree", ylabel="energy")
+        vectors = run.points.features is not None
+        name = "number of the frequency vector, by length" if vectors else "degree"
+        axes.set(yscale="log", ylim=(LOWEST_BAR * top, 3.0 * top), xlabel=name, ylabel="energy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

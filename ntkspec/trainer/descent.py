@@ -17,8 +17,6 @@ from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.passes import AdamRule, memory_kinds
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.residual import Applied
-from ntkspec.trainer.sobolev import L2Loss
 from ntkspec.trainer.steps import Steps, steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
@@ -101,7 +99,7 @@ class Descent:
         beta in [0, 1): a step is beta times the last one less eta times the gradient (heavy ball).
     batch : int, optional
         Points in each step, drawn without replacement; by default all.  Needs a loss that is a sum
-        over points (`L2Loss`).
+        over points (`L2Loss`).  The data of an `Applied` are in each step.
     seed : int
         Of the batches.
     adam : AdamRule, optional
@@ -188,9 +186,7 @@ class Descent:
         if batch is None:
             return None
         count = whole_number(batch, "batch", 1, len(self._x))
-        if isinstance(self.network, Applied):
-            raise NtkspecError(f"batch = {count} is not allowed with an operator; leave it out")
-        if not isinstance(self._loss, L2Loss):
+        if not getattr(self._loss, "by_points", False):
             raise NtkspecError(
                 f"batch = {count} is not allowed with this loss, which couples all points; use L2"
             )
@@ -258,14 +254,17 @@ class Descent:
     def _advance_by_batches(self, count: int) -> None:
         n, batch = len(self._x), self._batch
         assert batch is not None
+        data = np.arange(n, len(self._y))
         for _ in range(count):
             # Of the step alone, so that an interrupted descent goes on with the same batches.
             chosen = np.random.default_rng([self._seed, self.steps]).permutation(n)[:batch]
             chosen.sort()
             steps = self._steps_at(self._points[chosen])
-            residual = np.zeros(n)
-            residual[chosen] = steps.values() - self._at_start[chosen] - self._y[chosen]
-            derivative = self._loss.apply(residual)[chosen] * (n / batch)
+            seen = np.concatenate((chosen, data))
+            residual = np.zeros(len(self._y))
+            residual[seen] = steps.values() - self._at_start[seen] - self._y[seen]
+            derivative = self._loss.apply(residual)[seen]
+            derivative[:batch] *= n / batch
             steps.step(derivative, self.step_size)
             self.steps += 1
             if not np.isfinite(derivative).all():
@@ -313,6 +312,8 @@ class Descent:
             "take a smaller one" if self._adam
             else f"and {self.largest_stable_step:.4g} was the largest stable one at the start"
         )  # fmt: skip
+        if self._batch is not None and not self._adam:
+            most += " for all points; that of batches is smaller (predict.minibatch_curve)"
         return (
             f"training diverged at step {self.steps}: {cause}; the step size is "
             f"{self.step_size:.4g}, {most}"

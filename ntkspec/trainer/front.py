@@ -161,7 +161,8 @@ class GD:
     momentum : float
         Of the heavy ball, in [0, 1).
     batch : int, optional
-        Points of each step, drawn without replacement; by default all.
+        Points of each step, drawn without replacement; by default all.  Of a `PDE` those of the
+        residual; data and boundary are in each step.
 
     Examples
     --------

@@ -152,7 +152,7 @@ class FiniteNetwork:
         out = np.zeros((seen, seen))
         for passes, one in self._gradients(points, threads):
             if one.layer.trained or one.layer.bias_trained:
-                out += passes.folded(one.layer.tangent(one))
+                out += passes.tangent(one)
         return out
 
     def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
@@ -172,12 +172,14 @@ class FiniteNetwork:
         count = checked_threads(threads)
         with one_blas_thread():
             for layers in self.blocks(self.columns(len(points))):
-                passes = self.passes(layers, points, count)
+                passes = self.passes(layers, points, count, apart=True)
                 ones = np.ones(len(passes.forward()), points.dtype)
                 for gradient in passes.backward(ones):
                     yield passes, gradient
 
-    def passes(self, layers: list[Dense], points: Array, threads: int) -> Passes:
+    def passes(
+        self, layers: list[Dense], points: Array, threads: int, apart: bool = False
+    ) -> Passes:
         """Passes through some of its neurons, or all, at points in the precision of the weights."""
         return Passes(self.network.program, layers, points, threads)
 

@@ -655,10 +655,6 @@ class RunRecipe:
             )
         if "auto" in self.loss.exponents:
             raise Fault(f"s = 'auto' is not allowed {where}; write a number or 'l2'", ("loss", "s"))
-        if (batch := self.optimizer.batch) is not None:
-            raise Fault(
-                f"batch = {batch} is not allowed {where}; leave it out", ("optimizer", "batch")
-            )
 
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""

@@ -39,6 +39,9 @@ MOST_BYTES = 2**31
 class _Quadratic:
     """1/2 r' P r, where `apply` returns P r."""
 
+    #: Whether it is a sum over the points, of which a part may be drawn.
+    by_points = False
+
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
         raise NotImplementedError
@@ -59,6 +62,7 @@ class L2Loss(_Quadratic):
     """
 
     s: float | None = None
+    by_points = True
 
     def __init__(self, points: Points) -> None:
         self.points = points
@@ -187,6 +191,7 @@ class SumLoss(_Quadratic):
         self._parts = parts
         self._ends = np.cumsum([loss.points.n for _, loss in parts])
         self.s = parts[0][1].s
+        self.by_points = all(loss.by_points for _, loss in parts)
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""

@@ -50,7 +50,7 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     steps = steps_at(
         seen, x, checked_threads(threads), recipe.optimizer.momentum, recipe.optimizer.adam
     )
-    some = zero if batch == points.n else zero[:batch]
+    some = zero[: seen.observations(batch)]
     exponent = None if key.exponent == "l2" else 0.0  # all s cost the same
     loss = recipe.loss.at(points, exponent, network.network)
 
