@@ -9,7 +9,6 @@ from test_packaging import canonical, setup
 
 import ntkspec
 from ntkspec.errors import NtkspecError
-from ntkspec.explorer import write_page
 from ntkspec.sweeps import Batch, Local, run_shard
 from ntkspec.sweeps.clusters import job_script
 from ntkspec.sweeps.merge import merge
@@ -71,15 +70,10 @@ def test_the_environment_has_every_extra_but_pytorch():
     assert {*line.split(",")} == {*optional(), "test", "lint"} - {"torch"}
 
 
-def explore(folder):
-    write_page(ntkspec.atlas(), folder / "page.html", networks=["relu"], dims=3, degrees=[0, 1])
-
-
 CALLS = [
     ("dask_jobqueue", "clusters", lambda folder: job_script(Batch(jobs=1))),
     ("hdf5plugin", "compression", lambda folder: storage("zstd")),
     ("bokeh", "dashboard", lambda folder: Local(1, dashboard="127.0.0.1:8787")),
-    ("plotly", "explorer", explore),
     ("pandas", "tables", lambda folder: ntkspec.atlas().to_pandas("relu", dim=3)),
     ("xarray", "tables", lambda folder: ntkspec.atlas().to_xarray("relu", dim=3)),
     ("pyarrow", "tables", lambda folder: ntkspec.atlas().to_parquet(folder / "x.parquet")),

@@ -59,10 +59,11 @@ export function showDegree({ spectrum, times }, choice) {
     ["Eigenvalue λ", isZero ? "0 exactly" : text(value), boundWords(spectrum, isZero)],
     ["ln λ", isZero ? "−∞" : String(value.log)],
     ["Law", lawText(spectrum, i)],
-    ["Multiplicity N(d,k)", text(spectrum.multiplicities[i])],
+    ["Multiplicity N", text(spectrum.multiplicities[i])],
     ["Share of the trace", spectrum.shares ? text(spectrum.shares[i], DIGITS) : "trace unknown"],
     ["Time, L²", timeText(times.plain[i])],
     ["Time, H", timeText(times.sobolev[i]), "", String(choice.s)],
+    ["Time, PINN residual", times.residual ? timeText(times.residual[i]) : "none"],
   ];
   element("numbers-of-degree").replaceChildren(...rows.map(pair));
 }
@@ -93,10 +94,16 @@ function pair([name, value, hint, raised = ""]) {
 /** The notes below the charts. */
 export function showNotes({ spectrum }, choice) {
   element("note-eigenvalue").replaceChildren(...nodes([...lawWords(spectrum), ["."], ...degreeZero(spectrum, choice)]));
-  element("note-time").textContent = `ε = ${choice.error}; weight ${spectrum.laplacian ? choice.weight : "power"}.`;
+  element("note-time").textContent = `ε = ${choice.error}; weight ${spectrum.laplacian ? choice.weight : "power"}. ${residualWords(spectrum, choice)}`;
   element("note-share").textContent = spectrum.shares === null
     ? `Not drawn: ${spectrum.noTrace}.` : `${spectrum.traceName} = ${text(spectrum.trace)}.`;
   element("note-ratio").textContent = ratioWords(spectrum);
+}
+
+function residualWords({ noResidual }, { shift }) {
+  if (noResidual !== null) return `No PINN residual: ${noResidual}.`;
+  const operator = shift === 0 ? "Δu" : `Δu ${shift < 0 ? "−" : "+"} ${Math.abs(shift)} u`;
+  return `PINN: of the residual ${operator} − g, in L².`;
 }
 
 function degreeZero({ degrees, eigenvalues }, { axis }) {
@@ -119,8 +126,8 @@ export function showCurves(curves, remove) {
   const items = curves.map((curve, n) => {
     const item = document.createElement("li");
     const swatch = document.createElement("span");
-    swatch.className = "swatch";
-    swatch.style.background = curve.color;
+    swatch.className = `swatch shape-${curve.shape}`;
+    swatch.style.background = `var(--${curve.color})`;
     item.append(swatch, curve.label);
     if (n > 0) {
       const button = document.createElement("button");
@@ -137,7 +144,7 @@ export function showCurves(curves, remove) {
 }
 
 /** A curve's name. */
-export const nameOf = (entry, dim) => `${label(entry)}, d = ${dim}`;
+export const nameOf = ({ entry, isTorus }, dim) => label(entry) + (isTorus ? "" : `, d = ${dim}`);
 
 export function showSource({ file, time, program }) {
   element("source").textContent = file;

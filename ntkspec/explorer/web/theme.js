@@ -21,14 +21,13 @@ function remember(choice) {
   }
 }
 
-/** Apply the theme now and on changes, and call `changed` afterwards. */
-export function followTheme(button, changed) {
+/** Apply the theme now and on changes. */
+export function followTheme(button) {
   let choice = remembered();
   const set = () => {
     const isDark = choice === "system" ? dark.matches : choice === "dark";
     document.documentElement.dataset.theme = isDark ? "dark" : "light";
     button.textContent = `Theme: ${NAMES[choice]}`;
-    changed();
   };
   button.addEventListener("click", () => {
     const names = Object.keys(NAMES);
@@ -38,15 +37,4 @@ export function followTheme(button, changed) {
   });
   dark.addEventListener("change", set);
   set();
-}
-
-/** The colours of the style sheet, for the charts. */
-export function colors() {
-  const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  const curves = Array.from({ length: 7 }, (_, n) => read(`curve-${n}`));
-  return {
-    text: read("text"), muted: read("muted"), grid: read("grid"), axis: read("axis"),
-    card: read("card"), mark: read("mark"), font: read("font"), curves,
-  };
 }
