@@ -78,7 +78,7 @@ function tell(box, degree, curves, words) {
     row.className = "told";
     if (curves.length > 1) {
       const swatch = document.createElement("i");
-      swatch.className = "swatch";
+      swatch.className = `swatch shape-${curve.shape}`;
       swatch.style.background = `var(--${curve.color})`;
       swatch.title = curve.label;
       row.append(swatch);
@@ -91,6 +91,12 @@ function tell(box, degree, curves, words) {
     }
     box.append(row);
   }
+  // The chart below stays in its place while the pointer moves.
+  const tallest = box.dataset.curves === String(curves.length) ? Number(box.dataset.tallest) : 0;
+  box.style.minHeight = "";
+  box.dataset.curves = curves.length;
+  box.dataset.tallest = Math.max(tallest, box.offsetHeight);
+  box.style.minHeight = `${box.dataset.tallest}px`;
 }
 
 /** Degrees of which something is said. */

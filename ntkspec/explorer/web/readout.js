@@ -102,7 +102,8 @@ export function showNotes({ spectrum }, choice) {
 
 function residualWords({ noResidual }, { shift }) {
   if (noResidual !== null) return `No PINN residual: ${noResidual}.`;
-  const operator = shift === 0 ? "Δu" : `Δu ${shift < 0 ? "−" : "+"} ${Math.abs(shift)} u`;
+  const size = Math.abs(shift) === 1 ? "" : `${Math.abs(shift)} `;
+  const operator = shift === 0 ? "Δu" : `Δu ${shift < 0 ? "−" : "+"} ${size}u`;
   return `PINN: of the residual ${operator} − g, in L².`;
 }
 
