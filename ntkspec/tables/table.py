@@ -88,6 +88,19 @@ class Table:
         """The networks by name, in the table's order."""
         return {name: self._source.facts(name).network for name in self._source.names}
 
+    @property
+    def computed(self) -> frozenset[str]:
+        """Names of the groups whose numbers are computed when they are read.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     "relu" in table.computed, "mish" in table.computed
+        (False, True)
+        """
+        return self._source.computed
+
     def name(
         self,
         network: Network | ZonalKernel | str,
