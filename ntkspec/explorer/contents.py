@@ -118,6 +118,10 @@ def read_contents(
     names = list(table.networks) if networks is None else list(dict.fromkeys(networks))
     if not names:
         raise NtkspecError("the table has no networks to explore")
+    dims, degrees = (
+        list(one) if isinstance(one, Iterable) and not isinstance(one, str | range) else one
+        for one in (dims, degrees)
+    )
     selected = [
         part
         for name in names
@@ -153,18 +157,19 @@ def read_contents(
 def _of_one(
     table: Table, name: str, names: list[str], dims: Selection, degrees: Selection
 ) -> tuple[Selection, Selection]:
-    """The dimensions and degrees of one network; those that no network has remain, and raise."""
+    """The dimensions and degrees of one network, where each is one of some network.
+
+    Others remain as they are, and are refused when they are selected.
+    """
     found: list[Selection] = []
     for wanted, what in ((dims, table.dims), (degrees, table.degrees)):
-        if isinstance(wanted, Iterable) and not isinstance(wanted, str):
-            mine, whole = set(what(name).tolist()), list(wanted)
-            some = [one for one in whole if one in mine]
-            if some and len(some) < len(whole):
-                every = set().union(*(what(other).tolist() for other in names))
-                whole = some if every.issuperset(whole) else whole
-            found.append(whole)
-        else:
-            found.append(wanted)
+        if isinstance(wanted, list | range):
+            every = {one for other in names for one in what(other).tolist()}
+            few = wanted[: len(every) + 1]  # of a range that may be endless
+            if all(isinstance(one, int | np.integer) for one in few) and every.issuperset(few):
+                mine = set(what(name).tolist())
+                wanted = [one for one in few if one in mine] or wanted
+        found.append(wanted)
     return found[0], found[1]
 
 

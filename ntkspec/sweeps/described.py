@@ -44,7 +44,7 @@ def describe_recipes(
     workers: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Describe the networks of recipes that a table does not store, and check entries of each.
+    r"""Describe the networks of recipes that a table does not store, and check entries of each.
 
     Parameters
     ----------
@@ -68,6 +68,20 @@ def describe_recipes(
     ------
     NtkspecError
         When a network is refused in one of the dimensions, or a check fails.
+
+    Examples
+    --------
+    >>> recipe = folder / "more.toml"
+    >>> _ = recipe.write_text('''
+    ... dims = [2, 3]
+    ... degrees = "0:9"
+    ... checks = {samples = 1, digits = 20}
+    ... networks = [{activation = "tanh"}]
+    ... ''')
+    >>> path = describe_recipes([recipe], table_path, folder / "more.jsonl", workers=1)
+    more.toml: 1 networks are computed; now their checks
+    >>> path.read_text().splitlines()[1][:24]
+    'tanh\t{"grid":0,"paramete'
     """
     with open_stored(stored) as table:
         known = set(table.networks)
@@ -174,6 +188,13 @@ def make_atlas(made: str | os.PathLike[str]) -> Path:
     -------
     Path
         That of the atlas.
+
+    Examples
+    --------
+    >>> make_atlas("missing.h5")
+    Traceback (most recent call last):
+        ...
+    ntkspec.errors.TableError: missing.h5 does not exist
     """
     describe_recipes(described_recipes(), made, description_path(Path(made)))
     return place_atlas(made)

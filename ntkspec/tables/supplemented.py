@@ -57,7 +57,15 @@ def description_text(header: Mapping[str, Any], groups: Iterable[Mapping[str, An
 
 
 class Description:
-    """What a file says of groups that are not stored."""
+    """What a file says of groups that are not stored.
+
+    Examples
+    --------
+    >>> from ntkspec.tables.atlas import description_path
+    >>> found = Description(description_path())
+    >>> found.key("mish(depth=4)").network
+    Network('mish', depth=4)
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,7 +117,16 @@ class Description:
 
 
 class RowsOnDemand:
-    """The numbers of a described group, computed a dimension at a time and kept."""
+    """The numbers of a described group, computed a dimension at a time and kept.
+
+    Examples
+    --------
+    >>> from ntkspec.tables.atlas import description_path
+    >>> mish = RowsOnDemand(Description(description_path()), "mish")
+    >>> value, log, bound = mish.numbers(np.array([1]), np.array([0, 1]))
+    >>> int(mish.dims[1]), value.shape, bool(bound[0] <= mish.relative_error[1])
+    (3, (1, 2), True)
+    """
 
     def __init__(self, description: Description, name: str) -> None:
         self.name, self.key = name, description.key(name)
@@ -151,7 +168,15 @@ class RowsOnDemand:
 
 
 class DescribedTable:
-    """The groups of a description, all computed when they are read."""
+    """The groups of a description, all computed when they are read.
+
+    Examples
+    --------
+    >>> from ntkspec.tables.atlas import description_path
+    >>> source = DescribedTable(Description(description_path()))
+    >>> source.facts("mish").kernel, "relu" in source.names
+    ('ntk', False)
+    """
 
     def __init__(self, description: Description) -> None:
         self._description = description
@@ -185,7 +210,17 @@ class DescribedTable:
 
 
 class SupplementedTable(DescribedTable):
-    """A table in a file, and the groups that a description adds to it."""
+    """A table in a file, and the groups that a description adds to it.
+
+    Examples
+    --------
+    >>> from ntkspec.tables.atlas import atlas_path, description_path
+    >>> stored = StoredTable(atlas_path())
+    >>> source = SupplementedTable(stored, Description(description_path()))
+    >>> "relu" in source.names, "relu" in source.computed
+    (True, False)
+    >>> source.close()
+    """
 
     def __init__(self, stored: StoredTable, description: Description) -> None:
         super().__init__(description)

@@ -49,7 +49,7 @@ class Table:
     >>> import ntkspec
     >>> with ntkspec.atlas() as table:
     ...     print(table.dims("relu")[-1], table.kernel("relu"), len(table.checks("relu")))
-    1024 ntk 2
+    1000000 ntk 2
     """
 
     def __init__(self, path: Path, source: TableSource) -> None:
@@ -270,8 +270,8 @@ class Table:
         --------
         >>> import ntkspec
         >>> with ntkspec.atlas() as table:
-        ...     table.names(kernel="nngp")[0]
-        'erf(bias_variance=0.1,depth=2,kernel=nngp)'
+        ...     table.names("erf", kernel="nngp")
+        ['erf(kernel=nngp)']
         """
         if network is not None:
             return [self.name(network, kernel, domain)]

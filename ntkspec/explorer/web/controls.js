@@ -14,7 +14,7 @@ const VALUES = {
   trained: { hidden: "hidden layers", all: "all, readout too" },
   weights: { gaussian: "Gaussian", sphere: "on a sphere" },
   bias: { gaussian: "Gaussian", zero: "zero" },
-  normalize: { true: "normalized", false: "not normalized" },
+  normalize: { true: "normalized", false: "plain" },
   kernel: { ntk: "NTK", nngp: "NNGP" },
   domain: { sphere: "on the sphere", cube: "on the cube", gaussian: "Gaussian", ball: "in the unit ball" },
 };
