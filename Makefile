@@ -17,7 +17,7 @@ TWO := -n 2 --dist loadfile
 INTERPRETED = NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report= \
 	tests/kernels/test_interpreted.py tests/kernels/test_scaled.py tests/kernels/test_moments.py
 #: What users may leave out, and what tests and lint need.
-EXTRAS  := clusters,compression,dashboard,sklearn,tables,test,lint
+EXTRAS  := all,test,lint
 #: Runs that are trained for a figure, each by data/recipes/NAME.toml.
 TRAINED := figure1 figure2 sphere ten cloud-uniform cloud-quadrature
 #: The tests start many processes, and each would compile all modules that it imports.
@@ -62,8 +62,8 @@ test-release: $(ENV) ## Build wheel and sdist, install each into an empty enviro
 	$(BIN)/python -m pytest -m release tests/project
 
 # Each has an environment of its own; the suite is the same.
-test-pythons: ## Run the tests with each of Python 3.11, 3.12 and 3.13 that is installed
-	@for version in 3.11 3.12 3.13; do \
+test-pythons: ## Run the tests with each of Python 3.11 to 3.14 that is installed
+	@for version in 3.11 3.12 3.13 3.14; do \
 	  if python$$version -c '' 2>/dev/null; then \
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
 	  else echo "python$$version is not installed: not tested"; fi; done

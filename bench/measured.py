@@ -1,7 +1,8 @@
 """`python -m bench.measured`: store results of benchmarks for the manual's page of figures.
 
 A benchmark writes all its rows to `out/bench/NAME.json`.  What the repository keeps of it are its
-goals and the machine's facts, in `bench/results.json`; the manual's build makes tables of them.
+goals and the machine's facts, in `bench/results.json`; the manual's build makes tables of them, and
+five rows stand in the README.
 """
 
 from __future__ import annotations
@@ -17,12 +18,28 @@ import click
 from bench.__main__ import NAMES
 from bench.report import OUT
 
-__all__ = ["RESULTS", "keep", "rows_table", "tables"]
+__all__ = ["README", "RESULTS", "keep", "readme_rows", "rows_table", "tables", "write_readme"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+README = HERE.parent / "README.md"
+#: The lines of the README between which its rows stand.
+MARKS = "<!-- measured: written by `python -m bench.measured` -->", "<!-- end of measured -->"
+#: A row of the README: what it says, the goals it is of by the beginning of their names, and how
+#: the largest of their figures is written, before its unit.
+ROWS = (
+    ("largest relative error of an eigenvalue, against stored references",
+     "accuracy", "relative error everywhere", "{:.1e}"),
+    ("error bounds that hold", "accuracy", "promised bounds that hold", "{:.0%}"),
+    ("a spectrum of one hidden layer, degrees 0 to 1000, in a running process",
+     "single", "one spectrum, k <= 1000, warm", "{:.1f}"),
+    ("the slowest spectrum of the catalogue: depth 1 to 4, with and without bias, degrees 0 to 256",
+     "engine", "slowest warm spectrum, from d = 2", "{:.2f}"),
+    ("measured rates of wide networks, largest difference from the prediction",
+     "rates", "measured over predicted for the points", "{:.1%}"),
+)  # fmt: skip
 #: Additional files of a benchmark.
-FURTHER = {"growth": ("single",), "scale": ("scale-costs",)}
+FURTHER = {"growth": ("single",), "scale": ("scale-costs",), "training": ("deep",)}
 #: Benchmarks whose rows are kept too, for pages of their own.
 WITH_ROWS = ("engine",)
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")
@@ -85,6 +102,24 @@ def rows_table(results: dict[str, Any], name: str) -> Iterator[str]:
     yield from _table([_benchmark_row(name, results[name]["machine"])])
 
 
+def readme_rows(results: dict[str, Any]) -> Iterator[str]:
+    """Lines of Markdown: the table of the README."""
+    yield from ("| What | Measured | Date |", "|---|---|---|")
+    for text, name, figure, form in ROWS:
+        goals = [goal for goal in results[name]["goals"] if goal["figure"].startswith(figure)]
+        largest = form.format(max(goal["measured"] for goal in goals)).replace("%", " %")
+        figures = f"{largest} {goals[0]['unit']}".strip()
+        yield f"| {text} | {figures} | {results[name]['machine']['date'][:10]} |"
+
+
+def write_readme(results: dict[str, Any], readme: Path) -> None:
+    """Write the rows between the marks of a README."""
+    before, rest = readme.read_text(encoding="utf-8").split(f"{MARKS[0]}\n")
+    rows = "".join(f"{line}\n" for line in readme_rows(results))
+    after = rest.partition(MARKS[1])[2]
+    readme.write_text(f"{before}{MARKS[0]}\n{rows}{MARKS[1]}{after}", encoding="utf-8")
+
+
 def tables(results: dict[str, Any]) -> Iterator[str]:
     """Lines of reStructuredText: a table of the goals, and one of the benchmarks.
 
@@ -132,7 +167,7 @@ def _benchmark_row(name: str, machine: dict[str, Any]) -> dict[str, str]:
     versions = ", ".join(f"{one} {machine[one]}" for one in VERSIONS if one in machine)
     return {
         "benchmark": name,
-        "what it measures": _escaped(_purpose(name)),
+        "what it measures": _marked(_purpose(name)),
         "date": machine["date"][:10],
         "commit": machine.get("commit", ""),
         "machine": _escaped(f"{machine['processor']}, {machine['cores']} cores; {versions}"),
@@ -167,14 +202,21 @@ def _escaped(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\*`|_<>" else c for c in text)
 
 
+def _marked(text: str) -> str:
+    """Return the text of a docstring: what stands in backticks is code."""
+    parts = text.split("`")
+    return "".join(f"``{part}``" if i % 2 else _escaped(part) for i, part in enumerate(parts))
+
+
 @click.command()
 @click.option("--from", "folder", type=click.Path(path_type=Path), default=OUT, show_default=True)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=RESULTS,
     show_default="bench/results.json",
 )  # fmt: skip
-def main(folder: Path, output: Path) -> None:
-    r"""Keep the goals and machines of the last benchmarks, for the manual.
+@click.option("--readme", type=click.Path(path_type=Path), default=README, show_default="README.md")
+def main(folder: Path, output: Path, readme: Path) -> None:
+    r"""Keep the goals and machines of the last benchmarks, for the manual and the README.
 
     \b
     Example:
@@ -184,6 +226,7 @@ def main(folder: Path, output: Path) -> None:
         names = keep(folder, output)
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from None
+    write_readme(json.loads(output.read_text()), readme)
     click.echo(f"updated {output}: {', '.join(names)}")
 
 

@@ -1,7 +1,6 @@
 """Sphinx configuration of the manual."""
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -12,6 +11,9 @@ from ntkspec import __version__
 
 # The benchmarks are in the checkout and are not installed.
 sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent))
+from help_text import plain_help, summary
+
 from bench.measured import RESULTS, rows_table, tables
 
 project = "ntkspec"
@@ -28,10 +30,14 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+# "--depth" is an option, not a dash, and output has straight quotes.
+smartquotes = False
 html_theme = "furo"
 html_title = f"ntkspec {version}"
 html_static_path = ["_static"]
 html_css_files = ["manual.css"]
+# Tasks before lists of options.
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")
 html_copy_source = False
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
@@ -73,23 +79,6 @@ sphinx_gallery_conf = {
 }
 
 
-def plain_help(app, ctx, lines):
-    """Help texts of commands hold no markup but `code`; their examples are shown as code."""
-    marked = [re.sub(r"`([^`]+)`", r"``\1``", re.sub(r"\*", r"\\*", line)) for line in lines]
-    shown, literal = [], False
-    for line in marked:
-        if not line.startswith("| "):
-            literal = False
-            shown.append(line)
-        elif line.startswith("|   "):
-            shown += [] if literal else ["", ".. code-block:: console", ""]
-            literal = True
-            shown.append("    $ " + line[2:].strip().replace(r"\*", "*").replace("``", "`"))
-        else:
-            shown += [line[2:]]
-    lines[:] = shown
-
-
 class Measured(SphinxDirective):
     """What the benchmarks found, or the rows of one of them, as tables from bench/results.json."""
 
@@ -103,8 +92,18 @@ class Measured(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Summary(SphinxDirective):
+    """The names that this page documents, as a table."""
+
+    def run(self):
+        """Return the table."""
+        page = Path(self.env.doc2path(self.env.docname)).read_text(encoding="utf-8")
+        return self.parse_text_to_nodes("\n".join(summary(page)))
+
+
 def setup(app):
-    """Connect to what sphinx-click reads, and add the directive of the measured figures."""
+    """Connect to what sphinx-click reads, and add the directives of tables."""
     app.add_directive("measured", Measured)
+    app.add_directive("summary", Summary)
     for part in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{part}", plain_help)

@@ -13,9 +13,11 @@ import os
 from pathlib import Path
 
 import numba
+from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
 
 from ntkspec.kernels.cache import cache_folder
+from ntkspec.kernels.compiling import CompilingNotice, someone_waits
 
 if __name__ != "ntkspec.kernels":
     raise ImportError(
@@ -67,6 +69,9 @@ try:
     )
 finally:
     numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]
+
+if someone_waits():
+    event.register("numba:compile", CompilingNotice())
 
 # A child forked while another thread compiles would wait for the compiler forever.
 os.register_at_fork(

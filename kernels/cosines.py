@@ -92,3 +92,16 @@ def cosines(i, low, high, x, y, columns, left, right, products, place):
                 minus[j], plus[j] = apart, 2.0 - apart
             else:
                 minus[j], plus[j] = 2.0 - apart, apart
+
+
+@njit(error_model="numpy", nogil=True, cache=True)
+def distances(x, y, columns, minus, plus):
+    """1 - t and 1 + t between the rows of x and of y, into two arrays; columns as for `cosines`."""
+    place, products = np.empty((3, BLOCK)), np.empty((ROWS, BLOCK))
+    height, width = minus.shape
+    for left in range(0, width, BLOCK):
+        right = min(left + BLOCK, width)
+        for i in range(height):
+            cosines(i, 0, height, x, y, columns, left, right, products, place)
+            for j in range(left, right):
+                minus[i, j], plus[i, j] = place[1, j - left], place[2, j - left]

@@ -1,6 +1,6 @@
 """Loops for networks with kinks away from 0: Hermite moments, Darboux's coefficients, sums.
 
-Double-doubles where sums cancel; `docs/mathematics.rst`, "Kinks away from 0".
+Double-doubles where sums cancel; `docs/kinks.rst`, "Kinks away from 0".
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ def moments(places, slopes, curvatures, high, low, size):
 
 @njit(cache=True)
 def squared(dual, tangent, high, low):
-    """(dual + tangent n) h_n^2 in place of h_n."""
+    """(dual + tangent n) h_n^2 in place of h_n; the factors are double-doubles (2,)."""
     for n in range(high.size):
         h, e = dd_mul(high[n], low[n], high[n], low[n])
-        high[n], low[n] = dd_mul(h, e, dual + tangent * n, 0.0)
+        th, tl = dd_mul(tangent[0], tangent[1], float(n), 0.0)
+        th, tl = dd_add(dual[0], dual[1], th, tl)
+        high[n], low[n] = dd_mul(h, e, th, tl)
 
 
 @njit(cache=True)

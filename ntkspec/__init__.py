@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ntkspec.trainer.runs.file import open_run
     from ntkspec.zonal import ZonalKernel
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 __all__ = [
     "GD",

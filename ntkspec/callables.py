@@ -83,12 +83,12 @@ class InDoubles:
     arithmetic: Arithmetic
     name: str
 
-    def __call__(self, x: Any) -> NDArray[np.float64]:
-        """Return the values at x, elementwise."""
-        points = np.asarray(x, dtype=np.float64)
+    def __call__(self, x: Any, base: Any = 0.0) -> NDArray[np.float64]:
+        """Return the values at base + x, elementwise; flint and mpmath do not round the sum."""
+        points, start = np.broadcast_arrays(np.asarray(x, dtype=np.float64), base)
         if self.arithmetic == "double":
             try:
-                values = np.asarray(self.function(points))
+                values = np.asarray(self.function(start + points))
                 if np.iscomplexobj(values):
                     raise TypeError("it returned complex numbers")
                 return np.asarray(values, dtype=np.float64)
@@ -104,7 +104,8 @@ class InDoubles:
 
         of_ball = ball_function(self.function, self.arithmetic, self.name)
         with exclusive():
-            flat = [float(of_ball(arb(float(p))).mid()) for p in points.ravel()]
+            pairs = zip(start.ravel().tolist(), points.ravel().tolist(), strict=True)
+            flat = [float(of_ball(arb(b) + arb(p)).mid()) for b, p in pairs]
         return np.array(flat).reshape(points.shape)
 
 

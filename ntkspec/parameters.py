@@ -6,6 +6,7 @@ import ast
 import difflib
 import math
 import operator
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from ntkspec.errors import NtkspecError
 __all__ = [
     "as_number",
     "as_whole",
+    "byte_count",
     "check_finite",
     "is_one_of",
     "nearest",
@@ -30,6 +32,8 @@ __all__ = [
     "whole_number",
 ]
 
+#: A number of bytes as people write it.
+BYTES = re.compile(r"\s*(\d+\.?\d*)\s*([kmgt]?)(i?)b?\s*", re.ASCII | re.IGNORECASE)
 #: Largest number of characters of a value in a message.
 MOST_SHOWN = 80
 #: Rows of an array that are checked together.
@@ -262,6 +266,21 @@ def _check_unmasked(values: Any, name: str) -> None:
         raise NtkspecError(
             f"{name}[{at}] is masked, which is not allowed; fill in or leave out what is masked"
         )
+
+
+def byte_count(text: Any) -> int:
+    """Return the number of bytes that a text says, and 0 for anything else.
+
+    Examples
+    --------
+    >>> byte_count("4GB"), byte_count("1.5 MiB"), byte_count("much"), byte_count(4)
+    (4000000000, 1572864, 0, 0)
+    """
+    found = BYTES.fullmatch(text) if isinstance(text, str) and len(text) <= MOST_SHOWN else None
+    if found is None:
+        return 0
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
 
 
 def check_finite(values: NDArray[Any], name: str, most: float = math.inf) -> None:

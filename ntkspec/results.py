@@ -41,6 +41,12 @@ __all__ = ["MEANINGS", "Result", "html_table", "library"]
 #: Rows of a table that are shown; of more, the first and the last.
 MOST_ROWS = 10
 MOST_COLUMNS = 8
+# Okabe and Ito's colours, ordered so that grey values differ, each with its own marker and size,
+# so that curves that nearly coincide can be told apart.
+STYLES = (
+    ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
+    ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
+)  # fmt: skip
 #: What the names of columns mean, for axes of plots and attributes of datasets.
 MEANINGS = {
     "dim": "dimension of the inputs",
@@ -93,7 +99,15 @@ class Value:
 
 
 class Tabular(Value, ABC):
-    """A value with columns of equal length, shown in the terminal and in notebooks."""
+    """A value with columns of equal length, shown in the terminal and in notebooks.
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> plan = ntkspec.plan("relu", ntkspec.circle(16), ntkspec.harmonics([1]), accuracy=0.5)
+    >>> isinstance(plan, Tabular), list(plan.columns())[:2]
+    (True, ['width', 'seeds'])
+    """
 
     @abstractmethod
     def columns(self) -> Mapping[str, Sequence[Any] | NDArray[Any]]:
@@ -286,7 +300,7 @@ class Result(Tabular):
         x = "degree" if "degree" in along else along[0]
         lines = np.moveaxis(values, along.index(x), 0).reshape(axes[x].size, -1)
         others = [other for other in along if other != x]
-        style = {"marker": ".", "linestyle": "none" if x == "degree" else "-", **style}
+        free = "none" if x == "degree" else "-"
         # Before the lines are drawn: one of them may be empty, which has no limits.
         if not linear:
             ax.set_yscale("log")
@@ -297,7 +311,8 @@ class Result(Tabular):
         for i, line in enumerate(lines.T):
             seen = np.isfinite(line) & ((line > 0.0) | linear)
             label = f"{others[0]} = {axes[others[0]][i]}" if others else None
-            ax.plot(axes[x][seen], line[seen], **{"label": label, **style})
+            drawn = style_of(len(ax.lines), {"linestyle": free, "label": label, **style})
+            ax.plot(axes[x][seen], line[seen], **drawn)
         ax.set_xlabel(MEANINGS.get(x, x))
         ax.set_ylabel(MEANINGS.get(name, name))
         if others and axes[others[0]].size > 1:
@@ -322,19 +337,34 @@ def axes_to_draw(ax: Any = None) -> Any:
         When matplotlib is not installed, or ax is something else.
     """
     if ax is None:
-        return library("matplotlib.pyplot", "plot").gca()
+        return library("matplotlib.pyplot", "plot", "plots").gca()
     if not callable(getattr(ax, "plot", None)):
         raise NtkspecError(f"ax = {shown(ax)} is not allowed; give axes of matplotlib")
     return ax
 
 
-def library(name: str, purpose: str) -> Any:
+def style_of(number: int, style: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the style of a line of a picture by its number, with what is given instead.
+
+    Examples
+    --------
+    >>> style_of(1, {"c": "red"})["color"], style_of(1, {})["marker"]
+    ('red', 's')
+    """
+    lines = library("matplotlib.lines", "plot", "plots")
+    given = library("matplotlib.cbook", "plot", "plots").normalize_kwargs(style, lines.Line2D)
+    colour, marker, size = STYLES[number % len(STYLES)]
+    usual = {"color": colour, "marker": marker, "markersize": size, "markerfacecolor": "white"}
+    return {**usual, **given}
+
+
+def library(name: str, purpose: str, extra: str = "tables") -> Any:
     """Import a library that only some users need.
 
     Raises
     ------
     NtkspecError
-        When it is not installed: how to install it.
+        When it is not installed: which extra installs it.
 
     Examples
     --------
@@ -347,7 +377,7 @@ def library(name: str, purpose: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         package = name.partition(".")[0]
-        raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[tables]'") from None
+        raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[{extra}]'") from None
 
 
 def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

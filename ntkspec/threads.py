@@ -63,7 +63,8 @@ _users = 0
 
 @cache
 def _libraries() -> Any:
-    """BLAS libraries of this process, which take a millisecond to find."""
+    """BLAS libraries of this process, numpy's and scipy's, which take a millisecond to find."""
+    import scipy.linalg  # noqa: F401 (its library would escape if it were loaded later)
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

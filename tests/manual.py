@@ -1,4 +1,4 @@
-"""Parsing of the manual's pages: blocks of code, and consoles with their output."""
+"""Parsing of the manual's pages and the README: code, and consoles with their output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from paths import DOCS
 
-__all__ = ["DOCS", "PAGES", "Block", "alike", "blocks", "commands"]
+__all__ = ["DOCS", "PAGES", "README", "Block", "alike", "blocks", "commands"]
+
+#: As a page of the manual.
+README = "../README.md"
 
 #: Pages written by hand; those generated from docs/gallery are not read.
 PAGES = sorted(
@@ -21,6 +24,7 @@ PAGES = sorted(
 DIRECTIVE = re.compile(
     r"^( *)\.\. code-block:: (\w+)\n((?:\1 +:\w+:.*\n)*)\n((?:\1 +.*\n|\n)+)", re.MULTILINE
 )
+FENCE = re.compile(r"^()```(\w+)\n()((?:(?!```).*\n)+)```$", re.MULTILINE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -52,7 +56,7 @@ def blocks(page: str, *languages: str) -> list[Block]:
             textwrap.dedent(at[4]).rstrip("\n"),
             at[3],
         )
-        for at in DIRECTIVE.finditer(text)
+        for at in (FENCE if page.endswith(".md") else DIRECTIVE).finditer(text)
     ]
     return [block for block in found if not languages or block.language in languages]
 

@@ -43,7 +43,7 @@ def draw(axes, name, degrees, style):
     axes.plot(line, law.log_eigenvalue(line) / np.log(10), color=colour, linewidth=1)
 
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
 for name, style in zip(KINKS, STYLES):
     draw(left, name, np.unique(np.geomspace(4, 2000, 50).astype(int)), style)
 for name, style in zip(SMOOTH, STYLES):
@@ -53,6 +53,7 @@ right.set(title="poles (tanh, sigmoid, silu) or none", ylim=(-92, 2))
 for axes in (left, right):
     axes.set(xlabel="degree $k$", ylabel=rf"$\log_{{10}} \lambda_k$ for $d = {DIM}$")
     axes.grid(color="0.92")
+left.plot([], [], color="0.3", linewidth=1, label="derived law")
 left.legend(frameon=False, loc="lower left")
 right.legend(frameon=False, ncols=2, loc="lower right")
 plt.show()

@@ -24,7 +24,7 @@ edges = np.linspace(0.0, 2.0 * math.pi, 4)
 # (markers), and the local frequency of Weyl's law (lines).
 
 s = ntkspec.spectrum(network, circle, count=121)
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 s.plot_eigenfunction(60, ax=axes[0], color="black", linewidth=1)
 for arc, colour in enumerate(COLOURS):
     axes[0].axvspan(edges[arc], edges[arc + 1], color=colour, alpha=0.15, linewidth=0)
@@ -35,6 +35,8 @@ for arc, colour in enumerate(COLOURS):
     local = [s.local_frequency(i, [inside[2000]])[0] for i in ranks]
     density = s.density([inside[2000]])[0]
     axes[1].plot(ranks, local, color=colour, label=f"density {density:.2f}")
+axes[1].plot([], [], color="0.3", label="Weyl's law")
+axes[1].plot([], [], "o", color="0.3", mfc="white", label="counted")
 axes[1].set(xlabel="rank", ylabel="frequency in the arc", ylim=0)
 axes[1].legend(frameon=False)
 
@@ -64,6 +66,8 @@ for number, colour in enumerate(COLOURS):
     ax.plot(times, fraction, color=colour, label=f"density {density:.2f}")
     ax.plot(times, np.exp(-2 * density * uniform * times), "--", color=colour, linewidth=1)
     tenths.append(np.exp(np.interp(math.log(10), -np.log(fraction), np.log(times))))
+ax.plot([], [], color="0.3", label="1000 points")
+ax.plot([], [], "--", color="0.3", linewidth=1, label="density of the arc alone")
 ax.set(xscale="log", xlabel="time of gradient flow", ylabel="share of the target left in the arc")
 ax.legend(frameon=False)
 plt.show()

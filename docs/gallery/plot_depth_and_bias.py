@@ -29,7 +29,7 @@ def relu(depth, bias):
 # %%
 # Filled markers are even degrees, hollow ones odd.
 
-figure, grid = plt.subplots(1, 2, figsize=(10, 4.8), sharey=True, layout="constrained")
+figure, grid = plt.subplots(1, 2, figsize=(9, 4.8), sharey=True, layout="constrained")
 for axes, bias in zip(grid, BIASES):
     for depth, (colour, marker, _) in zip(DEPTHS, STYLES):
         values = ntkspec.eigenvalues(relu(depth, bias), dim=DIM, degrees=degrees)
@@ -39,6 +39,8 @@ for axes, bias in zip(grid, BIASES):
                 degrees[shown], values[shown], marker, color=colour, markerfacecolor=fill,
                 markersize=5, label=f"depth {depth}" if parity == 0 else None,
             )  # fmt: skip
+    for parity, fill in (("even", "0.3"), ("odd", "white")):
+        axes.plot([], [], "o", color="0.3", markerfacecolor=fill, label=f"{parity} degrees")
     axes.set(xlabel="degree $k$", title=f"bias variance {bias:g}")
     axes.grid(color="0.92")
     axes.legend(frameon=False)

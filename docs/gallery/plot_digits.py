@@ -2,7 +2,7 @@
 Training on real data
 =====================
 
-Is a digit odd?  Two losses for images (:doc:`/training`): a Sobolev loss after PCA to the sphere in
+Is a digit odd?  Two losses for images (:doc:`/losses`): a Sobolev loss after PCA to the sphere in
 three dimensions, with quadrature weights, and a power of the kernel on all 64 pixels.
 """
 

@@ -29,7 +29,7 @@ def shares(network, degrees):
 # %%
 # The NTK of ReLU and that of tanh, one hidden layer, only the inner weights trained.
 
-figure, grid = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
+figure, grid = plt.subplots(1, 2, figsize=(9, 4.4), sharey=True, layout="constrained")
 degrees = {"relu": [0, 1, 2, 4, 6], "tanh": [1, 3, 5, 7, 9]}
 for axes, (name, some) in zip(grid, degrees.items()):
     parts = shares(ntkspec.Network(name), some)

@@ -31,7 +31,7 @@ def shares(activation, depths, kernel, weight, degrees):
 # Each share is divided by its largest value, which a ring marks.  ReLU has weight variance 2 and
 # erf 1, without bias, so that the even degrees of erf vanish.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 cases = [
     ("relu", range(1, 17), 2.0, [3, 4, 5, 6, 7, 8], "ReLU"),
     ("erf", [1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 90], 1.0, [1, 3, 5, 7, 9], "erf"),
@@ -44,12 +44,13 @@ for axis, (name, depths, weight, degrees, title) in zip(axes, cases, strict=True
         axis.plot(depths, curve, label=f"k = {degree}", **style)
         best = curve.argmax()
         axis.plot(depths[best], 1.0, "o", color=COLOURS[i], mfc="none", markersize=11)
-    axis.set(xscale="log", xlabel="hidden layers", ylim=(0, 1.34), title=f"{title}, NTK, d = 128")
+    axis.set(xscale="log", xlabel="hidden layers", ylim=(0, 1.5), title=f"{title}, NTK, d = 128")
+    axis.plot([], [], "o", color="0.3", mfc="none", markersize=11, label="maximum")
     ticks = [1, 2, 4, 8, 16] if name == "relu" else [1, 4, 16, 64]
     axis.set_xticks(ticks, [str(t) for t in ticks])
     axis.minorticks_off()
     axis.grid(alpha=0.25)
-    axis.legend(frameon=False, fontsize=9, ncols=3, loc="upper center")
+    axis.legend(frameon=False, ncols=3, fontsize=9, loc="upper center")
 axes[0].set_ylabel("share of degree k over its maximum")
 
 # %%
@@ -57,7 +58,7 @@ axes[0].set_ylabel("share of degree k over its maximum")
 # Right: on the cube, the sphere and under the Gaussian measure the eigenvalues converge to each
 # other like 1/d as d grows.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 degrees = np.arange(0, 9)
 for i, depth in enumerate((1, 3, 10)):
     for kernel, line in (("ntk", "-"), ("nngp", "--")):
@@ -69,7 +70,7 @@ for i, depth in enumerate((1, 3, 10)):
             label=f"{name}, depth {depth}",
         )  # fmt: skip
 axes[0].set(yscale="log", xlabel="degree k", ylabel="share of degree k", title="ReLU, d = 128")
-axes[0].legend(frameon=False, fontsize=9)
+axes[0].legend(frameon=False)
 
 dims = np.array([10, 30, 100, 300, 1000])
 degree = 3
@@ -87,7 +88,7 @@ axes[1].set(
     xscale="log", yscale="log", xlabel="dimension d",
     ylabel="relative distance of $d^3 \\mu_3$ from K'''(0)", title="erf, NNGP, degree 3",
 )  # fmt: skip
-axes[1].legend(frameon=False, fontsize=9)
+axes[1].legend(frameon=False)
 for axis in axes:
     axis.grid(alpha=0.25)
 plt.show()

@@ -24,7 +24,7 @@ plain = funk_hecke(ntkspec.Network("tanh").ntk, DIM, k, nodes=2000)
 # Left: eigenvalues of tanh by both methods.  Right: relative error of the quadrature, its own
 # estimate, and the bound of `ntkspec.spectrum`.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 (black, _, _), (red, square, _), (blue, _, _) = STYLES[:3]
 left.semilogy(
     k, exact.eigenvalues, "o", color=black, markerfacecolor="white", markersize=4, label="ntkspec"
@@ -50,7 +50,7 @@ right.semilogy(
 )
 right.semilogy(k, exact.relative_error, color=blue, linewidth=1.8, label="ntkspec: its bound")
 right.axhline(1, color="0.6", linewidth=0.8, linestyle="--")
-right.text(120, 0.1, "no digit is right above", color="0.35", fontsize=8, ha="right", va="top")
+right.text(120, 0.1, "no digit is right above", color="0.35", fontsize=10, ha="right", va="top")
 right.set(xlabel="degree $k$", ylabel="relative error", ylim=(1e-17, 1e20))
 for axes in (left, right):
     axes.grid(color="0.92")

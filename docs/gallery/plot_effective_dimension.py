@@ -49,6 +49,8 @@ for (label, network), (colour, marker, size) in zip(NETWORKS.items(), STYLES, st
         markerfacecolor="white",
         label=label,
     )
+axes.plot([], [], color="0.3", linewidth=0.7, label="of the operator")
+axes.plot([], [], color="0.3", linewidth=1.8, label=f"of {POINTS} points")
 axes.axhline(POINTS, color="0.6", linewidth=0.8, linestyle="--")
 axes.annotate(f"{POINTS} points", (0.5, POINTS), color="0.4", va="bottom", ha="center")
 axes.set(

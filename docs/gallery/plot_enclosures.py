@@ -31,7 +31,7 @@ print(proof.balls[0])
 
 # %%
 # Markers show the relative distance of the double from the midpoint of its interval, lines the
-# error bound of the double, and the band at the bottom the half width of the intervals.
+# error bound of the double, and dotted lines the half width of the proven intervals.
 
 figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
 with mpmath.workdps(60):
@@ -48,12 +48,11 @@ with mpmath.workdps(60):
         )
         axes.semilogy(degrees[some], s.relative_error[some], color=colour, linewidth=1.2)
         axes.semilogy(degrees[some], width, ":", color=colour, linewidth=1.2)
+axes.plot([], [], color="0.3", linewidth=1.2, label="error bound of the double")
+axes.plot([], [], ":", color="0.3", linewidth=1.2, label="half width of the interval")
 axes.axhline(2.0**-53, color="0.6", linewidth=0.8, linestyle="--")
-axes.text(41, 2.0**-53, "half a unit of\nthe last digit", color="0.35", fontsize=8, va="center")
+axes.text(41, 2.0**-53, "half a unit of\nthe last digit", color="0.35", fontsize=10, va="center")
 axes.set(xlabel="degree $k$", ylabel="relative to the eigenvalue", xlim=(-1, 47))
 axes.grid(color="0.92")
-axes.legend(frameon=False, loc="center right")
+axes.legend(frameon=False, loc="center left")
 plt.show()
-
-# %%
-# Solid lines: error bounds of the doubles.  Dotted lines: half widths of the proven intervals.

@@ -18,7 +18,7 @@ network = ntkspec.Network("relu", bias_variance=0.1)
 # The eigenvalues of frequencies up to 12 periods a side.  Narrow features (left) learn coarse
 # structure only; wide ones (right) hardly prefer it to detail, and learn all slowly.
 
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), layout="constrained")
 for ax, sigma in zip(axes, (1, 4, 16), strict=True):
     torus = ntkspec.Torus.random_features(128, sigma=sigma, dim=2, seed=0)
     ntkspec.spectrum(network, torus, size=12).plot(ax=ax, vmin=-5, vmax=-1.5)
@@ -41,6 +41,7 @@ for (low, high), colour in zip([(1, 2), (1, 4), (1, 8)], COLOURS, strict=False):
     )
     best = sigmas.index(found.best)
     ax.plot(found.best, found.times[best], "o", color=colour, mfc="none", markersize=12)
+ax.plot([], [], "o", color="0.3", mfc="none", markersize=12, label="the best sigma")
 ax.set(xscale="log", yscale="log", xlabel="sigma", ylabel="time of gradient flow to 1 %")
 ax.set_xticks(sigmas, [str(s) for s in sigmas])
 ax.minorticks_off()

@@ -3,7 +3,7 @@ Predicted and measured learning curves
 ======================================
 
 Kernel regression on :math:`n` random points on the sphere, compared with predictions from the
-spectrum (:doc:`/predictions`): the test error for targets of a single degree, and the learned
+spectrum (:doc:`/theory`): the test error for targets of a single degree, and the learned
 fraction of the target.  Lines are predictions; markers are means of ten repetitions, with bars of
 two standard deviations.
 """
@@ -62,7 +62,19 @@ runs = np.array([[measured(DEGREES, n) for _ in range(REPETITIONS)] for n in siz
 mean, spread = runs.mean(axis=1), 2 * runs.std(axis=1, ddof=1)
 grid = np.geomspace(6, 2500, 120)
 
-figure, (errors, parts) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained", sharex=True)
+# %%
+# :func:`ntkspec.predict.samples_to_learn` gives the number of points at which half of a degree is
+# learned:
+
+learned = ntkspec.predict.samples_to_learn(network, DIM, ridge=RIDGE, degrees=DEGREES)
+for degree, count in zip(learned.degrees, learned.samples, strict=True):
+    print(f"degree {degree}: {count:8.1f} points")
+
+# %%
+# Markers are means of kernel regression on random points with two standard deviations, lines the
+# predictions; dotted lines mark where half of a degree is learned.
+
+figure, (errors, parts) = plt.subplots(1, 2, figsize=(9.5, 4.8), layout="constrained", sharex=True)
 for at, degree in enumerate(DEGREES):
     colour, marker, size = STYLES[at]
     curve = ntkspec.predict.learning_curve(
@@ -87,20 +99,14 @@ errors.set(
 parts.set(
     xlabel="training points $n$",
     ylabel="part of the target that is learned",
-    title="learned fraction; dotted: one half",
+    title="learned fraction",
     ylim=(-0.35, 1.35),
 )
-
-# %%
-# :func:`ntkspec.predict.samples_to_learn` gives the number of points at which half of a degree is
-# learned:
-
-learned = ntkspec.predict.samples_to_learn(network, DIM, ridge=RIDGE, degrees=DEGREES)
-for degree, count, (colour, _, _) in zip(learned.degrees, learned.samples, STYLES, strict=False):
-    print(f"degree {degree}: {count:8.1f} points")
+for count, (colour, _, _) in zip(learned.samples, STYLES, strict=False):
     if math.isfinite(count):
         parts.axvline(count, color=colour, linewidth=1.0, linestyle=":")
-parts.axhline(0.5, color="0.5", linewidth=0.8, linestyle=":")
+parts.axhline(0.5, color="0.5", linewidth=0.8, linestyle=":", label="one half")
+parts.plot([], [], color="0.3", linewidth=1.3, label="predicted")
 for axes in (errors, parts):
     axes.grid(color="0.92")
 parts.legend(frameon=False, loc="upper left", ncols=2)

@@ -5,7 +5,7 @@ A network that really trains
 The spectrum predicts that under gradient descent with step size :math:`\eta` the component of the
 residual of degree :math:`k` decays as :math:`(1 - \eta\lambda_k)^t`.  Here a ReLU network of width
 8192 is trained on 64 points on the circle, and the amplitude of each degree is recorded
-(:doc:`/training`).
+(:doc:`/rates`).
 """
 
 import matplotlib.pyplot as plt
@@ -54,6 +54,7 @@ for i, (k, (colour, marker, _)) in enumerate(zip(DEGREES, STYLES)):
         markerfacecolor="white", label=f"k = {k}",
     )  # fmt: skip
     axes.semilogy(steps, (1 - predicted[i]) ** steps, color=colour, linewidth=1.2)
+axes.plot([], [], color="0.3", linewidth=1.2, label="predicted")
 axes.set(
     xlabel="step", ylabel="part of the residual that is left", ylim=(3e-4, 1.6), xlim=(-20, 1520)
 )

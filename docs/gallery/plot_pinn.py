@@ -60,8 +60,8 @@ def draw(axes, found, title):
             trained, marker, color=colour, markersize=5, markevery=max(1, trained.size // 15),
             markerfacecolor="white", label=f"{name}, trained",
         )  # fmt: skip
-    for error in (0.1, 0.01):
-        axes.axhline(error, color="0.6", linewidth=0.8, linestyle="--")
+    for error, label in ((0.1, "10 % and 1 %"), (0.01, None)):
+        axes.axhline(error, color="0.6", linewidth=0.8, linestyle="--", label=label)
     axes.set(xlabel="step of gradient descent", ylim=(3e-3, 1.5), title=title)
     axes.grid(color="0.92")
 
@@ -80,7 +80,7 @@ def table(found):
 
 tanh = compare(ntkspec.Network("tanh"), list(range(1, 14, 2)), (200, 50, 12))
 cube = compare(ntkspec.Network("relu_power", power=3), [1, 2, 3, 4, 6, 8], (220, 80, 12))
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.4), layout="constrained", sharey=True)
 draw(left, tanh, "tanh, degrees 1 to 13")
 draw(right, cube, "cube of ReLU, degrees 1 to 8")
 left.set_ylabel("largest part of a degree of the residual left")

@@ -24,7 +24,7 @@ WEIGHTS = {
 # Rates over that of degree 2, for four exponents in three dimensions; full lines are the weight
 # ``"laplacian"``, dashed ones ``"power"``.
 
-figure, grid = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained")
+figure, grid = plt.subplots(1, 3, figsize=(9.5, 4.2), layout="constrained")
 for axes, dim in zip(grid, (2, 3, 10)):
     eigenvalues = ntkspec.eigenvalues("relu", dim=dim, degrees=k)
     for share, (colour, _, _) in zip((0, 0.5, 1, 1.2), STYLES):
@@ -32,6 +32,8 @@ for axes, dim in zip(grid, (2, 3, 10)):
             rate = eigenvalues * WEIGHTS[weight](dim, share * dim / 2)
             label = f"$s = {share * dim / 2:g}$" if weight == "laplacian" else None
             axes.loglog(k, rate / rate[0], line, color=colour, linewidth=1.4, label=label)
+    for weight, line in (("laplacian", "-"), ("power", "--")):
+        axes.plot([], [], line, color="0.3", linewidth=1.4, label=weight)
     axes.set(xlabel="degree $k$", title=f"$d = {dim}$", xticks=(2, 4, 8, 16, 32, 64))
     axes.xaxis.set_major_formatter("{x:.0f}")
     axes.minorticks_off()

@@ -80,9 +80,11 @@ class BallPieces:
 
 
 def piecewise_polynomial(
-    name: str, left: Sequence[Fraction | int], kinks: Sequence[Kink], **known: Any
+    name: str, left: Sequence[Fraction | int], kinks: Sequence[Kink]
 ) -> Activation:
     """Make a continuous activation that is a line or a parabola between kinks.
+
+    Its symmetry and its polynomial part follow from the kinks.
 
     Parameters
     ----------
@@ -91,8 +93,6 @@ def piecewise_polynomial(
         Constant and slope before the first kink.
     kinks : sequence of Kink
         The jumps of its first (order 1) and second derivative (order 2).
-    **known
-        `symmetry` and `polynomial`, as attributes of `Activation`.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def piecewise_polynomial(
     Raises
     ------
     NtkspecError
-        For no kinks, or jumps of another order.
+        For no kinks, jumps of another order, or jumps that cancel.
 
     Examples
     --------
@@ -112,8 +112,8 @@ def piecewise_polynomial(
     >>> clip = piecewise_polynomial("clip", [-1], kinks)
     >>> clip.value([-3.0, 0.5, 4.0])
     array([-1. ,  0.5,  2. ])
-    >>> round(float(Network(clip).ntk(1.0)), 6)
-    0.818595
+    >>> clip.symmetry, round(float(Network(clip).ntk(1.0)), 6)
+    (None, 0.818595)
     """
     if not kinks or any(kink.order not in (1, 2) for kink in kinks) or len(left) > 2:
         raise NtkspecError(
@@ -131,12 +131,52 @@ def piecewise_polynomial(
     return Activation(
         name, value, derivative, ball, ball_derivative,
         PreparedDual("piecewise_dual", (start, tuple(kinks))),
-        Singularity("kinks", order), kinks=tuple(kinks), **known,
+        Singularity("kinks", order), kinks=tuple(kinks), **_parities(name, start, kinks),
     )  # fmt: skip
+
+
+def _parities(name: str, left: tuple[Fraction, ...], kinks: Sequence[Kink]) -> dict[str, Any]:
+    """The symmetry, or the degree of the even or odd part where that is a polynomial.
+
+    A kink at p with the jump J of order m is J abs(x - p) (x - p)^(m-1) / (2 m!) and a polynomial;
+    its mirror image is one at -p with (-1)^(m+1) J.
+    """
+    jumps: dict[tuple[Fraction, int], Fraction] = {}
+    for place, order, jump in kinks:
+        at = Fraction(place), order
+        jumps[at] = jumps.get(at, Fraction(0)) + Fraction(jump)
+    mirrored = {(-p, m): jump if m % 2 else -jump for (p, m), jump in jumps.items()}
+    smooth = [
+        all(jumps.get(at, 0) + sign * mirrored.get(at, 0) == 0 for at in {*jumps, *mirrored})
+        for sign in (1, -1)
+    ]
+    if all(smooth):
+        raise NtkspecError(
+            f"kinks = {shown(list(kinks))} of {name} are not allowed; their jumps cancel: use a "
+            "polynomial"
+        )
+    if not any(smooth):
+        return {}
+    parity = smooth.index(True)
+    _, pieces = _pieces(left, kinks)
+    # Far out the part is (f(x) + f(-x)) / 2 or (f(x) - f(-x)) / 2, of the outermost pieces.
+    degrees = [n for n, c in enumerate(pieces[-1]) if n % 2 == parity and c + pieces[0][n]]
+    if not degrees:
+        return {"symmetry": ("odd", "even")[parity]}
+    return {"polynomial": max(degrees)}
 
 
 def _functions(left: Sequence[Fraction], kinks: Sequence[Kink]) -> tuple[Pieces, BallPieces]:
     """The function of doubles and that of balls."""
+    breaks, pieces = _pieces(left, kinks)
+    doubles = tuple(tuple(float(c) for c in row) for row in pieces)
+    return Pieces(tuple(map(float, breaks)), doubles), BallPieces(breaks, pieces)
+
+
+def _pieces(
+    left: Sequence[Fraction], kinks: Sequence[Kink]
+) -> tuple[tuple[Fraction, ...], tuple[tuple[Fraction, ...], ...]]:
+    """The breaks, and the coefficients between them, the constant first."""
     degree = max([len(left) - 1, *(kink.order for kink in kinks)])
     piece = [*left, *[Fraction(0)] * (degree + 1 - len(left))]
     breaks = sorted({kink.place for kink in kinks})
@@ -148,9 +188,7 @@ def _functions(left: Sequence[Fraction], kinks: Sequence[Kink]) -> tuple[Pieces,
                 for i in range(kink.order + 1):
                     piece[i] += factor * math.comb(kink.order, i) * (-place) ** (kink.order - i)
         pieces.append(tuple(piece))
-    doubles = tuple(tuple(float(c) for c in row) for row in pieces)
-    exact = tuple(breaks), tuple(pieces)
-    return Pieces(tuple(map(float, breaks)), doubles), BallPieces(*exact)
+    return tuple(breaks), tuple(pieces)
 
 
 def _kinks(order: int, *pairs: tuple[int | Fraction, int | Fraction]) -> list[Kink]:
@@ -171,15 +209,13 @@ def shifted_relu(threshold: float = 1.0) -> Activation:
         from ntkspec.activations.powers import RELU
 
         return RELU
-    return piecewise_polynomial(
-        called("shifted_relu", place), (), _kinks(1, (Fraction(place), 1)), polynomial=None
-    )
+    return piecewise_polynomial(called("shifted_relu", place), (), _kinks(1, (Fraction(place), 1)))
 
 
-HARD_TANH = piecewise_polynomial("hard_tanh", (-1,), _kinks(1, (-1, 1), (1, -1)), symmetry="odd")
+HARD_TANH = piecewise_polynomial("hard_tanh", (-1,), _kinks(1, (-1, 1), (1, -1)))
 RELU6 = piecewise_polynomial("relu6", (), _kinks(1, (0, 1), (6, -1)))
 HARD_SIGMOID = piecewise_polynomial(
-    "hard_sigmoid", (), _kinks(1, (-3, Fraction(1, 6)), (3, Fraction(-1, 6))), polynomial=0
+    "hard_sigmoid", (), _kinks(1, (-3, Fraction(1, 6)), (3, Fraction(-1, 6)))
 )
 HARD_SWISH = piecewise_polynomial(
     "hard_swish", (),
@@ -187,5 +223,4 @@ HARD_SWISH = piecewise_polynomial(
         *_kinks(1, (-3, Fraction(-1, 2)), (3, Fraction(-1, 2))),
         *_kinks(2, (-3, Fraction(1, 3)), (3, Fraction(-1, 3))),
     ],
-    polynomial=1,
 )  # fmt: skip

@@ -17,16 +17,21 @@ from ntkspec.callables import ball_function
 from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
 
-__all__ = ["advice", "check_declared", "seen_degrees"]
+__all__ = ["advice", "check_declared", "check_derivative", "seen_degrees"]
 
 #: Ranges of the points, and how many points a polynomial is compared at.
 REACHES, COMPARED = (4.0, 12.5, 100.0), 9
+#: Where functions of doubles are compared with their symmetry, for narrow features.
+DENSE = np.linspace(0.0, 8.0, 4001)[1:] + 0.0007
 #: Bits of functions in high precision; what is below this, relative to the largest value, is
 #: rounding.  In doubles the square of it is far below the rounding of K(1).
 BITS, ROUNDING = 192, {"double": 1e-9, "flint": 2.0**-150, "mpmath": 2.0**-150}
 #: Largest degree of a polynomial that is looked for.
 MOST_SEEN = 8
 PARTS = ("even", "odd")
+#: Where a derivative is compared with differences over two steps, how closely in units of the
+#: largest, and at how many points it must be another, as some may lie beside kinks.
+SLOPES, WIDTH, CLOSE, MANY = np.linspace(-4.1, 4.3, 64) + 0.0071, 1e-4, 0.01, 3
 
 
 def check_declared(sigma: Activation) -> None:
@@ -54,6 +59,32 @@ def check_declared(sigma: Activation) -> None:
             f"polynomial = {degree} is not the degree of the {PARTS[odd]} part of "
             f"{sigma.name}: at x = {x:.6g} it differs by {value:.6g} from the polynomial through "
             "its values elsewhere"
+        )
+
+
+def check_derivative(sigma: Activation) -> None:
+    """Raise NtkspecError when differences of the function contradict its derivative.
+
+    Points where the differences over two steps do not agree, as beside kinks, say nothing.
+    """
+    assert sigma.derivative is not None
+    x, h = SLOPES, WIDTH
+    try:
+        with np.errstate(all="ignore"):
+            given = sigma.derivative(x)
+            wide, narrow = (
+                (sigma.value(x + step) - sigma.value(x - step)) / (2.0 * step)
+                for step in (h, 0.4 * h)
+            )
+            allowed = CLOSE * np.max(np.abs(narrow)) + 100.0 * np.abs(wide - narrow)
+            differs = np.flatnonzero(np.abs(given - narrow) > allowed)
+    except (NtkspecError, ValueError):
+        return  # refused, with the reason, when a kernel is computed
+    if differs.size >= MANY:
+        at = differs[np.argmax(np.abs(given - narrow)[differs])]
+        raise NtkspecError(
+            f"derivative is not that of {sigma.name}: at x = {x[at]:.6g} it is {given[at]:.6g}, "
+            f"and the slope of the function is {narrow[at]:.6g}"
         )
 
 
@@ -91,6 +122,8 @@ def _misfit(sigma: Activation, odd: int, degree: float) -> tuple[()] | tuple[flo
     None where the function has no finite values.
     """
     nodes = 0 if degree == -math.inf else (int(degree) - odd) // 2 + 1
+    if nodes == 0 and sigma.arithmetic == "double" and (narrow := _other_part(sigma, odd)):
+        return narrow
     known: tuple[()] | None = None
     for reach in REACHES:
         x = reach * np.sqrt(np.concatenate([_places(nodes, 0.5), _places(nodes + COMPARED, 0.37)]))
@@ -105,6 +138,21 @@ def _misfit(sigma: Activation, odd: int, degree: float) -> tuple[()] | tuple[flo
                 if not rest.contains(0):
                     return float(x[at]), float(rest * x[at] ** odd)
     return known
+
+
+def _other_part(sigma: Activation, odd: int) -> tuple[float, float] | None:
+    """Where a part that should vanish is largest, if it does not."""
+    try:
+        with np.errstate(all="ignore"):
+            right, left = sigma.value(DENSE), sigma.value(-DENSE)
+            part = 0.5 * np.abs(right - left if odd else right + left)
+            largest = np.max(np.abs(right)) + np.max(np.abs(left))
+    except (NtkspecError, ValueError):
+        return None
+    at = int(np.argmax(part))
+    if not (math.isfinite(largest) and part[at] > ROUNDING["double"] * largest):
+        return None
+    return float(DENSE[at]), float(part[at])
 
 
 def _places(n: int, shift: float) -> Any:

@@ -19,12 +19,14 @@ MOST_FITTED = 6
 
 #: Where a function is compared with those of the catalogue.
 POINTS = np.append(np.linspace(-4.0, 4.0, 49) + 0.013, 1.0)
+#: Where one that agrees there is compared again, for features between.
+DENSE = np.linspace(-4.0, 4.0, 4001) + 0.0007
 #: Values at 1 of those that need scipy, which is imported only if these agree.
 AT_ONE = {"erf": math.erf(1.0), "gelu": 0.5 + 0.5 * math.erf(math.sqrt(0.5))}
 
 
 def recognized(function: Callable[[Any], Any]) -> str | None:
-    """Name of the catalogue's activation with the same values at 50 points, to rounding.
+    """Name of the catalogue's activation with the same values at 4051 points, to rounding.
 
     Examples
     --------
@@ -33,18 +35,28 @@ def recognized(function: Callable[[Any], Any]) -> str | None:
     >>> recognized(np.tan) is None
     True
     """
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            values = np.asarray(function(POINTS.copy()), np.float64)
-    except Exception:  # refused, with the reason, when a kernel is computed
-        return None
-    if values.shape != POINTS.shape or not np.isfinite(values).all():
+    values = _values(function, POINTS)
+    if values is None:
         return None
     for name in _candidates(values):
         if np.allclose(activation(name).value(POINTS), values, rtol=1e-13, atol=1e-15):
-            return name
+            dense = _values(function, DENSE)
+            same = dense is not None and np.allclose(
+                activation(name).value(DENSE), dense, rtol=1e-13, atol=4e-15
+            )
+            return name if same else None
     return None
+
+
+def _values(function: Callable[[Any], Any], points: Any) -> Any:
+    """Values, or None if they are not those of an activation."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            values = np.asarray(function(points.copy()), np.float64)
+    except Exception:  # refused, with the reason, when a kernel is computed
+        return None
+    return values if values.shape == points.shape and np.isfinite(values).all() else None
 
 
 def _candidates(values: Any) -> Iterator[str]:

@@ -67,9 +67,9 @@ def user_activation(
     ------
     NtkspecError
         When a function is not callable, an option is unknown or the name not printable, and when
-        values of the function contradict its symmetry or polynomial part.  A function that
-        returns NaN, returns another shape, or is not square integrable against the Gaussian is
-        refused when a kernel is computed, since that depends on the variance.
+        values of the function contradict its derivative, symmetry or polynomial part.  A function
+        that returns NaN, returns another shape, or is not square integrable against the Gaussian
+        is refused when a kernel is computed, since that depends on the variance.
 
     Warns
     -----
@@ -117,6 +117,10 @@ def user_activation(
         user=True,
         arithmetic=arithmetic,
     )
+    if derivative is not None:
+        from ntkspec.activations.declared import check_derivative
+
+        check_derivative(sigma)
     if proved != (None, None):
         from ntkspec.activations.declared import check_declared
 

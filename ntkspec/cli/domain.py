@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ntkspec.networks import Kernel
     from ntkspec.spectra.route import Source
 
-__all__ = ["domain_options", "print_heading", "spectrum_options"]
+__all__ = ["density_option", "domain_options", "print_heading", "spectrum_options"]
 
 OPTIONS = (
     click.option(
@@ -62,6 +62,28 @@ def domain_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         found = option(found)
     return found
+
+
+def density_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the density of inputs on the sphere to a command that gets a `domain`."""
+
+    @wraps(command)
+    def with_density(*, domain: Domain, density: str | None, **parameters: Any) -> Any:
+        from ntkspec.domains import Sphere
+
+        if density is None:
+            return command(domain=domain, **parameters)
+        if not isinstance(domain, Sphere):
+            raise NtkspecError(
+                f"--density is for --domain sphere, not for {domain.name}; leave one of them out"
+            )
+        return command(domain=Sphere(domain.dim, density=density), **parameters)
+
+    return click.option(
+        "--density", metavar="DENSITY",
+        help="Of inputs on the sphere that are not uniform: 'von_mises(2)', 'pieces(1, 2, 4)' or "
+        "'cap(1.0, outside=0.1)'; eigenvalues in falling order have ranks instead of degrees.",
+    )(with_density)  # fmt: skip
 
 
 def _torus(frequencies: str | None) -> Domain:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.domain import print_heading, spectrum_options
+from ntkspec.cli.domain import density_option, print_heading, spectrum_options
 from ntkspec.cli.options import format_option
 from ntkspec.cli.streams import say
-from ntkspec.errors import NtkspecError
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -29,12 +28,7 @@ __all__ = ["eig"]
     "--normalization", default="probability", show_default=True,
     metavar="probability|surface|poster", help="Measure of the operator.",
 )  # fmt: skip
-@click.option(
-    "--density",
-    metavar="DENSITY",
-    help="Of inputs on the sphere that are not uniform: 'von_mises(2)', 'pieces(1, 2, 4)' or "
-    "'cap(1.0, outside=0.1)'; instead of degrees it has --count.",
-)
+@density_option
 @click.option(
     "--count", type=int, help="With --density: the largest eigenvalues, so many.  [default: 100]"
 )
@@ -61,7 +55,6 @@ def eig(
     degrees: str | None,
     kernel: Any,
     normalization: Any,
-    density: str | None,
     count: int | None,
     max_degree: int | None,
     size: int | None,
@@ -101,8 +94,6 @@ def eig(
     from ntkspec.spectra.route import which_kernel
 
     wanted = None if degrees is None else parse_range(degrees, "degrees")
-    if density is not None:
-        domain = _with_density(domain, density)
     start = time.process_time()
     found = spectrum(
         network, domain, wanted, kernel=kernel, normalization=normalization, count=count,
@@ -112,6 +103,7 @@ def eig(
     heading = {"network": network.parameters(), "dim": domain.dim, **which_kernel(network, kernel)}
     if domain.name != "sphere":
         heading["domain"] = domain_text(domain)
+    density = click.get_current_context().params["density"]
     if density is not None:
         heading["density"] = density
     heading["normalization"] = normalization
@@ -129,16 +121,6 @@ def eig(
             for name, reason in others:
                 say(f"# not by {name}: {reason}")
     print_columns(layout, _columns(found), about=heading)
-
-
-def _with_density(domain: Domain, density: str) -> Domain:
-    from ntkspec.domains import Sphere
-
-    if not isinstance(domain, Sphere):
-        raise NtkspecError(
-            f"--density is for --domain sphere, not for {domain.name}; leave one of them out"
-        )
-    return Sphere(domain.dim, density=density)
 
 
 def _columns(found: Spectrum | DensitySpectrum | TorusSpectrum) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ntkspec.cli.interrupts import INTERRUPTED, ending_soon
+from ntkspec.cli.interrupts import INTERRUPTED, ending_soon, hide_errors_of_finalizers
 from ntkspec.cli.streams import flush_failed, say, standard_streams
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.text import printable
@@ -56,6 +56,7 @@ class ErrorsAsMessages(click.Group):
         except OSError as error:
             raise BadFile(printable(_message(error))) from None
         except KeyboardInterrupt as interrupt:
+            hide_errors_of_finalizers()
             say(ctx.obj or "interrupted", err=True)
             code = next(iter(interrupt.args), INTERRUPTED)
             raise click.exceptions.Exit(code) from None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["INTERRUPTED", "ending_soon"]
+__all__ = ["INTERRUPTED", "ending_soon", "hide_errors_of_finalizers"]
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -36,7 +36,8 @@ def ending_soon(message: str) -> Iterator[None]:
     """Make Ctrl-C and SIGTERM end this process; has no effect outside the main thread.
 
     They raise `Interrupt`, a KeyboardInterrupt, with the exit code.  If a finalizer swallows it
-    (dask has many), it is raised again.  If the cluster takes long to close, the process prints the
+    (dask has many), it is raised again.  An object that it left half made may fail in its
+    finalizer; that is not printed.  If the cluster takes long to close, the process prints the
     message and exits, and its workers with it; a killed sweep can be resumed like any other.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -61,7 +62,7 @@ def ending_soon(message: str) -> Iterator[None]:
     def lost(unraisable: Any) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
             signal.setitimer(signal.ITIMER_REAL, SOON)
-        else:
+        elif first is None:
             hook(unraisable)
 
     hook, sys.unraisablehook = sys.unraisablehook, lost
@@ -73,3 +74,8 @@ def ending_soon(message: str) -> Iterator[None]:
         sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def hide_errors_of_finalizers() -> None:
+    """Hide errors of finalizers from now on: an interrupted process ends with objects half made."""
+    sys.unraisablehook = lambda unraisable: None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.domain import domain_options
+from ntkspec.cli.domain import density_option, domain_options
 from ntkspec.cli.group import ErrorsAsMessages
 from ntkspec.cli.options import PATH, added, format_option, is_given, network_options
 
@@ -28,12 +28,14 @@ COMMON = (
 )
 DEGREES = click.option(
     "--degrees", metavar="RANGE",
-    help="a:b (without b), a:b:step, or a list.  [default: 0 to 12, if the domain has them]",
+    help="a:b (without b), a:b:step, or a list; ranks under a density.  [default: 0 to 12, if the "
+    "domain has them]",
 )  # fmt: skip
 RIDGE = click.option("--ridge", type=float, default=0.0, show_default=True)
 MAX_DEGREE = click.option(
     "--max-degree", type=int,
-    help="Largest degree that is treated separately.  [default: as many as needed]",
+    help="Largest degree, or rank under a density, that is treated separately.  [default: as many "
+    "as needed]",
 )  # fmt: skip
 
 
@@ -122,6 +124,7 @@ def _prediction(*options: Option) -> Callable[[Callable[..., Mapping[str, Any]]]
     _error(0.01),
     SOBOLEV,
     click.option("--weight", default="power", show_default=True, metavar="power|laplacian"),
+    density_option,
     *DESCENT,
 )
 def times(
@@ -199,7 +202,8 @@ def pinn(
     if boundary_weight is None:
         given = {name: value for name, value in options.items() if value is not None}
         return of_residual(network, domain, operator, degrees=wanted, **given).columns()
-    kept = {name: options.pop(name) for name in ("s", "weight", "residual_weight", "kernel")}
+    names = ("s", "weight", "residual_weight", "kernel", "size")
+    kept = {name: options.pop(name) for name in names}
     changed = [name for name in options if is_given(name)]
     if changed:
         raise click.UsageError(
@@ -250,15 +254,16 @@ def minibatch(
     }
 
 
-@_prediction(DEGREES, _error(0.5), RIDGE, _ridge_scale("matrix", "operator"))
+@_prediction(DEGREES, _error(0.5), RIDGE, _ridge_scale("matrix", "operator"), density_option)
 def samples(
     network: Network, domain: Domain, degrees: str | None, **options: Any
 ) -> Mapping[str, Any]:
     """Number of samples at which each degree starts to be learned.
 
     \b
-    Example:
+    Examples:
       ntkspec predict samples relu --dim 10 --degrees 0:5
+      ntkspec predict samples relu --dim 2 --density "pieces(1, 2, 4)" --degrees 0:5
     """
     from ntkspec.predict import samples_to_learn
 
@@ -268,7 +273,7 @@ def samples(
 @_prediction(
     click.option(
         "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-        help="Power of the target in a degree; may be given several times.",
+        help="Power of the target in a degree, or rank; may be given several times.",
     ),
     click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE"),
     click.option(
@@ -277,6 +282,7 @@ def samples(
     RIDGE,
     _ridge_scale("matrix", "operator"),
     MAX_DEGREE,
+    density_option,
     click.option(
         "--by-degree", is_flag=True, help="Print the contribution of each degree of the target."
     ),
@@ -380,6 +386,7 @@ def data(
         help="Number of points; of_samples is then the expectation for the kernel's matrix.",
     ),
     MAX_DEGREE,
+    density_option,
 )  # fmt: skip
 def freedom(
     network: Network, domain: Domain, ridge: Sequence[float], **options: Any
@@ -396,10 +403,13 @@ def freedom(
 
 
 def _degrees(text: str | None, domain: Domain) -> Sequence[int]:
-    """The degrees given, or the first thirteen that the domain has."""
+    """The degrees given, or the first thirteen that the domain has; ranks under a density."""
+    from ntkspec.domains import DensitySphere
     from ntkspec.ranges import parse_range
 
-    return domain.default_degrees[:13] if text is None else parse_range(text, "degrees")
+    if text is not None:
+        return parse_range(text, "degrees")
+    return range(13) if isinstance(domain, DensitySphere) else domain.default_degrees[:13]
 
 
 def _powers(texts: Sequence[str]) -> dict[int, float]:

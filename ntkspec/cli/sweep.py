@@ -117,17 +117,17 @@ def _run(
     checks: int | None,
     log_json: bool,
 ) -> None:
-    import dask
-
     from ntkspec.cli.interrupts import ending_soon
     from ntkspec.cli.watchers import watching
+    from ntkspec.results import library
     from ntkspec.sweeps import run_shard, run_sweep
 
-    dask.config.set({"distributed.worker.preload": ["ntkspec.cli.workers"]})
     again = "the same command again" + (" without --restart" if restart else "")
     ctx.find_root().obj = message = f"interrupted; {again} resumes the work"
     with ending_soon(message), watching("blocks and checks", as_json=log_json) as observer:
         if shard is None:
+            config = library("dask", "a sweep on workers", "sweeps").config
+            config.set({"distributed.worker.preload": ["ntkspec.cli.workers"]})
             result = run_sweep(
                 recipe, output, where, layout=layout, restart=restart, checks=checks,
                 observer=observer,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
-from ntkspec.domains import legendre
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ntkspec.domains import Torus, legendre
 from ntkspec.networks import Network
-from ntkspec.operators import as_operator
+from ntkspec.operators import Operator, as_operator
 from ntkspec.spectra import spectrum
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.waves import frequencies_to
 
-__all__ = ["infinite_kernel"]
+__all__ = ["as_torus", "infinite_kernel", "parts_of", "symbols_of"]
 
 Array = NDArray[np.float64]
 
 #: Degrees of a residual's kernel that are added at a time, at most, and the part that is left out.
 TERMS, MOST_TERMS, SMALL = 256, 2**14, 1e-12
+#: Largest box of frequencies on a torus of each dimension.
+MOST_SIZE = (4096, 128, 24)
 #: Numbers in an array of them.
 NUMBERS = 2**22
 
@@ -41,16 +46,14 @@ def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array
     x, data = points.x, loss.data(points)
     if not loss.operator:
         return np.asarray(network.ntk_matrix(x), dtype=np.float64)
+    if points.features is not None:
+        return _on_torus(network, loss, points)
     operator, dim, n = as_operator(loss.operator), points.dim, points.n
     every = x if data is None else np.concatenate((x, data))
     t = np.clip(every @ every.T, -1.0, 1.0)
     angle = np.arctan2(every[:, 1], every[:, 0])
     apart = angle[:, np.newaxis] - angle
-    blocks = [
-        (slice(n), slice(n), 2),
-        (slice(n), slice(n, None), 1),
-        (slice(n, None), slice(n, None), 0),
-    ]
+    blocks = _blocks(n)
     out, terms = np.zeros(t.shape), max(16, min(TERMS, NUMBERS // t.size))
     for first in range(0, MOST_TERMS, terms):
         degrees = np.arange(first, first + terms)
@@ -69,3 +72,88 @@ def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array
             break
     out[n:, :n] = out[:n, n:].T
     return out
+
+
+def _blocks(n: int) -> list[tuple[slice, slice, int]]:
+    """Rows and columns of residual and data, and the power of the symbol in their kernel."""
+    points, data = slice(n), slice(n, None)
+    return [(points, points, 2), (points, data, 1), (data, data, 0)]
+
+
+def _on_torus(network: Network, loss: LossRecipe, points: Points) -> Array:
+    """Sum over frequency vectors, in a box that grows until little is left."""
+    operator, n = as_operator(loss.operator), points.n
+    z = np.concatenate([rule.at for rule in loss.rules(points)])
+    size = 16
+    while True:
+        part = spectrum(network, as_torus(points), size)
+        m = part.frequencies.reshape(-1, part.dim)
+        symbols = operator.symbol_on_torus(m)
+        weights = np.nan_to_num(part.eigenvalues.ravel()) * part.multiplicities.ravel()
+        sizes = weights * np.abs(symbols) ** 2
+        outer = np.abs(m).max(axis=1) > size // 2
+        if sizes[outer].sum() <= SMALL * sizes.sum() or 2 * size > MOST_SIZE[part.dim - 1]:
+            break
+        size *= 2
+    kept = sizes + weights * sizes.sum() / weights.sum() > SMALL * SMALL * sizes.sum()
+    m, symbols, weights = m[kept], symbols[kept], weights[kept]
+    waves = np.exp(2j * np.pi * (z @ m.T))
+    out = np.empty((len(z), len(z)))
+    for rows, columns, power in _blocks(n):
+        factors = weights * (np.abs(symbols) ** 2 if power == 2 else symbols**power)
+        out[rows, columns] = ((waves[rows] * factors) @ waves[columns].conj().T).real
+    out[n:, :n] = out[:n, n:].T
+    return out
+
+
+def as_torus(points: Points) -> Torus:
+    """The torus of points.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import torus_grid
+    >>> from ntkspec.trainer.waves import Features
+    >>> as_torus(torus_grid(4, Features([[1], [3]]))).frequencies
+    ((1,), (3,))
+    """
+    assert points.features is not None
+    return Torus(points.features.frequencies, points.features.amplitudes)
+
+
+def parts_of(
+    network: Network, points: Points, degrees: ArrayLike
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Eigenvalues, bounds on their relative errors, and degrees or frequency vectors.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import torus_grid
+    >>> from ntkspec.trainer.waves import Features
+    >>> parts_of(Network("tanh"), torus_grid(8, Features([[1]])), [1])[0].round(4)
+    array([0.2174])
+    """
+    k = np.asarray(degrees, dtype=np.int64)
+    if points.features is None:
+        found = spectrum(network, points.dim, k)
+        return found.eigenvalues, found.relative_error, k
+    torus = as_torus(points)
+    m = frequencies_to(torus.dim, int(k.max(initial=0)))[k]
+    whole = spectrum(network, torus, max(1, int(np.abs(m).max(initial=0))))
+    at = tuple((m + whole.size * (np.arange(torus.dim) > 0)).T)
+    return whole.eigenvalues[at], whole.relative_error[at], m
+
+
+def symbols_of(operator: Operator, points: Points, degrees: ArrayLike) -> NDArray[Any]:
+    """The operator's symbols of degrees, or on a torus of the frequency vectors of these numbers.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> symbols_of(Operator("laplace"), circle(8), [1, 2])
+    array([-1., -4.])
+    """
+    k = np.asarray(degrees, dtype=np.int64)
+    if points.features is None:
+        return operator.symbol(k, points.dim)
+    m = frequencies_to(points.features.dim, int(k.max(initial=0)))[k]
+    return operator.symbol_on_torus(m)

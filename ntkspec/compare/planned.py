@@ -196,7 +196,7 @@ def plan(
     kernel = infinite_kernel(network, recipe, points)
     training = LinearTraining(kernel, loss_factor(_at(recipe, points, network).matrix()))
     observed = recipe.observed(chosen, points.dim)
-    found = {k: observed.component(k, points.x) for k in observed.degrees}
+    found = {k: observed.component(k, points.at) for k in observed.degrees}
     parts = {k: one for k, one in found.items() if one is not None}
     if not parts:
         raise NtkspecError(

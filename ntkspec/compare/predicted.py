@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare.boundary import boundary_training
-from ntkspec.compare.kernels import infinite_kernel
+from ntkspec.compare.kernels import infinite_kernel, parts_of, symbols_of
 from ntkspec.compare.results import Curves
 from ntkspec.compare.scatter import exact_scatter, own_rates, rate_scatter
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.opening import open_table
-from ntkspec.spectra import spectrum
 from ntkspec.tables import Table
 from ntkspec.trainer.eigenvectors import EigenvectorTarget
 from ntkspec.trainer.linear import LinearTraining, heavy_ball, loss_factor
@@ -110,13 +109,13 @@ class Predictions:
     """
 
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
-        target, x = run.observed, run.points.x
+        target, x = run.observed, run.points.at
         self.run = run
         self._momentum = run.recipe.optimizer.momentum
         self._operator = run.recipe.operator
-        found = {k: target.component(k, x) for k in target.degrees}
-        components = [one for one in found.values() if one is not None]
-        self.degrees = [k for k, one in found.items() if one is not None]
+        every = {k: target.component(k, x) for k in target.degrees}
+        found = {k: one for k, one in every.items() if one is not None}
+        self.degrees = list(found)
         if not self.degrees:
             raise NtkspecError(
                 "the target has no known degrees, so there are no rates to compare; use a target "
@@ -126,9 +125,8 @@ class Predictions:
         self.unpredicted = NOT_ADAM if run.recipe.optimizer.adam else ""
         self.is_dense = run.points.n <= MOST_POINTS and not self.unpredicted
         self._columns = np.searchsorted(run.degrees, self.degrees)
-        components = [np.asarray(target.component(k, run.points.x)) for k in self.degrees]
         self._functionals = np.zeros((len(self.degrees), run.observations.size))
-        self._functionals[:, : run.points.n] = np.array(components) * run.points.weights
+        self._functionals[:, : run.points.n] = np.array(list(found.values())) * run.points.weights
         self._factors: dict[float, Array] = {}
         self._infinite_width: dict[float, LinearTraining] = {}
 
@@ -203,12 +201,10 @@ class Predictions:
         """Amplitudes and rates from the operator's eigenvalues; with a boundary degrees mix."""
         recipe, loss, operator = self.run.recipe.loss, self._loss(member.s), self._operator
         if recipe.boundary:
-            if operator is None or operator.name != "laplace":
-                return self._predict(member, None, np.empty(0), self._functionals)
             return self._predict(member, *boundary_training(self.run, self.degrees, loss))
         multipliers = loss.multiplier(self.degrees)
         if operator is not None:
-            symbols = operator.symbol(self.degrees, self.run.points.dim)
+            symbols = symbols_of(operator, self.run.points, self.degrees)
             multipliers = multipliers * np.abs(symbols) ** 2 + recipe.data_weight
         decrement = member.step_size * self.eigenvalues * multipliers
         if self.unpredicted:
@@ -301,8 +297,9 @@ def _eigenvalues(
         return np.full(len(degrees), np.nan), np.full(len(degrees), np.nan)
     network, dim = run.recipe.network.network, run.points.dim
     if table is None:
-        part = spectrum(network, dim, degrees)
-        return part.eigenvalues, part.relative_error
+        return parts_of(network, run.points, degrees)[:2]
+    if run.points.features is not None:
+        raise NtkspecError("tables have degrees on spheres; leave the table out for a torus")
     if not isinstance(table, Table):
         with open_table(table) as opened:
             return _eigenvalues(run, degrees, opened)

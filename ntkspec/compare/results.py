@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.files.text import CsvWriter
-from ntkspec.results import Tabular, Value, axes_to_draw
+from ntkspec.results import Tabular, Value, axes_to_draw, style_of
 from ntkspec.trainer.rates import WidthPower
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 
 #: A ratio within this distance of 1 agrees, even where its interval excludes 1.
 TOLERANCE = 0.03
+#: Degrees over which the intervals of one degree are spread in a picture.
+ASIDE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,11 +302,14 @@ class Comparison(Tabular):
         amplitudes and curves see `ntkspec.plots.comparison.comparison_picture`.
         """
         ax = axes_to_draw(ax)
-        for loss, width in dict.fromkeys((row.loss, row.width) for row in self.rows):
+        series = list(dict.fromkeys((row.loss, row.width) for row in self.rows))
+        for number, (loss, width) in enumerate(series):
             rows = [row for row in self.rows if (row.loss, row.width) == (loss, width)]
             ratio, intervals = intervals_of([row.points for row in rows])
-            drawn = {"label": f"{loss}, width {width}", "marker": "o", "linestyle": "none", **style}
-            ax.errorbar([row.degree for row in rows], ratio, yerr=intervals, **drawn)
+            label = {"label": f"{loss}, width {width}", "linestyle": "none", "capsize": 2}
+            # Beside each other, so that the intervals of a degree can be told apart.
+            degrees = np.array([row.degree for row in rows]) + ASIDE * (number / len(series) - 0.5)
+            ax.errorbar(degrees, ratio, yerr=intervals, **style_of(number, {**label, **style}))
         ax.axhline(1.0, color="0.5", linewidth=0.8)
         ax.set_xlabel("degree")
         ax.set_ylabel("measured rate / predicted for the points")

@@ -261,7 +261,8 @@ class DensityFunction(Density):
     function : callable
         Of a float64 array: angles in [0, 2 pi] on the circle, t = x_1 in [-1, 1] on the sphere.
         It returns densities at least 0 up to a factor, accurate to some units in the last place
-        of the largest.
+        of the largest.  Features narrower than a thousandth of a piece may be missed: name their
+        ends as breaks.
     breaks : iterable of float
         Where the function, or one of its derivatives, jumps: angles inside of (0, 2 pi), or values
         of t inside of (-1, 1).  On the circle it may jump at 0 too.

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
 
 __all__ = ["Circle"]
 
@@ -27,7 +27,7 @@ class Circle:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.points = 2 * next_fast_len(POINTS * count // 2, real=True)
+        self.points = 2 * scipy.fft.next_fast_len(POINTS * count // 2, real=True)
         n = np.arange(self.points, dtype=np.float64)
         self.damping = np.exp(-NATS / self.points * n)
         half = self.points // 2
@@ -42,12 +42,12 @@ class Circle:
 
     def values(self, damped: Array) -> Complex:
         """Values of the power series whose M coefficients times r^n are given."""
-        found: Complex = np.conj(rfft(damped))
+        found: Complex = np.conj(scipy.fft.rfft(damped))
         return found
 
     def damped(self, values: Complex) -> Array:
         """The M coefficients of a power series, the n-th times r^n."""
-        found: Array = irfft(np.conj(values), self.points)
+        found: Array = scipy.fft.irfft(np.conj(values), self.points)
         return found
 
     def integrated(self, values: Complex, first: float) -> Array:

@@ -28,7 +28,7 @@ from ntkspec.duals.squares import double_double
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import kinks as kernels
 from ntkspec.precision import exclusive, working_precision
-from ntkspec.rules import State, follow
+from ntkspec.rules import Activate, Affine, State, follow
 
 __all__ = ["SMOOTH", "Coefficients", "coefficients", "single"]
 
@@ -40,6 +40,8 @@ BITS, FIRST = 128, 4
 MOST_BITS, SHARP = 512, 2.0**-56
 #: Error of one step of a recurrence in double-doubles.
 PAIR = 2.0**-98
+#: Absolute error of a coefficient, for n <= 10^6, from what falls below the range of doubles.
+UNDERFLOW = 2.0**-1000
 #: Relative error of the coefficients from a circle for each layer, beside the noise of the
 #: transforms: of so many times its root mean square, measured in the last part of the circle.
 EACH, NOISE, PART = 1e-15, 8.0, 32
@@ -74,8 +76,14 @@ def coefficients(network: Any, kernel: str, count: int, parity: int | None = Non
 
 
 def single(network: Any) -> bool:
-    """Whether the coefficients are squares of Hermite moments: one plain layer without bias."""
-    return bool(network.uniform and network.depth == 1 and network.bias_variance == 0.0)
+    """Whether the coefficients are squares of Hermite moments: one hidden layer without bias.
+
+    The readout adds a constant at most, however it is scaled and trained.
+    """
+    steps = network.program.steps
+    if [type(step) for step in steps] != [Affine, Activate, Affine]:
+        return False
+    return not (steps[0].bias or steps[0].own_bias)
 
 
 @lru_cache(maxsize=32)
@@ -91,13 +99,15 @@ def _coefficients(network: Any, kernel: str, count: int, parity: int | None) -> 
 
 
 def _one_layer(network: Any, kernel: str, count: int) -> Coefficients:
-    """(dual + tangent n) h_n^2."""
+    """(dual + tangent n) h_n^2, as T F'(t) = own t F'(t) / q beside the readout's factors."""
+    hidden, _, readout = network.program.steps
+    sigma = network.sigma
     high, low, size = np.zeros(count), np.zeros(count), np.zeros(count)
     with working_precision(BITS):
-        q = arb(network.weight_variance)
+        q = arb(hidden.weight)
         root = q.sqrt()
-        places = sorted({kink.place for kink in network.sigma.kinks})
-        jumps = {(kink.place, kink.order): kink.jump for kink in network.sigma.kinks}
+        places = sorted({kink.place for kink in sigma.kinks})
+        jumps = {(kink.place, kink.order): kink.jump for kink in sigma.kinks}
         rows: list[list[arb]] = [[], [], []]
         for place in places:
             x = exact(place) / root
@@ -108,12 +118,15 @@ def _one_layer(network: Any, kernel: str, count: int) -> Coefficients:
                 rows[order].append(density * root**order * jump)
         where, slopes, curvatures = map(double_doubles, rows)
         kernels.moments(where, slopes, curvatures, high, low, size)
-        dual, tangent = network.mixture(kernel)
+        own = readout.own if kernel == "ntk" else readout.weight
+        steep = hidden.own if kernel == "ntk" else 0.0
+        factors = arb(own), arb(readout.weight) * steep / q
+        dual, tangent = (np.array(double_double(factor)) for factor in factors)
         n = np.arange(count, dtype=np.float64)
         error = PAIR * (n + 8.0) * size
-        error = (dual + tangent * n) * (2.0 * np.abs(high) + error) * error
+        error = (dual[0] + tangent[0] * n) * (2.0 * np.abs(high) + error) * error
         kernels.squared(dual, tangent, high, low)
-        found = Coefficients(high, low, error + 2.0**-100 * np.abs(high))
+        found = Coefficients(high, low, error + 2.0**-100 * np.abs(high) + UNDERFLOW)
     _enclose(found, network, kernel, FIRST)
     return found
 
@@ -130,7 +143,7 @@ def _enclose(found: Coefficients, network: Any, kernel: str, few: int) -> None:
         bits *= 2
     for n, ball in enumerate(balls):
         found.high[n], found.low[n] = double_double(ball)
-        found.error[n] = float(ball.rad()) + 2.0**-100 * abs(found.high[n])
+        found.error[n] = float(ball.rad()) + 2.0**-100 * abs(found.high[n]) + UNDERFLOW
     found.high[missing] = found.low[missing] = 0.0
 
 
@@ -222,7 +235,7 @@ def _composed(network: Any, kernel: str, count: int, parity: int | None) -> Coef
             high[1 - parity :: 2] = error[1 - parity :: 2] = 0.0
         poor = np.flatnonzero(error[:MOST_POOR] > POOR * np.abs(high[:MOST_POOR]))
         few = max(shift + 1, int(poor[-1]) + 1 if poor.size else 0)
-        error += EACH * len(sigmas) * np.abs(high)
+        error += EACH * len(sigmas) * np.abs(high) + UNDERFLOW
         found = Coefficients(high, np.zeros(count), error)
     _enclose(found, network, kernel, few)
     return found

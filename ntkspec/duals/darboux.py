@@ -42,6 +42,8 @@ SLOWEST = 4.0
 LEAST = 1e-100
 #: Fraction of the coefficients that the last powers may be.
 NEGLIGIBLE = 2.0**-56
+#: Nats by which a power is below the largest if it is none.
+NOTHING = 92.0
 #: Largest part of a derivative at t = 1 that the cut-off may leave, times the coefficients.
 LEAK = 2.0**-46
 
@@ -163,18 +165,20 @@ def ends(program: Program, kernel: str) -> Ends:
         at_one = float(layers.at_one().mid())
         frequency, fall = _frequency(layers)
         near, far = ([arb(0) if c.contains(0) else c for c in end] for end in (near, far))
-        parities = [[abs(c + sign * e) for c, e in zip(near, far, strict=True)] for sign in (1, -1)]
-        regular = max(_regular([float(x.upper()) for x in sizes]) for sizes in parities)
+        parities = [[c + sign * e for c, e in zip(near, far, strict=True)] for sign in (1, -1)]
+        regular = max(map(_regular, parities))
     powers = np.arange(len(near), dtype=np.float64) + 0.5
     return Ends(powers, tuple(near), tuple(far), frequency, regular, at_one, fall)
 
 
-def _regular(sizes: list[float]) -> float:
+def _regular(sizes: list[arb]) -> float:
     """The n from which on the last of the powers 1/2, 3/2, ... is negligible beside the first."""
-    there = [i for i, x in enumerate(sizes) if x > 1e-40]
+    # Kinks far out leave powers below the range of doubles.
+    logs = {i: float(abs(x).upper().log()) for i, x in enumerate(sizes) if not x.contains(0)}
+    there = [i for i, x in logs.items() if x > max(logs.values()) - NOTHING]
     if len(there) < 2:
         return 0.0
-    first, last = (math.log(sizes[i]) - math.lgamma(-0.5 - i) for i in (there[0], there[-1]))
+    first, last = (logs[i] - math.lgamma(-0.5 - i) for i in (there[0], there[-1]))
     fall = max(last - first - math.log(NEGLIGIBLE), 0.0)
     return math.exp(fall / (there[-1] - there[0]))
 

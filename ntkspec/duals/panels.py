@@ -85,8 +85,13 @@ def network_panels(network: Any) -> NetworkPanels:
         for sigma, q, ball, duals in zip(
             sigmas, variances, layers.variances, layers.duals, strict=True
         ):
-            if (sigma, q) not in known:
+            if (sigma, q) in known:
+                continue
+            if sigma.homogeneous is None:
                 known[sigma, q] = _table(sigma, ball, *duals)
+                continue
+            with working_precision(BITS_OF_FORMULAS):  # `_without_line` cancels
+                known[sigma, q] = _table(sigma, ball, *sigma.dual(ball))
     tables = [known[key] for key in zip(sigmas, variances, strict=True)]
     sizes = [float(size.mid()) for size in layers.sizes]
     return NetworkPanels(

@@ -342,17 +342,19 @@ class _Integral:
         return self.whole + arb(0, ((arb.pi() - x) * arb(2) ** -self.precision).upper())
 
     def _make(self) -> None:
-        self.precision = ctx.prec
+        precision = ctx.prec
         with extra_precision(16):
-            total, self.panels = arb(0), []
-            nats = self.precision * math.log(2.0)
+            total, panels = arb(0), list[tuple[float, float, arb_poly, arb]]()
+            nats = precision * math.log(2.0)
             for low, high in self._edges(nats):
                 polynomial, radius = self._panel(low, high)
                 half = (arb(high) - arb(low)) / 2
                 start = total - polynomial(-half)
-                self.panels.append((low, high, polynomial + arb(0, radius), start))
+                panels.append((low, high, polynomial + arb(0, radius), start))
                 total = start + polynomial(half) + arb(0, radius)
-            self.whole = total + arb(0, 4 * arb(2) ** -self.precision)
+            self.whole = total + arb(0, 4 * arb(2) ** -precision)
+        # At the end: an interruption above leaves what was known before.
+        self.panels, self.precision = panels, precision
 
     def _edges(self, nats: float) -> list[tuple[float, float]]:
         """Ends of panels."""

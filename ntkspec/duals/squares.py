@@ -166,7 +166,7 @@ def squares_to(family: str, high: float, low: float, size: int) -> Squares:
 
 
 def _ratio_squares(family: str, high: float, low: float, size: int) -> Squares:
-    """From the coefficients of the dual in closed form: docs/mathematics.rst, "Taylor series"."""
+    """From the coefficients of the dual in closed form: docs/taylor.rst."""
     m = np.arange((size + 1) // 2, dtype=np.float64)
     constant, linear, shift = 0.0, 0.0, (0.0, 0.0)
     with working_precision(VARIANCE_BITS):
@@ -260,7 +260,7 @@ def _pair_moments(q: arb, name: str, count: int) -> PairSeries:
 
 
 def elu_squares(q: arb, count: int) -> list[arb]:
-    """h_n^2 of elu as balls: docs/mathematics.rst, "Taylor series".
+    """h_n^2 of elu as balls: docs/taylor.rst.
 
     h_(2m+3) = q B_m / sqrt((2m+3)!), h_(2m+2) = q^(3/2) B_(m-1) / sqrt((2m+2)!) with
     B_m = (1/pi) int_0^inf s^(2m+2) e^(-s^2/2) / (q + s^2) ds = M_m - q B_(m-1).

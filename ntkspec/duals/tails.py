@@ -123,8 +123,10 @@ def _ratio_bounds(family: str, q: float, j: Array) -> Array:
     return powers
 
 
-def more_orders(log_f: Array, n: int) -> int | None:
+def more_orders(log_f: Array, n: int, asked: int) -> int | None:
     """How many derivatives bound the moments from n on better; None where these are enough.
+
+    `asked`: how many were asked for; there may be fewer, where the others are beyond any range.
 
     The last ones grow as c j, so that f_j / C(n, j) falls to about j = sqrt(n / c).
     """
@@ -132,7 +134,7 @@ def more_orders(log_f: Array, n: int) -> int | None:
     if log_f.size < ORDERS[0] or values[-1] > values[:-1].min():
         return None
     best = math.sqrt(n * (log_f.size - 1.0) * math.exp(log_f[-2] - log_f[-1]))
-    more = [orders for orders in ORDERS if orders > log_f.size]
+    more = [orders for orders in ORDERS if orders > asked]
     return next((orders for orders in more if orders > SPARE * best), max(more, default=None))
 
 
@@ -141,7 +143,7 @@ def enough_derivatives(shape: Shape, q: arb, depth: int, count: int) -> Array:
     orders: int | None = ORDERS[0]
     while orders is not None:
         found = log_derivatives(shape, q, orders + 1, depth)  # as many as `tail_bounds` asks for
-        orders = more_orders(found, count)
+        orders = more_orders(found, count, orders)
     return found
 
 

@@ -26,7 +26,7 @@ from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
-from ntkspec.results import Value, axes_to_draw, html_table
+from ntkspec.results import Value, axes_to_draw, html_table, style_of
 from ntkspec.spectra.route import qualified
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
@@ -229,15 +229,19 @@ class FittedSpectrum(Value):
         >>> axes = ntkspec.fit(ntkspec.spectrum("relu", 3, range(101)))[0].plot()
         """
         ax, k = axes_to_draw(ax), self.degrees
-        ax.plot(k, np.exp(self.log_eigenvalues), ".", label=f"{self.name}{self.domain.place}")
+        label = f"{self.name}{self.domain.place}"
+        free = style_of(0, {"linestyle": "none", "markersize": 4, "label": label})
+        ax.plot(k, np.exp(self.log_eigenvalues), **free)
         laws = {"supported law": (self.fit.best, k[0]), "derived law": (self.derived, k[-1])}
         if self.derived_from is not None:
             laws["derived law"] = (self.derived, self.derived_from)
-        for (name, (law, start)), line in zip(laws.items(), ("-", "--"), strict=True):
+        for number, (name, (law, start)) in enumerate(laws.items(), 1):
             if law is not None and start < k[-1]:
                 at = k[k >= start]
-                ax.plot(at, np.exp(law.log_eigenvalue(at)), line, label=name)
+                line = {"linestyle": ("-", "--")[number - 1], "marker": "none", "label": name}
+                ax.plot(at, np.exp(law.log_eigenvalue(at)), **style_of(number, line))
         ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
+        ax.legend()
         return ax
 
     def _title(self) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.results import axes_to_draw, html_table
+from ntkspec.results import axes_to_draw, html_table, style_of
 from ntkspec.spectra.route import qualified
 from ntkspec.zonal import ZonalKernel
 
@@ -138,7 +138,8 @@ class Law:
         ax = axes_to_draw(ax)
         k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
         k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
-        ax.plot(k, np.exp(self.log_eigenvalue(k)), **{"label": self._formula(), **style})
+        line = style_of(len(ax.lines), {"marker": "none", "label": self._formula(), **style})
+        ax.plot(k, np.exp(self.log_eigenvalue(k)), **line)
         ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
         return ax
 

@@ -53,8 +53,15 @@ def general_kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
     Raises
     ------
     NtkspecError
-        When there are no powers but whole ones.
+        When there are no powers but whole ones, and for kinks beside activations with poles, whose
+        duals have no series in powers of 1 - t here.
     """
+    poles = [sigma.name for sigma in network.sigmas if sigma.singularity.kind == "pole"]
+    if poles:
+        raise NtkspecError(
+            f"no law is derived for {network.name}, with {poles[0]} beside a kink; fit one to the "
+            "spectrum, by ntkspec.laws.fit.fit"
+        )
     below = max(sigma.singularity.order for sigma in network.sigmas) + 2
     zeros = parity(network, kernel)
     with working_precision(BITS):

@@ -32,6 +32,8 @@ __all__ = [
     "checked_tolerance",
     "matrix",
     "matrix_with_error",
+    "padded",
+    "polar",
     "promised",
     "values",
     "values_apart",
@@ -122,8 +124,8 @@ def matrix(
     limit = checked_tolerance(tolerance)
     network.check_kernel(kernel)
     _refuse_sphere(network)
-    x = _vectors(points, "points", truth(fan_in, "fan_in"))
-    y = x if others is None else _vectors(others, "others", fan_in)
+    x = polar(points, "points", truth(fan_in, "fan_in"))
+    y = x if others is None else polar(others, "others", fan_in)
     if x.directions.shape[1] != y.directions.shape[1]:
         raise NtkspecError(
             f"points have {x.directions.shape[1]} coordinates and others {y.directions.shape[1]}; "
@@ -164,8 +166,14 @@ class _Vectors(NamedTuple):
     single: bool
 
 
-def _vectors(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
-    """Vectors in rows, checked; with fan_in divided by the root of their dimension."""
+def polar(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
+    """Norms and directions of vectors in rows, checked; fan_in divides by the root of dim.
+
+    Examples
+    --------
+    >>> polar([[3e200, 4e200], [0.0, 0.0]], "points", False).norms
+    array([5.e+200, 0.e+000])
+    """
     given = vectors(points, name)
     check_finite(given, name)
     x = np.asarray(given, np.float64)
@@ -271,7 +279,7 @@ def between_norms(
     x = _Vectors(norms, first, False)
     tables = _tables(network, x, x, kernel, math.inf)
     program = (kernel == "ntk", *tables.program)
-    rows, columns = _padded(first), _padded(directions)
+    rows, columns = padded(first), padded(directions)
     across = _columns(columns)
     values = np.empty((size, size, count))
 
@@ -315,7 +323,7 @@ class Rows:
         limit = checked_tolerance(tolerance)
         network.check_kernel(kernel)
         _refuse_sphere(network)
-        x = _vectors(points, "points", truth(fan_in, "fan_in"))
+        x = polar(points, "points", truth(fan_in, "fan_in"))
         alike = _on_one_sphere(network, x, x)
         self.error = promised(network)
         self._network = network
@@ -336,7 +344,7 @@ class Rows:
             self.error = limit
         else:
             (_, self._compiled, _), self._arguments = _compiled(alike, kernel)
-        self._vectors = _padded(x.directions)
+        self._vectors = padded(x.directions)
 
     def fill(self, rows: slice, columns: slice, out: Array) -> None:
         """Write the entries of some rows and columns into a contiguous float64 array."""
@@ -356,8 +364,14 @@ class Rows:
         _check_range(self._network, out)
 
 
-def _padded(x: Array) -> Array:
-    """Vectors in rows; zeros make the number of coordinates a multiple of 4."""
+def padded(x: Array) -> Array:
+    """Vectors in rows; zeros make the number of coordinates a multiple of 4.
+
+    Examples
+    --------
+    >>> padded(np.ones((1, 2)))
+    array([[1., 1., 0., 0.]])
+    """
     left = -x.shape[1] % 4
     return np.pad(x, ((0, 0), (0, left))) if left else x
 
@@ -429,8 +443,8 @@ def _tiled(
     out = np.empty((x.shape[0], y.shape[0]), kind)
     mirror = x is y
     threads = min(available_threads(), -(-x.shape[0] // ROWS_OF_A_THREAD))
-    y = _padded(y)
-    x, columns = y if mirror else _padded(x), _columns(y)
+    y = padded(y)
+    x, columns = y if mirror else padded(x), _columns(y)
     jobs = [(x, y, columns, out, mirror, first, threads, *arguments) for first in range(threads)]
     if threads == 1:
         compiled(*jobs[0])

@@ -18,6 +18,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.plots.pictures import STYLES, checked_outputs, name_missing, save
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,6 +34,8 @@ MARKERS = 18
 MOST_RATIO = 2.5
 #: Lines of predicted errors.
 PREDICTED: dict[str, Any] = {"linewidth": 6.0, "alpha": 0.2, "solid_capstyle": "butt"}
+#: The band of the tolerance.
+TOLERATED: dict[str, Any] = {"color": "0.92", "zorder": 0}
 Line = Literal["-", "--", ":"]
 LEVELS: tuple[tuple[str, Line, float], ...] = (
     ("continuum", ":", 1.4), ("points", "--", 1.1), ("finite", "-", 0.9),
@@ -48,7 +51,7 @@ def comparison_picture(
     The left panel shows the amplitudes of the widest networks, divided by those at the start.  The
     right panel shows the ratio of measured rates to those predicted for the training points, with
     95 % intervals, against the width and extrapolated to infinite width; pale bars about 1 are two
-    predicted standard errors to either side.
+    predicted standard errors to either side, and the grey band is the comparison's tolerance.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Sty
     columns, names = _columns(comparison, rows)
     apart = min((b / a for a, b in pairwise(columns)), default=4.0)
     band = comparison.tolerance
-    axes.axhspan(1.0 - band, 1.0 + band, color="0.92", zorder=0)
+    axes.axhspan(1.0 - band, 1.0 + band, **TOLERATED)
     axes.axhline(1.0, color="0.5", linewidth=0.8, zorder=1)
     known = {row.degree for row in rows if row.points.ratio is not None}
     shown = [(degree, style) for degree, style in styles.items() if degree in known]
@@ -236,6 +239,7 @@ def _named(loss: str) -> str:
 def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:
     """Legend of degrees above the panels, of lines below."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     moving = {row.degree for row in comparison.rows if row.points.rate != 0.0}
     degrees = [
@@ -247,7 +251,7 @@ def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n:
     names = {
         "continuum": "continuum", "points": f"{n} points", "finite": "own kernel of the first seed"
     }  # fmt: skip
-    lines = [
+    lines: list[Artist] = [
         Line2D([], [], linestyle="none", marker="o", markersize=4.5, color="0.3",
                markerfacecolor="white", label="measured, mean over seeds"),
         Line2D([], [], color="0.3", linewidth=0.6, alpha=0.5, label="each seed"),
@@ -260,8 +264,9 @@ def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n:
     if any(row.predicted_error is not None for row in comparison.rows):
         label = "two predicted standard errors"
         lines.append(Line2D([], [], color="0.3", label=label, **PREDICTED))
+    lines.append(Patch(label=f"within {comparison.tolerance:.0%}", **TOLERATED))
     layout: dict[str, Any] = {
         "frameon": False, "fontsize": 9, "handletextpad": 0.4, "columnspacing": 1.5
     }  # fmt: skip
     figure.legend(handles=degrees, loc="outside upper center", ncols=len(degrees), **layout)
-    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), **layout)
+    figure.legend(handles=lines, loc="outside lower center", ncols=min(len(lines), 4), **layout)

@@ -34,7 +34,11 @@ QUADRATURE_NODES = 2000
 MOST_FOR_LAW = 2**14
 #: Lower end of the axis (log10) if all eigenvalues are exact zeros.
 NOISE = -20.0
-LAW = "derived law, where within 10 %"
+LAW = "derived law (dashed: off by more than 10 %)"
+#: Markers of a curve in a panel, and the share of its height in which two curves coincide.
+MARKERS, SAME = 30, 0.02
+#: Decades by which quadrature is above the eigenvalue where it is noise.
+ABOVE = 1.0
 PLAIN = f"plain double quadrature ({QUADRATURE_NODES} nodes)"
 
 
@@ -48,6 +52,8 @@ class Curve:
     exact: NDArray[np.float64]
     law_degrees: NDArray[np.float64]
     law: NDArray[np.float64]
+    #: Degree from which the law is within 10 %; infinite where it is not.
+    law_from: float
     quadrature: NDArray[np.float64]
 
 
@@ -57,8 +63,8 @@ def figure3(
     """Draw eigenvalues on a domain against degrees for the networks of a table, with their laws.
 
     The left panels are log-log, where power laws are straight; the right ones are log-linear, down
-    to the smallest value.  Small grey crosses show, on the sphere, Gauss-Gegenbauer quadrature in
-    doubles with 2000 nodes.
+    to the smallest value.  Laws are lines, dashed where they are off by more than 10 %.  Small
+    grey crosses show, on the sphere, Gauss-Gegenbauer quadrature in doubles with 2000 nodes.
 
     Parameters
     ----------
@@ -142,13 +148,14 @@ def _curve(
         with np.errstate(divide="ignore"):
             plain[few] = np.log10(np.abs(_plain(network, dim, degrees[few], part.kernel)))
     law_degrees = drawn = np.empty(0)
+    start = math.inf
     if model is not None:
         # Take from the degrees of the table where the law holds; otherwise it is computed.
-        start = holds_within(model, *whole) or model.holds_from
-        if start is not None and start <= degrees[-1]:
-            law_degrees = np.geomspace(start, float(degrees[-1]), 60)
-            drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
-    return Curve(label, style, degrees, log / math.log(10.0), law_degrees, drawn, plain)
+        known = holds_within(model, *whole) or model.holds_from
+        start = math.inf if known is None else float(known)
+        law_degrees = np.geomspace(float(degrees[0]), float(degrees[-1]), 200)
+        drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
+    return Curve(label, style, degrees, log / math.log(10.0), law_degrees, drawn, start, plain)
 
 
 def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -195,22 +202,24 @@ def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> N
     finite = np.concatenate([c.exact[np.isfinite(c.exact)] for c in curves])
     smallest = finite.min() if finite.size else NOISE
     bottom = max(smallest * 1.05, -45.0) if log_degrees else smallest * 1.05
-    for curve in curves:
+    for curve, places in zip(curves, _places(curves, bottom, log_degrees), strict=True):
         colour, marker, size = curve.style
-        shown = np.isfinite(curve.exact)
         if np.isfinite(curve.quadrature).any():
             axes.plot(
                 curve.degrees, curve.quadrature, linestyle="none", marker="x", markersize=3,
                 markeredgewidth=0.7, color="0.62", zorder=1, label=PLAIN,
             )  # fmt: skip
         axes.plot(
-            curve.degrees[shown], curve.exact[shown], linestyle="none", marker=marker,
+            curve.degrees[places], curve.exact[places], linestyle="none", marker=marker,
             markersize=size, color=colour, markerfacecolor="white", zorder=3, label=curve.label,
         )  # fmt: skip
         if curve.law.size:
-            axes.plot(
-                curve.law_degrees, curve.law, color=colour, linewidth=1.1, zorder=2, label=LAW
-            )
+            holds = curve.law_degrees >= curve.law_from
+            for part, line in ((holds, "-"), (~holds, (0, (4, 3)))):
+                axes.plot(
+                    curve.law_degrees[part], curve.law[part], color=colour, linewidth=1.1,
+                    linestyle=line, zorder=2, label=LAW,
+                )  # fmt: skip
     if log_degrees:
         axes.set_xscale("log")
     else:
@@ -222,18 +231,51 @@ def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> N
     axes.grid(color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
     if log_degrees:
-        _mark_floor(axes, curves)
+        _mark_noise(axes, curves, bottom)
 
 
-def _mark_floor(axes: Axes, curves: list[Curve]) -> None:
-    """Write the noise level of plain quadrature: its median value for exact zeros."""
-    zeros = np.concatenate([c.quadrature[~np.isfinite(c.exact)] for c in curves])
-    zeros = zeros[np.isfinite(zeros)]
-    if zeros.size:
+def _places(curves: list[Curve], bottom: float, log_degrees: bool) -> list[NDArray[np.intp]]:
+    """Places of each curve's markers: evenly spread, and in turn on curves that coincide."""
+    places: list[NDArray[np.intp]] = []
+    groups: list[list[int]] = []
+    for i, curve in enumerate(curves):
+        same = (one for one in groups if _gap(curve, curves[one[0]]) < SAME * (1.0 - bottom))
+        group = next(same, None)
+        if group is None:
+            groups.append([i])
+        else:
+            group.append(i)
+        shown = np.flatnonzero(np.isfinite(curve.exact) & (curve.exact > bottom))
+        at = np.log(curve.degrees[shown]) if log_degrees else curve.degrees[shown]
+        # The first degree of each of as many steps, unless it is near that of the step before.
+        step = np.ptp(at) / MARKERS if shown.size > 1 else 1.0
+        first = np.unique(np.floor((at - at[:1]) / step), return_index=True)[1]
+        places.append(shown[first[np.diff(at[first], prepend=-np.inf) > step / 2]])
+    for group in groups:
+        for turn, i in enumerate(group):
+            places[i] = places[i][turn :: len(group)]
+    return places
+
+
+def _gap(one: Curve, other: Curve) -> float:
+    """Median distance in decades at the degrees of both; infinite where they share but a few."""
+    _, at, of = np.intersect1d(one.degrees, other.degrees, return_indices=True)
+    a, b = one.exact[at], other.exact[of]
+    both = np.isfinite(a) & np.isfinite(b)
+    return float(np.median(np.abs(a[both] - b[both]))) if both.sum() > 2 else math.inf
+
+
+def _mark_noise(axes: Axes, curves: list[Curve], bottom: float) -> None:
+    """Write between which powers of ten the crosses of the panel lie that are noise."""
+    drawn = np.concatenate([c.quadrature for c in curves])
+    exact = np.concatenate([c.exact for c in curves])
+    noise = drawn[np.isfinite(drawn) & (drawn > np.maximum(bottom, exact + ABOVE))]
+    if noise.size:
+        low, high = (f"$10^{{{power:.0f}}}$" for power in (noise.min(), noise.max()))
         axes.text(
-            0.03, 0.04,
-            f"crosses: plain double quadrature,\nnoise near $10^{{{np.median(zeros):.0f}}}$",
-            transform=axes.transAxes, fontsize=8, color="0.3", va="bottom",
+            0.03, 0.04, f"crosses: plain double quadrature,\nnoise from {low} to {high}",
+            transform=axes.transAxes, fontsize=8, color="0.3", va="bottom", zorder=4,
+            bbox=dict(facecolor="white", edgecolor="none", alpha=0.85, pad=1.5),
         )  # fmt: skip
 
 

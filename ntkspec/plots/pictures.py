@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing, check_outputs
 from ntkspec.files.text import printable
+from ntkspec.results import STYLES, library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "STYLES", "checked_outputs", "name_missing", "plain", "save"]
 
-# Okabe and Ito's colours, ordered so that grey values differ, each with its own marker and size,
-# so that curves that nearly coincide can be told apart.
-STYLES = (
-    ("#000000", "o", 6.5), ("#D55E00", "s", 3.0), ("#56B4E9", "^", 4.5), ("#009E73", "D", 4.0),
-    ("#CC79A7", "v", 4.5), ("#0072B2", "p", 4.5), ("#E69F00", "h", 4.0), ("#999999", "<", 4.0),
-)  # fmt: skip
 #: Names of activations in pictures.
 NAMES = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sigmoid": "sigmoid", "tanh": "tanh"}
 
@@ -32,13 +27,14 @@ MOST_NAMED = 3
 
 
 def checked_outputs(outputs: Sequence[str | Path], source: Path) -> list[Path]:
-    """Return the paths of pictures of a file, after checking that they can be written."""
+    """Return the paths of pictures of a file, after checking that they can be drawn and written."""
     paths = [Path(path) for path in outputs]
     for path in paths:
         if path.suffix not in (".png", ".svg", ".pdf"):
             raise NtkspecError(
                 f"output = {str(path)!r} is not allowed; it must end in .png, .svg or .pdf"
             )
+    library("matplotlib", "a picture", "plots")
     check_outputs(paths, [source])
     return paths
 

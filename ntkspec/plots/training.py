@@ -122,8 +122,8 @@ def run_panels(run: Run) -> list[list[Panel]]:
     """
     if run.target.part != "degree":
         raise NtkspecError(
-            f"{run.path}: the target of this run is known along eigenvectors, not as a function on "
-            "a sphere; draw its history: ntkspec.open_run(path).plot()"
+            f"{run.path}: the target of this run has no degrees on a sphere; draw its history: "
+            "ntkspec.open_run(path).plot()"
         )
     found: dict[str, list[Member]] = {}
     for member in run.members:

@@ -70,9 +70,10 @@ class BoundaryRates(ByDegree):
 
     def variables(self) -> Variables:
         """Poles, rates, shifts, and numbers of modes that stay."""
-        return along(
-            "degree", pole=self.poles, rate=self.rates, shift=self.shifts, staying=self.staying
+        more = along(
+            self.index, pole=self.poles, rate=self.rates, shift=self.shifts, staying=self.staying
         )
+        return {**self._frequencies(), **more}
 
     def heading(self) -> dict[str, Any]:
         """The domain, the operator and the loss."""
@@ -92,21 +93,23 @@ def boundary_rates(
     *,
     dim: int | None = None,
     degrees: Iterable[int] | None = None,
+    size: int | None = None,
     s: float = 0.0,
     weight: Weight = "power",
     residual_weight: float = 1.0,
     kernel: Kernel = "ntk",
 ) -> BoundaryRates:
-    """Rates of the loss alpha/2 (A u - g)^2 + beta/2 (u(x0) - y0)^2, one point x0 of the sphere.
+    """Rates of the loss alpha/2 (A u - g)^2 + beta/2 (u(x0) - y0)^2, x0 one point.
 
     Parameters
     ----------
-    source, domain, operator, dim, s, weight, residual_weight, kernel
-        As for `ntkspec.predict.pinn`, on the sphere.
+    source, domain, operator, dim, size, s, weight, residual_weight, kernel
+        As for `ntkspec.predict.pinn`, on the sphere or the torus.
     boundary_weight : float
         beta, positive.
     degrees : iterable of int, optional
-        By default 0 to 12.  Functions have these degrees only; with more, the roots converge.
+        By default 0 to 12.  Functions have these degrees only; with more, the roots converge.  On
+        a torus of one dimension frequencies; of several, `size` is that of the box of frequencies.
 
     Returns
     -------
@@ -138,11 +141,7 @@ def boundary_rates(
     if kind == "inverse" and s:
         raise NtkspecError("weight = 'inverse' has no exponent; leave s out")
     applied = as_operator(operator)
-    known = residual_modes(source, domain, dim, applied, degrees, None, kernel)
-    if known.index.ndim != 1 or not known.domain.unit or known.domain.name != "sphere":
-        raise NtkspecError(
-            f"domain = {known.domain!r} is not allowed; a point of data is predicted on the sphere"
-        )
+    known = residual_modes(source, domain, dim, applied, degrees, size, kernel)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = 2.0 * known.log_symbols + known.log_eigenvalues
         log_mu = -logs if kind == "inverse" else known.log_weights(s, kind)
@@ -157,14 +156,14 @@ def boundary_rates(
             f"degree = {known.index[bad][0]}: its eigenvalue is beyond the range of doubles; leave "
             "it out"
         )
-    if np.unique(known.index).size < known.index.size:
+    if len(np.unique(known.index, axis=0)) < len(known.index):
         raise NtkspecError("degrees: one is given twice; give each once")
     index, poles, sizes = known.index[some], poles[some], sizes[some]
     order = np.argsort(poles, kind="stable")
     shifts = np.empty(order.size)
     shifts[order] = secular_roots(poles[order], beta * sizes[order])
     return BoundaryRates(
-        known.domain, index, np.zeros(index.size, np.int64), applied, poles, poles + shifts, shifts,
+        known.domain, index, np.zeros(len(index), np.int64), applied, poles, poles + shifts, shifts,
         np.expm1(known.log_multiplicities[some]).round(6), alpha, beta, s, kind,
     )  # fmt: skip
 

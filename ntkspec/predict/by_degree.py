@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.domains import DensitySphere, Domain, domain_text
+from ntkspec.domains import DensitySphere, Domain, Torus, domain_text
 from ntkspec.results import Result
 
 __all__ = ["Array", "ByDegree", "Variables", "along"]
@@ -28,7 +28,14 @@ class ByDegree(Result):
     domain : Domain
     degrees, radial : (K,) int64 arrays
         Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
-        Gaussian measure.
+        Gaussian measure; on a torus of m > 1 dimensions `degrees` are frequencies (K, m).
+
+    Examples
+    --------
+    >>> import ntkspec
+    >>> found = ntkspec.predict.learning_times("relu", 3, 0.1, degrees=[1, 2])
+    >>> isinstance(found, ByDegree), found.index, found.dim
+    (True, 'degree', 3)
     """
 
     domain: Domain
@@ -41,13 +48,21 @@ class ByDegree(Result):
         return self.domain.dim
 
     def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees, or ranks under a density."""
-        return {self.index: self.degrees}
+        """Degrees, ranks under a density, and on a torus frequencies or numbers of their rows."""
+        several = self.degrees.ndim == 2
+        return {self.index: np.arange(self.degrees.shape[0]) if several else self.degrees}
 
     @property
     def index(self) -> str:
-        """Name of the axis: "rank" under a density, and "degree" elsewhere."""
+        """Name of the axis: "degree", "rank" under a density, "frequency" or "row" on a torus."""
+        if isinstance(self.domain, Torus):
+            return "row" if self.degrees.ndim == 2 else "frequency"
         return "rank" if isinstance(self.domain, DensitySphere) else "degree"
+
+    def _frequencies(self) -> Variables:
+        """The coordinates of the frequencies, where there are several."""
+        several = self.degrees.T if self.degrees.ndim == 2 else ()
+        return along(self.index, **{f"frequency_{i + 1}": m for i, m in enumerate(several)})
 
     def heading(self) -> dict[str, Any]:
         """The domain."""

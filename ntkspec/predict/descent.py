@@ -45,21 +45,37 @@ the gradient, so that degrees have no rates of their own; use 'gd', with a momen
 
 
 def settled(
-    log_rates: Array, step_size: float | Best | None, momentum: float | Best
+    log_rates: Array,
+    step_size: float | Best | None,
+    momentum: float | Best,
+    names: NDArray[Any],
+    others: Array,
 ) -> tuple[float | None, float]:
     """Step size and momentum as numbers; None for gradient flow.
 
     With l the smallest and L the largest rate that is not 0, the best step for a momentum beta is
     2 (1 + beta) / (L + l), and the best beta with it ((sqrt L - sqrt l) / (sqrt L + sqrt l))^2.
+    L counts degrees that nobody asks about: they must not diverge.
+
+    Parameters
+    ----------
+    log_rates : (K,) ndarray
+        Of the degrees that are asked about.
+    step_size, momentum
+    names : (N,) ndarray
+        All degrees that must not diverge, for messages.
+    others : (N,) ndarray
+        Logarithms of their rates.
 
     Raises
     ------
     NtkspecError
-        For values that are not allowed, and a momentum of gradient flow.
+        For values that are not allowed, a momentum of gradient flow, and a step size with which a
+        degree diverges.
 
     Examples
     --------
-    >>> settled(np.log([1.0, 0.25]), "best", "best")
+    >>> settled(np.log([0.25]), "best", "best", np.array([1, 2]), np.log([1.0, 0.25]))
     (1.777777777777778, 0.1111111111111111)
     """
     flow = step_size is None
@@ -74,14 +90,15 @@ def settled(
         raise NtkspecError(
             "step_size and momentum have no best value; no degree of these is learned"
         )
-    if (best_step or best_momentum) and known[-1] - known[0] > MOST_SPAN:
+    top = float(np.max(others, initial=-math.inf))
+    if (best_step or best_momentum) and top - known[0] > MOST_SPAN:
         raise NtkspecError(
             "step_size and momentum have no best value in doubles; the rates of the degrees differ "
-            f"by a factor of e^{known[-1] - known[0]:.0f}: leave the slowest out"
+            f"by a factor of e^{top - known[0]:.0f}: leave the slowest out"
         )
     if best_momentum:
         # (sqrt L - sqrt l) / (sqrt L + sqrt l) = tanh(ln(L/l) / 4)
-        beta = math.tanh(0.25 * float(known[-1] - known[0])) ** 2
+        beta = math.tanh(0.25 * (top - float(known[0]))) ** 2
     else:
         beta = as_number(momentum)
         if not 0.0 <= beta < 1.0:
@@ -90,7 +107,7 @@ def settled(
                 "1, or 'best'"
             )
     if best_step or best_momentum:
-        return 2.0 * (1.0 + beta) * math.exp(-float(np.logaddexp(known[-1], known[0]))), beta
+        return 2.0 * (1.0 + beta) * math.exp(-float(np.logaddexp(top, known[0]))), beta
     if step_size is None:
         if beta:
             raise NtkspecError(
@@ -103,38 +120,27 @@ def settled(
         raise NtkspecError(
             f"step_size = {shown(step_size)} is not allowed; it must be a number between 0 and inf"
         )
+    most = 2.0 * (1.0 + beta)
+    if top + math.log(step) >= math.log(most):
+        raise NtkspecError(
+            f"step_size = {step:g} is not allowed; degree {names[int(np.argmax(others))]} "
+            f"diverges, it must be below {most * math.exp(-top):.6g}"
+        )
     return step, beta
 
 
-def log_times_to(
-    error: float, log_rates: Array, names: NDArray[Any], step_size: float | None, momentum: float
-) -> Array:
+def log_times_to(error: float, log_rates: Array, step_size: float | None, momentum: float) -> Array:
     """ln of the time of gradient flow, or of the number of steps, until a fraction is left.
-
-    `names` are the degrees, for messages.
-
-    Raises
-    ------
-    NtkspecError
-        For a step size with which a degree diverges.
 
     Examples
     --------
-    >>> float(np.exp(log_times_to(0.1, np.log([0.5]), np.array([1]), 1.0, 0.0))[0].round(3))
+    >>> float(np.exp(log_times_to(0.1, np.log([0.5]), 1.0, 0.0))[0].round(3))
     3.322
     """
     wanted = math.log(-math.log(error))
     if step_size is None:
         return wanted - log_rates
-    log_falls = log_rates + math.log(step_size)
-    worst = int(np.argmax(log_falls))
-    most = 2.0 * (1.0 + momentum)
-    if log_falls[worst] >= math.log(most):
-        raise NtkspecError(
-            f"step_size = {step_size:g} is not allowed; degree {names[worst]} diverges, it must be "
-            f"below {most * math.exp(-float(log_rates[worst])):.6g}"
-        )
-    return wanted - _log_decay(log_falls, momentum)
+    return wanted - _log_decay(log_rates + math.log(step_size), momentum)
 
 
 def _log_decay(log_falls: Array, beta: float) -> Array:

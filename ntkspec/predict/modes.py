@@ -15,6 +15,7 @@ from ntkspec.conventions import MAX_DEGREE
 from ntkspec.domains import (
     DensitySphere,
     Domain,
+    Patches,
     Sphere,
     as_domain,
     log_multiplicity,
@@ -340,44 +341,12 @@ def modes(
         raise NtkspecError(
             f"kernel = {shown(kernel)} is not allowed; what is given has kernel = {its!r}"
         )
-    if isinstance(source, PatchesSpectrum):
-        return _of_patches(source)
-    if isinstance(given, DensitySphere):
-        return _of_density(source)  # type: ignore[arg-type]
-    if isinstance(where, DensitySphere) and isinstance(source, (Network, ZonalKernel, str)):
-        if max_degree is None:
-            return _of_harmonics(source, where, kernel, FIRST_HARMONICS)
-        count = whole_number(max_degree, "max_degree", 0, MAX_DEGREE) + 1
-        return _of_density(spectrum(source, where, kernel=kernel, count=count))
-    if max_degree is None and isinstance(source, (Network, ZonalKernel, str)):
-        where = as_domain(where)
-        return modes_to(source, where, kernel, first_degree(where))
+    if isinstance(given, Domain):
+        return READERS.get(type(given), _of_spectrum)(source)
     if isinstance(source, TableSlice):
-        where, row = _domain_and_row(source, where)
-        degrees, at = np.unique(source.degrees, return_index=True)
-        logs = source.log_eigenvalues[row][at, np.newaxis]
-        exist = ~np.isnan(logs[:, 0])  # on the cube degrees end at the dimension
-        degrees, logs = degrees[exist], logs[exist]
-        error = np.full(logs.shape, source.relative_error[row])
-        return _gathered(where, source.network, source.kernel, degrees, logs, error)
-    if not isinstance(source, Spectrum):
-        where = as_domain(where)
-        last = first_degree(where) if max_degree is None else max_degree
-        source = _computed(source, where, kernel, last)  # type: ignore[arg-type]
-    if source.normalization != "probability":
-        raise NtkspecError(
-            f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "
-            "in the normalization 'probability'"
-        )
-    _refuse_negative(source)
-    _refuse_unknown_signs(source)
-    degrees, at = np.unique(source.degrees, return_index=True)
-    # One row of eigenvalues for each degree.
-    logs, error = (
-        x.reshape(source.degrees.size, -1)[at]
-        for x in (source.log_eigenvalues, source.relative_error)
-    )
-    return _gathered(source.domain, source.network, source.kernel, degrees, logs, error)
+        return _of_slice(source, where)
+    where = as_domain(where)
+    return MAKERS.get(type(where), _by_degree)(source, where, kernel, max_degree)
 
 
 def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
@@ -397,6 +366,28 @@ def modes_to(source: Source, domain: Domain | int | None, kernel: Kernel, last: 
             if last < 8:
                 raise
             last //= 2
+
+
+def _by_degree(
+    source: Network | ZonalKernel | str, domain: Domain, kernel: Kernel, max_degree: int | None
+) -> Modes:
+    """Modes of a network or a kernel on a domain whose eigenvalues have degrees."""
+    if max_degree is None:
+        return modes_to(source, domain, kernel, first_degree(domain))
+    return _of_spectrum(_computed(source, domain, kernel, max_degree))
+
+
+def _under_density(
+    source: Network | ZonalKernel | str,
+    sphere: DensitySphere,
+    kernel: Kernel,
+    max_degree: int | None,
+) -> Modes:
+    """Modes of a network or a kernel under a density."""
+    if max_degree is None:
+        return _of_harmonics(source, sphere, kernel, FIRST_HARMONICS)
+    count = whole_number(max_degree, "max_degree", 0, MAX_DEGREE) + 1
+    return _of_density(spectrum(source, sphere, kernel=kernel, count=count))
 
 
 def _computed(
@@ -422,6 +413,36 @@ def _computed(
         found, degrees=found.degrees[kept], mantissas=found.mantissas[kept],
         exponents=found.exponents[kept], relative_error=found.relative_error[kept],
     )  # fmt: skip
+
+
+def _of_spectrum(source: Spectrum) -> Modes:
+    """Modes of a spectrum by degree."""
+    domain = as_domain(source.domain)
+    if source.normalization != "probability":
+        raise NtkspecError(
+            f"normalization = {source.normalization!r} is not allowed; predictions need a spectrum "
+            "in the normalization 'probability'"
+        )
+    _refuse_negative(source)
+    _refuse_unknown_signs(source)
+    degrees, at = np.unique(source.degrees, return_index=True)
+    # One row of eigenvalues for each degree.
+    logs, error = (
+        x.reshape(source.degrees.size, -1)[at]
+        for x in (source.log_eigenvalues, source.relative_error)
+    )
+    return _gathered(domain, source.network, source.kernel, degrees, logs, error)
+
+
+def _of_slice(source: TableSlice, where: Domain | int | None) -> Modes:
+    """Modes of one dimension of a table's slice."""
+    domain, row = _domain_and_row(source, where)
+    degrees, at = np.unique(source.degrees, return_index=True)
+    logs = source.log_eigenvalues[row][at, np.newaxis]
+    exist = ~np.isnan(logs[:, 0])  # on the cube degrees end at the dimension
+    degrees, logs = degrees[exist], logs[exist]
+    error = np.full(logs.shape, source.relative_error[row])
+    return _gathered(domain, source.network, source.kernel, degrees, logs, error)
 
 
 def _is_user(source: Source) -> bool:
@@ -734,3 +755,13 @@ def _domain_and_row(part: TableSlice, where: Domain | int | None) -> tuple[Domai
     if isinstance(where, Domain) and where != mine:
         raise NtkspecError(f"domain = {where!r} is not allowed; what is given is {mine}")
     return mine, int(at[0])
+
+
+#: What reads the modes off a spectrum, and what computes those of a network or a kernel, by the
+#: kind of domain; eigenvalues on all others have degrees.
+READERS: dict[type[Domain], Callable[[Any], Modes]] = {
+    DensitySphere: _of_density, Patches: _of_patches
+}  # fmt: skip
+MAKERS: dict[type[Domain], Callable[[Any, Any, Kernel, int | None], Modes]] = {
+    DensitySphere: _under_density
+}

@@ -127,18 +127,11 @@ flattening = none
     flattening: float | None
     log_multiplicities: Array
 
-    def axes(self) -> dict[str, NDArray[Any]]:
-        """Degrees, frequencies, or on a torus of several dimensions numbers of rows."""
-        if self.degrees.ndim == 2:
-            return {"row": np.arange(self.degrees.shape[0])}
-        return {"frequency" if isinstance(self.domain, Torus) else "degree": self.degrees}
-
     def variables(self) -> Variables:
         """Frequencies, symbols, rates, times and their logarithms."""
-        (axis,) = self.axes()
-        several = self.degrees.T if self.degrees.ndim == 2 else ()
+        axis = self.index
         return {
-            **along(axis, **{f"frequency_{i + 1}": m for i, m in enumerate(several)}),
+            **self._frequencies(),
             **along(axis, log_symbol=self.log_symbols, log_rate=self.log_rates),
             **(along(axis, slow_rate=self.slow_rates) if self.data_weight else {}),
             **along(axis, time=self.times, log_time=self.log_times),
@@ -368,26 +361,40 @@ drops; use a smooth activation, or a kink of order 3 or more, such as 'relu_powe
             "residual_weight and data_weight are both 0; give at least one that is not"
         )
     applied = as_operator(operator)
+    count = None if points is None else whole_number(points, "points", 3, MOST_POINTS)
+
+    def rates(modes: ResidualModes) -> tuple[Array, Array, float]:
+        """Logarithms of the rates, the other rates, and the relative error."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a2, lambdas = 2.0 * modes.log_symbols + modes.log_eigenvalues, modes.log_eigenvalues
+            if kind == "inverse":
+                # A degree that is not learned keeps the weight 0.
+                log_mu = np.where(np.isneginf(a2), -np.inf, -a2)
+                log_nu = np.where(np.isneginf(lambdas), -np.inf, -lambdas)
+            else:
+                log_mu, log_nu = modes.log_weights(s, kind), modes.log_weights(data_s, kind)
+            log_mu, log_nu = log_mu + np.log(alpha), log_nu + np.log(beta)
+            if count is None:
+                logs, slow, doubt = (
+                    np.logaddexp(a2 + log_mu, lambdas + log_nu),
+                    np.zeros(a2.size),
+                    0.0,
+                )
+            else:
+                logs, slow, doubt = _on_points(modes, applied, kernel, count, log_mu, log_nu)
+        return np.where(np.isnan(logs), -np.inf, logs), slow, doubt
+
     known = residual_modes(source, domain, dim, applied, degrees, size, kernel)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        a2 = 2.0 * known.log_symbols + known.log_eigenvalues
-        if kind == "inverse":
-            # A degree that is not learned keeps the weight 0.
-            log_mu = np.where(np.isneginf(a2), -np.inf, -a2)
-            log_nu = np.where(np.isneginf(known.log_eigenvalues), -np.inf, -known.log_eigenvalues)
-        else:
-            log_mu, log_nu = known.log_weights(s, kind), known.log_weights(data_s, kind)
-        log_mu, log_nu = log_mu + np.log(alpha), log_nu + np.log(beta)
-        count, doubt = None, 0.0
-        slow = np.zeros(a2.size)
-        if points is None:
-            logs = np.logaddexp(a2 + log_mu, known.log_eigenvalues + log_nu)
-        else:
-            count = whole_number(points, "points", 3, MOST_POINTS)
-            logs, slow, doubt = _on_points(known, applied, kernel, count, log_mu, log_nu)
-    logs = np.where(np.isnan(logs), -np.inf, logs)
-    step, velocity = settled(logs, step_size, momentum)
-    log_times = log_times_to(left, logs, known.index, step, velocity)
+    logs, slow, doubt = rates(known)
+    beside, others = known, logs
+    if degrees is not None and not (step_size is None and momentum == 0.0):
+        every = None
+        if isinstance(source, (Network, ZonalKernel, str)):
+            every = range(int(known.index.max()) + 1)
+        beside = residual_modes(source, domain, dim, applied, every, size, kernel)
+        others = rates(beside)[0]
+    step, velocity = settled(logs, step_size, momentum, beside.index, others)
+    log_times = log_times_to(left, logs, step, velocity)
     with np.errstate(over="ignore"):
         times = np.exp(log_times)
     return PinnTimes(

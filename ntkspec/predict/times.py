@@ -123,7 +123,7 @@ def learning_times(
     momentum : float or "best"
         beta of the heavy ball, w' = w - step_size * gradient + beta * (w - the w before), as
         PyTorch's SGD has it; 0 is plain descent.  The best step size and momentum are those for
-        which the slowest of the degrees is fastest.
+        which the slowest of the degrees is fastest, and no degree up to the largest diverges.
     optimizer : {"gd"}
         Gradient descent.  Adam and others have no rates by degree, and are refused.
     degrees : iterable of int, optional
@@ -137,9 +137,9 @@ def learning_times(
     Raises
     ------
     NtkspecError
-        For an error outside (0, 1), an s, a momentum or a step size that is not allowed: a step
-        size must leave no degree diverging, step_size * lambda_k mu_k < 2 (1 + momentum).  For the
-        weight "laplacian" off the sphere.
+        For an error outside (0, 1), an s, a momentum or a step size that is not allowed: with a
+        step size no degree up to the largest may diverge, step_size * lambda_k mu_k < 2 (1 +
+        momentum), asked about or not.  For the weight "laplacian" off the sphere.
 
     Notes
     -----
@@ -151,8 +151,8 @@ def learning_times(
     With momentum a component falls as abs(z)^t, z being the larger root of z^2 - (1 + beta - x) z +
     beta = 0, x = step_size * lambda_k mu_k (Polyak 1964), and it oscillates from x = (1 - sqrt
     beta)^2 on, where abs(z) = sqrt(beta); a factor that does not depend on the error, and adds a
-    few steps, is left out.  The best ones are for the smallest and the largest of the rates; a
-    larger rate of a degree that is not given could diverge.
+    few steps, is left out.  The best ones are for the smallest of the rates and the largest of all
+    degrees up to the last; with a large s a degree beyond it could diverge.
 
     Examples
     --------
@@ -182,9 +182,10 @@ def learning_times(
         known = modes(source, where, kernel=kernel, max_degree=int(wanted.max()))
         at = np.array([place for k in wanted for place in known.places(int(k))])
     chosen = known.degrees[at]
-    logs = known.log_eigenvalues[at] + sobolev_weights(known.domain, chosen, s, weight)
-    step, beta = settled(logs, step_size, momentum)
-    log_times = log_times_to(left, logs, chosen, step, beta)
+    every = known.log_eigenvalues + sobolev_weights(known.domain, known.degrees, s, weight)
+    logs = every[at]
+    step, beta = settled(logs, step_size, momentum, known.degrees, every)
+    log_times = log_times_to(left, logs, step, beta)
     with np.errstate(over="ignore"):
         times = np.exp(log_times)
     return LearningTimes(

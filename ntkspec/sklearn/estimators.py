@@ -50,10 +50,16 @@ class _KernelEstimator(BaseEstimator):
         # The reciprocal of the condition, estimated.
         known = 0.0 if failed else float(lapack.dpocon(factor, largest, uplo="L")[0])
         if not known > np.finfo(float).eps:
+            if not size > 0.0:
+                raise NtkspecError(
+                    f"the kernel of all {x.shape[0]} vectors is 0; give vectors that are not 0, or "
+                    "a network with biases"
+                )
+            enough = ", such as 1e-8" if self.ridge < 1e-8 else ""
             raise NtkspecError(
                 f"the kernel matrix of {x.shape[0]} vectors is singular to rounding with ridge = "
                 f"{self.ridge}: vectors are repeated, or too close for the kernel; give a larger "
-                "ridge, such as 1e-8"
+                f"ridge{enough}"
             )
         self.mean_ = targets.mean(axis=0)
         self.dual_coef_ = lapack.dpotrs(factor, targets - self.mean_, lower=1)[0]

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.fft import dct, next_fast_len
 
 from ntkspec.domains import Domain, Sphere
 from ntkspec.errors import NtkspecError
@@ -173,9 +173,9 @@ def _by_angles(
     _, brought = _sums(x, w, error, dim, np.zeros(1, np.int64))
     # K in Chebyshev polynomials of theta, from nodes of another kind: the series must have fallen,
     # and must predict K at the nodes of the rule.
-    count = next_fast_len(int(0.9 * n) | 1)
+    count = scipy.fft.next_fast_len(int(0.9 * n) | 1)
     known, doubt = plain(*_half_angles(np.cos(np.pi * (np.arange(count) + 0.5) / count)))
-    series = dct(known) / count
+    series = scipy.fft.dct(known) / count
     series[0] *= 0.5
     tail = float(np.max(np.abs(series[int(0.75 * count) :])))
     misfit = np.abs(np.polynomial.chebyshev.chebval(x, series) - values) - error - np.max(doubt)

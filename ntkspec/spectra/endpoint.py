@@ -1,7 +1,7 @@
 """Spectra of networks with a kink at 0: the kernel's powers at t = 1 and -z, and a remainder.
 
 K(t) = S(t) + sum_n b_n t^n, where S is a sum of powers c (1 - t)^s and e (z + t)^s, whose
-eigenvalues are known (docs/mathematics.rst).  Let a_n >= 0 be the Taylor coefficients of K.  As the
+eigenvalues are known (docs/kinks.rst).  Let a_n >= 0 be the Taylor coefficients of K.  As the
 eigenvalues of t^n are positive, leaving out the b_n from N on costs a relative error of at most
 max |b_n| / a_n over n >= N in every eigenvalue of every dimension.  The powers left out of S and
 the singularities outside of |t| = 1 make that ratio fall with n; it is computed from N to 2 N, and

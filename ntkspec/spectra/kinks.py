@@ -193,6 +193,8 @@ class KinkedRows:
             falls = count * (dim - 1.0) > 2.0 + (last - 2.0) * (last + dim)
             rest = at_one * weights
             if falls and np.all(rest <= 2.0**-56 * sums):
+                if not np.all(errors < sums):
+                    raise Passed("the coefficients are below the range of doubles")
                 mantissa, exponent = normalized(sums, exponents)
                 return mantissa, exponent, (errors + rest) / sums + ROUNDINGS
             count += count // 2

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.fft import dct, next_fast_len
-from scipy.linalg import eigvalsh_tridiagonal
 
 from ntkspec.conventions import check_degrees, check_dim
 from ntkspec.domains import log_multiplicity
@@ -122,7 +121,7 @@ def _guesses(n: int, dim: int) -> Array:
     diagonal = left.copy()
     diagonal[: right.size] += right
     between = np.sqrt(square[first + 1 :: 2][: size - 1] * square[first + 2 :: 2][: size - 1])
-    return np.asarray(np.sqrt(eigvalsh_tridiagonal(diagonal, between)))
+    return np.asarray(np.sqrt(scipy.linalg.eigvalsh_tridiagonal(diagonal, between)))
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,7 @@ def truncation(
     True
     """
     first, second = (
-        chebyshev_coefficients(function, next_fast_len(m * nodes + 37)) for m in (4, 3)
+        chebyshev_coefficients(function, scipy.fft.next_fast_len(m * nodes + 37)) for m in (4, 3)
     )
     sizes = np.abs(first)
     sizes[: second.size] = np.maximum(sizes[: second.size], np.abs(second))
@@ -275,7 +274,7 @@ def chebyshev_coefficients(function: Callable[[Array], Array], count: int) -> Ar
     array([0., 3., 0.])
     """
     values = function(np.cos(np.pi * (np.arange(count) + 0.5) / count))
-    return np.asarray(dct(values) / count)
+    return np.asarray(scipy.fft.dct(values) / count)
 
 
 def _called(kernel_function: Callable[[Array], ArrayLike], t: Array) -> Array:

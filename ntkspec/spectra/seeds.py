@@ -26,10 +26,13 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import Domain
 from ntkspec.duals import Layers, powers
+from ntkspec.duals.clipped import single
+from ntkspec.duals.darboux import kinks_of
 from ntkspec.duals.singular import root_at_one
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import exclusive, split, working_precision
+from ntkspec.rules import Affine
 from ntkspec.spectra.by_rows import row_route
 from ntkspec.spectra.parity import Parity, parity
 from ntkspec.spectra.route import Source
@@ -299,7 +302,8 @@ class BallSeeds:
     kernel_function() returns K(cos theta) as a function of the angle, prepared for the working
     precision; `kind`, that of the activation's singularity, chooses the rule.  A kernel with a kink
     is analytic in theta^(1/root).  Unless its values are `proved` to be enclosures, two precisions
-    must agree.  fall() returns `first_fall` of a smooth kernel, where the caller keeps it.
+    must agree.  fall() returns `first_fall` of a smooth kernel, where the caller keeps it;
+    small(degrees) by how many nats one of these eigenvalues is at least below K(1).
     """
 
     #: Rounding to a double; the balls are much smaller than that.
@@ -315,10 +319,12 @@ class BallSeeds:
         root: int = 1,
         proved: bool = True,
         fall: Callable[[], Fall] | None = None,
+        small: Callable[[Sequence[int]], float] | None = None,
     ) -> None:
         self.kernel_function, self.parity = kernel_function, parity
         self.kind, self.root, self.proved = kind, root, proved
         self._fall = fall or partial(first_fall, kernel_function, parity.whole)
+        self._small = small
         self.plane: _Plane | None = None
 
     @classmethod
@@ -328,6 +334,7 @@ class BallSeeds:
         return cls(
             lambda: Layers(network, kernel), parity(network, kernel), network.kind,
             root_at_one(network), proved=not network.user, fall=fall,
+            small=partial(_beyond_kinks, network),
         )  # fmt: skip
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
@@ -403,15 +410,20 @@ class BallSeeds:
 
     def _start(self, task: _Plane) -> int:
         """The first precision: for power laws, or for the fall of a smooth kernel's spectrum."""
-        bits = first_bits(task.high, task.last)
+        bits, fallen = first_bits(task.high, task.last), 0.0
+        advice = "lower the degree"
         if self.proved and not self.kinked:
             last, nats = self._fall()
             fallen = nats * (task.last / last) ** self._stretch / LN2
+        elif self._small is not None:
+            fallen = self._small(task.degrees(self.parity)) / LN2
+            advice = "move the kinks towards 0 or raise the weight_variance"
+        if fallen:
             if bits + fallen > 1.5 * MOST_BITS:
                 raise NtkspecError(
                     f"degree = {task.last} needs about {bits + fallen:.0f} bits, and at most "
                     f"{MOST_BITS} are computed with: its eigenvalue is some 2^-{fallen:.0f} of "
-                    "K(1), and the sums that give it cancel by as many bits; lower the degree"
+                    f"K(1), and the sums that give it cancel by as many bits; {advice}"
                 )
             bits = max(bits, min(bits - 80 + int(fallen), MOST_BITS))
         return -(-bits // STEP) * STEP
@@ -493,6 +505,26 @@ def first_fall(kernel_function: Callable[[], Values], parity: int | None) -> Fal
 def _network_fall(network: Network, kernel: Kernel) -> Fall:
     """`first_fall` of a network's kernel."""
     return first_fall(lambda: Layers(network, kernel), parity(network, kernel).whole)
+
+
+def _beyond_kinks(network: Network, degrees: Sequence[int]) -> float:
+    """By how many nats an eigenvalue of one layer is below K(1) as the kinks are far out.
+
+    h_n = sum_i s_i He_(n - 1 - order)(x_i) phi(x_i) / sqrt(n!), x = place / sqrt(q), n >= 2, and
+    He_m(x)^2 <= 1.2 m! exp(x^2 / 2) (Cramer): the eigenvalues fall as exp(-x^2 / 2).
+    """
+    if not single(network):
+        return 0.0
+    hidden, worst = network.program.steps[0], 0.0
+    assert isinstance(hidden, Affine)
+    for odd in {k % 2 for k in degrees if k >= 2}:
+        squares = [
+            float(place) ** 2
+            for place, order, _ in kinks_of(network.sigma)
+            if place or (order + odd) % 2
+        ]
+        worst = max(worst, min(squares, default=0.0) / (2.0 * hidden.weight))
+    return worst
 
 
 def first_bits(dim: int, degree: int) -> int:

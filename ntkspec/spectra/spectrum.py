@@ -330,6 +330,8 @@ def spectrum(
         _refuse_normalization(normalization, given)
         if size is not None and degrees is not None:
             raise NtkspecError(f"size = {shown(size)} is given twice; give it once")
+        if degrees is not None and as_whole(degrees) is None:
+            raise given.no_degrees(f"degrees = {shown(degrees)}")
         from ntkspec.spectra.torus.compute import torus_spectrum
 
         return torus_spectrum(

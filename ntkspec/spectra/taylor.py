@@ -82,7 +82,7 @@ class Coefficients:
         orders: int | None = ORDERS[0]
         while orders is not None:
             found = tail_bounds(self.network, self.kernel, orders)
-            orders = more_orders(found.log_f, count)
+            orders = more_orders(found.log_f, count, orders)
         return found
 
     def first(
@@ -115,7 +115,7 @@ class Coefficients:
         while orders is not None:
             bounds = tail_bounds(self.network, self.kernel, orders)
             count = predicted_count(bounds, slack, dim, degree)
-            orders = more_orders(bounds.log_f, count)
+            orders = more_orders(bounds.log_f, count, orders)
         return count
 
 

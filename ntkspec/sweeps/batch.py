@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import whole_number
+from ntkspec.parameters import byte_count, whole_number
 
 __all__ = ["KINDS", "LOOPBACK", "Batch", "checked_dashboard"]
 
@@ -86,7 +86,7 @@ class Batch:
             raise _refused("kind", self.kind, f"use {', '.join(KINDS)}")
         for name in ("jobs", "workers"):
             object.__setattr__(self, name, whole_number(getattr(self, name), name, 1))
-        if not _bytes(self.memory) >= LEAST_MEMORY * self.workers:
+        if not byte_count(self.memory) >= LEAST_MEMORY * self.workers:
             raise _refused(
                 "memory", self.memory, 'write it as "4GB", at least 100MB for each worker'
             )
@@ -142,15 +142,6 @@ def checked_dashboard(address: str) -> str:
 
 def _refused(name: str, value: Any, allowed: str) -> NtkspecError:
     return NtkspecError(f"{name} = {value!r} is not allowed; {allowed}")
-
-
-def _bytes(memory: Any) -> int:
-    from dask.utils import parse_bytes
-
-    try:
-        return int(parse_bytes(memory)) if isinstance(memory, str) else 0
-    except ValueError:
-        return 0
 
 
 def _is_line(text: Any) -> bool:

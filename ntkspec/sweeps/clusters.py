@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ntkspec.errors import NtkspecError
 from ntkspec.files.text import printable
 from ntkspec.parameters import whole_number
+from ntkspec.results import library
 from ntkspec.sweeps.batch import KINDS, LOOPBACK, Batch, checked_dashboard
 from ntkspec.sweeps.steady import steady_clock
 
@@ -145,8 +146,8 @@ Where = Local | External | Batch
 @contextmanager
 def dask_client(where: Where) -> Iterator[Client]:
     """Connect to a cluster; at the end close only what this call started."""
-    import dask
-    from distributed import Client
+    Client = library("distributed", "a sweep on workers", "sweeps").Client
+    dask = library("dask", "a sweep on workers", "sweeps")
 
     if isinstance(where, External):
         with steady_clock(), _dask_quiet(), _connected(where) as client:

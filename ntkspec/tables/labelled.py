@@ -56,8 +56,7 @@ def _dataset(part: Part) -> xarray.Dataset:
     """A part's dataset; of a computed table with arrays of dask."""
     if part.name not in part.table.computed:
         return part.read().to_xarray()
-    from dask.array import from_array
-
+    from_array = library("dask.array", "to_xarray").from_array
     whole = (part.dims.size, part.degrees.size)
     chunks = (min(whole[0], LAZY), min(whole[1], LAZY))
     arrays: list[Any] = [

@@ -153,14 +153,12 @@ class Descent:
     ) -> None:
         self.network, self._loss = network, loss
         self._x = checked_vectors(x, network.dim, math.inf)
-        extra = len(network.data) if isinstance(network, Applied) else 0
-        self._y = checked_values(target, len(self._x) + extra, "target", finite=True)
+        seen = network.observations(len(self._x))
+        self._y = checked_values(target, seen, "target", finite=True)
         self._points = np.ascontiguousarray(self._x, dtype=network.dtype)
         self._threads = checked_threads(threads)
         self._momentum = number(momentum, "momentum", 0.0, LARGEST_MOMENTUM)
         self._adam = adam
-        if adam and isinstance(network, Applied):
-            raise NtkspecError("adam is not allowed with an operator; leave it out")
         self._kinds = memory_kinds(self._momentum, adam)
         self._seed = whole_number(seed, "seed", 0)
         self._batch = self._checked_batch(batch)
@@ -419,7 +417,8 @@ def flattening_exponent(
     sigmas = network.network.sigmas
     orders = [sigma.singularity.order for sigma in sigmas if sigma.singularity.kind == "kink"]
     if orders and None not in orders:
-        return 0.5 * points.dim + min(orders) - 1
+        dim = points.dim if points.features is None else points.features.dim + 1
+        return 0.5 * dim + min(orders) - 1
     degrees = np.array(sorted(target.degrees))
     rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
     learned = rates > 1e-6 * rates.max(initial=0.0)
@@ -429,7 +428,8 @@ def flattening_exponent(
             f"of {degrees.tolist()} it learns {degrees[learned].tolist()}"
         )
     k = degrees[learned].astype(np.float64)
-    base = np.log1p(k) * 2.0 if weight == "power" else np.log1p(k * (k + points.dim - 2))
+    power = weight == "power"
+    base = 2.0 * np.log1p(points.lengths(k)) if power else np.log1p(points.laplacian(k))
     slope = np.polyfit(base, np.log(rates[learned]), 1)[0]
     return round(-float(slope), 2)
 
@@ -438,7 +438,7 @@ def _own_rate(
     network: FiniteNetwork, points: Points, target: Target | SampledTarget, degree: int
 ) -> float:
     """<Y, H Y> for the target's component of a degree, by the quadrature rule of the points."""
-    part = target.component(degree, points.x)
+    part = target.component(degree, points.at)
     assert part is not None  # it is a degree of the target
     weighted = points.weights * part
     return float(weighted @ network.tangent_operator(points.x).matvec(weighted))

@@ -147,12 +147,16 @@ class EigenvectorTarget(SampledTarget):
     ((0, 2), array([0.707107, 0.5     ]))
     """
 
-    part = "eigenvector"
     network: Network
 
     def __init__(self, points: Points, samples: ArrayLike, last: int, network: Network) -> None:
         super().__init__(points, samples, min(last, points.n - 1))
         object.__setattr__(self, "network", network)
+
+    @property
+    def part(self) -> str:
+        """What its parts are."""
+        return "eigenvector"
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:
@@ -182,7 +186,7 @@ class EigenvectorTarget(SampledTarget):
     def component(self, degree: int, x: ArrayLike) -> Array | None:
         """Values at the points of the part of a rank, scaled to unit norm, or None if it is 0."""
         part = self._parts.get(degree)
-        if part is None or not np.array_equal(np.asarray(x), self.points.x):
+        if part is None or not np.array_equal(np.asarray(x), self.points.at):
             return None
         weighted = part @ self.rows[degree : degree + part.size] / np.linalg.norm(part)
         weights = self.points.weights

@@ -59,6 +59,9 @@ def degree_energy(r: ArrayLike, points: Points, degrees: Iterable[int]) -> Array
     if not wanted:
         return np.empty(0)
     last, weighted = max(wanted), points.weights * values
+    if points.features is not None:
+        waves = points.basis(last).coefficients(weighted)
+        return np.array([float(waves[k] @ waves[k]) for k in wanted])
     few = count(points.dim, last) <= max(points.n * (last + 1) // 4, 64)
     if few and (points.dim == 2 or last <= MOST_DEGREE):
         energy = [float(c @ c) for c in Basis(points.x, last).coefficients(weighted)]

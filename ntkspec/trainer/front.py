@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ from ntkspec.trainer.checks import function_values
 from ntkspec.trainer.descent import ADAM_STEP
 from ntkspec.trainer.eigenvectors import FLOOR
 from ntkspec.trainer.network import Precision, Start
-from ntkspec.trainer.points import Points, from_array
+from ntkspec.trainer.points import Points, from_array, torus_grid, torus_points
 from ntkspec.trainer.recipe import (
     DataRecipe,
     Exponent,
@@ -38,7 +38,11 @@ from ntkspec.trainer.runs.file import Run, open_run
 from ntkspec.trainer.runs.problem import Problem, problem_of, sampled
 from ntkspec.trainer.runs.run import train_run
 from ntkspec.trainer.sobolev import Weight
-from ntkspec.trainer.targets import SampledTarget, Target, Term
+from ntkspec.trainer.targets import SampledTarget, Target, Term, on_torus
+from ntkspec.trainer.waves import Features
+
+if TYPE_CHECKING:
+    from ntkspec.domains import Torus
 
 __all__ = [
     "GD",
@@ -200,16 +204,22 @@ class Adam:
 Loss = Sobolev | KernelPower | Literal["l2"]
 
 
-def points(X: ArrayLike, *, weights: Literal["uniform", "quadrature"] = "uniform") -> Points:
-    """Make training points from vectors.
+def points(
+    X: ArrayLike, *, weights: Literal["uniform", "quadrature"] = "uniform",
+    domain: Torus | None = None,
+) -> Points:  # fmt: skip
+    """Make training points from vectors, or on a torus.
 
     Parameters
     ----------
     X : (n, dim) array_like
-        Of norm 1 for harmonics, Sobolev losses and quadrature weights; else of any norm.
+        Of norm 1 for harmonics, Sobolev losses and quadrature weights; else of any norm.  On a
+        torus coordinates, or how many equispaced points each coordinate has.
     weights : {"uniform", "quadrature"}
         Of the points in the loss: 1/n, or those of a quadrature rule on the sphere (Yu, Yang and
         Townsend 2023), which a Sobolev loss on points that are not uniform needs.
+    domain : Torus, optional
+        `ntkspec.Torus`, by whose features the points enter the network.
 
     Returns
     -------
@@ -224,14 +234,22 @@ def points(X: ArrayLike, *, weights: Literal["uniform", "quadrature"] = "uniform
     --------
     >>> points([[1.0, 0.0], [0.0, 1.0]]).weights
     array([0.5, 0.5])
+    >>> import ntkspec
+    >>> points(16, domain=ntkspec.Torus([[1, 0], [0, 1]])).n
+    256
     """
     one_of(weights, "weights", ("uniform", "quadrature"))
-    made = from_array(X)
+    if domain is None:
+        made = from_array(X)
+    else:
+        features = Features(domain.frequencies, domain.amplitudes)
+        grid = isinstance(X, (int, np.integer))
+        made = torus_grid(int(X), features) if grid else torus_points(X, features)  # type: ignore[arg-type]
     return made.with_quadrature_weights() if weights == "quadrature" else made
 
 
 def harmonics(
-    degrees: int | Sequence[int],
+    degrees: int | Sequence[int] | Sequence[Sequence[int]],
     amplitude: float | Sequence[float] = 1.0,
     *,
     kind: Literal["zonal", "sine", "cosine"] = "zonal",
@@ -240,7 +258,8 @@ def harmonics(
 
     Parameters
     ----------
-    degrees : int or sequence of int
+    degrees : int or sequence of int, or of frequency vectors
+        On a torus of one dimension degrees are frequencies; of several dimensions give vectors.
     amplitude : float or sequence of float
         Of all, or of each.
     kind : {"zonal", "sine", "cosine"}
@@ -254,11 +273,16 @@ def harmonics(
     --------
     >>> harmonics([1, 4, 8], 0.1).degrees
     (1, 4, 8)
+    >>> [term.frequency for term in harmonics([[1, 0], [1, -2]], 0.1, kind="cosine").terms]
+    [(1, 0), (1, -2)]
     """
-    chosen = [degrees] if isinstance(degrees, (int, np.integer)) else list(degrees)
+    chosen: list[Any] = [degrees] if isinstance(degrees, (int, np.integer)) else list(degrees)
     sizes = np.broadcast_to(np.asarray(amplitude, dtype=np.float64), (len(chosen),))
     return Target(
-        Term(degree, float(size), kind) for degree, size in zip(chosen, sizes, strict=True)
+        Term(0, float(size), kind, frequency=tuple(one))
+        if isinstance(one, (list, tuple, np.ndarray))
+        else Term(one, float(size), kind)
+        for one, size in zip(chosen, sizes, strict=True)
     )
 
 
@@ -289,9 +313,11 @@ def train(
         Of any depth.  A run with a user's activation is opened with its network again:
         ``ntkspec.open_run(path, network)``.
     data : Points or (n, dim) array_like
-        Training points: on the sphere, such as ``ntkspec.circle(64)``, or vectors of any norm.
+        Training points: on the sphere, such as ``ntkspec.circle(64)``, or on a torus,
+        ``ntkspec.points(32, domain=torus)``, or vectors of any norm.
     target : Target, (n,) array_like or callable
-        A sum of harmonics, values at the points, or a function of points (n, dim).  Off the sphere,
+        A sum of harmonics, values at the points, or a function of points (n, dim), on a torus of
+        coordinates.  Off the sphere,
         and with `KernelPower`, values are recorded along the leading eigenvectors of the kernel
         instead of by degree.
     width, seeds : int or sequence of int
@@ -300,7 +326,7 @@ def train(
     loss : Sobolev, KernelPower, "l2", a sequence of them, or PDE
         Every loss is trained; all but "l2" are then of one kind and differ in s, or in the power,
         alone.  The power -s of a `KernelPower` has the name ``"s=..."`` in the run.  A PDE's
-        residual needs one hidden layer without biases, of which the inner weights are trained.
+        residual needs activations with known derivatives, see `ntkspec.trainer.residual`.
     optimizer : GD or Adam, optional
         Nothing predicts what Adam does: its runs have rates, and no predictions to compare.
     start : {"zero", "random"}
@@ -408,15 +434,21 @@ def as_target(given: Any, at: Points) -> Target | SampledTarget:
     >>> as_target(lambda x: x[:, 0], circle(8)).degrees
     (1,)
     """
+    if isinstance(given, Target) and at.features is not None:
+        return on_torus(given, at.features)
     if isinstance(given, (Target, SampledTarget)):
         return given
-    return sampled(at, function_values(given, at.x, "target") if callable(given) else given)
+    return sampled(at, function_values(given, at.at, "target") if callable(given) else given)
 
 
 def _data(at: Points) -> DataRecipe:
     if at.equispaced:
         return DataRecipe("circle", points=at.n)
-    return DataRecipe("file", file="points.npy", file_digest=_digest(at.x, at.weights))
+    torus = {} if at.features is None else vars(at.features)
+    if at.features is not None and at.kind == "torus":
+        return DataRecipe("torus", points=round(at.n ** (1.0 / at.features.dim)), **torus)
+    digest = _digest(at.at, at.weights)
+    return DataRecipe("file", file="points.npy", file_digest=digest, **torus)
 
 
 def _described(target: Target | SampledTarget, at: Points) -> TargetRecipe:
@@ -428,8 +460,11 @@ def _described(target: Target | SampledTarget, at: Points) -> TargetRecipe:
             ((kind, pole),) = kinds
             amplitudes = tuple(term.amplitude for term in target.terms)
             index = tuple(term.index for term in target.terms)
-            return TargetRecipe(kind, degrees, amplitudes, index, pole)
-    values = target.values(at.x)
+            several = at.features is not None and at.features.dim > 1
+            where = tuple(term.frequency or () for term in target.terms) if several else ()
+            some = () if several else degrees
+            return TargetRecipe(kind, some, amplitudes, index, pole, where)
+    values = target.values(at.at)
     return TargetRecipe("samples", file="target.npy", file_digest=_digest(values))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
@@ -86,6 +87,13 @@ class FiniteNetwork:
         return self.layers[0].weights.dtype
 
     @property
+    def compiled(self) -> bool:
+        """Whether compiled loops know its descent: one hidden layer, moved with all its biases."""
+        hidden = self.layers[0]
+        whole = hidden.trained and (hidden.bias is None or hidden.bias_trained)
+        return whole and is_shallow(self.network.program)
+
+    @property
     def parameters(self) -> dict[str, Array]:
         """All weights and biases by their names, of which changes are seen by the network."""
         found = {}
@@ -123,11 +131,10 @@ class FiniteNetwork:
         return found
 
     def _values(self, points: Array, threads: int) -> NDArray[np.float64]:
-        total = np.zeros(len(points))
         with one_blas_thread():
-            for layers in self._blocks(len(points)):
-                total += Passes(self.network.program, layers, points, threads).forward()
-        return total
+            blocks = self.blocks(self.columns(len(points)))
+            found = [self.passes(one, points, threads).forward() for one in blocks]
+        return np.asarray(np.sum(found, axis=0, dtype=np.float64))
 
     def tangent_matrix(self, x: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
         """The network's own tangent kernel between points: (n, dim) -> (n, n).
@@ -141,9 +148,11 @@ class FiniteNetwork:
         (3, 3)
         """
         points = self._points(x)
-        out = np.zeros((len(points), len(points)))
-        for gradient in self._gradients(points, threads):
-            gradient.layer.add_tangent(gradient.delta, gradient.inputs, out)
+        seen = self.observations(len(points))
+        out = np.zeros((seen, seen))
+        for passes, one in self._gradients(points, threads):
+            if one.layer.trained or one.layer.bias_trained:
+                out += passes.folded(one.layer.tangent(one))
         return out
 
     def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
@@ -152,36 +161,44 @@ class FiniteNetwork:
 
         def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
             out, given = np.zeros(len(points)), np.ravel(v).astype(points.dtype)
-            for gradient in self._gradients(points, threads):
-                gradient.layer.add_tangent_times(gradient.delta, gradient.inputs, given, out)
+            for _, gradient in self._gradients(points, threads):
+                gradient.layer.add_tangent_times(gradient, given, out)
             return out
 
         return LinearOperator((len(points), len(points)), matvec=apply, dtype=np.float64)
 
-    def _gradients(self, points: Array, threads: int | None) -> Iterator[Gradient]:
-        """Gradients of f at each point, for a block of neurons at a time."""
+    def _gradients(self, points: Array, threads: int | None) -> Iterator[tuple[Passes, Gradient]]:
+        """Gradients of what is observed, for a block of neurons at a time."""
         count = checked_threads(threads)
         with one_blas_thread():
-            for layers in self._blocks(len(points)):
-                passes = Passes(self.network.program, layers, points, count)
-                passes.forward()
-                yield from passes.backward(np.ones(len(points), points.dtype))
+            for layers in self.blocks(self.columns(len(points))):
+                passes = self.passes(layers, points, count)
+                ones = np.ones(len(passes.forward()), points.dtype)
+                for gradient in passes.backward(ones):
+                    yield passes, gradient
 
-    def _blocks(self, points: int) -> Iterator[list[Dense]]:
+    def passes(self, layers: list[Dense], points: Array, threads: int) -> Passes:
+        """Passes through some of its neurons, or all, at points in the precision of the weights."""
+        return Passes(self.network.program, layers, points, threads)
+
+    def columns(self, points: int) -> int:
+        """Columns of the arrays of these passes."""
+        return points
+
+    def observations(self, points: int) -> int:
+        """Numbers that are observed at so many points."""
+        return points
+
+    def blocks(self, columns: int, numbers: int = MOST_NUMBERS) -> Iterator[list[Dense]]:
         """The layers; of a wide network with one hidden layer some neurons after others."""
-        count = max(1, MOST_NUMBERS // points)
+        count = max(1, numbers // columns)
         if not is_shallow(self.network.program) or self.width <= count:
             yield self.layers
             return
         hidden, out = self.layers
         for first in range(0, self.width, count):
-            mine = slice(first, first + count)
-            bias = None if hidden.bias is None else hidden.bias[mine]
-            yield [
-                Dense(hidden.weights[mine], bias, hidden.scale, hidden.bias_scale,
-                      hidden.trained, hidden.bias_trained),
-                Dense(out.weights[:, mine], None, out.scale, 0.0, out.trained, False),
-            ]  # fmt: skip
+            mine = slice(first, min(first + count, self.width))
+            yield [hidden.part(mine, slice(None)), out.part(slice(None), mine)]
 
     def _points(self, x: ArrayLike) -> Array:
         points = np.asarray(x, dtype=self.dtype)
@@ -280,12 +297,7 @@ def start(
         layers.append(layer)
     found = FiniteNetwork(description, layers)
     if start == "zero" and not pairs:
-        copies = [
-            Dense(one.weights.copy(), None if one.bias is None else one.bias.copy(),
-                  one.scale, one.bias_scale, one.trained, one.bias_trained)
-            for one in layers
-        ]  # fmt: skip
-        found.origin = FiniteNetwork(description, copies)
+        found.origin = FiniteNetwork(description, copy.deepcopy(layers))
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,13 +93,23 @@ class Dense:
         """Number of neurons."""
         return len(self.weights)
 
-    def values(self, inputs: Array, threads: int) -> Array:
-        """z for inputs in columns."""
+    def part(self, rows: slice, columns: slice) -> Dense:
+        """Some of its neurons and inputs, which share its numbers and what is kept of them."""
+
+        def some(one: Array) -> Array:
+            return one[rows, columns] if one.ndim == 2 else one[rows]
+
+        memory = {kind: list(map(some, arrays)) for kind, arrays in self._memory.items()}
+        bias = None if self.bias is None else some(self.bias)
+        return replace(self, weights=some(self.weights), bias=bias, _memory=memory)
+
+    def values(self, inputs: Array, threads: int, biased: int | None = None) -> Array:
+        """z for inputs in columns, of which the first `biased` get the bias; by default all."""
         z = _product(self.weights, inputs, threads)
         if self.scale != 1.0:
             z *= z.dtype.type(self.scale)
         if self.bias is not None:
-            z += (z.dtype.type(self.bias_scale) * self.bias)[:, np.newaxis]
+            z[:, :biased] += (z.dtype.type(self.bias_scale) * self.bias)[:, np.newaxis]
         return z
 
     def back(self, delta: Array, threads: int) -> Array:
@@ -109,35 +119,28 @@ class Dense:
             below *= below.dtype.type(self.scale)
         return below
 
-    def move(
-        self, delta: Array, inputs: Array, step_size: float, momentum: float, threads: int
-    ) -> None:
-        """Do a step of descent in place, from the derivative by z.
+    def move(self, found: Gradient, step_size: float, momentum: float, threads: int) -> None:
+        """Do a step of descent in place.
 
         With momentum the step is added to momentum times the last one.
         """
         if self.trained:
             target = self.memory("velocity")[0] if momentum else self.weights
-            _add_product(target, -step_size * self.scale, delta, inputs, momentum or 1.0, threads)
+            size = -step_size * self.scale
+            _add_product(target, size, found.delta, found.inputs, momentum or 1.0, threads)
             if momentum:
                 self.weights += target
         if self.bias_trained:
             assert self.bias is not None
-            moved = delta.dtype.type(-step_size * self.bias_scale) * delta.sum(axis=1)
+            moved = found.by_bias(-step_size * self.bias_scale)
             if momentum:
                 last = self.memory("velocity")[1]
-                moved += delta.dtype.type(momentum) * last
+                moved += moved.dtype.type(momentum) * last
                 last[:] = moved
             self.bias += moved
 
     def adapt(
-        self,
-        delta: Array,
-        inputs: Array,
-        step_size: float,
-        adam: AdamRule,
-        steps: int,
-        threads: int,
+        self, found: Gradient, step_size: float, adam: AdamRule, steps: int, threads: int
     ) -> None:
         """Do a step of Adam in place, after so many earlier ones."""
         means, squares = self.memory("velocity"), self.memory("square")
@@ -145,16 +148,16 @@ class Dense:
         sizes = step_size * root / (1.0 - adam.betas[0] ** (steps + 1)), adam.epsilon * root
 
         def slab(rows: slice) -> None:
-            gradient = delta[rows] @ inputs.T
+            gradient = found.delta[rows] @ found.inputs.T
             gradient *= gradient.dtype.type(self.scale)
             _adapt(self.weights[rows], gradient, means[0][rows], squares[0][rows], adam, *sizes)
 
         if self.trained:
-            cost = self.weights.size * delta.shape[1]
+            cost = self.weights.size * found.delta.shape[1]
             _over_rows(slab, len(self.weights), cost, threads)
         if self.bias_trained:
             assert self.bias is not None
-            gradient = delta.dtype.type(self.bias_scale) * delta.sum(axis=1)
+            gradient = found.by_bias(self.bias_scale)
             _adapt(self.bias, gradient, means[1], squares[1], adam, *sizes)
 
     def memory(self, kind: str) -> list[Array]:
@@ -164,18 +167,18 @@ class Dense:
             self._memory[kind] = [np.zeros_like(one, order="C") for one in arrays]
         return self._memory[kind]
 
-    def add_tangent(self, delta: Array, inputs: Array, out: NDArray[np.float64]) -> None:
-        """Add what the layer contributes to the tangent kernel between the points, (n, n)."""
-        if not (self.trained or self.bias_trained):
-            return
-        slopes = (delta.T @ delta).astype(np.float64)
-        if self.trained:
-            out += self.scale**2 * slopes * (inputs.T @ inputs)
-        if self.bias_trained:
-            out += self.bias_scale**2 * slopes
+    def tangent(self, found: Gradient) -> NDArray[np.float64]:
+        """What the layer contributes to the tangent kernel between the columns, (n, n)."""
+        delta, inputs, biased = found.delta, found.inputs, slice(found.biased)
+        slopes: NDArray[np.float64] = (delta.T @ delta).astype(np.float64)
+        of_bias = self.bias_scale**2 * slopes[biased, biased] if self.bias_trained else 0.0
+        slopes *= self.scale**2 * (inputs.T @ inputs) if self.trained else 0.0
+        slopes[biased, biased] += of_bias
+        return slopes
 
-    def add_tangent_times(self, delta: Array, inputs: Array, v: Array, out: Array) -> None:
-        """Add that matrix times a vector, without the matrix."""
+    def add_tangent_times(self, found: Gradient, v: Array, out: Array) -> None:
+        """Add that matrix times a vector, without the matrix; all columns have the bias."""
+        delta, inputs = found.delta, found.inputs
         if self.trained:
             weighed = (delta * v) @ inputs.T
             out += self.scale**2 * np.sum(delta * (weighed @ inputs), axis=0)
@@ -184,7 +187,7 @@ class Dense:
 
 
 class Gradient(NamedTuple):
-    """A layer, the derivative by its z, (out, n), and its inputs, (in, n).
+    """A layer, the derivative by its z, (out, n), its inputs, (in, n), and columns with a bias.
 
     Examples
     --------
@@ -196,6 +199,13 @@ class Gradient(NamedTuple):
     layer: Dense
     delta: Array
     inputs: Array
+    biased: int | None = None
+
+    def by_bias(self, factor: float) -> Array:
+        """A factor times the derivative by z, of all columns with a bias."""
+        total: Array = self.delta[:, : self.biased].sum(axis=1)
+        total *= total.dtype.type(factor)
+        return total
 
 
 class Passes:
@@ -222,6 +232,12 @@ class Passes:
         self._program, self._layers = program, layers
         self._inputs = np.ascontiguousarray(points.T)
         self._threads = threads
+        #: How many columns, the first, have the biases; None for all.
+        self._biased: int | None = None
+        #: The activation after which there is a Linear alone.
+        *_, last, end = (None, None, *program.steps)
+        plain = isinstance(last, Activate) and isinstance(end, Affine)
+        self._last = last if plain else None
         self._tape: list[Any] = []
 
     def forward(self) -> Array:
@@ -232,11 +248,11 @@ class Passes:
             if isinstance(step, Affine):
                 layer = next(dense)
                 tape.append((layer, h))
-                h = layer.values(h, self._threads)
+                h = layer.values(h, self._threads, self._biased)
             elif isinstance(step, Activate):
                 sigma = self._program.activations[step.number]
                 tape.append((sigma, h))
-                h = self._elementwise(values_of, sigma, h)
+                h = self._activated(sigma, h, step is self._last)
             elif isinstance(step, Scale):
                 h = h - h.mean(axis=0)
                 size = np.sqrt(np.mean(h * h, axis=0))
@@ -270,13 +286,13 @@ class Passes:
             if isinstance(step, Affine):
                 layer, inputs = known
                 below = layer.back(delta, self._threads) if number else None
-                yield Gradient(layer, delta, inputs)
+                yield Gradient(layer, delta, inputs, self._biased)
                 if below is None:
                     return
                 delta = below
             elif isinstance(step, Activate):
                 sigma, z = known
-                delta *= self._elementwise(slopes_of, sigma, z)
+                delta = self._backed(sigma, z, delta, step is self._last)
             elif isinstance(step, Scale):
                 size, h = known
                 delta -= delta.mean(axis=0)
@@ -288,15 +304,33 @@ class Passes:
             else:
                 delta = delta + kept.pop()
 
-    def _elementwise(self, function: Callable[..., Array], sigma: Activation, z: Array) -> Array:
+    def folded(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The tangent kernel between what is observed from that between the columns."""
+        return kernel
+
+    def _activated(self, sigma: Activation, z: Array, last: bool) -> Array:
+        """What an activation makes of z."""
+        return self._elementwise(values_of, sigma, z)
+
+    def _backed(self, sigma: Activation, z: Array, delta: Array, last: bool) -> Array:
+        """The derivative by z from that by what the activation makes of it; may be in its place."""
+        delta *= self._elementwise(slopes_of, sigma, z)
+        return delta
+
+    def _elementwise(
+        self, function: Callable[..., Array], sigma: Activation, *z: Array,
+        columns: int | None = None,
+    ) -> Array:  # fmt: skip
+        """A function of some rows, of all; it may make other columns of them."""
         if sigma.user:  # a Python function may not be safe to call from several threads
-            return function(sigma, z)
-        out = np.empty_like(z)
+            return function(sigma, *z)
+        first = z[0]
+        out = np.empty((len(first), columns or first.shape[1]), first.dtype)
 
         def slab(rows: slice) -> None:
-            out[rows] = function(sigma, z[rows])
+            out[rows] = function(sigma, *(one[rows] for one in z))
 
-        _over_rows(slab, len(z), 64 * z.size, self._threads)
+        _over_rows(slab, len(out), 64 * first.size, self._threads)
         return out
 
 

@@ -23,7 +23,8 @@ from ntkspec.trainer.checks import (
 )
 from ntkspec.trainer.cubature import exact_degree, quadrature_weights
 from ntkspec.trainer.designs import design_points, spiral
-from ntkspec.trainer.harmonics import axis
+from ntkspec.trainer.harmonics import Basis, axis, count, multiplicity
+from ntkspec.trainer.waves import Features, Waves, frequencies_to, lattice
 
 __all__ = [
     "Density",
@@ -35,6 +36,8 @@ __all__ = [
     "product_rule",
     "random_points",
     "spherical_design",
+    "torus_grid",
+    "torus_points",
 ]
 
 Array = NDArray[np.float64]
@@ -59,14 +62,18 @@ class Points:
     Parameters
     ----------
     x : (n, dim) ndarray of float64
-        Unit vectors, or vectors of any norm.
+        Unit vectors, or vectors of any norm; on a torus the features.
     weights : (n,) ndarray of float64
         Non-negative, with sum 1.
     kind : str
         How they were made: "circle", "random", "design", ...
     exact_degree : int
         The rule integrates every polynomial up to this degree exactly (to rounding); 0 where
-        nothing is known.
+        nothing is known; on a torus every wave of a shorter frequency vector.
+    features : Features, optional
+        Of a torus.
+    coordinates : (n, m) ndarray, optional
+        On the torus.
 
     Examples
     --------
@@ -79,6 +86,8 @@ class Points:
     weights: Array
     kind: str
     exact_degree: int
+    features: Features | None = None
+    coordinates: Array | None = None
 
     @property
     def n(self) -> int:
@@ -89,6 +98,58 @@ class Points:
     def dim(self) -> int:
         """Dimension of the space around the sphere."""
         return int(self.x.shape[1])
+
+    @property
+    def at(self) -> Array:
+        """Where targets are evaluated: the vectors, or coordinates on the torus."""
+        return self.x if self.coordinates is None else self.coordinates
+
+    def others(self, x: ArrayLike) -> Points:
+        """Other points of the same sphere or torus."""
+        if self.features is not None:
+            return torus_points(x, self.features)
+        made = from_array(x)
+        checked_vectors(made.x, self.dim)
+        return made
+
+    def checked(self, x: ArrayLike) -> Array:
+        """Where a target is evaluated on the same sphere or torus, or raise."""
+        return checked_vectors(x, self.dim) if self.features is None else self.features.checked(x)
+
+    def basis(self, last: int, x: Array | None = None) -> Basis | Waves:
+        """Harmonics, or waves, up to a degree at these points, or at others."""
+        at = self.at if x is None else x
+        return Basis(at, last) if self.features is None else Waves(at, last)
+
+    def count(self, last: int) -> int:
+        """Number of them."""
+        return count(self.dim, last) if self.features is None else 2 * last + 1
+
+    def multiplicity(self, degree: int) -> int:
+        """Number of those of one degree."""
+        return multiplicity(self.dim, degree) if self.features is None else 1 + (degree > 0)
+
+    def lengths(self, degrees: ArrayLike) -> Array:
+        """The degrees; on a torus the lengths of the frequency vectors of these numbers."""
+        k = np.asarray(degrees, dtype=np.float64)
+        if self.features is None or self.features.dim == 1:
+            return k
+        known = frequencies_to(self.features.dim, int(k.max(initial=0.0)))
+        return np.asarray(np.linalg.norm(known[k.astype(np.int64)], axis=-1))
+
+    def laplacian(self, degrees: ArrayLike) -> Array:
+        """k (k + d - 2), or on a torus the square of the length."""
+        k = self.lengths(degrees)
+        return k * (k + (self.dim - 2 if self.features is None else 0))
+
+    def longest(self, length: float) -> int:
+        """The last degree up to a length."""
+        if self.features is None or self.features.dim == 1:
+            return int(length)
+        last = 0
+        while self.lengths(2 * last + 1) <= length:
+            last = 2 * last + 1
+        return int(np.flatnonzero(self.lengths(np.arange(2 * last + 2)) <= length)[-1])
 
     def with_quadrature_weights(self, degree: int | None = None) -> Points:
         """Return the same points with weights that are exact up to a degree.
@@ -102,6 +163,8 @@ class Points:
         (5, True)
         """
         self.check_on_sphere("quadrature weights are")
+        if self.features is not None:
+            raise NtkspecError("quadrature weights are for points on the sphere, not on a torus")
         weights, reached = quadrature_weights(self.x, degree)
         return replace(self, weights=weights, exact_degree=reached)
 
@@ -124,6 +187,7 @@ class Points:
         """Whether these are the points of `circle`, in the same order, with equal weights."""
         return (
             self.dim == 2
+            and self.features is None
             and bool(np.all(np.abs(self.weights * self.n - 1.0) <= SAME))
             and bool(np.all(np.abs(self.x - _on_circle(self.n)) <= SAME))
         )
@@ -380,6 +444,47 @@ def from_array(x: ArrayLike, weights: ArrayLike | None = None) -> Points:
         return made
     array = _unit(array)
     return Points(array, given, "array", exact_degree(array, given))
+
+
+def torus_points(x: ArrayLike, features: Features) -> Points:
+    """Points of a torus, with equal weights.
+
+    Parameters
+    ----------
+    x : (n, m) array_like
+        Coordinates, of period 1.
+    features : Features
+        By which they enter the network.
+
+    Raises
+    ------
+    NtkspecError
+        If a point is given twice, or the shape does not fit.
+
+    Examples
+    --------
+    >>> torus_points([[0.0], [0.3]], Features([[1], [2]])).dim
+    4
+    """
+    z = features.checked(x)
+    _check_distinct(np.concatenate((np.cos(2 * np.pi * z), np.sin(2 * np.pi * z)), axis=1))
+    n = _checked_size(len(z), 2 * len(features.frequencies))
+    return Points(features.of(z), np.full(n, 1.0 / n), "array", 0, features, z)
+
+
+def torus_grid(side: int, features: Features) -> Points:
+    """Equispaced points of a torus: i/side in each coordinate.
+
+    Examples
+    --------
+    >>> points = torus_grid(4, Features([[1, 0], [0, 1]]))
+    >>> points.n, points.exact_degree, points.coordinates[1]
+    (16, 3, array([0.  , 0.25]))
+    """
+    side = whole_number(side, "points", least=2)
+    n = _checked_size(side**features.dim, 2 * len(features.frequencies))
+    z = lattice(side, features.dim)
+    return Points(features.of(z), np.full(n, 1.0 / n), "torus", side - 1, features, z)
 
 
 def _unit(x: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,7 +33,6 @@ from ntkspec.locks import cached_property
 from ntkspec.networks import Network
 from ntkspec.operators import Operator, as_operator
 from ntkspec.ranges import whole_numbers
-from ntkspec.trainer.checks import checked_vectors
 from ntkspec.trainer.descent import LARGEST_MOMENTUM
 from ntkspec.trainer.eigenvectors import FLOOR, KernelLoss
 from ntkspec.trainer.network import (
@@ -44,10 +43,11 @@ from ntkspec.trainer.network import (
     check_width,
 )
 from ntkspec.trainer.passes import AdamRule
-from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points, from_array
+from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
 from ntkspec.trainer.residual import Applied, check_residual
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
 from ntkspec.trainer.targets import Kind, SampledTarget, Target, applied
+from ntkspec.trainer.waves import Features
 
 __all__ = [
     "DataRecipe",
@@ -84,7 +84,8 @@ DATA_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "product": (("degree",), ("dim",)),
     "design": (("degree",), ()),
     "cloud": (("points",), ("dim", "seed", "density", "concentration")),
-    "file": (("file",), ()),
+    "torus": (("points", "frequencies"), ("amplitudes",)),
+    "file": (("file",), ("frequencies", "amplitudes")),
 }
 #: The dimension of the kinds that have only one.
 ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
@@ -92,6 +93,7 @@ ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
 HARMONICS = ("sine", "cosine", "zonal", "basis")
 TARGET_KEYS = {
     "degrees": HARMONICS,
+    "frequencies": HARMONICS,
     "amplitudes": HARMONICS,
     "index": ("basis",),
     "pole": ("zonal",),
@@ -149,6 +151,12 @@ def _step_size(value: Any, path: KeyPath) -> float | None:
             f"step_size = {value!r} is not allowed; it must be a positive number or 'auto'", path
         )
     return float(value)
+
+
+def _given(table: Any) -> dict[str, Any]:
+    """What differs from the defaults in a table."""
+    values = {field.name: (getattr(table, field.name), field.default) for field in fields(table)}
+    return {name: value for name, (value, usual) in values.items() if value != usual}
 
 
 @dataclass(frozen=True)
@@ -217,16 +225,18 @@ class DataRecipe:
 
     Attributes
     ----------
-    kind : {"circle", "random", "fibonacci", "product", "design", "cloud", "file"}
+    kind : {"circle", "random", "fibonacci", "product", "design", "cloud", "torus", "file"}
     dim : int or None
-        None for points from a file, which determines it.
+        None for points from a file, which determines it, and on a torus.
     points, degree : int or None
-        How many points, or the degree to which the rule is exact.
+        How many points, on a torus in each coordinate, or the degree to which the rule is exact.
     seed : int
     density : {"cap", "cluster"}
         Of a cloud.
     concentration : float or None
         Of that density.
+    frequencies, amplitudes : tuples
+        Of the features of a torus, by which its points enter the network.
     weights : {"uniform", "quadrature"} or None
         Of the points in the loss; None for the usual ones of the kind.
     grid : int or None
@@ -243,7 +253,7 @@ class DataRecipe:
     """
 
     kind: Annotated[
-        Literal["circle", "random", "fibonacci", "product", "design", "cloud", "file"],
+        Literal["circle", "random", "fibonacci", "product", "design", "cloud", "torus", "file"],
         Key(example='kind = "circle"'),
     ]
     points: Count | None = None
@@ -252,29 +262,40 @@ class DataRecipe:
     seed: Seed = 0
     density: Density = "cap"
     concentration: Annotated[float, Between(0.0, MOST_CONCENTRATION)] | None = None
+    frequencies: tuple[tuple[int, ...], ...] = ()
+    amplitudes: tuple[float, ...] = ()
     weights: Literal["uniform", "quadrature"] | None = None
     grid: Count | None = None
     file: str = ""
     file_digest: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
-        required, optional = DATA_KEYS[self.kind]
-        usual = {field.name: field.default for field in fields(self)}
+        (required, optional), given = DATA_KEYS[self.kind], _given(self)
         for name in required:
-            if getattr(self, name) == usual[name]:
+            if name not in given:
                 raise Fault(f"[data] of kind {self.kind!r} has no {name}; write {name} = ...")
-        for name in {name for both in DATA_KEYS.values() for keys in both for name in keys}:
-            value = getattr(self, name)
-            if name in (*required, *optional) or value == usual[name]:
-                continue
-            if name != "dim" or value != ONLY_DIM.get(self.kind):
+        known = {name for both in DATA_KEYS.values() for keys in both for name in keys}
+        for name in known - {*required, *optional}:
+            value = given.get(name)
+            if value is not None and (name != "dim" or value != ONLY_DIM.get(self.kind)):
                 raise Fault(
                     f"{name} = {value!r} is not allowed with kind = {self.kind!r}, which takes "
                     f"{', '.join((*required, *optional))}",
                     (name,),
                 )
-        if self.dim is None and self.kind != "file":
+        try:
+            self.features  # noqa: B018
+        except NtkspecError as error:
+            raise Fault(str(error), ("frequencies",)) from None
+        if self.dim is None and self.kind not in ("file", "torus"):
             object.__setattr__(self, "dim", ONLY_DIM.get(self.kind, 3))
+
+    @property
+    def features(self) -> Features | None:
+        """Of the torus; None elsewhere."""
+        if not self.frequencies:
+            return None
+        return Features(self.frequencies, self.amplitudes)
 
 
 @dataclass(frozen=True)
@@ -286,6 +307,8 @@ class TargetRecipe:
     kind : {"sine", "cosine", "zonal", "basis", "samples"}
         The kinds of harmonics are those of `ntkspec.trainer.targets.Term`.
     degrees, amplitudes : tuples of the same length
+    frequencies : tuple of tuple of int
+        Of the waves on a torus, in place of degrees.
     index : tuple of int
         Number of each harmonic within its degree, for the kind "basis".
     pole : tuple of float or None
@@ -306,6 +329,7 @@ class TargetRecipe:
     amplitudes: tuple[float, ...] = ()
     index: tuple[Seed, ...] = ()
     pole: tuple[float, ...] | None = None
+    frequencies: tuple[tuple[int, ...], ...] = ()
     file: str = ""
     file_digest: Annotated[str, NO_KEY] = ""
 
@@ -323,9 +347,13 @@ class TargetRecipe:
             if not self.file:
                 raise Fault("[target] of kind 'samples' has no file; write file = \"values.csv\"")
             return
-        if not self.degrees:
-            raise Fault("[target] has no degrees; write degrees = [1, 4, 8]")
-        if self.kind == "sine" and 0 in self.degrees:
+        if bool(self.degrees) == bool(self.frequencies):
+            raise Fault(
+                "[target] has no degrees; write degrees = [1, 4, 8], or on a torus "
+                "frequencies = [[1, 0], [1, 2]]"
+            )
+        parts = self.degrees or self.frequencies
+        if self.kind == "sine" and not all(map(np.any, parts)):
             raise Fault("degrees = 0 is not allowed; a sine has a degree >= 1", ("degrees",))
         if self.pole is not None and not any(self.pole):
             raise Fault(
@@ -333,14 +361,14 @@ class TargetRecipe:
             )
         for name, usual in (("amplitudes", 1.0), ("index", 0)):
             values = getattr(self, name) or (usual,)
-            if len(values) not in (1, len(self.degrees)):
+            if len(values) not in (1, len(parts)):
                 raise Fault(
-                    f"{name}: {len(values)} values for {len(self.degrees)} degrees; write one for "
+                    f"{name}: {len(values)} values for {len(parts)} degrees; write one for "
                     "each, or one number for all",
                     (name,),
                 )
             if len(values) == 1:
-                values *= len(self.degrees)
+                values *= len(parts)
             object.__setattr__(self, name, values)
         if 0.0 in self.amplitudes:
             raise Fault(
@@ -371,7 +399,7 @@ class LossRecipe:
         With an operator: factors of the losses of A f - A u, of f - u at the same points, and of
         f - u at the boundary.  Each is 1/2 of a mean square, or of a Sobolev norm for the first.
     boundary : tuple of tuple of float
-        Unit vectors.
+        Unit vectors, or coordinates on a torus.
 
     Examples
     --------
@@ -395,24 +423,24 @@ class LossRecipe:
 
     def __post_init__(self) -> None:
         kernel = self.weight == "kernel"
-        for name, usual, ok in (("floor", FLOOR, kernel), ("max_degree", None, not kernel)):
-            if not ok and (value := getattr(self, name)) != usual:
-                raise Fault(
-                    f"{name} = {value} is not allowed with weight = {self.weight!r}", (name,)
-                )
+        given, other = _given(self), "max_degree" if kernel else "floor"
+        if other in given:
+            raise Fault(
+                f"{other} = {given[other]} is not allowed with weight = {self.weight!r}", (other,)
+            )
         if kernel and (self.operator or "auto" in self.exponents):
             raise Fault(
                 "weight = 'kernel' needs a number or 'l2' for s, and no operator", ("weight",)
             )
-        for field in fields(self)[5:]:
-            if not self.operator and getattr(self, field.name) != field.default:
-                raise Fault(
-                    f"{field.name} is for the residual of a PDE; give an operator, or leave it out",
-                    (field.name,),
-                )
+        names = [field.name for field in fields(self)[5:] if field.name in given]
+        if names and not self.operator:
+            raise Fault(
+                f"{names[0]} is for the residual of a PDE; give an operator, or leave it out",
+                (names[0],),
+            )
 
     def data(self, points: Points) -> NDArray[np.float64] | None:
-        """Unit vectors (m, dim) where f itself is observed beside A f; None where it is not."""
+        """Inputs (m, dim) where f itself is observed beside A f; None where it is not."""
         rules = self._data(points)
         return np.concatenate([rule.x for _, rule in rules]) if rules else None
 
@@ -435,7 +463,8 @@ class LossRecipe:
         """Return what the loss observes of a network: itself, or A f and f at the data."""
         if not self.operator:
             return network
-        return Applied(network, as_operator(self.operator), self.data(points))
+        torus = None if points.features is None else points.features.frequencies
+        return Applied(network, as_operator(self.operator), self.data(points), torus)
 
     def observed(self, target: Target | SampledTarget, dim: int) -> Target | SampledTarget:
         """Return what is observed of a target u at the points: u, or A u."""
@@ -445,15 +474,19 @@ class LossRecipe:
 
     def observations(self, target: Target | SampledTarget, points: Points) -> NDArray[np.float64]:
         """Return the values of what is observed of a target, (n + m,)."""
-        values, data = self.observed(target, points.dim).values(points.x), self.data(points)
-        return values if data is None else np.concatenate((values, target.values(data)))
+        _, *data = self.rules(points)
+        found = [self.observed(target, points.dim).values(points.at)]
+        return np.concatenate(found + [target.values(rule.at) for rule in data])
+
+    def rules(self, points: Points) -> list[Points]:
+        """Return the points of the residual, and those of data."""
+        return [points, *(rule for _, rule in self._data(points))]
 
     def _data(self, points: Points) -> list[tuple[float, Points]]:
         found = [(self.data_weight, points)] if self.data_weight else []
         if self.boundary:
             try:
-                rule = from_array(self.boundary)
-                checked_vectors(rule.x, points.dim)
+                rule = points.others(self.boundary)
             except NtkspecError as error:
                 raise Fault(f"boundary: {error}", ("loss", "boundary")) from None
             found.append((self.boundary_weight, rule))
@@ -495,10 +528,10 @@ class OptimizerRecipe:
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
             raise Fault(f"betas = {list(self.betas)} is not allowed; write two", ("betas",))
-        names = ("momentum",) if self.name == "adam" else ("betas", "epsilon")
-        usual = {field.name: field.default for field in fields(self)}
-        for name in names:
-            if (value := getattr(self, name)) != usual[name]:
+        given = _given(self)
+        for name in ("momentum",) if self.name == "adam" else ("betas", "epsilon"):
+            if name in given:
+                value = given[name]
                 raise Fault(f"{name} = {value} is not allowed with name = {self.name!r}", (name,))
 
     @property
@@ -622,11 +655,10 @@ class RunRecipe:
             )
         if "auto" in self.loss.exponents:
             raise Fault(f"s = 'auto' is not allowed {where}; write a number or 'l2'", ("loss", "s"))
-        for name, usual in (("batch", None), ("name", "gd")):
-            if (value := getattr(self.optimizer, name)) != usual:
-                raise Fault(
-                    f"{name} = {value} is not allowed {where}; leave it out", ("optimizer", name)
-                )
+        if (batch := self.optimizer.batch) is not None:
+            raise Fault(
+                f"batch = {batch} is not allowed {where}; leave it out", ("optimizer", "batch")
+            )
 
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""
@@ -638,12 +670,18 @@ class RunRecipe:
                 ("target", "kind"),
             )
         # On equispaced points of the circle a degree from n/2 on equals a lower one.
-        points = data.points if data.kind == "circle" else None
-        if points is not None and 2 * max(target.degrees, default=0) >= points:
+        points = data.points if data.kind in ("circle", "torus") else None
+        key = "frequencies" if target.frequencies else "degrees"
+        last = max((abs(k) for k in np.ravel(getattr(target, key)).tolist()), default=0)
+        if points is not None and 2 * last >= points:
             raise Fault(
-                f"degrees: {max(target.degrees)} is not allowed; {points} points of the circle "
-                f"resolve degrees below {points / 2:g}",
-                ("target", "degrees"),
+                f"{key}: {last} is not allowed; {points} points of the circle resolve degrees "
+                f"below {points / 2:g}",
+                ("target", key),
+            )
+        if target.frequencies and data.features is None:
+            raise Fault(
+                "frequencies are those of waves on a torus; the data have none", ("target", key)
             )
         if target.pole is not None and data.dim not in (None, len(target.pole)):
             raise Fault(
@@ -668,21 +706,14 @@ class RunRecipe:
     @cached_property
     def digest(self) -> str:
         """Digest of what the recipe means; comments, layout and names do not change it."""
-        meaning: dict[str, Any] = {
+        tables = ("data", "target", "loss", "optimizer")
+        meaning: dict[str, Any] = {name: _given(getattr(self, name)) for name in tables} | {
             "steps": self.steps, "records": self.records, "spacing": self.spacing,
-            "data": asdict(self.data), "target": asdict(self.target),
-            "loss": asdict(self.loss), "optimizer": asdict(self.optimizer),
+            "network": vars(self.network) | {"network": repr(self.network.network)},
+            "functions": function_digest(self.network.network),
         }  # fmt: skip
-        if self.loss.weight != "kernel":
-            del meaning["loss"]["floor"]
-        if self.optimizer.name == "gd":
-            for name in ("name", "betas", "epsilon"):
-                del meaning["optimizer"][name]
-        meaning["network"] = vars(self.network) | {"network": repr(self.network.network)}
-        if functions := function_digest(self.network.network):
-            meaning["functions"] = functions
         for part in ("data", "target"):
-            del meaning[part]["file"]  # its contents have a digest of their own
+            meaning[part].pop("file", None)  # its contents have a digest of their own
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 

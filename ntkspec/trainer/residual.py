@@ -1,21 +1,21 @@
-"""A network with one hidden layer under a differential operator, A f, and steps of descent on it.
+"""A network under a differential operator, A f, and passes through it.
 
-On the sphere, with z = w . x,
+A pass carries, beside the values h of each part, the derivatives h_i along tangents e_i of the
+points and L h, L a second-order operator with the principal part sum_i D_i^2.  A dense layer maps
+all of them alike, its bias the values alone, and an activation makes of them
 
-    Laplace-Beltrami sigma(z) = (|w|^2 - z^2) sigma''(z) - (d - 1) z sigma'(z),
+    sigma(z),   sigma'(z) z_i,   sigma'(z) L z + sigma''(z) sum_i z_i^2.
 
-on the circle d/dphi sigma(z) = sigma'(z) w . x', x' the unit tangent, and on a torus, x being its
-features and t_i their slopes,
-
-    Laplacian sigma(z) = sum_i (w . t_i)^2 sigma''(z) + w . Laplacian(x) sigma'(z).
-
-Beside A f at the points of a descent f itself may be observed, at points of data.
+On the sphere the e_i are an orthonormal frame of the tangent space at x and L x = -(d - 1) x,
+which makes L the Laplace-Beltrami operator; on a torus, x being its features, they are the
+derivatives of x by the coordinates, and L x is the Laplacian of x.  For d/dphi on the circle, and
+d/dx, one tangent is enough.  Beside A f at the points f itself may be observed, at points of data.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,20 +26,15 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
 from ntkspec.operators import Operator, refused_kink
-from ntkspec.threads import checked_threads, one_blas_thread, thread_pool
-from ntkspec.trainer.network import FiniteNetwork, is_shallow
+from ntkspec.trainer.network import FiniteNetwork
+from ntkspec.trainer.passes import Dense, Gradient, Passes
 
-__all__ = ["Applied", "ResidualSteps", "check_residual", "derivatives_of"]
+__all__ = ["Applied", "check_residual", "derivatives_of"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
 #: sigma and its derivatives up to an order, at most the third.
 Derivatives = Callable[[Array, int], tuple[Array, ...]]
-
-#: Numbers in an array of a slab of neurons, which fits the second-level cache.
-NUMBERS = 2**14
-#: Slabs below which a second thread costs more than it saves.
-FEW_SLABS = 4
 
 
 class Applied(FiniteNetwork):
@@ -48,7 +43,7 @@ class Applied(FiniteNetwork):
     Parameters
     ----------
     network : FiniteNetwork
-        With one hidden layer, without biases, only the inner weights trained.
+        Without Normalize.
     operator : Operator
         A, of power 1.
     data : (m, dim) array_like, optional
@@ -69,16 +64,21 @@ class Applied(FiniteNetwork):
     (array([0., 0., 0.]), (3, 3))
     """
 
+    compiled = False
+
     def __init__(
         self, network: FiniteNetwork, operator: Operator, data: ArrayLike | None = None,
         frequencies: ArrayLike | None = None,
     ) -> None:  # fmt: skip
         check_residual(network.network, operator)
-        super().__init__(network.network, network.layers)
+        vars(self).update(vars(network))  # the same layers
+        self._known = None
         self.operator = operator
         self.frequencies = None if frequencies is None else np.asarray(frequencies, np.float64)
         self._check_domain()
         self.data = self._points(data) if data is not None else np.empty((0, self.dim), self.dtype)
+        if network.origin is not None:
+            self.origin = Applied(network.origin, operator, data, frequencies)
 
     def _check_domain(self) -> None:
         known, dim = self.frequencies, self.dim
@@ -87,217 +87,155 @@ class Applied(FiniteNetwork):
                 f"frequencies of shape {known.shape} are not allowed with points of dimension "
                 f"{dim}; give (J, m) for features of dimension 2 J"
             )
-        coordinates = dim - 1 if known is None else known.shape[1]
-        if self.operator.name == "derivative" and coordinates != 1:
+        if self.operator.name == "derivative" and self._coordinates != 1:
             raise NtkspecError(
                 f"operator = {str(self.operator)!r} is not allowed here; the derivative needs the "
                 "circle or a torus of one dimension, and 'laplace' takes any"
             )
 
-    def values(self, x: ArrayLike, threads: int | None = None) -> Vector:
-        """A f at points (n, dim), then f at the data: (n + m,)."""
-        return ResidualSteps(self, self._points(x), checked_threads(threads)).values()
+    @property
+    def _coordinates(self) -> int:
+        return self.dim - 1 if self.frequencies is None else int(self.frequencies.shape[1])
 
-    def tangent_matrix(self, x: ArrayLike, threads: int | None = None) -> Vector:
-        """Kernel of these values, (n + m, n + m), of the network's own gradients."""
-        return ResidualSteps(self, self._points(x), checked_threads(threads)).tangent_matrix()
+    def columns(self, points: int) -> int:
+        """Those of the values, of each tangent and of L."""
+        more = self._coordinates + (self.operator.name == "laplace")
+        return points * (1 + more) + len(self.data)
+
+    def observations(self, points: int) -> int:
+        """Numbers that are observed at so many points."""
+        return points + len(self.data)
+
+    def passes(self, layers: list[Dense], points: Array, threads: int) -> Passes:
+        """Passes that carry derivatives."""
+        return _Jets(self, layers, points, threads)
 
     def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
         """`tangent_matrix` as an operator."""
         return aslinearoperator(self.tangent_matrix(x, threads))
 
 
-class ResidualSteps:
-    """Values of an `Applied` network at fixed points, and steps that move its weights in place.
+class _Jets(Passes):
+    """Passes of an `Applied` network: columns of values, of each tangent, and of L.
 
-    Sums over the neurons are split into slabs that are added in order, so that no number depends
-    on the number of threads.
-
-    Parameters
-    ----------
-    network : Applied
-    points : (n, dim) ndarray
-        In the precision of the weights.
-    threads : int
-    momentum : float
-        Of the heavy ball.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.network import start
-    >>> network = Applied(start("tanh", 64, 2, seed=0), Operator("laplace", shift=-1.0))
-    >>> ResidualSteps(network, np.eye(2)).values()
-    array([0., 0.])
+    A f needs the values and the last of the others alone, so that is what the last activation
+    makes.
     """
 
-    def __init__(
-        self, network: Applied, points: Array, threads: int = 1, momentum: float = 0.0
-    ) -> None:
-        self._hidden, self._out = network.layers
-        self._threads, self._momentum = threads, momentum
-        derivatives = derivatives_of(network.network.sigmas[0])
-        n, self._count = len(points), len(points) + len(network.data)
-        #: What is observed, and its places among the values.
-        applied = _Part(derivatives, points, network.operator, network.frequencies)
-        self._parts = [(applied, slice(n))]
-        if len(network.data):
-            self._parts.append((_Part(derivatives, network.data, None, None), slice(n, None)))
-        neurons = max(16, NUMBERS // self._count)
-        width = network.width
-        self._slabs = [slice(i, min(i + neurons, width)) for i in range(0, width, neurons)]
+    def __init__(self, seen: Applied, layers: list[Dense], points: Array, threads: int) -> None:
+        n, self._shift = len(points), points.dtype.type(seen.operator.shift)
+        slopes, bend = _of_points(points, seen.frequencies)
+        self._second = seen.operator.name == "laplace"
+        columns = np.concatenate([points, seen.data, *slopes, *[bend] * self._second])
+        super().__init__(seen.network.program, layers, columns, threads)
+        self._n, self._values = n, n + len(seen.data)
+        self._biased = self._values
+        self._more = self._after(len(columns))
+        self._mine, self._data, self._end = slice(n), slice(n, self._values), slice(-n, None)
+        self._columns = self._values + n if self._last else len(columns)
 
-    def values(self) -> Vector:
+    def forward(self) -> Array:
         """A f at the points, then f at the data."""
-        return self._over_slabs(lambda mine: None)
+        found = super().forward()
+        seen = found[: self._values].copy()
+        seen[self._mine] *= self._shift
+        seen[self._mine] += found[self._end]
+        return seen
 
-    def step(self, derivative: Vector, step_size: float) -> Vector:
-        """Do one step against the derivative of the loss by the values; return the new values."""
-        hidden = self._hidden
-        g = derivative.astype(hidden.weights.dtype)
-        size = hidden.weights.dtype.type(step_size * hidden.scale)
-        beta = hidden.weights.dtype.type(self._momentum)
-        last = hidden.memory("velocity")[0] if self._momentum else None
+    def backward(self, derivative: Array) -> Iterator[Gradient]:
+        """Gradients for the derivative by these."""
+        full = np.zeros(self._columns, self._inputs.dtype)
+        full[: self._values] = derivative
+        full[self._end] = full[self._mine]
+        full[self._mine] *= self._shift
+        return super().backward(full)
 
-        def move(mine: slice) -> None:
-            w, a = self._neurons(mine)
-            moved = np.sum([part.back(w, g[at]) for part, at in self._parts], axis=0)
-            moved *= (size * a)[:, np.newaxis]
-            if last is not None:
-                moved -= beta * last[mine]
-                last[mine] = -moved
-            hidden.weights[mine] -= moved
+    def folded(self, kernel: Vector) -> Vector:
+        """Sum over the columns of each point."""
+        for _ in range(2):
+            for some in self._after(len(kernel)):
+                kernel[self._mine] += kernel[some]
+            kernel = kernel[: self._values].T
+        return kernel
 
-        return self._over_slabs(move)
+    def _after(self, columns: int) -> list[slice]:
+        """The columns after those of the values, for each tangent and for L."""
+        return [slice(i, i + self._n) for i in range(self._values, columns, self._n)]
 
-    def tangent_matrix(self) -> Vector:
-        """Kernel of the values, of the network's own gradients."""
-        out = np.zeros((self._count, self._count))
-        with one_blas_thread():
-            for mine in self._slabs:
-                w, a = self._neurons(mine)
-                found = [(part, part.gradients(w)) for part, _ in self._parts]
-                for i in range(w.shape[1]):
-                    slopes = [part.coordinate(i, w, *both) for part, both in found]
-                    slope = np.concatenate(slopes, axis=1) * a[:, np.newaxis]
-                    out += slope.T @ slope
-        return out * self._hidden.scale**2
+    def _activated(self, sigma: Activation, z: Array, last: bool) -> Array:
+        known, mine, data = derivatives_of(sigma), self._mine, self._data
+        columns = self._columns if last else z.shape[1]
 
-    def _over_slabs(self, before: Callable[[slice], None]) -> Vector:
-        """Values, after a piece of work on each slab."""
-        sums = np.empty((len(self._slabs), self._count))
+        def work(sigma: Activation, z: Array) -> Array:
+            out = np.empty((len(z), columns), z.dtype)
+            value, *slopes = known(z[:, mine], 1 + self._second)
+            out[:, mine], out[:, data] = value, known(z[:, data], 0)[0]
+            if not last:
+                for some in self._more[:-1]:
+                    np.multiply(slopes[0], z[:, some], out=out[:, some])
+            np.multiply(slopes[0], z[:, self._end], out=out[:, self._end])
+            if self._second:
+                slopes[1] *= self._square(z)
+                out[:, self._end] += slopes[1]
+            return out
 
-        def work(number: int) -> None:
-            before(self._slabs[number])
-            w, a = self._neurons(self._slabs[number])
-            for part, at in self._parts:
-                sums[number, at] = a @ part.values(w)
+        return self._elementwise(work, sigma, z, columns=columns)
 
-        with one_blas_thread():
-            if self._threads == 1 or len(self._slabs) < FEW_SLABS:
-                for number in range(len(self._slabs)):
-                    work(number)
-            else:
-                list(thread_pool(self._threads).map(work, range(len(self._slabs))))
-        return np.asarray(sums.sum(axis=0))
+    def _backed(self, sigma: Activation, z: Array, delta: Array, last: bool) -> Array:
+        known, mine, data = derivatives_of(sigma), self._mine, self._data
 
-    def _neurons(self, mine: slice) -> tuple[Array, Array]:
-        """Inner weights w of some neurons, and the factors of sigma(w . x) in f."""
-        scale = self._hidden.weights.dtype.type
-        w = self._hidden.weights[mine] * scale(self._hidden.scale)
-        return w, self._out.weights[0, mine] * scale(self._out.scale)
+        def work(sigma: Activation, z: Array, delta: Array) -> Array:
+            out, end = np.empty_like(z), delta[:, self._end]
+            _value, first, second, *third = known(z[:, mine], 2 + self._second)
+            np.multiply(first, delta[:, mine], out=out[:, mine])
+            np.multiply(known(z[:, data], 1)[1], delta[:, data], out=out[:, data])
+            along = z[:, self._end] * end
+            if not last:
+                for some in self._more[:-1]:
+                    along += z[:, some] * delta[:, some]
+                    np.multiply(first, delta[:, some], out=out[:, some])
+            along *= second
+            out[:, mine] += along
+            np.multiply(first, end, out=out[:, self._end])
+            if self._second:
+                third[0] *= self._square(z)
+                third[0] *= end
+                out[:, mine] += third[0]
+                second *= 2.0 * end
+                for some in self._more[:-1]:
+                    if last:
+                        np.multiply(second, z[:, some], out=out[:, some])
+                    else:
+                        out[:, some] += second * z[:, some]
+            return out
+
+        return self._elementwise(work, sigma, z, delta)
+
+    def _square(self, z: Array) -> Array:
+        """Square of the slopes of z."""
+        first, *others = (z[:, some] for some in self._more[:-1])
+        total = first * first
+        for one in others:
+            total += one * one
+        return total
 
 
-class _Part:
-    """A sigma(w . x), or without an operator sigma(w . x), at points; neurons x points.
-
-    The gradient by w is p x plus products q c: c is w on the sphere, where it is given as None, and
-    else a derivative of x.
-    """
-
-    def __init__(
-        self, derivatives: Derivatives, points: Array, operator: Operator | None,
-        frequencies: Array | None,
-    ) -> None:  # fmt: skip
-        self._derivatives, self._x = derivatives, points
-        self._name: str = "value" if operator is None else operator.name
-        self._shift = points.dtype.type(operator.shift if operator is not None else 0.0)
-        if self._name == "laplace" and frequencies is None:
-            self._name = "sphere"
-        #: First derivatives of x, and its Laplacian.
-        self._slopes, self._bend = [np.stack((-points[:, 1], points[:, 0]), axis=1)], points
-        if frequencies is not None:
-            cosines, sines = np.split(points, 2, axis=1)
-            rates = (2.0 * math.pi * frequencies.T).astype(points.dtype)
-            self._slopes = [np.hstack((-rate * sines, rate * cosines)) for rate in rates]
-            self._bend = -np.tile(np.sum(rates**2, axis=0), 2) * points
-
-    def values(self, w: Array) -> Array:
-        z = w @ self._x.T
-        if self._name == "value":
-            return self._derivatives(z, 0)[0]
-        if self._name == "derivative":
-            value, first = self._derivatives(z, 1)
-            first *= w @ self._slopes[0].T
-        else:
-            value, first, second = self._derivatives(z, 2)
-            if self._name == "sphere":
-                first *= z
-                first *= -(w.shape[1] - 1)
-                z *= z
-                second *= np.sum(w * w, axis=1)[:, np.newaxis] - z
-            else:
-                first *= w @ self._bend.T
-                second *= self._square(w)
-            first += second
-        if self._shift:
-            first += self._shift * value
-        return first
-
-    def gradients(self, w: Array) -> tuple[Array, list[tuple[Array, Array | None]]]:
-        """p, and pairs of q and c."""
-        z = w @ self._x.T
-        if self._name == "value":
-            return self._derivatives(z, 1)[1], []
-        if self._name == "derivative":
-            _, first, second = self._derivatives(z, 2)
-            second *= w @ self._slopes[0].T
-            second += self._shift * first
-            return second, [(first, self._slopes[0])]
-        _, first, second, third = self._derivatives(z, 3)
-        if self._name == "sphere":
-            d = w.shape[1]
-            third *= np.sum(w * w, axis=1)[:, np.newaxis] - z * z
-            z *= second
-            z *= d + 1
-            third -= z
-            third += (self._shift - (d - 1)) * first
-            second *= 2.0
-            return third, [(second, None)]
-        third *= self._square(w)
-        third += second * (w @ self._bend.T) + self._shift * first
-        across = [(2.0 * second * (w @ slope.T), slope) for slope in self._slopes]
-        return third, [*across, (first, self._bend)]
-
-    def back(self, w: Array, g: Array) -> Array:
-        """Derivative of the loss by w, (neurons, dim), without the neurons' factors."""
-        along, across = self.gradients(w)
-        moved = along @ (g[:, np.newaxis] * self._x)
-        for q, c in across:
-            moved += (q @ g)[:, np.newaxis] * w if c is None else q @ (g[:, np.newaxis] * c)
-        return np.asarray(moved)
-
-    def coordinate(
-        self, i: int, w: Array, along: Array, across: list[tuple[Array, Array | None]]
-    ) -> Array:
-        """A coordinate of the gradients."""
-        found = along * self._x[:, i]
-        for q, c in across:
-            found += q * (w[:, i, np.newaxis] if c is None else c[:, i])
-        return np.asarray(found)
-
-    def _square(self, w: Array) -> Array:
-        """Square of the slope of z."""
-        return np.asarray(sum((w @ slope.T) ** 2 for slope in self._slopes))
+def _of_points(x: Array, frequencies: Array | None) -> tuple[list[Array], Array]:
+    """Tangents at points, and what L makes of these."""
+    if frequencies is not None:
+        cosines, sines = np.split(x, 2, axis=1)
+        rates = (2.0 * math.pi * frequencies.T).astype(x.dtype)
+        slopes = [np.hstack((-rate * sines, rate * cosines)) for rate in rates]
+        return slopes, -np.tile(np.sum(rates**2, axis=0), 2) * x
+    if x.shape[1] == 2:
+        return [np.stack((-x[:, 1], x[:, 0]), axis=1)], -x
+    # Of the reflection that maps x to the last axis, or to the opposite one if that is nearer.
+    v = x.copy()
+    v[:, -1] += np.where(x[:, -1] < 0.0, -1.0, 1.0)
+    size = 2.0 / np.sum(v * v, axis=1)
+    frame = np.eye(x.shape[1], dtype=x.dtype)[:-1]
+    slopes = [axis - (size * v[:, i])[:, np.newaxis] * v for i, axis in enumerate(frame)]
+    return slopes, -(x.shape[1] - 1) * x
 
 
 def check_residual(network: Any, operator: Operator) -> None:
@@ -312,18 +250,13 @@ def check_residual(network: Any, operator: Operator) -> None:
         raise NtkspecError(
             f"operator = {str(operator)!r} is not allowed in training; its power must be 1"
         )
-    first = network.program.steps[0]
-    plain = is_shallow(network.program) and not (first.bias or first.own_bias)
-    if not plain or network.trained != "hidden":
-        raise NtkspecError(
-            f"{network!r} is not allowed with an operator; train the inner weights of one hidden "
-            "layer without biases"
-        )
-    sigma = network.sigmas[0]
-    order, needed = sigma.singularity.order, math.floor(operator.order + 1.5)
-    if sigma.singularity.kind in ("kink", "kinks") and order < needed:
-        raise NtkspecError(refused_kink(operator, network.name, order, needed))
-    derivatives_of(sigma)
+    if network.program.normalizes:
+        raise NtkspecError(f"{network!r} is not allowed with an operator; leave Normalize out")
+    for sigma in network.program.activations:
+        order, needed = sigma.singularity.order, math.floor(operator.order + 1.5)
+        if sigma.singularity.kind in ("kink", "kinks") and order < needed:
+            raise NtkspecError(refused_kink(operator, network.name, order, needed))
+        derivatives_of(sigma)
 
 
 # --- derivatives of activations ------------------------------------------------------------------

@@ -14,7 +14,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.kernels.factors import factor_product
 from ntkspec.parameters import as_number, one_of, shown, whole_number
 from ntkspec.trainer.checks import checked_values
-from ntkspec.trainer.harmonics import Basis, count, largest_degree, multiplicity
+from ntkspec.trainer.harmonics import largest_degree
 from ntkspec.trainer.points import Points
 
 __all__ = [
@@ -131,7 +131,7 @@ class SobolevLoss(_Quadratic):
             raise NtkspecError(f"s = {shown(s)} is not allowed; it must be a finite number")
         self.weight: Weight = one_of(weight, "weight", get_args(Weight))
         self.max_degree = _checked_max_degree(points, max_degree)
-        mu = self.multiplier(np.arange(self.max_degree + 1))
+        mu = self.multiplier(np.arange(points.longest(self.max_degree) + 1))
         self.operator: Fourier | Factored
         if points.equispaced:
             self.operator = Fourier(points.n, mu)
@@ -149,15 +149,17 @@ class SobolevLoss(_Quadratic):
     def multiplier(self, degrees: ArrayLike) -> Array:
         """mu_k for degrees of any shape; 0 above max_degree."""
         k = np.asarray(degrees, dtype=np.float64)
-        base = 1.0 + k if self.weight == "power" else 1.0 + k * (k + self.points.dim - 2)
+        length = self.points.lengths(k)
+        base = 1.0 + (length if self.weight == "power" else self.points.laplacian(k))
         exponent = 2.0 * self.s if self.weight == "power" else self.s
-        top = np.max(base, where=k <= self.max_degree, initial=1.0)
+        weighed = length <= self.max_degree
+        top = np.max(base, where=weighed, initial=1.0)
         if exponent * math.log(top) > math.log(MOST_WEIGHT):
             raise NtkspecError(
                 f"s = {self.s:g} is not allowed: at degree {self.max_degree} its weight exceeds "
                 f"{MOST_WEIGHT:g}; lower s or max_degree"
             )
-        return np.where(k <= self.max_degree, np.minimum(base, top) ** exponent, 0.0)
+        return np.where(weighed, np.minimum(base, top) ** exponent, 0.0)
 
 
 class SumLoss(_Quadratic):
@@ -225,10 +227,7 @@ class Fourier:
 
     def matrix(self) -> Array:
         """P, (n, n)."""
-        column = fft.irfft(self.factor, self.n)
-        i = np.arange(self.n)
-        apart = np.abs(i[:, np.newaxis] - i)
-        return np.asarray(column[np.minimum(apart, self.n - apart)])
+        return np.asarray(linalg.toeplitz(fft.irfft(self.factor, self.n)))
 
 
 class Factored:
@@ -262,14 +261,14 @@ def _projections(points: Points, mu: Array) -> Factored:
     The factor has at most as many rows as there are points, so it is never larger than P.
     """
     degree = mu.size - 1
-    needed = 8 * points.n * count(points.dim, degree)
+    needed = 8 * points.n * points.count(degree)
     if needed > MOST_BYTES:
         raise NtkspecError(
             f"max_degree = {degree} at {points.n} points is not allowed: P takes "
             f"{needed:.3g} bytes, and the most is {MOST_BYTES:.3g}"
         )
-    root = np.repeat(np.sqrt(mu), [multiplicity(points.dim, k) for k in range(degree + 1)])
-    return Factored(Basis(points.x, degree).matrix().T * root[:, np.newaxis] * points.weights)
+    root = np.repeat(np.sqrt(mu), [points.multiplicity(k) for k in range(degree + 1)])
+    return Factored(points.basis(degree).matrix().T * root[:, np.newaxis] * points.weights)
 
 
 def resolved_degree(points: Points) -> int:
@@ -280,7 +279,8 @@ def resolved_degree(points: Points) -> int:
     int
         n/2 on the points of `circle`; otherwise half of the rule's exact degree, so that products
         of two harmonics are integrated exactly; where that is 0, the largest degree up to which
-        there are at most half as many harmonics as points.
+        there are at most half as many harmonics as points.  On a torus it is the length of a
+        frequency vector.
 
     Examples
     --------
@@ -292,14 +292,21 @@ def resolved_degree(points: Points) -> int:
     """
     if points.equispaced:
         return points.n // 2
-    return points.exact_degree // 2 or largest_degree(points.dim, points.n // 2)
+    return points.exact_degree // 2 or _largest(points, points.n // 2)
+
+
+def _largest(points: Points, harmonics: int) -> int:
+    """Largest degree up to which there are at most so many harmonics; on a torus a length."""
+    if points.features is None:
+        return largest_degree(points.dim, harmonics)
+    return int(points.lengths(max(harmonics - 1, 0) // 2))
 
 
 def _checked_max_degree(points: Points, max_degree: int | None) -> int:
     if max_degree is None:
         return resolved_degree(points)
     degree = whole_number(max_degree, "max_degree", least=0)
-    most = points.n // 2 if points.equispaced else largest_degree(points.dim, points.n)
+    most = points.n // 2 if points.equispaced else _largest(points, points.n)
     if degree > most:
         raise NtkspecError(
             f"max_degree = {degree} is not allowed; {points.n} points in dim = {points.dim} "

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.threads import one_blas_thread
+from ntkspec.threads import one_blas_thread, thread_pool
 from ntkspec.trainer.layer import layer_at
-from ntkspec.trainer.network import FiniteNetwork, is_shallow
-from ntkspec.trainer.passes import AdamRule, Passes
-from ntkspec.trainer.residual import Applied, ResidualSteps
+from ntkspec.trainer.network import FiniteNetwork
+from ntkspec.trainer.passes import AdamRule, Passes, memory_kinds
 
-__all__ = ["Steps", "steps_at"]
+__all__ = ["ProductSteps", "Steps", "steps_at"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
+
+#: Numbers in an array of a slab of the neurons of one hidden layer, which fits the second-level
+#: cache, and slabs below which a second thread costs more than it saves.
+NUMBERS, FEW_SLABS = 2**16, 4
 
 
 class Steps(Protocol):
@@ -45,16 +49,12 @@ def steps_at(
     weights is momentum times the last one, less the gradient times the step size.  Adam needs to
     know how many steps have been done.
     """
-    if isinstance(network, Applied):
-        return ResidualSteps(network, points, threads, momentum)
-    if momentum == 0.0 and adam is None and is_shallow(network.network.program):
-        hidden = network.layers[0]
-        if hidden.trained and (hidden.bias is None or hidden.bias_trained):
-            return _Shallow(network, points, threads)
-    return _Deep(network, points, threads, momentum, adam, done)
+    if network.compiled and momentum == 0.0 and adam is None:
+        return _Compiled(network, points, threads)
+    return ProductSteps(network, points, threads, momentum, adam, done)
 
 
-class _Shallow:
+class _Compiled:
     """One hidden layer, neuron by neuron; no array holds points x neurons."""
 
     def __init__(self, network: FiniteNetwork, points: Array, threads: int) -> None:
@@ -81,26 +81,63 @@ class _Shallow:
         return values if self._factor == 1.0 else self._factor * values
 
 
-class _Deep:
-    """Any network, by matrix products."""
+class ProductSteps:
+    """Values of any network at fixed points, and steps, by matrix products.
+
+    Sums over the neurons of one hidden layer are split into slabs that are added in order, so that
+    no number depends on the number of threads.
+
+    Parameters
+    ----------
+    network : FiniteNetwork
+    points : (n, dim) ndarray
+        In the precision of the weights.
+    threads : int
+    momentum : float
+        Of the heavy ball.
+    adam : AdamRule, optional
+    done : int
+        Earlier steps.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.network import start
+    >>> ProductSteps(start("tanh", 64, 2, seed=0), np.eye(2)).values()
+    array([0., 0.])
+    """
 
     def __init__(
-        self, network: FiniteNetwork, points: Array, threads: int, momentum: float,
-        adam: AdamRule | None, done: int,
+        self, network: FiniteNetwork, points: Array, threads: int = 1, momentum: float = 0.0,
+        adam: AdamRule | None = None, done: int = 0,
     ) -> None:  # fmt: skip
-        self._passes = Passes(network.network.program, network.layers, points, threads)
-        self._threads, self._momentum, self._adam, self._done = threads, momentum, adam, done
+        network.memory(memory_kinds(momentum, adam))  # of the whole, of which slabs have views
+        slabs = list(network.blocks(network.columns(len(points)), NUMBERS))
+        spread = len(slabs) >= FEW_SLABS and threads > 1
+        self._pool = thread_pool(threads) if spread else None
+        alone = threads if len(slabs) == 1 else 1
+        self._slabs = [network.passes(layers, points, alone) for layers in slabs]
+        self._threads, self._momentum, self._adam, self._done = alone, momentum, adam, done
 
     def values(self) -> Vector:
-        with one_blas_thread():
-            return self._passes.forward().astype(np.float64)
+        """What is observed at the points."""
+        return self._sum(lambda passes: passes.forward())
 
     def step(self, derivative: Vector, step_size: float) -> Vector:
-        with one_blas_thread():
-            for layer, delta, inputs in self._passes.backward(derivative):
+        """Do one step against the derivative of the loss by the values; return the new values."""
+
+        def move(passes: Passes) -> Array:
+            for found in passes.backward(derivative):
                 if self._adam is None:
-                    layer.move(delta, inputs, step_size, self._momentum, self._threads)
+                    found.layer.move(found, step_size, self._momentum, self._threads)
                 else:
-                    layer.adapt(delta, inputs, step_size, self._adam, self._done, self._threads)
-            self._done += 1
-            return self._passes.forward().astype(np.float64)
+                    found.layer.adapt(found, step_size, self._adam, self._done, self._threads)
+            return passes.forward()
+
+        moved = self._sum(move)
+        self._done += 1
+        return moved
+
+    def _sum(self, work: Callable[[Passes], Array]) -> Vector:
+        with one_blas_thread():
+            over = map if self._pool is None else self._pool.map
+            return np.asarray(np.sum(list(over(work, self._slabs)), axis=0, dtype=np.float64))

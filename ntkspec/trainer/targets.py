@@ -20,8 +20,9 @@ from ntkspec.trainer.checks import (
     checked_vectors,
     function_values,
 )
-from ntkspec.trainer.harmonics import Basis, count, harmonic, multiplicity, zonal
+from ntkspec.trainer.harmonics import harmonic, zonal
 from ntkspec.trainer.points import Points
+from ntkspec.trainer.waves import Features, Frequency, frequency_number, half
 
 __all__ = [
     "FunctionTarget",
@@ -30,6 +31,7 @@ __all__ = [
     "Target",
     "Term",
     "applied",
+    "on_torus",
     "target_of",
 ]
 
@@ -40,6 +42,8 @@ Kind = Literal["sine", "cosine", "zonal", "basis"]
 NEGLIGIBLE = 1e-6
 #: Numbers in one block of basis values.
 BLOCK = 1 << 20
+#: Largest coordinate of a frequency vector.
+MOST = 2**20
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Term:
         For kind "zonal"; it is normalized.  By default `ntkspec.trainer.harmonics.axis`: the first
         axis on the circle, the last in higher dimensions.
 
+    frequency : tuple of int, optional
+        On a torus; the term is that of the circle of degree 1 at 2 pi times its product with x, and
+        `degree` becomes the number of the vector (`ntkspec.trainer.waves`).
+
     Raises
     ------
     NtkspecError
@@ -69,8 +77,10 @@ class Term:
 
     Examples
     --------
-    >>> Term(4, 1.0, "sine")
-    Term(degree=4, amplitude=1.0, kind='sine', index=0, pole=None)
+    >>> Term(4, 1.0, "sine").norm.__round__(4)
+    0.7071
+    >>> Term(0, 1.0, "sine", frequency=(1, -1)).degree
+    3
     """
 
     degree: int
@@ -78,9 +88,18 @@ class Term:
     kind: Kind = "zonal"
     index: int = 0
     pole: tuple[float, ...] | None = None
+    frequency: Frequency | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        if self.frequency is not None:
+            given = tuple(whole_number(one, "frequency", -MOST, MOST) for one in self.frequency)
+            set_(self, "frequency", half(given))
+            set_(self, "degree", frequency_number(given))
+            if given != self.frequency and self.place == 1:  # sines are odd
+                set_(self, "amplitude", -self.amplitude)
+            if self.pole is not None or self.index > 1:
+                raise NtkspecError("pole, and an index above 1, are for harmonics on the sphere")
         set_(self, "degree", checked_degree(self.degree))
         set_(self, "index", whole_number(self.index, "index", least=0))
         set_(self, "amplitude", number(self.amplitude, "amplitude", -1e100, 1e100))
@@ -101,6 +120,8 @@ class Term:
     @property
     def dim(self) -> int | None:
         """Dimension that the term requires, or None."""
+        if self.frequency is not None:
+            return None
         if self.kind in ("sine", "cosine"):
             return 2
         return None if self.pole is None else len(self.pole)
@@ -112,6 +133,10 @@ class Term:
 
     def function(self, x: ArrayLike) -> Array:
         """Values of the term's function of unit norm at x (n, dim): (n,)."""
+        if self.frequency is not None:
+            angle = 2.0 * math.pi * (np.asarray(x, dtype=np.float64) @ np.array(self.frequency))
+            wave = np.sin if self.place else np.cos
+            return math.sqrt(2.0) * wave(angle) if self.degree else np.ones(len(angle))
         x = checked_vectors(x, self.dim)
         if self.pole is not None:
             return zonal(x.shape[1], self.degree, x, self.pole)
@@ -141,7 +166,6 @@ class Target:
     (array([1.]), (1, 4, 8))
     """
 
-    part = "degree"
     terms: tuple[Term, ...]
 
     def __init__(self, terms: Iterable[Term]) -> None:
@@ -153,6 +177,13 @@ class Target:
             raise NtkspecError(
                 f"terms have dim = {needed[0]} and dim = {needed[1]}; give terms of one dimension"
             )
+        if len({len(term.frequency or ()) for term in self.terms}) > 1:
+            raise NtkspecError("terms have frequencies of different dimensions, or some have none")
+
+    @property
+    def part(self) -> str:
+        """What its parts are: degrees, or on a torus frequencies."""
+        return "degree" if self.terms[0].frequency is None else "frequency"
 
     @property
     def degrees(self) -> tuple[int, ...]:
@@ -186,6 +217,32 @@ class Target:
         return tuple(term for term in self.terms if term.degree == degree)
 
 
+def on_torus(target: Target, features: Features) -> Target:
+    """A sum of waves from terms of the circle, or from terms with frequencies.
+
+    Raises
+    ------
+    NtkspecError
+        For frequencies of another dimension, and poles.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.waves import Features
+    >>> on_torus(Target([Term(3, 1.0, "sine")]), Features([[1], [2]])).terms[0].frequency
+    (3,)
+    """
+    terms = [
+        replace(term, frequency=(term.degree,) if term.frequency is None else term.frequency)
+        for term in target.terms
+    ]
+    if len(terms[0].frequency or ()) != features.dim:
+        raise NtkspecError(
+            f"the target's frequencies have not the {features.dim} coordinates of the torus; give "
+            "vectors such as ntkspec.harmonics([[1, 0], [1, 2]])"
+        )
+    return Target(terms)
+
+
 def applied(target: Target | SampledTarget, operator: Operator, dim: int) -> Target:
     """A u for a sum of harmonics u, an operator A, and the sphere S^(dim-1).
 
@@ -197,8 +254,9 @@ def applied(target: Target | SampledTarget, operator: Operator, dim: int) -> Tar
     Examples
     --------
     >>> from ntkspec.operators import Operator
-    >>> applied(Target([Term(2, 1.0, "sine")]), Operator("derivative"), 2).terms[1]
-    Term(degree=2, amplitude=2.0, kind='cosine', index=0, pole=None)
+    >>> found = applied(Target([Term(2, 1.0, "sine")]), Operator("derivative"), 2).terms[1]
+    >>> found.kind, found.amplitude
+    ('cosine', 2.0)
     """
     waves = ("sine", "cosine")
     if isinstance(target, SampledTarget):
@@ -210,7 +268,10 @@ def applied(target: Target | SampledTarget, operator: Operator, dim: int) -> Tar
                 f"kind = {term.kind!r} is not allowed with operator = {str(operator)!r}; take "
                 "'sine' or 'cosine'"
             )
-        (symbol,) = operator.symbol([term.degree], dim)
+        if term.frequency is None:
+            (symbol,) = operator.symbol([term.degree], dim)
+        else:
+            (symbol,) = operator.symbol_on_torus([term.frequency])
         terms.append(replace(term, amplitude=term.amplitude * float(symbol.real)))
         if operator.name == "derivative":
             # d/dphi of sin(k phi) is k cos(k phi), and of cos(k phi) -k sin(k phi).
@@ -222,7 +283,7 @@ def applied(target: Target | SampledTarget, operator: Operator, dim: int) -> Tar
 
 
 def _sum(terms: tuple[Term, ...], x: ArrayLike) -> Array:
-    array = checked_vectors(x)
+    array = checked_vectors(x) if terms[0].frequency is None else np.asarray(x, dtype=np.float64)
     total = np.zeros(array.shape[0])
     for term in terms:
         total += term.norm * term.function(array)
@@ -278,7 +339,6 @@ class SampledTarget:
     array([1.414214])
     """
 
-    part = "degree"
     points: Points
     samples: Array
     last: int
@@ -291,11 +351,16 @@ class SampledTarget:
         object.__setattr__(self, "samples", values)
         object.__setattr__(self, "last", whole_number(last, "last", least=0))
 
+    @property
+    def part(self) -> str:
+        """What its parts are: degrees, or on a torus frequencies."""
+        return "degree" if self.points.features is None else "frequency"
+
     @cached_property
     def _parts(self) -> dict[int, Array]:
         """Coefficients in the basis of the components above rounding errors."""
         weighted = self.points.weights * self.samples
-        parts = Basis(self.points.x, self.last).coefficients(weighted)
+        parts = self.points.basis(self.last).coefficients(weighted)
         least = NEGLIGIBLE * math.sqrt(float(weighted @ self.samples))
         return {k: part for k, part in enumerate(parts) if np.linalg.norm(part) > least}
 
@@ -322,26 +387,27 @@ class SampledTarget:
         array([0.      , 0.707107])
         """
         part = self._parts.get(checked_degree(degree))
-        return np.zeros(multiplicity(self.points.dim, degree)) if part is None else part.copy()
+        return np.zeros(self.points.multiplicity(degree)) if part is None else part.copy()
 
     def values(self, x: ArrayLike) -> Array:
         """The samples if x are their points, (n, dim) -> (n,); NaN otherwise."""
-        array = checked_vectors(x, self.points.dim, math.inf)
-        if np.array_equal(array, self.points.x):
+        array = np.asarray(x, dtype=np.float64)
+        if np.array_equal(array, self.points.at):
             return self.samples.copy()
         return np.full(array.shape[0], np.nan)
 
     def component(self, degree: int, x: ArrayLike) -> Array | None:
         """Values of the component of one degree, scaled to unit norm, or None if it is 0."""
-        degree, array = checked_degree(degree), checked_vectors(x, self.points.dim)
+        degree, array = checked_degree(degree), self.points.checked(x)
         part = self.coefficients(degree)
         if not part.any():
             return None
         values = np.empty(array.shape[0])
-        some = max(1, BLOCK // count(self.points.dim, degree))
+        some = max(1, BLOCK // self.points.count(degree))
         for start in range(0, values.size, some):
             rows = slice(start, start + some)
-            values[rows] = Basis(array[rows], degree).matrix()[:, -part.size :] @ part
+            basis = self.points.basis(degree, array[rows])
+            values[rows] = basis.matrix()[:, -part.size :] @ part
         return values / np.linalg.norm(part)
 
 

@@ -99,7 +99,7 @@ def test_functions_of_a_module_pickle_and_reach_another_process():
     "thing",
     [
         user_activation(lambda x: x),
-        Network(user_activation(bend, lambda x: x)),
+        Network(user_activation(lambda x: x * x, lambda x: 2 * x)),
         ZonalKernel(lambda t: t),
     ],
 )

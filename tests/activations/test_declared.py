@@ -1,6 +1,7 @@
 """What is declared about a user's function, against its values."""
 
 import math
+import warnings
 
 import mpmath
 import numpy as np
@@ -70,6 +71,44 @@ def test_a_small_part_of_the_other_parity_refutes(size, power, scale, arithmetic
         user_activation(
             lambda x: odd(x) + small * x ** (2 * power), symmetry="odd", arithmetic=arithmetic
         )
+
+
+@given(place=st.floats(0.1, 7.5), width=st.floats(0.005, 0.1))
+def test_a_narrow_part_of_the_other_parity_refutes(place, width):
+    def bent(x):
+        return x + 0.01 * np.exp(-(((x - place) / width) ** 2))
+
+    with pytest.raises(NtkspecError, match="its even part at x = "):
+        user_activation(bent, symmetry="odd")
+    if place < 3.9:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # not that it is linear
+            user_activation(bent)
+
+
+SLOPES = {
+    "tanh": lambda x: 1 / np.cosh(x) ** 2, "sin": np.cos, "erf": lambda x: 2 / np.sqrt(np.pi)
+    * np.exp(-x * x), "relu": lambda x: (x > 0) * 1.0, "hard_tanh": lambda x: (np.abs(x) < 1) * 1.0,
+    "exp": np.exp, "softsign": lambda x: 1 / (1 + np.abs(x)) ** 2, "step": np.zeros_like,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", SLOPES)
+@pytest.mark.parametrize("name", SLOPES)
+def test_a_derivative_of_another_function_is_refused(name, declared):
+    scale = 1.0 if name == "step" else 1.5
+
+    def function(x):
+        return scale * activation(name).value(x)
+
+    def slope(x):
+        return scale * SLOPES[declared](x)
+
+    if name == declared:
+        user_activation(function, slope)
+    else:
+        with pytest.raises(NtkspecError, match="derivative is not that of user"):
+            user_activation(function, slope)
 
 
 @pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "polynomial"])

@@ -104,7 +104,7 @@ def test_a_laplace_kernel_with_its_cusp():
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_bad_callables_get_a_message(function, words):
-    network = Network(user_activation(function, function))
+    network = Network(user_activation(function))
     for call in (lambda: ntkspec.spectrum(network, 3, range(3)), lambda: network.ntk(0.5)):
         with pytest.raises(NtkspecError, match=words) as caught:
             call()
@@ -120,7 +120,7 @@ def test_bad_callables_get_a_message(function, words):
     ],
 )
 def test_bad_high_precision_callables_get_a_message(function, words):
-    network = Network(user_activation(function, function, arithmetic="flint"))
+    network = Network(user_activation(function, arithmetic="flint"))
     with pytest.raises(NtkspecError, match=words):
         ntkspec.spectrum(network, 3, range(3))
 

@@ -417,6 +417,32 @@ with ending_soon("interrupted; again"):
     assert "ignored" not in result.stderr
 
 
+@pytest.mark.parametrize("kept", ["", "known.append(half); "])
+def test_an_object_half_made_by_an_interrupt_is_not_reported(kept: str) -> None:
+    """llvmlite's finalizers read attributes that an interrupted constructor did not set."""
+    program = f"""
+import signal
+import click
+from ntkspec.cli.group import ErrorsAsMessages
+known = []
+class Half:
+    def __init__(self):
+        signal.raise_signal(signal.SIGINT)
+        self.whole = True
+    def __del__(self):
+        self.whole
+@click.group(cls=ErrorsAsMessages)
+def main(): pass
+@main.command()
+def work():
+    half = Half.__new__(Half)
+    {kept}half.__init__()
+main(["work"])
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
 def test_info(table: str) -> None:
     lines = run("info", table).output.splitlines()
     assert lines[0] == f"{table}: ntkspec-spectra, version 3"

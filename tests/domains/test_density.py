@@ -135,6 +135,41 @@ def test_eigenvalues_sum_to_the_trace(dim, density):
     assert s.multiplicities @ s.eigenvalues <= total * (1 + 1e-12)
 
 
+def bump(width):
+    return lambda angle: 1.0 + 5.0 / width * np.exp(-(((angle - 1.0) / width) ** 2))
+
+
+@pytest.mark.parametrize("width", [0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4])
+def test_narrow_features_are_seen(width):
+    """Against Fourier coefficients of the density on 2^17 points; what is narrow is refused."""
+    sphere = Sphere(2, density=bump(width))
+    if width < 0.02:
+        with pytest.raises(NtkspecError, match="is not smooth"):
+            spectrum("erf", sphere, count=3)
+        return
+    size, last = 2**17, 60
+    angles = 2 * np.pi * np.arange(size) / size
+    p = np.fft.fft(bump(width)(angles)) / size
+    k = np.arange(-last, last + 1)
+    t = np.cos(angles[::32])
+    of_erf = np.fft.fft(t * 4 / np.pi / np.sqrt(9 - 4 * t * t)).real / t.size
+    roots = np.sqrt(np.maximum(of_erf[abs(k)], 0.0))
+    matrix = roots[:, np.newaxis] * p[k[:, np.newaxis] - k] / p[0] * roots
+    true = np.linalg.eigvalsh(matrix)[:-4:-1]
+    np.testing.assert_allclose(spectrum("erf", sphere, count=3).eigenvalues, true, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_feature_between_the_points_that_see_it_is_refused(dim):
+    """No division by 0 where the density vanishes at all points at which it is tried."""
+    narrow = DensityFunction(lambda x: np.where(abs(x - 0.7) < 2e-3, 1.0, 0.0) * (x > 0.69))
+    with pytest.raises(NtkspecError, match=r"is not smooth|too narrow|0 everywhere|too little"):
+        spectrum("erf", Sphere(dim, density=narrow), count=3)
+    narrow = DensityFunction(lambda x: np.exp(-1e6 * (x - 0.7) ** 2))
+    with pytest.raises(NtkspecError, match=r"is not smooth|too narrow|0 everywhere|too little"):
+        spectrum("erf", Sphere(dim, density=narrow), count=3)
+
+
 densities = st.one_of(
     st.builds(VonMises, st.floats(0.0, 6.0)),
     st.builds(Cap, st.floats(0.3, 3.0), st.floats(0.0, 3.0)),

@@ -123,6 +123,68 @@ def test_coefficients_against_quadrature(name):
             assert abs(abs(found[n]) - abs(direct)) < 2e-14 * max(1.0, abs(values).max())
 
 
+def plain_polynomial_kernel(network, x, kernel):
+    """K of points by Gauss and Hermite's rule in the plane, exact for polynomials."""
+    z, weight = np.polynomial.hermite_e.hermegauss(16)
+    weight = weight / weight.sum()
+    c = np.array(network.sigma.coefficients or (0.0, 1.0))
+    sigmas = [np.polynomial.Polynomial(c), np.polynomial.Polynomial(c).deriv()]
+
+    def expectations(p, q, covariance):
+        u = np.sqrt(p)[..., None, None] * z[:, None]
+        along = (covariance / np.sqrt(p))[..., None, None]
+        rest = np.sqrt(np.maximum(q - covariance**2 / p, 0.0))[..., None, None]
+        v = along * z[:, None] + rest * z
+        return [np.einsum("...ij,i,j->...", f(u) * f(v), weight, weight) for f in sigmas]
+
+    w, b = network.weight_variance, network.bias_variance
+    size = (x * x).sum(1) / x.shape[1]
+    q, covariance = w * size + b, w * x @ x.T / x.shape[1] + b
+    tangent = covariance
+    for layer in range(network.depth):
+        f, d = expectations(q[:, None], q[None, :], covariance)
+        q = w * expectations(q, q, q)[0] + b
+        covariance, tangent = w * f + b, w * tangent * d
+        if layer == network.depth - 1:
+            return f if kernel == "nngp" else (network.trained == "all") * f + tangent / w
+        tangent = tangent + covariance
+    raise AssertionError
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("square", {}),
+        ("square", {"depth": 2, "bias_variance": 0.3, "trained": "all"}),
+        ("polynomial(0.2, 1, -0.5, 0.3)", {"weight_variance": 0.7}),
+        ("polynomial(0.2, 1, 0.5)", {"depth": 2, "bias_variance": 0.1, "weight_variance": 0.4}),
+        ("leaky_relu(1)", {"depth": 2, "bias_variance": 0.5, "trained": "all"}),
+    ],
+)
+def test_polynomials_have_the_spectrum_of_an_exact_rule(name, options, kernel):
+    """Hermite's rule in the plane makes the operator on polynomials a matrix, without error."""
+    network = Network(name, **options)
+    z, weight = np.polynomial.hermite_e.hermegauss(12)
+    weight = weight / weight.sum()
+    x = np.stack(np.meshgrid(z, z), axis=-1).reshape(-1, 2)
+    root = np.sqrt(np.outer(weight, weight).ravel())
+    matrix = plain_polynomial_kernel(network, x, kernel) * np.outer(root, root)
+    expected = np.linalg.eigvalsh(matrix)[::-1]
+    found = spectrum(network, Gaussian(2, 6), range(12), kernel=kernel)
+    every = np.repeat(found.eigenvalues, found.multiplicities.astype(int), axis=0)
+    mine = np.sort(every.ravel())[::-1]
+    mine = mine[mine > 0.0]
+    assert np.allclose(mine, expected[: mine.size], rtol=0.0, atol=1e-13 * expected[0])
+    assert np.abs(expected[mine.size :]).max() < 1e-13 * expected[0]
+    assert found.relative_error.max() < 1e-15
+
+
+def test_large_polynomials_are_refused():
+    with pytest.raises(NtkspecError, match="power 64 in"):
+        spectrum(Network("square", depth=6), Gaussian(3), [0])
+
+
 def test_homogeneous_activations_have_rank_one():
     """K = (r r')^P K(t): against the sphere's eigenvalue and E[r^(2P)] = prod (1 + 2i/d)."""
     dim = 7

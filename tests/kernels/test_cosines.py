@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntkspec import Network
-from ntkspec.kernels.cosines import BLOCK, ROWS, cosines
+from ntkspec.kernels.cosines import BLOCK, ROWS, cosines, distances
 
 #: Rounding of a sum of squares of so many coordinates, four in one pass, relative to it.
 ULP = 2.0**-53
@@ -86,3 +86,17 @@ def test_matrices_of_many_coordinates_are_the_kernel_at_the_cosines(name, dim):
     longer = x * np.geomspace(0.5, 2.0, 270)[:, np.newaxis]
     whole, some = network.ntk_matrix(longer), network.ntk_matrix(longer, longer[[0, 5, 261]])
     np.testing.assert_allclose(some, whole[:, [0, 5, 261]], rtol=0, atol=2e-13 * whole.max())
+
+
+@pytest.mark.parametrize("dim", [4, 20])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 300), (7, BLOCK), (3, 2 * BLOCK + 1)])
+def test_distances_of_a_whole_tile_are_those_of_its_rows(dim, shape):
+    rng = np.random.default_rng(shape[1])
+    x, y = unit(rng.standard_normal((shape[0], dim))), unit(rng.standard_normal((shape[1], dim)))
+    minus, plus = np.full((2, *shape), np.nan)
+    distances(x, y, np.ascontiguousarray(y.T), minus, plus)
+    for i, j in [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 2)]:
+        _, less, more = exact(x[i], y[j])
+        assert minus[i, j] == pytest.approx(less, rel=2e-15)
+        assert plus[i, j] == pytest.approx(more, rel=2e-15)
+    assert np.all(np.isfinite(minus) & np.isfinite(plus))

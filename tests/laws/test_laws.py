@@ -338,7 +338,7 @@ def leaky(x):
 
 @pytest.mark.parametrize("kinks", [[0.0], [-1.0, 1.0], []])
 def test_a_users_activation_has_no_law(kinks):
-    mine = ntkspec.user_activation(leaky, derivative=np.ones_like, name="mine", kinks=kinks)
+    mine = ntkspec.user_activation(leaky, name="mine", kinks=kinks)
     with pytest.raises(NtkspecError, match="mine"):
         law(Network(mine))
 
@@ -412,3 +412,11 @@ def test_laws_are_tables_in_notebooks(network, rows):
     html = law(network, dim=3)._repr_html_()
     assert html.count("<tr>") == 1 + len(rows) and all(row in html for row in rows)
     assert html.startswith("<table><caption>Law of ") and ", dim = 3 (ntk)</caption>" in html
+
+
+@pytest.mark.parametrize("kinked", ["relu", "hard_tanh", "elu"])
+@pytest.mark.parametrize("smooth", ["tanh", "sigmoid", "silu", "softplus", "mish"])
+def test_kinks_beside_poles_have_no_derived_law(smooth, kinked):
+    for names in ([smooth, kinked], [kinked, smooth]):
+        with pytest.raises(NtkspecError, match=f"with {smooth} beside a kink; fit one"):
+            law(Network(names, bias_variance=0.1), dim=3)

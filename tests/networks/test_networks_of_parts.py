@@ -1,6 +1,7 @@
 """Networks of parts: their forms, what is refused, and their kernels and spectra."""
 
 import csv
+import math
 import pickle
 from collections import defaultdict
 from itertools import islice
@@ -231,6 +232,29 @@ def test_pointwise_kernels_are_sums_of_the_spectrum():
     t = np.array([-0.6, 0.1, 0.7])
     legendre = np.polynomial.legendre.legval(t, found.eigenvalues * found.multiplicities)
     assert np.allclose(legendre, network.ntk(t), rtol=1e-10, atol=0.0)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 5])
+@pytest.mark.parametrize("first", [np.tanh, lambda x: x * np.tanh(np.log1p(np.exp(x)))])
+def test_powers_after_smooth_activations_are_double_integrals(first, power):
+    z, weight = np.polynomial.hermite_e.hermegauss(140)
+    weight = weight / weight.sum()
+    angle, t = np.linspace(0.0, np.pi, 9), np.cos(np.linspace(0.0, np.pi, 9))
+    u = z[:, None] * t[:, None, None] + z * np.sin(angle)[:, None, None]
+    inner = np.einsum("i,j,tij,i->t", weight, weight, first(u), first(z))
+    # E[x^p y^p, x, y > 0] in polar coordinates, at variance 1 after LayerNorm.
+    rho = np.arccos(np.clip(inner / inner[0], -1.0, 1.0))
+    x, w = np.polynomial.legendre.leggauss(60)
+    half = (np.pi - rho) / 2
+    turn = rho[:, None] - np.pi / 2 + half[:, None] * (x + 1)
+    waves = np.abs(np.cos(turn) * np.cos(turn - rho[:, None])) ** power
+    expected = waves @ w * half * 2.0**power * math.factorial(power) / (2 * np.pi)
+    name = "tanh" if first is np.tanh else "mish"
+    network = Network.serial(
+        Linear(), name, Linear(), Normalize(), f"relu_power({power})", Linear()
+    )
+    assert np.allclose(network.nngp(t), expected, rtol=1e-12, atol=1e-14 * expected[0])
+    assert np.allclose(network.nngp(t), network.with_error(t, kernel="nngp")[0], rtol=1e-15)
 
 
 def test_laws_of_networks_with_kinks():

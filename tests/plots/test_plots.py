@@ -1,5 +1,6 @@
 """Figure 3, drawn for real from a real table."""
 
+import re
 import struct
 from xml.etree import ElementTree
 
@@ -8,9 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from sweeping import make_table, table_of
 
+import ntkspec
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.plots import figure3, run_picture
-from ntkspec.plots.pictures import plain, save
+from ntkspec.plots.pictures import STYLES, plain, save
 from ntkspec.plots.training import _spectrum
 from ntkspec.trainer.runs import open_run, train_run
 
@@ -58,6 +60,60 @@ def test_all_text_lies_inside_the_picture(table):
         box = text.get_window_extent(canvas.get_renderer())
         assert box.x0 >= 0 and box.y0 >= 0
         assert box.x1 <= frame.x1 and box.y1 <= frame.y1, text.get_text()
+
+
+def test_lines_of_python_look_like_those_of_the_command_line():
+    axes = Figure().subplots()
+    for name in ("relu", "tanh", "gelu"):
+        ntkspec.spectrum(name, 3, range(1, 9)).plot(ax=axes)
+    ntkspec.law("relu", 3).plot(ax=axes, c="red", ls=":")
+    looks = [(one.get_color(), one.get_marker()) for one in axes.lines]
+    assert looks == [*(style[:2] for style in STYLES[:3]), ("red", "none")]
+    assert axes.lines[-1].get_linestyle() == ":"
+    (one,) = ntkspec.fit(ntkspec.spectrum("relu", 3, range(0, 101, 2)))
+    legend = one.plot(ax=Figure().subplots()).get_legend()
+    assert [text.get_text() for text in legend.texts] == ["relu", "supported law", "derived law"]
+
+
+@pytest.fixture(scope="module")
+def drawn(table):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from ntkspec.opening import open_table
+    from ntkspec.plots.figure3 import _draw, _panels
+
+    with open_table(table) as source:
+        figure = _draw(_panels(source, source.names(), [3, 10]))
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def places(axes, line):
+    """Where a line's points are, in points of the page."""
+    return axes.transData.transform(line.get_xydata()) * 72 / axes.figure.dpi
+
+
+def test_every_panel_has_laws_and_no_curve_hides_another(drawn):
+    for axes in drawn.axes:
+        curves = [one for one in axes.lines if one.get_marker() not in ("x", "None")]
+        laws = [one for one in axes.lines if one.get_marker() == "None" and len(one.get_xdata())]
+        assert {one.get_color() for one in laws} == {one.get_color() for one in curves}
+        for curve in curves:
+            steps = np.linalg.norm(np.diff(places(axes, curve), axis=0), axis=1)
+            assert len(curve.get_xdata()) > 5 and steps.min() > 3.0
+        # relu and leaky_relu coincide: their markers stand at other degrees.
+        relu, leaky = (one for one in curves if "ReLU" in one.get_label())
+        assert not set(relu.get_xdata()) & set(leaky.get_xdata())
+
+
+def test_the_noise_is_stated_as_it_is_drawn(drawn):
+    for axes in drawn.axes[::2]:
+        (text,) = axes.texts
+        low, high = (int(power) for power in re.findall(r"10\^\{(-?\d+)\}", text.get_text()))
+        bottom = axes.get_ylim()[0]
+        crosses = np.concatenate([c.get_ydata() for c in axes.lines if c.get_marker() == "x"])
+        there = crosses[np.isfinite(crosses) & (crosses > bottom)]
+        assert low == round(there.min()) and low < high < -14
 
 
 def test_bad_outputs_and_tables(table, tmp_path):

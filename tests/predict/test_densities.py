@@ -1,7 +1,9 @@
 """Predictions under densities, against brute force and regression really done."""
 
+import json
 import math
 
+import command_line
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -195,3 +197,29 @@ def test_what_goes_by_degree_goes_by_rank():
 def test_what_is_refused(call, words):
     with pytest.raises(NtkspecError, match=words):
         call(ntkspec.spectrum(RELU, ZONAL, count=4))
+
+
+@pytest.mark.parametrize(
+    ("options", "call"),
+    [
+        (["times", "--degrees", "0:3"],
+         lambda s: predict.learning_times("erf", s, degrees=range(3))),
+        (["samples", "--degrees", "0:3"],
+         lambda s: predict.samples_to_learn("erf", s, degrees=range(3))),
+        (["curve", "--target", "1:1", "--samples", "10,20"],
+         lambda s: predict.learning_curve("erf", s, [10, 20], {1: 1.0})),
+        (["freedom", "--ridge", "0.01"], lambda s: predict.effective_dimension("erf", s, [0.01])),
+    ],
+)  # fmt: skip
+def test_the_command_line_takes_the_densities_of_eig(options, call):
+    """The numbers of the API, by ranks; other domains have no density."""
+    name, *rest = options
+    given = ["predict", name, "erf", "--dim", 2, "--density", "pieces(1, 2, 4)", *rest]
+    found = json.loads(command_line.ntkspec(*given, "--format", "json").output)
+    columns = call(Sphere(2, density=Pieces([1, 2, 4]))).columns()
+    assert {key: values.tolist() for key, values in columns.items()} == found
+    refused = command_line.ntkspec(
+        "predict", name, "erf", "--domain", "cube", "--density", "cap(1)", *rest
+    )
+    assert refused.exit_code == 2
+    assert "--density is for --domain sphere, not for cube" in refused.output

@@ -30,7 +30,7 @@ def decay(x: float, beta: float) -> float:
 
 
 def predicted(x: float, beta: float) -> float:
-    log_time = log_times_to(math.exp(-1.0), np.log([x]), np.array([1]), 1.0, beta)
+    log_time = log_times_to(math.exp(-1.0), np.log([x]), 1.0, beta)
     return math.exp(-float(log_time[0]))
 
 
@@ -276,7 +276,32 @@ def test_what_is_not_allowed_is_refused_in_a_sentence(call, message):
 
 
 def test_settled_values_of_one_degree():
-    assert settled(np.array([0.0]), "best", "best") == (pytest.approx(1.0), 0.0)
+    one = np.array([0.0])
+    assert settled(one, "best", "best", np.array([3]), one) == (pytest.approx(1.0), 0.0)
+
+
+@pytest.mark.parametrize("degrees", [[8], [2, 8], [0, 4, 8]])
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda **options: predict.learning_times("relu", 2, error=0.1, **options),
+        lambda **options: predict.pinn("gelu", 2, "laplace(shift=-1)", error=0.1, **options),
+        lambda **options: predict.pinn(
+            "gelu", 2, "laplace(shift=-1)", error=0.1, points=40, **options
+        ),
+    ],
+)
+def test_degrees_that_are_not_asked_about_do_not_diverge(times, degrees):
+    """The best step is that of all degrees up to the last, and a larger one is refused."""
+    whole = times(degrees=range(9))
+    largest = 2.0 * math.exp(-float(np.max(whole.log_rates)))
+    slowest = np.exp(whole.log_rates[degrees]).min()
+    best = times(degrees=degrees, step_size="best")
+    assert best.step_size == pytest.approx(2.0 / (2.0 / largest + slowest), rel=1e-12)
+    assert np.all(best.times > 1.0)
+    times(degrees=degrees, step_size=0.999 * largest)
+    with pytest.raises(NtkspecError, match="diverges, it must be below"):
+        times(degrees=degrees, step_size=1.001 * largest)
 
 
 # --- the command line -----------------------------------------------------------------------------

@@ -456,6 +456,27 @@ def test_a_boundary_point_against_the_matrix_of_all_harmonics():
     assert found.rates[0] > 0.0 == found.poles[0]  # the constant, which the Laplacian misses
 
 
+@pytest.mark.parametrize("operator", ["laplace", "derivative(shift=0.5)"])
+def test_a_boundary_point_on_a_torus_against_the_matrix_of_all_waves(operator):
+    """By complex exponentials of both signs, on whose coefficients the operator is diagonal."""
+    torus, beta, z = ntkspec.Torus([1, 2]), 50.0, 0.37
+    found = predict.boundary_rates(BIASED, torus, operator, beta, degrees=range(5))
+    m = np.arange(-4, 5)
+    lam = ntkspec.spectrum(BIASED, torus, 4).eigenvalues[np.abs(m)]
+    a2 = np.abs(predict.Operator("laplace").symbol_on_torus(m[:, np.newaxis])) ** 2
+    if operator != "laplace":
+        a2 = np.abs(2j * np.pi * m + 0.5) ** 2
+    w = np.sqrt(lam) * np.exp(2j * np.pi * m * z)
+    wanted = np.linalg.eigvalsh(np.diag(lam * a2) + beta * np.outer(w, w.conj()))
+    stay = np.repeat(found.poles, found.staying.astype(int))
+    assert_allclose(np.sort(np.r_[found.rates, stay]), wanted, rtol=1e-9, atol=1e-12)
+    assert found.to_pandas().index.name == "frequency" or "frequency" in found.to_pandas()
+    plane = predict.boundary_rates(BIASED, ntkspec.Torus.plain(2), "laplace", beta, size=2)
+    part = ntkspec.spectrum(BIASED, ntkspec.Torus.plain(2), 2)
+    trace = beta * float(np.sum(part.eigenvalues * part.multiplicities))
+    assert plane.shifts.sum() == pytest.approx(trace, rel=1e-9) and plane.degrees.shape[1] == 2
+
+
 def test_equal_poles_move_together():
     """With the inverse weights all poles are alpha: one mode moves, by the whole trace."""
     found = predict.boundary_rates(
@@ -534,7 +555,6 @@ def test_symbols_by_differences():
     (lambda: predict.pinn("tanh", 3, step_size=100.0), "diverges, it must be below"),
     (lambda: predict.pinn("tanh", 3, optimizer="adam"), "'adam' is not predicted"),
     (lambda: predict.boundary_rates("tanh", 3, boundary_weight=0.0), "boundary_weight = 0.0"),
-    (lambda: predict.boundary_rates("tanh", Torus([1])), "on the sphere"),
     (lambda: predict.boundary_rates("tanh", 3, degrees=[1, 1]), "given twice"),
     (lambda: predict.boundary_rates("tanh", 3, weight="inverse", s=1), "no exponent"),
     (lambda: predict.boundary_rates("relu", 3), "deltas"),

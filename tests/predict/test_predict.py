@@ -154,7 +154,7 @@ def test_the_mean_of_many_repetitions(case, n, repetitions):
     ],
 )
 def test_where_the_theory_fails_it_fails_as_documented(power, noise, n, low, high):
-    """Interpolation in three dimensions: docs/predictions.rst says 1.6, 2.0 and 0.87."""
+    """Interpolation in three dimensions: docs/theory.rst says 1.6, 2.0 and 0.87."""
     ratio, standard_error = ratio_to_foretold(("relu", {}, "ntk", 3, power, noise, 0.0), n, 60)
     assert low < ratio - standard_error and ratio + standard_error < high
 

@@ -66,6 +66,8 @@ def test_a_singular_matrix_is_refused_with_a_sentence():
     with pytest.raises(NtkspecError, match=r"21 vectors is singular.*ridge = 0.*1e-8"):
         NTKRegressor(ridge=0.0).fit(x, Y[:21])
     assert NTKRegressor(ridge=1e-8).fit(x, Y[:21]).ridge_ > 0.0
+    with pytest.raises(NtkspecError, match="the kernel of all 21 vectors is 0; give vectors that"):
+        NTKRegressor("relu").fit(0.0 * x, Y[:21])
 
 
 @pytest.mark.parametrize(

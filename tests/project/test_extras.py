@@ -9,8 +9,9 @@ from test_packaging import canonical, setup
 
 import ntkspec
 from ntkspec.errors import NtkspecError
+from ntkspec.plots import figure3
 from ntkspec.sweeps import Batch, Local, run_shard
-from ntkspec.sweeps.clusters import job_script
+from ntkspec.sweeps.clusters import dask_client, job_script
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables.layout import storage
 
@@ -28,7 +29,7 @@ networks = [{activation = "relu"}]
 
 
 def names(requirements):
-    return {canonical(re.split(r"[<>=]", line)[0]) for line in requirements.split()}
+    return {canonical(re.split(r"[<>=[]", line)[0]) for line in requirements.split()}
 
 
 def required():
@@ -36,9 +37,15 @@ def required():
 
 
 def optional():
-    """Extras that users install, each with its distributions."""
+    """Extras that users install, each with its distributions, or those of other extras."""
     extras = setup()["options.extras_require"]
     return {name: names(extras[name]) for name in extras if name not in ("test", "lint", "docs")}
+
+
+def collected():
+    """The extras that `all` names."""
+    (line,) = setup()["options.extras_require"]["all"].split()
+    return set(line.removeprefix("ntkspec[").removesuffix("]").split(","))
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +68,58 @@ def test_every_import_is_of_a_required_or_an_optional_distribution(imported):
     assert imported <= required().union(*optional().values())
 
 
+#: The five lines of the README import nothing of these.
+HEAVY = {"dask", "distributed", "matplotlib", "pandas", "scikit-learn", "torch", "xarray"}
+
+
+def test_what_is_heavy_is_not_required():
+    assert not required() & HEAVY
+    assert set().union(*optional().values()) >= HEAVY
+
+
 def test_what_is_required_is_imported(imported):
     assert required() <= imported
 
 
 def test_the_environment_has_every_extra_but_pytorch():
     line = re.search(r"^EXTRAS +:= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
-    assert {*line.split(",")} == {*optional(), "test", "lint"} - {"torch"}
+    assert line == "all,test,lint"
+    assert collected() == optional().keys() - {"all", "torch"}
+
+
+def test_conda_has_what_pip_has():
+    lines = (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if re.match(r"  - [\w-]+ >=", line)]
+    there = {(name.removeprefix("python-") if name == "python-xxhash" else name): version
+             for _, name, version in rows if name != "python"}  # fmt: skip
+    extras = setup()["options.extras_require"]
+    texts = [setup()["options"]["install_requires"], *(extras[name] for name in collected())]
+    wanted = [line.partition(">=") for text in texts for line in text.split()]
+    assert there == {name: f">={version}" for name, _, version in wanted if version}
+
+
+def test_the_page_on_installing_lists_every_extra():
+    text = (ROOT / "docs" / "installation.rst").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w+)  +\S.*$", text, re.MULTILINE)) >= optional().keys()
+
+
+def draw(folder):
+    ntkspec.spectrum("relu", 3, [1, 2]).plot()
+
+
+def figure(folder):
+    figure3("table.h5", [folder / "f.png"])
+
+
+def sweep(folder):
+    with dask_client(Local(1)):
+        pass
 
 
 CALLS = [
+    ("matplotlib", "plots", draw),
+    ("matplotlib", "plots", figure),
+    ("distributed", "sweeps", sweep),
     ("dask_jobqueue", "clusters", lambda folder: job_script(Batch(jobs=1))),
     ("hdf5plugin", "compression", lambda folder: storage("zstd")),
     ("bokeh", "dashboard", lambda folder: Local(1, dashboard="127.0.0.1:8787")),
@@ -80,7 +129,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize("module,extra,call", CALLS, ids=[call[0] for call in CALLS])
+@pytest.mark.parametrize("module,extra,call", CALLS)
 def test_a_message_names_the_extra_of_a_missing_library(module, extra, call, monkeypatch, tmp_path):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.setitem(sys.modules, name, None)

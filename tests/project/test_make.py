@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manual import NUMBER, README, blocks, commands
 from paths import ROOT
 from table_numbers import datasets
 
@@ -37,6 +38,16 @@ def make(folder, **options):
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True, **options)
 
 
+def check_readme(printed, folder):
+    """What is printed has the lines that the README shows, in order, but for other numbers."""
+    (console,) = blocks(README, "console")
+    shown = dict(commands(console.text))
+    (wanted,) = (lines for line, lines in shown.items() if line.startswith("make spectra"))
+    there = iter(NUMBER.sub("#", printed.replace(str(folder), "out")).splitlines())
+    for line in wanted:
+        assert line == "..." or NUMBER.sub("#", line) in there, f"{line} is not in\n{printed}"
+
+
 @pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_kills_then_the_same_bits_then_nothing_to_do(tmp_path, kills):
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -52,7 +63,10 @@ def test_kills_then_the_same_bits_then_nothing_to_do(tmp_path, kills):
         time.sleep(moments.uniform(0.5, 5.0))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert make(killed, **quiet).wait(timeout=200) == 0
+    whole_run = make(killed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    printed, _ = whole_run.communicate(timeout=200)
+    assert whole_run.returncode == 0, printed
+    check_readme(printed, killed)
     one, two = datasets(whole / "spectra.h5"), datasets(killed / "spectra.h5")
     assert one.keys() == two.keys()
     for name in one:

@@ -17,7 +17,7 @@ import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from manual import DOCS, PAGES, alike, blocks, commands
+from manual import DOCS, PAGES, README, alike, blocks, commands
 from matplotlib.image import imread
 from paths import TESTS
 
@@ -26,27 +26,32 @@ from bench import measured
 from ntkspec.cli import main
 from ntkspec.domains import DOMAINS
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.locks import cached_property
 from ntkspec.spectra.routes import ROUTES
 
 ROOT = DOCS.parent
+TORCH = ("pytorch.rst", "pytorch_examples.rst", "pytorch_models.rst")
 #: Commands that set up what the tests have already; the slow test runs them too.
-SET_UP = ("git clone", "cd ntkspec", "make environment", ". .venv")
+SET_UP = ("git clone", "cd ntkspec", "make ", ". .venv", "pip ", "conda ")
 #: Run word for word, in order, what is printed compared with what is shown.
 FOLLOWED = (
-    "tutorial.rst", "tasks.rst", "howto/index.rst", "neural_tangents.rst", "extending.rst",
-    "vectors.rst", "data.rst", "from_data.rst", "pinns.rst", "zonal.rst", "density.rst",
-    "torus.rst", "patches.rst",
+    README, "installation.rst", "tour.rst", "start/theorist.rst", "start/practitioner.rst",
+    "start/kernels.rst", "start/cluster.rst", "tutorial.rst", "tasks.rst", "howto/index.rst",
+    "neural_tangents.rst", "extending.rst", "vectors.rst", "data.rst", "from_data.rst",
+    "pinns.rst", "zonal.rst", "density.rst", "torus.rst", "patches.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {
     "activations.rst": "project/test_readme.py",
     "training.rst": "project/test_readme.py",
-    "runs.rst": "project/test_readme.py",
+    "losses.rst": "project/test_readme.py",
+    "rates.rst": "project/test_readme.py",
+    "run_files.rst": "project/test_readme.py",
     "elsewhere.rst": "tables/test_ways_in.py",
 }
 #: Run from the first block to the last; what they print is in the tests of their modules.
 RUN = (
-    "atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "recipes.rst",
+    "atlas.rst", "checks.rst", "domains.rst", "networks.rst", "predictions.rst", "scans.rst",
     "tables.rst",
 )  # fmt: skip
 
@@ -159,12 +164,12 @@ def test_the_first_page_prints_what_it_says(capsys):
 def test_the_manual_on_pytorch_runs():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     scope = {"f": lambda x: torch.sin(torch.pi * x[:, 0])}
-    for i, block in enumerate(blocks("pytorch.rst", "python")):
+    for i, block in enumerate(block for page in TORCH for block in blocks(page, "python")):
         width = {0: 2, 2: 1}.get(i)
         if width:
             layers = torch.nn.Linear(width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
             scope |= {"model": torch.nn.Sequential(*layers), "y": torch.ones(64)}
-        exec(compile(block.text, f"pytorch.rst:{block.line}", "exec"), scope)
+        exec(compile(block.text, f"{block.page}:{block.line}", "exec"), scope)
         if width:
             assert scope["model"][0].weight.grad.abs().max() > 0
     assert scope["found"].distance < 0.3 and scope["found"].movement < 0.3
@@ -173,7 +178,7 @@ def test_the_manual_on_pytorch_runs():
 @pytest.mark.parametrize("page", PAGES)
 def test_no_python_is_left_out(page):
     """A page with Python is followed here, or run by the test that names it."""
-    if not blocks(page, "python") or page in (*FOLLOWED, *RUN, "index.rst", "pytorch.rst"):
+    if not blocks(page, "python") or page in (*FOLLOWED, *RUN, *TORCH, "index.rst"):
         return
     assert page in ELSEWHERE, f"{page} has Python that no test runs"
     assert f'"{page}"' in (TESTS / ELSEWHERE[page]).read_text(encoding="utf-8")
@@ -209,6 +214,77 @@ def test_the_gallery_is_in_form():
         assert re.match(r'r?"""\n[^\n]+\n=+\n', text), f"{path.name} needs a title"
         assert "plt.show()" in text and "# %%" in text
         compile(text, path.name, "exec")
+        # Shown at most 850 pixels wide, letters must be large enough to be read.
+        assert all(int(size) > 8 for size in re.findall(r"fontsize=(\d+)", text)), path.name
+        widths = [float(width) for width in re.findall(r"figsize=\(([\d.]+),", text)]
+        assert widths and max(widths) <= 9.5, path.name
+
+
+def test_a_figure_of_the_gallery_is_drawn_in_one_block():
+    """What a later block adds is lost: the picture is shown at the end of its block."""
+    for path in sorted((DOCS / "gallery").glob("*.py")):
+        older = set()
+        for block in path.read_text(encoding="utf-8").split("# %%\n"):
+            made = re.findall(r"^figure, (.*) = plt\.subplots", block, re.MULTILINE)
+            names = set(re.findall(r"\w+", " ".join(made)))
+            drawn = set(re.findall(r"(\w+)(?:\[\d\])?\.(?:plot|legend|ax[hv]line|set)\(", block))
+            assert not drawn & (older - names), f"{path.name} draws on a figure of a block before"
+            older |= names
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_no_longer_than_a_person_reads(page):
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 285, f"{page} has {len(lines)} lines: split it"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_row_of_a_table_is_broken_in_two(page):
+    """In a simple table a line with a first cell begins a row, so that no first cell goes on."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for table in re.findall(r"^ *=+(?: +=+)+\n(?:.+\n)+? *=+(?: +=+)+$", text, re.MULTILINE):
+        border, *lines = table.splitlines()
+        ends = border.index(" ", border.index("="))
+        for line in lines:
+            assert not line[:ends].rstrip().endswith(","), f"{page}: {line}"
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - {"explorer.rst"}))
+def test_pictures_have_captions(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert ".. image::" not in text, f"{page} has a picture without a caption"
+    found = re.findall(r"\.\. figure:: .*\n   :alt: (?:.+\n)+\n   \S", text)
+    assert len(found) == text.count(".. figure::"), page
+
+
+def test_every_command_is_in_the_summary():
+    text = (DOCS / "commands.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"^``(\w+)`` +\S", text, re.MULTILINE)
+    assert sorted(rows) == sorted(main.list_commands(None))
+
+
+def test_help_texts_and_summaries_as_markup(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from help_text import plain_help, summary
+
+    lines = [
+        "Write `a*b` as 2*3.",
+        ":default: ``1:9:*2``",
+        "|   eig `x` --k 1:9:*2",
+        "| end",
+    ]
+    plain_help(None, None, lines)
+    assert lines == [
+        "Write ``a*b`` as 2\\*3.", ":default: ``1:9:*2``", "", ".. code-block:: console", "",
+        "    $ eig `x` --k 1:9:*2", "end",
+    ]  # fmt: skip
+    table = summary(".. autofunction:: ntkspec.law\n.. autodata:: ntkspec.ranges.MOST\n")
+    assert (
+        table[3] == "   * - :func:`law <ntkspec.law>`"
+        and table[4].endswith(".")
+        and len(table) == 6
+    )
+    assert "smartquotes = False" in (DOCS / "conf.py").read_text(encoding="utf-8")
 
 
 #: What users do not import; docs/formulas.rst says what the modules compute.
@@ -229,6 +305,45 @@ INSIDE = re.compile(
 def documented():
     text = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in PAGES)
     return set(re.findall(r"\.\. auto(?:class|function|exception|data):: (\S+)", text))
+
+
+CLASS = re.compile(r"^\.\. autoclass:: (\S+)\n((?: +:.*\n)*)", re.MULTILINE)
+
+
+def own(cls):
+    """Public methods and properties that a class defines."""
+    kinds = (types.FunctionType, property, classmethod, staticmethod, cached_property)
+    return {n for n, v in vars(cls).items() if n[0] != "_" and isinstance(v, kinds)}
+
+
+def shown_members():
+    """The members of each documented class: listed, all, or told in its docstring."""
+    shown = {}
+    for page in PAGES:
+        for name, options in CLASS.findall((DOCS / page).read_text(encoding="utf-8")):
+            if name.startswith("ntkspec.torch"):
+                continue
+            cls = resolved(name)
+            listed = re.search(r":members:(.*)", options)
+            names = set(re.findall(r"\w+", listed[1])) if listed else set()
+            told = re.findall(r"^([\w, ]+?) :", inspect.getdoc(cls) or "", re.MULTILINE)
+            every = own(cls) if listed and not names else set()
+            shown[cls] = names | every | set(re.findall(r"\w+", " ".join(told)))
+    return shown
+
+
+def test_every_member_of_a_documented_class_is_in_the_reference():
+    shown, missing = shown_members(), {}
+    for cls in shown:
+        there = set().union(*(shown.get(base, set()) for base in cls.__mro__))
+        ours = [base for base in cls.__mro__ if base.__module__.startswith("ntkspec")]
+        missing[f"{cls.__module__}.{cls.__name__}"] = set().union(*map(own, ours)) - there
+    assert {name: some for name, some in missing.items() if some} == {}
+
+
+def test_pages_of_the_reference_begin_with_a_summary():
+    for path in (DOCS / "api").glob("*.rst"):
+        assert ".. summary::" in "".join(path.read_text(encoding="utf-8")[:200]), path.name
 
 
 def resolved(name):
@@ -280,6 +395,15 @@ def test_sphinx_reads_the_docstring(name):
         assert ends is None, f"{name} has {ends[0]}: Sphinx needs a space or ``...`` for all of it"
 
 
+def test_pages_that_modules_name_are_there():
+    folders = (ROOT / "ntkspec", ROOT / "kernels", ROOT / "bench", ROOT / "tests")
+    texts = [
+        path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")
+    ]
+    named = set(re.findall(r"docs/([a-z_/]+\.rst)", "\n".join(texts)))
+    assert len(named) > 10 and named <= set(PAGES)
+
+
 def test_every_module_with_formulas_is_mapped():
     text = (DOCS / "formulas.rst").read_text(encoding="utf-8")
     mapped = set(re.findall(r"``([a-z0-9_.]+)``", text)) - {"ntkspec.kernels"}
@@ -287,8 +411,9 @@ def test_every_module_with_formulas_is_mapped():
         importlib.import_module(f"ntkspec.{one}")
     kernels = {f"kernels.{m.name}" for m in pkgutil.iter_modules([str(ROOT / "kernels")])}
     # The derivatives and values of sigma, and Legendre's recurrence, are given on the page itself;
-    # the cache has no formulas.
-    assert kernels - mapped <= {"kernels.cache", "kernels.sigma", "kernels.legendre"}
+    # the cache and its notice have none.
+    plain = {"kernels.cache", "kernels.compiling"}
+    assert kernels - mapped <= plain | {"kernels.sigma", "kernels.legendre"}
 
 
 MACHINE = {"processor": "P", "cores": 2, "python": "3", "date": "2026-01-02T", "commit": "c"}
@@ -335,6 +460,7 @@ def test_tables_show_what_was_measured(tmp_path):
 
 def test_the_kept_results_make_a_page():
     text = "\n".join(measured.tables(kept(measured.RESULTS)))
+    assert "``ntkspec.sweeps.estimate``" in text
     assert "relative error everywhere" in text and "PyTorch over ours" in text
     assert (DOCS / "measured.rst").read_text().count(".. measured::") == 1
 

@@ -36,6 +36,12 @@ def test_kernels_symlink_is_relative() -> None:
 
 def test_versions_agree() -> None:
     assert importlib.metadata.version("ntkspec") == ntkspec.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == ntkspec.__version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(\d.*)\] - (.*)$", changes, re.MULTILINE)
+    assert newest[1] == ntkspec.__version__
+    assert f"date-released: {newest[2]}\n" in citation
 
 
 def test_every_package_is_installed() -> None:
@@ -52,8 +58,8 @@ def test_every_requirement_is_pinned() -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins), "neither paths nor hosts"
     pinned = {canonical(pin.split("==")[0]) for pin in pins}
     texts = [setup()["options"]["install_requires"], *setup()["options.extras_require"].values()]
-    required = {canonical(re.split(r"[<>=]", line)[0]) for text in texts for line in text.split()}
-    assert required <= pinned
+    required = {canonical(re.split(r"[<>=[]", line)[0]) for text in texts for line in text.split()}
+    assert required - {"ntkspec"} <= pinned
 
 
 def canonical(name: str) -> str:

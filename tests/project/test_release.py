@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from manual import README, alike, blocks
 from paths import ROOT
 
 import ntkspec
@@ -48,16 +49,25 @@ def built(tmp_path_factory):
     return out
 
 
-@pytest.fixture(scope="module", params=["whl", "tar.gz"])
-def installed(request, built, tmp_path_factory):
+def placed(artifact, folder, extras=""):
     """The programs of an environment that has the package, a folder to work in, and a home."""
-    folder = tmp_path_factory.mktemp("empty")
-    (artifact,) = built.glob(f"*.{request.param}")
     subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
     pip = [folder / "env/bin/python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*pip, artifact], check=True, env=bare(folder), cwd=folder)
+    subprocess.run([*pip, f"{artifact}{extras}"], check=True, env=bare(folder), cwd=folder)
     (folder / "work").mkdir()
     return folder / "env" / "bin", folder / "work", bare(folder)
+
+
+@pytest.fixture(scope="module", params=["whl", "tar.gz"])
+def installed(request, built, tmp_path_factory):
+    (artifact,) = built.glob(f"*.{request.param}")
+    return placed(artifact, tmp_path_factory.mktemp("empty"), "[plots,sweeps]")
+
+
+@pytest.fixture(scope="module")
+def without_extras(built, tmp_path_factory):
+    (artifact,) = built.glob("*.whl")
+    return placed(artifact, tmp_path_factory.mktemp("bare"))
 
 
 def run(installed, program, *arguments, **environment):
@@ -98,7 +108,7 @@ def test_the_wheel_holds_the_package_alone(built):
     assert {"ntkspec/py.typed", "ntkspec/kernels/walk.py"} <= set(names)
     assert f"Version: {ntkspec.__version__}" in text
     assert re.search(r"^Requires-Python: >=3\.11$", text, re.MULTILINE)
-    for minor in (11, 12, 13):
+    for minor in (11, 12, 13, 14):
         assert f"Programming Language :: Python :: 3.{minor}" in text
 
 
@@ -122,6 +132,26 @@ def test_smoke(installed):
     assert (work / "t.png").stat().st_size > 10_000
     where = run(installed, "python", "-c", "import ntkspec; print(ntkspec.__file__)")
     assert "site-packages" in where
+
+
+def test_the_five_lines_need_no_extra(without_extras):
+    (code,) = blocks(README, "python")
+    (shown,) = blocks(README, "text")
+    assert alike(run(without_extras, "python", "-c", code.text), shown.text)
+    packages = json.loads(run(without_extras, "python", "-m", "pip", "list", "--format", "json"))
+    names = {one["name"].lower() for one in packages}
+    assert not names & {"dask", "distributed", "matplotlib", "pandas", "xarray", "scikit-learn"}
+    assert "0.0625" in run(without_extras, "ntkspec", "eig", "relu", "--degrees", "0")
+
+
+def test_a_command_without_its_library_names_the_extra(without_extras):
+    bin_, work, env = without_extras
+    (work / "r.toml").write_text(RECIPE)
+    for line, extra in (("sweep r.toml -o t.h5", "sweeps"), ("plot atlas -o t.png", "plots")):
+        done = subprocess.run(
+            [bin_ / "ntkspec", *line.split()], cwd=work, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 2 and f"ntkspec[{extra}]" in done.stderr, done.stderr
 
 
 def test_importing_is_silent(installed):

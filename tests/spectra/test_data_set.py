@@ -4,7 +4,9 @@ import math
 import os
 import pickle
 import signal
+import tracemalloc
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,8 +17,9 @@ from ntkspec import Linear, Network, NtkspecError, Residual, data_spectrum
 from ntkspec.jobs.progress import Observer
 from ntkspec.spectra.data_set import compute, lanczos
 from ntkspec.spectra.data_set.operator import DataMatrix, Operator
-from ntkspec.threads import one_blas_thread
-from ntkspec.zonal import gaussian, laplace
+from ntkspec.spectra.data_set.rows import ZonalRows
+from ntkspec.threads import _libraries, one_blas_thread
+from ntkspec.zonal import arc_cosine, gaussian, laplace
 
 
 def cloud(n, dim, seed=0, spread=0.5):
@@ -248,6 +251,48 @@ def test_a_zonal_kernel_with_a_radial_power_takes_any_norm():
     np.testing.assert_allclose(data_spectrum(kernel, x, count=4).eigenvalues, true[:4], rtol=1e-11)
 
 
+@pytest.mark.parametrize("e", [1e-2, 1e-5, 1e-8])
+@pytest.mark.parametrize("dim", [5, 20])
+def test_a_zonal_kernel_keeps_the_digits_of_close_and_opposite_points(e, dim):
+    """1 - t is not rounded with t: a kernel with a root there would lose half of its digits."""
+    x = np.random.default_rng(dim).standard_normal((2, dim))
+    x[1] = x[0] + e * x[1]
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    with mpmath.workdps(60):
+        rows = [mpmath.matrix(row.tolist()) for row in (*x, *-x)]
+        t = [[mpmath.fdot(a, b) / (mpmath.norm(a) * mpmath.norm(b)) for a in rows] for b in rows]
+        of_laplace = np.array([[mpmath.exp(-mpmath.sqrt(2 * abs(1 - v))) for v in r] for r in t])
+        angles = [[mpmath.acos(max(-1, min(1, v))) for v in r] for r in t]
+        of_angle = np.array([[1 - v / mpmath.pi for v in r] for r in angles])
+        true = (of_laplace[0, 0] - of_laplace[0, 1]) / 2
+    for kernel, values in ((laplace(), of_laplace), (arc_cosine(0), of_angle)):
+        out = np.empty((4, 4))
+        ZonalRows(kernel, np.array([*x, *-x]), False).fill(slice(0, 4), slice(0, 4), out)
+        assert np.abs(out - values).max() < 1e-15
+    s = data_spectrum(laplace(), x, count=2)
+    assert abs(s.eigenvalues[1] - true) <= s.relative_error[1] * s.eigenvalues[1]
+    mine = ntkspec.ZonalKernel(lambda t: np.exp(-np.sqrt(2 - 2 * t)))  # t is rounded
+    s = data_spectrum(mine, x, count=2)
+    off = abs(s.eigenvalues[1] - true)
+    assert s.relative_error[1] == math.inf or off <= s.relative_error[1] * s.eigenvalues[1]
+
+
+def test_close_points_of_a_zonal_kernel_take_no_room():
+    """Differences of all pairs of 256 points of dimension 1000 would take 500 MB."""
+    x = np.random.default_rng(0).standard_normal(1000) + np.zeros((256, 1))
+    x += 1e-6 * np.random.default_rng(1).standard_normal(x.shape)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    kernel = ntkspec.ZonalKernel(lambda t: t)
+    data_spectrum(kernel, x[:2], count=1)  # compiled
+    tracemalloc.start()
+    try:
+        s = data_spectrum(kernel, x, count=1)
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+    assert s.eigenvalues[0] == pytest.approx(1.0, rel=1e-9)
+
+
 @pytest.fixture(scope="module")
 def two_workers():
     """A client of two workers, in threads of this process: processes take seconds of imports."""
@@ -445,7 +490,11 @@ def test_counts_of_a_density_agree_with_all_eigenvalues():
 
 
 def test_one_blas_thread_ends_with_its_last_user():
+    """Also for scipy's library, which is another than numpy's and may be loaded later."""
     from threadpoolctl import threadpool_info
+
+    known = [one["filepath"] for one in _libraries().info() if one["user_api"] == "blas"]
+    assert any("scipy.libs" in path for path in known) or len(known) == 1
 
     def counts():
         return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]

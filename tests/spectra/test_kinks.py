@@ -6,6 +6,7 @@ plane by mpmath; they share no formula with the engine.
 
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from flint import acb, arb, arb_series
@@ -266,6 +267,55 @@ def test_what_is_refused():
         piecewise_polynomial("jump", (), [Kink(Fraction(1), 0, Fraction(1))])
     with pytest.raises(NtkspecError, match="threshold"):
         shifted_relu(float("nan"))
+
+
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+@pytest.mark.parametrize("name", ["relu6", "shifted_relu(-2)", "shifted_relu(0.7)"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"trained": "all", "readout_variance": 1 / 3, "readout_bias_variance": 0.3},
+        {"trained": {2}, "readout_variance": 0.7},
+        {"trained": "all", "parameterization": "mup", "readout_variance": 1.3},
+    ],
+)
+def test_readouts_of_one_layer_by_two_routes(name, options, kernel):
+    network = Network(name, weight_variance=0.6, **options)
+    rows, balls = KinkedRows(network, kernel), BallSeeds.of_network(network, kernel)
+    degrees = np.array([0, 1, 2, 3, 8, 13, 20])
+    for provider in (rows, balls):
+        provider.prepare(3, 3, 20, frozenset(degrees.tolist()))
+    (m, e), (n, f) = both_parities(rows, 3, degrees), both_parities(balls, 3, degrees)
+    assert np.array_equal(m == 0.0, n == 0.0)
+    there = m != 0.0
+    ratio = np.ldexp(m[there] / n[there], (e - f)[there])
+    assert np.abs(ratio - 1.0).max() <= rows.relative_error + 4e-16
+    assert rows.relative_error < 1e-13
+
+
+@pytest.mark.parametrize("place", [39.0, -39.0])
+def test_a_kink_far_out_leaves_no_range(place):
+    # K(t) = t P(t), P'(s) = exp(-x^2 / (1 + s)) / (2 pi sqrt(1 - s^2)): by parts, s = 1 - v^2.
+    degree = 5
+    spectrum = ntkspec.spectrum(Network(shifted_relu(place)), 3, [degree])
+    with mpmath.workdps(30):
+        legendre = mpmath.taylor(lambda t: mpmath.legendre(degree, t), 0, degree)
+        whole = [0, 0] + [c / (n + 2) for n, c in enumerate(legendre)]
+
+        def integrand(v):
+            s = 1 - v * v
+            inner = sum(whole) - mpmath.polyval(whole[::-1], s)
+            return inner * mpmath.exp(-(place**2) / (1 + s)) / mpmath.sqrt(1 + s)
+
+        cuts = [mpmath.mpf(i) / 33 for i in range(40)]
+        integral = mpmath.quad(integrand, cuts, method="gauss-legendre")
+        expected = integral / (2 * mpmath.pi)
+        assert float(abs(spectrum.log_eigenvalues[0] - mpmath.log(expected))) < 1e-12
+
+
+def test_kinks_too_far_out_are_refused_at_once():
+    with pytest.raises(NtkspecError, match=r"needs about 721.* move the kinks"):
+        ntkspec.spectrum(Network(shifted_relu(1000.0)), 3, [5])
 
 
 def test_a_shift_of_0_is_the_relu():

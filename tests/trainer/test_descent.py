@@ -272,7 +272,7 @@ def test_batches_are_drawn_without_replacement():
 @given(
     st.integers(0, 12), st.integers(0, 12), st.sampled_from([*SHALLOW, *DEEP]),
     st.sampled_from(
-        [{}, {"momentum": 0.9}, {"batch": 4}, {"batch": 4, "momentum": 0.5}, ADAM,
+        [{}, {"momentum": 0.9}, {"batch": 10}, {"batch": 10, "momentum": 0.5}, ADAM,
          {"batch": 4, **ADAM}]
     ),
     st.sampled_from(["float64", "float32"]),

@@ -144,7 +144,7 @@ def test_what_is_refused():
 
 @pytest.mark.slow
 def test_the_parity_of_digits_is_fitted_sooner_and_predicted_no_better():
-    """What docs/training.rst says: 0.0013 after 30 steps, 0.0035 after 300 of L2, 98.4 %."""
+    """What docs/losses.rst says: 0.0013 after 30 steps, 0.0035 after 300 of L2, 98.4 %."""
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
     images, digit = datasets.load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(images))

@@ -146,7 +146,7 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("seeds = 2", 'trained = "readout"', 9, "trained = 'readout' is not allowed"),
         ("seeds = 2", 'precision = "float16"', 9, "'float64', 'float32'"),
         ("seeds = 2", "weight_variance = 0", 9, "weight_variance = 0"),
-        ('"circle"', '"torus"', 11, "one of 'circle'"),
+        ('"circle"', '"tours"', 11, "one of 'circle'"),
         ("points = 64", "degree = 64", 10, "has no points"),
         ("points = 64", "points = 64\ndim = 3", 13, "dim = 3 is not allowed with kind = 'circle'"),
         ("points = 64", "points = 64\ngrid = 1", 13, "grid = 1"),
@@ -250,7 +250,7 @@ def test_missing_files(tmp_path):
 
 
 def test_the_manual_shows_a_recipe_with_every_key():
-    page = (ROOT / "docs" / "runs.rst").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "run_recipes.rst").read_text(encoding="utf-8")
     block = re.search(r"\.\. code-block:: toml\n\n((?:   .*\n|\n)+)", page).group(1)
     text = textwrap.dedent(block)
     recipe = parse_run_recipe(text)
@@ -264,7 +264,7 @@ def test_the_manual_shows_a_recipe_with_every_key():
     }  # fmt: skip
     # One recipe cannot show what belongs to other kinds of points, targets and losses.
     others = {"degree", "file", "index", "batch", "operator", "floor", "betas", "epsilon"}
-    others |= {"residual_weight", "data_weight", "boundary", "boundary_weight"}
+    others |= {"residual_weight", "data_weight", "boundary", "boundary_weight", "frequencies"}
     assert set(recipe_keys(NetworkRecipe)) <= raw["network"].keys()
     assert {key for name in tables for key in raw[name]} == {*sum(tables.values(), ())} - others
     for key in ("name", "steps", "records", "spacing", *sum(tables.values(), ())):

@@ -376,3 +376,23 @@ def test_arc_cosine_and_polynomial_kernels_are_homogeneous():
     recipe = 'dims = "3:4"\ndegrees = "0:3"\n[[networks]]\nzonal = "arc_cosine(1)"\n'
     (key,) = parse_recipe(recipe + 'domain = "gaussian"\n').networks
     assert key.domain == "gaussian"
+
+
+@pytest.mark.parametrize("declared", [0.7, 1.5, 2.5])
+@pytest.mark.parametrize("true", [0.25, 0.5, 0.9])
+def test_a_power_below_the_declared_one_refutes_it(true, declared):
+    def kernel(t):
+        return 2 - (1 - t) ** true
+
+    ZonalKernel(kernel, singularities=[Singularity(1, true)])
+    with pytest.raises(NtkspecError, match=f"changes as a power {true:g} of"):
+        ZonalKernel(kernel, singularities=[Singularity(1, declared)])
+
+
+@pytest.mark.parametrize("power", [1.5, 2.5])
+def test_powers_above_1_are_taken(power):
+    for slope in (0.0, 1.0):
+        ZonalKernel(
+            lambda t, slope=slope: np.exp(slope * t) + (1 - t) ** power,
+            singularities=[Singularity(1, power)],
+        )

@@ -33,7 +33,7 @@ NETWORKS = 200
 def exact_scatter(
     network: Network, target: Target | SampledTarget, dim: int
 ) -> KernelScatter | None:
-    """`kernel_scatter` of a network for a target; None if it has more layers, or biases.
+    """`kernel_scatter` of a network for a target; None with more layers or biases, and on a torus.
 
     Parameters
     ----------
@@ -59,6 +59,8 @@ def exact_scatter(
     True
     """
     if not is_shallow(network.program) or network.weights != "gaussian":
+        return None
+    if target.part != "degree":
         return None
     inner, out = (one for one in network.program.steps if isinstance(one, Affine))
     biased, plain = inner.bias or inner.own_bias, inner.own == inner.weight
@@ -181,7 +183,7 @@ def own_rates(
     count = whole_number(networks, "networks", least=2)
     recipe = LossRecipe() if recipe is None else recipe
     observed = recipe.observed(target, points.dim)
-    found = {k: observed.component(k, points.x) for k in observed.degrees}
+    found = {k: observed.component(k, points.at) for k in observed.degrees}
     parts = {k: one for k, one in found.items() if one is not None}
     degrees = tuple(parts)
     if not degrees:

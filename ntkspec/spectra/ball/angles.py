@@ -20,8 +20,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from ntkspec.domains import Ball, Domain, legendre, log_multiplicity
 from ntkspec.errors import NtkspecError
@@ -146,7 +146,8 @@ def _angles(dim: int, degree: int, nodes: int, least: float) -> tuple[Array, Arr
     The panels at 0 and pi are the `least` wide.  Without angles whose weight is below e^NOTHING:
     an eigenvalue above UNIT E[K(x, x)] N^(-1/2) has N(d, k) < 1e32, and they add below 1e-50.
     """
-    constant = gammaln(0.5 * dim) - gammaln(0.5 * (dim - 1)) - 0.5 * math.log(math.pi)
+    constant = scipy.special.gammaln(0.5 * dim) - scipy.special.gammaln(0.5 * (dim - 1))
+    constant -= 0.5 * math.log(math.pi)
     # Angles outside of (low, pi - low) have a weight below e^FAINT.
     low = math.exp((FAINT - max(constant, 0.0)) / (dim - 1))
     width = WIDTH * min(1.0, 4.0 * math.pi / (degree + 1.0), 2.0 / math.sqrt(dim))

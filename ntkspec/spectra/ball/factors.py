@@ -22,9 +22,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from flint import arb
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from ntkspec.conventions import Shape
 from ntkspec.domains import Ball, Domain
@@ -208,7 +208,7 @@ def _singular(
     norms = np.linalg.norm(across, axis=0)
     if not np.all(norms > 0.0):
         raise _out_of_range()
-    sigma, _, along, work, _, info = lapack.dgejsv(
+    sigma, _, along, work, _, info = scipy.linalg.lapack.dgejsv(
         across, joba=0, jobu=3, jobv=0, jobr=0, jobt=0, jobp=1
     )
     if info != 0:

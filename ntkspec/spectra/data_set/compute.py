@@ -13,7 +13,16 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.vectors import FileVectors, read_vectors
 from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
-from ntkspec.parameters import check_finite, number, shown, size_of, truth, vectors, whole_number
+from ntkspec.parameters import (
+    byte_count,
+    check_finite,
+    number,
+    shown,
+    size_of,
+    truth,
+    vectors,
+    whole_number,
+)
 from ntkspec.spectra.data_set.lanczos import Solved, error_bounds, leading, ritz
 from ntkspec.spectra.data_set.operator import AHEAD, ENTRIES, DataMatrix, Operator, side_of
 from ntkspec.spectra.data_set.progress import Tally
@@ -298,13 +307,8 @@ def _check_client(client: Any) -> None:
 
 
 def _bytes(memory: int | str) -> int:
-    from dask.utils import parse_bytes
-
     if isinstance(memory, str):
-        try:
-            found = int(parse_bytes(memory))
-        except (ValueError, OverflowError):
-            found = 0
+        found = byte_count(memory)
         if found < 1:
             raise NtkspecError(
                 f"memory = {shown(memory)} is not allowed; write it as '256MB' or '2GB'"

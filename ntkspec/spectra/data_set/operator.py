@@ -146,14 +146,14 @@ class DataMatrix:
                 self.rows.fill(rows, columns, block)
                 if kept is not None:
                     kept[rows, columns] = block
-            np.matmul(block, vectors[columns], out=product[here])
-            if mirrored is not None:
-                mirrored += block.T @ vectors[rows]
+            with np.errstate(over="ignore", invalid="ignore"):  # out of range: refused later
+                np.matmul(block, vectors[columns], out=product[here])
+                if mirrored is not None:
+                    mirrored += block.T @ vectors[rows]
+                if measure:
+                    norm = math.hypot(norm, float(np.linalg.norm(block)))
             if diagonal is not None:
                 diagonal[here] = block.diagonal(begin - first)
-            if measure:
-                with np.errstate(over="ignore"):  # what is out of range is refused later
-                    norm = math.hypot(norm, float(np.linalg.norm(block)))
         return _Share(product, mirrored, norm if tile.central else math.sqrt(2.0) * norm, diagonal)
 
 
@@ -281,7 +281,8 @@ class Operator:
                     f"client: all workers that had the vectors were lost, {ATTEMPTS} times; start "
                     "workers that live longer, or with more memory"
                 )
-            self._far = self._far if done == len(tiles) else None
+            if done < len(tiles):
+                self._far = None
 
     def _tried(self, tiles: list[_Tile], vectors: Array, measure: bool) -> Iterator[_Share]:
         """The shares of the first tiles, up to one that is lost."""

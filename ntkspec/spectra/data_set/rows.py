@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.networks.pointwise import Rows
+from ntkspec.networks.pointwise import Rows, padded, polar
 from ntkspec.spectra.route import Source
 from ntkspec.zonal import ZonalKernel
 
@@ -19,10 +19,10 @@ Array = NDArray[np.float64]
 
 #: Distance from norm 1 that unit vectors may have by rounding.
 UNIT = 1e-8
-#: Bound on the error of a zonal kernel's values, relative to K(1).
+#: Least bound on the error of a zonal kernel's values, relative to K(1).
 ZONAL_ERROR = 1e-14
-#: Cosines above which the distance of two points gives them, so that repeated points have t = 1.
-CLOSE = 0.999
+#: Entries of a zonal kernel that are computed at once.
+ENTRIES = 2**16
 
 
 class MatrixRows(Protocol):
@@ -79,12 +79,11 @@ class ZonalRows:
     """
 
     def __init__(self, source: ZonalKernel, points: NDArray[Any], fan_in: bool) -> None:
-        x = np.asarray(points, np.float64)
         if fan_in:
             raise NtkspecError(
                 f"fan_in = True is not allowed for {source.name}; it is for networks"
             )
-        norms = np.sqrt(np.einsum("ij,ij->i", x, x))
+        norms, x, _ = polar(points, "X", False)
         power = source.radial_power
         off = np.flatnonzero(~(np.abs(norms - 1.0) <= UNIT) if power is None else norms == 0.0)
         if off.size:
@@ -94,20 +93,38 @@ class ZonalRows:
                 + ("give X / numpy.linalg.norm(X, axis=1, keepdims=True)" if power is None
                    else "leave it out")
             )  # fmt: skip
-        self.error = ZONAL_ERROR
+        self.error = _zonal_error(source)
         self._source = source
-        self._radial = None if not power else norms**power
-        self._directions = x / norms[:, np.newaxis]
+        with np.errstate(over="ignore", under="ignore"):  # what is out of range is refused later
+            self._radial = None if not power else norms**power
+        self._directions = padded(x)
 
     def fill(self, rows: slice, columns: slice, out: Array) -> None:
         """Write the entries of some rows and columns into a contiguous array."""
+        from ntkspec.kernels.cosines import distances
+
         mine, others = self._directions[rows], self._directions[columns]
-        np.matmul(mine, others.T, out=out)
-        i, j = np.nonzero(out > CLOSE)
-        apart = mine[i] - others[j]
-        out[i, j] = 1.0 - 0.5 * np.einsum("ij,ij->i", apart, apart)
-        np.clip(out, -1.0, 1.0, out=out)
-        out[:] = self._source.in_doubles(out)
+        across = np.ascontiguousarray(others.T)
+        high = max(1, ENTRIES // out.shape[1])
+        for first in range(0, len(out), high):
+            some = slice(first, first + high)
+            minus, plus = np.empty((2, *out[some].shape))
+            distances(mine[some], others, across, minus, plus)
+            out[some] = self._source.apart(minus, plus)
         if self._radial is not None:
-            out *= self._radial[columns]
-            out *= self._radial[rows, np.newaxis]
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                out *= self._radial[columns]
+                out *= self._radial[rows, np.newaxis]
+
+
+def _zonal_error(source: ZonalKernel) -> float:
+    """Bound on the errors of the values, relative to K(1).
+
+    A function in doubles sees cosines that are rounded, which an end with an infinite slope feels.
+    """
+    if source.arithmetic != "double":
+        return ZONAL_ERROR
+    ends = np.array([1.0, -1.0])
+    at_ends = source.in_doubles(ends)
+    moved = np.abs(source.in_doubles(ends * (1.0 - 2.0**-53)) - at_ends).max()
+    return max(ZONAL_ERROR, float(moved / abs(at_ends[0]))) if at_ends[0] else ZONAL_ERROR

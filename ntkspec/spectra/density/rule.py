@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.fft import dct
 
 from ntkspec.domains import DensitySphere
 from ntkspec.errors import NtkspecError
@@ -21,7 +21,8 @@ Array = NDArray[np.float64]
 ROUNDING = 2.0**-53
 #: A density is resolved where its Chebyshev coefficients fall below this times the largest.
 RESOLVED = 2.0**-48
-FEWEST, MOST = 16, 4096
+#: Chebyshev points at which it is seen: fewer would miss a narrow feature.
+MOST = 4096
 #: A polynomial of degree q is at most 1/cos(pi/8) times the largest of its values at 4 q Chebyshev
 #: points (Ehlich and Zeller 1964).
 BETWEEN = 1.0 / math.cos(math.pi / 8.0)
@@ -143,9 +144,16 @@ def rule(found: Profile, size: int) -> Rule:
     density = sphere.density.values(sphere.dim, theta)
     measure = weight if found.around else weight * np.sin(theta) ** (sphere.dim - 2)
     mean = float(measure @ density / measure.sum())
-    if not mean > LEAST_MASS * found.most:
+    if density.max() > found.most:  # a feature that its Chebyshev points did not see
+        at = float(theta[np.argmax(density)])
         raise NtkspecError(
-            f"density = {sphere.density!r} leaves a share of {mean / found.most:.2g} of the sphere "
+            f"density = {sphere.density!r} is too narrow near the angle {at:.6g}; make it wider, "
+            "or name the ends of the feature, ntkspec.DensityFunction(function, breaks=[...])"
+        )
+    if not mean > LEAST_MASS * found.most:
+        share = mean / found.most if found.most else 0.0
+        raise NtkspecError(
+            f"density = {sphere.density!r} leaves a share of {share:.2g} of the sphere "
             f"of dimension {sphere.dim}, which is too little; make the density wider"
         )
     return Rule(found, theta, weight, density / mean, found.most / mean, mean)
@@ -156,17 +164,13 @@ def _resolved(sphere: DensitySphere, a: float, b: float) -> tuple[int, float]:
     density, dim = sphere.density, sphere.dim
     if density.constant:
         return 0, float(density.values(dim, np.array([0.5 * (a + b)]))[0])
-    count = FEWEST
-    while count <= MOST:
-        at = np.cos(np.pi * (np.arange(count) + 0.5) / count)
-        values = density.values(dim, a + 0.5 * (b - a) * (1.0 + at))
-        sizes = np.abs(dct(values)) / count
-        largest = float(sizes.max())
-        seen = np.flatnonzero(sizes > RESOLVED * largest)
-        degree = int(seen[-1]) if seen.size else 0
-        if 4 * degree <= count:
-            return degree, BETWEEN * float(values.max())
-        count *= 2
+    at = np.cos(np.pi * (np.arange(MOST) + 0.5) / MOST)
+    values = density.values(dim, a + 0.5 * (b - a) * (1.0 + at))
+    sizes = np.abs(scipy.fft.dct(values)) / MOST
+    seen = np.flatnonzero(sizes > RESOLVED * sizes.max())
+    degree = int(seen[-1]) if seen.size else 0
+    if 4 * degree <= MOST:
+        return degree, BETWEEN * float(values.max())
     raise NtkspecError(
         f"density = {density!r} is not smooth between the angles {a:.6g} and {b:.6g}: a polynomial "
         f"of degree {MOST // 4} does not reach its values to rounding; name the places where the "

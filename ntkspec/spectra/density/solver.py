@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import density as kernels
@@ -103,7 +103,7 @@ def _by_lapack(matrix: Array) -> tuple[Array, Array]:
     joba = 0 ("C"): full relative accuracy for scaled columns; jobr = 0 ("N"): no small column is
     set to 0.  scipy's default, joba = 4 ("A"), drops what is small beside the largest.
     """
-    sigma, left, _, work, _, info = lapack.dgejsv(
+    sigma, left, _, work, _, info = scipy.linalg.lapack.dgejsv(
         matrix, joba=0, jobu=0, jobv=3, jobr=0, jobt=0, jobp=1
     )
     if info != 0:

@@ -14,6 +14,9 @@ def gaussian_routes() -> Iterator[Route]:
     from ntkspec.spectra.gaussian import homogeneous
 
     yield homogeneous.ROUTE
+    from ntkspec.spectra.gaussian import polynomials
+
+    yield polynomials.ROUTE
     from ntkspec.spectra.gaussian import gram
 
     yield gram.ROUTE

@@ -166,7 +166,7 @@ class TorusSpectrum(ScaledResult):
         image = ax.imshow(whole.T, **{"origin": "lower", "extent": (-end, end, -end, end), **style})
         ax.set_xlabel("frequency $m_1$")
         ax.set_ylabel("frequency $m_2$")
-        library("matplotlib.pyplot", "plot").colorbar(
+        library("matplotlib.pyplot", "plot", "plots").colorbar(
             image, ax=ax, label=r"$\log_{10}$ of the eigenvalue"
         )
         return ax

@@ -268,6 +268,7 @@ class Run(Problem):
         Parameters
         ----------
         x : (n, dim) array_like
+            Coordinates on a torus.
         name : str
             Of the member; it may be left out where there is only one.
 
@@ -280,7 +281,8 @@ class Run(Problem):
             known = "; ".join(member.name for member in self.members)
             raise NtkspecError(f"name is needed; the run has the members {known}")
         member = self.member(name) if name else self.members[0]
-        return self.network(member).values(x)
+        features = self.points.features
+        return self.network(member).values(x if features is None else features.of(x))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run's file to another place, which must not exist.
@@ -469,21 +471,22 @@ def _read_shared(
         )
     except NtkspecError as error:
         raise TableError(f"{path}: its recipe is damaged ({error})") from None
-    points = read_points(root, "points", "point_weights")
-    grid = read_points(root, "grid", "grid_weights")
+    features = recipe.data.features
+    points = read_points(root, "points", "point_weights", features)
+    grid = read_points(root, "grid", "grid_weights", features)
     degrees = root.read("degree", "i8")
     if not degrees.size or degrees[0] < 0 or (degrees[1:] <= degrees[:-1]).any():
         raise root.bad("degree", "is damaged (its degrees do not increase)")
     if grid.dim != points.dim or recipe.data.dim not in (None, points.dim):
         raise root.bad("points", f"is damaged (its dimension is {points.dim})")
-    if not np.isin(recipe.target.degrees, degrees).all():
-        raise root.bad("degree", "is damaged (degrees of the target are missing)")
     values = root.read("target", "f8", (points.n,))
     on_grid = root.read("grid_target", "f8", (grid.n,))
     try:
         target = known_target(recipe, points, recipe_target(recipe.target, points, values))
     except NtkspecError as error:
         raise root.bad("target", f"is damaged ({error})") from None
+    if recipe.target.kind != "samples" and not np.isin(target.degrees, degrees).all():
+        raise root.bad("degree", "is damaged (degrees of the target are missing)")
     return attributes, Problem(recipe, points, grid, target, values, on_grid, degrees)
 
 
@@ -540,7 +543,7 @@ def _describe(file: h5py.File, problem: Problem) -> None:
     for name, weights, points in (
         ("points", "point_weights", problem.points), ("grid", "grid_weights", problem.grid),
     ):  # fmt: skip
-        file[name], file[weights] = points.x, points.weights
+        file[name], file[weights] = points.at, points.weights
         file[name].attrs.update({"kind": points.kind, "exact_degree": points.exact_degree})
     file["target"], file["grid_target"] = problem.target_values, problem.grid_target
     file["degree"] = problem.degrees

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.results import Tabular, axes_to_draw
+from ntkspec.results import Tabular, axes_to_draw, style_of
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs.file import Run
@@ -19,6 +19,8 @@ __all__ = ["History"]
 
 #: Most degrees that are drawn.
 MOST_DRAWN = 10
+#: Least energy, over that of the start, that is drawn.
+LOWEST = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,10 +95,11 @@ class History(Tabular):
             for first, member in enumerate(run.members):
                 with np.errstate(invalid="ignore", divide="ignore"):
                     left = member.energy[:, column] / member.energy[0, column]
-                drawn = {"color": f"C{number % 10}", "linewidth": 1.2, **style}
                 label = f"{run.target.part} {degree}" if first == 0 else None
-                ax.plot(member.steps, left, label=label, **drawn)
+                line = {"linewidth": 1.2, "marker": "none", "label": label, **style}
+                ax.plot(member.steps, left, **style_of(number, line))
         ax.set_yscale("log")
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], LOWEST))
         ax.set_xlabel("step")
         ax.set_ylabel("energy of the residual / at the start")
         if run.target.degrees and run.members:

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.jobs.lines import Fault, KeyPath
 from ntkspec.locks import cached_property
+from ntkspec.trainer.checks import function_values
 from ntkspec.trainer.eigenvectors import EigenvectorTarget
 from ntkspec.trainer.energy import degree_energy
-from ntkspec.trainer.harmonics import Basis, count
 from ntkspec.trainer.network import FiniteNetwork, start
 from ntkspec.trainer.passes import memory_kinds
 from ntkspec.trainer.points import (
@@ -27,11 +27,13 @@ from ntkspec.trainer.points import (
     product_rule,
     random_points,
     spherical_design,
+    torus_grid,
+    torus_points,
 )
 from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
-from ntkspec.trainer.targets import SampledTarget, Target, Term, target_of
+from ntkspec.trainer.targets import SampledTarget, Target, Term, on_torus
 
 __all__ = [
     "Measure",
@@ -78,10 +80,10 @@ class Measure:
     @cached_property
     def _basis(self) -> Array | None:
         """All harmonics up to the last degree, (count, n); None if they need too much memory."""
-        last, dim = int(self.degrees[-1]), self.points.dim
-        if count(dim, last) * self.points.n > MOST_HELD:
+        last = int(self.degrees[-1])
+        if self.points.count(last) * self.points.n > MOST_HELD:
             return None
-        return np.ascontiguousarray(Basis(self.points.x, last).matrix().T)
+        return np.ascontiguousarray(self.points.basis(last).matrix().T)
 
     def energy(self, residual: Array) -> Array:
         """Energy of the residual at each degree, (K,); see `degree_energy`."""
@@ -90,7 +92,7 @@ class Measure:
         if self._basis is None:
             return degree_energy(residual, self.points, self.degrees.tolist())
         squares = (self._basis @ (self.points.weights * residual)) ** 2
-        first = [count(self.points.dim, k - 1) if k else 0 for k in range(self.degrees[-1] + 1)]
+        first = [self.points.count(k - 1) if k else 0 for k in range(self.degrees[-1] + 1)]
         return np.asarray(np.add.reduceat(squares, first)[self.degrees])
 
     def amplitude(self, residual: Array) -> Array:
@@ -228,8 +230,10 @@ def problem_of(
     points.check_on_sphere("a PDE is" if recipe.loss.operator else "a target of harmonics is")
     grid = _grid(recipe.data, points)
     _check_weighed(recipe, points, target)
-    on_grid = target.values(grid.x) if function is None else target_of(function).values(grid.x)
-    values = target.values(points.x)
+    on_grid = target.values(grid.at)
+    if function is not None:
+        on_grid = function_values(function, grid.at, "the target's function")
+    values = target.values(points.at)
     return Problem(recipe, points, grid, target, values, on_grid, _recorded(points, target))
 
 
@@ -278,13 +282,15 @@ def _points(data: DataRecipe) -> Points:
 
 def _made(data: DataRecipe) -> Points:
     required, optional = DATA_KEYS[data.kind]
+    if data.kind == "torus" and data.points is not None and data.features is not None:
+        return torus_grid(data.points, data.features)
     arguments = [getattr(data, name) for name in (*required, *optional)]
     if data.kind != "file":
         return MAKERS[data.kind](*arguments)
     path = ("data", "file")
     values = _read(data.file, path)
     try:
-        return from_array(values)
+        return from_array(values) if data.features is None else torus_points(values, data.features)
     except NtkspecError as error:
         raise Fault(f"file = {data.file!r}: {error}", path) from None
 
@@ -319,6 +325,8 @@ def _samples(target: TargetRecipe, points: Points) -> Array:
 def _grid(data: DataRecipe, points: Points) -> Points:
     """Points between the training points, with weights; exact ones if there are few enough."""
     wanted = data.grid or min(FINER * points.n, MOST_GRID)
+    if points.features is not None:
+        return torus_grid(max(2, round(wanted ** (1.0 / points.features.dim))), points.features)
     if points.dim == 2:
         return circle(wanted)
     degree = 1
@@ -342,11 +350,15 @@ def recipe_target(
     if target.kind == "samples":
         assert samples is not None
         return sampled(points, samples)
-    terms = zip(target.degrees, target.amplitudes, target.index, strict=True)
-    return Target(
-        Term(degree, amplitude, target.kind, index, target.pole)
-        for degree, amplitude, index in terms
+    of = target.frequencies or [None] * len(target.degrees)
+    degrees = target.degrees or [0] * len(of)
+    found = Target(
+        Term(degree, amplitude, target.kind, index, target.pole, frequency)
+        for degree, amplitude, index, frequency in zip(
+            degrees, target.amplitudes, target.index, of, strict=True
+        )
     )
+    return found if points.features is None else on_torus(found, points.features)
 
 
 def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> FiniteNetwork:
@@ -377,11 +389,11 @@ def start_network(recipe: RunRecipe, dim: int, width: int, seed: int) -> FiniteN
 
 def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTarget) -> None:
     """Refuse a target of higher degree than a Sobolev loss weighs by default."""
-    most, degree = resolved_degree(points), max(target.degrees, default=0)
+    most, degree = resolved_degree(points), max(points.lengths(target.degrees), default=0)
     sobolev = recipe.loss.weight != "kernel" and any(s != "l2" for s in recipe.loss.exponents)
     if sobolev and recipe.loss.max_degree is None and degree > most:
         raise Fault(
-            f"degrees: {degree} is not allowed with a Sobolev loss, which on these {points.n} "
+            f"degrees: {degree:g} is not allowed with a Sobolev loss, which on these {points.n} "
             f"points weighs degrees to {most}; take more points, a max_degree or s = 'l2'",
             ("target", "degrees"),
         )
@@ -389,7 +401,7 @@ def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTa
 
 def _resolvable(points: Points) -> int:
     """Largest degree whose harmonics the points resolve."""
-    return (points.n - 1) // 2 if points.equispaced else resolved_degree(points)
+    return (points.n - 1) // 2 if points.equispaced else points.longest(resolved_degree(points))
 
 
 def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int64]:
@@ -401,6 +413,6 @@ def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int6
 def _measure(points: Points, target: Target | SampledTarget, degrees: NDArray[np.int64]) -> Measure:
     parts = np.full((degrees.size, points.n), np.nan)
     for row, degree in zip(parts, degrees.tolist(), strict=True):
-        if (part := target.component(degree, points.x)) is not None:
+        if (part := target.component(degree, points.at)) is not None:
             row[:] = part
     return Measure(points, degrees, parts, getattr(target, "rows", None))

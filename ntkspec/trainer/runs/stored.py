@@ -16,6 +16,7 @@ from ntkspec.files.structure import Group
 from ntkspec.networks import Network
 from ntkspec.trainer.network import parameter_shapes
 from ntkspec.trainer.points import Points
+from ntkspec.trainer.waves import Features
 
 __all__ = [
     "RECORDS",
@@ -166,12 +167,15 @@ def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
     return {name: read_array(group, name) for name in names} | numbers
 
 
-def read_points(root: Group, name: str, weights: str) -> Points:
+def read_points(root: Group, name: str, weights: str, features: Features | None) -> Points:
     """Read the points, or the grid, of a run, or raise TableError."""
     x: NDArray[np.float64] = root.read(name, "f8", (None, None))
     w: NDArray[np.float64] = root.read(weights, "f8", x.shape[:1])
     about = root.attributes(name)
     kind, degree = about.get("kind"), about.get("exact_degree")
+    if features is not None and x.shape[1] != features.dim:
+        raise root.bad(name, "is damaged (they are not points of the torus)")
+    z, x = (None, x) if features is None else (x, features.of(x))
     with np.errstate(all="ignore"):
         off = np.abs(np.sqrt((x * x).sum(axis=1)) - 1.0).max(initial=0.0)
         sound = off <= ROUNDING or (kind == "array" and np.isfinite(off))
@@ -181,4 +185,4 @@ def read_points(root: Group, name: str, weights: str) -> Points:
         raise root.bad(name, "is damaged (they are not points with weights of sum 1)")
     if not isinstance(kind, str) or type(degree) is not int or degree < 0:
         raise root.bad(name, "is damaged (its attributes kind and exact_degree are invalid)")
-    return Points(x, w, kind, degree)
+    return Points(x, w, kind, degree, features, z)
