@@ -1,7 +1,7 @@
 """The explorer: a table of eigenvalues as one HTML page that works offline.
 
 `contents` reads from a table what the page shows; `page` combines it with the page's text, style
-and scripts (``web/``), which draw the charts as SVG.
+and scripts (``web/``), and with uPlot (``web/uplot/``), which draws the charts.
 """
 
 from ntkspec.explorer.contents import MOST_ENTRIES, Contents, read_contents

@@ -31,7 +31,8 @@ __all__ = ["ATLAS_DIMS", "page", "write_page"]
 #: Dimensions of a page of the whole atlas.
 ATLAS_DIMS = (2, 3, 5, 10, 32, 128, 1024, 1_000_000)
 WEB = files("ntkspec.explorer") / "web"
-#: Scripts, each a module named explorer/NAME.js; the last one starts the page.
+#: Scripts, each a module named explorer/NAME.js; the last one starts the page.  uPlot draws the
+#: charts: the module uplot, whose files stand unaltered in web/uplot with their checksums.
 SCRIPTS = (
     "numbers", "store", "spectra", "choice", "controls", "plot", "charts", "readout", "listing",
     "theme", "main",
@@ -113,8 +114,12 @@ def page(contents: Contents) -> str:
     Names from the table cannot become HTML: the header is packed, and the scripts only set text.
     """
     imports = {f"explorer/{name}.js": _data_url(_read(f"{name}.js")) for name in SCRIPTS}
+    imports["uplot"] = _data_url(_read("uplot/uPlot.iife.min.js") + "\nexport default uPlot;")
     parts = {
         "style": _read("style.css"),
+        "chart_style": _read("uplot/uPlot.min.css"),
+        "chart_licence": _read("uplot/LICENSE"),
+        "chart_version": json.loads(_read("uplot/source.json"))["version"],
         "imports": _json({"imports": imports}),
         "header": _packed(_json(contents.header).encode()),
         "numbers": _packed(_planes(contents.numbers)),

@@ -2,7 +2,9 @@
 
 import math
 import shutil
+from itertools import combinations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sweeping import make_table, table_of
@@ -54,6 +56,25 @@ def browser():
         chromium.close()
 
 
+#: Keeps the texts that a canvas shows, and their boxes in the pixels of the page.
+WATCH = """
+    const kept = new Map(), pen = CanvasRenderingContext2D.prototype;
+    const {clearRect, fillText} = pen;
+    pen.clearRect = function (...box) { kept.set(this.canvas, []); clearRect.apply(this, box); };
+    pen.fillText = function (text, x, y) {
+        const m = this.measureText(text), t = this.getTransform();
+        const corners = [[-m.actualBoundingBoxLeft, -m.actualBoundingBoxAscent],
+                         [m.actualBoundingBoxRight, m.actualBoundingBoxDescent]]
+            .map(([dx, dy]) => t.transformPoint({x: x + dx, y: y + dy}));
+        const [xs, ys] = ["x", "y"].map((k) => corners.map((c) => c[k] / devicePixelRatio));
+        const box = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+        if (this.canvas.isConnected) kept.get(this.canvas)?.push([text, ...box]);
+        fillText.apply(this, [text, x, y]);
+    };
+    window.texts = (canvas) => kept.get(canvas);
+"""
+
+
 @pytest.fixture
 def visit(browser):
     """Open a page; at the end it has complained of nothing and asked for nothing else."""
@@ -62,11 +83,12 @@ def visit(browser):
     def opened(path, link="", **options):
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
+        page.add_init_script(WATCH)
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url.split("#")[0]))
         page.goto(path.as_uri() + link)
-        page.wait_for_selector("#chart-ratio svg", state="attached")
+        page.wait_for_selector("#chart-ratio canvas", state="attached")
         return page
 
     yield opened
@@ -171,7 +193,7 @@ def tooltip(page, chart, part, touch):
     place.evaluate("e => e.scrollIntoView({block: 'center'})")
     left, right, top = page.evaluate(
         """(id) => {
-            const box = document.querySelector(`#chart-${id} .frame`).getBoundingClientRect();
+            const box = document.querySelector(`#chart-${id} .u-over`).getBoundingClientRect();
             return [box.left, box.right, box.top];
         }""",
         chart,
@@ -287,12 +309,22 @@ def test_what_is_said_covers_no_chart_and_labels_are_there(made, visit, options)
     for chart in CHARTS:
         tip, drawn = (page.locator(f"#{x}-{chart}").bounding_box() for x in ("tip", "chart"))
         assert tip["y"] + tip["height"] <= drawn["y"]
-        labels = page.locator(f"#chart-{chart} .axis").all_text_contents()
-        assert labels[0] == "degree k" and len(labels[1]) > 10
-        for text in page.locator(f"#chart-{chart} text").all():
-            box = text.bounding_box()
-            assert drawn["x"] <= box["x"] and box["x"] + box["width"] <= drawn["x"] + drawn["width"]
-            assert drawn["y"] <= box["y"] + 1
+        told = page.locator(f"#chart-{chart}").get_attribute("aria-label")
+        label, _, across = told.rpartition(" against ")
+        texts = page.evaluate("(id) => texts(document.querySelector(`#chart-${id} canvas`))", chart)
+        words = [text for text, *_ in texts]
+        assert label in words and len(label) > 10 and across == "degree k" and across in words
+        assert len(words) > 6  # and at least two ticks of each axis
+        boxes = {tuple(box): text for text, *box in texts}
+        for box, text in boxes.items():
+            left, top, right, bottom = box
+            assert left >= 0.0 and right <= drawn["width"] + 0.5, text
+            assert top >= -0.5 and bottom <= drawn["height"] + 0.5, text
+        for one, other in combinations(boxes, 2):
+            apart = (
+                one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            )
+            assert apart, (boxes[one], boxes[other])
 
 
 def test_the_first_plot_on_a_phone_comes_before_the_choice_of_one_column(made, visit):
@@ -347,7 +379,7 @@ def test_four_networks_are_compared_and_the_link_has_all(made, visit):
     page.fill("#s", "1.5")
     page.click("#listing summary")
     page.locator("#chart-time").scroll_into_view_if_needed()
-    box = page.locator("#chart-time .frame").bounding_box()
+    box = page.locator("#chart-time .u-over").bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 50)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 60)
@@ -356,13 +388,16 @@ def test_four_networks_are_compared_and_the_link_has_all(made, visit):
     page.wait_for_function("location.hash.includes('table=open')")
 
     def view(page):
-        charts = [page.locator(f"#chart-{chart} svg").inner_html() for chart in CHARTS]
+        charts = [
+            page.locator(f"#chart-{chart} canvas").evaluate("e => e.toDataURL()")
+            for chart in CHARTS
+        ]
         return charts, page.inner_text("#readout"), page.inner_text("#curves"), page.url
 
     before = view(page)
     page.mouse.move(0, 0)
     page.reload()
-    page.wait_for_selector("#chart-ratio svg", state="attached")
+    page.wait_for_selector("#chart-ratio canvas", state="attached")
     assert view(page) == before
     page.click("#all-degrees")
     assert "zoom" not in page.url
@@ -385,7 +420,9 @@ def test_domains_and_residuals(visit, tmp_path):
     sphere = pinn("tanh", 3, "laplace(shift=-1)", degrees=[3], error=0.01).times[0]
     assert float(numbers(page)["Time, PINN residual"]) == pytest.approx(sphere, rel=1e-11)
     page.select_option("#choose-domain", "on the torus, features 1, 2".removeprefix("on the "))
-    assert page.is_hidden("#dim") and "frequency k" in page.text_content("#chart-time svg")
+    assert page.is_hidden("#dim") and "frequency k" in page.get_attribute(
+        "#chart-time", "aria-label"
+    )
     torus = Torus([1, 2])
     value = spectrum("tanh", torus, 3)[3]
     assert float(numbers(page)["Eigenvalue λ"]) == value
@@ -418,6 +455,34 @@ def test_text_stands_out(made, visit, scheme):
         low, high = sorted((luminance(name), luminance("card")))
         assert (high + 0.05) / (low + 0.05) >= least, name
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+def test_the_theme_reaches_the_charts_and_pictures_are_saved(made, visit, tmp_path):
+    page = visit(made[1], color_scheme="light")
+
+    def saved():
+        with page.expect_download() as download:
+            page.click("#save-share")
+        assert download.value.suggested_filename == "share.png"
+        download.value.save_as(tmp_path / "share.png")
+        return plt.imread(tmp_path / "share.png")
+
+    light = saved()
+    page.click("#theme")
+    assert page.inner_text("#theme") == "Theme: Light"
+    page.click("#theme")
+    page.wait_for_timeout(100)
+    dark = saved()
+    assert light.shape == dark.shape and light.shape[0] > 200
+    assert (light[0, 0, :3] == 1.0).all() and (dark[0, 0, :3] < 0.2).all()
+    # The text of the axes stands out in both.
+    assert light[:, :60, :3].min() < 0.2 and dark[:, :60, :3].max() > 0.8
+
+
+def test_a_double_click_shows_all(made, visit):
+    page = visit(made[1], "#network=relu&dim=3&zoom=10-20")
+    page.locator("#chart-share .u-over").dblclick()
+    assert "zoom" not in page.url
 
 
 def test_names_do_nothing(made, visit, tmp_path):

@@ -1,6 +1,6 @@
 // The four charts: what each shows, and the numbers of the degree that is pointed at.
 
-import { Plot } from "explorer/plot.js";
+import { Plot, superscript } from "explorer/plot.js";
 import { isDerived, lawPart } from "explorer/spectra.js";
 import { log10, text } from "explorer/numbers.js";
 
@@ -8,7 +8,7 @@ const HOVER_DIGITS = 12;
 /** Most points drawn of a curve; if there are more degrees, high ones are thinned. */
 const MOST_POINTS = 3000;
 /** Fewest decades that a logarithmic axis shows. */
-const LEAST_DECADES = 1;
+const LEAST_DECADES = 2;
 
 const VIEWS = { eigenvalue, time, share, ratio };
 
@@ -31,16 +31,23 @@ export class Charts {
     const x = degreeAxis(curves, choice);
     const inside = ({ degrees }, i) => degrees[i] >= x.range[0] && degrees[i] <= x.range[1];
     const shown = curves.map((curve) =>
-      ({ ...curve, places: places(curve, choice).filter((i) => inside(curve.spectrum, i)) }));
+      ({ ...curve, places: places(curve, choice).filter((i) => inside(curve.spectrum, i)), many: curves.length > 1 }));
+    const degrees = everyDegree(shown, x.range);
+    for (const curve of shown) curve.at = degrees.map(placeIn(curve));
     const views = {};
     for (const [name, view] of Object.entries(VIEWS)) {
       const chart = view(shown, choice);
       views[name] = chart;
-      const degrees = degreesOf(shown, chart.words);
-      this.#plots[name].draw({ x, levels: [], ...chart, degrees, chosen: choice.degree });
+      const told = degreesOf(shown, chart.words);
+      this.#plots[name].draw({ x, ...chart, degrees, told, chosen: choice.degree });
     }
     this.#drawn = { views, curves: shown, chosen: choice.degree };
     this.#hover(null);
+  }
+
+  /** Draw again, in the colours of a new theme. */
+  redraw() {
+    for (const plot of Object.values(this.#plots)) plot.redraw();
   }
 
   /** Say what the charts show at a degree; null for the chosen one. */
@@ -54,12 +61,13 @@ export class Charts {
   }
 
   #save(name) {
-    const link = document.createElement("a");
-    const type = "image/svg+xml";
-    link.href = URL.createObjectURL(new Blob([this.#plots[name].picture()], { type }));
-    link.download = `${name}.svg`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    this.#plots[name].picture((blob) => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = `${name}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
   }
 }
 
@@ -110,7 +118,7 @@ function degreesOf(curves, words) {
 function eigenvalue(shown) {
   const curves = shown.flatMap((curve) => [
     // A law is drawn from the degree at which it is within 10 % of the eigenvalues.
-    line(curve, curve.spectrum.held, "dash"),
+    ...lines(curve, curve.spectrum.held, "dash"),
     dots(curve, curve.spectrum.eigenvalues),
   ]);
   const words = ({ spectrum: { held, eigenvalues } }, i) => [
@@ -118,21 +126,21 @@ function eigenvalue(shown) {
     said(held[i], 6, (law) => `law ≈ ${law}`),
   ];
   const numbers = shown.flatMap((curve) => visible(curve, curve.spectrum.eigenvalues));
-  return { curves, words, zeros: zeros(shown, false), y: decades(numbers, "eigenvalue λ") };
+  return { curves: [...curves, ...zeros(shown, false)], words, y: decades(numbers, "eigenvalue λ") };
 }
 
 function time(shown, choice) {
-  const lines = ({ times }) =>
+  const kinds = ({ times }) =>
     [[times.plain, "solid"], [times.sobolev, "dash"], [times.residual, "dots"]].filter(([t]) => t !== null);
-  const curves = shown.flatMap((curve) => lines(curve).map(([t, dash]) => line(curve, t, dash)));
+  const curves = shown.flatMap((curve) => kinds(curve).flatMap(([t, dash]) => lines(curve, t, dash, true)));
   const words = ({ spectrum: { eigenvalues }, times }, i) =>
     isZero(eigenvalues[i]) ? ["never learned: λ = 0 exactly"] : [
       said(times.plain[i], HOVER_DIGITS, (t) => `L²: t = ${t}`),
       said(times.sobolev[i], HOVER_DIGITS, (t) => `H${superscript(choice.s)}: t = ${t}`),
       times.residual && (said(times.residual[i], HOVER_DIGITS, (t) => `PINN: t = ${t}`) ?? "PINN: never"),
     ];
-  const numbers = shown.flatMap((curve) => lines(curve).flatMap(([t]) => visible(curve, t)));
-  return { curves, words, zeros: zeros(shown, true), y: decades(numbers, "time t = steps × step size") };
+  const numbers = shown.flatMap((curve) => kinds(curve).flatMap(([t]) => visible(curve, t)));
+  return { curves: [...curves, ...zeros(shown, true)], words, y: decades(numbers, "time t = steps × step size") };
 }
 
 function share(shown, choice) {
@@ -142,60 +150,64 @@ function share(shown, choice) {
   const words = ({ spectrum: { shares } }, i) => shares === null ? []
     : [said(shares[i], HOVER_DIGITS, (part) => `share = ${part}`) ?? "share = 0 exactly"];
   const numbers = known.flatMap((curve) => visible(curve, curve.spectrum.shares));
-  const label = "share of the trace (1 = all)";
+  const label = "share N λ / K(1)  (1 = all)";
   const top = Math.max(1e-300, ...numbers.map(({ value }) => value));
   const y = log ? decades(numbers, label) : { log: false, label, range: [-0.04 * top, 1.06 * top] };
-  return { curves, words, zeros: zeros(known, false), y };
+  return { curves: [...curves, ...zeros(known, false)], words, y };
 }
 
 function ratio(shown) {
-  const curves = shown.map((curve) => dots(curve, curve.spectrum.ratios, true));
+  const one = { y: shown[0].at.map(() => 1), color: "muted", dash: "dots" };
+  const curves = [one, ...shown.map((curve) => dots(curve, curve.spectrum.ratios, true))];
   const words = ({ spectrum: { ratios } }, i) =>
     [said(ratios[i], 8, (part) => `λ / law = ${part}`)];
   const y = { log: false, label: "eigenvalue / law", range: [0, 2] };
-  return { curves, words, zeros: [], y, levels: [1] };
+  return { curves, words, y };
 }
 
 const isZero = (number) => number.log === -Infinity;
-
-/** Digits as superscripts, where there are some for all characters. */
-function superscript(s) {
-  const signs = { "-": "⁻", ".": "·" };
-  return String(s).replace(/[\d.-]/g, (c) => signs[c] ?? "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]);
-}
 
 /** A number as text; null if there is none. */
 const said = (number, digits, say) =>
   number === null || !Number.isFinite(number.log) ? null : say(text(number, digits));
 
-/** Points of positive numbers against degrees; even and odd degrees of the sphere are two lines. */
-function points({ spectrum: { degrees, hasParity }, places: at }, numbers, linear) {
-  const x = [], y = [];
-  for (const parity of hasParity ? [0, 1] : [null]) {
-    for (const i of at) {
-      if (parity !== null && degrees[i] % 2 !== parity) continue;
-      const number = numbers[i];
-      if (number === null || !Number.isFinite(number.log)) continue;
-      x.push(degrees[i]);
-      y.push(linear ? number.value : log10(number));
-    }
-    x.push(null);
-    y.push(null);
-  }
-  return { x, y };
+/** All degrees of curves, and the ends of the axis. */
+function everyDegree(curves, ends) {
+  const found = curves.flatMap(({ spectrum: { degrees }, places: at }) => at.map((i) => degrees[i]));
+  return [...new Set([...ends, ...found])].sort((a, b) => a - b);
 }
 
-const line = (curve, numbers, dash) =>
-  ({ ...points(curve, numbers), mark: "line", dash, color: curve.color });
+/** Map a degree to its index in a curve; undefined where the curve has none. */
+function placeIn({ spectrum: { degrees }, places: at }) {
+  const index = new Map(at.map((i) => [degrees[i], i]));
+  return (degree) => index.get(degree);
+}
 
-const dots = (curve, numbers, linear) => ({
-  ...points(curve, numbers, linear), mark: "dots", color: curve.color, shape: curve.shape,
-  size: sizeOf(curve),
+/** Numbers at all degrees: null where a line ends, undefined where a curve has no degree. */
+const aligned = ({ spectrum: { degrees }, at }, numbers, linear, parity = null) =>
+  at.map((i) => {
+    if (i === undefined || (parity !== null && degrees[i] % 2 !== parity)) return undefined;
+    const number = numbers[i];
+    if (number === null || !Number.isFinite(number.log)) return null;
+    return linear ? number.value : log10(number);
+  });
+
+/** Even and odd degrees of the sphere are two lines; where there are many curves, lines have marks. */
+const lines = (curve, numbers, dash, marked = false) =>
+  (curve.spectrum.hasParity ? [0, 1] : [null]).map((parity) => ({
+    y: aligned(curve, numbers, false, parity), color: curve.color, dash,
+    ...(marked && curve.many && { shape: curve.shape, size: 7 }),
+  }));
+
+const dots = (curve, numbers, linear) =>
+  ({ y: aligned(curve, numbers, linear), color: curve.color, shape: curve.shape, size: sizeOf(curve) });
+
+/** Ticks at the edge, at the degrees whose eigenvalue is exactly zero. */
+const zeros = (shown, top) => shown.map((curve) => {
+  const { at, spectrum: { eigenvalues }, color } = curve;
+  const y = at.map((i) => (i !== undefined && isZero(eigenvalues[i]) ? Number(top) : undefined));
+  return { y, scale: "edge", color, shape: "tick", size: 14 };
 });
-
-/** Marks at the degrees whose eigenvalue is exactly zero. */
-const zeros = (shown, top) => shown.map(({ spectrum: { degrees, eigenvalues }, places: at, color }) =>
-  ({ x: at.filter((i) => isZero(eigenvalues[i])).map((i) => degrees[i]), color, top }));
 
 /** Indices of the degrees that are drawn: a logarithmic axis has no 0. */
 function places({ spectrum: { degrees } }, choice) {

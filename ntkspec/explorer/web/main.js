@@ -9,6 +9,9 @@ import { Controls } from "explorer/controls.js";
 import { Listing, copied } from "explorer/listing.js";
 import { Store, doubles, unpacked } from "explorer/store.js";
 
+/** The marks of the chosen curve and of those pinned. */
+const SHAPES = ["dot", "square", "triangle", "cross"];
+
 const element = (id) => document.getElementById(id);
 
 /** Show a notice; empty text hides it. */
@@ -92,7 +95,7 @@ class Explorer {
     if (!this.spectra.has(key)) this.spectra.set(key, spectrum(this.store, network, dim));
     const found = this.spectra.get(key);
     const label = nameOf(found, dim);
-    return { spectrum: found, times: learningTimes(found, this.choice), label, color: `curve-${shape}`, shape };
+    return { spectrum: found, times: learningTimes(found, this.choice), label, color: `curve-${shape}`, shape: SHAPES[shape] };
   }
 
   show() {
@@ -135,8 +138,8 @@ async function start() {
   }
   const [header, numbers] = await Promise.all([unpacked("header"), unpacked("numbers")]);
   const contents = JSON.parse(new TextDecoder().decode(header));
-  followTheme(element("theme"));
   const explorer = new Explorer(new Store(contents, doubles(numbers)));
+  followTheme(element("theme"), () => explorer.charts.redraw());
   element("loading").hidden = true;
   element("explorer").hidden = false;
   explorer.open();

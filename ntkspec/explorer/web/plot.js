@@ -1,247 +1,231 @@
-// One chart as SVG: axes, curves, a mark, and the degree under the pointer.
+// One chart, drawn by uPlot: axes, curves with marks, and the degree under the pointer.
 
-const SVG = "http://www.w3.org/2000/svg";
-const MARGIN = { right: 12, top: 8, bottom: 40 };
-const CHARACTER = 6.9; // width of one in pixels, at the size of the style sheet
+import uPlot from "uplot";
+
+const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 /** Pixels that the pointer moves at least for a zoom. */
 const DRAGGED = 8;
-const DASHES = { solid: "", dash: "7 4", dots: "2 3.5" };
-const DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+const DASHES = { solid: [], dash: [7, 4], dots: [2, 3.5] };
+/** About as many marks on a line tell it from others. */
+const MARKS = 9;
+/** Pixels of a decade with room for 2 and 5. */
+const WIDE_DECADE = 100;
+const WHOLE = [...Array(16).keys()].flatMap((n) => [1, 2, 5].map((m) => m * 10 ** n));
 
 export class Plot {
   #box;
   #view = null;
-  #degrees = [];
+  #chart = null;
+  #looks = "";
+  #zoomed = false;
 
   /** `on` has hover(degree or null), choose(degree), zoom(range or null). */
   constructor(box, on) {
     this.#box = box;
     this.on = on;
-    box.addEventListener("pointermove", (event) => this.#move(event));
-    box.addEventListener("pointerleave", () => this.on.hover(null));
-    box.addEventListener("pointerdown", (event) => { this.from = event; });
-    box.addEventListener("click", (event) => this.#click(event));
-    box.addEventListener("dblclick", () => this.on.zoom(null));
-    new ResizeObserver(() => this.#view && this.#render()).observe(box);
+    box.addEventListener("click", () => this.#click());
+    box.addEventListener("dblclick", () => on.zoom(null));
+    new ResizeObserver(() => this.#chart?.setSize(this.#size())).observe(box);
   }
 
   /**
-   * Draw a view: `x` and `y` axes (label, log, range; those of y in decades where log), `curves`
-   * (x, y, color, and mark "dots" with a shape or "line" with a dash), `zeros` (x, color, top),
-   * `levels` (y), `degrees` that can be pointed at, and the `chosen` one.
+   * Draw a view: `x` and `y` axes (label, log, range; those of y in decades where log), `degrees` of
+   * the numbers, `curves` (numbers y on a scale, color, dash of a line, shape and size of marks),
+   * `told`: degrees that can be pointed at, and the `chosen` one.
    */
   draw(view) {
-    this.#view = view;
-    this.#degrees = view.degrees;
-    this.#render();
+    const { x, y, curves, degrees } = this.#view = view;
+    const looks = JSON.stringify([x.log, x.label, y.log, y.label, curves.map(({ y: _, ...look }) => look)]);
+    const data = [degrees, ...curves.map((curve) => curve.y)];
+    this.#box.setAttribute("aria-label", `${y.label} against ${x.label}`);
+    if (this.#looks === looks) {
+      this.#chart.setData(data);
+      return;
+    }
+    this.#looks = looks;
+    this.#chart?.destroy();
+    this.#chart = new uPlot(this.#options(), data, this.#box);
+  }
+
+  /** Draw again, in the colours of a new theme. */
+  redraw() {
+    this.#chart?.redraw(false);
   }
 
   /** Show the degree under the pointer; null for none. */
   point(degree) {
-    const line = this.#box.querySelector(".cursor");
-    if (!line) return;
-    line.toggleAttribute("hidden", degree === null);
-    if (degree !== null) place(line, this.across(degree), this.frame);
+    if (this.#at(this.#chart.cursor.left) !== degree) {
+      const left = degree === null ? -10 : this.#chart.valToPos(degree, "x");
+      this.#chart.setCursor({ left, top: 0 }, false);
+    }
+    this.#chart.syncRect(true); // what is said above a chart may move it
   }
 
-  /** A copy of the picture that needs no style sheet. */
-  picture() {
-    const drawn = this.#box.firstChild, copy = drawn.cloneNode(true);
-    const kinds = ["stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "fill", "font", "opacity", "text-anchor"];
-    const copies = [copy, ...copy.querySelectorAll("*")];
-    [drawn, ...drawn.querySelectorAll("*")].forEach((element, n) => {
-      const style = getComputedStyle(element);
-      for (const kind of kinds) copies[n].style.setProperty(kind, style.getPropertyValue(kind));
-    });
-    copy.querySelectorAll("[hidden]").forEach((element) => element.remove());
-    copy.style.background = getComputedStyle(this.#box.parentElement).backgroundColor;
-    return new XMLSerializer().serializeToString(copy);
+  /** The picture, on the colour of the page. */
+  picture(receive) {
+    const drawn = this.#chart.ctx.canvas, copy = document.createElement("canvas");
+    [copy.width, copy.height] = [drawn.width, drawn.height];
+    const pen = copy.getContext("2d");
+    pen.fillStyle = color("card")();
+    pen.fillRect(0, 0, copy.width, copy.height);
+    pen.drawImage(drawn, 0, 0);
+    copy.toBlob(receive);
   }
 
-  #render() {
-    const { x, y, curves, zeros, levels, chosen } = this.#view;
-    const width = this.#box.clientWidth, height = this.#box.clientHeight;
-    if (width < 80 || height < 80) return;
-    const ticks = y.log ? decadeTicks(y.range) : evenTicks(y.range, 6);
-    const left = 26 + CHARACTER * Math.max(2, ...ticks.map(([, words]) => shownLength(words)));
-    const frame = { left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
-    this.frame = frame;
-    this.across = scale(x.log, x.range, frame.left, frame.right);
-    const down = scale(false, y.range, frame.bottom, frame.top);
-    const svg = made("svg", { width, height, viewBox: `0 0 ${width} ${height}`, xmlns: SVG, role: "img", "aria-label": `${y.label} against ${x.label}` });
-    for (const [at, words] of ticks) {
-      const here = down(at);
-      svg.append(made("path", { class: "gridline", d: `M${frame.left} ${here}H${frame.right}` }));
-      svg.append(named(words, { x: frame.left - 6, y: here + 4, class: "ticks", "text-anchor": "end" }));
-    }
-    for (const [at, words] of spaced(x.log ? logTicks(x.range) : evenTicks(x.range, 8, true), this.across)) {
-      const here = this.across(at);
-      svg.append(made("path", { class: "gridline", d: `M${here} ${frame.top}V${frame.bottom}` }));
-      svg.append(named(words, { x: here, y: frame.bottom + 15, class: "ticks", "text-anchor": "middle" }));
-    }
-    svg.append(made("path", { class: "frame", d: `M${frame.left} ${frame.top}V${frame.bottom}H${frame.right}` }));
-    svg.append(named(x.label, { x: (frame.left + frame.right) / 2, y: height - 6, class: "axis", "text-anchor": "middle" }));
-    const middle = (frame.top + frame.bottom) / 2;
-    svg.append(named(y.label, { x: 12, y: middle, class: "axis", "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }));
-    for (const level of levels) {
-      svg.append(made("path", { class: "level", d: `M${frame.left} ${down(level)}H${frame.right}` }));
-    }
-    const inside = (at) => at >= x.range[0] && at <= x.range[1];
-    if (inside(chosen)) svg.append(place(made("path", { class: "chosen" }), this.across(chosen), frame));
-    svg.append(place(made("path", { class: "cursor", hidden: "" }), 0, frame));
-    for (const curve of curves) svg.append(drawn(curve, this.across, down, inside, y.range));
-    for (const { x: at, color, top } of zeros) {
-      const from = top ? frame.top : frame.bottom - 7;
-      const d = at.filter(inside).map((k) => `M${round(this.across(k))} ${from}v7`).join("");
-      svg.append(made("path", { class: "zeros", d, stroke: `var(--${color})` }));
-    }
-    this.#box.replaceChildren(svg);
+  #size() {
+    return { width: this.#box.clientWidth, height: this.#box.clientHeight };
   }
 
-  /** The degree that is nearest on the screen. */
-  #at(event) {
-    const place = event.clientX - this.#box.getBoundingClientRect().left;
+  #options() {
+    const { x, y, curves } = this.#view;
+    const axis = {
+      font: FONT, labelFont: FONT, stroke: color("text"), labelSize: 20, ticks: { show: false },
+      grid: { stroke: color("grid"), width: 1 }, border: { show: true, stroke: color("axis"), width: 1 },
+    };
+    return {
+      ...this.#size(),
+      legend: { show: false },
+      pxAlign: 0,
+      padding: [8, 12, 0, 0],
+      scales: {
+        x: { time: false, distr: x.log ? 3 : 1, range: () => this.#view.x.range },
+        y: { range: () => this.#view.y.range },
+        edge: { range: [0, 1] },
+      },
+      axes: [
+        { ...axis, label: x.label, size: 24, incrs: WHOLE, values: (_, at) => at.map(String), ...(x.log && { splits: logSplits, filter: (_, at) => at }) },
+        { ...axis, label: y.label, size: widest, ...(y.log ? { incrs: WHOLE, values: (_, at) => at.map(power) } : { values: (_, at) => at.map(short) }) },
+      ],
+      series: [{}, ...curves.map(series)],
+      cursor: {
+        y: false, points: { show: false },
+        drag: { x: true, setScale: false, dist: DRAGGED, click: () => {} },
+        move: (chart, left, top) => [this.#snapped(left), top],
+      },
+      hooks: {
+        drawAxes: [(chart) => this.#drawChosen(chart)],
+        setCursor: [(chart) => chart === this.#chart && this.on.hover(this.#at(chart.cursor.left))],
+        setSelect: [(chart) => this.#select(chart)],
+      },
+    };
+  }
+
+  #drawChosen({ ctx, bbox, valToPos }) {
+    const { chosen, x } = this.#view;
+    if (chosen < x.range[0] || chosen > x.range[1]) return;
+    ctx.fillStyle = color("mark")();
+    ctx.fillRect(valToPos(chosen, "x", true) - uPlot.pxRatio, bbox.top, 2 * uPlot.pxRatio, bbox.height);
+  }
+
+  /** Zoom to what was dragged over; a click follows. */
+  #select(chart) {
+    const { left, width } = chart.select;
+    chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    const ends = [this.#at(left), this.#at(left + width)];
+    this.#zoomed = ends[0] < ends[1];
+    if (this.#zoomed) this.on.zoom(ends);
+  }
+
+  #click() {
+    const degree = this.#at(this.#chart.cursor.left);
+    if (!this.#zoomed && degree !== null) this.on.choose(degree);
+    this.#zoomed = false;
+  }
+
+  /** The place of the degree that is nearest to a place. */
+  #snapped(left) {
+    const degree = this.#at(left);
+    return degree === null ? left : this.#chart.valToPos(degree, "x");
+  }
+
+  /** The degree of which something is said that is nearest on the screen; null outside. */
+  #at(left) {
+    if (left < 0) return null;
     const [low, high] = this.#view.x.range;
-    const near = this.#degrees.filter((k) => k >= low && k <= high);
-    const distance = (k) => Math.abs(this.across(k) - place);
+    const near = this.#view.told.filter((k) => k >= low && k <= high);
+    const distance = (k) => Math.abs(this.#chart.valToPos(k, "x") - left);
     return near.length ? near.reduce((best, k) => (distance(k) < distance(best) ? k : best)) : null;
   }
+}
 
-  #move(event) {
-    if (!this.#view || event.pointerType !== "mouse") return;
-    this.hovered = this.#at(event);
-    this.on.hover(this.hovered);
+const color = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+
+/** A curve as uPlot's: a line, marks, or both. */
+function series({ scale = "y", color: name, dash, shape, size }) {
+  const filled = shape === "dot" ? color(name) : null;
+  return {
+    scale, stroke: color(name), cap: "round", paths: dash ? undefined : () => null,
+    width: dash ? 2 : 0, dash: (DASHES[dash] ?? []).map((length) => length * uPlot.pxRatio),
+    points: {
+      show: shape !== undefined, size, width: shape === "dot" ? 0 : 1.25, stroke: color(name), fill: filled,
+      filter: dash && shape ? spread : () => null, paths: marks(FORMS[shape]),
+    },
+  };
+}
+
+/** Marks of forms that differ without colour too: paths around a place, of a radius. */
+const FORMS = {
+  dot: (path, x, y, r) => { path.moveTo(x + r, y); path.arc(x, y, r, 0, 2 * Math.PI); },
+  square: (path, x, y, r) => path.rect(x - r, y - r, 2 * r, 2 * r),
+  triangle: (path, x, y, r) => {
+    path.moveTo(x, y - r); path.lineTo(x + r, y + r); path.lineTo(x - r, y + r); path.closePath();
+  },
+  cross: (path, x, y, r) => {
+    path.moveTo(x - r, y - r); path.lineTo(x + r, y + r); path.moveTo(x - r, y + r); path.lineTo(x + r, y - r);
+  },
+  tick: (path, x, y, r) => { path.moveTo(x, y - r); path.lineTo(x, y + r); },
+};
+
+const marks = (form) => (chart, n, first, last, chosen) => {
+  const { data, bbox, series: all } = chart, { scale, points } = all[n];
+  const r = (points.size / 2) * uPlot.pxRatio, drawn = new Path2D(), clip = new Path2D();
+  clip.rect(bbox.left - r, bbox.top, bbox.width + 2 * r, bbox.height);
+  for (let i = first; i <= last; i += 1) {
+    if (data[n][i] == null || (chosen && !chosen.includes(i))) continue;
+    form(drawn, chart.valToPos(data[0][i], "x", true), chart.valToPos(data[n][i], scale, true), r);
   }
+  return { stroke: drawn, fill: drawn, clip };
+};
 
-  #click(event) {
-    if (!this.#view) return;
-    const mouse = event.pointerType === "mouse";
-    if (mouse && this.from && Math.abs(event.clientX - this.from.clientX) > DRAGGED) {
-      const ends = [this.#at(this.from), this.#at(event)].sort((a, b) => a - b);
-      if (ends[0] !== null && ends[1] > ends[0]) this.on.zoom(ends);
-      return;
-    }
-    // A click has whole pixels: it chooses the degree that is shown, not one beside it.
-    const degree = mouse ? this.hovered : this.#at(event);
-    if (degree !== null && degree !== undefined) this.on.choose(degree);
-  }
-}
-
-function made(kind, attributes) {
-  const element = document.createElementNS(SVG, kind);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-function named(words, attributes) {
-  const text = made("text", attributes);
-  text.textContent = words;
-  return text;
-}
-
-function place(line, across, { top, bottom }) {
-  line.setAttribute("d", `M${round(across)} ${top}V${bottom}`);
-  return line;
-}
-
-const round = (x) => Math.round(10 * x) / 10;
-
-/** Draw one curve; null in its numbers ends a line. */
-function drawn({ x, y, color, mark, size, shape, dash }, across, down, inside, [low, high]) {
-  let d = "", pen = "M";
-  const pad = mark === "line" ? (high - low) : 0; // lines are cut at the frame by the picture's end
-  for (let i = 0; i < x.length; i += 1) {
-    const is = x[i] !== null && inside(x[i]) && y[i] >= low - pad && y[i] <= high + pad;
-    if (!is) pen = "M";
-    else if (mark === "dots") d += marker(shape, round(across(x[i])), round(down(y[i])), size);
-    else {
-      d += `${pen}${round(across(x[i]))} ${round(down(y[i]))}`;
-      pen = "L";
-    }
-  }
-  const look = { class: mark, d, stroke: `var(--${color})` };
-  if (mark === "dots") look["stroke-width"] = shape === 0 ? size : 1.2;
-  else if (DASHES[dash]) look["stroke-dasharray"] = DASHES[dash];
-  return made("path", look);
-}
-
-/** Marks of four forms, so that curves differ without colour too. */
-function marker(shape, x, y, size) {
-  const r = size / 2 + 0.4;
-  return [
-    `M${x} ${y}h0`,
-    `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}z`,
-    `M${x} ${y - r}l${r} ${2 * r}h${-2 * r}z`,
-    `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}`,
-  ][shape];
-}
-
-/** Map a range to pixels. */
-function scale(log, [low, high], from, to) {
-  const of = log ? Math.log10 : (x) => x;
-  const slope = (to - from) / (of(high) - of(low));
-  return (x) => from + slope * (of(x) - of(low));
-}
-
-/** Steps of 1, 2 or 5 times a power of ten, at most `most`. */
-function evenTicks([low, high], most, whole = false) {
-  const rough = (high - low) / most, ten = 10 ** Math.floor(Math.log10(rough));
-  let step = [1, 2, 5, 10].map((n) => n * ten).find((s) => s >= rough);
-  if (whole) step = Math.max(1, step);
-  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-  const found = [];
-  for (let n = Math.ceil(low / step); n * step <= high; n += 1) {
-    const small = digits > 4;
-    found.push([n * step, small ? power(n * step) : (n * step).toFixed(digits)]);
-  }
-  return found;
-}
-
-/** Powers of ten, and where there are few of them 2 and 5 times those. */
-function decadeTicks([low, high]) {
-  const size = high - low, found = [];
-  if (size > 2.2) {
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => size / s <= 7) ?? size / 5;
-    for (let n = Math.ceil(low / step); n * step <= high; n += 1) found.push([n * step, power10(n * step)]);
-    return found;
-  }
-  for (let ten = Math.floor(low); ten <= high; ten += 1) {
-    for (const times of size > 1.2 ? [1, 3] : [1, 2, 5]) {
-      const at = ten + Math.log10(times);
-      if (at >= low && at <= high) found.push([at, times === 1 ? power10(ten) : plainOr(times, ten)]);
-    }
-  }
-  return found;
-}
-
-const raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (digit) => DIGITS[digit]);
-const power10 = (n) => (n === 0 ? "1" : n === 1 ? "10" : `10${raised(Math.round(n))}`);
-const plainOr = (times, ten) =>
-  ten >= -2 && ten <= 3 ? String(Number((times * 10 ** ten).toPrecision(3))) : `${times}·${power10(ten)}`;
-const shownLength = (words) => [...words].reduce((n, c) => n + (DIGITS.includes(c) || c === "⁻" ? 0.75 : 1), 0);
-
-function power(x) {
-  const [digits, exponent] = x.toExponential(1).split("e");
-  return x === 0 ? "0" : `${Number(digits)}·${power10(Number(exponent))}`;
-}
-
-function logTicks([low, high]) {
-  const found = [];
-  for (let ten = 1; ten <= high; ten *= 10) {
-    for (const times of [1, 2, 5]) {
-      if (times * ten >= low && times * ten <= high) found.push([times * ten, String(times * ten)]);
-    }
-  }
-  return found.length > 1 ? found : evenTicks([low, high], 4, true).filter(([at]) => at > 0);
-}
-
-/** Ticks whose words do not touch. */
-function spaced(ticks, across) {
-  let end = -Infinity;
-  return ticks.filter(([at, words]) => {
-    const half = (CHARACTER * words.length) / 2 + 3, here = across(at);
-    if (here - half < end) return false;
-    end = here + half;
-    return true;
+/** Some points of a line, evenly on the screen, and beside those of the line before. */
+function spread(chart, n) {
+  const step = chart.bbox.width / MARKS, found = [];
+  let next = chart.bbox.left + step * ((0.3 * n) % 1);
+  chart.data[0].forEach((degree, i) => {
+    const at = chart.valToPos(degree, "x", true);
+    if (chart.data[n][i] == null || at < next) return;
+    found.push(i);
+    next = at + step;
   });
+  return found;
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+
+/** Room for the widest number of an axis. */
+function widest(chart, words) {
+  pen.font = FONT;
+  return 10 + Math.max(0, ...(words ?? []).map((word) => pen.measureText(word).width));
+}
+
+/** 1, 2, 5, 10, ... where there is room, and even steps within a decade. */
+function logSplits(chart, axis, low, high) {
+  const decades = Math.log10(high / low), roomy = chart.bbox.width / uPlot.pxRatio / decades > WIDE_DECADE;
+  if (decades > 1) return WHOLE.filter((k) => k >= low && k <= high && (roomy || /^10*$/.test(k)));
+  const step = WHOLE.find((s) => (high - low) / s <= 5), first = Math.ceil(low / step);
+  return [...Array(Math.floor(high / step) - first + 1).keys()].map((n) => (first + n) * step);
+}
+
+const power = (n) => (n === 0 ? "1" : n === 1 ? "10" : `10${superscript(n)}`);
+
+/** Digits as superscripts, where there are some for all characters. */
+export function superscript(x) {
+  const signs = { "-": "⁻", ".": "·" };
+  return String(x).replace(/[\d.-]/g, (c) => signs[c] ?? "⁰¹²³⁴⁵⁶⁷⁸⁹"[c]);
+}
+
+/** A number of a linear axis. */
+function short(x) {
+  const [digits, ten] = Number(x.toPrecision(3)).toExponential().split("e");
+  return Math.abs(x) < 1e-4 && x !== 0 ? `${digits}·${power(Number(ten))}` : String(Number(x.toPrecision(3)));
 }

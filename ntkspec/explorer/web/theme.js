@@ -21,13 +21,14 @@ function remember(choice) {
   }
 }
 
-/** Apply the theme now and on changes. */
-export function followTheme(button) {
+/** Apply the theme now and on changes, of which `changed` is told. */
+export function followTheme(button, changed) {
   let choice = remembered();
   const set = () => {
     const isDark = choice === "system" ? dark.matches : choice === "dark";
     document.documentElement.dataset.theme = isDark ? "dark" : "light";
     button.textContent = `Theme: ${NAMES[choice]}`;
+    changed();
   };
   button.addEventListener("click", () => {
     const names = Object.keys(NAMES);
