@@ -255,7 +255,7 @@ def test_a_tooltip_has_numbers_of_its_degree_alone(made, visit, chart, touch, pi
     traces = {name: float(Network(name).ntk(1.0)) for name in names}
     seen = set()
     rng = np.random.default_rng(CHARTS.index(chart))
-    for part in np.sort(rng.uniform(0.02, 0.98, 6 if touch else 12)):
+    for part in np.sort(rng.uniform(0.02, 0.98, 9 if touch else 12)):
         degree, curves = tooltip(page, chart, part, touch)
         seen.add(degree)
         assert len(curves) <= len(names)

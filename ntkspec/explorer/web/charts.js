@@ -9,6 +9,8 @@ const HOVER_DIGITS = 12;
 const MOST_POINTS = 3000;
 /** Fewest decades that a logarithmic axis shows. */
 const LEAST_DECADES = 2;
+/** Part of an axis that a row of ticks takes. */
+const ROW = 0.045;
 
 const VIEWS = { eigenvalue, time, share, ratio };
 
@@ -126,7 +128,8 @@ function eigenvalue(shown) {
     said(held[i], 6, (law) => `law ≈ ${law}`),
   ];
   const numbers = shown.flatMap((curve) => visible(curve, curve.spectrum.eigenvalues));
-  return { curves: [...curves, ...zeros(shown, false)], words, y: decades(numbers, "eigenvalue λ") };
+  const ticks = zeros(shown, false);
+  return { curves: [...curves, ...ticks], words, y: decades(numbers, "eigenvalue λ", ticks.length) };
 }
 
 function time(shown, choice) {
@@ -140,7 +143,9 @@ function time(shown, choice) {
       times.residual && (said(times.residual[i], HOVER_DIGITS, (t) => `PINN: t = ${t}`) ?? "PINN: never"),
     ];
   const numbers = shown.flatMap((curve) => kinds(curve).flatMap(([t]) => visible(curve, t)));
-  return { curves: [...curves, ...zeros(shown, true)], words, y: decades(numbers, "time t = steps × step size") };
+  const ticks = zeros(shown, true);
+  const y = decades(numbers, "time t = steps × step size", 0, ticks.length);
+  return { curves: [...curves, ...ticks], words, y };
 }
 
 function share(shown, choice) {
@@ -152,8 +157,10 @@ function share(shown, choice) {
   const numbers = known.flatMap((curve) => visible(curve, curve.spectrum.shares));
   const label = "share N λ / K(1)  (1 = all)";
   const top = Math.max(1e-300, ...numbers.map(({ value }) => value));
-  const y = log ? decades(numbers, label) : { log: false, label, range: [-0.04 * top, 1.06 * top] };
-  return { curves: [...curves, ...zeros(known, false)], words, y };
+  const ticks = zeros(known, false);
+  const y = log ? decades(numbers, label, ticks.length)
+    : { log: false, label, range: [-(0.04 + ROW * ticks.length) * top, 1.06 * top] };
+  return { curves: [...curves, ...ticks], words, y };
 }
 
 function ratio(shown) {
@@ -202,12 +209,15 @@ const lines = (curve, numbers, dash, marked = false) =>
 const dots = (curve, numbers, linear) =>
   ({ y: aligned(curve, numbers, linear), color: curve.color, shape: curve.shape, size: sizeOf(curve) });
 
-/** Ticks at the edge, at the degrees whose eigenvalue is exactly zero. */
-const zeros = (shown, top) => shown.map((curve) => {
-  const { at, spectrum: { eigenvalues }, color } = curve;
-  const y = at.map((i) => (i !== undefined && isZero(eigenvalues[i]) ? Number(top) : undefined));
-  return { y, scale: "edge", color, shape: "tick", size: 14 };
-});
+/** Ticks at the edge, a row for each curve, at the degrees whose eigenvalue is exactly zero. */
+function zeros(shown, top) {
+  const some = shown.filter(({ spectrum: { eigenvalues }, places: at }) => at.some((i) => isZero(eigenvalues[i])));
+  return some.map(({ at, spectrum: { eigenvalues }, color }, n) => {
+    const row = (n + 0.4) * ROW;
+    const y = at.map((i) => (i !== undefined && isZero(eigenvalues[i]) ? (top ? 1 - row : row) : undefined));
+    return { y, scale: "edge", color, shape: "tick", size: 7 };
+  });
+}
 
 /** Indices of the degrees that are drawn: a logarithmic axis has no 0. */
 function places({ spectrum: { degrees } }, choice) {
@@ -226,14 +236,15 @@ const visible = ({ places: at }, numbers) =>
 
 const sizeOf = ({ places: at }) => (at.length > 400 ? 3 : at.length > 150 ? 4 : 5);
 
-/** An axis of decimal logarithms. */
-function decades(numbers, label) {
+/** An axis of decimal logarithms, with room for rows of ticks below or above. */
+function decades(numbers, label, below = 0, above = 0) {
   const logs = numbers.map(log10);
   let low = Infinity, high = -Infinity;
   for (const x of logs) [low, high] = [Math.min(low, x), Math.max(high, x)];
   if (!(low <= high)) [low, high] = [-1, 0];
   const pad = Math.max(0.06 * (high - low), (LEAST_DECADES - (high - low)) / 2, 0.1);
-  return { log: true, label, range: [low - pad, high + pad] };
+  const row = ROW * (high - low + 2 * pad) / (1 - ROW * (below + above));
+  return { log: true, label, range: [low - pad - below * row, high + pad + above * row] };
 }
 
 function degreeAxis(curves, choice) {

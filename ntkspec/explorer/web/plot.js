@@ -152,7 +152,7 @@ const color = (name) => () => getComputedStyle(document.documentElement).getProp
 
 /** A curve as uPlot's: a line, marks, or both. */
 function series({ scale = "y", color: name, dash, shape, size }) {
-  const filled = shape === "dot" ? color(name) : null;
+  const filled = color(shape === "dot" ? name : "card");
   return {
     scale, stroke: color(name), cap: "round", paths: dash ? undefined : () => null,
     width: dash ? 2 : 0, dash: (DASHES[dash] ?? []).map((length) => length * uPlot.pxRatio),

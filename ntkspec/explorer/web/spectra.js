@@ -22,7 +22,7 @@ export function spectrum(store, network, dim) {
     network, dim, degrees, eigenvalues, multiplicities, law, laws, held, trace, entry,
     noTrace: found.unknown, traceName: /^(gaussian|ball)/.test(grid.domain) ? "E K(x, x)" : "K(1)",
     laplacian: hasLaplacian(grid, dim),
-    isTorus: isTorus(grid), hasParity: !isTorus(grid), indexName: isTorus(grid) ? "frequency" : "degree",
+    isTorus: isTorus(grid), hasParity: !isTorus(grid), indexName: isTorus(grid) ? "frequency" : "degree", indices: isTorus(grid) ? "frequencies" : "degrees",
     noResidual: entry.residual,
     relativeError: entry.relative_error[place],
     shares: trace && eigenvalues.map((value, i) => quotient([multiplicities[i], value], [trace])),
