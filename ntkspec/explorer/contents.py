@@ -122,10 +122,14 @@ def read_contents(
         list(one) if isinstance(one, Iterable) and not isinstance(one, str | range) else one
         for one in (dims, degrees)
     )
+    have = {name: (table.dims(name).tolist(), table.degrees(name).tolist()) for name in names}
+    every = [{one for mine in have.values() for one in mine[n]} for n in range(2)]
     selected = [
         part
-        for name in names
-        for part in table.parts(name, *_of_one(table, table.name(name), names, dims, degrees))
+        for name, (mine, its) in have.items()
+        for part in table.parts(
+            name, _of_one(dims, mine, every[0]), _of_one(degrees, its, every[1])
+        )
     ]
     on_sphere = [part for part in selected if part.key.domain == Sphere.name]
     on_tori = [(part, torus) for torus in tori for part in on_sphere]
@@ -154,23 +158,17 @@ def read_contents(
     return Contents(header, np.concatenate(parts))
 
 
-def _of_one(
-    table: Table, name: str, names: list[str], dims: Selection, degrees: Selection
-) -> tuple[Selection, Selection]:
-    """The dimensions and degrees of one network, where each is one of some network.
+def _of_one(wanted: Selection, mine: list[int], every: set[int]) -> Selection:
+    """Those of the wanted dimensions or degrees that a network has, if each is one of some network.
 
     Others remain as they are, and are refused when they are selected.
     """
-    found: list[Selection] = []
-    for wanted, what in ((dims, table.dims), (degrees, table.degrees)):
-        if isinstance(wanted, list | range):
-            every = {one for other in names for one in what(other).tolist()}
-            few = wanted[: len(every) + 1]  # of a range that may be endless
-            if all(isinstance(one, int | np.integer) for one in few) and every.issuperset(few):
-                mine = set(what(name).tolist())
-                wanted = [one for one in few if one in mine] or wanted
-        found.append(wanted)
-    return found[0], found[1]
+    if not isinstance(wanted, list | range):
+        return wanted
+    few = wanted[: len(every) + 1]  # of a range that may be endless
+    if not (all(isinstance(one, int | np.integer) for one in few) and every.issuperset(few)):
+        return wanted
+    return [one for one in few if one in set(mine)] or wanted
 
 
 def _add(array: NDArray[np.float64], parts: list[NDArray[np.float64]]) -> int:
@@ -311,13 +309,9 @@ def _plain(value: Any) -> Any:
 def _trace(network: Network | ZonalKernel, domain: Domain, kernel: Kernel) -> dict[str, Any]:
     """E K(x, x), or why it is unknown."""
     try:
-        if domain.unit and isinstance(network, Network):
-            value = float(network.ntk(1.0) if kernel == "ntk" else network.nngp(1.0))
-        else:
-            value = trace(network, domain, kernel)[0]
+        return {"value": trace(network, domain, kernel)[0]}
     except NtkspecError as error:
         return {"unknown": str(error)}
-    return {"value": value}
 
 
 def _law(
