@@ -105,6 +105,14 @@ def test_it_holds_what_its_recipe_says(table):
     assert sum(path.stat().st_size for path in files) < 8_000_000
 
 
+def test_the_manual_says_how_many_there_are(table):
+    text = (ROOT / "docs" / "atlas.rst").read_text(encoding="utf-8")
+    count, stored = len(table.networks), len(table.networks) - len(table.computed)
+    assert f"a table of {count} spectra" in text
+    assert f"{stored} of {count} spectra" in text
+    assert f"eigenvalues of {count} networks" in (ROOT / "docs" / "tutorial.rst").read_text()
+
+
 def test_every_activation_is_there(table):
     found = {network.activation for network in table.networks.values() if network.depth}
     # The independent route takes minutes for an entry of these.
