@@ -84,11 +84,11 @@ lint: $(ENV) ## Check style, types and the walls between the modules
 figures: $(FIGURE) $(TRAINED:%=$(OUT)/figures/%.png) ## Train and draw the poster's figures
 	@echo "the figures are in $(FIGURE) and $(OUT)/figures, as PNG and SVG, with their numbers"
 
-atlas: $(ENV) ## Make the table that is installed with the package, data/atlas.h5, anew
+atlas: $(ENV) ## Make the table that is installed with the package, data/atlas.*, anew
 	@mkdir -p $(OUT)
 	$(BIN)/ntkspec sweep data/recipes/atlas.toml -o $(OUT)/atlas.h5
-	$(BIN)/python -c 'from ntkspec.tables.atlas import place_atlas; place_atlas("$(OUT)/atlas.h5")'
-	@echo "data/atlas.h5 is made, checked and in its place; commit it with data/atlas.sha256"
+	$(BIN)/python -m ntkspec.sweeps.described $(OUT)/atlas.h5
+	@echo "the atlas is made, checked and in its place; commit data/atlas.h5, .jsonl and .sha256"
 
 atlas-full: $(ENV) ## Make a larger table, out/atlas-full.h5: more networks, dimensions, degrees
 	@mkdir -p $(OUT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ntkspec.tables.atlas import atlas, atlas_path
 from ntkspec.tables.table import Table, open_stored
 
 __all__ = ["open_table"]
@@ -53,6 +54,8 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     ntkspec.errors.TableError: missing.h5 does not exist
     """
     path = Path(path)
+    if path == atlas_path():
+        return atlas()
     if path.suffix != ".toml":
         return open_stored(path)
     from ntkspec.sweeps.computed import ComputedTable

@@ -295,11 +295,8 @@ class Result(Tabular):
         axes, variables = self.axes(), self.variables()
         along, values = variables[self.main]
         name, log = self.main, f"log_{self.main}"
-        if log in variables:
-            # What underflows or overflows is drawn by its logarithm; a picture has one of the two.
-            beyond = np.isfinite(variables[log][1]) & ((values == 0.0) | np.isinf(values))
-            if beyond.any() if not ax.has_data() else ax.get_ylabel() == MEANINGS.get(log, log):
-                name, values = log, variables[log][1]
+        if log in variables and takes_logarithms(ax, name, values, variables[log][1]):
+            name, values = log, variables[log][1]
         linear = name.startswith("log_")
         x = "degree" if "degree" in along else along[0]
         lines = np.moveaxis(values, along.index(x), 0).reshape(axes[x].size, -1)
@@ -346,6 +343,59 @@ def axes_to_draw(ax: Any = None) -> Any:
     if not callable(getattr(ax, "plot", None)):
         raise NtkspecError(f"ax = {shown(ax)} is not allowed; give axes of matplotlib")
     return ax
+
+
+def takes_logarithms(ax: Any, name: str, values: Any, logs: Any) -> bool:
+    """Whether a picture has the logarithms of what is drawn; it has one of the two.
+
+    What underflows or overflows is drawn by its logarithm.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> takes_logarithms(Figure().subplots(), "eigenvalue", np.zeros(1), np.array([-800.0]))
+    True
+    """
+    if ax.has_data():
+        log = f"log_{name}"
+        return bool(ax.get_ylabel() == MEANINGS.get(log, log))
+    return bool(np.any(np.isfinite(logs) & ((values == 0.0) | np.isinf(values))))
+
+
+def draw_eigenvalues(ax: Any, degrees: Any, logs: Any, **style: Any) -> None:
+    """Draw a line of eigenvalues, or of a law, against degrees.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().subplots()
+    >>> draw_eigenvalues(axes, np.arange(3), np.array([0.0, -800.0, -900.0]))
+    >>> axes.get_ylabel()
+    'natural logarithm of the eigenvalue'
+    """
+    with np.errstate(over="ignore"):
+        name, numbers = "eigenvalue", np.exp(logs)
+    if takes_logarithms(ax, name, numbers, logs):
+        name, numbers = f"log_{name}", logs
+    else:
+        ax.set_yscale("log")
+    if not ax.has_data():
+        ax.set_xscale("log")
+    ax.plot(degrees, numbers, **style)
+    ax.set(xlabel=MEANINGS["degree"], ylabel=MEANINGS[name])
+
+
+def law_lines(degrees: Any, start: float) -> list[tuple[Any, Any]]:
+    """Where a law holds, and where it is off by more than 10 %, with the styles of the lines.
+
+    Examples
+    --------
+    >>> (holds, solid), (off, dashed) = law_lines(np.arange(1, 5), 3)
+    >>> off.tolist(), solid
+    ([True, True, False, False], '-')
+    """
+    holds = degrees >= start
+    return [(holds, "-"), (~holds, (0, (4, 3)))]
 
 
 def style_of(number: int, style: Mapping[str, Any]) -> dict[str, Any]:

@@ -480,7 +480,9 @@ def verify_table(
     path : path or Table
         A table as `ntkspec sweep` writes it, or one that is open.
     samples : int
-        Number of entries, divided evenly among the table's networks, at least one for each.
+        Number of entries, divided evenly among the table's networks, at least one for each.  Where
+        there are more networks that are computed when they are read than samples, as many of
+        those are drawn.
     digits : int, optional
         Digits of the references; 25 if not given, 20 with "mpmath".
     seed : int
@@ -565,12 +567,26 @@ def _shares(
 ) -> Iterator[tuple[TableSlice, int]]:
     """Part of each network of the table with its number of samples, one in memory at a time."""
     with nullcontext(path) if isinstance(path, Table) else open_stored(path) as table:
-        names = table.names(which[0], kernel=which[1], domain=which[2])
+        names = _some_computed(
+            table.names(which[0], kernel=which[1], domain=which[2]), table.computed, samples, seed
+        )
         for n, name in enumerate(names):
             share = samples // len(names) + (n < samples % len(names))
             dims = _up_to(table.dims(name), most[0], "max_dim")
             degrees = _up_to(table.degrees(name), most[1], "max_degree")
             yield table.select(name, _drawn(dims, degrees.size, seed), degrees), max(share, 1)
+
+
+def _some_computed(
+    names: list[str], computed: frozenset[str], samples: int, seed: int
+) -> list[str]:
+    """The names of what is stored, and of what is computed as many as there are samples."""
+    others = [name for name in names if name in computed]
+    if len(others) <= samples:
+        return names
+    random = np.random.default_rng(whole_number(seed, "seed", 0))
+    drawn = set(random.choice(others, whole_number(samples, "samples", 1), replace=False).tolist())
+    return [name for name in names if name not in computed or name in drawn]
 
 
 def _up_to(values: NDArray[np.int64], most: int | None, name: str) -> NDArray[np.int64]:

@@ -52,6 +52,9 @@ def info(table: Path) -> None:
             _show_making(table, attributes)
         else:
             say(f"{table}: a recipe, whose table is computed when it is read")
+        if stored and source.computed:
+            count, of = len(source.computed), len(source.networks)
+            say(f"{count} of its {of} networks are not stored: computed when they are read")
         if attributes.get("layout") == "virtual":
             say("a virtual table: the numbers are in the files of its blocks")
         _show_networks(source, stored)

@@ -15,20 +15,27 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import ntkspec
-from ntkspec.errors import NtkspecError
+from ntkspec.domains import Cube, Torus
 from ntkspec.explorer.contents import Contents, Selection, read_contents
 from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.opening import open_table
 from ntkspec.tables import Table
+from ntkspec.tables.atlas import atlas_path
 
-__all__ = ["page", "write_page"]
+__all__ = ["ATLAS_DIMS", "page", "write_page"]
 
+#: Dimensions of a page of the whole atlas.
+ATLAS_DIMS = (2, 3, 5, 10, 32, 128, 1024, 1_000_000)
 WEB = files("ntkspec.explorer") / "web"
-#: Scripts, each a module named explorer/NAME.js; the last one starts the page.
+#: Scripts, each a module named explorer/NAME.js; the last one starts the page.  uPlot draws the
+#: charts: the module uplot, whose files stand unaltered in web/uplot with their checksums.
 SCRIPTS = (
-    "numbers", "store", "spectra", "choice", "controls", "charts", "readout", "listing", "theme",
-    "main",
+    "numbers", "store", "spectra", "choice", "controls", "plot", "charts", "readout", "listing",
+    "theme", "main",
 )  # fmt: skip
 
 
@@ -39,6 +46,7 @@ def write_page(
     networks: Iterable[str] | None = None,
     dims: Selection = None,
     degrees: Selection = None,
+    tori: Iterable[Torus] | None = None,
 ) -> Path:
     """Write the explorer of a table as one self-contained HTML file.
 
@@ -48,9 +56,13 @@ def write_page(
     output : path
         The file is complete or does not appear; a pipe or a device is written directly.
     networks : iterable of str, optional
-        Names in the table; by default all.
+        Names in the table; by default all, of the atlas those it stores, and those of one layer
+        on the cube.
     dims, degrees : int or iterable of int, optional
-        By default all.
+        By default all; of the atlas the dimensions `ATLAS_DIMS`.
+    tori : iterable of Torus, optional
+        Tori of one dimension, on which the spectra of the networks on the sphere are computed too.
+        By default none; of the atlas, that of the frequencies 1, 2, 4, 8.
 
     Returns
     -------
@@ -60,8 +72,8 @@ def write_page(
     Raises
     ------
     NtkspecError
-        If plotly is not installed, if the table does not have a network, dimension or degree, or
-        if there are more than `MOST_ENTRIES` eigenvalues.
+        If the table does not have a network, dimension or degree, or if there are more than
+        `MOST_ENTRIES` eigenvalues.
     TableError
         If the table is missing or damaged, or the page cannot be written.
 
@@ -80,27 +92,37 @@ def write_page(
         if not isinstance(table, Table):
             table = stack.enter_context(open_table(table))
         check_outputs([output], [table.path], streams=True)
-        text = page(read_contents(table, networks, dims, degrees))
+        if table.path == atlas_path() and networks is None:
+            networks, dims = _of_atlas(table), ATLAS_DIMS if dims is None else dims
+            tori = [Torus([1, 2, 4, 8])] if tori is None else tori
+        text = page(read_contents(table, networks, dims, degrees, tori or ()))
     with appearing_text(output) as file:
         file.write(text)
     return output
 
 
+def _of_atlas(table: Table) -> list[str]:
+    """What a page of the atlas has: what it stores, and networks of one layer on the cube."""
+    stored = [name for name in table.names() if name not in table.computed]
+    cubes = table.names(domain=Cube.name)
+    return stored + [name for name in cubes if getattr(table.networks[name], "depth", None) == 1]
+
+
 def page(contents: Contents) -> str:
     """Return the HTML of a page; the same contents give the same text.
 
-    Names from the table cannot become HTML: the header is JSON in which ``<`` is escaped, and the
-    scripts only set text.
+    Names from the table cannot become HTML: the header is packed, and the scripts only set text.
     """
-    library, version = _library()
     imports = {f"explorer/{name}.js": _data_url(_read(f"{name}.js")) for name in SCRIPTS}
+    imports["uplot"] = _data_url(_read("uplot/uPlot.iife.min.js") + "\nexport default uPlot;")
     parts = {
         "style": _read("style.css"),
+        "chart_style": _read("uplot/uPlot.min.css"),
+        "chart_licence": _read("uplot/LICENSE"),
+        "chart_version": json.loads(_read("uplot/source.json"))["version"],
         "imports": _json({"imports": imports}),
-        "header": _json(contents.header),
-        "numbers": _packed(contents.numbers.astype("<f8").tobytes()),
-        "library": _packed(library.encode()),
-        "library_version": html.escape(version),
+        "header": _packed(_json(contents.header).encode()),
+        "numbers": _packed(_planes(contents.numbers)),
         "version": html.escape(ntkspec.__version__),
     }
     digest = hashlib.sha256("".join(parts.values()).encode()).digest()
@@ -108,15 +130,9 @@ def page(contents: Contents) -> str:
     return Template(_read("page.html")).substitute(parts, nonce=nonce)
 
 
-def _library() -> tuple[str, str]:
-    """Plotly's JavaScript, and its version."""
-    try:
-        from plotly.offline import get_plotlyjs, get_plotlyjs_version
-    except ImportError:
-        raise NtkspecError(
-            "the explorer needs plotly, which is not installed: pip install 'ntkspec[explorer]'"
-        ) from None
-    return get_plotlyjs(), get_plotlyjs_version()
+def _planes(numbers: NDArray[np.float64]) -> bytes:
+    """The first bytes of all doubles, then the second ones, and so on: they compress better."""
+    return numbers.astype("<f8").view(np.uint8).reshape(-1, 8).T.tobytes()
 
 
 def _read(name: str) -> str:

@@ -27,7 +27,7 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
-from ntkspec.results import Value, axes_to_draw, html_table, style_of
+from ntkspec.results import Value, axes_to_draw, draw_eigenvalues, html_table, style_of
 from ntkspec.spectra.route import qualified
 from ntkspec.spectra.spectrum import Spectrum
 from ntkspec.tables import Table, TableSlice
@@ -231,8 +231,8 @@ class FittedSpectrum(Value):
         """
         ax, k = axes_to_draw(ax), self.degrees
         label = f"{self.name}{self.domain.place}"
-        free = style_of(0, {"linestyle": "none", "markersize": 4, "label": label})
-        ax.plot(k, np.exp(self.log_eigenvalues), **free)
+        free = style_of(len(ax.lines), {"linestyle": "none", "label": label})
+        draw_eigenvalues(ax, k, self.log_eigenvalues, **free)
         laws = {"supported law": (self.fit.best, k[0]), "derived law": (self.derived, k[-1])}
         if self.derived_from is not None:
             laws["derived law"] = (self.derived, self.derived_from)
@@ -240,8 +240,7 @@ class FittedSpectrum(Value):
             if law is not None and start < k[-1]:
                 at = k[k >= start]
                 line = {"linestyle": ("-", "--")[number - 1], "marker": "none", "label": name}
-                ax.plot(at, np.exp(law.log_eigenvalue(at)), **style_of(number, line))
-        ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
+                draw_eigenvalues(ax, at, law.log_eigenvalue(at), **style_of(number, line))
         ax.legend()
         return ax
 

@@ -13,7 +13,7 @@ from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.networks.full_name import full_name
-from ntkspec.results import axes_to_draw, html_table, style_of
+from ntkspec.results import axes_to_draw, draw_eigenvalues, html_table, law_lines, style_of
 from ntkspec.spectra.route import qualified
 from ntkspec.zonal import ZonalKernel
 
@@ -115,7 +115,7 @@ class Law:
         return self.other
 
     def plot(self, degrees: ArrayLike | None = None, *, ax: Any = None, **style: Any) -> Any:
-        """Draw the law on logarithmic axes.
+        """Draw the law on logarithmic axes, dashed where it is off by more than 10 %.
 
         Parameters
         ----------
@@ -139,9 +139,13 @@ class Law:
         ax = axes_to_draw(ax)
         k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
         k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
+        start = 0 if self.spectrum is None else self.holds_from or math.inf
         line = style_of(len(ax.lines), {"marker": "none", "label": self._formula(), **style})
-        ax.plot(k, np.exp(self.log_eigenvalue(k)), **line)
-        ax.set(xscale="log", yscale="log", xlabel="degree", ylabel="eigenvalue")
+        for part, dashes in law_lines(k, start):
+            if part.any():
+                logs = self.log_eigenvalue(k[part])
+                draw_eigenvalues(ax, k[part], logs, **{"linestyle": dashes, **line})
+                line["label"] = None
         return ax
 
     def _formula(self) -> str:

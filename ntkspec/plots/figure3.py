@@ -18,6 +18,7 @@ from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Network
 from ntkspec.opening import open_table
 from ntkspec.plots.pictures import NAMES, STYLES, checked_outputs, save
+from ntkspec.results import law_lines, style_of
 from ntkspec.spectra.quadrature import funk_hecke
 from ntkspec.tables import Table, TableSlice
 from ntkspec.zonal import ZonalKernel
@@ -47,7 +48,7 @@ class Curve:
     """One network in one dimension: logarithms to base 10 against degrees."""
 
     label: str
-    style: tuple[str, str, float]
+    number: int
     degrees: NDArray[np.int64]
     exact: NDArray[np.float64]
     law_degrees: NDArray[np.float64]
@@ -117,20 +118,20 @@ def _panels(table: Table, names: Sequence[str], dims: list[int]) -> dict[int, li
     panels: dict[int, list[Curve]] = {dim: [] for dim in dims}
     if len(names) > len(STYLES):
         raise NtkspecError(f"the table has {len(names)} networks; at most {len(STYLES)} are drawn")
-    for name, style in zip(names, STYLES, strict=False):
+    for number, name in enumerate(names):
         degrees = table.degrees(name)
         part = table.select(name, dims, _thinned(degrees))
         whole = table.select(name, dims, degrees[degrees <= MOST_FOR_LAW])
         for row, dim in enumerate(dims):
             logs = part.log_eigenvalues[row], whole.log_eigenvalues[row]
-            panels[dim].append(_curve(part, dim, style, logs[0], (whole.degrees, logs[1])))
+            panels[dim].append(_curve(part, dim, number, logs[0], (whole.degrees, logs[1])))
     return panels
 
 
 def _curve(
     part: TableSlice,
     dim: int,
-    style: tuple[str, str, float],
+    number: int,
     log: NDArray[np.float64],
     whole: tuple[NDArray[np.int64], NDArray[np.float64]],
 ) -> Curve:
@@ -155,7 +156,7 @@ def _curve(
         start = math.inf if known is None else float(known)
         law_degrees = np.geomspace(float(degrees[0]), float(degrees[-1]), 200)
         drawn = model.log_eigenvalue(law_degrees) / math.log(10.0)
-    return Curve(label, style, degrees, log / math.log(10.0), law_degrees, drawn, start, plain)
+    return Curve(label, number, degrees, log / math.log(10.0), law_degrees, drawn, start, plain)
 
 
 def _thinned(degrees: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -203,21 +204,17 @@ def _panel(axes: Axes, dim: int, curves: list[Curve], *, log_degrees: bool) -> N
     smallest = finite.min() if finite.size else NOISE
     bottom = max(smallest * 1.05, -45.0) if log_degrees else smallest * 1.05
     for curve, places in zip(curves, _places(curves, bottom, log_degrees), strict=True):
-        colour, marker, size = curve.style
+        style = style_of(curve.number, {"linestyle": "none", "label": curve.label, "zorder": 3})
         if np.isfinite(curve.quadrature).any():
             axes.plot(
                 curve.degrees, curve.quadrature, linestyle="none", marker="x", markersize=3,
                 markeredgewidth=0.7, color="0.62", zorder=1, label=PLAIN,
             )  # fmt: skip
-        axes.plot(
-            curve.degrees[places], curve.exact[places], linestyle="none", marker=marker,
-            markersize=size, color=colour, markerfacecolor="white", zorder=3, label=curve.label,
-        )  # fmt: skip
+        axes.plot(curve.degrees[places], curve.exact[places], **style)
         if curve.law.size:
-            holds = curve.law_degrees >= curve.law_from
-            for part, line in ((holds, "-"), (~holds, (0, (4, 3)))):
+            for part, line in law_lines(curve.law_degrees, curve.law_from):
                 axes.plot(
-                    curve.law_degrees[part], curve.law[part], color=colour, linewidth=1.1,
+                    curve.law_degrees[part], curve.law[part], color=style["color"], linewidth=1.1,
                     linestyle=line, zorder=2, label=LAW,
                 )  # fmt: skip
     if log_degrees:

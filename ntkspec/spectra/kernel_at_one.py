@@ -12,7 +12,7 @@ from ntkspec.zonal import ZonalKernel
 
 __all__ = ["kernel_at_one"]
 
-#: Relative error of K(1) by the pointwise kernels and by functions of doubles.
+#: Relative error of K(1) by functions of doubles, and above that of a ball's middle.
 POINTWISE_ERROR = 1e-14
 BITS = 128
 #: Half width in standard deviations of the interval where 1 - P is below rounding.
@@ -32,8 +32,25 @@ def kernel_at_one(source: Network | ZonalKernel, kernel: Kernel, dim: int) -> tu
     elif source.weights == "sphere":
         value, error = _sphere_weights(source, kernel, dim)
     else:
-        value, error = float(source.ntk(1.0) if kernel == "ntk" else source.nngp(1.0)), 0.0
+        value, error = _layers(source, kernel)
     return value, error + POINTWISE_ERROR * abs(value)
+
+
+def _layers(network: Network, kernel: Kernel) -> tuple[float, float]:
+    """From the rules of the layers, in balls."""
+    from ntkspec.duals.layers import Layers
+    from ntkspec.precision import working_precision
+
+    network.check_kernel(kernel)
+    with working_precision(BITS):
+        ball = Layers(network, kernel).at_one()
+        value, radius = float(ball.mid()), float(ball.rad())
+    if not math.isfinite(value):
+        raise NtkspecError(
+            f"K(1) of {network.name} is beyond the range of doubles; lower weight_variance, "
+            "bias_variance or depth"
+        )
+    return value, radius
 
 
 def _zonal(source: ZonalKernel, dim: int) -> tuple[float, float]:

@@ -42,6 +42,7 @@ class ComputedTable:
         self.path, self.plan = path, Plan(recipe)
         self._places = {key.name: place for place, key in enumerate(recipe.networks)}
         self.names = dict.fromkeys(sorted(self._places))  # in the order of a file
+        self.computed = frozenset(self.names)
         self._blocks: OrderedDict[BlockKey, BlockData] = OrderedDict()
         self._lock = Lock()
 

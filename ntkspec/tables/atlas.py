@@ -10,14 +10,19 @@ from typing import Any
 from ntkspec.errors import TableError
 from ntkspec.files.appearing import appearing, check_outputs, write_whole
 from ntkspec.jobs.provenance import PACKAGE, code_digest
-from ntkspec.tables.table import Table, open_stored
+from ntkspec.tables.stored import StoredTable
+from ntkspec.tables.supplemented import Description, SupplementedTable
+from ntkspec.tables.table import Table
 
 __all__ = [
+    "DESCRIBED",
     "MOST_BYTES",
     "START",
     "atlas",
     "atlas_path",
     "check_atlas",
+    "described_recipes",
+    "description_path",
     "place_atlas",
     "recipe_path",
     "source_digest",
@@ -27,6 +32,8 @@ __all__ = [
 MOST_BYTES = 8_000_000
 #: The module that computes every number on the sphere; it and its imports determine the numbers.
 START = "spectra.walk"
+#: Recipes of what is computed when it is read; a network of several is that of the first.
+DESCRIBED = ("short", "sphere", "cube")
 
 
 def atlas_path() -> Path:
@@ -46,7 +53,7 @@ def atlas_path() -> Path:
 
 
 def recipe_path() -> Path:
-    """Return the path of the recipe of the atlas.
+    """Return the path of the recipe of what the atlas stores.
 
     Examples
     --------
@@ -57,19 +64,33 @@ def recipe_path() -> Path:
     return PACKAGE / "data" / "recipes" / "atlas.toml"
 
 
+def described_recipes() -> list[Path]:
+    """Return the paths of the recipes of what the atlas computes when it is read.
+
+    Examples
+    --------
+    >>> [path.name for path in described_recipes()]
+    ['atlas-short.toml', 'atlas-sphere.toml', 'atlas-cube.toml']
+    """
+    return [recipe_path().with_name(f"atlas-{part}.toml") for part in DESCRIBED]
+
+
 def atlas() -> Table:
-    """Open the atlas: precomputed spectra of the main networks, installed with the package.
+    """Open the atlas, the table that is installed with the package.
+
+    It stores the spectra of the main networks, and computes those of all other activations, depths
+    and biases when they are read, in milliseconds.
 
     Returns
     -------
     Table
         Eigenvalues under the uniform probability measure, with error bounds.  Close it, or use it
-        in a ``with`` block.
+        in a ``with`` block.  `Table.computed` names what is not stored.
 
     Raises
     ------
     TableError
-        When the file is missing or not a table.
+        When a file is missing or not a table.
 
     Examples
     --------
@@ -88,7 +109,31 @@ def atlas() -> Table:
     >>> ntk.eigenvalues.shape, nngp.name
     ((2, 5), 'gelu(bias_variance=0.1,depth=3,kernel=nngp)')
     """
-    return open_stored(atlas_path())
+    return _opened(atlas_path())
+
+
+def _opened(path: Path) -> Table:
+    """A stored table with the description beside it."""
+    if not path.is_file():
+        raise TableError(f"{path} does not exist")
+    description = Description(description_path(path))
+    return Table(path, SupplementedTable(StoredTable(path), description))
+
+
+def description_path(path: Path | None = None) -> Path:
+    """Return the path of the description of what the atlas computes when it is read.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Another table, beside which it is.
+
+    Examples
+    --------
+    >>> description_path().name
+    'atlas.jsonl'
+    """
+    return (atlas_path() if path is None else path).with_suffix(".jsonl")
 
 
 def source_digest(package: str | os.PathLike[str] | None = None) -> str:
@@ -121,12 +166,13 @@ def check_atlas(
     recipe: str | os.PathLike[str] | None = None,
     package: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Check that the atlas is complete, unaltered, and made from its recipe by these sources.
+    """Check that the atlas is complete, unaltered, and made from its recipes by these sources.
 
     Parameters
     ----------
     path : path, optional
-        A table; by default the atlas.  Its checksum, as written by ``sha256sum``, is next to it.
+        A table, with its description beside it; by default the atlas.  Their checksums, as written
+        by ``sha256sum``, are beside it too.
     recipe : path, optional
         Its recipe; by default the atlas's.
     package : path, optional
@@ -135,7 +181,7 @@ def check_atlas(
     Raises
     ------
     TableError
-        When the file is missing, damaged, altered or too large; when its recipe or the sources
+        When a file is missing, damaged, altered or too large; when a recipe or the sources
         that determine its numbers have changed; when a network has no check, or a check differs
         by more than the error bound.
 
@@ -153,12 +199,12 @@ def check_atlas(
 
 
 def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Path:
-    """Install a table made from the atlas's recipe as the atlas, with its checksum.
+    """Install a table made from the atlas's recipe as the atlas, with description and checksums.
 
     Parameters
     ----------
     made : path
-        The table.
+        The table, with its description beside it.
     target : Path, optional
         Path to install to; by default that of the atlas.
 
@@ -182,12 +228,21 @@ def place_atlas(made: str | os.PathLike[str], target: Path | None = None) -> Pat
     _check_table(Path(made), recipe_path(), None)
     # Without following the link to the folder data/ of a checkout.
     path = (atlas_path() if target is None else target).resolve()
-    check_outputs([path, _checksum_path(path)], [Path(made)])
-    content = Path(made).read_bytes()
-    with appearing(path) as part:
-        part.write_bytes(content)
-    write_whole(_checksum_path(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+    outputs = _parts(path)
+    check_outputs([*outputs, _checksum_path(path)], _parts(Path(made)))
+    sums = ""
+    for source, part in zip(_parts(Path(made)), outputs, strict=True):
+        content = source.read_bytes()
+        with appearing(part) as temporary:
+            temporary.write_bytes(content)
+        sums += f"{hashlib.sha256(content).hexdigest()}  {part.name}\n"
+    write_whole(_checksum_path(path), sums)
     return path
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files of the atlas."""
+    return [path, description_path(path)]
 
 
 def _checksum_path(path: Path) -> Path:
@@ -195,27 +250,35 @@ def _checksum_path(path: Path) -> Path:
 
 
 def _check_bytes(path: Path) -> None:
-    if not path.is_file():
-        raise TableError(f"{path} does not exist")
+    for part in _parts(path):
+        if not part.is_file():
+            raise TableError(f"{part} does not exist")
     beside = _checksum_path(path)
     if not beside.is_file():
         raise TableError(f"{beside}, the checksum of {path.name}, is missing")
-    said, _, _ = beside.read_text(encoding="ascii", errors="replace").partition(" ")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != said:
-        raise TableError(f"{path} is damaged or altered (its SHA-256 is not {said})")
+    lines = beside.read_text(encoding="ascii", errors="replace").splitlines()
+    for part in _parts(path):
+        found = hashlib.sha256(part.read_bytes()).hexdigest()
+        if f"{found}  {part.name}" not in lines:
+            raise TableError(f"{part} is damaged or altered ({beside} has another SHA-256)")
 
 
 def _check_table(path: Path, recipe: Path, package: str | os.PathLike[str] | None) -> None:
-    with open_stored(path) as table:
-        if path.stat().st_size >= MOST_BYTES:
-            raise TableError(
-                f"{path} has {path.stat().st_size} bytes; fewer than {MOST_BYTES} are allowed"
-            )
+    with _opened(path) as table:
+        size = sum(part.stat().st_size for part in _parts(path))
+        if size >= MOST_BYTES:
+            raise TableError(f"{path} has {size} bytes; fewer than {MOST_BYTES} are allowed")
         table.verify_checksums()
         made: dict[str, Any] = table.attributes
         if made.get("recipe") != recipe.read_text(encoding="utf-8"):
             raise TableError(f"{path} is stale: it was made by another recipe than {recipe}")
-        if made.get("source_digest") != source_digest(package):
+        described = Description(description_path(path)).header
+        for one in described_recipes():
+            digest = hashlib.sha256(one.read_bytes()).hexdigest()
+            if described.get("recipes", {}).get(one.name) != digest:
+                raise TableError(f"{path} is stale: it was made by another recipe than {one}")
+        now = source_digest(package)
+        if not made.get("source_digest") == described.get("source_digest") == now:
             raise TableError(
                 f"{path} is stale: it was made by other sources; rebuild it with `make atlas`"
             )

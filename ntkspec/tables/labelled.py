@@ -54,7 +54,7 @@ def to_xarray(chosen: Sequence[Part], joined: bool) -> xarray.Dataset:
 
 def _dataset(part: Part) -> xarray.Dataset:
     """A part's dataset; of a computed table with arrays of dask."""
-    if part.table.attributes["layout"] != "computed":
+    if part.name not in part.table.computed:
         return part.read().to_xarray()
     from_array = library("dask.array", "to_xarray").from_array
     whole = (part.dims.size, part.degrees.size)

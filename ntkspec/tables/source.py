@@ -47,6 +47,8 @@ class TableSource(Protocol):
     """The groups of a table by name."""
 
     names: dict[str, None]
+    #: Names of the groups whose numbers are computed when they are read.
+    computed: frozenset[str]
 
     @property
     def attributes(self) -> Mapping[str, Any]:

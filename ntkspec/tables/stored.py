@@ -52,6 +52,8 @@ Array = NDArray[np.float64]
 class StoredTable:
     """The open file of a table, whose structure matches its seal."""
 
+    computed: frozenset[str] = frozenset()
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._facts: dict[str, GroupKey] = {}

@@ -49,7 +49,7 @@ class Table:
     >>> import ntkspec
     >>> with ntkspec.atlas() as table:
     ...     print(table.dims("relu")[-1], table.kernel("relu"), len(table.checks("relu")))
-    1024 ntk 2
+    1000000 ntk 2
     """
 
     def __init__(self, path: Path, source: TableSource) -> None:
@@ -87,6 +87,19 @@ class Table:
     def networks(self) -> dict[str, Network | ZonalKernel]:
         """The networks by name, in the table's order."""
         return {name: self._source.facts(name).network for name in self._source.names}
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """Names of the groups whose numbers are computed when they are read.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> with ntkspec.atlas() as table:
+        ...     "relu" in table.computed, "mish" in table.computed
+        (False, True)
+        """
+        return self._source.computed
 
     def name(
         self,
@@ -257,8 +270,8 @@ class Table:
         --------
         >>> import ntkspec
         >>> with ntkspec.atlas() as table:
-        ...     table.names(kernel="nngp")[0]
-        'erf(bias_variance=0.1,depth=2,kernel=nngp)'
+        ...     table.names("erf", kernel="nngp")
+        ['erf(kernel=nngp)']
         """
         if network is not None:
             return [self.name(network, kernel, domain)]

@@ -2,8 +2,10 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import re
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -40,8 +42,9 @@ def parts(page):
     """Header and numbers of a page."""
     text = page.read_text()
     found = dict(re.findall(r'<script type="[^"]*" id="(\w+)">(.*?)</script>', text, re.S))
-    packed = gzip.decompress(base64.b64decode(found["numbers"]))
-    return json.loads(found["header"]), np.frombuffer(packed, "<f8")
+    header, packed = (gzip.decompress(base64.b64decode(found[x])) for x in ("header", "numbers"))
+    planes = np.frombuffer(packed, np.uint8).reshape(8, -1)
+    return json.loads(header), np.ascontiguousarray(planes.T).view("<f8").ravel()
 
 
 def test_the_page_holds_the_table_bit_for_bit(path, tmp_path):
@@ -68,6 +71,21 @@ def test_the_page_asks_nothing_of_a_network_and_is_the_same_each_time(path, tmp_
     assert one == two
     assert "default-src 'none'" in one
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", one)
+
+
+def test_the_library_of_the_charts_is_the_one_recorded(path, tmp_path):
+    folder = files("ntkspec.explorer") / "web" / "uplot"
+    source = json.loads((folder / "source.json").read_text())
+    for name, digest in source["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
+    found = {file.name for file in folder.iterdir()}
+    assert found == {"source.json", *source["sha256"]}
+    script = (folder / "uPlot.iife.min.js").read_text()
+    assert f"uPlot (v{source['version']})" in script[:100] and source["version"] in source["source"]
+    licence = (folder / "LICENSE").read_text()
+    assert licence.startswith("The MIT License") and "--" not in licence  # it stands in a comment
+    page = write_page(path, tmp_path / "e.html").read_text()
+    assert licence in page and base64.b64encode(script[:300].encode()).decode() in page
 
 
 def test_networks_of_all_forms_are_described(tmp_path):

@@ -26,7 +26,7 @@ from ntkspec.cli import main
 from ntkspec.files.appearing import appearing, appearing_text, check_outputs, is_stream
 from ntkspec.sweeps import run_shard
 from ntkspec.sweeps.merge import merge
-from ntkspec.tables.atlas import atlas_path, place_atlas
+from ntkspec.tables.atlas import atlas_path, description_path, place_atlas
 
 
 @pytest.fixture(scope="module")
@@ -358,10 +358,13 @@ def test_the_atlas_is_placed_through_its_link_and_not_onto_itself(tmp_path):
     with pytest.raises(ValueError, match="would replace the input"):
         place_atlas(atlas_path())
     made = shutil.copy(atlas_path(), tmp_path / "made.h5")
+    shutil.copy(description_path(), tmp_path / "made.jsonl")
     (tmp_path / "data").mkdir()
     (tmp_path / "atlas.h5").symlink_to("data/a.h5")
     assert place_atlas(made, tmp_path / "atlas.h5") == tmp_path / "data" / "a.h5"
-    assert {p.name for p in (tmp_path / "data").iterdir()} == {"a.h5", "a.sha256"}
+    assert {p.name for p in (tmp_path / "data").iterdir()} == {
+        f"a.{kind}" for kind in ("h5", "jsonl", "sha256")
+    }
 
 
 def test_a_file_passes_on_its_owner(tmp_path):

@@ -68,11 +68,27 @@ def test_lines_of_python_look_like_those_of_the_command_line():
         ntkspec.spectrum(name, 3, range(1, 9)).plot(ax=axes)
     ntkspec.law("relu", 3).plot(ax=axes, c="red", ls=":")
     looks = [(one.get_color(), one.get_marker()) for one in axes.lines]
-    assert looks == [*(style[:2] for style in STYLES[:3]), ("red", "none")]
+    assert looks == [*(style[:2] for style in STYLES[:3]), *[("red", "none")] * 2]
     assert axes.lines[-1].get_linestyle() == ":"
     (one,) = ntkspec.fit(ntkspec.spectrum("relu", 3, range(0, 101, 2)))
     legend = one.plot(ax=Figure().subplots()).get_legend()
     assert [text.get_text() for text in legend.texts] == ["relu", "supported law", "derived law"]
+
+
+def test_a_law_is_drawn_as_the_spectrum_is():
+    """Dashed where it is off by more than 10 %, as in Figure 3, and by its logarithm if need be."""
+    axes, law = Figure().subplots(), ntkspec.law("relu", 3)
+    law.plot(range(2, 100), ax=axes)
+    solid, dashed = axes.lines
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
+    assert solid.get_xdata().min() == law.holds_from == dashed.get_xdata().max() + 2
+    axes = Figure().subplots()
+    far = ntkspec.spectrum("tanh", 1000, range(402))
+    assert (far.eigenvalues[301::2] == 0.0).any()
+    far.plot(ax=axes)
+    ntkspec.law("tanh", 1000).plot([1, 401], ax=axes)
+    assert "logarithm" in axes.get_ylabel() and axes.get_yscale() == "linear"
+    assert axes.lines[-1].get_ydata()[-1] == ntkspec.law("tanh", 1000).log_eigenvalue(401)
 
 
 @pytest.fixture(scope="module")

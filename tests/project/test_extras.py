@@ -9,7 +9,6 @@ from test_packaging import canonical, setup
 
 import ntkspec
 from ntkspec.errors import NtkspecError
-from ntkspec.explorer import write_page
 from ntkspec.plots import figure3
 from ntkspec.sweeps import Batch, Local, run_shard
 from ntkspec.sweeps.clusters import dask_client, job_script
@@ -104,10 +103,6 @@ def test_the_page_on_installing_lists_every_extra():
     assert set(re.findall(r"^(\w+)  +\S.*$", text, re.MULTILINE)) >= optional().keys()
 
 
-def explore(folder):
-    write_page(ntkspec.atlas(), folder / "page.html", networks=["relu"], dims=3, degrees=[0, 1])
-
-
 def draw(folder):
     ntkspec.spectrum("relu", 3, [1, 2]).plot()
 
@@ -128,7 +123,6 @@ CALLS = [
     ("dask_jobqueue", "clusters", lambda folder: job_script(Batch(jobs=1))),
     ("hdf5plugin", "compression", lambda folder: storage("zstd")),
     ("bokeh", "dashboard", lambda folder: Local(1, dashboard="127.0.0.1:8787")),
-    ("plotly", "explorer", explore),
     ("pandas", "tables", lambda folder: ntkspec.atlas().to_pandas("relu", dim=3)),
     ("xarray", "tables", lambda folder: ntkspec.atlas().to_xarray("relu", dim=3)),
     ("pyarrow", "tables", lambda folder: ntkspec.atlas().to_parquet(folder / "x.parquet")),

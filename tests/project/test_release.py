@@ -106,6 +106,9 @@ def test_the_wheel_holds_the_package_alone(built):
         "ntkspec", f"ntkspec-{ntkspec.__version__}.dist-info",
     }  # fmt: skip
     assert {"ntkspec/py.typed", "ntkspec/kernels/walk.py"} <= set(names)
+    charts = {f"ntkspec/explorer/web/uplot/{name}" for name in ("LICENSE", "uPlot.iife.min.js")}
+    assert charts <= set(names)
+    assert sum(name.endswith("LICENSE") for name in names if ".dist-info/licenses/" in name) == 2
     assert f"Version: {ntkspec.__version__}" in text
     assert re.search(r"^Requires-Python: >=3\.11$", text, re.MULTILINE)
     for minor in (11, 12, 13, 14):

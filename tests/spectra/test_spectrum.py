@@ -16,6 +16,7 @@ from ntkspec.domains import Sphere, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues, spectrum
+from ntkspec.spectra.kernel_at_one import kernel_at_one
 
 
 def networks_of(largest_variance):
@@ -100,6 +101,19 @@ def test_the_trace_converges_to_the_kernel_at_one(name):
         smooth = name in ("tanh", "sigmoid")
         assert trace == pytest.approx(kernel, rel=1e-13 if smooth else tolerance)
         assert trace <= kernel * (1 + 1e-13)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu", "exp", "hard_swish", "elu"])
+@pytest.mark.parametrize("kernel", ["ntk", "nngp"])
+def test_the_kernel_at_one_is_that_of_the_pointwise_kernel(name, kernel):
+    net = Network(name, depth=2, weight_variance=[0.5, 1.5], bias_variance=0.1, trained="all")
+    value, error = kernel_at_one(net, kernel, 3)
+    assert abs(value - float(getattr(net, kernel)(1.0))) <= error + 1e-14 * value
+
+
+def test_a_kernel_at_one_beyond_doubles_is_refused():
+    with pytest.raises(NtkspecError, match="beyond the range of doubles"):
+        kernel_at_one(Network("relu", depth=90, weight_variance=1e4), "nngp", 3)
 
 
 @settings(deadline=None, max_examples=60)

@@ -20,14 +20,19 @@ from problems import POSTER
 from table_numbers import altered
 
 import ntkspec
+from ntkspec.activations.catalogue import ACTIVATIONS
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.explorer import write_page
 from ntkspec.jobs.meaning import imported_sources, meaning, meaning_digest
+from ntkspec.spectra import table_block
 from ntkspec.sweeps import Plan, parse_recipe, read_recipe, run_shard
 from ntkspec.sweeps.merge import merge
 from ntkspec.tables import atlas as module
 from ntkspec.tables.atlas import (
     atlas_path,
     check_atlas,
+    described_recipes,
+    description_path,
     place_atlas,
     recipe_path,
     source_digest,
@@ -46,7 +51,7 @@ def table():
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the atlas with its checksum."""
-    for name in ("atlas.h5", "atlas.sha256"):
+    for name in ("atlas.h5", "atlas.jsonl", "atlas.sha256"):
         shutil.copy(ROOT / "data" / name, tmp_path / name)
     return tmp_path / "atlas.h5"
 
@@ -63,9 +68,12 @@ def sources(tmp_path):
 
 
 def sign(path):
-    """Make the checksum beside an altered file anew, as one who hides the change."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
+    """Make the checksums beside altered files anew, as one who hides the change."""
+    lines = [
+        f"{hashlib.sha256(part.read_bytes()).hexdigest()}  {part.name}\n"
+        for part in (path, path.with_suffix(".jsonl"))
+    ]
+    path.with_suffix(".sha256").write_text("".join(lines))
 
 
 # --- the atlas that is there ---------------------------------------------------------------------
@@ -76,18 +84,80 @@ def test_it_is_what_its_recipe_and_these_sources_make():
 
 
 def test_it_holds_what_its_recipe_says(table):
-    recipe = read_recipe(recipe_path())
-    networks = table.networks
-    assert list(networks) == sorted(pair.name for pair in recipe.networks)
-    for key in recipe.networks:
-        name = key.name
-        assert table.key(name) == key and networks[name] == key.network
-        np.testing.assert_array_equal(table.dims(name), recipe.dims)
-        np.testing.assert_array_equal(table.degrees(name), recipe.degrees)
-        assert len(table.checks(name)) == recipe.checks.samples
-        assert table.relative_error(name).max() < 1e-12
-    assert recipe.dims[[0, -1]].tolist() == [2, 1024] and recipe.degrees[-1] == 256
-    assert atlas_path().stat().st_size < 8_000_000
+    networks, found = table.networks, set()
+    for path in (recipe_path(), *described_recipes()):
+        recipe = read_recipe(path)
+        for key in recipe.networks:
+            name = key.name
+            if name in found:
+                continue
+            found.add(name)
+            assert (name in table.computed) == (path != recipe_path())
+            assert table.key(name) == key and networks[name] == key.network
+            np.testing.assert_array_equal(table.dims(name), recipe.dims)
+            np.testing.assert_array_equal(table.degrees(name), recipe.degrees)
+            assert len(table.checks(name)) == recipe.checks.samples
+            assert table.relative_error(name).max() < 1e-12
+    assert list(networks) == sorted(found)
+    assert table.dims("relu")[[0, -1]].tolist() == [2, 10**6]
+    assert table.degrees("relu")[-1] == 256
+    files = (atlas_path(), description_path(), atlas_path().with_suffix(".sha256"))
+    assert sum(path.stat().st_size for path in files) < 8_000_000
+
+
+def test_the_manual_says_how_many_there_are(table):
+    text = (ROOT / "docs" / "atlas.rst").read_text(encoding="utf-8")
+    count, stored = len(table.networks), len(table.networks) - len(table.computed)
+    assert f"a table of {count} spectra" in text
+    assert f"{stored} of {count} spectra" in text
+    assert f"eigenvalues of {count} networks" in (ROOT / "docs" / "tutorial.rst").read_text()
+
+
+def test_every_activation_is_there(table):
+    found = {network.activation for network in table.networks.values() if network.depth}
+    # The independent route takes minutes for an entry of these.
+    for name in set(ACTIVATIONS) - {"finer", "softsign"}:
+        example = "polynomial(0, 0, 1)" if name == "polynomial" else name
+        assert ntkspec.Network(example).activation in found, name
+
+
+@examples(15, 200)
+@given(st.data())
+def test_what_is_computed_is_the_engines(table, data):
+    """Numbers to the bit, bounds below those listed, and the checks fit the numbers."""
+    name = data.draw(st.sampled_from(sorted(table.computed)))
+    key, errors = table.key(name), table.relative_error(name)
+    [check] = table.checks(name)
+    dims = sorted({check["dim"], int(data.draw(st.sampled_from(table.dims(name).tolist())))})
+    part = table.select(name, dims)
+    for row, dim in enumerate(dims):
+        now = table_block(*key[:1], [dim], part.degrees, kernel=key.kernel, domain=key.domain)
+        np.testing.assert_array_equal(part.eigenvalues[row], now.eigenvalues[0])
+        np.testing.assert_array_equal(part.log_eigenvalues[row], now.log_eigenvalues[0])
+        assert part.relative_error[row] == now.relative_error[0]
+        assert part.relative_error[row] <= errors[table.dims(name) == dim][0]
+    value = part.eigenvalues[dims.index(check["dim"]), check["degree"]]
+    reference = float(check["reference"])
+    assert value == pytest.approx(reference, rel=2e-12, abs=0.0)
+    order = data.draw(st.permutations([0, 1, 2, 5]))
+    few = table.select(name, dims[0], order)
+    np.testing.assert_array_equal(few.eigenvalues[0], part.eigenvalues[0][order])
+
+
+def test_tables_and_pages_take_what_is_computed(table, tmp_path):
+    name = "mish(depth=4,trained=all)"
+    frame = table.to_pandas(name, dim=[3, 10], degrees=[0, 1])
+    part = table.select(name, [3, 10], [0, 1])
+    np.testing.assert_array_equal(frame.eigenvalue, part.eigenvalues.ravel())
+    lazy = table.to_xarray(name)
+    assert lazy.eigenvalue.chunks
+    assert float(lazy.eigenvalue.sel(dim=10, degree=1)) == part.eigenvalues[1, 1]
+    assert table.blocks(name).size == table.dims(name).size
+    page = write_page(table, tmp_path / "e.html", networks=[name, "relu"], dims=[3, 10])
+    assert page.stat().st_size < 200_000
+    result = invoke("info", "atlas")
+    assert result.exit_code == 0 and name in result.output
+    assert f"{len(table.computed)} of its {len(table.networks)} networks are" in result.output
 
 
 def test_it_says_what_made_it(table):
@@ -190,6 +260,49 @@ def test_a_bound_that_is_altered_and_signed(copy):
         check_atlas(copy)
 
 
+def described(copy, change):
+    """Alter the description of a network beside a copy of the atlas, and sign it."""
+    path = copy.with_suffix(".jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith("mish\t"))
+    lines[at] = change(lines[at])
+    path.write_text("".join(lines))
+    sign(copy)
+
+
+def test_a_description_that_is_altered(copy):
+    path = copy.with_suffix(".jsonl")
+    path.write_bytes(path.read_bytes().replace(b"mish", b"mush", 1))
+    with pytest.raises(TableError, match=r"atlas.jsonl is damaged or altered"):
+        check_atlas(copy)
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ('"checks":[', '"checks":[],"other":[', "no entry of mish was checked"),
+        ('"activation":"mish"', '"activation":"tanh"', "mish is damaged .it describes tanh"),
+        ('"activation":"mish"', '"activation":"mush"', "mish does not describe a network"),
+        ("mish\t", "mish", "a group has no description"),
+        ("{", "[", "a line is not a JSON object"),
+    ],
+)
+def test_a_description_that_is_wrong_and_signed(copy, old, new, message):
+    described(copy, lambda line: line.replace(old, new, 1))
+    with pytest.raises(TableError, match=message):
+        check_atlas(copy)
+
+
+def test_another_recipe_of_what_is_described(copy):
+    path = copy.with_suffix(".jsonl")
+    head, rest = path.read_text().split("\n", 1)
+    digest = hashlib.sha256(described_recipes()[0].read_bytes()).hexdigest()
+    path.write_text(head.replace(digest, "0" * 64) + "\n" + rest)
+    sign(copy)
+    with pytest.raises(TableError, match=r"made by another recipe than .*atlas-short.toml"):
+        check_atlas(copy)
+
+
 def test_a_check_that_failed_and_is_signed(copy):
     with altered(copy) as file:
         rows = file["tanh/checks"][...]
@@ -235,7 +348,7 @@ def test_a_source_that_is_gone(copy, sources):
         check_atlas(copy, package=sources)
 
 
-@pytest.mark.parametrize("gone", ["atlas.h5", "atlas.sha256"])
+@pytest.mark.parametrize("gone", ["atlas.h5", "atlas.jsonl", "atlas.sha256"])
 def test_a_file_that_is_missing(copy, gone):
     copy.with_name(gone).unlink()
     with pytest.raises(TableError, match=r"does not exist|checksum of atlas.h5, is missing"):
@@ -253,6 +366,7 @@ def test_another_table_is_not_put_in_its_place(tmp_path):
     recipe.write_text('dims = 3\ndegrees = "0:9"\nnetworks = [{activation = "relu"}]\n')
     run_shard(recipe, tmp_path / "t.h5", "1/1")
     merge([tmp_path / "t.h5.parts"], tmp_path / "t.h5")
+    shutil.copy(description_path(), tmp_path / "t.jsonl")
     with pytest.raises(TableError, match="stale: it was made by another recipe"):
         place_atlas(tmp_path / "t.h5", tmp_path / "atlas.h5")
     assert not (tmp_path / "atlas.h5").exists() and not (tmp_path / "atlas.sha256").exists()
@@ -349,8 +463,10 @@ def test_the_nngp_kernel_does_not_depend_on_what_is_trained(table):
 @pytest.mark.parametrize(
     "network, options, message",
     [
-        ("elu", {}, r"network = 'elu' is not in the table; it has .* networks of erf, gelu"),
-        (ntkspec.Network("relu", depth=4), {}, r"depth=4.* is not in the table"),
+        ("mush", {}, r"network = 'mush' is not in the table; it has .* networks of abs, cos"),
+        (ntkspec.Network("relu", depth=5), {}, r"depth=5.* is not in the table"),
+        ("mish", {"dim": 7}, "dim = 7 is not in the table"),
+        ("mish", {"degrees": 257}, "degree = 257 is not in the table"),
         ("relu", {"kernel": "ntp"}, "kernel = 'ntp' is not allowed; use 'ntk' or 'nngp'"),
         ("relu", {"dim": 7}, "dim = 7 is not in the table"),
         ("relu", {"degrees": 257}, "degree = 257 is not in the table"),
@@ -394,7 +510,7 @@ def test_verify_refuses_a_stale_one(monkeypatch):
     [
         (["--max-dim", "1"], "max_dim = 1 is not allowed; the table begins at 2"),
         (["--max-degree", "-1"], "max_degree = -1 is not allowed; the table begins at 0"),
-        (["--network", "elu"], "network = 'elu' is not in the table"),
+        (["--network", "mush"], "network = 'mush' is not in the table"),
     ],
 )
 def test_verify_of_nothing(option, message, monkeypatch):
@@ -440,7 +556,6 @@ def test_the_large_atlas_has_its_networks_once():
     recipes = [read_recipe(ROOT / "data" / "recipes" / name) for name in names]
     deep, shallow = (set(recipe.networks) for recipe in recipes)
     assert not deep & shallow
-    assert set(read_recipe(recipe_path()).networks) <= deep | shallow
     assert all(len(Plan(recipe)) >= len(recipe.networks) for recipe in recipes)
 
 
@@ -448,6 +563,7 @@ def test_it_is_installed_with_the_package():
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     listed = parser["options.package_data"]["ntkspec"].split()
-    assert {"data/atlas.h5", "data/atlas.sha256", "data/recipes/atlas.toml"} <= set(listed)
+    wanted = {f"data/atlas.{kind}" for kind in ("h5", "jsonl", "sha256")}
+    assert wanted | {"data/recipes/atlas*.toml"} <= set(listed)
     link = PACKAGE / "data"
     assert link.is_symlink() and link.readlink() == Path("../data")

@@ -1,5 +1,6 @@
-// The four charts, drawn by plotly.
+// The four charts: what each shows, and the numbers of the degree that is pointed at.
 
+import { Plot, superscript } from "explorer/plot.js";
 import { isDerived, lawPart } from "explorer/spectra.js";
 import { log10, text } from "explorer/numbers.js";
 
@@ -7,150 +8,168 @@ const HOVER_DIGITS = 12;
 /** Most points drawn of a curve; if there are more degrees, high ones are thinned. */
 const MOST_POINTS = 3000;
 /** Fewest decades that a logarithmic axis shows. */
-const LEAST_DECADES = 1;
+const LEAST_DECADES = 2;
+/** Part of an axis that a row of ticks takes. */
+const ROW = 0.045;
 
-const CONFIG = {
-  displayModeBar: matchMedia("(pointer: coarse)").matches ? false : "hover", responsive: true, displaylogo: false, doubleClick: "reset",
-  modeBarButtons: [["toImage", "resetScale2d"]],
-};
-
-/** Text with tags escaped, as plotly interprets some tags. */
-const escaped = (words) =>
-  words.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const VIEWS = { eigenvalue, time, share, ratio };
 
 export class Charts {
-  #plotly;
-  #coarse = matchMedia("(pointer: coarse)");
+  #plots = {};
+  #drawn = null;
 
-  /** `select` is called with the degree of a point that was clicked. */
-  constructor(plotly, select) {
-    this.#plotly = plotly;
-    this.select = select;
-  }
-
-  /** Draw curves: results of `spectra.js` with a colour and a name. */
-  draw(curves, choice, colors) {
-    const views = { eigenvalue, time, share, ratio };
-    for (const [name, view] of Object.entries(views)) {
-      const chart = view(curves, choice);
-      chart.traces.push(tooltip(curves, choice, chart.words));
-      const layout = this.#layout(chart, curves, choice, colors);
-      this.#show(`chart-${name}`, chart.traces, layout);
+  /** `select` receives a degree that was clicked, `zoom` a range of degrees or null for all. */
+  constructor(select, zoom) {
+    for (const name of Object.keys(VIEWS)) {
+      const box = document.getElementById(`chart-${name}`);
+      const on = { choose: select, zoom, hover: (degree) => this.#hover(degree) };
+      this.#plots[name] = new Plot(box, on);
+      document.getElementById(`save-${name}`).addEventListener("click", () => this.#save(name));
     }
   }
 
-  #show(id, traces, layout) {
-    const box = document.getElementById(id);
-    const fresh = box.data === undefined;
-    this.#plotly.react(box, traces, layout, CONFIG);
-    if (fresh) box.on("plotly_click", ({ event }) => this.select(degreeAt(box, event)));
+  /** Draw curves: results of `spectra.js` with a colour and a name. */
+  draw(curves, choice) {
+    const x = degreeAxis(curves, choice);
+    const inside = ({ degrees }, i) => degrees[i] >= x.range[0] && degrees[i] <= x.range[1];
+    const shown = curves.map((curve) =>
+      ({ ...curve, places: places(curve, choice).filter((i) => inside(curve.spectrum, i)), many: curves.length > 1 }));
+    const degrees = everyDegree(shown, x.range);
+    for (const curve of shown) curve.at = degrees.map(placeIn(curve));
+    const views = {};
+    for (const [name, view] of Object.entries(VIEWS)) {
+      const chart = view(shown, choice);
+      views[name] = chart;
+      const told = degreesOf(shown, chart.words);
+      this.#plots[name].draw({ x, ...chart, degrees, told, chosen: choice.degree });
+    }
+    this.#drawn = { views, curves: shown, chosen: choice.degree };
+    this.#hover(null);
   }
 
-  #layout(chart, curves, choice, colors) {
-    const lines = { gridcolor: colors.grid, linecolor: colors.axis, tickcolor: colors.axis };
-    const fixedrange = this.#coarse.matches;
-    return {
-      margin: { l: 58, r: 14, t: 10, b: 38 }, showlegend: false, hovermode: "x unified",
-      hoverdistance: -1, // the nearest degree, however far it is on the screen
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: colors.font, size: 12, color: colors.text },
-      hoverlabel: { bgcolor: colors.card, bordercolor: colors.axis, font: { size: 12 } },
-      dragmode: fixedrange ? false : "zoom",
-      xaxis: {
-        ...degreeAxis(curves, choice), ...lines, fixedrange, zeroline: false, showline: true,
-        ticks: "outside", ticklen: 4, title: { text: "degree k", standoff: 6 },
-        unifiedhovertitle: { text: "degree %{x:d}" }, spikecolor: colors.muted, spikethickness: 1,
-      },
-      yaxis: {
-        ...chart.axis, ...lines, fixedrange, zeroline: false, automargin: true, nticks: 7,
-        ticks: "outside", ticklen: 4,
-      },
-      // Marks of exact zeros are at its ends for any range of numbers.
-      yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
-      shapes: [markOf(choice, colors), ...(chart.lines ?? []).map((y) => levelAt(y, colors))],
-      uirevision: `${choice.axis} ${choice.share} ${curves[0].label}`,
-    };
+  /** Draw again, in the colours of a new theme. */
+  redraw() {
+    for (const plot of Object.values(this.#plots)) plot.redraw();
+  }
+
+  /** Say what the charts show at a degree; null for the chosen one. */
+  #hover(degree) {
+    if (this.#drawn === null) return;
+    const { views, curves, chosen } = this.#drawn;
+    for (const [name, { words }] of Object.entries(views)) {
+      this.#plots[name].point(degree);
+      tell(document.getElementById(`tip-${name}`), degree ?? chosen, curves, words);
+    }
+  }
+
+  #save(name) {
+    this.#plots[name].picture((blob) => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = `${name}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
   }
 }
 
-/**
- * The degree of the tooltip at a click or tap.  The points that plotly gives with it may be those
- * of an earlier place: it looks for new ones some 50 ms later, and a tap is a click twice.
- */
-function degreeAt(box, { clientX }) {
-  const axis = box._fullLayout.xaxis;
-  const place = clientX - box.getBoundingClientRect().left - axis._offset;
-  const distance = (degree) => Math.abs(axis.d2p(degree) - place);
-  return box.data.at(-1).x.reduce((best, k) => (distance(k) < distance(best) ? k : best));
+/** The line above a chart: a degree, and what is said of each curve at this very degree. */
+function tell(box, degree, curves, words) {
+  const lines = curves.flatMap((curve) => {
+    const i = curve.spectrum.degrees.indexOf(degree);
+    const mine = i < 0 ? [] : words(curve, i).filter((line) => line !== null);
+    return mine.length ? [[curve, mine]] : [];
+  });
+  const title = document.createElement("b");
+  title.textContent = `${curves[0].spectrum.indexName} ${degree}`;
+  box.replaceChildren(title);
+  for (const [curve, mine] of lines) {
+    const row = document.createElement("span");
+    row.className = "told";
+    if (curves.length > 1) {
+      const swatch = document.createElement("i");
+      swatch.className = `swatch shape-${curve.shape}`;
+      swatch.style.background = `var(--${curve.color})`;
+      swatch.title = curve.label;
+      row.append(swatch);
+    }
+    for (const line of mine) {
+      const piece = document.createElement("span");
+      piece.className = "number";
+      piece.textContent = line;
+      row.append(piece);
+    }
+    box.append(row);
+  }
+  // The chart below stays in its place while the pointer moves.
+  const tallest = box.dataset.curves === String(curves.length) ? Number(box.dataset.tallest) : 0;
+  box.style.minHeight = "";
+  box.dataset.curves = curves.length;
+  box.dataset.tallest = Math.max(tallest, box.offsetHeight);
+  box.style.minHeight = `${box.dataset.tallest}px`;
 }
 
-function eigenvalue(curves, choice) {
-  const traces = [];
-  for (const curve of curves) {
-    const { spectrum } = curve;
-    const ink = { color: curve.color };
-    traces.push(trace(curve, choice, spectrum.held, {
-      mode: "lines", line: { ...ink, width: 1.5, dash: "dash" }, opacity: 0.75,
-    }));
-    traces.push(trace(curve, choice, spectrum.eigenvalues, {
-      mode: "markers", marker: { ...ink, size: sizeOf(spectrum) },
-    }));
-    traces.push(zeros(curve, choice, 0.02));
-  }
+/** Degrees of which something is said. */
+function degreesOf(curves, words) {
+  const found = curves.flatMap((curve) => curve.places
+    .filter((i) => words(curve, i).some((line) => line !== null))
+    .map((i) => curve.spectrum.degrees[i]));
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
+function eigenvalue(shown) {
+  const curves = shown.flatMap((curve) => [
+    // A law is drawn from the degree at which it is within 10 % of the eigenvalues.
+    ...lines(curve, curve.spectrum.held, "dash"),
+    dots(curve, curve.spectrum.eigenvalues),
+  ]);
   const words = ({ spectrum: { held, eigenvalues } }, i) => [
-    said(held[i], 6, (law) => `law ≈ ${law}`),
     said(eigenvalues[i], undefined, (value) => `λ = ${value}`) ?? "λ = 0 exactly",
+    said(held[i], 6, (law) => `law ≈ ${law}`),
   ];
-  // A law is drawn from the degree at which it is within 10 % of the eigenvalues.
-  const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.eigenvalues));
-  return { traces, words, axis: decades(numbers) };
+  const numbers = shown.flatMap((curve) => visible(curve, curve.spectrum.eigenvalues));
+  const ticks = zeros(shown, false);
+  return { curves: [...curves, ...ticks], words, y: decades(numbers, "eigenvalue λ", ticks.length) };
 }
 
-function time(curves, choice) {
-  const traces = [];
-  for (const curve of curves) {
-    const line = { color: curve.color, width: 2 };
-    traces.push(trace(curve, choice, curve.times.plain, { mode: "lines", line }));
-    traces.push(trace(curve, choice, curve.times.sobolev, {
-      mode: "lines", line: { ...line, dash: "dash" },
-    }));
-    traces.push(zeros(curve, choice, 0.98));
-  }
+function time(shown, choice) {
+  const kinds = ({ times }) =>
+    [[times.plain, "solid"], [times.sobolev, "dash"], [times.residual, "dots"]].filter(([t]) => t !== null);
+  const curves = shown.flatMap((curve) => kinds(curve).flatMap(([t, dash]) => lines(curve, t, dash, true)));
   const words = ({ spectrum: { eigenvalues }, times }, i) =>
     isZero(eigenvalues[i]) ? ["never learned: λ = 0 exactly"] : [
       said(times.plain[i], HOVER_DIGITS, (t) => `L²: t = ${t}`),
-      said(times.sobolev[i], HOVER_DIGITS, (t) => `H<sup>${choice.s}</sup>: t = ${t}`),
+      said(times.sobolev[i], HOVER_DIGITS, (t) => `H${superscript(choice.s)}: t = ${t}`),
+      times.residual && (said(times.residual[i], HOVER_DIGITS, (t) => `PINN: t = ${t}`) ?? "PINN: never"),
     ];
-  const numbers = curves.flatMap(
-    (curve) => [curve.times.plain, curve.times.sobolev].flatMap((t) => visible(curve, choice, t)));
-  return { traces, words, axis: decades(numbers) };
+  const numbers = shown.flatMap((curve) => kinds(curve).flatMap(([t]) => visible(curve, t)));
+  const ticks = zeros(shown, true);
+  const y = decades(numbers, "time t = steps × step size", 0, ticks.length);
+  return { curves: [...curves, ...ticks], words, y };
 }
 
-function share(curves, choice) {
+function share(shown, choice) {
   const log = choice.share === "log";
-  const traces = [];
-  for (const curve of curves) {
-    if (curve.spectrum.shares === null) continue;
-    traces.push(trace(curve, choice, curve.spectrum.shares, {
-      mode: "markers", marker: { color: curve.color, size: sizeOf(curve.spectrum) }, linear: !log,
-    }));
-    traces.push(zeros(curve, choice, 0.02));
-  }
+  const known = shown.filter(({ spectrum }) => spectrum.shares !== null);
+  const curves = known.map((curve) => dots(curve, curve.spectrum.shares, !log));
   const words = ({ spectrum: { shares } }, i) => shares === null ? []
     : [said(shares[i], HOVER_DIGITS, (part) => `share = ${part}`) ?? "share = 0 exactly"];
-  const numbers = curves.flatMap((curve) => visible(curve, choice, curve.spectrum.shares ?? []));
-  if (log) return { traces, words, axis: decades(numbers) };
-  const top = Math.max(...numbers.map(({ value }) => value));
-  return { traces, words, axis: { range: [-0.04 * top, 1.06 * top], tickformat: ".2~g" } };
+  const numbers = known.flatMap((curve) => visible(curve, curve.spectrum.shares));
+  const label = "share N λ / K(1)  (1 = all)";
+  const top = Math.max(1e-300, ...numbers.map(({ value }) => value));
+  const ticks = zeros(known, false);
+  const y = log ? decades(numbers, label, ticks.length)
+    : { log: false, label, range: [-(0.04 + ROW * ticks.length) * top, 1.06 * top] };
+  return { curves: [...curves, ...ticks], words, y };
 }
 
-function ratio(curves, choice) {
-  const traces = curves.map((curve) => trace(curve, choice, curve.spectrum.ratios, {
-    mode: "markers", marker: { color: curve.color, size: sizeOf(curve.spectrum) }, linear: true,
-  }));
+function ratio(shown) {
+  const one = { y: shown[0].at.map(() => 1), color: "muted", dash: "dots" };
+  const curves = [one, ...shown.map((curve) => dots(curve, curve.spectrum.ratios, true))];
   const words = ({ spectrum: { ratios } }, i) =>
     [said(ratios[i], 8, (part) => `λ / law = ${part}`)];
-  return { traces, words, axis: { range: [0, 2], tickformat: ".2~f" }, lines: [1] };
+  const y = { log: false, label: "eigenvalue / law", range: [0, 2] };
+  return { curves, words, y };
 }
 
 const isZero = (number) => number.log === -Infinity;
@@ -159,64 +178,52 @@ const isZero = (number) => number.log === -Infinity;
 const said = (number, digits, say) =>
   number === null || !Number.isFinite(number.log) ? null : say(text(number, digits));
 
-/** One curve of positive numbers against degrees; even and odd degrees are separate lines. */
-function trace(curve, choice, numbers, { linear, ...look }) {
-  const { degrees } = curve.spectrum;
-  const x = [], y = [];
-  for (const parity of [0, 1]) {
-    for (const i of places(curve, choice)) {
-      const number = numbers[i];
-      if (degrees[i] % 2 !== parity || number === null || !Number.isFinite(number.log)) continue;
-      x.push(degrees[i]);
-      y.push(linear ? number.value : log10(number));
-    }
-    x.push(null);
-    y.push(null);
-  }
-  return { x, y, hoverinfo: "skip", ...look };
+/** All degrees of curves, and the ends of the axis. */
+function everyDegree(curves, ends) {
+  const found = curves.flatMap(({ spectrum: { degrees }, places: at }) => at.map((i) => degrees[i]));
+  return [...new Set([...ends, ...found])].sort((a, b) => a - b);
 }
 
-/** Marks at the degrees whose eigenvalue is exactly zero. */
-function zeros(curve, choice, y) {
-  const { degrees, eigenvalues } = curve.spectrum;
-  const found = places(curve, choice).filter((i) => isZero(eigenvalues[i]));
-  return {
-    x: found.map((i) => degrees[i]), y: found.map(() => y), yaxis: "y2", mode: "markers",
-    marker: { symbol: "line-ns-open", size: 6, color: curve.color, line: { width: 1 } },
-    opacity: 0.8, hoverinfo: "skip",
-  };
+/** Map a degree to its index in a curve; undefined where the curve has none. */
+function placeIn({ spectrum: { degrees }, places: at }) {
+  const index = new Map(at.map((i) => [degrees[i], i]));
+  return (degree) => index.get(degree);
 }
 
-/**
- * The only trace that the pointer finds: one point for each degree, with what `words` says of all
- * curves at this very degree.  The nearest points of several traces would be of several degrees.
- */
-function tooltip(curves, choice, words) {
-  const indices = curves.map(({ spectrum }) => new Map(spectrum.degrees.map((k, i) => [k, i])));
-  const drawn = curves.flatMap(
-    (curve) => places(curve, choice).map((i) => curve.spectrum.degrees[i]));
-  const x = [], texts = [];
-  for (const degree of [...new Set(drawn)].sort((a, b) => a - b)) {
-    const lines = curves.flatMap((curve, n) => {
-      const i = indices[n].get(degree);
-      if (i === undefined) return [];
-      const mine = words(curve, i).filter((line) => line !== null);
-      if (mine.length === 0 || curves.length === 1) return mine;
-      return [`<span style="color:${curve.color}">●</span> ${escaped(curve.label)}`, ...mine];
-    });
-    if (lines.length === 0) continue;
-    x.push(degree);
-    texts.push(lines.join("<br>"));
-  }
-  return {
-    x, y: x.map(() => 0.5), yaxis: "y2", mode: "markers", marker: { color: "rgba(0,0,0,0)" }, text: texts,
-    hovertemplate: "%{text}<extra></extra>",
-  };
+/** Numbers at all degrees: null where a line ends, undefined where a curve has no degree. */
+const aligned = ({ spectrum: { degrees }, at }, numbers, linear, parity = null) =>
+  at.map((i) => {
+    if (i === undefined || (parity !== null && degrees[i] % 2 !== parity)) return undefined;
+    const number = numbers[i];
+    if (number === null || !Number.isFinite(number.log)) return null;
+    return linear ? number.value : log10(number);
+  });
+
+/** Even and odd degrees of the sphere are two lines; where there are many curves, lines have marks. */
+const lines = (curve, numbers, dash, marked = false) =>
+  (curve.spectrum.hasParity ? [0, 1] : [null]).map((parity) => ({
+    y: aligned(curve, numbers, false, parity), color: curve.color, dash,
+    ...(marked && curve.many && { shape: curve.shape, size: 7 }),
+  }));
+
+const dots = (curve, numbers, linear) =>
+  ({ y: aligned(curve, numbers, linear), color: curve.color, shape: curve.shape, size: sizeOf(curve) });
+
+/** Ticks at the edge, a row for each curve, at the degrees whose eigenvalue is exactly zero. */
+function zeros(shown, top) {
+  const some = shown.filter(({ spectrum: { eigenvalues }, places: at }) => at.some((i) => isZero(eigenvalues[i])));
+  return some.map(({ at, spectrum: { eigenvalues }, color }, n) => {
+    const row = (n + 0.4) * ROW;
+    const y = at.map((i) => (i !== undefined && isZero(eigenvalues[i]) ? (top ? 1 - row : row) : undefined));
+    return { y, scale: "edge", color, shape: "tick", size: 7 };
+  });
 }
 
 /** Indices of the degrees that are drawn: a logarithmic axis has no 0. */
 function places({ spectrum: { degrees } }, choice) {
-  const all = [...degrees.keys()].filter((i) => choice.axis !== "log" || degrees[i] > 0);
+  const [low, high] = choice.zoom ?? [0, Infinity];
+  const all = [...degrees.keys()].filter((i) =>
+    (choice.axis !== "log" || degrees[i] > 0) && degrees[i] >= low && degrees[i] <= high);
   if (all.length <= MOST_POINTS) return all;
   const first = all.slice(0, MOST_POINTS / 2);
   const step = 2 * Math.ceil((all.length - first.length) / (MOST_POINTS / 2));
@@ -224,40 +231,32 @@ function places({ spectrum: { degrees } }, choice) {
   return all.filter((i, n) => n < first.length || n % step < 2);
 }
 
-const visible = (curve, choice, numbers) =>
-  places(curve, choice).map((i) => numbers[i]).filter((q) => q && Number.isFinite(q.log));
+const visible = ({ places: at }, numbers) =>
+  at.map((i) => numbers[i]).filter((q) => q && Number.isFinite(q.log));
 
-const sizeOf = ({ degrees }) => (degrees.length > 400 ? 3 : degrees.length > 150 ? 4 : 5);
+const sizeOf = ({ places: at }) => (at.length > 400 ? 3 : at.length > 150 ? 4 : 5);
 
-/** An axis of decimal logarithms, labelled as powers of ten. */
-function decades(numbers) {
+/** An axis of decimal logarithms, with room for rows of ticks below or above. */
+function decades(numbers, label, below = 0, above = 0) {
   const logs = numbers.map(log10);
-  let low = Math.min(...logs), high = Math.max(...logs);
+  let low = Infinity, high = -Infinity;
+  for (const x of logs) [low, high] = [Math.min(low, x), Math.max(high, x)];
   if (!(low <= high)) [low, high] = [-1, 0];
   const pad = Math.max(0.06 * (high - low), (LEAST_DECADES - (high - low)) / 2, 0.1);
-  const axis = { range: [low - pad, high + pad], tickprefix: "10<sup>", ticksuffix: "</sup>" };
-  return high - low < 6 ? { ...axis, dtick: high - low < 2 ? 0.5 : 1 } : axis;
+  const row = ROW * (high - low + 2 * pad) / (1 - ROW * (below + above));
+  return { log: true, label, range: [low - pad - below * row, high + pad + above * row] };
 }
 
 function degreeAxis(curves, choice) {
   const last = Math.max(...curves.map(({ spectrum }) => spectrum.degrees.at(-1)), 2);
-  if (choice.axis === "linear") return { type: "linear", range: [-0.025 * last, 1.025 * last] };
-  const ticks = [];
-  for (let ten = 1; ten <= 2 * last; ten *= 10) ticks.push(ten, 2 * ten, 5 * ten);
-  const end = Math.log10(last);
-  const range = [-0.03 * end, 1.03 * end];
-  return { type: "log", range, tickvals: ticks, ticktext: ticks.map(String) };
+  const log = choice.axis === "log";
+  const [low, high] = choice.zoom ?? [log ? 1 : 0, last];
+  const names = [...new Set(curves.map(({ spectrum }) => spectrum.indexName))];
+  const label = names.map((name) => `${name} k`).join(", ");
+  if (!log) return { log, label, range: [low - 0.025 * (high - low), high + 0.025 * (high - low)] };
+  const factor = (high / Math.max(low, 1)) ** 0.03;
+  return { log, label, range: [Math.max(low, 1) / factor, high * factor] };
 }
-
-const markOf = ({ degree }, colors) => ({
-  type: "line", x0: degree, x1: degree, y0: 0, y1: 1, yref: "paper", layer: "below",
-  line: { color: colors.mark, width: 1.5 },
-});
-
-const levelAt = (y, colors) => ({
-  type: "line", x0: 0, x1: 1, xref: "paper", y0: y, y1: y, layer: "below",
-  line: { color: colors.muted, width: 1, dash: "dot" },
-});
 
 /** A network's law, or why it is not drawn, as pieces of text; true marks a superscript. */
 export function lawWords({ law }) {

@@ -1,11 +1,13 @@
 // The user's choice, and the link that contains it.
 
-const DEFAULTS = { s: 1, weight: "power", error: 0.01, axis: "log", share: "log" };
+const DEFAULTS = { s: 1, weight: "power", error: 0.01, axis: "log", share: "log", shift: -1, zoom: null, table: false };
 const ALLOWED = {
   weight: ["power", "laplacian"], axis: ["log", "linear"], share: ["log", "linear"],
 };
 const MOST_EXPONENT = 50;
-export const MOST_PINS = 6;
+const MOST_SHIFT = 1e6;
+/** With the network that is chosen, four are compared. */
+export const MOST_PINS = 3;
 
 /** A finite Sobolev exponent, or null. */
 export function checkedExponent(text) {
@@ -19,28 +21,45 @@ export function checkedError(text) {
   return error > 0 && error < 1 ? error : null;
 }
 
+/** A finite shift of the operator, or null. */
+export function checkedShift(text) {
+  const shift = text.trim() === "" ? NaN : Number(text);
+  return Math.abs(shift) <= MOST_SHIFT ? shift : null;
+}
+
+/** A range of degrees from a link, or null. */
+function checkedZoom(text) {
+  const ends = (/^(\d+)-(\d+)$/.exec(text) ?? []).slice(1).map(Number);
+  return ends.length === 2 && ends[0] < ends[1] ? ends : null;
+}
+
 /** The value of a sorted list nearest to a number. */
 export function nearest(values, wanted) {
   return values.reduce((best, x) => (Math.abs(x - wanted) < Math.abs(best - wanted) ? x : best));
 }
 
-/** The initial choice. */
+/** The initial choice: the poster's ReLU network, or else the first that a name describes. */
 export function firstChoice(store) {
-  const dim = nearest(store.dims(0), 3);
-  const eigenvalues = store.eigenvalues(0, store.dims(0).indexOf(dim));
-  const degrees = store.degrees(0, dim);
+  const named = store.networks.findIndex((entry) => entry.name === "relu");
+  const short = store.networks.findIndex((entry) => entry.parameters.depth !== null);
+  const network = Math.max(named < 0 ? short : named, 0);
+  const dim = nearest(store.dims(network), 3);
+  const eigenvalues = store.eigenvalues(network, store.dims(network).indexOf(dim));
+  const degrees = store.degrees(network, dim);
   const learned = degrees.filter((_, i) => eigenvalues[i].log !== -Infinity);
   const degree = nearest(learned.length ? learned : degrees, 10);
-  return { network: 0, dim, degree, pins: [], ...DEFAULTS };
+  return { network, dim, degree, pins: [], ...DEFAULTS };
 }
 
 /** The part of the link after #. */
 export function toHash(store, choice) {
   const query = new URLSearchParams();
   query.set("network", store.networks[choice.network].name);
-  for (const key of ["dim", "s", "weight", "error", "axis", "share", "degree"]) {
+  for (const key of ["dim", "s", "weight", "error", "shift", "axis", "share", "degree"]) {
     query.set(key, String(choice[key]));
   }
+  if (choice.zoom) query.set("zoom", choice.zoom.join("-"));
+  if (choice.table) query.set("table", "open");
   for (const pin of choice.pins) query.append("pin", `${pin.dim} ${store.networks[pin.network].name}`);
   return `#${query}`;
 }
@@ -65,6 +84,9 @@ export function fromHash(store, hash) {
   take("degree", whole(degrees));
   take("s", checkedExponent);
   take("error", checkedError);
+  take("shift", checkedShift);
+  take("zoom", checkedZoom);
+  take("table", (text) => text === "open" || null);
   for (const key of Object.keys(ALLOWED)) take(key, whole(ALLOWED[key]));
   for (const text of query.getAll("pin")) {
     const pin = readPin(store, text);
@@ -86,6 +108,10 @@ function readPin(store, text) {
   return { network, dim: Number(dim) };
 }
 
+/** Where the inputs are, other than on the sphere. */
+export const placeOf = (domain) => ({ cube: "on the cube", gaussian: "gaussian inputs" })[domain]
+  ?? (domain.startsWith("torus") ? domain.replace("torus", "on the torus") : `inputs in ${domain}`);
+
 const TRAINED = { all: "NTK, all trained", hidden: "NTK" };
 
 /** A short description of a network. */
@@ -106,7 +132,7 @@ export function label(entry) {
     if (weights !== "gaussian") words.push("weights on a sphere");
     if (parameterization !== "ntk") words.push(`${parameterization} parameterization`);
   }
-  if (domain !== "sphere") words.push(domain === "cube" ? "on the cube" : domain === "gaussian" ? "gaussian inputs" : `inputs in ${domain}`);
+  if (domain !== "sphere") words.push(placeOf(domain));
   words.push(kernel === "nngp" ? "NNGP" : TRAINED[trained] ?? (trained === null ? "NTK" : `NTK, trained ${trained}`));
   return words.join(", ");
 }

@@ -1,20 +1,20 @@
 // The form: selects for parameters in which the networks differ, and the rest of the choice.
 
-import { checkedError, checkedExponent, label, nearest } from "explorer/choice.js";
-import { hasLaplacian } from "explorer/spectra.js";
+import { checkedError, checkedExponent, checkedShift, label, nearest, placeOf } from "explorer/choice.js";
+import { hasLaplacian, isTorus } from "explorer/spectra.js";
 
 const NAMES = {
-  activation: "Activation", slope: "Slope", power: "Power", depth: "Hidden layers (depth)",
+  domain: "Inputs", activation: "Activation", slope: "Slope", power: "Power", depth: "Hidden layers",
   bias_variance: "Bias variance", bias: "Bias at the start", weight_variance: "Weight variance",
   readout_variance: "Readout variance", readout_bias_variance: "Readout bias variance",
   normalize: "Layers", trained: "Trained", weights: "Inner weights",
-  parameterization: "Parameterization", kernel: "Kernel", domain: "Inputs", name: "Entry of the table",
+  parameterization: "Parameterization", kernel: "Kernel", name: "Entry of the table",
 };
 const VALUES = {
   trained: { hidden: "hidden layers", all: "all, readout too" },
   weights: { gaussian: "Gaussian", sphere: "on a sphere" },
   bias: { gaussian: "Gaussian", zero: "zero" },
-  normalize: { true: "normalized", false: "not normalized" },
+  normalize: { true: "normalized", false: "plain" },
   kernel: { ntk: "NTK", nngp: "NNGP" },
   domain: { sphere: "on the sphere", cube: "on the cube", gaussian: "Gaussian", ball: "in the unit ball" },
 };
@@ -27,7 +27,8 @@ const PLAIN = {
 
 const element = (id) => document.getElementById(id);
 const shown = (key, value) =>
-  key === "bias_variance" && value === 0 ? "0 (no bias)" : VALUES[key]?.[value] ?? String(value);
+  key === "bias_variance" && value === 0 ? "0 (no bias)"
+    : VALUES[key]?.[value] ?? (key === "domain" ? placeOf(value) : String(value));
 
 export class Controls {
   #store;
@@ -50,6 +51,7 @@ export class Controls {
     element("s-range").addEventListener("change", (e) => change({ s: Number(e.target.value) }));
     this.#number("s", checkedExponent, "a number from −50 to 50");
     this.#number("error", checkedError, "a number between 0 and 1");
+    this.#number("shift", checkedShift, "a number from −1000000 to 1000000");
     element("degree").addEventListener("input", (e) => this.#degree(e.target, true));
     element("degree").addEventListener("change", (e) => this.#degree(e.target, false));
     element("controls").addEventListener("submit", (e) => e.preventDefault());
@@ -62,7 +64,10 @@ export class Controls {
     const entry = this.#store.networks[choice.network];
     for (const [key, select] of this.#selects) this.#fillSelect(key, select, entry);
     element("fixed").textContent = this.#sameForAll(entry);
-    fill(element("dim"), this.#store.dims(choice.network), String, choice.dim);
+    const dims = this.#store.dims(choice.network);
+    fill(element("dim"), dims, String, choice.dim);
+    element("dim").parentElement.hidden = isTorus(this.#store.grid(choice.network));
+    element("shift").parentElement.hidden = entry.residual !== null;
     const laplacian = hasLaplacian(this.#store.grid(choice.network), choice.dim);
     element("weight").querySelector("[value=laplacian]").disabled = !laplacian;
     element("weight").value = laplacian ? choice.weight : "power";
@@ -70,7 +75,7 @@ export class Controls {
       for (const radio of document.getElementsByName(name)) radio.checked = radio.value === choice[name];
     }
     element("s-range").value = choice.s;
-    for (const key of ["s", "error", "degree"]) {
+    for (const key of ["s", "error", "shift", "degree"]) {
       const input = element(key);
       if (Number(input.value) !== choice[key] || input.value === "") input.value = choice[key];
       clearError(input);
@@ -83,7 +88,10 @@ export class Controls {
     const box = document.createElement("label");
     const select = document.createElement("select");
     select.id = `choose-${key}`;
-    box.append(NAMES[key], " ", select);
+    const name = document.createElement("span");
+    name.textContent = NAMES[key];
+    box.className = "field";
+    box.append(name, " ", select);
     element("parameters").append(box);
     this.#selects.set(key, select);
     select.addEventListener("change", () => this.#changeNetwork(key, select.value));
@@ -98,13 +106,15 @@ export class Controls {
 
   #candidates(key, entry) {
     const { networks } = this.#store;
-    if (key === "activation") return networks;
+    if (key === "activation" || key === "domain") return networks;
     if (key === "name") return networks.filter((other) => sameParameters(other, entry));
     return networks.filter((x) => x.parameters.activation === entry.parameters.activation);
   }
 
   #fillSelect(key, select, entry) {
     const values = this.#values(key, entry);
+    // Networks of layers, whose names are long, come last.
+    if (key === "activation") values.sort((a, b) => /^Linear/.test(a) - /^Linear/.test(b));
     select.parentElement.hidden = values.length < 2;
     fill(select, values, (value) => shown(key, value), valueOf(entry, key));
   }

@@ -12,6 +12,7 @@ const COLUMNS = [
   ["share", "share", ({ spectrum }, i) => known(spectrum.shares?.[i] ?? null)],
   ["time_l2", "time, L²", ({ times }, i) => infinite(times.plain[i])],
   ["time_sobolev", "time, Hˢ", ({ times }, i) => infinite(times.sobolev[i])],
+  ["time_residual", "time, PINN", ({ times }, i) => (times.residual ? infinite(times.residual[i]) : "")],
 ];
 
 const logText = ({ log }) => (log === -Infinity ? "-inf" : String(log));

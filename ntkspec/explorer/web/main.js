@@ -1,13 +1,16 @@
-// Opens the page: unpacks the table and the library, and shows the choice.
+// Opens the page: unpacks the table, and shows the choice.
 
 import { MOST_PINS, firstChoice, fromHash, nearest, toHash } from "explorer/choice.js";
 import { nameOf, showCurves, showDegree, showNotes, showSource, showSummary } from "explorer/readout.js";
-import { colors, followTheme } from "explorer/theme.js";
+import { followTheme } from "explorer/theme.js";
 import { learningTimes, spectrum } from "explorer/spectra.js";
 import { Charts } from "explorer/charts.js";
 import { Controls } from "explorer/controls.js";
 import { Listing, copied } from "explorer/listing.js";
-import { Store, unpacked } from "explorer/store.js";
+import { Store, doubles, unpacked } from "explorer/store.js";
+
+/** The marks of the chosen curve and of those pinned. */
+const SHAPES = ["dot", "square", "triangle", "cross"];
 
 const element = (id) => document.getElementById(id);
 
@@ -17,24 +20,19 @@ function say(words) {
   element("notice").hidden = words === "";
 }
 
-/** Run the library's script, which is stored as plain text in the page. */
-async function plotly() {
-  const script = document.createElement("script");
-  script.nonce = document.querySelector("script[nonce]").nonce;
-  script.textContent = new TextDecoder().decode(await unpacked("library"));
-  document.head.append(script);
-  return window.Plotly;
-}
-
 class Explorer {
-  constructor(store, library) {
+  constructor(store) {
     this.store = store;
     this.choice = firstChoice(store);
     this.spectra = new Map();
-    this.charts = new Charts(library, (degree) => this.change({ degree }));
+    this.charts = new Charts((degree) => this.change({ degree }), (zoom) => this.change({ zoom }));
     this.controls = new Controls(store, (...change) => this.change(...change));
     this.listing = new Listing(say);
     element("pin").addEventListener("click", () => this.pin());
+    element("all-degrees").addEventListener("click", () => this.change({ zoom: null }));
+    element("listing").addEventListener("toggle", (event) => {
+      if (event.target.open !== this.choice.table) this.change({ table: event.target.open }, true);
+    });
     element("link").addEventListener("click", () => this.copyLink());
     element("skip").addEventListener("click", (event) => {
       event.preventDefault(); // the link after # is the choice
@@ -92,30 +90,27 @@ class Explorer {
   }
 
   /** The curve of a network in a dimension, computed once. */
-  curve({ network, dim }, color) {
+  curve({ network, dim }, shape) {
     const key = `${network} ${dim}`;
     if (!this.spectra.has(key)) this.spectra.set(key, spectrum(this.store, network, dim));
     const found = this.spectra.get(key);
-    const label = nameOf(found.entry, dim);
-    return { spectrum: found, times: learningTimes(found, this.choice), label, color };
+    const label = nameOf(found, dim);
+    return { spectrum: found, times: learningTimes(found, this.choice), label, color: `curve-${shape}`, shape: SHAPES[shape] };
   }
 
   show() {
     const { choice } = this;
-    const palette = colors();
-    const others = choice.pins
-      .map((pin, n) => ({ ...pin, color: palette.curves[n + 1] }));
-    const current = this.curve(choice, palette.curves[0]);
+    const current = this.curve(choice, 0);
     const isCurrent = (pin) => pin.network === choice.network && pin.dim === choice.dim;
-    const pinned = others.map((pin) => this.curve(pin, pin.color));
-    const drawn = [current, ...pinned.filter((_, n) => !isCurrent(others[n]))];
+    const pinned = choice.pins.map((pin, n) => this.curve(pin, n + 1));
+    const drawn = [current, ...pinned.filter((_, n) => !isCurrent(choice.pins[n]))];
     this.controls.show(choice);
     showSummary(current, choice);
     showDegree(current, choice);
     showNotes(current, choice);
     showCurves([current, ...pinned], (n) => this.unpin(n));
     this.keys(drawn, choice);
-    this.charts.draw(drawn, choice, palette);
+    this.charts.draw(drawn, choice);
     this.listing.show(current);
   }
 
@@ -129,6 +124,11 @@ class Explorer {
     for (const exponent of document.querySelectorAll(".exponent")) exponent.textContent = choice.s;
     const zero = curves.some((curve) => curve.spectrum.eigenvalues.some((q) => q.log === -Infinity));
     for (const key of document.querySelectorAll("[data-zeros]")) key.hidden = !zero;
+    const residual = curves.some((curve) => curve.times.residual !== null);
+    for (const key of document.querySelectorAll("[data-residual]")) key.hidden = !residual;
+    element("listing").open = choice.table;
+    element("zoomed").hidden = choice.zoom === null;
+    if (choice.zoom) element("zoom-range").textContent = choice.zoom.join(" to ");
   }
 }
 
@@ -136,15 +136,13 @@ async function start() {
   if (typeof DecompressionStream === "undefined") {
     throw new Error("this browser is too old to unpack the table; its version of 2023 or later can");
   }
-  const header = JSON.parse(element("header").textContent);
-  const [numbers, library] = await Promise.all([unpacked("numbers"), plotly()]);
-  const explorer = new Explorer(new Store(header, new Float64Array(numbers)), library);
+  const [header, numbers] = await Promise.all([unpacked("header"), unpacked("numbers")]);
+  const contents = JSON.parse(new TextDecoder().decode(header));
+  const explorer = new Explorer(new Store(contents, doubles(numbers)));
+  followTheme(element("theme"), () => explorer.charts.redraw());
   element("loading").hidden = true;
   element("explorer").hidden = false;
-  let opened = false;
-  followTheme(element("theme"), () => opened && explorer.show());
   explorer.open();
-  opened = true;
 }
 
 start().catch((error) => {

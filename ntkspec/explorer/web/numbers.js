@@ -32,8 +32,8 @@ export function text(number, digits) {
   if (number.log === Infinity) return "∞";
   if (!isWhole(number)) return textOfLog(number.log, Math.min(digits ?? LOGGED_DIGITS, LOGGED_DIGITS));
   const value = digits === undefined ? number.value : Number(number.value.toPrecision(digits));
-  // Avoid long rows of zeros; JavaScript uses exponents only from 1e-7 on.
-  return value > 0 && value < 1e-3 ? value.toExponential() : String(value);
+  // Avoid long rows of zeros; JavaScript uses exponents only from 1e-7 on, and from 1e21 on.
+  return value < 1e-3 || value >= 10 ** Math.max(digits, 6) ? value.toExponential() : String(value);
 }
 
 /** Decimal text of the number with a given logarithm, such as 3.2e-412. */

@@ -33,22 +33,25 @@ export function showSummary({ spectrum, times, label: name }, choice) {
 
 function shareWords(spectrum) {
   if (spectrum.shares === null) return "";
-  const { degrees } = spectrum;
+  const { degrees, indexName, indices } = spectrum;
   const half = degreesHolding(spectrum, 0.5);
   const most = degreesHolding(spectrum, 0.99);
-  const held = `The table's degrees to ${degrees.at(-1)} hold ${percent(sumOf(spectrum.shares))} of the trace`;
-  const parts = [half !== null && `half to degree ${half}`, most !== null && `99 % to degree ${most}`];
+  const held = `The table's ${indices} to ${degrees.at(-1)} hold ${percent(sumOf(spectrum.shares))} of the trace`;
+  const parts = [half !== null && `half to ${indexName} ${half}`, most !== null && `99 % to ${indexName} ${most}`];
   return [held, ...parts.filter(Boolean)].join(", ") + ". ";
 }
 
-function timeWords({ degrees }, { plain, sobolev }, { degree, s, error }) {
+function timeWords({ degrees, indexName }, { plain, sobolev }, { degree, s, error }) {
   const i = degrees.indexOf(degree);
+  const which = `${capital(indexName)} ${degree}`;
   if (plain[i].log === Infinity) {
-    return [[`Degree ${degree} is never learned: its eigenvalue is exactly 0.`]];
+    return [[`${which} is never learned: its eigenvalue is exactly 0.`]];
   }
   const times = `in t = ${text(plain[i], 4)} under L², ${text(sobolev[i], 4)} under H`;
-  return [[`Degree ${degree} is learned to ε = ${error} ${times}`], [String(s), true], ["."]];
+  return [[`${which} is learned to ε = ${error} ${times}`], [String(s), true], ["."]];
 }
+
+const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
 /** All numbers of the chosen degree. */
 export function showDegree({ spectrum, times }, choice) {
@@ -59,11 +62,13 @@ export function showDegree({ spectrum, times }, choice) {
     ["Eigenvalue λ", isZero ? "0 exactly" : text(value), boundWords(spectrum, isZero)],
     ["ln λ", isZero ? "−∞" : String(value.log)],
     ["Law", lawText(spectrum, i)],
-    ["Multiplicity N(d,k)", text(spectrum.multiplicities[i])],
+    ["Multiplicity N", text(spectrum.multiplicities[i])],
     ["Share of the trace", spectrum.shares ? text(spectrum.shares[i], DIGITS) : "trace unknown"],
     ["Time, L²", timeText(times.plain[i])],
     ["Time, H", timeText(times.sobolev[i]), "", String(choice.s)],
+    ["Time, PINN residual", times.residual ? timeText(times.residual[i]) : "none"],
   ];
+  element("index-name").textContent = capital(spectrum.indexName);
   element("numbers-of-degree").replaceChildren(...rows.map(pair));
 }
 
@@ -90,18 +95,32 @@ function pair([name, value, hint, raised = ""]) {
   return box;
 }
 
-/** The notes below the charts. */
-export function showNotes({ spectrum }, choice) {
-  element("note-eigenvalue").replaceChildren(...nodes([...lawWords(spectrum), ["."], ...degreeZero(spectrum, choice)]));
-  element("note-time").textContent = `ε = ${choice.error}; weight ${spectrum.laplacian ? choice.weight : "power"}.`;
-  element("note-share").textContent = spectrum.shares === null
-    ? `Not drawn: ${spectrum.noTrace}.` : `${spectrum.traceName} = ${text(spectrum.trace)}.`;
-  element("note-ratio").textContent = ratioWords(spectrum);
+/** The notes below the charts: of the chosen curve, which is named where there are others. */
+export function showNotes({ spectrum, label: name }, choice) {
+  const weight = spectrum.laplacian ? choice.weight : "power";
+  const notes = {
+    eigenvalue: [...lawWords(spectrum), ["."], ...degreeZero(spectrum, choice)],
+    time: [[`ε = ${choice.error}; weight ${weight}. ${residualWords(spectrum, choice)}`]],
+    share: [[spectrum.shares === null
+      ? `Not drawn: ${spectrum.noTrace}.` : `${spectrum.traceName} = ${text(spectrum.trace)}.`]],
+    ratio: [[ratioWords(spectrum)]],
+  };
+  const whose = choice.pins.length ? [[`${name}: `]] : [];
+  for (const [chart, words] of Object.entries(notes)) {
+    element(`note-${chart}`).replaceChildren(...nodes([...whose, ...words]));
+  }
 }
 
-function degreeZero({ degrees, eigenvalues }, { axis }) {
+function residualWords({ noResidual }, { shift }) {
+  if (noResidual !== null) return `No PINN residual: ${noResidual}.`;
+  const size = Math.abs(shift) === 1 ? "" : `${Math.abs(shift)} `;
+  const operator = shift === 0 ? "Δu" : `Δu ${shift < 0 ? "−" : "+"} ${size}u`;
+  return `PINN: of the residual ${operator} − g, in L².`;
+}
+
+function degreeZero({ degrees, eigenvalues, indexName }, { axis }) {
   if (axis !== "log" || degrees[0] !== 0) return [];
-  return [[` Degree 0 (λ = ${text(eigenvalues[0], 6)}) is off the logarithmic axis.`]];
+  return [[` ${capital(indexName)} 0 (λ = ${text(eigenvalues[0], 6)}) is off the logarithmic axis.`]];
 }
 
 function ratioWords({ ratios, degrees }) {
@@ -119,8 +138,8 @@ export function showCurves(curves, remove) {
   const items = curves.map((curve, n) => {
     const item = document.createElement("li");
     const swatch = document.createElement("span");
-    swatch.className = "swatch";
-    swatch.style.background = curve.color;
+    swatch.className = `swatch shape-${curve.shape}`;
+    swatch.style.background = `var(--${curve.color})`;
     item.append(swatch, curve.label);
     if (n > 0) {
       const button = document.createElement("button");
@@ -137,7 +156,7 @@ export function showCurves(curves, remove) {
 }
 
 /** A curve's name. */
-export const nameOf = (entry, dim) => `${label(entry)}, d = ${dim}`;
+export const nameOf = ({ entry, isTorus }, dim) => label(entry) + (isTorus ? "" : `, d = ${dim}`);
 
 export function showSource({ file, time, program }) {
   element("source").textContent = file;

@@ -22,6 +22,8 @@ export function spectrum(store, network, dim) {
     network, dim, degrees, eigenvalues, multiplicities, law, laws, held, trace, entry,
     noTrace: found.unknown, traceName: /^(gaussian|ball)/.test(grid.domain) ? "E K(x, x)" : "K(1)",
     laplacian: hasLaplacian(grid, dim),
+    isTorus: isTorus(grid), hasParity: !isTorus(grid), indexName: isTorus(grid) ? "frequency" : "degree", indices: isTorus(grid) ? "frequencies" : "degrees",
+    noResidual: entry.residual,
     relativeError: entry.relative_error[place],
     shares: trace && eigenvalues.map((value, i) => quotient([multiplicities[i], value], [trace])),
     ratios: eigenvalues.map((value, i) =>
@@ -29,6 +31,8 @@ export function spectrum(store, network, dim) {
         ? null : quotient([value], [laws[i]])),
   };
 }
+
+export const isTorus = (grid) => grid.domain.startsWith("torus");
 
 /** Whether the domain of a grid has a weight by its Laplacian in a dimension. */
 export const hasLaplacian = (grid, dim) => grid.laplacian[grid.dims.indexOf(dim)];
@@ -40,10 +44,23 @@ export function sobolevWeight(degree, dim, s, weight) {
   return { value: base ** exponent, log: exponent * Math.log(base) };
 }
 
-/** ln(1/error) / (lambda_k mu_k), under L2 (mu_k = 1) and under the Sobolev loss. */
-export function learningTimes({ degrees, dim, eigenvalues, laplacian }, { s, weight, error }) {
+/** The square of the symbol of the Laplacian plus a shift; on the torus x runs from 0 to 1. */
+function residualWeight(degree, dim, flat, shift) {
+  const symbol = Math.abs(shift - (flat ? (2 * Math.PI * degree) ** 2 : degree * (degree + dim - 2)));
+  return { value: symbol ** 2, log: 2 * Math.log(symbol) };
+}
+
+/**
+ * ln(1/error) / (lambda_k mu_k), under L2 (mu_k = 1), under the Sobolev loss, and of the residual
+ * of an operator, where its kernel is finite.
+ */
+export function learningTimes(spectrum, { s, weight, error, shift }) {
+  const { degrees, eigenvalues, laplacian, isTorus: flat, noResidual } = spectrum;
+  const dim = flat ? 2 : spectrum.dim; // a frequency has the weight of a degree on the circle
   const wanted = ofValue(-Math.log(error));
   return {
+    residual: noResidual !== null ? null : eigenvalues.map((value, i) =>
+      quotient([wanted], [value, residualWeight(degrees[i], dim, flat, shift)])),
     plain: eigenvalues.map((value) => quotient([wanted], [value])),
     sobolev: eigenvalues.map((value, i) =>
       quotient([wanted], [value, sobolevWeight(degrees[i], dim, s, laplacian ? weight : "power")])),

@@ -13,6 +13,15 @@ export async function unpacked(id) {
   return new Response(stream).arrayBuffer();
 }
 
+/** Doubles from their bytes, of which all first ones come first, then all second ones, and so on. */
+export function doubles(buffer) {
+  const planes = new Uint8Array(buffer), count = planes.length / 8, bytes = new Uint8Array(planes.length);
+  for (let plane = 0; plane < 8; plane += 1) {
+    for (let i = 0, at = plane; i < count; i += 1, at += 8) bytes[at] = planes[plane * count + i];
+  }
+  return new Float64Array(bytes.buffer);
+}
+
 /** The table: its networks, and the rows of their numbers. */
 export class Store {
   constructor(header, numbers) {

@@ -21,7 +21,7 @@ function remember(choice) {
   }
 }
 
-/** Apply the theme now and on changes, and call `changed` afterwards. */
+/** Apply the theme now and on changes, of which `changed` is told. */
 export function followTheme(button, changed) {
   let choice = remembered();
   const set = () => {
@@ -38,15 +38,4 @@ export function followTheme(button, changed) {
   });
   dark.addEventListener("change", set);
   set();
-}
-
-/** The colours of the style sheet, for the charts. */
-export function colors() {
-  const style = getComputedStyle(document.documentElement);
-  const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  const curves = Array.from({ length: 7 }, (_, n) => read(`curve-${n}`));
-  return {
-    text: read("text"), muted: read("muted"), grid: read("grid"), axis: read("axis"),
-    card: read("card"), mark: read("mark"), font: read("font"), curves,
-  };
 }

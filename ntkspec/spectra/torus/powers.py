@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 
 LN2 = math.log(2.0)
 UNIT = 2.0**-53
+#: Fewest coefficients that are computed.
+FEWEST = 32
 #: What is left out, and what shares a place, is wanted to add at most this, relatively.
 LEFT_OUT = 1e-14
 #: Bound on the relative error with which no further run is made.
@@ -90,9 +92,9 @@ def _summed(
 ) -> tuple[Eigenvalues, float]:  # fmt: skip
     """Eigenvalues, and the logarithm down to which they have all digits: `smallest`, or a guess."""
     steps, weights = torus.distinct
-    count = 32
+    count = _fewest(coefficients) if zeros.last is None else zeros.last + 1
     while True:
-        first = coefficients.first(count if zeros.last is None else zeros.last + 1)
+        first = coefficients.first(count)
         with np.errstate(divide="ignore"):
             logs = np.log(first.mantissa) + first.exponent * LN2
         tail = -math.inf
@@ -113,6 +115,15 @@ def _summed(
     error = first.relative_error
     found = _with_bounds(values, shift, error, logs, tail, crossing, steps.shape[0])
     return found, walk.least
+
+
+def _fewest(coefficients: Coefficients | PositiveCoefficients) -> int:
+    """A number of coefficients that is not too large: no eigenvalue is above their sum, K(1)."""
+    allowed = coefficients.bounds(0).log_sum(0) + math.log(LEFT_OUT)
+    count = FEWEST
+    while count < coefficients.most and coefficients.bounds(2 * count).log_sum(2 * count) > allowed:
+        count *= 2
+    return count
 
 
 class _Walk:
