@@ -298,13 +298,12 @@ class _OnSphere(Passes):
 
         def work(sigma: Activation, z: Array, w: Array, u: Array, readout: Array) -> Array:
             _value, first, second, third = known(z[:, self._mine], 3)
-            by_first, found = first @ mine, _square(w) * (third @ mine)
-            third *= u
-            third *= u
-            found -= third @ mine
+            squares = u * u
+            np.subtract(_square(w), squares, out=squares)
+            third *= squares
             across = second @ mine[:, :1]
             second *= u
-            by_second = second @ mine
+            found, by_first, by_second = third @ mine, first @ mine, second @ mine
             found += self._shift * by_first + self._bend * by_second
             found[:, 1:] += self._bend * by_first[:, 1:] - 2 * by_second[:, 1:] + 2 * across * w
             if len(data):
