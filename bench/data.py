@@ -2,8 +2,8 @@
 
 A random half of the points predicts (`ntkspec.predict.from_data`), and the prediction is the mean
 over some halves.  The regression is done on random parts of all points.  The network has one hidden
-ReLU layer with the bias variance 0.1, all trained, and the ridge is 0.001.  Features but those of
-the digits are standardized.
+ReLU layer with the bias variance 0.1, all trained, and the ridge is 0.001.  Features are
+standardized, except those of the digits.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run(
     goals = []
     for method, most in zip(METHODS, (0.25, 0.35), strict=True):
         ratios = [
-            row[f"n = {n}"] for row in rows for n in SIZES
+            float(row[f"n = {n}"]) for row in rows for n in SIZES
             if row["method"] == method and row[f"n = {n}"] != ""
         ]  # fmt: skip
         worst = max(abs(ratio - 1.0) for ratio in ratios)
@@ -99,9 +99,9 @@ def _rows(name: str, halves: int, repetitions: int) -> Iterator[dict[str, Any]]:
             yield {
                 "data, target": f"{name.replace('_', ' ')}, {what}",
                 "method": method,
-                **{f"n = {n}": round(by_size[n], 2) if n in by_size else "" for n in SIZES},
-                "standard error": round(float(error[:, i].max()), 2),
-                "spread of halves": round(float(spread[:, i].max()), 2),
+                **{f"n = {n}": f"{by_size[n]:.2f}" if n in by_size else "" for n in SIZES},
+                "standard error": f"{error[:, i].max():.2f}",
+                "spread of halves": f"{spread[:, i].max():.2f}",
             }
 
 

@@ -438,7 +438,7 @@ def _refuse_poor(
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
         what = "a function of doubles gives this eigenvalue to"
-        way = f"raise the tolerance, or {better_than_doubles(source)}"
+        way = f"raise the tolerance, leave these degrees out, or {better_than_doubles(source)}"
     worst = float(error[tuple(poor[0])])
     if rank := max(poor[0, 1:].tolist(), default=0):
         way = f"raise the tolerance, or give radial = {rank}"
