@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.domains import Torus, legendre
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.operators import Operator, as_operator
 from ntkspec.spectra import spectrum
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.targets import SampledTarget, Target
 from ntkspec.trainer.waves import frequencies_to
 
-__all__ = ["as_torus", "infinite_kernel", "parts_of", "symbols_of"]
+__all__ = [
+    "as_torus",
+    "components_at",
+    "functionals",
+    "infinite_kernel",
+    "parts_of",
+    "symbols_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -72,6 +82,24 @@ def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array
             break
     out[n:, :n] = out[:n, n:].T
     return out
+
+
+def components_at(target: Target | SampledTarget, points: Points) -> dict[int, Array]:
+    """A target's components of unit norm at points, by their degrees; raise if it has none."""
+    found = {k: target.component(k, points.at) for k in target.degrees}
+    parts = {k: part for k, part in found.items() if part is not None}
+    if not parts:
+        raise NtkspecError(
+            "the target has no known degrees, so there are no rates to predict; use a target made "
+            "of harmonics, or samples"
+        )
+    return parts
+
+
+def functionals(parts: Mapping[int, Array], points: Points, observations: int) -> Array:
+    """Rows (K, observations) whose products with a residual are its parts along components."""
+    rows = np.array(list(parts.values())) * points.weights
+    return np.pad(rows, ((0, 0), (0, observations - points.n)))
 
 
 def _blocks(n: int) -> list[tuple[slice, slice, int]]:

@@ -18,9 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare.boundary import boundary_training
-from ntkspec.compare.kernels import infinite_kernel, parts_of, symbols_of
+from ntkspec.compare.kernels import (
+    components_at,
+    functionals,
+    infinite_kernel,
+    parts_of,
+    symbols_of,
+)
 from ntkspec.compare.results import Curves
-from ntkspec.compare.scatter import exact_scatter, own_rates, rate_scatter
+from ntkspec.compare.scatter.networks import exact_rates, own_rates
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.opening import open_table
 from ntkspec.tables import Table
@@ -109,24 +115,16 @@ class Predictions:
     """
 
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
-        target, x = run.observed, run.points.at
         self.run = run
         self._momentum = run.recipe.optimizer.momentum
         self._operator = run.recipe.operator
-        every = {k: target.component(k, x) for k in target.degrees}
-        found = {k: one for k, one in every.items() if one is not None}
-        self.degrees = list(found)
-        if not self.degrees:
-            raise NtkspecError(
-                "the target has no known degrees, so there are no rates to compare; use a target "
-                "made of harmonics, or samples"
-            )
+        parts = components_at(run.observed, run.points)
+        self.degrees = list(parts)
         self.eigenvalues, self.errors = _eigenvalues(run, self.degrees, table)
         self.unpredicted = NOT_ADAM if run.recipe.optimizer.adam else ""
         self.is_dense = run.points.n <= MOST_POINTS and not self.unpredicted
         self._columns = np.searchsorted(run.degrees, self.degrees)
-        self._functionals = np.zeros((len(self.degrees), run.observations.size))
-        self._functionals[:, : run.points.n] = np.array(list(found.values())) * run.points.weights
+        self._functionals = functionals(parts, run.points, run.observations.size)
         self._factors: dict[float, Array] = {}
         self._infinite_width: dict[float, LinearTraining] = {}
 
@@ -178,16 +176,10 @@ class Predictions:
         network, loss = run.recipe.network.network, self._loss(members[0].s)
         size = float(np.mean([one.step_size for one in members]))
         pairs = run.recipe.network.start == "zero" and is_shallow(network.program)
-        try:
-            kernel = exact_scatter(network, run.observed, run.points.dim)
-            if kernel is not None:
-                mu = loss.multiplier(kernel.degrees)
-                rates = rate_scatter(kernel, size, steps, multipliers=mu)
-                known = dict(zip(rates.degrees, rates.relative_variances, strict=True))
-                found = np.array([known.get(k, np.nan) for k in self.degrees])
-                return Scatter((2.0 if pairs else 1.0) * found, "exact")
-        except NtkspecError:  # no formula for this activation, target or degree
-            pass
+        if exact := exact_rates(network, run.observed, run.points, loss, size, steps):
+            known = dict(zip(exact.degrees, exact.relative_variances, strict=True))
+            found = np.array([known.get(k, np.nan) for k in self.degrees])
+            return Scatter((2.0 if pairs else 1.0) * found, "exact")
         count = len(run.observed.degrees)
         if not sampled or run.points.n > FEW_POINTS or count != len(self.degrees):
             return unknown

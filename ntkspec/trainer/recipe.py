@@ -7,13 +7,13 @@ import itertools
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath, attributed
 from ntkspec.jobs.recipes import (
     DISTINCT,
     NO_KEY,
@@ -46,7 +46,7 @@ from ntkspec.trainer.passes import AdamRule
 from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
 from ntkspec.trainer.residual import Applied, check_residual
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
-from ntkspec.trainer.targets import Kind, SampledTarget, Target, applied
+from ntkspec.trainer.targets import Kind, SampledTarget, Target, Term, applied
 from ntkspec.trainer.waves import Features
 
 __all__ = [
@@ -115,10 +115,8 @@ def _seeds(value: Any, path: KeyPath) -> tuple[int, ...]:
 def _degrees(value: Any, path: KeyPath) -> tuple[int, ...]:
     """Read degrees: numbers, or a range as text."""
     if isinstance(value, str):
-        try:
+        with attributed(*path):
             value = whole_numbers(value, "degree", 0, MOST_DEGREE).tolist()
-        except NtkspecError as error:
-            raise Fault(str(error), path) from None
     return tuple(structured_value(Annotated[tuple[Degree, ...], DISTINCT], value, path))
 
 
@@ -136,10 +134,8 @@ def _exponent(value: Any, path: KeyPath) -> Exponent:
 
 def _operator(value: Any, path: KeyPath) -> str:
     """Read an operator; the text of the simplest form."""
-    try:
+    with attributed(*path):
         return str(as_operator(value))
-    except NtkspecError as error:
-        raise Fault(str(error), path) from None
 
 
 def _step_size(value: Any, path: KeyPath) -> float | None:
@@ -190,14 +186,11 @@ class NetworkRecipe:
     precision: Precision = "float64"
 
     def __post_init__(self) -> None:
-        path: KeyPath = ("activation",)
-        try:
+        with attributed("activation"):
             check_trainable(self.network)
-            for i, width in enumerate(self.widths):
-                path = ("width", i)
+        for i, width in enumerate(self.widths):
+            with attributed("width", i):
                 check_width(self.network, width, self.start)
-        except NtkspecError as error:
-            raise Fault(str(error), path) from None
 
 
 def _networks(value: Any, path: KeyPath) -> NetworkRecipe:
@@ -283,10 +276,8 @@ class DataRecipe:
                     f"{', '.join((*required, *optional))}",
                     (name,),
                 )
-        try:
+        with attributed("frequencies"):
             self.features  # noqa: B018
-        except NtkspecError as error:
-            raise Fault(str(error), ("frequencies",)) from None
         if self.dim is None and self.kind not in ("file", "torus"):
             object.__setattr__(self, "dim", ONLY_DIM.get(self.kind, 3))
 
@@ -353,12 +344,6 @@ class TargetRecipe:
                 "frequencies = [[1, 0], [1, 2]]"
             )
         parts = self.degrees or self.frequencies
-        if self.kind == "sine" and not all(map(np.any, parts)):
-            raise Fault("degrees = 0 is not allowed; a sine has a degree >= 1", ("degrees",))
-        if self.pole is not None and not any(self.pole):
-            raise Fault(
-                f"pole = {list(self.pole)} is not allowed; not all coordinates may be 0", ("pole",)
-            )
         for name, usual in (("amplitudes", 1.0), ("index", 0)):
             values = getattr(self, name) or (usual,)
             if len(values) not in (1, len(parts)):
@@ -375,6 +360,18 @@ class TargetRecipe:
                 "amplitudes: 0 is not allowed; write a number other than 0",
                 ("amplitudes", self.amplitudes.index(0.0)),
             )
+        with attributed("degrees" if self.pole is None else "pole"):
+            self.target  # noqa: B018
+
+    @cached_property
+    def target(self) -> Target:
+        """The sum of harmonics; not of samples, which need points."""
+        of = self.frequencies or [None] * len(self.degrees)
+        terms = zip(self.degrees or [0] * len(of), self.amplitudes, self.index, of, strict=True)
+        return Target(
+            Term(degree, amplitude, cast("Kind", self.kind), index, self.pole, frequency)
+            for degree, amplitude, index, frequency in terms
+        )
 
 
 @dataclass(frozen=True)
@@ -485,11 +482,8 @@ class LossRecipe:
     def _data(self, points: Points) -> list[tuple[float, Points]]:
         found = [(self.data_weight, points)] if self.data_weight else []
         if self.boundary:
-            try:
-                rule = points.others(self.boundary)
-            except NtkspecError as error:
-                raise Fault(f"boundary: {error}", ("loss", "boundary")) from None
-            found.append((self.boundary_weight, rule))
+            with attributed("loss", "boundary", before="boundary: "):
+                found.append((self.boundary_weight, points.others(self.boundary)))
         return found
 
 
@@ -636,11 +630,9 @@ class RunRecipe:
 
     def _check_operator(self) -> None:
         """Refuse what is not trained on the residual of a PDE."""
-        operator, path = as_operator(self.loss.operator), ("loss", "operator")
-        try:
+        operator = as_operator(self.loss.operator)
+        with attributed("loss", "operator"):
             check_residual(self.network.network, operator)
-        except NtkspecError as error:
-            raise Fault(str(error), path) from None
         where = f"with operator = {self.loss.operator!r}"
         if self.target.kind == "samples":
             raise Fault(
@@ -663,11 +655,13 @@ class RunRecipe:
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""
         data, target = self.data, self.target
-        if target.kind in ("sine", "cosine") and data.dim not in (2, None):
+        needed = None if target.kind == "samples" else target.target.dim
+        if needed is not None and data.dim not in (None, needed):
+            name = "kind" if target.pole is None else "pole"
             raise Fault(
-                f"kind = {target.kind!r} is not allowed in dimension {data.dim}; it is for the "
-                "circle, and 'zonal' and 'basis' are for any sphere",
-                ("target", "kind"),
+                f"{name} = {getattr(target, name)!r} is not allowed in dimension {data.dim}; it is "
+                f"for dimension {needed}, and 'zonal' and 'basis' are for any sphere",
+                ("target", name),
             )
         # On equispaced points of the circle a degree from n/2 on equals a lower one.
         points = data.points if data.kind in ("circle", "torus") else None
@@ -682,11 +676,6 @@ class RunRecipe:
         if target.frequencies and data.features is None:
             raise Fault(
                 "frequencies are those of waves on a torus; the data have none", ("target", key)
-            )
-        if target.pole is not None and data.dim not in (None, len(target.pole)):
-            raise Fault(
-                f"pole = {list(target.pole)} is not allowed; it must have {data.dim} coordinates",
-                ("target", "pole"),
             )
 
     @property
@@ -847,22 +836,23 @@ def parse_run_recipe(
             own = {one.name: getattr(network, one.name) for one in fields(Network)}
             raw["network"] = {k: v for k, v in raw["network"].items() if k not in own} | own
         recipe = structured(RunRecipe, raw, (), "the recipe")
-        data, target = recipe.data, recipe.target
-        if files and data.file:
-            file, digest = _located(data.file, source, ("data", "file"))
-            data = replace(data, file=file, file_digest=digest)
-        if files and target.file:
-            file, digest = _located(target.file, source, ("target", "file"))
-            target = replace(target, file=file, file_digest=digest)
-        return replace(recipe, data=data, target=target, text=text, source=source)
+        if files:
+            data, target = (_located(recipe, name, source) for name in ("data", "target"))
+            recipe = replace(recipe, data=data, target=target)
+        return replace(recipe, text=text, source=source)
 
     return parsed(text, source, make)
 
 
-def _located(file: str, source: str, path: KeyPath) -> tuple[str, str]:
-    """Path of a file, relative to the recipe's folder, and the digest of its contents."""
-    name = Path(source).parent / file
+def _located(recipe: RunRecipe, name: str, source: str) -> Any:
+    """A table with the path of its file, from the recipe's folder, and the digest of that."""
+    table = getattr(recipe, name)
+    if not table.file:
+        return table
+    path = Path(source).parent / table.file
     try:
-        return str(name), hashlib.sha256(name.read_bytes()).hexdigest()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise Fault(f"file = {file!r}: {name} cannot be read ({error.strerror})", path) from None
+        words = f"file = {table.file!r}: {path} cannot be read ({error.strerror})"
+        raise Fault(words, (name, "file")) from None
+    return replace(table, file=str(path), file_digest=digest)

@@ -153,7 +153,7 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("points = 64", "points = 16", 15, "16 points of the circle resolve degrees below 8"),
         ('"sine"', '"tone"', 14, "'zonal'"),
         ('"sine"', '"sine"\nindex = 1', 15, "index is for kind = 'basis'"),
-        ("[1, 4, 8]", "[0, 4, 8]", 15, "degrees = 0"),
+        ("[1, 4, 8]", "[0, 4, 8]", 15, "degree = 0"),
         ("[1, 4, 8]", '"8:1"', 15, "empty"),
         ("[1, 0.5, 2]", "[1, 0.5]", 16, "amplitudes: 2 values for 3 degrees"),
         ("[1, 0.5, 2]", "[1, nan, 2]", 16, "finite number"),

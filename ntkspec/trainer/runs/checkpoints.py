@@ -17,11 +17,10 @@ from ntkspec.files.seals import Numbers
 from ntkspec.files.structure import Group, opened
 from ntkspec.jobs import provenance
 from ntkspec.trainer.runs.stored import (
-    RECORDS,
     Facts,
     Sizes,
     check_arrays,
-    read_array,
+    read_arrays,
     read_facts,
     read_state,
 )
@@ -107,12 +106,12 @@ def read_checkpoint(path: Path, recipe: str, name: str, sizes: Sizes) -> Checkpo
                 )
         if root.attribute("member") != name:
             raise TableError(f"{path}: the checkpoint is damaged (it belongs to another member)")
-        records, state, results = (root.group(key) for key in ("records", "state", "results"))
+        layout, results = sizes.layout(facts.width), root.group("results")
         return Checkpoint(
             facts,
-            {key: read_array(records, key) for key in RECORDS},
-            read_state(state, facts, sizes),
-            {key: read_array(results, key) for key in results.names()},
+            dict(read_arrays(root.group("records"), layout["records"])),
+            read_state(root.group("state"), layout["state"], sizes),
+            dict(read_arrays(results, layout["results"])) if results.names() else {},
         )
 
 
@@ -125,7 +124,8 @@ def opened_checkpoint(path: Path, sizes: Sizes) -> Iterator[tuple[Group, Facts, 
     with opened(path, "checkpoint", FORMAT) as (file, root):
         root.expect(("records", "state", "results"))
         facts = read_facts(root, sizes)
-        check_arrays(root.group("records"), RECORDS, facts, sizes)
+        layout = sizes.layout(facts.width)
+        check_arrays(root.group("records"), layout["records"], sizes)
         if (results := root.group("results")).names():
-            check_arrays(results, sizes.results(facts.width), facts, sizes)
+            check_arrays(results, layout["results"], sizes)
         yield root, facts, file.seal.fingerprint

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath, attributed
 from ntkspec.locks import cached_property
 from ntkspec.trainer.checks import function_values
 from ntkspec.trainer.eigenvectors import EigenvectorTarget
@@ -33,7 +33,7 @@ from ntkspec.trainer.points import (
 from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
-from ntkspec.trainer.targets import SampledTarget, Target, Term, on_torus
+from ntkspec.trainer.targets import SampledTarget, Target, on_torus
 
 __all__ = [
     "Measure",
@@ -287,12 +287,9 @@ def _made(data: DataRecipe) -> Points:
     arguments = [getattr(data, name) for name in (*required, *optional)]
     if data.kind != "file":
         return MAKERS[data.kind](*arguments)
-    path = ("data", "file")
-    values = _read(data.file, path)
-    try:
+    values = _read(data.file, ("data", "file"))
+    with attributed("data", "file", before=f"file = {data.file!r}: "):
         return from_array(values) if data.features is None else torus_points(values, data.features)
-    except NtkspecError as error:
-        raise Fault(f"file = {data.file!r}: {error}", path) from None
 
 
 def _read(file: str, path: KeyPath) -> Array:
@@ -316,10 +313,8 @@ def _samples(target: TargetRecipe, points: Points) -> Array:
             f"each of the {points.n} points",
             path,
         )
-    try:
+    with attributed(*path, before=f"file = {target.file!r}: "):
         return SampledTarget(points, values.ravel(), 0).samples
-    except NtkspecError as error:
-        raise Fault(f"file = {target.file!r}: {error}", path) from None
 
 
 def _grid(data: DataRecipe, points: Points) -> Points:
@@ -350,14 +345,7 @@ def recipe_target(
     if target.kind == "samples":
         assert samples is not None
         return sampled(points, samples)
-    of = target.frequencies or [None] * len(target.degrees)
-    degrees = target.degrees or [0] * len(of)
-    found = Target(
-        Term(degree, amplitude, target.kind, index, target.pole, frequency)
-        for degree, amplitude, index, frequency in zip(
-            degrees, target.amplitudes, target.index, of, strict=True
-        )
-    )
+    found = target.target
     return found if points.features is None else on_torus(found, points.features)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from ntkspec.errors import TableError
 from ntkspec.files.structure import Group
 from ntkspec.networks import Network
+from ntkspec.trainer.descent import STATE_NUMBERS
 from ntkspec.trainer.network import parameter_shapes
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.waves import Features
@@ -21,10 +21,11 @@ from ntkspec.trainer.waves import Features
 __all__ = [
     "RECORDS",
     "Facts",
+    "Layout",
     "Sizes",
     "Status",
     "check_arrays",
-    "read_array",
+    "read_arrays",
     "read_facts",
     "read_points",
     "read_state",
@@ -33,18 +34,8 @@ __all__ = [
 Status = Literal["training", "interrupted", "finished", "diverged"]
 #: Recorded arrays, with a row for each record.
 RECORDS = ("step", "loss", "energy", "amplitude", "grid_energy", "grid_amplitude")
-STATE_NUMBERS = ("steps", "step_size", "largest_stable_step", "first_loss")
-#: Type and axes of each array.
-ARRAYS = {
-    "step": ("i8", ("records",)),
-    "loss": ("f8", ("records",)),
-    **dict.fromkeys(RECORDS[2:], ("f8", ("records", "degrees"))),
-    "learned": ("f8", ("points",)),
-    "residual": ("f8", ("observations",)),
-    "grid_learned": ("f8", ("grid",)),
-}
-#: Begins the name of what an optimizer keeps of a parameter.
-MEMORY = re.compile(r"(velocity|square)_")
+#: Types and shapes of arrays by their names; None is the number of records.
+Layout = dict[str, tuple[str, tuple[Any, ...]]]
 #: Types of the attributes of a member, by their annotations; the others are strings.
 KINDS = {"int": int, "float": float}
 #: Tolerated difference from 1 of a point's norm and of the sum of the weights.
@@ -80,24 +71,18 @@ class Sizes:
     network: Network
     memory: tuple[str, ...]
 
-    def results(self, width: int) -> tuple[str, ...]:
-        """Names of the results of a member."""
-        return ("learned", "grid_learned", *self._parameters(width))
-
-    def state(self, width: int) -> tuple[str, ...]:
-        """Names of the arrays from which a member resumes."""
-        names = list(self._parameters(width))
-        return (*names, *(f"{kind}_{name}" for kind in self.memory for name in names), "residual")
-
-    def array(self, name: str, width: int) -> tuple[str, tuple[int | None, ...]]:
-        """Type and shape of an array of a member; None for the number of records."""
-        if name not in ARRAYS:
-            return "real", self._parameters(width)[MEMORY.sub("", name)]
-        kind, axes = ARRAYS[name]
-        return kind, tuple(getattr(self, axis, None) for axis in axes)
-
-    def _parameters(self, width: int) -> dict[str, tuple[int, ...]]:
-        return parameter_shapes(self.network, width, self.dim)
+    def layout(self, width: int) -> dict[str, Layout]:
+        """The arrays of a member: its records, the state from which it resumes, its results."""
+        shapes = parameter_shapes(self.network, width, self.dim)
+        weights: Layout = {name: ("real", shape) for name, shape in shapes.items()}
+        memory = {f"{kind}_{name}": one for kind in self.memory for name, one in weights.items()}
+        records: Layout = {"step": ("i8", (None,)), "loss": ("f8", (None,))}
+        learned: Layout = {"learned": ("f8", (self.points,)), "grid_learned": ("f8", (self.grid,))}
+        return {
+            "records": records | dict.fromkeys(RECORDS[2:], ("f8", (None, self.degrees))),
+            "state": weights | memory | {"residual": ("f8", (self.observations,))},
+            "results": learned | weights,
+        }
 
 
 def read_facts(group: Group, sizes: Sizes) -> Facts:
@@ -126,36 +111,32 @@ def _bad(group: Group, name: str, value: Any) -> TableError:
     )
 
 
-def check_arrays(group: Group, names: Sequence[str], facts: Facts, sizes: Sizes) -> None:
+def check_arrays(group: Group, layout: Layout, sizes: Sizes) -> None:
     """Raise TableError unless a group has exactly these arrays of a member."""
-    group.expect(names)
+    group.expect(list(layout))
     records: int | None = None
-    if "step" in names:
-        (records,) = group.check("step", "i8", (None,))
-        steps = group.read("step", "i8")
-        if steps.size and (
+    if "step" in layout:
+        steps = group.read("step", *layout["step"])
+        records = steps.size
+        if records and (
             steps[0] != 0 or steps[-1] > sizes.steps or (steps[1:] <= steps[:-1]).any()
         ):
             raise group.bad("step", "is damaged (its steps do not increase from 0 to the last)")
-    for name in names:
-        kind, shape = sizes.array(name, facts.width)
+    for name, (kind, shape) in layout.items():
         group.check(name, kind, tuple(records if size is None else size for size in shape))
 
 
-def read_array(group: Group, name: str) -> NDArray[Any]:
-    """Read an array of a member, whose shape has been checked."""
-    if name in ARRAYS:
-        kind, axes = ARRAYS[name]
-        return group.read(name, kind, (None,) * len(axes))
-    return group.read(name, "real", (None,) * (1 if "bias" in name else 2))
+def read_arrays(group: Group, layout: Layout) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Names and values of a group's arrays, one after another."""
+    for name, (kind, shape) in layout.items():
+        yield name, group.read(name, kind, shape)
 
 
-def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
+def read_state(group: Group, layout: Layout, sizes: Sizes) -> dict[str, Any]:
     """Read the state to resume from; empty if the group has none."""
     if not group.names():
         return {}
-    names = sizes.state(facts.width)
-    check_arrays(group, names, facts, sizes)
+    check_arrays(group, layout, sizes)
     attributes = group.attributes()
     numbers: dict[str, Any] = {}
     for name in STATE_NUMBERS:
@@ -164,7 +145,7 @@ def read_state(group: Group, facts: Facts, sizes: Sizes) -> dict[str, Any]:
             raise _bad(group, name, numbers[name])
     if not 0 <= numbers["steps"] <= sizes.steps:
         raise _bad(group, "steps", numbers["steps"])
-    return {name: read_array(group, name) for name in names} | numbers
+    return dict(read_arrays(group, layout)) | numbers
 
 
 def read_points(root: Group, name: str, weights: str, features: Features | None) -> Points:

@@ -16,7 +16,7 @@ from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.recipe import AnyLoss, Exponent, MemberKey
 from ntkspec.trainer.runs.checkpoints import Checkpoint
 from ntkspec.trainer.runs.problem import Problem, start_network
-from ntkspec.trainer.runs.stored import RECORDS, Facts
+from ntkspec.trainer.runs.stored import Facts
 
 __all__ = ["Training", "begin", "resume"]
 
@@ -43,7 +43,11 @@ class Training:
         self._descent, self._facts = descent, facts
         self._due = problem.recipe.record_steps
         self._recorded = len(records["step"]) if records else 0
-        self._records = _room(self._due.size, problem.degrees.size)
+        layout = problem.sizes.layout(facts.width)["records"]
+        self._records = {
+            name: np.empty((self._due.size, *shape[1:]), kind)
+            for name, (kind, shape) in layout.items()
+        }
         for name, rows in records.items():
             self._records[name][: self._recorded] = rows
         self.kept = self._snapshot()
@@ -114,11 +118,7 @@ class Training:
 
     def _snapshot(self) -> Checkpoint:
         self._facts = replace(self._facts, steps_done=self._descent.steps)
-        state = {
-            key: value.copy() if isinstance(value, np.ndarray) else value
-            for key, value in self._descent.state().items()
-        }
-        return Checkpoint(self._facts, self._so_far(), state)
+        return Checkpoint(self._facts, self._so_far(), self._descent.state())
 
     def _ended(self) -> Checkpoint:
         problem, network = self._problem, self.network
@@ -186,15 +186,6 @@ def _descent(
 
 def _start(problem: Problem, member: MemberKey | Facts) -> FiniteNetwork:
     return start_network(problem.recipe, problem.points.dim, member.width, member.seed)
-
-
-def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
-    """Arrays for all records, by their names."""
-    kinds: dict[str, Any] = {"step": np.int64, "loss": np.float64}
-    return {
-        name: np.empty(records, kinds[name]) if name in kinds else np.empty((records, degrees))
-        for name in RECORDS
-    }
 
 
 def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> AnyLoss:
