@@ -19,7 +19,9 @@ from ntkspec.jobs.recipes import (
     NO_KEY,
     Between,
     Key,
+    Of,
     Read,
+    check_kind,
     known_keys,
     parsed,
     read_text,
@@ -75,34 +77,18 @@ MOST_MEMBERS = 10_000
 MOST_DIM = 1024
 MOST_DEGREE = 4096
 USUAL_RECORDS = 201
-#: Keys that say which points, for each kind: required and optional ones, in the order of the
-#: arguments of the function that makes them.
-DATA_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "circle": (("points",), ()),
-    "random": (("points",), ("dim", "seed")),
-    "fibonacci": (("points",), ()),
-    "product": (("degree",), ("dim",)),
-    "design": (("degree",), ()),
-    "cloud": (("points",), ("dim", "seed", "density", "concentration")),
-    "torus": (("points", "frequencies"), ("amplitudes",)),
-    "file": (("file",), ("frequencies", "amplitudes")),
-}
-#: The dimension of the kinds that have only one.
+#: The dimension of the kinds of points that have only one.
 ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
-#: Kinds of targets to which a key belongs.
+#: Kinds of points that have a key, and kinds of targets.
+COUNTED = ("circle", "random", "fibonacci", "cloud", "torus")
+EXACT = ("product", "design")
+ON_TORUS = ("torus", "file")
 HARMONICS = ("sine", "cosine", "zonal", "basis")
-TARGET_KEYS = {
-    "degrees": HARMONICS,
-    "frequencies": HARMONICS,
-    "amplitudes": HARMONICS,
-    "index": ("basis",),
-    "pole": ("zonal",),
-    "file": ("samples",),
-}
 
 Count = Annotated[int, Between(2, 10**6)]
 Seed = Annotated[int, Between(0, 2**31)]
 Degree = Annotated[int, Between(0, MOST_DEGREE)]
+Beta = Annotated[float, Between(0.0, 0.999999)]
 
 
 def _seeds(value: Any, path: KeyPath) -> tuple[int, ...]:
@@ -249,33 +235,27 @@ class DataRecipe:
         Literal["circle", "random", "fibonacci", "product", "design", "cloud", "torus", "file"],
         Key(example='kind = "circle"'),
     ]
-    points: Count | None = None
-    degree: Annotated[int, Between(1, MOST_DEGREE)] | None = None
-    dim: Annotated[int, Between(2, MOST_DIM)] | None = None
-    seed: Seed = 0
-    density: Density = "cap"
-    concentration: Annotated[float, Between(0.0, MOST_CONCENTRATION)] | None = None
-    frequencies: tuple[tuple[int, ...], ...] = ()
-    amplitudes: tuple[float, ...] = ()
+    points: Annotated[Count | None, Of(COUNTED, COUNTED)] = None
+    degree: Annotated[int | None, Between(1, MOST_DEGREE), Of(EXACT, EXACT)] = None
+    dim: Annotated[int | None, Between(2, MOST_DIM), Of((*COUNTED[:-1], *EXACT))] = None
+    seed: Annotated[Seed, Of(("random", "cloud"))] = 0
+    density: Annotated[Density, Of(("cloud",))] = "cap"
+    concentration: Annotated[float | None, Between(0.0, MOST_CONCENTRATION), Of(("cloud",))] = None
+    frequencies: Annotated[tuple[tuple[int, ...], ...], Of(ON_TORUS, ("torus",))] = ()
+    amplitudes: Annotated[tuple[float, ...], Of(ON_TORUS)] = ()
     weights: Literal["uniform", "quadrature"] | None = None
     grid: Count | None = None
-    file: str = ""
+    file: Annotated[str, Of(("file",), ("file",))] = ""
     file_digest: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
-        (required, optional), given = DATA_KEYS[self.kind], _given(self)
-        for name in required:
-            if name not in given:
-                raise Fault(f"[data] of kind {self.kind!r} has no {name}; write {name} = ...")
-        known = {name for both in DATA_KEYS.values() for keys in both for name in keys}
-        for name in known - {*required, *optional}:
-            value = given.get(name)
-            if value is not None and (name != "dim" or value != ONLY_DIM.get(self.kind)):
-                raise Fault(
-                    f"{name} = {value!r} is not allowed with kind = {self.kind!r}, which takes "
-                    f"{', '.join((*required, *optional))}",
-                    (name,),
-                )
+        check_kind(self, "kind", "[data]")
+        if self.dim not in (None, only := ONLY_DIM.get(self.kind, self.dim)):
+            raise Fault(
+                f"dim = {self.dim} is not allowed with kind = {self.kind!r}, which has dim = "
+                f"{only}",
+                ("dim",),
+            )
         with attributed("frequencies"):
             self.features  # noqa: B018
         if self.dim is None and self.kind not in ("file", "torus"):
@@ -316,28 +296,24 @@ class TargetRecipe:
     """
 
     kind: Annotated[Literal[Kind, "samples"], Key(example='kind = "zonal"')]
-    degrees: Annotated[tuple[int, ...], Read(_degrees)] = ()
-    amplitudes: tuple[float, ...] = ()
-    index: tuple[Seed, ...] = ()
-    pole: tuple[float, ...] | None = None
-    frequencies: tuple[tuple[int, ...], ...] = ()
-    file: str = ""
+    degrees: Annotated[tuple[int, ...], Read(_degrees), Of(HARMONICS)] = ()
+    amplitudes: Annotated[tuple[float, ...], Of(HARMONICS)] = ()
+    index: Annotated[tuple[Seed, ...], Of(HARMONICS)] = ()
+    pole: Annotated[tuple[float, ...] | None, Of(("zonal",))] = None
+    frequencies: Annotated[tuple[tuple[int, ...], ...], Of(HARMONICS)] = ()
+    file: Annotated[str, Of(("samples",), ("samples",)), Key(example='file = "values.csv"')] = ""
     file_digest: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
-        for name, kinds in TARGET_KEYS.items():
-            # Where no index is given it is filled with zeros, see below.
-            given = any(self.index) if name == "index" else getattr(self, name)
-            if given and self.kind not in kinds:
-                raise Fault(
-                    f"{name} is for kind = {', '.join(map(repr, kinds))}; the kind is "
-                    f"{self.kind!r}",
-                    (name,),
-                )
+        check_kind(self, "kind", "[target]")
         if self.kind == "samples":
-            if not self.file:
-                raise Fault("[target] of kind 'samples' has no file; write file = \"values.csv\"")
             return
+        if any(self.index) and self.kind != "basis":
+            raise Fault(
+                f"index = {self.index!r} is not allowed with kind = {self.kind!r}; it is for "
+                "'basis'",
+                ("index",),
+            )
         if bool(self.degrees) == bool(self.frequencies):
             raise Fault(
                 "[target] has no degrees; write degrees = [1, 4, 8], or on a torus "
@@ -410,8 +386,8 @@ class LossRecipe:
         "l2",
     )
     weight: Literal["power", "laplacian", "kernel"] = "power"
-    max_degree: Degree | None = None
-    floor: Annotated[float, Between(1e-12, 1.0)] = FLOOR
+    max_degree: Annotated[Degree | None, Of(("power", "laplacian"))] = None
+    floor: Annotated[float, Between(1e-12, 1.0), Of(("kernel",))] = FLOOR
     operator: Annotated[str, Read(_operator)] = ""
     residual_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
     data_weight: Annotated[float, Between(0.0, 1e100)] = 0.0
@@ -419,16 +395,12 @@ class LossRecipe:
     boundary_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
 
     def __post_init__(self) -> None:
-        kernel = self.weight == "kernel"
-        given, other = _given(self), "max_degree" if kernel else "floor"
-        if other in given:
-            raise Fault(
-                f"{other} = {given[other]} is not allowed with weight = {self.weight!r}", (other,)
-            )
-        if kernel and (self.operator or "auto" in self.exponents):
+        check_kind(self, "weight", "[loss]")
+        if self.weight == "kernel" and (self.operator or "auto" in self.exponents):
             raise Fault(
                 "weight = 'kernel' needs a number or 'l2' for s, and no operator", ("weight",)
             )
+        given = _given(self)
         names = [field.name for field in fields(self)[5:] if field.name in given]
         if names and not self.operator:
             raise Fault(
@@ -513,20 +485,16 @@ class OptimizerRecipe:
     """
 
     step_size: Annotated[float | None, Read(_step_size)] = None
-    momentum: Annotated[float, Between(0.0, LARGEST_MOMENTUM)] = 0.0
+    momentum: Annotated[float, Between(0.0, LARGEST_MOMENTUM), Of(("gd",))] = 0.0
     batch: Annotated[int, Between(1, 10**6)] | None = None
     name: Literal["gd", "adam"] = "gd"
-    betas: tuple[Annotated[float, Between(0.0, 0.999999)], ...] = AdamRule.betas
-    epsilon: Annotated[float, Between(1e-30, 1.0)] = AdamRule.epsilon
+    betas: Annotated[tuple[Beta, ...], Of(("adam",))] = AdamRule.betas
+    epsilon: Annotated[float, Between(1e-30, 1.0), Of(("adam",))] = AdamRule.epsilon
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
             raise Fault(f"betas = {list(self.betas)} is not allowed; write two", ("betas",))
-        given = _given(self)
-        for name in ("momentum",) if self.name == "adam" else ("betas", "epsilon"):
-            if name in given:
-                value = given[name]
-                raise Fault(f"{name} = {value} is not allowed with name = {self.name!r}", (name,))
+        check_kind(self, "name", "[optimizer]")
 
     @property
     def adam(self) -> AdamRule | None:

@@ -30,7 +30,7 @@ from ntkspec.trainer.points import (
     torus_grid,
     torus_points,
 )
-from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
 from ntkspec.trainer.runs.stored import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, on_torus
@@ -48,12 +48,16 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: Functions that make the points of a kind, with its required and optional keys as arguments.
-MAKERS: dict[str, Callable[..., Points]] = {
-    "circle": circle, "random": random_points, "fibonacci": fibonacci, "product": product_rule,
-    "design": spherical_design, "cloud": cloud,
-}  # fmt: skip
-
+#: What makes the points of a kind, and from which keys.
+MAKERS: dict[str, tuple[Callable[..., Points], tuple[str, ...]]] = {
+    "circle": (circle, ("points",)),
+    "random": (random_points, ("points", "dim", "seed")),
+    "fibonacci": (fibonacci, ("points",)),
+    "product": (product_rule, ("degree", "dim")),
+    "design": (spherical_design, ("degree",)),
+    "cloud": (cloud, ("points", "dim", "seed", "density", "concentration")),
+    "torus": (torus_grid, ("points", "features")),
+}
 #: Default ratio of grid points to training points.
 FINER = 4
 #: Largest default grid; with more points a record would take longer than the steps.
@@ -281,12 +285,9 @@ def _points(data: DataRecipe) -> Points:
 
 
 def _made(data: DataRecipe) -> Points:
-    required, optional = DATA_KEYS[data.kind]
-    if data.kind == "torus" and data.points is not None and data.features is not None:
-        return torus_grid(data.points, data.features)
-    arguments = [getattr(data, name) for name in (*required, *optional)]
     if data.kind != "file":
-        return MAKERS[data.kind](*arguments)
+        maker, names = MAKERS[data.kind]
+        return maker(*(getattr(data, name) for name in names))
     values = _read(data.file, ("data", "file"))
     with attributed("data", "file", before=f"file = {data.file!r}: "):
         return from_array(values) if data.features is None else torus_points(values, data.features)
