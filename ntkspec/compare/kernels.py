@@ -135,15 +135,7 @@ def _on_torus(network: Network, loss: LossRecipe, points: Points) -> Array:
 
 
 def as_torus(points: Points) -> Torus:
-    """The torus of points.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import torus_grid
-    >>> from ntkspec.trainer.waves import Features
-    >>> as_torus(torus_grid(4, Features([[1], [3]]))).frequencies
-    ((1,), (3,))
-    """
+    """The torus of points."""
     assert points.features is not None
     return Torus(points.features.frequencies, points.features.amplitudes)
 
@@ -151,15 +143,7 @@ def as_torus(points: Points) -> Torus:
 def parts_of(
     network: Network, points: Points, degrees: ArrayLike
 ) -> tuple[Array, Array, NDArray[np.int64]]:
-    """Eigenvalues, bounds on their relative errors, and degrees or frequency vectors.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import torus_grid
-    >>> from ntkspec.trainer.waves import Features
-    >>> parts_of(Network("tanh"), torus_grid(8, Features([[1]])), [1])[0].round(4)
-    array([0.2174])
-    """
+    """Eigenvalues, bounds on their relative errors, and degrees or frequency vectors."""
     k = np.asarray(degrees, dtype=np.int64)
     if points.features is None:
         found = spectrum(network, points.dim, k)
@@ -172,14 +156,7 @@ def parts_of(
 
 
 def symbols_of(operator: Operator, points: Points, degrees: ArrayLike) -> NDArray[Any]:
-    """The operator's symbols of degrees, or on a torus of the frequency vectors of these numbers.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import circle
-    >>> symbols_of(Operator("laplace"), circle(8), [1, 2])
-    array([-1., -4.])
-    """
+    """The operator's symbols of degrees, on a torus of the frequency vectors of these numbers."""
     k = np.asarray(degrees, dtype=np.int64)
     if points.features is None:
         return operator.symbol(k, points.dim)

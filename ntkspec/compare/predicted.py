@@ -77,11 +77,6 @@ class Scatter:
     """Relative variances (K,) of one network's rates times the width, and where they are from.
 
     NaN where they are not known.
-
-    Examples
-    --------
-    >>> Scatter(np.array([0.36]), "exact").errors(1024, 4).round(4)
-    array([0.0094])
     """
 
     variances: Array
@@ -259,13 +254,7 @@ def _slow_rate(decrement: Array, momentum: float) -> Array:
 
 
 def late_rate(steps: Array, amplitude: Array) -> float:
-    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1.
-
-    Examples
-    --------
-    >>> round(late_rate(np.arange(100.0), 0.9 ** np.arange(100.0)), 12)
-    0.1
-    """
+    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1."""
     found = decay_rate(steps, amplitude)
     if found.status in ("too short", "not decaying"):
         return 0.0

@@ -19,7 +19,7 @@ from ntkspec.trainer.passes import AdamRule, memory_kinds
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.residual import Applied
 from ntkspec.trainer.sobolev import L2Loss
-from ntkspec.trainer.steps import Steps, steps_at
+from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = [
@@ -181,7 +181,7 @@ class Descent:
             self._measure(self._steps.values())
             self._first_loss = self.loss
 
-    def _steps_at(self, points: NDArray[Any]) -> Steps:
+    def _steps_at(self, points: NDArray[Any]) -> Any:
         return steps_at(self.network, points, self._threads, self._momentum, self._adam, self.steps)
 
     def _checked_batch(self, batch: int | None) -> int | None:

@@ -37,15 +37,13 @@ class IntervalLoss(Quadratic):
     ----------
     n : int
         Number of `midpoints`, scaled to the interval, at which r is sampled.
-    s : float
-        Exponent: s > 0 gives high frequencies more weight, s < 0 less.
+    s, max_degree
+        As for `ntkspec.trainer.sobolev.SobolevLoss`, of frequencies.
     ends : {"dirichlet", "neumann", "periodic"}
         How r continues beyond the ends, which decides its series on (0, 1): odd, sin(pi k x),
         k >= 1; even, cos(pi k x), k >= 0; or with period 1, the full Fourier series.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s), or (1 + k^2)^s.
-    max_degree : int, optional
-        Higher frequencies have weight 0.  By default all that n points resolve have one.
 
     Attributes
     ----------

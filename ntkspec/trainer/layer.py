@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,6 @@ NAMED = {
 }  # fmt: skip
 
 
-class _Move(NamedTuple):
-    """A step of descent; `scaled` is its size over the root of the width."""
-
-    derivative: Vector
-    scaled: float
-    train_readout: bool
-
-
 class Layer:
     """f(x_i) = m^(-1/2) sum_r a_r sigma(w_r . x_i) at fixed points, and its steps of descent.
 
@@ -59,7 +51,7 @@ class Layer:
 
     def values(self, weights: Array, readout: Array) -> Vector:
         """f at the points, (n,), with weights (m, dim) and readouts (m,)."""
-        return self._run(weights, readout, None)
+        return self._run(weights, readout)
 
     def step(
         self, weights: Array, readout: Array, derivative: Vector, step_size: float,
@@ -70,10 +62,13 @@ class Layer:
         `derivative`, (n,), is that of the loss with respect to f(x_i).
         """
         scaled = step_size / np.sqrt(len(weights))
-        return self._run(weights, readout, _Move(derivative, scaled, train_readout))
+        return self._run(weights, readout, derivative, scaled, train_readout)
 
-    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
-        """Do a step, if one is given, and return f at the points."""
+    def _run(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: float = 0.0,
+        both: bool = False,
+    ) -> Vector:  # fmt: skip
+        """Do a step, if there is a derivative g, and return f at the points."""
         raise NotImplementedError
 
     def _over_slabs(self, work: Callable[[int, int], None], slabs: int) -> None:
@@ -164,25 +159,24 @@ class _Compiled(Layer):
         self._shape = (blocks, length)
         self._x = np.stack([self._blocks(column) for column in points.T], axis=1)
 
-    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
+    def _run(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: float = 0.0,
+        both: bool = False,
+    ) -> Vector:  # fmt: skip
         from ntkspec.kernels import descent
 
         width, w, a = len(weights), _padded(weights), _padded(readout)
         sums = np.empty((-(-len(w) // SLAB), *self._shape), self._number)
         layer = (self._sigma, self._zero, self._x)
-        if move is None:
-
-            def work(first: int, last: int) -> None:
-                descent.layer_values(*layer, w, a, SLAB, sums, first, last)
+        if g is None:
+            kernel: Any = descent.layer_values
+            given: tuple[Any, ...] = (*layer, w, a, SLAB, sums)
         else:
-            g, scaled, both = self._blocks(move.derivative), move.scaled, move.train_readout
             kernel = descent.tanh_step if self._tanh and not both else descent.step
-
-            def work(first: int, last: int) -> None:
-                kernel(*layer, g, w, a, self._number(scaled), width, both, SLAB, sums, first, last)
-
-        self._over_slabs(work, len(sums))
-        if move is not None and w is not weights:
+            step = self._number(scaled), width, both
+            given = (*layer, self._blocks(g), w, a, *step, SLAB, sums)
+        self._over_slabs(lambda first, last: kernel(*given, first, last), len(sums))
+        if g is not None and w is not weights:
             weights[:], readout[:] = w[:width], a[:width]
         total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
         return np.asarray(total / np.sqrt(width))
@@ -203,17 +197,21 @@ class _Plain(Layer):
         if sigma.user:  # a Python function may not be safe to call from several threads
             self.threads = 1
 
-    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
+    def _run(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: float = 0.0,
+        both: bool = False,
+    ) -> Vector:  # fmt: skip
         number, x = weights.dtype.type, self.points
+        derivative, size = None if g is None else g.astype(number), number(scaled)
 
         def slab(mine: slice) -> Array:
             w, a = weights[mine], readout[mine]
-            if move is not None:
-                g, scaled, z = move.derivative.astype(number), number(move.scaled), x @ w.T
-                slopes = slopes_of(self._sigma, z) * g[:, np.newaxis]
-                moved = scaled * a[:, np.newaxis] * (slopes.T @ x)
-                if move.train_readout:
-                    a -= scaled * (values_of(self._sigma, z).T @ g)
+            if derivative is not None:
+                z = x @ w.T
+                slopes = slopes_of(self._sigma, z) * derivative[:, np.newaxis]
+                moved = size * a[:, np.newaxis] * (slopes.T @ x)
+                if both:
+                    a -= size * (values_of(self._sigma, z).T @ derivative)
                 w -= moved
             return np.asarray(values_of(self._sigma, x @ w.T) @ a)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -207,7 +207,7 @@ def circle(n: int) -> Points:
            [ 0., -1.]])
     """
     n = _checked_size(n, 2)
-    return Points(_on_circle(n), np.full(n, 1.0 / n), "circle", n - 1)
+    return _uniform(_on_circle(n), "circle", n - 1)
 
 
 def _on_circle(n: int) -> Array:
@@ -224,8 +224,7 @@ def random_points(n: int, dim: int, seed: int) -> Points:
     (5, 3)
     """
     n = _checked_size(n, checked_dim(dim))
-    x = _unit(_generator(seed).standard_normal((n, dim)))
-    return Points(x, np.full(n, 1.0 / n), "random", 0)
+    return _uniform(_unit(_generator(seed).standard_normal((n, dim))), "random")
 
 
 def fibonacci(n: int) -> Points:
@@ -239,7 +238,7 @@ def fibonacci(n: int) -> Points:
     0
     """
     n = _checked_size(n, 3)
-    return Points(_unit(spiral(n, n)), np.full(n, 1.0 / n), "fibonacci", 0)
+    return _uniform(_unit(spiral(n, n)), "fibonacci")
 
 
 def product_rule(degree: int, dim: int) -> Points:
@@ -301,10 +300,7 @@ def spherical_design(degree: int) -> Points:
     >>> spherical_design(6).exact_degree
     7
     """
-    x = design_points(degree)
-    return Points(
-        x.copy(), np.full(x.shape[0], 1.0 / x.shape[0]), "design", degree + 1 - degree % 2
-    )
+    return _uniform(design_points(degree).copy(), "design", degree + 1 - degree % 2)
 
 
 def cloud(
@@ -357,7 +353,7 @@ def cloud(
         raise NtkspecError(
             f"density = {density!r} is not allowed; use 'cap', 'cluster' or a function"
         )
-    return Points(x, np.full(n, 1.0 / n), "cloud", 0)
+    return _uniform(x, "cloud")
 
 
 def _cap(n: int, pole: Array, concentration: float, generator: np.random.Generator) -> Array:
@@ -468,8 +464,8 @@ def torus_points(x: ArrayLike, features: Features) -> Points:
     """
     z = features.checked(x)
     _check_distinct(np.concatenate((np.cos(2 * np.pi * z), np.sin(2 * np.pi * z)), axis=1))
-    n = _checked_size(len(z), 2 * len(features.frequencies))
-    return Points(features.of(z), np.full(n, 1.0 / n), "array", 0, features, z)
+    _checked_size(len(z), 2 * len(features.frequencies))
+    return _uniform(features.of(z), "array", 0, features, z)
 
 
 def torus_grid(side: int, features: Features) -> Points:
@@ -482,9 +478,14 @@ def torus_grid(side: int, features: Features) -> Points:
     (16, 3, array([0.  , 0.25]))
     """
     side = whole_number(side, "points", least=2)
-    n = _checked_size(side**features.dim, 2 * len(features.frequencies))
+    _checked_size(side**features.dim, 2 * len(features.frequencies))
     z = lattice(side, features.dim)
-    return Points(features.of(z), np.full(n, 1.0 / n), "torus", side - 1, features, z)
+    return _uniform(features.of(z), "torus", side - 1, features, z)
+
+
+def _uniform(x: Array, kind: str, degree: int = 0, *torus: Any) -> Points:
+    """Points with equal weights."""
+    return Points(x, np.full(len(x), 1.0 / len(x)), kind, degree, *torus)
 
 
 def _unit(x: Array) -> Array:

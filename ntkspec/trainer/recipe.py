@@ -357,22 +357,15 @@ class LossRecipe:
     Attributes
     ----------
     exponents : tuple
-        Sobolev exponents s; "l2" is plain L2, "auto" the s that makes the rates equal.
+        Exponents s of `ntkspec.Sobolev`; "l2" is plain L2.
     weight : {"power", "laplacian", "kernel"}
-        mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s; "kernel": of the kernel's eigenvectors at
-        the points, max(lambda_j / lambda_0, floor)^-s.
-    max_degree : int or None
-        Largest degree that the loss weighs.
-    floor : float
-        Of the weight "kernel".
+        The last is that of `ntkspec.KernelPower`, with the power -s.
+    max_degree, floor
+        As for these.
     operator : str
-        A of the residual A f - A u of a PDE, as `ntkspec.operators.as_operator` reads it; empty for
-        the residual f - u itself.
-    residual_weight, data_weight, boundary_weight : float
-        With an operator: factors of the losses of A f - A u, of f - u at the same points, and of
-        f - u at the boundary.  Each is 1/2 of a mean square, or of a Sobolev norm for the first.
-    boundary : tuple of tuple of float
-        Unit vectors, or coordinates on a torus.
+        A of an `ntkspec.PDE`, as `ntkspec.operators.as_operator` reads it; empty for other losses.
+    residual_weight, data_weight, boundary, boundary_weight
+        As for a PDE.
 
     Examples
     --------
@@ -465,18 +458,13 @@ class OptimizerRecipe:
 
     Attributes
     ----------
+    name : {"gd", "adam"}
     step_size : float or None
         None for half the largest stable one; for Adam, 0.001.
-    momentum : float
-        Of the heavy ball.
-    batch : int or None
-        Points of a step, drawn without replacement; None for all.
-    name : {"gd", "adam"}
-        Of Adam nothing is predicted.
-    betas : (float, float)
-        Of Adam.
-    epsilon : float
-        Of Adam.
+    momentum, batch
+        As for `ntkspec.GD`.
+    betas, epsilon
+        As for `ntkspec.Adam`.
 
     Examples
     --------
@@ -626,9 +614,10 @@ class RunRecipe:
         needed = None if target.kind == "samples" else target.target.dim
         if needed is not None and data.dim not in (None, needed):
             name = "kind" if target.pole is None else "pole"
+            words = ", and 'zonal' and 'basis' are for any sphere" * (name == "kind")
             raise Fault(
                 f"{name} = {getattr(target, name)!r} is not allowed in dimension {data.dim}; it is "
-                f"for dimension {needed}, and 'zonal' and 'basis' are for any sphere",
+                f"for dimension {needed}{words}",
                 ("target", name),
             )
         # On equispaced points of the circle a degree from n/2 on equals a lower one.

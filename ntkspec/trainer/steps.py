@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from ntkspec.trainer.layer import layer_at
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.passes import AdamRule, Passes, memory_kinds
 
-__all__ = ["ProductSteps", "Steps", "steps_at"]
+__all__ = ["ProductSteps", "steps_at"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
@@ -23,18 +23,6 @@ Vector = NDArray[np.float64]
 NUMBERS, FEW_SLABS = 2**16, 4
 
 
-class Steps(Protocol):
-    """Values and steps at fixed points."""
-
-    def values(self) -> Vector:
-        """f at the points, (n,), without what is subtracted at the start."""
-        ...
-
-    def step(self, derivative: Vector, step_size: float) -> Vector:
-        """Do one step against the derivative of the loss by f at the points; return the new f."""
-        ...
-
-
 def steps_at(
     network: FiniteNetwork,
     points: Array,
@@ -42,7 +30,7 @@ def steps_at(
     momentum: float = 0.0,
     adam: AdamRule | None = None,
     done: int = 0,
-) -> Steps:
+) -> _Compiled | ProductSteps:
     """Return what moves a network: compiled loops over its neurons where there is one hidden layer.
 
     `points`, (n, dim), are in the precision of the weights.  With momentum the update of all

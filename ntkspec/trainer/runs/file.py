@@ -26,18 +26,20 @@ from ntkspec.networks import Network
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.recipe import MemberKey, function_digest, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
-from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
-from ntkspec.trainer.runs.history import History
-from ntkspec.trainer.runs.problem import Problem, known_target, recipe_target, start_network
-from ntkspec.trainer.runs.stored import (
+from ntkspec.trainer.runs.checkpoints import (
     RECORDS,
     Facts,
     Layout,
     check_arrays,
+    code_digest,
+    member_path,
+    opened_checkpoint,
     read_arrays,
     read_facts,
     read_points,
 )
+from ntkspec.trainer.runs.history import History
+from ntkspec.trainer.runs.problem import Problem, known_target, recipe_target, start_network
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison

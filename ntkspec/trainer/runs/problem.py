@@ -31,7 +31,7 @@ from ntkspec.trainer.points import (
     torus_points,
 )
 from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
-from ntkspec.trainer.runs.stored import Sizes
+from ntkspec.trainer.runs.checkpoints import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, on_torus
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.recipe import AnyLoss, Exponent, MemberKey
-from ntkspec.trainer.runs.checkpoints import Checkpoint
+from ntkspec.trainer.runs.checkpoints import Checkpoint, Facts
 from ntkspec.trainer.runs.problem import Problem, start_network
-from ntkspec.trainer.runs.stored import Facts
 
 __all__ = ["Training", "begin", "resume"]
 
