@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.compare import Comparison, Curves, Row
+from ntkspec.compare import Comparison, Curves, Level, Row
 from ntkspec.compare.results import intervals_of
 from ntkspec.compare.verdicts import ERRORS
 from ntkspec.errors import NtkspecError
@@ -189,39 +189,42 @@ def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list
 
 def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[float]:
     """Ratios with their intervals; returns the values drawn."""
-    colour, marker, size = style
-    ratio, halves = intervals_of([row.points for row in rows])
     for row in rows:
         if row.predicted_error is not None:
             half = ERRORS * row.predicted_error
             x = [row.width * aside] * 2
-            axes.plot(x, [1.0 - half, 1.0 + half], color=colour, zorder=2, **PREDICTED)
-    axes.errorbar(
-        [row.width * aside for row in rows], ratio, yerr=halves,
-        linestyle="none", marker=marker, markersize=size + 0.5, color=colour,
-        markerfacecolor="white", elinewidth=1.0, capsize=2.0, zorder=3,
+            axes.plot(x, [1.0 - half, 1.0 + half], color=style[0], zorder=2, **PREDICTED)
+    return _bars(
+        axes, [row.width * aside for row in rows], [row.points for row in rows], style,
+        linestyle="none", markerfacecolor="white", elinewidth=1.0, capsize=2.0,
     )  # fmt: skip
-    return [*(ratio - halves[0]), *(ratio + halves[1])]
 
 
 def _limit(
     axes: Axes, comparison: Comparison, key: tuple[str, int], x: float, style: Style
 ) -> list[float]:
     """Extrapolated ratio (filled marker) and the ratio of the continuum's rate (dotted dash)."""
-    colour, marker, size = style
     for row in comparison.extrapolated:
         level = row.points
-        if (row.loss, row.degree) != key or level.ratio is None:
-            continue
-        ratio, halves = intervals_of([level])
-        axes.errorbar(
-            [x], ratio, yerr=halves, marker=marker, markersize=size + 0.5, color=colour,
-            elinewidth=1.6, capsize=3.0, zorder=3,
-        )  # fmt: skip
-        continuum = row.continuum.rate / level.rate
-        axes.plot([x / 1.13, x * 1.13], [continuum, continuum], ":", color=colour, linewidth=2.0)
-        return [*(ratio - halves[0]), *(ratio + halves[1]), continuum]
+        if (row.loss, row.degree) == key and level.ratio is not None:
+            drawn = _bars(axes, [x], [level], style, elinewidth=1.6, capsize=3.0)
+            at = row.continuum.rate / level.rate
+            axes.plot([x / 1.13, x * 1.13], [at, at], ":", color=style[0], linewidth=2.0)
+            return [*drawn, at]
     return []
+
+
+def _bars(
+    axes: Axes, x: list[float], levels: list[Level], style: Style, **options: Any
+) -> list[float]:
+    """Draw ratios with their intervals; return the ends of these."""
+    colour, marker, size = style
+    ratio, halves = intervals_of(levels)
+    axes.errorbar(
+        x, ratio, yerr=halves, marker=marker, markersize=size + 0.5, color=colour, zorder=3,
+        **options,
+    )  # fmt: skip
+    return [*(ratio - halves[0]), *(ratio + halves[1])]
 
 
 def _power(comparison: Comparison, loss: str) -> str:
