@@ -41,17 +41,29 @@ class Layer:
 
     The points are in the precision of the weights.  The sums over the neurons are split into slabs
     of 256, summed in that precision; the slabs are added in doubles, in order.  So the values do
-    not depend on the number of threads.
+    not depend on the number of threads.  Loops over groups of neurons are compiled where the
+    kernels know the activation and the dimension is small; else slabs are matrix products.
     """
 
-    def __init__(self, points: Array, threads: int) -> None:
+    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
         self.n, self.dim = points.shape
-        self.points = points
-        self.threads = threads
+        self.points, self._sigma = points, sigma
+        # A Python function may not be safe to call from several threads.
+        self.threads = 1 if sigma.user else threads
+        self._number = points.dtype.type
+        known = self.dim <= MOST_UNROLLED
+        self._formula = _formula(sigma, self._number) if known else None
+        if self._formula is not None:
+            blocks = -(-self.n // LENGTH)
+            self._shape = blocks, -(-self.n // (blocks * UNIT)) * UNIT
+            zero = (self._number(0),) * self.dim
+            x = np.stack([self._blocks(column) for column in points.T], axis=1)
+            self._layer = self._formula, zero, x
 
     def values(self, weights: Array, readout: Array) -> Vector:
         """f at the points, (n,), with weights (m, dim) and readouts (m,)."""
-        return self._run(weights, readout)
+        run = self._products if self._formula is None else self._compiled
+        return run(weights, readout)
 
     def step(
         self, weights: Array, readout: Array, derivative: Vector, step_size: float,
@@ -61,15 +73,66 @@ class Layer:
 
         `derivative`, (n,), is that of the loss with respect to f(x_i).
         """
-        scaled = step_size / np.sqrt(len(weights))
-        return self._run(weights, readout, derivative, scaled, train_readout)
+        run = self._products if self._formula is None else self._compiled
+        scaled = self._number(step_size / np.sqrt(len(weights)))
+        return run(weights, readout, derivative, scaled, train_readout)
 
-    def _run(
-        self, weights: Array, readout: Array, g: Vector | None = None, scaled: float = 0.0,
+    def _compiled(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: Any = 0,
         both: bool = False,
     ) -> Vector:  # fmt: skip
         """Do a step, if there is a derivative g, and return f at the points."""
-        raise NotImplementedError
+        from ntkspec.kernels import descent
+
+        width, w, a = len(weights), _padded(weights), _padded(readout)
+        sums = np.empty((-(-len(w) // SLAB), *self._shape), self._number)
+        if g is None:
+            kernel: Any = descent.layer_values
+            given: tuple[Any, ...] = (*self._layer, w, a, SLAB, sums)
+        else:
+            fast = self._sigma.tanh is not None and not both
+            kernel = descent.tanh_step if fast else descent.step
+            given = (*self._layer, self._blocks(g), w, a, scaled, width, both, SLAB, sums)
+        self._over_slabs(lambda first, last: kernel(*given, first, last), len(sums))
+        if g is not None and w is not weights:
+            weights[:], readout[:] = w[:width], a[:width]
+        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
+        return np.asarray(total / np.sqrt(width))
+
+    def _blocks(self, column: Array) -> Array:
+        """An array over the points, cut into blocks and padded with zeros."""
+        filled = np.zeros(self._shape, self._number)
+        filled.reshape(-1)[: self.n] = column
+        return filled
+
+    def _products(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: Any = 0,
+        both: bool = False,
+    ) -> Vector:  # fmt: skip
+        """The same by matrix products over slabs of neurons."""
+        x, derivative = self.points, None if g is None else g.astype(self._number)
+
+        def slab(mine: slice) -> Array:
+            w, a = weights[mine], readout[mine]
+            if derivative is not None:
+                z = x @ w.T
+                slopes = slopes_of(self._sigma, z) * derivative[:, np.newaxis]
+                moved = scaled * a[:, np.newaxis] * (slopes.T @ x)
+                if both:
+                    a -= scaled * (values_of(self._sigma, z).T @ derivative)
+                w -= moved
+            return np.asarray(values_of(self._sigma, x @ w.T) @ a)
+
+        slabs = -(-len(weights) // SLAB)
+        sums = np.empty((slabs, self.n), weights.dtype)
+
+        def work(first: int, last: int) -> None:
+            for s in range(first, last):
+                sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
+
+        with one_blas_thread():  # results depend on the number of BLAS threads
+            self._over_slabs(work, slabs)
+        return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
 
     def _over_slabs(self, work: Callable[[int, int], None], slabs: int) -> None:
         """Call work(first, last) for parts of the slabs, in threads if that is faster."""
@@ -82,20 +145,17 @@ class Layer:
 
 
 def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
-    """Return the layer of an activation at fixed points, compiled if the kernels know it.
+    """Return the layer of an activation at fixed points.
 
     By default there is one thread for each processor.  Raises an NtkspecError if the activation has
     no derivative.
     """
-    count = checked_threads(threads)
     if sigma.derivative is None:
         raise NtkspecError(
             f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
             "at the kink"
         )
-    if _formula(sigma, points.dtype.type) is None or points.shape[1] > MOST_UNROLLED:
-        return _Plain(sigma, points, count)
-    return _Compiled(sigma, points, count)
+    return Layer(sigma, points, checked_threads(threads))
 
 
 def values_of(sigma: Activation, z: Array) -> Array:
@@ -143,88 +203,6 @@ def _formula(sigma: Activation, number: Any) -> Any:
     if sigma.scaled is None:
         return base
     return kernels.Scaled(base, number(sigma.scaled.inner), number(sigma.scaled.outer))
-
-
-class _Compiled(Layer):
-    """Compiled loops over groups of neurons."""
-
-    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
-        super().__init__(points, threads)
-        self._number = points.dtype.type
-        self._sigma = _formula(sigma, self._number)
-        self._zero = (self._number(0),) * self.dim
-        self._tanh = sigma.tanh is not None
-        blocks = -(-self.n // LENGTH)
-        length = -(-self.n // (blocks * UNIT)) * UNIT
-        self._shape = (blocks, length)
-        self._x = np.stack([self._blocks(column) for column in points.T], axis=1)
-
-    def _run(
-        self, weights: Array, readout: Array, g: Vector | None = None, scaled: float = 0.0,
-        both: bool = False,
-    ) -> Vector:  # fmt: skip
-        from ntkspec.kernels import descent
-
-        width, w, a = len(weights), _padded(weights), _padded(readout)
-        sums = np.empty((-(-len(w) // SLAB), *self._shape), self._number)
-        layer = (self._sigma, self._zero, self._x)
-        if g is None:
-            kernel: Any = descent.layer_values
-            given: tuple[Any, ...] = (*layer, w, a, SLAB, sums)
-        else:
-            kernel = descent.tanh_step if self._tanh and not both else descent.step
-            step = self._number(scaled), width, both
-            given = (*layer, self._blocks(g), w, a, *step, SLAB, sums)
-        self._over_slabs(lambda first, last: kernel(*given, first, last), len(sums))
-        if g is not None and w is not weights:
-            weights[:], readout[:] = w[:width], a[:width]
-        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
-        return np.asarray(total / np.sqrt(width))
-
-    def _blocks(self, column: Array) -> Array:
-        """An array over the points, cut into blocks and padded with zeros."""
-        filled = np.zeros(self._shape, self._number)
-        filled.reshape(-1)[: self.n] = column
-        return filled
-
-
-class _Plain(Layer):
-    """Matrix products over slabs of neurons."""
-
-    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
-        super().__init__(points, threads)
-        self._sigma = sigma
-        if sigma.user:  # a Python function may not be safe to call from several threads
-            self.threads = 1
-
-    def _run(
-        self, weights: Array, readout: Array, g: Vector | None = None, scaled: float = 0.0,
-        both: bool = False,
-    ) -> Vector:  # fmt: skip
-        number, x = weights.dtype.type, self.points
-        derivative, size = None if g is None else g.astype(number), number(scaled)
-
-        def slab(mine: slice) -> Array:
-            w, a = weights[mine], readout[mine]
-            if derivative is not None:
-                z = x @ w.T
-                slopes = slopes_of(self._sigma, z) * derivative[:, np.newaxis]
-                moved = size * a[:, np.newaxis] * (slopes.T @ x)
-                if both:
-                    a -= size * (values_of(self._sigma, z).T @ derivative)
-                w -= moved
-            return np.asarray(values_of(self._sigma, x @ w.T) @ a)
-
-        slabs = -(-len(weights) // SLAB)
-        sums = np.empty((slabs, self.n), weights.dtype)
-
-        def work(first: int, last: int) -> None:
-            for s in range(first, last):
-                sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
-
-        with one_blas_thread():  # results depend on the number of BLAS threads
-            self._over_slabs(work, slabs)
-        return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
 
 
 def _padded(rows: Array) -> Array:

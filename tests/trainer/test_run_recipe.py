@@ -278,3 +278,24 @@ def test_the_manual_shows_a_recipe_with_every_key():
         assert f"``[{name}]``" in page
     for kind in (*MAKERS, "file", *HARMONICS, "samples"):
         assert f"``{kind}``" in page or f'``"{kind}"``' in page, kind
+
+
+@pytest.mark.parametrize(
+    "old,new,line,words",
+    [
+        ("frequencies = [[1, 0]]", "frequencies = [[1], [1, 0]]", 4, "not allowed; give numbers"),
+        ("frequencies = [[1, 1]]", "frequencies = [[1, 1, 1, 1]]", 5, "of 4 coordinates"),
+        ("frequencies = [[1, 1]]", "frequencies = [[]]", 5, "of 0 coordinates"),
+    ],
+)
+def test_ragged_and_long_frequencies_get_a_sentence(old, new, line, words):
+    text = """
+steps = 4
+network = {activation = "tanh", width = 4}
+data = {kind = "torus", points = 8, frequencies = [[1, 0]]}
+target = {kind = "cosine", frequencies = [[1, 1]]}
+"""
+    assert text.count(old) == 1
+    with pytest.raises(NtkspecError, match=words) as caught:
+        parse_run_recipe(text.replace(old, new))
+    assert str(caught.value).startswith(f"line {line}: ")
