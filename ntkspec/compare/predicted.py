@@ -28,6 +28,7 @@ from ntkspec.compare.kernels import (
 from ntkspec.compare.results import Curves
 from ntkspec.compare.scatter.networks import exact_rates, own_rates
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.locks import cached_property
 from ntkspec.opening import open_table
 from ntkspec.tables import Table
 from ntkspec.trainer.eigenvectors import EigenvectorTarget
@@ -120,8 +121,7 @@ class Predictions:
         self.is_dense = run.points.n <= MOST_POINTS and not self.unpredicted
         self._columns = np.searchsorted(run.degrees, self.degrees)
         self._functionals = functionals(parts, run.points, run.observations.size)
-        self._factors: dict[float, Array] = {}
-        self._infinite_width: dict[float, LinearTraining] = {}
+        self._losses: dict[float | None, tuple[AnyLoss, Array | None, LinearTraining | None]] = {}
 
     def compare_member(self, member: Member, start: NetworkAtStart | None) -> ComparedMember:
         """Measured and predicted rates of one training."""
@@ -133,14 +133,13 @@ class Predictions:
             )
         amplitude = member.amplitude[:, self._columns]
         grid = member.grid_amplitude[:, self._columns]
-        continuum_curve, continuum = self._continuum(member)
+        loss, factor, training = self._of_loss(member.s)
+        continuum_curve, continuum = self._continuum(member, loss)
         ends = -self.run.observations, self._functionals
-        points_curve, points = self._predict(
-            member, self._training_at_infinite_width(member.s), *ends
-        )
+        points_curve, points = self._predict(member, training, *ends)
         own = None
-        if start is not None:
-            own = LinearTraining(start.kernel, self._factor(member.s))
+        if start is not None and factor is not None:
+            own = LinearTraining(start.kernel, factor)
             ends = start.values + ends[0], ends[1]
         finite_curve, finite = self._predict(member, own, *ends)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -168,7 +167,7 @@ class Predictions:
         if not members or special or self.unpredicted or optimizer.momentum or optimizer.batch:
             return unknown
         steps = max((one.steps for one in members), key=len)
-        network, loss = run.recipe.network.network, self._loss(members[0].s)
+        network, (loss, _, _) = run.recipe.network.network, self._of_loss(members[0].s)
         size = float(np.mean([one.step_size for one in members]))
         pairs = run.recipe.network.start == "zero" and is_shallow(network.program)
         if exact := exact_rates(network, run.observed, run.points, loss, size, steps):
@@ -184,9 +183,9 @@ class Predictions:
         )  # fmt: skip
         return Scatter(own.deviations**2 * WIDTH, "random networks")
 
-    def _continuum(self, member: Member) -> tuple[Array, Array]:
+    def _continuum(self, member: Member, loss: AnyLoss) -> tuple[Array, Array]:
         """Amplitudes and rates from the operator's eigenvalues; with a boundary degrees mix."""
-        recipe, loss, operator = self.run.recipe.loss, self._loss(member.s), self._operator
+        recipe, operator = self.run.recipe.loss, self._operator
         if recipe.boundary:
             return self._predict(member, *boundary_training(self.run, self.degrees, loss))
         multipliers = loss.multiplier(self.degrees)
@@ -203,25 +202,21 @@ class Predictions:
                 return left, _slow_rate(decrement, self._momentum)
             return (1.0 - decrement) ** times, decrement
 
-    def _loss(self, s: float) -> AnyLoss:
-        """The loss with exponent s; NaN is plain L2."""
-        recipe = self.run.recipe
+    def _of_loss(self, s: float) -> tuple[AnyLoss, Array | None, LinearTraining | None]:
+        """The loss with exponent s, NaN for L2, its factor, and training at infinite width."""
         exponent = None if math.isnan(s) else s
-        return recipe.loss.at(self.run.points, exponent, recipe.network.network)
+        if exponent not in self._losses:
+            network = self.run.recipe.network.network
+            loss = self.run.recipe.loss.at(self.run.points, exponent, network)
+            factor = loss_factor(loss.matrix()) if self.is_dense else None
+            training = None if factor is None else LinearTraining(self._kernel, factor)
+            self._losses[exponent] = loss, factor, training
+        return self._losses[exponent]
 
-    def _factor(self, s: float) -> Array:
-        if s not in self._factors:
-            self._factors[s] = loss_factor(self._loss(s).matrix())
-        return self._factors[s]
-
-    def _training_at_infinite_width(self, s: float) -> LinearTraining | None:
-        if not self.is_dense:
-            return None
-        if s not in self._infinite_width:
-            recipe = self.run.recipe
-            kernel = infinite_kernel(recipe.network.network, recipe.loss, self.run.points)
-            self._infinite_width[s] = LinearTraining(kernel, self._factor(s))
-        return self._infinite_width[s]
+    @cached_property
+    def _kernel(self) -> Array:
+        recipe = self.run.recipe
+        return infinite_kernel(recipe.network.network, recipe.loss, self.run.points)
 
     def _predict(
         self, member: Member, training: LinearTraining | None, residual: Array, functionals: Array
