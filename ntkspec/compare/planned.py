@@ -186,7 +186,9 @@ def plan(
     if recipe.operator:
         check_residual(network, as_operator(recipe.operator))
     kernel = infinite_kernel(network, recipe, points)
-    training = LinearTraining(kernel, loss_factor(_at(recipe, points, network).matrix()))
+    (s,) = recipe.exponents
+    loss_at = recipe.at(points, None if s == "l2" else float(s), network)
+    training = LinearTraining(kernel, loss_factor(loss_at.matrix()))
     observed = recipe.observed(chosen, points.dim)
     parts = components_at(observed, points)
     rows = functionals(parts, points, len(kernel))
@@ -196,10 +198,18 @@ def plan(
             only = Target(term for term in chosen.terms if term.degree == k)
             starts[k] = recipe.observations(only, points)
 
+    late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
+
     def alone(size: float) -> Array:
-        """Rate of each degree's component alone: others leak into it later."""
-        pairs = zip(starts.values(), rows, strict=True)
-        return np.array([_rate(training, size, *one) for one in pairs])
+        """Rate of each degree's component alone: others leak into it later.
+
+        0 if it does not fall by a quarter in ten million steps.
+        """
+        curves = [
+            training.amplitudes(size, late, starts[k], row[np.newaxis])[:, 0]
+            for k, row in zip(parts, rows, strict=True)
+        ]
+        return np.array([late_rate(late, curve) for curve in curves])
 
     size = 1.0 / float(training.eigenvalues.max()) if step_size is None else step_size
     rates = alone(size)
@@ -215,13 +225,15 @@ def plan(
             f"the slowest degree, of rate {learned.min():.2g}, takes {count:.2g} steps; leave it "
             "out, or give steps"
         )
-    records = _records(count)
-    variances, bias, source = _scatter(network, points, chosen, recipe, size, records)
+    records = np.rint(np.geomspace(1.0, count, RECORDS)).astype(np.int64)
+    records = np.unique(np.r_[np.arange(min(count, 20) + 1), records])
+    variances, bias, source = _scatter(network, points, chosen, recipe, loss_at, size, records)
     options = choices(variances, wanted, antisymmetric=False, bias=bias)
     if is_shallow(network.program):  # half of the neurons are drawn independently
         options = [Choice(one.width + one.width % 2, one.seeds) for one in options]
     power = 1 if is_shallow(network.program) else 2
-    a_step = _seconds(network, points, recipe, threads)
+    timed = recipe.of(start(network, TIMED, points.dim, 0), points)
+    a_step = step_seconds(timed, points, loss_at, threads, OptimizerRecipe())
     seconds = [one.seeds * count * a_step * (one.width / TIMED) ** power for one in options]
     order = np.argsort(seconds, kind="stable")
     return TrainingPlan(
@@ -230,33 +242,16 @@ def plan(
     )  # fmt: skip
 
 
-def _at(recipe: LossRecipe, points: Points, network: Network) -> AnyLoss:
-    (s,) = recipe.exponents
-    return recipe.at(points, None if s == "l2" else float(s), network)
-
-
-def _rate(training: LinearTraining, size: float, component: Array, functional: Array) -> float:
-    """Rate of a component alone; 0 if it does not fall by a quarter in ten million steps."""
-    late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
-    curve = training.amplitudes(size, late, component, functional[np.newaxis])[:, 0]
-    return late_rate(late, curve)
-
-
-def _records(steps: int) -> NDArray[np.int64]:
-    late = np.rint(np.geomspace(1.0, steps, RECORDS)).astype(np.int64)
-    return np.unique(np.r_[np.arange(min(steps, 20) + 1), late])
-
-
 def _scatter(
     network: Network,
     points: Points,
     target: Target | SampledTarget,
     recipe: LossRecipe,
+    loss: AnyLoss,
     size: float,
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
     """Relative variances and biases of the measured rates, both times the width."""
-    loss = _at(recipe, points, network)
     found = [
         own_rates(
             network, points, target, width, size, records,
@@ -269,9 +264,3 @@ def _scatter(
         return 2.0 * exact.relative_variances, bias, "exact"
     variances = [one.deviations**2 * width for one, width in zip(found, WIDTHS, strict=True)]
     return np.fmax(*variances), bias, "random networks"
-
-
-def _seconds(network: Network, points: Points, recipe: LossRecipe, threads: int | None) -> float:
-    """Time of a step at the width at which steps are timed."""
-    made = recipe.of(start(network, TIMED, points.dim, 0), points)
-    return step_seconds(made, points, _at(recipe, points, network), threads, OptimizerRecipe())

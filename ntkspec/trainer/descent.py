@@ -420,7 +420,11 @@ def flattening_exponent(
         dim = points.dim if points.features is None else points.features.dim + 1
         return 0.5 * dim + min(orders) - 1
     degrees = np.array(sorted(target.degrees))
-    rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
+    kernel, rates = network.tangent_operator(points.x), np.empty(degrees.size)
+    for i, k in enumerate(degrees.tolist()):
+        part = target.component(k, points.at)
+        assert part is not None  # it is a degree of the target
+        rates[i] = (points.weights * part) @ kernel.matvec(points.weights * part)
     learned = rates > 1e-6 * rates.max(initial=0.0)
     if np.count_nonzero(learned) < 2:
         raise NtkspecError(
@@ -432,16 +436,6 @@ def flattening_exponent(
     base = 2.0 * np.log1p(points.lengths(k)) if power else np.log1p(points.laplacian(k))
     slope = np.polyfit(base, np.log(rates[learned]), 1)[0]
     return round(-float(slope), 2)
-
-
-def _own_rate(
-    network: FiniteNetwork, points: Points, target: Target | SampledTarget, degree: int
-) -> float:
-    """<Y, H Y> for the target's component of a degree, by the quadrature rule of the points."""
-    part = target.component(degree, points.at)
-    assert part is not None  # it is a degree of the target
-    weighted = points.weights * part
-    return float(weighted @ network.tangent_operator(points.x).matvec(weighted))
 
 
 def _rounded_down(value: float) -> float:

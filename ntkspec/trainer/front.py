@@ -367,10 +367,12 @@ def train(
     """
     at = as_points(data)
     wanted = as_target(target, at)
+    if np.ndim(seeds) == 0:
+        seeds = range(whole_number(seeds, "seeds", 1, 10_000))
     recipe = RunRecipe(
         whole_number(steps, "steps", 1, 10**9),
         NetworkRecipe(
-            as_network(network), widths=_whole(width, "width"), seeds=_seeds(seeds),
+            as_network(network), widths=_whole(width, "width", 1), seeds=_whole(seeds, "seeds", 0),
             start=start, precision=precision,
         ),
         _data(at),
@@ -529,12 +531,6 @@ def _optimizer(given: GD | Adam) -> OptimizerRecipe:
     return OptimizerRecipe(size, given.momentum, given.batch)
 
 
-def _whole(values: Any, name: str) -> tuple[int, ...]:
+def _whole(values: Any, name: str, least: int) -> tuple[int, ...]:
     several = [values] if np.ndim(values) == 0 else list(values)
-    return tuple(whole_number(one, name, 1) for one in several)
-
-
-def _seeds(values: Any) -> tuple[int, ...]:
-    if np.ndim(values) == 0:
-        return tuple(range(whole_number(values, "seeds", 1, 10_000)))
-    return tuple(whole_number(one, "seeds", 0) for one in values)
+    return tuple(whole_number(one, name, least) for one in several)

@@ -187,16 +187,12 @@ def make_problem(recipe: RunRecipe) -> Problem:
     (array([0.      , 1.08979 , 1.707107]), 64)
     """
     try:
-        return _made_problem(recipe)
+        points = _points(recipe.data)
+        samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
+        return problem_of(recipe, points, recipe_target(recipe.target, points, samples))
     except NtkspecError as error:
         fault = error if isinstance(error, Fault) else Fault(str(error), ("data",))
         raise fault.located(recipe.text, recipe.source) from None
-
-
-def _made_problem(recipe: RunRecipe) -> Problem:
-    points = _points(recipe.data)
-    samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
-    return problem_of(recipe, points, recipe_target(recipe.target, points, samples))
 
 
 def problem_of(
@@ -238,7 +234,9 @@ def problem_of(
     if function is not None:
         on_grid = function_values(function, grid.at, "the target's function")
     values = target.values(points.at)
-    return Problem(recipe, points, grid, target, values, on_grid, _recorded(points, target))
+    last = min(max((_resolvable(points), *target.degrees)), MOST_RECORDED)
+    degrees = np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
+    return Problem(recipe, points, grid, target, values, on_grid, degrees)
 
 
 def known_target(
@@ -326,17 +324,11 @@ def _grid(data: DataRecipe, points: Points) -> Points:
     if points.dim == 2:
         return circle(wanted)
     degree = 1
-    while _rule_size(degree + 1, points.dim) <= wanted:
+    while (degree + 2) * ((degree + 3) // 2) ** (points.dim - 2) <= wanted:  # of `product_rule`
         degree += 1
     if points.dim == 3 or degree // 2 > resolved_degree(points):
         return product_rule(degree, points.dim)
     return random_points(wanted, points.dim, data.seed + 1)
-
-
-def _rule_size(degree: int, dim: int) -> int:
-    """Number of points of `product_rule`."""
-    nodes = degree // 2 + 1
-    return (degree + 1) * int(nodes ** (dim - 2))
 
 
 def recipe_target(
@@ -391,12 +383,6 @@ def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTa
 def _resolvable(points: Points) -> int:
     """Largest degree whose harmonics the points resolve."""
     return (points.n - 1) // 2 if points.equispaced else points.longest(resolved_degree(points))
-
-
-def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int64]:
-    """Degrees that the points resolve, up to a bound, and the degrees of the target."""
-    last = min(max((_resolvable(points), *target.degrees)), MOST_RECORDED)
-    return np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
 
 
 def _measure(points: Points, target: Target | SampledTarget, degrees: NDArray[np.int64]) -> Measure:
