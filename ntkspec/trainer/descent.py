@@ -266,7 +266,7 @@ class Descent:
             residual = np.zeros(n)
             residual[chosen] = steps.values() - self._at_start[chosen] - self._y[chosen]
             derivative = self._loss.apply(residual)[chosen] * (n / batch)
-            steps.step(derivative, self.step_size)
+            steps.step(derivative, self.step_size, last=True)
             self.steps += 1
             if not np.isfinite(derivative).all():
                 break

@@ -60,7 +60,7 @@ class _Compiled:
     def values(self) -> Vector:
         return self._scaled(self._layer.values(self._weights, self._readout))
 
-    def step(self, derivative: Vector, step_size: float) -> Vector:
+    def step(self, derivative: Vector, step_size: float, last: bool = False) -> Vector:
         size = step_size * self._factor
         layer = self._layer
         return self._scaled(layer.step(self._weights, self._readout, derivative, size, self._both))
@@ -110,8 +110,11 @@ class ProductSteps:
         """What is observed at the points."""
         return self._sum(lambda passes: passes.forward())
 
-    def step(self, derivative: Vector, step_size: float) -> Vector:
-        """Do one step against the derivative of the loss by the values; return the new values."""
+    def step(self, derivative: Vector, step_size: float, last: bool = False) -> Vector:
+        """Do one step against the derivative of the loss by the values; return the new values.
+
+        The `last` step at these points returns zeros.
+        """
 
         def move(passes: Passes) -> Array:
             for found in passes.backward(derivative):
@@ -119,7 +122,7 @@ class ProductSteps:
                     found.layer.move(found, step_size, self._momentum, self._threads)
                 else:
                     found.layer.adapt(found, step_size, self._adam, self._done, self._threads)
-            return passes.forward()
+            return np.zeros_like(derivative) if last else passes.forward()
 
         moved = self._sum(move)
         self._done += 1
