@@ -166,12 +166,11 @@ class Descent:
             np.zeros(len(self._y)) if network.origin is None
             else network.origin.values(self._points, self._threads)
         )  # fmt: skip
+        self.steps = 0
         if state is not None:
             if step_size is not None:
                 raise NtkspecError("step_size is that of the state; leave it out")
             self._restore(state)
-        else:
-            self.steps = 0
         self._steps = self._steps_at(self._points)
         if state is None:
             self.largest_stable_step = math.inf if adam else largest_stable_step(
@@ -205,14 +204,10 @@ class Descent:
                 f"state is not allowed; it has no {', '.join(missing)}: give what Descent.state() "
                 "returned"
             )
-        arrays = {}
-        for name, like in likes.items():
-            arrays[name] = found = np.array(state[name])
-            if (
-                found.shape != like.shape
-                or found.dtype.kind not in "fiu"
-                or not np.isfinite(found).all()
-            ):
+        arrays = {name: np.array(state[name]) for name in likes}
+        for name, found in arrays.items():
+            like, real = likes[name], found.dtype.kind in "fiu"
+            if found.shape != like.shape or not real or not np.isfinite(found).all():
                 raise NtkspecError(
                     f"state[{name!r}] of shape {found.shape} is not allowed; this network needs "
                     f"shape {like.shape} and finite numbers"

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from ntkspec.activations import Activation
 from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
-from ntkspec.errors import NtkspecError
 from ntkspec.threads import checked_threads, one_blas_thread, thread_pool
 
-__all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
+__all__ = ["Layer", "slopes_of", "values_of"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
@@ -45,11 +44,12 @@ class Layer:
     kernels know the activation and the dimension is small; else slabs are matrix products.
     """
 
-    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
+    def __init__(self, sigma: Activation, points: Array, threads: int | None = None) -> None:
         self.n, self.dim = points.shape
         self.points, self._sigma = points, sigma
         # A Python function may not be safe to call from several threads.
-        self.threads = 1 if sigma.user else threads
+        count = checked_threads(threads)
+        self.threads = 1 if sigma.user else count
         self._number = points.dtype.type
         known = self.dim <= MOST_UNROLLED
         self._formula = _formula(sigma, self._number) if known else None
@@ -142,20 +142,6 @@ class Layer:
             return
         ends = [slabs * part // count for part in range(count + 1)]
         list(thread_pool(count).map(work, ends[:-1], ends[1:]))
-
-
-def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
-    """Return the layer of an activation at fixed points.
-
-    By default there is one thread for each processor.  Raises an NtkspecError if the activation has
-    no derivative.
-    """
-    if sigma.derivative is None:
-        raise NtkspecError(
-            f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
-            "at the kink"
-        )
-    return Layer(sigma, points, checked_threads(threads))
 
 
 def values_of(sigma: Activation, z: Array) -> Array:

@@ -121,7 +121,10 @@ class FiniteNetwork:
             If x is not of shape (n, dim).
         """
         points = self._points(x)
-        found = self._values(points, checked_threads(threads))
+        with one_blas_thread():
+            blocks, count = self.blocks(self.columns(len(points))), checked_threads(threads)
+            parts = [self.passes(one, points, count).forward() for one in blocks]
+        found = np.asarray(np.sum(parts, axis=0, dtype=np.float64))
         if self.origin is not None:
             known = self._known
             if known is None or not np.array_equal(known[0], points):
@@ -129,12 +132,6 @@ class FiniteNetwork:
                 self._known = known
             found = found - known[1]
         return found
-
-    def _values(self, points: Array, threads: int) -> NDArray[np.float64]:
-        with one_blas_thread():
-            blocks = self.blocks(self.columns(len(points)))
-            found = [self.passes(one, points, threads).forward() for one in blocks]
-        return np.asarray(np.sum(found, axis=0, dtype=np.float64))
 
     def tangent_matrix(self, x: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
         """The network's own tangent kernel between points: (n, dim) -> (n, n).

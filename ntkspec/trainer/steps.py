@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.threads import one_blas_thread, thread_pool
-from ntkspec.trainer.layer import layer_at
+from ntkspec.trainer.layer import Layer
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.passes import AdamRule, Passes, memory_kinds
 
@@ -55,7 +55,7 @@ class _Compiled:
             scaled = np.hstack((scaled, ones))
         self._readout, self._both = out.weights[0], out.trained
         self._factor = out.scale * np.sqrt(len(self._weights))
-        self._layer = layer_at(network.network.sigmas[0], np.ascontiguousarray(scaled), threads)
+        self._layer = Layer(network.network.sigmas[0], np.ascontiguousarray(scaled), threads)
 
     def values(self) -> Vector:
         return self._scaled(self._layer.values(self._weights, self._readout))
