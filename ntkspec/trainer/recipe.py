@@ -205,17 +205,11 @@ class DataRecipe:
     Attributes
     ----------
     kind : {"circle", "random", "fibonacci", "product", "design", "cloud", "torus", "file"}
-    dim : int or None
-        None for points from a file, which determines it, and on a torus.
-    points, degree : int or None
-        How many points, on a torus in each coordinate, or the degree to which the rule is exact.
-    seed : int
-    density : {"cap", "cluster"}
-        Of a cloud.
-    concentration : float or None
-        Of that density.
+    points, degree, dim, seed, density, concentration
+        As for the functions of `ntkspec.trainer.points`; of a torus points in each coordinate.
+        From files and on a torus dim is None.
     frequencies, amplitudes : tuples
-        Of the features of a torus, by which its points enter the network.
+        Of the features of a torus, see `ntkspec.trainer.waves.Features`.
     weights : {"uniform", "quadrature"} or None
         Of the points in the loss; None for the usual ones of the kind.
     grid : int or None
@@ -276,14 +270,10 @@ class TargetRecipe:
     Attributes
     ----------
     kind : {"sine", "cosine", "zonal", "basis", "samples"}
-        The kinds of harmonics are those of `ntkspec.trainer.targets.Term`.
-    degrees, amplitudes : tuples of the same length
-    frequencies : tuple of tuple of int
-        Of the waves on a torus, in place of degrees.
-    index : tuple of int
-        Number of each harmonic within its degree, for the kind "basis".
-    pole : tuple of float or None
-        Of zonal harmonics.
+    degrees, amplitudes, index : tuples of the same length
+        Of harmonics, as for `ntkspec.trainer.targets.Term`; there are frequencies of waves on a
+        torus in place of degrees.
+    frequencies, pole
     file : str
         File of the samples, in the order of the points.
     file_digest : str
