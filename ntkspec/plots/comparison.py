@@ -119,7 +119,8 @@ def _amplitudes(axes: Axes, comparison: Comparison, loss: str, styles: dict[int,
     axes.set(xscale="log", yscale="log", ylim=(LOWEST, 1.7))
     axes.set_xlabel("step")
     axes.set_ylabel("amplitude / start")
-    axes.set_title(f"{_named(loss)}: the networks of width {width}", fontsize=11)
+    named = "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
+    axes.set_title(f"{named}: the networks of width {width}", fontsize=11)
     axes.grid(color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -174,7 +175,11 @@ def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Sty
     axes.minorticks_off()
     axes.set_xlabel("width")
     axes.set_ylabel("measured rate / predicted for the points")
-    axes.set_title(_power(comparison, loss), fontsize=11)
+    power, title = comparison.powers[loss], "rates by width"
+    if not math.isnan(power.power):
+        p = f"$p = {power.power:.2f} \\pm {(power.high - power.low) / 2.0:.2f}$"
+        title = f"scatter over seeds ~ width$^{{-p}}$, {p}"
+    axes.set_title(title, fontsize=11)
 
 
 def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list[str]]:
@@ -225,18 +230,6 @@ def _bars(
         **options,
     )  # fmt: skip
     return [*(ratio - halves[0]), *(ratio + halves[1])]
-
-
-def _power(comparison: Comparison, loss: str) -> str:
-    power = comparison.powers[loss]
-    if math.isnan(power.power):
-        return "rates by width"
-    error = (power.high - power.low) / 2.0
-    return f"scatter over seeds ~ width$^{{-p}}$, $p = {power.power:.2f} \\pm {error:.2f}$"
-
-
-def _named(loss: str) -> str:
-    return "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
 
 
 def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:

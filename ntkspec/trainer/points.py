@@ -264,24 +264,15 @@ def product_rule(degree: int, dim: int) -> Points:
     _checked_size((degree + 1) * nodes ** (dim - 2), dim)
     x, weights = _on_circle(degree + 1), np.full(degree + 1, 1.0 / (degree + 1))
     for d in range(3, dim + 1):
-        x, weights = _product(x, weights, *_gauss(nodes, d))
+        t, along = np.zeros(1), np.ones(1)
+        if nodes > 1:
+            t, along = special.roots_gegenbauer(nodes, (d - 2) / 2)
+        # The points (sqrt(1-t^2) x, t) for all t and x.
+        sine = np.sqrt((1.0 - t) * (1.0 + t))
+        rest = (sine[:, np.newaxis, np.newaxis] * x).reshape(-1, d - 1)
+        x = np.column_stack((rest, np.repeat(t, len(x))))
+        weights = np.outer(along / np.sum(along), weights).ravel()
     return Points(_unit(x), weights / weights.sum(), "product", degree)
-
-
-def _gauss(nodes: int, dim: int) -> tuple[Array, Array]:
-    """Gauss rule of (1-t^2)^((dim-3)/2), its weights of sum 1."""
-    t, weights = special.roots_gegenbauer(nodes, (dim - 2) / 2) if nodes > 1 else ([0.0], [1.0])
-    return np.asarray(t), np.asarray(weights) / np.sum(weights)
-
-
-def _product(x: Array, weights: Array, t: Array, along: Array) -> tuple[Array, Array]:
-    """Points (sqrt(1-t^2) x, t) for all t and x, and their weights."""
-    sine = np.sqrt((1.0 - t) * (1.0 + t))
-    rest = (sine[:, np.newaxis, np.newaxis] * x).reshape(-1, x.shape[1])
-    return (
-        np.column_stack((rest, np.repeat(t, x.shape[0]))),
-        np.outer(along, weights).ravel(),
-    )
 
 
 def spherical_design(degree: int) -> Points:
