@@ -327,17 +327,17 @@ class TargetRecipe:
                 ("amplitudes", self.amplitudes.index(0.0)),
             )
         with attributed("degrees" if self.pole is None else "pole"):
-            self.target  # noqa: B018
+            harmonics_of(self)
 
-    @cached_property
-    def target(self) -> Target:
-        """The sum of harmonics; not of samples, which need points."""
-        of = self.frequencies or [None] * len(self.degrees)
-        terms = zip(self.degrees or [0] * len(of), self.amplitudes, self.index, of, strict=True)
-        return Target(
-            Term(degree, amplitude, cast("Kind", self.kind), index, self.pole, frequency)
-            for degree, amplitude, index, frequency in terms
-        )
+
+def harmonics_of(recipe: TargetRecipe) -> Target:
+    """The sum of harmonics of a recipe."""
+    of = recipe.frequencies or [None] * len(recipe.degrees)
+    terms = zip(recipe.degrees or [0] * len(of), recipe.amplitudes, recipe.index, of, strict=True)
+    return Target(
+        Term(degree, amplitude, cast("Kind", recipe.kind), index, recipe.pole, frequency)
+        for degree, amplitude, index, frequency in terms
+    )
 
 
 @dataclass(frozen=True)
@@ -601,7 +601,7 @@ class RunRecipe:
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""
         data, target = self.data, self.target
-        needed = None if target.kind == "samples" else target.target.dim
+        needed = 2 if target.kind in ("sine", "cosine") else target.pole and len(target.pole)
         if needed is not None and data.dim not in (None, needed):
             name = "kind" if target.pole is None else "pole"
             words = ", and 'zonal' and 'basis' are for any sphere" * (name == "kind")

@@ -21,7 +21,6 @@ __all__ = [
     "Factored",
     "Fourier",
     "L2Loss",
-    "Quadratic",
     "SobolevLoss",
     "SumLoss",
     "Weight",

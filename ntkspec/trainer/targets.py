@@ -172,21 +172,13 @@ class Target:
         object.__setattr__(self, "terms", tuple(terms))
         if not self.terms:
             raise NtkspecError("a target needs at least one term")
-        if len(needed := self._dims) > 1:
+        needed = sorted({term.dim for term in self.terms if term.dim is not None})
+        if len(needed) > 1:
             raise NtkspecError(
                 f"terms have dim = {needed[0]} and dim = {needed[1]}; give terms of one dimension"
             )
         if len({len(term.frequency or ()) for term in self.terms}) > 1:
             raise NtkspecError("terms have frequencies of different dimensions, or some have none")
-
-    @property
-    def _dims(self) -> list[int]:
-        return sorted({term.dim for term in self.terms if term.dim is not None})
-
-    @property
-    def dim(self) -> int | None:
-        """Dimension that it requires, or None."""
-        return next(iter(self._dims), None)
 
     @property
     def part(self) -> str:

@@ -30,7 +30,7 @@ from ntkspec.trainer.points import (
     torus_grid,
     torus_points,
 )
-from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe
+from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe, harmonics_of
 from ntkspec.trainer.runs.checkpoints import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
 from ntkspec.trainer.targets import SampledTarget, Target, on_torus
@@ -338,7 +338,7 @@ def recipe_target(
     if target.kind == "samples":
         assert samples is not None
         return sampled(points, samples)
-    found = target.target
+    found = harmonics_of(target)
     return found if points.features is None else on_torus(found, points.features)
 
 
