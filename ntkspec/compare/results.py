@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.files.text import CsvWriter
+from ntkspec.files.text import CsvWriter, json_value
 from ntkspec.results import Tabular, Value, axes_to_draw, style_of
 from ntkspec.trainer.rates import WidthPower
 
@@ -385,7 +385,7 @@ class Comparison(Tabular):
             "extrapolated": limits,
             "powers": {loss: asdict(power) for loss, power in self.powers.items()},
         }
-        json.dump(_without_nan(contents), file, indent=1, allow_nan=False)
+        json.dump(json_value(contents), file, indent=1, allow_nan=False)
         file.write("\n")
 
 
@@ -412,12 +412,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return "; ".join(value)
     return "" if value is None or value != value else value
-
-
-def _without_nan(value: Any) -> Any:
-    """The same value with None for numbers that are not finite, and lists for tuples."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

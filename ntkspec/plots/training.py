@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,8 +32,8 @@ TARGET, LEARNED, OTHERS = "0.55", "#D55E00", "#F3C3A5"
 COLOURS = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 #: Smallest energies drawn, relative to the largest, against steps and in bars.
 LOWEST, LOWEST_BAR = 1e-12, 1e-8
-#: Points on a great circle, and numbers in a block of neurons evaluated there.
-ARC, BLOCK = 400, 2**20
+#: Points on a great circle.
+ARC = 400
 #: Values above this are scaled, as their sum may overflow.
 LARGE = 2.0**900
 #: Most losses drawn side by side; more of them are drawn below each other.
@@ -54,12 +53,8 @@ class Curve(NamedTuple):
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The contents of one panel: kind is "function", "dft", "bars" or "energy".
-
-    `loss` is that of the members shown, as in their names.
-    """
+class Panel(NamedTuple):
+    """What one panel shows, "function", "dft", "bars" or "energy", for a loss as in names."""
 
     kind: str
     loss: str
@@ -134,25 +129,28 @@ def run_panels(run: Run) -> list[list[Panel]]:
             found.setdefault(member.name.partition(",")[0], []).append(member)
     if not found:
         raise NtkspecError(f"{run.path}: no training of the run is finished; train it first")
+    kinds = {"function": _function, "bars": _bars, "energy": _energy}
+    if closed(run):
+        kinds = {"function": _function, "dft": _dft, "energy": _energy}
     panels = []
     for loss, members in found.items():
         widest = max(member.width for member in members)
         shown = [member for member in members if member.width == widest]
-        second = _dft if closed(run) else _bars
-        panels.append(
-            [_function(run, loss, shown), second(run, loss, shown), _energy(run, loss, shown)]
-        )
+        panels.append([Panel(kind, loss, curves(run, shown)) for kind, curves in kinds.items()])
     return panels
 
 
-def _function(run: Run, loss: str, members: list[Member]) -> Panel:
+def _of(m: Member, x: Array, y: Array, series: str = "learned") -> Curve:
+    return Curve(series, x, y, m.width, m.seed)
+
+
+def _function(run: Run, members: list[Member]) -> list[Curve]:
     """Target and learned functions, around the circle or along a closed line."""
     features = run.points.features
     if closed(run):
         x = np.arange(run.grid.n) / run.grid.n
-        curves = [_samples(run) if sampled(run) else Curve("target", x, run.grid_target)]
-        curves += [_learned(x, m.grid_learned, m) for m in members]
-        return Panel("function", loss, curves)
+        target = _samples(run) if sampled(run) else Curve("target", x, run.grid_target)
+        return [target, *(_of(m, x, m.grid_learned) for m in members)]
     if features is None:
         along = np.linspace(0.0, 2.0 * np.pi, ARC)
         at = np.zeros((ARC, run.points.dim))
@@ -162,9 +160,8 @@ def _function(run: Run, loss: str, members: list[Member]) -> Panel:
         along = np.linspace(0.0, 1.0, ARC)
         at = np.outer(along, 2 ** np.arange(features.dim))
         inputs = features.of(at)
-    curves = [Curve("target", along, run.target.values(at))]
-    curves += [_learned(along, _values(run, m, inputs), m) for m in members]
-    return Panel("function", loss, curves)
+    learned = (_of(m, along, run.network(m).values(inputs)) for m in members)
+    return [Curve("target", along, run.target.values(at)), *learned]
 
 
 def closed(run: Run) -> bool:
@@ -188,23 +185,13 @@ def _samples(run: Run) -> Curve:
     return Curve("target", x[order], run.target_values[order])
 
 
-def _learned(x: Array, y: Array, member: Member) -> Curve:
-    return Curve("learned", x, y, member.width, member.seed)
-
-
-def _values(run: Run, member: Member, x: Array) -> Array:
-    """Values of a trained network."""
-    return run.network(member).values(x)
-
-
-def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
+def _dft(run: Run, members: list[Member]) -> list[Curve]:
     """Absolute values of the DFT, scaled so that sin(2 pi k x) gives 1 at k."""
     points = run.points.equispaced or run.points.kind == "torus"
     target = run.target_values if points else run.grid_target
-    curves = [Curve("target", *_spectrum(target))]
-    for m in members:
-        curves.append(_learned(*_spectrum(m.learned if points else m.grid_learned), m))
-    return Panel("dft", loss, curves)
+    learned = [m.learned if points else m.grid_learned for m in members]
+    found = (_of(m, *_spectrum(y)) for m, y in zip(members, learned, strict=True))
+    return [Curve("target", *_spectrum(target)), *found]
 
 
 def _spectrum(values: Array) -> tuple[Array, Array]:
@@ -219,24 +206,21 @@ def _spectrum(values: Array) -> tuple[Array, Array]:
     return np.arange(size.size, dtype=np.float64), size
 
 
-def _bars(run: Run, loss: str, members: list[Member]) -> Panel:
+def _bars(run: Run, members: list[Member]) -> list[Curve]:
     """Energy of the residual at each degree, before and after training."""
     degrees = run.degrees.astype(np.float64)
-    curves = [Curve("target", degrees, members[0].energy[0])]
-    curves += [_learned(degrees, m.energy[-1], m)._replace(series="residual") for m in members]
-    return Panel("bars", loss, curves)
+    after = (_of(m, degrees, m.energy[-1], "residual") for m in members)
+    return [Curve("target", degrees, members[0].energy[0]), *after]
 
 
-def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
+def _energy(run: Run, members: list[Member]) -> list[Curve]:
     """Energy of the residual at each degree of the target, divided by that at the start."""
-    curves = []
-    for degree in run.target.degrees[:MOST_DEGREES]:
-        column = int(np.searchsorted(run.degrees, degree))
-        for m in members:
-            part = m.energy[:, column] / m.energy[0, column]
-            steps = m.steps.astype(np.float64)
-            curves.append(Curve(part_name(run, degree), steps, part, m.width, m.seed))
-    return Panel("energy", loss, curves)
+    degrees = run.target.degrees[:MOST_DEGREES]
+    return [
+        _of(m, m.steps.astype(np.float64), m.energy[:, i] / m.energy[0, i], part_name(run, degree))
+        for degree, i in zip(degrees, np.searchsorted(run.degrees, degrees), strict=True)
+        for m in members
+    ]
 
 
 def _write_numbers(run: Run, panels: list[list[Panel]], path: Path) -> None:

@@ -62,25 +62,18 @@ class History(Tabular):
         """
         run = self.run
         degrees = np.array(run.target.degrees, dtype=np.int64)
-        at = np.searchsorted(run.degrees, degrees)
-        names: list[str] = []
-        parts: dict[str, list[NDArray[Any]]] = {
-            name: [] for name in ("width", "seed", "step", "value", "degree", "energy")
+        steps, at = [one.steps for one in run.members], np.searchsorted(run.degrees, degrees)
+        counts = [degrees.size * one.size for one in steps]
+        losses = np.array([one.name.partition(",")[0] for one in run.members])
+        return {
+            "loss": np.repeat(losses, counts).tolist(),
+            "width": np.repeat([one.width for one in run.members], counts),
+            "seed": np.repeat([one.seed for one in run.members], counts),
+            "step": np.repeat(np.concatenate(steps), degrees.size),
+            "value": np.repeat(np.concatenate([one.loss for one in run.members]), degrees.size),
+            "degree": np.tile(degrees, sum(one.size for one in steps)),
+            "energy": np.concatenate([one.energy[:, at].ravel() for one in run.members]),
         }
-        for member in run.members:
-            count = member.steps.size * degrees.size
-            names += [member.name.partition(",")[0]] * count
-            rows = {
-                "width": np.full(count, member.width),
-                "seed": np.full(count, member.seed),
-                "step": np.repeat(member.steps, degrees.size),
-                "value": np.repeat(member.loss, degrees.size),
-                "degree": np.tile(degrees, member.steps.size),
-                "energy": member.energy[:, at].ravel(),
-            }
-            for name, row in rows.items():
-                parts[name].append(row)
-        return {"loss": names, **{name: np.concatenate(rows) for name, rows in parts.items()}}
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the energies over those of the start against the steps, a line for each degree.
