@@ -11,7 +11,7 @@ from bench.report import console, write
 
 NAMES = (
     "accuracy", "spectra", "seeds", "engine", "estimate", "growth", "start", "kernels", "memory",
-    "pointwise", "inputs", "seals", "sweep", "scale", "training", "rates",
+    "pointwise", "inputs", "seals", "sweep", "scale", "training", "rates", "data",
 )  # fmt: skip
 
 

@@ -39,9 +39,9 @@ ROWS = (
      "rates", "measured over predicted for the points", "{:.1%}"),
 )  # fmt: skip
 #: Additional files of a benchmark.
-FURTHER = {"growth": ("single",), "scale": ("scale-costs",), "training": ("deep",)}
+FURTHER = {"growth": ("single",), "scale": ("scale-costs",), "training": ("deep", "pinn")}
 #: Benchmarks whose rows are kept too, for pages of their own.
-WITH_ROWS = ("engine",)
+WITH_ROWS = ("engine", "data")
 VERSIONS = ("python", "numpy", "scipy", "numba", "mpmath", "h5py")
 
 
@@ -88,14 +88,15 @@ def _lines(values: Sequence[Any]) -> str:
 
 
 def rows_table(results: dict[str, Any], name: str) -> Iterator[str]:
-    """Lines of reStructuredText: the rows of a benchmark, a table for each activation."""
+    """Lines of reStructuredText: the rows of a benchmark, a table for each activation they have."""
     if name not in results:
         yield from ("Not measured yet.", "")
         return
     rows = results[name]["rows"]
-    for activation in dict.fromkeys(row["activation"] for row in rows):
-        yield from (f".. rubric:: {_escaped(activation)}", "")
-        mine = [row for row in rows if row["activation"] == activation]
+    for activation in dict.fromkeys(row.get("activation") for row in rows):
+        if activation is not None:
+            yield from (f".. rubric:: {_escaped(activation)}", "")
+        mine = [row for row in rows if row.get("activation") == activation]
         yield from _table(
             [{k: _escaped(_cell(v)) for k, v in row.items() if k != "activation"} for row in mine]
         )

@@ -14,10 +14,12 @@ from scipy.linalg import blas
 from bench.report import goal, write
 from ntkspec import Network
 from ntkspec.kernels.elementary import fused
+from ntkspec.operators import Operator
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.descent import Descent
 from ntkspec.trainer.network import start
 from ntkspec.trainer.points import random_points
+from ntkspec.trainer.residual import Applied
 from ntkspec.trainer.sobolev import L2Loss
 
 SIZES = ((64, 4096), (512, 16_384), (2048, 65_536))
@@ -26,10 +28,12 @@ LARGE = 512 * 16_384
 WANTED = {"relu": 15.0, "tanh": 10.0}
 DIMS, PRECISIONS = (2, 3, 10), ("float64", "float32")
 SECONDS, MOST_STEPS = 1.0, 200
-STEP = 0.1
+STEP, PINN_STEP = 0.1, 1e-3
 #: Widths and numbers of points of networks with two hidden layers, and how long a step may take,
 #: in units of the time of its matrix products.
 DEEP, DEEP_WANTED = ((1024, 64), (1024, 256), (4096, 64), (4096, 256)), 1.2
+#: Dimensions, numbers of points and widths of one hidden layer under an operator.
+PINNS = tuple((dim, n, m) for dim, n in ((2, 64), (3, 256), (10, 256)) for m in (1024, 4096))
 
 
 def run(
@@ -47,7 +51,7 @@ def run(
                     rows.append(row)
                     goals += _goal(row)
     write("training", rows, goals)
-    return goals + deep()
+    return goals + deep() + pinn()
 
 
 def deep(
@@ -75,6 +79,67 @@ def deep(
                 goals.append(goal(what, ">= 1", torch / ours, torch >= ours, "times"))
     write("deep", rows, goals)
     return goals
+
+
+def pinn(sizes: tuple[tuple[int, int, int], ...] = PINNS) -> list[dict[str, Any]]:
+    """A step on the residual of Laplace-Beltrami less 1, and PyTorch's, on one thread."""
+    rows, goals = [], []
+    for precision in PRECISIONS:
+        for dim, n, width in sizes:
+            theirs = _torch_pinn(precision, dim, n, width)
+            works = [_our_pinn(precision, dim, n, width), theirs]
+            ours, torch = _alternately([work for work in works if work], len(works))
+            rows.append({
+                "precision": precision, "d": dim, "n": n, "width": width, "ms a step": 1e3 * ours,
+                "PyTorch over ours": torch / ours if theirs else "not installed",
+            })  # fmt: skip
+            if theirs:
+                what = f"PyTorch over ours, PINN, {precision}, d = {dim}, n = {n}, width = {width}"
+                goals.append(goal(what, ">= 2", torch / ours, torch >= 2 * ours, "times"))
+    write("pinn", rows, goals)
+    return goals
+
+
+def _our_pinn(precision: str, dim: int, n: int, width: int) -> Callable[[], Any]:
+    points, target = _problem(dim, n)
+    network = Applied(_network("tanh", precision, dim, width, 1), Operator("laplace", -1.0))
+    descent = Descent(network, points.x, target, L2Loss(points), step_size=PINN_STEP, threads=1)
+    return descent.advance
+
+
+def _torch_pinn(precision: str, dim: int, n: int, width: int) -> Callable[[], Any] | None:
+    """The same step by automatic differentiation; None where PyTorch is not installed.
+
+    Laplace-Beltrami is the Laplacian of f(x / norm(x)), on the circle d^2/dphi^2.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    points, target = _problem(dim, n)
+    weights, readout = map(
+        torch.tensor, _network("tanh", precision, dim, width, 1).parameters.values()
+    )
+    number = getattr(torch, precision)
+    x, y = torch.tensor(points.x, dtype=number), torch.tensor(target, dtype=number)
+    at = torch.atan2(x[:, 1], x[:, 0])[:, None] if dim == 2 else x
+    at.requires_grad = weights.requires_grad = True
+    optimizer = torch.optim.SGD([weights], lr=PINN_STEP)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        on = torch.hstack((at.cos(), at.sin())) if dim == 2 else at / at.norm(dim=1, keepdim=True)
+        f = torch.tanh(on @ weights.T) @ readout[0] / width**0.5
+        (slopes,) = torch.autograd.grad(f.sum(), at, create_graph=True)
+        residual = -f - y
+        for i in range(at.shape[1]):
+            (second,) = torch.autograd.grad(slopes[:, i].sum(), at, create_graph=True)
+            residual = residual + second[:, i]
+        (0.5 * (residual @ residual) / n).backward()
+        optimizer.step()
+
+    return step
 
 
 def _alternately(works: list[Callable[[], Any]], count: int) -> list[float]:

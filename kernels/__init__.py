@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numba
@@ -35,6 +36,27 @@ def _source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def _import_arrays() -> None:
+    """Import numba's functions of arrays without scipy.linalg, which takes 0.13 s and no loop uses.
+
+    They import it at once, only to see whether it is there; numba's products of matrices import it
+    again where they are compiled.
+    """
+    if "numba.np.arraymath" in sys.modules:
+        return
+    from numba.np import linalg
+
+    ensure_blas = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        from numba.np import arraymath
+
+        arraymath.ensure_blas = ensure_blas  # type: ignore[attr-defined]
+    finally:
+        linalg.ensure_blas = ensure_blas
+
+
+_import_arrays()
 SOURCE_DIGEST = _source_digest()
 CACHE_DIR = cache_folder(SOURCE_DIGEST)
 

@@ -8,6 +8,7 @@ import math
 import operator
 import re
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "read_literal_call",
     "shown",
     "size_of",
+    "target_values",
     "vectors",
     "whole_number",
 ]
@@ -223,6 +225,23 @@ def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
     except (TypeError, ValueError, OverflowError):
         pass
     raise NtkspecError(f"{name} = {shown(values)} is not allowed; give numbers")
+
+
+def target_values(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return targets as `numbers` does; booleans are 0 and 1.
+
+    Examples
+    --------
+    >>> target_values([True, False], "targets")
+    array([1., 0.])
+    """
+    _check_unmasked(values, name)
+    with suppress(ValueError):  # of rows of different lengths, which `numbers` refuses
+        given = np.asarray(values)
+        flags = given.dtype == object and all(isinstance(x, (bool, np.bool_)) for x in given.flat)
+        if given.dtype == bool or (flags and given.size):
+            return given.astype(np.float64)
+    return numbers(values, name)
 
 
 def vectors(values: ArrayLike, name: str) -> NDArray[Any]:

@@ -121,6 +121,10 @@ class Tabular(Value, ABC):
         """Return the columns that are shown, by default the first eight."""
         return dict(list(self.columns().items())[:MOST_COLUMNS])
 
+    def _notes(self) -> list[str]:
+        """Return the lines that are shown below the table."""
+        return []
+
     def __repr__(self) -> str:
         names, rows = self._shown()
         cells = [names, *rows]
@@ -129,10 +133,10 @@ class Tabular(Value, ABC):
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
             for row in cells
         )
-        return "\n".join([self.title(), *lines])
+        return "\n".join([self.title(), *lines, *self._notes()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.title(), *self._shown())
+        return html_table(self.title(), *self._shown(), self._notes())
 
     def _shown(self) -> tuple[list[str], list[list[str]]]:
         """Names of columns, and rows as text with an ellipsis in the middle."""
@@ -320,9 +324,10 @@ class Result(Tabular):
         return next(iter(self.axes().items()))
 
     def _places(self, value: Any) -> NDArray[np.intp]:
-        """Places of a value on the first axis; none for what is no single number."""
-        number = as_number(value)
-        return np.flatnonzero(self._first()[1] == number)
+        """Places of a value on the first axis; none for what is no single number or name."""
+        axis = self._first()[1]
+        wanted = str(value) if axis.dtype.kind == "U" else as_number(value)
+        return np.flatnonzero(axis == wanted)
 
 
 def axes_to_draw(ax: Any = None) -> Any:
@@ -430,8 +435,10 @@ def library(name: str, purpose: str, extra: str = "tables") -> Any:
         raise NtkspecError(f"{purpose} needs {package}; pip install 'ntkspec[{extra}]'") from None
 
 
-def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return an HTML table of strings with a caption, escaped, for notebooks.
+def html_table(
+    title: str, names: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()
+) -> str:
+    """Return an HTML table of strings with a caption, escaped, for notebooks; notes follow it.
 
     Examples
     --------
@@ -445,6 +452,7 @@ def html_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) 
     return (
         f"<table><caption>{escape(title)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + "".join(f"<div>{escape(note)}</div>" for note in notes)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
+    from ntkspec.trainer.runs import Run
 
 __all__ = ["compare"]
 
@@ -77,7 +77,7 @@ def compare(
             say(f"wrote {path}", err=True)
     if layout == "text":
         _print_missing(found, err=False)
-        _print_text(found)
+        _print_text(found, source)
     elif layout == "csv":
         found.to_csv(sys.stdout)
     else:
@@ -98,53 +98,34 @@ def _print_missing(found: Comparison, err: bool) -> None:
         say(f"  {one}", err=err)
 
 
-def _print_text(found: Comparison) -> None:
+def _print_text(found: Comparison, run: Run) -> None:
     from rich import box
 
     from ntkspec.cli.terminal import Grid, console, number
+    from ntkspec.trainer.runs.history import degree_name
 
+    degrees = {row.degree for row in found.rows} | {one.degree for one in found.extrapolated}
+    names = {k: degree_name(run, k) for k in degrees}
     shown = Grid(
         "loss", "width", "k", "seeds", "measured", "predicted", "error (pred.)", "/ continuum",
         "/ points", "/ finite", "moved", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for row in found.rows:
         shown.add_row(
-            row.loss, str(row.width), str(row.degree), _seeds(row), _measured(row),
+            row.loss, str(row.width), names[row.degree], _seeds(row), _measured(row),
             number(row.points.rate, ".4g"), _errors(row),
             *map(_ratio, (row.continuum, row.points, row.finite)),
             number(row.kernel_movement, ".2g"), row.verdict,
         )  # fmt: skip
     for limit in found.extrapolated:
         shown.add_row(
-            limit.loss, "inf", str(limit.degree), "", _measured(limit),
+            limit.loss, "inf", names[limit.degree], "", _measured(limit),
             f"{limit.points.rate:.4g}", "", *map(_ratio, (limit.continuum, limit.points)), "", "",
             limit.verdict,
         )  # fmt: skip
     console().print(shown)
-    _print_reasons(found)
-    for loss in dict.fromkeys(one.loss for one in found.extrapolated if one.scatter == "predicted"):
-        say(f"{loss}: intervals at infinite width are from the predicted scatter")
-    for loss, power in found.powers.items():
-        if not math.isnan(power.power):
-            say(
-                f"{loss}: scatter over seeds ~ width^-p, p = {power.power:.2f} "
-                f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
-            )
-
-
-def _print_reasons(found: Comparison) -> None:
-    """List the rows without a verdict, with the reasons."""
-    rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in found.rows]
-    rows += [(limit, "inf") for limit in found.extrapolated]
-    reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
-    for row, width in rows:
-        if row.points.reason:
-            where = reasons.setdefault(row.points.reason, {})
-            where.setdefault((row.loss, width), []).append(str(row.degree))
-    for reason, places in reasons.items():
-        say(f"no verdict: {reason}")
-        for (loss, width), degrees in places.items():
-            say(f"  {loss}, width {width}: k = {', '.join(degrees)}")
+    for line in found.notes(names):
+        say(line)
 
 
 def _seeds(row: Row) -> str:

@@ -91,7 +91,7 @@ def _show_run(path: Path) -> None:
             say(f"damaged, to be trained again: {message}")
     say(
         f"{recipe.network.network}, {run.points.n} points ({run.points.kind}) in dimension "
-        f"{run.points.dim}, target: {named_target(run.target)}"
+        f"{run.points.dim}, target: {named_target(run)}"
     )
     shown = Grid("training", "s", "step size", "steps", "loss", "kernel moved", "status")
     for m in run.members:

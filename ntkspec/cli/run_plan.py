@@ -8,7 +8,7 @@ from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.trainer.recipe import RunRecipe
-    from ntkspec.trainer.targets import SampledTarget, Target
+    from ntkspec.trainer.runs import Problem
 
 __all__ = ["named_target", "show_run_plan", "trainings"]
 
@@ -16,15 +16,16 @@ __all__ = ["named_target", "show_run_plan", "trainings"]
 FEW = 12
 
 
-def named_target(target: Target | SampledTarget) -> str:
-    """Describe a target in words."""
+def named_target(problem: Problem) -> str:
+    """Describe a run's target in words."""
+    from ntkspec.trainer.runs.history import degree_name, plural
     from ntkspec.trainer.targets import SampledTarget
 
-    degrees = [str(degree) for degree in target.degrees]
+    target = problem.target
+    degrees, parts = [degree_name(problem, k) for k in target.degrees], plural(target.part)
     if len(degrees) > FEW:
-        degrees = [*degrees[:3], "...", f"{degrees[-1]} ({len(degrees)} {target.part}s)"]
-    part = target.part
-    named = f"{part}s {', '.join(degrees)}" if degrees else f"no {part}s"
+        degrees = [*degrees[:3], "...", f"{degrees[-1]} ({len(degrees)} {parts})"]
+    named = f"{parts} {', '.join(degrees)}" if degrees else f"no {parts}"
     return f"samples with {named}" if isinstance(target, SampledTarget) else named
 
 
@@ -34,6 +35,7 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     from ntkspec.trainer.runs import make_problem
     from ntkspec.trainer.runs.estimate import estimate_cost
     from ntkspec.trainer.runs.file import run_bytes
+    from ntkspec.trainer.runs.history import degree_name, plural
 
     problem = make_problem(recipe)
     shown = Grid("loss", "width", "seeds", "a step", "a training", "all its seeds")
@@ -51,10 +53,11 @@ def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     count = trainings(len(recipe.members))
     say(f"{count} of {recipe.steps} steps each, {recipe.records} records")
     say(f"points: {points.n} ({points.kind}) in dimension {points.dim}; grid: {grid.n}")
-    say(f"target: {named_target(problem.target)}")
+    say(f"target: {named_target(problem)}")
     if recipe.optimizer.name == "adam":
         say("optimizer: Adam, whose rates are not predicted")
-    say(f"recorded {problem.target.part}s: {problem.degrees[0]} to {problem.degrees[-1]}")
+    first, last = (degree_name(problem, int(k)) for k in problem.degrees[[0, -1]])
+    say(f"recorded {plural(problem.target.part)}: {first} to {last}")
     size = run_bytes(problem) / 1e6
     say(f"disk: at most {2 * size:.3g} MB during training, half of that at the end")
     say(f"time: about {duration(seconds)}, from steps measured on this machine")

@@ -37,26 +37,7 @@ TURN = np.array([[0.0, 1.0], [-1.0, 0.0]])
 def boundary_training(
     problem: Problem, degrees: list[int], loss: AnyLoss
 ) -> tuple[LinearTraining, Array, Array]:
-    """Training, residual at the start (R,), and functionals (K, R) of the target's components.
-
-    Examples
-    --------
-    >>> from ntkspec import predict
-    >>> from ntkspec.trainer.recipe import parse_run_recipe
-    >>> from ntkspec.trainer.runs import make_problem
-    >>> recipe = parse_run_recipe('''
-    ... steps = 20
-    ... network = {activation = "tanh", width = 64}
-    ... data = {kind = "circle", points = 16}
-    ... target = {kind = "zonal", degrees = 1}
-    ... loss = {operator = "laplace(shift=-1)", boundary = [[1.0, 0.0]]}''')
-    >>> problem = make_problem(recipe)
-    >>> training, _, _ = boundary_training(problem, [1], recipe.loss.at(
-    ...     problem.points, None, recipe.network.network))
-    >>> rates = predict.boundary_rates("tanh", 2, "laplace(shift=-1)", degrees=range(40)).rates
-    >>> bool(np.isclose(training.eigenvalues[-1], rates.max(), rtol=1e-12))
-    True
-    """
+    """Training, residual at the start (R,), and functionals (K, R) of the target's components."""
     recipe, points, target = problem.recipe.loss, problem.points, problem.target
     network, operator = problem.recipe.network.network, as_operator(recipe.operator)
     x = recipe.rules(points)[-1].at

@@ -204,11 +204,8 @@ def _row(
 
 def _relative_error(members: Sequence[Member], rates: Sequence[DecayRate]) -> float | None:
     """The standard error of the mean rate, over it; step sizes may differ between seeds."""
-    found = [
-        rate.rate / member.step_size
-        for member, rate in zip(members, rates, strict=True)
-        if rate.status == "measured"
-    ]
+    pairs = zip(members, rates, strict=True)
+    found = [rate.rate / one.step_size for one, rate in pairs if rate.status == "measured"]
     if len(found) < 2:
         return None
     return float(np.std(found, ddof=1) / (math.sqrt(len(found)) * np.mean(found)))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.domains import Torus, legendre
+from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.operators import Operator, as_operator
 from ntkspec.spectra import spectrum
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import LossRecipe
+from ntkspec.trainer.targets import SampledTarget, Target
 from ntkspec.trainer.waves import frequencies_to
 
-__all__ = ["as_torus", "infinite_kernel", "parts_of", "symbols_of"]
+__all__ = [
+    "as_torus",
+    "components_at",
+    "functionals",
+    "infinite_kernel",
+    "parts_of",
+    "symbols_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -74,6 +84,24 @@ def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array
     return out
 
 
+def components_at(target: Target | SampledTarget, points: Points) -> dict[int, Array]:
+    """A target's components of unit norm at points, by their degrees; raise if it has none."""
+    found = {k: target.component(k, points.at) for k in target.degrees}
+    parts = {k: part for k, part in found.items() if part is not None}
+    if not parts:
+        raise NtkspecError(
+            "the target has no known degrees, so there are no rates to predict; use a target made "
+            "of harmonics, or samples"
+        )
+    return parts
+
+
+def functionals(parts: Mapping[int, Array], points: Points, observations: int) -> Array:
+    """Rows (K, observations) whose products with a residual are its parts along components."""
+    rows = np.array(list(parts.values())) * points.weights
+    return np.pad(rows, ((0, 0), (0, observations - points.n)))
+
+
 def _blocks(n: int) -> list[tuple[slice, slice, int]]:
     """Rows and columns of residual and data, and the power of the symbol in their kernel."""
     points, data = slice(n), slice(n, None)
@@ -107,15 +135,7 @@ def _on_torus(network: Network, loss: LossRecipe, points: Points) -> Array:
 
 
 def as_torus(points: Points) -> Torus:
-    """The torus of points.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import torus_grid
-    >>> from ntkspec.trainer.waves import Features
-    >>> as_torus(torus_grid(4, Features([[1], [3]]))).frequencies
-    ((1,), (3,))
-    """
+    """The torus of points."""
     assert points.features is not None
     return Torus(points.features.frequencies, points.features.amplitudes)
 
@@ -123,15 +143,7 @@ def as_torus(points: Points) -> Torus:
 def parts_of(
     network: Network, points: Points, degrees: ArrayLike
 ) -> tuple[Array, Array, NDArray[np.int64]]:
-    """Eigenvalues, bounds on their relative errors, and degrees or frequency vectors.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import torus_grid
-    >>> from ntkspec.trainer.waves import Features
-    >>> parts_of(Network("tanh"), torus_grid(8, Features([[1]])), [1])[0].round(4)
-    array([0.2174])
-    """
+    """Eigenvalues, bounds on their relative errors, and degrees or frequency vectors."""
     k = np.asarray(degrees, dtype=np.int64)
     if points.features is None:
         found = spectrum(network, points.dim, k)
@@ -144,14 +156,7 @@ def parts_of(
 
 
 def symbols_of(operator: Operator, points: Points, degrees: ArrayLike) -> NDArray[Any]:
-    """The operator's symbols of degrees, or on a torus of the frequency vectors of these numbers.
-
-    Examples
-    --------
-    >>> from ntkspec.trainer.points import circle
-    >>> symbols_of(Operator("laplace"), circle(8), [1, 2])
-    array([-1., -4.])
-    """
+    """The operator's symbols of degrees, on a torus of the frequency vectors of these numbers."""
     k = np.asarray(degrees, dtype=np.int64)
     if points.features is None:
         return operator.symbol(k, points.dim)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,29 +10,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.compare.kernels import infinite_kernel
+from ntkspec.compare.kernels import components_at, functionals, infinite_kernel
 from ntkspec.compare.predicted import late_rate
-from ntkspec.compare.scatter import (
-    Choice,
-    choices,
-    exact_scatter,
-    own_rates,
-    rate_scatter,
-)
+from ntkspec.compare.scatter.networks import exact_rates, own_rates
+from ntkspec.compare.scatter.planning import Choice, choices
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
 from ntkspec.operators import as_operator
 from ntkspec.parameters import number
 from ntkspec.results import Tabular
-from ntkspec.threads import checked_threads
 from ntkspec.trainer.front import PDE, KernelPower, Sobolev, as_loss, as_points, as_target
 from ntkspec.trainer.linear import LinearTraining, loss_factor
 from ntkspec.trainer.network import is_shallow, start
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import AnyLoss, LossRecipe
+from ntkspec.trainer.recipe import AnyLoss, LossRecipe, OptimizerRecipe
 from ntkspec.trainer.residual import check_residual
-from ntkspec.trainer.runs.estimate import TINY
-from ntkspec.trainer.steps import steps_at
+from ntkspec.trainer.runs.estimate import step_seconds
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["TrainingPlan", "plan"]
@@ -194,27 +186,30 @@ def plan(
     if recipe.operator:
         check_residual(network, as_operator(recipe.operator))
     kernel = infinite_kernel(network, recipe, points)
-    training = LinearTraining(kernel, loss_factor(_at(recipe, points, network).matrix()))
+    (s,) = recipe.exponents
+    loss_at = recipe.at(points, None if s == "l2" else float(s), network)
+    training = LinearTraining(kernel, loss_factor(loss_at.matrix()))
     observed = recipe.observed(chosen, points.dim)
-    found = {k: observed.component(k, points.at) for k in observed.degrees}
-    parts = {k: one for k, one in found.items() if one is not None}
-    if not parts:
-        raise NtkspecError(
-            "the target has no known degrees, so there are no rates to plan for; use a target "
-            "made of harmonics, or samples"
-        )
+    parts = components_at(observed, points)
+    rows = functionals(parts, points, len(kernel))
     starts = dict(parts)
     if isinstance(chosen, Target):
         for k in parts:
             only = Target(term for term in chosen.terms if term.degree == k)
             starts[k] = recipe.observations(only, points)
 
+    late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
+
     def alone(size: float) -> Array:
-        """Rate of each degree's component alone: others leak into it later."""
-        rows = {k: np.zeros(one.size) for k, one in starts.items()}
-        for k, part in parts.items():
-            rows[k][: points.n] = points.weights * part
-        return np.array([_rate(training, size, starts[k], rows[k]) for k in parts])
+        """Rate of each degree's component alone: others leak into it later.
+
+        0 if it does not fall by a quarter in ten million steps.
+        """
+        curves = [
+            training.amplitudes(size, late, starts[k], row[np.newaxis])[:, 0]
+            for k, row in zip(parts, rows, strict=True)
+        ]
+        return np.array([late_rate(late, curve) for curve in curves])
 
     size = 1.0 / float(training.eigenvalues.max()) if step_size is None else step_size
     rates = alone(size)
@@ -230,13 +225,15 @@ def plan(
             f"the slowest degree, of rate {learned.min():.2g}, takes {count:.2g} steps; leave it "
             "out, or give steps"
         )
-    records = _records(count)
-    variances, bias, source = _scatter(network, points, chosen, recipe, size, records)
+    records = np.rint(np.geomspace(1.0, count, RECORDS)).astype(np.int64)
+    records = np.unique(np.r_[np.arange(min(count, 20) + 1), records])
+    variances, bias, source = _scatter(network, points, chosen, recipe, loss_at, size, records)
     options = choices(variances, wanted, antisymmetric=False, bias=bias)
     if is_shallow(network.program):  # half of the neurons are drawn independently
         options = [Choice(one.width + one.width % 2, one.seeds) for one in options]
     power = 1 if is_shallow(network.program) else 2
-    a_step = _seconds(network, points, recipe, threads)
+    timed = recipe.of(start(network, TIMED, points.dim, 0), points)
+    a_step = step_seconds(timed, points, loss_at, threads, OptimizerRecipe())
     seconds = [one.seeds * count * a_step * (one.width / TIMED) ** power for one in options]
     order = np.argsort(seconds, kind="stable")
     return TrainingPlan(
@@ -245,33 +242,16 @@ def plan(
     )  # fmt: skip
 
 
-def _at(recipe: LossRecipe, points: Points, network: Network) -> AnyLoss:
-    (s,) = recipe.exponents
-    return recipe.at(points, None if s == "l2" else float(s), network)
-
-
-def _rate(training: LinearTraining, size: float, component: Array, functional: Array) -> float:
-    """Rate of a component alone; 0 if it does not fall by a quarter in ten million steps."""
-    late = np.unique(np.r_[0.0, np.rint(np.geomspace(1.0, MOST_STEPS, 600))])
-    curve = training.amplitudes(size, late, component, functional[np.newaxis])[:, 0]
-    return late_rate(late, curve)
-
-
-def _records(steps: int) -> NDArray[np.int64]:
-    late = np.rint(np.geomspace(1.0, steps, RECORDS)).astype(np.int64)
-    return np.unique(np.r_[np.arange(min(steps, 20) + 1), late])
-
-
 def _scatter(
     network: Network,
     points: Points,
     target: Target | SampledTarget,
     recipe: LossRecipe,
+    loss: AnyLoss,
     size: float,
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
     """Relative variances and biases of the measured rates, both times the width."""
-    loss = _at(recipe, points, network)
     found = [
         own_rates(
             network, points, target, width, size, records,
@@ -279,24 +259,8 @@ def _scatter(
         ) for width in WIDTHS
     ]  # fmt: skip
     bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
-    plain = not recipe.operator and recipe.weight != "kernel"
-    kernel = exact_scatter(network, target, points.dim) if plain else None
-    if kernel is not None and len(kernel.components) == len(target.degrees):
-        rates = rate_scatter(kernel, size, records, multipliers=loss.multiplier(kernel.degrees))
-        return 2.0 * rates.relative_variances, bias, "exact"
+    exact = None if recipe.operator else exact_rates(network, target, points, loss, size, records)
+    if exact is not None and len(exact.degrees) == len(target.degrees):
+        return 2.0 * exact.relative_variances, bias, "exact"
     variances = [one.deviations**2 * width for one, width in zip(found, WIDTHS, strict=True)]
     return np.fmax(*variances), bias, "random networks"
-
-
-def _seconds(network: Network, points: Points, recipe: LossRecipe, threads: int | None) -> float:
-    """Time of a step at the width at which steps are timed."""
-    made = recipe.of(start(network, TIMED, points.dim, 0), points)
-    loss = _at(recipe, points, network)
-    steps = steps_at(made, np.ascontiguousarray(points.x), checked_threads(threads))
-    zero = steps.values()
-    best = math.inf
-    for _ in range(4):  # the first may compile
-        begun = time.perf_counter()
-        steps.step(loss.apply(zero), TINY)
-        best = min(best, time.perf_counter() - begun)
-    return best

@@ -18,10 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.compare.boundary import boundary_training
-from ntkspec.compare.kernels import infinite_kernel, parts_of, symbols_of
+from ntkspec.compare.kernels import (
+    components_at,
+    functionals,
+    infinite_kernel,
+    parts_of,
+    symbols_of,
+)
 from ntkspec.compare.results import Curves
-from ntkspec.compare.scatter import exact_scatter, own_rates, rate_scatter
+from ntkspec.compare.scatter.networks import exact_rates, own_rates
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.locks import cached_property
 from ntkspec.opening import open_table
 from ntkspec.tables import Table
 from ntkspec.trainer.eigenvectors import EigenvectorTarget
@@ -71,11 +78,6 @@ class Scatter:
     """Relative variances (K,) of one network's rates times the width, and where they are from.
 
     NaN where they are not known.
-
-    Examples
-    --------
-    >>> Scatter(np.array([0.36]), "exact").errors(1024, 4).round(4)
-    array([0.0094])
     """
 
     variances: Array
@@ -109,26 +111,17 @@ class Predictions:
     """
 
     def __init__(self, run: Run, table: str | os.PathLike[str] | Table | None) -> None:
-        target, x = run.observed, run.points.at
         self.run = run
         self._momentum = run.recipe.optimizer.momentum
         self._operator = run.recipe.operator
-        every = {k: target.component(k, x) for k in target.degrees}
-        found = {k: one for k, one in every.items() if one is not None}
-        self.degrees = list(found)
-        if not self.degrees:
-            raise NtkspecError(
-                "the target has no known degrees, so there are no rates to compare; use a target "
-                "made of harmonics, or samples"
-            )
+        parts = components_at(run.observed, run.points)
+        self.degrees = list(parts)
         self.eigenvalues, self.errors = _eigenvalues(run, self.degrees, table)
         self.unpredicted = NOT_ADAM if run.recipe.optimizer.adam else ""
         self.is_dense = run.points.n <= MOST_POINTS and not self.unpredicted
         self._columns = np.searchsorted(run.degrees, self.degrees)
-        self._functionals = np.zeros((len(self.degrees), run.observations.size))
-        self._functionals[:, : run.points.n] = np.array(list(found.values())) * run.points.weights
-        self._factors: dict[float, Array] = {}
-        self._infinite_width: dict[float, LinearTraining] = {}
+        self._functionals = functionals(parts, run.points, run.observations.size)
+        self._losses: dict[float | None, tuple[AnyLoss, Array | None, LinearTraining | None]] = {}
 
     def compare_member(self, member: Member, start: NetworkAtStart | None) -> ComparedMember:
         """Measured and predicted rates of one training."""
@@ -140,14 +133,13 @@ class Predictions:
             )
         amplitude = member.amplitude[:, self._columns]
         grid = member.grid_amplitude[:, self._columns]
-        continuum_curve, continuum = self._continuum(member)
+        loss, factor, training = self._of_loss(member.s)
+        continuum_curve, continuum = self._continuum(member, loss)
         ends = -self.run.observations, self._functionals
-        points_curve, points = self._predict(
-            member, self._training_at_infinite_width(member.s), *ends
-        )
+        points_curve, points = self._predict(member, training, *ends)
         own = None
-        if start is not None:
-            own = LinearTraining(start.kernel, self._factor(member.s))
+        if start is not None and factor is not None:
+            own = LinearTraining(start.kernel, factor)
             ends = start.values + ends[0], ends[1]
         finite_curve, finite = self._predict(member, own, *ends)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -175,19 +167,13 @@ class Predictions:
         if not members or special or self.unpredicted or optimizer.momentum or optimizer.batch:
             return unknown
         steps = max((one.steps for one in members), key=len)
-        network, loss = run.recipe.network.network, self._loss(members[0].s)
+        network, (loss, _, _) = run.recipe.network.network, self._of_loss(members[0].s)
         size = float(np.mean([one.step_size for one in members]))
         pairs = run.recipe.network.start == "zero" and is_shallow(network.program)
-        try:
-            kernel = exact_scatter(network, run.observed, run.points.dim)
-            if kernel is not None:
-                mu = loss.multiplier(kernel.degrees)
-                rates = rate_scatter(kernel, size, steps, multipliers=mu)
-                known = dict(zip(rates.degrees, rates.relative_variances, strict=True))
-                found = np.array([known.get(k, np.nan) for k in self.degrees])
-                return Scatter((2.0 if pairs else 1.0) * found, "exact")
-        except NtkspecError:  # no formula for this activation, target or degree
-            pass
+        if exact := exact_rates(network, run.observed, run.points, loss, size, steps):
+            known = dict(zip(exact.degrees, exact.relative_variances, strict=True))
+            found = np.array([known.get(k, np.nan) for k in self.degrees])
+            return Scatter((2.0 if pairs else 1.0) * found, "exact")
         count = len(run.observed.degrees)
         if not sampled or run.points.n > FEW_POINTS or count != len(self.degrees):
             return unknown
@@ -197,9 +183,9 @@ class Predictions:
         )  # fmt: skip
         return Scatter(own.deviations**2 * WIDTH, "random networks")
 
-    def _continuum(self, member: Member) -> tuple[Array, Array]:
+    def _continuum(self, member: Member, loss: AnyLoss) -> tuple[Array, Array]:
         """Amplitudes and rates from the operator's eigenvalues; with a boundary degrees mix."""
-        recipe, loss, operator = self.run.recipe.loss, self._loss(member.s), self._operator
+        recipe, operator = self.run.recipe.loss, self._operator
         if recipe.boundary:
             return self._predict(member, *boundary_training(self.run, self.degrees, loss))
         multipliers = loss.multiplier(self.degrees)
@@ -216,25 +202,21 @@ class Predictions:
                 return left, _slow_rate(decrement, self._momentum)
             return (1.0 - decrement) ** times, decrement
 
-    def _loss(self, s: float) -> AnyLoss:
-        """The loss with exponent s; NaN is plain L2."""
-        recipe = self.run.recipe
+    def _of_loss(self, s: float) -> tuple[AnyLoss, Array | None, LinearTraining | None]:
+        """The loss with exponent s, NaN for L2, its factor, and training at infinite width."""
         exponent = None if math.isnan(s) else s
-        return recipe.loss.at(self.run.points, exponent, recipe.network.network)
+        if exponent not in self._losses:
+            network = self.run.recipe.network.network
+            loss = self.run.recipe.loss.at(self.run.points, exponent, network)
+            factor = loss_factor(loss.matrix()) if self.is_dense else None
+            training = None if factor is None else LinearTraining(self._kernel, factor)
+            self._losses[exponent] = loss, factor, training
+        return self._losses[exponent]
 
-    def _factor(self, s: float) -> Array:
-        if s not in self._factors:
-            self._factors[s] = loss_factor(self._loss(s).matrix())
-        return self._factors[s]
-
-    def _training_at_infinite_width(self, s: float) -> LinearTraining | None:
-        if not self.is_dense:
-            return None
-        if s not in self._infinite_width:
-            recipe = self.run.recipe
-            kernel = infinite_kernel(recipe.network.network, recipe.loss, self.run.points)
-            self._infinite_width[s] = LinearTraining(kernel, self._factor(s))
-        return self._infinite_width[s]
+    @cached_property
+    def _kernel(self) -> Array:
+        recipe = self.run.recipe
+        return infinite_kernel(recipe.network.network, recipe.loss, self.run.points)
 
     def _predict(
         self, member: Member, training: LinearTraining | None, residual: Array, functionals: Array
@@ -267,13 +249,7 @@ def _slow_rate(decrement: Array, momentum: float) -> Array:
 
 
 def late_rate(steps: Array, amplitude: Array) -> float:
-    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1.
-
-    Examples
-    --------
-    >>> round(late_rate(np.arange(100.0), 0.9 ** np.arange(100.0)), 12)
-    0.1
-    """
+    """Rate of a curve known at all steps: 0 if it never falls, else fitted, or of step 1."""
     found = decay_rate(steps, amplitude)
     if found.status in ("too short", "not decaying"):
         return 0.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.files.text import CsvWriter
+from ntkspec.files.text import CsvWriter, json_value
 from ntkspec.results import Tabular, Value, axes_to_draw, style_of
 from ntkspec.trainer.rates import WidthPower
 
@@ -266,8 +266,6 @@ class Comparison(Tabular):
         parts.append(f"{len(self.extrapolated)} extrapolated")
         if self.missing:
             parts.append(f"{len(self.missing)} trainings missing")
-        if self.rows and all(math.isnan(row.points.rate) for row in self.rows):
-            parts.append(self.rows[0].points.reason)
         return f"Comparison({', '.join(parts)})"
 
     def columns(self) -> dict[str, list[Any]]:
@@ -288,6 +286,50 @@ class Comparison(Tabular):
         return shown | {
             name: [getattr(level, name) for level in levels] for name in ("ratio", "verdict")
         }
+
+    def notes(self, names: Mapping[int, str] | None = None) -> list[str]:
+        """Return why rows have no verdict, and what is known of the scatter over seeds.
+
+        `names` has the text for each degree: on a torus, where it is the number of a frequency
+        vector.
+
+        Examples
+        --------
+        >>> from ntkspec.compare import compare
+        >>> from ntkspec.trainer.runs import open_run
+        >>> first, where = compare(open_run(run_path)).notes()
+        >>> first[:56], where
+        ('no verdict: the scatter over seeds exceeds 10 % of the r', '  s=1, width 64: k = 1')
+        """
+        rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in self.rows]
+        rows += [(limit, "inf") for limit in self.extrapolated]
+        reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
+        for row, width in rows:
+            if row.points.reason:
+                where = reasons.setdefault(row.points.reason, {})
+                where.setdefault((row.loss, width), []).append(
+                    names[row.degree] if names else str(row.degree)
+                )
+        lines = []
+        for reason, places in reasons.items():
+            lines.append(f"no verdict: {reason}")
+            for (loss, width), degrees in places.items():
+                lines.append(f"  {loss}, width {width}: k = {', '.join(degrees)}")
+        predicted = [one.loss for one in self.extrapolated if one.scatter == "predicted"]
+        lines += [
+            f"{loss}: intervals at infinite width are from the predicted scatter"
+            for loss in dict.fromkeys(predicted)
+        ]
+        lines += [
+            f"{loss}: scatter over seeds ~ width^-p, p = {power.power:.2f} "
+            f"({power.low:.2f} to {power.high:.2f}; 0.50 is expected)"
+            for loss, power in self.powers.items()
+            if not math.isnan(power.power)
+        ]
+        return lines
+
+    def _notes(self) -> list[str]:
+        return self.notes()
 
     @property
     def is_complete(self) -> bool:
@@ -343,7 +385,7 @@ class Comparison(Tabular):
             "extrapolated": limits,
             "powers": {loss: asdict(power) for loss, power in self.powers.items()},
         }
-        json.dump(_without_nan(contents), file, indent=1, allow_nan=False)
+        json.dump(json_value(contents), file, indent=1, allow_nan=False)
         file.write("\n")
 
 
@@ -370,12 +412,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return "; ".join(value)
     return "" if value is None or value != value else value
-
-
-def _without_nan(value: Any) -> Any:
-    """The same value with None for numbers that are not finite, and lists for tuples."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,7 +16,7 @@ from ntkspec.domains.gaussian import Gaussian
 from ntkspec.domains.sphere import DensitySphere, Sphere
 from ntkspec.domains.torus import Torus
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import nearest, read_literal_call, shown
+from ntkspec.parameters import as_whole, nearest, read_literal_call, shown
 
 __all__ = [
     "DOMAINS",
@@ -67,10 +67,11 @@ def as_domain(domain: Domain | int | None = None, dim: int | None = None) -> Dom
         )
     if isinstance(given, Domain):
         return given
-    if (isinstance(given, str) and given in DOMAINS) or isinstance(given, type):
+    named = isinstance(given, str) and given.partition("(")[0].strip().isidentifier()
+    if named or isinstance(given, type):
         raise NtkspecError(
             f"domain = {shown(given)} is not allowed; give a dimension, which stands for the "
-            "sphere, or a domain such as ntkspec.Cube(30)"
+            f"sphere, or a domain such as {_written(given, 30)}"
         )
     return Sphere(3 if given is None else given)
 
@@ -89,10 +90,24 @@ def one_given(domain: Any, dim: Any) -> Any:
     (5, Cube(dim=30), None)
     """
     if domain is not None and dim is not None:
-        raise NtkspecError(
-            f"domain = {shown(domain)} and dim = {shown(dim)} are both given; give one of them"
-        )
+        way = "give one of them"
+        if isinstance(domain, (str, type)):
+            way = f"give the domain with its dimension, such as {_written(domain, dim)}"
+        raise NtkspecError(f"domain = {shown(domain)} and dim = {shown(dim)} are both given; {way}")
     return dim if domain is None else domain
+
+
+def _written(given: Any, dim: Any) -> str:
+    """How the domain is written that was given by its name or type, with these dimensions."""
+    named: Any = given.strip().lower() if isinstance(given, str) else given
+    if named in (Torus, Torus.name):
+        return "ntkspec.Torus([[1], [2], [4]]), by its frequencies"
+    kind = DOMAINS.get(named, Cube) if isinstance(named, str) else named
+    name = (kind if kind in DOMAINS.values() else Cube).__name__
+    if isinstance(dim, Iterable) and not isinstance(dim, (str, bytes)):
+        return f"[ntkspec.{name}(d) for d in {shown(dim)}]"
+    whole = as_whole(dim)
+    return f"ntkspec.{name}({30 if whole is None else whole})"
 
 
 def named_domain(name: str, dim: int, **parameters: Any) -> Domain:

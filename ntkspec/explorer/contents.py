@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import Domain, Sphere, Torus, last_degrees, named_domain
 from ntkspec.errors import NtkspecError
+from ntkspec.files.text import json_value
 from ntkspec.laws import Law, law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
@@ -335,11 +335,7 @@ def _law_part(part: Law, degrees: NDArray[np.int64], logs: NDArray[np.float64]) 
     values = {field.name: getattr(part, field.name) for field in fields(part)}
     del values["kind"], values["other"], values["spectrum"]
     values["holds_from"] = holds_within(part, degrees, logs)
-    return {key: _finite(value) for key, value in values.items()}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return dict(json_value(values))
 
 
 def _source(table: Table) -> dict[str, Any]:

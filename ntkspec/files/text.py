@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-__all__ = ["CsvWriter", "printable"]
+__all__ = ["CsvWriter", "json_value", "printable"]
 
 #: Characters that a terminal obeys, not shows: control characters, marks that turn the direction
 #: of writing or have no width, other ends of lines, halves of pairs, which have no encoding, and
@@ -37,6 +38,21 @@ def _escaped(character: str, newlines: bool) -> str:
     if newlines and character in "\n\t":
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def json_value(value: Any) -> Any:
+    """The same value with None for numbers that are not finite, and lists for tuples.
+
+    Examples
+    --------
+    >>> json_value({"rate": (1.0, float("nan"))})
+    {'rate': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {key: json_value(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class CsvWriter:

@@ -34,11 +34,12 @@ class FileVectors(NamedTuple):
     name: str
 
 
-def read_vectors(path: Path) -> FileVectors:
+def read_vectors(path: Path, *, booleans: bool = False) -> FileVectors:
     r"""Read an array from a .npy file, by parts when they are used, or a .csv file.
 
     A CSV file may have a line of names at the top.  A first line with numbers and other cells is
-    refused: it may be vectors with a number that is missing.
+    refused: it may be vectors with a number that is missing.  With booleans, True and False are
+    read as 1 and 0.
 
     Returns
     -------
@@ -71,13 +72,17 @@ def read_vectors(path: Path) -> FileVectors:
         if size == 0:
             raise TableError(f"{name} is empty; give vectors in rows")
         try:
-            found = _from_csv(file, size) if kind == ".csv" else _from_numpy(path, file)
+            found = (
+                _from_csv(file, size, booleans)
+                if kind == ".csv"
+                else _from_numpy(path, file, booleans)
+            )
             return FileVectors(found, name)
         except UNREADABLE as error:
             raise TableError(f"{name} cannot be read: {_reason(error)}") from None
 
 
-def read_finite(path: Path) -> NDArray[Any]:
+def read_finite(path: Path, *, booleans: bool = False) -> NDArray[Any]:
     r"""Read an array as `read_vectors` does, and check that all numbers are finite.
 
     Raises
@@ -93,7 +98,7 @@ def read_finite(path: Path) -> NDArray[Any]:
     array([[1., 2.],
            [3., 4.]])
     """
-    found, name = read_vectors(path)
+    found, name = read_vectors(path, booleans=booleans)
     if found.ndim == 0 or found.size == 0:
         raise TableError(f"{name} holds an array of shape {found.shape}; give vectors in rows")
     try:
@@ -105,6 +110,8 @@ def read_finite(path: Path) -> NDArray[Any]:
 
 def read_targets(path: Path, points: NDArray[Any], vectors: Path) -> NDArray[Any]:
     r"""Read targets for the points of another file, vectors; a single column has one axis.
+
+    True and False are read as 1 and 0.
 
     Raises
     ------
@@ -118,7 +125,7 @@ def read_targets(path: Path, points: NDArray[Any], vectors: Path) -> NDArray[Any
     >>> read_targets(y, np.eye(2), Path("x.csv"))
     array([1., 3.])
     """
-    found = read_finite(path)
+    found = read_finite(path, booleans=True)
     if found.ndim > 2:
         raise TableError(
             f"{path} holds an array of shape {found.shape}; give targets as an array (n,) or "
@@ -133,38 +140,47 @@ def read_targets(path: Path, points: NDArray[Any], vectors: Path) -> NDArray[Any
     return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
 
-def _from_numpy(path: Path, file: io.FileIO) -> NDArray[Any]:
+def _from_numpy(path: Path, file: io.FileIO, booleans: bool) -> NDArray[Any]:
     if file.read(6) != b"\x93NUMPY":
         raise ValueError("it is no array that numpy.save wrote")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a shape that overflows
         found = np.load(path, mmap_mode="r", allow_pickle=False)
+    if booleans and found.dtype == bool:
+        return np.asarray(found, np.float64)
     if found.dtype.kind not in "iuf":
         raise ValueError(f"it holds an array of {found.dtype}; give numbers")
     return np.asanyarray(found)
 
 
-def _from_csv(file: io.FileIO, size: int) -> NDArray[Any]:
+def _from_csv(file: io.FileIO, size: int, booleans: bool) -> NDArray[Any]:
     if size > MOST_CSV:
         raise ValueError(
             f"CSV files of at most {size_of(MOST_CSV)} are read; numpy.save('X.npy', X) writes a "
             "file that is read in parts"
         )
     text = io.TextIOWrapper(io.BufferedReader(file), encoding="utf-8-sig")
-    named = _are_names(text.readline(MOST_HEADER))
+    named = _are_names(text.readline(MOST_HEADER), booleans)
     text.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a file without data
-        found = np.loadtxt(text, delimiter=",", ndmin=2, skiprows=int(named))
+        found = np.loadtxt(
+            text,
+            delimiter=",",
+            ndmin=2,
+            skiprows=int(named),
+            converters=_number if booleans else None,
+            encoding=None,  # converters get text
+        )
     text.detach()
     return found
 
 
-def _are_names(line: str) -> bool:
+def _are_names(line: str, booleans: bool) -> bool:
     """Whether no cell of the first line is a number; a line with both is refused."""
     if len(line) == MOST_HEADER and not line.endswith("\n"):
         line = line.rpartition(",")[0] or line  # its last cell may be cut
-    others = [cell for cell in line.split(",") if not _is_number(cell)]
+    others = [cell for cell in line.split(",") if not _is_number(cell, booleans)]
     if others and len(others) <= line.count(","):
         raise ValueError(
             f"line 1 has numbers and {shown(others[0].strip())}; fill in what is no number, or "
@@ -173,9 +189,15 @@ def _are_names(line: str) -> bool:
     return bool(others)
 
 
-def _is_number(cell: str) -> bool:
+def _number(cell: str) -> float:
+    """The number of a cell that may be a boolean."""
+    word = cell.strip().lower()
+    return float(word == "true") if word in ("true", "false") else float(cell)
+
+
+def _is_number(cell: str, booleans: bool) -> bool:
     try:
-        float(cell)
+        _number(cell) if booleans else float(cell)
     except ValueError:
         return False
     return True

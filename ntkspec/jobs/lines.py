@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ntkspec.errors import NtkspecError
 
-__all__ = ["Fault", "KeyPath", "find_lines"]
+__all__ = ["Fault", "KeyPath", "attributed", "find_lines"]
 
 #: Keys from the root on; a number is an index into an array.
 KeyPath = tuple[str | int, ...]
@@ -53,6 +54,24 @@ class Fault(NtkspecError):
             message += f", line {_nearest(lines, self.earlier)}"
         place = (f"{source}:{line}" if source else f"line {line}") if line else source
         return NtkspecError(f"{place}: {message}" if place else message)
+
+
+@contextmanager
+def attributed(*path: str | int, before: str = "") -> Iterator[None]:
+    """Give errors the path of a key, and words before their messages.
+
+    Examples
+    --------
+    >>> with attributed("data", "file", before="points.csv: "):
+    ...     raise NtkspecError("points[1] is the same as points[0]")
+    Traceback (most recent call last):
+        ...
+    ntkspec.jobs.lines.Fault: points.csv: points[1] is the same as points[0]
+    """
+    try:
+        yield
+    except NtkspecError as error:
+        raise Fault(f"{before}{error}", path) from None
 
 
 def _nearest(lines: dict[KeyPath, int], path: KeyPath) -> int:

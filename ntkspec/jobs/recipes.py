@@ -2,7 +2,7 @@
 
 A field may be an int, float, str, bool, Literal, another dataclass (a table), a tuple (one value
 or a list), or any of these or None.  ``Annotated`` adds bounds (`Between`), requires distinct
-values (`DISTINCT`) or names a special reader (`Read`).
+values (`DISTINCT`), names a special reader (`Read`) or says which kinds of table have a key (`Of`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ __all__ = [
     "NO_KEY",
     "Between",
     "Key",
+    "Of",
     "Read",
+    "check_kind",
     "check_values",
     "known_keys",
     "parsed",
@@ -71,6 +73,14 @@ class Key:
 
     name: str = ""
     example: str = ""
+
+
+@dataclass(frozen=True)
+class Of:
+    """The kinds of a table that have a key, and those that need it; see `check_kind`."""
+
+    kinds: tuple[str, ...]
+    needed: tuple[str, ...] = ()
 
 
 #: Marks a field that has no key.
@@ -174,6 +184,37 @@ def check_values(recipe: Any) -> None:
             structured_value(annotation, plain, (key,))
 
 
+def check_kind(table: Any, name: str, where: str) -> None:
+    """Raise a Fault unless the keys of a table are those of its kind, which is the key `name`.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Data:
+    ...     kind: str
+    ...     points: Annotated[int, Of(("circle",))] = 0
+    >>> check_kind(Data("file", 3), "kind", "[data]")
+    Traceback (most recent call last):
+        ...
+    ntkspec.jobs.lines.Fault: points = 3 is not allowed with kind = 'file'; it is for 'circle'
+    """
+    kind = getattr(table, name)
+    for key, (field, annotation, example) in _fields(table.__class__).items():
+        for of in getattr(annotation, "__metadata__", ()):
+            value = getattr(table, field.name)
+            if not isinstance(of, Of) or (value == field.default and kind not in of.needed):
+                continue
+            if value == field.default:
+                how = example or f"{key} = ..."
+                raise Fault(f"{where} of {name} {kind!r} has no {key}; write {how}")
+            if kind not in of.kinds:
+                raise Fault(
+                    f"{key} = {value!r} is not allowed with {name} = {kind!r}; it is for "
+                    f"{', '.join(map(repr, of.kinds))}",
+                    (key,),
+                )
+
+
 def written(recipe: Any, heading: str = "") -> str:
     """Return the TOML from which `structured` makes a dataclass: keys that differ from defaults.
 
@@ -220,7 +261,8 @@ def structured_value(kind: Any, value: Any, path: KeyPath) -> Any:
         for note in notes:
             if isinstance(note, Read):
                 return note.function(value, path)
-        return _checked(kind, value, path, tuple(notes))
+        bounds = (note for note in notes if isinstance(note, Between) or note == DISTINCT)
+        return _checked(kind, value, path, tuple(bounds))
     return _checked(kind, value, path, ())
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ntkspec.conventions import Shape
 from ntkspec.errors import NtkspecError
 
-__all__ = ["curvature", "expectations"]
+__all__ = ["derivative", "expectations"]
 
 Vector = NDArray[np.float64]
 Function = Callable[[Vector], Vector]
@@ -61,24 +61,50 @@ def _by_panels(functions: Sequence[Function], q: float, rho: float, parts: int) 
     return np.array([np.sum(f(u) * np.sum(f(v) * inner, axis=1) * weight) for f in functions])
 
 
-def curvature(shape: Shape) -> Function:
-    """The second derivative of tanh, sigmoid, silu or softplus, of scaled axes."""
-    inner, factor = float(shape.inner), float(shape.outer * shape.inner**2)
+def derivative(shape: Shape, order: int) -> Function:
+    """A derivative of tanh, sigmoid, softplus, silu or mish of scaled axes, by Taylor series."""
+    inner, factor = float(shape.inner), float(shape.outer * shape.inner**order)
 
     def of(x: Vector) -> Vector:
-        x = inner * x
-        th = np.tanh(x if shape.base == "tanh" else 0.5 * x)
-        slope = 1.0 - th * th
-        if shape.base == "tanh":
-            return np.asarray(-2.0 * factor * th * slope)
-        first, second = 0.25 * slope, -0.25 * th * slope
-        if shape.base == "sigmoid":
-            return np.asarray(factor * second)
-        if shape.base == "silu":
-            first = 2.0 * first + x * second
-        return np.asarray(factor * first)
+        series = _taylor(shape.base, inner * x, order + 1)
+        return np.asarray(factor * math.factorial(order) * series[order])
 
     return of
+
+
+def _taylor(base: str, x: Vector, count: int) -> Vector:
+    """The first Taylor coefficients of an activation, one row for each."""
+    line = np.zeros((max(count, 2), *x.shape))
+    line[0], line[1] = x, 1.0
+    if base == "tanh":
+        return _tanh(line)
+    sigmoid = 0.5 * _tanh(0.5 * line)
+    sigmoid[0] += 0.5
+    if base == "sigmoid":
+        return sigmoid
+    if base == "silu":
+        return _times_x(x, sigmoid)
+    softplus = np.empty_like(line)
+    softplus[0] = np.logaddexp(0.0, x)
+    softplus[1:] = np.stack([sigmoid[n] / (n + 1) for n in range(len(line) - 1)])
+    return softplus if base == "softplus" else _times_x(x, _tanh(softplus))
+
+
+def _times_x(x: Vector, series: Vector) -> Vector:
+    product = x * series
+    product[1:] += series[:-1]
+    return product
+
+
+def _tanh(series: Vector) -> Vector:
+    """tanh of a series, from its differential equation."""
+    found, slope = np.zeros_like(series), np.zeros_like(series)
+    found[0] = np.tanh(series[0])
+    slope[0] = 1.0 - found[0] ** 2
+    for n in range(1, len(series)):
+        found[n] = sum(k * series[k] * slope[n - k] for k in range(1, n + 1)) / n
+        slope[n] = -sum(found[i] * found[n - i] for i in range(n + 1))
+    return found
 
 
 def _graded(root: float) -> Vector:

@@ -24,6 +24,7 @@ from ntkspec.laws.derived import known_law
 from ntkspec.laws.form import Law
 from ntkspec.laws.reach import holds_within
 from ntkspec.networks import Kernel, Network
+from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import shown
 from ntkspec.ranges import parse_range
 from ntkspec.results import Value, axes_to_draw, draw_eigenvalues, html_table, style_of
@@ -345,7 +346,12 @@ def fit(
     if isinstance(source, Spectrum):
         log = source.log_eigenvalues.reshape(source.degrees.size, -1)[:, 0]
         return _fit_domain(
-            source.network.name, source.network, source.kernel, source.domain, source.degrees, log
+            full_name(source.network),
+            source.network,
+            source.kernel,
+            source.domain,
+            source.degrees,
+            log,
         )
     raise NtkspecError(
         f"source = {shown(source)} is not allowed; give a Table, a TableSlice or a Spectrum"

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Domain
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.networks.full_name import full_name
 from ntkspec.results import axes_to_draw, draw_eigenvalues, html_table, law_lines, style_of
 from ntkspec.spectra.route import qualified
 from ntkspec.zonal import ZonalKernel
@@ -149,6 +150,10 @@ class Law:
 
     def _formula(self) -> str:
         """The law as text; "C", "p" and "r" are not derived."""
+        if self.kind == "power" and math.isnan(self.power):
+            return "a faster decay, not derived"
+        if self.kind == "superexponential" and math.isnan(self.rate):
+            return "faster than exp(-r k) for every r"
         log = self.log_constant
         constant = "C" if math.isnan(log) else f"exp({log:.4g})"
         if abs(log) < 600.0:
@@ -166,9 +171,8 @@ class Law:
         if self.spectrum is None:
             return "Law"
         network, domain, kernel = self.spectrum
-        return (
-            f"Law of {network.name}{domain.place}, dim = {domain.dim}{qualified(network, kernel)}"
-        )
+        where = f"{domain.place}, dim = {domain.dim}"
+        return f"Law of {full_name(network)}{where}{qualified(network, kernel)}"
 
     def __repr__(self) -> str:
         degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]

@@ -12,7 +12,7 @@ from flint import arb, arb_series
 
 from ntkspec.duals import Correlation
 from ntkspec.duals.layers import series_length
-from ntkspec.laws.expectations import curvature, expectations
+from ntkspec.laws.expectations import derivative, expectations
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.rules import Program, State, follow
@@ -164,7 +164,7 @@ class Germs:
         if abs(abs(rho) - 1.0) < NEAR:
             rho = math.copysign(1.0, rho)
         if sigma.singularity.kind == "pole":
-            functions = sigma.value, sigma.derivative, curvature(sigma.shape)
+            functions = sigma.value, sigma.derivative, derivative(sigma.shape, 2)
             value, slope, bend = expectations(functions, q, min(max(rho, -1.0), 1.0))
             return value, slope, bend
         with working_precision(BITS), series_length(2):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from flint import arb
+from flint import arb, ctx
 
-from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
-from ntkspec.duals import Layers
+from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA, Shape
+from ntkspec.duals import Correlation, Layers
 from ntkspec.duals.singular import powers_at_one, powers_beyond, root_at_one
 from ntkspec.errors import NtkspecError
+from ntkspec.laws.expectations import derivative, expectations
 from ntkspec.laws.form import Law, by_parity, of_parities
 from ntkspec.laws.profile import Layer, gain, profile
 from ntkspec.networks import Kernel, Network
@@ -20,7 +23,13 @@ from ntkspec.spectra.parity import parity
 
 __all__ = ["general_kink_law", "kink_law"]
 
+Function = Callable[[Correlation], Any]
+
 BITS = 192
+#: Correlations this close to 1 or -1 are rounded to it.
+NEAR = 1e-14
+#: Relative error of expectations in doubles.
+ERROR = 1e-10
 
 
 def kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
@@ -53,19 +62,15 @@ def general_kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
     Raises
     ------
     NtkspecError
-        When there are no powers but whole ones, and for kinks beside activations with poles, whose
-        duals have no series in powers of 1 - t here.
+        When there are no powers but whole ones.
     """
-    poles = [sigma.name for sigma in network.sigmas if sigma.singularity.kind == "pole"]
-    if poles:
-        raise NtkspecError(
-            f"no law is derived for {network.name}, with {poles[0]} beside a kink; fit one to the "
-            "spectrum, by ntkspec.laws.fit.fit"
-        )
     below = max(sigma.singularity.order for sigma in network.sigmas) + 2
     zeros = parity(network, kernel)
     with working_precision(BITS):
         layers, root = Layers(network, kernel), root_at_one(network)
+        for i, sigma in enumerate(network.sigmas):
+            if sigma.singularity.kind == "pole":
+                layers.duals[i] = _smooth_dual(sigma.shape, layers.variances[i], layers.duals[i])
         near = dict(powers_at_one(layers, root, below))
         far: dict[Any, arb] = {}
         if zeros.main is None and layers.ratio[0].is_zero():
@@ -90,6 +95,40 @@ def general_kink_law(network: Network, dim: int, kernel: Kernel) -> Law:
     if zeros.main is None:  # without a power a parity decays faster, by a law that is not derived
         both = [law or Law("power", math.nan, math.nan, 0.0, 1.0) for law in both]
     return of_parities(*both)
+
+
+def _smooth_dual(
+    shape: Shape, q: arb, exact: tuple[Function, Function]
+) -> tuple[Function, Function]:
+    """F and D of an activation with poles, their series by E[f(u) f(v)] of its derivatives f.
+
+    At the correlations 1 and -1 all derivatives of F are finite, and its Taylor series asymptotic:
+    what it leaves out vanishes there with all derivatives.
+    """
+
+    @cache
+    def derivatives(rho: float, count: int) -> list[arb]:
+        functions = [derivative(shape, n) for n in range(count)]
+        at_one, found = (expectations(functions, float(q.mid()), x) for x in (1.0, rho))
+        return [arb(x, ERROR * most) for x, most in zip(found, at_one, strict=True)]
+
+    def expanded(point: Correlation, order: int) -> Any:
+        move = q * (point.cosine - point.cosine[0])
+        lead = next((i for i in range(1, ctx.cap) if not move[i].contains(0)), ctx.cap)
+        rho = float(point.cosine[0].mid())
+        if abs(abs(rho) - 1.0) < NEAR:
+            rho = math.copysign(1.0, rho)
+        total = 0 * move
+        for n, size in reversed(
+            list(enumerate(derivatives(rho, (ctx.cap - 1) // lead + 2)[order:]))
+        ):
+            total = size + total * move / (n + 1)
+        return total
+
+    def function(order: int) -> Function:
+        return lambda at: expanded(at, order) if at.is_series else exact[order](at)
+
+    return function(0), function(1)
 
 
 def _scaled(law: Law, size: float) -> Law:

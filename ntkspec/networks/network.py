@@ -22,9 +22,6 @@ _KERNELS = get_args(Kernel)
 #: One value for all layers, or a tuple with one for each.
 PerLayer: TypeAlias = Any
 
-#: Default tolerance of the kernel of a user's activation, relative to K(1).
-TOLERANCE = 1e-12
-
 
 @dataclass(frozen=True, repr=False)
 class Network:
@@ -316,16 +313,16 @@ class Network:
                 "kernel = 'nngp', or train one"
             )
 
-    def ntk(self, t: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
+    def ntk(self, t: ArrayLike, *, tolerance: float | None = None) -> NDArray[np.float64]:
         """Neural tangent kernel K(t) at t = <x, x'>.
 
         Parameters
         ----------
         t : array_like, any shape
             In [-1, 1]; values outside by up to 4 units in the last place are rounded to the end.
-        tolerance : float
-            Largest error accepted, relative to K(1).  It matters only for a user's activation;
-            `with_error` returns the bounds.
+        tolerance : float, optional
+            Largest error accepted, relative to K(1), by default 1e-6 for a user's activation; only
+            there it matters.  `with_error` returns the bounds.
 
         Returns
         -------
@@ -350,7 +347,7 @@ class Network:
 
         return pointwise.values(self, t, "ntk", tolerance)
 
-    def nngp(self, t: ArrayLike, *, tolerance: float = TOLERANCE) -> NDArray[np.float64]:
+    def nngp(self, t: ArrayLike, *, tolerance: float | None = None) -> NDArray[np.float64]:
         """Kernel E[sigma(u) sigma(v)] of the network at initialization; parameters as for `ntk`.
 
         Examples
@@ -406,7 +403,7 @@ class Network:
         others: ArrayLike | None = None,
         *,
         fan_in: bool = False,
-        tolerance: float = TOLERANCE,
+        tolerance: float | None = None,
     ) -> NDArray[np.floating[Any]]:
         """Matrix of the neural tangent kernel between vectors of any norm.
 
@@ -420,10 +417,11 @@ class Network:
             Divide the weight variance of the first layer by dim, as neural networks are
             initialized: the same as vectors divided by sqrt(dim).  Vectors whose coordinates are
             of size 1 then have arguments of size 1 in the first layer.
-        tolerance : float
-            Largest error accepted, relative to sqrt(K(x, x) K(y, y)).  It matters only for
-            functions given by their values and, between vectors of different norms, for those
-            that are summed as Hermite series; see Notes.
+        tolerance : float, optional
+            Largest error accepted, relative to sqrt(K(x, x) K(y, y)), by default 1e-12, and 1e-6
+            for a user's activation.  It matters only for functions given by their values and,
+            between vectors of different norms, for those that are summed as Hermite series; see
+            Notes.
 
         Returns
         -------
@@ -492,7 +490,7 @@ class Network:
         others: ArrayLike | None = None,
         *,
         fan_in: bool = False,
-        tolerance: float = TOLERANCE,
+        tolerance: float | None = None,
     ) -> NDArray[np.floating[Any]]:
         """Matrix of the NNGP kernel between vectors of any norm, as `ntk_matrix`.
 

@@ -55,6 +55,8 @@ TABULATED = 64.0
 ROWS_OF_A_THREAD = 192
 #: Norms beyond, and below the inverse, are taken out of a homogeneous kernel.
 FAR = 2.0**32
+#: Default tolerances, relative to K(1): of catalogued activations, and of a user's.
+TOLERANCE, OF_USERS = 1e-12, 1e-6
 #: Relative difference of norms that is rounding.
 ONE_NORM = 4e-15
 #: The square of a norm whose square vanishes.
@@ -81,9 +83,9 @@ def by_values(network: Network) -> bool:
     return network.user or any(sigma.name in BY_VALUES for sigma in network.sigmas)
 
 
-def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float) -> Array:
+def values(network: Network, t: ArrayLike, kernel: Kernel, tolerance: float | None) -> Array:
     """K(t); raises if a user's activation cannot be computed to the tolerance."""
-    limit, cosines = checked_tolerance(tolerance), _checked_cosine(t)
+    limit, cosines = _limit(network, tolerance), _checked_cosine(t)
     if by_values(network):
         return _accepted(network, limit, *_user_values(network, cosines, kernel))
     return _compiled_values(network, cosines, kernel)
@@ -118,10 +120,10 @@ def values_apart(
 
 def matrix(
     network: Network, points: ArrayLike, others: ArrayLike | None, kernel: Kernel,
-    tolerance: float, fan_in: bool,
+    tolerance: float | None, fan_in: bool,
 ) -> NDArray[Any]:  # fmt: skip
     """Matrix of a kernel between vectors; raises if it cannot be computed to the tolerance."""
-    limit = checked_tolerance(tolerance)
+    limit = _limit(network, tolerance)
     network.check_kernel(kernel)
     _refuse_sphere(network)
     x = polar(points, "points", truth(fan_in, "fan_in"))
@@ -159,11 +161,12 @@ def matrix_with_error(network: Network, points: ArrayLike, kernel: Kernel) -> tu
 
 
 class _Vectors(NamedTuple):
-    """Norms and directions of vectors, and whether they came in single precision."""
+    """Norms and directions of vectors; in single precision as given, and divided by sqrt(dim)."""
 
     norms: Array
     directions: Array
     single: bool
+    fan_in: bool = False
 
 
 def polar(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
@@ -186,7 +189,7 @@ def polar(points: ArrayLike, name: str, fan_in: bool) -> _Vectors:
     if fan_in:
         norms = norms / math.sqrt(x.shape[1])
     single = given.dtype == np.float32
-    return _Vectors(norms, np.ascontiguousarray(scaled), single)
+    return _Vectors(norms, np.ascontiguousarray(scaled), single, fan_in)
 
 
 class _Powers(NamedTuple):
@@ -390,11 +393,12 @@ def _tables(
         squares = [np.where(v.norms > 0.0, np.maximum(v.norms**2, TINY), 0.0) for v in (x, y)]
         tables = vector_tables(network, squares[0], None if y is x else squares[1], kernel)
     if not tables.left_out <= limit:
+        hint = "" if x.fan_in else " (fan_in=True divides by the root of their dimension)"
         raise NtkspecError(
             f"the kernel of {network.name} between vectors of different norms is known to "
             f"{tables.left_out:.2g} only, which exceeds tolerance = {limit:g}: raise the "
-            "tolerance, scale the vectors down (fan_in=True divides by the root of their "
-            "dimension), lower weight_variance, or scale all vectors to one norm"
+            f"tolerance, scale the vectors down{hint}, lower weight_variance, or scale all vectors "
+            "to one norm"
         )
     return tables
 
@@ -558,6 +562,12 @@ def _accepted(network: Network, limit: float, value: Array, error: Array, top: f
 
 
 # --- arguments -----------------------------------------------------------------------------------
+
+
+def _limit(network: Network, tolerance: float | None) -> float:
+    if tolerance is None:
+        return OF_USERS if network.user else TOLERANCE
+    return checked_tolerance(tolerance)
 
 
 def checked_tolerance(tolerance: float) -> float:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.compare import Comparison, Curves, Row
+from ntkspec.compare import Comparison, Curves, Level, Row
 from ntkspec.compare.results import intervals_of
 from ntkspec.compare.verdicts import ERRORS
 from ntkspec.errors import NtkspecError
 from ntkspec.plots.pictures import STYLES, checked_outputs, name_missing, save
+from ntkspec.trainer.runs.history import degree_name
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -98,7 +99,7 @@ def _draw(comparison: Comparison, run: Run) -> Figure:
     for (left, right), loss in zip(grid, losses, strict=True):
         _amplitudes(left, comparison, loss, styles)
         _ratios(right, comparison, loss, styles)
-    _legend(figure, comparison, styles, run.points.n)
+    _legend(figure, comparison, styles, run)
     name_missing(figure, comparison.missing)
     return figure
 
@@ -119,7 +120,8 @@ def _amplitudes(axes: Axes, comparison: Comparison, loss: str, styles: dict[int,
     axes.set(xscale="log", yscale="log", ylim=(LOWEST, 1.7))
     axes.set_xlabel("step")
     axes.set_ylabel("amplitude / start")
-    axes.set_title(f"{_named(loss)}: the networks of width {width}", fontsize=11)
+    named = "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
+    axes.set_title(f"{named}: the networks of width {width}", fontsize=11)
     axes.grid(color="0.92", linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -174,7 +176,11 @@ def _ratios(axes: Axes, comparison: Comparison, loss: str, styles: dict[int, Sty
     axes.minorticks_off()
     axes.set_xlabel("width")
     axes.set_ylabel("measured rate / predicted for the points")
-    axes.set_title(_power(comparison, loss), fontsize=11)
+    power, title = comparison.powers[loss], "rates by width"
+    if not math.isnan(power.power):
+        p = f"$p = {power.power:.2f} \\pm {(power.high - power.low) / 2.0:.2f}$"
+        title = f"scatter over seeds ~ width$^{{-p}}$, {p}"
+    axes.set_title(title, fontsize=11)
 
 
 def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list[str]]:
@@ -189,54 +195,45 @@ def _columns(comparison: Comparison, rows: list[Row]) -> tuple[list[float], list
 
 def _points(axes: Axes, rows: list[Row], aside: float, style: Style) -> list[float]:
     """Ratios with their intervals; returns the values drawn."""
-    colour, marker, size = style
-    ratio, halves = intervals_of([row.points for row in rows])
     for row in rows:
         if row.predicted_error is not None:
             half = ERRORS * row.predicted_error
             x = [row.width * aside] * 2
-            axes.plot(x, [1.0 - half, 1.0 + half], color=colour, zorder=2, **PREDICTED)
-    axes.errorbar(
-        [row.width * aside for row in rows], ratio, yerr=halves,
-        linestyle="none", marker=marker, markersize=size + 0.5, color=colour,
-        markerfacecolor="white", elinewidth=1.0, capsize=2.0, zorder=3,
+            axes.plot(x, [1.0 - half, 1.0 + half], color=style[0], zorder=2, **PREDICTED)
+    return _bars(
+        axes, [row.width * aside for row in rows], [row.points for row in rows], style,
+        linestyle="none", markerfacecolor="white", elinewidth=1.0, capsize=2.0,
     )  # fmt: skip
-    return [*(ratio - halves[0]), *(ratio + halves[1])]
 
 
 def _limit(
     axes: Axes, comparison: Comparison, key: tuple[str, int], x: float, style: Style
 ) -> list[float]:
     """Extrapolated ratio (filled marker) and the ratio of the continuum's rate (dotted dash)."""
-    colour, marker, size = style
     for row in comparison.extrapolated:
         level = row.points
-        if (row.loss, row.degree) != key or level.ratio is None:
-            continue
-        ratio, halves = intervals_of([level])
-        axes.errorbar(
-            [x], ratio, yerr=halves, marker=marker, markersize=size + 0.5, color=colour,
-            elinewidth=1.6, capsize=3.0, zorder=3,
-        )  # fmt: skip
-        continuum = row.continuum.rate / level.rate
-        axes.plot([x / 1.13, x * 1.13], [continuum, continuum], ":", color=colour, linewidth=2.0)
-        return [*(ratio - halves[0]), *(ratio + halves[1]), continuum]
+        if (row.loss, row.degree) == key and level.ratio is not None:
+            drawn = _bars(axes, [x], [level], style, elinewidth=1.6, capsize=3.0)
+            at = row.continuum.rate / level.rate
+            axes.plot([x / 1.13, x * 1.13], [at, at], ":", color=style[0], linewidth=2.0)
+            return [*drawn, at]
     return []
 
 
-def _power(comparison: Comparison, loss: str) -> str:
-    power = comparison.powers[loss]
-    if math.isnan(power.power):
-        return "rates by width"
-    error = (power.high - power.low) / 2.0
-    return f"scatter over seeds ~ width$^{{-p}}$, $p = {power.power:.2f} \\pm {error:.2f}$"
+def _bars(
+    axes: Axes, x: list[float], levels: list[Level], style: Style, **options: Any
+) -> list[float]:
+    """Draw ratios with their intervals; return the ends of these."""
+    colour, marker, size = style
+    ratio, halves = intervals_of(levels)
+    axes.errorbar(
+        x, ratio, yerr=halves, marker=marker, markersize=size + 0.5, color=colour, zorder=3,
+        **options,
+    )  # fmt: skip
+    return [*(ratio - halves[0]), *(ratio + halves[1])]
 
 
-def _named(loss: str) -> str:
-    return "L2 loss" if loss == "l2" else f"Sobolev loss, {loss.replace('=', ' = ')}"
-
-
-def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n: int) -> None:
+def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], run: Run) -> None:
     """Legend of degrees above the panels, of lines below."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -245,11 +242,13 @@ def _legend(figure: Figure, comparison: Comparison, styles: dict[int, Style], n:
     degrees = [
         Line2D([], [], linestyle="none", marker=marker, markersize=size, color=colour,
                markerfacecolor="white",
-               label=f"$k = {degree}$" + ", predicted rate 0" * (degree not in moving))
+               label=f"$k = {degree_name(run, degree)}$"
+                     + ", predicted rate 0" * (degree not in moving))
         for degree, (colour, marker, size) in styles.items()
     ]  # fmt: skip
     names = {
-        "continuum": "continuum", "points": f"{n} points", "finite": "own kernel of the first seed"
+        "continuum": "continuum", "points": f"{run.points.n} points",
+        "finite": "own kernel of the first seed",
     }  # fmt: skip
     lines: list[Artist] = [
         Line2D([], [], linestyle="none", marker="o", markersize=4.5, color="0.3",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_text, check_outputs
 from ntkspec.files.text import CsvWriter
+from ntkspec.networks.full_name import full_name
 from ntkspec.plots.pictures import NAMES, checked_outputs, name_missing, plain, save
 from ntkspec.trainer.runs import Member, Run
+from ntkspec.trainer.runs.history import part_name
 from ntkspec.trainer.targets import SampledTarget
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ TARGET, LEARNED, OTHERS = "0.55", "#D55E00", "#F3C3A5"
 COLOURS = ("#000000", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 #: Smallest energies drawn, relative to the largest, against steps and in bars.
 LOWEST, LOWEST_BAR = 1e-12, 1e-8
-#: Points on a great circle, and numbers in a block of neurons evaluated there.
-ARC, BLOCK = 400, 2**20
+#: Points on a great circle.
+ARC = 400
 #: Values above this are scaled, as their sum may overflow.
 LARGE = 2.0**900
 #: Most losses drawn side by side; more of them are drawn below each other.
@@ -52,12 +53,8 @@ class Curve(NamedTuple):
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The contents of one panel: kind is "function", "dft", "bars" or "energy".
-
-    `loss` is that of the members shown, as in their names.
-    """
+class Panel(NamedTuple):
+    """What one panel shows, "function", "dft", "bars" or "energy", for a loss as in names."""
 
     kind: str
     loss: str
@@ -70,11 +67,12 @@ def run_picture(
     """Draw what the networks of a run learned, and how fast, for each loss.
 
     On the circle the first panel shows the target and the learned functions against
-    x = angle / 2 pi, and the second the absolute values of their discrete Fourier transforms.  On
-    other spheres they show the functions along a great circle and the energy of each degree.  The
-    third panel shows the energy of the residual at the target's degrees against steps.  If there
-    are several widths, the largest is drawn.  If the run is unfinished, its finished trainings are
-    drawn and the others named.
+    x = angle / 2 pi, and the second the absolute values of their discrete Fourier transforms; on a
+    torus of one dimension against its coordinate.  On other spheres they show the functions along a
+    great circle and the energy of each degree, on other tori along the line (t, 2 t, 4 t) and of
+    each frequency vector, by their lengths.  The third panel shows the energy of the residual at
+    the target's degrees against steps.  If there are several widths, the largest is drawn.  If the
+    run is unfinished, its finished trainings are drawn and the others named.
 
     Parameters
     ----------
@@ -120,9 +118,9 @@ def run_panels(run: Run) -> list[list[Panel]]:
 
     Raises an NtkspecError if no training of the run is finished, or its target has no degrees.
     """
-    if run.target.part != "degree":
+    if run.target.part not in ("degree", "frequency"):
         raise NtkspecError(
-            f"{run.path}: the target of this run has no degrees on a sphere; draw its history: "
+            f"{run.path}: the target of this run has no degrees; draw its history: "
             "ntkspec.open_run(path).plot()"
         )
     found: dict[str, list[Member]] = {}
@@ -131,30 +129,45 @@ def run_panels(run: Run) -> list[list[Panel]]:
             found.setdefault(member.name.partition(",")[0], []).append(member)
     if not found:
         raise NtkspecError(f"{run.path}: no training of the run is finished; train it first")
+    kinds = {"function": _function, "bars": _bars, "energy": _energy}
+    if closed(run):
+        kinds = {"function": _function, "dft": _dft, "energy": _energy}
     panels = []
     for loss, members in found.items():
         widest = max(member.width for member in members)
         shown = [member for member in members if member.width == widest]
-        second = _dft if run.points.dim == 2 else _bars
-        panels.append(
-            [_function(run, loss, shown), second(run, loss, shown), _energy(run, loss, shown)]
-        )
+        panels.append([Panel(kind, loss, curves(run, shown)) for kind, curves in kinds.items()])
     return panels
 
 
-def _function(run: Run, loss: str, members: list[Member]) -> Panel:
-    """Target and learned functions, around the circle or along a great circle."""
-    if run.points.dim == 2:
+def _of(m: Member, x: Array, y: Array, series: str = "learned") -> Curve:
+    return Curve(series, x, y, m.width, m.seed)
+
+
+def _function(run: Run, members: list[Member]) -> list[Curve]:
+    """Target and learned functions, around the circle or along a closed line."""
+    features = run.points.features
+    if closed(run):
         x = np.arange(run.grid.n) / run.grid.n
-        curves = [_samples(run) if sampled(run) else Curve("target", x, run.grid_target)]
-        curves += [_learned(x, m.grid_learned, m) for m in members]
-        return Panel("function", loss, curves)
-    angle = np.linspace(0.0, 2.0 * np.pi, ARC)
-    arc = np.zeros((ARC, run.points.dim))
-    arc[:, -1], arc[:, 0] = np.cos(angle), np.sin(angle)
-    curves = [Curve("target", angle, run.target.values(arc))]
-    curves += [_learned(angle, _values(run, m, arc), m) for m in members]
-    return Panel("function", loss, curves)
+        target = _samples(run) if sampled(run) else Curve("target", x, run.grid_target)
+        return [target, *(_of(m, x, m.grid_learned) for m in members)]
+    if features is None:
+        along = np.linspace(0.0, 2.0 * np.pi, ARC)
+        at = np.zeros((ARC, run.points.dim))
+        at[:, -1], at[:, 0] = np.cos(along), np.sin(along)
+        inputs = at
+    else:
+        along = np.linspace(0.0, 1.0, ARC)
+        at = np.outer(along, 2 ** np.arange(features.dim))
+        inputs = features.of(at)
+    learned = (_of(m, along, run.network(m).values(inputs)) for m in members)
+    return [Curve("target", along, run.target.values(at)), *learned]
+
+
+def closed(run: Run) -> bool:
+    """Whether the domain is one closed line: the circle, or a torus of one dimension."""
+    features = run.points.features
+    return run.points.dim == 2 if features is None else features.dim == 1
 
 
 def sampled(run: Run) -> bool:
@@ -163,29 +176,22 @@ def sampled(run: Run) -> bool:
 
 
 def _samples(run: Run) -> Curve:
-    """The target at the training points on the circle, in order of angle."""
-    x = np.arctan2(run.points.x[:, 1], run.points.x[:, 0]) / (2.0 * np.pi) % 1.0
+    """The target at the training points of a closed line, in their order along it."""
+    if run.points.features is None:
+        x = np.arctan2(run.points.x[:, 1], run.points.x[:, 0]) / (2.0 * np.pi) % 1.0
+    else:
+        x = run.points.at[:, 0] % 1.0
     order = np.argsort(x)
     return Curve("target", x[order], run.target_values[order])
 
 
-def _learned(x: Array, y: Array, member: Member) -> Curve:
-    return Curve("learned", x, y, member.width, member.seed)
-
-
-def _values(run: Run, member: Member, x: Array) -> Array:
-    """Values of a trained network."""
-    return run.network(member).values(x)
-
-
-def _dft(run: Run, loss: str, members: list[Member]) -> Panel:
+def _dft(run: Run, members: list[Member]) -> list[Curve]:
     """Absolute values of the DFT, scaled so that sin(2 pi k x) gives 1 at k."""
-    points = run.points.equispaced
+    points = run.points.equispaced or run.points.kind == "torus"
     target = run.target_values if points else run.grid_target
-    curves = [Curve("target", *_spectrum(target))]
-    for m in members:
-        curves.append(_learned(*_spectrum(m.learned if points else m.grid_learned), m))
-    return Panel("dft", loss, curves)
+    learned = [m.learned if points else m.grid_learned for m in members]
+    found = (_of(m, *_spectrum(y)) for m, y in zip(members, learned, strict=True))
+    return [Curve("target", *_spectrum(target)), *found]
 
 
 def _spectrum(values: Array) -> tuple[Array, Array]:
@@ -200,24 +206,21 @@ def _spectrum(values: Array) -> tuple[Array, Array]:
     return np.arange(size.size, dtype=np.float64), size
 
 
-def _bars(run: Run, loss: str, members: list[Member]) -> Panel:
+def _bars(run: Run, members: list[Member]) -> list[Curve]:
     """Energy of the residual at each degree, before and after training."""
     degrees = run.degrees.astype(np.float64)
-    curves = [Curve("target", degrees, members[0].energy[0])]
-    curves += [_learned(degrees, m.energy[-1], m)._replace(series="residual") for m in members]
-    return Panel("bars", loss, curves)
+    after = (_of(m, degrees, m.energy[-1], "residual") for m in members)
+    return [Curve("target", degrees, members[0].energy[0]), *after]
 
 
-def _energy(run: Run, loss: str, members: list[Member]) -> Panel:
+def _energy(run: Run, members: list[Member]) -> list[Curve]:
     """Energy of the residual at each degree of the target, divided by that at the start."""
-    curves = []
-    for degree in run.target.degrees[:MOST_DEGREES]:
-        column = int(np.searchsorted(run.degrees, degree))
-        for m in members:
-            part = m.energy[:, column] / m.energy[0, column]
-            steps = m.steps.astype(np.float64)
-            curves.append(Curve(f"degree {degree}", steps, part, m.width, m.seed))
-    return Panel("energy", loss, curves)
+    degrees = run.target.degrees[:MOST_DEGREES]
+    return [
+        _of(m, m.steps.astype(np.float64), m.energy[:, i] / m.energy[0, i], part_name(run, degree))
+        for degree, i in zip(degrees, np.searchsorted(run.degrees, degrees), strict=True)
+        for m in members
+    ]
 
 
 def _write_numbers(run: Run, panels: list[list[Panel]], path: Path) -> None:
@@ -279,12 +282,17 @@ def _title(run: Run, panels: list[list[Panel]]) -> str:
     """The run's name, activation, width (if there is one), points, steps, loss (if one)."""
     recipe = run.recipe
     network = recipe.network.network
-    parts = [NAMES.get(network.name, network.name)]
+    parts = [NAMES.get(network.name, network.name) + full_name(network)[len(network.name) :]]
     if len(_widths(panels)) == 1:
         parts += [f"width {width}" for width in _widths(panels)]
-    if run.points.dim > 2:
+    features = run.points.features
+    if features is not None:
+        parts.append(f"torus, {len(features.frequencies)} features")
+    elif run.points.dim > 2:
         parts.append(f"$d = {run.points.dim}$")
     parts += [f"{run.points.n} points", f"{recipe.steps} steps"]
+    if recipe.operator is not None:
+        parts.append(f"residual of {recipe.operator}")
     if len(panels) == 1:
         parts.append(_loss_name(run, panels[0][0].loss))
     return "\n".join(filter(None, (plain(recipe.name), ", ".join(parts))))
@@ -327,9 +335,13 @@ def _draw_function(run: Run, panel: Panel, axes: Axes) -> None:
         axes.plot(curve.x, curve.y, color=OTHERS, linewidth=0.8, label="other seeds")
     axes.plot(first.x, first.y, color=LEARNED, linewidth=1.1, label="learned")
     axes.set_ylabel("function")
-    if run.points.dim == 2:
+    features = run.points.features
+    if closed(run):
         axes.set_xlim(0.0, 1.0)
         axes.set_xlabel("$x$")
+    elif features is not None:
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xlabel(f"$t$, at $x = ({', '.join(['t', '2t', '4t'][: features.dim])})$")
     else:
         axes.set_xlim(0.0, 2.0 * np.pi)
         axes.set_xticks(np.pi * np.arange(0.0, 2.1, 0.5), ["0", "π/2", "π", "3π/2", "2π"])
@@ -360,7 +372,9 @@ def _draw_degrees(run: Run, panel: Panel, axes: Axes) -> None:
     else:
         axes.bar(first.x, first.y, width=0.4, color=LEARNED, label="residual")
         top = float(panel.curves[0].y.max())
-        axes.set(yscale="log", ylim=(LOWEST_BAR * top, 3.0 * top), xlabel="degree", ylabel="energy")
+        vectors = run.points.features is not None
+        name = "number of the frequency vector, by length" if vectors else "degree"
+        axes.set(yscale="log", ylim=(LOWEST_BAR * top, 3.0 * top), xlabel=name, ylabel="energy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

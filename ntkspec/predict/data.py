@@ -11,7 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import check_finite, number, numbers, one_of, shown, truth, whole_number
+from ntkspec.networks.full_name import full_name
+from ntkspec.parameters import (
+    check_finite,
+    number,
+    numbers,
+    one_of,
+    shown,
+    target_values,
+    truth,
+    whole_number,
+)
 from ntkspec.predict.ansatz import Product, ansatz, powers, principal_axes
 from ntkspec.predict.by_degree import Array, Variables, along
 from ntkspec.predict.regularization import RidgeScale, log_root
@@ -254,7 +264,7 @@ class DataCurve(Result):
     def heading(self) -> dict[str, Any]:
         """The network, the method, the size of the data, and repeated points if there are any."""
         found = {
-            "activation": self.network.name,
+            "network": full_name(self.network),
             "kernel": self.kernel,
             "method": self.method,
             "points": self.points,
@@ -287,7 +297,7 @@ def from_data(
     points : (n, dim) array_like
         Vectors in rows, of any norm, a random sample of what the network will see.
     targets : (n,) or (n, outputs) array_like
-        What is to be learned, at the points.
+        What is to be learned, at the points.  Booleans are 0 and 1.
     samples : array_like, optional
         Numbers of training points; by default from 10 to n.  "eigenvectors" goes up to n.
     ridge : float
@@ -540,7 +550,7 @@ def _checked(points: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
 
 
 def _checked_targets(targets: ArrayLike, n: int) -> Array:
-    y = numbers(targets, "targets")
+    y = target_values(targets, "targets")
     if y.ndim not in (1, 2) or y.size == 0:
         raise NtkspecError(
             f"targets of shape {y.shape} are not allowed; give an array (n,) or (n, outputs)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +29,8 @@ FEATURES: dict[str, Callable[..., Torus]] = {
     "bands": Torus.positional_encoding,
     "omega_0": Torus.siren,
 }
+#: The name of a scan of features that are given themselves.
+OWN = "features"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +43,9 @@ class FeatureChoices(Result):
     ----------
     parameter : str
     values : (C,) array
-        Values of the parameter.
+        Values of the parameter, or names or numbers of features that were given themselves.
+    features : tuple of Torus
+        The features of each.
     band : tuple of float
         The frequencies m that are wanted have band[0] <= abs(m) <= band[1], Euclidean.
     error : float
@@ -69,6 +73,7 @@ class FeatureChoices(Result):
     kernel: Kernel
     parameter: str
     values: NDArray[Any]
+    features: tuple[Torus, ...]
     band: tuple[float, float]
     error: float
     eigenvalues: Array
@@ -100,6 +105,14 @@ class FeatureChoices(Result):
                 "be missing"
             )
         return self.values[int(np.argmax(known))]
+
+    def plot(self, ax: Any = None, **style: Any) -> Any:
+        """Draw the times, as `Result.plot`; features of your own stand beside each other."""
+        ax = super().plot(ax, **style)
+        if self.parameter == OWN:
+            ax.set_xscale("linear")
+            ax.set_xticks(range(self.values.size), self.values.tolist())
+        return ax
 
     def axes(self) -> dict[str, NDArray[Any]]:
         """The parameter's values."""
@@ -140,11 +153,13 @@ def choose_features(
     Parameters
     ----------
     source : Network, ZonalKernel or str
-    parameter : {"sigma", "bands", "omega_0"}
+    parameter : {"sigma", "bands", "omega_0", "features"}
         What is scanned: the deviation of `Torus.random_features`, the number of bands of
-        `Torus.positional_encoding`, or the first layer's factor of `Torus.siren`.
-    values : iterable
-        Its values.
+        `Torus.positional_encoding`, the first layer's factor of `Torus.siren`, or features of your
+        own.
+    values : iterable or dict
+        Its values.  Features of your own are `Torus` objects or arrays of frequencies, (J, dim); a
+        dict names them, and in a list they have the numbers from 0 on.
     band : tuple of two numbers
         The lowest and the highest wanted frequency, in periods per unit length: all m with
         band[0] <= abs(m) <= band[1].
@@ -152,7 +167,8 @@ def choose_features(
         The part of a component that may be left.
     kernel : {"ntk", "nngp"}
     **features
-        The other parameters of those features, such as ``count=64, dim=2, seed=0``.
+        The other parameters of those features, such as ``count=64, dim=2, seed=0``; none with
+        features of your own.
 
     Returns
     -------
@@ -178,31 +194,62 @@ def choose_features(
     ... )
     >>> float(found.best)
     3.0
+    >>> mine = {"octaves": [1, 2, 4, 8], "thirds": [1, 3, 9], "all": range(1, 9)}
+    >>> print(choose_features(network, "features", mine, band=(1, 8)).best)
+    all
     """
     network = as_source(source)
-    make = FEATURES[one_of(parameter, "parameter", tuple(FEATURES))]
+    one_of(parameter, "parameter", (*FEATURES, OWN))
     low, high = _band(band)
     left = number(error, "error", 1e-300, 1.0)
     given = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
     if not given:
-        raise NtkspecError(f"values = {shown(values)} is not allowed; give at least one number")
-    found = [
-        spectrum(network, _made(make, parameter, value, features), math.floor(high), kernel=kernel)
-        for value in given
-    ]
+        what = "" if parameter == OWN else " number"
+        raise NtkspecError(f"values = {shown(values)} is not allowed; give at least one{what}")
+    if parameter == OWN:
+        made = _own(given, values, features)
+        given = given if isinstance(values, Mapping) else list(range(len(given)))
+    else:
+        made = [_made(FEATURES[parameter], parameter, value, features) for value in given]
+    found = [spectrum(network, torus, math.floor(high), kernel=kernel) for torus in made]
     smallest = [_smallest(one, low, high) for one in found]
     return FeatureChoices(
         network,
         kernel,
         parameter,
         np.array(given),
+        tuple(made),
         (low, high),
         left,
         np.array([value for value, _ in smallest]),
         np.array([one.floor for one in found]),
         np.array([place for _, place in smallest], np.int64),
-        np.array([one.domain.collapsed for one in found], np.int64),
+        np.array([torus.collapsed for torus in made], np.int64),
     )
+
+
+def _own(given: list[Any], values: Any, features: dict[str, Any]) -> list[Torus]:
+    """Features that are given themselves, of one dimension."""
+    if features:
+        raise NtkspecError(
+            f"{shown(features)} is not allowed with parameter = {OWN!r}, whose values are the "
+            "features themselves; leave it out"
+        )
+    if isinstance(values, Mapping):
+        if not all(isinstance(name, str) for name in given):
+            raise NtkspecError(f"names = {shown(given)} are not allowed; give texts")
+        given = list(values.values())
+    found = [
+        one if isinstance(one, Torus) else Torus(list(one) if isinstance(one, range) else one)
+        for one in given
+    ]
+    dims = {torus.dim for torus in found}
+    if len(dims) > 1:
+        raise NtkspecError(
+            f"features of dimensions {sorted(dims)} are not allowed together; give features of one "
+            "dimension"
+        )
+    return found
 
 
 def _made(make: Callable[..., Torus], name: str, value: Any, features: dict[str, Any]) -> Torus:

@@ -30,7 +30,7 @@ from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.patches.result import PatchesSpectrum
 from ntkspec.spectra.patches.tree import partitions
-from ntkspec.spectra.route import as_source, double_only, is_user
+from ntkspec.spectra.route import as_source, default_tolerance, double_only, is_user
 from ntkspec.spectra.sphere_routes import row_provider
 from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 
 ROUNDING, LN2 = 2.0**-53, math.log(2.0)
-#: Largest relative error of eigenvalues of functions of doubles that are treated separately.
-ACCURATE = 1e-6
 #: Smallest relative errors of eigenvalues that enter the bounds of sums.
 FELT = 1e-11
 #: Largest relative excess of the sum of all eigenvalues over the trace that may be rounding.
@@ -403,10 +401,11 @@ def _computed(
         return spectrum(known, domain, degrees, kernel=kernel)
     found = spectrum(known, domain, degrees, kernel=kernel, tolerance=math.inf)
     _refuse_negative(found)
-    kept = found.relative_error <= ACCURATE
+    limit = default_tolerance(known)
+    kept = found.relative_error <= limit
     if not kept.any():
         raise NtkspecError(
-            f"no eigenvalue of {known.name} to degree {last} is known to {ACCURATE:g}; give the "
+            f"no eigenvalue of {known.name} to degree {last} is known to {limit:g}; give the "
             "function for flint or mpmath numbers"
         )
     return replace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -67,6 +67,21 @@ class ResidualModes:
         """(K,) ln abs(a); -inf where the operator annihilates the harmonics."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(np.abs(self.symbols)))
+
+    def places(self, degrees: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Indices of degrees, or raise where one is not among these."""
+        at = np.searchsorted(self.index, degrees).clip(max=len(self.index) - 1)
+        if (missing := degrees[self.index[at] != degrees]).size:
+            raise NtkspecError(
+                f"degree = {missing[0]} is not among the degrees that are known, {len(self.index)} "
+                f"from {self.index[0]} to {self.index[-1]}"
+            )
+        return at
+
+    def at(self, places: NDArray[np.int64]) -> ResidualModes:
+        """Those at some indices."""
+        names = ("index", "log_eigenvalues", "log_multiplicities", "symbols")
+        return replace(self, **{name: getattr(self, name)[places] for name in names})
 
     def log_weights(self, s: float, weight: str) -> Array:
         """(K,) ln mu of H^s; on the torus of the frequency's length."""
@@ -153,8 +168,11 @@ flattening = none
 def residual_modes(
     source: Source | TorusSpectrum, domain: Domain | int | None, dim: int | None,
     operator: Operator, degrees: Iterable[int] | None, size: int | None, kernel: Kernel,
+    beside: bool = False,
 ) -> ResidualModes:  # fmt: skip
     """Gather what a residual's rates are made of; parameters as for `pinn`.
+
+    With `beside` all degrees up to the largest that is asked about, or all of a spectrum.
 
     Raises
     ------
@@ -170,7 +188,7 @@ def residual_modes(
     given = one_given(domain, dim)
     where = source.domain if isinstance(source, (Spectrum, TorusSpectrum)) else given
     if isinstance(where, Torus):
-        return _on_torus(source, where, given, operator, degrees, size, kernel)
+        return _on_torus(source, where, given, operator, degrees, size, kernel, beside)
     if size is not None:
         raise NtkspecError(
             f"size = {shown(size)} is not allowed; it is that of the frequencies of a torus, and "
@@ -200,7 +218,7 @@ def residual_modes(
             "ntkspec.Sphere and ntkspec.Torus only"
         )
     at = (
-        np.arange(known.degrees.size) if wanted is None
+        np.arange(known.degrees.size) if wanted is None or beside
         else np.array([known.place(int(k)) for k in wanted])
     )  # fmt: skip
     index = known.degrees[at]
@@ -219,7 +237,7 @@ def _kernel_of(source: Any) -> Network | ZonalKernel | None:
 
 def _on_torus(
     source: Source | TorusSpectrum, torus: Torus, given: Any, operator: Operator,
-    degrees: Iterable[int] | None, size: int | None, kernel: Kernel,
+    degrees: Iterable[int] | None, size: int | None, kernel: Kernel, beside: bool,
 ) -> ResidualModes:  # fmt: skip
     wanted = None if degrees is None else check_degrees(degrees)
     if wanted is not None and torus.dim > 1:
@@ -255,7 +273,8 @@ def _on_torus(
                 f"degrees: {wanted.max()} is not among the frequencies of the spectrum, up to "
                 f"{found.size}"
             )
-        index, symbols, logs, counts = index[wanted], symbols[wanted], logs[wanted], counts[wanted]
+        at = slice(None) if beside else wanted
+        index, symbols, logs, counts = index[at], symbols[at], logs[at], counts[at]
     if np.isnan(logs).any():
         raise NtkspecError(
             f"frequency {index[np.isnan(logs)][0]}: its eigenvalue is not known, at most "
@@ -384,15 +403,13 @@ drops; use a smooth activation, or a kink of order 3 or more, such as 'relu_powe
                 logs, slow, doubt = _on_points(modes, applied, kernel, count, log_mu, log_nu)
         return np.where(np.isnan(logs), -np.inf, logs), slow, doubt
 
-    known = residual_modes(source, domain, dim, applied, degrees, size, kernel)
-    logs, slow, doubt = rates(known)
-    beside, others = known, logs
-    if degrees is not None and not (step_size is None and momentum == 0.0):
-        every = None
-        if isinstance(source, (Network, ZonalKernel, str)):
-            every = range(int(known.index.max()) + 1)
-        beside = residual_modes(source, domain, dim, applied, every, size, kernel)
-        others = rates(beside)[0]
+    asked = None if degrees is None else check_degrees(degrees)
+    # Degrees that nobody asks about must not diverge.
+    more = asked is not None and not (step_size is None and momentum == 0.0)
+    beside = residual_modes(source, domain, dim, applied, asked, size, kernel, more)
+    others, slow, doubt = rates(beside)
+    at = beside.places(asked) if asked is not None and more else np.arange(others.size)
+    known, logs, slow = beside.at(at), others[at], slow[at]
     step, velocity = settled(logs, step_size, momentum, beside.index, others)
     log_times = log_times_to(left, logs, step, velocity)
     with np.errstate(over="ignore"):

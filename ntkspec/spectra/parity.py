@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations import Activation
-from ntkspec.activations.declared import advice, seen_degrees
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.rules import State, follow
@@ -119,6 +118,8 @@ def refuse_undeclared(
     zeros = [k for k in degrees.tolist() if found.vanishes(k) and not declared.vanishes(k)]
     if not zeros:
         return
+    from ntkspec.activations.declared import advice, seen_degrees
+
     wrong = [one for one in source.sigmas if one.user and seen_degrees(one) != one.degrees]
     some = ", ".join(map(str, zeros[:6])) + (", ..." if len(zeros) > 6 else "")
     ways = "; ".join(f"by its values {one.name} is {advice(seen_degrees(one))}" for one in wrong)
@@ -130,7 +131,11 @@ def refuse_undeclared(
 
 def _dual(sigma: Activation, seen: bool) -> _Powers:
     """Powers of the dual F as a series in the correlation: its coefficients are squares."""
-    return _Powers(*(seen_degrees(sigma) if seen and sigma.user else sigma.degrees))
+    if not (seen and sigma.user):
+        return _Powers(*sigma.degrees)
+    from ntkspec.activations.declared import seen_degrees
+
+    return _Powers(*seen_degrees(sigma))
 
 
 @dataclass(frozen=True)

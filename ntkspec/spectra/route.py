@@ -23,6 +23,7 @@ __all__ = [
     "as_source",
     "better_than_doubles",
     "candidates",
+    "default_tolerance",
     "double_only",
     "is_user",
     "qualified",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 Source: TypeAlias = Network | ZonalKernel
+#: Default bounds on the relative errors of eigenvalues: of functions known to any precision, and of
+#: those known in doubles only.
+TOLERANCE, IN_DOUBLES = 1e-12, 1e-6
 #: Mantissas in [1, 2) or 0, exponents of 2, and bounds on the relative errors.
 Eigenvalues: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 
@@ -121,6 +125,17 @@ def double_only(source: Source) -> bool:
     if isinstance(source, ZonalKernel):
         return not source.in_high_precision
     return any(sigma.in_doubles for sigma in source.sigmas)
+
+
+def default_tolerance(source: Source) -> float:
+    """Bound on the relative error of every eigenvalue, where none is asked for.
+
+    Examples
+    --------
+    >>> default_tolerance(as_source("relu")), default_tolerance(ZonalKernel(np.exp))
+    (1e-12, 1e-06)
+    """
+    return IN_DOUBLES if double_only(source) else TOLERANCE
 
 
 def better_than_doubles(source: Source) -> str:

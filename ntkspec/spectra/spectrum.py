@@ -28,6 +28,7 @@ from ntkspec.domains import (
 from ntkspec.errors import NotPositiveDefiniteWarning, NtkspecError
 from ntkspec.kernels import closed_form as kernels
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.networks.pointwise import checked_tolerance
 from ntkspec.parameters import as_whole, shown
 from ntkspec.ranges import MOST_LISTED
@@ -36,6 +37,7 @@ from ntkspec.spectra.route import (
     Source,
     as_source,
     better_than_doubles,
+    default_tolerance,
     double_only,
     qualified,
     which_kernel,
@@ -52,9 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["Spectrum", "eigenvalues", "spectrum"]
 
 ROUNDING = 2.0**-53
-#: Default bound on the relative error of every eigenvalue.
-TOLERANCE = 1e-12
-#: The same in a ball.
+#: Default bound on the relative error of every eigenvalue in a ball.
 BALL_TOLERANCE = 1e-2
 
 Array = NDArray[np.float64]
@@ -149,7 +149,7 @@ class Spectrum(ScaledResult):
     def title(self) -> str:
         """Return a one-line description."""
         kind = qualified(self.network, self.kernel, self.normalization)
-        return f"Spectrum of {self.network.name} {self.domain}{kind}"
+        return f"Spectrum of {full_name(self.network)} {self.domain}{kind}"
 
 
 @overload
@@ -235,7 +235,9 @@ def spectrum(
         all of them.
     degrees : int, str or iterable of int, optional
         In any order; by default those of the domain: 0 to 100 on the sphere, all on the cube,
-        0 to 8 under the Gaussian measure.  On the torus a whole number here is the size.
+        0 to 8 under the Gaussian measure.  Of functions given in doubles the default is those of
+        them before the first whose error exceeds the tolerance.  On the torus a whole number here
+        is the size.
     dim : int or iterable of int, optional
         Dimension of the sphere, instead of `domain`.
     kernel : {"ntk", "nngp"}
@@ -244,9 +246,9 @@ def spectrum(
         The measure of the sphere: uniform probability, surface measure, or the poster's
         formula (1) as printed.  Other domains have only the first.
     tolerance : float, optional
-        Largest relative error accepted, by default 1e-12.  Functions given in doubles usually need
-        a larger one.  With a density, in a ball and on the torus, by default 1e-2; on the torus
-        eigenvalues with larger ones are NaN.
+        Largest relative error accepted, by default 1e-12, and of functions given in doubles 1e-6.
+        With a density, in a ball and on the torus, by default 1e-2; on the torus eigenvalues with
+        larger ones are NaN.
     count : int, optional
         With a density, instead of degrees: how many of the largest eigenvalues; by default 100 or,
         with `max_degree`, all that are known to the tolerance.
@@ -303,7 +305,7 @@ def spectrum(
     array([0.000437, 0.103711, 0.004561, 0.001853, 0.10371 , 0.000451])
     """
     known = as_source(source)
-    limit = TOLERANCE if tolerance is None else checked_tolerance(tolerance)
+    limit = default_tolerance(known) if tolerance is None else checked_tolerance(tolerance)
     normalization = check_normalization(normalization)
     given = one_given(domain, dim)
     for name, value in (("count", count), ("max_degree", max_degree)):
@@ -350,7 +352,12 @@ def spectrum(
     if limit < math.inf or not double_only(known):
         refuse_undeclared(known, unique, kernel)
     scaling = 0.0 if normalization == "probability" else 4 * ROUNDING
-    (mantissa, exponent, error), route = routed(known, where, unique, kernel, limit - scaling)
+    found, route = routed(known, where, unique, kernel, limit - scaling)
+    if degrees is None and double_only(known):
+        wanted = unique = unique[: _leading_count(found[0], found[2] + scaling, limit)]
+        inverse = np.arange(unique.size)
+        found = found[0][: unique.size], found[1][: unique.size], found[2][: unique.size]
+    mantissa, exponent, error = found
     if normalization != "probability":
         mantissa, exponent = _renormalized(mantissa, exponent, where.dim, normalization)
         error = error + scaling
@@ -411,6 +418,15 @@ def _one_kind(given: Iterable[Domain | int]) -> tuple[str, Any, range]:
     return str(known), [one.dim for one in domains], domains[-1].default_degrees
 
 
+def _leading_count(mantissa: Array, error: Array, limit: float) -> int:
+    """How many degrees come before the first that is not known; with it if those are zeros."""
+    poor = np.flatnonzero(~(error <= limit).reshape(error.shape[0], -1).all(axis=1))
+    if not poor.size:
+        return int(error.shape[0])
+    first = int(poor[0])
+    return first if mantissa[:first].any() else first + 1
+
+
 def _refuse_poor(
     source: Source, domain: Domain, degrees: NDArray[np.int64], error: Array, limit: float
 ) -> None:
@@ -422,7 +438,7 @@ def _refuse_poor(
     what, way = "this eigenvalue is known to", "raise the tolerance"
     if double_only(source):
         what = "a function of doubles gives this eigenvalue to"
-        way = f"raise the tolerance, or {better_than_doubles(source)}"
+        way = f"raise the tolerance, leave these degrees out, or {better_than_doubles(source)}"
     worst = float(error[tuple(poor[0])])
     if rank := max(poor[0, 1:].tolist(), default=0):
         way = f"raise the tolerance, or give radial = {rank}"

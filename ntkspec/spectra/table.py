@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import check_existing, existing_degrees, family
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import shown
 from ntkspec.ranges import whole_numbers
 from ntkspec.results import Result
@@ -32,7 +33,7 @@ class TableSlice(Result):
     Attributes
     ----------
     name : str
-        The network's group in a table, or its activation.
+        The network's group in a table, or its name with parameters.
     network : Network or ZonalKernel
     kernel : str
     domain : str
@@ -178,7 +179,7 @@ def table_block(
     for array in out or ():
         _check_array(array, (d.size, k.size))
     numbers = block_numbers(network, kernel, domain, d, k, out)
-    return TableSlice(network.name, network, kernel, domain, d, k, *numbers)
+    return TableSlice(full_name(network), network, kernel, domain, d, k, *numbers)
 
 
 def _check_array(array: object, shape: tuple[int, int]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ntkspec.conventions import MAX_DEGREE, MAX_DIM
 from ntkspec.domains import DOMAINS, Domain, Family, Sphere, check_existing, family
 from ntkspec.errors import NtkspecError
-from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath, attributed
 from ntkspec.jobs.recipes import (
     NO_KEY,
     Between,
@@ -101,10 +101,8 @@ def increasing(given: Any, path: KeyPath, kinds: Kinds) -> NDArray[np.int64]:
 
 
 def _ranged(text: str, key: str, path: KeyPath, kinds: Kinds) -> NDArray[np.int64]:
-    try:
+    with attributed(*path):
         values = parse_range(text, key)
-    except NtkspecError as error:
-        raise Fault(str(error), path) from None
     return _checked(values, key, lambda _: path, kinds)
 
 
@@ -147,10 +145,9 @@ def _without_parameters(given: Any) -> Family:
 def _texts(given: Any, path: KeyPath, where: str) -> Iterator[tuple[str, KeyPath]]:
     """The domains that a value of the key stands for, as their texts, and the path of each."""
     if not isinstance(given, dict):
-        try:
-            yield str(family(given)), path
-        except NtkspecError as error:
-            raise Fault(f"{where}: {error}", path) from None
+        with attributed(*path, before=f"{where}: "):
+            named = str(family(given))
+        yield named, path
         return
     if "name" not in given:
         raise Fault(
@@ -388,10 +385,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for domain in dict.fromkeys(key.domain for key in self.networks):
-            try:
+            with attributed("dims"):
                 check_existing(domain, self.dims, self.degrees)
-            except NtkspecError as error:
-                raise Fault(str(error), ("dims",)) from None
         for key in self.networks if self.checks.most else ():
             if not has_reference(key.network, key.domain, self.checks.method):
                 raise Fault(

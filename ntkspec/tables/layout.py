@@ -8,7 +8,6 @@ each.  The file ends with a seal, see `ntkspec.files.seals`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import h5py
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
+from ntkspec.networks.full_name import full_name
 from ntkspec.zonal import ZonalKernel
 
 __all__ = [
@@ -173,15 +173,7 @@ class GroupKey(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the group: the activation, and parameters that are not the poster's."""
-        differing = [
-            f"{key}={value}"
-            for key, value in self.parameters().items()
-            if key not in ("activation", "layers", "zonal") and value != _usual().get(key)
-        ]
-        return self.network.name + (f"({','.join(differing)})" if differing else "")
-
-
-@lru_cache(maxsize=1)
-def _usual() -> dict[str, Any]:
-    """Parameters of the poster's networks, which names omit."""
-    return GroupKey(Network("tanh")).parameters()
+        usual = GroupKey(self.network)
+        others = {"kernel": self.kernel, "domain": self.domain}
+        differing = {key: x for key, x in others.items() if x != getattr(usual, key)}
+        return full_name(self.network, **differing)

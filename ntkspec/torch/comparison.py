@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import legendre, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
-from ntkspec.parameters import check_finite, number, numbers, one_of, shown
+from ntkspec.parameters import check_finite, number, numbers, one_of, shown, target_values
 from ntkspec.results import MEANINGS, Result, Value, axes_to_draw
 from ntkspec.torch.describe import describe
 from ntkspec.torch.empirical import empirical_ntk, outputs_of, rows_of
@@ -245,7 +245,7 @@ def compare_model(
     X : (n, dim) tensor or array_like
         All training inputs, at most 5000.
     y : (n,) or (n, outputs) tensor or array_like
-        Targets.
+        Targets.  Booleans are 0 and 1.
     history : array_like or sequence of tensors, optional
         Losses (T,), or residuals model(X) - y (T, n) or (T, n, outputs), the first before
         training.  Losses have no directions: then only losses are compared.
@@ -320,7 +320,7 @@ def compare_model(
     )
     own_kernel = KernelMatrix.of(_array(own))
     outputs = _array(outputs_of(model, x))
-    targets = numbers(_array(y), "y")
+    targets = target_values(_array(y), "y")
     if targets.size != outputs.size or (targets.ndim and len(targets) != n):
         raise NtkspecError(
             f"y of shape {targets.shape} does not fit the model's outputs {outputs.shape}"

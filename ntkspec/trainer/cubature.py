@@ -8,7 +8,7 @@ quadrature rule and builds the Sobolev loss on it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -182,8 +182,7 @@ def _rule(x: Array, degree: int) -> Array | None:
     return weights if max(_errors(basis, weights)) <= EXACT else None
 
 
-@dataclass
-class _Step:
+class _Step(NamedTuple):
     """A dual point y, the weights times n that it gives, and the violation of the conditions."""
 
     y: Array

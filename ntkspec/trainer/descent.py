@@ -17,9 +17,7 @@ from ntkspec.trainer.checks import checked_values, checked_vectors
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.passes import AdamRule, memory_kinds
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.residual import Applied
-from ntkspec.trainer.sobolev import L2Loss
-from ntkspec.trainer.steps import Steps, steps_at
+from ntkspec.trainer.steps import steps_at
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = [
@@ -101,7 +99,7 @@ class Descent:
         beta in [0, 1): a step is beta times the last one less eta times the gradient (heavy ball).
     batch : int, optional
         Points in each step, drawn without replacement; by default all.  Needs a loss that is a sum
-        over points (`L2Loss`).
+        over points (`L2Loss`).  The data of an `Applied` are in each step.
     seed : int
         Of the batches.
     adam : AdamRule, optional
@@ -166,12 +164,11 @@ class Descent:
             np.zeros(len(self._y)) if network.origin is None
             else network.origin.values(self._points, self._threads)
         )  # fmt: skip
+        self.steps = 0
         if state is not None:
             if step_size is not None:
                 raise NtkspecError("step_size is that of the state; leave it out")
             self._restore(state)
-        else:
-            self.steps = 0
         self._steps = self._steps_at(self._points)
         if state is None:
             self.largest_stable_step = math.inf if adam else largest_stable_step(
@@ -181,16 +178,14 @@ class Descent:
             self._measure(self._steps.values())
             self._first_loss = self.loss
 
-    def _steps_at(self, points: NDArray[Any]) -> Steps:
+    def _steps_at(self, points: NDArray[Any]) -> Any:
         return steps_at(self.network, points, self._threads, self._momentum, self._adam, self.steps)
 
     def _checked_batch(self, batch: int | None) -> int | None:
         if batch is None:
             return None
         count = whole_number(batch, "batch", 1, len(self._x))
-        if isinstance(self.network, Applied):
-            raise NtkspecError(f"batch = {count} is not allowed with an operator; leave it out")
-        if not isinstance(self._loss, L2Loss):
+        if not getattr(self._loss, "by_points", False):
             raise NtkspecError(
                 f"batch = {count} is not allowed with this loss, which couples all points; use L2"
             )
@@ -205,14 +200,10 @@ class Descent:
                 f"state is not allowed; it has no {', '.join(missing)}: give what Descent.state() "
                 "returned"
             )
-        arrays = {}
-        for name, like in likes.items():
-            arrays[name] = found = np.array(state[name])
-            if (
-                found.shape != like.shape
-                or found.dtype.kind not in "fiu"
-                or not np.isfinite(found).all()
-            ):
+        arrays = {name: np.array(state[name]) for name in likes}
+        for name, found in arrays.items():
+            like, real = likes[name], found.dtype.kind in "fiu"
+            if found.shape != like.shape or not real or not np.isfinite(found).all():
                 raise NtkspecError(
                     f"state[{name!r}] of shape {found.shape} is not allowed; this network needs "
                     f"shape {like.shape} and finite numbers"
@@ -258,15 +249,18 @@ class Descent:
     def _advance_by_batches(self, count: int) -> None:
         n, batch = len(self._x), self._batch
         assert batch is not None
+        data = np.arange(n, len(self._y))
         for _ in range(count):
             # Of the step alone, so that an interrupted descent goes on with the same batches.
             chosen = np.random.default_rng([self._seed, self.steps]).permutation(n)[:batch]
             chosen.sort()
             steps = self._steps_at(self._points[chosen])
-            residual = np.zeros(n)
-            residual[chosen] = steps.values() - self._at_start[chosen] - self._y[chosen]
-            derivative = self._loss.apply(residual)[chosen] * (n / batch)
-            steps.step(derivative, self.step_size)
+            seen = np.concatenate((chosen, data))
+            residual = np.zeros(len(self._y))
+            residual[seen] = steps.values() - self._at_start[seen] - self._y[seen]
+            derivative = self._loss.apply(residual)[seen]
+            derivative[:batch] *= n / batch
+            steps.step(derivative, self.step_size, last=True)
             self.steps += 1
             if not np.isfinite(derivative).all():
                 break
@@ -313,6 +307,8 @@ class Descent:
             "take a smaller one" if self._adam
             else f"and {self.largest_stable_step:.4g} was the largest stable one at the start"
         )  # fmt: skip
+        if self._batch is not None and not self._adam:
+            most += " for all points; that of batches is smaller (predict.minibatch_curve)"
         return (
             f"training diverged at step {self.steps}: {cause}; the step size is "
             f"{self.step_size:.4g}, {most}"
@@ -420,7 +416,11 @@ def flattening_exponent(
         dim = points.dim if points.features is None else points.features.dim + 1
         return 0.5 * dim + min(orders) - 1
     degrees = np.array(sorted(target.degrees))
-    rates = np.array([_own_rate(network, points, target, int(k)) for k in degrees])
+    kernel, rates = network.tangent_operator(points.x), np.empty(degrees.size)
+    for i, k in enumerate(degrees.tolist()):
+        part = target.component(k, points.at)
+        assert part is not None  # it is a degree of the target
+        rates[i] = (points.weights * part) @ kernel.matvec(points.weights * part)
     learned = rates > 1e-6 * rates.max(initial=0.0)
     if np.count_nonzero(learned) < 2:
         raise NtkspecError(
@@ -432,16 +432,6 @@ def flattening_exponent(
     base = 2.0 * np.log1p(points.lengths(k)) if power else np.log1p(points.laplacian(k))
     slope = np.polyfit(base, np.log(rates[learned]), 1)[0]
     return round(-float(slope), 2)
-
-
-def _own_rate(
-    network: FiniteNetwork, points: Points, target: Target | SampledTarget, degree: int
-) -> float:
-    """<Y, H Y> for the target's component of a degree, by the quadrature rule of the points."""
-    part = target.component(degree, points.at)
-    assert part is not None  # it is a degree of the target
-    weighted = points.weights * part
-    return float(weighted @ network.tangent_operator(points.x).matvec(weighted))
 
 
 def _rounded_down(value: float) -> float:

@@ -13,7 +13,7 @@ from ntkspec.networks import Network
 from ntkspec.parameters import number
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.sobolev import Factored
+from ntkspec.trainer.sobolev import Factored, Quadratic
 from ntkspec.trainer.targets import NEGLIGIBLE, SampledTarget
 
 __all__ = ["EigenvectorTarget", "KernelLoss", "eigensystem"]
@@ -73,7 +73,7 @@ def eigensystem(network: Network, points: Points) -> tuple[Array, Array]:
     return np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors[:, ::-1])
 
 
-class KernelLoss:
+class KernelLoss(Quadratic):
     """1/2 r' P r with P a power of the kernel, of which the eigenvalues have a floor.
 
     Parameters
@@ -102,22 +102,14 @@ class KernelLoss:
     def __init__(
         self, network: Network, points: Points, s: float = 0.5, floor: float = FLOOR
     ) -> None:
-        self.points, self.s = points, number(s, "s", -100.0, 100.0)
+        self.points, self.n = points, points.n
+        self.s: float = number(s, "s", -100.0, 100.0)
         self.floor = number(floor, "floor", 1e-12, 1.0)
-        self.max_degree: int | None = None
         values, vectors = eigensystem(network, points)
         share = np.maximum(values / values[0], self.floor)
         self.eigenvalues: Array = values * share**-self.s
         roots = vectors * share ** (-0.5 * self.s)
         self.operator = Factored(roots.T * np.sqrt(points.weights))
-
-    def apply(self, r: ArrayLike) -> Array:
-        """P r: (n,) -> (n,)."""
-        return self.operator.apply(np.asarray(r, dtype=np.float64))
-
-    def matrix(self) -> Array:
-        """P, (n, n), symmetric."""
-        return self.operator.matrix()
 
     def multiplier(self, degrees: ArrayLike) -> Array:
         """NaN: the weights belong to eigenvectors, not to degrees."""

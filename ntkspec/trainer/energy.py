@@ -78,21 +78,14 @@ def _energy_by_pairs(x: Array, weighted: Array, last: int) -> Array:
         for j in range(0, i + 1, side):
             rows, columns = slice(i, i + side), slice(j, j + side)
             t = np.clip(x[rows] @ x[columns].T, -1.0, 1.0)
-            sums = _pair_sums(dim, t, weighted[rows], weighted[columns], last)
-            energy += sums if i == j else 2.0 * sums
+            times = 1.0 if i == j else 2.0
+            before, now, after = np.zeros_like(t), np.ones_like(t), np.empty_like(t)
+            for k in range(last + 1):
+                energy[k] += times * (weighted[rows] @ now @ weighted[columns])
+                a, b = recurrence(dim, k) if k else (1.0, 0.0)
+                np.multiply(t, now, out=after)
+                after *= a
+                before *= b
+                after -= before
+                before, now, after = now, after, before
     return energy * [float(multiplicity(dim, k)) for k in range(last + 1)]
-
-
-def _pair_sums(dim: int, t: Array, left: Array, right: Array, last: int) -> Array:
-    """left' P_k(t) right for k = 0, ..., last."""
-    sums = np.empty(last + 1)
-    before, now, after = np.zeros_like(t), np.ones_like(t), np.empty_like(t)
-    for k in range(last + 1):
-        sums[k] = left @ now @ right
-        a, b = recurrence(dim, k) if k else (1.0, 0.0)
-        np.multiply(t, now, out=after)
-        after *= a
-        before *= b
-        after -= before
-        before, now, after = now, after, before
-    return sums

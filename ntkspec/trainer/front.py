@@ -18,7 +18,7 @@ from ntkspec.jobs.progress import Observer
 from ntkspec.jobs.recipes import check_values
 from ntkspec.networks import Network, as_network
 from ntkspec.operators import Operator
-from ntkspec.parameters import number, one_of, shown, whole_number
+from ntkspec.parameters import number, numbers, one_of, shown, whole_number
 from ntkspec.trainer.checks import function_values
 from ntkspec.trainer.descent import ADAM_STEP
 from ntkspec.trainer.eigenvectors import FLOOR
@@ -26,7 +26,6 @@ from ntkspec.trainer.network import Precision, Start
 from ntkspec.trainer.points import Points, from_array, torus_grid, torus_points
 from ntkspec.trainer.recipe import (
     DataRecipe,
-    Exponent,
     LossRecipe,
     NetworkRecipe,
     OptimizerRecipe,
@@ -161,7 +160,8 @@ class GD:
     momentum : float
         Of the heavy ball, in [0, 1).
     batch : int, optional
-        Points of each step, drawn without replacement; by default all.
+        Points of each step, drawn without replacement; by default all.  Of a `PDE` those of the
+        residual; data and boundary are in each step.
 
     Examples
     --------
@@ -368,10 +368,12 @@ def train(
     """
     at = as_points(data)
     wanted = as_target(target, at)
+    if np.ndim(seeds) == 0:
+        seeds = range(whole_number(seeds, "seeds", 1, 10_000))
     recipe = RunRecipe(
         whole_number(steps, "steps", 1, 10**9),
         NetworkRecipe(
-            as_network(network), widths=_whole(width, "width"), seeds=_seeds(seeds),
+            as_network(network), widths=_whole(width, "width", 1), seeds=_whole(seeds, "seeds", 0),
             start=start, precision=precision,
         ),
         _data(at),
@@ -484,34 +486,37 @@ def as_loss(given: Any) -> LossRecipe:
     (0.5, 'l2')
     """
     if isinstance(given, PDE):
-        operator = str(Operator(given.operator, given.shift))
-        boundary = () if given.boundary is None else np.asarray(given.boundary).tolist()
-        return LossRecipe(
-            (given.s,), given.weight, given.max_degree, FLOOR, operator, given.residual_weight,
-            given.data_weight, tuple(map(tuple, boundary)), given.boundary_weight,
-        )  # fmt: skip
-    losses = list(given) if isinstance(given, (list, tuple)) else [given]
-    kinds, exponents = set[tuple[Any, ...]](), list[Exponent]()
-    for one in losses:
-        if isinstance(one, Sobolev):
-            exponents.append(one.s)
-            kinds.add((one.weight, one.max_degree, FLOOR))
-        elif isinstance(one, KernelPower):
-            exponents.append(-number(one.power, "power", -100.0, 100.0))
-            kinds.add(("kernel", None, one.floor))
-        elif isinstance(one, str) and one == "l2":
-            exponents.append("l2")
+        rest = dict(vars(given))
+        rest["operator"] = str(Operator(given.operator, rest.pop("shift")))
+        if given.boundary is None:
+            rest.pop("boundary")
         else:
-            raise NtkspecError(
-                f"loss = {shown(one)} is not allowed; give 'l2', ntkspec.Sobolev(s), "
-                "ntkspec.KernelPower(power), a list of them, or ntkspec.PDE(operator)"
-            )
+            numbers(given.boundary, "boundary")
+            rest["boundary"] = tuple(map(tuple, np.array(given.boundary, ndmin=2).tolist()))
+        return LossRecipe((rest.pop("s"),), **rest)
+    losses = list(map(_loss, given if isinstance(given, (list, tuple)) else [given]))
+    kinds = {replace(one, exponents=()) for one in losses if one.exponents != ("l2",)}
     if len(kinds) > 1:
         raise NtkspecError(
             "the losses of one run are of one kind and differ in s, or in the power, alone; train "
             "others by calls of their own"
         )
-    return LossRecipe(tuple(exponents), *(kinds.pop() if kinds else ()))
+    kind = kinds.pop() if kinds else LossRecipe()
+    return replace(kind, exponents=tuple(s for one in losses for s in one.exponents))
+
+
+def _loss(one: Any) -> LossRecipe:
+    if isinstance(one, Sobolev):
+        return LossRecipe((one.s,), one.weight, one.max_degree)
+    if isinstance(one, KernelPower):
+        s = -number(one.power, "power", -100.0, 100.0)
+        return LossRecipe((s,), "kernel", floor=one.floor)
+    if isinstance(one, str) and one == "l2":
+        return LossRecipe()
+    raise NtkspecError(
+        f"loss = {shown(one)} is not allowed; give 'l2', ntkspec.Sobolev(s), "
+        "ntkspec.KernelPower(power), a list of them, or ntkspec.PDE(operator)"
+    )
 
 
 def _optimizer(given: GD | Adam) -> OptimizerRecipe:
@@ -527,12 +532,6 @@ def _optimizer(given: GD | Adam) -> OptimizerRecipe:
     return OptimizerRecipe(size, given.momentum, given.batch)
 
 
-def _whole(values: Any, name: str) -> tuple[int, ...]:
+def _whole(values: Any, name: str, least: int) -> tuple[int, ...]:
     several = [values] if np.ndim(values) == 0 else list(values)
-    return tuple(whole_number(one, name, 1) for one in several)
-
-
-def _seeds(values: Any) -> tuple[int, ...]:
-    if np.ndim(values) == 0:
-        return tuple(range(whole_number(values, "seeds", 1, 10_000)))
-    return tuple(whole_number(one, "seeds", 0) for one in values)
+    return tuple(whole_number(one, name, least) for one in several)

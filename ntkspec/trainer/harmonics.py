@@ -7,6 +7,7 @@ trainer tests.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -285,24 +286,25 @@ def _all(x: Array, last: int) -> list[Array]:
     """Values of the basis of each degree up to last, (N(dim, k), n) each."""
     if x.shape[1] == 2:
         return [_circle(k, x) for k in range(last + 1)]
-    t, sine, direction = _split(x)
-    parts: list[list[Array]] = [[] for _ in range(last + 1)]
-    for j, below in enumerate(_all(direction, last)):
-        for k, factor in enumerate(latitudes(x.shape[1], last, j, t, sine), start=j):
-            parts[k].append(factor * below)
-    return [np.concatenate(part) for part in parts]
+    return _by_degree(x, last, lambda g, below: (factor * below for factor in g))
 
 
 def _moments(x: Array, last: int, weighted: Array) -> list[Array]:
     """Sums of weighted_i Y(x_i): the last product of the recursion is a product of matrices."""
     if x.shape[1] == 2:
         return [_circle(k, x) @ weighted for k in range(last + 1)]
+    return _by_degree(x, last, lambda g, below: (g * weighted) @ below.T)
+
+
+def _by_degree(
+    x: Array, last: int, product: Callable[[Array, Array], Iterable[Array]]
+) -> list[Array]:
+    """Products of all latitudes with the basis in one dimension less, for each degree."""
     t, sine, direction = _split(x)
     parts: list[list[Array]] = [[] for _ in range(last + 1)]
     for j, below in enumerate(_all(direction, last)):
-        sums = (latitudes(x.shape[1], last, j, t, sine) * weighted) @ below.T
-        for k, total in enumerate(sums, start=j):
-            parts[k].append(total)
+        for k, part in enumerate(product(latitudes(x.shape[1], last, j, t, sine), below), start=j):
+            parts[k].append(part)
     return [np.concatenate(part) for part in parts]
 
 

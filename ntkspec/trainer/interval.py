@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.parameters import one_of, whole_number
 from ntkspec.trainer.checks import checked_values
 from ntkspec.trainer.points import circle
-from ntkspec.trainer.sobolev import SobolevLoss, Weight
+from ntkspec.trainer.sobolev import Quadratic, SobolevLoss, Weight
 
 __all__ = ["Ends", "IntervalLoss", "midpoints"]
 
@@ -30,22 +30,20 @@ def midpoints(n: int) -> Array:
     return (np.arange(n) + 0.5) / n
 
 
-class IntervalLoss:
+class IntervalLoss(Quadratic):
     """1/2 r' P r on an interval, which weights the component of each frequency k by mu_k.
 
     Parameters
     ----------
     n : int
         Number of `midpoints`, scaled to the interval, at which r is sampled.
-    s : float
-        Exponent: s > 0 gives high frequencies more weight, s < 0 less.
+    s, max_degree
+        As for `ntkspec.trainer.sobolev.SobolevLoss`, of frequencies.
     ends : {"dirichlet", "neumann", "periodic"}
         How r continues beyond the ends, which decides its series on (0, 1): odd, sin(pi k x),
         k >= 1; even, cos(pi k x), k >= 0; or with period 1, the full Fourier series.
     weight : {"power", "laplacian"}
         mu_k = (1+k)^(2s), or (1 + k^2)^s.
-    max_degree : int, optional
-        Higher frequencies have weight 0.  By default all that n points resolve have one.
 
     Attributes
     ----------
@@ -81,6 +79,8 @@ class IntervalLoss:
     (0.015625, 0.015625)
     """
 
+    places = "midpoints"
+
     def __init__(
         self,
         n: int,
@@ -96,25 +96,16 @@ class IntervalLoss:
         period = self.n if self.parity is None else 2 * self.n
         self.extended = SobolevLoss(circle(period), s, weight, max_degree)
         self.s, self.weight = self.extended.s, self.extended.weight
-
-    @property
-    def max_degree(self) -> int:
-        """Largest frequency with a weight."""
-        return self.extended.max_degree
+        self.max_degree = self.extended.max_degree
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        values = self._checked(r)
+        values = checked_values(r, self.n, "r", self.places)
         if self.parity is None:
             return self.extended.apply(values)
         # Q keeps the symmetry, so that E' adds two equal halves.
         whole = self.extended.apply(np.concatenate((values, self.parity * values[::-1])))
         return 2.0 * whole[: self.n]
-
-    def value(self, r: ArrayLike) -> float:
-        """1/2 r' P r."""
-        values = self._checked(r)
-        return 0.5 * float(values @ self.apply(values))
 
     def matrix(self) -> Array:
         """P, (n, n), symmetric."""
@@ -126,6 +117,3 @@ class IntervalLoss:
     def multiplier(self, degrees: ArrayLike) -> Array:
         """mu_k for frequencies of any shape; 0 above max_degree."""
         return self.extended.multiplier(degrees)
-
-    def _checked(self, r: ArrayLike) -> Array:
-        return checked_values(r, self.n, "r", "midpoints")

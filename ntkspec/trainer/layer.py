@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.activations import Activation
 from ntkspec.conventions import SELU_ALPHA, SELU_LAMBDA
-from ntkspec.errors import NtkspecError
 from ntkspec.threads import checked_threads, one_blas_thread, thread_pool
 
-__all__ = ["Layer", "layer_at", "slopes_of", "values_of"]
+__all__ = ["Layer", "slopes_of", "values_of"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
@@ -36,30 +35,35 @@ NAMED = {
 }  # fmt: skip
 
 
-class _Move(NamedTuple):
-    """A step of descent; `scaled` is its size over the root of the width."""
-
-    derivative: Vector
-    scaled: float
-    train_readout: bool
-
-
 class Layer:
     """f(x_i) = m^(-1/2) sum_r a_r sigma(w_r . x_i) at fixed points, and its steps of descent.
 
     The points are in the precision of the weights.  The sums over the neurons are split into slabs
     of 256, summed in that precision; the slabs are added in doubles, in order.  So the values do
-    not depend on the number of threads.
+    not depend on the number of threads.  Loops over groups of neurons are compiled where the
+    kernels know the activation and the dimension is small; else slabs are matrix products.
     """
 
-    def __init__(self, points: Array, threads: int) -> None:
+    def __init__(self, sigma: Activation, points: Array, threads: int | None = None) -> None:
         self.n, self.dim = points.shape
-        self.points = points
-        self.threads = threads
+        self.points, self._sigma = points, sigma
+        # A Python function may not be safe to call from several threads.
+        count = checked_threads(threads)
+        self.threads = 1 if sigma.user else count
+        self._number = points.dtype.type
+        known = self.dim <= MOST_UNROLLED
+        self._formula = _formula(sigma, self._number) if known else None
+        if self._formula is not None:
+            blocks = -(-self.n // LENGTH)
+            self._shape = blocks, -(-self.n // (blocks * UNIT)) * UNIT
+            zero = (self._number(0),) * self.dim
+            x = np.stack([self._blocks(column) for column in points.T], axis=1)
+            self._layer = self._formula, zero, x
 
     def values(self, weights: Array, readout: Array) -> Vector:
         """f at the points, (n,), with weights (m, dim) and readouts (m,)."""
-        return self._run(weights, readout, None)
+        run = self._products if self._formula is None else self._compiled
+        return run(weights, readout)
 
     def step(
         self, weights: Array, readout: Array, derivative: Vector, step_size: float,
@@ -69,12 +73,66 @@ class Layer:
 
         `derivative`, (n,), is that of the loss with respect to f(x_i).
         """
-        scaled = step_size / np.sqrt(len(weights))
-        return self._run(weights, readout, _Move(derivative, scaled, train_readout))
+        run = self._products if self._formula is None else self._compiled
+        scaled = self._number(step_size / np.sqrt(len(weights)))
+        return run(weights, readout, derivative, scaled, train_readout)
 
-    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
-        """Do a step, if one is given, and return f at the points."""
-        raise NotImplementedError
+    def _compiled(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: Any = 0,
+        both: bool = False,
+    ) -> Vector:  # fmt: skip
+        """Do a step, if there is a derivative g, and return f at the points."""
+        from ntkspec.kernels import descent
+
+        width, w, a = len(weights), _padded(weights), _padded(readout)
+        sums = np.empty((-(-len(w) // SLAB), *self._shape), self._number)
+        if g is None:
+            kernel: Any = descent.layer_values
+            given: tuple[Any, ...] = (*self._layer, w, a, SLAB, sums)
+        else:
+            fast = self._sigma.tanh is not None and not both
+            kernel = descent.tanh_step if fast else descent.step
+            given = (*self._layer, self._blocks(g), w, a, scaled, width, both, SLAB, sums)
+        self._over_slabs(lambda first, last: kernel(*given, first, last), len(sums))
+        if g is not None and w is not weights:
+            weights[:], readout[:] = w[:width], a[:width]
+        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
+        return np.asarray(total / np.sqrt(width))
+
+    def _blocks(self, column: Array) -> Array:
+        """An array over the points, cut into blocks and padded with zeros."""
+        filled = np.zeros(self._shape, self._number)
+        filled.reshape(-1)[: self.n] = column
+        return filled
+
+    def _products(
+        self, weights: Array, readout: Array, g: Vector | None = None, scaled: Any = 0,
+        both: bool = False,
+    ) -> Vector:  # fmt: skip
+        """The same by matrix products over slabs of neurons."""
+        x, derivative = self.points, None if g is None else g.astype(self._number)
+
+        def slab(mine: slice) -> Array:
+            w, a = weights[mine], readout[mine]
+            if derivative is not None:
+                z = x @ w.T
+                slopes = slopes_of(self._sigma, z) * derivative[:, np.newaxis]
+                moved = scaled * a[:, np.newaxis] * (slopes.T @ x)
+                if both:
+                    a -= scaled * (values_of(self._sigma, z).T @ derivative)
+                w -= moved
+            return np.asarray(values_of(self._sigma, x @ w.T) @ a)
+
+        slabs = -(-len(weights) // SLAB)
+        sums = np.empty((slabs, self.n), weights.dtype)
+
+        def work(first: int, last: int) -> None:
+            for s in range(first, last):
+                sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
+
+        with one_blas_thread():  # results depend on the number of BLAS threads
+            self._over_slabs(work, slabs)
+        return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
 
     def _over_slabs(self, work: Callable[[int, int], None], slabs: int) -> None:
         """Call work(first, last) for parts of the slabs, in threads if that is faster."""
@@ -84,23 +142,6 @@ class Layer:
             return
         ends = [slabs * part // count for part in range(count + 1)]
         list(thread_pool(count).map(work, ends[:-1], ends[1:]))
-
-
-def layer_at(sigma: Activation, points: Array, threads: int | None = None) -> Layer:
-    """Return the layer of an activation at fixed points, compiled if the kernels know it.
-
-    By default there is one thread for each processor.  Raises an NtkspecError if the activation has
-    no derivative.
-    """
-    count = checked_threads(threads)
-    if sigma.derivative is None:
-        raise NtkspecError(
-            f"{sigma.name} cannot be trained by gradient descent: its derivative is 0 except "
-            "at the kink"
-        )
-    if _formula(sigma, points.dtype.type) is None or points.shape[1] > MOST_UNROLLED:
-        return _Plain(sigma, points, count)
-    return _Compiled(sigma, points, count)
 
 
 def values_of(sigma: Activation, z: Array) -> Array:
@@ -148,85 +189,6 @@ def _formula(sigma: Activation, number: Any) -> Any:
     if sigma.scaled is None:
         return base
     return kernels.Scaled(base, number(sigma.scaled.inner), number(sigma.scaled.outer))
-
-
-class _Compiled(Layer):
-    """Compiled loops over groups of neurons."""
-
-    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
-        super().__init__(points, threads)
-        self._number = points.dtype.type
-        self._sigma = _formula(sigma, self._number)
-        self._zero = (self._number(0),) * self.dim
-        self._tanh = sigma.tanh is not None
-        blocks = -(-self.n // LENGTH)
-        length = -(-self.n // (blocks * UNIT)) * UNIT
-        self._shape = (blocks, length)
-        self._x = np.stack([self._blocks(column) for column in points.T], axis=1)
-
-    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
-        from ntkspec.kernels import descent
-
-        width, w, a = len(weights), _padded(weights), _padded(readout)
-        sums = np.empty((-(-len(w) // SLAB), *self._shape), self._number)
-        layer = (self._sigma, self._zero, self._x)
-        if move is None:
-
-            def work(first: int, last: int) -> None:
-                descent.layer_values(*layer, w, a, SLAB, sums, first, last)
-        else:
-            g, scaled, both = self._blocks(move.derivative), move.scaled, move.train_readout
-            kernel = descent.tanh_step if self._tanh and not both else descent.step
-
-            def work(first: int, last: int) -> None:
-                kernel(*layer, g, w, a, self._number(scaled), width, both, SLAB, sums, first, last)
-
-        self._over_slabs(work, len(sums))
-        if move is not None and w is not weights:
-            weights[:], readout[:] = w[:width], a[:width]
-        total = sums.sum(axis=0, dtype=np.float64).reshape(-1)[: self.n]
-        return np.asarray(total / np.sqrt(width))
-
-    def _blocks(self, column: Array) -> Array:
-        """An array over the points, cut into blocks and padded with zeros."""
-        filled = np.zeros(self._shape, self._number)
-        filled.reshape(-1)[: self.n] = column
-        return filled
-
-
-class _Plain(Layer):
-    """Matrix products over slabs of neurons."""
-
-    def __init__(self, sigma: Activation, points: Array, threads: int) -> None:
-        super().__init__(points, threads)
-        self._sigma = sigma
-        if sigma.user:  # a Python function may not be safe to call from several threads
-            self.threads = 1
-
-    def _run(self, weights: Array, readout: Array, move: _Move | None) -> Vector:
-        number, x = weights.dtype.type, self.points
-
-        def slab(mine: slice) -> Array:
-            w, a = weights[mine], readout[mine]
-            if move is not None:
-                g, scaled, z = move.derivative.astype(number), number(move.scaled), x @ w.T
-                slopes = slopes_of(self._sigma, z) * g[:, np.newaxis]
-                moved = scaled * a[:, np.newaxis] * (slopes.T @ x)
-                if move.train_readout:
-                    a -= scaled * (values_of(self._sigma, z).T @ g)
-                w -= moved
-            return np.asarray(values_of(self._sigma, x @ w.T) @ a)
-
-        slabs = -(-len(weights) // SLAB)
-        sums = np.empty((slabs, self.n), weights.dtype)
-
-        def work(first: int, last: int) -> None:
-            for s in range(first, last):
-                sums[s] = slab(slice(s * SLAB, (s + 1) * SLAB))
-
-        with one_blas_thread():  # results depend on the number of BLAS threads
-            self._over_slabs(work, slabs)
-        return np.asarray(sums.sum(axis=0, dtype=np.float64) / np.sqrt(len(weights)))
 
 
 def _padded(rows: Array) -> Array:

@@ -121,7 +121,10 @@ class FiniteNetwork:
             If x is not of shape (n, dim).
         """
         points = self._points(x)
-        found = self._values(points, checked_threads(threads))
+        with one_blas_thread():
+            blocks, count = self.blocks(self.columns(len(points))), checked_threads(threads)
+            parts = [self.passes(one, points, count).forward() for one in blocks]
+        found = np.asarray(np.sum(parts, axis=0, dtype=np.float64))
         if self.origin is not None:
             known = self._known
             if known is None or not np.array_equal(known[0], points):
@@ -129,12 +132,6 @@ class FiniteNetwork:
                 self._known = known
             found = found - known[1]
         return found
-
-    def _values(self, points: Array, threads: int) -> NDArray[np.float64]:
-        with one_blas_thread():
-            blocks = self.blocks(self.columns(len(points)))
-            found = [self.passes(one, points, threads).forward() for one in blocks]
-        return np.asarray(np.sum(found, axis=0, dtype=np.float64))
 
     def tangent_matrix(self, x: ArrayLike, threads: int | None = None) -> NDArray[np.float64]:
         """The network's own tangent kernel between points: (n, dim) -> (n, n).
@@ -152,7 +149,7 @@ class FiniteNetwork:
         out = np.zeros((seen, seen))
         for passes, one in self._gradients(points, threads):
             if one.layer.trained or one.layer.bias_trained:
-                out += passes.folded(one.layer.tangent(one))
+                out += passes.tangent(one)
         return out
 
     def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
@@ -172,12 +169,14 @@ class FiniteNetwork:
         count = checked_threads(threads)
         with one_blas_thread():
             for layers in self.blocks(self.columns(len(points))):
-                passes = self.passes(layers, points, count)
+                passes = self.passes(layers, points, count, apart=True)
                 ones = np.ones(len(passes.forward()), points.dtype)
                 for gradient in passes.backward(ones):
                     yield passes, gradient
 
-    def passes(self, layers: list[Dense], points: Array, threads: int) -> Passes:
+    def passes(
+        self, layers: list[Dense], points: Array, threads: int, apart: bool = False
+    ) -> Passes:
         """Passes through some of its neurons, or all, at points in the precision of the weights."""
         return Passes(self.network.program, layers, points, threads)
 
@@ -275,23 +274,21 @@ def start(
     check_trainable(description)
     check_width(description, m, start)
     pairs = start == "zero" and is_shallow(program)
-    fan_ins = _fan_ins(program, m, d)
-    if (size := 8 * m * sum(fan_ins)) > MOST_BYTES:
+    shapes = _shapes(program, m, d)
+    if (size := 8 * m * sum(fan_in for _, (_, fan_in) in shapes)) > MOST_BYTES:
         raise NtkspecError(f"width = {m} is not allowed; the weights would take {size:.3g} bytes")
     rng = np.random.default_rng(whole_number(seed, "seed", 0, 2**63))
-    affine = [step for step in program.steps if isinstance(step, Affine)]
     layers = []
-    ends_wide = not isinstance(program.steps[-1], Affine)
-    for number, (step, fan_in) in enumerate(zip(affine, fan_ins, strict=True)):
-        first, last = number == 0, number == len(affine) - 1 and not ends_wide
-        out = 1 if last else m
+    for number, (step, (out, fan_in)) in enumerate(shapes):
+        first, last = number == 0, step is program.steps[-1]
+        shape = (out, fan_in)
         if pairs:
-            out, fan_in = (out, fan_in // 2) if last else (out // 2, fan_in)
-        layer = _drawn(step, (out, fan_in), first, last, description.weights == "sphere", rng)
+            shape = (out, fan_in // 2) if last else (out // 2, fan_in)
+        layer = _drawn(step, shape, first, last, description.weights == "sphere", rng)
         if pairs:
             layer = _paired(layer, last)
         # The inputs of the first layer have norm 1, not one number of size 1 for each neuron.
-        layer.scale = math.sqrt((step.own or step.weight) / (1 if first else fan_ins[number]))
+        layer.scale = math.sqrt((step.own or step.weight) / (1 if first else fan_in))
         layer.weights = layer.weights.astype(precision)
         layer.bias = None if layer.bias is None else layer.bias.astype(precision)
         layers.append(layer)
@@ -354,22 +351,19 @@ def parameter_shapes(network: Network, width: int, dim: int) -> dict[str, tuple[
     >>> parameter_shapes(Network("relu", bias_variance=1.0), 64, 3)
     {'weights_1': (64, 3), 'bias_1': (64,), 'weights_2': (1, 64)}
     """
-    steps = network.program.steps
-    affine = [step for step in steps if isinstance(step, Affine)]
     found: dict[str, tuple[int, ...]] = {}
-    fan_ins = _fan_ins(network.program, width, dim)
-    for number, (step, fan_in) in enumerate(zip(affine, fan_ins, strict=True), 1):
-        out = 1 if number == len(affine) and isinstance(steps[-1], Affine) else width
-        found[f"weights_{number}"] = (out, fan_in)
+    for number, (step, shape) in enumerate(_shapes(network.program, width, dim), 1):
+        found[f"weights_{number}"] = shape
         if step.bias or step.own_bias:
-            found[f"bias_{number}"] = (out,)
+            found[f"bias_{number}"] = shape[:1]
     return found
 
 
-def _fan_ins(program: Program, width: int, dim: int) -> list[int]:
-    """Inputs of each Linear."""
-    count = sum(isinstance(step, Affine) for step in program.steps)
-    return [dim] + [width] * (count - 1)
+def _shapes(program: Program, width: int, dim: int) -> list[tuple[Affine, tuple[int, int]]]:
+    """Each Linear with its numbers of outputs and inputs; the last part of all has one output."""
+    affine = [step for step in program.steps if isinstance(step, Affine)]
+    ends = [*[width] * (len(affine) - 1), 1 if affine[-1] is program.steps[-1] else width]
+    return list(zip(affine, zip(ends, [dim, *ends[:-1]], strict=True), strict=True))
 
 
 def _drawn(

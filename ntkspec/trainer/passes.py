@@ -304,9 +304,9 @@ class Passes:
             else:
                 delta = delta + kept.pop()
 
-    def folded(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The tangent kernel between what is observed from that between the columns."""
-        return kernel
+    def tangent(self, found: Gradient) -> NDArray[np.float64]:
+        """What a layer contributes to the tangent kernel between what is observed."""
+        return found.layer.tangent(found)
 
     def _activated(self, sigma: Activation, z: Array, last: bool) -> Array:
         """What an activation makes of z."""
@@ -322,9 +322,10 @@ class Passes:
         columns: int | None = None,
     ) -> Array:  # fmt: skip
         """A function of some rows, of all; it may make other columns of them."""
-        if sigma.user:  # a Python function may not be safe to call from several threads
-            return function(sigma, *z)
         first = z[0]
+        # A Python function may not be safe to call from several threads.
+        if sigma.user or len(first) <= ROWS:
+            return function(sigma, *z)
         out = np.empty((len(first), columns or first.shape[1]), first.dtype)
 
         def slab(rows: slice) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -207,7 +207,7 @@ def circle(n: int) -> Points:
            [ 0., -1.]])
     """
     n = _checked_size(n, 2)
-    return Points(_on_circle(n), np.full(n, 1.0 / n), "circle", n - 1)
+    return _uniform(_on_circle(n), "circle", n - 1)
 
 
 def _on_circle(n: int) -> Array:
@@ -224,8 +224,7 @@ def random_points(n: int, dim: int, seed: int) -> Points:
     (5, 3)
     """
     n = _checked_size(n, checked_dim(dim))
-    x = _unit(_generator(seed).standard_normal((n, dim)))
-    return Points(x, np.full(n, 1.0 / n), "random", 0)
+    return _uniform(_unit(_generator(seed).standard_normal((n, dim))), "random")
 
 
 def fibonacci(n: int) -> Points:
@@ -239,7 +238,7 @@ def fibonacci(n: int) -> Points:
     0
     """
     n = _checked_size(n, 3)
-    return Points(_unit(spiral(n, n)), np.full(n, 1.0 / n), "fibonacci", 0)
+    return _uniform(_unit(spiral(n, n)), "fibonacci")
 
 
 def product_rule(degree: int, dim: int) -> Points:
@@ -265,24 +264,15 @@ def product_rule(degree: int, dim: int) -> Points:
     _checked_size((degree + 1) * nodes ** (dim - 2), dim)
     x, weights = _on_circle(degree + 1), np.full(degree + 1, 1.0 / (degree + 1))
     for d in range(3, dim + 1):
-        x, weights = _product(x, weights, *_gauss(nodes, d))
+        t, along = np.zeros(1), np.ones(1)
+        if nodes > 1:
+            t, along = special.roots_gegenbauer(nodes, (d - 2) / 2)
+        # The points (sqrt(1-t^2) x, t) for all t and x.
+        sine = np.sqrt((1.0 - t) * (1.0 + t))
+        rest = (sine[:, np.newaxis, np.newaxis] * x).reshape(-1, d - 1)
+        x = np.column_stack((rest, np.repeat(t, len(x))))
+        weights = np.outer(along / np.sum(along), weights).ravel()
     return Points(_unit(x), weights / weights.sum(), "product", degree)
-
-
-def _gauss(nodes: int, dim: int) -> tuple[Array, Array]:
-    """Gauss rule of (1-t^2)^((dim-3)/2), its weights of sum 1."""
-    t, weights = special.roots_gegenbauer(nodes, (dim - 2) / 2) if nodes > 1 else ([0.0], [1.0])
-    return np.asarray(t), np.asarray(weights) / np.sum(weights)
-
-
-def _product(x: Array, weights: Array, t: Array, along: Array) -> tuple[Array, Array]:
-    """Points (sqrt(1-t^2) x, t) for all t and x, and their weights."""
-    sine = np.sqrt((1.0 - t) * (1.0 + t))
-    rest = (sine[:, np.newaxis, np.newaxis] * x).reshape(-1, x.shape[1])
-    return (
-        np.column_stack((rest, np.repeat(t, x.shape[0]))),
-        np.outer(along, weights).ravel(),
-    )
 
 
 def spherical_design(degree: int) -> Points:
@@ -301,10 +291,7 @@ def spherical_design(degree: int) -> Points:
     >>> spherical_design(6).exact_degree
     7
     """
-    x = design_points(degree)
-    return Points(
-        x.copy(), np.full(x.shape[0], 1.0 / x.shape[0]), "design", degree + 1 - degree % 2
-    )
+    return _uniform(design_points(degree).copy(), "design", degree + 1 - degree % 2)
 
 
 def cloud(
@@ -357,7 +344,7 @@ def cloud(
         raise NtkspecError(
             f"density = {density!r} is not allowed; use 'cap', 'cluster' or a function"
         )
-    return Points(x, np.full(n, 1.0 / n), "cloud", 0)
+    return _uniform(x, "cloud")
 
 
 def _cap(n: int, pole: Array, concentration: float, generator: np.random.Generator) -> Array:
@@ -468,8 +455,8 @@ def torus_points(x: ArrayLike, features: Features) -> Points:
     """
     z = features.checked(x)
     _check_distinct(np.concatenate((np.cos(2 * np.pi * z), np.sin(2 * np.pi * z)), axis=1))
-    n = _checked_size(len(z), 2 * len(features.frequencies))
-    return Points(features.of(z), np.full(n, 1.0 / n), "array", 0, features, z)
+    _checked_size(len(z), 2 * len(features.frequencies))
+    return _uniform(features.of(z), "array", 0, features, z)
 
 
 def torus_grid(side: int, features: Features) -> Points:
@@ -482,9 +469,14 @@ def torus_grid(side: int, features: Features) -> Points:
     (16, 3, array([0.  , 0.25]))
     """
     side = whole_number(side, "points", least=2)
-    n = _checked_size(side**features.dim, 2 * len(features.frequencies))
+    _checked_size(side**features.dim, 2 * len(features.frequencies))
     z = lattice(side, features.dim)
-    return Points(features.of(z), np.full(n, 1.0 / n), "torus", side - 1, features, z)
+    return _uniform(features.of(z), "torus", side - 1, features, z)
+
+
+def _uniform(x: Array, kind: str, degree: int = 0, *torus: Any) -> Points:
+    """Points with equal weights."""
+    return Points(x, np.full(len(x), 1.0 / len(x)), kind, degree, *torus)
 
 
 def _unit(x: Array) -> Array:

@@ -463,17 +463,13 @@ def infinite_width(
     groups = _checked_series(rates)
     width = np.concatenate([np.full(v.size, w) for w, v in groups.items()] or [np.empty(0)])
     y = np.concatenate([*groups.values(), np.empty(0)])
-    if len(groups) >= 2 and deviation is not None:
-        value, error, slope, slope_error = _line(width, y, EXPECTED_POWER, deviation)
-        half = NORMAL * error
-        trend = abs(slope) > NORMAL * slope_error
-        return InfiniteWidth(value, value - half, value + half, trend, slope, y.size)
-    if len(groups) < 2 or y.size < 3 or power.used < LEAST_POWER:
+    known = deviation is not None
+    p = EXPECTED_POWER if known else power.used
+    if len(groups) < 2 or not (known or (y.size >= 3 and p >= LEAST_POWER)):
         return InfiniteWidth(math.nan, math.nan, math.nan, False, 0.0, y.size)
-    p = power.used
-    value, error, slope, slope_error = _line(width, y, p)
-    moved, quantile = 0.0, _student(y.size - 2)
-    if not power.expected:
+    value, error, slope, slope_error = _line(width, y, p, deviation)
+    moved, quantile = 0.0, NORMAL if known else _student(y.size - 2)
+    if not known and not power.expected:
         ends = [_line(width, y, max(q, LEAST_POWER))[0] for q in (power.low, power.high)]
         moved = max(abs(end - value) for end in ends)
     half = math.hypot(quantile * error, moved)

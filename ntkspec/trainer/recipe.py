@@ -7,19 +7,21 @@ import itertools
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath, attributed
 from ntkspec.jobs.recipes import (
     DISTINCT,
     NO_KEY,
     Between,
     Key,
+    Of,
     Read,
+    check_kind,
     known_keys,
     parsed,
     read_text,
@@ -46,7 +48,7 @@ from ntkspec.trainer.passes import AdamRule
 from ntkspec.trainer.points import MOST_CONCENTRATION, Density, Points
 from ntkspec.trainer.residual import Applied, check_residual
 from ntkspec.trainer.sobolev import L2Loss, SobolevLoss, SumLoss
-from ntkspec.trainer.targets import Kind, SampledTarget, Target, applied
+from ntkspec.trainer.targets import Kind, SampledTarget, Target, Term, applied
 from ntkspec.trainer.waves import Features
 
 __all__ = [
@@ -75,34 +77,18 @@ MOST_MEMBERS = 10_000
 MOST_DIM = 1024
 MOST_DEGREE = 4096
 USUAL_RECORDS = 201
-#: Keys that say which points, for each kind: required and optional ones, in the order of the
-#: arguments of the function that makes them.
-DATA_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "circle": (("points",), ()),
-    "random": (("points",), ("dim", "seed")),
-    "fibonacci": (("points",), ()),
-    "product": (("degree",), ("dim",)),
-    "design": (("degree",), ()),
-    "cloud": (("points",), ("dim", "seed", "density", "concentration")),
-    "torus": (("points", "frequencies"), ("amplitudes",)),
-    "file": (("file",), ("frequencies", "amplitudes")),
-}
-#: The dimension of the kinds that have only one.
+#: The dimension of the kinds of points that have only one.
 ONLY_DIM = {"circle": 2, "fibonacci": 3, "design": 3}
-#: Kinds of targets to which a key belongs.
+#: Kinds of points that have a key, and kinds of targets.
+COUNTED = ("circle", "random", "fibonacci", "cloud", "torus")
+EXACT = ("product", "design")
+ON_TORUS = ("torus", "file")
 HARMONICS = ("sine", "cosine", "zonal", "basis")
-TARGET_KEYS = {
-    "degrees": HARMONICS,
-    "frequencies": HARMONICS,
-    "amplitudes": HARMONICS,
-    "index": ("basis",),
-    "pole": ("zonal",),
-    "file": ("samples",),
-}
 
 Count = Annotated[int, Between(2, 10**6)]
 Seed = Annotated[int, Between(0, 2**31)]
 Degree = Annotated[int, Between(0, MOST_DEGREE)]
+Beta = Annotated[float, Between(0.0, 0.999999)]
 
 
 def _seeds(value: Any, path: KeyPath) -> tuple[int, ...]:
@@ -115,10 +101,8 @@ def _seeds(value: Any, path: KeyPath) -> tuple[int, ...]:
 def _degrees(value: Any, path: KeyPath) -> tuple[int, ...]:
     """Read degrees: numbers, or a range as text."""
     if isinstance(value, str):
-        try:
+        with attributed(*path):
             value = whole_numbers(value, "degree", 0, MOST_DEGREE).tolist()
-        except NtkspecError as error:
-            raise Fault(str(error), path) from None
     return tuple(structured_value(Annotated[tuple[Degree, ...], DISTINCT], value, path))
 
 
@@ -136,10 +120,8 @@ def _exponent(value: Any, path: KeyPath) -> Exponent:
 
 def _operator(value: Any, path: KeyPath) -> str:
     """Read an operator; the text of the simplest form."""
-    try:
+    with attributed(*path):
         return str(as_operator(value))
-    except NtkspecError as error:
-        raise Fault(str(error), path) from None
 
 
 def _step_size(value: Any, path: KeyPath) -> float | None:
@@ -190,14 +172,11 @@ class NetworkRecipe:
     precision: Precision = "float64"
 
     def __post_init__(self) -> None:
-        path: KeyPath = ("activation",)
-        try:
+        with attributed("activation"):
             check_trainable(self.network)
-            for i, width in enumerate(self.widths):
-                path = ("width", i)
+        for i, width in enumerate(self.widths):
+            with attributed("width", i):
                 check_width(self.network, width, self.start)
-        except NtkspecError as error:
-            raise Fault(str(error), path) from None
 
 
 def _networks(value: Any, path: KeyPath) -> NetworkRecipe:
@@ -226,17 +205,11 @@ class DataRecipe:
     Attributes
     ----------
     kind : {"circle", "random", "fibonacci", "product", "design", "cloud", "torus", "file"}
-    dim : int or None
-        None for points from a file, which determines it, and on a torus.
-    points, degree : int or None
-        How many points, on a torus in each coordinate, or the degree to which the rule is exact.
-    seed : int
-    density : {"cap", "cluster"}
-        Of a cloud.
-    concentration : float or None
-        Of that density.
+    points, degree, dim, seed, density, concentration
+        As for the functions of `ntkspec.trainer.points`; of a torus points in each coordinate.
+        From files and on a torus dim is None.
     frequencies, amplitudes : tuples
-        Of the features of a torus, by which its points enter the network.
+        Of the features of a torus, see `ntkspec.trainer.waves.Features`.
     weights : {"uniform", "quadrature"} or None
         Of the points in the loss; None for the usual ones of the kind.
     grid : int or None
@@ -256,37 +229,29 @@ class DataRecipe:
         Literal["circle", "random", "fibonacci", "product", "design", "cloud", "torus", "file"],
         Key(example='kind = "circle"'),
     ]
-    points: Count | None = None
-    degree: Annotated[int, Between(1, MOST_DEGREE)] | None = None
-    dim: Annotated[int, Between(2, MOST_DIM)] | None = None
-    seed: Seed = 0
-    density: Density = "cap"
-    concentration: Annotated[float, Between(0.0, MOST_CONCENTRATION)] | None = None
-    frequencies: tuple[tuple[int, ...], ...] = ()
-    amplitudes: tuple[float, ...] = ()
+    points: Annotated[Count | None, Of(COUNTED, COUNTED)] = None
+    degree: Annotated[int | None, Between(1, MOST_DEGREE), Of(EXACT, EXACT)] = None
+    dim: Annotated[int | None, Between(2, MOST_DIM), Of((*COUNTED[:-1], *EXACT))] = None
+    seed: Annotated[Seed, Of(("random", "cloud"))] = 0
+    density: Annotated[Density, Of(("cloud",))] = "cap"
+    concentration: Annotated[float | None, Between(0.0, MOST_CONCENTRATION), Of(("cloud",))] = None
+    frequencies: Annotated[tuple[tuple[int, ...], ...], Of(ON_TORUS, ("torus",))] = ()
+    amplitudes: Annotated[tuple[float, ...], Of(ON_TORUS)] = ()
     weights: Literal["uniform", "quadrature"] | None = None
     grid: Count | None = None
-    file: str = ""
+    file: Annotated[str, Of(("file",), ("file",))] = ""
     file_digest: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
-        (required, optional), given = DATA_KEYS[self.kind], _given(self)
-        for name in required:
-            if name not in given:
-                raise Fault(f"[data] of kind {self.kind!r} has no {name}; write {name} = ...")
-        known = {name for both in DATA_KEYS.values() for keys in both for name in keys}
-        for name in known - {*required, *optional}:
-            value = given.get(name)
-            if value is not None and (name != "dim" or value != ONLY_DIM.get(self.kind)):
-                raise Fault(
-                    f"{name} = {value!r} is not allowed with kind = {self.kind!r}, which takes "
-                    f"{', '.join((*required, *optional))}",
-                    (name,),
-                )
-        try:
+        check_kind(self, "kind", "[data]")
+        if self.dim not in (None, only := ONLY_DIM.get(self.kind, self.dim)):
+            raise Fault(
+                f"dim = {self.dim} is not allowed with kind = {self.kind!r}, which has dim = "
+                f"{only}",
+                ("dim",),
+            )
+        with attributed("frequencies"):
             self.features  # noqa: B018
-        except NtkspecError as error:
-            raise Fault(str(error), ("frequencies",)) from None
         if self.dim is None and self.kind not in ("file", "torus"):
             object.__setattr__(self, "dim", ONLY_DIM.get(self.kind, 3))
 
@@ -305,14 +270,10 @@ class TargetRecipe:
     Attributes
     ----------
     kind : {"sine", "cosine", "zonal", "basis", "samples"}
-        The kinds of harmonics are those of `ntkspec.trainer.targets.Term`.
-    degrees, amplitudes : tuples of the same length
-    frequencies : tuple of tuple of int
-        Of the waves on a torus, in place of degrees.
-    index : tuple of int
-        Number of each harmonic within its degree, for the kind "basis".
-    pole : tuple of float or None
-        Of zonal harmonics.
+    degrees, amplitudes, index : tuples of the same length
+        Of harmonics, as for `ntkspec.trainer.targets.Term`; there are frequencies of waves on a
+        torus in place of degrees.
+    frequencies, pole
     file : str
         File of the samples, in the order of the points.
     file_digest : str
@@ -325,40 +286,30 @@ class TargetRecipe:
     """
 
     kind: Annotated[Literal[Kind, "samples"], Key(example='kind = "zonal"')]
-    degrees: Annotated[tuple[int, ...], Read(_degrees)] = ()
-    amplitudes: tuple[float, ...] = ()
-    index: tuple[Seed, ...] = ()
-    pole: tuple[float, ...] | None = None
-    frequencies: tuple[tuple[int, ...], ...] = ()
-    file: str = ""
+    degrees: Annotated[tuple[int, ...], Read(_degrees), Of(HARMONICS)] = ()
+    amplitudes: Annotated[tuple[float, ...], Of(HARMONICS)] = ()
+    index: Annotated[tuple[Seed, ...], Of(HARMONICS)] = ()
+    pole: Annotated[tuple[float, ...] | None, Of(("zonal",))] = None
+    frequencies: Annotated[tuple[tuple[int, ...], ...], Of(HARMONICS)] = ()
+    file: Annotated[str, Of(("samples",), ("samples",)), Key(example='file = "values.csv"')] = ""
     file_digest: Annotated[str, NO_KEY] = ""
 
     def __post_init__(self) -> None:
-        for name, kinds in TARGET_KEYS.items():
-            # Where no index is given it is filled with zeros, see below.
-            given = any(self.index) if name == "index" else getattr(self, name)
-            if given and self.kind not in kinds:
-                raise Fault(
-                    f"{name} is for kind = {', '.join(map(repr, kinds))}; the kind is "
-                    f"{self.kind!r}",
-                    (name,),
-                )
+        check_kind(self, "kind", "[target]")
         if self.kind == "samples":
-            if not self.file:
-                raise Fault("[target] of kind 'samples' has no file; write file = \"values.csv\"")
             return
+        if any(self.index) and self.kind != "basis":
+            raise Fault(
+                f"index = {self.index!r} is not allowed with kind = {self.kind!r}; it is for "
+                "'basis'",
+                ("index",),
+            )
         if bool(self.degrees) == bool(self.frequencies):
             raise Fault(
                 "[target] has no degrees; write degrees = [1, 4, 8], or on a torus "
                 "frequencies = [[1, 0], [1, 2]]"
             )
         parts = self.degrees or self.frequencies
-        if self.kind == "sine" and not all(map(np.any, parts)):
-            raise Fault("degrees = 0 is not allowed; a sine has a degree >= 1", ("degrees",))
-        if self.pole is not None and not any(self.pole):
-            raise Fault(
-                f"pole = {list(self.pole)} is not allowed; not all coordinates may be 0", ("pole",)
-            )
         for name, usual in (("amplitudes", 1.0), ("index", 0)):
             values = getattr(self, name) or (usual,)
             if len(values) not in (1, len(parts)):
@@ -375,6 +326,18 @@ class TargetRecipe:
                 "amplitudes: 0 is not allowed; write a number other than 0",
                 ("amplitudes", self.amplitudes.index(0.0)),
             )
+        with attributed("degrees" if self.pole is None else "pole"):
+            harmonics_of(self)
+
+
+def harmonics_of(recipe: TargetRecipe) -> Target:
+    """The sum of harmonics of a recipe."""
+    of = recipe.frequencies or [None] * len(recipe.degrees)
+    terms = zip(recipe.degrees or [0] * len(of), recipe.amplitudes, recipe.index, of, strict=True)
+    return Target(
+        Term(degree, amplitude, cast("Kind", recipe.kind), index, recipe.pole, frequency)
+        for degree, amplitude, index, frequency in terms
+    )
 
 
 @dataclass(frozen=True)
@@ -384,22 +347,15 @@ class LossRecipe:
     Attributes
     ----------
     exponents : tuple
-        Sobolev exponents s; "l2" is plain L2, "auto" the s that makes the rates equal.
+        Exponents s of `ntkspec.Sobolev`; "l2" is plain L2.
     weight : {"power", "laplacian", "kernel"}
-        mu_k = (1 + k)^(2 s), or (1 + k (k + d - 2))^s; "kernel": of the kernel's eigenvectors at
-        the points, max(lambda_j / lambda_0, floor)^-s.
-    max_degree : int or None
-        Largest degree that the loss weighs.
-    floor : float
-        Of the weight "kernel".
+        The last is that of `ntkspec.KernelPower`, with the power -s.
+    max_degree, floor
+        As for these.
     operator : str
-        A of the residual A f - A u of a PDE, as `ntkspec.operators.as_operator` reads it; empty for
-        the residual f - u itself.
-    residual_weight, data_weight, boundary_weight : float
-        With an operator: factors of the losses of A f - A u, of f - u at the same points, and of
-        f - u at the boundary.  Each is 1/2 of a mean square, or of a Sobolev norm for the first.
-    boundary : tuple of tuple of float
-        Unit vectors, or coordinates on a torus.
+        A of an `ntkspec.PDE`, as `ntkspec.operators.as_operator` reads it; empty for other losses.
+    residual_weight, data_weight, boundary, boundary_weight
+        As for a PDE.
 
     Examples
     --------
@@ -413,8 +369,8 @@ class LossRecipe:
         "l2",
     )
     weight: Literal["power", "laplacian", "kernel"] = "power"
-    max_degree: Degree | None = None
-    floor: Annotated[float, Between(1e-12, 1.0)] = FLOOR
+    max_degree: Annotated[Degree | None, Of(("power", "laplacian"))] = None
+    floor: Annotated[float, Between(1e-12, 1.0), Of(("kernel",))] = FLOOR
     operator: Annotated[str, Read(_operator)] = ""
     residual_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
     data_weight: Annotated[float, Between(0.0, 1e100)] = 0.0
@@ -422,16 +378,12 @@ class LossRecipe:
     boundary_weight: Annotated[float, Between(1e-100, 1e100)] = 1.0
 
     def __post_init__(self) -> None:
-        kernel = self.weight == "kernel"
-        given, other = _given(self), "max_degree" if kernel else "floor"
-        if other in given:
-            raise Fault(
-                f"{other} = {given[other]} is not allowed with weight = {self.weight!r}", (other,)
-            )
-        if kernel and (self.operator or "auto" in self.exponents):
+        check_kind(self, "weight", "[loss]")
+        if self.weight == "kernel" and (self.operator or "auto" in self.exponents):
             raise Fault(
                 "weight = 'kernel' needs a number or 'l2' for s, and no operator", ("weight",)
             )
+        given = _given(self)
         names = [field.name for field in fields(self)[5:] if field.name in given]
         if names and not self.operator:
             raise Fault(
@@ -485,11 +437,8 @@ class LossRecipe:
     def _data(self, points: Points) -> list[tuple[float, Points]]:
         found = [(self.data_weight, points)] if self.data_weight else []
         if self.boundary:
-            try:
-                rule = points.others(self.boundary)
-            except NtkspecError as error:
-                raise Fault(f"boundary: {error}", ("loss", "boundary")) from None
-            found.append((self.boundary_weight, rule))
+            with attributed("loss", "boundary", before="boundary: "):
+                found.append((self.boundary_weight, points.others(self.boundary)))
         return found
 
 
@@ -499,18 +448,13 @@ class OptimizerRecipe:
 
     Attributes
     ----------
+    name : {"gd", "adam"}
     step_size : float or None
         None for half the largest stable one; for Adam, 0.001.
-    momentum : float
-        Of the heavy ball.
-    batch : int or None
-        Points of a step, drawn without replacement; None for all.
-    name : {"gd", "adam"}
-        Of Adam nothing is predicted.
-    betas : (float, float)
-        Of Adam.
-    epsilon : float
-        Of Adam.
+    momentum, batch
+        As for `ntkspec.GD`.
+    betas, epsilon
+        As for `ntkspec.Adam`.
 
     Examples
     --------
@@ -519,20 +463,16 @@ class OptimizerRecipe:
     """
 
     step_size: Annotated[float | None, Read(_step_size)] = None
-    momentum: Annotated[float, Between(0.0, LARGEST_MOMENTUM)] = 0.0
+    momentum: Annotated[float, Between(0.0, LARGEST_MOMENTUM), Of(("gd",))] = 0.0
     batch: Annotated[int, Between(1, 10**6)] | None = None
     name: Literal["gd", "adam"] = "gd"
-    betas: tuple[Annotated[float, Between(0.0, 0.999999)], ...] = AdamRule.betas
-    epsilon: Annotated[float, Between(1e-30, 1.0)] = AdamRule.epsilon
+    betas: Annotated[tuple[Beta, ...], Of(("adam",))] = AdamRule.betas
+    epsilon: Annotated[float, Between(1e-30, 1.0), Of(("adam",))] = AdamRule.epsilon
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2:
             raise Fault(f"betas = {list(self.betas)} is not allowed; write two", ("betas",))
-        given = _given(self)
-        for name in ("momentum",) if self.name == "adam" else ("betas", "epsilon"):
-            if name in given:
-                value = given[name]
-                raise Fault(f"{name} = {value} is not allowed with name = {self.name!r}", (name,))
+        check_kind(self, "name", "[optimizer]")
 
     @property
     def adam(self) -> AdamRule | None:
@@ -636,11 +576,9 @@ class RunRecipe:
 
     def _check_operator(self) -> None:
         """Refuse what is not trained on the residual of a PDE."""
-        operator, path = as_operator(self.loss.operator), ("loss", "operator")
-        try:
+        operator = as_operator(self.loss.operator)
+        with attributed("loss", "operator"):
             check_residual(self.network.network, operator)
-        except NtkspecError as error:
-            raise Fault(str(error), path) from None
         where = f"with operator = {self.loss.operator!r}"
         if self.target.kind == "samples":
             raise Fault(
@@ -655,19 +593,18 @@ class RunRecipe:
             )
         if "auto" in self.loss.exponents:
             raise Fault(f"s = 'auto' is not allowed {where}; write a number or 'l2'", ("loss", "s"))
-        if (batch := self.optimizer.batch) is not None:
-            raise Fault(
-                f"batch = {batch} is not allowed {where}; leave it out", ("optimizer", "batch")
-            )
 
     def _check_target(self) -> None:
         """Refuse a target that does not fit the points."""
         data, target = self.data, self.target
-        if target.kind in ("sine", "cosine") and data.dim not in (2, None):
+        needed = 2 if target.kind in ("sine", "cosine") else target.pole and len(target.pole)
+        if needed is not None and data.dim not in (None, needed):
+            name = "kind" if target.pole is None else "pole"
+            words = ", and 'zonal' and 'basis' are for any sphere" * (name == "kind")
             raise Fault(
-                f"kind = {target.kind!r} is not allowed in dimension {data.dim}; it is for the "
-                "circle, and 'zonal' and 'basis' are for any sphere",
-                ("target", "kind"),
+                f"{name} = {getattr(target, name)!r} is not allowed in dimension {data.dim}; it is "
+                f"for dimension {needed}{words}",
+                ("target", name),
             )
         # On equispaced points of the circle a degree from n/2 on equals a lower one.
         points = data.points if data.kind in ("circle", "torus") else None
@@ -682,11 +619,6 @@ class RunRecipe:
         if target.frequencies and data.features is None:
             raise Fault(
                 "frequencies are those of waves on a torus; the data have none", ("target", key)
-            )
-        if target.pole is not None and data.dim not in (None, len(target.pole)):
-            raise Fault(
-                f"pole = {list(target.pole)} is not allowed; it must have {data.dim} coordinates",
-                ("target", "pole"),
             )
 
     @property
@@ -847,22 +779,23 @@ def parse_run_recipe(
             own = {one.name: getattr(network, one.name) for one in fields(Network)}
             raw["network"] = {k: v for k, v in raw["network"].items() if k not in own} | own
         recipe = structured(RunRecipe, raw, (), "the recipe")
-        data, target = recipe.data, recipe.target
-        if files and data.file:
-            file, digest = _located(data.file, source, ("data", "file"))
-            data = replace(data, file=file, file_digest=digest)
-        if files and target.file:
-            file, digest = _located(target.file, source, ("target", "file"))
-            target = replace(target, file=file, file_digest=digest)
-        return replace(recipe, data=data, target=target, text=text, source=source)
+        if files:
+            data, target = (_located(recipe, name, source) for name in ("data", "target"))
+            recipe = replace(recipe, data=data, target=target)
+        return replace(recipe, text=text, source=source)
 
     return parsed(text, source, make)
 
 
-def _located(file: str, source: str, path: KeyPath) -> tuple[str, str]:
-    """Path of a file, relative to the recipe's folder, and the digest of its contents."""
-    name = Path(source).parent / file
+def _located(recipe: RunRecipe, name: str, source: str) -> Any:
+    """A table with the path of its file, from the recipe's folder, and the digest of that."""
+    table = getattr(recipe, name)
+    if not table.file:
+        return table
+    path = Path(source).parent / table.file
     try:
-        return str(name), hashlib.sha256(name.read_bytes()).hexdigest()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise Fault(f"file = {file!r}: {name} cannot be read ({error.strerror})", path) from None
+        words = f"file = {table.file!r}: {path} cannot be read ({error.strerror})"
+        raise Fault(words, (name, "file")) from None
+    return replace(table, file=str(path), file_digest=digest)

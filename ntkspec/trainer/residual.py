@@ -9,7 +9,9 @@ all of them alike, its bias the values alone, and an activation makes of them
 On the sphere the e_i are an orthonormal frame of the tangent space at x and L x = -(d - 1) x,
 which makes L the Laplace-Beltrami operator; on a torus, x being its features, they are the
 derivatives of x by the coordinates, and L x is the Laplacian of x.  For d/dphi on the circle, and
-d/dx, one tangent is enough.  Beside A f at the points f itself may be observed, at points of data.
+d/dx, one tangent is enough.  One hidden layer, z = w . x + b, needs no tangents on the sphere:
+there sum_i z_i^2 = w . w - (w . x)^2.  Beside A f at the points f itself may be observed, at points
+of data.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from ntkspec.activations import Activation
 from ntkspec.errors import NtkspecError
 from ntkspec.operators import Operator, refused_kink
-from ntkspec.trainer.network import FiniteNetwork
+from ntkspec.trainer.network import FiniteNetwork, is_shallow
 from ntkspec.trainer.passes import Dense, Gradient, Passes
 
 __all__ = ["Applied", "check_residual", "derivatives_of"]
@@ -97,8 +99,15 @@ class Applied(FiniteNetwork):
     def _coordinates(self) -> int:
         return self.dim - 1 if self.frequencies is None else int(self.frequencies.shape[1])
 
+    @property
+    def _on_sphere(self) -> bool:
+        laplace = self.operator.name == "laplace" and self.frequencies is None
+        return laplace and is_shallow(self.network.program)
+
     def columns(self, points: int) -> int:
         """Those of the values, of each tangent and of L."""
+        if self._on_sphere:
+            return 2 * (points + len(self.data))
         more = self._coordinates + (self.operator.name == "laplace")
         return points * (1 + more) + len(self.data)
 
@@ -106,8 +115,12 @@ class Applied(FiniteNetwork):
         """Numbers that are observed at so many points."""
         return points + len(self.data)
 
-    def passes(self, layers: list[Dense], points: Array, threads: int) -> Passes:
+    def passes(
+        self, layers: list[Dense], points: Array, threads: int, apart: bool = False
+    ) -> Passes:
         """Passes that carry derivatives."""
+        if self._on_sphere and not apart:
+            return _OnSphere(self, layers, points, threads)
         return _Jets(self, layers, points, threads)
 
     def tangent_operator(self, x: ArrayLike, threads: int | None = None) -> LinearOperator:
@@ -150,13 +163,23 @@ class _Jets(Passes):
         full[self._mine] *= self._shift
         return super().backward(full)
 
-    def folded(self, kernel: Vector) -> Vector:
-        """Sum over the columns of each point."""
-        for _ in range(2):
-            for some in self._after(len(kernel)):
-                kernel[self._mine] += kernel[some]
-            kernel = kernel[: self._values].T
-        return kernel
+    def tangent(self, found: Gradient) -> Vector:
+        """Sum over the columns of each point, by coordinates of the inputs if they are few."""
+        layer, delta, inputs, seen = found.layer, found.delta, found.inputs, self._values
+        if len(inputs) * seen**2 > delta.shape[1] ** 2:
+            return self._folded(self._folded(layer.tangent(found)).T)
+        # Of the biases, which the tangents have not; then each coordinate is an input of 1.
+        out = layer.tangent(found._replace(delta=delta[:, :seen], inputs=np.zeros((1, seen))))
+        for x in inputs:
+            slopes = self._folded((delta * x).T).T
+            out += layer.tangent(Gradient(layer, slopes, np.ones((1, seen)), 0))
+        return out
+
+    def _folded(self, rows: Array) -> Array:
+        """Sums of the rows of each point; the rows are overwritten."""
+        for some in self._after(len(rows)):
+            rows[self._mine] += rows[some]
+        return rows[: self._values]
 
     def _after(self, columns: int) -> list[slice]:
         """The columns after those of the values, for each tangent and for L."""
@@ -220,6 +243,82 @@ class _Jets(Passes):
         return total
 
 
+class _OnSphere(Passes):
+    """Passes of one hidden layer, z = w . x + b, on the sphere.
+
+    In it A sigma = (w . w - u^2) sigma'' - (d - 1) u sigma' + c sigma, u = w . x.  Gradients by w
+    and b are summed over the points.
+    """
+
+    def __init__(self, seen: Applied, layers: list[Dense], points: Array, threads: int) -> None:
+        columns = np.concatenate([points, seen.data])
+        super().__init__(seen.network.program, layers, columns, threads)
+        self._mine, self._data = slice(len(points)), slice(len(points), None)
+        number = points.dtype.type
+        self._bend, self._shift = number(1 - seen.dim), number(seen.operator.shift)
+
+    def forward(self) -> Array:
+        """A f at the points, then f at the data."""
+        (hidden, out), (sigma,) = self._layers, self._program.activations
+        known, number = derivatives_of(sigma), self._inputs.dtype.type
+        z = hidden.values(self._inputs, self._threads)
+        w, u = number(hidden.scale) * hidden.weights, z[:, self._mine]
+        if hidden.bias is not None:
+            u = u - number(hidden.bias_scale) * hidden.bias[:, np.newaxis]
+
+        def work(sigma: Activation, z: Array, w: Array, u: Array) -> Array:
+            value, first, second = known(z[:, self._mine], 2)
+            first *= self._bend
+            along = u * second
+            np.subtract(first, along, out=along)
+            along *= u
+            second *= _square(w)
+            second += along
+            value *= self._shift
+            second += value
+            data = z[:, self._data]
+            return np.hstack((second, known(data, 0)[0])) if data.size else second
+
+        h = self._elementwise(work, sigma, z, w, u)
+        self._tape = [z, w, u, h]
+        return np.asarray(out.values(h, self._threads)[0])
+
+    def backward(self, derivative: Array) -> Iterator[Gradient]:
+        """Gradients of both layers, the readout's first."""
+        if not self._tape:
+            self.forward()
+        (hidden, out), (sigma,) = self._layers, self._program.activations
+        *neurons, h = self._tape
+        known, d, g = derivatives_of(sigma), len(self._inputs), derivative.astype(h.dtype)
+        readout = h.dtype.type(out.scale) * out.weights.T
+        yield Gradient(out, g[np.newaxis], h)
+        # Of the derivative by b, and by the coordinates of w.
+        columns = np.concatenate((g[np.newaxis], g * self._inputs)).T
+        mine, data = columns[self._mine], columns[self._data]
+
+        def work(sigma: Activation, z: Array, w: Array, u: Array, readout: Array) -> Array:
+            _value, first, second, third = known(z[:, self._mine], 3)
+            squares = u * u
+            np.subtract(_square(w), squares, out=squares)
+            third *= squares
+            across = second @ mine[:, :1]
+            second *= u
+            found, by_first, by_second = third @ mine, first @ mine, second @ mine
+            found += self._shift * by_first + self._bend * by_second
+            found[:, 1:] += self._bend * by_first[:, 1:] - 2 * by_second[:, 1:] + 2 * across * w
+            if len(data):
+                found += known(z[:, self._data], 1)[1] @ data
+            return np.asarray(found * readout)
+
+        delta = self._elementwise(work, sigma, *neurons, readout, columns=d + 1)
+        yield Gradient(hidden, delta, np.eye(d, d + 1, 1, dtype=h.dtype), 1)
+
+
+def _square(w: Array) -> Array:
+    """w . w, of each row."""
+    return np.asarray(np.einsum("ri,ri->r", w, w)[:, np.newaxis])
+
+
 def _of_points(x: Array, frequencies: Array | None) -> tuple[list[Array], Array]:
     """Tangents at points, and what L makes of these."""
     if frequencies is not None:
@@ -248,7 +347,8 @@ def check_residual(network: Any, operator: Operator) -> None:
     """
     if operator.power != 1:
         raise NtkspecError(
-            f"operator = {str(operator)!r} is not allowed in training; its power must be 1"
+            f"operator = {str(operator)!r} is not allowed in training; its power must be 1, as "
+            "activations have three derivatives here"
         )
     if network.program.normalizes:
         raise NtkspecError(f"{network!r} is not allowed with an operator; leave Normalize out")

@@ -36,19 +36,32 @@ MOST_WEIGHT = 1e150
 MOST_BYTES = 2**31
 
 
-class _Quadratic:
-    """1/2 r' P r, where `apply` returns P r."""
+class Quadratic:
+    """1/2 r' P r for n numbers at places such as points, where `operator` is P."""
+
+    n: int
+    places = "points"
+    operator: Fourier | Factored
+    s: float | None = None
+    max_degree: int | None = None
+
+    #: Whether it is a sum over the points, of which a part may be drawn.
+    by_points = False
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        raise NotImplementedError
+        return self.operator.apply(checked_values(r, self.n, "r", self.places))
 
     def value(self, r: ArrayLike) -> float:
         """1/2 r' P r."""
         return 0.5 * float(np.sum(np.asarray(r, dtype=np.float64) * self.apply(r)))
 
+    def matrix(self) -> Array:
+        """P, (n, n), symmetric."""
+        return self.operator.matrix()
 
-class L2Loss(_Quadratic):
+
+class L2Loss(Quadratic):
     """1/2 sum_i c_i r_i^2.
 
     Examples
@@ -58,27 +71,25 @@ class L2Loss(_Quadratic):
     0.5
     """
 
-    s: float | None = None
+    by_points = True
 
     def __init__(self, points: Points) -> None:
-        self.points = points
-        self.max_degree: int | None = None
-        self._weights = points.weights
+        self.points, self.n = points, points.n
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        return self._weights * checked_values(r, self.points.n, "r")
+        return self.points.weights * checked_values(r, self.n, "r")
 
     def matrix(self) -> Array:
         """P, (n, n)."""
-        return np.diag(self._weights)
+        return np.diag(self.points.weights)
 
     def multiplier(self, degrees: ArrayLike) -> Array:
         """mu_k = 1."""
         return np.ones(np.shape(np.asarray(degrees)))
 
 
-class SobolevLoss(_Quadratic):
+class SobolevLoss(Quadratic):
     """1/2 r' P r, which weights the component of r of each degree k by mu_k.
 
     Parameters
@@ -125,26 +136,14 @@ class SobolevLoss(_Quadratic):
         self, points: Points, s: float, weight: Weight = "power", max_degree: int | None = None
     ) -> None:
         points.check_on_sphere("a Sobolev loss is")
-        self.points = points
-        self.s = as_number(s)
+        self.points, self.n = points, points.n
+        self.s: float = as_number(s)
         if not math.isfinite(self.s):
             raise NtkspecError(f"s = {shown(s)} is not allowed; it must be a finite number")
         self.weight: Weight = one_of(weight, "weight", get_args(Weight))
-        self.max_degree = _checked_max_degree(points, max_degree)
+        self.max_degree: int = _checked_max_degree(points, max_degree)
         mu = self.multiplier(np.arange(points.longest(self.max_degree) + 1))
-        self.operator: Fourier | Factored
-        if points.equispaced:
-            self.operator = Fourier(points.n, mu)
-        else:
-            self.operator = _projections(points, mu)
-
-    def apply(self, r: ArrayLike) -> Array:
-        """P r: (n,) -> (n,)."""
-        return self.operator.apply(checked_values(r, self.points.n, "r"))
-
-    def matrix(self) -> Array:
-        """P, (n, n), symmetric."""
-        return self.operator.matrix()
+        self.operator = Fourier(self.n, mu) if points.equispaced else _projections(points, mu)
 
     def multiplier(self, degrees: ArrayLike) -> Array:
         """mu_k for degrees of any shape; 0 above max_degree."""
@@ -162,7 +161,7 @@ class SobolevLoss(_Quadratic):
         return np.where(weighed, np.minimum(base, top) ** exponent, 0.0)
 
 
-class SumLoss(_Quadratic):
+class SumLoss(Quadratic):
     """Sum of losses of the parts of r, one after another, each times a factor.
 
     Parameters
@@ -185,12 +184,13 @@ class SumLoss(_Quadratic):
 
     def __init__(self, parts: Sequence[tuple[float, L2Loss | SobolevLoss]]) -> None:
         self._parts = parts
-        self._ends = np.cumsum([loss.points.n for _, loss in parts])
+        *self._ends, self.n = np.cumsum([loss.n for _, loss in parts]).tolist()
         self.s = parts[0][1].s
+        self.by_points = all(loss.by_points for _, loss in parts)
 
     def apply(self, r: ArrayLike) -> Array:
         """P r: (n,) -> (n,)."""
-        parts = np.split(checked_values(r, self._ends[-1], "r"), self._ends[:-1])
+        parts = np.split(checked_values(r, self.n, "r"), self._ends)
         pairs = zip(self._parts, parts, strict=True)
         return np.concatenate([factor * loss.apply(part) for (factor, loss), part in pairs])
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.threads import one_blas_thread, thread_pool
-from ntkspec.trainer.layer import layer_at
+from ntkspec.trainer.layer import Layer
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.passes import AdamRule, Passes, memory_kinds
 
-__all__ = ["ProductSteps", "Steps", "steps_at"]
+__all__ = ["ProductSteps", "steps_at"]
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
@@ -23,18 +23,6 @@ Vector = NDArray[np.float64]
 NUMBERS, FEW_SLABS = 2**16, 4
 
 
-class Steps(Protocol):
-    """Values and steps at fixed points."""
-
-    def values(self) -> Vector:
-        """f at the points, (n,), without what is subtracted at the start."""
-        ...
-
-    def step(self, derivative: Vector, step_size: float) -> Vector:
-        """Do one step against the derivative of the loss by f at the points; return the new f."""
-        ...
-
-
 def steps_at(
     network: FiniteNetwork,
     points: Array,
@@ -42,7 +30,7 @@ def steps_at(
     momentum: float = 0.0,
     adam: AdamRule | None = None,
     done: int = 0,
-) -> Steps:
+) -> _Compiled | ProductSteps:
     """Return what moves a network: compiled loops over its neurons where there is one hidden layer.
 
     `points`, (n, dim), are in the precision of the weights.  With momentum the update of all
@@ -67,12 +55,12 @@ class _Compiled:
             scaled = np.hstack((scaled, ones))
         self._readout, self._both = out.weights[0], out.trained
         self._factor = out.scale * np.sqrt(len(self._weights))
-        self._layer = layer_at(network.network.sigmas[0], np.ascontiguousarray(scaled), threads)
+        self._layer = Layer(network.network.sigmas[0], np.ascontiguousarray(scaled), threads)
 
     def values(self) -> Vector:
         return self._scaled(self._layer.values(self._weights, self._readout))
 
-    def step(self, derivative: Vector, step_size: float) -> Vector:
+    def step(self, derivative: Vector, step_size: float, last: bool = False) -> Vector:
         size = step_size * self._factor
         layer = self._layer
         return self._scaled(layer.step(self._weights, self._readout, derivative, size, self._both))
@@ -122,8 +110,11 @@ class ProductSteps:
         """What is observed at the points."""
         return self._sum(lambda passes: passes.forward())
 
-    def step(self, derivative: Vector, step_size: float) -> Vector:
-        """Do one step against the derivative of the loss by the values; return the new values."""
+    def step(self, derivative: Vector, step_size: float, last: bool = False) -> Vector:
+        """Do one step against the derivative of the loss by the values; return the new values.
+
+        The `last` step at these points returns zeros.
+        """
 
         def move(passes: Passes) -> Array:
             for found in passes.backward(derivative):
@@ -131,7 +122,7 @@ class ProductSteps:
                     found.layer.move(found, step_size, self._momentum, self._threads)
                 else:
                     found.layer.adapt(found, step_size, self._adam, self._done, self._threads)
-            return passes.forward()
+            return np.zeros_like(derivative) if last else passes.forward()
 
         moved = self._sum(move)
         self._done += 1

@@ -464,5 +464,5 @@ def _checked_pole(pole: tuple[float, ...]) -> tuple[float, ...]:
         vector = np.empty(0)
     norm = float(np.linalg.norm(vector))
     if vector.ndim != 1 or vector.size < 2 or not 0.0 < norm < math.inf:
-        raise NtkspecError(f"pole = {pole!r} is not allowed; give a nonzero vector")
+        raise NtkspecError(f"pole = {pole!r} is not allowed; give two numbers or more, not all 0")
     return tuple(float(v) for v in vector / norm)

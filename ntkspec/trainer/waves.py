@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import shown
+from ntkspec.parameters import numbers, shown
 
 __all__ = ["Features", "Waves", "frequencies_to", "frequency_number", "half", "lattice"]
 
@@ -49,7 +49,7 @@ class Features:
     amplitudes: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        b = np.array(self.frequencies, dtype=np.float64, ndmin=2)
+        b = np.atleast_2d(numbers(self.frequencies, "frequencies"))
         a = np.array(self.amplitudes or np.ones(len(b)), dtype=np.float64)
         if b.size == 0 or b.shape[1] > len(MOST_LENGTH) or (b != np.rint(b)).any():
             raise NtkspecError(
@@ -180,6 +180,10 @@ def _halves(dim: int, length: int) -> NDArray[np.int64]:
 
 
 def _checked_length(dim: int, length: int) -> int:
+    if not 1 <= dim <= len(MOST_LENGTH):
+        raise NtkspecError(
+            f"a frequency of {dim} coordinates is not allowed; it has 1 to {len(MOST_LENGTH)}"
+        )
     if length > (most := MOST_LENGTH[dim - 1]):
         raise NtkspecError(
             f"a frequency of length {length} is not allowed in {dim} dimensions; the most is {most}"

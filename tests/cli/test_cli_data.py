@@ -37,7 +37,9 @@ def test_it_prints_the_eigenvalues_of_the_matrix(file):
     )
     assert [float(row["eigenvalue"]) for row in rows] == document["eigenvalue"]
     text = run("data", file, *arguments).stdout.splitlines()
-    assert text[0].startswith("# Spectrum of gelu on 90 vectors of dimension 4 (nngp), ")
+    assert text[0].startswith(
+        "# Spectrum of gelu(depth=2,trained=all) on 90 vectors of dimension 4 (nngp), "
+    )
     assert text[2].split() == ["rank", "eigenvalue", "residual", "relative_error", "share"]
     assert float(text[3].split()[1]) == pytest.approx(true[0], rel=1e-9)
 

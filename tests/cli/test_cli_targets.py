@@ -59,6 +59,23 @@ def test_a_learning_curve_of_data(files):
     assert far.exit_code == 0 and far.stdout.split()[0] == "samples"
 
 
+@pytest.mark.parametrize("kind", ["npy", "csv", "headed"])
+def test_targets_may_be_booleans(files, kind):
+    folder, x, _ = files
+    y = x[:, 0] > 0
+    path = folder / f"flags.{'npy' if kind == 'npy' else 'csv'}"
+    if kind == "npy":
+        np.save(path, y)
+    else:
+        path.write_text("flag\n" * (kind == "headed") + "".join(f"{one}\n" for one in y))
+    told = ("predict", "data", "gelu", folder / "X.npy", path, "--samples", "10,20")
+    found = read(run(*told, "--format", "json"))
+    right = from_data("gelu", x, y.astype(float), samples=[10, 20])
+    assert_allclose(found["test_error"], right.test_error, rtol=1e-12)
+    refused = run("predict", "data", "gelu", path, folder / "y.npy")
+    assert refused.exit_code == 3 and "Traceback" not in refused.output
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -388,6 +388,18 @@ def test_files_hold_all_rows():
     assert whole["extrapolated"][0]["degree"] == 2 and "power" in whole["powers"]["l2"]
 
 
+def test_reasons_without_a_verdict_are_printed():
+    run = made_run((1,), activation="tanh", network="depth = 2")
+    add(run, 64, 0, [0.01], eta=0.1)
+    found = compare(run, finite=False)
+    wanting = [row for row in found if row.points.reason]
+    assert wanting
+    for row in wanting:
+        assert f"no verdict: {row.points.reason}" in repr(found)
+        assert f"<div>no verdict: {row.points.reason}</div>" in found._repr_html_()
+    assert found.notes() == repr(found).splitlines()[2 + len(found) :]
+
+
 def test_comparisons_are_values_that_print_a_table():
     run = made_run((2, 3))
     seeds_near(run, 256, [0.0057, 0.0], eta=0.1)

@@ -45,6 +45,17 @@ def test_domains_are_values():
     [
         (lambda: spectrum("relu", 3, dim=4), "domain = 3 and dim = 4 are both given"),
         (lambda: spectrum("relu", "cube"), r"domain = 'cube' is not allowed; give a dimension"),
+        (lambda: spectrum("relu", "cube", dim=20), r"such as ntkspec\.Cube\(20\)$"),
+        (lambda: spectrum("relu", "Gaussian", dim=20), r"such as ntkspec\.Gaussian\(20\)$"),
+        (lambda: spectrum("relu", Cube, dim=7), r"such as ntkspec\.Cube\(7\)$"),
+        (
+            lambda: spectrum("relu", "cube", dim=[3, 5]),
+            r"\[ntkspec\.Cube\(d\) for d in \[3, 5\]\]$",
+        ),
+        (lambda: ntkspec.law("relu", "cube", dim=20), r"such as ntkspec\.Cube\(20\)$"),
+        (lambda: ntkspec.law("relu", "ball"), r"such as ntkspec\.Ball\(30\)$"),
+        (lambda: spectrum("relu", "torus", dim=1), r"such as ntkspec\.Torus\("),
+        (lambda: spectrum("relu", "square", dim=3), r"domain = 'square' and dim = 3 .*Cube\(3\)$"),
         (lambda: as_domain(Cube), "give a dimension"),
         (lambda: Sphere(1), "dim = 1 is not allowed; it must be a whole number from 2"),
         (lambda: Gaussian(3, radial=13), "radial = 13 is not allowed"),

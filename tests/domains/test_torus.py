@@ -330,6 +330,33 @@ def test_choices_are_ranked_by_the_smallest_eigenvalue():
         getattr(none, "best")  # noqa: B009
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_features_of_ones_own_are_compared(named):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    network = Network("gelu", bias_variance=0.1)
+    mine = {
+        "octaves": [1, 2, 4],
+        "pairs": np.array([[1], [3]]),
+        "weighted": Torus([1, 5], [1, 0.3]),
+    }
+    names = list(mine) if named else [0, 1, 2]
+    given = mine if named else list(mine.values())
+    found = choose_features(network, "features", given, band=(1, 5))
+    tori = [one if isinstance(one, Torus) else Torus(one) for one in mine.values()]
+    each = [spectrum(network, torus, 5).eigenvalues[1:].min() for torus in tori]
+    assert np.array_equal(found.eigenvalues, each) and found.features == tuple(tori)
+    assert found.best == names[int(np.argmax(each))] and list(found) == names
+    assert found[found.best] == found.times.min() and found.best in found
+    assert found.to_pandas()["features"].tolist() == names
+    figure, ax = pyplot.subplots()
+    found.plot(ax)
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(map(str, names))
+    pyplot.close(figure)
+    assert choose_features("erf", "bands", [2], band=(1, 2)).features == (
+        Torus.positional_encoding(2),
+    )
+
+
 def test_pictures():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     figure, (left, right) = pyplot.subplots(1, 2)
@@ -384,6 +411,11 @@ def test_pictures():
         (lambda: ntkspec.domains.named_domain("torus", 2), "domain"),
         (lambda: choose_features("erf", "colour", [1], band=(1, 2)), "parameter"),
         (lambda: choose_features("erf", "bands", [], band=(1, 2)), "values"),
+        (lambda: choose_features("erf", "features", [], band=(1, 2)), "give at least one"),
+        (lambda: choose_features("erf", "features", [1.5], band=(1, 2)), "frequencies"),
+        (lambda: choose_features("erf", "features", [[1], [[1, 2]]], band=(1, 2)), "one dimension"),
+        (lambda: choose_features("erf", "features", [[1]], band=(1, 2), dim=1), "leave it out"),
+        (lambda: choose_features("erf", "features", {1: [1]}, band=(1, 2)), "give texts"),
         (lambda: choose_features("erf", "bands", [1], band=(3, 2)), "band"),
         (lambda: choose_features("erf", "bands", [1], band=(0.2, 0.4)), "band"),
         (lambda: choose_features("erf", "bands", [1], band=(1, 2), count=3), "other parameters"),

@@ -1,6 +1,7 @@
 """The derived laws against the spectrum itself."""
 
 import math
+from fractions import Fraction
 
 import mpmath
 import numpy as np
@@ -10,12 +11,13 @@ from problems import POSTER
 from scipy import integrate
 
 import ntkspec
-from ntkspec import Linear, Normalize, Residual
+from ntkspec import Linear, Normalize, Residual, spectrum
 from ntkspec.activations import ACTIVATIONS, activation
+from ntkspec.conventions import Shape
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
-from ntkspec.laws.expectations import expectations
+from ntkspec.laws.expectations import derivative, expectations
 from ntkspec.laws.kinks import general_kink_law, kink_law
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
@@ -395,9 +397,24 @@ def test_a_law_takes_a_domain_or_a_spectrum():
 def test_laws_that_are_not_derived_compare_print_and_are_not_drawn():
     network = Network("sin", depth=2)
     assert law(network) == law(network) != law("sin")
-    assert repr(law(network)) == "Law of sin, dim = 3 (ntk): C k^p exp(-r k), odd k"
+    title = "Law of sin(depth=2), dim = 3 (ntk)"
+    assert repr(law(network)) == f"{title}: faster than exp(-r k) for every r, odd k"
+    assert "<td>faster than exp(-r k) for every r</td>" in law(network)._repr_html_()
     with pytest.raises(NtkspecError, match="not derived"):
         law(network).plot()
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "exp", "erf", "tanh", "relu", "snake"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_form_that_is_printed_is_that_of_the_kind(name, depth):
+    found = law(Network(name, depth=depth))
+    form = {
+        "power": "exp(" not in repr(found),
+        "stretched": "exp(-" in repr(found) and " k^" in repr(found).split("exp(-")[1],
+        "geometric": " k)" in repr(found) and "k!" not in repr(found),
+        "superexponential": "k!" in repr(found) or "for every r" in repr(found),
+    }
+    assert form[found.kind], found
 
 
 @pytest.mark.parametrize(
@@ -414,9 +431,65 @@ def test_laws_are_tables_in_notebooks(network, rows):
     assert html.startswith("<table><caption>Law of ") and ", dim = 3 (ntk)</caption>" in html
 
 
+def assert_law_of_kinks(names, bias, kernel="ntk"):
+    """Compare with the engine's spectrum, which the law nears as 1 + O(1/k)."""
+    degrees = np.array([1000, 1001])
+    network = Network(names, bias_variance=bias)
+    found = law(network, dim=3, kernel=kernel)
+    logs = spectrum(network, dim=3, degrees=degrees, kernel=kernel).log_eigenvalues
+    for k, log in zip(degrees, logs, strict=True):
+        followed = found.of_parity(k % 2)
+        if followed is None:
+            assert log == -np.inf
+        elif np.isnan(followed.power):  # faster than the other parity
+            assert log < -150.0
+        else:
+            assert log == pytest.approx(followed.log_eigenvalue(k), abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bias", [0.0, 0.1])
 @pytest.mark.parametrize("kinked", ["relu", "hard_tanh", "elu"])
 @pytest.mark.parametrize("smooth", ["tanh", "sigmoid", "silu", "softplus", "mish"])
-def test_kinks_beside_poles_have_no_derived_law(smooth, kinked):
-    for names in ([smooth, kinked], [kinked, smooth]):
-        with pytest.raises(NtkspecError, match=f"with {smooth} beside a kink; fit one"):
-            law(Network(names, bias_variance=0.1), dim=3)
+def test_laws_of_kinks_beside_poles(smooth, kinked, bias):
+    assert_law_of_kinks([smooth, kinked], bias)
+    assert_law_of_kinks([kinked, smooth], bias)
+
+
+@pytest.mark.parametrize(
+    ("names", "bias", "kernel"),
+    [
+        ("relu tanh", 0.1, "ntk"),
+        ("relu silu", 0.0, "ntk"),
+        ("hard_tanh softplus", 0.1, "ntk"),
+        ("step sigmoid gelu", 0.1, "nngp"),
+    ],
+)
+def test_laws_of_some_kinks_beside_poles(names, bias, kernel):
+    assert_law_of_kinks(names.split(), bias, kernel)
+
+
+def test_a_parity_without_a_power_law_is_not_printed_as_one():
+    network = Network(["tanh", "relu"])
+    assert repr(law(network)).endswith(" k^-3, even k; a faster decay, not derived, other k")
+
+
+DEFINITIONS = {
+    "tanh": mpmath.tanh,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "silu": lambda x: x / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log(1 + mpmath.exp(x)),
+    "mish": lambda x: x * mpmath.tanh(mpmath.log(1 + mpmath.exp(x))),
+}
+
+
+@pytest.mark.parametrize("base", DEFINITIONS)
+@pytest.mark.parametrize("order", range(8))
+def test_derivatives_of_sigmas(base, order):
+    """Against differences of 60 digits."""
+    shape = Shape(base, Fraction(3, 2), Fraction(2, 3))
+    x = np.array([-30.0, -2.5, -0.3, 0.0, 0.7, 4.0, 30.0])
+    sigma = DEFINITIONS[base]
+    with mpmath.workdps(60):
+        exact = [float(mpmath.diff(lambda s: 2 * sigma(3 * s / 2) / 3, v, order)) for v in x]
+    assert derivative(shape, order)(x) == pytest.approx(exact, rel=1e-12, abs=1e-11)

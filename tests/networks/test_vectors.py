@@ -5,6 +5,7 @@ import itertools
 import math
 import tracemalloc
 import warnings
+from functools import partial
 
 import mpmath as mp
 import numpy as np
@@ -13,7 +14,7 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntkspec import Linear, Network, Normalize, Residual, user_activation
+from ntkspec import Linear, Network, Normalize, Residual, data_spectrum, user_activation
 from ntkspec.activations import Kink, activation, piecewise_polynomial
 from ntkspec.activations.catalogue import ACTIVATIONS
 from ntkspec.duals import Correlation
@@ -468,8 +469,11 @@ def test_refusals_say_what_to_do():
     x = points()
     with pytest.raises(NtkspecError, match="one dimension"):
         Network("relu").ntk_matrix(x, x[:, :2])
-    with pytest.raises(NtkspecError, match="fan_in=True"):
-        Network("tanh").ntk_matrix(10.0 * x)
+    for call in (Network("tanh").ntk_matrix, partial(data_spectrum, "tanh", count=2)):
+        with pytest.raises(NtkspecError, match="fan_in=True"):
+            call(10.0 * x)
+        with pytest.raises(NtkspecError, match="scale the vectors down, lower"):
+            call(30.0 * x, fan_in=True)
     with pytest.raises(NtkspecError, match="Normalize"):
         Network("relu", normalize=True).ntk_matrix(np.concatenate([x, 0.0 * x[:1]]))
     with pytest.raises(NtkspecError, match="leave the range of float64; scale the vectors down"):

@@ -316,7 +316,7 @@ def test_results_are_tables_and_pictures(method):
     assert found.to_xarray()["test_error"].shape == (2, 2)
     assert found.modes.to_xarray()["power"].dims == ("rank", "output")
     assert len(found) == 2 and found[10].shape == (2,)
-    assert "DataCurve: activation = relu" in repr(found)
+    assert "DataCurve: network = relu" in repr(found)
     from matplotlib.figure import Figure
 
     assert len(found.plot(Figure().subplots()).lines) == 2
@@ -330,6 +330,27 @@ def test_repeated_points_are_said():
     assert found.repeated == 1 and "repeated = 1" in repr(found)
     with pytest.raises(NtkspecError, match="singular to rounding: 1 points are repeated"):
         from_data(NETWORK, x, x[:, 0], ridge=0.0)
+
+
+@pytest.mark.parametrize("form", [np.asarray, list, lambda y: y.astype(object), np.ndarray.tolist])
+def test_booleans_are_0_and_1(form):
+    given = X[:, 0] > 0
+    one = from_data(NETWORK, X, form(given), samples=[5, 10])
+    right = from_data(NETWORK, X, given.astype(float), samples=[5, 10])
+    assert np.array_equal(one.test_error, right.test_error)
+    both = np.stack([given, ~given], axis=1)
+    several = from_data(NETWORK, X, form(both), samples=[5, 10])
+    assert several.test_error.shape == (2, 2)
+    spectrum = data_spectrum(NETWORK, X, count=3)
+    assert np.array_equal(
+        target_modes(spectrum, form(given)).power, target_modes(spectrum, 1 * given).power
+    )
+
+
+def test_words_and_masks_are_no_booleans():
+    for wrong in (["yes", "no"] * 10, np.ma.masked_array(X[:, 0] > 0, X[:, 1] > 0), [None] * 20):
+        with pytest.raises(NtkspecError, match="targets"):
+            from_data(NETWORK, X, wrong)
 
 
 X = np.random.default_rng(15).standard_normal((20, 3))

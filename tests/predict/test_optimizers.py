@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy import linalg
 
 import ntkspec
 from ntkspec import NtkspecError, predict
@@ -119,13 +120,18 @@ def test_a_pinn_with_momentum():
 
 
 class Minibatches:
-    """The mean of r r' over all draws, without a spectrum: B of n points of the circle, sin."""
+    """The mean of r r' over all draws, without a spectrum: B of n points of the circle, sin.
 
-    def __init__(self, n: int, batch: int, eta: float) -> None:
-        angles = 2 * np.pi * np.arange(n) / n
-        t = np.cos(angles[:, np.newaxis] - angles)
+    Of the residual of u'' - u, if so, by derivatives of the kernel on a finer grid.
+    """
+
+    def __init__(self, n: int, batch: int, eta: float, residual: bool = False) -> None:
+        angles, grid = 2 * np.pi * np.arange(n) / n, np.pi * np.arange(2 * n) / n
         self.angles, self.n, self.batch = angles, n, batch
-        self.kernel = eta / batch * math.exp(-1.0) * t * np.cosh(t)
+        values = math.exp(-1.0) * np.cos(grid) * np.cosh(np.cos(grid))
+        if residual:
+            values = np.fft.irfft((np.arange(n + 1) ** 2 + 1) ** 2 * np.fft.rfft(values))
+        self.kernel = eta / batch * linalg.toeplitz(values[::2])
         once = batch / n
         self.pairs = np.full((n, n), once * (batch - 1) / (n - 1))
         np.fill_diagonal(self.pairs, once)
@@ -143,15 +149,22 @@ class Minibatches:
         return float(np.einsum("ai,ij,aj->", waves, moment, waves))
 
 
-@pytest.mark.parametrize("n,batch,eta", [(24, 4, 2.0), (24, 1, 0.5), (24, 23, 3.0), (24, 24, 3.0)])
-def test_energies_are_exact_where_points_integrate_exactly(n, batch, eta):
-    exact = Minibatches(n, batch, eta)
+def predicted_energies(n, batch, eta, residual, **options):
+    source = {"source": "sin", "domain": 2, "max_degree": n // 2 - 1}
+    if residual:
+        source = {"source": predict.pinn("sin", 2, "laplace(shift=-1)", degrees=range(n // 2))}
+    return predict.minibatch_curve(step_size=eta, samples=n, batch=batch, **source, **options)
+
+
+@pytest.mark.parametrize("n,batch,eta,residual", [
+    (24, 4, 2.0, False), (24, 1, 0.5, False), (24, 23, 3.0, False), (24, 24, 3.0, False),
+    (28, 6, 0.1, True), (28, 1, 0.02, True),
+])  # fmt: skip
+def test_energies_are_exact_where_points_integrate_exactly(n, batch, eta, residual):
+    exact = Minibatches(n, batch, eta, residual)
     r = np.sqrt(2.0) * (np.cos(exact.angles) + 0.5 * np.sin(3 * exact.angles + 0.3))
     moment = np.outer(r, r)
-    found = predict.minibatch_curve(
-        "sin", 2, eta, samples=n, batch=batch, power={1: 1.0, 3: 0.25}, steps=range(8),
-        max_degree=11,
-    )  # fmt: skip
+    found = predicted_energies(n, batch, eta, residual, power={1: 1.0, 3: 0.25}, steps=range(8))
     for step in range(8):
         wanted = [exact.energy(moment, k) for k in (1, 3, 5)]
         assert_allclose(found.energy[step, [1, 3, 5]], wanted, rtol=1e-10, atol=1e-14)
@@ -178,13 +191,12 @@ def test_energies_of_many_random_draws():
     assert mean**2 == pytest.approx(found.mean_energy[0, 1], rel=0.1)
 
 
+@pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("n,batch", [(24, 2), (24, 6), (24, 20), (24, 23)])
-def test_the_threshold_is_where_the_mean_square_grows(n, batch):
-    edge = predict.minibatch_curve(
-        "sin", 2, 1.0, samples=n, batch=batch, max_degree=11
-    ).most_step_size
+def test_the_threshold_is_where_the_mean_square_grows(n, batch, residual):
+    edge = predicted_energies(n, batch, 1.0, residual).most_step_size
     for factor, grows in ((0.98, False), (1.02, True)):
-        exact = Minibatches(n, batch, factor * edge)
+        exact = Minibatches(n, batch, factor * edge, residual)
         wave = np.cos(exact.angles)
         moment, sizes = np.outer(wave, wave), [0.0]
         for _ in range(1000):

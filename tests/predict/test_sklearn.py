@@ -61,6 +61,15 @@ def test_it_stands_in_pipelines_and_searches():
     assert clone(NTKRegressor(networks[0])).get_params()["network"] == networks[0]
 
 
+def test_booleans_are_classes_and_numbers():
+    x = np.random.default_rng(2).standard_normal((40, 3))
+    y = x[:, 0] > 0
+    classes = NTKClassifier(ridge=1e-2).fit(x, y).predict(x)
+    assert classes.dtype == bool and np.mean(classes == y) > 0.9
+    right = NTKRegressor(ridge=1e-2).fit(x, y.astype(float)).predict(x)
+    assert np.array_equal(NTKRegressor(ridge=1e-2).fit(x, y).predict(x), right)
+
+
 def test_a_singular_matrix_is_refused_with_a_sentence():
     x = np.concatenate([X[:20], X[:1]])
     with pytest.raises(NtkspecError, match=r"21 vectors is singular.*ridge = 0.*1e-8"):

@@ -6,6 +6,7 @@ import pytest
 
 from bench import (
     accuracy,
+    data,
     engine,
     estimate,
     growth,
@@ -30,6 +31,7 @@ def folder(tmp_path, monkeypatch):
     "run,names",
     [
         (accuracy.run, ["accuracy"]),
+        (lambda: data.run(("wine",), 2, 2), ["data"]),
         (lambda: spectra.run(((6, 40),)), ["spectra"]),
         (lambda: engine.run(("relu", "gelu"), (1,), (2, 3), 9, 5.0), ["engine"]),
         (lambda: estimate.run(every=60, repeats=1), ["estimate"]),

@@ -28,6 +28,8 @@ from ntkspec.domains import DOMAINS
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.locks import cached_property
 from ntkspec.spectra.routes import ROUTES
+from ntkspec.tables import layout
+from ntkspec.trainer.runs import file
 
 ROOT = DOCS.parent
 TORCH = ("pytorch.rst", "pytorch_examples.rst", "pytorch_models.rst")
@@ -238,6 +240,27 @@ def test_a_page_is_no_longer_than_a_person_reads(page):
     assert len(lines) <= 285, f"{page} has {len(lines)} lines: split it"
 
 
+@pytest.mark.parametrize("page", sorted({*PAGES, "gallery/GALLERY_HEADER.rst"} - {"explorer.rst"}))
+def test_a_page_begins_with_a_sentence(page):
+    """Not with a heading, a table, code or another directive."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    first = re.split(r"^=+\n+(?:\.\. currentmodule.*\n+)?", text, maxsplit=1, flags=re.MULTILINE)[1]
+    assert re.match(r"[\w:*`](?!.*\n[=-]+$)", first, re.MULTILINE), first[:100]
+
+
+def test_pages_state_the_versions_of_the_formats():
+    versions = {"ntkspec-spectra": layout.FORMAT_VERSION, "ntkspec-run": file.FORMAT_VERSION}
+    found = []
+    for page in PAGES:
+        text = " ".join((DOCS / page).read_text(encoding="utf-8").split())
+        found += re.findall(r"version (\d+) of the format ``([\w-]+)``", text)
+        found += [
+            (number, name) for name, number in re.findall(r"(ntkspec-\w+), version (\d+)", text)
+        ]
+    assert {name for _, name in found} == set(versions)
+    assert all(versions[name] == int(number) for number, name in found), found
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_row_of_a_table_is_broken_in_two(page):
     """In a simple table a line with a first cell begins a row, so that no first cell goes on."""
@@ -343,7 +366,7 @@ def test_every_member_of_a_documented_class_is_in_the_reference():
 
 def test_pages_of_the_reference_begin_with_a_summary():
     for path in (DOCS / "api").glob("*.rst"):
-        assert ".. summary::" in "".join(path.read_text(encoding="utf-8")[:200]), path.name
+        assert ".. summary::" in "".join(path.read_text(encoding="utf-8")[:400]), path.name
 
 
 def resolved(name):

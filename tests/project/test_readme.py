@@ -105,7 +105,7 @@ def test_the_manual_on_training_runs(capsys, tmp_path, monkeypatch):
     scope = run_python("training.rst")
     printed = capsys.readouterr().out
     assert scope["descent"].steps == 200
-    assert ntkspec.open_run("depth.h5").finished and "Comparison(4" in printed
+    assert ntkspec.open_run("depth.h5").finished and "Comparison(2" in printed
     assert printed.splitlines()[-3:] == ["0 5", "True", "['2: 1.00', '7: 1.00']"]
 
 

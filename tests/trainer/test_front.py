@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import ntkspec
 from ntkspec import (
     GD,
+    PDE,
     Adam,
     KernelPower,
     Linear,
@@ -190,6 +191,8 @@ def test_a_saved_run_is_not_trained_again(tmp_path):
         ({"precision": "half"}, "precision = 'half' is not allowed"),
         ({"records": 10**9}, "records = 1000000000 is not allowed"),
         ({"spacing": "odd"}, "spacing = 'odd' is not allowed"),
+        ({"loss": PDE(boundary=[[1.0], [0.0, 1.0]])}, "boundary = .* is not allowed; give numbers"),
+        ({"loss": PDE(boundary=[1.0, 0.0, 0.0])}, "boundary: points have dimension 3"),
     ],
 )
 def test_nonsense_gets_one_sentence(options, words):

@@ -14,7 +14,6 @@ from ntkspec import Network
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.jobs.recipes import recipe_keys
 from ntkspec.trainer.recipe import (
-    DATA_KEYS,
     HARMONICS,
     DataRecipe,
     LossRecipe,
@@ -26,6 +25,7 @@ from ntkspec.trainer.recipe import (
     read_run_recipe,
 )
 from ntkspec.trainer.runs import make_problem
+from ntkspec.trainer.runs.problem import MAKERS
 
 RECIPE = """
 name = "Figure 2"
@@ -152,8 +152,8 @@ def test_the_digest_is_that_of_the_meaning(old, new, same):
         ("points = 64", "points = 64\ngrid = 1", 13, "grid = 1"),
         ("points = 64", "points = 16", 15, "16 points of the circle resolve degrees below 8"),
         ('"sine"', '"tone"', 14, "'zonal'"),
-        ('"sine"', '"sine"\nindex = 1', 15, "index is for kind = 'basis'"),
-        ("[1, 4, 8]", "[0, 4, 8]", 15, "degrees = 0"),
+        ('"sine"', '"sine"\nindex = 1', 15, "index = (1,) is not allowed with kind = 'sine'"),
+        ("[1, 4, 8]", "[0, 4, 8]", 15, "degree = 0"),
         ("[1, 4, 8]", '"8:1"', 15, "empty"),
         ("[1, 0.5, 2]", "[1, 0.5]", 16, "amplitudes: 2 values for 3 degrees"),
         ("[1, 0.5, 2]", "[1, nan, 2]", 16, "finite number"),
@@ -211,10 +211,15 @@ def test_samples_are_another_recipe_when_their_file_is_another(tmp_path):
             '"values.csv"',
             '"values.csv"\ndegrees = 3',
             16,
-            "'zonal', 'basis'; the kind is 'samples'",
+            "degrees = (3,) is not allowed with kind = 'samples'; it is for 'sine', 'cosine'",
         ),
-        ('"values.csv"', '"values.csv"\npole = [1, 0]', 16, "pole is for kind = 'zonal'"),
-        ('"samples"', '"sine"\ndegrees = 1', 16, "file is for kind = 'samples'; the kind is"),
+        (
+            '"values.csv"',
+            '"values.csv"\npole = [1, 0]',
+            16,
+            "pole = (1.0, 0.0) is not allowed with",
+        ),
+        ('"samples"', '"sine"\ndegrees = 1', 16, "it is for 'samples'"),
     ],
 )
 def test_faults_of_samples(old, new, line, words):
@@ -271,5 +276,26 @@ def test_the_manual_shows_a_recipe_with_every_key():
         assert f"``{key}``" in page, key
     for name in tables:
         assert f"``[{name}]``" in page
-    for kind in (*DATA_KEYS, *HARMONICS, "samples"):
+    for kind in (*MAKERS, "file", *HARMONICS, "samples"):
         assert f"``{kind}``" in page or f'``"{kind}"``' in page, kind
+
+
+@pytest.mark.parametrize(
+    "old,new,line,words",
+    [
+        ("frequencies = [[1, 0]]", "frequencies = [[1], [1, 0]]", 4, "not allowed; give numbers"),
+        ("frequencies = [[1, 1]]", "frequencies = [[1, 1, 1, 1]]", 5, "of 4 coordinates"),
+        ("frequencies = [[1, 1]]", "frequencies = [[]]", 5, "of 0 coordinates"),
+    ],
+)
+def test_ragged_and_long_frequencies_get_a_sentence(old, new, line, words):
+    text = """
+steps = 4
+network = {activation = "tanh", width = 4}
+data = {kind = "torus", points = 8, frequencies = [[1, 0]]}
+target = {kind = "cosine", frequencies = [[1, 1]]}
+"""
+    assert text.count(old) == 1
+    with pytest.raises(NtkspecError, match=words) as caught:
+        parse_run_recipe(text.replace(old, new))
+    assert str(caught.value).startswith(f"line {line}: ")

@@ -1,11 +1,14 @@
 """Training on a torus with features: predicted by frequency, measured, stored and read back."""
 
+import command_line
 import numpy as np
 import pytest
 
 import ntkspec
 from ntkspec import GD, PDE, Network, NtkspecError, Sobolev, Torus
 from ntkspec.compare.kernels import infinite_kernel
+from ntkspec.plots import run_picture
+from ntkspec.plots.training import run_panels
 from ntkspec.trainer.network import start
 from ntkspec.trainer.points import torus_grid, torus_points
 from ntkspec.trainer.recipe import LossRecipe, parse_run_recipe
@@ -183,3 +186,50 @@ def test_what_a_torus_has_not():
         on_torus(Target([Term(1, pole=(1.0, 0.0))]), Features([[1]]))
     with pytest.raises(NtkspecError, match="have not the 1 coordinates"):
         trained("tanh", LINE, [[1, 0]], 0.1, "l2", width=8, steps=1)
+
+
+def test_commands_name_frequency_vectors(tmp_path):
+    recipe, run = tmp_path / "r.toml", tmp_path / "r.h5"
+    recipe.write_text(RECIPE)
+    plan = command_line.ntkspec("train", recipe, "--plan").stdout
+    assert "target: frequencies (1, 0), (1, -2)" in plan
+    assert "recorded frequencies: (0, 0) to " in plan
+    train_run(recipe, run)
+    assert "target: frequencies (1, 0), (1, -2)" in command_line.ntkspec("info", run).stdout
+    shown = command_line.ntkspec("compare", run, "--no-finite").stdout
+    assert "(1, 0)" in shown and "(1, -2)" in shown
+
+
+@pytest.mark.parametrize(
+    ("torus", "degrees"), [(LINE, [1, 3]), (PLANE, [[1, 0], [1, -2]])], ids=["line", "plane"]
+)
+def test_a_picture_shows_what_was_learned(torus, degrees, tmp_path):
+    run = trained("tanh", torus, degrees, [0.02, 0.01], PDE(shift=-1.0), side=12, steps=20)
+    (path,) = run_picture(run, [tmp_path / "run.png"])
+    assert path.read_bytes().startswith(b"\x89PNG")
+    ((function, second, energy),) = run_panels(run)
+    target, learned = function.curves
+    line = np.outer(target.x, [1, 2][: torus.dim])
+    waves = np.cos(2.0 * np.pi * line @ np.reshape(degrees, (2, torus.dim)).T)
+    np.testing.assert_allclose(target.y, waves @ [0.02, 0.01], atol=1e-14)
+    np.testing.assert_allclose(learned.y, run.predict(line), atol=1e-12)
+    if torus is LINE:
+        assert second.kind == "dft"
+        np.testing.assert_allclose(second.curves[0].y[[1, 3]], [0.02, 0.01], rtol=1e-12)
+    else:
+        assert second.kind == "bars"
+    names = [f"frequency {tuple(k) if torus is PLANE else k}" for k in degrees]
+    assert [curve.series for curve in energy.curves] == names
+    assert run.history.title() == "History(1 training, 2 frequencies)"
+
+
+def test_a_picture_of_samples_on_a_line(tmp_path):
+    z = np.random.default_rng(0).random((30, 1)) - 0.5
+    run = ntkspec.train(
+        "tanh", ntkspec.points(z, domain=LINE), np.sin(2.0 * np.pi * z[:, 0]), width=32, steps=5
+    )
+    ((function, *_),) = run_panels(run)
+    target = function.curves[0]
+    assert (np.diff(target.x) > 0).all() and target.x.min() >= 0.0 and target.x.max() < 1.0
+    np.testing.assert_allclose(target.y, np.sin(2.0 * np.pi * target.x), atol=1e-14)
+    assert run_picture(run, [tmp_path / "run.png"])

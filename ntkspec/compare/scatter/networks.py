@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.compare.kernels import infinite_kernel
+from ntkspec.compare.kernels import components_at, functionals, infinite_kernel
 from ntkspec.compare.scatter.harmonics import components_of
 from ntkspec.compare.scatter.kernel import KernelScatter, independent_neurons, kernel_scatter
+from ntkspec.compare.scatter.rates import RateScatter, rate_scatter
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
 from ntkspec.parameters import whole_number
@@ -22,7 +23,7 @@ from ntkspec.trainer.rates import decay_rate
 from ntkspec.trainer.recipe import AnyLoss, LossRecipe
 from ntkspec.trainer.targets import SampledTarget, Target
 
-__all__ = ["OwnRates", "exact_scatter", "own_rates"]
+__all__ = ["OwnRates", "exact_rates", "exact_scatter", "own_rates"]
 
 Array = NDArray[np.float64]
 
@@ -74,6 +75,25 @@ def exact_scatter(
         found, eigenvalues=out.weight * found.eigenvalues,
         covariance=out.weight**2 * found.covariance,
     )  # fmt: skip
+
+
+def exact_rates(
+    network: Network,
+    target: Target | SampledTarget,
+    points: Points,
+    loss: AnyLoss,
+    step_size: float,
+    steps: ArrayLike,
+) -> RateScatter | None:
+    """`rate_scatter` of a network for a target and a loss; None where there is no formula."""
+    try:
+        kernel = exact_scatter(network, target, points.dim)
+        if kernel is not None:
+            mu = loss.multiplier(kernel.degrees)
+            return rate_scatter(kernel, step_size, steps, multipliers=mu)
+    except NtkspecError:  # no formula for this activation, target, degree or loss
+        pass
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,32 +202,23 @@ def own_rates(
     neurons = independent_neurons(width, pairs)
     count = whole_number(networks, "networks", least=2)
     recipe = LossRecipe() if recipe is None else recipe
-    observed = recipe.observed(target, points.dim)
-    found = {k: observed.component(k, points.at) for k in observed.degrees}
-    parts = {k: one for k, one in found.items() if one is not None}
-    degrees = tuple(parts)
-    if not degrees:
-        raise NtkspecError(
-            "the target has no known degrees, so there are no rates; use a target made of "
-            "harmonics, or samples"
-        )
+    parts = components_at(recipe.observed(target, points.dim), points)
     factor = loss_factor((recipe.at(points, None, network) if loss is None else loss).matrix())
     start_of_residual = -recipe.observations(target, points)
-    functionals = np.array(list(parts.values())) * points.weights
-    functionals = np.pad(functionals, ((0, 0), (0, start_of_residual.size - points.n)))
+    rows = functionals(parts, points, start_of_residual.size)
 
     def rates(kernel: Array) -> Array:
         curves = LinearTraining(kernel, factor).amplitudes(
-            step_size, steps, start_of_residual, functionals
+            step_size, steps, start_of_residual, rows
         )
         return np.array([decay_rate(steps, curve).rate for curve in curves.T])
 
     kernel = infinite_kernel(network, recipe, points)
-    ratios = np.empty((count, len(degrees)))
+    ratios = np.empty((count, len(parts)))
     with one_blas_thread():  # the matrices are small: more threads take longer
         infinite = rates(kernel)
         for i in range(count):
             # The kernel of antisymmetric pairs is that of one neuron of each.
             one = start(network, neurons, points.dim, first_seed + i, start="random")
             ratios[i] = rates(recipe.of(one, points).tangent_matrix(points.x)) / infinite
-    return OwnRates(degrees, width, infinite, ratios)
+    return OwnRates(tuple(parts), width, infinite, ratios)

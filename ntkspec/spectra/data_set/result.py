@@ -15,6 +15,7 @@ from ntkspec.files.appearing import appearing, appearing_text
 from ntkspec.files.text import CsvWriter
 from ntkspec.jobs.progress import Observer
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import numbers, shown, whole_number
 from ntkspec.results import Result
 from ntkspec.spectra.data_set.operator import DataMatrix, Operator
@@ -167,7 +168,7 @@ class DataSpectrum(Result):
             many = f"{self.repeated} are repeated" if self.repeated > 1 else "1 is repeated"
             singular = f"; {many}, so that the matrix is singular"
         return (
-            f"Spectrum of {self.network.name} on {self.size} vectors of dimension {self.dim}"
+            f"Spectrum of {full_name(self.network)} on {self.size} vectors of dimension {self.dim}"
             f"{kind}, {100.0 * self.explained:.3g} % of the trace{singular}"
         )
 

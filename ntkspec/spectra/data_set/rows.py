@@ -83,7 +83,7 @@ class ZonalRows:
             raise NtkspecError(
                 f"fan_in = True is not allowed for {source.name}; it is for networks"
             )
-        norms, x, _ = polar(points, "X", False)
+        norms, x, *_ = polar(points, "X", False)
         power = source.radial_power
         off = np.flatnonzero(~(np.abs(norms - 1.0) <= UNIT) if power is None else norms == 0.0)
         if off.size:

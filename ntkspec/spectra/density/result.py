@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import DensitySphere, legendre, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import numbers, shown, whole_number
 from ntkspec.results import axes_to_draw
 from ntkspec.spectra.density.blocks import angular, circular
@@ -118,7 +119,7 @@ class DensitySpectrum(ScaledResult):
     def title(self) -> str:
         """Return a one-line description."""
         kind = qualified(self.network, self.kernel)
-        return f"Spectrum of {self.network.name} {self.domain}{kind}"
+        return f"Spectrum of {full_name(self.network)} {self.domain}{kind}"
 
     def density(self, points: ArrayLike) -> Array:
         """(P,) values of the density, of mean 1 under the uniform measure.

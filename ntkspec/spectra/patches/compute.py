@@ -19,17 +19,17 @@ from ntkspec.spectra.kernel_at_one import kernel_at_one
 from ntkspec.spectra.patches.pooling import Pooling, pooling_of
 from ntkspec.spectra.patches.result import PatchesSpectrum
 from ntkspec.spectra.patches.tree import Sums, Tree, partitions
-from ntkspec.spectra.route import Source, as_source
+from ntkspec.spectra.route import Source, as_source, default_tolerance
 from ntkspec.spectra.rows import normalized
 from ntkspec.spectra.spectrum import spectrum
 
 __all__ = ["patches_spectrum"]
 
 UNIT = 2.0**-53
-#: Default bounds on the relative errors, by depth.
-TOLERANCES = (1e-12, 1e-2)
-#: Default last degrees, by depth.
-LAST = (100, 6)
+#: Default bound on the relative errors of the tree.
+TOLERANCE = 1e-2
+#: Default last degree of the tree.
+LAST = 6
 #: Most patches, multi-degrees and total degree of a tree.
 MOST_PATCHES, MOST_ENTRIES, MOST_DEGREE = 1000, 4000, 200
 #: Powers of the covariance and of t that are summed, tried in turn until errors are good.
@@ -69,11 +69,12 @@ def patches_spectrum(
         2: the tree.  The network's first hidden layer is on each patch, the second is dense over
         all of them.
     degrees : int, str or iterable of int, optional
-        Total degrees, the sums of the degrees in all patches; by default 0 to 100, and for the
-        tree 0 to 6.
+        Total degrees, the sums of the degrees in all patches; by default those of `spectrum` on
+        the sphere, and for the tree 0 to 6.
     kernel : {"ntk", "nngp"}
     tolerance : float, optional
-        Largest relative error accepted, by default 1e-12, and for the tree 1e-2.
+        Largest relative error accepted, by default as for `spectrum`, and for the
+        tree 1e-2.
 
     Returns
     -------
@@ -111,8 +112,9 @@ def patches_spectrum(
     if levels == 2 and isinstance(network, str):
         network = Network(network, depth=2)
     source = as_source(network)
-    wanted = np.unique(check_degrees(range(LAST[levels - 1] + 1) if degrees is None else degrees))
-    limit = TOLERANCES[levels - 1] if tolerance is None else checked_tolerance(tolerance)
+    wanted = None if degrees is None else np.unique(check_degrees(degrees))
+    default = default_tolerance(source) if levels == 1 else TOLERANCE
+    limit = default if tolerance is None else checked_tolerance(tolerance)
     if levels == 1:
         return _pooled(source, where, pooling_of(pooling, where.count), wanted, kernel, limit)
     if pooling is not None:
@@ -124,12 +126,13 @@ def patches_spectrum(
         raise NtkspecError(
             f"{source.name} is not allowed with depth = 2; give a Network of two hidden layers"
         )
-    return _of_tree(source, where, wanted, kernel, limit)
+    every = np.arange(LAST + 1) if wanted is None else wanted
+    return _of_tree(source, where, every, kernel, limit)
 
 
 def _pooled(
-    source: Source, where: Patches, pooling: Pooling, wanted: NDArray[np.int64], kernel: Kernel,
-    tolerance: float,
+    source: Source, where: Patches, pooling: Pooling, degrees: NDArray[np.int64] | None,
+    kernel: Kernel, tolerance: float,
 ) -> PatchesSpectrum:  # fmt: skip
     """One layer: eigenvalues of kappa times those of the pooling matrix."""
     room = tolerance - 2.0 * UNIT - float(pooling.errors.max())
@@ -139,7 +142,8 @@ def _pooled(
             f"{float(pooling.errors.max()):.2g}, which exceeds tolerance = {tolerance:g}; raise "
             "the tolerance"
         )
-    patch = spectrum(source, Sphere(where.dim), wanted, kernel=kernel, tolerance=room)
+    patch = spectrum(source, Sphere(where.dim), degrees, kernel=kernel, tolerance=room)
+    wanted = patch.degrees
     ranks = pooling.eigenvalues.size
     first = int(wanted[0] == 0)
     rest = wanted[first:]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import Patches
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.spectra.route import Source, qualified, which_kernel
 from ntkspec.spectra.scaled_result import ScaledResult
 from ntkspec.spectra.spectrum import Spectrum
@@ -122,4 +123,4 @@ class PatchesSpectrum(ScaledResult):
         """Return a one-line description."""
         kind = qualified(self.network, self.kernel)
         layers = "a tree of two layers" if self.depth == 2 else f"pooling {self.pooling}"
-        return f"Spectrum of {self.network.name} {self.domain}, {layers}{kind}"
+        return f"Spectrum of {full_name(self.network)} {self.domain}, {layers}{kind}"

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
+from ntkspec.networks.full_name import full_name
 from ntkspec.parameters import numbers, shown
 from ntkspec.results import axes_to_draw, library
 from ntkspec.spectra.route import Source, qualified, which_kernel
@@ -116,7 +117,7 @@ class TorusSpectrum(ScaledResult):
     def title(self) -> str:
         """Return a one-line description."""
         kind = qualified(self.network, self.kernel)
-        return f"Spectrum of {self.network.name} {self.domain}{kind}"
+        return f"Spectrum of {full_name(self.network)} {self.domain}{kind}"
 
     def __getitem__(self, frequency: Any) -> Any:
         """Return the eigenvalue of a frequency vector, of any signs."""

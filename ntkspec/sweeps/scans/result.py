@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.text import CsvWriter
+from ntkspec.files.text import CsvWriter, json_value
 from ntkspec.results import MEANINGS, Tabular, library
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Scan(Tabular):
             file.write("[")
             before = "\n"
             for row in rows:
-                cells = map(_finite, row)
+                cells = map(json_value, row)
                 one = json.dumps(dict(zip(self.entries, cells, strict=True)), allow_nan=False)
                 file.write(before + one)
                 before = ",\n"
@@ -204,7 +204,3 @@ def _cells(name: str, column: NDArray[Any]) -> list[Any]:
     if name not in INDICES or column.dtype.kind != "f":
         return cells
     return [int(cell) if cell == cell else cell for cell in cells]
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ntkspec.threads import checked_threads
-from ntkspec.trainer.recipe import MemberKey
+from ntkspec.trainer.network import FiniteNetwork
+from ntkspec.trainer.points import Points
+from ntkspec.trainer.recipe import AnyLoss, MemberKey, OptimizerRecipe
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.steps import steps_at
 
-__all__ = ["TINY", "Cost", "estimate_cost"]
+__all__ = ["Cost", "estimate_cost", "step_seconds"]
 
 #: Measurements of a step, after a first one that is ignored.
 TIMES = 3
@@ -43,30 +45,39 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
     >>> 0.0 < cost.step < cost.whole < 1.0
     True
     """
-    recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.observations.size)
+    recipe, points, zero = problem.recipe, problem.points, np.zeros(problem.points.n)
     network = start_network(recipe, points.dim, key.width, key.seed)
-    seen, batch = recipe.loss.of(network, points), recipe.optimizer.batch or points.n
-    x = points.x[:batch].astype(network.dtype)
-    steps = steps_at(
-        seen, x, checked_threads(threads), recipe.optimizer.momentum, recipe.optimizer.adam
-    )
-    some = zero if batch == points.n else zero[:batch]
     exponent = None if key.exponent == "l2" else 0.0  # all s cost the same
     loss = recipe.loss.at(points, exponent, network.network)
+
+    def record() -> None:
+        on_grid = network.values(problem.grid.x, threads)
+        for measure, residual in ((problem.on_points, zero), (problem.on_grid, on_grid)):
+            measure.energy(residual)
+            measure.amplitude(residual)
+
+    a_step = step_seconds(recipe.loss.of(network, points), points, loss, threads, recipe.optimizer)
+    a_record = _shortest(record)
+    return Cost(a_step, a_record, recipe.steps * a_step + recipe.records * a_record)
+
+
+def step_seconds(
+    network: FiniteNetwork,
+    points: Points,
+    loss: AnyLoss,
+    threads: int | None,
+    optimizer: OptimizerRecipe,
+) -> float:
+    """Measure the time of a step, with the loss at all points."""
+    x = points.x[: optimizer.batch].astype(network.dtype)
+    steps = steps_at(network, x, checked_threads(threads), optimizer.momentum, optimizer.adam)
+    zero, some = np.zeros(network.observations(points.n)), np.zeros(network.observations(len(x)))
 
     def step() -> None:
         steps.step(some, TINY)
         loss.apply(zero)
 
-    def record() -> None:
-        problem.on_points.energy(zero[: points.n])
-        problem.on_points.amplitude(zero[: points.n])
-        residual = network.values(problem.grid.x, threads)
-        problem.on_grid.energy(residual)
-        problem.on_grid.amplitude(residual)
-
-    a_step, a_record = _shortest(step), _shortest(record)
-    return Cost(a_step, a_record, recipe.steps * a_step + recipe.records * a_record)
+    return _shortest(step)
 
 
 def _shortest(work: Callable[[], None]) -> float:

@@ -23,20 +23,23 @@ from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
 from ntkspec.locks import cached_property
 from ntkspec.networks import Network
-from ntkspec.trainer.network import FiniteNetwork, parameter_shapes
+from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.recipe import MemberKey, function_digest, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
-from ntkspec.trainer.runs.checkpoints import code_digest, member_path, opened_checkpoint
-from ntkspec.trainer.runs.history import History
-from ntkspec.trainer.runs.problem import Problem, known_target, recipe_target, start_network
-from ntkspec.trainer.runs.stored import (
+from ntkspec.trainer.runs.checkpoints import (
     RECORDS,
     Facts,
+    Layout,
     check_arrays,
-    read_array,
+    code_digest,
+    member_path,
+    opened_checkpoint,
+    read_arrays,
     read_facts,
     read_points,
 )
+from ntkspec.trainer.runs.history import History
+from ntkspec.trainer.runs.problem import Problem, known_target, recipe_target, start_network
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison
@@ -110,7 +113,7 @@ class Member(Facts):
     _file: Path
     _whole: bool
     _seal: str
-    _names: tuple[str, ...]
+    _layout: Layout
 
     steps = _stored("step", "Steps (R,) of the records.")
     loss = _stored("loss", "Loss (R,).")
@@ -132,7 +135,8 @@ class Member(Facts):
     @cached_property
     def parameters(self) -> dict[str, NDArray[Any]]:
         """Final weights and biases; see `ntkspec.trainer.network.FiniteNetwork.parameters`."""
-        return {name: self._read(name) for name in self._names}
+        weights = [name for name, (kind, _) in self._layout.items() if kind == "real"]
+        return {name: self._read(name) for name in weights}
 
     def __repr__(self) -> str:
         return f"Member({self.name!r}, {self.status}, {self.steps_done} steps)"
@@ -149,7 +153,7 @@ class Member(Facts):
                     f"{self.name} has no {name} yet: it is {self.status} after {self.steps_done} "
                     "steps"
                 )
-            return read_array(group, name)
+            return group.read(name, *self._layout[name])
 
 
 @dataclass(frozen=True)
@@ -377,10 +381,9 @@ def open_run(path: str | os.PathLike[str], network: Network | None = None) -> Ru
         members = []
         for key in keys:
             group = root.group(key.name)
-            facts = read_facts(group, problem.sizes)
-            names = (*RECORDS, *problem.sizes.results(facts.width))
-            check_arrays(group, names, facts, problem.sizes)
-            members.append(_member(path, key, facts, seal, problem, whole=True))
+            member = _member(path, key, read_facts(group, problem.sizes), seal, problem, whole=True)
+            check_arrays(group, member._layout, problem.sizes)
+            members.append(member)
     return Run(
         **vars(problem), path=path, attributes=attributes, members=members, finished=True,
         damaged={},
@@ -436,8 +439,11 @@ def _member(
         same = math.isfinite(facts.s) and key.exponent in ("auto", facts.s)
     if not same or (facts.width, facts.seed) != (key.width, key.seed):
         raise TableError(f"{path}: {key.name} is damaged (it belongs to another training)")
-    names = tuple(parameter_shapes(problem.sizes.network, facts.width, problem.points.dim))
-    return Member(name=key.name, **vars(facts), _file=path, _whole=whole, _seal=seal, _names=names)
+    layout = problem.sizes.layout(facts.width)
+    return Member(
+        name=key.name, **vars(facts), _file=path, _whole=whole, _seal=seal,
+        _layout=layout["records"] | layout["results"],
+    )  # fmt: skip
 
 
 def _read_shared(
@@ -495,17 +501,13 @@ def _read_shared(
 
 def run_bytes(problem: Problem) -> int:
     """Bound on the size of a run's file."""
-    recipe = problem.recipe
-    n, g, dim = problem.points.n, problem.grid.n, problem.points.dim
-    rows = recipe.records * (2 + 4 * problem.degrees.size) + n + g
-    network = recipe.network.network
-    weights = sum(
-        math.prod(shape)
-        for key in recipe.members
-        for shape in parameter_shapes(network, key.width, dim).values()
-    )
-    members = len(recipe.members) * (8 * rows + MEMBER)
-    return HEAD + 8 * (n + g) * (dim + 2) + 4 * len(recipe.text) + members + 8 * weights
+    recipe, shared = problem.recipe, problem.points.n + problem.grid.n
+    size = HEAD + 8 * shared * (problem.points.dim + 2) + 4 * len(recipe.text)
+    for key in recipe.members:
+        layout = problem.sizes.layout(key.width)
+        arrays = [*layout["records"].values(), *layout["results"].values()]
+        size += MEMBER + 8 * sum(math.prod(n or recipe.records for n in at) for _, at in arrays)
+    return size
 
 
 def write_head(folder: Path, problem: Problem) -> None:
@@ -523,11 +525,10 @@ def assemble(problem: Problem, folder: Path, out: Path) -> None:
             path, group = member_path(folder, number), file.create_group(key.name)
             with opened_checkpoint(path, problem.sizes) as (source, facts, _):
                 group.attrs.update(vars(facts))
-                results = problem.sizes.results(facts.width)
-                for part, names in (("records", RECORDS), ("results", results)):
-                    theirs = source.group(part)
-                    for name in names:
-                        group[name] = read_array(theirs, name)
+                layout = problem.sizes.layout(facts.width)
+                for part in ("records", "results"):
+                    for name, array in read_arrays(source.group(part), layout[part]):
+                        group[name] = array
 
 
 def _describe(file: h5py.File, problem: Problem) -> None:

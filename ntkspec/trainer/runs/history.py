@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.results import Tabular, axes_to_draw, style_of
+from ntkspec.trainer.waves import frequencies_to
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs.file import Run
+    from ntkspec.trainer.runs.problem import Problem
 
-__all__ = ["History"]
+__all__ = ["History", "degree_name", "part_name", "plural"]
 
 
 #: Most degrees that are drawn.
@@ -49,7 +51,7 @@ class History(Tabular):
         """Return one line on what the history has."""
         count, parts = len(self.run.members), len(self.run.target.degrees)
         by = " by Adam, not predicted" * (self.run.recipe.optimizer.name == "adam")
-        part = self.run.target.part + "s" * (parts != 1)
+        part = self.run.target.part if parts == 1 else plural(self.run.target.part)
         return f"History({count} training{'s' * (count != 1)}{by}, {parts} {part})"
 
     def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
@@ -60,25 +62,18 @@ class History(Tabular):
         """
         run = self.run
         degrees = np.array(run.target.degrees, dtype=np.int64)
-        at = np.searchsorted(run.degrees, degrees)
-        names: list[str] = []
-        parts: dict[str, list[NDArray[Any]]] = {
-            name: [] for name in ("width", "seed", "step", "value", "degree", "energy")
+        steps, at = [one.steps for one in run.members], np.searchsorted(run.degrees, degrees)
+        counts = [degrees.size * one.size for one in steps]
+        losses = np.array([one.name.partition(",")[0] for one in run.members])
+        return {
+            "loss": np.repeat(losses, counts).tolist(),
+            "width": np.repeat([one.width for one in run.members], counts),
+            "seed": np.repeat([one.seed for one in run.members], counts),
+            "step": np.repeat(np.concatenate(steps), degrees.size),
+            "value": np.repeat(np.concatenate([one.loss for one in run.members]), degrees.size),
+            "degree": np.tile(degrees, sum(one.size for one in steps)),
+            "energy": np.concatenate([one.energy[:, at].ravel() for one in run.members]),
         }
-        for member in run.members:
-            count = member.steps.size * degrees.size
-            names += [member.name.partition(",")[0]] * count
-            rows = {
-                "width": np.full(count, member.width),
-                "seed": np.full(count, member.seed),
-                "step": np.repeat(member.steps, degrees.size),
-                "value": np.repeat(member.loss, degrees.size),
-                "degree": np.tile(degrees, member.steps.size),
-                "energy": member.energy[:, at].ravel(),
-            }
-            for name, row in rows.items():
-                parts[name].append(row)
-        return {"loss": names, **{name: np.concatenate(rows) for name, rows in parts.items()}}
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the energies over those of the start against the steps, a line for each degree.
@@ -95,7 +90,7 @@ class History(Tabular):
             for first, member in enumerate(run.members):
                 with np.errstate(invalid="ignore", divide="ignore"):
                     left = member.energy[:, column] / member.energy[0, column]
-                label = f"{run.target.part} {degree}" if first == 0 else None
+                label = part_name(run, degree) if first == 0 else None
                 line = {"linewidth": 1.2, "marker": "none", "label": label, **style}
                 ax.plot(member.steps, left, **style_of(number, line))
         ax.set_yscale("log")
@@ -105,3 +100,41 @@ class History(Tabular):
         if run.target.degrees and run.members:
             ax.legend()
         return ax
+
+
+def plural(part: str) -> str:
+    """Several of what a target's parts are.
+
+    Examples
+    --------
+    >>> plural("degree"), plural("frequency")
+    ('degrees', 'frequencies')
+    """
+    return "frequencies" if part == "frequency" else f"{part}s"
+
+
+def degree_name(run: Problem, degree: int) -> str:
+    """The degree, or on a torus of several dimensions the frequency vector of this number.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.runs import open_run
+    >>> degree_name(open_run(run_path), 3)
+    '3'
+    """
+    features = run.points.features
+    if features is None or features.dim == 1 or run.target.part != "frequency":
+        return str(degree)
+    return str(tuple(frequencies_to(features.dim, degree)[degree].tolist()))
+
+
+def part_name(run: Problem, degree: int) -> str:
+    """What a part of a run's target is, and which.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.runs import open_run
+    >>> part_name(open_run(run_path), 3)
+    'degree 3'
+    """
+    return f"{run.target.part} {degree_name(run, degree)}"

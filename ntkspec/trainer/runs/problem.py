@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.jobs.lines import Fault, KeyPath
+from ntkspec.jobs.lines import Fault, KeyPath, attributed
 from ntkspec.locks import cached_property
 from ntkspec.trainer.checks import function_values
 from ntkspec.trainer.eigenvectors import EigenvectorTarget
@@ -30,10 +30,10 @@ from ntkspec.trainer.points import (
     torus_grid,
     torus_points,
 )
-from ntkspec.trainer.recipe import DATA_KEYS, DataRecipe, RunRecipe, TargetRecipe
-from ntkspec.trainer.runs.stored import Sizes
+from ntkspec.trainer.recipe import DataRecipe, RunRecipe, TargetRecipe, harmonics_of
+from ntkspec.trainer.runs.checkpoints import Sizes
 from ntkspec.trainer.sobolev import resolved_degree
-from ntkspec.trainer.targets import SampledTarget, Target, Term, on_torus
+from ntkspec.trainer.targets import SampledTarget, Target, on_torus
 
 __all__ = [
     "Measure",
@@ -48,12 +48,16 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: Functions that make the points of a kind, with its required and optional keys as arguments.
-MAKERS: dict[str, Callable[..., Points]] = {
-    "circle": circle, "random": random_points, "fibonacci": fibonacci, "product": product_rule,
-    "design": spherical_design, "cloud": cloud,
-}  # fmt: skip
-
+#: What makes the points of a kind, and from which keys.
+MAKERS: dict[str, tuple[Callable[..., Points], tuple[str, ...]]] = {
+    "circle": (circle, ("points",)),
+    "random": (random_points, ("points", "dim", "seed")),
+    "fibonacci": (fibonacci, ("points",)),
+    "product": (product_rule, ("degree", "dim")),
+    "design": (spherical_design, ("degree",)),
+    "cloud": (cloud, ("points", "dim", "seed", "density", "concentration")),
+    "torus": (torus_grid, ("points", "features")),
+}
 #: Default ratio of grid points to training points.
 FINER = 4
 #: Largest default grid; with more points a record would take longer than the steps.
@@ -183,16 +187,12 @@ def make_problem(recipe: RunRecipe) -> Problem:
     (array([0.      , 1.08979 , 1.707107]), 64)
     """
     try:
-        return _made_problem(recipe)
+        points = _points(recipe.data)
+        samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
+        return problem_of(recipe, points, recipe_target(recipe.target, points, samples))
     except NtkspecError as error:
         fault = error if isinstance(error, Fault) else Fault(str(error), ("data",))
         raise fault.located(recipe.text, recipe.source) from None
-
-
-def _made_problem(recipe: RunRecipe) -> Problem:
-    points = _points(recipe.data)
-    samples = _samples(recipe.target, points) if recipe.target.kind == "samples" else None
-    return problem_of(recipe, points, recipe_target(recipe.target, points, samples))
 
 
 def problem_of(
@@ -234,7 +234,9 @@ def problem_of(
     if function is not None:
         on_grid = function_values(function, grid.at, "the target's function")
     values = target.values(points.at)
-    return Problem(recipe, points, grid, target, values, on_grid, _recorded(points, target))
+    last = min(max((_resolvable(points), *target.degrees)), MOST_RECORDED)
+    degrees = np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
+    return Problem(recipe, points, grid, target, values, on_grid, degrees)
 
 
 def known_target(
@@ -281,18 +283,12 @@ def _points(data: DataRecipe) -> Points:
 
 
 def _made(data: DataRecipe) -> Points:
-    required, optional = DATA_KEYS[data.kind]
-    if data.kind == "torus" and data.points is not None and data.features is not None:
-        return torus_grid(data.points, data.features)
-    arguments = [getattr(data, name) for name in (*required, *optional)]
     if data.kind != "file":
-        return MAKERS[data.kind](*arguments)
-    path = ("data", "file")
-    values = _read(data.file, path)
-    try:
+        maker, names = MAKERS[data.kind]
+        return maker(*(getattr(data, name) for name in names))
+    values = _read(data.file, ("data", "file"))
+    with attributed("data", "file", before=f"file = {data.file!r}: "):
         return from_array(values) if data.features is None else torus_points(values, data.features)
-    except NtkspecError as error:
-        raise Fault(f"file = {data.file!r}: {error}", path) from None
 
 
 def _read(file: str, path: KeyPath) -> Array:
@@ -316,10 +312,8 @@ def _samples(target: TargetRecipe, points: Points) -> Array:
             f"each of the {points.n} points",
             path,
         )
-    try:
+    with attributed(*path, before=f"file = {target.file!r}: "):
         return SampledTarget(points, values.ravel(), 0).samples
-    except NtkspecError as error:
-        raise Fault(f"file = {target.file!r}: {error}", path) from None
 
 
 def _grid(data: DataRecipe, points: Points) -> Points:
@@ -330,17 +324,11 @@ def _grid(data: DataRecipe, points: Points) -> Points:
     if points.dim == 2:
         return circle(wanted)
     degree = 1
-    while _rule_size(degree + 1, points.dim) <= wanted:
+    while (degree + 2) * ((degree + 3) // 2) ** (points.dim - 2) <= wanted:  # of `product_rule`
         degree += 1
     if points.dim == 3 or degree // 2 > resolved_degree(points):
         return product_rule(degree, points.dim)
     return random_points(wanted, points.dim, data.seed + 1)
-
-
-def _rule_size(degree: int, dim: int) -> int:
-    """Number of points of `product_rule`."""
-    nodes = degree // 2 + 1
-    return (degree + 1) * int(nodes ** (dim - 2))
 
 
 def recipe_target(
@@ -350,14 +338,7 @@ def recipe_target(
     if target.kind == "samples":
         assert samples is not None
         return sampled(points, samples)
-    of = target.frequencies or [None] * len(target.degrees)
-    degrees = target.degrees or [0] * len(of)
-    found = Target(
-        Term(degree, amplitude, target.kind, index, target.pole, frequency)
-        for degree, amplitude, index, frequency in zip(
-            degrees, target.amplitudes, target.index, of, strict=True
-        )
-    )
+    found = harmonics_of(target)
     return found if points.features is None else on_torus(found, points.features)
 
 
@@ -402,12 +383,6 @@ def _check_weighed(recipe: RunRecipe, points: Points, target: Target | SampledTa
 def _resolvable(points: Points) -> int:
     """Largest degree whose harmonics the points resolve."""
     return (points.n - 1) // 2 if points.equispaced else points.longest(resolved_degree(points))
-
-
-def _recorded(points: Points, target: Target | SampledTarget) -> NDArray[np.int64]:
-    """Degrees that the points resolve, up to a bound, and the degrees of the target."""
-    last = min(max((_resolvable(points), *target.degrees)), MOST_RECORDED)
-    return np.union1d(np.arange(last + 1), np.array(target.degrees, dtype=np.int64))
 
 
 def _measure(points: Points, target: Target | SampledTarget, degrees: NDArray[np.int64]) -> Measure:

@@ -33,7 +33,7 @@ from ntkspec.trainer.runs.file import (
 )
 from ntkspec.trainer.runs.problem import Problem, make_problem
 from ntkspec.trainer.runs.progress import TrainingProgress
-from ntkspec.trainer.runs.training import Training, begin, resume
+from ntkspec.trainer.runs.training import Training, begin
 
 __all__ = ["RunResult", "train_run"]
 
@@ -233,9 +233,8 @@ class _Work:
                 "resumed", f"{key.name}: resumed at step {earlier.facts.steps_done}",
                 member=key.name, step=earlier.facts.steps_done,
             )  # fmt: skip
-            return resume(self.problem, key, earlier, self._threads)
         try:
-            return begin(self.problem, key, self._threads)
+            return begin(self.problem, key, self._threads, earlier)
         except NtkspecError as error:
             raise NtkspecError(f"{key.name}: {error}") from None
 

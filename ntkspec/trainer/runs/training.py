@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from ntkspec.trainer.descent import Descent, Diverged, flattening_exponent
 from ntkspec.trainer.network import FiniteNetwork
-from ntkspec.trainer.recipe import AnyLoss, Exponent, MemberKey
-from ntkspec.trainer.runs.checkpoints import Checkpoint
+from ntkspec.trainer.recipe import MemberKey
+from ntkspec.trainer.runs.checkpoints import Checkpoint, Facts
 from ntkspec.trainer.runs.problem import Problem, start_network
-from ntkspec.trainer.runs.stored import RECORDS, Facts
 
-__all__ = ["Training", "begin", "resume"]
+__all__ = ["Training", "begin"]
 
 #: Seconds of a slice; Ctrl-C loses at most one slice.
 SLICE = 0.25
@@ -26,7 +25,7 @@ MOST_AT_ONCE = 10**6
 
 
 class Training:
-    """A member in training; returned by `begin` or `resume`.
+    """A member in training; returned by `begin`.
 
     `kept` is the state at the end of the last slice, for a checkpoint.
     """
@@ -43,7 +42,11 @@ class Training:
         self._descent, self._facts = descent, facts
         self._due = problem.recipe.record_steps
         self._recorded = len(records["step"]) if records else 0
-        self._records = _room(self._due.size, problem.degrees.size)
+        layout = problem.sizes.layout(facts.width)["records"]
+        self._records = {
+            name: np.empty((self._due.size, *shape[1:]), kind)
+            for name, (kind, shape) in layout.items()
+        }
         for name, rows in records.items():
             self._records[name][: self._recorded] = rows
         self.kept = self._snapshot()
@@ -114,11 +117,7 @@ class Training:
 
     def _snapshot(self) -> Checkpoint:
         self._facts = replace(self._facts, steps_done=self._descent.steps)
-        state = {
-            key: value.copy() if isinstance(value, np.ndarray) else value
-            for key, value in self._descent.state().items()
-        }
-        return Checkpoint(self._facts, self._so_far(), state)
+        return Checkpoint(self._facts, self._so_far(), self._descent.state())
 
     def _ended(self) -> Checkpoint:
         problem, network = self._problem, self.network
@@ -138,16 +137,29 @@ class Training:
         return Checkpoint(facts, self._so_far(), results=results)
 
 
-def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Training:
-    """Begin the training of a member.
+def begin(
+    problem: Problem, key: MemberKey, threads: int | None = None, earlier: Checkpoint | None = None
+) -> Training:
+    """Begin the training of a member, or resume it to the same bits as without interruption.
 
     Raises an NtkspecError if the recipe's step size is larger than the largest stable one.
     """
-    network = _start(problem, key)
-    loss = _loss(problem, network, key.exponent)
-    descent = _descent(
-        problem, key, network, loss, step_size=problem.recipe.optimizer.step_size, threads=threads
-    )
+    recipe, points, network = problem.recipe, problem.points, _start(problem, key)
+    s = key.exponent if earlier is None or key.exponent == "l2" else earlier.facts.s
+    if s == "auto":
+        s = flattening_exponent(network, points, problem.target, recipe.loss.weight)
+    loss = recipe.loss.at(points, None if s == "l2" else float(s), network.network)
+    how: dict[str, Any] = {"state": earlier.state} if earlier else {
+        "step_size": recipe.optimizer.step_size
+    }  # fmt: skip
+    descent = Descent(
+        recipe.loss.of(network, points), points.x, problem.observations, loss, threads=threads,
+        momentum=recipe.optimizer.momentum, batch=recipe.optimizer.batch, seed=key.seed,
+        adam=recipe.optimizer.adam, **how,
+    )  # fmt: skip
+    if earlier:
+        facts = replace(earlier.facts, status="training", message="")
+        return Training(problem, network, descent, facts, earlier.records)
     facts = Facts(
         s=math.nan if loss.s is None else float(loss.s),
         width=key.width,
@@ -158,47 +170,5 @@ def begin(problem: Problem, key: MemberKey, threads: int | None = None) -> Train
     return Training(problem, network, descent, facts, {})
 
 
-def resume(
-    problem: Problem, key: MemberKey, earlier: Checkpoint, threads: int | None = None
-) -> Training:
-    """Resume a member from its checkpoint, to the same bits as without interruption."""
-    network = _start(problem, key)
-    loss = _loss(problem, network, "l2" if key.exponent == "l2" else earlier.facts.s)
-    descent = _descent(problem, key, network, loss, threads=threads, state=earlier.state)
-    facts = replace(earlier.facts, status="training", message="")
-    return Training(problem, network, descent, facts, earlier.records)
-
-
-def _descent(
-    problem: Problem,
-    key: MemberKey,
-    network: FiniteNetwork,
-    loss: AnyLoss,
-    **rest: Any,
-) -> Descent:
-    optimizer = problem.recipe.optimizer
-    return Descent(
-        problem.recipe.loss.of(network, problem.points), problem.points.x, problem.observations,
-        loss, momentum=optimizer.momentum, batch=optimizer.batch, seed=key.seed,
-        adam=optimizer.adam, **rest,
-    )  # fmt: skip
-
-
 def _start(problem: Problem, member: MemberKey | Facts) -> FiniteNetwork:
     return start_network(problem.recipe, problem.points.dim, member.width, member.seed)
-
-
-def _room(records: int, degrees: int) -> dict[str, NDArray[Any]]:
-    """Arrays for all records, by their names."""
-    kinds: dict[str, Any] = {"step": np.int64, "loss": np.float64}
-    return {
-        name: np.empty(records, kinds[name]) if name in kinds else np.empty((records, degrees))
-        for name in RECORDS
-    }
-
-
-def _loss(problem: Problem, network: FiniteNetwork, s: Exponent) -> AnyLoss:
-    points, loss = problem.points, problem.recipe.loss
-    if s == "auto":
-        s = flattening_exponent(network, points, problem.target, loss.weight)
-    return loss.at(points, None if s == "l2" else float(s), network.network)
