@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from typing import Any
 
 import click
@@ -39,6 +40,8 @@ class ErrorsAsMessages(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the program with its standard streams open."""
+        # An import makes many objects and no garbage, for which the collector need not look.
+        gc.set_threshold(100_000, *gc.get_threshold()[1:])
         with standard_streams():
             return super().main(*args, **extra)
 
