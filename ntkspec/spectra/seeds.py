@@ -303,7 +303,7 @@ class BallSeeds:
     precision; `kind`, that of the activation's singularity, chooses the rule.  A kernel with a kink
     is analytic in theta^(1/root).  Unless its values are `proved` to be enclosures, two precisions
     must agree.  fall() returns `first_fall` of a smooth kernel, where the caller keeps it;
-    small(degrees) by how many nats one of these eigenvalues is at least below K(1).
+    small(degrees) by how many nats one of these eigenvalues is at least below what is added up.
     """
 
     #: Rounding to a double; the balls are much smaller than that.
@@ -334,7 +334,7 @@ class BallSeeds:
         return cls(
             lambda: Layers(network, kernel), parity(network, kernel), network.kind,
             root_at_one(network), proved=not network.user, fall=fall,
-            small=partial(_beyond_kinks, network),
+            small=partial(_beyond_kinks, network, kernel),
         )  # fmt: skip
 
     def isolated(self, parity: int) -> tuple[int, ...] | None:
@@ -421,9 +421,9 @@ class BallSeeds:
         if fallen:
             if bits + fallen > 1.5 * MOST_BITS:
                 raise NtkspecError(
-                    f"degree = {task.last} needs about {bits + fallen:.0f} bits, and at most "
-                    f"{MOST_BITS} are computed with: its eigenvalue is some 2^-{fallen:.0f} of "
-                    f"K(1), and the sums that give it cancel by as many bits; {advice}"
+                    f"degree = {task.last} needs about {bits + fallen:.6g} bits, and at most "
+                    f"{MOST_BITS} are computed with: its eigenvalue is some 2^-{fallen:.6g} of "
+                    f"what is added up, and the sums that give it cancel by as many bits; {advice}"
                 )
             bits = max(bits, min(bits - 80 + int(fallen), MOST_BITS))
         return -(-bits // STEP) * STEP
@@ -507,14 +507,21 @@ def _network_fall(network: Network, kernel: Kernel) -> Fall:
     return first_fall(lambda: Layers(network, kernel), parity(network, kernel).whole)
 
 
-def _beyond_kinks(network: Network, degrees: Sequence[int]) -> float:
-    """By how many nats an eigenvalue of one layer is below K(1) as the kinks are far out.
+def _beyond_kinks(network: Network, kernel: Kernel, degrees: Sequence[int]) -> float:
+    """By how many nats an eigenvalue is below what is added up, as the kinks are far out.
+
+    In deep networks it is below K(1), and probabilities are computed to an absolute error.  That of
+    one layer is below K(1) by these:
 
     h_n = sum_i s_i He_(n - 1 - order)(x_i) phi(x_i) / sqrt(n!), x = place / sqrt(q), n >= 2, and
     He_m(x)^2 <= 1.2 m! exp(x^2 / 2) (Cramer): the eigenvalues fall as exp(-x^2 / 2).
     """
     if not single(network):
-        return 0.0
+        if network.kind != "kinks":
+            return 0.0
+        with working_precision(128):
+            at_one = abs(Layers(network, kernel).at_one()).upper()
+        return max(0.0, -float(at_one.log()))
     hidden, worst = network.program.steps[0], 0.0
     assert isinstance(hidden, Affine)
     for odd in {k % 2 for k in degrees if k >= 2}:

@@ -318,6 +318,13 @@ def test_kinks_too_far_out_are_refused_at_once():
         ntkspec.spectrum(Network(shifted_relu(1000.0)), 3, [5])
 
 
+@pytest.mark.parametrize(("place", "depth"), [(1.0, 3), (1.0, 4), (0.5, 4), (0.5, 12)])
+def test_layers_that_do_not_reach_their_kinks_are_refused_at_once(place, depth):
+    """Without a bias the variances fall from layer to layer: K(1) is 2^-629592 at depth 3."""
+    with pytest.raises(NtkspecError, match=r"needs about .* move the kinks|variance is lost"):
+        ntkspec.spectrum(Network(shifted_relu(place), depth=depth), 3, range(6))
+
+
 def test_a_shift_of_0_is_the_relu():
     assert shifted_relu(0.0) is activation("relu")
     assert shifted_relu(-1.5).name == "shifted_relu(-1.5)"
