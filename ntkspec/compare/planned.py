@@ -103,10 +103,16 @@ class TrainingPlan(Tabular):
 
     def title(self) -> str:
         """Return one line on the plan."""
+        has_rate = ~np.isnan(self.relative_variances)
+        kept, without = (
+            ", ".join(
+                str(k) for k, one in zip(self.degrees, has_rate, strict=True) if one == chosen
+            )
+            for chosen in (True, False)
+        )
         return (
-            f"TrainingPlan({self.accuracy:.2g} for degrees "
-            f"{', '.join(map(str, self.degrees))}: {self.steps} steps of size "
-            f"{self.step_size:.4g})"
+            f"TrainingPlan({self.accuracy:.2g} for degrees {kept}: {self.steps} steps of size "
+            f"{self.step_size:.4g}{f'; no rate of {without}' * bool(without)})"
         )
 
     def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
@@ -271,15 +277,17 @@ def _scatter(
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
     """Relative variances and biases of the measured rates, both times the width."""
-    found = [
-        own_rates(
+    exact = None if recipe.operator else exact_rates(network, target, points, loss, size, records)
+    if exact is not None and len(exact.degrees) != len(target.degrees):
+        exact = None
+    found = {
+        width: own_rates(
             network, points, target, width, size, records,
             loss=loss, recipe=recipe, networks=NETWORKS,
-        ) for width in WIDTHS
-    ]  # fmt: skip
-    bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
-    exact = None if recipe.operator else exact_rates(network, target, points, loss, size, records)
-    if exact is not None and len(exact.degrees) == len(target.degrees):
+        ) for width in (WIDTHS if exact is None else WIDTHS[-1:])
+    }  # fmt: skip
+    bias = np.nan_to_num(found[WIDTHS[-1]].bias) * WIDTHS[-1]
+    if exact is not None:
         return 2.0 * exact.relative_variances, bias, "exact"
-    variances = [one.deviations**2 * width for one, width in zip(found, WIDTHS, strict=True)]
+    variances = [one.deviations**2 * width for width, one in found.items()]
     return np.fmax(*variances), bias, "random networks"

@@ -70,6 +70,12 @@ def test_it_is_shown():
     assert frame.seconds.is_monotonic_increasing and math.isfinite(frame.seconds.iloc[-1])
 
 
+def test_the_title_promises_nothing_of_degrees_without_a_rate():
+    made = plan("tanh", CIRCLE, ntkspec.harmonics([1, 2, 3], 0.05), accuracy=0.2)
+    assert made.degrees == (1, 2, 3) and made.rates[1] == 0.0
+    assert "for degrees 1, 3: " in made.title() and made.title().endswith("; no rate of 2)")
+
+
 @pytest.mark.parametrize(
     ("network", "power"), [(Network("tanh"), 1), (Network("tanh", depth=2), 2)]
 )

@@ -300,7 +300,7 @@ def test_what_a_run_is_asked_in_vain(tmp_path, monkeypatch):
             run.save(path)
 
     def copyfile(source, target):
-        raise FileNotFoundError(2, "No such file or directory")  # as on /proc
+        raise FileNotFoundError(2, "No such file or directory", str(target))  # as on /proc
 
     monkeypatch.setattr("shutil.copyfile", copyfile)
     with pytest.raises(TableError, match=r"run.h5 cannot be written \(No such file"):

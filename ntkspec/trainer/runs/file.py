@@ -306,11 +306,8 @@ class Run(Problem):
         out = file_path(path, "path")
         if os.path.lexists(out):
             raise TableError(f"{out} exists; give another name, or remove it")
-        try:
-            with appearing(out) as hidden:
-                shutil.copyfile(self.path, hidden)
-        except OSError as error:
-            raise TableError(f"{out} cannot be written ({error.strerror})") from None
+        with appearing(out) as hidden:
+            shutil.copyfile(self.path, hidden)
 
     def network(self, member: Member) -> FiniteNetwork:
         """Return the trained network of a member.
