@@ -287,6 +287,26 @@ def test_a_training_that_diverges_says_so_and_numpy_nothing(network, target, opt
     assert run.members[0].status == "diverged" and "diverged" in run.members[0].message
 
 
+@pytest.mark.parametrize(("loss", "steps"), [("l2", 400), (PDE(shift=-1.0), 60)])
+def test_weights_on_a_sphere_are_compared_where_they_can_be(loss, steps):
+    """Their kernel has no closed form at points: without an operator that level is left out."""
+    run = ntkspec.train(
+        Network("tanh", weights="sphere"), ntkspec.circle(24),
+        ntkspec.harmonics([1, 3], [1e-3, 1e-3]), width=1024, steps=steps, loss=loss,
+        optimizer=GD(step_size=0.1 if loss != "l2" else 1.0),
+    )  # fmt: skip
+    for row in run.compare():
+        if loss == "l2":
+            assert row.points.verdict == "no verdict" and "not predicted" in row.points.reason
+        else:
+            assert row.points.ratio == pytest.approx(row.continuum.ratio, rel=0.01)
+        assert row.predicted_error is None
+        if row.measured is not None:
+            assert row.finite.ratio == pytest.approx(1.0, abs=0.01)
+            assert row.continuum.ratio == pytest.approx(1.0, abs=0.3)
+    assert row.measured is not None, "the last degree's"
+
+
 def test_what_a_run_is_asked_in_vain(tmp_path, monkeypatch):
     run = trained()
     for x, words in [
