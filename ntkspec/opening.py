@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from ntkspec.parameters import file_path
 from ntkspec.tables.atlas import atlas, atlas_path
 from ntkspec.tables.table import Table, open_stored
 
@@ -53,7 +53,7 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         ...
     ntkspec.errors.TableError: missing.h5 does not exist
     """
-    path = Path(path)
+    path = file_path(path, "path")
     if path == atlas_path():
         return atlas()
     if path.suffix != ".toml":

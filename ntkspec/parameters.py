@@ -9,6 +9,7 @@ import operator
 import re
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ __all__ = [
     "as_whole",
     "byte_count",
     "check_finite",
+    "duration",
+    "file_path",
     "is_one_of",
     "nearest",
     "number",
@@ -287,6 +290,22 @@ def _check_unmasked(values: Any, name: str) -> None:
         )
 
 
+def file_path(value: Any, name: str) -> Path:
+    """Return the path of a file; what is neither text nor a path raises NtkspecError.
+
+    Examples
+    --------
+    >>> file_path("run.h5", "path").suffix
+    '.h5'
+    """
+    try:
+        return Path(value)
+    except TypeError:
+        raise NtkspecError(
+            f"{name} = {shown(value)} is not allowed; give the name of a file"
+        ) from None
+
+
 def byte_count(text: Any) -> int:
     """Return the number of bytes that a text says, and 0 for anything else.
 
@@ -342,6 +361,21 @@ def size_of(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.3g} {name}"
     return f"{count} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in a suitable unit.
+
+    Examples
+    --------
+    >>> duration(0.0123), duration(110.0), duration(150.0), duration(1.4e6)
+    ('12 ms', '110 s', '2.5 min', '16 days')
+    """
+    for size, unit in ((3.15576e7, "years"), (86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
+    size, unit = (1.0, "s") if seconds >= 0.0995 else (1e-3, "ms")
+    return f"{seconds / size:.{'0f' if seconds >= 9.95 * size else '2g'}} {unit}"
 
 
 def read_literal_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:

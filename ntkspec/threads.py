@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
+import numpy as np
+
 from ntkspec.parameters import whole_number
 
 __all__ = ["available_threads", "checked_threads", "one_blas_thread", "thread_pool"]
@@ -53,7 +55,8 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
     >>> list(thread_pool(2).map(abs, [-1, 2]))
     [1, 2]
     """
-    return ThreadPoolExecutor(threads, thread_name_prefix="ntkspec")
+    # What overflows is seen by the caller, whose error state threads do not have.
+    return ThreadPoolExecutor(threads, "ntkspec", np.seterr, ("ignore",))
 
 
 _lock = threading.Lock()

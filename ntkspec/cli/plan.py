@@ -14,7 +14,8 @@ __all__ = ["show_plan"]
 
 def show_plan(recipe: Recipe, layout: str) -> None:
     """Print blocks, eigenvalues, bytes, memory of a task and an estimate of time."""
-    from ntkspec.cli.terminal import Grid, console, duration
+    from ntkspec.cli.terminal import Grid, console
+    from ntkspec.parameters import duration
     from ntkspec.sweeps import Plan
     from ntkspec.sweeps.assembly import check_layout
     from ntkspec.sweeps.checks import LEAST_SECONDS

@@ -31,7 +31,8 @@ def named_target(problem: Problem) -> str:
 
 def show_run_plan(recipe: RunRecipe, threads: int | None) -> None:
     """Print members, points, bytes, and an estimate of time."""
-    from ntkspec.cli.terminal import Grid, console, duration
+    from ntkspec.cli.terminal import Grid, console
+    from ntkspec.parameters import duration
     from ntkspec.trainer.runs import make_problem
     from ntkspec.trainer.runs.estimate import estimate_cost
     from ntkspec.trainer.runs.file import run_bytes

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ntkspec.files.text import printable
 
-__all__ = ["Grid", "console", "duration", "number"]
+__all__ = ["Grid", "console", "number"]
 
 #: Width of a table in characters if the output is not a terminal.
 WIDTH = 200
@@ -29,14 +29,6 @@ class Grid(Table):
     def add_row(self, *cells: str, **options: Any) -> None:  # type: ignore[override]
         """Add a row."""
         super().add_row(*(Text(printable(cell)) for cell in cells), **options)
-
-
-def duration(seconds: float) -> str:
-    """Format a time in a suitable unit."""
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
-    return f"{seconds:.2g} s" if seconds >= 0.1 else f"{1e3 * seconds:.2g} ms"
 
 
 def number(value: float, form: str = ".4g") -> str:

@@ -21,6 +21,7 @@ from ntkspec.compare.verdicts import (
     why_unmeasured,
     withhold,
 )
+from ntkspec.parameters import number
 from ntkspec.tables import Table
 from ntkspec.trainer.rates import (
     DecayRate,
@@ -99,6 +100,7 @@ def compare(
     >>> [(row.loss, row.degree, round(row.predicted_error, 2), row.verdict) for row in found][:2]
     [('s=0', 1, 0.08, 'differs'), ('s=0', 2, 0.08, 'differs')]
     """
+    tolerance = number(tolerance, "tolerance", 0.0, math.inf)
     predictions = Predictions(run, table)
     missing: list[Missing] = run.missing
     unfinished = {one.name for one in missing if one.status != "diverged"}

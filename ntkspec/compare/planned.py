@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,16 +16,14 @@ from ntkspec.compare.scatter.networks import exact_rates, own_rates
 from ntkspec.compare.scatter.planning import Choice, choices
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
-from ntkspec.operators import as_operator
-from ntkspec.parameters import number
+from ntkspec.parameters import duration, number, whole_number
 from ntkspec.results import Tabular
-from ntkspec.trainer.front import PDE, KernelPower, Sobolev, as_loss, as_points, as_target
+from ntkspec.trainer.front import PDE, KernelPower, Sobolev, as_problem
 from ntkspec.trainer.linear import LinearTraining, loss_factor
-from ntkspec.trainer.network import is_shallow, start
+from ntkspec.trainer.network import is_shallow
 from ntkspec.trainer.points import Points
-from ntkspec.trainer.recipe import AnyLoss, LossRecipe, OptimizerRecipe
-from ntkspec.trainer.residual import check_residual
-from ntkspec.trainer.runs.estimate import step_seconds
+from ntkspec.trainer.recipe import AnyLoss, LossRecipe, MemberKey
+from ntkspec.trainer.runs.estimate import estimate_cost
 from ntkspec.trainer.targets import SampledTarget, Target
 
 __all__ = ["TrainingPlan", "plan"]
@@ -42,7 +40,7 @@ RECORDS = 201
 #: Widths and numbers of the random networks whose own kernels give the bias, and the scatter where
 #: it has no formula.
 WIDTHS, NETWORKS = (256, 1024), 50
-#: Width at which a step is timed.
+#: Largest width at which steps are timed.
 TIMED = 1024
 
 
@@ -71,7 +69,7 @@ class TrainingPlan(Tabular):
     options : list of Choice
         Widths and seeds, the cheapest first.
     seconds : (C,) ndarray of float64
-        Time of each, from steps measured on this machine.
+        Time of each, from steps and records measured on this machine.
 
     Examples
     --------
@@ -105,10 +103,16 @@ class TrainingPlan(Tabular):
 
     def title(self) -> str:
         """Return one line on the plan."""
+        has_rate = ~np.isnan(self.relative_variances)
+        kept, without = (
+            ", ".join(
+                str(k) for k, one in zip(self.degrees, has_rate, strict=True) if one == chosen
+            )
+            for chosen in (True, False)
+        )
         return (
-            f"TrainingPlan({self.accuracy:.2g} for degrees "
-            f"{', '.join(map(str, self.degrees))}: {self.steps} steps of size "
-            f"{self.step_size:.4g})"
+            f"TrainingPlan({self.accuracy:.2g} for degrees {kept}: {self.steps} steps of size "
+            f"{self.step_size:.4g}{f'; no rate of {without}' * bool(without)})"
         )
 
     def columns(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
@@ -119,6 +123,12 @@ class TrainingPlan(Tabular):
             "steps": [self.steps] * len(self.options),
             "seconds": self.seconds,
         }
+
+    def summary(self) -> dict[str, Sequence[Any] | NDArray[Any]]:
+        """Return the columns that are shown, with times in readable units."""
+        shown = dict(self.columns())
+        seconds = shown.pop("seconds")
+        return {**shown, "time": [duration(float(one)) for one in seconds]}
 
 
 def plan(
@@ -173,9 +183,12 @@ def plan(
     """
     network = as_network(network)
     wanted = number(accuracy, "accuracy", 1e-6, 10.0)
-    points = as_points(data)
-    chosen = as_target(target, points)
-    recipe = as_loss(loss)
+    problem = as_problem(network, data, target, loss)
+    points, chosen, recipe = problem.points, problem.target, problem.recipe.loss
+    if step_size is not None:
+        step_size = number(step_size, "step_size", 1e-100, 1e100)
+    if steps is not None:
+        steps = whole_number(steps, "steps", 1, MOST_STEPS)
     by_degree = recipe.weight != "kernel" and points.on_sphere
     single = len(recipe.exponents) == 1 and recipe.exponents[0] != "auto"
     if not single or not (by_degree or isinstance(chosen, Target)):
@@ -183,8 +196,6 @@ def plan(
             f"loss = {loss!r:.60} is not allowed in a plan of these points and this target; give "
             "'l2', ntkspec.Sobolev(s) or ntkspec.PDE(operator) on the sphere, or a sum of harmonics"
         )
-    if recipe.operator:
-        check_residual(network, as_operator(recipe.operator))
     kernel = infinite_kernel(network, recipe, points)
     (s,) = recipe.exponents
     loss_at = recipe.at(points, None if s == "l2" else float(s), network)
@@ -211,7 +222,13 @@ def plan(
         ]
         return np.array([late_rate(late, curve) for curve in curves])
 
-    size = 1.0 / float(training.eigenvalues.max()) if step_size is None else step_size
+    most = 2.0 / float(training.eigenvalues.max())
+    if step_size is not None and step_size >= most:
+        raise NtkspecError(
+            f"step_size = {step_size:g} is not allowed; at infinite width it must be below "
+            f"{most:.3g}, 2 over the largest eigenvalue of K P"
+        )
+    size = 0.5 * most if step_size is None else step_size
     rates = alone(size)
     if step_size is None and rates.max() > FASTEST:
         size *= FASTEST / float(rates.max())
@@ -228,13 +245,21 @@ def plan(
     records = np.rint(np.geomspace(1.0, count, RECORDS)).astype(np.int64)
     records = np.unique(np.r_[np.arange(min(count, 20) + 1), records])
     variances, bias, source = _scatter(network, points, chosen, recipe, loss_at, size, records)
+    if np.isnan(variances).all():
+        raise NtkspecError(
+            f"{count} steps of size {size:.3g} are too few to measure a rate; give more, or leave "
+            "steps out"
+        )
     options = choices(variances, wanted, antisymmetric=False, bias=bias)
     if is_shallow(network.program):  # half of the neurons are drawn independently
         options = [Choice(one.width + one.width % 2, one.seeds) for one in options]
+    problem = replace(problem, recipe=replace(problem.recipe, steps=count, records=0))
     power = 1 if is_shallow(network.program) else 2
-    timed = recipe.of(start(network, TIMED, points.dim, 0), points)
-    a_step = step_seconds(timed, points, loss_at, threads, OptimizerRecipe())
-    seconds = [one.seeds * count * a_step * (one.width / TIMED) ** power for one in options]
+    seconds = []
+    for one in options:
+        width = min(one.width, TIMED)
+        cost = estimate_cost(problem, MemberKey(s, width, 0), threads)
+        seconds.append(one.seeds * cost.whole * (one.width / width) ** power)
     order = np.argsort(seconds, kind="stable")
     return TrainingPlan(
         network, wanted, tuple(parts), rates, variances, bias, source, size, count,
@@ -252,15 +277,17 @@ def _scatter(
     records: NDArray[np.int64],
 ) -> tuple[Array, Array, Literal["exact", "random networks"]]:
     """Relative variances and biases of the measured rates, both times the width."""
-    found = [
-        own_rates(
+    exact = None if recipe.operator else exact_rates(network, target, points, loss, size, records)
+    if exact is not None and len(exact.degrees) != len(target.degrees):
+        exact = None
+    found = {
+        width: own_rates(
             network, points, target, width, size, records,
             loss=loss, recipe=recipe, networks=NETWORKS,
-        ) for width in WIDTHS
-    ]  # fmt: skip
-    bias = np.nan_to_num(found[-1].bias) * WIDTHS[-1]
-    exact = None if recipe.operator else exact_rates(network, target, points, loss, size, records)
-    if exact is not None and len(exact.degrees) == len(target.degrees):
+        ) for width in (WIDTHS if exact is None else WIDTHS[-1:])
+    }  # fmt: skip
+    bias = np.nan_to_num(found[WIDTHS[-1]].bias) * WIDTHS[-1]
+    if exact is not None:
         return 2.0 * exact.relative_variances, bias, "exact"
-    variances = [one.deviations**2 * width for one, width in zip(found, WIDTHS, strict=True)]
+    variances = [one.deviations**2 * width for width, one in found.items()]
     return np.fmax(*variances), bias, "random networks"

@@ -159,11 +159,12 @@ class Predictions:
         """Scatter of the rates of trainings with one loss, from random networks if need be.
 
         It is not known for residuals of differential equations, losses in the kernel's
-        eigenvectors, momentum, batches and Adam.
+        eigenvectors, weights on a sphere, momentum, batches and Adam.
         """
         run, optimizer = self.run, self.run.recipe.optimizer
         unknown = Scatter(np.full(len(self.degrees), np.nan), "")
         special = self._operator is not None or run.recipe.loss.weight == "kernel"
+        special = special or run.recipe.network.network.weights == "sphere"
         if not members or special or self.unpredicted or optimizer.momentum or optimizer.batch:
             return unknown
         steps = max((one.steps for one in members), key=len)
@@ -209,7 +210,11 @@ class Predictions:
             network = self.run.recipe.network.network
             loss = self.run.recipe.loss.at(self.run.points, exponent, network)
             factor = loss_factor(loss.matrix()) if self.is_dense else None
-            training = None if factor is None else LinearTraining(self._kernel, factor)
+            # With weights on a sphere the kernel has no closed form; a residual's is a sum anyway.
+            known = network.weights != "sphere" or self._operator is not None
+            training = None
+            if factor is not None and known:
+                training = LinearTraining(self._kernel, factor)
             self._losses[exponent] = loss, factor, training
         return self._losses[exponent]
 

@@ -214,7 +214,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in NOT_WRITABLE:
+        hidden = f"{path.name}{PART}" in str(error.filename)  # as on /proc, which has no new files
+        if error.errno in NOT_WRITABLE or (hidden and error.errno == errno.ENOENT):
             raise TableError(f"{path} cannot be written ({error.strerror})") from None
         raise
 

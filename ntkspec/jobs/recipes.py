@@ -179,6 +179,8 @@ def check_values(recipe: Any) -> None:
         value = getattr(recipe, field.name)
         if dataclasses.is_dataclass(value):
             check_values(value)
+        elif value is None and field.default is not None:
+            raise Fault(f"{key} = None is not allowed; give a value, or leave it out", (key,))
         elif value is not None and value != field.default:
             plain = list(value) if isinstance(value, tuple) else value
             structured_value(annotation, plain, (key,))

@@ -28,6 +28,8 @@ from ntkspec.ranges import whole_numbers
 __all__ = ["MinibatchCurve", "minibatch_curve"]
 
 MOST_STEPS, MOST_SAMPLES = 10**6, 10**12
+#: Largest part of the noise in the last two degrees of a residual, whose other degrees are unknown.
+MOST_LAST = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,7 +116,7 @@ def minibatch_curve(
     ----------
     source : Source or PinnTimes
         As for `ntkspec.predict.modes`, or what `pinn` returned for the loss L2 of the residual
-        alone, on the sphere.
+        alone, on the sphere, with all degrees from 0 to one beyond which little of the noise is.
     domain, dim, kernel, max_degree
         As for `ntkspec.predict.modes`.
     step_size : float
@@ -186,6 +188,9 @@ def minibatch_curve(
         for place in order.tolist():
             for _ in range(int(times[place]) - done):
                 now = kept * now + gains * now.sum()
+                if not np.isfinite(now).all():  # degrees that no gradient moves keep their energy
+                    now = np.where(gains > 0.0, np.inf, energies)
+                    break
             done = int(times[place])
             energy[place] = now
         mean = np.abs(1.0 - x) ** (2.0 * times[:, np.newaxis]) * energies
@@ -218,6 +223,18 @@ def _of(
         raise NtkspecError(
             f"source = {shown(source)} is not allowed; energies are predicted for the loss L2 of "
             "the residual alone: on the sphere, without s, data_weight and points"
+        )
+    sums = np.exp(source.log_rates + source.log_multiplicities)
+    if not np.array_equal(source.degrees, np.arange(source.degrees.size)):
+        raise NtkspecError(
+            f"degrees = {shown(source.degrees.tolist())} of the PinnTimes are not allowed: every "
+            f"degree takes part in the noise; give pinn degrees=range({source.degrees.max() + 1})"
+        )
+    if sums[-2:].sum() > MOST_LAST * sums.sum():
+        raise NtkspecError(
+            f"degrees to {source.degrees[-1]} of the PinnTimes are too few: the last two have "
+            f"{sums[-2:].sum() / sums.sum():.2g} of the noise; give pinn more, such as "
+            f"degrees=range({2 * source.degrees.size})"
         )
     return (
         source.domain, source.degrees, source.radial, source.log_rates,

@@ -237,14 +237,15 @@ class Descent:
             If the loss is no longer finite or has grown a hundredfold.  The message names the
             step, the cause and the largest stable step size.
         """
-        if self._batch is not None:
-            self._advance_by_batches(count)
-            return
-        for _ in range(count):
-            values = self._steps.step(self._derivative, self.step_size)
-            self.steps += 1
-            self._measure(values)
-            self._check()
+        with np.errstate(all="ignore"):  # the loss is checked
+            if self._batch is not None:
+                self._advance_by_batches(count)
+                return
+            for _ in range(count):
+                values = self._steps.step(self._derivative, self.step_size)
+                self.steps += 1
+                self._measure(values)
+                self._check()
 
     def _advance_by_batches(self, count: int) -> None:
         n, batch = len(self._x), self._batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,6 +51,7 @@ __all__ = [
     "Sobolev",
     "as_loss",
     "as_points",
+    "as_problem",
     "as_target",
     "harmonics",
     "points",
@@ -242,6 +243,8 @@ def points(
     if domain is None:
         made = from_array(X)
     else:
+        if getattr(domain, "frequencies", None) is None:
+            raise NtkspecError(f"domain = {shown(domain)} is not allowed; give an ntkspec.Torus")
         features = Features(domain.frequencies, domain.amplitudes)
         grid = isinstance(X, (int, np.integer))
         made = torus_grid(int(X), features) if grid else torus_points(X, features)  # type: ignore[arg-type]
@@ -276,8 +279,14 @@ def harmonics(
     >>> [term.frequency for term in harmonics([[1, 0], [1, -2]], 0.1, kind="cosine").terms]
     [(1, 0), (1, -2)]
     """
-    chosen: list[Any] = [degrees] if isinstance(degrees, (int, np.integer)) else list(degrees)
-    sizes = np.broadcast_to(np.asarray(amplitude, dtype=np.float64), (len(chosen),))
+    chosen: list[Any] = list(degrees) if isinstance(degrees, Iterable) else [degrees]
+    sizes = numbers(amplitude, "amplitude")
+    if sizes.shape not in ((), (1,), (len(chosen),)):
+        raise NtkspecError(
+            f"amplitude = {shown(amplitude)} is not allowed; give one number, or one for each of "
+            f"the {len(chosen)} degrees"
+        )
+    sizes = np.broadcast_to(sizes, (len(chosen),))
     return Target(
         Term(0, float(size), kind, frequency=tuple(one))
         if isinstance(one, (list, tuple, np.ndarray))
@@ -366,29 +375,17 @@ def train(
     >>> run.members[0].status, run.members[0].energy.shape
     ('finished', (21, 16))
     """
-    at = as_points(data)
-    wanted = as_target(target, at)
-    if np.ndim(seeds) == 0:
-        seeds = range(whole_number(seeds, "seeds", 1, 10_000))
-    recipe = RunRecipe(
-        whole_number(steps, "steps", 1, 10**9),
-        NetworkRecipe(
-            as_network(network), widths=_whole(width, "width", 1), seeds=_whole(seeds, "seeds", 0),
-            start=start, precision=precision,
-        ),
-        _data(at),
-        _described(wanted, at),
-        as_loss(loss),
-        _optimizer(GD() if optimizer is None else optimizer),
-        records=records,
-        spacing=spacing,
+    if observer is not None and not isinstance(observer, Observer):
+        raise NtkspecError(
+            f"observer = {shown(observer)} is not allowed; give an ntkspec.jobs.progress.Observer"
+        )
+    problem = as_problem(
+        network, data, target, loss, width=width, seeds=seeds, steps=steps, optimizer=optimizer,
+        start=start, precision=precision, records=records, spacing=spacing,
     )  # fmt: skip
-    check_values(recipe)
-    recipe = replace(recipe, text=recipe_text(recipe))
-    problem = problem_of(recipe, at, wanted, function=target if callable(target) else None)
     if save is not None:
         train_run(problem, save, restart=restart, threads=threads, observer=observer)
-        return open_run(save, recipe.network.network)
+        return open_run(save, problem.recipe.network.network)
     return _kept(problem, threads, observer)
 
 
@@ -416,6 +413,51 @@ class _Owner:
 # --- arguments -----------------------------------------------------------------------------------
 
 
+def as_problem(
+    network: Network | str,
+    data: Points | ArrayLike,
+    target: Target | ArrayLike | Callable[[Array], ArrayLike],
+    loss: Loss | PDE | Sequence[Loss] = "l2",
+    *,
+    width: int | Sequence[int] = 1024,
+    seeds: int | Sequence[int] = 1,
+    steps: int = 1000,
+    optimizer: GD | Adam | None = None,
+    start: Start = "zero",
+    precision: Precision = "float64",
+    records: int = 0,
+    spacing: Literal["geometric", "even"] = "geometric",
+) -> Problem:
+    """Return what `train` trains, from its arguments, or raise.
+
+    Examples
+    --------
+    >>> from ntkspec.trainer.points import circle
+    >>> as_problem("tanh", circle(16), harmonics([1, 3])).degrees
+    array([0, 1, 2, 3, 4, 5, 6, 7])
+    """
+    at = as_points(data)
+    wanted = as_target(target, at)
+    if np.ndim(seeds) == 0:
+        seeds = range(whole_number(seeds, "seeds", 1, 10_000))
+    recipe = RunRecipe(
+        whole_number(steps, "steps", 1, 10**9),
+        NetworkRecipe(
+            as_network(network), widths=_whole(width, "width", 1), seeds=_whole(seeds, "seeds", 0),
+            start=start, precision=precision,
+        ),
+        _data(at),
+        _described(wanted, at),
+        as_loss(loss),
+        _optimizer(GD() if optimizer is None else optimizer),
+        records=whole_number(records, "records", 0),
+        spacing=spacing,
+    )  # fmt: skip
+    check_values(recipe)
+    recipe = replace(recipe, text=recipe_text(recipe))
+    return problem_of(recipe, at, wanted, function=target if callable(target) else None)
+
+
 def as_points(data: Points | ArrayLike) -> Points:
     """Return points, made from an array if need be.
 
@@ -438,6 +480,11 @@ def as_target(given: Any, at: Points) -> Target | SampledTarget:
     """
     if isinstance(given, Target) and at.features is not None:
         return on_torus(given, at.features)
+    if isinstance(given, Target) and given.part == "frequency":
+        raise NtkspecError(
+            f"frequency = {given.terms[0].frequency} is not allowed on these points; give degrees, "
+            "or points on a torus, ntkspec.points(X, domain=ntkspec.Torus(frequencies))"
+        )
     if isinstance(given, (Target, SampledTarget)):
         return given
     return sampled(at, function_values(given, at.at, "target") if callable(given) else given)
@@ -521,6 +568,8 @@ def _loss(one: Any) -> LossRecipe:
 
 def _optimizer(given: GD | Adam) -> OptimizerRecipe:
     if isinstance(given, Adam):
+        if np.ndim(given.betas) != 1:
+            raise NtkspecError(f"betas = {shown(given.betas)} is not allowed; give two numbers")
         betas = tuple(number(one, "betas", 0.0, 1.0) for one in given.betas)
         return OptimizerRecipe(given.step_size, 0.0, given.batch, "adam", betas, given.epsilon)
     if not isinstance(given, GD):

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
-from ntkspec.parameters import one_of, whole_number
+from ntkspec.parameters import numbers, one_of, whole_number
 from ntkspec.rules import Activate, Affine, Branch, Program, Scale
 from ntkspec.threads import checked_threads, one_blas_thread
 from ntkspec.trainer.passes import Dense, Gradient, Passes
@@ -200,7 +200,7 @@ class FiniteNetwork:
             yield [hidden.part(mine, slice(None)), out.part(slice(None), mine)]
 
     def _points(self, x: ArrayLike) -> Array:
-        points = np.asarray(x, dtype=self.dtype)
+        points = numbers(x, "x").astype(self.dtype, copy=False)
         if points.ndim != 2 or points.shape[1] != self.dim or not len(points):
             raise NtkspecError(
                 f"x of shape {points.shape} is not allowed; it must be (n, {self.dim})"

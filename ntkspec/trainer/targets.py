@@ -40,6 +40,8 @@ Kind = Literal["sine", "cosine", "zonal", "basis"]
 
 #: A component of samples with a smaller relative norm counts as rounding error of the file.
 NEGLIGIBLE = 1e-6
+#: Largest absolute value of samples must be at least this: their squares must not underflow.
+LEAST_VALUE = 1e-100
 #: Numbers in one block of basis values.
 BLOCK = 1 << 20
 #: Largest coordinate of a frequency vector.
@@ -345,8 +347,12 @@ class SampledTarget:
 
     def __init__(self, points: Points, samples: ArrayLike, last: int) -> None:
         values = checked_values(samples, points.n, "samples", finite=True).copy()
-        if not values.any():
-            raise NtkspecError("samples are all 0: there is nothing to learn")
+        if not (largest := np.abs(values).max()) >= LEAST_VALUE:
+            raise NtkspecError(
+                f"samples are at most {largest:g}, which has no square in doubles; scale them"
+                if largest
+                else "samples are all 0: there is nothing to learn"
+            )
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "samples", values)
         object.__setattr__(self, "last", whole_number(last, "last", least=0))

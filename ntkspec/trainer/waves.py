@@ -78,7 +78,7 @@ class Features:
 
     def checked(self, x: ArrayLike) -> Array:
         """Points (n, m) of finite coordinates, or raise."""
-        array = np.asarray(x, dtype=np.float64)
+        array = numbers(x, "points")
         if array.ndim != 2 or array.shape[1] != self.dim or not np.isfinite(array).all():
             raise NtkspecError(
                 f"points = {shown(x)} are not allowed on the torus; give finite coordinates "

@@ -1,6 +1,7 @@
 """Plans: widths and seeds whose mean rates have the accuracy, by random networks' own kernels."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,14 +70,60 @@ def test_it_is_shown():
     assert frame.seconds.is_monotonic_increasing and math.isfinite(frame.seconds.iloc[-1])
 
 
+def test_the_title_promises_nothing_of_degrees_without_a_rate():
+    made = plan("tanh", CIRCLE, ntkspec.harmonics([1, 2, 3], 0.05), accuracy=0.2)
+    assert made.degrees == (1, 2, 3) and made.rates[1] == 0.0
+    assert "for degrees 1, 3: " in made.title() and made.title().endswith("; no rate of 2)")
+
+
+@pytest.mark.parametrize(
+    ("network", "power"), [(Network("tanh"), 1), (Network("tanh", depth=2), 2)]
+)
+def test_the_time_counts_steps_and_records(network, power, monkeypatch):
+    """As that of `ntkspec train --plan`, from steps at the width itself up to 1024."""
+    measured = []
+
+    def shortest(work):
+        work()
+        measured.append(work)
+        return 1.0
+
+    monkeypatch.setattr("ntkspec.trainer.runs.estimate._shortest", shortest)
+    made = plan(network, CIRCLE, ntkspec.harmonics([1, 3], 0.05), accuracy=0.03, steps=400)
+    assert len(measured) == 2 * len(made.options), "a step and a record of each"
+    widths = [one.width for one in made.options]
+    assert min(widths) < 1024 < max(widths)
+    for one, seconds in zip(made.options, made.seconds, strict=True):
+        more = max(1.0, one.width / 1024) ** power
+        assert seconds == pytest.approx(one.seeds * (400 + 201) * more)
+
+
+def test_times_are_shown_in_readable_units():
+    made = replace(
+        plan("tanh", CIRCLE, ntkspec.harmonics(1, 0.05), accuracy=0.2),
+        seconds=np.array([0.02, 110.0, 7300.0, 1.38896e6, 1e10]),
+    )
+    assert made.summary()["time"] == ["20 ms", "110 s", "2.0 h", "16 days", "317 years"]
+    assert "16 days" in repr(made) and made.to_pandas().seconds[3] == 1.38896e6
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: plan("relu", CIRCLE, ntkspec.harmonics(3)), "no degree of the target is learned"),
         (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), accuracy=0.0), "accuracy = 0.0"),
         (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), loss="l1"), "loss = 'l1'"),
+        (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), step_size="a"), "step_size = 'a'"),
+        (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), step_size=-1), "step_size = -1"),
+        (
+            lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), step_size=1e9),
+            r"step_size = 1e\+09 is not allowed; at infinite width it must be below 16",
+        ),
+        (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), steps=0), "steps = 0"),
+        (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), steps=1.5), "steps = 1.5"),
+        (lambda: plan("relu", CIRCLE, ntkspec.harmonics(2), steps=1), "too few to measure a rate"),
         (lambda: plan("gaussian", CIRCLE, ntkspec.harmonics(14)), "leave it out, or give steps"),
-        (lambda: plan("step", CIRCLE, ntkspec.harmonics(1)), "step has no neural tangent kernel"),
+        (lambda: plan("step", CIRCLE, ntkspec.harmonics(1)), "step cannot be trained by gradient"),
     ],
 )
 def test_nonsense_gets_one_sentence(call, words):

@@ -293,6 +293,16 @@ def test_a_folder_that_is_not_there(written):
         assert not path.parent.exists()
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="it needs Linux's /proc")
+def test_a_folder_that_takes_no_files(written):
+    """The message names the file that was asked for, not the part that cannot be made."""
+    path = Path("/proc") / written.path().name
+    result = written.write(path)
+    assert result.exit_code == 3
+    assert str(path) in result.stderr and "cannot be written (" in result.stderr
+    assert ".part-" not in result.stderr
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_link_stays_and_its_target_is_written(written, there):
     target = written.folder / "elsewhere" / "target"

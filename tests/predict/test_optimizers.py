@@ -235,6 +235,15 @@ def test_steps_in_any_order_and_shapes_of_results():
     assert_allclose(one.energy.sum(axis=1), one.loss)
 
 
+def test_energies_beyond_doubles_are_infinite():
+    found = predict.minibatch_curve(
+        "relu", 3, 1e3, samples=500, batch=5, power={1: 1.0, 3: 0.5}, steps=[0, 2000, 3000]
+    )
+    moved = found.degrees[np.isinf(found.energy[1])]
+    assert {0, 1, 2} <= set(moved.tolist()) and 3 not in moved
+    assert not np.isnan(found.energy).any() and found.energy[2, found.degrees == 3] == [0.5]
+
+
 def test_minibatches_of_a_residual():
     """The residual's eigenvalues take the place of the kernel's."""
     residual = predict.pinn("sin", 2, "laplace(shift=-1)", degrees=range(12))
@@ -280,6 +289,8 @@ def curve(source="tanh", domain=3, step_size=1.0, **options):
     (lambda: curve(power={1: -1.0}), "power"),
     (lambda: curve(optimizer="adam"), "'adam' is not predicted"),
     (lambda: curve(predict.pinn("tanh", 3, s=1.0), None), "L2 of the residual alone"),
+    (lambda: curve(predict.pinn("tanh", 3, degrees=[1, 3]), None), r"every degree takes part"),
+    (lambda: curve(predict.pinn("tanh", 3, degrees=range(4)), None), "the last two have"),
     (lambda: curve(predict.pinn("tanh", 3), 3), "leave them out"),
 ])  # fmt: skip
 def test_what_is_not_allowed_is_refused_in_a_sentence(call, message):

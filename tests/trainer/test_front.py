@@ -1,6 +1,7 @@
 """Training from Python: the same as recipes do, from arrays, functions and targets."""
 
 import gc
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -187,6 +188,13 @@ def test_a_saved_run_is_not_trained_again(tmp_path):
         ({"optimizer": GD(step_size=-1.0)}, "step_size = -1.0 is not allowed"),
         ({"optimizer": GD(batch=25)}, "batch = 25 is not allowed"),
         ({"optimizer": GD(batch=4), "loss": Sobolev(1.0)}, "batch = 4 is not allowed with this"),
+        ({"optimizer": Adam(betas=0.9)}, "betas = 0.9 is not allowed; give two numbers"),
+        ({"optimizer": GD(momentum=None)}, "momentum = None is not allowed; give a value"),
+        ({"loss": PDE(data_weight=None)}, "data_weight = None is not allowed; give a value"),
+        ({"start": None}, "start = None is not allowed; give a value"),
+        ({"records": "all"}, "records = 'all' is not allowed"),
+        ({"observer": 5}, "observer = 5 is not allowed"),
+        ({"save": 5}, "output = 5 is not allowed; give the name of a file"),
         ({"start": "one"}, "start = 'one' is not allowed"),
         ({"precision": "half"}, "precision = 'half' is not allowed"),
         ({"records": 10**9}, "records = 1000000000 is not allowed"),
@@ -198,6 +206,129 @@ def test_a_saved_run_is_not_trained_again(tmp_path):
 def test_nonsense_gets_one_sentence(options, words):
     with pytest.raises(NtkspecError, match=words):
         trained(**options)
+
+
+TORUS = ntkspec.Torus([1, 2])
+
+
+def fails(error):
+    def target(x):
+        raise error
+
+    return target
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ntkspec.harmonics(1.5), "degree = 1.5 is not allowed"),
+        (lambda: ntkspec.harmonics(None), "degree = None is not allowed"),
+        (lambda: ntkspec.harmonics([1, 2], [1, 2, 3]), "or one for each of the 2 degrees"),
+        (lambda: ntkspec.harmonics([1, 2], "a"), "amplitude = 'a' is not allowed; give numbers"),
+        (lambda: ntkspec.harmonics([1, 2], [[1, 2]]), "or one for each of the 2 degrees"),
+        (lambda: ntkspec.points("x", domain=TORUS), "points = 'x' is not allowed; give numbers"),
+        (lambda: ntkspec.points([[1j]], domain=TORUS), "is not allowed; give numbers"),
+        (lambda: ntkspec.points([[0.1]], domain="torus"), "domain = 'torus' is not allowed"),
+        (lambda: ntkspec.points([[0.1]], domain=ntkspec.Sphere(3)), "give an ntkspec.Torus"),
+        (lambda: ntkspec.points([[1e200, 0]]), "norm inf; give numbers, of norm up to 1e"),
+        (lambda: ntkspec.points([[1e100, 0], [0, 1]]), r"norm 1e\+100; give numbers, of norm"),
+        (lambda: ntkspec.open_run(5), "path = 5 is not allowed; give the name of a file"),
+        (lambda: ntkspec.open_table(None), "path = None is not allowed"),
+    ],
+)
+def test_nonsense_for_the_parts_of_a_training_gets_one_sentence(call, words):
+    with pytest.raises(NtkspecError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("call", ["train", "plan"])
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (np.full(24, 1j), "samples must be numbers"),
+        (np.full(24, 1e300), r"samples\[0\] = 1e\+300 is not allowed"),
+        (np.full(24, 1e-200), "samples are at most 1e-200, which has no square"),
+        (fails(KeyError("x")), "failed on an .* array: KeyError: 'x'"),
+        (lambda x: 1 / 0, "failed on an .* array: ZeroDivisionError: division by zero"),
+        (lambda x: x[:, 5], "failed on an .* array: IndexError"),
+        (lambda x: x[:, 0] * 1j, "failed on an .* array: NtkspecError: a value = .* give numbers"),
+        (lambda x: np.log(x[:, 0] - 2), r"is nan at points\[0\]"),
+        (
+            ntkspec.harmonics([[1, 0]], kind="cosine"),
+            r"frequency = \(1, 0\) is not allowed on these",
+        ),
+        (ntkspec.harmonics([12]), "degrees: 12 is not allowed"),
+        (ntkspec.harmonics([1], 0.0), "amplitudes: 0 is not allowed"),
+    ],
+)
+def test_a_target_that_is_none_is_refused_alike_by_training_and_plan(call, target, words):
+    with pytest.raises(NtkspecError, match=words):
+        getattr(ntkspec, call)("tanh", ntkspec.circle(24), target)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("network", "target", "options"),
+    [
+        (Network("relu", depth=100), ntkspec.harmonics([1, 2], 0.1), {"width": 16}),
+        (Network("tanh", depth=2), ntkspec.harmonics([1], 1e60), {"width": 512}),
+        (Network("relu"), ntkspec.harmonics([1], 1e60), {"width": 16}),
+        (Network("relu"), ntkspec.harmonics([1], 1e60), {"width": 16, "optimizer": GD(batch=4)}),
+    ],
+    ids=["deep", "wide", "compiled", "batches"],
+)
+def test_a_training_that_diverges_says_so_and_numpy_nothing(network, target, options, threads):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = ntkspec.train(
+            network, ntkspec.circle(16), target, steps=5, threads=threads, precision="float32",
+            **options,
+        )  # fmt: skip
+    assert run.members[0].status == "diverged" and "diverged" in run.members[0].message
+
+
+@pytest.mark.parametrize(("loss", "steps"), [("l2", 400), (PDE(shift=-1.0), 60)])
+def test_weights_on_a_sphere_are_compared_where_they_can_be(loss, steps):
+    """Their kernel has no closed form at points: without an operator that level is left out."""
+    run = ntkspec.train(
+        Network("tanh", weights="sphere"), ntkspec.circle(24),
+        ntkspec.harmonics([1, 3], [1e-3, 1e-3]), width=1024, steps=steps, loss=loss,
+        optimizer=GD(step_size=0.1 if loss != "l2" else 1.0),
+    )  # fmt: skip
+    for row in run.compare():
+        if loss == "l2":
+            assert row.points.verdict == "no verdict" and "not predicted" in row.points.reason
+        else:
+            assert row.points.ratio == pytest.approx(row.continuum.ratio, rel=0.01)
+        assert row.predicted_error is None
+        if row.measured is not None:
+            assert row.finite.ratio == pytest.approx(1.0, abs=0.01)
+            assert row.continuum.ratio == pytest.approx(1.0, abs=0.3)
+    assert row.measured is not None, "the last degree's"
+
+
+def test_what_a_run_is_asked_in_vain(tmp_path, monkeypatch):
+    run = trained()
+    for x, words in [
+        ("a", "must be an"), ([[1j, 0]], "must be an"), ([[np.nan, 0]], "norm nan"),
+        ([[1, 0, 0]], "must be"), ([], "shape"),
+    ]:  # fmt: skip
+        with pytest.raises(NtkspecError, match=words):
+            run.predict(x)
+    for path in (5, None):
+        with pytest.raises(NtkspecError, match=f"path = {path} is not allowed"):
+            run.save(path)
+
+    def copyfile(source, target):
+        raise FileNotFoundError(2, "No such file or directory", str(target))  # as on /proc
+
+    monkeypatch.setattr("shutil.copyfile", copyfile)
+    with pytest.raises(TableError, match=r"run.h5 cannot be written \(No such file"):
+        run.save(tmp_path / "run.h5")
+    assert not list(tmp_path.iterdir())
+    for tolerance in (-1.0, np.nan, "a"):
+        with pytest.raises(NtkspecError, match=r"tolerance = .* is not allowed"):
+            run.compare(tolerance=tolerance)
 
 
 SWISH = ntkspec.user_activation(

@@ -300,6 +300,13 @@ def test_checkpoints_are_written_on_the_way(recipe, whole, tmp_path, error):
     assert_same_bits(whole, tmp_path / "run.h5")
 
 
+@pytest.mark.parametrize("seconds", [math.nan, -1.0, "5", None])
+def test_seconds_between_checkpoints_are_a_number(recipe, tmp_path, seconds):
+    """With NaN there would be none."""
+    with pytest.raises(NtkspecError, match=r"checkpoint = .* is not allowed; it must be a number"):
+        train_run(recipe, tmp_path / "run.h5", checkpoint=seconds)
+
+
 def test_a_finished_run_has_nothing_to_do(recipe, whole, monkeypatch):
     before = whole.read_bytes()
     monkeypatch.setattr(training, "begin", None)

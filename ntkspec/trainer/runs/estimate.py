@@ -15,7 +15,7 @@ from ntkspec.trainer.recipe import AnyLoss, MemberKey, OptimizerRecipe
 from ntkspec.trainer.runs.problem import Problem, start_network
 from ntkspec.trainer.steps import steps_at
 
-__all__ = ["Cost", "estimate_cost", "step_seconds"]
+__all__ = ["Cost", "estimate_cost"]
 
 #: Measurements of a step, after a first one that is ignored.
 TIMES = 3
@@ -56,12 +56,12 @@ def estimate_cost(problem: Problem, key: MemberKey, threads: int | None = None) 
             measure.energy(residual)
             measure.amplitude(residual)
 
-    a_step = step_seconds(recipe.loss.of(network, points), points, loss, threads, recipe.optimizer)
+    a_step = _step_seconds(recipe.loss.of(network, points), points, loss, threads, recipe.optimizer)
     a_record = _shortest(record)
     return Cost(a_step, a_record, recipe.steps * a_step + recipe.records * a_record)
 
 
-def step_seconds(
+def _step_seconds(
     network: FiniteNetwork,
     points: Points,
     loss: AnyLoss,

@@ -23,6 +23,8 @@ from ntkspec.jobs import provenance
 from ntkspec.jobs.parts import parts_folder
 from ntkspec.locks import cached_property
 from ntkspec.networks import Network
+from ntkspec.parameters import file_path
+from ntkspec.trainer.checks import checked_vectors
 from ntkspec.trainer.network import FiniteNetwork
 from ntkspec.trainer.recipe import MemberKey, function_digest, parse_run_recipe
 from ntkspec.trainer.runs.checkpoints import FORMAT as CHECKPOINT
@@ -286,7 +288,8 @@ class Run(Problem):
             raise NtkspecError(f"name is needed; the run has the members {known}")
         member = self.member(name) if name else self.members[0]
         features = self.points.features
-        return self.network(member).values(x if features is None else features.of(x))
+        at = checked_vectors(x, None, math.inf) if features is None else features.of(x)
+        return self.network(member).values(at)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run's file to another place, which must not exist.
@@ -300,7 +303,7 @@ class Run(Problem):
         """
         if not self.finished:
             raise NtkspecError(f"{self.path} is unfinished; finish it by the same training")
-        out = Path(path)
+        out = file_path(path, "path")
         if os.path.lexists(out):
             raise TableError(f"{out} exists; give another name, or remove it")
         with appearing(out) as hidden:
@@ -365,7 +368,7 @@ def open_run(path: str | os.PathLike[str], network: Network | None = None) -> Ru
         ...
     ntkspec.errors.TableError: missing.h5 does not exist
     """
-    path = Path(path)
+    path = file_path(path, "path")
     folder = path if path.is_dir() else parts_folder(path)
     if not path.is_file() and (folder / HEAD_FILE).is_file():
         return _open_unfinished(folder, network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from ntkspec.files.seals import may_be
 from ntkspec.files.structure import opened
 from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
 from ntkspec.jobs.progress import Observer
+from ntkspec.parameters import file_path, number
 from ntkspec.trainer.recipe import RunRecipe, read_run_recipe
 from ntkspec.trainer.runs.checkpoints import (
     Checkpoint,
@@ -118,13 +120,14 @@ def train_run(
     2
     """
     problem: Problem | None = None
+    checkpoint = number(checkpoint, "checkpoint", 0.0, math.inf)
     if isinstance(recipe, Problem):
         problem, known = recipe, recipe.recipe
     else:
         known = read_run_recipe(recipe)
         inputs = [Path(one) for one in (recipe, known.data.file, known.target.file) if one]
-        check_outputs([Path(output)], inputs)
-    out, watcher = Path(output), observer or Observer()
+        check_outputs([file_path(output, "output")], inputs)
+    out, watcher = file_path(output, "output"), observer or Observer()
     with locked(out, "training", "run", together=False) as folder:
         if restart:
             _forget(out)
