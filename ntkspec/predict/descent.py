@@ -50,6 +50,7 @@ def settled(
     momentum: float | Best,
     names: NDArray[Any],
     others: Array,
+    what: str = "degree",
 ) -> tuple[float | None, float]:
     """Step size and momentum as numbers; None for gradient flow.
 
@@ -66,6 +67,8 @@ def settled(
         All degrees that must not diverge, for messages.
     others : (N,) ndarray
         Logarithms of their rates.
+    what : str
+        What one of them is called.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def settled(
     most = 2.0 * (1.0 + beta)
     if top + math.log(step) >= math.log(most):
         raise NtkspecError(
-            f"step_size = {step:g} is not allowed; degree {names[int(np.argmax(others))]} "
+            f"step_size = {step:g} is not allowed; {what} {names[int(np.argmax(others))]} "
             f"diverges, it must be below {most * math.exp(-top):.6g}"
         )
     return step, beta
