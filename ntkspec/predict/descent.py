@@ -56,7 +56,8 @@ def settled(
 
     With l the smallest and L the largest rate that is not 0, the best step for a momentum beta is
     2 (1 + beta) / (L + l), and the best beta with it ((sqrt L - sqrt l) / (sqrt L + sqrt l))^2.
-    L counts degrees that nobody asks about: they must not diverge.
+    L counts degrees that nobody asks about: they must not diverge.  Degrees of rate 0 do not count:
+    no step learns them.
 
     Parameters
     ----------
@@ -91,7 +92,10 @@ def settled(
     known = np.sort(log_rates[np.isfinite(log_rates)])
     if (best_step or best_momentum) and not known.size:
         raise NtkspecError(
-            "step_size and momentum have no best value; no degree of these is learned"
+            f"step_size and momentum have no best value; no {what} of these is learned, as "
+            "their rates are exactly 0: without a bias the eigenvalues of one parity often are, or "
+            "the operator of a residual is; ask about others, or give the network a bias, such as "
+            "bias_variance=0.1"
         )
     top = float(np.max(others, initial=-math.inf))
     if (best_step or best_momentum) and top - known[0] > MOST_SPAN:

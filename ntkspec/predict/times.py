@@ -139,6 +139,7 @@ def learning_times(
         beta of the heavy ball, w' = w - step_size * gradient + beta * (w - the w before), as
         PyTorch's SGD has it; 0 is plain descent.  The best step size and momentum are those for
         which the slowest of the degrees is fastest, and no degree up to the largest diverges.
+        Degrees that are never learned, with the eigenvalue 0, do not count.
     optimizer : {"gd"}
         Gradient descent.  Adam and others have no rates by degree, and are refused.
     degrees : iterable of int, optional
