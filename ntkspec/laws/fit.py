@@ -86,8 +86,9 @@ class FittedLaw:
     shift : float
         The law was fitted in k + shift, shift = dim/2 - 1.
     power_error, rate_error, log_constant_error : float
-        Twice the change with the window and the number of next terms.  An estimate, not a bound,
-        from the fitted degrees only.
+        What is printed after ±: twice the change with the window and the number of next terms.
+        The scatter of the fit on these degrees, not the distance to the limit of high ones, from
+        which the numbers may be several times as far.
     prediction_error : float
         Root mean square error in log lambda over the upper half of the degrees, predicted by a
         fit to those below.

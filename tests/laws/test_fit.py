@@ -127,6 +127,7 @@ def test_command_line_text(table):
     assert result.exit_code == 0
     assert "stretched" in result.output
     assert "3.2175" in result.output
+    assert "not the distance to the law" in result.output
 
 
 def test_command_line_csv_and_json_agree(table):
