@@ -42,8 +42,9 @@ def fit(table: Path, layout: str, **selection: Any) -> None:
     exp(-r k), each times a power of k.  Even and odd degrees are fitted separately.  A law is
     supported if, fitted to the lower half of the degrees, it predicts the upper half clearly better
     than the others; "none" if no law does.  A number after ± is how much the fit changes with its
-    window and terms, not how far it is from the law of high degrees.  The last columns have the law derived for the network
-    and the first degree, if any, from which it is within 10 % of the eigenvalues.
+    window and terms, not how far it is from the law of high degrees.  The last columns have the law
+    derived for the network and the first degree, if any, from which it is within 10 % of the
+    eigenvalues.
 
     \b
     Example:
@@ -89,7 +90,7 @@ def _rows(one: FittedSpectrum) -> list[list[Any]]:
 
 def _print_text(found: list[FittedSpectrum]) -> None:
     from ntkspec.cli.terminal import Grid, console
-    from ntkspec.laws.fit import LEAST_POINTS, with_error
+    from ntkspec.laws.fit import LEAST_POINTS, NOWHERE, with_error
 
     shown = Grid(
         "network", "dim", "k", "supported", "from k", "power", "rate", "log constant", "derived",
@@ -116,6 +117,8 @@ def _print_text(found: list[FittedSpectrum]) -> None:
             *fitted, *derived,
         )  # fmt: skip
     console().print(shown)
+    if any(one.derived_is_off for one in found):
+        say(f"A derived law without a first degree is {NOWHERE}.")
     if any(one.fit.best for one in found):
         say(
             "± is how much the fit changes with its window and terms, not the distance to the law "
