@@ -41,8 +41,10 @@ def fit(table: Path, layout: str, **selection: Any) -> None:
     The laws are a power of k, a stretched exponential exp(-r k^(2/3)) and a geometric law
     exp(-r k), each times a power of k.  Even and odd degrees are fitted separately.  A law is
     supported if, fitted to the lower half of the degrees, it predicts the upper half clearly better
-    than the others; "none" if no law does.  The last columns have the law derived for the network
-    and the first degree, if any, from which it is within 10 % of the eigenvalues.
+    than the others; "none" if no law does.  A number after ± is how much the fit changes with its
+    window and terms, not how far it is from the law of high degrees.  The last columns have the law
+    derived for the network and the first degree, if any, from which it is within 10 % of the
+    eigenvalues.
 
     \b
     Example:
@@ -88,7 +90,7 @@ def _rows(one: FittedSpectrum) -> list[list[Any]]:
 
 def _print_text(found: list[FittedSpectrum]) -> None:
     from ntkspec.cli.terminal import Grid, console
-    from ntkspec.laws.fit import LEAST_POINTS, with_error
+    from ntkspec.laws.fit import LEAST_POINTS, NOWHERE, with_error
 
     shown = Grid(
         "network", "dim", "k", "supported", "from k", "power", "rate", "log constant", "derived",
@@ -115,5 +117,12 @@ def _print_text(found: list[FittedSpectrum]) -> None:
             *fitted, *derived,
         )  # fmt: skip
     console().print(shown)
+    if any(one.derived_is_off for one in found):
+        say(f"A derived law without a first degree is {NOWHERE}.")
+    if any(one.fit.best for one in found):
+        say(
+            "± is how much the fit changes with its window and terms, not the distance to the law "
+            "of high degrees."
+        )
     if not all(one.fit.laws for one in found):
         say(f"A fit needs at least {LEAST_POINTS} nonzero degrees of one parity, from 1 on.")

@@ -20,7 +20,16 @@ from ntkspec.files.appearing import followed, is_own, output_file, part_names
 from ntkspec.files.text import printable
 from ntkspec.jobs.provenance import command_line
 
-__all__ = ["check_room", "clear", "is_locked", "is_part", "locked", "parts_folder", "sweep_up"]
+__all__ = [
+    "check_room",
+    "clear",
+    "is_locked",
+    "is_part",
+    "locked",
+    "parts_folder",
+    "resumable",
+    "sweep_up",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +87,27 @@ def locked(out: Path, work: str, product: str, *, together: bool) -> Iterator[Pa
         finally:
             with suppress(OSError):  # only if it is empty
                 folder.rmdir()
+
+
+@contextmanager
+def resumable(out: Path, *, restart: bool) -> Iterator[None]:
+    """Add to a KeyboardInterrupt how the interrupted work is resumed.
+
+    Examples
+    --------
+    >>> try:
+    ...     with resumable(Path("run.h5"), restart=True):
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt as interrupt:
+    ...     print(*interrupt.__notes__)
+    run.h5 is not finished; the same call without restart resumes the work
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        again = " without restart" if restart else ""
+        interrupt.add_note(f"{out} is not finished; the same call{again} resumes the work")
+        raise
 
 
 def is_locked(folder: Path) -> bool:

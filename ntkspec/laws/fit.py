@@ -56,6 +56,8 @@ WINS = 0.5
 #: Factor from the change of the numbers to their errors.
 SAFETY = 2.0
 TOLERANCE = 0.01
+#: What is said of a derived law without a `derived_from`.
+NOWHERE = "not within 10 % at any of these degrees"
 #: Columns of the tables in notebooks.
 HEADINGS = ("law", "power", "rate", "log constant", "prediction error")
 
@@ -86,8 +88,9 @@ class FittedLaw:
     shift : float
         The law was fitted in k + shift, shift = dim/2 - 1.
     power_error, rate_error, log_constant_error : float
-        Twice the change with the window and the number of next terms.  An estimate, not a bound,
-        from the fitted degrees only.
+        What is printed after ±: twice the change with the window and the number of next terms.
+        The scatter of the fit on these degrees, not the distance to the limit of high ones, from
+        which the numbers may be several times as far.
     prediction_error : float
         Root mean square error in log lambda over the upper half of the degrees, predicted by a
         fit to those below.
@@ -199,13 +202,30 @@ class FittedSpectrum(Value):
         """Dimension of the inputs."""
         return self.domain.dim
 
+    @property
+    def derived_is_off(self) -> bool:
+        """Whether a law is derived that is not within 10 % at these degrees.
+
+        Examples
+        --------
+        >>> import ntkspec
+        >>> deep = ntkspec.spectrum(ntkspec.Network("tanh", depth=3), 10, range(1, 101, 2))
+        >>> fit(deep)[0].derived_is_off
+        True
+        """
+        law = self.derived
+        return law is not None and self.derived_from is None and math.isfinite(law.log_constant)
+
     def __repr__(self) -> str:
         found = "no law is supported" if self.fit.best is None else repr(self.fit.best)
-        return f"{self._title()}: {found}"
+        return f"{self._title()}: {found}" + "".join(f"; {note}" for note in self._notes())
+
+    def _notes(self) -> list[str]:
+        return [f"the derived law is {NOWHERE}"] if self.derived_is_off else []
 
     def _repr_html_(self) -> str:
         title = f"{self._title()}: {_support(self.fit)}"
-        return html_table(title, HEADINGS, map(_row, self.fit.laws.values()))
+        return html_table(title, HEADINGS, map(_row, self.fit.laws.values()), self._notes())
 
     def plot(self, *, ax: Any = None) -> Any:
         """Draw eigenvalues, the supported and the derived law on logarithmic axes.
@@ -241,6 +261,8 @@ class FittedSpectrum(Value):
                 at = k[k >= start]
                 line = {"linestyle": ("-", "--")[number - 1], "marker": "none", "label": name}
                 draw_eigenvalues(ax, at, law.log_eigenvalue(at), **style_of(number, line))
+        if self.derived_is_off:
+            ax.plot([], [], linestyle="none", label=f"derived law: {NOWHERE}")
         ax.legend()
         return ax
 

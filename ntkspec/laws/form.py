@@ -22,6 +22,9 @@ __all__ = ["Kind", "Law", "branch_point", "by_parity", "of_parities"]
 #: Fraction of the sizes of two singularities to which they cancel.
 CANCELS = 1e-10
 
+#: What is said of a law without a `holds_from`.
+NOWHERE = "not within 10 % at any computed degree"
+
 Kind = Literal["power", "stretched", "geometric", "superexponential"]
 
 
@@ -76,7 +79,8 @@ class Law:
         Computed from the spectrum on first use, which takes up to some seconds: the law holds at
         all degrees of its parity from there to at least twice as far, and is closest at the end.
         None if no computed degree qualifies: up to 16384 by closed forms and series, up to 512
-        by balls.
+        by balls.  The law may then be several times off in all of them: read this before you use
+        its numbers.  A printed law does not say it, as that would take these seconds.
 
         Examples
         --------
@@ -117,6 +121,8 @@ class Law:
     def plot(self, degrees: ArrayLike | None = None, *, ax: Any = None, **style: Any) -> Any:
         """Draw the law on logarithmic axes, dashed where it is off by more than 10 %.
 
+        The label says so where no computed degree is within 10 %.
+
         Parameters
         ----------
         degrees : array_like of int, optional
@@ -140,7 +146,9 @@ class Law:
         k = np.arange(1, 101) if degrees is None else np.asarray(degrees)
         k = k[(k > 0) & ((self.parity is None) | (k % 2 == self.parity))]
         start = 0 if self.spectrum is None else self.holds_from or math.inf
-        line = style_of(len(ax.lines), {"marker": "none", "label": self._formula(), **style})
+        far = f" ({NOWHERE})" if start == math.inf else ""
+        label = self._formula() + far
+        line = style_of(len(ax.lines), {"marker": "none", "label": label, **style})
         for part, dashes in law_lines(k, start):
             if part.any():
                 logs = self.log_eigenvalue(k[part])

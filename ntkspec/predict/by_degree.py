@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import DensitySphere, Domain, Torus, domain_text
 from ntkspec.results import Result
 
-__all__ = ["Array", "ByDegree", "Variables", "along"]
+__all__ = ["Array", "ByDegree", "Variables", "along", "mode_name"]
 
 Array = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], NDArray[Any]]]
@@ -55,9 +55,7 @@ class ByDegree(Result):
     @property
     def index(self) -> str:
         """Name of the axis: "degree", "rank" under a density, "frequency" or "row" on a torus."""
-        if isinstance(self.domain, Torus):
-            return "row" if self.degrees.ndim == 2 else "frequency"
-        return "rank" if isinstance(self.domain, DensitySphere) else "degree"
+        return "row" if self.degrees.ndim == 2 else mode_name(self.domain)
 
     def _frequencies(self) -> Variables:
         """The coordinates of the frequencies, where there are several."""
@@ -71,6 +69,19 @@ class ByDegree(Result):
     def ranks(self) -> Variables:
         """The variable `radial` where a degree has several eigenvalues."""
         return {} if self.domain.single else along(self.index, radial=self.radial)
+
+
+def mode_name(domain: Domain) -> str:
+    """What the eigenvalues of a domain go by.
+
+    Examples
+    --------
+    >>> mode_name(Torus([[1]]))
+    'frequency'
+    """
+    if isinstance(domain, Torus):
+        return "frequency"
+    return "rank" if isinstance(domain, DensitySphere) else "degree"
 
 
 def along(*axes: str, **arrays: NDArray[Any]) -> Variables:

@@ -50,12 +50,14 @@ def settled(
     momentum: float | Best,
     names: NDArray[Any],
     others: Array,
+    what: str = "degree",
 ) -> tuple[float | None, float]:
     """Step size and momentum as numbers; None for gradient flow.
 
     With l the smallest and L the largest rate that is not 0, the best step for a momentum beta is
     2 (1 + beta) / (L + l), and the best beta with it ((sqrt L - sqrt l) / (sqrt L + sqrt l))^2.
-    L counts degrees that nobody asks about: they must not diverge.
+    L counts degrees that nobody asks about: they must not diverge.  Degrees of rate 0 do not count:
+    no step learns them.
 
     Parameters
     ----------
@@ -66,6 +68,8 @@ def settled(
         All degrees that must not diverge, for messages.
     others : (N,) ndarray
         Logarithms of their rates.
+    what : str
+        What one of them is called.
 
     Raises
     ------
@@ -88,7 +92,10 @@ def settled(
     known = np.sort(log_rates[np.isfinite(log_rates)])
     if (best_step or best_momentum) and not known.size:
         raise NtkspecError(
-            "step_size and momentum have no best value; no degree of these is learned"
+            f"step_size and momentum have no best value; no {what} of these is learned, as "
+            "their rates are exactly 0: without a bias the eigenvalues of one parity often are, or "
+            "the operator of a residual is; ask about others, or give the network a bias, such as "
+            "bias_variance=0.1"
         )
     top = float(np.max(others, initial=-math.inf))
     if (best_step or best_momentum) and top - known[0] > MOST_SPAN:
@@ -123,7 +130,7 @@ def settled(
     most = 2.0 * (1.0 + beta)
     if top + math.log(step) >= math.log(most):
         raise NtkspecError(
-            f"step_size = {step:g} is not allowed; degree {names[int(np.argmax(others))]} "
+            f"step_size = {step:g} is not allowed; {what} {names[int(np.argmax(others))]} "
             f"diverges, it must be below {most * math.exp(-top):.6g}"
         )
     return step, beta

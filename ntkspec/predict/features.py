@@ -96,15 +96,46 @@ class FeatureChoices(Result):
         NtkspecError
             When none learns all of it.
         """
-        known = np.nan_to_num(self.eigenvalues)
-        if not np.any(known > 0.0):
+        place = self._fastest()
+        if place is None:
             raise NtkspecError(
                 f"no {self.parameter} of {shown(self.values.tolist())} is known to learn all "
                 f"frequencies from {self.band[0]:g} to {self.band[1]:g}; try larger values, more "
                 "features, or a network with a bias, without which half of the frequencies may "
                 "be missing"
             )
-        return self.values[int(np.argmax(known))]
+        return self.values[place]
+
+    def _fastest(self) -> int | None:
+        """The place of the best value, None where none is known to learn all of the band."""
+        known = np.nan_to_num(self.eigenvalues)
+        return int(np.argmax(known)) if np.any(known > 0.0) else None
+
+    def _notes(self) -> list[str]:
+        """Whether other values may be better, and what collapsed features mean."""
+        notes, place = [], self._fastest()
+        if place is not None and self.parameter != OWN and np.unique(self.values).size > 1:
+            best = self.values[place]
+            if best == self.values.max():
+                notes.append(
+                    f"The best {self.parameter}, {best:g}, is the largest of these: larger ones "
+                    "may be better."
+                )
+            elif best == self.values.min() and not (self.parameter == "bands" and best == 1):
+                notes.append(
+                    f"The best {self.parameter}, {best:g}, is the smallest of these: smaller ones "
+                    "may be better."
+                )
+        if self.collapsed.any():
+            most = int(np.argmax(self.collapsed))
+            count = len(self.features[most].frequencies)
+            notes.append(
+                f"collapsed: features that add nothing, as their whole frequencies are 0 or those "
+                f"of another, {self.collapsed[most]} of {count} with {self.parameter} = "
+                f"{self.values[most]}.  The times are those of what is left: compare values of "
+                "which few collapse."
+            )
+        return notes
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw the times, as `Result.plot`; features of your own stand beside each other."""
@@ -182,8 +213,11 @@ def choose_features(
     Notes
     -----
     Under gradient flow a component of frequency m falls as exp(-lambda_m t) (Tancik et al. 2020,
-    section 4), so that the smallest eigenvalue of a band decides.  Rounding random frequencies
-    makes different sigma comparable only where few features collapse.
+    section 4), so that the smallest eigenvalue of a band decides.  Random frequencies
+    are rounded to whole ones, and those that become 0 or equal to others collapse; the times are
+    exact for what is left.  Different sigma are comparable only where few collapse: in one
+    dimension about 3 sigma frequencies are all there are, whatever the count.  What is printed
+    says where the best value is the first or the last of those given, and others may be better.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from ntkspec.domains import (
     Domain,
     Patches,
     Sphere,
+    Torus,
     as_domain,
     log_multiplicity,
     named_domain,
@@ -329,6 +330,12 @@ def modes(
     """
     where = one_given(domain, dim)
     given = getattr(source, "domain", None)
+    for torus in (given, where):
+        if isinstance(torus, Torus):
+            raise NtkspecError(
+                f"{torus} is not allowed here, where eigenvalues go by degree, and on a torus they "
+                "go by frequency: ntkspec.predict.learning_times, pinn and choose_features take it"
+            )
     if isinstance(given, Domain) and where is not None and as_domain(where) != given:
         name = "domain" if isinstance(where, Domain) else "dim"
         raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {given}")

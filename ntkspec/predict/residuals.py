@@ -22,12 +22,13 @@ from ntkspec.networks import Kernel, Network
 from ntkspec.operators import Operator, as_operator
 from ntkspec.parameters import number, one_of, shown, whole_number
 from ntkspec.predict.aliasing import aliased
-from ntkspec.predict.by_degree import Array, Variables, along
+from ntkspec.predict.by_degree import Array, Variables, along, mode_name
 from ntkspec.predict.descent import Best, check_optimizer, log_times_to, settled
+from ntkspec.predict.frequencies import frequency_modes, frequency_weights
 from ntkspec.predict.modes import Source, modes
 from ntkspec.predict.smoothness import check_valid
 from ntkspec.predict.times import LearningTimes, sobolev_weights
-from ntkspec.spectra import Spectrum, TableSlice, spectrum
+from ntkspec.spectra import Spectrum, TableSlice
 from ntkspec.spectra.route import as_source
 from ntkspec.spectra.torus.result import TorusSpectrum
 from ntkspec.zonal import ZonalKernel
@@ -87,10 +88,7 @@ class ResidualModes:
         """(K,) ln mu of H^s; on the torus of the frequency's length."""
         if not isinstance(self.domain, Torus):
             return sobolev_weights(self.domain, self.index, s, weight)  # type: ignore[arg-type]
-        squares = np.sum(self.index.reshape(self.symbols.size, -1).astype(np.float64) ** 2, axis=1)
-        if weight == "power":
-            return np.asarray(2.0 * s * np.log1p(np.sqrt(squares)))
-        return np.asarray(s * np.log1p(squares))
+        return frequency_weights(self.index, s, weight)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -239,49 +237,17 @@ def _on_torus(
     source: Source | TorusSpectrum, torus: Torus, given: Any, operator: Operator,
     degrees: Iterable[int] | None, size: int | None, kernel: Kernel, beside: bool,
 ) -> ResidualModes:  # fmt: skip
-    wanted = None if degrees is None else check_degrees(degrees)
-    if wanted is not None and torus.dim > 1:
-        raise NtkspecError(
-            f"degrees = {shown(degrees)} is not allowed on a torus of dimension {torus.dim}; give "
-            "size, for all frequencies up to it"
-        )
-    if wanted is not None and size is not None:
-        raise NtkspecError(f"degrees and size = {shown(size)} are both given; give one of them")
-    if isinstance(source, TorusSpectrum):
-        if given is not None and given != source.domain:
-            raise NtkspecError(
-                f"domain = {given!r} is not allowed; what is given is {source.domain}"
-            )
-        found = source
-    elif isinstance(source, (Network, ZonalKernel, str)):
-        check_valid(as_source(source), kernel, operator)
-        most = size if wanted is None else int(wanted.max())
-        most = (12 if torus.dim == 1 else 4) if most is None else most
-        found = spectrum(as_source(source), torus, most, kernel=kernel)
-    else:
-        raise NtkspecError(
-            f"source = {shown(source)} is not allowed on the torus; give a network, a zonal "
-            "kernel, or a spectrum on it"
-        )
-    leading = check_valid(found.network, found.kernel, operator)
-    symbols = operator.symbol_on_torus(found.frequencies).ravel()
-    index = found.frequencies.reshape(-1, torus.dim)
-    logs, counts = found.log_eigenvalues.ravel(), np.log(found.multiplicities).ravel()
-    if wanted is not None:
-        if int(wanted.max()) > found.size:
-            raise NtkspecError(
-                f"degrees: {wanted.max()} is not among the frequencies of the spectrum, up to "
-                f"{found.size}"
-            )
-        at = slice(None) if beside else wanted
-        index, symbols, logs, counts = index[at], symbols[at], logs[at], counts[at]
-    if np.isnan(logs).any():
-        raise NtkspecError(
-            f"frequency {index[np.isnan(logs)][0]}: its eigenvalue is not known, at most "
-            f"{found.floor:.3g}; give a smaller size, or degrees without it"
-        )
-    flat: NDArray[np.int64] = index[:, 0] if torus.dim == 1 else index
-    return ResidualModes(torus, flat, logs, counts, symbols, leading, found.network)
+    network, leading = _kernel_of(source), math.nan
+    if network is not None:
+        its = source.kernel if isinstance(source, TorusSpectrum) else kernel
+        leading = check_valid(network, its, operator)
+    default = 12 if torus.dim == 1 else 4
+    found = frequency_modes(source, torus, given, degrees, size, kernel, default, beside)
+    symbols = operator.symbol_on_torus(found.index.reshape(-1, torus.dim))
+    return ResidualModes(
+        torus, found.index, found.log_eigenvalues, found.log_multiplicities, symbols, leading,
+        network,
+    )  # fmt: skip
 
 
 def pinn(
@@ -410,7 +376,9 @@ drops; use a smooth activation, or a kink of order 3 or more, such as 'relu_powe
     others, slow, doubt = rates(beside)
     at = beside.places(asked) if asked is not None and more else np.arange(others.size)
     known, logs, slow = beside.at(at), others[at], slow[at]
-    step, velocity = settled(logs, step_size, momentum, beside.index, others)
+    step, velocity = settled(
+        logs, step_size, momentum, beside.index, others, mode_name(known.domain)
+    )
     log_times = log_times_to(left, logs, step, velocity)
     with np.errstate(over="ignore"):
         times = np.exp(log_times)

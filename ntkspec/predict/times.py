@@ -10,13 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.conventions import check_degrees
-from ntkspec.domains import DensitySphere, Domain, as_domain, one_given, refuse_density
+from ntkspec.domains import (
+    DensitySphere,
+    Domain,
+    Torus,
+    as_domain,
+    one_given,
+    refuse_density,
+)
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import as_number, one_of, shown
-from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
+from ntkspec.predict.by_degree import Array, ByDegree, Variables, along, mode_name
 from ntkspec.predict.descent import Best, check_optimizer, log_times_to, settled
+from ntkspec.predict.frequencies import frequency_modes, frequency_weights
 from ntkspec.predict.modes import Source, first_degree, modes, modes_to
+from ntkspec.spectra.torus.result import TorusSpectrum
 
 __all__ = ["LearningTimes", "learning_times", "sobolev_weights"]
 
@@ -30,7 +39,7 @@ class LearningTimes(ByDegree):
     Attributes
     ----------
     domain, degrees, radial
-        As for `ntkspec.predict.Modes`.
+        As for `ntkspec.predict.Modes`; on a torus `degrees` are frequencies, (K,) or (K, dim).
     log_rates : (K,) float64 array
         Natural logarithm of lambda_k mu_k; -inf for degrees that are not learned.
     times : (K,) float64 array
@@ -65,10 +74,12 @@ class LearningTimes(ByDegree):
     momentum: float
 
     def variables(self) -> Variables:
-        """Ranks, logarithms of the rates, times and their logarithms."""
-        return self.ranks() | along(
-            self.index, log_rate=self.log_rates, time=self.times, log_time=self.log_times
-        )
+        """Ranks or frequencies, logarithms of the rates, times and their logarithms."""
+        return {
+            **self.ranks(),
+            **self._frequencies(),
+            **along(self.index, log_rate=self.log_rates, time=self.times, log_time=self.log_times),
+        }
 
     def heading(self) -> dict[str, Any]:
         """The domain, the error and the parameters of the descent."""
@@ -93,7 +104,7 @@ def sobolev_weights(
 
 
 def learning_times(
-    source: Source,
+    source: Source | TorusSpectrum,
     domain: Domain | int | None = None,
     error: float = 0.01,
     *,
@@ -104,31 +115,40 @@ def learning_times(
     momentum: float | Best = 0.0,
     optimizer: str = "gd",
     degrees: Iterable[int] | None = None,
+    size: int | None = None,
     kernel: Kernel = "ntk",
 ) -> LearningTimes:
     """Time in which the component of each degree falls to a fraction of its initial size.
 
+    On a torus, where eigenvalues have no degrees, the component of each frequency.
+
     Parameters
     ----------
     source, domain, dim, kernel
-        As for `ntkspec.predict.modes`.
+        As for `ntkspec.predict.modes`, and a spectrum on a torus, or `Torus` as domain.
     error : float
         Fraction that is left, between 0 and 1.
     s : float
         Exponent of the Sobolev loss; 0 is L2.
     weight : {"power", "laplacian"}
-        mu_k = (1+k)^(2s) or, on the sphere, (1 + k(k+d-2))^s.
+        mu_k = (1+k)^(2s) or, on the sphere, (1 + k(k+d-2))^s; on a torus k is abs(m), and the
+        second is (1 + abs(m)^2)^s.
     step_size : float or "best", optional
         Of gradient descent; without it the time is that of gradient flow.
     momentum : float or "best"
         beta of the heavy ball, w' = w - step_size * gradient + beta * (w - the w before), as
         PyTorch's SGD has it; 0 is plain descent.  The best step size and momentum are those for
         which the slowest of the degrees is fastest, and no degree up to the largest diverges.
+        Degrees that are never learned, with the eigenvalue 0, do not count.
     optimizer : {"gd"}
         Gradient descent.  Adam and others have no rates by degree, and are refused.
     degrees : iterable of int, optional
         By default 0 to 100 (0 to 8 under the Gaussian measure), or all degrees of the spectrum.
-        Under a density they are ranks, by default those of `ntkspec.predict.modes`.
+        Under a density they are ranks, by default those of `ntkspec.predict.modes`.  On a torus of
+        one dimension they are frequencies.
+    size : int, optional
+        On a torus, instead of degrees: all frequencies m with every abs(m_i) <= size, one of m and
+        -m.  By default that of the spectrum, or of `ntkspec.spectrum`.
 
     Returns
     -------
@@ -139,7 +159,8 @@ def learning_times(
     NtkspecError
         For an error outside (0, 1), an s, a momentum or a step size that is not allowed: with a
         step size no degree up to the largest may diverge, step_size * lambda_k mu_k < 2 (1 +
-        momentum), asked about or not.  For the weight "laplacian" off the sphere.
+        momentum), asked about or not.  For the weight "laplacian" off the sphere and the torus, and
+        for a frequency whose eigenvalue is not known.
 
     Notes
     -----
@@ -164,11 +185,36 @@ def learning_times(
     >>> best = learning_times("relu", dim=3, error=0.1, degrees=[1, 2, 4], momentum="best")
     >>> round(best.step_size, 1), round(best.momentum, 3), best.times.round(1)
     (35.3, 0.513, array([6.9, 6.9, 6.9]))
+    >>> from ntkspec import Torus, spectrum
+    >>> learning_times(spectrum("erf", Torus([[1, 0], [0, 1]]), 1), error=0.1)
+    LearningTimes: domain = torus, dim = 2, error = 0.1, s = 0.0
+    row  frequency_1  frequency_2  log_rate     time  log_time
+      0            0           -1   -2.0897  18.6106   2.92373
+      1            0            0      -inf      inf       inf
+      2            0            1   -2.0897  18.6106   2.92373
+      3            1           -1      -inf      inf       inf
+      4            1            0   -2.0897  18.6106   2.92373
+      5            1            1      -inf      inf       inf
     """
     check_optimizer(optimizer)
     where = one_given(domain, dim)
     left = _checked(error, "error", 0.0, 1.0)
     s = _checked(s, "s", -1e3, 1e3)
+    if isinstance(source, TorusSpectrum) or isinstance(where, Torus):
+        torus = source.domain if isinstance(source, TorusSpectrum) else where
+        found = frequency_modes(
+            source, torus, where, degrees, size, kernel, torus.default_size, beside=True
+        )
+        weights = frequency_weights(found.index, s, one_of(weight, "weight", get_args(Weight)))
+        at = slice(None) if degrees is None else check_degrees(degrees)
+        alone = np.zeros(len(found.index), np.int64)
+        every = found.log_eigenvalues + weights
+        return _times(torus, found.index, alone, every, at, left, s, weight, step_size, momentum)
+    if size is not None:
+        raise NtkspecError(
+            f"size = {shown(size)} is not allowed; it is that of the frequencies of a torus, and "
+            "elsewhere there are degrees"
+        )
     wanted = None if degrees is None else check_degrees(degrees)
     if s:
         refuse_density("a Sobolev loss", source, where)
@@ -181,15 +227,25 @@ def learning_times(
     else:
         known = modes(source, where, kernel=kernel, max_degree=int(wanted.max()))
         at = np.array([place for k in wanted for place in known.places(int(k))])
-    chosen = known.degrees[at]
     every = known.log_eigenvalues + sobolev_weights(known.domain, known.degrees, s, weight)
-    logs = every[at]
-    step, beta = settled(logs, step_size, momentum, known.degrees, every)
+    return _times(
+        known.domain, known.degrees, known.radial, every, at, left, s, weight, step_size, momentum
+    )
+
+
+def _times(
+    domain: Domain, names: NDArray[np.int64], radial: NDArray[np.int64], log_rates: Array,
+    at: Any, left: float, s: float, weight: Weight, step_size: float | Best | None,
+    momentum: float | Best,
+) -> LearningTimes:  # fmt: skip
+    """Times of some of the rates, none of which may diverge."""
+    logs = log_rates[at]
+    step, beta = settled(logs, step_size, momentum, names, log_rates, mode_name(domain))
     log_times = log_times_to(left, logs, step, beta)
     with np.errstate(over="ignore"):
         times = np.exp(log_times)
     return LearningTimes(
-        known.domain, chosen, known.radial[at], logs, times, log_times, left, s, weight, step, beta
+        domain, names[at], radial[at], logs, times, log_times, left, s, weight, step, beta
     )
 
 

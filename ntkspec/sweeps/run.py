@@ -10,7 +10,7 @@ from pathlib import Path
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import check_outputs, followed
 from ntkspec.files.text import printable
-from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
+from ntkspec.jobs.parts import check_room, clear, locked, resumable, sweep_up
 from ntkspec.jobs.progress import Observer
 from ntkspec.sweeps.assembly import Layout, Ledger, assemble, check_layout, check_replaceable
 from ntkspec.sweeps.batch import Batch
@@ -131,7 +131,7 @@ def run_sweep(
     check_layout(layout, out)
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
-    with locked(out, "sweep", "table", together=False) as folder:
+    with resumable(out, restart=restart), locked(out, "sweep", "table", together=False) as folder:
         check_replaceable(out)
         if restart:
             _forget(out, folder)
@@ -205,7 +205,8 @@ def run_shard(
     index, count = _parsed_shard(shard)
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
-    with locked(out, "sweep", "table", together=not restart) as folder:
+    held = locked(out, "sweep", "table", together=not restart)
+    with resumable(out, restart=restart), held as folder:
         if restart:
             _forget(out, folder)
         _check_room(plan, folder, "virtual")

@@ -345,8 +345,9 @@ def train(
         How many times the residual is recorded; by default at most 201.
     spacing : {"geometric", "even"}
     save : path, optional
-        File of the run, which `ntkspec.open_run` opens.  An interrupted training goes on with the
-        same call.  By default the run is kept in a temporary file as long as it is used.
+        File of the run, which `ntkspec.open_run` opens.  After Ctrl-C the KeyboardInterrupt has a
+        note that the same call resumes the training, with the same result.  By default the run is
+        kept in a temporary file as long as it is used.
     restart : bool
         Discard what an earlier call left in `save`.
     threads : int, optional
@@ -396,8 +397,11 @@ def _kept(problem: Problem, threads: int | None, observer: Observer | None) -> R
         out = Path(folder.name) / "run.h5"
         train_run(problem, out, threads=threads, observer=observer)
         run = open_run(out, problem.recipe.network.network)
-    except BaseException:
+    except BaseException as error:
         folder.cleanup()
+        if isinstance(error, KeyboardInterrupt):
+            # Instead of the note of `train_run`, whose file is gone.
+            error.__notes__ = ["nothing is kept; with save=path the same call could resume"]
         raise
     owner = _Owner()
     weakref.finalize(owner, folder.cleanup)

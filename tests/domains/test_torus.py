@@ -330,6 +330,34 @@ def test_choices_are_ranked_by_the_smallest_eigenvalue():
         getattr(none, "best")  # noqa: B009
 
 
+@pytest.mark.parametrize(
+    "values,note",
+    [
+        ([1.0, 3.0, 9.0], None),
+        ([3.0, 1.0], "largest"),
+        ([9.0, 3.0], "smallest"),
+        ([3.0], None),
+    ],
+)
+def test_choices_say_where_a_wider_list_may_be_better(values, note):
+    network = Network("gelu", bias_variance=0.1)
+    found = choose_features(network, "sigma", values, band=(1, 6), count=32, dim=1, seed=1)
+    assert found.best == 3.0
+    for text in (repr(found), found._repr_html_()):
+        assert ("may be better" in text) == (note is not None)
+        assert note is None or f"The best sigma, 3, is the {note} of these" in text
+
+
+def test_choices_say_what_collapsed_features_mean():
+    found = choose_features("gelu", "sigma", [0.5, 9.0], band=(1, 2), count=32, dim=1, seed=1)
+    left = np.unique(np.abs(found.features[0].frequencies))
+    assert found.collapsed[0] == 32 - np.count_nonzero(left)
+    assert f"{found.collapsed[0]} of 32 with sigma = 0.5" in repr(found)
+    bands = choose_features("gelu", "bands", [1, 2], band=(1, 1))
+    assert "collapsed:" not in repr(bands)
+    assert bands.best == 1 and "may be better" not in repr(bands)  # there is none below 1
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_features_of_ones_own_are_compared(named):
     pyplot = pytest.importorskip("matplotlib.pyplot")
@@ -404,8 +432,8 @@ def test_pictures():
         (lambda: spectrum("erf", Torus([[1]]), 3)[4], "not in this"),
         (lambda: ntkspec.law("relu", Torus([[1]])), "frequency"),
         (lambda: ntkspec.certify("relu", Torus([[1]]), 3), "frequency"),
-        (lambda: ntkspec.predict.learning_times("relu", Torus([[1]])), "frequency"),
         (lambda: ntkspec.predict.learning_curve("relu", Torus([[1]])), "frequency"),
+        (lambda: ntkspec.predict.modes(spectrum("erf", Torus([[1]]), 3)), "learning_times"),
         (lambda: ntkspec.predict.effective_dimension("relu", Torus([[1]]), ridge=1.0), "frequency"),
         (lambda: Torus([[1]]).multiplicity([1]), "frequency vectors"),
         (lambda: ntkspec.domains.named_domain("torus", 2), "domain"),

@@ -127,6 +127,7 @@ def test_command_line_text(table):
     assert result.exit_code == 0
     assert "stretched" in result.output
     assert "3.2175" in result.output
+    assert "not the distance to the law" in result.output
 
 
 def test_command_line_csv_and_json_agree(table):
@@ -178,3 +179,20 @@ def test_a_fit_draws_its_data_and_laws():
     assert derived.get_xdata()[0] >= even.derived_from
     with pytest.raises(NtkspecError, match="ax = 3 is not allowed"):
         even.plot(ax=3)
+
+
+def test_a_derived_law_that_is_off_everywhere_says_so():
+    from matplotlib.figure import Figure
+
+    words = "not within 10 % at any of these degrees"
+    (off,) = fit(spectrum(Network("tanh", depth=3), 10, range(1, 201, 2)))
+    ratio = off.log_eigenvalues[-1] - off.derived.log_eigenvalue(off.degrees[-1])
+    assert off.derived_is_off and abs(np.expm1(ratio)) > 0.1
+    legend = off.plot(ax=Figure().subplots()).get_legend()
+    shown = [legend.get_texts()[-1].get_text(), repr(off), off._repr_html_()]
+    assert all(words in text for text in shown)
+    (near, _) = fit(spectrum(Network("relu", depth=2), 3, range(101)))
+    # Without a constant there is nothing to compare.
+    (unknown,) = fit(spectrum(Network("erf", weights="sphere"), 3, range(1, 60, 2)))
+    for one in (near, unknown):
+        assert one.derived is not None and not one.derived_is_off and "10 %" not in repr(one)

@@ -82,6 +82,11 @@ def test_a_law_is_drawn_as_the_spectrum_is():
     solid, dashed = axes.lines
     assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
     assert solid.get_xdata().min() == law.holds_from == dashed.get_xdata().max() + 2
+    assert "10 %" not in solid.get_label()
+    off = ntkspec.law(ntkspec.Network("tanh", depth=3), 10)
+    assert off.holds_from is None
+    (line,) = off.plot(ax=Figure().subplots()).lines
+    assert "not within 10 % at any computed degree" in line.get_label()
     axes = Figure().subplots()
     far = ntkspec.spectrum("tanh", 1000, range(402))
     assert (far.eigenvalues[301::2] == 0.0).any()

@@ -298,6 +298,18 @@ def test_what_is_not_allowed_is_refused_in_a_sentence(call, message):
         call()
 
 
+@pytest.mark.parametrize("options", [{"step_size": "best"}, {"momentum": "best"}])
+def test_best_values_are_for_the_degrees_that_are_learned(options):
+    never = predict.learning_times("relu", 3, degrees=[1, 2, 9, 11, 4], **options)
+    learned = predict.learning_times("relu", 3, degrees=[1, 2, 4], **options)
+    assert (never.step_size, never.momentum) == (learned.step_size, learned.momentum)
+    assert np.isposinf(never.times).tolist() == [False, False, True, True, False]
+    with pytest.raises(NtkspecError, match=r"exactly 0.*parity.*bias"):
+        predict.learning_times("relu", 3, degrees=[9, 11], **options)
+    biased = ntkspec.Network("relu", bias_variance=0.1)
+    assert np.isfinite(predict.learning_times(biased, 3, degrees=[9, 11], **options).times).all()
+
+
 def test_settled_values_of_one_degree():
     one = np.array([0.0])
     assert settled(one, "best", "best", np.array([3]), one) == (pytest.approx(1.0), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import mpmath
@@ -260,6 +261,64 @@ def test_the_torus_with_features_against_differences():
     assert seen.sum() > 20
     assert_allclose(np.exp(found.log_rates[seen]), wanted[seen], rtol=1e-8)
     assert list(found.columns())[:3] == ["row", "frequency_1", "frequency_2"]
+
+
+def test_learning_times_on_a_torus_against_descent_on_a_grid():
+    torus, n, step = Torus([[1], [2]]), 64, 3.0
+    x = np.arange(n) / n
+    z = 2 * np.pi * (x[:, np.newaxis] - x)
+    t = 0.5 * (np.cos(z) + np.cos(2 * z))
+    matrix = 4 * t / (np.pi * np.sqrt(9 - 4 * t**2)) / n
+    found = predict.learning_times("erf", torus, degrees=range(1, 6), error=0.1, step_size=step)
+    for m in range(1, 6):
+        start = residual = np.cos(2 * np.pi * m * x)
+        for _ in range(7):
+            residual = residual - step * matrix @ residual
+        left = residual @ start / (start @ start)
+        assert_allclose(7 * math.log(0.1) / math.log(left), found[m], rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"s": 1.0}, {"s": -0.5, "weight": "laplacian"}])
+@pytest.mark.parametrize("torus", [Torus([1, 2]), Torus([[1, 0], [0, 1], [1, 1]])])
+def test_learning_times_on_a_torus_take_a_network_and_its_spectrum(torus, options):
+    spectrum = ntkspec.spectrum(BIASED, torus, 4)
+    found = predict.learning_times(spectrum, **options)
+    assert found == predict.learning_times(BIASED, torus, size=4, **options)
+    m = spectrum.frequencies.reshape(-1, torus.dim)
+    assert_allclose(found.degrees.reshape(m.shape), m)
+    length = np.linalg.norm(m, axis=1)
+    weight = (1 + length**2) ** 0.5 if "weight" in options else 1 + length
+    rates = spectrum.eigenvalues.ravel() * weight ** (2 * options.get("s", 0.0))
+    assert_allclose(found.times * rates, -math.log(0.01), rtol=1e-12)
+    inner = predict.learning_times(spectrum, size=1, **options)
+    assert_allclose(inner.times, found.times[np.abs(m).max(axis=1) <= 1])
+    names = ["frequency"] if torus.dim == 1 else ["row", "frequency_1", "frequency_2"]
+    assert list(found.columns()) == [*names, "log_rate", "time", "log_time"]
+
+
+def test_learning_times_on_a_torus_refuse_what_is_not_known():
+    known = ntkspec.spectrum("erf", Torus([1, 2]), 4)
+    lost = dataclasses.replace(
+        known, mantissas=np.where(np.arange(5) == 3, np.nan, known.mantissas)
+    )
+    for call, message in (
+        (lambda: predict.learning_times(lost), r"frequency \[3\]: its eigenvalue is not known"),
+        (lambda: predict.learning_times(known, size=5), "size: 5 is not among"),
+        (lambda: predict.learning_times(known, size=-1), "size"),
+        (lambda: predict.learning_times(known, degrees=[1, 7]), "degrees: 7 is not among"),
+        (lambda: predict.learning_times(known, degrees=[1], size=3), "both given"),
+        (lambda: predict.learning_times(known, kernel="nngp"), "kernel = 'ntk'"),
+        (lambda: predict.learning_times(known, Torus([1, 3])), "what is given is"),
+        (lambda: predict.learning_times("erf", 3, size=3), "of a torus"),
+        (lambda: predict.learning_times("erf", Torus.plain(2), degrees=[1]), "give size"),
+        (lambda: predict.learning_times(known, step_size=1e3), "frequency 1 diverges"),
+        (lambda: predict.learning_times(known, weight="x"), "weight"),
+    ):
+        with pytest.raises(NtkspecError, match=message):
+            call()
+    assert_allclose(
+        predict.learning_times(lost, size=2).times, predict.learning_times(known, size=2)
+    )
 
 
 # --- weights, flattening, validity ----------------------------------------------------------------

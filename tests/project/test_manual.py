@@ -40,7 +40,7 @@ FOLLOWED = (
     README, "installation.rst", "tour.rst", "start/theorist.rst", "start/practitioner.rst",
     "start/kernels.rst", "start/cluster.rst", "tutorial.rst", "tasks.rst", "howto/index.rst",
     "neural_tangents.rst", "extending.rst", "vectors.rst", "data.rst", "from_data.rst",
-    "pinns.rst", "zonal.rst", "density.rst", "torus.rst", "patches.rst",
+    "pinns.rst", "zonal.rst", "density.rst", "torus.rst", "patches.rst", "laws.rst",
 )  # fmt: skip
 #: Python of other pages, by the test that runs it.
 ELSEWHERE = {

@@ -15,6 +15,7 @@ import pytest
 from sweeping import small_disk, until
 from table_numbers import datasets, sealed
 
+import ntkspec
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.trainer.recipe import parse_run_recipe
 from ntkspec.trainer.runs import Observer, make_problem, open_run, train_run, training
@@ -286,6 +287,28 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_bits(recipe, whole, tmp_pat
     assert result.reused == len(there.members) - 1
     assert_same_bits(whole, out)
     assert not out.with_name("run.h5.parts").exists()
+
+
+def test_an_interrupted_call_says_that_it_resumes_and_does(tmp_path):
+    given = "tanh", ntkspec.circle(16), ntkspec.harmonics([1, 3], 0.1)
+    sizes = {"width": 64, "seeds": 2, "steps": 60}
+    whole, out = tmp_path / "whole.h5", tmp_path / "run.h5"
+    ntkspec.train(*given, **sizes, save=whole)
+    for restart, again in (
+        (False, "the same call resumes"),
+        (True, "the same call without restart"),
+    ):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            ntkspec.train(*given, **sizes, save=out, restart=restart, observer=Stopping(3))
+        (note,) = caught.value.__notes__
+        assert str(out) in note and again in note
+    observer = Stopping(0)
+    ntkspec.train(*given, **sizes, save=out, observer=observer)
+    assert observer.notes[0][0] == "resumed"
+    assert_same_bits(whole, out)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        ntkspec.train(*given, **sizes, observer=Stopping(3))
+    assert caught.value.__notes__ == ["nothing is kept; with save=path the same call could resume"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

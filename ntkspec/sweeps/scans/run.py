@@ -13,7 +13,7 @@ import xxhash
 from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import appearing, appearing_text, check_outputs, write_whole
 from ntkspec.files.records import read_record, record
-from ntkspec.jobs.parts import clear, locked, sweep_up
+from ntkspec.jobs.parts import clear, locked, resumable, sweep_up
 from ntkspec.jobs.progress import Observer, Progress
 from ntkspec.sweeps.clusters import External, Local, dask_client
 from ntkspec.sweeps.provenance import code_digest
@@ -80,7 +80,7 @@ def run_scan(
     check_outputs([out], [Path(recipe_path)])
     observer = observer or Observer()
     names = [_name(item, recipe.options) for item in recipe.items]
-    with locked(out, "scan", "file", together=False) as folder:
+    with resumable(out, restart=False), locked(out, "scan", "file", together=False) as folder:
         sweep_up(folder, out, PARTS)
         missing = [n for n, name in enumerate(names) if _read(folder / name) is None]
         observer.progress(Progress(len(names) - len(missing), len(names)))

@@ -13,7 +13,7 @@ from ntkspec.errors import NtkspecError, TableError
 from ntkspec.files.appearing import check_outputs, check_part, followed
 from ntkspec.files.seals import may_be
 from ntkspec.files.structure import opened
-from ntkspec.jobs.parts import check_room, clear, locked, sweep_up
+from ntkspec.jobs.parts import check_room, clear, locked, resumable, sweep_up
 from ntkspec.jobs.progress import Observer
 from ntkspec.parameters import file_path, number
 from ntkspec.trainer.recipe import RunRecipe, read_run_recipe
@@ -110,7 +110,7 @@ def train_run(
     Notes
     -----
     A member that diverges is kept, and the others are trained.  After Ctrl-C the current member is
-    saved, and KeyboardInterrupt is raised.
+    saved, and KeyboardInterrupt is raised, with a note on how to resume.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def train_run(
         inputs = [Path(one) for one in (recipe, known.data.file, known.target.file) if one]
         check_outputs([file_path(output, "output")], inputs)
     out, watcher = file_path(output, "output"), observer or Observer()
-    with locked(out, "training", "run", together=False) as folder:
+    with resumable(out, restart=restart), locked(out, "training", "run", together=False) as folder:
         if restart:
             _forget(out)
             clear(folder, PARTS)
