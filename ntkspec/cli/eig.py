@@ -9,7 +9,7 @@ import click
 
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import density_option, print_heading, spectrum_options
-from ntkspec.cli.options import format_option
+from ntkspec.cli.options import format_option, output_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ __all__ = ["eig"]
     "other routes did not.",
 )
 @format_option(help="In JSON null stands for what is not finite: the logarithm of 0.")
+@output_option
 def eig(
     network: Network,
     domain: Domain,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = [
     "is_given",
     "named_network_options",
     "network_options",
+    "output_option",
     "table_options",
 ]
 
@@ -153,6 +155,36 @@ def format_option(
         "--format", "layout", type=click.Choice(kinds or ["text", "csv", "json"]), default="text",
         show_default=True, help=help,
     )  # fmt: skip
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -o to a command that prints text, CSV or JSON: it is written to a file instead.
+
+    The file appears whole or not at all.
+    """
+
+    @wraps(command)
+    def with_output(*, output: Path | None, **parameters: Any) -> Any:
+        if output is None or str(output) == "-":
+            return command(**parameters)
+        from ntkspec.cli.streams import say
+        from ntkspec.files.appearing import appearing_text, check_outputs
+
+        inputs = [value for value in parameters.values() if isinstance(value, Path)]
+        check_outputs([output], inputs, streams=True)
+        if not is_given("layout") and output.suffix in (".csv", ".json"):
+            parameters["layout"] = output.suffix[1:]
+        with appearing_text(output) as file, redirect_stdout(file):
+            found = command(**parameters)
+        say(f"wrote {output}", err=True)
+        return found
+
+    option = click.option(
+        "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+        help="Write to this file, in the format of its suffix .csv or .json unless --format is "
+        "given; - is the standard output, the default.",
+    )  # fmt: skip
+    return option(with_output)
 
 
 def _network(activation: str, given: dict[str, Any]) -> Any:

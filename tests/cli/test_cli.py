@@ -572,3 +572,30 @@ def test_closed_pipe_is_quiet() -> None:
     command = f"{python} -m ntkspec eig relu --degrees 0:20000 --format csv | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (result.stdout.split(",")[0], result.stderr) == ("degree", "")
+
+
+PRINTING = (
+    "eig relu --degrees 0:4", "certify relu --degrees 0:4", "predict times relu --degrees 1:4",
+    "predict freedom relu --ridge 0.1", "fit {table} --network relu",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_what_is_printed_is_written_by_o(command: str, tmp_path: Path) -> None:
+    words = command.format(table="atlas").split()
+    words += ["--dim", "3"]
+    printed = run(*words, "--format", "csv").stdout
+    path = tmp_path / "numbers.csv"
+    written = run(*words, "-o", path)
+    assert written.exit_code == 0 and written.stdout == ""
+    assert path.read_text() == printed
+    assert run(*words, "--format", "csv", "-o", "-").stdout == printed
+    assert run(*words, "-o", path.with_suffix(".json")).exit_code == 0
+    json.loads(path.with_suffix(".json").read_text())
+
+
+def test_a_file_does_not_appear_when_the_command_fails(tmp_path: Path) -> None:
+    result = run("eig", "relu", "--degrees", "0:4", "--dim", "0", "-o", tmp_path / "numbers.csv")
+    assert result.exit_code == 2 and not list(tmp_path.iterdir())
+    result = run("eig", "relu", "-o", tmp_path / "none" / "numbers.csv")
+    assert result.exit_code == 3 and "does not exist" in result.stderr
