@@ -215,8 +215,25 @@ def is_given(name: str) -> bool:
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that describe a kernel; the command gets it as `network`."""
-    argument = click.argument("activation", required=False)
-    return added((argument, *OPTIONS), _with_network(command, "argument 'ACTIVATION'"))
+    inner = _with_network(command, "argument 'ACTIVATION'")
+
+    @wraps(inner)
+    def with_one(*, activations: tuple[str, ...], named: str | None, **parameters: Any) -> Any:
+        from ntkspec.parameters import shown
+
+        given = [*activations, *([] if named is None else [named])]
+        if len(given) > 1:
+            raise click.UsageError(
+                "one network is taken at a time, not "
+                f"{', '.join(map(shown, given[:-1]))} and {shown(given[-1])}; run the command once "
+                "for each"
+            )
+        return inner(activation=given[0] if given else None, **parameters)
+
+    # Of any number, so that it may be left out before other arguments, and others are named.
+    argument = click.argument("activations", nargs=-1, metavar="[ACTIVATION]")
+    option = click.option("--network", "named", metavar="ACTIVATION", help="As the argument.")
+    return added((argument, option, *OPTIONS), with_one)
 
 
 def named_network_options(command: Callable[..., Any]) -> Callable[..., Any]:
