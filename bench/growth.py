@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from typing import Any
 
 from bench.report import goal, seconds, write
@@ -34,8 +35,9 @@ def run(steps: tuple[int, ...] = STEPS) -> list[dict[str, Any]]:
 
 
 def single() -> list[dict[str, Any]]:
-    """One spectrum of degrees 0..1000: the first call for a variance, and later ones."""
+    """One spectrum of degrees 0..1000: the first call, and later ones, each of a new network."""
     rows, goals = [], []
+    numbers = count(1)
     for name in ("relu", "leaky_relu", "sigmoid", "tanh"):
         spectrum(name, 3, range(11))
         for dim in (3, 100):
@@ -43,7 +45,8 @@ def single() -> list[dict[str, Any]]:
             start = time.perf_counter()
             spectrum(fresh, dim, range(1001))
             first = time.perf_counter() - start
-            warm = seconds(lambda f=fresh, d=dim: spectrum(f, d, range(1001)))
+            others = (Network(name, weight_variance=1.0 + i / 128) for i in numbers)
+            warm = seconds(lambda nets=others, d=dim: spectrum(next(nets), d, range(1001)))
             row = {"network": name, "d": dim, "first ms": first * 1e3, "warm ms": warm * 1e3}
             rows.append(row)
     worst = max(row["warm ms"] for row in rows)

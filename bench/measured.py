@@ -17,6 +17,7 @@ import click
 
 from bench.__main__ import NAMES
 from bench.report import OUT
+from ntkspec.activations import ACTIVATIONS
 
 __all__ = ["README", "RESULTS", "keep", "readme_rows", "rows_table", "tables", "write_readme"]
 
@@ -33,7 +34,8 @@ ROWS = (
     ("error bounds that hold", "accuracy", "promised bounds that hold", "{:.0%}"),
     ("a spectrum of one hidden layer, degrees 0 to 1000, in a running process",
      "single", "one spectrum, k <= 1000, warm", "{:.1f}"),
-    ("the slowest spectrum of the catalogue: depth 1 to 4, with and without bias, degrees 0 to 256",
+    ("the slowest warm spectrum (compiled, not remembered) of {activations} of the {all} "
+     "activations: depth 1 to 4, with and without bias, degrees 0 to 256",
      "engine", "slowest warm spectrum, from d = 2", "{:.2f}"),
     ("measured rates of wide networks, largest difference from the prediction",
      "rates", "measured over predicted for the points", "{:.1%}"),
@@ -110,7 +112,13 @@ def readme_rows(results: dict[str, Any]) -> Iterator[str]:
         goals = [goal for goal in results[name]["goals"] if goal["figure"].startswith(figure)]
         largest = form.format(max(goal["measured"] for goal in goals)).replace("%", " %")
         figures = f"{largest} {goals[0]['unit']}".strip()
+        text = text.format(activations=_activations(results[name]), all=len(ACTIVATIONS))
         yield f"| {text} | {figures} | {results[name]['machine']['date'][:10]} |"
+
+
+def _activations(result: dict[str, Any]) -> int:
+    """Number of activations of a benchmark's rows."""
+    return len({row["activation"] for row in result.get("rows", ()) if "activation" in row})
 
 
 def write_readme(results: dict[str, Any], readme: Path) -> None:

@@ -12,9 +12,9 @@ arrays::
         def heading(self): return {"dim": self.dim, "error": self.error}
 
 It then has `==` by value, `len`, iteration and `in` over the values of its first axis, ``r[5]``
-(its main variable at the value 5 of that axis), `repr`, HTML, `columns`, `to_pandas`, `to_xarray`
-and `plot`.  A result whose entries form no grid of axes derives from `Tabular`, which has only
-columns.
+(its main variable at the value 5 of that axis), `repr`, HTML, `columns`, `to_csv`, `to_pandas`,
+`to_xarray` and `plot`.  A result whose entries form no grid of axes derives from `Tabular`, which
+has only columns.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
+from ntkspec.files.text import CsvWriter
 from ntkspec.parameters import as_number, shown
 
 if TYPE_CHECKING:
@@ -148,6 +150,50 @@ class Tabular(Value, ABC):
         if size > MOST_ROWS:
             rows.insert(half, ["..."] * len(columns))
         return list(columns), rows
+
+    def to_csv(self, target: str | Path | TextIO) -> None:
+        """Write `columns` as CSV with all digits, a row for each entry.
+
+        Missing values are empty, and lists have semicolons.
+
+        Parameters
+        ----------
+        target : path or text stream
+            A file, which appears complete or not at all, or an open stream.
+
+        Raises
+        ------
+        NtkspecError
+            When the path names what no file can replace.
+        TableError
+            When the file cannot be written.
+
+        Examples
+        --------
+        >>> import sys
+        >>> import ntkspec
+        >>> ntkspec.predict.learning_times("relu", degrees=[1, 2]).to_csv(sys.stdout)
+        degree,log_rate,time,log_time
+        1,...
+        2,...
+        """
+        if isinstance(target, (str, Path)):
+            from ntkspec.files.appearing import appearing_text  # which loads h5py
+
+            with appearing_text(Path(target)) as file:
+                self.to_csv(file)
+            return
+        if not callable(getattr(target, "write", None)):
+            raise NtkspecError(
+                f"target = {shown(target)} is not allowed; give a path or an open text stream"
+            )
+        columns = {
+            name: values.tolist() if isinstance(values, np.ndarray) else values
+            for name, values in self.columns().items()
+        }
+        writer = CsvWriter(target)
+        writer.row(columns)
+        writer.rows(map(_csv_cell, row) for row in zip(*columns.values(), strict=True))
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a `pandas.DataFrame` of `columns`, a row for each entry.
@@ -483,6 +529,12 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{value:.6g}"
     return "" if value is None else str(value)
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return "; ".join(map(str, value))
+    return "" if value is None or value != value else value
 
 
 def _few(axis: NDArray[Any]) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import print_heading, spectrum_options
-from ntkspec.cli.options import format_option
+from ntkspec.cli.options import format_option, output_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ __all__ = ["certify"]
 @click.option(
     "--digits", type=int, default=20, show_default=True, help="Correct digits of each enclosure."
 )
-@format_option("text", "json")
+@format_option()
+@output_option
 def certify(
     network: Network, domain: Domain, degrees: str, digits: int, kernel: Any, layout: str
 ) -> None:
@@ -43,6 +45,9 @@ def certify(
     from ntkspec.spectra.certified import certify as enclose
 
     result = enclose(network, domain, parse_range(degrees, "degrees"), digits=digits, kernel=kernel)
+    if layout == "csv":
+        print_columns("csv", {"degree": result.degrees.tolist(), "enclosure": list(result.balls)})
+        return
     (_print_json if layout == "json" else _print_text)(result)
 
 

@@ -9,7 +9,7 @@ import click
 
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import density_option, print_heading, spectrum_options
-from ntkspec.cli.options import format_option
+from ntkspec.cli.options import format_option, output_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ __all__ = ["eig"]
 @click.option(
     "--explain",
     is_flag=True,
-    help="Print the route that computed the spectrum, why, at what cost and accuracy, and why the "
-    "other routes did not.",
+    help="Say which route is tried first, before it computes; then print the route that computed "
+    "the spectrum, why, at what cost and accuracy, and why the other routes did not.",
 )
 @format_option(help="In JSON null stands for what is not finite: the logarithm of 0.")
+@output_option
 def eig(
     network: Network,
     domain: Domain,
@@ -93,6 +94,8 @@ def eig(
     from ntkspec.spectra.explanation import explain as considered
     from ntkspec.spectra.route import which_kernel
 
+    if explain and (first := _first_route(network, domain, kernel)) is not None:
+        say(f"trying first: {first}", err=True)
     wanted = None if degrees is None else parse_range(degrees, "degrees")
     start = time.process_time()
     found = spectrum(
@@ -121,6 +124,20 @@ def eig(
             for name, reason in others:
                 say(f"# not by {name}: {reason}")
     print_columns(layout, _columns(found), about=heading)
+
+
+def _first_route(network: Network, domain: Domain, kernel: Any) -> str | None:
+    """The route that is tried first, known without computing; None on a density or a torus.
+
+    If it passes the degrees on, another one computes them.
+    """
+    from ntkspec.domains import DensitySphere
+    from ntkspec.spectra.routes import ROUTES, chosen_route
+
+    if isinstance(domain, DensitySphere) or domain.name not in ROUTES:
+        return None
+    route, why = chosen_route(network, domain, kernel)
+    return f"{route.name}: {why}"
 
 
 def _columns(found: Spectrum | DensitySpectrum | TorusSpectrum) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ntkspec.cli.options import RANGE, TABLE, table_options
+from ntkspec.cli.options import RANGE, TABLE, format_option, output_option, table_options
 from ntkspec.cli.streams import say
 from ntkspec.files.text import CsvWriter
 
@@ -31,10 +31,8 @@ COLUMNS = (
 @click.argument("table", type=TABLE)
 @table_options
 @click.option("--dim", type=RANGE, help="As 3,10 or 2:65:*2.  [default: all]")
-@click.option(
-    "--format", "layout", type=click.Choice(["text", "csv", "json"]), default="text",
-    show_default=True, help="csv and json have all three laws, supported or not.",
-)  # fmt: skip
+@format_option(help="csv and json have all three laws, supported or not.")
+@output_option
 def fit(table: Path, layout: str, **selection: Any) -> None:
     """Fit laws of decay to the eigenvalues of TABLE.
 

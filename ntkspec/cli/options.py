@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ __all__ = [
     "is_given",
     "named_network_options",
     "network_options",
+    "output_option",
     "table_options",
 ]
 
@@ -155,6 +158,42 @@ def format_option(
     )  # fmt: skip
 
 
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -o to a command that prints text, CSV or JSON: it is written to a file instead.
+
+    The file appears whole or not at all.
+    """
+
+    @wraps(command)
+    def with_output(*, output: Path | None, **parameters: Any) -> Any:
+        if output is None or str(output) == "-":
+            return command(**parameters)
+        from ntkspec.cli.streams import say
+        from ntkspec.files.appearing import appearing_text, check_outputs
+
+        check_outputs([output], _files_given(), streams=True)
+        if not is_given("layout") and output.suffix in (".csv", ".json"):
+            parameters["layout"] = output.suffix[1:]
+        with appearing_text(output) as file, redirect_stdout(file):
+            found = command(**parameters)
+        say(f"wrote {output}", err=True)
+        return found
+
+    option = click.option(
+        "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+        help="Write to this file, in the format of its suffix .csv or .json unless --format is "
+        "given; - is the standard output, the default.",
+    )  # fmt: skip
+    return option(with_output)
+
+
+def _files_given() -> list[Path]:
+    """The files that the arguments and options of this command name, but for its output."""
+    given = {**click.get_current_context().params, "output": None}
+    words = [one for v in given.values() for one in (v if isinstance(v, tuple) else (v,))]
+    return [Path(one) for one in words if isinstance(one, (str, Path)) and os.path.isfile(one)]
+
+
 def _network(activation: str, given: dict[str, Any]) -> Any:
     """A network from a TOML file, from its parts as text, or from its parameters."""
     from ntkspec.networks import Network
@@ -183,8 +222,25 @@ def is_given(name: str) -> bool:
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that describe a kernel; the command gets it as `network`."""
-    argument = click.argument("activation", required=False)
-    return added((argument, *OPTIONS), _with_network(command, "argument 'ACTIVATION'"))
+    inner = _with_network(command, "argument 'ACTIVATION'")
+
+    @wraps(inner)
+    def with_one(*, activations: tuple[str, ...], named: str | None, **parameters: Any) -> Any:
+        from ntkspec.parameters import shown
+
+        given = [*activations, *([] if named is None else [named])]
+        if len(given) > 1:
+            raise click.UsageError(
+                "one network is taken at a time, not "
+                f"{', '.join(map(shown, given[:-1]))} and {shown(given[-1])}; run the command once "
+                "for each"
+            )
+        return inner(activation=given[0] if given else None, **parameters)
+
+    # Of any number, so that it may be left out before other arguments, and others are named.
+    argument = click.argument("activations", nargs=-1, metavar="[ACTIVATION]")
+    option = click.option("--network", "named", metavar="ACTIVATION", help="As the argument.")
+    return added((argument, option, *OPTIONS), with_one)
 
 
 def named_network_options(command: Callable[..., Any]) -> Callable[..., Any]:

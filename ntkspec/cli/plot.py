@@ -41,6 +41,7 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None, domain: 
     from ntkspec.errors import NtkspecError
     from ntkspec.jobs.parts import parts_folder
     from ntkspec.plots import figure3, run_picture
+    from ntkspec.plots.figure3 import dims_left_out
     from ntkspec.trainer.runs import is_run, open_run
 
     unfinished = not source.exists() and is_run(parts_folder(source))
@@ -53,7 +54,15 @@ def plot(source: Path, outputs: tuple[Path, ...], numbers: Path | None, domain: 
                 say(f"  {one}", err=True)
     elif numbers is None:
         written = figure3(source, outputs, domain=domain)
+        if left := dims_left_out(source, domain=domain):
+            say(f"not drawn: d = {_few(left)}; `ntkspec export` writes their numbers", err=True)
     else:
         raise NtkspecError("--numbers is for a run; `ntkspec export` writes those of a table")
     for path in written:
         say(f"wrote {path}")
+
+
+def _few(dims: list[int]) -> str:
+    if len(dims) > 8:
+        return f"{dims[0]} to {dims[-1]} ({len(dims)} dimensions)"
+    return ", ".join(map(str, dims))

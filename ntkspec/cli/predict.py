@@ -12,7 +12,14 @@ import click
 from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import density_option, domain_options
 from ntkspec.cli.group import ErrorsAsMessages
-from ntkspec.cli.options import PATH, added, format_option, is_given, network_options
+from ntkspec.cli.options import (
+    PATH,
+    added,
+    format_option,
+    is_given,
+    network_options,
+    output_option,
+)
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -25,6 +32,7 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 COMMON = (
     click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
     format_option(help="In JSON null stands for what is not finite."),
+    output_option,
 )
 DEGREES = click.option(
     "--degrees", metavar="RANGE",
@@ -338,6 +346,7 @@ def curve(
 @click.option("--as-given", is_flag=True, help="Do not centre the points and scale them.")
 @click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
 @format_option(help="In JSON null stands for what is not finite.")
+@output_option
 def data(
     network: Network,
     points: Path,

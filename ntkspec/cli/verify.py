@@ -20,7 +20,10 @@ __all__ = ["verify"]
 
 @click.command(short_help="Recompute entries of TABLE by an independent route.")
 @click.argument("table", type=TABLE)
-@click.option("--samples", type=int, default=32, show_default=True, help="Entries to recompute.")
+@click.option(
+    "--samples", type=int, default=32, show_default=True,
+    help="Entries to recompute; each network has at least one, so there may be more.",
+)  # fmt: skip
 @click.option(
     "--method",
     type=click.Choice(["balls", "mpmath"]),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.files.text import CsvWriter, json_value
+from ntkspec.files.text import json_value
 from ntkspec.results import Tabular, Value, axes_to_draw, style_of
 from ntkspec.trainer.rates import WidthPower
 
@@ -359,17 +359,6 @@ class Comparison(Tabular):
             ax.legend()
         return ax
 
-    def to_csv(self, file: TextIO) -> None:
-        """Write all rows as CSV; extrapolated rows have the width inf, missing values are empty.
-
-        `expected` is the number of trainings that the recipe asks for, `missing` lists the
-        unfinished ones.
-        """
-        columns = self.columns()
-        writer = CsvWriter(file)
-        writer.row(columns)
-        writer.rows(map(_cell, row) for row in zip(*columns.values(), strict=True))
-
     def to_json(self, file: TextIO) -> None:
         """Write an object with rows, extrapolated rows and powers; null is a missing value.
 
@@ -406,9 +395,3 @@ def _flat(row: Row | ExtrapolatedRow) -> dict[str, Any]:
         else:
             cells[name] = value
     return cells
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return "; ".join(value)
-    return "" if value is None or value != value else value

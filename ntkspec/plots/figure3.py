@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["figure3"]
+__all__ = ["dims_left_out", "figure3"]
 
 PREFERRED_DIMS = (3, 10, 64)
 QUADRATURE_NODES = 2000
@@ -70,8 +70,8 @@ def figure3(
     Parameters
     ----------
     table : path
-        Table with up to eight networks on the domain; dimensions 3, 10 and 64 are drawn if it
-        has them.
+        Table with up to eight networks on the domain.  Up to three dimensions are drawn; of more,
+        3, 10 and 64 if it has one of them, else the first and the last.
     outputs : sequence of path
         Files to write; the suffix .png, .svg or .pdf sets the format.
     domain : {"sphere", "cube", "gaussian"}
@@ -104,13 +104,29 @@ def figure3(
     return paths
 
 
+def dims_left_out(table: str | Path, *, domain: str = "sphere") -> list[int]:
+    """Return the dimensions of a table that `figure3` does not draw.
+
+    Examples
+    --------
+    >>> dims_left_out(table_path)
+    []
+    """
+    with open_table(table) as source:
+        names = source.names(domain=str(family(domain)))
+        every = {dim for name in names for dim in source.dims(name).tolist()}
+        return sorted(every - set(_dims(source, names)))
+
+
 def _dims(table: Table, names: Sequence[str]) -> list[int]:
+    """All dimensions of all networks if they are few, else the preferred ones, or the ends."""
     common = set.intersection(*(set(table.dims(name).tolist()) for name in names))
     if not common:
         raise NtkspecError("the table's networks have no dimension in common")
-    preferred = [dim for dim in PREFERRED_DIMS if dim in common]
     ordered = sorted(common)
-    return preferred or [ordered[0], *({ordered[-1]} - {ordered[0]})]
+    if len(ordered) <= len(PREFERRED_DIMS):
+        return ordered
+    return [dim for dim in PREFERRED_DIMS if dim in common] or [ordered[0], ordered[-1]]
 
 
 def _panels(table: Table, names: Sequence[str], dims: list[int]) -> dict[int, list[Curve]]:

@@ -59,10 +59,13 @@ class Described:
     network : Network
     left_out : tuple of str
         One sentence for each thing that the network does not have.
+    input_norm : float
+        Norm of the inputs that the unit sphere stands for; 1 if the model has no Linear.
     """
 
     network: Network
     left_out: tuple[str, ...]
+    input_norm: float = 1.0
 
 
 def describe(
@@ -108,8 +111,9 @@ def describe(
     Examples
     --------
     >>> from torch import nn
-    >>> describe(nn.Sequential(nn.Linear(3, 512), nn.Tanh(), nn.Linear(512, 1))).network.name
-    'tanh'
+    >>> found = describe(nn.Sequential(nn.Linear(3, 512), nn.Tanh(), nn.Linear(512, 1)))
+    >>> found.network.name, round(found.input_norm, 3)
+    ('tanh', 1.732)
     """
     if not isinstance(model, nn.Module):
         raise NtkspecError(f"model = {shown(model)} is not allowed; give a torch.nn.Module")
@@ -119,7 +123,8 @@ def describe(
         input_norm = number(input_norm, "input_norm", 1e-6, 1e6)
     reader = _Reader(model, variances, input_norm, parameterization)
     parts = reader.read()
-    return Described(Network.serial(*parts), tuple(dict.fromkeys(reader.left_out)))
+    left_out = tuple(dict.fromkeys(reader.left_out))
+    return Described(Network.serial(*parts), left_out, reader.used_norm)
 
 
 @dataclass(frozen=True)
@@ -146,6 +151,7 @@ class _Reader:
         self.parameterization = parameterization
         self.left_out: list[str] = []
         self.layers = 0
+        self.used_norm = 1.0
 
     def read(self) -> tuple[Any, ...]:
         """The parts of the output."""
@@ -236,6 +242,7 @@ class _Reader:
         scale = 1.0
         if first:
             norm = math.sqrt(fan_in) if self.norm is None else self.norm
+            self.used_norm = norm
             scale = norm * norm / fan_in
             if self.variances == "initial":
                 self.left_out.append(

@@ -572,3 +572,49 @@ def test_closed_pipe_is_quiet() -> None:
     command = f"{python} -m ntkspec eig relu --degrees 0:20000 --format csv | head -n 1"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert (result.stdout.split(",")[0], result.stderr) == ("degree", "")
+
+
+PRINTING = (
+    "eig relu --degrees 0:4", "certify relu --degrees 0:4", "predict times relu --degrees 1:4",
+    "predict freedom relu --ridge 0.1", "fit {table} --network relu",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_what_is_printed_is_written_by_o(command: str, tmp_path: Path) -> None:
+    words = command.format(table="atlas").split()
+    words += ["--dim", "3"]
+    printed = run(*words, "--format", "csv").stdout
+    path = tmp_path / "numbers.csv"
+    written = run(*words, "-o", path)
+    assert written.exit_code == 0 and written.stdout == ""
+    assert path.read_text() == printed
+    assert run(*words, "--format", "csv", "-o", "-").stdout == printed
+    assert run(*words, "-o", path.with_suffix(".json")).exit_code == 0
+    json.loads(path.with_suffix(".json").read_text())
+
+
+def test_a_file_does_not_appear_when_the_command_fails(tmp_path: Path) -> None:
+    result = run("eig", "relu", "--degrees", "0:4", "--dim", "0", "-o", tmp_path / "numbers.csv")
+    assert result.exit_code == 2 and not list(tmp_path.iterdir())
+    result = run("eig", "relu", "-o", tmp_path / "none" / "numbers.csv")
+    assert result.exit_code == 3 and "does not exist" in result.stderr
+
+
+def test_the_network_may_be_named_by_an_option_and_is_one() -> None:
+    for words in ("eig {} --degrees 0:3", "predict times {} --degrees 1:3", "certify {}"):
+        named, positional = (run(*words.format(how).split()) for how in ("--network gelu", "gelu"))
+        assert named.exit_code == 0 and named.stdout == positional.stdout
+    for words in ("eig relu gelu", "predict times relu gelu sin", "eig relu --network gelu"):
+        result = run(*words.split())
+        assert result.exit_code == 2 and "one network is taken at a time" in result.stderr
+
+
+def test_a_network_is_named_before_files_in_each_way(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((30, 3))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x[:, 0])
+    files = (tmp_path / "x.npy", tmp_path / "y.npy", "--samples", "10")
+    positional = run("predict", "data", "relu", *files)
+    assert positional.exit_code == 0
+    assert run("predict", "data", "--network", "relu", *files).stdout == positional.stdout

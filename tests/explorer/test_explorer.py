@@ -143,3 +143,10 @@ def test_the_command_line(path, tmp_path):
         ([str(tmp_path / "missing.h5")], 3),
     ):
         assert run(main, ["explore", *arguments, "-o", out]).exit_code == code
+
+
+def test_the_page_says_what_it_does_before_its_script_runs(path, tmp_path):
+    page = write_page(path, tmp_path / "page.html").read_text(encoding="utf-8")
+    before = page[: page.index('id="numbers"')]
+    assert '<p id="loading" role="status">Unpacking the table' in before
+    assert '<button type="button" id="theme">Theme: System</button>' in before

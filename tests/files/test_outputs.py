@@ -39,6 +39,7 @@ def sources(tmp_path_factory):
     merge([folder / "t.h5.parts"], folder / "t.h5")
     run_of(SMALL_RUN, folder)
     np.save(folder / "X.npy", np.eye(3))
+    (folder / "net.toml").write_text('activation = "relu"')
     (folder / "s.toml").write_text('dims = 2\ndegrees = 1\nnetworks = [{activation = "relu"}]')
     return folder
 
@@ -73,6 +74,31 @@ OUTPUTS = [
         ending=".csv",
         source="X.npy",
     ),
+    command(
+        "eig",
+        "net.toml",
+        "--dim",
+        "3",
+        "--format",
+        "json",
+        "-o",
+        "OUT",
+        text=True,
+        source="net.toml",
+    ),
+    command(
+        "certify",
+        "net.toml",
+        "--dim",
+        "3",
+        "--format",
+        "json",
+        "-o",
+        "OUT",
+        text=True,
+        source="net.toml",
+    ),
+    command("fit", "t.h5", "--format", "json", "-o", "OUT", text=True),
     command("scan", "s.toml", "-o", "OUT", text=True, source="s.toml"),
     command("scan", "s.toml", "--format", "json", "-o", "OUT", text=True, source="s.toml"),
     command("scan", "s.toml", "--format", "netcdf", "-o", "OUT", source="s.toml"),
@@ -140,7 +166,7 @@ class Output:
         if self.ending:
             return start[:4] in (b"\x89PNG", b"<?xm", b"%PDF", b"rank")
         if self.text:
-            return start[:1] in b"n[l<"
+            return start[:1] in b"n[{l<"
         return start == b"\x89HDF\r\n\x1a\n" or start[:4] == b"PAR1"
 
 

@@ -37,6 +37,7 @@ class WithFunctions(nn.Module):
 def test_a_sequential_has_pytorchs_variances():
     found = describe(nn.Sequential(nn.Linear(3, 512), nn.Tanh(), nn.Linear(512, 1)))
     third = 1.0 / 3.0
+    assert f"input_norm={math.sqrt(3.0)}" in repr(found)
     assert found.network == Network.serial(
         Linear(third, 1.0 / 9.0), "tanh", Linear(third, 1.0 / (3.0 * 512))
     )
@@ -50,6 +51,7 @@ def test_residual_blocks_and_normalization():
         nn.GELU(), nn.Linear(width, 1, bias=False),
     )  # fmt: skip
     found = describe(model, input_norm=1.0)
+    assert "input_norm=1.0)" in repr(found)
     third = 1.0 / 3.0
     assert found.network == Network.serial(
         Linear(third / 3.0),

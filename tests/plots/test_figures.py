@@ -5,9 +5,12 @@ import re
 
 import numpy as np
 import pytest
+from command_line import ntkspec as ntkspec_here
 from paths import ROOT
+from sweeping import make_table
 
 from ntkspec.plots import run_picture
+from ntkspec.plots.figure3 import dims_left_out
 from ntkspec.trainer.recipe import read_run_recipe
 from ntkspec.trainer.runs import open_run, train_run
 
@@ -99,3 +102,18 @@ def test_in_ten_dimensions_the_same(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure_has_its_recipe(name):
     assert read_run_recipe(RECIPES / f"{name}.toml").name
+
+
+@pytest.mark.parametrize("dims,left", [("[3, 5, 10]", []), ("[2, 3, 5, 10]", [2, 5])])
+def test_dimensions_are_drawn_or_named(dims, left, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'dims = {dims}\ndegrees = "0:12"\nchecks = {{samples = 0}}\n'
+        'networks = [{activation = "relu"}]\n'
+    )
+    make_table(recipe, tmp_path / "table.h5")
+    assert dims_left_out(tmp_path / "table.h5") == left
+    result = ntkspec_here("plot", tmp_path / "table.h5", "-o", tmp_path / "figure.svg")
+    assert result.exit_code == 0
+    assert ("not drawn: d = 2, 5;" in result.stderr) == bool(left)
+    assert ("not drawn" in result.stderr) == bool(left)

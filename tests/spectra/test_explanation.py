@@ -51,7 +51,9 @@ def test_the_command_prints_the_routes():
 
 def test_json_holds_the_routes():
     command = ["eig", "relu", "--dim", "3", "--degrees", "0:2", "--explain", "--format", "json"]
-    found = json.loads(CliRunner().invoke(main, command).output)
+    run = CliRunner().invoke(main, command)
+    found = json.loads(run.stdout)
+    assert run.stderr == f"trying first: {found['route']}\n"
     assert found["route"].startswith("closed form")
     assert {"route", "reason"} == set(found["other_routes"][0])
     assert found["seconds"] >= 0 and found["worst_relative_error"] < 1e-14

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from dataclasses import replace
 
@@ -180,3 +182,23 @@ def test_one_picture_has_one_kind_of_values():
         last.plot(first.plot(ax))
         values = [y for line in ax.lines for y in line.get_ydata()]
         assert ax.get_yscale() == scale and np.all((np.array(values) < 0.0) == (scale == "linear"))
+
+
+@pytest.mark.parametrize("made", ["spectrum", "times"])
+def test_csv_has_every_digit_and_appears_whole(made, tmp_path):
+    found = {
+        "spectrum": lambda: ntkspec.spectrum("tanh", 3, [0, 1, 200]),
+        "times": lambda: ntkspec.predict.learning_times("relu", degrees=[1, 2, 3]),
+    }[made]()
+    stream, path = io.StringIO(), tmp_path / "numbers.csv"
+    found.to_csv(stream)
+    found.to_csv(path)
+    found.to_csv(str(path))
+    assert path.read_text() == stream.getvalue()
+    names, *rows = csv.reader(io.StringIO(stream.getvalue()))
+    columns = found.columns()
+    assert names == list(columns)
+    for column, values in zip(zip(*rows, strict=True), columns.values(), strict=True):
+        np.testing.assert_array_equal(np.array(column, dtype=float), values)
+    with pytest.raises(NtkspecError, match="an open text stream"):
+        found.to_csv(3)

@@ -265,7 +265,7 @@ export function lawWords({ law }) {
   const words = parts.flatMap((part, i) => [[i ? "; " : "Law: "], ...partWords(law, part)]);
   const ends = [0, 1].find((parity) => lawPart(law, parity) === null);
   if (ends === undefined) return words;
-  return [...words, [`; ${ends ? "odd" : "even"} degrees end in zeros`]];
+  return [...words, [`; ${ends ? "odd" : "even"} degrees are 0 from some degree on`]];
 }
 
 function partWords(law, part) {

@@ -133,13 +133,15 @@ class Explorer {
 }
 
 async function start() {
+  let drawn = () => {};
+  followTheme(element("theme"), () => drawn());
   if (typeof DecompressionStream === "undefined") {
     throw new Error("this browser is too old to unpack the table; its version of 2023 or later can");
   }
   const [header, numbers] = await Promise.all([unpacked("header"), unpacked("numbers")]);
   const contents = JSON.parse(new TextDecoder().decode(header));
   const explorer = new Explorer(new Store(contents, doubles(numbers)));
-  followTheme(element("theme"), () => explorer.charts.redraw());
+  drawn = () => explorer.charts.redraw();
   element("loading").hidden = true;
   element("explorer").hidden = false;
   explorer.open();
