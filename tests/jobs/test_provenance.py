@@ -87,9 +87,9 @@ print(*(m.__file__ for n, m in sys.modules.items() if n.startswith("ntkspec.") a
 """
 #: Modules that are loaded on the way and decide no number; `kernels` loads all its modules.
 IDLE = (
-    "__init__.py", "results.py", "networks/full_name.py", "spectra/spectrum.py", "spectra/table.py",
-    "spectra/density/", "spectra/torus/", "spectra/scaled_result.py", "spectra/trace.py",
-    "kernels/",
+    "__init__.py", "results.py", "files/text.py", "networks/full_name.py", "spectra/spectrum.py",
+    "spectra/table.py", "spectra/density/", "spectra/torus/", "spectra/scaled_result.py",
+    "spectra/trace.py", "kernels/",
 )  # fmt: skip
 
 
