@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from ntkspec.conventions import Shape
 from ntkspec.errors import NtkspecError
 
-__all__ = ["derivative", "expectations"]
+__all__ = ["NEAR", "derivative", "expectations"]
 
 Vector = NDArray[np.float64]
 Function = Callable[[Vector], Vector]
 
 NODES = 16
 REACH = 12.0
+#: Correlations this close to 1 or -1 are rounded to it.
+NEAR = 1e-14
 #: Relative difference of two rules that both hold the digits of laws.
 SETTLED = 1e-11
 #: Most parts of a panel.
@@ -32,9 +34,13 @@ ROOT_2PI = math.sqrt(2.0 * math.pi)
 def expectations(functions: Sequence[Function], q: float, rho: float) -> list[float]:
     """E[f(u) f(v)] at variance q and correlation rho in [-1, 1]; Gauss-Legendre on panels.
 
+    A correlation that rounding has moved from 1 or -1, or beyond, is that.
+
     The panels are graded towards 0, where sigma has its kink or comes nearest to a pole, and split
     until the values at rho = 1 settle: finer oscillates far from 0.
     """
+    if abs(rho) > 1.0 - NEAR:
+        rho = math.copysign(1.0, rho)
     parts, before = 1, _by_panels(functions, q, 1.0, 1)
     while parts < MOST:
         found = _by_panels(functions, q, 1.0, 2 * parts)

@@ -12,7 +12,7 @@ from flint import arb, arb_series
 
 from ntkspec.duals import Correlation
 from ntkspec.duals.layers import series_length
-from ntkspec.laws.expectations import derivative, expectations
+from ntkspec.laws.expectations import NEAR, derivative, expectations
 from ntkspec.networks import Kernel, Network
 from ntkspec.precision import working_precision
 from ntkspec.rules import Program, State, follow
@@ -20,8 +20,6 @@ from ntkspec.rules import Program, State, follow
 __all__ = ["BITS", "Germ", "Germs", "germs_of"]
 
 BITS = 96
-#: Correlations this close to 1 or -1 are rounded to it.
-NEAR = 1e-14
 #: Largest variance of an argument.
 MOST = 1e300
 
@@ -165,7 +163,7 @@ class Germs:
             rho = math.copysign(1.0, rho)
         if sigma.singularity.kind == "pole":
             functions = sigma.value, sigma.derivative, derivative(sigma.shape, 2)
-            value, slope, bend = expectations(functions, q, min(max(rho, -1.0), 1.0))
+            value, slope, bend = expectations(functions, q, rho)
             return value, slope, bend
         with working_precision(BITS), series_length(2):
             point = Correlation(arb_series([arb(rho), 1], 2))

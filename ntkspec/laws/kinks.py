@@ -26,8 +26,6 @@ __all__ = ["general_kink_law", "kink_law"]
 Function = Callable[[Correlation], Any]
 
 BITS = 192
-#: Correlations this close to 1 or -1 are rounded to it.
-NEAR = 1e-14
 #: Relative error of expectations in doubles.
 ERROR = 1e-10
 
@@ -115,14 +113,10 @@ def _smooth_dual(
     def expanded(point: Correlation, order: int) -> Any:
         move = q * (point.cosine - point.cosine[0])
         lead = next((i for i in range(1, ctx.cap) if not move[i].contains(0)), ctx.cap)
-        rho = float(point.cosine[0].mid())
-        if abs(abs(rho) - 1.0) < NEAR:
-            rho = math.copysign(1.0, rho)
+        sizes = derivatives(float(point.cosine[0].mid()), (ctx.cap - 1) // lead + 2)[order:]
         total = 0 * move
-        for n, size in reversed(
-            list(enumerate(derivatives(rho, (ctx.cap - 1) // lead + 2)[order:]))
-        ):
-            total = size + total * move / (n + 1)
+        for n in reversed(range(len(sizes))):
+            total = sizes[n] + total * move / (n + 1)
         return total
 
     def function(order: int) -> Function:

@@ -10,14 +10,13 @@ from flint import arb
 
 from ntkspec.duals import Correlation
 from ntkspec.errors import NtkspecError
-from ntkspec.laws.expectations import expectations
+from ntkspec.laws.expectations import NEAR, expectations
 from ntkspec.networks import Network
 from ntkspec.precision import working_precision
 
 __all__ = ["Layer", "gain", "profile"]
 
 BITS = 96
-NEAR = 1e-14
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def gain(network: Network, layers: list[Layer], layer: int) -> float:
 def _duals(network: Network, variance: arb, ratio: arb) -> tuple[arb, arb]:
     sigma, point = network.sigma, _correlation(ratio)
     if sigma.singularity.kind != "entire" and sigma.homogeneous is None:
-        rho = min(max(float(point.cosine.mid()), -1.0), 1.0)
+        rho = float(point.cosine.mid())
         assert sigma.derivative is not None
         functions = sigma.value, sigma.derivative
         value, slope = expectations(functions, float(variance.mid()), rho)

@@ -51,6 +51,8 @@ def command(*words, ending="", text=False, source="t.h5"):
     )
 
 
+LEADING = ("X.npy", "--network", "relu", "--count", "1", "-o", "OUT")
+AS_JSON = ("net.toml", "--dim", "3", "--format", "json", "-o", "OUT")
 #: Every output of every command; the last word of a command's options is that of the output.
 OUTPUTS = [
     command("export", "t.h5", "-o", "OUT", text=True),
@@ -62,42 +64,9 @@ OUTPUTS = [
     command("plot", "run.h5", "-o", "OUT", ending=".svg", source="run.h5"),
     command("plot", "run.h5", "-o", "p.png", "--numbers", "OUT", text=True, source="run.h5"),
     command("compare", "run.h5", "--no-finite", "-o", "OUT", ending=".pdf", source="run.h5"),
-    command(
-        "data",
-        "X.npy",
-        "--network",
-        "relu",
-        "--count",
-        "1",
-        "-o",
-        "OUT",
-        ending=".csv",
-        source="X.npy",
-    ),
-    command(
-        "eig",
-        "net.toml",
-        "--dim",
-        "3",
-        "--format",
-        "json",
-        "-o",
-        "OUT",
-        text=True,
-        source="net.toml",
-    ),
-    command(
-        "certify",
-        "net.toml",
-        "--dim",
-        "3",
-        "--format",
-        "json",
-        "-o",
-        "OUT",
-        text=True,
-        source="net.toml",
-    ),
+    command("data", *LEADING, ending=".csv", source="X.npy"),
+    command("eig", *AS_JSON, text=True, source="net.toml"),
+    command("certify", *AS_JSON, text=True, source="net.toml"),
     command("fit", "t.h5", "--format", "json", "-o", "OUT", text=True),
     command("scan", "s.toml", "-o", "OUT", text=True, source="s.toml"),
     command("scan", "s.toml", "--format", "json", "-o", "OUT", text=True, source="s.toml"),
