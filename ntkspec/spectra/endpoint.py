@@ -56,11 +56,12 @@ FEW, FEW_OF_ELU, MOST_COUNT = 128, (256, 576), 1024
 REACHES = (16, 14, 12, 9)
 #: Activations whose duals, besides those of powers, take series of double-doubles.
 IN_PAIRS = ("elu", "selu", "softsign", "finer")
-#: Those whose powers of 1 - t diverge, and how far these go where they must not cancel much.
-DIVERGENT, SHORT = ("softsign", "finer"), (12, 9, 8, 7, 6, 5)
+#: Those whose powers of 1 - t diverge; how far these go, and where they must not cancel much.
+DIVERGENT = ("softsign", "finer")
+LONG, SHORT = (24, 20, 16, 12), (12, 9, 8, 7, 6, 5, 4, 3)
 #: For those: the number of coefficients to begin with, the most of them for one layer and for more,
 #: and how many follow from the powers.
-FIRST_COUNT, MOST_DIVERGENT, LONGER, LONGEST = 512, (2**16, 2**13), 2**14, 2**20
+FIRST_COUNT, MOST_DIVERGENT, LONGER, LONGEST = 512, (2**16, 2**14), 2**14, 2**20
 #: The margin of the bound on what is left out.
 MARGIN = 4.0
 #: Largest relative error of Taylor coefficients, and the smallest ones that double-doubles serve.
@@ -372,7 +373,8 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
     divergent = ends.budget is COARSE
     count, most = FEW, MOST_COUNT
     if divergent:
-        count, most = _first_count(layers), MOST_DIVERGENT[len(network.sigmas) > 1]
+        most = MOST_DIVERGENT[len(network.sigmas) > 1]
+        count = min(_first_count(layers), most)
     elif len(network.sigmas) > 1 and any(not sigma.homogeneous for sigma in network.sigmas):
         count = FEW_OF_ELU[not ends.has_bias]
     while True:
@@ -381,13 +383,13 @@ def _parts(network: Network, kernel: Kernel) -> _Parts | None:
             return None
         taylor *= 2.0**-ends.scale
         with working_precision(BITS[0]):
-            if divergent:
-                found = _continued(ends, taylor, zeros)
-            else:
-                try:
+            try:
+                if divergent:
+                    found = _continued(ends, taylor, zeros)
+                else:
                     found = _from_taylor(ends, taylor, zeros, REACHES)
-                except _HopelessError:
-                    return None
+            except _HopelessError:
+                return None
         if found.relative_error < ends.budget.error:
             return found
         if count >= most:
@@ -403,7 +405,8 @@ def _budget(network: Network) -> _Budget:
 def _first_count(layers: Layers) -> int:
     """Prediction of the number of coefficients, from the slopes q'(1) of the layers' covariances.
 
-    Powers of softsign's fit from about 2000 q'(1) on, and of finer's from about 800 q(1) q'(1).
+    Powers of softsign's fit from about 2100 q'(1) on, and of finer's from about 900 q(1) q'(1) on
+    (measured); twice as many are needed.
     """
     count = float(FIRST_COUNT)
     if not layers.program.serial:
@@ -415,9 +418,9 @@ def _first_count(layers: Layers) -> int:
         ):
             slope *= float(factor)
             if sigma.shape.base == "softsign":
-                count = max(count, 4000.0 * slope)
+                count = max(count, 4300.0 * slope)
             elif sigma.shape.base == "finer":
-                count = max(count, 1600.0 * slope * float(q))
+                count = max(count, 1800.0 * slope * float(q))
             slope *= float(dual(Correlation.full()))
     return int(min(count, LONGEST))
 
@@ -467,7 +470,7 @@ class _Ends:
         self.z = 1 + 2 * bias / weight
         self.scale = _exponent(layers.at_one())
         size = arb(2) ** -self.scale
-        most = REACHES[0] + self.order
+        most = (LONG if self.budget is COARSE else REACHES)[0] + self.order
         self._near = _sum(powers_at_one(layers, root_at_one(network), most), size)
         if zeros.main is not None:
             sign = -1.0 if zeros.main == 1 else 1.0
@@ -521,7 +524,7 @@ def _continued(ends: _Ends, taylor: Array, zeros: Parity) -> _Parts:
 
     From where on they fit; then few powers, which cancel less in low degrees, fit later ones.
     """
-    fits = [_Fit(ends, reach, taylor, zeros) for reach in REACHES]
+    fits = [_Fit(ends, reach, taylor, zeros) for reach in LONG]
     fit = min(fits, key=lambda fit: fit.kept)
     failed = _Parts(fit.near, fit.far, (np.zeros(0), np.zeros(0)), ends.scale, np.inf, fit.needed)
     with suppress(_HopelessError):
@@ -533,14 +536,11 @@ def _continued(ends: _Ends, taylor: Array, zeros: Parity) -> _Parts:
     count = LONGER
     while count <= LONGEST:
         whole = np.concatenate([taylor, fit.powers(count)[0][:, fit.count :]], axis=1)
-        try:
-            found = _from_taylor(ends, whole, zeros, SHORT)
-        except _HopelessError:
-            break
+        found = _from_taylor(ends, whole, zeros, SHORT)
         if found.relative_error < ends.budget.error:
             return found
         count = max(2 * count, found.needed)
-    return replace(failed, needed=2 * fit.count)
+    raise _HopelessError
 
 
 class _Fit:
@@ -587,8 +587,10 @@ class _Fit:
     def needed(self) -> int:
         """Prediction of the number of coefficients of which half count.
 
-        |b_n| / a_n falls somewhat more slowly than a power of n does.
+        Where all count, from |b_n| / a_n, which falls somewhat more slowly than a power of n does.
         """
+        if self.kept < self.count:
+            return 2 * self.kept + 16
         least = self.worst[-2]  # the last coefficient may be 0 by parity
         falls = math.log(self.worst[self.count // 2] / least)
         more = math.log(least / self.ends.budget.negligible) / falls if falls > 0.0 else 1.0

@@ -9,7 +9,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import mpmath
+import numpy as np
 import pytest
+from scipy.special import eval_legendre
 
 from ntkspec import Network, spectrum
 
@@ -63,3 +65,17 @@ def test_deep_networks_agree_with_integrals_in_the_plane(case):
     degrees, values = zip(*DEEP[case], strict=True)
     # The stored values have 15 digits: half a unit of the last is up to 5e-15 of a value.
     check(spectrum(network, dim, degrees, kernel=kernel), values, 5e-15, 1e-12)
+
+
+@pytest.mark.slow
+def test_deep_finer_with_a_large_bias_agrees_with_quadrature_of_its_kernel():
+    """The kernel at a point comes from polar rules, which share no formula with the series."""
+    network = Network("finer", depth=2, bias_variance=0.5, trained="all")
+    x, weights = np.polynomial.legendre.leggauss(200)
+    angle = 0.5 * np.pi * (x + 1.0)
+    weights = 0.25 * np.pi * weights * np.sin(angle) * network.ntk(np.cos(angle))
+    found = spectrum(network, 3, range(21))
+    assert found.route.startswith("endpoint series")
+    for degree, value in enumerate(found.eigenvalues):
+        expected = weights @ eval_legendre(degree, np.cos(angle))
+        assert abs(value / expected - 1.0) < 1e-12
