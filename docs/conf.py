@@ -12,7 +12,7 @@ from ntkspec import __version__
 # The benchmarks are in the checkout and are not installed.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent))
-from help_text import plain_help, summary
+from help_text import data_comment, field_comment, plain_help, plain_signature, summary
 
 from bench.measured import RESULTS, rows_table, tables
 
@@ -102,8 +102,12 @@ class Summary(SphinxDirective):
 
 
 def setup(app):
-    """Connect to what sphinx-click reads, and add the directives of tables."""
+    """Connect to what sphinx-click and autodoc read, and add the directives of tables."""
     app.add_directive("measured", Measured)
     app.add_directive("summary", Summary)
     for part in ("description", "options", "arguments"):
         app.connect(f"sphinx-click-process-{part}", plain_help)
+    # Before numpydoc.
+    app.connect("autodoc-process-docstring", data_comment, priority=100)
+    app.connect("autodoc-process-signature", plain_signature, priority=100)
+    app.connect("autodoc-skip-member", field_comment)

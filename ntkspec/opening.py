@@ -26,7 +26,7 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     Raises
     ------
     TableError
-        When the file is missing, damaged, or not a table of format version 2.
+        When the file is missing, damaged, or not a table of format version 3.
     NtkspecError
         When something in a recipe is not allowed.
 

@@ -43,6 +43,8 @@ __all__ = ["MEANINGS", "Result", "html_table", "library"]
 #: Rows of a table that are shown; of more, the first and the last.
 MOST_ROWS = 10
 MOST_COLUMNS = 8
+#: Entries of the legend of a picture.
+MOST_LABELS = 10
 # Okabe and Ito's colours, ordered so that grey values differ, each with its own marker and size,
 # so that curves that nearly coincide can be told apart.
 STYLES = (
@@ -355,9 +357,12 @@ class Result(Tabular):
             ax.set_xscale("symlog", linthresh=1.0)
         else:
             ax.set_xscale("log")
+        # A legend of all lines would not fit.
+        every = -(-lines.shape[1] // MOST_LABELS)
         for i, line in enumerate(lines.T):
             seen = np.isfinite(line) & ((line > 0.0) | linear)
-            label = f"{others[0]} = {axes[others[0]][i]}" if others else None
+            named = others and i % every == 0
+            label = f"{others[0]} = {axes[others[0]][i]}" if named else None
             drawn = style_of(len(ax.lines), {"linestyle": free, "label": label, **style})
             ax.plot(axes[x][seen], line[seen], **drawn)
         ax.set_xlabel(MEANINGS.get(x, x))

@@ -1,10 +1,11 @@
-"""
+r"""
 Which depth for which degree: the Boolean cube
 ==============================================
 
-The shares of the degrees in the variance of a random network on the cube {-1, 1}^128, after Yang
-and Salman (arXiv:1907.10599): the depth at which the share of degree k is largest grows with k,
-and the tangent kernel favours higher degrees than the network at its start.
+The shares of the degrees in the variance of a random network on the cube
+:math:`\{-1, 1\}^{128}`, after Yang and Salman (arXiv:1907.10599): the depth at which the share of
+degree k is largest grows with k, and the tangent kernel favours higher degrees than the network at
+its start.
 """
 
 import matplotlib.pyplot as plt

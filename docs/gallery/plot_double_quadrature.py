@@ -22,7 +22,7 @@ plain = funk_hecke(ntkspec.Network("tanh").ntk, DIM, k, nodes=2000)
 
 # %%
 # Left: eigenvalues of tanh by both methods.  Right: relative error of the quadrature, its own
-# estimate, and the bound of `ntkspec.spectrum`.
+# estimate, and the bound of :func:`ntkspec.spectrum`.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 (black, _, _), (red, square, _), (blue, _, _) = STYLES[:3]

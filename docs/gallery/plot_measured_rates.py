@@ -64,8 +64,8 @@ plt.show()
 
 # %%
 # Measured over predicted rates.  On 64 equispaced points degrees :math:`k`, :math:`64 - k`,
-# :math:`64 + k`, ... are the same function, and the rate is the sum of their eigenvalues: this is
-# why degree 8 is learned 5 % faster than :math:`\lambda_8` predicts.
+# :math:`64 + k`, ... are the same function, and the rate is the sum of their eigenvalues: for
+# degree 8 it is 5 % above :math:`\lambda_8`.
 
 for k, a, rate in zip(DEGREES, amplitudes.T, predicted):
     if rate == 0:

@@ -109,4 +109,4 @@ table(cube)
 #
 # The same residual in PyTorch, with :class:`ntkspec.torch.SobolevLoss` and automatic
 # differentiation, falls in the predicted steps too: :doc:`/pytorch_examples`.  There a step takes
-# two to twenty times as long (``python -m bench training``).
+# two and a half to fifty times as long (``python -m bench training``).

@@ -21,8 +21,8 @@ WEIGHTS = {
 }
 
 # %%
-# Rates over that of degree 2, for four exponents in three dimensions; full lines are the weight
-# ``"laplacian"``, dashed ones ``"power"``.
+# Rates over that of degree 2, for four exponents in dimensions 2, 3 and 10; full lines are the
+# weight ``"laplacian"``, dashed ones ``"power"``.
 
 figure, grid = plt.subplots(1, 3, figsize=(9.5, 4.2), layout="constrained")
 for axes, dim in zip(grid, (2, 3, 10)):

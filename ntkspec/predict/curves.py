@@ -222,8 +222,8 @@ def learning_curve(
     2021, equation (4), whose kappa is n times this one.  Where n exceeds the rank and delta is 0,
     kappa is 0 and delta / kappa stands for n - rank, its limit.
 
-    The theory assumes that the harmonics are independent Gaussian features; docs/theory.rst
-    has measurements of its accuracy.
+    The theory assumes that the harmonics are independent Gaussian features; the manual,
+    "Learning curves: theory and accuracy", has measurements of its accuracy.
 
     Examples
     --------

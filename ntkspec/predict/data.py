@@ -348,7 +348,7 @@ def from_data(
     powers p by Gram-Schmidt on the points, less what noise would have: power that is not found
     in up to n / 2 products counts as never learned.
 
-    docs/from_data.rst has measurements of the accuracy of both.
+    The manual, "What will my network learn of my data?", has measurements of the accuracy of both.
 
     Examples
     --------

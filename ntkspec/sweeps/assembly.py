@@ -1,4 +1,4 @@
-"""Assembly of blocks into a table (HDF5, format version 2), as a single or a virtual file."""
+"""Assembly of blocks into a table (HDF5, format version 3), as a single or a virtual file."""
 
 from __future__ import annotations
 

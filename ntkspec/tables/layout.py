@@ -152,6 +152,13 @@ def numbers_checksum(*arrays: NDArray[np.float64]) -> str:
 class GroupKey(NamedTuple):
     """What a group of a table is about.
 
+    Attributes
+    ----------
+    network : Network or ZonalKernel
+    kernel : {"ntk", "nngp"}
+    domain : str
+        "sphere", "cube", "ball(radius=2.0)" and so on.
+
     Examples
     --------
     >>> GroupKey(Network("leaky_relu", slope=0.2, trained="all")).name

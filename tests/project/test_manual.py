@@ -26,10 +26,13 @@ from bench import measured
 from ntkspec.cli import main
 from ntkspec.domains import DOMAINS
 from ntkspec.errors import NtkspecError, TableError
+from ntkspec.explorer import MOST_ENTRIES
 from ntkspec.locks import cached_property
 from ntkspec.spectra.routes import ROUTES
 from ntkspec.tables import layout
+from ntkspec.trainer.descent import Loss
 from ntkspec.trainer.runs import file
+from ntkspec.trainer.sobolev import L2Loss
 
 ROOT = DOCS.parent
 TORCH = ("pytorch.rst", "pytorch_examples.rst", "pytorch_models.rst")
@@ -295,11 +298,12 @@ def test_help_texts_and_summaries_as_markup(monkeypatch):
         ":default: ``1:9:*2``",
         "|   eig `x` --k 1:9:*2",
         "| end",
+        "**Required** A file.",
     ]
     plain_help(None, None, lines)
     assert lines == [
         "Write ``a*b`` as 2\\*3.", ":default: ``1:9:*2``", "", ".. code-block:: console", "",
-        "    $ eig `x` --k 1:9:*2", "end",
+        "    $ eig `x` --k 1:9:*2", "end", "Required. A file.",
     ]  # fmt: skip
     table = summary(".. autofunction:: ntkspec.law\n.. autodata:: ntkspec.ranges.MOST\n")
     assert (
@@ -308,6 +312,24 @@ def test_help_texts_and_summaries_as_markup(monkeypatch):
         and len(table) == 6
     )
     assert "smartquotes = False" in (DOCS / "conf.py").read_text(encoding="utf-8")
+
+
+def test_the_reference_shows_what_the_package_says_and_not_its_libraries(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from help_text import data_comment, field_comment, plain_signature
+
+    lines = (inspect.getdoc(int) or "").splitlines()
+    data_comment(None, "data", "ntkspec.explorer.MOST_ENTRIES", MOST_ENTRIES, None, lines)
+    assert lines[0].startswith("Most eigenvalues in a page")
+    lines = ["Said."]
+    data_comment(None, "data", "ntkspec.explorer.MOST_ENTRIES", MOST_ENTRIES, None, lines)
+    assert lines == ["Said."]
+    assert field_comment(None, "class", "kernel", layout.GroupKey.kernel, False, None)
+    assert field_comment(None, "class", "name", layout.GroupKey.name, False, None) is None
+    hidden = "(*args, **kwargs)"
+    assert plain_signature(None, "class", "", Loss, None, hidden, None) == ("", None)
+    found = plain_signature(None, "class", "", L2Loss, None, hidden, None)
+    assert found == ("(points)", None)
 
 
 #: What users do not import; docs/formulas.rst says what the modules compute.

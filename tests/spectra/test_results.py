@@ -94,6 +94,16 @@ def test_plots(result):
     assert one.plot(ax) is ax and ax.lines and ax.get_xlabel() and ax.get_ylabel()
 
 
+def test_a_legend_of_many_lines_fits():
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    curve = ntkspec.predict.minibatch_curve(
+        "relu", 3, samples=100, batch=10, power={1: 1.0}, steps=range(0, 30), max_degree=8
+    )
+    ax = curve.plot(figure.subplots())
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(ax.lines) == 30 and len(shown) == 10 and shown[1] == "step = 3"
+
+
 def test_what_underflows_is_plotted_by_its_logarithm():
     ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
     spectrum("tanh", 100, [1, 2001]).plot(ax)
