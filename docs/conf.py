@@ -133,8 +133,16 @@ class Whole(SphinxPostTransform):
                 text.parent.replace(text, marked)
 
 
+def own_text(app, what, name, value, options, lines):
+    """Show no docstring of int, tuple or dict for a number, tuple or dictionary of this package."""
+    built_in = what == "data" and isinstance(value, (int, float, str, tuple, dict))
+    if built_in and type(value).__doc__.partition("\n")[0] in lines:
+        lines.clear()
+
+
 def setup(app):
-    """Connect to what sphinx-click reads, and add the directives of tables."""
+    """Connect to what sphinx-click and autodoc read, and add the directives of tables."""
+    app.connect("autodoc-process-docstring", own_text)
     app.add_lexer("console", Console)
     app.add_post_transform(Whole)
     app.add_directive("measured", Measured)
