@@ -1,9 +1,13 @@
 """Sphinx configuration of the manual."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from pygments.lexers.shell import BashSessionLexer
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx_gallery.sorting import ExplicitOrder
 
@@ -101,8 +105,38 @@ class Summary(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(summary(page)))
 
 
+class Console(BashSessionLexer):
+    """Commands begin with $; an output's lines that begin with # are output."""
+
+    _ps1rgx = re.compile(r"^(\$ )(.*\n?)")
+
+
+class Whole(SphinxPostTransform):
+    """Let no line end inside of a number: 1e-13, 5 %, 1.1 ± 0.2, 2026-11-28, or of an option."""
+
+    default_priority = 900
+    formats = ("html",)
+    number = re.compile(r"([\d.]+e[-+]\d+|[\d.]+ (?:%|± [\d.]+)|\d{4}-\d\d-\d\d)")
+
+    def run(self, **kwargs):
+        """Mark them for the style sheet; longer words of code may be broken on a phone."""
+        for code in self.document.findall(nodes.literal):
+            if all(len(word) <= 32 for word in code.astext().split()):
+                code["classes"].append("whole")
+        for text in list(self.document.findall(nodes.Text)):
+            parts = self.number.split(text.astext())
+            if len(parts) > 1 and isinstance(text.parent, nodes.paragraph):
+                marked = [
+                    nodes.inline("", part, classes=["whole"]) if i % 2 else nodes.Text(part)
+                    for i, part in enumerate(parts)
+                ]
+                text.parent.replace(text, marked)
+
+
 def setup(app):
     """Connect to what sphinx-click and autodoc read, and add the directives of tables."""
+    app.add_lexer("console", Console)
+    app.add_post_transform(Whole)
     app.add_directive("measured", Measured)
     app.add_directive("summary", Summary)
     for part in ("description", "options", "arguments"):

@@ -27,8 +27,9 @@ __all__ = [
 
 Normalization = Literal["probability", "surface", "poster"]
 
-#: The largest dimension and degree that the accurate routes are tested for.
+#: The largest dimension that the accurate routes are tested for.
 MAX_DIM = 10**6
+#: The largest degree that the accurate routes are tested for.
 MAX_DEGREE = 10**6
 
 #: Of Klambauer et al. 2017, in doubles as libraries have them: selu(x) = SELU_LAMBDA x for x > 0,
