@@ -13,7 +13,7 @@ from ntkspec.conventions import MAX_DEGREE, check_degrees
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, as_whole, numbers, shown, whole_number
+from ntkspec.parameters import as_number, as_whole, lacking, numbers, shown, whole_number
 from ntkspec.predict.by_degree import Array
 from ntkspec.predict.targets import TargetPower
 from ntkspec.spectra import spectrum
@@ -137,6 +137,7 @@ def frequency_power(power: Any, dim: int) -> tuple[NDArray[np.int64], Array]:
     return found, np.bincount(at.ravel(), values).astype(np.float64)
 
 
+@lacking("tolerance")
 def frequency_modes(
     source: Any, torus: Torus, given: Any, degrees: Iterable[int] | None, size: int | None,
     kernel: Kernel, default: int, beside: bool = False,

@@ -26,7 +26,7 @@ from ntkspec.domains import (
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_whole, shown, whole_number
+from ntkspec.parameters import as_whole, lacking, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.predict.frequencies import pairs
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
@@ -306,6 +306,7 @@ Source: TypeAlias = (
 )
 
 
+@lacking("tolerance")
 def modes(
     source: Source,
     domain: Domain | int | None = None,
@@ -429,8 +430,9 @@ def _under_density(
     """Modes of a network or a kernel under a density."""
     if max_degree is None:
         return _of_harmonics(source, sphere, kernel, FIRST_HARMONICS)
-    count = whole_number(max_degree, "max_degree", 0, MAX_DEGREE) + 1
-    return _of_density(spectrum(source, sphere, kernel=kernel, count=count))
+    last = whole_number(max_degree, "max_degree", 0, MAX_DEGREE)
+    with lacking("count", "max_degree"):
+        return _of_density(spectrum(source, sphere, kernel=kernel, count=last + 1))
 
 
 def _computed(
@@ -629,6 +631,7 @@ def _traced(
     return total, known, doubt
 
 
+@lacking("count", "max_degree")
 def _of_harmonics(
     source: Network | ZonalKernel | str, sphere: DensitySphere, kernel: Kernel, last: int
 ) -> Modes:
@@ -661,12 +664,8 @@ def _on_torus(
 ) -> Modes:
     """Modes of a network or a kernel on a torus."""
     size = None if max_degree is None else whole_number(max_degree, "max_degree", 0, MAX_DEGREE)
-    try:
+    with lacking("size"):
         return _of_torus(spectrum(as_source(source), torus, size, kernel=kernel))
-    except NtkspecError as error:
-        if size is None:
-            raise
-        raise NtkspecError(f"max_degree = {size}, the size on the torus: {error}") from None
 
 
 def _of_torus(source: TorusSpectrum) -> Modes:
