@@ -191,7 +191,7 @@ def test_refused_arguments(file, tmp_path):
         ([], "missing option '--network ACTIVATION'"),
         (["--network", "relu", "--zonal", "laplace"], "--zonal is instead of --network"),
         (["--network", "relu", "--count", 91], "90 vectors have no more than 90 eigenvalues"),
-        (["--network", "relu", "-o", tmp_path / "s.txt"], "ends with .csv"),
+        (["--network", "relu", "--save", tmp_path / "s.txt"], "ends with .csv"),
         (["--network", "relu", "--memory", "1kB"], "and memory = 1 kB"),
         (["--network", "relu", "--memory", "1e400GB"], "memory = '1e400GB' is not allowed"),
     ):
