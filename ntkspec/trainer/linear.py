@@ -96,15 +96,15 @@ class LinearTraining:
         if b.shape == k.shape and np.count_nonzero(b) == np.count_nonzero(scale) == len(b):
             # A V = V diag(a) is all that is needed: the products would take longer than V.
             values, vectors = np.linalg.eigh(scale * k * scale.T)
-            moved, factor = vectors * values / scale, scale * vectors
+            moved, turned = vectors * values / scale, scale * vectors
         else:
             product = k @ b
             values, vectors = np.linalg.eigh(b.T @ product)
-            moved, factor = product @ vectors, b @ vectors
+            moved, turned = product @ vectors, b @ vectors
         #: (rank,) eigenvalues of K P on the range of P, increasing; negative rounding errors are 0.
         self.eigenvalues: Array = np.maximum(values, 0.0)
         self._moved: Array = moved
-        self._factor: Array = factor
+        self._factor: Array = turned
 
     def amplitudes(
         self,
