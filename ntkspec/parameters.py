@@ -7,8 +7,9 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 
 __all__ = [
+    "RAISE",
     "as_number",
     "as_whole",
     "byte_count",
@@ -25,6 +27,7 @@ __all__ = [
     "duration",
     "file_path",
     "is_one_of",
+    "lacking",
     "nearest",
     "number",
     "numbers",
@@ -34,8 +37,14 @@ __all__ = [
     "size_of",
     "target_values",
     "vectors",
+    "ways",
     "whole_number",
 ]
+
+#: Parameters of the functions that compute, which the function that was called does not have.
+LACKING: ContextVar[frozenset[str]] = ContextVar("LACKING", default=frozenset())
+#: The advice that most functions which compute give.
+RAISE = ("tolerance", "raise the tolerance")
 
 #: A number of bytes as people write it.
 BYTES = re.compile(r"\s*(\d+\.?\d*)\s*([kmgt]?)(i?)b?\s*", re.ASCII | re.IGNORECASE)
@@ -65,6 +74,37 @@ def shown(value: Any) -> str:
         return text
     cut = text[: MOST_SHOWN - 4]
     return (cut.rpartition(" ")[0].rstrip(",") or cut) + " ..."
+
+
+@contextmanager
+def lacking(*names: str) -> Iterator[None]:
+    """Leave out of messages the advice to change parameters that the caller does not have.
+
+    Examples
+    --------
+    >>> with lacking("tolerance"):
+    ...     ways(("tolerance", "raise the tolerance"), "leave out degrees")
+    '; leave out degrees'
+    """
+    token = LACKING.set(LACKING.get() | set(names))
+    try:
+        yield
+    finally:
+        LACKING.reset(token)
+
+
+def ways(*advice: str | tuple[str, str]) -> str:
+    """The end of a message: what its reader can do, each with the parameter that it needs.
+
+    Examples
+    --------
+    >>> ways(RAISE, "leave out degrees", "take doubles")
+    '; raise the tolerance, leave out degrees, or take doubles'
+    """
+    pairs = [("", one) if isinstance(one, str) else one for one in advice]
+    found = [text for name, text in pairs if name not in LACKING.get()]
+    others = ", ".join(found[:-1])
+    return "; " + ", or ".join([others, *found[-1:]] if others else found) if found else ""
 
 
 def is_one_of(value: Any, allowed: Collection[str]) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ntkspec.cli.options import PATH, TABLE, format_option
+from ntkspec.cli.options import PATH, TABLE, format_option, output_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
@@ -19,26 +20,25 @@ __all__ = ["compare"]
 
 
 @click.command(short_help="Compare a run's measured decay rates with the predicted ones.")
-@click.pass_context
 @click.argument("run", type=PATH)
 @click.option(
     "--table", type=TABLE, help="Take the eigenvalues from this table.  [default: computed]"
 )
 @format_option(help="csv and json have all columns of all three levels.")
 @click.option(
-    "-o", "--output", "outputs", type=PATH, multiple=True,
+    "--picture", "pictures", type=PATH, multiple=True, metavar="FILE",
     help="Picture to write as well (.png, .svg or .pdf); may be given several times.",
 )  # fmt: skip
 @click.option(
     "--finite/--no-finite", default=True, show_default=True,
     help="Predict from each finite network's kernel too, which takes longest.",
 )  # fmt: skip
+@partial(output_option, others=dict.fromkeys((".png", ".svg", ".pdf"), "use --picture"))
 def compare(
-    context: click.Context,
     run: Path,
     table: Path | None,
     layout: str,
-    outputs: tuple[Path, ...],
+    pictures: tuple[Path, ...],
     finite: bool,
 ) -> None:
     """Compare the decay rates measured in RUN with the predictions from the spectrum.
@@ -55,25 +55,25 @@ def compare(
     are shown as 3/5, the rows concerned get no verdict, and the exit code is 1.
 
     \b
-    Example:
+    Examples:
       ntkspec compare out/rates.h5
-      ntkspec compare out/rates.h5 --table out/spectra.h5 --format csv -o out/rates.png
+      ntkspec compare out/rates.h5 --table out/spectra.h5 -o out/rates.csv --picture out/rates.png
     """
     from ntkspec.cli.watchers import watching
     from ntkspec.compare import compare as hold
     from ntkspec.trainer.runs import open_run
 
     source = open_run(run)
-    if outputs:
+    if pictures:
         from ntkspec.plots.pictures import checked_outputs
 
-        checked_outputs(outputs, source.path)  # before the long computation
+        checked_outputs(pictures, source.path)  # before the long computation
     with watching("trainings") as watcher:
         found = hold(source, table, finite=finite, progress=watcher.count)
-    if outputs:
+    if pictures:
         from ntkspec.plots.comparison import comparison_picture
 
-        for path in comparison_picture(found, source, outputs):
+        for path in comparison_picture(found, source, pictures):
             say(f"wrote {path}", err=True)
     if layout == "text":
         _print_missing(found, err=False)
@@ -85,7 +85,7 @@ def compare(
     if not found.is_complete:
         if layout != "text":
             _print_missing(found, err=True)
-        context.exit(1)
+        click.get_current_context().exit(1)
 
 
 def _print_missing(found: Comparison, err: bool) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.options import PATH, format_option, named_network_options
+from ntkspec.cli.options import PATH, format_option, named_network_options, output_option
 from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ __all__ = ["data"]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random start.")
 @click.option(
-    "-o", "--output", type=PATH, metavar="FILE",
-    help="Write the numbers to a .csv file, or with the eigenvectors to a .npz file.",
+    "--save", type=PATH, metavar="FILE",
+    help="Write the numbers to a .csv file as well, or with the eigenvectors to a .npz file.",
 )  # fmt: skip
 @click.option(
     "--target", type=PATH, metavar="Y",
@@ -54,10 +55,11 @@ __all__ = ["data"]
 )
 @click.option("--log-json", is_flag=True, help="Report progress as lines of JSON.")
 @format_option(help="In JSON null stands for what is not finite.")
+@partial(output_option, others={".npz": "use --save"})
 def data(
     network: Source,
     vectors: Path,
-    output: Path | None,
+    save: Path | None,
     target: Path | None,
     error: float | None,
     log_json: bool,
@@ -78,7 +80,7 @@ def data(
     Examples:
       ntkspec data X.npy --network relu --count 10
       ntkspec data X.npy --network relu --target y.npy --error 0.1
-      ntkspec data X.csv --network gelu --depth 2 --fan-in --trained all -o spectrum.npz
+      ntkspec data X.csv --network gelu --depth 2 --fan-in --trained all --save s.npz
     """
     from ntkspec.cli.watchers import watching
     from ntkspec.errors import NtkspecError, TableError
@@ -87,11 +89,11 @@ def data(
     from ntkspec.parameters import number
     from ntkspec.spectra.data_set import check_spectrum_file, data_spectrum
 
-    if output is not None:
-        check_spectrum_file(output)
-        check_outputs([output], [vectors, *([target] if target else [])])
-        if not output.parent.is_dir():  # said before the work, which may take long
-            raise TableError(f"{output}: the folder {output.parent} does not exist")
+    if save is not None:
+        check_spectrum_file(save)
+        check_outputs([save], [vectors, *([target] if target else [])])
+        if not save.parent.is_dir():  # said before the work, which may take long
+            raise TableError(f"{save}: the folder {save.parent} does not exist")
     if error is not None and target is None:
         raise NtkspecError(f"error = {error} is for --target; leave it out without one")
     read = read_vectors(vectors)
@@ -106,8 +108,8 @@ def data(
 
         modes = target_modes(found, wanted, **({} if error is None else {"error": error}))
         more = modes.by_rank()
-    if output is not None:
-        found.save(output, more)
+    if save is not None:
+        found.save(save, more)
     if layout == "text":
         say(f"# {found.title()}")
         say(f"# {found.route}; {found.products} products")

@@ -43,6 +43,10 @@ __all__ = ["eig"]
     help="Frequencies of --domain torus: those up to this in all coordinates, instead of degrees.",
 )
 @click.option(
+    "--tolerance", type=float,
+    help="Largest relative error of an eigenvalue that is accepted.  [default: that of the domain]",
+)  # fmt: skip
+@click.option(
     "--explain",
     is_flag=True,
     help="Say which route is tried first, before it computes; then print the route that computed "
@@ -59,6 +63,7 @@ def eig(
     count: int | None,
     max_degree: int | None,
     size: int | None,
+    tolerance: float | None,
     explain: bool,
     layout: str,
 ) -> None:
@@ -100,7 +105,7 @@ def eig(
     start = time.process_time()
     found = spectrum(
         network, domain, wanted, kernel=kernel, normalization=normalization, count=count,
-        max_degree=max_degree, size=size,
+        max_degree=max_degree, size=size, tolerance=tolerance,
     )  # fmt: skip
     seconds = time.process_time() - start
     heading = {"network": network.parameters(), "dim": domain.dim, **which_kernel(network, kernel)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from functools import wraps
 from pathlib import Path
@@ -158,10 +158,12 @@ def format_option(
     )  # fmt: skip
 
 
-def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+def output_option(
+    command: Callable[..., Any], others: Mapping[str, str] | None = None
+) -> Callable[..., Any]:
     """Add -o to a command that prints text, CSV or JSON: it is written to a file instead.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all.  Other suffixes are those of another option, as told.
     """
 
     @wraps(command)
@@ -171,12 +173,22 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
         from ntkspec.cli.streams import say
         from ntkspec.files.appearing import appearing_text, check_outputs
 
+        if others is not None and output.suffix in others:
+            raise click.UsageError(
+                f"-o writes what is printed, which {output} is not for; {others[output.suffix]}"
+            )
         check_outputs([output], _files_given(), streams=True)
         if not is_given("layout") and output.suffix in (".csv", ".json"):
             parameters["layout"] = output.suffix[1:]
+        found, exit_ = None, None
         with appearing_text(output) as file, redirect_stdout(file):
-            found = command(**parameters)
+            try:
+                found = command(**parameters)
+            except click.exceptions.Exit as left:  # with a result that is not complete
+                exit_ = left
         say(f"wrote {output}", err=True)
+        if exit_ is not None:
+            raise exit_
         return found
 
     option = click.option(

@@ -24,6 +24,7 @@ from ntkspec.cli.options import (
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
     from ntkspec.networks import Network
+    from ntkspec.predict import LearningCurve
 
 __all__ = ["predict"]
 
@@ -36,14 +37,18 @@ COMMON = (
 )
 DEGREES = click.option(
     "--degrees", metavar="RANGE",
-    help="a:b (without b), a:b:step, or a list; ranks under a density.  [default: 0 to 12, if the "
-    "domain has them]",
+    help="a:b (without b), a:b:step, or a list; ranks under a density, and on a torus of one "
+    "dimension frequencies.  [default: 0 to 12, if the domain has them]",
+)  # fmt: skip
+SIZE = click.option(
+    "--size", type=int,
+    help="Frequencies of --domain torus: those up to this in all coordinates, instead of degrees.",
 )  # fmt: skip
 RIDGE = click.option("--ridge", type=float, default=0.0, show_default=True)
 MAX_DEGREE = click.option(
     "--max-degree", type=int,
-    help="Largest degree, or rank under a density, that is treated separately.  [default: as many "
-    "as needed]",
+    help="Largest degree, rank under a density or modulus of a torus's frequency that is treated "
+    "separately.  [default: as many as needed]",
 )  # fmt: skip
 
 
@@ -129,6 +134,7 @@ def _prediction(*options: Option) -> Callable[[Callable[..., Mapping[str, Any]]]
 
 @_prediction(
     DEGREES,
+    SIZE,
     _error(0.01),
     SOBOLEV,
     click.option("--weight", default="power", show_default=True, metavar="power|laplacian"),
@@ -144,10 +150,12 @@ def times(
     Examples:
       ntkspec predict times relu --dim 2 --degrees 1,2,4,8 --error 0.1 --s 1
       ntkspec predict times tanh --degrees 1:12:2 --error 0.1 --momentum best
+      ntkspec predict times erf --domain torus --frequencies "1,0;0,1" --size 1
     """
     from ntkspec.predict import learning_times
 
-    return learning_times(network, domain, degrees=_degrees(degrees, domain), **options).columns()
+    wanted = _degrees(degrees, domain, options["size"])
+    return learning_times(network, domain, degrees=wanted, **options).columns()
 
 
 @_prediction(
@@ -160,10 +168,7 @@ def times(
         "--degrees", metavar="RANGE",
         help="As for the other predictions; on a torus of one dimension frequencies.",
     ),
-    click.option(
-        "--size", type=int,
-        help="Frequencies of --domain torus: those up to this in all coordinates.",
-    ),
+    SIZE,
     _error(0.01),
     SOBOLEV,
     click.option(
@@ -262,7 +267,7 @@ def minibatch(
     }
 
 
-@_prediction(DEGREES, _error(0.5), RIDGE, _ridge_scale("matrix", "operator"), density_option)
+@_prediction(DEGREES, SIZE, _error(0.5), RIDGE, _ridge_scale("matrix", "operator"), density_option)
 def samples(
     network: Network, domain: Domain, degrees: str | None, **options: Any
 ) -> Mapping[str, Any]:
@@ -272,16 +277,19 @@ def samples(
     Examples:
       ntkspec predict samples relu --dim 10 --degrees 0:5
       ntkspec predict samples relu --dim 2 --density "pieces(1, 2, 4)" --degrees 0:5
+      ntkspec predict samples relu --domain torus --frequencies 1,2,4 --degrees 0:5
     """
     from ntkspec.predict import samples_to_learn
 
-    return samples_to_learn(network, domain, degrees=_degrees(degrees, domain), **options).columns()
+    wanted = _degrees(degrees, domain, options["size"])
+    return samples_to_learn(network, domain, degrees=wanted, **options).columns()
 
 
 @_prediction(
     click.option(
         "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-        help="Power of the target in a degree, or rank; may be given several times.",
+        help="Power of the target in a degree or rank, or on a torus a frequency, 1:0.5 or "
+        "1,-2:0.5; may be given several times.",
     ),
     click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE"),
     click.option(
@@ -306,8 +314,9 @@ def curve(
     """Learning curve of kernel regression for a target given by its power per degree.
 
     \b
-    Example:
+    Examples:
       ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3
+      ntkspec predict curve relu --domain torus --frequencies "1,0;0,1" --target 1,2:1
 
     at_least and at_most bound the error, including degrees that are not treated separately.
     """
@@ -321,7 +330,7 @@ def curve(
     at = found.power.nonzero()[0]
     return {
         "samples": found.samples.repeat(at.size),
-        "degree": found.degrees[list(at) * found.samples.size],
+        **_indexed(found, list(at) * found.samples.size),
         "learnability": found.learnability[:, at].ravel(),
         "bias": found.bias[:, at].ravel(),
         "variance": found.variance[:, at].ravel(),
@@ -403,34 +412,50 @@ def freedom(
     """Effective dimension and degrees of freedom at a ridge.
 
     \b
-    Example:
+    Examples:
       ntkspec predict freedom tanh --dim 3 --ridge 1e-3
+      ntkspec predict freedom tanh --domain torus --frequencies 1,2,4 --ridge 1e-3
     """
     from ntkspec.predict import effective_dimension
 
     return effective_dimension(network, domain, list(ridge), **options).columns()
 
 
-def _degrees(text: str | None, domain: Domain) -> Sequence[int]:
-    """The degrees given, or the first thirteen that the domain has; ranks under a density."""
-    from ntkspec.domains import DensitySphere
+def _degrees(text: str | None, domain: Domain, size: int | None) -> Sequence[int] | None:
+    """The degrees given, or the first thirteen that the domain has; ranks under a density.
+
+    None on a torus of more dimensions, and with a size, where frequencies are taken instead.
+    """
+    from ntkspec.domains import DensitySphere, Torus
     from ntkspec.ranges import parse_range
 
     if text is not None:
         return parse_range(text, "degrees")
+    if isinstance(domain, Torus):
+        return None if domain.dim > 1 or size is not None else range(13)
     return range(13) if isinstance(domain, DensitySphere) else domain.default_degrees[:13]
 
 
-def _powers(texts: Sequence[str]) -> dict[int, float]:
+def _indexed(found: LearningCurve, at: list[Any]) -> dict[str, Any]:
+    """The columns that say which degrees, or frequencies, these are."""
+    if found.degrees.ndim == 1:
+        return {"frequency" if found.index == "frequency" else "degree": found.degrees[at]}
+    return {f"frequency_{i + 1}": m for i, m in enumerate(found.degrees[at].T)}
+
+
+def _powers(texts: Sequence[str]) -> dict[Any, float]:
+    """Powers by degree, or by the coordinates of a frequency."""
     from ntkspec.errors import NtkspecError
 
-    found: dict[int, float] = {}
+    found: dict[Any, float] = {}
     for text in texts:
         degree, _, power = text.partition(":")
         try:
-            found[int(degree)] = float(power)
+            at = tuple(int(one) for one in degree.split(","))
+            found[at if len(at) > 1 else at[0]] = float(power)
         except ValueError:
             raise NtkspecError(
-                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5"
+                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5, or on a "
+                "torus 1,-2:0.5"
             ) from None
     return found

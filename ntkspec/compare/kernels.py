@@ -12,6 +12,7 @@ from ntkspec.domains import Torus, legendre
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
 from ntkspec.operators import Operator, as_operator
+from ntkspec.parameters import lacking
 from ntkspec.spectra import spectrum
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.recipe import LossRecipe
@@ -37,6 +38,7 @@ MOST_SIZE = (4096, 128, 24)
 NUMBERS = 2**22
 
 
+@lacking("tolerance")
 def infinite_kernel(network: Network, loss: LossRecipe, points: Points) -> Array:
     """The kernel matrix of what a loss observes, (n, n), at infinite width.
 
@@ -140,6 +142,7 @@ def as_torus(points: Points) -> Torus:
     return Torus(points.features.frequencies, points.features.amplitudes)
 
 
+@lacking("tolerance")
 def parts_of(
     network: Network, points: Points, degrees: ArrayLike
 ) -> tuple[Array, Array, NDArray[np.int64]]:

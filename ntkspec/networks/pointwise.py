@@ -17,7 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks.composed import composed_arguments
-from ntkspec.parameters import as_number, check_finite, numbers, shown, truth, vectors
+from ntkspec.parameters import (
+    RAISE,
+    as_number,
+    check_finite,
+    numbers,
+    shown,
+    truth,
+    vectors,
+    ways,
+)
 from ntkspec.threads import available_threads
 
 if TYPE_CHECKING:
@@ -396,10 +405,12 @@ def _tables(
         hint = "" if x.fan_in else " (fan_in=True divides by the root of their dimension)"
         raise NtkspecError(
             f"the kernel of {network.name} between vectors of different norms is known to "
-            f"{tables.left_out:.2g} only, which exceeds tolerance = {limit:g}: raise the "
-            f"tolerance, scale the vectors down{hint}, lower weight_variance, or scale all vectors "
-            "to one norm"
-        )
+            f"{tables.left_out:.2g} only, which exceeds tolerance = {limit:g}"
+            + ways(
+                RAISE, f"scale the vectors down{hint}", "lower weight_variance",
+                "scale all vectors to one norm",
+            )
+        )  # fmt: skip
     return tables
 
 
@@ -555,8 +566,11 @@ def _accepted(network: Network, limit: float, value: Array, error: Array, top: f
     if not worst <= allowed and not math.isinf(allowed):
         raise NtkspecError(
             f"the kernel of {network.name} is known to {worst / top if top else math.inf:.2g} "
-            f"K(1) only, which exceeds tolerance = {allowed / top if top else 0.0:g}: raise the "
-            "tolerance, or read values with their bounds by with_error or matrix_with_error"
+            f"K(1) only, which exceeds tolerance = {allowed / top if top else 0.0:g}"
+            + ways(
+                RAISE,
+                ("tolerance", "read values with their bounds by with_error or matrix_with_error"),
+            )
         )
     return value
 

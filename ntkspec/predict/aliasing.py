@@ -17,6 +17,7 @@ from ntkspec.conventions import MAX_DEGREE
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.operators import Operator
+from ntkspec.parameters import lacking
 from ntkspec.predict.by_degree import Array
 from ntkspec.spectra import spectrum
 from ntkspec.zonal import ZonalKernel
@@ -59,6 +60,7 @@ class Aliased:
     relative_error: float
 
 
+@lacking("tolerance")
 def aliased(
     source: Network | ZonalKernel, kernel: Kernel, operator: Operator,
     degrees: NDArray[np.int64], points: int, leading: float,

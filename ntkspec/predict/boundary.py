@@ -73,7 +73,7 @@ class BoundaryRates(ByDegree):
         more = along(
             self.index, pole=self.poles, rate=self.rates, shift=self.shifts, staying=self.staying
         )
-        return {**self._frequencies(), **more}
+        return {**self.ranks(), **more}
 
     def heading(self) -> dict[str, Any]:
         """The domain, the operator and the loss."""

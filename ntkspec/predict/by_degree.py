@@ -28,7 +28,8 @@ class ByDegree(Result):
     domain : Domain
     degrees, radial : (K,) int64 arrays
         Degree of each eigenvalue, and its rank in the degree, which is 0 except under the
-        Gaussian measure; on a torus of m > 1 dimensions `degrees` are frequencies (K, m).
+        Gaussian measure.  On a torus `degrees` are frequencies, in m > 1 dimensions (K, m), one of
+        each and its negative.
 
     Examples
     --------
@@ -57,17 +58,18 @@ class ByDegree(Result):
         """Name of the axis: "degree", "rank" under a density, "frequency" or "row" on a torus."""
         return "row" if self.degrees.ndim == 2 else mode_name(self.domain)
 
-    def _frequencies(self) -> Variables:
-        """The coordinates of the frequencies, where there are several."""
-        several = self.degrees.T if self.degrees.ndim == 2 else ()
-        return along(self.index, **{f"frequency_{i + 1}": m for i, m in enumerate(several)})
-
     def heading(self) -> dict[str, Any]:
         """The domain."""
         return {"domain": domain_text(self.domain), "dim": self.dim}
 
     def ranks(self) -> Variables:
-        """The variable `radial` where a degree has several eigenvalues."""
+        """What tells eigenvalues apart besides the axis.
+
+        `radial` where a degree has several, and the coordinates of a frequency.
+        """
+        if self.degrees.ndim == 2:
+            parts = enumerate(self.degrees.T)
+            return along(self.index, **{f"frequency_{i + 1}": m for i, m in parts})
         return {} if self.domain.single else along(self.index, radial=self.radial)
 
 

@@ -15,12 +15,13 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ntkspec.conventions import check_degrees
+from ntkspec.conventions import MAX_DEGREE, check_degrees
 from ntkspec.domains import Domain, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, as_whole, numbers, one_of, shown
+from ntkspec.parameters import as_number, as_whole, numbers, one_of, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
+from ntkspec.predict.frequencies import check_frequencies, frequency_power, torus_of
 from ntkspec.predict.modes import Modes, Source, first_degree, resolved
 from ntkspec.predict.regularization import (
     Regularization,
@@ -32,6 +33,9 @@ from ntkspec.predict.targets import TargetPower
 from ntkspec.zonal import ZonalKernel
 
 __all__ = ["LearningCurve", "SampleSizes", "checked_power", "learning_curve", "samples_to_learn"]
+
+#: Largest degree of a network that `samples_to_learn` lists by default.
+FIRST = 12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,8 +107,8 @@ class LearningCurve(ByDegree):
         return self.bias + self.variance
 
     def axes(self) -> dict[str, NDArray[Any]]:
-        """Numbers of samples and degrees, or ranks under a density."""
-        return {"samples": self.samples, self.index: self.degrees}
+        """Numbers of samples and degrees, or what stands for them."""
+        return {"samples": self.samples, **super().axes()}
 
     def variables(self) -> Variables:
         """Errors with bounds by number of samples, and their parts by degree."""
@@ -192,7 +196,9 @@ def learning_curve(
         degree -> power E f_k(x)^2 of the target's component of that degree under the domain's
         probability measure, or an array of them from degree 0 on.  Under the Gaussian measure a
         degree is that of its largest eigenvalue, and (degree, radial) that of any.  Under a density
-        degrees are ranks, here and in the result.
+        degrees are ranks, here and in the result.  On a torus they are frequencies, (m_1, ..., m_d)
+        or in one dimension m; the power is that of m and -m together, and what is given for both
+        adds up.
     noise : float
         Variance of independent noise on the labels.
     ridge : float
@@ -202,7 +208,7 @@ def learning_curve(
     max_degree : int, optional
         Largest degree of a network's spectrum that is treated separately; by default as large as
         the largest n needs (`ntkspec.predict.modes.resolved`).  Higher degrees are treated
-        together, with bounds.
+        together, with bounds.  On a torus the largest modulus of a frequency's coordinates.
 
     Returns
     -------
@@ -243,19 +249,31 @@ def learning_curve(
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
-    target = checked_power(power)
-    known = resolved(
-        source, where, kernel, max_degree, max(k for k, _ in target),
-        lambda m: doubt_at(m, sizes, deltas),
-    )  # fmt: skip
-    powers = np.zeros(known.degrees.size)
-    for (degree, radial), value in target.items():
-        if value > 0.0:
-            powers[known.place(degree, radial, "degree of the target")] = value
-    beyond = 0.0
+    torus, quadrature = torus_of(source, where), isinstance(power, TargetPower)
+    if torus is not None:
+        if isinstance(power, TargetPower):
+            _check_domain(power, source, torus)
+        vectors, values = frequency_power(power, torus.dim)
+        last = int(np.abs(vectors).max())
+    else:
+        target = checked_power(power)
+        last = max(k for k, _ in target)
+    known = resolved(source, where, kernel, max_degree, last, lambda m: doubt_at(m, sizes, deltas))
+    powers, beyond = np.zeros(known.log_eigenvalues.size), 0.0
     if isinstance(power, TargetPower):
         _check_domain(power, source, known.domain)
         beyond = power.rest
+    if torus is not None:
+        rows = known.rows(vectors)
+        there, lost = rows >= 0, (rows < 0) & (values > 0.0)
+        if lost.any() and not quadrature:
+            known.places(tuple(vectors[lost][0].tolist()), "degree of the target")
+        # What quadrature finds at frequencies that are not known counts as never learned.
+        powers[rows[there]], beyond = values[there], beyond + float(values[lost].sum())
+    else:
+        for (degree, radial), value in target.items():
+            if value > 0.0:
+                powers[known.place(degree, radial, "degree of the target")] = value
     return _errors(known, regularization(known, sizes, deltas), powers, noise, beyond)
 
 
@@ -268,6 +286,7 @@ def samples_to_learn(
     ridge: float = 0.0,
     ridge_scale: RidgeScale = "matrix",
     degrees: Iterable[int] | None = None,
+    size: int | None = None,
     kernel: Kernel = "ntk",
     max_degree: int | None = None,
 ) -> SampleSizes:
@@ -283,7 +302,11 @@ def samples_to_learn(
     ridge, ridge_scale
         As for `learning_curve`.
     degrees : iterable of int, optional
-        By default 0 to 12 of a network or a kernel, and all of a spectrum or a slice.
+        By default 0 to 12 of a network or a kernel, and all of a spectrum or a slice.  On a torus
+        of one dimension they are frequencies.
+    size : int, optional
+        On a torus, instead of degrees: all frequencies m with every abs(m_i) <= size, one of m and
+        -m.
 
     Returns
     -------
@@ -311,16 +334,13 @@ def samples_to_learn(
         raise NtkspecError(f"error = {shown(error)} is not allowed; it must be between 0 and 1")
     ridge = _nonnegative(ridge, "ridge")
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
-    wanted = _checked_degrees(degrees, source, where)
+    wanted, size, strict = _checked_degrees(degrees, size, source, where)
     odds = math.log(left / (1.0 - left))
+    least = max(wanted, default=0) if size is None else size
     known = resolved(
-        source, where, kernel, max_degree, max(wanted, default=0), lambda m: _doubt(m, wanted, odds)
+        source, where, kernel, max_degree, least, lambda m: _doubt(m, _asked(m, wanted, size), odds)
     )
-    if degrees is None:  # for functions of doubles, the known degrees
-        wanted = [k for k in wanted if k in known.degrees]
-    at = np.array([place for k in wanted for place in known.places(k)], dtype=np.int64)
-    if not wanted:
-        at = np.arange(known.degrees.size)
+    at = _asked(known, wanted, size, strict)
     logs = known.log_eigenvalues[at]
     found = np.full((at.size, 3), math.inf)
     learned = np.flatnonzero(np.isfinite(logs))
@@ -344,10 +364,34 @@ def samples_to_learn(
     )
 
 
-def _doubt(known: Modes, degrees: list[int], odds: float) -> float:
+def _asked(
+    known: Modes, wanted: list[int], size: int | None, strict: bool = False
+) -> NDArray[np.int64]:
+    """Places of degrees, or of frequencies up to a size; of all for none.
+
+    Raises
+    ------
+    NtkspecError
+        If strict, where one is not known; else it is left out.
+    """
+    if size is not None:
+        largest = np.abs(known.degrees.reshape(-1, known.dim)).max(axis=1)
+        inside = np.flatnonzero(largest <= size)
+        if strict and inside.size <= (2 * size + 1) ** known.dim // 2:
+            raise NtkspecError(
+                f"size = {size} is not allowed; {inside.size} of these frequencies are known, of "
+                f"moduli up to {largest.max()}; give a smaller one"
+            )
+        return inside
+    there = wanted if strict else [k for k in wanted if k in known.degrees]
+    if not there:
+        return np.arange(known.log_eigenvalues.size)
+    return np.array([place for k in there for place in known.places(k)], dtype=np.int64)
+
+
+def _doubt(known: Modes, at: NDArray[np.int64], odds: float) -> float:
     """Relative uncertainty of the last number of samples from the rest."""
-    there = [k for k in degrees if k in known.degrees]
-    logs = known.log_eigenvalues[[place for k in there for place in known.places(k)]]
+    logs = known.log_eigenvalues[at]
     if not np.any(np.isfinite(logs)):
         return 0.0
     return known.doubt(logs[np.isfinite(logs)].min() + odds)
@@ -454,14 +498,20 @@ def _error_bounds(
 
 
 def _checked_degrees(
-    degrees: Iterable[int] | None, source: Source, where: Domain | int | None
-) -> list[int]:
-    """Degrees as whole numbers; all known ones by default."""
-    if degrees is None:
-        if isinstance(source, (Network, ZonalKernel, str)):
-            return list(range(first_degree(as_domain(where), 12) + 1))
-        return []
-    return [int(k) for k in check_degrees(degrees)]
+    degrees: Iterable[int] | None, size: int | None, source: Source, where: Domain | int | None
+) -> tuple[list[int], int | None, bool]:
+    """Degrees as whole numbers, all known ones by default; the size; and if either is given."""
+    torus = torus_of(source, where)
+    check_frequencies(torus, degrees, size)
+    if degrees is not None:
+        return [int(k) for k in check_degrees(degrees)], None, True
+    if size is not None:
+        return [], whole_number(size, "size", 0, MAX_DEGREE), True
+    if not isinstance(source, (Network, ZonalKernel, str)):
+        return [], None, False
+    if torus is not None:
+        return [], first_degree(torus, FIRST), False
+    return list(range(first_degree(as_domain(where), FIRST) + 1)), None, False
 
 
 def checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int], float]:

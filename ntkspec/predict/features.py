@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
-from ntkspec.parameters import as_number, number, one_of, shown
+from ntkspec.parameters import as_number, lacking, number, one_of, shown
 from ntkspec.results import Result
 from ntkspec.spectra import spectrum
 from ntkspec.spectra.route import Source, as_source
@@ -169,6 +169,7 @@ class FeatureChoices(Result):
         }
 
 
+@lacking("tolerance", "size")
 def choose_features(
     source: Source | str,
     parameter: str,

@@ -66,7 +66,7 @@ class EffectiveDimension(ByDegree):
 
     def axes(self) -> dict[str, NDArray[Any]]:
         """Ridges and degrees."""
-        return {"ridge": self.ridge, self.index: self.degrees}
+        return {"ridge": self.ridge, **super().axes()}
 
     def variables(self) -> Variables:
         """Degrees of freedom with bounds, their parts by degree, and those in the variance."""

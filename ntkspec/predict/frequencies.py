@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.conventions import check_degrees
+from ntkspec.conventions import MAX_DEGREE, check_degrees
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import shown, whole_number
+from ntkspec.parameters import as_number, as_whole, lacking, numbers, shown, whole_number
 from ntkspec.predict.by_degree import Array
+from ntkspec.predict.targets import TargetPower
 from ntkspec.spectra import spectrum
 from ntkspec.spectra.route import as_source
 from ntkspec.spectra.torus.result import TorusSpectrum
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["FrequencyModes", "frequency_modes", "frequency_weights"]
+__all__ = [
+    "FrequencyModes", "check_frequencies", "frequency_modes", "frequency_power",
+    "frequency_weights", "pairs", "torus_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class FrequencyModes:
     spectrum : TorusSpectrum
         The spectrum they are taken from.
     index : (K,) or (K, dim) int64 array
-        The frequencies; one axis in one dimension.
+        The frequencies, one of m and -m; one axis in one dimension.
     log_eigenvalues, log_multiplicities : (K,) float64 arrays
     """
 
@@ -42,6 +46,98 @@ class FrequencyModes:
     log_multiplicities: Array
 
 
+def torus_of(source: Any, domain: Any) -> Torus | None:
+    """The torus of a prediction, that of its source or the domain; None elsewhere."""
+    for one in (getattr(source, "domain", None), domain):
+        if isinstance(one, Torus):
+            return one
+    return None
+
+
+def check_frequencies(torus: Torus | None, degrees: Any, size: Any) -> None:
+    """Refuse degrees and size that do not say which frequencies, or size elsewhere.
+
+    Raises
+    ------
+    NtkspecError
+        For them.
+    """
+    if torus is None and size is not None:
+        raise NtkspecError(
+            f"size = {shown(size)} is not allowed; it is that of the frequencies of a torus, and "
+            "elsewhere there are degrees"
+        )
+    if torus is None or degrees is None:
+        return
+    if torus.dim > 1:
+        raise NtkspecError(
+            f"degrees = {shown(degrees)} is not allowed on a torus of dimension {torus.dim}; give "
+            "size, for all frequencies up to it"
+        )
+    if size is not None:
+        raise NtkspecError(f"degrees and size = {shown(size)} are both given; give one of them")
+
+
+def pairs(found: TorusSpectrum) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """One of m and -m: places in the flat spectrum, frequencies (K, dim) and multiplicities.
+
+    Examples
+    --------
+    >>> pairs(spectrum("erf", Torus.plain(2), 1))[1].tolist()
+    [[0, 0], [0, 1], [1, -1], [1, 0], [1, 1]]
+    """
+    vectors = found.frequencies.reshape(-1, found.dim)
+    at = np.flatnonzero(_first(vectors) >= 0)
+    return at, vectors[at], np.where(np.any(vectors[at] != 0, axis=1), 2.0, 1.0)
+
+
+def _first(vectors: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first coordinate of each vector that is not 0."""
+    return np.asarray(vectors[np.arange(len(vectors)), np.argmax(vectors != 0, axis=1)])
+
+
+def frequency_power(power: Any, dim: int) -> tuple[NDArray[np.int64], Array]:
+    """Frequencies (F, dim) and their powers, which are not negative; those of m and -m add up.
+
+    Raises
+    ------
+    NtkspecError
+        For what is neither a mapping, nor by `ntkspec.predict.power`, nor a list from 0 on.
+
+    Examples
+    --------
+    >>> frequency_power({(1, -2): 0.5, (-1, 2): 0.25, (0, 0): 1.0}, 2)
+    (array([[ 0,  0],
+           [ 1, -2]]), array([1.  , 0.75]))
+    """
+    form = "m" if dim == 1 else f"({', '.join(f'm_{i + 1}' for i in range(dim))})"
+    refusal = NtkspecError(
+        f"power = {shown(power)} is not allowed on a torus of dimension {dim}; give a power >= 0 "
+        f"for each frequency, {{{form}: power}} of whole numbers"
+    )
+    if isinstance(power, Mapping):
+        keys = [key if isinstance(key, tuple) else (key,) for key in power]
+        whole = [[as_whole(one) for one in key] for key in keys]
+        if not whole or any(len(key) != dim or None in key for key in whole):
+            raise refusal
+        if max(abs(one) for key in whole for one in key if one is not None) > MAX_DEGREE:
+            raise refusal
+        vectors = np.array(whole, np.int64)
+        values = np.array([as_number(value) for value in power.values()])
+    else:
+        values = np.atleast_1d(numbers(power, "power"))
+        last = (values.shape[0] - 1) // 2 if isinstance(power, TargetPower) else 0
+        if values.ndim != dim or not (isinstance(power, TargetPower) or dim == 1):
+            raise refusal
+        vectors, values = np.argwhere(np.ones(values.shape, bool)) - last, values.ravel()
+    if not np.all((values >= 0.0) & np.isfinite(values)):
+        raise refusal
+    vectors = np.where(_first(vectors)[:, np.newaxis] < 0, -vectors, vectors)
+    found, at = np.unique(vectors, axis=0, return_inverse=True)
+    return found, np.bincount(at.ravel(), values).astype(np.float64)
+
+
+@lacking("tolerance")
 def frequency_modes(
     source: Any, torus: Torus, given: Any, degrees: Iterable[int] | None, size: int | None,
     kernel: Kernel, default: int, beside: bool = False,
@@ -63,13 +159,7 @@ def frequency_modes(
     (array([1, 3]), array([-1.338, -3.92 ]))
     """
     wanted = None if degrees is None else check_degrees(degrees)
-    if wanted is not None and torus.dim > 1:
-        raise NtkspecError(
-            f"degrees = {shown(degrees)} is not allowed on a torus of dimension {torus.dim}; give "
-            "size, for all frequencies up to it"
-        )
-    if wanted is not None and size is not None:
-        raise NtkspecError(f"degrees and size = {shown(size)} are both given; give one of them")
+    check_frequencies(torus, wanted, size)
     most = size if wanted is None else int(wanted.max())
     if isinstance(source, TorusSpectrum):
         if given is not None and given != source.domain:
@@ -96,10 +186,10 @@ def frequency_modes(
             f"source = {shown(source)} is not allowed on the torus; give a network, a zonal "
             "kernel, or a spectrum on it"
         )
-    vectors = found.frequencies.reshape(-1, torus.dim)
+    places, vectors, counts = pairs(found)
     inside = np.flatnonzero(np.abs(vectors).max(axis=1) <= last)
     at = inside if wanted is None or beside else wanted
-    index, logs = vectors[at], found.log_eigenvalues.ravel()[at]
+    index, logs = vectors[at], found.log_eigenvalues.ravel()[places[at]]
     if np.isnan(logs).any():
         raise NtkspecError(
             f"frequency {index[np.isnan(logs)][0]}: its eigenvalue is not known, at most "
@@ -107,7 +197,7 @@ def frequency_modes(
         )
     return FrequencyModes(
         found, index[:, 0] if torus.dim == 1 else index, logs,
-        np.log(found.multiplicities).ravel()[at],
+        np.log(counts[at]),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from ntkspec.parameters import number, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.predict.curves import checked_power
 from ntkspec.predict.descent import check_optimizer
+from ntkspec.predict.frequencies import torus_of
 from ntkspec.predict.modes import Source, modes
 from ntkspec.predict.residuals import PinnTimes
 from ntkspec.ranges import whole_numbers
@@ -118,7 +119,7 @@ def minibatch_curve(
         As for `ntkspec.predict.modes`, or what `pinn` returned for the loss L2 of the residual
         alone, on the sphere, with all degrees from 0 to one beyond which little of the noise is.
     domain, dim, kernel, max_degree
-        As for `ntkspec.predict.modes`.
+        As for `ntkspec.predict.modes`, without the torus.
     step_size : float
         eta, of the mean loss over a batch.
     samples, batch : int
@@ -208,6 +209,12 @@ def _of(
     """Domain, degrees, ranks, logarithms of rates and multiplicities, and the rest."""
     if not isinstance(source, PinnTimes):
         refuse_density("minibatch_curve", source, domain)
+        torus = torus_of(source, domain)
+        if torus is not None:
+            raise NtkspecError(
+                f"domain = {shown(torus)} is not allowed; minibatch_curve goes by degree, and a "
+                "torus has frequencies"
+            )
         known = modes(source, domain, dim=dim, kernel=kernel, max_degree=max_degree)
         rest = 0.5 * (known.rest[0] + known.rest[1])
         return (

@@ -26,13 +26,15 @@ from ntkspec.domains import (
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_whole, shown, whole_number
+from ntkspec.parameters import as_whole, lacking, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
+from ntkspec.predict.frequencies import pairs
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
 from ntkspec.spectra.patches.result import PatchesSpectrum
 from ntkspec.spectra.patches.tree import partitions
 from ntkspec.spectra.route import as_source, default_tolerance, double_only, is_user
 from ntkspec.spectra.sphere_routes import row_provider
+from ntkspec.spectra.torus.result import TorusSpectrum
 from ntkspec.spectra.trace import trace
 from ntkspec.zonal import ZonalKernel
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["Modes", "Source", "modes", "modes_to", "resolved"]
 
 ROUNDING, LN2 = 2.0**-53, math.log(2.0)
+#: Roundings of a sum of exponentials N lambda, relative to it: those of abs(ln lambda).
+TERMS = 64.0
 #: Smallest relative errors of eigenvalues that enter the bounds of sums.
 FELT = 1e-11
 #: Largest relative excess of the sum of all eigenvalues over the trace that may be rounding.
@@ -58,6 +62,8 @@ ENOUGH = 1e-3
 #: Degrees of harmonics that eigenfunctions under a density are made of: at first, and at most on
 #: the circle and on other spheres.
 FIRST_HARMONICS, MOST_HARMONICS = 32, {True: 256, False: 128}
+#: Largest moduli of frequencies of `resolved` on tori of one, two and three dimensions.
+MOST_SIZES = (8192, 128, 16)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +75,8 @@ class Modes(ByDegree):
     domain : Domain
     degrees, radial : (K,) int64 arrays
         Degree of each eigenvalue, nondecreasing, and its rank in the degree, which is 0 except
-        under the Gaussian measure.  Under a density, ranks in falling order stand for degrees.
+        under the Gaussian measure.  Under a density, ranks in falling order stand for degrees, and
+        on a torus frequencies, (K,) or (K, dim), whose multiplicity counts m and -m.
     log_eigenvalues : (K,) float64 array
         Natural logarithm of lambda_k; -inf for an exact zero.
     log_multiplicities : (K,) float64 array
@@ -124,8 +131,8 @@ class Modes(ByDegree):
         """(K,) share of each eigenvalue, with its multiplicity, in the trace."""
         return np.asarray(np.exp(self.log_multiplicities + self.log_eigenvalues)) / self.trace
 
-    def places(self, degree: int, what: str = "degree") -> list[int]:
-        """Indices of the eigenvalues of a degree, the largest first.
+    def places(self, degree: int | tuple[int, ...], what: str = "degree") -> list[int]:
+        """Indices of the eigenvalues of a degree, the largest first, or that of a frequency.
 
         Raises
         ------
@@ -137,14 +144,42 @@ class Modes(ByDegree):
         >>> modes("relu", max_degree=4).places(2)
         [2]
         """
-        first, last = np.searchsorted(self.degrees, [degree, degree + 1]).tolist()
-        found = list(range(first, last))
+        if isinstance(self.domain, Torus):
+            row = int(self.rows(np.atleast_2d(degree))[0])
+            if row < 0:
+                raise NtkspecError(
+                    f"{what.replace('degree', 'frequency')} = {degree!r} is not among the "
+                    f"frequencies that are known, {len(self.degrees)} of moduli up to "
+                    f"{int(np.abs(self.degrees).max())}"
+                )
+            return [row]
+        first = int(np.searchsorted(self.degrees, degree))
+        found = list(range(first, int(np.searchsorted(self.degrees, degree, "right"))))
         if not found:
             raise NtkspecError(
                 f"{what} = {degree!r} is not among the degrees that are known, "
                 f"{np.unique(self.degrees).size} from {self.degrees[0]} to {self.degrees[-1]}"
             )
         return found
+
+    def rows(self, frequencies: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Indices of (F, dim) frequencies of any sign on a torus, -1 for those that are not known.
+
+        Examples
+        --------
+        >>> modes("erf", Torus.plain(2), max_degree=1).rows(np.array([[0, 1], [-1, 1], [2, 0]]))
+        array([ 1,  2, -1])
+        """
+        mine = self.degrees.reshape(-1, self.dim)
+        most = int(np.abs(mine).max())
+        strides = (2 * most + 1) ** np.arange(self.dim)[::-1]
+        keys = mine @ strides
+        order = np.argsort(keys)
+        inside = np.abs(frequencies).max(axis=1) <= most
+        # Of a frequency and its negative, that one is known whose key is not negative.
+        wanted = np.abs(np.clip(frequencies, -most, most) @ strides)
+        at = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), keys.size - 1)]
+        return np.where(inside & (keys[at] == wanted), at, -1)
 
     def place(self, degree: int, radial: int = 0, what: str = "degree") -> int:
         """Index of an eigenvalue by its degree and rank.
@@ -266,11 +301,12 @@ def _exp_ratio(log_above: float | Array, log_below: float | Array) -> Array:
 
 
 Source: TypeAlias = (
-    "Network | ZonalKernel | str | Spectrum | DensitySpectrum | PatchesSpectrum | TableSlice"
-    " | Modes"
+    "Network | ZonalKernel | str | Spectrum | DensitySpectrum | PatchesSpectrum | TorusSpectrum"
+    " | TableSlice | Modes"
 )
 
 
+@lacking("tolerance")
 def modes(
     source: Source,
     domain: Domain | int | None = None,
@@ -284,9 +320,9 @@ def modes(
     Parameters
     ----------
     source : Network, ZonalKernel, str, Modes, TableSlice, or a spectrum
-        Spectra are Spectrum, DensitySpectrum and PatchesSpectrum.  A name stands for the poster's
-        network.  A spectrum is taken as it is (normalization "probability"), a table's slice in
-        one of its dimensions; their degrees in any order.
+        Spectra are Spectrum, DensitySpectrum, PatchesSpectrum and TorusSpectrum.  A name stands for
+        the poster's network.  A spectrum is taken as it is (normalization "probability"), a table's
+        slice in one of its dimensions; their degrees in any order.
     domain : Domain or int, optional
         An integer stands for `Sphere`.  By default `Sphere(3)` for a network or a kernel, the
         domain of a spectrum, and the only dimension of a slice.
@@ -298,7 +334,8 @@ def modes(
         Largest degree of the spectrum of a network or a kernel; by default 128, 8 under the
         Gaussian measure, or less for a user's function (`modes_to`).  For functions of doubles,
         only degrees with eigenvalues known to 1e-6 are used.  Under a density the largest rank; by
-        default that of the last eigenvalue that harmonics of degrees to 32 give to 1 %.
+        default that of the last eigenvalue that harmonics of degrees to 32 give to 1 %.  On a torus
+        the largest modulus of a frequency's coordinates; by default that of `ntkspec.spectrum`.
 
     Returns
     -------
@@ -314,7 +351,8 @@ def modes(
     -----
     The rest, the sum of N lambda over the omitted eigenvalues, is the trace minus the sum over the
     known ones.  Its bounds include the errors of both, about 1e-14 K(1) for the activations of the
-    catalogue; it is 0 if all degrees of the domain are known.
+    catalogue; it is 0 if all degrees of the domain are known.  On a torus frequencies whose
+    eigenvalue is not known (NaN) are in the rest.
 
     Predictions are for positive definite kernels.  A negative eigenvalue is refused, and so are
     eigenvalues whose sum exceeds the trace; other negative eigenvalues of a user's kernel among
@@ -330,13 +368,7 @@ def modes(
     """
     where = one_given(domain, dim)
     given = getattr(source, "domain", None)
-    for torus in (given, where):
-        if isinstance(torus, Torus):
-            raise NtkspecError(
-                f"{torus} is not allowed here, where eigenvalues go by degree, and on a torus they "
-                "go by frequency: ntkspec.predict.learning_times, pinn and choose_features take it"
-            )
-    if isinstance(given, Domain) and where is not None and as_domain(where) != given:
+    if isinstance(given, Domain) and where is not None and _chosen(where) != given:
         name = "domain" if isinstance(where, Domain) else "dim"
         raise NtkspecError(f"{name} = {where!r} is not allowed; what is given is {given}")
     if isinstance(source, Modes):
@@ -350,12 +382,19 @@ def modes(
         return READERS.get(type(given), _of_spectrum)(source)
     if isinstance(source, TableSlice):
         return _of_slice(source, where)
-    where = as_domain(where)
+    where = _chosen(where)
     return MAKERS.get(type(where), _by_degree)(source, where, kernel, max_degree)
+
+
+def _chosen(where: Domain | int | None) -> Domain:
+    """The domain that is meant, a torus included."""
+    return where if isinstance(where, Torus) else as_domain(where)
 
 
 def first_degree(domain: Domain, wanted: int = DEFAULT_DEGREE) -> int:
     """Largest degree that is computed first: the requested one, if it exists and is cheap."""
+    if isinstance(domain, Torus):
+        return min(wanted, domain.default_size)
     end = domain.last_degree if domain.single else domain.default_degrees[-1]
     return wanted if end is None else min(wanted, end)
 
@@ -391,8 +430,9 @@ def _under_density(
     """Modes of a network or a kernel under a density."""
     if max_degree is None:
         return _of_harmonics(source, sphere, kernel, FIRST_HARMONICS)
-    count = whole_number(max_degree, "max_degree", 0, MAX_DEGREE) + 1
-    return _of_density(spectrum(source, sphere, kernel=kernel, count=count))
+    last = whole_number(max_degree, "max_degree", 0, MAX_DEGREE)
+    with lacking("count", "max_degree"):
+        return _of_density(spectrum(source, sphere, kernel=kernel, count=last + 1))
 
 
 def _computed(
@@ -495,11 +535,12 @@ def resolved(
     relative uncertainty from the omitted degrees, is at most 1e-3 or stops falling, or 32768
     degrees are reached (512 where the eigenvalues have neither a closed form nor a positive series;
     functions of doubles and the Gaussian measure keep those of `modes`).  Under a density the
-    degrees of the harmonics are, to 256 on the circle and 128 on spheres.
+    degrees of the harmonics are, to 256 on the circle and 128 on spheres.  On a torus the moduli of
+    the frequencies are, to 8192, 128 and 16 in one, two and three dimensions.
     """
     if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
         return modes(source, domain, kernel=kernel, max_degree=max_degree)
-    network, where = as_source(source), as_domain(domain)
+    network, where = as_source(source), _chosen(domain)
     if isinstance(where, DensitySphere):
         size = FIRST_HARMONICS
         while True:
@@ -512,6 +553,8 @@ def resolved(
     last, most = max(first_degree(where), least), MOST_SEEDED_DEGREE
     if double_only(network) or not where.single:
         most = last
+    elif isinstance(where, Torus):
+        most = MOST_SIZES[where.dim - 1]
     elif _is_summed(network, where, kernel):
         most = MOST_DEGREE
     known = modes_to(network, where, kernel, last)
@@ -588,6 +631,7 @@ def _traced(
     return total, known, doubt
 
 
+@lacking("count", "max_degree")
 def _of_harmonics(
     source: Network | ZonalKernel | str, sphere: DensitySphere, kernel: Kernel, last: int
 ) -> Modes:
@@ -607,20 +651,72 @@ def _of_density(source: DensitySpectrum) -> Modes:
     rest = max(0.0, total - known - doubt), max(0.0, total - known + doubt, known - total)
     with np.errstate(divide="ignore"):
         largest = float(min(logs[-1] + np.log1p(errors[-1]), np.log(rest[1])))
-    # lambda continues as a power of the number of eigenvalues that are larger, as from half of it.
+    tail = _ranked_tail(logs, counts, total - known, doubt)
+    ranks = np.arange(logs.size)
+    return Modes(
+        source.domain, ranks, np.zeros_like(ranks), logs, counts, total, rest, math.inf, tail,
+        largest, np.where(errors > FELT, errors, 0.0),
+    )  # fmt: skip
+
+
+def _on_torus(
+    source: Network | ZonalKernel | str, torus: Torus, kernel: Kernel, max_degree: int | None
+) -> Modes:
+    """Modes of a network or a kernel on a torus."""
+    size = None if max_degree is None else whole_number(max_degree, "max_degree", 0, MAX_DEGREE)
+    with lacking("size"):
+        return _of_torus(spectrum(as_source(source), torus, size, kernel=kernel))
+
+
+def _of_torus(source: TorusSpectrum) -> Modes:
+    """Modes on a torus, by frequency; those beyond the box come in pairs, m and -m."""
+    at, vectors, counts = pairs(source)
+    logs, errors = source.log_eigenvalues.ravel()[at], source.relative_error.ravel()[at]
+    known = ~np.isnan(logs) & (errors < 1.0)
+    if not known.any():
+        raise NtkspecError(
+            f"no eigenvalue of {source.network.name} {source.domain} is known; their errors are "
+            f"larger than the tolerance of the spectrum, and each is at most {source.floor:.3g}"
+        )
+    all_named = np.array_equal(known, ~np.isnan(logs))
+    logs, errors, vectors = logs[known], errors[known], vectors[known]
+    counts = np.log(counts[known])
+    total, summed, doubt = _traced(
+        source.network, source.domain, source.kernel, counts + logs, errors, TERMS * ROUNDING
+    )
+    rest = max(0.0, total - summed - doubt), max(0.0, total - summed + doubt, summed - total)
+    with np.errstate(divide="ignore"):
+        log_rest, log_floor = float(np.log(rest[1])), float(np.log(source.floor))
+    inside = -math.inf if known.all() else min(log_rest, log_floor if all_named else math.inf)
+    largest = max(inside, log_rest - LN2)
+    # Eigenvalues beyond the box are likely less than on its sides: all larger ones are known.
+    sides = np.abs(vectors).max(axis=1) == source.size
+    there = np.isfinite(logs)
+    order = np.flatnonzero(there & (logs >= logs[sides].max(initial=-math.inf)))
+    order = order[np.argsort(-logs[order], kind="stable")]
+    tail = np.array([[log_rest, -math.inf]])
+    if order.size:
+        tail = _ranked_tail(logs[order], counts[order], total - summed, doubt)
+    return Modes(
+        source.domain, vectors[:, 0] if source.dim == 1 else vectors,
+        np.zeros(logs.size, np.int64), logs, counts, total, rest, math.inf, tail, largest,
+        np.where(errors > FELT, errors, 0.0),
+    )  # fmt: skip
+
+
+def _ranked_tail(logs: Array, counts: Array, left: float, doubt: float) -> Array:
+    """Blocks of the likely tail after eigenvalues in falling order.
+
+    lambda continues as a power of the number of eigenvalues that are larger, as from half of it.
+    """
     many = np.logaddexp.accumulate(counts)
     half = int(np.searchsorted(many, many[-1] - LN2))
     q = LEAST_FALL
     if many[-1] > many[half]:
         q = max(q, float((logs[half] - logs[-1]) / (many[-1] - many[half])))
     beyond = float(logs[-1] + many[-1]) - math.log(q - 1.0)
-    log_rest = math.log(total - known) if total - known > 4.0 * doubt else beyond
-    tail = _power_blocks(log_rest, float(logs[-1]), q, q, 0.0)
-    ranks = np.arange(logs.size)
-    return Modes(
-        source.domain, ranks, np.zeros_like(ranks), logs, counts, total, rest, math.inf, tail,
-        largest, np.where(errors > FELT, errors, 0.0),
-    )  # fmt: skip
+    total = math.log(left) if left > 4.0 * doubt else beyond
+    return _power_blocks(total, float(logs[-1]), q, q, 0.0)
 
 
 def _of_patches(source: PatchesSpectrum) -> Modes:
@@ -766,8 +862,8 @@ def _domain_and_row(part: TableSlice, where: Domain | int | None) -> tuple[Domai
 #: What reads the modes off a spectrum, and what computes those of a network or a kernel, by the
 #: kind of domain; eigenvalues on all others have degrees.
 READERS: dict[type[Domain], Callable[[Any], Modes]] = {
-    DensitySphere: _of_density, Patches: _of_patches
+    DensitySphere: _of_density, Patches: _of_patches, Torus: _of_torus
 }  # fmt: skip
 MAKERS: dict[type[Domain], Callable[[Any, Any, Kernel, int | None], Modes]] = {
-    DensitySphere: _under_density
-}
+    DensitySphere: _under_density, Torus: _on_torus
+}  # fmt: skip

@@ -144,7 +144,7 @@ flattening = none
         """Frequencies, symbols, rates, times and their logarithms."""
         axis = self.index
         return {
-            **self._frequencies(),
+            **self.ranks(),
             **along(axis, log_symbol=self.log_symbols, log_rate=self.log_rates),
             **(along(axis, slow_rate=self.slow_rates) if self.data_weight else {}),
             **along(axis, time=self.times, log_time=self.log_times),
@@ -209,7 +209,7 @@ def residual_modes(
     if wanted is None and computed:
         wanted = np.arange(13)
     last = None if wanted is None or not computed else int(wanted.max())
-    known = modes(source, given, kernel=kernel, max_degree=last)  # type: ignore[arg-type]
+    known = modes(source, given, kernel=kernel, max_degree=last)
     if not isinstance(known.domain, Sphere):
         raise NtkspecError(
             f"domain = {known.domain!r} is not allowed; differential operators are diagonal on "

@@ -12,7 +12,7 @@ from ntkspec.domains import Cube
 from ntkspec.duals import Layers
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network, as_network
-from ntkspec.parameters import as_number, shown
+from ntkspec.parameters import as_number, lacking, shown
 from ntkspec.precision import exclusive, working_precision
 from ntkspec.spectra import spectrum
 
@@ -20,6 +20,7 @@ __all__ = ["fractional_variances"]
 
 
 @exclusive()
+@lacking("tolerance")
 def fractional_variances(
     network: Network | str,
     domain: Cube | int,

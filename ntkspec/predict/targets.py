@@ -51,7 +51,7 @@ TURN = 0.7
 class TargetPower(Result):
     """Power of a function in each degree, frequency or eigenfunction, by `power`.
 
-    It can be given to `learning_curve` as `power`, except on the torus.
+    It can be given to `learning_curve` as `power`.
 
     Attributes
     ----------

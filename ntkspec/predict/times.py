@@ -23,7 +23,7 @@ from ntkspec.networks import Kernel
 from ntkspec.parameters import as_number, one_of, shown
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along, mode_name
 from ntkspec.predict.descent import Best, check_optimizer, log_times_to, settled
-from ntkspec.predict.frequencies import frequency_modes, frequency_weights
+from ntkspec.predict.frequencies import check_frequencies, frequency_modes, frequency_weights
 from ntkspec.predict.modes import Source, first_degree, modes, modes_to
 from ntkspec.spectra.torus.result import TorusSpectrum
 
@@ -77,7 +77,6 @@ class LearningTimes(ByDegree):
         """Ranks or frequencies, logarithms of the rates, times and their logarithms."""
         return {
             **self.ranks(),
-            **self._frequencies(),
             **along(self.index, log_rate=self.log_rates, time=self.times, log_time=self.log_times),
         }
 
@@ -189,12 +188,11 @@ def learning_times(
     >>> learning_times(spectrum("erf", Torus([[1, 0], [0, 1]]), 1), error=0.1)
     LearningTimes: domain = torus, dim = 2, error = 0.1, s = 0.0
     row  frequency_1  frequency_2  log_rate     time  log_time
-      0            0           -1   -2.0897  18.6106   2.92373
-      1            0            0      -inf      inf       inf
-      2            0            1   -2.0897  18.6106   2.92373
-      3            1           -1      -inf      inf       inf
-      4            1            0   -2.0897  18.6106   2.92373
-      5            1            1      -inf      inf       inf
+      0            0            0      -inf      inf       inf
+      1            0            1   -2.0897  18.6106   2.92373
+      2            1           -1      -inf      inf       inf
+      3            1            0   -2.0897  18.6106   2.92373
+      4            1            1      -inf      inf       inf
     """
     check_optimizer(optimizer)
     where = one_given(domain, dim)
@@ -210,11 +208,7 @@ def learning_times(
         alone = np.zeros(len(found.index), np.int64)
         every = found.log_eigenvalues + weights
         return _times(torus, found.index, alone, every, at, left, s, weight, step_size, momentum)
-    if size is not None:
-        raise NtkspecError(
-            f"size = {shown(size)} is not allowed; it is that of the frequencies of a torus, and "
-            "elsewhere there are degrees"
-        )
+    check_frequencies(None, degrees, size)
     wanted = None if degrees is None else check_degrees(degrees)
     if s:
         refuse_density("a Sobolev loss", source, where)

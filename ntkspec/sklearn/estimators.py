@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network, as_network
-from ntkspec.parameters import number, one_of
+from ntkspec.parameters import lacking, number, one_of
 
 __all__ = ["NTKClassifier", "NTKRegressor"]
 
@@ -69,7 +69,8 @@ class _KernelEstimator(BaseEstimator):
         network = _DEFAULT if self.network is None else as_network(self.network)
         one_of(self.kernel, "kernel", ("ntk", "nngp"))
         matrix = network.ntk_matrix if self.kernel == "ntk" else network.nngp_matrix
-        return np.asarray(matrix(x, others, fan_in=self.fan_in, tolerance=ENOUGH), np.float64)
+        with lacking("tolerance"):
+            return np.asarray(matrix(x, others, fan_in=self.fan_in, tolerance=ENOUGH), np.float64)
 
     def _outputs(self, given: ArrayLike) -> Array:
         """Values at vectors, (n, outputs)."""

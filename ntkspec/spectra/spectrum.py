@@ -30,7 +30,7 @@ from ntkspec.kernels import closed_form as kernels
 from ntkspec.networks import Kernel
 from ntkspec.networks.full_name import full_name
 from ntkspec.networks.pointwise import checked_tolerance
-from ntkspec.parameters import as_whole, shown
+from ntkspec.parameters import RAISE, as_whole, shown, ways
 from ntkspec.ranges import MOST_LISTED
 from ntkspec.spectra.parity import refuse_undeclared
 from ntkspec.spectra.route import (
@@ -394,7 +394,7 @@ def _of_domains(
     if not worst <= tolerance:
         raise NtkspecError(
             f"the relative error of these eigenvalues is up to {worst:.2g}, which exceeds "
-            f"tolerance = {tolerance:g}; raise the tolerance, or give fewer dimensions at a time"
+            f"tolerance = {tolerance:g}" + ways(RAISE, "give fewer dimensions at a time")
         )
     return found
 
@@ -435,24 +435,25 @@ def _refuse_poor(
         return
     poor = np.argwhere(~known)
     count = np.unique(poor[:, 0]).size
-    what, way = "this eigenvalue is known to", "raise the tolerance"
+    what, way = "this eigenvalue is known to", ways(RAISE, "leave these degrees out")
     if double_only(source):
         what = "a function of doubles gives this eigenvalue to"
-        way = f"raise the tolerance, leave these degrees out, or {better_than_doubles(source)}"
+        way = ways(RAISE, "leave these degrees out", better_than_doubles(source))
     worst = float(error[tuple(poor[0])])
     if rank := max(poor[0, 1:].tolist(), default=0):
-        way = f"raise the tolerance, or give radial = {rank}"
+        way = ways(RAISE, f"give radial = {rank}")
         if isinstance(domain, Ball) and domain.continuous:
             way += (
                 f" (norms spread by a share of {domain.spread:.1g}, and each further eigenvalue of "
                 "a degree falls by the square of that or more, below the rounding of the first)"
             )
     elif math.isinf(worst):
-        way = "leave these degrees out, or give tolerance = inf to see the others"
+        inf = ("tolerance", "give tolerance = inf to see the others")
+        way = ways("leave these degrees out", inf)
     raise NtkspecError(
         f"degree = {degrees[poor[0, 0]]}: {what} a relative error of {worst:.2g} "
         f"only, which exceeds tolerance = {limit:g}, as for {count} of "
-        f"{degrees.size} degrees; {way}"
+        f"{degrees.size} degrees{way}"
     )
 
 

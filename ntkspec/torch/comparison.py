@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.domains import legendre, multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Network
-from ntkspec.parameters import check_finite, number, numbers, one_of, shown, target_values
+from ntkspec.parameters import check_finite, lacking, number, numbers, one_of, shown, target_values
 from ntkspec.results import MEANINGS, Result, Value, axes_to_draw
 from ntkspec.torch.describe import describe
 from ntkspec.torch.empirical import empirical_ntk, outputs_of, rows_of
@@ -315,9 +315,9 @@ def compare_model(
     _check_inputs(model, vectors)
     n = len(vectors)
     own = empirical_ntk(model, x, memory=memory)
-    infinite = KernelMatrix.of(
-        described.network.ntk_matrix(vectors, fan_in=True, tolerance=ENOUGH).astype(np.float64)
-    )
+    with lacking("tolerance"):
+        matrix = described.network.ntk_matrix(vectors, fan_in=True, tolerance=ENOUGH)
+    infinite = KernelMatrix.of(matrix.astype(np.float64))
     own_kernel = KernelMatrix.of(_array(own))
     outputs = _array(outputs_of(model, x))
     targets = target_values(_array(y), "y")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -50,9 +51,15 @@ FUNCTIONS = {
 LEFT_OUT = ("Dropout", "AlphaDropout", "Identity", "Flatten")
 
 
-@dataclass(frozen=True)
+#: Numbers with more digits than results show.
+LONG_NUMBER = re.compile(r"\d+\.\d{5,}(e[-+]?\d+)?|\d\.\d+e[-+]?\d+")
+
+
+@dataclass(frozen=True, repr=False)
 class Described:
     """The network of infinite width, and what of the model it leaves out.
+
+    It is shown with six digits, as results are; ``network`` has all of them.
 
     Attributes
     ----------
@@ -66,6 +73,11 @@ class Described:
     network: Network
     left_out: tuple[str, ...]
     input_norm: float = 1.0
+
+    def __repr__(self) -> str:
+        network = LONG_NUMBER.sub(lambda found: f"{float(found[0]):.6g}", repr(self.network))
+        lines = [f"Described: {network}, input_norm = {self.input_norm:.6g}"]
+        return "\n".join([*lines, *(f"left out: {one}" for one in self.left_out)])
 
 
 def describe(
@@ -111,9 +123,11 @@ def describe(
     Examples
     --------
     >>> from torch import nn
-    >>> found = describe(nn.Sequential(nn.Linear(3, 512), nn.Tanh(), nn.Linear(512, 1)))
-    >>> found.network.name, round(found.input_norm, 3)
-    ('tanh', 1.732)
+    >>> describe(nn.Sequential(nn.Linear(3, 512), nn.Tanh(), nn.Linear(512, 1)))
+    Described: Network('tanh', weight_variance=0.333333, bias_variance=0.111111, trained='all', \
+readout_variance=0.333333, readout_bias_variance=0.000651042), input_norm = 1.73205
+    left out: the uniform distribution of the 3 weights of each unit of the first layer, for which \
+a Gaussian one of the same variance stands
     """
     if not isinstance(model, nn.Module):
         raise NtkspecError(f"model = {shown(model)} is not allowed; give a torch.nn.Module")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ntkspec.errors import NtkspecError
 from ntkspec.locks import cached_property
 from ntkspec.networks import Network
-from ntkspec.parameters import number
+from ntkspec.parameters import lacking, number
 from ntkspec.threads import one_blas_thread
 from ntkspec.trainer.points import Points
 from ntkspec.trainer.sobolev import Factored, Quadratic
@@ -31,6 +31,7 @@ ROUNDING = 1e-12
 
 
 @lru_cache(maxsize=4)
+@lacking("tolerance")
 def eigensystem(network: Network, points: Points) -> tuple[Array, Array]:
     """Eigenvalues and eigenvectors of the kernel at points, in the inner product of their weights.
 

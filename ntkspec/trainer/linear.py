@@ -92,12 +92,19 @@ class LinearTraining:
             raise NtkspecError(
                 f"factor of shape {b.shape} is not allowed with a kernel of shape {k.shape}"
             )
-        moved = k @ b
-        values, vectors = np.linalg.eigh(b.T @ moved)
+        scale = b.diagonal()[:, np.newaxis]
+        if b.shape == k.shape and np.count_nonzero(b) == np.count_nonzero(scale) == len(b):
+            # A V = V diag(a) is all that is needed: the products would take longer than V.
+            values, vectors = np.linalg.eigh(scale * k * scale.T)
+            moved, turned = vectors * values / scale, scale * vectors
+        else:
+            product = k @ b
+            values, vectors = np.linalg.eigh(b.T @ product)
+            moved, turned = product @ vectors, b @ vectors
         #: (rank,) eigenvalues of K P on the range of P, increasing; negative rounding errors are 0.
         self.eigenvalues: Array = np.maximum(values, 0.0)
-        self._moved: Array = moved @ vectors
-        self._factor: Array = b @ vectors
+        self._moved: Array = moved
+        self._factor: Array = turned
 
     def amplitudes(
         self,

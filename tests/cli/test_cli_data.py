@@ -47,7 +47,7 @@ def test_it_prints_the_eigenvalues_of_the_matrix(file):
 @pytest.mark.parametrize("name", ["s.npz", "s.csv"])
 def test_it_writes_a_file(file, tmp_path, name):
     out = tmp_path / name
-    assert run("data", file, "--network", "relu", "--count", 3, "-o", out).exit_code == 0
+    assert run("data", file, "--network", "relu", "--count", 3, "--save", out).exit_code == 0
     expected = data_spectrum("relu", np.load(file), count=3)
     if name.endswith("npz"):
         with np.load(out, allow_pickle=False) as found:
@@ -164,7 +164,7 @@ def test_points_of_another_shape_are_a_bad_file_for_predictions_too(shape, tmp_p
 
 
 def test_a_folder_that_does_not_exist_is_said_before_the_work(file, tmp_path):
-    result = run("data", file, "--network", "relu", "-o", tmp_path / "none" / "s.csv")
+    result = run("data", file, "--network", "relu", "--save", tmp_path / "none" / "s.csv")
     (line,) = result.stderr.splitlines()
     assert result.exit_code == 3 and line.endswith("none does not exist")
 
@@ -191,7 +191,7 @@ def test_refused_arguments(file, tmp_path):
         ([], "missing option '--network ACTIVATION'"),
         (["--network", "relu", "--zonal", "laplace"], "--zonal is instead of --network"),
         (["--network", "relu", "--count", 91], "90 vectors have no more than 90 eigenvalues"),
-        (["--network", "relu", "-o", tmp_path / "s.txt"], "ends with .csv"),
+        (["--network", "relu", "--save", tmp_path / "s.txt"], "ends with .csv"),
         (["--network", "relu", "--memory", "1kB"], "and memory = 1 kB"),
         (["--network", "relu", "--memory", "1e400GB"], "memory = '1e400GB' is not allowed"),
     ):
@@ -213,3 +213,21 @@ def test_a_file_larger_than_the_memory_is_refused_before_it_is_computed(tmp_path
     result = run("data", path, "--network", "relu")
     assert result.exit_code == 2 and "100000000 vectors of dimension 100" in result.stderr
     assert "memory = 256 MB" in result.stderr
+
+
+def test_the_output_is_what_would_be_printed(file, tmp_path):
+    arguments = ("data", file, "--network", "relu", "--count", 3)
+    assert run(*arguments, "-o", tmp_path / "s.txt").stdout == ""
+    assert (tmp_path / "s.txt").read_text() == run(*arguments).stdout
+    run(*arguments, "-o", tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text() == run(*arguments, "--format", "csv").stdout
+
+
+def test_an_output_of_another_option_is_refused(file, tmp_path):
+    for arguments, name, option in (
+        (("data", file, "--network", "relu"), "s.npz", "--save"),
+        (("compare", file), "c.png", "--picture"),
+    ):
+        result = run(*arguments, "-o", tmp_path / name)
+        assert result.exit_code == 2 and f"use {option}" in result.output
+        assert not (tmp_path / name).exists()

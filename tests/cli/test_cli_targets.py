@@ -39,7 +39,7 @@ def test_targets_along_eigenvectors(files):
     assert_allclose(one["power"], parts[:, 0], rtol=1e-9)
     assert_allclose(one["time"], np.log(10) / values[:-7:-1], rtol=1e-9)
     assert_allclose(one["cumulative"][-1], 1 - rest[0] / np.mean(y[:, 0] ** 2), rtol=1e-9)
-    two = read(run(*told, "--target", folder / "Y.csv", "-o", folder / "s.npz"))
+    two = read(run(*told, "--target", folder / "Y.csv", "--save", folder / "s.npz"))
     assert_allclose(two["power_1"], parts[:, 1], rtol=1e-9)
     with np.load(folder / "s.npz", allow_pickle=False) as kept:
         assert_allclose(kept["power_0"], parts[:, 0], rtol=1e-9)

@@ -239,7 +239,7 @@ def test_a_real_run_agrees_with_its_predictions(rates):
 
 def test_compare_says_the_same_in_every_format(rates, tmp_path):
     wanted = compare(open_run(rates))
-    outputs = ("-o", tmp_path / "c.png", "-o", tmp_path / "c.svg")
+    outputs = ("--picture", tmp_path / "c.png", "--picture", tmp_path / "c.svg")
     result = ntkspec("compare", rates, "--format", "json", *outputs)
     assert result.exit_code == 0, result.output
     for row, whole in zip(json.loads(result.stdout)["rows"], wanted.rows, strict=True):
@@ -263,7 +263,7 @@ def test_compare_says_the_same_in_every_format(rates, tmp_path):
 
 def test_samples_are_compared_plotted_and_described(samples, tmp_path):
     run = open_run(samples)
-    table = ntkspec("compare", samples, "--format", "csv", "-o", tmp_path / "c.svg")
+    table = ntkspec("compare", samples, "--format", "csv", "--picture", tmp_path / "c.svg")
     assert table.exit_code == 0, table.output
     rows = list(csv.DictReader(table.stdout.splitlines()))
     assert {row["degree"] for row in rows} == {str(k) for k in run.target.degrees}

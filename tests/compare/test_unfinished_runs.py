@@ -157,14 +157,18 @@ def test_pictures_name_what_is_missing(stopped_in_the_fifth, tmp_path):
     assert missing[0]["series"] == "interrupted" and float(missing[0]["x"]) > 20
     result = ntkspec("plot", path, "-o", tmp_path / "again.png")
     assert result.exit_code == 0 and f"{NAMES[5]}: not begun" in result.stderr
-    result = ntkspec("compare", path, "-o", tmp_path / "c.png")
+    result = ntkspec("compare", path, "--picture", tmp_path / "c.png")
     assert result.exit_code == 1 and (tmp_path / "c.png").exists()
+    printed = ntkspec("compare", path, "--format", "csv").stdout
+    result = ntkspec("compare", path, "-o", tmp_path / "c.csv")
+    assert result.exit_code == 1 and (tmp_path / "c.csv").read_text() == printed
+    assert result.stdout == ""
 
 
 def test_with_nothing_finished_there_is_no_picture(tmp_path):
     path = unfinished(tmp_path, 0)
-    for command in ("plot", "compare"):
-        result = ntkspec(command, path, "-o", tmp_path / "c.png")
+    for command, option in (("plot", "-o"), ("compare", "--picture")):
+        result = ntkspec(command, path, option, tmp_path / "c.png")
         assert result.exit_code == 2 and "Traceback" not in result.output
     assert not (tmp_path / "c.png").exists()
     result = ntkspec("compare", path)

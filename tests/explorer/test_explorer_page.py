@@ -339,6 +339,26 @@ def test_the_first_plot_on_a_phone_comes_before_the_choice_of_one_column(made, v
     assert len(selects) > 1 and len({(one["x"], one["width"]) for one in selects}) == 1
 
 
+def test_the_choices_are_one_touch_away_on_a_phone(made, visit):
+    page = visit(made[1], **PHONE)
+    link = page.url
+    for name, control in (("Training", "#s"), ("Network", "#dim"), ("Axes", "input[name=axis]")):
+        page.evaluate("scrollTo(0, 0)")
+        jump = page.locator("#jumps a", has_text=name)
+        box = jump.bounding_box()
+        assert box["y"] + box["height"] < 844 and box["height"] >= 42
+        jump.tap()
+        place = page.locator(jump.get_attribute("href"))
+        assert place.evaluate("e => e === document.activeElement")
+        assert 0 <= page.locator(control).first.bounding_box()["y"] < 844
+        assert page.url == link
+    # The next control that the keyboard reaches is the first of that choice.
+    page.locator("#jumps a", has_text="Training").tap()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "s-range"
+    assert not visit(made[1]).locator("#jumps").is_visible()
+
+
 @pytest.mark.parametrize("options", [{}, PHONE])
 def test_numbers_do_not_break(made, visit, options):
     page = visit(made[1], "#network=tanh&dim=1000&degree=401", **options)

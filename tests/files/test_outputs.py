@@ -51,8 +51,9 @@ def command(*words, ending="", text=False, source="t.h5"):
     )
 
 
-LEADING = ("X.npy", "--network", "relu", "--count", "1", "-o", "OUT")
+LEADING = ("X.npy", "--network", "relu", "--count", "1")
 AS_JSON = ("net.toml", "--dim", "3", "--format", "json", "-o", "OUT")
+NOT_FINITE = ("--no-finite", "--format", "json", "-o", "OUT")
 #: Every output of every command; the last word of a command's options is that of the output.
 OUTPUTS = [
     command("export", "t.h5", "-o", "OUT", text=True),
@@ -63,8 +64,10 @@ OUTPUTS = [
     command("plot", "t.h5", "-o", "OUT", ending=".png"),
     command("plot", "run.h5", "-o", "OUT", ending=".svg", source="run.h5"),
     command("plot", "run.h5", "-o", "p.png", "--numbers", "OUT", text=True, source="run.h5"),
-    command("compare", "run.h5", "--no-finite", "-o", "OUT", ending=".pdf", source="run.h5"),
-    command("data", *LEADING, ending=".csv", source="X.npy"),
+    command("compare", "run.h5", "--no-finite", "--picture", "OUT", ending=".pdf", source="run.h5"),
+    command("compare", "run.h5", *NOT_FINITE, text=True, source="run.h5"),
+    command("data", *LEADING, "--save", "OUT", ending=".csv", source="X.npy"),
+    command("data", *LEADING, "--format", "json", "-o", "OUT", text=True, source="X.npy"),
     command("eig", *AS_JSON, text=True, source="net.toml"),
     command("certify", *AS_JSON, text=True, source="net.toml"),
     command("fit", "t.h5", "--format", "json", "-o", "OUT", text=True),
@@ -151,8 +154,12 @@ def state(folder):
     return found
 
 
+#: Parameters of commands that are files to write.
+OUTPUT_NAMES = ("output", "outputs", "numbers", "save", "pictures")
+
+
 def outputs_of(one):
-    return [p for p in one.params if p.name in ("output", "outputs", "numbers")]
+    return [p for p in one.params if p.name in OUTPUT_NAMES]
 
 
 def test_every_output_of_every_command_is_here():

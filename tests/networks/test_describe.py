@@ -1,6 +1,7 @@
 """Networks of infinite width from PyTorch models: their parts, kernels of wide ones, refusals."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ class WithFunctions(nn.Module):
 def test_a_sequential_has_pytorchs_variances():
     found = describe(nn.Sequential(nn.Linear(3, 512), nn.Tanh(), nn.Linear(512, 1)))
     third = 1.0 / 3.0
-    assert f"input_norm={math.sqrt(3.0)}" in repr(found)
+    assert found.input_norm == math.sqrt(3.0)
     assert found.network == Network.serial(
         Linear(third, 1.0 / 9.0), "tanh", Linear(third, 1.0 / (3.0 * 512))
     )
@@ -51,7 +52,7 @@ def test_residual_blocks_and_normalization():
         nn.GELU(), nn.Linear(width, 1, bias=False),
     )  # fmt: skip
     found = describe(model, input_norm=1.0)
-    assert "input_norm=1.0)" in repr(found)
+    assert found.input_norm == 1.0
     third = 1.0 / 3.0
     assert found.network == Network.serial(
         Linear(third / 3.0),
@@ -134,3 +135,19 @@ def test_outputs_of_wide_models_have_the_nngp_covariance():
 def test_what_is_refused(model, message):
     with pytest.raises(NtkspecError, match=message):
         describe(model)
+
+
+def test_numbers_are_shown_with_six_digits_and_kept_with_all():
+    torch.manual_seed(0)
+    inner = [nn.LeakyReLU(0.1), nn.Linear(64, 64), Block(64, 1e-3)]
+    model = nn.Sequential(nn.Linear(3, 64), *inner, nn.Linear(64, 1))
+    for variances in ("initial", "weights"):
+        found = describe(model, variances=variances)
+        first, *left_out = repr(found).splitlines()
+        numbers = re.findall(r"[\d.]*\d(?:e[-+]?\d+)?", first)
+        assert numbers and all(len(one.split("e")[0].replace(".", "").strip("0")) <= 6
+                               for one in numbers)  # fmt: skip
+        assert "0.1" in numbers and "0.001" in numbers
+        assert left_out == [f"left out: {one}" for one in found.left_out]
+        names = {"Network": Network, "Linear": Linear, "Residual": Residual}
+        assert eval(repr(found.network), names) == found.network

@@ -98,3 +98,20 @@ def test_trained_networks_go_their_own_kernels_way(
         (_, amplitude), _ = curves.measured  # `finite` is that of the first seed
         assert amplitude == pytest.approx(curves.finite, abs=1e-3)
         assert degree > 1 or (amplitude.min() < -0.1) == (momentum > 0.0)
+
+
+def test_equal_weights_need_no_products_and_give_the_same():
+    """A factor that is diagonal against one that differs from it by nothing."""
+    rng = np.random.default_rng(4)
+    root = rng.standard_normal((12, 5))
+    kernel, start, rows = root @ root.T, rng.standard_normal(12), rng.standard_normal((3, 12))
+    diagonal = np.diag(rng.uniform(0.5, 2.0, 12))
+    dense = diagonal.copy()
+    dense[0, 1] = 1e-300
+    found, other = (LinearTraining(kernel, factor) for factor in (diagonal, dense))
+    np.testing.assert_allclose(found.eigenvalues, other.eigenvalues, atol=1e-13)
+    for momentum in (0.0, 0.5):
+        one, two = (
+            x.amplitudes(1e-2, [0, 1, 10, 1000], start, rows, momentum) for x in (found, other)
+        )
+        np.testing.assert_allclose(one, two, atol=1e-11)

@@ -34,10 +34,14 @@ class Explorer {
       if (event.target.open !== this.choice.table) this.change({ table: event.target.open }, true);
     });
     element("link").addEventListener("click", () => this.copyLink());
-    element("skip").addEventListener("click", (event) => {
-      event.preventDefault(); // the link after # is the choice
-      element("charts").focus();
-    });
+    for (const jump of document.querySelectorAll("[data-jump]")) {
+      jump.addEventListener("click", (event) => {
+        event.preventDefault(); // the link after # is the choice
+        const place = element(jump.hash.slice(1));
+        place.focus({ preventScroll: true });
+        place.scrollIntoView();
+      });
+    }
     window.addEventListener("popstate", () => this.open());
     showSource(store.source);
   }

@@ -13,7 +13,7 @@ from ntkspec.domains import DensitySphere, Sphere
 from ntkspec.errors import NtkspecError
 from ntkspec.kernels import density as kernels
 from ntkspec.networks import Kernel
-from ntkspec.parameters import whole_number
+from ntkspec.parameters import RAISE, ways, whole_number
 from ntkspec.spectra.density.blocks import Block, blocks
 from ntkspec.spectra.density.result import DensitySpectrum
 from ntkspec.spectra.density.rule import Profile, Rule, profile, rule
@@ -208,7 +208,7 @@ def _uniform(
             raise NtkspecError(
                 f"degree = {poor[0]}: the eigenvalue of {source.name} on the uniform sphere is "
                 f"known to a relative error of {error[poor[0]]:.2g} only, which exceeds "
-                f"tolerance = {wanted:g}; raise the tolerance"
+                f"tolerance = {wanted:g}" + ways(RAISE)
             )
         end = size + 2
         mantissas, exponents, error = mantissas[:end], exponents[:end], error[:end]
@@ -330,6 +330,9 @@ def _chosen(part: _Leading, wanted: int | None, limit: float) -> DensitySpectrum
 def _refusal(part: _Leading, known: int, wanted: int, limit: float) -> str:
     """Why not all eigenvalues are known to the tolerance, and what to do."""
     asked = f"count = {wanted}"
+    # Its readers know it as the number of ranks, or gave it themselves.
+    count = ways(("count", f"ask for a count of at most {known}"))
+    fewer = count.removeprefix("; ") or f"take ranks below {known}"
     errors = part.errors
     if known < errors.size:
         error = errors[known]
@@ -338,15 +341,13 @@ def _refusal(part: _Leading, known: int, wanted: int, limit: float) -> str:
             f"relative error of {error:.2g} only, which exceeds tolerance = {limit:g}"
         )
         if error > 2.0 * part.truncations[known]:
-            return f"{where}, from the rounding; ask for a count of at most {known}, or raise it"
-        return (
-            f"{where}, from the degrees beyond {part.size - 1}; ask for a count of at most "
-            f"{known}, raise the tolerance or max_degree"
-        )
+            return f"{where}, from the rounding" + ways(fewer, RAISE)
+        further = ("max_degree", "raise max_degree")
+        return f"{where}, from the degrees beyond {part.size - 1}" + ways(fewer, RAISE, further)
     if part.limited:
         return (
             f"{asked}: only the first {known} eigenvalues of {part.source.name} {part.sphere} are "
-            "known in doubles, because the density is (almost) 0 somewhere; ask for fewer"
+            "known in doubles, because the density is (almost) 0 somewhere" + ways(fewer)
         )
     if part.complete and known:
         return (
@@ -355,5 +356,5 @@ def _refusal(part: _Leading, known: int, wanted: int, limit: float) -> str:
         )
     return (
         f"{asked}: only the first {known} eigenvalues of {part.source.name} {part.sphere} are "
-        f"bounded by degrees 0 to {part.size - 1}; ask for fewer, or raise max_degree"
+        f"bounded by degrees 0 to {part.size - 1}" + ways(fewer, ("max_degree", "raise max_degree"))
     )

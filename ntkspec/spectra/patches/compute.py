@@ -13,7 +13,7 @@ from ntkspec.domains import Patches, Sphere, log_multiplicity
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.networks.pointwise import checked_tolerance
-from ntkspec.parameters import shown, whole_number
+from ntkspec.parameters import RAISE, shown, ways, whole_number
 from ntkspec.precision import exclusive
 from ntkspec.spectra.kernel_at_one import kernel_at_one
 from ntkspec.spectra.patches.pooling import Pooling, pooling_of
@@ -139,8 +139,8 @@ def _pooled(
     if not room > 0.0:
         raise NtkspecError(
             "the smallest eigenvalue of pooling is known to a relative error of "
-            f"{float(pooling.errors.max()):.2g}, which exceeds tolerance = {tolerance:g}; raise "
-            "the tolerance"
+            f"{float(pooling.errors.max()):.2g}, which exceeds tolerance = {tolerance:g}"
+            + ways(RAISE)
         )
     patch = spectrum(source, Sphere(where.dim), degrees, kernel=kernel, tolerance=room)
     wanted = patch.degrees
@@ -200,8 +200,7 @@ def _of_tree(
         at = int(np.argmax(np.where(zero, 0.0, errors)))
         raise NtkspecError(
             f"the eigenvalue of degrees {entries[at]} is known to a relative error of {worst:.2g} "
-            f"only, which exceeds tolerance = {tolerance:g}; raise the tolerance, or give lower "
-            "degrees"
+            f"only, which exceeds tolerance = {tolerance:g}" + ways(RAISE, "give lower degrees")
         )
     totals = np.array([sum(one) for one in entries])
     logs = np.where(

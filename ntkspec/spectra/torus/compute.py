@@ -9,7 +9,7 @@ import numpy as np
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import one_of, whole_number
+from ntkspec.parameters import one_of, ways, whole_number
 from ntkspec.spectra.kernel_at_one import kernel_at_one
 from ntkspec.spectra.parity import parity
 from ntkspec.spectra.route import Eigenvalues, Source
@@ -57,7 +57,8 @@ def torus_spectrum(
     if count > MOST_BOX:
         raise NtkspecError(
             f"size = {wanted} is not allowed in dimension {torus.dim}: half the box has {count} "
-            f"frequencies, and at most {MOST_BOX} are computed; lower it"
+            f"frequencies, and at most {MOST_BOX} are computed"
+            + (ways(("size", "lower it")) or "; take lower ones")
         )
     (mantissas, exponents, errors), route = _routed(source, torus, wanted, kernel)
     zero = ~reached(torus, parity(source, kernel), box(torus.dim, wanted))

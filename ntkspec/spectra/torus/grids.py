@@ -21,6 +21,7 @@ from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.networks.pointwise import by_values, values_apart
+from ntkspec.parameters import ways
 from ntkspec.spectra.route import Eigenvalues
 from ntkspec.spectra.rows import normalized
 
@@ -65,7 +66,8 @@ def by_grid(network: Network, torus: Torus, size: int, kernel: Kernel) -> Eigenv
     if points > MOST[dim - 1]:
         raise NtkspecError(
             f"size = {size} and frequencies up to {widest} need {points}^{dim} grid points, and at "
-            f"most {MOST[dim - 1]}^{dim} are computed; lower the size or the frequencies"
+            f"most {MOST[dim - 1]}^{dim} are computed"
+            + ways(("size", "lower the size"), "give lower frequencies")
         )
     values, top, rounding = _values(network, torus, points, kernel)
     depth = len(network.sigmas)

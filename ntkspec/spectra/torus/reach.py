@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
+from ntkspec.parameters import ways
 from ntkspec.spectra.parity import Parity
 
 __all__ = ["box", "hermite_form", "in_lattice", "reached"]
@@ -118,7 +119,8 @@ def _after(power: int, steps: Whole, wanted: Whole) -> NDArray[np.bool_]:
         if places.shape[0] * both.shape[0] > MOST_PLACES:
             raise NtkspecError(
                 f"the frequencies of t^{power} are too many to be followed, "
-                f"{places.shape[0]} after {n} steps; give fewer frequencies or a smaller size"
+                f"{places.shape[0]} after {n} steps"
+                + ways("give fewer frequencies", ("size", "give a smaller size"))
             )
         new = (places[:, np.newaxis] + both).reshape(-1, dim)
         new = new[np.all(np.abs(new) <= room, axis=1)]
