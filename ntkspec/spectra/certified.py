@@ -243,7 +243,7 @@ def _refuse(net: Network, domain: Domain, kernel: Kernel, degree: int) -> None:
         if True in kinds or not (all(kinked) and net.program.serial):
             raise NtkspecError(
                 f"no proof is known for {net!r} in dim = {domain.dim}; certify takes networks of "
-                "smooth activations, and those with kinks without residual branches; use "
+                "smooth activations only, or of kinks only without residual branches; use "
                 "ntkspec.spectrum, or dim > 2000"
             )
     if _deep_step(net) and not _has_series(net, domain.dim, kernel, degree):
