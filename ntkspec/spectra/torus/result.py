@@ -164,11 +164,12 @@ class TorusSpectrum(ScaledResult):
         # m_1 to the right, from -size to size.
         whole = np.concatenate([log[:0:-1, ::-1], log])
         end = self.size + 0.5
+        ax.set(xscale="linear", yscale="linear")
         image = ax.imshow(whole.T, **{"origin": "lower", "extent": (-end, end, -end, end), **style})
         ax.set_xlabel("frequency $m_1$")
         ax.set_ylabel("frequency $m_2$")
         library("matplotlib.pyplot", "plot", "plots").colorbar(
-            image, ax=ax, label=r"$\log_{10}$ of the eigenvalue"
+            image, ax=ax, fraction=0.046, pad=0.04, label=r"$\log_{10}$ of the eigenvalue"
         )
         return ax
 
