@@ -43,7 +43,7 @@ def test_targets_along_eigenvectors(files):
     assert_allclose(two["power_1"], parts[:, 1], rtol=1e-9)
     with np.load(folder / "s.npz", allow_pickle=False) as kept:
         assert_allclose(kept["power_0"], parts[:, 0], rtol=1e-9)
-    written = run(*told, "--target", folder / "Y.csv", "-o", folder / "s.csv")
+    written = run(*told[:-2], "--target", folder / "Y.csv", "-o", folder / "s.csv")
     assert written.exit_code == 0
     assert (folder / "s.csv").read_text().partition("\n")[0].endswith("cumulative_0,cumulative_1")
 

@@ -182,7 +182,7 @@ def test_results_name_frequencies():
      (lambda: predict.samples_to_learn("erf", 3, size=2), "of a torus"),
      (lambda: predict.samples_to_learn(ntkspec.spectrum("erf", LINE, 4), size=5), "smaller"),
      (lambda: predict.effective_dimension(ntkspec.spectrum("erf", LINE, 4), PLANE), "what is"),
-     (lambda: predict.effective_dimension("erf", PLANE, max_degree=5000), "max_degree = 5000"),
+     (lambda: predict.effective_dimension("erf", PLANE, max_degree=5000), "frequencies up to 5000"),
      (lambda: predict.minibatch_curve("erf", LINE, samples=10, batch=2), "has frequencies")],
 )  # fmt: skip
 def test_what_is_not_allowed_on_a_torus(call, message):

@@ -56,9 +56,9 @@ def torus_spectrum(
     count = (wanted + 1) * (2 * wanted + 1) ** (torus.dim - 1)
     if count > MOST_BOX:
         raise NtkspecError(
-            f"size = {wanted} is not allowed in dimension {torus.dim}: half the box has {count} "
-            f"frequencies, and at most {MOST_BOX} are computed"
-            + (ways(("size", "lower it")) or "; take lower ones")
+            f"frequencies up to {wanted} in dimension {torus.dim} are too many: half their box has "
+            f"{count}, and at most {MOST_BOX} are computed"
+            + (ways(("size", "lower the size")) or "; take lower ones")
         )
     (mantissas, exponents, errors), route = _routed(source, torus, wanted, kernel)
     zero = ~reached(torus, parity(source, kernel), box(torus.dim, wanted))
