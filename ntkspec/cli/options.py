@@ -94,7 +94,7 @@ OPTIONS = (
     ),
     click.option(
         "--bias-variance", type=PerLayer(), default="0.0", show_default=True,
-        help="The same of the biases.",
+        help="The same of their biases; the readout has its own.",
     ),
     click.option(
         "--trained", type=PerLayer(int, words=True), default="hidden", show_default=True,

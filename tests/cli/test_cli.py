@@ -104,6 +104,26 @@ def test_eig_text() -> None:
     assert len({len(line) for line in table}) == 1, "the columns are aligned"
 
 
+@pytest.mark.parametrize("command", ["eig", "certify"])
+def test_the_readout_is_named_where_it_is_not_as_the_hidden_layers(command: str) -> None:
+    """What is named is what was computed: a constant is the readout's bias, in lambda_0 alone."""
+    options = (command, "relu", "--depth", "2", "--trained", "all", "--degrees", "0:2")
+
+    def printed(*more: str) -> tuple[str, list[float]]:
+        lines = run(*options, *more).output.splitlines()
+        rows = [line.replace("[", "").split() for line in lines if line.lstrip()[0] in "01"]
+        return lines[0], [float(row[1]) for row in rows]
+
+    heading, without = printed("--bias-variance", "0.1")
+    assert heading.endswith("readout_variance = 1.0, readout_bias_variance = 0.0")
+    heading, alike = printed("--bias-variance", "0.1", "--readout-bias-variance", "0.1")
+    assert heading.count("readout") == 1, "the parameter that is not at its default"
+    np.testing.assert_allclose(np.subtract(alike, without), [0.1, 0.0], 0, 1e-14)
+    heading, ones = printed("--weight-variance", "2,1")
+    assert heading.endswith("readout_variance = 1.0, readout_bias_variance = 0.0")
+    assert "readout" not in printed()[0] and len(ones) == 2
+
+
 def test_eig_csv_keeps_every_digit() -> None:
     output = run(
         "eig", "tanh", "--dim", "5", "--degrees", "1,3,400,401,402", "--format", "csv"
