@@ -56,7 +56,9 @@ def test_a_learning_curve_of_data(files):
     assert_allclose(found["test_error"], right.test_error.ravel(), rtol=1e-12)
     assert (found["output"], found["points"]) == ([0, 1, 0, 1], 40)
     far = run(*told[:-1], "10,4000", "--method", "hermite")
-    assert far.exit_code == 0 and far.stdout.split()[0] == "samples"
+    about, head = far.stdout.splitlines()[:2]
+    assert far.exit_code == 0 and head.split()[0] == "samples"
+    assert "method = hermite" in about and "ridge_scale = matrix" in about
 
 
 @pytest.mark.parametrize("kind", ["npy", "csv", "headed"])
