@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout
 from functools import wraps
 from pathlib import Path
@@ -14,12 +14,14 @@ import click
 __all__ = [
     "DEGREES",
     "DIM",
+    "EXPORTED",
     "PATH",
     "RANGE",
     "TABLE",
     "added",
     "format_option",
     "is_given",
+    "layout_of",
     "named_network_options",
     "network_options",
     "output_option",
@@ -125,6 +127,14 @@ NAMES = (
     "readout_variance", "readout_bias_variance", "normalize", "parameterization",
 )  # fmt: skip
 
+#: Formats of printed text by the suffixes of files.
+PRINTED = {"": "text", ".txt": "text", ".csv": "csv", ".json": "json"}
+#: Formats of tables of numbers by the suffixes of files.
+EXPORTED = {
+    "": "csv", ".txt": "csv", ".csv": "csv", ".json": "json", ".nc": "netcdf",
+    ".parquet": "parquet",
+}  # fmt: skip
+
 GROUPS = (
     click.option("--network", help="Its name in the table.  [default: all]"),
     click.option("--kernel", metavar="ntk|nngp", help="Of the networks.  [default: all]"),
@@ -158,6 +168,25 @@ def format_option(
     )  # fmt: skip
 
 
+def layout_of(output: Path, layout: str, suffixes: Mapping[str, str]) -> str:
+    """The format in which a file is written: that of --format, or else that of its suffix.
+
+    It replaces none of the command's inputs.
+    """
+    from ntkspec.errors import NtkspecError
+    from ntkspec.files.appearing import check_outputs, is_stream
+
+    check_outputs([output], _files_given(), streams=True)
+    if is_given("layout") or is_stream(output):
+        return layout
+    if (suffix := output.suffix.lower()) not in suffixes:
+        raise NtkspecError(
+            f"output = {str(output)!r}: {suffix} files are not written; give a name that ends in "
+            f"{', '.join(filter(None, suffixes))}, or --format for what it shall hold"
+        )
+    return suffixes[suffix]
+
+
 def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add -o to a command that prints text, CSV or JSON: it is written to a file instead.
 
@@ -169,11 +198,9 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
         if output is None or str(output) == "-":
             return command(**parameters)
         from ntkspec.cli.streams import say
-        from ntkspec.files.appearing import appearing_text, check_outputs
+        from ntkspec.files.appearing import appearing_text
 
-        check_outputs([output], _files_given(), streams=True)
-        if not is_given("layout") and output.suffix in (".csv", ".json"):
-            parameters["layout"] = output.suffix[1:]
+        parameters["layout"] = layout_of(output, parameters["layout"], PRINTED)
         with appearing_text(output) as file, redirect_stdout(file):
             found = command(**parameters)
         say(f"wrote {output}", err=True)
@@ -181,8 +208,8 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
     option = click.option(
         "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-        help="Write to this file, in the format of its suffix .csv or .json unless --format is "
-        "given; - is the standard output, the default.",
+        help="Write to this file, in the format of its suffix .csv, .json or .txt unless --format "
+        "is given; - is the standard output, the default.",
     )  # fmt: skip
     return option(with_output)
 
