@@ -279,6 +279,23 @@ def named_network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return added((option, *OPTIONS), _with_network(command, "option '--network ACTIVATION'"))
 
 
+def _check_files() -> None:
+    """Blame a file that is missing, not the activation, where an activation stands for a file."""
+    from ntkspec.parameters import shown
+
+    ctx = click.get_current_context()
+    arguments = [one for one in ctx.command.params if isinstance(one, click.Argument)]
+    if len(arguments) < 2:
+        return
+    names = [one.make_metavar(ctx).strip("[]") for one in arguments]
+    first = ctx.params[arguments[1].name or ""]
+    if not os.path.isfile(first):
+        raise click.UsageError(
+            f"missing argument '{names[-1]}': {shown(str(first))} is no file for {names[1]}; the "
+            f"arguments are {' '.join(names)}"
+        )
+
+
 def _with_network(command: Callable[..., Any], needed: str) -> Callable[..., Any]:
     name = needed.split("'")[1].partition(" ")[0]
 
@@ -286,6 +303,7 @@ def _with_network(command: Callable[..., Any], needed: str) -> Callable[..., Any
     def with_network(*, activation: str | None, zonal: str | None, **parameters: Any) -> Any:
         given = {name: parameters.pop(name) for name in NAMES}
         if activation is None and zonal is None:
+            _check_files()
             raise click.UsageError(f"missing {needed}, or --zonal KERNEL")
         if activation is not None and zonal is not None:
             raise click.UsageError(f"--zonal is instead of {name}; leave one of them out")

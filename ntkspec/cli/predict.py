@@ -373,6 +373,12 @@ def curve(
 @click.option("--ridge", type=float, default=1e-3, show_default=True)
 @_ridge_scale("matrix", "operator")
 @click.option("--noise", type=float, default=0.0, show_default=True, help="Variance of targets.")
+@click.option(
+    "--reach", type=float,
+    help="Print, instead of the curve, from how many samples on the test error is this part of the "
+    "target's mean square; inf: more than the largest of --samples.  [default of --samples then: "
+    "1:n:*1.05,n for n points in X, with hermite to 1000 n]",
+)  # fmt: skip
 @click.option("--as-given", is_flag=True, help="Do not centre the points and scale them.")
 @click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
 @format_option(help="In JSON null stands for what is not finite.")
@@ -382,6 +388,7 @@ def data(
     points: Path,
     targets: Path,
     sizes: str | None,
+    reach: float | None,
     as_given: bool,
     layout: str,
     **options: Any,
@@ -394,6 +401,7 @@ def data(
     \b
     Examples:
       ntkspec predict data relu X.npy y.npy --samples 50,200,800
+      ntkspec predict data relu X.npy y.npy --reach 0.1
       ntkspec predict data gelu X.csv y.csv --method hermite --samples 100:100001:*10
     """
     from ntkspec.errors import NtkspecError, TableError
@@ -409,9 +417,17 @@ def data(
         vectors(x, str(points))
     except NtkspecError as error:
         raise TableError(str(error)) from None
+    if reach is not None and number is None:
+        most = len(x) * (1000 if options["method"] == "hermite" else 1)
+        number = whole_numbers(f"1:{most}:*1.05,{most}", "samples", 1, MOST, "samples")
     found = from_data(network, x, y, samples=number, centre=not as_given, **options)
-    columns = {name: values.tolist() for name, values in found.columns().items()}
     about = {**found.heading(), "ridge_scale": options["ridge_scale"]}
+    columns = {name: values.tolist() for name, values in found.columns().items()}
+    if reach is not None:
+        about |= {"ridge": options["ridge"], "reach": reach}
+        enough = found.samples_to_learn(reach).ravel().tolist()
+        outputs = {"output": list(range(len(enough)))} if "output" in columns else {}
+        columns = {**outputs, "samples": enough}
     if layout == "text":
         _print_about(about)
     print_columns(layout, columns, about=about, text="{:.6g}".format)
