@@ -418,7 +418,7 @@ def data(
     except NtkspecError as error:
         raise TableError(str(error)) from None
     if reach is not None and number is None:
-        most = len(x) * (1000 if options["method"] == "hermite" else 1)
+        most = max(len(x), 2) * (1000 if options["method"] == "hermite" else 1)
         number = whole_numbers(f"1:{most}:*1.05,{most}", "samples", 1, MOST, "samples")
     found = from_data(network, x, y, samples=number, centre=not as_given, **options)
     about = {**found.heading(), "ridge_scale": options["ridge_scale"]}
