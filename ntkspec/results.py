@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
-from ntkspec.files.text import CsvWriter
+from ntkspec.files.text import CsvWriter, text_values
 from ntkspec.parameters import as_number, shown
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Tabular(Value, ABC):
                 f"target = {shown(target)} is not allowed; give a path or an open text stream"
             )
         columns = {
-            name: values.tolist() if isinstance(values, np.ndarray) else values
+            name: text_values(name, values.tolist() if isinstance(values, np.ndarray) else values)
             for name, values in self.columns().items()
         }
         writer = CsvWriter(target)

@@ -14,7 +14,7 @@ from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.compare import Comparison, ExtrapolatedRow, Level, Row
-    from ntkspec.trainer.runs import Run
+
 
 __all__ = ["compare"]
 
@@ -77,7 +77,7 @@ def compare(
             say(f"wrote {path}", err=True)
     if layout == "text":
         _print_missing(found, err=False)
-        _print_text(found, source)
+        _print_text(found)
     elif layout == "csv":
         found.to_csv(sys.stdout)
     else:
@@ -98,33 +98,33 @@ def _print_missing(found: Comparison, err: bool) -> None:
         say(f"  {one}", err=err)
 
 
-def _print_text(found: Comparison, run: Run) -> None:
+def _print_text(found: Comparison) -> None:
     from rich import box
 
     from ntkspec.cli.terminal import Grid, console, number
-    from ntkspec.trainer.runs.history import degree_name
 
-    degrees = {row.degree for row in found.rows} | {one.degree for one in found.extrapolated}
-    names = {k: degree_name(run, k) for k in degrees}
+    def name(row: Row | ExtrapolatedRow) -> str:
+        return found.names.get(row.degree, str(row.degree))
+
     shown = Grid(
         "loss", "width", "k", "seeds", "measured", "predicted", "error (pred.)", "/ continuum",
         "/ points", "/ finite", "moved", "verdict", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for row in found.rows:
         shown.add_row(
-            row.loss, str(row.width), names[row.degree], _seeds(row), _measured(row),
+            row.loss, str(row.width), name(row), _seeds(row), _measured(row),
             number(row.points.rate, ".4g"), _errors(row),
             *map(_ratio, (row.continuum, row.points, row.finite)),
             number(row.kernel_movement, ".2g"), row.verdict,
         )  # fmt: skip
     for limit in found.extrapolated:
         shown.add_row(
-            limit.loss, "inf", names[limit.degree], "", _measured(limit),
+            limit.loss, "inf", name(limit), "", _measured(limit),
             f"{limit.points.rate:.4g}", "", *map(_ratio, (limit.continuum, limit.points)), "", "",
             limit.verdict,
         )  # fmt: skip
     console().print(shown)
-    for line in found.notes(names):
+    for line in found.notes():
         say(line)
 
 

@@ -103,18 +103,22 @@ def data(
     with watching("rows", as_json=log_json) as observer:
         found = data_spectrum(network, read, observer=observer, **options)
     more: dict[str, Any] = {}
+    about = found.heading()
     if wanted is not None:
         from ntkspec.predict import target_modes
 
         modes = target_modes(found, wanted, **({} if error is None else {"error": error}))
         more = modes.by_rank()
+        about["error"] = modes.error
     if save is not None:
         found.save(save, more)
     if layout == "text":
         say(f"# {found.title()}")
         say(f"# {found.route}; {found.products} products")
+        if wanted is not None:
+            say(f"# error = {about['error']}")
     columns = {name: values.tolist() for name, values in (found.columns() | more).items()}
-    print_columns(layout, columns, about=found.heading(), text=_cell)
+    print_columns(layout, columns, about=about, text=_cell)
 
 
 def _cell(value: float) -> str:

@@ -127,11 +127,16 @@ def spectrum_options(degrees: str | None) -> Callable[[Callable[..., Any]], Call
 
 
 def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) -> None:
-    """Print the comment lines above a listing."""
+    """Print the comment lines above a listing.
+
+    A readout whose variances are not those of the hidden layers is named.
+    """
     from ntkspec.domains import DensitySphere, domain_text
     from ntkspec.spectra.route import which_kernel
 
-    named = ", ".join(f"{key} = {value}" for key, value in source.parameters().items())
+    named = ", ".join(
+        f"{key} = {value}" for key, value in {**source.parameters(), **_readout(source)}.items()
+    )
     of = "".join(f"{key} = {value}, " for key, value in which_kernel(source, kernel).items())
     where = "" if domain.name == "sphere" else f"{domain_text(domain)}, "
     if isinstance(domain, DensitySphere):
@@ -140,3 +145,16 @@ def print_heading(source: Source, kernel: Kernel, domain: Domain, measure: str) 
         where = f"density = {shown(domain.density)}, "
     say(f"# {named}")
     say(f"# {of}dim = {domain.dim}, {where}{measure} measure")
+
+
+def _readout(source: Source) -> dict[str, float]:
+    """Variances of a readout that a reader could take for those of the hidden layers."""
+    from ntkspec.networks import Network
+
+    if not isinstance(source, Network) or source.layers is not None:
+        return {}
+    hidden = (source.weight_variance, source.bias_variance)
+    readout = (source.readout_variance, source.readout_bias_variance)
+    if hidden == readout:
+        return {}
+    return dict(zip(("readout_variance", "readout_bias_variance"), readout, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from ntkspec.cli.columns import print_columns
 from ntkspec.cli.domain import density_option, print_heading, spectrum_options
 from ntkspec.cli.options import format_option, output_option
 from ntkspec.cli.streams import say
+from ntkspec.files.text import text_values
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
@@ -145,13 +147,6 @@ def _first_route(network: Network, domain: Domain, kernel: Any) -> str | None:
     return f"{route.name}: {why}"
 
 
-def _columns(found: Spectrum | DensitySpectrum | TorusSpectrum) -> dict[str, list[Any]]:
+def _columns(found: Spectrum | DensitySpectrum | TorusSpectrum) -> dict[str, Sequence[Any]]:
     """Columns by their names, one row for every eigenvalue."""
-    columns = {name: values.tolist() for name, values in found.columns().items()}
-    columns["multiplicity"] = [_whole(n) for n in columns["multiplicity"]]
-    return columns
-
-
-def _whole(number: float) -> int | float:
-    """Format a number, without a decimal point if it is a whole number."""
-    return int(number) if number < 2**53 else number
+    return {name: text_values(name, values.tolist()) for name, values in found.columns().items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ntkspec.cli.options import DEGREES, DIM, TABLE, table_options
+from ntkspec.cli.options import DEGREES, DIM, EXPORTED, TABLE, layout_of, table_options
 
 __all__ = ["export"]
 
@@ -21,7 +21,8 @@ __all__ = ["export"]
 )  # fmt: skip
 @click.option(
     "--format", "layout", type=click.Choice(["csv", "json", "netcdf", "parquet"]), default="csv",
-    show_default=True, help="In JSON null stands for the logarithm of 0.",
+    help="In JSON null stands for the logarithm of 0.  "
+    "[default: that of the suffix .csv, .json, .nc or .parquet, else csv]",
 )  # fmt: skip
 @table_options
 @DIM
@@ -32,13 +33,15 @@ def export(table: Path, output: Path, layout: str, **selection: Any) -> None:
     \b
     Examples:
       ntkspec export out/spectra.h5 -o - --network tanh --dim 3 --degrees 0:20
-      ntkspec export out/spectra.h5 -o tanh.nc --network tanh --format netcdf
+      ntkspec export out/spectra.h5 -o tanh.nc --network tanh
       ntkspec export data/recipes/poster.toml -o relu.csv --network relu --dim 3
     """
     from ntkspec.errors import NtkspecError
-    from ntkspec.files.appearing import appearing_text, check_outputs
+    from ntkspec.files.appearing import appearing_text
     from ntkspec.opening import open_table
 
+    if str(output) != "-":
+        layout = layout_of(output, layout, EXPORTED)
     binary = layout in ("netcdf", "parquet")
     if binary and str(output) == "-":
         raise NtkspecError(f"output = '-' is not allowed; {layout} needs a file")
@@ -49,6 +52,5 @@ def export(table: Path, output: Path, layout: str, **selection: Any) -> None:
         if str(output) == "-":
             source.export(sys.stdout, layout, **selection)
             return
-        check_outputs([output], [table], streams=True)
         with appearing_text(output) as file:
             source.export(file, layout, **selection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import gc
 from typing import Any
@@ -16,6 +17,8 @@ from ntkspec.files.text import printable
 __all__ = ["ErrorsAsMessages"]
 
 
+#: How alike, between 0 and 1, an option is to what was written, to be offered.
+LEAST_ALIKE = 0.75
 #: Error numbers of a stream that cannot be written.
 OF_STREAMS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
@@ -50,6 +53,8 @@ class ErrorsAsMessages(click.Group):
         try:
             with ending_soon("interrupted"):
                 return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            raise _with_advice(error) from None
         except TableError as error:
             raise BadFile(printable(str(error))) from None
         except NtkspecError as error:
@@ -63,6 +68,20 @@ class ErrorsAsMessages(click.Group):
             say(ctx.obj or "interrupted", err=True)
             code = next(iter(interrupt.args), INTERRUPTED)
             raise click.exceptions.Exit(code) from None
+
+
+def _with_advice(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Offer the nearest option only, or say that an argument goes without its name."""
+    name, message, ctx = error.option_name, error.message, error.ctx
+    if ctx is None:
+        return error
+    argument, known = name.lstrip("-").upper(), ctx.command.params
+    for one in known:
+        if isinstance(one, click.Argument) and one.make_metavar(ctx).strip("[]") == argument:
+            message += f" {argument} is an argument: give it without {name}."
+    names = [opt for one in known for opt in one.opts if opt.startswith("--")]
+    nearest = difflib.get_close_matches(name, names, 1, LEAST_ALIKE)
+    return click.NoSuchOption(name, message, nearest, ctx)
 
 
 def _message(error: OSError) -> str:

@@ -14,12 +14,14 @@ import click
 __all__ = [
     "DEGREES",
     "DIM",
+    "EXPORTED",
     "PATH",
     "RANGE",
     "TABLE",
     "added",
     "format_option",
     "is_given",
+    "layout_of",
     "named_network_options",
     "network_options",
     "output_option",
@@ -94,7 +96,7 @@ OPTIONS = (
     ),
     click.option(
         "--bias-variance", type=PerLayer(), default="0.0", show_default=True,
-        help="The same of the biases.",
+        help="The same of their biases; the readout has its own.",
     ),
     click.option(
         "--trained", type=PerLayer(int, words=True), default="hidden", show_default=True,
@@ -124,6 +126,14 @@ NAMES = (
     "slope", "power", "depth", "weight_variance", "bias_variance", "trained", "weights", "bias",
     "readout_variance", "readout_bias_variance", "normalize", "parameterization",
 )  # fmt: skip
+
+#: Formats of printed text by the suffixes of files.
+PRINTED = {"": "text", ".txt": "text", ".csv": "csv", ".json": "json"}
+#: Formats of tables of numbers by the suffixes of files.
+EXPORTED = {
+    "": "csv", ".txt": "csv", ".csv": "csv", ".json": "json", ".nc": "netcdf",
+    ".parquet": "parquet",
+}  # fmt: skip
 
 GROUPS = (
     click.option("--network", help="Its name in the table.  [default: all]"),
@@ -158,6 +168,25 @@ def format_option(
     )  # fmt: skip
 
 
+def layout_of(output: Path, layout: str, suffixes: Mapping[str, str]) -> str:
+    """The format in which a file is written: that of --format, or else that of its suffix.
+
+    It replaces none of the command's inputs.
+    """
+    from ntkspec.errors import NtkspecError
+    from ntkspec.files.appearing import check_outputs, is_stream
+
+    check_outputs([output], _files_given(), streams=True)
+    if is_given("layout") or is_stream(output):
+        return layout
+    if (suffix := output.suffix.lower()) not in suffixes:
+        raise NtkspecError(
+            f"output = {str(output)!r}: {suffix} files are not written; give a name that ends in "
+            f"{', '.join(filter(None, suffixes))}, or --format for what it shall hold"
+        )
+    return suffixes[suffix]
+
+
 def output_option(
     command: Callable[..., Any], others: Mapping[str, str] | None = None
 ) -> Callable[..., Any]:
@@ -171,15 +200,13 @@ def output_option(
         if output is None or str(output) == "-":
             return command(**parameters)
         from ntkspec.cli.streams import say
-        from ntkspec.files.appearing import appearing_text, check_outputs
+        from ntkspec.files.appearing import appearing_text
 
         if others is not None and output.suffix in others:
             raise click.UsageError(
                 f"-o writes what is printed, which {output} is not for; {others[output.suffix]}"
             )
-        check_outputs([output], _files_given(), streams=True)
-        if not is_given("layout") and output.suffix in (".csv", ".json"):
-            parameters["layout"] = output.suffix[1:]
+        parameters["layout"] = layout_of(output, parameters["layout"], PRINTED)
         found, exit_ = None, None
         with appearing_text(output) as file, redirect_stdout(file):
             try:
@@ -193,8 +220,8 @@ def output_option(
 
     option = click.option(
         "-o", "--output", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-        help="Write to this file, in the format of its suffix .csv or .json unless --format is "
-        "given; - is the standard output, the default.",
+        help="Write to this file, in the format of its suffix .csv, .json or .txt unless --format "
+        "is given; - is the standard output, the default.",
     )  # fmt: skip
     return option(with_output)
 
@@ -264,6 +291,23 @@ def named_network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return added((option, *OPTIONS), _with_network(command, "option '--network ACTIVATION'"))
 
 
+def _check_files() -> None:
+    """Blame a file that is missing, not the activation, where an activation stands for a file."""
+    from ntkspec.parameters import shown
+
+    ctx = click.get_current_context()
+    arguments = [one for one in ctx.command.params if isinstance(one, click.Argument)]
+    if len(arguments) < 2:
+        return
+    names = [one.make_metavar(ctx).strip("[]") for one in arguments]
+    first = ctx.params[arguments[1].name or ""]
+    if not os.path.isfile(first):
+        raise click.UsageError(
+            f"missing argument '{names[-1]}': {shown(str(first))} is no file for {names[1]}; the "
+            f"arguments are {' '.join(names)}"
+        )
+
+
 def _with_network(command: Callable[..., Any], needed: str) -> Callable[..., Any]:
     name = needed.split("'")[1].partition(" ")[0]
 
@@ -271,6 +315,7 @@ def _with_network(command: Callable[..., Any], needed: str) -> Callable[..., Any
     def with_network(*, activation: str | None, zonal: str | None, **parameters: Any) -> Any:
         given = {name: parameters.pop(name) for name in NAMES}
         if activation is None and zonal is None:
+            _check_files()
             raise click.UsageError(f"missing {needed}, or --zonal KERNEL")
         if activation is not None and zonal is not None:
             raise click.UsageError(f"--zonal is instead of {name}; leave one of them out")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ntkspec.cli.columns import print_columns
-from ntkspec.cli.domain import density_option, domain_options
+from ntkspec.cli.domain import density_option, domain_options, print_heading
 from ntkspec.cli.group import ErrorsAsMessages
 from ntkspec.cli.options import (
     PATH,
@@ -20,15 +20,21 @@ from ntkspec.cli.options import (
     network_options,
     output_option,
 )
+from ntkspec.cli.streams import say
 
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
     from ntkspec.networks import Network
     from ntkspec.predict import LearningCurve
+    from ntkspec.predict.by_degree import ByDegree
 
 __all__ = ["predict"]
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+#: A result, and the columns that are printed of it.
+Predicted = tuple["ByDegree", Mapping[str, Any]]
+#: Options that results do not name.
+UNNAMED = ("target", "ridge", "ridge_scale")
 
 COMMON = (
     click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp"),
@@ -116,20 +122,46 @@ def predict() -> None:
     """
 
 
-def _prediction(*options: Option) -> Callable[[Callable[..., Mapping[str, Any]]], click.Command]:
-    """Make a command of a function that returns columns, with its own and the common options."""
+def _prediction(*options: Option) -> Callable[[Callable[..., Predicted]], click.Command]:
+    """Make a command of a function, with its own options and the common ones.
 
-    def make(function: Callable[..., Mapping[str, Any]]) -> click.Command:
+    It prints what the prediction is about, then the columns.
+    """
+
+    def make(function: Callable[..., Predicted]) -> click.Command:
         @wraps(function)
-        def command(*, layout: str, **parameters: Any) -> None:
-            columns = function(**parameters)
+        def command(*, layout: str, network: Network, domain: Domain, **parameters: Any) -> None:
+            from ntkspec.files.text import json_value
+            from ntkspec.spectra.route import which_kernel
+
+            kernel = parameters["kernel"]
+            found, columns = function(network=network, domain=domain, **parameters)
             lists = {name: values.tolist() for name, values in columns.items()}
-            print_columns(layout, lists, text="{:.6g}".format)
+            about = found.heading() | {
+                name: parameters[name]
+                for name in UNNAMED
+                if name in parameters and name not in columns
+            }
+            if layout == "text":
+                print_heading(network, kernel, domain, "probability")
+                _print_about(
+                    {name: about[name] for name in about if name not in ("domain", "dim", *columns)}
+                )
+            which = {"network": network.parameters(), **which_kernel(network, kernel)}
+            if (density := click.get_current_context().params.get("density")) is not None:
+                which["density"] = density
+            print_columns(layout, lists, about=json_value(which | about), text="{:.6g}".format)
 
         with_options = network_options(domain_options(added((*COMMON, *options), command)))
         return predict.command()(with_options)
 
     return make
+
+
+def _print_about(about: Mapping[str, Any]) -> None:
+    """Print one comment line of names and values."""
+    values = (", ".join(one) if isinstance(one, tuple) else one for one in about.values())
+    say("# " + ", ".join(f"{name} = {value}" for name, value in zip(about, values, strict=True)))
 
 
 @_prediction(
@@ -141,9 +173,7 @@ def _prediction(*options: Option) -> Callable[[Callable[..., Mapping[str, Any]]]
     density_option,
     *DESCENT,
 )
-def times(
-    network: Network, domain: Domain, degrees: str | None, **options: Any
-) -> Mapping[str, Any]:
+def times(network: Network, domain: Domain, degrees: str | None, **options: Any) -> Predicted:
     """Time to learn each degree to an error, under L2 or a Sobolev loss.
 
     \b
@@ -155,7 +185,8 @@ def times(
     from ntkspec.predict import learning_times
 
     wanted = _degrees(degrees, domain, options["size"])
-    return learning_times(network, domain, degrees=wanted, **options).columns()
+    found = learning_times(network, domain, degrees=wanted, **options)
+    return found, found.columns()
 
 
 @_prediction(
@@ -198,7 +229,7 @@ def pinn(
     operator: str,
     boundary_weight: float | None,
     **options: Any,
-) -> Mapping[str, Any]:
+) -> Predicted:
     """Time in which each degree of a PINN's residual A u - g falls to an error.
 
     \b
@@ -214,7 +245,8 @@ def pinn(
     wanted = None if degrees is None else parse_range(degrees, "degrees")
     if boundary_weight is None:
         given = {name: value for name, value in options.items() if value is not None}
-        return of_residual(network, domain, operator, degrees=wanted, **given).columns()
+        times = of_residual(network, domain, operator, degrees=wanted, **given)
+        return times, times.columns()
     names = ("s", "weight", "residual_weight", "kernel", "size")
     kept = {name: options.pop(name) for name in names}
     changed = [name for name in options if is_given(name)]
@@ -223,9 +255,8 @@ def pinn(
             f"--{changed[0].replace('_', '-')} has no effect with --boundary-weight, which prints "
             "rates; leave one of them out"
         )
-    return boundary_rates(
-        network, domain, operator, boundary_weight, degrees=wanted, **kept
-    ).columns()
+    rates = boundary_rates(network, domain, operator, boundary_weight, degrees=wanted, **kept)
+    return rates, rates.columns()
 
 
 @_prediction(
@@ -244,7 +275,7 @@ def pinn(
 )  # fmt: skip
 def minibatch(
     network: Network, domain: Domain, target: Sequence[str], steps: str, **options: Any
-) -> Mapping[str, Any]:
+) -> Predicted:
     """Energies of a target's degrees in minibatch descent on an L2 loss.
 
     \b
@@ -257,7 +288,7 @@ def minibatch(
 
     found = minibatch_curve(network, domain, power=_powers(target), steps=steps, **options)
     at = found.power.nonzero()[0]
-    return {
+    return found, {
         "step": found.steps.repeat(at.size),
         "degree": found.degrees[list(at) * found.steps.size],
         "energy": found.energy[:, at].ravel(),
@@ -268,9 +299,7 @@ def minibatch(
 
 
 @_prediction(DEGREES, SIZE, _error(0.5), RIDGE, _ridge_scale("matrix", "operator"), density_option)
-def samples(
-    network: Network, domain: Domain, degrees: str | None, **options: Any
-) -> Mapping[str, Any]:
+def samples(network: Network, domain: Domain, degrees: str | None, **options: Any) -> Predicted:
     """Number of samples at which each degree starts to be learned.
 
     \b
@@ -282,7 +311,8 @@ def samples(
     from ntkspec.predict import samples_to_learn
 
     wanted = _degrees(degrees, domain, options["size"])
-    return samples_to_learn(network, domain, degrees=wanted, **options).columns()
+    found = samples_to_learn(network, domain, degrees=wanted, **options)
+    return found, found.columns()
 
 
 @_prediction(
@@ -310,7 +340,7 @@ def curve(
     sizes: str,
     by_degree: bool,
     **options: Any,
-) -> Mapping[str, Any]:
+) -> Predicted:
     """Learning curve of kernel regression for a target given by its power per degree.
 
     \b
@@ -326,9 +356,9 @@ def curve(
     number = whole_numbers(sizes, "samples", 1, MOST, "samples")
     found = learning_curve(network, domain, number, _powers(target), **options)
     if not by_degree:
-        return found.columns()
+        return found, found.columns()
     at = found.power.nonzero()[0]
-    return {
+    return found, {
         "samples": found.samples.repeat(at.size),
         **_indexed(found, list(at) * found.samples.size),
         "learnability": found.learnability[:, at].ravel(),
@@ -352,6 +382,12 @@ def curve(
 @click.option("--ridge", type=float, default=1e-3, show_default=True)
 @_ridge_scale("matrix", "operator")
 @click.option("--noise", type=float, default=0.0, show_default=True, help="Variance of targets.")
+@click.option(
+    "--reach", type=float,
+    help="Print, instead of the curve, from how many samples on the test error is this part of the "
+    "target's mean square; inf: more than the largest of --samples.  [default of --samples then: "
+    "1:n:*1.05,n for n points in X, with hermite to 1000 n]",
+)  # fmt: skip
 @click.option("--as-given", is_flag=True, help="Do not centre the points and scale them.")
 @click.option("--kernel", default="ntk", show_default=True, metavar="ntk|nngp")
 @format_option(help="In JSON null stands for what is not finite.")
@@ -361,6 +397,7 @@ def data(
     points: Path,
     targets: Path,
     sizes: str | None,
+    reach: float | None,
     as_given: bool,
     layout: str,
     **options: Any,
@@ -373,6 +410,7 @@ def data(
     \b
     Examples:
       ntkspec predict data relu X.npy y.npy --samples 50,200,800
+      ntkspec predict data relu X.npy y.npy --reach 0.1
       ntkspec predict data gelu X.csv y.csv --method hermite --samples 100:100001:*10
     """
     from ntkspec.errors import NtkspecError, TableError
@@ -388,9 +426,20 @@ def data(
         vectors(x, str(points))
     except NtkspecError as error:
         raise TableError(str(error)) from None
+    if reach is not None and number is None:
+        most = max(len(x), 2) * (1000 if options["method"] == "hermite" else 1)
+        number = whole_numbers(f"1:{most}:*1.05,{most}", "samples", 1, MOST, "samples")
     found = from_data(network, x, y, samples=number, centre=not as_given, **options)
+    about = {**found.heading(), "ridge_scale": options["ridge_scale"]}
     columns = {name: values.tolist() for name, values in found.columns().items()}
-    print_columns(layout, columns, about=found.heading(), text="{:.6g}".format)
+    if reach is not None:
+        about |= {"ridge": options["ridge"], "reach": reach}
+        enough = found.samples_to_learn(reach).ravel().tolist()
+        outputs = {"output": list(range(len(enough)))} if "output" in columns else {}
+        columns = {**outputs, "samples": enough}
+    if layout == "text":
+        _print_about(about)
+    print_columns(layout, columns, about=about, text="{:.6g}".format)
 
 
 @_prediction(
@@ -406,9 +455,7 @@ def data(
     MAX_DEGREE,
     density_option,
 )  # fmt: skip
-def freedom(
-    network: Network, domain: Domain, ridge: Sequence[float], **options: Any
-) -> Mapping[str, Any]:
+def freedom(network: Network, domain: Domain, ridge: Sequence[float], **options: Any) -> Predicted:
     """Effective dimension and degrees of freedom at a ridge.
 
     \b
@@ -418,7 +465,8 @@ def freedom(
     """
     from ntkspec.predict import effective_dimension
 
-    return effective_dimension(network, domain, list(ridge), **options).columns()
+    found = effective_dimension(network, domain, list(ridge), **options)
+    return found, found.columns()
 
 
 def _degrees(text: str | None, domain: Domain, size: int | None) -> Sequence[int] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ntkspec.cli.options import EXPORTED, layout_of
 from ntkspec.cli.streams import say
 
 __all__ = ["scan"]
@@ -24,7 +25,8 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--format", "layout", type=click.Choice(["csv", "json", "netcdf", "parquet"]), default="csv",
-    show_default=True, help="In JSON null stands for missing numbers and the logarithm of 0.",
+    help="In JSON null stands for missing numbers and the logarithm of 0.  "
+    "[default: that of the suffix .csv, .json, .nc or .parquet, else csv]",
 )  # fmt: skip
 @click.option("--workers", type=int, help="Local processes.  [default: this one]")
 @click.option("--scheduler", metavar="ADDRESS", help="Address of a running dask scheduler.")
@@ -49,7 +51,7 @@ def scan(
     \b
     Examples:
       ntkspec scan data/recipes/densities.toml -o out/densities.csv
-      ntkspec scan data/recipes/densities.toml -o out/densities.nc --format netcdf --workers 2
+      ntkspec scan data/recipes/densities.toml -o out/densities.nc --workers 2
     """
     from ntkspec.cli.interrupts import ending_soon
     from ntkspec.cli.watchers import watching
@@ -67,6 +69,7 @@ def scan(
             raise NtkspecError(f"output = '-' is not allowed with --{given}; give a file")
         run_scan(recipe, None).export(sys.stdout, layout)
         return
+    layout = layout_of(output, layout, EXPORTED)
     where: Any = None
     if scheduler is not None:
         where = External(scheduler)

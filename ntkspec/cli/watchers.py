@@ -71,7 +71,9 @@ class Watcher(Observer):
 
 
 class _Lines(Watcher):
-    """A line of text every few seconds."""
+    """A line of text every few seconds, if it is not the last one again."""
+
+    _said = ""
 
     def write(self, state: Progress, seconds: float) -> None:
         left = self.seconds_left(state, seconds)
@@ -81,7 +83,10 @@ class _Lines(Watcher):
             state.details(seconds),
             f"{minutes}:{rest:02d} left" if left else "",
         )
-        say(", ".join(filter(None, parts)), err=True)
+        line = ", ".join(filter(None, parts))
+        if line != self._said:
+            say(line, err=True)
+        self._said = line
 
     def note(self, event: str, message: str, **facts: Any) -> None:
         say(message, err=True)

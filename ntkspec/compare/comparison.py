@@ -32,6 +32,7 @@ from ntkspec.trainer.rates import (
     width_power,
 )
 from ntkspec.trainer.runs import start_network
+from ntkspec.trainer.runs.history import degree_name
 
 if TYPE_CHECKING:
     from ntkspec.trainer.runs import Member, Missing, Run
@@ -156,7 +157,9 @@ def _collect(
             extrapolated += _extrapolate(
                 predictions, loss, by_width, series, powers[loss], without, tolerance, scatter
             )
-    return Comparison(rows, extrapolated, powers, curves, tolerance, missing)
+    texts = {k: degree_name(predictions.run, k) for k in predictions.degrees}
+    names = {k: text for k, text in texts.items() if text != str(k)}
+    return Comparison(rows, extrapolated, powers, curves, tolerance, missing, names)
 
 
 def _row(

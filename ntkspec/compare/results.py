@@ -237,6 +237,8 @@ class Comparison(Tabular):
         Relative difference up to which rates agree.
     missing : list of Missing
         Trainings of the run's recipe that are unfinished or diverged.
+    names : dict of int to str
+        Text for degrees that are numbers of frequency vectors, on a torus of several dimensions.
 
     Examples
     --------
@@ -253,6 +255,7 @@ class Comparison(Tabular):
     curves: dict[tuple[str, int, int], Curves] = field(compare=False)
     tolerance: float = TOLERANCE
     missing: list[Missing] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -269,18 +272,26 @@ class Comparison(Tabular):
         return f"Comparison({', '.join(parts)})"
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the columns of all rows; extrapolated rows have the width inf."""
+        """Return the columns of all rows; extrapolated rows have the width inf.
+
+        On a torus of several dimensions, where the degree is the number of a frequency vector, the
+        last column has the vectors.
+        """
         records = [_flat(row) for row in self.rows]
         records += [_flat(row) | {"width": math.inf} for row in self.extrapolated]
+        for record in records:
+            if record["degree"] in self.names:
+                record["frequency"] = self.names[record["degree"]]
         names = dict.fromkeys(name for record in records for name in record)
         return {name: [record.get(name) for record in records] for name in names}
 
     def summary(self) -> dict[str, list[Any]]:
         """Return the columns that are shown, without extrapolated rows."""
-        shown = {
+        shown: dict[str, list[Any]] = {
             name: [getattr(row, name) for row in self.rows]
             for name in ("loss", "width", "degree", "measured", "error", "predicted_error")
         }
+        shown["degree"] = [self.names.get(row.degree, row.degree) for row in self.rows]
         levels = [row.points for row in self.rows]
         shown["predicted"] = [None if math.isnan(level.rate) else level.rate for level in levels]
         return shown | {
@@ -290,8 +301,7 @@ class Comparison(Tabular):
     def notes(self, names: Mapping[int, str] | None = None) -> list[str]:
         """Return why rows have no verdict, and what is known of the scatter over seeds.
 
-        `names` has the text for each degree: on a torus, where it is the number of a frequency
-        vector.
+        `names` has another text for each degree than the comparison's own.
 
         Examples
         --------
@@ -301,6 +311,7 @@ class Comparison(Tabular):
         >>> first[:56], where
         ('no verdict: the scatter over seeds exceeds 10 % of the r', '  s=1, width 64: k = 1')
         """
+        texts = self.names if names is None else names
         rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in self.rows]
         rows += [(limit, "inf") for limit in self.extrapolated]
         reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
@@ -308,7 +319,7 @@ class Comparison(Tabular):
             if row.points.reason:
                 where = reasons.setdefault(row.points.reason, {})
                 where.setdefault((row.loss, width), []).append(
-                    names[row.degree] if names else str(row.degree)
+                    texts.get(row.degree, str(row.degree))
                 )
         lines = []
         for reason, places in reasons.items():
@@ -353,7 +364,9 @@ class Comparison(Tabular):
             degrees = np.array([row.degree for row in rows]) + ASIDE * (number / len(series) - 0.5)
             ax.errorbar(degrees, ratio, yerr=intervals, **style_of(number, {**label, **style}))
         ax.axhline(1.0, color="0.5", linewidth=0.8)
-        ax.set_xlabel("degree")
+        ax.set_xlabel("frequency" if self.names else "degree")
+        if self.names:
+            ax.set_xticks(list(self.names), list(self.names.values()))
         ax.set_ylabel("measured rate / predicted for the points")
         if self.rows:
             ax.legend()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-__all__ = ["CsvWriter", "json_value", "printable"]
+__all__ = ["CsvWriter", "json_value", "printable", "text_values"]
+
+#: Columns of whole numbers that are held as doubles, as they go beyond integers of 64 bits.
+COUNTS = ("multiplicity",)
 
 #: Characters that a terminal obeys, not shows: control characters, marks that turn the direction
 #: of writing or have no width, other ends of lines, halves of pairs, which have no encoding, and
@@ -53,6 +56,17 @@ def json_value(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [json_value(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def text_values(name: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Values of a column for text: counts that doubles hold exactly have no decimal point.
+
+    Examples
+    --------
+    >>> text_values("multiplicity", [7.0, float("inf")]), text_values("eigenvalue", [7.0])
+    ([7, inf], [7.0])
+    """
+    return [int(n) if n < 2**53 else n for n in values] if name in COUNTS else values
 
 
 class CsvWriter:

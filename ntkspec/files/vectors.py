@@ -61,6 +61,11 @@ def read_vectors(path: Path, *, booleans: bool = False) -> FileVectors:
            [3., 4.]])
     """
     kind = path.suffix.lower()
+    if kind == ".npz":
+        raise NtkspecError(
+            f"{path} is not read, as it may hold several arrays; write one of them with "
+            "numpy.save('X.npy', numpy.load('FILE.npz')['NAME'])"
+        )
     if kind not in (".npy", ".csv"):
         raise NtkspecError(
             f"{path} is no .npy or .csv file; numpy.save('X.npy', X) writes an array of numpy"

@@ -22,6 +22,9 @@ __all__ = ["Kind", "Law", "branch_point", "by_parity", "of_parities"]
 #: Fraction of the sizes of two singularities to which they cancel.
 CANCELS = 1e-10
 
+#: Least degree at which a law that is too large is said to be.
+FIRST = 10
+
 #: What is said of a law without a `holds_from`.
 NOWHERE = "not within 10 % at any computed degree"
 
@@ -80,7 +83,8 @@ class Law:
         all degrees of its parity from there to at least twice as far, and is closest at the end.
         None if no computed degree qualifies: up to 16384 by closed forms and series, up to 512
         by balls.  The law may then be several times off in all of them: read this before you use
-        its numbers.  A printed law does not say it, as that would take these seconds.
+        its numbers.  A printed law does not say it, as that would take these seconds; it names a
+        degree from 10 on where the law is too large, if one is seen by the trace alone.
 
         Examples
         --------
@@ -185,14 +189,22 @@ class Law:
     def __repr__(self) -> str:
         degrees = {0: ", even k", 1: ", odd k", None: ""}[self.parity]
         other = "" if self.other is None else f"; {self.other._formula()}, other k"
-        return f"{self._title()}: {self._formula()}{degrees}{other}"
+        notes = "".join(f"; {note}" for note in self._notes())
+        return f"{self._title()}: {self._formula()}{degrees}{other}{notes}"
+
+    def _notes(self) -> list[str]:
+        """A degree at which the law is still too large, where that is seen at once."""
+        from ntkspec.laws.reach import too_large_at
+
+        most = 0 if self.spectrum is None else too_large_at(*self.spectrum, self)
+        return [f"a limit, still too large at k = {most}: see holds_from"] if most >= FIRST else []
 
     def _repr_html_(self) -> str:
         rows = [({0: "even", 1: "odd", None: "all"}[self.parity], self._formula())]
         if self.parity is not None:
             other = "0 from some degree on" if self.other is None else self.other._formula()
             rows.append((("odd", "even")[self.parity], other))
-        return html_table(self._title(), ("degrees k", "eigenvalue"), rows)
+        return html_table(self._title(), ("degrees k", "eigenvalue"), rows, self._notes())
 
     def _numbers(self) -> tuple[Any, ...]:
         """The numbers that laws are compared by, with NaN as a string."""

@@ -15,16 +15,19 @@ from ntkspec.networks import Kernel
 from ntkspec.spectra.route import Source
 from ntkspec.spectra.spectrum import spectrum
 from ntkspec.spectra.sphere_routes import row_provider
+from ntkspec.spectra.trace import trace
 
 if TYPE_CHECKING:
     from ntkspec.laws.form import Law
 
-__all__ = ["first_degree", "holds_within"]
+__all__ = ["first_degree", "holds_within", "too_large_at"]
 
 #: Relative distance from the spectrum within which a law holds.
 CLOSE = 0.1
 #: Smallest and largest numbers of degrees computed: by closed forms or series, by balls.
 LEAST, MOST, MOST_BY_BALLS = 64, 16384, 512
+#: Degrees at which a law is held against the trace, evenly spaced in logarithm.
+AGAINST_TRACE = 400
 #: A law is given up early if it would hold only this many times beyond the largest degree.
 FAR = 16.0
 
@@ -74,3 +77,34 @@ def first_degree(network: Source, domain: Domain, kernel: Kernel, law: Law) -> i
             return None
         before, last = off, min(2 * last, most) if last < most else most + 1
     return None
+
+
+@lru_cache(maxsize=256)
+def too_large_at(network: Source, domain: Domain, kernel: Kernel, law: Law) -> int:
+    """A large degree at which a law is over 10 % too large, seen without a spectrum; 0 if none is.
+
+    There the law, with the multiplicity of the degree, alone exceeds the trace, the sum of all
+    eigenvalues.  Of unit vectors only, whose trace is K(1).
+
+    Examples
+    --------
+    >>> from ntkspec import law
+    >>> found = law("relu", dim=10)
+    >>> 0 < too_large_at(*found.spectrum, found) < found.holds_from
+    True
+    """
+    if not domain.unit:
+        return 0
+    try:
+        total, error = trace(network, domain, kernel)
+    except NtkspecError:
+        return 0
+    degrees = np.unique(
+        np.round(np.geomspace(1, domain.most_degree, AGAINST_TRACE)).astype(np.int64)
+    )
+    if law.parity is not None:
+        degrees = np.unique(degrees - (degrees + law.parity) % 2)
+        degrees = degrees[degrees > 0]
+    least = domain.log_multiplicity(degrees) + law.log_eigenvalue(degrees) + math.log1p(-CLOSE)
+    most = math.log(total + error) + 1e-9 if total > 0.0 else math.inf
+    return int(degrees[least > most].max(initial=0))

@@ -43,7 +43,7 @@ class Network:
     weight_variance : float or sequence of float
         s_w > 0, from 0.01 to 10000; 1 is the poster's.  A sequence: of each hidden layer.
     bias_variance : float or sequence of float
-        s_b >= 0, to 10000; for bias = "zero" the square of the biases' scale.
+        s_b >= 0, to 10000, of the hidden layers; for bias = "zero" the square of the biases' scale.
     depth : int
         Hidden layers, 1 to 100; by default as many as the longest sequence has.
     trained : {"hidden", "all"} or set of int
@@ -55,7 +55,7 @@ class Network:
     bias : {"gaussian", "zero"}
         "zero": biases start at 0 and are trained.
     readout_variance, readout_bias_variance : float
-        Variances of the readout's weights and bias.
+        Variances of the readout's weights and bias; they do not follow those of the hidden layers.
     normalize : bool
         LayerNorm without trained parameters before each activation.
     parameterization : {"ntk", "standard", "mean_field", "mup"}

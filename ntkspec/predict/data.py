@@ -248,6 +248,53 @@ class DataCurve(Result):
         values = self.modes.eigenvalues
         return np.asarray(values / (values + self.kappa[:, np.newaxis]))
 
+    def samples_to_learn(self, error: float = 0.1) -> Array:
+        """Number of samples from which on the test error is a part of the target's mean square.
+
+        Parameters
+        ----------
+        error : float
+            The part that is left, between 0 and 1.
+
+        Returns
+        -------
+        () or (outputs,) float64 array
+            The least of `samples` if it is enough, and inf if not all are; between, a whole number
+            by a straight line of the error over the logarithm of the samples.  Give `from_data`
+            close samples for a close answer.
+
+        Raises
+        ------
+        NtkspecError
+            For an error that is not allowed.
+
+        Notes
+        -----
+        The noise that is known counts neither in the error nor in the mean square.
+
+        Examples
+        --------
+        >>> x = np.random.default_rng(0).standard_normal((300, 3))
+        >>> found = from_data("relu", x, x[:, 0], samples=range(1, 300))
+        >>> n = int(found.samples_to_learn(0.1))
+        >>> bool(found.test_error[n - 1] <= 0.1 * np.mean(x[:, 0] ** 2) < found.test_error[n - 2])
+        True
+        """
+        left = number(error, "error", 1e-300, 1.0)
+        order = np.argsort(self.samples)
+        sizes, errors = self.samples[order], self.test_error[order].reshape(order.size, -1)
+        power = np.reshape(self.modes.power.sum(axis=0) + self.modes.rest, -1)
+        found = np.full(power.size, sizes[0])
+        for j, level in enumerate(left * np.maximum(power - self.noise, 0.0)):
+            above = np.flatnonzero(errors[:, j] > level)
+            if above.size and (last := above[-1]) == sizes.size - 1:
+                found[j] = np.inf
+            elif above.size:
+                part = (errors[last, j] - level) / (errors[last, j] - errors[last + 1, j])
+                step = np.log(sizes[last + 1] / sizes[last])
+                found[j] = min(np.ceil(sizes[last] * np.exp(part * step)), sizes[last + 1])
+        return np.asarray(found.reshape(self.test_error.shape[1:]))
+
     def axes(self) -> dict[str, NDArray[Any]]:
         """Numbers of samples, and outputs if there are several."""
         return {"samples": self.samples} | _outputs(self.test_error)

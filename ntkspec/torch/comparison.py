@@ -36,6 +36,8 @@ MOST_POINTS = 5000
 ENOUGH = 1e-8
 #: A rate is measured until the amplitude is this part of its start.
 UNTIL = 0.1
+#: Part of a degree's change that comes from others, above which it is said.
+MIXED = 0.1
 #: Smallest amplitude at the start whose decay is not rounding, relative to the whole residual.
 LEAST = 1e-4
 #: Difference of a history's first entry from the model at the start that rounding leaves.
@@ -97,6 +99,10 @@ class ModelComparison(Result):
         Part of the amplitude that is lost in one step, predicted by each kernel.
     measured_rates : (M,) float64 array
         The same of the history; NaN where it is not known.
+    inflow : (M,) float64 array
+        What the kernel moves into a direction from others in the first step, relative to what it
+        does there by itself: 0 for eigenvectors, and NaN without a residual there.  Where it is
+        large, the rate of a degree is not that of its eigenvalue.
     infinite, own : KernelMatrix
         Both kernels, in the units of ``lr``.
     distance : float
@@ -125,6 +131,7 @@ class ModelComparison(Result):
     rates: Array
     own_rates: Array
     measured_rates: Array
+    inflow: Array
     infinite: KernelMatrix
     own: KernelMatrix
     distance: float
@@ -161,6 +168,7 @@ class ModelComparison(Result):
             "own_rate": (along, self.own_rates),
             "measured_rate": (along, self.measured_rates),
             "time": (along, self.times),
+            "inflow": (along, self.inflow),
         }
         if len(self.steps):
             found |= {
@@ -181,6 +189,18 @@ class ModelComparison(Result):
         if not math.isnan(self.movement):
             found["movement"] = float(f"{self.movement:.3g}")
         return found
+
+    def _notes(self) -> list[str]:
+        """Say which degrees have rates that are not those of their eigenvalues, and why."""
+        mixed = ", ".join(map(str, self.labels[self.inflow > MIXED]))
+        if not mixed:
+            return []
+        return [
+            f"degree {mixed}: on these points harmonics are no eigenvectors; other degrees move "
+            f"more than {MIXED:.0%} of what the eigenvalue does, so that rates and times are not "
+            "those of the eigenvalue, and may be negative or infinite; directions='infinite' do "
+            "not mix"
+        ]
 
     def plot(self, ax: Any = None, **style: Any) -> Any:
         """Draw predicted and measured rates against the rank (from 1) or the degree.
@@ -339,10 +359,17 @@ def compare_model(
     rates = [speed * one for one in along]
     measured = np.full(len(groups), np.nan)
     begin = np.array([np.linalg.norm(b.T @ start) for b in groups])
+    known = begin > LEAST * np.linalg.norm(start)
+    inflow = np.where(known, 0.0, np.nan)
+    if directions == "degrees":
+        inflow[known] = [
+            _inflow(infinite.matrix, one, start)
+            for one, seen in zip(groups, known, strict=True)
+            if seen
+        ]
     if residuals is not None:
         amplitudes = np.array([np.linalg.norm(b.T @ r) for r in residuals for b in groups])
         amplitudes = amplitudes.reshape(len(at), -1).T
-        known = begin > LEAST * np.linalg.norm(start)
         for i in np.flatnonzero(known):
             window = _window(amplitudes[i])
             measured[i] = _rate(at, amplitudes[i], window)
@@ -362,6 +389,7 @@ def compare_model(
         rates=rates[0],
         own_rates=rates[1],
         measured_rates=measured,
+        inflow=inflow,
         infinite=infinite,
         own=own_kernel,
         distance=_apart(own_kernel.matrix, infinite.matrix),
@@ -533,6 +561,14 @@ def _decay(
             amplitudes[:, i] = np.sqrt(np.add.reduceat(squares, first))
             sums[i] = np.sum(now**2)
     return amplitudes, sums
+
+
+def _inflow(matrix: Array, basis: Array, start: Array) -> float:
+    """What a kernel moves into a direction from others, relative to what it does there itself."""
+    part = basis @ (basis.T @ start)
+    itself = np.linalg.norm(basis.T @ (matrix @ part))
+    others = np.linalg.norm(basis.T @ (matrix @ (start - part)))
+    return float(others / itself) if itself > 0.0 else math.inf
 
 
 def _window(amplitude: Array) -> slice:

@@ -24,6 +24,8 @@ from table_numbers import altered, reseal
 
 import ntkspec
 from ntkspec.activations import ACTIVATIONS
+from ntkspec.cli.watchers import watching
+from ntkspec.jobs.progress import Progress
 from ntkspec.sweeps import External
 
 COMMANDS = (
@@ -102,6 +104,26 @@ def test_eig_text() -> None:
     assert rows[3][2] == -math.inf
     assert [row[3] for row in rows] == [1, 3, 5, 7]
     assert len({len(line) for line in table}) == 1, "the columns are aligned"
+
+
+@pytest.mark.parametrize("command", ["eig", "certify"])
+def test_the_readout_is_named_where_it_is_not_as_the_hidden_layers(command: str) -> None:
+    """What is named is what was computed: a constant is the readout's bias, in lambda_0 alone."""
+    options = (command, "relu", "--depth", "2", "--trained", "all", "--degrees", "0:2")
+
+    def printed(*more: str) -> tuple[str, list[float]]:
+        lines = run(*options, *more).output.splitlines()
+        rows = [line.replace("[", "").split() for line in lines if line.lstrip()[0] in "01"]
+        return lines[0], [float(row[1]) for row in rows]
+
+    heading, without = printed("--bias-variance", "0.1")
+    assert heading.endswith("readout_variance = 1.0, readout_bias_variance = 0.0")
+    heading, alike = printed("--bias-variance", "0.1", "--readout-bias-variance", "0.1")
+    assert heading.count("readout") == 1, "the parameter that is not at its default"
+    np.testing.assert_allclose(np.subtract(alike, without), [0.1, 0.0], 0, 1e-14)
+    heading, ones = printed("--weight-variance", "2,1")
+    assert heading.endswith("readout_variance = 1.0, readout_bias_variance = 0.0")
+    assert "readout" not in printed()[0] and len(ones) == 2
 
 
 def test_eig_csv_keeps_every_digit() -> None:
@@ -592,6 +614,57 @@ def test_what_is_printed_is_written_by_o(command: str, tmp_path: Path) -> None:
     assert run(*words, "--format", "csv", "-o", "-").stdout == printed
     assert run(*words, "-o", path.with_suffix(".json")).exit_code == 0
     json.loads(path.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("command", [*PRINTING, "export {table} --network relu --degrees 0:4"])
+def test_a_file_is_written_as_what_its_name_says(command: str, tmp_path: Path) -> None:
+    """Another suffix is refused before any work, unless --format says what the file shall hold."""
+    words = [*command.format(table="atlas").split(), "--dim", "3"]
+    path = tmp_path / "numbers.xlsx"
+    refused = run(*words, "-o", path)
+    assert refused.exit_code == 2 and ".xlsx files are not written" in refused.stderr
+    assert not path.exists()
+    assert run(*words, "-o", path, "--format", "csv").exit_code == 0
+    assert path.read_text().count(",") > 3
+    text = tmp_path / "NUMBERS.JSON"
+    assert run(*words, "-o", text).exit_code == 0 and json.loads(text.read_text())
+
+
+def test_a_file_of_netcdf_needs_no_format(tmp_path: Path) -> None:
+    path = tmp_path / "relu.nc"
+    words = ("--network", "relu", "--dim", "3", "--degrees", "0:4")
+    assert run("export", "atlas", *words, "-o", path).exit_code == 0
+    assert path.read_bytes()[1:4] == b"HDF"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("eig relu --dims 3", "No such option '--dims'. Did you mean '--dim'?"),
+        ("eig --activation relu", "ACTIVATION is an argument: give it without --activation."),
+        ("data --x a.npy", "X is an argument: give it without --x."),
+        ("predict curve relu --smaples 3", "Did you mean '--samples'?"),
+        ("eig relu --qqq 3", "No such option '--qqq'."),
+    ],
+)
+def test_an_unknown_option_is_told_the_nearest(words: str, message: str) -> None:
+    result = run(*words.split())
+    assert result.exit_code == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.endswith(message) and last.count("--") == message.count("--") + (
+        "No such" not in message
+    )
+
+
+def test_progress_does_not_repeat_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ntkspec.cli.watchers.SECONDS_BETWEEN_LINES", 0.0)
+    with watching("blocks") as watcher:
+        for done in (0, 0, 0, 1, 1, 2):
+            watcher.progress(Progress(done, 2))
+    said = [line.split()[0] for line in capsys.readouterr().err.splitlines()]
+    assert said[0] == "0/2" and said.count("0/2") == 1 and said[-1] == "2/2"
 
 
 def test_a_file_does_not_appear_when_the_command_fails(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The derived laws against the spectrum itself."""
 
 import math
+import re
 from fractions import Fraction
 
 import mpmath
@@ -19,6 +20,7 @@ from ntkspec.errors import NtkspecError
 from ntkspec.laws import law
 from ntkspec.laws.expectations import derivative, expectations
 from ntkspec.laws.kinks import general_kink_law, kink_law
+from ntkspec.laws.reach import too_large_at
 from ntkspec.networks import Network
 from ntkspec.spectra import eigenvalues
 
@@ -402,6 +404,30 @@ def test_laws_that_are_not_derived_compare_print_and_are_not_drawn():
     assert "<td>faster than exp(-r k) for every r</td>" in law(network)._repr_html_()
     with pytest.raises(NtkspecError, match="not derived"):
         law(network).plot()
+
+
+@pytest.mark.parametrize("dim", [3, 10, 30, 100, 1000])
+@pytest.mark.parametrize(
+    "network",
+    [
+        "relu", "tanh", "erf", "elu", Network("softplus", trained="all"),
+        Network("relu", depth=3, bias_variance=0.1, trained="all"),
+        Network("leaky_relu", weight_variance=4.0),
+    ],
+)  # fmt: skip
+def test_a_printed_law_names_a_degree_where_it_is_too_large(network, dim):
+    """It is there, against the spectrum, which is not computed to print it."""
+    found = law(network, dim=dim)
+    most = too_large_at(*found.spectrum, found)
+    told = re.search(r"; a limit, still too large at k = (\d+): see holds_from$", repr(found))
+    assert (told is None) == (most < 10) and (told is None or int(told[1]) == most)
+    assert ("still too large at" in found._repr_html_()) == (told is not None)
+    if told is not None:
+        (log,) = spectrum(network, dim=dim, degrees=[most]).log_eigenvalues
+        assert found.log_eigenvalue(most) - log > math.log(1.0 / 0.9)
+        assert found.holds_from is None or found.holds_from > most
+    assert told is None or dim > 3
+    assert told is not None or dim < 1000
 
 
 @pytest.mark.parametrize("name", ["sin", "cos", "exp", "erf", "tanh", "relu", "snake"])

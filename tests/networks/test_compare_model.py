@@ -117,6 +117,35 @@ def test_degrees_are_those_of_the_target(one):
     assert np.isnan(found.measured_rates[4:]).all()
 
 
+def test_degrees_that_mix_on_uneven_points_are_named(one):
+    """The change of degree 0, whose only harmonic is constant, in one step of the kernel matrix."""
+    assert one.compare(one.residuals, directions="degrees").inflow[:4] == pytest.approx(
+        0.0, abs=1e-6
+    )
+    assert "no eigenvectors" not in repr(one.compare(one.residuals, directions="degrees"))
+    assert np.nanmax(one.compare(one.residuals).inflow) == 0.0
+    angle = 2 * np.pi * torch.linspace(0.0, 1.0, POINTS, dtype=torch.float64) ** 2 * 0.9
+    x = math.sqrt(2.0) * torch.stack((angle.cos(), angle.sin()), dim=1)
+    with torch.no_grad():
+        y = one.start(x)[:, 0] - (0.02 + (3 * angle).cos())
+    start = (one.start(x)[:, 0] - y).detach().numpy()
+    infinite = describe(one.start, parameterization="pytorch").network.ntk_matrix(
+        x.numpy(), fan_in=True
+    )
+    speed = 1e-3 * one.speed
+    history = [start, start - speed * infinite @ start]
+    lr = speed * POINTS / 2.0
+    found = compare_model(one.start, x, y, np.array(history), lr=lr, directions="degrees")
+    constant = np.full(POINTS, POINTS**-0.5)
+    itself = constant @ infinite @ constant * (constant @ start)
+    whole = constant @ infinite @ start
+    assert found.inflow[0] == pytest.approx(abs(whole - itself) / abs(itself), rel=1e-6)
+    assert found.inflow[0] > 0.1
+    assert found.rates[0] == pytest.approx(speed * whole / (constant @ start), rel=1e-6)
+    assert repr(found).splitlines()[-1].startswith("degree 0")
+    assert "harmonics are no eigenvectors" in found._repr_html_()
+
+
 def test_histories_in_other_forms(one):
     full = one.compare(one.residuals, directions="own")
     array = torch.stack(one.residuals)[:, :, 0].numpy()

@@ -217,7 +217,10 @@ def test_the_command_line_takes_the_densities_of_eig(options, call):
     given = ["predict", name, "erf", "--dim", 2, "--density", "pieces(1, 2, 4)", *rest]
     found = json.loads(command_line.ntkspec(*given, "--format", "json").output)
     columns = call(Sphere(2, density=Pieces([1, 2, 4]))).columns()
-    assert {key: values.tolist() for key, values in columns.items()} == found
+    assert {key: found[key] for key in columns} == {
+        key: values.tolist() for key, values in columns.items()
+    }
+    assert found["density"] == "pieces(1, 2, 4)"
     refused = command_line.ntkspec(
         "predict", name, "erf", "--domain", "cube", "--density", "cap(1)", *rest
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -562,6 +564,50 @@ def test_the_command(line, layout):
         assert rows[0][:2] == ["degree", "samples"]
         assert rows[4][1] == "inf"
         assert float(rows[2][1]) == samples_to_learn("relu", 10, degrees=[1]).samples[0]
+
+
+#: Every option that changes numbers, at another value than its default.
+NUMBERS_OF = {
+    "times": "--error 0.2 --s 1.0 --weight laplacian --step-size 0.5 --momentum 0.3 --degrees 1",
+    "pinn": "--operator laplace(shift=-2.0) --error 0.2 --s 1.0 --weight laplacian --degrees 1,3 "
+    "--residual-weight 2.0 --data-weight 3.0 --data-s 0.5 --step-size 0.01 --momentum 0.3",
+    "minibatch": "--target 1:1 --samples 50 --batch 5 --step-size 0.5 --steps 0,1",
+    "samples": "--error 0.2 --ridge 0.3 --ridge-scale operator --degrees 1",
+    "curve": "--target 1:1 --samples 20 --noise 0.1 --ridge 0.3 --ridge-scale operator",
+    "freedom": "--ridge 0.3 --ridge-scale matrix --samples 50",
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS_OF)
+def test_numbers_are_printed_with_what_made_them(name):
+    """In text and JSON: each option with its value as it was given, unless it is a column."""
+    options = NUMBERS_OF[name].split()
+    given = dict(zip((x[2:].replace("-", "_") for x in options[::2]), options[1::2], strict=True))
+    line = ["predict", name, "tanh", "--dim", "4", "--kernel", "ntk", *options]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 0, result.output
+    comments = [row for row in result.output.splitlines() if row.startswith("#")]
+    head = result.output.splitlines()[len(comments)].split()
+    said = ", ".join(comments).replace("# ", "").split(", ")
+    document = json.loads(CliRunner().invoke(main, [*line, "--format", "json"]).output)
+    assert document["network"] == Network("tanh").parameters() and document["dim"] == 4
+    assert {"activation = tanh", "dim = 4", "kernel = ntk"} <= set(said)
+    for option, value in given.items():
+        if {option, option.removesuffix("s")}.isdisjoint(head):
+            assert f"{option} = {value}" in said
+            assert str(document[option]) in (value, f"['{value}']")
+
+
+def test_the_default_error_is_printed_too():
+    """Samples are those of the function at the error that is named."""
+    result = CliRunner().invoke(
+        main, ["predict", "samples", "relu", "--dim", "5", "--degrees", "1"]
+    )
+    *comments, _, row = result.output.splitlines()
+    error = float(re.search(r"error = ([\d.]+)", comments[-1])[1])
+    assert float(row.split()[1]) == pytest.approx(
+        samples_to_learn("relu", 5, error=error, degrees=[1]).samples[0], rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("line", ["curve relu --target a:1", "times relu --error 2"])

@@ -212,3 +212,32 @@ def test_csv_has_every_digit_and_appears_whole(made, tmp_path):
         np.testing.assert_array_equal(np.array(column, dtype=float), values)
     with pytest.raises(NtkspecError, match="an open text stream"):
         found.to_csv(3)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        5, ntkspec.Cube(7), ntkspec.Gaussian(3), ntkspec.Ball(3), ntkspec.Torus([[1], [2]]),
+        ntkspec.Sphere(3, density=ntkspec.Pieces([1, 2])),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_multiplicities_are_whole_numbers_in_csv(domain):
+    """As `ntkspec eig` prints them, on every domain."""
+    stream = io.StringIO()
+    found = ntkspec.spectrum("erf", domain)
+    found.to_csv(stream)
+    rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
+    assert [int(row["multiplicity"]) for row in rows] == found.columns()["multiplicity"].tolist()
+
+
+def test_multiplicities_are_those_of_harmonics_in_csv():
+    """N(5, k) = (2k + 3)(k + 1)(k + 2) / 6, and inf beyond the doubles."""
+    stream = io.StringIO()
+    ntkspec.spectrum("erf", 5, range(5)).to_csv(stream)
+    ntkspec.spectrum("erf", 1000, [2001]).to_csv(stream)
+    ntkspec.scan("erf", [ntkspec.Sphere(5)], degrees=[3]).export(stream)
+    rows = [row for row in csv.reader(io.StringIO(stream.getvalue())) if row[0] != "degree"]
+    counts = [str((2 * k + 3) * (k + 1) * (k + 2) // 6) for k in range(5)]
+    assert [row[3] for row in rows[:6]] == [*counts, "inf"]
+    assert dict(zip(rows[6], rows[7], strict=True))["multiplicity"] == "30"

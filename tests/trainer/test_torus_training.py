@@ -198,6 +198,10 @@ def test_commands_name_frequency_vectors(tmp_path):
     assert "target: frequencies (1, 0), (1, -2)" in command_line.ntkspec("info", run).stdout
     shown = command_line.ntkspec("compare", run, "--no-finite").stdout
     assert "(1, 0)" in shown and "(1, -2)" in shown
+    found = open_run(run).compare(finite=False)
+    rows = repr(found).splitlines()
+    assert "(1, 0)" in rows[2] and "(1, -2)" in rows[3]
+    assert found.columns()["frequency"] == ["(1, 0)", "(1, -2)"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ntkspec.errors import NtkspecError
 from ntkspec.files.appearing import appearing_hdf5
-from ntkspec.files.text import CsvWriter, json_value
+from ntkspec.files.text import CsvWriter, json_value, text_values
 from ntkspec.results import MEANINGS, Tabular, library
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Scan(Tabular):
         >>> import sys, ntkspec
         >>> ntkspec.scan("relu", [ntkspec.Cube(2)], degrees=[1]).export(sys.stdout)
         network,kernel,domain,dim,degree,eigenvalue,log_eigenvalue,multiplicity,relative_error
-        relu,ntk,cube,2,1,0.125,-2.0794415416798357,2.0,2.220446049250313e-16
+        relu,ntk,cube,2,1,0.125,-2.0794415416798357,2,2.220446049250313e-16
         """
         rows = zip(*(_cells(name, column) for name, column in self.entries.items()), strict=True)
         if layout == "csv":
@@ -198,9 +198,9 @@ def _column(cells: Sequence[Any]) -> NDArray[Any]:
     return np.array([math.nan if cell is None else cell for cell in cells], np.float64)
 
 
-def _cells(name: str, column: NDArray[Any]) -> list[Any]:
-    """The cells of a column; those of an index are whole numbers, where they are not missing."""
+def _cells(name: str, column: NDArray[Any]) -> Sequence[Any]:
+    """The cells of a column; indices and counts are whole numbers, where they are not missing."""
     cells: list[Any] = column.tolist()
     if name not in INDICES or column.dtype.kind != "f":
-        return cells
+        return text_values(name, cells)
     return [int(cell) if cell == cell else cell for cell in cells]
