@@ -24,6 +24,7 @@ from ntkspec.cli.options import (
 if TYPE_CHECKING:
     from ntkspec.domains import Domain
     from ntkspec.networks import Network
+    from ntkspec.predict.by_degree import ByDegree
 
 __all__ = ["predict"]
 
@@ -226,7 +227,8 @@ def pinn(
 @_prediction(
     click.option(
         "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-        help="Energy of the residual at the start in a degree; may be given several times.",
+        help="Energy of the residual at the start in a degree; may be given several times.  For "
+        "--domain gaussian and ball DEGREE,RADIAL:POWER.",
     ),
     click.option("--samples", type=int, required=True, help="Number of points."),
     click.option("--batch", type=int, required=True, help="Points in a step, at most as many."),
@@ -255,6 +257,7 @@ def minibatch(
     return {
         "step": found.steps.repeat(at.size),
         "degree": found.degrees[list(at) * found.steps.size],
+        **_radial(found, at.tolist() * found.steps.size),
         "energy": found.energy[:, at].ravel(),
         "mean_energy": found.mean_energy[:, at].ravel(),
         "loss": found.loss.repeat(at.size),
@@ -281,7 +284,9 @@ def samples(
 @_prediction(
     click.option(
         "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-        help="Power of the target in a degree, or rank; may be given several times.",
+        help="Power of the target in a degree, or rank under a density; may be given several "
+        "times.  For --domain gaussian and ball DEGREE,RADIAL:POWER, in the eigenfunctions of one "
+        "eigenvalue of the degree.",
     ),
     click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE"),
     click.option(
@@ -322,6 +327,7 @@ def curve(
     return {
         "samples": found.samples.repeat(at.size),
         "degree": found.degrees[list(at) * found.samples.size],
+        **_radial(found, at.tolist() * found.samples.size),
         "learnability": found.learnability[:, at].ravel(),
         "bias": found.bias[:, at].ravel(),
         "variance": found.variance[:, at].ravel(),
@@ -421,16 +427,23 @@ def _degrees(text: str | None, domain: Domain) -> Sequence[int]:
     return range(13) if isinstance(domain, DensitySphere) else domain.default_degrees[:13]
 
 
-def _powers(texts: Sequence[str]) -> dict[int, float]:
+def _radial(found: ByDegree, at: list[int]) -> dict[str, Any]:
+    """The column of ranks where a degree has several eigenvalues."""
+    return {} if found.domain.single else {"radial": found.radial[at]}
+
+
+def _powers(texts: Sequence[str]) -> dict[int | tuple[int, ...], float]:
     from ntkspec.errors import NtkspecError
 
-    found: dict[int, float] = {}
+    found: dict[int | tuple[int, ...], float] = {}
     for text in texts:
-        degree, _, power = text.partition(":")
+        name, _, power = text.partition(":")
         try:
-            found[int(degree)] = float(power)
+            places = tuple(int(place) for place in name.split(","))
+            found[places[0] if len(places) == 1 else places] = float(power)
         except ValueError:
             raise NtkspecError(
-                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5"
+                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5, or "
+                "DEGREE,RADIAL:POWER, such as 2,0:0.5"
             ) from None
     return found
