@@ -205,6 +205,15 @@ def test_on_patches_where_degrees_have_several():
         predict.learning_curve(tree, samples=[10], power={3: 1.0})
 
 
+def test_slices_of_tables_split_it_too():
+    target = predict.power(mixed, Gaussian(4), max_degree=2)
+    part = ntkspec.spectrum("erf", [Gaussian(4), Gaussian(6)], range(6))
+    whole = ntkspec.spectrum("erf", Gaussian(4), range(6))
+    of_part = predict.learning_curve(part, Gaussian(4), [30], target)
+    of_whole = predict.learning_curve(whole, samples=[30], power=target)
+    assert_allclose(of_part.test_error_bounds, of_whole.test_error_bounds, rtol=1e-9)
+
+
 def test_sources_without_a_network_are_refused():
     target = predict.power(first, Gaussian(3), max_degree=1)
     with pytest.raises(NtkspecError, match="give a network or a spectrum as the source"):
